@@ -1,0 +1,245 @@
+"""What a drawn garment can be: categories, the attributes that apply to each, and their values.
+
+A `Garment` is a category and one value for each attribute of that category, nothing else: two
+garments are the same exactly when these are. How it is drawn, and in what words it is described,
+is decided elsewhere.
+"""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+COLOURS = (
+    "red", "pink", "orange", "yellow", "green", "teal", "blue", "purple",
+    "brown", "beige", "grey", "black", "white",
+)  # fmt: skip
+SHADES = ("light", "mid", "dark")
+UNSHADED = frozenset({"black", "white"})  # always "mid": they have no lighter or darker shade
+PATTERNS = (
+    "plain", "striped", "pinstriped", "checked", "dotted", "floral", "zigzag", "leopard",
+    "colour_block", "graphic",
+)  # fmt: skip
+GRAPHIC_CATEGORIES = frozenset({"t_shirt", "jumper", "hoodie", "bag"})  # a print on the chest
+PLAIN_SHARE = 0.35  # of garments sampled, the share without a pattern
+
+# Values from least to most, so that "longer" or "chunkier" has a meaning. Only these are compared.
+ORDERED: dict[str, tuple[str, ...]] = {
+    "shade": SHADES,
+    "sleeve": ("sleeveless", "short", "elbow", "long"),
+    "length": ("cropped", "short", "medium", "long"),
+    "fit": ("slim", "regular", "loose"),
+    "heel": ("flat", "low", "high"),
+    "sole": ("thin", "chunky"),
+}
+
+# Attributes beyond colour, shade, pattern and second colour, which every category has.
+CATEGORIES: dict[str, dict[str, tuple[str, ...]]] = {
+    "dress": {
+        "sleeve": ("sleeveless", "short", "elbow", "long"),
+        "neckline": ("round", "v", "square", "collar"),
+        "length": ("short", "medium", "long"),
+        "hem": ("straight", "flared", "ruffled"),
+        "waist": ("plain", "belted"),
+    },
+    "t_shirt": {
+        "sleeve": ("sleeveless", "short", "elbow", "long"),
+        "neckline": ("round", "v"),
+        "length": ("cropped", "medium"),
+        "fit": ("slim", "regular", "loose"),
+    },
+    "shirt": {
+        "sleeve": ("short", "elbow", "long"),
+        "fit": ("slim", "regular", "loose"),
+        "pockets": ("none", "chest"),
+    },
+    "jumper": {
+        "neckline": ("round", "v", "roll"),
+        "length": ("cropped", "medium", "long"),
+        "fit": ("slim", "regular", "loose"),
+        "fastening": ("none", "buttons"),
+    },
+    "hoodie": {
+        "length": ("cropped", "medium"),
+        "fit": ("slim", "regular", "loose"),
+        "fastening": ("none", "zip"),
+        "pockets": ("none", "pouch"),
+    },
+    "jacket": {
+        "neckline": ("collar", "lapel", "round"),
+        "length": ("cropped", "medium"),
+        "fit": ("slim", "regular", "loose"),
+        "fastening": ("buttons", "zip"),
+        "pockets": ("none", "patch"),
+    },
+    "coat": {
+        "neckline": ("lapel", "hood", "stand"),
+        "length": ("medium", "long"),
+        "fastening": ("buttons", "zip"),
+        "waist": ("plain", "belted"),
+        "pockets": ("none", "patch"),
+    },
+    "skirt": {
+        "length": ("short", "medium", "long"),
+        "hem": ("straight", "flared", "ruffled"),
+        "waist": ("plain", "belted"),
+        "fastening": ("none", "buttons"),
+    },
+    "trousers": {
+        "length": ("cropped", "long"),
+        "fit": ("slim", "regular", "loose"),
+        "waist": ("plain", "belted", "drawstring"),
+        "pockets": ("none", "cargo"),
+    },
+    "shorts": {
+        "length": ("short", "medium"),
+        "fit": ("slim", "regular", "loose"),
+        "waist": ("plain", "belted", "drawstring"),
+        "pockets": ("none", "cargo"),
+    },
+    "trainers": {
+        "length": ("short", "medium"),
+        "sole": ("thin", "chunky"),
+        "fastening": ("none", "laces", "strap"),
+    },
+    "boots": {
+        "length": ("short", "medium", "long"),
+        "heel": ("flat", "low", "high"),
+        "toe": ("round", "pointed"),
+        "fastening": ("none", "laces", "zip", "buckle"),
+    },
+    "heels": {
+        "heel": ("low", "high"),
+        "toe": ("round", "pointed", "open"),
+        "sole": ("thin", "chunky"),
+        "fastening": ("none", "strap"),
+    },
+    "flats": {
+        "toe": ("round", "pointed"),
+        "heel": ("flat", "low"),
+        "fastening": ("none", "laces", "buckle", "strap"),
+    },
+    "sandals": {
+        "heel": ("flat", "low", "high"),
+        "sole": ("thin", "chunky"),
+        "strap": ("thin", "wide", "crossed"),
+        "fastening": ("none", "buckle"),
+    },
+    "bag": {
+        "shape": ("boxy", "rounded", "tote"),
+        "strap": ("handles", "shoulder", "chain"),
+        "fastening": ("none", "flap", "zip"),
+    },
+    "hat": {
+        "brim": ("none", "peaked", "narrow", "wide"),
+        "trim": ("none", "band"),
+    },
+}
+
+COMMON = ("colour", "shade", "pattern", "second_colour")
+
+
+def patterns_of(category: str) -> tuple[str, ...]:
+    """The patterns that a category is drawn with."""
+    return PATTERNS if category in GRAPHIC_CATEGORIES else PATTERNS[:-1]
+
+
+def attributes_of(category: str) -> dict[str, tuple[str, ...]]:
+    """Every attribute of a category with its values, in the order in which a garment lists them."""
+    return {
+        "colour": COLOURS,
+        "shade": SHADES,
+        "pattern": patterns_of(category),
+        "second_colour": ("none", *COLOURS),
+        **CATEGORIES[category],
+    }
+
+
+@dataclass(frozen=True)
+class Garment:
+    """A category and one value for each of its attributes, in the order of `attributes_of`."""
+
+    category: str
+    values: tuple[str, ...]
+
+    @classmethod
+    def of(cls, category: str, **values: str) -> "Garment":
+        """Build and check a garment; ValueError names what does not fit."""
+        if category not in CATEGORIES:
+            raise ValueError(f"no category {category!r}; there are {', '.join(CATEGORIES)}")
+        expected = attributes_of(category)
+        if set(values) != set(expected):
+            raise ValueError(f"{category} takes {', '.join(expected)}; got {', '.join(values)}")
+        for name, value in values.items():
+            if value not in expected[name]:
+                raise ValueError(
+                    f"{name} of {category} is one of {', '.join(expected[name])}; got {value!r}"
+                )
+        garment = cls(category, tuple(values[name] for name in expected))
+        if problem := garment._contradiction():
+            raise ValueError(problem)
+        return garment
+
+    @cached_property
+    def attributes(self) -> Mapping[str, str]:
+        """Attribute name to value; the category is not among them."""
+        return dict(zip(attributes_of(self.category), self.values, strict=True))
+
+    def __getitem__(self, attribute: str) -> str:
+        return self.attributes[attribute]
+
+    def get(self, attribute: str) -> str | None:
+        """The value, or None where the attribute does not apply to the category."""
+        return self.attributes.get(attribute)
+
+    def with_values(self, **changes: str) -> "Garment":
+        """The same garment with some values changed, made consistent.
+
+        A garment that becomes plain loses its second colour; one that becomes black or white has
+        the middle shade. ValueError where the rest does not fit.
+        """
+        values = {**self.attributes, **changes}
+        if values["pattern"] == "plain":
+            values["second_colour"] = "none"
+        if values["colour"] in UNSHADED:
+            values["shade"] = "mid"
+        return Garment.of(self.category, **values)
+
+    def _contradiction(self) -> str | None:
+        if (self["pattern"] == "plain") != (self["second_colour"] == "none"):
+            return "a plain garment has no second colour, and a patterned one has"
+        if self["second_colour"] == self["colour"]:
+            return f"the second colour is the first one: {self['colour']}"
+        if self["colour"] in UNSHADED and self["shade"] != "mid":
+            return f"{self['colour']} has no {self['shade']} shade"
+        return None
+
+
+def sample_value(rng: random.Random, category: str, attribute: str) -> str:
+    """Draw one value of an attribute, not regarding the others; patterns favour plain."""
+    if attribute == "pattern" and rng.random() < PLAIN_SHARE:
+        return "plain"
+    return rng.choice(attributes_of(category)[attribute])
+
+
+def sample_garment(rng: random.Random, category: str | None = None) -> Garment:
+    """Draw a garment: category, colour and the rest uniformly, a share of them plain."""
+    category = category or rng.choice(tuple(CATEGORIES))
+    values = {name: sample_value(rng, category, name) for name in attributes_of(category)}
+    if values["colour"] in UNSHADED:
+        values["shade"] = "mid"
+    others = [colour for colour in COLOURS if colour != values["colour"]]
+    values["second_colour"] = "none" if values["pattern"] == "plain" else rng.choice(others)
+    return Garment.of(category, **values)
+
+
+def count_garments(category: str | None = None) -> int:
+    """How many distinct garments there are, in all or in one category."""
+    if category is None:
+        return sum(count_garments(name) for name in CATEGORIES)
+    shades = sum(1 if colour in UNSHADED else len(SHADES) for colour in COLOURS)
+    dressings = 1 + (len(patterns_of(category)) - 1) * (len(COLOURS) - 1)
+    total = shades * dressings
+    for values in CATEGORIES[category].values():
+        total *= len(values)
+    return total

@@ -1,0 +1,35 @@
+"""What can go wrong, as a tree: catch `DWCError` for all of it.
+
+    DWCError
+    ├── QueryError        what a person asked cannot be searched
+    ├── PictureError      a picture cannot be read
+    ├── CheckpointError   a model cannot be loaded, converted or written
+    ├── StoreError        a gallery store is missing, broken, or of another model
+    └── DatasetError      a benchmark's files are missing or not as documented
+
+Every message says what was seen, what was expected, and what to do.
+"""
+
+
+class DWCError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class QueryError(DWCError):
+    """What a person asked cannot be searched: nothing given, too long, not a number."""
+
+
+class PictureError(DWCError):
+    """A picture cannot be read: not a picture, cut short, too large."""
+
+
+class CheckpointError(DWCError):
+    """A model cannot be loaded, converted or written."""
+
+
+class StoreError(DWCError):
+    """A gallery store is missing, broken, or made by another model."""
+
+
+class DatasetError(DWCError):
+    """A benchmark's files are missing or not as documented."""
