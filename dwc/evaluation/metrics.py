@@ -1,0 +1,49 @@
+"""Ranks, recall and rank correlation, on arrays.
+
+Ties are broken against us: a hit that ties with a miss is ranked after it, so that a model which
+gives every picture the same score finds nothing.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def first_hit_rank(scores: NDArray[np.floating], hits: NDArray[np.bool_]) -> int:
+    """The rank (from 1) of the best-scored hit among the gallery's `scores` (M,).
+
+    `hits` (M,) marks what counts as found. Pictures to be left out (the reference) carry a score of
+    -inf and must not be hits. Without any hit the rank is M + 1.
+    """
+    if not hits.any():
+        return len(scores) + 1
+    best = scores[hits].max()
+    return 1 + int((scores[~hits] >= best).sum())
+
+
+def recall_at(ranks: ArrayLike, k: int) -> float:
+    """The share (0 to 1) of queries whose first hit is among the first `k`."""
+    ranks = np.asarray(ranks)
+    return float((ranks <= k).mean()) if len(ranks) else float("nan")
+
+
+def recalls(ranks: ArrayLike, ks: Iterable[int] = (1, 10, 50)) -> dict[str, float]:
+    """Several recalls by their usual name, `recall@K`."""
+    return {f"recall@{k}": recall_at(ranks, k) for k in ks}
+
+
+def average_ranks(values: ArrayLike) -> NDArray[np.float64]:
+    """Rank of each value from 1 upwards; equal values share the mean of their ranks."""
+    values = np.asarray(values)
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return (last - (counts - 1) / 2)[inverse]
+
+
+def spearman(a: ArrayLike, b: ArrayLike) -> float:
+    """Rank correlation in [-1, 1]; NaN where one side is constant."""
+    ranks_a, ranks_b = average_ranks(a), average_ranks(b)
+    ranks_a, ranks_b = ranks_a - ranks_a.mean(), ranks_b - ranks_b.mean()
+    scale = np.sqrt((ranks_a**2).sum() * (ranks_b**2).sum())
+    return float((ranks_a * ranks_b).sum() / scale) if scale > 0 else float("nan")

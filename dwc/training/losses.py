@@ -1,0 +1,68 @@
+"""The losses of DWC, as pure functions of embeddings and labels.
+
+B is the batch, D the embedding. Embeddings are unit length; row j of the queries belongs to row j
+of the gallery (its target). Formulas as in the released code of DWC (AAAI 2024).
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def soft_labels(
+    gallery: Tensor, labels: Tensor, temperature: float = 0.07, alpha: float = 0.2
+) -> Tensor:
+    """Soft-similarity labels (SSG): which targets of the batch answer each query, and how well.
+
+    Targets with the same label (B,) share the answer evenly; a part `alpha` of each row goes to
+    targets in the measure in which they look alike. Rows (B, B) sum to 1. The gradient flows
+    through the similarities, as in the released code.
+    """
+    same = (labels[:, None] == labels[None, :]).to(gallery.dtype)  # (B, B)
+    hard = same / same.sum(dim=-1, keepdim=True)
+    if alpha == 0:
+        return hard
+    alike = functional.softmax(gallery @ gallery.T / temperature, dim=-1)
+    return alpha * alike + (1 - alpha) * hard
+
+
+def contrastive_loss(
+    query: Tensor,
+    gallery: Tensor,
+    labels: Tensor,
+    temperature: float = 0.07,
+    alpha: float = 0.2,
+) -> Tensor:
+    """Mixed-modality contrastive loss: each query (B, D) towards its targets (B, D), one way."""
+    answers = functional.log_softmax(query @ gallery.T / temperature, dim=-1)  # (B, B)
+    wanted = soft_labels(gallery, labels, temperature, alpha)
+    return -(wanted * answers).sum(dim=-1).mean()
+
+
+def mutual_loss(
+    query: Tensor,
+    gallery: Tensor,
+    teacher_query: Tensor,
+    teacher_gallery: Tensor,
+    scale: float = 10.0,
+) -> Tensor:
+    """Mutual enhancement: KL from the other stream's ranking of the batch to this stream's.
+
+    The teacher is detached. `teacher_gallery` holds the other stream's embeddings of the *targets*
+    here by default; the released code hands over those of the *references* (the training loop's
+    `teacher_side` chooses).
+    """
+    taught = functional.log_softmax(scale * query @ gallery.T, dim=-1)  # (B, B)
+    teacher = functional.log_softmax(
+        scale * teacher_query.detach() @ teacher_gallery.detach().T, dim=-1
+    )
+    return functional.kl_div(taught, teacher, reduction="batchmean", log_target=True)
+
+
+def image_text_loss(images: Tensor, texts: Tensor, logit_scale: Tensor) -> Tensor:
+    """CLIP's symmetric contrastive loss between images (B, D) and texts (B, D), both unit length."""
+    logits = logit_scale * images @ texts.T  # (B, B)
+    labels = torch.arange(len(images), device=images.device)
+    return (
+        functional.cross_entropy(logits, labels) + functional.cross_entropy(logits.T, labels)
+    ) / 2

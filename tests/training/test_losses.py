@@ -1,0 +1,100 @@
+"""The losses against loops written from their formulas, duplicate targets included."""
+
+import math
+
+import pytest
+import torch
+
+from dwc.modeling.composition import normalise
+from dwc.training.losses import contrastive_loss, image_text_loss, mutual_loss, soft_labels
+
+B, D = 7, 5
+LABELS = torch.tensor([3, 1, 3, 0, 3, 2, 1])  # 3 three times, 1 twice
+
+
+@pytest.fixture
+def embeddings() -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(4)
+    names = ("query", "gallery", "teacher_query", "teacher_gallery")
+    return {
+        name: normalise(torch.randn(B, D, generator=generator, dtype=torch.float64))
+        for name in names
+    }
+
+
+def softmax(row: list[float]) -> list[float]:
+    total = sum(math.exp(value) for value in row)
+    return [math.exp(value) / total for value in row]
+
+
+def dot(a: torch.Tensor, b: torch.Tensor) -> float:
+    return sum(float(x) * float(y) for x, y in zip(a, b, strict=True))
+
+
+def naive_labels(gallery: torch.Tensor, temperature: float, alpha: float) -> list[list[float]]:
+    rows = []
+    for j in range(B):
+        same = [1.0 if LABELS[j] == LABELS[k] else 0.0 for k in range(B)]
+        alike = softmax([dot(gallery[j], gallery[k]) / temperature for k in range(B)])
+        rows.append(
+            [alpha * alike[k] + (1 - alpha) * same[k] / sum(same) for k in range(B)]
+        )
+    return rows
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.2, 1.0])
+def test_soft_labels(embeddings: dict[str, torch.Tensor], alpha: float) -> None:
+    ours = soft_labels(embeddings["gallery"], LABELS, 0.07, alpha)
+    naive = torch.tensor(naive_labels(embeddings["gallery"], 0.07, alpha), dtype=torch.float64)
+    torch.testing.assert_close(ours, naive, atol=1e-12, rtol=0)
+    torch.testing.assert_close(ours.sum(-1), torch.ones(B, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.2])
+def test_contrastive_loss(embeddings: dict[str, torch.Tensor], alpha: float) -> None:
+    query, gallery = embeddings["query"], embeddings["gallery"]
+    wanted = naive_labels(gallery, 0.07, alpha)
+    total = 0.0
+    for j in range(B):
+        answer = softmax([dot(query[j], gallery[k]) / 0.07 for k in range(B)])
+        total -= sum(wanted[j][k] * math.log(answer[k]) for k in range(B))
+    ours = contrastive_loss(query, gallery, LABELS, 0.07, alpha)
+    assert float(ours) == pytest.approx(total / B, abs=1e-10)
+
+
+def test_soft_labels_pass_the_gradient(embeddings: dict[str, torch.Tensor]) -> None:
+    gallery = embeddings["gallery"].clone().requires_grad_()
+    soft_labels(gallery, LABELS)[0, 1].backward()
+    assert gallery.grad is not None
+    assert gallery.grad.abs().sum() > 0
+
+
+def test_mutual_loss(embeddings: dict[str, torch.Tensor]) -> None:
+    q, g, tq, tg = embeddings.values()
+    total = 0.0
+    for j in range(B):
+        student = softmax([10 * dot(q[j], g[k]) for k in range(B)])
+        teacher = softmax([10 * dot(tq[j], tg[k]) for k in range(B)])
+        total += sum(t * math.log(t / s) for t, s in zip(teacher, student, strict=True))
+    assert float(mutual_loss(q, g, tq, tg)) == pytest.approx(total / B, abs=1e-10)
+
+
+def test_mutual_loss_is_zero_between_equals_and_leaves_the_teacher_alone(
+    embeddings: dict[str, torch.Tensor],
+) -> None:
+    q, g, tq, tg = (value.clone().requires_grad_() for value in embeddings.values())
+    assert float(mutual_loss(q, g, q, g)) == pytest.approx(0, abs=1e-12)
+    mutual_loss(q, g, tq, tg).backward()
+    assert q.grad is not None
+    assert tq.grad is None
+    assert tg.grad is None
+
+
+def test_image_text_loss(embeddings: dict[str, torch.Tensor]) -> None:
+    images, texts = embeddings["query"], embeddings["gallery"]
+    total = 0.0
+    for j in range(B):
+        total -= math.log(softmax([9 * dot(images[j], texts[k]) for k in range(B)])[j]) / (2 * B)
+        total -= math.log(softmax([9 * dot(texts[j], images[k]) for k in range(B)])[j]) / (2 * B)
+    ours = image_text_loss(images, texts, torch.tensor(9.0, dtype=torch.float64))
+    assert float(ours) == pytest.approx(total, abs=1e-10)
