@@ -60,7 +60,7 @@ def mutual_loss(
 
 
 def image_text_loss(images: Tensor, texts: Tensor, logit_scale: Tensor) -> Tensor:
-    """CLIP's symmetric contrastive loss between images (B, D) and texts (B, D), both unit length."""
+    """CLIP's symmetric contrastive loss; images (B, D) and texts (B, D) are unit length."""
     logits = logit_scale * images @ texts.T  # (B, B)
     labels = torch.arange(len(images), device=images.device)
     return (

@@ -1,0 +1,45 @@
+# Everything runs in a virtual environment of its own; Python 3.10 or newer and make are all it needs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: run test bench checkpoint lint format clean
+
+run: $(VENV)/.app            ## open the page: make run ARGS="--gallery PHOTOS"
+	$(BIN)/python app.py $(ARGS)
+
+test: $(VENV)/.dev           ## all tests; those in a browser need a Chromium
+	$(BIN)/python -m pytest -m "not bench" $(ARGS)
+
+bench: $(VENV)/.dev          ## what start, query and drawing cost, as ratios
+	$(BIN)/python -m pytest tests -m bench -s $(ARGS)
+
+checkpoint: $(VENV)/.dev     ## train the bundled checkpoint from nothing
+	$(BIN)/python -m dwc train catalogue --out assets/checkpoints/dwc-catalogue $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	  || { echo "Python 3.10 or newer is needed; $(PYTHON) is older. Try: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.app: $(VENV)/bin/python requirements.txt
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.app pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@touch $@

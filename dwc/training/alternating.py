@@ -1,0 +1,235 @@
+"""DWC's alternating training: each stream steps in turn, taught by the other.
+
+An iteration, as in the released code: the CLIP stream steps with the CNN stream as its teacher,
+then the CNN stream steps with the just-stepped CLIP stream as its teacher. The CNN stream does not
+change in between, so one forward pass of it serves as teacher and as pupil; the released code runs
+it twice, which moves its batch norms' running means twice as fast and changes nothing else.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from dwc.modeling.model import DWCModel
+from dwc.training.loop import LoopSettings, cosine_with_warmup, run_stage
+from dwc.training.losses import contrastive_loss, mutual_loss
+
+
+@dataclass(frozen=True)
+class TripletBatch:
+    """Queries in one or more groups, and the target of each, in the same order.
+
+    A group is what `DWCModel.compose` takes; groups differ in what is present (both modalities,
+    words only, picture only). `target_pixels` (B, 3, H, W); `labels` (B,) say which targets are the
+    same thing.
+    """
+
+    queries: list[dict[str, Tensor]]
+    target_pixels: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class AlternatingSettings:
+    """The recipe of the alternating training; defaults are the released code's.
+
+    `teacher_side` "target" hands the pupil the teacher's embeddings of the targets; "reference"
+    does what the released code does, and takes those of the reference images. `schedule` "constant"
+    is the released code's; "cosine" warms up over `warmup_steps` and falls to 0.
+    """
+
+    total_steps: int
+    learning_rate: float = 1e-4
+    cnn_learning_rate: float | None = None
+    eps: float = 1e-8
+    weight_decay: float = 1e-6
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_steps: int = 0
+    temperature: float = 0.07
+    alpha: float = 0.2
+    mutual_weight: float = 1.0
+    teacher_scale: float = 10.0
+    teacher_side: Literal["target", "reference"] = "target"
+    max_gradient_norm: float | None = None
+    log_every: int = 50
+    save_every: int = 500
+
+
+@dataclass(frozen=True)
+class StreamOutput:
+    """What one stream made of a batch, B rows each."""
+
+    query: Tensor
+    target: Tensor
+    reference: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class ClipFeatures:
+    """The frozen CLIP's features of a batch; a group's missing modality is None."""
+
+    images: list[Tensor | None]
+    texts: list[Tensor | None]
+    targets: Tensor = field()
+
+
+class _ClipPupil(nn.Module):
+    """Runs the CLIP stream on features; a module of its own so that gradients sync over devices."""
+
+    def __init__(self, model: DWCModel) -> None:
+        super().__init__()
+        self.stream = model.clip_stream
+
+    def forward(self, features: ClipFeatures, with_reference: bool) -> StreamOutput:
+        pairs = zip(features.images, features.texts, strict=True)
+        query = torch.cat([self.stream.compose(image, text).embedding for image, text in pairs])
+        reference = None
+        if with_reference:
+            reference = torch.cat([self.stream.embed(_present(i)) for i in features.images])
+        return StreamOutput(query, self.stream.embed(features.targets), reference)
+
+
+class _CnnPupil(nn.Module):
+    """Runs the CNN stream on pictures and words."""
+
+    def __init__(self, model: DWCModel) -> None:
+        super().__init__()
+        self.stream = model.cnn_stream
+
+    def forward(self, batch: TripletBatch, with_reference: bool) -> StreamOutput:
+        composed = [
+            self.stream.compose(
+                group.get("pixel_values"), group.get("word_ids"), group.get("word_mask")
+            ).embedding
+            for group in batch.queries
+        ]
+        reference = None
+        if with_reference:
+            pictures = [self.stream.embed(_present(g.get("pixel_values"))) for g in batch.queries]
+            reference = torch.cat(pictures)
+        return StreamOutput(torch.cat(composed), self.stream.embed(batch.target_pixels), reference)
+
+
+def _present(pictures: Tensor | None) -> Tensor:
+    if pictures is None:
+        raise ValueError(
+            "teacher_side='reference' needs a reference picture for every query; "
+            "this batch has a group of words alone"
+        )
+    return pictures
+
+
+@torch.no_grad()
+def clip_features(model: DWCModel, batch: TripletBatch) -> ClipFeatures:
+    """The frozen CLIP's raw features of everything in a batch."""
+    images: list[Tensor | None] = []
+    texts: list[Tensor | None] = []
+    for group in batch.queries:
+        pixels, ids = group.get("pixel_values"), group.get("clip_input_ids")
+        images.append(None if pixels is None else model.clip.image_features(pixels))
+        texts.append(
+            None if ids is None else model.clip.text_features(ids, group["clip_attention_mask"])
+        )
+    return ClipFeatures(images, texts, model.clip.image_features(batch.target_pixels))
+
+
+def train_alternating(
+    model: DWCModel,
+    batches: Callable[[int], TripletBatch],
+    settings: AlternatingSettings,
+    accelerator: Accelerator,
+    loop: LoopSettings,
+    stage: str = "alternating",
+) -> Mapping[str, float]:
+    """Train both streams in place; a model with one stream trains that one, untaught.
+
+    `batches(step)` gives the batch of a step, the same one whenever it is asked for. The model is
+    left in train mode on the accelerator's device.
+    """
+    model.to(accelerator.device).train()
+    pupils: dict[str, Any] = {}
+    if model.clip_stream is not None:
+        pupils["clip"] = _Pupil(_ClipPupil(model), settings, accelerator)
+    if model.cnn_stream is not None:
+        rate = settings.cnn_learning_rate
+        pupils["cnn"] = _Pupil(_CnnPupil(model), settings, accelerator, rate)
+    by_reference = settings.teacher_side == "reference" and len(pupils) == 2
+
+    def step(number: int) -> dict[str, float]:
+        batch = batches(number)
+        numbers: dict[str, float] = {}
+        outputs: dict[str, StreamOutput] = {}
+        with accelerator.autocast():
+            features = clip_features(model, batch) if "clip" in pupils else None
+            if "cnn" in pupils:
+                outputs["cnn"] = pupils["cnn"].module(batch, by_reference)
+            if "clip" in pupils:
+                outputs["clip"] = pupils["clip"].module(features, by_reference)
+        if "clip" in pupils:
+            numbers |= pupils["clip"].learn("clip", outputs, batch.labels)
+        if len(pupils) == 2:
+            with torch.no_grad(), accelerator.autocast():
+                outputs["clip"] = pupils["clip"].module(features, by_reference)
+        if "cnn" in pupils:
+            numbers |= pupils["cnn"].learn("cnn", outputs, batch.labels)
+        return numbers
+
+    return run_stage(stage, accelerator, step, loop)
+
+
+class _Pupil:
+    """A stream with its optimiser and schedule."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        settings: AlternatingSettings,
+        accelerator: Accelerator,
+        learning_rate: float | None = None,
+    ) -> None:
+        self.settings, self.accelerator = settings, accelerator
+        trained = [p for p in module.parameters() if p.requires_grad]
+        optimiser = torch.optim.Adam(
+            trained,
+            lr=learning_rate or settings.learning_rate,
+            eps=settings.eps,
+            weight_decay=settings.weight_decay,
+        )
+        self.module, self.optimiser = accelerator.prepare(module, optimiser)
+        self.schedule = None
+        if settings.schedule == "cosine":
+            factor = cosine_with_warmup(settings.total_steps, settings.warmup_steps)
+            self.schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+            accelerator.register_for_checkpointing(self.schedule)
+
+    def learn(
+        self, name: str, outputs: Mapping[str, StreamOutput], labels: Tensor
+    ) -> dict[str, float]:
+        """One step of this stream, taught by the other where there is one."""
+        settings, own = self.settings, outputs[name]
+        query, target = own.query.float(), own.target.float()
+        contrast = contrastive_loss(query, target, labels, settings.temperature, settings.alpha)
+        loss, numbers = contrast, {f"{name}_contrast": float(contrast.detach())}
+        teachers = [output for other, output in outputs.items() if other != name]
+        if teachers and settings.mutual_weight > 0:
+            teacher = teachers[0]
+            side = teacher.target if settings.teacher_side == "target" else teacher.reference
+            mutual = mutual_loss(
+                query, target, teacher.query.float(), side.float(), settings.teacher_scale
+            )
+            loss = loss + settings.mutual_weight * mutual
+            numbers[f"{name}_mutual"] = float(mutual.detach())
+        self.optimiser.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        if settings.max_gradient_norm is not None:
+            self.accelerator.clip_grad_norm_(self.module.parameters(), settings.max_gradient_norm)
+        self.optimiser.step()
+        if self.schedule is not None:
+            self.schedule.step()
+        found = (query @ target.T).argmax(dim=-1)
+        numbers[f"{name}_accuracy"] = float((labels[found] == labels).float().mean())
+        return numbers

@@ -1,0 +1,84 @@
+"""Training a CLIP from scratch: pictures and descriptions that belong together attract."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from dwc.modeling.composition import normalise
+from dwc.training.loop import LoopSettings, cosine_with_warmup, run_stage
+from dwc.training.losses import image_text_loss
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """Pictures (B, 3, H, W) and the descriptions (B, L) that belong to them, row by row."""
+
+    pixels: Tensor
+    input_ids: Tensor
+    attention_mask: Tensor
+
+
+@dataclass(frozen=True)
+class ContrastiveSettings:
+    """AdamW with warm-up and cosine; the temperature is learned, from CLIP's 1/0.07 up to 100."""
+
+    total_steps: int
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    warmup_steps: int = 200
+    max_gradient_norm: float = 1.0
+
+
+class _DualEncoder(nn.Module):
+    def __init__(self, clip: nn.Module) -> None:
+        super().__init__()
+        self.clip = clip
+        self.log_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
+
+    def forward(self, batch: PairBatch) -> tuple[Tensor, Tensor]:
+        images = self.clip.image_features(batch.pixels)
+        texts = self.clip.text_features(batch.input_ids, batch.attention_mask)
+        return normalise(images.float()), normalise(texts.float())
+
+
+def train_contrastive(
+    clip: nn.Module,
+    batches: Callable[[int], PairBatch],
+    settings: ContrastiveSettings,
+    accelerator: Accelerator,
+    loop: LoopSettings,
+    stage: str = "contrastive",
+) -> dict[str, float]:
+    """Train both towers of `clip` in place (`image_features` and `text_features` are called)."""
+    encoder = _DualEncoder(clip)
+    decayed = [p for p in encoder.parameters() if p.requires_grad and p.ndim > 1]
+    kept = [p for p in encoder.parameters() if p.requires_grad and p.ndim <= 1]
+    optimiser = torch.optim.AdamW(
+        [{"params": decayed}, {"params": kept, "weight_decay": 0.0}],
+        lr=settings.learning_rate,
+        betas=(0.9, 0.98),
+        weight_decay=settings.weight_decay,
+    )
+    factor = cosine_with_warmup(settings.total_steps, settings.warmup_steps)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+    prepared, optimiser = accelerator.prepare(encoder, optimiser)
+    accelerator.register_for_checkpointing(schedule)
+    prepared.train()
+
+    def step(number: int) -> dict[str, float]:
+        with accelerator.autocast():
+            images, texts = prepared(batches(number))
+        loss = image_text_loss(images, texts, encoder.log_scale.exp().clamp(max=100))
+        optimiser.zero_grad(set_to_none=True)
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(prepared.parameters(), settings.max_gradient_norm)
+        optimiser.step()
+        schedule.step()
+        found = (images @ texts.T).argmax(dim=-1).cpu()
+        accuracy = (found == torch.arange(len(found))).float().mean()
+        return {"loss": float(loss.detach()), "accuracy": float(accuracy)}
+
+    return run_stage(stage, accelerator, step, loop)

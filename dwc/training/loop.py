@@ -1,0 +1,141 @@
+"""The loop that every training stage runs in: steps, a schedule, a log, a way back after a kill.
+
+A stage is a function of the step's number, and so is its data: a run that was killed and goes on
+from its last saved state sees the same batches, and ends in the same weights, as one that was not.
+"""
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from accelerate import Accelerator
+
+logger = logging.getLogger(__name__)
+
+StepFunction = Callable[[int], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """How long a stage runs and what it leaves behind.
+
+    `save_every` and `log_every` count steps; a state is kept in `folder/<stage>` (None keeps none).
+    """
+
+    total_steps: int
+    folder: Path | None = None
+    save_every: int = 500
+    log_every: int = 50
+
+
+@dataclass
+class _Progress:
+    """The one number that accelerate keeps beside weights, optimisers and random states."""
+
+    done: int = 0
+
+    def state_dict(self) -> dict[str, int]:
+        return {"done": self.done}
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        self.done = int(state["done"])
+
+
+def cosine_with_warmup(total_steps: int, warmup_steps: int) -> Callable[[int], float]:
+    """Factor of the learning rate by step: linear up over the warm-up, then half a cosine to 0."""
+
+    def factor(step: int) -> float:
+        if step < warmup_steps:
+            return (step + 1) / warmup_steps
+        share = (step - warmup_steps) / max(1, total_steps - warmup_steps)
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+
+    return factor
+
+
+def run_stage(
+    stage: str,
+    accelerator: Accelerator,
+    step_function: StepFunction,
+    settings: LoopSettings,
+) -> dict[str, float]:
+    """Run a stage to its end, from its last saved state if there is one.
+
+    `step_function(step)` does one step, optimiser included, and returns numbers to log. Everything
+    it trains must have been through `accelerator.prepare`. Logs means over `log_every` steps to the
+    logger and, as JSON lines, to `folder/<stage>.jsonl`. Returns the last means logged.
+    """
+    progress = _Progress()
+    accelerator.register_for_checkpointing(progress)
+    state_folder = settings.folder / stage if settings.folder else None
+    if state_folder and (state_folder / "complete").exists():
+        accelerator.load_state(str(state_folder))
+        logger.info("%s: goes on after step %d", stage, progress.done)
+
+    means: dict[str, float] = {}
+    sums: dict[str, float] = {}
+    first, began = progress.done, time.monotonic()
+    for step in range(first, settings.total_steps):
+        for name, value in step_function(step).items():
+            if not math.isfinite(value):
+                raise FloatingPointError(f"{stage}: {name} is {value} at step {step}")
+            sums[name] = sums.get(name, 0.0) + value
+        progress.done = step + 1
+        since_log = (progress.done - first) % settings.log_every or settings.log_every
+        if since_log == settings.log_every or progress.done == settings.total_steps:
+            means = {name: total / since_log for name, total in sums.items()}
+            sums = {}
+            seconds = time.monotonic() - began
+            left = seconds / (progress.done - first) * (settings.total_steps - progress.done)
+            _log(stage, accelerator, settings, progress.done, means, seconds, left)
+        if state_folder and progress.done % settings.save_every == 0:
+            _save(accelerator, state_folder)
+    if state_folder and first < settings.total_steps:
+        _save(accelerator, state_folder)
+    return means
+
+
+def _save(accelerator: Accelerator, folder: Path) -> None:
+    """Save so that a kill in the middle leaves a state that says it is not whole."""
+    marker = folder / "complete"
+    if accelerator.is_main_process:
+        folder.mkdir(parents=True, exist_ok=True)
+        marker.unlink(missing_ok=True)
+    accelerator.wait_for_everyone()
+    accelerator.save_state(str(folder))
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        marker.touch()
+
+
+def _log(
+    stage: str,
+    accelerator: Accelerator,
+    settings: LoopSettings,
+    done: int,
+    means: Mapping[str, float],
+    seconds: float,
+    left: float,
+) -> None:
+    if not accelerator.is_main_process:
+        return
+    numbers = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
+    logger.info(
+        "%s %d/%d  %s  %.0f s, %.0f s left",
+        stage,
+        done,
+        settings.total_steps,
+        numbers,
+        seconds,
+        left,
+    )
+    if settings.folder:
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        line = {"step": done, "seconds": round(seconds, 1)}
+        line |= {name: round(value, 5) for name, value in means.items()}
+        with (settings.folder / f"{stage}.jsonl").open("a") as log:
+            log.write(json.dumps(line) + "\n")
