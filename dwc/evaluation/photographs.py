@@ -1,7 +1,7 @@
 """Words alone over labelled photographs: what drawings taught, tried on the real thing."""
 
 import csv
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from dwc.errors import DatasetError
 from dwc.evaluation.retrieval import embed_gallery
 from dwc.gallery.decoding import decode
+from dwc.modeling.captions import fill_template
 from dwc.modeling.model import DWCModel
 from dwc.processing import DWCProcessor
 
@@ -60,8 +61,8 @@ def words_to_photographs(
     """Precision among the first `k` for each class's words, their mean, and what chance gives."""
     by_name = {str(path): path for path in photographs.paths}
     gallery = embed_gallery(model, processor, list(by_name), lambda name: decode(by_name[name]))
-    template: Callable[[tuple[str, ...]], str] = model.config.apply_template
-    texts = [template((words,)) for words in CLASS_WORDS.values()]
+    template = model.config.caption_template
+    texts = [fill_template(template, [words]) for words in CLASS_WORDS.values()]
     queries = model.compose(**processor(text=texts, return_tensors="pt")).embedding.numpy()
     labels = np.array(photographs.labels)
     precisions, chances = {}, []

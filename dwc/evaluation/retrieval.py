@@ -12,6 +12,7 @@ from PIL import Image
 
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
 from dwc.evaluation.metrics import first_hit_rank, recalls, spearman
+from dwc.modeling.captions import fill_template
 from dwc.modeling.model import DWCModel
 from dwc.processing import DWCProcessor
 
@@ -102,7 +103,7 @@ def compose_queries(
     for chunk in batched(queries, batch_size):
         inputs = processor(
             images=[open_picture(query.reference) for query in chunk],
-            text=[model.config.apply_template(query.captions) for query in chunk],
+            text=[fill_template(model.config.caption_template, query.captions) for query in chunk],
             return_tensors="pt",
         )
         composed = model.compose(**{name: value.to(model.device) for name, value in inputs.items()})
@@ -118,7 +119,7 @@ def compose_queries(
 def rank_hits(
     benchmark: Benchmark, queries: Vectors, gallery: Vectors, chunk: int = 512
 ) -> NDArray[np.int64]:
-    """The rank of each query's first hit (N,); the reference is left out if the protocol says so."""
+    """The rank of each query's first hit (N,); references are left out if it says so."""
     position = {name: index for index, name in enumerate(benchmark.gallery)}
     ranks = []
     for start in range(0, len(queries), chunk):
