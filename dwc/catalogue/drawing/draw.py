@@ -1,0 +1,87 @@
+"""A garment and a seed to a picture."""
+
+import hashlib
+from typing import Literal, get_args
+
+import numpy as np
+from PIL import Image
+
+from dwc.catalogue.drawing.fabric import material_of
+from dwc.catalogue.drawing.noise import crease_tile, cut
+from dwc.catalogue.drawing.parts import Shape
+from dwc.catalogue.drawing.patterns import Pattern
+from dwc.catalogue.drawing.pose import Crumple, Pose
+from dwc.catalogue.drawing.raster import Layer
+from dwc.catalogue.drawing.render import Renderer
+from dwc.catalogue.drawing.scene import Picture, backdrop, cast_shadow, compose
+from dwc.catalogue.schema import Garment
+
+Style = Literal["gallery", "training", "plain"]
+"""How a garment is shown: well lit on a calm background; as a hasty photograph; flat on white."""
+
+SMALLEST_SIZE = 16  # pixels a side; below it a seam is wider than a sleeve
+
+
+def draw(garment: Garment, seed: int, size: int = 256, style: Style = "gallery") -> Image.Image:
+    """Draw a garment: an RGB picture, `size` pixels a side.
+
+    The same for the same arguments, on any machine and in any process. What is not described
+    (pose, light, background, buttons' colour, place and scale of the pattern) comes from `seed`.
+    ValueError for a size below 16 or an unknown style.
+    """
+    from dwc.catalogue.drawing.garments import outline
+
+    rng = generator(garment, seed, style)
+    return draw_shape(outline(garment, rng), garment, rng, size, style)
+
+
+def generator(garment: Garment, seed: int, style: str) -> np.random.Generator:
+    """The random numbers of one picture, the same in every process."""
+    key = "|".join((garment.category, *garment.values, str(seed), style))
+    digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
+    return np.random.default_rng(int.from_bytes(digest, "little"))
+
+
+def draw_shape(
+    shape: Shape, garment: Garment, rng: np.random.Generator, size: int, style: Style = "gallery"
+) -> Image.Image:
+    """Draw an outline in the colours of a garment; see `draw`."""
+    if size < SMALLEST_SIZE:
+        raise ValueError(f"size is {size} pixels; a garment takes at least {SMALLEST_SIZE}")
+    if style not in get_args(Style):
+        raise ValueError(f"style is one of {', '.join(get_args(Style))}; got {style!r}")
+    picture = _well_lit(shape, garment, rng, size, style == "plain")
+    pixels = np.clip(picture * 255 + 0.5, 0, 255).astype(np.uint8)
+    return Image.fromarray(pixels)
+
+
+def _well_lit(
+    shape: Shape, garment: Garment, rng: np.random.Generator, size: int, plain: bool
+) -> Picture:
+    if plain:
+        pose = Pose()
+        light = (-0.5, -0.866)
+    else:
+        pose = Pose(
+            turn=float(rng.normal(0, 0.035)),
+            zoom=float(rng.uniform(0.90, 1.0)),
+            aspect=float(rng.uniform(0.97, 1.03)),
+            centre=(float(rng.normal(0, 0.015)), float(rng.normal(0, 0.015))),
+            crumple=Crumple.draw(rng, 0.006),
+        )
+        angle = rng.uniform(-2.6, -0.55)
+        light = (float(np.cos(angle)), float(np.sin(angle)))
+    material = material_of(garment, rng)
+    pattern = Pattern.draw(garment["pattern"], rng)
+    layer = Layer.empty(size, light)
+    unit = pose.zoom * size / 2
+    Renderer(layer, material, pattern, unit, pose.turn).draw(pose.place(shape, size), rng)
+    if plain:
+        return compose(layer, np.ones((size, size, 3), np.float32), 0 * layer.alpha)
+    folds = cut(crease_tile(), rng, size, size / 160) * np.float32(0.022)
+    layer.tone((0, 0, size, size), folds)
+    colours = [material.colours["main"], material.colours["second"]]
+    background = backdrop(rng, colours, size)
+    shadow = 0.20 * cast_shadow(layer, 0.035 * size, 0.035 * size)
+    shadow += 0.22 * cast_shadow(layer, 0.008 * size, 0.009 * size)
+    return compose(layer, background, shadow)

@@ -1,0 +1,214 @@
+"""Patterned cloth: how much of the second colour each point of a piece has.
+
+Each pattern is a tile that repeats, painted once with Pillow; drawing a piece is a lookup in it.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from dwc.catalogue.drawing.parts import Part, smooth
+
+Weight = NDArray[np.float32]  # (height, width), 0 main colour to 1 second colour
+
+_SIDE = 256  # pixels of a tile, before it is scaled
+_OVER = 2  # painted larger, then reduced: smooth edges
+# Side of a tile in units of the curves' square. At 64 pixels a stripe is then two pixels wide.
+_EXTENT = {
+    "striped": 0.44, "pinstriped": 0.36, "checked": 0.44, "dotted": 0.40, "floral": 0.66,
+    "zigzag": 0.42, "leopard": 0.72,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A pattern as one garment wears it: its name, scale and where the tile begins (0 to 1)."""
+
+    name: str
+    scale: float = 1.0
+    phase: tuple[float, float] = (0.0, 0.0)
+    layout: int = 0
+
+    @classmethod
+    def draw(cls, name: str, rng: np.random.Generator) -> "Pattern":
+        """The pattern with its scale, phase and layout drawn at random."""
+        scale = float(rng.uniform(0.85, 1.2))
+        phase = (float(rng.uniform()), float(rng.uniform()))
+        return cls(name, scale, phase, int(rng.integers(1000)))
+
+    def weight(
+        self, part: Part, box: tuple[int, int, int, int], unit: float, span: tuple[float, ...]
+    ) -> Weight | None:
+        """The share of the second colour at each pixel of `box`, or None where there is none.
+
+        `part` in pixels, `box` its (left, top, right, bottom), `unit` the pixels a unit of the
+        curves, `span` the (left, top, right, bottom) of all patterned pieces together.
+        """
+        if self.name == "colour_block":
+            return _block_weight(self.layout, part, box, span)
+        if self.name not in _EXTENT:
+            return None
+        period = max(6, round(_EXTENT[self.name] * self.scale * unit))
+        return _lookup(self.name, period, self.phase, part.grain, box)
+
+
+def _lookup(
+    name: str,
+    period: int,
+    phase: tuple[float, float],
+    grain: float,
+    box: tuple[int, int, int, int],
+) -> Weight:
+    left, top, right, bottom = box
+    if abs(grain) < 0.02:
+        tile = _scaled_tile(name, period)
+        rows = (np.arange(top, bottom) + int(phase[1] * period)) % period
+        columns = (np.arange(left, right) + int(phase[0] * period)) % period
+        return tile[rows[:, None], columns[None]]
+    # Turned about the picture's origin: bilinear from a tile twice as fine, so no jagged edges.
+    tile = _scaled_tile(name, 2 * period)
+    cos, sin = np.float32(np.cos(grain)), np.float32(np.sin(grain))
+    x = np.arange(left, right, dtype=np.float32)[None]
+    y = np.arange(top, bottom, dtype=np.float32)[:, None]
+    x_index = ((cos * x + sin * y + phase[0] * period) * 2).astype(np.int32) % (2 * period)
+    y_index = ((cos * y - sin * x + phase[1] * period) * 2).astype(np.int32) % (2 * period)
+    return tile[y_index, x_index]
+
+
+def _block_weight(
+    layout: int, part: Part, box: tuple[int, int, int, int], span: tuple[float, ...]
+) -> Weight:
+    """Big blocks over the whole garment, following its own up and down."""
+    left, top, right, bottom = box
+    middle = ((span[0] + span[2]) / 2, (span[1] + span[3]) / 2)
+    half = (max(span[2] - span[0], 1) / 2, max(span[3] - span[1], 1) / 2)
+    x = (np.arange(left, right, dtype=np.float32)[None] - middle[0]) / half[0]
+    y = (np.arange(top, bottom, dtype=np.float32)[:, None] - middle[1]) / half[1]
+    kind, sharp = layout % 5, min(half)
+    if kind == 0:  # the lower half
+        edge = y + 0 * x - 0.05
+    elif kind == 1:  # a broad band across
+        edge = 0.32 - np.abs(y + 0.12) + 0 * x
+    elif kind == 2:  # cut on the slant
+        edge = y + (0.9 if layout % 2 else -0.9) * x
+    elif kind == 3:  # left and right
+        edge = (x if layout % 2 else -x) + 0 * y
+    else:  # quarters
+        edge = -np.sign(x) * np.sign(y) * np.minimum(np.abs(x), np.abs(y))
+    return np.clip(edge * sharp + 0.5, 0, 1)
+
+
+@lru_cache(maxsize=256)
+def _scaled_tile(name: str, period: int) -> Weight:
+    """The pattern's tile (period, period); one more pixel than the lookup needs is never read."""
+    tile = Image.fromarray(_tile(name)).resize((period, period), Image.Resampling.BOX)
+    return np.asarray(tile, dtype=np.float32) / np.float32(255)
+
+
+@lru_cache(maxsize=16)
+def _tile(name: str) -> NDArray[np.uint8]:
+    side = _SIDE * _OVER
+    image = Image.new("L", (side, side), 0)
+    _PAINTERS[name](ImageDraw.Draw(image), side)
+    return np.asarray(image.reduce(_OVER))
+
+
+def _stripes(pen: ImageDraw.ImageDraw, side: int) -> None:
+    for k in range(3):
+        pen.rectangle((0, side * k / 3, side, side * (k + 0.46) / 3), fill=255)
+
+
+def _pinstripes(pen: ImageDraw.ImageDraw, side: int) -> None:
+    for k in range(3):
+        pen.rectangle((side * k / 3, 0, side * (k + 0.17) / 3, side), fill=235)
+
+
+def _checks(pen: ImageDraw.ImageDraw, side: int) -> None:
+    for row in range(4):
+        for column in range(4):
+            value = (0, 132, 255)[row % 2 + column % 2]
+            left, top = column * side / 4, row * side / 4
+            pen.rectangle((left, top, left + side / 4, top + side / 4), fill=value)
+
+
+def _dots(pen: ImageDraw.ImageDraw, side: int) -> None:
+    radius = side * 0.105
+    for x, y in ((0.25, 0.25), (0.75, 0.25), (0, 0.75), (0.5, 0.75), (1, 0.75)):
+        pen.ellipse(
+            (x * side - radius, y * side - radius, x * side + radius, y * side + radius), fill=255
+        )
+
+
+def _zigzags(pen: ImageDraw.ImageDraw, side: int) -> None:
+    for k in range(-1, 4):
+        middle = side * (k + 0.5) / 3
+        knees = [(x * side / 4, middle + side * (0.085 if x % 2 else -0.085)) for x in range(-1, 6)]
+        thick = side * 0.15
+        lower = [(x, y + thick) for x, y in reversed(knees)]
+        pen.polygon(knees + lower, fill=255)
+
+
+def _repeated(x: float, y: float, reach: float) -> list[tuple[float, float]]:
+    """A place in the unit square, and its repeats across the borders that `reach` touches."""
+    return [
+        (x + right, y + down)
+        for right in (-1, 0, 1)
+        for down in (-1, 0, 1)
+        if -reach < x + right < 1 + reach and -reach < y + down < 1 + reach
+    ]
+
+
+def _flowers(pen: ImageDraw.ImageDraw, side: int) -> None:
+    for x, y, radius, petals, turn in (
+        (0.24, 0.27, 0.17, 5, 0.3), (0.74, 0.72, 0.19, 6, 0.0), (0.72, 0.22, 0.11, 5, 0.9),
+        (0.24, 0.76, 0.12, 5, 0.6), (0.49, 0.48, 0.065, 4, 0.2), (0.02, 0.50, 0.06, 4, 0.7),
+        (0.48, 0.98, 0.07, 5, 0.4),
+    ):  # fmt: skip
+        for cx, cy in _repeated(x, y, radius):
+            for k in range(petals):
+                angle = turn + 2 * np.pi * k / petals
+                px, py = cx + 0.62 * radius * np.cos(angle), cy + 0.62 * radius * np.sin(angle)
+                petal = 0.47 * radius * min(1.0, 5 / petals)
+                box = (px - petal, py - petal, px + petal, py + petal)
+                pen.ellipse([side * value for value in box], fill=255)
+            heart = 0.30 * radius
+            box = (cx - heart, cy - heart, cx + heart, cy + heart)
+            pen.ellipse([side * value for value in box], fill=40)
+    for x, y, angle in ((0.44, 0.22, 0.7), (0.53, 0.70, 2.4), (0.90, 0.46, 1.4), (0.05, 0.93, 0.2),
+                        (0.96, 0.05, 2.7), (0.36, 0.56, 2.0)):  # fmt: skip
+        for cx, cy in _repeated(x, y, 0.07):
+            t = np.linspace(0, 2 * np.pi, 20)
+            along, across = 0.075 * np.cos(t), 0.026 * np.sin(t) * (1 - 0.3 * np.cos(t))
+            leaf_x = cx + along * np.cos(angle) - across * np.sin(angle)
+            leaf_y = cy + along * np.sin(angle) + across * np.cos(angle)
+            pen.polygon([(side * u, side * v) for u, v in zip(leaf_x, leaf_y, strict=True)], 150)
+
+
+def _leopard(pen: ImageDraw.ImageDraw, side: int) -> None:
+    rng = np.random.default_rng(7)
+    for row in range(5):
+        for column in range(5):
+            x = (column + 0.5 * (row % 2) + rng.uniform(-0.16, 0.16)) / 5
+            y = (row + 0.5 + rng.uniform(-0.16, 0.16)) / 5
+            gap, opened = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.3)
+            radius = rng.uniform(0.060, 0.082)
+            angles = np.linspace(gap + opened / 2, gap + 2 * np.pi - opened / 2, 9)
+            wobble = radius * rng.uniform(0.85, 1.15, 9)
+            thick = 0.030 * rng.uniform(0.75, 1.3, 9) * np.sin(np.linspace(0.5, 2.64, 9))
+            ring = np.stack([np.cos(angles), np.sin(angles) * 0.85], axis=1)
+            outer, inner = ring * (wobble + thick)[:, None], ring * (wobble - thick)[:, None]
+            rosette = smooth(np.concatenate([outer, inner[::-1]]), samples=4)
+            for cx, cy in _repeated(x % 1, y % 1, 0.12):
+                pen.polygon([(side * (cx + u), side * (cy + v)) for u, v in rosette], fill=255)
+                heart = radius * 0.42
+                box = (cx - heart, cy - heart * 0.8, cx + heart, cy + heart * 0.8)
+                pen.ellipse([side * value for value in box], fill=75)
+
+
+_PAINTERS = {
+    "striped": _stripes, "pinstriped": _pinstripes, "checked": _checks, "dotted": _dots,
+    "floral": _flowers, "zigzag": _zigzags, "leopard": _leopard,
+}  # fmt: skip

@@ -1,0 +1,162 @@
+"""Pieces, lines and buttons onto pixels, with their shading.
+
+Masks are filled four times finer than the picture and reduced, so edges are smooth; shading is
+computed coarsely, where a soft thing loses nothing, and stretched.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+
+from dwc.catalogue.drawing.noise import Field, relief, upsampled
+from dwc.catalogue.drawing.palette import Colour
+from dwc.catalogue.drawing.parts import Points
+
+Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
+
+OVER = 4  # how much finer masks are filled
+
+
+@dataclass
+class Layer:
+    """A garment on nothing: `rgb` (size, size, 3) multiplied by `alpha` (size, size), in [0, 1].
+
+    `light` is the unit direction (x, y; y down) from which light comes.
+    """
+
+    rgb: NDArray[np.float32]
+    alpha: Field
+    light: tuple[float, float]
+
+    @classmethod
+    def empty(cls, size: int, light: tuple[float, float]) -> "Layer":
+        """A layer on which nothing is drawn yet."""
+        return cls(np.zeros((size, size, 3), np.float32), np.zeros((size, size), np.float32), light)
+
+    @property
+    def size(self) -> int:
+        """Pixels a side."""
+        return len(self.alpha)
+
+    def box_around(self, points: Points, margin: float) -> Box | None:
+        """The pixels around points with a margin, cut at the picture; None if all lie outside."""
+        low = np.floor(points.min(axis=0) - margin).astype(int)
+        high = np.ceil(points.max(axis=0) + margin).astype(int)
+        left, top = max(int(low[0]), 0), max(int(low[1]), 0)
+        right, bottom = min(int(high[0]), self.size), min(int(high[1]), self.size)
+        return (left, top, right, bottom) if right - left > 1 and bottom - top > 1 else None
+
+    def paint(self, box: Box, mask: Field, colour: NDArray[np.float32]) -> None:
+        """Lay a colour, (3,) or (h, w, 3), over a box where the mask (h, w) says."""
+        left, top, right, bottom = box
+        cover = mask[..., None]
+        region = self.rgb[top:bottom, left:right]
+        region += cover * (colour - region)
+        alpha = self.alpha[top:bottom, left:right]
+        alpha += mask * (1 - alpha)
+
+    def tone(self, box: Box, amount: Field) -> None:
+        """Make what is drawn in a box lighter (positive) or darker (negative), -1 to 1.
+
+        Partly in proportion and partly absolute, so that folds show on black cloth too.
+        """
+        left, top, right, bottom = box
+        region = self.rgb[top:bottom, left:right]
+        alpha = self.alpha[top:bottom, left:right]
+        change = amount[..., None]
+        region += change * (0.75 * region + 0.13 * alpha[..., None])
+        np.clip(region, 0, alpha[..., None], out=region)
+
+
+def filled(outlines: list[Points], box: Box, holes: tuple[Points, ...] = ()) -> Image.Image:
+    """The mask ("L") of closed outlines within a box, with smooth edges."""
+    left, top, right, bottom = box
+    mask = Image.new("L", ((right - left) * OVER, (bottom - top) * OVER), 0)
+    pen = ImageDraw.Draw(mask)
+    corner = np.array([left, top])
+    for outline in outlines:
+        pen.polygon(((outline - corner) * OVER).ravel().tolist(), fill=255)
+    for hole in holes:
+        pen.polygon(((hole - corner) * OVER).ravel().tolist(), fill=0)
+    return mask.reduce(OVER)
+
+
+def as_field(mask: Image.Image) -> Field:
+    """An "L" mask as (h, w) in [0, 1]."""
+    return np.asarray(mask, dtype=np.float32) * np.float32(1 / 255)
+
+
+def softened(mask: Image.Image, radius: float) -> Field:
+    """A mask blurred by `radius` pixels, computed at a size at which that is cheap."""
+    width, height = mask.size
+    factor = max(1, min(int(radius / 1.5), width // 4, height // 4))
+    if factor > 1:
+        small = mask.reduce(factor).filter(ImageFilter.GaussianBlur(radius / factor))
+        box = (0, 0, width / factor, height / factor)
+        mask = small.resize((width, height), Image.Resampling.BILINEAR, box=box)
+    else:
+        mask = mask.filter(ImageFilter.GaussianBlur(radius))
+    return as_field(mask)
+
+
+def roundness_shade(
+    mask: Image.Image, thickness: float, roundness: float, light: tuple[float, float]
+) -> Field:
+    """How a bulging piece catches light: (h, w), about 1, less at edges and away from the light.
+
+    `thickness` is the piece's typical width in pixels. The blurred mask serves as its height.
+    """
+    width, height = mask.size
+    factor = int(np.clip(thickness / 9, 1, 4))
+    # The mask's own border is cut cloth only where the picture ends; else a margin lies around it.
+    small = mask.reduce(factor) if factor > 1 else mask
+    radius = max(0.16 * thickness / factor, 0.6)
+    bulge = np.asarray(small.filter(ImageFilter.GaussianBlur(radius)), np.float32) / 255
+    facing = relief(bulge, light) * np.float32(radius)
+    inner = np.clip(2 * bulge - 1, 0, 1)
+    shade = (
+        1.035
+        + np.float32(0.5 * roundness) * facing
+        - np.float32(0.30 * roundness) * (1 - inner) ** 2
+    )
+    if factor == 1:
+        return shade
+    tall, wide = shade.shape
+    return upsampled(shade, wide * factor, tall * factor)[:height, :width]
+
+
+def ribbon(points: Points, width: float, taper: bool = False) -> Points:
+    """The closed outline of a line of a given width; tapered, it is thin at both ends."""
+    if len(points) < 2:
+        return points
+    along = np.gradient(points, axis=0)
+    along /= np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-6)[:, None]
+    across = np.stack([-along[:, 1], along[:, 0]], axis=1) * (width / 2)
+    if taper:
+        across *= np.sin(np.linspace(0.12, np.pi - 0.12, len(points)))[:, None] ** 0.7
+    return np.concatenate([points + across, (points - across)[::-1]])
+
+
+def dashes(points: Points, length: float, gap: float) -> list[Points]:
+    """A line cut into dashes: each (m, 2), `length` long, `gap` apart."""
+    steps = np.hypot(*np.diff(points, axis=0).T)
+    travelled = np.concatenate([[0.0], np.cumsum(steps)])
+    count = int((travelled[-1] + gap) // (length + gap))
+    starts = np.arange(count) * (length + gap)
+    spots = starts[:, None] + np.array([0.0, length / 2, length])
+    x = np.interp(spots, travelled, points[:, 0])
+    y = np.interp(spots, travelled, points[:, 1])
+    return list(np.stack([x, y], axis=-1))
+
+
+def shaded(colour: NDArray[np.float32], shade: Field) -> NDArray[np.float32]:
+    """A colour, (3,) or (h, w, 3), under a shade (h, w); black cloth still shows its folds."""
+    cover = shade[..., None]
+    return np.clip(colour * (0.25 + 0.75 * cover) + 0.13 * (cover - 1), 0, 1)
+
+
+def mixed(one: Colour, other: Colour, weight: Field) -> NDArray[np.float32]:
+    """Two colours mixed: (h, w, 3), weight 0 the one and 1 the other."""
+    return one + weight[..., None] * (other - one)

@@ -1,0 +1,291 @@
+"""A placed shape, piece after piece, onto a layer."""
+
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dwc.catalogue.drawing.emblems import draw_emblem
+from dwc.catalogue.drawing.fabric import Material, button_colour, weave_tile
+from dwc.catalogue.drawing.noise import Field, relief
+from dwc.catalogue.drawing.palette import oklch_to_srgb
+from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Shape
+from dwc.catalogue.drawing.patterns import Pattern
+from dwc.catalogue.drawing.raster import (
+    Box,
+    Layer,
+    as_field,
+    dashes,
+    filled,
+    mixed,
+    ribbon,
+    roundness_shade,
+    shaded,
+    softened,
+)
+
+_LACE = oklch_to_srgb(0.95, 0.012, 90)
+_DARK_LACE = oklch_to_srgb(0.30, 0.012, 90)
+
+
+class Renderer:
+    """Draws one garment; `unit` is how many pixels a unit of the curves' square has."""
+
+    def __init__(
+        self, layer: Layer, material: Material, pattern: Pattern, unit: float, turn: float
+    ) -> None:
+        self.layer = layer
+        self.material = material
+        self.pattern = pattern
+        self.unit = unit
+        self.turn = turn
+        self._weave_offset = (0, 0)
+
+    def draw(self, shape: Shape, rng: np.random.Generator) -> None:
+        """Draw every item of a shape in pixels, back to front; the print after its piece."""
+        printed_after = self._piece_under_print(shape) if self.pattern.name == "graphic" else None
+        spans = [
+            item.outline for item in shape.items if isinstance(item, Part) and _has_pattern(item)
+        ]
+        every = np.concatenate(spans) if spans else np.zeros((1, 2))
+        span = (*every.min(axis=0).tolist(), *every.max(axis=0).tolist())
+        for key, group in groupby(shape.items, key=_painted_together):
+            members = list(group)
+            if isinstance(members[0], Part):
+                self._part(members[0], span)
+                if members[0] is printed_after and shape.print_box is not None:
+                    self._print(draw_emblem(rng, shape.print_box, self.turn))
+            elif isinstance(members[0], Line):
+                self._lines([item for item in members if isinstance(item, Line)], str(key[1]))
+            else:
+                self._discs([item for item in members if isinstance(item, Disc)])
+
+    def _piece_under_print(self, shape: Shape) -> Part | None:
+        """The last patterned piece that the whole print box lies on."""
+        if shape.print_box is None:
+            return None
+        left, top, right, bottom = shape.print_box
+        found = None
+        for item in shape.items:
+            if isinstance(item, Part) and _has_pattern(item):
+                low, high = item.outline.min(axis=0), item.outline.max(axis=0)
+                middle = low[0] <= (left + right) / 2 <= high[0]
+                if middle and low[1] <= top and high[1] >= bottom:
+                    found = item
+        return found
+
+    def _part(self, part: Part, span: tuple[float, ...]) -> None:
+        outline = part.outline
+        box = self.layer.box_around(outline, margin=2)
+        if box is None:
+            return
+        mask = filled([outline], box, part.holes)
+        cover = as_field(mask)
+        thickness = _thickness(outline)
+        colour: NDArray[np.float32] = self.material.colours[part.role]
+        if _has_pattern(part):
+            weight = self.pattern.weight(part, box, self.unit, span)
+            if weight is not None:
+                colour = mixed(colour, self.material.colours["second"], weight)
+        self._shadow(outline, box, min(thickness, 0.16 * self.unit))
+        if thickness > 1.5:
+            shade = roundness_shade(mask, thickness, part.roundness, self.layer.light)
+            if part.role in ("main", "second", "trim"):
+                shade = shade + self._weave(box)
+            if self.material.gloss and part.role in ("main", "second", "trim"):
+                shade = shade + self._gloss(shade)
+            colour = shaded(colour, shade)
+        self.layer.paint(box, cover, colour)
+
+    def _gloss(self, shade: Field) -> Field:
+        """A highlight where the piece faces the light most."""
+        return np.float32(1.6 * self.material.gloss) * np.clip(shade - 1.07, 0, 1)
+
+    def _weave(self, box: Box) -> Field:
+        tile = weave_tile(self.material.weave, round(self.unit))
+        rows = np.arange(box[1], box[3]) % len(tile)
+        columns = np.arange(box[0], box[2]) % len(tile)
+        return tile[rows[:, None], columns[None]] * np.float32(self.material.depth)
+
+    def _shadow(self, outline: Points, box: Box, depth: float) -> None:
+        """The soft shadow that a piece throws on the pieces beneath it."""
+        reach = max(0.035 * self.unit, 1.0)
+        left, top, right, bottom = box
+        if not self.layer.alpha[top:bottom, left:right].any():
+            return
+        light = np.asarray(self.layer.light)
+        wide = self.layer.box_around(outline - light * reach * 0.5, margin=2 * reach)
+        if wide is None:
+            return
+        mask = filled([outline - light * reach * 0.5], wide)
+        self.layer.tone(wide, softened(mask, reach) * np.float32(-0.26))
+
+    def _print(self, outlines: list[Points]) -> None:
+        box = self.layer.box_around(np.concatenate(outlines), margin=2)
+        if box is None:
+            return
+        cover = as_field(filled(outlines, box))
+        left, top, right, bottom = box
+        under = self.layer.rgb[top:bottom, left:right].mean(axis=2)
+        level = float(np.mean(self.material.colours["main"]))
+        shade = 1 + 0.6 * np.clip(under - level, -0.25, 0.25)
+        self.layer.paint(
+            box, cover * np.float32(0.97), shaded(self.material.colours["second"], shade)
+        )
+
+    def _lines(self, lines: list[Line], kind: str) -> None:
+        ends = np.concatenate([line.points for line in lines])
+        widest = max(line.width for line in lines)
+        box = self.layer.box_around(ends, margin=2 * widest + 2)
+        if box is None:
+            return
+        painter = {
+            "seam": self._seams, "stitch": self._stitches, "fold": self._folds,
+            "crease": self._folds, "lace": self._laces, "zip": self._zips,
+            "chain": self._chains, "edge": self._edges,
+        }[kind]  # fmt: skip
+        painter(lines, box)
+
+    def _emboss(self, cover: Field, strength: float) -> Field:
+        """Light on one side of a raised line and dark on the other."""
+        return relief(cover, self.layer.light) * np.float32(strength)
+
+    def _seams(self, lines: list[Line], box: Box) -> None:
+        outlines = [ribbon(line.points, max(0.75 * line.width, 0.8)) for line in lines]
+        cover = as_field(filled(outlines, box))
+        depth = 0.30 if self.material.is_dark else -0.34
+        self.layer.tone(box, cover * np.float32(depth) + self._emboss(cover, 0.10))
+
+    def _stitches(self, lines: list[Line], box: Box) -> None:
+        outlines = [
+            ribbon(dash, max(0.6 * line.width, 0.7))
+            for line in lines
+            for dash in dashes(
+                line.points, max(0.020 * self.unit, 2.2), max(0.013 * self.unit, 1.4)
+            )
+        ]
+        if outlines:
+            cover = as_field(filled(outlines, box))
+            depth = 0.55 if self.material.is_dark else -0.36
+            self.layer.tone(box, cover * np.float32(depth))
+
+    def _folds(self, lines: list[Line], box: Box) -> None:
+        radius = max(0.45 * max(line.width for line in lines), 0.7)
+        cover = softened(
+            filled([ribbon(line.points, max(line.width, 1.2), taper=True) for line in lines], box),
+            radius,
+        )
+        strength = 0.75 * radius
+        self.layer.tone(box, self._emboss(cover, strength) - np.float32(0.10) * cover)
+
+    def _edges(self, lines: list[Line], box: Box) -> None:
+        cover = as_field(filled([ribbon(line.points, max(line.width, 1.0)) for line in lines], box))
+        depth = 0.20 if self.material.is_dark else -0.20
+        self.layer.tone(box, cover * np.float32(depth) + self._emboss(cover, 0.16))
+
+    def _laces(self, lines: list[Line], box: Box) -> None:
+        outlines = [ribbon(line.points, max(line.width, 1.2)) for line in lines]
+        mask = filled(outlines, box)
+        cover = as_field(mask)
+        self.layer.tone(box, softened(mask, max(0.02 * self.unit, 0.8)) * np.float32(-0.5))
+        light_lace = float(np.mean(self.material.colours["main"])) < 0.75
+        lace = _LACE if light_lace else _DARK_LACE
+        self.layer.paint(box, cover, shaded(lace, 1 + self._emboss(cover, 0.25)))
+
+    def _zips(self, lines: list[Line], box: Box) -> None:
+        tape = as_field(
+            filled([ribbon(line.points, max(2.2 * line.width, 2)) for line in lines], box)
+        )
+        self.layer.tone(box, tape * np.float32(0.22 if self.material.is_dark else -0.30))
+        teeth = [
+            ribbon(tooth, max(line.width, 1.0))
+            for line in lines
+            for tooth in dashes(
+                line.points, max(0.014 * self.unit, 1.2), max(0.010 * self.unit, 0.9)
+            )
+        ]
+        pullers = []
+        for line in lines:
+            head, before = line.points[0], line.points[min(3, len(line.points) - 1)]
+            way = before - head
+            way = way / max(float(np.hypot(*way)), 1e-6)
+            pull = np.stack([head, head + way * max(0.05 * self.unit, 3)])
+            pullers.append(ribbon(pull, max(1.7 * line.width, 2.2)))
+        self._raised(teeth, box, 0.2)
+        self._raised(pullers, box, 0.35)
+
+    def _chains(self, lines: list[Line], box: Box) -> None:
+        angles = np.linspace(0, 2 * np.pi, 14, endpoint=False)
+        links = []
+        for line in lines:
+            length = max(2.4 * line.width, 3.0)
+            for k, dash in enumerate(dashes(line.points, length, -0.25 * length)):
+                way = (dash[-1] - dash[0]) / max(float(np.hypot(*(dash[-1] - dash[0]))), 1e-6)
+                across = np.array([-way[1], way[0]]) * line.width * (0.62 if k % 2 else 0.32)
+                along = way * length * 0.5
+                links.append(
+                    dash[1] + np.cos(angles)[:, None] * along + np.sin(angles)[:, None] * across
+                )
+        self._raised(links, box, 0.5)
+
+    def _raised(self, outlines: list[Points], box: Box, emboss: float) -> None:
+        """Small metal things: filled, a dark rim, a highlight towards the light."""
+        if not outlines:
+            return
+        cover = as_field(filled(outlines, box))
+        shade = 1 + self._emboss(cover, emboss)
+        self.layer.paint(box, cover, shaded(self.material.colours["metal"], shade))
+
+    def _discs(self, discs: list[Disc]) -> None:
+        centres = np.array([disc.centre for disc in discs])
+        radius = max(disc.radius for disc in discs)
+        box = self.layer.box_around(centres, margin=2 * radius + 2)
+        if box is None:
+            return
+        angles = np.linspace(0, 2 * np.pi, 20, endpoint=False)
+        circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        mask = filled([disc.centre + circle * max(disc.radius, 0.8) for disc in discs], box)
+        cover = as_field(mask)
+        role = discs[0].role
+        colour = button_colour(self.material) if role == "trim" else self.material.colours[role]
+        light = np.asarray(self.layer.light)
+        shift = tuple(np.round(-light * max(0.2 * radius, 0.6)).astype(int))
+        shadow = np.roll(softened(mask, max(0.35 * radius, 0.7)), (shift[1], shift[0]), (0, 1))
+        self.layer.tone(box, shadow * np.float32(-0.45))
+        dome = softened(mask, max(0.5 * radius, 0.6))
+        shade = 1.0 + self._emboss(dome, 0.55 * max(0.5 * radius, 0.6))
+        painted = shaded(colour, shade)
+        if radius > 3:
+            glint = [disc.centre + light * disc.radius * 0.38 + circle * disc.radius * 0.22
+                     for disc in discs]  # fmt: skip
+            shine = as_field(filled(glint, box))[..., None] * np.float32(0.6)
+            painted = painted + shine * (1 - painted)
+            if role == "trim":
+                holes = [
+                    disc.centre + np.array([side * 0.28, 0.05]) * disc.radius
+                    + circle * disc.radius * 0.13
+                    for disc in discs for side in (-1, 1)
+                ]  # fmt: skip
+                painted = painted * (1 - as_field(filled(holes, box))[..., None] * np.float32(0.6))
+        self.layer.paint(box, cover, painted)
+
+
+def _painted_together(item: Part | Line | Disc) -> tuple[object, object]:
+    """Neighbours with the same key are painted in one go."""
+    if isinstance(item, Part):
+        return ("part", id(item))
+    if isinstance(item, Line):
+        return ("line", item.kind)
+    return ("disc", item.role)
+
+
+def _has_pattern(part: Part) -> bool:
+    return part.patterned and part.role == "main"
+
+
+def _thickness(outline: Points) -> float:
+    """The typical width of a piece: twice its area over half its perimeter, in pixels."""
+    x, y = outline[:, 0], outline[:, 1]
+    area = abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
+    edges = np.roll(outline, -1, axis=0) - outline
+    return 4 * area / max(float(np.hypot(edges[:, 0], edges[:, 1]).sum()), 1e-6)

@@ -1,0 +1,98 @@
+"""Where a garment is shown when it is shown well: calm backgrounds and soft shadows."""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from dwc.catalogue.drawing.noise import Field, cloud_tile, cut, upsampled
+from dwc.catalogue.drawing.palette import Colour, difference, oklch_to_srgb
+from dwc.catalogue.drawing.raster import Layer
+
+Picture = NDArray[np.float32]  # (size, size, 3), sRGB in [0, 1]
+
+# Lightness, chroma, hue: off-whites and muted pastels that stay behind any garment.
+_TINTS = tuple(
+    oklch_to_srgb(*value)
+    for value in (
+        (0.950, 0.008, 85), (0.930, 0.014, 75), (0.945, 0.006, 250), (0.905, 0.026, 60),
+        (0.900, 0.024, 145), (0.900, 0.022, 220), (0.895, 0.026, 290), (0.905, 0.028, 20),
+        (0.870, 0.020, 95), (0.845, 0.026, 165), (0.835, 0.026, 245), (0.840, 0.030, 40),
+        (0.790, 0.020, 80), (0.765, 0.026, 200), (0.760, 0.028, 310),
+    )
+)  # fmt: skip
+
+
+def backdrop(rng: np.random.Generator, garment_colours: list[Colour], size: int) -> Picture:
+    """A calm background (size, size, 3) on which the garment's colours stand out."""
+    apart = [tint for tint in _TINTS if min(difference(tint, c) for c in garment_colours) > 0.13]
+    choices = apart or [
+        max(_TINTS, key=lambda tint: min(difference(tint, c) for c in garment_colours))
+    ]
+    tint = choices[int(rng.integers(len(choices)))]
+    corner = rng.uniform(-1, 1, 2)
+    steps = np.linspace(-1, 1, 9, dtype=np.float32)
+    slope = np.float32(corner[0]) * steps[None] + np.float32(corner[1]) * steps[:, None]
+    vignette = steps[None] ** 2 + steps[:, None] ** 2
+    light = upsampled(1.005 + 0.022 * slope - 0.030 * vignette.astype(np.float32), size, size)
+    kind = rng.random()
+    if kind < 0.16:
+        light = light + cut(_wood_tile(), rng, size, size / 256) * np.float32(0.022)
+    elif kind < 0.34:
+        light = light + cut(_linen_tile(), rng, size, size / 256) * np.float32(0.014)
+    elif kind < 0.5:
+        light = light + cut(cloud_tile(0.6, 96), rng, size, size / 256) * np.float32(0.006)
+    return np.clip(tint * light[..., None], 0, 1)
+
+
+@lru_cache(maxsize=1)
+def _wood_tile() -> Field:
+    """Planks with a fine grain along them, (256, 256), mean about 0."""
+    grain = np.asarray(
+        Image.fromarray(cloud_tile(1.0, 90)[:24]).resize((256, 256), Image.Resampling.BICUBIC)
+    ).T.copy()
+    y = np.arange(256)
+    plank = y // 64
+    tones = np.array([0.5, -0.7, 0.9, -0.4])[plank][:, None]
+    joints = np.where(y % 64 < 2, -3.0, 0.0)[:, None]
+    shifted = np.stack([np.roll(grain[row], 61 * int(plank[row])) for row in range(256)])
+    return (0.7 * shifted.T[::1].T + tones + joints).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _linen_tile() -> Field:
+    """Threads across and along, of uneven thickness, (256, 256), mean about 0."""
+    noise = cloud_tile(0.3, 100)
+    across = noise.mean(axis=0, keepdims=True) * 8 + np.roll(noise, 9, 0)
+    threads = np.asarray(
+        Image.fromarray(np.ascontiguousarray(noise[:, :32])).resize((256, 256)), np.float32
+    )
+    return (threads + threads.T[::-1] + 0.3 * across).astype(np.float32) * np.float32(0.8)
+
+
+def cast_shadow(layer: Layer, reach: float, blur: float) -> Field:
+    """The shadow (size, size), 0 to 1, of a garment on what it lies on.
+
+    `reach` and `blur` in pixels: how far it falls from the light, and how soft it is.
+    """
+    size = layer.size
+    factor = max(1, min(4, int(blur / 1.5)))
+    mask = Image.fromarray((layer.alpha * 255).astype(np.uint8)).reduce(factor)
+    small = np.asarray(mask.filter(ImageFilter.GaussianBlur(blur / factor)))
+    small_image = Image.fromarray(small)
+    shift = (layer.light[0] * reach / factor, layer.light[1] * reach / factor)
+    side = size / factor
+    moved = small_image.transform(
+        (size, size),
+        Image.Transform.AFFINE,
+        (side / size, 0, shift[0], 0, side / size, shift[1]),
+        Image.Resampling.BILINEAR,
+    )
+    return np.asarray(moved, dtype=np.float32) * np.float32(1 / 255)
+
+
+def compose(layer: Layer, background: Picture, shadow: Field) -> Picture:
+    """The garment over the darkened background."""
+    under = background * (1 - shadow)[..., None]
+    return layer.rgb + under * (1 - layer.alpha)[..., None]
