@@ -1,0 +1,81 @@
+"""CLIP: two towers that put pictures and texts into one space.
+
+A normal module: it trains where it is trained, and `DWCModel` is what freezes it.
+
+Parameter names are those of transformers' `CLIPModel`: `text_model.*`, `vision_model.*`,
+`text_projection.weight`, `visual_projection.weight`, `logit_scale`. With a ModifiedResNet,
+`vision_model.*` is named as in `modified_resnet.py` and there is no `visual_projection`: its
+attention pool ends in the common space already.
+"""
+
+import torch
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPVisionModel
+
+from dwc.errors import QueryError
+from dwc.modeling.configuration import ClipBackboneConfig, ModifiedResNetConfig
+from dwc.modeling.modified_resnet import ModifiedResNet
+from dwc.modeling.strict_loading import StrictModel
+
+
+class ClipBackbone(StrictModel):
+    """CLIP's towers behind one interface: features projected into the common space, not unit length.
+
+    Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision".
+    """
+
+    config: ClipBackboneConfig
+    config_class = ClipBackboneConfig
+    base_model_prefix = "clip_backbone"
+    main_input_name = "pixel_values"
+    _supports_sdpa = True
+
+    def __init__(self, config: ClipBackboneConfig):
+        super().__init__(config)
+        text, vision = config.text_config, config.vision_config
+        self.text_model = CLIPTextModel(text)
+        self.text_projection = nn.Linear(text.hidden_size, config.projection_dim, bias=False)
+        self.visual_projection: nn.Linear | None = None
+        if isinstance(vision, ModifiedResNetConfig):
+            self.vision_model = ModifiedResNet(vision)
+        else:
+            self.vision_model = CLIPVisionModel(vision)
+            self.visual_projection = nn.Linear(
+                vision.hidden_size, config.projection_dim, bias=False
+            )
+        self.logit_scale = nn.Parameter(torch.tensor(config.logit_scale_init_value))
+        self.post_init()
+
+    def image_features(self, pixel_values: Tensor) -> Tensor:
+        """(N, 3, image_size, image_size), CLIP's mean and standard deviation, -> (N, F)."""
+        if self.visual_projection is None:
+            return self.vision_model(pixel_values)
+        pooled = self.vision_model(pixel_values=pixel_values).pooler_output
+        return self.visual_projection(pooled)
+
+    def text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Token ids (N, L), padded on the right, and their mask -> (N, F).
+
+        A text is read at its first end-of-text token. Attention is causal, so padding behind that
+        token changes nothing and `attention_mask` is not needed.
+
+        Raises QueryError for a text that is too long or never ends.
+        """
+        longest = self.config.text_config.max_position_embeddings
+        if input_ids.shape[1] > longest:
+            raise QueryError(
+                f"the text has {input_ids.shape[1]} CLIP tokens; this model reads at most {longest}. "
+                "Shorten it."
+            )
+        # transformers pools at the largest id where `eos_token_id` is 2, a habit from early
+        # conversions that is wrong for a small vocabulary: so the position is looked up here.
+        is_end = input_ids == self.config.text_config.eos_token_id  # (N, L)
+        if not bool(is_end.any(dim=1).all()):
+            raise QueryError(
+                "a text has no end-of-text token (id "
+                f"{self.config.text_config.eos_token_id}); read texts with the checkpoint's processor."
+            )
+        states = self.text_model(input_ids=input_ids, attention_mask=attention_mask)
+        rows = torch.arange(len(input_ids), device=input_ids.device)
+        ends = is_end.int().argmax(dim=1)  # (N,), the first of equals
+        return self.text_projection(states.last_hidden_state[rows, ends])

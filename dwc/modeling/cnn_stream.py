@@ -1,0 +1,206 @@
+"""The CNN stream: a ResNet over regions, an LSTM over words, each edited by the other.
+
+The symbols beside the names are those of Huang et al. 2024, "Dynamic Weighted Combiner for
+Mixed-Modal Image Retrieval"; the editors follow Wen et al. 2021, "Comprehensive Linguistic-Visual
+Composition Network for Image Retrieval" (CLVC-Net).
+
+Parameter names:
+
+    resnet.*                        transformers' ResNetModel
+    word_encoder.*                  embedding and LSTM
+    embed_regions.*                 Inc2d that makes E of X
+    gate_image.*, add_image.*       Inc2d of [E; C] and of C, in the image editor
+    gate_text.*, add_text.*         Inc1d of [T; V] and of V, in the text editor
+    pool_image.p, pool_text.p       GeM_i and GeM_t, of the edited features
+    pool_gallery.p                  GeM_img, of a gallery picture's
+    project_image, project_text     W_img and W_txt, each .weight and .bias
+    weigh.{0,3}.{weight,bias}       MLP_w
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers import ResNetModel
+
+from dwc.errors import QueryError
+from dwc.modeling.combiners.mlp import perceptron
+from dwc.modeling.composition import Composition, normalise
+from dwc.modeling.configuration import CnnStreamConfig
+from dwc.modeling.cross_attention import CrossAttention, relate
+from dwc.modeling.inception import Inception1d, Inception2d
+from dwc.modeling.pooling import GeneralisedMean
+from dwc.modeling.word_encoder import WordEncoder
+
+
+@dataclass(frozen=True)
+class RegionMaps:
+    """Where a query's words and its picture's regions met, for N queries, L words, H by W regions.
+
+    `words_by_region` (N, L, H, W) sums to 1 over the words of each region, `regions_by_word`
+    (N, L, H, W) over the regions of each word; both are 0 on padding. `image_gate` (N, H, W), in
+    (0, 1), is the share of the picture's own features that the image editor let pass, the mean of
+    the channels.
+    """
+
+    words_by_region: Tensor
+    regions_by_word: Tensor
+    image_gate: Tensor
+
+
+class CnnStream(nn.Module):
+    """Composes queries and embeds gallery pictures from pixels and words.
+
+    Below, N queries of L words, regions in a map of h by w, channels C of the ResNet's last stage,
+    states of length H, embeddings of length D.
+    """
+
+    def __init__(self, config: CnnStreamConfig, embedding_dim: int, dropout: float):
+        super().__init__()
+        channels, hidden = config.feature_dim, config.hidden_dim
+        self.config = config
+        self.resnet = ResNetModel(config.resnet_config)
+        self.word_encoder = WordEncoder(config.vocab_size, config.word_embedding_dim, hidden)
+        self.embed_regions = Inception2d(channels, hidden)
+        self.gate_image = Inception2d(2 * hidden, channels)
+        self.add_image = Inception2d(hidden, channels)
+        self.gate_text = Inception1d(2 * hidden, hidden)
+        self.add_text = Inception1d(hidden, hidden)
+        self.pool_image = GeneralisedMean(config.gem_p)
+        self.pool_text = GeneralisedMean(config.gem_p)
+        self.pool_gallery = GeneralisedMean(config.gem_p)
+        self.project_image = nn.Linear(channels, embedding_dim)
+        self.project_text = nn.Linear(hidden, embedding_dim)
+        self.weigh = perceptron(2 * embedding_dim, embedding_dim, 1, dropout)
+
+    def embed(self, pixel_values: Tensor) -> Tensor:
+        """Pictures (N, 3, height, width), normalised, -> gallery embeddings (N, D), unit length."""
+        features = self._feature_map(pixel_values).flatten(2)  # (N, C, h w)
+        return normalise(self.project_image(self.pool_gallery(features)))
+
+    def compose(
+        self,
+        pixel_values: Tensor | None = None,
+        word_ids: Tensor | None = None,
+        word_mask: Tensor | None = None,
+    ) -> Composition:
+        """Pictures (N, 3, height, width) and word ids (N, L), `word_mask` True on words, -> N queries.
+
+        Padding follows the words; without a mask there is none. A query without words (ids None, or
+        a row of the mask all False) has image weight exactly 1, one without picture exactly 0, and
+        the absent part is zero. Raises QueryError for a query that has neither.
+        """
+        word_ids, mask = self._check(pixel_values, word_ids, word_mask)
+        if pixel_values is None:
+            text_part = self._text_part_alone(word_ids, mask)  # (N, D)
+            weight = text_part.new_zeros(len(text_part), 1)
+            return Composition.mix(torch.zeros_like(text_part), text_part, weight)
+        features = self._feature_map(pixel_values)  # (N, C, h, w): X
+        if word_ids is None:
+            image_part = self._image_part_alone(features)  # (N, D)
+            weight = image_part.new_ones(len(image_part), 1)
+            return Composition.mix(image_part, torch.zeros_like(image_part), weight)
+        words = self.word_encoder(word_ids, mask)  # (N, L, H): T
+        regions = self._regions(features)  # (N, H, h, w): E
+        attention = self._relate(words, regions, mask)
+        image_part = self._edit_image(features, regions, attention.word_context)  # (N, D): i
+        text_part = self._edit_text(words, attention.region_context, mask)  # (N, D): t
+        image_weight = torch.sigmoid(self.weigh(torch.cat([image_part, text_part], dim=-1)))
+        has_words = mask.any(dim=1, keepdim=True)  # (N, 1)
+        image_weight = torch.where(has_words, image_weight, torch.ones_like(image_weight))
+        return Composition.mix(image_part, text_part * has_words, image_weight)
+
+    def region_maps(
+        self, pixel_values: Tensor, word_ids: Tensor, word_mask: Tensor | None = None
+    ) -> RegionMaps:
+        """Show where words and regions met, for the arguments of `compose`; both are needed."""
+        mask = (
+            torch.ones_like(word_ids, dtype=torch.bool) if word_mask is None else word_mask.bool()
+        )
+        features = self._feature_map(pixel_values)
+        grid = features.shape[-2:]
+        words = self.word_encoder(word_ids, mask)
+        regions = self._regions(features)
+        attention = self._relate(words, regions, mask)
+        gate = self._image_gate(regions, self._as_map(attention.word_context, grid))  # (N, C, h, w)
+        return RegionMaps(
+            words_by_region=attention.over_words.unflatten(-1, grid),
+            regions_by_word=attention.over_regions.unflatten(-1, grid),
+            image_gate=gate.mean(dim=1),
+        )
+
+    def _check(
+        self, pixel_values: Tensor | None, word_ids: Tensor | None, word_mask: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """The word ids and their mask as booleans; both None where no row has a word."""
+        if word_ids is None:
+            if pixel_values is None:
+                raise QueryError("the query has neither a picture nor words; give at least one.")
+            return None, None
+        mask = (
+            torch.ones_like(word_ids, dtype=torch.bool) if word_mask is None else word_mask.bool()
+        )
+        if mask.shape != word_ids.shape:
+            raise QueryError(
+                f"word_mask has the shape {tuple(mask.shape)} and word_ids {tuple(word_ids.shape)}; "
+                "they must be the same."
+            )
+        has_words = mask.any(dim=1)  # (N,)
+        if pixel_values is None and not bool(has_words.all()):
+            raise QueryError(
+                "a query has no picture, and no words that the CNN stream can read; give at least "
+                "one."
+            )
+        return (word_ids, mask) if bool(has_words.any()) else (None, None)
+
+    def _feature_map(self, pixel_values: Tensor) -> Tensor:
+        """Pictures (N, 3, height, width) -> the last stage's map (N, C, h, w): X."""
+        return self.resnet(pixel_values).last_hidden_state
+
+    def _regions(self, features: Tensor) -> Tensor:
+        """(N, C, h, w) -> (N, H, h, w): E."""
+        return torch.relu(self.embed_regions(features))
+
+    def _relate(self, words: Tensor, regions: Tensor, mask: Tensor) -> CrossAttention:
+        """Words (N, L, H) and regions (N, H, h, w) -> their attention and contexts."""
+        return relate(
+            words,
+            regions.flatten(2).transpose(1, 2),  # (N, h w, H)
+            mask,
+            self.config.word_temperature,
+            self.config.region_temperature,
+        )
+
+    @staticmethod
+    def _as_map(context: Tensor, grid: torch.Size) -> Tensor:
+        """(N, h w, H) -> (N, H, h, w)."""
+        return context.transpose(1, 2).unflatten(-1, grid)
+
+    def _image_gate(self, regions: Tensor, word_context: Tensor) -> Tensor:
+        """(N, H, h, w) twice -> (N, C, h, w), in (0, 1)."""
+        return torch.sigmoid(self.gate_image(torch.cat([regions, word_context], dim=1)))
+
+    def _edit_image(self, features: Tensor, regions: Tensor, word_context: Tensor) -> Tensor:
+        """X (N, C, h, w), E (N, H, h, w), C (N, h w, H) -> the image part (N, D)."""
+        context = self._as_map(word_context, features.shape[-2:])  # (N, H, h, w)
+        edited = self._image_gate(regions, context) * features
+        edited = edited + torch.relu(self.add_image(context))  # (N, C, h, w): F_i
+        return self.project_image(self.pool_image(edited.flatten(2)))
+
+    def _edit_text(self, words: Tensor, region_context: Tensor, mask: Tensor) -> Tensor:
+        """T (N, L, H), V (N, L, H) and the mask (N, L) -> the text part (N, D)."""
+        states = words.transpose(1, 2)  # (N, H, L)
+        context = region_context.transpose(1, 2)  # (N, H, L)
+        gate = torch.sigmoid(self.gate_text(torch.cat([states, context], dim=1), mask))
+        edited = gate * states + torch.relu(self.add_text(context, mask))  # (N, H, L): F_t
+        return self.project_text(self.pool_text(edited, mask))
+
+    def _image_part_alone(self, features: Tensor) -> Tensor:
+        """X (N, C, h, w) -> the image part (N, D), with a word context of zero."""
+        regions = self._regions(features)
+        return self._edit_image(features, regions, torch.zeros_like(regions.flatten(2).mT))
+
+    def _text_part_alone(self, word_ids: Tensor, mask: Tensor) -> Tensor:
+        """Word ids (N, L) and their mask -> the text part (N, D), with a region context of zero."""
+        words = self.word_encoder(word_ids, mask)
+        return self._edit_text(words, torch.zeros_like(words), mask)

@@ -1,0 +1,24 @@
+"""How a stream mixes an image's features with a text's: one small module each, chosen by name.
+
+    combiner(image_features, text_features) -> Composition
+
+`combiner_class("dwc")` finds one, `combiner_names()` lists them, `register("name")` adds one.
+"""
+
+from dwc.modeling.combiners.base import Combiner, combiner_class, combiner_names, register
+from dwc.modeling.combiners.baselines import Average, ConcatenationMLP, ImageOnly, TextOnly
+from dwc.modeling.combiners.clip4cir import Clip4CirCombiner
+from dwc.modeling.combiners.dynamic import DynamicWeightedCombiner
+
+__all__ = [
+    "Average",
+    "Clip4CirCombiner",
+    "Combiner",
+    "ConcatenationMLP",
+    "DynamicWeightedCombiner",
+    "ImageOnly",
+    "TextOnly",
+    "combiner_class",
+    "combiner_names",
+    "register",
+]

@@ -1,0 +1,34 @@
+"""DWC's combiner: two editors and a weigher.
+
+Huang et al. 2024, "Dynamic Weighted Combiner for Mixed-Modal Image Retrieval" (AAAI): the Editable
+Modality De-equalizer.
+
+Parameter names: `edit_image.{0,3}`, `edit_text.{0,3}`, `weigh.{0,3}`, each `.weight` and `.bias`.
+"""
+
+import torch
+from torch import Tensor
+
+from dwc.modeling.combiners.base import Combiner, register
+from dwc.modeling.combiners.mlp import perceptron
+from dwc.modeling.composition import Composition
+
+
+@register("dwc")
+class DynamicWeightedCombiner(Combiner):
+    """Each modality's features are gated by both, then mixed by a weight that is the query's own."""
+
+    def __init__(self, dim: int, dropout: float):
+        super().__init__(dim, dropout)
+        self.edit_image = perceptron(2 * dim, dim, dim, dropout)
+        self.edit_text = perceptron(2 * dim, dim, dim, dropout)
+        self.weigh = perceptron(2 * dim, dim, 1, dropout)
+
+    def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
+        """(N, dim), (N, dim) -> N queries; the parts are the edited features, not unit length."""
+        both = torch.cat([image_features, text_features], dim=-1)  # (N, 2 dim)
+        image_part = torch.sigmoid(self.edit_image(both)) * image_features  # (N, dim): i
+        text_part = torch.sigmoid(self.edit_text(both)) * text_features  # (N, dim): t
+        parts = torch.cat([image_part, text_part], dim=-1)
+        image_weight = torch.sigmoid(self.weigh(parts))  # (N, 1): w
+        return Composition.mix(image_part, text_part, image_weight)

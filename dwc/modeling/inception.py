@@ -1,0 +1,123 @@
+"""Inception blocks, over maps and over masked sequences.
+
+Szegedy et al. 2015, "Going Deeper with Convolutions", in the form that CLVC-Net and DWC use: every
+convolution is bias-free and followed by batch norm, ReLU stands only between the convolutions of a
+branch, and the caller applies the outer activation.
+
+Parameter names: `point`, `narrow`, `wide`, `pooled` are the four branches in order; each is a list
+of `N.convolution` and `N.normalisation`.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dwc.modeling.masked_batch_norm import MaskedBatchNorm1d
+
+
+def _branches(in_channels: int, out_channels: int) -> dict[str, list[tuple[int, int, int]]]:
+    """Each branch's convolutions as (input channels, output channels, kernel size)."""
+    if out_channels % 8:
+        raise ValueError(f"an Inception block has {out_channels} outputs; give a multiple of 8.")
+    eighth = out_channels // 8
+    return {
+        "point": [(in_channels, 3 * eighth, 1)],
+        "narrow": [(in_channels, 4 * eighth, 1), (4 * eighth, 2 * eighth, 3)],
+        "wide": [
+            (in_channels, 2 * eighth, 1),
+            (2 * eighth, eighth, 3),
+            (eighth, 2 * eighth, 3),
+        ],
+        "pooled": [(in_channels, eighth, 1)],
+    }
+
+
+class _Step2d(nn.Module):
+    """A convolution without bias and its batch norm, over a map."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int):
+        super().__init__()
+        self.convolution = nn.Conv2d(
+            in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False
+        )
+        self.normalisation = nn.BatchNorm2d(out_channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, out_channels, H, W)."""
+        return self.normalisation(self.convolution(features))
+
+
+class _Step1d(nn.Module):
+    """A convolution without bias and its batch norm, over the valid positions of a sequence."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int):
+        super().__init__()
+        self.convolution = nn.Conv1d(
+            in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False
+        )
+        self.normalisation = MaskedBatchNorm1d(out_channels)
+
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """(N, C, L), zero outside the mask (N, L), -> (N, out_channels, L), zero outside it too."""
+        return self.normalisation(self.convolution(features), mask)
+
+
+class _Inception(nn.Module):
+    """The four branches, whatever they run over."""
+
+    def __init__(self, in_channels: int, out_channels: int, step: type[nn.Module]):
+        super().__init__()
+        for name, convolutions in _branches(in_channels, out_channels).items():
+            self.add_module(name, nn.ModuleList(step(*shape) for shape in convolutions))
+
+    def _join(self, features: Tensor, averaged: Tensor, *mask: Tensor) -> Tensor:
+        """Run every branch and lay the channels side by side, in the order above."""
+        return torch.cat(
+            [
+                _run(self.point, features, *mask),
+                _run(self.narrow, features, *mask),
+                _run(self.wide, features, *mask),
+                _run(self.pooled, averaged, *mask),
+            ],
+            dim=1,
+        )
+
+
+def _run(branch: nn.Module, features: Tensor, *mask: Tensor) -> Tensor:
+    for number, step in enumerate(branch.children()):
+        features = step(features if number == 0 else functional.relu(features), *mask)
+    return features
+
+
+class Inception2d(_Inception):
+    """An Inception block over maps."""
+
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__(in_channels, out_channels, _Step2d)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, in_channels, H, W) -> (N, out_channels, H, W), before any activation."""
+        averaged = functional.avg_pool2d(
+            features, kernel_size=3, stride=1, padding=1, count_include_pad=False
+        )
+        return self._join(features, averaged)
+
+
+class Inception1d(_Inception):
+    """An Inception block over sequences of unequal length; padding neither adds nor counts."""
+
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__(in_channels, out_channels, _Step1d)
+
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """(N, in_channels, L) and a mask (N, L), True on words, -> (N, out_channels, L).
+
+        What comes out is before any activation, and zero outside the mask.
+        """
+        valid = mask.unsqueeze(1).to(features.dtype)  # (N, 1, L)
+        features = features * valid
+        # The means of the sum over valid neighbours and of their count share the divisor 3.
+        total = functional.avg_pool1d(features, kernel_size=3, stride=1, padding=1)
+        count = functional.avg_pool1d(valid, kernel_size=3, stride=1, padding=1)
+        averaged = total / count.clamp_min(1 / 3) * valid
+        return self._join(features, averaged, mask)

@@ -1,0 +1,146 @@
+"""CLIP's ModifiedResNet image tower (RN50 and its family), which transformers lacks.
+
+Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision",
+section 2.4: a ResNet with a stem of three convolutions, an average pool before every strided
+convolution against aliasing, and attention in place of the last average pool.
+
+Parameter names, beside OpenAI's:
+
+    stem.{0,1,2}.{convolution,normalisation}              conv{1,2,3}, bn{1,2,3}
+    stages.S.B.reduce.{convolution,normalisation}         layer{S+1}.B.conv1, bn1
+    stages.S.B.spatial.{convolution,normalisation}        layer{S+1}.B.conv2, bn2
+    stages.S.B.expand.{convolution,normalisation}         layer{S+1}.B.conv3, bn3
+    stages.S.B.shortcut.{convolution,normalisation}       layer{S+1}.B.downsample.{0,1}
+    attention_pool.position_embedding                     attnpool.positional_embedding
+    attention_pool.{query,key,value,projection}           attnpool.{q,k,v,c}_proj
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dwc.modeling.configuration import ModifiedResNetConfig
+
+
+class NormalisedConvolution(nn.Module):
+    """A convolution without bias, then batch norm; no activation."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1):
+        super().__init__()
+        self.convolution = nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=kernel_size // 2,
+            bias=False,
+        )
+        self.normalisation = nn.BatchNorm2d(out_channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, out_channels, H / stride, W / stride)."""
+        return self.normalisation(self.convolution(features))
+
+
+class AntiAliasedBottleneck(nn.Module):
+    """1x1, 3x3, average pool, 1x1; every convolution has stride 1, the pool does the striding."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int):
+        super().__init__()
+        out_channels = 4 * channels
+        self.reduce = NormalisedConvolution(in_channels, channels, 1)
+        self.spatial = NormalisedConvolution(channels, channels, 3)
+        self.expand = NormalisedConvolution(channels, out_channels, 1)
+        self.downsample = nn.AvgPool2d(stride) if stride > 1 else nn.Identity()
+        has_shortcut = stride > 1 or in_channels != out_channels
+        self.shortcut = (
+            NormalisedConvolution(in_channels, out_channels, 1) if has_shortcut else None
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, 4 * channels, H / stride, W / stride)."""
+        residual = functional.relu(self.reduce(features))
+        residual = self.downsample(functional.relu(self.spatial(residual)))
+        residual = self.expand(residual)
+        if self.shortcut is not None:
+            features = self.shortcut(self.downsample(features))
+        return functional.relu(features + residual)
+
+
+class AttentionPool(nn.Module):
+    """Pools a map by one attention query, its mean; the positions are learned."""
+
+    def __init__(self, grid_size: int, feature_dim: int, heads: int, projection_dim: int):
+        super().__init__()
+        self.grid_size = grid_size
+        self.heads = heads
+        self.position_embedding = nn.Parameter(
+            torch.randn(grid_size**2 + 1, feature_dim) * feature_dim**-0.5
+        )
+        self.query = nn.Linear(feature_dim, feature_dim)
+        self.key = nn.Linear(feature_dim, feature_dim)
+        self.value = nn.Linear(feature_dim, feature_dim)
+        self.projection = nn.Linear(feature_dim, projection_dim)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C, grid, grid) -> (N, projection_dim)."""
+        if features.shape[-2:] != (self.grid_size, self.grid_size):
+            raise ValueError(
+                f"the image tower's last map is {tuple(features.shape[-2:])} cells; its position "
+                f"embedding has {(self.grid_size, self.grid_size)}. Resize the pictures to the "
+                "configured image_size."
+            )
+        tokens = features.flatten(2).transpose(1, 2)  # (N, R, C)
+        tokens = torch.cat([tokens.mean(dim=1, keepdim=True), tokens], dim=1)  # (N, 1 + R, C)
+        tokens = tokens + self.position_embedding
+        pooled = functional.scaled_dot_product_attention(
+            self._by_head(self.query(tokens[:, :1])),
+            self._by_head(self.key(tokens)),
+            self._by_head(self.value(tokens)),
+        )  # (N, heads, 1, C / heads)
+        return self.projection(pooled.flatten(1))
+
+    def _by_head(self, tokens: Tensor) -> Tensor:
+        """(N, T, C) -> (N, heads, T, C / heads)."""
+        return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+class ModifiedResNet(nn.Module):
+    """CLIP's convolutional image tower."""
+
+    def __init__(self, config: ModifiedResNetConfig):
+        super().__init__()
+        half = config.width // 2
+        self.stem = nn.ModuleList(
+            [
+                NormalisedConvolution(config.num_channels, half, 3, stride=2),
+                NormalisedConvolution(half, half, 3),
+                NormalisedConvolution(half, config.width, 3),
+            ]
+        )
+        self.stages = nn.ModuleList()
+        in_channels = config.width
+        for stage, depth in enumerate(config.layers):
+            channels = config.width * 2**stage
+            blocks = nn.Sequential()
+            for block in range(depth):
+                stride = 2 if stage > 0 and block == 0 else 1
+                blocks.append(AntiAliasedBottleneck(in_channels, channels, stride))
+                in_channels = 4 * channels
+            self.stages.append(blocks)
+        self.attention_pool = AttentionPool(
+            config.grid_size,
+            config.feature_dim,
+            config.num_attention_heads,
+            config.projection_dim,
+        )
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """(N, 3, image_size, image_size), normalised, -> (N, projection_dim), not unit length."""
+        features = pixel_values
+        for layer in self.stem:
+            features = functional.relu(layer(features))
+        features = functional.avg_pool2d(features, 2)  # (N, width, H / 4, W / 4)
+        for stage in self.stages:
+            features = stage(features)
+        return self.attention_pool(features)
