@@ -1,0 +1,86 @@
+"""A drawn catalogue written as FashionIQ's files, so that one loader and one protocol read both."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dwc.catalogue.queries import CatalogueQuery
+from dwc.catalogue.splits import CatalogueItem
+from dwc.catalogue.wishes import Wish
+from dwc.datasets.triplets import Triplet
+
+if TYPE_CHECKING:
+    from dwc.catalogue.drawing.draw import Style
+
+
+def triplets_of(
+    items: Sequence[CatalogueItem], drawn: Iterable[tuple[int, int, Wish]]
+) -> list[Triplet]:
+    """Drawn places and wishes as triplets of ids with two captions each."""
+    return [
+        Triplet(items[reference].id, two_captions(wish.captions), items[target].id)
+        for reference, target, wish in drawn
+    ]
+
+
+def triplets_of_queries(asked: Iterable[CatalogueQuery]) -> list[Triplet]:
+    """Queries as triplets of ids with two captions each."""
+    return [Triplet(query.reference, two_captions(query.captions), query.target) for query in asked]
+
+
+def two_captions(captions: tuple[str, ...]) -> tuple[str, str]:
+    """FashionIQ always has two; a single one is given twice, as its annotators often do."""
+    return captions[0], captions[-1]
+
+
+def write_fashion_iq(
+    root: Path,
+    name: str,
+    split: str,
+    items: Sequence[CatalogueItem],
+    triplets: Sequence[Triplet],
+) -> None:
+    """Write `captions/cap.<name>.<split>.json` and `image_splits/split.<name>.<split>.json`.
+
+    `name` takes the place of FashionIQ's categories. Files of an earlier export are replaced.
+    """
+    captions = [
+        {
+            "target": triplet.target,
+            "candidate": triplet.reference,
+            "captions": list(two_captions(triplet.captions)),
+        }
+        for triplet in triplets
+    ]
+    _write_json(root / "captions" / f"cap.{name}.{split}.json", captions)
+    _write_json(root / "image_splits" / f"split.{name}.{split}.json", [item.id for item in items])
+
+
+def draw_pictures(
+    root: Path,
+    items: Iterable[CatalogueItem],
+    size_px: int,
+    style: "Style" = "gallery",
+    suffix: str = ".jpg",
+) -> int:
+    """Draw every item that has no picture yet into `images/<id><suffix>`; returns how many.
+
+    Pictures are square, `size_px` a side; `style` as in `drawing.draw`.
+    """
+    from dwc.catalogue.drawing.draw import draw
+
+    folder = root / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = 0
+    for item in items:
+        path = folder / f"{item.id}{suffix}"
+        if not path.exists():
+            draw(item.garment, item.picture_seed, size_px, style).save(path)
+            drawn += 1
+    return drawn
+
+
+def _write_json(path: Path, content: Sequence[object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,216 @@
+"""What people call the thing itself: `a tee`, `trousers`, `a cardigan`, `footwear`.
+
+Some names say more than the category: a cardigan is a jumper that buttons. A name is used only of
+a garment that has what it says, and what it says counts as told.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dwc.catalogue.schema import Garment
+
+
+@dataclass(frozen=True)
+class Noun:
+    """A name with what it says beyond the category: attribute to the values that it covers."""
+
+    text: str
+    says: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def suits(self, garment: Garment) -> bool:
+        """Whether the garment has what the name says."""
+        return all(garment.get(name) in values for name, values in self.says.items())
+
+
+def _noun(text: str, **says: str) -> Noun:
+    """A noun; several values of one attribute are separated by blanks."""
+    return Noun(text, {name: frozenset(values.split()) for name, values in says.items()})
+
+
+# Listed in the plural: "a pair of boots", "the shorts are".
+PLURAL = frozenset({"trousers", "shorts", "trainers", "boots", "heels", "flats", "sandals"})
+
+# The first names of each category say no more than the category.
+NOUNS: dict[str, tuple[Noun, ...]] = {
+    "dress": (
+        _noun("dress"),
+        _noun("gown", length="long"),
+        _noun("frock"),
+        _noun("minidress", length="short"),
+        _noun("sundress", sleeve="sleeveless"),
+        _noun("shirt dress", neckline="collar"),
+    ),
+    "t_shirt": (
+        _noun("t-shirt"),
+        _noun("tee"),
+        _noun("t shirt"),
+        _noun("tshirt"),
+        _noun("tank top", sleeve="sleeveless"),
+        _noun("tank", sleeve="sleeveless"),
+        _noun("vest top", sleeve="sleeveless"),
+        _noun("longsleeve", sleeve="long"),
+        _noun("longsleeve shirt", sleeve="long"),
+        _noun("long sleeve", sleeve="long"),
+        _noun("long sleeve top", sleeve="long"),
+        _noun("long sleeved top", sleeve="long"),
+        _noun("long sleeve tee", sleeve="long"),
+        _noun("crop top", length="cropped"),
+    ),
+    "shirt": (
+        _noun("shirt"),
+        _noun("blouse"),
+        _noun("button-up shirt"),
+        _noun("button down shirt"),
+        _noun("dress shirt", sleeve="long"),
+    ),
+    "jumper": (
+        _noun("jumper"),
+        _noun("sweater"),
+        _noun("knit"),
+        _noun("pullover", fastening="none"),
+        _noun("cardigan", fastening="buttons"),
+        _noun("cardi", fastening="buttons"),
+        _noun("turtleneck", neckline="roll", fastening="none"),
+        _noun("turtleneck sweater", neckline="roll"),
+    ),
+    "hoodie": (
+        _noun("hoodie"),
+        _noun("hooded sweatshirt"),
+        _noun("hoody"),
+        _noun("sweatshirt", fastening="none"),
+        _noun("zip-up hoodie", fastening="zip"),
+    ),
+    "jacket": (
+        _noun("jacket"),
+        _noun("blazer", neckline="lapel", fastening="buttons"),
+        _noun("suit jacket", neckline="lapel", fastening="buttons"),
+        _noun("bomber jacket", neckline="round", fastening="zip"),
+    ),
+    "coat": (
+        _noun("coat"),
+        _noun("overcoat"),
+        _noun("winter coat"),
+        _noun("parka", neckline="hood"),
+        _noun("trench coat", neckline="lapel", waist="belted"),
+        _noun("trench", neckline="lapel", waist="belted"),
+    ),
+    "skirt": (
+        _noun("skirt"),
+        _noun("miniskirt", length="short"),
+        _noun("maxi skirt", length="long"),
+        _noun("pencil skirt", hem="straight", length="medium"),
+    ),
+    "trousers": (
+        _noun("trousers"),
+        _noun("pants"),
+        _noun("slacks"),
+        _noun("jeans", waist="plain belted", pockets="none"),
+        _noun("joggers", waist="drawstring"),
+        _noun("sweatpants", waist="drawstring"),
+        _noun("cargo pants", pockets="cargo"),
+    ),
+    "shorts": (
+        _noun("shorts"),
+        _noun("short pants"),
+        _noun("bermudas", length="medium"),
+        _noun("hot pants", length="short", fit="slim"),
+        _noun("cargo shorts", pockets="cargo"),
+    ),
+    "trainers": (
+        _noun("trainers"),
+        _noun("sneakers"),
+        _noun("tennis shoes"),
+        _noun("running shoes", length="short"),
+        _noun("high tops", length="medium"),
+    ),
+    "boots": (
+        _noun("boots"),
+        _noun("ankle boots", length="short"),
+        _noun("booties", length="short"),
+        _noun("knee high boots", length="long"),
+        _noun("lace-up boots", fastening="laces"),
+    ),
+    "heels": (
+        _noun("heels"),
+        _noun("heeled shoes"),
+        _noun("pumps", toe="round pointed", fastening="none"),
+        _noun("stilettos", heel="high", sole="thin"),
+        _noun("platforms", sole="chunky", heel="high"),
+        _noun("peep toes", toe="open"),
+    ),
+    "flats": (
+        _noun("flats"),
+        _noun("flat shoes"),
+        _noun("loafers", fastening="none"),
+        _noun("ballerinas", toe="round", heel="flat", fastening="none"),
+        _noun("ballet flats", toe="round", heel="flat", fastening="none"),
+        _noun("lace-ups", fastening="laces"),
+        _noun("mary janes", fastening="strap buckle"),
+    ),
+    "sandals": (
+        _noun("sandals"),
+        _noun("summer sandals"),
+        _noun("platform sandals", sole="chunky"),
+        _noun("strappy sandals", strap="crossed"),
+        _noun("slides", heel="flat", fastening="none", strap="wide"),
+    ),
+    "bag": (
+        _noun("bag"),
+        _noun("handbag"),
+        _noun("purse"),
+        _noun("tote", shape="tote"),
+        _noun("tote bag", shape="tote"),
+        _noun("shopper", shape="tote", strap="handles"),
+        _noun("shoulder bag", strap="shoulder"),
+    ),
+    "hat": (
+        _noun("hat"),
+        _noun("cap", brim="peaked"),
+        _noun("baseball cap", brim="peaked", trim="none"),
+        _noun("beanie", brim="none"),
+        _noun("sun hat", brim="wide"),
+        _noun("fedora", brim="narrow", trim="band"),
+    ),
+}
+
+SHOES = frozenset({"trainers", "boots", "heels", "flats", "sandals"})
+
+# Names for several categories at once; said in the singular or the plural as written.
+HYPERNYMS: dict[str, frozenset[str]] = {
+    "top": frozenset({"t_shirt", "shirt", "jumper", "hoodie"}),
+    "upper": frozenset({"t_shirt", "shirt", "jumper"}),
+    "knitwear": frozenset({"jumper"}),
+    "outerwear": frozenset({"jacket", "coat"}),
+    "bottoms": frozenset({"trousers", "shorts"}),
+    "legwear": frozenset({"trousers", "shorts"}),
+    "shoes": SHOES,
+    "shoe": SHOES,
+    "footwear": SHOES,
+    "kicks": frozenset({"trainers"}),
+    "accessory": frozenset({"bag", "hat"}),
+    "headwear": frozenset({"hat"}),
+    "garment": frozenset({"dress", "shirt", "jacket", "coat", "skirt"}),
+    "something": frozenset(NOUNS),
+}
+UNCOUNTABLE = frozenset({"knitwear", "outerwear", "legwear", "footwear", "headwear", "something"})
+PLURAL_HYPERNYMS = frozenset({"bottoms", "shoes", "kicks"})
+
+
+def generic_nouns(category: str) -> tuple[Noun, ...]:
+    """The names of a category that say no more than the category."""
+    return tuple(noun for noun in NOUNS[category] if not noun.says)
+
+
+def nouns_for(garment: Garment) -> tuple[Noun, ...]:
+    """Every name of its category that suits the garment."""
+    return tuple(noun for noun in NOUNS[garment.category] if noun.suits(garment))
+
+
+def with_article(phrase: str) -> str:
+    """Put `a` or `an` before a phrase, by its sound."""
+    return f"{article(phrase)} {phrase}"
+
+
+def article(phrase: str) -> str:
+    """`a` or `an`: spelled vowels, but for words such as `one-coloured`."""
+    return "an" if phrase[0] in "aeiou" and not phrase.startswith(("one", "uni")) else "a"

@@ -1,0 +1,200 @@
+"""One thing said of a garment: its words, and which values it allows.
+
+A `Saying` is the smallest piece of the language; descriptions and wishes put several into a
+sentence. What it allows is what a reader who knows the language would accept.
+"""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from dwc.catalogue import colour_words, wording
+from dwc.catalogue.schema import COLOURS, SHADES, UNSHADED, attributes_of, patterns_of
+
+Form = Literal["colour", "is", "has", "no"]
+"""How the words enter a sentence: a colour (after "is" or "in", before the noun), an adjective
+(after "is", before the noun), a thing that it has (after "has" or "with"), one that it lacks
+(after "no" or "without")."""
+
+Allowed = Mapping[str, frozenset[str]]
+
+
+@dataclass(frozen=True)
+class Saying:
+    """Words, their form, and the values that they allow of each attribute they speak of.
+
+    `relative` are the attributes of which only somebody who sees the reference knows what is
+    allowed; the others are told by the words alone.
+    """
+
+    form: Form
+    text: str
+    allowed: Allowed
+    relative: frozenset[str] = frozenset()
+
+
+def say_colour(rng: random.Random, colour: str, shade: str | None) -> Saying:
+    """The colour; with a shade both are fixed, without one the shade is left open.
+
+    Black and white have one shade, so that their bare names fix it.
+    """
+    allowed = {"colour": frozenset({colour})}
+    if colour in UNSHADED:
+        allowed["shade"] = frozenset({"mid"})
+        return Saying("colour", rng.choice(colour_words.BARE[colour]), allowed)
+    if shade is None:
+        return Saying("colour", rng.choice(colour_words.BARE[colour]), allowed)
+    allowed["shade"] = frozenset({shade})
+    return Saying("colour", rng.choice(colour_words.shaded_names(colour, shade)), allowed)
+
+
+def say_pattern_in_colour(rng: random.Random, pattern: str, second_colour: str) -> Saying:
+    """A pattern and its colour: `white stripes`."""
+    frame = rng.choice(wording.PATTERN_IN_COLOUR[pattern])
+    colour = rng.choice(colour_words.BARE[second_colour])
+    text = frame.format(colour)
+    if text.startswith("a "):
+        text = f"{'an' if text[2] in 'aeiou' else 'a'} {text[2:]}"
+    allowed = {"pattern": frozenset({pattern}), "second_colour": frozenset({second_colour})}
+    return Saying("has", text, allowed)
+
+
+def say_two_colours(rng: random.Random, colour: Saying, pattern: str, second: str) -> Saying:
+    """Both colours and the pattern in one: `blue and white striped`."""
+    looks = wording.PATTERN_WORDS[pattern].being
+    text = f"{colour.text} and {rng.choice(colour_words.BARE[second])} {rng.choice(looks)}"
+    allowed = {
+        **colour.allowed,
+        "pattern": frozenset({pattern}),
+        "second_colour": frozenset({second}),
+    }
+    return Saying("is", text, allowed, colour.relative)
+
+
+def say_second_colour(rng: random.Random, second: str) -> Saying:
+    """The pattern's colour alone: `white in the pattern`."""
+    name = rng.choice(colour_words.BARE[second])
+    frame = rng.choice(("{} in the pattern", "a pattern in {}", "{} as the second colour"))
+    return Saying("has", frame.format(name), {"second_colour": frozenset({second})})
+
+
+def say_value(rng: random.Random, category: str, attribute: str, value: str) -> Saying:
+    """A value of any attribute but the colours, in one of the ways that fix it."""
+    words = wording.words_for(category, attribute, value)
+    return _choose(rng, words, {attribute: frozenset({value})})
+
+
+def say_covering(
+    rng: random.Random, category: str, attribute: str, value: str, not_value: str | None = None
+) -> Saying | None:
+    """A word that covers several values, `value` among them and `not_value` not: `with sleeves`."""
+    here = frozenset(attributes_of(category)[attribute])
+    if attribute == "pattern":
+        if value == "plain" or not_value not in (None, "plain"):
+            return None
+        return _choose(rng, wording.PATTERNED, {"pattern": here - {"plain"}})
+    for (name, values), words in wording.COVERING.items():
+        if name == attribute and value in values and not_value not in values and values <= here:
+            return _choose(rng, words, {attribute: values})
+    return None
+
+
+def say_compared(
+    rng: random.Random, category: str, attribute: str, before: str, after: str
+) -> Saying | None:
+    """`longer`, `a lot looser`: relative to `before`; None where the two are not comparable.
+
+    Plain comparatives allow every value beyond; "a bit" allows the next one, "a lot" all but the
+    next one.
+    """
+    scale = wording.scale(category, attribute)
+    if before not in scale or after not in scale or before == after:
+        return None
+    start, end = scale.index(before), scale.index(after)
+    more = end > start
+    beyond = scale[start + 1 :] if more else scale[:start][::-1]
+    words = wording.compared(category, attribute)[more]
+    text, form = _pick(rng, words)
+    if form == "is" and len(beyond) > 1 and rng.random() < 0.2 and not text.startswith("more"):
+        if abs(end - start) == 1:
+            beyond = beyond[:1]
+            text = f"{rng.choice(('a bit', 'slightly', 'a little'))} {text}"
+        else:
+            beyond = beyond[1:]
+            text = f"{rng.choice(('much', 'a lot', 'way'))} {text}"
+    return Saying(form, text, {attribute: frozenset(beyond)}, frozenset({attribute}))
+
+
+def say_busyness(rng: random.Random, category: str, before: str, after: str) -> Saying | None:
+    """`busier` or `less busy` than the pattern `before`; None where neither is true."""
+    start, end = wording.BUSYNESS[before], wording.BUSYNESS[after]
+    if start == end:
+        return None
+    text, form = _pick(rng, wording.compared(category, "busyness")[end > start])
+    allowed = frozenset(
+        pattern
+        for pattern in patterns_of(category)
+        if (wording.BUSYNESS[pattern] > start if end > start else wording.BUSYNESS[pattern] < start)
+    )
+    return Saying(form, text, {"pattern": allowed}, frozenset({"pattern"}))
+
+
+def say_shade_compared(
+    rng: random.Random, colour: str | None, before: str, after: str
+) -> Saying | None:
+    """`a darker blue`, or `darker` alone; None where the shades are the same."""
+    start, end = SHADES.index(before), SHADES.index(after)
+    if start == end:
+        return None
+    beyond = frozenset(SHADES[start + 1 :] if end > start else SHADES[:start])
+    relative = frozenset({"shade"})
+    if colour is None:
+        text, form = _pick(rng, wording.compared("dress", "shade")[end > start])
+        return Saying(form, text, {"shade": beyond}, relative)
+    word = rng.choice(("darker", "deeper") if end > start else ("lighter", "paler"))
+    text = f"{word} {rng.choice(colour_words.BARE[colour])}"
+    return Saying("colour", text, {"colour": frozenset({colour}), "shade": beyond}, relative)
+
+
+def say_denial(
+    rng: random.Random, category: str, attribute: str, value: str, actual: str
+) -> Saying | None:
+    """`no stripes`, `not red`: everything but `value`; None where `actual` would not fit it."""
+    if attribute == "colour":
+        if value == actual:
+            return None
+        name = rng.choice(colour_words.BARE[value])
+        return Saying("is", f"not {name}", {"colour": frozenset(COLOURS) - {value}})
+    names = wording.DENIED.get((attribute, value))
+    left = wording.meant_by_denial(category, attribute, value)
+    if names is None or actual not in left:
+        return None
+    return Saying("no", rng.choice(names), {attribute: left})
+
+
+def say_different(rng: random.Random, category: str, attribute: str, before: str) -> Saying | None:
+    """`a different neckline`: anything but what the picture has."""
+    names = wording.ATTRIBUTE_NAMES.get(attribute)
+    if names is None:
+        return None
+    left = frozenset(attributes_of(category)[attribute]) - {before}
+    word = rng.choice(("a different", "another"))
+    return Saying("has", f"{word} {rng.choice(names)}", {attribute: left}, frozenset({attribute}))
+
+
+def _choose(rng: random.Random, words: wording.Words, allowed: Allowed) -> Saying:
+    text, form = _pick(rng, words)
+    return Saying(form, text, allowed)
+
+
+def _pick(rng: random.Random, words: wording.Words) -> tuple[str, Form]:
+    """A form that there are words for, then one of its words."""
+    every: tuple[tuple[Form, tuple[str, ...]], ...] = (
+        ("is", words.being),
+        ("has", words.having),
+        ("no", words.lacking),
+    )
+    forms = [(form, texts) for form, texts in every if texts]
+    form, texts = rng.choice(forms)
+    return rng.choice(texts), form

@@ -1,0 +1,191 @@
+"""Which garments belong to training and which to the test, galleries of them, training triplets.
+
+A combination of category, colour and pattern belongs to one split, so that the test holds
+combinations that no training picture shows, of parts that training does show.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from typing import Literal, cast
+
+from dwc.catalogue.codes import CodedGarments
+from dwc.catalogue.schema import (
+    CATEGORIES,
+    COMMON,
+    Garment,
+    attributes_of,
+    sample_garment,
+    sample_value,
+)
+from dwc.catalogue.wishes import Wish, wish
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+_SHARES = {"train": 70, "val": 10, "test": 20}  # percent of the combinations
+_OTHER_CATEGORY_SHARE = 0.12  # of families, those with the look on another kind of garment
+_TRIES = 60
+
+
+@dataclass(frozen=True)
+class CatalogueItem:
+    """One picture of a catalogue: what it shows, and the seed of everything else about it."""
+
+    id: str
+    garment: Garment
+    picture_seed: int
+
+
+@cache
+def _split_of(category: str, colour: str, pattern: str) -> Split:
+    digest = sha256(f"{category}|{colour}|{pattern}".encode()).digest()
+    draw = int.from_bytes(digest[:4], "big") % 100
+    for split, share in _SHARES.items():
+        if draw < share:
+            return cast(Split, split)
+        draw -= share
+    raise AssertionError("the shares add up to 100")
+
+
+def split_of(garment: Garment) -> Split:
+    """The split that a garment's combination of category, colour and pattern belongs to."""
+    return _split_of(garment.category, garment["colour"], garment["pattern"])
+
+
+def sample_in_split(rng: random.Random, split: Split, category: str | None = None) -> Garment:
+    """Draw a garment of a split."""
+    while True:
+        garment = sample_garment(rng, category)
+        if split_of(garment) == split:
+            return garment
+
+
+def family(rng: random.Random, split: Split) -> list[Garment]:
+    """A garment and four or so relatives in the same split, all distinct.
+
+    After the base come one with one attribute changed, one with two, one with about half, one with
+    all, and now and then another kind of garment with the base's look.
+    """
+    base = sample_in_split(rng, split)
+    names = len(base.values)
+    members = [base]
+    for count in (1, 2, names // 2, names):
+        relative = _relative(rng, base, count, split)
+        if relative is not None and relative not in members:
+            members.append(relative)
+    if rng.random() < _OTHER_CATEGORY_SHARE:
+        other = _other_category(rng, base, split)
+        if other is not None:
+            members.append(other)
+    return members
+
+
+def _relative(rng: random.Random, base: Garment, count: int, split: Split) -> Garment | None:
+    """The base with about `count` attributes changed; None where the tries run out."""
+    names = list(base.attributes)
+    for _ in range(_TRIES):
+        values = dict(base.attributes)
+        for name in rng.sample(names, count):
+            values[name] = _another(rng, base, name)
+        garment = _consistent(rng, base.category, values)
+        if garment is not None and garment != base and split_of(garment) == split:
+            return garment
+    return None
+
+
+def _another(rng: random.Random, base: Garment, name: str) -> str:
+    while True:
+        value = sample_value(rng, base.category, name)
+        if value != base[name]:
+            return value
+
+
+def _consistent(rng: random.Random, category: str, values: dict[str, str]) -> Garment | None:
+    """A garment of about these values: the second colour and the shade give way."""
+    if values["pattern"] == "plain":
+        values["second_colour"] = "none"
+    elif values["second_colour"] in ("none", values["colour"]):
+        others = [c for c in attributes_of(category)["colour"] if c != values["colour"]]
+        values["second_colour"] = rng.choice(others)
+    if values["colour"] in ("black", "white"):
+        values["shade"] = "mid"
+    return Garment(category, tuple(values[name] for name in attributes_of(category)))
+
+
+def _other_category(rng: random.Random, base: Garment, split: Split) -> Garment | None:
+    """Another kind of garment with the look of the base, or all but one thing of it."""
+    for _ in range(_TRIES):
+        category = rng.choice([name for name in CATEGORIES if name != base.category])
+        drawn = sample_garment(rng, category)
+        values = {**drawn.attributes, **{name: base[name] for name in COMMON}}
+        if base["pattern"] not in attributes_of(category)["pattern"]:
+            continue
+        if rng.random() < 0.3:
+            name = rng.choice(COMMON)
+            values[name] = drawn[name]
+        garment = _consistent(rng, category, values)
+        if garment is not None and split_of(garment) == split:
+            return garment
+    return None
+
+
+def gallery(split: Split, size: int, seed: int = 0) -> list[CatalogueItem]:
+    """The first `size` items of a split's endless catalogue, all garments distinct.
+
+    An item depends on split, seed and its place alone, not on `size`. Items of a family stand
+    side by side.
+    """
+    if size < 0:
+        raise ValueError(f"a gallery has 0 or more items, not {size}")
+    items: list[CatalogueItem] = []
+    seen: set[Garment] = set()
+    families = 0
+    while len(items) < size:
+        rng = random.Random(f"family|{split}|{seed}|{families}")
+        families += 1
+        for garment in family(rng, split):
+            if garment not in seen and len(items) < size:
+                seen.add(garment)
+                place = len(items)
+                name = f"{split}-{place:05d}"
+                items.append(CatalogueItem(name, garment, picture_seed(split, seed, place)))
+    return items
+
+
+def picture_seed(split: Split, seed: int, place: int) -> int:
+    """The seed of an item's pose, light and background, below 2**31."""
+    digest = sha256(f"picture|{split}|{seed}|{place}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+def training_triplets(
+    items: Sequence[CatalogueItem],
+    seed: int,
+    count: int | None = None,
+    wrong_text_share: float = 0.0,
+) -> Iterator[tuple[int, int, Wish]]:
+    """Draw (place of the reference, place of the target, wish) from a pool, endlessly or `count`.
+
+    Balanced over the number of attributes that change (`CodedGarments.draw_pair`).
+    `wrong_text_share` (0 to 1) is the label noise: that share of the triplets carries the wish of
+    the one drawn before, which as a rule is about something else. The pictures stay.
+    """
+    if not 0 <= wrong_text_share <= 1:
+        raise ValueError(f"wrong_text_share is a share from 0 to 1, not {wrong_text_share}")
+    rng = random.Random(f"triplets|{seed}")
+    noise = random.Random(f"noise|{seed}")  # its own, so that the dial leaves the pairs alone
+    pool = CodedGarments([item.garment for item in items])
+    drawn = 0
+    before: Wish | None = None
+    while count is None or drawn < count:
+        reference, target = pool.draw_pair(rng)
+        right = wish(items[reference].garment, items[target].garment, rng)
+        is_wrong = noise.random() < wrong_text_share
+        if is_wrong and before is None:
+            before = right
+            continue
+        yield reference, target, before if is_wrong and before is not None else right
+        before = right
+        drawn += 1

@@ -1,0 +1,181 @@
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dwc.catalogue.schema import COMMON, Garment, attributes_of, sample_garment
+from dwc.catalogue.splits import family, gallery
+from dwc.catalogue.wishes import Wish, constraints, fits, picture_only, picture_share, wish
+
+seeds = st.integers(min_value=0, max_value=2**32)
+
+DRESS = Garment.of(
+    "dress", colour="red", shade="mid", pattern="plain", second_colour="none", sleeve="short",
+    neckline="round", length="medium", hem="straight", waist="plain",
+)  # fmt: skip
+
+
+def pair(seed: int) -> tuple[Garment, Garment, Wish]:
+    rng = random.Random(seed)
+    members = family(rng, "train")
+    reference, target = rng.sample(members, 2)
+    return reference, target, wish(reference, target, rng)
+
+
+@given(seeds)
+@settings(max_examples=400, deadline=None)
+def test_a_target_fits_its_own_wish(seed: int) -> None:
+    reference, target, asked = pair(seed)
+    assert fits(reference, asked, target)
+
+
+@given(seeds, seeds)
+@settings(max_examples=300, deadline=None)
+def test_a_target_of_any_two_garments_fits_too(first: int, second: int) -> None:
+    rng = random.Random(first)
+    reference = sample_garment(rng)
+    target = sample_garment(random.Random(second))
+    if reference != target:
+        assert fits(reference, wish(reference, target, rng), target)
+
+
+@given(seeds)
+@settings(max_examples=300, deadline=None)
+def test_the_reference_fits_only_where_all_that_differs_is_left_open(seed: int) -> None:
+    reference, _, asked = pair(seed)
+    spoken = [name for name in asked.allowed if reference.get(name) not in asked.allowed[name]]
+    assert fits(reference, asked, reference) == (asked.category is None and not spoken)
+
+
+@given(seeds)
+@settings(max_examples=300, deadline=None)
+def test_changing_what_stays_in_the_picture_no_longer_fits(seed: int) -> None:
+    reference, target, asked = pair(seed)
+    for name in picture_only(reference, asked) - {"category"}:
+        for value in attributes_of(target.category)[name]:
+            if value != target[name]:
+                values = {**target.attributes, name: value}
+                changed = Garment(target.category, tuple(values.values()))
+                assert not fits(reference, asked, changed)
+
+
+@given(seeds)
+@settings(max_examples=300, deadline=None)
+def test_every_attribute_is_told_by_exactly_one(seed: int) -> None:
+    reference, target, asked = pair(seed)
+    kinds = [asked.told, asked.relative, asked.free, picture_only(reference, asked) - {"category"}]
+    counts = Counter(name for kind in kinds for name in kind)
+    assert counts == Counter(list(attributes_of(target.category)))
+
+
+@given(seeds)
+@settings(max_examples=200, deadline=None)
+def test_relative_words_mean_other_things_of_other_pictures(seed: int) -> None:
+    reference, _, asked = pair(seed)
+    for name in asked.relative:
+        assert reference[name] not in asked.allowed[name]
+
+
+def hand_made(
+    told: set[str], relative: set[str], free: set[str], category: str | None = None
+) -> Wish:
+    allowed = {name: frozenset({"x"}) for name in told | relative}
+    return Wish(("",), category, allowed, frozenset(told), frozenset(relative), frozenset(free))
+
+
+@pytest.mark.parametrize(
+    ("asked", "share"),
+    [
+        # A dress has 9 attributes and its category, which only the picture tells.
+        (hand_made({"length"}, set(), set()), 9 / 10),
+        (hand_made(set(), {"length"}, set()), 9.5 / 10),
+        (hand_made({"colour"}, set(), {"shade"}), 8 / 9),
+        (hand_made({"colour", "shade"}, {"length", "sleeve"}, set()), 7 / 10),
+        (hand_made(set(attributes_of("dress")), set(), set()), 1 / 10),
+        # A skirt has 8; the words tell the category, the picture colour, shade and pattern.
+        (
+            hand_made({"second_colour"}, set(), set(attributes_of("skirt")) - set(COMMON), "skirt"),
+            3 / 5,
+        ),
+    ],
+)
+def test_the_picture_share_of_hand_made_wishes(asked: Wish, share: float) -> None:
+    assert picture_share(DRESS, asked) == pytest.approx(share)
+
+
+@given(seeds)
+@settings(max_examples=200, deadline=None)
+def test_the_picture_share_is_a_share(seed: int) -> None:
+    reference, _, asked = pair(seed)
+    assert 0 <= picture_share(reference, asked) <= 1
+
+
+def test_black_settles_the_shade_and_plain_the_second_colour() -> None:
+    striped = DRESS.with_values(pattern="striped", second_colour="white")
+    target = DRESS.with_values(colour="black")
+    seen = set()
+    for seed in range(60):
+        asked = wish(striped, target, random.Random(seed))
+        limits = constraints(striped, asked)
+        if asked.allowed["colour"] == {"black"}:
+            assert limits["shade"] == {"mid"}
+            assert "shade" in asked.told
+        if asked.allowed["pattern"] == {"plain"}:
+            assert limits["second_colour"] == {"none"}
+            assert "second_colour" in asked.told
+            seen.add("plain")
+        else:
+            assert "second_colour" in asked.free
+            seen.add("open")
+    assert seen == {"plain", "open"}
+
+
+def test_no_stripes_leaves_everything_but_stripes() -> None:
+    striped = DRESS.with_values(pattern="striped", second_colour="white")
+    denials = [
+        asked
+        for asked in (wish(striped, DRESS, random.Random(seed)) for seed in range(200))
+        if any("no stripes" in caption for caption in asked.captions)
+    ]
+    assert denials
+    for asked in denials:
+        dotted = DRESS.with_values(pattern="dotted", second_colour="blue")
+        assert fits(striped, asked, dotted)
+        assert not fits(striped, asked, striped)
+
+
+def test_longer_is_anything_longer_than_the_picture() -> None:
+    short = DRESS.with_values(length="short")
+    long = DRESS.with_values(length="long")
+    for seed in range(200):
+        asked = wish(short, long, random.Random(seed))
+        if asked.captions == ("is longer",):
+            assert fits(short, asked, DRESS)
+            assert fits(short, asked, long)
+            assert not fits(short, asked, short)
+            assert picture_share(short, asked) == pytest.approx(9.5 / 10)
+            return
+    pytest.fail("nobody asked for a longer one in 200 wishes")
+
+
+def test_a_wish_for_the_same_garment_is_refused() -> None:
+    with pytest.raises(ValueError, match="nothing to wish for"):
+        wish(DRESS, DRESS, random.Random(0))
+
+
+def test_all_three_manners_are_used() -> None:
+    items = gallery("train", 1500)
+    rng = random.Random(0)
+    counts: Counter[str] = Counter()
+    for one, other in zip(items, items[1:], strict=False):
+        if one.garment.category == other.garment.category:
+            asked = wish(one.garment, other.garment, rng)
+            counts["relative"] += len(asked.relative)
+            counts["open"] += sum(len(asked.allowed[name]) > 1 for name in asked.told)
+            counts["fixed"] += sum(len(asked.allowed[name]) == 1 for name in asked.told)
+    total = sum(counts.values())
+    assert 0.15 < counts["relative"] / total < 0.4
+    assert 0.03 < counts["open"] / total < 0.2
+    assert 0.5 < counts["fixed"] / total < 0.8
