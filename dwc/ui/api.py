@@ -1,0 +1,56 @@
+"""The public endpoint `/search`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+
+from dwc.errors import DWCError
+from dwc.ui.asking import RESULTS_SHOWN, Searches, ask
+from dwc.ui.pictures import Pictures
+
+
+def add_search_endpoint(searcher: Searches, pictures: Pictures, concurrency_id: str) -> None:
+    """Offer `/search` beside the page. Call inside `gr.Blocks`."""
+
+    def search(
+        reference: Mapping[str, Any] | None = None,
+        text: str = "",
+        k: float = RESULTS_SHOWN,
+        shift: float = 0.0,
+    ) -> dict[str, Any]:
+        """Find the gallery's pictures that look like a reference picture and fit words of change.
+
+        Args:
+            reference: The picture to start from (a file), or null for words alone.
+            text: What should be different, in English; empty for the picture alone.
+            k: How many results, 1 to 200.
+            shift: Leans every stream's learned weight: 0 is as learned, positive numbers towards the
+                picture, negative ones towards the words, "inf" and "-inf" all the way.
+
+        Returns:
+            The weight of picture and words in each stream, the results with their scores and the
+            four parts of each, the words unknown to the model, and the time each step took.
+        """
+        try:
+            return ask(searcher, pictures, reference, text, k, shift).to_dict()
+        except DWCError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    # Components of its own, never shown: the page's must not decide what the endpoint takes.
+    inputs = [
+        gr.Image(visible=False, label="reference", type="filepath"),
+        gr.Textbox(value="", visible=False, label="text"),
+        gr.Number(value=RESULTS_SHOWN, visible=False, label="k"),
+        gr.Number(value=0.0, visible=False, label="shift"),
+    ]
+    gr.Button(visible=False).click(
+        search,
+        inputs,
+        gr.JSON(visible=False, label="result"),
+        api_name="search",
+        # The picture stays unopened: it is decoded within limits, and complaints are in our words.
+        preprocess=False,
+        concurrency_id=concurrency_id,
+        concurrency_limit=1,
+    )

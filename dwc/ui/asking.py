@@ -1,0 +1,109 @@
+"""A question as the browser sends it -> an answer; every complaint is a `DWCError`."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from PIL import Image
+
+from dwc.errors import PictureError, QueryError
+from dwc.gallery.decoding import decode
+from dwc.search.result import SearchResult
+from dwc.ui.pictures import Pictures
+
+# Far beyond any wish a tokenizer takes, and short enough to be cut before it costs anything.
+MAX_CHARACTERS = 1000
+MAX_RESULTS = 200
+RESULTS_SHOWN = 12
+
+
+class Searches(Protocol):
+    """What answers: `dwc.search.searcher.Searcher`."""
+
+    def search(
+        self,
+        image: Image.Image | None = None,
+        text: str = "",
+        k: int = 12,
+        shift: float = 0.0,
+        reference_id: str | None = None,
+    ) -> SearchResult:
+        """Find the `k` pictures that fit; `QueryError` where there is nothing to search."""
+
+
+def ask(
+    searcher: Searches,
+    pictures: Pictures,
+    reference: Mapping[str, Any] | None,
+    text: str | None,
+    k: object = RESULTS_SHOWN,
+    shift: object = 0.0,
+) -> SearchResult:
+    """Search with a reference as Gradio hands it over (its file data, unopened) and words.
+
+    `k` and `shift` come from outside and are checked here. Raises `QueryError` and `PictureError`
+    with a message for the person who asked.
+    """
+    words = (text or "").strip()
+    if reference is None and not words:
+        raise QueryError("There is nothing to search yet: choose a picture, type words, or both.")
+    if len(words) > MAX_CHARACTERS:
+        raise QueryError(
+            f"The words have {len(words):,} characters; at most {MAX_CHARACTERS:,} are read. "
+            "Shorten them to what should be different."
+        )
+    image, reference_id = read_reference(reference, pictures)
+    return searcher.search(
+        image=image,
+        text=words,
+        k=_count_wanted(k),
+        shift=_shift_wanted(shift),
+        reference_id=reference_id,
+    )
+
+
+def read_reference(
+    reference: Mapping[str, Any] | None, pictures: Pictures
+) -> tuple[Image.Image | None, str | None]:
+    """The reference picture, and its id where it is one of the gallery's.
+
+    A gallery picture arrives as its thumbnail's file and is searched in its original size.
+    """
+    if reference is None:
+        return None, None
+    path = reference.get("path")
+    if not isinstance(path, str) or not path:
+        raise PictureError("The picture did not arrive. Choose it again.")
+    if (picture_id := pictures.id_of(path)) is not None:
+        return pictures.open(picture_id), picture_id
+    # As bytes, so that no message shows where uploads lie on this computer.
+    try:
+        content = Path(path).read_bytes()
+    except OSError:
+        raise PictureError("The picture is no longer here. Choose it again.") from None
+    return decode(content), None
+
+
+def _count_wanted(k: object) -> int:
+    number = _number(k, "the number of results, k,")
+    if not number.is_integer() or not 1 <= number <= MAX_RESULTS:
+        raise QueryError(f"k is {k}; expected a whole number from 1 to {MAX_RESULTS}.")
+    return int(number)
+
+
+def _shift_wanted(shift: object) -> float:
+    number = _number(shift, "shift")
+    if math.isnan(number):
+        raise QueryError("shift is not a number; give 0 for the weight as it was learned.")
+    return number
+
+
+def _number(value: object, name: str) -> float:
+    # JSON has no infinity: "inf" and "-inf" stand for only the picture and only the words.
+    if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except (ValueError, OverflowError):
+            pass
+    raise QueryError(f"{name} is {value!r}; expected a number.")

@@ -1,0 +1,84 @@
+/* What the page does without the server: light and dark, upload limits, the way to the next question. */
+window.dwc = (() => {
+  const REMEMBERED = "dwc-theme";
+  const dark = () => document.body.classList.contains("dark");
+
+  function remembered() {
+    // Storage may be forbidden, as in a sandboxed frame.
+    try { return localStorage.getItem(REMEMBERED); } catch { return null; }
+  }
+
+  function remember(theme) {
+    try { localStorage.setItem(REMEMBERED, theme); } catch { /* the choice lasts for this visit */ }
+  }
+
+  function show(theme) {
+    document.body.classList.toggle("dark", theme === "dark");
+    document.getElementById("theme-toggle")?.setAttribute("aria-pressed", String(dark()));
+  }
+
+  function system() {
+    return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+  }
+
+  function say(message) {
+    const place = document.querySelector("#message .html-container > div");
+    if (!place) return;
+    const line = document.createElement("p");
+    line.className = "trouble";
+    line.setAttribute("role", "alert");
+    line.textContent = message;
+    place.replaceChildren(line);
+  }
+
+  /* Runs once Gradio has put the page in place, since it sets its own theme while it does. */
+  function start() {
+    show(remembered() ?? system());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+      if (remembered() === null) show(system());
+    });
+    document.documentElement.lang = "en";
+  }
+
+  /* A new reference is in place: lead to the words, ready to be typed over. */
+  function askAgain() {
+    const words = document.querySelector("#words textarea, #words input");
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    document.getElementById("question")?.scrollIntoView({
+      behavior: calm ? "auto" : "smooth", block: "start",
+    });
+    words?.focus({preventScroll: true});
+    words?.select();
+  }
+
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest?.("#theme-toggle")) return;
+    const theme = dark() ? "light" : "dark";
+    remember(theme);
+    show(theme);
+  });
+
+  /* Refuse what the server would refuse, before it travels, and say so in the page. */
+  function guard(event) {
+    if (!event.target.closest?.("#reference")) return;
+    const files = event.dataTransfer?.files ?? event.clipboardData?.files ?? event.target.files;
+    const file = files?.[0];
+    if (!file) return;
+    let trouble = "";
+    if (file.size > DWC_MAX_UPLOAD_BYTES) {
+      const size = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
+      trouble = `The picture has ${size(file.size)}; at most ${size(DWC_MAX_UPLOAD_BYTES)} are taken. ` +
+        "Make it smaller and try again.";
+    } else if (file.type && !file.type.startsWith("image/")) {
+      trouble = `${file.name} is not a picture (${file.type}). Choose a JPEG, PNG or WebP file.`;
+    }
+    if (!trouble) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (event.target.matches?.("input[type=file]")) event.target.value = "";
+    say(trouble);
+  }
+  for (const kind of ["change", "drop", "paste"]) document.addEventListener(kind, guard, true);
+
+  return {start, askAgain};
+})();

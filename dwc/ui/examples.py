@@ -1,0 +1,69 @@
+"""Questions that work with one click, chosen from the gallery that is loaded."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dwc.ui.pictures import Pictures, url_of
+from dwc.ui.wording import escape
+
+ON_LOAD = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('button[data-example]');
+  if (button) trigger('ask', {example: Number(button.dataset.example)});
+});
+"""
+
+# Wishes that make sense for most pictures of things people wear, own or look at.
+GENERIC_WORDS = ("in red", "darker", "with stripes", "without any pattern")
+
+
+@dataclass(frozen=True)
+class Example:
+    """A question: a picture of the gallery, words, or both."""
+
+    reference_id: str | None
+    words: str
+
+
+def choose_generic(pictures: Pictures) -> list[Example]:
+    """Examples for a gallery of which nothing is known: pictures spread over it, common wishes."""
+    total = len(pictures.ids)
+    places = dict.fromkeys(
+        (2 * turn + 1) * total // (2 * len(GENERIC_WORDS)) for turn in range(len(GENERIC_WORDS))
+    )
+    return [
+        Example(pictures.ids[place], words)
+        for place, words in zip(places, GENERIC_WORDS, strict=False)
+        if place < total
+    ]
+
+
+def example_asked(data: Mapping[str, Any], examples: Sequence[Example]) -> Example | None:
+    """The example that a browser asked for, or None where there is no such one."""
+    place = data.get("example")
+    if not isinstance(place, int) or not 0 <= place < len(examples):
+        return None
+    return examples[place]
+
+
+def render_examples(examples: Sequence[Example], pictures: Pictures) -> str:
+    """One button an example, with its picture and its words."""
+    if not examples:
+        return ""
+    buttons = "".join(
+        f"<li>{_button(place, example, pictures)}</li>" for place, example in enumerate(examples)
+    )
+    return f'<h3>Try</h3><ul class="tries">{buttons}</ul>'
+
+
+def _button(place: int, example: Example, pictures: Pictures) -> str:
+    picture = ""
+    if example.reference_id is not None:
+        alt = f"Like {pictures.describe(example.reference_id)}, but:"
+        url = url_of(pictures.thumbnail(example.reference_id))
+        picture = f'<img src="{escape(url)}" alt="{escape(alt)}" width="40" height="40">'
+    return (
+        f'<button type="button" data-example="{place}">{picture}'
+        f"<span>{escape(example.words) or 'more like this'}</span></button>"
+    )

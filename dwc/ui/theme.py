@@ -1,0 +1,30 @@
+"""The page's looks: Gradio's plainest theme, and our own style and behaviour over it."""
+
+from pathlib import Path
+
+import gradio as gr
+
+_HERE = Path(__file__).parent
+# Installed fonts only: nothing is fetched from elsewhere.
+FONTS = ("Inter", "Helvetica Neue", "Arial", "sans-serif")
+
+
+def make_theme() -> gr.themes.Base:
+    """Gradio's own components (upload field, text field, buttons) in the page's colours."""
+    return gr.themes.Base(
+        primary_hue=gr.themes.colors.slate,
+        neutral_hue=gr.themes.colors.slate,
+        font=FONTS,
+        font_mono=("ui-monospace", "monospace"),
+    )
+
+
+def read_style() -> str:
+    """The style sheet."""
+    return (_HERE / "style.css").read_text(encoding="utf-8")
+
+
+def make_head(max_upload_bytes: int) -> str:
+    """The script for the page's head; it refuses larger uploads before they travel."""
+    script = (_HERE / "behaviour.js").read_text(encoding="utf-8")
+    return f"<script>const DWC_MAX_UPLOAD_BYTES = {max_upload_bytes};\n{script}</script>"

@@ -1,0 +1,70 @@
+"""What a search listens to: the sentence, and the dial with where each stream stands."""
+
+from collections.abc import Mapping
+
+from dwc.search.result import Weight
+from dwc.ui.wording import escape, lean_in_words, name_stream, percents
+
+WHAT_IT_IS_NOT = """
+<details class="note"><summary>What these percentages are, and what they are not</summary>
+<p>The model reads your question twice: once with <b>CLIP</b>, which has learned what pictures and
+sentences have in common, and once with a <b>CNN</b>, which compares regions of the picture with
+single words. Each of the two decides for this very question how to mix what it took from the picture with
+what it took from the words. The sentence above gives their average.</p>
+<p>They are not shares of the result. What gets mixed has been edited before: the picture in the
+light of the words, and the words in the light of the picture, and the two can differ in strength.
+So 56&nbsp;% does not mean that 56&nbsp;% of a score comes from the picture. That
+share is in the bar under each result, exactly, part by part.</p></details>
+"""
+
+
+def render_weights(weights: Mapping[str, Weight]) -> str:
+    """The sentence and the dial; empty where nothing has been searched."""
+    if not weights:
+        return ""
+    mean = sum(weight.image for weight in weights.values()) / len(weights)
+    return f'<p class="sentence">{_sentence(mean)}</p>{_dial(weights, mean)}'
+
+
+def _sentence(image_weight: float) -> str:
+    picture, words = percents(image_weight)
+    if picture == 100:
+        return 'This search listens to <b class="of-picture">the picture alone</b>.'
+    if words == 100:
+        return 'This search listens to <b class="of-words">the words alone</b>.'
+    return (
+        f'This search listens to <b class="of-picture">the picture {picture}&nbsp;%</b> '
+        f'and to <b class="of-words">the words {words}&nbsp;%</b>.'
+    )
+
+
+def _dial(weights: Mapping[str, Weight], mean: float) -> str:
+    pins = "".join(
+        _pin(stream, weight, below=place % 2 == 1)
+        for place, (stream, weight) in enumerate(weights.items())
+    )
+    spoken = " ".join(
+        f"The {name_stream(stream)} stream listens {lean_in_words(weight.image)}: "
+        f"picture {percents(weight.image)[0]} %, words {percents(weight.image)[1]} %."
+        for stream, weight in weights.items()
+    )
+    return (
+        f'<div class="dial"><p class="sr-only">{escape(spoken)}</p>'
+        f'<div class="scale" aria-hidden="true"><i class="track"></i>{pins}'
+        f'<i class="mean" style="left:{100 * mean:.2f}%"></i></div>'
+        '<div class="ends" aria-hidden="true"><span class="of-words">only the words</span>'
+        '<span class="of-picture">only the picture</span></div></div>'
+    )
+
+
+def _pin(stream: str, weight: Weight, below: bool) -> str:
+    # The label shifts left by the same share as it stands to the right: it never leaves the dial.
+    place = 100 * weight.image
+    side = "below" if below else "over"
+    return (
+        f'<i class="pin {side}" style="left:{place:.2f}%"></i>'
+        f'<span class="pin-label {side}" data-stream="{escape(stream)}" '
+        f'data-weight="{weight.image:.6f}" '
+        f'style="left:{place:.2f}%;transform:translateX(-{place:.2f}%)">'
+        f"<b>{escape(name_stream(stream))}</b> {escape(lean_in_words(weight.image))}</span>"
+    )
