@@ -10,6 +10,7 @@ from dwc.catalogue.drawing.fabric import material_of
 from dwc.catalogue.drawing.noise import crease_tile, cut
 from dwc.catalogue.drawing.parts import Shape
 from dwc.catalogue.drawing.patterns import Pattern
+from dwc.catalogue.drawing.photograph import Haste, varied
 from dwc.catalogue.drawing.pose import Crumple, Pose
 from dwc.catalogue.drawing.raster import Layer
 from dwc.catalogue.drawing.render import Renderer
@@ -50,7 +51,10 @@ def draw_shape(
         raise ValueError(f"size is {size} pixels; a garment takes at least {SMALLEST_SIZE}")
     if style not in get_args(Style):
         raise ValueError(f"style is one of {', '.join(get_args(Style))}; got {style!r}")
-    picture = _well_lit(shape, garment, rng, size, style == "plain")
+    if style == "training":
+        picture = _photographed(shape, garment, rng, size)
+    else:
+        picture = _well_lit(shape, garment, rng, size, style == "plain")
     pixels = np.clip(picture * 255 + 0.5, 0, 255).astype(np.uint8)
     return Image.fromarray(pixels)
 
@@ -72,7 +76,7 @@ def _well_lit(
         angle = rng.uniform(-2.6, -0.55)
         light = (float(np.cos(angle)), float(np.sin(angle)))
     material = material_of(garment, rng)
-    pattern = Pattern.draw(garment["pattern"], rng)
+    pattern = Pattern.draw(garment["pattern"], rng, size)
     layer = Layer.empty(size, light)
     unit = pose.zoom * size / 2
     Renderer(layer, material, pattern, unit, pose.turn).draw(pose.place(shape, size), rng)
@@ -85,3 +89,19 @@ def _well_lit(
     shadow = 0.20 * cast_shadow(layer, 0.035 * size, 0.035 * size)
     shadow += 0.22 * cast_shadow(layer, 0.008 * size, 0.009 * size)
     return compose(layer, background, shadow)
+
+
+def _photographed(shape: Shape, garment: Garment, rng: np.random.Generator, size: int) -> Picture:
+    haste = Haste.draw(rng)
+    pose = haste.pose(rng)
+    material = material_of(garment, rng)
+    for role in ("main", "second"):
+        material.colours[role] = varied(material.colours[role], rng, haste.strength)
+    askew = 0.012 + 0.03 * haste.strength * rng.random()
+    pattern = Pattern.draw(garment["pattern"], rng, size, askew)
+    layer = Layer.empty(size, haste.light_direction(rng))
+    unit = pose.zoom * size / 2
+    detail = float(rng.uniform(1 - 0.65 * haste.strength, 1))
+    Renderer(layer, material, pattern, unit, pose.turn, detail).draw(pose.place(shape, size), rng)
+    haste.wrinkle(layer, rng)
+    return haste.show(layer, rng, [material.colours["main"], material.colours["second"]])

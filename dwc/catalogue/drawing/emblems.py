@@ -61,11 +61,10 @@ def _words(rng: np.random.Generator) -> list[Points]:
 
 
 def _flower(rng: np.random.Generator) -> list[Points]:
-    petals = [
+    return [
         _circle(0.58 * np.cos(a), 0.58 * np.sin(a) - 0.05, 0.34)
         for a in np.arange(6) * np.pi / 3 + rng.uniform(0, 1)
     ]
-    return petals
 
 
 def _leaf(rng: np.random.Generator) -> list[Points]:
@@ -79,7 +78,8 @@ def _leaf(rng: np.random.Generator) -> list[Points]:
 
 def _cat(rng: np.random.Generator) -> list[Points]:
     face = [(-0.75, -0.95), (-0.75, -0.95), (-0.3, -0.55), (0.3, -0.55), (0.75, -0.95),
-            (0.75, -0.95), (0.86, -0.1), (0.62, 0.55), (0, 0.82), (-0.62, 0.55), (-0.86, -0.1)]  # fmt: skip
+            (0.75, -0.95), (0.86, -0.1), (0.62, 0.55), (0, 0.82), (-0.62, 0.55),
+            (-0.86, -0.1)]  # fmt: skip
     return [smooth(face, samples=6)]
 
 

@@ -14,13 +14,13 @@ Points = NDArray[np.float64]  # (n, 2), x and y
 
 Role = Literal["main", "second", "trim", "lining", "sole", "metal"]
 """Which colour a piece has: the garment's colour, its second one, a trim that goes with the colour
-(a belt, a collar: darker or contrasting), the inside seen at a neck or cuff (darker), a shoe's sole,
-buckles and zips."""
+(a belt, a collar: darker or contrasting), the inside seen at a neck or cuff (darker), a shoe's
+sole, buckles and zips."""
 
 LineKind = Literal["seam", "stitch", "fold", "crease", "lace", "zip", "chain", "edge"]
-"""How a line is painted: a seam (thin, darker), stitches (dashed), a fold (broad, soft, a light side
-and a dark side), a crease (a fold's thinner sister), shoe laces (light, raised), a zip, a chain, and
-an edge (a hem or cuff that stands out)."""
+"""How a line is painted: a seam (thin, darker), stitches (dashed), a fold (broad, soft, a light
+side and a dark side), a crease (a fold's thinner sister), shoe laces (light, raised), a zip, a
+chain, and an edge (a hem or cuff that stands out)."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from dwc.catalogue.drawing.noise import cloud_tile, cut
 from dwc.catalogue.drawing.parts import Part, smooth
 
 Weight = NDArray[np.float32]  # (height, width), 0 main colour to 1 second colour
@@ -31,13 +32,24 @@ class Pattern:
     scale: float = 1.0
     phase: tuple[float, float] = (0.0, 0.0)
     layout: int = 0
+    bend: NDArray[np.int32] | None = None  # (2, size, size): pixels by which cloth lies askew
 
     @classmethod
-    def draw(cls, name: str, rng: np.random.Generator) -> "Pattern":
-        """The pattern with its scale, phase and layout drawn at random."""
+    def draw(
+        cls, name: str, rng: np.random.Generator, size: int, askew: float = 0.012
+    ) -> "Pattern":
+        """The pattern with its scale, phase and layout drawn at random.
+
+        `askew` is by how much cloth lies off its straight course, as a share of the picture.
+        """
         scale = float(rng.uniform(0.85, 1.2))
         phase = (float(rng.uniform()), float(rng.uniform()))
-        return cls(name, scale, phase, int(rng.integers(1000)))
+        layout = int(rng.integers(1000))
+        if name in ("plain", "graphic", "colour_block"):
+            return cls(name, scale, phase, layout)
+        waves = [cut(cloud_tile(2.2, 8), rng, size, size / 110) for _ in range(2)]
+        bend = np.rint(np.stack(waves) * np.float32(askew * size)).astype(np.int32)
+        return cls(name, scale, phase, layout, bend)
 
     def weight(
         self, part: Part, box: tuple[int, int, int, int], unit: float, span: tuple[float, ...]
@@ -52,30 +64,52 @@ class Pattern:
         if self.name not in _EXTENT:
             return None
         period = max(6, round(_EXTENT[self.name] * self.scale * unit))
-        return _lookup(self.name, period, self.phase, part.grain, box)
+        return self._lookup(period, part.grain, box)
+
+    def _lookup(self, period: int, grain: float, box: tuple[int, int, int, int]) -> Weight:
+        left, top, right, bottom = box
+        x: NDArray[np.int32] = np.arange(left, right, dtype=np.int32)[None]
+        y: NDArray[np.int32] = np.arange(top, bottom, dtype=np.int32)[:, None]
+        if self.bend is not None:
+            x = x + self.bend[0, top:bottom, left:right]
+            y = y + self.bend[1, top:bottom, left:right]
+        if abs(grain) < 0.02:
+            tile = _scaled_tile(self.name, period)
+            rows, columns = y + int(self.phase[1] * period), x + int(self.phase[0] * period)
+            return tile[rows % period, columns % period]
+        # Turned: from a tile twice as fine, so that the nearest of its pixels is near enough.
+        tile = _scaled_tile(self.name, 2 * period)
+        cos, sin = np.float32(np.cos(grain)), np.float32(np.sin(grain))
+        across = (cos * x + sin * y + np.float32(self.phase[0] * period)) * 2
+        down = (cos * y - sin * x + np.float32(self.phase[1] * period)) * 2
+        columns, rows = np.floor(across).astype(np.int32), np.floor(down).astype(np.int32)
+        return tile[rows % (2 * period), columns % (2 * period)]
 
 
-def _lookup(
-    name: str,
-    period: int,
-    phase: tuple[float, float],
-    grain: float,
-    box: tuple[int, int, int, int],
+def turned_tile(
+    tile: str | Weight, size: int, step: float, angle: float, rng: np.random.Generator
 ) -> Weight:
-    left, top, right, bottom = box
-    if abs(grain) < 0.02:
-        tile = _scaled_tile(name, period)
-        rows = (np.arange(top, bottom) + int(phase[1] * period)) % period
-        columns = (np.arange(left, right) + int(phase[0] * period)) % period
-        return tile[rows[:, None], columns[None]]
-    # Turned about the picture's origin: bilinear from a tile twice as fine, so no jagged edges.
-    tile = _scaled_tile(name, 2 * period)
-    cos, sin = np.float32(np.cos(grain)), np.float32(np.sin(grain))
-    x = np.arange(left, right, dtype=np.float32)[None]
-    y = np.arange(top, bottom, dtype=np.float32)[:, None]
-    x_index = ((cos * x + sin * y + phase[0] * period) * 2).astype(np.int32) % (2 * period)
-    y_index = ((cos * y - sin * x + phase[1] * period) * 2).astype(np.int32) % (2 * period)
-    return tile[y_index, x_index]
+    """A square (size, size) of a repeating tile, or of a pattern's, turned by `angle` (radians).
+
+    `step` is how many of the tile's pixels one pixel of the square spans.
+    """
+    source = _tile(tile).astype(np.float32) / np.float32(255) if isinstance(tile, str) else tile
+    # Pixels finer than the square's are averaged first, or thin lines would flicker.
+    source = _reduced(source, max(1, int(step)))
+    step = step / max(1, int(step))
+    start = rng.uniform(0, len(source), 2)
+    cos, sin = np.float32(step * np.cos(angle)), np.float32(step * np.sin(angle))
+    x = np.arange(size, dtype=np.float32)[None]
+    y = np.arange(size, dtype=np.float32)[:, None]
+    columns = np.floor(cos * x + sin * y + np.float32(start[0])).astype(np.int32) % len(source)
+    rows = np.floor(cos * y - sin * x + np.float32(start[1])).astype(np.int32) % len(source)
+    return source[rows, columns]
+
+
+def _reduced(tile: Weight, factor: int) -> Weight:
+    side = len(tile) // factor
+    whole = tile[: side * factor, : side * factor]
+    return whole.reshape(side, factor, side, factor).mean(axis=(1, 3))
 
 
 def _block_weight(

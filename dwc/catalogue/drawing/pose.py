@@ -45,7 +45,8 @@ class Pose:
     """An affine map from the curves' square [-1, 1]² to pixels, after an optional crumple.
 
     `turn` (radians, clockwise), `zoom` (1 fills the picture as the curves say), `aspect` (width
-    over height), `lean` (a shear), `centre` (x, y) where the square's middle comes to lie, in units.
+    over height), `lean` (a shear), `tilt` (x, y) the perspective of a camera not held level (0.1:
+    that end is 10 % farther), `centre` (x, y) where the square's middle comes to lie, in units.
     """
 
     turn: float = 0.0
@@ -53,6 +54,7 @@ class Pose:
     aspect: float = 1.0
     lean: float = 0.0
     centre: tuple[float, float] = (0.0, 0.0)
+    tilt: tuple[float, float] = (0.0, 0.0)
     crumple: Crumple | None = None
 
     def place(self, shape: Shape, size: int) -> Shape:
@@ -83,7 +85,10 @@ class Pose:
         every = np.concatenate(pieces)
         if self.crumple is not None:
             every = self.crumple(every)
-        every = every @ matrix.T + offset
+        depth = 1.0
+        if self.tilt != (0.0, 0.0):
+            depth = np.clip(1 + every @ np.asarray(self.tilt), 0.6, 1.6)[:, None]
+        every = every @ matrix.T / depth + offset
         placed = iter(np.split(every, np.cumsum([len(piece) for piece in pieces])[:-1]))
 
         items: list[Part | Line | Disc] = []

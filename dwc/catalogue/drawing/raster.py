@@ -67,7 +67,7 @@ class Layer:
         alpha = self.alpha[top:bottom, left:right]
         change = amount[..., None]
         region += change * (0.75 * region + 0.13 * alpha[..., None])
-        np.clip(region, 0, alpha[..., None], out=region)
+        np.maximum(region, 0, out=region)
 
 
 def filled(outlines: list[Points], box: Box, holes: tuple[Points, ...] = ()) -> Image.Image:
@@ -113,7 +113,7 @@ def roundness_shade(
     # The mask's own border is cut cloth only where the picture ends; else a margin lies around it.
     small = mask.reduce(factor) if factor > 1 else mask
     radius = max(0.16 * thickness / factor, 0.6)
-    bulge = np.asarray(small.filter(ImageFilter.GaussianBlur(radius)), np.float32) / 255
+    bulge = as_field(small.filter(ImageFilter.GaussianBlur(radius)))
     facing = relief(bulge, light) * np.float32(radius)
     inner = np.clip(2 * bulge - 1, 0, 1)
     shade = (
@@ -139,22 +139,31 @@ def ribbon(points: Points, width: float, taper: bool = False) -> Points:
     return np.concatenate([points + across, (points - across)[::-1]])
 
 
-def dashes(points: Points, length: float, gap: float) -> list[Points]:
-    """A line cut into dashes: each (m, 2), `length` long, `gap` apart."""
+def dashes(points: Points, length: float, gap: float) -> Points:
+    """Where dashes `length` long and `gap` apart begin and end: (dashes, 2, 2)."""
     steps = np.hypot(*np.diff(points, axis=0).T)
     travelled = np.concatenate([[0.0], np.cumsum(steps)])
     count = int((travelled[-1] + gap) // (length + gap))
     starts = np.arange(count) * (length + gap)
-    spots = starts[:, None] + np.array([0.0, length / 2, length])
+    spots = starts[:, None] + np.array([0.0, length])
     x = np.interp(spots, travelled, points[:, 0])
     y = np.interp(spots, travelled, points[:, 1])
-    return list(np.stack([x, y], axis=-1))
+    return np.stack([x, y], axis=-1)
+
+
+def dashed(points: Points, length: float, gap: float, width: float) -> list[Points]:
+    """The outlines of dashes along a line, see `dashes`; each (4, 2)."""
+    ends = dashes(points, length, gap)
+    along = ends[:, 1] - ends[:, 0]
+    along /= np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-6)[:, None]
+    across = (along[:, ::-1] * (-width / 2, width / 2))[:, None]
+    return list(np.concatenate([ends + across, ends[:, ::-1] - across], axis=1))
 
 
 def shaded(colour: NDArray[np.float32], shade: Field) -> NDArray[np.float32]:
     """A colour, (3,) or (h, w, 3), under a shade (h, w); black cloth still shows its folds."""
     cover = shade[..., None]
-    return np.clip(colour * (0.25 + 0.75 * cover) + 0.13 * (cover - 1), 0, 1)
+    return np.maximum(colour * (0.25 + 0.75 * cover) + 0.13 * (cover - 1), 0)
 
 
 def mixed(one: Colour, other: Colour, weight: Field) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ from dwc.catalogue.drawing.raster import (
     Box,
     Layer,
     as_field,
+    dashed,
     dashes,
     filled,
     mixed,
@@ -29,17 +30,27 @@ _DARK_LACE = oklch_to_srgb(0.30, 0.012, 90)
 
 
 class Renderer:
-    """Draws one garment; `unit` is how many pixels a unit of the curves' square has."""
+    """Draws one garment; `unit` is how many pixels a unit of the curves' square has.
+
+    `turn` (radians) is the whole garment's; `detail` (0 to 1) how strongly seams, folds and the
+    shading of pieces show.
+    """
 
     def __init__(
-        self, layer: Layer, material: Material, pattern: Pattern, unit: float, turn: float
+        self,
+        layer: Layer,
+        material: Material,
+        pattern: Pattern,
+        unit: float,
+        turn: float,
+        detail: float = 1.0,
     ) -> None:
         self.layer = layer
         self.material = material
         self.pattern = pattern
         self.unit = unit
         self.turn = turn
-        self._weave_offset = (0, 0)
+        self.detail = detail
 
     def draw(self, shape: Shape, rng: np.random.Generator) -> None:
         """Draw every item of a shape in pixels, back to front; the print after its piece."""
@@ -89,7 +100,7 @@ class Renderer:
                 colour = mixed(colour, self.material.colours["second"], weight)
         self._shadow(outline, box, min(thickness, 0.16 * self.unit))
         if thickness > 1.5:
-            shade = roundness_shade(mask, thickness, part.roundness, self.layer.light)
+            shade = roundness_shade(mask, thickness, part.roundness * self.detail, self.layer.light)
             if part.role in ("main", "second", "trim"):
                 shade = shade + self._weave(box)
             if self.material.gloss and part.role in ("main", "second", "trim"):
@@ -118,7 +129,7 @@ class Renderer:
         if wide is None:
             return
         mask = filled([outline - light * reach * 0.5], wide)
-        self.layer.tone(wide, softened(mask, reach) * np.float32(-0.26))
+        self._tone(wide, softened(mask, reach) * np.float32(-0.26))
 
     def _print(self, outlines: list[Points]) -> None:
         box = self.layer.box_around(np.concatenate(outlines), margin=2)
@@ -129,9 +140,8 @@ class Renderer:
         under = self.layer.rgb[top:bottom, left:right].mean(axis=2)
         level = float(np.mean(self.material.colours["main"]))
         shade = 1 + 0.6 * np.clip(under - level, -0.25, 0.25)
-        self.layer.paint(
-            box, cover * np.float32(0.97), shaded(self.material.colours["second"], shade)
-        )
+        ink = shaded(self.material.colours["second"], shade)
+        self.layer.paint(box, cover * np.float32(0.97), ink)
 
     def _lines(self, lines: list[Line], kind: str) -> None:
         ends = np.concatenate([line.points for line in lines])
@@ -146,6 +156,9 @@ class Renderer:
         }[kind]  # fmt: skip
         painter(lines, box)
 
+    def _tone(self, box: Box, amount: Field) -> None:
+        self.layer.tone(box, amount if self.detail == 1.0 else amount * np.float32(self.detail))
+
     def _emboss(self, cover: Field, strength: float) -> Field:
         """Light on one side of a raised line and dark on the other."""
         return relief(cover, self.layer.light) * np.float32(strength)
@@ -154,20 +167,19 @@ class Renderer:
         outlines = [ribbon(line.points, max(0.75 * line.width, 0.8)) for line in lines]
         cover = as_field(filled(outlines, box))
         depth = 0.30 if self.material.is_dark else -0.34
-        self.layer.tone(box, cover * np.float32(depth) + self._emboss(cover, 0.10))
+        self._tone(box, cover * np.float32(depth) + self._emboss(cover, 0.10))
 
     def _stitches(self, lines: list[Line], box: Box) -> None:
+        length, gap = max(0.020 * self.unit, 2.2), max(0.013 * self.unit, 1.4)
         outlines = [
-            ribbon(dash, max(0.6 * line.width, 0.7))
+            outline
             for line in lines
-            for dash in dashes(
-                line.points, max(0.020 * self.unit, 2.2), max(0.013 * self.unit, 1.4)
-            )
+            for outline in dashed(line.points, length, gap, max(0.6 * line.width, 0.7))
         ]
         if outlines:
             cover = as_field(filled(outlines, box))
             depth = 0.55 if self.material.is_dark else -0.36
-            self.layer.tone(box, cover * np.float32(depth))
+            self._tone(box, cover * np.float32(depth))
 
     def _folds(self, lines: list[Line], box: Box) -> None:
         radius = max(0.45 * max(line.width for line in lines), 0.7)
@@ -176,33 +188,31 @@ class Renderer:
             radius,
         )
         strength = 0.75 * radius
-        self.layer.tone(box, self._emboss(cover, strength) - np.float32(0.10) * cover)
+        self._tone(box, self._emboss(cover, strength) - np.float32(0.10) * cover)
 
     def _edges(self, lines: list[Line], box: Box) -> None:
         cover = as_field(filled([ribbon(line.points, max(line.width, 1.0)) for line in lines], box))
         depth = 0.20 if self.material.is_dark else -0.20
-        self.layer.tone(box, cover * np.float32(depth) + self._emboss(cover, 0.16))
+        self._tone(box, cover * np.float32(depth) + self._emboss(cover, 0.16))
 
     def _laces(self, lines: list[Line], box: Box) -> None:
         outlines = [ribbon(line.points, max(line.width, 1.2)) for line in lines]
         mask = filled(outlines, box)
         cover = as_field(mask)
-        self.layer.tone(box, softened(mask, max(0.02 * self.unit, 0.8)) * np.float32(-0.5))
+        self._tone(box, softened(mask, max(0.02 * self.unit, 0.8)) * np.float32(-0.5))
         light_lace = float(np.mean(self.material.colours["main"])) < 0.75
         lace = _LACE if light_lace else _DARK_LACE
         self.layer.paint(box, cover, shaded(lace, 1 + self._emboss(cover, 0.25)))
 
     def _zips(self, lines: list[Line], box: Box) -> None:
-        tape = as_field(
-            filled([ribbon(line.points, max(2.2 * line.width, 2)) for line in lines], box)
-        )
-        self.layer.tone(box, tape * np.float32(0.22 if self.material.is_dark else -0.30))
+        tapes = [ribbon(line.points, max(2.2 * line.width, 2)) for line in lines]
+        tape = as_field(filled(tapes, box))
+        self._tone(box, tape * np.float32(0.22 if self.material.is_dark else -0.30))
+        length, gap = max(0.014 * self.unit, 1.2), max(0.010 * self.unit, 0.9)
         teeth = [
-            ribbon(tooth, max(line.width, 1.0))
+            tooth
             for line in lines
-            for tooth in dashes(
-                line.points, max(0.014 * self.unit, 1.2), max(0.010 * self.unit, 0.9)
-            )
+            for tooth in dashed(line.points, length, gap, max(line.width, 1.0))
         ]
         pullers = []
         for line in lines:
@@ -219,12 +229,14 @@ class Renderer:
         links = []
         for line in lines:
             length = max(2.4 * line.width, 3.0)
-            for k, dash in enumerate(dashes(line.points, length, -0.25 * length)):
-                way = (dash[-1] - dash[0]) / max(float(np.hypot(*(dash[-1] - dash[0]))), 1e-6)
+            for k, (start, end) in enumerate(dashes(line.points, length, -0.25 * length)):
+                way = (end - start) / max(float(np.hypot(*(end - start))), 1e-6)
                 across = np.array([-way[1], way[0]]) * line.width * (0.62 if k % 2 else 0.32)
                 along = way * length * 0.5
                 links.append(
-                    dash[1] + np.cos(angles)[:, None] * along + np.sin(angles)[:, None] * across
+                    (start + end) / 2
+                    + np.cos(angles)[:, None] * along
+                    + np.sin(angles)[:, None] * across
                 )
         self._raised(links, box, 0.5)
 
@@ -251,7 +263,7 @@ class Renderer:
         light = np.asarray(self.layer.light)
         shift = tuple(np.round(-light * max(0.2 * radius, 0.6)).astype(int))
         shadow = np.roll(softened(mask, max(0.35 * radius, 0.7)), (shift[1], shift[0]), (0, 1))
-        self.layer.tone(box, shadow * np.float32(-0.45))
+        self._tone(box, shadow * np.float32(-0.45))
         dome = softened(mask, max(0.5 * radius, 0.6))
         shade = 1.0 + self._emboss(dome, 0.55 * max(0.5 * radius, 0.6))
         painted = shaded(colour, shade)

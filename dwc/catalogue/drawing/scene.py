@@ -1,13 +1,14 @@
 """Where a garment is shown when it is shown well: calm backgrounds and soft shadows."""
 
+import math
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 
 from dwc.catalogue.drawing.noise import Field, cloud_tile, cut, upsampled
-from dwc.catalogue.drawing.palette import Colour, difference, oklch_to_srgb
+from dwc.catalogue.drawing.palette import Colour, oklch_to_srgb, srgb_to_oklab
 from dwc.catalogue.drawing.raster import Layer
 
 Picture = NDArray[np.float32]  # (size, size, 3), sRGB in [0, 1]
@@ -22,15 +23,18 @@ _TINTS = tuple(
         (0.790, 0.020, 80), (0.765, 0.026, 200), (0.760, 0.028, 310),
     )
 )  # fmt: skip
+_TINTS_LAB = srgb_to_oklab(np.stack(_TINTS))
 
 
 def backdrop(rng: np.random.Generator, garment_colours: list[Colour], size: int) -> Picture:
     """A calm background (size, size, 3) on which the garment's colours stand out."""
-    apart = [tint for tint in _TINTS if min(difference(tint, c) for c in garment_colours) > 0.13]
-    choices = apart or [
-        max(_TINTS, key=lambda tint: min(difference(tint, c) for c in garment_colours))
-    ]
-    tint = choices[int(rng.integers(len(choices)))]
+    distance = np.linalg.norm(
+        _TINTS_LAB[:, None] - srgb_to_oklab(np.stack(garment_colours))[None], axis=-1
+    ).min(axis=1)  # (tints,)
+    choices = np.flatnonzero(distance > 0.13)
+    if not len(choices):
+        choices = np.array([int(distance.argmax())])
+    tint = _TINTS[int(rng.choice(choices))]
     corner = rng.uniform(-1, 1, 2)
     steps = np.linspace(-1, 1, 9, dtype=np.float32)
     slope = np.float32(corner[0]) * steps[None] + np.float32(corner[1]) * steps[:, None]
@@ -43,7 +47,7 @@ def backdrop(rng: np.random.Generator, garment_colours: list[Colour], size: int)
         light = light + cut(_linen_tile(), rng, size, size / 256) * np.float32(0.014)
     elif kind < 0.5:
         light = light + cut(cloud_tile(0.6, 96), rng, size, size / 256) * np.float32(0.006)
-    return np.clip(tint * light[..., None], 0, 1)
+    return tint * light[..., None]
 
 
 @lru_cache(maxsize=1)
@@ -79,20 +83,16 @@ def cast_shadow(layer: Layer, reach: float, blur: float) -> Field:
     size = layer.size
     factor = max(1, min(4, int(blur / 1.5)))
     mask = Image.fromarray((layer.alpha * 255).astype(np.uint8)).reduce(factor)
-    small = np.asarray(mask.filter(ImageFilter.GaussianBlur(blur / factor)))
-    small_image = Image.fromarray(small)
-    shift = (layer.light[0] * reach / factor, layer.light[1] * reach / factor)
-    side = size / factor
-    moved = small_image.transform(
-        (size, size),
-        Image.Transform.AFFINE,
-        (side / size, 0, shift[0], 0, side / size, shift[1]),
-        Image.Resampling.BILINEAR,
-    )
+    border = math.ceil(reach / factor) + 1
+    small = ImageOps.expand(mask, border).filter(ImageFilter.GaussianBlur(blur / factor))
+    left = border + layer.light[0] * reach / factor
+    top = border + layer.light[1] * reach / factor
+    window = (left, top, left + size / factor, top + size / factor)
+    moved = small.resize((size, size), Image.Resampling.BILINEAR, box=window)
     return np.asarray(moved, dtype=np.float32) * np.float32(1 / 255)
 
 
 def compose(layer: Layer, background: Picture, shadow: Field) -> Picture:
     """The garment over the darkened background."""
-    under = background * (1 - shadow)[..., None]
-    return layer.rgb + under * (1 - layer.alpha)[..., None]
+    seen = ((1 - shadow) * (1 - layer.alpha))[..., None]
+    return layer.rgb + background * seen
