@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 
 from dwc.catalogue.nouns import PLURAL, Noun, generic_nouns
-from dwc.catalogue.phrases import change, noun_phrase, predicate
+from dwc.catalogue.phrases import adjectives, change, noun_phrase, predicate
 from dwc.catalogue.sayings import Saying
 from dwc.catalogue.schema import COMMON, Garment
 
@@ -14,12 +14,15 @@ _TWO_CAPTIONS_SHARE = 0.7  # of wishes with at least two things to say
 _ALONE = ("same but", "the same {} but", "just like this but", "exactly the same only")
 _OPENINGS = (
     "make it", "i want it", "i'd like it", "like this but", "similar but", "same style but",
-    "should be", "could it be", "needs to be", "looks similar but",
+    "looks similar but",
 )  # fmt: skip
 _OPENINGS_PLURAL = (
     "make them", "i want them", "i'd like them", "like these but", "similar but", "same style but",
-    "should be", "could they be", "need to be", "look similar but",
+    "look similar but",
 )  # fmt: skip
+# These want an adjective: nobody asks "could it be with a belt".
+_TO_BE = ("should be", "could it be", "needs to be")
+_TO_BE_PLURAL = ("should be", "could they be", "need to be")
 
 
 def phrase_wish(
@@ -31,10 +34,7 @@ def phrase_wish(
     if len(order) > 1 and rng.random() < _TWO_CAPTIONS_SHARE:
         cut = rng.randrange(1, len(order))
         first, second = order[:cut], order[cut:]
-        return (
-            _caption(reference, first, rng, alone=False),
-            _caption(reference, second, rng, alone=False),
-        )
+        return tuple(_caption(reference, part, rng, alone=False) for part in (first, second))
     if len(order) == 1 and rng.random() < 0.15:  # two annotators, one observation
         return tuple(_caption(reference, order, rng, alone=False) for _ in range(2))
     return (_caption(reference, order, rng, alone=True),)
@@ -79,7 +79,10 @@ def _caption(reference: Garment, sayings: Sequence[Saying], rng: random.Random, 
     if draw < 0.42:
         return change(rng, sayings)
     if draw < 0.52:
-        return f"{rng.choice(_OPENINGS_PLURAL if plural else _OPENINGS)} {change(rng, sayings)}"
+        openings = _OPENINGS_PLURAL if plural else _OPENINGS
+        if adjectives(sayings):
+            openings += _TO_BE_PLURAL if plural else _TO_BE
+        return f"{rng.choice(openings)} {change(rng, sayings)}"
     if draw < 0.6:
         subject = f"the {noun}" if rng.random() < 0.6 else ("they" if plural else "it")
         return f"{subject} {predicate(rng, sayings, plural)}"

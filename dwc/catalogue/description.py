@@ -48,7 +48,7 @@ def describe(garment: Garment, rng: random.Random, detail: float | None = None) 
         return describe_fully(garment, rng)
     if chosen and "colour" not in chosen and rng.random() < _COLOUR_FAVOUR:
         chosen.add("colour")
-    noun, plural, countable = _name(garment, rng)
+    noun, plural, countable = _name(garment, rng, bare=not chosen)
     chosen -= {name for name, values in noun.says.items() if len(values) == 1}
     sayings = _sayings(garment, chosen, rng, loose=True)
     if chosen and rng.random() < _DENIAL_SHARE:
@@ -64,10 +64,15 @@ def describe_fully(garment: Garment, rng: random.Random) -> str:
     return noun_phrase(rng, noun.text, _ordered(rng, sayings), garment.category in PLURAL)
 
 
-def _name(garment: Garment, rng: random.Random) -> tuple[Noun, bool, bool]:
-    """What to call it, whether that is a plural, and whether it can be counted."""
-    if rng.random() < _HYPERNYM_SHARE:
-        wide = [name for name, members in HYPERNYMS.items() if garment.category in members]
+def _name(garment: Garment, rng: random.Random, bare: bool) -> tuple[Noun, bool, bool]:
+    """What to call it, whether that is a plural, and whether it can be counted.
+
+    A `bare` name stands alone, where "something" would say nothing.
+    """
+    wide = [name for name, members in HYPERNYMS.items() if garment.category in members]
+    if bare:
+        wide.remove("something")
+    if wide and rng.random() < _HYPERNYM_SHARE:
         name = rng.choice(wide)
         return Noun(name), name in PLURAL_HYPERNYMS, name not in UNCOUNTABLE
     # Half the time a name that says nothing beyond the category, so that each stays common.

@@ -27,8 +27,29 @@ def without(thing: str) -> str:
 
 
 def adjectives(sayings: Iterable[Saying]) -> list[Saying]:
-    """Those that stand before a noun or after "is"."""
-    return [saying for saying in sayings if saying.form in ("colour", "is")]
+    """Those that stand before a noun or after "is", denials last: "plain and not red"."""
+    found = [saying for saying in sayings if saying.form in ("colour", "is")]
+    return sorted(found, key=_denies)
+
+
+def _denies(saying: Saying) -> bool:
+    return saying.text.startswith("not ")
+
+
+def _being(rng: random.Random, sayings: Iterable[Saying]) -> list[str]:
+    """The adjectives' words after "is"; half the time colour and pattern as one, `blue striped`."""
+    said = adjectives(sayings)
+    colour = next((saying for saying in said if saying.form == "colour"), None)
+    pattern = next(
+        (s for s in said if s.form == "is" and set(s.allowed) == {"pattern"} and not s.relative),
+        None,
+    )
+    if colour is None or pattern is None or rng.random() < 0.5:
+        return [saying.text for saying in said]
+    plain = pattern.allowed["pattern"] == {"plain"}
+    pair = (pattern.text, colour.text) if plain else (colour.text, pattern.text)
+    rest = [saying.text for saying in said if saying not in (colour, pattern)]
+    return [" ".join(pair), *rest]
 
 
 def having(rng: random.Random, sayings: Iterable[Saying], opening: str = "with") -> str:
@@ -73,24 +94,28 @@ def noun_phrase(
 def predicate(rng: random.Random, sayings: Sequence[Saying], plural: bool = False) -> str:
     """What it is and has: `is blue and longer with a belt`, `has no stripes`."""
     being, has = ("are", "have") if plural else ("is", "has")
-    said = [saying.text for saying in adjectives(sayings)]
+    said = adjectives(sayings)
     if not said:
         return having(rng, sayings, has)
-    colours_only = all(saying.form == "colour" for saying in adjectives(sayings))
+    colours_only = all(saying.form == "colour" for saying in said)
     verb = f"{being} in" if colours_only and rng.random() < 0.08 else being
-    opening = f"{verb} {join(rng, said)}"
+    opening = f"{verb} {join(rng, _being(rng, sayings))}"
     rest = [saying for saying in sayings if saying.form in ("has", "no")]
     if not rest:
         return opening
-    if rng.random() < 0.5:
+    # "Not red with a hood" would deny the hood as well.
+    if rng.random() < 0.5 and not _denies(said[-1]):
         return f"{opening} {having(rng, rest)}"
     return f"{opening} and {having(rng, rest, has)}"
 
 
 def change(rng: random.Random, sayings: Sequence[Saying]) -> str:
     """The bare change, to follow "but" or "make it": `blue with a belt`, `with a hood`."""
-    said = [saying.text for saying in adjectives(sayings)]
-    colours_only = all(saying.form == "colour" for saying in adjectives(sayings))
-    if said and colours_only and len(said) == 1 and rng.random() < 0.6:
-        said = [f"in {said[0]}"]
-    return f"{join(rng, said)} {having(rng, sayings)}".strip()
+    said = adjectives(sayings)
+    words = join(rng, _being(rng, sayings))
+    rest = having(rng, sayings)
+    if len(said) == 1 and said[0].form == "colour" and rng.random() < 0.6:
+        words = f"in {words}"
+    if said and rest and _denies(said[-1]):
+        return f"{words} and {rest}"
+    return f"{words} {rest}".strip()

@@ -52,8 +52,7 @@ def say_colour(rng: random.Random, colour: str, shade: str | None) -> Saying:
 def say_pattern_in_colour(rng: random.Random, pattern: str, second_colour: str) -> Saying:
     """A pattern and its colour: `white stripes`."""
     frame = rng.choice(wording.PATTERN_IN_COLOUR[pattern])
-    colour = rng.choice(colour_words.BARE[second_colour])
-    text = frame.format(colour)
+    text = frame.format(_beside(rng, second_colour))
     if text.startswith("a "):
         text = f"{'an' if text[2] in 'aeiou' else 'a'} {text[2:]}"
     allowed = {"pattern": frozenset({pattern}), "second_colour": frozenset({second_colour})}
@@ -63,7 +62,7 @@ def say_pattern_in_colour(rng: random.Random, pattern: str, second_colour: str) 
 def say_two_colours(rng: random.Random, colour: Saying, pattern: str, second: str) -> Saying:
     """Both colours and the pattern in one: `blue and white striped`."""
     looks = wording.PATTERN_WORDS[pattern].being
-    text = f"{colour.text} and {rng.choice(colour_words.BARE[second])} {rng.choice(looks)}"
+    text = f"{colour.text} and {_beside(rng, second)} {rng.choice(looks)}"
     allowed = {
         **colour.allowed,
         "pattern": frozenset({pattern}),
@@ -74,7 +73,7 @@ def say_two_colours(rng: random.Random, colour: Saying, pattern: str, second: st
 
 def say_second_colour(rng: random.Random, second: str) -> Saying:
     """The pattern's colour alone: `white in the pattern`."""
-    name = rng.choice(colour_words.BARE[second])
+    name = _beside(rng, second)
     frame = rng.choice(("{} in the pattern", "a pattern in {}", "{} as the second colour"))
     return Saying("has", frame.format(name), {"second_colour": frozenset({second})})
 
@@ -181,6 +180,11 @@ def say_different(rng: random.Random, category: str, attribute: str, before: str
     left = frozenset(attributes_of(category)[attribute]) - {before}
     word = rng.choice(("a different", "another"))
     return Saying("has", f"{word} {rng.choice(names)}", {attribute: left}, frozenset({attribute}))
+
+
+def _beside(rng: random.Random, colour: str) -> str:
+    """A colour's name as one of two: a stripe is black, not "all black"."""
+    return colour if colour in UNSHADED else rng.choice(colour_words.BARE[colour])
 
 
 def _choose(rng: random.Random, words: wording.Words, allowed: Allowed) -> Saying:

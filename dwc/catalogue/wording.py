@@ -315,8 +315,8 @@ _COMPARED_SPECIAL: dict[tuple[str, str], tuple[Words, Words]] = {
         _words("taller, longer", "a taller shaft, a longer shaft"),
     ),
     ("trainers", "length"): (
-        _words("lower cut, lower", "a lower top"),
-        _words("higher cut", "a higher top, a higher ankle"),
+        _words("lower cut, lower", "a lower cut"),
+        _words("higher cut", "a higher cut, a higher ankle"),
     ),
     ("trousers", "length"): (_words("shorter", "shorter legs"), _words("longer", "longer legs")),
     ("shorts", "length"): (_words("shorter", "shorter legs"), _words("longer", "longer legs")),

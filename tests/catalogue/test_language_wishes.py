@@ -1,5 +1,6 @@
 import random
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -169,7 +170,7 @@ def test_all_three_manners_are_used() -> None:
     items = gallery("train", 1500)
     rng = random.Random(0)
     counts: Counter[str] = Counter()
-    for one, other in zip(items, items[1:], strict=False):
+    for one, other in pairwise(items):
         if one.garment.category == other.garment.category:
             asked = wish(one.garment, other.garment, rng)
             counts["relative"] += len(asked.relative)
