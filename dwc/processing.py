@@ -28,6 +28,11 @@ UNKNOWN_WORD = "<UNK>"
 RESERVED_WORDS = (UNKNOWN_WORD, "<AND>", "<BOS>", "<EOS>")  # ids 0 to 3; no text ever yields them
 WORD_PADDING_ID = 0  # also the id of an unknown word: the mask, not the id, tells padding
 
+CLIP_WORD_END = "</w>"
+CLIP_MARKS = ("<|startoftext|>", "<|endoftext|>")
+_BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())  # a printable stand-in for each byte
+CLIP_BYTE_TOKENS = (*_BYTES, *(byte + CLIP_WORD_END for byte in _BYTES))
+
 _TOKENIZERS = {"clip_tokenizer": CLIPTokenizer, "word_tokenizer": TokenizersBackend}
 
 
@@ -216,6 +221,22 @@ def build_word_tokenizer(words: Iterable[str] | Mapping[str, int]) -> Tokenizers
             for word, _ in reader.pre_tokenizer.pre_tokenize_str(normal):
                 table.setdefault(word, len(table))
     return TokenizersBackend(tokenizer_object=_word_level(table))
+
+
+def build_clip_tokenizer(merges: Sequence[tuple[str, str]], max_tokens: int = 77) -> CLIPTokenizer:
+    """Make a tokenizer of CLIP's form from its merges, in order.
+
+    Ids are laid out as CLIP's are: the 256 bytes, the 256 bytes that end a word (`</w>`), the
+    merges, `<|startoftext|>`, `<|endoftext|>`. `max_tokens` is how many tokens a text may have,
+    start and end included.
+    """
+    merged = dict.fromkeys("".join(pair) for pair in merges)  # two pairs may make one token
+    tokens = [*CLIP_BYTE_TOKENS, *merged, *CLIP_MARKS]
+    return CLIPTokenizer(
+        vocab={token: i for i, token in enumerate(tokens)},
+        merges=list(merges),
+        model_max_length=max_tokens,
+    )
 
 
 def _word_level(table: dict[str, int]) -> Tokenizer:

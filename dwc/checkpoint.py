@@ -1,0 +1,356 @@
+"""Checkpoints on disk and on the Hub: found, checked, loaded, written.
+
+A checkpoint is a folder, whole in itself:
+
+    config.json                        DWCConfig, caption template included
+    model.safetensors, or shards       both streams and the frozen CLIP
+      and model.safetensors.index.json
+    processor_config.json              preprocessing of pictures
+    clip_tokenizer/ word_tokenizer/    vocabularies, where the model has the stream
+
+Nothing in a checkpoint is ever run: weights are safetensors, and no file names a class to load.
+"""
+
+import hashlib
+import json
+import logging
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from huggingface_hub import hf_hub_download, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from safetensors import SafetensorError
+
+from dwc.errors import CheckpointError
+from dwc.modeling.configuration import FORMAT_VERSION, DWCConfig
+from dwc.modeling.model import DWCModel
+from dwc.processing import DWCProcessor
+
+BUNDLED = "dwc-catalogue"
+"""The name of the checkpoint that comes with this package."""
+
+BUNDLED_FOLDER = Path(__file__).resolve().parent.parent / "assets" / "checkpoints" / BUNDLED
+
+_WEIGHTS = "model.safetensors"
+_WEIGHTS_INDEX = "model.safetensors.index.json"
+_PICKLES = ("*.pth", "*.pt", "*.ckpt", "*.bin", "*.pkl")
+_HUB_FILES = ("*.json", "*.safetensors", "*/*.json")  # all that a checkpoint is made of
+_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_CONVERT = (
+    "python -m dwc convert --global-weights G --local-weights L --clip C --captions J --out DIR"
+)
+# Written by the library, not read by the model: the same checkpoint may differ in these.
+_UNREAD_FIELDS = ("transformers_version", "_name_or_path")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model ready to answer, with what it reads and how it is told from others.
+
+    `fingerprint` is 12 hex digits of the content of weights, config, preprocessing and
+    vocabularies: the same on every machine. `name` is what was asked for; `revision` is the Hub's
+    commit, None for a folder.
+    """
+
+    model: DWCModel
+    processor: DWCProcessor
+    fingerprint: str
+    name: str
+    revision: str | None = None
+
+
+def load(
+    name_or_path: str | Path | None = None,
+    revision: str | None = None,
+    token: str | None = None,
+) -> Checkpoint:
+    """Load a checkpoint: the bundled one (None or its name), a folder, or a model of the Hub.
+
+    A Hub name may carry its revision: `owner/name@revision`. The model comes in eval mode, float32.
+
+    Raises CheckpointError where there is no such checkpoint, where it is not one of this project,
+    not whole, or at odds with itself; the message says which.
+    """
+    folder, name, commit = _find(name_or_path, revision, token)
+    _check_files(folder, name)
+    try:
+        model = DWCModel.from_pretrained(folder)
+        processor = DWCProcessor.from_pretrained(folder)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{name} cannot be loaded: {error}. A file may be cut short or edited; fetch it again."
+        ) from error
+    check_agreement(model, processor, name)
+    return Checkpoint(model, processor, fingerprint(folder), name, commit)
+
+
+def save(
+    model: DWCModel,
+    processor: DWCProcessor,
+    folder: str | Path,
+    dtype: Literal["float16", "float32"] = "float32",
+    max_shard_mb: float = 9.5,
+) -> Path:
+    """Write a whole checkpoint into a folder, over one that is there; return the folder.
+
+    `dtype` is that of the weights on disk; they are loaded as float32 either way. Weights are split
+    into files of at most `max_shard_mb` (millions of bytes), except that one tensor is never split.
+    Everything is written beside the folder first and moved in last, so that an interrupted write
+    leaves what was there.
+
+    Raises CheckpointError where model and processor disagree, or a weight does not fit `dtype`.
+    """
+    folder = Path(folder)
+    check_agreement(model, processor, str(folder))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as workplace:
+        written = Path(workplace)
+        model.save_pretrained(
+            written,
+            state_dict=_cast(model.state_dict(), getattr(torch, dtype)),
+            max_shard_size=int(max_shard_mb * 1_000_000),
+        )
+        processor.save_pretrained(written)
+        move(written, folder)
+    return folder
+
+
+def move(written: Path, folder: Path) -> Path:
+    """Move a checkpoint's files into a folder, in place of one that is there; return the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for outdated in _content(folder):
+        outdated.unlink()
+    for file in _content(written):
+        target = folder / file.relative_to(written)
+        target.parent.mkdir(exist_ok=True)
+        shutil.move(file, target)
+    return folder
+
+
+def fingerprint(folder: str | Path) -> str:
+    """12 hex digits that tell this checkpoint's content from any other's.
+
+    Weights count byte by byte, JSON files by their values, so that line ends and the version of
+    the library that wrote them do not.
+    """
+    folder = Path(folder)
+    digest = hashlib.sha256()
+    for file in _content(folder):
+        digest.update(file.relative_to(folder).as_posix().encode() + b"\0")
+        if file.suffix == ".json":
+            values = {
+                field: value
+                for field, value in _read_json(file).items()
+                if field not in _UNREAD_FIELDS
+            }
+            digest.update(json.dumps(values, sort_keys=True).encode())
+        else:
+            digest.update(_hash_file(file))
+    return digest.hexdigest()[:12]
+
+
+def check_agreement(model: DWCModel, processor: DWCProcessor, name: str) -> None:
+    """Raise CheckpointError where the processor does not make what the model reads."""
+    for problem in _disagreements(model.config, processor):
+        raise CheckpointError(
+            f"{name}: {problem}. Model and processor belong to different checkpoints; take both "
+            "from one."
+        )
+
+
+def _disagreements(config: DWCConfig, processor: DWCProcessor) -> list[str]:
+    problems = []
+    clip, cnn = config.clip_config, config.cnn_config
+    for part, stream in (("clip_tokenizer", clip), ("word_tokenizer", cnn)):
+        if stream is not None and getattr(processor, part) is None:
+            problems.append(f"the model has a stream that reads words, but there is no {part}")
+    if cnn is not None and processor.word_tokenizer is not None:
+        words = len(processor.word_tokenizer)
+        if words != cnn.vocab_size:
+            problems.append(
+                f"the word vocabulary has {words} words, the word embedding {cnn.vocab_size} rows"
+            )
+    if clip is not None and processor.clip_tokenizer is not None:
+        text, tokenizer = clip.text_config, processor.clip_tokenizer
+        if len(tokenizer) != text.vocab_size:
+            problems.append(
+                f"CLIP's tokenizer has {len(tokenizer)} tokens, its embedding "
+                f"{text.vocab_size} rows"
+            )
+        if tokenizer.eos_token_id != text.eos_token_id:
+            problems.append(
+                f"CLIP's tokenizer ends a text with id {tokenizer.eos_token_id}, the model looks "
+                f"for id {text.eos_token_id}"
+            )
+        if tokenizer.model_max_length > text.max_position_embeddings:
+            problems.append(
+                f"CLIP's tokenizer allows {tokenizer.model_max_length} tokens, the model reads "
+                f"{text.max_position_embeddings}"
+            )
+    if clip is not None:
+        size_px = clip.vision_config.image_size
+        made = picture_size(processor)
+        if made != (size_px, size_px):
+            problems.append(
+                f"pictures are prepared at {made} (height, width), the model reads {size_px} x "
+                f"{size_px} pixels"
+            )
+    return problems
+
+
+def picture_size(processor: DWCProcessor) -> tuple[int, int] | None:
+    """Height and width in pixels of every prepared picture; None where pictures differ."""
+    pictures = processor.image_processor
+    size: dict[str, int | None] = {}
+    if pictures.do_center_crop:
+        size = dict(pictures.crop_size)
+    elif pictures.do_resize:
+        size = dict(pictures.size)
+    height, width = size.get("height"), size.get("width")
+    return None if height is None or width is None else (height, width)
+
+
+def _find(
+    name_or_path: str | Path | None, revision: str | None, token: str | None
+) -> tuple[Path, str, str | None]:
+    """The folder that holds the checkpoint, its name, and the commit if it is the Hub's."""
+    name = BUNDLED if name_or_path is None else str(name_or_path)
+    if name == BUNDLED:
+        if not BUNDLED_FOLDER.is_dir():
+            raise CheckpointError(
+                f"the bundled checkpoint is not at {BUNDLED_FOLDER}. Make it (make checkpoint), or "
+                "name another: a folder, or a model of the Hub"
+            )
+        return BUNDLED_FOLDER, name, None
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if revision is not None:
+            raise CheckpointError(
+                f"{name} is a folder, which has no revision {revision!r}; leave the revision out"
+            )
+        return path, name, None
+    if path.is_file():
+        raise CheckpointError(
+            f"{name} is a file; a checkpoint is a folder. Give the folder, or convert the authors' "
+            f"weights: {_CONVERT}"
+        )
+    repo, _, named_revision = name.partition("@")
+    if not _HUB_NAME.fullmatch(repo):
+        raise CheckpointError(
+            f"there is no folder {name}; give a checkpoint's folder or a Hub name"
+        )
+    if named_revision and revision not in (None, named_revision):
+        raise CheckpointError(
+            f"{name} names one revision, and {revision!r} is asked for as well; give one"
+        )
+    folder = _download(repo, named_revision or revision, token)
+    return folder, repo, folder.name
+
+
+def _download(repo: str, revision: str | None, token: str | None) -> Path:
+    """Fetch a checkpoint's files, or find them in the cache; the folder is named by the commit."""
+    where = f"{repo}@{revision}" if revision else repo
+    try:
+        # The config comes first: a model of another kind may be large, and is refused by it.
+        config_file = Path(hf_hub_download(repo, "config.json", revision=revision, token=token))
+        _check_config(config_file, where)
+        return Path(
+            snapshot_download(
+                repo, revision=config_file.parent.name, token=token, allow_patterns=[*_HUB_FILES]
+            )
+        )
+    except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"there is no folder {where}, and the Hub gives no such checkpoint: {error}. Check "
+            "name and revision; for a private model log in (hf auth login) or give a token"
+        ) from error
+
+
+def _check_files(folder: Path, name: str) -> None:
+    """Refuse what is not a whole checkpoint of this project, by its file names and its config."""
+    config_file = folder / "config.json"
+    has_weights = (folder / _WEIGHTS).is_file() or (folder / _WEIGHTS_INDEX).is_file()
+    pickles = sorted(file.name for pattern in _PICKLES for file in folder.glob(pattern))
+    if pickles and not (config_file.is_file() and has_weights):
+        raise CheckpointError(
+            f"{name} holds pickled weights only ({', '.join(pickles[:5])}), which are not loaded. "
+            f"Convert them: {_CONVERT}"
+        )
+    if not config_file.is_file():
+        raise CheckpointError(f"{name} has no config.json: it is not a checkpoint's folder")
+    _check_config(config_file, name)
+    if not has_weights:
+        raise CheckpointError(
+            f"{name} has neither {_WEIGHTS} nor {_WEIGHTS_INDEX}: its weights are missing; fetch "
+            "the checkpoint again"
+        )
+    if not (folder / "processor_config.json").is_file():
+        raise CheckpointError(
+            f"{name} has no processor_config.json, which says how to read pictures and words; "
+            "fetch the checkpoint again"
+        )
+
+
+def _check_config(config_file: Path, name: str) -> None:
+    config = _read_json(config_file)
+    kind = config.get("model_type")
+    if kind != DWCConfig.model_type:
+        raise CheckpointError(
+            f"{name} is a model of type {kind!r}, not {DWCConfig.model_type!r}; give a DWC "
+            "checkpoint's folder or Hub name"
+        )
+    version = config.get("format_version", 1)
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{name} is written in format {version!r}; this version of dwc reads up to "
+            f"{FORMAT_VERSION}. Update dwc"
+        )
+
+
+def _content(folder: Path) -> list[Path]:
+    """The files of a folder that belong to its checkpoint, in a fixed order."""
+    named = [folder / "config.json", folder / "processor_config.json", folder / _WEIGHTS_INDEX]
+    tokenizers = [
+        file for part in ("clip_tokenizer", "word_tokenizer") for file in folder.glob(f"{part}/*")
+    ]
+    files = {*named, *tokenizers, *folder.glob("model*.safetensors")}
+    return sorted(file for file in files if file.is_file())
+
+
+def _cast(state: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """The same weights in another float type; counters keep theirs."""
+    cast = {
+        name: tensor.to(dtype) if tensor.is_floating_point() else tensor
+        for name, tensor in state.items()
+    }
+    if broken := [name for name, tensor in cast.items() if not torch.isfinite(tensor).all()]:
+        raise CheckpointError(
+            f"these weights are not finite as {dtype}: {', '.join(broken[:5])}. Save as float32, "
+            "or look for what went wrong in training"
+        )
+    return cast
+
+
+def _hash_file(file: Path) -> bytes:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.digest()
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{file} is not JSON: {error}. Fetch the checkpoint again") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{file} holds no JSON object; fetch the checkpoint again")
+    return values
