@@ -1,0 +1,74 @@
+"""A page of garments at a glance: the figure of the documentation, and the way to judge a change.
+
+    python -m dwc.catalogue.drawing.contact_sheet --out assets/figures/catalogue.png
+    python -m dwc.catalogue.drawing.contact_sheet --style training --tile 80 --out /tmp/training.png
+"""
+
+import argparse
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+from PIL import Image
+
+from dwc.catalogue.drawing.draw import Style, draw
+from dwc.catalogue.schema import CATEGORIES, Garment, sample_garment
+
+DEFAULT_SEED = 7
+
+
+def varied_garments(count: int, seed: int) -> list[Garment]:
+    """`count` random garments in random order, every category as often as any other, if it can be.
+
+    Neighbours in the list differ in colour, so that a page does not clump.
+    """
+    rng = random.Random(seed)
+    names: list[str] = []
+    while len(names) < count:
+        names += rng.sample(tuple(CATEGORIES), len(CATEGORIES))
+    garments: list[Garment] = []
+    for name in names[:count]:
+        garment = sample_garment(rng, name)
+        while garments and garment["colour"] == garments[-1]["colour"]:
+            garment = sample_garment(rng, name)
+        garments.append(garment)
+    return garments
+
+
+def contact_sheet(
+    columns: int = 8,
+    rows: int = 6,
+    tile: int = 160,
+    style: Style = "gallery",
+    seed: int = DEFAULT_SEED,
+    gap: int = 4,
+) -> Image.Image:
+    """Draw `columns` x `rows` garments, `tile` pixels each, `gap` white pixels apart."""
+    sheet = Image.new("RGB", (columns * (tile + gap) + gap, rows * (tile + gap) + gap), "white")
+    for place, garment in enumerate(varied_garments(columns * rows, seed)):
+        row, column = divmod(place, columns)
+        picture = draw(garment, seed=place, size=tile, style=style)
+        sheet.paste(picture, (gap + column * (tile + gap), gap + row * (tile + gap)))
+    return sheet
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write a contact sheet to a PNG file."""
+    parser = argparse.ArgumentParser(
+        description="Draw a page of garments.", formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=Path("assets/figures/catalogue.png"))
+    parser.add_argument("--columns", type=int, default=8)
+    parser.add_argument("--rows", type=int, default=6)
+    parser.add_argument("--tile", type=int, default=160, help="pixels a garment")
+    parser.add_argument("--style", choices=get_args(Style), default="gallery")
+    parser.add_argument("--seed", type=int, default=DEFAULT_SEED)
+    chosen = parser.parse_args(arguments)
+    sheet = contact_sheet(chosen.columns, chosen.rows, chosen.tile, chosen.style, chosen.seed)
+    chosen.out.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(chosen.out, optimize=True)
+
+
+if __name__ == "__main__":
+    main()
