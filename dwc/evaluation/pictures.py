@@ -22,6 +22,7 @@ class CataloguePictures:
             self._pictures = dict(zip((item.id for item in items), pictures, strict=True))
 
     def __call__(self, item_id: str) -> Image.Image:
+        """The picture of one item, RGB, `PICTURE_PX` square; KeyError for an id not drawn."""
         return self._pictures[item_id]
 
 

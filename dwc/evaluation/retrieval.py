@@ -119,7 +119,7 @@ def compose_queries(
 def rank_hits(
     benchmark: Benchmark, queries: Vectors, gallery: Vectors, chunk: int = 512
 ) -> NDArray[np.int64]:
-    """The rank of each query's first hit (N,); references are left out if it says so."""
+    """The rank of each query's first hit (N,), references left out where the protocol says so."""
     position = {name: index for index, name in enumerate(benchmark.gallery)}
     ranks = []
     for start in range(0, len(queries), chunk):

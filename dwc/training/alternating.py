@@ -150,7 +150,7 @@ def train_alternating(
     `batches(step)` gives the batch of a step, the same one whenever it is asked for. The model is
     left in train mode on the accelerator's device.
     """
-    model.to(accelerator.device).train()
+    model.to(accelerator.device, memory_format=torch.channels_last).train()
     pupils: dict[str, Any] = {}
     if model.clip_stream is not None:
         pupils["clip"] = _Pupil(_ClipPupil(model), settings, accelerator)

@@ -58,7 +58,9 @@ def random_views(
     _cut_rectangles(views, size, generator)
     offset = torch.tensor(mean).view(1, 3, 1, 1)
     scale = torch.tensor(std).view(1, 3, 1, 1)
-    return (views.clamp_(0, 1) - offset) / scale
+    normalised = (views.clamp_(0, 1) - offset) / scale
+    # Convolutions on CPUs run up to three times faster on this layout.
+    return normalised.contiguous(memory_format=torch.channels_last)
 
 
 def _cut_rectangles(views: Tensor, size: int, generator: torch.Generator) -> None:

@@ -53,7 +53,7 @@ def train_contrastive(
     stage: str = "contrastive",
 ) -> dict[str, float]:
     """Train both towers of `clip` in place (`image_features` and `text_features` are called)."""
-    encoder = _DualEncoder(clip)
+    encoder = _DualEncoder(clip).to(memory_format=torch.channels_last)
     decayed = [p for p in encoder.parameters() if p.requires_grad and p.ndim > 1]
     kept = [p for p in encoder.parameters() if p.requires_grad and p.ndim <= 1]
     optimiser = torch.optim.AdamW(

@@ -1,0 +1,39 @@
+"""The catalogue's own benchmark, of which the whole truth is known."""
+
+from collections.abc import Callable
+from typing import Any
+
+from PIL import Image
+
+from dwc.catalogue.queries import benchmark
+from dwc.catalogue.queries import queries as ask
+from dwc.catalogue.splits import Split, gallery
+from dwc.evaluation.pictures import CataloguePictures
+from dwc.evaluation.retrieval import run_benchmark
+from dwc.modeling.model import DWCModel
+from dwc.processing import DWCProcessor
+
+
+def evaluate_catalogue(
+    model: DWCModel,
+    processor: DWCProcessor,
+    split: Split = "test",
+    gallery_size: int = 2_000,
+    queries: int = 2_000,
+    seed: int = 0,
+    pictures: Callable[[str], Image.Image] | None = None,
+) -> dict[str, Any]:
+    """Recalls of both streams and together, and how the weights follow the truth.
+
+    The gallery depends on `split` and `gallery_size` alone; `seed` draws the queries. A hit is any
+    item that fits. `pictures` opens an item's picture by id, by default drawn here.
+    """
+    items = gallery(split, gallery_size)
+    asked = ask(items, queries, seed)
+    report = run_benchmark(
+        benchmark(items, asked, f"catalogue-{split}"),
+        model,
+        processor,
+        pictures or CataloguePictures(items),
+    )
+    return {**report.to_dict(), "split": split, "seed": seed}

@@ -1,0 +1,137 @@
+"""Batches of drawn garments for each training stage.
+
+Every batch is a function of (seed, step): pictures, views, words and all. So a run that goes on
+after a kill sees what it would have seen, and several processes never see the same batch.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from dwc.catalogue.description import describe
+from dwc.catalogue.wishes import Wish
+from dwc.modeling.captions import fill_template
+from dwc.processing import DWCProcessor
+from dwc.training.alternating import TripletBatch
+from dwc.training.attributes import LabelledBatch, encode_labels
+from dwc.training.augmentation import random_views
+from dwc.training.contrastive import PairBatch
+from dwc.training.pool import DrawnPool
+from dwc.training.recipe import MEAN, PICTURE_PX, STD
+
+Batch = TypeVar("Batch")
+PoolTriplet = tuple[int, int, Wish]  # places of reference and target in the pool, the words
+
+
+@dataclass(frozen=True)
+class CatalogueBatches:
+    """Makes the batches of all stages from one pool of drawings."""
+
+    pool: DrawnPool
+    processor: DWCProcessor
+    seed: int
+    template: dict[str, str]
+
+    def pairs(self, size: int) -> Callable[[int], PairBatch]:
+        """Pictures with a description each, for the contrastive stage."""
+
+        def batch(step: int) -> PairBatch:
+            generator, rng = self._random("pairs", step)
+            chosen = torch.randperm(len(self.pool.items), generator=generator)[:size]
+            texts = [describe(self.pool.items[i].garment, rng) for i in chosen.tolist()]
+            inputs = self.processor(text=texts)
+            pixels = self._views(chosen, generator)
+            return PairBatch(pixels, inputs["clip_input_ids"], inputs["clip_attention_mask"])
+
+        return batch
+
+    def labelled(self, size: int) -> Callable[[int], LabelledBatch]:
+        """Pictures with their attributes, for the attribute stage."""
+        labels = encode_labels([item.garment for item in self.pool.items])
+
+        def batch(step: int) -> LabelledBatch:
+            generator, _ = self._random("labelled", step)
+            chosen = torch.randperm(len(self.pool.items), generator=generator)[:size]
+            return LabelledBatch(self._views(chosen, generator), labels[chosen])
+
+        return batch
+
+    def triplets(
+        self,
+        triplets: Sequence[PoolTriplet],
+        size: int,
+        words_only: float,
+        picture_only: float,
+    ) -> Callable[[int], TripletBatch]:
+        """Batches of `triplets` (places of reference and target in the pool, and the wish).
+
+        A share `words_only` of the queries is a description without a picture, a share
+        `picture_only` a picture without words: what the page allows, training must have seen.
+        """
+        word_count, picture_count = round(size * words_only), round(size * picture_only)
+
+        def batch(step: int) -> TripletBatch:
+            generator, rng = self._random("triplets", step)
+            drawn = rng.choices(triplets, k=size - word_count - picture_count)
+            references = torch.tensor([reference for reference, _, _ in drawn])
+            texts = [fill_template(self.template, wish.captions) for _, _, wish in drawn]
+            composed = dict(self.processor(text=texts))
+            composed["pixel_values"] = self._views(references, generator)
+            alone = torch.randint(
+                0, len(self.pool.items), (word_count + picture_count,), generator=generator
+            )
+            described, pictured = alone[:word_count], alone[word_count:]
+            queries = [composed]
+            if word_count:
+                words = [describe(self.pool.items[i].garment, rng) for i in described.tolist()]
+                queries.append(dict(self.processor(text=words)))
+            if picture_count:
+                queries.append({"pixel_values": self._views(pictured, generator)})
+            targets = torch.cat([torch.tensor([target for _, target, _ in drawn]), alone])
+            return TripletBatch(queries, self._views(targets, generator), targets)
+
+        return batch
+
+    def _views(self, indices: Tensor, generator: torch.Generator) -> Tensor:
+        pictures = self.pool.take(indices, generator)
+        return random_views(pictures, PICTURE_PX, generator, MEAN, STD)
+
+    def _random(self, stage: str, step: int) -> tuple[torch.Generator, random.Random]:
+        rng = random.Random(f"{self.seed}/{stage}/{step}")
+        return torch.Generator().manual_seed(rng.getrandbits(63)), rng
+
+
+class _ByStep(Dataset, Generic[Batch]):
+    def __init__(self, make: Callable[[int], Batch]) -> None:
+        self.make = make
+
+    def __getitem__(self, step: int) -> Batch:
+        return self.make(step)
+
+
+class Prefetched(Generic[Batch]):
+    """The same batches, made ahead by another process while the last one is learned from."""
+
+    def __init__(
+        self, make: Callable[[int], Batch], total_steps: int, rank: int = 0, world: int = 1
+    ) -> None:
+        self._data, self._total = _ByStep(make), total_steps
+        self._rank, self._world = rank, world
+        self._next: int | None = None
+        self._iterator: Iterator[Batch] = iter(())
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of `step`; asked for in order, it is ready already."""
+        if step != self._next:
+            steps = [s * self._world + self._rank for s in range(step, self._total)]
+            loader = DataLoader(
+                self._data, batch_size=None, sampler=steps, num_workers=1, prefetch_factor=4
+            )
+            self._iterator = iter(loader)
+        self._next = step + 1
+        return next(self._iterator)

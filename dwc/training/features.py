@@ -1,0 +1,129 @@
+"""Features of the frozen CLIP, computed once and kept: then a step costs what its head costs."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from dwc.modeling.captions import fill_template
+from dwc.modeling.clip_stream import ClipStream
+from dwc.modeling.model import DWCModel
+from dwc.processing import DWCProcessor
+from dwc.training.alternating import AlternatingSettings
+from dwc.training.augmentation import random_views
+from dwc.training.catalogue_batches import PoolTriplet
+from dwc.training.loop import LoopSettings, cosine_with_warmup, run_stage
+from dwc.training.losses import contrastive_loss
+from dwc.training.pool import DrawnPool
+from dwc.training.recipe import MEAN, PICTURE_PX, STD
+
+
+@dataclass(frozen=True)
+class FeatureBank:
+    """Features of several views of every pool picture, and triplets with those of their words.
+
+    `images` (views, items, F); `references`, `targets` (T,) index items; `texts` (T, F).
+    """
+
+    images: Tensor
+    references: Tensor
+    targets: Tensor
+    texts: Tensor
+
+    def batch(self, step: int, size: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Reference, text and target features (B, F) and the targets' labels (B,) of a step."""
+        generator = torch.Generator().manual_seed(random.Random(f"{seed}/{step}").getrandbits(63))
+        chosen = torch.randint(0, len(self.texts), (size,), generator=generator)
+        views = torch.randint(0, len(self.images), (2, size), generator=generator)
+        references, targets = self.references[chosen], self.targets[chosen]
+        return (
+            self.images[views[0], references],
+            self.texts[chosen],
+            self.images[views[1], targets],
+            targets,
+        )
+
+
+@torch.inference_mode()
+def build_feature_bank(
+    model: DWCModel,
+    processor: DWCProcessor,
+    pool: DrawnPool,
+    triplets: Sequence[PoolTriplet],
+    seed: int,
+    views: int = 3,
+    batch_size: int = 512,
+) -> FeatureBank:
+    """Look at every pool picture in `views` random views; read the words of `triplets`."""
+    model.eval()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.autocast(model.device.type, torch.bfloat16):
+        images = torch.stack(
+            [
+                torch.cat(
+                    [
+                        model.clip.image_features(
+                            random_views(
+                                pool.take(indices, generator), PICTURE_PX, generator, MEAN, STD
+                            ).to(model.device)
+                        ).float()
+                        for indices in torch.arange(len(pool.items)).split(batch_size)
+                    ]
+                )
+                for _ in range(views)
+            ]
+        )
+        template = model.config.caption_template
+        captions = [fill_template(template, wish.captions) for _, _, wish in triplets]
+        chunks = []
+        for start in range(0, len(captions), batch_size):
+            inputs = processor(text=captions[start : start + batch_size]).to(model.device)
+            chunks.append(
+                model.clip.text_features(
+                    inputs["clip_input_ids"], inputs["clip_attention_mask"]
+                ).float()
+            )
+    return FeatureBank(
+        images.cpu(),
+        torch.tensor([reference for reference, _, _ in triplets]),
+        torch.tensor([target for _, target, _ in triplets]),
+        torch.cat(chunks).cpu(),
+    )
+
+
+def train_on_features(
+    stream: ClipStream,
+    bank: FeatureBank,
+    settings: AlternatingSettings,
+    batch_size: int,
+    seed: int,
+    stage: str,
+    log_every: int = 500,
+) -> dict[str, float]:
+    """Train a CLIP stream's head, whatever its combiner, on a bank; in place, alone, untaught."""
+    accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    trained = [parameter for parameter in stream.parameters() if parameter.requires_grad]
+    if not trained:
+        return {}
+    optimiser = torch.optim.Adam(
+        trained, settings.learning_rate, eps=settings.eps, weight_decay=settings.weight_decay
+    )
+    factor = cosine_with_warmup(settings.total_steps, settings.warmup_steps)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+    stream.train()
+
+    def step(number: int) -> dict[str, float]:
+        references, texts, targets, labels = bank.batch(number, batch_size, seed)
+        query, gallery = stream.compose(references, texts).embedding, stream.embed(targets)
+        loss = contrastive_loss(query, gallery, labels, settings.temperature, settings.alpha)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        return {"contrast": float(loss.detach())}
+
+    loop = LoopSettings(settings.total_steps, log_every=log_every)
+    return run_stage(stage, accelerator, step, loop)

@@ -1,0 +1,91 @@
+"""The bundled checkpoint's recipe: every size and number of it on one screen."""
+
+from dataclasses import dataclass, field
+
+from transformers import CLIPTextConfig, ResNetConfig
+
+from dwc.modeling.configuration import (
+    ClipBackboneConfig,
+    CnnStreamConfig,
+    DWCConfig,
+    ModifiedResNetConfig,
+)
+from dwc.training.alternating import AlternatingSettings
+from dwc.training.attributes import AttributeSettings
+from dwc.training.contrastive import ContrastiveSettings
+from dwc.training.pool import PoolSettings
+
+PICTURE_PX = 64
+MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+MAX_CLIP_TOKENS = 64
+CLIP_VOCABULARY = 2_000
+
+
+@dataclass(frozen=True)
+class CatalogueRecipe:
+    """What is drawn, trained and for how long; `seed` decides every random number in it."""
+
+    seed: int = 0
+    pool: PoolSettings = field(default_factory=PoolSettings)
+    contrastive: ContrastiveSettings = field(
+        default_factory=lambda: ContrastiveSettings(total_steps=4_000)
+    )
+    contrastive_batch: int = 256
+    attributes: AttributeSettings = field(
+        default_factory=lambda: AttributeSettings(total_steps=1_500)
+    )
+    attributes_batch: int = 256
+    alternating: AlternatingSettings = field(
+        default_factory=lambda: AlternatingSettings(
+            total_steps=3_500,
+            learning_rate=1e-3,
+            cnn_learning_rate=1e-3,
+            schedule="cosine",
+            warmup_steps=200,
+            max_gradient_norm=5.0,
+        )
+    )
+    alternating_batch: int = 192
+    triplets: int = 240_000
+    words_only_share: float = 0.12
+    picture_only_share: float = 0.05
+    mixed_precision: str = "bf16"
+
+
+def catalogue_config(word_vocabulary: int, clip_vocabulary: int, eos_token_id: int) -> DWCConfig:
+    """The bundled model: about six million parameters, 64 px pictures, both streams 256 long."""
+    text = CLIPTextConfig(
+        vocab_size=clip_vocabulary,
+        hidden_size=160,
+        intermediate_size=512,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        max_position_embeddings=MAX_CLIP_TOKENS,
+        projection_dim=256,
+        bos_token_id=eos_token_id - 1,
+        eos_token_id=eos_token_id,
+        pad_token_id=eos_token_id,
+    )
+    vision = ModifiedResNetConfig(
+        layers=(1, 2, 2, 1),
+        width=32,
+        image_size=PICTURE_PX,
+        num_attention_heads=16,
+        projection_dim=256,
+    )
+    return DWCConfig(
+        clip_config=ClipBackboneConfig(text_config=text, vision_config=vision, projection_dim=256),
+        cnn_config=CnnStreamConfig(
+            resnet_config=ResNetConfig(
+                embedding_size=32, hidden_sizes=[64, 128, 256], depths=[1, 2, 2], layer_type="basic"
+            ),
+            vocab_size=word_vocabulary,
+            word_embedding_dim=128,
+            hidden_dim=256,
+        ),
+        clip_embedding_dim=256,
+        cnn_embedding_dim=256,
+        dropout=0.1,
+        caption_template={"single": "{0}", "pair": "{0} and {1}"},
+        familiarity=True,
+    )
