@@ -1,0 +1,71 @@
+"""The command line: `python -m dwc COMMAND`, one module of `dwc.commands` a command.
+
+A command's module has `HELP`, `configure(parser)` and `run(args)`, and imports torch and the like
+only when it runs, so that help is instant.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Protocol, cast
+
+from dwc import __version__
+from dwc.errors import DWCError
+
+COMMANDS = ("index", "search", "convert", "evaluate", "train")
+
+FAILED = 2
+INTERRUPTED = 130  # as shells report SIGINT
+
+
+class Command(Protocol):
+    """What a module of `dwc.commands` offers."""
+
+    HELP: str
+    configure: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    0 is success, 2 a mistake in what was asked or in the files (told on stderr), 130 an interrupt.
+    """
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    args = _parser(arguments).parse_args(arguments)
+    try:
+        return args.run(args)
+    except DWCError as error:
+        return _fail(f"{type(error).__name__}: {error}")
+    except BrokenPipeError:
+        return _fail("the output was closed before it was written")
+    except OSError as error:  # a full disk, a folder that may not be written
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        _fail("interrupted")
+        return INTERRUPTED
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of the command that is asked for, or of all of them for help and mistakes."""
+    asked = [name for name in arguments[:1] if name in COMMANDS]
+    parser = argparse.ArgumentParser(
+        prog="python -m dwc",
+        description="Composed image retrieval: find the picture that is like this one, but …",
+    )
+    parser.add_argument("--version", action="version", version=f"dwc {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name in asked or COMMANDS:
+        command = cast(Command, import_module(f"dwc.commands.{name}"))
+        subparser = commands.add_parser(name, help=command.HELP, description=command.HELP)
+        command.configure(subparser)
+        subparser.set_defaults(run=command.run)
+    return parser
+
+
+def _fail(message: str) -> int:
+    sys.stderr.write(f"{message}\n")
+    return FAILED

@@ -1,0 +1,1 @@
+"""The commands of `python -m dwc`, one a module; see `dwc.cli`."""

@@ -1,0 +1,74 @@
+"""`python -m dwc search`: ask a store, from the command line."""
+
+import argparse
+import json
+import math
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dwc.search.result import SearchResult
+
+HELP = "search a store with a picture, words, or both"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("store", metavar="STORE", help="a folder made by: python -m dwc index")
+    parser.add_argument("--image", metavar="FILE", help="the reference picture")
+    parser.add_argument("--reference-id", metavar="ID", help="a picture of the gallery instead")
+    parser.add_argument("--text", default="", metavar="WORDS", help="what should be different")
+    parser.add_argument("--k", type=int, default=12, help="how many results (12)")
+    parser.add_argument(
+        "--shift",
+        type=float,
+        default=0.0,
+        help="lean to the picture (positive) or the words (negative); inf and -inf are the ends",
+    )
+    parser.add_argument("--model", help="a checkpoint's folder or Hub id (the store's own)")
+    parser.add_argument("--model-revision", help="the model's commit, branch or tag on the Hub")
+    parser.add_argument("--json", action="store_true", help="print all that is known, as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Search once, and print what was found."""
+    from dwc import checkpoint
+    from dwc.gallery.store import Store
+    from dwc.search.searcher import Searcher
+
+    store = Store.open(args.store)
+    made_by = store.manifest.model
+    if args.model is None:
+        loaded = checkpoint.load(made_by.name, args.model_revision or made_by.revision)
+    else:
+        loaded = checkpoint.load(args.model, args.model_revision)
+    result = Searcher(loaded, store).search(
+        args.image, args.text, args.k, args.shift, reference_id=args.reference_id
+    )
+    sys.stdout.write((to_json(result) if args.json else to_table(result)) + "\n")
+    return 0
+
+
+def to_json(result: "SearchResult") -> str:
+    """The answer as standard JSON, which has no infinity: an infinite shift becomes a string."""
+    answer = result.to_dict()
+    if math.isinf(result.shift):
+        answer["shift"] = str(result.shift)
+    return json.dumps(answer, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def to_table(result: "SearchResult") -> str:
+    """The answer for people: the weights, then a line a hit."""
+    lines = [
+        f"{name}: picture {weight.image:.0%}, words {weight.text:.0%}"
+        for name, weight in result.weights.items()
+    ]
+    if result.unknown_words:
+        lines.append(f"unknown words: {', '.join(result.unknown_words)}")
+    lines += result.notes
+    parts = list(result.hits[0].parts) if result.hits else []
+    lines.append("  ".join(["rank", " score", *parts, "id"]))
+    for hit in result.hits:
+        shares = [f"{hit.parts[name]:>{len(name)}.3f}" for name in parts]
+        lines.append("  ".join([f"{hit.rank:>4}", f"{hit.score:>6.3f}", *shares, hit.id]))
+    return "\n".join(lines)

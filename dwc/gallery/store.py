@@ -1,0 +1,176 @@
+"""A gallery that was embedded: read it, search its vectors, find its pictures again."""
+
+import logging
+import sqlite3
+from collections import defaultdict
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dwc.errors import PictureError, StoreError
+from dwc.gallery.decoding import decode
+from dwc.gallery.layout import (
+    DATABASE,
+    Manifest,
+    StoredPicture,
+    checksum,
+    read_manifest,
+    read_rows,
+    rebuilding,
+    thumbnail_file,
+    vector_file,
+)
+from dwc.gallery.sources import Source, from_spec
+
+logger = logging.getLogger(__name__)
+
+# Reading every vector of a 200,000 x 2,048 store takes seconds; this many, evenly spread, take
+# milliseconds, and miss no file that was cut, swapped or overwritten as a whole.
+CHECKED_ROWS = 2048
+
+
+class GalleryPicture(NamedTuple):
+    """A gallery picture found again; `original` is False where only its thumbnail is left."""
+
+    image: Image.Image
+    original: bool
+
+
+class Store:
+    """A store opened for reading. Nothing in it changes, so any number of threads may use it.
+
+    `rows` and `vectors` (n, D), float32, each stream's part unit length, are in the same order: a
+    picture's index in both is its position.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        manifest: Manifest,
+        rows: list[StoredPicture],
+        vectors: NDArray[np.float32],
+    ) -> None:
+        """For `open`, which reads these from a folder."""
+        self.path = path
+        self.manifest = manifest
+        self.rows = rows
+        self.vectors = vectors
+        self.ids = [row.id for row in rows]
+        self._position = {id: position for position, id in enumerate(self.ids)}
+        self._by_pixels: dict[str, list[int]] = defaultdict(list)
+        for position, row in enumerate(rows):
+            self._by_pixels[row.pixel_hash].append(position)
+        self._source: Source | None = None
+        with suppress(PictureError):  # the pictures may be gone; the thumbnails are not
+            self._source = from_spec(manifest.source)
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Store":
+        """Open a store's folder.
+
+        Raises `StoreError` for a folder that is no store, of another format, or damaged: rows
+        without vectors, or vectors that are not those written.
+        """
+        folder = Path(path)
+        if not (folder / DATABASE).is_file():
+            raise StoreError(
+                f"{folder}: is not a gallery store (it has no {DATABASE}). "
+                f"Build one: python -m dwc index PHOTOS --model MODEL --out {folder}"
+            )
+        try:
+            # Not read-only: a build that was killed leaves a journal that SQLite has to roll back.
+            # A write-protected file is opened for reading all the same.
+            uri = f"{(folder / DATABASE).absolute().as_uri()}?mode=rw"
+            with closing(sqlite3.connect(uri, uri=True)) as connection:
+                connection.execute("BEGIN")  # manifest and rows of one moment
+                manifest = read_manifest(connection, folder)
+                rows = read_rows(connection, folder) if manifest else []
+                vectors = _map_vectors(folder, manifest, len(rows)) if manifest else None
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"{folder}: {DATABASE} cannot be read ({error}). Delete the folder and index again."
+            ) from error
+        if manifest is None or vectors is None:
+            raise StoreError(f"{folder}: nothing was indexed yet. {rebuilding(None, folder)}")
+        store = cls(folder, manifest, rows, vectors)
+        store._check(np.unique(np.linspace(0, len(rows) - 1, CHECKED_ROWS).astype(int)))
+        if not manifest.complete:
+            logger.warning(
+                "%s: indexing was interrupted at %d pictures; the same command goes on.",
+                folder,
+                len(rows),
+            )
+        return store
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def require_model(self, fingerprint: str, name: str) -> None:
+        """Raise `StoreError` unless the model of that fingerprint made this store."""
+        made_by = self.manifest.model.fingerprint
+        if fingerprint != made_by:
+            raise StoreError(
+                f"the store was built with model {made_by}; the loaded one is {fingerprint}. "
+                + rebuilding(self.manifest.argument, self.path, name)
+            )
+
+    def verify(self) -> None:
+        """Check every vector against its row; `StoreError` names the first that differs."""
+        self._check(np.arange(len(self.rows)))
+
+    def position(self, id: str) -> int:
+        """Where a picture stands; `StoreError` for an id that the store has not."""
+        if id not in self._position:
+            raise StoreError(f"{self.path}: has no picture {id!r} among its {len(self)}.")
+        return self._position[id]
+
+    def positions_showing(self, pixel_hash: str) -> list[int]:
+        """The positions of all pictures with exactly these pixels, in ascending order."""
+        return list(self._by_pixels.get(pixel_hash, ()))
+
+    def thumbnail(self, id: str) -> Path:
+        """The file of a picture's thumbnail, WebP, its longer side at most 256 px."""
+        return thumbnail_file(self.path, self.rows[self.position(id)].content_key)
+
+    def picture(self, id: str) -> GalleryPicture:
+        """The picture itself, upright RGB, or its thumbnail where the original is gone or changed.
+
+        Raises `PictureError` where both are gone.
+        """
+        row = self.rows[self.position(id)]
+        if self._source is not None:
+            try:
+                item = self._source.item(id)
+                if item.content_key() == row.content_key:
+                    return GalleryPicture(item.open(), original=True)
+            except PictureError as error:
+                logger.info("%s: its thumbnail stands in (%s)", id, error)
+        return GalleryPicture(decode(self.thumbnail(id)), original=False)
+
+    def _check(self, positions: NDArray[np.int64]) -> None:
+        for position in positions[: len(self.rows)].tolist():
+            if checksum(self.vectors[position]) != self.rows[position].checksum:
+                raise StoreError(
+                    f"{self.path}: the vector of {self.rows[position].id!r} (row {position}) is "
+                    "not the one that was written. "
+                    + rebuilding(self.manifest.argument, self.path, self.manifest.model.name)
+                )
+
+
+def _map_vectors(folder: Path, manifest: Manifest, count: int) -> NDArray[np.float32]:
+    dimension = manifest.model.dimension
+    if count == 0:
+        return np.empty((0, dimension), dtype=np.float32)
+    file = vector_file(folder, manifest.generation)
+    size = file.stat().st_size if file.is_file() else 0
+    if size < count * dimension * 4:
+        raise StoreError(
+            f"{file}: holds {size:,} bytes; {count:,} rows of {dimension} numbers need "
+            f"{count * dimension * 4:,}. "
+            + rebuilding(manifest.argument, folder, manifest.model.name)
+        )
+    return np.memmap(file, dtype="<f4", mode="r", shape=(count, dimension))

@@ -1,0 +1,101 @@
+"""What a loaded checkpoint does for galleries and queries, in numpy and plain data at its edges."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from dwc.checkpoint import BUNDLED, Checkpoint
+from dwc.gallery.building import Embed
+from dwc.gallery.layout import ModelIdentity
+from dwc.modeling.captions import fill_template
+from dwc.modeling.composition import ComposedQuery
+from dwc.modeling.model import DWCModel
+
+
+class EncodedQuery(NamedTuple):
+    """One query as the model sees it.
+
+    `read` is the text after the caption template. `unfamiliar` is None without a picture, or where
+    the checkpoint cannot tell.
+    """
+
+    composed: ComposedQuery
+    read: str
+    unfamiliar: float | None
+
+
+def identify(checkpoint: Checkpoint) -> ModelIdentity:
+    """What a store has to know of the model that makes its vectors."""
+    config = checkpoint.model.config
+    streams = {}
+    if config.clip_config is not None:
+        streams["clip"] = config.clip_embedding_dim
+    if config.cnn_config is not None:
+        streams["cnn"] = config.cnn_embedding_dim
+    # A folder is found again from anywhere; the bundled checkpoint's name and the Hub's are not
+    # paths, whatever lies in the folder one happens to be in.
+    is_folder = checkpoint.name != BUNDLED and checkpoint.revision is None
+    return ModelIdentity(
+        fingerprint=checkpoint.fingerprint,
+        name=str(Path(checkpoint.name).absolute()) if is_folder else checkpoint.name,
+        revision=checkpoint.revision,
+        streams=streams,
+        preprocessing=checkpoint.processor.image_processor.to_dict(),
+    )
+
+
+def picture_embedder(checkpoint: Checkpoint) -> Embed:
+    """The function that turns gallery pictures into the vectors (n, D) of a store."""
+    device = next(checkpoint.model.parameters()).device
+
+    def embed(images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            pixel_values = checkpoint.processor(images=list(images))["pixel_values"].to(device)
+            return checkpoint.model.embed_images(pixel_values).float().cpu().numpy()
+
+    return embed
+
+
+@torch.inference_mode()
+def encode_query(checkpoint: Checkpoint, image: Image.Image | None, text: str) -> EncodedQuery:
+    """Compose one query; `text` is as typed, and empty for none.
+
+    Raises `QueryError` for neither picture nor words, or more words than the model reads.
+    """
+    model, processor = checkpoint.model, checkpoint.processor
+    read = fill_template(model.config.caption_template or {}, [text])
+    device = next(model.parameters()).device
+    inputs = processor(images=image, text=read or None)
+    tensors = {name: tensor.to(device) for name, tensor in inputs.items()}
+    if image is None or model.familiarity is None:
+        return EncodedQuery(model.compose(**tensors), read, None)
+    composed, image_features = _compose_with_features(model, **tensors)
+    return EncodedQuery(composed, read, float(model.familiarity.unfamiliarity(image_features)))
+
+
+def _compose_with_features(
+    model: DWCModel,
+    pixel_values: Tensor,
+    clip_input_ids: Tensor | None = None,
+    clip_attention_mask: Tensor | None = None,
+    word_ids: Tensor | None = None,
+    word_mask: Tensor | None = None,
+) -> tuple[ComposedQuery, Tensor]:
+    """`DWCModel.compose`, and CLIP's features of the picture, which are most of its cost."""
+    if model.clip is None or model.clip_stream is None:
+        raise ValueError("a model without CLIP has no features of it")
+    image_features = model.clip.image_features(pixel_values)  # (1, F)
+    text_features = None
+    if clip_input_ids is not None:
+        text_features = model.clip.text_features(clip_input_ids, clip_attention_mask)
+    clip = model.clip_stream.compose(image_features, text_features)
+    cnn = None
+    if model.cnn_stream is not None:
+        cnn = model.cnn_stream.compose(pixel_values, word_ids, word_mask)
+    return ComposedQuery(clip=clip, cnn=cnn), image_features

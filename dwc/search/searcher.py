@@ -1,0 +1,175 @@
+"""From what a person gives to what the gallery has: checks, one pass of the model, a ranking."""
+
+import math
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from dwc.checkpoint import Checkpoint
+from dwc.errors import QueryError, StoreError
+from dwc.gallery.decoding import decode, hash_pixels
+from dwc.gallery.exact_index import ExactIndex, best_positions
+from dwc.gallery.store import Store
+from dwc.modeling.composition import ComposedQuery, Composition
+from dwc.search.encoding import encode_query
+from dwc.search.result import Hit, SearchResult, Weight
+
+Picture = Image.Image | str | Path
+
+
+class _Reference(NamedTuple):
+    """The reference picture, if any, and where the gallery holds it."""
+
+    image: Image.Image | None
+    positions: list[int]
+    notes: list[str]
+
+
+class Searcher:
+    """Answers queries over one gallery with one model.
+
+    It keeps nothing of a query: the same arguments give the same answer, from any thread.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, store: Store) -> None:
+        """Raises `StoreError` for an empty store, or one that another model made."""
+        store.require_model(checkpoint.fingerprint, checkpoint.name)
+        if len(store) == 0:
+            raise StoreError(
+                f"{store.path}: has no pictures to find "
+                f"({len(store.manifest.skipped)} could not be read). Index a folder that has some."
+            )
+        self.checkpoint = checkpoint
+        self.store = store
+        self.index = ExactIndex(store.vectors)
+
+    def search(
+        self,
+        image: Picture | None = None,
+        text: str = "",
+        k: int = 12,
+        shift: float = 0.0,
+        reference_id: str | None = None,
+        exclude_reference: bool = True,
+    ) -> SearchResult:
+        """Find the `k` gallery pictures that fit a picture, words, or both.
+
+        The picture is `image`, or the gallery's own `reference_id`. `shift` is added to the logit
+        of every stream's image weight: 0 is what was learned, positive leans to the picture,
+        negative to the words, infinity is one of them alone. With `exclude_reference` the picture
+        itself is not among the hits: neither `reference_id`, nor any that has the same pixels.
+
+        Raises `QueryError` for what cannot be asked, `PictureError` for a picture that cannot be
+        read.
+        """
+        start = time.perf_counter()
+        text = text.strip()
+        _check(image, text, k, shift, reference_id)
+        reference = self._reference(image, reference_id)
+        encoded = encode_query(self.checkpoint, reference.image, text)
+        composed = encoded.composed.shifted(shift)
+        encode_end = time.perf_counter()
+
+        query = composed.embedding[0].float().cpu().numpy()  # (D,)
+        scores = self.index.scores(query)  # (n,)
+        excluded = reference.positions if exclude_reference else []
+        positions = best_positions(scores, k, excluded)
+        hits = self._hits(composed, scores, positions, excluded)
+        end = time.perf_counter()
+        return SearchResult(
+            hits=hits,
+            weights={name: _weight(stream) for name, stream in composed.streams.items()},
+            unknown_words=self.checkpoint.processor.unknown_words(text),
+            timings_ms={
+                "encode": (encode_end - start) * 1e3,
+                "search": (end - encode_end) * 1e3,
+                "total": (end - start) * 1e3,
+            },
+            gallery_size=len(self.store),
+            shift=shift,
+            unfamiliar=encoded.unfamiliar,
+            read=encoded.read,
+            notes=reference.notes,
+        )
+
+    def _reference(self, image: Picture | None, reference_id: str | None) -> _Reference:
+        if reference_id is not None:
+            try:
+                position = self.store.position(reference_id)
+            except StoreError as error:
+                raise QueryError(f"{error} Take a reference that is in the gallery.") from error
+            found = self.store.picture(reference_id)
+            alike = self.store.positions_showing(self.store.rows[position].pixel_hash)
+            notes = []
+            if not found.original:
+                notes.append(
+                    f"The original of {reference_id} is gone or changed; its thumbnail was used."
+                )
+            return _Reference(found.image, alike, notes)
+        if image is None:
+            return _Reference(None, [], [])
+        picture = decode(image)
+        return _Reference(picture, self.store.positions_showing(hash_pixels(picture)), [])
+
+    def _hits(
+        self,
+        composed: ComposedQuery,
+        scores: NDArray[np.float32],
+        positions: NDArray[np.int64],
+        excluded: list[int],
+    ) -> list[Hit]:
+        parts = _split(composed, self.store.vectors[positions])
+        rivals = np.sort(np.delete(scores, excluded))
+        lower = np.searchsorted(rivals, scores[positions], side="left")
+        return [
+            Hit(
+                rank=rank,
+                id=self.store.ids[position],
+                score=float(scores[position]),
+                parts={name: float(values[rank - 1]) for name, values in parts.items()},
+                percentile=100.0 * int(lower[rank - 1]) / len(rivals),
+            )
+            for rank, position in enumerate(positions.tolist(), start=1)
+        ]
+
+
+def _check(
+    image: Picture | None, text: str, k: int, shift: float, reference_id: str | None
+) -> None:
+    if image is not None and reference_id is not None:
+        raise QueryError("two references were given, a picture and a gallery id. Give one of them.")
+    if image is None and reference_id is None and not text:
+        raise QueryError("neither a picture nor words were given. Give one of them, or both.")
+    if k < 1:
+        raise QueryError(f"k is {k}; it is the number of results, 1 or more.")
+    if math.isnan(shift):
+        raise QueryError(
+            "the shift is not a number. Give 0 for the learned weight, or inf or -inf."
+        )
+
+
+@torch.inference_mode()
+def _split(composed: ComposedQuery, vectors: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """Each stream's image and text part (K,) of the scores of K gallery vectors (K, D)."""
+    parts = {}
+    start = 0
+    for name, stream in composed.streams.items():
+        width = stream.embedding.shape[-1]
+        gallery = torch.from_numpy(np.ascontiguousarray(vectors[:, start : start + width]))
+        split = stream.split_scores(gallery.to(stream.embedding))
+        parts[f"{name}_image"] = split.image[0].float().cpu().numpy()
+        parts[f"{name}_text"] = split.text[0].float().cpu().numpy()
+        if stream.joint_part is not None:
+            parts[f"{name}_joint"] = split.joint[0].float().cpu().numpy()
+        start += width
+    return parts
+
+
+def _weight(stream: Composition) -> Weight:
+    image = float(stream.image_weight[0, 0])
+    return Weight(image=image, text=1.0 - image)
