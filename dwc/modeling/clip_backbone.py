@@ -19,7 +19,7 @@ from dwc.modeling.strict_loading import StrictModel
 
 
 class ClipBackbone(StrictModel):
-    """CLIP's towers behind one interface: features projected into the common space, not unit length.
+    """CLIP's towers behind one interface: features in the common space, not of unit length.
 
     Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision".
     """
@@ -64,16 +64,17 @@ class ClipBackbone(StrictModel):
         longest = self.config.text_config.max_position_embeddings
         if input_ids.shape[1] > longest:
             raise QueryError(
-                f"the text has {input_ids.shape[1]} CLIP tokens; this model reads at most {longest}. "
-                "Shorten it."
+                f"the text has {input_ids.shape[1]} CLIP tokens; this model reads at most "
+                f"{longest}. Shorten it."
             )
         # transformers pools at the largest id where `eos_token_id` is 2, a habit from early
         # conversions that is wrong for a small vocabulary: so the position is looked up here.
-        is_end = input_ids == self.config.text_config.eos_token_id  # (N, L)
+        end = self.config.text_config.eos_token_id
+        is_end = input_ids == end  # (N, L)
         if not bool(is_end.any(dim=1).all()):
             raise QueryError(
-                "a text has no end-of-text token (id "
-                f"{self.config.text_config.eos_token_id}); read texts with the checkpoint's processor."
+                f"a text has no end-of-text token (id {end}); read texts with the checkpoint's "
+                "processor."
             )
         states = self.text_model(input_ids=input_ids, attention_mask=attention_mask)
         rows = torch.arange(len(input_ids), device=input_ids.device)

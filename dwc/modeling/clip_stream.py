@@ -30,7 +30,7 @@ class ClipStream(nn.Module):
         self.combiner = combiner_type(embedding_dim, dropout)
 
     def embed(self, image_features: Tensor) -> Tensor:
-        """CLIP's image features (N, F), not normalised, -> gallery embeddings (N, D), unit length."""
+        """CLIP's image features (N, F), as they come, -> gallery embeddings (N, D), unit length."""
         return self._project(self.project_image, image_features)
 
     def compose(self, image_features: Tensor | None, text_features: Tensor | None) -> Composition:
@@ -40,18 +40,15 @@ class ClipStream(nn.Module):
         without texts it is exactly 1. Either way there is no joint part. Raises QueryError where
         both are missing.
         """
-        if image_features is None and text_features is None:
-            raise QueryError("the query has neither a picture nor words; give at least one.")
-        image = text = None
-        if image_features is not None:
+        if text_features is None:
+            if image_features is None:
+                raise QueryError("the query has neither a picture nor words; give at least one.")
             image = self._project(self.project_image, image_features)  # (N, D): f_i
-        if text_features is not None:
-            text = self._project(self.project_text, text_features)  # (N, D): f_t
-        if image is not None and text is not None:
-            return self.combiner(image, text)
-        if image is None:
+            return self._one_sided(image, torch.zeros_like(image), image_weight=1.0)
+        text = self._project(self.project_text, text_features)  # (N, D): f_t
+        if image_features is None:
             return self._one_sided(torch.zeros_like(text), text, image_weight=0.0)
-        return self._one_sided(image, torch.zeros_like(image), image_weight=1.0)
+        return self.combiner(self._project(self.project_image, image_features), text)
 
     def _one_sided(self, image: Tensor, text: Tensor, image_weight: float) -> Composition:
         """A query of one modality: edited as ever, then weighed whole."""

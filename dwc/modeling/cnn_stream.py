@@ -84,28 +84,27 @@ class CnnStream(nn.Module):
         word_ids: Tensor | None = None,
         word_mask: Tensor | None = None,
     ) -> Composition:
-        """Pictures (N, 3, height, width) and word ids (N, L), `word_mask` True on words, -> N queries.
+        """Pictures (N, 3, height, width) and word ids (N, L) -> N queries.
 
-        Padding follows the words; without a mask there is none. A query without words (ids None, or
-        a row of the mask all False) has image weight exactly 1, one without picture exactly 0, and
-        the absent part is zero. Raises QueryError for a query that has neither.
+        `word_mask` (N, L) is True on words, which padding follows; without a mask there is none. A
+        query without words (ids None, or a row of the mask all False) has image weight exactly 1,
+        one without picture exactly 0, and the absent part is zero. Raises QueryError for a query
+        that has neither.
         """
-        word_ids, mask = self._check(pixel_values, word_ids, word_mask)
+        text = self._read(word_ids, word_mask)
         if pixel_values is None:
-            text_part = self._text_part_alone(word_ids, mask)  # (N, D)
-            weight = text_part.new_zeros(len(text_part), 1)
-            return Composition.mix(torch.zeros_like(text_part), text_part, weight)
+            return self._compose_words(text)
         features = self._feature_map(pixel_values)  # (N, C, h, w): X
-        if word_ids is None:
-            image_part = self._image_part_alone(features)  # (N, D)
-            weight = image_part.new_ones(len(image_part), 1)
-            return Composition.mix(image_part, torch.zeros_like(image_part), weight)
-        words = self.word_encoder(word_ids, mask)  # (N, L, H): T
         regions = self._regions(features)  # (N, H, h, w): E
+        if text is None:
+            return self._compose_picture(features, regions)
+        word_ids, mask = text
+        words = self.word_encoder(word_ids, mask)  # (N, L, H): T
         attention = self._relate(words, regions, mask)
         image_part = self._edit_image(features, regions, attention.word_context)  # (N, D): i
         text_part = self._edit_text(words, attention.region_context, mask)  # (N, D): t
-        image_weight = torch.sigmoid(self.weigh(torch.cat([image_part, text_part], dim=-1)))
+        parts = torch.cat([image_part, text_part], dim=-1)
+        image_weight = torch.sigmoid(self.weigh(parts))  # (N, 1): w
         has_words = mask.any(dim=1, keepdim=True)  # (N, 1)
         image_weight = torch.where(has_words, image_weight, torch.ones_like(image_weight))
         return Composition.mix(image_part, text_part * has_words, image_weight)
@@ -114,14 +113,14 @@ class CnnStream(nn.Module):
         self, pixel_values: Tensor, word_ids: Tensor, word_mask: Tensor | None = None
     ) -> RegionMaps:
         """Show where words and regions met, for the arguments of `compose`; both are needed."""
-        mask = (
-            torch.ones_like(word_ids, dtype=torch.bool) if word_mask is None else word_mask.bool()
-        )
+        text = self._read(word_ids, word_mask)
+        if text is None:
+            raise QueryError("no query has words; without words there is nothing to show.")
+        word_ids, mask = text
         features = self._feature_map(pixel_values)
         grid = features.shape[-2:]
-        words = self.word_encoder(word_ids, mask)
         regions = self._regions(features)
-        attention = self._relate(words, regions, mask)
+        attention = self._relate(self.word_encoder(word_ids, mask), regions, mask)
         gate = self._image_gate(regions, self._as_map(attention.word_context, grid))  # (N, C, h, w)
         return RegionMaps(
             words_by_region=attention.over_words.unflatten(-1, grid),
@@ -129,29 +128,40 @@ class CnnStream(nn.Module):
             image_gate=gate.mean(dim=1),
         )
 
-    def _check(
-        self, pixel_values: Tensor | None, word_ids: Tensor | None, word_mask: Tensor | None
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """The word ids and their mask as booleans; both None where no row has a word."""
+    @staticmethod
+    def _read(word_ids: Tensor | None, word_mask: Tensor | None) -> tuple[Tensor, Tensor] | None:
+        """The word ids (N, L) and their boolean mask (N, L), or None where no row has a word."""
         if word_ids is None:
-            if pixel_values is None:
-                raise QueryError("the query has neither a picture nor words; give at least one.")
-            return None, None
-        mask = (
-            torch.ones_like(word_ids, dtype=torch.bool) if word_mask is None else word_mask.bool()
-        )
+            return None
+        mask = torch.ones_like(word_ids, dtype=torch.bool)
+        if word_mask is not None:
+            mask = word_mask.bool()
         if mask.shape != word_ids.shape:
             raise QueryError(
-                f"word_mask has the shape {tuple(mask.shape)} and word_ids {tuple(word_ids.shape)}; "
-                "they must be the same."
+                f"word_mask has the shape {tuple(mask.shape)} and word_ids "
+                f"{tuple(word_ids.shape)}; they must be the same."
             )
-        has_words = mask.any(dim=1)  # (N,)
-        if pixel_values is None and not bool(has_words.all()):
+        return (word_ids, mask) if bool(mask.any()) else None
+
+    def _compose_words(self, text: tuple[Tensor, Tensor] | None) -> Composition:
+        """Queries without a picture: a region context of zero, image weight 0."""
+        if text is None or not bool(text[1].any(dim=1).all()):
             raise QueryError(
-                "a query has no picture, and no words that the CNN stream can read; give at least "
-                "one."
+                "a query has neither a picture nor words that the CNN stream can read; give at "
+                "least one."
             )
-        return (word_ids, mask) if bool(has_words.any()) else (None, None)
+        word_ids, mask = text
+        words = self.word_encoder(word_ids, mask)  # (N, L, H)
+        text_part = self._edit_text(words, torch.zeros_like(words), mask)  # (N, D)
+        weight = text_part.new_zeros(len(text_part), 1)
+        return Composition.mix(torch.zeros_like(text_part), text_part, weight)
+
+    def _compose_picture(self, features: Tensor, regions: Tensor) -> Composition:
+        """Queries without words: a word context of zero, image weight 1."""
+        context = torch.zeros_like(regions).flatten(2).transpose(1, 2)  # (N, h w, H)
+        image_part = self._edit_image(features, regions, context)  # (N, D)
+        weight = image_part.new_ones(len(image_part), 1)
+        return Composition.mix(image_part, torch.zeros_like(image_part), weight)
 
     def _feature_map(self, pixel_values: Tensor) -> Tensor:
         """Pictures (N, 3, height, width) -> the last stage's map (N, C, h, w): X."""
@@ -194,13 +204,3 @@ class CnnStream(nn.Module):
         gate = torch.sigmoid(self.gate_text(torch.cat([states, context], dim=1), mask))
         edited = gate * states + torch.relu(self.add_text(context, mask))  # (N, H, L): F_t
         return self.project_text(self.pool_text(edited, mask))
-
-    def _image_part_alone(self, features: Tensor) -> Tensor:
-        """X (N, C, h, w) -> the image part (N, D), with a word context of zero."""
-        regions = self._regions(features)
-        return self._edit_image(features, regions, torch.zeros_like(regions.flatten(2).mT))
-
-    def _text_part_alone(self, word_ids: Tensor, mask: Tensor) -> Tensor:
-        """Word ids (N, L) and their mask -> the text part (N, D), with a region context of zero."""
-        words = self.word_encoder(word_ids, mask)
-        return self._edit_text(words, torch.zeros_like(words), mask)

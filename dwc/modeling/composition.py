@@ -19,7 +19,7 @@ def normalise(vectors: Tensor) -> Tensor:
 
 
 def shift_weight(image_weight: Tensor, shift: float) -> Tensor:
-    """Move a weight along its logit: 0 leaves it, positive leans to the image, negative to the text.
+    """Move a weight along its logit: 0 leaves it, positive leans to the image, negative to text.
 
     `image_weight` is in [0, 1], any shape. A shift of plus or minus infinity gives exactly 1 or 0.
     A weight of exactly 0 or 1 (a query without image, or without text) has no other modality to
@@ -100,10 +100,15 @@ class Composition:
 
 @dataclass(frozen=True)
 class ComposedQuery:
-    """The same queries in every stream that a model has; a stream it lacks is None."""
+    """The same queries in every stream that a model has; a stream it lacks is None.
+
+    `unfamiliarity` (N,), from 0, above 1 where a reference lies further out than the pictures the
+    model was trained on; None without pictures, or where the checkpoint cannot tell.
+    """
 
     clip: Composition | None = None
     cnn: Composition | None = None
+    unfamiliarity: Tensor | None = None
 
     @property
     def streams(self) -> dict[str, Composition]:
@@ -118,4 +123,5 @@ class ComposedQuery:
 
     def shifted(self, shift: float) -> "ComposedQuery":
         """Every stream shifted alike; see `Composition.shifted`."""
-        return replace(self, **{name: s.shifted(shift) for name, s in self.streams.items()})
+        shifted = {name: stream.shifted(shift) for name, stream in self.streams.items()}
+        return replace(self, clip=shifted.get("clip"), cnn=shifted.get("cnn"))

@@ -11,6 +11,7 @@ A sub-config that is None leaves its stream out. Every sub-config may be given a
 stands in `config.json`.
 """
 
+from dataclasses import field
 from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
@@ -113,8 +114,9 @@ class ClipBackboneConfig(PretrainedConfig):
         "vision_config": PretrainedConfig,
     }
 
-    text_config: dict | PretrainedConfig | None = None
-    vision_config: dict | PretrainedConfig | None = None
+    # Any: a dict, a config or None on the way in; a config from __post_init__ on.
+    text_config: Any = None
+    vision_config: Any = None
     projection_dim: int = 512
     logit_scale_init_value: float = 2.6592
 
@@ -194,7 +196,8 @@ class CnnStreamConfig(PretrainedConfig):
     model_type = "dwc_cnn"
     sub_configs: ClassVar[dict[str, type]] = {"resnet_config": ResNetConfig}
 
-    resnet_config: dict | PretrainedConfig | None = None
+    # Any: a dict, a config or None on the way in; a config from __post_init__ on.
+    resnet_config: Any = None
     vocab_size: int = 4
     word_embedding_dim: int = 512
     hidden_dim: int = 1024
@@ -250,13 +253,16 @@ class DWCConfig(PretrainedConfig):
     # There is no default model: older transformers would otherwise build one to compare with.
     has_no_defaults_at_init: ClassVar[bool] = True
 
-    clip_config: dict | PretrainedConfig | None = None
-    cnn_config: dict | PretrainedConfig | None = None
+    # Any: a dict or a config on the way in; a config, or None, from __post_init__ on.
+    clip_config: Any = None
+    cnn_config: Any = None
     clip_embedding_dim: int = 1024
     cnn_embedding_dim: int = 1024
     combiner: str = "dwc"
     dropout: float = 0.5
-    caption_template: dict[str, str] | None = None
+    caption_template: dict[str, str] = field(
+        default_factory=lambda: {"single": "{0}", "pair": "{0} and {1}"}
+    )
     familiarity: bool = False
     format_version: int = FORMAT_VERSION
 
@@ -267,13 +273,11 @@ class DWCConfig(PretrainedConfig):
             self.clip_config = ClipBackboneConfig(**self.clip_config)
         if isinstance(self.cnn_config, dict):
             self.cnn_config = CnnStreamConfig(**self.cnn_config)
-        if self.caption_template is None:
-            self.caption_template = {"single": "{0}", "pair": "{0} and {1}"}
         super().__post_init__(**kwargs)
 
     @classmethod
     def paper(cls, vocab_size: int, clip_config: ClipBackboneConfig | None = None) -> "DWCConfig":
-        """The paper's model, for a word vocabulary of this size; CLIP RN50 unless told otherwise."""
+        """The paper's model for a word vocabulary of this size; CLIP RN50 by default."""
         return cls(
             clip_config=clip_config or ClipBackboneConfig.rn50(),
             cnn_config=CnnStreamConfig(vocab_size=vocab_size),
@@ -309,15 +313,16 @@ class DWCConfig(PretrainedConfig):
 
     def validate_caption_template(self) -> None:
         """Raise ValueError where a template has not the places it needs."""
-        template = self.caption_template or {}
         for form, places in {"single": 1, "pair": 2}.items():
-            text = template.get(form)
+            text = self.caption_template.get(form)
             expected = " and ".join(f"{{{place}}}" for place in range(places))
             try:
                 filled = None if text is None else text.format(*"ab"[:places])
             except (IndexError, KeyError, ValueError):
                 filled = None
-            if filled is None or not all(f"{{{place}}}" in text for place in range(places)):
+            if filled is None or any(
+                str(text).count(f"{{{place}}}") != 1 for place in range(places)
+            ):
                 raise ValueError(
                     f"caption_template[{form!r}] is {text!r}; it must be a text that holds "
                     f"{expected}, once each."

@@ -25,7 +25,7 @@ class Familiarity(nn.Module):
         self.register_buffer("threshold", torch.ones(()))
 
     def unfamiliarity(self, image_features: Tensor) -> Tensor:
-        """CLIP's image features (N, F), not normalised, -> (N,), at least 0; above 1 is unfamiliar."""
+        """CLIP's image features (N, F), as they come, -> (N,), from 0; above 1 is unfamiliar."""
         return self._distance(image_features) / self.threshold
 
     @torch.no_grad()

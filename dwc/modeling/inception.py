@@ -72,15 +72,11 @@ class _Inception(nn.Module):
 
     def _join(self, features: Tensor, averaged: Tensor, *mask: Tensor) -> Tensor:
         """Run every branch and lay the channels side by side, in the order above."""
-        return torch.cat(
-            [
-                _run(self.point, features, *mask),
-                _run(self.narrow, features, *mask),
-                _run(self.wide, features, *mask),
-                _run(self.pooled, averaged, *mask),
-            ],
-            dim=1,
-        )
+        sources = {"point": features, "narrow": features, "wide": features, "pooled": averaged}
+        outputs = [
+            _run(self.get_submodule(name), source, *mask) for name, source in sources.items()
+        ]
+        return torch.cat(outputs, dim=1)
 
 
 def _run(branch: nn.Module, features: Tensor, *mask: Tensor) -> Tensor:

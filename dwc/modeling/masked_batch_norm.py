@@ -11,7 +11,8 @@ from torch import Tensor, nn
 class MaskedBatchNorm1d(nn.BatchNorm1d):
     """`BatchNorm1d` whose training statistics, and whose outputs, are of valid positions only."""
 
-    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+    # The mask is not optional, as the parent has it: a forgotten one would go unnoticed.
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
         """(N, C, L) and a mask (N, L), True where valid, -> (N, C, L), zero elsewhere.
 
         In training at least two positions must be valid in the batch.

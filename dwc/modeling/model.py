@@ -82,21 +82,24 @@ class DWCModel(StrictModel):
         """Compose N queries of pictures and words, as `DWCProcessor` returns them.
 
         `pixel_values` (N, 3, height, width) with CLIP's mean and standard deviation;
-        `clip_input_ids` and `clip_attention_mask` (N, L); `word_ids` and `word_mask` (N, W). Without
-        pictures a query is its words, without texts its picture; raises QueryError without both, and
-        where a stream lacks its form of the text.
+        `clip_input_ids` and `clip_attention_mask` (N, L); `word_ids` and `word_mask` (N, W).
+        Without pictures a query is its words, without texts its picture. Raises QueryError without
+        both, and where a stream lacks its form of the text.
         """
         self._require_both_forms(clip_input_ids, word_ids)
-        clip = cnn = None
+        clip = cnn = unfamiliarity = None
         if self.clip is not None and self.clip_stream is not None:
-            image = None if pixel_values is None else self.clip.image_features(pixel_values)
-            text = None
+            image = text = None
+            if pixel_values is not None:
+                image = self.clip.image_features(pixel_values)
+                if self.familiarity is not None:
+                    unfamiliarity = self.familiarity.unfamiliarity(image)
             if clip_input_ids is not None:
                 text = self.clip.text_features(clip_input_ids, clip_attention_mask)
             clip = self.clip_stream.compose(image, text)
         if self.cnn_stream is not None:
             cnn = self.cnn_stream.compose(pixel_values, word_ids, word_mask)
-        return ComposedQuery(clip=clip, cnn=cnn)
+        return ComposedQuery(clip=clip, cnn=cnn, unfamiliarity=unfamiliarity)
 
     def embed_images(self, pixel_values: Tensor) -> Tensor:
         """Pictures (N, 3, height, width) -> (N, sum of D), unit length per stream, CLIP's first."""
@@ -116,8 +119,8 @@ class DWCModel(StrictModel):
             if clip_input_ids is None:
                 given, absent = absent, given
             raise QueryError(
-                f"the text came as {given} without {absent}; this model has two streams, which read "
-                "it in both forms. Pass all that the processor returns."
+                f"the text came as {given} without {absent}; this model has two streams, which "
+                "read it in both forms. Pass all that the processor returns."
             )
 
     def _freeze_clip(self) -> None:
@@ -127,7 +130,7 @@ class DWCModel(StrictModel):
             self.clip.eval()
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Start layers as PyTorch does, as the authors' training did; norms as transformers does."""
+        """Start layers as PyTorch does, like the authors' training; norms as transformers does."""
         if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.LSTM, nn.Embedding)):
             module.reset_parameters()
         else:

@@ -25,10 +25,10 @@ class StrictModel(PreTrainedModel):
     def from_pretrained(cls: type[_Model], *arguments: Any, **options: Any) -> Any:
         """Load from a folder or a Hub id; arguments as in transformers, but strict.
 
-        Reads safetensors alone, into float32 unless `dtype` says otherwise, and returns the model in
-        eval mode. Raises CheckpointError for missing, unexpected or misshapen tensors, for numbers
-        that are not finite, for files that are absent or cut short, and for a config that does not
-        hold together.
+        Reads safetensors alone, into float32 unless `dtype` says otherwise, and returns the model
+        in eval mode. Raises CheckpointError for missing, unexpected or misshapen tensors, for
+        numbers that are not finite, for files that are absent or cut short, and for a config that
+        does not hold together.
         """
         wants_info = options.pop("output_loading_info", False)
         options.setdefault("dtype", options.pop("torch_dtype", torch.float32))

@@ -36,7 +36,8 @@ def register(name: str) -> Callable[[_CombinerType], _CombinerType]:
     def add(combiner: _CombinerType) -> _CombinerType:
         if name in _REGISTER:
             raise ValueError(
-                f"the combiner name {name!r} is taken by {_REGISTER[name].__name__}; choose another."
+                f"the combiner name {name!r} is taken by {_REGISTER[name].__name__}; choose "
+                "another."
             )
         _REGISTER[name] = combiner
         return combiner

@@ -1,7 +1,7 @@
-"""What a learned combiner is measured against: one modality alone, their mean, a plain perceptron.
+"""What a learned combiner is measured against: one modality alone, their mean, a perceptron.
 
-They are the image-only, text-only and concatenation baselines of Vo et al. 2019, "Composing Text and
-Image for Image Retrieval" (TIRG), and the unweighted mean.
+The image-only, text-only and concatenation baselines of Vo et al. 2019, "Composing Text and Image
+for Image Retrieval" (TIRG), and the unweighted mean.
 """
 
 import torch

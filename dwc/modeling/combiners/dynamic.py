@@ -16,7 +16,7 @@ from dwc.modeling.composition import Composition
 
 @register("dwc")
 class DynamicWeightedCombiner(Combiner):
-    """Each modality's features are gated by both, then mixed by a weight that is the query's own."""
+    """Both modalities gate each one's features; a weight that is the query's own mixes them."""
 
     def __init__(self, dim: int, dropout: float):
         super().__init__(dim, dropout)

@@ -4,7 +4,7 @@ from torch import nn
 
 
 def perceptron(in_dim: int, hidden_dim: int, out_dim: int, dropout: float) -> nn.Sequential:
-    """Linear, ReLU, dropout, linear; the parameters are `0.weight`, `0.bias`, `3.weight`, `3.bias`."""
+    """Linear, ReLU, dropout, linear; the parameters are `{0,3}.{weight,bias}`."""
     return nn.Sequential(
         nn.Linear(in_dim, hidden_dim),
         nn.ReLU(),
