@@ -25,8 +25,8 @@ def add_search_endpoint(searcher: Searches, pictures: Pictures, concurrency_id: 
             reference: The picture to start from (a file), or null for words alone.
             text: What should be different, in English; empty for the picture alone.
             k: How many results, 1 to 200.
-            shift: Leans every stream's learned weight: 0 is as learned, positive numbers towards the
-                picture, negative ones towards the words, "inf" and "-inf" all the way.
+            shift: Leans the learned weight of every stream: 0 is as learned, positive numbers lean
+                to the picture, negative ones to the words, "inf" and "-inf" all the way.
 
         Returns:
             The weight of picture and words in each stream, the results with their scores and the

@@ -66,9 +66,9 @@ def ask(
 def read_reference(
     reference: Mapping[str, Any] | None, pictures: Pictures
 ) -> tuple[Image.Image | None, str | None]:
-    """The reference picture, and its id where it is one of the gallery's.
+    """The reference as a picture, or as an id where it is one of the gallery's; never both.
 
-    A gallery picture arrives as its thumbnail's file and is searched in its original size.
+    A gallery picture arrives as its thumbnail's file; the searcher finds the original.
     """
     if reference is None:
         return None, None
@@ -76,7 +76,7 @@ def read_reference(
     if not isinstance(path, str) or not path:
         raise PictureError("The picture did not arrive. Choose it again.")
     if (picture_id := pictures.id_of(path)) is not None:
-        return pictures.open(picture_id), picture_id
+        return None, picture_id
     # As bytes, so that no message shows where uploads lie on this computer.
     try:
         content = Path(path).read_bytes()

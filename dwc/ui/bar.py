@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from dwc.ui.wording import escape, name_part, round_to_sum, signed
+from dwc.ui.wording import MODALITY_NAMES, escape, name_part, round_to_sum, signed
 
 # Picture before words, and the CLIP stream before the CNN stream, wherever parts are listed.
 PART_ORDER = ("clip_image", "cnn_image", "clip_text", "cnn_text")
@@ -76,17 +76,17 @@ def _segment(name: str, value: float, scale: Scale) -> str:
 
 def _twin(parts: Mapping[str, float], names: list[str], score: float) -> str:
     rounded = dict(zip(names, round_to_sum([parts[n] for n in names], score), strict=True))
-    sums = {
-        modality: sum(value for name, value in rounded.items() if name.endswith(f"_{modality}"))
-        for modality in ("image", "text")
-    }
-    spoken = "; ".join(f"{name_part(name)} {signed(rounded[name])}" for name in names)
-    return (
-        '<p class="split">'
-        f'<span class="of-picture">picture {signed(sums["image"])}</span>'
-        f'<span class="of-words">words {signed(sums["text"])}</span>'
-        f'<span class="sr-only">Made of {escape(spoken)}.</span></p>'
+    sums: dict[str, float] = {}
+    for name, value in rounded.items():
+        modality = name.rpartition("_")[2]
+        sums[modality] = sums.get(modality, 0.0) + value
+    shown = "".join(
+        f'<span class="of-{escape(modality)}">{escape(MODALITY_NAMES.get(modality, modality))} '
+        f"{signed(value)}</span>"
+        for modality, value in sums.items()
     )
+    spoken = "; ".join(f"{name_part(name)} {signed(rounded[name])}" for name in names)
+    return f'<p class="split">{shown}<span class="sr-only">Made of {escape(spoken)}.</span></p>'
 
 
 def _sum_negative(parts: Mapping[str, float]) -> float:

@@ -21,14 +21,10 @@ window.dwc = (() => {
     return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
   }
 
+  /* The server never writes here, so that it cannot take for shown what it has not sent. */
   function say(message) {
-    const place = document.querySelector("#message .html-container > div");
-    if (!place) return;
-    const line = document.createElement("p");
-    line.className = "trouble";
-    line.setAttribute("role", "alert");
-    line.textContent = message;
-    place.replaceChildren(line);
+    const place = document.getElementById("refused-upload");
+    if (place) place.textContent = message;
   }
 
   /* Runs once Gradio has put the page in place, since it sets its own theme while it does. */
@@ -52,6 +48,7 @@ window.dwc = (() => {
   }
 
   document.addEventListener("click", (event) => {
+    if (event.target.closest?.("#search, #examples button, .tile, .card button")) say("");
     if (!event.target.closest?.("#theme-toggle")) return;
     const theme = dark() ? "light" : "dark";
     remember(theme);
@@ -64,6 +61,7 @@ window.dwc = (() => {
     const files = event.dataTransfer?.files ?? event.clipboardData?.files ?? event.target.files;
     const file = files?.[0];
     if (!file) return;
+    say("");
     let trouble = "";
     if (file.size > DWC_MAX_UPLOAD_BYTES) {
       const size = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;

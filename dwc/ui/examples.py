@@ -1,10 +1,12 @@
 """Questions that work with one click, chosen from the gallery that is loaded."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from dwc.catalogue.schema import Garment
 from dwc.ui.pictures import Pictures, url_of
+from dwc.ui.store_pictures import StorePictures
 from dwc.ui.wording import escape
 
 ON_LOAD = """
@@ -24,6 +26,58 @@ class Example:
 
     reference_id: str | None
     words: str
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Words, and the garments they can be wished of: what those are, and what they are not."""
+
+    words: str
+    category: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    other_than: Mapping[str, str] = field(default_factory=dict)
+
+    def suits(self, garment: Garment) -> bool:
+        """Whether the words ask for something that this garment has not."""
+        return (
+            garment.category == self.category
+            and all(garment.get(name) == value for name, value in self.values.items())
+            and all(garment.get(name) != value for name, value in self.other_than.items())
+        )
+
+
+# The first opens the page: what it asks for takes both the words (colour, stripes) and the picture
+# (which garment, which cut).
+CATALOGUE_WISHES = (
+    Wish(
+        "blue, with white stripes",
+        "dress",
+        {"pattern": "plain", "sleeve": "long"},
+        {"colour": "blue"},
+    ),
+    Wish("shorter, and in red", "boots", {"length": "long", "pattern": "plain"}, {"colour": "red"}),
+    Wish("no pattern", "bag", {"pattern": "dotted"}),
+    Wish("darker, with long sleeves", "t_shirt", {"sleeve": "short", "shade": "light"}),
+    Wish("chunkier, with laces", "trainers", {"sole": "thin", "fastening": "none"}),
+)
+CATALOGUE_WORDS_ONLY = "a yellow floral skirt"
+
+
+def choose_examples(pictures: StorePictures) -> list[Example]:
+    """Examples that make sense for this gallery."""
+    if pictures.garments:
+        return choose_from_catalogue(pictures.garments)
+    return choose_generic(pictures)
+
+
+def choose_from_catalogue(garments: Mapping[str, Garment]) -> list[Example]:
+    """Examples from drawn garments: for each wish the first that it suits, and words alone."""
+    chosen = []
+    for wish in CATALOGUE_WISHES:
+        suited = (picture_id for picture_id, garment in garments.items() if wish.suits(garment))
+        if (reference_id := next(suited, None)) is not None:
+            chosen.append(Example(reference_id, wish.words))
+    return [*chosen, Example(None, CATALOGUE_WORDS_ONLY)]
 
 
 def choose_generic(pictures: Pictures) -> list[Example]:

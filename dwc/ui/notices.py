@@ -1,4 +1,4 @@
-"""What the page has to say beside its results: a question it cannot answer, words it does not know."""
+"""What the page has to say beside its results: why it cannot answer, which words it misses."""
 
 from collections.abc import Sequence
 

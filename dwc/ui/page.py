@@ -144,6 +144,7 @@ def _lay_out_question(
     unknown = _html(first.unknown or "", elem_id="unknown")
     go = gr.Button("Search", variant="primary", elem_id="search")
     trouble = _html(first.trouble, elem_id="message")
+    _html('<p class="trouble" role="alert" id="refused-upload"></p>')
     tries = _html(
         render_examples(examples, pictures),
         elem_id="examples",

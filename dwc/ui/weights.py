@@ -9,12 +9,12 @@ WHAT_IT_IS_NOT = """
 <details class="note"><summary>What these percentages are, and what they are not</summary>
 <p>The model reads your question twice: once with <b>CLIP</b>, which has learned what pictures and
 sentences have in common, and once with a <b>CNN</b>, which compares regions of the picture with
-single words. Each of the two decides for this very question how to mix what it took from the picture with
-what it took from the words. The sentence above gives their average.</p>
-<p>They are not shares of the result. What gets mixed has been edited before: the picture in the
-light of the words, and the words in the light of the picture, and the two can differ in strength.
-So 56&nbsp;% does not mean that 56&nbsp;% of a score comes from the picture. That
-share is in the bar under each result, exactly, part by part.</p></details>
+single words. For every question anew, each of the two decides how to mix what it took from the
+picture with what it took from the words. The sentence gives their average.</p>
+<p>They are not shares of the result. What gets mixed has been edited before, the picture in the
+light of the words and the words in the light of the picture, and the two can differ in strength.
+So 56&nbsp;% does not mean that 56&nbsp;% of a score comes from the picture. What does come from
+it is in the bar under each result, exactly, part by part.</p></details>
 """
 
 
@@ -29,12 +29,12 @@ def render_weights(weights: Mapping[str, Weight]) -> str:
 def _sentence(image_weight: float) -> str:
     picture, words = percents(image_weight)
     if picture == 100:
-        return 'This search listens to <b class="of-picture">the picture alone</b>.'
+        return 'This search listens to <b class="of-image">the picture alone</b>.'
     if words == 100:
-        return 'This search listens to <b class="of-words">the words alone</b>.'
+        return 'This search listens to <b class="of-text">the words alone</b>.'
     return (
-        f'This search listens to <b class="of-picture">the picture {picture}&nbsp;%</b> '
-        f'and to <b class="of-words">the words {words}&nbsp;%</b>.'
+        f'This search listens to <b class="of-image">the picture {picture}&nbsp;%</b> '
+        f'and to <b class="of-text">the words {words}&nbsp;%</b>.'
     )
 
 
@@ -52,8 +52,8 @@ def _dial(weights: Mapping[str, Weight], mean: float) -> str:
         f'<div class="dial"><p class="sr-only">{escape(spoken)}</p>'
         f'<div class="scale" aria-hidden="true"><i class="track"></i>{pins}'
         f'<i class="mean" style="left:{100 * mean:.2f}%"></i></div>'
-        '<div class="ends" aria-hidden="true"><span class="of-words">only the words</span>'
-        '<span class="of-picture">only the picture</span></div></div>'
+        '<div class="ends" aria-hidden="true"><span class="of-text">only the words</span>'
+        '<span class="of-image">only the picture</span></div></div>'
     )
 
 
@@ -66,5 +66,5 @@ def _pin(stream: str, weight: Weight, below: bool) -> str:
         f'<span class="pin-label {side}" data-stream="{escape(stream)}" '
         f'data-weight="{weight.image:.6f}" '
         f'style="left:{place:.2f}%;transform:translateX(-{place:.2f}%)">'
-        f"<b>{escape(name_stream(stream))}</b> {escape(lean_in_words(weight.image))}</span>"
+        f"<b>{escape(name_stream(stream))}</b> listens {escape(lean_in_words(weight.image))}</span>"
     )

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from html import escape as escape_html
 
 STREAM_NAMES = {"clip": "CLIP", "cnn": "CNN"}
-MODALITY_NAMES = {"image": "picture", "text": "words"}
+MODALITY_NAMES = {"image": "picture", "text": "words", "joint": "both together"}
 
 
 def escape(text: object) -> str:
