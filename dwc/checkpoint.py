@@ -128,6 +128,8 @@ def move(written: Path, folder: Path) -> Path:
     for outdated in _content(folder):
         outdated.unlink()
     for file in _content(written):
+        # Weights are written readable to their owner alone; a server may be someone else.
+        shutil.copymode(written / "processor_config.json", file)
         target = folder / file.relative_to(written)
         target.parent.mkdir(exist_ok=True)
         shutil.move(file, target)

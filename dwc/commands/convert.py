@@ -1,0 +1,59 @@
+"""`python -m dwc convert`: the authors' weights and a CLIP -> a checkpoint."""
+
+import argparse
+
+from dwc.checkpoint import fingerprint
+from dwc.convert import FASHION_IQ_TEMPLATE, PLAIN_TEMPLATE, convert
+
+HELP = "turn the authors' weights and a CLIP into a checkpoint"
+
+_TEMPLATES = {"fashion_iq": FASHION_IQ_TEMPLATE, "plain": PLAIN_TEMPLATE}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "--global-weights", metavar="PTH", help="the authors' CLIP stream; with --clip"
+    )
+    parser.add_argument(
+        "--local-weights", metavar="PTH", help="the authors' CNN stream; with --captions"
+    )
+    parser.add_argument(
+        "--clip",
+        metavar="CLIP",
+        help="a CLIP state dict with OpenAI's key names (.pt, .safetensors), a transformers CLIP "
+        "folder, or a Hub name (owner/name@revision)",
+    )
+    parser.add_argument(
+        "--captions",
+        metavar="JSON",
+        help="the training captions in order (a list), or a word-to-id table (an object)",
+    )
+    parser.add_argument(
+        "--clip-tokenizer",
+        metavar="PATH",
+        help="CLIP's merges (.txt, .txt.gz), or a tokenizer's folder or Hub name; by default the "
+        "CLIP folder's own, else OpenAI's",
+    )
+    parser.add_argument(
+        "--template",
+        choices=sorted(_TEMPLATES),
+        default="fashion_iq",
+        help="the form in which training saw its captions (default: %(default)s)",
+    )
+    parser.add_argument("--out", metavar="DIR", required=True, help="the checkpoint's folder")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Convert, and say where the checkpoint is."""
+    folder = convert(
+        args.out,
+        global_weights=args.global_weights,
+        local_weights=args.local_weights,
+        clip=args.clip,
+        captions=args.captions,
+        clip_tokenizer=args.clip_tokenizer,
+        template=_TEMPLATES[args.template],
+    )
+    print(f"wrote {folder} (fingerprint {fingerprint(folder)})")
+    return 0

@@ -1,0 +1,188 @@
+"""Files, folders and Hub names -> state dicts, CLIP's tokenizer, the captions.
+
+Pickles are read with torch's restricted reader, which makes tensors and nothing else.
+"""
+
+import gzip
+import json
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
+
+from dwc.convert.openai_clip import backbone_config, backbone_weights
+from dwc.convert.renaming import listed
+from dwc.errors import CheckpointError
+from dwc.modeling.configuration import ClipBackboneConfig
+from dwc.processing import CLIP_BYTE_TOKENS, CLIP_MARKS, build_clip_tokenizer
+
+OPENAI_MERGES = (
+    Path(__file__).resolve().parents[2] / "assets" / "clip_bpe" / "bpe_simple_vocab_16e6.txt.gz"
+)
+"""OpenAI's merges (MIT licence, beside it), which all its models share."""
+
+
+class ClipSource(NamedTuple):
+    """A CLIP as read: sizes, weights under `ClipBackbone`'s names, its tokenizer if it has one."""
+
+    config: ClipBackboneConfig
+    weights: dict[str, Tensor]
+    tokenizer: CLIPTokenizer | None
+
+
+def read_authors_weights(file: str | Path) -> dict[str, Tensor]:
+    """The state dict in one of the authors' `.pth` files, `{"model_state_dict": …}`."""
+    content = _read_pickle(Path(file))
+    if not isinstance(content, Mapping) or "model_state_dict" not in content:
+        seen = listed([str(key) for key in content]) if isinstance(content, Mapping) else "no dict"
+        raise CheckpointError(
+            f"{file} has no 'model_state_dict', as the authors' checkpoints have; it holds {seen}"
+        )
+    return _require_tensors(content["model_state_dict"], file)
+
+
+def read_clip(source: str | Path) -> ClipSource:
+    """CLIP from a state dict with OpenAI's names, or a transformers folder or Hub name.
+
+    A file is `.safetensors`, a pickled state dict, or one of OpenAI's own TorchScript archives.
+    A Hub name may carry its revision: `openai/clip-vit-base-patch32@main`.
+    """
+    path = Path(source).expanduser()
+    if not path.is_file():
+        return _read_transformers_clip(str(source))
+    if path.suffix == ".safetensors":
+        try:
+            state = load_file(path)
+        except SafetensorError as error:
+            raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
+    elif _is_torchscript(path):
+        # The released files. Their code is for TorchScript's interpreter and is not called.
+        state = dict(torch.jit.load(path, map_location="cpu").state_dict())
+    else:
+        state = _require_tensors(_read_pickle(path), path)
+    state = {
+        name: tensor.float() if tensor.is_floating_point() else tensor
+        for name, tensor in state.items()
+    }
+    return ClipSource(
+        backbone_config(state, str(path)), backbone_weights(state, str(path)), tokenizer=None
+    )
+
+
+def read_clip_tokenizer(source: str | Path | None, config: ClipBackboneConfig) -> CLIPTokenizer:
+    """CLIP's tokenizer from OpenAI's merges (`.txt` or `.txt.gz`), or a tokenizer's folder or name.
+
+    None takes OpenAI's merges, as many as the embedding has room for: all its models share them.
+    """
+    rows = config.text_config.vocab_size
+    max_tokens = config.text_config.max_position_embeddings
+    path = OPENAI_MERGES if source is None else Path(source).expanduser()
+    if path.is_file():
+        count = rows - len(CLIP_BYTE_TOKENS) - len(CLIP_MARKS)
+        return build_clip_tokenizer(_read_merges(path, count), max_tokens)
+    if source is None:
+        raise CheckpointError(
+            f"OpenAI's merges are not at {path}. Give them, or a tokenizer's folder, with "
+            "--clip-tokenizer"
+        )
+    name, _, revision = str(source).partition("@")
+    try:
+        tokenizer = CLIPTokenizer.from_pretrained(name, revision=revision or None)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{source} holds no CLIP tokenizer: {error}") from error
+    tokenizer.model_max_length = max_tokens
+    return tokenizer
+
+
+def read_captions(file: str | Path) -> list[str] | dict[str, int]:
+    """The training captions in order (a JSON list), or a word-to-id table (a JSON object)."""
+    try:
+        content = json.loads(Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{file} cannot be read as JSON: {error}") from error
+    if isinstance(content, list) and all(isinstance(caption, str) for caption in content):
+        return content
+    if isinstance(content, dict) and all(type(number) is int for number in content.values()):
+        return content
+    raise CheckpointError(
+        f"{file} is neither a list of captions nor an object of words and ids; give the captions "
+        'that the model was trained on, in order: ["is red", …], or {"<UNK>": 0, …}'
+    )
+
+
+def _read_transformers_clip(source: str) -> ClipSource:
+    name, _, revision = source.partition("@")
+    options = {"revision": revision} if revision else {}
+    try:
+        kind = CLIPConfig.get_config_dict(name, **options)[0].get("model_type")
+        if kind != CLIPConfig.model_type:
+            raise CheckpointError(
+                f"{source} is a model of type {kind!r}, not 'clip'; give a CLIP state dict with "
+                "OpenAI's names, or a transformers CLIP folder"
+            )
+        model, report = CLIPModel.from_pretrained(
+            name, dtype=torch.float32, output_loading_info=True, **options
+        )
+        tokenizer = CLIPTokenizer.from_pretrained(name, **options)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(
+            f"there is no file {source}, and it cannot be loaded as a transformers CLIP: {error}"
+        ) from error
+    # A tuple for each tensor that does not fit; names for the others.
+    faulty = {str(fault) for faults in report.values() for fault in faults}
+    if faulty:
+        raise CheckpointError(f"{source} is not a whole CLIP; check these: {listed([*faulty])}")
+    config = ClipBackboneConfig.from_clip(model.config)
+    tokenizer.model_max_length = config.text_config.max_position_embeddings
+    return ClipSource(config, dict(model.state_dict()), tokenizer)
+
+
+def _read_pickle(file: Path) -> object:
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{file} holds more than tensors, and reading that could run code: it was not read. "
+            f"Write it again as a plain state dict. ({str(error).splitlines()[0]})"
+        ) from error
+    except (OSError, RuntimeError, EOFError) as error:
+        raise CheckpointError(f"{file} cannot be read as a PyTorch file: {error}") from error
+
+
+def _require_tensors(state: object, file: str | Path) -> dict[str, Tensor]:
+    if not isinstance(state, Mapping):
+        raise CheckpointError(f"{file} holds a {type(state).__name__}, not a state dict")
+    others = [str(name) for name, value in state.items() if not isinstance(value, Tensor)]
+    if others:
+        raise CheckpointError(f"{file} is not a state dict; not tensors: {listed(others)}")
+    return dict(state)
+
+
+def _is_torchscript(file: Path) -> bool:
+    if not zipfile.is_zipfile(file):
+        return False
+    with zipfile.ZipFile(file) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def _read_merges(file: Path, count: int) -> list[tuple[str, str]]:
+    """The first merges of OpenAI's file: a header, then two pieces a line, most frequent first."""
+    try:
+        raw = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+        lines = raw.decode("utf-8").splitlines()[1 : count + 1]
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{file} cannot be read as CLIP's merges: {error}") from error
+    merges = [(pair[0], pair[1]) for line in lines if len(pair := line.split()) == 2]
+    if count < 0 or len(merges) != count:
+        raise CheckpointError(
+            f"{file} gives {len(merges)} merges; CLIP's embedding has room for {count}. Give the "
+            "tokenizer of this CLIP with --clip-tokenizer"
+        )
+    return merges
