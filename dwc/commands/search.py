@@ -32,16 +32,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Search once, and print what was found."""
-    from dwc import checkpoint
+    from dwc.commands.loading import load_checkpoint
     from dwc.gallery.store import Store
     from dwc.search.searcher import Searcher
 
     store = Store.open(args.store)
     made_by = store.manifest.model
     if args.model is None:
-        loaded = checkpoint.load(made_by.name, args.model_revision or made_by.revision)
+        loaded = load_checkpoint(made_by.name, args.model_revision or made_by.revision)
     else:
-        loaded = checkpoint.load(args.model, args.model_revision)
+        loaded = load_checkpoint(args.model, args.model_revision)
     result = Searcher(loaded, store).search(
         args.image, args.text, args.k, args.shift, reference_id=args.reference_id
     )

@@ -13,17 +13,20 @@ from PIL import Image, UnidentifiedImageError
 
 from dwc.errors import PictureError
 
-# Formats whose decoders stay inside Pillow. EPS would start Ghostscript, WMF the system's renderer.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
+# Formats whose decoders stay inside Pillow (EPS would start Ghostscript), less those that this
+# Pillow was built without.
+Image.init()
+FORMATS = tuple(
+    name
+    for name in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
+    if name in Image.OPEN
+)
 SUFFIXES = frozenset(
     {
         ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff",
         ".avif", ".jp2", ".ppm", ".pgm",
     }
 )  # fmt: skip
-
-# Pillow loads its decoders when one is first missing, which threads that decode at once trip over.
-Image.init()
 
 MAX_PIXELS = 80_000_000  # 240 MB as RGB; just below where Pillow itself starts to warn
 # A preprocessor enlarges the short side to 224 px or more, so a 1 x 50,000 strip would become

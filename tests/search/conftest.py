@@ -22,7 +22,7 @@ def loaded(checkpoint_folder):
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory):
-    """Twenty discs of as many colours and sizes; p07.png and its copy in another format are alike."""
+    """Twenty discs of as many colours and sizes; one is there again, in another format."""
     folder = tmp_path_factory.mktemp("pictures")
     for n in range(20):
         picture = Image.new("RGB", (64, 48 + n), "white")

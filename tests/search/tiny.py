@@ -1,4 +1,4 @@
-"""A whole checkpoint of a few thousand weights, at random: both streams, familiarity, vocabularies."""
+"""A whole checkpoint of a few thousand random weights: both streams, familiarity, vocabularies."""
 
 from pathlib import Path
 

@@ -1,0 +1,11 @@
+"""Loading a checkpoint for a command."""
+
+from dwc.checkpoint import Checkpoint, load
+
+
+def load_checkpoint(name: str | None, revision: str | None = None) -> Checkpoint:
+    """As `dwc.checkpoint.load`, without transformers' progress bar, which a second does not need."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    return load(name, revision)
