@@ -1,0 +1,180 @@
+"""A shoe's upper in space: a bent tube of cross-sections from the toe over the instep upwards.
+
+Space: x from the heel's back (0) to the toe's tip (about 1), y across the shoe, z up from the
+ground, in lengths of the shoe. A place on the upper is (k, v): k counts the cross-sections from
+the toe (0) on, v runs across a section from one side's feather edge (-1) over the ridge (0) to the
+other's (1). Sections stand upright at the toe and fan out around the heel, until the last one lies
+like the opening for the foot, which it is.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dwc.catalogue.drawing.garments.camera import Camera, hull
+from dwc.catalogue.drawing.parts import Points
+
+Floats = NDArray[np.float64]
+
+STRETCH = 4  # sections computed for each one given
+ACROSS = np.linspace(-1, 1, 19)  # where the surface is sampled along a section
+
+
+@lru_cache(maxsize=32)
+def _spline_basis(knots: int) -> Floats:
+    """Catmull-Rom weights, (samples, knots), of an open curve with STRETCH samples a stretch."""
+    samples = (knots - 1) * STRETCH + 1
+    basis = np.zeros((samples, knots))
+    for row in range(samples):
+        start = min(row // STRETCH, knots - 2)
+        t = row / STRETCH - start
+        weights = (
+            (-t + 2 * t**2 - t**3) / 2,
+            (2 - 5 * t**2 + 3 * t**3) / 2,
+            (t + 4 * t**2 - 3 * t**3) / 2,
+            (-(t**2) + t**3) / 2,
+        )
+        for step, weight in zip(range(-1, 3), weights, strict=True):
+            basis[row, min(max(start + step, 0), knots - 1)] += weight
+    return basis
+
+
+class Upper:
+    """The surface of an upper as one camera sees it.
+
+    `rows` (n, 8) are the cross-sections from the toe on: back or bottom point (x, z), front or top
+    point (x, z), centre y, half the width, half the section's angle as a share of pi (0.5: an arch
+    that stands on the sole, 1: a closed ring), and how far the section sags at its sides.
+    """
+
+    def __init__(self, rows: ArrayLike, camera: Camera) -> None:
+        knots = np.asarray(rows, dtype=np.float64)
+        self.last_section = float(len(knots) - 1)
+        self.camera = camera
+        self._sections = _spline_basis(len(knots)) @ knots  # (s, 8)
+        self._sections[:, 6] = np.clip(self._sections[:, 6], 0.5, 1.0)
+        self._sections[:, 5] = np.maximum(self._sections[:, 5], 0.0)
+        self._mesh = self._surface(self._sections[:, None, :], ACROSS[None, :])  # (s, v, 3)
+        self._low, self._high, self._seen = self._visible_range()
+
+    @staticmethod
+    def _surface(sections: Floats, v: Floats) -> Floats:
+        back_x, back_z, front_x, front_z, centre, width, angle, sag = np.moveaxis(sections, -1, 0)
+        theta = v * angle * np.pi
+        floor = np.cos(angle * np.pi)
+        forward = np.maximum((np.cos(theta) - floor) / (1 - floor), 0.0)
+        sideways = np.sin(theta)
+        return np.stack(
+            [
+                back_x + (front_x - back_x) * forward,
+                centre + width * sideways,
+                back_z + (front_z - back_z) * forward - sag * sideways**2,
+            ],
+            axis=-1,
+        )
+
+    def _visible_range(self) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+        """For each section the least and greatest v that faces the camera, and whether any does."""
+        along = np.gradient(self._mesh, axis=0)
+        across = np.gradient(self._mesh, axis=1)
+        facing = np.cross(across, along) @ self.camera.towards  # (s, v)
+        seen = facing > 0
+        rows = np.arange(len(seen))
+        first = seen.argmax(axis=1)
+        final = seen.shape[1] - 1 - seen[:, ::-1].argmax(axis=1)
+        step = ACROSS[1] - ACROSS[0]
+
+        def crossing(inside: NDArray[np.intp], outside: NDArray[np.intp]) -> Floats:
+            here, there = facing[rows, inside], facing[rows, outside]
+            share = np.where(here > there, here / np.where(here > there, here - there, 1.0), 0.0)
+            return step * np.clip(share, 0, 1) * (inside != outside)
+
+        low = ACROSS[first] - crossing(first, np.maximum(first - 1, 0))
+        high = ACROSS[final] + crossing(final, np.minimum(final + 1, len(ACROSS) - 1))
+        return low, high, seen.any(axis=1)
+
+    def places(self, k: ArrayLike, v: ArrayLike) -> Floats:
+        """Points in space (n, 3) of places on the surface, k and v of n numbers (or one)."""
+        k, v = np.broadcast_arrays(np.asarray(k, dtype=np.float64), np.asarray(v, dtype=float))
+        position = np.clip(k * STRETCH, 0, len(self._sections) - 1)
+        below = np.minimum(position.astype(np.intp), len(self._sections) - 2)
+        share = (position - below)[:, None]
+        sections = self._sections[below] * (1 - share) + self._sections[below + 1] * share
+        return self._surface(sections, v)
+
+    def visible(self, k: ArrayLike) -> tuple[Floats, Floats]:
+        """The least and greatest v of sections `k` that the camera sees."""
+        position = np.asarray(k, dtype=np.float64) * STRETCH
+        grid = np.arange(len(self._low))
+        return np.interp(position, grid, self._low), np.interp(position, grid, self._high)
+
+    def on_view(self, k: ArrayLike, v: ArrayLike) -> Points:
+        """Picture points (n, 2) of places, moved along their section to where they can be seen."""
+        k, v = np.broadcast_arrays(np.asarray(k, dtype=np.float64), np.asarray(v, dtype=float))
+        low, high = self.visible(k)
+        return self.camera.project(self.places(k, np.clip(v, low, np.maximum(low, high))))
+
+    def hidden(self, k: float, v: float) -> bool:
+        """Whether the place lies on the side turned away."""
+        low, high = self.visible(k)
+        return not float(low) - 0.02 <= v <= float(high) + 0.02
+
+    def ring(self, k: float, start: float = -1.0, end: float = 1.0, count: int = 24) -> Points:
+        """A section's curve in the picture, whether it can be seen or not."""
+        return self.camera.project(self.places(k, np.linspace(start, end, count)))
+
+    def outline(self) -> Points:
+        """The upper's silhouette with its opening."""
+        if self.camera.from_above:
+            return hull(self.camera.project(self._mesh.reshape(-1, 3)))
+        rows = np.flatnonzero(self._seen)
+        k = rows / STRETCH
+        low, high = self._low[rows], np.maximum(self._low[rows], self._high[rows])
+        last = self.last_section
+        end_low, end_high = float(low[-1]), float(high[-1])
+        chains = [
+            self.places(np.full(5, k[0]), np.linspace(high[0], low[0], 5)),
+            self.places(k, low),
+            self.places(np.full(8, last), np.linspace(end_low, -1, 8)),
+            self.places(np.full(8, last), np.linspace(1, end_high, 8)),
+            self.places(k, high)[::-1],
+        ]
+        return self.camera.project(np.concatenate(chains))
+
+    def opening(self) -> Points:
+        """The outline of the hole for the foot."""
+        return self.ring(self.last_section)[:-1]
+
+    def band(
+        self, front: tuple[float, float], back: tuple[float, float], reach: float = 1.0
+    ) -> Points:
+        """A strip across: its front edge runs from section front[0] at v = -reach to front[1]."""
+        share = np.linspace(0, 1, 15)
+        v = (2 * share - 1) * reach
+        edge_front = front[0] + (front[1] - front[0]) * share
+        edge_back = back[0] + (back[1] - back[0]) * share
+        return self.on_view(
+            np.concatenate([edge_front, edge_back[::-1]]), np.concatenate([v, v[::-1]])
+        )
+
+    def inside_of_band(self, front: float, back: float) -> Points:
+        """The far, inner side of a strip that goes all the way round, seen through the opening."""
+        (low_front, low_back), (high_front, high_back) = self.visible([front, back])
+        near = self.places(
+            np.full(16, front),
+            np.concatenate([np.linspace(high_front, 1, 8), np.linspace(-1, low_front, 8)]),
+        )
+        far = self.places(
+            np.full(16, back),
+            np.concatenate([np.linspace(low_back, -1, 8), np.linspace(1, high_back, 8)]),
+        )
+        return self.camera.project(np.concatenate([near, far]))
+
+    def along(self, v: float, start: float, end: float, count: int = 12) -> Points:
+        """A line along the shoe at one v, from section `start` to `end`."""
+        return self.on_view(np.linspace(start, end, count), v)
+
+    def across(self, k: float, start: float = -1.0, end: float = 1.0, count: int = 14) -> Points:
+        """A line across the shoe along one section, the visible stretch of it."""
+        return self.on_view(k, np.linspace(start, end, count))

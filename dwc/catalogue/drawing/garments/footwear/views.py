@@ -1,0 +1,113 @@
+"""From where shoes are seen, and how two of them make a pair."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from dwc.catalogue.drawing.garments.camera import Camera
+from dwc.catalogue.drawing.garments.moving import Item, bounds, framed, moved
+from dwc.catalogue.drawing.parts import Shape
+
+Arrangement = Literal["single", "side_pair", "quarter_pair", "front_pair", "above_pair", "lying"]
+
+
+@dataclass(frozen=True)
+class View:
+    """A camera and what is done with the one shoe that it sees to fill the picture."""
+
+    arrangement: Arrangement
+    camera: Camera
+    flip: bool
+    turn: float
+    spread: float
+    slip: float
+
+    def compose(self, shoe: list[Item]) -> Shape:
+        """The picture of one shoe, or of it and its companion."""
+        left, top, right, bottom = bounds(shoe)
+        width, height = right - left, bottom - top
+        if self.arrangement == "single":
+            return framed(moved(shoe, flip=self.flip, turn=self.turn))
+        if self.arrangement in ("side_pair", "quarter_pair"):
+            step = (0.16 + 0.3 * self.spread) * width
+            other = moved(
+                shoe, scale=0.97, turn=0.06 * self.slip, shift=(-step, -0.2 * self.camera.elevation)
+            )
+            return framed(moved([*other, *shoe], flip=self.flip, turn=self.turn), span=1.7)
+        if self.arrangement == "lying":
+            # The second boot lies beside the first: mirrored, or the same way up.
+            gap = 0.12 + 0.2 * self.spread
+            other = moved(shoe, flip=True, turn=0.5 * self.slip)
+            _, _, other_right, _ = bounds(other)
+            other = moved(other, shift=(left - gap * 0.4 - other_right, 0.15 * self.slip))
+            return framed(moved([*other, *shoe], flip=self.flip, turn=self.turn), span=1.7)
+        # Two mirrored shoes beside each other, each turned by `turn` from the middle.
+        half = moved(shoe, turn=self.turn)
+        left, _, _, _ = bounds(half)
+        half = moved(half, shift=(0.03 + 0.1 * self.spread - left, 0.0))
+        other = moved(
+            half, flip=True, turn=0.12 * self.slip, shift=(0.0, 0.12 * self.slip * height)
+        )
+        return framed([*other, *half], span=1.65)
+
+
+Kind = Literal["low", "heeled", "tall"]
+
+# How often each arrangement is drawn. What a heel's height is shows from the side and hardly from
+# above; tall boots lie down instead of being seen from above.
+SHARES: dict[Kind, dict[Arrangement, float]] = {
+    "low": {
+        "single": 0.2,
+        "side_pair": 0.12,
+        "quarter_pair": 0.2,
+        "front_pair": 0.16,
+        "above_pair": 0.32,
+    },
+    "heeled": {
+        "single": 0.26,
+        "side_pair": 0.24,
+        "quarter_pair": 0.26,
+        "front_pair": 0.12,
+        "above_pair": 0.12,
+    },
+    "tall": {
+        "single": 0.25,
+        "side_pair": 0.18,
+        "quarter_pair": 0.25,
+        "front_pair": 0.17,
+        "lying": 0.15,
+    },
+}
+
+
+def draw_view(rng: np.random.Generator, kind: Kind = "low") -> View:
+    """Draw a view that suits a kind of shoe."""
+    shares = SHARES[kind]
+    marks = np.cumsum(list(shares.values()))
+    chance = rng.random() * marks[-1]
+    arrangement = list(shares)[min(int(np.searchsorted(marks, chance)), len(shares) - 1)]
+    yaw, elevation, spread, slip, turn = rng.uniform((0, 0, 0, -1, -1), (1, 1, 1, 1, 1)).tolist()
+    flip = bool(rng.random() < 0.5)
+    if arrangement == "single":
+        camera = Camera(math.radians(-8 - 32 * yaw), math.radians(8 + 20 * elevation))
+        return View(arrangement, camera, flip, math.radians(5 * turn), spread, slip)
+    if arrangement == "side_pair":
+        camera = Camera(math.radians(-8 - 20 * yaw), math.radians(10 + 18 * elevation))
+        return View(arrangement, camera, flip, math.radians(4 * turn), spread, slip)
+    if arrangement == "quarter_pair":
+        camera = Camera(math.radians(-38 - 25 * yaw), math.radians(22 + 22 * elevation))
+        return View(arrangement, camera, flip, math.radians(4 * turn), spread, slip)
+    if arrangement == "lying":
+        camera = Camera(math.radians(-4 - 14 * yaw), math.radians(6 + 10 * elevation))
+        return View(arrangement, camera, flip, math.radians(30 * turn), spread, slip)
+    if arrangement == "front_pair":
+        camera = Camera(math.radians(-90 + 14 * (yaw - 0.3)), math.radians(28 + 17 * elevation))
+        return View(arrangement, camera, flip, math.radians(6 * turn), spread, slip)
+    toes_down = bool(rng.random() < 0.6)
+    lean = 16 * (yaw - 0.4)
+    camera = Camera(
+        math.radians(-90 + lean if toes_down else 90 - lean), math.radians(56 + 26 * elevation)
+    )
+    return View(arrangement, camera, flip, math.radians(4 * turn), spread, slip)

@@ -1,0 +1,244 @@
+"""Hats: beanies, caps, bucket hats and trilbies, sun hats; bodies of revolution seen from a side."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dwc.catalogue.drawing.garments.camera import Camera, hull
+from dwc.catalogue.drawing.garments.moving import Item, framed, moved
+from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Shape, smooth
+from dwc.catalogue.schema import Garment
+
+Floats = NDArray[np.float64]
+ROUND = np.arange(48) * (2 * np.pi / 48)
+OVAL = 1.12  # a head is longer than wide
+
+
+def hat(garment: Garment, rng: np.random.Generator) -> Shape:
+    """A hat from a little above, turned to either side, lying level or tilted."""
+    brim, banded = garment["brim"], garment["trim"] == "band"
+    builder = {"none": _beanie, "peaked": _cap, "narrow": _narrow, "wide": _sun_hat}[brim]
+    items = builder(banded, rng)
+    tilt = float(rng.normal(0, 0.09)) if rng.random() < 0.8 else float(rng.uniform(-0.45, 0.45))
+    items = moved(items, flip=bool(rng.random() < 0.5), turn=tilt)
+    return framed(items, span=1.45 if brim == "none" else 1.62)
+
+
+def _ring(radius: float | Floats, height: float | Floats, angle: Floats = ROUND) -> Floats:
+    """Points in space of a level ring, or of a wavy one if the numbers are arrays."""
+    return np.stack(
+        [
+            OVAL * radius * np.cos(angle),
+            radius * np.sin(angle) + 0 * angle,
+            height + 0 * angle,
+        ],
+        axis=1,
+    )
+
+
+def _near(camera: Camera, radius: float, height: float, count: int = 17) -> Points:
+    """The near half of a ring in the picture, from left to right."""
+    start = -camera.yaw - math.pi
+    return camera.project(_ring(radius, height, start + np.linspace(0, math.pi, count)))
+
+
+def _strip(camera: Camera, low: tuple[float, float], high: tuple[float, float]) -> Points:
+    """The near side of a band between two rings (radius, height)."""
+    return np.concatenate([_near(camera, *high), _near(camera, *low)[::-1]])
+
+
+def _crown(camera: Camera, profile: list[tuple[float, float]]) -> Points:
+    """The outline of a body of revolution, its profile given as (radius, height) upwards."""
+    curve = smooth(np.array(profile), closed=False, samples=4)
+    rings = (
+        _ring(curve[:, :1], curve[:, 1:], ROUND[None, :])
+        if False
+        else np.concatenate([_ring(float(radius), float(height)) for radius, height in curve[::2]])
+    )
+    return hull(camera.project(rings))
+
+
+def _meridian(camera: Camera, profile: list[tuple[float, float]], angle: float) -> Points | None:
+    """The line up a crown at an angle around it, or None if it lies on the far side."""
+    facing = np.array([math.cos(angle) / OVAL, math.sin(angle), 0.25]) @ camera.towards
+    if facing < 0.05:
+        return None
+    curve = smooth(np.array(profile), closed=False, samples=4)
+    places = np.stack(
+        [
+            OVAL * curve[:, 0] * math.cos(angle),
+            curve[:, 0] * math.sin(angle),
+            curve[:, 1],
+        ],
+        axis=1,
+    )
+    return camera.project(places)
+
+
+def _beanie(banded: bool, rng: np.random.Generator) -> list[Item]:
+    camera = Camera(0.0, math.radians(float(rng.uniform(4, 16))))
+    tall = float(rng.uniform(0.8, 1.05))
+    profile = [(0.5, 0.0), (0.52, 0.25), (0.47, 0.5 * tall), (0.33, 0.78 * tall),
+               (0.16, 0.92 * tall), (0.0, 0.95 * tall)]  # fmt: skip
+    items: list[Item] = []
+    top = camera.project(np.array([[0.0, 0.0, 0.96 * tall]]))[0]
+    if rng.random() < 0.4:
+        wobble = 1 + 0.06 * np.cos(9 * ROUND) + 0.04 * np.cos(5 * ROUND + 1)
+        ball = np.stack([np.cos(ROUND), np.sin(ROUND)], axis=1) * (0.17 * wobble)[:, None]
+        items.append(Part(ball + top - (0, 0.08), "trim", 0.0, 0.8, patterned=False))
+    items.append(Part(_crown(camera, profile), "main", 0.0, 0.7))
+    ribs = int(rng.integers(9, 15))
+    for angle in np.linspace(-math.pi, 0, ribs + 2)[1:-1]:
+        line = _meridian(camera, profile, float(angle))
+        if line is not None:
+            items.append(Line(line, "crease", 0.022))
+    fold = float(rng.uniform(0.24, 0.3))
+    items.append(Part(_strip(camera, (0.545, -0.04), (0.545, fold)), "main", 0.0, 0.6))
+    if banded:
+        strip = _strip(camera, (0.55, 0.05), (0.55, fold - 0.07))
+        items.append(Part(strip, "trim", 0.0, 0.6, patterned=False))
+    for angle in np.linspace(-math.pi, 0, 2 * ribs + 3)[1:-1]:
+        ends = np.stack(
+            [_ring(0.55, height, np.array([angle]))[0] for height in (-0.03, fold - 0.01)]
+        )
+        items.append(Line(camera.project(ends), "crease", 0.016))
+    items.append(Line(_near(camera, 0.548, fold), "edge", 0.016))
+    return items
+
+
+def _cap(banded: bool, rng: np.random.Generator) -> list[Item]:
+    front = rng.random() < 0.5
+    yaw = rng.uniform(-105, -75) if front else rng.uniform(-60, -5)
+    camera = Camera(math.radians(float(yaw)), math.radians(float(rng.uniform(14, 34))))
+    profile = [(0.5, 0.0), (0.505, 0.16), (0.46, 0.36), (0.33, 0.52), (0.14, 0.6), (0.0, 0.61)]
+    span = math.radians(68)
+    inner_angle = np.linspace(-span, span, 15)
+    inner = _ring(0.5, 0.015, inner_angle)
+    length = float(rng.uniform(0.52, 0.62))
+    share = np.linspace(-1, 1, 15)
+    outer = inner.copy()
+    reach = (1 - np.abs(share) ** 2.6) ** 0.75
+    outer[:, 0] += length * reach
+    outer[:, 1] *= 1 + 0.06 * reach
+    outer[:, 2] -= 0.13 * share**2 * reach + 0.05 * reach
+    peak = np.concatenate([camera.project(outer), camera.project(inner)[::-1]])
+    items: list[Item] = []
+    under = peak + (0, 0.035)
+    items.append(Part(under, "lining", 0.0, 0.2, patterned=False))
+    contrast = rng.random() < 0.25
+    items.append(Part(peak, "trim" if contrast else "main", 0.0, 0.45, patterned=not contrast))
+    for scale in (0.86, 0.72):
+        row = inner + (outer - inner) * scale
+        items.append(Line(camera.project(row[1:-1]), "stitch", 0.008))
+    items.append(Part(_crown(camera, profile), "main", 0.0, 0.7))
+    for step in range(6):
+        line = _meridian(camera, profile, math.radians(60 * step))
+        if line is not None:
+            items.append(Line(line, "seam", 0.013))
+            angle = math.radians(60 * step + 30)
+            if math.cos(angle + camera.yaw) * 0 + _facing(camera, angle) > 0.3:
+                eyelet = camera.project(_ring(0.36, 0.47, np.array([angle])))[0]
+                items.append(Disc((float(eyelet[0]), float(eyelet[1])), 0.016, "trim"))
+    if banded:
+        strip = _strip(camera, (0.507, 0.0), (0.512, 0.17))
+        items.append(Part(strip, "trim", 0.0, 0.6, patterned=False))
+        items.append(Line(_near(camera, 0.512, 0.17), "edge", 0.01))
+    items.append(Line(_near(camera, 0.503, 0.0), "edge", 0.014))
+    top = camera.project(np.array([[0.0, 0.0, 0.625]]))[0]
+    items.append(Disc((float(top[0]), float(top[1])), 0.035, "main"))
+    return items
+
+
+def _facing(camera: Camera, angle: float) -> float:
+    return float(np.array([math.cos(angle), math.sin(angle), 0.0]) @ camera.towards)
+
+
+def _narrow(banded: bool, rng: np.random.Generator) -> list[Item]:
+    return _bucket(banded, rng) if rng.random() < 0.5 else _trilby(banded, rng)
+
+
+def _bucket(banded: bool, rng: np.random.Generator) -> list[Item]:
+    """A soft hat whose brim slopes down."""
+    camera = Camera(0.0, math.radians(float(rng.uniform(8, 24))))
+    profile = [(0.5, 0.0), (0.47, 0.3), (0.43, 0.5), (0.4, 0.54), (0.2, 0.56), (0.0, 0.56)]
+    rim, drop = float(rng.uniform(0.68, 0.76)), float(rng.uniform(-0.24, -0.18))
+    brim = hull(camera.project(np.concatenate([_ring(0.5, 0.0), _ring(rim, drop)])))
+    items: list[Item] = [Part(brim, "main", 0.0, 0.5)]
+    inside = camera.project(_ring(rim * 0.985, drop - 0.0))
+    lower = inside + (0, 0.0)
+    if camera.elevation < math.radians(12):
+        items.append(Line(_near(camera, rim, drop), "edge", 0.014))
+    del lower
+    for share in (0.3, 0.5, 0.7, 0.88):
+        row = _near(camera, 0.5 + (rim - 0.5) * share, drop * share)
+        items.append(Line(row, "stitch", 0.008))
+    items.append(Part(_crown(camera, profile), "main", 0.0, 0.6))
+    if banded:
+        strip = _strip(camera, (0.505, 0.0), (0.49, 0.17))
+        items.append(Part(strip, "trim", 0.0, 0.6, patterned=False))
+    items.append(Line(_near(camera, 0.5, 0.0), "seam", 0.016))
+    items.append(
+        Line(camera.project(np.vstack([_ring(0.405, 0.53), _ring(0.405, 0.53)[:1]])), "seam", 0.012)
+    )
+    return items
+
+
+def _brimmed(
+    camera: Camera, rim: float, lift: Floats, profile: list[tuple[float, float]]
+) -> list[Item]:
+    """A stiff brim with its edge at heights `lift` (48,), and the crown on it."""
+    edge = _ring(rim, lift)
+    base = profile[0][0]
+    outline = hull(camera.project(edge)) if np.ptp(lift) < 0.02 else camera.project(edge)
+    items: list[Item] = [
+        Part(outline + (0, 0.03), "lining", 0.0, 0.2, patterned=False),
+        Part(outline, "main", 0.0, 0.35),
+    ]
+    for share in (0.93, 0.7):
+        middle = _ring(base + (rim - base) * share, lift * share)
+        line = camera.project(np.concatenate([middle, middle[:1]]))
+        items.append(Line(line, "stitch" if share > 0.9 else "crease", 0.01))
+    items.append(Part(_crown(camera, profile), "main", 0.0, 0.65))
+    return items
+
+
+def _trilby(banded: bool, rng: np.random.Generator) -> list[Item]:
+    camera = Camera(
+        math.radians(float(rng.uniform(-70, 0))), math.radians(float(rng.uniform(10, 28)))
+    )
+    profile = [(0.46, 0.0), (0.45, 0.2), (0.4, 0.46), (0.35, 0.52), (0.15, 0.53), (0.0, 0.53)]
+    rim = float(rng.uniform(0.66, 0.74))
+    lift = 0.02 + 0.06 * np.sin(ROUND) ** 2 - 0.03 * np.cos(ROUND)
+    items = _brimmed(camera, rim, lift, profile)
+    dent = np.array([[0.3, 0.0, 0.52], [0.05, 0.04, 0.5], [-0.3, 0.0, 0.53]])
+    items.append(Line(smooth(camera.project(dent), closed=False, samples=6), "fold", 0.06))
+    return items + _hat_band(camera, banded, 0.465, 0.455, rng)
+
+
+def _sun_hat(banded: bool, rng: np.random.Generator) -> list[Item]:
+    camera = Camera(
+        math.radians(float(rng.uniform(-60, 0))), math.radians(float(rng.uniform(16, 48)))
+    )
+    profile = [(0.42, 0.0), (0.41, 0.2), (0.36, 0.38), (0.24, 0.46), (0.1, 0.48), (0.0, 0.48)]
+    rim = float(rng.uniform(1.05, 1.2))
+    lift = -0.05 + float(rng.uniform(0.0, 0.05)) * np.cos(3 * ROUND + float(rng.uniform(0, 6)))
+    items = _brimmed(camera, rim, lift, profile)
+    return items + _hat_band(camera, banded, 0.425, 0.415, rng)
+
+
+def _hat_band(
+    camera: Camera, banded: bool, low: float, high: float, rng: np.random.Generator
+) -> list[Item]:
+    if not banded:
+        return [Line(_near(camera, low, 0.0), "seam", 0.014)]
+    strip = _strip(camera, (low, 0.005), (high, 0.17))
+    items: list[Item] = [Part(strip, "trim", 0.0, 0.6, patterned=False)]
+    angle = np.array([-camera.yaw - math.pi * float(rng.uniform(0.25, 0.75))])
+    knot = camera.project(_ring(low + 0.01, 0.09, angle))[0]
+    if rng.random() < 0.6:  # the ribbon's bow
+        wing = np.array([(0.0, -0.03), (0.1, -0.07), (0.11, 0.07), (0.0, 0.03)])
+        for side in (-1.0, 1.0):
+            items.append(Part(wing * (side, 1) + knot, "trim", 0.0, 0.4, patterned=False))
+        items.append(Line(np.stack([knot - (0, 0.045), knot + (0, 0.045)]), "edge", 0.03))
+    return items

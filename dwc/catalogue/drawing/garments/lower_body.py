@@ -1,0 +1,358 @@
+"""Skirts, trousers and shorts."""
+
+import numpy as np
+
+from dwc.catalogue.drawing.garments.curves import rounded
+from dwc.catalogue.drawing.garments.legs import Cut, Leg
+from dwc.catalogue.drawing.garments.moving import Item, framed, moved
+from dwc.catalogue.drawing.garments.waists import (
+    belt,
+    belt_loops,
+    drawstring,
+    waist_line,
+    waistband,
+)
+from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Shape, smooth
+from dwc.catalogue.schema import Garment
+
+BAND = 0.075  # height of the waistband
+BELT = 0.1
+
+# Half widths: hip of the whole, then thigh, knee and hem of a leg.
+TROUSER_FITS = {
+    "slim": (0.325, 0.155, 0.1, 0.075),
+    "regular": (0.36, 0.175, 0.14, 0.13),
+    "loose": (0.42, 0.21, 0.215, 0.24),
+}
+SHORTS_FITS = {
+    "slim": (0.33, 0.16, 0.15, 0.145),
+    "regular": (0.37, 0.185, 0.19, 0.195),
+    "loose": (0.43, 0.22, 0.25, 0.27),
+}
+TROUSER_INSEAMS = {"cropped": 0.72, "long": 1.22}
+SHORTS_INSEAMS = {"short": 0.16, "medium": 0.5}
+SKIRT_LENGTHS = {"short": 0.62, "medium": 1.02, "long": 1.6}
+
+
+def trousers(garment: Garment, rng: np.random.Generator) -> Shape:
+    """Jeans, chinos, joggers and wide trousers, lying or hung."""
+    hip, thigh, knee, hem = TROUSER_FITS[garment["fit"]]
+    inseam = TROUSER_INSEAMS[garment["length"]] * float(rng.uniform(0.97, 1.03))
+    if garment["length"] == "cropped":
+        hem = hem + 0.35 * (knee - hem)
+    cut = Cut(hip * 0.83, hip, 0.43, thigh, knee, hem, inseam)
+    return _two_legged(garment, rng, cut)
+
+
+def shorts(garment: Garment, rng: np.random.Generator) -> Shape:
+    """Shorts that end at the thigh or at the knee."""
+    hip, thigh, knee, hem = SHORTS_FITS[garment["fit"]]
+    inseam = SHORTS_INSEAMS[garment["length"]] * float(rng.uniform(0.97, 1.03))
+    cut = Cut(hip * 0.83, hip, 0.42, thigh, knee, hem, inseam)
+    return _two_legged(garment, rng, cut)
+
+
+def _two_legged(garment: Garment, rng: np.random.Generator, cut: Cut) -> Shape:
+    is_shorts = garment.category == "shorts"
+    hung = bool(rng.random() < 0.2)
+    spread, bend_left, bend_right = rng.uniform((0.03, -0.04, -0.04), (0.1, 0.03, 0.03)).tolist()
+    chance = rng.random()
+    if hung:
+        spread *= 0.4
+    elif chance < 0.3:
+        spread += float(rng.uniform(0.06, 0.16))
+    elif chance < 0.42:
+        bend_left -= float(rng.uniform(0.1, 0.3))
+    if is_shorts:
+        spread += 0.04
+    legs = (Leg(cut, spread, bend_left), Leg(cut, spread, bend_right))
+    drawn = garment["waist"] == "drawstring"
+    jeans = not drawn and bool(rng.random() < 0.55)
+    turned_up = bool(rng.random() < (0.3 if is_shorts else 0.2)) and not drawn
+    cuffed = drawn and garment["fit"] != "loose" and not is_shorts and bool(rng.random() < 0.5)
+    items: list[Item] = []
+    for number, leg in enumerate(legs):
+        half: list[Item] = [Part(leg.outline(), "main", leg.grain, 0.7)]
+        half += _leg_lines(leg, rng, jeans)
+        if turned_up:
+            half += _turn_up(leg)
+        elif cuffed:
+            half += _ribbed_cuff(leg)
+        else:
+            half.append(Line(_hem_line(leg, 0.035), "stitch", 0.008))
+        half += _front_pocket(cut, jeans, rng.random() < 0.5)
+        if garment["pockets"] == "cargo":
+            half += _cargo_pocket(leg)
+        items += moved(half, flip=number == 0)
+    items += _front(cut, rng, jeans and not drawn, drawn)
+    items += waistband(cut.waist, cut.waist * 1.03, BAND, cut.dip)
+    if garment["waist"] == "belted":
+        items += belt(cut.waist * 1.03, BELT, cut.dip, rng)
+        items += belt_loops(cut.waist, BELT, cut.dip)
+    elif drawn:
+        items += drawstring(cut.waist * 1.01, BAND, cut.dip, rng)
+    else:
+        if jeans:
+            items += belt_loops(cut.waist, BAND, cut.dip)
+        items.append(Disc((0.0, cut.dip + BAND / 2), 0.022, "metal" if jeans else "trim"))
+    hung_from = [(-cut.waist * 0.8, 0.0), (cut.waist * 0.8, 0.0)] if hung else []
+    return framed(items, span=1.7 if not is_shorts else 1.45, hung_from=hung_from)
+
+
+def _hem_line(leg: Leg, above: float) -> Points:
+    down = 1 - above / leg.cut.inseam
+    ends = leg.at(down, -0.97), leg.at(down, 0.0) + (0, 0.012), leg.at(down, 0.97)
+    return smooth(np.array(ends), closed=False, samples=5)
+
+
+def _leg_lines(leg: Leg, rng: np.random.Generator, jeans: bool) -> list[Item]:
+    cut = leg.cut
+    items: list[Item] = []
+    crotch = np.array([0.0, cut.rise])
+    for reach in (0.16, 0.24):  # creases that fan out from the crotch
+        up = float(rng.uniform(-0.14, 0.02))
+        knots = np.array(
+            [crotch + (0.015, -0.01), crotch + (reach * 0.5, up * 0.7), crotch + (reach, up)]
+        )
+        items.append(Line(smooth(knots, closed=False, samples=4), "crease", 0.03))
+    if cut.inseam > 0.6:
+        for _ in range(3):  # across the back of the knee
+            down = float(rng.uniform(0.36, 0.56))
+            start, end = leg.at(down, -0.9), leg.at(down + float(rng.uniform(-0.04, 0.04)), 0.1)
+            middle = (start + end) / 2 + (0, 0.015)
+            items.append(
+                Line(
+                    smooth(np.array([start, middle, end]), closed=False, samples=4), "crease", 0.03
+                )
+            )
+        down = float(rng.uniform(0.86, 0.93))
+        items.append(Line(np.stack([leg.at(down, 0.9), leg.at(down + 0.03, 0.0)]), "crease", 0.025))
+    if jeans:
+        seam = np.stack([leg.at(down, 0.9) for down in (0.05, 0.3, 0.45, 0.7, 1.0)])
+        items.append(Line(seam, "stitch", 0.008))
+    elif rng.random() < 0.5:  # pressed
+        front = np.stack([leg.at(down, 0.0) for down in (-0.1, 0.3, 0.45, 0.7, 1.0)])
+        items.append(Line(front, "fold", 0.02))
+    return items
+
+
+def _turn_up(leg: Leg) -> list[Item]:
+    height = min(0.1 / leg.cut.inseam, 0.35)
+    corners = leg.patch(1 - height, 1.01, -1.07, 1.07)
+    return [
+        Part(rounded(corners, 0.02), "main", leg.grain, 0.5),
+        Line(np.stack([corners[0], corners[1]]), "edge", 0.014),
+    ]
+
+
+def _ribbed_cuff(leg: Leg) -> list[Item]:
+    height = 0.09 / leg.cut.inseam
+    items: list[Item] = [
+        Part(leg.patch(1 - height, 1.0, -1.02, 1.02), "main", leg.grain, 0.5, patterned=False)
+    ]
+    for across in np.linspace(-0.8, 0.8, 6):
+        items.append(
+            Line(np.stack([leg.at(1 - height, across), leg.at(1.0, across)]), "crease", 0.012)
+        )
+    items.append(Line(_hem_line(leg, 0.09), "seam", 0.014))
+    return items
+
+
+def _front_pocket(cut: Cut, jeans: bool, rounded_edge: bool) -> list[Item]:
+    start = np.array([cut.waist * 0.52, BAND + cut.dip * 0.7])
+    end = np.array([(cut.waist + cut.hip) / 2 + 0.012, cut.rise * 0.5])
+    if jeans or rounded_edge:
+        bend = np.array([start[0] + 0.015, end[1] - 0.02])
+        line = smooth(np.array([start, bend, end]), closed=False, samples=6)
+    else:
+        line = np.stack([start, (end[0], end[1])])
+    items: list[Item] = [Line(line, "seam", 0.014)]
+    if jeans:
+        items.append(Line(line + (-0.014, 0.012), "stitch", 0.008))
+        items.append(Disc((float(start[0]), float(start[1] + 0.018)), 0.011, "metal"))
+        items.append(Disc((float(end[0] - 0.015), float(end[1])), 0.011, "metal"))
+    return items
+
+
+def _front(cut: Cut, rng: np.random.Generator, jeans: bool, drawn: bool) -> list[Item]:
+    bottom = cut.rise
+    middle = np.array([(0.0, cut.dip + 0.02), (0.0, bottom * 0.6), (0.0, bottom)])
+    items: list[Item] = [Line(middle, "seam", 0.012)]
+    if drawn and rng.random() < 0.6:
+        return items
+    side = 1.0 if rng.random() < 0.5 else -1.0
+    top = BAND + cut.dip
+    knots = [(0.055, top), (0.058, bottom * 0.6), (0.045, bottom * 0.74), (0.004, bottom * 0.84)]
+    fly = smooth(np.array(knots) * (side, 1), closed=False, samples=5)
+    items.append(Line(fly, "stitch" if jeans else "seam", 0.009))
+    return items
+
+
+def _cargo_pocket(leg: Leg) -> list[Item]:
+    cut = leg.cut
+    height = 0.24 if cut.inseam > 0.3 else 0.17
+    middle = 0.42 if cut.inseam > 0.6 else 0.45 if cut.inseam > 0.3 else 0.12
+    half = height / 2 / cut.inseam
+    inner, outer = -0.1, 1.22
+    body = rounded(leg.patch(middle - half * 0.7, middle + half, inner, outer), 0.02)
+    flap = rounded(
+        leg.patch(middle - half, middle - half * 0.35, inner - 0.06, outer + 0.06), 0.025
+    )
+    button = leg.at(middle - half * 0.52, (inner + outer) / 2)
+    pleat = [leg.at(middle - half * 0.3, 0.56), leg.at(middle + half * 0.95, 0.56)]
+    return [
+        Part(body, "main", leg.grain, 0.35),
+        Line(np.concatenate([body, body[:1]]), "edge", 0.014),
+        Line(np.stack(pleat), "seam", 0.012),
+        Part(flap, "main", leg.grain, 0.35),
+        Line(np.concatenate([flap, flap[:1]]), "edge", 0.016),
+        Disc((float(button[0]), float(button[1])), 0.02, "metal"),
+    ]
+
+
+def skirt(garment: Garment, rng: np.random.Generator) -> Shape:
+    """Pencil skirts, flared and pleated ones, ruffled tiers."""
+    length = SKIRT_LENGTHS[garment["length"]] * float(rng.uniform(0.97, 1.03))
+    hem = garment["hem"]
+    waist, dip = 0.27, 0.03
+    hip = waist + 0.09
+    if hem == "straight":
+        bottom = float(rng.uniform(0.33, 0.39))
+    elif hem == "flared":
+        bottom = 0.36 + 0.36 * min(length, 1.1) + float(rng.uniform(-0.03, 0.05))
+    else:
+        bottom = 0.36 + 0.2 * min(length, 1.1)
+    hung = bool(rng.random() < 0.35)
+    lean = float(rng.uniform(-0.03, 0.03))
+
+    def side(down: float) -> float:
+        """Half the width at a share of the length."""
+        if hem == "straight":
+            return float(np.interp(down * length, (0, 0.3, length), (waist, hip, bottom)))
+        bell = down**0.85 if hem == "flared" else down
+        return waist + (bottom - waist) * bell
+
+    downs = np.array([0, 0.12, 0.25, 0.4, 0.6, 0.8, 1.0])
+    right = np.array([(side(d) + lean * d, d * length) for d in downs])
+    left = np.array([(-side(d) + lean * d, d * length) for d in downs])
+    items: list[Item] = []
+    if hem == "straight":
+        sag = 0.03
+        edge = _hem_edge(left[-1], right[-1], sag, 0.0, 1)
+    elif hem == "flared":
+        sag = 0.07
+        edge = _hem_edge(left[-1], right[-1], sag, 0.024, int(rng.integers(4, 7)))
+    else:
+        sag = 0.05
+        edge = _hem_edge(left[-1], right[-1], sag, 0.0, 1)
+    top = waist_line(waist, 0.0, dip)
+    body = np.concatenate([top, smooth(right, closed=False, samples=4)[1:-1], edge[::-1],
+                           smooth(left, closed=False, samples=4)[::-1][1:-1]])  # fmt: skip
+    items.append(Part(body, "main", 0.0, 0.5))
+    if hem == "straight":
+        items += _darts(waist, length, rng)
+        items.append(Line(edge - (0, 0.045), "stitch", 0.008))
+        if rng.random() < 0.4:
+            x = side(1.0) * float(rng.choice([-0.55, 0.0, 0.55]))
+            slit = np.array([(x, length + sag * 0.8), (x + 0.01, length * 0.78)])
+            items.append(Line(slit, "edge", 0.016))
+    elif hem == "flared":
+        items += _pleats(waist, length, side, sag, rng)
+        items.append(Line(edge - (0, 0.04), "stitch", 0.008))
+    else:
+        items += _ruffles(length, side, lean, rng)
+    if garment["fastening"] == "buttons":
+        items += _button_row(length, sag, lean, rng)
+    items += waistband(waist, waist * 1.03, BAND, dip)
+    if garment["waist"] == "belted":
+        items += belt(waist * 1.05, BELT, dip, rng)
+        items += belt_loops(waist, BELT, dip)
+    hung_from = [(-waist * 0.75, 0.0), (waist * 0.75, 0.0)] if hung else []
+    return framed(items, span=1.62 if length > 1.3 else 1.5, hung_from=hung_from)
+
+
+def _hem_edge(left: Points, right: Points, sag: float, depth: float, waves: int) -> Points:
+    share = np.linspace(0, 1, 12 * waves + 1 if waves > 1 else 17)
+    edge = left + (right - left) * share[:, None]
+    edge[:, 1] += sag * 4 * share * (1 - share)
+    edge[:, 1] += (
+        depth * np.sin(2 * np.pi * waves * share - np.pi / 2) * np.sin(np.pi * share) ** 0.5
+    )
+    return edge
+
+
+def _darts(waist: float, length: float, rng: np.random.Generator) -> list[Item]:
+    items: list[Item] = []
+    for x in (-0.5 * waist, 0.5 * waist):
+        items.append(Line(np.array([(x, BAND), (x * 1.08, BAND + 0.16)]), "seam", 0.01))
+    for _ in range(3):
+        x, y = rng.uniform((-0.2, 0.35 * length), (0.2, 0.85 * length)).tolist()
+        fold = np.array([(x - 0.12, y), (x, y + 0.025), (x + 0.12, y - 0.01)])
+        items.append(Line(smooth(fold, closed=False, samples=4), "crease", 0.03))
+    return items
+
+
+def _pleats(waist: float, length: float, side, sag: float, rng: np.random.Generator) -> list[Item]:
+    items: list[Item] = []
+    count = int(rng.integers(6, 11))
+    for share in np.linspace(-0.86, 0.86, count):
+        share = share + float(rng.uniform(-0.04, 0.04))
+        start = float(rng.uniform(0.05, 0.2)) * length
+        xs = [share * side(d) for d in (start / length, 0.55, 0.97)]
+        ys = [start + 0.03, 0.55 * length, 0.97 * length + sag * (1 - share**2)]
+        line = smooth(np.stack([xs, ys], axis=1), closed=False, samples=5)
+        items.append(Line(line, "fold", 0.03))
+    return items
+
+
+def _ruffles(length: float, side, lean: float, rng: np.random.Generator) -> list[Item]:
+    items: list[Item] = []
+    tiers = 3 if length > 0.8 else 2
+    height = min(0.2, 0.22 * length) + 0.02
+    for tier in range(tiers):
+        up = (tiers - 1 - tier) * height * 0.85
+        items += []
+        top, bottom = (length - up - height) / length, (length - up) / length
+        lobes = int(rng.integers(7, 10))
+        share = np.linspace(-1, 1, lobes * 8 + 1)
+        wave = np.abs(np.sin(np.pi * lobes * (share + 1) / 2)) ** 0.6
+        low = np.stack(
+            [
+                share * (side(bottom) + 0.07) + lean * bottom,
+                bottom * length + 0.05 * (1 - share**2) + 0.045 * wave,
+            ],
+            axis=1,
+        )
+        high = np.stack(
+            [
+                share[::8] * (side(top) + 0.005) + lean * top,
+                top * length + 0.05 * (1 - share[::8] ** 2),
+            ],
+            axis=1,
+        )
+        pieces: list[Item] = [Part(np.concatenate([high, low[::-1]]), "main", 0.0, 0.4)]
+        pieces.append(Line(high, "seam", 0.016))
+        for index in range(1, lobes):
+            start, end = high[index], low[index * 8]
+            pieces.append(Line(np.stack([start + (end - start) * 0.1, end]), "fold", 0.022))
+        pieces.append(Line(low, "edge", 0.012))
+        items = pieces + items  # the upper tiers lie over the lower ones
+    return items
+
+
+def _button_row(length: float, sag: float, lean: float, rng: np.random.Generator) -> list[Item]:
+    half = 0.045
+    end = length + sag - 0.005
+    strip = np.array([(-half, BAND), (half, BAND), (half + lean, end), (-half + lean, end)])
+    items: list[Item] = [
+        Part(strip, "main", 0.0, 0.15),
+        Line(strip[[0, 3]], "seam", 0.012),
+        Line(strip[[1, 2]], "seam", 0.012),
+    ]
+    count = max(4, round(length / 0.17))
+    for share in np.linspace(0.08, 0.93, count):
+        y = BAND + (end - BAND) * share
+        items.append(
+            Disc((lean * float(share), float(y)), float(rng.uniform(0.024, 0.03)), "metal")
+        )
+    return items
