@@ -1,7 +1,7 @@
 """A page of garments at a glance: the figure of the documentation, and the way to judge a change.
 
-    python -m dwc.catalogue.drawing.contact_sheet --out assets/figures/catalogue.png
-    python -m dwc.catalogue.drawing.contact_sheet --style training --tile 80 --out /tmp/training.png
+python -m dwc.catalogue.drawing.contact_sheet --out assets/figures/catalogue.png
+python -m dwc.catalogue.drawing.contact_sheet --style training --tile 80 --out /tmp/training.png
 """
 
 import argparse
@@ -56,7 +56,8 @@ def contact_sheet(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write a contact sheet to a PNG file."""
     parser = argparse.ArgumentParser(
-        description="Draw a page of garments.", formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        description="Draw a page of garments.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--out", type=Path, default=Path("assets/figures/catalogue.png"))
     parser.add_argument("--columns", type=int, default=8)

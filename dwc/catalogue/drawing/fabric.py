@@ -66,13 +66,13 @@ def material_of(garment: Garment, rng: np.random.Generator) -> Material:
         "sole": sole,
         "metal": _GOLD if rng.random() < 0.45 else _SILVER,
     }
-    weave, depth, gloss = "cotton", 0.030, 0.0
+    weave, depth, gloss = "cotton", 0.014, 0.0
     if garment.category in _KNITTED:
-        weave, depth = "knit", 0.10
+        weave, depth = "knit", 0.085
     elif garment.category in _LEATHER:
-        weave, depth, gloss = "leather", 0.030, float(rng.uniform(0.25, 0.8))
+        weave, depth, gloss = "leather", 0.018, float(rng.uniform(0.25, 0.8))
     elif garment.category in _WOVEN:
-        weave, depth = "twill", 0.050
+        weave, depth = "twill", 0.024
     return Material(colours, weave, depth, gloss)
 
 
@@ -102,7 +102,7 @@ def weave_tile(weave: str, unit: int) -> Field:
         across = np.abs((x * columns / side) % 1 - 0.5) * 2
         ribs = np.cos(np.pi * across) * 0.55
         loops = np.sin(2 * np.pi * (y * rows / side + 0.5 * across)) * 0.55
-        return (ribs + loops + 0.25 * grainy).astype(np.float32)
+        return (ribs + loops + 0.15 * grainy).astype(np.float32)
     if weave == "twill":
         lines = max(1, round(side / max(unit / 36, 2.2)))
         return (0.6 * np.sin(2 * np.pi * lines * (x + y) / side) + 0.6 * grainy).astype(np.float32)

@@ -89,7 +89,8 @@ def smooth(points: object, closed: bool = True, samples: int = 12) -> Points:
         + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2
         + (3 * p1 - p0 - 3 * p2 + p3) * t**3
     )
-    curve = curve.reshape(-1, 2)
+    # Between a corner's two points the curve would make a little loop.
+    curve = curve[(p1 != p2).any(axis=(1, 2))].reshape(-1, 2)
     return curve if closed else np.concatenate([curve, knots[-1:]])
 
 

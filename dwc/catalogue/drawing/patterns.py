@@ -17,6 +17,7 @@ Weight = NDArray[np.float32]  # (height, width), 0 main colour to 1 second colou
 
 _SIDE = 256  # pixels of a tile, before it is scaled
 _OVER = 2  # painted larger, then reduced: smooth edges
+_FINER = 3  # pixels of a tile for one of the picture
 # Side of a tile in units of the curves' square. At 64 pixels a stripe is then two pixels wide.
 _EXTENT = {
     "striped": 0.44, "pinstriped": 0.36, "checked": 0.44, "dotted": 0.40, "floral": 0.66,
@@ -32,7 +33,7 @@ class Pattern:
     scale: float = 1.0
     phase: tuple[float, float] = (0.0, 0.0)
     layout: int = 0
-    bend: NDArray[np.int32] | None = None  # (2, size, size): pixels by which cloth lies askew
+    bend: NDArray[np.float32] | None = None  # (2, size, size): pixels by which cloth lies askew
 
     @classmethod
     def draw(
@@ -48,7 +49,7 @@ class Pattern:
         if name in ("plain", "graphic", "colour_block"):
             return cls(name, scale, phase, layout)
         waves = [cut(cloud_tile(2.2, 8), rng, size, size / 110) for _ in range(2)]
-        bend = np.rint(np.stack(waves) * np.float32(askew * size)).astype(np.int32)
+        bend = np.stack(waves) * np.float32(askew * size)
         return cls(name, scale, phase, layout, bend)
 
     def weight(
@@ -68,22 +69,18 @@ class Pattern:
 
     def _lookup(self, period: int, grain: float, box: tuple[int, int, int, int]) -> Weight:
         left, top, right, bottom = box
-        x: NDArray[np.int32] = np.arange(left, right, dtype=np.int32)[None]
-        y: NDArray[np.int32] = np.arange(top, bottom, dtype=np.int32)[:, None]
+        x = np.arange(left, right, dtype=np.float32)[None]
+        y = np.arange(top, bottom, dtype=np.float32)[:, None]
         if self.bend is not None:
             x = x + self.bend[0, top:bottom, left:right]
             y = y + self.bend[1, top:bottom, left:right]
-        if abs(grain) < 0.02:
-            tile = _scaled_tile(self.name, period)
-            rows, columns = y + int(self.phase[1] * period), x + int(self.phase[0] * period)
-            return tile[rows % period, columns % period]
-        # Turned: from a tile twice as fine, so that the nearest of its pixels is near enough.
-        tile = _scaled_tile(self.name, 2 * period)
-        cos, sin = np.float32(np.cos(grain)), np.float32(np.sin(grain))
-        across = (cos * x + sin * y + np.float32(self.phase[0] * period)) * 2
-        down = (cos * y - sin * x + np.float32(self.phase[1] * period)) * 2
-        columns, rows = np.floor(across).astype(np.int32), np.floor(down).astype(np.int32)
-        return tile[rows % (2 * period), columns % (2 * period)]
+        cos, sin = np.float32(np.cos(grain) * _FINER), np.float32(np.sin(grain) * _FINER)
+        side = _FINER * period
+        # Truncation towards zero rounds differently for negative numbers: keep all positive.
+        far = side * np.float32(1 + np.ceil(3 * (right + bottom) / period))
+        columns = (cos * x + sin * y + np.float32(self.phase[0] * side + far)).astype(np.int32)
+        rows = (cos * y - sin * x + np.float32(self.phase[1] * side + far)).astype(np.int32)
+        return _scaled_tile(self.name, period)[rows % side, columns % side]
 
 
 def turned_tile(
@@ -137,9 +134,17 @@ def _block_weight(
 
 @lru_cache(maxsize=256)
 def _scaled_tile(name: str, period: int) -> Weight:
-    """The pattern's tile (period, period); one more pixel than the lookup needs is never read."""
-    tile = Image.fromarray(_tile(name)).resize((period, period), Image.Resampling.BOX)
-    return np.asarray(tile, dtype=np.float32) / np.float32(255)
+    """The pattern's tile for a repeat of `period` pixels, `_FINER` times as fine.
+
+    Averaged over a pixel of the picture, so that the nearest of its pixels gives smooth edges.
+    """
+    side = _FINER * period
+    tile = np.asarray(Image.fromarray(_tile(name)).resize((side, side), Image.Resampling.BOX))
+    total = np.zeros((side, side), np.float32)
+    for down in range(_FINER):
+        for right in range(_FINER):
+            total += np.roll(tile, (down, right), (0, 1))
+    return total / np.float32(255 * _FINER**2)
 
 
 @lru_cache(maxsize=16)
@@ -222,24 +227,33 @@ def _flowers(pen: ImageDraw.ImageDraw, side: int) -> None:
 
 
 def _leopard(pen: ImageDraw.ImageDraw, side: int) -> None:
+    """Rosettes: broken, uneven rings around a paler heart, and small spots between them."""
     rng = np.random.default_rng(7)
-    for row in range(5):
-        for column in range(5):
-            x = (column + 0.5 * (row % 2) + rng.uniform(-0.16, 0.16)) / 5
-            y = (row + 0.5 + rng.uniform(-0.16, 0.16)) / 5
-            gap, opened = rng.uniform(0, 2 * np.pi), rng.uniform(0.5, 1.3)
-            radius = rng.uniform(0.060, 0.082)
-            angles = np.linspace(gap + opened / 2, gap + 2 * np.pi - opened / 2, 9)
-            wobble = radius * rng.uniform(0.85, 1.15, 9)
-            thick = 0.030 * rng.uniform(0.75, 1.3, 9) * np.sin(np.linspace(0.5, 2.64, 9))
-            ring = np.stack([np.cos(angles), np.sin(angles) * 0.85], axis=1)
-            outer, inner = ring * (wobble + thick)[:, None], ring * (wobble - thick)[:, None]
-            rosette = smooth(np.concatenate([outer, inner[::-1]]), samples=4)
-            for cx, cy in _repeated(x % 1, y % 1, 0.12):
-                pen.polygon([(side * (cx + u), side * (cy + v)) for u, v in rosette], fill=255)
-                heart = radius * 0.42
-                box = (cx - heart, cy - heart * 0.8, cx + heart, cy + heart * 0.8)
-                pen.ellipse([side * value for value in box], fill=75)
+    rows, columns = 6, 5
+    for place in range(rows * columns):
+        row, column = divmod(place, columns)
+        x = (column + 0.5 * (row % 2) + rng.uniform(-0.15, 0.15)) / columns
+        y = (row + 0.5 + rng.uniform(-0.15, 0.15)) / rows
+        radius, turn = rng.uniform(0.045, 0.066), rng.uniform(0, 2 * np.pi)
+        strokes = int(rng.integers(1, 4))
+        blobs = []
+        for k in range(strokes):
+            reach = 2 * np.pi / strokes - rng.uniform(0.5, 0.9)
+            angles = turn + 2 * np.pi * k / strokes + np.linspace(0, reach, 8)
+            thick = 0.021 * rng.uniform(0.75, 1.25, 8) * np.sin(np.linspace(0.7, 2.4, 8))
+            uneven = radius * rng.uniform(0.9, 1.1, 8)
+            ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+            outer, inner = ring * (uneven + thick)[:, None], ring * (uneven - thick)[:, None]
+            blobs.append(smooth(np.concatenate([outer, inner[::-1]]), samples=4))
+        spot, spot_x, spot_y = rng.uniform(0.010, 0.018), 0.5 / columns, rng.uniform(-0.03, 0.03)
+        for cx, cy in _repeated(x % 1, y % 1, 0.12):
+            box = (cx - radius, cy - radius, cx + radius, cy + radius)
+            pen.ellipse([side * value for value in box], fill=70)
+            for blob in blobs:
+                pen.polygon([(side * (cx + u), side * (cy + v)) for u, v in blob], fill=255)
+            cx, cy = cx + spot_x, cy + spot_y
+            pen.ellipse([side * (cx - spot), side * (cy - spot), side * (cx + spot),
+                         side * (cy + spot)], fill=255)  # fmt: skip
 
 
 _PAINTERS = {

@@ -44,7 +44,7 @@ class Haste:
         turn = np.clip(rng.normal(0, 0.05 + 0.22 * strength), -0.44, 0.44)
         if rng.random() < 0.07 * strength:
             turn = rng.uniform(-np.pi, np.pi)
-        zoom = float(np.exp(rng.normal(0.0, 0.17 * strength)))
+        zoom = float(np.exp(rng.normal(0.06 * strength, 0.16 * strength)))
         return Pose(
             turn=float(turn),
             zoom=zoom * float(rng.uniform(0.92, 1.04)),
@@ -103,11 +103,11 @@ class Haste:
     def _record(self, picture: Picture, rng: np.random.Generator) -> Picture:
         size, strength = len(picture), self.strength
         image = Image.fromarray(np.clip(picture * 255 + 0.5, 0, 255).astype(np.uint8))
-        if rng.random() < 0.35 * strength:
-            side = max(12, round(size * rng.uniform(0.5, 0.9)))
+        if rng.random() < 0.25 * strength:
+            side = max(12, round(size * rng.uniform(0.55, 0.9)))
             image = image.resize((side, side), Image.Resampling.BILINEAR)
             image = image.resize((size, size), Image.Resampling.BICUBIC)
-        radius = rng.uniform(-0.4, 1.0) * strength * size / 80
+        radius = rng.uniform(-0.6, 0.7) * strength * size / 80
         if radius > 0.15:
             image = image.filter(ImageFilter.GaussianBlur(radius))
         noise = float(rng.gamma(1.0, 0.013) * strength)

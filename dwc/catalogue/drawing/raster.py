@@ -117,9 +117,9 @@ def roundness_shade(
     facing = relief(bulge, light) * np.float32(radius)
     inner = np.clip(2 * bulge - 1, 0, 1)
     shade = (
-        1.035
+        1.025
         + np.float32(0.5 * roundness) * facing
-        - np.float32(0.30 * roundness) * (1 - inner) ** 2
+        - np.float32(0.24 * roundness) * (1 - inner) ** 2
     )
     if factor == 1:
         return shade

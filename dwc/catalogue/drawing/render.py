@@ -187,8 +187,10 @@ class Renderer:
             filled([ribbon(line.points, max(line.width, 1.2), taper=True) for line in lines], box),
             radius,
         )
-        strength = 0.75 * radius
-        self._tone(box, self._emboss(cover, strength) - np.float32(0.10) * cover)
+        # A crease swallows more light than its flank throws back.
+        flanks = self._emboss(cover, 0.75 * radius)
+        lit = np.where(flanks > 0, np.float32(0.45) * flanks, np.float32(0.8) * flanks)
+        self._tone(box, lit - np.float32(0.08) * cover)
 
     def _edges(self, lines: list[Line], box: Box) -> None:
         cover = as_field(filled([ribbon(line.points, max(line.width, 1.0)) for line in lines], box))
