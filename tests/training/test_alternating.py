@@ -1,0 +1,117 @@
+"""The alternating loop: it learns, it resumes to the digit, and each stream moves in its turn."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from dwc.modeling.clip_backbone import ClipBackbone
+from dwc.modeling.model import DWCModel
+from dwc.processing import DWCProcessor
+from dwc.training.alternating import AlternatingSettings, train_alternating
+from dwc.training.contrastive import ContrastiveSettings, train_contrastive
+from dwc.training.loop import LoopSettings
+from tests.training.tiny import THINGS, TinyBatches, TinyPairs, picture, tiny_model, tiny_processor
+
+SETTINGS = AlternatingSettings(total_steps=6, learning_rate=2e-3)
+
+
+@pytest.fixture(scope="module")
+def processor() -> DWCProcessor:
+    return tiny_processor()
+
+
+def train(
+    model: DWCModel, batches: TinyBatches, settings: AlternatingSettings, folder: Path | None = None
+) -> dict[str, float]:
+    loop = LoopSettings(settings.total_steps, folder, save_every=3, log_every=2)
+    return dict(train_alternating(model, batches, settings, Accelerator(cpu=True), loop))
+
+
+@torch.no_grad()
+def recall_at_one(model: DWCModel, processor: DWCProcessor) -> dict[str, float]:
+    """Over a gallery of one picture a thing, on batches never trained on."""
+    model.eval()
+    generator = torch.Generator().manual_seed(99)
+    gallery = model.embed_images(torch.stack([picture(thing, generator) for thing in THINGS]))
+    batch = TinyBatches(processor, size=200)(10_000)
+    composed = model.compose(**batch.queries[0])
+    clip_dim = composed.clip.embedding.shape[1]
+    found = {
+        "clip": composed.clip.embedding @ gallery[:, :clip_dim].T,
+        "cnn": composed.cnn.embedding @ gallery[:, clip_dim:].T,
+        "together": composed.embedding @ gallery.T,
+    }
+    return {
+        name: float((scores.argmax(dim=-1) == batch.labels).float().mean())
+        for name, scores in found.items()
+    }
+
+
+def test_a_short_training_beats_chance_by_far(processor: DWCProcessor) -> None:
+    model = tiny_model(processor)
+    clip = ClipBackbone(model.config.clip_config)
+    numbers = train_contrastive(
+        clip,
+        TinyPairs(processor),
+        ContrastiveSettings(total_steps=100, learning_rate=5e-3, warmup_steps=5),
+        Accelerator(cpu=True),
+        LoopSettings(100, log_every=20),
+    )
+    assert numbers["accuracy"] > 10 / TinyPairs.size
+    model.clip.load_state_dict(clip.state_dict())
+    train(model, TinyBatches(processor, words_only=4), replace(SETTINGS, total_steps=120))
+    recall = recall_at_one(model, processor)
+    chance = 1 / len(THINGS)
+    assert recall["together"] > 10 * chance
+    assert recall["clip"] > 4 * chance
+    assert recall["cnn"] > 4 * chance
+
+
+@pytest.mark.parametrize("teacher_side", ["target", "reference"])
+def test_a_resumed_run_ends_in_the_same_weights(
+    processor: DWCProcessor, tmp_path: Path, teacher_side: str
+) -> None:
+    settings = replace(SETTINGS, teacher_side=teacher_side, schedule="cosine", warmup_steps=2)
+    batches = TinyBatches(processor, size=8)
+    whole = tiny_model(processor)
+    train(whole, batches, settings)
+
+    killed = tiny_model(processor)
+
+    def dies(step: int) -> object:
+        if step == 4:
+            raise KeyboardInterrupt
+        return batches(step)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(killed, dies, settings, tmp_path)  # type: ignore[arg-type]
+    resumed = tiny_model(processor, seed=5)
+    # CLIP is frozen, so it is no part of the saved state: it comes with the checkpoint.
+    resumed.clip.load_state_dict(whole.clip.state_dict())
+    train(resumed, batches, settings, tmp_path)
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[name], value, msg=name, atol=0, rtol=0)
+
+
+def test_clip_stays_frozen(processor: DWCProcessor) -> None:
+    model = tiny_model(processor)
+    before = {name: value.clone() for name, value in model.clip.state_dict().items()}
+    train(model, TinyBatches(processor, size=8), replace(SETTINGS, total_steps=2))
+    assert all(torch.equal(before[name], value) for name, value in model.clip.state_dict().items())
+
+
+def test_a_teacher_on_references_needs_references(processor: DWCProcessor) -> None:
+    settings = replace(SETTINGS, teacher_side="reference")
+    with pytest.raises(ValueError, match="reference picture for every query"):
+        train(tiny_model(processor), TinyBatches(processor, size=8, words_only=2), settings)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(processor: DWCProcessor) -> None:
+    model = tiny_model(processor)
+    with torch.no_grad():
+        model.clip_stream.combiner.weigh[0].weight.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="clip_contrast is nan at step 0"):
+        train(model, TinyBatches(processor, size=8), SETTINGS)
