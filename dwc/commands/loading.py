@@ -4,7 +4,7 @@ from dwc.checkpoint import Checkpoint, load
 
 
 def load_checkpoint(name: str | None, revision: str | None = None) -> Checkpoint:
-    """As `dwc.checkpoint.load`, without transformers' progress bar, which a second does not need."""
+    """As `dwc.checkpoint.load`, without the progress bar of something that takes a second."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()
