@@ -79,7 +79,7 @@ def _caption(reference: Garment, sayings: Sequence[Saying], rng: random.Random, 
     if draw < 0.42:
         return change(rng, sayings)
     if draw < 0.52:
-        openings = _OPENINGS_PLURAL if plural else _OPENINGS
+        openings = list(_OPENINGS_PLURAL if plural else _OPENINGS)
         if adjectives(sayings):
             openings += _TO_BE_PLURAL if plural else _TO_BE
         return f"{rng.choice(openings)} {change(rng, sayings)}"

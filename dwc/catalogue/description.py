@@ -42,10 +42,10 @@ def describe(garment: Garment, rng: random.Random, detail: float | None = None) 
     if detail is None:
         draw = rng.random()
         detail = 0.0 if draw < 0.12 else 1.0 if draw > 0.67 else rng.uniform(0.1, 0.7)
-    names = list(garment.attributes)
-    chosen = set(rng.sample(names, round(detail * len(names))))
     if detail >= 1:
         return describe_fully(garment, rng)
+    names = list(garment.attributes)
+    chosen = set(rng.sample(names, round(detail * len(names))))
     if chosen and "colour" not in chosen and rng.random() < _COLOUR_FAVOUR:
         chosen.add("colour")
     noun, plural, countable = _name(garment, rng, bare=not chosen)
@@ -125,7 +125,7 @@ def _value(garment: Garment, name: str, rng: random.Random, loose: bool) -> Sayi
         vague = say_covering(rng, category, name, value)
         if scale and value in (scale[0], scale[-1]) and value not in ("sleeveless", "flat"):
             other = scale[-1] if value == scale[0] else scale[0]
-            vague = say_compared(rng, category, name, other, value)
+            vague = say_compared(rng, category, name, other, value, by_how_much=False)
         if vague:
             return vague
     return say_value(rng, category, name, value)

@@ -20,10 +20,14 @@ def join(rng: random.Random, parts: Sequence[str]) -> str:
     return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def without(thing: str) -> str:
-    """`without sleeves`, `without a belt`."""
-    bare = thing.endswith("s") or thing in _UNCOUNTED
-    return f"without {thing if bare else with_article(thing)}"
+def without(things: Sequence[str]) -> str:
+    """`without sleeves`, `without pockets, stripes or a belt`."""
+    named = [
+        thing if thing.endswith("s") or thing in _UNCOUNTED else with_article(thing)
+        for thing in things
+    ]
+    *first, last = named
+    return f"without {', '.join(first)} or {last}" if first else f"without {last}"
 
 
 def adjectives(sayings: Iterable[Saying]) -> list[Saying]:
@@ -60,7 +64,7 @@ def having(rng: random.Random, sayings: Iterable[Saying], opening: str = "with")
     had = [saying.text for saying in sayings if saying.form == "has"]
     lacked = [saying.text for saying in sayings if saying.form == "no"]
     if opening == "with" and lacked and rng.random() < 0.5:
-        tail = " and ".join(without(thing) for thing in lacked)
+        tail = without(lacked)
         return f"with {join(rng, had)} and {tail}" if had else tail
     things = had + [f"no {thing}" for thing in lacked]
     return f"{opening} {join(rng, things)}" if things else ""

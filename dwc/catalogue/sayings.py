@@ -62,7 +62,9 @@ def say_pattern_in_colour(rng: random.Random, pattern: str, second_colour: str) 
 def say_two_colours(rng: random.Random, colour: Saying, pattern: str, second: str) -> Saying:
     """Both colours and the pattern in one: `blue and white striped`."""
     looks = wording.PATTERN_WORDS[pattern].being
-    text = f"{colour.text} and {_beside(rng, second)} {rng.choice(looks)}"
+    first = min(colour.allowed["colour"])
+    name = first if first in UNSHADED else colour.text
+    text = f"{name} and {_beside(rng, second)} {rng.choice(looks)}"
     allowed = {
         **colour.allowed,
         "pattern": frozenset({pattern}),
@@ -100,12 +102,17 @@ def say_covering(
 
 
 def say_compared(
-    rng: random.Random, category: str, attribute: str, before: str, after: str
+    rng: random.Random,
+    category: str,
+    attribute: str,
+    before: str,
+    after: str,
+    by_how_much: bool = True,
 ) -> Saying | None:
     """`longer`, `a lot looser`: relative to `before`; None where the two are not comparable.
 
     Plain comparatives allow every value beyond; "a bit" allows the next one, "a lot" all but the
-    next one.
+    next one. Before a noun these do not stand, so `by_how_much` can be turned off.
     """
     scale = wording.scale(category, attribute)
     if before not in scale or after not in scale or before == after:
@@ -115,7 +122,7 @@ def say_compared(
     beyond = scale[start + 1 :] if more else scale[:start][::-1]
     words = wording.compared(category, attribute)[more]
     text, form = _pick(rng, words)
-    if form == "is" and len(beyond) > 1 and rng.random() < 0.2 and not text.startswith("more"):
+    if by_how_much and form == "is" and len(beyond) > 1 and rng.random() < 0.2:
         if abs(end - start) == 1:
             beyond = beyond[:1]
             text = f"{rng.choice(('a bit', 'slightly', 'a little'))} {text}"
