@@ -127,9 +127,10 @@ def move(written: Path, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for outdated in _content(folder):
         outdated.unlink()
+    # Weights are written readable to their owner alone, and a server may be someone else.
+    mode = (written / "config.json").stat().st_mode
     for file in _content(written):
-        # Weights are written readable to their owner alone; a server may be someone else.
-        shutil.copymode(written / "processor_config.json", file)
+        file.chmod(mode)
         target = folder / file.relative_to(written)
         target.parent.mkdir(exist_ok=True)
         shutil.move(file, target)
