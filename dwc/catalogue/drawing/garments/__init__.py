@@ -1,0 +1,45 @@
+"""The outlines of all garments, one builder a category."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from dwc.catalogue.drawing.garments.accessories import bag, hat
+from dwc.catalogue.drawing.garments.dress import dress
+from dwc.catalogue.drawing.garments.footwear import boots, flats, heels, sandals, trainers
+from dwc.catalogue.drawing.garments.lower_body import shorts, skirt, trousers
+from dwc.catalogue.drawing.garments.outerwear import coat, jacket
+from dwc.catalogue.drawing.garments.shirts import shirt
+from dwc.catalogue.drawing.garments.tops import hoodie, jumper, t_shirt
+from dwc.catalogue.drawing.parts import Shape
+from dwc.catalogue.schema import Garment
+
+Builder = Callable[[Garment, np.random.Generator], Shape]
+
+BUILDERS: dict[str, Builder] = {
+    "dress": dress,
+    "t_shirt": t_shirt,
+    "shirt": shirt,
+    "jumper": jumper,
+    "hoodie": hoodie,
+    "jacket": jacket,
+    "coat": coat,
+    "skirt": skirt,
+    "trousers": trousers,
+    "shorts": shorts,
+    "trainers": trainers,
+    "boots": boots,
+    "heels": heels,
+    "flats": flats,
+    "sandals": sandals,
+    "bag": bag,
+    "hat": hat,
+}
+
+
+def outline(garment: Garment, rng: np.random.Generator) -> Shape:
+    """A garment as pieces and lines, in the square [-1, 1]²; what is not described comes from `rng`.
+
+    The same for the same garment and the same state of `rng`.
+    """
+    return BUILDERS[garment.category](garment, rng)

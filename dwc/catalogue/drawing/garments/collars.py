@@ -1,0 +1,234 @@
+"""Collars, lapels, hoods and standing collars: cloth that is turned over or up at the neck."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dwc.catalogue.drawing.garments.curves import arc, ellipse, polygon, side_of
+from dwc.catalogue.drawing.garments.moving import Item
+from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Role, mirror
+
+
+@dataclass(frozen=True)
+class NeckPiece:
+    """What goes behind the body, and what goes on top of it."""
+
+    behind: list[Item]
+    on_top: list[Item]
+
+
+def _inside(points: Points) -> Part:
+    return Part(points, "lining", patterned=False, roundness=0.25)
+
+
+def turned_collar(
+    neck: float, drop: float, size: float, pointed: bool, role: Role = "main", stand: float = 0.035
+) -> NeckPiece:
+    """A shirt's collar: two leaves that meet at the centre front, `drop` below the shoulders.
+
+    `size` scales the leaves; `pointed` ones have sharp tips, others are round.
+    """
+    top = arc((neck * 0.95, -stand * 0.6), (0, -stand * 2.1), (-neck * 0.95, -stand * 0.6), 9)
+    well = np.concatenate([top, arc((-neck, 0), (0, 2.0 * drop), (neck, 0), 9)])
+    behind: list[Item] = [
+        _inside(well),
+        Line(top * (0.97, 1.0) + (0, 0.026), "seam", 0.006),
+    ]
+    reach, fall = 0.105 * size, 0.115 * size
+    tip = (min(0.3 * neck + reach * 0.62, neck * 1.5), drop + fall * 0.8)
+    leaf = np.concatenate(
+        [
+            arc((neck * 0.93, -stand * 0.75), (neck * 0.86, drop * 0.45), (0.004, drop), 8),
+            polygon((0.25 * tip[0], drop + fall * 0.42))
+            if pointed
+            else polygon((0.01, drop + 0.02)),
+            polygon(tip),
+            arc(
+                (tip[0] + 0.02, drop + fall * 0.45),
+                (neck * 1.55, drop * 0.3),
+                (neck * 1.22, 0.0),
+                6,
+            ),
+        ]
+    )
+    if not pointed:
+        leaf = np.concatenate(
+            [
+                leaf[:8],
+                arc(
+                    (0.008, drop + 0.02),
+                    (tip[0] * 0.35, drop + fall * 1.5),
+                    (tip[0] + 0.035, drop + fall * 0.45),
+                    8,
+                ),
+                leaf[11:],
+            ]
+        )
+    on_top: list[Item] = []
+    for side in (-1, 1):
+        on_top.append(Part(side_of(leaf, side), role, grain=-0.5 * side, roundness=0.35))
+        on_top.append(
+            Line(
+                side_of((leaf[8:] - leaf.mean(axis=0)) * 0.86 + leaf.mean(axis=0), side),
+                "stitch",
+                0.005,
+            )
+        )
+    return NeckPiece(behind, on_top)
+
+
+def lapels(
+    neck: float, gorge: float, break_y: float, size: float, notch: float, role: Role
+) -> NeckPiece:
+    """A tailored collar: lapels folded out from a break point at the centre front.
+
+    `gorge` is the height at which collar and lapel meet, `break_y` where the fold ends, `size`
+    scales their breadth, `notch` (0 to 1) how deep the notch between them is.
+    """
+    back = arc((neck * 1.0, -0.02), (0, -0.085), (-neck * 1.0, -0.02), 9)
+    well = np.concatenate(
+        [
+            back,
+            arc((-neck, 0), (-neck * 0.62, break_y * 0.5), (0.0, break_y), 7),
+            arc((0.0, break_y), (neck * 0.62, break_y * 0.5), (neck, 0), 7),
+        ]
+    )
+    fall = arc((neck * 0.86, 0.012), (0, -0.03), (-neck * 0.86, 0.012), 9)
+    behind: list[Item] = [
+        _inside(well),
+        Part(np.concatenate([back, fall[::-1]]), role, roundness=0.4),
+    ]
+    breadth = neck + 0.085 * size
+    point = (breadth, gorge + 0.012)
+    bite = (breadth - 0.062 * size - 0.012, gorge + 0.028)
+    fold = arc((0.006, break_y), (neck * 0.66, break_y * 0.45), (neck * 0.80, gorge * 0.7), 8)
+    lapel = np.concatenate(
+        [
+            fold,
+            polygon(bite, point),
+            arc(
+                (breadth * 0.98, gorge + 0.035),
+                (breadth * 0.80, break_y * 0.74),
+                (0.006, break_y),
+                8,
+            )[:-1],
+        ]
+    )
+    spread = 0.018 + 0.03 * notch
+    collar = np.concatenate(
+        [
+            arc((neck * 0.80, gorge * 0.7), (neck * 0.95, gorge * 0.1), (neck * 0.86, -0.03), 5),
+            polygon((neck * 1.08, -0.012)),
+            arc(
+                (neck * 1.12, 0.0),
+                (breadth * 0.98, gorge * 0.35),
+                (breadth * 0.97, gorge - spread),
+                5,
+            ),
+            polygon(bite),
+        ]
+    )
+    on_top: list[Item] = []
+    for side in (-1, 1):
+        on_top.append(Part(side_of(lapel, side), role, grain=-0.25 * side, roundness=0.35))
+        on_top.append(Part(side_of(collar, side), role, grain=-0.6 * side, roundness=0.35))
+        on_top.append(Line(side_of(fold, side), "edge", 0.010))
+    return NeckPiece(behind, on_top)
+
+
+def hood_up(neck: float, drop: float, height: float, width: float) -> NeckPiece:
+    """A hood that stands above the neck, its opening towards us."""
+    outer = np.concatenate(
+        [
+            arc(
+                (neck * 1.25, 0.03),
+                (width * 1.25, -height * 0.35),
+                (width * 0.86, -height * 0.72),
+                8,
+            ),
+            arc((width * 0.86, -height * 0.72), (width * 0.5, -height * 1.06), (0, -height), 7)[1:],
+        ]
+    )
+    shell = np.concatenate([outer, mirror(outer)[1:], polygon((0, drop))])
+    rim = np.concatenate(
+        [
+            arc((0.0, drop * 1.15), (neck * 1.3, drop * 0.2), (width * 0.66, -height * 0.38), 8),
+            arc(
+                (width * 0.66, -height * 0.38),
+                (width * 0.55, -height * 0.84),
+                (0, -height * 0.82),
+                7,
+            )[1:],
+        ]
+    )
+    opening = np.concatenate([rim, mirror(rim)[1:-1]])
+    behind: list[Item] = [
+        Part(shell, roundness=0.6),
+        _inside(opening),
+        Line(opening, "edge", 0.016),
+        Line(
+            arc((0, -height * 0.98), (0.004, -height * 0.9), (0, -height * 0.83), 4), "seam", 0.008
+        ),
+    ]
+    front = arc((-neck * 1.28, 0.022), (0, 2 * drop + 0.01), (neck * 1.28, 0.022), 11)
+    return NeckPiece(behind, [Line(front, "edge", 0.014)])
+
+
+def hood_down(neck: float, drop: float, size: float) -> NeckPiece:
+    """A hood fallen onto the shoulders: a broad soft roll around the neck."""
+    wide, high = neck + 0.085 * size, 0.10 * size
+    behind: list[Item] = [
+        Part(ellipse((0, -0.012), wide * 0.98, high, 24), roundness=0.7),
+        _inside(ellipse((0, 0.0), neck * 0.98, 0.062, 18)),
+        Line(arc((0, -high), (0.005, -high * 0.8), (0, -0.06), 4), "seam", 0.008),
+    ]
+    roll = np.concatenate(
+        [
+            arc((0.002, drop + 0.055), (neck * 0.95, drop * 0.9), (neck * 0.97, -0.02), 8),
+            arc((wide * 0.96, -0.035), (wide * 1.12, 0.07), (0.002, drop + 0.15 * size), 10),
+        ]
+    )
+    on_top: list[Item] = []
+    for side in (-1, 1):
+        on_top.append(Part(side_of(roll, side), grain=-0.6 * side, roundness=0.7))
+        crease = arc((neck * 1.15, 0.0), (neck * 1.2, drop * 0.9), (neck * 0.5, drop + 0.085), 6)
+        on_top.append(Line(side_of(crease, side), "fold", 0.022))
+    return NeckPiece(behind, on_top)
+
+
+def drawstrings(start_y: float, spread: float, lengths: tuple[float, float]) -> list[Item]:
+    """Two cords that hang from a hood, with their tips."""
+    items: list[Item] = []
+    for side, length in zip((-1, 1), lengths, strict=True):
+        x = side * spread
+        end = (x + side * 0.012, start_y + length)
+        items.append(
+            Line(arc((x, start_y), (x - side * 0.014, start_y + length / 2), end, 7), "lace", 0.015)
+        )
+        items.append(Disc((x, start_y), 0.010, "metal"))
+        tip = polygon((-0.008, 0), (0.008, 0), (0.008, 0.028), (-0.008, 0.028)) + end
+        items.append(Part(tip, "metal", patterned=False, roundness=0.6))
+    return items
+
+
+def standing_collar(neck: float, height: float, drop: float, gap: float) -> NeckPiece:
+    """A band around the neck that stands up, open or closed at the front (`gap` at its top)."""
+    top = neck * 1.02
+    back = arc((top, -height), (0, -height - 0.045), (-top, -height), 9)
+    behind: list[Item] = [
+        _inside(np.concatenate([back, arc((-neck, 0.01), (0, 2 * drop), (neck, 0.01), 9)])),
+        Line(back + (0, 0.022), "seam", 0.007),
+    ]
+    front = np.concatenate(
+        [
+            arc((top, -height), (top * 0.6, -height + 0.055), (gap, -height + 0.05), 6),
+            polygon((0.003, drop * 0.9 if gap > 0.01 else drop)),
+            arc((0.003, drop + 0.012), (neck * 0.8, drop * 0.95), (neck * 1.16, 0.014), 7),
+        ]
+    )
+    on_top: list[Item] = []
+    for side in (-1, 1):
+        on_top.append(Part(side_of(front, side), roundness=0.6))
+    foot = arc((-neck * 1.16, 0.014), (0, 2 * drop), (neck * 1.16, 0.014), 11)
+    on_top.append(Line(foot, "edge", 0.012))
+    return NeckPiece(behind, on_top)

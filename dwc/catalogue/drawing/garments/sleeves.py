@@ -1,0 +1,187 @@
+"""Sleeves: bent tubes that start at an armhole, with what finishes them at the wrist."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from dwc.catalogue.drawing.garments.curves import arc, comb, side_of, unit_steps
+from dwc.catalogue.drawing.garments.moving import Item
+from dwc.catalogue.drawing.garments.stance import Arm, Stance
+from dwc.catalogue.drawing.garments.torso import Torso
+from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Role
+
+SLEEVE_LENGTHS = {"sleeveless": 0.0, "short": 0.17, "elbow": 0.355, "long": 0.60}
+Finish = Literal["ribbed", "cuffed", "turned", "hemmed"]
+_STATIONS = 15
+
+
+@dataclass(frozen=True)
+class Sleeve:
+    """A sleeve's two edges from armhole to wrist, on its own side of the garment.
+
+    `outer` and `inner` are (n, 2); `direction` is the unit vector along its end, `grain` the turn
+    of its cloth in radians, clockwise.
+    """
+
+    outer: Points
+    inner: Points
+    direction: Points
+    closing: Points
+    grain: float
+    side: int
+    bend: float
+
+    @property
+    def wrist(self) -> Points:
+        """The end's edge, (n, 2), from the outer to the inner side, bulging a little."""
+        return self.edge_beyond(0.0)
+
+    def edge_beyond(self, distance: float, taper: float = 1.0) -> Points:
+        """A line across the sleeve, `distance` past its end, `taper` times as wide."""
+        outer, inner = self.outer[-1], self.inner[-1]
+        middle = (outer + inner) / 2
+        outer, inner = middle + (outer - middle) * taper, middle + (inner - middle) * taper
+        ahead = self.direction * distance
+        bulge = self.direction * (distance + 0.18 * float(np.hypot(*(outer - middle))))
+        return arc(outer + ahead, middle + bulge, inner + ahead, 7)
+
+    def cloth(self, roundness: float = 0.8) -> Part:
+        """The sleeve's piece of cloth."""
+        outline = np.concatenate([self.outer, self.wrist[1:-1], self.inner[::-1], self.closing])
+        return Part(outline, grain=self.grain, roundness=roundness)
+
+    def opening(self) -> Part:
+        """The inside that shows at the end of a wide sleeve; to be painted before the cloth."""
+        lens = np.concatenate([self.edge_beyond(-0.02), self.edge_beyond(0.016, 0.94)[::-1]])
+        return Part(lens, "lining", patterned=False, roundness=0.3)
+
+    def cuff(self, depth: float, taper: float = 0.92, role: Role = "main") -> Part:
+        """A band sewn to the end."""
+        near, far = self.edge_beyond(-0.004), self.edge_beyond(depth, taper)
+        return Part(np.concatenate([near, far[::-1]]), role, self.grain, roundness=0.8)
+
+    def turn_up(self, depth: float) -> Part:
+        """The end turned back outside, a little wider than the sleeve."""
+        near, far = self.edge_beyond(-depth, 1.06), self.edge_beyond(0.002, 1.06)
+        return Part(np.concatenate([near, far[::-1]]), "main", self.grain, 0.8, patterned=False)
+
+    def ribbing(self, depth: float, taper: float = 0.92) -> Line:
+        """The ribs of a knitted cuff."""
+        return Line(comb(self.edge_beyond(0.0), self.edge_beyond(depth, taper), 9), "seam", 0.005)
+
+    def across(self, distance: float) -> Points:
+        """A line across the sleeve at a distance before its end, outer to inner."""
+        return self.edge_beyond(-distance)
+
+    def creases(self, rng: np.random.Generator) -> list[Line]:
+        """Folds: from the armpit outwards, and where the elbow is bent."""
+        lines = []
+        at = int(rng.integers(3, 6))
+        start, end = self.inner[1], self.inner[at] * 0.35 + self.outer[at] * 0.65
+        lines.append(Line(arc(start, (start + end) / 2 + (0, 0.012), end, 6), "crease", 0.016))
+        long = float(np.hypot(*(self.outer[-1] - self.outer[0]))) > 0.32
+        if long:
+            elbow = 7 + int(rng.integers(-1, 2))
+            for reach, shift in ((0.62, 0), (0.5, 2))[: 1 + (self.bend > 0.25)]:
+                start = self.inner[elbow]
+                end = self.inner[elbow + shift] * (1 - reach) + self.outer[elbow + shift] * reach
+                bow = (start + end) / 2 + self.direction * 0.02
+                lines.append(Line(arc(start, bow, end, 6), "fold", 0.022))
+            start = self.inner[11] * 0.8 + self.outer[11] * 0.2
+            end = self.inner[12] * 0.35 + self.outer[12] * 0.65
+            lines.append(Line(arc(start, (start + end) / 2, end, 4), "crease", 0.014))
+        return lines
+
+    def cuff_button(self, depth: float) -> Disc:
+        """A button on the cuff."""
+        edge = self.edge_beyond(depth * 0.5, 0.6)
+        return Disc((float(edge[1, 0]), float(edge[1, 1])), 0.009)
+
+
+def cut_sleeve(
+    torso: Torso,
+    side: int,
+    arm: Arm,
+    length: float,
+    widths: tuple[float, float, float],
+) -> Sleeve:
+    """A sleeve set into the torso's armhole.
+
+    `length` is measured from the shoulder's tip, `widths` are half the sleeve's at the upper arm,
+    the middle and the end. A sleeve that ends above the elbow does not bend there.
+    """
+    t = unit_steps(_STATIONS)
+    bend = arm.bend * min(1.0, max(0.0, (length - 0.2) / 0.35)) ** 1.5
+    lift, fore = arm.lift, arm.lift - bend
+    upper = np.array([np.sin(lift), np.cos(lift)])
+    lower = np.array([np.sin(fore), np.cos(fore)])
+
+    shoulder, armpit = np.array(torso.shoulder), np.array(torso.armpit)
+    start = 0.5 * (shoulder + armpit) + (0.012, -0.01)
+    reach = max(length - 0.04, 0.08)  # the centre line starts below the shoulder's tip
+    middle = start + upper * reach / 2
+    centre = arc(start, middle, middle + lower * reach / 2, _STATIONS)  # (n, 2)
+    along = np.gradient(centre, axis=0)
+    along /= np.hypot(along[:, 0], along[:, 1])[:, None]
+    normal = np.stack([along[:, 1], -along[:, 0]], axis=1)  # outwards and up
+    half = np.interp(t, (0.0, 0.5, 1.0), widths)[:, None]
+
+    distance = t * reach
+    fade = np.clip(1 - distance / 0.15, 0, 1)[:, None] ** 2 * (1 + 2 * distance[:, None] / 0.15)
+    outer, inner = centre + normal * half, centre - normal * half
+    outer += (shoulder - outer[0]) * fade
+    inner += (armpit - inner[0]) * fade
+    closing = torso.armhole[-2:0:-1]
+    if not arm.in_front:
+        closing = closing - (0.025, 0.0)  # under the body, so that no gap shows
+    return Sleeve(
+        side_of(outer, side),
+        side_of(inner, side),
+        lower * (side, 1.0),
+        side_of(closing, side),
+        grain=-side * float(lift + fore) / 2,
+        side=side,
+        bend=bend,
+    )
+
+
+def set_sleeves(
+    torso: Torso,
+    stance: Stance,
+    length: float,
+    widths: tuple[float, float, float],
+    finish: Finish,
+    rng: np.random.Generator,
+    roundness: float = 0.8,
+) -> tuple[list[Item], list[Item]]:
+    """Both sleeves: what goes under the body, and what goes over it, as the stance says.
+
+    With `length` 0 there are none, and the inside of the back shows at the armholes.
+    """
+    under: list[Item] = []
+    over: list[Item] = []
+    if length == 0:
+        return [torso.armhole_lining(side) for side in (-1, 1)], []
+    banded = finish in ("ribbed", "cuffed")
+    depth = (0.055 if finish == "ribbed" else 0.062) if banded else 0.0
+    for side, arm in zip((-1, 1), stance.arms, strict=True):
+        sleeve = cut_sleeve(torso, side, arm, length - depth, widths)
+        items: list[Item] = []
+        if not banded and length < 0.5:
+            items.append(sleeve.opening())
+        items.append(sleeve.cloth(roundness))
+        items += sleeve.creases(rng)
+        if finish == "ribbed":
+            items += [sleeve.cuff(depth, 0.86), sleeve.ribbing(depth, 0.86)]
+        elif finish == "cuffed":
+            items += [sleeve.cuff(depth, 0.97), sleeve.cuff_button(depth)]
+        elif finish == "turned":
+            items += [sleeve.turn_up(0.05), Line(sleeve.across(-0.002), "edge", 0.008)]
+        else:
+            items.append(Line(sleeve.across(0.024), "stitch", 0.006))
+        if arm.in_front:
+            over += [*items, Line(side_of(torso.armhole, side), "seam", 0.009)]
+        else:
+            under += items
+    return under, over

@@ -1,0 +1,148 @@
+"""The trunk of a garment: from the neck over shoulders and armholes down to the hem.
+
+Lengths are in metres of a garment of middle size; the origin is between the two points where the
+shoulder seams meet the neck, y down. `placing.place` brings the finished garment into the picture.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from dwc.catalogue.drawing.garments.curves import Vector, arc, side_of
+from dwc.catalogue.drawing.parts import Part, Points, mirror, smooth
+
+WAIST = 0.40  # below the shoulder's neck end
+HIP = 0.60
+
+
+@dataclass(frozen=True)
+class Torso:
+    """Landmarks of the right half (x > 0); the left is its mirror image.
+
+    `neck` is half the neckline's width at the shoulder, `sides` (n, 2) the knots of the side seam
+    from armpit to hem, `armhole_inset` how far the armhole bites into the chest.
+    """
+
+    neck: float
+    shoulder: Vector
+    sides: tuple[Vector, ...]
+    armhole_inset: float = 0.02
+
+    @property
+    def armpit(self) -> Vector:
+        """Where the armhole meets the side seam."""
+        return self.sides[0]
+
+    @property
+    def hem(self) -> Vector:
+        """Where the side seam ends."""
+        return self.sides[-1]
+
+    @cached_property
+    def armhole(self) -> Points:
+        """The curve from the shoulder's tip to the armpit."""
+        (shoulder_x, shoulder_y), (armpit_x, armpit_y) = self.shoulder, self.armpit
+        inset = min(shoulder_x, armpit_x) - self.armhole_inset
+        return arc(self.shoulder, (inset, 0.3 * shoulder_y + 0.7 * armpit_y), self.armpit)
+
+    @cached_property
+    def side_seam(self) -> Points:
+        """The curve from armpit to hem."""
+        return smooth(self.sides, closed=False, samples=6)
+
+    def half_width(self, y: float) -> float:
+        """Half the width at a height between armpit and hem."""
+        return float(np.interp(y, self.side_seam[:, 1], self.side_seam[:, 0]))
+
+    def shoulder_at(self, x: float) -> float:
+        """Height of the shoulder seam at `x` between neck and shoulder's tip."""
+        return self.shoulder[1] * (x - self.neck) / (self.shoulder[0] - self.neck)
+
+    def outline(self, neckline: Points, hem: Points) -> Points:
+        """The closed outline.
+
+        `neckline` (n, 2) is its right half from the centre front up to (neck, 0); `hem` (m, 2) runs
+        from the right side seam to the left one.
+        """
+        right = np.concatenate([neckline, self.armhole, self.side_seam[1:-1]])
+        return np.concatenate([right, hem, mirror(right)[:-1]])
+
+    def level_hem(self, sag: float, count: int = 13) -> Points:
+        """A hem from right to left that hangs `sag` lower in the middle than at the sides."""
+        x, y = self.hem
+        return arc((x, y), (0.0, y + 2 * sag), (-x, y), count)
+
+    def across(self, y: float, sag: float, count: int = 9) -> Points:
+        """A line across the front at a height, from left to right."""
+        x = self.half_width(y)
+        return arc((-x, y), (0.0, y + 2 * sag), (x, y), count)
+
+    def armhole_lining(self, side: int) -> Part:
+        """The sliver of the back's inside that shows at an armhole without a sleeve."""
+        (shoulder_x, shoulder_y), (armpit_x, armpit_y) = self.shoulder, self.armpit
+        middle = 0.3 * shoulder_y + 0.7 * armpit_y
+        inset = min(shoulder_x, armpit_x) - self.armhole_inset
+        back = arc(self.armpit, (inset + 0.045, middle), self.shoulder)
+        sliver = np.concatenate([self.armhole - (0.01, 0), back])
+        return Part(side_of(sliver, side), "lining", patterned=False, roundness=0.2)
+
+
+def sides(
+    armpit: Vector, waist: float, hip: float, hem: Vector, waist_y: float = WAIST
+) -> tuple[Vector, ...]:
+    """Knots of a side seam; waist and hip are left out where the garment ends above them."""
+    knots = [armpit]
+    if hem[1] > waist_y + 0.06:
+        knots.append((waist, waist_y))
+    if hem[1] > HIP + 0.08:
+        knots.append((hip, HIP))
+    return (*knots, hem)
+
+
+@dataclass(frozen=True)
+class Block:
+    """The measures of a fit: half widths from shoulder to hip, the armhole's depth, and a factor
+    for the sleeves' width."""
+
+    shoulder: float
+    chest: float
+    waist: float
+    hip: float
+    armhole: float
+    sleeve: float
+
+    def eased(self, ease: float) -> "Block":
+        """The same fit, cut wider by `ease` all around: for what is worn over other clothes."""
+        return replace(
+            self,
+            shoulder=self.shoulder + 0.5 * ease,
+            chest=self.chest + ease,
+            waist=self.waist + ease,
+            hip=self.hip + ease,
+            armhole=self.armhole + 0.5 * ease,
+        )
+
+    def torso(
+        self, neck: float, length: float, *, drop: float = 0.0, sleeveless: bool = False
+    ) -> Torso:
+        """A torso of this fit, `length` from neck to hem, its shoulders sloping by `drop` more."""
+        shoulder = (self.shoulder, 0.052 + 0.25 * (self.shoulder - 0.2) + drop)
+        armpit = (self.chest, self.armhole + drop)
+        inset = 0.02
+        if sleeveless:
+            shoulder = (min(neck + 0.055, self.shoulder - 0.03), 0.03 + drop)
+            inset = 0.012
+        hem_width = float(
+            np.interp(length, (WAIST, HIP, 0.95), (self.waist, self.hip, self.hip * 1.03))
+        )
+        return Torso(
+            neck, shoulder, sides(armpit, self.waist, self.hip, (hem_width, length)), inset
+        )
+
+
+BLOCKS = {
+    "slim": Block(0.190, 0.182, 0.150, 0.178, 0.205, 0.80),
+    "regular": Block(0.210, 0.228, 0.218, 0.228, 0.235, 1.0),
+    "loose": Block(0.248, 0.300, 0.306, 0.312, 0.275, 1.28),
+}
