@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from dwc.catalogue.schema import COMMON, Garment, attributes_of
 
 _OTHER_CATEGORY_SHARE = 0.05  # of pairs, those that cross categories, where the pool has any
+_NEARBY = 512  # rows on either side among which a partner is sought, so that a draw costs the same
+# in any pool; a garment's relatives stand beside it
+_PATIENCE = 6  # references tried for a partner that differs just as much as wanted
 _TRIES = 200  # a pool in which this many references have no relative is too small
 
 
@@ -61,40 +64,50 @@ class CodedGarments:
     def draw_pair(self, rng: random.Random) -> tuple[int, int]:
         """Draw places of two different garments, balanced over how much they differ.
 
-        The reference is any; the number of attributes to change is drawn evenly from one to all,
-        and the target is one that differs in that many, or in the nearest number that the pool
-        has. A few pairs cross categories and share at least three of colour, shade, pattern and
-        second colour. ValueError where no two garments of a category differ.
+        How many attributes are to change is drawn evenly, as a share of them; then references are
+        drawn until one has a partner nearby that differs in just so many, or, after a few, in the
+        nearest number that there is. A few pairs cross categories and share at least three of
+        colour, shade, pattern and second colour. ValueError where no two garments of a category
+        differ.
         """
-        for _ in range(_TRIES if self.garments else 0):
+        crosses = rng.random() < _OTHER_CATEGORY_SHARE
+        share = rng.random()
+        for attempt in range(_TRIES if self.garments else 0):
             reference = rng.randrange(len(self.garments))
-            target = None
-            if rng.random() < _OTHER_CATEGORY_SHARE:
+            if crosses and attempt < _PATIENCE:
                 target = self._in_another_category(rng, reference)
-            if target is None:
-                target = self._in_the_same_category(rng, reference)
+            else:
+                target = self._in_the_same_category(rng, reference, share, attempt < _PATIENCE)
             if target is not None:
                 return reference, target
         raise ValueError(
             f"found no two garments of one category among {len(self.garments)}; take a larger pool"
         )
 
-    def _in_the_same_category(self, rng: random.Random, reference: int) -> int | None:
+    def _in_the_same_category(
+        self, rng: random.Random, reference: int, share: float, exactly: bool
+    ) -> int | None:
+        """A partner that differs in about `share` (0 to 1) of the attributes; None where none."""
         category = self.garments[reference].category
-        codes = self._codes[category]
-        differing = (codes != codes[self._row[reference]]).sum(axis=1)  # (m,)
-        wanted = rng.randrange(1, codes.shape[1] + 1)
+        row = int(self._row[reference])
+        start = max(0, row - _NEARBY)
+        codes = self._codes[category][start : row + _NEARBY]
+        count = codes.shape[1]
+        differing = np.count_nonzero(codes != codes[row - start], axis=1)  # (m,)
+        wanted = 1 + int(share * count)
         distance = np.abs(differing - wanted)
-        distance[differing == 0] = codes.shape[1] + 1
+        distance[differing == 0] = count  # itself; the others are less than `count` away
         nearest = distance.min()
-        if nearest > codes.shape[1]:
+        if nearest == count or (exactly and nearest > 0):
             return None
-        return _pick(rng, self._indices[category][distance == nearest])
+        return _pick(rng, self._indices[category][start + np.flatnonzero(distance == nearest)])
 
     def _in_another_category(self, rng: random.Random, reference: int) -> int | None:
-        shared = (self._common == self._common[reference]).sum(axis=1)  # (n,)
-        alike = (shared >= len(COMMON) - 1) & (self._category != self._category[reference])
-        places = np.flatnonzero(alike)
+        start = max(0, reference - _NEARBY)
+        near = slice(start, reference + _NEARBY)
+        shared = np.count_nonzero(self._common[near] == self._common[reference], axis=1)  # (n,)
+        other = self._category[near] != self._category[reference]
+        places = start + np.flatnonzero((shared >= len(COMMON) - 1) & other)
         return _pick(rng, places) if len(places) else None
 
 

@@ -67,7 +67,7 @@ def test_the_catalogue_is_the_same_everywhere() -> None:
     lines += [describe(item.garment, rng) for item in items]
     drawn = training_triplets(items, seed=0, count=40)
     lines += [f"{reference} {target} {wish.captions}" for reference, target, wish in drawn]
-    assert sha256("\n".join(lines).encode()).hexdigest()[:16] == "60c01fdd25691585"
+    assert sha256("\n".join(lines).encode()).hexdigest()[:16] == "7c180c3aab6135c3"
 
 
 def test_triplets_span_all_numbers_of_changes() -> None:
@@ -81,7 +81,7 @@ def test_triplets_span_all_numbers_of_changes() -> None:
         else:
             changes[sum(a != b for a, b in zip(one.values, other.values, strict=True))] += 1
     assert 0 < crossing < 200
-    assert all(changes[count] > 100 for count in range(1, 9))
+    assert all(changes[count] > 120 for count in range(1, 9))
 
 
 def test_the_noise_dial_changes_the_words_and_nothing_else() -> None:
