@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from dwc.catalogue.drawing.fabric import material_of
+from dwc.catalogue.drawing.garments import outline
 from dwc.catalogue.drawing.noise import crease_tile, cut
 from dwc.catalogue.drawing.parts import Shape
 from dwc.catalogue.drawing.patterns import Pattern
@@ -30,8 +31,6 @@ def draw(garment: Garment, seed: int, size: int = 256, style: Style = "gallery")
     (pose, light, background, buttons' colour, place and scale of the pattern) comes from `seed`.
     ValueError for a size below 16 or an unknown style.
     """
-    from dwc.catalogue.drawing.garments import outline
-
     rng = generator(garment, seed, style)
     return draw_shape(outline(garment, rng), garment, rng, size, style)
 

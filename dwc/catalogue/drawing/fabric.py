@@ -1,7 +1,7 @@
 """Materials: the fine structure of cloth, knit and leather, and the colours that go with one."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from dwc.catalogue.schema import Garment
 
 _KNITTED = frozenset({"jumper", "hat"})
 _LEATHER = frozenset({"boots", "heels", "flats", "sandals", "bag"})
-_WOVEN = frozenset({"trousers", "shorts", "jacket", "coat", "skirt"})
+_WOVEN = frozenset({"hat", "trousers", "shorts", "jacket", "coat", "skirt"})
 _BUTTON_PALE, _BUTTON_DARK = oklch_to_srgb(0.93, 0.02, 85), oklch_to_srgb(0.27, 0.02, 60)
 _SILVER, _GOLD = oklch_to_srgb(0.80, 0.006, 250), oklch_to_srgb(0.80, 0.095, 85)
 _RUBBER = oklch_to_srgb(0.96, 0.008, 95)
@@ -39,7 +39,7 @@ class Material:
     depth: float
     gloss: float
 
-    @property
+    @cached_property
     def is_dark(self) -> bool:
         """Whether seams have to be lighter than the cloth to be seen."""
         return lightness(self.colours["main"]) < 0.47
@@ -47,33 +47,41 @@ class Material:
 
 def material_of(garment: Garment, rng: np.random.Generator) -> Material:
     """What a garment is made of; the described colours are exact, the rest is drawn at random."""
-    main = colour_of(garment["colour"], garment["shade"])
-    second = main
-    if garment["second_colour"] != "none":
-        second = second_colour_of(garment["second_colour"], garment["colour"], garment["shade"])
-    level = lightness(main)
-    trim = shifted(main, -0.13 if level > 0.42 else 0.15, 0.9)
+    colour, shade, second_name = garment["colour"], garment["shade"], garment["second_colour"]
+    main = colour_of(colour, shade)
+    second = main if second_name == "none" else second_colour_of(second_name, colour, shade)
+    trim, lining, tinted_sole = _dyed_alike(colour, shade)
     soles = [_RUBBER, _GUM, _BLACK_RUBBER] if garment.category == "trainers" else [
-        _GUM, _BLACK_RUBBER, shifted(main, -0.16 if level > 0.42 else 0.14, 0.6)
+        _GUM, _BLACK_RUBBER, tinted_sole
     ]  # fmt: skip
-    apart = [sole for sole in soles if abs(lightness(sole) - level) > 0.1] or soles
+    apart = [sole for sole in soles if abs(float(sole.mean()) - float(main.mean())) > 0.1] or soles
     sole = apart[int(rng.integers(len(apart)))]
     colours: dict[Role, Colour] = {
         "main": main,
         "second": second,
         "trim": trim,
-        "lining": shifted(main, -0.17 if level > 0.30 else -0.07, 0.8),
+        "lining": lining,
         "sole": sole,
         "metal": _GOLD if rng.random() < 0.45 else _SILVER,
     }
     weave, depth, gloss = "cotton", 0.014, 0.0
-    if garment.category in _KNITTED:
+    if garment.category in _KNITTED and garment.get("brim") in (None, "none"):
         weave, depth = "knit", 0.085
     elif garment.category in _LEATHER:
         weave, depth, gloss = "leather", 0.018, float(rng.uniform(0.25, 0.8))
     elif garment.category in _WOVEN:
         weave, depth = "twill", 0.024
     return Material(colours, weave, depth, gloss)
+
+
+@lru_cache(maxsize=64)
+def _dyed_alike(colour: str, shade: str) -> tuple[Colour, Colour, Colour]:
+    """The trim, lining and sole that go with a colour."""
+    main = colour_of(colour, shade)
+    level = lightness(main)
+    trim = shifted(main, -0.13 if level > 0.42 else 0.15, 0.9)
+    lining = shifted(main, -0.17 if level > 0.30 else -0.07, 0.8)
+    return trim, lining, shifted(main, -0.16 if level > 0.42 else 0.14, 0.6)
 
 
 def button_colour(material: Material) -> Colour:

@@ -47,18 +47,19 @@ def cut(tile: Field, rng: np.random.Generator, side: int, zoom: float = 1.0) -> 
 
     `zoom` > 1 magnifies: side / zoom pixels of the tile are stretched over the square.
     """
-    need = max(4, min(len(tile), round(side / zoom)))
-    top, left = rng.integers(0, len(tile), 2)
-    rows = np.arange(top, top + need) % len(tile)
-    columns = np.arange(left, left + need) % len(tile)
-    field = tile[rows[:, None], columns[None]]
-    turn = int(rng.integers(8))
+    period = len(tile)
+    need = max(4, min(period, round(side / zoom)))
+    top, left, turn = rng.integers(0, (period, period, 8)).tolist()
+    field = tile[top : top + need, left : left + need]
+    if field.shape != (need, need):  # over the border, where the tile begins anew
+        rows, columns = np.arange(top, top + need), np.arange(left, left + need)
+        field = tile.take(rows, 0, mode="wrap").take(columns, 1, mode="wrap")
     field = np.rot90(field, turn % 4)
     if turn >= 4:
         field = field[:, ::-1]
     if need == side:
         return field
-    return upsampled(np.ascontiguousarray(field), side, side, sharp=True)
+    return upsampled(np.ascontiguousarray(field), side, side, sharp=zoom > 3)
 
 
 def relief(height: Field, light: tuple[float, float]) -> Field:

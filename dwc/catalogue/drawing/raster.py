@@ -1,10 +1,12 @@
 """Pieces, lines and buttons onto pixels, with their shading.
 
-Masks are filled four times finer than the picture and reduced, so edges are smooth; shading is
+Masks are filled three times finer than the picture and reduced, so edges are smooth; shading is
 computed coarsely, where a soft thing loses nothing, and stretched.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil, floor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,24 +18,28 @@ from dwc.catalogue.drawing.parts import Points
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 
-OVER = 4  # how much finer masks are filled
+OVER = 3  # how much finer masks are filled
 
 
 @dataclass
 class Layer:
     """A garment on nothing: `rgb` (size, size, 3) multiplied by `alpha` (size, size), in [0, 1].
 
-    `light` is the unit direction (x, y; y down) from which light comes.
+    `tones` (size, size) is how much lighter or darker than its own colour each point is, about 0:
+    kept apart until the end, since one field is cheaper to change than three colours. `light` is
+    the unit direction (x, y; y down) from which light comes.
     """
 
     rgb: NDArray[np.float32]
     alpha: Field
+    tones: Field
     light: tuple[float, float]
 
     @classmethod
     def empty(cls, size: int, light: tuple[float, float]) -> "Layer":
         """A layer on which nothing is drawn yet."""
-        return cls(np.zeros((size, size, 3), np.float32), np.zeros((size, size), np.float32), light)
+        rgb = np.zeros((size, size, 3), np.float32)
+        return cls(rgb, np.zeros_like(rgb[..., 0]), np.zeros_like(rgb[..., 0]), light)
 
     @property
     def size(self) -> int:
@@ -42,32 +48,42 @@ class Layer:
 
     def box_around(self, points: Points, margin: float) -> Box | None:
         """The pixels around points with a margin, cut at the picture; None if all lie outside."""
-        low = np.floor(points.min(axis=0) - margin).astype(int)
-        high = np.ceil(points.max(axis=0) + margin).astype(int)
-        left, top = max(int(low[0]), 0), max(int(low[1]), 0)
-        right, bottom = min(int(high[0]), self.size), min(int(high[1]), self.size)
+        low, high = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+        left, top = max(floor(low[0] - margin), 0), max(floor(low[1] - margin), 0)
+        right = min(ceil(high[0] + margin), self.size)
+        bottom = min(ceil(high[1] + margin), self.size)
         return (left, top, right, bottom) if right - left > 1 and bottom - top > 1 else None
 
-    def paint(self, box: Box, mask: Field, colour: NDArray[np.float32]) -> None:
-        """Lay a colour, (3,) or (h, w, 3), over a box where the mask (h, w) says."""
-        left, top, right, bottom = box
-        cover = mask[..., None]
-        region = self.rgb[top:bottom, left:right]
-        region += cover * (colour - region)
-        alpha = self.alpha[top:bottom, left:right]
-        alpha += mask * (1 - alpha)
+    def paint(
+        self, box: Box, mask: Field, colour: NDArray[np.float32], tone: Field | None = None
+    ) -> None:
+        """Lay a colour, (3,) or (h, w, 3), over a box where the mask (h, w) says.
 
-    def tone(self, box: Box, amount: Field) -> None:
-        """Make what is drawn in a box lighter (positive) or darker (negative), -1 to 1.
-
-        Partly in proportion and partly absolute, so that folds show on black cloth too.
+        `tone` (h, w) is the light on what is laid; without it, as on what lies beneath.
         """
         left, top, right, bottom = box
         region = self.rgb[top:bottom, left:right]
+        region += mask[..., None] * (colour - region)
         alpha = self.alpha[top:bottom, left:right]
-        change = amount[..., None]
-        region += change * (0.75 * region + 0.13 * alpha[..., None])
-        np.maximum(region, 0, out=region)
+        alpha += mask * (1 - alpha)
+        if tone is not None:
+            beneath = self.tones[top:bottom, left:right]
+            beneath += mask * (tone - beneath)
+
+    def tone(self, box: Box, amount: Field) -> None:
+        """Make what is drawn in a box lighter (positive) or darker (negative), -1 to 1."""
+        left, top, right, bottom = box
+        self.tones[top:bottom, left:right] += amount
+
+    def lit(self) -> NDArray[np.float32]:
+        """The colours (size, size, 3) in their light, multiplied by `alpha`.
+
+        Partly in proportion and partly absolute, so that folds show on black cloth too.
+        """
+        tones = self.tones[..., None]
+        lit = self.rgb * (1 + np.float32(0.75) * tones)
+        lit += np.float32(0.13) * tones * self.alpha[..., None]
+        return np.clip(lit, 0, self.alpha[..., None], out=lit)
 
 
 def filled(outlines: list[Points], box: Box, holes: tuple[Points, ...] = ()) -> Image.Image:
@@ -104,7 +120,7 @@ def softened(mask: Image.Image, radius: float) -> Field:
 def roundness_shade(
     mask: Image.Image, thickness: float, roundness: float, light: tuple[float, float]
 ) -> Field:
-    """How a bulging piece catches light: (h, w), about 1, less at edges and away from the light.
+    """How a bulging piece catches light: (h, w), about 0, less at edges and away from the light.
 
     `thickness` is the piece's typical width in pixels. The blurred mask serves as its height.
     """
@@ -117,7 +133,7 @@ def roundness_shade(
     facing = relief(bulge, light) * np.float32(radius)
     inner = np.clip(2 * bulge - 1, 0, 1)
     shade = (
-        1.025
+        np.float32(0.025)
         + np.float32(0.5 * roundness) * facing
         - np.float32(0.24 * roundness) * (1 - inner) ** 2
     )
@@ -131,12 +147,20 @@ def ribbon(points: Points, width: float, taper: bool = False) -> Points:
     """The closed outline of a line of a given width; tapered, it is thin at both ends."""
     if len(points) < 2:
         return points
-    along = np.gradient(points, axis=0)
-    along /= np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-6)[:, None]
-    across = np.stack([-along[:, 1], along[:, 0]], axis=1) * (width / 2)
+    along = np.empty_like(points)
+    along[1:-1] = points[2:] - points[:-2]
+    along[0], along[-1] = points[1] - points[0], points[-1] - points[-2]
+    length = np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-6)[:, None]
+    across = along[:, ::-1] / length * (-width / 2, width / 2)
     if taper:
-        across *= np.sin(np.linspace(0.12, np.pi - 0.12, len(points)))[:, None] ** 0.7
+        across *= _spindle(len(points))
     return np.concatenate([points + across, (points - across)[::-1]])
+
+
+@lru_cache(maxsize=64)
+def _spindle(count: int) -> NDArray[np.float64]:
+    """Widths (count, 1) along a line that is thin at both ends."""
+    return np.sin(np.linspace(0.12, np.pi - 0.12, count))[:, None] ** 0.7
 
 
 def dashes(points: Points, length: float, gap: float) -> Points:
@@ -158,12 +182,6 @@ def dashed(points: Points, length: float, gap: float, width: float) -> list[Poin
     along /= np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-6)[:, None]
     across = (along[:, ::-1] * (-width / 2, width / 2))[:, None]
     return list(np.concatenate([ends + across, ends[:, ::-1] - across], axis=1))
-
-
-def shaded(colour: NDArray[np.float32], shade: Field) -> NDArray[np.float32]:
-    """A colour, (3,) or (h, w, 3), under a shade (h, w); black cloth still shows its folds."""
-    cover = shade[..., None]
-    return np.maximum(colour * (0.25 + 0.75 * cover) + 0.13 * (cover - 1), 0)
 
 
 def mixed(one: Colour, other: Colour, weight: Field) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from dwc.catalogue.drawing.emblems import draw_emblem
 from dwc.catalogue.drawing.fabric import Material, button_colour, weave_tile
@@ -21,7 +22,6 @@ from dwc.catalogue.drawing.raster import (
     mixed,
     ribbon,
     roundness_shade,
-    shaded,
     softened,
 )
 
@@ -87,30 +87,30 @@ class Renderer:
 
     def _part(self, part: Part, span: tuple[float, ...]) -> None:
         outline = part.outline
-        box = self.layer.box_around(outline, margin=2)
+        thickness = _thickness(outline)
+        reach = max(0.035 * self.unit, 1.0)
+        box = self.layer.box_around(outline, margin=2 * reach)
         if box is None:
             return
         mask = filled([outline], box, part.holes)
-        cover = as_field(mask)
-        thickness = _thickness(outline)
+        self._shadow(mask, box, reach)
         colour: NDArray[np.float32] = self.material.colours[part.role]
         if _has_pattern(part):
             weight = self.pattern.weight(part, box, self.unit, span)
             if weight is not None:
                 colour = mixed(colour, self.material.colours["second"], weight)
-        self._shadow(outline, box, min(thickness, 0.16 * self.unit))
+        shade = np.zeros((1, 1), np.float32)
         if thickness > 1.5:
             shade = roundness_shade(mask, thickness, part.roundness * self.detail, self.layer.light)
             if part.role in ("main", "second", "trim"):
+                if self.material.gloss:
+                    shade = shade + self._gloss(shade)
                 shade = shade + self._weave(box)
-            if self.material.gloss and part.role in ("main", "second", "trim"):
-                shade = shade + self._gloss(shade)
-            colour = shaded(colour, shade)
-        self.layer.paint(box, cover, colour)
+        self.layer.paint(box, as_field(mask), colour, shade)
 
     def _gloss(self, shade: Field) -> Field:
         """A highlight where the piece faces the light most."""
-        return np.float32(1.6 * self.material.gloss) * np.clip(shade - 1.07, 0, 1)
+        return np.float32(2.2 * self.material.gloss) * np.maximum(shade - np.float32(0.05), 0)
 
     def _weave(self, box: Box) -> Field:
         tile = weave_tile(self.material.weave, round(self.unit))
@@ -118,30 +118,24 @@ class Renderer:
         columns = np.arange(box[0], box[2]) % len(tile)
         return tile[rows[:, None], columns[None]] * np.float32(self.material.depth)
 
-    def _shadow(self, outline: Points, box: Box, depth: float) -> None:
+    def _shadow(self, mask: Image.Image, box: Box, reach: float) -> None:
         """The soft shadow that a piece throws on the pieces beneath it."""
-        reach = max(0.035 * self.unit, 1.0)
         left, top, right, bottom = box
         if not self.layer.alpha[top:bottom, left:right].any():
             return
-        light = np.asarray(self.layer.light)
-        wide = self.layer.box_around(outline - light * reach * 0.5, margin=2 * reach)
-        if wide is None:
-            return
-        mask = filled([outline - light * reach * 0.5], wide)
-        self._tone(wide, softened(mask, reach) * np.float32(-0.26))
+        shadow = softened(mask, reach)
+        right_by = -round(self.layer.light[0] * reach * 0.5)
+        down_by = -round(self.layer.light[1] * reach * 0.5)
+        # What moves in over one border left over the other, where the margin is empty.
+        shadow = np.roll(shadow, (down_by, right_by), (0, 1))
+        self._tone(box, shadow * np.float32(-0.26))
 
     def _print(self, outlines: list[Points]) -> None:
         box = self.layer.box_around(np.concatenate(outlines), margin=2)
         if box is None:
             return
         cover = as_field(filled(outlines, box))
-        left, top, right, bottom = box
-        under = self.layer.rgb[top:bottom, left:right].mean(axis=2)
-        level = float(np.mean(self.material.colours["main"]))
-        shade = 1 + 0.6 * np.clip(under - level, -0.25, 0.25)
-        ink = shaded(self.material.colours["second"], shade)
-        self.layer.paint(box, cover * np.float32(0.97), ink)
+        self.layer.paint(box, cover * np.float32(0.97), self.material.colours["second"])
 
     def _lines(self, lines: list[Line], kind: str) -> None:
         ends = np.concatenate([line.points for line in lines])
@@ -204,7 +198,7 @@ class Renderer:
         self._tone(box, softened(mask, max(0.02 * self.unit, 0.8)) * np.float32(-0.5))
         light_lace = float(np.mean(self.material.colours["main"])) < 0.75
         lace = _LACE if light_lace else _DARK_LACE
-        self.layer.paint(box, cover, shaded(lace, 1 + self._emboss(cover, 0.25)))
+        self.layer.paint(box, cover, lace, self._emboss(cover, 0.25))
 
     def _zips(self, lines: list[Line], box: Box) -> None:
         tapes = [ribbon(line.points, max(2.2 * line.width, 2)) for line in lines]
@@ -247,8 +241,8 @@ class Renderer:
         if not outlines:
             return
         cover = as_field(filled(outlines, box))
-        shade = 1 + self._emboss(cover, emboss)
-        self.layer.paint(box, cover, shaded(self.material.colours["metal"], shade))
+        metal = self.material.colours["metal"]
+        self.layer.paint(box, cover, metal, self._emboss(cover, emboss))
 
     def _discs(self, discs: list[Disc]) -> None:
         centres = np.array([disc.centre for disc in discs])
@@ -267,21 +261,19 @@ class Renderer:
         shadow = np.roll(softened(mask, max(0.35 * radius, 0.7)), (shift[1], shift[0]), (0, 1))
         self._tone(box, shadow * np.float32(-0.45))
         dome = softened(mask, max(0.5 * radius, 0.6))
-        shade = 1.0 + self._emboss(dome, 0.55 * max(0.5 * radius, 0.6))
-        painted = shaded(colour, shade)
+        tone = self._emboss(dome, 0.55 * max(0.5 * radius, 0.6))
         if radius > 3:
             glint = [disc.centre + light * disc.radius * 0.38 + circle * disc.radius * 0.22
                      for disc in discs]  # fmt: skip
-            shine = as_field(filled(glint, box))[..., None] * np.float32(0.6)
-            painted = painted + shine * (1 - painted)
+            tone = tone + as_field(filled(glint, box)) * np.float32(0.7)
             if role == "trim":
                 holes = [
                     disc.centre + np.array([side * 0.28, 0.05]) * disc.radius
                     + circle * disc.radius * 0.13
                     for disc in discs for side in (-1, 1)
                 ]  # fmt: skip
-                painted = painted * (1 - as_field(filled(holes, box))[..., None] * np.float32(0.6))
-        self.layer.paint(box, cover, painted)
+                tone = tone - as_field(filled(holes, box)) * np.float32(0.7)
+        self.layer.paint(box, cover, colour, tone)
 
 
 def _painted_together(item: Part | Line | Disc) -> tuple[object, object]:
@@ -300,6 +292,6 @@ def _has_pattern(part: Part) -> bool:
 def _thickness(outline: Points) -> float:
     """The typical width of a piece: twice its area over half its perimeter, in pixels."""
     x, y = outline[:, 0], outline[:, 1]
-    area = abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
-    edges = np.roll(outline, -1, axis=0) - outline
-    return 4 * area / max(float(np.hypot(edges[:, 0], edges[:, 1]).sum()), 1e-6)
+    twice_area = x[:-1] @ y[1:] - y[:-1] @ x[1:] + x[-1] * y[0] - y[-1] * x[0]
+    length = np.hypot(x[1:] - x[:-1], y[1:] - y[:-1]).sum() + np.hypot(x[0] - x[-1], y[0] - y[-1])
+    return 2 * abs(float(twice_area)) / max(float(length), 1e-6)

@@ -95,4 +95,4 @@ def cast_shadow(layer: Layer, reach: float, blur: float) -> Field:
 def compose(layer: Layer, background: Picture, shadow: Field) -> Picture:
     """The garment over the darkened background."""
     seen = ((1 - shadow) * (1 - layer.alpha))[..., None]
-    return layer.rgb + background * seen
+    return layer.lit() + background * seen

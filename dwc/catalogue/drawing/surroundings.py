@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from dwc.catalogue.drawing.noise import Field, cloud_tile, crease_tile, cut, upsampled
-from dwc.catalogue.drawing.palette import Colour, difference, oklch_to_srgb
+from dwc.catalogue.drawing.palette import Colour, oklch_to_srgb, srgb_to_oklab
 from dwc.catalogue.drawing.patterns import turned_tile
 from dwc.catalogue.drawing.scene import Picture
 
@@ -24,8 +24,10 @@ def surroundings(rng: np.random.Generator, garment_colours: list[Colour], size: 
     kind = kinds[int(rng.choice(len(kinds), p=np.array(shares) / sum(shares)))]
     picture = kind(rng, size)
     for _ in range(3):
-        seen = picture.mean(axis=(0, 1))
-        if rng.random() < 0.2 or min(difference(seen, c) for c in garment_colours) > 0.12:
+        if rng.random() < 0.2:
+            break
+        seen = srgb_to_oklab(np.stack([picture.mean(axis=(0, 1)), *garment_colours]))
+        if np.linalg.norm(seen[1:] - seen[0], axis=1).min() > 0.12:
             break
         picture = kinds[int(rng.choice(len(kinds), p=np.array(shares) / sum(shares)))](rng, size)
     return picture
