@@ -14,6 +14,9 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from dwc.modeling.clip_backbone import ClipBackbone
+from dwc.modeling.clip_stream import ClipStream
+from dwc.modeling.cnn_stream import CnnStream
 from dwc.modeling.model import DWCModel
 from dwc.training.loop import LoopSettings, cosine_with_warmup, run_stage
 from dwc.training.losses import contrastive_loss, mutual_loss
@@ -80,9 +83,9 @@ class ClipFeatures:
 class _ClipPupil(nn.Module):
     """Runs the CLIP stream on features; a module of its own so that gradients sync over devices."""
 
-    def __init__(self, model: DWCModel) -> None:
+    def __init__(self, stream: ClipStream) -> None:
         super().__init__()
-        self.stream = model.clip_stream
+        self.stream = stream
 
     def forward(self, features: ClipFeatures, with_reference: bool) -> StreamOutput:
         pairs = zip(features.images, features.texts, strict=True)
@@ -96,9 +99,9 @@ class _ClipPupil(nn.Module):
 class _CnnPupil(nn.Module):
     """Runs the CNN stream on pictures and words."""
 
-    def __init__(self, model: DWCModel) -> None:
+    def __init__(self, stream: CnnStream) -> None:
         super().__init__()
-        self.stream = model.cnn_stream
+        self.stream = stream
 
     def forward(self, batch: TripletBatch, with_reference: bool) -> StreamOutput:
         composed = [
@@ -124,17 +127,15 @@ def _present(pictures: Tensor | None) -> Tensor:
 
 
 @torch.no_grad()
-def clip_features(model: DWCModel, batch: TripletBatch) -> ClipFeatures:
+def clip_features(clip: ClipBackbone, batch: TripletBatch) -> ClipFeatures:
     """The frozen CLIP's raw features of everything in a batch."""
     images: list[Tensor | None] = []
     texts: list[Tensor | None] = []
     for group in batch.queries:
         pixels, ids = group.get("pixel_values"), group.get("clip_input_ids")
-        images.append(None if pixels is None else model.clip.image_features(pixels))
-        texts.append(
-            None if ids is None else model.clip.text_features(ids, group["clip_attention_mask"])
-        )
-    return ClipFeatures(images, texts, model.clip.image_features(batch.target_pixels))
+        images.append(None if pixels is None else clip.image_features(pixels))
+        texts.append(None if ids is None else clip.text_features(ids, group["clip_attention_mask"]))
+    return ClipFeatures(images, texts, clip.image_features(batch.target_pixels))
 
 
 def train_alternating(
@@ -153,10 +154,10 @@ def train_alternating(
     model.to(accelerator.device, memory_format=torch.channels_last).train()
     pupils: dict[str, Any] = {}
     if model.clip_stream is not None:
-        pupils["clip"] = _Pupil(_ClipPupil(model), settings, accelerator)
+        pupils["clip"] = _Pupil(_ClipPupil(model.clip_stream), settings, accelerator)
     if model.cnn_stream is not None:
         rate = settings.cnn_learning_rate
-        pupils["cnn"] = _Pupil(_CnnPupil(model), settings, accelerator, rate)
+        pupils["cnn"] = _Pupil(_CnnPupil(model.cnn_stream), settings, accelerator, rate)
     by_reference = settings.teacher_side == "reference" and len(pupils) == 2
 
     def step(number: int) -> dict[str, float]:
@@ -164,7 +165,7 @@ def train_alternating(
         numbers: dict[str, float] = {}
         outputs: dict[str, StreamOutput] = {}
         with accelerator.autocast():
-            features = clip_features(model, batch) if "clip" in pupils else None
+            features = None if model.clip is None else clip_features(model.clip, batch)
             if "cnn" in pupils:
                 outputs["cnn"] = pupils["cnn"].module(batch, by_reference)
             if "clip" in pupils:
@@ -219,7 +220,7 @@ class _Pupil:
             teacher = teachers[0]
             side = teacher.target if settings.teacher_side == "target" else teacher.reference
             mutual = mutual_loss(
-                query, target, teacher.query.float(), side.float(), settings.teacher_scale
+                query, target, teacher.query.float(), _present(side).float(), settings.teacher_scale
             )
             loss = loss + settings.mutual_weight * mutual
             numbers[f"{name}_mutual"] = float(mutual.detach())

@@ -88,7 +88,8 @@ def train_attributes(
     stage: str = "attributes",
 ) -> dict[str, float]:
     """Train `backbone` (its `last_hidden_state` has `channels` channels) in place."""
-    classifier = _AttributeClassifier(backbone, channels).to(memory_format=torch.channels_last)
+    classifier = _AttributeClassifier(backbone, channels)
+    classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(
         classifier.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )

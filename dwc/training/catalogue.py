@@ -9,6 +9,7 @@ Each stage keeps its state in the work folder; a run that was killed goes on whe
 import logging
 import os
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from dwc.processing import DWCProcessor, build_word_tokenizer
 from dwc.training.alternating import train_alternating
 from dwc.training.attributes import train_attributes
 from dwc.training.augmentation import random_views
-from dwc.training.catalogue_batches import CatalogueBatches, PoolTriplet, Prefetched
+from dwc.training.catalogue_batches import Batch, CatalogueBatches, PoolTriplet, Prefetched
 from dwc.training.contrastive import train_contrastive
 from dwc.training.loop import LoopSettings
 from dwc.training.pool import DrawnPool, PoolSettings, draw_pool
@@ -65,6 +66,7 @@ def train_catalogue(recipe: CatalogueRecipe, work: Path) -> TrainedCatalogue:
     )
     batches = CatalogueBatches(pool, processor, recipe.seed, config.caption_template)
     model = DWCModel(config)
+    assert model.clip is not None and model.cnn_stream is not None  # so says catalogue_config
 
     clip = ClipBackbone(config.clip_config)
     accelerator = _accelerator(recipe)
@@ -137,6 +139,7 @@ def learn_familiarity(
     The held-out drawings are in the gallery's style, since the question is whether a picture is
     like those that a person browses; the training pictures vary far more.
     """
+    assert model.clip is not None and model.familiarity is not None  # so says catalogue_config
     held_out = replace(recipe.pool, items=_FAMILIAR_ITEMS, views=1, style="gallery", split="val")
     seen = PoolSettings(**{**vars(held_out), "split": "train"})
     generator = torch.Generator().manual_seed(recipe.seed)
@@ -159,5 +162,7 @@ def _accelerator(recipe: CatalogueRecipe) -> Accelerator:
     return Accelerator(mixed_precision=recipe.mixed_precision)
 
 
-def _ahead(make, total_steps: int, accelerator: Accelerator):  # type: ignore[no-untyped-def]
+def _ahead(
+    make: Callable[[int], Batch], total_steps: int, accelerator: Accelerator
+) -> Prefetched[Batch]:
     return Prefetched(make, total_steps, accelerator.process_index, accelerator.num_processes)

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.composition import normalise
 from dwc.training.loop import LoopSettings, cosine_with_warmup, run_stage
 from dwc.training.losses import image_text_loss
@@ -33,7 +35,7 @@ class ContrastiveSettings:
 
 
 class _DualEncoder(nn.Module):
-    def __init__(self, clip: nn.Module) -> None:
+    def __init__(self, clip: ClipBackbone) -> None:
         super().__init__()
         self.clip = clip
         self.log_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
@@ -45,19 +47,21 @@ class _DualEncoder(nn.Module):
 
 
 def train_contrastive(
-    clip: nn.Module,
+    clip: ClipBackbone,
     batches: Callable[[int], PairBatch],
     settings: ContrastiveSettings,
     accelerator: Accelerator,
     loop: LoopSettings,
     stage: str = "contrastive",
 ) -> dict[str, float]:
-    """Train both towers of `clip` in place (`image_features` and `text_features` are called)."""
-    encoder = _DualEncoder(clip).to(memory_format=torch.channels_last)
+    """Train both towers of `clip` in place."""
+    encoder = _DualEncoder(clip)
+    encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     decayed = [p for p in encoder.parameters() if p.requires_grad and p.ndim > 1]
     kept = [p for p in encoder.parameters() if p.requires_grad and p.ndim <= 1]
+    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": kept, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(
-        [{"params": decayed}, {"params": kept, "weight_decay": 0.0}],
+        groups,
         lr=settings.learning_rate,
         betas=(0.9, 0.98),
         weight_decay=settings.weight_decay,

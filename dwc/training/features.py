@@ -58,14 +58,15 @@ def build_feature_bank(
     batch_size: int = 512,
 ) -> FeatureBank:
     """Look at every pool picture in `views` random views; read the words of `triplets`."""
-    model.eval()
+    clip = model.eval().clip
+    assert clip is not None, "features are the CLIP's; this model has none"
     generator = torch.Generator().manual_seed(seed)
     with torch.autocast(model.device.type, torch.bfloat16):
         images = torch.stack(
             [
                 torch.cat(
                     [
-                        model.clip.image_features(
+                        clip.image_features(
                             random_views(
                                 pool.take(indices, generator), PICTURE_PX, generator, MEAN, STD
                             ).to(model.device)
@@ -82,9 +83,7 @@ def build_feature_bank(
         for start in range(0, len(captions), batch_size):
             inputs = processor(text=captions[start : start + batch_size]).to(model.device)
             chunks.append(
-                model.clip.text_features(
-                    inputs["clip_input_ids"], inputs["clip_attention_mask"]
-                ).float()
+                clip.text_features(inputs["clip_input_ids"], inputs["clip_attention_mask"]).float()
             )
     return FeatureBank(
         images.cpu(),

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dwc.catalogue.drawing.draw import draw
-from dwc.catalogue.splits import CatalogueItem, gallery
+from dwc.catalogue.drawing.draw import Style, draw
+from dwc.catalogue.splits import CatalogueItem, Split, gallery
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +27,8 @@ class PoolSettings:
     items: int = 32_000
     views: int = 2
     size_px: int = 80
-    style: str = "training"
-    split: str = "train"
+    style: Style = "training"
+    split: Split = "train"
     seed: int = 0
 
 

@@ -1,6 +1,7 @@
 """The bundled checkpoint's recipe: every size and number of it on one screen."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from transformers import CLIPTextConfig, ResNetConfig
 
@@ -14,6 +15,8 @@ from dwc.training.alternating import AlternatingSettings
 from dwc.training.attributes import AttributeSettings
 from dwc.training.contrastive import ContrastiveSettings
 from dwc.training.pool import PoolSettings
+
+Settings = TypeVar("Settings", ContrastiveSettings, AttributeSettings, AlternatingSettings)
 
 PICTURE_PX = 64
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
@@ -49,7 +52,35 @@ class CatalogueRecipe:
     triplets: int = 240_000
     words_only_share: float = 0.12
     picture_only_share: float = 0.05
+    comparison_steps: int = 4_000
     mixed_precision: str = "bf16"
+
+    @classmethod
+    def of(cls, seed: int = 0, share: float = 1.0) -> "CatalogueRecipe":
+        """The recipe with another seed, or with a share (0 to 1) of its steps and drawings."""
+        if not 0 < share <= 1:
+            raise ValueError(f"share is {share}; it must be above 0 and at most 1")
+        whole = cls(seed=seed)
+
+        def part(number: int) -> int:
+            return max(1, round(number * share))
+
+        def shorter(settings: Settings) -> Settings:
+            return replace(
+                settings,
+                total_steps=part(settings.total_steps),
+                warmup_steps=part(settings.warmup_steps),
+            )
+
+        return replace(
+            whole,
+            pool=replace(whole.pool, items=max(600, part(whole.pool.items))),
+            contrastive=shorter(whole.contrastive),
+            attributes=shorter(whole.attributes),
+            alternating=shorter(whole.alternating),
+            comparison_steps=part(whole.comparison_steps),
+            triplets=max(1_000, part(whole.triplets)),
+        )
 
 
 def catalogue_config(word_vocabulary: int, clip_vocabulary: int, eos_token_id: int) -> DWCConfig:

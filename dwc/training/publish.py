@@ -1,0 +1,101 @@
+"""From a recipe to a checkpoint that can be published: trained, saved, measured, with its card."""
+
+import json
+import logging
+import platform
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dwc import checkpoint
+from dwc.catalogue.splits import gallery
+from dwc.evaluation.catalogue import evaluate_catalogue
+from dwc.evaluation.photographs import read_labelled_photographs, words_to_photographs
+from dwc.evaluation.pictures import CataloguePictures
+from dwc.training.card import write_card
+from dwc.training.catalogue import TrainedCatalogue, train_catalogue
+from dwc.training.comparison import compare_combiners
+from dwc.training.features import build_feature_bank
+from dwc.training.recipe import CatalogueRecipe
+
+logger = logging.getLogger(__name__)
+
+GALLERY = 2_000
+QUERIES = 2_000
+_STAGES = ("contrastive", "attributes", "alternating")
+
+
+def publish_catalogue(
+    recipe: CatalogueRecipe, work: Path, out: Path, photographs: Path | None = None
+) -> dict[str, Any]:
+    """Train the recipe, then write into `out` the checkpoint, its numbers, its log and its card.
+
+    The numbers are those of the files written, read back. `photographs` is a folder with
+    `labels.csv`; without it the card says that photographs were not measured.
+    """
+    began = time.monotonic()
+    trained = train_catalogue(recipe, work)
+    minutes = (time.monotonic() - began) / 60
+    checkpoint.save(trained.model, trained.processor, out, dtype="float16")
+    loaded = checkpoint.load(str(out))
+    logger.info("written to %s, fingerprint %s; measuring", out, loaded.fingerprint)
+
+    items = gallery("test", GALLERY)
+    pictures = CataloguePictures(items)
+
+    def evaluate(model: Any, processor: Any) -> dict[str, Any]:
+        return evaluate_catalogue(
+            model, processor, gallery_size=GALLERY, queries=QUERIES, pictures=pictures
+        )
+
+    numbers: dict[str, Any] = {
+        "fingerprint": loaded.fingerprint,
+        "recipe": json.loads(json.dumps(asdict(recipe), default=str)),
+        "training_minutes": round(minutes, 1),
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "catalogue": evaluate(loaded.model, loaded.processor),
+        "combiners": _compare(recipe, trained, evaluate),
+    }
+    if photographs is not None:
+        numbers["photographs"] = words_to_photographs(
+            loaded.model, loaded.processor, read_labelled_photographs(photographs)
+        )
+    (out / "evaluation.json").write_text(json.dumps(numbers, indent=2) + "\n")
+    _keep_log(work, out)
+    write_card(out, numbers, loaded.model.config)
+    return numbers
+
+
+def _compare(recipe: CatalogueRecipe, trained: TrainedCatalogue, evaluate: Any) -> dict[str, Any]:
+    bank = build_feature_bank(
+        trained.model, trained.processor, trained.pool, trained.triplets, recipe.seed
+    )
+    settings = replace(recipe.alternating, total_steps=recipe.comparison_steps)
+    compared = compare_combiners(
+        trained.model,
+        trained.processor,
+        bank,
+        settings,
+        recipe.alternating_batch,
+        recipe.seed,
+        evaluate,
+    )
+    return {
+        name: {
+            "recall@1": result["recall@1"],
+            "recall@10": result["recall@10"],
+            "weight_truth_correlation": result["streams"]["clip"].get("weight_truth_correlation"),
+        }
+        for name, result in compared.items()
+    }
+
+
+def _keep_log(work: Path, out: Path) -> None:
+    """One log of all stages beside the checkpoint: JSON lines, the stage in each."""
+    with (out / "training.jsonl").open("w") as kept:
+        for stage in _STAGES:
+            for line in (work / f"{stage}.jsonl").read_text().splitlines():
+                kept.write(json.dumps({"stage": stage, **json.loads(line)}) + "\n")
