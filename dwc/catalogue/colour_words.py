@@ -1,6 +1,6 @@
 """What people call a colour: names that leave the shade open, and names that fix it."""
 
-from dwc.catalogue.schema import COLOURS, SHADES, UNSHADED
+from dwc.catalogue.schema import COLOURS, UNSHADED
 
 # A bare name says the colour and leaves the shade open: a blue coat may be navy.
 BARE: dict[str, tuple[str, ...]] = {
@@ -61,9 +61,3 @@ def shaded_names(colour: str, shade: str) -> tuple[str, ...]:
         return BARE[colour]
     described = tuple(f"{word} {name}" for word in SHADE_WORDS[shade] for name in BARE[colour][:2])
     return described + NAMED[colour, shade]
-
-
-def all_names() -> tuple[str, ...]:
-    """Every colour name that the language knows, repeated where it has several meanings."""
-    shaded = [name for c in COLOURS for s in SHADES for name in shaded_names(c, s)]
-    return tuple(name for names in BARE.values() for name in names) + tuple(shaded)

@@ -99,10 +99,10 @@ def _look(garment: Garment, chosen: set[str], rng: random.Random, loose: bool) -
     if "colour" in chosen:
         named = say_colour(rng, colour, shade if "shade" in chosen else None)
     elif "shade" in chosen and colour not in UNSHADED:
-        middle = {"light": "dark", "dark": "light"}.get(shade)
+        opposite = {"light": "dark", "dark": "light"}.get(shade)
         compared = None
-        if loose and middle and rng.random() < 2 * _LOOSE_SHARE:
-            compared = say_shade_compared(rng, None, middle, shade)
+        if loose and opposite and rng.random() < 2 * _LOOSE_SHARE:
+            compared = say_shade_compared(rng, None, opposite, shade)
         said.append(compared or say_value(rng, garment.category, "shade", shade))
     pattern = garment["pattern"]
     patterned = pattern != "plain"

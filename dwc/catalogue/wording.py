@@ -229,9 +229,7 @@ _SPECIAL: dict[tuple[str, str, str], Words] = {
     ("sandals", "fastening", "none"): _words("slip-on, slip on", "", "buckle"),
     ("bag", "fastening", "none"): _words("open, open topped", "an open top", "fastening, closure"),
     ("bag", "fastening", "flap"): _words("", "a flap, a front flap, a fold-over flap"),
-    ("bag", "pattern", "graphic"): PATTERN_WORDS["graphic"],
     ("flats", "heel", "flat"): _words("flat, completely flat", "a flat sole", "heel"),
-    ("sandals", "strap", "thin"): _words("", "thin straps, narrow straps, skinny straps"),
 }  # fmt: skip
 
 # What is denied: the noun after "no", by attribute and the value that it names.
@@ -333,7 +331,6 @@ _COMPARED_SPECIAL: dict[tuple[str, str], tuple[Words, Words]] = {
 ATTRIBUTE_NAMES: dict[str, tuple[str, ...]] = {
     "colour": ("colour", "color"),
     "pattern": ("pattern", "print"),
-    "second_colour": ("second colour", "accent colour"),
     "neckline": ("neckline", "neck"),
     "length": ("length",),
     "sleeve": ("sleeve length",),
