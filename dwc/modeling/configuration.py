@@ -62,6 +62,7 @@ class ModifiedResNetConfig(PretrainedConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         self.layers = list(self.layers)
         super().__post_init__(**kwargs)
+        self._check()
 
     @property
     def feature_dim(self) -> int:
@@ -78,7 +79,7 @@ class ModifiedResNetConfig(PretrainedConfig):
         """Pixels of the picture a side of one cell of the last stage's map."""
         return 4 * 2 ** (len(self.layers) - 1)
 
-    def validate_architecture(self) -> None:
+    def _check(self) -> None:
         """Raise ValueError where the numbers do not fit together."""
         _require_positive(
             self, "width", "image_size", "num_channels", "num_attention_heads", "projection_dim"
@@ -138,6 +139,7 @@ class ClipBackboneConfig(PretrainedConfig):
         self.text_config = text
         self.vision_config = vision
         super().__post_init__(**kwargs)
+        self._check()
 
     @classmethod
     def rn50(cls) -> "ClipBackboneConfig":
@@ -165,7 +167,7 @@ class ClipBackboneConfig(PretrainedConfig):
             logit_scale_init_value=config.logit_scale_init_value,
         )
 
-    def validate_architecture(self) -> None:
+    def _check(self) -> None:
         """Raise ValueError where the towers do not meet or the vocabulary cannot end a text."""
         _require_positive(self, "projection_dim")
         for name in ("text_config", "vision_config"):
@@ -209,13 +211,14 @@ class CnnStreamConfig(PretrainedConfig):
         resnet = {} if self.resnet_config is None else self.resnet_config
         self.resnet_config = ResNetConfig(**resnet) if isinstance(resnet, dict) else resnet
         super().__post_init__(**kwargs)
+        self._check()
 
     @property
     def feature_dim(self) -> int:
         """Channels of the ResNet's last stage."""
         return self.resnet_config.hidden_sizes[-1]
 
-    def validate_architecture(self) -> None:
+    def _check(self) -> None:
         """Raise ValueError where a number is out of range."""
         _require_positive(
             self,
@@ -274,6 +277,7 @@ class DWCConfig(PretrainedConfig):
         if isinstance(self.cnn_config, dict):
             self.cnn_config = CnnStreamConfig(**self.cnn_config)
         super().__post_init__(**kwargs)
+        self._check()
 
     @classmethod
     def paper(cls, vocab_size: int, clip_config: ClipBackboneConfig | None = None) -> "DWCConfig":
@@ -283,8 +287,13 @@ class DWCConfig(PretrainedConfig):
             cnn_config=CnnStreamConfig(vocab_size=vocab_size),
         )
 
-    def validate_architecture(self) -> None:
+    def _check(self) -> None:
         """Raise ValueError where the streams and the combiner do not fit together."""
+        if self.format_version != FORMAT_VERSION:
+            raise ValueError(
+                f"format_version is {self.format_version}; this version of dwc reads "
+                f"{FORMAT_VERSION}. Update dwc, or convert the checkpoint again."
+            )
         if self.clip_config is None and self.cnn_config is None:
             raise ValueError(
                 "clip_config and cnn_config are both None; a model needs at least one stream."
@@ -296,6 +305,7 @@ class DWCConfig(PretrainedConfig):
             raise ValueError(
                 f"combiner is {self.combiner!r}; the combiners are {', '.join(combiner_names())}."
             )
+        self._check_caption_template()
         if self.clip_config is None:
             if self.familiarity:
                 raise ValueError(
@@ -311,7 +321,7 @@ class DWCConfig(PretrainedConfig):
                     f"{projection_dim}."
                 )
 
-    def validate_caption_template(self) -> None:
+    def _check_caption_template(self) -> None:
         """Raise ValueError where a template has not the places it needs."""
         for form, places in {"single": 1, "pair": 2}.items():
             text = self.caption_template.get(form)
@@ -327,11 +337,3 @@ class DWCConfig(PretrainedConfig):
                     f"caption_template[{form!r}] is {text!r}; it must be a text that holds "
                     f"{expected}, once each."
                 )
-
-    def validate_format_version(self) -> None:
-        """Raise ValueError for a checkpoint written by a later version of this package."""
-        if self.format_version != FORMAT_VERSION:
-            raise ValueError(
-                f"format_version is {self.format_version}; this version of dwc reads "
-                f"{FORMAT_VERSION}. Update dwc, or convert the checkpoint again."
-            )

@@ -1,0 +1,79 @@
+import pytest
+import torch
+from small_models import END, PAD, clip_config, pictures, scatter, texts
+from torch.nn import functional
+from transformers import CLIPConfig, CLIPModel
+
+from dwc.errors import QueryError
+from dwc.modeling.clip_backbone import ClipBackbone
+from dwc.modeling.configuration import ClipBackboneConfig
+
+
+def backbone(vision: str = "vit") -> ClipBackbone:
+    built = ClipBackbone(ClipBackboneConfig(**clip_config(vision))).eval()
+    scatter(built)
+    return built
+
+
+def test_vit_features_equal_those_of_transformers_own_clip():
+    clip = CLIPModel(CLIPConfig(**clip_config())).eval()
+    scatter(clip)
+    ours = ClipBackbone(ClipBackboneConfig.from_clip(clip.config)).eval()
+    ours.load_state_dict(clip.state_dict())
+    ids = torch.tensor([[0, 7, 8, END], [0, 9, 10, END]])
+    with torch.no_grad():
+        states = clip.text_model(input_ids=ids).last_hidden_state[:, -1]
+        torch.testing.assert_close(ours.text_features(ids), clip.text_projection(states))
+        expected = clip.get_image_features(pixel_values=pictures()).pooler_output
+        torch.testing.assert_close(ours.image_features(pictures()), expected)
+
+
+@pytest.mark.parametrize("vision", ["vit", "resnet"])
+def test_features_share_one_space_and_are_not_unit_length(vision: str):
+    clip, inputs = backbone(vision), texts()
+    with torch.no_grad():
+        image = clip.image_features(pictures())
+        text = clip.text_features(inputs["clip_input_ids"], inputs["clip_attention_mask"])
+    assert image.shape == text.shape == (3, 20)
+    assert (image.norm(dim=-1) - 1).abs().min() > 1e-3
+
+
+def test_a_text_is_read_at_its_end_whatever_follows_and_however_small_the_end_id():
+    clip = backbone()
+    short = torch.tensor([[0, 7, 39, END]])
+    padded = torch.tensor([[0, 7, 39, END, PAD, PAD]])
+    padded_with_end = torch.tensor([[0, 7, 39, END, END, END]])
+    with torch.no_grad():
+        expected = clip.text_features(short)
+        torch.testing.assert_close(clip.text_features(padded), expected)
+        torch.testing.assert_close(clip.text_features(padded, (padded != PAD).long()), expected)
+        torch.testing.assert_close(clip.text_features(padded_with_end), expected)
+        other = clip.text_features(torch.tensor([[0, 39, 7, END]]))
+    assert (other - expected).abs().max() > 1e-3
+
+
+def test_a_text_too_long_or_without_end_is_refused():
+    clip = backbone()
+    with pytest.raises(QueryError, match="13 CLIP tokens; this model reads at most 12"):
+        clip.text_features(torch.full((1, 13), END))
+    with pytest.raises(QueryError, match="no end-of-text token"):
+        clip.text_features(torch.tensor([[0, 7, END], [0, 7, 8]]))
+
+
+def test_the_backbone_alone_trains():
+    clip = backbone("resnet").train()
+    inputs = texts()
+    image = functional.normalize(clip.image_features(pictures()), dim=-1)
+    text = functional.normalize(clip.text_features(inputs["clip_input_ids"]), dim=-1)
+    logits = clip.logit_scale.exp() * image @ text.T
+    functional.cross_entropy(logits, torch.arange(3)).backward()
+    without = [name for name, p in clip.named_parameters() if p.grad is None]
+    assert without == []
+
+
+def test_the_backbone_alone_is_saved_and_loaded(tmp_path):
+    clip = backbone("resnet")
+    clip.save_pretrained(tmp_path)
+    again = ClipBackbone.from_pretrained(tmp_path)
+    with torch.no_grad():
+        assert torch.equal(again.image_features(pictures()), clip.image_features(pictures()))

@@ -1,0 +1,121 @@
+import pytest
+import torch
+from small_models import scatter
+from torch import Tensor, nn
+
+from dwc.modeling.combiners import Combiner, combiner_class, combiner_names, register
+from dwc.modeling.composition import normalise
+
+DIM = 6
+
+
+def features() -> tuple[Tensor, Tensor]:
+    return normalise(torch.randn(4, DIM)), normalise(torch.randn(4, DIM))
+
+
+def build(name: str) -> Combiner:
+    combiner = combiner_class(name)(DIM, 0.5).eval()
+    scatter(combiner)
+    return combiner
+
+
+def linear(weights: dict[str, Tensor], name: str, rows: Tensor) -> Tensor:
+    return rows @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+
+
+def mlp(weights: dict[str, Tensor], name: str, rows: Tensor) -> Tensor:
+    return linear(weights, f"{name}.3", linear(weights, f"{name}.0", rows).clamp_min(0))
+
+
+def unit(rows: Tensor) -> Tensor:
+    return rows / rows.norm(dim=-1, keepdim=True)
+
+
+def test_dwc_is_the_formula():
+    combiner = build("dwc")
+    weights = combiner.state_dict()
+    image, text = features()
+    composed = combiner(image, text)
+    both = torch.cat([image, text], dim=1)
+    i = 1 / (1 + (-mlp(weights, "edit_image", both)).exp()) * image
+    t = 1 / (1 + (-mlp(weights, "edit_text", both)).exp()) * text
+    w = 1 / (1 + (-mlp(weights, "weigh", torch.cat([i, t], dim=1))).exp())
+    torch.testing.assert_close(composed.image_part, i)
+    torch.testing.assert_close(composed.text_part, t)
+    torch.testing.assert_close(composed.image_weight, w)
+    torch.testing.assert_close(composed.embedding, unit(w * i + (1 - w) * t))
+    assert composed.joint_part is None
+
+
+@pytest.mark.parametrize(
+    ("name", "weight"), [("image_only", 1), ("text_only", 0), ("average", 0.5)]
+)
+def test_fixed_weights(name: str, weight: float):
+    image, text = features()
+    composed = build(name)(image, text)
+    assert (composed.image_weight == weight).all()
+    torch.testing.assert_close(composed.embedding, unit(weight * image + (1 - weight) * text))
+
+
+def test_concat_mlp_adds_what_it_reads_in_both():
+    combiner = build("concat_mlp")
+    image, text = features()
+    joint = mlp(combiner.state_dict(), "join", torch.cat([image, text], dim=1))
+    composed = combiner(image, text)
+    torch.testing.assert_close(composed.joint_part, joint)
+    torch.testing.assert_close(composed.embedding, unit((image + text) / 2 + joint))
+
+
+def test_clip4cir_is_the_formula():
+    combiner = build("clip4cir")
+    weights = combiner.state_dict()
+    image, text = features()
+    composed = combiner(image, text)
+    wide = torch.cat(
+        [linear(weights, "project_text", text), linear(weights, "project_image", image)], dim=1
+    ).clamp_min(0)
+    assert wide.shape == (4, 8 * DIM)
+    joint = linear(weights, "output", linear(weights, "join", wide).clamp_min(0))
+    text_scalar = 1 / (1 + (-mlp(weights, "weigh", wide)).exp())
+    expected = unit(joint + text_scalar * text + (1 - text_scalar) * image)
+    torch.testing.assert_close(composed.embedding, expected)
+    torch.testing.assert_close(composed.image_weight, 1 - text_scalar)
+    assert not combiner.uses_projections
+
+
+@pytest.mark.parametrize("name", combiner_names())
+def test_every_combiner_gives_unit_queries_row_by_row(name: str):
+    combiner = build(name)
+    image, text = features()
+    composed = combiner(image, text)
+    torch.testing.assert_close(composed.embedding.norm(dim=1), torch.ones(4))
+    assert composed.image_weight.shape == (4, 1)
+    alone = combiner(image[2:3], text[2:3])
+    torch.testing.assert_close(composed.embedding[2:3], alone.embedding)
+
+
+@pytest.mark.parametrize("name", ["dwc", "concat_mlp", "clip4cir"])
+def test_dropout_acts_in_training_alone(name: str):
+    combiner, (image, text) = build(name), features()
+    assert torch.equal(combiner(image, text).embedding, combiner(image, text).embedding)
+    combiner.train()
+    assert not torch.equal(combiner(image, text).embedding, combiner(image, text).embedding)
+
+
+def test_the_register_lists_what_it_has_and_keeps_names_apart():
+    expected = {"average", "clip4cir", "concat_mlp", "dwc", "image_only", "text_only"}
+    assert expected <= set(combiner_names())
+    assert combiner_names() == sorted(combiner_names())
+    with pytest.raises(ValueError, match=r"'tirgg'.*average, clip4cir"):
+        combiner_class("tirgg")
+    with pytest.raises(ValueError, match="taken by DynamicWeightedCombiner"):
+        register("dwc")(combiner_class("average"))
+
+
+def test_a_combiner_that_says_nothing_is_an_error():
+    class Silent(Combiner):
+        pass
+
+    assert isinstance(Silent(DIM, 0.0), nn.Module)
+    with pytest.raises(NotImplementedError, match="Silent"):
+        Silent(DIM, 0.0)(*features())

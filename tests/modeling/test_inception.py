@@ -1,0 +1,129 @@
+"""The Inception blocks and masked norms against versions written position by position."""
+
+import torch
+from small_models import scatter
+from torch import Tensor
+from torch.nn import functional
+
+from dwc.modeling.inception import Inception1d, Inception2d
+from dwc.modeling.masked_batch_norm import MaskedBatchNorm1d
+
+
+def normalise_by_hand(features: Tensor, norm: torch.nn.Module) -> Tensor:
+    """Batch norm with running statistics, over (C, positions)."""
+    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+    return (features - norm.running_mean[:, None]) * scale[:, None] + norm.bias[:, None]
+
+
+def convolve_by_hand(features: Tensor, weight: Tensor) -> Tensor:
+    """A 1-d convolution of one sequence (C, L), zeros outside, one position at a time."""
+    reach = weight.shape[-1] // 2
+    columns = []
+    for position in range(features.shape[1]):
+        column = torch.zeros(weight.shape[0])
+        for offset in range(-reach, reach + 1):
+            if 0 <= position + offset < features.shape[1]:
+                column = column + weight[:, :, offset + reach] @ features[:, position + offset]
+        columns.append(column)
+    return torch.stack(columns, dim=1)
+
+
+def branch_by_hand(branch: torch.nn.Module, features: Tensor) -> Tensor:
+    for number, step in enumerate(branch):
+        if number:
+            features = features.clamp_min(0)
+        features = convolve_by_hand(features, step.convolution.weight)
+        features = normalise_by_hand(features, step.normalisation)
+    return features
+
+
+def inception1d_by_hand(block: Inception1d, features: Tensor) -> Tensor:
+    length = features.shape[1]
+    averaged = torch.stack(
+        [features[:, max(0, p - 1) : min(length, p + 2)].mean(dim=1) for p in range(length)], dim=1
+    )
+    return torch.cat(
+        [
+            branch_by_hand(block.point, features),
+            branch_by_hand(block.narrow, features),
+            branch_by_hand(block.wide, features),
+            branch_by_hand(block.pooled, averaged),
+        ]
+    )
+
+
+def test_inception1d_equals_the_formula_for_each_length():
+    block = Inception1d(6, 16).eval()
+    scatter(block)
+    features = torch.randn(3, 6, 5)
+    lengths = [5, 1, 3]
+    mask = torch.arange(5) < torch.tensor(lengths)[:, None]
+    features = torch.where(mask[:, None], features, torch.full_like(features, 100.0))
+    joined = block(features, mask)
+    assert joined.shape == (3, 16, 5)
+    for row, length in enumerate(lengths):
+        expected = inception1d_by_hand(block, features[row, :, :length])
+        torch.testing.assert_close(joined[row, :, :length], expected, rtol=1e-5, atol=1e-5)
+        assert joined[row, :, length:].abs().sum() == 0
+
+
+def test_inception2d_of_one_row_equals_inception1d():
+    """On a map one cell high, the middle row of each 3x3 kernel is all that counts."""
+    flat, block = Inception1d(6, 16).eval(), Inception2d(6, 16).eval()
+    scatter(block)
+    weights = block.state_dict()
+    for name, tensor in flat.state_dict().items():
+        source = weights[name]
+        tensor.copy_(source[:, :, source.shape[2] // 2] if source.dim() == 4 else source)
+    features = torch.randn(2, 6, 7)
+    expected = flat(features, torch.ones(2, 7, dtype=torch.bool))
+    torch.testing.assert_close(block(features[:, :, None])[:, :, 0], expected)
+
+
+def test_inception_branches_have_the_stated_shares():
+    block = Inception2d(40, 64)
+    shapes = {
+        name: [tuple(step.convolution.weight.shape) for step in branch]
+        for name, branch in block.named_children()
+    }
+    assert shapes == {
+        "point": [(24, 40, 1, 1)],
+        "narrow": [(32, 40, 1, 1), (16, 32, 3, 3)],
+        "wide": [(16, 40, 1, 1), (8, 16, 3, 3), (16, 8, 3, 3)],
+        "pooled": [(8, 40, 1, 1)],
+    }
+    assert all(step.convolution.bias is None for branch in block.children() for step in branch)
+
+
+def test_inception2d_average_does_not_count_padding():
+    block = Inception2d(1, 8).eval()
+    scatter(block)
+    constant = torch.ones(1, 1, 4, 4)
+    pooled = block(constant)[0, -1]
+    torch.testing.assert_close(pooled, pooled[0, 0].expand(4, 4))
+
+
+def test_masked_norm_in_training_uses_valid_positions_alone():
+    norm = MaskedBatchNorm1d(4)
+    scatter(norm)
+    reference = torch.nn.BatchNorm1d(4)
+    reference.load_state_dict(norm.state_dict())
+    features = torch.randn(3, 4, 6)
+    mask = torch.arange(6) < torch.tensor([6, 2, 0])[:, None]
+    spread = norm.train()(features.where(mask[:, None], torch.tensor(1e6)), mask)
+    valid = torch.cat([features[0], features[1, :, :2]], dim=1)  # (C, valid positions)
+    expected = reference.train()(valid.T).T
+    torch.testing.assert_close(torch.cat([spread[0], spread[1, :, :2]], dim=1), expected)
+    assert spread[1, :, 2:].abs().sum() == 0
+    torch.testing.assert_close(norm.running_mean, reference.running_mean)
+    torch.testing.assert_close(norm.running_var, reference.running_var)
+
+
+def test_masked_norm_gradient_is_the_plain_one_without_padding():
+    norm = MaskedBatchNorm1d(4).train()
+    features = torch.randn(3, 4, 6, requires_grad=True)
+    weights = torch.randn(3, 4, 6)
+    (norm(features, torch.ones(3, 6, dtype=torch.bool)) * weights).sum().backward()
+    plain = features.detach().clone().requires_grad_()
+    (functional.batch_norm(plain, None, None, training=True) * weights).sum().backward()
+    torch.testing.assert_close(features.grad, plain.grad)
