@@ -8,6 +8,7 @@ import gradio as gr
 from dwc.errors import DWCError
 from dwc.ui.asking import RESULTS_SHOWN, Searches, ask
 from dwc.ui.pictures import Pictures
+from dwc.ui.uploads import refuse_addresses
 
 
 def add_search_endpoint(searcher: Searches, pictures: Pictures, concurrency_id: str) -> None:
@@ -38,8 +39,10 @@ def add_search_endpoint(searcher: Searches, pictures: Pictures, concurrency_id: 
             raise gr.Error(str(error), print_exception=False) from error
 
     # Components of its own, never shown: the page's must not decide what the endpoint takes.
+    picture = gr.Image(visible=False, label="reference", type="filepath")
+    refuse_addresses(picture)
     inputs = [
-        gr.Image(visible=False, label="reference", type="filepath"),
+        picture,
         gr.Textbox(value="", visible=False, label="text"),
         gr.Number(value=RESULTS_SHOWN, visible=False, label="k"),
         gr.Number(value=0.0, visible=False, label="shift"),

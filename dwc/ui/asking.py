@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 from PIL import Image
@@ -11,6 +10,7 @@ from dwc.errors import PictureError, QueryError
 from dwc.gallery.decoding import decode
 from dwc.search.result import SearchResult
 from dwc.ui.pictures import Pictures
+from dwc.ui.uploads import read_upload
 
 # Far beyond any wish a tokenizer takes, and short enough to be cut before it costs anything.
 MAX_CHARACTERS = 1000
@@ -77,12 +77,11 @@ def read_reference(
         raise PictureError("The picture did not arrive. Choose it again.")
     if (picture_id := pictures.id_of(path)) is not None:
         return None, picture_id
-    # As bytes, so that no message shows where uploads lie on this computer.
     try:
-        content = Path(path).read_bytes()
-    except OSError:
-        raise PictureError("The picture is no longer here. Choose it again.") from None
-    return decode(content), None
+        # As bytes, so that no message shows where uploads lie on this computer.
+        return decode(read_upload(path)), None
+    except PictureError as error:
+        raise PictureError(str(error).replace("the picture given: ", "The picture ")) from error
 
 
 def _count_wanted(k: object) -> int:

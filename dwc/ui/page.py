@@ -19,6 +19,7 @@ from dwc.ui.notices import render_trouble, render_unknown
 from dwc.ui.pictures import Pictures
 from dwc.ui.results import EMPTY, render_results
 from dwc.ui.shelf import page_asked, render_shelf
+from dwc.ui.uploads import refuse_addresses
 from dwc.ui.weights import WHAT_IT_IS_NOT, render_weights
 
 # The events that use the model wait for each other: two searches at once on the same cores would
@@ -133,6 +134,7 @@ def _lay_out_question(
         alt_text="The picture to start from",
         elem_id="reference",
     )
+    refuse_addresses(reference)
     words = gr.Textbox(
         opening.words,
         label="…but",
@@ -181,7 +183,7 @@ def _wire(
 ) -> None:
     panels = [asked.trouble, asked.unknown, shown.weights, shown.results]
 
-    def search(reference: Mapping[str, Any] | None, words: str | None) -> list[Any]:
+    def ask_and_show(reference: Mapping[str, Any] | None, words: str | None) -> list[Any]:
         return answer(searcher, pictures, reference, words).updates()
 
     def try_example(event: gr.EventData) -> list[Any]:
@@ -201,7 +203,7 @@ def _wire(
     on_model = {"concurrency_id": MODEL, "concurrency_limit": 1, "api_visibility": "private"}
     light = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     searching = {
-        "fn": search,
+        "fn": ask_and_show,
         "inputs": [asked.reference, asked.words],
         "outputs": panels,
         # Unopened: `ask` decodes it within limits, and says what is wrong with it in the page.

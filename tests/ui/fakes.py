@@ -29,9 +29,6 @@ class ColouredPictures:
     def describe(self, picture_id: str) -> str:
         return f"colour <{picture_id}>"
 
-    def open(self, picture_id: str) -> Image.Image:
-        return Image.open(self.thumbnail(picture_id)).convert("RGB")
-
     def id_of(self, thumbnail: str | Path) -> str | None:
         path = Path(thumbnail)
         return path.stem if path.parent == self.folder and path.stem in self.ids else None
@@ -64,7 +61,8 @@ class RandomSearcher:
         if len(words) > 70:
             raise QueryError(f"the text has {len(words)} tokens; at most 70 are read. Shorten it.")
         rng = random.Random(f"{text} {reference_id} {image and image.size}")
-        clip = 1.0 if not words else 0.0 if image is None else rng.uniform(0.3, 0.7)
+        has_picture = image is not None or reference_id is not None
+        clip = 1.0 if not words else 0.0 if not has_picture else rng.uniform(0.3, 0.7)
         cnn = clip if clip in (0, 1) else rng.uniform(0.3, 0.8)
         found = rng.sample([i for i in self.ids if i != reference_id], min(k, len(self.ids) - 1))
         scores = sorted((rng.uniform(0.2, 1.4) for _ in found), reverse=True)
