@@ -38,7 +38,7 @@ BUILDERS: dict[str, Builder] = {
 
 
 def outline(garment: Garment, rng: np.random.Generator) -> Shape:
-    """A garment as pieces and lines, in the square [-1, 1]²; what is not described comes from `rng`.
+    """A garment in the square [-1, 1]²; what a description leaves open comes from `rng`.
 
     The same for the same garment and the same state of `rng`.
     """

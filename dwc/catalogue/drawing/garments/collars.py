@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dwc.catalogue.drawing.garments.curves import arc, ellipse, polygon, side_of
+from dwc.catalogue.drawing.garments.curves import arc, ellipse, polygon, shifted, side_of
 from dwc.catalogue.drawing.garments.moving import Item
 from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Role, mirror
 
@@ -22,7 +22,12 @@ def _inside(points: Points) -> Part:
 
 
 def turned_collar(
-    neck: float, drop: float, size: float, pointed: bool, role: Role = "main", stand: float = 0.035
+    neck: float,
+    drop: float,
+    size: float,
+    pointed: bool,
+    role: Role = "main",
+    stand: float = 0.035,
 ) -> NeckPiece:
     """A shirt's collar: two leaves that meet at the centre front, `drop` below the shoulders.
 
@@ -32,106 +37,64 @@ def turned_collar(
     well = np.concatenate([top, arc((-neck, 0), (0, 2.0 * drop), (neck, 0), 9)])
     behind: list[Item] = [
         _inside(well),
-        Line(top * (0.97, 1.0) + (0, 0.026), "seam", 0.006),
+        Line(shifted(top * (0.97, 1.0), 0, 0.026), "seam", 0.006),
     ]
-    reach, fall = 0.105 * size, 0.115 * size
-    tip = (min(0.3 * neck + reach * 0.62, neck * 1.5), drop + fall * 0.8)
-    leaf = np.concatenate(
-        [
-            arc((neck * 0.93, -stand * 0.75), (neck * 0.86, drop * 0.45), (0.004, drop), 8),
-            polygon((0.25 * tip[0], drop + fall * 0.42))
-            if pointed
-            else polygon((0.01, drop + 0.02)),
-            polygon(tip),
-            arc(
-                (tip[0] + 0.02, drop + fall * 0.45),
-                (neck * 1.55, drop * 0.3),
-                (neck * 1.22, 0.0),
-                6,
-            ),
-        ]
-    )
-    if not pointed:
-        leaf = np.concatenate(
-            [
-                leaf[:8],
-                arc(
-                    (0.008, drop + 0.02),
-                    (tip[0] * 0.35, drop + fall * 1.5),
-                    (tip[0] + 0.035, drop + fall * 0.45),
-                    8,
-                ),
-                leaf[11:],
-            ]
-        )
+    fall = drop + 0.115 * size
+    tip = (min(0.3 * neck + 0.065 * size, neck * 1.5), fall - 0.023 * size)
+    rolled = arc((neck * 0.93, -stand * 0.75), (neck * 0.86, drop * 0.45), (0.004, drop), 8)
+    shoulder = (neck * 1.22, 0.0)
+    if pointed:
+        front = polygon((0.25 * tip[0], drop + 0.048 * size), tip)
+        outer = arc((tip[0] + 0.02, drop + 0.05 * size), (neck * 1.55, drop * 0.3), shoulder, 6)
+    else:
+        cheek = (tip[0] + 0.035, drop + 0.05 * size)
+        front = arc((0.008, drop + 0.02), (tip[0] * 0.35, drop + 0.172 * size), cheek, 8)
+        outer = arc(cheek, (neck * 1.6, drop * 0.3), shoulder, 6)[1:]
+    free = np.concatenate([front, outer])
+    leaf = np.concatenate([rolled, free])
+    middle = leaf.mean(axis=0)
     on_top: list[Item] = []
     for side in (-1, 1):
         on_top.append(Part(side_of(leaf, side), role, grain=-0.5 * side, roundness=0.35))
-        on_top.append(
-            Line(
-                side_of((leaf[8:] - leaf.mean(axis=0)) * 0.86 + leaf.mean(axis=0), side),
-                "stitch",
-                0.005,
-            )
-        )
+        on_top.append(Line(side_of(free, side), "seam", 0.009))
+        on_top.append(Line(side_of((free - middle) * 0.84 + middle, side), "stitch", 0.005))
     return NeckPiece(behind, on_top)
 
 
 def lapels(
-    neck: float, gorge: float, break_y: float, size: float, notch: float, role: Role
+    neck: float, gorge: float, break_y: float, size: float, notch: float, role: Role = "main"
 ) -> NeckPiece:
     """A tailored collar: lapels folded out from a break point at the centre front.
 
     `gorge` is the height at which collar and lapel meet, `break_y` where the fold ends, `size`
     scales their breadth, `notch` (0 to 1) how deep the notch between them is.
     """
-    back = arc((neck * 1.0, -0.02), (0, -0.085), (-neck * 1.0, -0.02), 9)
-    well = np.concatenate(
-        [
-            back,
-            arc((-neck, 0), (-neck * 0.62, break_y * 0.5), (0.0, break_y), 7),
-            arc((0.0, break_y), (neck * 0.62, break_y * 0.5), (neck, 0), 7),
-        ]
-    )
+    back = arc((neck, -0.02), (0, -0.085), (-neck, -0.02), 9)
+    edge = arc((0.0, break_y), (neck * 0.62, break_y * 0.5), (neck, 0), 7)
     fall = arc((neck * 0.86, 0.012), (0, -0.03), (-neck * 0.86, 0.012), 9)
     behind: list[Item] = [
-        _inside(well),
+        _inside(np.concatenate([back, mirror(edge), edge])),
         Part(np.concatenate([back, fall[::-1]]), role, roundness=0.4),
     ]
     breadth = neck + 0.085 * size
-    point = (breadth, gorge + 0.012)
-    bite = (breadth - 0.062 * size - 0.012, gorge + 0.028)
+    point = (breadth + 0.01, gorge - 0.004)
+    bite = (breadth - 0.058 * size, gorge + 0.024)
     fold = arc((0.006, break_y), (neck * 0.66, break_y * 0.45), (neck * 0.80, gorge * 0.7), 8)
-    lapel = np.concatenate(
-        [
-            fold,
-            polygon(bite, point),
-            arc(
-                (breadth * 0.98, gorge + 0.035),
-                (breadth * 0.80, break_y * 0.74),
-                (0.006, break_y),
-                8,
-            )[:-1],
-        ]
-    )
-    spread = 0.018 + 0.03 * notch
-    collar = np.concatenate(
-        [
-            arc((neck * 0.80, gorge * 0.7), (neck * 0.95, gorge * 0.1), (neck * 0.86, -0.03), 5),
-            polygon((neck * 1.08, -0.012)),
-            arc(
-                (neck * 1.12, 0.0),
-                (breadth * 0.98, gorge * 0.35),
-                (breadth * 0.97, gorge - spread),
-                5,
-            ),
-            polygon(bite),
-        ]
-    )
+    belly = arc(point, (breadth * 0.90, break_y * 0.72), (0.006, break_y), 9)
+    lapel = np.concatenate([fold, polygon(bite), belly[:-1]])
+    collar_tip = (breadth * 0.95, gorge - 0.03 - 0.025 * notch)
+    rolled = arc((neck * 0.80, gorge * 0.7), (neck * 0.95, gorge * 0.1), (neck * 0.86, -0.03), 5)
+    outer = arc((neck * 1.1, -0.008), (breadth * 0.98, gorge * 0.35), collar_tip, 6)
+    collar = np.concatenate([rolled, outer, polygon(bite)])
     on_top: list[Item] = []
     for side in (-1, 1):
         on_top.append(Part(side_of(lapel, side), role, grain=-0.25 * side, roundness=0.35))
+        on_top.append(Line(side_of(belly, side), "seam", 0.014))
         on_top.append(Part(side_of(collar, side), role, grain=-0.6 * side, roundness=0.35))
+        rim = np.concatenate([outer, polygon(bite)])
+        on_top.append(Line(side_of(rim, side), "seam", 0.012))
+        on_top.append(Line(side_of(polygon(bite, point), side), "seam", 0.012))
+        on_top.append(Line(side_of(polygon(bite, fold[-1]), side), "seam", 0.009))
         on_top.append(Line(side_of(fold, side), "edge", 0.010))
     return NeckPiece(behind, on_top)
 
@@ -217,7 +180,7 @@ def standing_collar(neck: float, height: float, drop: float, gap: float) -> Neck
     back = arc((top, -height), (0, -height - 0.045), (-top, -height), 9)
     behind: list[Item] = [
         _inside(np.concatenate([back, arc((-neck, 0.01), (0, 2 * drop), (neck, 0.01), 9)])),
-        Line(back + (0, 0.022), "seam", 0.007),
+        Line(shifted(back, 0, 0.022), "seam", 0.007),
     ]
     front = np.concatenate(
         [
@@ -226,9 +189,7 @@ def standing_collar(neck: float, height: float, drop: float, gap: float) -> Neck
             arc((0.003, drop + 0.012), (neck * 0.8, drop * 0.95), (neck * 1.16, 0.014), 7),
         ]
     )
-    on_top: list[Item] = []
-    for side in (-1, 1):
-        on_top.append(Part(side_of(front, side), roundness=0.6))
+    on_top: list[Item] = [Part(side_of(front, side), roundness=0.6) for side in (-1, 1)]
     foot = arc((-neck * 1.16, 0.014), (0, 2 * drop), (neck * 1.16, 0.014), 11)
     on_top.append(Line(foot, "edge", 0.012))
     return NeckPiece(behind, on_top)

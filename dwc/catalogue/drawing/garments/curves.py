@@ -17,6 +17,12 @@ def _quadratic_basis(count: int) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=64)
+def _cubic_basis(count: int) -> NDArray[np.float64]:
+    t = np.linspace(0, 1, count)
+    return np.stack([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3], axis=1)
+
+
+@lru_cache(maxsize=64)
 def unit_steps(count: int) -> NDArray[np.float64]:
     """`count` evenly spaced numbers from 0 to 1; shared, so do not write to it."""
     steps = np.linspace(0, 1, count)
@@ -27,6 +33,18 @@ def unit_steps(count: int) -> NDArray[np.float64]:
 def arc(start: ArrayLike, control: ArrayLike, end: ArrayLike, count: int = 8) -> Points:
     """A quadratic Bezier curve, (count, 2), ends included."""
     return _quadratic_basis(count) @ np.array([start, control, end], dtype=np.float64)
+
+
+def bow(
+    start: ArrayLike, first: ArrayLike, second: ArrayLike, end: ArrayLike, count: int = 8
+) -> Points:
+    """A cubic Bezier curve, (count, 2), ends included."""
+    return _cubic_basis(count) @ np.array([start, first, second, end], dtype=np.float64)
+
+
+def shifted(points: Points, x: float, y: float) -> Points:
+    """The points, moved by (x, y)."""
+    return points + np.array([x, y])
 
 
 def side_of(points: Points, side: int) -> Points:

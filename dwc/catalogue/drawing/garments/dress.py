@@ -117,7 +117,7 @@ def _skirt_and_bodice(
         sag = 0.045
         hem = waved((x, y), (-x, y), sag, 0.020, waves, phase)
         inside = waved((x, y), (-x, y), sag, 0.024, waves, phase + np.pi)
-        under = np.concatenate([inside - (0, 0.004), (hem - (0, 0.07))[::-1]])
+        under = np.concatenate([inside * (0.985, 1.0), (hem * (0.95, 1.0))[::-1] - (0, 0.05)])
         items.append(Part(under, "lining", patterned=False, roundness=0.2))
     else:
         hem = torso.level_hem(0.012 if hem_kind == "straight" else 0.02)
@@ -150,7 +150,7 @@ def _pleats(torso: Torso, hem: Points, waves: int, rng: np.random.Generator) -> 
         foot = hem[int(np.clip(at, 0.02, 0.98) * (len(hem) - 1))]
         share = foot[0] / torso.hem[0]
         top = (waist * share * 0.9, _WAIST + 0.05 + float(rng.uniform(0, 0.10)))
-        middle = ((top[0] + foot[0]) / 2 - 0.02 * share, (top[1] + foot[1]) / 2)
+        middle = ((top[0] + foot[0]) / 2 - 0.015 * share, (top[1] + foot[1]) / 2)
         items.append(Line(arc(top, middle, foot - (0, 0.006), 8), "fold", 0.042))
     return items
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dwc.catalogue.drawing.garments.curves import arc, comb, ellipse, polygon, unit_steps
+from dwc.catalogue.drawing.garments.curves import arc, comb, ellipse, polygon, shifted, unit_steps
 from dwc.catalogue.drawing.garments.moving import Item
 from dwc.catalogue.drawing.garments.torso import Torso
 from dwc.catalogue.drawing.parts import Line, Part, Points, Role, mirror
@@ -48,7 +48,7 @@ def neck_band(
     inner = cut_neckline(kind, torso.neck, depth)
     deeper = depth + width * (1.0 if kind == "round" else 1.7)
     rise = torso.shoulder_at(torso.neck + width)
-    outer = cut_neckline(kind, torso.neck + width, deeper - rise) + (0, rise)
+    outer = shifted(cut_neckline(kind, torso.neck + width, deeper - rise), 0, rise)
     inside = np.concatenate([mirror(inner), inner[1:]])  # left shoulder, centre, right shoulder
     outside = np.concatenate([mirror(outer), outer[1:]])
     band = np.concatenate([inside, outside[::-1]])

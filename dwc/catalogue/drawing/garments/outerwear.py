@@ -31,7 +31,7 @@ from dwc.catalogue.drawing.garments.torso import BLOCKS, Torso, sides
 from dwc.catalogue.drawing.parts import Part, Points, Shape, mirror
 from dwc.catalogue.schema import Garment
 
-_JACKET_LENGTHS = {"cropped": 0.43, "medium": 0.70}
+_JACKET_LENGTHS = {"cropped": 0.45, "medium": 0.71}
 _COAT_LENGTHS = {"medium": 0.86, "long": 1.24}
 
 
@@ -195,7 +195,9 @@ def _fastening(
         first, last, count = top + 0.03, min(top + 0.22, bottom - 0.07), int(rng.integers(2, 4))
     else:
         first, last = top + 0.05, bottom - (0.06 if not large else 0.28 * bottom)
-        count = int(rng.integers(4, 7))
+        count = max(
+            3, round((last - first) / float(rng.uniform(0.085, 0.13 if not large else 0.17))) + 1
+        )
     return items + button_row(0.0, first, last, count, 0.022 if large else 0.019)
 
 

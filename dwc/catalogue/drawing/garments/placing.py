@@ -20,7 +20,7 @@ def place(
     *,
     print_box: Box | None = None,
     held_at: tuple[float, float] | None = None,
-    largest_scale: float = 1.9,
+    largest_scale: float = 2.3,
 ) -> Shape:
     """Lay the items a little crooked as the stance says, and scale them into the picture.
 

@@ -49,8 +49,8 @@ def shirt(garment: Garment, rng: np.random.Generator) -> Shape:
     items += button_row(0.0, drop + 0.065, bottom - 0.09, count, 0.0145)
     if garment["pockets"] == "chest":
         pointed_pocket, flap = rng.random(2) < (0.6, 0.35)
-        sides = (-1, 1) if rng.random() < 0.5 else (1,)
-        size = 0.118 + 0.2 * (torso.armpit[0] - 0.2)
+        sides = (-1, 1) if rng.random() < 0.6 else (1,)
+        size = 0.128 + 0.2 * (torso.armpit[0] - 0.2)
         for side in sides:
             items += patch_pocket(
                 side, 0.52 * torso.armpit[0] + 0.004, 0.205, size, size * 1.15,

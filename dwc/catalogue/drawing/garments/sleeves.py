@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from dwc.catalogue.drawing.garments.curves import arc, comb, side_of, unit_steps
+from dwc.catalogue.drawing.garments.curves import arc, bow, comb, side_of, unit_steps
 from dwc.catalogue.drawing.garments.moving import Item
 from dwc.catalogue.drawing.garments.stance import Arm, Stance
 from dwc.catalogue.drawing.garments.torso import Torso
@@ -121,14 +121,16 @@ def cut_sleeve(
     start = 0.5 * (shoulder + armpit) + (0.012, -0.01)
     reach = max(length - 0.04, 0.08)  # the centre line starts below the shoulder's tip
     middle = start + upper * reach / 2
-    centre = arc(start, middle, middle + lower * reach / 2, _STATIONS)  # (n, 2)
+    above, below = middle - upper * reach * 0.10, middle + lower * reach * 0.10
+    centre = bow(start, above, below, middle + lower * reach / 2, _STATIONS)  # (n, 2)
     along = np.gradient(centre, axis=0)
     along /= np.hypot(along[:, 0], along[:, 1])[:, None]
     normal = np.stack([along[:, 1], -along[:, 0]], axis=1)  # outwards and up
     half = np.interp(t, (0.0, 0.5, 1.0), widths)[:, None]
 
     distance = t * reach
-    fade = np.clip(1 - distance / 0.15, 0, 1)[:, None] ** 2 * (1 + 2 * distance[:, None] / 0.15)
+    settled = np.minimum(distance / min(0.15, 0.8 * reach), 1)[:, None]
+    fade = (1 - settled) ** 2 * (1 + 2 * settled)  # from the armhole's line to the tube's
     outer, inner = centre + normal * half, centre - normal * half
     outer += (shoulder - outer[0]) * fade
     inner += (armpit - inner[0]) * fade

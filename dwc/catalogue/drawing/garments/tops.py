@@ -25,7 +25,7 @@ from dwc.catalogue.drawing.garments.torso import BLOCKS, Torso
 from dwc.catalogue.drawing.parts import Line, Part, Shape
 from dwc.catalogue.schema import Garment
 
-_LENGTHS = {"cropped": 0.40, "medium": 0.65, "long": 0.90}
+_LENGTHS = {"cropped": 0.43, "medium": 0.67, "long": 0.92}
 
 
 def t_shirt(garment: Garment, rng: np.random.Generator) -> Shape:
@@ -76,7 +76,7 @@ def jumper(garment: Garment, rng: np.random.Generator) -> Shape:
     neck = {"round": 0.088, "v": 0.086, "roll": 0.078}[kind] + float(rng.uniform(-0.005, 0.01))
     depth = {
         "round": float(rng.uniform(0.075, 0.10)),
-        "v": float(rng.uniform(0.22, 0.28)),
+        "v": float(rng.uniform(0.22, 0.28)) * (0.8 if garment["length"] == "cropped" else 1.0),
         "roll": 0.05,
     }[kind]
     rib = float(rng.uniform(0.05, 0.075))
@@ -107,7 +107,7 @@ def jumper(garment: Garment, rng: np.random.Generator) -> Shape:
         items.append(Part(band, patterned=False, roundness=0.4))
         items.append(Line(arc((-0.027, depth), (-0.027, 0.3), (-0.027, bottom)), "seam", 0.008))
         items.append(Line(arc((0.027, depth), (0.027, 0.3), (0.027, bottom)), "seam", 0.008))
-        count = max(4, round((bottom - depth) / float(rng.uniform(0.075, 0.11))))
+        count = max(3, round((bottom - depth) / float(rng.uniform(0.075, 0.11))))
         items += button_row(0.0, depth + 0.035, bottom - 0.035, count, 0.021)
     items += over
     if kind == "roll":
