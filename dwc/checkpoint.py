@@ -13,18 +13,20 @@ Nothing in a checkpoint is ever run: weights are safetensors, and no file names 
 
 import hashlib
 import json
-import logging
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors import SafetensorError
+from transformers.utils import logging as transformers_logging
 
 from dwc.errors import CheckpointError
 from dwc.modeling.configuration import FORMAT_VERSION, DWCConfig
@@ -40,14 +42,12 @@ _WEIGHTS = "model.safetensors"
 _WEIGHTS_INDEX = "model.safetensors.index.json"
 _PICKLES = ("*.pth", "*.pt", "*.ckpt", "*.bin", "*.pkl")
 _HUB_FILES = ("*.json", "*.safetensors", "*/*.json")  # all that a checkpoint is made of
-_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 _CONVERT = (
     "python -m dwc convert --global-weights G --local-weights L --clip C --captions J --out DIR"
 )
 # Written by the library, not read by the model: the same checkpoint may differ in these.
 _UNREAD_FIELDS = ("transformers_version", "_name_or_path")
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ def load(
     folder, name, commit = _find(name_or_path, revision, token)
     _check_files(folder, name)
     try:
-        model = DWCModel.from_pretrained(folder)
+        with _without_progress_bar():
+            model = DWCModel.from_pretrained(folder)
         processor = DWCProcessor.from_pretrained(folder)
     except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(
@@ -95,7 +96,7 @@ def save(
     model: DWCModel,
     processor: DWCProcessor,
     folder: str | Path,
-    dtype: Literal["float16", "float32"] = "float32",
+    dtype: torch.dtype = torch.float32,
     max_shard_mb: float = 9.5,
 ) -> Path:
     """Write a whole checkpoint into a folder, over one that is there; return the folder.
@@ -112,11 +113,12 @@ def save(
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as workplace:
         written = Path(workplace)
-        model.save_pretrained(
-            written,
-            state_dict=_cast(model.state_dict(), getattr(torch, dtype)),
-            max_shard_size=int(max_shard_mb * 1_000_000),
-        )
+        with _without_progress_bar():
+            model.save_pretrained(
+                written,
+                state_dict=_cast(model.state_dict(), dtype),
+                max_shard_size=int(max_shard_mb * 1_000_000),
+            )
         processor.save_pretrained(written)
         move(written, folder)
     return folder
@@ -233,7 +235,7 @@ def _find(
             )
         return BUNDLED_FOLDER, name, None
     path = Path(name).expanduser()
-    if path.is_dir():
+    if name and path.is_dir():
         if revision is not None:
             raise CheckpointError(
                 f"{name} is a folder, which has no revision {revision!r}; leave the revision out"
@@ -247,7 +249,7 @@ def _find(
     repo, _, named_revision = name.partition("@")
     if not _HUB_NAME.fullmatch(repo):
         raise CheckpointError(
-            f"there is no folder {name}; give a checkpoint's folder or a Hub name"
+            f"there is no folder {name!r}; give a checkpoint's folder or a Hub name"
         )
     if named_revision and revision not in (None, named_revision):
         raise CheckpointError(
@@ -325,6 +327,18 @@ def _content(folder: Path) -> list[Path]:
     ]
     files = {*named, *tokenizers, *folder.glob("model*.safetensors")}
     return sorted(file for file in files if file.is_file())
+
+
+@contextmanager
+def _without_progress_bar() -> Iterator[None]:
+    """Keep transformers from drawing a bar for what takes a second."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
 
 
 def _cast(state: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:

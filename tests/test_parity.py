@@ -1,6 +1,5 @@
 """The authors' model, converted by the command, answers as theirs does; see golden/README.md."""
 
-import argparse
 import gzip
 import json
 import os
@@ -14,7 +13,7 @@ import torch
 from PIL import Image
 
 from dwc import DWCModel, DWCProcessor
-from dwc.commands import convert as convert_command
+from dwc.cli import main
 from dwc.training.losses import contrastive_loss, mutual_loss
 from tests.golden.weights_by_rule import draw_pictures, fill, normalise_pictures
 
@@ -33,9 +32,7 @@ def write_authors_files(folder, golden):
     (folder / "captions.json").write_text(json.dumps(TEXTS["vocabulary_texts"]))
 
 
-def run_command(folder, *more):
-    parser = argparse.ArgumentParser()
-    convert_command.configure(parser)
+def run_command(folder):
     files = {
         "--global-weights": "global.pth",
         "--local-weights": "local.pth",
@@ -44,7 +41,7 @@ def run_command(folder, *more):
         "--out": "checkpoint",
     }
     arguments = [word for option, file in files.items() for word in (option, str(folder / file))]
-    assert convert_command.run(parser.parse_args([*arguments, *more])) == 0
+    assert main(["convert", *arguments]) == 0
 
 
 def answer(model, processor, golden):

@@ -1,13 +1,9 @@
 """`python -m dwc convert`: the authors' weights and a CLIP -> a checkpoint."""
 
 import argparse
-
-from dwc.checkpoint import fingerprint
-from dwc.convert import FASHION_IQ_TEMPLATE, PLAIN_TEMPLATE, convert
+import sys
 
 HELP = "turn the authors' weights and a CLIP into a checkpoint"
-
-_TEMPLATES = {"fashion_iq": FASHION_IQ_TEMPLATE, "plain": PLAIN_TEMPLATE}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--template",
-        choices=sorted(_TEMPLATES),
+        choices=("fashion_iq", "plain"),
         default="fashion_iq",
         help="the form in which training saw its captions (default: %(default)s)",
     )
@@ -46,6 +42,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Convert, and say where the checkpoint is."""
+    from dwc.checkpoint import fingerprint
+    from dwc.convert import CAPTION_TEMPLATES, convert
+
     folder = convert(
         args.out,
         global_weights=args.global_weights,
@@ -53,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         clip=args.clip,
         captions=args.captions,
         clip_tokenizer=args.clip_tokenizer,
-        template=_TEMPLATES[args.template],
+        template=CAPTION_TEMPLATES[args.template],
     )
-    print(f"wrote {folder} (fingerprint {fingerprint(folder)})")
+    sys.stdout.write(f"wrote {folder} (fingerprint {fingerprint(folder)})\n")
     return 0

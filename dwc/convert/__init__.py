@@ -7,6 +7,6 @@ sources.py      files, folders and Hub names -> state dicts and tokenizers
 conversion.py   all of it together, checked, written
 """
 
-from dwc.convert.conversion import FASHION_IQ_TEMPLATE, PLAIN_TEMPLATE, convert
+from dwc.convert.conversion import CAPTION_TEMPLATES, convert
 
-__all__ = ["FASHION_IQ_TEMPLATE", "PLAIN_TEMPLATE", "convert"]
+__all__ = ["CAPTION_TEMPLATES", "convert"]

@@ -22,8 +22,11 @@ from dwc.modeling.configuration import DWCConfig
 from dwc.modeling.model import DWCModel
 from dwc.processing import DWCProcessor, build_word_tokenizer
 
-FASHION_IQ_TEMPLATE = {"single": "<BOS> {0} <EOS>", "pair": "<BOS> {0} <AND> {1} <EOS>"}
-PLAIN_TEMPLATE = {"single": "{0}", "pair": "{0} and {1}"}
+CAPTION_TEMPLATES = {
+    "fashion_iq": {"single": "<BOS> {0} <EOS>", "pair": "<BOS> {0} <AND> {1} <EOS>"},
+    "plain": {"single": "{0}", "pair": "{0} and {1}"},
+}
+"""The forms in which training saw its captions: as the authors write FashionIQ's, or plain."""
 
 _AUTHORS_IMAGE_SIZE_PX = 224
 _SHARD_MB = 2_000
@@ -85,7 +88,7 @@ def convert(
             "cnn_embedding_dim": _rows(stream, "project_image.weight", local_weights),
         }
         tokenizers["word_tokenizer"] = words
-    config = DWCConfig(caption_template=template or FASHION_IQ_TEMPLATE, **parts)
+    config = DWCConfig(caption_template=template or CAPTION_TEMPLATES["fashion_iq"], **parts)
     given = ", ".join(str(one) for one in (global_weights, local_weights, clip) if one is not None)
     model = _assemble(config, weights, given)
     # The authors' preprocessing: short side to the model's size, bicubic, then the centre.

@@ -1,0 +1,330 @@
+"""Checkpoints: written and read back, told apart, and refused when they are not whole."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+from huggingface_hub.errors import RepositoryNotFoundError
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+from dwc import DWCProcessor, checkpoint
+from dwc.errors import CheckpointError
+from dwc.processing import build_word_tokenizer
+from dwc.training.vocabulary import train_clip_tokenizer
+from tests.training.tiny import TEXTS, tiny_model, tiny_processor
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture(scope="module")
+def processor():
+    return tiny_processor()
+
+
+@pytest.fixture(scope="module")
+def model(processor):
+    return tiny_model(processor).eval()
+
+
+@pytest.fixture(scope="module")
+def saved(model, processor, tmp_path_factory):
+    return checkpoint.save(model, processor, tmp_path_factory.mktemp("saved") / "tiny")
+
+
+@pytest.fixture
+def folder(saved, tmp_path):
+    """A copy to break."""
+    return shutil.copytree(saved, tmp_path / "tiny")
+
+
+def edit_json(file, **changes):
+    values = json.loads(file.read_text())
+    values.update(changes)
+    file.write_text(json.dumps(values))
+
+
+def answer(model, processor):
+    pixels = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        return model.compose(pixel_values=pixels, **processor(text=["top red", "bottom"])).embedding
+
+
+def test_read_back_it_answers_the_same(saved, model, processor):
+    loaded = checkpoint.load(saved)
+    assert not loaded.model.training
+    assert loaded.name == str(saved)
+    assert loaded.revision is None
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(loaded.model.state_dict()[name], tensor), name
+    ours, theirs = answer(loaded.model, loaded.processor), answer(model, processor)
+    torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
+
+
+def test_half_precision_is_on_disk_only(saved, model, processor, tmp_path):
+    folder = checkpoint.save(model, processor, tmp_path / "half", dtype=torch.float16)
+    size, full_size = (
+        sum(f.stat().st_size for f in place.glob("*.safetensors")) for place in (folder, saved)
+    )
+    assert size < 0.6 * full_size
+    loaded = checkpoint.load(folder)
+    assert {p.dtype for p in loaded.model.parameters()} == {torch.float32}
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    similarity = (answer(loaded.model, loaded.processor) * answer(model, processor)).sum(dim=-1)
+    assert float(similarity.min()) > 2 - 1e-4  # two streams, a cosine each
+
+
+def test_weights_are_split_below_the_limit(model, processor, tmp_path):
+    folder = checkpoint.save(model, processor, tmp_path / "split", max_shard_mb=0.1)
+    shards = list(folder.glob("*.safetensors"))
+    largest = max(t.numel() * t.element_size() for t in model.state_dict().values())
+    assert len(shards) > 2
+    for shard in shards:
+        header = 8 + int.from_bytes(shard.read_bytes()[:8], "little")
+        assert shard.stat().st_size - header <= max(100_000, largest)
+    assert torch.equal(checkpoint.load(folder).model.clip.logit_scale, model.clip.logit_scale)
+
+
+def test_saving_over_a_checkpoint_leaves_nothing_of_it(model, processor, tmp_path):
+    folder = checkpoint.save(model, processor, tmp_path / "twice", max_shard_mb=0.1)
+    (folder / "README.md").write_text("stays")
+    checkpoint.save(model, processor, folder)
+    assert [file.name for file in folder.glob("model*")] == ["model.safetensors"]
+    assert (folder / "README.md").read_text() == "stays"
+    assert [file.name for file in tmp_path.iterdir()] == ["twice"]  # nothing left beside it
+    checkpoint.load(folder)
+
+
+def test_everyone_who_reads_the_config_reads_the_weights(saved):
+    modes = {file.stat().st_mode for file in saved.rglob("*") if file.is_file()}
+    assert len(modes) == 1
+
+
+def test_weights_that_are_not_finite_are_not_written(processor, tmp_path):
+    broken = tiny_model(processor)
+    with torch.no_grad():
+        broken.clip_stream.project_image.weight[0, 0] = 1e6  # too large for float16
+    with pytest.raises(CheckpointError, match=r"clip_stream\.project_image\.weight"):
+        checkpoint.save(broken, processor, tmp_path / "broken", dtype=torch.float16)
+    assert not (tmp_path / "broken").exists()
+
+
+def test_fingerprint_is_of_the_content(saved, folder):
+    told = checkpoint.fingerprint(saved)
+    assert len(told) == 12
+    assert checkpoint.load(folder).fingerprint == told  # another place, the same content
+    edit_json(folder / "config.json", transformers_version="9.9")
+    (folder / "config.json").write_bytes((folder / "config.json").read_bytes() + b"\r\n")
+    (folder / "README.md").write_text("not part of it")
+    assert checkpoint.fingerprint(folder) == told
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["config.json", "processor_config.json", "word_tokenizer/tokenizer.json",
+     "clip_tokenizer/tokenizer_config.json"],
+)  # fmt: skip
+def test_fingerprint_tells_any_change_of_a_value(saved, folder, file):
+    edit_json(folder / file, something_else=1)
+    assert checkpoint.fingerprint(folder) != checkpoint.fingerprint(saved)
+
+
+def test_fingerprint_tells_one_bit_of_a_weight(saved, folder):
+    content = bytearray((folder / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(content)
+    assert checkpoint.fingerprint(folder) != checkpoint.fingerprint(saved)
+
+
+def test_the_bundled_one_is_found_from_anywhere(saved, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "BUNDLED_FOLDER", saved)
+    monkeypatch.chdir(tmp_path)
+    by_default, by_name = checkpoint.load(), checkpoint.load("dwc-catalogue")
+    assert by_default.name == by_name.name == "dwc-catalogue"
+    assert by_default.fingerprint == by_name.fingerprint == checkpoint.fingerprint(saved)
+
+
+def test_the_bundled_folder_does_not_depend_on_the_working_directory(tmp_path):
+    code = "from dwc import checkpoint; print(checkpoint.BUNDLED_FOLDER)"
+    root = checkpoint.BUNDLED_FOLDER.parents[2]
+    assert (root / "dwc" / "checkpoint.py").is_file()
+    seen = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, check=True, text=True, capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )  # fmt: skip
+    assert seen.stdout.strip() == str(checkpoint.BUNDLED_FOLDER)
+
+
+def test_a_missing_bundled_checkpoint_says_how_to_make_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "BUNDLED_FOLDER", tmp_path / "none")
+    with pytest.raises(CheckpointError, match="make checkpoint"):
+        checkpoint.load()
+
+
+def test_another_kind_of_model_is_named(folder):
+    edit_json(folder / "config.json", model_type="clip")
+    with pytest.raises(CheckpointError, match="type 'clip', not 'dwc'"):
+        checkpoint.load(folder)
+
+
+def test_a_later_format_is_refused(folder):
+    edit_json(folder / "config.json", format_version=99)
+    with pytest.raises(CheckpointError, match=r"format 99.*Update"):
+        checkpoint.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [
+        ("config.json", "no config.json"),
+        ("model.safetensors", "weights are missing"),
+        ("processor_config.json", "no processor_config.json"),
+        ("word_tokenizer/tokenizer.json", "tokenizer"),
+        ("clip_tokenizer", "tokenizer"),
+    ],
+)
+def test_a_missing_file_is_named(folder, missing, told):
+    path = folder / missing
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(CheckpointError, match=told):
+        checkpoint.load(folder)
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["config.json", "processor_config.json", "model.safetensors",
+     "word_tokenizer/tokenizer.json", "clip_tokenizer/tokenizer.json"],
+)  # fmt: skip
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_a_file_cut_short_is_an_error_of_ours(folder, file, share):
+    content = (folder / file).read_bytes()
+    (folder / file).write_bytes(content[: int(share * len(content))])
+    with pytest.raises(CheckpointError):
+        checkpoint.load(folder)
+
+
+@pytest.mark.parametrize("name", ["model.pth", "pytorch_model.bin"])
+def test_pickles_are_not_loaded_but_converted(folder, name):
+    (folder / "model.safetensors").rename(folder / name)
+    with pytest.raises(CheckpointError, match="python -m dwc convert"):
+        checkpoint.load(folder)
+    with pytest.raises(CheckpointError, match="python -m dwc convert"):
+        checkpoint.load(folder / name)
+
+
+def test_a_word_vocabulary_of_another_size_is_refused(folder, processor):
+    other = build_word_tokenizer([*TEXTS, "one more"])
+    shutil.rmtree(folder / "word_tokenizer")
+    other.save_pretrained(folder / "word_tokenizer")
+    rows = len(processor.word_tokenizer)
+    with pytest.raises(CheckpointError, match=f"{rows + 2} words, the word embedding {rows} rows"):
+        checkpoint.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"clip_tokenizer": lambda: train_clip_tokenizer(TEXTS, 520, 16)}, "520 tokens"),
+        ({"clip_tokenizer": lambda: train_clip_tokenizer(TEXTS, 600, 77)}, "allows 77 tokens"),
+        ({"clip_tokenizer": lambda: None}, "no clip_tokenizer"),
+        ({"word_tokenizer": lambda: None}, "no word_tokenizer"),
+        ({"image_processor": CLIPImageProcessorPil}, r"\(224, 224\).* 32 x 32"),
+    ],
+)
+def test_a_processor_of_another_model_is_refused(model, processor, tmp_path, change, told):
+    parts = {
+        name: getattr(processor, name)
+        for name in ("image_processor", "clip_tokenizer", "word_tokenizer")
+    }
+    other = DWCProcessor(**{**parts, **{name: make() for name, make in change.items()}})
+    with pytest.raises(CheckpointError, match=told):
+        checkpoint.save(model, other, tmp_path / "mixed")
+    assert not (tmp_path / "mixed").exists()
+
+
+def test_no_code_of_a_checkpoint_is_run(folder):
+    (folder / "evil.py").write_text("raise SystemExit('ran')\n")
+    mapping = {"AutoConfig": "evil.C", "AutoModel": "evil.M", "AutoProcessor": "evil.P"}
+    edit_json(folder / "config.json", auto_map=mapping)
+    edit_json(folder / "processor_config.json", auto_map=mapping)
+    for part in ("clip_tokenizer", "word_tokenizer"):
+        edit_json(folder / part / "tokenizer_config.json", auto_map={"AutoTokenizer": "evil.T"})
+    assert type(checkpoint.load(folder).model).__module__ == "dwc.modeling.model"
+
+
+@pytest.mark.parametrize("name", ["/nowhere/at/all", "./nowhere", "a/b/c", "", "../x"])
+def test_what_is_neither_folder_nor_hub_name_is_refused_without_asking_the_hub(name, monkeypatch):
+    def ask(*_, **__):
+        raise AssertionError("the Hub was asked")
+
+    monkeypatch.setattr(checkpoint, "hf_hub_download", ask)
+    with pytest.raises(CheckpointError, match="no folder"):
+        checkpoint.load(name)
+
+
+def test_a_folder_has_no_revision(folder):
+    with pytest.raises(CheckpointError, match="no revision"):
+        checkpoint.load(folder, revision="main")
+
+
+class Hub:
+    """A Hub with one model, which records what is asked of it."""
+
+    def __init__(self, folder, root):
+        self.snapshot = shutil.copytree(folder, root / COMMIT)
+        self.asked = []
+
+    def one_file(self, repo, name, revision=None, token=None):
+        self.asked.append((repo, revision, token))
+        if repo != "owner/tiny":
+            raise RepositoryNotFoundError("404", response=_NOT_FOUND)
+        return str(self.snapshot / name)
+
+    def all_files(self, repo, revision=None, token=None, allow_patterns=None):
+        self.asked.append((repo, revision, token))
+        assert not any(pattern.endswith((".py", ".bin", "*")) for pattern in allow_patterns)
+        return str(self.snapshot)
+
+
+class _NOT_FOUND:
+    status_code, headers, request = 404, {}, None
+
+
+@pytest.fixture
+def hub(saved, tmp_path, monkeypatch):
+    hub = Hub(saved, tmp_path)
+    monkeypatch.setattr(checkpoint, "hf_hub_download", hub.one_file)
+    monkeypatch.setattr(checkpoint, "snapshot_download", hub.all_files)
+    return hub
+
+
+@pytest.mark.parametrize(
+    ("name", "revision", "asked"),
+    [("owner/tiny", None, None), ("owner/tiny@v1", None, "v1"), ("owner/tiny", "v1", "v1")],
+)
+def test_a_hub_name_is_fetched_at_one_commit(hub, name, revision, asked):
+    loaded = checkpoint.load(name, revision=revision, token="secret")
+    # What follows the first file is of the same commit, whatever is pushed meanwhile.
+    assert hub.asked == [("owner/tiny", asked, "secret"), ("owner/tiny", COMMIT, "secret")]
+    assert (loaded.name, loaded.revision) == ("owner/tiny", COMMIT)
+
+
+def test_a_hub_model_of_another_kind_is_refused_before_its_weights_are_fetched(hub):
+    edit_json(hub.snapshot / "config.json", model_type="llama")
+    with pytest.raises(CheckpointError, match="'llama'"):
+        checkpoint.load("owner/tiny")
+    assert len(hub.asked) == 1
+
+
+def test_an_unknown_hub_name_is_an_error_of_ours(hub):
+    with pytest.raises(CheckpointError, match="owner/none"):
+        checkpoint.load("owner/none")
+
+
+def test_two_revisions_are_one_too_many(hub):
+    with pytest.raises(CheckpointError, match="one revision"):
+        checkpoint.load("owner/tiny@v1", revision="v2")
+    assert hub.asked == []
