@@ -14,7 +14,7 @@ from transformers import CLIPTextModel, CLIPVisionModel
 
 from dwc.errors import QueryError
 from dwc.modeling.configuration import ClipBackboneConfig, ModifiedResNetConfig
-from dwc.modeling.modified_resnet import ModifiedResNet
+from dwc.modeling.modified_resnet import AntiAliasedBottleneck, ModifiedResNet
 from dwc.modeling.strict_loading import StrictModel
 
 
@@ -80,3 +80,19 @@ class ClipBackbone(StrictModel):
         rows = torch.arange(len(input_ids), device=input_ids.device)
         ends = is_end.int().argmax(dim=1)  # (N,), the first of equals
         return self.text_projection(states.last_hidden_state[rows, ends])
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Start as OpenAI's training did: projections keep lengths, residual branches are closed.
+
+        The towers from transformers start themselves, in the same way.
+        """
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=module.in_features**-0.5)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Conv2d):
+            module.reset_parameters()
+        elif isinstance(module, AntiAliasedBottleneck):
+            nn.init.zeros_(module.expand.normalisation.weight)
+        else:
+            super()._init_weights(module)

@@ -1,12 +1,13 @@
 import pytest
 import torch
-from small_models import END, PAD, clip_config, pictures, scatter, texts
+from small_models import END, PAD, clip_config, config, pictures, scatter, texts
 from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel
 
 from dwc.errors import QueryError
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.configuration import ClipBackboneConfig
+from dwc.modeling.model import DWCModel
 
 
 def backbone(vision: str = "vit") -> ClipBackbone:
@@ -69,6 +70,20 @@ def test_the_backbone_alone_trains():
     functional.cross_entropy(logits, torch.arange(3)).backward()
     without = [name for name, p in clip.named_parameters() if p.grad is None]
     assert without == []
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_fresh_backbone_starts_as_openais_did(inside: bool):
+    """Alone, and as a part of the whole model, which starts its own layers otherwise."""
+    settings = ClipBackboneConfig(**clip_config("resnet"))
+    clip = DWCModel(config("resnet")).clip if inside else ClipBackbone(settings)
+    expected = clip.text_projection.in_features**-0.5
+    assert clip.text_projection.weight.std().item() == pytest.approx(expected, rel=0.2)
+    query = clip.vision_model.attention_pool.query
+    assert query.weight.std().item() == pytest.approx(query.in_features**-0.5, rel=0.1)
+    for stage in clip.vision_model.stages:
+        for block in stage:
+            assert block.expand.normalisation.weight.abs().sum() == 0
 
 
 def test_the_backbone_alone_is_saved_and_loaded(tmp_path):
