@@ -101,7 +101,7 @@ def filled(outlines: list[Points], box: Box, holes: tuple[Points, ...] = ()) -> 
 
 def as_field(mask: Image.Image) -> Field:
     """An "L" mask as (h, w) in [0, 1]."""
-    return np.asarray(mask, dtype=np.float32) * np.float32(1 / 255)
+    return np.multiply(np.asarray(mask), np.float32(1 / 255), dtype=np.float32)
 
 
 def softened(mask: Image.Image, radius: float) -> Field:
