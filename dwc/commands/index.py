@@ -24,12 +24,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build or update the store; pictures that cannot be read are named, and do not fail it."""
-    from dwc.commands.loading import load_checkpoint
     from dwc.gallery.building import build_store
     from dwc.gallery.sources import open_source
+
+    source = open_source(
+        args.source, args.revision
+    )  # before torch is imported, which takes seconds
+
+    from dwc.commands.loading import load_checkpoint
     from dwc.search.encoding import identify, picture_embedder
 
-    source = open_source(args.source, args.revision)
     loaded = load_checkpoint(args.model, args.model_revision)
     with ProgressLine() as line:
         store = build_store(

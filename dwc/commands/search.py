@@ -32,11 +32,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Search once, and print what was found."""
-    from dwc.commands.loading import load_checkpoint
     from dwc.gallery.store import Store
+
+    store = Store.open(args.store)  # before torch is imported, which takes seconds
+
+    from dwc.commands.loading import load_checkpoint
     from dwc.search.searcher import Searcher
 
-    store = Store.open(args.store)
     made_by = store.manifest.model
     if args.model is None:
         loaded = load_checkpoint(made_by.name, args.model_revision or made_by.revision)

@@ -2,9 +2,8 @@
 
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import islice
@@ -19,6 +18,7 @@ from dwc.gallery.decoding import hash_pixels
 from dwc.gallery.layout import THUMBNAIL_PX, ModelIdentity, StoredPicture, thumbnail_file
 from dwc.gallery.sources import Item, Source
 from dwc.gallery.store import Store
+from dwc.gallery.workers import work_ahead, worker_pool
 from dwc.gallery.writing import StoreWriter
 
 Embed = Callable[[Sequence[Image.Image]], NDArray[np.float32]]
@@ -56,8 +56,9 @@ def build_store(
 
     Each batch is committed as it is done, so that the same call after a kill goes on from there.
     Pictures whose content is in the store already are not embedded again. A picture that cannot be
-    read is skipped, and named with the reason in the manifest's `skipped`. `workers` threads read
-    and decode (by default one a core) while the model works.
+    read is skipped, and named with the reason in the manifest's `skipped`. `workers` threads (by
+    default one a core) read and decode while the model works; for drawings they are processes, so a
+    script that builds a catalogue's store needs its `if __name__ == "__main__"`.
 
     Raises `PictureError` for a source without pictures, `StoreError` for a folder that cannot be
     written as a store of this model.
@@ -68,34 +69,32 @@ def build_store(
             f"{source.argument}: has no pictures in it. Check the path, or the files' suffixes."
         )
     workers = workers or os.cpu_count() or 1
-    with (
-        StoreWriter(path, model, source.spec, source.argument) as writer,
-        ThreadPoolExecutor(workers) as pool,
-    ):
-        kept = _unchanged(items, writer.content_keys, pool)
+    with StoreWriter(path, model, source.spec, source.argument) as writer:
+        kept = _unchanged(items, writer.content_keys, workers)
         writer.keep(kept)
         todo = [item for item in items if item.id not in kept]
         clock = _Clock(len(kept), len(items), progress)
-        prepared = _ahead(pool, _prepare, todo, batch_size + 2 * workers)
-        for batch in _batches(prepared, batch_size):
-            for unreadable in batch:
-                if isinstance(unreadable, _Unreadable):
-                    writer.skip(unreadable.id, unreadable.reason)
-            readable = [one for one in batch if isinstance(one, _Prepared)]
-            if readable:
-                _commit(readable, embed, writer)
-            clock.advance(len(batch))
+        with worker_pool(workers, len(todo), source.computed) as pool:
+            prepared = work_ahead(pool, _prepare, todo, batch_size + 2 * workers)
+            for batch in _batches(prepared, batch_size):
+                for unreadable in batch:
+                    if isinstance(unreadable, _Unreadable):
+                        writer.skip(unreadable.id, unreadable.reason)
+                readable = [one for one in batch if isinstance(one, _Prepared)]
+                if readable:
+                    _commit(readable, embed, writer)
+                clock.advance(len(batch))
         writer.finish()
     return Store.open(path)
 
 
-def _unchanged(
-    items: Sequence[Item], content_keys: dict[str, str], pool: ThreadPoolExecutor
-) -> frozenset[str]:
+def _unchanged(items: Sequence[Item], content_keys: dict[str, str], workers: int) -> frozenset[str]:
     """The ids whose pictures are in the store as they are now."""
     known = [item for item in items if item.id in content_keys]
-    same = pool.map(lambda item: _content_key(item) == content_keys[item.id], known)
-    return frozenset(item.id for item, is_same in zip(known, same, strict=True) if is_same)
+    with ThreadPoolExecutor(workers) as pool:
+        keys = list(pool.map(_content_key, known))
+    pairs = zip(known, keys, strict=True)
+    return frozenset(item.id for item, key in pairs if key == content_keys[item.id])
 
 
 def _content_key(item: Item) -> str | None:
@@ -136,26 +135,6 @@ def _commit(batch: Sequence[_Prepared], embed: Embed, writer: StoreWriter) -> No
         partial.write_bytes(one.thumbnail)
         partial.replace(file)  # whole or not at all
     writer.append([one.picture for one in sound], vectors[finite])
-
-
-def _ahead(
-    pool: ThreadPoolExecutor,
-    work: Callable[[Item], _Prepared | _Unreadable],
-    items: Iterable[Item],
-    window: int,
-) -> Iterator[_Prepared | _Unreadable]:
-    """The results of `work` in the order of `items`, at most `window` of them begun or waiting."""
-    waiting: deque[Future[_Prepared | _Unreadable]] = deque()
-    remaining = iter(items)
-    try:
-        waiting.extend(pool.submit(work, item) for item in islice(remaining, window))
-        while waiting:
-            result = waiting.popleft().result()
-            waiting.extend(pool.submit(work, item) for item in islice(remaining, 1))
-            yield result
-    finally:
-        for future in waiting:
-            future.cancel()
 
 
 def _batches(

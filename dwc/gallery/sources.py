@@ -34,7 +34,12 @@ class Item(Protocol):
 
 
 class Source(Protocol):
-    """A listing of pictures that can be written down (`spec`) and found again."""
+    """A listing of pictures that can be written down (`spec`) and found again.
+
+    `computed` says that opening a picture is work in Python, not the decoding of a file.
+    """
+
+    computed: bool
 
     @property
     def argument(self) -> str:
@@ -77,6 +82,8 @@ class FolderSource:
     files are followed, links to folders are not: those may lead in circles.
     """
 
+    computed = False
+
     def __init__(self, folder: str | Path) -> None:
         """`PictureError` if there is no such folder."""
         self.folder = Path(folder).expanduser().absolute()
@@ -118,6 +125,8 @@ class HubDatasetSource:
 
     Pictures inside Parquet or archive files are not found; only files that are pictures.
     """
+
+    computed = False
 
     def __init__(self, repo_id: str, revision: str | None = None) -> None:
         """`repo_id` is `owner/name`; `revision` a commit, branch or tag, by default `main`."""
@@ -193,6 +202,8 @@ class DrawnItem:
 
 class CatalogueSource:
     """The drawn garments of one split of the catalogue, `picture_px` wide and high."""
+
+    computed = True
 
     def __init__(self, split: "Split" = "test", size: int = 2000, picture_px: int = 256) -> None:
         """`size` garments; the smaller gallery is the beginning of the larger."""

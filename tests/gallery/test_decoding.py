@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from contextlib import suppress
 from io import BytesIO
 
 import numpy as np
@@ -233,6 +234,7 @@ ENCODED = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL.*")
 @settings(max_examples=400, deadline=None)
 @given(
     st.sampled_from(ENCODED),
@@ -244,9 +246,5 @@ def test_damaged_files_are_read_or_refused_and_nothing_else(encoded, changes, ke
     for place, value in changes:
         damaged[int(place * (len(damaged) - 1))] = value
     damaged = bytes(damaged[: int(kept * len(damaged)) + 1])
-    try:
-        picture = decode(damaged)
-    except PictureError as error:
-        assert str(error)
-    else:
-        assert picture.mode == "RGB"
+    with suppress(PictureError):
+        assert decode(damaged).mode == "RGB"

@@ -1,0 +1,176 @@
+"""From folders to stores: alignment, bad files, and what a second run adds and drops."""
+
+import sqlite3
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dwc.errors import PictureError, StoreError
+from dwc.gallery.building import build_store
+from dwc.gallery.sources import CatalogueSource, FolderSource
+from dwc.gallery.store import Store
+from tests.gallery.embedding import IDENTITY, mean_colours
+
+
+def assert_aligned(store, folder):
+    """Every row's vector is its own picture's, and so are its hash, size and thumbnail."""
+    source = FolderSource(folder)
+    for position, row in enumerate(store.rows):
+        picture = source.item(row.id).open()
+        assert np.array_equal(store.vectors[position], mean_colours([picture])[0]), row.id
+        assert store.position(row.id) == position
+        assert (row.width, row.height) == picture.size
+        assert row.content_key == source.item(row.id).content_key()
+        with Image.open(store.thumbnail(row.id)) as thumbnail:
+            difference = np.subtract(
+                np.asarray(thumbnail)[5, 5], np.asarray(picture)[5, 5].astype(int)
+            )
+            assert np.abs(difference).max() < 12
+    store.verify()
+
+
+def test_a_store_holds_the_folder_in_order(build, photos):
+    store = build(photos)
+    assert store.ids == [item.id for item in FolderSource(photos).items()]
+    assert build.embedded == 13
+    assert store.vectors.shape == (13, 6)
+    assert not store.vectors.flags.writeable
+    assert store.manifest.complete
+    assert store.manifest.count == 13
+    assert store.manifest.model == IDENTITY
+    assert_aligned(store, photos)
+
+
+def spoil(folder):
+    (folder / "p0a-empty.png").write_bytes(b"")
+    (folder / "p3a-text.jpg").write_text("a letter")
+    (folder / "p5a-cut.png").write_bytes((folder / "p5.png").read_bytes()[:60])
+    (folder / "z-last.gif").write_bytes(b"GIF89a")
+    return {"p0a-empty.png", "p3a-text.jpg", "p5a-cut.png", "z-last.gif"}
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 100])
+def test_bad_files_are_skipped_and_the_rest_stays_aligned(build, photos, batch_size):
+    bad = spoil(photos)
+    store = build(photos, batch_size=batch_size)
+    assert len(store) == 13
+    assert set(store.manifest.skipped) == bad
+    for id, reason in store.manifest.skipped.items():
+        assert id in reason
+    assert_aligned(store, photos)
+
+
+def test_a_picture_without_a_finite_embedding_is_skipped(photos, tmp_path):
+    def embed(images):
+        vectors = mean_colours(images)
+        vectors[[image.getpixel((0, 0))[0] == 80 for image in images]] = np.nan  # p4
+        return vectors
+
+    store = build_store(FolderSource(photos), embed, tmp_path / "store", IDENTITY, batch_size=5)
+    assert set(store.manifest.skipped) == {"p4.png"}
+    assert len(store) == 12
+    assert_aligned(store, photos)
+
+
+def test_a_second_run_embeds_nothing(build, photos):
+    before = build(photos)
+    after = build(photos)
+    assert build.embedded == 0
+    assert after.ids == before.ids
+    assert np.array_equal(after.vectors, before.vectors)
+
+
+def test_a_second_run_adds_changes_and_drops(build, photos):
+    spoil(photos)
+    build(photos)
+    Image.new("RGB", (9, 9), (1, 2, 3)).save(photos / "added.png")
+    Image.new("RGB", (9, 9), (250, 2, 3)).save(photos / "p2.png")  # changed
+    (photos / "p7.png").unlink()
+    (photos / "p8.png").rename(photos / "moved.png")
+    (photos / "z-last.gif").unlink()
+    Image.new("RGB", (9, 9), (99, 2, 3)).save(photos / "p0a-empty.png")  # mended
+    store = build(photos)
+    assert build.embedded == 4  # added, changed, moved, mended
+    assert set(store.manifest.skipped) == {"p3a-text.jpg", "p5a-cut.png"}
+    assert set(store.ids) == {item.id for item in FolderSource(photos).items()} - {
+        *store.manifest.skipped
+    }
+    assert_aligned(store, photos)
+    kept = {store.thumbnail(id) for id in store.ids}
+    assert set(store.path.glob("thumbnails/*/*")) == kept
+    assert len(list(store.path.glob("vectors-*"))) == 1
+
+
+def test_the_same_picture_twice_has_two_rows_and_one_thumbnail(build, photos):
+    (photos / "copy.png").write_bytes((photos / "p1.png").read_bytes())
+    store = build(photos)
+    assert store.thumbnail("copy.png") == store.thumbnail("p1.png")
+    both = [store.position("copy.png"), store.position("p1.png")]
+    assert store.positions_showing(store.rows[both[0]].pixel_hash) == both
+    (photos / "copy.png").unlink()
+    assert build(photos).thumbnail("p1.png").is_file()
+
+
+def test_a_store_with_a_reader_can_be_brought_up_to_date(build, photos):
+    reader = build(photos)
+    before = reader.vectors.copy()
+    (photos / "p0.png").unlink()
+    Image.new("RGB", (9, 9), (1, 2, 3)).save(photos / "added.png")
+    build(photos)
+    assert np.array_equal(reader.vectors, before)
+
+
+def test_progress_is_told_from_start_to_end(build, photos):
+    told = []
+    build(photos, progress=lambda *now: told.append(now))
+    assert [(done, total) for done, total, _ in told] == [
+        (0, 13),
+        (4, 13),
+        (8, 13),
+        (12, 13),
+        (13, 13),
+    ]
+    assert all(left >= 0 for _, _, left in told)
+    assert told[-1][2] == 0
+    Image.new("RGB", (9, 9), (1, 2, 3)).save(photos / "added.png")
+    told.clear()
+    build(photos, progress=lambda *now: told.append(now))
+    assert [(done, total) for done, total, _ in told] == [(13, 14), (14, 14)]
+
+
+def test_a_source_without_pictures_changes_nothing(build, photos, tmp_path):
+    build(photos)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(PictureError, match="no pictures in it"):
+        build(tmp_path / "empty")
+    assert len(Store.open(tmp_path / "store")) == 13
+
+
+def test_a_folder_of_pictures_is_not_written_into(build, photos):
+    before = sorted(photos.rglob("*"))
+    with pytest.raises(StoreError, match="holds other things"):
+        build(photos, out=photos)
+    assert sorted(photos.rglob("*")) == before
+    with pytest.raises(StoreError, match="is a file"):
+        build(photos, out=photos / "p0.png")
+
+
+def test_drawings_are_made_by_other_processes(tmp_path):
+    source = CatalogueSource("val", 70, 16)
+    store = build_store(source, mean_colours, tmp_path / "store", IDENTITY, workers=2)
+    assert store.ids == [item.id for item in source.items()]
+    for position in (0, 33, 69):
+        drawn = mean_colours([source.items()[position].open()])[0]
+        assert np.array_equal(store.vectors[position], drawn)
+
+
+def test_the_catalogue_becomes_a_store(tmp_path):
+    source = CatalogueSource("val", 6, 32)
+    store = build_store(source, mean_colours, tmp_path / "store", IDENTITY)
+    assert store.ids == [item.id for item in source.items()]
+    found = store.picture(store.ids[3])
+    assert found.original
+    assert found.image.tobytes() == source.items()[3].open().tobytes()
+    with sqlite3.connect(store.path / "gallery.sqlite") as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

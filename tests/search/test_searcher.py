@@ -1,0 +1,272 @@
+"""One search against the whole arithmetic done by hand, and what is refused."""
+
+import json
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from dwc import checkpoint
+from dwc.errors import PictureError, QueryError, StoreError
+from dwc.gallery.building import build_store
+from dwc.gallery.sources import FolderSource
+from dwc.gallery.store import Store
+from dwc.search.encoding import identify, picture_embedder
+from dwc.search.searcher import Searcher
+from tests.search.tiny import write_tiny_checkpoint
+
+PARTS = {"clip_image", "clip_text", "cnn_image", "cnn_text"}
+
+
+@pytest.fixture(scope="module")
+def searcher(loaded, store):
+    return Searcher(loaded, store)
+
+
+@pytest.fixture(scope="module")
+def reference(pictures):
+    with Image.open(pictures / "p03.png") as picture:
+        return picture.convert("RGB").rotate(90)  # none of the gallery's
+
+
+def rank_naively(loaded, pictures, image, text, shift=0.0):
+    """Every gallery picture's score, from the public contracts alone, one picture at a time."""
+    inputs = loaded.processor(images=image, text=text and f"<BOS> {text} <EOS>")
+    with torch.inference_mode():
+        query = loaded.model.compose(**inputs).shifted(shift).embedding[0]
+        scores = {}
+        for file in pictures.iterdir():
+            with Image.open(file) as picture:
+                values = loaded.processor(images=picture.convert("RGB"))["pixel_values"]
+            scores[file.name] = float(loaded.model.embed_images(values)[0] @ query)
+    return scores
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.5, -4.0, math.inf, -math.inf])
+@pytest.mark.parametrize(("has_picture", "text"), [(True, "is red"), (True, ""), (False, "is red")])
+def test_a_search_is_what_the_contracts_say(
+    searcher, loaded, pictures, reference, has_picture, text, shift
+):
+    image = reference if has_picture else None
+    result = searcher.search(image, text, k=100, shift=shift)
+    scores = rank_naively(loaded, pictures, image, text or None, shift)
+    assert {hit.id for hit in result.hits} == set(scores)
+    assert [hit.rank for hit in result.hits] == list(range(1, 22))
+    for hit in result.hits:
+        assert hit.score == pytest.approx(scores[hit.id], abs=1e-5)
+        assert set(hit.parts) == PARTS
+        assert sum(hit.parts.values()) == pytest.approx(hit.score, abs=1e-5)
+        lower = sum(other.score < hit.score for other in result.hits)
+        assert hit.percentile == pytest.approx(100 * lower / 21)
+    ranked = [hit.score for hit in result.hits]
+    assert ranked == sorted(ranked, reverse=True)
+
+
+def test_the_parts_are_the_parts(searcher, loaded, store, reference):
+    result = searcher.search(reference, "is red", k=3)
+    inputs = loaded.processor(images=reference, text="<BOS> is red <EOS>")
+    with torch.inference_mode():
+        streams = loaded.model.compose(**inputs).streams
+    for hit in result.hits:
+        vector = torch.from_numpy(store.vectors[store.position(hit.id)].copy())
+        for name, gallery in (("clip", vector[:12]), ("cnn", vector[12:])):
+            stream = streams[name]
+            weight = float(stream.image_weight)
+            mixed = weight * stream.image_part[0] + (1 - weight) * stream.text_part[0]
+            image = weight * float(stream.image_part[0] @ gallery / mixed.norm())
+            text = (1 - weight) * float(stream.text_part[0] @ gallery / mixed.norm())
+            assert hit.parts[f"{name}_image"] == pytest.approx(image, abs=1e-5)
+            assert hit.parts[f"{name}_text"] == pytest.approx(text, abs=1e-5)
+            assert result.weights[name].image == pytest.approx(weight)
+            assert result.weights[name].text == pytest.approx(1 - weight)
+
+
+@pytest.mark.parametrize("shift", [0.0, 3.0, math.inf, -math.inf])
+def test_a_query_of_one_modality_has_one_weight(searcher, reference, shift):
+    of_words = searcher.search(None, "is red", shift=shift)
+    of_picture = searcher.search(reference, "", shift=shift)
+    for name in ("clip", "cnn"):
+        assert (of_words.weights[name].image, of_words.weights[name].text) == (0.0, 1.0)
+        assert (of_picture.weights[name].image, of_picture.weights[name].text) == (1.0, 0.0)
+        assert {hit.parts[f"{name}_image"] for hit in of_words.hits} == {0.0}
+        assert {hit.parts[f"{name}_text"] for hit in of_picture.hits} == {0.0}
+    assert of_words.unfamiliar is None
+
+
+def test_the_ends_of_the_dial_are_one_modality(searcher, reference):
+    both = searcher.search(reference, "is red", shift=math.inf)
+    assert both.weights["clip"].image == both.weights["cnn"].image == 1.0
+    other = searcher.search(reference, "is red", shift=-math.inf)
+    assert other.weights["clip"].text == other.weights["cnn"].text == 1.0
+    assert all(hit.parts["cnn_image"] == 0 for hit in other.hits)
+
+
+def test_k_is_at_most_what_there_is(searcher, reference):
+    assert len(searcher.search(reference, "is red", k=1).hits) == 1
+    assert len(searcher.search(reference, "is red", k=10_000).hits) == 21
+    many = searcher.search(reference, "is red", k=21).hits
+    few = searcher.search(reference, "is red", k=4).hits
+    assert many[:4] == few
+
+
+def test_the_reference_is_left_out_by_its_pixels(searcher, pictures):
+    for file in ("p07.png", "p07-copy.bmp"):
+        found = {hit.id for hit in searcher.search(pictures / file, "is red", k=100).hits}
+        assert len(found) == 19
+        assert not found & {"p07.png", "p07-copy.bmp"}
+    kept = searcher.search(pictures / "p07.png", k=100, exclude_reference=False).hits
+    assert {hit.id for hit in kept[:2]} == {"p07.png", "p07-copy.bmp"}
+
+
+def test_a_reference_of_the_gallery_is_its_picture(searcher, pictures):
+    by_id = searcher.search(reference_id="p05.png", text="is red", k=100)
+    by_file = searcher.search(pictures / "p05.png", "is red", k=100)
+    assert by_id.hits == by_file.hits
+    assert len(by_id.hits) == 20
+    assert by_id.notes == []
+
+
+def test_a_reference_whose_file_is_gone_is_its_thumbnail(loaded, pictures, tmp_path):
+    folder = tmp_path / "moved"
+    folder.mkdir()
+    for name in ("p01.png", "p02.png", "p03.png"):
+        (folder / name).write_bytes((pictures / name).read_bytes())
+    store = build_store(
+        FolderSource(folder), picture_embedder(loaded), tmp_path / "store", identify(loaded)
+    )
+    (folder / "p02.png").unlink()
+    result = Searcher(loaded, store).search(reference_id="p02.png")
+    assert {hit.id for hit in result.hits} == {"p01.png", "p03.png"}
+    assert "p02.png" in result.notes[0]
+
+
+def test_a_gallery_of_nothing_but_the_reference_answers_with_nothing(loaded, pictures, tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "p.png").write_bytes((pictures / "p01.png").read_bytes())
+    store = build_store(
+        FolderSource(tmp_path / "one"), picture_embedder(loaded), tmp_path / "s", identify(loaded)
+    )
+    assert Searcher(loaded, store).search(reference_id="p.png", text="is red").hits == []
+
+
+def test_words_are_read_through_the_template_and_unknown_ones_told(searcher):
+    result = searcher.search(None, "  is BLUE, zork and quux! ")
+    assert result.read == "<BOS> is BLUE, zork and quux! <EOS>"
+    assert result.unknown_words == ["zork", "quux"]
+
+
+def test_unfamiliarity_is_the_models(searcher, loaded, reference):
+    result = searcher.search(reference, "is red")
+    values = loaded.processor(images=reference)["pixel_values"]
+    with torch.inference_mode():
+        features = loaded.model.clip.image_features(values)
+        expected = float(loaded.model.familiarity.unfamiliarity(features))
+    assert result.unfamiliar == pytest.approx(expected, rel=1e-5)
+    assert searcher.search(reference).unfamiliar == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ({}, "neither a picture nor words"),
+        ({"text": " \n\t "}, "neither a picture nor words"),
+        ({"text": "is red", "k": 0}, "k is 0"),
+        ({"text": "is red", "k": -3}, "k is -3"),
+        ({"text": "is red", "shift": math.nan}, "shift is not a number"),
+        ({"text": "is red " * 30}, r"CLIP tokens; this model reads at most 24\. Shorten it"),
+        ({"reference_id": "nobody.png"}, r"no picture 'nobody\.png'"),
+        ({"reference_id": "p01.png", "image": Image.new("RGB", (9, 9))}, "two references"),
+    ],
+)
+def test_what_cannot_be_asked_is_a_query_error(searcher, query, says):
+    with pytest.raises(QueryError, match=says):
+        searcher.search(**query)
+
+
+def test_a_reference_that_is_no_picture_is_a_picture_error(searcher, tmp_path):
+    (tmp_path / "letter.jpg").write_text("dear")
+    with pytest.raises(PictureError, match=r"letter\.jpg"):
+        searcher.search(tmp_path / "letter.jpg", "is red")
+
+
+def test_a_store_of_another_model_is_refused(store, tmp_path):
+    other = checkpoint.load(write_tiny_checkpoint(tmp_path / "other", seed=1))
+    with pytest.raises(StoreError) as raised:
+        Searcher(other, store)
+    for seen in (store.manifest.model.fingerprint, other.fingerprint, "python -m dwc index"):
+        assert seen in str(raised.value)
+
+
+def test_an_empty_store_is_refused(loaded, tmp_path):
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(b"no")
+    store = build_store(
+        FolderSource(folder), picture_embedder(loaded), tmp_path / "store", identify(loaded)
+    )
+    with pytest.raises(StoreError, match=r"no pictures to find \(1 could not be read\)"):
+        Searcher(loaded, store)
+
+
+@pytest.mark.parametrize("shift", [0.0, -2.0, math.inf])
+def test_a_joint_part_is_told_and_counts(pictures, tmp_path, shift):
+    joint = checkpoint.load(write_tiny_checkpoint(tmp_path / "joint", combiner="clip4cir"))
+    store = build_store(
+        FolderSource(pictures), picture_embedder(joint), tmp_path / "store", identify(joint)
+    )
+    result = Searcher(joint, store).search(pictures / "p02.png", "is red", shift=shift)
+    for hit in result.hits:
+        assert ("clip_joint" in hit.parts) == (shift != math.inf)
+        assert sum(hit.parts.values()) == pytest.approx(hit.score, abs=1e-5)
+
+
+def test_the_answer_is_plain_data(searcher, reference):
+    answer = searcher.search(reference, "is blue", k=3, shift=0.5).to_dict()
+    assert json.loads(json.dumps(answer, allow_nan=False)) == answer
+    assert set(answer["timings_ms"]) == {"encode", "search", "total"}
+    assert answer["gallery_size"] == 21
+
+
+def test_threads_do_not_disturb_each_other(searcher, pictures):
+    files = sorted(pictures.glob("*.png"))
+    questions = [
+        {"image": file, "text": text, "shift": shift, "k": 5}
+        for file in files[:6]
+        for text, shift in [("is red", 0.0), ("has no sleeves", 2.0), ("", 0.0)]
+    ] * 4
+    alone = [searcher.search(**question).hits for question in questions]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda question: searcher.search(**question).hits, questions))
+    for one, other in zip(alone, together, strict=True):
+        assert [hit.id for hit in one] == [hit.id for hit in other]
+        scores = [[hit.score for hit in hits] for hits in (one, other)]
+        assert np.allclose(*scores, atol=1e-6)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.text(max_size=40), st.booleans(), st.floats(allow_nan=False), st.integers(1, 30))
+def test_any_query_is_answered_or_refused(searcher, reference, text, has_picture, shift, k):
+    try:
+        result = searcher.search(reference if has_picture else None, text, k=k, shift=shift)
+    except QueryError:
+        assert not has_picture or len(text) > 4  # too long, or no words either
+        return
+    assert len(result.hits) == min(k, 21)
+    for weight in result.weights.values():
+        assert 0 <= weight.image <= 1
+        assert weight.image + weight.text == pytest.approx(1)
+    for hit in result.hits:
+        assert math.isfinite(hit.score)
+        assert sum(hit.parts.values()) == pytest.approx(hit.score, abs=1e-5)
+
+
+def test_a_store_opened_again_gives_the_same_answer(searcher, loaded, store, reference):
+    again = Searcher(loaded, Store.open(store.path)).search(reference, "is red")
+    assert again.hits == searcher.search(reference, "is red").hits
