@@ -25,7 +25,6 @@ from typing import Any
 import torch
 from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
 from dwc.errors import CheckpointError
@@ -46,6 +45,7 @@ _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 _CONVERT = (
     "python -m dwc convert --global-weights G --local-weights L --clip C --captions J --out DIR"
 )
+_STATISTICS = "familiarity."  # an inverse covariance outruns float16's range
 # Written by the library, not read by the model: the same checkpoint may differ in these.
 _UNREAD_FIELDS = ("transformers_version", "_name_or_path")
 
@@ -80,14 +80,9 @@ def load(
     """
     folder, name, commit = _find(name_or_path, revision, token)
     _check_files(folder, name)
-    try:
-        with _without_progress_bar():
-            model = DWCModel.from_pretrained(folder)
-        processor = DWCProcessor.from_pretrained(folder)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{name} cannot be loaded: {error}. A file may be cut short or edited; fetch it again."
-        ) from error
+    with without_progress_bar():
+        model = DWCModel.from_pretrained(folder)
+    processor = DWCProcessor.from_pretrained(folder)
     check_agreement(model, processor, name)
     return Checkpoint(model, processor, fingerprint(folder), name, commit)
 
@@ -113,7 +108,7 @@ def save(
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as workplace:
         written = Path(workplace)
-        with _without_progress_bar():
+        with without_progress_bar():
             model.save_pretrained(
                 written,
                 state_dict=_cast(model.state_dict(), dtype),
@@ -330,7 +325,7 @@ def _content(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def _without_progress_bar() -> Iterator[None]:
+def without_progress_bar() -> Iterator[None]:
     """Keep transformers from drawing a bar for what takes a second."""
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
@@ -342,9 +337,11 @@ def _without_progress_bar() -> Iterator[None]:
 
 
 def _cast(state: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """The same weights in another float type; counters keep theirs."""
+    """The same weights in another float type; counters and statistics keep theirs."""
     cast = {
-        name: tensor.to(dtype) if tensor.is_floating_point() else tensor
+        name: tensor.to(dtype)
+        if tensor.is_floating_point() and not name.startswith(_STATISTICS)
+        else tensor
         for name, tensor in state.items()
     }
     if broken := [name for name, tensor in cast.items() if not torch.isfinite(tensor).all()]:

@@ -66,7 +66,8 @@ def train_catalogue(recipe: CatalogueRecipe, work: Path) -> TrainedCatalogue:
     )
     batches = CatalogueBatches(pool, processor, recipe.seed, config.caption_template)
     model = DWCModel(config)
-    assert model.clip is not None and model.cnn_stream is not None  # so says catalogue_config
+    assert model.clip is not None  # so says catalogue_config
+    assert model.cnn_stream is not None
 
     clip = ClipBackbone(config.clip_config)
     accelerator = _accelerator(recipe)
@@ -139,7 +140,8 @@ def learn_familiarity(
     The held-out drawings are in the gallery's style, since the question is whether a picture is
     like those that a person browses; the training pictures vary far more.
     """
-    assert model.clip is not None and model.familiarity is not None  # so says catalogue_config
+    assert model.clip is not None  # so says catalogue_config
+    assert model.familiarity is not None
     held_out = replace(recipe.pool, items=_FAMILIAR_ITEMS, views=1, style="gallery", split="val")
     seen = PoolSettings(**{**vars(held_out), "split": "train"})
     generator = torch.Generator().manual_seed(recipe.seed)

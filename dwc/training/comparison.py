@@ -36,7 +36,9 @@ def compare_combiners(
     for name in combiner_names():
         torch.manual_seed(seed)
         rival = DWCModel(_clip_alone(model.config, name))
-        assert model.clip is not None and rival.clip is not None and rival.clip_stream is not None
+        assert model.clip is not None
+        assert rival.clip is not None
+        assert rival.clip_stream is not None
         rival.clip.load_state_dict(model.clip.state_dict())
         train_on_features(rival.clip_stream, bank, settings, batch_size, seed, f"combiner {name}")
         numbers[name] = evaluate(rival.eval(), processor)

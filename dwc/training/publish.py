@@ -39,7 +39,7 @@ def publish_catalogue(
     began = time.monotonic()
     trained = train_catalogue(recipe, work)
     minutes = (time.monotonic() - began) / 60
-    checkpoint.save(trained.model, trained.processor, out, dtype="float16")
+    checkpoint.save(trained.model, trained.processor, out, dtype=torch.float16)
     loaded = checkpoint.load(str(out))
     logger.info("written to %s, fingerprint %s; measuring", out, loaded.fingerprint)
 
