@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dwc.catalogue.drawing.garments.curves import arc, ellipse, rounded
-from dwc.catalogue.drawing.garments.moving import Item, framed, moved
+from dwc.catalogue.drawing.garments.moving import Item, framed, moved, shifted
 from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Shape, mirror, smooth
 from dwc.catalogue.schema import Garment
 
@@ -63,7 +63,7 @@ def bag(garment: Garment, rng: np.random.Generator) -> Shape:
     items: list[Item] = []
     if strap == "handles":
         reach, gap = float(rng.uniform(0.36, 0.5)), float(rng.uniform(0.42, 0.6)) * body.top
-        items += _handle(-rim * 0.6, reach + 0.07, gap, -0.05)
+        items += _handle(-rim * 0.6, reach + 0.13, gap * 0.86, -0.05)
     else:
         items += _long_strap(body, strap == "chain", rng)
     if shape == "boxy" and rng.random() < 0.5:
@@ -74,7 +74,7 @@ def bag(garment: Garment, rng: np.random.Generator) -> Shape:
         items.append(Line(hole[14:], "edge", 0.016))
     front = body.outline(rim)
     items.append(Part(front, "main", 0.0, 0.55 if shape == "rounded" else 0.3))
-    items.append(Line(front[:14] + (0, 0.004), "edge", 0.016))
+    items.append(Line(shifted(front[:14], 0.0, 0.004), "edge", 0.016))
     items += _surface(body, shape, rng)
     if fastening == "flap":
         items += _flap(body, shape, rng)
@@ -106,24 +106,23 @@ def _handle(foot: float, reach: float, gap: float, sewn: float) -> list[Item]:
     path = smooth(np.array(knots), closed=False, samples=7)
     items: list[Item] = [Part(_ribbon(path, 0.07), "trim", 0.0, 0.6, patterned=False)]
     if sewn > 0:
-        for side in (-1.0, 1.0):
-            items.append(Disc((side * gap, foot + sewn - 0.03), 0.018, "metal"))
+        items += [Disc((x, foot + sewn - 0.03), 0.018, "metal") for x in (-gap, gap)]
     return items
 
 
 def _long_strap(body: Body, chain: bool, rng: np.random.Generator) -> list[Item]:
     """A strap for the shoulder: up in a tall loop, leaning, or fallen beside the bag."""
-    start, end = np.array([-body.top * 0.93, 0.04]), np.array([body.top * 0.93, 0.04])
+    start, end = (-body.top * 0.93, 0.04), (body.top * 0.93, 0.04)
     chance = rng.random()
     reach = float(rng.uniform(0.78, 0.98))
     if chance < 0.65:
-        lean = float(rng.uniform(-0.22, 0.22))
-        spread = float(rng.uniform(0.5, 0.85)) * body.top
-        knots = [
-            start, (-body.top * 0.86 + 0.3 * lean, -0.4 * reach), (-spread * 0.7 + lean, -0.85 * reach),
-            (lean, -reach), (spread * 0.7 + lean, -0.85 * reach),
-            (body.top * 0.86 + 0.3 * lean, -0.4 * reach), end,
-        ]  # fmt: skip
+        lean = float(rng.uniform(-0.2, 0.2))
+        angle = np.linspace(np.pi, 0, 40)
+        rise = np.sin(angle) ** float(rng.uniform(0.6, 0.9))
+        pinch = 1 - float(rng.uniform(0.0, 0.35)) * rise**2
+        path = np.stack(
+            [0.93 * body.top * np.cos(angle) * pinch + lean * rise, 0.04 - reach * rise], axis=1
+        )
     else:  # slack: over to the side and down beside the bag
         out = body.widest + float(rng.uniform(0.16, 0.26))
         knots = [
@@ -131,7 +130,7 @@ def _long_strap(body: Body, chain: bool, rng: np.random.Generator) -> list[Item]
             (out, 0.05), (out + 0.08, 0.5 * body.height), (out - 0.06, 0.72 * body.height),
             (out - 0.12, 0.4 * body.height), (body.top + 0.08, 0.1), end,
         ]  # fmt: skip
-    path = smooth(np.array([tuple(knot) for knot in knots]), closed=False, samples=8)
+        path = smooth(np.array(knots), closed=False, samples=8)
     items: list[Item] = []
     if chain:
         items.append(Line(path, "chain", 0.06))
@@ -142,9 +141,7 @@ def _long_strap(body: Body, chain: bool, rng: np.random.Generator) -> list[Item]
             items.append(
                 Part(_square(float(x), float(y), 0.05), "metal", 0.0, 0.3, patterned=False)
             )
-    for x, y in (start, end):
-        items.append(Disc((float(x), float(y)), 0.038, "metal"))
-    return items
+    return [*items, Disc(start, 0.038, "metal"), Disc(end, 0.038, "metal")]
 
 
 def _gusset(body: Body, depth: float) -> Part:
@@ -192,7 +189,7 @@ def _flap(body: Body, shape: str, rng: np.random.Generator) -> list[Item]:
     top, low = body.top + 0.012, body.half_width(depth * 0.5) + 0.012
     right = {
         "round": [(top, -0.015), (low, depth * 0.42), (low * 0.72, depth * 0.86), (0.0, depth)],
-        "straight": [(top, -0.015), (low, depth * 0.5), (low * 0.98, depth * 0.95), (0.0, depth)],
+        "straight": [(top, -0.015), (low, depth * 0.97), (0.0, depth)],
         "pointed": [
             (top, -0.015),
             (low, depth * 0.5),
@@ -200,7 +197,10 @@ def _flap(body: Body, shape: str, rng: np.random.Generator) -> list[Item]:
             (0.0, depth * 1.1),
         ],
     }[kind]
-    side = smooth(np.array(right), closed=False, samples=7)
+    if kind == "round":
+        side = smooth(np.array(right), closed=False, samples=7)
+    else:  # straight edges with the corners rounded off
+        side = rounded(np.array([*right, (0.0, -0.015)]), 0.07, 4)[4:-7]
     outline = np.concatenate([side, mirror(side)])
     tip = float(side[-1, 1])
     items: list[Item] = [
@@ -230,11 +230,11 @@ def _zip(body: Body, rng: np.random.Generator) -> list[Item]:
     return [
         Part(_ribbon(path, 0.085), "trim", 0.0, 0.2, patterned=False),
         Line(path, "zip", 0.045),
-        Part(puller + (x, level), "metal", 0.0, 0.4, patterned=False),
+        Part(shifted(puller, x, level), "metal", 0.0, 0.4, patterned=False),
         Disc((x, level), 0.032, "metal"),
     ]
 
 
 def _square(x: float, y: float, half: float) -> Points:
     corners = np.array([(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)])
-    return rounded(corners * half, half * 0.4, 3) + (x, y)
+    return shifted(rounded(corners * half, half * 0.4, 3), x, y)

@@ -1,4 +1,4 @@
-"""Hats: beanies, caps, bucket hats and trilbies, sun hats; bodies of revolution seen from a side."""
+"""Hats: beanies, caps, bucket hats and trilbies, sun hats, as bodies of revolution."""
 
 import math
 
@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwc.catalogue.drawing.garments.camera import Camera, hull
-from dwc.catalogue.drawing.garments.moving import Item, framed, moved
+from dwc.catalogue.drawing.garments.curves import comb
+from dwc.catalogue.drawing.garments.moving import Item, framed, moved, shifted
 from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Shape, smooth
 from dwc.catalogue.schema import Garment
 
 Floats = NDArray[np.float64]
-ROUND = np.arange(48) * (2 * np.pi / 48)
+ROUND: Floats = np.arange(48, dtype=np.float64) * (2 * np.pi / 48)
 OVAL = 1.12  # a head is longer than wide
 
 
@@ -87,22 +88,21 @@ def _beanie(banded: bool, rng: np.random.Generator) -> list[Item]:
         wobble = 1 + 0.06 * np.cos(9 * ROUND) + 0.04 * np.cos(5 * ROUND + 1)
         ball = np.stack([np.cos(ROUND), np.sin(ROUND)], axis=1) * (0.17 * wobble)[:, None]
         items.append(Part(ball + top - (0, 0.08), "trim", 0.0, 0.8, patterned=False))
+    fold = float(rng.uniform(0.24, 0.3))
+    far_rim = camera.project(_ring(0.545, fold))
+    items.append(Part(far_rim, "main", 0.0, 0.3, patterned=False))
     items.append(Part(_crown(camera, profile), "main", 0.0, 0.7))
     ribs = int(rng.integers(9, 15))
     for angle in np.linspace(-math.pi, 0, ribs + 2)[1:-1]:
         line = _meridian(camera, profile, float(angle))
         if line is not None:
             items.append(Line(line, "crease", 0.022))
-    fold = float(rng.uniform(0.24, 0.3))
     items.append(Part(_strip(camera, (0.545, -0.04), (0.545, fold)), "main", 0.0, 0.6))
     if banded:
         strip = _strip(camera, (0.55, 0.05), (0.55, fold - 0.07))
         items.append(Part(strip, "trim", 0.0, 0.6, patterned=False))
-    for angle in np.linspace(-math.pi, 0, 2 * ribs + 3)[1:-1]:
-        ends = np.stack(
-            [_ring(0.55, height, np.array([angle]))[0] for height in (-0.03, fold - 0.01)]
-        )
-        items.append(Line(camera.project(ends), "crease", 0.016))
+    low, high = _near(camera, 0.55, -0.03), _near(camera, 0.55, fold - 0.01)
+    items.append(Line(comb(high, low, 2 * ribs), "crease", 0.016))
     items.append(Line(_near(camera, 0.548, fold), "edge", 0.016))
     return items
 
@@ -124,7 +124,7 @@ def _cap(banded: bool, rng: np.random.Generator) -> list[Item]:
     outer[:, 2] -= 0.13 * share**2 * reach + 0.05 * reach
     peak = np.concatenate([camera.project(outer), camera.project(inner)[::-1]])
     items: list[Item] = []
-    under = peak + (0, 0.035)
+    under = shifted(peak, 0.0, 0.035)
     items.append(Part(under, "lining", 0.0, 0.2, patterned=False))
     contrast = rng.random() < 0.25
     items.append(Part(peak, "trim" if contrast else "main", 0.0, 0.45, patterned=not contrast))
@@ -137,7 +137,7 @@ def _cap(banded: bool, rng: np.random.Generator) -> list[Item]:
         if line is not None:
             items.append(Line(line, "seam", 0.013))
             angle = math.radians(60 * step + 30)
-            if math.cos(angle + camera.yaw) * 0 + _facing(camera, angle) > 0.3:
+            if _facing(camera, angle) > 0.3:
                 eyelet = camera.project(_ring(0.36, 0.47, np.array([angle])))[0]
                 items.append(Disc((float(eyelet[0]), float(eyelet[1])), 0.016, "trim"))
     if banded:
@@ -165,11 +165,7 @@ def _bucket(banded: bool, rng: np.random.Generator) -> list[Item]:
     rim, drop = float(rng.uniform(0.68, 0.76)), float(rng.uniform(-0.24, -0.18))
     brim = hull(camera.project(np.concatenate([_ring(0.5, 0.0), _ring(rim, drop)])))
     items: list[Item] = [Part(brim, "main", 0.0, 0.5)]
-    inside = camera.project(_ring(rim * 0.985, drop - 0.0))
-    lower = inside + (0, 0.0)
-    if camera.elevation < math.radians(12):
-        items.append(Line(_near(camera, rim, drop), "edge", 0.014))
-    del lower
+    items.append(Line(_near(camera, rim, drop), "edge", 0.014))
     for share in (0.3, 0.5, 0.7, 0.88):
         row = _near(camera, 0.5 + (rim - 0.5) * share, drop * share)
         items.append(Line(row, "stitch", 0.008))
@@ -192,7 +188,7 @@ def _brimmed(
     base = profile[0][0]
     outline = hull(camera.project(edge)) if np.ptp(lift) < 0.02 else camera.project(edge)
     items: list[Item] = [
-        Part(outline + (0, 0.03), "lining", 0.0, 0.2, patterned=False),
+        Part(shifted(outline, 0.0, 0.03), "lining", 0.0, 0.2, patterned=False),
         Part(outline, "main", 0.0, 0.35),
     ]
     for share in (0.93, 0.7):
@@ -220,25 +216,26 @@ def _sun_hat(banded: bool, rng: np.random.Generator) -> list[Item]:
     camera = Camera(
         math.radians(float(rng.uniform(-60, 0))), math.radians(float(rng.uniform(16, 48)))
     )
-    profile = [(0.42, 0.0), (0.41, 0.2), (0.36, 0.38), (0.24, 0.46), (0.1, 0.48), (0.0, 0.48)]
+    profile = [(0.44, 0.0), (0.43, 0.26), (0.38, 0.46), (0.26, 0.55), (0.1, 0.57), (0.0, 0.57)]
     rim = float(rng.uniform(1.05, 1.2))
     lift = -0.05 + float(rng.uniform(0.0, 0.05)) * np.cos(3 * ROUND + float(rng.uniform(0, 6)))
     items = _brimmed(camera, rim, lift, profile)
-    return items + _hat_band(camera, banded, 0.425, 0.415, rng)
+    return items + _hat_band(camera, banded, 0.445, 0.435, rng)
 
 
 def _hat_band(
     camera: Camera, banded: bool, low: float, high: float, rng: np.random.Generator
 ) -> list[Item]:
     if not banded:
-        return [Line(_near(camera, low, 0.0), "seam", 0.014)]
+        return [Line(_near(camera, low, 0.0), "edge", 0.02)]
     strip = _strip(camera, (low, 0.005), (high, 0.17))
     items: list[Item] = [Part(strip, "trim", 0.0, 0.6, patterned=False)]
     angle = np.array([-camera.yaw - math.pi * float(rng.uniform(0.25, 0.75))])
     knot = camera.project(_ring(low + 0.01, 0.09, angle))[0]
     if rng.random() < 0.6:  # the ribbon's bow
         wing = np.array([(0.0, -0.03), (0.1, -0.07), (0.11, 0.07), (0.0, 0.03)])
-        for side in (-1.0, 1.0):
-            items.append(Part(wing * (side, 1) + knot, "trim", 0.0, 0.4, patterned=False))
-        items.append(Line(np.stack([knot - (0, 0.045), knot + (0, 0.045)]), "edge", 0.03))
+        items += [
+            Part(wing * (side, 1) + knot, "trim", 0.0, 0.4, patterned=False) for side in (-1.0, 1.0)
+        ]
+        items.append(Line(np.stack([knot - (0, 0.045), shifted(knot, 0.0, 0.045)]), "edge", 0.03))
     return items

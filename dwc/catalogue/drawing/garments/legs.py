@@ -1,10 +1,17 @@
 """A leg of trousers or shorts: its measures, how it lies, and places on it."""
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from dwc.catalogue.drawing.parts import Points, smooth
+
+Floats = NDArray[np.float64]
+
+DOWN = np.array([0.12, 0.3, 0.5, 0.75, 1.0])
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,13 @@ class Cut:
     dip: float = 0.03
 
 
+def _with_slopes(
+    marks: tuple[float, ...], places: tuple[tuple[float, ...], ...]
+) -> tuple[Floats, Floats, Floats]:
+    at, values = np.array(marks), np.array(places).T
+    return at, values, np.diff(values) / np.diff(at)
+
+
 @dataclass(frozen=True)
 class Leg:
     """The right leg (x > 0) of a cut; `spread` turns it outwards at the hip, `bend` at the knee."""
@@ -34,26 +48,43 @@ class Leg:
     spread: float
     bend: float
 
-    def at(self, down: float, across: float) -> Points:
-        """The point (2,) `down` the leg (0 crotch, 1 hem), from -1 inside to 1 outside."""
+    @cached_property
+    def _frame(self) -> tuple[Floats, Floats, Floats]:
+        """Marks down the leg (0 crotch, 1 hem); x, y, turn, half width there and slopes after."""
         cut = self.cut
-        length = down * cut.inseam
-        knee = min(cut.knee_at, cut.inseam)
-        upper, lower = min(length, knee), max(length - knee, 0.0)
         first, second = self.spread, self.spread + self.bend
-        x = cut.hip * 0.5 + upper * np.sin(first) + lower * np.sin(second)
-        y = cut.rise + upper * np.cos(first) + lower * np.cos(second)
-        turn = second if lower > 0 else first
-        if lower == 0 and length == knee:
-            turn = (first + second) / 2
-        widths = (cut.thigh, cut.knee, cut.hem)
-        marks = (0.0, knee, max(cut.inseam, knee + 1e-6))
-        half = (
-            float(np.interp(length, marks, widths))
-            if cut.inseam > knee
-            else float(np.interp(length, (0.0, cut.inseam), (cut.thigh, cut.hem)))
+        start = (cut.hip * 0.5, cut.rise, first, cut.thigh)
+        if cut.inseam <= cut.knee_at:
+            end = (
+                start[0] + cut.inseam * math.sin(first),
+                start[1] + cut.inseam * math.cos(first),
+                first,
+                cut.hem,
+            )
+            return _with_slopes((0.0, 1.0), (start, end))
+        upper, lower = cut.knee_at, cut.inseam - cut.knee_at
+        knee = (start[0] + upper * math.sin(first), start[1] + upper * math.cos(first))
+        hem = (knee[0] + lower * math.sin(second), knee[1] + lower * math.cos(second))
+        share = upper / cut.inseam
+        middle = (*knee, (first + second) / 2, cut.knee)
+        return _with_slopes((0.0, share, 1.0), (start, middle, (*hem, second, cut.hem)))
+
+    def at(self, down: ArrayLike, across: ArrayLike) -> Points:
+        """Points (n, 2) `down` the leg (0 crotch, 1 hem), from -1 inside to 1 outside."""
+        marks, places, slopes = self._frame
+        down = np.atleast_1d(np.asarray(down, dtype=np.float64))
+        inside = np.minimum(np.maximum(down, 0.0), 1.0)
+        below = (
+            (inside > marks[1]).astype(np.intp) if len(marks) > 2 else 0 * inside.astype(np.intp)
         )
-        return np.array([x + half * across * np.cos(turn), y - half * across * np.sin(turn)])
+        x, y, turn, half = places[:, below] + slopes[:, below] * (inside - marks[below])
+        sideways = half * np.asarray(across, dtype=np.float64)
+        over = (down - inside) * self.cut.inseam  # beyond either end, straight on
+        cosine, sine = np.cos(turn), np.sin(turn)
+        points = np.empty((len(sideways), 2))
+        points[:, 0] = x + sideways * cosine + over * sine
+        points[:, 1] = y - sideways * sine + over * cosine
+        return points
 
     @property
     def grain(self) -> float:
@@ -63,34 +94,26 @@ class Leg:
     def outline(self) -> Points:
         """The right half of the garment below the waistband, with its leg."""
         cut = self.cut
-        outside = [self.at(down, 1.0) for down in (0.12, 0.3, 0.5, 0.75, 1.0)]
-        inside = [self.at(down, -1.0) for down in (1.0, 0.75, 0.5, 0.3, 0.12)]
-        middle = self.at(1.0, 0.0)
-        sag = np.array([0.012 * np.sin(-self.grain), 0.014])
-        knots = [
-            (-0.012, cut.dip),
-            (cut.waist * 0.5, cut.dip * 0.75),
-            (cut.waist, 0.0),
+        outside = self.at(DOWN, 1.0)
+        inside = self.at(DOWN[::-1], -1.0)
+        if self.bend > -0.05:  # legs that lie beside each other do not cross the middle
+            inside[:, 0] = np.maximum(inside[:, 0], 0.012)
+        side = [
             (cut.waist, 0.0),
             ((cut.waist + cut.hip) / 2 + 0.02, cut.rise * 0.38),
             (cut.hip, cut.rise * 0.82),
-            *outside,
-            outside[-1],
-            middle + sag,
-            inside[0],
-            *inside,
-            (0.004, cut.rise + 0.03),
-            (-0.012, cut.rise),
-            (-0.012, cut.rise),
         ]
-        curve = smooth(np.array(knots), samples=5)
-        return np.asarray(curve)
+        hem = np.stack([outside[-1], self.at(1.0, 0.0)[0] + (0.0, 0.014), inside[0]])
+        crotch = [(0.004, cut.rise + 0.025), (-0.012, cut.rise)]
+        return np.concatenate(
+            [
+                np.array([(-0.012, cut.dip), (cut.waist * 0.5, cut.dip * 0.75)]),
+                smooth(np.concatenate([side, outside]), closed=False, samples=5)[:-1],
+                smooth(hem, closed=False, samples=4)[:-1],
+                smooth(np.concatenate([inside, crotch]), closed=False, samples=5),
+            ]
+        )
 
     def patch(self, top: float, bottom: float, inner: float, outer: float) -> Points:
         """Four corners (4, 2) of a piece on the leg, clockwise from the inner top."""
-        return np.stack(
-            [
-                self.at(top, inner), self.at(top, outer),
-                self.at(bottom, outer), self.at(bottom, inner),
-            ]
-        )  # fmt: skip
+        return self.at([top, top, bottom, bottom], [inner, outer, outer, inner])

@@ -1,10 +1,13 @@
 """Skirts, trousers and shorts."""
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 
-from dwc.catalogue.drawing.garments.curves import rounded
+from dwc.catalogue.drawing.garments.curves import arc, comb, rounded
 from dwc.catalogue.drawing.garments.legs import Cut, Leg
-from dwc.catalogue.drawing.garments.moving import Item, framed, moved
+from dwc.catalogue.drawing.garments.moving import Item, framed, moved, shifted
 from dwc.catalogue.drawing.garments.waists import (
     belt,
     belt_loops,
@@ -17,6 +20,7 @@ from dwc.catalogue.schema import Garment
 
 BAND = 0.075  # height of the waistband
 BELT = 0.1
+RIBS = np.linspace(-0.95, 0.95, 9)
 
 # Half widths: hip of the whole, then thigh, knee and hem of a leg.
 TROUSER_FITS = {
@@ -63,8 +67,9 @@ def _two_legged(garment: Garment, rng: np.random.Generator, cut: Cut) -> Shape:
         spread += float(rng.uniform(0.06, 0.16))
     elif chance < 0.42:
         bend_left -= float(rng.uniform(0.1, 0.3))
-    if is_shorts:
-        spread += 0.04
+    # The legs part at the hem, however wide they are.
+    apart = (cut.hem + (0.035 if is_shorts else 0.02) - cut.hip * 0.5) / cut.inseam
+    spread = max(spread, math.asin(min(max(apart, 0.0), 0.2)))
     legs = (Leg(cut, spread, bend_left), Leg(cut, spread, bend_right))
     drawn = garment["waist"] == "drawstring"
     jeans = not drawn and bool(rng.random() < 0.55)
@@ -101,38 +106,32 @@ def _two_legged(garment: Garment, rng: np.random.Generator, cut: Cut) -> Shape:
 
 def _hem_line(leg: Leg, above: float) -> Points:
     down = 1 - above / leg.cut.inseam
-    ends = leg.at(down, -0.97), leg.at(down, 0.0) + (0, 0.012), leg.at(down, 0.97)
-    return smooth(np.array(ends), closed=False, samples=5)
+    knots = leg.at(down, [-0.97, 0.0, 0.97])
+    knots[1, 1] += 0.012
+    return smooth(knots, closed=False, samples=5)
 
 
 def _leg_lines(leg: Leg, rng: np.random.Generator, jeans: bool) -> list[Item]:
     cut = leg.cut
     items: list[Item] = []
-    crotch = np.array([0.0, cut.rise])
     for reach in (0.16, 0.24):  # creases that fan out from the crotch
         up = float(rng.uniform(-0.14, 0.02))
-        knots = np.array(
-            [crotch + (0.015, -0.01), crotch + (reach * 0.5, up * 0.7), crotch + (reach, up)]
-        )
-        items.append(Line(smooth(knots, closed=False, samples=4), "crease", 0.03))
+        end = cut.rise + up
+        line = arc((0.015, cut.rise - 0.01), (reach * 0.5, cut.rise + 0.7 * up), (reach, end))
+        items.append(Line(line, "crease", 0.03))
     if cut.inseam > 0.6:
-        for _ in range(3):  # across the back of the knee
-            down = float(rng.uniform(0.36, 0.56))
-            start, end = leg.at(down, -0.9), leg.at(down + float(rng.uniform(-0.04, 0.04)), 0.1)
-            middle = (start + end) / 2 + (0, 0.015)
-            items.append(
-                Line(
-                    smooth(np.array([start, middle, end]), closed=False, samples=4), "crease", 0.03
-                )
-            )
+        downs = rng.uniform(0.36, 0.56, 3)
+        ends = downs + rng.uniform(-0.04, 0.04, 3)
+        starts, stops = leg.at(downs, -0.9), leg.at(ends, rng.uniform(-0.1, 0.4, 3))
+        for start, stop in zip(starts, stops, strict=True):  # across the back of the knee
+            middle = (start + stop) / 2 + (0, 0.03)
+            items.append(Line(arc(start, middle, stop, 6), "crease", 0.03))
         down = float(rng.uniform(0.86, 0.93))
-        items.append(Line(np.stack([leg.at(down, 0.9), leg.at(down + 0.03, 0.0)]), "crease", 0.025))
+        items.append(Line(leg.at([down, down + 0.03], [0.9, 0.0]), "crease", 0.025))
     if jeans:
-        seam = np.stack([leg.at(down, 0.9) for down in (0.05, 0.3, 0.45, 0.7, 1.0)])
-        items.append(Line(seam, "stitch", 0.008))
+        items.append(Line(leg.at((0.05, 0.3, 0.45, 0.7, 1.0), 0.9), "stitch", 0.008))
     elif rng.random() < 0.5:  # pressed
-        front = np.stack([leg.at(down, 0.0) for down in (-0.1, 0.3, 0.45, 0.7, 1.0)])
-        items.append(Line(front, "fold", 0.02))
+        items.append(Line(leg.at((-0.1, 0.3, 0.45, 0.7, 1.0), 0.0), "fold", 0.02))
     return items
 
 
@@ -141,21 +140,18 @@ def _turn_up(leg: Leg) -> list[Item]:
     corners = leg.patch(1 - height, 1.01, -1.07, 1.07)
     return [
         Part(rounded(corners, 0.02), "main", leg.grain, 0.5),
-        Line(np.stack([corners[0], corners[1]]), "edge", 0.014),
+        Line(corners[:2], "edge", 0.014),
     ]
 
 
 def _ribbed_cuff(leg: Leg) -> list[Item]:
     height = 0.09 / leg.cut.inseam
-    items: list[Item] = [
-        Part(leg.patch(1 - height, 1.0, -1.02, 1.02), "main", leg.grain, 0.5, patterned=False)
+    top, bottom = leg.at(1 - height, RIBS), leg.at(1.0, RIBS)
+    return [
+        Part(leg.patch(1 - height, 1.0, -1.02, 1.02), "main", leg.grain, 0.5, patterned=False),
+        Line(comb(top, bottom, 7), "crease", 0.012),
+        Line(_hem_line(leg, 0.09), "seam", 0.014),
     ]
-    for across in np.linspace(-0.8, 0.8, 6):
-        items.append(
-            Line(np.stack([leg.at(1 - height, across), leg.at(1.0, across)]), "crease", 0.012)
-        )
-    items.append(Line(_hem_line(leg, 0.09), "seam", 0.014))
-    return items
 
 
 def _front_pocket(cut: Cut, jeans: bool, rounded_edge: bool) -> list[Item]:
@@ -168,7 +164,7 @@ def _front_pocket(cut: Cut, jeans: bool, rounded_edge: bool) -> list[Item]:
         line = np.stack([start, (end[0], end[1])])
     items: list[Item] = [Line(line, "seam", 0.014)]
     if jeans:
-        items.append(Line(line + (-0.014, 0.012), "stitch", 0.008))
+        items.append(Line(shifted(line, -0.014, 0.012), "stitch", 0.008))
         items.append(Disc((float(start[0]), float(start[1] + 0.018)), 0.011, "metal"))
         items.append(Disc((float(end[0] - 0.015), float(end[1])), 0.011, "metal"))
     return items
@@ -198,12 +194,12 @@ def _cargo_pocket(leg: Leg) -> list[Item]:
     flap = rounded(
         leg.patch(middle - half, middle - half * 0.35, inner - 0.06, outer + 0.06), 0.025
     )
-    button = leg.at(middle - half * 0.52, (inner + outer) / 2)
-    pleat = [leg.at(middle - half * 0.3, 0.56), leg.at(middle + half * 0.95, 0.56)]
+    button = leg.at(middle - half * 0.52, (inner + outer) / 2)[0]
+    pleat = leg.at([middle - half * 0.3, middle + half * 0.95], 0.56)
     return [
         Part(body, "main", leg.grain, 0.35),
         Line(np.concatenate([body, body[:1]]), "edge", 0.014),
-        Line(np.stack(pleat), "seam", 0.012),
+        Line(pleat, "seam", 0.012),
         Part(flap, "main", leg.grain, 0.35),
         Line(np.concatenate([flap, flap[:1]]), "edge", 0.016),
         Disc((float(button[0]), float(button[1])), 0.02, "metal"),
@@ -236,15 +232,9 @@ def skirt(garment: Garment, rng: np.random.Generator) -> Shape:
     right = np.array([(side(d) + lean * d, d * length) for d in downs])
     left = np.array([(-side(d) + lean * d, d * length) for d in downs])
     items: list[Item] = []
-    if hem == "straight":
-        sag = 0.03
-        edge = _hem_edge(left[-1], right[-1], sag, 0.0, 1)
-    elif hem == "flared":
-        sag = 0.07
-        edge = _hem_edge(left[-1], right[-1], sag, 0.024, int(rng.integers(4, 7)))
-    else:
-        sag = 0.05
-        edge = _hem_edge(left[-1], right[-1], sag, 0.0, 1)
+    sag = {"straight": 0.03, "flared": 0.07, "ruffled": 0.05}[hem]
+    waves, depth = (int(rng.integers(4, 7)), 0.024) if hem == "flared" else (1, 0.0)
+    edge = _hem_edge(left[-1], right[-1], sag, depth, waves)
     top = waist_line(waist, 0.0, dip)
     body = np.concatenate([top, smooth(right, closed=False, samples=4)[1:-1], edge[::-1],
                            smooth(left, closed=False, samples=4)[::-1][1:-1]])  # fmt: skip
@@ -257,7 +247,7 @@ def skirt(garment: Garment, rng: np.random.Generator) -> Shape:
             slit = np.array([(x, length + sag * 0.8), (x + 0.01, length * 0.78)])
             items.append(Line(slit, "edge", 0.016))
     elif hem == "flared":
-        items += _pleats(waist, length, side, sag, rng)
+        items += _pleats(length, side, sag, rng)
         items.append(Line(edge - (0, 0.04), "stitch", 0.008))
     else:
         items += _ruffles(length, side, lean, rng)
@@ -282,9 +272,10 @@ def _hem_edge(left: Points, right: Points, sag: float, depth: float, waves: int)
 
 
 def _darts(waist: float, length: float, rng: np.random.Generator) -> list[Item]:
-    items: list[Item] = []
-    for x in (-0.5 * waist, 0.5 * waist):
-        items.append(Line(np.array([(x, BAND), (x * 1.08, BAND + 0.16)]), "seam", 0.01))
+    items: list[Item] = [
+        Line(np.array([(x, BAND), (x * 1.08, BAND + 0.16)]), "seam", 0.01)
+        for x in (-0.5 * waist, 0.5 * waist)
+    ]
     for _ in range(3):
         x, y = rng.uniform((-0.2, 0.35 * length), (0.2, 0.85 * length)).tolist()
         fold = np.array([(x - 0.12, y), (x, y + 0.025), (x + 0.12, y - 0.01)])
@@ -292,7 +283,12 @@ def _darts(waist: float, length: float, rng: np.random.Generator) -> list[Item]:
     return items
 
 
-def _pleats(waist: float, length: float, side, sag: float, rng: np.random.Generator) -> list[Item]:
+def _pleats(
+    length: float,
+    side: Callable[[float], float],
+    sag: float,
+    rng: np.random.Generator,
+) -> list[Item]:
     items: list[Item] = []
     count = int(rng.integers(6, 11))
     for share in np.linspace(-0.86, 0.86, count):
@@ -305,7 +301,9 @@ def _pleats(waist: float, length: float, side, sag: float, rng: np.random.Genera
     return items
 
 
-def _ruffles(length: float, side, lean: float, rng: np.random.Generator) -> list[Item]:
+def _ruffles(
+    length: float, side: Callable[[float], float], lean: float, rng: np.random.Generator
+) -> list[Item]:
     items: list[Item] = []
     tiers = 3 if length > 0.8 else 2
     height = min(0.2, 0.22 * length) + 0.02

@@ -1,4 +1,4 @@
-"""Moving drawn pieces as a whole: turning, mirroring, copying a second shoe, fitting the picture."""
+"""Moving drawn pieces as a whole: turning, mirroring, copying, fitting them into the picture."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -8,6 +8,11 @@ import numpy as np
 from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Shape
 
 Item = Part | Line | Disc
+
+
+def shifted(points: Points, across: float, down: float) -> Points:
+    """The points, moved without turning."""
+    return np.asarray(points + np.array((across, down)))
 
 
 def moved(
@@ -25,27 +30,35 @@ def moved(
     matrix = np.array([[across * cosine, across * sine], [-sine, cosine]])
     offset = np.array(shift)
 
-    def move(points: Points) -> Points:
-        return points @ matrix + offset
+    # One product for all points: a call for each piece costs more than the arithmetic.
+    items = list(items)
+    clouds: list[Points] = []
+    for item in items:
+        if isinstance(item, Part):
+            clouds += (item.outline, *item.holes)
+        else:
+            clouds.append(item.points if isinstance(item, Line) else np.array((item.centre,)))
+    points = np.concatenate(clouds) @ matrix + offset
+    start = 0
+
+    def taken(cloud: Points) -> Points:
+        nonlocal start
+        start += len(cloud)
+        return points[start - len(cloud) : start]
 
     out: list[Item] = []
     for item in items:
         if isinstance(item, Part):
-            out.append(
-                Part(
-                    move(item.outline),
-                    item.role,
-                    across * item.grain + turn,
-                    item.roundness,
-                    item.patterned,
-                    tuple(move(hole) for hole in item.holes),
-                )
-            )
+            outline = taken(item.outline)
+            holes = tuple(taken(hole) for hole in item.holes)
+            grain = across * item.grain + turn
+            out.append(Part(outline, item.role, grain, item.roundness, item.patterned, holes))
         elif isinstance(item, Line):
-            out.append(Line(move(item.points), item.kind, item.width * scale))
+            out.append(Line(taken(item.points), item.kind, item.width * scale))
         else:
-            x, y = np.array(item.centre) @ matrix + offset
-            out.append(Disc((float(x), float(y)), item.radius * scale, item.role))
+            x, y = points[start].tolist()
+            start += 1
+            out.append(Disc((x, y), item.radius * scale, item.role))
     return out
 
 

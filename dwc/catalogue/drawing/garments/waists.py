@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dwc.catalogue.drawing.garments.moving import Item
+from dwc.catalogue.drawing.garments.moving import Item, shifted
 from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, smooth
 
 WAIST_STEPS = np.linspace(-1, 1, 13)
@@ -31,20 +31,20 @@ def belt_loops(half_width: float, depth: float, dip: float) -> list[Item]:
         x, y = share * half_width, dip * (1 - share**2)
         outline = np.array([(-0.013, -0.012), (0.013, -0.012), (0.013, 0.012), (-0.013, 0.012)])
         outline[2:, 1] += depth
-        items.append(Part(outline + (x, y), "main", 0.0, 0.2, patterned=False))
+        items.append(Part(shifted(outline, x, y), "main", 0.0, 0.2, patterned=False))
     return items
 
 
 def belt(half_width: float, depth: float, dip: float, rng: np.random.Generator) -> list[Item]:
     """A belt of leather with a buckle a little off or at the middle, and its loose end."""
     centre = float(rng.uniform(-0.05, 0.05))
-    size, side = float(rng.uniform(0.055, 0.075)), 1.0 if rng.random() < 0.5 else -1.0
+    size, side = float(rng.uniform(0.06, 0.082)), 1.0 if rng.random() < 0.5 else -1.0
     above, below = waist_line(half_width, -0.004, dip), waist_line(half_width, depth, dip)
     y = dip + depth / 2
     items: list[Item] = [
         Part(np.concatenate([above, below[::-1]]), "trim", 0.0, 0.4, patterned=False),
-        Line(above + (0, 0.012), "stitch", 0.006),
-        Line(below - (0, 0.012), "stitch", 0.006),
+        Line(shifted(above, 0.0, 0.012), "stitch", 0.006),
+        Line(shifted(below, 0.0, -0.012), "stitch", 0.006),
     ]
     if rng.random() < 0.5:
         frame = _box(centre, y, size * 1.15, size)
@@ -57,9 +57,8 @@ def belt(half_width: float, depth: float, dip: float, rng: np.random.Generator) 
     items.append(
         Line(np.array([(centre - side * size, y), (centre + side * size, y)]), "edge", 0.014)
     )
-    for step in (1.9, 2.5, 3.1):
-        items.append(Disc((centre + side * step * size, y - 0.004), 0.008, "metal"))
-    return items
+    holes = (centre + side * step * size for step in (1.9, 2.5, 3.1))
+    return items + [Disc((x, y - 0.004), 0.008, "metal") for x in holes]
 
 
 def drawstring(half_width: float, depth: float, dip: float, rng: np.random.Generator) -> list[Item]:
@@ -78,9 +77,9 @@ def drawstring(half_width: float, depth: float, dip: float, rng: np.random.Gener
             [(0, 0), (0.035, length * 0.45), (rng.uniform(0.02, 0.1), length)]
         )  # hangs down, each end its own way
         items.append(
-            Line(smooth(loop * (side, 1) + (0, y), closed=False, samples=5), "lace", 0.024)
+            Line(smooth(shifted(loop * (side, 1), 0, y), closed=False, samples=5), "lace", 0.024)
         )
-        tail = smooth(end * (side, 1) + (0, y), closed=False, samples=5)
+        tail = smooth(end * (side, 1) + np.array((0, y)), closed=False, samples=5)
         items.append(Line(tail, "lace", 0.024))
         items.append(Disc((float(tail[-1, 0]), float(tail[-1, 1])), 0.018, "metal"))
     items.append(Disc((0.0, y), 0.02, "trim"))
@@ -89,4 +88,4 @@ def drawstring(half_width: float, depth: float, dip: float, rng: np.random.Gener
 
 def _box(x: float, y: float, half_width: float, half_height: float) -> Points:
     corners = np.array([(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)])
-    return corners * (half_width, half_height) + (x, y)
+    return corners * (half_width, half_height) + np.array((x, y))

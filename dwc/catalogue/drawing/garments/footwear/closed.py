@@ -2,7 +2,15 @@
 
 import numpy as np
 
-from dwc.catalogue.drawing.garments.footwear.details import bow, buckle, buckled_strap, lacing
+from dwc.catalogue.drawing.garments.footwear.details import (
+    ankle_strap,
+    ankle_strap_behind,
+    bow,
+    buckle,
+    buckled_strap,
+    closed_upper,
+    lacing,
+)
 from dwc.catalogue.drawing.garments.footwear.last import Upper
 from dwc.catalogue.drawing.garments.footwear.lasts import FOOT, LOAFER, PUMP, start_at
 from dwc.catalogue.drawing.garments.footwear.sole import Base
@@ -14,12 +22,12 @@ from dwc.catalogue.schema import Garment
 
 def flats(garment: Garment, rng: np.random.Generator) -> Shape:
     """Ballerinas, loafers, lace-ups and Mary Janes, flat or on a low heel."""
-    view = draw_view(rng)
-    camera = view.camera
     low = garment["heel"] == "low"
+    view = draw_view(rng, "heeled" if low else "low")
+    camera = view.camera
     base = Base(
         toe="pointed" if garment["toe"] == "pointed" else "round",
-        rise=0.1 if low else 0.0,
+        rise=0.13 if low else 0.0,
         platform=0.03,
         sheet=0.03,
         slender=float(rng.uniform(0.0, 0.3)),
@@ -27,20 +35,20 @@ def flats(garment: Garment, rng: np.random.Generator) -> Shape:
     )
     fastening = garment["fastening"]
     high_cut = fastening in ("laces", "buckle") or (fastening == "none" and rng.random() < 0.4)
-    upper = Upper(base.rows(LOAFER if high_cut else PUMP), camera)
+    upper = Upper(
+        base.rows(LOAFER, lifted=0.3) if high_cut else base.rows(PUMP, lifted=0.0), camera
+    )
     last = upper.last_section
     items: list[Item] = [*base.parts(camera)]
-    items.append(Part(upper.outline(), roundness=0.6))
-    items.append(Part(upper.opening(), "lining", 0.0, 0.4, patterned=False))
-    items.append(Line(upper.ring(last), "edge", 0.016))
+    items += closed_upper(upper, rng)
     if fastening == "laces":
         items.append(Line(upper.across(3.6), "stitch"))
         items += lacing(upper, 5.4, last - 0.6, spread=0.2, rows=4)
         items += bow(upper, last - 0.5, size=0.11)
     elif fastening == "buckle":
-        band = upper.band((5.6, 5.6), (7.2, 7.2), reach=0.8)
+        band = upper.band((4.7, 4.7), (5.9, 5.9), reach=0.9)
         items.append(Part(band, "trim", 0.0, 0.4, patterned=False))
-        items += buckle(upper, 5.7, 7.1, v=0.25, size=0.1)
+        items += buckle(upper, 4.7, 5.9, v=0.3, size=0.12)
     elif fastening == "strap":
         foot = Upper(base.rows(FOOT), camera)
         items += buckled_strap(foot, 5.9, 6.8, reach=0.75, button=True)
@@ -69,22 +77,19 @@ def heels(garment: Garment, rng: np.random.Generator) -> Shape:
         width=float(rng.uniform(0.9, 1.0)),
     )
     open_toe = garment["toe"] == "open"
-    rows = base.rows(PUMP)
+    rows = base.rows(PUMP, lifted=0.0)
     upper = Upper(start_at(rows, 2.6) if open_toe else rows, camera)
     items: list[Item] = [*base.parts(camera)]
     if open_toe:
         items.append(base.footbed(camera))
-    items.append(Part(upper.outline(), roundness=0.6))
-    items.append(Part(upper.opening(), "lining", 0.0, 0.4, patterned=False))
-    items.append(Line(upper.ring(upper.last_section), "edge", 0.014))
+    items += closed_upper(upper, rng)
     if open_toe:
         items.append(Line(upper.across(0.0), "edge", 0.014))
     if garment["fastening"] == "strap":
         foot = Upper(base.rows(FOOT), camera)
         if rng.random() < 0.6:
-            strap = buckled_strap(foot, 9.3, 10.0, reach=1.0)
-            items[1:1] = [Part(foot.inside_of_band(9.3, 10.0), "lining", 0.0, 0.3, patterned=False)]
-            items += strap
+            items[:0] = ankle_strap_behind(foot)
+            items += ankle_strap(foot)
         else:
-            items += buckled_strap(foot, 5.9, 6.7, reach=0.75)
+            items += buckled_strap(foot, 5.8, 6.4, reach=0.75)
     return view.compose(items)

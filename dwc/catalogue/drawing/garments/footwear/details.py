@@ -4,9 +4,24 @@ from typing import Literal
 
 import numpy as np
 
-from dwc.catalogue.drawing.garments.footwear.last import Upper
+from dwc.catalogue.drawing.garments.footwear.last import BAND_POINTS, Upper
 from dwc.catalogue.drawing.garments.moving import Item
 from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, smooth
+
+
+def closed_upper(upper: Upper, rng: np.random.Generator, roundness: float = 0.6) -> list[Item]:
+    """The upper and the opening for the foot, with its lining and sometimes an insole."""
+    ring = upper.opening()
+    items: list[Item] = [
+        Part(upper.outline(), "main", 0.0, roundness),
+        Part(ring, "lining", 0.0, 0.4, patterned=False),
+    ]
+    if upper.camera.from_above and rng.random() < 0.5:
+        middle = ring.mean(axis=0)
+        insole = middle + (ring - middle) * (0.66, 0.8)
+        items.append(Part(insole, "sole", 0.0, 0.2, patterned=False))
+    items.append(Line(upper.ring(upper.last_section), "edge", 0.017))
+    return items
 
 
 def lacing(upper: Upper, start: float, end: float, *, spread: float, rows: int) -> list[Item]:
@@ -50,13 +65,13 @@ def bow(
 
 def buckle(upper: Upper, front: float, back: float, *, v: float, size: float) -> list[Item]:
     """A frame of metal with a tongue, on a strap between sections `front` and `back`."""
-    low, high = upper.visible((front + back) / 2)
-    v = float(np.clip(v, low + 0.12, max(high - 0.12, float(low + high) / 2)))
+    low, high = (float(bound) for bound in upper.visible((front + back) / 2))
+    v = max(min(v, max(high - 0.12, (low + high) / 2)), low + 0.12)
     centre = upper.on_view([(front + back) / 2], v)[0]
     ends = upper.on_view([front, back], v)
     along = ends[1] - ends[0]
     length = float(np.hypot(*along)) or 1.0
-    up = along / length * max(length * 0.68, size * 0.5)
+    up = along / length * min(max(length * 0.68, size * 0.5), size * 0.75)
     across = np.array([-along[1], along[0]]) / length * size * 0.5
     frame = np.array([centre + up + across, centre + up - across, centre - up - across,
                       centre - up + across])  # fmt: skip
@@ -72,13 +87,36 @@ def buckled_strap(
 ) -> list[Item]:
     """A strap across from side to side, closed by a buckle or a button on its outer end."""
     band: Points = upper.band((front, front), (back, back), reach=reach)
-    items: list[Item] = [Part(band, "main", 0.0, 0.5), Line(band[:15], "edge", 0.01)]
+    items: list[Item] = [Part(band, "main", 0.0, 0.5), Line(band[:BAND_POINTS], "edge", 0.01)]
     middle = (front + back) / 2
     if button:
-        low, high = upper.visible(middle)
-        v = float(np.clip(0.45, low + 0.1, max(float(high) - 0.1, float(low))))
+        low, high = (float(bound) for bound in upper.visible(middle))
+        v = max(min(0.45, high - 0.1), low + 0.1)
         x, y = upper.on_view([middle], v)[0]
         items.append(Disc((float(x), float(y)), 0.03, "metal"))
     else:
         items += buckle(upper, front, back, v=0.4, size=0.07)
     return items
+
+
+ANKLE = (9.1, 10.0)  # the sections between which a strap around the ankle lies
+QUARTER = ((7.0, 0.8), (8.6, 0.62), (10.0, 0.66), (10.0, 1.0), (8.6, 1.0), (7.6, 1.0))
+
+
+def ankle_strap_behind(foot: Upper) -> list[Item]:
+    """What is seen of an ankle strap from inside, to be drawn before the shoe itself."""
+    items: list[Item] = [Part(foot.inside_of_band(*ANKLE), "lining", 0.0, 0.3, patterned=False)]
+    for side in (-1, 1):
+        quarter = foot.flank(side, QUARTER, clamped=False)
+        items.append(Part(quarter, "lining", 0.0, 0.3, patterned=False))
+    return items
+
+
+def ankle_strap(foot: Upper) -> list[Item]:
+    """A strap around the ankle with a buckle, and the quarters that hold it at the heel."""
+    items: list[Item] = [
+        Part(foot.flank(side, QUARTER), "main", 0.0, 0.5)
+        for side in (-1, 1)
+        if not foot.hidden(9.0, side * 0.8)
+    ]
+    return items + buckled_strap(foot, *ANKLE, reach=1.0)

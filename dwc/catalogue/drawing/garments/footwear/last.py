@@ -18,6 +18,7 @@ from dwc.catalogue.drawing.parts import Points
 Floats = NDArray[np.float64]
 
 STRETCH = 4  # sections computed for each one given
+BAND_POINTS = 15  # along each edge of a strap
 ACROSS = np.linspace(-1, 1, 19)  # where the surface is sampled along a section
 
 
@@ -55,27 +56,24 @@ class Upper:
         self._sections = _spline_basis(len(knots)) @ knots  # (s, 8)
         self._sections[:, 6] = np.clip(self._sections[:, 6], 0.5, 1.0)
         self._sections[:, 5] = np.maximum(self._sections[:, 5], 0.0)
-        self._mesh = self._surface(self._sections[:, None, :], ACROSS[None, :])  # (s, v, 3)
-        self._low, self._high, self._seen = self._visible_range()
+        self._mesh = self._surface(self._sections.T[:, :, None], ACROSS)  # (s, v, 3)
+        self._low, self._high = self._visible_range()
 
     @staticmethod
     def _surface(sections: Floats, v: Floats) -> Floats:
-        back_x, back_z, front_x, front_z, centre, width, angle, sag = np.moveaxis(sections, -1, 0)
-        theta = v * angle * np.pi
-        floor = np.cos(angle * np.pi)
-        forward = np.maximum((np.cos(theta) - floor) / (1 - floor), 0.0)
+        back_x, back_z, front_x, front_z, centre, width, angle, sag = sections
+        full = np.pi * angle
+        theta, floor = v * full, np.cos(full)
         sideways = np.sin(theta)
-        return np.stack(
-            [
-                back_x + (front_x - back_x) * forward,
-                centre + width * sideways,
-                back_z + (front_z - back_z) * forward - sag * sideways**2,
-            ],
-            axis=-1,
-        )
+        forward = (np.cos(theta) - floor) / (1 - floor)
+        places = np.empty((*forward.shape, 3))
+        places[..., 0] = back_x + (front_x - back_x) * forward
+        places[..., 1] = centre + width * sideways
+        places[..., 2] = back_z + (front_z - back_z) * forward - sag * sideways**2
+        return places
 
-    def _visible_range(self) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-        """For each section the least and greatest v that faces the camera, and whether any does."""
+    def _visible_range(self) -> tuple[Floats, Floats]:
+        """For each section the least and greatest v that faces the camera."""
         along = np.gradient(self._mesh, axis=0)
         across = np.gradient(self._mesh, axis=1)
         facing = np.cross(across, along) @ self.camera.towards  # (s, v)
@@ -92,16 +90,21 @@ class Upper:
 
         low = ACROSS[first] - crossing(first, np.maximum(first - 1, 0))
         high = ACROSS[final] + crossing(final, np.minimum(final + 1, len(ACROSS) - 1))
-        return low, high, seen.any(axis=1)
+        some = np.flatnonzero(seen.any(axis=1))
+        if len(some) == 0:
+            return low, high
+        # A section of which nothing is seen (the very tip of a toe) goes on like its neighbour.
+        return np.interp(rows, some, low[some]), np.interp(rows, some, high[some])
 
     def places(self, k: ArrayLike, v: ArrayLike) -> Floats:
         """Points in space (n, 3) of places on the surface, k and v of n numbers (or one)."""
-        k, v = np.broadcast_arrays(np.asarray(k, dtype=np.float64), np.asarray(v, dtype=float))
-        position = np.clip(k * STRETCH, 0, len(self._sections) - 1)
+        position = np.atleast_1d(np.asarray(k, dtype=np.float64)) * STRETCH
+        position = np.minimum(np.maximum(position, 0), len(self._sections) - 1)
         below = np.minimum(position.astype(np.intp), len(self._sections) - 2)
         share = (position - below)[:, None]
-        sections = self._sections[below] * (1 - share) + self._sections[below + 1] * share
-        return self._surface(sections, v)
+        sections = self._sections[below]
+        sections += (self._sections[below + 1] - sections) * share
+        return self._surface(sections.T, np.asarray(v, dtype=np.float64))
 
     def visible(self, k: ArrayLike) -> tuple[Floats, Floats]:
         """The least and greatest v of sections `k` that the camera sees."""
@@ -111,9 +114,8 @@ class Upper:
 
     def on_view(self, k: ArrayLike, v: ArrayLike) -> Points:
         """Picture points (n, 2) of places, moved along their section to where they can be seen."""
-        k, v = np.broadcast_arrays(np.asarray(k, dtype=np.float64), np.asarray(v, dtype=float))
         low, high = self.visible(k)
-        return self.camera.project(self.places(k, np.clip(v, low, np.maximum(low, high))))
+        return self.camera.project(self.places(k, np.maximum(np.minimum(v, high), low)))
 
     def hidden(self, k: float, v: float) -> bool:
         """Whether the place lies on the side turned away."""
@@ -128,9 +130,8 @@ class Upper:
         """The upper's silhouette with its opening."""
         if self.camera.from_above:
             return hull(self.camera.project(self._mesh.reshape(-1, 3)))
-        rows = np.flatnonzero(self._seen)
-        k = rows / STRETCH
-        low, high = self._low[rows], np.maximum(self._low[rows], self._high[rows])
+        k = np.arange(len(self._sections)) / STRETCH
+        low, high = self._low, np.maximum(self._low, self._high)
         last = self.last_section
         end_low, end_high = float(low[-1]), float(high[-1])
         chains = [
@@ -149,14 +150,40 @@ class Upper:
     def band(
         self, front: tuple[float, float], back: tuple[float, float], reach: float = 1.0
     ) -> Points:
-        """A strip across: its front edge runs from section front[0] at v = -reach to front[1]."""
-        share = np.linspace(0, 1, 15)
+        """A strap across: its front edge runs from section front[0] at v = -reach to front[1].
+
+        The outline is the stretch that can be seen; its ends follow the surface.
+        """
+        share = self._seen_stretch(front, back, reach)
         v = (2 * share - 1) * reach
         edge_front = front[0] + (front[1] - front[0]) * share
         edge_back = back[0] + (back[1] - back[0]) * share
+        rise = np.linspace(0, 1, 5)[1:-1]
+        right = edge_front[-1] + (edge_back[-1] - edge_front[-1]) * rise
+        left = edge_back[0] + (edge_front[0] - edge_back[0]) * rise
+        ones = np.ones(3)
         return self.on_view(
-            np.concatenate([edge_front, edge_back[::-1]]), np.concatenate([v, v[::-1]])
+            np.concatenate([edge_front, right, edge_back[::-1], left]),
+            np.concatenate([v, v[-1] * ones, v[::-1], v[0] * ones]),
         )
+
+    def _seen_stretch(
+        self, front: tuple[float, float], back: tuple[float, float], reach: float
+    ) -> Floats:
+        """Shares (BAND_POINTS,) of a strap's length that the camera sees."""
+        share = np.linspace(0, 1, BAND_POINTS)
+        if front[0] == front[1] and back[0] == back[1]:
+            return share
+        v = (2 * share - 1) * reach
+        slack = reach / (BAND_POINTS - 1)
+        seen = np.zeros(BAND_POINTS, dtype=bool)
+        for start, end in (front, back):
+            low, high = self.visible(start + (end - start) * share)
+            seen |= (v >= low - slack) & (v <= high + slack)
+        inside = np.flatnonzero(seen)
+        if len(inside) == 0:
+            return share
+        return np.linspace(share[inside[0]], share[inside[-1]], BAND_POINTS)
 
     def inside_of_band(self, front: float, back: float) -> Points:
         """The far, inner side of a strip that goes all the way round, seen through the opening."""
@@ -174,6 +201,20 @@ class Upper:
     def along(self, v: float, start: float, end: float, count: int = 12) -> Points:
         """A line along the shoe at one v, from section `start` to `end`."""
         return self.on_view(np.linspace(start, end, count), v)
+
+    def flank(
+        self, side: int, knots: tuple[tuple[float, float], ...], *, clamped: bool = True
+    ) -> Points:
+        """A piece on one side (-1 or 1) with corners (k, |v|), its edges on the surface.
+
+        Without `clamped` also what is turned away: the piece's inner side, seen from behind.
+        """
+        corners = np.array([*knots, knots[0]])
+        steps = np.arange(4 * len(knots)) / 4
+        marks = np.arange(len(corners))
+        k = np.interp(steps, marks, corners[:, 0])
+        v = side * np.interp(steps, marks, corners[:, 1])
+        return self.on_view(k, v) if clamped else self.camera.project(self.places(k, v))
 
     def across(self, k: float, start: float = -1.0, end: float = 1.0, count: int = 14) -> Points:
         """A line across the shoe along one section, the visible stretch of it."""

@@ -4,6 +4,8 @@ Each row is (back x, back z, front x, front z, half width, angle, sag) as `Base.
 continue the five rows of the toe, so that the first of them is section 5.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,12 +14,12 @@ Rows = tuple[tuple[float, ...], ...]
 # The bare foot and ankle: what straps lie on.
 FOOT: Rows = (
     (0.55, 0.0, 0.60, 0.205, 0.152, 0.5, 0.0),
-    (0.36, 0.0, 0.51, 0.27, 0.128, 0.5, 0.0),
-    (0.18, 0.0, 0.45, 0.33, 0.122, 0.52, 0.0),
-    (0.05, 0.03, 0.42, 0.40, 0.116, 0.65, 0.0),
-    (0.01, 0.12, 0.40, 0.46, 0.112, 0.85, 0.0),
-    (0.02, 0.24, 0.37, 0.52, 0.106, 0.97, 0.0),
-    (0.05, 0.36, 0.35, 0.58, 0.1, 1.0, 0.0),
+    (0.36, 0.0, 0.51, 0.255, 0.128, 0.5, 0.0),
+    (0.18, 0.0, 0.45, 0.295, 0.122, 0.52, 0.0),
+    (0.05, 0.03, 0.42, 0.33, 0.116, 0.65, 0.0),
+    (0.005, 0.14, 0.40, 0.355, 0.114, 0.88, 0.0),
+    (0.015, 0.27, 0.38, 0.385, 0.112, 1.0, 0.0),
+    (0.03, 0.37, 0.37, 0.45, 0.11, 1.0, 0.0),
 )
 PUMP: Rows = (
     (0.58, 0.0, 0.715, 0.15, 0.153, 0.5, 0.0),
@@ -60,18 +62,19 @@ BOOT_FOOT: Rows = (
 )
 
 
-def boot_shaft(top: float, calf: float) -> Rows:
-    """The shaft of a boot that ends `top` above the bed; `calf` widens it on its way up."""
+def boot_shaft(top: float, calf: float) -> tuple[Rows, float]:
+    """The shaft of a boot that ends `top` above the bed, and how far apart its sections are.
+
+    `calf` widens it on its way up.
+    """
     levels = np.linspace(0.45, top, max(2, round((top - 0.3) / 0.28)))
     rows = []
-    for level in levels:
-        up = float(np.clip((level - 0.4) / 0.9, 0, 1))
-        bulge = calf * np.sin(np.pi * min(up, 1.0) * 0.75)
-        front = level + 0.16 * (1 - up)
-        rows.append(
-            (0.035 - bulge, level, 0.385 + 0.2 * bulge, front, 0.122 + 0.55 * bulge, 1.0, 0.0)
-        )
-    return tuple(rows)
+    for level in levels.tolist():
+        up = min(max((level - 0.4) / 0.9, 0.0), 1.0)
+        bulge = calf * math.sin(math.pi * up * 0.72)
+        front = level + 0.14 * (1 - up)
+        rows.append((0.02 - bulge, level, 0.4 + 0.4 * bulge, front, 0.128 + 0.5 * bulge, 1.0, 0.0))
+    return tuple(rows), float(levels[1] - levels[0])
 
 
 def start_at(rows: NDArray[np.float64], section: float) -> NDArray[np.float64]:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from dwc.catalogue.drawing.garments.footwear.details import buckled_strap
-from dwc.catalogue.drawing.garments.footwear.last import Upper
+from dwc.catalogue.drawing.garments.footwear.details import ankle_strap, ankle_strap_behind
+from dwc.catalogue.drawing.garments.footwear.last import BAND_POINTS, Upper
 from dwc.catalogue.drawing.garments.footwear.lasts import FOOT
 from dwc.catalogue.drawing.garments.footwear.sole import Base
 from dwc.catalogue.drawing.garments.footwear.views import draw_view
@@ -14,7 +14,7 @@ from dwc.catalogue.schema import Garment
 
 def sandals(garment: Garment, rng: np.random.Generator) -> Shape:
     """Sandals, flat or heeled, with thin, wide or crossed straps."""
-    view = draw_view(rng, "heeled" if garment["heel"] == "high" else "low")
+    view = draw_view(rng, "low" if garment["heel"] == "flat" else "heeled")
     camera = view.camera
     chunky = garment["sole"] == "chunky"
     rise = {"flat": 0.0, "low": 0.13, "high": 0.36}[garment["heel"]]
@@ -30,8 +30,7 @@ def sandals(garment: Garment, rng: np.random.Generator) -> Shape:
     items: list[Item] = [*base.parts(camera), base.footbed(camera)]
     ankle = garment["fastening"] == "buckle"
     if ankle:
-        inside = foot.inside_of_band(9.2, 10.0)
-        items.append(Part(inside, "lining", 0.0, 0.3, patterned=False))
+        items += ankle_strap_behind(foot)
     strap = garment["strap"]
     if strap == "wide":
         bands = [((2.9, 2.9), (5.4, 5.4))]
@@ -42,8 +41,8 @@ def sandals(garment: Garment, rng: np.random.Generator) -> Shape:
     for front, back in bands:
         outline = foot.band(front, back)
         items.append(Part(outline, "main", 0.0, 0.6))
-        items.append(Line(outline[:15], "edge", 0.01))
-        items.append(Line(outline[15:], "edge", 0.01))
+        items.append(Line(outline[:BAND_POINTS], "edge", 0.01))
+        items.append(Line(outline[BAND_POINTS + 3 : -3], "edge", 0.01))
     if ankle:
-        items += buckled_strap(foot, 9.2, 10.0, reach=1.0)
+        items += ankle_strap(foot)
     return view.compose(items)

@@ -12,7 +12,6 @@ from dwc.catalogue.drawing.parts import Line, Part, Points, smooth
 
 Floats = NDArray[np.float64]
 Toe = Literal["round", "pointed"]
-Row = tuple[float, float, float, float, float, float, float, float]
 
 # Half the width at stations from the toe's tip to the heel's back, in lengths of the shoe.
 PLANS: dict[Toe, tuple[tuple[float, float], ...]] = {
@@ -57,11 +56,14 @@ class Base:
         x = np.asarray(x, dtype=np.float64)
         return np.asarray(self.swing * np.sin((x - 0.15) * 3.4) * np.clip(x, 0, 1))
 
-    def rows(self, back: tuple[tuple[float, ...], ...], toe_height: float = 1.0) -> list[Row]:
-        """Cross-sections of an upper for `last.Upper`: those of the toe, then `back`.
+    def rows(
+        self, back: tuple[tuple[float, ...], ...], toe_height: float = 1.0, lifted: float = 0.5
+    ) -> Floats:
+        """Cross-sections (n, 8) of an upper for `last.Upper`: those of the toe, then `back`.
 
         Each of `back` is (back x, back z, front x, front z, half width, angle, sag), the heights
-        counted from the bed.
+        counted from the bed: the bed below the point itself, but for the front points by the share
+        `lifted` from there to below the section's back (an instep rises with the heel).
         """
         out: list[tuple[float, ...]] = [
             (x, 0.0, x, height * toe_height, width, 0.5, 0.0)
@@ -69,13 +71,13 @@ class Base:
         ]
         table = np.array([*out, *back])
         back_x, front_x = table[:, 0], table[:, 2]
-        heights = self.bed(np.stack([back_x, (back_x + front_x) / 2]))
+        heights = self.bed(np.stack([back_x, front_x + (back_x - front_x) * lifted]))
         full = np.empty((len(table), 8))
         full[:, 0], full[:, 1] = back_x, table[:, 1] + heights[0]
         full[:, 2], full[:, 3] = front_x, table[:, 3] + heights[1]
         full[:, 4], full[:, 5] = self.centre(back_x), table[:, 4] * self.width
         full[:, 6:] = table[:, 5:]
-        return full  # type: ignore[return-value]
+        return full
 
     @cached_property
     def _plan(self) -> Points:

@@ -103,11 +103,12 @@ def draw_view(rng: np.random.Generator, kind: Kind = "low") -> View:
         camera = Camera(math.radians(-4 - 14 * yaw), math.radians(6 + 10 * elevation))
         return View(arrangement, camera, flip, math.radians(30 * turn), spread, slip)
     if arrangement == "front_pair":
-        camera = Camera(math.radians(-90 + 14 * (yaw - 0.3)), math.radians(28 + 17 * elevation))
+        lean = 14 * (yaw - 0.3) + (18 if kind == "heeled" else 0)
+        camera = Camera(math.radians(-90 + lean), math.radians(28 + 17 * elevation))
         return View(arrangement, camera, flip, math.radians(6 * turn), spread, slip)
     toes_down = bool(rng.random() < 0.6)
-    lean = 16 * (yaw - 0.4)
-    camera = Camera(
-        math.radians(-90 + lean if toes_down else 90 - lean), math.radians(56 + 26 * elevation)
-    )
+    lean, steep = 16 * (yaw - 0.4), 56 + 26 * elevation
+    if kind == "heeled":  # turned and flat enough for the heel's height to show
+        toes_down, lean, steep = True, 14 + 16 * yaw, 51 + 8 * elevation
+    camera = Camera(math.radians(-90 + lean if toes_down else 90 - lean), math.radians(steep))
     return View(arrangement, camera, flip, math.radians(4 * turn), spread, slip)
