@@ -8,6 +8,7 @@ All three parts travel with the checkpoint. Texts are read exactly as given: the
 caption template is applied before.
 """
 
+import json
 import string
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from torch import Tensor
 from transformers import BatchFeature, CLIPTokenizer, ProcessorMixin
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.tokenization_utils_tokenizers import TokenizersBackend
+from transformers.utils.hub import cached_file
 
 from dwc.errors import CheckpointError, QueryError
 
@@ -181,24 +183,29 @@ class DWCProcessor(ProcessorMixin):
         The three classes are named here, not looked up from the files: a checkpoint cannot choose
         what code reads it, and pictures are resized by PIL whether or not torchvision is installed.
 
-        Raises CheckpointError where the folder holds no processor of this project.
+        Raises CheckpointError where there is no processor of this project, or not a whole one.
         """
         name = str(pretrained_model_name_or_path)
-        config, _ = cls.get_processor_dict(name, **kwargs)
-        if config.get("processor_class") != cls.__name__:
-            raise CheckpointError(
-                f"{name} has no {cls.__name__}: processor_config.json names "
-                f"{config.get('processor_class', 'none')}. Give the folder of a DWC checkpoint, or "
-                "make one: python -m dwc convert"
+        try:
+            config_file = Path(cached_file(name, "processor_config.json", **kwargs))
+            config = json.loads(config_file.read_text(encoding="utf-8"))
+            if not isinstance(config, dict) or config.get("processor_class") != cls.__name__:
+                raise CheckpointError(
+                    f"{name} has no {cls.__name__}: its processor_config.json describes another. "
+                    "Give the folder of a DWC checkpoint, or make one: python -m dwc convert"
+                )
+            return cls(
+                CLIPImageProcessorPil.from_pretrained(name, **kwargs),
+                **{
+                    part: tokenizer.from_pretrained(name, subfolder=part, **kwargs)
+                    for part, tokenizer in _TOKENIZERS.items()
+                    if part in config.get("tokenizers", ())
+                },
             )
-        return cls(
-            CLIPImageProcessorPil.from_pretrained(name, **kwargs),
-            **{
-                part: _TOKENIZERS[part].from_pretrained(name, subfolder=part, **kwargs)
-                for part in config.get("tokenizers", ())
-                if part in _TOKENIZERS
-            },
-        )
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"the processor in {name} cannot be loaded: {error}. Fetch the checkpoint again"
+            ) from error
 
 
 def build_word_tokenizer(words: Iterable[str] | Mapping[str, int]) -> TokenizersBackend:

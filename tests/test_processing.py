@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 import string
 
 import numpy as np
@@ -164,11 +165,23 @@ def test_a_stream_left_out_has_no_tokenizer(processor, tmp_path, missing):
     assert set(loaded(images=[picture()], text=["is red"])) == set(loaded.model_input_names)
 
 
+def test_a_folder_without_a_processor_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match=r"processor_config\.json"):
+        DWCProcessor.from_pretrained(tmp_path)
+
+
+def test_a_tokenizer_that_is_missing_is_not_made_up(processor, tmp_path):
+    processor.save_pretrained(tmp_path)
+    shutil.rmtree(tmp_path / "word_tokenizer")
+    with pytest.raises(CheckpointError, match="cannot be loaded"):
+        DWCProcessor.from_pretrained(tmp_path)
+
+
 def test_another_projects_processor_is_refused(tmp_path):
     (tmp_path / "processor_config.json").write_text(
         json.dumps({"processor_class": "CLIPProcessor"})
     )
-    with pytest.raises(CheckpointError, match="CLIPProcessor"):
+    with pytest.raises(CheckpointError, match="describes another"):
         DWCProcessor.from_pretrained(tmp_path)
 
 

@@ -63,7 +63,7 @@ def read_clip(source: str | Path) -> ClipSource:
         except SafetensorError as error:
             raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
     elif _is_torchscript(path):
-        # The released files. Their code is for TorchScript's interpreter and is not called.
+        # The released files. They hold no Python, and what TorchScript they hold is not called.
         state = dict(torch.jit.load(path, map_location="cpu").state_dict())
     else:
         state = _require_tensors(_read_pickle(path), path)
