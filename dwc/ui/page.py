@@ -52,7 +52,7 @@ def answer(
     try:
         return show(ask(searcher, pictures, reference, words), pictures)
     except DWCError as error:
-        return Panels(trouble=render_trouble(str(error)))
+        return Panels(trouble=render_trouble(str(error)), unknown="")
 
 
 def show(result: SearchResult, pictures: Pictures) -> Panels:

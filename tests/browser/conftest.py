@@ -1,0 +1,70 @@
+"""A Chromium on the real app: skipped where there is none, a failure there under CI."""
+
+import os
+import shutil
+
+import pytest
+
+from tests.search.tiny import write_tiny_checkpoint
+from tests.ui.live import draw_gallery, serve
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+# It must reach nothing but the app, and a container gives it neither a sandbox nor a GPU.
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
+    missing = None if executable else f"none of {', '.join(BROWSERS)} is installed"
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing = "playwright is not installed: pip install -e .[dev]"
+    if missing:
+        if os.environ.get("CI"):
+            pytest.fail(f"{missing}, and CI has to drive a browser")
+        pytest.skip(missing)
+    with sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def address(browser, tmp_path_factory):
+    place = tmp_path_factory.mktemp("browser")
+    gallery = place / "gallery"
+    gallery.mkdir()
+    model = write_tiny_checkpoint(place / "model")
+    with serve(model, draw_gallery(gallery), place) as url:
+        yield url
+
+
+@pytest.fixture
+def open_page(browser, address):
+    """Open the app in a window of its own; every error of its scripts fails the test."""
+    pages, errors = [], []
+
+    def open_page(width=1280, height=900, **options):
+        page = browser.new_page(viewport={"width": width, "height": height}, **options)
+        pages.append(page)
+        page.set_default_timeout(15_000)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(address)
+        page.wait_for_selector("#results .card")
+        # The script's start has run once the language is set: events are wired by then.
+        page.wait_for_function("document.documentElement.lang === 'en'")
+        return page
+
+    yield open_page
+    for page in pages:
+        page.close()
+    assert not errors

@@ -1,0 +1,226 @@
+"""The app as it is started: its endpoint through the client, and how it ends on what is wrong."""
+
+import json
+import subprocess
+import sys
+from urllib.error import HTTPError
+from urllib.parse import quote
+from urllib.request import Request, urlopen
+
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+import app
+from tests.search.tiny import write_tiny_checkpoint
+from tests.ui.live import ROOT, draw_gallery, environment, serve
+
+FILE = {"_type": "gradio.FileData"}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("app")
+
+
+@pytest.fixture(scope="module")
+def model(place):
+    return write_tiny_checkpoint(place / "model")
+
+
+@pytest.fixture(scope="module")
+def gallery(place):
+    folder = place / "gallery"
+    folder.mkdir()
+    draw_gallery(folder)
+    (folder / "broken.png").write_bytes(b"not a picture")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(place, model, gallery):
+    with serve(model, gallery, place) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def search(address):
+    client = Client(address, verbose=False)
+    return lambda **asked: client.predict(**asked, api_name="/search")
+
+
+def post(address, data):
+    """What the endpoint answers to data that no client would send."""
+    call = f"{address}gradio_api/call/search"
+    request = Request(
+        call, json.dumps({"data": data}).encode(), {"Content-Type": "application/json"}
+    )
+    with urlopen(request, timeout=20) as reply:
+        event = json.load(reply)["event_id"]
+    with urlopen(f"{call}/{event}", timeout=20) as reply:
+        return reply.read().decode()
+
+
+def test_a_picture_and_words(search, gallery):
+    answer = search(
+        reference=handle_file(gallery / "figure-03.png"), text="is shorter", k=5, shift=0
+    )
+    assert [result["rank"] for result in answer["results"]] == [1, 2, 3, 4, 5]
+    assert "figure-03.png" not in {result["id"] for result in answer["results"]}
+    for result in answer["results"]:
+        assert set(result["parts"]) == {"clip_image", "clip_text", "cnn_image", "cnn_text"}
+        assert sum(result["parts"].values()) == pytest.approx(result["score"], abs=1e-4)
+    for weight in answer["weights"].values():
+        assert 0 < weight["image"] < 1
+        assert weight["image"] + weight["text"] == pytest.approx(1)
+    assert answer["unknown_words"] == []
+    assert all(time >= 0 for time in answer["timings_ms"].values())
+
+
+def test_words_alone_and_a_picture_alone(search, gallery):
+    words = search(text="is blue")
+    picture = search(reference=handle_file(gallery / "figure-03.png"))
+    assert {weight["image"] for weight in words["weights"].values()} == {0.0}
+    assert {weight["image"] for weight in picture["weights"].values()} == {1.0}
+    assert len(words["results"]) == len(picture["results"]) == 12
+
+
+def test_a_shift_leans_the_weights(search, gallery):
+    asked = {"reference": handle_file(gallery / "figure-03.png"), "text": "is blue", "k": 1}
+    weights = [search(**asked, shift=shift)["weights"] for shift in (-2, 0, 2)]
+    for stream in ("clip", "cnn"):
+        assert sorted(w[stream]["image"] for w in weights) == [w[stream]["image"] for w in weights]
+    assert search(**asked, shift="inf")["weights"]["clip"]["image"] == 1
+
+
+def test_unknown_words_are_listed(search):
+    assert search(text="is blue with sequins")["unknown_words"] == ["sequins"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "complaint"),
+    [
+        ({}, "nothing to search"),
+        ({"text": "   "}, "nothing to search"),
+        ({"text": "blue " * 60}, "at most 24. Shorten"),
+        ({"text": "x" * 5000}, "5,000 characters"),
+        ({"text": "blue", "k": 0}, "k is 0"),
+        ({"text": "blue", "shift": "far"}, "shift is 'far'"),
+    ],
+)
+def test_what_cannot_be_asked_is_told(search, asked, complaint):
+    with pytest.raises(AppError, match=complaint):
+        search(**asked)
+
+
+def test_a_broken_and_a_huge_picture_are_told_and_the_app_goes_on(search, tmp_path):
+    broken = tmp_path / "broken.jpg"
+    Image.effect_noise((200, 200), 50).save(broken)
+    broken.write_bytes(broken.read_bytes()[:2000])
+    with pytest.raises(AppError, match="cut short or damaged"):
+        search(reference=handle_file(broken))
+    huge = tmp_path / "huge.png"
+    Image.new("1", (20000, 5000)).save(huge)
+    with pytest.raises(AppError, match="at most 80,000,000"):
+        search(reference=handle_file(huge))
+    assert search(text="is blue")["results"]
+
+
+def test_no_file_of_this_computer_and_no_address_can_be_named(address, gallery):
+    picture = str(gallery / "figure-00.png")
+    for named in (
+        {"path": picture, "meta": FILE},
+        {"path": picture},
+        {"path": picture, "meta": {}},
+        {"path": picture, "meta": FILE, "is_stream": True},
+    ):
+        assert "event: error" in post(address, [named, "", 3, 0])
+    for url in ("http://127.0.0.1:1/x.png", "https://example.org/x.png"):
+        reply = post(address, [{"path": url, "meta": FILE}, "", 3, 0])
+        assert "Addresses are not fetched" in reply
+
+
+def test_thumbnails_are_served_and_the_rest_of_the_store_is_not(address, place):
+    def status(file):
+        try:
+            with urlopen(f"{address}gradio_api/file={quote(str(file))}", timeout=10) as reply:
+                return reply.status
+        except HTTPError as error:
+            return error.code
+
+    (store,) = (place / "dwc" / "galleries").iterdir()
+    assert status(next((store / "thumbnails").rglob("*.webp"))) == 200
+    for hidden in (store / "gallery.sqlite", ROOT / "app.py", place / "gallery" / "figure-00.png"):
+        assert hidden.exists()
+        assert status(hidden) == 403
+
+
+def test_only_the_search_is_public(address):
+    api = Client(address, verbose=False).view_api(return_format="dict")
+    assert list(api["named_endpoints"]) == ["/search"]
+    parameters = api["named_endpoints"]["/search"]["parameters"]
+    assert [one["parameter_name"] for one in parameters] == ["reference", "text", "k", "shift"]
+    assert all(one["parameter_has_default"] for one in parameters)
+
+
+def test_nothing_is_counted_or_shared(address):
+    with urlopen(f"{address}config", timeout=10) as reply:
+        config = json.load(reply)
+    assert config["analytics_enabled"] is False
+    assert not config.get("share_url")
+
+
+def test_the_second_start_embeds_nothing(address, place, model, gallery):
+    second = place / "second"
+    second.mkdir()
+    (second / "dwc").symlink_to(place / "dwc")
+    with serve(model, gallery, second):
+        counts = (second / "app.log").read_text().splitlines()
+    assert "0 of 31 pictures" in (place / "app.log").read_text().splitlines()
+    assert "0 of 31 pictures" not in counts
+    assert "30 of 31 pictures" in counts  # the one left over cannot be read
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--model", "/nowhere/model"], "there is no folder"),
+        (["--gallery", "/nowhere/pictures"], "there is no such folder"),
+        (["--gallery", "empty"], "has no pictures in it"),
+        (["--gallery", "broken"], "none of its 1 pictures can be read"),
+    ],
+)
+def test_what_cannot_be_loaded_is_told(options, complaint, model, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DWC_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "x.png").write_bytes(b"not a picture")
+    assert app.main(["--model", str(model), *options]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_a_failed_start_is_an_exit_code_without_a_traceback(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "app.py", "--model", "/nowhere/model"],
+        cwd=ROOT,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode == 2
+    assert "there is no folder" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_environment_names_model_and_gallery(monkeypatch):
+    monkeypatch.setenv("DWC_MODEL", "owner/name")
+    monkeypatch.setenv("DWC_GALLERY", "photos")
+    args = app.parse([])
+    assert (args.model, args.gallery, args.host, args.port) == ("owner/name", "photos", None, None)
+    assert app.parse(["--model", "other"]).model == "other"
+    monkeypatch.delenv("DWC_MODEL")
+    monkeypatch.delenv("DWC_GALLERY")
+    assert (app.parse([]).model, app.parse([]).gallery) == (None, "catalogue")

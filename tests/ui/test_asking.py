@@ -1,0 +1,101 @@
+import io
+
+import pytest
+from PIL import Image
+
+from dwc.errors import PictureError, QueryError
+from dwc.ui.asking import MAX_CHARACTERS, ask
+from dwc.ui.page import answer, reference_of
+
+
+def upload(folder, content=None, name="photo.png"):
+    if content is None:
+        buffer = io.BytesIO()
+        Image.new("RGB", (20, 10), "red").save(buffer, "PNG")
+        content = buffer.getvalue()
+    file = folder / name
+    file.write_bytes(content)
+    return {"path": str(file), "meta": {"_type": "gradio.FileData"}}
+
+
+def test_an_upload_is_decoded_and_asked(searcher, pictures, uploads):
+    ask(searcher, pictures, upload(uploads), "  blue ", k=3, shift="-inf")
+    asked = searcher.asked
+    assert (asked["image"].size, asked["reference_id"]) == ((20, 10), None)
+    assert (asked["text"], asked["k"], asked["shift"]) == ("blue", 3, float("-inf"))
+
+
+def test_a_gallery_picture_is_asked_by_its_id(searcher, pictures):
+    ask(searcher, pictures, {"path": str(pictures.thumbnail("p-0002"))}, "blue")
+    assert (searcher.asked["image"], searcher.asked["reference_id"]) == (None, "p-0002")
+
+
+def test_either_alone_is_a_question_and_neither_is_not(searcher, pictures, uploads):
+    assert ask(searcher, pictures, None, "blue").weights["clip"].image == 0
+    assert ask(searcher, pictures, upload(uploads), None).weights["clip"].image == 1
+    with pytest.raises(QueryError, match="nothing to search"):
+        ask(searcher, pictures, None, "  ")
+
+
+def test_files_that_were_not_uploaded_are_not_read(searcher, pictures, uploads, tmp_path_factory):
+    elsewhere = upload(tmp_path_factory.mktemp("secret"))
+    with pytest.raises(PictureError, match="not uploaded here"):
+        ask(searcher, pictures, elsewhere, "")
+    inside = {"path": f"{uploads}/../{elsewhere['path']}"}
+    with pytest.raises(PictureError, match="not uploaded here"):
+        ask(searcher, pictures, inside, "")
+    link = uploads / "link.png"
+    link.symlink_to(elsewhere["path"])
+    with pytest.raises(PictureError, match="not uploaded here"):
+        ask(searcher, pictures, {"path": str(link)}, "")
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [(b"", "is empty"), (b"hello", "not a picture"), (b"\x89PNG\r\n\x1a\n" + b"0" * 40, "picture")],
+)
+def test_a_broken_picture_is_a_complaint_without_its_path(
+    searcher, pictures, uploads, content, complaint
+):
+    with pytest.raises(PictureError, match=complaint) as raised:
+        ask(searcher, pictures, upload(uploads, content), "")
+    assert str(uploads) not in str(raised.value)
+    assert str(raised.value).startswith("The picture ")
+
+
+def test_a_picture_that_is_gone_or_did_not_arrive(searcher, pictures, uploads):
+    with pytest.raises(PictureError, match="no longer here"):
+        ask(searcher, pictures, {"path": str(uploads / "gone.png")}, "")
+    with pytest.raises(PictureError, match="did not arrive"):
+        ask(searcher, pictures, {"path": None}, "")
+
+
+@pytest.mark.parametrize("k", [0, 201, 2.5, "many", None, True, float("nan"), float("inf")])
+def test_k_has_limits(searcher, pictures, k):
+    with pytest.raises(QueryError, match=r"\bk\b"):
+        ask(searcher, pictures, None, "blue", k=k)
+
+
+@pytest.mark.parametrize("shift", ["much", None, True, float("nan"), []])
+def test_shift_is_a_number(searcher, pictures, shift):
+    with pytest.raises(QueryError, match="shift"):
+        ask(searcher, pictures, None, "blue", shift=shift)
+
+
+def test_text_has_a_limit(searcher, pictures):
+    ask(searcher, pictures, None, "a" * MAX_CHARACTERS)
+    with pytest.raises(QueryError, match="1,001 characters"):
+        ask(searcher, pictures, None, "a" * (MAX_CHARACTERS + 1))
+
+
+def test_a_complaint_leaves_the_results_standing(searcher, pictures):
+    panels = answer(searcher, pictures, None, "")
+    assert "nothing to search" in panels.trouble
+    assert (panels.unknown, panels.weights, panels.results) == ("", None, None)
+    assert answer(searcher, pictures, None, "blue").trouble == ""
+
+
+def test_only_gallery_pictures_become_the_reference(pictures):
+    assert reference_of({"id": "p-0003"}, pictures) == str(pictures.thumbnail("p-0003"))
+    for sent in ("../p-0003", "nothing", None, 3, ["p-0003"]):
+        assert reference_of({"id": sent}, pictures) is None

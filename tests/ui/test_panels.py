@@ -1,0 +1,118 @@
+import pytest
+
+from dwc.search.result import Hit, SearchResult, Weight
+from dwc.ui.examples import Example, choose_generic, example_asked, render_examples
+from dwc.ui.header import render_header
+from dwc.ui.notices import render_trouble, render_unknown
+from dwc.ui.results import render_results
+from dwc.ui.shelf import PAGE_SIZE, page_asked, render_shelf
+from dwc.ui.weights import WHAT_IT_IS_NOT, render_weights
+from tests.ui.reading import read
+
+EVIL = '<img src=x onerror="alert(1)">'
+
+
+def weights(clip, cnn):
+    return {"clip": Weight(clip, 1 - clip), "cnn": Weight(cnn, 1 - cnn)}
+
+
+def result_of(pictures, **changes):
+    parts = {"clip_image": 0.3, "cnn_image": 0.2, "clip_text": 0.3, "cnn_text": 0.1}
+    hits = [Hit(1, pictures.ids[3], 0.9, parts, 96.66), Hit(2, pictures.ids[1], 0.9, parts, 93.3)]
+    return SearchResult(hits, weights(0.5, 0.6), [], {"total": 12.0}, len(pictures.ids), **changes)
+
+
+def test_the_sentence_tells_the_mean_of_the_streams():
+    tree = read(render_weights(weights(0.5, 0.62)))
+    sentence = tree.one(cls="sentence").full_text().replace("\xa0", " ")
+    assert sentence == "This search listens to the picture 56 % and to the words 44 %."
+    assert tree.one(cls="mean").style("left") == "56.00%"
+
+
+@pytest.mark.parametrize(("weight", "what"), [(1.0, "the picture alone"), (0.0, "the words alone")])
+def test_one_modality_alone_is_said_so(weight, what):
+    assert what in read(render_weights(weights(weight, weight))).one(cls="sentence").full_text()
+
+
+def test_the_dial_shows_each_stream_where_it_stands():
+    tree = read(render_weights(weights(0.25, 1.0)))
+    labels = {pin.attributes["data-stream"]: pin for pin in tree.all(cls="pin-label")}
+    assert labels["clip"].style("left") == "25.00%"
+    assert labels["cnn"].style("transform") == "translateX(-100.00%)"  # stays inside
+    spoken = tree.one(cls="sr-only").full_text()
+    assert "CLIP stream listens mostly to the words: picture 25 %, words 75 %" in spoken
+
+
+def test_a_single_stream_has_a_dial_too():
+    assert len(read(render_weights({"clip": Weight(0.4, 0.6)})).all(cls="pin")) == 1
+    assert render_weights({}) == ""
+
+
+def test_what_the_weight_is_not_can_be_opened():
+    assert "not shares of the result" in read(WHAT_IT_IS_NOT).one("details").full_text()
+
+
+def test_cards_show_rank_score_percentile_and_the_way_on(pictures):
+    tree = read(render_results(result_of(pictures), pictures))
+    first, second = tree.all(cls="card")
+    assert first.one(cls="rank").full_text() == "Rank 1"
+    assert first.one(cls="score").full_text() == "Score 0.90"
+    assert first.one(cls="percentile").full_text() == "above 96.6 % of the gallery"
+    assert first.one("button").attributes["data-id"] == pictures.ids[3]
+    assert first.one("img").attributes["alt"] == f"colour <{pictures.ids[3]}>"
+    assert second.one("img").attributes["src"].endswith(f"{pictures.ids[1]}.png")
+    assert tree.one(cls="timing").full_text() == "30 pictures · 12 ms"
+
+
+@pytest.mark.parametrize(("unfamiliar", "remarks"), [(None, 0), (1.0, 0), (1.01, 1)])
+def test_an_unfamiliar_picture_is_told_beside_its_results(pictures, unfamiliar, remarks):
+    tree = read(render_results(result_of(pictures, unfamiliar=unfamiliar), pictures))
+    assert len(tree.all(cls="remark")) == remarks
+
+
+def test_what_people_typed_is_never_markup(pictures):
+    shown = [
+        render_unknown([EVIL]),
+        render_trouble(EVIL),
+        render_header(EVIL, pictures),
+        render_results(result_of(pictures, notes=[EVIL]), pictures),
+        render_examples([Example(pictures.ids[0], EVIL)], pictures),
+    ]
+    for html in shown:
+        tree = read(html)
+        assert not [image for image in tree.all("img") if "onerror" in image.attributes]
+        assert EVIL in tree.full_text()
+
+
+def test_unknown_words_are_struck_through():
+    assert [s.full_text() for s in read(render_unknown(["sequins", "boho"])).all("s")] == [
+        "sequins",
+        "boho",
+    ]
+    assert render_unknown([]) == ""
+    assert render_trouble("") == ""
+
+
+def test_the_pages_of_the_gallery_hold_every_picture_once(pictures):
+    pages = [read(render_shelf(pictures, page)) for page in range(2)]
+    shown = [tile.attributes["data-id"] for tree in pages for tile in tree.all(cls="tile")]
+    assert shown == list(pictures.ids)
+    assert pages[1].one(cls="where").full_text() == f"{PAGE_SIZE + 1}–30 of 30"
+    states = ["disabled" in button.attributes for button in pages[0].one("nav").all("button")]
+    assert states == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("sent", "page"), [(1, 1), (99, 1), (-5, 0), ("1", 0), (None, 0), (1.5, 0), (True, 1)]
+)
+def test_a_page_that_does_not_exist_is_not_shown(pictures, sent, page):
+    assert page_asked({"page": sent}, pictures) == page
+
+
+def test_generic_examples_are_of_the_gallery(pictures):
+    chosen = choose_generic(pictures)
+    assert len({example.reference_id for example in chosen}) == 4
+    assert all(example.reference_id in pictures.ids for example in chosen)
+    assert all(example.words for example in chosen)
+    assert example_asked({"example": 1}, chosen) == chosen[1]
+    assert [example_asked({"example": x}, chosen) for x in (-1, 4, "1", None)] == [None] * 4
