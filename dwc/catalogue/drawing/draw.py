@@ -8,6 +8,7 @@ from PIL import Image
 
 from dwc.catalogue.drawing.fabric import material_of
 from dwc.catalogue.drawing.garments import outline
+from dwc.catalogue.drawing.hanger import on_hanger
 from dwc.catalogue.drawing.noise import crease_tile, cut
 from dwc.catalogue.drawing.parts import Shape
 from dwc.catalogue.drawing.patterns import Pattern
@@ -22,6 +23,10 @@ Style = Literal["gallery", "training", "plain"]
 """How a garment is shown: well lit on a calm background; as a hasty photograph; flat on white."""
 
 SMALLEST_SIZE = 16  # pixels a side; below it a seam is wider than a sleeve
+
+_ON_HANGER = 0.6  # of the garments that hang, the share whose hanger is seen
+_CLIPPED = frozenset({"skirt", "trousers", "shorts"})
+_IN_PAIRS = frozenset({"trainers", "boots", "heels", "flats", "sandals"})
 
 
 def draw(garment: Garment, seed: int, size: int = 256, style: Style = "gallery") -> Image.Image:
@@ -50,6 +55,8 @@ def draw_shape(
         raise ValueError(f"size is {size} pixels; a garment takes at least {SMALLEST_SIZE}")
     if style not in get_args(Style):
         raise ValueError(f"style is one of {', '.join(get_args(Style))}; got {style!r}")
+    if style != "plain" and rng.random() < _ON_HANGER:
+        shape = on_hanger(shape, clipped=garment.category in _CLIPPED)
     if style == "training":
         picture = _photographed(shape, garment, rng, size)
     else:
@@ -75,7 +82,7 @@ def _well_lit(
         angle = rng.uniform(-2.6, -0.55)
         light = (float(np.cos(angle)), float(np.sin(angle)))
     material = material_of(garment, rng)
-    pattern = Pattern.draw(garment["pattern"], rng, size)
+    pattern = Pattern.draw(garment["pattern"], rng, size, across=garment.category in _IN_PAIRS)
     layer = Layer.empty(size, light)
     unit = pose.zoom * size / 2
     Renderer(layer, material, pattern, unit, pose.turn).draw(pose.place(shape, size), rng)
@@ -97,7 +104,7 @@ def _photographed(shape: Shape, garment: Garment, rng: np.random.Generator, size
     for role in ("main", "second"):
         material.colours[role] = varied(material.colours[role], rng, haste.strength)
     askew = 0.012 + 0.03 * haste.strength * rng.random()
-    pattern = Pattern.draw(garment["pattern"], rng, size, askew)
+    pattern = Pattern.draw(garment["pattern"], rng, size, askew, garment.category in _IN_PAIRS)
     layer = Layer.empty(size, haste.light_direction(rng))
     unit = pose.zoom * size / 2
     detail = float(rng.uniform(1 - 0.65 * haste.strength, 1))

@@ -37,15 +37,23 @@ class Pattern:
 
     @classmethod
     def draw(
-        cls, name: str, rng: np.random.Generator, size: int, askew: float = 0.012
+        cls,
+        name: str,
+        rng: np.random.Generator,
+        size: int,
+        askew: float = 0.012,
+        across: bool = False,
     ) -> "Pattern":
         """The pattern with its scale, phase and layout drawn at random.
 
-        `askew` is by how much cloth lies off its straight course, as a share of the picture.
+        `askew` is by how much cloth lies off its straight course, as a share of the picture;
+        `across` keeps colour blocks one above the other, so that a pair is one of a kind.
         """
         scale = float(rng.uniform(0.85, 1.2))
         phase = (float(rng.uniform()), float(rng.uniform()))
         layout = int(rng.integers(1000))
+        if across:
+            layout = 5 * (layout // 5) + layout % 2
         if name in ("plain", "graphic", "colour_block"):
             return cls(name, scale, phase, layout)
         waves = [cut(cloud_tile(2.2, 8), rng, size, size / 110) for _ in range(2)]

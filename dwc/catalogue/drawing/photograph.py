@@ -64,7 +64,7 @@ class Haste:
         """Lay folds over the garment, and blur what was drawn too sharply for cloth."""
         size = layer.size
         box = (0, 0, size, size)
-        depth = 0.02 + 0.13 * self.strength * rng.random()
+        depth = 0.02 + 0.18 * self.strength * rng.random()
         layer.tone(box, creased_cloth(rng, size, float(depth)) - 1)
         if rng.random() < 0.5 * self.strength:  # worn and faded in places
             patches = cut(crease_tile(2.1, 12), rng, size, size / 90)
