@@ -25,12 +25,20 @@ def placket(top: float, bottom: float, half_width: float) -> list[Item]:
     ]
 
 
+def zip_tape(top: float, bottom: float, width: float, slant: float = 0.0) -> Line:
+    """A zip's teeth between their tapes."""
+    tape = arc((0, top), (slant * 0.4, (top + bottom) / 2), (slant, bottom), 8)
+    return Line(tape, "zip", width)
+
+
 def zip_fastening(top: float, bottom: float, slant: float = 0.0, width: float = 0.03) -> list[Item]:
     """A zip down the front with its puller; `slant` moves its lower end sideways."""
-    tape = arc((0, top), (slant * 0.4, (top + bottom) / 2), (slant, bottom), 8)
     pull = polygon((-0.012, 0.0), (0.012, 0.0), (0.015, 0.055), (-0.015, 0.055))
     pull = shifted(rounded(pull, 0.008, 3), slant * 0.05, top + 0.004)
-    return [Line(tape, "zip", width), Part(pull, "metal", patterned=False, roundness=0.6)]
+    return [
+        zip_tape(top, bottom, width, slant),
+        Part(pull, "metal", patterned=False, roundness=0.6),
+    ]
 
 
 def front_opening(top: float, bottom: float, x: float = 0.0) -> Line:

@@ -61,9 +61,7 @@ def turned_collar(
     return NeckPiece(behind, on_top)
 
 
-def lapels(
-    neck: float, gorge: float, break_y: float, size: float, notch: float, role: Role = "main"
-) -> NeckPiece:
+def lapels(neck: float, gorge: float, break_y: float, size: float, notch: float) -> NeckPiece:
     """A tailored collar: lapels folded out from a break point at the centre front.
 
     `gorge` is the height at which collar and lapel meet, `break_y` where the fold ends, `size`
@@ -74,7 +72,7 @@ def lapels(
     fall = arc((neck * 0.86, 0.012), (0, -0.03), (-neck * 0.86, 0.012), 9)
     behind: list[Item] = [
         _inside(np.concatenate([back, mirror(edge), edge])),
-        Part(np.concatenate([back, fall[::-1]]), role, roundness=0.4),
+        Part(np.concatenate([back, fall[::-1]]), roundness=0.4),
     ]
     breadth = neck + 0.085 * size
     point = (breadth + 0.01, gorge - 0.004)
@@ -88,9 +86,9 @@ def lapels(
     collar = np.concatenate([rolled, outer, polygon(bite)])
     on_top: list[Item] = []
     for side in (-1, 1):
-        on_top.append(Part(side_of(lapel, side), role, grain=-0.25 * side, roundness=0.35))
+        on_top.append(Part(side_of(lapel, side), grain=-0.25 * side, roundness=0.35))
         on_top.append(Line(side_of(belly, side), "seam", 0.014))
-        on_top.append(Part(side_of(collar, side), role, grain=-0.6 * side, roundness=0.35))
+        on_top.append(Part(side_of(collar, side), grain=-0.6 * side, roundness=0.35))
         rim = np.concatenate([outer, polygon(bite)])
         on_top.append(Line(side_of(rim, side), "seam", 0.012))
         on_top.append(Line(side_of(polygon(bite, point), side), "seam", 0.012))

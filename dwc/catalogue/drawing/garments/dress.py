@@ -71,7 +71,7 @@ def _cut(
     below = length - _WAIST
     hem_kind = garment["hem"]
     if hem_kind == "straight":
-        hip, hem = 0.205, 0.196 + 0.03 * float(rng.uniform(-1, 1))
+        hip, hem = 0.200, 0.198 + 0.03 * float(rng.uniform(-1, 1))
     elif hem_kind == "flared":
         hem = waist + below * float(rng.uniform(0.40, 0.50)) * (0.78 if below > 0.9 else 1.0)
         hip = waist + (hem - waist) * 0.22 / below * 1.12

@@ -11,6 +11,7 @@ from dwc.catalogue.drawing.garments.closures import (
     tied_belt,
     welt_pocket,
     zip_fastening,
+    zip_tape,
 )
 from dwc.catalogue.drawing.garments.collars import (
     NeckPiece,
@@ -31,8 +32,8 @@ from dwc.catalogue.drawing.garments.torso import BLOCKS, Torso, sides
 from dwc.catalogue.drawing.parts import Part, Points, Shape, mirror
 from dwc.catalogue.schema import Garment
 
-_JACKET_LENGTHS = {"cropped": 0.45, "medium": 0.71}
-_COAT_LENGTHS = {"medium": 0.86, "long": 1.24}
+_JACKET_LENGTHS = {"cropped": 0.45, "medium": 0.69}
+_COAT_LENGTHS = {"medium": 0.94, "long": 1.30}
 
 
 def jacket(garment: Garment, rng: np.random.Generator) -> Shape:
@@ -40,36 +41,20 @@ def jacket(garment: Garment, rng: np.random.Generator) -> Shape:
     stance = draw_stance(rng)
     kind, zipped = garment["neckline"], garment["fastening"] == "zip"
     block = BLOCKS[garment["fit"]].eased(0.020)
-    neck, depth = 0.082, 0.06
-    banded = kind != "lapel" and rng.random() < 0.55
+    banded = kind != "lapel" and rng.random() < 0.7
     band = float(rng.uniform(0.045, 0.065)) if banded else 0.0
     length = _JACKET_LENGTHS[garment["length"]] + float(rng.uniform(-0.02, 0.02)) - band
-    torso = block.torso(neck, length, drop=stance.shoulder_drop)
-    bare = NeckPiece([], [])
-    if kind == "lapel":
-        break_y = min(float(rng.uniform(0.30, 0.40)), length - 0.12)
-        neck_piece = lapels(
-            neck, 0.105, break_y, float(rng.uniform(0.95, 1.3)), rng.random(), "main"
-        )
-        depth = break_y
-        neckline = arc((0, break_y), (neck * 0.6, break_y * 0.5), (neck, 0), 8)
-    elif kind == "collar":
-        neck_piece = turned_collar(neck, depth, float(rng.uniform(1.15, 1.45)), True)
-        neckline = cut_neckline("round", neck, depth)
-    else:
-        neck_piece, depth = bare, float(rng.uniform(0.085, 0.11))
-        neckline = cut_neckline("round", neck, depth)
+    torso = block.torso(0.082, length, drop=stance.shoulder_drop)
+    neckline, neck_piece = _jacket_neck(kind, torso.neck, length, rng)
+    depth = float(neckline[0, 1])
     width = (0.094 * block.sleeve, 0.080 * block.sleeve, 0.062 * block.sleeve)
     finish: Finish = "hemmed" if kind == "lapel" else "ribbed" if zipped and banded else "cuffed"
     under, over = set_sleeves(torso, stance, SLEEVE_LENGTHS["long"], width, finish, rng)
 
-    items: list[Item] = [*(neck_piece.behind or neck_lining(neckline)), *under]
+    items: list[Item] = [*neck_piece.behind, *under]
+    level = banded or zipped
     sag = float(rng.uniform(0.0, 0.012))
-    hem = (
-        torso.level_hem(sag)
-        if banded or zipped
-        else _cutaway(torso, 0.03 if kind == "lapel" else 0.012)
-    )
+    hem = torso.level_hem(sag) if level else _cutaway(torso, 0.03 if kind == "lapel" else 0.012)
     items.append(Part(torso.outline(neckline, hem), roundness=stance.roundness))
     items += body_folds(torso, rng, 0.2)
     if kind == "collar":
@@ -77,31 +62,51 @@ def jacket(garment: Garment, rng: np.random.Generator) -> Shape:
     elif garment["fit"] != "loose" and length > 0.5:
         items += darts(torso, 0.46, 0.2)
     if banded:
-        items += hem_band(
-            torso, band, sag, float(rng.uniform(0.88, 0.97)), ribs=24 if zipped else 0
-        )
-    bottom = length + band + 2 * sag * bool(banded or zipped)
+        taper = float(rng.uniform(0.88, 0.97))
+        items += hem_band(torso, band, sag, taper, ribs=24 if zipped else 0)
+    bottom = length + band + (sag if level else 0.0)
     items += _fastening(zipped, depth, bottom, kind == "lapel", rng)
-    if garment["pockets"] == "patch":
-        top = length - 0.20 if garment["length"] == "medium" else 0.21
-        size = 0.135 + 0.25 * (torso.armpit[0] - 0.22)
-        flap, pointed = rng.random(2) < (0.5, 0.4)
-        for side in (-1, 1):
-            centre = 0.54 * torso.half_width(max(top, torso.armpit[1]))
-            items += patch_pocket(
-                side, centre + 0.012, top, size, size * 1.12, bool(pointed), bool(flap)
-            )
-    elif length > 0.5 and rng.random() < 0.5:
-        for side in (-1, 1):
-            x = torso.half_width(length - 0.2)
-            items += welt_pocket(side, (x * 0.55, length - 0.12), (x * 0.72, length - 0.235))
+    items += _jacket_pockets(garment, torso, rng)
     items += over
     items += neck_piece.on_top
     if kind == "round":
         items += neck_band(torso, "round", depth, 0.034, ribbed=finish == "ribbed")
         if zipped:
-            items += zip_fastening(depth, depth + 0.04, width=0.034)[:1]
+            items.append(zip_tape(depth, depth + 0.04, 0.036))
     return _placed(items, stance, torso)
+
+
+def _jacket_neck(
+    kind: str, neck: float, length: float, rng: np.random.Generator
+) -> tuple[Points, NeckPiece]:
+    """How the body is cut at the neck, and what is sewn to it."""
+    if kind == "lapel":
+        break_y = min(float(rng.uniform(0.30, 0.40)), 0.57 * length)
+        piece = lapels(neck, 0.105, break_y, float(rng.uniform(0.95, 1.3)), rng.random())
+        return arc((0, break_y), (neck * 0.6, break_y * 0.5), (neck, 0), 8), piece
+    if kind == "collar":
+        role: Role = "trim" if rng.random() < 0.4 else "main"
+        piece = turned_collar(neck, 0.06, float(rng.uniform(1.3, 1.6)), True, role)
+        return cut_neckline("round", neck, 0.06), piece
+    neckline = cut_neckline("round", neck, float(rng.uniform(0.085, 0.11)))
+    return neckline, NeckPiece(neck_lining(neckline), [])
+
+
+def _jacket_pockets(garment: Garment, torso: Torso, rng: np.random.Generator) -> list[Item]:
+    items: list[Item] = []
+    length = torso.hem[1]
+    if garment["pockets"] == "patch":
+        top = length - 0.20 if garment["length"] == "medium" else 0.21
+        size = 0.135 + 0.25 * (torso.armpit[0] - 0.22)
+        flap, pointed = (bool(chance) for chance in rng.random(2) < (0.5, 0.4))
+        centre = 0.54 * torso.half_width(max(top, torso.armpit[1])) + 0.012
+        for side in (-1, 1):
+            items += patch_pocket(side, centre, top, size, size * 1.12, pointed, flap)
+    elif length > 0.5 and rng.random() < 0.5:
+        x = torso.half_width(length - 0.2)
+        for side in (-1, 1):
+            items += welt_pocket(side, (x * 0.55, length - 0.12), (x * 0.72, length - 0.235))
+    return items
 
 
 def coat(garment: Garment, rng: np.random.Generator) -> Shape:
@@ -111,23 +116,7 @@ def coat(garment: Garment, rng: np.random.Generator) -> Shape:
     belted = garment["waist"] == "belted"
     length = _COAT_LENGTHS[garment["length"]] + float(rng.uniform(-0.025, 0.025))
     torso = _coat_torso(stance, length, belted, rng)
-    neck, depth = torso.neck, 0.07
-    neckline = cut_neckline("round", neck, depth)
-    if kind == "lapel":
-        depth = float(rng.uniform(0.28, 0.34))
-        neck_piece = lapels(
-            neck, 0.115, depth, float(rng.uniform(1.15, 1.55)), rng.random(), "main"
-        )
-        neckline = arc((0, depth), (neck * 0.6, depth * 0.5), (neck, 0), 8)
-    elif kind == "hood":
-        if rng.random() < 0.65:
-            height, half = rng.uniform((0.30, 0.145), (0.35, 0.165))
-            neck_piece = hood_up(neck, depth, float(height), float(half))
-        else:
-            neck_piece = hood_down(neck, depth, float(rng.uniform(1.05, 1.3)))
-    else:
-        gap = 0.004 if zipped else float(rng.uniform(0.004, 0.04))
-        neck_piece = standing_collar(neck, float(rng.uniform(0.075, 0.10)), depth, gap)
+    neckline, neck_piece, open_from = _coat_neck(kind, zipped, torso.neck, rng)
     width = (0.104, 0.092, float(rng.uniform(0.068, 0.085)))
     finishes: tuple[Finish, ...] = ("hemmed", "hemmed", "turned", "cuffed")
     finish = finishes[int(rng.integers(4))]
@@ -139,28 +128,12 @@ def coat(garment: Garment, rng: np.random.Generator) -> Shape:
     items += body_folds(torso, rng, 0.7)
     if rng.random() < 0.35:
         items.append(yoke(torso, 0.16, 0.02))
-    double = kind == "lapel" and not zipped and rng.random() < 0.5
-    top = -0.04 if kind == "stand" else depth
-    end = length + 2 * sag - 0.01
-    if double:
-        items.append(front_opening(depth, end, 0.075))
-        last = (0.60 if garment["length"] == "medium" else 0.72) + float(rng.uniform(-0.03, 0.03))
-        for x in (-0.065, 0.055):
-            items += button_row(x, depth + 0.035, last, 4, 0.021)
+    end = length + sag - 0.004
+    if kind == "lapel" and not zipped and rng.random() < 0.5:
+        items += _double_breasted(open_from, 0.58 * end + 0.06, end)
     else:
-        items += _fastening(
-            zipped, max(top, 0.0) if not zipped else depth, end, False, rng, large=True
-        )
-    if garment["pockets"] == "patch":
-        pocket_top = 0.49 if garment["length"] == "medium" else 0.53
-        flap = bool(rng.random() < 0.55)
-        for side in (-1, 1):
-            centre = 0.57 * torso.half_width(pocket_top) + 0.012
-            items += patch_pocket(side, centre, pocket_top, 0.165, 0.20, False, flap)
-    elif rng.random() < 0.5:
-        for side in (-1, 1):
-            x = torso.half_width(0.55)
-            items += welt_pocket(side, (x * 0.52, 0.62), (x * 0.66, 0.48))
+        items += _fastening(zipped, open_from, end, False, rng, large=True)
+    items += _coat_pockets(garment, torso, rng)
     if belted:
         items += waist_gathers(torso, 0.42, 0.09, rng)
         if rng.random() < 0.65:
@@ -170,8 +143,50 @@ def coat(garment: Garment, rng: np.random.Generator) -> Shape:
     items += over
     items += neck_piece.on_top
     if kind == "stand" and zipped:
-        items += zip_fastening(-0.045, depth + 0.02, width=0.034)[:1]
+        items += zip_fastening(-0.04, open_from + 0.03, width=0.036)  # closed up to the chin
     return _placed(items, stance, torso)
+
+
+def _coat_neck(
+    kind: str, zipped: bool, neck: float, rng: np.random.Generator
+) -> tuple[Points, NeckPiece, float]:
+    """How the body is cut at the neck, what is sewn to it, and where the fastening begins."""
+    drop = 0.07
+    if kind == "lapel":
+        break_y = float(rng.uniform(0.28, 0.34))
+        piece = lapels(neck, 0.115, break_y, float(rng.uniform(1.15, 1.55)), rng.random())
+        return arc((0, break_y), (neck * 0.6, break_y * 0.5), (neck, 0), 8), piece, break_y
+    neckline = cut_neckline("round", neck, drop)
+    if kind == "stand":
+        gap = 0.004 if zipped else float(rng.uniform(0.004, 0.04))
+        return neckline, standing_collar(neck, float(rng.uniform(0.075, 0.10)), drop, gap), drop
+    if rng.random() < 0.65:
+        height, half = rng.uniform((0.30, 0.145), (0.35, 0.165))
+        return neckline, hood_up(neck, drop, float(height), float(half)), drop
+    size = float(rng.uniform(1.05, 1.3))
+    return neckline, hood_down(neck, drop, size), drop + 0.12 * size
+
+
+def _double_breasted(top: float, last: float, end: float) -> list[Item]:
+    items: list[Item] = [front_opening(top, end, 0.075)]
+    for x in (-0.065, 0.055):
+        items += button_row(x, top + 0.035, last, 4, 0.021)
+    return items
+
+
+def _coat_pockets(garment: Garment, torso: Torso, rng: np.random.Generator) -> list[Item]:
+    items: list[Item] = []
+    if garment["pockets"] == "patch":
+        top = 0.49 if garment["length"] == "medium" else 0.53
+        flap = bool(rng.random() < 0.55)
+        centre = 0.57 * torso.half_width(top) + 0.012
+        for side in (-1, 1):
+            items += patch_pocket(side, centre, top, 0.165, 0.20, False, flap)
+    elif rng.random() < 0.5:
+        x = torso.half_width(0.55)
+        for side in (-1, 1):
+            items += welt_pocket(side, (x * 0.52, 0.62), (x * 0.66, 0.48))
+    return items
 
 
 def _coat_torso(stance: Stance, length: float, belted: bool, rng: np.random.Generator) -> Torso:
@@ -198,7 +213,7 @@ def _fastening(
         count = max(
             3, round((last - first) / float(rng.uniform(0.085, 0.13 if not large else 0.17))) + 1
         )
-    return items + button_row(0.0, first, last, count, 0.022 if large else 0.019)
+    return items + button_row(0.0, first, last, count, 0.024 if large else 0.022)
 
 
 def _cutaway(torso: Torso, rise: float) -> Points:

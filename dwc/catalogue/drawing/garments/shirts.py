@@ -24,7 +24,7 @@ def shirt(garment: Garment, rng: np.random.Generator) -> Shape:
     length = 0.69 + float(rng.uniform(-0.02, 0.03))
     torso = block.torso(neck, length, drop=stance.shoulder_drop)
     neckline = cut_neckline("round", neck, drop)
-    tail = float(rng.uniform(0.03, 0.07)) if rng.random() < 0.7 else 0.006
+    tail = float(rng.uniform(0.04, 0.075)) if rng.random() < 0.85 else 0.006
     kind = garment["sleeve"]
     width = (0.088 * block.sleeve, 0.082 * block.sleeve, 0.078 * block.sleeve)
     finish: Finish = "turned" if rng.random() < 0.4 else "hemmed"
@@ -33,7 +33,7 @@ def shirt(garment: Garment, rng: np.random.Generator) -> Shape:
         finish = "cuffed"
     under, over = set_sleeves(torso, stance, SLEEVE_LENGTHS[kind], width, finish, rng)
     pointed = rng.random() < 0.75
-    collar = turned_collar(neck, drop, float(rng.uniform(0.85, 1.2)), pointed)
+    collar = turned_collar(neck, drop, float(rng.uniform(0.85, 1.1)), pointed)
 
     items: list[Item] = [*collar.behind, *under]
     hem = shirt_tail(torso, tail)
@@ -46,7 +46,7 @@ def shirt(garment: Garment, rng: np.random.Generator) -> Shape:
     bottom = length + (tail if tail > 0.02 else 0.0)
     items += placket(drop, bottom - 0.004, 0.024)
     count = int(rng.integers(6, 9))
-    items += button_row(0.0, drop + 0.065, bottom - 0.09, count, 0.0145)
+    items += button_row(0.0, drop + 0.065, bottom - 0.09, count, 0.0130)
     if garment["pockets"] == "chest":
         pointed_pocket, flap = rng.random(2) < (0.6, 0.35)
         sides = (-1, 1) if rng.random() < 0.6 else (1,)

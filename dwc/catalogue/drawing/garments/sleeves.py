@@ -109,16 +109,19 @@ def cut_sleeve(
     """A sleeve set into the torso's armhole.
 
     `length` is measured from the shoulder's tip, `widths` are half the sleeve's at the upper arm,
-    the middle and the end. A sleeve that ends above the elbow does not bend there.
+    the middle and the end. A sleeve that ends above the elbow does not bend there, and does not
+    hang straight down.
     """
     t = unit_steps(_STATIONS)
     bend = arm.bend * min(1.0, max(0.0, (length - 0.2) / 0.35)) ** 1.5
-    lift, fore = arm.lift, arm.lift - bend
+    # A short sleeve stands off: the shorter it is, the less its weight pulls it down.
+    lift = max(arm.lift, 0.55 - 0.75 * length)
+    fore = lift - bend
     upper = np.array([np.sin(lift), np.cos(lift)])
     lower = np.array([np.sin(fore), np.cos(fore)])
 
     shoulder, armpit = np.array(torso.shoulder), np.array(torso.armpit)
-    start = 0.5 * (shoulder + armpit) + (0.012, -0.01)
+    start = 0.5 * (shoulder + armpit) + (0.024, -0.01)
     reach = max(length - 0.04, 0.08)  # the centre line starts below the shoulder's tip
     middle = start + upper * reach / 2
     above, below = middle - upper * reach * 0.10, middle + lower * reach * 0.10

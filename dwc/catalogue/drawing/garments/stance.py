@@ -77,7 +77,7 @@ def _draw_manner(rng: np.random.Generator, setting: Setting) -> str:
 
 def _draw_arm(rng: np.random.Generator, manner: str) -> Arm:
     low, high, least_bend, most_bend = {
-        "down": (9.0, 17.0, -3.0, 8.0),
+        "down": (10.0, 19.0, -3.0, 8.0),
         "spread": (28.0, 58.0, -8.0, 16.0),
         "bent": (32.0, 48.0, 50.0, 78.0),
     }[manner]

@@ -102,7 +102,7 @@ def jumper(garment: Garment, rng: np.random.Generator) -> Shape:
     taper = float(rng.uniform(0.86, 0.97))
     items += hem_band(torso, rib, sag, taper, ribs=26)
     if buttoned:
-        bottom = length + rib + 2 * sag - 0.004
+        bottom = length + rib + sag - 0.002
         band = polygon((-0.027, depth), (0.027, depth), (0.027, bottom), (-0.027, bottom))
         items.append(Part(band, patterned=False, roundness=0.4))
         items.append(Line(arc((-0.027, depth), (-0.027, 0.3), (-0.027, bottom)), "seam", 0.008))
@@ -136,10 +136,11 @@ def hoodie(garment: Garment, rng: np.random.Generator) -> Shape:
     if up:
         height, half = rng.uniform((0.29, 0.135), (0.35, 0.16))
         hood = hood_up(neck, depth, float(height), float(half))
-        cord_y, spread = depth + 0.01, 0.035
+        cord_y, spread, zip_top = depth + 0.01, 0.035, depth
     else:
-        hood = hood_down(neck, depth, float(rng.uniform(0.85, 1.15)))
-        cord_y, spread = depth + 0.075, 0.045
+        size = float(rng.uniform(0.85, 1.15))
+        hood = hood_down(neck, depth, size)
+        cord_y, spread, zip_top = depth + 0.075, 0.045, depth + 0.12 * size
 
     items: list[Item] = [*hood.behind, *under]
     sag = float(rng.uniform(0.0, 0.012))
@@ -149,10 +150,10 @@ def hoodie(garment: Garment, rng: np.random.Generator) -> Shape:
         height = 0.19 if length > 0.5 else 0.135
         split = zipped
         half = torso.half_width(length - 0.05) * float(rng.uniform(0.66, 0.76))
-        items += pouch_pocket(length - height - 0.005, height + 2 * sag, half, split)
+        items += pouch_pocket(length - height - 0.005, height + sag, half, split)
     items += hem_band(torso, rib, sag, float(rng.uniform(0.84, 0.93)), ribs=26)
     if zipped:
-        items += zip_fastening(depth, length + rib + 2 * sag, width=0.034)
+        items += zip_fastening(zip_top, length + rib + sag, width=0.036)
     items += over
     items += hood.on_top
     ends = rng.uniform(0.11, 0.17) + rng.uniform(-0.025, 0.025, 2)
