@@ -29,7 +29,7 @@ from dwc.catalogue.drawing.garments.placing import place
 from dwc.catalogue.drawing.garments.sleeves import SLEEVE_LENGTHS, Finish, set_sleeves
 from dwc.catalogue.drawing.garments.stance import Stance, draw_stance
 from dwc.catalogue.drawing.garments.torso import BLOCKS, Torso, sides
-from dwc.catalogue.drawing.parts import Part, Points, Shape, mirror
+from dwc.catalogue.drawing.parts import Part, Points, Role, Shape, mirror
 from dwc.catalogue.schema import Garment
 
 _JACKET_LENGTHS = {"cropped": 0.45, "medium": 0.69}
