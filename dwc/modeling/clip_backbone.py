@@ -45,6 +45,11 @@ class ClipBackbone(StrictModel):
             )
         self.logit_scale = nn.Parameter(torch.tensor(config.logit_scale_init_value))
         self.post_init()
+        # Residual branches start closed. Not in `_init_weights`: of a model that is not its own,
+        # transformers shows that only modules with parameters directly in them.
+        for module in self.modules():
+            if isinstance(module, AntiAliasedBottleneck):
+                nn.init.zeros_(module.expand.normalisation.weight)
 
     def image_features(self, pixel_values: Tensor) -> Tensor:
         """(N, 3, image_size, image_size), CLIP's mean and standard deviation, -> (N, F)."""
@@ -82,7 +87,7 @@ class ClipBackbone(StrictModel):
         return self.text_projection(states.last_hidden_state[rows, ends])
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Start as OpenAI's training did: projections keep lengths, residual branches are closed.
+        """Start as OpenAI's training did: projections keep lengths.
 
         The towers from transformers start themselves, in the same way.
         """
@@ -92,7 +97,5 @@ class ClipBackbone(StrictModel):
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Conv2d):
             module.reset_parameters()
-        elif isinstance(module, AntiAliasedBottleneck):
-            nn.init.zeros_(module.expand.normalisation.weight)
         else:
             super()._init_weights(module)
