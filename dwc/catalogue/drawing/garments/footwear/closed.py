@@ -56,8 +56,8 @@ def flats(garment: Garment, rng: np.random.Generator) -> Shape:
         items.append(Line(upper.across(5.0, -0.75, 0.75), "seam", 0.012))
         items.append(Line(upper.along(0.5, 2.2, 5.0), "seam", 0.01))
         items.append(Line(upper.along(-0.5, 2.2, 5.0), "seam", 0.01))
-    else:
-        items += bow(upper, last - 0.3, size=0.07, kind="trim")
+    elif rng.random() < 0.6:
+        items += bow(upper, last - 0.3, size=float(rng.uniform(0.07, 0.12)), kind="trim")
     return view.compose(items)
 
 

@@ -59,7 +59,11 @@ def bow(
             items.append(
                 Line(smooth(tail * (side, 1) + centre, closed=False, samples=5), "lace", 0.022)
             )
-    items.append(Disc((float(centre[0]), float(centre[1])), 0.02 if kind == "lace" else 0.025))
+    if kind == "trim":
+        knot = np.array([(-0.22, -0.28), (0.22, -0.28), (0.22, 0.28), (-0.22, 0.28)]) * size
+        items.append(Part(knot + centre, "trim", 0.0, 0.5, patterned=False))
+    else:
+        items.append(Disc((float(centre[0]), float(centre[1])), 0.02, "trim"))
     return items
 
 

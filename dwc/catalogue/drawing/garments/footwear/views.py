@@ -37,11 +37,17 @@ class View:
             )
             return framed(moved([*other, *shoe], flip=self.flip, turn=self.turn), span=1.7)
         if self.arrangement == "lying":
-            # The second boot lies beside the first: mirrored, or the same way up.
-            gap = 0.12 + 0.2 * self.spread
+            # The second one lies beside the first, its toe the other way: below it where the shoe
+            # is longer than high, so that the pair fills the picture.
+            gap = 0.04 + 0.1 * self.spread
             other = moved(shoe, flip=True, turn=0.5 * self.slip)
-            _, _, other_right, _ = bounds(other)
-            other = moved(other, shift=(left - gap * 0.4 - other_right, 0.15 * self.slip))
+            other_left, other_top, other_right, _ = bounds(other)
+            if width > 0.9 * height:
+                across = (left + right - other_left - other_right) / 2 + 0.15 * width * self.slip
+                shift = (across, bottom + gap - other_top)
+            else:
+                shift = (left - gap - other_right, 0.15 * self.slip)
+            other = moved(other, shift=shift)
             return framed(moved([*other, *shoe], flip=self.flip, turn=self.turn), span=1.7)
         # Two mirrored shoes beside each other, each turned by `turn` from the middle.
         half = moved(shoe, turn=self.turn)
