@@ -14,6 +14,7 @@ from PIL import Image, ImageFilter
 
 from dwc.catalogue.drawing.contact_sheet import contact_sheet, main, varied_garments
 from dwc.catalogue.drawing.draw import Style, draw, draw_shape, generator
+from dwc.catalogue.drawing.hanger import on_hanger
 from dwc.catalogue.drawing.palette import difference, nearest_colour
 from dwc.catalogue.drawing.parts import Disc, Line, Part, Shape, mirror, smooth
 from dwc.catalogue.schema import (
@@ -155,7 +156,7 @@ def test_patterned_garments_show_both_colours(pattern: str) -> None:
     for seed in range(3):
         garment = tee(colour="yellow", pattern=pattern, second_colour="blue")
         pixels = np.asarray(draw(garment, seed, 128, "plain"), float)[24:104, 36:92] / 255
-        names = [nearest_colour(pixel)[0] for pixel in pixels[::3, ::3].reshape(-1, 3)]
+        names = [nearest_colour(pixel)[0] for pixel in pixels[::4, ::4].reshape(-1, 3)]
         assert names.count("yellow") > 0.1 * len(names)
         assert names.count("blue") > 0.02 * len(names)
 
@@ -228,6 +229,16 @@ def test_pieces_outside_the_picture_do_no_harm() -> None:
              Part(square(0.4) - (0.9, 0.9), grain=0.5))  # fmt: skip
     for style in STYLES:
         draw_shape(Shape(items), garment, generator(garment, 0, style), 64, style)
+
+
+def test_a_hanger_is_drawn_behind_and_rises_above() -> None:
+    shape = Shape((Part(square(0.5)),), hung_from=((0.4, -0.45), (-0.4, -0.45)))
+    hung = on_hanger(shape, clipped=False)
+    assert hung.items[-1] is shape.items[0]
+    tops = [item.outline[:, 1].min() for item in hung.items if isinstance(item, Part)]
+    assert min(tops) < -0.6
+    assert len(on_hanger(shape, clipped=True).items) > len(hung.items)
+    assert on_hanger(Shape(shape.items), clipped=False).items == shape.items
 
 
 def test_a_doubled_point_is_a_corner_without_a_loop() -> None:

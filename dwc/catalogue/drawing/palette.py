@@ -110,5 +110,8 @@ def shifted(rgb: ArrayLike, lighter: float = 0.0, chroma: float = 1.0) -> Colour
 
 def nearest_colour(rgb: ArrayLike) -> tuple[str, str]:
     """The (colour, shade) of the schema that an sRGB value is nearest to."""
-    names = [(colour, shade) for colour, shades in _CHOSEN.items() for shade in shades]
-    return min(names, key=lambda name: difference(colour_of(*name), rgb))
+    return _NAMES[int(np.linalg.norm(_NAMED_LAB - srgb_to_oklab(rgb), axis=1).argmin())]
+
+
+_NAMES = [(colour, shade) for colour, shades in _CHOSEN.items() for shade in shades]
+_NAMED_LAB = srgb_to_oklab(np.stack([colour_of(*name) for name in _NAMES]))  # (35, 3)

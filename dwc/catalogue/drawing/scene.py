@@ -31,7 +31,7 @@ def backdrop(rng: np.random.Generator, garment_colours: list[Colour], size: int)
     distance = np.linalg.norm(
         _TINTS_LAB[:, None] - srgb_to_oklab(np.stack(garment_colours))[None], axis=-1
     ).min(axis=1)  # (tints,)
-    choices = np.flatnonzero(distance > 0.13)
+    choices = np.flatnonzero(distance > 0.15)
     if not len(choices):
         choices = np.array([int(distance.argmax())])
     tint = _TINTS[int(rng.choice(choices))]
