@@ -117,30 +117,40 @@ def softened(mask: Image.Image, radius: float) -> Field:
     return as_field(mask)
 
 
+def bulge_radius(thickness: float) -> float:
+    """By how many pixels a piece's mask is blurred to serve as its height."""
+    return max(0.16 * thickness, 0.6)
+
+
 def roundness_shade(
-    mask: Image.Image, thickness: float, roundness: float, light: tuple[float, float]
+    bulge: Field, radius: float, roundness: float, light: tuple[float, float]
 ) -> Field:
     """How a bulging piece catches light: (h, w), about 0, less at edges and away from the light.
 
-    `thickness` is the piece's typical width in pixels. The blurred mask serves as its height.
+    `bulge` is the piece's mask, blurred by `radius` pixels of its own.
     """
-    width, height = mask.size
+    facing = relief(bulge, light)
+    facing *= np.float32(0.5 * roundness * radius)
+    sunken = np.minimum(2 - 2 * bulge, 1)
+    sunken *= sunken
+    sunken *= np.float32(0.24 * roundness)
+    facing += np.float32(0.025)
+    facing -= sunken
+    return facing
+
+
+def coarse_roundness_shade(
+    mask: Image.Image, thickness: float, roundness: float, light: tuple[float, float]
+) -> Field:
+    """`roundness_shade` of a mask, computed at a size at which that is cheap."""
     factor = int(np.clip(thickness / 9, 1, 4))
-    # The mask's own border is cut cloth only where the picture ends; else a margin lies around it.
-    small = mask.reduce(factor) if factor > 1 else mask
-    radius = max(0.16 * thickness / factor, 0.6)
-    bulge = as_field(small.filter(ImageFilter.GaussianBlur(radius)))
-    facing = relief(bulge, light) * np.float32(radius)
-    inner = np.clip(2 * bulge - 1, 0, 1)
-    shade = (
-        np.float32(0.025)
-        + np.float32(0.5 * roundness) * facing
-        - np.float32(0.24 * roundness) * (1 - inner) ** 2
-    )
+    radius = bulge_radius(thickness) / factor
+    small = (mask.reduce(factor) if factor > 1 else mask).filter(ImageFilter.GaussianBlur(radius))
+    shade = roundness_shade(as_field(small), radius, roundness, light)
     if factor == 1:
         return shade
     tall, wide = shade.shape
-    return upsampled(shade, wide * factor, tall * factor)[:height, :width]
+    return upsampled(shade, wide * factor, tall * factor)[: mask.height, : mask.width]
 
 
 def ribbon(points: Points, width: float, taper: bool = False) -> Points:

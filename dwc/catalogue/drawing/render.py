@@ -16,6 +16,8 @@ from dwc.catalogue.drawing.raster import (
     Box,
     Layer,
     as_field,
+    bulge_radius,
+    coarse_roundness_shade,
     dashed,
     dashes,
     filled,
@@ -26,6 +28,7 @@ from dwc.catalogue.drawing.raster import (
 )
 
 _TONAL = frozenset({"seam", "stitch", "fold", "crease", "edge"})  # they lay on no colour
+_SMALL_UNIT = 56  # pixels: below it, what a pixel cannot show is left out
 _LACE = oklch_to_srgb(0.95, 0.012, 90)
 _DARK_LACE = oklch_to_srgb(0.30, 0.012, 90)
 
@@ -52,6 +55,7 @@ class Renderer:
         self.unit = unit
         self.turn = turn
         self.detail = detail
+        self.is_small = unit < _SMALL_UNIT
 
     def draw(self, shape: Shape, rng: np.random.Generator) -> None:
         """Draw every item of a shape in pixels, back to front; the print after its piece."""
@@ -94,7 +98,10 @@ class Renderer:
         if box is None:
             return
         mask = filled([outline], box, part.holes)
-        self._shadow(mask, box, reach)
+        bulge = None
+        if self.is_small:  # one blur serves the shadow and the shading
+            bulge = softened(mask, bulge_radius(thickness))
+        self._shadow(mask, box, reach, bulge)
         colour: NDArray[np.float32] = self.material.colours[part.role]
         if _has_pattern(part):
             weight = self.pattern.weight(part, box, self.unit, span)
@@ -102,11 +109,16 @@ class Renderer:
                 colour = mixed(colour, self.material.colours["second"], weight)
         shade = np.zeros((1, 1), np.float32)
         if thickness > 1.5:
-            shade = roundness_shade(mask, thickness, part.roundness * self.detail, self.layer.light)
+            roundness, light = part.roundness * self.detail, self.layer.light
+            if bulge is None:
+                shade = coarse_roundness_shade(mask, thickness, roundness, light)
+            else:
+                shade = roundness_shade(bulge, bulge_radius(thickness), roundness, light)
             if part.role in ("main", "second", "trim"):
                 if self.material.gloss:
                     shade = shade + self._gloss(shade)
-                shade = shade + self._weave(box)
+                if not self.is_small or self.material.depth > 0.05:
+                    shade = shade + self._weave(box)
         self.layer.paint(box, as_field(mask), colour, shade)
 
     def _gloss(self, shade: Field) -> Field:
@@ -119,12 +131,12 @@ class Renderer:
         columns = np.arange(box[0], box[2]) % len(tile)
         return tile[rows[:, None], columns[None]] * np.float32(self.material.depth)
 
-    def _shadow(self, mask: Image.Image, box: Box, reach: float) -> None:
-        """The soft shadow that a piece throws on the pieces beneath it."""
+    def _shadow(self, mask: Image.Image, box: Box, reach: float, soft: Field | None) -> None:
+        """The soft shadow that a piece throws on the pieces beneath it; `soft`, if it is there."""
         left, top, right, bottom = box
         if not self.layer.alpha[top:bottom, left:right].any():
             return
-        shadow = softened(mask, reach)
+        shadow = softened(mask, reach) if soft is None else soft
         right_by = -round(self.layer.light[0] * reach * 0.5)
         down_by = -round(self.layer.light[1] * reach * 0.5)
         # What moves in over one border left over the other, where the margin is empty.
@@ -165,6 +177,8 @@ class Renderer:
         self._tone(box, cover * np.float32(depth) + self._emboss(cover, 0.10))
 
     def _stitches(self, lines: list[Line], box: Box) -> None:
+        if self.is_small:  # finer than a pixel
+            return
         length, gap = max(0.020 * self.unit, 2.2), max(0.013 * self.unit, 1.4)
         outlines = [
             outline
