@@ -46,15 +46,16 @@ def front_opening(top: float, bottom: float, x: float = 0.0) -> Line:
     return Line(_upright(x, top, bottom), "edge", 0.012)
 
 
-def _belt(torso: Torso, y: float, height: float, sag: float) -> Part:
+def _belt(torso: Torso, y: float, height: float, sag: float) -> list[Item]:
     top = torso.across(y - height / 2, sag) * (1.03, 1.0)
     bottom = torso.across(y + height / 2, sag) * (1.03, 1.0)
-    return Part(np.concatenate([top, bottom[::-1]]), "trim", 0, 0.6, False)
+    band = Part(np.concatenate([top, bottom[::-1]]), "trim", 0, 0.6, False)
+    return [band, Line(top, "seam", 0.012), Line(bottom, "seam", 0.012)]
 
 
 def buckled_belt(torso: Torso, y: float, height: float, sag: float, loops: bool) -> list[Item]:
     """A belt around the waist with a buckle and the holes of its end."""
-    items: list[Item] = [_belt(torso, y, height, sag)]
+    items = _belt(torso, y, height, sag)
     middle = y + sag
     half = height * 0.78
     frame = rounded(_box(-half, -half, half, half), 0.012)
@@ -72,7 +73,7 @@ def buckled_belt(torso: Torso, y: float, height: float, sag: float, loops: bool)
 
 def tied_belt(torso: Torso, y: float, height: float, sag: float, at: float) -> list[Item]:
     """A belt of cloth, knotted at `at` from the centre, its two ends hanging."""
-    items: list[Item] = [_belt(torso, y, height, sag)]
+    items = _belt(torso, y, height, sag)
     middle = y + sag * 0.9
     for way, length in ((-1, 0.24), (1, 0.20)):
         near, far = way * 0.028, way * 0.085

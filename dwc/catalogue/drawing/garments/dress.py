@@ -54,9 +54,9 @@ def dress(garment: Garment, rng: np.random.Generator) -> Shape:
         items += waist_gathers(torso, _WAIST + 0.03, 0.09, rng)
         sag = float(rng.uniform(0.004, 0.012))
         if rng.random() < 0.75:
-            items += buckled_belt(torso, _WAIST, 0.058, sag, loops=False)
+            items += buckled_belt(torso, _WAIST, 0.066, sag, loops=False)
         else:
-            items += tied_belt(torso, _WAIST, 0.05, sag, float(rng.uniform(-0.06, 0.06)))
+            items += tied_belt(torso, _WAIST, 0.058, sag, float(rng.uniform(-0.06, 0.06)))
     held = 0.6 * torso.shoulder[0] + 0.4 * neck
     return place(items, stance, held_at=(held, torso.shoulder_at(held)))
 
@@ -71,7 +71,7 @@ def _cut(
     below = length - _WAIST
     hem_kind = garment["hem"]
     if hem_kind == "straight":
-        hip, hem = 0.200, 0.198 + 0.03 * float(rng.uniform(-1, 1))
+        hip, hem = 0.200, 0.204 + float(rng.uniform(-0.018, 0.026))
     elif hem_kind == "flared":
         hem = waist + below * float(rng.uniform(0.40, 0.50)) * (0.78 if below > 0.9 else 1.0)
         hip = waist + (hem - waist) * 0.22 / below * 1.12
