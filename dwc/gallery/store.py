@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dwc.errors import PictureError, StoreError
-from dwc.gallery.decoding import decode
+from dwc.gallery.decoding import decode, hash_pixels
 from dwc.gallery.layout import (
     DATABASE,
     Manifest,
@@ -64,6 +64,7 @@ class Store:
         self._by_pixels: dict[str, list[int]] = defaultdict(list)
         for position, row in enumerate(rows):
             self._by_pixels[row.pixel_hash].append(position)
+        self._sizes = {(row.width, row.height) for row in rows}
         self._source: Source | None = None
         with suppress(PictureError):  # the pictures may be gone; the thumbnails are not
             self._source = from_spec(manifest.source)
@@ -128,9 +129,15 @@ class Store:
             raise StoreError(f"{self.path}: has no picture {id!r} among its {len(self)}.")
         return self._position[id]
 
-    def positions_showing(self, pixel_hash: str) -> list[int]:
-        """The positions of all pictures with exactly these pixels, in ascending order."""
-        return list(self._by_pixels.get(pixel_hash, ()))
+    def positions_showing(self, image: Image.Image) -> list[int]:
+        """The positions of all pictures with exactly these pixels (upright RGB), ascending."""
+        if image.size not in self._sizes:
+            return []  # spares large uploads the hashing
+        return list(self._by_pixels.get(hash_pixels(image), ()))
+
+    def positions_like(self, id: str) -> list[int]:
+        """The positions of a picture and of all with the same pixels, ascending."""
+        return list(self._by_pixels[self.rows[self.position(id)].pixel_hash])
 
     def thumbnail(self, id: str) -> Path:
         """The file of a picture's thumbnail, WebP, its longer side at most 256 px."""

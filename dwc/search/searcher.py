@@ -12,7 +12,7 @@ from PIL import Image
 
 from dwc.checkpoint import Checkpoint
 from dwc.errors import QueryError, StoreError
-from dwc.gallery.decoding import decode, hash_pixels
+from dwc.gallery.decoding import decode
 from dwc.gallery.exact_index import ExactIndex, best_positions
 from dwc.gallery.store import Store
 from dwc.modeling.composition import ComposedQuery, Composition
@@ -100,11 +100,10 @@ class Searcher:
     def _reference(self, image: Picture | None, reference_id: str | None) -> _Reference:
         if reference_id is not None:
             try:
-                position = self.store.position(reference_id)
+                alike = self.store.positions_like(reference_id)
             except StoreError as error:
                 raise QueryError(f"{error} Take a reference that is in the gallery.") from error
             found = self.store.picture(reference_id)
-            alike = self.store.positions_showing(self.store.rows[position].pixel_hash)
             notes = []
             if not found.original:
                 notes.append(
@@ -114,7 +113,7 @@ class Searcher:
         if image is None:
             return _Reference(None, [], [])
         picture = decode(image)
-        return _Reference(picture, self.store.positions_showing(hash_pixels(picture)), [])
+        return _Reference(picture, self.store.positions_showing(picture), [])
 
     def _hits(
         self,

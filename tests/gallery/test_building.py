@@ -107,7 +107,12 @@ def test_the_same_picture_twice_has_two_rows_and_one_thumbnail(build, photos):
     store = build(photos)
     assert store.thumbnail("copy.png") == store.thumbnail("p1.png")
     both = [store.position("copy.png"), store.position("p1.png")]
-    assert store.positions_showing(store.rows[both[0]].pixel_hash) == both
+    assert store.positions_like("p1.png") == store.positions_like("copy.png") == both
+    with Image.open(photos / "p1.png") as picture:
+        assert store.positions_showing(picture) == both
+        assert store.positions_showing(picture.rotate(90, expand=True)) == []
+        picture.putpixel((3, 3), (0, 0, 0))
+        assert store.positions_showing(picture) == []
     (photos / "copy.png").unlink()
     assert build(photos).thumbnail("p1.png").is_file()
 
