@@ -14,9 +14,15 @@ from PIL import Image, ImageFilter
 
 from dwc.catalogue.drawing.contact_sheet import contact_sheet, main, varied_garments
 from dwc.catalogue.drawing.draw import Style, draw, draw_shape, generator
+from dwc.catalogue.drawing.fabric import material_of
+from dwc.catalogue.drawing.garments import outline
 from dwc.catalogue.drawing.hanger import on_hanger
 from dwc.catalogue.drawing.palette import difference, nearest_colour
 from dwc.catalogue.drawing.parts import Disc, Line, Part, Shape, mirror, smooth
+from dwc.catalogue.drawing.patterns import Pattern
+from dwc.catalogue.drawing.pose import Pose
+from dwc.catalogue.drawing.raster import Layer
+from dwc.catalogue.drawing.render import Renderer
 from dwc.catalogue.schema import (
     CATEGORIES,
     COLOURS,
@@ -168,6 +174,34 @@ def test_stripes_run_across_and_pinstripes_down() -> None:
         along_stripe = np.abs(np.diff(pixels, axis=along)).mean()
         across_stripe = np.abs(np.diff(pixels, axis=1 - along)).mean()
         assert across_stripe > 2 * along_stripe
+
+
+@pytest.mark.parametrize("turn", [-1.6, 0.0, 0.4, 1.6, 3.1])
+def test_prints_and_blocks_turn_with_the_garment(turn: float) -> None:
+    """Turned back, a turned garment looks as it did."""
+    for pattern in ("colour_block", "graphic", "striped"):
+        garment = tee(colour="yellow", pattern=pattern, second_colour="blue")
+        pictures = []
+        for angle in (0.0, turn):
+            rng = generator(garment, 4, "plain")
+            shape = Pose(turn=angle).place(outline(garment, rng), 128)
+            layer = Layer.empty(128, (0.0, 0.0))
+            made_of, worn = material_of(garment, rng), Pattern.draw(pattern, rng, 128, 0.0)
+            Renderer(layer, made_of, worn, 64, angle).draw(shape, rng)
+            picture = Image.fromarray((layer.lit() * 255).astype(np.uint8))
+            pictures.append(picture.rotate(np.degrees(angle), Image.Resampling.BILINEAR))
+        blues = [_blueness(picture) for picture in pictures]
+        assert (blues[0] > 0.5).mean() > 0.01
+        if pattern == "striped":  # where the stripes begin may differ
+            assert abs(blues[0].mean() - blues[1].mean()) < 0.15
+        else:
+            assert np.abs(blues[0] - blues[1]).mean() < 0.06, pattern
+
+
+def _blueness(picture: Image.Image) -> np.ndarray:
+    """The part of the middle of a picture that is bluer than yellow, (n, n), 0 or 1."""
+    pixels = np.asarray(picture, float)[40:88, 40:88]
+    return (pixels[..., 2] > pixels[..., 0] + 20).astype(float)
 
 
 def square(side: float) -> np.ndarray:

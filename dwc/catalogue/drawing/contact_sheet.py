@@ -15,7 +15,7 @@ from PIL import Image
 from dwc.catalogue.drawing.draw import Style, draw
 from dwc.catalogue.schema import CATEGORIES, Garment, sample_garment
 
-DEFAULT_SEED = 7
+DEFAULT_SEED = 21
 
 
 def varied_garments(count: int, seed: int) -> list[Garment]:

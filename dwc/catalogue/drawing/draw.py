@@ -32,7 +32,7 @@ _IN_PAIRS = frozenset({"trainers", "boots", "heels", "flats", "sandals"})
 def draw(garment: Garment, seed: int, size: int = 256, style: Style = "gallery") -> Image.Image:
     """Draw a garment: an RGB picture, `size` pixels a side.
 
-    The same for the same arguments, on any machine and in any process. What is not described
+    The same for the same arguments, in any process. What is not described
     (pose, light, background, buttons' colour, place and scale of the pattern) comes from `seed`.
     ValueError for a size below 16 or an unknown style.
     """

@@ -61,15 +61,21 @@ class Pattern:
         return cls(name, scale, phase, layout, bend)
 
     def weight(
-        self, part: Part, box: tuple[int, int, int, int], unit: float, span: tuple[float, ...]
+        self,
+        part: Part,
+        box: tuple[int, int, int, int],
+        unit: float,
+        span: tuple[float, ...],
+        turn: float,
     ) -> Weight | None:
         """The share of the second colour at each pixel of `box`, or None where there is none.
 
         `part` in pixels, `box` its (left, top, right, bottom), `unit` the pixels a unit of the
-        curves, `span` the (left, top, right, bottom) of all patterned pieces together.
+        curves, `turn` the garment's (radians, clockwise), `span` the (left, top, right, bottom) of
+        all patterned pieces together, turned back.
         """
         if self.name == "colour_block":
-            return _block_weight(self.layout, part, box, span)
+            return _block_weight(self.layout, box, span, turn)
         if self.name not in _EXTENT:
             return None
         period = max(6, round(_EXTENT[self.name] * self.scale * unit))
@@ -88,7 +94,8 @@ class Pattern:
         far = side * np.float32(1 + np.ceil(3 * (right + bottom) / period))
         columns = (cos * x + sin * y + np.float32(self.phase[0] * side + far)).astype(np.int32)
         rows = (cos * y - sin * x + np.float32(self.phase[1] * side + far)).astype(np.int32)
-        return _scaled_tile(self.name, period)[rows % side, columns % side]
+        shares = _scaled_tile(self.name, period)[rows % side, columns % side]
+        return np.multiply(shares, np.float32(1 / 255), dtype=np.float32)
 
 
 def turned_tile(
@@ -118,30 +125,33 @@ def _reduced(tile: Weight, factor: int) -> Weight:
 
 
 def _block_weight(
-    layout: int, part: Part, box: tuple[int, int, int, int], span: tuple[float, ...]
+    layout: int, box: tuple[int, int, int, int], span: tuple[float, ...], turn: float
 ) -> Weight:
     """Big blocks over the whole garment, following its own up and down."""
     left, top, right, bottom = box
     middle = ((span[0] + span[2]) / 2, (span[1] + span[3]) / 2)
     half = (max(span[2] - span[0], 1) / 2, max(span[3] - span[1], 1) / 2)
-    x = (np.arange(left, right, dtype=np.float32)[None] - middle[0]) / half[0]
-    y = (np.arange(top, bottom, dtype=np.float32)[:, None] - middle[1]) / half[1]
+    across = np.arange(left, right, dtype=np.float32)[None]
+    down = np.arange(top, bottom, dtype=np.float32)[:, None]
+    cos, sin = np.float32(np.cos(turn)), np.float32(np.sin(turn))
+    x = (cos * across + sin * down - np.float32(middle[0])) / np.float32(half[0])
+    y = (cos * down - sin * across - np.float32(middle[1])) / np.float32(half[1])
     kind, sharp = layout % 5, min(half)
     if kind == 0:  # the lower half
-        edge = y + 0 * x - 0.05
+        edge = y - 0.05
     elif kind == 1:  # a broad band across
-        edge = 0.32 - np.abs(y + 0.12) + 0 * x
+        edge = 0.32 - np.abs(y + 0.12)
     elif kind == 2:  # cut on the slant
         edge = y + (0.9 if layout % 2 else -0.9) * x
     elif kind == 3:  # left and right
-        edge = (x if layout % 2 else -x) + 0 * y
+        edge = x if layout % 2 else -x
     else:  # quarters
         edge = -np.sign(x) * np.sign(y) * np.minimum(np.abs(x), np.abs(y))
     return np.clip(edge * sharp + 0.5, 0, 1)
 
 
-@lru_cache(maxsize=256)
-def _scaled_tile(name: str, period: int) -> Weight:
+@lru_cache(maxsize=160)
+def _scaled_tile(name: str, period: int) -> NDArray[np.uint8]:
     """The pattern's tile for a repeat of `period` pixels, `_FINER` times as fine.
 
     Averaged over a pixel of the picture, so that the nearest of its pixels gives smooth edges.
@@ -152,7 +162,7 @@ def _scaled_tile(name: str, period: int) -> Weight:
     for down in range(_FINER):
         for right in range(_FINER):
             total += np.roll(tile, (down, right), (0, 1))
-    return total / np.float32(255 * _FINER**2)
+    return (total / np.float32(_FINER**2) + 0.5).astype(np.uint8)
 
 
 @lru_cache(maxsize=16)

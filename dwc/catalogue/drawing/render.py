@@ -64,6 +64,8 @@ class Renderer:
             item.outline for item in shape.items if isinstance(item, Part) and _has_pattern(item)
         ]
         every = np.concatenate(spans) if spans else np.zeros((1, 2))
+        cos, sin = np.cos(self.turn), np.sin(self.turn)
+        every = every @ np.array([[cos, -sin], [sin, cos]])  # upright again
         span = (*every.min(axis=0).tolist(), *every.max(axis=0).tolist())
         for key, group in groupby(_tonal_lines_first(shape), key=_painted_together):
             members = list(group)
@@ -77,18 +79,19 @@ class Renderer:
                 self._discs([item for item in members if isinstance(item, Disc)])
 
     def _piece_under_print(self, shape: Shape) -> Part | None:
-        """The last patterned piece that the whole print box lies on."""
+        """The last patterned piece that the whole print box lies on, or else the largest there."""
         if shape.print_box is None:
             return None
         left, top, right, bottom = shape.print_box
-        found = None
-        for item in shape.items:
+        middle = ((left + right) / 2, (top + bottom) / 2)
+        there: list[tuple[bool, int, Part]] = []  # whether the print fits, a rank, the piece
+        for place, item in enumerate(shape.items):
             if isinstance(item, Part) and _has_pattern(item):
-                low, high = item.outline.min(axis=0), item.outline.max(axis=0)
-                middle = low[0] <= (left + right) / 2 <= high[0]
-                if middle and low[1] <= top and high[1] >= bottom:
-                    found = item
-        return found
+                (x0, y0), (x1, y1) = item.outline.min(axis=0), item.outline.max(axis=0)
+                if x0 <= middle[0] <= x1 and y0 <= middle[1] <= y1:
+                    fits = bool(y0 <= top and y1 >= bottom)
+                    there.append((fits, place if fits else int((x1 - x0) * (y1 - y0)), item))
+        return max(there, key=lambda entry: entry[:2])[2] if there else None
 
     def _part(self, part: Part, span: tuple[float, ...]) -> None:
         outline = part.outline
@@ -104,7 +107,7 @@ class Renderer:
         self._shadow(mask, box, reach, bulge)
         colour: NDArray[np.float32] = self.material.colours[part.role]
         if _has_pattern(part):
-            weight = self.pattern.weight(part, box, self.unit, span)
+            weight = self.pattern.weight(part, box, self.unit, span, self.turn)
             if weight is not None:
                 colour = mixed(colour, self.material.colours["second"], weight)
         shade = np.zeros((1, 1), np.float32)
