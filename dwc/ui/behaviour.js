@@ -27,12 +27,30 @@ window.dwc = (() => {
     if (place) place.textContent = message;
   }
 
+  /* A search that takes longer than a glance is shown and told as such. */
+  function watchSearches() {
+    const results = document.querySelector("#results .html-container");
+    if (!results) return;
+    let timer;
+    const tell = (searching) => {
+      document.body.toggleAttribute("data-searching", searching);
+      const status = document.getElementById("search-status");
+      if (status) status.textContent = searching ? "Searching…" : "";
+    };
+    new MutationObserver(() => {
+      clearTimeout(timer);
+      if (results.classList.contains("pending")) timer = setTimeout(() => tell(true), 250);
+      else tell(false);
+    }).observe(results, {attributes: true, attributeFilter: ["class"]});
+  }
+
   /* Runs once Gradio has put the page in place, since it sets its own theme while it does. */
   function start() {
     show(remembered() ?? system());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
       if (remembered() === null) show(system());
     });
+    watchSearches();
     document.documentElement.lang = "en";
   }
 

@@ -73,17 +73,26 @@ def reference_of(data: Mapping[str, Any], pictures: Pictures) -> str | None:
     return str(pictures.thumbnail(picture_id))
 
 
+def open_with(
+    searcher: Searches, pictures: Pictures, examples: Sequence[Example]
+) -> tuple[Example, Panels]:
+    """The first example that has an answer, or an empty page where none has."""
+    for example in examples:
+        file = _file_of(example.reference_id, pictures)
+        panels = answer(searcher, pictures, file, example.words)
+        if panels.results is not None:
+            return example, panels
+    return Example(None, ""), Panels("", "", "", EMPTY)
+
+
 def build_page(
     searcher: Searches, pictures: Pictures, model_name: str, examples: Sequence[Example]
 ) -> gr.Blocks:
     """The whole page, ready to be launched with `serving.launch_options`.
 
-    The first example is searched here, once, so that the page opens with an answer.
+    It opens with an answer: the first example that can be searched is searched here, once.
     """
-    opening = examples[0] if examples else Example(None, "")
-    first = answer(searcher, pictures, _file_of(opening.reference_id, pictures), opening.words)
-    if first.results is None:
-        opening, first = Example(None, ""), Panels("", "", "", EMPTY)
+    opening, first = open_with(searcher, pictures, examples)
     with gr.Blocks(
         title="DWC: what a search listens to",
         fill_width=True,
@@ -146,7 +155,10 @@ def _lay_out_question(
     unknown = _html(first.unknown or "", elem_id="unknown")
     go = gr.Button("Search", variant="primary", elem_id="search")
     trouble = _html(first.trouble, elem_id="message")
-    _html('<p class="trouble" role="alert" id="refused-upload"></p>')
+    _html(
+        '<p class="trouble" role="alert" id="refused-upload"></p>'
+        '<p class="sr-only" role="status" id="search-status"></p>'
+    )
     tries = _html(
         render_examples(examples, pictures),
         elem_id="examples",

@@ -56,7 +56,6 @@ def _remarks(result: SearchResult) -> list[str]:
     if result.unfamiliar is not None and result.unfamiliar > 1:
         remarks.insert(
             0,
-            "This picture is unlike those the model learned from. Its results may follow colour "
-            "and shape more than what is shown: judge them with your own eyes.",
+            "This picture is unlike those the model learned from: take its results with caution.",
         )
     return remarks

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import gradio as gr
 from gradio.utils import get_upload_folder
-from gradio_client.utils import is_http_url_like
 
 from dwc.errors import PictureError
 
@@ -30,7 +30,7 @@ def refuse_addresses(component: gr.Image) -> None:
     move_file = component.async_move_resource_to_block_cache
 
     async def move_upload(path: str | Path | None) -> Any:
-        if path is not None and is_http_url_like(str(path)):
+        if path is not None and urlsplit(str(path)).scheme in ("http", "https"):
             raise gr.Error(
                 "Addresses are not fetched. Save the picture and upload it.", print_exception=False
             )

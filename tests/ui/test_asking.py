@@ -5,7 +5,9 @@ from PIL import Image
 
 from dwc.errors import PictureError, QueryError
 from dwc.ui.asking import MAX_CHARACTERS, ask
-from dwc.ui.page import answer, reference_of
+from dwc.ui.examples import Example
+from dwc.ui.page import answer, open_with, reference_of
+from dwc.ui.results import EMPTY
 
 
 def upload(folder, content=None, name="photo.png"):
@@ -99,3 +101,11 @@ def test_only_gallery_pictures_become_the_reference(pictures):
     assert reference_of({"id": "p-0003"}, pictures) == str(pictures.thumbnail("p-0003"))
     for sent in ("../p-0003", "nothing", None, 3, ["p-0003"]):
         assert reference_of({"id": sent}, pictures) is None
+
+
+def test_the_page_opens_with_the_first_example_that_has_an_answer(searcher, pictures):
+    unanswerable, answerable = Example("p-0001", "blue " * 80), Example("p-0002", "blue")
+    example, panels = open_with(searcher, pictures, [unanswerable, answerable])
+    assert example == answerable
+    assert panels.trouble == ""
+    assert open_with(searcher, pictures, [unanswerable])[1].results == EMPTY

@@ -2,7 +2,7 @@ import pytest
 
 from dwc.search.result import Hit, SearchResult, Weight
 from dwc.ui.examples import Example, choose_generic, example_asked, render_examples
-from dwc.ui.header import render_header
+from dwc.ui.header import render_header, shorten
 from dwc.ui.notices import render_trouble, render_unknown
 from dwc.ui.results import render_results
 from dwc.ui.shelf import PAGE_SIZE, page_asked, render_shelf
@@ -116,3 +116,10 @@ def test_generic_examples_are_of_the_gallery(pictures):
     assert all(example.words for example in chosen)
     assert example_asked({"example": 1}, chosen) == chosen[1]
     assert [example_asked({"example": x}, chosen) for x in (-1, 4, "1", None)] == [None] * 4
+
+
+def test_a_model_is_shown_by_its_name(tmp_path):
+    assert shorten("dwc-catalogue") == "dwc-catalogue"
+    assert shorten("owner/name") == "owner/name"
+    assert shorten(str(tmp_path / "run-3")) == "run-3"
+    assert shorten("./runs/best") == "best"
