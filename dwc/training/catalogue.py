@@ -64,6 +64,7 @@ def train_catalogue(recipe: CatalogueRecipe, work: Path) -> TrainedCatalogue:
     config = catalogue_config(
         len(processor.word_tokenizer), len(processor.clip_tokenizer), _end_of_text(processor)
     )
+    triplets = list(training_triplets(pool.items, recipe.seed, recipe.triplets))
     batches = CatalogueBatches(pool, processor, recipe.seed, config.caption_template)
     model = DWCModel(config)
     assert model.clip is not None  # so says catalogue_config
@@ -71,11 +72,10 @@ def train_catalogue(recipe: CatalogueRecipe, work: Path) -> TrainedCatalogue:
 
     clip = ClipBackbone(config.clip_config)
     accelerator = _accelerator(recipe)
+    pairs = batches.pairs(recipe.contrastive_batch, triplets, recipe.wish_share)
     train_contrastive(
         clip,
-        _ahead(
-            batches.pairs(recipe.contrastive_batch), recipe.contrastive.total_steps, accelerator
-        ),
+        _ahead(pairs, recipe.contrastive.total_steps, accelerator),
         recipe.contrastive,
         accelerator,
         LoopSettings(recipe.contrastive.total_steps, work),
@@ -95,7 +95,6 @@ def train_catalogue(recipe: CatalogueRecipe, work: Path) -> TrainedCatalogue:
     )
 
     accelerator = _accelerator(recipe)
-    triplets = list(training_triplets(pool.items, recipe.seed, recipe.triplets))
     made = batches.triplets(
         triplets, recipe.alternating_batch, recipe.words_only_share, recipe.picture_only_share
     )

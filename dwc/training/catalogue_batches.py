@@ -37,13 +37,26 @@ class CatalogueBatches:
     seed: int
     template: dict[str, str]
 
-    def pairs(self, size: int) -> Callable[[int], PairBatch]:
-        """Pictures with a description each, for the contrastive stage."""
+    def pairs(
+        self, size: int, triplets: Sequence[PoolTriplet], wish_share: float
+    ) -> Callable[[int], PairBatch]:
+        """Pictures with a text each, for the contrastive stage.
+
+        A text describes its picture, or, in a share `wish_share` of the batch, is the wish that
+        the picture answers: people say "longer" and "without stripes" of pictures, too, and a CLIP
+        that is frozen afterwards must have read such words.
+        """
 
         def batch(step: int) -> PairBatch:
             generator, rng = self._random("pairs", step)
-            chosen = torch.randperm(len(self.pool.items), generator=generator)[:size]
-            texts = [describe(self.pool.items[i].garment, rng) for i in chosen.tolist()]
+            wished = rng.choices(triplets, k=round(size * wish_share))
+            described = torch.randperm(len(self.pool.items), generator=generator)
+            described = described[: size - len(wished)]
+            texts = [describe(self.pool.items[i].garment, rng) for i in described.tolist()]
+            texts += [fill_template(self.template, wish.captions) for _, _, wish in wished]
+            chosen = torch.cat(
+                [described, torch.tensor([target for _, target, _ in wished]).long()]
+            )
             inputs = self.processor(text=texts)
             pixels = self._views(chosen, generator)
             return PairBatch(pixels, inputs["clip_input_ids"], inputs["clip_attention_mask"])

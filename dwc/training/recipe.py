@@ -31,16 +31,17 @@ class CatalogueRecipe:
     seed: int = 0
     pool: PoolSettings = field(default_factory=PoolSettings)
     contrastive: ContrastiveSettings = field(
-        default_factory=lambda: ContrastiveSettings(total_steps=4_000)
+        default_factory=lambda: ContrastiveSettings(total_steps=3_000)
     )
     contrastive_batch: int = 256
+    wish_share: float = 0.25
     attributes: AttributeSettings = field(
-        default_factory=lambda: AttributeSettings(total_steps=1_500)
+        default_factory=lambda: AttributeSettings(total_steps=1_000)
     )
     attributes_batch: int = 256
     alternating: AlternatingSettings = field(
         default_factory=lambda: AlternatingSettings(
-            total_steps=3_500,
+            total_steps=2_200,
             learning_rate=1e-3,
             cnn_learning_rate=1e-3,
             schedule="cosine",
@@ -48,7 +49,7 @@ class CatalogueRecipe:
             max_gradient_norm=5.0,
         )
     )
-    alternating_batch: int = 192
+    alternating_batch: int = 160
     triplets: int = 240_000
     words_only_share: float = 0.12
     picture_only_share: float = 0.05
