@@ -100,12 +100,31 @@ _EMBLEMS: tuple[Callable[[np.random.Generator], list[Points]], ...] = (
 
 
 def draw_emblem(
-    rng: np.random.Generator, box: tuple[float, float, float, float], turn: float
-) -> list[Points]:
-    """The outlines of a random emblem inside `box` (left, top, right, bottom), turned (radians)."""
-    outlines = _EMBLEMS[int(rng.integers(len(_EMBLEMS)))](rng)
+    rng: np.random.Generator,
+    box: tuple[float, float, float, float],
+    turn: float,
+    least_radius: float = 0.0,
+) -> tuple[list[Points], list[Points]]:
+    """The outlines of a random emblem and the holes in it.
+
+    It fills `box` (left, top, right, bottom), is turned by `turn` (radians) and at least
+    `least_radius` from its middle to its sides.
+    """
+    emblem = _EMBLEMS[int(rng.integers(len(_EMBLEMS)))]
     middle = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])
-    radius = min(box[2] - box[0], box[3] - box[1]) / 2
+    radius = max(min(box[2] - box[0], box[3] - box[1]) / 2, least_radius)
     cos, sin = np.cos(turn) * radius, np.sin(turn) * radius
     matrix = np.array([[cos, -sin], [sin, cos]])
-    return [outline @ matrix.T + middle for outline in outlines]
+    outlines = [outline @ matrix.T + middle for outline in emblem(rng)]
+    holes = [hole @ matrix.T + middle for hole in _HOLES.get(emblem, ())]
+    return outlines, holes
+
+
+_HOLES: dict[Callable[[np.random.Generator], list[Points]], tuple[Points, ...]] = {
+    _cat: (
+        _circle(-0.36, -0.02, 0.13, 14),
+        _circle(0.36, -0.02, 0.13, 14),
+        _polygon((-0.11, 0.27), (0.11, 0.27), (0.0, 0.42)),
+    ),
+    _flower: (_circle(0.0, -0.05, 0.2, 18),),
+}

@@ -115,5 +115,5 @@ def weave_tile(weave: str, unit: int) -> Field:
         lines = max(1, round(side / max(unit / 36, 2.2)))
         return (0.6 * np.sin(2 * np.pi * lines * (x + y) / side) + 0.6 * grainy).astype(np.float32)
     if weave == "leather":
-        return cloud_tile(0.9, 40, side)
+        return cloud_tile(0.4, 60, side)
     return grainy

@@ -29,6 +29,7 @@ from dwc.catalogue.drawing.raster import (
 
 _TONAL = frozenset({"seam", "stitch", "fold", "crease", "edge"})  # they lay on no colour
 _SMALL_UNIT = 56  # pixels: below it, what a pixel cannot show is left out
+_LEAST_PRINT = 0.15  # half the side of a print, in units: smaller ones nobody sees at 64 pixels
 _LACE = oklch_to_srgb(0.95, 0.012, 90)
 _DARK_LACE = oklch_to_srgb(0.30, 0.012, 90)
 
@@ -72,26 +73,28 @@ class Renderer:
             if isinstance(members[0], Part):
                 self._part(members[0], span)
                 if members[0] is printed_after and shape.print_box is not None:
-                    self._print(draw_emblem(rng, shape.print_box, self.turn))
+                    least = _LEAST_PRINT * self.unit
+                    self._print(*draw_emblem(rng, shape.print_box, self.turn, least))
             elif isinstance(members[0], Line):
                 self._lines([item for item in members if isinstance(item, Line)], str(key[1]))
             else:
                 self._discs([item for item in members if isinstance(item, Disc)])
 
     def _piece_under_print(self, shape: Shape) -> Part | None:
-        """The last patterned piece that the whole print box lies on, or else the largest there."""
+        """The last patterned piece under much of the print: pockets are printed over."""
         if shape.print_box is None:
             return None
-        left, top, right, bottom = shape.print_box
-        middle = ((left + right) / 2, (top + bottom) / 2)
-        there: list[tuple[bool, int, Part]] = []  # whether the print fits, a rank, the piece
-        for place, item in enumerate(shape.items):
+        box = np.array(shape.print_box).reshape(2, 2)
+        middle = box.mean(axis=0)
+        half = max(float((box[1] - box[0]).min()) / 2, _LEAST_PRINT * self.unit)
+        found = None
+        for item in shape.items:
             if isinstance(item, Part) and _has_pattern(item):
-                (x0, y0), (x1, y1) = item.outline.min(axis=0), item.outline.max(axis=0)
-                if x0 <= middle[0] <= x1 and y0 <= middle[1] <= y1:
-                    fits = bool(y0 <= top and y1 >= bottom)
-                    there.append((fits, place if fits else int((x1 - x0) * (y1 - y0)), item))
-        return max(there, key=lambda entry: entry[:2])[2] if there else None
+                low = np.maximum(item.outline.min(axis=0), middle - half)
+                high = np.minimum(item.outline.max(axis=0), middle + half)
+                if np.prod(np.maximum(high - low, 0)) > 0.25 * (2 * half) ** 2:
+                    found = item
+        return found
 
     def _part(self, part: Part, span: tuple[float, ...]) -> None:
         outline = part.outline
@@ -146,11 +149,11 @@ class Renderer:
         shadow = np.roll(shadow, (down_by, right_by), (0, 1))
         self._tone(box, shadow * np.float32(-0.26))
 
-    def _print(self, outlines: list[Points]) -> None:
+    def _print(self, outlines: list[Points], holes: list[Points]) -> None:
         box = self.layer.box_around(np.concatenate(outlines), margin=2)
         if box is None:
             return
-        cover = as_field(filled(outlines, box))
+        cover = as_field(filled(outlines, box, tuple(holes)))
         self.layer.paint(box, cover * np.float32(0.97), self.material.colours["second"])
 
     def _lines(self, lines: list[Line], kind: str) -> None:
