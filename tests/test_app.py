@@ -136,7 +136,7 @@ def test_no_file_of_this_computer_and_no_address_can_be_named(address, gallery):
         {"path": picture, "meta": FILE, "is_stream": True},
     ):
         assert "event: error" in post(address, [named, "", 3, 0])
-    for url in ("http://127.0.0.1:1/x.png", "HTTPS://example.org/x.png"):
+    for url in ("http://127.0.0.1:1/x.png", "https://example.org/x.png"):
         reply = post(address, [{"path": url, "meta": FILE}, "", 3, 0])
         assert "Addresses are not fetched" in reply
 
