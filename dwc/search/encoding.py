@@ -8,14 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from dwc.checkpoint import BUNDLED, Checkpoint
 from dwc.gallery.building import Embed
 from dwc.gallery.layout import ModelIdentity
 from dwc.modeling.captions import fill_template
 from dwc.modeling.composition import ComposedQuery
-from dwc.modeling.model import DWCModel
 
 
 class EncodedQuery(NamedTuple):
@@ -72,30 +70,6 @@ def encode_query(checkpoint: Checkpoint, image: Image.Image | None, text: str) -
     read = fill_template(model.config.caption_template or {}, [text])
     device = next(model.parameters()).device
     inputs = processor(images=image, text=read or None)
-    tensors = {name: tensor.to(device) for name, tensor in inputs.items()}
-    if image is None or model.familiarity is None:
-        return EncodedQuery(model.compose(**tensors), read, None)
-    composed, image_features = _compose_with_features(model, **tensors)
-    return EncodedQuery(composed, read, float(model.familiarity.unfamiliarity(image_features)))
-
-
-def _compose_with_features(
-    model: DWCModel,
-    pixel_values: Tensor,
-    clip_input_ids: Tensor | None = None,
-    clip_attention_mask: Tensor | None = None,
-    word_ids: Tensor | None = None,
-    word_mask: Tensor | None = None,
-) -> tuple[ComposedQuery, Tensor]:
-    """`DWCModel.compose`, and CLIP's features of the picture, which are most of its cost."""
-    if model.clip is None or model.clip_stream is None:
-        raise ValueError("a model without CLIP has no features of it")
-    image_features = model.clip.image_features(pixel_values)  # (1, F)
-    text_features = None
-    if clip_input_ids is not None:
-        text_features = model.clip.text_features(clip_input_ids, clip_attention_mask)
-    clip = model.clip_stream.compose(image_features, text_features)
-    cnn = None
-    if model.cnn_stream is not None:
-        cnn = model.cnn_stream.compose(pixel_values, word_ids, word_mask)
-    return ComposedQuery(clip=clip, cnn=cnn), image_features
+    composed = model.compose(**{name: tensor.to(device) for name, tensor in inputs.items()})
+    unfamiliar = None if composed.unfamiliarity is None else float(composed.unfamiliarity[0])
+    return EncodedQuery(composed, read, unfamiliar)

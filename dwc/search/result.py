@@ -35,7 +35,8 @@ class SearchResult:
     `weights` by stream name. `unknown_words` are words typed that the word vocabulary lacks.
     `unfamiliar` (None where the checkpoint cannot tell) is how far the reference lies outside what
     the model was trained on: above 1 it lies further out than 99 % of held-out training pictures.
-    `read` is the text as the model read it, after the caption template. `timings_ms` in milliseconds.
+    `read` is the text as the model read it, after the caption template. `timings_ms` by what took
+    them.
     """
 
     hits: list[Hit]
