@@ -33,9 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from dwc.training.publish import publish_catalogue
     from dwc.training.recipe import CatalogueRecipe
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    for noisy in ("accelerate", "httpx"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("dwc").setLevel(logging.INFO)
     recipe = CatalogueRecipe.of(args.seed, args.share)
     numbers: dict[str, Any] = publish_catalogue(recipe, args.work, args.out, args.photographs)
     logging.getLogger(__name__).info("%s", json.dumps(numbers["catalogue"], indent=2))

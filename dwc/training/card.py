@@ -29,6 +29,9 @@ language: en
 ---
 """
 
+_MEASURED_BEGIN = "<!-- measured: written by the training, from evaluation.json -->"
+_MEASURED_END = "<!-- end of measured -->"
+
 
 def write_card(folder: Path, numbers: Mapping[str, Any], config: DWCConfig) -> None:
     """Write `folder/README.md` from the numbers of `evaluation.json`."""
@@ -41,6 +44,25 @@ def write_card(folder: Path, numbers: Mapping[str, Any], config: DWCConfig) -> N
         _limits(),
     ]
     (folder / "README.md").write_text(_FRONT_MATTER + "\n\n".join(sections) + "\n")
+
+
+def write_measured(readme: Path, numbers: Mapping[str, Any]) -> None:
+    """Put the measured tables between the two marks of the project's own README.
+
+    ValueError where the marks are missing.
+    """
+    text = readme.read_text()
+    begin, end = text.find(_MEASURED_BEGIN), text.find(_MEASURED_END)
+    if not 0 <= begin < end:
+        raise ValueError(f"{readme} lacks the lines {_MEASURED_BEGIN} and {_MEASURED_END}")
+    sections = [
+        _measured(numbers["catalogue"]),
+        _combiners(numbers["combiners"]),
+        _photographs(numbers.get("photographs")),
+    ]
+    measured = "\n\n".join(sections).replace("\n## ", "\n### ").removeprefix("## ")
+    head = text[: begin + len(_MEASURED_BEGIN)]
+    readme.write_text(f"{head}\n\n### {measured}\n\n{text[end:]}")
 
 
 def _what(config: DWCConfig) -> str:

@@ -15,7 +15,7 @@ from dwc.catalogue.splits import gallery
 from dwc.evaluation.catalogue import evaluate_catalogue
 from dwc.evaluation.photographs import read_labelled_photographs, words_to_photographs
 from dwc.evaluation.pictures import CataloguePictures
-from dwc.training.card import write_card
+from dwc.training.card import write_card, write_measured
 from dwc.training.catalogue import TrainedCatalogue, train_catalogue
 from dwc.training.comparison import compare_combiners
 from dwc.training.features import build_feature_bank
@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 GALLERY = 2_000
 QUERIES = 2_000
+_README = checkpoint.BUNDLED_FOLDER.parents[2] / "README.md"
 _STAGES = ("contrastive", "attributes", "alternating")
 
 
@@ -66,6 +67,8 @@ def publish_catalogue(
     (out / "evaluation.json").write_text(json.dumps(numbers, indent=2) + "\n")
     _keep_log(work, out)
     write_card(out, numbers, loaded.model.config)
+    if out.resolve() == checkpoint.BUNDLED_FOLDER:
+        write_measured(_README, numbers)
     return numbers
 
 
