@@ -11,9 +11,11 @@ small_scores = st.lists(st.integers(-3, 3), min_size=1, max_size=12)
 
 
 @given(small_scores, st.data())
-def test_first_hit_rank_is_that_of_a_pessimistic_sort(scores: list[int], data: st.DataObject) -> None:
+def test_first_hit_rank_is_that_of_a_pessimistic_sort(
+    scores: list[int], data: st.DataObject
+) -> None:
     hits = data.draw(st.lists(st.booleans(), min_size=len(scores), max_size=len(scores)))
-    order = sorted(range(len(scores)), key=lambda i: (-scores[i], hits[i]))  # misses first in ties
+    order = sorted(range(len(scores)), key=lambda i: (-scores[i], hits[i]))
     expected = next((rank for rank, i in enumerate(order, 1) if hits[i]), len(scores) + 1)
     assert first_hit_rank(np.array(scores, dtype=float), np.array(hits)) == expected
 

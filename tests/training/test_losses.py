@@ -36,9 +36,7 @@ def naive_labels(gallery: torch.Tensor, temperature: float, alpha: float) -> lis
     for j in range(B):
         same = [1.0 if LABELS[j] == LABELS[k] else 0.0 for k in range(B)]
         alike = softmax([dot(gallery[j], gallery[k]) / temperature for k in range(B)])
-        rows.append(
-            [alpha * alike[k] + (1 - alpha) * same[k] / sum(same) for k in range(B)]
-        )
+        rows.append([alpha * alike[k] + (1 - alpha) * same[k] / sum(same) for k in range(B)])
     return rows
 
 
