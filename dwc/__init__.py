@@ -9,7 +9,7 @@ The map of the package; arrows point one way, and a test holds them:
     modeling/      tensors in, tensors out
     processing.py  pictures and words -> tensors
     checkpoint.py  the Hub, file names, key sets
-    convert.py     the authors' names
+    convert/       the authors' names, and OpenAI's
     datasets/      benchmark files on disk -> triplets and galleries
     catalogue/     the drawn garments: schema, drawing, language, export
     training/      losses and loops
@@ -17,6 +17,7 @@ The map of the package; arrows point one way, and a test holds them:
     gallery/       picture sources, safe decoding, the embedding store, its index
     search/        Searcher and what it answers
     ui/            the page
+    commands/      one file a subcommand of `python -m dwc`
 """
 
 from importlib import import_module
