@@ -40,12 +40,13 @@ class Report:
     def weight_truth_correlation(self, stream: str) -> float | None:
         """Spearman's correlation of the image weight with the share that only the picture tells.
 
-        None where the truth is not known.
+        None where the truth is not known, and where all weights or all shares are equal.
         """
         shares = [query.picture_share for query in self.benchmark.queries]
         if not shares or any(share is None for share in shares):
             return None
-        return spearman(self.image_weights[stream], np.array(shares, dtype=np.float64))
+        correlation = spearman(self.image_weights[stream], np.array(shares, dtype=np.float64))
+        return None if np.isnan(correlation) else correlation
 
     def to_dict(self, ks: Sequence[int] = (1, 10, 50)) -> dict[str, Any]:
         """Recalls as fractions, overall and by stream, the protocol and the counts."""

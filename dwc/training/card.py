@@ -113,8 +113,7 @@ def _combiners(combiners: Mapping[str, Mapping[str, Any]]) -> str:
     lines = []
     for name, row in ranked:
         correlation = row["weight_truth_correlation"]
-        # A constant weight has no correlation: it is written to JSON as NaN.
-        shown = "" if correlation is None or correlation != correlation else f"{correlation:.2f}"
+        shown = "" if correlation is None else f"{correlation:.2f}"
         label = _COMBINER_NAMES.get(name, name)
         recalls = f"{_percent(row['recall@1'])} | {_percent(row['recall@10'])}"
         lines.append(f"| {label} | {recalls} | {shown} |")

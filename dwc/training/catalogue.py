@@ -42,9 +42,6 @@ from dwc.training.vocabulary import train_clip_tokenizer
 
 logger = logging.getLogger(__name__)
 
-_TEXTS_READ = 60_000  # descriptions and wishes from which both vocabularies are learned
-_FAMILIAR_ITEMS = 2_000  # held-out drawings that set the familiarity threshold
-
 
 @dataclass(frozen=True)
 class TrainedCatalogue:
@@ -60,7 +57,7 @@ def train_catalogue(recipe: CatalogueRecipe, work: Path) -> TrainedCatalogue:
     """Run every stage of the recipe; states, logs and drawings go to the folder `work`."""
     torch.manual_seed(recipe.seed)
     pool = draw_pool(recipe.pool, work, workers=os.cpu_count() or 1)
-    processor = make_processor(pool.items, recipe.seed)
+    processor = make_processor(pool.items, recipe.seed, recipe.texts_read)
     config = catalogue_config(
         len(processor.word_tokenizer), len(processor.clip_tokenizer), _end_of_text(processor)
     )
@@ -110,11 +107,14 @@ def train_catalogue(recipe: CatalogueRecipe, work: Path) -> TrainedCatalogue:
     return TrainedCatalogue(model, processor, pool, triplets)
 
 
-def make_processor(items: list[CatalogueItem], seed: int) -> DWCProcessor:
-    """Preprocessing for drawings, and both vocabularies learned from the catalogue's language."""
+def make_processor(items: list[CatalogueItem], seed: int, texts_read: int) -> DWCProcessor:
+    """Preprocessing for drawings, and both vocabularies learned from the catalogue's language.
+
+    `texts_read` descriptions and wishes are drawn over the pool's `items`, half of each.
+    """
     rng = random.Random(f"{seed}/texts")
     texts: list[str] = []
-    for _, target, wish in training_triplets(items, seed, _TEXTS_READ // 2):
+    for _, target, wish in training_triplets(items, seed, texts_read // 2):
         texts += wish.captions
         garment = items[target].garment
         texts.append(describe(garment, rng) if rng.random() < 0.8 else describe_fully(garment, rng))
@@ -141,7 +141,9 @@ def learn_familiarity(
     """
     assert model.clip is not None  # so says catalogue_config
     assert model.familiarity is not None
-    held_out = replace(recipe.pool, items=_FAMILIAR_ITEMS, views=1, style="gallery", split="val")
+    held_out = replace(
+        recipe.pool, items=recipe.familiar_items, views=1, style="gallery", split="val"
+    )
     seen = PoolSettings(**{**vars(held_out), "split": "train"})
     generator = torch.Generator().manual_seed(recipe.seed)
     features = []

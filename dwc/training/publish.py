@@ -23,8 +23,6 @@ from dwc.training.recipe import CatalogueRecipe
 
 logger = logging.getLogger(__name__)
 
-GALLERY = 2_000
-QUERIES = 2_000
 _README = checkpoint.BUNDLED_FOLDER.parents[2] / "README.md"
 _STAGES = ("contrastive", "attributes", "alternating")
 
@@ -44,12 +42,16 @@ def publish_catalogue(
     loaded = checkpoint.load(str(out))
     logger.info("written to %s, fingerprint %s; measuring", out, loaded.fingerprint)
 
-    items = gallery("test", GALLERY)
+    items = gallery("test", recipe.measured_gallery)
     pictures = CataloguePictures(items)
 
     def evaluate(model: Any, processor: Any) -> dict[str, Any]:
         return evaluate_catalogue(
-            model, processor, gallery_size=GALLERY, queries=QUERIES, pictures=pictures
+            model,
+            processor,
+            gallery_size=recipe.measured_gallery,
+            queries=recipe.measured_queries,
+            pictures=pictures,
         )
 
     numbers: dict[str, Any] = {

@@ -55,6 +55,10 @@ class CatalogueRecipe:
     picture_only_share: float = 0.05
     comparison_steps: int = 4_000
     mixed_precision: str = "bf16"
+    texts_read: int = 60_000  # descriptions and wishes that both vocabularies are learned from
+    familiar_items: int = 2_000  # held-out drawings that set the familiarity threshold
+    measured_gallery: int = 2_000  # garments of the test split that the checkpoint is measured on
+    measured_queries: int = 2_000
 
     @classmethod
     def of(cls, seed: int = 0, share: float = 1.0) -> "CatalogueRecipe":

@@ -1,0 +1,135 @@
+"""The whole way from nothing to a checkpoint that answers, with everything small."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dwc import checkpoint
+from dwc.catalogue.drawing.draw import draw
+from dwc.catalogue.splits import gallery
+from dwc.gallery.building import build_store
+from dwc.gallery.sources import CatalogueSource
+from dwc.modeling.combiners import combiner_names
+from dwc.search.encoding import identify, picture_embedder
+from dwc.search.searcher import Searcher
+from dwc.training.alternating import AlternatingSettings
+from dwc.training.attributes import AttributeSettings
+from dwc.training.contrastive import ContrastiveSettings
+from dwc.training.pool import PoolSettings
+from dwc.training.publish import publish_catalogue
+from dwc.training.recipe import CatalogueRecipe
+
+pytestmark = pytest.mark.slow
+
+TINY = CatalogueRecipe(
+    pool=PoolSettings(items=60, views=1),
+    contrastive=ContrastiveSettings(total_steps=3, warmup_steps=1),
+    contrastive_batch=8,
+    attributes=AttributeSettings(total_steps=3, warmup_steps=1),
+    attributes_batch=8,
+    alternating=AlternatingSettings(total_steps=3, schedule="cosine", warmup_steps=1),
+    alternating_batch=8,
+    triplets=60,
+    words_only_share=0.25,
+    picture_only_share=0.125,
+    comparison_steps=2,
+    mixed_precision="no",
+    texts_read=200,
+    familiar_items=24,
+    measured_gallery=40,
+    measured_queries=20,
+)
+MAX_FILE_MB = 10  # what the Hub, and GitHub, take without further ado
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """The checkpoint's folder, the numbers that came back, and the work folder."""
+    place = tmp_path_factory.mktemp("training")
+    photographs = place / "photographs"
+    photographs.mkdir()
+    rows = ["file,label"]
+    for item, label in zip(gallery("val", 4), ("Dress", "Shoes", "Hat", "Skirt"), strict=True):
+        draw(item.garment, item.picture_seed, 64).save(photographs / f"{item.id}.jpg")
+        rows.append(f"{item.id}.jpg,{label}")
+    (photographs / "labels.csv").write_text("\n".join(rows))
+    torch.set_num_threads(1)
+    out, work = place / "out", place / "work"
+    return out, publish_catalogue(TINY, work, out, photographs), work
+
+
+def test_the_folder_is_a_whole_checkpoint_of_small_files(published):
+    out, numbers, _ = published
+    files = {file.relative_to(out).as_posix(): file for file in out.rglob("*") if file.is_file()}
+    assert {"README.md", "config.json", "evaluation.json", "processor_config.json"} <= set(files)
+    assert any(name.endswith(".safetensors") for name in files)
+    too_large = [name for name, f in files.items() if f.stat().st_size > MAX_FILE_MB * 1_000_000]
+    assert too_large == []
+    assert checkpoint.fingerprint(out) == numbers["fingerprint"]
+
+
+def test_the_numbers_are_json_and_complete(published):
+    out, numbers, _ = published
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    written = json.loads((out / "evaluation.json").read_text(), parse_constant=refuse)
+    assert written == numbers
+    catalogue = written["catalogue"]
+    assert (catalogue["gallery"], catalogue["queries"]) == (40, 20)
+    assert set(catalogue["streams"]) == {"clip", "cnn"}
+    assert 0 <= catalogue["recall@1"] <= catalogue["recall@10"] <= catalogue["recall@50"] == 1
+    assert set(written["combiners"]) == set(combiner_names())
+    assert written["combiners"]["average"]["weight_truth_correlation"] is None
+    assert set(written["photographs"]["classes"]) >= {"Dress", "Shoes"}
+    assert written["recipe"]["contrastive"]["total_steps"] == 3
+
+
+def test_the_log_has_every_stage_to_its_end(published):
+    out, _, _ = published
+    lines = [json.loads(line) for line in (out / "training.jsonl").read_text().splitlines()]
+    ends = {line["stage"]: line["step"] for line in lines}
+    assert ends == {"contrastive": 3, "attributes": 3, "alternating": 3}
+
+
+def test_the_card_shows_the_numbers(published):
+    out, numbers, _ = published
+    card = (out / "README.md").read_text()
+    assert card.startswith("---\nlicense:")
+    assert f"{100 * numbers['catalogue']['recall@10']:.1f}" in card
+    assert "20 queries to a gallery of 40 garments" in card
+    for row in ("both streams", "CLIP stream", "CNN stream", "**DWC**", "plain average"):
+        assert f"| {row} |" in card
+
+
+def test_it_learned_from_nothing_but_kept_what_is_frozen(published):
+    loaded = checkpoint.load(str(published[0]))
+    assert float(loaded.model.familiarity.threshold) > 0
+    assert not loaded.model.training
+    assert not any(p.requires_grad for p in loaded.model.clip.parameters())
+
+
+def test_it_answers_over_a_gallery(published, tmp_path):
+    loaded = checkpoint.load(str(published[0]))
+    source = CatalogueSource("test", 12, 64)
+    embed = picture_embedder(loaded)
+    store = build_store(source, embed, tmp_path / "store", identify(loaded), workers=1)
+    result = Searcher(loaded, store).search(text="in red", k=5, reference_id=store.ids[0])
+    assert len(result.hits) == 5
+    assert store.ids[0] not in {hit.id for hit in result.hits}
+    assert set(result.weights) == {"clip", "cnn"}
+    assert result.unfamiliar is not None
+    assert all(sum(h.parts.values()) == pytest.approx(h.score, abs=1e-4) for h in result.hits)
+
+
+def test_a_finished_run_goes_through_without_training_again(published, tmp_path):
+    out, numbers, work = published
+    before = (work / "alternating.jsonl").read_text()
+    again = publish_catalogue(replace(TINY, comparison_steps=1), work, tmp_path / "again")
+    assert (work / "alternating.jsonl").read_text() == before
+    assert again["fingerprint"] == numbers["fingerprint"]
+    assert "photographs" not in again
+    assert "Not measured" in (tmp_path / "again" / "README.md").read_text()
