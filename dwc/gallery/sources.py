@@ -189,8 +189,11 @@ class DrawnItem:
         return self.garment.id
 
     def content_key(self) -> str:
-        """A hash of the garment, its picture's seed and the size: all that a drawing depends on."""
-        drawn = repr((self.garment.garment, self.garment.picture_seed, self.picture_px))
+        """A hash of all that a drawing depends on: garment, seed, size, and the drawing itself."""
+        from dwc.catalogue.drawing import DRAWING_VERSION
+
+        garment = self.garment
+        drawn = repr((garment.garment, garment.picture_seed, self.picture_px, DRAWING_VERSION))
         return hashlib.blake2b(drawn.encode(), digest_size=16).hexdigest()
 
     def open(self) -> Image.Image:

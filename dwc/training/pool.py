@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dwc.catalogue.drawing import DRAWING_VERSION
 from dwc.catalogue.drawing.draw import Style, draw
 from dwc.catalogue.splits import CatalogueItem, Split, gallery
 
@@ -53,7 +54,7 @@ def draw_pool(settings: PoolSettings, folder: Path, workers: int) -> DrawnPool:
     """
     items = gallery(settings.split, settings.items, settings.seed)
     shape = (settings.views, len(items), settings.size_px, settings.size_px, 3)
-    described = json.dumps(asdict(settings), sort_keys=True) + repr(items[-1])
+    described = json.dumps(asdict(settings), sort_keys=True) + repr((items[-1], DRAWING_VERSION))
     name = hashlib.sha256(described.encode()).hexdigest()[:12]
     path = folder / f"pool-{name}.npy"
     if not path.exists():

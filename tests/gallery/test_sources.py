@@ -112,6 +112,13 @@ def test_a_dataset_that_cannot_be_had_is_named(monkeypatch):
         HubDatasetSource("owner/name").items()
 
 
+def test_another_way_of_drawing_makes_another_picture(monkeypatch):
+    item = CatalogueSource("test", 1, 64).items()[0]
+    key = item.content_key()
+    monkeypatch.setattr("dwc.catalogue.drawing.DRAWING_VERSION", 1_000_000)
+    assert item.content_key() != key
+
+
 def test_the_catalogue_is_drawn_as_it_is_listed():
     source = CatalogueSource("test", 5, 64)
     items = source.items()

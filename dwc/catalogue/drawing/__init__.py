@@ -9,3 +9,9 @@ surroundings, photograph     shown as in a hasty photograph, for training
 draw          a garment and a seed -> a picture
 contact_sheet a page of them
 """
+
+DRAWING_VERSION = 1
+"""Raise it whenever any picture changes.
+
+Embedded galleries and drawn pools are kept under it; those of another version are drawn again.
+"""
