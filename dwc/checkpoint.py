@@ -16,17 +16,16 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import hf_hub_download, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from transformers.utils import logging as transformers_logging
 
+from dwc import hub
 from dwc.errors import CheckpointError
 from dwc.modeling.configuration import FORMAT_VERSION, DWCConfig
 from dwc.modeling.model import DWCModel
@@ -37,14 +36,29 @@ BUNDLED = "dwc-catalogue"
 
 BUNDLED_FOLDER = Path(__file__).resolve().parent.parent / "assets" / "checkpoints" / BUNDLED
 
+_CONFIG = "config.json"
+_PROCESSOR = "processor_config.json"
 _WEIGHTS = "model.safetensors"
 _WEIGHTS_INDEX = "model.safetensors.index.json"
-_PICKLES = ("*.pth", "*.pt", "*.ckpt", "*.bin", "*.pkl")
-_HUB_FILES = ("*.json", "*.safetensors", "*/*.json")  # all that a checkpoint is made of
+_PICKLES = (".pth", ".pt", ".ckpt", ".bin", ".pkl")
+# All that a checkpoint is made of, and all that is fetched or counts in its fingerprint.
+_PARTS = re.compile(
+    r"(config|processor_config|model\.safetensors\.index)\.json|model[^/]*\.safetensors|"
+    r"(clip|word)_tokenizer/[^/]+\.(json|txt)"
+)
+_CARD = "README.md"
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 _CONVERT = (
     "python -m dwc convert --global-weights G --local-weights L --clip C --captions J --out DIR"
 )
+WITHOUT_CLIP_TOKENIZER = (
+    "Its model composes from token ids, and its processor reads pictures and word ids; searching, "
+    "the app and evaluation need the tokenizer as well, or CLIP would not hear the words. Add it "
+    f"by converting again: {_CONVERT} --clip-tokenizer PATH (bpe_simple_vocab_16e6.txt.gz of "
+    "openai/CLIP, or a transformers CLIP tokenizer's folder)"
+)
+"""What a checkpoint without CLIP's tokenizer is good for, and the cure."""
+
 _STATISTICS = "familiarity."  # an inverse covariance outruns float16's range
 # Written by the library, not read by the model: the same checkpoint may differ in these.
 _UNREAD_FIELDS = ("transformers_version", "_name_or_path")
@@ -79,10 +93,11 @@ def load(
     not whole, or at odds with itself; the message says which.
     """
     folder, name, commit = _find(name_or_path, revision, token)
-    _check_files(folder, name)
+    _check_files([file.name for file in folder.iterdir()], lambda: folder / _CONFIG, name)
     with without_progress_bar():
         model = DWCModel.from_pretrained(folder)
     processor = DWCProcessor.from_pretrained(folder)
+    _require_clip_tokenizer(model.config, processor, name)
     check_agreement(model, processor, name)
     return Checkpoint(model, processor, fingerprint(folder), name, commit)
 
@@ -93,17 +108,21 @@ def save(
     folder: str | Path,
     dtype: torch.dtype = torch.float32,
     max_shard_mb: float = 9.5,
+    clip_tokenizer_optional: bool = False,
 ) -> Path:
     """Write a whole checkpoint into a folder, over one that is there; return the folder.
 
     `dtype` is that of the weights on disk; they are loaded as float32 either way. Weights are split
     into files of at most `max_shard_mb` (millions of bytes), except that one tensor is never split.
     Everything is written beside the folder first and moved in last, so that an interrupted write
-    leaves what was there.
+    leaves what was there. With `clip_tokenizer_optional`, a checkpoint that `load` refuses may be
+    written: a whole one but for CLIP's tokenizer.
 
     Raises CheckpointError where model and processor disagree, or a weight does not fit `dtype`.
     """
     folder = Path(folder)
+    if not clip_tokenizer_optional:
+        _require_clip_tokenizer(model.config, processor, str(folder))
     check_agreement(model, processor, str(folder))
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as workplace:
@@ -165,13 +184,17 @@ def check_agreement(model: DWCModel, processor: DWCProcessor, name: str) -> None
         )
 
 
+def _require_clip_tokenizer(config: DWCConfig, processor: DWCProcessor, name: str) -> None:
+    if config.clip_config is not None and processor.clip_tokenizer is None:
+        raise CheckpointError(f"{name} has no clip_tokenizer. {WITHOUT_CLIP_TOKENIZER}")
+
+
 def _disagreements(config: DWCConfig, processor: DWCProcessor) -> list[str]:
     problems = []
     clip, cnn = config.clip_config, config.cnn_config
-    for part, stream in (("clip_tokenizer", clip), ("word_tokenizer", cnn)):
-        if stream is not None and getattr(processor, part) is None:
-            problems.append(f"the model has a stream that reads words, but there is no {part}")
-    if cnn is not None and processor.word_tokenizer is not None:
+    if cnn is not None and processor.word_tokenizer is None:
+        problems.append("the model has a stream that reads words, but there is no word_tokenizer")
+    elif cnn is not None:
         words = len(processor.word_tokenizer)
         if words != cnn.vocab_size:
             problems.append(
@@ -256,45 +279,36 @@ def _find(
 
 def _download(repo: str, revision: str | None, token: str | None) -> Path:
     """Fetch a checkpoint's files, or find them in the cache; the folder is named by the commit."""
-    where = f"{repo}@{revision}" if revision else repo
-    try:
-        # The config comes first: a model of another kind may be large, and is refused by it.
-        config_file = Path(hf_hub_download(repo, "config.json", revision=revision, token=token))
-        _check_config(config_file, where)
-        return Path(
-            snapshot_download(
-                repo, revision=config_file.parent.name, token=token, allow_patterns=[*_HUB_FILES]
-            )
-        )
-    except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
-        raise CheckpointError(
-            f"there is no folder {where}, and the Hub gives no such checkpoint: {error}. Check "
-            "name and revision; for a private model log in (hf auth login) or give a token"
-        ) from error
+    commit = hub.find_commit(repo, revision, token)
+    # The config comes first: a model of another kind may be large, and is refused by it.
+    _check_files(commit.files, lambda: hub.fetch_file(commit, _CONFIG), commit.where)
+    return hub.fetch_files(commit, filter(_PARTS.fullmatch, commit.files))
 
 
-def _check_files(folder: Path, name: str) -> None:
+def _check_files(names: Collection[str], find_config: Callable[[], Path], name: str) -> None:
     """Refuse what is not a whole checkpoint of this project, by its file names and its config."""
-    config_file = folder / "config.json"
-    has_weights = (folder / _WEIGHTS).is_file() or (folder / _WEIGHTS_INDEX).is_file()
-    pickles = sorted(file.name for pattern in _PICKLES for file in folder.glob(pattern))
-    if pickles and not (config_file.is_file() and has_weights):
+    has_weights = _WEIGHTS in names or _WEIGHTS_INDEX in names
+    pickles = sorted(file for file in names if file.endswith(_PICKLES))
+    if _CONFIG in names:
+        _check_config(find_config(), name)
+    if pickles and not (_CONFIG in names and has_weights):
         raise CheckpointError(
             f"{name} holds pickled weights only ({', '.join(pickles[:5])}), which are not loaded. "
             f"Convert them: {_CONVERT}"
         )
-    if not config_file.is_file():
-        raise CheckpointError(f"{name} has no config.json: it is not a checkpoint's folder")
-    _check_config(config_file, name)
+    if _CONFIG not in names:
+        raise CheckpointError(
+            f"{name} has no {_CONFIG}: it is not a checkpoint; give the folder or Hub name of one"
+        )
     if not has_weights:
         raise CheckpointError(
             f"{name} has neither {_WEIGHTS} nor {_WEIGHTS_INDEX}: its weights are missing; fetch "
             "the checkpoint again"
         )
-    if not (folder / "processor_config.json").is_file():
+    if _PROCESSOR not in names:
         raise CheckpointError(
-            f"{name} has no processor_config.json, which says how to read pictures and words; "
-            "fetch the checkpoint again"
+            f"{name} has no {_PROCESSOR}, which says how to read pictures and words; fetch the "
+            "checkpoint again"
         )
 
 
@@ -316,12 +330,12 @@ def _check_config(config_file: Path, name: str) -> None:
 
 def _content(folder: Path) -> list[Path]:
     """The files of a folder that belong to its checkpoint, in a fixed order."""
-    named = [folder / "config.json", folder / "processor_config.json", folder / _WEIGHTS_INDEX]
-    tokenizers = [
-        file for part in ("clip_tokenizer", "word_tokenizer") for file in folder.glob(f"{part}/*")
-    ]
-    files = {*named, *tokenizers, *folder.glob("model*.safetensors")}
-    return sorted(file for file in files if file.is_file())
+    files = [*folder.glob("*"), *folder.glob("*/*")]
+    return sorted(
+        file
+        for file in files
+        if _PARTS.fullmatch(file.relative_to(folder).as_posix()) and file.is_file()
+    )
 
 
 @contextmanager

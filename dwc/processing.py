@@ -41,7 +41,8 @@ _TOKENIZERS = {"clip_tokenizer": CLIPTokenizer, "word_tokenizer": TokenizersBack
 class DWCProcessor(ProcessorMixin):
     """What turns pictures and texts into a DWC model's inputs.
 
-    A tokenizer is None where the model lacks the stream that reads it. Saved as one folder:
+    A tokenizer is None where the model lacks the stream that reads it; CLIP's also where a
+    conversion found none, and texts then become word ids alone. Saved as one folder:
     `processor_config.json` (with the preprocessing of pictures), and a sub-folder a tokenizer.
     """
 

@@ -8,7 +8,7 @@ import torch
 from huggingface_hub.errors import RepositoryNotFoundError
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from dwc import DWCProcessor, checkpoint
+from dwc import DWCModel, DWCProcessor, checkpoint
 from dwc.errors import CheckpointError
 from dwc.processing import build_word_tokenizer
 from dwc.training.vocabulary import train_clip_tokenizer
@@ -234,6 +234,31 @@ def test_a_processor_of_another_model_is_refused(model, processor, tmp_path, cha
     with pytest.raises(CheckpointError, match=told):
         checkpoint.save(model, other, tmp_path / "mixed")
     assert not (tmp_path / "mixed").exists()
+
+
+def test_without_clips_tokenizer_it_composes_from_ids_and_is_not_loaded_for_search(
+    model, processor, tmp_path
+):
+    deaf = DWCProcessor(processor.image_processor, None, processor.word_tokenizer)
+    folder = checkpoint.save(model, deaf, tmp_path / "deaf", clip_tokenizer_optional=True)
+    with pytest.raises(CheckpointError, match=r"deaf has no clip_tokenizer.*--clip-tokenizer PATH"):
+        checkpoint.load(folder)
+    loaded, read = DWCModel.from_pretrained(folder), DWCProcessor.from_pretrained(folder)
+    assert read.clip_tokenizer is None
+    words = read(text="top red")
+    assert set(words) == {"word_ids", "word_mask"}
+    ids = processor(text="top red")["clip_input_ids"]
+    pixels = torch.zeros(1, 3, 32, 32)
+    with torch.inference_mode():
+        query = loaded.compose(pixel_values=pixels, clip_input_ids=ids, **words)
+        expected = model.compose(pixel_values=pixels, **processor(text="top red"))
+    torch.testing.assert_close(query.embedding, expected.embedding, atol=1e-6, rtol=0)
+
+
+def test_a_word_tokenizer_is_never_optional(model, processor, tmp_path):
+    wordless = DWCProcessor(processor.image_processor, processor.clip_tokenizer, None)
+    with pytest.raises(CheckpointError, match="no word_tokenizer"):
+        checkpoint.save(model, wordless, tmp_path / "mixed", clip_tokenizer_optional=True)
 
 
 def test_no_code_of_a_checkpoint_is_run(folder):

@@ -1,5 +1,6 @@
 """The converter: sizes from tensors, every tensor accounted for, nothing written half."""
 
+import gzip
 import json
 import os
 import pickle
@@ -14,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import CLIPConfig, CLIPModel
 
-from dwc import DWCModel, DWCProcessor
+from dwc import DWCModel, DWCProcessor, checkpoint
 from dwc.cli import main
 from dwc.convert import convert
 from dwc.convert.authors import cnn_stream_weights
@@ -23,6 +24,7 @@ from dwc.convert.renaming import require_fit
 from dwc.errors import CheckpointError
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.training.vocabulary import train_clip_tokenizer
+from tests.merges import merges_text
 
 GOLDEN = Path(__file__).parent / "golden"
 SHAPES = {
@@ -169,6 +171,11 @@ def local_state():
     }
 
 
+@pytest.fixture(autouse=True)
+def offline(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
 @pytest.fixture
 def files(tmp_path):
     """The arguments of a conversion of the CLIP stream alone, and their files."""
@@ -222,8 +229,11 @@ def test_a_clip_stream_alone_becomes_a_whole_checkpoint(files, tmp_path, kind, s
     clip = tmp_path / f"{kind}{suffix}"
     state = fill(tiny_clip_shapes(kind))
     save_file(state, clip) if suffix == ".safetensors" else torch.save(state, clip)
+    merges = tmp_path / "bpe_simple_vocab_16e6.txt.gz"
+    merges.write_bytes(gzip.compress(merges_text(TOKENS).encode()))
     out = convert(tmp_path / "out", global_weights=files["global_weights"], clip=clip)
-    model, processor = DWCModel.from_pretrained(out), DWCProcessor.from_pretrained(out)
+    loaded = checkpoint.load(out)
+    model, processor = loaded.model, loaded.processor
     assert model.cnn_stream is None
     assert processor.word_tokenizer is None
     assert len(processor.clip_tokenizer) == TOKENS
@@ -310,8 +320,28 @@ def test_the_command_converts_and_says_where_to(files, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "made/here" in done.stdout
+    assert "without CLIP's tokenizer" in done.stderr
     model = DWCModel.from_pretrained(tmp_path / "made" / "here")
     assert model.config.caption_template == {"single": "{0}", "pair": "{0} and {1}"}
+
+
+def test_without_a_tokenizer_it_is_written_and_the_cure_told(files, tmp_path, caplog):
+    out = convert(tmp_path / "out", **files)
+    (told,) = [record.getMessage() for record in caplog.records if record.name.startswith("dwc")]
+    for part in (str(out), "without CLIP's tokenizer", "token ids", "--clip-tokenizer PATH"):
+        assert part in told
+    with pytest.raises(CheckpointError, match=r"no clip_tokenizer.*--clip-tokenizer PATH"):
+        checkpoint.load(out)
+    assert DWCProcessor.from_pretrained(out).clip_tokenizer is None
+    ids = torch.tensor([[TOKENS - 2, 5, TOKENS - 1]])
+    query = DWCModel.from_pretrained(out).compose(torch.zeros(1, 3, 64, 64), clip_input_ids=ids)
+    assert query.embedding.isfinite().all()
+
+    caplog.clear()
+    (tmp_path / "merges.txt").write_text(merges_text(TOKENS))
+    convert(out, **files, clip_tokenizer=tmp_path / "merges.txt")  # the cure, in the same place
+    assert len(checkpoint.load(out).processor.clip_tokenizer) == TOKENS
+    assert not [record for record in caplog.records if record.name.startswith("dwc")]
 
 
 def test_a_mistake_is_told_without_a_traceback(tmp_path, capsys):

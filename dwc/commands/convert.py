@@ -28,8 +28,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--clip-tokenizer",
         metavar="PATH",
-        help="CLIP's merges (.txt, .txt.gz), or a tokenizer's folder or Hub name; by default the "
-        "CLIP folder's own, else OpenAI's",
+        help="CLIP's tokenizer: OpenAI's bpe_simple_vocab_16e6.txt.gz (or as plain .txt), or a "
+        "transformers tokenizer's folder. By default CLIP's own folder or repository is looked "
+        "into, then what lies beside its weights, then openai/clip-vit-base-patch32 on the Hub; "
+        "without any, the checkpoint is written all the same, but reads token ids only",
     )
     parser.add_argument(
         "--template",

@@ -1,9 +1,8 @@
-"""Files, folders and Hub names -> state dicts, CLIP's tokenizer, the captions.
+"""Files, folders and Hub names -> state dicts, the captions.
 
 Pickles are read with torch's restricted reader, which makes tensors and nothing else.
 """
 
-import gzip
 import json
 import pickle
 import zipfile
@@ -15,26 +14,19 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
+from transformers import CLIPConfig, CLIPModel
 
 from dwc.convert.openai_clip import backbone_config, backbone_weights
 from dwc.convert.renaming import listed
 from dwc.errors import CheckpointError
 from dwc.modeling.configuration import ClipBackboneConfig
-from dwc.processing import CLIP_BYTE_TOKENS, CLIP_MARKS, build_clip_tokenizer
-
-OPENAI_MERGES = (
-    Path(__file__).resolve().parents[2] / "assets" / "clip_bpe" / "bpe_simple_vocab_16e6.txt.gz"
-)
-"""OpenAI's merges (MIT licence, beside it), which all its models share."""
 
 
 class ClipSource(NamedTuple):
-    """A CLIP as read: sizes, weights under `ClipBackbone`'s names, its tokenizer if it has one."""
+    """A CLIP as read: its sizes, and its weights under `ClipBackbone`'s names."""
 
     config: ClipBackboneConfig
     weights: dict[str, Tensor]
-    tokenizer: CLIPTokenizer | None
 
 
 def read_authors_weights(file: str | Path) -> dict[str, Tensor]:
@@ -71,34 +63,7 @@ def read_clip(source: str | Path) -> ClipSource:
         name: tensor.float() if tensor.is_floating_point() else tensor
         for name, tensor in state.items()
     }
-    return ClipSource(
-        backbone_config(state, str(path)), backbone_weights(state, str(path)), tokenizer=None
-    )
-
-
-def read_clip_tokenizer(source: str | Path | None, config: ClipBackboneConfig) -> CLIPTokenizer:
-    """CLIP's tokenizer from OpenAI's merges (`.txt` or `.txt.gz`), or a tokenizer's folder or name.
-
-    None takes OpenAI's merges, as many as the embedding has room for: all its models share them.
-    """
-    rows = config.text_config.vocab_size
-    max_tokens = config.text_config.max_position_embeddings
-    path = OPENAI_MERGES if source is None else Path(source).expanduser()
-    if path.is_file():
-        count = rows - len(CLIP_BYTE_TOKENS) - len(CLIP_MARKS)
-        return build_clip_tokenizer(_read_merges(path, count), max_tokens)
-    if source is None:
-        raise CheckpointError(
-            f"OpenAI's merges are not at {path}. Give them, or a tokenizer's folder, with "
-            "--clip-tokenizer"
-        )
-    name, _, revision = str(source).partition("@")
-    try:
-        tokenizer = CLIPTokenizer.from_pretrained(name, revision=revision or None)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{source} holds no CLIP tokenizer: {error}") from error
-    tokenizer.model_max_length = max_tokens
-    return tokenizer
+    return ClipSource(backbone_config(state, str(path)), backbone_weights(state, str(path)))
 
 
 def read_captions(file: str | Path) -> list[str] | dict[str, int]:
@@ -130,7 +95,6 @@ def _read_transformers_clip(source: str) -> ClipSource:
         model, report = CLIPModel.from_pretrained(
             name, dtype=torch.float32, output_loading_info=True, **options
         )
-        tokenizer = CLIPTokenizer.from_pretrained(name, **options)
     except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(
             f"there is no file {source}, and it cannot be loaded as a transformers CLIP: {error}"
@@ -139,9 +103,7 @@ def _read_transformers_clip(source: str) -> ClipSource:
     faulty = {str(fault) for faults in report.values() for fault in faults}
     if faulty:
         raise CheckpointError(f"{source} is not a whole CLIP; check these: {listed([*faulty])}")
-    config = ClipBackboneConfig.from_clip(model.config)
-    tokenizer.model_max_length = config.text_config.max_position_embeddings
-    return ClipSource(config, dict(model.state_dict()), tokenizer)
+    return ClipSource(ClipBackboneConfig.from_clip(model.config), dict(model.state_dict()))
 
 
 def _read_pickle(file: Path) -> object:
@@ -170,19 +132,3 @@ def _is_torchscript(file: Path) -> bool:
         return False
     with zipfile.ZipFile(file) as archive:
         return any(name.endswith("/constants.pkl") for name in archive.namelist())
-
-
-def _read_merges(file: Path, count: int) -> list[tuple[str, str]]:
-    """The first merges of OpenAI's file: a header, then two pieces a line, most frequent first."""
-    try:
-        raw = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-        lines = raw.decode("utf-8").splitlines()[1 : count + 1]
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{file} cannot be read as CLIP's merges: {error}") from error
-    merges = [(pair[0], pair[1]) for line in lines if len(pair := line.split()) == 2]
-    if count < 0 or len(merges) != count:
-        raise CheckpointError(
-            f"{file} gives {len(merges)} merges; CLIP's embedding has room for {count}. Give the "
-            "tokenizer of this CLIP with --clip-tokenizer"
-        )
-    return merges

@@ -1,0 +1,180 @@
+"""Where CLIP's tokenizer comes from, in this order:
+
+1. the file or folder that is given: OpenAI's merges (`.txt` or `.txt.gz`), or a tokenizer as
+   transformers writes it;
+2. the transformers folder or Hub repository that CLIP comes from;
+3. `bpe_simple_vocab_16e6.txt.gz`, or `vocab.json` and `merges.txt`, beside CLIP's weights;
+4. openai/clip-vit-base-patch32, whose merges all of OpenAI's models share: from the Hub's cache,
+   else over the network. One file of half a megabyte; never weights.
+
+A source that is there is the one: if it cannot be read or belongs to another CLIP, that is an
+error, and later ones are not tried.
+"""
+
+import gzip
+import ssl
+import zlib
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+from huggingface_hub import (
+    hf_hub_download,
+    hf_hub_url,
+    is_offline_mode,
+    snapshot_download,
+    try_to_load_from_cache,
+)
+from huggingface_hub.errors import HfHubHTTPError
+from transformers import CLIPTextConfig, CLIPTokenizer
+
+from dwc.errors import CheckpointError
+from dwc.modeling.configuration import ClipBackboneConfig
+from dwc.processing import CLIP_BYTE_TOKENS, CLIP_MARKS, build_clip_tokenizer
+
+OPENAI_REPO = "openai/clip-vit-base-patch32"
+OPENAI_COMMIT = "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268"
+"""The Hub's copy of the merges that all of OpenAI's models share (MIT licence)."""
+
+_OPENAI_TOKENS = 49_408  # another CLIP has learned other merges
+_OPENAI_FILE = "bpe_simple_vocab_16e6.txt.gz"
+_WHOLE, _TABLE, _MERGES = "tokenizer.json", "vocab.json", "merges.txt"
+_TRANSFORMERS_FILES = (
+    _WHOLE,
+    _TABLE,
+    _MERGES,
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+_PATIENCE_S = 3.0  # for a network that does not answer; the Hub's client takes half a minute
+_GZIP_MAGIC = b"\x1f\x8b"
+_CURE = "Give the tokenizer of this CLIP with --clip-tokenizer"
+
+
+def find_clip_tokenizer(
+    given: str | Path | None, clip: str | Path, config: ClipBackboneConfig
+) -> CLIPTokenizer | None:
+    """The tokenizer of a CLIP, or None where none is given, lies beside it, or can be fetched.
+
+    `clip` is what `read_clip` read: a file, a folder, or a Hub name. Raises CheckpointError for a
+    tokenizer that cannot be read, or whose tokens are not those that the embedding has rows for.
+    """
+    text = config.text_config
+    source = _find(clip, text.vocab_size) if given is None else _require(Path(given).expanduser())
+    if source is None:
+        return None
+    tokenizer = _read_openai(source, text) if source.is_file() else _read_transformers(source)
+    if (len(tokenizer), tokenizer.eos_token_id) != (text.vocab_size, text.eos_token_id):
+        raise CheckpointError(
+            f"the tokenizer in {source} has {len(tokenizer)} tokens and ends a text with id "
+            f"{tokenizer.eos_token_id}; CLIP's embedding has {text.vocab_size} rows and looks for "
+            f"id {text.eos_token_id}. {_CURE}"
+        )
+    tokenizer.model_max_length = text.max_position_embeddings
+    return tokenizer
+
+
+def _require(given: Path) -> Path:
+    source = given if given.is_file() else _in_folder(given)
+    if source is None:
+        raise CheckpointError(
+            f"{given} is neither a file of merges ({_OPENAI_FILE}, or as plain text) nor a folder "
+            f"with {_WHOLE}, or {_TABLE} and {_MERGES}; --clip-tokenizer takes one of them"
+        )
+    return source
+
+
+def _find(clip: str | Path, tokens: int) -> Path | None:
+    """The first source that is there: a file of merges, or a folder of transformers' files."""
+    path = Path(clip).expanduser()
+    if path.is_file():
+        source = _beside(path.parent)
+    else:
+        folder = path if path.is_dir() else _fetch_repository(str(clip))
+        source = None if folder is None else _in_folder(folder)
+    if source is None and tokens == _OPENAI_TOKENS:
+        source = _fetch_openai()
+    return source
+
+
+def _in_folder(folder: Path) -> Path | None:
+    """In a folder that is a model's or a tokenizer's own."""
+    return folder if (folder / _WHOLE).is_file() else _beside(folder, transformers_first=True)
+
+
+def _beside(folder: Path, transformers_first: bool = False) -> Path | None:
+    """In a folder that may hold other things: `tokenizer.json` may be of any kind of model."""
+    openai = folder / _OPENAI_FILE
+    pair = (folder / _TABLE).is_file() and (folder / _MERGES).is_file()
+    if pair and (transformers_first or not openai.is_file()):
+        return folder
+    return openai if openai.is_file() else None
+
+
+def _fetch_repository(name: str) -> Path | None:
+    """The tokenizer's files of the repository that CLIP came from; None if it cannot be asked."""
+    repo, _, revision = name.partition("@")
+    try:
+        return Path(
+            snapshot_download(
+                repo, revision=revision or None, allow_patterns=[*_TRANSFORMERS_FILES]
+            )
+        )
+    except (HfHubHTTPError, OSError):
+        return None
+
+
+def _fetch_openai() -> Path | None:
+    """The Hub's copy: its merges, or the folder of a cached tokenizer; None if out of reach."""
+    for name in (_MERGES, _WHOLE):
+        cached = try_to_load_from_cache(OPENAI_REPO, name, revision=OPENAI_COMMIT)
+        if isinstance(cached, str):
+            return Path(cached) if name == _MERGES else Path(cached).parent
+    if is_offline_mode() or not _answers(hf_hub_url(OPENAI_REPO, _MERGES, revision=OPENAI_COMMIT)):
+        return None
+    try:
+        return Path(hf_hub_download(OPENAI_REPO, _MERGES, revision=OPENAI_COMMIT))
+    except (HfHubHTTPError, OSError):
+        return None
+
+
+def _answers(address: str) -> bool:
+    """Whether a server has this file to give, asked once and briefly."""
+    try:
+        with urlopen(Request(address, method="HEAD"), timeout=_PATIENCE_S):
+            return True
+    except URLError as error:
+        # Someone is there whose certificate Python cannot check; the Hub's client brings its own.
+        return isinstance(error.reason, ssl.SSLError)
+    except OSError:
+        return False
+
+
+def _read_transformers(folder: Path) -> CLIPTokenizer:
+    try:
+        return CLIPTokenizer.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder} holds no CLIP tokenizer: {error}. {_CURE}") from error
+
+
+def _read_openai(file: Path, text: CLIPTextConfig) -> CLIPTokenizer:
+    """From OpenAI's file: a header, then two pieces a line, most frequent first.
+
+    It holds more merges than CLIP uses: as many count as the embedding has room for.
+    """
+    count = text.vocab_size - len(CLIP_BYTE_TOKENS) - len(CLIP_MARKS)
+    try:
+        raw = file.read_bytes()
+        lines = (gzip.decompress(raw) if raw.startswith(_GZIP_MAGIC) else raw).decode("utf-8")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise CheckpointError(
+            f"{file} cannot be read as CLIP's merges: {error}. {_CURE}"
+        ) from error
+    rows = lines.split("\n")[1 : max(0, count) + 1]
+    merges = [(pair[0], pair[1]) for row in rows if len(pair := row.split()) == 2]
+    if len(merges) != count:
+        raise CheckpointError(
+            f"{file} gives {len(merges)} merges; CLIP's embedding has room for {count}. {_CURE}"
+        )
+    return build_clip_tokenizer(merges, text.max_position_embeddings)
