@@ -144,10 +144,11 @@ CC0), precision among the first ten, mean of seven classes: **{photographs["prec
 
 
 def _made(numbers: Mapping[str, Any]) -> str:
-    recipe = numbers["recipe"]
+    recipe, minutes = numbers["recipe"], numbers["training_minutes"]
+    stages = ", ".join(f"{stage} {spent:.0f}" for stage, spent in minutes.items())
     return f"""## How it was made
 
-`make checkpoint`: {numbers["training_minutes"]:.0f} minutes on {numbers["machine"]}, seed
+`make checkpoint` on {numbers["machine"]}: {sum(minutes.values()):.0f} minutes ({stages}), seed
 {recipe["seed"]}. {recipe["pool"]["items"]:,} garments in {recipe["pool"]["views"]} drawings each;
 {recipe["contrastive"]["total_steps"]:,} contrastive steps for the CLIP,
 {recipe["attributes"]["total_steps"]:,} steps of naming attributes for the ResNet,

@@ -61,7 +61,11 @@ def draw_pool(settings: PoolSettings, folder: Path, workers: int) -> DrawnPool:
         folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial.npy")
         drawn = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+        began = time.monotonic()
         _draw_into(drawn, items, settings, workers)
+        with (folder / "drawing.jsonl").open("a") as log:
+            line = {"step": settings.views * len(items), "style": settings.style}
+            log.write(json.dumps(line | {"seconds": round(time.monotonic() - began, 1)}) + "\n")
         drawn.flush()
         partial.rename(path)
     pictures = torch.from_numpy(np.load(path))

@@ -3,7 +3,6 @@
 import json
 import logging
 import platform
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from dwc.training.recipe import CatalogueRecipe
 logger = logging.getLogger(__name__)
 
 _README = checkpoint.BUNDLED_FOLDER.parents[2] / "README.md"
-_STAGES = ("contrastive", "attributes", "alternating")
+_STAGES = ("drawing", "contrastive", "attributes", "alternating")
 
 
 def publish_catalogue(
@@ -35,9 +34,7 @@ def publish_catalogue(
     The numbers are those of the files written, read back. `photographs` is a folder with
     `labels.csv`; without it the card says that photographs were not measured.
     """
-    began = time.monotonic()
     trained = train_catalogue(recipe, work)
-    minutes = (time.monotonic() - began) / 60
     checkpoint.save(trained.model, trained.processor, out, dtype=torch.float16)
     loaded = checkpoint.load(str(out))
     logger.info("written to %s, fingerprint %s; measuring", out, loaded.fingerprint)
@@ -57,7 +54,9 @@ def publish_catalogue(
     numbers: dict[str, Any] = {
         "fingerprint": loaded.fingerprint,
         "recipe": json.loads(json.dumps(asdict(recipe), default=str)),
-        "training_minutes": round(minutes, 1),
+        "training_minutes": {
+            stage: round(seconds / 60, 1) for stage, seconds in logged_seconds(work).items()
+        },
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "catalogue": evaluate(loaded.model, loaded.processor),
         "combiners": _compare(recipe, trained, evaluate),
@@ -96,6 +95,25 @@ def _compare(recipe: CatalogueRecipe, trained: TrainedCatalogue, evaluate: Any) 
         }
         for name, result in compared.items()
     }
+
+
+def logged_seconds(work: Path) -> dict[str, float]:
+    """How long each stage ran by its log, every resumption counted.
+
+    A drawing logs one line when it is whole; the other stages' clocks start anew with each
+    resumption, so that a clock that goes back ends one run and begins the next.
+    """
+    seconds = {}
+    for stage in _STAGES:
+        lines = (work / f"{stage}.jsonl").read_text().splitlines()
+        clock = [json.loads(line)["seconds"] for line in lines]
+        ends = [
+            now
+            for now, then in zip(clock, [*clock[1:], 0.0], strict=True)
+            if stage == "drawing" or then < now
+        ]
+        seconds[stage] = sum(ends)
+    return seconds
 
 
 def _keep_log(work: Path, out: Path) -> None:
