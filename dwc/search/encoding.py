@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dwc.checkpoint import BUNDLED, Checkpoint
+from dwc.errors import QueryError
 from dwc.gallery.building import Embed
 from dwc.gallery.layout import ModelIdentity
 from dwc.modeling.captions import fill_template
@@ -73,3 +74,24 @@ def encode_query(checkpoint: Checkpoint, image: Image.Image | None, text: str) -
     composed = model.compose(**{name: tensor.to(device) for name, tensor in inputs.items()})
     unfamiliar = None if composed.unfamiliarity is None else float(composed.unfamiliarity[0])
     return EncodedQuery(composed, read, unfamiliar)
+
+
+@torch.inference_mode()
+def encode_wordings(
+    checkpoint: Checkpoint, image: Image.Image | None, texts: Sequence[str]
+) -> ComposedQuery:
+    """Compose one picture, or none, with each of N texts, in one pass of the model.
+
+    Row by row this is what `encode_query` makes of each alone, but for rounding.
+
+    Raises `QueryError` for no text, a blank one, or one with more words than the model reads.
+    """
+    if not texts or not all(text.strip() for text in texts):
+        raise QueryError(f"of {len(texts)} wordings none may be blank, and one is needed at least.")
+    model, processor = checkpoint.model, checkpoint.processor
+    template = model.config.caption_template or {}
+    inputs = dict(processor(images=image, text=[fill_template(template, [text]) for text in texts]))
+    if "pixel_values" in inputs:
+        inputs["pixel_values"] = inputs["pixel_values"].expand(len(texts), -1, -1, -1)
+    device = next(model.parameters()).device
+    return model.compose(**{name: tensor.to(device) for name, tensor in inputs.items()})

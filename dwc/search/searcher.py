@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,8 +17,10 @@ from dwc.gallery.decoding import decode
 from dwc.gallery.exact_index import ExactIndex, best_positions
 from dwc.gallery.store import Store
 from dwc.modeling.composition import ComposedQuery, Composition
+from dwc.search.asked import AskedQuery
 from dwc.search.encoding import encode_query
 from dwc.search.result import Hit, SearchResult, Weight
+from dwc.search.sweep import Sweep
 
 Picture = Image.Image | str | Path
 
@@ -68,23 +71,20 @@ class Searcher:
         read.
         """
         start = time.perf_counter()
-        text = text.strip()
-        _check(image, text, k, shift, reference_id)
-        reference = self._reference(image, reference_id)
-        encoded = encode_query(self.checkpoint, reference.image, text)
-        composed = encoded.composed.shifted(shift)
+        _check_ranking(k, shift)
+        asked = self.ask(image, text, reference_id, exclude_reference)
+        composed = asked.encoded.composed.shifted(shift)
         encode_end = time.perf_counter()
 
         query = composed.embedding[0].float().cpu().numpy()  # (D,)
         scores = self.index.scores(query)  # (n,)
-        excluded = reference.positions if exclude_reference else []
-        positions = best_positions(scores, k, excluded)
-        hits = self._hits(composed, scores, positions, excluded)
+        positions = best_positions(scores, k, asked.excluded)
+        hits = self._hits(composed, scores, positions, asked.excluded)
         end = time.perf_counter()
         return SearchResult(
             hits=hits,
             weights={name: _weight(stream) for name, stream in composed.streams.items()},
-            unknown_words=self.checkpoint.processor.unknown_words(text),
+            unknown_words=self.checkpoint.processor.unknown_words(asked.text),
             timings_ms={
                 "encode": (encode_end - start) * 1e3,
                 "search": (end - encode_end) * 1e3,
@@ -92,10 +92,37 @@ class Searcher:
             },
             gallery_size=len(self.store),
             shift=shift,
-            unfamiliar=encoded.unfamiliar,
-            read=encoded.read,
-            notes=reference.notes,
+            unfamiliar=asked.encoded.unfamiliar,
+            read=asked.encoded.read,
+            notes=list(asked.notes),
         )
+
+    def ask(
+        self,
+        image: Picture | None = None,
+        text: str = "",
+        reference_id: str | None = None,
+        exclude_reference: bool = True,
+    ) -> AskedQuery:
+        """Read and encode a question as `search` does, for what explains it.
+
+        What is returned belongs to this searcher's store and model. Raises as `search` does.
+        """
+        text = text.strip()
+        _check_question(image, text, reference_id)
+        reference = self._reference(image, reference_id)
+        return AskedQuery(
+            image=reference.image,
+            text=text,
+            encoded=encode_query(self.checkpoint, reference.image, text),
+            excluded=tuple(reference.positions) if exclude_reference else (),
+            reference_id=reference_id,
+            notes=tuple(reference.notes),
+        )
+
+    def sweep(self, asked: AskedQuery) -> Sweep:
+        """Meet the gallery once, so that any shift of this question costs next to nothing."""
+        return Sweep(asked.encoded.composed, self.store.vectors, self.store.ids, asked.excluded)
 
     def _reference(self, image: Picture | None, reference_id: str | None) -> _Reference:
         if reference_id is not None:
@@ -120,10 +147,10 @@ class Searcher:
         composed: ComposedQuery,
         scores: NDArray[np.float32],
         positions: NDArray[np.int64],
-        excluded: list[int],
+        excluded: Sequence[int],
     ) -> list[Hit]:
         parts = _split(composed, self.store.vectors[positions])
-        rivals = np.sort(np.delete(scores, excluded))
+        rivals = np.sort(np.delete(scores, list(excluded)))
         lower = np.searchsorted(rivals, scores[positions], side="left")
         return [
             Hit(
@@ -137,13 +164,14 @@ class Searcher:
         ]
 
 
-def _check(
-    image: Picture | None, text: str, k: int, shift: float, reference_id: str | None
-) -> None:
+def _check_question(image: Picture | None, text: str, reference_id: str | None) -> None:
     if image is not None and reference_id is not None:
         raise QueryError("two references were given, a picture and a gallery id. Give one of them.")
     if image is None and reference_id is None and not text:
         raise QueryError("neither a picture nor words were given. Give one of them, or both.")
+
+
+def _check_ranking(k: int, shift: float) -> None:
     if k < 1:
         raise QueryError(f"k is {k}; it is the number of results, 1 or more.")
     if math.isnan(shift):

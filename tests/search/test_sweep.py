@@ -1,0 +1,213 @@
+"""Every shift against the query mixed and the gallery met anew, and against the search itself."""
+
+import json
+import math
+import time
+from statistics import median
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dwc import checkpoint
+from dwc.errors import QueryError
+from dwc.gallery.building import build_store
+from dwc.gallery.exact_index import ExactIndex
+from dwc.gallery.sources import FolderSource
+from dwc.modeling.composition import ComposedQuery
+from dwc.search.encoding import identify, picture_embedder
+from dwc.search.searcher import Searcher
+from dwc.search.sweep import READINGS, SHIFTS, Sweep
+from tests.search.made import made_gallery, made_query, made_stream
+from tests.search.tiny import write_tiny_checkpoint
+
+SOME_SHIFTS = [-math.inf, -20.0, -3.0, -0.25, 0.0, 0.5, 4.0, 30.0, math.inf]
+
+
+@pytest.fixture(scope="module", params=["dwc", "clip4cir", "text_only"])
+def searcher(request, pictures, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sweeps")
+    loaded = checkpoint.load(write_tiny_checkpoint(folder / "model", combiner=request.param))
+    made = build_store(
+        FolderSource(pictures), picture_embedder(loaded), folder / "store", identify(loaded)
+    )
+    return Searcher(loaded, made)
+
+
+@pytest.mark.parametrize("shift", SOME_SHIFTS)
+@pytest.mark.parametrize(
+    "question",
+    [
+        {"reference_id": "p07.png", "text": "is red"},
+        {"reference_id": "p07.png"},
+        {"text": "is red and shorter"},
+        {"reference_id": "p02.png", "text": "is blue", "exclude_reference": False},
+    ],
+)
+def test_a_sweep_is_the_search_at_every_shift(searcher, question, shift):
+    sweep = searcher.sweep(searcher.ask(**question))
+    found = searcher.search(**question, k=100, shift=shift)
+    scores = sweep.scores(shift)
+    places = sweep.top(shift, 100)
+    assert len(sweep) == len(found.hits)
+    # In the same order but for ties, which rounding may turn round.
+    assert {searcher.store.ids[place] for place in places} == {hit.id for hit in found.hits}
+    assert scores[places] == pytest.approx([hit.score for hit in found.hits], abs=1e-5)
+    assert sweep.weights(shift) == found.weights
+    for hit in found.hits:
+        position = sweep.position(hit.id)
+        assert scores[position] == pytest.approx(hit.score, abs=1e-5)
+        assert sweep.parts(position, shift) == pytest.approx(hit.parts, abs=1e-5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.floats(allow_nan=False),
+    st.tuples(*[st.sampled_from([0.0, 1e-6, 0.2, 0.5, 0.97, 1.0])] * 2),
+    st.booleans(),
+    st.integers(0, 5),
+)
+def test_scores_are_those_of_the_shifted_query(shift, weights, joint, seed):
+    query = made_query(seed, weights, joint=joint)
+    vectors, ids = made_gallery(30, seed=seed)
+    expected = vectors @ query.shifted(shift).embedding[0].numpy()
+    sweep = Sweep(query, vectors, ids)
+    assert sweep.scores(shift) == pytest.approx(expected, abs=1e-5)
+    for place in (0, 29):
+        assert sum(sweep.parts(place, shift).values()) == pytest.approx(expected[place], abs=1e-5)
+
+
+def test_a_model_of_one_stream_is_swept_alike():
+    vectors, ids = made_gallery(20, widths=(12,))
+    query = ComposedQuery(cnn=made_stream(torch.Generator().manual_seed(3), width=12))
+    expected = vectors @ query.shifted(1.5).embedding[0].numpy()
+    assert Sweep(query, vectors, ids).scores(1.5) == pytest.approx(expected, abs=1e-6)
+
+
+def test_readings_are_one_part_the_mean_or_what_was_learned():
+    query = made_query()
+    vectors, ids = made_gallery(30)
+    sweep = Sweep(query, vectors, ids)
+    streams = [
+        (query.clip, vectors[:, :8], float(query.clip.image_weight)),
+        (query.cnn, vectors[:, 8:], float(query.cnn.image_weight)),
+    ]
+    for reading, fixed in (("picture", 1.0), ("words", 0.0), ("average", 0.5), ("learned", None)):
+        expected = np.zeros(30)
+        for stream, part, learned in streams:
+            weight = learned if fixed is None else fixed
+            mixed = weight * stream.image_part[0] + (1 - weight) * stream.text_part[0]
+            expected += part @ (mixed / mixed.norm()).numpy()
+        assert sweep.read_as(reading) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("weight", "there"), [(1.0, {"picture", "learned"}), (0.0, {"words", "learned"})]
+)
+def test_a_query_of_one_modality_has_no_other_reading(weight, there):
+    sweep = Sweep(made_query(weights=(weight, weight)), *made_gallery(10))
+    assert {reading for reading in READINGS if sweep.read_as(reading) is not None} == there
+
+
+def test_ranks_count_what_is_ahead_and_leave_out_the_excluded():
+    vectors, ids = made_gallery(40)
+    sweep = Sweep(made_query(), vectors, ids, excluded=[5, 3, 5])
+    scores = sweep.scores()
+    scores[[7, 9, 11]] = scores[20]  # ties, within the excluded's reach, too
+    scores[3] = 9.0
+    order = sorted((-score, n) for n, score in enumerate(scores.tolist()) if n not in (3, 5))
+    for rank, (_, position) in enumerate(order, start=1):
+        assert sweep.rank(scores, position) == rank
+    assert len(sweep) == 38
+
+
+def test_equal_pictures_stand_side_by_side():
+    sweep = Sweep(made_query(), *made_gallery(40))
+    scores = sweep.scores(0.7)
+    assert abs(sweep.rank(scores, 0) - sweep.rank(scores, 39)) == 1
+
+
+def test_a_trace_follows_all_that_ever_were_among_the_best():
+    vectors, ids = made_gallery(60)
+    query = made_query()
+    sweep = Sweep(query, vectors, ids, excluded=[4])
+    trace = sweep.rank_trace(shifts=[1.0, -2.0, 1.0], k=5, limit=20)
+    assert trace.shifts == [-math.inf, -2.0, 0.0, 1.0, math.inf]
+    assert trace.shifts[trace.learned] == 0.0
+    union = set()
+    for step, shift in enumerate(trace.shifts):
+        scores = vectors @ query.shifted(shift).embedding[0].numpy()
+        order = sorted((n for n in range(60) if n != 4), key=lambda n: (-scores[n], n))
+        union |= {ids[n] for n in order[:5]}
+        ranks = {ids[n]: rank for rank, n in enumerate(order, start=1)}
+        for item in trace.items:
+            expected = ranks[item.id] if ranks[item.id] <= 20 else None
+            assert item.ranks[step] == expected
+        expected_weight = float(query.cnn.shifted(shift).image_weight)
+        assert trace.image_weights[step]["cnn"] == expected_weight
+    assert {item.id for item in trace.items} == union
+    learned = [item.ranks[trace.learned] or math.inf for item in trace.items]
+    assert learned == sorted(learned)
+
+
+def test_a_trace_is_plain_data():
+    trace = Sweep(made_query(), *made_gallery(60)).rank_trace(k=3)
+    told = trace.to_dict()
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
+    assert (told["shifts"][0], told["shifts"][-1]) == ("-inf", "inf")
+    assert len(told["shifts"]) == len(SHIFTS)
+    assert all(len(item["ranks"]) == len(SHIFTS) for item in told["items"])
+
+
+def test_what_cannot_be_swept_is_told():
+    vectors, ids = made_gallery(10)
+    sweep = Sweep(made_query(), vectors, ids, excluded=[2])
+    with pytest.raises(QueryError, match="not a number"):
+        sweep.scores(math.nan)
+    with pytest.raises(QueryError, match="k is 0"):
+        sweep.top(0.0, 0)
+    with pytest.raises(QueryError, match="the limit is 4"):
+        sweep.rank_trace(k=5, limit=4)
+    with pytest.raises(QueryError, match="no picture 'nobody'"):
+        sweep.position("nobody")
+    with pytest.raises(QueryError, match="'g2' is the reference"):
+        sweep.position("g2")
+    with pytest.raises(ValueError, match="one query"):
+        Sweep(
+            ComposedQuery(cnn=made_stream(torch.Generator().manual_seed(0), 20, count=2)),
+            vectors,
+            ids,
+        )
+    with pytest.raises(ValueError, match="20 dimensions"):
+        Sweep(made_query(), vectors[:, :-1], ids)
+
+
+@pytest.mark.bench
+def test_a_step_costs_a_fraction_of_a_search():
+    """100,000 x 512: a shift from the products, against one pass over the vectors."""
+    widths = (256, 256)
+    vectors, ids = made_gallery(100_000, widths)
+    query = made_query(widths=widths)
+    index = ExactIndex(vectors)
+    sweep = Sweep(query, vectors, ids)
+
+    def milliseconds(run):
+        taken = []
+        for _ in range(15):
+            start = time.perf_counter()
+            run()
+            taken.append((time.perf_counter() - start) * 1e3)
+        return median(taken)
+
+    step = milliseconds(lambda: sweep.scores(0.7))
+    search = milliseconds(lambda: index.scores(query.shifted(0.7).embedding[0].numpy()))
+    making = milliseconds(lambda: Sweep(query, vectors, ids))
+    top = milliseconds(lambda: sweep.top(0.7, 50))
+    print(
+        f"\n100,000 x 512: made in {making:.1f} ms, a step {step:.2f} ms, with its best 50 "
+        f"{top:.2f} ms; a search's scores {search:.1f} ms"
+    )
+    assert step < search / 4
+    assert making < 12 * search
