@@ -126,7 +126,7 @@ def test_it_answers_over_a_gallery(published, tmp_path):
 
 
 def test_a_finished_run_goes_through_without_training_again(published, tmp_path):
-    out, numbers, work = published
+    _, numbers, work = published
     before = (work / "alternating.jsonl").read_text()
     again = publish_catalogue(replace(TINY, comparison_steps=1), work, tmp_path / "again")
     assert (work / "alternating.jsonl").read_text() == before

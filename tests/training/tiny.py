@@ -40,10 +40,10 @@ def picture(thing: tuple[str, str], generator: torch.Generator) -> torch.Tensor:
     return torch.cat(halves, dim=1) * 2 - 1 + 0.1 * torch.randn(3, PX, PX, generator=generator)
 
 
-def tiny_processor() -> DWCProcessor:
+def tiny_processor(max_tokens: int = 16) -> DWCProcessor:
     return DWCProcessor(
         CLIPImageProcessorPil(size={"height": PX, "width": PX}, do_center_crop=False),
-        train_clip_tokenizer(TEXTS, 600, 16),
+        train_clip_tokenizer(TEXTS, 600, max_tokens),
         build_word_tokenizer(TEXTS),
     )
 
@@ -57,7 +57,7 @@ def tiny_model(processor: DWCProcessor, seed: int = 0) -> DWCModel:
         intermediate_size=64,
         num_hidden_layers=1,
         num_attention_heads=2,
-        max_position_embeddings=16,
+        max_position_embeddings=processor.clip_tokenizer.model_max_length,
         projection_dim=48,
         bos_token_id=end - 1,
         eos_token_id=end,

@@ -1,0 +1,58 @@
+"""The catalogue's benchmark: one gallery, questions by seed, and its truth in the report."""
+
+import pytest
+import torch
+from PIL import Image
+
+from dwc.catalogue.drawing.draw import draw
+from dwc.catalogue.splits import gallery
+from dwc.evaluation.catalogue import evaluate_catalogue
+from dwc.evaluation.pictures import PICTURE_PX, CataloguePictures
+from tests.training.tiny import tiny_model, tiny_processor
+
+
+@pytest.fixture(scope="module")
+def world():
+    torch.set_num_threads(1)
+    processor = tiny_processor(max_tokens=200)  # its vocabulary is small: a token a letter
+    model = tiny_model(processor).eval()
+    model.config.caption_template = {"single": "{0}", "pair": "{0} and {1}"}
+    return model, processor
+
+
+def evaluate(world, seed=0, opened=None):
+    def pictures(name):
+        if opened is not None:
+            opened.append(name)
+        place = int(name.split("-")[1])
+        return Image.new("RGB", (40, 40), (6 * place, 120, 255 - 6 * place))
+
+    return evaluate_catalogue(*world, gallery_size=40, queries=15, seed=seed, pictures=pictures)
+
+
+def test_the_report_has_what_scripts_read(world):
+    report = evaluate(world)
+    assert (report["gallery"], report["queries"]) == (40, 15)
+    assert (report["protocol"], report["split"], report["seed"]) == ("catalogue-test", "test", 0)
+    for numbers in (report, *report["streams"].values()):
+        assert 0 <= numbers["recall@1"] <= numbers["recall@10"] <= numbers["recall@50"] <= 1
+    for stream in report["streams"].values():
+        assert -1 <= stream["weight_truth_correlation"] <= 1
+
+
+def test_the_seed_draws_the_queries_and_leaves_the_gallery(world):
+    first, same, other = [], [], []
+    assert evaluate(world, 0, first) == evaluate(world, 0, same)
+    evaluate(world, 1, other)
+    assert first == same
+    assert first[:40] == other[:40] == [item.id for item in gallery("test", 40)]
+    assert first[40:] != other[40:]
+
+
+def test_pictures_are_drawn_as_the_gallery_shows_them():
+    items = gallery("test", 2)
+    pictures = CataloguePictures(items, workers=1)
+    expected = draw(items[1].garment, items[1].picture_seed, PICTURE_PX, "gallery")
+    assert pictures(items[1].id).tobytes() == expected.tobytes()
+    with pytest.raises(KeyError):
+        pictures("test-99999")

@@ -1,0 +1,80 @@
+"""Words over labelled photographs, with pictures whose embeddings are chosen."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dwc.errors import DatasetError, PictureError
+from dwc.evaluation.photographs import (
+    CLASS_WORDS,
+    read_labelled_photographs,
+    words_to_photographs,
+)
+from tests.training.tiny import tiny_model, tiny_processor
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two photographs a class, of a colour each, and two of a class that nobody asks for."""
+    labels = [*CLASS_WORDS, "Hat"]
+    rows = ["file,label"]
+    for n, label in enumerate(labels * 2):
+        name = f"p{n:02}.jpg"
+        Image.new("RGB", (20 + n, 30), (15 * n, 255 - 15 * n, 40)).save(tmp_path / name)
+        rows.append(f"{name},{label}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    return tmp_path
+
+
+@pytest.fixture
+def world():
+    torch.set_num_threads(1)
+    processor = tiny_processor()
+    model = tiny_model(processor).eval()
+    model.config.caption_template = {"single": "top {0}", "pair": "{0} {1}"}
+    return model, processor
+
+
+def test_the_table_gives_paths_and_labels_in_its_order(folder):
+    found = read_labelled_photographs(folder)
+    assert found.paths[:2] == [folder / "p00.jpg", folder / "p01.jpg"]
+    assert found.labels == [*CLASS_WORDS, "Hat"] * 2
+
+
+@pytest.mark.parametrize("table", ["", "file,label\n", "name,class\na.jpg,Dress\n"])
+def test_a_table_that_is_not_as_expected_is_refused(tmp_path, table):
+    (tmp_path / "labels.csv").write_text(table)
+    with pytest.raises(DatasetError, match="columns file and label"):
+        read_labelled_photographs(tmp_path)
+
+
+def test_a_folder_without_a_table_is_refused(tmp_path):
+    with pytest.raises(DatasetError, match=r"no labels\.csv.*--data DIR"):
+        read_labelled_photographs(tmp_path)
+
+
+def test_precision_is_the_share_of_the_class_among_the_first(folder, world):
+    model, processor = world
+    photographs = read_labelled_photographs(folder)
+    report = words_to_photographs(model, processor, photographs, k=3)
+    with torch.inference_mode():
+        vectors = [
+            model.embed_images(processor(images=Image.open(path))["pixel_values"])[0]
+            for path in photographs.paths
+        ]
+        for name, words in CLASS_WORDS.items():
+            query = model.compose(**processor(text=f"top {words}")).embedding[0]
+            scores = np.array([float(query @ vector) for vector in vectors])
+            first = sorted(range(len(scores)), key=lambda n: -scores[n])[:3]
+            share = sum(photographs.labels[n] == name for n in first) / 3
+            assert report["classes"][name] == pytest.approx(share)
+    assert report["precision@3"] == pytest.approx(np.mean(list(report["classes"].values())))
+    assert report["chance"] == pytest.approx(2 / 16)
+
+
+def test_a_photograph_that_is_gone_is_named(folder, world):
+    photographs = read_labelled_photographs(folder)
+    (folder / "p03.jpg").unlink()
+    with pytest.raises(PictureError, match=r"p03\.jpg"):
+        words_to_photographs(*world, photographs)
