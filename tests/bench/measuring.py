@@ -1,0 +1,40 @@
+"""Measuring side by side: a ratio of two things timed in turns says more than either time."""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Comparison(NamedTuple):
+    """Medians in milliseconds of two things done in turns."""
+
+    ours_ms: float
+    base_ms: float
+
+    @property
+    def ratio(self) -> float:
+        return self.ours_ms / self.base_ms
+
+
+def in_turns(
+    ours: Callable[[], object],
+    base: Callable[[], object],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+    warm_up: int = 1,
+) -> Comparison:
+    """Time both, one after the other, `rounds` times; so that a busy machine slows both alike."""
+    times: dict[Callable[[], object], list[float]] = {ours: [], base: []}
+    for turn in range(warm_up + rounds):
+        for work, taken in times.items():
+            start = clock()
+            work()
+            if turn >= warm_up:
+                taken.append((clock() - start) * 1e3)
+    return Comparison(*(statistics.median(taken) for taken in times.values()))
+
+
+def tell(what: str, measured: str, limit: str) -> None:
+    """One row of the table that `make bench` prints."""
+    print(f"\n{what:<52} {measured:>34}   {limit}", end="")
