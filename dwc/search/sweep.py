@@ -83,23 +83,17 @@ class Sweep:
 
         A query without picture has no "picture", and no "average" either; the same for words.
         """
-        if reading == "learned":
-            return self.scores()
-        weights = [float(stream.image_weight) for stream in self._streams.values()]
-        has_picture = any(weight != 0 for weight in weights)
-        has_words = any(weight != 1 for weight in weights)
-        if reading == "picture":
-            return self.scores(math.inf) if has_picture else None
-        if reading == "words":
-            return self.scores(-math.inf) if has_words else None
-        if not (has_picture and has_words):
-            return None
-        return self._mix({name: _averaged(stream) for name, stream in self._streams.items()})
+        queries = self._read_as(reading)
+        return None if queries is None else self._mix(queries)
+
+    def weights_as(self, reading: Reading) -> dict[str, Weight] | None:
+        """Every stream's weights in another reading; None where `read_as` is."""
+        queries = self._read_as(reading)
+        return None if queries is None else _weights(queries)
 
     def weights(self, shift: float = 0.0) -> dict[str, Weight]:
         """Every stream's weights at a shift."""
-        images = {name: float(stream.image_weight) for name, stream in self._at(shift).items()}
-        return {name: Weight(image=image, text=1.0 - image) for name, image in images.items()}
+        return _weights(self._at(shift))
 
     def parts(self, position: int, shift: float = 0.0) -> dict[str, float]:
         """One picture's score in its parts, named as in `Hit.parts`; they add up to the score."""
@@ -183,6 +177,20 @@ class Sweep:
             )
         return {name: stream.shifted(shift) for name, stream in self._streams.items()}
 
+    def _read_as(self, reading: Reading) -> dict[str, Composition] | None:
+        weights = [float(stream.image_weight) for stream in self._streams.values()]
+        has_picture = any(weight != 0 for weight in weights)
+        has_words = any(weight != 1 for weight in weights)
+        if reading == "learned":
+            return self._at(0.0)
+        if reading == "picture":
+            return self._at(math.inf) if has_picture else None
+        if reading == "words":
+            return self._at(-math.inf) if has_words else None
+        if not (has_picture and has_words):
+            return None
+        return {name: _averaged(stream) for name, stream in self._streams.items()}
+
     def _mix(self, queries: Mapping[str, Composition]) -> Vectors:
         coefficients = [
             _coefficients(query, self._streams[name].joint_part is not None)
@@ -209,6 +217,11 @@ def _products(stream: Composition, vectors: Vectors) -> Vectors:
         parts.append(stream.joint_part)
     rows = np.concatenate([part.numpy() for part in parts])  # (P, D)
     return np.ascontiguousarray((vectors @ rows.T).T)
+
+
+def _weights(queries: Mapping[str, Composition]) -> dict[str, Weight]:
+    images = {name: float(query.image_weight) for name, query in queries.items()}
+    return {name: Weight(image=image, text=1.0 - image) for name, image in images.items()}
 
 
 def _averaged(stream: Composition) -> Composition:

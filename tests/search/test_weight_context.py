@@ -1,0 +1,132 @@
+"""Lengths, shares and percentiles against their definitions, and the file they are kept in."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from dwc.errors import CheckpointError, QueryError
+from dwc.modeling.composition import ComposedQuery
+from dwc.search.weight_context import (
+    REFERENCE_WEIGHTS,
+    WeightContext,
+    reference_weights,
+    weigh_in_context,
+)
+from tests.search.made import made_query, made_stream
+
+CONTEXT = WeightContext({"clip": [0.2, 0.4, 0.6, 0.8], "cnn": [0.3, 0.3, 0.3, 0.9]}, 4, "four")
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.8, -3.0])
+def test_a_share_is_of_the_weighted_lengths(shift):
+    query = made_query()
+    told = weigh_in_context(query, CONTEXT, shift)
+    for name, stream in query.shifted(shift).streams.items():
+        weight = float(stream.image_weight)
+        image = weight * float(stream.image_part.norm())
+        text = (1 - weight) * float(stream.text_part.norm())
+        seen = told.streams[name]
+        assert seen.image_weight == weight
+        assert seen.image_length == pytest.approx(image, rel=1e-5)
+        assert seen.text_length == pytest.approx(text, rel=1e-5)
+        assert seen.image_share == pytest.approx(image / (image + text), rel=1e-5)
+
+
+def test_a_percentile_is_what_lies_below_ties_by_half():
+    told = weigh_in_context(made_query(weights=(0.6, 0.3)), CONTEXT)
+    assert told.streams["clip"].percentile == pytest.approx(62.5)
+    assert told.streams["cnn"].percentile == pytest.approx(37.5)
+    assert CONTEXT.percentile("clip", 0.0) == 0
+    assert CONTEXT.percentile("clip", 1.0) == 100
+    assert CONTEXT.percentile("third", 0.5) is None
+
+
+def test_the_sentence_says_what_is_known():
+    query = made_query(weights=(0.6, 0.3))
+    with_context = weigh_in_context(query, CONTEXT)
+    shares = [round(100 * stream.image_share) for stream in with_context.streams.values()]
+    told = (
+        f"By length, the picture is {shares[0]} % (CLIP) and {shares[1]} % (CNN) of what is mixed"
+    )
+    assert with_context.summary == (
+        f"{told}, and its weight is higher than in 62 % (CLIP) and 38 % (CNN) of 4 reference "
+        "queries."
+    )
+    assert (with_context.queries, with_context.protocol) == (4, "four")
+    without = weigh_in_context(query)
+    assert without.summary == f"{told}."
+    assert (without.queries, without.streams["clip"].percentile) == (None, None)
+    plain = with_context.to_dict()
+    assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+
+
+@pytest.mark.parametrize(
+    ("weight", "shift", "said"),
+    [(1.0, 0.0, "picture alone"), (0.0, 0.0, "words alone"), (0.5, math.inf, "picture alone")],
+)
+def test_one_modality_alone_is_all_of_the_query(weight, shift, said):
+    told = weigh_in_context(made_query(weights=(weight, weight)), CONTEXT, shift)
+    assert said in told.summary
+    assert {stream.image_share for stream in told.streams.values()} == {float("words" not in said)}
+    is_compared = {stream.percentile is not None for stream in told.streams.values()}
+    assert is_compared == {weight == 0.5}
+
+
+def test_nothing_mixed_has_no_share():
+    stream = made_stream(torch.Generator().manual_seed(0))
+    silent = type(stream).mix(0 * stream.image_part, 0 * stream.text_part, stream.image_weight)
+    told = weigh_in_context(ComposedQuery(clip=silent))
+    assert told.streams["clip"].image_share is None
+    assert told.summary.startswith("Neither")
+
+
+def test_weights_are_collected_from_queries_that_have_both(tmp_path):
+    generator = torch.Generator().manual_seed(1)
+    batch = ComposedQuery(
+        clip=made_stream(generator, weight=0.25, count=3),
+        cnn=made_stream(generator, weight=0.75, count=3),
+    )
+    alone = made_query(weights=(1.0, 1.0))
+    saturated = made_query(weights=(1.0, 0.125))
+    context = reference_weights([batch, alone, saturated], "made, seed 1")
+    assert context.weights == {"clip": [0.25, 0.25, 0.25, 1.0], "cnn": [0.125, 0.75, 0.75, 0.75]}
+    assert context.queries == 4
+    file = context.save(tmp_path)
+    assert file.name == REFERENCE_WEIGHTS
+    content = json.loads(file.read_text())
+    assert (content["queries"], content["protocol"]) == (4, "made, seed 1")
+    assert WeightContext.load(tmp_path) == context
+    with pytest.raises(QueryError, match="both a picture and words"):
+        reference_weights([alone], "none")
+
+
+def test_without_a_file_there_is_no_context(tmp_path):
+    assert WeightContext.load(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("{", "cannot be read"),
+        ("[]", "no table"),
+        ('{"clip": [0.5], "protocol": "p"}', "None queries"),
+        ('{"clip": [0.5], "queries": true, "protocol": "p"}', "True queries"),
+        ('{"clip": [0.5], "queries": 1}', "protocol None"),
+        ('{"queries": 1, "protocol": "p"}', "no stream"),
+        ('{"clip": [0.5], "queries": 2, "protocol": "p"}', "'clip' is not a list of 2"),
+        ('{"clip": [1.5], "queries": 1, "protocol": "p"}', "from 0 to 1"),
+        ('{"clip": [NaN], "queries": 1, "protocol": "p"}', "from 0 to 1"),
+        ('{"clip": ["0.5"], "queries": 1, "protocol": "p"}', "from 0 to 1"),
+    ],
+)
+def test_a_broken_file_is_told(tmp_path, content, says):
+    (tmp_path / REFERENCE_WEIGHTS).write_text(content)
+    with pytest.raises(CheckpointError, match=says):
+        WeightContext.load(tmp_path)
+
+
+def test_a_shift_must_be_a_number():
+    with pytest.raises(QueryError, match="not a number"):
+        weigh_in_context(made_query(), shift=math.nan)
