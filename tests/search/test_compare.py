@@ -1,0 +1,93 @@
+"""Columns against searches at the ends of the dial, and against other models' own."""
+
+import json
+import math
+
+import pytest
+
+from dwc import checkpoint
+from dwc.errors import QueryError
+from dwc.gallery.building import build_store
+from dwc.gallery.sources import FolderSource
+from dwc.search.compare import compare
+from dwc.search.encoding import identify, picture_embedder
+from dwc.search.searcher import Searcher
+from tests.search.tiny import write_tiny_checkpoint
+
+QUESTION = {"reference_id": "p04.png", "text": "is red"}
+
+
+@pytest.fixture(scope="module")
+def searcher(loaded, store):
+    return Searcher(loaded, store)
+
+
+@pytest.fixture(scope="module")
+def another(pictures, tmp_path_factory):
+    """Another model over all pictures but p01, which only the first gallery has."""
+    folder = tmp_path_factory.mktemp("another")
+    (folder / "pictures").mkdir()
+    for file in pictures.iterdir():
+        if file.name != "p01.png":
+            (folder / "pictures" / file.name).write_bytes(file.read_bytes())
+    (folder / "pictures" / "p99.png").write_bytes((pictures / "p01.png").read_bytes())
+    loaded = checkpoint.load(write_tiny_checkpoint(folder / "model", seed=5))
+    source = FolderSource(folder / "pictures")
+    made = build_store(source, picture_embedder(loaded), folder / "store", identify(loaded))
+    return Searcher(loaded, made)
+
+
+def test_columns_are_searches(searcher, another):
+    asked = searcher.ask(**QUESTION)
+    columns = {c.name: c for c in compare(searcher, asked, 6, {"another": another}).columns}
+    assert list(columns) == ["picture", "words", "average", "learned", "another"]
+    learned = {hit.id: hit for hit in searcher.search(**QUESTION, k=100).hits}
+    best = {id for id, hit in learned.items() if hit.rank <= 6}
+    searches = {
+        "picture": searcher.search(**QUESTION, k=6, shift=math.inf),
+        "words": searcher.search(**QUESTION, k=6, shift=-math.inf),
+        "learned": searcher.search(**QUESTION, k=6),
+        "another": another.search(**QUESTION, k=6),
+    }
+    for name, result in searches.items():
+        column = columns[name]
+        assert [hit.rank for hit in column.hits] == [1, 2, 3, 4, 5, 6]
+        assert column.weights == result.weights
+        expected = [hit.score for hit in result.hits]
+        assert [hit.score for hit in column.hits] == pytest.approx(expected, abs=1e-5)
+        assert {hit.id for hit in column.hits[:5]} <= {hit.id for hit in result.hits}
+        assert column.shared == len(best & {hit.id for hit in column.hits})
+    for column in columns.values():
+        for hit in column.hits:
+            if hit.id == "p99.png":
+                assert hit.learned_rank is hit.change is None
+                continue
+            assert hit.change == hit.learned_rank - hit.rank
+            # A pair of equal scores may stand either way round.
+            assert hit.learned_rank == pytest.approx(learned[hit.id].rank, abs=1)
+    assert {hit.change for hit in columns["learned"].hits} == {0}
+    assert {w.image for w in columns["average"].weights.values()} == {0.5}
+
+
+def test_what_another_gallery_alone_has_is_not_ranked_here(searcher, another):
+    asked = searcher.ask(**QUESTION)
+    other = compare(searcher, asked, 100, {"another": another}).columns[-1]
+    ranks = {hit.id: hit.learned_rank for hit in other.hits}
+    assert ranks["p99.png"] is None
+    assert "p04.png" not in ranks
+    assert sorted(rank for rank in ranks.values() if rank is not None) != []
+
+
+def test_words_alone_have_two_readings_and_all_is_plain_data(searcher):
+    told = compare(searcher, searcher.ask(text="is red"), 3).to_dict()
+    assert [column["name"] for column in told["columns"]] == ["words", "learned"]
+    assert told["columns"][0]["hits"] == told["columns"][1]["hits"]
+    assert json.loads(json.dumps(told, allow_nan=False)) == told
+
+
+def test_what_cannot_be_compared_is_told(searcher, another):
+    asked = searcher.ask(text="is red")
+    with pytest.raises(QueryError, match="k is 0"):
+        compare(searcher, asked, 0)
+    with pytest.raises(QueryError, match="'words' names a reading"):
+        compare(searcher, asked, 3, {"words": another})
