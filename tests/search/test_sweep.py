@@ -195,10 +195,10 @@ def test_a_step_costs_a_fraction_of_a_search():
 
     def milliseconds(run):
         taken = []
-        for _ in range(15):
-            start = time.perf_counter()
+        for _ in range(9):
+            start = time.process_time()  # so that what else runs does not count
             run()
-            taken.append((time.perf_counter() - start) * 1e3)
+            taken.append((time.process_time() - start) * 1e3)
         return median(taken)
 
     step = milliseconds(lambda: sweep.scores(0.7))
@@ -206,8 +206,8 @@ def test_a_step_costs_a_fraction_of_a_search():
     making = milliseconds(lambda: Sweep(query, vectors, ids))
     top = milliseconds(lambda: sweep.top(0.7, 50))
     print(
-        f"\n100,000 x 512: made in {making:.1f} ms, a step {step:.2f} ms, with its best 50 "
-        f"{top:.2f} ms; a search's scores {search:.1f} ms"
+        f"\n100,000 x 512: processor time: made in {making:.1f} ms, a step {step:.2f} ms, with its "
+        f"best 50 {top:.2f} ms; a search's scores {search:.1f} ms"
     )
     assert step < search / 4
     assert making < 12 * search
