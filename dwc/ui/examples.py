@@ -46,9 +46,10 @@ class Wish:
         )
 
 
-# The first opens the page: what it asks for takes both the words (colour, stripes) and the picture
-# (which garment, which cut).
+# The first opens the page: what it asks for takes both the words (sleeves, shade) and the picture
+# (which garment, which colour).
 CATALOGUE_WISHES = (
+    Wish("darker, with long sleeves", "t_shirt", {"sleeve": "short", "shade": "light"}),
     Wish(
         "blue, with white stripes",
         "dress",
@@ -57,7 +58,6 @@ CATALOGUE_WISHES = (
     ),
     Wish("shorter, and in red", "boots", {"length": "long", "pattern": "plain"}, {"colour": "red"}),
     Wish("no pattern", "bag", {"pattern": "dotted"}),
-    Wish("darker, with long sleeves", "t_shirt", {"sleeve": "short", "shade": "light"}),
     Wish("chunkier, with laces", "trainers", {"sole": "thin", "fastening": "none"}),
 )
 CATALOGUE_WORDS_ONLY = "a yellow floral skirt"
