@@ -31,7 +31,8 @@ def complaint(page, words):
 
 
 def cards(page):
-    """Rank, score and parts of every card, as the page tells them."""
+    """Score and parts of every card, as the page tells them, once the first has its picture."""
+    page.wait_for_function("document.querySelector('#results .card img').naturalWidth > 0")
     return page.eval_on_selector_all(
         "#results .card",
         """(cards) => cards.map((card) => ({
@@ -41,7 +42,6 @@ def cards(page):
                 (part) => [part.dataset.part, Number(part.dataset.value)])),
             widths: [...card.querySelectorAll('.part')].map(
                 (part) => part.getBoundingClientRect().width),
-            loaded: card.querySelector('img').complete,
         }))""",
     )
 
