@@ -8,21 +8,24 @@ Many of the pictures' links are dead, so that pictures may be missing: they are 
 never fatal. Numbers of different protocols (`PROTOCOLS`) do not compare.
 """
 
-import json
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet
+from dwc.datasets.pictures import NamedPictures
+from dwc.datasets.reading import read_json, shown
+from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet, leave_out
 from dwc.errors import DatasetError
 
 logger = logging.getLogger(__name__)
 
 CATEGORIES = ("dress", "shirt", "toptee")
-SUFFIXES = (".png", ".jpg", ".jpeg")
+_ADVICE = (
+    "expected FashionIQ's captions/ and image_splits/ in the data folder. "
+    "Name the folder that holds both"
+)
 
 
 @dataclass(frozen=True)
@@ -50,18 +53,18 @@ def triplets(root: Path, category: str, split: str) -> list[Triplet]:
     FashionIQ's test split does).
     """
     path = Path(root) / "captions" / f"cap.{category}.{split}.json"
-    entries = _read_list(path)
+    entries = read_json(path, list, _ADVICE)
     return [_triplet(path, place, entry) for place, entry in enumerate(entries)]
 
 
 def split_ids(root: Path, category: str, split: str) -> list[str]:
     """The picture ids of a category and split, in the order of the file; DatasetError as above."""
     path = Path(root) / "image_splits" / f"split.{category}.{split}.json"
-    ids = _read_list(path)
+    ids = read_json(path, list, _ADVICE)
     for place, name in enumerate(ids):
         if not isinstance(name, str) or not name:
             raise DatasetError(
-                f"{path}: entry {place} is {_shown(name)}; expected a picture id. "
+                f"{path}: entry {place} is {shown(name)}; expected a picture id. "
                 "Fetch the file again"
             )
     if len(set(ids)) != len(ids):
@@ -72,41 +75,12 @@ def split_ids(root: Path, category: str, split: str) -> list[str]:
     return ids
 
 
-class Pictures:
+class Pictures(NamedPictures):
     """Finds pictures by id in the trees in which FashionIQ is commonly kept."""
 
     def __init__(self, root: Path, category: str) -> None:
-        self._folders = (
-            Path(root) / "images",
-            Path(root) / "all_imgs",
-            Path(root) / "resized_image" / category,
-        )
-
-    @cached_property
-    def _paths(self) -> dict[str, Path]:
-        """Id to path over all trees, read once; the first tree, and .png, win."""
-        found: dict[str, Path] = {}
-        for folder in self._folders:
-            if folder.is_dir():
-                here = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES]
-                here.sort(key=lambda path: (SUFFIXES.index(path.suffix.lower()), path.name))
-                for path in here:
-                    found.setdefault(path.stem, path)
-        if not found:
-            folders = ", ".join(str(folder) for folder in self._folders)
-            raise DatasetError(
-                f"no pictures ({', '.join(SUFFIXES)}) in {folders}; put FashionIQ's pictures, "
-                "named by their ids, into one of them"
-            )
-        return found
-
-    def find(self, name: str) -> Path | None:
-        """The picture of an id, or None where it is missing."""
-        return self._paths.get(name)
-
-    def missing(self, names: Iterable[str]) -> list[str]:
-        """Those of `names` that have no picture, each once, in their order."""
-        return [name for name in dict.fromkeys(names) if name not in self._paths]
+        places = ("images", "all_imgs", f"resized_image/{category}")
+        super().__init__([Path(root) / place for place in places], "FashionIQ's")
 
 
 def with_pictures(found: Iterable[Triplet], pictures: Pictures) -> list[Triplet]:
@@ -131,8 +105,8 @@ def benchmark(
     """A category's split, asked by one of `PROTOCOLS`.
 
     With `pictures`, what has no picture leaves the gallery and is listed in `missing`, and queries
-    without reference or target picture are dropped; the notes count both. Without, nothing is
-    looked up. DatasetError for unknown protocols and for files not as documented.
+    without reference or target picture are dropped. Without, nothing is looked up. DatasetError for
+    unknown protocols and for files not as documented.
     """
     if protocol not in PROTOCOLS:
         raise DatasetError(f"no protocol {protocol!r}; there are {', '.join(PROTOCOLS)}")
@@ -145,27 +119,14 @@ def benchmark(
             f"{len(strange)} pictures of cap.{category}.{split}.json ({min(strange)}, …) are not "
             f"in split.{category}.{split}.json; expected all. Take both files from one release"
         )
-    gallery = ids if rules.full_gallery else [name for name in ids if name in used]
-    missing = pictures.missing(gallery) if pictures else []
-    there = set(gallery).difference(missing)
-    kept = [t for t in every if t.reference in there and t.target in there]
-    if missing:
-        logger.warning(
-            "%s %s: %d of %d gallery pictures are missing; %d of %d triplets are left",
-            category, split, len(missing), len(gallery), len(kept), len(every),
-        )  # fmt: skip
-    return Benchmark(
+    whole = Benchmark(
         protocol=f"fashion_iq-{category}-{split}-{protocol}",
-        gallery=tuple(name for name in gallery if name in there),
-        queries=tuple(query for t in kept for query in _queries(t, rules)),
+        gallery=tuple(ids if rules.full_gallery else [name for name in ids if name in used]),
+        queries=tuple(query for t in every for query in _queries(t, rules)),
         reference_removed=rules.reference_removed,
-        missing=tuple(missing),
-        notes={
-            "used by": rules.used_by,
-            "triplets": f"{len(kept)} of {len(every)}",
-            "gallery": f"{len(there)} of {len(gallery)}",
-        },
+        notes={"used by": rules.used_by, "triplets": str(len(every))},
     )
+    return leave_out(whole, pictures.missing(whole.gallery)) if pictures else whole
 
 
 def _queries(triplet: Triplet, rules: Protocol) -> list[RetrievalQuery]:
@@ -174,34 +135,10 @@ def _queries(triplet: Triplet, rules: Protocol) -> list[RetrievalQuery]:
     return [RetrievalQuery(triplet.reference, captions, hits) for captions in asked]
 
 
-def _read_list(path: Path) -> list[Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DatasetError(
-            f"{path} is missing{_beside(path)}; expected FashionIQ's captions/ and image_splits/ "
-            "in the data folder. Name the folder that holds both"
-        ) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DatasetError(
-            f"{path} cannot be read as JSON: {error}. Fetch the file again"
-        ) from error
-    if not isinstance(content, list):
-        raise DatasetError(f"{path} holds {_shown(content)}; expected a list. Fetch the file again")
-    return content
-
-
-def _beside(path: Path) -> str:
-    """What is there instead of a missing file, to show a misspelt category or split."""
-    prefix = path.name.split(".")[0]
-    names = sorted(other.name for other in path.parent.glob(f"{prefix}.*.json"))
-    return f" (there are {', '.join(names[:9])})" if names else ""
-
-
 def _triplet(path: Path, place: int, entry: Any) -> Triplet:
     if not isinstance(entry, dict):
         raise DatasetError(
-            f"{path}: entry {place} is {_shown(entry)}; expected an object with target, candidate "
+            f"{path}: entry {place} is {shown(entry)}; expected an object with target, candidate "
             "and captions. Fetch the file again"
         )
     if "target" not in entry and {"candidate", "captions"} <= entry.keys():
@@ -219,12 +156,6 @@ def _triplet(path: Path, place: int, entry: Any) -> Triplet:
     ):
         return Triplet(reference, tuple(captions), target)
     raise DatasetError(
-        f"{path}: entry {place} is {_shown(entry)}; expected the strings target and candidate "
+        f"{path}: entry {place} is {shown(entry)}; expected the strings target and candidate "
         "and a list of captions. Fetch the file again"
     )
-
-
-def _shown(value: object, limit: int = 80) -> str:
-    """A value as it would print, cut short."""
-    text = repr(value)
-    return text if len(text) <= limit else f"{text[:limit]}…"

@@ -104,8 +104,8 @@ def test_missing_pictures_are_counted_and_left_out(
     assert made.missing == ("C",)
     assert made.gallery == ("E", "D", "B", "A")
     assert [query.reference for query in made.queries] == ["A", "A"]
-    assert made.notes["triplets"] == "2 of 3"
-    assert "1 of 5 gallery pictures are missing; 2 of 3 triplets are left" in caplog.text
+    assert made.notes["triplets"] == "3"
+    assert "1 of 5 gallery pictures are missing; 2 of 3 queries are left" in caplog.text
     kept = with_pictures(triplets(root, "dress", "val"), Pictures(root, "dress"))
     assert [triplet.target for triplet in kept] == ["B", "D"]
 

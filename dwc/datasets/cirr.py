@@ -1,0 +1,156 @@
+"""CIRR as its authors distribute it.
+
+    captions/cap.rc2.<split>.json        [{"pairid", "reference", "target_hard", "caption",
+                                           "img_set": {"members": [six names]}}, …]
+    image_splits/split.rc2.<split>.json  {name: path, …}
+    dev/…png, test1/…png, train/<n>/…png at those paths, or under images/ or img_raw/
+
+Both folders may lie in one called `cirr`, as the authors pack them, beside the pictures. The
+targets of the split test1 are withheld: a server scores what is sent in.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from dwc.datasets.pictures import ListedPictures
+from dwc.datasets.reading import read_json, shown
+from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet
+from dwc.errors import DatasetError
+
+SPLITS = ("train", "val", "test1")
+MEMBERS = 6
+
+_ADVICE = (
+    "expected CIRR's captions/ and image_splits/ in the data folder or in its folder cirr/. "
+    "Name the folder that holds them"
+)
+
+
+@dataclass(frozen=True)
+class CirrQuery(RetrievalQuery):
+    """A query with the server's number for it, and the five pictures most like its reference.
+
+    `hits` is empty where the target is withheld.
+    """
+
+    pair_id: int = -1
+    others: tuple[str, ...] = ()
+
+
+def queries(root: Path, split: str) -> list[CirrQuery]:
+    """Every query of a split, in the order of the file.
+
+    DatasetError for files that are missing or not as documented.
+    """
+    path = _file(root, split, "captions", "cap")
+    found = [
+        _query(path, place, entry) for place, entry in enumerate(read_json(path, list, _ADVICE))
+    ]
+    if not found or len({query.pair_id for query in found}) != len(found):
+        raise DatasetError(
+            f"{path}: {len(found)} queries have {len({q.pair_id for q in found})} different "
+            "pairids; expected each its own. Fetch the file again"
+        )
+    return found
+
+
+def triplets(root: Path, split: str) -> list[Triplet]:
+    """Every triplet of a split; DatasetError as above, and for test1, which withholds targets."""
+    found = queries(root, split)
+    _require_targets(found, split)
+    return [Triplet(query.reference, query.captions, next(iter(query.hits))) for query in found]
+
+
+def picture_paths(root: Path, split: str) -> dict[str, str]:
+    """Name to relative path of a split's pictures, in order; DatasetError as above."""
+    path = _file(root, split, "image_splits", "split")
+    paths = read_json(path, dict, _ADVICE)
+    for name, place in paths.items():
+        if not isinstance(place, str) or not PurePosixPath(place).name:
+            raise DatasetError(
+                f"{path}: the path of {name} is {shown(place)}; expected that of a "
+                "file. Fetch the file again"
+            )
+    return paths
+
+
+def benchmark(root: Path, split: str = "val", targets_withheld: bool = False) -> Benchmark:
+    """A split asked over all its pictures, the reference left out; its queries are `CirrQuery`s.
+
+    DatasetError for files not as documented, and where the targets are withheld, unless
+    `targets_withheld` says that none are needed.
+    """
+    asked = queries(root, split)
+    if not targets_withheld:
+        _require_targets(asked, split)
+    gallery = picture_paths(root, split)
+    used = {name for query in asked for name in (query.reference, *query.hits, *query.others)}
+    if strange := used.difference(gallery):
+        raise DatasetError(
+            f"{len(strange)} pictures of cap.rc2.{split}.json ({min(strange)}, …) are not in "
+            f"split.rc2.{split}.json; expected all. Take both files from one release"
+        )
+    return Benchmark(
+        protocol=f"cirr-{split}",
+        gallery=tuple(gallery),
+        queries=tuple(asked),
+        notes={"subset": "the five other pictures of the reference's set"},
+    )
+
+
+def pictures_of(root: Path, split: str) -> ListedPictures:
+    """Where the pictures of a split lie: at the paths told, or all in the split's first folder."""
+    folders = [Path(root), Path(root).parent] if Path(root).name == "cirr" else [Path(root)]
+    bases = [folder / place for folder in folders for place in ("", "images", "img_raw")]
+    relative: dict[str, tuple[str, ...]] = {}
+    for name, told in picture_paths(root, split).items():
+        path = PurePosixPath(told)
+        relative[name] = (str(path), f"{path.parts[0]}/{path.name}", path.name)
+    return ListedPictures(bases, relative, "CIRR's")
+
+
+def _require_targets(asked: list[CirrQuery], split: str) -> None:
+    if withheld := sum(not query.hits for query in asked):
+        raise DatasetError(
+            f"cap.rc2.{split}.json withholds the targets of {withheld} of {len(asked)} queries. "
+            "Use the split val, or have the test server score: --split test1 --submission FOLDER"
+        )
+
+
+def _file(root: Path, split: str, folder: str, prefix: str) -> Path:
+    if split not in SPLITS:
+        raise DatasetError(f"CIRR has no split {split!r}; there are {', '.join(SPLITS)}")
+    base = Path(root)
+    if not (base / folder).is_dir() and (base / "cirr" / folder).is_dir():
+        base = base / "cirr"
+    return base / folder / f"{prefix}.rc2.{split}.json"
+
+
+def _query(path: Path, place: int, entry: Any) -> CirrQuery:
+    if isinstance(entry, dict):
+        pair_id, reference, caption = (entry.get(k) for k in ("pairid", "reference", "caption"))
+        target, image_set = entry.get("target_hard"), entry.get("img_set")
+        members = image_set.get("members") if isinstance(image_set, dict) else None
+        if (
+            type(pair_id) is int
+            and isinstance(reference, str)
+            and isinstance(caption, str)
+            and (target is None or isinstance(target, str))
+            and isinstance(members, list)
+            and all(isinstance(name, str) for name in members)
+            and len(set(members)) == len(members) == MEMBERS
+            and {reference, target or reference} <= set(members)
+        ):
+            return CirrQuery(
+                reference,
+                (caption,),
+                frozenset({target} if target is not None else ()),
+                pair_id=pair_id,
+                others=tuple(name for name in members if name != reference),
+            )
+    raise DatasetError(
+        f"{path}: entry {place} is {shown(entry)}; expected an object with pairid, reference, "
+        f"caption and img_set.members, {MEMBERS} names that include the reference, and but for "
+        "test1 target_hard, one of them. Fetch the file again"
+    )

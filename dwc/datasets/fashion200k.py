@@ -1,0 +1,219 @@
+"""Fashion200k as its authors distribute it, with the queries that TIRG's authors added.
+
+    labels/<category>_<split>_detect_all.txt    path <tab> detection score <tab> caption
+    test_queries.txt                            path of the reference, of the target
+    women/…/<product>_<n>.jpeg                  the pictures, or under images/
+
+There are no annotators' words: captions one word apart make a pair, and its text says which word
+replaces which. Any picture with the target's caption counts as found. DWC's released code goes on
+with "and get <the target's caption>", so that its queries state what they are judged by
+(`states_answer`); numbers with and without do not compare.
+"""
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dwc.datasets.pictures import ListedPictures
+from dwc.datasets.reading import read_lines
+from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet
+from dwc.errors import DatasetError
+
+SPLITS = ("train", "test")
+
+# What word tokenisation would delete from a caption, and two captions with it become one.
+_SPELLED_OUT = str.maketrans({".": "dotmark", "?": "questionmark", "&": "andmark", "*": "starmark"})
+_ADVICE = (
+    "expected Fashion200k's labels/ and, for testing, TIRG's test_queries.txt. "
+    "Name the folder that has them"
+)
+
+
+@dataclass(frozen=True)
+class LabelledPicture:
+    """A picture's path as the label files have it, and its caption, cleaned."""
+
+    path: str
+    caption: str
+
+
+def clean_caption(caption: str) -> str:
+    """The caption without white space around it, its `. ? & *` spelled out."""
+    return caption.strip().translate(_SPELLED_OUT)
+
+
+def labelled_pictures(root: Path, split: str) -> list[LabelledPicture]:
+    """All pictures of a split ("train" or "test"), by label file and line.
+
+    A picture that is listed again keeps its first caption. DatasetError where files are missing or
+    not as documented.
+    """
+    if split not in SPLITS:
+        raise DatasetError(f"Fashion200k has no split {split!r}; there are {', '.join(SPLITS)}")
+    folder = Path(root) / "labels"
+    files = sorted(folder.glob(f"*_{split}_detect_all.txt"))
+    if not files:
+        raise DatasetError(f"{folder} has no files *_{split}_detect_all.txt; {_ADVICE}")
+    pictures: dict[str, LabelledPicture] = {}
+    for path in files:
+        for place, line in enumerate(read_lines(path, _ADVICE), 1):
+            if line.strip():
+                picture = _labelled(path, place, line)
+                pictures.setdefault(picture.path, picture)
+    if not pictures:
+        raise DatasetError(f"{folder}: the files of {split} are empty. Fetch them again")
+    return list(pictures.values())
+
+
+def replacing_text(source: str, target: str, states_answer: bool = False) -> str:
+    """ "replace A with B": the first word of one caption that the other lacks, and the reverse.
+
+    Where a caption has no such word, its last one is named. With `states_answer`, the target's
+    caption follows.
+    """
+    old, new = _own_word(source, target), _own_word(target, source)
+    answer = f" and get {target}" if states_answer else ""
+    return f"replace {old} with {new}{answer}"
+
+
+def benchmark(root: Path, split: str = "test", states_answer: bool = False) -> Benchmark:
+    """The queries of `test_queries.txt` over all test pictures, the reference left out.
+
+    DatasetError where files are missing or not as documented, and for the split "train", which has
+    no queries.
+    """
+    if split != "test":
+        raise DatasetError(f"Fashion200k has queries for the split test only; asked for {split!r}")
+    pictures = labelled_pictures(root, split)
+    captions = {picture.path: picture.caption for picture in pictures}
+    alike: dict[str, list[str]] = {}
+    for picture in pictures:
+        alike.setdefault(picture.caption, []).append(picture.path)
+    hits = {caption: frozenset(paths) for caption, paths in alike.items()}
+    queries = []
+    for reference, target in _read_queries(Path(root) / "test_queries.txt", captions):
+        answer = captions[target]
+        text = replacing_text(captions[reference], answer, states_answer)
+        queries.append(RetrievalQuery(reference, (text,), hits[answer]))
+    return Benchmark(
+        protocol=f"fashion200k-test-{'states_answer' if states_answer else 'replace'}",
+        gallery=tuple(captions),
+        queries=tuple(queries),
+        notes={
+            "hit": "any picture with the target's caption",
+            "words": (
+                "replace A with B and get <the target's caption>: the query states its answer"
+                if states_answer
+                else "replace A with B"
+            ),
+        },
+    )
+
+
+def pictures_of(root: Path, names: Iterable[str]) -> ListedPictures:
+    """Where the pictures of the label files lie."""
+    bases = [Path(root), Path(root) / "images"]
+    return ListedPictures(bases, {name: (name,) for name in names}, "Fashion200k's")
+
+
+class TrainPairs:
+    """Draws training triplets: two pictures whose captions are one word apart.
+
+    Two captions are when each without one of its words leaves the same words in the same order.
+    """
+
+    def __init__(self, pictures: Sequence[LabelledPicture], states_answer: bool = False) -> None:
+        """DatasetError where no two captions are one word apart."""
+        self._pictures = pictures
+        self._states_answer = states_answer
+        self._paths: dict[str, list[str]] = {}
+        for picture in pictures:
+            self._paths.setdefault(picture.caption, []).append(picture.path)
+        self._children: dict[tuple[str, ...], list[str]] = {}
+        for caption in self._paths:
+            for rest in _without_a_word(caption):
+                self._children.setdefault(rest, []).append(caption)
+        self.places = [  # of the pictures that have a partner
+            place for place, picture in enumerate(pictures) if self._rests(picture.caption)
+        ]
+        if not self.places:
+            raise DatasetError(
+                f"no two of {len(self._paths)} captions of Fashion200k are one word apart; "
+                "expected many. Give the label files of the whole training split"
+            )
+
+    def __len__(self) -> int:
+        """How many pictures have a partner."""
+        return len(self.places)
+
+    def draw(self, place: int, generator: random.Random) -> Triplet:
+        """A triplet whose reference is the `place`th picture that has a partner.
+
+        A rest of its caption is drawn, then another caption with that rest, then a picture of it.
+        """
+        picture = self._pictures[self.places[place]]
+        rest = generator.choice(self._rests(picture.caption))
+        others = [caption for caption in self._children[rest] if caption != picture.caption]
+        caption = generator.choice(others)
+        text = replacing_text(picture.caption, caption, self._states_answer)
+        return Triplet(picture.path, (text,), generator.choice(self._paths[caption]))
+
+    def _rests(self, caption: str) -> list[tuple[str, ...]]:
+        """What is left of a caption without one word, where another caption leaves the same."""
+        return [rest for rest in _without_a_word(caption) if len(self._children[rest]) > 1]
+
+
+def _without_a_word(caption: str) -> list[tuple[str, ...]]:
+    words = caption.split()
+    return list(dict.fromkeys((*words[:i], *words[i + 1 :]) for i in range(len(words))))
+
+
+def _own_word(caption: str, other: str) -> str:
+    words, others = caption.split(), set(other.split())
+    return next((word for word in words if word not in others), words[-1] if words else "")
+
+
+def _labelled(path: Path, place: int, line: str) -> LabelledPicture:
+    fields = line.split("\t")
+    if (
+        len(fields) < 3
+        or not fields[0].strip()
+        or not fields[2].strip()
+        or not _is_number(fields[1])
+    ):
+        raise DatasetError(
+            f"{path}: line {place} is {line[:80]!r}; expected a path, a detection score and a "
+            "caption with tabs between them. Fetch the file again"
+        )
+    return LabelledPicture(fields[0].strip(), clean_caption(fields[2]))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _read_queries(path: Path, captions: dict[str, str]) -> list[tuple[str, str]]:
+    pairs = []
+    for place, line in enumerate(read_lines(path, _ADVICE), 1):
+        names = line.split()
+        if not names:
+            continue
+        if len(names) != 2:
+            raise DatasetError(
+                f"{path}: line {place} is {line[:80]!r}; expected the paths of a reference and of "
+                "a target. Fetch the file again"
+            )
+        if unknown := [name for name in names if name not in captions]:
+            raise DatasetError(
+                f"{path}: line {place} names {unknown[0]}, which no label file of the test split "
+                "lists. Take labels/ and test_queries.txt from one release"
+            )
+        pairs.append((names[0], names[1]))
+    if not pairs:
+        raise DatasetError(f"{path} holds no queries; expected two paths a line. Fetch it again")
+    return pairs

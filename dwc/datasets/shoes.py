@@ -1,0 +1,140 @@
+"""Shoes with relative captions, as its authors distribute it.
+
+    relative_captions_shoes.json    [{"ImageName": target, "ReferenceImageName", "RelativeCaption"}]
+    train_im_names.txt, eval_im_names.txt                       a picture's file name a line
+    womens_<kind>/<n>/img_womens_<kind>_<id>.jpg                or under images/ or attributedata/
+
+A pair belongs to the split that lists both its pictures. DWC's released code finds the pairs by
+going through that list, and so meets each twice, by its target and by its reference, but a pair
+whose reference is its target once: 3,521 queries for 1,761 pairs (`LISTINGS`). Such a pair can
+never be found where the reference leaves the gallery; `impossible` names them.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from dwc.datasets.pictures import PictureFiles
+from dwc.datasets.reading import read_json, read_lines, shown
+from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet
+from dwc.errors import DatasetError
+
+SPLITS = {"train": "train_im_names.txt", "test": "eval_im_names.txt"}
+LISTINGS = ("twice", "once")
+
+_CAPTIONS = "relative_captions_shoes.json"
+_ADVICE = (
+    f"expected {_CAPTIONS}, train_im_names.txt and eval_im_names.txt. Name the folder that has them"
+)
+_KEYS = ("ReferenceImageName", "RelativeCaption", "ImageName")
+
+
+def split_names(root: Path, split: str) -> list[str]:
+    """The picture names of a split ("train" or "test"), in the order of the file.
+
+    DatasetError for another split, and for a file that is missing or lists a name twice.
+    """
+    if split not in SPLITS:
+        raise DatasetError(f"Shoes has no split {split!r}; there are {', '.join(SPLITS)}")
+    path = Path(root) / SPLITS[split]
+    names = [line.strip() for line in read_lines(path, _ADVICE) if line.strip()]
+    if not names or len(set(names)) != len(names):
+        raise DatasetError(
+            f"{path}: lists {len(names)} pictures of which {len(set(names))} are different; "
+            "expected each once. Fetch the file again"
+        )
+    return names
+
+
+def triplets(root: Path, split: str, listing: str = "twice") -> list[Triplet]:
+    """The pairs of a split as triplets of one caption each.
+
+    `listing` is "once", in the order of the file, or "twice", in the order of the split's names,
+    as the released code has them. DatasetError for files not as documented.
+    """
+    if listing not in LISTINGS:
+        raise DatasetError(f"no listing {listing!r} of Shoes; there are {', '.join(LISTINGS)}")
+    return _list_pairs(root, split, split_names(root, split), listing)
+
+
+def benchmark(root: Path, split: str = "test", listing: str = "twice") -> Benchmark:
+    """A split asked over all its pictures, the reference left out; `listing` as in `triplets`."""
+    names = split_names(root, split)
+    pairs = triplets(root, split, "once")
+    asked = pairs if listing == "once" else triplets(root, split, listing)
+    same = impossible(pairs)
+    return Benchmark(
+        protocol=f"shoes-{split}-{listing}",
+        gallery=tuple(names),
+        queries=tuple(
+            RetrievalQuery(t.reference, t.captions, frozenset({t.target})) for t in asked
+        ),
+        notes={
+            "pairs": str(len(pairs)),
+            "never found, since reference and target are one picture": ", ".join(same) or "none",
+        },
+    )
+
+
+def impossible(pairs: Iterable[Triplet]) -> list[str]:
+    """The pictures that are both reference and target of a pair, each once."""
+    return list(dict.fromkeys(t.target for t in pairs if t.target == t.reference))
+
+
+class ShoePictures(PictureFiles):
+    """Finds pictures by file name in the folders of the kinds of shoes, or all in one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._bases = [Path(root) / place for place in ("", "images", "attributedata")]
+
+    def _look(self) -> dict[str, Path]:
+        found: dict[str, Path] = {}
+        for base in self._bases:
+            for pattern in ("womens_*/*/img_womens_*", "womens_*/img_womens_*", "img_womens_*"):
+                for path in sorted(base.glob(pattern)):
+                    found.setdefault(path.name, path)
+        return found
+
+    def _advice(self) -> str:
+        bases = ", ".join(str(base) for base in self._bases)
+        return (
+            f"such as womens_boots/0/img_womens_boots_1.jpg in {bases}; put Shoes' folders "
+            "womens_* into one of them"
+        )
+
+
+def _list_pairs(root: Path, split: str, names: Sequence[str], listing: str) -> list[Triplet]:
+    path = Path(root) / _CAPTIONS
+    listed = set(names)
+    pairs: list[Triplet] = []
+    torn = 0
+    for place, entry in enumerate(read_json(path, list, _ADVICE)):
+        triplet = _triplet(path, place, entry)
+        inside = (triplet.reference in listed) + (triplet.target in listed)
+        torn += inside == 1
+        if inside == 2:
+            pairs.append(triplet)
+    if torn:
+        raise DatasetError(
+            f"{torn} pairs of {path} have one picture in {SPLITS[split]} ({len(names)} names) and "
+            "one that is not; expected both or neither. Other lists are in circulation: take the "
+            "one with 10,000 names for training, 4,658 for evaluation"
+        )
+    if listing == "once":
+        return pairs
+    by_name: dict[str, list[Triplet]] = {name: [] for name in names}
+    for triplet in pairs:
+        for name in {triplet.reference, triplet.target}:
+            by_name[name].append(triplet)
+    return [triplet for name in names for triplet in by_name[name]]
+
+
+def _triplet(path: Path, place: int, entry: Any) -> Triplet:
+    if isinstance(entry, dict):
+        reference, caption, target = (entry.get(key) for key in _KEYS)
+        if isinstance(reference, str) and isinstance(caption, str) and isinstance(target, str):
+            return Triplet(reference, (caption.strip(),), target)
+    raise DatasetError(
+        f"{path}: entry {place} is {shown(entry)}; expected an object with the strings "
+        f"{', '.join(_KEYS)}. Fetch the file again"
+    )
