@@ -8,7 +8,9 @@ The map of the package; arrows point one way, and a test holds them:
 
     modeling/      tensors in, tensors out
     processing.py  pictures and words -> tensors
-    checkpoint.py  the Hub, file names, key sets
+    hub/           models of the Hub: one commit fetched and checked, or published
+    checkpoint.py  file names, key sets
+    publishing.py  a checkpoint and its card, to the Hub
     convert/       the authors' names, and OpenAI's
     datasets/      benchmark files on disk -> triplets and galleries
     catalogue/     the drawn garments: schema, drawing, language, export

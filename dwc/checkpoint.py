@@ -16,18 +16,17 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import hf_hub_download, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from transformers.utils import logging as transformers_logging
 
 from dwc.errors import CheckpointError
+from dwc.hub.fetching import fetch_file, fetch_files, find_commit
 from dwc.modeling.configuration import FORMAT_VERSION, DWCConfig
 from dwc.modeling.model import DWCModel
 from dwc.processing import DWCProcessor
@@ -37,10 +36,16 @@ BUNDLED = "dwc-catalogue"
 
 BUNDLED_FOLDER = Path(__file__).resolve().parent.parent / "assets" / "checkpoints" / BUNDLED
 
+_CONFIG = "config.json"
+_PROCESSOR = "processor_config.json"
 _WEIGHTS = "model.safetensors"
 _WEIGHTS_INDEX = "model.safetensors.index.json"
-_PICKLES = ("*.pth", "*.pt", "*.ckpt", "*.bin", "*.pkl")
-_HUB_FILES = ("*.json", "*.safetensors", "*/*.json")  # all that a checkpoint is made of
+_PICKLES = (".pth", ".pt", ".ckpt", ".bin", ".pkl")
+# All that a checkpoint is made of, and all that is fetched or counts in its fingerprint.
+_PARTS = re.compile(
+    r"(config|processor_config|model\.safetensors\.index)\.json|model[^/]*\.safetensors|"
+    r"(clip|word)_tokenizer/[^/]+\.(json|txt)"
+)
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 _CONVERT = (
     "python -m dwc convert --global-weights G --local-weights L --clip C --captions J --out DIR"
@@ -87,7 +92,7 @@ def load(
     not whole, or at odds with itself; the message says which.
     """
     folder, name, commit = _find(name_or_path, revision, token)
-    _check_files(folder, name)
+    _check_files([file.name for file in folder.iterdir()], lambda: folder / _CONFIG, name)
     with without_progress_bar():
         model = DWCModel.from_pretrained(folder)
     processor = DWCProcessor.from_pretrained(folder)
@@ -135,11 +140,11 @@ def save(
 def move(written: Path, folder: Path) -> Path:
     """Move a checkpoint's files into a folder, in place of one that is there; return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    for outdated in _content(folder):
+    for outdated in content(folder):
         outdated.unlink()
     # Weights are written readable to their owner alone, and a server may be someone else.
     mode = (written / "config.json").stat().st_mode
-    for file in _content(written):
+    for file in content(written):
         file.chmod(mode)
         target = folder / file.relative_to(written)
         target.parent.mkdir(exist_ok=True)
@@ -155,7 +160,7 @@ def fingerprint(folder: str | Path) -> str:
     """
     folder = Path(folder)
     digest = hashlib.sha256()
-    for file in _content(folder):
+    for file in content(folder):
         digest.update(file.relative_to(folder).as_posix().encode() + b"\0")
         if file.suffix == ".json":
             values = {
@@ -167,6 +172,19 @@ def fingerprint(folder: str | Path) -> str:
         else:
             digest.update(_hash_file(file))
     return digest.hexdigest()[:12]
+
+
+def is_part(path: str) -> bool:
+    """Whether a file of this path, relative to its folder, belongs to a checkpoint."""
+    return _PARTS.fullmatch(path) is not None
+
+
+def content(folder: Path) -> list[Path]:
+    """The files of a folder that belong to its checkpoint, in a fixed order."""
+    files = [*folder.glob("*"), *folder.glob("*/*")]
+    return sorted(
+        file for file in files if is_part(file.relative_to(folder).as_posix()) and file.is_file()
+    )
 
 
 def check_agreement(model: DWCModel, processor: DWCProcessor, name: str) -> None:
@@ -273,45 +291,36 @@ def _find(
 
 def _download(repo: str, revision: str | None, token: str | None) -> Path:
     """Fetch a checkpoint's files, or find them in the cache; the folder is named by the commit."""
-    where = f"{repo}@{revision}" if revision else repo
-    try:
-        # The config comes first: a model of another kind may be large, and is refused by it.
-        config_file = Path(hf_hub_download(repo, "config.json", revision=revision, token=token))
-        _check_config(config_file, where)
-        return Path(
-            snapshot_download(
-                repo, revision=config_file.parent.name, token=token, allow_patterns=[*_HUB_FILES]
-            )
-        )
-    except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
-        raise CheckpointError(
-            f"there is no folder {where}, and the Hub gives no such checkpoint: {error}. Check "
-            "name and revision; for a private model log in (hf auth login) or give a token"
-        ) from error
+    commit = find_commit(repo, revision, token)
+    # The config comes first: a model of another kind may be large, and is refused by it.
+    _check_files(commit.files, lambda: fetch_file(commit, _CONFIG), commit.where)
+    return fetch_files(commit, filter(is_part, commit.files))
 
 
-def _check_files(folder: Path, name: str) -> None:
+def _check_files(names: Collection[str], find_config: Callable[[], Path], name: str) -> None:
     """Refuse what is not a whole checkpoint of this project, by its file names and its config."""
-    config_file = folder / "config.json"
-    has_weights = (folder / _WEIGHTS).is_file() or (folder / _WEIGHTS_INDEX).is_file()
-    pickles = sorted(file.name for pattern in _PICKLES for file in folder.glob(pattern))
-    if pickles and not (config_file.is_file() and has_weights):
+    has_weights = _WEIGHTS in names or _WEIGHTS_INDEX in names
+    pickles = sorted(file for file in names if file.endswith(_PICKLES))
+    if _CONFIG in names:
+        _check_config(find_config(), name)
+    if pickles and not (_CONFIG in names and has_weights):
         raise CheckpointError(
             f"{name} holds pickled weights only ({', '.join(pickles[:5])}), which are not loaded. "
             f"Convert them: {_CONVERT}"
         )
-    if not config_file.is_file():
-        raise CheckpointError(f"{name} has no config.json: it is not a checkpoint's folder")
-    _check_config(config_file, name)
+    if _CONFIG not in names:
+        raise CheckpointError(
+            f"{name} has no {_CONFIG}: it is not a checkpoint; give the folder or Hub name of one"
+        )
     if not has_weights:
         raise CheckpointError(
             f"{name} has neither {_WEIGHTS} nor {_WEIGHTS_INDEX}: its weights are missing; fetch "
             "the checkpoint again"
         )
-    if not (folder / "processor_config.json").is_file():
+    if _PROCESSOR not in names:
         raise CheckpointError(
-            f"{name} has no processor_config.json, which says how to read pictures and words; "
-            "fetch the checkpoint again"
+            f"{name} has no {_PROCESSOR}, which says how to read pictures and words; fetch the "
+            "checkpoint again"
         )
 
 
@@ -329,16 +338,6 @@ def _check_config(config_file: Path, name: str) -> None:
             f"{name} is written in format {version!r}; this version of dwc reads up to "
             f"{FORMAT_VERSION}. Update dwc"
         )
-
-
-def _content(folder: Path) -> list[Path]:
-    """The files of a folder that belong to its checkpoint, in a fixed order."""
-    named = [folder / "config.json", folder / "processor_config.json", folder / _WEIGHTS_INDEX]
-    tokenizers = [
-        file for part in ("clip_tokenizer", "word_tokenizer") for file in folder.glob(f"{part}/*")
-    ]
-    files = {*named, *tokenizers, *folder.glob("model*.safetensors")}
-    return sorted(file for file in files if file.is_file())
 
 
 @contextmanager

@@ -18,7 +18,9 @@ MAY_IMPORT = {
     "errors": set(),
     "modeling": {"errors"},
     "processing": {"errors"},
-    "checkpoint": {"errors", "modeling", "processing"},
+    "hub": {"errors"},
+    "checkpoint": {"errors", "hub", "modeling", "processing"},
+    "publishing": {"errors", "hub", "checkpoint"},
     "convert": {"errors", "modeling", "processing", "checkpoint"},
     "datasets": {"errors"},
     "catalogue": {"errors", "datasets"},
@@ -31,7 +33,7 @@ MAY_IMPORT = {
     "ui": {"errors", "modeling", "checkpoint", "search", "gallery", "catalogue"},
     "commands": {
         "errors", "modeling", "processing", "checkpoint", "convert", "datasets", "catalogue",
-        "gallery", "search", "evaluation", "training",
+        "gallery", "publishing", "search", "evaluation", "training",
     },
     "cli": {"errors", "commands"},
     "__main__": {"cli"},
@@ -50,9 +52,11 @@ FILES_AND_PICTURES = {"os", "io", "pathlib", "shutil", "tempfile", "glob", "json
 HEAVY = {"torch", "transformers", "accelerate", "gradio"}
 HUB_CALLS = {
     "hf_hub_download", "snapshot_download", "cached_file", "HfApi", "create_repo", "upload_folder",
+    "create_commit",
 }  # fmt: skip
 HUB_CALLERS = {
-    "dwc.checkpoint",  # models
+    "dwc.hub.fetching",  # models
+    "dwc.hub.committing",
     "dwc.processing",  # its own `from_pretrained`, through transformers' `cached_file`
     "dwc.gallery.sources",  # data sets
     "dwc.convert.clip_tokenizer",  # OpenAI's merges, at one commit, for who converts
@@ -260,7 +264,7 @@ def test_who_talks_to_the_hub():
         for module in MODULES
         if {name.rpartition(".")[2] for name in module.imported} & HUB_CALLS
     }
-    assert "dwc.checkpoint" in callers
+    assert "dwc.hub.fetching" in callers
     assert callers - HUB_CALLERS == set()
 
 

@@ -5,7 +5,6 @@ import shutil
 
 import pytest
 import torch
-from huggingface_hub.errors import RepositoryNotFoundError
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from dwc import DWCModel, DWCProcessor, checkpoint
@@ -13,8 +12,6 @@ from dwc.errors import CheckpointError
 from dwc.processing import build_word_tokenizer
 from dwc.training.vocabulary import train_clip_tokenizer
 from tests.training.tiny import TEXTS, tiny_model, tiny_processor
-
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture(scope="module")
@@ -276,7 +273,7 @@ def test_what_is_neither_folder_nor_hub_name_is_refused_without_asking_the_hub(n
     def ask(*_, **__):
         raise AssertionError("the Hub was asked")
 
-    monkeypatch.setattr(checkpoint, "hf_hub_download", ask)
+    monkeypatch.setattr(checkpoint, "find_commit", ask)
     with pytest.raises(CheckpointError, match="no folder"):
         checkpoint.load(name)
 
@@ -284,63 +281,3 @@ def test_what_is_neither_folder_nor_hub_name_is_refused_without_asking_the_hub(n
 def test_a_folder_has_no_revision(folder):
     with pytest.raises(CheckpointError, match="no revision"):
         checkpoint.load(folder, revision="main")
-
-
-class Hub:
-    """A Hub with one model, which records what is asked of it."""
-
-    def __init__(self, folder, root):
-        self.snapshot = shutil.copytree(folder, root / COMMIT)
-        self.asked = []
-
-    def one_file(self, repo, name, revision=None, token=None):
-        self.asked.append((repo, revision, token))
-        if repo != "owner/tiny":
-            raise RepositoryNotFoundError("404", response=_NOT_FOUND)
-        return str(self.snapshot / name)
-
-    def all_files(self, repo, revision=None, token=None, allow_patterns=None):
-        self.asked.append((repo, revision, token))
-        assert not any(pattern.endswith((".py", ".bin", "*")) for pattern in allow_patterns)
-        return str(self.snapshot)
-
-
-class _NOT_FOUND:
-    status_code, headers, request = 404, {}, None
-
-
-@pytest.fixture
-def hub(saved, tmp_path, monkeypatch):
-    hub = Hub(saved, tmp_path)
-    monkeypatch.setattr(checkpoint, "hf_hub_download", hub.one_file)
-    monkeypatch.setattr(checkpoint, "snapshot_download", hub.all_files)
-    return hub
-
-
-@pytest.mark.parametrize(
-    ("name", "revision", "asked"),
-    [("owner/tiny", None, None), ("owner/tiny@v1", None, "v1"), ("owner/tiny", "v1", "v1")],
-)
-def test_a_hub_name_is_fetched_at_one_commit(hub, name, revision, asked):
-    loaded = checkpoint.load(name, revision=revision, token="secret")
-    # What follows the first file is of the same commit, whatever is pushed meanwhile.
-    assert hub.asked == [("owner/tiny", asked, "secret"), ("owner/tiny", COMMIT, "secret")]
-    assert (loaded.name, loaded.revision) == ("owner/tiny", COMMIT)
-
-
-def test_a_hub_model_of_another_kind_is_refused_before_its_weights_are_fetched(hub):
-    edit_json(hub.snapshot / "config.json", model_type="llama")
-    with pytest.raises(CheckpointError, match="'llama'"):
-        checkpoint.load("owner/tiny")
-    assert len(hub.asked) == 1
-
-
-def test_an_unknown_hub_name_is_an_error_of_ours(hub):
-    with pytest.raises(CheckpointError, match="owner/none"):
-        checkpoint.load("owner/none")
-
-
-def test_two_revisions_are_one_too_many(hub):
-    with pytest.raises(CheckpointError, match="one revision"):
-        checkpoint.load("owner/tiny@v1", revision="v2")
-    assert hub.asked == []

@@ -1,0 +1,442 @@
+"""Models of the Hub, loaded through its real client from a server that can misbehave."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+from huggingface_hub import constants
+
+from dwc import checkpoint
+from dwc.errors import CheckpointError
+from tests.hub.server import (
+    TOKEN,
+    cut_after,
+    damaged,
+    refused,
+    shorter_by,
+    silent,
+    stalled,
+)
+from tests.ui.live import ROOT
+
+WEIGHTS = r"GET .*/cdn/.*model\.safetensors"
+
+
+@pytest.fixture(scope="module")
+def fingerprint(tiny):
+    return checkpoint.fingerprint(tiny)
+
+
+def refusal(name="owner/tiny", **options):
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.load(name, **options)
+    return str(caught.value)
+
+
+def leftovers(cache):
+    return [file.name for file in cache.rglob("*.incomplete")]
+
+
+def commit_again(hub, tiny, tmp_path, edit):
+    """Another commit of the model, its files changed."""
+    folder = shutil.copytree(tiny, tmp_path / "edited")
+    edit(folder)
+    return hub.repositories["models/owner/tiny"].commit(folder)
+
+
+# What is found
+
+
+def test_a_model_is_fetched_checked_and_the_same(hub, cache, fingerprint):
+    loaded = checkpoint.load("owner/tiny")
+    assert loaded.fingerprint == fingerprint
+    assert loaded.name == "owner/tiny"
+    assert loaded.revision == hub.repositories["models/owner/tiny"].branches["main"]
+    assert hub.count("README") == 0  # nothing that is not read
+
+
+@pytest.mark.parametrize("asked", [("owner/tiny@v2", None), ("owner/tiny", "v2")])
+def test_a_revision_is_told_by_its_commit(hub, cache, other, asked):
+    commit = hub.repositories["models/owner/tiny"].commit(other, branch="v2")
+    loaded = checkpoint.load(asked[0], revision=asked[1])
+    assert (loaded.name, loaded.revision) == ("owner/tiny", commit)
+    assert loaded.fingerprint == checkpoint.fingerprint(other)
+    assert checkpoint.load(f"owner/tiny@{commit}").revision == commit
+
+
+def test_two_revisions_are_one_too_many(hub, cache):
+    assert "one revision" in refusal("owner/tiny@v1", revision="v2")
+    assert hub.count("tiny") == 0
+
+
+def test_every_file_is_of_the_commit_that_was_found_first(hub, cache, tiny, other):
+    """A push between two files is not seen."""
+    repository = hub.repositories["models/owner/tiny"]
+    first = repository.branches["main"]
+
+    def push(reply):
+        repository.commit(other)
+        return reply
+
+    hub.fail("GET .*config.json", push, times=1)
+    loaded = checkpoint.load("owner/tiny")
+    assert loaded.revision == first
+    assert loaded.fingerprint == checkpoint.fingerprint(tiny)
+    assert checkpoint.load("owner/tiny").fingerprint == checkpoint.fingerprint(other)
+
+
+def test_a_private_model_needs_the_token(hub, cache, fingerprint):
+    hub.repositories["models/owner/tiny"].private = True
+    assert "private (401)" in refusal()
+    assert checkpoint.load("owner/tiny", token=TOKEN).fingerprint == fingerprint
+    assert TOKEN not in "".join(file.read_text() for file in cache.rglob("refs/*"))
+
+
+def test_what_is_here_is_not_fetched_again(hub, cache):
+    checkpoint.load("owner/tiny")
+    hub.heal()
+    checkpoint.load("owner/tiny")
+    assert hub.count("resolve") == hub.count("cdn") == 0
+    assert hub.count("api/models") == 1
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fault", "told"),
+    [
+        ("api/models", refused(401), r"refuses owner/tiny \(401\).*hf auth login"),
+        ("api/models", refused(403), r"no right to owner/tiny \(403\).*hf auth login"),
+        ("HEAD .*config", refused(403), r"no right to config\.json of owner/tiny \(403\)"),
+        (WEIGHTS, refused(403), r"no right to model\.safetensors of owner/tiny \(403\)"),
+        ("HEAD .*model", refused(404, "EntryNotFound"), r"model\.safetensors .*not there \(404\)"),
+        ("api/models", refused(400), r"answered 400 for owner/tiny"),
+    ],
+)
+def test_each_refusal_is_told_with_its_cure(hub, cache, pattern, fault, told):
+    hub.fail(pattern, fault)
+    with pytest.raises(CheckpointError, match=told):
+        checkpoint.load("owner/tiny")
+
+
+def test_a_wrong_token_is_told_from_a_missing_model(hub, cache):
+    assert "refuses owner/tiny (401)" in refusal(token="hf_wrong")
+    assert "no model owner/none" in refusal("owner/none")
+    assert "no model owner/none" in refusal("owner/none", token=TOKEN)
+
+
+def test_a_gated_model_says_where_to_consent(hub, cache):
+    hub.repositories["models/owner/tiny"].gated = True
+    assert f"{hub.address}/owner/tiny" in refusal(token=TOKEN)
+
+
+def test_a_missing_revision_is_named(hub, cache):
+    checkpoint.load("owner/tiny")  # what the cache has of another revision does not stand in
+    assert "no revision 'v9' (404)" in refusal("owner/tiny@v9")
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [
+        ("config.json", "no config.json"),
+        ("processor_config.json", "no processor_config.json"),
+        ("model.safetensors", "weights are missing"),
+        ("word_tokenizer/tokenizer.json", "tokenizer"),
+    ],
+)
+def test_a_commit_that_lacks_a_file_is_refused(hub, cache, tiny, tmp_path, missing, told):
+    commit_again(hub, tiny, tmp_path, lambda folder: (folder / missing).unlink())
+    assert told in refusal()
+
+
+def test_pickles_are_not_fetched_but_their_cure_is_told(hub, cache, tiny, tmp_path):
+    def pickle(folder):
+        (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+    commit_again(hub, tiny, tmp_path, pickle)
+    assert "python -m dwc convert" in refusal()
+    assert hub.count("pytorch_model.bin") == 0
+
+
+def test_another_kind_of_model_is_refused_by_its_config_alone(hub, cache, tiny, tmp_path):
+    def become_clip(folder):
+        (folder / "config.json").write_text(json.dumps({"model_type": "clip"}))
+
+    commit_again(hub, tiny, tmp_path, become_clip)
+    assert "type 'clip', not 'dwc'" in refusal()
+    assert hub.count("safetensors") == 0
+
+
+def test_an_answer_that_is_not_the_hubs_is_told(hub, cache):
+    hub.fail("api/models", lambda reply: type(reply)(200, {}, b"<html>Log in to the hotel"))
+    assert "not as the Hub does" in refusal()
+
+
+# What passes
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+@pytest.mark.parametrize("pattern", ["GET .*api/models", "HEAD .*config", WEIGHTS])
+def test_a_stumble_is_waited_out(hub, cache, no_waits, fingerprint, status, pattern):
+    hub.fail(pattern, refused(status), times=2)
+    assert checkpoint.load("owner/tiny").fingerprint == fingerprint
+    assert no_waits
+
+
+def test_it_waits_as_long_as_it_is_asked_to_within_bounds(hub, cache, no_waits):
+    hub.fail("api/models", refused(429, retry_after="7"), times=1)
+    hub.fail("api/models", refused(429, retry_after="86400"), times=1)
+    checkpoint.load("owner/tiny")
+    assert no_waits == [7, 30]
+
+
+def test_a_hub_that_is_down_for_good_is_told(hub, cache, no_waits):
+    hub.fail("api/models", refused(503))
+    assert "answered 503" in refusal()
+    assert hub.count("api/models") == 4
+
+
+def test_a_cut_download_goes_on_where_it_was(hub, cache, no_waits, fingerprint, monkeypatch):
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1_000)
+    hub.fail(WEIGHTS, cut_after(5_000), times=2)
+    assert checkpoint.load("owner/tiny").fingerprint == fingerprint
+    asked = [
+        {name.lower(): value for name, value in headers.items()} for _, _, headers in hub.asked
+    ]
+    ranges = [headers["range"] for headers in asked if "range" in headers]
+    assert ranges == ["bytes=5000-", "bytes=10000-"]
+
+
+# What is damaged
+
+
+def test_a_wrong_length_is_never_loaded(hub, cache, fingerprint):
+    hub.fail(WEIGHTS, shorter_by(10))
+    assert "another length" in refusal()
+    hub.heal()
+    assert checkpoint.load("owner/tiny").fingerprint == fingerprint
+    assert leftovers(cache) == []
+
+
+@pytest.mark.parametrize("file", [WEIGHTS, "GET .*resolve.*word_tokenizer/tokenizer.json"])
+def test_content_damaged_on_the_way_is_fetched_again(hub, cache, fingerprint, file):
+    hub.fail(file, damaged, times=1)
+    assert checkpoint.load("owner/tiny").fingerprint == fingerprint
+    assert hub.count(file) == 2
+
+
+def test_content_that_stays_damaged_is_never_loaded(hub, cache, fingerprint):
+    hub.fail(WEIGHTS, damaged)
+    assert "model.safetensors of owner/tiny came damaged twice" in refusal()
+    hub.close()
+    assert "model.safetensors" in refusal() or "cannot be reached" in refusal()
+
+
+def test_a_file_that_was_damaged_on_disk_is_fetched_again(hub, cache, fingerprint):
+    checkpoint.load("owner/tiny")
+    weights = next(cache.rglob("model.safetensors")).resolve()
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    assert checkpoint.load("owner/tiny").fingerprint == fingerprint
+
+
+def test_offline_a_damaged_file_is_told_and_not_loaded(hub, cache, no_waits, monkeypatch):
+    checkpoint.load("owner/tiny")
+    weights = next(cache.rglob("model.safetensors")).resolve()
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    told = refusal()
+    assert "model.safetensors in the cache was damaged" in told
+    assert "HF_HUB_OFFLINE" in told
+
+
+# What does not come
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fault"), [("api/models/", silent), (WEIGHTS, stalled), (WEIGHTS, silent)]
+)
+def test_a_stalling_hub_is_given_up_in_bounded_time(hub, cache, no_waits, pattern, fault):
+    hub.fail(pattern, fault)
+    started = time.monotonic()
+    assert "stalls" in refusal()
+    assert time.monotonic() - started < 10
+    assert leftovers(cache) == []
+
+
+def test_a_dead_hub_is_told(hub, cache, no_waits):
+    hub.close()
+    assert f"{hub.address} cannot be reached" in refusal()
+
+
+@pytest.mark.parametrize("way", ["offline", "dead", "down"])
+def test_what_was_loaded_once_loads_without_the_hub(
+    hub, cache, no_waits, monkeypatch, fingerprint, way
+):
+    first = checkpoint.load("owner/tiny")
+    if way == "offline":
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    elif way == "dead":
+        hub.close()
+    else:
+        hub.fail("", refused(500))
+    again = checkpoint.load("owner/tiny")
+    assert (again.fingerprint, again.revision) == (fingerprint, first.revision)
+    assert checkpoint.load("owner/tiny", revision=first.revision).fingerprint == fingerprint
+
+
+def test_offline_and_never_loaded_is_told(hub, cache, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert "HF_HUB_OFFLINE forbids" in refusal()
+    assert hub.count("tiny") == 0
+
+
+def test_a_new_commit_that_came_in_part_leaves_the_old_one_usable(
+    hub, cache, other, fingerprint, monkeypatch
+):
+    first = checkpoint.load("owner/tiny")
+    hub.repositories["models/owner/tiny"].commit(other)
+    hub.fail(WEIGHTS, shorter_by(1))
+    assert "another length" in refusal()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    again = checkpoint.load("owner/tiny")
+    assert (again.fingerprint, again.revision) == (fingerprint, first.revision)
+
+
+def test_a_first_download_that_came_in_part_is_not_loaded(hub, cache, monkeypatch):
+    commit = hub.repositories["models/owner/tiny"].branches["main"]
+    hub.fail(WEIGHTS, shorter_by(1))
+    refusal()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    refusal()
+    assert "weights are missing" in refusal(revision=commit)
+
+
+def test_a_full_disk_is_told_and_leaves_what_was_there(hub, tmp_path, cache, monkeypatch, other):
+    """On a file system of the size of one checkpoint and a bit."""
+    small = tmp_path / "small"
+    small.mkdir()
+    size = sum(f.stat().st_size for f in other.rglob("*") if f.is_file())
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size + 80_000}", "tmpfs", str(small)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("no file system may be mounted here")
+    try:
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(small))
+        first = checkpoint.load("owner/tiny")
+        hub.repositories["models/owner/tiny"].commit(other)
+        assert "disk is full" in refusal()
+        assert leftovers(small) == []
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+        assert checkpoint.load("owner/tiny").fingerprint == first.fingerprint
+    finally:
+        # Lazily: the weights that were loaded may still be mapped.
+        subprocess.run(["umount", "--lazy", str(small)], check=True)
+
+
+# Through the command line
+
+
+def environment(hub, cache):
+    """What turns a process of its own to this Hub."""
+    left_out = ("HF_HUB_OFFLINE", "HF_TOKEN", "DWC_MODEL", "DWC_GALLERY")
+    return {
+        **{name: value for name, value in os.environ.items() if name not in left_out},
+        "HF_ENDPOINT": hub.address,
+        "HF_HOME": str(cache),
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def start(hub, cache, *arguments, **more):
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        cwd=ROOT,
+        env={**environment(hub, cache), **more},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process):
+    out, errors = process.communicate(timeout=120)
+    return process.returncode, out, errors
+
+
+def test_two_processes_that_load_at_once_both_do(hub, tmp_path, fingerprint):
+    code = "from dwc.checkpoint import load; print(load('owner/tiny').fingerprint)"
+    both = [start(hub, tmp_path / "home", "-c", code) for _ in range(2)]
+    for process in both:
+        returned, out, errors = finish(process)
+        assert returned == 0, errors
+        assert out.split()[-1] == fingerprint
+
+
+def test_commands_take_a_hub_name_with_its_revision(hub, tmp_path, other, fingerprint):
+    """Index by a revision, then search offline: the store knows which commit it is of."""
+    first = hub.repositories["models/owner/tiny"].branches["main"]
+    hub.repositories["models/owner/tiny"].commit(other)
+    pictures, home = tmp_path / "pictures", tmp_path / "home"
+    pictures.mkdir()
+    _draw(pictures)
+    store = tmp_path / "store"
+    name = f"owner/tiny@{first}"
+    indexed = finish(
+        start(hub, home, "-m", "dwc", "index", pictures, "--model", name, "--out", store)
+    )
+    assert indexed[0] == 0, indexed[2]
+    searched = finish(
+        start(hub, home, "-m", "dwc", "search", store, "--text", "is red", "--json",
+              HF_HUB_OFFLINE="1")
+    )  # fmt: skip
+    assert searched[0] == 0, searched[2]
+    assert json.loads(searched[1])["results"]
+
+
+def test_evaluate_tells_a_missing_model_in_one_line(hub, tmp_path):
+    returned, _, errors = finish(
+        start(hub, tmp_path / "home", "-m", "dwc", "evaluate", "owner/none")
+    )
+    assert returned == 2
+    assert "CheckpointError: The Hub has no model owner/none" in errors
+    assert "Traceback" not in errors
+
+
+def test_evaluate_loads_a_hub_name(hub, cache, capsys, monkeypatch, fingerprint):
+    from dwc.cli import main
+    from dwc.commands import evaluate
+
+    monkeypatch.setattr(evaluate, "_measure", lambda checkpoint, args: {})
+    assert main(["evaluate", "owner/tiny@main"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "model": "owner/tiny", "fingerprint": fingerprint,
+    }  # fmt: skip
+
+
+def test_the_app_takes_a_hub_name(hub, tmp_path):
+    """Told apart from a folder, and refused in one line where it is not there."""
+    returned, _, errors = finish(
+        start(hub, tmp_path / "home", "app.py", "--model", "owner/tiny@v9")
+    )
+    assert returned == 2
+    assert "owner/tiny has no revision 'v9' (404)" in errors
+    assert "Traceback" not in errors
+
+
+def _draw(folder):
+    from PIL import Image
+
+    for name, colour in {"red": (200, 0, 0), "blue": (0, 0, 200)}.items():
+        Image.new("RGB", (40, 40), colour).save(folder / f"{name}.png")

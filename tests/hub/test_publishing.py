@@ -1,0 +1,115 @@
+"""A checkpoint published through the Hub's real client, and loaded back."""
+
+import shutil
+
+import pytest
+
+from dwc import checkpoint
+from dwc.cli import main
+from dwc.errors import CheckpointError
+from dwc.publishing import push as push_checkpoint
+from tests.hub.server import TOKEN, refused
+
+
+@pytest.fixture(autouse=True)
+def _logged_in(cache, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+
+
+def push(*arguments):
+    return main(["push", *map(str, arguments)])
+
+
+def test_what_is_published_loads_back_identical(hub, tiny, capsys):
+    assert push(tiny, "owner/fresh") == 0
+    loaded = checkpoint.load("owner/fresh")
+    assert loaded.fingerprint == checkpoint.fingerprint(tiny)
+    assert f"published owner/fresh@{loaded.revision}" in capsys.readouterr().out
+    repository = hub.repositories["models/owner/fresh"]
+    card = repository.files(loaded.revision)["README.md"]
+    assert card.read_bytes() == (tiny / "README.md").read_bytes()
+    assert not repository.private
+
+
+def test_a_branch_is_made_and_main_stays(hub, tiny, other):
+    assert push(other, "owner/tiny", "--revision", "v2") == 0
+    assert checkpoint.load("owner/tiny@v2").fingerprint == checkpoint.fingerprint(other)
+    assert checkpoint.load("owner/tiny").fingerprint == checkpoint.fingerprint(tiny)
+
+
+def test_one_commit_replaces_another_checkpoint_and_leaves_other_files(hub, tiny, tmp_path):
+    loaded = checkpoint.load(tiny)
+    split = checkpoint.save(loaded.model, loaded.processor, tmp_path / "split", max_shard_mb=0.1)
+    (split / "notes.txt").write_text("not part of it")
+    push(split, "owner/tiny")
+    files = hub.repositories["models/owner/tiny"].files(checkpoint.load("owner/tiny").revision)
+    assert "model.safetensors" not in files
+    assert {"model.safetensors.index.json", "README.md"} <= set(files)
+    assert "notes.txt" not in files
+    assert checkpoint.load("owner/tiny").fingerprint == checkpoint.fingerprint(split)
+    assert hub.count("POST .*/commit/") == 1
+
+
+def test_a_dry_run_lists_files_and_sizes_and_asks_nothing(hub, tiny, capsys):
+    assert push(tiny, "owner/fresh", "--dry-run") == 0
+    out = capsys.readouterr().out
+    for path in ("config.json", "model.safetensors", "word_tokenizer/tokenizer.json", "README.md"):
+        assert f"{(tiny / path).stat().st_size:,}  {path}\n" in out
+    assert checkpoint.fingerprint(tiny) in out
+    assert hub.asked == []
+
+
+def test_what_does_not_load_is_not_published(hub, tiny, tmp_path, capsys):
+    broken = shutil.copytree(tiny, tmp_path / "broken")
+    weights = broken / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    assert push(broken, "owner/fresh") == 2
+    assert push(tmp_path / "none", "owner/fresh") == 2
+    assert "CheckpointError" in capsys.readouterr().err
+    with pytest.raises(CheckpointError):
+        push_checkpoint(broken, "owner/fresh")
+    assert hub.asked == []
+
+
+def test_private_is_private_and_never_a_public_one(hub, tiny, capsys):
+    assert push(tiny, "owner/mine", "--private") == 0
+    assert hub.repositories["models/owner/mine"].private
+    before = dict(hub.repositories["models/owner/tiny"].branches)
+    assert push(tiny, "owner/tiny", "--private") == 2
+    assert "is public" in capsys.readouterr().err
+    assert hub.repositories["models/owner/tiny"].branches == before
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fault", "told"),
+    [
+        ("api/models", refused(403), r"no right to owner/tiny \(403\)"),
+        ("PUT /lfs", refused(403), r"no right to owner/tiny \(403\)"),
+    ],
+)
+def test_a_refusal_is_told_and_changes_nothing(hub, tiny, other, pattern, fault, told):
+    hub.fail(pattern, fault)
+    before = dict(hub.repositories["models/owner/tiny"].branches)
+    with pytest.raises(CheckpointError, match=rf"owner/tiny was not published\. .*{told}"):
+        push_checkpoint(other, "owner/tiny")
+    assert hub.repositories["models/owner/tiny"].branches == before
+
+
+def test_a_push_of_someone_else_meanwhile_is_not_overwritten(hub, tiny, other):
+    repository = hub.repositories["models/owner/tiny"]
+    theirs = []
+
+    def push_first(reply):
+        theirs.append(repository.commit(tiny))
+        return reply
+
+    hub.fail("preupload", push_first, times=1)
+    with pytest.raises(CheckpointError, match=r"changed meanwhile \(412\)"):
+        push_checkpoint(other, "owner/tiny")
+    assert [repository.branches["main"]] == theirs
+
+
+def test_without_a_token_it_says_to_log_in(hub, tiny, monkeypatch):
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(CheckpointError, match=r"401.*hf auth login"):
+        push_checkpoint(tiny, "owner/fresh")
