@@ -64,18 +64,43 @@ class AttributeSettings:
     warmup_steps: int = 100
 
 
+class AttributeHeads(nn.Module):
+    """One linear classifier for the category and one for each attribute, on the same features."""
+
+    def __init__(self, feature_dim: int) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(
+            nn.Linear(feature_dim, len(values)) for values in label_vocabulary().values()
+        )
+
+    def forward(self, features: Tensor) -> list[Tensor]:
+        """Features (B, F) -> the logits (B, values) of every head."""
+        return [head(features) for head in self.heads]
+
+
+def attribute_loss(guesses: list[Tensor], labels: Tensor) -> tuple[Tensor, float]:
+    """The mean cross-entropy over all labels that apply, and the share of them guessed right.
+
+    `guesses` as `AttributeHeads` gives them, `labels` (B, heads) as `encode_labels` does. Every
+    label counts the same, so that the colour, which every garment has, weighs more than the brim.
+    """
+    losses, right = [], 0
+    for guess, wanted in zip(guesses, labels.unbind(dim=1), strict=True):
+        losses.append(functional.cross_entropy(guess.float(), wanted, reduction="sum"))
+        right += int((guess.argmax(dim=-1) == wanted).sum())
+    counted = int((labels != NOT_APPLICABLE).sum())
+    return torch.stack(losses).sum() / counted, right / counted
+
+
 class _AttributeClassifier(nn.Module):
     def __init__(self, backbone: nn.Module, channels: int) -> None:
         super().__init__()
         self.backbone = backbone
-        self.heads = nn.ModuleList(
-            nn.Linear(channels, len(values)) for values in label_vocabulary().values()
-        )
+        self.heads = AttributeHeads(channels)
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
         regions = self.backbone(pixels).last_hidden_state  # (B, C, H, W)
-        pooled = regions.mean(dim=(2, 3))
-        return [head(pooled) for head in self.heads]
+        return self.heads(regions.mean(dim=(2, 3)))
 
 
 def train_attributes(
@@ -103,19 +128,12 @@ def train_attributes(
         batch = batches(number)
         with accelerator.autocast():
             guesses = prepared(batch.pixels)
-        losses, right, counted = [], 0, 0
-        for guess, labels in zip(guesses, batch.labels.unbind(dim=1), strict=True):
-            applies = labels != NOT_APPLICABLE
-            if applies.any():
-                losses.append(functional.cross_entropy(guess.float(), labels))
-                right += int((guess.argmax(dim=-1) == labels)[applies].sum())
-                counted += int(applies.sum())
-        loss = torch.stack(losses).mean()
+        loss, accuracy = attribute_loss(guesses, batch.labels)
         optimiser.zero_grad(set_to_none=True)
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(prepared.parameters(), 5.0)
         optimiser.step()
         schedule.step()
-        return {"loss": float(loss.detach()), "accuracy": right / counted}
+        return {"loss": float(loss.detach()), "accuracy": accuracy}
 
     return run_stage(stage, accelerator, step, loop)

@@ -149,8 +149,9 @@ def _made(numbers: Mapping[str, Any]) -> str:
     return f"""## How it was made
 
 `make checkpoint` on {numbers["machine"]}: {sum(minutes.values()):.0f} minutes ({stages}), seed
-{recipe["seed"]}. {recipe["pool"]["items"]:,} garments in {recipe["pool"]["views"]} drawings each;
-{recipe["contrastive"]["total_steps"]:,} contrastive steps for the CLIP,
+{recipe["seed"]}. {recipe["pool"]["items"]:,} garments, each drawn in the styles
+{" and ".join(recipe["pool"]["styles"])}; {recipe["contrastive"]["total_steps"]:,} contrastive steps
+for the CLIP, whose image tower learned to name attributes as well,
 {recipe["attributes"]["total_steps"]:,} steps of naming attributes for the ResNet,
 {recipe["alternating"]["total_steps"]:,} alternating steps for the two streams. The log is
 `training.jsonl`, every number of this card is in `evaluation.json`."""

@@ -141,9 +141,7 @@ def learn_familiarity(
     """
     assert model.clip is not None  # so says catalogue_config
     assert model.familiarity is not None
-    held_out = replace(
-        recipe.pool, items=recipe.familiar_items, views=1, style="gallery", split="val"
-    )
+    held_out = replace(recipe.pool, items=recipe.familiar_items, styles=("gallery",), split="val")
     seen = PoolSettings(**{**vars(held_out), "split": "train"})
     generator = torch.Generator().manual_seed(recipe.seed)
     features = []

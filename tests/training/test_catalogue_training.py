@@ -24,7 +24,7 @@ from dwc.training.recipe import CatalogueRecipe
 pytestmark = pytest.mark.slow
 
 TINY = CatalogueRecipe(
-    pool=PoolSettings(items=60, views=1),
+    pool=PoolSettings(items=60, styles=("training",)),
     contrastive=ContrastiveSettings(total_steps=3, warmup_steps=1),
     contrastive_batch=8,
     attributes=AttributeSettings(total_steps=3, warmup_steps=1),
