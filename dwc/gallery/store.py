@@ -24,6 +24,7 @@ from dwc.gallery.layout import (
     thumbnail_file,
     vector_file,
 )
+from dwc.gallery.recent import RecentPictures
 from dwc.gallery.sources import Source, from_spec
 
 logger = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class GalleryPicture(NamedTuple):
 
 
 class Store:
-    """A store opened for reading. Nothing in it changes, so any number of threads may use it.
+    """A store opened for reading: any number of threads may use it.
 
     `rows` and `vectors` (n, D), float32, each stream's part unit length, are in the same order: a
     picture's index in both is its position.
@@ -65,6 +66,7 @@ class Store:
         for position, row in enumerate(rows):
             self._by_pixels[row.pixel_hash].append(position)
         self._sizes = {(row.width, row.height) for row in rows}
+        self._recent = RecentPictures()
         self._source: Source | None = None
         with suppress(PictureError):  # the pictures may be gone; the thumbnails are not
             self._source = from_spec(manifest.source)
@@ -153,7 +155,8 @@ class Store:
             try:
                 item = self._source.item(id)
                 if item.content_key() == row.content_key:
-                    return GalleryPicture(item.open(), original=True)
+                    image = self._recent.get((id, row.content_key), item.open)
+                    return GalleryPicture(image, original=True)
             except PictureError as error:
                 logger.info("%s: its thumbnail stands in (%s)", id, error)
         return GalleryPicture(decode(self.thumbnail(id)), original=False)

@@ -37,4 +37,4 @@ def in_turns(
 
 def tell(what: str, measured: str, limit: str) -> None:
     """One row of the table that `make bench` prints."""
-    print(f"\n{what:<52} {measured:>34}   {limit}", end="")
+    print(f"\n{what:<62} {measured:>34}   {limit}", end="")
