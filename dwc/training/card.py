@@ -14,6 +14,9 @@ _COMBINER_NAMES = {
     "average": "plain average",
     "concat_mlp": "concatenation MLP",
     "clip4cir": "CLIP4Cir's Combiner",
+    "tirg": "TIRG",
+    "progressive": "PL's adaptive weight (reconstruction), on CLIP's own features",
+    "progressive_fixed": "plain average of CLIP's own features",
 }
 
 _FRONT_MATTER = """---

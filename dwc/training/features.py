@@ -116,13 +116,17 @@ def train_on_features(
 
     def step(number: int) -> dict[str, float]:
         references, texts, targets, labels = bank.batch(number, batch_size, seed)
-        query, gallery = stream.compose(references, texts).embedding, stream.embed(targets)
-        loss = contrastive_loss(query, gallery, labels, settings.temperature, settings.alpha)
+        composed, gallery = stream.compose(references, texts), stream.embed(targets)
+        contrast = contrastive_loss(
+            composed.embedding, gallery, labels, settings.temperature, settings.alpha
+        )
+        side = stream.combiner.side_loss(composed, gallery, labels, settings.temperature)
+        loss = contrast if side is None else contrast + side
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
         schedule.step()
-        return {"contrast": float(loss.detach())}
+        return {"contrast": float(contrast.detach())}
 
     loop = LoopSettings(settings.total_steps, log_every=log_every)
     return run_stage(stage, accelerator, step, loop)

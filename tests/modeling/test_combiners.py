@@ -48,7 +48,8 @@ def test_dwc_is_the_formula():
 
 
 @pytest.mark.parametrize(
-    ("name", "weight"), [("image_only", 1), ("text_only", 0), ("average", 0.5)]
+    ("name", "weight"),
+    [("image_only", 1), ("text_only", 0), ("average", 0.5), ("progressive_fixed", 0.5)],
 )
 def test_fixed_weights(name: str, weight: float):
     image, text = features()
@@ -83,6 +84,48 @@ def test_clip4cir_is_the_formula():
     assert not combiner.uses_projections
 
 
+def batch_norm(weights: dict[str, Tensor], name: str, rows: Tensor) -> Tensor:
+    scaled = (rows - weights[f"{name}.running_mean"]) / (
+        weights[f"{name}.running_var"] + 1e-5
+    ) ** 0.5
+    return scaled * weights[f"{name}.weight"] + weights[f"{name}.bias"]
+
+
+def test_tirg_is_the_gated_image_plus_the_residual():
+    combiner = build("tirg")
+    with torch.no_grad():  # scales that tell the two apart
+        combiner.gate_scale.fill_(1.5)
+        combiner.residual_scale.fill_(-0.7)
+    weights = combiner.state_dict()
+    image, text = features()
+    both = torch.cat([image, text], dim=1)
+    gate = linear(weights, "gate.2", batch_norm(weights, "gate.0", both).clamp_min(0))
+    hidden = linear(weights, "residual.2", batch_norm(weights, "residual.0", both).clamp_min(0))
+    residual = linear(weights, "residual.4", hidden.clamp_min(0))
+    composed = combiner(image, text)
+    expected = unit(1.5 * image / (1 + (-gate).exp()) - 0.7 * residual)
+    torch.testing.assert_close(composed.embedding, expected)
+    torch.testing.assert_close(composed.text_part, -0.7 * residual)
+    assert (composed.image_weight == 0.5).all()
+    assert composed.joint_part is None
+
+
+def test_tirg_starts_as_the_released_code_does():
+    combiner = combiner_class("tirg")(DIM, 0.5)
+    assert combiner.gate_scale.item() == 1
+    assert combiner.residual_scale.item() == 10
+    assert combiner.gate[0].num_features == 2 * DIM
+    assert combiner.residual[2].out_features == 2 * DIM
+
+
+@pytest.mark.parametrize("name", combiner_names())
+def test_the_parts_of_every_combiner_add_up_to_its_scores(name: str):
+    gallery = normalise(torch.randn(5, DIM))
+    composed = build(name)(*features())
+    parts = composed.split_scores(gallery)
+    torch.testing.assert_close(sum(parts), composed.embedding @ gallery.T)
+
+
 @pytest.mark.parametrize("name", combiner_names())
 def test_every_combiner_gives_unit_queries_row_by_row(name: str):
     combiner = build(name)
@@ -94,7 +137,7 @@ def test_every_combiner_gives_unit_queries_row_by_row(name: str):
     torch.testing.assert_close(composed.embedding[2:3], alone.embedding)
 
 
-@pytest.mark.parametrize("name", ["dwc", "concat_mlp", "clip4cir"])
+@pytest.mark.parametrize("name", ["dwc", "concat_mlp", "clip4cir", "progressive"])
 def test_dropout_acts_in_training_alone(name: str):
     combiner, (image, text) = build(name), features()
     assert torch.equal(combiner(image, text).embedding, combiner(image, text).embedding)
@@ -104,7 +147,7 @@ def test_dropout_acts_in_training_alone(name: str):
 
 def test_the_register_lists_what_it_has_and_keeps_names_apart():
     expected = {"average", "clip4cir", "concat_mlp", "dwc", "image_only", "text_only"}
-    assert expected <= set(combiner_names())
+    assert expected | {"tirg", "progressive", "progressive_fixed"} <= set(combiner_names())
     assert combiner_names() == sorted(combiner_names())
     with pytest.raises(ValueError, match=r"'tirgg'.*average, clip4cir"):
         combiner_class("tirgg")

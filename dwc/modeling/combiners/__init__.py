@@ -9,6 +9,8 @@ from dwc.modeling.combiners.base import Combiner, combiner_class, combiner_names
 from dwc.modeling.combiners.baselines import Average, ConcatenationMLP, ImageOnly, TextOnly
 from dwc.modeling.combiners.clip4cir import Clip4CirCombiner
 from dwc.modeling.combiners.dynamic import DynamicWeightedCombiner
+from dwc.modeling.combiners.progressive import FixedWeightCombiner, ProgressiveCombiner
+from dwc.modeling.combiners.tirg import Tirg
 
 __all__ = [
     "Average",
@@ -16,8 +18,11 @@ __all__ = [
     "Combiner",
     "ConcatenationMLP",
     "DynamicWeightedCombiner",
+    "FixedWeightCombiner",
     "ImageOnly",
+    "ProgressiveCombiner",
     "TextOnly",
+    "Tirg",
     "combiner_class",
     "combiner_names",
     "register",

@@ -25,6 +25,17 @@ class Combiner(nn.Module):
         """(N, dim), (N, dim) -> N queries."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it mixes.")
 
+    def side_loss(
+        self, composed: Composition, gallery: Tensor, labels: Tensor, temperature: float
+    ) -> Tensor | None:
+        """What a combiner learns of its own queries beside retrieval, a scalar; None for nothing.
+
+        `composed` are B queries as `forward` made them, `gallery` (B, dim) the unit embeddings of
+        their targets in the same order, `labels` (B,) equal where targets are the same thing,
+        `temperature` that of the retrieval loss.
+        """
+        return None
+
 
 _CombinerType = TypeVar("_CombinerType", bound=type[Combiner])
 _REGISTER: dict[str, type[Combiner]] = {}
