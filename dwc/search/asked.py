@@ -13,7 +13,8 @@ class AskedQuery:
 
     `image` is the decoded reference, upright RGB; `text` what was typed, stripped; at least one of
     them is there. `excluded` are the positions, in that searcher's store, which must not be found.
-    `reference_id` is the gallery's own picture, where the reference is one.
+    `reference_id` is the gallery's own picture, where the reference is one. `encode_ms` is how long
+    reading and encoding took.
     """
 
     image: Image.Image | None
@@ -22,3 +23,4 @@ class AskedQuery:
     excluded: tuple[int, ...] = ()
     reference_id: str | None = None
     notes: tuple[str, ...] = ()
+    encode_ms: float = 0.0

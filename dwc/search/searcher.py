@@ -70,25 +70,27 @@ class Searcher:
         Raises `QueryError` for what cannot be asked, `PictureError` for a picture that cannot be
         read.
         """
-        start = time.perf_counter()
         _check_ranking(k, shift)
-        asked = self.ask(image, text, reference_id, exclude_reference)
-        composed = asked.encoded.composed.shifted(shift)
-        encode_end = time.perf_counter()
+        return self.answer(self.ask(image, text, reference_id, exclude_reference), k, shift)
 
+    def answer(self, asked: AskedQuery, k: int = 12, shift: float = 0.0) -> SearchResult:
+        """Rank the gallery for a question that `ask` returned; otherwise as `search`."""
+        _check_ranking(k, shift)
+        start = time.perf_counter()
+        composed = asked.encoded.composed.shifted(shift)
         query = composed.embedding[0].float().cpu().numpy()  # (D,)
         scores = self.index.scores(query)  # (n,)
         positions = best_positions(scores, k, asked.excluded)
         hits = self._hits(composed, scores, positions, asked.excluded)
-        end = time.perf_counter()
+        search_ms = (time.perf_counter() - start) * 1e3
         return SearchResult(
             hits=hits,
             weights={name: _weight(stream) for name, stream in composed.streams.items()},
             unknown_words=self.checkpoint.processor.unknown_words(asked.text),
             timings_ms={
-                "encode": (encode_end - start) * 1e3,
-                "search": (end - encode_end) * 1e3,
-                "total": (end - start) * 1e3,
+                "encode": asked.encode_ms,
+                "search": search_ms,
+                "total": asked.encode_ms + search_ms,
             },
             gallery_size=len(self.store),
             shift=shift,
@@ -108,16 +110,19 @@ class Searcher:
 
         What is returned belongs to this searcher's store and model. Raises as `search` does.
         """
+        start = time.perf_counter()
         text = text.strip()
         _check_question(image, text, reference_id)
         reference = self._reference(image, reference_id)
+        encoded = encode_query(self.checkpoint, reference.image, text)
         return AskedQuery(
             image=reference.image,
             text=text,
-            encoded=encode_query(self.checkpoint, reference.image, text),
+            encoded=encoded,
             excluded=tuple(reference.positions) if exclude_reference else (),
             reference_id=reference_id,
             notes=tuple(reference.notes),
+            encode_ms=(time.perf_counter() - start) * 1e3,
         )
 
     def sweep(self, asked: AskedQuery) -> Sweep:

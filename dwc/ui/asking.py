@@ -8,7 +8,9 @@ from PIL import Image
 
 from dwc.errors import PictureError, QueryError
 from dwc.gallery.decoding import decode
+from dwc.search.asked import AskedQuery
 from dwc.search.result import SearchResult
+from dwc.search.sweep import Sweep
 from dwc.ui.pictures import Pictures
 from dwc.ui.uploads import read_upload
 
@@ -21,15 +23,16 @@ RESULTS_SHOWN = 12
 class Searches(Protocol):
     """What answers: `dwc.search.searcher.Searcher`."""
 
-    def search(
-        self,
-        image: Image.Image | None = None,
-        text: str = "",
-        k: int = 12,
-        shift: float = 0.0,
-        reference_id: str | None = None,
-    ) -> SearchResult:
-        """Find the `k` pictures that fit; `QueryError` where there is nothing to search."""
+    def ask(
+        self, image: Image.Image | None = None, text: str = "", reference_id: str | None = None
+    ) -> AskedQuery:
+        """Read and encode a question; `QueryError` where there is nothing to search."""
+
+    def answer(self, asked: AskedQuery, k: int = 12, shift: float = 0.0) -> SearchResult:
+        """Find the `k` pictures that fit it."""
+
+    def sweep(self, asked: AskedQuery) -> Sweep:
+        """Meet the gallery, so that any shift costs next to nothing."""
 
 
 def ask(
@@ -45,6 +48,17 @@ def ask(
     `k` and `shift` come from outside and are checked here. Raises `QueryError` and `PictureError`
     with a message for the person who asked.
     """
+    asked = searcher.ask(**read_question(pictures, reference, text))
+    return searcher.answer(asked, _count_wanted(k), _shift_wanted(shift))
+
+
+def read_question(
+    pictures: Pictures, reference: Mapping[str, Any] | None, text: str | None
+) -> dict[str, Any]:
+    """The arguments of `Searches.ask` for a reference and words as a browser sends them.
+
+    Raises `QueryError` and `PictureError` with a message for the person who asked.
+    """
     words = (text or "").strip()
     if reference is None and not words:
         raise QueryError("There is nothing to search yet: choose a picture, type words, or both.")
@@ -54,13 +68,7 @@ def ask(
             "Shorten them to what should be different."
         )
     image, reference_id = read_reference(reference, pictures)
-    return searcher.search(
-        image=image,
-        text=words,
-        k=_count_wanted(k),
-        shift=_shift_wanted(shift),
-        reference_id=reference_id,
-    )
+    return {"image": image, "text": words, "reference_id": reference_id}
 
 
 def read_reference(

@@ -65,6 +65,14 @@ window.dwc = (() => {
     words?.select();
   }
 
+  /* A result was asked about: lead to its reasons, which may lie below the fold. */
+  function showWhy() {
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    document.getElementById("reasons")?.scrollIntoView({
+      behavior: calm ? "auto" : "smooth", block: "nearest",
+    });
+  }
+
   document.addEventListener("click", (event) => {
     if (event.target.closest?.("#search, #examples button, .tile, .card button")) say("");
     if (!event.target.closest?.("#theme-toggle")) return;
@@ -96,5 +104,5 @@ window.dwc = (() => {
   }
   for (const kind of ["change", "drop", "paste"]) document.addEventListener(kind, guard, true);
 
-  return {start, askAgain};
+  return {start, askAgain, showWhy};
 })();

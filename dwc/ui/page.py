@@ -6,21 +6,31 @@ from typing import Any
 
 import gradio as gr
 
-from dwc.errors import DWCError
-from dwc.search.result import SearchResult
+from dwc.search.searcher import Searcher
 from dwc.ui import examples as examples_panel
+from dwc.ui import lean as lean_panel
 from dwc.ui import results as results_panel
 from dwc.ui import shelf as shelf_panel
+from dwc.ui.answering import (
+    Explained,
+    Panels,
+    answer,
+    explain_answer,
+    explain_result,
+    file_of,
+    lean,
+    open_with,
+    reference_of,
+    thumbnail_of,
+)
 from dwc.ui.api import add_search_endpoint
-from dwc.ui.asking import Searches, ask
 from dwc.ui.examples import Example, example_asked, render_examples
 from dwc.ui.header import render_header
-from dwc.ui.notices import render_trouble, render_unknown
 from dwc.ui.pictures import Pictures
-from dwc.ui.results import EMPTY, render_results
 from dwc.ui.shelf import page_asked, render_shelf
+from dwc.ui.standing import Standing
 from dwc.ui.uploads import refuse_addresses
-from dwc.ui.weights import WHAT_IT_IS_NOT, render_weights
+from dwc.ui.weights import WHAT_IT_IS_NOT
 
 # The events that use the model wait for each other: two searches at once on the same cores would
 # both take twice as long.
@@ -30,63 +40,8 @@ UPLOADS_KEPT_SECONDS = 3600
 QUEUE_LENGTH = 64
 
 
-@dataclass(frozen=True)
-class Panels:
-    """What the answer to a question fills, as HTML; None leaves a panel as it is."""
-
-    trouble: str
-    unknown: str | None = None
-    weights: str | None = None
-    results: str | None = None
-
-    def updates(self) -> list[Any]:
-        """In the order in which the page wires them."""
-        panels = (self.trouble, self.unknown, self.weights, self.results)
-        return [gr.skip() if panel is None else panel for panel in panels]
-
-
-def answer(
-    searcher: Searches, pictures: Pictures, reference: Mapping[str, Any] | None, words: str | None
-) -> Panels:
-    """Ask, and render what comes back; a complaint leaves the results standing."""
-    try:
-        return show(ask(searcher, pictures, reference, words), pictures)
-    except DWCError as error:
-        return Panels(trouble=render_trouble(str(error)), unknown="")
-
-
-def show(result: SearchResult, pictures: Pictures) -> Panels:
-    """Every panel of an answer."""
-    return Panels(
-        trouble="",
-        unknown=render_unknown(result.unknown_words),
-        weights=render_weights(result.weights),
-        results=render_results(result, pictures),
-    )
-
-
-def reference_of(data: Mapping[str, Any], pictures: Pictures) -> str | None:
-    """The thumbnail of the picture that a browser named, or None where the gallery lacks it."""
-    picture_id = data.get("id")
-    if not isinstance(picture_id, str) or picture_id not in pictures.ids:
-        return None
-    return str(pictures.thumbnail(picture_id))
-
-
-def open_with(
-    searcher: Searches, pictures: Pictures, examples: Sequence[Example]
-) -> tuple[Example, Panels]:
-    """The first example that has an answer, or an empty page where none has."""
-    for example in examples:
-        file = _file_of(example.reference_id, pictures)
-        panels = answer(searcher, pictures, file, example.words)
-        if panels.results is not None:
-            return example, panels
-    return Example(None, ""), Panels("", "", "", EMPTY)
-
-
 def build_page(
-    searcher: Searches, pictures: Pictures, model_name: str, examples: Sequence[Example]
+    searcher: Searcher, pictures: Pictures, model_name: str, examples: Sequence[Example]
 ) -> gr.Blocks:
     """The whole page, ready to be launched with `serving.launch_options`.
 
@@ -104,7 +59,8 @@ def build_page(
             with gr.Column(elem_id="question"):
                 asked = _lay_out_question(opening, first, examples, pictures)
             with gr.Column(elem_id="answer"):
-                shown = _lay_out_answer(first, pictures)
+                told = explain_answer(searcher, pictures, first.standing)
+                shown = _lay_out_answer(first, told, pictures)
         _wire(searcher, pictures, examples, asked, shown)
         add_search_endpoint(searcher, pictures, MODEL)
     page.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=1)
@@ -124,8 +80,13 @@ class _Question:
 @dataclass(frozen=True)
 class _Answer:
     weights: gr.HTML
+    slider: gr.HTML
     results: gr.HTML
+    trace: gr.HTML
+    why: gr.HTML
+    words: gr.HTML
     shelf: gr.HTML
+    standing: gr.State
 
 
 def _lay_out_question(
@@ -133,7 +94,7 @@ def _lay_out_question(
 ) -> _Question:
     _html('<h2 id="like-this">Like this…</h2>')
     reference = gr.Image(
-        _thumbnail_of(opening.reference_id, pictures),
+        thumbnail_of(opening.reference_id, pictures),
         type="filepath",
         sources=["upload", "webcam", "clipboard"],
         label="Reference picture",
@@ -167,13 +128,14 @@ def _lay_out_question(
     return _Question(reference, words, unknown, go, trouble, tries)
 
 
-def _lay_out_answer(first: Panels, pictures: Pictures) -> _Answer:
+def _lay_out_answer(first: Panels, told: Explained, pictures: Pictures) -> _Answer:
     weights = _html(
         first.weights or "",
         elem_id="weights",
         html_template='<section aria-label="What this search listens to" aria-live="polite">'
         "${value}</section>",
     )
+    slider = _html(first.slider or "", elem_id="shift", js_on_load=lean_panel.ON_LOAD)
     _html(WHAT_IT_IS_NOT, elem_id="about-weights")
     results = _html(
         first.results or "",
@@ -181,19 +143,44 @@ def _lay_out_answer(first: Panels, pictures: Pictures) -> _Answer:
         html_template='<section aria-label="Results">${value}</section>',
         js_on_load=results_panel.ON_LOAD,
     )
+    trace = _html(
+        told.trace,
+        elem_id="trace",
+        html_template='<section aria-labelledby="trace-title"><h2 id="trace-title">What if it '
+        "listened otherwise?</h2>${value}</section>",
+    )
+    with gr.Row(elem_id="reasons"):
+        why = _html(
+            told.why,
+            elem_id="why",
+            html_template='<section aria-label="Why this result">${value}</section>',
+        )
+        words = _html(
+            told.words,
+            elem_id="words-effect",
+            html_template='<section aria-label="What each word did">${value}</section>',
+        )
     _html(shelf_panel.HEADING, elem_id="gallery-head")
     shelf = _html(render_shelf(pictures, 0), elem_id="gallery", js_on_load=shelf_panel.ON_LOAD)
-    return _Answer(weights, results, shelf)
+    standing = gr.State(first.standing)
+    return _Answer(weights, slider, results, trace, why, words, shelf, standing)
 
 
 def _wire(
-    searcher: Searches,
+    searcher: Searcher,
     pictures: Pictures,
     examples: Sequence[Example],
     asked: _Question,
     shown: _Answer,
 ) -> None:
-    panels = [asked.trouble, asked.unknown, shown.weights, shown.results]
+    panels = [
+        asked.trouble,
+        asked.unknown,
+        shown.weights,
+        shown.slider,
+        shown.results,
+        shown.standing,
+    ]
 
     def ask_and_show(reference: Mapping[str, Any] | None, words: str | None) -> list[Any]:
         return answer(searcher, pictures, reference, words).updates()
@@ -202,9 +189,22 @@ def _wire(
         example = example_asked(event._data, examples)
         if example is None:
             return [gr.skip() for _ in range(2 + len(panels))]
-        file = _file_of(example.reference_id, pictures)
+        file = file_of(example.reference_id, pictures)
         found = answer(searcher, pictures, file, example.words)
-        return [_thumbnail_of(example.reference_id, pictures), example.words, *found.updates()]
+        return [thumbnail_of(example.reference_id, pictures), example.words, *found.updates()]
+
+    def explain_all(standing: Standing | None) -> list[Any]:
+        return explain_answer(searcher, pictures, standing).updates()
+
+    def explain_one(standing: Standing | None, event: gr.EventData) -> list[Any]:
+        picture_id = event._data.get("id")
+        if standing is None or picture_id not in {hit.id for hit in standing.result.hits}:
+            return [gr.skip(), gr.skip()]
+        return list(explain_result(searcher, pictures, standing, picture_id))
+
+    def lean_search(standing: Standing | None, event: gr.EventData) -> list[Any]:
+        moved = lean(standing, event._data, pictures)
+        return [gr.skip() for _ in range(3)] if moved is None else list(moved)
 
     def follow(event: gr.EventData) -> Any:
         return reference_of(event._data, pictures) or gr.skip()
@@ -224,8 +224,15 @@ def _wire(
         "show_progress_on": shown.results,
         **on_model,
     }
-    asked.go.click(**searching)
-    asked.words.submit(**searching)
+    explaining = {
+        "fn": explain_all,
+        "inputs": shown.standing,
+        "outputs": [shown.trace, shown.why, shown.words],
+        "show_progress": "hidden",
+        **on_model,
+    }
+    asked.go.click(**searching).then(**explaining)
+    asked.words.submit(**searching).then(**explaining)
     asked.tries.ask(
         try_example,
         None,
@@ -233,7 +240,21 @@ def _wire(
         show_progress="minimal",
         show_progress_on=shown.results,
         **on_model,
+    ).then(**explaining)
+    shown.slider.lean(
+        lean_search,
+        shown.standing,
+        [shown.weights, shown.results, shown.standing],
+        trigger_mode="always_last",
+        **light,
     )
+    shown.results.why(
+        explain_one,
+        shown.standing,
+        [shown.why, shown.words],
+        show_progress="hidden",
+        **on_model,
+    ).then(None, js="() => window.dwc.showWhy()", api_visibility="private")
     for panel in (shown.results, shown.shelf):
         panel.follow(follow, None, asked.reference, **light).then(
             None, js="() => window.dwc.askAgain()", api_visibility="private"
@@ -243,12 +264,3 @@ def _wire(
 
 def _html(value: str, **options: Any) -> gr.HTML:
     return gr.HTML(value, apply_default_css=False, **{"js_on_load": None, **options})
-
-
-def _thumbnail_of(picture_id: str | None, pictures: Pictures) -> str | None:
-    return None if picture_id is None else str(pictures.thumbnail(picture_id))
-
-
-def _file_of(picture_id: str | None, pictures: Pictures) -> dict[str, Any] | None:
-    path = _thumbnail_of(picture_id, pictures)
-    return None if path is None else {"path": path}

@@ -13,7 +13,8 @@ EMPTY = """
 ON_LOAD = """
 element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-id]');
-  if (button) trigger('follow', {id: button.dataset.id});
+  if (!button) return;
+  trigger(button.classList.contains('frame') ? 'why' : 'follow', {id: button.dataset.id});
 });
 """
 
@@ -33,12 +34,14 @@ def render_results(result: SearchResult, pictures: Pictures) -> str:
 
 def _card(hit: Hit, pictures: Pictures, scale: Scale) -> str:
     description = escape(pictures.describe(hit.id))
+    thumbnail = escape(url_of(pictures.thumbnail(hit.id)))
     place = above(hit.percentile)
     return (
         f'<li class="card" data-id="{escape(hit.id)}">'
-        f'<div class="frame"><img src="{escape(url_of(pictures.thumbnail(hit.id)))}" '
+        f'<button type="button" class="frame" data-id="{escape(hit.id)}" '
+        f'aria-label="Why result {hit.rank}: {description}"><img src="{thumbnail}" '
         f'alt="{description}" title="{description}" loading="lazy" width="256" height="256">'
-        f'<span class="rank"><span class="sr-only">Rank </span>{hit.rank}</span></div>'
+        f'<span class="rank"><span class="sr-only">Rank </span>{hit.rank}</span></button>'
         f"{render_bar(hit.parts, hit.score, scale)}"
         f'<div class="meta"><b class="score" data-score="{hit.score:.6f}">'
         f'<span class="sr-only">Score </span>{signed(hit.score)}</b>'

@@ -18,27 +18,31 @@ it is in the bar under each result, exactly, part by part.</p></details>
 """
 
 
-def render_weights(weights: Mapping[str, Weight]) -> str:
-    """The sentence and the dial; empty where nothing has been searched."""
+def render_weights(weights: Mapping[str, Weight], leaned: bool = False) -> str:
+    """The sentence and the dial; empty where nothing has been searched.
+
+    `leaned` weights are not what the model chose, and the sentence says so.
+    """
     if not weights:
         return ""
     mean = sum(weight.image for weight in weights.values()) / len(weights)
-    return f'<p class="sentence">{_sentence(mean)}</p>{_dial(weights, mean)}'
+    return f'<p class="sentence">{_sentence(mean, leaned)}</p>{_dial(weights)}'
 
 
-def _sentence(image_weight: float) -> str:
+def _sentence(image_weight: float, leaned: bool) -> str:
     picture, words = percents(image_weight)
+    listens = "Leaned by hand, this search listens to" if leaned else "This search listens to"
     if picture == 100:
-        return 'This search listens to <b class="of-image">the picture alone</b>.'
+        return f'{listens} <b class="of-image">the picture alone</b>.'
     if words == 100:
-        return 'This search listens to <b class="of-text">the words alone</b>.'
+        return f'{listens} <b class="of-text">the words alone</b>.'
     return (
-        f'This search listens to <b class="of-image">the picture {picture}&nbsp;%</b> '
+        f'{listens} <b class="of-image">the picture {picture}&nbsp;%</b> '
         f'and to <b class="of-text">the words {words}&nbsp;%</b>.'
     )
 
 
-def _dial(weights: Mapping[str, Weight], mean: float) -> str:
+def _dial(weights: Mapping[str, Weight]) -> str:
     pins = "".join(
         _pin(stream, weight, below=place % 2 == 1)
         for place, (stream, weight) in enumerate(weights.items())
@@ -50,8 +54,7 @@ def _dial(weights: Mapping[str, Weight], mean: float) -> str:
     )
     return (
         f'<div class="dial"><p class="sr-only">{escape(spoken)}</p>'
-        f'<div class="scale" aria-hidden="true"><i class="track"></i>{pins}'
-        f'<i class="mean" style="left:{100 * mean:.2f}%"></i></div>'
+        f'<div class="scale" aria-hidden="true"><i class="track"></i>{pins}</div>'
         '<div class="ends" aria-hidden="true"><span class="of-text">only the words</span>'
         '<span class="of-image">only the picture</span></div></div>'
     )

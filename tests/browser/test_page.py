@@ -104,7 +104,7 @@ def test_from_here_makes_a_result_the_next_reference(open_page):
     search(page, "is blue")
     before = reference(page)
     thumbnail = page.get_attribute("#results .card:nth-child(2) img", "src")
-    page.click("#results .card:nth-child(2) button")
+    page.click("#results .card:nth-child(2) .meta button")
     page.wait_for_function(
         "(src) => document.querySelector('#reference img')?.src !== src", arg=before
     )

@@ -1,13 +1,21 @@
 """A gallery of plain colours and a searcher over it, with the interfaces that the page asks for."""
 
 import colorsys
-import random
+import zlib
 from pathlib import Path
 
+import torch
 from PIL import Image
 
 from dwc.errors import QueryError
-from dwc.search.result import Hit, SearchResult, Weight
+from dwc.modeling.composition import ComposedQuery, Composition
+from dwc.search.asked import AskedQuery
+from dwc.search.encoding import EncodedQuery
+from dwc.search.leaning import hits_at
+from dwc.search.result import SearchResult
+from dwc.search.sweep import Sweep
+
+WIDTH = 8  # of each stream's embedding
 
 
 class ColouredPictures:
@@ -41,48 +49,47 @@ class RandomSearcher:
         self.ids = ids
         self.unfamiliar = unfamiliar
         self.asked: dict[str, object] = {}
+        generator = torch.Generator().manual_seed(0)
+        streams = torch.randn(len(ids), 2, WIDTH, generator=generator)
+        self.vectors = torch.nn.functional.normalize(streams, dim=-1).flatten(1).numpy()
 
-    def search(
-        self,
-        image: Image.Image | None = None,
-        text: str = "",
-        k: int = 12,
-        shift: float = 0.0,
-        reference_id: str | None = None,
-    ) -> SearchResult:
-        self.asked = {
-            "image": image,
-            "text": text,
-            "k": k,
-            "shift": shift,
-            "reference_id": reference_id,
-        }
-        words = text.split()
-        if len(words) > 70:
-            raise QueryError(f"the text has {len(words)} tokens; at most 70 are read. Shorten it.")
-        rng = random.Random(f"{text} {reference_id} {image and image.size}")
+    def ask(
+        self, image: Image.Image | None = None, text: str = "", reference_id: str | None = None
+    ) -> AskedQuery:
+        self.asked = {"image": image, "text": text, "reference_id": reference_id}
+        if len(text.split()) > 70:
+            raise QueryError(
+                f"the text has {len(text.split())} tokens; at most 70 are read. Shorten it."
+            )
         has_picture = image is not None or reference_id is not None
-        clip = 1.0 if not words else 0.0 if not has_picture else rng.uniform(0.3, 0.7)
-        cnn = clip if clip in (0, 1) else rng.uniform(0.3, 0.8)
-        found = rng.sample([i for i in self.ids if i != reference_id], min(k, len(self.ids) - 1))
-        scores = sorted((rng.uniform(0.2, 1.4) for _ in found), reverse=True)
-        hits = []
-        for place, (picture_id, score) in enumerate(zip(found, scores, strict=True)):
-            parts = {
-                "clip_image": 0.5 * clip * score,
-                "clip_text": 0.5 * (1 - clip) * score,
-                "cnn_image": 0.5 * cnn * score,
-                "cnn_text": 0.5 * (1 - cnn) * score - (0.1 if place % 4 == 3 else 0.0),
-            }
-            percentile = 100 * (1 - (place + 1) / len(self.ids))
-            hits.append(Hit(place + 1, picture_id, sum(parts.values()), parts, percentile))
+        seed = zlib.crc32(f"{text} {reference_id} {image and image.size}".encode())
+        generator = torch.Generator().manual_seed(seed)
+        streams = {}
+        for name, least in (("clip", 0.3), ("cnn", 0.4)):
+            picture, words = torch.randn(2, 1, WIDTH, generator=generator)
+            weight = least + 0.4 * torch.rand(1, 1, generator=generator)
+            if not text:
+                weight, words = torch.ones(1, 1), torch.zeros_like(words)
+            if not has_picture:
+                weight, picture = torch.zeros(1, 1), torch.zeros_like(picture)
+            streams[name] = Composition.mix(picture, words, weight)
+        excluded = () if reference_id is None else (self.ids.index(reference_id),)
+        encoded = EncodedQuery(ComposedQuery(**streams), text, self.unfamiliar)
+        return AskedQuery(image, text, encoded, excluded, reference_id, encode_ms=14.2)
+
+    def answer(self, asked: AskedQuery, k: int = 12, shift: float = 0.0) -> SearchResult:
+        self.asked |= {"k": k, "shift": shift}
+        sweep = self.sweep(asked)
         return SearchResult(
-            hits=hits,
-            weights={"clip": Weight(clip, 1 - clip), "cnn": Weight(cnn, 1 - cnn)},
-            unknown_words=[word for word in words if "sequin" in word],
+            hits=hits_at(sweep, shift, k),
+            weights=sweep.weights(shift),
+            unknown_words=[word for word in asked.text.split() if "sequin" in word],
             timings_ms={"embed": 14.2, "search": 0.4, "total": 14.6},
             gallery_size=len(self.ids),
             shift=shift,
             unfamiliar=self.unfamiliar,
-            read=text,
+            read=asked.text,
         )
+
+    def sweep(self, asked: AskedQuery) -> Sweep:
+        return Sweep(asked.encoded.composed, self.vectors, self.ids, asked.excluded)

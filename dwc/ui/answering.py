@@ -1,0 +1,153 @@
+"""What the page's events do, as plain functions: a question in, the panels' HTML out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from dwc.errors import DWCError
+from dwc.search.leaning import shift_to
+from dwc.search.searcher import Searcher
+from dwc.search.why import explain
+from dwc.search.word_effects import word_effects
+from dwc.ui.asking import RESULTS_SHOWN, Searches, read_question
+from dwc.ui.examples import Example
+from dwc.ui.lean import render_slider
+from dwc.ui.notices import render_trouble, render_unknown
+from dwc.ui.pictures import Pictures
+from dwc.ui.results import EMPTY, render_results
+from dwc.ui.standing import Standing, leaned, shift_asked
+from dwc.ui.trace import LIMIT, NOTHING, POSITIONS, TRACED, render_trace
+from dwc.ui.weights import render_weights
+from dwc.ui.why import render_why
+from dwc.ui.words_effect import render_word_effects
+
+
+@dataclass(frozen=True)
+class Panels:
+    """What the answer to a question fills, as HTML; None leaves a panel as it is."""
+
+    trouble: str
+    unknown: str | None = None
+    weights: str | None = None
+    slider: str | None = None
+    results: str | None = None
+    standing: Standing | None = None
+
+    def updates(self) -> list[Any]:
+        """In the order in which the page wires them."""
+        panels = (
+            self.trouble,
+            self.unknown,
+            self.weights,
+            self.slider,
+            self.results,
+            self.standing,
+        )
+        return [gr.skip() if panel is None else panel for panel in panels]
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What is told about an answer beside its results, as HTML."""
+
+    trace: str
+    why: str
+    words: str
+
+    def updates(self) -> list[Any]:
+        """In the order in which the page wires them."""
+        return [self.trace, self.why, self.words]
+
+
+NOTHING_EXPLAINED = Explained("", "", "")
+
+
+def answer(
+    searcher: Searches, pictures: Pictures, reference: Mapping[str, Any] | None, words: str | None
+) -> Panels:
+    """Ask, and render what comes back; a complaint leaves the results standing."""
+    try:
+        asked = searcher.ask(**read_question(pictures, reference, words))
+        result = searcher.answer(asked, RESULTS_SHOWN)
+    except DWCError as error:
+        return Panels(trouble=render_trouble(str(error)), unknown="")
+    return Panels(
+        trouble="",
+        unknown=render_unknown(result.unknown_words),
+        weights=render_weights(result.weights),
+        slider=render_slider(result.weights),
+        results=render_results(result, pictures),
+        standing=Standing(asked, searcher.sweep(asked), result),
+    )
+
+
+def lean(
+    standing: Standing | None, data: Mapping[str, Any], pictures: Pictures
+) -> tuple[str, str, Standing] | None:
+    """The weights, the results and the question at another shift; None where there is none."""
+    if standing is None or not standing.can_lean:
+        return None
+    try:
+        moved = leaned(standing, shift_asked(data, standing))
+    except DWCError:  # no slider of ours asks for such a thing
+        return None
+    return (
+        render_weights(moved.result.weights, leaned=moved.shift != 0),
+        render_results(moved.result, pictures),
+        moved,
+    )
+
+
+def explain_answer(searcher: Searcher, pictures: Pictures, standing: Standing | None) -> Explained:
+    """The trace of an answer, and what is to say about its first result."""
+    if standing is None or not standing.result.hits:
+        return NOTHING_EXPLAINED
+    trace = NOTHING
+    if standing.can_lean:
+        steps = range(1, POSITIONS - 1)
+        shifts = [shift_to(standing.sweep, step / (POSITIONS - 1)) for step in steps]
+        trace = render_trace(standing.sweep.rank_trace(shifts, TRACED, LIMIT), pictures)
+    first = standing.result.hits[0].id
+    return Explained(trace, *explain_result(searcher, pictures, standing, first))
+
+
+def explain_result(
+    searcher: Searcher, pictures: Pictures, standing: Standing, id: str
+) -> tuple[str, str]:
+    """Why a result stands where it does, and what each word did to it."""
+    found = explain(standing.sweep, id, standing.shift)
+    effects = word_effects(searcher, standing.asked, id, standing.shift)
+    return render_why(found, pictures), render_word_effects(effects, found.rank)
+
+
+def reference_of(data: Mapping[str, Any], pictures: Pictures) -> str | None:
+    """The thumbnail of the picture that a browser named, or None where the gallery lacks it."""
+    picture_id = data.get("id")
+    if not isinstance(picture_id, str) or picture_id not in pictures.ids:
+        return None
+    return str(pictures.thumbnail(picture_id))
+
+
+def open_with(
+    searcher: Searches, pictures: Pictures, examples: Sequence[Example]
+) -> tuple[Example, Panels]:
+    """The first example that has an answer, or an empty page where none has."""
+    for example in examples:
+        file = file_of(example.reference_id, pictures)
+        panels = answer(searcher, pictures, file, example.words)
+        if panels.results is not None:
+            return example, panels
+    return Example(None, ""), Panels("", "", "", "", EMPTY)
+
+
+def thumbnail_of(picture_id: str | None, pictures: Pictures) -> str | None:
+    """The path of a gallery picture's thumbnail; None for none."""
+    return None if picture_id is None else str(pictures.thumbnail(picture_id))
+
+
+def file_of(picture_id: str | None, pictures: Pictures) -> dict[str, Any] | None:
+    """A gallery picture as Gradio hands over a file."""
+    path = thumbnail_of(picture_id, pictures)
+    return None if path is None else {"path": path}

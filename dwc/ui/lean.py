@@ -1,0 +1,59 @@
+"""The slider that leans a search: from only the words, over as learned, to only the picture."""
+
+from collections.abc import Mapping
+
+from dwc.search.result import Weight
+from dwc.ui.wording import percents
+
+STEPS = 1000
+# The button stands under the learned point; nearer to an end it would cover the end's name.
+_NEAREST_END = 18.0
+
+ON_LOAD = """
+const tell = () => {
+  const slider = element.querySelector('input');
+  const button = element.querySelector('button');
+  const learned = slider.value === slider.dataset.learned;
+  const picture = Math.round(slider.value / slider.max * 100);
+  slider.setAttribute('aria-valuetext',
+    (learned ? 'as learned: ' : '') + `picture ${picture} %, words ${100 - picture} %`);
+  button.disabled = learned;
+};
+element.addEventListener('input', (event) => {
+  const slider = event.target.closest('input');
+  if (!slider) return;
+  tell();
+  if (slider.value === slider.dataset.learned) trigger('lean', {learned: true});
+  else trigger('lean', {position: slider.value / slider.max});
+});
+element.addEventListener('click', (event) => {
+  if (!event.target.closest('button')) return;
+  const slider = element.querySelector('input');
+  slider.value = slider.dataset.learned;
+  tell();
+  slider.focus();
+  trigger('lean', {learned: true});
+});
+"""
+
+
+def render_slider(weights: Mapping[str, Weight]) -> str:
+    """The slider at the learned weights' mean; empty where nothing has been searched."""
+    if not weights:
+        return ""
+    mean = sum(weight.image for weight in weights.values()) / len(weights)
+    picture, words = percents(mean)
+    if not any(0 < weight.image < 1 for weight in weights.values()):
+        return (
+            '<div class="lean"><p class="sr-only">There is nothing to lean to: the search has '
+            "only one of picture and words.</p></div>"
+        )
+    place = min(max(100 * mean, _NEAREST_END), 100 - _NEAREST_END)
+    learned = round(STEPS * mean)
+    return (
+        f'<div class="lean"><input type="range" min="0" max="{STEPS}" step="1" value="{learned}" '
+        f'data-learned="{learned}" aria-label="Lean the search: left to the words, right to the '
+        f'picture" aria-valuetext="as learned: picture {picture} %, words {words} %">'
+        f'<button type="button" id="learned" style="left:{place:.2f}%" disabled>as learned</button>'
+        "</div>"
+    )

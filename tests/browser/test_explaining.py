@@ -1,0 +1,125 @@
+"""Leaning a search, and asking for its reasons, in a real browser."""
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+SLIDER = "#shift input"
+
+
+def shown(page):
+    return page.eval_on_selector_all(
+        "#results .card", "cards => cards.map((card) => card.dataset.id)"
+    )
+
+
+def sentence(page):
+    return page.inner_text("#weights .sentence").replace("\xa0", " ")
+
+
+def lean(page, position):
+    """Move the slider as a hand does, and wait until the sentence says so."""
+    page.eval_on_selector(
+        SLIDER,
+        """(slider, position) => {
+            slider.value = position * slider.max;
+            slider.dispatchEvent(new Event('input', {bubbles: true}));
+        }""",
+        position,
+    )
+    page.wait_for_function(
+        "document.querySelector('#weights .sentence').textContent.startsWith('Leaned by hand')"
+    )
+
+
+def test_the_slider_leans_the_search_and_the_button_returns_to_what_was_learned(open_page):
+    page = open_page()
+    learned, said = shown(page), sentence(page)
+    assert page.locator("#learned").is_disabled()
+    lean(page, 0)
+    page.wait_for_function(
+        "document.querySelector('#weights .sentence').textContent.includes('the words alone')"
+    )
+    assert shown(page) != learned
+    assert page.locator("#learned").is_enabled()
+    page.click("#learned")
+    page.wait_for_function(
+        "said => document.querySelector('#weights .sentence').textContent"
+        ".replaceAll('\\u00a0', ' ') === said",
+        arg=said,
+    )
+    assert shown(page) == learned
+    assert page.locator("#learned").is_disabled()
+
+
+def test_the_slider_is_moved_by_keys_and_tells_where_it_stands(open_page):
+    page = open_page()
+    page.focus(SLIDER)
+    page.keyboard.press("End")
+    page.wait_for_function(
+        "document.querySelector('#weights .sentence').textContent.includes('the picture alone')"
+    )
+    assert page.get_attribute(SLIDER, "aria-valuetext") == "picture 100 %, words 0 %"
+
+
+def test_the_page_follows_the_hand(open_page):
+    """At most 150 ms from the slider's move to the new order, the median of many moves."""
+    page = open_page()
+    lean(page, 0.5)
+    milliseconds = page.evaluate(
+        """async () => {
+            const slider = document.querySelector('#shift input');
+            const told = document.querySelector('#weights');
+            const times = [];
+            for (let step = 0; step < 15; step++) {
+                const began = performance.now();
+                const changed = new Promise((done) => {
+                    const observer = new MutationObserver(() => { observer.disconnect(); done(); });
+                    observer.observe(told, {childList: true, subtree: true, characterData: true});
+                });
+                slider.value = step % 2 ? 200 : 800;
+                slider.dispatchEvent(new Event('input', {bubbles: true}));
+                await changed;
+                times.push(performance.now() - began);
+            }
+            return times.sort((a, b) => a - b)[7];
+        }"""
+    )
+    assert milliseconds <= 150
+
+
+def test_a_click_on_a_result_tells_why(open_page):
+    page = open_page()
+    assert page.inner_text("#why h3").startswith("Why no. 1 scores")
+    page.click("#results .card:nth-child(3) .frame")
+    page.wait_for_function("document.querySelector('#why h3').textContent.includes('no. 3')")
+    assert "score of no. 3" in page.inner_text("#words-effect")
+    parts = page.eval_on_selector_all(
+        "#why td.number[data-value]", "cells => cells.map((cell) => Number(cell.dataset.value))"
+    )
+    score = float(page.get_attribute("#results .card:nth-child(3) .score", "data-score"))
+    assert sum(parts) == pytest.approx(score, abs=1e-4)
+
+
+def test_lines_of_the_trace_are_named_when_focused(open_page):
+    page = open_page()
+    line = page.locator("#trace g.line").first
+    line.focus()
+    assert "as learned" in line.get_attribute("aria-label")
+    page.wait_for_function(
+        "getComputedStyle(document.activeElement.querySelector('.name')).opacity === '1'"
+    )
+
+
+def test_words_alone_have_nothing_to_lean_to(open_page):
+    page = open_page()
+    page.click("#reference [aria-label='Remove Image']")
+    page.wait_for_selector("#reference img", state="detached")
+    page.click("#search")
+    page.wait_for_function(
+        "document.querySelector('#weights .sentence').textContent.includes('the words alone')"
+    )
+    page.wait_for_selector(SLIDER, state="detached")
+    page.wait_for_function(
+        "document.querySelector('#trace').textContent.includes('nothing to lean to')"
+    )

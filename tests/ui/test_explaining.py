@@ -1,0 +1,182 @@
+"""The slider, the trace, the reasons and the words' effects, and the events that fill them."""
+
+import copy
+import math
+
+import pytest
+import torch
+
+from dwc import checkpoint
+from dwc.gallery.building import build_store
+from dwc.gallery.sources import FolderSource
+from dwc.search.encoding import identify, picture_embedder
+from dwc.search.result import Weight
+from dwc.search.searcher import Searcher
+from dwc.search.word_effects import WordEffect, WordEffects
+from dwc.ui.answering import answer, explain_answer, explain_result, lean
+from dwc.ui.lean import render_slider
+from dwc.ui.standing import leaned
+from dwc.ui.store_pictures import StorePictures
+from dwc.ui.trace import LIMIT, render_trace
+from dwc.ui.words_effect import render_word_effects
+from tests.search.tiny import write_tiny_checkpoint
+from tests.ui.live import draw_gallery
+from tests.ui.reading import read
+
+WORDS = "is blue <b> and shorter"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A real searcher of random weights over thirty figures, and the page's pictures."""
+    place = tmp_path_factory.mktemp("explaining")
+    (place / "figures").mkdir()
+    torch.set_num_threads(1)
+    loaded = checkpoint.load(write_tiny_checkpoint(place / "model"))
+    source = FolderSource(draw_gallery(place / "figures"))
+    store = build_store(source, picture_embedder(loaded), place / "store", identify(loaded))
+    return Searcher(loaded, store), StorePictures(store)
+
+
+@pytest.fixture(scope="module")
+def standing(world):
+    searcher, pictures = world
+    file = {"path": str(pictures.thumbnail(pictures.ids[3]))}
+    return answer(searcher, pictures, file, WORDS).standing
+
+
+@pytest.fixture(scope="module")
+def words_alone(world):
+    return answer(*world, None, "is blue").standing
+
+
+def ids_of(results):
+    return [card.attributes["data-id"] for card in read(results).all(cls="card")]
+
+
+def test_the_slider_stands_at_the_learned_mean():
+    tree = read(render_slider({"clip": Weight(0.5, 0.5), "cnn": Weight(0.8, 0.2)}))
+    slider = tree.one("input")
+    assert slider.attributes["value"] == slider.attributes["data-learned"] == "650"
+    assert "as learned: picture 65 %, words 35 %" in slider.attributes["aria-valuetext"]
+    assert tree.one("button").style("left") == "65.00%"
+
+
+def test_without_picture_or_words_there_is_no_slider():
+    assert read(render_slider({"clip": Weight(1.0, 0.0)})).all("input") == []
+    assert render_slider({}) == ""
+
+
+@pytest.mark.parametrize("position", [0, 0.25, 0.9, 1])
+def test_leaning_shows_what_a_search_at_that_shift_finds(world, standing, position):
+    searcher, pictures = world
+    weights, results, moved = lean(standing, {"position": position}, pictures)
+    expected = searcher.answer(standing.asked, 12, moved.shift)
+    assert ids_of(results) == [hit.id for hit in expected.hits]
+    assert "Leaned by hand" in weights
+    mean = sum(weight.image for weight in moved.result.weights.values()) / 2
+    assert mean == pytest.approx(position, abs=1e-5)
+
+
+def test_the_learned_point_is_the_first_answer_again(world, standing):
+    _, pictures = world
+    away = lean(standing, {"position": 1}, pictures)[2]
+    weights, results, home = lean(away, {"learned": True}, pictures)
+    assert ids_of(results) == [hit.id for hit in standing.result.hits]
+    assert home.shift == 0
+    assert "Leaned by hand" not in weights
+
+
+@pytest.mark.parametrize("data", [{}, {"position": "left"}, {"position": 7}, {"position": True}])
+def test_what_no_slider_asks_for_changes_nothing(world, standing, data):
+    assert lean(standing, data, world[1]) is None
+
+
+def test_nothing_leans_where_there_is_nothing_to_lean(world, words_alone):
+    assert lean(None, {"position": 0.5}, world[1]) is None
+    assert lean(words_alone, {"position": 0.5}, world[1]) is None
+    told = explain_answer(*world, words_alone)
+    assert "nothing to lean to" in told.trace
+    assert "Why no. 1" in told.why
+
+
+def test_visitors_share_what_never_changes(standing):
+    assert copy.deepcopy(standing) is standing
+
+
+def test_the_trace_draws_the_ranks_and_says_them(world, standing):
+    _, pictures = world
+    trace = standing.sweep.rank_trace([-1.0, 1.0], k=5, limit=LIMIT)
+    tree = read(render_trace(trace, pictures))
+    lines = tree.all("g", cls="line")
+    assert len(lines) == len(trace.items)
+    assert len([line for line in lines if "led" in line.attributes["class"].split()]) == 3
+    for line in lines:
+        points = line.all("polyline")[0].attributes["points"].split()
+        assert len(points) == len(trace.shifts)
+        assert "as learned" in line.attributes["aria-label"]
+    heights = {
+        line.attributes["data-id"]: float(line.all("circle")[0].attributes["cy"])
+        for line in lines
+        if line.all("circle")
+    }
+    assert sorted(heights, key=heights.get) == [hit.id for hit in standing.result.hits[:3]]
+    rows = tree.one("tbody").all("tr")
+    assert len(rows) == len(trace.items)
+
+
+def test_the_waterfall_adds_up_and_the_place_is_told(world, standing):
+    why, words = explain_result(*world, standing, standing.result.hits[2].id)
+    tree = read(why)
+    hit = standing.result.hits[2]
+    assert tree.one("h3").full_text().startswith("Why no. 3 scores")
+    parts = [
+        float(cell.attributes["data-value"])
+        for cell in tree.all(cls="number")
+        if "data-value" in cell.attributes
+    ]
+    assert len(parts) == 4
+    assert sum(parts) == pytest.approx(hit.score, abs=1e-4)
+    facts = tree.one(cls="facts").full_text()
+    assert "as learned" in facts
+    assert "ahead of the next" in facts
+    assert "score of no. 3" in words
+
+
+def test_reasons_follow_the_lean(world, standing):
+    moved = leaned(standing, math.inf)
+    why, _ = explain_result(*world, moved, moved.result.hits[0].id)
+    assert "Why no. 1" in why
+    tree = read(why)
+    values = [c.attributes.get("data-value") for c in tree.all(cls="number")]
+    assert sum(value in ("0.000000", "-0.000000") for value in values) == 2  # the words' parts
+
+
+def test_each_word_has_a_row_and_no_word_is_markup(world, standing):
+    _, words = explain_result(*world, standing, standing.result.hits[0].id)
+    tree = read(words)
+    rows = tree.one("tbody").all("tr")
+    assert [row.all("th")[0].full_text().split()[0] for row in rows][:2] == ["is", "blue"]
+    assert len(rows) == len(WORDS.split())
+    assert tree.all("b") == []
+
+
+def test_word_effects_say_which_way_and_how_far():
+    effects = WordEffects(
+        words=[
+            WordEffect(0, "blue", "", {"clip": -0.08, "cnn": -0.04}, 0.24, False),
+            WordEffect(1, "and", "", {"clip": 0.001, "cnn": 0.0}, -0.001, False),
+            WordEffect(2, "sequins", "", {"clip": 0.02, "cnn": 0.02}, None, True),
+        ],
+        weights={"clip": 0.5, "cnn": 0.5},
+        id="x",
+        score=1.0,
+        shift=0.0,
+    )
+    tree = read(render_word_effects(effects, 1))
+    blue, neutral, unknown = tree.one("tbody").all("tr")
+    assert "6 points to the words" in blue.full_text()
+    assert "+0.24" in blue.full_text()
+    assert "no effect" in neutral.full_text()
+    assert unknown.one("s").full_text() == "sequins"
+    assert "2 points to the picture" in unknown.full_text()
