@@ -2,33 +2,79 @@
 
 import argparse
 import json
+import logging
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dwc.checkpoint import Checkpoint
 
 HELP = "measure a checkpoint on a benchmark"
 
+# The splits that each benchmark can be measured on, its usual one first.
+SPLITS = {
+    "catalogue": ("test", "val"),
+    "fashion_iq": ("val",),
+    "shoes": ("test",),
+    "fashion200k": ("test",),
+    "css3d": ("test",),
+    "cirr": ("val", "test1"),
+    "photographs": ("test",),
+}
+
+# Options that only one benchmark has, by their name among the arguments.
+BELONGS_TO = {
+    "protocol": "fashion_iq",
+    "category": "fashion_iq",
+    "states_answer": "fashion200k",
+    "submission": "cirr",
+}
+
 _CATALOGUE_GALLERY = 2_000
+_CATALOGUE_QUERIES = 2_000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("model", help="a checkpoint's folder, a Hub id, or dwc-catalogue")
-    parser.add_argument(
-        "--dataset", default="catalogue", choices=("catalogue", "fashion_iq", "photographs")
-    )
+    parser.add_argument("--dataset", default="catalogue", choices=tuple(SPLITS))
     parser.add_argument("--data", type=Path, help="the benchmark's folder; not for the catalogue")
-    parser.add_argument("--split", default="test", choices=("test", "val"))
-    parser.add_argument("--protocol", default="P3", help="FashionIQ's protocol, P1 to P4")
+    parser.add_argument(
+        "--split",
+        help="the benchmark's usual one: val for fashion_iq and cirr, test for the others",
+    )
+    parser.add_argument("--protocol", help="FashionIQ's protocol, P1 to P4 (P3)")
+    parser.add_argument(
+        "--category",
+        action="append",
+        choices=("dress", "shirt", "toptee"),
+        help="one of FashionIQ's categories, for a model of it alone (all)",
+    )
+    parser.add_argument(
+        "--states-answer",
+        action="store_true",
+        help="end Fashion200k's words in the target's caption, as DWC's released code does",
+    )
+    parser.add_argument(
+        "--submission", type=Path, help="with cirr and --split test1: write what its server scores"
+    )
     parser.add_argument("--seed", type=int, default=0, help="draws which queries are asked")
-    parser.add_argument("--queries", type=int, default=2_000, help="how many queries are asked")
+    parser.add_argument(
+        "--queries",
+        type=int,
+        help=f"how many queries are asked ({_CATALOGUE_QUERIES:,} of the catalogue, all of others)",
+    )
     parser.add_argument("--json", type=Path, dest="json_file", help="write the numbers here, too")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the evaluation, print its numbers, and write them where asked."""
+    _check(args)
+
     from dwc.checkpoint import load
 
+    logging.getLogger("dwc.evaluation").setLevel(logging.INFO)
     checkpoint = load(args.model)
     numbers = {"model": checkpoint.name, "fingerprint": checkpoint.fingerprint}
     numbers |= _measure(checkpoint, args)
@@ -40,27 +86,78 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _measure(checkpoint: Any, args: argparse.Namespace) -> dict[str, Any]:
+def _check(args: argparse.Namespace) -> None:
+    """Settle the split, or raise the DatasetError that says what does not go together."""
+    from dwc.errors import DatasetError
+
+    for option, dataset in BELONGS_TO.items():
+        if getattr(args, option) and args.dataset != dataset:
+            raise DatasetError(
+                f"--{option.replace('_', '-')} belongs to {dataset}, and the dataset is "
+                f"{args.dataset}; leave it out or ask for --dataset {dataset}"
+            )
+    splits = SPLITS[args.dataset]
+    args.split = args.split or ("test1" if args.submission else splits[0])
+    if args.split not in splits:
+        raise DatasetError(
+            f"{args.dataset} is measured on {' or '.join(splits)}, not on {args.split!r}: "
+            f"--split {splits[0]}"
+        )
+    if args.submission and args.split != "test1":
+        raise DatasetError(
+            f"a submission is of the split test1, not {args.split}: its targets alone are withheld"
+        )
+    if args.queries is not None and args.queries < 1:
+        raise DatasetError(f"--queries is {args.queries}; ask at least 1")
+    if args.submission and args.queries is not None:
+        raise DatasetError("CIRR's server wants every query; leave --queries out")
+    if args.dataset != "catalogue":
+        require_folder(args.data, args.dataset)
+
+
+def _measure(checkpoint: "Checkpoint", args: argparse.Namespace) -> dict[str, Any]:
+    model, processor = checkpoint.model, checkpoint.processor
+    drawn = {"queries": args.queries, "seed": args.seed}
     if args.dataset == "catalogue":
         from dwc.evaluation.catalogue import evaluate_catalogue
 
         return evaluate_catalogue(
-            checkpoint.model,
-            checkpoint.processor,
+            model,
+            processor,
             split=args.split,
             gallery_size=_CATALOGUE_GALLERY,
-            queries=args.queries,
+            queries=args.queries or _CATALOGUE_QUERIES,
             seed=args.seed,
         )
-    data = require_folder(args.data, args.dataset)
     if args.dataset == "photographs":
         from dwc.evaluation.photographs import read_labelled_photographs, words_to_photographs
 
-        photographs = read_labelled_photographs(data)
-        return words_to_photographs(checkpoint.model, checkpoint.processor, photographs)
-    from dwc.evaluation.fashion_iq import evaluate_fashion_iq
+        return words_to_photographs(model, processor, read_labelled_photographs(args.data))
+    if args.dataset == "fashion_iq":
+        from dwc.datasets.fashion_iq import CATEGORIES
+        from dwc.evaluation.fashion_iq import evaluate_fashion_iq
 
-    return evaluate_fashion_iq(checkpoint.model, checkpoint.processor, data, args.protocol)
+        protocol, categories = args.protocol or "P3", args.category or CATEGORIES
+        return evaluate_fashion_iq(model, processor, args.data, protocol, categories, **drawn)
+    if args.dataset == "shoes":
+        from dwc.evaluation.shoes import evaluate_shoes
+
+        return evaluate_shoes(model, processor, args.data, args.split, **drawn)
+    if args.dataset == "fashion200k":
+        from dwc.evaluation.fashion200k import evaluate_fashion200k
+
+        return evaluate_fashion200k(model, processor, args.data, args.states_answer, **drawn)
+    if args.dataset == "css3d":
+        from dwc.evaluation.css3d import evaluate_css3d
+
+        return evaluate_css3d(model, processor, args.data, args.split, **drawn)
+    if args.submission:
+        from dwc.evaluation.cirr_submission import write_submission
+
+        return write_submission(model, processor, args.data, args.submission)
+    from dwc.evaluation.cirr import evaluate_cirr
+
+    return evaluate_cirr(model, processor, args.data, args.split, **drawn)
 
 
 def require_folder(folder: Path | None, dataset: str) -> Path:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dwc.datasets.pictures import ListedPictures
-from dwc.datasets.reading import read_lines
+from dwc.datasets.reading import read_lines, seen_in
 from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet
 from dwc.errors import DatasetError
 
@@ -54,7 +54,9 @@ def labelled_pictures(root: Path, split: str) -> list[LabelledPicture]:
     folder = Path(root) / "labels"
     files = sorted(folder.glob(f"*_{split}_detect_all.txt"))
     if not files:
-        raise DatasetError(f"{folder} has no files *_{split}_detect_all.txt; {_ADVICE}")
+        raise DatasetError(
+            f"{folder} has no files *_{split}_detect_all.txt ({seen_in(folder)}); {_ADVICE}"
+        )
     pictures: dict[str, LabelledPicture] = {}
     for path in files:
         for place, line in enumerate(read_lines(path, _ADVICE), 1):

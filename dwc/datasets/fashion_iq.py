@@ -2,7 +2,7 @@
 
     captions/cap.<category>.<split>.json        [{"target", "candidate", "captions": [a, b]}, …]
     image_splits/split.<category>.<split>.json  [id, …]
-    images/<id>.png|jpg                         or all_imgs/, or resized_image/<category>/
+    images/<id>.png|jpg                         or in another of the folders of `TREES`
 
 Many of the pictures' links are dead, so that pictures may be missing: they are left out and named,
 never fatal. Numbers of different protocols (`PROTOCOLS`) do not compare.
@@ -22,6 +22,13 @@ from dwc.errors import DatasetError
 logger = logging.getLogger(__name__)
 
 CATEGORIES = ("dress", "shirt", "toptee")
+
+# Where people keep the pictures; the first that has one wins.
+TREES = (
+    "images", "all_imgs", "resized_image/{category}", "image_data/{category}",
+    "images/{category}", "{category}",
+)  # fmt: skip
+
 _ADVICE = (
     "expected FashionIQ's captions/ and image_splits/ in the data folder. "
     "Name the folder that holds both"
@@ -79,8 +86,8 @@ class Pictures(NamedPictures):
     """Finds pictures by id in the trees in which FashionIQ is commonly kept."""
 
     def __init__(self, root: Path, category: str) -> None:
-        places = ("images", "all_imgs", f"resized_image/{category}")
-        super().__init__([Path(root) / place for place in places], "FashionIQ's")
+        folders = [Path(root) / tree.format(category=category) for tree in TREES]
+        super().__init__(folders, "FashionIQ's")
 
 
 def with_pictures(found: Iterable[Triplet], pictures: Pictures) -> list[Triplet]:

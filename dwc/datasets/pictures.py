@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from dwc.datasets.reading import seen_in
 from dwc.errors import DatasetError
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -64,8 +65,8 @@ class NamedPictures(PictureFiles):
     def _advice(self) -> str:
         folders = ", ".join(str(folder) for folder in self._folders)
         return (
-            f"({', '.join(SUFFIXES)}) in {folders}; put {self._whose} pictures, named by their "
-            "ids, into one of them"
+            f"({', '.join(SUFFIXES)}) in {folders} ({seen_in(self._folders[0].parent)}); put "
+            f"{self._whose} pictures, named by their ids, into one of them"
         )
 
 
@@ -96,6 +97,6 @@ class ListedPictures(PictureFiles):
         bases = " or ".join(str(base) for base in self._bases)
         example = next((paths[0] for paths in self._relative.values() if paths), "")
         return (
-            f"such as {example} under {bases}; put {self._whose} pictures under one of them, in "
-            "their own folders"
+            f"such as {example} under {bases} ({seen_in(self._bases[0])}); put {self._whose} "
+            "pictures under one of them, in their own folders"
         )

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.lib import format as npy
 
+from dwc.datasets.reading import seen_in
 from dwc.errors import DatasetError
 
 _PLAIN_KINDS = "biufSU"  # booleans, integers, numbers, bytes, text; "O", objects, is read as a list
@@ -151,7 +152,7 @@ def read_pickled_npy(path: Path, advice: str) -> Any:
             # latin1 is how Python 2's text and numpy's bytes come through unharmed.
             whole = _PlainUnpickler(file, encoding="latin1").load()
     except FileNotFoundError:
-        raise DatasetError(f"{path} is missing; {advice}") from None
+        raise DatasetError(f"{path} is missing ({seen_in(path.parent)}); {advice}") from None
     except pickle.UnpicklingError as error:
         raise DatasetError(
             f"{path} is not plain data: {error}; expected arrays, dicts, lists, text and numbers "

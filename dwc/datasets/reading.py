@@ -6,6 +6,8 @@ from typing import Any
 
 from dwc.errors import DatasetError
 
+_SEEN = 9  # names in an error
+
 
 def read_json(path: Path, kind: type[list] | type[dict], advice: str) -> Any:
     """The list or dict of a JSON file; DatasetError, which ends in `advice` if it is missing."""
@@ -47,8 +49,18 @@ def shown(value: object, limit: int = 80) -> str:
     return text if len(text) <= limit else f"{text[:limit]}…"
 
 
+def seen_in(folder: Path) -> str:
+    """What is in a folder, in a few words; of one that is not there, in the nearest that is."""
+    there = next((place for place in (folder, *folder.parents) if place.is_dir()), None)
+    if there is None:
+        return f"{folder} is not there"
+    names = sorted(path.name for path in there.iterdir())
+    more = f" and {len(names) - _SEEN} more" if len(names) > _SEEN else ""
+    return f"{there} holds {', '.join(names[:_SEEN]) or 'nothing'}{more}"
+
+
 def _beside(path: Path) -> str:
     """What is there instead of a missing file, to show a misspelt name or split."""
     start, end = path.name.split(".")[0], path.suffix
     names = sorted(other.name for other in path.parent.glob(f"{start}*{end}"))
-    return f" (there are {', '.join(names[:9])})" if names else ""
+    return f" (there are {', '.join(names[:_SEEN])})" if names else f" ({seen_in(path.parent)})"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dwc.datasets.pictures import PictureFiles
-from dwc.datasets.reading import read_json, read_lines, shown
+from dwc.datasets.reading import read_json, read_lines, seen_in, shown
 from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet
 from dwc.errors import DatasetError
 
@@ -98,8 +98,8 @@ class ShoePictures(PictureFiles):
     def _advice(self) -> str:
         bases = ", ".join(str(base) for base in self._bases)
         return (
-            f"such as womens_boots/0/img_womens_boots_1.jpg in {bases}; put Shoes' folders "
-            "womens_* into one of them"
+            f"such as womens_boots/0/img_womens_boots_1.jpg in {bases} "
+            f"({seen_in(self._bases[0])}); put Shoes' folders womens_* into one of them"
         )
 
 

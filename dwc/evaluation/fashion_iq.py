@@ -1,65 +1,68 @@
 """FashionIQ's numbers for a checkpoint: per category, their average, and the mean of averages."""
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from dwc.datasets.fashion_iq import CATEGORIES, Pictures, benchmark
 from dwc.errors import DatasetError
-from dwc.evaluation.retrieval import run_benchmark
-from dwc.gallery.decoding import decode
+from dwc.evaluation.benchmarks import KS, measure
+from dwc.evaluation.missing import Coverage
 from dwc.modeling.model import DWCModel
 from dwc.processing import DWCProcessor
 
-KS = (1, 10, 50)
+logger = logging.getLogger(__name__)
 
 
 def evaluate_fashion_iq(
-    model: DWCModel, processor: DWCProcessor, root: Path, protocol: str = "P3"
+    model: DWCModel,
+    processor: DWCProcessor,
+    root: Path,
+    protocol: str = "P3",
+    categories: Sequence[str] = CATEGORIES,
+    queries: int | None = None,
+    seed: int = 0,
 ) -> dict[str, Any]:
-    """Run a protocol (P1 to P4) on all categories of the validation split.
+    """Run a protocol (P1 to P4) on the categories of the validation split.
 
-    Missing pictures shrink gallery and queries, and are counted: `comparable` is False then.
+    Missing pictures shrink gallery and queries, and are counted. A category of which no query is
+    left is named in `categories_left_out` and in no average; DatasetError where that is all of
+    them. `queries` of each category are drawn by `seed`, by default all are asked.
     """
-    reports = {}
-    for category in CATEGORIES:
-        pictures = Pictures(root, category)
-        asked = benchmark(root, category, protocol, pictures=pictures)
-        if not asked.queries:
-            raise DatasetError(
-                f"no query of {asked.protocol} has both its pictures under {root}; put FashionIQ's "
-                "pictures in images/, all_imgs/ or resized_image/<category>/"
+    reports, coverages, left_out = {}, [], {}
+    for category in categories:
+        whole = benchmark(root, category, protocol)
+        try:
+            measured = measure(whole, Pictures(root, category), model, processor, queries, seed)
+        except DatasetError as error:  # no picture is there, or none that belong together
+            logger.warning("%s is left out: %s", category, error)
+            left_out[category] = error
+            coverages.append(
+                Coverage(0, len(whole.queries), 0, 0, len(whole.gallery), whole.gallery)
             )
-
-        def open_picture(name: str, pictures: Pictures = pictures) -> Image.Image:
-            path = pictures.find(name)
-            if path is None:
-                raise DatasetError(f"the picture {name} has gone since the run began")
-            return decode(path)
-
-        reports[category] = run_benchmark(asked, model, processor, open_picture).to_dict(KS)
-    means = {f"recall@{k}": _mean(reports, f"recall@{k}") for k in KS}
-    streams = {
-        name: {
-            f"recall@{k}": sum(r["streams"][name][f"recall@{k}"] for r in reports.values())
-            / len(reports)
-            for k in KS
-        }
-        for name in next(iter(reports.values()))["streams"]
-    }
+        else:
+            reports[category] = measured.to_dict()
+            coverages.append(measured.coverage)
+    if not reports:
+        raise next(iter(left_out.values()))
+    every = list(reports.values())
+    streams = every[0]["streams"]
+    named = f"{'-'.join(categories)}-" if tuple(categories) != CATEGORIES else ""
     return {
-        "protocol": f"fashion_iq-{protocol}",
-        "queries": sum(report["queries"] for report in reports.values()),
-        "gallery": sum(report["gallery"] for report in reports.values()),
-        "missing": sum(report["missing"] for report in reports.values()),
-        "comparable": all(report["missing"] == 0 for report in reports.values()),
-        **means,
-        "mean_of_averages": (means["recall@10"] + means["recall@50"]) / 2,
-        "streams": streams,
+        "protocol": f"fashion_iq-{named}{protocol}",
+        "queries": sum(report["queries"] for report in every),
+        "gallery": sum(report["gallery"] for report in every),
+        "texts_cut": sum(report["texts_cut"] for report in every),
+        **Coverage.total(coverages).to_dict(),
+        **_averages(every),
+        "streams": {name: _averages([one["streams"][name] for one in every]) for name in streams},
         "categories": reports,
+        "categories_left_out": {name: str(error) for name, error in left_out.items()},
     }
 
 
-def _mean(reports: dict[str, dict[str, Any]], name: str) -> float:
-    return sum(report[name] for report in reports.values()) / len(reports)
+def _averages(reports: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """The mean over categories of each recall, and that of R@10 and R@50, which papers rank by."""
+    means = {f"recall@{k}": sum(r[f"recall@{k}"] for r in reports) / len(reports) for k in KS}
+    return {**means, "mean_of_averages": (means["recall@10"] + means["recall@50"]) / 2}

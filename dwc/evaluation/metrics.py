@@ -1,7 +1,7 @@
 """Ranks, recall and rank correlation, on arrays.
 
-Ties are broken against us: a hit that ties with a miss is ranked after it, so that a model which
-gives every picture the same score finds nothing.
+The rule for ties: a hit is ranked after every miss with its score, so that a model which gives all
+pictures one score finds nothing. A score that is not a number loses as a hit and wins as a miss.
 """
 
 from collections.abc import Iterable
@@ -9,17 +9,19 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+NEVER = int(np.iinfo(np.int64).max)  # the rank of what is not there to be found, beyond every K
+
 
 def first_hit_rank(scores: NDArray[np.floating], hits: NDArray[np.bool_]) -> int:
     """The rank (from 1) of the best-scored hit among the gallery's `scores` (M,).
 
     `hits` (M,) marks what counts as found. Pictures to be left out (the reference) carry a score of
-    -inf and must not be hits. Without any hit the rank is M + 1.
+    -inf and must not be hits. Without any hit the rank is `NEVER`.
     """
     if not hits.any():
-        return len(scores) + 1
-    best = scores[hits].max()
-    return 1 + int((scores[~hits] >= best).sum())
+        return NEVER
+    best = np.fmax.reduce(scores[hits])  # the greatest that is a number
+    return 1 + int((~(scores[~hits] < best)).sum())
 
 
 def recall_at(ranks: ArrayLike, k: int) -> float:

@@ -1,7 +1,8 @@
 """Running a benchmark: embed its gallery, ask its queries, rank, count."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -10,11 +11,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from dwc.datasets.triplets import Benchmark, RetrievalQuery
+from dwc.datasets.triplets import Benchmark, RetrievalQuery, draw_queries, leave_out
+from dwc.errors import DatasetError, PictureError
 from dwc.evaluation.metrics import first_hit_rank, recalls, spearman
-from dwc.modeling.captions import fill_template
+from dwc.evaluation.texts import readable_text
 from dwc.modeling.model import DWCModel
 from dwc.processing import DWCProcessor
+
+logger = logging.getLogger(__name__)
 
 OpenPicture = Callable[[str], Image.Image]
 Vectors = NDArray[np.float32]
@@ -23,10 +27,41 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class QueryVectors:
-    """Composed queries as arrays: by stream, embeddings (N, D) and image weights (N,)."""
+    """Composed queries as arrays: by stream, embeddings (N, D) and image weights (N,).
+
+    `texts_cut` of them had more words than the model reads.
+    """
 
     embeddings: dict[str, Vectors]
     image_weights: dict[str, Vectors]
+    texts_cut: int = 0
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A benchmark as vectors: its gallery (M, sum of D), and its queries.
+
+    `benchmark` is what is asked. It lacks the pictures that could not be read, `unreadable` by id
+    with the reason; `answerable` counts its queries before some were drawn.
+    """
+
+    benchmark: Benchmark
+    gallery: Vectors
+    queries: QueryVectors
+    answerable: int
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def views(self) -> dict[str, tuple[Vectors, Vectors]]:
+        """For "together" and each stream, its query vectors (N, D) and gallery vectors (M, D)."""
+        together = np.concatenate(list(self.queries.embeddings.values()), axis=1)
+        views = {"together": (together, self.gallery)}
+        start = 0
+        for name, vectors in self.queries.embeddings.items():
+            end = start + vectors.shape[1]
+            views[name] = (vectors, self.gallery[:, start:end])
+            start = end
+        return views
 
 
 @dataclass(frozen=True)
@@ -36,6 +71,7 @@ class Report:
     benchmark: Benchmark
     ranks: dict[str, NDArray[np.int64]]
     image_weights: dict[str, Vectors]
+    texts_cut: int = 0
 
     def weight_truth_correlation(self, stream: str) -> float | None:
         """Spearman's correlation of the image weight with the share that only the picture tells.
@@ -62,6 +98,7 @@ class Report:
             "queries": len(self.benchmark.queries),
             "gallery": len(self.benchmark.gallery),
             "missing": len(self.benchmark.missing),
+            "texts_cut": self.texts_cut,
             **recalls(self.ranks["together"], ks),
             "streams": streams,
         }
@@ -74,7 +111,16 @@ def batched(items: Sequence[T], size: int) -> Iterator[list[T]]:
         yield chunk
 
 
-@torch.inference_mode()
+def _told(items: Sequence[T], size: int, what: str) -> Iterator[list[T]]:
+    """As `batched`; every tenth of the way is logged, since a benchmark takes minutes to hours."""
+    done = 0
+    for chunk in batched(items, size):
+        yield chunk
+        before, done = done, done + len(chunk)
+        if 10 * done // len(items) > 10 * before // len(items):
+            logger.info("%d of %d %s", done, len(items), what)
+
+
 def embed_gallery(
     model: DWCModel,
     processor: DWCProcessor,
@@ -82,12 +128,48 @@ def embed_gallery(
     open_picture: OpenPicture,
     batch_size: int = 64,
 ) -> Vectors:
-    """(M, sum of D): the gallery vectors of the pictures `ids`, in their order."""
-    chunks = []
-    for chunk in batched(ids, batch_size):
-        inputs = processor(images=[open_picture(i) for i in chunk], return_tensors="pt")
-        chunks.append(model.embed_images(inputs["pixel_values"].to(model.device)).float().cpu())
-    return torch.cat(chunks).numpy()
+    """(M, sum of D): the gallery vectors of the pictures `ids`, in their order.
+
+    PictureError for the first that cannot be read.
+    """
+    chunks = batched(ids, batch_size)
+    return np.concatenate(
+        [_embed(model, processor, [open_picture(name) for name in chunk]) for chunk in chunks]
+    )
+
+
+def embed_readable(
+    model: DWCModel,
+    processor: DWCProcessor,
+    ids: Sequence[str],
+    open_picture: OpenPicture,
+    batch_size: int = 64,
+) -> tuple[Vectors, dict[str, str]]:
+    """The gallery vectors of those pictures that can be read, in order; why the others cannot."""
+    chunks: list[Vectors] = []
+    unreadable: dict[str, str] = {}
+    for chunk in _told(ids, batch_size, "pictures"):
+        opened = [_open(open_picture, name, unreadable) for name in chunk]
+        pictures = [picture for picture in opened if picture is not None]
+        if pictures:
+            chunks.append(_embed(model, processor, pictures))
+    return np.concatenate(chunks) if chunks else np.empty((0, 0), np.float32), unreadable
+
+
+def _open(open_picture: OpenPicture, name: str, unreadable: dict[str, str]) -> Image.Image | None:
+    """The picture, or None and an entry in `unreadable`."""
+    try:
+        return open_picture(name)
+    except PictureError as error:
+        logger.warning("skipped: %s", error)
+        unreadable[name] = str(error)
+        return None
+
+
+@torch.inference_mode()
+def _embed(model: DWCModel, processor: DWCProcessor, pictures: list[Image.Image]) -> Vectors:
+    pixels = processor(images=pictures, return_tensors="pt")["pixel_values"]
+    return model.embed_images(pixels.to(model.device)).float().cpu().numpy()
 
 
 @torch.inference_mode()
@@ -101,10 +183,13 @@ def compose_queries(
     """Compose every query: its captions through the checkpoint's template, its reference opened."""
     embeddings: dict[str, list[torch.Tensor]] = {}
     weights: dict[str, list[torch.Tensor]] = {}
-    for chunk in batched(queries, batch_size):
+    texts_cut = 0
+    for chunk in _told(queries, batch_size, "queries"):
+        texts = [readable_text(processor, model.config.caption_template, q.captions) for q in chunk]
+        texts_cut += sum(cut for _, cut in texts)
         inputs = processor(
             images=[open_picture(query.reference) for query in chunk],
-            text=[fill_template(model.config.caption_template, query.captions) for query in chunk],
+            text=[text for text, _ in texts],
             return_tensors="pt",
         )
         composed = model.compose(**{name: value.to(model.device) for name, value in inputs.items()})
@@ -114,6 +199,7 @@ def compose_queries(
     return QueryVectors(
         {name: torch.cat(parts).numpy() for name, parts in embeddings.items()},
         {name: torch.cat(parts).numpy() for name, parts in weights.items()},
+        texts_cut,
     )
 
 
@@ -126,12 +212,48 @@ def rank_hits(
     for start in range(0, len(queries), chunk):
         scores = queries[start : start + chunk] @ gallery.T  # (chunk, M)
         for row, query in zip(scores, benchmark.queries[start : start + chunk], strict=True):
-            if benchmark.reference_removed and query.reference in position:
-                row[position[query.reference]] = -np.inf
             hits = np.zeros(len(row), dtype=bool)
             hits[[position[hit] for hit in query.hits if hit in position]] = True
-            ranks.append(first_hit_rank(row, hits & np.isfinite(row)))
-    return np.array(ranks)
+            if benchmark.reference_removed and query.reference in position:
+                row[position[query.reference]] = -np.inf
+                hits[position[query.reference]] = False
+            ranks.append(first_hit_rank(row, hits))
+    return np.array(ranks, dtype=np.int64)
+
+
+def encode_benchmark(
+    benchmark: Benchmark,
+    model: DWCModel,
+    processor: DWCProcessor,
+    open_picture: OpenPicture,
+    batch_size: int = 64,
+    queries: int | None = None,
+    seed: int = 0,
+) -> Encoded:
+    """Embed the gallery, leave out what cannot be read, and compose the queries.
+
+    `queries` of them are drawn by `seed`, by default all are asked. DatasetError where none is
+    left to be asked.
+    """
+    gallery, unreadable = embed_readable(
+        model, processor, benchmark.gallery, open_picture, batch_size
+    )
+    left = leave_out(benchmark, unreadable)
+    asked = left if queries is None else draw_queries(left, queries, seed)
+    if not asked.queries:
+        raise DatasetError(
+            f"no query of {benchmark.protocol} is left: {len(benchmark.missing)} pictures are "
+            f"missing and {len(unreadable)} cannot be read. Fetch the pictures again"
+        )
+    composed = compose_queries(model, processor, asked.queries, open_picture, batch_size)
+    return Encoded(asked, gallery, composed, len(left.queries), unreadable)
+
+
+def rank_benchmark(encoded: Encoded) -> Report:
+    """Rank for both streams together and for each alone."""
+    ranks = {name: rank_hits(encoded.benchmark, *view) for name, view in encoded.views.items()}
+    queries = encoded.queries
+    return Report(encoded.benchmark, ranks, queries.image_weights, queries.texts_cut)
 
 
 def run_benchmark(
@@ -142,16 +264,4 @@ def run_benchmark(
     batch_size: int = 64,
 ) -> Report:
     """Embed, compose, rank: for both streams together and for each alone."""
-    gallery = embed_gallery(model, processor, benchmark.gallery, open_picture, batch_size)
-    queries = compose_queries(model, processor, benchmark.queries, open_picture, batch_size)
-    ranks = {
-        "together": rank_hits(
-            benchmark, np.concatenate(list(queries.embeddings.values()), axis=1), gallery
-        )
-    }
-    start = 0
-    for name, vectors in queries.embeddings.items():
-        width = vectors.shape[1]
-        ranks[name] = rank_hits(benchmark, vectors, gallery[:, start : start + width])
-        start += width
-    return Report(benchmark, ranks, queries.image_weights)
+    return rank_benchmark(encode_benchmark(benchmark, model, processor, open_picture, batch_size))

@@ -92,7 +92,7 @@ def test_malformed_content(tmp_path: Path, changed: dict[str, Any], message: str
 
 
 def test_another_split_and_no_file(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"is missing; expected css_toy"):
+    with pytest.raises(DatasetError, match=r"is missing \(.*holds nothing\); expected css_toy"):
         benchmark(tmp_path)
     with pytest.raises(DatasetError, match="no split 'val'; there is train, test"):
         benchmark(write(tmp_path), "val")

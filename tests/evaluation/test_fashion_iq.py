@@ -1,17 +1,19 @@
 """FashionIQ's numbers over generated pictures, in each of the trees in which they are kept."""
 
 import json
+import os
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
-from dwc.datasets.fashion_iq import CATEGORIES
+from dwc.datasets.fashion_iq import CATEGORIES, TREES
 from dwc.errors import DatasetError
 from dwc.evaluation.fashion_iq import evaluate_fashion_iq
+from tests.evaluation.made import WORLD, Asked, check_recalls, write_pictures
 from tests.training.tiny import tiny_model, tiny_processor
-
-TREES = ("images", "all_imgs", "resized_image/{category}")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,7 @@ def world():
 def write(root, tree):
     """Six pictures a category, and three questions over five of them."""
     for folder in ("captions", "image_splits"):
-        (root / folder).mkdir()
+        (root / folder).mkdir(parents=True)
     for number, category in enumerate(CATEGORIES):
         ids = [f"{category}{n}" for n in range(6)]
         entries = [
@@ -82,9 +84,80 @@ def test_missing_pictures_make_numbers_that_do_not_compare(world, tmp_path):
     assert report["categories"]["shirt"]["queries"] == 1
 
 
-def test_no_query_left_is_an_error(world, tmp_path):
+def test_a_category_without_queries_is_left_out_and_named(world, tmp_path):
+    write(tmp_path, "resized_image/{category}")
+    shutil.rmtree(tmp_path / "resized_image" / "dress")
+    for name in ("shirt0.jpg", "shirt1.png", "shirt2.jpg"):
+        (tmp_path / "resized_image" / "shirt" / name).unlink()
+    report = evaluate_fashion_iq(*world, tmp_path)
+    assert set(report["categories"]) == {"toptee"}
+    assert set(report["categories_left_out"]) == {"dress", "shirt"}
+    assert "no pictures" in report["categories_left_out"]["dress"]
+    assert report["recall@10"] == report["categories"]["toptee"]["recall@10"]
+    assert report["comparable"] is False
+    assert report["coverage"]["gallery"] == pytest.approx(5 / 15)
+    assert report["coverage"]["queries"] == pytest.approx(3 / 9)
+
+
+def test_no_query_left_at_all_is_an_error(world, tmp_path):
     write(tmp_path, "images")
-    for n in range(3):
-        next((tmp_path / "images").glob(f"dress{n}.*")).unlink()
-    with pytest.raises(DatasetError, match=r"no query of fashion_iq-dress"):
+    for path in (tmp_path / "images").iterdir():
+        path.write_text("<html>404</html>")
+    with pytest.raises(DatasetError, match=r"no query of fashion_iq-dress.*5 cannot be read"):
         evaluate_fashion_iq(*world, tmp_path)
+
+
+def test_one_category_alone(world, tmp_path):
+    write(tmp_path, "images")
+    whole = evaluate_fashion_iq(*world, tmp_path)
+    report = evaluate_fashion_iq(*world, tmp_path, "P1", ["shirt"])
+    assert report["protocol"] == "fashion_iq-shirt-P1"
+    assert set(report["categories"]) == {"shirt"}
+    assert (report["queries"], report["gallery"], report["comparable"]) == (3, 6, True)
+    assert set(report["streams"]["clip"]) == set(whole["streams"]["clip"])
+
+
+def test_an_unknown_layout_says_what_is_there(world, tmp_path):
+    write(tmp_path / "fashionIQ_dataset", "images")
+    with pytest.raises(DatasetError, match=r"is missing \(.*holds fashionIQ_dataset\).*Name the"):
+        evaluate_fashion_iq(*world, tmp_path)
+    (tmp_path / "fashionIQ_dataset" / "images").rename(tmp_path / "fashionIQ_dataset" / "pics")
+    with pytest.raises(DatasetError, match=r"no pictures .*holds captions, image_splits, pics"):
+        evaluate_fashion_iq(*world, tmp_path / "fashionIQ_dataset")
+
+
+def naive(root, category, protocol):
+    """The queries and the gallery of a protocol, read anew: (reference, text, hits), names."""
+    entries = json.loads((root / "captions" / f"cap.{category}.val.json").read_text())
+    names = json.loads((root / "image_splits" / f"split.{category}.val.json").read_text())
+    used = {e[key] for e in entries for key in ("candidate", "target")}
+    gallery = names if protocol in ("P1", "P2") else [name for name in names if name in used]
+    asked = []
+    for e in entries:
+        stripped = [caption.strip() for caption in e["captions"]]
+        texts = stripped if protocol == "P4" else [" + ".join(filter(None, stripped))]
+        asked += [Asked(e["candidate"], text, {e["target"]}) for text in texts]
+    return asked, gallery
+
+
+@pytest.mark.skipif("DWC_TEST_DATA" not in os.environ, reason="DWC_TEST_DATA is not set")
+@pytest.mark.parametrize("protocol", ["P1", "P2", "P3", "P4"])
+def test_the_real_annotations(tmp_path, protocol):
+    real = Path(os.environ["DWC_TEST_DATA"]) / "fashion_iq"
+    for place in ("captions", "image_splits"):
+        (tmp_path / place).symlink_to(real / place)
+    # All categories for the authors' protocol; one does for what sets the others apart.
+    categories = CATEGORIES if protocol == "P3" else ("dress",)
+    read = {category: naive(real, category, protocol) for category in categories}
+    for category, (_, gallery) in read.items():
+        places = {name: f"image_data/{category}/{name}.png" for name in gallery}
+        write_pictures(tmp_path, places)
+    report = evaluate_fashion_iq(*WORLD, tmp_path, protocol, categories)
+    streams = ("together",) if protocol == "P3" else ("together", "cnn")
+    for category, (asked, gallery) in read.items():
+        numbers = report["categories"][category]
+        check_recalls(numbers, asked, gallery, removed=protocol != "P1", streams=streams)
+    assert report["texts_cut"] == 0
+    assert report["comparable"] is True
+    counts = {"P1": (2017, 3817), "P2": (2017, 3817), "P3": (6016, 8619), "P4": (4034, 2628)}
+    assert (report["queries"], report["gallery"]) == counts[protocol]

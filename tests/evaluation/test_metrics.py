@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dwc.evaluation.metrics import average_ranks, first_hit_rank, recall_at, recalls, spearman
+from dwc.evaluation.metrics import (
+    NEVER,
+    average_ranks,
+    first_hit_rank,
+    recall_at,
+    recalls,
+    spearman,
+)
 
 small_scores = st.lists(st.integers(-3, 3), min_size=1, max_size=12)
 
@@ -16,7 +23,7 @@ def test_first_hit_rank_is_that_of_a_pessimistic_sort(
 ) -> None:
     hits = data.draw(st.lists(st.booleans(), min_size=len(scores), max_size=len(scores)))
     order = sorted(range(len(scores)), key=lambda i: (-scores[i], hits[i]))
-    expected = next((rank for rank, i in enumerate(order, 1) if hits[i]), len(scores) + 1)
+    expected = next((rank for rank, i in enumerate(order, 1) if hits[i]), NEVER)
     assert first_hit_rank(np.array(scores, dtype=float), np.array(hits)) == expected
 
 
@@ -24,6 +31,20 @@ def test_equal_scores_find_nothing() -> None:
     hits = np.zeros(100, dtype=bool)
     hits[0] = True
     assert first_hit_rank(np.zeros(100), hits) == 100
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_what_is_not_there_is_not_among_any_first(size: int) -> None:
+    rank = first_hit_rank(np.arange(size, dtype=float), np.zeros(size, dtype=bool))
+    assert recall_at([rank], 50) == 0
+
+
+def test_scores_that_are_no_numbers_find_nothing() -> None:
+    nan, hit = float("nan"), np.array([True, False, False, False])
+    assert first_hit_rank(np.full(4, nan), hit) == 4
+    assert first_hit_rank(np.array([nan, 3, 2, -np.inf]), hit) == 4
+    assert first_hit_rank(np.array([2, nan, 1, 3]), hit) == 3
+    assert first_hit_rank(np.array([nan, 5, 1, 3]), np.array([True, True, False, False])) == 1
 
 
 def test_recall() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
-from dwc.evaluation.metrics import spearman
+from dwc.evaluation.metrics import NEVER, spearman
 from dwc.evaluation.retrieval import (
     Report,
     batched,
@@ -45,7 +45,7 @@ def naive_rank(scores, names, query, reference_removed):
     for rank, n in enumerate(left, start=1):
         if names[n] in query.hits:
             return rank
-    return len(names) + 1
+    return NEVER
 
 
 @settings(deadline=None, max_examples=50)
