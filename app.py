@@ -50,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from dwc.ui.page import build_page
     from dwc.ui.serving import launch_options, serve_thumbnails
     from dwc.ui.store_pictures import StorePictures
+    from dwc.ui.toolbar import origin_of
 
     try:
         loaded = checkpoint.load(args.model)
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with ProgressLine() as line:
             store = open_gallery(args.gallery, loaded, line.show)
         searcher, pictures = Searcher(loaded, store), StorePictures(store)
-        page = build_page(searcher, pictures, loaded.name, choose_examples(pictures))
+        page = build_page(searcher, pictures, origin_of(searcher), choose_examples(pictures))
         devices.place_for_serving(searcher)
         serve_thumbnails(pictures)
         page.launch(**launch_options(pictures, args.host, args.port))

@@ -4,6 +4,8 @@ import logging
 import sqlite3
 from collections import defaultdict
 from contextlib import closing, suppress
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -111,6 +113,14 @@ class Store:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """12 hex digits of its pictures, their order, and the model that made their vectors."""
+        digest = sha256(self.manifest.model.fingerprint.encode())
+        for row in self.rows:
+            digest.update(f"{row.id}\0{row.content_key}\n".encode())
+        return digest.hexdigest()[:12]
 
     def require_model(self, fingerprint: str, name: str) -> None:
         """Raise `StoreError` unless the model of that fingerprint made this store."""

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from dwc.search.rank_trace import name_shift
+
 
 @dataclass(frozen=True)
 class Weight:
@@ -50,14 +52,17 @@ class SearchResult:
     notes: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """The `/search` endpoint's answer: only dicts, lists, numbers and strings."""
+        """The `/search` endpoint's answer: only dicts, lists, numbers and strings.
+
+        JSON lacks infinity: an infinite shift is "inf" or "-inf".
+        """
         return {
             "weights": {name: asdict(weight) for name, weight in self.weights.items()},
             "results": [asdict(hit) for hit in self.hits],
             "unknown_words": list(self.unknown_words),
             "timings_ms": dict(self.timings_ms),
             "gallery_size": self.gallery_size,
-            "shift": self.shift,
+            "shift": name_shift(self.shift),
             "unfamiliar": self.unfamiliar,
             "read": self.read,
             "notes": list(self.notes),

@@ -49,7 +49,7 @@ def ask(
     with a message for the person who asked.
     """
     asked = searcher.ask(**read_question(pictures, reference, text))
-    return searcher.answer(asked, _count_wanted(k), _shift_wanted(shift))
+    return searcher.answer(asked, _count_wanted(k), read_shift(shift))
 
 
 def read_question(
@@ -99,7 +99,8 @@ def _count_wanted(k: object) -> int:
     return int(number)
 
 
-def _shift_wanted(shift: object) -> float:
+def read_shift(shift: object) -> float:
+    """A shift as JSON or an address may carry it; `QueryError` for what is no number."""
     number = _number(shift, "shift")
     if math.isnan(number):
         raise QueryError("shift is not a number; give 0 for the weight as it was learned.")

@@ -73,7 +73,33 @@ window.dwc = (() => {
     });
   }
 
+  /* Hand over an answer as a file, or its address; what is handed over came with the answer. */
+  async function take(button) {
+    const told = document.getElementById("taken");
+    if (button.id === "share") {
+      if (button.dataset.refusal) { told.textContent = button.dataset.refusal; return; }
+      const address = new URL(location.href);
+      address.search = button.dataset.query;
+      history.replaceState(null, "", address);
+      try {
+        await navigator.clipboard.writeText(address.href);
+        told.textContent = "The link is copied.";
+      } catch {
+        told.textContent = "The link is in the address line.";
+      }
+      return;
+    }
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([button.dataset.content], {type: button.dataset.type}));
+    link.download = button.dataset.save;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    told.textContent = `${button.dataset.save} is saved.`;
+  }
+
   document.addEventListener("click", (event) => {
+    const taken = event.target.closest?.("#export button");
+    if (taken) take(taken);
     if (event.target.closest?.("#search, #examples button, .tile, .card button")) say("");
     if (!event.target.closest?.("#theme-toggle")) return;
     const theme = dark() ? "light" : "dark";

@@ -37,8 +37,11 @@ element.addEventListener('click', (event) => {
 """
 
 
-def render_slider(weights: Mapping[str, Weight]) -> str:
-    """The slider at the learned weights' mean; empty where nothing has been searched."""
+def render_slider(weights: Mapping[str, Weight], at: float | None = None) -> str:
+    """The slider `at` a mean weight, by default the learned `weights`' own.
+
+    Empty where nothing has been searched.
+    """
     if not weights:
         return ""
     mean = sum(weight.image for weight in weights.values()) / len(weights)
@@ -50,10 +53,17 @@ def render_slider(weights: Mapping[str, Weight]) -> str:
         )
     place = min(max(100 * mean, _NEAREST_END), 100 - _NEAREST_END)
     learned = round(STEPS * mean)
+    stands = learned if at is None else round(STEPS * at)
+    said = f"picture {picture} %, words {words} %"
+    if stands == learned:
+        said = f"as learned: {said}"
+    else:
+        said = "picture {} %, words {} %".format(*percents(stands / STEPS))
+    state = "disabled" if stands == learned else ""
     return (
-        f'<div class="lean"><input type="range" min="0" max="{STEPS}" step="1" value="{learned}" '
+        f'<div class="lean"><input type="range" min="0" max="{STEPS}" step="1" value="{stands}" '
         f'data-learned="{learned}" aria-label="Lean the search: left to the words, right to the '
-        f'picture" aria-valuetext="as learned: picture {picture} %, words {words} %">'
-        f'<button type="button" id="learned" style="left:{place:.2f}%" disabled>as learned</button>'
-        "</div>"
+        f'picture" aria-valuetext="{said}">'
+        f'<button type="button" id="learned" style="left:{place:.2f}%" {state}>as learned'
+        "</button></div>"
     )

@@ -26,9 +26,11 @@ from dwc.ui.answering import (
 from dwc.ui.api import add_search_endpoint
 from dwc.ui.examples import Example, example_asked, render_examples
 from dwc.ui.header import render_header
+from dwc.ui.linking import follow_link
 from dwc.ui.pictures import Pictures
 from dwc.ui.shelf import page_asked, render_shelf
 from dwc.ui.standing import Standing
+from dwc.ui.toolbar import Origin, render_toolbar
 from dwc.ui.uploads import refuse_addresses
 from dwc.ui.weights import WHAT_IT_IS_NOT
 
@@ -41,11 +43,12 @@ QUEUE_LENGTH = 64
 
 
 def build_page(
-    searcher: Searcher, pictures: Pictures, model_name: str, examples: Sequence[Example]
+    searcher: Searcher, pictures: Pictures, origin: Origin, examples: Sequence[Example]
 ) -> gr.Blocks:
     """The whole page, ready to be launched with `serving.launch_options`.
 
-    It opens with an answer: the first example that can be searched is searched here, once.
+    It opens with an answer: the first example that can be searched is searched here, once; or with
+    what its address asks.
     """
     opening, first = open_with(searcher, pictures, examples)
     with gr.Blocks(
@@ -54,14 +57,14 @@ def build_page(
         analytics_enabled=False,
         delete_cache=(UPLOADS_CHECKED_SECONDS, UPLOADS_KEPT_SECONDS),
     ) as page:
-        _html(render_header(model_name, pictures), elem_id="masthead")
+        _html(render_header(origin.model, pictures), elem_id="masthead")
         with gr.Row(elem_id="layout"):
             with gr.Column(elem_id="question"):
                 asked = _lay_out_question(opening, first, examples, pictures)
             with gr.Column(elem_id="answer"):
                 told = explain_answer(searcher, pictures, first.standing)
-                shown = _lay_out_answer(first, told, pictures)
-        _wire(searcher, pictures, examples, asked, shown)
+                shown = _lay_out_answer(first, told, pictures, origin)
+        _wire(page, searcher, pictures, origin, examples, asked, shown)
         add_search_endpoint(searcher, pictures, MODEL)
     page.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=1)
     return page
@@ -82,6 +85,7 @@ class _Answer:
     weights: gr.HTML
     slider: gr.HTML
     results: gr.HTML
+    toolbar: gr.HTML
     trace: gr.HTML
     why: gr.HTML
     words: gr.HTML
@@ -128,7 +132,7 @@ def _lay_out_question(
     return _Question(reference, words, unknown, go, trouble, tries)
 
 
-def _lay_out_answer(first: Panels, told: Explained, pictures: Pictures) -> _Answer:
+def _lay_out_answer(first: Panels, told: Explained, pictures: Pictures, origin: Origin) -> _Answer:
     weights = _html(
         first.weights or "",
         elem_id="weights",
@@ -143,6 +147,7 @@ def _lay_out_answer(first: Panels, told: Explained, pictures: Pictures) -> _Answ
         html_template='<section aria-label="Results">${value}</section>',
         js_on_load=results_panel.ON_LOAD,
     )
+    toolbar = _html(render_toolbar(first.standing, origin), elem_id="export")
     trace = _html(
         told.trace,
         elem_id="trace",
@@ -163,12 +168,14 @@ def _lay_out_answer(first: Panels, told: Explained, pictures: Pictures) -> _Answ
     _html(shelf_panel.HEADING, elem_id="gallery-head")
     shelf = _html(render_shelf(pictures, 0), elem_id="gallery", js_on_load=shelf_panel.ON_LOAD)
     standing = gr.State(first.standing)
-    return _Answer(weights, slider, results, trace, why, words, shelf, standing)
+    return _Answer(weights, slider, results, toolbar, trace, why, words, shelf, standing)
 
 
 def _wire(
+    page: gr.Blocks,
     searcher: Searcher,
     pictures: Pictures,
+    origin: Origin,
     examples: Sequence[Example],
     asked: _Question,
     shown: _Answer,
@@ -181,6 +188,7 @@ def _wire(
         shown.results,
         shown.standing,
     ]
+    explained = [shown.trace, shown.why, shown.words, shown.toolbar]
 
     def ask_and_show(reference: Mapping[str, Any] | None, words: str | None) -> list[Any]:
         return answer(searcher, pictures, reference, words).updates()
@@ -194,7 +202,8 @@ def _wire(
         return [thumbnail_of(example.reference_id, pictures), example.words, *found.updates()]
 
     def explain_all(standing: Standing | None) -> list[Any]:
-        return explain_answer(searcher, pictures, standing).updates()
+        told = explain_answer(searcher, pictures, standing)
+        return [*told.updates(), render_toolbar(standing, origin)]
 
     def explain_one(standing: Standing | None, event: gr.EventData) -> list[Any]:
         picture_id = event._data.get("id")
@@ -204,7 +213,20 @@ def _wire(
 
     def lean_search(standing: Standing | None, event: gr.EventData) -> list[Any]:
         moved = lean(standing, event._data, pictures)
-        return [gr.skip() for _ in range(3)] if moved is None else list(moved)
+        if moved is None:
+            return [gr.skip() for _ in range(4)]
+        return [*moved, render_toolbar(moved[-1], origin)]
+
+    def open_link(request: gr.Request) -> list[Any]:
+        linked = follow_link(searcher, pictures, dict(request.query_params))
+        if linked is None:
+            return [gr.skip() for _ in range(2 + len(panels) + len(explained))]
+        found = linked.panels
+        told = [gr.skip() for _ in explained]
+        if found.standing is not None:
+            told = explain_all(found.standing)
+        picture = thumbnail_of(linked.reference_id, pictures)
+        return [picture, linked.words, *found.updates(), *told]
 
     def follow(event: gr.EventData) -> Any:
         return reference_of(event._data, pictures) or gr.skip()
@@ -227,7 +249,7 @@ def _wire(
     explaining = {
         "fn": explain_all,
         "inputs": shown.standing,
-        "outputs": [shown.trace, shown.why, shown.words],
+        "outputs": explained,
         "show_progress": "hidden",
         **on_model,
     }
@@ -244,7 +266,7 @@ def _wire(
     shown.slider.lean(
         lean_search,
         shown.standing,
-        [shown.weights, shown.results, shown.standing],
+        [shown.weights, shown.results, shown.standing, shown.toolbar],
         trigger_mode="always_last",
         **light,
     )
@@ -260,6 +282,13 @@ def _wire(
             None, js="() => window.dwc.askAgain()", api_visibility="private"
         )
     shown.shelf.turn(turn, None, shown.shelf, **light)
+    page.load(
+        open_link,
+        None,
+        [asked.reference, asked.words, *panels, *explained],
+        show_progress="hidden",
+        **on_model,
+    )
 
 
 def _html(value: str, **options: Any) -> gr.HTML:

@@ -1,5 +1,7 @@
 """Leaning a search, and asking for its reasons, in a real browser."""
 
+import json
+
 import pytest
 
 pytestmark = pytest.mark.browser
@@ -123,3 +125,29 @@ def test_words_alone_have_nothing_to_lean_to(open_page):
     page.wait_for_function(
         "document.querySelector('#trace').textContent.includes('nothing to lean to')"
     )
+
+
+def test_results_are_saved_and_a_link_asks_the_same_again(open_page, tmp_path):
+    page = open_page()
+    lean(page, 0.9)
+    for name in ("dwc-results.csv", "dwc-results.json"):
+        with page.expect_download() as download:
+            page.click(f'#export button[data-save="{name}"]')
+        download.value.save_as(tmp_path / name)
+    told = json.loads((tmp_path / "dwc-results.json").read_text())
+    found = shown(page)
+    assert [hit["id"] for hit in told["results"]] == found
+    assert (tmp_path / "dwc-results.csv").read_text().count("\n") == len(found) + 1
+    words, position = page.input_value("#words textarea"), page.input_value(SLIDER)
+    page.click("#share")
+    page.wait_for_function("location.search.includes('shift=')")
+    address = page.url
+    page.goto("about:blank")
+    page.goto(address)
+    page.wait_for_function(
+        "document.querySelector('#weights .sentence')?.textContent.startsWith('Leaned by hand')"
+    )
+    assert shown(page) == found
+    assert page.input_value("#words textarea") == words
+    assert page.input_value(SLIDER) == position
+    assert page.locator("#learned").is_enabled()

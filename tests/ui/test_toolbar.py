@@ -1,0 +1,99 @@
+"""Answers taken along: CSV, JSON, links, and what a link asks."""
+
+import csv
+import io
+import json
+import math
+from dataclasses import replace
+from urllib.parse import parse_qs
+
+import pytest
+
+from dwc.ui.answering import answer
+from dwc.ui.linking import follow_link
+from dwc.ui.standing import leaned
+from dwc.ui.toolbar import Origin, link_query, render_toolbar, to_csv, to_json
+from tests.ui.reading import read
+
+ORIGIN = Origin("tiny", "0123456789ab", None, "colours", "ba9876543210")
+
+
+@pytest.fixture
+def standing(searcher, pictures):
+    file = {"path": str(pictures.thumbnail(pictures.ids[2]))}
+    return answer(searcher, pictures, file, "=blue & shorter").standing
+
+
+def test_the_csv_has_every_result_with_its_parts_and_its_question(standing):
+    rows = list(csv.DictReader(io.StringIO(to_csv(standing, ORIGIN))))
+    assert [row["id"] for row in rows] == [hit.id for hit in standing.result.hits]
+    for row, hit in zip(rows, standing.result.hits, strict=True):
+        parts = [float(row[name]) for name in hit.parts]
+        assert sum(parts) == pytest.approx(float(row["score"]), abs=1e-5)
+        assert row["text"] == "'=blue & shorter"  # no formula for a spreadsheet
+        assert row["reference"] == standing.asked.reference_id
+        assert row["gallery_fingerprint"] == "ba9876543210"
+        assert 0 < float(row["clip_weight"]) < 1
+
+
+def test_the_json_is_strict_at_both_ends(standing):
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    told = json.loads(to_json(leaned(standing, -math.inf), ORIGIN), parse_constant=refuse)
+    assert told["query"] == {
+        "reference": standing.asked.reference_id,
+        "text": "=blue & shorter",
+        "shift": "-inf",
+    }
+    assert told["model"]["fingerprint"] == "0123456789ab"
+    assert len(told["results"]) == 12
+
+
+def test_the_toolbar_carries_what_it_hands_over(standing):
+    tree = read(render_toolbar(standing, ORIGIN))
+    contents = {b.attributes.get("data-save"): b.attributes for b in tree.all("button")}
+    assert contents["dwc-results.csv"]["data-content"] == to_csv(standing, ORIGIN)
+    assert json.loads(contents["dwc-results.json"]["data-content"])["results"]
+    assert render_toolbar(None, ORIGIN) == ""
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.25, math.inf, -math.inf])
+def test_a_link_asks_the_same_again(searcher, pictures, standing, shift):
+    moved = leaned(standing, shift)
+    parameters = {name: values[0] for name, values in parse_qs(link_query(moved)).items()}
+    assert ("shift" in parameters) == (shift != 0)
+    linked = follow_link(searcher, pictures, parameters)
+    found = linked.panels.standing
+    assert found.asked.reference_id == standing.asked.reference_id
+    assert linked.words == "=blue & shorter"
+    assert found.shift == pytest.approx(shift)
+    assert [hit.id for hit in found.result.hits] == [hit.id for hit in moved.result.hits]
+
+
+def test_a_link_cannot_carry_an_upload(standing):
+    uploaded = replace(standing, asked=replace(standing.asked, image=object(), reference_id=None))
+    assert link_query(uploaded) is None
+    assert (
+        "uploaded"
+        in read(render_toolbar(uploaded, ORIGIN)).all("button")[2].attributes["data-refusal"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("parameters", "complaint"),
+    [
+        ({"ref": "gone", "text": "blue"}, "'gone', is not in this gallery"),
+        ({"text": "blue", "shift": "left"}, "shift is 'left'"),
+        ({"text": "w " * 80}, "at most 70 are read"),
+    ],
+)
+def test_links_that_ask_amiss_are_told(searcher, pictures, parameters, complaint):
+    panels = follow_link(searcher, pictures, parameters).panels
+    assert complaint in read(panels.trouble).full_text()
+    assert panels.standing is None
+
+
+def test_an_address_that_asks_nothing_is_let_be(searcher, pictures):
+    assert follow_link(searcher, pictures, {}) is None
+    assert follow_link(searcher, pictures, {"__theme": "dark", "shift": "2"}) is None
