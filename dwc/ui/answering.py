@@ -8,6 +8,7 @@ import gradio as gr
 
 from dwc.errors import DWCError
 from dwc.search.leaning import shift_to
+from dwc.search.reading import what_was_read
 from dwc.search.searcher import Searcher
 from dwc.search.why import explain
 from dwc.search.word_effects import word_effects
@@ -16,6 +17,7 @@ from dwc.ui.examples import Example
 from dwc.ui.lean import render_slider
 from dwc.ui.notices import render_trouble, render_unknown
 from dwc.ui.pictures import Pictures
+from dwc.ui.read import render_read
 from dwc.ui.results import EMPTY, render_results
 from dwc.ui.standing import Standing, leaned, shift_asked
 from dwc.ui.trace import LIMIT, NOTHING, POSITIONS, TRACED, render_trace
@@ -55,13 +57,14 @@ class Explained:
     trace: str
     why: str
     words: str
+    read: str
 
     def updates(self) -> list[Any]:
         """In the order in which the page wires them."""
-        return [self.trace, self.why, self.words]
+        return [self.trace, self.why, self.words, self.read]
 
 
-NOTHING_EXPLAINED = Explained("", "", "")
+NOTHING_EXPLAINED = Explained("", "", "", "")
 
 
 def answer(
@@ -110,7 +113,9 @@ def explain_answer(searcher: Searcher, pictures: Pictures, standing: Standing | 
         shifts = [shift_to(standing.sweep, step / (POSITIONS - 1)) for step in steps]
         trace = render_trace(standing.sweep.rank_trace(shifts, TRACED, LIMIT), pictures)
     first = standing.result.hits[0].id
-    return Explained(trace, *explain_result(searcher, pictures, standing, first))
+    why, words = explain_result(searcher, pictures, standing, first)
+    read = render_read(what_was_read(searcher.checkpoint, standing.asked))
+    return Explained(trace, why, words, read)
 
 
 def explain_result(

@@ -89,6 +89,7 @@ class _Answer:
     trace: gr.HTML
     why: gr.HTML
     words: gr.HTML
+    read: gr.HTML
     shelf: gr.HTML
     standing: gr.State
 
@@ -165,10 +166,11 @@ def _lay_out_answer(first: Panels, told: Explained, pictures: Pictures, origin: 
             elem_id="words-effect",
             html_template='<section aria-label="What each word did">${value}</section>',
         )
+    read = _html(told.read, elem_id="read")
     _html(shelf_panel.HEADING, elem_id="gallery-head")
     shelf = _html(render_shelf(pictures, 0), elem_id="gallery", js_on_load=shelf_panel.ON_LOAD)
     standing = gr.State(first.standing)
-    return _Answer(weights, slider, results, toolbar, trace, why, words, shelf, standing)
+    return _Answer(weights, slider, results, toolbar, trace, why, words, read, shelf, standing)
 
 
 def _wire(
@@ -188,7 +190,7 @@ def _wire(
         shown.results,
         shown.standing,
     ]
-    explained = [shown.trace, shown.why, shown.words, shown.toolbar]
+    explained = [shown.trace, shown.why, shown.words, shown.read, shown.toolbar]
 
     def ask_and_show(reference: Mapping[str, Any] | None, words: str | None) -> list[Any]:
         return answer(searcher, pictures, reference, words).updates()

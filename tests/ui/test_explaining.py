@@ -10,16 +10,18 @@ from dwc import checkpoint
 from dwc.gallery.building import build_store
 from dwc.gallery.sources import FolderSource
 from dwc.search.encoding import identify, picture_embedder
+from dwc.search.reading import what_was_read
 from dwc.search.result import Weight
 from dwc.search.searcher import Searcher
 from dwc.search.word_effects import WordEffect, WordEffects
 from dwc.ui.answering import answer, explain_answer, explain_result, lean
 from dwc.ui.lean import render_slider
+from dwc.ui.read import render_read
 from dwc.ui.standing import leaned
 from dwc.ui.store_pictures import StorePictures
 from dwc.ui.trace import LIMIT, render_trace
 from dwc.ui.words_effect import render_word_effects
-from tests.search.tiny import write_tiny_checkpoint
+from tests.search.tiny import SIZE_PX, write_tiny_checkpoint
 from tests.ui.live import draw_gallery
 from tests.ui.reading import read
 
@@ -180,3 +182,29 @@ def test_word_effects_say_which_way_and_how_far():
     assert "no effect" in neutral.full_text()
     assert unknown.one("s").full_text() == "sequins"
     assert "2 points to the picture" in unknown.full_text()
+
+
+def test_what_the_model_read_is_shown_as_it_read_it(world):
+    searcher, pictures = world
+    file = {"path": str(pictures.thumbnail(pictures.ids[3]))}
+    standing = answer(searcher, pictures, file, "is blue zebra <b>").standing
+    read_question = what_was_read(searcher.checkpoint, standing.asked)
+    assert read_question.picture.size == (SIZE_PX, SIZE_PX)
+    assert read_question.text == "<BOS> is blue zebra <b> <EOS>"
+    assert {word.word for word in read_question.words if word.known} >= {"is", "blue"}
+    assert "zebra" in {word.word for word in read_question.words if not word.known}
+    assert "".join(read_question.clip_pieces).replace(" ", "").count("zebra") == 1
+    tree = read(render_read(read_question))
+    assert tree.one("q").full_text() == read_question.text
+    assert tree.one("img").attributes["src"].startswith("data:image/png;base64,")
+    assert tree.all("b") == []
+
+
+def test_the_picture_is_shown_as_the_network_sees_it(world):
+    searcher, pictures = world
+    asked = searcher.ask(reference_id=pictures.ids[3])
+    shown = what_was_read(searcher.checkpoint, asked)
+    again = searcher.checkpoint.processor(images=shown.picture)["pixel_values"]
+    given = searcher.checkpoint.processor(images=asked.image)["pixel_values"]
+    assert float((again - given).abs().max()) < 0.02  # a level of 255, over the deviation
+    assert shown.clip_pieces == shown.words == []
