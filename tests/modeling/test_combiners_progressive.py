@@ -20,6 +20,7 @@ from dwc.modeling.composition import normalise
 DIM = 6
 LABELS = torch.tensor([2, 0, 2, 1, 3])  # the first and the third want the same thing
 COUNT = len(LABELS)
+SAME = LABELS[:, None] == LABELS[None, :]
 
 
 def unit_rows(seed: int) -> Tensor:
@@ -53,7 +54,7 @@ def naive_probability(query: Tensor, gallery: Tensor, row: int, temperature: flo
 )
 def test_pseudo_weights_are_the_formula(seed: int, gamma: float, temperature: float):
     image, text, gallery = (unit_rows(3 * seed + part) for part in range(3))
-    weights = pseudo_weights(image, text, gallery, LABELS, temperature, gamma)
+    weights = pseudo_weights(image, text, gallery, SAME, temperature, gamma)
     assert weights.shape == (COUNT, 1)
     for row in range(COUNT):
         by_image = naive_probability(image, gallery, row, temperature) ** gamma
@@ -64,19 +65,17 @@ def test_pseudo_weights_are_the_formula(seed: int, gamma: float, temperature: fl
 def test_pseudo_weights_follow_the_modality_that_finds_the_target():
     gallery = torch.eye(COUNT, DIM)
     lost = gallery.roll(1, dims=0)
-    labels = torch.arange(COUNT)
-    assert (pseudo_weights(gallery, lost, gallery, labels) > 0.999).all()
-    assert (pseudo_weights(lost, gallery, gallery, labels) < 0.001).all()
-    assert torch.equal(
-        pseudo_weights(gallery, gallery, gallery, labels), torch.full((COUNT, 1), 0.5)
-    )
+    own = torch.eye(COUNT, dtype=torch.bool)
+    assert (pseudo_weights(gallery, lost, gallery, own) > 0.999).all()
+    assert (pseudo_weights(lost, gallery, gallery, own) < 0.001).all()
+    assert torch.equal(pseudo_weights(gallery, gallery, gallery, own), torch.full((COUNT, 1), 0.5))
 
 
 def test_pseudo_weights_see_directions_alone_and_survive_a_small_temperature():
     image, text, gallery = (unit_rows(part) for part in range(3))
-    plain = pseudo_weights(image, text, gallery, LABELS)
-    torch.testing.assert_close(pseudo_weights(3 * image, 0.1 * text, gallery, LABELS), plain)
-    sharp = pseudo_weights(image, text, gallery, LABELS, temperature=1e-4)  # exp() would underflow
+    plain = pseudo_weights(image, text, gallery, SAME)
+    torch.testing.assert_close(pseudo_weights(3 * image, 0.1 * text, gallery, SAME), plain)
+    sharp = pseudo_weights(image, text, gallery, SAME, temperature=1e-4)  # exp() would underflow
     assert torch.isfinite(sharp).all()
     assert ((sharp >= 0) & (sharp <= 1)).all()
 
@@ -118,7 +117,7 @@ def test_the_side_loss_reaches_the_weigher_and_nothing_else():
     image, text, gallery = (unit_rows(part).requires_grad_() for part in range(3))
     composed = combiner(image, text)
     loss = combiner.side_loss(composed, gallery, LABELS, 0.07)
-    wanted = pseudo_weights(image, text, gallery, LABELS, 0.07)
+    wanted = pseudo_weights(image, text, gallery, SAME, 0.07)
     torch.testing.assert_close(loss, weight_loss(composed.image_weight, wanted))
     loss.backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in combiner.parameters())

@@ -28,26 +28,25 @@ def pseudo_weights(
     image_features: Tensor,
     text_features: Tensor,
     gallery: Tensor,
-    labels: Tensor,
+    matches: Tensor,
     temperature: float = 0.07,
     gamma: float = 1.0,
 ) -> Tensor:
     """How much each query owes to its image, by which modality alone finds the target better.
 
-    `image_features`, `text_features` (B, D), any length; `gallery` (B, D), unit length, the targets
-    in the order of the queries; `labels` (B,), equal where targets are the same thing: all of them
-    count as the target. Each modality's probability of the target is that of a softmax over the
-    batch at `temperature`; `gamma` (from 0) is how sharply the better one wins, 0 makes every
-    weight 0.5. Returns (B, 1) in [0, 1], with no gradient. A reconstruction.
+    `image_features`, `text_features` (N, D), any length; `gallery` (M, D), the batch's targets,
+    unit length; `matches` (N, M) bool, which of them answer which query, at least one each. A
+    modality's probability of the target is that of its matches in a softmax over the gallery at
+    `temperature`. `gamma` (from 0) is how sharply the better modality wins; 0 makes every weight
+    0.5. Returns (N, 1) in [0, 1], with no gradient. A reconstruction.
     """
-    same = labels[:, None] == labels[None, :]  # (B, B)
-    image = _log_probability(image_features, gallery, same, temperature)
-    text = _log_probability(text_features, gallery, same, temperature)
-    return torch.sigmoid(gamma * (image - text))[:, None]  # (B, 1): w*, in logs so none underflows
+    image = _log_probability(image_features, gallery, matches, temperature)
+    text = _log_probability(text_features, gallery, matches, temperature)
+    return torch.sigmoid(gamma * (image - text))[:, None]  # (N, 1): w*, in logs so none underflows
 
 
 def weight_loss(image_weight: Tensor, wanted: Tensor) -> Tensor:
-    """Binary cross-entropy of weights (B, 1) to the pseudo weights (B, 1); a scalar.
+    """Binary cross-entropy of weights (N, 1) to the pseudo weights (N, 1); a scalar.
 
     Both in [0, 1]. `wanted` passes no gradient. A reconstruction.
     """
@@ -56,12 +55,12 @@ def weight_loss(image_weight: Tensor, wanted: Tensor) -> Tensor:
         return functional.binary_cross_entropy(image_weight.float(), wanted.detach().float())
 
 
-def _log_probability(query: Tensor, gallery: Tensor, same: Tensor, temperature: float) -> Tensor:
-    """Log of the probability (B,) that each query gives to its targets, those in `same` (B, B)."""
+def _log_probability(query: Tensor, gallery: Tensor, matches: Tensor, temperature: float) -> Tensor:
+    """Log of the probability (N,) that each query gives to its matches."""
     answers = functional.log_softmax(
         normalise(query.float()) @ gallery.float().T / temperature, dim=-1
     )
-    return answers.masked_fill(~same, -torch.inf).logsumexp(dim=-1)
+    return answers.masked_fill(~matches, -torch.inf).logsumexp(dim=-1)
 
 
 @register("progressive")
@@ -88,9 +87,8 @@ class ProgressiveCombiner(Combiner):
         self, composed: Composition, gallery: Tensor, labels: Tensor, temperature: float
     ) -> Tensor:
         """Draw the weights to the pseudo weights, `gamma` 1; see `pseudo_weights`."""
-        wanted = pseudo_weights(
-            composed.image_part, composed.text_part, gallery, labels, temperature
-        )
+        same = labels[:, None] == labels[None, :]  # (B, B)
+        wanted = pseudo_weights(composed.image_part, composed.text_part, gallery, same, temperature)
         return weight_loss(composed.image_weight, wanted)
 
 
