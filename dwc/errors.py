@@ -5,7 +5,8 @@
     ├── PictureError      a picture cannot be read
     ├── CheckpointError   a model cannot be loaded, converted or written
     ├── StoreError        a gallery store is missing, broken, or of another model
-    └── DatasetError      a benchmark's files are missing or not as documented
+    ├── DatasetError      a benchmark's files are missing or not as documented
+    └── TrainingError     a training cannot start, or go on, as asked
 
 Every message says what was seen, what was expected, and what to do.
 """
@@ -33,3 +34,7 @@ class StoreError(DWCError):
 
 class DatasetError(DWCError):
     """A benchmark's files are missing or not as documented."""
+
+
+class TrainingError(DWCError):
+    """A training cannot start, or go on, as asked."""

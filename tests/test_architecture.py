@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "search": {"errors", "modeling", "processing", "checkpoint", "gallery"},
     "evaluation": {"errors", "modeling", "processing", "datasets", "catalogue", "gallery"},
     "training": {
-        "errors", "modeling", "processing", "checkpoint", "datasets", "catalogue", "evaluation",
+        "errors", "modeling", "processing", "checkpoint", "convert", "datasets", "catalogue",
+        "gallery", "evaluation",
     },
     "ui": {"errors", "modeling", "checkpoint", "search", "gallery", "catalogue"},
     "commands": {
@@ -44,6 +45,11 @@ MAY_IMPORT = {
 NARROW = {
     # Evaluation reads pictures as the gallery does, and knows nothing of stores.
     ("evaluation", "gallery"): {"dwc.gallery.decoding"},
+    ("training", "gallery"): {"dwc.gallery.decoding"},
+    # A training starts from others' weights, and writes texts as theirs were.
+    ("training", "convert"): {
+        "dwc.convert.clip_tokenizer", "dwc.convert.conversion", "dwc.convert.sources",
+    },
     # One of the gallery's sources draws.
     ("gallery", "catalogue"): {"dwc.catalogue.drawing", "dwc.catalogue.splits"},
 }

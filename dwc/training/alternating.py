@@ -18,7 +18,7 @@ from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.clip_stream import ClipStream
 from dwc.modeling.cnn_stream import CnnStream
 from dwc.modeling.model import DWCModel
-from dwc.training.loop import LoopSettings, cosine_with_warmup, run_stage
+from dwc.training.loop import LoopSettings, Watcher, cosine_with_warmup, run_stage
 from dwc.training.losses import contrastive_loss, mutual_loss
 
 
@@ -34,6 +34,18 @@ class TripletBatch:
     queries: list[dict[str, Tensor]]
     target_pixels: Tensor
     labels: Tensor
+
+    def to(self, device: torch.device) -> "TripletBatch":
+        """The same batch on a device; the copy may still be under way where memory is pinned."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "TripletBatch":
+        """The same batch in memory that a GPU copies from by itself; a `DataLoader` asks for it."""
+        return self._each(lambda tensor: tensor.pin_memory())
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "TripletBatch":
+        queries = [{name: change(value) for name, value in g.items()} for g in self.queries]
+        return TripletBatch(queries, change(self.target_pixels), change(self.labels))
 
 
 @dataclass(frozen=True)
@@ -145,11 +157,12 @@ def train_alternating(
     accelerator: Accelerator,
     loop: LoopSettings,
     stage: str = "alternating",
+    watcher: Watcher | None = None,
 ) -> Mapping[str, float]:
     """Train both streams in place; a model with one stream trains that one, untaught.
 
     `batches(step)` gives the batch of a step, the same one whenever it is asked for. The model is
-    left in train mode on the accelerator's device.
+    left in train mode on the accelerator's device. `watcher` looks on between steps.
     """
     model.to(accelerator.device, memory_format=torch.channels_last).train()
     pupils: dict[str, Any] = {}
@@ -179,7 +192,7 @@ def train_alternating(
             numbers |= pupils["cnn"].learn("cnn", outputs, batch.labels)
         return numbers
 
-    return run_stage(stage, accelerator, step, loop)
+    return run_stage(stage, accelerator, step, loop, watcher)
 
 
 class _Pupil:

@@ -7,10 +7,12 @@ from its last saved state sees the same batches, and ends in the same weights, a
 import json
 import logging
 import math
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from accelerate import Accelerator
 
@@ -30,6 +32,16 @@ class LoopSettings:
     folder: Path | None = None
     save_every: int = 500
     log_every: int = 50
+
+
+class Watcher(Protocol):
+    """Looks on between steps: to measure, to average weights."""
+
+    def before_step(self, step: int) -> None:
+        """Called before a step; again, after a resumption, before the step it goes on with."""
+
+    def after_step(self, done: int) -> None:
+        """Called once `done` steps are done, before a state is saved: what it changes is in it."""
 
 
 @dataclass
@@ -62,29 +74,36 @@ def run_stage(
     accelerator: Accelerator,
     step_function: StepFunction,
     settings: LoopSettings,
+    watcher: Watcher | None = None,
 ) -> dict[str, float]:
     """Run a stage to its end, from its last saved state if there is one.
 
     `step_function(step)` does one step, optimiser included, and returns numbers to log. Everything
     it trains must have been through `accelerator.prepare`. Logs means over `log_every` steps to the
-    logger and, as JSON lines, to `folder/<stage>.jsonl`. Returns the last means logged.
+    logger, to the accelerator's trackers and, as JSON lines, to `folder/<stage>.jsonl`. Returns the
+    last means logged.
     """
     progress = _Progress()
     accelerator.register_for_checkpointing(progress)
     state_folder = settings.folder / stage if settings.folder else None
-    if state_folder and (state_folder / "complete").exists():
-        accelerator.load_state(str(state_folder))
+    saved = _find_state(state_folder) if state_folder else None
+    if saved:
+        accelerator.load_state(str(saved))
         logger.info("%s: goes on after step %d", stage, progress.done)
 
     means: dict[str, float] = {}
     sums: dict[str, float] = {}
     first, began = progress.done, time.monotonic()
     for step in range(first, settings.total_steps):
+        if watcher:
+            watcher.before_step(step)
         for name, value in step_function(step).items():
             if not math.isfinite(value):
                 raise FloatingPointError(f"{stage}: {name} is {value} at step {step}")
             sums[name] = sums.get(name, 0.0) + value
         progress.done = step + 1
+        if watcher:
+            watcher.after_step(progress.done)
         since_log = (progress.done - first) % settings.log_every or settings.log_every
         if since_log == settings.log_every or progress.done == settings.total_steps:
             means = {name: total / since_log for name, total in sums.items()}
@@ -99,17 +118,33 @@ def run_stage(
     return means
 
 
+def _find_state(folder: Path) -> Path | None:
+    """The last state that is whole: a kill may have come at any point of `_save`."""
+    candidates = (folder, _beside(folder, "fresh"), _beside(folder, "outdated"))
+    return next((state for state in candidates if (state / "complete").exists()), None)
+
+
+def _beside(folder: Path, kind: str) -> Path:
+    return folder.with_name(f"{folder.name}.{kind}")
+
+
 def _save(accelerator: Accelerator, folder: Path) -> None:
-    """Save so that a kill in the middle leaves a state that says it is not whole."""
-    marker = folder / "complete"
+    """Save beside the last state, and put it away only when the new one is whole."""
+    fresh, outdated = _beside(folder, "fresh"), _beside(folder, "outdated")
     if accelerator.is_main_process:
-        folder.mkdir(parents=True, exist_ok=True)
-        marker.unlink(missing_ok=True)
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
     accelerator.wait_for_everyone()
-    accelerator.save_state(str(folder))
+    accelerator.save_state(str(fresh))
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        marker.touch()
+        (fresh / "complete").touch()
+        shutil.rmtree(outdated, ignore_errors=True)
+        if folder.exists():
+            folder.rename(outdated)
+        fresh.rename(folder)
+        shutil.rmtree(outdated, ignore_errors=True)
+    accelerator.wait_for_everyone()
 
 
 def _log(
@@ -121,6 +156,7 @@ def _log(
     seconds: float,
     left: float,
 ) -> None:
+    accelerator.log(dict(means), step=done)
     if not accelerator.is_main_process:
         return
     numbers = "  ".join(f"{name} {value:.4f}" for name, value in means.items())

@@ -1,0 +1,164 @@
+"""Batches of a benchmark's triplets, read from picture files.
+
+A batch is a function of (seed, step): order, drawn triplets, mirrored pictures and all, whatever
+the number of processes that read. So a training that goes on after a kill sees what it would have
+seen.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from dwc.datasets.triplets import Triplet
+from dwc.errors import DatasetError, PictureError, QueryError
+from dwc.gallery.decoding import decode
+from dwc.modeling.captions import fill_template
+from dwc.processing import DWCProcessor
+from dwc.training.alternating import TripletBatch
+from dwc.training.benchmark_data import BenchmarkData
+
+
+@dataclass(frozen=True)
+class BenchmarkBatches:
+    """Makes the batches of one process out of `world`; an epoch's last, incomplete one is dropped.
+
+    `size` triplets a process and step. Without `masks_padding` every text is as long as the longest
+    of its batch, and what fills it counts as words.
+    """
+
+    data: BenchmarkData
+    processor: DWCProcessor
+    template: dict[str, str]
+    size: int
+    seed: int
+    masks_padding: bool = True
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many steps take every triplet once; DatasetError where not even one does."""
+        steps = len(self.data.learned) // (self.size * self.world)
+        if steps == 0:
+            raise DatasetError(
+                f"{len(self.data.learned)} triplets are not enough for {self.world} processes "
+                f"with {self.size} each; set a smaller batch_size, or start fewer"
+            )
+        return steps
+
+    def make(self, step: int) -> TripletBatch:
+        """The batch of a step; DatasetError, which names the triplet, where one cannot be read."""
+        epoch, number = divmod(step, self.steps_per_epoch)
+        start = (number * self.world + self.rank) * self.size
+        places = _order(len(self.data.learned), self.seed, epoch)[start : start + self.size]
+        triplets, references, targets = [], [], []
+        for place in places:
+            rng = random.Random(f"{self.seed}/{epoch}/{place}")
+            triplet = self.data.learned.draw(place, rng)
+            triplets.append(triplet)
+            references.append(self._open(triplet.reference, place, triplet, rng))
+            targets.append(self._open(triplet.target, place, triplet, rng))
+        query = self._read_texts(places, triplets)
+        query["pixel_values"] = self._read_pictures(references)
+        return TripletBatch([query], self._read_pictures(targets), self._labels(triplets))
+
+    def _open(self, name: str, place: int, triplet: Triplet, rng: random.Random) -> Image.Image:
+        try:
+            picture = decode(self.data.paths[name])
+        except PictureError as error:
+            raise DatasetError(f"{_describe(place, triplet)}: {error}") from error
+        mirrored = self.data.mirrored and rng.random() < 0.5
+        return ImageOps.mirror(picture) if mirrored else picture
+
+    def _read_pictures(self, pictures: list[Image.Image]) -> Tensor:
+        """(B, 3, H, W) in the layout that convolutions are fastest on."""
+        pixels = self.processor(images=pictures)["pixel_values"]
+        return pixels.contiguous(memory_format=torch.channels_last)
+
+    def _read_texts(self, places: list[int], triplets: list[Triplet]) -> dict[str, Tensor]:
+        texts = [fill_template(self.template, triplet.captions) for triplet in triplets]
+        try:
+            read = dict(self.processor(text=texts))
+        except QueryError:
+            for place, triplet, text in zip(places, triplets, texts, strict=True):
+                self._require_readable(place, triplet, text)
+            raise
+        if not self.masks_padding:
+            read["word_mask"] = torch.ones_like(read["word_mask"])
+        return read
+
+    def _require_readable(self, place: int, triplet: Triplet, text: str) -> None:
+        try:
+            self.processor(text=text)
+        except QueryError as error:
+            raise DatasetError(f"{_describe(place, triplet)}: {error}") from error
+
+    def _labels(self, triplets: list[Triplet]) -> Tensor:
+        """(B,): equal where two targets show the same."""
+        numbers: dict[str, int] = {}
+        shown = [self.data.answers.get(t.target, t.target) for t in triplets]
+        return torch.tensor([numbers.setdefault(one, len(numbers)) for one in shown])
+
+
+@lru_cache(maxsize=2)
+def _order(count: int, seed: int, epoch: int) -> list[int]:
+    """The places of an epoch, shuffled."""
+    places = list(range(count))
+    random.Random(f"{seed}/order/{epoch}").shuffle(places)
+    return places
+
+
+def _describe(place: int, triplet: Triplet) -> str:
+    words = " / ".join(triplet.captions)
+    return f"triplet {place} ({triplet.reference} -> {triplet.target}, {words!r})"
+
+
+class _BySteps(Dataset):
+    """A mistake is handed over, not raised: a worker's would arrive as a traceback in a text."""
+
+    def __init__(self, batches: BenchmarkBatches) -> None:
+        self._batches = batches
+
+    def __getitem__(self, step: int) -> TripletBatch | DatasetError:
+        try:
+            return self._batches.make(step)
+        except DatasetError as error:
+            return error
+
+
+class BatchReader:
+    """The same batches on a device, read ahead by `workers` processes; 0 reads in this one."""
+
+    def __init__(
+        self, batches: BenchmarkBatches, total_steps: int, device: torch.device, workers: int
+    ) -> None:
+        self._data, self._total = _BySteps(batches), total_steps
+        self._device, self._workers = device, workers
+        self._next: int | None = None
+        self._iterator: Iterator[TripletBatch | DatasetError] = iter(())
+
+    def __call__(self, step: int) -> TripletBatch:
+        """The batch of `step`; asked for in order, it is ready already. DatasetError as `make`."""
+        if step != self._next:
+            loader = DataLoader(
+                self._data,
+                batch_size=None,
+                sampler=range(step, self._total),
+                num_workers=self._workers,
+                prefetch_factor=4 if self._workers else None,
+                pin_memory=self._device.type == "cuda",
+                # Its own: a loader draws a number, and the global generator is dropout's.
+                generator=torch.Generator(),
+            )
+            self._iterator = iter(loader)
+        self._next = step + 1
+        batch = next(self._iterator)
+        if isinstance(batch, DatasetError):
+            raise batch
+        return batch.to(self._device)

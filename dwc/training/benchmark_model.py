@@ -1,0 +1,107 @@
+"""The model that a benchmark's training starts from: a frozen CLIP, and ImageNet's ResNet."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from safetensors import SafetensorError
+from transformers import ResNetConfig, ResNetModel
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+from dwc.checkpoint import check_agreement, without_progress_bar
+from dwc.convert.clip_tokenizer import find_clip_tokenizer
+from dwc.convert.sources import read_clip
+from dwc.errors import CheckpointError
+from dwc.modeling.configuration import CnnStreamConfig, DWCConfig
+from dwc.modeling.model import DWCModel
+from dwc.processing import DWCProcessor, build_word_tokenizer
+from dwc.training.presets import BenchmarkPreset
+
+RESNET = "microsoft/resnet-50"
+"""ImageNet's ResNet-50, from which the authors start their CNN stream."""
+
+
+@without_progress_bar()
+def build_model(
+    clip: str,
+    resnet: str,
+    captions: Sequence[str],
+    preset: BenchmarkPreset,
+    template: Mapping[str, str],
+    clip_tokenizer: str | None = None,
+) -> tuple[DWCModel, DWCProcessor]:
+    """A model in eval mode whose heads know nothing yet, and its processor.
+
+    `clip` is a Hub id, a transformers folder, or a file of OpenAI's weights (RN50 and its family
+    are files only); `resnet` a Hub id or folder of transformers' ResNet. The word vocabulary is
+    that of `captions`, in order. Pictures are resized to CLIP's size at the short side, bicubic,
+    and cut out of the centre, for both streams; with CLIP's mean and standard deviation.
+
+    Raises CheckpointError where CLIP, its tokenizer, or the ResNet cannot be read whole.
+    """
+    source = read_clip(clip)
+    tokenizer = find_clip_tokenizer(clip_tokenizer, clip, source.config)
+    if tokenizer is None:
+        raise CheckpointError(
+            f"{clip} comes without CLIP's tokenizer, and none is within reach. Give it with "
+            "--clip-tokenizer: bpe_simple_vocab_16e6.txt.gz of openai/CLIP, or a folder"
+        )
+    backbone = _read_resnet(resnet)
+    words = build_word_tokenizer(captions)
+    torch.manual_seed(preset.seed)
+    model = DWCModel(
+        DWCConfig(
+            clip_config=source.config,
+            cnn_config=CnnStreamConfig(
+                resnet_config=backbone.config,
+                vocab_size=len(words),
+                word_embedding_dim=preset.word_embedding_dim,
+                hidden_dim=preset.hidden_dim,
+            ),
+            clip_embedding_dim=preset.embedding_dim,
+            cnn_embedding_dim=preset.embedding_dim,
+            dropout=preset.dropout,
+            caption_template=dict(template),
+        )
+    )
+    if model.clip is None or model.cnn_stream is None:
+        raise CheckpointError(f"{clip} and {resnet} do not make a model of two streams")
+    model.clip.load_state_dict(source.weights)
+    model.cnn_stream.resnet.load_state_dict(backbone.state_dict())
+    size_px = source.config.vision_config.image_size
+    processor = DWCProcessor(
+        CLIPImageProcessorPil(
+            size={"shortest_edge": size_px}, crop_size={"height": size_px, "width": size_px}
+        ),
+        tokenizer,
+        words,
+    )
+    check_agreement(model, processor, clip)
+    return model.eval(), processor
+
+
+def _read_resnet(source: str) -> ResNetModel:
+    """A trained ResNet without its classifier, whole or not at all."""
+    name, _, revision = source.partition("@")
+    options = {"revision": revision} if revision else {}
+    try:
+        kind = ResNetConfig.get_config_dict(name, **options)[0].get("model_type")
+        if kind != ResNetConfig.model_type:
+            raise CheckpointError(
+                f"{source} is a model of type {kind!r}, not 'resnet'; give a ResNet of "
+                f"transformers, such as {RESNET}"
+            )
+        model, report = ResNetModel.from_pretrained(
+            name, dtype=torch.float32, output_loading_info=True, **options
+        )
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(
+            f"the ResNet {source} cannot be loaded: {error}. Give a folder or Hub id: --resnet"
+        ) from error
+    # Its classifier is not wanted; the counters of batch norms are not used.
+    missing = [key for key in report["missing_keys"] if not key.endswith("num_batches_tracked")]
+    if faulty := [*missing, *map(str, report["mismatched_keys"])]:
+        raise CheckpointError(
+            f"{source} is not a whole ResNet: it lacks, or has of another size, "
+            f"{', '.join(sorted(faulty)[:5])}. Fetch it again"
+        )
+    return model

@@ -1,0 +1,319 @@
+"""DWC trained on a benchmark, from a CLIP and a ResNet to a measured checkpoint.
+
+    read_benchmark -> build_model -> train_alternating, watched by EpochSelection
+                   -> the best epoch's weights -> a checkpoint -> its numbers on the evaluation set
+
+A training that was killed and is asked for again goes on where it was.
+"""
+
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.tracking import get_available_trackers
+from accelerate.utils import set_seed
+
+from dwc import checkpoint
+from dwc.errors import TrainingError
+from dwc.evaluation.css3d import evaluate_css3d
+from dwc.evaluation.fashion200k import evaluate_fashion200k
+from dwc.evaluation.fashion_iq import evaluate_fashion_iq
+from dwc.evaluation.metrics import recalls
+from dwc.evaluation.reading_ahead import ReadAhead, asked_in_order
+from dwc.evaluation.retrieval import run_benchmark
+from dwc.evaluation.shoes import evaluate_shoes
+from dwc.modeling.model import DWCModel
+from dwc.processing import DWCProcessor
+from dwc.training.alternating import train_alternating
+from dwc.training.averaging import WeightAverage
+from dwc.training.benchmark_batches import BatchReader, BenchmarkBatches
+from dwc.training.benchmark_data import CATEGORIES, PROTOCOL, BenchmarkData, read_benchmark
+from dwc.training.benchmark_model import RESNET, build_model
+from dwc.training.loop import LoopSettings
+from dwc.training.presets import BenchmarkPreset
+from dwc.training.selection import EpochSelection
+
+logger = logging.getLogger(__name__)
+
+STAGE = "alternating"
+_SHARD_MB = 2_000
+_ASKED = "asked.json"
+
+
+@dataclass(frozen=True)
+class BenchmarkTraining:
+    """What is asked for.
+
+    `data` is the benchmark's folder; `clip`, `clip_tokenizer` and `resnet` as in `build_model`.
+    `categories` are those of FashionIQ, all by default, in one model or one each as the preset
+    says. States and logs go to `work`, the checkpoint to `out`; where each category has its own,
+    to folders of their names within. `workers` processes read pictures. `trackers` are accelerate's
+    names of them ("tensorboard", …).
+    """
+
+    dataset: str
+    data: Path
+    clip: str
+    preset: BenchmarkPreset
+    out: Path
+    work: Path
+    resnet: str = RESNET
+    clip_tokenizer: str | None = None
+    categories: tuple[str, ...] = ()
+    workers: int = 4
+    trackers: tuple[str, ...] = ()
+
+
+def train_benchmark(asked: BenchmarkTraining) -> dict[str, Any]:
+    """Train, choose, write and measure; returns the numbers, which are in `out/evaluation.json`.
+
+    They are those of the files written, read back. Beside them lie `training.json` (the recipe,
+    counts, every epoch's numbers) and the log. Of several processes only the first returns numbers.
+
+    Raises DatasetError for data that cannot be read (a picture that is there but damaged is named
+    with its triplet), CheckpointError for a CLIP or ResNet that cannot, TrainingError where `work`
+    holds another training.
+    """
+    _check(asked)
+    categories = asked.categories or CATEGORIES[asked.dataset]
+    if not asked.preset.one_model_per_category or len(categories) < 2:
+        return _train_model(asked, categories, asked.work, asked.out)
+    models = {
+        category: _train_model(asked, (category,), asked.work / category, asked.out / category)
+        for category in categories
+    }
+    if not all(models.values()):
+        return {}
+    numbers = _average(models)
+    _write_json(asked.out / "evaluation.json", numbers)
+    return numbers
+
+
+def _check(asked: BenchmarkTraining) -> None:
+    if asked.dataset not in CATEGORIES:
+        raise TrainingError(f"no benchmark {asked.dataset!r}; there are {', '.join(CATEGORIES)}")
+    if strange := set(asked.categories).difference(CATEGORIES[asked.dataset]):
+        raise TrainingError(
+            f"{asked.dataset} has no category {min(strange)!r}; there are "
+            f"{', '.join(CATEGORIES[asked.dataset]) or 'none'}"
+        )
+    there = [tracker.value for tracker in get_available_trackers()]
+    if missing := [name for name in asked.trackers if name not in there]:
+        raise TrainingError(
+            f"the tracker {missing[0]} is not installed (installed are: "
+            f"{', '.join(there) or 'none'}). Install it, or leave it out: the log is in "
+            f"{asked.work} as well"
+        )
+
+
+def _train_model(
+    asked: BenchmarkTraining, categories: Sequence[str], work: Path, out: Path
+) -> dict[str, Any]:
+    """One model, of one or more categories."""
+    preset = asked.preset
+    data = read_benchmark(asked.dataset, asked.data, preset, categories)
+    template = preset.caption_template(asked.dataset)
+    model, processor = build_model(
+        asked.clip, asked.resnet, data.vocabulary, preset, template, asked.clip_tokenizer
+    )
+    accelerator = Accelerator(
+        mixed_precision=_precision(preset), log_with=list(asked.trackers) or None, project_dir=work
+    )
+    _remember(asked, categories, data, accelerator, work)
+    accelerator.init_trackers("dwc", _flat(asdict(preset)))
+    batches = BenchmarkBatches(
+        data,
+        processor,
+        dict(template),
+        preset.batch_size,
+        preset.seed,
+        preset.masks_padding,
+        accelerator.process_index,
+        accelerator.num_processes,
+    )
+    settings = preset.alternating(batches.steps_per_epoch)
+    model.to(accelerator.device, memory_format=torch.channels_last)
+    average = WeightAverage(model, preset.ema_decay) if preset.ema_decay > 0 else None
+    if average is not None:
+        accelerator.register_for_checkpointing(average)
+    selection = EpochSelection(
+        model,
+        partial(_measure, model, processor, data, max(1, asked.workers)),
+        preset.measured_epochs(),
+        batches.steps_per_epoch,
+        work,
+        accelerator,
+        average,
+    )
+    set_seed(preset.seed, device_specific=True)
+    reader = BatchReader(batches, settings.total_steps, accelerator.device, asked.workers)
+    loop = LoopSettings(settings.total_steps, work, preset.save_every, preset.log_every)
+    began = time.monotonic()
+    train_alternating(model, reader, settings, accelerator, loop, STAGE, selection)
+    seconds = time.monotonic() - began - selection.seconds
+    accelerator.wait_for_everyone()
+    selection.consider(preset.epochs)
+    accelerator.wait_for_everyone()
+    epoch = selection.load_best()
+    logger.info("the weights after epoch %d are the best", epoch)
+    numbers: dict[str, Any] = {}
+    if accelerator.is_main_process:
+        model.to("cpu").eval()
+        checkpoint.save(model, processor, out, max_shard_mb=_SHARD_MB)
+        numbers = _evaluate(asked, categories, out, accelerator.device)
+        record = {
+            **_describe(asked, categories, data, accelerator),
+            "counts": dict(data.counts),
+            "chosen_epoch": epoch,
+            "chosen_by": f"mean recall@{'/'.join(map(str, data.chosen_by))}, {preset.chooses_on}",
+            "steps_per_epoch": batches.steps_per_epoch,
+            "device": str(accelerator.device),
+            "mixed_precision": accelerator.mixed_precision,
+            "seconds_since_resumption": round(seconds, 1),
+            "epochs": selection.history,
+        }
+        _write_json(out / "training.json", record)
+        shutil.copyfile(work / f"{STAGE}.jsonl", out / "training.jsonl")
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
+    accelerator.free_memory()
+    return numbers
+
+
+def _precision(preset: BenchmarkPreset) -> str:
+    """The preset's where it pays and is sound: on GPUs; bfloat16 only where they have it."""
+    if not torch.cuda.is_available():
+        return "no"
+    if preset.mixed_precision == "bf16" and not torch.cuda.is_bf16_supported():
+        logger.warning("this GPU has no bfloat16; float16 is taken")
+        return "fp16"
+    return preset.mixed_precision
+
+
+def _measure(
+    model: DWCModel, processor: DWCProcessor, data: BenchmarkData, threads: int
+) -> tuple[float, dict[str, float]]:
+    """The mean of the recalls that the benchmark is judged by, over its galleries; all of them."""
+    every: list[dict[str, float]] = []
+    for benchmark in data.selection:
+        with ReadAhead(data.paths, asked_in_order(benchmark), threads) as open_picture:
+            report = run_benchmark(benchmark, model, processor, open_picture)
+        every.append(
+            {
+                name if stream == "together" else f"{stream}_{name}": value
+                for stream, ranks in report.ranks.items()
+                for name, value in recalls(ranks, data.chosen_by).items()
+            }
+        )
+    numbers = {name: sum(one[name] for one in every) / len(every) for name in every[0]}
+    score = sum(numbers[f"recall@{k}"] for k in data.chosen_by) / len(data.chosen_by)
+    return score, numbers
+
+
+def _evaluate(
+    asked: BenchmarkTraining, categories: Sequence[str], out: Path, device: torch.device
+) -> dict[str, Any]:
+    """The numbers of the checkpoint in `out`, as `python -m dwc evaluate` gives them; written."""
+    loaded = checkpoint.load(out)
+    loaded.model.to(device)
+    evaluations: Mapping[str, Callable[..., dict[str, Any]]] = {
+        "fashion_iq": partial(evaluate_fashion_iq, protocol=PROTOCOL, categories=categories),
+        "shoes": evaluate_shoes,
+        "fashion200k": partial(evaluate_fashion200k, states_answer=asked.preset.states_answer),
+        "css3d": evaluate_css3d,
+    }
+    numbers = evaluations[asked.dataset](loaded.model, loaded.processor, asked.data)
+    numbers = {"model": str(out), "fingerprint": loaded.fingerprint, **numbers}
+    _write_json(out / "evaluation.json", numbers)
+    return numbers
+
+
+def _average(models: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """One table of a model for each category: the mean of their recalls, and each by itself."""
+    first = next(iter(models.values()))
+    names = [name for name in first if name.startswith("recall@") or name == "mean_of_averages"]
+
+    def mean(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        return {name: sum(row[name] for row in rows) / len(rows) for name in names}
+
+    every = list(models.values())
+    return {
+        "protocol": f"fashion_iq-{PROTOCOL}, a model for each category",
+        "comparable": all(one["comparable"] for one in every),
+        **mean(every),
+        "streams": {
+            name: mean([one["streams"][name] for one in every]) for name in first["streams"]
+        },
+        "models": dict(models),
+    }
+
+
+def _describe(
+    asked: BenchmarkTraining,
+    categories: Sequence[str],
+    data: BenchmarkData,
+    accelerator: Accelerator,
+) -> dict[str, Any]:
+    """All that decides what a training gives, but for the machine."""
+    content = json.dumps([*data.vocabulary, *sorted(data.paths), dict(data.counts)])
+    return {
+        "dataset": asked.dataset,
+        "categories": list(categories),
+        "clip": asked.clip,
+        "resnet": asked.resnet,
+        "processes": accelerator.num_processes,
+        "data": sha256(content.encode()).hexdigest()[:12],
+        "preset": asdict(asked.preset),
+    }
+
+
+def _remember(
+    asked: BenchmarkTraining,
+    categories: Sequence[str],
+    data: BenchmarkData,
+    accelerator: Accelerator,
+    work: Path,
+) -> None:
+    """Write down in `work` what is trained there; TrainingError where that is something else."""
+    described = _describe(asked, categories, data, accelerator)
+    file = work / _ASKED
+    if file.is_file():
+        before, now = _flat(json.loads(file.read_text())), _flat(described)
+        differ = [n for n in {**before, **now} if before.get(n) != now.get(n)]
+        if differ:
+            told = ", ".join(f"{n} {before.get(n)} (asked: {now.get(n)})" for n in differ[:5])
+            raise TrainingError(
+                f"{work} holds a training with {told}; it cannot go on as another. Ask for that "
+                "one, or give another --work"
+            )
+    elif accelerator.is_main_process:
+        _write_json(file, described)
+    accelerator.wait_for_everyone()
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """One level, in values that every tracker takes."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{inner}": one for inner, one in _flat(value).items()}
+        else:
+            flat[name] = value if isinstance(value, (int, float, str, bool)) else str(value)
+    return flat
+
+
+def _write_json(file: Path, content: Mapping[str, Any]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fresh = file.with_name(f"{file.name}.{os.getpid()}")
+    fresh.write_text(json.dumps(content, indent=2) + "\n")
+    fresh.replace(file)
