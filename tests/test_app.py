@@ -154,6 +154,7 @@ def test_thumbnails_are_served_and_the_rest_of_the_store_is_not(address, place):
     for hidden in (store / "gallery.sqlite", ROOT / "app.py", place / "gallery" / "figure-00.png"):
         assert hidden.exists()
         assert status(hidden) == 403
+    assert status("https://example.org/x.png") == 404
 
 
 def test_only_the_search_is_public(address):

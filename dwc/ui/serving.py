@@ -3,7 +3,9 @@
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
+from dwc.ui.closing import FetchNothing
 from dwc.ui.pictures import Pictures
 from dwc.ui.theme import make_head, make_theme, read_style
 
@@ -24,6 +26,7 @@ def launch_options(pictures: Pictures, host: str | None, port: int | None) -> di
         "max_file_size": MAX_UPLOAD_BYTES,
         "footer_links": ["api"],
         "ssr_mode": False,
+        "app_kwargs": {"middleware": [Middleware(FetchNothing)]},
         "show_error": True,
         "theme": make_theme(),
         "css": read_style(),

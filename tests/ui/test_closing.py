@@ -1,0 +1,39 @@
+"""What the server refuses to fetch for a stranger."""
+
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from dwc.ui.closing import FetchNothing
+
+
+@pytest.fixture(scope="module")
+def client():
+    async def fetch(request):
+        return PlainTextResponse("fetched")
+
+    routes = [Route("/{anything:path}", fetch)]
+    return TestClient(Starlette(routes=routes, middleware=[Middleware(FetchNothing)]))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/file=https://example.org/a.png",
+        "/gradio_api/file=HTTP://example.org/a.png",
+        "/file=http%3A//example.org",
+        "/gradio_api/proxy=https://example.org",
+    ],
+)
+def test_addresses_are_not_fetched(client, path):
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert "fetches nothing" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/", "/gradio_api/file=/tmp/a.png", "/file=httpd.png"])
+def test_the_page_and_its_files_pass(client, path):
+    assert client.get(path).text == "fetched"
