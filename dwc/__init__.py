@@ -10,6 +10,7 @@ The map of the package; arrows point one way, and a test holds them:
     processing.py  pictures and words -> tensors
     hub/           models of the Hub: one commit fetched and checked, or published
     checkpoint.py  file names, key sets
+    card.py        a checkpoint's model card
     publishing.py  a checkpoint and its card, to the Hub
     convert/       the authors' names, and OpenAI's
     datasets/      benchmark files on disk -> triplets and galleries

@@ -83,10 +83,12 @@ def load(
     name_or_path: str | Path | None = None,
     revision: str | None = None,
     token: str | None = None,
+    clip_tokenizer_optional: bool = False,
 ) -> Checkpoint:
     """Load a checkpoint: the bundled one (None or its name), a folder, or a model of the Hub.
 
     A Hub name may carry its revision: `owner/name@revision`. The model comes in eval mode, float32.
+    With `clip_tokenizer_optional`, one that lacks nothing but CLIP's tokenizer is loaded as well.
 
     Raises CheckpointError where there is no such checkpoint, where it is not one of this project,
     not whole, or at odds with itself; the message says which.
@@ -96,7 +98,8 @@ def load(
     with without_progress_bar():
         model = DWCModel.from_pretrained(folder)
     processor = DWCProcessor.from_pretrained(folder)
-    _require_clip_tokenizer(model.config, processor, name)
+    if not clip_tokenizer_optional:
+        _require_clip_tokenizer(model.config, processor, name)
     check_agreement(model, processor, name)
     return Checkpoint(model, processor, fingerprint(folder), name, commit)
 

@@ -20,8 +20,9 @@ MAY_IMPORT = {
     "processing": {"errors"},
     "hub": {"errors"},
     "checkpoint": {"errors", "hub", "modeling", "processing"},
-    "publishing": {"errors", "hub", "checkpoint"},
-    "convert": {"errors", "modeling", "processing", "checkpoint"},
+    "card": {"modeling"},
+    "publishing": {"errors", "hub", "checkpoint", "card"},
+    "convert": {"errors", "modeling", "processing", "checkpoint", "card"},
     "datasets": {"errors"},
     "catalogue": {"errors", "datasets"},
     "gallery": {"errors", "catalogue"},
@@ -33,8 +34,8 @@ MAY_IMPORT = {
     },
     "ui": {"errors", "modeling", "checkpoint", "search", "gallery", "catalogue"},
     "commands": {
-        "errors", "modeling", "processing", "checkpoint", "convert", "datasets", "catalogue",
-        "gallery", "publishing", "search", "evaluation", "training",
+        "errors", "modeling", "processing", "checkpoint", "card", "convert", "datasets",
+        "catalogue", "gallery", "publishing", "search", "evaluation", "training",
     },
     "cli": {"errors", "commands"},
     "__main__": {"cli"},
@@ -48,7 +49,9 @@ NARROW = {
     ("training", "gallery"): {"dwc.gallery.decoding"},
     # A training starts from others' weights, and writes texts as theirs were.
     ("training", "convert"): {
-        "dwc.convert.clip_tokenizer", "dwc.convert.conversion", "dwc.convert.sources",
+        "dwc.convert.clip_tokenizer",
+        "dwc.convert.conversion",
+        "dwc.convert.sources",
     },
     # One of the gallery's sources draws.
     ("gallery", "catalogue"): {"dwc.catalogue.drawing", "dwc.catalogue.splits"},
@@ -66,6 +69,7 @@ HUB_CALLERS = {
     "dwc.processing",  # its own `from_pretrained`, through transformers' `cached_file`
     "dwc.gallery.sources",  # data sets
     "dwc.convert.clip_tokenizer",  # OpenAI's merges, at one commit, for who converts
+    "dwc.convert.sources",  # and a CLIP, through transformers
 }
 AUTHORS_NAMES = {
     "img_fc", "txt_fc", "fc_txt", "atten_I", "atten_T", "dynamic_scalar", "imgconv", "txt2img",

@@ -1,9 +1,12 @@
-"""`python -m dwc convert`: the authors' weights and a CLIP -> a checkpoint."""
+"""`python -m dwc convert`: the authors' weights and a CLIP -> a checkpoint, or the other way."""
 
 import argparse
 import sys
 
-HELP = "turn the authors' weights and a CLIP into a checkpoint"
+HELP = "turn the authors' weights and a CLIP into a checkpoint, or a checkpoint into theirs"
+
+_INTO_A_CHECKPOINT = ("global_weights", "local_weights", "clip", "captions", "clip_tokenizer",
+                      "image_size", "license", "dataset")  # fmt: skip
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -17,8 +20,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--clip",
         metavar="CLIP",
-        help="a CLIP state dict with OpenAI's key names (.pt, .safetensors), a transformers CLIP "
-        "folder, or a Hub name (owner/name@revision)",
+        help="a CLIP state dict with OpenAI's key names (.pt, .safetensors; open_clip's are the "
+        "same), a transformers or open_clip folder, or a Hub name (owner/name@revision), such as "
+        "openai/clip-vit-base-patch32 or timm/resnet50_clip.openai",
     )
     parser.add_argument(
         "--captions",
@@ -39,11 +43,33 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="fashion_iq",
         help="the form in which training saw its captions (default: %(default)s)",
     )
-    parser.add_argument("--out", metavar="DIR", required=True, help="the checkpoint's folder")
+    parser.add_argument(
+        "--image-size",
+        metavar="PX",
+        type=int,
+        help="the side of the pictures in training (default: CLIP's, or 224 without CLIP)",
+    )
+    parser.add_argument("--license", metavar="NAME", help="for the model card: apache-2.0, mit, …")
+    parser.add_argument(
+        "--dataset",
+        metavar="NAME",
+        action="append",
+        help="for the model card: what the model was trained on; may be given again",
+    )
+    parser.add_argument(
+        "--to-authors",
+        metavar="MODEL",
+        help="the other way: write what the authors' code can load of this checkpoint (a folder, "
+        "or a Hub name) as global.pth, local.pth, clip.pt and captions.json into --out",
+    )
+    parser.add_argument("--out", metavar="DIR", required=True, help="the folder to write")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Convert, and say where the checkpoint is."""
+    """Convert; say what was mapped, what was checked, and where the result is."""
+    if args.to_authors is not None:
+        return _to_authors(args)
+    from dwc.card import CardFacts
     from dwc.checkpoint import fingerprint
     from dwc.convert import CAPTION_TEMPLATES, convert
 
@@ -55,6 +81,28 @@ def run(args: argparse.Namespace) -> int:
         captions=args.captions,
         clip_tokenizer=args.clip_tokenizer,
         template=CAPTION_TEMPLATES[args.template],
+        image_size_px=args.image_size,
+        card=CardFacts(license=args.license, datasets=tuple(args.dataset or ())),
+        tell=_tell,
     )
-    sys.stdout.write(f"wrote {folder} (fingerprint {fingerprint(folder)})\n")
+    _tell(f"wrote {folder} (fingerprint {fingerprint(folder)})")
     return 0
+
+
+def _to_authors(args: argparse.Namespace) -> int:
+    from dwc.checkpoint import load
+    from dwc.convert import convert_to_authors
+    from dwc.errors import CheckpointError
+
+    given = [f"--{name.replace('_', '-')}" for name in _INTO_A_CHECKPOINT if getattr(args, name)]
+    if given:
+        raise CheckpointError(
+            f"--to-authors writes from a checkpoint alone, and {', '.join(given)} belongs to the "
+            "other way; leave one out"
+        )
+    convert_to_authors(args.out, load(args.to_authors, clip_tokenizer_optional=True), _tell)
+    return 0
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(f"{line}\n")

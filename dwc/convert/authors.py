@@ -7,47 +7,46 @@ used when searching.
 
 from collections.abc import Mapping
 
+import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 
-from dwc.convert.renaming import Rule, rename
+from dwc.convert.renaming import Rule, rename, rename_back
 from dwc.errors import CheckpointError
 from dwc.modeling.configuration import CnnStreamConfig
 
+GLOBAL, LOCAL = "the authors' global (CLIP) stream", "the authors' local (CNN) stream"
+
 _UNUSED = ()
+_INITIAL_LOSS_WEIGHT = 10.0
 
-# Left is the authors' name (LEAF is weight, bias or a statistic), right is ours.
-_LEAF = r"(weight|bias|running_mean|running_var|num_batches_tracked)"
-
-_GLOBAL_RULES = (
-    Rule(r"img_fc\.0\.(weight|bias)", (r"project_image.\1",)),
-    Rule(r"txt_fc\.0\.(weight|bias)", (r"project_text.\1",)),
-    Rule(r"atten_I\.(0|3)\.(weight|bias)", (r"combiner.edit_image.\1.\2",)),
-    Rule(r"atten_T\.(0|3)\.(weight|bias)", (r"combiner.edit_text.\1.\2",)),
-    Rule(r"dynamic_scalar\.(0|3)\.(weight|bias)", (r"combiner.weigh.\1.\2",)),
-    Rule(r"loss_weight", _UNUSED),
+GLOBAL_RULES = (
+    Rule("img_fc.0.{leaf}", ("project_image.{leaf}",)),
+    Rule("txt_fc.0.{leaf}", ("project_text.{leaf}",)),
+    Rule("atten_I.{n}.{leaf}", ("combiner.edit_image.{n}.{leaf}",)),
+    Rule("atten_T.{n}.{leaf}", ("combiner.edit_text.{n}.{leaf}",)),
+    Rule("dynamic_scalar.{n}.{leaf}", ("combiner.weigh.{n}.{leaf}",)),
+    Rule("loss_weight", _UNUSED),
 )
 
 
 def _resnet_rules() -> list[Rule]:
     """torchvision's names of a ResNet with bottlenecks -> transformers'."""
-    resnet = r"resnet.encoder.stages"
+    embedder = "resnet.embedder.embedder"
     rules = [
-        Rule(r"img_model\.conv1\.weight", ("resnet.embedder.embedder.convolution.weight",)),
-        Rule(rf"img_model\.bn1\.{_LEAF}", (r"resnet.embedder.embedder.normalization.\1",)),
+        Rule("img_model.conv1.weight", (f"{embedder}.convolution.weight",)),
+        Rule("img_model.bn1.{statistic}", (f"{embedder}.normalization.{{statistic}}",)),
     ]
     for stage in range(4):
-        block = rf"img_model\.layer{stage + 1}\.(\d+)"
-        for step in range(3):
-            target = rf"{resnet}.{stage}.layers.\1.layer.{step}"
+        block = f"img_model.layer{stage + 1}.{{n}}"
+        layer = f"resnet.encoder.stages.{stage}.layers.{{n}}"
+        steps = {(f"conv{step + 1}", f"bn{step + 1}"): f"{layer}.layer.{step}" for step in range(3)}
+        steps["downsample.0", "downsample.1"] = f"{layer}.shortcut"
+        for (convolution, norm), ours in steps.items():
             rules += [
-                Rule(rf"{block}\.conv{step + 1}\.weight", (rf"{target}.convolution.weight",)),
-                Rule(rf"{block}\.bn{step + 1}\.{_LEAF}", (rf"{target}.normalization.\2",)),
+                Rule(f"{block}.{convolution}.weight", (f"{ours}.convolution.weight",)),
+                Rule(f"{block}.{norm}.{{statistic}}", (f"{ours}.normalization.{{statistic}}",)),
             ]
-        shortcut = rf"{resnet}.{stage}.layers.\1.shortcut"
-        rules += [
-            Rule(rf"{block}\.downsample\.0\.weight", (rf"{shortcut}.convolution.weight",)),
-            Rule(rf"{block}\.downsample\.1\.{_LEAF}", (rf"{shortcut}.normalization.\2",)),
-        ]
     return rules
 
 
@@ -61,51 +60,53 @@ def _inception_rules() -> list[Rule]:
         "img2txt": "add_text",
     }
     steps = {
-        r"branch0": "point.0",
-        r"branch1\.0": "narrow.0",
-        r"branch1\.2": "narrow.1",
-        r"branch2\.0": "wide.0",
-        r"branch2\.2": "wide.1",
-        r"branch2\.4": "wide.2",
-        r"branch3\.1": "pooled.0",
+        "branch0": "point.0",
+        "branch1.0": "narrow.0",
+        "branch1.2": "narrow.1",
+        "branch2.0": "wide.0",
+        "branch2.2": "wide.1",
+        "branch2.4": "wide.2",
+        "branch3.1": "pooled.0",
     }
     rules = []
     for block, ours in blocks.items():
         for step, position in steps.items():
-            place = rf"{block}\.0\.{step}"
+            place, target = f"{block}.0.{step}", f"{ours}.{position}"
             rules += [
-                Rule(rf"{place}\.conv\.weight", (f"{ours}.{position}.convolution.weight",)),
-                Rule(rf"{place}\.bn\.{_LEAF}", (rf"{ours}.{position}.normalisation.\1",)),
+                Rule(f"{place}.conv.weight", (f"{target}.convolution.weight",)),
+                Rule(f"{place}.bn.{{statistic}}", (f"{target}.normalisation.{{statistic}}",)),
             ]
     return rules
 
 
-_LOCAL_RULES = (
+LOCAL_RULES = (
     *_resnet_rules(),
     *_inception_rules(),
-    Rule(r"txt_model\.embedding_layer\.weight", ("word_encoder.embedding.weight",)),
-    Rule(r"txt_model\.lstm\.((?:weight|bias)_[ih]h_l0)", (r"word_encoder.lstm.\1",)),
-    Rule(r"pool_i\.p", ("pool_image.p",)),
-    Rule(r"pool_t\.p", ("pool_text.p",)),
-    Rule(r"img_pool\.p", ("pool_gallery.p",)),
-    Rule(r"img_fc\.(weight|bias)", (r"project_image.\1",)),
-    Rule(r"fc_txt\.(weight|bias)", (r"project_text.\1",)),
-    Rule(r"dynamic_scalar\.(0|3)\.(weight|bias)", (r"weigh.\1.\2",)),
-    Rule(r"txt_model\.fc_output\.1\.(weight|bias)", _UNUSED),
-    Rule(r"fc_(ret|rei)\.(weight|bias)", _UNUSED),
-    Rule(r"combine\.(0|3)\.(weight|bias)", _UNUSED),
-    Rule(r"loss_weight", _UNUSED),
+    Rule("txt_model.embedding_layer.weight", ("word_encoder.embedding.weight",)),
+    Rule("txt_model.lstm.{leaf}_ih_l0", ("word_encoder.lstm.{leaf}_ih_l0",)),
+    Rule("txt_model.lstm.{leaf}_hh_l0", ("word_encoder.lstm.{leaf}_hh_l0",)),
+    Rule("pool_i.p", ("pool_image.p",)),
+    Rule("pool_t.p", ("pool_text.p",)),
+    Rule("img_pool.p", ("pool_gallery.p",)),
+    Rule("img_fc.{leaf}", ("project_image.{leaf}",)),
+    Rule("fc_txt.{leaf}", ("project_text.{leaf}",)),
+    Rule("dynamic_scalar.{n}.{leaf}", ("weigh.{n}.{leaf}",)),
+    Rule("txt_model.fc_output.1.{leaf}", _UNUSED),
+    Rule("fc_ret.{leaf}", _UNUSED),
+    Rule("fc_rei.{leaf}", _UNUSED),
+    Rule("combine.{n}.{leaf}", _UNUSED),
+    Rule("loss_weight", _UNUSED),
 )
 
 
 def clip_stream_weights(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
     """The "global" state dict under `ClipStream`'s names; CheckpointError lists unknown ones."""
-    return rename(state, _GLOBAL_RULES, source, "the authors' global (CLIP) stream")
+    return rename(state, GLOBAL_RULES, source, GLOBAL)
 
 
 def cnn_stream_weights(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
     """The "local" state dict under `CnnStream`'s names; CheckpointError lists unknown ones."""
-    return rename(state, _LOCAL_RULES, source, "the authors' local (CNN) stream")
+    return rename(state, LOCAL_RULES, source, LOCAL)
 
 
 def cnn_stream_config(weights: Mapping[str, Tensor], source: str) -> CnnStreamConfig:
@@ -113,11 +114,44 @@ def cnn_stream_config(weights: Mapping[str, Tensor], source: str) -> CnnStreamCo
     try:
         vocab_size, word_dim = weights["word_encoder.embedding.weight"].shape
         hidden_dim = weights["word_encoder.lstm.weight_hh_l0"].shape[1]
+        return CnnStreamConfig(
+            vocab_size=vocab_size, word_embedding_dim=word_dim, hidden_dim=hidden_dim
+        )
     except KeyError as error:
         raise CheckpointError(
             f"{source} lacks {error}, which tells the size of the CNN stream; give the authors' "
             "local weights"
         ) from error
-    return CnnStreamConfig(
-        vocab_size=vocab_size, word_embedding_dim=word_dim, hidden_dim=hidden_dim
+    except (IndexError, ValueError, StrictDataclassError) as error:
+        raise CheckpointError(
+            f"the shapes of the tensors in {source} do not make a CNN stream: {error}. Check that "
+            "the file is whole"
+        ) from error
+
+
+def global_state(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`ClipStream`'s weights as the authors' code loads them, every name that it asks for."""
+    return {"loss_weight": torch.tensor([_INITIAL_LOSS_WEIGHT])} | rename_back(
+        weights, GLOBAL_RULES
     )
+
+
+def local_state(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`CnnStream`'s weights as the authors' code loads them, every name that it asks for.
+
+    What theirs has and reads by nothing is zero, the loss weight what they begin with.
+    """
+    dim, channels = weights["project_image.weight"].shape
+    hidden = weights["word_encoder.lstm.weight_hh_l0"].shape[1]
+    unused = {
+        "txt_model.fc_output.1": (hidden, hidden),
+        "fc_ret": (dim, channels),
+        "fc_rei": (dim, hidden),
+        "combine.0": (dim, 2 * dim),
+        "combine.3": (dim, dim),
+    }
+    state = {"loss_weight": torch.tensor([_INITIAL_LOSS_WEIGHT])}
+    state |= rename_back(weights, LOCAL_RULES)
+    for name, shape in unused.items():
+        state |= {f"{name}.weight": torch.zeros(shape), f"{name}.bias": torch.zeros(shape[0])}
+    return state

@@ -6,7 +6,7 @@ Pickles are read with torch's restricted reader, which makes tensors and nothing
 import json
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,18 +15,35 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import CLIPConfig, CLIPModel
+from transformers.utils.hub import cached_file
 
-from dwc.convert.openai_clip import backbone_config, backbone_weights
-from dwc.convert.renaming import listed
+from dwc.convert.openai_clip import backbone_config, backbone_rules, backbone_weights
+from dwc.convert.renaming import Rule, listed
 from dwc.errors import CheckpointError
 from dwc.modeling.configuration import ClipBackboneConfig
 
+_OPEN_CLIP_CONFIG, _OPEN_CLIP_WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
+_DISTRIBUTED = "module."  # before every name of a model that was wrapped for several devices
+
+
+class Original(NamedTuple):
+    """A state dict as it was read: whose it is, what it holds, and the rules to our names.
+
+    Without rules (None), the names are ours already.
+    """
+
+    source: str
+    nature: str
+    state: Mapping[str, Tensor]
+    rules: Sequence[Rule] | None
+
 
 class ClipSource(NamedTuple):
-    """A CLIP as read: its sizes, and its weights under `ClipBackbone`'s names."""
+    """A CLIP as read: its sizes, its weights under `ClipBackbone`'s names, and what it was."""
 
     config: ClipBackboneConfig
     weights: dict[str, Tensor]
+    original: Original
 
 
 def read_authors_weights(file: str | Path) -> dict[str, Tensor]:
@@ -41,37 +58,93 @@ def read_authors_weights(file: str | Path) -> dict[str, Tensor]:
 
 
 def read_clip(source: str | Path) -> ClipSource:
-    """CLIP from a state dict with OpenAI's names, or a transformers folder or Hub name.
+    """CLIP from a state dict with OpenAI's names, a transformers or open_clip folder, or the Hub.
 
-    A file is `.safetensors`, a pickled state dict, or one of OpenAI's own TorchScript archives.
-    A Hub name may carry its revision: `openai/clip-vit-base-patch32@main`.
+    A file is `.safetensors`, a pickled state dict (open_clip's training files too), or one of
+    OpenAI's own TorchScript archives. Beside a file of weights, open_clip's config tells the
+    activation; without one it is OpenAI's. A Hub name may carry its revision:
+    `openai/clip-vit-base-patch32@main`.
     """
     path = Path(source).expanduser()
-    if not path.is_file():
-        return _read_transformers_clip(str(source))
-    if path.suffix == ".safetensors":
-        try:
-            state = load_file(path)
-        except SafetensorError as error:
-            raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
-    elif _is_torchscript(path):
-        # The released files. They hold no Python, and what TorchScript they hold is not called.
-        state = dict(torch.jit.load(path, map_location="cpu").state_dict())
-    else:
-        state = _require_tensors(_read_pickle(path), path)
+    if path.is_file():
+        return _from_openai_names(path, path.parent / _OPEN_CLIP_CONFIG)
+    name, _, revision = (str(path), "", "") if path.is_dir() else str(source).partition("@")
+    config_file = _find_part(name, revision, _OPEN_CLIP_CONFIG)
+    if config_file and (weights_file := _find_part(name, revision, _OPEN_CLIP_WEIGHTS)):
+        return _from_openai_names(weights_file, config_file, str(source))
+    return _read_transformers_clip(str(source), name, revision)
+
+
+def _from_openai_names(file: Path, config_file: Path, source: str | None = None) -> ClipSource:
+    source = source or str(file)
     state = {
         name: tensor.float() if tensor.is_floating_point() else tensor
-        for name, tensor in state.items()
+        for name, tensor in _read_state(file).items()
     }
-    return ClipSource(backbone_config(state, str(path)), backbone_weights(state, str(path)))
+    activation = _read_activation(config_file) if config_file.is_file() else "quick_gelu"
+    config = backbone_config(state, source, activation)
+    original = Original(source, "a CLIP with OpenAI's names", state, backbone_rules(state))
+    return ClipSource(config, backbone_weights(state, source), original)
+
+
+def _read_state(file: Path) -> dict[str, Tensor]:
+    """The tensors of a file, whatever its form."""
+    if file.suffix == ".safetensors":
+        try:
+            return load_file(file)
+        except SafetensorError as error:
+            raise CheckpointError(f"{file} is not a safetensors file: {error}") from error
+    if _is_torchscript(file):
+        # The released files. They hold no Python, and what TorchScript they hold is not called.
+        return dict(torch.jit.load(file, map_location="cpu").state_dict())
+    content = _read_pickle(file)
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]  # as open_clip's training writes it
+    state = _require_tensors(content, file)
+    if state and all(name.startswith(_DISTRIBUTED) for name in state):
+        state = {name.removeprefix(_DISTRIBUTED): tensor for name, tensor in state.items()}
+    return state
+
+
+def _read_activation(config_file: Path) -> str:
+    """Which activation open_clip's config names: OpenAI's own, or the exact one."""
+    try:
+        model = json.loads(config_file.read_text(encoding="utf-8"))["model_cfg"]
+        return "quick_gelu" if model.get("quick_gelu", False) else "gelu"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"{config_file} is not an open_clip config, which has a 'model_cfg' ({error}); take it "
+            "away if it does not belong to the weights"
+        ) from error
+
+
+def _find_part(name: str, revision: str, part: str) -> Path | None:
+    """A file of a folder or a Hub repository; None where it has none, or cannot be asked."""
+    try:
+        found = cached_file(
+            name,
+            part,
+            revision=revision or None,
+            _raise_exceptions_for_gated_repo=False,
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
+        )
+    except (OSError, ValueError):  # said by the attempt to read it as a transformers CLIP
+        return None
+    return None if found is None else Path(found)
 
 
 def read_captions(file: str | Path) -> list[str] | dict[str, int]:
-    """The training captions in order (a JSON list), or a word-to-id table (a JSON object)."""
+    """The training captions in order (a JSON list), or a word-to-id table (a JSON object).
+
+    The table may stand under `word2id`, as the authors' code reads it.
+    """
     try:
         content = json.loads(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{file} cannot be read as JSON: {error}") from error
+    if isinstance(content, dict) and isinstance(content.get("word2id"), dict):
+        content = content["word2id"]
     if isinstance(content, list) and all(isinstance(caption, str) for caption in content):
         return content
     if isinstance(content, dict) and all(type(number) is int for number in content.values()):
@@ -82,8 +155,7 @@ def read_captions(file: str | Path) -> list[str] | dict[str, int]:
     )
 
 
-def _read_transformers_clip(source: str) -> ClipSource:
-    name, _, revision = source.partition("@")
+def _read_transformers_clip(source: str, name: str, revision: str) -> ClipSource:
     options = {"revision": revision} if revision else {}
     try:
         kind = CLIPConfig.get_config_dict(name, **options)[0].get("model_type")
@@ -103,7 +175,9 @@ def _read_transformers_clip(source: str) -> ClipSource:
     faulty = {str(fault) for faults in report.values() for fault in faults}
     if faulty:
         raise CheckpointError(f"{source} is not a whole CLIP; check these: {listed([*faulty])}")
-    return ClipSource(ClipBackboneConfig.from_clip(model.config), dict(model.state_dict()))
+    weights = dict(model.state_dict())
+    original = Original(source, "a transformers CLIP", weights, None)
+    return ClipSource(ClipBackboneConfig.from_clip(model.config), weights, original)
 
 
 def _read_pickle(file: Path) -> object:

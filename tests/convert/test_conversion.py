@@ -11,164 +11,27 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from huggingface_hub import ModelCard
+from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import CLIPConfig, CLIPModel
 
 from dwc import DWCModel, DWCProcessor, checkpoint
+from dwc.card import CardFacts
 from dwc.cli import main
 from dwc.convert import convert
-from dwc.convert.authors import cnn_stream_weights
-from dwc.convert.openai_clip import backbone_config, backbone_weights
-from dwc.convert.renaming import require_fit
 from dwc.errors import CheckpointError
-from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.training.vocabulary import train_clip_tokenizer
+from tests.convert.state_dicts import (
+    CAPTIONS,
+    MAX_TOKENS,
+    TOKENS,
+    fill,
+    global_shapes,
+    local_state,
+    tiny_clip_shapes,
+)
 from tests.merges import merges_text
-
-GOLDEN = Path(__file__).parent / "golden"
-SHAPES = {
-    name: json.loads((GOLDEN / f"golden_{name}.json").read_text())["shapes"]
-    for name in ("rn50", "vitb32")
-}
-CAPTIONS = json.loads((GOLDEN / "texts.json").read_text())["vocabulary_texts"]
-TOKENS, MAX_TOKENS = 600, 20
-STATISTICS = ("weight", "bias", "running_mean", "running_var")
-
-
-def norm(name, size):
-    shapes = {f"{name}.{statistic}": [size] for statistic in STATISTICS}
-    return {**shapes, f"{name}.num_batches_tracked": []}
-
-
-def linear(name, outputs, inputs):
-    return {f"{name}.weight": [outputs, inputs], f"{name}.bias": [outputs]}
-
-
-def transformer(name, layers, width):
-    shapes = {}
-    for layer in range(layers):
-        block = f"{name}.resblocks.{layer}"
-        shapes |= {f"{block}.attn.in_proj_weight": [3 * width, width]}
-        shapes |= {f"{block}.attn.in_proj_bias": [3 * width]}
-        shapes |= linear(f"{block}.attn.out_proj", width, width)
-        shapes |= linear(f"{block}.mlp.c_fc", 4 * width, width)
-        shapes |= linear(f"{block}.mlp.c_proj", width, 4 * width)
-        for number in (1, 2):
-            shapes |= {f"{block}.ln_{number}.weight": [width], f"{block}.ln_{number}.bias": [width]}
-    return shapes
-
-
-def text_tower(embed_dim, width, layers, vocab_size, context):
-    return {
-        "positional_embedding": [context, width],
-        "text_projection": [width, embed_dim],
-        "logit_scale": [],
-        "token_embedding.weight": [vocab_size, width],
-        "ln_final.weight": [width],
-        "ln_final.bias": [width],
-        **transformer("transformer", layers, width),
-    }
-
-
-def modified_resnet(layers, width, image_size, embed_dim):
-    shapes = {}
-    stem = [(3, width // 2), (width // 2, width // 2), (width // 2, width)]
-    for number, (inputs, outputs) in enumerate(stem, start=1):
-        shapes |= {f"visual.conv{number}.weight": [outputs, inputs, 3, 3]}
-        shapes |= norm(f"visual.bn{number}", outputs)
-    inputs = width
-    for stage, blocks in enumerate(layers):
-        planes = width * 2**stage
-        for block in range(blocks):
-            name = f"visual.layer{stage + 1}.{block}"
-            steps = [(inputs, planes, 1), (planes, planes, 3), (planes, 4 * planes, 1)]
-            for number, (before, after, kernel) in enumerate(steps, start=1):
-                shapes |= {f"{name}.conv{number}.weight": [after, before, kernel, kernel]}
-                shapes |= norm(f"{name}.bn{number}", after)
-            if block == 0:
-                shapes |= {f"{name}.downsample.0.weight": [4 * planes, inputs, 1, 1]}
-                shapes |= norm(f"{name}.downsample.1", 4 * planes)
-            inputs = 4 * planes
-    shapes |= {"visual.attnpool.positional_embedding": [(image_size // 32) ** 2 + 1, inputs]}
-    for letter in "kqv":
-        shapes |= linear(f"visual.attnpool.{letter}_proj", inputs, inputs)
-    return shapes | linear("visual.attnpool.c_proj", embed_dim, inputs)
-
-
-def vit(layers, width, patch, image_size, embed_dim):
-    shapes = {
-        "visual.class_embedding": [width],
-        "visual.positional_embedding": [(image_size // patch) ** 2 + 1, width],
-        "visual.proj": [width, embed_dim],
-        "visual.conv1.weight": [width, 3, patch, patch],
-    }
-    for norm_name in ("ln_pre", "ln_post"):
-        shapes |= {f"visual.{norm_name}.{leaf}": [width] for leaf in ("weight", "bias")}
-    return shapes | transformer("visual.transformer", layers, width)
-
-
-# As the models are described: image tower, embedding, text width; all texts have 12 layers.
-RELEASED = {
-    "RN50": (modified_resnet([3, 4, 6, 3], 64, 224, 1024), 1024, 512),
-    "RN101": (modified_resnet([3, 4, 23, 3], 64, 224, 512), 512, 512),
-    "RN50x4": (modified_resnet([4, 6, 10, 6], 80, 288, 640), 640, 640),
-    "RN50x16": (modified_resnet([6, 8, 18, 8], 96, 384, 768), 768, 768),
-    "ViT-B/32": (vit(12, 768, 32, 224, 512), 512, 512),
-    "ViT-B/16": (vit(12, 768, 16, 224, 512), 512, 512),
-}
-SIZES = {  # image size, layers, width, heads of the image tower; heads of the text tower
-    "RN50": (224, [3, 4, 6, 3], 64, 32, 8),
-    "RN101": (224, [3, 4, 23, 3], 64, 32, 8),
-    "RN50x4": (288, [4, 6, 10, 6], 80, 40, 10),
-    "RN50x16": (384, [6, 8, 18, 8], 96, 48, 12),
-    "ViT-B/32": (224, 12, 768, 12, 8),
-    "ViT-B/16": (224, 12, 768, 12, 8),
-}
-
-
-def released_shapes(name):
-    image_tower, embed_dim, width = RELEASED[name]
-    return {**text_tower(embed_dim, width, 12, 49408, 77), **image_tower}
-
-
-def hollow(shapes):
-    """Tensors of these shapes that take no memory."""
-    return {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
-
-
-def tiny_clip_shapes(kind):
-    """A CLIP with OpenAI's names of 64 (ViT) or 32 (ResNet) pixels, features of length 24."""
-    images = {
-        "vit": vit(2, 64, 32, 64, 24),
-        "resnet": modified_resnet([1, 1, 1, 1], 16, 64, 24),
-    }
-    return {**text_tower(24, 64, 2, TOKENS, MAX_TOKENS), **images[kind]}
-
-
-def fill(shapes, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return {
-        name: torch.tensor(0)
-        if name.endswith("num_batches_tracked")
-        else torch.rand(shape, generator=generator) / max(1, shape[-1] if shape else 1) ** 0.5
-        for name, shape in shapes.items()
-    }
-
-
-def global_shapes(features=24, dim=16):
-    """The authors' CLIP stream at another size than theirs."""
-    scale = {512: features, 1024: dim, 2048: 2 * dim}
-    shapes = SHAPES["vitb32"]["global"]
-    return {name: [scale.get(size, size) for size in shape] for name, shape in shapes.items()}
-
-
-def local_state():
-    """The authors' CNN stream at full size, all zeros, in a few kilobytes."""
-    return {
-        name: torch.zeros(1).expand(shape) if shape else torch.tensor(0)
-        for name, shape in SHAPES["rn50"]["local"].items()
-    }
 
 
 @pytest.fixture(autouse=True)
@@ -196,31 +59,6 @@ def rewrite(file, **changes):
     state = torch.load(file, weights_only=True)["model_state_dict"]
     state = {name: tensor for name, tensor in {**state, **changes}.items() if tensor is not None}
     torch.save({"model_state_dict": state}, file)
-
-
-@pytest.mark.parametrize(("name", "golden"), [("RN50", "rn50"), ("ViT-B/32", "vitb32")])
-def test_the_shapes_written_out_here_are_the_released_ones(name, golden):
-    assert released_shapes(name) == SHAPES[golden]["clip"]
-
-
-@pytest.mark.parametrize("name", RELEASED)
-def test_every_backbones_sizes_are_read_from_its_tensors(name):
-    state = hollow(released_shapes(name))
-    config = backbone_config(state, name)
-    with torch.device("meta"):
-        expected = ClipBackbone(config).state_dict()
-    require_fit(backbone_weights(state, name), expected, name)
-    image_size, layers, width, heads, text_heads = SIZES[name]
-    vision, text = config.vision_config, config.text_config
-    assert vision.image_size == image_size
-    assert vision.num_attention_heads == heads
-    if name.startswith("RN"):
-        assert (vision.layers, vision.width) == (layers, width)
-    else:
-        assert (vision.num_hidden_layers, vision.hidden_size) == (layers, width)
-    assert (text.num_attention_heads, text.num_hidden_layers) == (text_heads, 12)
-    assert (text.eos_token_id, text.max_position_embeddings) == (49407, 77)
-    assert config.projection_dim == RELEASED[name][1]
 
 
 @pytest.mark.parametrize("kind", ["vit", "resnet"])
@@ -310,7 +148,7 @@ def test_the_command_converts_and_says_where_to(files, tmp_path):
     """In a process of its own, from another directory, without a network."""
     options = {"--global-weights": "global.pth", "--clip": "clip.pt", "--out": "made/here"}
     arguments = [word for pair in options.items() for word in pair]
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     done = subprocess.run(
         [sys.executable, "-m", "dwc", "convert", *arguments, "--template", "plain"],
         cwd=tmp_path,
@@ -342,6 +180,93 @@ def test_without_a_tokenizer_it_is_written_and_the_cure_told(files, tmp_path, ca
     convert(out, **files, clip_tokenizer=tmp_path / "merges.txt")  # the cure, in the same place
     assert len(checkpoint.load(out).processor.clip_tokenizer) == TOKENS
     assert not [record for record in caplog.records if record.name.startswith("dwc")]
+
+
+def test_what_was_mapped_is_told_module_by_module(files, tmp_path, capsys):
+    arguments = ["--global-weights", str(files["global_weights"]), "--clip", str(files["clip"])]
+    assert main(["convert", *arguments, "--out", str(tmp_path / "out")]) == 0
+    told = capsys.readouterr().out
+    for line in (
+        "  visual -> clip.vision_model: 31 tensors, which are 39 here",
+        "  visual -> clip.visual_projection: 1 tensor",
+        "  img_fc -> clip_stream.project_image: 2 tensors",
+        "  atten_T -> clip_stream.combiner: 4 tensors",
+        "  read by nothing, left behind: loss_weight",
+        "CLIP has sizes of its own: 64 px, features of 24",
+        "CLIP's tokenizer: none",
+        "pictures: short side to 64 px, bicubic, then the centre; CLIP's mean and std",
+        "captions: '<BOS> {0} <EOS>', '<BOS> {0} <AND> {1} <EOS>'",
+    ):
+        assert f"{line}\n" in told
+    assert re.search(r"checked: every tensor leads back .* differs by \d\.\de[-+]\d\d", told)
+    assert told.splitlines()[-1].startswith(f"wrote {tmp_path / 'out'} (fingerprint ")
+
+
+def test_the_card_says_what_is_known_and_no_more(files, tmp_path):
+    facts = CardFacts(license="mit", datasets=("fashion_iq",), base_model="someone/clip")
+    out = convert(tmp_path / "out", **files, card=facts)
+    card = ModelCard.load(out / "README.md")
+    assert (card.data.license, card.data.datasets) == ("mit", ["fashion_iq"])
+    assert card.data.base_model == "someone/clip"
+    assert "arxiv:2312.06179" in card.data.tags
+    for part in (
+        "# out",
+        "global.pth: the authors' global",
+        "a ViT of 2 layers",
+        "`<BOS> {0} <EOS>`",
+        "Nothing has been measured",
+    ):
+        assert part in card.content
+    assert "CNN stream (" not in card.content
+    convert(out, **files)
+    assert ModelCard.load(out / "README.md").data.license is None
+    (out / "README.md").write_text("my own words")
+    convert(out, **files)
+    assert (out / "README.md").read_text() == "my own words"
+
+
+def test_a_tensor_that_came_out_wrong_keeps_the_checkpoint_from_its_place(
+    files, tmp_path, monkeypatch
+):
+    save = checkpoint.save
+
+    def damage(model, *arguments, **options):
+        folder = save(model, *arguments, **options)
+        weights = load_file(folder / "model.safetensors")
+        weights["clip.logit_scale"] += 1e-6  # which no query's embedding shows
+        save_file(weights, folder / "model.safetensors", {"format": "pt"})
+        return folder
+
+    monkeypatch.setattr(checkpoint, "save", damage)
+    with pytest.raises(CheckpointError, match=r"other tensors than were read \(logit_scale\)"):
+        convert(tmp_path / "out", **files)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["clip.pt", "global.pth"]
+
+
+def test_weights_that_compose_nothing_finite_are_refused(files, tmp_path):
+    rewrite(
+        files["global_weights"],
+        **{
+            "dynamic_scalar.0.bias": torch.full((16,), 3e38),
+            "dynamic_scalar.3.weight": torch.tensor([[2.0, -2.0] * 8]),
+        },
+    )
+    with pytest.raises(CheckpointError, match="not finite"):
+        convert(tmp_path / "out", **files)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("size_px", "told"), [(96, r"96 px are asked for, and CLIP reads 64 px"), (0, "in pixels")]
+)
+def test_pictures_of_a_size_that_clip_does_not_read_are_refused(files, tmp_path, size_px, told):
+    with pytest.raises(CheckpointError, match=told):
+        convert(tmp_path / "out", **files, image_size_px=size_px)
+
+
+def test_a_template_without_its_places_is_refused(files, tmp_path):
+    with pytest.raises(CheckpointError, match=r"do not make a model: .*pair"):
+        convert(tmp_path / "out", **files, template={"single": "{0}", "pair": "{0}"})
 
 
 def test_a_mistake_is_told_without_a_traceback(tmp_path, capsys):
@@ -400,15 +325,6 @@ def test_a_clip_whose_size_cannot_be_told_is_refused(files, tmp_path, taken):
         convert(tmp_path / "out", **files)
 
 
-def test_unused_modules_of_the_authors_are_known_and_left_behind():
-    unused = re.compile(r"loss_weight|fc_ret.*|fc_rei.*|combine\..*|txt_model\.fc_output.*")
-    state = local_state()
-    renamed = cnn_stream_weights(state, "local.pth")
-    left = [name for name in state if unused.fullmatch(name)]
-    assert len(left) == 11
-    assert len(renamed) == len(state) - len(left)
-
-
 def test_captions_of_another_vocabulary_are_refused(local_files, tmp_path):
     local_files["captions"].write_text(json.dumps(CAPTIONS[:3]))
     with pytest.raises(CheckpointError, match=r"words .* has 33 rows"):
@@ -426,19 +342,6 @@ def test_a_cnn_stream_that_is_not_whole_is_refused(local_files, tmp_path):
     rewrite(local_files["local_weights"], **{"img_model.layer3.5.bn2.running_var": None})
     with pytest.raises(CheckpointError, match=r"stages\.2\.layers\.5\..*running_var"):
         convert(tmp_path / "out", **local_files)
-
-
-@pytest.mark.slow
-def test_a_cnn_stream_alone_becomes_a_checkpoint_with_the_words_of_a_table(local_files, tmp_path):
-    table = json.loads((GOLDEN / "golden_rn50.json").read_text())["word_ids"]
-    local_files["captions"].write_text(json.dumps(table))
-    out = convert(tmp_path / "out", **local_files)
-    model, processor = DWCModel.from_pretrained(out), DWCProcessor.from_pretrained(out)
-    assert model.clip is None
-    assert processor.word_tokenizer.get_vocab() == table
-    with torch.inference_mode():
-        query = model.compose(pixel_values=torch.zeros(1, 3, 224, 224), **processor(text="is red"))
-    assert list(query.streams) == ["cnn"]
 
 
 @pytest.mark.parametrize(
