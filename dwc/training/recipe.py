@@ -41,7 +41,7 @@ class CatalogueRecipe:
     attributes_batch: int = 128
     alternating: AlternatingSettings = field(
         default_factory=lambda: AlternatingSettings(
-            total_steps=2_600,
+            total_steps=2_000,
             learning_rate=1e-3,
             cnn_learning_rate=1e-3,
             schedule="cosine",
