@@ -119,9 +119,13 @@ def naive_rank(
 ) -> float:
     """Sort the gallery, misses before hits where scores tie, and look for the first hit."""
     is_hit = [name in asked.hits for name in gallery]
-    order = np.lexsort((is_hit, -scores_of(asked, gallery, stream)))
-    left = [n for n in order if not (removed and gallery[n] == asked.reference)]
-    return next((float(rank) for rank, n in enumerate(left, 1) if is_hit[n]), float("inf"))
+    rank = 0
+    for n in np.lexsort((is_hit, -scores_of(asked, gallery, stream))):
+        if not (removed and gallery[n] == asked.reference):
+            rank += 1
+            if is_hit[n]:
+                return rank
+    return float("inf")
 
 
 def naive_recall(ranks: Iterable[float], k: int) -> float:

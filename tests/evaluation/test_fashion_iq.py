@@ -153,7 +153,7 @@ def test_the_real_annotations(tmp_path, protocol):
         places = {name: f"image_data/{category}/{name}.png" for name in gallery}
         write_pictures(tmp_path, places)
     report = evaluate_fashion_iq(*WORLD, tmp_path, protocol, categories)
-    streams = ("together",) if protocol == "P3" else ("together", "cnn")
+    streams = ("together", "clip", "cnn") if protocol == "P1" else ("together",)
     for category, (asked, gallery) in read.items():
         numbers = report["categories"][category]
         check_recalls(numbers, asked, gallery, removed=protocol != "P1", streams=streams)

@@ -1,6 +1,7 @@
 """Ranking against a naive ranker; the report; and embedding, on a tiny model."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,15 +11,19 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
+from dwc.errors import DatasetError, PictureError
 from dwc.evaluation.metrics import NEVER, spearman
 from dwc.evaluation.retrieval import (
     Report,
     batched,
     compose_queries,
     embed_gallery,
+    embed_readable,
+    encode_benchmark,
     rank_hits,
     run_benchmark,
 )
+from tests.evaluation.made import WORLD
 from tests.training.tiny import COLOURS, PX, tiny_model, tiny_processor
 
 GALLERY = tuple("abcdef")
@@ -146,3 +151,77 @@ def test_a_benchmark_is_run_for_both_streams_and_each(world):
     assert made.ranks["together"].tolist() == [
         naive_rank(row, "abcde", q, True) for row, q in zip(sums, queries, strict=True)
     ]
+
+
+def open_all_but(broken, opened=None):
+    def open_one(name):
+        if opened is not None:
+            opened.append(name)
+        if name in broken:
+            raise PictureError(f"{name}: is cut short")
+        return open_picture(name)
+
+    return open_one
+
+
+@pytest.mark.parametrize("size", [1, 2, 64])
+def test_pictures_that_cannot_be_read_are_skipped_and_the_others_keep_their_place(world, size):
+    vectors, unreadable = embed_readable(*world, "abcde", open_all_but("bd"), size)
+    assert unreadable == {"b": "b: is cut short", "d": "d: is cut short"}
+    np.testing.assert_allclose(vectors, embed_gallery(*world, "ace", open_picture), atol=1e-5)
+
+
+def chain_of(names):
+    pairs = pairwise(names)
+    return Benchmark(
+        "p", tuple(names), tuple(RetrievalQuery(a, ("top red",), frozenset(b)) for a, b in pairs)
+    )
+
+
+def test_queries_go_with_a_picture_that_cannot_be_read():
+    opened = []
+    made = encode_benchmark(chain_of("abcde"), *WORLD, open_all_but("b", opened))
+    assert made.benchmark.gallery == tuple("acde")
+    assert [query.reference for query in made.benchmark.queries] == ["c", "d"]
+    assert made.benchmark.missing == ("b",)
+    assert (len(made.gallery), made.answerable) == (4, 2)
+    assert opened.count("b") == 1  # it is not tried again as a reference
+
+
+def test_queries_are_drawn_from_what_is_left():
+    benchmark = chain_of("abcde")
+    made = encode_benchmark(benchmark, *WORLD, open_all_but("a"), queries=2, seed=3)
+    assert (len(made.benchmark.queries), made.answerable) == (2, 3)
+    assert set(made.benchmark.queries) < set(benchmark.queries)
+    assert made.benchmark.gallery == tuple("bcde")
+    again = encode_benchmark(benchmark, *WORLD, open_all_but("a"), queries=2, seed=3)
+    assert again.benchmark == made.benchmark
+
+
+@pytest.mark.parametrize("broken", ["abcde", "bd"])
+def test_no_query_left_is_an_error(broken):
+    count = len(broken)
+    with pytest.raises(DatasetError, match=f"no query of p is left.*{count} cannot be read"):
+        encode_benchmark(chain_of("abcde"), *WORLD, open_all_but(broken))
+
+
+def test_the_views_are_the_streams_side_by_side():
+    made = encode_benchmark(chain_of("abcde"), *WORLD, open_picture)
+    views = made.views
+    assert list(views) == ["together", "clip", "cnn"]
+    for side in (0, 1):
+        joined = np.concatenate([views["clip"][side], views["cnn"][side]], axis=1)
+        np.testing.assert_array_equal(views["together"][side], joined)
+
+
+def test_texts_that_are_cut_are_counted(world):
+    queries = [RetrievalQuery("a", ("top red " * n,), frozenset("b")) for n in (1, 30, 40)]
+    model, processor = world
+    assert compose_queries(model, processor, queries, open_picture).texts_cut == 2
+
+
+def test_a_long_run_tells_each_tenth(caplog):
+    with caplog.at_level("INFO", "dwc.evaluation.retrieval"):
+        embed_readable(*WORLD, "abcde" * 10, open_picture, 1)
+    told = [record.message for record in caplog.records]
+    assert told == [f"{n} of 50 pictures" for n in range(5, 51, 5)]

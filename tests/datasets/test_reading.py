@@ -1,0 +1,31 @@
+"""What an error says was seen."""
+
+from pathlib import Path
+
+import pytest
+
+from dwc.datasets.reading import read_text, seen_in
+from dwc.errors import DatasetError
+
+
+def test_what_is_in_a_folder(tmp_path: Path) -> None:
+    assert seen_in(tmp_path) == f"{tmp_path} holds nothing"
+    for n in range(12):
+        (tmp_path / f"{n:02}.txt").touch()
+    seen = seen_in(tmp_path)
+    assert seen.startswith(f"{tmp_path} holds 00.txt, 01.txt, ")
+    assert seen.endswith("08.txt and 3 more")
+
+
+def test_of_a_folder_that_is_not_there_what_is_above_it(tmp_path: Path) -> None:
+    (tmp_path / "captions.zip").touch()
+    assert seen_in(tmp_path / "captions" / "deep") == f"{tmp_path} holds captions.zip"
+
+
+def test_a_missing_file_shows_its_like_before_the_rest(tmp_path: Path) -> None:
+    (tmp_path / "cap.dress.val.json").touch()
+    (tmp_path / "readme.txt").touch()
+    with pytest.raises(DatasetError, match=r"is missing \(there are cap\.dress\.val\.json\); go"):
+        read_text(tmp_path / "cap.shirt.val.json", "go")
+    with pytest.raises(DatasetError, match=r"holds cap\.dress\.val\.json, readme\.txt\); go"):
+        read_text(tmp_path / "split.json", "go")
