@@ -1,0 +1,183 @@
+"""PL on drawn garments, stage after stage; each keeps its state, and a killed run goes on.
+
+draw_pool -> (tokenizers -> open_domain) or a CLIP from elsewhere -> fashion -> hybrid -> a model
+"""
+
+import copy
+import hashlib
+import json
+import logging
+import os
+import random
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+
+from dwc.catalogue.splits import training_triplets
+from dwc.checkpoint import picture_size
+from dwc.errors import CheckpointError, TrainingError
+from dwc.modeling.clip_backbone import ClipBackbone
+from dwc.modeling.clip_stream import ClipStream
+from dwc.modeling.model import DWCModel
+from dwc.processing import DWCProcessor
+from dwc.training.catalogue import learn_familiarity, make_processor
+from dwc.training.catalogue_batches import Prefetched
+from dwc.training.loop import LoopSettings
+from dwc.training.pool import draw_pool
+from dwc.training.progressive.batches import ProgressiveBatches
+from dwc.training.progressive.fashion import train_fashion
+from dwc.training.progressive.hybrid import train_hybrid
+from dwc.training.progressive.open_domain import train_open_domain
+from dwc.training.progressive.recipe import (
+    FIXED_COMBINER,
+    ProgressiveRecipe,
+    Stage,
+    Start,
+    progressive_config,
+    small_clip,
+)
+from dwc.training.recipe import MEAN, PICTURE_PX, STD, CatalogueRecipe
+
+logger = logging.getLogger(__name__)
+
+_TEMPLATE = {"single": "{0}", "pair": "{0} and {1}"}
+_DESCRIPTION = "progressive.json"
+
+
+@dataclass(frozen=True)
+class TrainedProgressive:
+    """What the training leaves: the model in eval mode, and its processor."""
+
+    model: DWCModel
+    processor: DWCProcessor
+
+
+def train_progressive(
+    recipe: ProgressiveRecipe, work: Path, start: Start | None = None, until: Stage = "hybrid"
+) -> TrainedProgressive:
+    """Run the recipe's stages up to `until`; states, logs and drawings go to the folder `work`.
+
+    A stage that is finished in `work` is loaded and not run again, so that the stages may be run
+    one at a time. With `start`, stage one is that CLIP's and is left out; `start` is not changed.
+    Without stage three there is no learned weight, and every query is half and half.
+
+    Raises TrainingError where `work` holds the stages of another recipe or start.
+    """
+    torch.manual_seed(recipe.seed)
+    _claim(work, recipe, start)
+    pool = draw_pool(recipe.pool, work, workers=os.cpu_count() or 1)
+    if start is None:
+        processor = make_processor(pool.items, recipe.seed, recipe.texts_read)
+        clip = ClipBackbone(small_clip(processor))
+    else:
+        processor, clip = start.processor, copy.deepcopy(start.clip).requires_grad_(True)
+    stages = recipe.stages_until(until)
+    combiner = recipe.combiner if "hybrid" in stages else FIXED_COMBINER
+    pictures = processor.image_processor
+    mean, std = tuple(pictures.image_mean), tuple(pictures.image_std)
+    size_px = _square(processor)
+    config = progressive_config(
+        clip.config,
+        combiner,
+        recipe.dropout,
+        _TEMPLATE,
+        familiarity=(size_px, mean, std) == (PICTURE_PX, MEAN, STD),
+    )
+    stream = ClipStream(
+        clip.config.projection_dim, config.clip_embedding_dim, config.combiner, config.dropout
+    )
+    triplets = list(training_triplets(pool.items, recipe.seed, recipe.triplets))
+    batches = ProgressiveBatches(
+        pool,
+        processor,
+        recipe.seed,
+        config.caption_template,
+        size_px=size_px,
+        mean=mean,
+        std=std,
+    )
+
+    def run(stage: Stage) -> None:
+        # Of its own, so that the stages one at a time draw what they draw in one go.
+        torch.manual_seed(random.Random(f"{recipe.seed}/{stage}").getrandbits(63))
+        accelerator = Accelerator(mixed_precision=recipe.mixed_precision)
+        rank, world = accelerator.process_index, accelerator.num_processes
+        if stage == "open_domain":
+            steps = recipe.open_domain.total_steps
+            pairs = Prefetched(batches.open_domain(recipe.open_domain_batch), steps, rank, world)
+            loop = LoopSettings(steps, work)
+            train_open_domain(clip, pairs, recipe.open_domain, accelerator, loop)
+        elif stage == "fashion":
+            steps = recipe.fashion.total_steps
+            products = Prefetched(batches.fashion(recipe.fashion_batch), steps, rank, world)
+            loop = LoopSettings(steps, work)
+            train_fashion(clip, products, recipe.fashion, accelerator, loop)
+        else:
+            steps = recipe.hybrid.total_steps
+            made = batches.triplets(
+                triplets, recipe.hybrid_batch, recipe.words_only_share, recipe.picture_only_share
+            )
+            asked = Prefetched(made, steps, rank, world)
+            loop = LoopSettings(steps, work)
+            train_hybrid(clip, stream, asked, recipe.hybrid, accelerator, loop)
+
+    for stage in stages:
+        if start is None or stage != "open_domain":
+            run(stage)
+
+    model = DWCModel(config)
+    assert model.clip is not None  # so says progressive_config
+    assert model.clip_stream is not None
+    model.clip.load_state_dict(clip.state_dict())
+    model.clip_stream.load_state_dict(stream.state_dict())
+    model.to("cpu").eval()
+    if config.familiarity:
+        drawn = CatalogueRecipe(
+            seed=recipe.seed, pool=recipe.pool, familiar_items=recipe.familiar_items
+        )
+        learn_familiarity(model, pool, drawn, work)
+    return TrainedProgressive(model, processor)
+
+
+def _square(processor: DWCProcessor) -> int:
+    """The side in pixels of the pictures that a processor makes; CheckpointError unless square."""
+    size = picture_size(processor)
+    if size is None or size[0] != size[1]:
+        raise CheckpointError(
+            f"the processor makes pictures of {size} pixels; this training needs square ones of "
+            "one size. Start from another CLIP."
+        )
+    return size[0]
+
+
+def _claim(work: Path, recipe: ProgressiveRecipe, start: Start | None) -> None:
+    """Write down whose stages a work folder holds, or raise TrainingError if they are another's.
+
+    How the finished model is measured may differ.
+    """
+    described = json.loads(json.dumps(asdict(recipe)))
+    described = {k: v for k, v in described.items() if not k.startswith("measured_")}
+    described["start"] = None if start is None else _fingerprint(start)
+    file = work / _DESCRIPTION
+    if not file.exists():
+        work.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(described, indent=2) + "\n")
+        return
+    found = json.loads(file.read_text())
+    differing = sorted(key for key in described if found.get(key) != described[key])
+    if differing:
+        raise TrainingError(
+            f"{work} holds the stages of another training, which differs in "
+            f"{', '.join(differing)}. Give another folder, or the same recipe and start."
+        )
+
+
+def _fingerprint(start: Start) -> str:
+    """The start's name and a hash of its weights."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(start.clip.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return f"{start.name} {digest.hexdigest()[:12]}"
