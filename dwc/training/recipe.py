@@ -41,11 +41,11 @@ class CatalogueRecipe:
     attributes_batch: int = 128
     alternating: AlternatingSettings = field(
         default_factory=lambda: AlternatingSettings(
-            total_steps=2_000,
+            total_steps=1_500,
             learning_rate=1e-3,
             cnn_learning_rate=1e-3,
             schedule="cosine",
-            warmup_steps=200,
+            warmup_steps=100,
             max_gradient_norm=5.0,
         )
     )
