@@ -1,17 +1,15 @@
 """What the literature's benchmarks share: pictures in files, some of which may be missing."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image
-
 from dwc.datasets.pictures import PictureFiles
 from dwc.datasets.triplets import Benchmark, leave_out
-from dwc.errors import PictureError
 from dwc.evaluation.missing import Coverage
+from dwc.evaluation.reading_ahead import ReadAhead, asked_in_order
 from dwc.evaluation.retrieval import Encoded, Report, encode_benchmark, rank_benchmark
-from dwc.gallery.decoding import decode
 from dwc.modeling.model import DWCModel
 from dwc.processing import DWCProcessor
 
@@ -62,10 +60,13 @@ def encode(
     seed: int = 0,
 ) -> tuple[Encoded, Coverage]:
     """As `measure`, up to the vectors."""
-    there = leave_out(whole, files.missing(whole.gallery))
-    encoded = encode_benchmark(
-        there, model, processor, lambda name: _open(files, name), queries=queries, seed=seed
-    )
+    there = leave_out(whole, files.missing(asked_in_order(whole)))
+    found = {name: files.find(name) for name in asked_in_order(there)}
+    paths = {name: path for name, path in found.items() if path is not None}
+    with ReadAhead(paths, asked_in_order(there), os.cpu_count() or 1) as open_picture:
+        encoded = encode_benchmark(
+            there, model, processor, open_picture, queries=queries, seed=seed
+        )
     coverage = Coverage(
         queries=encoded.answerable,
         all_queries=len(whole.queries),
@@ -76,10 +77,3 @@ def encode(
         unreadable=len(encoded.unreadable),
     )
     return encoded, coverage
-
-
-def _open(files: PictureFiles, name: str) -> Image.Image:
-    path = files.find(name)
-    if path is None:
-        raise PictureError(f"{name}: has no picture. Fetch it again.")
-    return decode(path)
