@@ -53,7 +53,7 @@ class CatalogueRecipe:
     triplets: int = 240_000
     words_only_share: float = 0.12
     picture_only_share: float = 0.05
-    comparison_steps: int = 2_500
+    comparison_steps: int = 1_500
     mixed_precision: str = "bf16"
     texts_read: int = 60_000  # descriptions and wishes that both vocabularies are learned from
     familiar_items: int = 2_000  # held-out drawings that set the familiarity threshold
