@@ -2,6 +2,7 @@
 
 train catalogue     the bundled checkpoint: everything from nothing, on drawn garments
 train dwc           DWC on a benchmark, on top of a CLIP and a ResNet that exist
+train progressive   PL's three stages, a reconstruction, on drawn garments
 """
 
 import argparse
@@ -10,6 +11,8 @@ import logging
 import os
 from pathlib import Path
 from typing import Any
+
+from dwc.commands import train_progressive
 
 HELP = "train a checkpoint"
 
@@ -24,11 +27,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _configure_catalogue(recipes.add_parser("catalogue", help=told, description=told))
     told = "DWC on a benchmark, on top of a frozen CLIP and ImageNet's ResNet"
     _configure_dwc(recipes.add_parser("dwc", help=told, description=told))
+    told = train_progressive.HELP
+    train_progressive.configure(recipes.add_parser("progressive", help=told, description=told))
 
 
 def run(args: argparse.Namespace) -> int:
     """Train, write the checkpoint, measure it, and write its numbers and log beside it."""
-    return {"catalogue": _run_catalogue, "dwc": _run_dwc}[args.recipe](args)
+    return {
+        "catalogue": _run_catalogue,
+        "dwc": _run_dwc,
+        "progressive": train_progressive.run,
+    }[args.recipe](args)
 
 
 def _configure_catalogue(parser: argparse.ArgumentParser) -> None:
@@ -133,6 +142,7 @@ def _run_dwc(args: argparse.Namespace) -> int:
     logging.getLogger("dwc.training").setLevel(logging.INFO)
     logging.getLogger("dwc.datasets").setLevel(logging.INFO)
     numbers = train_benchmark(asked)
-    recalls = {name: value for name, value in numbers.items() if name.startswith("recall@")}
-    logging.getLogger("dwc.training").info("%s: %s", args.out, json.dumps(recalls))
+    if numbers:  # the first process has them
+        recalls = {name: value for name, value in numbers.items() if name.startswith("recall@")}
+        logging.getLogger("dwc.training").info("%s: %s", args.out, json.dumps(recalls))
     return 0

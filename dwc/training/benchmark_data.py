@@ -3,7 +3,6 @@
 Pictures that are missing are counted and left out everywhere; they never stop a training.
 """
 
-import logging
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,8 +16,6 @@ from dwc.datasets.pictures import PictureFiles
 from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet, draw_queries, leave_out
 from dwc.errors import DatasetError
 from dwc.training.presets import BenchmarkPreset
-
-logger = logging.getLogger(__name__)
 
 CATEGORIES: Mapping[str, tuple[str, ...]] = {
     "fashion_iq": fashion_iq.CATEGORIES,
@@ -106,16 +103,13 @@ def read_benchmark(
         parts.held_out if preset.chooses_on == "held_out" else list(parts.evaluation.values())
     )
     _require(dataset, root, preset, parts, selection)
+    missing = parts.missing.union(*(benchmark.missing for benchmark in parts.evaluation.values()))
     parts.counts |= {
         "learned": len(parts.learned),
         "held_out_queries": sum(len(benchmark.queries) for benchmark in parts.held_out),
-        "missing_pictures": len(parts.missing),
+        "missing_pictures": len(missing),
         "evaluation_queries": sum(len(b.queries) for b in parts.evaluation.values()),
     }
-    logger.info(
-        "%s: %s", dataset, ", ".join(f"{n:,} {what}".replace("_", " ") for what, n in
-                                     parts.counts.items()),
-    )  # fmt: skip
     return BenchmarkData(
         learned=parts.learned,
         vocabulary=parts.vocabulary,
@@ -282,8 +276,9 @@ def _require(
     count = 0 if parts.learned is None else len(parts.learned)
     if count < preset.batch_size:
         raise DatasetError(
-            f"{count} triplets of {dataset} have their pictures under {root}; a batch needs "
-            f"{preset.batch_size}. Put the pictures there, or set a smaller batch_size"
+            f"{count} triplets of {dataset} are left to learn from, of those with pictures under "
+            f"{root}; a batch needs {preset.batch_size}. Put more pictures there, or set a smaller "
+            "batch_size"
         )
     for benchmark in (*selection, *parts.evaluation.values()):
         if not benchmark.queries:

@@ -121,13 +121,16 @@ def _train_model(
 ) -> dict[str, Any]:
     """One model, of one or more categories."""
     preset = asked.preset
+    accelerator = Accelerator(
+        mixed_precision=_precision(preset), log_with=list(asked.trackers) or None, project_dir=work
+    )
     data = read_benchmark(asked.dataset, asked.data, preset, categories)
+    if accelerator.is_main_process:
+        counts = (f"{name.replace('_', ' ')} {n:,}" for name, n in data.counts.items())
+        logger.info("%s: %s", " ".join((asked.dataset, *categories)), ", ".join(counts))
     template = preset.caption_template(asked.dataset)
     model, processor = build_model(
         asked.clip, asked.resnet, data.vocabulary, preset, template, asked.clip_tokenizer
-    )
-    accelerator = Accelerator(
-        mixed_precision=_precision(preset), log_with=list(asked.trackers) or None, project_dir=work
     )
     _remember(asked, categories, data, accelerator, work)
     accelerator.init_trackers("dwc", _flat(asdict(preset)))
@@ -165,9 +168,9 @@ def _train_model(
     selection.consider(preset.epochs)
     accelerator.wait_for_everyone()
     epoch = selection.load_best()
-    logger.info("the weights after epoch %d are the best", epoch)
     numbers: dict[str, Any] = {}
     if accelerator.is_main_process:
+        logger.info("the weights after epoch %d are the best; written to %s", epoch, out)
         model.to("cpu").eval()
         checkpoint.save(model, processor, out, max_shard_mb=_SHARD_MB)
         numbers = _evaluate(asked, categories, out, accelerator.device)

@@ -84,9 +84,10 @@ class EpochSelection:
         step = epoch * self._steps_per_epoch
         self._lines[epoch] = {"epoch": epoch, "step": step, "score": score, **numbers}
         self._accelerator.log({f"selection/{name}": n for name, n in numbers.items()}, step=step)
-        if self._accelerator.is_main_process:
-            _replace(self._folder / _HISTORY, self._write_history)
         self.seconds += time.monotonic() - began
+        if not self._accelerator.is_main_process:
+            return
+        _replace(self._folder / _HISTORY, self._write_history)
         told = "  ".join(f"{name} {value:.4f}" for name, value in numbers.items())
         logger.info("after epoch %d: %s%s", epoch, told, ", the best so far" if is_best else "")
 

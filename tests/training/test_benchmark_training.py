@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from dwc.errors import TrainingError
 from dwc.evaluation.fashion_iq import evaluate_fashion_iq
 from dwc.training.benchmark_training import BenchmarkTraining, train_benchmark
 from dwc.training.presets import AUTHORS, RECOMMENDED, override
+from tests.training.benchmark_files import write_css3d, write_fashion200k, write_shoes
 from tests.training.benchmark_world import SMALL, World, make_world
 
 pytestmark = pytest.mark.slow
@@ -51,12 +53,12 @@ def arguments(world: World, place: Path, *more: str) -> list[str]:
     """The command line for what `ask` asks for."""
     given = {"data": world.data, "clip": world.clip, "resnet": world.resnet}
     given |= {"out": place / "out", "work": place / "work"}
-    command = ["train", "dwc", "--dataset", "fashion_iq", "--workers", "1", *more]
+    command = ["train", "dwc", "--dataset", "fashion_iq", "--workers", "1"]
     for name, value in given.items():
         command += [f"--{name}", str(value)]
     for assignment in SHORT:
         command += ["--set", assignment]
-    return command
+    return [*command, *more]  # the last word on a name counts
 
 
 def logged(work: Path) -> dict[int, dict[str, float]]:
@@ -138,9 +140,7 @@ def test_a_killed_training_goes_on_to_the_same_losses_and_weights(
     assert not (tmp_path / "out").exists()
 
     resumed = train_benchmark(ask(world, tmp_path))
-    steps = [
-        json.loads(line)["step"] for line in log.read_text().splitlines()
-    ]  # fmt: skip
+    steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
     assert 4 in steps[5:], "it began again at the state saved after step 3"
     assert 1 not in steps[5:], "it began from nothing"
     assert logged(tmp_path / "work") == logged(whole / "work")
@@ -256,3 +256,46 @@ def test_a_tracker_that_is_not_there_is_told_before_anything_is_done(
     with pytest.raises(TrainingError, match="the tracker abacus is not installed"):
         train_benchmark(ask(world, tmp_path, trackers=("abacus",)))
     assert not (tmp_path / "work").exists()
+
+
+def test_two_processes_train_one_model(world: World, tmp_path: Path) -> None:
+    """As `accelerate launch` starts them; the gradients meet, and one of them writes."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    asked = arguments(world, tmp_path, "--set", "batch_size=4", "--set", "epochs=1")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", *launcher, "-m", "dwc", *asked],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "out" / "training.json").read_text())
+    assert record["processes"] == 2
+    assert record["steps_per_epoch"] == record["counts"]["learned"] // (2 * 4)
+    assert set(logged(tmp_path / "work")) == set(range(1, record["steps_per_epoch"] + 1))
+    assert done.stderr.count("the weights after epoch 1 are the best") == 1
+    checkpoint.load(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "write", "protocol"),
+    [
+        ("shoes", write_shoes, "shoes-test-twice"),
+        ("css3d", write_css3d, "css3d-test"),
+        ("fashion200k", write_fashion200k, "fashion200k-test-states_answer"),
+    ],
+)
+def test_every_benchmark_is_measured_by_its_own_protocol(
+    world: World, tmp_path: Path, dataset: str, write: Callable[[Path], None], protocol: str
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    write(data)
+    preset = override(AUTHORS, (*SHORT, "epochs=1", "measures=after"))
+    asked = ask(world, tmp_path, dataset=dataset, data=data, preset=preset)
+    numbers = train_benchmark(asked)
+    assert numbers["protocol"] == protocol
+    assert set(numbers["streams"]) == {"clip", "cnn"}
+    assert checkpoint.load(tmp_path / "out").fingerprint == numbers["fingerprint"]
