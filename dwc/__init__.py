@@ -9,6 +9,7 @@ The map of the package; arrows point one way, and a test holds them:
     modeling/      tensors in, tensors out
     processing.py  pictures and words -> tensors
     hub/           models of the Hub: one commit fetched and checked, or published
+    recognition.py whether a folder or repository is a checkpoint of ours
     checkpoint.py  file names, key sets
     card.py        a checkpoint's model card
     publishing.py  a checkpoint and its card, to the Hub

@@ -16,44 +16,42 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from transformers.utils import logging as transformers_logging
 
 from dwc.errors import CheckpointError
 from dwc.hub.fetching import fetch_file, fetch_files, find_commit
-from dwc.modeling.configuration import FORMAT_VERSION, DWCConfig
+from dwc.modeling.configuration import DWCConfig
 from dwc.modeling.model import DWCModel
 from dwc.processing import DWCProcessor
+from dwc.recognition import CONFIG, CONVERT, read_json, require_checkpoint
 
 BUNDLED = "dwc-catalogue"
 """The name of the checkpoint that comes with this package."""
 
 BUNDLED_FOLDER = Path(__file__).resolve().parent.parent / "assets" / "checkpoints" / BUNDLED
 
-_CONFIG = "config.json"
-_PROCESSOR = "processor_config.json"
-_WEIGHTS = "model.safetensors"
-_WEIGHTS_INDEX = "model.safetensors.index.json"
-_PICKLES = (".pth", ".pt", ".ckpt", ".bin", ".pkl")
+REFERENCE_WEIGHTS = "reference_weights.json"
+"""What weights this checkpoint gave to a set of queries: kept with it, and in no fingerprint."""
+
+_COMPANIONS = (REFERENCE_WEIGHTS,)
 # All that a checkpoint is made of, and all that is fetched or counts in its fingerprint.
 _PARTS = re.compile(
     r"(config|processor_config|model\.safetensors\.index)\.json|model[^/]*\.safetensors|"
     r"(clip|word)_tokenizer/[^/]+\.(json|txt)"
 )
+_SHA256_DIGITS = 64  # the Hub names small files by another hash
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
-_CONVERT = (
-    "python -m dwc convert --global-weights G --local-weights L --clip C --captions J --out DIR"
-)
 WITHOUT_CLIP_TOKENIZER = (
     "Its model composes from token ids, and its processor reads pictures and word ids; searching, "
     "the app and evaluation need the tokenizer as well, or CLIP would not hear the words. Add it "
-    f"by converting again: {_CONVERT} --clip-tokenizer PATH (bpe_simple_vocab_16e6.txt.gz of "
+    f"by converting again: {CONVERT} --clip-tokenizer PATH (bpe_simple_vocab_16e6.txt.gz of "
     "openai/CLIP, or a transformers CLIP tokenizer's folder)"
 )
 """What a checkpoint without CLIP's tokenizer is good for, and the cure."""
@@ -69,7 +67,7 @@ class Checkpoint:
 
     `fingerprint` is 12 hex digits of the content of weights, config, preprocessing and
     vocabularies: the same on every machine. `name` is what was asked for; `revision` is the Hub's
-    commit, None for a folder.
+    commit, None for a folder. `folder` is where its files lie, None for one that is not on disk.
     """
 
     model: DWCModel
@@ -77,6 +75,7 @@ class Checkpoint:
     fingerprint: str
     name: str
     revision: str | None = None
+    folder: Path | None = None
 
 
 def load(
@@ -93,15 +92,17 @@ def load(
     Raises CheckpointError where there is no such checkpoint, where it is not one of this project,
     not whole, or at odds with itself; the message says which.
     """
-    folder, name, commit = _find(name_or_path, revision, token)
-    _check_files([file.name for file in folder.iterdir()], lambda: folder / _CONFIG, name)
+    found = _find(name_or_path, revision, token)
+    folder, name = found.folder, found.name
+    require_checkpoint(_names(folder), lambda: folder / CONFIG, name)
     with without_progress_bar():
         model = DWCModel.from_pretrained(folder)
     processor = DWCProcessor.from_pretrained(folder)
     if not clip_tokenizer_optional:
         _require_clip_tokenizer(model.config, processor, name)
     check_agreement(model, processor, name)
-    return Checkpoint(model, processor, fingerprint(folder), name, commit)
+    told = fingerprint(folder, found.hashes)
+    return Checkpoint(model, processor, told, name, found.revision, folder)
 
 
 def save(
@@ -143,11 +144,11 @@ def save(
 def move(written: Path, folder: Path) -> Path:
     """Move a checkpoint's files into a folder, in place of one that is there; return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    for outdated in content(folder):
+    for outdated in [*content(folder), *companions(folder)]:
         outdated.unlink()
     # Weights are written readable to their owner alone, and a server may be someone else.
     mode = (written / "config.json").stat().st_mode
-    for file in content(written):
+    for file in [*content(written), *companions(written)]:
         file.chmod(mode)
         target = folder / file.relative_to(written)
         target.parent.mkdir(exist_ok=True)
@@ -155,23 +156,27 @@ def move(written: Path, folder: Path) -> Path:
     return folder
 
 
-def fingerprint(folder: str | Path) -> str:
+def fingerprint(folder: str | Path, hashes: Mapping[str, str] | None = None) -> str:
     """12 hex digits that tell this checkpoint's content from any other's.
 
     Weights count byte by byte, JSON files by their values, so that line ends and the version of
-    the library that wrote them do not.
+    the library that wrote them do not. `hashes` are SHA-256 of files' content, in hex digits by
+    path, where they are known: reading a paper's weights again takes half a second.
     """
     folder = Path(folder)
     digest = hashlib.sha256()
     for file in content(folder):
-        digest.update(file.relative_to(folder).as_posix().encode() + b"\0")
+        path = file.relative_to(folder).as_posix()
+        digest.update(path.encode() + b"\0")
         if file.suffix == ".json":
             values = {
                 field: value
-                for field, value in _read_json(file).items()
+                for field, value in read_json(file).items()
                 if field not in _UNREAD_FIELDS
             }
             digest.update(json.dumps(values, sort_keys=True).encode())
+        elif hashes is not None and path in hashes:
+            digest.update(bytes.fromhex(hashes[path]))
         else:
             digest.update(_hash_file(file))
     return digest.hexdigest()[:12]
@@ -188,6 +193,16 @@ def content(folder: Path) -> list[Path]:
     return sorted(
         file for file in files if is_part(file.relative_to(folder).as_posix()) and file.is_file()
     )
+
+
+def is_companion(path: str) -> bool:
+    """Whether a file of this path is kept with a checkpoint, though it is no part of it."""
+    return path in _COMPANIONS
+
+
+def companions(folder: Path) -> list[Path]:
+    """The files that are kept with a folder's checkpoint; other weights make them outdated."""
+    return [folder / name for name in _COMPANIONS if (folder / name).is_file()]
 
 
 def check_agreement(model: DWCModel, processor: DWCProcessor, name: str) -> None:
@@ -255,10 +270,19 @@ def picture_size(processor: DWCProcessor) -> tuple[int, int] | None:
     return None if height is None or width is None else (height, width)
 
 
-def _find(
-    name_or_path: str | Path | None, revision: str | None, token: str | None
-) -> tuple[Path, str, str | None]:
-    """The folder that holds the checkpoint, its name, and the commit if it is the Hub's."""
+class _Found(NamedTuple):
+    """The folder that holds a checkpoint, its name, and the commit if it is the Hub's.
+
+    `hashes` are SHA-256 by path, of files whose content was compared with them just now.
+    """
+
+    folder: Path
+    name: str
+    revision: str | None = None
+    hashes: Mapping[str, str] | None = None
+
+
+def _find(name_or_path: str | Path | None, revision: str | None, token: str | None) -> _Found:
     name = BUNDLED if name_or_path is None else str(name_or_path)
     if name == BUNDLED:
         if not BUNDLED_FOLDER.is_dir():
@@ -266,18 +290,18 @@ def _find(
                 f"the bundled checkpoint is not at {BUNDLED_FOLDER}. Make it (make checkpoint), or "
                 "name another: a folder, or a model of the Hub"
             )
-        return BUNDLED_FOLDER, name, None
+        return _Found(BUNDLED_FOLDER, name)
     path = Path(name).expanduser()
     if name and path.is_dir():
         if revision is not None:
             raise CheckpointError(
                 f"{name} is a folder, which has no revision {revision!r}; leave the revision out"
             )
-        return path, name, None
+        return _Found(path, name)
     if path.is_file():
         raise CheckpointError(
             f"{name} is a file; a checkpoint is a folder. Give the folder, or convert the authors' "
-            f"weights: {_CONVERT}"
+            f"weights: {CONVERT}"
         )
     repo, _, named_revision = name.partition("@")
     if not _HUB_NAME.fullmatch(repo):
@@ -288,59 +312,25 @@ def _find(
         raise CheckpointError(
             f"{name} names one revision, and {revision!r} is asked for as well; give one"
         )
-    folder = _download(repo, named_revision or revision, token)
-    return folder, repo, folder.name
+    return _download(repo, named_revision or revision, token)
 
 
-def _download(repo: str, revision: str | None, token: str | None) -> Path:
-    """Fetch a checkpoint's files, or find them in the cache; the folder is named by the commit."""
+def _download(repo: str, revision: str | None, token: str | None) -> _Found:
+    """Fetch a checkpoint's files, or find them in the cache."""
     commit = find_commit(repo, revision, token)
     # The config comes first: a model of another kind may be large, and is refused by it.
-    _check_files(commit.files, lambda: fetch_file(commit, _CONFIG), commit.where)
-    return fetch_files(commit, filter(is_part, commit.files))
+    require_checkpoint(commit.files, lambda: fetch_file(commit, CONFIG), commit.where)
+    folder = fetch_files(
+        commit, (path for path in commit.files if is_part(path) or is_companion(path))
+    )
+    hashes = {path: told for path, told in commit.files.items() if len(told) == _SHA256_DIGITS}
+    return _Found(folder, repo, folder.name, hashes)
 
 
-def _check_files(names: Collection[str], find_config: Callable[[], Path], name: str) -> None:
-    """Refuse what is not a whole checkpoint of this project, by its file names and its config."""
-    has_weights = _WEIGHTS in names or _WEIGHTS_INDEX in names
-    pickles = sorted(file for file in names if file.endswith(_PICKLES))
-    if _CONFIG in names:
-        _check_config(find_config(), name)
-    if pickles and not (_CONFIG in names and has_weights):
-        raise CheckpointError(
-            f"{name} holds pickled weights only ({', '.join(pickles[:5])}), which are not loaded. "
-            f"Convert them: {_CONVERT}"
-        )
-    if _CONFIG not in names:
-        raise CheckpointError(
-            f"{name} has no {_CONFIG}: it is not a checkpoint; give the folder or Hub name of one"
-        )
-    if not has_weights:
-        raise CheckpointError(
-            f"{name} has neither {_WEIGHTS} nor {_WEIGHTS_INDEX}: its weights are missing; fetch "
-            "the checkpoint again"
-        )
-    if _PROCESSOR not in names:
-        raise CheckpointError(
-            f"{name} has no {_PROCESSOR}, which says how to read pictures and words; fetch the "
-            "checkpoint again"
-        )
-
-
-def _check_config(config_file: Path, name: str) -> None:
-    config = _read_json(config_file)
-    kind = config.get("model_type")
-    if kind != DWCConfig.model_type:
-        raise CheckpointError(
-            f"{name} is a model of type {kind!r}, not {DWCConfig.model_type!r}; give a DWC "
-            "checkpoint's folder or Hub name"
-        )
-    version = config.get("format_version", 1)
-    if not isinstance(version, int) or version > FORMAT_VERSION:
-        raise CheckpointError(
-            f"{name} is written in format {version!r}; this version of dwc reads up to "
-            f"{FORMAT_VERSION}. Update dwc"
-        )
+def _names(folder: Path) -> list[str]:
+    """The paths of a folder's files, and of those in its folders."""
+    files = [*folder.glob("*"), *folder.glob("*/*")]
+    return [file.relative_to(folder).as_posix() for file in files]
 
 
 @contextmanager
@@ -377,13 +367,3 @@ def _hash_file(file: Path) -> bytes:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.digest()
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{file} is not JSON: {error}. Fetch the checkpoint again") from error
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{file} holds no JSON object; fetch the checkpoint again")
-    return values

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from dwc import DWCModel, DWCProcessor, checkpoint
 from dwc.errors import CheckpointError
 from dwc.processing import build_word_tokenizer
+from dwc.search.weight_context import WeightContext, load_reference
 from dwc.training.vocabulary import train_clip_tokenizer
 from tests.training.tiny import TEXTS, tiny_model, tiny_processor
 
@@ -52,6 +54,7 @@ def test_read_back_it_answers_the_same(saved, model, processor):
     assert not loaded.model.training
     assert loaded.name == str(saved)
     assert loaded.revision is None
+    assert loaded.folder == saved
     for name, tensor in model.state_dict().items():
         assert torch.equal(loaded.model.state_dict()[name], tensor), name
     ours, theirs = answer(loaded.model, loaded.processor), answer(model, processor)
@@ -90,6 +93,21 @@ def test_saving_over_a_checkpoint_leaves_nothing_of_it(model, processor, tmp_pat
     assert (folder / "README.md").read_text() == "stays"
     assert [file.name for file in tmp_path.iterdir()] == ["twice"]  # nothing left beside it
     checkpoint.load(folder)
+
+
+def test_reference_weights_are_kept_with_a_checkpoint_and_go_with_its_weights(
+    model, processor, tmp_path
+):
+    folder = checkpoint.save(model, processor, tmp_path / "known")
+    told = checkpoint.fingerprint(folder)
+    context = WeightContext({"clip": [0.25, 0.5], "cnn": [0.5, 0.75]}, 2, "two queries")
+    context.save(folder)
+    loaded = checkpoint.load(folder)
+    assert load_reference(loaded) == context
+    assert loaded.fingerprint == told
+    assert load_reference(replace(loaded, folder=None)) is None
+    checkpoint.save(model, processor, folder)  # other weights, for all one knows
+    assert load_reference(checkpoint.load(folder)) is None
 
 
 def test_everyone_who_reads_the_config_reads_the_weights(saved):

@@ -3,6 +3,10 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dwc.card import CardFacts
 
 HELP = "publish a checkpoint's folder, with its model card, as a model of the Hub"
 
@@ -16,23 +20,54 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="check the folder and list the files; upload nothing"
     )
+    card = parser.add_argument_group("for the card that is made where the folder has no README.md")
+    card.add_argument("--license", metavar="NAME", help="the Hub's name of one: apache-2.0, mit, …")
+    card.add_argument(
+        "--dataset", metavar="NAME", action="append", help="trained on this; may be given again"
+    )
+    card.add_argument("--base-model", metavar="NAME", help="the Hub's name of the CLIP")
+    card.add_argument(
+        "--metrics",
+        metavar="JSON",
+        type=Path,
+        action="append",
+        help="numbers of `python -m dwc evaluate --json`; may be given again",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Check, list, and unless it is a dry run upload; say where it is."""
-    from dwc.publishing import CARD, check, list_files, push
+    from dwc.publishing import CARD, check, list_files, make_card, push
 
+    facts = _facts(args)
     fingerprint = check(args.folder)
-    files = list_files(args.folder)
-    for path, file in files.items():
-        sys.stdout.write(f"{file.stat().st_size:>13,}  {path}\n")
-    total = sum(file.stat().st_size for file in files.values())
-    sys.stdout.write(f"{total:>13,}  bytes in all, fingerprint {fingerprint}\n")
-    if CARD not in files:
-        sys.stderr.write(f"there is no {CARD}: the model will have no card\n")
+    sizes = {path: file.stat().st_size for path, file in list_files(args.folder).items()}
+    card = make_card(args.folder, args.name, facts)
+    if card is not None:
+        sizes[f"{CARD} (made from the config and what was given here)"] = len(card.encode())
+    for path, size in sizes.items():
+        sys.stdout.write(f"{size:>13,}  {path}\n")
+    sys.stdout.write(f"{sum(sizes.values()):>13,}  bytes in all, fingerprint {fingerprint}\n")
     if args.dry_run:
+        if card is not None:
+            sys.stdout.write(f"\n{card}\n")
         sys.stdout.write(f"dry run: nothing was uploaded to {args.name}\n")
         return 0
-    published = push(args.folder, args.name, args.revision, args.private)
+    published = push(args.folder, args.name, args.revision, args.private, facts=facts)
     sys.stdout.write(f"published {published.repo}@{published.commit}: {published.url}\n")
     return 0
+
+
+def _facts(args: argparse.Namespace) -> "CardFacts | None":
+    """What was said for a card; None if nothing was."""
+    from dwc.card import CardFacts
+    from dwc.publishing import read_evaluations
+
+    if not (args.license or args.dataset or args.base_model or args.metrics):
+        return None
+    return CardFacts(
+        license=args.license,
+        datasets=tuple(args.dataset or ()),
+        base_model=args.base_model,
+        evaluations=read_evaluations(args.metrics or ()),
+    )

@@ -24,6 +24,7 @@ from transformers import (
 )
 
 from dwc.modeling.combiners import combiner_class, combiner_names
+from dwc.modeling.known_fields import require_known_fields
 
 FORMAT_VERSION = 1
 
@@ -278,6 +279,29 @@ class DWCConfig(PretrainedConfig):
             self.cnn_config = CnnStreamConfig(**self.cnn_config)
         super().__post_init__(**kwargs)
         self._check()
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """From the content of `config.json`; ValueError for fields that nothing here reads.
+
+        Only in this project's configs: transformers' carry what any of its versions wrote.
+        """
+        if config_dict.get("format_version", FORMAT_VERSION) == FORMAT_VERSION:  # else `_check`
+            clip = config_dict.get("clip_config")
+            vision = clip.get("vision_config") if isinstance(clip, dict) else None
+            if isinstance(vision, dict) and "model_type" not in vision:
+                vision = None  # transformers' own
+            for place, kind, values in (
+                ("the config", cls, config_dict),
+                ("clip_config", ClipBackboneConfig, clip),
+                ("cnn_config", CnnStreamConfig, config_dict.get("cnn_config")),
+                ("clip_config.vision_config", ModifiedResNetConfig, vision),
+            ):
+                if not isinstance(values, dict):
+                    continue
+                if values.get("model_type", kind.model_type) == kind.model_type:
+                    require_known_fields(kind, values, place)
+        return super().from_dict(config_dict, **kwargs)
 
     @classmethod
     def paper(cls, vocab_size: int, clip_config: ClipBackboneConfig | None = None) -> "DWCConfig":

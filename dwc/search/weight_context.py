@@ -12,11 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from dwc.checkpoint import REFERENCE_WEIGHTS, Checkpoint
 from dwc.errors import CheckpointError, QueryError
 from dwc.modeling.composition import ComposedQuery, Composition
-
-REFERENCE_WEIGHTS = "reference_weights.json"
-"""The file beside a checkpoint's others; it belongs to no fingerprint, and may be absent."""
 
 _DIGITS = 6  # as many as tell weights apart that a page could show apart
 _NO_STREAMS = ("queries", "protocol")
@@ -106,6 +104,14 @@ class QueryWeights:
     def to_dict(self) -> dict[str, Any]:
         """Only dicts, numbers and strings."""
         return asdict(self)
+
+
+def load_reference(checkpoint: Checkpoint) -> WeightContext | None:
+    """The reference weights kept with a checkpoint; None where it has none, or lies in no folder.
+
+    Raises CheckpointError for a file that is not as `WeightContext.save` writes it.
+    """
+    return None if checkpoint.folder is None else WeightContext.load(checkpoint.folder)
 
 
 def reference_weights(queries: Iterable[ComposedQuery], protocol: str) -> WeightContext:

@@ -1,13 +1,16 @@
 """A checkpoint published through the Hub's real client, and loaded back."""
 
+import json
 import shutil
 
 import pytest
+from huggingface_hub import ModelCard
 
 from dwc import checkpoint
 from dwc.cli import main
 from dwc.errors import CheckpointError
 from dwc.publishing import push as push_checkpoint
+from dwc.search.weight_context import WeightContext, load_reference
 from tests.hub.server import TOKEN, refused
 
 
@@ -29,6 +32,18 @@ def test_what_is_published_loads_back_identical(hub, tiny, capsys):
     card = repository.files(loaded.revision)["README.md"]
     assert card.read_bytes() == (tiny / "README.md").read_bytes()
     assert not repository.private
+
+
+def test_reference_weights_go_along_and_go_when_they_are_gone(hub, tiny, tmp_path):
+    folder = shutil.copytree(tiny, tmp_path / "known")
+    context = WeightContext({"clip": [0.25], "cnn": [0.5]}, 1, "one query")
+    context.save(folder)
+    push(folder, "owner/known")
+    loaded = checkpoint.load("owner/known")
+    assert load_reference(loaded) == context
+    assert loaded.fingerprint == checkpoint.fingerprint(tiny)
+    push(tiny, "owner/known")
+    assert load_reference(checkpoint.load("owner/known")) is None
 
 
 def test_a_branch_is_made_and_main_stays(hub, tiny, other):
@@ -56,6 +71,69 @@ def test_a_dry_run_lists_files_and_sizes_and_asks_nothing(hub, tiny, capsys):
     for path in ("config.json", "model.safetensors", "word_tokenizer/tokenizer.json", "README.md"):
         assert f"{(tiny / path).stat().st_size:,}  {path}\n" in out
     assert checkpoint.fingerprint(tiny) in out
+    assert hub.asked == []
+
+
+NUMBERS = {
+    "protocol": "fashion_iq-P3", "queries": 6016, "gallery": 8619,
+    "recall@1": 0.1, "recall@10": 0.3611, "recall@50": 0.6139,
+    "streams": {"clip": {"recall@10": 0.25, "recall@50": 0.5}, "cnn": {"recall@10": 0.3}},
+}  # fmt: skip
+
+
+@pytest.fixture
+def cardless(tiny, tmp_path):
+    folder = shutil.copytree(tiny, tmp_path / "cardless")
+    (folder / "README.md").unlink()
+    return folder
+
+
+def test_a_folder_without_a_card_is_given_one_with_licence_data_and_numbers(
+    hub, cardless, tmp_path, capsys
+):
+    (tmp_path / "numbers.json").write_text(json.dumps(NUMBERS))
+    options = ["--license", "cc-by-4.0", "--dataset", "fashion_iq", "--base-model", "someone/clip",
+               "--metrics", tmp_path / "numbers.json"]  # fmt: skip
+    assert push(cardless, "owner/fresh", *options, "--dry-run") == 0
+    shown = capsys.readouterr().out
+    assert "README.md (made from" in shown
+    assert hub.asked == []
+    assert push(cardless, "owner/fresh", *options) == 0
+    repository = hub.repositories["models/owner/fresh"]
+    files = repository.files(checkpoint.load("owner/fresh").revision)
+    card = ModelCard.load(files["README.md"])
+    assert files["README.md"].read_text() in shown
+    assert (card.data.license, card.data.datasets) == ("cc-by-4.0", ["fashion_iq"])
+    assert card.data.base_model == "someone/clip"
+    assert {"composed-image-retrieval", "arxiv:2312.06179"} <= set(card.data.tags)
+    (ten,) = [result for result in card.data.eval_results if result.metric_type == "recall@10"]
+    assert (ten.dataset_type, ten.metric_value) == ("fashion_iq-P3", 0.3611)
+    assert "| fashion_iq-P3 | 6016 | 8619 | both streams | 10.00 | 36.11 | 61.39 |" in card.content
+    assert "| fashion_iq-P3 | 6016 | 8619 | CNN stream |  | 30.00 |  |" in card.content
+    assert "No licence" not in card.content
+    assert not (cardless / "README.md").exists()
+
+
+def test_a_card_says_what_is_not_known(hub, cardless):
+    assert push(cardless, "owner/fresh") == 0
+    repository = hub.repositories["models/owner/fresh"]
+    card = ModelCard.load(repository.files(checkpoint.load("owner/fresh").revision)["README.md"])
+    assert card.data.license is None
+    for part in ("Nothing has been measured", "Trained on: not stated", "No licence is stated"):
+        assert part in card.content
+
+
+def test_a_card_of_ones_own_is_not_written_over(hub, tiny, capsys):
+    assert push(tiny, "owner/fresh", "--license", "mit") == 2
+    assert "has a README.md of its own" in capsys.readouterr().err
+    assert hub.asked == []
+
+
+@pytest.mark.parametrize("content", ["not json", "[]", '{"recall@10": 0.5}'])
+def test_numbers_of_something_else_are_refused(hub, cardless, tmp_path, content, capsys):
+    (tmp_path / "numbers.json").write_text(content)
+    assert push(cardless, "owner/fresh", "--metrics", tmp_path / "numbers.json") == 2
+    assert "numbers.json" in capsys.readouterr().err
     assert hub.asked == []
 
 
