@@ -1,6 +1,7 @@
 """PL from nothing to a checkpoint that answers, stage by stage, with everything small."""
 
 import json
+import random
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 import torch
 
 from dwc import checkpoint
+from dwc.catalogue.description import describe_fully
+from dwc.catalogue.splits import gallery, training_triplets
 from dwc.cli import main
 from dwc.errors import TrainingError
 from dwc.gallery.building import build_store
@@ -193,7 +196,11 @@ def test_the_command_goes_as_far_as_it_is_asked(published: Any, tmp_path: Path) 
 @pytest.mark.usefixtures("tiny_recipe")
 def test_the_command_starts_from_a_clip_of_transformers(tmp_path: Path) -> None:
     folder = tmp_path / "clip"
-    write_clip(folder, ["a navy dress with long sleeves", "is shorter and has stripes"])
+    items, rng = gallery("train", 200), random.Random(0)
+    texts = [describe_fully(item.garment, rng) for item in items]
+    for _, _, wish in training_triplets(items, 0, 200):
+        texts += wish.captions
+    write_clip(folder, texts)
     asked = ["train", "progressive", "--clip", str(folder), "--stage", "2"]
     asked += ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
     assert main(asked) == 0
