@@ -17,6 +17,7 @@ bench: $(VENV)/.dev          ## what start, query and drawing cost, as ratios
 
 checkpoint: $(VENV)/.dev     ## train the bundled checkpoint from nothing
 	$(BIN)/python -m dwc train catalogue --out assets/checkpoints/dwc-catalogue $(ARGS)
+	$(BIN)/python -m dwc weights assets/checkpoints/dwc-catalogue
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from dwc.catalogue.queries import benchmark
 from dwc.catalogue.queries import queries as ask
 from dwc.catalogue.splits import Split, gallery
 from dwc.evaluation.pictures import CataloguePictures
-from dwc.evaluation.retrieval import run_benchmark
+from dwc.evaluation.retrieval import compose_queries, run_benchmark
 from dwc.modeling.model import DWCModel
 from dwc.processing import DWCProcessor
 
@@ -37,3 +39,17 @@ def evaluate_catalogue(
         pictures or CataloguePictures(items),
     )
     return {**report.to_dict(), "split": split, "seed": seed}
+
+
+def catalogue_weights(
+    model: DWCModel,
+    processor: DWCProcessor,
+    split: Split = "test",
+    gallery_size: int = 2_000,
+    queries: int = 2_000,
+    seed: int = 0,
+) -> dict[str, NDArray[np.float32]]:
+    """Each stream's image weight (N,) for the queries that `evaluate_catalogue` asks."""
+    items = gallery(split, gallery_size)
+    asked = benchmark(items, ask(items, queries, seed)).queries
+    return compose_queries(model, processor, asked, CataloguePictures(items)).image_weights

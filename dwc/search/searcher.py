@@ -21,6 +21,7 @@ from dwc.search.asked import AskedQuery
 from dwc.search.encoding import encode_query
 from dwc.search.result import Hit, SearchResult, Weight
 from dwc.search.sweep import Sweep
+from dwc.search.weight_context import load_reference
 
 Picture = Image.Image | str | Path
 
@@ -36,7 +37,8 @@ class _Reference(NamedTuple):
 class Searcher:
     """Answers queries over one gallery with one model.
 
-    It keeps nothing of a query: the same arguments give the same answer, from any thread.
+    It keeps nothing of a query: the same arguments give the same answer, from any thread. `context`
+    holds the weights of many queries, where the checkpoint comes with them.
     """
 
     def __init__(self, checkpoint: Checkpoint, store: Store) -> None:
@@ -50,6 +52,7 @@ class Searcher:
         self.checkpoint = checkpoint
         self.store = store
         self.index = ExactIndex(store.vectors)
+        self.context = load_reference(checkpoint)
 
     def search(
         self,

@@ -7,9 +7,12 @@ from typing import Any
 import gradio as gr
 
 from dwc.errors import DWCError
+from dwc.search.asked import AskedQuery
 from dwc.search.leaning import shift_to
 from dwc.search.reading import what_was_read
+from dwc.search.result import SearchResult
 from dwc.search.searcher import Searcher
+from dwc.search.weight_context import weigh_in_context
 from dwc.search.why import explain
 from dwc.search.word_effects import word_effects
 from dwc.ui.asking import RESULTS_SHOWN, Searches, read_question
@@ -79,15 +82,25 @@ def answer(
     return Panels(
         trouble="",
         unknown=render_unknown(result.unknown_words),
-        weights=render_weights(result.weights),
+        weights=weights_of(searcher, asked, result),
         slider=render_slider(result.weights),
         results=render_results(result, pictures),
         standing=Standing(asked, searcher.sweep(asked), result),
     )
 
 
+def weights_of(searcher: Searches, asked: AskedQuery, result: SearchResult) -> str:
+    """The sentence, its context and the dial, for an answer as it is leaned."""
+    context = searcher.context
+    told = weigh_in_context(asked.encoded.composed, context, result.shift)
+    return render_weights(result.weights, result.shift != 0, told, context)
+
+
 def lean(
-    standing: Standing | None, data: Mapping[str, Any], pictures: Pictures
+    searcher: Searches,
+    pictures: Pictures,
+    standing: Standing | None,
+    data: Mapping[str, Any],
 ) -> tuple[str, str, Standing] | None:
     """The weights, the results and the question at another shift; None where there is none."""
     if standing is None or not standing.can_lean:
@@ -97,7 +110,7 @@ def lean(
     except DWCError:  # no slider of ours asks for such a thing
         return None
     return (
-        render_weights(moved.result.weights, leaned=moved.shift != 0),
+        weights_of(searcher, moved.asked, moved.result),
         render_results(moved.result, pictures),
         moved,
     )

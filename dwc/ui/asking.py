@@ -11,6 +11,7 @@ from dwc.gallery.decoding import decode
 from dwc.search.asked import AskedQuery
 from dwc.search.result import SearchResult
 from dwc.search.sweep import Sweep
+from dwc.search.weight_context import WeightContext
 from dwc.ui.pictures import Pictures
 from dwc.ui.uploads import read_upload
 
@@ -22,6 +23,8 @@ RESULTS_SHOWN = 12
 
 class Searches(Protocol):
     """What answers: `dwc.search.searcher.Searcher`."""
+
+    context: WeightContext | None
 
     def ask(
         self, image: Image.Image | None = None, text: str = "", reference_id: str | None = None

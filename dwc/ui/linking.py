@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dwc.errors import QueryError
-from dwc.ui.answering import Panels, answer, file_of
+from dwc.ui.answering import Panels, answer, file_of, weights_of
 from dwc.ui.asking import Searches, read_shift
 from dwc.ui.lean import render_slider
 from dwc.ui.notices import render_trouble
 from dwc.ui.pictures import Pictures
 from dwc.ui.results import render_results
 from dwc.ui.standing import leaned
-from dwc.ui.weights import render_weights
 
 
 @dataclass(frozen=True)
@@ -41,10 +40,10 @@ def follow_link(
         shift = read_shift(parameters.get("shift") or 0.0)
     except QueryError as error:
         return Linked(reference, words, Panels(render_trouble(f"The link's {error}")))
-    return Linked(reference, words, _lean(panels, shift, pictures))
+    return Linked(reference, words, _lean(searcher, panels, shift, pictures))
 
 
-def _lean(panels: Panels, shift: float, pictures: Pictures) -> Panels:
+def _lean(searcher: Searches, panels: Panels, shift: float, pictures: Pictures) -> Panels:
     standing = panels.standing
     if standing is None or shift == 0 or not standing.can_lean:
         return panels
@@ -53,7 +52,7 @@ def _lean(panels: Panels, shift: float, pictures: Pictures) -> Panels:
     return Panels(
         trouble=panels.trouble,
         unknown=panels.unknown,
-        weights=render_weights(moved.result.weights, leaned=True),
+        weights=weights_of(searcher, moved.asked, moved.result),
         slider=render_slider(standing.result.weights, at=mean),
         results=render_results(moved.result, pictures),
         standing=moved,

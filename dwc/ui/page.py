@@ -214,7 +214,7 @@ def _wire(
         return list(explain_result(searcher, pictures, standing, picture_id))
 
     def lean_search(standing: Standing | None, event: gr.EventData) -> list[Any]:
-        moved = lean(standing, event._data, pictures)
+        moved = lean(searcher, pictures, standing, event._data)
         if moved is None:
             return [gr.skip() for _ in range(4)]
         return [*moved, render_toolbar(moved[-1], origin)]

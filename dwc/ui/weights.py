@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 
 from dwc.search.result import Weight
+from dwc.search.weight_context import QueryWeights, WeightContext
 from dwc.ui.wording import escape, lean_in_words, name_stream, percents
+
+_BINS = 40  # of the hill behind the dial
 
 WHAT_IT_IS_NOT = """
 <details class="note"><summary>What these percentages are, and what they are not</summary>
@@ -18,15 +21,22 @@ it is in the bar under each result, exactly, part by part.</p></details>
 """
 
 
-def render_weights(weights: Mapping[str, Weight], leaned: bool = False) -> str:
+def render_weights(
+    weights: Mapping[str, Weight],
+    leaned: bool = False,
+    told: QueryWeights | None = None,
+    context: WeightContext | None = None,
+) -> str:
     """The sentence and the dial; empty where nothing has been searched.
 
-    `leaned` weights are not what the model chose, and the sentence says so.
+    `leaned` weights are not what the model chose, and the sentence says so. `told` puts the weights
+    in their context, which is drawn behind the dial: how other queries were weighed.
     """
     if not weights:
         return ""
     mean = sum(weight.image for weight in weights.values()) / len(weights)
-    return f'<p class="sentence">{_sentence(mean, leaned)}</p>{_dial(weights)}'
+    note = "" if told is None else f'<p class="hint">{escape(told.summary)}</p>'
+    return f'<p class="sentence">{_sentence(mean, leaned)}</p>{note}{_dial(weights, context)}'
 
 
 def _sentence(image_weight: float, leaned: bool) -> str:
@@ -42,7 +52,7 @@ def _sentence(image_weight: float, leaned: bool) -> str:
     )
 
 
-def _dial(weights: Mapping[str, Weight]) -> str:
+def _dial(weights: Mapping[str, Weight], context: WeightContext | None) -> str:
     pins = "".join(
         _pin(stream, weight, below=place % 2 == 1)
         for place, (stream, weight) in enumerate(weights.items())
@@ -54,9 +64,32 @@ def _dial(weights: Mapping[str, Weight]) -> str:
     )
     return (
         f'<div class="dial"><p class="sr-only">{escape(spoken)}</p>'
-        f'<div class="scale" aria-hidden="true"><i class="track"></i>{pins}</div>'
+        f'<div class="scale" aria-hidden="true">{_others(weights, context)}'
+        f'<i class="track"></i>{pins}</div>'
         '<div class="ends" aria-hidden="true"><span class="of-text">only the words</span>'
         '<span class="of-image">only the picture</span></div></div>'
+    )
+
+
+def _others(weights: Mapping[str, Weight], context: WeightContext | None) -> str:
+    """How often other queries had each weight, all streams together: a hill along the track."""
+    known = [w for name in weights for w in (context.weights.get(name, ()) if context else ())]
+    if not known:
+        return ""
+    counts = [0] * _BINS
+    for weight in known:
+        counts[min(int(weight * _BINS), _BINS - 1)] += 1
+    smooth = [
+        sum(counts[max(place - 1, 0) : place + 2]) / 3 for place in range(_BINS)
+    ]  # a bin and its neighbours
+    most = max(smooth)
+    points = " ".join(
+        f"{(place + 0.5) / _BINS * 100:.2f},{20 - 20 * height / most:.2f}"
+        for place, height in enumerate(smooth)
+    )
+    return (
+        '<svg class="others" viewBox="0 0 100 20" preserveAspectRatio="none">'
+        f'<polygon points="0,20 {points} 100,20"/></svg>'
     )
 
 

@@ -14,6 +14,7 @@ from dwc.search.encoding import EncodedQuery
 from dwc.search.leaning import hits_at
 from dwc.search.result import SearchResult
 from dwc.search.sweep import Sweep
+from dwc.search.weight_context import WeightContext
 
 WIDTH = 8  # of each stream's embedding
 
@@ -49,6 +50,7 @@ class RandomSearcher:
         self.ids = ids
         self.unfamiliar = unfamiliar
         self.asked: dict[str, object] = {}
+        self.context: WeightContext | None = None
         generator = torch.Generator().manual_seed(0)
         streams = torch.randn(len(ids), 2, WIDTH, generator=generator)
         self.vectors = torch.nn.functional.normalize(streams, dim=-1).flatten(1).numpy()

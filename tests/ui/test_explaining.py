@@ -13,13 +13,15 @@ from dwc.search.encoding import identify, picture_embedder
 from dwc.search.reading import what_was_read
 from dwc.search.result import Weight
 from dwc.search.searcher import Searcher
+from dwc.search.weight_context import WeightContext, weigh_in_context
 from dwc.search.word_effects import WordEffect, WordEffects
-from dwc.ui.answering import answer, explain_answer, explain_result, lean
+from dwc.ui.answering import answer, explain_answer, explain_result, lean, weights_of
 from dwc.ui.lean import render_slider
 from dwc.ui.read import render_read
 from dwc.ui.standing import leaned
 from dwc.ui.store_pictures import StorePictures
 from dwc.ui.trace import LIMIT, render_trace
+from dwc.ui.weights import render_weights
 from dwc.ui.words_effect import render_word_effects
 from tests.search.tiny import SIZE_PX, write_tiny_checkpoint
 from tests.ui.live import draw_gallery
@@ -64,6 +66,25 @@ def test_the_slider_stands_at_the_learned_mean():
     assert tree.one("button").style("left") == "65.00%"
 
 
+def test_the_weights_in_their_context(world, standing):
+    searcher, _ = world
+    context = WeightContext(
+        {"clip": [0.0, 0.01, 0.02], "cnn": [0.98, 0.99, 1.0]}, 3, "three queries made up"
+    )
+    told = weigh_in_context(standing.asked.encoded.composed, context)
+    tree = read(render_weights(standing.result.weights, told=told, context=context))
+    assert (
+        "than in 100 % (CLIP) and 0 % (CNN) of 3 reference queries"
+        in tree.one(cls="hint").full_text()
+    )
+    heights = [
+        float(point.split(",")[1]) for point in tree.one("polygon").attributes["points"].split()
+    ]
+    assert min(heights[1:4]) < heights[20] == 20  # a hill at the words' end, none in the middle
+    assert searcher.context is None
+    assert "reference queries" not in weights_of(searcher, standing.asked, standing.result)
+
+
 def test_without_picture_or_words_there_is_no_slider():
     assert read(render_slider({"clip": Weight(1.0, 0.0)})).all("input") == []
     assert render_slider({}) == ""
@@ -72,7 +93,7 @@ def test_without_picture_or_words_there_is_no_slider():
 @pytest.mark.parametrize("position", [0, 0.25, 0.9, 1])
 def test_leaning_shows_what_a_search_at_that_shift_finds(world, standing, position):
     searcher, pictures = world
-    weights, results, moved = lean(standing, {"position": position}, pictures)
+    weights, results, moved = lean(searcher, pictures, standing, {"position": position})
     expected = searcher.answer(standing.asked, 12, moved.shift)
     assert ids_of(results) == [hit.id for hit in expected.hits]
     assert "Leaned by hand" in weights
@@ -81,9 +102,9 @@ def test_leaning_shows_what_a_search_at_that_shift_finds(world, standing, positi
 
 
 def test_the_learned_point_is_the_first_answer_again(world, standing):
-    _, pictures = world
-    away = lean(standing, {"position": 1}, pictures)[2]
-    weights, results, home = lean(away, {"learned": True}, pictures)
+    searcher, pictures = world
+    away = lean(searcher, pictures, standing, {"position": 1})[2]
+    weights, results, home = lean(searcher, pictures, away, {"learned": True})
     assert ids_of(results) == [hit.id for hit in standing.result.hits]
     assert home.shift == 0
     assert "Leaned by hand" not in weights
@@ -91,12 +112,12 @@ def test_the_learned_point_is_the_first_answer_again(world, standing):
 
 @pytest.mark.parametrize("data", [{}, {"position": "left"}, {"position": 7}, {"position": True}])
 def test_what_no_slider_asks_for_changes_nothing(world, standing, data):
-    assert lean(standing, data, world[1]) is None
+    assert lean(*world, standing, data) is None
 
 
 def test_nothing_leans_where_there_is_nothing_to_lean(world, words_alone):
-    assert lean(None, {"position": 0.5}, world[1]) is None
-    assert lean(words_alone, {"position": 0.5}, world[1]) is None
+    assert lean(*world, None, {"position": 0.5}) is None
+    assert lean(*world, words_alone, {"position": 0.5}) is None
     told = explain_answer(*world, words_alone)
     assert "nothing to lean to" in told.trace
     assert "Why no. 1" in told.why

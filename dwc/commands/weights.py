@@ -1,0 +1,36 @@
+"""`python -m dwc weights`: the weights of many queries, kept beside a checkpoint for comparison."""
+
+import argparse
+import sys
+from pathlib import Path
+
+HELP = "collect the weights of the catalogue's test queries, to compare each search's with"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("model", type=Path, help="a checkpoint's folder; the file is written there")
+    parser.add_argument("--gallery", type=int, default=2_000, help="how many garments are drawn")
+    parser.add_argument("--queries", type=int, default=2_000, help="how many are asked")
+    parser.add_argument("--seed", type=int, default=0, help="draws which are asked")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compose the queries and write their weights into the checkpoint's folder."""
+    from dwc.checkpoint import load
+    from dwc.evaluation.catalogue import catalogue_weights
+    from dwc.search.weight_context import WeightContext
+
+    checkpoint = load(args.model)
+    weights = catalogue_weights(
+        checkpoint.model,
+        checkpoint.processor,
+        gallery_size=args.gallery,
+        queries=args.queries,
+        seed=args.seed,
+    )
+    rounded = {name: sorted(round(float(w), 6) for w in row) for name, row in weights.items()}
+    protocol = f"{args.queries:,} wishes over the catalogue's test garments, seed {args.seed}"
+    file = WeightContext(rounded, args.queries, protocol).save(args.model)
+    sys.stdout.write(f"{file}\n")
+    return 0
