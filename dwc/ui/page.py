@@ -37,8 +37,8 @@ from dwc.ui.weights import WHAT_IT_IS_NOT
 # The events that use the model wait for each other: two searches at once on the same cores would
 # both take twice as long.
 MODEL = "model"
-UPLOADS_CHECKED_SECONDS = 600
-UPLOADS_KEPT_SECONDS = 3600
+UPLOADS_CHECKED_SECONDS = 60
+UPLOADS_KEPT_SECONDS = 600
 QUEUE_LENGTH = 64
 
 
@@ -110,6 +110,9 @@ def _lay_out_question(
         elem_id="reference",
     )
     refuse_addresses(reference)
+    _html(
+        f'<p class="hint">What you upload is deleted after {UPLOADS_KEPT_SECONDS // 60} minutes.</p>'
+    )
     words = gr.Textbox(
         opening.words,
         label="…but",
