@@ -111,7 +111,8 @@ def _lay_out_question(
     )
     refuse_addresses(reference)
     _html(
-        f'<p class="hint">What you upload is deleted after {UPLOADS_KEPT_SECONDS // 60} minutes.</p>'
+        '<p class="hint">What you upload is deleted after '
+        f"{UPLOADS_KEPT_SECONDS // 60} minutes.</p>"
     )
     words = gr.Textbox(
         opening.words,
