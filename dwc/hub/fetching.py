@@ -1,8 +1,9 @@
 """One commit of a model repository: found, and its files fetched and checked.
 
 The Hub names every file by a hash of its content. The client compares lengths alone, so what comes
-is hashed here, at every load: damaged content is thrown away and fetched again, and never read. A
-branch is remembered in the cache, for when the Hub is out of reach, only once its files are whole.
+is hashed here, and again once the file was touched: damaged content is thrown away and fetched
+again, and never read. A branch is remembered in the cache, for when the Hub is out of reach, only
+once its files are whole.
 """
 
 import hashlib
@@ -23,6 +24,7 @@ from huggingface_hub.errors import RevisionNotFoundError
 
 from dwc.errors import CheckpointError
 from dwc.hub.asking import FAILURES, explain, patiently
+from dwc.hub.checked import remember_checked, was_checked
 
 _MAIN = "main"
 _CONTENT_NAME = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")  # SHA-256 of large files, else git's SHA-1
@@ -94,6 +96,8 @@ def fetch_file(commit: Commit, path: str) -> Path:
                     )
                 )
             )
+            if commit.files[path] and was_checked(file, commit.files[path]):
+                return file
             found = _hash_content(file, commit.files[path])
         except FAILURES as error:
             damage = f"{path} in the cache was damaged and is thrown away. " if found else ""
@@ -101,6 +105,8 @@ def fetch_file(commit: Commit, path: str) -> Path:
                 damage + explain(error, commit.repo, commit.revision, path)
             ) from error
         if found == commit.files[path]:
+            if found:
+                remember_checked(file, found)
             return file
         _throw_away(file)
     raise CheckpointError(

@@ -1,0 +1,92 @@
+"""What was compared with its hash is not hashed again until it is touched."""
+
+import os
+import time
+
+import pytest
+from huggingface_hub import constants
+
+from dwc import checkpoint
+from dwc.errors import CheckpointError
+from dwc.hub import checked, fetching
+
+LATER_NS = 60_000_000_000
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A file where the Hub's client would keep it: a link to its content."""
+    blob = tmp_path / "models--a--b" / "blobs" / "abc"
+    link = tmp_path / "models--a--b" / "snapshots" / "c0ffee" / "folder" / "file"
+    for one in (blob, link):
+        one.parent.mkdir(parents=True)
+    blob.write_bytes(b"content")
+    link.symlink_to(blob)
+    return link
+
+
+@pytest.fixture
+def later(monkeypatch):
+    """Files written now are old."""
+    clock = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: clock() + LATER_NS)
+
+
+def test_what_was_checked_is_known_by_its_hash_alone(file, later):
+    assert not checked.was_checked(file, "abc")
+    checked.remember_checked(file, "abc")
+    assert checked.was_checked(file, "abc")
+    assert not checked.was_checked(file, "abd")
+
+
+def test_a_file_written_just_now_may_be_written_again_unseen(file):
+    checked.remember_checked(file, "abc")
+    assert not checked.was_checked(file, "abc")
+
+
+@pytest.mark.parametrize("keeps_times", [False, True])
+def test_a_touched_file_is_to_be_checked_again(file, later, keeps_times):
+    """Though it is of the same length, and says that it is of the same age."""
+    checked.remember_checked(file, "abc")
+    before = file.stat()
+    time.sleep(0.02)  # past the clock of the file system
+    file.write_bytes(b"CONTENT")
+    if keeps_times:
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert not checked.was_checked(file, "abc")
+    checked.remember_checked(file, "abc")
+    assert len(list(file.parents[3].glob(".dwc-checked/*"))) == 1
+
+
+def test_a_cache_that_may_only_be_read_serves_as_well(file, later):
+    (file.parents[3] / ".dwc-checked").write_text("no folder can be made here")
+    checked.remember_checked(file, "abc")
+    assert not checked.was_checked(file, "abc")
+
+
+def test_a_second_load_hashes_nothing_and_damage_is_still_seen(
+    hub, cache, tiny, later, monkeypatch
+):
+    hashed = []
+    hash_content = fetching._hash_content
+
+    def count(file, expected):
+        hashed.append(file.name)
+        return hash_content(file, expected)
+
+    monkeypatch.setattr(fetching, "_hash_content", count)
+    first = checkpoint.load("owner/tiny")
+    assert "model.safetensors" in hashed
+    hashed.clear()
+    assert checkpoint.load("owner/tiny").fingerprint == first.fingerprint
+    assert hashed == []
+    time.sleep(0.02)
+    weights = next(cache.rglob("model.safetensors")).resolve()
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
+    assert checkpoint.load("owner/tiny").fingerprint == checkpoint.fingerprint(tiny)
+    assert hashed.count("model.safetensors") == 2  # the damaged one, and the one fetched instead
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    weights = next(cache.rglob("model.safetensors")).resolve()
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
+    with pytest.raises(CheckpointError, match=r"model\.safetensors in the cache was damaged"):
+        checkpoint.load("owner/tiny")
