@@ -71,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
         recipe = recipe.fine_tuning(start.clip.config.vision_config.image_size)
     logging.getLogger("dwc").setLevel(logging.INFO)
     numbers = publish_progressive(recipe, args.work, args.out, start, _STAGES[args.stage])
-    recalls = {name: value for name, value in numbers["catalogue"].items() if "recall@" in name}
-    logging.getLogger(__name__).info("%s: %s", args.out, json.dumps(recalls))
+    if numbers:  # the first process has them
+        recalls = {name: value for name, value in numbers["catalogue"].items() if "recall@" in name}
+        logging.getLogger(__name__).info("%s: %s", args.out, json.dumps(recalls))
     return 0

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 
 from dwc.catalogue.splits import training_triplets
 from dwc.checkpoint import picture_size
@@ -66,8 +66,10 @@ def train_progressive(
     Raises TrainingError where `work` holds the stages of another recipe or start.
     """
     torch.manual_seed(recipe.seed)
-    _claim(work, recipe, start)
-    pool = draw_pool(recipe.pool, work, workers=os.cpu_count() or 1)
+    processes = PartialState()
+    with processes.main_process_first():  # one draws, the others read what it drew
+        _claim(work, recipe, start)
+        pool = draw_pool(recipe.pool, work, workers=os.cpu_count() or 1)
     if start is None:
         processor = make_processor(pool.items, recipe.seed, recipe.texts_read)
         clip = ClipBackbone(small_clip(processor))
@@ -137,7 +139,8 @@ def train_progressive(
         drawn = CatalogueRecipe(
             seed=recipe.seed, pool=recipe.pool, familiar_items=recipe.familiar_items
         )
-        learn_familiarity(model, pool, drawn, work)
+        with processes.main_process_first():
+            learn_familiarity(model, pool, drawn, work)
     return TrainedProgressive(model, processor)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 
 from dwc import checkpoint
 from dwc.catalogue.queries import benchmark, queries
@@ -32,9 +33,12 @@ def publish_progressive(
     """Train up to a stage, then write into `out` the checkpoint, its numbers, log and card.
 
     The numbers are those of the files written, read back; the best fixed weight is chosen on the
-    catalogue's validation split. See `train_progressive` for `start` and `until`.
+    catalogue's validation split. See `train_progressive` for `start` and `until`. Of several
+    processes the first one writes and measures; the others return no numbers.
     """
     trained = train_progressive(recipe, work, start, until)
+    if not PartialState().is_main_process:
+        return {}
     checkpoint.save(trained.model, trained.processor, out, dtype=torch.float16)
     loaded = checkpoint.load(str(out))
     logger.info("written to %s, fingerprint %s; measuring", out, loaded.fingerprint)
