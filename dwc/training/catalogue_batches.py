@@ -176,8 +176,15 @@ class Prefetched(Generic[Batch]):
         """The batch of `step`; asked for in order, it is ready already."""
         if step != self._next:
             steps = [s * self._world + self._rank for s in range(step, self._total)]
+            # A loader without a generator draws from torch's own numbers, and dropout would differ
+            # between a run that was killed and one that was not.
             loader = DataLoader(
-                self._data, batch_size=None, sampler=steps, num_workers=1, prefetch_factor=4
+                self._data,
+                batch_size=None,
+                sampler=steps,
+                num_workers=1,
+                prefetch_factor=4,
+                generator=torch.Generator(),
             )
             self._iterator = iter(loader)
         self._next = step + 1

@@ -6,8 +6,6 @@ from dwc.search.result import Weight
 from dwc.ui.wording import percents
 
 STEPS = 1000
-# The button stands under the learned point; nearer to an end it would cover the end's name.
-_NEAREST_END = 18.0
 
 ON_LOAD = """
 const tell = () => {
@@ -51,7 +49,6 @@ def render_slider(weights: Mapping[str, Weight], at: float | None = None) -> str
             '<div class="lean"><p class="sr-only">There is nothing to lean to: the search has '
             "only one of picture and words.</p></div>"
         )
-    place = min(max(100 * mean, _NEAREST_END), 100 - _NEAREST_END)
     learned = round(STEPS * mean)
     stands = learned if at is None else round(STEPS * at)
     said = f"picture {picture} %, words {words} %"
@@ -64,6 +61,6 @@ def render_slider(weights: Mapping[str, Weight], at: float | None = None) -> str
         f'<div class="lean"><input type="range" min="0" max="{STEPS}" step="1" value="{stands}" '
         f'data-learned="{learned}" aria-label="Lean the search: left to the words, right to the '
         f'picture" aria-valuetext="{said}">'
-        f'<button type="button" id="learned" style="left:{place:.2f}%" {state}>as learned'
+        f'<button type="button" id="learned" style="--at:{100 * mean:.2f}%" {state}>as learned'
         "</button></div>"
     )

@@ -63,7 +63,7 @@ def test_the_slider_stands_at_the_learned_mean():
     slider = tree.one("input")
     assert slider.attributes["value"] == slider.attributes["data-learned"] == "650"
     assert "as learned: picture 65 %, words 35 %" in slider.attributes["aria-valuetext"]
-    assert tree.one("button").style("left") == "65.00%"
+    assert tree.one("button").style("--at") == "65.00%"
 
 
 def test_the_weights_in_their_context(world, standing):
