@@ -9,7 +9,8 @@ from PIL import Image
 
 from dwc.catalogue.queries import benchmark
 from dwc.catalogue.queries import queries as ask
-from dwc.catalogue.splits import Split, gallery
+from dwc.catalogue.splits import CatalogueItem, Split, gallery
+from dwc.datasets.triplets import Benchmark
 from dwc.evaluation.pictures import CataloguePictures
 from dwc.evaluation.retrieval import compose_queries, run_benchmark
 from dwc.modeling.model import DWCModel
@@ -30,14 +31,8 @@ def evaluate_catalogue(
     The gallery depends on `split` and `gallery_size` alone; `seed` draws the queries. A hit is any
     item that fits. `pictures` opens an item's picture by id, by default drawn here.
     """
-    items = gallery(split, gallery_size)
-    asked = ask(items, queries, seed)
-    report = run_benchmark(
-        benchmark(items, asked, f"catalogue-{split}"),
-        model,
-        processor,
-        pictures or CataloguePictures(items),
-    )
+    items, asked = _questions(split, gallery_size, queries, seed)
+    report = run_benchmark(asked, model, processor, pictures or CataloguePictures(items))
     return {**report.to_dict(), "split": split, "seed": seed}
 
 
@@ -50,6 +45,13 @@ def catalogue_weights(
     seed: int = 0,
 ) -> dict[str, NDArray[np.float32]]:
     """Each stream's image weight (N,) for the queries that `evaluate_catalogue` asks."""
+    items, asked = _questions(split, gallery_size, queries, seed)
+    pictures = CataloguePictures(items)
+    return compose_queries(model, processor, asked.queries, pictures).image_weights
+
+
+def _questions(
+    split: Split, gallery_size: int, queries: int, seed: int
+) -> tuple[list[CatalogueItem], Benchmark]:
     items = gallery(split, gallery_size)
-    asked = benchmark(items, ask(items, queries, seed)).queries
-    return compose_queries(model, processor, asked, CataloguePictures(items)).image_weights
+    return items, benchmark(items, ask(items, queries, seed), f"catalogue-{split}")

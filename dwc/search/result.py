@@ -1,5 +1,6 @@
 """What a search answers: plain data, no tensors, ready for JSON."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -12,6 +13,11 @@ class Weight:
 
     image: float
     text: float
+
+
+def mean_image_weight(weights: Mapping[str, Weight]) -> float:
+    """The mean of the streams' image weights, in [0, 1]; there has to be a stream."""
+    return sum(weight.image for weight in weights.values()) / len(weights)
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,16 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from dwc.checkpoint import REFERENCE_WEIGHTS, Checkpoint
 from dwc.errors import CheckpointError, QueryError
 from dwc.modeling.composition import ComposedQuery, Composition
+
+BINS = 40
+"""Steps of `WeightContext.spread`."""
 
 _DIGITS = 6  # as many as tell weights apart that a page could show apart
 _NO_STREAMS = ("queries", "protocol")
@@ -33,6 +37,19 @@ class WeightContext:
     weights: dict[str, list[float]]
     queries: int
     protocol: str
+
+    @cached_property
+    def spread(self) -> list[float]:
+        """How often each weight was given, all streams together: of `BINS` equal steps from 0 to 1.
+
+        Each the mean of a step and its neighbours, as a share (0 to 1) of the most frequent.
+        """
+        counts = [0] * BINS
+        for weights in self.weights.values():
+            for weight in weights:
+                counts[min(int(weight * BINS), BINS - 1)] += 1
+        smooth = [sum(counts[max(place - 1, 0) : place + 2]) / 3 for place in range(BINS)]
+        return [height / max(smooth) for height in smooth]
 
     @classmethod
     def load(cls, folder: str | Path) -> "WeightContext | None":

@@ -1,7 +1,6 @@
 """The bundled checkpoint's recipe: every size and number of it on one screen."""
 
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 from transformers import CLIPTextConfig, ResNetConfig
 
@@ -15,8 +14,7 @@ from dwc.training.alternating import AlternatingSettings
 from dwc.training.attributes import AttributeSettings
 from dwc.training.contrastive import ContrastiveSettings
 from dwc.training.pool import PoolSettings
-
-Settings = TypeVar("Settings", ContrastiveSettings, AttributeSettings, AlternatingSettings)
+from dwc.training.shortening import Shortening
 
 PICTURE_PX = 64
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
@@ -63,28 +61,15 @@ class CatalogueRecipe:
     @classmethod
     def of(cls, seed: int = 0, share: float = 1.0) -> "CatalogueRecipe":
         """The recipe with another seed, or with a share (0 to 1) of its steps and drawings."""
-        if not 0 < share <= 1:
-            raise ValueError(f"share is {share}; it must be above 0 and at most 1")
-        whole = cls(seed=seed)
-
-        def part(number: int) -> int:
-            return max(1, round(number * share))
-
-        def shorter(settings: Settings) -> Settings:
-            return replace(
-                settings,
-                total_steps=part(settings.total_steps),
-                warmup_steps=part(settings.warmup_steps),
-            )
-
+        whole, cut = cls(seed=seed), Shortening(share)
         return replace(
             whole,
-            pool=replace(whole.pool, items=max(600, part(whole.pool.items))),
-            contrastive=shorter(whole.contrastive),
-            attributes=shorter(whole.attributes),
-            alternating=shorter(whole.alternating),
-            comparison_steps=part(whole.comparison_steps),
-            triplets=max(1_000, part(whole.triplets)),
+            pool=cut.pool(whole.pool),
+            contrastive=cut.steps(whole.contrastive),
+            attributes=cut.steps(whole.attributes),
+            alternating=cut.steps(whole.alternating),
+            comparison_steps=cut.part(whole.comparison_steps),
+            triplets=cut.triplets(whole.triplets),
         )
 
 

@@ -10,7 +10,7 @@ from dwc.errors import DWCError
 from dwc.search.asked import AskedQuery
 from dwc.search.leaning import shift_to
 from dwc.search.reading import what_was_read
-from dwc.search.result import SearchResult
+from dwc.search.result import SearchResult, mean_image_weight
 from dwc.search.searcher import Searcher
 from dwc.search.weight_context import weigh_in_context
 from dwc.search.why import explain
@@ -71,21 +71,29 @@ NOTHING_EXPLAINED = Explained("", "", "", "")
 
 
 def answer(
-    searcher: Searches, pictures: Pictures, reference: Mapping[str, Any] | None, words: str | None
+    searcher: Searches,
+    pictures: Pictures,
+    reference: Mapping[str, Any] | None,
+    words: str | None,
+    shift: float = 0.0,
 ) -> Panels:
-    """Ask, and render what comes back; a complaint leaves the results standing."""
+    """Ask, and render the answer, leaned by `shift`; a complaint leaves the results standing."""
     try:
         asked = searcher.ask(**read_question(pictures, reference, words))
         result = searcher.answer(asked, RESULTS_SHOWN)
     except DWCError as error:
         return Panels(trouble=render_trouble(str(error)), unknown="")
+    learned, standing = result.weights, Standing(asked, searcher.sweep(asked), result)
+    if shift != 0 and standing.can_lean:
+        standing = leaned(standing, shift)
+        result = standing.result
     return Panels(
         trouble="",
         unknown=render_unknown(result.unknown_words),
         weights=weights_of(searcher, asked, result),
-        slider=render_slider(result.weights),
+        slider=render_slider(learned, at=mean_image_weight(result.weights)),
         results=render_results(result, pictures),
-        standing=Standing(asked, searcher.sweep(asked), result),
+        standing=standing,
     )
 
 

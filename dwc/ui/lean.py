@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from dwc.search.result import Weight
+from dwc.search.result import Weight, mean_image_weight
 from dwc.ui.wording import percents
 
 STEPS = 1000
@@ -42,7 +42,7 @@ def render_slider(weights: Mapping[str, Weight], at: float | None = None) -> str
     """
     if not weights:
         return ""
-    mean = sum(weight.image for weight in weights.values()) / len(weights)
+    mean = mean_image_weight(weights)
     picture, words = percents(mean)
     if not any(0 < weight.image < 1 for weight in weights.values()):
         return (

@@ -4,13 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dwc.errors import QueryError
-from dwc.ui.answering import Panels, answer, file_of, weights_of
+from dwc.ui.answering import Panels, answer, file_of
 from dwc.ui.asking import Searches, read_shift
-from dwc.ui.lean import render_slider
 from dwc.ui.notices import render_trouble
 from dwc.ui.pictures import Pictures
-from dwc.ui.results import render_results
-from dwc.ui.standing import leaned
 
 
 @dataclass(frozen=True)
@@ -35,25 +32,9 @@ def follow_link(
     if reference is not None and reference not in pictures.ids:
         complaint = f"The link's picture, {reference!r}, is not in this gallery. Choose another."
         return Linked(None, words, Panels(render_trouble(complaint)))
-    panels = answer(searcher, pictures, file_of(reference, pictures), words)
     try:
         shift = read_shift(parameters.get("shift") or 0.0)
     except QueryError as error:
         return Linked(reference, words, Panels(render_trouble(f"The link's {error}")))
-    return Linked(reference, words, _lean(searcher, panels, shift, pictures))
-
-
-def _lean(searcher: Searches, panels: Panels, shift: float, pictures: Pictures) -> Panels:
-    standing = panels.standing
-    if standing is None or shift == 0 or not standing.can_lean:
-        return panels
-    moved = leaned(standing, shift)
-    mean = sum(w.image for w in moved.result.weights.values()) / len(moved.result.weights)
-    return Panels(
-        trouble=panels.trouble,
-        unknown=panels.unknown,
-        weights=weights_of(searcher, moved.asked, moved.result),
-        slider=render_slider(standing.result.weights, at=mean),
-        results=render_results(moved.result, pictures),
-        standing=moved,
-    )
+    panels = answer(searcher, pictures, file_of(reference, pictures), words, shift)
+    return Linked(reference, words, panels)

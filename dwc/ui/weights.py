@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping
 
-from dwc.search.result import Weight
-from dwc.search.weight_context import QueryWeights, WeightContext
+from dwc.search.result import Weight, mean_image_weight
+from dwc.search.weight_context import BINS, QueryWeights, WeightContext
 from dwc.ui.wording import escape, lean_in_words, name_stream, percents
-
-_BINS = 40  # of the hill behind the dial
 
 WHAT_IT_IS_NOT = """
 <details class="note"><summary>What these percentages are, and what they are not</summary>
@@ -34,7 +32,7 @@ def render_weights(
     """
     if not weights:
         return ""
-    mean = sum(weight.image for weight in weights.values()) / len(weights)
+    mean = mean_image_weight(weights)
     note = "" if told is None else f'<p class="hint">{escape(told.summary)}</p>'
     return f'<p class="sentence">{_sentence(mean, leaned)}</p>{note}{_dial(weights, context)}'
 
@@ -64,28 +62,20 @@ def _dial(weights: Mapping[str, Weight], context: WeightContext | None) -> str:
     )
     return (
         f'<div class="dial"><p class="sr-only">{escape(spoken)}</p>'
-        f'<div class="scale" aria-hidden="true">{_others(weights, context)}'
+        f'<div class="scale" aria-hidden="true">{_others(context)}'
         f'<i class="track"></i>{pins}</div>'
         '<div class="ends" aria-hidden="true"><span class="of-text">only the words</span>'
         '<span class="of-image">only the picture</span></div></div>'
     )
 
 
-def _others(weights: Mapping[str, Weight], context: WeightContext | None) -> str:
-    """How often other queries had each weight, all streams together: a hill along the track."""
-    known = [w for name in weights for w in (context.weights.get(name, ()) if context else ())]
-    if not known:
+def _others(context: WeightContext | None) -> str:
+    """How often other queries had each weight: a hill along the track."""
+    if context is None:
         return ""
-    counts = [0] * _BINS
-    for weight in known:
-        counts[min(int(weight * _BINS), _BINS - 1)] += 1
-    smooth = [
-        sum(counts[max(place - 1, 0) : place + 2]) / 3 for place in range(_BINS)
-    ]  # a bin and its neighbours
-    most = max(smooth)
     points = " ".join(
-        f"{(place + 0.5) / _BINS * 100:.2f},{20 - 20 * height / most:.2f}"
-        for place, height in enumerate(smooth)
+        f"{(place + 0.5) / BINS * 100:.2f},{20 - 20 * height:.2f}"
+        for place, height in enumerate(context.spread)
     )
     return (
         '<svg class="others" viewBox="0 0 100 20" preserveAspectRatio="none">'

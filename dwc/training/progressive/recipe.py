@@ -1,7 +1,7 @@
 """PL on drawn garments: every size and number of it on one screen; a reconstruction."""
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeVar, get_args
+from typing import Literal, get_args
 
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.configuration import ClipBackboneConfig, DWCConfig
@@ -11,6 +11,7 @@ from dwc.training.progressive.fashion import FashionSettings
 from dwc.training.progressive.hybrid import HybridSettings
 from dwc.training.progressive.towers import TowerSettings
 from dwc.training.recipe import PICTURE_PX, catalogue_config
+from dwc.training.shortening import Shortening
 
 Stage = Literal["open_domain", "fashion", "hybrid"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -19,8 +20,6 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 FIXED_COMBINER = "progressive_fixed"
 
 _POOL_BYTES = 4_000_000_000
-
-_Settings = TypeVar("_Settings", bound=TowerSettings)
 
 
 @dataclass(frozen=True)
@@ -61,27 +60,14 @@ class ProgressiveRecipe:
     @classmethod
     def of(cls, seed: int = 0, share: float = 1.0) -> "ProgressiveRecipe":
         """The recipe with another seed, or with a share (0 to 1) of its steps and drawings."""
-        if not 0 < share <= 1:
-            raise ValueError(f"share is {share}; it must be above 0 and at most 1")
-        whole = cls(seed=seed)
-
-        def part(number: int) -> int:
-            return max(1, round(number * share))
-
-        def shorter(settings: _Settings) -> _Settings:
-            return replace(
-                settings,
-                total_steps=part(settings.total_steps),
-                warmup_steps=part(settings.warmup_steps),
-            )
-
+        whole, cut = cls(seed=seed), Shortening(share)
         return replace(
             whole,
-            pool=replace(whole.pool, items=max(600, part(whole.pool.items))),
-            open_domain=shorter(whole.open_domain),
-            fashion=shorter(whole.fashion),
-            hybrid=shorter(whole.hybrid),
-            triplets=max(1_000, part(whole.triplets)),
+            pool=cut.pool(whole.pool),
+            open_domain=cut.steps(whole.open_domain),
+            fashion=cut.steps(whole.fashion),
+            hybrid=cut.steps(whole.hybrid),
+            triplets=cut.triplets(whole.triplets),
         )
 
     def fine_tuning(self, size_px: int) -> "ProgressiveRecipe":
