@@ -29,6 +29,7 @@ from dwc.modeling.composition import Composition, normalise
 from dwc.modeling.configuration import CnnStreamConfig
 from dwc.modeling.cross_attention import CrossAttention, relate
 from dwc.modeling.inception import Inception1d, Inception2d
+from dwc.modeling.packed_sentences import PackedSentences
 from dwc.modeling.pooling import GeneralisedMean
 from dwc.modeling.word_encoder import WordEncoder
 
@@ -199,8 +200,9 @@ class CnnStream(nn.Module):
 
     def _edit_text(self, words: Tensor, region_context: Tensor, mask: Tensor) -> Tensor:
         """T (N, L, H), V (N, L, H) and the mask (N, L) -> the text part (N, D)."""
-        states = words.transpose(1, 2)  # (N, H, L)
-        context = region_context.transpose(1, 2)  # (N, H, L)
-        gate = torch.sigmoid(self.gate_text(torch.cat([states, context], dim=1), mask))
-        edited = gate * states + torch.relu(self.add_text(context, mask))  # (N, H, L): F_t
-        return self.project_text(self.pool_text(edited, mask))
+        sentences = PackedSentences(mask)
+        states, context = sentences.pack(words), sentences.pack(region_context)  # (M, H)
+        gate = torch.sigmoid(self.gate_text(torch.cat([states, context], dim=-1), sentences))
+        edited = gate * states + torch.relu(self.add_text(context, sentences))  # (M, H): F_t
+        by_sentence = sentences.unpack(edited).transpose(1, 2)  # (N, H, L)
+        return self.project_text(self.pool_text(by_sentence, mask))

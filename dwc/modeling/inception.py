@@ -1,4 +1,4 @@
-"""Inception blocks, over maps and over masked sequences.
+"""Inception blocks, over maps and over packed sentences.
 
 Szegedy et al. 2015, "Going Deeper with Convolutions", in the form that CLVC-Net and DWC use: every
 convolution is bias-free and followed by batch norm, ReLU stands only between the convolutions of a
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dwc.modeling.masked_batch_norm import MaskedBatchNorm1d
+from dwc.modeling.packed_sentences import PackedSentences
 
 
 def _branches(in_channels: int, out_channels: int) -> dict[str, list[tuple[int, int, int]]]:
@@ -48,18 +48,23 @@ class _Step2d(nn.Module):
 
 
 class _Step1d(nn.Module):
-    """A convolution without bias and its batch norm, over the valid positions of a sequence."""
+    """A convolution without bias and its batch norm, over packed words."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int):
         super().__init__()
         self.convolution = nn.Conv1d(
             in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False
         )
-        self.normalisation = MaskedBatchNorm1d(out_channels)
+        self.normalisation = nn.BatchNorm1d(out_channels)
 
-    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """(N, C, L), zero outside the mask (N, L), -> (N, out_channels, L), zero outside it too."""
-        return self.normalisation(self.convolution(features), mask)
+    def forward(self, rows: Tensor, sentences: PackedSentences) -> Tensor:
+        """(M, C) -> (M, out_channels)."""
+        weight = self.convolution.weight  # (out_channels, C, 1 or 3)
+        if weight.shape[-1] == 3:
+            before, after = sentences.neighbours(rows)
+            rows = torch.cat([before, rows, after], dim=-1)  # (M, 3 C)
+        by_place = weight.transpose(1, 2).flatten(1)  # (out_channels, C or 3 C)
+        return self.normalisation(functional.linear(rows, by_place))
 
 
 class _Inception(nn.Module):
@@ -70,18 +75,18 @@ class _Inception(nn.Module):
         for name, convolutions in _branches(in_channels, out_channels).items():
             self.add_module(name, nn.ModuleList(step(*shape) for shape in convolutions))
 
-    def _join(self, features: Tensor, averaged: Tensor, *mask: Tensor) -> Tensor:
+    def _join(self, features: Tensor, averaged: Tensor, *sentences: PackedSentences) -> Tensor:
         """Run every branch and lay the channels side by side, in the order above."""
         sources = {"point": features, "narrow": features, "wide": features, "pooled": averaged}
         outputs = [
-            _run(self.get_submodule(name), source, *mask) for name, source in sources.items()
+            _run(self.get_submodule(name), source, *sentences) for name, source in sources.items()
         ]
         return torch.cat(outputs, dim=1)
 
 
-def _run(branch: nn.Module, features: Tensor, *mask: Tensor) -> Tensor:
+def _run(branch: nn.Module, features: Tensor, *sentences: PackedSentences) -> Tensor:
     for number, step in enumerate(branch.children()):
-        features = step(features if number == 0 else functional.relu(features), *mask)
+        features = step(features if number == 0 else functional.relu(features), *sentences)
     return features
 
 
@@ -100,20 +105,15 @@ class Inception2d(_Inception):
 
 
 class Inception1d(_Inception):
-    """An Inception block over sequences of unequal length; padding neither adds nor counts."""
+    """An Inception block over sentences of unequal length; padding neither adds nor counts."""
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__(in_channels, out_channels, _Step1d)
 
-    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
-        """(N, in_channels, L) and a mask (N, L), True on words, -> (N, out_channels, L).
+    def forward(self, rows: Tensor, sentences: PackedSentences) -> Tensor:
+        """Packed words (M, in_channels) -> (M, out_channels), before any activation.
 
-        What comes out is before any activation, and zero outside the mask.
+        In training at least two words must be in the batch.
         """
-        valid = mask.unsqueeze(1).to(features.dtype)  # (N, 1, L)
-        features = features * valid
-        # The means of the sum over valid neighbours and of their count share the divisor 3.
-        total = functional.avg_pool1d(features, kernel_size=3, stride=1, padding=1)
-        count = functional.avg_pool1d(valid, kernel_size=3, stride=1, padding=1)
-        averaged = total / count.clamp_min(1 / 3) * valid
-        return self._join(features, averaged, mask)
+        before, after = sentences.neighbours(rows)
+        return self._join(rows, (before + rows + after) / sentences.window, sentences)

@@ -9,6 +9,7 @@ from dwc.errors import QueryError
 from dwc.modeling.cnn_stream import CnnStream
 from dwc.modeling.composition import Composition
 from dwc.modeling.configuration import CnnStreamConfig
+from dwc.modeling.packed_sentences import PackedSentences
 
 
 def stream(seed: int = 0) -> CnnStream:
@@ -36,10 +37,10 @@ def compose_by_hand(s: CnnStream, pixel_values: Tensor, word_ids: Tensor) -> Com
     f_i = s.gate_image(torch.cat([e_map, c_map], dim=1)).sigmoid() * x + s.add_image(c_map).relu()
     i = s.project_image(gem(f_i.flatten(2), s.pool_image.p))
     v = torch.stack([e @ (row / 4).softmax(0) for row in scores], dim=1)[None]  # (1, H, L)
-    states = t.transpose(1, 2)
-    gate = s.gate_text(torch.cat([states, v], dim=1), every).sigmoid()
-    f_t = gate * states + s.add_text(v, every).relu()
-    text = s.project_text(gem(f_t, s.pool_text.p))
+    sentence, v = PackedSentences(every), v[0].T  # one sentence of L words: (L, H)
+    gate = s.gate_text(torch.cat([t[0], v], dim=1), sentence).sigmoid()
+    f_t = gate * t[0] + s.add_text(v, sentence).relu()
+    text = s.project_text(gem(f_t.T[None], s.pool_text.p))
     hidden = torch.cat([i, text], dim=1) @ s.weigh[0].weight.T + s.weigh[0].bias
     w = (hidden.relu() @ s.weigh[3].weight.T + s.weigh[3].bias).sigmoid()
     q = w * i + (1 - w) * text

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dwc.modeling.inception import Inception1d, Inception2d
-from dwc.modeling.masked_batch_norm import MaskedBatchNorm1d
+from dwc.modeling.packed_sentences import PackedSentences
 
 
 def normalise_by_hand(features: Tensor, norm: torch.nn.Module) -> Tensor:
@@ -52,6 +52,13 @@ def inception1d_by_hand(block: Inception1d, features: Tensor) -> Tensor:
     )
 
 
+def run_padded(block: Inception1d, features: Tensor, mask: Tensor) -> Tensor:
+    """The block over (N, C, L) with a mask (N, L), as if it were padded itself."""
+    sentences = PackedSentences(mask)
+    rows = block(sentences.pack(features.transpose(1, 2)), sentences)
+    return sentences.unpack(rows).transpose(1, 2)
+
+
 def test_inception1d_equals_the_formula_for_each_length():
     block = Inception1d(6, 16).eval()
     scatter(block)
@@ -59,7 +66,7 @@ def test_inception1d_equals_the_formula_for_each_length():
     lengths = [5, 1, 3]
     mask = torch.arange(5) < torch.tensor(lengths)[:, None]
     features = torch.where(mask[:, None], features, torch.full_like(features, 100.0))
-    joined = block(features, mask)
+    joined = run_padded(block, features, mask)
     assert joined.shape == (3, 16, 5)
     for row, length in enumerate(lengths):
         expected = inception1d_by_hand(block, features[row, :, :length])
@@ -76,7 +83,7 @@ def test_inception2d_of_one_row_equals_inception1d():
         source = weights[name]
         tensor.copy_(source[:, :, source.shape[2] // 2] if source.dim() == 4 else source)
     features = torch.randn(2, 6, 7)
-    expected = flat(features, torch.ones(2, 7, dtype=torch.bool))
+    expected = run_padded(flat, features, torch.ones(2, 7, dtype=torch.bool))
     torch.testing.assert_close(block(features[:, :, None])[:, :, 0], expected)
 
 
@@ -103,27 +110,32 @@ def test_inception2d_average_does_not_count_padding():
     torch.testing.assert_close(pooled, pooled[0, 0].expand(4, 4))
 
 
-def test_masked_norm_in_training_uses_valid_positions_alone():
-    norm = MaskedBatchNorm1d(4)
-    scatter(norm)
-    reference = torch.nn.BatchNorm1d(4)
-    reference.load_state_dict(norm.state_dict())
-    features = torch.randn(3, 4, 6)
-    mask = torch.arange(6) < torch.tensor([6, 2, 0])[:, None]
-    spread = norm.train()(features.where(mask[:, None], torch.tensor(1e6)), mask)
-    valid = torch.cat([features[0], features[1, :, :2]], dim=1)  # (C, valid positions)
-    expected = reference.train()(valid.T).T
-    torch.testing.assert_close(torch.cat([spread[0], spread[1, :, :2]], dim=1), expected)
-    assert spread[1, :, 2:].abs().sum() == 0
-    torch.testing.assert_close(norm.running_mean, reference.running_mean)
-    torch.testing.assert_close(norm.running_var, reference.running_var)
+def test_inception1d_in_training_takes_its_statistics_from_words_alone():
+    block = Inception1d(6, 16).train()
+    scatter(block)
+    sentences = [torch.randn(6, 5), torch.randn(6, 2)]
+    norm = block.point[0].normalisation
+    words = torch.cat(sentences, dim=1).T @ block.point[0].convolution.weight[:, :, 0].T  # (7, C)
+    expected = functional.batch_norm(words, None, None, norm.weight, norm.bias, training=True)
+    padded = torch.full((2, 6, 5), 1e6)
+    padded[0], padded[1, :, :2] = sentences
+    mask = torch.arange(5) < torch.tensor([5, 2])[:, None]
+    joined = run_padded(block, padded, mask)
+    found = torch.cat([joined[0], joined[1, :, :2]], dim=1).T[:, : norm.num_features]
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert joined[1, :, 2:].abs().sum() == 0
 
 
-def test_masked_norm_gradient_is_the_plain_one_without_padding():
-    norm = MaskedBatchNorm1d(4).train()
-    features = torch.randn(3, 4, 6, requires_grad=True)
-    weights = torch.randn(3, 4, 6)
-    (norm(features, torch.ones(3, 6, dtype=torch.bool)) * weights).sum().backward()
-    plain = features.detach().clone().requires_grad_()
-    (functional.batch_norm(plain, None, None, training=True) * weights).sum().backward()
-    torch.testing.assert_close(features.grad, plain.grad)
+def test_packing_leaves_padding_out_and_unpacking_puts_zeros_there():
+    mask = torch.arange(4) < torch.tensor([4, 0, 1, 3])[:, None]
+    padded = torch.randn(4, 4, 2)
+    sentences = PackedSentences(mask)
+    rows = sentences.pack(padded)
+    torch.testing.assert_close(rows, padded[mask])
+    torch.testing.assert_close(sentences.unpack(rows), padded * mask.unsqueeze(-1))
+    before, after = sentences.neighbours(rows)
+    assert before[[0, 4, 5]].abs().sum() == 0  # the first words of three sentences
+    assert after[[3, 4, 7]].abs().sum() == 0  # and the last
+    torch.testing.assert_close(before[6], rows[5])
+    torch.testing.assert_close(after[5], rows[6])
+    assert sentences.window.squeeze(-1).tolist() == [2, 3, 3, 2, 1, 2, 3, 2]
