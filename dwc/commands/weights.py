@@ -16,21 +16,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compose the queries and write their weights into the checkpoint's folder."""
+    """Compose the queries; write them and their weights into the checkpoint's folder."""
     from dwc.checkpoint import load
     from dwc.evaluation.catalogue import catalogue_weights
+    from dwc.search.reference_queries import ReferenceQueries
     from dwc.search.weight_context import WeightContext
 
     checkpoint = load(args.model)
-    weights = catalogue_weights(
+    queries, weights = catalogue_weights(
         checkpoint.model,
         checkpoint.processor,
         gallery_size=args.gallery,
         queries=args.queries,
         seed=args.seed,
     )
-    rounded = {name: sorted(round(float(w), 6) for w in row) for name, row in weights.items()}
+    asked = ReferenceQueries(
+        references=[query.reference for query in queries],
+        # As on one line of the page; two captions of the catalogue's are read just so.
+        words=[" and ".join(query.captions) for query in queries],
+        picture_shares=[round(float(query.picture_share or 0), 6) for query in queries],
+        image_weights={name: [round(float(w), 6) for w in row] for name, row in weights.items()},
+    )
     protocol = f"{args.queries:,} wishes over the catalogue's test garments, seed {args.seed}"
-    file = WeightContext(rounded, args.queries, protocol).save(args.model)
+    file = WeightContext.of(asked, protocol).save(args.model)
     sys.stdout.write(f"{file}\n")
     return 0

@@ -10,7 +10,7 @@ from PIL import Image
 from dwc.catalogue.queries import benchmark
 from dwc.catalogue.queries import queries as ask
 from dwc.catalogue.splits import CatalogueItem, Split, gallery
-from dwc.datasets.triplets import Benchmark
+from dwc.datasets.triplets import Benchmark, RetrievalQuery
 from dwc.evaluation.pictures import CataloguePictures
 from dwc.evaluation.retrieval import compose_queries, run_benchmark
 from dwc.modeling.model import DWCModel
@@ -43,11 +43,12 @@ def catalogue_weights(
     gallery_size: int = 2_000,
     queries: int = 2_000,
     seed: int = 0,
-) -> dict[str, NDArray[np.float32]]:
-    """Each stream's image weight (N,) for the queries that `evaluate_catalogue` asks."""
+) -> tuple[tuple[RetrievalQuery, ...], dict[str, NDArray[np.float32]]]:
+    """The N queries that `evaluate_catalogue` asks, and each stream's image weights (N,)."""
     items, asked = _questions(split, gallery_size, queries, seed)
     pictures = CataloguePictures(items)
-    return compose_queries(model, processor, asked.queries, pictures).image_weights
+    composed = compose_queries(model, processor, asked.queries, pictures)
+    return asked.queries, composed.image_weights
 
 
 def _questions(

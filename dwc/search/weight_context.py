@@ -16,12 +16,14 @@ from typing import Any
 from dwc.checkpoint import REFERENCE_WEIGHTS, Checkpoint
 from dwc.errors import CheckpointError, QueryError
 from dwc.modeling.composition import ComposedQuery, Composition
+from dwc.search.reference_queries import ReferenceQueries, problems_of
 
 BINS = 40
 """Steps of `WeightContext.spread`."""
 
 _DIGITS = 6  # as many as tell weights apart that a page could show apart
-_NO_STREAMS = ("queries", "protocol")
+_ASKED = "asked"
+_NO_STREAMS = ("queries", "protocol", _ASKED)
 _CURE = "Delete it, or collect the weights again"
 _SPOKEN = {"clip": "CLIP", "cnn": "CNN"}
 
@@ -31,12 +33,14 @@ class WeightContext:
     """The image weights that a checkpoint gave to a set of queries, to compare one with.
 
     `weights` by stream, each ascending, in [0, 1]; `queries` how many they are; `protocol` says in
-    words which ones. They are typical of that set alone: other queries, other weights.
+    words which ones. They are typical of that set alone: other queries, other weights. `asked` has
+    them one by one; None where only the weights were kept, as files did before there was more.
     """
 
     weights: dict[str, list[float]]
     queries: int
     protocol: str
+    asked: ReferenceQueries | None = None
 
     @cached_property
     def spread(self) -> list[float]:
@@ -67,12 +71,25 @@ class WeightContext:
         for problem in _problems(content):
             raise CheckpointError(f"{file}: {problem}. {_CURE}")
         queries, protocol = content.pop("queries"), content.pop("protocol")
-        return cls({name: sorted(weights) for name, weights in content.items()}, queries, protocol)
+        told = content.pop(_ASKED, None)
+        asked = None if told is None else ReferenceQueries(**told, image_weights=content)
+        weights = {name: sorted(weights) for name, weights in content.items()}
+        return cls(weights, queries, protocol, asked)
+
+    @classmethod
+    def of(cls, asked: ReferenceQueries, protocol: str) -> "WeightContext":
+        """The weights of these queries, with the queries themselves."""
+        weights = {name: sorted(weights) for name, weights in asked.image_weights.items()}
+        return cls(weights, len(asked), protocol, asked)
 
     def save(self, folder: str | Path) -> Path:
         """Write the file into a checkpoint's folder; return its path."""
         file = Path(folder) / REFERENCE_WEIGHTS
-        content = {**self.weights, "queries": self.queries, "protocol": self.protocol}
+        content: dict[str, Any] = {"queries": self.queries, "protocol": self.protocol}
+        if self.asked is None:
+            content |= self.weights
+        else:  # the weights in the queries' order, so that each is found beside its own
+            content |= {**self.asked.image_weights, _ASKED: self.asked.to_dict()}
         file.write_text(json.dumps(content) + "\n", encoding="utf-8")
         return file
 
@@ -240,11 +257,13 @@ def _problems(content: Any) -> list[str]:
     streams = {name: value for name, value in content.items() if name not in _NO_STREAMS}
     if not streams:
         return ["has no stream's weights"]
-    return [
+    problems = [
         f"{name!r} is not a list of {queries} weights from 0 to 1"
         for name, weights in streams.items()
         if not _are_weights(weights, queries)
     ]
+    told = content.get(_ASKED)
+    return problems if told is None else problems + problems_of(told, queries)
 
 
 def _are_weights(weights: Any, count: int) -> bool:

@@ -4,8 +4,12 @@ import pytest
 import torch
 
 from dwc import checkpoint
+from dwc.catalogue.queries import queries
+from dwc.catalogue.splits import gallery
 from dwc.cli import main
 from dwc.evaluation.catalogue import evaluate_catalogue
+from dwc.evaluation.pictures import CataloguePictures
+from dwc.search.encoding import encode_query
 from dwc.search.weight_context import WeightContext
 from tests.search.tiny import write_tiny_checkpoint
 
@@ -25,3 +29,26 @@ def test_the_weights_of_many_queries_are_kept(tmp_path, capsys):
     for name, weights in context.weights.items():
         mean = measured["streams"][name]["image_weight_mean"]
         assert sum(weights) / 25 == pytest.approx(mean, abs=1e-5)
+
+
+def test_each_query_is_kept_with_its_weights_and_its_truth(tmp_path):
+    torch.set_num_threads(1)
+    folder = write_tiny_checkpoint(tmp_path / "model")
+    assert main(["weights", str(folder), "--gallery", "40", "--queries", "9", "--seed", "3"]) == 0
+    kept = WeightContext.load(folder)
+    items = gallery("test", 40)
+    asked = queries(items, 9, 3)
+    assert kept.asked.references == [query.reference for query in asked]
+    assert kept.asked.picture_shares == pytest.approx([q.picture_share for q in asked], abs=1e-6)
+    assert {name: sorted(row) for name, row in kept.asked.image_weights.items()} == kept.weights
+    loaded = checkpoint.load(folder)
+    pictures = CataloguePictures(items, workers=1)
+    of_one_caption = [place for place, query in enumerate(asked) if len(query.captions) == 1]
+    assert of_one_caption
+    for place in of_one_caption:
+        assert kept.asked.words[place] == asked[place].captions[0]
+        picture = pictures(asked[place].reference)
+        composed = encode_query(loaded, picture, kept.asked.words[place]).composed
+        for name, stream in composed.streams.items():
+            weight = kept.asked.image_weights[name][place]
+            assert float(stream.image_weight) == pytest.approx(weight, abs=2e-5)

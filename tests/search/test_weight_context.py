@@ -8,6 +8,7 @@ import torch
 
 from dwc.errors import CheckpointError, QueryError
 from dwc.modeling.composition import ComposedQuery
+from dwc.search.reference_queries import ReferenceQueries
 from dwc.search.weight_context import (
     REFERENCE_WEIGHTS,
     WeightContext,
@@ -15,6 +16,13 @@ from dwc.search.weight_context import (
     weigh_in_context,
 )
 from tests.search.made import made_query, made_stream
+
+
+def asked(references, words, picture_shares):
+    """A file of one query, with what is said of it."""
+    told = {"references": references, "words": words, "picture_shares": picture_shares}
+    return json.dumps({"clip": [0.5], "queries": 1, "protocol": "p", "asked": told})
+
 
 CONTEXT = WeightContext({"clip": [0.2, 0.4, 0.6, 0.8], "cnn": [0.3, 0.3, 0.3, 0.9]}, 4, "four")
 
@@ -102,6 +110,29 @@ def test_weights_are_collected_from_queries_that_have_both(tmp_path):
         reference_weights([alone], "none")
 
 
+def test_queries_kept_with_their_weights_come_back_in_their_order(tmp_path):
+    queries = ReferenceQueries(
+        references=["b", "a"],
+        words=["in red", "longer"],
+        picture_shares=[0.25, 1],
+        image_weights={"clip": [0.75, 0.5], "cnn": [0.25, 0.625]},
+    )
+    context = WeightContext.of(queries, "two")
+    assert context.weights == {"clip": [0.5, 0.75], "cnn": [0.25, 0.625]}
+    context.save(tmp_path)
+    kept = WeightContext.load(tmp_path)
+    assert kept == context
+    assert kept.asked.image_weights["clip"] == [0.75, 0.5]
+    assert kept.percentile("clip", 0.6) == 50
+
+
+def test_a_file_of_weights_alone_still_loads(tmp_path):
+    content = {"clip": [0.5, 0.25], "queries": 2, "protocol": "earlier"}
+    (tmp_path / REFERENCE_WEIGHTS).write_text(json.dumps(content))
+    kept = WeightContext.load(tmp_path)
+    assert (kept.weights, kept.asked) == ({"clip": [0.25, 0.5]}, None)
+
+
 def test_without_a_file_there_is_no_context(tmp_path):
     assert WeightContext.load(tmp_path) is None
 
@@ -119,6 +150,11 @@ def test_without_a_file_there_is_no_context(tmp_path):
         ('{"clip": [1.5], "queries": 1, "protocol": "p"}', "from 0 to 1"),
         ('{"clip": [NaN], "queries": 1, "protocol": "p"}', "from 0 to 1"),
         ('{"clip": ["0.5"], "queries": 1, "protocol": "p"}', "from 0 to 1"),
+        ('{"clip": [0.5], "queries": 1, "protocol": "p", "asked": []}', "are no table"),
+        (asked(["a", "b"], ["red"], [0.5]), "'references' of the queries asked is not a list of 1"),
+        (asked(["a"], [3], [0.5]), "'words' of the queries asked is not a list of 1"),
+        (asked(["a"], ["red"], [1.5]), "'picture_shares' is not a list of 1"),
+        (asked(["a"], ["red"], [True]), "'picture_shares' is not a list of 1"),
     ],
 )
 def test_a_broken_file_is_told(tmp_path, content, says):
