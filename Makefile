@@ -15,9 +15,13 @@ test: $(VENV)/.dev           ## all tests; those in a browser need a Chromium
 bench: $(VENV)/.dev          ## what start, query and drawing cost, as ratios
 	$(BIN)/python -m pytest tests -m bench -s $(ARGS)
 
-checkpoint: $(VENV)/.dev     ## train the bundled checkpoint from nothing
+checkpoint: $(VENV)/.dev     ## train the bundled checkpoints from nothing
 	$(BIN)/python -m dwc train catalogue --out assets/checkpoints/dwc-catalogue $(ARGS)
 	$(BIN)/python -m dwc weights assets/checkpoints/dwc-catalogue
+	$(BIN)/python -m dwc train progressive --keep-pictures --start dwc-catalogue \
+	  --drawings runs/catalogue --work runs/progressive-catalogue \
+	  --out assets/checkpoints/progressive-catalogue
+	$(BIN)/python -m dwc weights assets/checkpoints/progressive-catalogue
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

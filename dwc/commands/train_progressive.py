@@ -39,6 +39,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--clip", help="start stage two from a CLIP: a Hub id, a folder, or OpenAI's file"
     )
     parser.add_argument("--clip-tokenizer", help="its tokenizer, where none is found beside it")
+    parser.add_argument(
+        "--keep-pictures",
+        action="store_true",
+        help="leave the image tower as it is but for its last layer, and look at every picture "
+        "once: minutes on one core; with --start or --clip",
+    )
+    parser.add_argument(
+        "--drawings", type=Path, help="where drawings are, or go to (the folder of --work)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="decides every random number")
     parser.add_argument(
         "--share",
@@ -66,11 +75,20 @@ def run(args: argparse.Namespace) -> int:
         raise TrainingError(
             f"stage 1 is the one that {start.name} has been through; ask for 2, 3 or all."
         )
+    if args.keep_pictures and start is None:
+        raise TrainingError(
+            "--keep-pictures needs a CLIP that reads pictures already; name it with --start or "
+            "--clip."
+        )
     recipe = ProgressiveRecipe.of(args.seed, args.share)
+    if args.keep_pictures:
+        recipe = recipe.keeping()
     if args.clip is not None and start is not None:
         recipe = recipe.fine_tuning(start.clip.config.vision_config.image_size)
     logging.getLogger("dwc").setLevel(logging.INFO)
-    numbers = publish_progressive(recipe, args.work, args.out, start, _STAGES[args.stage])
+    numbers = publish_progressive(
+        recipe, args.work, args.out, start, _STAGES[args.stage], args.drawings
+    )
     if numbers:  # the first process has them
         recalls = {name: value for name, value in numbers["catalogue"].items() if "recall@" in name}
         logging.getLogger(__name__).info("%s: %s", args.out, json.dumps(recalls))

@@ -11,6 +11,7 @@ the code was not released; every loss, number and batch here is this project's o
     towers.py       the step that the stages share
     batches.py      drawn garments for each stage
     recipe.py       every number on one screen
+    kept.py         pictures looked at once, the image tower as it is but for its last layer
     starting.py     the CLIPs that stage two may start from
     catalogue.py    all stages on drawn garments, to a model
     publish.py      a checkpoint, measured; card.py writes its card

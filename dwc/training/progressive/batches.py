@@ -62,12 +62,15 @@ def draw_tag(garment: Garment, rng: random.Random) -> Tag:
 class ProgressiveBatches(CatalogueBatches):
     """Makes the batches of PL's stages from one pool; pictures as the CLIP that learns wants them.
 
-    `size_px`, `mean` and `std` are those of its preprocessing; see `CatalogueBatches` for the rest.
+    `size_px`, `mean` and `std` are those of its preprocessing. `kept` (views, items, K), if given,
+    stands for the pictures: a picture is then one of its rows, the views already taken. See
+    `CatalogueBatches` for the rest.
     """
 
     size_px: int = PICTURE_PX
     mean: Sequence[float] = MEAN
     std: Sequence[float] = STD
+    kept: Tensor | None = None
 
     def open_domain(self, size: int) -> Callable[[int], PairBatch]:
         """Stage one: garments drawn alone, each with a short caption."""
@@ -121,5 +124,8 @@ class ProgressiveBatches(CatalogueBatches):
         return batch
 
     def _views(self, indices: Tensor, generator: torch.Generator) -> Tensor:
+        if self.kept is not None:
+            views = torch.randint(0, len(self.kept), (len(indices),), generator=generator)
+            return self.kept[views, indices].float()
         pictures = self.pool.take(indices, generator)
         return random_views(pictures, self.size_px, generator, self.mean, self.std)

@@ -100,6 +100,11 @@ def _made(numbers: Mapping[str, Any]) -> str:
         for stage in numbers["stages"]
     )
     begun = f" It began as {numbers['start']}." if numbers["start"] else ""
+    if recipe["kept_views"]:
+        begun += (
+            " Its image tower stayed as it was but for the last layer: what that layer reads was "
+            f"computed once for {recipe['kept_views']} views of every picture."
+        )
     return f"""## How it was made
 
 Stages: {stages or "none"}; seed {recipe["seed"]}; {recipe["pool"]["items"]:,} garments.{begun} The

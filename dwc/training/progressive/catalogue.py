@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -29,6 +29,7 @@ from dwc.training.pool import draw_pool
 from dwc.training.progressive.batches import ProgressiveBatches
 from dwc.training.progressive.fashion import train_fashion
 from dwc.training.progressive.hybrid import train_hybrid
+from dwc.training.progressive.kept import KeptTowers, keep_pictures, name_kept
 from dwc.training.progressive.open_domain import train_open_domain
 from dwc.training.progressive.recipe import (
     FIXED_COMBINER,
@@ -55,21 +56,33 @@ class TrainedProgressive:
 
 
 def train_progressive(
-    recipe: ProgressiveRecipe, work: Path, start: Start | None = None, until: Stage = "hybrid"
+    recipe: ProgressiveRecipe,
+    work: Path,
+    start: Start | None = None,
+    until: Stage = "hybrid",
+    drawings: Path | None = None,
 ) -> TrainedProgressive:
-    """Run the recipe's stages up to `until`; states, logs and drawings go to the folder `work`.
+    """Run the recipe's stages up to `until`; states and logs go to the folder `work`.
 
-    A stage that is finished in `work` is loaded and not run again, so that the stages may be run
-    one at a time. With `start`, stage one is that CLIP's and is left out; `start` is not changed.
-    Without stage three there is no learned weight, and every query is half and half.
+    So do drawings, unless another folder is given, which may hold them already. A stage that is
+    finished in `work` is loaded and not run again, so that the stages may be run one at a time.
+    With `start`, stage one is that CLIP's and is left out; `start` is not changed. Without stage
+    three there is no learned weight, and every query is half and half.
 
-    Raises TrainingError where `work` holds the stages of another recipe or start.
+    Raises TrainingError where `work` holds the stages of another recipe or start, and where
+    pictures are to be kept without a CLIP that reads them already.
     """
+    if recipe.kept_views and start is None:
+        raise TrainingError(
+            f"kept_views is {recipe.kept_views}, which needs a CLIP that reads pictures already; "
+            "give one to start from, or 0."
+        )
     torch.manual_seed(recipe.seed)
     processes = PartialState()
+    drawings = drawings or work
     with processes.main_process_first():  # one draws, the others read what it drew
         _claim(work, recipe, start)
-        pool = draw_pool(recipe.pool, work, workers=os.cpu_count() or 1)
+        pool = draw_pool(recipe.pool, drawings, workers=os.cpu_count() or 1)
     if start is None:
         processor = make_processor(pool.items, recipe.seed, recipe.texts_read)
         clip = ClipBackbone(small_clip(processor))
@@ -100,6 +113,13 @@ def train_progressive(
         mean=mean,
         std=std,
     )
+    towers: ClipBackbone | KeptTowers = clip
+    if recipe.kept_views and start is not None:
+        name = name_kept(_fingerprint(start), batches, recipe.kept_views, recipe.pool)
+        precision = recipe.mixed_precision
+        with processes.main_process_first():
+            kept = keep_pictures(clip, pool, batches, recipe.kept_views, work, name, precision)
+        batches, towers = replace(batches, kept=kept), KeptTowers(clip)
 
     def run(stage: Stage) -> None:
         # Of its own, so that the stages one at a time draw what they draw in one go.
@@ -115,7 +135,7 @@ def train_progressive(
             steps = recipe.fashion.total_steps
             products = Prefetched(batches.fashion(recipe.fashion_batch), steps, rank, world)
             loop = LoopSettings(steps, work)
-            train_fashion(clip, products, recipe.fashion, accelerator, loop)
+            train_fashion(towers, products, recipe.fashion, accelerator, loop)
         else:
             steps = recipe.hybrid.total_steps
             made = batches.triplets(
@@ -123,7 +143,7 @@ def train_progressive(
             )
             asked = Prefetched(made, steps, rank, world)
             loop = LoopSettings(steps, work)
-            train_hybrid(clip, stream, asked, recipe.hybrid, accelerator, loop)
+            train_hybrid(towers, stream, asked, recipe.hybrid, accelerator, loop)
 
     for stage in stages:
         if start is None or stage != "open_domain":
@@ -140,7 +160,7 @@ def train_progressive(
             seed=recipe.seed, pool=recipe.pool, familiar_items=recipe.familiar_items
         )
         with processes.main_process_first():
-            learn_familiarity(model, pool, drawn, work)
+            learn_familiarity(model, pool, drawn, drawings)
     return TrainedProgressive(model, processor)
 
 

@@ -15,11 +15,10 @@ from functools import partial
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.composition import normalise
 from dwc.training.loop import LoopSettings
 from dwc.training.progressive.losses import first_found, matching_loss, same
-from dwc.training.progressive.towers import TowerSettings, cosine_scale, train_towers
+from dwc.training.progressive.towers import Towers, TowerSettings, cosine_scale, train_towers
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class FashionOutput:
 
 
 class _Fashion(nn.Module):
-    def __init__(self, clip: ClipBackbone, settings: FashionSettings) -> None:
+    def __init__(self, clip: Towers, settings: FashionSettings) -> None:
         super().__init__()
         self.clip, self.settings = clip, settings
 
@@ -111,7 +110,7 @@ def judge_fashion(
 
 
 def train_fashion(
-    clip: ClipBackbone,
+    clip: Towers,
     batches: Callable[[int], FashionBatch],
     settings: FashionSettings,
     accelerator: Accelerator,

@@ -15,14 +15,13 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.clip_stream import ClipStream
 from dwc.modeling.combiners.progressive import pseudo_weights, weight_loss
 from dwc.modeling.composition import Composition
 from dwc.training.alternating import TripletBatch
 from dwc.training.loop import LoopSettings
 from dwc.training.progressive.losses import first_found, one_way_loss, same
-from dwc.training.progressive.towers import TowerSettings, cosine_scale, train_towers
+from dwc.training.progressive.towers import Towers, TowerSettings, cosine_scale, train_towers
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class HybridOutput:
 
 
 class _Hybrid(nn.Module):
-    def __init__(self, clip: ClipBackbone, stream: ClipStream, trains_towers: bool) -> None:
+    def __init__(self, clip: Towers, stream: ClipStream, trains_towers: bool) -> None:
         super().__init__()
         self.clip, self.stream, self.trains_towers = clip, stream, trains_towers
         clip.requires_grad_(trains_towers)
@@ -129,7 +128,7 @@ def _weights(
 
 
 def train_hybrid(
-    clip: ClipBackbone,
+    clip: Towers,
     stream: ClipStream,
     batches: Callable[[int], TripletBatch],
     settings: HybridSettings,

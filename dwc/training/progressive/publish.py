@@ -29,14 +29,15 @@ def publish_progressive(
     out: Path,
     start: Start | None = None,
     until: Stage = "hybrid",
+    drawings: Path | None = None,
 ) -> dict[str, Any]:
     """Train up to a stage, then write into `out` the checkpoint, its numbers, log and card.
 
     The numbers are those of the files written, read back; the best fixed weight is chosen on the
-    catalogue's validation split. See `train_progressive` for `start` and `until`. Of several
-    processes the first one writes and measures; the others return no numbers.
+    catalogue's validation split. See `train_progressive` for `start`, `until` and `drawings`. Of
+    several processes the first one writes and measures; the others return no numbers.
     """
-    trained = train_progressive(recipe, work, start, until)
+    trained = train_progressive(recipe, work, start, until, drawings)
     if not PartialState().is_main_process:
         return {}
     checkpoint.save(trained.model, trained.processor, out, dtype=torch.float16)

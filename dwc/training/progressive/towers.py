@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -10,7 +10,6 @@ from accelerate.utils import send_to_device
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.training.loop import LoopSettings, cosine_with_warmup, run_stage
 
 Batch = TypeVar("Batch")
@@ -34,7 +33,25 @@ class TowerSettings:
     max_gradient_norm: float = 1.0
 
 
-def cosine_scale(clip: ClipBackbone) -> Tensor:
+class Towers(Protocol):
+    """What a stage trains: a CLIP, or one that reads pictures kept (`kept.KeptTowers`)."""
+
+    logit_scale: nn.Parameter
+
+    def image_features(self, pixel_values: Tensor, /) -> Tensor:
+        """Pictures -> (N, F)."""
+
+    def text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None, /) -> Tensor:
+        """Token ids (N, L) and their mask -> (N, F)."""
+
+    def requires_grad_(self, requires_grad: bool = True) -> Any:
+        """As of a module."""
+
+    def eval(self) -> Any:
+        """As of a module."""
+
+
+def cosine_scale(clip: Towers) -> Tensor:
     """What multiplies cosines in a softmax: CLIP's own learned scale, at most 100."""
     return clip.logit_scale.exp().clamp(max=_LARGEST_SCALE)
 
