@@ -1,0 +1,159 @@
+"""A gallery in two dimensions, so that pictures which a model finds alike lie close together.
+
+Principal components first, then t-SNE (van der Maaten and Hinton, 2008, in Barnes and Hut's way,
+2014), both scikit-learn's. t-SNE keeps neighbourhoods, not distances: that two groups lie apart is
+told by it, how far apart is not.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+METHOD = "pca 50, t-sne 30, landmarks 4000, no. 1"
+"""Names everything that moves a point; a map made otherwise is made again."""
+
+SIDE = 65_535
+LANDMARKS = 4_000  # t-SNE's time grows with n log n: seconds for these, many minutes for 100,000
+COMPONENTS = 50
+PERPLEXITY = 30.0
+ITERATIONS = 750
+FEWEST = 12  # below, t-SNE has no neighbourhoods to keep
+
+_NEAREST_LANDMARKS = 3
+_JUDGED = 256  # pictures whose neighbourhoods are compared; the share's error is then below 0.02
+_NEIGHBOURS = 10
+_CHUNK = 2_048
+_SEED = 0
+
+Points = NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Where each picture lies.
+
+    `positions` (n, 2), x to the right and y downwards, in 0 to `SIDE`, in the store's order.
+    `laid_out` of them were placed by t-SNE, the others among those they are most like.
+    `neighbours_kept` (0 to 1) is how many of a picture's 10 nearest by the model are among its 10
+    nearest here, on the mean of a sample; None where there are too few pictures to tell.
+    """
+
+    positions: Points
+    laid_out: int
+    neighbours_kept: float | None
+
+    @property
+    def unit(self) -> NDArray[np.float64]:
+        """The positions (n, 2) in [0, 1]."""
+        return self.positions / float(SIDE)
+
+
+def project(vectors: NDArray[np.float32], landmarks: int = LANDMARKS) -> Projection:
+    """Lay out vectors (n, D), each stream's part unit length; the same ones alike every time.
+
+    Beyond `landmarks` pictures, that many drawn evenly are laid out and every other is placed at
+    the mean of the three it is most like, the more alike the more it weighs. Memory is that of a
+    few thousand rows, and about a kilobyte a picture.
+    """
+    count = len(vectors)
+    chosen = np.arange(count)
+    if count > landmarks:
+        chosen = np.sort(np.random.default_rng(_SEED).choice(count, landmarks, replace=False))
+    components = _Components(np.asarray(vectors[chosen], dtype=np.float64))
+    landmark_rows = components.of(vectors[chosen])
+    laid_out = _lay_out(landmark_rows)
+    places = laid_out
+    if count > landmarks:
+        near = [
+            place_among(components.of(rows), landmark_rows, laid_out) for rows in _chunks(vectors)
+        ]
+        places = np.concatenate(near)
+        places[chosen] = laid_out
+    positions = _fit(places)
+    return Projection(positions, len(chosen), _neighbours_kept(vectors, positions))
+
+
+def place_among(
+    rows: NDArray[np.float64], others: NDArray[np.float64], places: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Where rows (m, C) lie (m, 2), given the others' (l, C) places (l, 2).
+
+    The mean of the three nearest others' places, each weighing by its inverse squared distance.
+    """
+    count = min(_NEAREST_LANDMARKS, len(others))
+    distances = (rows**2).sum(1)[:, None] - 2 * rows @ others.T + (others**2).sum(1)  # (m, l)
+    nearest = np.argpartition(distances, count - 1, axis=1)[:, :count]
+    closeness = 1 / np.maximum(np.take_along_axis(distances, nearest, axis=1), 1e-9)
+    shares = closeness / closeness.sum(1, keepdims=True)
+    return np.einsum("mk,mkc->mc", shares, places[nearest])
+
+
+class _Components:
+    """The directions in which some rows (l, D) differ most: what other rows are in them."""
+
+    def __init__(self, rows: NDArray[np.float64]) -> None:
+        self._mean = rows.mean(0)
+        self._directions = np.eye(rows.shape[1])[:, :COMPONENTS]
+        if np.ptp(rows, axis=0).max() > 0:
+            from sklearn.decomposition import PCA  # takes a second to import: only who draws waits
+
+            found = PCA(min(COMPONENTS, *rows.shape), random_state=_SEED).fit(rows)
+            self._directions = found.components_.T  # (D, C)
+
+    def of(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Rows (m, D) in these directions, (m, C), the one that tells most first."""
+        return (np.asarray(rows, dtype=np.float64) - self._mean) @ self._directions
+
+
+def _lay_out(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(l, 2) for rows (l, C)."""
+    if len(rows) < FEWEST:
+        return np.pad(rows[:, :2], ((0, 0), (0, max(0, 2 - rows.shape[1]))))
+    from sklearn.manifold import TSNE
+
+    if np.ptp(rows, axis=0).max() == 0:  # one picture many times: t-SNE would divide by nothing
+        return np.zeros((len(rows), 2))
+    method = TSNE(
+        2,
+        perplexity=min(PERPLEXITY, (len(rows) - 1) / 3),
+        init="pca" if rows.shape[1] > 1 else "random",
+        max_iter=ITERATIONS,
+        random_state=_SEED,
+    )
+    return np.asarray(method.fit_transform(rows.astype(np.float32)), dtype=np.float64)
+
+
+def _fit(places: NDArray[np.float64]) -> Points:
+    """Places (n, 2) as whole numbers from 0 to `SIDE`, centred, both directions by one scale."""
+    low, high = places.min(0), places.max(0)
+    extent = float((high - low).max()) or 1.0
+    centred = (places - (low + high) / 2) / extent + 0.5
+    return np.round(centred * SIDE).clip(0, SIDE).astype(np.uint16)
+
+
+def _neighbours_kept(vectors: NDArray[np.float32], positions: Points) -> float | None:
+    count = len(vectors)
+    if count <= 2 * _NEIGHBOURS:
+        return None
+    judged = np.sort(np.random.default_rng(_SEED).choice(count, min(_JUDGED, count), replace=False))
+    alike = np.concatenate([rows @ vectors[judged].T for rows in _chunks(vectors)]).T  # (j, n)
+    places = positions.astype(np.float32)
+    near = -((places[judged, None] - places) ** 2).sum(-1)  # (j, n)
+    kept = [
+        len(_nearest(by_model, itself) & _nearest(here, itself))
+        for by_model, here, itself in zip(alike, near, judged.tolist(), strict=True)
+    ]
+    return float(np.mean(kept)) / _NEIGHBOURS
+
+
+def _nearest(closeness: NDArray[np.float32], itself: int) -> set[int]:
+    closeness = closeness.copy()
+    closeness[itself] = -np.inf
+    return set(np.argpartition(-closeness, _NEIGHBOURS)[:_NEIGHBOURS].tolist())
+
+
+def _chunks(vectors: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    for start in range(0, len(vectors), _CHUNK):
+        yield vectors[start : start + _CHUNK]
