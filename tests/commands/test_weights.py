@@ -34,18 +34,19 @@ def test_the_weights_of_many_queries_are_kept(tmp_path, capsys):
 def test_each_query_is_kept_with_its_weights_and_its_truth(tmp_path):
     torch.set_num_threads(1)
     folder = write_tiny_checkpoint(tmp_path / "model")
-    assert main(["weights", str(folder), "--gallery", "40", "--queries", "9", "--seed", "3"]) == 0
+    assert main(["weights", str(folder), "--gallery", "40", "--queries", "50", "--seed", "3"]) == 0
     kept = WeightContext.load(folder)
     items = gallery("test", 40)
-    asked = queries(items, 9, 3)
+    asked = queries(items, 50, 3)
     assert kept.asked.references == [query.reference for query in asked]
     assert kept.asked.picture_shares == pytest.approx([q.picture_share for q in asked], abs=1e-6)
     assert {name: sorted(row) for name, row in kept.asked.image_weights.items()} == kept.weights
     loaded = checkpoint.load(folder)
     pictures = CataloguePictures(items, workers=1)
-    of_one_caption = [place for place, query in enumerate(asked) if len(query.captions) == 1]
-    assert of_one_caption
-    for place in of_one_caption:
+    # Short enough for this model's few tokens, and in one caption, which its template sets apart.
+    alone = [n for n, q in enumerate(asked) if len(q.captions) == 1 and len(q.captions[0]) < 20]
+    assert alone
+    for place in alone:
         assert kept.asked.words[place] == asked[place].captions[0]
         picture = pictures(asked[place].reference)
         composed = encode_query(loaded, picture, kept.asked.words[place]).composed
