@@ -97,18 +97,24 @@ class Sweep:
 
     def parts(self, position: int, shift: float = 0.0) -> dict[str, float]:
         """One picture's score in its parts, named as in `Hit.parts`; they add up to the score."""
-        parts = {}
+        return self.split([position], shift)[0]
+
+    def split(self, positions: Sequence[int], shift: float = 0.0) -> list[dict[str, float]]:
+        """Several pictures' scores in their parts, each as `parts` gives it."""
+        places = list(positions)
+        parts: dict[str, list[float]] = {}
         row = 0
         for name, stream in self._at(shift).items():
             had_joint = self._streams[name].joint_part is not None
-            coefficients = _coefficients(stream, had_joint)
-            values = coefficients * self._products[row : row + len(coefficients), position]
-            parts[f"{name}_image"] = float(values[0])
-            parts[f"{name}_text"] = float(values[1])
+            coefficients = _coefficients(stream, had_joint)  # (2 or 3,)
+            rows = self._products[row : row + len(coefficients), places]  # (2 or 3, K)
+            values = (coefficients[:, None] * rows).tolist()
+            parts[f"{name}_image"] = values[0]
+            parts[f"{name}_text"] = values[1]
             if stream.joint_part is not None:
-                parts[f"{name}_joint"] = float(values[2])
+                parts[f"{name}_joint"] = values[2]
             row += len(coefficients)
-        return parts
+        return [{name: column[k] for name, column in parts.items()} for k in range(len(places))]
 
     def top(self, shift: float, k: int) -> NDArray[np.int64]:
         """The positions of the `k` (1 or more) best at a shift, best first, or all there are."""

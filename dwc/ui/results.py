@@ -1,7 +1,12 @@
 """The results: cards with rank, picture, score, its parts, and the way on from each."""
 
+from collections.abc import Sequence
+
+from dwc.search.look_alikes import Folds
 from dwc.search.result import Hit, SearchResult
 from dwc.ui.bar import Scale, render_bar, render_legend
+from dwc.ui.folding import ARRANGING, tell_folds
+from dwc.ui.more import render_more
 from dwc.ui.pictures import Pictures, url_of
 from dwc.ui.wording import above, escape, signed, timing
 
@@ -10,34 +15,93 @@ EMPTY = """
 <p>Choose a picture, say what should be different, and search. Either alone works, too.</p></div>
 """
 
-ON_LOAD = """
+ON_LOAD = (
+    ARRANGING
+    + """
+let shown = 0;  // how many there were when more were asked for; 0 while none are
+const cards = () => [...element.querySelectorAll('.card')].filter((card) => card.offsetParent);
+const ask = (kind, card) => trigger(kind, {id: card.dataset.id});
 element.addEventListener('click', (event) => {
-  const button = event.target.closest('button[data-id]');
+  const button = event.target.closest('button');
   if (!button) return;
-  trigger(button.classList.contains('frame') ? 'why' : 'follow', {id: button.dataset.id});
+  if (button.dataset.more !== undefined) {
+    shown = element.querySelectorAll('.card').length;
+    trigger('more', {});
+  } else if (button.classList.contains('alike')) unfold(button);
+  else if (button.dataset.id) {
+    ask(button.classList.contains('frame') ? 'why' : 'follow', button);
+  }
+});
+element.addEventListener('keydown', (event) => {
+  const card = event.target.closest('.card');
+  if (!card || event.ctrlKey || event.altKey || event.metaKey) return;
+  if (event.key === 'f' || event.key === 'F') {
+    event.preventDefault();
+    ask('follow', card);
+    return;
+  }
+  const all = cards();
+  const width = all.findIndex((other) => other.offsetTop > all[0].offsetTop);
+  const row = width < 0 ? all.length : width;
+  const towards = {ArrowLeft: -1, ArrowRight: 1, ArrowUp: -row, ArrowDown: row}[event.key];
+  const next = towards && all[all.indexOf(card) + towards];
+  if (!next) return;
+  event.preventDefault();
+  next.querySelector('.frame').focus();
+});
+watch('value', () => {
+  tellFolds();
+  if (!shown) return;
+  const first = cards().find((card) => Number(card.dataset.rank) > shown);
+  (first?.querySelector('.frame') ?? element.querySelector('[data-more]'))?.focus();
+  shown = 0;
 });
 """
+)
 
 
-def render_results(result: SearchResult, pictures: Pictures) -> str:
-    """All hits as an ordered list under the colours' legend, with what must be said about them."""
+def render_results(
+    result: SearchResult,
+    pictures: Pictures,
+    ranked: int | None = None,
+    folds: Folds | None = None,
+) -> str:
+    """All hits as an ordered list under the colours' legend, with what must be said about them.
+
+    `ranked` is how many pictures compete: with it comes the way to more of them. `folds` tells the
+    look-alikes among the hits, which the page can hide.
+    """
     scale = Scale.of(hit.parts for hit in result.hits)
-    cards = "".join(_card(hit, pictures, scale) for hit in result.hits)
+    cards = "".join(
+        _card(hit, pictures, scale, *_alike(place, result.hits, folds))
+        for place, hit in enumerate(result.hits)
+    )
     names = dict.fromkeys(name for hit in result.hits for name in hit.parts)
     remarks = "".join(f'<p class="remark">{escape(remark)}</p>' for remark in _remarks(result))
+    told = "" if folds is None else f' data-alike="{escape(tell_folds(folds))}"'
+    more = "" if ranked is None else render_more(len(result.hits), ranked)
     return (
         f'<div class="results-head">{render_legend(names)}'
         f'<p class="timing">{escape(timing(result.timings_ms, result.gallery_size))}</p></div>'
-        f'{remarks}<ol class="cards">{cards}</ol>'
+        f'{remarks}<ol class="cards"{told}>{cards}</ol>{more}'
     )
 
 
-def _card(hit: Hit, pictures: Pictures, scale: Scale) -> str:
+def _alike(place: int, hits: Sequence[Hit], folds: Folds | None) -> tuple[int | None, int]:
+    """The rank of what a hit looks like, None for none, and how many look like it."""
+    if folds is None:
+        return None, 0
+    first = folds.under[place]
+    return None if first is None else hits[first].rank, len(folds.below(place))
+
+
+def _card(hit: Hit, pictures: Pictures, scale: Scale, under: int | None, look_alikes: int) -> str:
     description = escape(pictures.describe(hit.id))
     thumbnail = escape(url_of(pictures.thumbnail(hit.id)))
     place = above(hit.percentile)
+    like = "" if under is None else f' data-under="{under}"'
     return (
-        f'<li class="card" data-id="{escape(hit.id)}">'
+        f'<li class="card" data-id="{escape(hit.id)}" data-rank="{hit.rank}"{like}>'
         f'<button type="button" class="frame" data-id="{escape(hit.id)}" '
         f'aria-label="Why result {hit.rank}: {description}"><img src="{thumbnail}" '
         f'alt="{description}" title="{description}" loading="lazy" width="256" height="256">'
@@ -48,9 +112,19 @@ def _card(hit: Hit, pictures: Pictures, scale: Scale) -> str:
         f'<span class="percentile" title="This result scores higher than '
         f'{escape(place.removeprefix("above "))} of the gallery">{escape(place)}'
         '<span class="sr-only"> of the gallery</span></span>'
-        f'<button type="button" data-id="{escape(hit.id)}" '
+        f'<button type="button" data-id="{escape(hit.id)}" aria-keyshortcuts="F" '
         f'aria-label="Search from here: make result {hit.rank} the next picture, {description}">'
-        "from here</button></div></li>"
+        f"from here</button></div>{_unfolding(hit, look_alikes)}</li>"
+    )
+
+
+def _unfolding(hit: Hit, look_alikes: int) -> str:
+    if look_alikes == 0:
+        return ""
+    noun = "look-alike" if look_alikes == 1 else "look-alikes"
+    return (
+        f'<button type="button" class="alike" aria-expanded="false" data-rank="{hit.rank}">'
+        f'+{look_alikes} {noun}<span class="sr-only"> of result {hit.rank}</span></button>'
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import gradio as gr
 
 _HERE = Path(__file__).parent
+_STYLES = ("style.css", "way.css")  # later ones may refine what came before
 # Installed fonts only: nothing is fetched from elsewhere.
 FONTS = ("Inter", "Helvetica Neue", "Arial", "sans-serif")
 
@@ -20,8 +21,8 @@ def make_theme() -> gr.themes.Base:
 
 
 def read_style() -> str:
-    """The style sheet."""
-    return (_HERE / "style.css").read_text(encoding="utf-8")
+    """The style sheets, one after the other."""
+    return "\n".join((_HERE / name).read_text(encoding="utf-8") for name in _STYLES)
 
 
 def make_head(max_upload_bytes: int) -> str:

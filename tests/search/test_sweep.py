@@ -56,10 +56,12 @@ def test_a_sweep_is_the_search_at_every_shift(searcher, question, shift):
     assert {searcher.store.ids[place] for place in places} == {hit.id for hit in found.hits}
     assert scores[places] == pytest.approx([hit.score for hit in found.hits], abs=1e-5)
     assert sweep.weights(shift) == found.weights
-    for hit in found.hits:
+    split = sweep.split([sweep.position(hit.id) for hit in found.hits], shift)
+    for hit, parts in zip(found.hits, split, strict=True):
         position = sweep.position(hit.id)
         assert scores[position] == pytest.approx(hit.score, abs=1e-5)
-        assert sweep.parts(position, shift) == pytest.approx(hit.parts, abs=1e-5)
+        assert parts == pytest.approx(hit.parts, abs=1e-5)
+        assert sweep.parts(position, shift) == parts
 
 
 @settings(max_examples=60, deadline=None)
