@@ -1,6 +1,7 @@
 """A store's projection, made when first asked for and kept beside the store it is of."""
 
 import logging
+import os
 import threading
 import zipfile
 from pathlib import Path
@@ -52,7 +53,7 @@ def save_projection(store: Store, projection: Projection) -> Path:
     file = store.path / FILE
     kept = projection.neighbours_kept
     # Its own name for each writer: two who open one store at once must not write into one file.
-    partial = file.with_suffix(f".{threading.get_ident()}.partial")
+    partial = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}.partial")
     with partial.open("wb") as output:
         np.savez_compressed(
             output,
@@ -66,37 +67,42 @@ def save_projection(store: Store, projection: Projection) -> Path:
     return file
 
 
-class KeptProjection:
-    """One store's projection; however many ask at once, it is made once."""
+class Projections:
+    """The projections of the stores that are asked about; however many ask at once, each is
+    made once.
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    Stores are known by their fingerprints: none is held here, and one opened anew is the same.
+    """
+
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: Projection | None = None
+        self._making: dict[str, threading.Lock] = {}
+        self._made: dict[str, Projection] = {}
 
-    @property
-    def known(self) -> Projection | None:
-        """What is there without waiting; None before `get` has returned."""
-        return self._known
+    def known(self, store: Store) -> Projection | None:
+        """What is there without making it: in memory, or in a file that is this store's."""
+        if store.fingerprint not in self._made and (read := _read(store)) is not None:
+            self._made[store.fingerprint] = read
+        return self._made.get(store.fingerprint)
 
-    def get(self) -> Projection:
+    def get(self, store: Store) -> Projection:
         """Read it, or make it (seconds) and keep it; a file that is not this store's gives way."""
         with self._lock:
-            if self._known is None:
-                self._known = self._read() or self._make()
-            return self._known
+            making = self._making.setdefault(store.fingerprint, threading.Lock())
+        with making:
+            if (known := self.known(store)) is not None:
+                return known
+            made = self._made[store.fingerprint] = project(store.vectors)
+            try:
+                save_projection(store, made)
+            except OSError as error:  # a store may lie where nothing can be written
+                logger.warning("%s: its map is not kept: %s", store.path, error)
+            return made
 
-    def _read(self) -> Projection | None:
-        try:
-            return load_projection(self._store)
-        except StoreError as error:
-            logger.warning("%s", error)
-            return None
 
-    def _make(self) -> Projection:
-        made = project(self._store.vectors)
-        try:
-            save_projection(self._store, made)
-        except OSError as error:  # a store may lie where nothing can be written
-            logger.warning("%s: its map is not kept: %s", self._store.path, error)
-        return made
+def _read(store: Store) -> Projection | None:
+    try:
+        return load_projection(store)
+    except StoreError as error:
+        logger.warning("%s", error)
+        return None

@@ -9,7 +9,7 @@ import pytest
 from dwc.errors import StoreError
 from dwc.gallery import projection_file
 from dwc.gallery.projection import Projection, project
-from dwc.gallery.projection_file import FILE, KeptProjection, load_projection, save_projection
+from dwc.gallery.projection_file import FILE, Projections, load_projection, save_projection
 from dwc.gallery.store import Store
 
 
@@ -29,13 +29,13 @@ def made(monkeypatch):
 def test_it_is_made_once_and_kept(build, photos, made):
     store = build(photos)
     assert load_projection(store) is None
-    kept = KeptProjection(store)
-    assert kept.known is None
+    projections = Projections()
+    assert projections.known(store) is None
     with ThreadPoolExecutor(4) as pool:
-        got = list(pool.map(lambda _: kept.get(), range(4)))
+        got = list(pool.map(lambda _: projections.get(store), range(4)))
     assert made == [13]
-    assert all(one is kept.known for one in got)
-    again = KeptProjection(Store.open(store.path)).get()
+    assert all(one is projections.known(Store.open(store.path)) for one in got)
+    again = Projections().known(Store.open(store.path))
     assert made == [13]
     assert (again.positions == got[0].positions).all()
     assert (again.laid_out, again.neighbours_kept) == (got[0].laid_out, got[0].neighbours_kept)
@@ -44,21 +44,21 @@ def test_it_is_made_once_and_kept(build, photos, made):
 
 def test_another_stores_map_is_refused_and_gives_way(build, photos, tmp_path, made):
     store = build(photos)
-    KeptProjection(store).get()
+    Projections().get(store)
     (photos / "p3.png").unlink()
     smaller = build(photos, tmp_path / "smaller")
     shutil.copy(store.path / FILE, smaller.path / FILE)
     with pytest.raises(StoreError, match=f"is of store {store.fingerprint}"):
         load_projection(smaller)
-    assert len(KeptProjection(smaller).get().positions) == 12
+    assert len(Projections().get(smaller).positions) == 12
     assert len(load_projection(smaller).positions) == 12
     assert made == [13, 12]
 
 
 def test_a_store_that_was_added_to_gets_a_new_map(build, photos, made):
-    KeptProjection(build(photos)).get()
+    Projections().get(build(photos))
     shutil.copy(photos / "p3.png", photos / "p3-again.png")
-    assert len(KeptProjection(build(photos)).get().positions) == 14
+    assert len(Projections().get(build(photos)).positions) == 14
     assert made == [13, 14]
 
 
@@ -68,7 +68,7 @@ def test_a_damaged_file_is_told_and_made_anew(build, photos, damage):
     (store.path / FILE).write_bytes(damage)
     with pytest.raises(StoreError, match="cannot be read"):
         load_projection(store)
-    assert len(KeptProjection(store).get().positions) == 13
+    assert len(Projections().get(store).positions) == 13
 
 
 @pytest.mark.parametrize("positions", [np.zeros((4, 2), np.uint16), np.zeros((13, 2), np.float32)])
@@ -95,4 +95,4 @@ def test_where_nothing_can_be_written_there_is_a_map_all_the_same(build, photos,
         raise PermissionError("read-only")
 
     monkeypatch.setattr(projection_file, "save_projection", refuse)
-    assert len(KeptProjection(store).get().positions) == 13
+    assert len(Projections().get(store).positions) == 13
