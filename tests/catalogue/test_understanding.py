@@ -1,0 +1,115 @@
+"""What the catalogue asks, read back: the same garments fit, or nothing is said to."""
+
+import random
+
+import pytest
+
+from dwc.catalogue.description import describe, describe_fully
+from dwc.catalogue.queries import queries
+from dwc.catalogue.schema import Garment
+from dwc.catalogue.splits import gallery
+from dwc.catalogue.understanding import understand
+
+DRESS = Garment.of(
+    "dress",
+    colour="orange",
+    shade="mid",
+    pattern="striped",
+    second_colour="white",
+    sleeve="short",
+    neckline="round",
+    length="medium",
+    hem="straight",
+    waist="belted",
+)
+
+
+@pytest.fixture(scope="module")
+def items():
+    return gallery("test", 500)
+
+
+def test_what_is_asked_is_understood_as_it_was_meant(items):
+    garments = {item.id: item.garment for item in items}
+    understood = 0
+    asked = queries(items, 200, seed=11)
+    for query in asked:
+        reference = garments[query.reference]
+        demand = understand(" and ".join(dict.fromkeys(query.captions)), reference)
+        if demand is None:
+            continue
+        understood += 1
+        fitting = {id for id, garment in garments.items() if demand.fits(garment)}
+        assert fitting - {query.reference} == query.hits, query.captions
+    assert understood >= 0.97 * len(asked)
+
+
+def test_descriptions_fit_what_they_describe(items):
+    rng = random.Random(3)
+    understood = 0
+    for item in items[:150]:
+        full = understand(describe_fully(item.garment, rng))
+        partial = understand(describe(item.garment, rng))
+        assert partial is None or partial.fits(item.garment)
+        if full is not None:
+            understood += 1
+            assert [other.id for other in items if full.fits(other.garment)] == [item.id]
+    assert understood >= 0.9 * 150
+
+
+@pytest.mark.parametrize(
+    ("words", "changes"),
+    [
+        ("longer", {"length": {"long"}}),
+        ("Blue, with long sleeves!", {"colour": {"blue"}, "sleeve": {"long"}}),
+        ("no stripes", {"pattern": None}),
+        ("without any pattern", {"pattern": {"plain"}, "second_colour": {"none"}}),
+        ("in navy with white polka dots", {"colour": {"blue"}, "shade": {"dark"}}),
+        ("without a belt or sleeves", {"waist": {"plain"}, "sleeve": {"sleeveless"}}),
+    ],
+)
+def test_a_wish_keeps_what_it_leaves_out(words, changes):
+    demand = understand(words, DRESS)
+    assert demand.category == "dress"
+    for name, values in demand.values.items():
+        if name not in changes and name not in ("shade", "pattern", "second_colour"):
+            assert values == {DRESS[name]}
+    for name, values in changes.items():
+        assert demand.values[name] == values or values is None
+    if words == "no stripes":
+        assert not demand.values["pattern"] & {"striped", "pinstriped"}
+
+
+def test_another_category_keeps_the_look():
+    demand = understand("as a skirt", DRESS)
+    assert demand.category == "skirt"
+    assert demand.values["colour"] == {"orange"}
+    assert demand.values["second_colour"] == {"white"}
+    assert "length" not in demand.values
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "", "...", "cosy", "blue <b>", "blau", "longer than 2 metres",
+        "make the sleeves blue",  # the catalogue has no sleeves of another colour
+        "with red buttons", "a floral print in red and not", "blue and red", "with or without",
+        "no stripes and a belt and no belt", "longer and shorter", "no belt or stripes", "no",
+        "no leopard print and polka dots",  # are the dots wanted?
+    ],
+)  # fmt: skip
+def test_what_may_mean_something_else_is_not_understood(words):
+    assert understand(words, DRESS) is None
+
+
+@pytest.mark.parametrize("words", ["blue", "a longer dress", "something red", "a dress or a skirt"])
+def test_a_description_names_a_category_and_compares_with_nothing(words):
+    assert understand(words) is None
+
+
+def test_a_description_leaves_open_what_it_does_not_say():
+    demand = understand("an orange striped dress")
+    assert demand.fits(DRESS)
+    assert demand.fits(DRESS.with_values(length="long"))
+    assert not demand.fits(DRESS.with_values(colour="blue"))
+    assert understand("a cardigan").values == {"fastening": {"buttons"}}
