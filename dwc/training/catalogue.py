@@ -1,9 +1,13 @@
 """The bundled checkpoint, from nothing: draw, learn the words, train CLIP, the ResNet and DWC.
 
-    draw_pool -> tokenizers -> contrastive (CLIP) -> attributes (ResNet) -> alternating (DWC)
-              -> familiarity -> a whole checkpoint
+    draw_pool -> tokenizers -> contrastive (CLIP) -> attributes (ResNet)
+              -> the drawings' features, kept -> reading (CLIP's text tower) -> the texts', kept
+              -> alternating (DWC, on what is kept) -> familiarity -> a whole checkpoint
 
-Each stage keeps its state in the work folder; a run that was killed goes on where it was.
+Both image towers can name a garment's attributes before DWC's own training begins. So they are
+frozen there, the CNN stream's ResNet like CLIP, where the authors train it on: at this size a step
+on pixels costs three times as much, and 1,500 of them taught the ResNet its training drawings by
+heart. Each stage keeps its state in the work folder; a run that was killed goes on where it was.
 """
 
 import logging
@@ -25,10 +29,15 @@ from dwc.processing import DWCProcessor, build_word_tokenizer
 from dwc.training.alternating import train_alternating
 from dwc.training.attributes import train_attributes
 from dwc.training.augmentation import random_views
-from dwc.training.catalogue_batches import Batch, CatalogueBatches, PoolTriplet, Prefetched
+from dwc.training.catalogue_batches import Batch, CatalogueBatches, Prefetched
 from dwc.training.contrastive import train_contrastive
+from dwc.training.keeping import keep_pictures, keep_texts
+from dwc.training.kept import KeptPool, standing_in
+from dwc.training.kept_batches import kept_triplets
 from dwc.training.loop import LoopSettings
 from dwc.training.pool import DrawnPool, PoolSettings, draw_pool
+from dwc.training.reading import train_reading
+from dwc.training.reading_batches import reading_batches
 from dwc.training.recipe import (
     CLIP_VOCABULARY,
     MAX_CLIP_TOKENS,
@@ -49,8 +58,7 @@ class TrainedCatalogue:
 
     model: DWCModel
     processor: DWCProcessor
-    pool: DrawnPool
-    triplets: list[PoolTriplet]
+    kept: KeptPool
 
 
 def train_catalogue(recipe: CatalogueRecipe, work: Path) -> TrainedCatalogue:
@@ -91,20 +99,52 @@ def train_catalogue(recipe: CatalogueRecipe, work: Path) -> TrainedCatalogue:
         LoopSettings(recipe.attributes.total_steps, work),
     )
 
+    model.to(accelerator.device)
+    pictures = keep_pictures(model, pool, recipe.kept_views, recipe.seed, work)
     accelerator = _accelerator(recipe)
-    made = batches.triplets(
-        triplets, recipe.alternating_batch, recipe.words_only_share, recipe.picture_only_share
-    )
-    train_alternating(
-        model,
-        _ahead(made, recipe.alternating.total_steps, accelerator),
-        recipe.alternating,
+    train_reading(
+        clip,
+        reading_batches(
+            pictures,
+            pool,
+            triplets,
+            processor,
+            config.caption_template,
+            recipe.reading_batch,
+            recipe.described_share,
+            recipe.seed,
+        ),
+        recipe.reading,
         accelerator,
-        LoopSettings(recipe.alternating.total_steps, work),
+        LoopSettings(recipe.reading.total_steps, work),
     )
+    model.clip.load_state_dict(clip.state_dict())
+
+    kept = keep_texts(model, processor, pictures, pool, triplets, recipe.seed, work)
+    train_on_kept(model, kept, recipe, work)
     model.to("cpu").eval()
     learn_familiarity(model, pool, recipe, work)
-    return TrainedCatalogue(model, processor, pool, triplets)
+    return TrainedCatalogue(model, processor, kept)
+
+
+def train_on_kept(model: DWCModel, kept: KeptPool, recipe: CatalogueRecipe, work: Path) -> None:
+    """DWC's alternating training, in place, on what its frozen towers made of the pool."""
+    accelerator = _accelerator(recipe)
+    made = kept_triplets(
+        kept,
+        recipe.alternating_batch,
+        recipe.words_only_share,
+        recipe.picture_only_share,
+        recipe.seed,
+    )
+    with standing_in(model, kept):
+        train_alternating(
+            model,
+            _ahead(made, recipe.alternating.total_steps, accelerator),
+            recipe.alternating,
+            accelerator,
+            LoopSettings(recipe.alternating.total_steps, work),
+        )
 
 
 def make_processor(items: list[CatalogueItem], seed: int, texts_read: int) -> DWCProcessor:

@@ -136,10 +136,7 @@ class CatalogueBatches:
         return batch
 
     def _related(self, count: int, generator: torch.Generator) -> Tensor:
-        """Places (at most `count`,) in the pool, in runs of neighbours; no place twice."""
-        runs = len(self.pool.items) // _RELATIVES
-        chosen = torch.randperm(runs, generator=generator)[: count // _RELATIVES]
-        return (chosen[:, None] * _RELATIVES + torch.arange(_RELATIVES)).flatten()
+        return draw_relatives(len(self.pool.items), count, generator)
 
     def _garments(self, places: Tensor) -> list[Garment]:
         return [self.pool.items[place].garment for place in places.tolist()]
@@ -151,6 +148,12 @@ class CatalogueBatches:
     def _random(self, stage: str, step: int) -> tuple[torch.Generator, random.Random]:
         rng = random.Random(f"{self.seed}/{stage}/{step}")
         return torch.Generator().manual_seed(rng.getrandbits(63)), rng
+
+
+def draw_relatives(items: int, count: int, generator: torch.Generator) -> Tensor:
+    """Places (at most `count`,) in a pool of `items`, in runs of neighbours; no place twice."""
+    chosen = torch.randperm(items // _RELATIVES, generator=generator)[: count // _RELATIVES]
+    return (chosen[:, None] * _RELATIVES + torch.arange(_RELATIVES)).flatten()
 
 
 class _ByStep(Dataset, Generic[Batch]):

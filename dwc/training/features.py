@@ -1,24 +1,17 @@
-"""Features of the frozen CLIP, computed once and kept: then a step costs what its head costs."""
+"""A CLIP stream's head, trained on the features of its frozen CLIP that are kept."""
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from dwc.modeling.captions import fill_template
 from dwc.modeling.clip_stream import ClipStream
-from dwc.modeling.model import DWCModel
-from dwc.processing import DWCProcessor
 from dwc.training.alternating import AlternatingSettings
-from dwc.training.augmentation import random_views
-from dwc.training.catalogue_batches import PoolTriplet
+from dwc.training.kept import KeptPool
 from dwc.training.loop import LoopSettings, cosine_with_warmup, run_stage
 from dwc.training.losses import contrastive_loss
-from dwc.training.pool import DrawnPool
-from dwc.training.recipe import MEAN, PICTURE_PX, STD
 
 
 @dataclass(frozen=True)
@@ -47,50 +40,10 @@ class FeatureBank:
         )
 
 
-@torch.inference_mode()
-def build_feature_bank(
-    model: DWCModel,
-    processor: DWCProcessor,
-    pool: DrawnPool,
-    triplets: Sequence[PoolTriplet],
-    seed: int,
-    views: int = 3,
-    batch_size: int = 512,
-) -> FeatureBank:
-    """Look at every pool picture in `views` random views; read the words of `triplets`."""
-    clip = model.eval().clip
-    assert clip is not None, "features are the CLIP's; this model has none"
-    generator = torch.Generator().manual_seed(seed)
-    with torch.autocast(model.device.type, torch.bfloat16):
-        images = torch.stack(
-            [
-                torch.cat(
-                    [
-                        clip.image_features(
-                            random_views(
-                                pool.take(indices, generator), PICTURE_PX, generator, MEAN, STD
-                            ).to(model.device)
-                        ).float()
-                        for indices in torch.arange(len(pool.items)).split(batch_size)
-                    ]
-                )
-                for _ in range(views)
-            ]
-        )
-        template = model.config.caption_template
-        captions = [fill_template(template, wish.captions) for _, _, wish in triplets]
-        chunks = []
-        for start in range(0, len(captions), batch_size):
-            inputs = processor(text=captions[start : start + batch_size]).to(model.device)
-            chunks.append(
-                clip.text_features(inputs["clip_input_ids"], inputs["clip_attention_mask"]).float()
-            )
-    return FeatureBank(
-        images.cpu(),
-        torch.tensor([reference for reference, _, _ in triplets]),
-        torch.tensor([target for _, target, _ in triplets]),
-        torch.cat(chunks).cpu(),
-    )
+def bank_of(kept: KeptPool) -> FeatureBank:
+    """CLIP's share of what is kept."""
+    images = kept.pictures.rows[..., : kept.pictures.feature_dim].float()
+    return FeatureBank(images, kept.references, kept.targets, kept.wishes.features)
 
 
 def train_on_features(

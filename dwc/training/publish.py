@@ -17,13 +17,14 @@ from dwc.evaluation.pictures import CataloguePictures
 from dwc.training.card import write_card, write_measured
 from dwc.training.catalogue import TrainedCatalogue, train_catalogue
 from dwc.training.comparison import compare_combiners
-from dwc.training.features import build_feature_bank
+from dwc.training.features import bank_of
 from dwc.training.recipe import CatalogueRecipe
 
 logger = logging.getLogger(__name__)
 
 _README = checkpoint.BUNDLED_FOLDER.parents[2] / "README.md"
-_STAGES = ("drawing", "contrastive", "attributes", "alternating")
+_WHOLE = ("drawing", "keeping")
+_STAGES = ("drawing", "contrastive", "attributes", "keeping", "reading", "alternating")
 
 
 def publish_catalogue(
@@ -74,9 +75,7 @@ def publish_catalogue(
 
 
 def _compare(recipe: CatalogueRecipe, trained: TrainedCatalogue, evaluate: Any) -> dict[str, Any]:
-    bank = build_feature_bank(
-        trained.model, trained.processor, trained.pool, trained.triplets, recipe.seed
-    )
+    bank = bank_of(trained.kept)
     settings = replace(recipe.alternating, total_steps=recipe.comparison_steps)
     compared = compare_combiners(
         trained.model,
@@ -100,8 +99,8 @@ def _compare(recipe: CatalogueRecipe, trained: TrainedCatalogue, evaluate: Any) 
 def logged_seconds(work: Path) -> dict[str, float]:
     """How long each stage ran by its log, every resumption counted.
 
-    A drawing logs one line when it is whole; the other stages' clocks start anew with each
-    resumption, so that a clock that goes back ends one run and begins the next.
+    Drawing and keeping log one line each time they are done; the other stages' clocks start anew
+    with each resumption, so that a clock that goes back ends one run and begins the next.
     """
     seconds = {}
     for stage in _STAGES:
@@ -110,7 +109,7 @@ def logged_seconds(work: Path) -> dict[str, float]:
         ends = [
             now
             for now, then in zip(clock, [*clock[1:], 0.0], strict=True)
-            if stage == "drawing" or then < now
+            if stage in _WHOLE or then < now
         ]
         seconds[stage] = sum(ends)
     return seconds

@@ -14,6 +14,7 @@ from dwc.training.alternating import AlternatingSettings
 from dwc.training.attributes import AttributeSettings
 from dwc.training.contrastive import ContrastiveSettings
 from dwc.training.pool import PoolSettings
+from dwc.training.reading import ReadingSettings
 from dwc.training.shortening import Shortening
 
 PICTURE_PX = 64
@@ -37,17 +38,22 @@ class CatalogueRecipe:
         default_factory=lambda: AttributeSettings(total_steps=7_000)
     )
     attributes_batch: int = 128
+    kept_views: int = 3
+    reading: ReadingSettings = field(default_factory=lambda: ReadingSettings(total_steps=1_500))
+    reading_batch: int = 256
+    described_share: float = 0.25
     alternating: AlternatingSettings = field(
         default_factory=lambda: AlternatingSettings(
-            total_steps=1_500,
+            total_steps=2_500,
             learning_rate=1e-3,
             cnn_learning_rate=1e-3,
             schedule="cosine",
             warmup_steps=100,
+            temperature=0.04,
             max_gradient_norm=5.0,
         )
     )
-    alternating_batch: int = 160
+    alternating_batch: int = 256
     triplets: int = 240_000
     words_only_share: float = 0.12
     picture_only_share: float = 0.05
@@ -67,6 +73,7 @@ class CatalogueRecipe:
             pool=cut.pool(whole.pool),
             contrastive=cut.steps(whole.contrastive),
             attributes=cut.steps(whole.attributes),
+            reading=cut.steps(whole.reading),
             alternating=cut.steps(whole.alternating),
             comparison_steps=cut.part(whole.comparison_steps),
             triplets=cut.triplets(whole.triplets),
@@ -110,7 +117,7 @@ def catalogue_config(word_vocabulary: int, clip_vocabulary: int, eos_token_id: i
         ),
         clip_embedding_dim=256,
         cnn_embedding_dim=256,
-        dropout=0.1,
+        dropout=0.0,
         caption_template={"single": "{0}", "pair": "{0} and {1}"},
         familiarity=True,
     )

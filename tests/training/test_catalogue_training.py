@@ -19,6 +19,7 @@ from dwc.training.attributes import AttributeSettings
 from dwc.training.contrastive import ContrastiveSettings
 from dwc.training.pool import PoolSettings
 from dwc.training.publish import publish_catalogue
+from dwc.training.reading import ReadingSettings
 from dwc.training.recipe import CatalogueRecipe
 
 pytestmark = pytest.mark.slow
@@ -29,6 +30,9 @@ TINY = CatalogueRecipe(
     contrastive_batch=8,
     attributes=AttributeSettings(total_steps=3, warmup_steps=1),
     attributes_batch=8,
+    kept_views=2,
+    reading=ReadingSettings(total_steps=3, warmup_steps=1),
+    reading_batch=8,
     alternating=AlternatingSettings(total_steps=3, schedule="cosine", warmup_steps=1),
     alternating_batch=8,
     triplets=60,
@@ -94,7 +98,9 @@ def test_the_log_has_every_stage_to_its_end(published):
     ends = {line["stage"]: line["step"] for line in lines}
     # The last to be drawn are the held-out garments that familiarity is measured on.
     drawn = TINY.familiar_items
-    assert ends == {"drawing": drawn, "contrastive": 3, "attributes": 3, "alternating": 3}
+    texts = TINY.triplets + TINY.pool.items  # every wish, and a description of each drawing
+    trained = dict.fromkeys(("contrastive", "attributes", "reading", "alternating"), 3)
+    assert ends == {"drawing": drawn, "keeping": texts, **trained}
 
 
 def test_the_card_shows_the_numbers(published):

@@ -1,0 +1,180 @@
+"""Teaching a CLIP's text tower to read wishes: of what they speak, and what they ask of it.
+
+A CLIP learns words by the pictures that belong to them, and most of the picture that answers a wish
+is not in its words: of "longer, and without the belt" little is left in such features. Here the
+image tower stays as it is (Zhai et al. 2022, "LiT: Zero-Shot Transfer with Locked-image text
+Tuning"), and the text tower learns on, to find pictures by their words as before, and to say of
+every attribute what a wish asks of it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from dwc.catalogue.schema import ORDERED, Garment
+from dwc.catalogue.wishes import Wish
+from dwc.modeling.clip_backbone import ClipBackbone
+from dwc.modeling.composition import normalise
+from dwc.training.attributes import label_vocabulary
+from dwc.training.loop import LoopSettings, cosine_with_warmup, run_stage
+from dwc.training.losses import image_text_loss
+
+# What a wish may ask of an attribute, beside one of its values: nothing, more or less of it than
+# the reference has, or one of several values.
+UNSAID, MORE, LESS, SEVERAL = range(4)
+_BESIDE_VALUES = 4
+
+
+def encode_wish(reference: Garment, wish: Wish) -> list[int]:
+    """What `wish` asks of the category and every attribute, in `label_vocabulary`'s order.
+
+    A number is one of the above, or, from 4 on, that of the one value asked for.
+    """
+    row = []
+    for name, values in label_vocabulary().items():
+        allowed = wish.allowed.get(name)
+        if name == "category":
+            allowed = frozenset({wish.category}) if wish.category else None
+        if allowed is None:
+            row.append(UNSAID)
+        elif name in wish.relative and name in ORDERED:
+            order = ORDERED[name]
+            row.append(
+                MORE if min(map(order.index, allowed)) > order.index(reference[name]) else LESS
+            )
+        elif len(allowed) == 1:
+            row.append(_BESIDE_VALUES + values.index(next(iter(allowed))))
+        else:
+            row.append(SEVERAL)
+    return row
+
+
+@dataclass(frozen=True)
+class ReadingBatch:
+    """B texts as CLIP's tokens (B, L), and its features (B, F) of the picture that belongs to each.
+
+    The first W texts are wishes, and `labels` (W, heads) are theirs, as `encode_wish` makes them.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    images: Tensor
+    labels: Tensor
+
+    def to(self, device: torch.device) -> "ReadingBatch":
+        """The same batch on a device."""
+        return ReadingBatch(*(getattr(self, field.name).to(device) for field in fields(self)))
+
+
+@dataclass(frozen=True)
+class ReadingSettings:
+    """AdamW with warm-up and cosine; `scale` is that of the cosines between texts and pictures.
+
+    `naming_weight` is that of what wishes ask, summed over the attributes, beside the contrastive
+    loss.
+    """
+
+    total_steps: int
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    warmup_steps: int = 100
+    max_gradient_norm: float = 1.0
+    scale: float = 40.0
+    naming_weight: float = 0.5
+
+
+class _Reader(nn.Module):
+    """The text tower, and a linear head for each attribute on its features."""
+
+    def __init__(self, clip: ClipBackbone) -> None:
+        super().__init__()
+        self.clip = clip
+        self.heads = nn.ModuleList(
+            nn.Linear(clip.config.projection_dim, _BESIDE_VALUES + len(values))
+            for values in label_vocabulary().values()
+        )
+
+    def forward(self, batch: ReadingBatch) -> tuple[Tensor, list[Tensor]]:
+        """Features (B, F) of the texts, and what is said of each attribute by the wishes."""
+        features = read_by_length(self.clip, batch.input_ids, batch.attention_mask)
+        wishes = len(batch.labels)
+        return features, [head(features[:wishes]) for head in self.heads]
+
+
+def read_by_length(clip: ClipBackbone, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    """CLIP's features (B, F) of texts (B, L), read in three lots of like length.
+
+    Most texts are short and a few are long: half are read together, then most of the rest, and
+    there is less padding to pay for.
+    """
+    lengths = attention_mask.sum(dim=1)
+    order = lengths.argsort()
+    half, most = len(order) // 2, len(order) * 7 // 8
+    features = []
+    for lot in (order[:half], order[half:most], order[most:]):
+        if len(lot):
+            longest = int(lengths[lot].max())
+            features.append(
+                clip.text_features(input_ids[lot, :longest], attention_mask[lot, :longest])
+            )
+    return torch.cat(features)[order.argsort()]
+
+
+def train_reading(
+    clip: ClipBackbone,
+    batches: Callable[[int], ReadingBatch],
+    settings: ReadingSettings,
+    accelerator: Accelerator,
+    loop: LoopSettings,
+    stage: str = "reading",
+) -> dict[str, float]:
+    """Train the text tower of `clip` in place; the image tower stays as it is."""
+    reader = _Reader(clip)
+    for name, parameter in clip.named_parameters():
+        parameter.requires_grad_(name.startswith("text_"))
+    trained = [parameter for parameter in reader.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(
+        trained,
+        lr=settings.learning_rate,
+        betas=(0.9, 0.98),
+        weight_decay=settings.weight_decay,
+    )
+    factor = cosine_with_warmup(settings.total_steps, settings.warmup_steps)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+    prepared, optimiser = accelerator.prepare(reader, optimiser)
+    accelerator.register_for_checkpointing(schedule)
+    prepared.train()
+    scale = torch.tensor(settings.scale, device=accelerator.device)
+
+    def step(number: int) -> dict[str, float]:
+        batch = batches(number).to(accelerator.device)
+        # As in the contrastive stage: the plain attention's backward pass is the faster one.
+        with accelerator.autocast(), sdpa_kernel(SDPBackend.MATH):
+            features, said = prepared(batch)
+        images = normalise(batch.images)
+        contrast = image_text_loss(images, normalise(features.float()), scale)
+        naming = torch.stack(
+            [
+                functional.cross_entropy(guess.float(), wanted)
+                for guess, wanted in zip(said, batch.labels.unbind(dim=1), strict=True)
+            ]
+        ).sum()
+        loss = contrast + settings.naming_weight * naming
+        optimiser.zero_grad(set_to_none=True)
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(trained, settings.max_gradient_norm)
+        optimiser.step()
+        schedule.step()
+        right = torch.stack([guess.argmax(dim=-1) for guess in said], dim=1) == batch.labels
+        return {
+            "contrast": float(contrast.detach()),
+            "naming": float(naming.detach()),
+            "read_right": float(right.all(dim=1).float().mean()),
+        }
+
+    return run_stage(stage, accelerator, step, loop)

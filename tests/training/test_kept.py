@@ -1,0 +1,98 @@
+"""What is kept stands for pixels and token ids: the same numbers come out of a model."""
+
+import pytest
+import torch
+
+from dwc.training.kept import KeptPictures, KeptPool, KeptTexts, standing_in
+from dwc.training.kept_batches import kept_triplets
+from tests.training.tiny import TinyBatches, tiny_model, tiny_processor
+
+
+@pytest.fixture
+def world():
+    """A model, a batch of pixels and ids, and the same batch as a kept pool of one view."""
+    processor = tiny_processor()
+    model = tiny_model(processor).eval()
+    batch = TinyBatches(processor, size=6)(0)
+    query = batch.queries[0]
+    pixels = torch.cat([query["pixel_values"], batch.target_pixels])
+    with torch.no_grad():
+        features = model.clip.image_features(pixels)
+        maps = model.cnn_stream.resnet(pixels).last_hidden_state
+        texts = model.clip.text_features(query["clip_input_ids"], query["clip_attention_mask"])
+    rows = torch.cat([features, maps.flatten(1)], dim=1)[None]
+    wishes = KeptTexts(texts, query["word_ids"].int(), query["word_mask"].sum(dim=1))
+    kept = KeptPool(
+        KeptPictures(rows, tuple(maps.shape[1:])),
+        references=torch.arange(6),
+        targets=torch.arange(6, 12),
+        wishes=wishes,
+        descriptions=KeptTexts(
+            *(torch.cat([t, t]) for t in (wishes.features, wishes.words, wishes.lengths))
+        ),
+    )
+    return model, batch, kept
+
+
+@torch.no_grad()
+def test_a_model_answers_from_what_is_kept_as_from_pixels(world):
+    model, batch, kept = world
+    expected = model.compose(**batch.queries[0]).embedding
+    gallery = model.embed_images(batch.target_pixels)
+    generator = torch.Generator()
+    with standing_in(model, kept):
+        rows = kept.pictures.look(torch.arange(6), generator)
+        found = model.compose(pixel_values=rows, **kept.wishes.take(torch.arange(6))).embedding
+        found_gallery = model.embed_images(kept.pictures.look(torch.arange(6, 12), generator))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found_gallery, gallery, rtol=1e-4, atol=1e-5)
+
+
+def test_the_towers_are_back_afterwards_even_when_training_fails(world):
+    model, _, kept = world
+    clip, resnet = model.clip, model.cnn_stream.resnet
+
+    def fail_while_replaced():
+        with standing_in(model, kept):
+            assert model.clip is not clip
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        fail_while_replaced()
+    assert model.clip is clip
+    assert model.cnn_stream.resnet is resnet
+
+
+def test_batches_are_made_of_triplets_and_come_again_the_same(world):
+    _, _, kept = world
+    make = kept_triplets(kept, size=16, words_only=0.25, picture_only=0.125, seed=3)
+    batch, again = make(5), make(5)
+    composed, described, pictured = batch.queries
+    assert [len(group[name]) for group, name in zip(
+        batch.queries, ("pixel_values", "clip_input_ids", "pixel_values"), strict=True
+    )] == [10, 4, 2]  # fmt: skip
+    assert "pixel_values" not in described
+    assert "word_ids" not in pictured
+    assert torch.equal(batch.labels, again.labels)
+    assert torch.equal(composed["pixel_values"], again.queries[0]["pixel_values"])
+    assert not torch.equal(batch.labels, make(6).labels)
+    # Reference i goes with the wish i and the target i + 6.
+    rows = kept.pictures.rows[0]
+    for row, label in enumerate(batch.labels[:10].tolist()):
+        assert torch.equal(composed["pixel_values"][row], rows[label - 6])
+        assert torch.equal(composed["clip_input_ids"][row], kept.wishes.features[label - 6])
+    assert torch.equal(batch.target_pixels, rows[batch.labels])
+
+
+def test_padding_is_no_longer_than_the_longest_text_taken():
+    words = torch.tensor([[5, 0, 0], [6, 7, 8], [9, 9, 0]])
+    texts = KeptTexts(torch.zeros(3, 2), words, torch.tensor([1, 3, 2]))
+    taken = texts.take(torch.tensor([2, 0]))
+    assert taken["word_ids"].tolist() == [[9, 9], [5, 0]]
+    assert taken["word_mask"].tolist() == [[True, True], [True, False]]
+
+
+def test_looking_draws_views_at_random():
+    rows = torch.stack([torch.zeros(50, 1), torch.ones(50, 1)])
+    seen = KeptPictures(rows, (1, 1, 1)).look(torch.arange(50), torch.Generator().manual_seed(0))
+    assert 0.2 < float(seen.mean()) < 0.8

@@ -1,0 +1,99 @@
+"""The text tower learns to read wishes, and reads texts of unequal length as alone."""
+
+import random
+
+import torch
+from accelerate import Accelerator
+
+from dwc.catalogue.schema import Garment
+from dwc.catalogue.wishes import Wish
+from dwc.modeling.clip_backbone import ClipBackbone
+from dwc.training.attributes import label_vocabulary
+from dwc.training.loop import LoopSettings
+from dwc.training.reading import (
+    LESS,
+    MORE,
+    SEVERAL,
+    UNSAID,
+    ReadingBatch,
+    ReadingSettings,
+    encode_wish,
+    read_by_length,
+    train_reading,
+)
+from tests.training.tiny import COLOURS, tiny_model, tiny_processor
+
+REFERENCE = Garment.of(
+    "t_shirt", colour="red", shade="mid", pattern="plain", second_colour="none",
+    sleeve="short", neckline="round", length="medium", fit="regular",
+)  # fmt: skip
+
+
+def wish(category=None, relative=(), **allowed) -> Wish:
+    told = frozenset(allowed) - frozenset(relative)
+    values = {name: frozenset(v) for name, v in allowed.items()}
+    return Wish(("…",), category, values, told, frozenset(relative), frozenset())
+
+
+def reading(asked: Wish) -> dict[str, int]:
+    """Name to what is asked, of what is not unsaid."""
+    row = dict(zip(label_vocabulary(), encode_wish(REFERENCE, asked), strict=True))
+    return {name: number for name, number in row.items() if number != UNSAID}
+
+
+def test_a_wish_is_encoded_by_what_it_asks():
+    heads = label_vocabulary()
+    blue = 4 + heads["colour"].index("blue")
+    assert reading(wish(colour=["blue"])) == {"colour": blue}
+    assert reading(wish(sleeve=["elbow", "long"], relative=["sleeve"])) == {"sleeve": MORE}
+    assert reading(wish(fit=["slim"], relative=["fit"])) == {"fit": LESS}
+    assert reading(wish(pattern=["striped", "dotted"])) == {"pattern": SEVERAL}
+    assert reading(wish(category="dress")) == {"category": 4 + heads["category"].index("dress")}
+
+
+@torch.no_grad()
+def test_texts_read_by_length_are_as_read_alone():
+    processor = tiny_processor()
+    clip = tiny_model(processor).clip.eval()
+    texts = ["top red", "bottom blue top", "red", "top green bottom white top", "blue red"] * 3
+    padded = processor(text=texts)
+    together = read_by_length(clip, padded["clip_input_ids"], padded["clip_attention_mask"])
+    for row, text in enumerate(texts):
+        inputs = processor(text=[text])
+        alone = clip.text_features(inputs["clip_input_ids"], inputs["clip_attention_mask"])
+        torch.testing.assert_close(together[row], alone[0], rtol=1e-4, atol=1e-5)
+
+
+def test_it_learns_to_read_and_leaves_the_image_tower_alone(tmp_path):
+    processor = tiny_processor()
+    clip: ClipBackbone = tiny_model(processor).clip
+    before = {name: tensor.clone() for name, tensor in clip.state_dict().items()}
+    generator = torch.Generator().manual_seed(0)
+    pictures = torch.randn(len(COLOURS), 48, generator=generator)
+    heads = label_vocabulary()
+    asked = [
+        encode_wish(REFERENCE, wish(colour=[colour] if colour in heads["colour"] else ["red"]))
+        for colour in COLOURS
+    ]
+
+    def batches(step: int) -> ReadingBatch:
+        order = random.Random(step).sample(range(len(COLOURS)), len(COLOURS))
+        texts = [f"top {list(COLOURS)[place]}" for place in order]
+        inputs = processor(text=texts)
+        return ReadingBatch(
+            inputs["clip_input_ids"],
+            inputs["clip_attention_mask"],
+            pictures[order],
+            torch.tensor([asked[place] for place in order[:4]]),
+        )
+
+    settings = ReadingSettings(total_steps=80, learning_rate=5e-3, warmup_steps=5)
+    loop = LoopSettings(80, tmp_path, log_every=10)
+    last = train_reading(clip, batches, settings, Accelerator(cpu=True), loop)
+    assert last["read_right"] > 0.9
+    assert last["contrast"] < 0.2
+    changed = {
+        name for name, tensor in clip.state_dict().items() if not torch.equal(tensor, before[name])
+    }
+    assert changed
+    assert all(name.startswith("text_") for name in changed)
