@@ -12,12 +12,13 @@ four of these with a single attribute between them; within a tenth lie 1 in 5,00
 are belts, pockets and lengths that one would not want to lose.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from dwc.errors import QueryError
 from dwc.gallery.exact_index import Vectors
 
 NEAR = 1 / 20
@@ -55,13 +56,10 @@ class Folds:
 class LookAlikes:
     """Tells the look-alikes of one gallery; the cosine is the mean of the streams' cosines."""
 
-    def __init__(self, vectors: Vectors, position: Callable[[str], int]) -> None:
-        """`vectors` (n, D), each stream's part unit length, may be a memory map.
-
-        `position` gives an id's row, and raises what it likes for an id that the gallery has not.
-        """
+    def __init__(self, vectors: Vectors, ids: Sequence[str]) -> None:
+        """`vectors` (n, D), each stream's part unit length, may be a memory map; `ids` (n)."""
         self._vectors = vectors
-        self._position = position
+        self._ids = ids
 
     @cached_property
     def usual(self) -> float:
@@ -85,10 +83,20 @@ class LookAlikes:
         """Find the look-alikes among ranked pictures, best first.
 
         Each is compared with the better ones that stand for themselves, not with those already
-        folded: a chain of small steps does not join two ends that look nothing alike.
+        folded: a chain of small steps does not join two ends that look nothing alike. Raises
+        QueryError for an id that the gallery has not.
         """
-        rows = [self._position(id) for id in ids]
+        try:
+            rows = [self._positions[id] for id in ids]
+        except KeyError as error:
+            raise QueryError(
+                f"the gallery has no picture {error} among its {len(self._ids):,}. Give found ones."
+            ) from None
         return Folds(_leaders(self._vectors[rows], self.least), self.least, self.usual)
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {id: position for position, id in enumerate(self._ids)}
 
 
 def _leaders(vectors: Vectors, least: float) -> list[int | None]:

@@ -1,10 +1,6 @@
 """The way of a search: every question of a visit, and which one it came from."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
-
-from dwc.ui.pictures import Pictures
 
 MOST_STEPS = 24
 """How many steps are kept: more than one can tell apart, and a few kilobytes of a session."""
@@ -17,18 +13,6 @@ class Question:
     words: str
     reference_id: str | None = None
     upload: str | None = None
-
-    @classmethod
-    def of(
-        cls, reference: Mapping[str, Any] | None, words: str | None, pictures: Pictures
-    ) -> "Question":
-        """A question that was answered, as Gradio handed it over."""
-        text = (words or "").strip()
-        if reference is None:
-            return cls(text)
-        path = str(reference["path"])
-        picture_id = pictures.id_of(path)
-        return cls(text, upload=path) if picture_id is None else cls(text, picture_id)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,10 @@ element.addEventListener('keydown', (event) => {
 const lead = () => {
   const frame = element.querySelector('.way-frame');
   const here = element.querySelector('[aria-current]');
-  if (frame && here) frame.scrollLeft = here.offsetLeft - frame.clientWidth + here.offsetWidth + 24;
+  if (!frame || !here) return;
+  const stop = here.parentElement;  // only the frame is scrolled, not the page
+  frame.scrollLeft = stop.offsetLeft + stop.offsetWidth - frame.clientWidth + 24;
+  frame.scrollTop = 0;
 };
 watch('value', lead);
 lead();
@@ -102,9 +105,9 @@ def _stop(
     return (
         f'<li class="{kind}" style="grid-row:{row};grid-column:{column + 1}{up}">'
         f'<button type="button" data-step="{step.number}" title="{said}"{current} '
-        f'aria-label="{said}">{shown}<span class="said">{escape(words) or "more like this"}</span>'
+        f'aria-label="{said}">{shown}'
         f'<span class="listened" aria-hidden="true"><i style="width:{weight}%"></i></span>'
-        "</button></li>"
+        f'<span class="said">{escape(words) or "more like this"}</span></button></li>'
     )
 
 

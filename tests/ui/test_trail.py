@@ -126,12 +126,3 @@ def test_what_was_left_aside_is_forgotten_first_and_then_the_beginning():
     assert words[-1] == "z"
     assert trail.steps[0].parent is None
     assert trail.back_to(1) is None  # told as gone, not another step's number
-
-
-def test_a_question_knows_the_gallery_from_an_upload(pictures):
-    thumbnail = {"path": str(pictures.thumbnail(pictures.ids[4]))}
-    assert Question.of(thumbnail, " blue ", pictures) == Question("blue", pictures.ids[4])
-    assert Question.of({"path": "/tmp/x/cat.png"}, None, pictures) == Question(
-        "", upload="/tmp/x/cat.png"
-    )
-    assert Question.of(None, "blue", pictures) == Question("blue")
