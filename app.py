@@ -1,14 +1,22 @@
-"""The app, on one's own machine and as a Space: python app.py [--model M] [--gallery G].
+"""The app, on one's own machine and as a Space: python app.py [--model M]… [--gallery G].
 
 The gallery is embedded at the first start and kept for the next, in DWC_CACHE, else in `dwc` under
-XDG_CACHE_HOME or ~/.cache.
+XDG_CACHE_HOME or ~/.cache: for each model anew, since each has its own vectors. With several models
+the page offers a choice, and as many of them as --keep-loaded says stay in memory.
 """
 
 import argparse
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dwc.gallery.building import Progress
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 
@@ -17,14 +25,28 @@ INTERRUPTED = 130  # as shells report SIGINT
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line; what it leaves open comes from the environment."""
+    """Read the command line; what it leaves open comes from the environment.
+
+    `models` are those named, none for the bundled one.
+    """
     parser = argparse.ArgumentParser(
         prog="python app.py", description="Search pictures by a picture and words, and see why."
     )
     parser.add_argument(
         "--model",
-        default=os.environ.get("DWC_MODEL") or None,
-        help="a checkpoint's folder or Hub id, owner/name@revision (DWC_MODEL, or the bundled one)",
+        action="append",
+        dest="models",
+        metavar="MODEL",
+        help="a checkpoint's folder or Hub id, owner/name@revision; given several times, the page "
+        "offers a choice, and the first answers first (DWC_MODEL, several with commas or blanks "
+        "between them, or the bundled one)",
+    )
+    parser.add_argument(
+        "--keep-loaded",
+        type=_count,
+        metavar="N",
+        help="how many models stay in memory; of more, the one used longest ago makes room, and "
+        "takes seconds when it is asked for again (DWC_KEEP_LOADED, 2)",
     )
     parser.add_argument(
         "--gallery",
@@ -33,33 +55,57 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--port", type=int, help="the port (the first free one from 7860)")
     parser.add_argument("--host", help="the address to listen at (127.0.0.1: this machine only)")
-    return parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
+    if args.models is None:
+        args.models = split_models(os.environ.get("DWC_MODEL", ""))
+    if args.keep_loaded is None:
+        try:
+            args.keep_loaded = _count(os.environ.get("DWC_KEEP_LOADED") or "2")
+        except argparse.ArgumentTypeError as error:
+            parser.error(f"DWC_KEEP_LOADED: {error}")
+    return args
+
+
+def split_models(named: str) -> list[str]:
+    """The models of DWC_MODEL, with commas or blanks between; a folder that is there is one."""
+    if Path(named).expanduser().is_dir() and named:
+        return [named]
+    return named.replace(",", " ").split()
+
+
+def _count(text: str) -> int:
+    try:
+        count = int(text)
+    except ValueError:
+        count = 0
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of models, 1 or more")
+    return count
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Load, build the page, serve it until interrupted; 2 for what cannot be loaded or served."""
     args = parse(arguments)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
-    from dwc import checkpoint
-    from dwc.commands.index import ProgressLine
     from dwc.errors import DWCError
-    from dwc.search.searcher import Searcher
     from dwc.ui import devices  # before anything that imports torch
     from dwc.ui.examples import choose_examples
-    from dwc.ui.opening import open_gallery
+    from dwc.ui.opening import open_models
     from dwc.ui.page import build_page
     from dwc.ui.serving import launch_options, serve_thumbnails
     from dwc.ui.store_pictures import StorePictures
-    from dwc.ui.toolbar import origin_of
 
     try:
-        loaded = checkpoint.load(args.model)
-        devices.place_for_embedding(loaded.model)
-        with ProgressLine() as line:
-            store = open_gallery(args.gallery, loaded, line.show)
-        searcher, pictures = Searcher(loaded, store), StorePictures(store)
-        page = build_page(searcher, pictures, origin_of(searcher), choose_examples(pictures))
-        devices.place_for_serving(searcher)
+        models, store = open_models(
+            args.models or [None],
+            args.gallery,
+            partial(show_progress, several=len(args.models) > 1),
+            args.keep_loaded,
+        )
+        pictures = StorePictures(store)
+        page = build_page(models, pictures, choose_examples(pictures))
+        with models.using() as searcher:
+            devices.place_for_serving(searcher)
         serve_thumbnails(pictures)
         page.launch(**launch_options(pictures, args.host, args.port))
     except (DWCError, OSError) as error:
@@ -68,6 +114,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0
+
+
+@contextmanager
+def show_progress(name: str, several: bool) -> Iterator["Progress"]:
+    """A line on stderr that tells how far a model has embedded the gallery, named if `several`."""
+    from dwc.commands.index import ProgressLine
+
+    with ProgressLine(name if several else "") as line:
+        yield line.show
 
 
 if __name__ == "__main__":

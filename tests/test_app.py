@@ -13,6 +13,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 import app
+from dwc.checkpoint import fingerprint
 from tests.search.tiny import write_tiny_checkpoint
 from tests.ui.live import ROOT, draw_gallery, environment, serve
 
@@ -165,6 +166,41 @@ def test_only_the_search_is_public(address):
     assert all(one["parameter_has_default"] for one in parameters)
 
 
+def test_the_answer_tells_what_it_came_from(search, model):
+    answer = search(text="is blue", k=1)
+    assert answer["model"] == {
+        "name": "model",
+        "fingerprint": fingerprint(model),
+        "revision": None,
+    }
+    assert answer["gallery"]["name"] == "gallery"
+
+
+def test_one_of_several_models_is_asked_by_its_name(place, model, gallery):
+    """Both answer though one stays in memory; a third, which is none, is left out."""
+    other = write_tiny_checkpoint(place / "other", seed=1)
+    cache = place / "several"
+    cache.mkdir()
+    options = ("--model", str(other), "--model", "/nowhere/third", "--keep-loaded", "1")
+    with serve(model, gallery, cache, *options) as address:
+        assert "The model third is left out" in (cache / "app.log").read_text()
+        client = Client(address, verbose=False)
+        told = client.view_api(return_format="dict")["named_endpoints"]["/search"]["parameters"]
+        assert [one["parameter_name"] for one in told] == [
+            "reference", "text", "k", "shift", "model"
+        ]  # fmt: skip
+        assert all(one["parameter_has_default"] for one in told)
+        by_default = client.predict(text="is blue", api_name="/search")
+        assert by_default["model"]["fingerprint"] == fingerprint(model)
+        asked = client.predict(text="is blue", model="other", api_name="/search")
+        assert asked["model"]["fingerprint"] == fingerprint(other)
+        assert asked["results"] != by_default["results"]
+        again = client.predict(text="is blue", model="model", api_name="/search")
+        assert again["results"] == by_default["results"]
+        with pytest.raises(AppError, match="no model 'third' here"):
+            client.predict(text="is blue", model="third", api_name="/search")
+
+
 def test_nothing_is_counted_or_shared(address):
     with urlopen(f"{address}config", timeout=10) as reply:
         config = json.load(reply)
@@ -220,8 +256,40 @@ def test_the_environment_names_model_and_gallery(monkeypatch):
     monkeypatch.setenv("DWC_MODEL", "owner/name")
     monkeypatch.setenv("DWC_GALLERY", "photos")
     args = app.parse([])
-    assert (args.model, args.gallery, args.host, args.port) == ("owner/name", "photos", None, None)
-    assert app.parse(["--model", "other"]).model == "other"
+    assert (args.models, args.gallery, args.host, args.port) == (
+        ["owner/name"],
+        "photos",
+        None,
+        None,
+    )
+    assert app.parse(["--model", "other"]).models == ["other"]
     monkeypatch.delenv("DWC_MODEL")
     monkeypatch.delenv("DWC_GALLERY")
-    assert (app.parse([]).model, app.parse([]).gallery) == (None, "catalogue")
+    assert (app.parse([]).models, app.parse([]).gallery) == ([], "catalogue")
+
+
+def test_several_models_are_named_by_options_or_in_the_environment(monkeypatch, tmp_path):
+    assert app.parse(["--model", "a", "--model", "b"]).models == ["a", "b"]
+    for named in ("a,b/c@v2", "a b/c@v2", " a, b/c@v2,\n"):
+        monkeypatch.setenv("DWC_MODEL", named)
+        assert app.parse([]).models == ["a", "b/c@v2"]
+    folder = tmp_path / "my runs, all"
+    folder.mkdir()
+    monkeypatch.setenv("DWC_MODEL", str(folder))
+    assert app.parse([]).models == [str(folder)]
+
+
+def test_how_many_models_stay_in_memory(monkeypatch, capsys):
+    monkeypatch.delenv("DWC_KEEP_LOADED", raising=False)
+    assert app.parse([]).keep_loaded == 2
+    monkeypatch.setenv("DWC_KEEP_LOADED", "3")
+    assert app.parse([]).keep_loaded == 3
+    assert app.parse(["--keep-loaded", "1"]).keep_loaded == 1
+    for wrong in (["--keep-loaded", "0"], ["--keep-loaded", "many"]):
+        with pytest.raises(SystemExit):
+            app.parse(wrong)
+        assert "no number of models, 1 or more" in capsys.readouterr().err
+    monkeypatch.setenv("DWC_KEEP_LOADED", "-1")
+    with pytest.raises(SystemExit):
+        app.parse([])
+    assert "DWC_KEEP_LOADED: '-1'" in capsys.readouterr().err

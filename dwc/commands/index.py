@@ -56,7 +56,9 @@ def run(args: argparse.Namespace) -> int:
 class ProgressLine:
     """One line on stderr: rewritten in place on a terminal, every tenth of the way in a log."""
 
-    def __init__(self) -> None:
+    def __init__(self, label: str = "") -> None:
+        """`label` names what is counted, where there is more than one thing to count."""
+        self._label = f"{label}: " if label else ""
         self._in_place = sys.stderr.isatty()
         self._tenths_told = -1
 
@@ -69,7 +71,7 @@ class ProgressLine:
 
     def show(self, done: int, total: int, seconds_left: float) -> None:
         """Tell how many of the pictures are done and how long the rest takes."""
-        text = f"{done} of {total} pictures"
+        text = f"{self._label}{done} of {total} pictures"
         if done < total and seconds_left:
             text += f", {_duration(seconds_left)} left"
         if self._in_place:

@@ -2,9 +2,8 @@
 
 import math
 
-import numpy as np
-
 from dwc.errors import QueryError
+from dwc.search.hits import list_hits
 from dwc.search.result import Hit
 from dwc.search.sweep import Sweep
 
@@ -39,12 +38,6 @@ def shift_to(sweep: Sweep, position: float) -> float:
 
 def hits_at(sweep: Sweep, shift: float, k: int) -> list[Hit]:
     """The `k` best at a shift, as `Searcher.search` gives them, without asking the model again."""
-    scores = sweep.scores(shift)
-    rivals = np.sort(np.delete(scores, list(sweep.excluded)))
-    hits = []
-    for rank, position in enumerate(sweep.top(shift, k).tolist(), start=1):
-        parts = sweep.parts(position, shift)
-        lower = int(np.searchsorted(rivals, scores[position], side="left"))
-        percentile = 100.0 * lower / len(rivals)
-        hits.append(Hit(rank, sweep.ids[position], float(scores[position]), parts, percentile))
-    return hits
+    positions = sweep.top(shift, k)
+    parts = [sweep.parts(position, shift) for position in positions.tolist()]
+    return list_hits(sweep.ids, sweep.scores(shift), positions, parts, sweep.excluded)

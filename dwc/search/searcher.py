@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +18,8 @@ from dwc.gallery.store import Store
 from dwc.modeling.composition import ComposedQuery, Composition
 from dwc.search.asked import AskedQuery
 from dwc.search.encoding import encode_query
-from dwc.search.result import Hit, SearchResult, Weight
+from dwc.search.hits import list_hits
+from dwc.search.result import SearchResult, Weight
 from dwc.search.sweep import Sweep
 from dwc.search.weight_context import load_reference
 
@@ -84,7 +84,8 @@ class Searcher:
         query = composed.embedding[0].float().cpu().numpy()  # (D,)
         scores = self.index.scores(query)  # (n,)
         positions = best_positions(scores, k, asked.excluded)
-        hits = self._hits(composed, scores, positions, asked.excluded)
+        parts = _split(composed, self.store.vectors[positions])
+        hits = list_hits(self.store.ids, scores, positions, parts, asked.excluded)
         search_ms = (time.perf_counter() - start) * 1e3
         return SearchResult(
             hits=hits,
@@ -150,27 +151,6 @@ class Searcher:
         picture = decode(image)
         return _Reference(picture, self.store.positions_showing(picture), [])
 
-    def _hits(
-        self,
-        composed: ComposedQuery,
-        scores: NDArray[np.float32],
-        positions: NDArray[np.int64],
-        excluded: Sequence[int],
-    ) -> list[Hit]:
-        parts = _split(composed, self.store.vectors[positions])
-        rivals = np.sort(np.delete(scores, list(excluded)))
-        lower = np.searchsorted(rivals, scores[positions], side="left")
-        return [
-            Hit(
-                rank=rank,
-                id=self.store.ids[position],
-                score=float(scores[position]),
-                parts={name: float(values[rank - 1]) for name, values in parts.items()},
-                percentile=100.0 * int(lower[rank - 1]) / len(rivals),
-            )
-            for rank, position in enumerate(positions.tolist(), start=1)
-        ]
-
 
 def _check_question(image: Picture | None, text: str, reference_id: str | None) -> None:
     if image is not None and reference_id is not None:
@@ -189,20 +169,20 @@ def _check_ranking(k: int, shift: float) -> None:
 
 
 @torch.inference_mode()
-def _split(composed: ComposedQuery, vectors: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    """Each stream's image and text part (K,) of the scores of K gallery vectors (K, D)."""
-    parts = {}
+def _split(composed: ComposedQuery, vectors: NDArray[np.float32]) -> list[dict[str, float]]:
+    """The scores of K gallery vectors (K, D), each as every stream's image and text part."""
+    parts: dict[str, list[float]] = {}
     start = 0
     for name, stream in composed.streams.items():
         width = stream.embedding.shape[-1]
         gallery = torch.from_numpy(np.ascontiguousarray(vectors[:, start : start + width]))
         split = stream.split_scores(gallery.to(stream.embedding))
-        parts[f"{name}_image"] = split.image[0].float().cpu().numpy()
-        parts[f"{name}_text"] = split.text[0].float().cpu().numpy()
+        parts[f"{name}_image"] = split.image[0].tolist()
+        parts[f"{name}_text"] = split.text[0].tolist()
         if stream.joint_part is not None:
-            parts[f"{name}_joint"] = split.joint[0].float().cpu().numpy()
+            parts[f"{name}_joint"] = split.joint[0].tolist()
         start += width
-    return parts
+    return [{name: values[row] for name, values in parts.items()} for row in range(len(vectors))]
 
 
 def _weight(stream: Composition) -> Weight:

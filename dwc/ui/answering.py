@@ -7,26 +7,17 @@ from typing import Any
 import gradio as gr
 
 from dwc.errors import DWCError
-from dwc.search.asked import AskedQuery
-from dwc.search.leaning import shift_to
-from dwc.search.reading import what_was_read
-from dwc.search.result import SearchResult, mean_image_weight
-from dwc.search.searcher import Searcher
+from dwc.search.models import Models
+from dwc.search.result import mean_image_weight
 from dwc.search.weight_context import weigh_in_context
-from dwc.search.why import explain
-from dwc.search.word_effects import word_effects
 from dwc.ui.asking import RESULTS_SHOWN, Searches, read_question
 from dwc.ui.examples import Example
 from dwc.ui.lean import render_slider
 from dwc.ui.notices import render_trouble, render_unknown
 from dwc.ui.pictures import Pictures
-from dwc.ui.read import render_read
 from dwc.ui.results import EMPTY, render_results
 from dwc.ui.standing import Standing, leaned, shift_asked
-from dwc.ui.trace import LIMIT, NOTHING, POSITIONS, TRACED, render_trace
 from dwc.ui.weights import render_weights
-from dwc.ui.why import render_why
-from dwc.ui.words_effect import render_word_effects
 
 
 @dataclass(frozen=True)
@@ -53,99 +44,76 @@ class Panels:
         return [gr.skip() if panel is None else panel for panel in panels]
 
 
-@dataclass(frozen=True)
-class Explained:
-    """What is told about an answer beside its results, as HTML."""
-
-    trace: str
-    why: str
-    words: str
-    read: str
-
-    def updates(self) -> list[Any]:
-        """In the order in which the page wires them."""
-        return [self.trace, self.why, self.words, self.read]
-
-
-NOTHING_EXPLAINED = Explained("", "", "", "")
-
-
 def answer(
     searcher: Searches,
     pictures: Pictures,
     reference: Mapping[str, Any] | None,
     words: str | None,
     shift: float = 0.0,
+    model: str = "",
 ) -> Panels:
-    """Ask, and render the answer, leaned by `shift`; a complaint leaves the results standing."""
+    """Ask, and render the answer, leaned by `shift`; a complaint leaves the results standing.
+
+    `model` is the searcher's name among the page's models.
+    """
     try:
         asked = searcher.ask(**read_question(pictures, reference, words))
         result = searcher.answer(asked, RESULTS_SHOWN)
     except DWCError as error:
         return Panels(trouble=render_trouble(str(error)), unknown="")
-    learned, standing = result.weights, Standing(asked, searcher.sweep(asked), result)
+    learned = result.weights
+    standing = Standing(asked, searcher.sweep(asked), result, model, searcher.context)
     if shift != 0 and standing.can_lean:
         standing = leaned(standing, shift)
         result = standing.result
     return Panels(
         trouble="",
         unknown=render_unknown(result.unknown_words),
-        weights=weights_of(searcher, asked, result),
+        weights=weights_of(standing),
         slider=render_slider(learned, at=mean_image_weight(result.weights)),
         results=render_results(result, pictures),
         standing=standing,
     )
 
 
-def weights_of(searcher: Searches, asked: AskedQuery, result: SearchResult) -> str:
+def answer_with(
+    models: Models,
+    pictures: Pictures,
+    name: str | None,
+    reference: Mapping[str, Any] | None,
+    words: str | None,
+    shift: float = 0.0,
+) -> Panels:
+    """`answer` by the model of that name; one that cannot be loaded is a complaint as well."""
+    try:
+        name = models.require(name)
+        with models.using(name) as searcher:
+            return answer(searcher, pictures, reference, words, shift, name)
+    except DWCError as error:
+        return Panels(trouble=render_trouble(str(error)), unknown="")
+
+
+def weights_of(standing: Standing) -> str:
     """The sentence, its context and the dial, for an answer as it is leaned."""
-    context = searcher.context
-    told = weigh_in_context(asked.encoded.composed, context, result.shift)
+    result, context = standing.result, standing.context
+    told = weigh_in_context(standing.asked.encoded.composed, context, result.shift)
     return render_weights(result.weights, result.shift != 0, told, context)
 
 
 def lean(
-    searcher: Searches,
-    pictures: Pictures,
-    standing: Standing | None,
-    data: Mapping[str, Any],
+    pictures: Pictures, standing: Standing | None, data: Mapping[str, Any]
 ) -> tuple[str, str, Standing] | None:
-    """The weights, the results and the question at another shift; None where there is none."""
+    """The weights, the results and the question at another shift; None where there is none.
+
+    No model is asked.
+    """
     if standing is None or not standing.can_lean:
         return None
     try:
         moved = leaned(standing, shift_asked(data, standing))
     except DWCError:  # no slider of ours asks for such a thing
         return None
-    return (
-        weights_of(searcher, moved.asked, moved.result),
-        render_results(moved.result, pictures),
-        moved,
-    )
-
-
-def explain_answer(searcher: Searcher, pictures: Pictures, standing: Standing | None) -> Explained:
-    """The trace of an answer, and what is to say about its first result."""
-    if standing is None or not standing.result.hits:
-        return NOTHING_EXPLAINED
-    trace = NOTHING
-    if standing.can_lean:
-        steps = range(1, POSITIONS - 1)
-        shifts = [shift_to(standing.sweep, step / (POSITIONS - 1)) for step in steps]
-        trace = render_trace(standing.sweep.rank_trace(shifts, TRACED, LIMIT), pictures)
-    first = standing.result.hits[0].id
-    why, words = explain_result(searcher, pictures, standing, first)
-    read = render_read(what_was_read(searcher.checkpoint, standing.asked))
-    return Explained(trace, why, words, read)
-
-
-def explain_result(
-    searcher: Searcher, pictures: Pictures, standing: Standing, id: str
-) -> tuple[str, str]:
-    """Why a result stands where it does, and what each word did to it."""
-    found = explain(standing.sweep, id, standing.shift)
-    effects = word_effects(searcher, standing.asked, id, standing.shift)
-    return render_why(found, pictures), render_word_effects(effects, found.rank)
+    return weights_of(moved), render_results(moved.result, pictures), moved
 
 
 def reference_of(data: Mapping[str, Any], pictures: Pictures) -> str | None:
@@ -157,12 +125,12 @@ def reference_of(data: Mapping[str, Any], pictures: Pictures) -> str | None:
 
 
 def open_with(
-    searcher: Searches, pictures: Pictures, examples: Sequence[Example]
+    models: Models, pictures: Pictures, examples: Sequence[Example]
 ) -> tuple[Example, Panels]:
-    """The first example that has an answer, or an empty page where none has."""
+    """The first example that the first model answers, or an empty page where there is none."""
     for example in examples:
         file = file_of(example.reference_id, pictures)
-        panels = answer(searcher, pictures, file, example.words)
+        panels = answer_with(models, pictures, None, file, example.words)
         if panels.results is not None:
             return example, panels
     return Example(None, ""), Panels("", "", "", "", EMPTY)

@@ -73,33 +73,55 @@ window.dwc = (() => {
     });
   }
 
-  /* Hand over an answer as a file, or its address; what is handed over came with the answer. */
-  async function take(button) {
+  /* Put the answer's address into the address line, and copy it. */
+  async function share(button) {
     const told = document.getElementById("taken");
-    if (button.id === "share") {
-      if (button.dataset.refusal) { told.textContent = button.dataset.refusal; return; }
-      const address = new URL(location.href);
-      address.search = button.dataset.query;
-      history.replaceState(null, "", address);
-      try {
-        await navigator.clipboard.writeText(address.href);
-        told.textContent = "The link is copied.";
-      } catch {
-        told.textContent = "The link is in the address line.";
-      }
-      return;
+    if (button.dataset.refusal) { told.textContent = button.dataset.refusal; return; }
+    const address = new URL(location.href);
+    address.search = button.dataset.query;
+    history.replaceState(null, "", address);
+    try {
+      await navigator.clipboard.writeText(address.href);
+      told.textContent = "The link is copied.";
+    } catch {
+      told.textContent = "The link is in the address line.";
     }
+  }
+
+  /* Hand over an answer as a file, which the server made for it just now. */
+  function save(parcel) {
+    if (!parcel) return;
     const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([button.dataset.content], {type: button.dataset.type}));
-    link.download = button.dataset.save;
+    link.href = URL.createObjectURL(new Blob([parcel.content], {type: parcel.type}));
+    link.download = parcel.name;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-    told.textContent = `${button.dataset.save} is saved.`;
+    const told = document.getElementById("taken");
+    if (told) told.textContent = `${parcel.name} is saved.`;
+  }
+
+  /* Copy what a button abbreviates, and say so; where copying is not allowed its title has it. */
+  async function copy(button) {
+    const told = document.getElementById("copied");
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+      told.textContent = "Copied";
+    } catch {
+      told.textContent = button.dataset.copy;
+    }
+    setTimeout(() => { told.textContent = ""; }, 4000);
+  }
+
+  /* What was worked last was written anew, and lost the focus: give it back. */
+  function stayAt(id) {
+    if (document.activeElement === document.body) document.getElementById(id)?.focus();
   }
 
   document.addEventListener("click", (event) => {
-    const taken = event.target.closest?.("#export button");
-    if (taken) take(taken);
+    const shared = event.target.closest?.("#share");
+    if (shared) share(shared);
+    const copied = event.target.closest?.("button[data-copy]");
+    if (copied) copy(copied);
     if (event.target.closest?.("#search, #examples button, .tile, .card button")) say("");
     if (!event.target.closest?.("#theme-toggle")) return;
     const theme = dark() ? "light" : "dark";
@@ -130,5 +152,5 @@ window.dwc = (() => {
   }
   for (const kind of ["change", "drop", "paste"]) document.addEventListener(kind, guard, true);
 
-  return {start, askAgain, showWhy};
+  return {start, askAgain, showWhy, save, stayAt};
 })();

@@ -1,18 +1,30 @@
 """The page's head: what this is, which model answers, over which gallery."""
 
-from pathlib import Path
+from collections.abc import Sequence
 
+from dwc.search.origin import Origin
 from dwc.ui.pictures import Pictures
 from dwc.ui.wording import count, escape
 
+COMMIT_DIGITS = 7  # as many as git and the Hub show
 
-def render_header(model_name: str, pictures: Pictures) -> str:
-    """The title, one line, and the chips; the toggle is worked by `behaviour.js`."""
+ON_LOAD = """
+element.addEventListener('change', (event) => {
+  if (event.target.id === 'model-choice') trigger('choose', {model: event.target.value});
+});
+"""
+
+
+def render_header(names: Sequence[str], chosen: str, origin: Origin, pictures: Pictures) -> str:
+    """The title, one line, and the chips; the toggle is worked by `behaviour.js`.
+
+    `names` are the models on offer, a choice where they are several; `origin` is of the `chosen`.
+    """
     return (
         '<header class="masthead"><div class="title"><h1>DWC</h1>'
         "<p>what a search by picture and words listens to</p></div>"
         '<div class="chips">'
-        f'<span class="chip">Model <b>{escape(shorten(model_name))}</b></span>'
+        f'<span class="chip">{_model(names, chosen)}{_commit(origin.revision)}</span>'
         f'<span class="chip">Gallery <b>{count(len(pictures.ids))} {escape(pictures.noun)}</b>'
         "</span>"
         '<button type="button" class="chip" id="theme-toggle" aria-pressed="false" '
@@ -24,8 +36,25 @@ def render_header(model_name: str, pictures: Pictures) -> str:
     )
 
 
-def shorten(model_name: str) -> str:
-    """A folder's own name without the way to it; a name of the Hub as it is."""
-    path = Path(model_name)
-    is_path = path.is_absolute() or model_name.startswith((".", "~")) or path.is_dir()
-    return path.name if is_path and path.name else model_name
+def _model(names: Sequence[str], chosen: str) -> str:
+    if len(names) == 1:
+        return f"Model <b>{escape(chosen)}</b>"
+    options = "".join(
+        f'<option value="{escape(name)}"{" selected" if name == chosen else ""}>{escape(name)}'
+        "</option>"
+        for name in names
+    )
+    return f'<label for="model-choice">Model</label> <select id="model-choice">{options}</select>'
+
+
+def _commit(revision: str | None) -> str:
+    """The Hub's commit, shortened, on a button that copies the whole of it; empty for none."""
+    if revision is None:
+        return ""
+    whole = escape(revision)
+    return (
+        f' <button type="button" class="commit" data-copy="{whole}" title="Commit {whole}. '
+        f'Press to copy it." aria-label="Copy the commit, {whole}">'
+        f"{escape(revision[:COMMIT_DIGITS])}</button>"
+        '<span role="status" id="copied"></span>'
+    )

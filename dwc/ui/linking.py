@@ -1,40 +1,43 @@
-"""A link that asks a question: `?ref=…&text=…&shift=…`."""
+"""A link that asks a question: `?ref=…&text=…&shift=…&model=…`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dwc.errors import QueryError
-from dwc.ui.answering import Panels, answer, file_of
-from dwc.ui.asking import Searches, read_shift
+from dwc.search.models import Models
+from dwc.ui.answering import Panels, answer_with, file_of
+from dwc.ui.asking import read_shift
 from dwc.ui.notices import render_trouble
 from dwc.ui.pictures import Pictures
 
 
 @dataclass(frozen=True)
 class Linked:
-    """What a link asks, and what the page shows for it."""
+    """What a link asks, and what the page shows for it; `model` is the one that it asks."""
 
     reference_id: str | None
     words: str
     panels: Panels
+    model: str
 
 
-def follow_link(
-    searcher: Searches, pictures: Pictures, parameters: Mapping[str, str]
-) -> Linked | None:
+def follow_link(models: Models, pictures: Pictures, parameters: Mapping[str, str]) -> Linked | None:
     """Ask what an address' parameters say; None where they ask nothing.
 
-    A reference that this gallery has not is a complaint in the page, as is a shift that is none.
+    A reference that this gallery has not is a complaint in the page, as are a shift that is none
+    and a model that is not offered.
     """
     reference, words = parameters.get("ref") or None, parameters.get("text") or ""
     if reference is None and not words:
         return None
+    model = models.first
     if reference is not None and reference not in pictures.ids:
         complaint = f"The link's picture, {reference!r}, is not in this gallery. Choose another."
-        return Linked(None, words, Panels(render_trouble(complaint)))
+        return Linked(None, words, Panels(render_trouble(complaint)), model)
     try:
         shift = read_shift(parameters.get("shift") or 0.0)
+        model = models.require(parameters.get("model"))
     except QueryError as error:
-        return Linked(reference, words, Panels(render_trouble(f"The link's {error}")))
-    panels = answer(searcher, pictures, file_of(reference, pictures), words, shift)
-    return Linked(reference, words, panels)
+        return Linked(reference, words, Panels(render_trouble(f"In the link, {error}")), model)
+    panels = answer_with(models, pictures, model, file_of(reference, pictures), words, shift)
+    return Linked(reference, words, panels, model)

@@ -1,21 +1,147 @@
-"""What was named at the start -> a model that answers over a gallery that is embedded."""
+"""What was named at the start -> models that answer over a gallery that each has embedded."""
 
 import hashlib
 import logging
 import os
 import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import NamedTuple
 
+from dwc import checkpoint
 from dwc.checkpoint import Checkpoint
-from dwc.errors import PictureError
+from dwc.errors import CheckpointError, DWCError, PictureError, StoreError
 from dwc.gallery.building import Progress, build_store
 from dwc.gallery.sources import Source, open_source
 from dwc.gallery.store import Store
 from dwc.search.encoding import identify, picture_embedder
+from dwc.search.models import KEEP_LOADED, Models
+from dwc.search.origin import shorten
+from dwc.search.searcher import Searcher
+from dwc.ui import devices
 
 logger = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[^A-Za-z0-9.-]+")
+
+Show = Callable[[str], AbstractContextManager[Progress]]
+"""What shows how far the gallery is embedded, by the model of that name."""
+
+
+class Opened(NamedTuple):
+    """The models that answer, and the first one's store, whose pictures are shown."""
+
+    models: Models
+    store: Store
+
+
+def open_models(
+    arguments: Sequence[str | None], gallery: str, show: Show, keep_loaded: int = KEEP_LOADED
+) -> Opened:
+    """Open every model once, so that its gallery is embedded; at most `keep_loaded` stay loaded.
+
+    `arguments` are folders, names of the Hub, or None for the bundled one; `gallery` is as for
+    `open_gallery`. A model that cannot be loaded, or whose gallery cannot be embedded, is named in
+    a warning and left out. The first, which answers where no other is asked for, has to do: what
+    is wrong with it is raised, a `DWCError` or an `OSError`.
+    """
+    named = name_models(arguments)
+    opener = _Opener(named, gallery, show)
+    models = Models(list(named), opener.open, keep_loaded)
+    first, *others = named
+    with models.using(first):
+        pass
+    for name in others:
+        _open_or_leave_out(models, name)
+    return Opened(models, opener.stores[first])
+
+
+def _open_or_leave_out(models: Models, name: str) -> None:
+    try:
+        with models.using(name):
+            return
+    except (DWCError, OSError) as error:
+        models.withdraw(name)
+        logger.warning("The model %s is left out: %s", name, error)
+
+
+def name_models(arguments: Sequence[str | None]) -> dict[str, str]:
+    """What each model is called, with what it is loaded by; one that is named twice, once.
+
+    Folders go by their own name, and by as much of the way to it as tells them apart.
+    """
+    distinct = list(dict.fromkeys(argument or checkpoint.BUNDLED for argument in arguments))
+    names = [shorten(argument) for argument in distinct]
+    depth = 1
+    while len(set(names)) < len(names) and depth < max(len(Path(a).parts) for a in distinct):
+        depth += 1
+        names = [
+            "/".join(Path(argument).parts[-depth:]) if names.count(name) > 1 else name
+            for name, argument in zip(names, distinct, strict=True)
+        ]
+    return dict(zip(names, distinct, strict=True))
+
+
+class _Known(NamedTuple):
+    """A model that was opened before, and is to be the same when it is opened again."""
+
+    fingerprint: str
+    revision: str | None
+    store: Path
+
+
+class _Opener:
+    """Opens models over one gallery: the first time embedding it, later from what is there."""
+
+    def __init__(self, named: Mapping[str, str], gallery: str, show: Show) -> None:
+        self.stores: dict[str, Store] = {}  # the first's alone: its pictures are those of the page
+        self._named, self._gallery, self._show = named, gallery, show
+        self._known: dict[str, _Known] = {}
+
+    def open(self, name: str) -> Searcher:
+        """Load the model of a name, with its gallery's vectors."""
+        if name in self._known:
+            return self._open_again(name, self._known[name])
+        loaded = checkpoint.load(self._named[name])
+        devices.place_for_embedding(loaded.model)
+        with self._show(name) as progress:
+            store = open_gallery(self._gallery, loaded, progress)
+        for shown in self.stores.values():
+            _require_same_pictures(store, shown)
+        searcher = Searcher(loaded, store)
+        if not self.stores:
+            self.stores[name] = store
+        self._known[name] = _Known(loaded.fingerprint, loaded.revision, store.path)
+        return searcher
+
+    def _open_again(self, name: str, known: _Known) -> Searcher:
+        repository = self._named[name].partition("@")[0]
+        argument = self._named[name] if known.revision is None else repository
+        try:
+            # By the commit that was loaded at first, wherever its branch stands by now.
+            loaded = checkpoint.load(argument, revision=known.revision)
+            if loaded.fingerprint != known.fingerprint:
+                raise CheckpointError(
+                    f"it was {known.fingerprint} when the app started and is {loaded.fingerprint} "
+                    "now; the gallery was embedded by the former."
+                )
+            devices.place_for_embedding(loaded.model)
+            store = self.stores[name] if name in self.stores else Store.open(known.store)
+            return Searcher(loaded, store)
+        except (DWCError, OSError) as error:
+            raise CheckpointError(
+                f"The model {name} cannot be loaded again: {error} Choose another model, or put "
+                "this right and start the app again."
+            ) from error
+
+
+def _require_same_pictures(store: Store, shown: Store) -> None:
+    if set(store.ids) != set(shown.ids):
+        raise StoreError(
+            f"the gallery changed while it was embedded: {len(shown):,} pictures for the first "
+            f"model, {len(store):,} for this one, or others. Start the app again."
+        )
 
 
 def cache_folder() -> Path:

@@ -1,22 +1,16 @@
-"""The page: its arrangement, and which event leads where."""
+"""The page: its parts put together, and which event leads where."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from dwc.search.searcher import Searcher
-from dwc.ui import examples as examples_panel
-from dwc.ui import lean as lean_panel
-from dwc.ui import results as results_panel
-from dwc.ui import shelf as shelf_panel
+from dwc.errors import DWCError
+from dwc.search.models import Models
+from dwc.ui import header as header_panel
 from dwc.ui.answering import (
-    Explained,
     Panels,
-    answer,
-    explain_answer,
-    explain_result,
+    answer_with,
     file_of,
     lean,
     open_with,
@@ -24,278 +18,250 @@ from dwc.ui.answering import (
     thumbnail_of,
 )
 from dwc.ui.api import add_search_endpoint
-from dwc.ui.examples import Example, example_asked, render_examples
+from dwc.ui.examples import Example, example_asked
+from dwc.ui.explained import AT_ONCE, LATER, OF_RESULT, PANELS, ExplainedPanel, fill
 from dwc.ui.header import render_header
+from dwc.ui.layout import (
+    UPLOADS_CHECKED_SECONDS,
+    UPLOADS_KEPT_SECONDS,
+    Answer,
+    Question,
+    html,
+    lay_out_answer,
+    lay_out_question,
+)
 from dwc.ui.linking import follow_link
+from dwc.ui.notices import render_trouble
 from dwc.ui.pictures import Pictures
 from dwc.ui.shelf import page_asked, render_shelf
-from dwc.ui.standing import Standing
-from dwc.ui.toolbar import Origin, render_toolbar
-from dwc.ui.uploads import refuse_addresses
-from dwc.ui.weights import WHAT_IT_IS_NOT
+from dwc.ui.standing import Standing, looking_at
+from dwc.ui.toolbar import parcel, render_toolbar
 
 # The events that use the model wait for each other: two searches at once on the same cores would
 # both take twice as long.
 MODEL = "model"
-UPLOADS_CHECKED_SECONDS = 60
-UPLOADS_KEPT_SECONDS = 600
+ON_MODEL = {"concurrency_id": MODEL, "concurrency_limit": 1, "api_visibility": "private"}
+LIGHT = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 QUEUE_LENGTH = 64
 
 
-def build_page(
-    searcher: Searcher, pictures: Pictures, origin: Origin, examples: Sequence[Example]
-) -> gr.Blocks:
+def build_page(models: Models, pictures: Pictures, examples: Sequence[Example]) -> gr.Blocks:
     """The whole page, ready to be launched with `serving.launch_options`.
 
-    It opens with an answer: the first example that can be searched is searched here, once; or with
-    what its address asks.
+    It opens with an answer: the first example that can be searched is searched here, once, by the
+    first of the models; or with what its address asks.
     """
-    opening, first = open_with(searcher, pictures, examples)
+    opening, first = open_with(models, pictures, examples)
     with gr.Blocks(
         title="DWC: what a search listens to",
         fill_width=True,
         analytics_enabled=False,
         delete_cache=(UPLOADS_CHECKED_SECONDS, UPLOADS_KEPT_SECONDS),
     ) as page:
-        _html(render_header(origin.model, pictures), elem_id="masthead")
+        head = html(
+            render_header(models.names, models.first, models.origin(), pictures),
+            elem_id="masthead",
+            js_on_load=header_panel.ON_LOAD,
+        )
         with gr.Row(elem_id="layout"):
             with gr.Column(elem_id="question"):
-                asked = _lay_out_question(opening, first, examples, pictures)
+                asked = lay_out_question(opening, first, examples, pictures)
             with gr.Column(elem_id="answer"):
-                told = explain_answer(searcher, pictures, first.standing)
-                shown = _lay_out_answer(first, told, pictures, origin)
-        _wire(page, searcher, pictures, origin, examples, asked, shown)
-        add_search_endpoint(searcher, pictures, MODEL)
+                told = fill(PANELS, models, pictures, first.standing)
+                shown = lay_out_answer(first, PANELS, told, pictures, len(models.names) > 1)
+        _Wiring(models, pictures, examples, page, head, asked, shown).connect()
+        add_search_endpoint(models, pictures, MODEL)
     page.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=1)
     return page
 
 
-@dataclass(frozen=True)
-class _Question:
-    reference: gr.Image
-    words: gr.Textbox
-    unknown: gr.HTML
-    go: gr.Button
-    trouble: gr.HTML
-    tries: gr.HTML
+class _Wiring:
+    """Which event of the page calls what, and what it fills."""
 
+    def __init__(
+        self,
+        models: Models,
+        pictures: Pictures,
+        examples: Sequence[Example],
+        page: gr.Blocks,
+        head: gr.HTML,
+        asked: Question,
+        shown: Answer,
+    ) -> None:
+        self.models, self.pictures, self.examples = models, pictures, examples
+        self.page, self.head, self.asked, self.shown = page, head, asked, shown
+        self.chosen = gr.State(models.first)
+        # In the order of `_show`.
+        self.panels = [
+            asked.trouble,
+            asked.unknown,
+            shown.weights,
+            shown.slider,
+            shown.results,
+            shown.standing,
+            shown.toolbar,
+        ]
 
-@dataclass(frozen=True)
-class _Answer:
-    weights: gr.HTML
-    slider: gr.HTML
-    results: gr.HTML
-    toolbar: gr.HTML
-    trace: gr.HTML
-    why: gr.HTML
-    words: gr.HTML
-    read: gr.HTML
-    shelf: gr.HTML
-    standing: gr.State
+    def connect(self) -> None:
+        """Connect every event."""
+        self._connect_searches()
+        self._connect_answer()
+        self._connect_gallery()
 
-
-def _lay_out_question(
-    opening: Example, first: Panels, examples: Sequence[Example], pictures: Pictures
-) -> _Question:
-    _html('<h2 id="like-this">Like this…</h2>')
-    reference = gr.Image(
-        thumbnail_of(opening.reference_id, pictures),
-        type="filepath",
-        sources=["upload", "webcam", "clipboard"],
-        label="Reference picture",
-        show_label=False,
-        buttons=[],
-        placeholder="Drop a picture here",
-        alt_text="The picture to start from",
-        elem_id="reference",
-    )
-    refuse_addresses(reference)
-    _html(
-        '<p class="hint">What you upload is deleted after '
-        f"{UPLOADS_KEPT_SECONDS // 60} minutes.</p>"
-    )
-    words = gr.Textbox(
-        opening.words,
-        label="…but",
-        placeholder="blue and with long sleeves",
-        lines=1,
-        max_lines=5,
-        elem_id="words",
-    )
-    unknown = _html(first.unknown or "", elem_id="unknown")
-    go = gr.Button("Search", variant="primary", elem_id="search")
-    trouble = _html(first.trouble, elem_id="message")
-    _html(
-        '<p class="trouble" role="alert" id="refused-upload"></p>'
-        '<p class="sr-only" role="status" id="search-status"></p>'
-    )
-    tries = _html(
-        render_examples(examples, pictures),
-        elem_id="examples",
-        js_on_load=examples_panel.ON_LOAD,
-    )
-    return _Question(reference, words, unknown, go, trouble, tries)
-
-
-def _lay_out_answer(first: Panels, told: Explained, pictures: Pictures, origin: Origin) -> _Answer:
-    weights = _html(
-        first.weights or "",
-        elem_id="weights",
-        html_template='<section aria-label="What this search listens to" aria-live="polite">'
-        "${value}</section>",
-    )
-    slider = _html(first.slider or "", elem_id="shift", js_on_load=lean_panel.ON_LOAD)
-    _html(WHAT_IT_IS_NOT, elem_id="about-weights")
-    results = _html(
-        first.results or "",
-        elem_id="results",
-        html_template='<section aria-label="Results">${value}</section>',
-        js_on_load=results_panel.ON_LOAD,
-    )
-    toolbar = _html(render_toolbar(first.standing, origin), elem_id="export")
-    trace = _html(
-        told.trace,
-        elem_id="trace",
-        html_template='<section aria-labelledby="trace-title"><h2 id="trace-title">What if it '
-        "listened otherwise?</h2>${value}</section>",
-    )
-    with gr.Row(elem_id="reasons"):
-        why = _html(
-            told.why,
-            elem_id="why",
-            html_template='<section aria-label="Why this result">${value}</section>',
+    def _connect_searches(self) -> None:
+        asked, shown, head, chosen = self.asked, self.shown, self.head, self.chosen
+        searching: dict[str, Any] = {
+            # Unopened: `ask` decodes it within limits, and says what is wrong with it in the page.
+            "preprocess": False,
+            "show_progress": "minimal",
+            "show_progress_on": shown.results,
+            **ON_MODEL,
+        }
+        question = [asked.reference, asked.words, chosen]
+        for begin in (asked.go.click, asked.words.submit):
+            self._explain_after(begin(self._search, question, self.panels, **searching))
+        tried = [asked.reference, asked.words, *self.panels]
+        self._explain_after(asked.tries.ask(self._try_example, chosen, tried, **searching))
+        again = [head, chosen, *self.panels]
+        self._explain_after(
+            head.choose(
+                self._choose_model, question, again, trigger_mode="always_last", **searching
+            ).then(None, js="() => window.dwc.stayAt('model-choice')", api_visibility="private")
         )
-        words = _html(
-            told.words,
-            elem_id="words-effect",
-            html_template='<section aria-label="What each word did">${value}</section>',
+        self.page.load(
+            self._open_link,
+            None,
+            [head, chosen, *tried, *self._elements(PANELS)],
+            show_progress="hidden",
+            **ON_MODEL,
         )
-    read = _html(told.read, elem_id="read")
-    _html(shelf_panel.HEADING, elem_id="gallery-head")
-    shelf = _html(render_shelf(pictures, 0), elem_id="gallery", js_on_load=shelf_panel.ON_LOAD)
-    standing = gr.State(first.standing)
-    return _Answer(weights, slider, results, toolbar, trace, why, words, read, shelf, standing)
 
+    def _connect_answer(self) -> None:
+        shown = self.shown
+        shown.slider.lean(
+            self._lean,
+            shown.standing,
+            [shown.weights, shown.results, shown.standing, shown.toolbar],
+            trigger_mode="always_last",
+            **LIGHT,
+        )
+        shown.results.why(
+            self._look_at,
+            shown.standing,
+            [shown.standing, *self._elements(OF_RESULT)],
+            show_progress="hidden",
+            **ON_MODEL,
+        ).then(None, js="() => window.dwc.showWhy()", api_visibility="private")
+        shown.toolbar.save(self._pack, shown.standing, shown.parcel, **LIGHT).then(
+            None, shown.parcel, js="(parcel) => window.dwc.save(parcel)", api_visibility="private"
+        )
 
-def _wire(
-    page: gr.Blocks,
-    searcher: Searcher,
-    pictures: Pictures,
-    origin: Origin,
-    examples: Sequence[Example],
-    asked: _Question,
-    shown: _Answer,
-) -> None:
-    panels = [
-        asked.trouble,
-        asked.unknown,
-        shown.weights,
-        shown.slider,
-        shown.results,
-        shown.standing,
-    ]
-    explained = [shown.trace, shown.why, shown.words, shown.read, shown.toolbar]
+    def _connect_gallery(self) -> None:
+        for panel in (self.shown.results, self.shown.shelf):
+            panel.follow(self._follow, None, self.asked.reference, **LIGHT).then(
+                None, js="() => window.dwc.askAgain()", api_visibility="private"
+            )
+        self.shown.shelf.turn(self._turn, None, self.shown.shelf, **LIGHT)
 
-    def ask_and_show(reference: Mapping[str, Any] | None, words: str | None) -> list[Any]:
-        return answer(searcher, pictures, reference, words).updates()
+    def _explain_after(self, event: Any) -> None:
+        """Fill the explaining panels once an answer is shown: the quick ones, then the slow."""
+        for panels in (AT_ONCE, LATER):
+            if panels:
+                event = event.then(
+                    self._filling(panels),
+                    self.shown.standing,
+                    self._elements(panels),
+                    show_progress="hidden",
+                    **ON_MODEL,
+                )
 
-    def try_example(event: gr.EventData) -> list[Any]:
-        example = example_asked(event._data, examples)
+    def _filling(self, panels: Sequence[ExplainedPanel]) -> Any:
+        def fill_panels(standing: Standing | None) -> Any:
+            told = fill(panels, self.models, self.pictures, standing)
+            return told[0] if len(told) == 1 else told  # Gradio takes a list of one for its value
+
+        return fill_panels
+
+    def _elements(self, panels: Sequence[ExplainedPanel]) -> list[gr.HTML]:
+        return [self.shown.explained[panel.id] for panel in panels]
+
+    def _search(
+        self, reference: Mapping[str, Any] | None, words: str | None, name: str
+    ) -> list[Any]:
+        return self._show(answer_with(self.models, self.pictures, name, reference, words))
+
+    def _try_example(self, name: str, event: gr.EventData) -> list[Any]:
+        example = example_asked(event._data, self.examples)
         if example is None:
-            return [gr.skip() for _ in range(2 + len(panels))]
-        file = file_of(example.reference_id, pictures)
-        found = answer(searcher, pictures, file, example.words)
-        return [thumbnail_of(example.reference_id, pictures), example.words, *found.updates()]
+            return [gr.skip() for _ in range(2 + len(self.panels))]
+        file = file_of(example.reference_id, self.pictures)
+        found = answer_with(self.models, self.pictures, name, file, example.words)
+        picture = thumbnail_of(example.reference_id, self.pictures)
+        return [picture, example.words, *self._show(found)]
 
-    def explain_all(standing: Standing | None) -> list[Any]:
-        told = explain_answer(searcher, pictures, standing)
-        return [*told.updates(), render_toolbar(standing, origin)]
+    def _choose_model(
+        self,
+        reference: Mapping[str, Any] | None,
+        words: str | None,
+        name: str,
+        event: gr.EventData,
+    ) -> list[Any]:
+        """The same question to another model; where it cannot be had, the last one stays chosen."""
+        try:
+            name = self._load(event._data.get("model"))
+        except DWCError as error:
+            return [self._render_head(name), name, *self._show(Panels(render_trouble(str(error))))]
+        found = Panels(trouble="")  # nothing asked yet: nothing to answer, or to complain about
+        if reference is not None or (words or "").strip():
+            found = answer_with(self.models, self.pictures, name, reference, words)
+        return [self._render_head(name), name, *self._show(found)]
 
-    def explain_one(standing: Standing | None, event: gr.EventData) -> list[Any]:
-        picture_id = event._data.get("id")
-        if standing is None or picture_id not in {hit.id for hit in standing.result.hits}:
-            return [gr.skip(), gr.skip()]
-        return list(explain_result(searcher, pictures, standing, picture_id))
+    def _load(self, name: object) -> str:
+        name = self.models.require(name)
+        with self.models.using(name):
+            return name
 
-    def lean_search(standing: Standing | None, event: gr.EventData) -> list[Any]:
-        moved = lean(searcher, pictures, standing, event._data)
+    def _open_link(self, request: gr.Request) -> list[Any]:
+        linked = follow_link(self.models, self.pictures, dict(request.query_params))
+        if linked is None:
+            return [gr.skip() for _ in range(4 + len(self.panels) + len(PANELS))]
+        told: list[Any] = [gr.skip() for _ in PANELS]
+        if linked.panels.standing is not None:
+            told = fill(PANELS, self.models, self.pictures, linked.panels.standing)
+        picture = thumbnail_of(linked.reference_id, self.pictures)
+        head = self._render_head(linked.model)
+        return [head, linked.model, picture, linked.words, *self._show(linked.panels), *told]
+
+    def _lean(self, standing: Standing | None, event: gr.EventData) -> list[Any]:
+        moved = lean(self.pictures, standing, event._data)
         if moved is None:
             return [gr.skip() for _ in range(4)]
-        return [*moved, render_toolbar(moved[-1], origin)]
+        return [*moved, self._render_toolbar(moved[-1])]
 
-    def open_link(request: gr.Request) -> list[Any]:
-        linked = follow_link(searcher, pictures, dict(request.query_params))
-        if linked is None:
-            return [gr.skip() for _ in range(2 + len(panels) + len(explained))]
-        found = linked.panels
-        told = [gr.skip() for _ in explained]
-        if found.standing is not None:
-            told = explain_all(found.standing)
-        picture = thumbnail_of(linked.reference_id, pictures)
-        return [picture, linked.words, *found.updates(), *told]
+    def _look_at(self, standing: Standing | None, event: gr.EventData) -> list[Any]:
+        looking = None if standing is None else looking_at(standing, event._data.get("id"))
+        if looking is None:
+            return [gr.skip() for _ in range(1 + len(OF_RESULT))]
+        return [looking, *fill(OF_RESULT, self.models, self.pictures, looking)]
 
-    def follow(event: gr.EventData) -> Any:
-        return reference_of(event._data, pictures) or gr.skip()
+    def _pack(self, standing: Standing | None, event: gr.EventData) -> Any:
+        if standing is None:
+            return gr.skip()
+        origin = self.models.origin(standing.model)
+        return parcel(event._data.get("kind"), standing, origin) or gr.skip()
 
-    def turn(event: gr.EventData) -> str:
-        return render_shelf(pictures, page_asked(event._data, pictures))
+    def _follow(self, event: gr.EventData) -> Any:
+        return reference_of(event._data, self.pictures) or gr.skip()
 
-    on_model = {"concurrency_id": MODEL, "concurrency_limit": 1, "api_visibility": "private"}
-    light = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    searching = {
-        "fn": ask_and_show,
-        "inputs": [asked.reference, asked.words],
-        "outputs": panels,
-        # Unopened: `ask` decodes it within limits, and says what is wrong with it in the page.
-        "preprocess": False,
-        "show_progress": "minimal",
-        "show_progress_on": shown.results,
-        **on_model,
-    }
-    explaining = {
-        "fn": explain_all,
-        "inputs": shown.standing,
-        "outputs": explained,
-        "show_progress": "hidden",
-        **on_model,
-    }
-    asked.go.click(**searching).then(**explaining)
-    asked.words.submit(**searching).then(**explaining)
-    asked.tries.ask(
-        try_example,
-        None,
-        [asked.reference, asked.words, *panels],
-        show_progress="minimal",
-        show_progress_on=shown.results,
-        **on_model,
-    ).then(**explaining)
-    shown.slider.lean(
-        lean_search,
-        shown.standing,
-        [shown.weights, shown.results, shown.standing, shown.toolbar],
-        trigger_mode="always_last",
-        **light,
-    )
-    shown.results.why(
-        explain_one,
-        shown.standing,
-        [shown.why, shown.words],
-        show_progress="hidden",
-        **on_model,
-    ).then(None, js="() => window.dwc.showWhy()", api_visibility="private")
-    for panel in (shown.results, shown.shelf):
-        panel.follow(follow, None, asked.reference, **light).then(
-            None, js="() => window.dwc.askAgain()", api_visibility="private"
-        )
-    shown.shelf.turn(turn, None, shown.shelf, **light)
-    page.load(
-        open_link,
-        None,
-        [asked.reference, asked.words, *panels, *explained],
-        show_progress="hidden",
-        **on_model,
-    )
+    def _turn(self, event: gr.EventData) -> str:
+        return render_shelf(self.pictures, page_asked(event._data, self.pictures))
 
+    def _show(self, found: Panels) -> list[Any]:
+        toolbar = gr.skip() if found.standing is None else self._render_toolbar(found.standing)
+        return [*found.updates(), toolbar]
 
-def _html(value: str, **options: Any) -> gr.HTML:
-    return gr.HTML(value, apply_default_css=False, **{"js_on_load": None, **options})
+    def _render_toolbar(self, standing: Standing) -> str:
+        return render_toolbar(standing, names_model=len(self.models.names) > 1)
+
+    def _render_head(self, name: str) -> str:
+        return render_header(self.models.names, name, self.models.origin(name), self.pictures)

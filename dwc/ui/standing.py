@@ -9,18 +9,24 @@ from dwc.search.asked import AskedQuery
 from dwc.search.leaning import hits_at, shift_to
 from dwc.search.result import SearchResult
 from dwc.search.sweep import Sweep
+from dwc.search.weight_context import WeightContext
 
 
 @dataclass(frozen=True, eq=False)
 class Standing:
     """One question, its answer as shown, and its sweep; each session of the page has its own.
 
-    `result` is the answer at the shift that it names; leaning gives another `Standing`.
+    `result` is the answer at the shift that it names; leaning gives another `Standing`. `model`
+    names which of the page's models answered, and so which explains; `context` holds that model's
+    usual weights. `chosen` is the result that a person asked about; None for the first.
     """
 
     asked: AskedQuery
     sweep: Sweep
     result: SearchResult
+    model: str = ""
+    context: WeightContext | None = None
+    chosen: str | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Standing":
         # Gradio copies a page's first state for every visitor; nothing in this one ever changes.
@@ -30,6 +36,11 @@ class Standing:
     def shift(self) -> float:
         """How far the answer is leaned: 0 as learned."""
         return self.result.shift
+
+    @property
+    def looked_at(self) -> str:
+        """The picture whose place is explained; there has to be a result."""
+        return self.result.hits[0].id if self.chosen is None else self.chosen
 
     @property
     def can_lean(self) -> bool:
@@ -46,6 +57,12 @@ def leaned(standing: Standing, shift: float) -> Standing:
         shift=shift,
     )
     return replace(standing, result=result)
+
+
+def looking_at(standing: Standing, picture_id: object) -> Standing | None:
+    """The same answer with another of its results looked at; None for what is none of them."""
+    shown = [hit.id for hit in standing.result.hits]
+    return replace(standing, chosen=str(picture_id)) if picture_id in shown else None
 
 
 def shift_asked(data: Mapping[str, Any], standing: Standing) -> float:

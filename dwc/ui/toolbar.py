@@ -3,14 +3,13 @@
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from dwc.search.origin import Origin
 from dwc.search.rank_trace import name_shift
-from dwc.search.searcher import Searcher
-from dwc.ui.header import shorten
 from dwc.ui.standing import Standing
 from dwc.ui.wording import escape
 
@@ -18,52 +17,55 @@ from dwc.ui.wording import escape
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
+ON_LOAD = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('button[data-save]');
+  if (button) trigger('save', {kind: button.dataset.save});
+});
+"""
+
+
 @dataclass(frozen=True)
-class Origin:
-    """What an answer came from, so that it can be told again: model and gallery.
+class _Format:
+    name: str
+    type: str
+    write: Callable[[Standing, Origin], str]
 
-    `revision` is the Hub's commit, None for a folder.
+
+def render_toolbar(standing: Standing | None, names_model: bool = False) -> str:
+    """The buttons and the link; empty where nothing has been searched.
+
+    What a button saves is made when it is pressed: see `parcel`.
     """
-
-    model: str
-    fingerprint: str
-    revision: str | None
-    gallery: str
-    gallery_fingerprint: str
-
-
-def origin_of(searcher: Searcher) -> Origin:
-    """What this searcher's answers come from; folders by their own name, without the way there."""
-    checkpoint, store = searcher.checkpoint, searcher.store
-    return Origin(
-        model=shorten(checkpoint.name),
-        fingerprint=checkpoint.fingerprint,
-        revision=checkpoint.revision,
-        gallery=shorten(store.manifest.argument),
-        gallery_fingerprint=store.fingerprint,
-    )
-
-
-def render_toolbar(standing: Standing | None, origin: Origin) -> str:
-    """The buttons, with what they hand over; empty where nothing has been searched."""
     if standing is None:
         return ""
-    link = link_query(standing)
+    link = link_query(standing, names_model)
     refusal = "" if link is not None else "A link cannot carry an uploaded picture."
+    save = "".join(
+        f'<button type="button" data-save="{kind}">Save {kind.upper()}</button>'
+        for kind in _FORMATS
+    )
     return (
-        '<div class="toolbar">'
-        f'<button type="button" data-save="dwc-results.csv" data-type="text/csv" '
-        f'data-content="{escape(to_csv(standing, origin))}">Save CSV</button>'
-        f'<button type="button" data-save="dwc-results.json" data-type="application/json" '
-        f'data-content="{escape(to_json(standing, origin))}">Save JSON</button>'
+        f'<div class="toolbar">{save}'
         f'<button type="button" id="share" data-query="{escape(link or "")}" '
         f'data-refusal="{escape(refusal)}">Copy link</button>'
         '<span class="hint" role="status" id="taken"></span></div>'
     )
 
 
-def link_query(standing: Standing) -> str | None:
-    """`ref=…&text=…&shift=…`, or None for a reference that is not of the gallery."""
+def parcel(kind: object, standing: Standing, origin: Origin) -> dict[str, str] | None:
+    """The file that a browser asks for: `name`, media `type`, `content`; None for no such kind."""
+    if not isinstance(kind, str) or kind not in _FORMATS:
+        return None
+    made = _FORMATS[kind]
+    return {"name": made.name, "type": made.type, "content": made.write(standing, origin)}
+
+
+def link_query(standing: Standing, names_model: bool = False) -> str | None:
+    """`ref=…&text=…&shift=…&model=…`, or None for a reference that is not of the gallery.
+
+    With `names_model`, for where there is a choice, the model that answered is in it.
+    """
     asked = standing.asked
     if asked.image is not None and asked.reference_id is None:
         return None
@@ -74,6 +76,8 @@ def link_query(standing: Standing) -> str | None:
         parts["text"] = asked.text
     if standing.shift != 0:
         parts["shift"] = name_shift(standing.shift)
+    if names_model:
+        parts["model"] = standing.model
     return urlencode(parts)
 
 
@@ -82,12 +86,7 @@ def to_json(standing: Standing, origin: Origin) -> str:
     return json.dumps(
         {
             "query": _query(standing),
-            "model": {
-                "name": origin.model,
-                "fingerprint": origin.fingerprint,
-                "revision": origin.revision,
-            },
-            "gallery": {"name": origin.gallery, "fingerprint": origin.gallery_fingerprint},
+            **origin.to_dict(),
             **standing.result.to_dict(),
         },
         indent=2,
@@ -132,3 +131,9 @@ def _cell(value: object) -> object:
     if isinstance(value, str) and value.startswith(_FORMULA) and value not in ("-inf", "+inf"):
         return f"'{value}"
     return value
+
+
+_FORMATS = {
+    "csv": _Format("dwc-results.csv", "text/csv", to_csv),
+    "json": _Format("dwc-results.json", "application/json", to_json),
+}

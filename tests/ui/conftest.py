@@ -1,5 +1,6 @@
 import pytest
 
+from dwc.search.models import Models
 from tests.ui.fakes import ColouredPictures, RandomSearcher
 
 
@@ -11,6 +12,20 @@ def pictures(tmp_path_factory):
 @pytest.fixture
 def searcher(pictures):
     return RandomSearcher(pictures.ids)
+
+
+@pytest.fixture
+def models(searcher):
+    """One model, `first`, as the page has it."""
+    return Models(["first"], lambda name: searcher)
+
+
+@pytest.fixture
+def two_models(pictures):
+    """`first` and `second`, which answer differently."""
+    return Models(
+        ["first", "second"], lambda name: RandomSearcher(pictures.ids, seed=len(name), name=name)
+    )
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import colorsys
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from PIL import Image
@@ -46,12 +47,18 @@ class ColouredPictures:
 class RandomSearcher:
     """Answers at random, the same for the same question; keeps what it was last asked."""
 
-    def __init__(self, ids: list[str], unfamiliar: float | None = None) -> None:
+    def __init__(
+        self, ids: list[str], unfamiliar: float | None = None, seed: int = 0, name: str = "random"
+    ) -> None:
         self.ids = ids
+        self.checkpoint = SimpleNamespace(name=name, fingerprint=f"{seed:012x}", revision=None)
+        self.store = SimpleNamespace(
+            manifest=SimpleNamespace(argument="colours"), fingerprint="0" * 12
+        )
         self.unfamiliar = unfamiliar
         self.asked: dict[str, object] = {}
         self.context: WeightContext | None = None
-        generator = torch.Generator().manual_seed(0)
+        generator = torch.Generator().manual_seed(seed)
         streams = torch.randn(len(ids), 2, WIDTH, generator=generator)
         self.vectors = torch.nn.functional.normalize(streams, dim=-1).flatten(1).numpy()
 

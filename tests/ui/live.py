@@ -46,13 +46,13 @@ def environment(cache: Path) -> dict[str, str]:
 
 
 @contextmanager
-def serve(model: Path, gallery: Path, cache: Path) -> Iterator[str]:
-    """Start the app, give its address once it answers, and stop it."""
+def serve(model: Path, gallery: Path, cache: Path, *options: str) -> Iterator[str]:
+    """Start the app, with more options if given, give its address once it answers, and stop it."""
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = cache / "app.log"
-    command = [sys.executable, "app.py", "--model", str(model), "--gallery", str(gallery)]
+    command = [sys.executable, "app.py", "--model", str(model), "--gallery", str(gallery), *options]
     with log.open("wb") as output:
         app = subprocess.Popen(
             [*command, "--port", str(port)],

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,15 +11,17 @@ from dwc import checkpoint
 from dwc.gallery.building import build_store
 from dwc.gallery.sources import FolderSource
 from dwc.search.encoding import identify, picture_embedder
+from dwc.search.models import Models
 from dwc.search.reading import what_was_read
 from dwc.search.result import Weight
 from dwc.search.searcher import Searcher
 from dwc.search.weight_context import WeightContext, weigh_in_context
 from dwc.search.word_effects import WordEffect, WordEffects
-from dwc.ui.answering import answer, explain_answer, explain_result, lean, weights_of
+from dwc.ui.answering import answer, lean, weights_of
+from dwc.ui.explained import OF_RESULT, PANELS, fill
 from dwc.ui.lean import render_slider
 from dwc.ui.read import render_read
-from dwc.ui.standing import leaned
+from dwc.ui.standing import leaned, looking_at
 from dwc.ui.store_pictures import StorePictures
 from dwc.ui.trace import LIMIT, render_trace
 from dwc.ui.weights import render_weights
@@ -54,6 +57,14 @@ def words_alone(world):
     return answer(*world, None, "is blue").standing
 
 
+def filled(world, standing, panels=PANELS):
+    """What the panels show, by their ids, with one model to ask."""
+    searcher, pictures = world
+    models = Models([standing.model or "tiny"], lambda name: searcher)
+    shown = fill(panels, models, pictures, standing)
+    return {panel.id: html for panel, html in zip(panels, shown, strict=True)}
+
+
 def ids_of(results):
     return [card.attributes["data-id"] for card in read(results).all(cls="card")]
 
@@ -82,7 +93,8 @@ def test_the_weights_in_their_context(world, standing):
     ]
     assert min(heights[1:4]) < heights[20] == 20  # a hill at the words' end, none in the middle
     assert searcher.context is None
-    assert "reference queries" not in weights_of(searcher, standing.asked, standing.result)
+    assert "reference queries" not in weights_of(standing)
+    assert "of 3 reference queries" in weights_of(replace(standing, context=context))
 
 
 def test_without_picture_or_words_there_is_no_slider():
@@ -93,7 +105,7 @@ def test_without_picture_or_words_there_is_no_slider():
 @pytest.mark.parametrize("position", [0, 0.25, 0.9, 1])
 def test_leaning_shows_what_a_search_at_that_shift_finds(world, standing, position):
     searcher, pictures = world
-    weights, results, moved = lean(searcher, pictures, standing, {"position": position})
+    weights, results, moved = lean(pictures, standing, {"position": position})
     expected = searcher.answer(standing.asked, 12, moved.shift)
     assert ids_of(results) == [hit.id for hit in expected.hits]
     assert "Leaned by hand" in weights
@@ -102,9 +114,9 @@ def test_leaning_shows_what_a_search_at_that_shift_finds(world, standing, positi
 
 
 def test_the_learned_point_is_the_first_answer_again(world, standing):
-    searcher, pictures = world
-    away = lean(searcher, pictures, standing, {"position": 1})[2]
-    weights, results, home = lean(searcher, pictures, away, {"learned": True})
+    _, pictures = world
+    away = lean(pictures, standing, {"position": 1})[2]
+    weights, results, home = lean(pictures, away, {"learned": True})
     assert ids_of(results) == [hit.id for hit in standing.result.hits]
     assert home.shift == 0
     assert "Leaned by hand" not in weights
@@ -112,15 +124,15 @@ def test_the_learned_point_is_the_first_answer_again(world, standing):
 
 @pytest.mark.parametrize("data", [{}, {"position": "left"}, {"position": 7}, {"position": True}])
 def test_what_no_slider_asks_for_changes_nothing(world, standing, data):
-    assert lean(*world, standing, data) is None
+    assert lean(world[1], standing, data) is None
 
 
 def test_nothing_leans_where_there_is_nothing_to_lean(world, words_alone):
-    assert lean(*world, None, {"position": 0.5}) is None
-    assert lean(*world, words_alone, {"position": 0.5}) is None
-    told = explain_answer(*world, words_alone)
-    assert "nothing to lean to" in told.trace
-    assert "Why no. 1" in told.why
+    assert lean(world[1], None, {"position": 0.5}) is None
+    assert lean(world[1], words_alone, {"position": 0.5}) is None
+    told = filled(world, words_alone)
+    assert "nothing to lean to" in told["trace"]
+    assert "Why no. 1" in told["why"]
 
 
 def test_visitors_share_what_never_changes(standing):
@@ -149,9 +161,9 @@ def test_the_trace_draws_the_ranks_and_says_them(world, standing):
 
 
 def test_the_waterfall_adds_up_and_the_place_is_told(world, standing):
-    why, words = explain_result(*world, standing, standing.result.hits[2].id)
-    tree = read(why)
     hit = standing.result.hits[2]
+    told = filled(world, looking_at(standing, hit.id), OF_RESULT)
+    tree = read(told["why"])
     assert tree.one("h3").full_text().startswith("Why no. 3 scores")
     parts = [
         float(cell.attributes["data-value"])
@@ -163,12 +175,12 @@ def test_the_waterfall_adds_up_and_the_place_is_told(world, standing):
     facts = tree.one(cls="facts").full_text()
     assert "as learned" in facts
     assert "ahead of the next" in facts
-    assert "score of no. 3" in words
+    assert "score of no. 3" in told["words-effect"]
 
 
 def test_reasons_follow_the_lean(world, standing):
     moved = leaned(standing, math.inf)
-    why, _ = explain_result(*world, moved, moved.result.hits[0].id)
+    why = filled(world, moved, OF_RESULT)["why"]
     assert "Why no. 1" in why
     tree = read(why)
     values = [c.attributes.get("data-value") for c in tree.all(cls="number")]
@@ -176,8 +188,7 @@ def test_reasons_follow_the_lean(world, standing):
 
 
 def test_each_word_has_a_row_and_no_word_is_markup(world, standing):
-    _, words = explain_result(*world, standing, standing.result.hits[0].id)
-    tree = read(words)
+    tree = read(filled(world, standing, OF_RESULT)["words-effect"])
     rows = tree.one("tbody").all("tr")
     assert [row.all("th")[0].full_text().split()[0] for row in rows][:2] == ["is", "blue"]
     assert len(rows) == len(WORDS.split())

@@ -1,7 +1,50 @@
+"""Galleries where they are kept, and models that are opened over them once, and again."""
+
+import logging
+import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from dwc.checkpoint import fingerprint
+from dwc.errors import CheckpointError
 from dwc.gallery.sources import CatalogueSource, FolderSource
-from dwc.ui.opening import cache_folder, store_folder
+from dwc.ui.opening import cache_folder, name_models, open_models, store_folder
+from tests.search.tiny import write_tiny_checkpoint
+from tests.ui.live import draw_gallery
+
+
+@pytest.fixture(scope="module")
+def tinies(tmp_path_factory):
+    """Two checkpoints, which differ."""
+    place = tmp_path_factory.mktemp("models")
+    return [write_tiny_checkpoint(place / name, seed) for seed, name in enumerate(("one", "two"))]
+
+
+@pytest.fixture
+def gallery(tmp_path, monkeypatch):
+    monkeypatch.setenv("DWC_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "gallery").mkdir()
+    return draw_gallery(tmp_path / "gallery", 6)
+
+
+class Counts:
+    """How many pictures each model is told to have embedded, in the order of the starts."""
+
+    def __init__(self):
+        self.embedded = []
+
+    @contextmanager
+    def show(self, name):
+        first = []
+        yield lambda done, total, seconds_left: first.append(done) or first
+        self.embedded.append((name, first[-1] - first[0]))
+
+
+def ask(models, name):
+    with models.using(name) as searcher:
+        return searcher.search(text="is blue", k=3)
 
 
 def test_the_cache_is_where_it_is_named(monkeypatch, tmp_path):
@@ -32,3 +75,75 @@ def test_a_store_belongs_to_one_model_and_one_gallery(monkeypatch, tmp_path):
     assert all(
         set(folder.name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-") for folder in folders
     )
+
+
+def test_every_model_embeds_the_gallery_once_and_answers_for_itself(tinies, gallery):
+    counts = Counts()
+    models, store = open_models([str(path) for path in tinies], str(gallery), counts.show)
+    assert models.names == ("one", "two")
+    assert counts.embedded == [("one", 6), ("two", 6)]
+    assert store.manifest.model.fingerprint == fingerprint(tinies[0])
+    assert [models.origin(name).fingerprint for name in models.names] == list(
+        map(fingerprint, tinies)
+    )
+    scores = [ask(models, name).hits[0].score for name in models.names]
+    assert scores[0] != scores[1]
+    open_models([str(path) for path in tinies], str(gallery), counts.show)
+    assert counts.embedded[2:] == [("one", 0), ("two", 0)]
+
+
+def test_what_was_let_go_answers_the_same_again(tinies, gallery):
+    counts = Counts()
+    models, store = open_models([str(path) for path in tinies], str(gallery), counts.show, 1)
+    assert models.in_memory == ("two",)
+    before = [ask(models, name) for name in ("one", "two", "one")]
+    assert before[0].hits == before[2].hits
+    assert len(counts.embedded) == 2  # what was embedded is only opened
+    with models.using("one") as searcher:
+        assert searcher.store is store  # the page's, which stays in any case
+
+
+def test_a_later_model_that_cannot_be_loaded_is_named_and_left_out(tinies, gallery, caplog):
+    arguments = [str(tinies[0]), "/nowhere/model", str(tinies[1])]
+    with caplog.at_level(logging.WARNING):
+        models, _ = open_models(arguments, str(gallery), Counts().show)
+    assert models.names == ("one", "two")
+    (told,) = [r.getMessage() for r in caplog.records if "left out" in r.getMessage()]
+    assert "The model model is left out: there is no folder '/nowhere/model'" in told
+
+
+def test_the_first_model_has_to_load(tinies, gallery):
+    with pytest.raises(CheckpointError, match="there is no folder"):
+        open_models(["/nowhere/model", str(tinies[0])], str(gallery), Counts().show)
+
+
+def test_a_model_that_changed_or_went_is_told_and_the_others_answer(tinies, gallery, tmp_path):
+    changing = shutil.copytree(tinies[1], tmp_path / "changing")
+    models, _ = open_models([str(tinies[0]), str(changing)], str(gallery), Counts().show, 1)
+    ask(models, "one")
+    shutil.rmtree(changing)
+    with pytest.raises(CheckpointError, match=r"changing cannot be loaded again.*Choose another"):
+        ask(models, "changing")
+    write_tiny_checkpoint(changing, seed=7)
+    with pytest.raises(CheckpointError, match=rf"it was {fingerprint(tinies[1])} when the app"):
+        ask(models, "changing")
+    assert ask(models, "one").hits
+    shutil.rmtree(changing)
+    shutil.copytree(tinies[1], changing)
+    assert ask(models, "changing").hits
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        ([None], ["dwc-catalogue"]),
+        (["owner/name", "owner/name@v2"], ["owner/name", "owner/name@v2"]),
+        (["/runs/a/best", "/runs/b/best", "owner/name"], ["a/best", "b/best", "owner/name"]),
+        (["/x/a/best", "/y/a/best"], ["x/a/best", "y/a/best"]),
+        (["/runs/best", "/runs/best", None], ["best", "dwc-catalogue"]),
+    ],
+)
+def test_models_are_called_by_what_tells_them_apart(arguments, names):
+    named = name_models(arguments)
+    assert list(named) == names
+    assert list(named.values()) == [a or "dwc-catalogue" for a in dict.fromkeys(arguments)]

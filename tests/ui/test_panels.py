@@ -1,14 +1,18 @@
+from dataclasses import replace
+
 import pytest
 
+from dwc.search.origin import Origin
 from dwc.search.result import Hit, SearchResult, Weight
 from dwc.ui.examples import Example, choose_generic, example_asked, render_examples
-from dwc.ui.header import render_header, shorten
+from dwc.ui.header import render_header
 from dwc.ui.notices import render_trouble, render_unknown
 from dwc.ui.results import render_results
 from dwc.ui.shelf import PAGE_SIZE, page_asked, render_shelf
 from dwc.ui.weights import WHAT_IT_IS_NOT, render_weights
 from tests.ui.reading import read
 
+ORIGIN = Origin("tiny", "0123456789ab", None, "colours", "ba9876543210")
 EVIL = '<img src=x onerror="alert(1)">'
 
 
@@ -75,7 +79,8 @@ def test_what_people_typed_is_never_markup(pictures):
     shown = [
         render_unknown([EVIL]),
         render_trouble(EVIL),
-        render_header(EVIL, pictures),
+        render_header([EVIL], EVIL, ORIGIN, pictures),
+        render_header(["plain", EVIL], EVIL, replace(ORIGIN, revision=EVIL), pictures),
         render_results(result_of(pictures, notes=[EVIL]), pictures),
         render_examples([Example(pictures.ids[0], EVIL)], pictures),
     ]
@@ -119,8 +124,22 @@ def test_generic_examples_are_of_the_gallery(pictures):
     assert [example_asked({"example": x}, chosen) for x in (-1, 4, "1", None)] == [None] * 4
 
 
-def test_a_model_is_shown_by_its_name(tmp_path):
-    assert shorten("dwc-catalogue") == "dwc-catalogue"
-    assert shorten("owner/name") == "owner/name"
-    assert shorten(str(tmp_path / "run-3")) == "run-3"
-    assert shorten("./runs/best") == "best"
+def test_the_head_shows_one_model_plainly_and_several_as_a_choice(pictures):
+    plain = read(render_header(["tiny"], "tiny", ORIGIN, pictures))
+    assert plain.all("select") == plain.all("label") == []
+    assert "Model tiny" in plain.full_text()
+    tree = read(render_header(["tiny", "other"], "other", ORIGIN, pictures))
+    options = tree.one("select").all("option")
+    assert [option.attributes["value"] for option in options] == ["tiny", "other"]
+    assert ["selected" in option.attributes for option in options] == [False, True]
+    assert tree.one("label").attributes["for"] == tree.one("select").attributes["id"]
+
+
+def test_a_commit_is_shown_short_and_copied_whole(pictures):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    origin = replace(ORIGIN, revision=commit)
+    button = read(render_header(["o/n"], "o/n", origin, pictures)).one(cls="commit")
+    assert button.full_text() == commit[:7]
+    assert button.attributes["data-copy"] == commit
+    assert commit in button.attributes["title"]
+    assert read(render_header(["o/n"], "o/n", ORIGIN, pictures)).all(cls="commit") == []

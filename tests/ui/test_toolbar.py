@@ -5,14 +5,15 @@ import io
 import json
 import math
 from dataclasses import replace
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, parse_qsl
 
 import pytest
 
-from dwc.ui.answering import answer
+from dwc.search.origin import Origin
+from dwc.ui.answering import answer, answer_with
 from dwc.ui.linking import follow_link
 from dwc.ui.standing import leaned
-from dwc.ui.toolbar import Origin, link_query, render_toolbar, to_csv, to_json
+from dwc.ui.toolbar import link_query, parcel, render_toolbar, to_csv, to_json
 from tests.ui.reading import read
 
 ORIGIN = Origin("tiny", "0123456789ab", None, "colours", "ba9876543210")
@@ -50,20 +51,40 @@ def test_the_json_is_strict_at_both_ends(standing):
     assert len(told["results"]) == 12
 
 
-def test_the_toolbar_carries_what_it_hands_over(standing):
-    tree = read(render_toolbar(standing, ORIGIN))
-    contents = {b.attributes.get("data-save"): b.attributes for b in tree.all("button")}
-    assert contents["dwc-results.csv"]["data-content"] == to_csv(standing, ORIGIN)
-    assert json.loads(contents["dwc-results.json"]["data-content"])["results"]
-    assert render_toolbar(None, ORIGIN) == ""
+def test_the_whole_commit_is_exported(standing):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    origin = replace(ORIGIN, revision=commit)
+    rows = list(csv.DictReader(io.StringIO(to_csv(standing, origin))))
+    assert {row["model_revision"] for row in rows} == {commit}
+    assert json.loads(to_json(standing, origin))["model"] == {
+        "name": "tiny",
+        "fingerprint": "0123456789ab",
+        "revision": commit,
+    }
+
+
+def test_a_file_is_made_when_its_button_is_pressed(standing):
+    toolbar = render_toolbar(standing)
+    assert "dwc" not in toolbar
+    kinds = [b.attributes.get("data-save") for b in read(toolbar).all("button")]
+    assert kinds == ["csv", "json", None]
+    assert parcel("csv", standing, ORIGIN) == {
+        "name": "dwc-results.csv",
+        "type": "text/csv",
+        "content": to_csv(standing, ORIGIN),
+    }
+    assert json.loads(parcel("json", standing, ORIGIN)["content"])["results"]
+    assert [parcel(kind, standing, ORIGIN) for kind in ("xls", None, ["csv"])] == [None] * 3
+    assert render_toolbar(None) == ""
 
 
 @pytest.mark.parametrize("shift", [0.0, 1.25, math.inf, -math.inf])
-def test_a_link_asks_the_same_again(searcher, pictures, standing, shift):
+def test_a_link_asks_the_same_again(models, pictures, standing, shift):
     moved = leaned(standing, shift)
     parameters = {name: values[0] for name, values in parse_qs(link_query(moved)).items()}
     assert ("shift" in parameters) == (shift != 0)
-    linked = follow_link(searcher, pictures, parameters)
+    assert "model" not in parameters
+    linked = follow_link(models, pictures, parameters)
     found = linked.panels.standing
     assert found.asked.reference_id == standing.asked.reference_id
     assert linked.words == "=blue & shorter"
@@ -71,13 +92,22 @@ def test_a_link_asks_the_same_again(searcher, pictures, standing, shift):
     assert [hit.id for hit in found.result.hits] == [hit.id for hit in moved.result.hits]
 
 
+def test_a_link_names_the_model_where_there_is_a_choice(two_models, pictures):
+    name = two_models.names[1]
+    standing = answer_with(two_models, pictures, name, None, "blue").standing
+    parameters = dict(parse_qsl(link_query(standing, names_model=True)))
+    assert parameters == {"text": "blue", "model": name}
+    linked = follow_link(two_models, pictures, parameters)
+    assert linked.model == linked.panels.standing.model == name
+    first = follow_link(two_models, pictures, {"text": "blue"})
+    assert first.model == two_models.first
+    assert first.panels.results != linked.panels.results
+
+
 def test_a_link_cannot_carry_an_upload(standing):
     uploaded = replace(standing, asked=replace(standing.asked, image=object(), reference_id=None))
     assert link_query(uploaded) is None
-    assert (
-        "uploaded"
-        in read(render_toolbar(uploaded, ORIGIN)).all("button")[2].attributes["data-refusal"]
-    )
+    assert "uploaded" in read(render_toolbar(uploaded)).all("button")[2].attributes["data-refusal"]
 
 
 @pytest.mark.parametrize(
@@ -85,15 +115,16 @@ def test_a_link_cannot_carry_an_upload(standing):
     [
         ({"ref": "gone", "text": "blue"}, "'gone', is not in this gallery"),
         ({"text": "blue", "shift": "left"}, "shift is 'left'"),
+        ({"text": "blue", "model": "gone"}, "no model 'gone' here. Choose one of these: first"),
         ({"text": "w " * 80}, "at most 70 are read"),
     ],
 )
-def test_links_that_ask_amiss_are_told(searcher, pictures, parameters, complaint):
-    panels = follow_link(searcher, pictures, parameters).panels
+def test_links_that_ask_amiss_are_told(models, pictures, parameters, complaint):
+    panels = follow_link(models, pictures, parameters).panels
     assert complaint in read(panels.trouble).full_text()
     assert panels.standing is None
 
 
-def test_an_address_that_asks_nothing_is_let_be(searcher, pictures):
-    assert follow_link(searcher, pictures, {}) is None
-    assert follow_link(searcher, pictures, {"__theme": "dark", "shift": "2"}) is None
+def test_an_address_that_asks_nothing_is_let_be(models, pictures):
+    assert follow_link(models, pictures, {}) is None
+    assert follow_link(models, pictures, {"__theme": "dark", "shift": "2"}) is None

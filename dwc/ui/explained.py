@@ -1,0 +1,121 @@
+"""The panels that explain an answer: which there are, in their order down the page.
+
+To add one, add a line to `PANELS`; the page lays it out and fills it for every answer.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dwc.errors import DWCError
+from dwc.search.leaning import shift_to
+from dwc.search.models import Models
+from dwc.search.reading import what_was_read
+from dwc.search.searcher import Searcher
+from dwc.search.why import explain
+from dwc.search.word_effects import word_effects
+from dwc.ui.notices import render_trouble
+from dwc.ui.pictures import Pictures
+from dwc.ui.read import render_read
+from dwc.ui.standing import Standing
+from dwc.ui.trace import LIMIT, NOTHING, POSITIONS, TRACED, render_trace
+from dwc.ui.why import render_why
+from dwc.ui.words_effect import render_word_effects
+
+Render = Callable[[Searcher, Pictures, Standing], str]
+"""An answer that has results, and the searcher that gave it -> the panel's HTML."""
+
+
+@dataclass(frozen=True)
+class ExplainedPanel:
+    """One panel, a section of its own under the results; hidden while it is empty.
+
+    `id` is the element's. `label` names the section for those who cannot see it; with `title` that
+    is a heading as well, and without any label there is no section, as for a closed note.
+    Neighbours of the same `row` stand side by side in an element of that id. A panel `of_result`
+    tells about `Standing.looked_at` and is filled again when another result is chosen. A `slow` one
+    is filled once the others are shown. `js_on_load` is what its `gr.HTML` runs.
+    """
+
+    id: str
+    label: str
+    render: Render
+    title: bool = False
+    row: str = ""
+    of_result: bool = False
+    slow: bool = False
+    js_on_load: str | None = None
+
+    @property
+    def template(self) -> str:
+        """The section around what `render` gives."""
+        if not self.label:
+            return "${value}"
+        if not self.title:
+            return f'<section aria-label="{self.label}">${{value}}</section>'
+        return (
+            f'<section aria-labelledby="{self.id}-title"><h2 id="{self.id}-title">{self.label}</h2>'
+            "${value}</section>"
+        )
+
+
+def _trace(searcher: Searcher, pictures: Pictures, standing: Standing) -> str:
+    if not standing.can_lean:
+        return NOTHING
+    steps = range(1, POSITIONS - 1)
+    shifts = [shift_to(standing.sweep, step / (POSITIONS - 1)) for step in steps]
+    return render_trace(standing.sweep.rank_trace(shifts, TRACED, LIMIT), pictures)
+
+
+def _why(searcher: Searcher, pictures: Pictures, standing: Standing) -> str:
+    return render_why(explain(standing.sweep, standing.looked_at, standing.shift), pictures)
+
+
+def _words(searcher: Searcher, pictures: Pictures, standing: Standing) -> str:
+    found = explain(standing.sweep, standing.looked_at, standing.shift)
+    effects = word_effects(searcher, standing.asked, standing.looked_at, standing.shift)
+    return render_word_effects(effects, found.rank)
+
+
+def _read(searcher: Searcher, pictures: Pictures, standing: Standing) -> str:
+    return render_read(what_was_read(searcher.checkpoint, standing.asked))
+
+
+PANELS: tuple[ExplainedPanel, ...] = (
+    ExplainedPanel("trace", "What if it listened otherwise?", _trace, title=True),
+    ExplainedPanel("why", "Why this result", _why, row="reasons", of_result=True),
+    ExplainedPanel("words-effect", "What each word did", _words, row="reasons", of_result=True),
+    ExplainedPanel("read", "", _read),
+)
+"""All panels, in their order down the page."""
+
+AT_ONCE = tuple(panel for panel in PANELS if not panel.slow)
+LATER = tuple(panel for panel in PANELS if panel.slow)
+OF_RESULT = tuple(panel for panel in PANELS if panel.of_result)
+
+
+def fill(
+    panels: Sequence[ExplainedPanel],
+    models: Models,
+    pictures: Pictures,
+    standing: Standing | None,
+) -> list[str]:
+    """What these panels show of an answer, by the model that gave it; empty without results.
+
+    A panel that has nothing to tell but a complaint shows that, and the others what they have.
+    """
+    if standing is None or not standing.result.hits or not panels:
+        return ["" for _ in panels]
+    try:
+        with models.using(standing.model) as searcher:
+            return [_render(panel, searcher, pictures, standing) for panel in panels]
+    except DWCError as error:  # the model is no longer in memory, and cannot be loaded again
+        return [render_trouble(str(error)), *("" for _ in panels[1:])]
+
+
+def _render(
+    panel: ExplainedPanel, searcher: Searcher, pictures: Pictures, standing: Standing
+) -> str:
+    try:
+        return panel.render(searcher, pictures, standing)
+    except DWCError as error:
+        return render_trouble(str(error))
