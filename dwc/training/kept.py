@@ -82,24 +82,31 @@ class KeptPool:
     descriptions: KeptTexts
 
 
-class _KeptClip(nn.Module):
+class KeptClip(nn.Module):
+    """A CLIP to which pictures come as kept rows, and texts as its features."""
+
     def __init__(self, feature_dim: int) -> None:
         super().__init__()
         self.feature_dim = feature_dim
 
     def image_features(self, pictures: Tensor) -> Tensor:
+        """Rows (N, F + C h w) -> (N, F)."""
         return pictures[:, : self.feature_dim]
 
-    def text_features(self, texts: Tensor, mask: Tensor) -> Tensor:
+    def text_features(self, texts: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Features (N, F), as they are."""
         return texts
 
 
-class _KeptMaps(nn.Module):
+class KeptMaps(nn.Module):
+    """A ResNet to which pictures come as kept rows, which end in its last map."""
+
     def __init__(self, map_shape: tuple[int, int, int]) -> None:
         super().__init__()
         self.map_shape = map_shape
 
     def forward(self, pictures: Tensor) -> SimpleNamespace:
+        """Rows (N, F + C h w) -> the map (N, C, h, w), as the ResNet hands it over."""
         size = self.map_shape[0] * self.map_shape[1] * self.map_shape[2]
         return SimpleNamespace(last_hidden_state=pictures[:, -size:].unflatten(1, self.map_shape))
 
@@ -113,8 +120,8 @@ def standing_in(model: DWCModel, kept: KeptPool) -> Iterator[DWCModel]:
     assert model.clip is not None, "what is kept is of both streams; this model lacks CLIP's"
     assert model.cnn_stream is not None, "what is kept is of both streams; this model lacks the CNN"
     clip, resnet = model.clip, model.cnn_stream.resnet
-    model.clip = cast(ClipBackbone, _KeptClip(kept.pictures.feature_dim))
-    model.cnn_stream.resnet = cast(ResNetModel, _KeptMaps(kept.pictures.map_shape))
+    model.clip = cast(ClipBackbone, KeptClip(kept.pictures.feature_dim))
+    model.cnn_stream.resnet = cast(ResNetModel, KeptMaps(kept.pictures.map_shape))
     try:
         yield model
     finally:
