@@ -16,22 +16,23 @@ ON_LOAD = """
 element.addEventListener('click', (event) => {
   const fold = event.target.closest('#fold');
   if (!fold) return;
-  fold.setAttribute('aria-checked', String(document.body.toggleAttribute('data-folded')));
+  const folded = document.getElementById('answer').toggleAttribute('data-folded');
+  fold.setAttribute('aria-checked', String(folded));
   document.dispatchEvent(new Event('dwc-folded'));
 });
 """
 
 # Part of the results' script: the cards are hidden by style, and moved here where one unfolds them.
 ARRANGING = """
+const folded = () => element.closest('[data-folded]') !== null;
 const arrange = () => {
   const list = element.querySelector('.cards');
   if (!list) return;
   const focused = document.activeElement;
   const inOrder = [...list.children].sort((one, other) => one.dataset.rank - other.dataset.rank);
-  const folded = document.body.hasAttribute('data-folded');
   list.append(...inOrder);
   for (const button of list.querySelectorAll('.alike')) {
-    if (!folded) button.setAttribute('aria-expanded', 'false');
+    if (!folded()) button.setAttribute('aria-expanded', 'false');
     const open = button.getAttribute('aria-expanded') === 'true';
     const own = inOrder.filter((card) => card.dataset.under === button.dataset.rank);
     for (const card of own) card.classList.toggle('unfolded', open);
@@ -41,8 +42,8 @@ const arrange = () => {
 };
 const tellFolds = () => {
   const told = document.getElementById('fold-told');
-  const folded = document.body.hasAttribute('data-folded');
-  if (told) told.textContent = folded ? element.querySelector('.cards')?.dataset.alike ?? '' : '';
+  const cards = folded() ? element.querySelector('.cards') : null;
+  if (told) told.textContent = cards?.dataset.alike ?? '';
 };
 const unfold = (button) => {
   const open = button.getAttribute('aria-expanded') !== 'true';

@@ -51,7 +51,7 @@ element.addEventListener('keydown', (event) => {
 });
 watch('value', () => {
   tellFolds();
-  if (!shown) return;
+  if (!shown || element.querySelectorAll('.card').length <= shown) return;
   const first = cards().find((card) => Number(card.dataset.rank) > shown);
   (first?.querySelector('.frame') ?? element.querySelector('[data-more]'))?.focus();
   shown = 0;
