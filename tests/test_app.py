@@ -14,6 +14,7 @@ from PIL import Image
 
 import app
 from dwc.checkpoint import fingerprint
+from dwc.search.models import KEEP_LOADED
 from tests.search.tiny import write_tiny_checkpoint
 from tests.ui.live import ROOT, draw_gallery, environment, serve
 
@@ -281,7 +282,7 @@ def test_several_models_are_named_by_options_or_in_the_environment(monkeypatch, 
 
 def test_how_many_models_stay_in_memory(monkeypatch, capsys):
     monkeypatch.delenv("DWC_KEEP_LOADED", raising=False)
-    assert app.parse([]).keep_loaded == 2
+    assert app.parse([]).keep_loaded == KEEP_LOADED == 2
     monkeypatch.setenv("DWC_KEEP_LOADED", "3")
     assert app.parse([]).keep_loaded == 3
     assert app.parse(["--keep-loaded", "1"]).keep_loaded == 1

@@ -132,7 +132,7 @@ def lay_out_answer(
     html(shelf_panel.HEADING, elem_id="gallery-head")
     shelf = html(render_shelf(pictures, 0), elem_id="gallery", js_on_load=shelf_panel.ON_LOAD)
     standing = gr.State(first.standing)
-    parcel = gr.JSON(visible=False)
+    parcel = gr.JSON(visible="hidden")  # in the page, so that its script can read it
     return Answer(weights, slider, results, toolbar, explained, shelf, standing, parcel)
 
 

@@ -7,7 +7,14 @@ from dwc.ui.wording import percents
 
 STEPS = 1000
 
+RESTED_MS = 400  # longer than a hand takes between two steps, and no wait to be noticed
+
 ON_LOAD = """
+let resting;
+const rest = () => {
+  clearTimeout(resting);
+  resting = setTimeout(() => trigger('rest', {}), RESTED_MS);
+};
 const tell = () => {
   const slider = element.querySelector('input');
   const button = element.querySelector('button');
@@ -21,6 +28,7 @@ element.addEventListener('input', (event) => {
   const slider = event.target.closest('input');
   if (!slider) return;
   tell();
+  rest();
   if (slider.value === slider.dataset.learned) trigger('lean', {learned: true});
   else trigger('lean', {position: slider.value / slider.max});
 });
@@ -29,10 +37,11 @@ element.addEventListener('click', (event) => {
   const slider = element.querySelector('input');
   slider.value = slider.dataset.learned;
   tell();
+  rest();
   slider.focus();
   trigger('lean', {learned: true});
 });
-"""
+""".replace("RESTED_MS", str(RESTED_MS))
 
 
 def render_slider(weights: Mapping[str, Weight], at: float | None = None) -> str:

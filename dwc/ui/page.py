@@ -145,6 +145,14 @@ class _Wiring:
             trigger_mode="always_last",
             **LIGHT,
         )
+        shown.slider.rest(
+            self._filling(OF_RESULT),
+            shown.standing,
+            self._elements(OF_RESULT),
+            show_progress="hidden",
+            trigger_mode="always_last",
+            **ON_MODEL,
+        )
         shown.results.why(
             self._look_at,
             shown.standing,

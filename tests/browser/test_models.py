@@ -1,0 +1,86 @@
+"""A choice of models in a real browser: chosen, remembered by a link, told when one has gone."""
+
+import shutil
+
+import pytest
+
+from tests.search.tiny import write_tiny_checkpoint
+from tests.ui.live import draw_gallery, serve
+
+pytestmark = pytest.mark.browser
+
+CHOICE = "#model-choice"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("several")
+
+
+@pytest.fixture(scope="module")
+def address(browser, place):
+    """Two models, of which one at a time is in memory."""
+    (place / "gallery").mkdir()
+    first, second = (write_tiny_checkpoint(place / n, s) for s, n in enumerate(("first", "second")))
+    gallery = draw_gallery(place / "gallery")
+    with serve(first, gallery, place, "--model", str(second), "--keep-loaded", "1") as url:
+        yield url
+
+
+def shown(page):
+    return page.eval_on_selector_all(
+        "#results .card .score", "scores => scores.map((score) => score.dataset.score)"
+    )
+
+
+def await_answer(page, act):
+    page.evaluate("document.querySelector('#results .timing').textContent = 'before'")
+    act()
+    page.wait_for_function("document.querySelector('#results .timing').textContent !== 'before'")
+
+
+def test_another_model_answers_the_same_question_and_explains_it(open_page):
+    page = open_page()
+    before, why = shown(page), page.inner_text("#why h3")
+    assert page.locator(f"{CHOICE} option").all_inner_texts() == ["first", "second"]
+    page.focus(CHOICE)
+    await_answer(page, lambda: page.keyboard.press("ArrowDown"))
+    page.wait_for_function("before => document.querySelector('#why h3').textContent !== before",
+                           arg=why)  # fmt: skip
+    assert page.input_value(CHOICE) == "second"
+    assert shown(page) != before
+    assert page.evaluate("document.activeElement.id") == "model-choice"
+    await_answer(page, lambda: page.click("#search"))
+    assert shown(page) != before
+    await_answer(page, lambda: page.select_option(CHOICE, "first"))
+    assert shown(page) == before
+
+
+def test_a_link_asks_the_model_that_answered(open_page):
+    page = open_page()
+    await_answer(page, lambda: page.select_option(CHOICE, "second"))
+    found = shown(page)
+    page.click("#share")
+    page.wait_for_function("location.search.includes('model=second')")
+    address = page.url
+    page.goto("about:blank")
+    page.goto(address)
+    page.wait_for_function("document.querySelector('#model-choice')?.value === 'second'")
+    assert shown(page) == found
+
+
+def test_a_model_that_has_gone_is_told_and_the_other_stays(open_page, place):
+    page = open_page()
+    before = shown(page)
+    moved = place / "second", place / "elsewhere"
+    shutil.move(*moved)
+    try:
+        page.select_option(CHOICE, "second")
+        page.wait_for_selector("#message .trouble")
+        assert "second cannot be loaded again" in page.inner_text("#message")
+        assert page.input_value(CHOICE) == "first"
+        assert shown(page) == before
+    finally:
+        shutil.move(*reversed(moved))
+    await_answer(page, lambda: page.select_option(CHOICE, "second"))
+    assert page.inner_text("#message").strip() == ""
