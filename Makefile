@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: run test bench checkpoint lint format clean
+.PHONY: run test bench checkpoint study lint format clean
 
 run: $(VENV)/.app            ## open the page: make run ARGS="--gallery PHOTOS"
 	$(BIN)/python app.py $(ARGS)
@@ -22,6 +22,9 @@ checkpoint: $(VENV)/.dev     ## train the bundled checkpoints from nothing
 	  --drawings runs/catalogue --work runs/progressive-catalogue \
 	  --out assets/checkpoints/progressive-catalogue
 	$(BIN)/python -m dwc weights assets/checkpoints/progressive-catalogue
+
+study: $(VENV)/.dev          ## what each part is worth, measured: assets/study
+	$(BIN)/python -m dwc study --work runs/study --out assets $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -93,12 +93,14 @@ def keep_texts(
             pictures=pictures,
             references=torch.tensor([reference for reference, _, _ in triplets]),
             targets=torch.tensor([target for _, target, _ in triplets]),
-            wishes=_read(model, processor, wishes),
-            descriptions=_read(model, processor, descriptions),
+            wishes=read_texts(model, processor, wishes),
+            descriptions=read_texts(model, processor, descriptions),
         )
 
 
-def _read(model: DWCModel, processor: DWCProcessor, texts: Sequence[str]) -> KeptTexts:
+@torch.inference_mode()
+def read_texts(model: DWCModel, processor: DWCProcessor, texts: Sequence[str]) -> KeptTexts:
+    """Texts as CLIP and the word tokenizer read them, in their order; the template is applied."""
     assert model.clip is not None
     # By length, since a batch is as long as its longest.
     order = sorted(range(len(texts)), key=lambda row: len(texts[row]))

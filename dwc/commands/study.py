@@ -1,0 +1,54 @@
+"""`python -m dwc study`: what each part of DWC and of PL is worth, on drawn garments."""
+
+import argparse
+import logging
+import os
+from pathlib import Path
+
+HELP = "what each part of DWC and PL is worth: every variant on the same data and budget"
+
+_SEEDS = 3
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("assets"),
+        help="numbers, table and figures go to its folder study (assets)",
+    )
+    parser.add_argument(
+        "--work",
+        type=Path,
+        default=Path("runs/study"),
+        help="what is computed once, and finished runs: a study that was stopped goes on",
+    )
+    parser.add_argument(
+        "--drawings",
+        type=Path,
+        default=Path("runs/catalogue"),
+        help="where the drawings of the training are, or go to",
+    )
+    parser.add_argument("--model", help="whose frozen towers are used (the bundled checkpoint)")
+    parser.add_argument("--seeds", type=int, default=_SEEDS, help=f"how many seeds ({_SEEDS})")
+    parser.add_argument("--workers", type=int, help="processes of one core each (a core each)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run what is not done, and write what came out."""
+    from dwc.errors import TrainingError
+    from dwc.training.study.settings import StudySettings
+    from dwc.training.study.writing import study_to
+
+    if args.seeds < 1:
+        raise TrainingError(f"--seeds is {args.seeds}; give 1 or more")
+    workers = (os.cpu_count() or 1) if args.workers is None else args.workers
+    if workers < 1:
+        raise TrainingError(f"--workers is {workers}; give 1 or more")
+    logging.getLogger("dwc.training").setLevel(logging.INFO)
+    logging.getLogger("dwc.training.loop").setLevel(logging.WARNING)
+    settings = StudySettings(seeds=tuple(range(args.seeds)))
+    written = study_to(settings, args.model, args.work, args.drawings, args.out, workers)
+    logging.getLogger("dwc.training").info("written to %s", written)
+    return 0

@@ -1,0 +1,219 @@
+"""The study's figures as SVG, drawn here: in the page's colours, and for light and dark grounds.
+
+Every number in them is in the table as well.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+_WIDTH = 720
+_ROW = 26
+_LEFT = 290  # where the labels end
+_RIGHT = 60  # for the number behind a row
+_PLOT = _WIDTH - _LEFT - _RIGHT
+_PANEL_HEIGHT = 200
+
+_STYLE = """<style>
+svg { --ink: #1e2633; --soft: #566072; --line: #e2e6ec; --ground: #fff;
+  --picture: #d9822b; --word: #2f6bd8;
+  background: var(--ground); font: 13px system-ui, sans-serif; }
+@media (prefers-color-scheme: dark) {
+  svg { --ink: #e9edf4; --soft: #a4afc0; --line: #2b3442; --ground: #1a2029; --word: #4a83ea; } }
+text { fill: var(--ink); }
+.soft { fill: var(--soft); }
+.grid { stroke: var(--line); }
+.whisker { stroke: var(--soft); stroke-width: 2; }
+.first { fill: var(--picture); stroke: var(--picture); }
+.second { fill: var(--word); stroke: var(--word); }
+.third { fill: var(--ink); stroke: var(--ink); }
+polyline { fill: none !important; stroke-width: 2; }
+.seed { opacity: .45; }
+</style>"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A labelled value with its deviation and the single values behind it."""
+
+    label: str
+    mean: float
+    deviation: float
+    values: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A named line through points (x, y); `kind` is one of first, second, third."""
+
+    name: str
+    kind: str
+    points: Sequence[tuple[float, float]]
+
+
+def draw_figures(summary: Mapping[str, Any]) -> dict[str, str]:
+    """Every figure's SVG by its file's name."""
+    titles = {
+        "dwc": "DWC, a part at a time: R@1 in %",
+        "combiner": "Ways of combining, one frozen CLIP: R@1 in %",
+        "pl": "PL (a reconstruction), a stage at a time: R@1 in %",
+    }
+    figures = {
+        f"{family}.svg": draw_rows(title, _rows(summary["variants"], family))
+        for family, title in titles.items()
+    }
+    figures["noise.svg"] = draw_lines(
+        "R@1 in %, by the share of wrong texts in training", "% wrong texts", _noise(summary)
+    )
+    bins = summary["by_share"]
+    figures["share.svg"] = draw_lines(
+        "R@1 in %, by the share of the wish that only the picture tells",
+        "% that only the picture tells",
+        [Line("DWC, all parts", "third", _points(bins, "recall@1"))],
+    )
+    figures["weight.svg"] = draw_lines(
+        "The picture's weight in %, by the share that only the picture tells",
+        "% that only the picture tells",
+        [
+            Line("CLIP stream", "first", _points(bins, "clip.image_weight_mean")),
+            Line("CNN stream", "second", _points(bins, "cnn.image_weight_mean")),
+        ],
+        top=100.0,
+    )
+    return figures
+
+
+def _rows(variants: Sequence[Mapping[str, Any]], family: str) -> list[Row]:
+    return [
+        Row(
+            row["label"],
+            100 * row["numbers"]["recall@1"]["mean"],
+            100 * (row["numbers"]["recall@1"]["deviation"] or 0.0),
+            [100 * value for value in row["recall@1_by_seed"]],
+        )
+        for row in variants
+        if family in row["families"]
+    ]
+
+
+def _noise(summary: Mapping[str, Any]) -> list[Line]:
+    """With soft and with hard labels; DWC's CLIP stream on clean texts begins the one."""
+    rows = [row for row in summary["variants"] if "noise" in row["families"]]
+    lines = []
+    for is_soft, name, kind in (
+        (True, "soft labels (SSG)", "first"),
+        (False, "hard labels", "second"),
+    ):
+        points = [
+            (100 * row["wrong_share"], 100 * row["numbers"]["recall@1"]["mean"])
+            for row in rows
+            if row["soft_labels"] == is_soft
+        ]
+        lines.append(Line(name, kind, sorted(points)))
+    return lines
+
+
+def _points(bins: Sequence[Mapping[str, Any]], name: str) -> list[tuple[float, float]]:
+    return [
+        (50 * (row["from"] + row["to"]), 100 * row["numbers"][name]["mean"])
+        for row in bins
+        if name in row["numbers"]
+    ]
+
+
+def draw_rows(title: str, rows: Sequence[Row]) -> str:
+    """A dot for each row's mean, a whisker of one deviation either way, its values behind."""
+    top = _rounded_up(max(max(row.mean + row.deviation, *row.values) for row in rows))
+    height = 40 + _ROW * len(rows) + 26
+
+    def x(value: float) -> float:
+        return _LEFT + _PLOT * value / top
+
+    parts = [f'<text x="0" y="16" font-weight="650">{escape(title)}</text>']
+    parts += [
+        f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="30" y2="{height - 24}"/>'
+        f'<text class="soft" x="{x(tick):.1f}" y="{height - 8}" text-anchor="middle">'
+        f"{tick:g}</text>"
+        for tick in _ticks(top)
+    ]
+    for place, row in enumerate(rows):
+        y = 40 + _ROW * place + _ROW / 2
+        low, high = x(max(0.0, row.mean - row.deviation)), x(row.mean + row.deviation)
+        kind = "first" if place == 0 else "second"
+        parts.append(
+            f'<text x="{_LEFT - 12}" y="{y + 4:.1f}" text-anchor="end">{escape(row.label)}</text>'
+            f'<line class="whisker" x1="{low:.1f}" x2="{high:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        )
+        parts += [
+            f'<circle class="{kind} seed" cx="{x(value):.1f}" cy="{y:.1f}" r="2.5"/>'
+            for value in row.values
+        ]
+        parts.append(
+            f'<circle class="{kind}" cx="{x(row.mean):.1f}" cy="{y:.1f}" r="5"/>'
+            f'<text class="soft" x="{_WIDTH - _RIGHT + 12}" y="{y + 4:.1f}">{row.mean:.1f}</text>'
+        )
+    return _svg(height, title, parts)
+
+
+def draw_lines(title: str, axis: str, lines: Sequence[Line], top: float | None = None) -> str:
+    """Lines over a common axis, each named at its end, its values written at the points."""
+    points = [point for line in lines for point in line.points]
+    top = top or _rounded_up(max((y for _, y in points), default=1.0))
+    right = max((x for x, _ in points), default=1.0) or 1.0
+    left, width = 44, _WIDTH - 44 - 150
+    bottom = 34 + _PANEL_HEIGHT
+
+    def place(point: tuple[float, float]) -> tuple[float, float]:
+        return left + width * point[0] / right, bottom - _PANEL_HEIGHT * point[1] / top
+
+    parts = [f'<text x="0" y="16" font-weight="650">{escape(title)}</text>']
+    for tick in _ticks(top):
+        _, y = place((0.0, tick))
+        parts.append(
+            f'<line class="grid" x1="{left}" x2="{left + width}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<text class="soft" x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{tick:g}</text>'
+        )
+    for value in sorted({x for x, _ in points}):
+        x, _ = place((value, 0.0))
+        at = f'x="{x:.1f}" y="{bottom + 18}"'
+        parts.append(f'<text class="soft" {at} text-anchor="middle">{value:g}</text>')
+    parts.append(
+        f'<text class="soft" x="{left + width / 2:.0f}" y="{bottom + 38}" text-anchor="middle">'
+        f"{escape(axis)}</text>"
+    )
+    for number, line in enumerate(lines):
+        if not line.points:
+            continue
+        drawn = [place(point) for point in line.points]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in drawn)
+        parts.append(f'<polyline class="{line.kind}" points="{path}"/>')
+        for (x, y), (_, value) in zip(drawn, line.points, strict=True):
+            parts.append(
+                f'<circle class="{line.kind}" cx="{x:.1f}" cy="{y:.1f}" r="4">'
+                f"<title>{escape(line.name)}: {value:.1f}</title></circle>"
+            )
+        # Names stand one below the other, so that lines that end together stay legible.
+        y = 46 + 22 * number
+        parts.append(
+            f'<circle class="{line.kind}" cx="{left + width + 22}" cy="{y - 4}" r="4"/>'
+            f'<text x="{left + width + 32}" y="{y}">{escape(line.name)}</text>'
+        )
+    return _svg(bottom + 48, title, parts)
+
+
+def _ticks(top: float) -> list[float]:
+    return [top * part / 5 for part in range(6)]
+
+
+def _rounded_up(value: float) -> float:
+    """The next multiple of 10 from 10 on, so that five ticks are whole numbers."""
+    return max(10.0, 10.0 * -(-value // 10))
+
+
+def _svg(height: float, title: str, parts: Sequence[str]) -> str:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" '
+        f'viewBox="0 0 {_WIDTH} {height:.0f}" aria-label="{escape(title)}">{_STYLE}'
+        f"{''.join(parts)}</svg>\n"
+    )

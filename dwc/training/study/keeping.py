@@ -1,0 +1,97 @@
+"""Computing what the study keeps: every picture and text goes through the frozen towers once."""
+
+import os
+import random
+import shutil
+from pathlib import Path
+
+import torch
+
+from dwc.catalogue.queries import queries
+from dwc.catalogue.splits import Split, gallery, training_triplets
+from dwc.checkpoint import Checkpoint
+from dwc.errors import TrainingError
+from dwc.evaluation.pictures import CataloguePictures
+from dwc.modeling.captions import fill_template
+from dwc.training.keeping import keep_pictures, keep_texts, read_texts
+from dwc.training.pool import draw_pool
+from dwc.training.recipe import PICTURE_PX
+from dwc.training.study.features import Questions, StudyFeatures, is_kept, write
+from dwc.training.study.settings import StudySettings
+
+_CHUNK = 250
+_SEED = 0  # of views, triplets and descriptions: what is kept is the same for every run
+
+
+def keep_features(
+    settings: StudySettings, checkpoint: Checkpoint, work: Path, drawings: Path
+) -> Path:
+    """Keep all that the study needs, unless it is kept already; the folder it is in.
+
+    Drawings go to `drawings`, which may hold them. TrainingError for a checkpoint that lacks a
+    stream, or does not read drawings of the catalogue's size.
+    """
+    folder = work / f"features-{settings.kept_name(checkpoint.fingerprint)}"
+    if is_kept(folder):
+        return folder
+    _require_catalogue_model(checkpoint)
+    model, processor = checkpoint.model, checkpoint.processor
+    pool = draw_pool(settings.pool, drawings, workers=os.cpu_count() or 1)
+    triplets = list(training_triplets(pool.items, _SEED, settings.triplets))
+    looking = work / "looking"
+    pictures = keep_pictures(model, pool, settings.views, _SEED, looking)
+    kept = keep_texts(model, processor, pictures, pool, triplets, _SEED, looking)
+    dial = random.Random(f"noise|{_SEED}")
+    features = StudyFeatures(
+        config=model.config,
+        pool=kept,
+        noise=torch.tensor([dial.random() for _ in triplets], dtype=torch.float64),
+        test=_keep_questions(settings, checkpoint, "test"),
+        val=_keep_questions(settings, checkpoint, "val"),
+    )
+    write(features, folder)
+    shutil.rmtree(looking)
+    return folder
+
+
+def _require_catalogue_model(checkpoint: Checkpoint) -> None:
+    model = checkpoint.model
+    if model.clip is None or model.cnn_stream is None:
+        raise TrainingError(
+            f"{checkpoint.name} lacks a stream; the study takes a DWC checkpoint with both."
+        )
+    size_px = model.clip.config.vision_config.image_size
+    if size_px != PICTURE_PX:
+        raise TrainingError(
+            f"{checkpoint.name} reads pictures of {size_px} pixels; the study is of models for the "
+            f"catalogue's {PICTURE_PX}."
+        )
+
+
+@torch.inference_mode()
+def _keep_questions(settings: StudySettings, checkpoint: Checkpoint, split: Split) -> Questions:
+    """The questions of a split that `evaluate_catalogue` asks."""
+    model, processor = checkpoint.model, checkpoint.processor
+    assert model.clip is not None
+    assert model.cnn_stream is not None
+    items = gallery(split, settings.gallery)
+    asked = queries(items, settings.queries, 0)
+    pictures, rows = CataloguePictures(items), []
+    for start in range(0, len(items), _CHUNK):
+        chunk = items[start : start + _CHUNK]
+        pixels = processor(images=[pictures(item.id) for item in chunk])["pixel_values"]
+        maps = model.cnn_stream.resnet(pixels).last_hidden_state
+        rows.append(torch.cat([model.clip.image_features(pixels), maps.flatten(1)], dim=1))
+    position = {item.id: place for place, item in enumerate(items)}
+    hits = torch.zeros(len(asked), len(items), dtype=torch.bool)
+    for row, query in enumerate(asked):
+        hits[row, [position[hit] for hit in query.hits]] = True
+    template = model.config.caption_template
+    texts = [fill_template(template, query.captions) for query in asked]
+    return Questions(
+        rows=torch.cat(rows).half(),
+        texts=read_texts(model, processor, texts),
+        references=torch.tensor([position[query.reference] for query in asked]),
+        hits=hits,
+        picture_shares=torch.tensor([query.picture_share for query in asked]),
+    )

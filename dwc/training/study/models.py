@@ -1,0 +1,123 @@
+"""DWC's and PL's models over what is kept: a part taken out or put in, the rest as it is."""
+
+import copy
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from transformers import ResNetModel
+
+from dwc.modeling.clip_backbone import ClipBackbone
+from dwc.modeling.clip_stream import ClipStream
+from dwc.modeling.cnn_stream import CnnStream
+from dwc.modeling.combiners import combiner_class
+from dwc.modeling.configuration import DWCConfig
+from dwc.modeling.model import DWCModel
+from dwc.training.kept import KeptClip, KeptMaps
+from dwc.training.presets import AUTHORS
+from dwc.training.study.features import StudyFeatures
+from dwc.training.study.settings import StudySettings
+from dwc.training.study.variants import Variant
+
+
+class _Constant(nn.Module):
+    """The same number for every query, in place of a perceptron; nothing is learned."""
+
+    def __init__(self, value: float, out_dim: int) -> None:
+        super().__init__()
+        self.value, self.out_dim = value, out_dim
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features.new_full((len(features), self.out_dim), self.value)
+
+
+class _UneditedCnnStream(CnnStream):
+    """A CNN stream without its editors: both parts are the features as they are, pooled."""
+
+    def _edit_image(self, features: Tensor, regions: Tensor, word_context: Tensor) -> Tensor:
+        return self.project_image(self.pool_image(features.flatten(2)))
+
+    def _edit_text(self, words: Tensor, region_context: Tensor, mask: Tensor) -> Tensor:
+        return self.project_text(self.pool_text(words.transpose(1, 2), mask))
+
+
+def build_dwc(variant: Variant, features: StudyFeatures, settings: StudySettings) -> DWCModel:
+    """A fresh model of the variant's streams and parts, which reads kept rows and texts."""
+    pictures = features.pool.pictures
+    config: DWCConfig = copy.deepcopy(features.config)
+    config.familiarity = False
+    config.combiner = variant.combiner
+    if variant.authors:
+        config.dropout = AUTHORS.dropout
+    if not combiner_class(variant.combiner).uses_projections:
+        config.clip_embedding_dim = pictures.feature_dim
+    config.cnn_config.hidden_dim = settings.cnn_hidden_dim
+    cnn_config = config.cnn_config
+    if "cnn" not in variant.streams:
+        config.cnn_config = None
+    if "clip" not in variant.streams:
+        config.clip_config = None
+    model = DWCModel(config)
+    if model.clip_stream is not None:
+        model.clip = cast(ClipBackbone, KeptClip(pictures.feature_dim))
+        _change_parts(model.clip_stream.combiner, variant, model.clip_stream.embedding_dim)
+    if model.cnn_stream is not None:
+        if not variant.edits:
+            dim, dropout = config.cnn_embedding_dim, config.dropout
+            model.cnn_stream = _UneditedCnnStream(cnn_config, dim, dropout)
+        model.cnn_stream.resnet = cast(ResNetModel, KeptMaps(pictures.map_shape))
+        if not variant.weighs:
+            model.cnn_stream.weigh = cast(nn.Sequential, _Constant(0.0, 1))
+    return model
+
+
+def _change_parts(combiner: nn.Module, variant: Variant, dim: int) -> None:
+    """Leave DWC's gates open, or its weight at one half; in place."""
+    if not variant.edits:
+        combiner.edit_image = _Constant(torch.inf, dim)
+        combiner.edit_text = _Constant(torch.inf, dim)
+    if not variant.weighs:
+        combiner.weigh = _Constant(0.0, 1)
+
+
+class LinearTowers(nn.Module):
+    """PL's towers over what is kept: a linear layer behind each of CLIP's is all that learns."""
+
+    def __init__(self, dim: int, log_scale: float, is_clip: bool = True) -> None:
+        """`is_clip` starts as the CLIP itself; else its common space is thrown away."""
+        super().__init__()
+        self.dim = dim
+        self.image_layer, self.text_layer = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.logit_scale = nn.Parameter(torch.tensor(log_scale))
+        if is_clip:
+            for layer in (self.image_layer, self.text_layer):
+                nn.init.eye_(layer.weight)
+                nn.init.zeros_(layer.bias)
+
+    def image_features(self, rows: Tensor) -> Tensor:
+        """Kept rows (N, F + C h w) -> (N, F)."""
+        return self.image_layer(rows[:, : self.dim])
+
+    def text_features(self, texts: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Kept features (N, F) -> (N, F)."""
+        return self.text_layer(texts)
+
+
+@dataclass(frozen=True)
+class PLModel:
+    """PL over what is kept."""
+
+    towers: LinearTowers
+    stream: ClipStream
+
+
+def build_pl(variant: Variant, features: StudyFeatures) -> PLModel:
+    """Fresh: as the CLIP is, or, without stage one, without its common space."""
+    dim, config = features.pool.pictures.feature_dim, features.config
+    scale = config.clip_config.logit_scale_init_value
+    combiner = variant.combiner if "hybrid" in variant.stages else "progressive_fixed"
+    return PLModel(
+        LinearTowers(dim, scale, is_clip="open_domain" in variant.stages),
+        ClipStream(dim, dim, combiner, config.dropout),
+    )

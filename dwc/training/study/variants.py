@@ -1,0 +1,282 @@
+"""What the study compares, declared: each variant is the full system with one thing changed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from dwc.training.progressive.recipe import STAGES, Stage
+
+Family = Literal["dwc", "combiner", "noise", "pl"]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One system: a family's own full one, but for what is said here.
+
+    `name` is a file's; `label` a reader's; `families` are the tables it stands in. `streams` are
+    those of DWC that it has. Without `edits` both parts are the features as they are; without
+    `weighs` every weight is one half. `alpha` is that of the soft labels, by default the study's.
+    `authors` takes the authors' settings at the same number of triplets seen. `wrong_share` of the
+    training texts are another triplet's. `stages` and `self_supervised` are PL's.
+    """
+
+    name: str
+    families: tuple[Family, ...]
+    label: str
+    streams: tuple[str, ...] = ("clip",)
+    combiner: str = "dwc"
+    edits: bool = True
+    weighs: bool = True
+    alpha: float | None = None
+    mutual: bool = True
+    teacher_side: Literal["target", "reference"] = "target"
+    authors: bool = False
+    wrong_share: float = 0.0
+    stages: tuple[Stage, ...] = STAGES
+    self_supervised: bool = True
+
+    @property
+    def cost(self) -> float:
+        """About how many seconds of one core it takes, until it was measured."""
+        seconds = 60.0 if "cnn" in self.streams else 15.0
+        if self.combiner == "clip4cir":
+            seconds *= 4
+        return seconds * 2 if self.authors else seconds
+
+
+@dataclass(frozen=True)
+class Question:
+    """Whether one number of the runs is above another.
+
+    `claim` is the sentence that the numbers are to bear: that `metric` of the variant `better`, a
+    dotted path into a run's numbers, is above that of `worse`, or above `worse_metric` of it; where
+    `worse` is None, at least `least`. `whose` says who claims it: a paper, or this project.
+    """
+
+    claim: str
+    better: str
+    worse: str | None
+    metric: str = "recall@1"
+    whose: Literal["DWC", "PL", "ours"] = "DWC"
+    worse_metric: str | None = None
+    least: float = 0.0
+
+
+FOLLOWS = 0.3
+"""Spearman's correlation from which a weight is said to follow the truth."""
+
+BOTH = ("clip", "cnn")
+_FULL = Variant("dwc", ("dwc",), "DWC, all parts", BOTH)
+# Also the one that other combiners, and wrong texts, are held against.
+_CLIP = Variant("dwc_clip_alone", ("dwc", "combiner", "noise"), "DWC's CLIP stream alone")
+_PL = Variant("pl", ("pl",), "PL, all parts (reconstruction)", combiner="progressive")
+
+
+def all_variants(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Variant]:
+    """Every variant, DWC's first."""
+    return [*_parts_of_dwc(), *_combiners(), *_parts_of_pl(), *_noise(wrong_texts)]
+
+
+def _parts_of_dwc() -> list[Variant]:
+    return [
+        _FULL,
+        replace(_FULL, name="dwc_no_editors", label="without the editors", edits=False),
+        replace(_FULL, name="dwc_half", label="weight fixed at one half", weighs=False),
+        replace(
+            _FULL,
+            name="dwc_half_no_editors",
+            label="without editors, weight at one half",
+            edits=False,
+            weighs=False,
+        ),
+        replace(_FULL, name="dwc_no_ssg", label="without soft labels (SSG)", alpha=0.0),
+        replace(_FULL, name="dwc_no_mutual", label="without mutual enhancement", mutual=False),
+        replace(
+            _FULL,
+            name="dwc_taught_by_reference",
+            label="taught by the other's reference, as released",
+            teacher_side="reference",
+        ),
+        _CLIP,
+        replace(_FULL, name="dwc_cnn_alone", label="DWC's CNN stream alone", streams=("cnn",)),
+        replace(
+            _FULL,
+            name="dwc_authors",
+            label="the authors' settings",
+            authors=True,
+            teacher_side="reference",
+        ),
+    ]
+
+
+def _combiners() -> list[Variant]:
+    labels = {
+        "image_only": "picture only",
+        "text_only": "words only",
+        "average": "plain average",
+        "concat_mlp": "concatenation MLP",
+        "tirg": "TIRG",
+        "clip4cir": "CLIP4Cir's Combiner",
+    }
+    return [
+        Variant(f"combiner_{name}", ("combiner",), label, combiner=name)
+        for name, label in labels.items()
+    ]
+
+
+def _parts_of_pl() -> list[Variant]:
+    def without(stage: Stage, label: str) -> Variant:
+        left = tuple(name for name in STAGES if name != stage)
+        return replace(_PL, name=f"pl_without_{stage}", label=label, stages=left)
+
+    return [
+        _PL,
+        without("open_domain", "without stage one: CLIP's common space thrown away"),
+        without("fashion", "without stage two: no fashion pre-training"),
+        without("hybrid", "without stage three: half and half, no composed queries"),
+        replace(
+            _PL,
+            name="pl_fixed",
+            label="without the adaptive weight",
+            combiner="progressive_fixed",
+        ),
+        replace(
+            _PL,
+            name="pl_unsupervised",
+            label="weight learned from retrieval alone",
+            self_supervised=False,
+        ),
+    ]
+
+
+def _noise(wrong_texts: Sequence[float]) -> list[Variant]:
+    def learned(share: float, alpha: float | None) -> Variant:
+        kind = "soft" if alpha is None else "hard"
+        return Variant(
+            name=f"noise_{round(100 * share)}_{kind}",
+            families=("noise",),
+            label=f"{round(100 * share)} % wrong texts, {kind} labels",
+            alpha=alpha,
+            wrong_share=share,
+        )
+
+    return [
+        learned(share, alpha)
+        for share in wrong_texts
+        for alpha in (None, 0.0)
+        if share > 0 or alpha is not None
+    ]
+
+
+def all_questions(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Question]:
+    """What the numbers are asked."""
+    alone = "streams.clip.recall@1"
+    noisy = [round(100 * share) for share in wrong_texts if share > 0]
+    return [
+        Question("The editors raise R@1", "dwc", "dwc_no_editors"),
+        Question("The learned weight raises R@1 over one half", "dwc", "dwc_half"),
+        Question(
+            "DWC's learned weight does better than the best fixed one, parts as they are",
+            "dwc_clip_alone",
+            "dwc_clip_alone",
+            "weights.learned.recall@1",
+            "DWC",
+            "weights.best_fixed.recall@1",
+        ),
+        Question(
+            "Without the editors, the learned weight raises R@1 over one half",
+            "dwc_no_editors",
+            "dwc_half_no_editors",
+            whose="ours",
+        ),
+        Question(
+            "The CLIP stream's weight follows the share that only the picture tells",
+            "dwc",
+            None,
+            "streams.clip.weight_truth_correlation",
+            least=FOLLOWS,
+        ),
+        Question(
+            "The CNN stream's weight follows the share that only the picture tells",
+            "dwc",
+            None,
+            "streams.cnn.weight_truth_correlation",
+            least=FOLLOWS,
+        ),
+        Question("Soft labels (SSG) raise R@1 on clean texts", "dwc", "dwc_no_ssg"),
+        *(
+            Question(
+                f"Soft labels (SSG) raise R@1 where {share} % of the texts are wrong",
+                f"noise_{share}_soft",
+                f"noise_{share}_hard",
+            )
+            for share in noisy
+        ),
+        Question("Mutual enhancement raises R@1 of both streams together", "dwc", "dwc_no_mutual"),
+        Question("Mutual enhancement raises R@1 of its CLIP stream", "dwc", "dwc_no_mutual", alone),
+        Question(
+            "A teacher's targets teach better than its references",
+            "dwc",
+            "dwc_taught_by_reference",
+            whose="ours",
+        ),
+        Question("Two streams find more than the CLIP stream alone", "dwc", "dwc_clip_alone"),
+        Question("Two streams find more than the CNN stream alone", "dwc", "dwc_cnn_alone"),
+        Question(
+            "Our settings find more than the authors' at this budget",
+            "dwc",
+            "dwc_authors",
+            whose="ours",
+        ),
+        *(
+            Question(
+                f"DWC's combiner finds more than {label}", "dwc_clip_alone", f"combiner_{other}"
+            )
+            for other, label in {
+                "average": "the plain average",
+                "concat_mlp": "a concatenation MLP",
+                "tirg": "TIRG",
+                "clip4cir": "CLIP4Cir's Combiner",
+            }.items()
+        ),
+        *(
+            Question(f"Stage {word} raises R@1", "pl", f"pl_without_{stage}", whose="PL")
+            for word, stage in zip(("one", "two", "three"), STAGES, strict=True)
+        ),
+        Question("The adaptive weight raises R@1 over one half", "pl", "pl_fixed", whose="PL"),
+        Question(
+            "PL's learned weight does better than the best fixed one",
+            "pl",
+            "pl",
+            "weights.learned.recall@1",
+            "PL",
+            "weights.best_fixed.recall@1",
+        ),
+        Question(
+            "PL's weight follows the share that only the picture tells",
+            "pl",
+            None,
+            "streams.clip.weight_truth_correlation",
+            "PL",
+            least=FOLLOWS,
+        ),
+        Question(
+            "Self-supervision makes a better weight than retrieval alone",
+            "pl",
+            "pl_unsupervised",
+            whose="PL",
+        ),
+    ]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A variant with a seed."""
+
+    variant: Variant
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Its file's name, without the suffix."""
+        return f"{self.variant.name}-{self.seed}"
