@@ -13,6 +13,7 @@ from typing import Any, Literal
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.clip_stream import ClipStream
@@ -116,17 +117,28 @@ class _CnnPupil(nn.Module):
         self.stream = stream
 
     def forward(self, batch: TripletBatch, with_reference: bool) -> StreamOutput:
-        composed = [
-            self.stream.compose(
-                group.get("pixel_values"), group.get("word_ids"), group.get("word_mask")
-            ).embedding
-            for group in batch.queries
-        ]
+        composed = [self._compose(group) for group in batch.queries]
         reference = None
         if with_reference:
             pictures = [self.stream.embed(_present(g.get("pixel_values"))) for g in batch.queries]
             reference = torch.cat(pictures)
         return StreamOutput(torch.cat(composed), self.stream.embed(batch.target_pixels), reference)
+
+    def _compose(self, group: Mapping[str, Tensor]) -> Tensor:
+        """A query without picture or words is normalised as whole queries are, as in use.
+
+        Its contexts are zero. Batch norms that averaged them in would remember statistics that no
+        query has, and a stream that ranks its batches well would rank nothing else.
+        """
+        inputs = [group.get(name) for name in ("pixel_values", "word_ids", "word_mask")]
+        whole = inputs[0] is not None and inputs[1] is not None
+        norms = [m for m in self.stream.modules() if isinstance(m, _BatchNorm) and m.training]
+        for norm in norms:
+            norm.train(whole)
+        embedding = self.stream.compose(*inputs).embedding
+        for norm in norms:
+            norm.train()
+        return embedding
 
 
 def _present(pictures: Tensor | None) -> Tensor:

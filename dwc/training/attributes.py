@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dwc.catalogue.schema import CATEGORIES, Garment, attributes_of
-from dwc.training.loop import LoopSettings, cosine_with_warmup, run_stage
+from dwc.training.learner import Learner
+from dwc.training.loop import LoopSettings, run_stage
 
 NOT_APPLICABLE = -100  # cross-entropy's own default for "do not count"
 
@@ -62,6 +63,7 @@ class AttributeSettings:
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
     warmup_steps: int = 100
+    max_gradient_norm: float = 5.0
 
 
 class AttributeHeads(nn.Module):
@@ -115,25 +117,14 @@ def train_attributes(
     """Train `backbone` (its `last_hidden_state` has `channels` channels) in place."""
     classifier = _AttributeClassifier(backbone, channels)
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(
-        classifier.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
-    factor = cosine_with_warmup(settings.total_steps, settings.warmup_steps)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
-    prepared, optimiser = accelerator.prepare(classifier, optimiser)
-    accelerator.register_for_checkpointing(schedule)
-    prepared.train()
+    learner = Learner(classifier, settings, accelerator)
 
     def step(number: int) -> dict[str, float]:
         batch = batches(number)
         with accelerator.autocast():
-            guesses = prepared(batch.pixels)
+            guesses = learner.module(batch.pixels)
         loss, accuracy = attribute_loss(guesses, batch.labels)
-        optimiser.zero_grad(set_to_none=True)
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(prepared.parameters(), 5.0)
-        optimiser.step()
-        schedule.step()
+        learner.learn(loss)
         return {"loss": float(loss.detach()), "accuracy": accuracy}
 
     return run_stage(stage, accelerator, step, loop)

@@ -119,15 +119,16 @@ def _combiners(combiners: Mapping[str, Mapping[str, Any]]) -> str:
         shown = "" if correlation is None else f"{correlation:.2f}"
         label = _COMBINER_NAMES.get(name, name)
         recalls = f"{_percent(row['recall@1'])} | {_percent(row['recall@10'])}"
-        lines.append(f"| {label} | {recalls} | {shown} |")
+        size = f"{row['parameters'] / 1e6:.2f} M"
+        lines.append(f"| {label} | {recalls} | {shown} | {size} |")
     table = "\n".join(lines)
     return f"""### The combiner against others
 
 One frozen CLIP, the same features, triplets, steps and loss; the CLIP stream alone, without a
-teacher. Only the way of combining differs.
+teacher. Only the way of combining differs, and with it how many numbers are learned.
 
-| combiner | R@1 | R@10 | weight and truth |
-|---|---|---|---|
+| combiner | R@1 | R@10 | weight and truth | learned |
+|---|---|---|---|---|
 {table}"""
 
 
@@ -155,9 +156,11 @@ def _made(numbers: Mapping[str, Any]) -> str:
 {recipe["seed"]}. {recipe["pool"]["items"]:,} garments, each drawn in the styles
 {" and ".join(recipe["pool"]["styles"])}; {recipe["contrastive"]["total_steps"]:,} contrastive steps
 for the CLIP, whose image tower learned to name attributes as well,
-{recipe["attributes"]["total_steps"]:,} steps of naming attributes for the ResNet,
-{recipe["alternating"]["total_steps"]:,} alternating steps for the two streams. The log is
-`training.jsonl`, every number of this card is in `evaluation.json`."""
+{recipe["attributes"]["total_steps"]:,} steps of naming attributes for the ResNet; then, on
+{recipe["kept_views"]} random views of each drawing as both image towers see them,
+{recipe["reading"]["total_steps"]:,} steps in which CLIP's text tower learned to read wishes, and
+{recipe["alternating"]["total_steps"]:,} alternating steps of DWC's two streams, their towers
+frozen. The log is `training.jsonl`, every number of this card is in `evaluation.json`."""
 
 
 def _limits() -> str:

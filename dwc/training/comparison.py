@@ -30,7 +30,8 @@ def compare_combiners(
 ) -> dict[str, dict[str, Any]]:
     """Train each combiner's CLIP stream on `bank`, alone and untaught, and evaluate it.
 
-    The frozen CLIP is `model`'s. Returns the evaluation's numbers by combiner.
+    The frozen CLIP is `model`'s. Returns, by combiner, the evaluation's numbers, and how many
+    `parameters` the stream learned.
     """
     numbers = {}
     for name in combiner_names():
@@ -41,7 +42,8 @@ def compare_combiners(
         assert rival.clip_stream is not None
         rival.clip.load_state_dict(model.clip.state_dict())
         train_on_features(rival.clip_stream, bank, settings, batch_size, seed, f"combiner {name}")
-        numbers[name] = evaluate(rival.eval(), processor)
+        parameters = sum(parameter.numel() for parameter in rival.clip_stream.parameters())
+        numbers[name] = {**evaluate(rival.eval(), processor), "parameters": parameters}
         logger.info("combiner %s: R@1 %.3f", name, numbers[name]["recall@1"])
     return numbers
 

@@ -6,7 +6,6 @@ the attributes of the pictures are known, it learns to name them as well.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -16,7 +15,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.composition import normalise
 from dwc.training.attributes import AttributeHeads, attribute_loss
-from dwc.training.loop import LoopSettings, cosine_with_warmup, run_stage
+from dwc.training.learner import Learner, without_decay_of_vectors
+from dwc.training.loop import LoopSettings, run_stage
 from dwc.training.losses import image_text_loss
 
 
@@ -74,36 +74,20 @@ def train_contrastive(
     """Train both towers of `clip` in place."""
     encoder = _DualEncoder(clip)
     encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    decayed = [p for p in encoder.parameters() if p.requires_grad and p.ndim > 1]
-    kept = [p for p in encoder.parameters() if p.requires_grad and p.ndim <= 1]
-    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": kept, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(
-        groups,
-        lr=settings.learning_rate,
-        betas=(0.9, 0.98),
-        weight_decay=settings.weight_decay,
-    )
-    factor = cosine_with_warmup(settings.total_steps, settings.warmup_steps)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
-    prepared, optimiser = accelerator.prepare(encoder, optimiser)
-    accelerator.register_for_checkpointing(schedule)
-    prepared.train()
+    groups = without_decay_of_vectors(encoder)
+    learner = Learner(encoder, settings, accelerator, groups, betas=(0.9, 0.98))
 
     def step(number: int) -> dict[str, float]:
         batch = batches(number)
         # On CPUs the fused attention's backward pass takes four times as long as the plain one.
         with accelerator.autocast(), sdpa_kernel(SDPBackend.MATH):
-            images, texts, named = prepared(batch)
+            images, texts, named = learner.module(batch)
         loss = image_text_loss(images, texts, encoder.log_scale.exp().clamp(max=100))
         numbers = {"contrast": float(loss.detach())}
         if batch.labels is not None:
             naming, numbers["named_right"] = attribute_loss(named, batch.labels)
             loss = loss + settings.attribute_weight * naming
-        optimiser.zero_grad(set_to_none=True)
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(prepared.parameters(), settings.max_gradient_norm)
-        optimiser.step()
-        schedule.step()
+        learner.learn(loss)
         found = (images @ texts.T).argmax(dim=-1).cpu()
         accuracy = (found == torch.arange(len(found))).float().mean()
         return {"loss": float(loss.detach()), "accuracy": float(accuracy), **numbers}

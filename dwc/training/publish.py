@@ -91,6 +91,7 @@ def _compare(recipe: CatalogueRecipe, trained: TrainedCatalogue, evaluate: Any) 
             "recall@1": result["recall@1"],
             "recall@10": result["recall@10"],
             "weight_truth_correlation": result["streams"]["clip"].get("weight_truth_correlation"),
+            "parameters": result["parameters"],
         }
         for name, result in compared.items()
     }

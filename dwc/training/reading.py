@@ -20,8 +20,10 @@ from dwc.catalogue.schema import ORDERED, Garment
 from dwc.catalogue.wishes import Wish
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.composition import normalise
+from dwc.modeling.packed_sentences import lots_of_like_length
 from dwc.training.attributes import label_vocabulary
-from dwc.training.loop import LoopSettings, cosine_with_warmup, run_stage
+from dwc.training.learner import Learner
+from dwc.training.loop import LoopSettings, run_stage
 from dwc.training.losses import image_text_loss
 
 # What a wish may ask of an attribute, beside one of its values: nothing, more or less of it than
@@ -107,22 +109,14 @@ class _Reader(nn.Module):
 
 
 def read_by_length(clip: ClipBackbone, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-    """CLIP's features (B, F) of texts (B, L), read in three lots of like length.
-
-    Most texts are short and a few are long: half are read together, then most of the rest, and
-    there is less padding to pay for.
-    """
+    """CLIP's features (B, F) of texts (B, L), read in lots of like length."""
     lengths = attention_mask.sum(dim=1)
-    order = lengths.argsort()
-    half, most = len(order) // 2, len(order) * 7 // 8
+    lots = lots_of_like_length(lengths)
     features = []
-    for lot in (order[:half], order[half:most], order[most:]):
-        if len(lot):
-            longest = int(lengths[lot].max())
-            features.append(
-                clip.text_features(input_ids[lot, :longest], attention_mask[lot, :longest])
-            )
-    return torch.cat(features)[order.argsort()]
+    for lot in lots:
+        longest = int(lengths[lot].max())
+        features.append(clip.text_features(input_ids[lot, :longest], attention_mask[lot, :longest]))
+    return torch.cat(features)[torch.cat(lots).argsort()]
 
 
 def train_reading(
@@ -137,25 +131,14 @@ def train_reading(
     reader = _Reader(clip)
     for name, parameter in clip.named_parameters():
         parameter.requires_grad_(name.startswith("text_"))
-    trained = [parameter for parameter in reader.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(
-        trained,
-        lr=settings.learning_rate,
-        betas=(0.9, 0.98),
-        weight_decay=settings.weight_decay,
-    )
-    factor = cosine_with_warmup(settings.total_steps, settings.warmup_steps)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
-    prepared, optimiser = accelerator.prepare(reader, optimiser)
-    accelerator.register_for_checkpointing(schedule)
-    prepared.train()
+    learner = Learner(reader, settings, accelerator, betas=(0.9, 0.98))
     scale = torch.tensor(settings.scale, device=accelerator.device)
 
     def step(number: int) -> dict[str, float]:
         batch = batches(number).to(accelerator.device)
         # As in the contrastive stage: the plain attention's backward pass is the faster one.
         with accelerator.autocast(), sdpa_kernel(SDPBackend.MATH):
-            features, said = prepared(batch)
+            features, said = learner.module(batch)
         images = normalise(batch.images)
         contrast = image_text_loss(images, normalise(features.float()), scale)
         naming = torch.stack(
@@ -165,11 +148,7 @@ def train_reading(
             ]
         ).sum()
         loss = contrast + settings.naming_weight * naming
-        optimiser.zero_grad(set_to_none=True)
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(trained, settings.max_gradient_norm)
-        optimiser.step()
-        schedule.step()
+        learner.learn(loss)
         right = torch.stack([guess.argmax(dim=-1) for guess in said], dim=1) == batch.labels
         return {
             "contrast": float(contrast.detach()),

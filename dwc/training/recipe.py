@@ -44,7 +44,7 @@ class CatalogueRecipe:
     described_share: float = 0.25
     alternating: AlternatingSettings = field(
         default_factory=lambda: AlternatingSettings(
-            total_steps=2_500,
+            total_steps=4_000,
             learning_rate=1e-3,
             cnn_learning_rate=1e-3,
             schedule="cosine",

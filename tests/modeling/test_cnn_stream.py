@@ -167,3 +167,17 @@ def test_region_maps_are_the_attention_of_compose():
     assert ((maps.image_gate > 0) & (maps.image_gate < 1)).all()
     with pytest.raises(QueryError, match="nothing to show"):
         built.region_maps(pictures(), inputs["word_ids"], torch.zeros_like(inputs["word_mask"]))
+
+
+@torch.no_grad()
+def test_many_sentences_are_read_in_lots_as_each_alone():
+    encoder = stream().word_encoder
+    word_ids = torch.randint(1, 9, (80, 11))
+    mask = torch.arange(11) < torch.randint(1, 12, (80, 1))
+    together = encoder(word_ids, mask)
+    assert together.shape[:2] == (80, 11)
+    for row in range(80):
+        length = int(mask[row].sum())
+        alone = encoder(word_ids[row : row + 1, :length], mask[row : row + 1, :length])
+        torch.testing.assert_close(together[row, :length], alone[0], rtol=1e-5, atol=1e-6)
+        assert together[row, length:].abs().sum() == 0

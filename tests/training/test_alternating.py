@@ -115,3 +115,31 @@ def test_a_loss_that_is_no_number_stops_the_run(processor: DWCProcessor) -> None
         model.clip_stream.combiner.weigh[0].weight.fill_(float("nan"))
     with pytest.raises(FloatingPointError, match="clip_contrast is nan at step 0"):
         train(model, TinyBatches(processor, size=8), SETTINGS)
+
+
+def test_one_sided_queries_leave_the_norms_to_whole_ones():
+    """Their contexts are zero: averaged in, the norms would fit neither kind of query."""
+    processor = tiny_processor()
+    norms = []
+    for words_only in (0, 12):
+        model = tiny_model(processor)
+        settings = AlternatingSettings(total_steps=1)
+        train_alternating(
+            model,
+            TinyBatches(processor, size=8, words_only=words_only),
+            settings,
+            Accelerator(cpu=True),
+            LoopSettings(1),
+        )
+        assert model.cnn_stream is not None
+        assert all(m.training for m in model.cnn_stream.modules())
+        norms.append(
+            {
+                name: tensor
+                for name, tensor in model.cnn_stream.state_dict().items()
+                if "running" in name and name.startswith(("gate_", "add_", "embed_"))
+            }
+        )
+    assert norms[0]
+    for name, tensor in norms[0].items():
+        torch.testing.assert_close(norms[1][name], tensor, msg=name)
