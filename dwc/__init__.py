@@ -7,6 +7,7 @@ The map of the package; arrows point one way, and a test holds them:
     datasets  <- catalogue
 
     modeling/      tensors in, tensors out
+    weight_files.py  safetensors files -> tensors, mapped
     processing.py  pictures and words -> tensors
     hub/           models of the Hub: one commit fetched and checked, or published
     recognition.py whether a folder or repository is a checkpoint of ours

@@ -11,12 +11,14 @@ A checkpoint is a folder, whole in itself:
 Nothing in a checkpoint is ever run: weights are safetensors, and no file names a class to load.
 """
 
+import gc
 import hashlib
 import json
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,7 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from dwc.errors import CheckpointError
+from dwc.hub.checked import recall, remember
 from dwc.hub.fetching import fetch_file, fetch_files, find_commit
 from dwc.modeling.configuration import DWCConfig
 from dwc.modeling.model import DWCModel
@@ -47,6 +50,7 @@ _PARTS = re.compile(
     r"(clip|word)_tokenizer/[^/]+\.(json|txt)"
 )
 _SHA256_DIGITS = 64  # the Hub names small files by another hash
+_FINGERPRINT_RULES = "1"  # how `fingerprint` reads files; with other rules, count on
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 WITHOUT_CLIP_TOKENIZER = (
     "Its model composes from token ids, and its processor reads pictures and word ids; searching, "
@@ -94,15 +98,15 @@ def load(
     """
     found = _find(name_or_path, revision, token)
     folder, name = found.folder, found.name
-    require_checkpoint(_names(folder), lambda: folder / CONFIG, name)
-    with without_progress_bar():
+    # Numbers are read while vocabularies are.
+    with _without_collections(), ThreadPoolExecutor(1) as aside:
+        reading = aside.submit(DWCProcessor.from_pretrained, folder)
         model = DWCModel.from_pretrained(folder)
-    processor = DWCProcessor.from_pretrained(folder)
+    processor = reading.result()
     if not clip_tokenizer_optional:
         _require_clip_tokenizer(model.config, processor, name)
     check_agreement(model, processor, name)
-    told = fingerprint(folder, found.hashes)
-    return Checkpoint(model, processor, told, name, found.revision, folder)
+    return Checkpoint(model, processor, _fingerprint_once(found), name, found.revision, folder)
 
 
 def save(
@@ -160,8 +164,8 @@ def fingerprint(folder: str | Path, hashes: Mapping[str, str] | None = None) -> 
     """12 hex digits that tell this checkpoint's content from any other's.
 
     Weights count byte by byte, JSON files by their values, so that line ends and the version of
-    the library that wrote them do not. `hashes` are SHA-256 of files' content, in hex digits by
-    path, where they are known: reading a paper's weights again takes half a second.
+    the library that wrote them do not. `hashes` are those of files' content, in hex digits by path,
+    where they are known; a SHA-256 saves reading the weights again, half a second for a paper's.
     """
     folder = Path(folder)
     digest = hashlib.sha256()
@@ -175,7 +179,7 @@ def fingerprint(folder: str | Path, hashes: Mapping[str, str] | None = None) -> 
                 if field not in _UNREAD_FIELDS
             }
             digest.update(json.dumps(values, sort_keys=True).encode())
-        elif hashes is not None and path in hashes:
+        elif hashes is not None and len(hashes.get(path, "")) == _SHA256_DIGITS:
             digest.update(bytes.fromhex(hashes[path]))
         else:
             digest.update(_hash_file(file))
@@ -273,7 +277,8 @@ def picture_size(processor: DWCProcessor) -> tuple[int, int] | None:
 class _Found(NamedTuple):
     """The folder that holds a checkpoint, its name, and the commit if it is the Hub's.
 
-    `hashes` are SHA-256 by path, of files whose content was compared with them just now.
+    `hashes` are the Hub's, by path: the files' content was compared with them, and not touched
+    since. Empty for a file of which none is known, and None for a folder.
     """
 
     folder: Path
@@ -290,14 +295,14 @@ def _find(name_or_path: str | Path | None, revision: str | None, token: str | No
                 f"the bundled checkpoint is not at {BUNDLED_FOLDER}. Make it (make checkpoint), or "
                 "name another: a folder, or a model of the Hub"
             )
-        return _Found(BUNDLED_FOLDER, name)
+        return _recognised(BUNDLED_FOLDER, name)
     path = Path(name).expanduser()
     if name and path.is_dir():
         if revision is not None:
             raise CheckpointError(
                 f"{name} is a folder, which has no revision {revision!r}; leave the revision out"
             )
-        return _Found(path, name)
+        return _recognised(path, name)
     if path.is_file():
         raise CheckpointError(
             f"{name} is a file; a checkpoint is a folder. Give the folder, or convert the authors' "
@@ -323,14 +328,49 @@ def _download(repo: str, revision: str | None, token: str | None) -> _Found:
     folder = fetch_files(
         commit, (path for path in commit.files if is_part(path) or is_companion(path))
     )
-    hashes = {path: told for path, told in commit.files.items() if len(told) == _SHA256_DIGITS}
-    return _Found(folder, repo, folder.name, hashes)
+    return _Found(folder, repo, folder.name, commit.files)
 
 
-def _names(folder: Path) -> list[str]:
-    """The paths of a folder's files, and of those in its folders."""
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Pause the collector of garbage.
+
+    A vocabulary of CLIP's size is read into 100,000 objects that go as they came. So many new ones
+    make the collector look through all there are, which takes longer than to load the model.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _fingerprint_once(found: _Found) -> str:
+    """The fingerprint; of the cache's files, computed when they are first loaded, and remembered.
+
+    To read a vocabulary of CLIP's size and write it out in a fixed order takes as long as to go
+    through all weights.
+    """
+    paths = [file.relative_to(found.folder).as_posix() for file in content(found.folder)]
+    if found.hashes is None or not all(map(found.hashes.get, paths)):
+        return fingerprint(found.folder, found.hashes)
+    listing = [_FINGERPRINT_RULES, *(f"{found.hashes[path]} {path}" for path in paths)]
+    key = hashlib.sha256("\n".join(listing).encode()).hexdigest()
+    told = recall(found.folder, key)
+    if told is None:
+        told = fingerprint(found.folder, found.hashes)
+        remember(found.folder, key, told)
+    return told
+
+
+def _recognised(folder: Path, name: str) -> _Found:
+    """The folder, if it holds a checkpoint by the names of its files, and those in its folders."""
     files = [*folder.glob("*"), *folder.glob("*/*")]
-    return [file.relative_to(folder).as_posix() for file in files]
+    names = [file.relative_to(folder).as_posix() for file in files]
+    require_checkpoint(names, lambda: folder / CONFIG, name)
+    return _Found(folder, name)
 
 
 @contextmanager

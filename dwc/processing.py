@@ -35,6 +35,10 @@ CLIP_MARKS = ("<|startoftext|>", "<|endoftext|>")
 _BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())  # a printable stand-in for each byte
 CLIP_BYTE_TOKENS = (*_BYTES, *(byte + CLIP_WORD_END for byte in _BYTES))
 
+# What decides how a tokenizer reads; what else its settings hold is not looked at.
+_TOKENIZER_SETTINGS = (
+    "backend", "bos_token", "eos_token", "model_max_length", "pad_token", "unk_token",
+)  # fmt: skip
 _TOKENIZERS = {"clip_tokenizer": CLIPTokenizer, "word_tokenizer": TokenizersBackend}
 
 
@@ -198,8 +202,8 @@ class DWCProcessor(ProcessorMixin):
             return cls(
                 CLIPImageProcessorPil.from_pretrained(name, **kwargs),
                 **{
-                    part: tokenizer.from_pretrained(name, subfolder=part, **kwargs)
-                    for part, tokenizer in _TOKENIZERS.items()
+                    part: _read_tokenizer(kind, name, part, **kwargs)
+                    for part, kind in _TOKENIZERS.items()
                     if part in config.get("tokenizers", ())
                 },
             )
@@ -207,6 +211,38 @@ class DWCProcessor(ProcessorMixin):
             raise CheckpointError(
                 f"the processor in {name} cannot be loaded: {error}. Fetch the checkpoint again"
             ) from error
+
+
+def _read_tokenizer(
+    kind: type[TokenizersBackend], name: str, folder: str, **options: Any
+) -> TokenizersBackend:
+    """A tokenizer from its two files; ValueError where they do not describe one.
+
+    Not by its own `from_pretrained`, which reads CLIP's 50,000 tokens twice and writes, when it is
+    saved again, another `tokenizer_config.json` than it has read.
+    """
+    file, settings_file = (
+        Path(cached_file(name, one, subfolder=folder, **options))
+        for one in ("tokenizer.json", "tokenizer_config.json")
+    )
+    told = json.loads(settings_file.read_text(encoding="utf-8"))
+    settings = {field: told[field] for field in _TOKENIZER_SETTINGS if field in told}
+    content = json.loads(file.read_text(encoding="utf-8"))
+    if kind is not CLIPTokenizer:
+        return kind(tokenizer_file=str(file), **settings)
+    try:
+        vocabulary, merges = content["model"]["vocab"], content["model"]["merges"]
+        added = {token["content"]: token["id"] for token in content["added_tokens"]}
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{file} does not hold the vocabulary and merges of a CLIP") from error
+    if merges and isinstance(merges[0], str):  # as earlier versions wrote them
+        merges = [merge.split(" ") for merge in merges]
+    pairs = list(map(tuple, merges))
+    tokenizer = kind(vocab=vocabulary, merges=pairs, **settings)
+    strange = [token for token in added if tokenizer.convert_tokens_to_ids(token) != added[token]]
+    if strange:
+        raise ValueError(f"{file} adds tokens that are none of its vocabulary: {strange[:5]}")
+    return tokenizer
 
 
 def build_word_tokenizer(words: Iterable[str] | Mapping[str, int]) -> TokenizersBackend:

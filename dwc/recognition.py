@@ -1,6 +1,14 @@
 """Is it a checkpoint of ours? Told by file names and by the config, before any weight is fetched.
 
 What is refused here may be large, or dangerous to read: nothing but `config.json` is opened.
+
+Pickles are refused wherever they lie, and not only where they are all the weights there are. On the
+Hub many a repository keeps `pytorch_model.bin` beside `model.safetensors`, for readers of old, and
+nothing of ours would ever open it. But no version of this program has written a pickle, so there
+are no such readers, and one beside a DWC model's weights was put there by something else: a
+trainer's state, or code meant for whoever looks without care. Which of these it is cannot be told
+without reading it, and who is about to trust the repository should hear of it first. The price is
+small: the owner deletes a file, or the reader names a commit from before.
 """
 
 import json
@@ -12,6 +20,7 @@ from huggingface_hub.errors import StrictDataclassError
 
 from dwc.errors import CheckpointError
 from dwc.modeling.configuration import FORMAT_VERSION, DWCConfig
+from dwc.weight_files import WEIGHTS, WEIGHTS_INDEX
 
 CONFIG = "config.json"
 CONVERT = (
@@ -19,8 +28,6 @@ CONVERT = (
 )
 
 _PROCESSOR = "processor_config.json"
-_WEIGHTS = "model.safetensors"
-_WEIGHTS_INDEX = "model.safetensors.index.json"
 _PICKLES = (".pth", ".pt", ".ckpt", ".bin", ".pkl", ".pickle")
 _CLIP = "clip"
 # The file that tells another kind of repository, and what that is.
@@ -39,7 +46,7 @@ def require_checkpoint(names: Collection[str], find_config: Callable[[], Path], 
     `names` are the paths of all files of a folder or repository, `find_config` gets its
     `config.json`, `name` is what was asked for.
     """
-    has_weights = _WEIGHTS in names or _WEIGHTS_INDEX in names
+    has_weights = WEIGHTS in names or WEIGHTS_INDEX in names
     if CONFIG in names:
         _require_our_config(find_config(), names, name)
     else:
@@ -51,7 +58,7 @@ def require_checkpoint(names: Collection[str], find_config: Callable[[], Path], 
         )
     if not has_weights:
         raise CheckpointError(
-            f"{name} has neither {_WEIGHTS} nor {_WEIGHTS_INDEX}: its weights are missing; fetch "
+            f"{name} has neither {WEIGHTS} nor {WEIGHTS_INDEX}: its weights are missing; fetch "
             "the checkpoint again"
         )
     if _PROCESSOR not in names:

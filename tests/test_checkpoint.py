@@ -1,5 +1,6 @@
 """Checkpoints: written and read back, told apart, and refused when they are not whole."""
 
+import gc
 import json
 import shutil
 from dataclasses import replace
@@ -149,6 +150,20 @@ def test_fingerprint_tells_one_bit_of_a_weight(saved, folder):
     content[-1] ^= 1
     (folder / "model.safetensors").write_bytes(content)
     assert checkpoint.fingerprint(folder) != checkpoint.fingerprint(saved)
+
+
+def test_what_was_loaded_and_saved_again_is_the_same(saved, tmp_path):
+    loaded = checkpoint.load(saved)
+    again = checkpoint.save(loaded.model, loaded.processor, tmp_path / "again")
+    assert checkpoint.fingerprint(again) == loaded.fingerprint
+
+
+def test_loading_leaves_the_collector_of_garbage_as_it_was(saved):
+    for switch in (gc.disable, gc.enable):
+        switch()
+        before = gc.isenabled()
+        checkpoint.load(saved)
+        assert gc.isenabled() == before
 
 
 def test_the_bundled_one_is_found_from_anywhere(saved, tmp_path, monkeypatch):

@@ -177,6 +177,38 @@ def test_a_tokenizer_that_is_missing_is_not_made_up(processor, tmp_path):
         DWCProcessor.from_pretrained(tmp_path)
 
 
+def test_merges_of_earlier_versions_are_read(processor, tmp_path):
+    processor.save_pretrained(tmp_path)
+    file = tmp_path / "clip_tokenizer" / "tokenizer.json"
+    content = json.loads(file.read_text())
+    content["model"]["merges"] = [" ".join(pair) for pair in content["model"]["merges"]]
+    file.write_text(json.dumps(content))
+    read = DWCProcessor.from_pretrained(tmp_path)(text="is a long blue dress")
+    expected = processor(text="is a long blue dress")
+    assert torch.equal(read["clip_input_ids"], expected["clip_input_ids"])
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda content: content.pop("model"), "does not hold the vocabulary and merges"),
+        (lambda content: content["model"].pop("merges"), "does not hold the vocabulary"),
+        (
+            lambda content: content["added_tokens"].append({"content": "<new>", "id": 9_999}),
+            r"adds tokens that are none of its vocabulary: \['<new>'\]",
+        ),
+    ],
+)
+def test_a_clip_tokenizer_that_is_none_is_refused(processor, tmp_path, damage, told):
+    processor.save_pretrained(tmp_path)
+    file = tmp_path / "clip_tokenizer" / "tokenizer.json"
+    content = json.loads(file.read_text())
+    damage(content)
+    file.write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match=told):
+        DWCProcessor.from_pretrained(tmp_path)
+
+
 def test_another_projects_processor_is_refused(tmp_path):
     (tmp_path / "processor_config.json").write_text(
         json.dumps({"processor_class": "CLIPProcessor"})

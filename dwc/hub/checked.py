@@ -2,7 +2,8 @@
 
 Hashing a paper's weights takes longer than reading them. So beside the cache's other folders of a
 repository stands one more, with an empty file for each content that was compared: its name is the
-hash, and what the file system tells of the content, which any write changes.
+hash, and what the file system tells of the content, which any write changes. There is room as well
+for short texts that follow from such content, under a key that names it.
 """
 
 import logging
@@ -33,6 +34,32 @@ def remember_checked(file: Path, content_hash: str) -> None:
         mark.touch()
     except OSError as error:  # a cache that may only be read serves as well
         _log.debug("%s is hashed again at the next load: %s", file, error)
+
+
+def recall(folder: Path, key: str) -> str | None:
+    """The text that was remembered under this key; None where there is none, or no whole one.
+
+    `folder` is a commit's in the cache, `REPOSITORY/snapshots/COMMIT`; `key` a plain name.
+    """
+    try:
+        text = _note(folder, key).read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return None
+    return text[:-1] if text.endswith("\n") else None
+
+
+def remember(folder: Path, key: str, text: str) -> None:
+    """Keep a line of ASCII under a key."""
+    note = _note(folder, key)
+    try:
+        note.parent.mkdir(exist_ok=True)
+        note.write_text(f"{text}\n", encoding="ascii")
+    except OSError as error:  # a cache that may only be read serves as well
+        _log.debug("%s is computed again at the next load: %s", key, error)
+
+
+def _note(folder: Path, key: str) -> Path:
+    return folder.parent.parent / _FOLDER / f"told-{key}"
 
 
 def _mark(file: Path, content_hash: str) -> Path:

@@ -90,3 +90,38 @@ def test_a_second_load_hashes_nothing_and_damage_is_still_seen(
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
     with pytest.raises(CheckpointError, match=r"model\.safetensors in the cache was damaged"):
         checkpoint.load("owner/tiny")
+
+
+def test_what_was_told_of_a_commit_is_told_again(file):
+    folder = file.parents[1]
+    assert checked.recall(folder, "key") is None
+    checked.remember(folder, "key", "0123abcd")
+    assert checked.recall(folder, "key") == "0123abcd"
+    assert checked.recall(folder, "other") is None
+
+
+def test_what_was_told_in_part_is_not_told_again(file):
+    folder = file.parents[1]
+    checked.remember(folder, "key", "0123abcd")
+    (note,) = file.parents[3].glob(".dwc-checked/*")
+    note.write_bytes(note.read_bytes()[:-3])
+    assert checked.recall(folder, "key") is None
+
+
+def test_a_fingerprint_is_computed_once_and_again_for_other_content(
+    hub, cache, tiny, other, monkeypatch
+):
+    computed = []
+    compute = checkpoint.fingerprint
+
+    def count(*arguments):
+        computed.append(arguments[0])
+        return compute(*arguments)
+
+    monkeypatch.setattr(checkpoint, "fingerprint", count)
+    told = [checkpoint.load("owner/tiny").fingerprint for _ in range(2)]
+    assert told == [compute(tiny)] * 2
+    assert len(computed) == 1
+    hub.repositories["models/owner/tiny"].commit(other)
+    assert checkpoint.load("owner/tiny").fingerprint == compute(other)
+    assert len(computed) == 2

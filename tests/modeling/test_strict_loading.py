@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from small_models import model, pictures, texts
-from torch import Tensor
+from torch import Tensor, nn
+from transformers import PretrainedConfig, PreTrainedModel
 
 from dwc.errors import CheckpointError
 from dwc.modeling.model import DWCModel
@@ -112,6 +115,72 @@ def test_each_kind_of_fault_is_an_error_that_lists_it(checkpoint, change, messag
     damage(checkpoint, change)
     with pytest.raises(CheckpointError, match=message):
         DWCModel.from_pretrained(checkpoint)
+
+
+def settings_of(config: PretrainedConfig) -> dict[str, Any]:
+    """What a config says, but for the type that transformers notes again in each config in it."""
+    told = config.to_dict()
+    for name in config.sub_configs:
+        told[name].pop("dtype")
+    return {name: value for name, value in told.items() if name != "_name_or_path"}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_folder_is_read_as_transformers_would(checkpoint, dtype):
+    """With an option that only transformers' own loading knows, and without."""
+    ours = DWCModel.from_pretrained(checkpoint, dtype=dtype)
+    theirs = DWCModel.from_pretrained(checkpoint, dtype=dtype, local_files_only=True)
+    assert settings_of(ours.config) == settings_of(theirs.config)
+    assert ours.name_or_path == str(theirs.name_or_path) == str(checkpoint)
+    for kind in ("parameters", "buffers"):
+        found, expected = (dict(getattr(m, f"named_{kind}")()) for m in (ours, theirs))
+        assert list(found) == list(expected)
+        for name, tensor in expected.items():
+            assert torch.equal(found[name], tensor), name
+            assert found[name].dtype == tensor.dtype, name
+            assert found[name].requires_grad == tensor.requires_grad, name
+
+
+def test_a_folder_is_not_read_by_transformers(checkpoint, monkeypatch):
+    def read(*_, **__):
+        raise AssertionError("this takes several times as long")
+
+    monkeypatch.setattr(PreTrainedModel, "from_pretrained", classmethod(read))
+    DWCModel.from_pretrained(checkpoint)
+
+
+def test_transformers_loading_is_held_to_the_same(checkpoint):
+    def change(tensors: dict[str, Tensor]) -> None:
+        tensors["stray"] = tensors.pop("clip_stream.project_image.bias")
+        poison(float("nan"))(tensors)
+
+    damage(checkpoint, change)
+    told = []
+    for options in ({}, {"local_files_only": True}):
+        with pytest.raises(CheckpointError) as caught:
+            DWCModel.from_pretrained(checkpoint, **options)
+        told.append(str(caught.value))
+    assert told[0] == told[1]
+
+
+def test_loading_leaves_the_random_start_of_other_models_as_it_was(checkpoint):
+    """Also when several are loaded at once, each skipping the start of its own."""
+    functions = {name: getattr(nn.init, name) for name in dir(nn.init) if name.endswith("_")}
+    with ThreadPoolExecutor(4) as threads:
+        loaded = list(threads.map(DWCModel.from_pretrained, [checkpoint] * 8))
+    assert all(getattr(nn.init, name) is function for name, function in functions.items())
+    weights = loaded[0].state_dict()
+    for other in loaded[1:]:
+        assert all(torch.equal(t, weights[name]) for name, t in other.state_dict().items())
+
+
+def test_training_a_loaded_model_leaves_its_file_alone(checkpoint):
+    before = (checkpoint / "model.safetensors").read_bytes()
+    loaded = DWCModel.from_pretrained(checkpoint)
+    with torch.no_grad():
+        for parameter in loaded.parameters():
+            parameter.add_(1)
+    assert (checkpoint / "model.safetensors").read_bytes() == before
 
 
 def test_several_faults_are_listed_at_once(checkpoint):
