@@ -35,6 +35,7 @@ from dwc.ui.notices import render_trouble
 from dwc.ui.pictures import Pictures
 from dwc.ui.shelf import page_asked, render_shelf
 from dwc.ui.standing import Standing, looking_at
+from dwc.ui.study import lay_out_study
 from dwc.ui.toolbar import parcel, render_toolbar
 
 # The events that use the model wait for each other: two searches at once on the same cores would
@@ -69,6 +70,7 @@ def build_page(models: Models, pictures: Pictures, examples: Sequence[Example]) 
             with gr.Column(elem_id="answer"):
                 told = fill(PANELS, models, pictures, first.standing)
                 shown = lay_out_answer(first, PANELS, told, pictures, len(models.names) > 1)
+                lay_out_study()
         _Wiring(models, pictures, examples, page, head, asked, shown).connect()
         add_search_endpoint(models, pictures, MODEL)
     page.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=1)
