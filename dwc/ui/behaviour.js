@@ -51,6 +51,7 @@ window.dwc = (() => {
       if (remembered() === null) show(system());
     });
     watchSearches();
+    showModel();
     document.documentElement.lang = "en";
   }
 
@@ -112,9 +113,12 @@ window.dwc = (() => {
     setTimeout(() => { told.textContent = ""; }, 4000);
   }
 
-  /* What was worked last was written anew, and lost the focus: give it back. */
-  function stayAt(id) {
-    if (document.activeElement === document.body) document.getElementById(id)?.focus();
+  /* The choice shows which model answers. Once a person has chosen, the browser keeps what they
+     chose; but a model may not load, and a page that is opened again begins with the first. */
+  function showModel() {
+    const choice = document.getElementById("model-choice");
+    const chosen = choice?.querySelector("option[selected]");
+    if (chosen) choice.value = chosen.value;
   }
 
   document.addEventListener("click", (event) => {
@@ -152,5 +156,5 @@ window.dwc = (() => {
   }
   for (const kind of ["change", "drop", "paste"]) document.addEventListener(kind, guard, true);
 
-  return {start, askAgain, showWhy, save, stayAt};
+  return {start, askAgain, showWhy, save, showModel};
 })();

@@ -12,6 +12,7 @@ ON_LOAD = """
 element.addEventListener('change', (event) => {
   if (event.target.id === 'model-choice') trigger('choose', {model: event.target.value});
 });
+watch('value', () => window.dwc.showModel());
 """
 
 

@@ -128,7 +128,7 @@ class _Wiring:
         self._explain_after(
             head.choose(
                 self._choose_model, question, again, trigger_mode="always_last", **searching
-            ).then(None, js="() => window.dwc.stayAt('model-choice')", api_visibility="private")
+            ).then(None, js="() => window.dwc.showModel()", api_visibility="private")
         )
         self.page.load(
             self._open_link,

@@ -42,7 +42,7 @@ def await_answer(page, act):
 def test_another_model_answers_the_same_question_and_explains_it(open_page):
     page = open_page()
     before, why = shown(page), page.inner_text("#why h3")
-    assert page.locator(f"{CHOICE} option").all_inner_texts() == ["first", "second"]
+    assert page.locator(f"{CHOICE} option").all_text_contents() == ["first", "second"]
     page.focus(CHOICE)
     await_answer(page, lambda: page.keyboard.press("ArrowDown"))
     page.wait_for_function("before => document.querySelector('#why h3').textContent !== before",

@@ -130,10 +130,11 @@ def test_words_alone_have_nothing_to_lean_to(open_page):
 def test_results_are_saved_and_a_link_asks_the_same_again(open_page, tmp_path):
     page = open_page()
     lean(page, 0.9)
-    for name in ("dwc-results.csv", "dwc-results.json"):
+    for kind in ("csv", "json"):
         with page.expect_download() as download:
-            page.click(f'#export button[data-save="{name}"]')
-        download.value.save_as(tmp_path / name)
+            page.click(f'#export button[data-save="{kind}"]')
+        assert download.value.suggested_filename == f"dwc-results.{kind}"
+        download.value.save_as(tmp_path / f"dwc-results.{kind}")
     told = json.loads((tmp_path / "dwc-results.json").read_text())
     found = shown(page)
     assert [hit["id"] for hit in told["results"]] == found
