@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "datasets": {"errors"},
     "catalogue": {"errors", "datasets"},
     "gallery": {"errors", "catalogue"},
-    "search": {"errors", "modeling", "processing", "checkpoint", "gallery"},
+    "search": {"errors", "modeling", "processing", "checkpoint", "gallery", "evaluation"},
     "evaluation": {"errors", "modeling", "processing", "datasets", "catalogue", "gallery"},
     "training": {
         "errors", "modeling", "processing", "checkpoint", "convert", "datasets", "catalogue",
@@ -56,6 +56,8 @@ NARROW = {
         "dwc.convert.sources",
         "dwc.convert.whole_models",
     },
+    # The atlas correlates as a benchmark does.
+    ("search", "evaluation"): {"dwc.evaluation.metrics"},
     # One of the gallery's sources draws.
     ("gallery", "catalogue"): {"dwc.catalogue.drawing", "dwc.catalogue.splits"},
 }

@@ -34,6 +34,11 @@ class StorePictures:
             return describe_garment(garment)
         return PurePosixPath(picture_id).stem.replace("_", " ")
 
+    def kind(self, picture_id: str) -> str | None:
+        """What a drawn garment is, in a word; None for any other picture."""
+        garment = self.garments.get(picture_id)
+        return None if garment is None else _name_category(garment)
+
     def id_of(self, thumbnail: str | Path) -> str | None:
         """The picture of that thumbnail; of several with the same content, the first."""
         path = Path(thumbnail)
@@ -64,8 +69,12 @@ def describe_garment(garment: Garment) -> str:
     shown = {name: value for name, value in garment.attributes.items() if value not in _ABSENT}
     look = [shown.pop(name, "") for name in ("shade", "colour", "pattern")]
     second = shown.pop("second_colour", "")
-    words = [*look, _CATEGORY_NAMES.get(garment.category, garment.category)]
+    words = [*look, _name_category(garment)]
     head = " ".join(word.replace("_", " ") for word in words if word)
     if second:
         head += f" with {second}"
     return ", ".join([head, *(f"{value} {name}" for name, value in shown.items())])
+
+
+def _name_category(garment: Garment) -> str:
+    return _CATEGORY_NAMES.get(garment.category, garment.category)

@@ -1,0 +1,159 @@
+"""The atlas as drawn, its tables, its examples, and what it says of files that hold less."""
+
+import re
+from types import SimpleNamespace
+
+import pytest
+
+from dwc.search.reference_queries import ReferenceQueries
+from dwc.search.result import Weight
+from dwc.search.weight_atlas import LED, draw_atlas
+from dwc.search.weight_context import WeightContext
+from dwc.ui.atlas import atlas_table, query_asked, render_atlas, render_whole_atlas
+from dwc.ui.examples import Example
+from tests.ui.reading import read
+
+COUNT = 30
+SHARES = [place % 5 / 5 for place in range(COUNT)]
+"""Six queries of each share: enough for a mean."""
+
+
+@pytest.fixture
+def context(pictures):
+    asked = ReferenceQueries(
+        references=list(pictures.ids),
+        words=[f"in <colour> {place}" for place in range(COUNT)],
+        picture_shares=SHARES,
+        image_weights={
+            "clip": [round(0.01 + 0.03 * place, 6) for place in range(COUNT)],
+            "cnn": [round(0.1 + 0.8 * share, 6) for share in SHARES],
+        },
+    )
+    return WeightContext.of(asked, "30 <made> queries")
+
+
+def standing(context, can_lean=True, clip=0.4):
+    weights = {"clip": Weight(clip, 1 - clip), "cnn": Weight(0.7, 0.3)}
+    return SimpleNamespace(
+        context=context, can_lean=can_lean, result=SimpleNamespace(weights=weights)
+    )
+
+
+def drawn(context, pictures, **options):
+    return read(render_atlas(None, pictures, standing(context, **options)))
+
+
+def test_each_stream_has_its_counts_and_its_truth(context, pictures):
+    page = drawn(context, pictures)
+    assert [title.full_text() for title in page.one(cls="atlas").all("h3")] == [
+        "CLIP stream",
+        "CNN stream",
+    ]
+    assert len(page.one(cls="atlas").all("figure")) == 4
+    assert "30 <made> queries: how much" in page.full_text()
+    clip, cnn = draw_atlas(context).streams.values()
+    said = page.full_text()
+    assert f"correlation of weight and truth: {cnn.correlation:.2f}" in said
+    assert f"correlation of weight and truth: {clip.correlation:.2f}" in said
+
+
+def test_bars_are_as_high_as_counts_and_dots_as_means(context, pictures):
+    figures = drawn(context, pictures).one(cls="atlas").all("figure")
+    clip = draw_atlas(context).streams["clip"]
+    heights = [float(bar.attributes["height"]) for bar in figures[0].all("rect")]
+    counts = [number for number in clip.counts if number]
+    assert heights == pytest.approx([116 * n / max(counts) for n in counts], abs=0.06)
+    dots = [float(dot.attributes["cy"]) for dot in figures[3].all("circle")]
+    means = [step.mean for step in draw_atlas(context).streams["cnn"].by_share]
+    assert dots == pytest.approx([138 - 116 * mean for mean in means], abs=0.06)
+
+
+def test_this_search_is_marked_where_it_has_a_weight(context, pictures):
+    marks = drawn(context, pictures).one(cls="atlas").all("line", "here")
+    assert [float(mark.attributes["x1"]) for mark in marks] == pytest.approx(
+        [26 + 320 * 0.4, 26 + 320 * 0.7], abs=0.06
+    )
+    assert drawn(context, pictures, can_lean=False).all("line", "here") == []
+    assert len(drawn(context, pictures, clip=1.0).all("line", "here")) == 1
+
+
+def test_the_tables_say_the_same(context, pictures):
+    tables = drawn(context, pictures).all("table")
+    assert len(tables) == 4
+    for table in tables[::2]:
+        counts = [int(cell.full_text()) for cell in table.all("td")]
+        assert len(counts) == 10
+        assert sum(counts) == COUNT
+    steps = draw_atlas(context).streams["cnn"].by_share
+    told = [
+        [float(cell.full_text()) for cell in row.all("td")]
+        for row in tables[3].one("tbody").all("tr")
+    ]
+    assert told == [[s.queries, round(s.mean, 2), round(s.deviation, 2)] for s in steps]
+
+
+def test_the_furthest_queries_are_one_click_away(context, pictures):
+    page = drawn(context, pictures)
+    buttons = page.one(cls="atlas-ends").all("button")
+    assert len(buttons) == 2 * LED
+    now = standing(context)
+    for button in buttons:
+        data = {
+            "side": button.attributes["data-side"],
+            "place": int(button.attributes["data-place"]),
+        }
+        asked = query_asked(data, now, pictures)
+        assert asked.words in button.full_text()
+        assert pictures.describe(asked.reference_id) in button.one("img").attributes["alt"]
+    means = [(a + b) / 2 for a, b in zip(*context.asked.image_weights.values(), strict=True)]
+    last = means.index(max(means))
+    first = query_asked({"side": "picture", "place": 0}, now, pictures)
+    assert first == Example(pictures.ids[last], f"in <colour> {last}")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {}, {"side": "both", "place": 0}, {"side": "words"}, {"side": "words", "place": LED},
+        {"side": "words", "place": -1}, {"side": ["words"], "place": 0},
+        {"side": "words", "place": "0"},
+    ],
+)  # fmt: skip
+def test_what_is_no_query_is_not_asked(context, pictures, data):
+    assert query_asked(data, standing(context), pictures) is None
+    assert query_asked({"side": "words", "place": 0}, None, pictures) is None
+    assert query_asked({"side": "words", "place": 0}, standing(None), pictures) is None
+
+
+def test_queries_of_another_gallery_can_be_read_only(context, pictures):
+    elsewhere = ReferenceQueries(
+        ["q"] * COUNT, context.asked.words, SHARES, context.asked.image_weights
+    )
+    other = WeightContext.of(elsewhere, "elsewhere")
+    page = drawn(other, pictures)
+    assert page.all("button") == []
+    assert len(page.all("p", "untried")) == 2 * LED
+    assert query_asked({"side": "words", "place": 0}, standing(other), pictures) is None
+
+
+def test_a_file_of_weights_alone_is_drawn_and_says_what_it_lacks(context, pictures):
+    page = drawn(WeightContext(context.weights, COUNT, "earlier"), pictures)
+    assert len(page.all("figure")) == 2
+    assert page.all("button") == []
+    assert "Only the weights were kept" in page.full_text()
+    assert "correlation" not in page.full_text()
+
+
+def test_without_a_file_it_says_how_to_get_one(pictures):
+    assert "python -m dwc weights" in drawn(None, pictures).full_text()
+
+
+def test_names_from_files_are_escaped(pictures):
+    context = WeightContext({"<b>": [0.2, 0.4]}, 2, "<script>")
+    html = render_whole_atlas(draw_atlas(context), {}, pictures)
+    assert not re.search(r"<b>(?!\d)|<script>", html)
+
+
+def test_the_table_is_plain(context):
+    assert atlas_table(SimpleNamespace(context=context)) == draw_atlas(context).to_dict()
+    assert atlas_table(SimpleNamespace(context=None))["streams"] == {}
