@@ -1,7 +1,7 @@
 """One question read several ways, side by side: by one part, by the plain mean, by other models."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 from dwc.errors import QueryError
@@ -42,7 +42,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Readings of one question, "learned" the last of the model's own, then other checkpoints.
+    """Readings of one question: this model's, "learned" the last; other models'; kept ones.
 
     "picture" and "words" are the edited parts, each of which has looked at the other: they show
     what the weight mixes, not what a search with the picture, or the words, alone would find. A
@@ -62,11 +62,13 @@ def compare(
     asked: AskedQuery,
     k: int = 10,
     others: Mapping[str, Searcher] | None = None,
+    kept: Sequence[Column] = (),
 ) -> Comparison:
     """Show the `k` best of a question asked of this searcher, by every reading.
 
     `others` are searchers of other checkpoints over the same pictures, by the names of their
     columns; they read the same reference and words anew, and leave out what this one leaves out.
+    `kept` are columns of earlier questions, which stay as they are but for their ranks here.
     Raises QueryError for a `k` below 1, another's column that has a reading's name, and what
     another checkpoint cannot be asked.
     """
@@ -76,7 +78,7 @@ def compare(
     for name in set(others) & set(READINGS):
         raise QueryError(f"{name!r} names a reading; give the other checkpoint another name.")
     sweep = searcher.sweep(asked)
-    home = _Home(sweep, sweep.scores(), {sweep.ids[place] for place in sweep.top(0.0, k).tolist()})
+    home = _home_of(sweep, k)
     columns = []
     for reading in READINGS:
         scores, weights = sweep.read_as(reading), sweep.weights_as(reading)
@@ -85,6 +87,10 @@ def compare(
     for name, other in others.items():
         swept = other.sweep(_ask_again(other, asked))
         columns.append(_column(name, swept.weights(), swept, swept.scores(), k, home))
+    for column in kept:
+        ranks = [home.rank(hit.id) for hit in column.hits]
+        hits = [_held(hit, rank) for hit, rank in zip(column.hits, ranks, strict=True)]
+        columns.append(replace(column, hits=hits, shared=_shared(hits, home)))
     return Comparison(columns)
 
 
@@ -103,16 +109,33 @@ class _Home(NamedTuple):
         return self.sweep.rank(self.scores, position)
 
 
+def learned_column(sweep: Sweep, k: int = 10) -> Column:
+    """The `k` best of a question as the model is, to be kept and compared with later ones."""
+    return _column("learned", sweep.weights(), sweep, sweep.scores(), k, _home_of(sweep, k))
+
+
+def _home_of(sweep: Sweep, k: int) -> _Home:
+    return _Home(sweep, sweep.scores(), {sweep.ids[place] for place in sweep.top(0.0, k).tolist()})
+
+
 def _column(
     name: str, weights: dict[str, Weight], swept: Sweep, scores: Vectors, k: int, home: _Home
 ) -> Column:
     hits = []
     for rank, position in enumerate(best_positions(scores, k, swept.excluded).tolist(), start=1):
         id = swept.ids[position]
-        learned_rank = home.rank(id)
-        change = None if learned_rank is None else learned_rank - rank
-        hits.append(ComparedHit(rank, id, float(scores[position]), learned_rank, change))
-    return Column(name, weights, hits, shared=sum(hit.id in home.best for hit in hits))
+        hit = ComparedHit(rank, id, float(scores[position]), None, None)
+        hits.append(_held(hit, home.rank(id)))
+    return Column(name, weights, hits, _shared(hits, home))
+
+
+def _held(hit: ComparedHit, learned_rank: int | None) -> ComparedHit:
+    change = None if learned_rank is None else learned_rank - hit.rank
+    return replace(hit, learned_rank=learned_rank, change=change)
+
+
+def _shared(hits: Sequence[ComparedHit], home: _Home) -> int:
+    return sum(hit.id in home.best for hit in hits)
 
 
 def _ask_again(other: Searcher, asked: AskedQuery) -> AskedQuery:

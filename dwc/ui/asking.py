@@ -52,7 +52,7 @@ def ask(
     with a message for the person who asked.
     """
     asked = searcher.ask(**read_question(pictures, reference, text))
-    return searcher.answer(asked, _count_wanted(k), read_shift(shift))
+    return searcher.answer(asked, read_count(k), read_shift(shift))
 
 
 def read_question(
@@ -95,7 +95,8 @@ def read_reference(
         raise PictureError(str(error).replace("the picture given: ", "The picture ")) from error
 
 
-def _count_wanted(k: object) -> int:
+def read_count(k: object) -> int:
+    """A number of results as JSON may carry it; `QueryError` for none from 1 to `MAX_RESULTS`."""
     number = _number(k, "the number of results, k,")
     if not number.is_integer() or not 1 <= number <= MAX_RESULTS:
         raise QueryError(f"k is {k}; expected a whole number from 1 to {MAX_RESULTS}.")

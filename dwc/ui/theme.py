@@ -5,7 +5,8 @@ from pathlib import Path
 import gradio as gr
 
 _HERE = Path(__file__).parent
-_STYLES = ("style.css", "way.css", "study.css")  # later ones may refine what came before
+# Later ones may refine what came before.
+_STYLES = ("style.css", "way.css", "compare.css", "study.css")
 # Installed fonts only: nothing is fetched from elsewhere.
 FONTS = ("Inter", "Helvetica Neue", "Arial", "sans-serif")
 

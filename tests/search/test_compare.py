@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,7 @@ from dwc import checkpoint
 from dwc.errors import QueryError
 from dwc.gallery.building import build_store
 from dwc.gallery.sources import FolderSource
-from dwc.search.compare import compare
+from dwc.search.compare import compare, learned_column
 from dwc.search.encoding import identify, picture_embedder
 from dwc.search.searcher import Searcher
 from tests.search.tiny import write_tiny_checkpoint
@@ -83,6 +84,24 @@ def test_words_alone_have_two_readings_and_all_is_plain_data(searcher):
     assert [column["name"] for column in told["columns"]] == ["words", "learned"]
     assert told["columns"][0]["hits"] == told["columns"][1]["hits"]
     assert json.loads(json.dumps(told, allow_nan=False)) == told
+
+
+def test_a_kept_column_is_held_to_the_question_asked_now(searcher):
+    before = searcher.ask(**QUESTION)
+    earlier = learned_column(searcher.sweep(before), 6)
+    assert earlier == compare(searcher, before, 6).columns[-1]
+    now = searcher.ask(text="is blue", reference_id="p09.png")
+    ranks = {hit.id: hit.rank for hit in searcher.answer(now, k=100).hits}
+    columns = compare(searcher, now, 6, kept=[replace(earlier, name="earlier")]).columns
+    assert [column.name for column in columns][-2:] == ["learned", "earlier"]
+    kept = columns[-1]
+    assert [hit.id for hit in kept.hits] == [hit.id for hit in earlier.hits]
+    assert kept.weights == earlier.weights
+    for hit in kept.hits:
+        assert hit.learned_rank == ranks.get(hit.id)  # None for the reference asked with now
+        assert hit.change is None or hit.change == hit.learned_rank - hit.rank
+    best = {id for id, rank in ranks.items() if rank <= 6}
+    assert kept.shared == len(best & {hit.id for hit in kept.hits})
 
 
 def test_what_cannot_be_compared_is_told(searcher, another):
