@@ -18,7 +18,6 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +35,10 @@ from dwc.processing import DWCProcessor
 from dwc.recognition import CONFIG, CONVERT, read_json, require_checkpoint
 
 BUNDLED = "dwc-catalogue"
-"""The name of the checkpoint that comes with this package."""
+"""The name of the checkpoint that comes with this package, and answers unless another is named."""
+
+ALL_BUNDLED = (BUNDLED, "progressive-catalogue")
+"""The names of all that come with it, in folders side by side."""
 
 BUNDLED_FOLDER = Path(__file__).resolve().parent.parent / "assets" / "checkpoints" / BUNDLED
 
@@ -98,11 +100,10 @@ def load(
     """
     found = _find(name_or_path, revision, token)
     folder, name = found.folder, found.name
-    # Numbers are read while vocabularies are.
-    with _without_collections(), ThreadPoolExecutor(1) as aside:
-        reading = aside.submit(DWCProcessor.from_pretrained, folder)
-        model = DWCModel.from_pretrained(folder)
-    processor = reading.result()
+    with _without_collections():
+        finish = DWCModel.start_loading(folder)
+        processor = DWCProcessor.from_pretrained(folder)  # while the weights' numbers are read
+        model = finish()
     if not clip_tokenizer_optional:
         _require_clip_tokenizer(model.config, processor, name)
     check_agreement(model, processor, name)
@@ -289,13 +290,14 @@ class _Found(NamedTuple):
 
 def _find(name_or_path: str | Path | None, revision: str | None, token: str | None) -> _Found:
     name = BUNDLED if name_or_path is None else str(name_or_path)
-    if name == BUNDLED:
-        if not BUNDLED_FOLDER.is_dir():
+    if name in ALL_BUNDLED:
+        bundled = BUNDLED_FOLDER if name == BUNDLED else BUNDLED_FOLDER.with_name(name)
+        if not bundled.is_dir():
             raise CheckpointError(
-                f"the bundled checkpoint is not at {BUNDLED_FOLDER}. Make it (make checkpoint), or "
+                f"the bundled checkpoint is not at {bundled}. Make it (make checkpoint), or "
                 "name another: a folder, or a model of the Hub"
             )
-        return _recognised(BUNDLED_FOLDER, name)
+        return _recognised(bundled, name)
     path = Path(name).expanduser()
     if name and path.is_dir():
         if revision is not None:

@@ -174,6 +174,17 @@ def test_the_bundled_one_is_found_from_anywhere(saved, tmp_path, monkeypatch):
     assert by_default.fingerprint == by_name.fingerprint == checkpoint.fingerprint(saved)
 
 
+def test_the_others_that_are_bundled_lie_beside_it(saved, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "BUNDLED_FOLDER", saved.with_name("dwc-catalogue"))
+    shutil.copytree(saved, saved.with_name("progressive-catalogue"), dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    loaded = checkpoint.load("progressive-catalogue")
+    assert loaded.name == "progressive-catalogue"
+    assert loaded.folder == saved.with_name("progressive-catalogue")
+    with pytest.raises(CheckpointError, match="make checkpoint"):
+        checkpoint.load("dwc-catalogue")
+
+
 def test_the_bundled_folder_is_told_from_the_packages_place():
     assert checkpoint.BUNDLED_FOLDER.is_absolute()
     assert (checkpoint.BUNDLED_FOLDER.parents[2] / "dwc" / "checkpoint.py").is_file()

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from dwc.checkpoint import BUNDLED, Checkpoint
+from dwc.checkpoint import ALL_BUNDLED, Checkpoint
 from dwc.errors import QueryError
 from dwc.gallery.building import Embed
 from dwc.gallery.layout import ModelIdentity
@@ -37,9 +37,9 @@ def identify(checkpoint: Checkpoint) -> ModelIdentity:
         streams["clip"] = config.clip_embedding_dim
     if config.cnn_config is not None:
         streams["cnn"] = config.cnn_embedding_dim
-    # A folder is found again from anywhere; the bundled checkpoint's name and the Hub's are not
+    # A folder is found again from anywhere; the bundled checkpoints' names and the Hub's are not
     # paths, whatever lies in the folder one happens to be in.
-    is_folder = checkpoint.name != BUNDLED and checkpoint.revision is None
+    is_folder = checkpoint.name not in ALL_BUNDLED and checkpoint.revision is None
     return ModelIdentity(
         fingerprint=checkpoint.fingerprint,
         name=str(Path(checkpoint.name).absolute()) if is_folder else checkpoint.name,
