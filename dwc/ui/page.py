@@ -125,11 +125,11 @@ class _Wiring:
         tried = [asked.reference, asked.words, *self.panels]
         self._explain_after(asked.tries.ask(self._try_example, chosen, tried, **searching))
         again = [head, chosen, *self.panels]
-        self._explain_after(
-            head.choose(
-                self._choose_model, question, again, trigger_mode="always_last", **searching
-            ).then(None, js="() => window.dwc.showModel()", api_visibility="private")
+        choosing = head.choose(
+            self._choose_model, question, again, trigger_mode="always_last", **searching
         )
+        choosing.then(None, js="() => window.dwc.showModel()", api_visibility="private")
+        self._explain_after(choosing)
         self.page.load(
             self._open_link,
             None,

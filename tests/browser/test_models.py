@@ -66,11 +66,15 @@ def test_a_link_asks_the_model_that_answered(open_page):
     page.goto("about:blank")
     page.goto(address)
     page.wait_for_function("document.querySelector('#model-choice')?.value === 'second'")
+    page.wait_for_function(
+        "score => document.querySelector('#results .score').dataset.score === score", arg=found[0]
+    )
     assert shown(page) == found
 
 
 def test_a_model_that_has_gone_is_told_and_the_other_stays(open_page, place):
     page = open_page()
+    await_answer(page, lambda: page.click("#search"))  # by the first, so that the second is let go
     before = shown(page)
     moved = place / "second", place / "elsewhere"
     shutil.move(*moved)
