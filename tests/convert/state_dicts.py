@@ -144,3 +144,10 @@ def local_state():
         else torch.tensor(number)
         for number, (name, shape) in enumerate(SHAPES["rn50"]["local"].items())
     }
+
+
+def rewrite(file, **changes):
+    """Change tensors of a `.pth` of the authors; None takes one away."""
+    state = torch.load(file, weights_only=True)["model_state_dict"]
+    state = {name: tensor for name, tensor in {**state, **changes}.items() if tensor is not None}
+    torch.save({"model_state_dict": state}, file)

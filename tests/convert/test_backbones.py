@@ -80,11 +80,6 @@ STRUCTURES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def offline(monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-
-
 @pytest.mark.parametrize(
     ("name", "suffix"), zip(STRUCTURES, [".pt", ".safetensors"] * 3, strict=True)
 )

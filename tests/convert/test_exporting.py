@@ -24,11 +24,6 @@ from tests.convert.state_dicts import (
 from tests.training.tiny import tiny_model, tiny_processor
 
 
-@pytest.fixture(autouse=True)
-def offline(monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-
-
 def read(file):
     return torch.load(file, weights_only=True)
 

@@ -3,6 +3,7 @@
 import pytest
 from huggingface_hub import constants
 
+from dwc import checkpoint
 from tests.hub.server import serve
 from tests.search.tiny import write_tiny_checkpoint
 
@@ -19,6 +20,12 @@ def tiny(tmp_path_factory):
 def other(tmp_path_factory):
     """Another one, with the same names and other weights."""
     return write_tiny_checkpoint(tmp_path_factory.mktemp("hub") / "other", seed=1)
+
+
+@pytest.fixture(scope="session")
+def fingerprint(tiny):
+    """The first one's."""
+    return checkpoint.fingerprint(tiny)
 
 
 @pytest.fixture

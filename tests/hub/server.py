@@ -1,12 +1,9 @@
 """The Hugging Face Hub on this machine: as much of its protocol as its client speaks, and faults.
 
-A repository is a folder with one folder a commit, named by the commit's hash; branches are names
-for these. Weights are stored as the Hub stores large files: named by SHA-256, given out behind a
-redirect, taken in by the LFS protocol. Everything else is named by git's hash of a blob.
+Large files are given out as the Hub does, behind a redirect, and taken in by the LFS protocol.
 """
 
 import base64
-import fnmatch
 import hashlib
 import json
 import re
@@ -14,109 +11,16 @@ import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
-LARGE = ("*.safetensors", "*.bin", "*.png")
+from tests.hub.faults import Fault, Reply
+from tests.hub.repositories import Repository, git_hash, is_large, name_content
+
 TOKEN = "hf_rightful"  # the one token that this Hub knows
 POINTER_BYTES = 134
-
-
-@dataclass
-class Reply:
-    """What is sent: the body may be cut or held back, whatever the headers promise."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-    sent_bytes: int | None = None  # then the connection is cut; None sends all
-    stalled: bool = False
-
-
-Fault = Callable[[Reply], Reply]
-
-
-def cut_after(count: int) -> Fault:
-    """The connection breaks after so many bytes of the body."""
-    return lambda reply: Reply(reply.status, reply.headers, reply.body, sent_bytes=count)
-
-
-def shorter_by(count: int) -> Fault:
-    """Fewer bytes than are listed, properly ended."""
-    return lambda reply: Reply(reply.status, reply.headers, reply.body[:-count])
-
-
-def damaged(reply: Reply) -> Reply:
-    """As many bytes as are listed, the last one wrong."""
-    return Reply(reply.status, reply.headers, reply.body[:-1] + bytes([reply.body[-1] ^ 1]))
-
-
-def stalled(reply: Reply) -> Reply:
-    """Headers and half of the body, then silence."""
-    return Reply(reply.status, reply.headers, reply.body, len(reply.body) // 2, stalled=True)
-
-
-def silent(reply: Reply) -> Reply:
-    """The request is read, and nothing comes back."""
-    return Reply(0, {}, b"", 0, stalled=True)
-
-
-def refused(status: int, code: str = "", message: str = "", retry_after: str = "") -> Fault:
-    """Another answer in place of the right one; what was asked for may be done all the same."""
-    named = {"X-Error-Code": code, "X-Error-Message": message, "Retry-After": retry_after}
-    return lambda _: Reply(status, {name: v for name, v in named.items() if v}, b"{}")
-
-
-@dataclass
-class Repository:
-    """A repository of the Hub: `branches` maps names to commits, the folders in `folder`."""
-
-    folder: Path
-    private: bool = False
-    gated: bool = False
-    branches: dict[str, str] = field(default_factory=dict)
-
-    def commit(self, source: Path, branch: str = "main") -> str:
-        """Take a folder's files as the branch's next commit; return its hash."""
-        digest = hashlib.sha1(self.branches.get(branch, "").encode())
-        for file in sorted(path for path in source.rglob("*") if path.is_file()):
-            digest.update(file.relative_to(source).as_posix().encode() + file.read_bytes())
-        commit = digest.hexdigest()
-        shutil.copytree(source, self.folder / commit, dirs_exist_ok=True)
-        self.branches[branch] = commit
-        return commit
-
-    def resolve(self, revision: str) -> str | None:
-        """The commit that a branch's name or a hash stands for."""
-        if revision in self.branches:
-            return self.branches[revision]
-        return revision if (self.folder / revision).is_dir() else None
-
-    def files(self, commit: str) -> dict[str, Path]:
-        """Every file of a commit, by its path."""
-        folder = self.folder / commit
-        found = sorted(path for path in folder.rglob("*") if path.is_file())
-        return {path.relative_to(folder).as_posix(): path for path in found}
-
-
-def is_large(path: str) -> bool:
-    """Whether the Hub stores a file of this name apart from git."""
-    return any(fnmatch.fnmatch(path, pattern) for pattern in LARGE)
-
-
-def name_content(path: str, content: bytes) -> str:
-    """The hash by which the Hub names a file: SHA-256 of a large one, git's of another."""
-    if is_large(path):
-        return hashlib.sha256(content).hexdigest()
-    return git_hash(content)
-
-
-def git_hash(content: bytes) -> str:
-    """What git names a blob."""
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
 class Hub:

@@ -11,7 +11,8 @@ from dwc.cli import main
 from dwc.errors import CheckpointError
 from dwc.publishing import push as push_checkpoint
 from dwc.search.weight_context import WeightContext, load_reference
-from tests.hub.server import TOKEN, refused
+from tests.hub.faults import refused
+from tests.hub.server import TOKEN
 
 
 @pytest.fixture(autouse=True)
