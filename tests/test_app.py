@@ -159,12 +159,23 @@ def test_thumbnails_are_served_and_the_rest_of_the_store_is_not(address, place):
     assert status("https://example.org/x.png") == 404
 
 
-def test_only_the_search_is_public(address):
+def test_only_these_are_public(address):
     api = Client(address, verbose=False).view_api(return_format="dict")
-    assert list(api["named_endpoints"]) == ["/search"]
+    assert list(api["named_endpoints"]) == ["/search", "/map", "/atlas"]
     parameters = api["named_endpoints"]["/search"]["parameters"]
     assert [one["parameter_name"] for one in parameters] == ["reference", "text", "k", "shift"]
     assert all(one["parameter_has_default"] for one in parameters)
+
+
+def test_the_map_and_the_usual_weights_are_told(address):
+    client = Client(address, verbose=False)
+    whole = client.predict(api_name="/map")
+    assert whole["gallery_size"] == len(whole["ids"]) == len(whole["x"]) == len(whole["y"])
+    page = client.predict(start=3, limit=2, api_name="/map")
+    assert (page["ids"], page["x"]) == (whole["ids"][3:5], whole["x"][3:5])
+    with pytest.raises(AppError, match="expected a start from 0"):
+        client.predict(start=-1, api_name="/map")
+    assert client.predict(api_name="/atlas")["streams"] == {}  # none were kept with this model
 
 
 def test_the_answer_tells_what_it_came_from(search, model):

@@ -140,11 +140,10 @@ def _neighbours_kept(vectors: NDArray[np.float32], positions: Points) -> float |
     judged = np.sort(np.random.default_rng(_SEED).choice(count, min(_JUDGED, count), replace=False))
     alike = np.concatenate([rows @ vectors[judged].T for rows in _chunks(vectors)]).T  # (j, n)
     places = positions.astype(np.float32)
-    near = -((places[judged, None] - places) ** 2).sum(-1)  # (j, n)
-    kept = [
-        len(_nearest(by_model, itself) & _nearest(here, itself))
-        for by_model, here, itself in zip(alike, near, judged.tolist(), strict=True)
-    ]
+    kept = []
+    for by_model, itself in zip(alike, judged.tolist(), strict=True):
+        here = -((places - places[itself]) ** 2).sum(1)  # (n,)
+        kept.append(len(_nearest(by_model, itself) & _nearest(here, itself)))
     return float(np.mean(kept)) / _NEIGHBOURS
 
 

@@ -13,6 +13,8 @@ from dwc.search.reading import what_was_read
 from dwc.search.searcher import Searcher
 from dwc.search.why import explain
 from dwc.search.word_effects import word_effects
+from dwc.ui import atlas as atlas_panel
+from dwc.ui import map as map_panel
 from dwc.ui.notices import render_trouble
 from dwc.ui.pictures import Pictures
 from dwc.ui.read import render_read
@@ -85,12 +87,31 @@ PANELS: tuple[ExplainedPanel, ...] = (
     ExplainedPanel("why", "Why this result", _why, row="reasons", of_result=True),
     ExplainedPanel("words-effect", "What each word did", _words, row="reasons", of_result=True),
     ExplainedPanel("read", "", _read),
+    ExplainedPanel(
+        "map",
+        "The gallery as a map",
+        map_panel.render_map,
+        title=True,
+        slow=True,
+        js_on_load=map_panel.ON_LOAD,
+    ),
+    ExplainedPanel(
+        "atlas",
+        "What it usually listens to",
+        atlas_panel.render_atlas,
+        title=True,
+        slow=True,
+        js_on_load=atlas_panel.ON_LOAD,
+    ),
 )
 """All panels, in their order down the page."""
 
 AT_ONCE = tuple(panel for panel in PANELS if not panel.slow)
 LATER = tuple(panel for panel in PANELS if panel.slow)
 OF_RESULT = tuple(panel for panel in PANELS if panel.of_result)
+MAP = tuple(panel for panel in PANELS if panel.id == "map")
+OF_SHIFT = (*OF_RESULT, *MAP)
+"""What is told anew once the slider rests; the trace shows every shift already."""
 
 
 def fill(

@@ -18,8 +18,18 @@ from dwc.ui.answering import (
     thumbnail_of,
 )
 from dwc.ui.api import add_search_endpoint
+from dwc.ui.atlas import query_asked
 from dwc.ui.examples import Example, example_asked
-from dwc.ui.explained import AT_ONCE, LATER, OF_RESULT, PANELS, ExplainedPanel, fill
+from dwc.ui.explained import (
+    AT_ONCE,
+    LATER,
+    MAP,
+    OF_RESULT,
+    OF_SHIFT,
+    PANELS,
+    ExplainedPanel,
+    fill,
+)
 from dwc.ui.header import render_header
 from dwc.ui.layout import (
     UPLOADS_CHECKED_SECONDS,
@@ -31,7 +41,9 @@ from dwc.ui.layout import (
     lay_out_question,
 )
 from dwc.ui.linking import follow_link
+from dwc.ui.map import add_map_service
 from dwc.ui.notices import render_trouble
+from dwc.ui.overview_api import add_overview_endpoints
 from dwc.ui.pictures import Pictures
 from dwc.ui.shelf import page_asked, render_shelf
 from dwc.ui.standing import Standing, looking_at
@@ -73,6 +85,7 @@ def build_page(models: Models, pictures: Pictures, examples: Sequence[Example]) 
                 lay_out_study()
         _Wiring(models, pictures, examples, page, head, asked, shown).connect()
         add_search_endpoint(models, pictures, MODEL)
+        add_overview_endpoints(models)
     page.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=1)
     return page
 
@@ -93,6 +106,7 @@ class _Wiring:
         self.models, self.pictures, self.examples = models, pictures, examples
         self.page, self.head, self.asked, self.shown = page, head, asked, shown
         self.chosen = gr.State(models.first)
+        self.map_service = add_map_service(models, pictures)
         # In the order of `_show`.
         self.panels = [
             asked.trouble,
@@ -109,6 +123,7 @@ class _Wiring:
         self._connect_searches()
         self._connect_answer()
         self._connect_gallery()
+        self._connect_map()
 
     def _connect_searches(self) -> None:
         asked, shown, head, chosen = self.asked, self.shown, self.head, self.chosen
@@ -124,6 +139,10 @@ class _Wiring:
             self._explain_after(begin(self._search, question, self.panels, **searching))
         tried = [asked.reference, asked.words, *self.panels]
         self._explain_after(asked.tries.ask(self._try_example, chosen, tried, **searching))
+        led = shown.explained["atlas"].ask(
+            self._try_query, [chosen, shown.standing], tried, **searching
+        )
+        self._explain_after(led)
         again = [head, chosen, *self.panels]
         choosing = head.choose(
             self._choose_model, question, again, trigger_mode="always_last", **searching
@@ -148,9 +167,9 @@ class _Wiring:
             **LIGHT,
         )
         shown.slider.rest(
-            self._filling(OF_RESULT),
+            self._filling(OF_SHIFT),
             shown.standing,
-            self._elements(OF_RESULT),
+            self._elements(OF_SHIFT),
             show_progress="hidden",
             trigger_mode="always_last",
             **ON_MODEL,
@@ -167,11 +186,20 @@ class _Wiring:
         )
 
     def _connect_gallery(self) -> None:
-        for panel in (self.shown.results, self.shown.shelf):
+        for panel in (self.shown.results, self.shown.shelf, self.map_service):
             panel.follow(self._follow, None, self.asked.reference, **LIGHT).then(
                 None, js="() => window.dwc.askAgain()", api_visibility="private"
             )
         self.shown.shelf.turn(self._turn, None, self.shown.shelf, **LIGHT)
+
+    def _connect_map(self) -> None:
+        self.map_service.laid_out(
+            self._filling(MAP),
+            self.shown.standing,
+            self._elements(MAP),
+            show_progress="hidden",
+            **ON_MODEL,
+        )
 
     def _explain_after(self, event: Any) -> None:
         """Fill the explaining panels once an answer is shown: the quick ones, then the slow."""
@@ -201,7 +229,12 @@ class _Wiring:
         return self._show(answer_with(self.models, self.pictures, name, reference, words))
 
     def _try_example(self, name: str, event: gr.EventData) -> list[Any]:
-        example = example_asked(event._data, self.examples)
+        return self._try(example_asked(event._data, self.examples), name)
+
+    def _try_query(self, name: str, standing: Standing | None, event: gr.EventData) -> list[Any]:
+        return self._try(query_asked(event._data, standing, self.pictures), name)
+
+    def _try(self, example: Example | None, name: str) -> list[Any]:
         if example is None:
             return [gr.skip() for _ in range(2 + len(self.panels))]
         file = file_of(example.reference_id, self.pictures)

@@ -6,7 +6,8 @@ import gradio as gr
 
 _HERE = Path(__file__).parent
 # Later ones may refine what came before.
-_STYLES = ("style.css", "way.css", "compare.css", "study.css")
+_STYLES = ("style.css", "way.css", "compare.css", "map.css", "atlas.css", "study.css")
+_SCRIPTS = ("behaviour.js", "map_drawing.js", "map.js")
 # Installed fonts only: nothing is fetched from elsewhere.
 FONTS = ("Inter", "Helvetica Neue", "Arial", "sans-serif")
 
@@ -28,5 +29,5 @@ def read_style() -> str:
 
 def make_head(max_upload_bytes: int) -> str:
     """The script for the page's head; it refuses larger uploads before they travel."""
-    script = (_HERE / "behaviour.js").read_text(encoding="utf-8")
+    script = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS)
     return f"<script>const DWC_MAX_UPLOAD_BYTES = {max_upload_bytes};\n{script}</script>"
