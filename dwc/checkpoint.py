@@ -18,6 +18,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,10 +101,11 @@ def load(
     """
     found = _find(name_or_path, revision, token)
     folder, name = found.folder, found.name
-    with _without_collections():
-        finish = DWCModel.start_loading(folder)
-        processor = DWCProcessor.from_pretrained(folder)  # while the weights' numbers are read
-        model = finish()
+    # Numbers are read while vocabularies are.
+    with _without_collections(), ThreadPoolExecutor(1) as aside:
+        reading = aside.submit(DWCProcessor.from_pretrained, folder)
+        model = DWCModel.from_pretrained(folder)
+    processor = reading.result()
     if not clip_tokenizer_optional:
         _require_clip_tokenizer(model.config, processor, name)
     check_agreement(model, processor, name)
