@@ -14,11 +14,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import CLIPConfig, CLIPModel
+from transformers import CLIPModel
 from transformers.utils.hub import cached_file
 
 from dwc.convert.openai_clip import backbone_config, backbone_rules, backbone_weights
 from dwc.convert.renaming import Rule, listed
+from dwc.convert.whole_models import read_whole, split_revision
 from dwc.errors import CheckpointError
 from dwc.modeling.configuration import ClipBackboneConfig
 
@@ -68,11 +69,11 @@ def read_clip(source: str | Path) -> ClipSource:
     path = Path(source).expanduser()
     if path.is_file():
         return _from_openai_names(path, path.parent / _OPEN_CLIP_CONFIG)
-    name, _, revision = (str(path), "", "") if path.is_dir() else str(source).partition("@")
+    name, revision = split_revision(source)
     config_file = _find_part(name, revision, _OPEN_CLIP_CONFIG)
     if config_file and (weights_file := _find_part(name, revision, _OPEN_CLIP_WEIGHTS)):
         return _from_openai_names(weights_file, config_file, str(source))
-    return _read_transformers_clip(str(source), name, revision)
+    return _read_transformers_clip(str(source))
 
 
 def _from_openai_names(file: Path, config_file: Path, source: str | None = None) -> ClipSource:
@@ -155,26 +156,13 @@ def read_captions(file: str | Path) -> list[str] | dict[str, int]:
     )
 
 
-def _read_transformers_clip(source: str, name: str, revision: str) -> ClipSource:
-    options = {"revision": revision} if revision else {}
-    try:
-        kind = CLIPConfig.get_config_dict(name, **options)[0].get("model_type")
-        if kind != CLIPConfig.model_type:
-            raise CheckpointError(
-                f"{source} is a model of type {kind!r}, not 'clip'; give a CLIP state dict with "
-                "OpenAI's names, or a transformers CLIP folder"
-            )
-        model, report = CLIPModel.from_pretrained(
-            name, dtype=torch.float32, output_loading_info=True, **options
-        )
-    except (OSError, ValueError, SafetensorError) as error:
-        raise CheckpointError(
-            f"there is no file {source}, and it cannot be loaded as a transformers CLIP: {error}"
-        ) from error
-    # A tuple for each tensor that does not fit; names for the others.
-    faulty = {str(fault) for faults in report.values() for fault in faults}
-    if faulty:
-        raise CheckpointError(f"{source} is not a whole CLIP; check these: {listed([*faulty])}")
+def _read_transformers_clip(source: str) -> ClipSource:
+    model = read_whole(
+        CLIPModel,
+        source,
+        f"Give a CLIP of transformers, by its folder or Hub name, or a file with OpenAI's names; "
+        f"there is no file {source}",
+    )
     weights = dict(model.state_dict())
     original = Original(source, "a transformers CLIP", weights, None)
     return ClipSource(ClipBackboneConfig.from_clip(model.config), weights, original)

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 import torch
-from safetensors import SafetensorError
-from transformers import ResNetConfig, ResNetModel
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers import ResNetModel
 
 from dwc.checkpoint import check_agreement, without_progress_bar
 from dwc.convert.clip_tokenizer import find_clip_tokenizer
+from dwc.convert.conversion import authors_pictures
 from dwc.convert.sources import read_clip
+from dwc.convert.whole_models import read_whole
 from dwc.errors import CheckpointError
 from dwc.modeling.configuration import CnnStreamConfig, DWCConfig
 from dwc.modeling.model import DWCModel
@@ -45,7 +45,13 @@ def build_model(
             f"{clip} comes without CLIP's tokenizer, and none is within reach. Give it with "
             "--clip-tokenizer: bpe_simple_vocab_16e6.txt.gz of openai/CLIP, or a folder"
         )
-    backbone = _read_resnet(resnet)
+    backbone = read_whole(
+        ResNetModel,
+        resnet,
+        f"Give a ResNet of transformers, by its folder or Hub name, such as {RESNET}: --resnet",
+        unread=("classifier.",),
+        spare=(".num_batches_tracked",),  # counters of batch norms, which nothing here reads
+    )
     words = build_word_tokenizer(captions)
     torch.manual_seed(preset.seed)
     model = DWCModel(
@@ -68,40 +74,6 @@ def build_model(
     model.clip.load_state_dict(source.weights)
     model.cnn_stream.resnet.load_state_dict(backbone.state_dict())
     size_px = source.config.vision_config.image_size
-    processor = DWCProcessor(
-        CLIPImageProcessorPil(
-            size={"shortest_edge": size_px}, crop_size={"height": size_px, "width": size_px}
-        ),
-        tokenizer,
-        words,
-    )
+    processor = DWCProcessor(authors_pictures(size_px), tokenizer, words)
     check_agreement(model, processor, clip)
     return model.eval(), processor
-
-
-def _read_resnet(source: str) -> ResNetModel:
-    """A trained ResNet without its classifier, whole or not at all."""
-    name, _, revision = source.partition("@")
-    options = {"revision": revision} if revision else {}
-    try:
-        kind = ResNetConfig.get_config_dict(name, **options)[0].get("model_type")
-        if kind != ResNetConfig.model_type:
-            raise CheckpointError(
-                f"{source} is a model of type {kind!r}, not 'resnet'; give a ResNet of "
-                f"transformers, such as {RESNET}"
-            )
-        model, report = ResNetModel.from_pretrained(
-            name, dtype=torch.float32, output_loading_info=True, **options
-        )
-    except (OSError, ValueError, SafetensorError) as error:
-        raise CheckpointError(
-            f"the ResNet {source} cannot be loaded: {error}. Give a folder or Hub id: --resnet"
-        ) from error
-    # Its classifier is not wanted; the counters of batch norms are not used.
-    missing = [key for key in report["missing_keys"] if not key.endswith("num_batches_tracked")]
-    if faulty := [*missing, *map(str, report["mismatched_keys"])]:
-        raise CheckpointError(
-            f"{source} is not a whole ResNet: it lacks, or has of another size, "
-            f"{', '.join(sorted(faulty)[:5])}. Fetch it again"
-        )
-    return model
