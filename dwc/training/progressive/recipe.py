@@ -91,17 +91,23 @@ class ProgressiveRecipe:
     def keeping(self, views: int = 4) -> "ProgressiveRecipe":
         """The recipe for a CLIP that reads drawings already: minutes on one core, not hours.
 
-        What is left of its image tower to learn is one layer, and its texts are read already, so
-        that half the rate and fewer steps of stage two do.
+        What is left of its image tower to learn is one layer, and its text tower begins trained, so
+        that half the rate and an eighth of stage two's steps do, and half of stage three's.
         """
+        fashion, hybrid = self.fashion, self.hybrid
         return replace(
             self,
             kept_views=views,
             fashion=replace(
-                self.fashion,
-                total_steps=max(1, self.fashion.total_steps // 4),
-                warmup_steps=max(1, self.fashion.warmup_steps // 2),
-                learning_rate=self.fashion.learning_rate / 2,
+                fashion,
+                total_steps=max(1, fashion.total_steps // 8),
+                warmup_steps=max(1, fashion.warmup_steps // 4),
+                learning_rate=fashion.learning_rate / 2,
+            ),
+            hybrid=replace(
+                hybrid,
+                total_steps=max(1, hybrid.total_steps // 2),
+                warmup_steps=max(1, hybrid.warmup_steps // 2),
             ),
         )
 

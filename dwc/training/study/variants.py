@@ -206,7 +206,7 @@ def all_questions(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Q
         Question("Soft labels (SSG) raise R@1 on clean texts", "dwc", "dwc_no_ssg"),
         *(
             Question(
-                f"Soft labels (SSG) raise R@1 where {share} % of the texts are wrong",
+                f"With {share} % wrong texts, soft labels (SSG) raise the CLIP stream's R@1",
                 f"noise_{share}_soft",
                 f"noise_{share}_hard",
             )

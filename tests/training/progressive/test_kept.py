@@ -151,3 +151,12 @@ def test_pictures_are_kept_only_for_a_clip_that_reads_them(
     assert main(["train", "progressive", "--keep-pictures", *places]) == 2
     assert "--start" in capsys.readouterr().err
     assert not (tmp_path / "work").exists()
+
+
+def test_keeping_pictures_shortens_what_a_trained_clip_has_been_through() -> None:
+    whole, kept = ProgressiveRecipe(), ProgressiveRecipe().keeping(3)
+    assert kept.kept_views == 3
+    assert kept.fashion.total_steps * 8 == whole.fashion.total_steps
+    assert kept.hybrid.total_steps * 2 == whole.hybrid.total_steps
+    assert kept.pool == whole.pool
+    assert ProgressiveRecipe.of(share=1e-4).keeping().fashion.total_steps == 1

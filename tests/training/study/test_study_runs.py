@@ -232,3 +232,16 @@ def test_a_study_that_was_stopped_goes_on(
         assert whole.numbers[name][0] == by_seed[0]
     conduct(replace(TINY, seeds=(0,), steps=2), None, tmp_path, tmp_path, 1)
     assert len(kept_world) == 6  # other settings are other runs
+
+
+@pytest.mark.slow
+def test_several_processes_give_the_numbers_of_one(features: StudyFeatures, tmp_path: Path) -> None:
+    folder = tmp_path / "features"
+    write(features, folder)
+    runs = [Run(VARIANTS[name], 0) for name in ("dwc_clip_alone", "dwc_cnn_alone")]
+
+    def numbers(workers: int) -> dict[str, Any]:
+        done = conducting._through(runs, folder, TINY, workers)
+        return {run.name: {**found, "seconds": 0} for run, found in done}
+
+    assert numbers(2) == numbers(1)
