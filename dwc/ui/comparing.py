@@ -37,9 +37,9 @@ class Comparing:
         pinning = self.compare.pin(
             self._pin_or_drop, self.standing, [self.compare, self.pin], **self.options
         )
-        pinning.then(None, js="() => window.dwc.stayAt('pin')", api_visibility="private")
+        pinning.then(None, js=_refocus("pin"), api_visibility="private")
         probing = self.paraphrase.probe(self._probe, self.standing, self.paraphrase, **self.options)
-        probing.then(None, js="() => window.dwc.stayAt('probe')", api_visibility="private")
+        probing.then(None, js=_refocus("probe"), api_visibility="private")
 
     def after(self, event: Any) -> None:
         """Once an answer is explained, add the columns that its own model does not have."""
@@ -84,3 +84,11 @@ class Comparing:
                     return tell_comparison(searcher, self.pictures, standing, pin)
         except DWCError as error:
             return render_trouble(str(error))
+
+
+def _refocus(id: str) -> str:
+    """Give the focus back to a button that was written anew, unless it has gone elsewhere."""
+    return (
+        "() => { if (document.activeElement === document.body) "
+        f"document.getElementById('{id}')?.focus(); }}"
+    )

@@ -14,7 +14,10 @@ from dwc.search.searcher import Searcher
 from dwc.search.why import explain
 from dwc.search.word_effects import word_effects
 from dwc.ui import atlas as atlas_panel
+from dwc.ui import compare as compare_panel
 from dwc.ui import map as map_panel
+from dwc.ui import paraphrase as paraphrase_panel
+from dwc.ui import regions as regions_panel
 from dwc.ui.notices import render_trouble
 from dwc.ui.pictures import Pictures
 from dwc.ui.read import render_read
@@ -82,10 +85,38 @@ def _read(searcher: Searcher, pictures: Pictures, standing: Standing) -> str:
     return render_read(what_was_read(searcher.checkpoint, standing.asked))
 
 
+def _regions(searcher: Searcher, pictures: Pictures, standing: Standing) -> str:
+    return regions_panel.tell_regions(searcher.checkpoint, standing.asked)
+
+
 PANELS: tuple[ExplainedPanel, ...] = (
     ExplainedPanel("trace", "What if it listened otherwise?", _trace, title=True),
     ExplainedPanel("why", "Why this result", _why, row="reasons", of_result=True),
     ExplainedPanel("words-effect", "What each word did", _words, row="reasons", of_result=True),
+    ExplainedPanel(
+        "regions",
+        "Where the words looked",
+        _regions,
+        title=True,
+        slow=True,
+        js_on_load=regions_panel.ON_LOAD,
+    ),
+    ExplainedPanel(
+        "compare",
+        "The same question, read otherwise",
+        compare_panel.tell_comparison,
+        title=True,
+        slow=True,
+        js_on_load=compare_panel.ON_LOAD,
+    ),
+    ExplainedPanel(
+        "paraphrase",
+        "The same wish in other words",
+        paraphrase_panel.tell_paraphrase,
+        title=True,
+        slow=True,
+        js_on_load=paraphrase_panel.ON_LOAD,
+    ),
     ExplainedPanel("read", "", _read),
     ExplainedPanel(
         "map",

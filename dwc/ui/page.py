@@ -19,7 +19,9 @@ from dwc.ui.answering import (
 )
 from dwc.ui.api import add_search_endpoint
 from dwc.ui.atlas import query_asked
+from dwc.ui.comparing import Comparing
 from dwc.ui.examples import Example, example_asked
+from dwc.ui.explain_api import add_explaining_endpoints
 from dwc.ui.explained import (
     AT_ONCE,
     LATER,
@@ -85,6 +87,7 @@ def build_page(models: Models, pictures: Pictures, examples: Sequence[Example]) 
                 lay_out_study()
         _Wiring(models, pictures, examples, page, head, asked, shown).connect()
         add_search_endpoint(models, pictures, MODEL)
+        add_explaining_endpoints(models, pictures, MODEL)
         add_overview_endpoints(models)
     page.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=1)
     return page
@@ -106,6 +109,7 @@ class _Wiring:
         self.models, self.pictures, self.examples = models, pictures, examples
         self.page, self.head, self.asked, self.shown = page, head, asked, shown
         self.chosen = gr.State(models.first)
+        self.comparing = Comparing(models, pictures, shown.standing, shown.explained, ON_MODEL)
         self.map_service = add_map_service(models, pictures)
         # In the order of `_show`.
         self.panels = [
@@ -124,6 +128,7 @@ class _Wiring:
         self._connect_answer()
         self._connect_gallery()
         self._connect_map()
+        self.comparing.connect()
 
     def _connect_searches(self) -> None:
         asked, shown, head, chosen = self.asked, self.shown, self.head, self.chosen
@@ -149,13 +154,14 @@ class _Wiring:
         )
         choosing.then(None, js="() => window.dwc.showModel()", api_visibility="private")
         self._explain_after(choosing)
-        self.page.load(
+        opened = self.page.load(
             self._open_link,
             None,
             [head, chosen, *tried, *self._elements(PANELS)],
             show_progress="hidden",
             **ON_MODEL,
         )
+        self.comparing.after(opened)
 
     def _connect_answer(self) -> None:
         shown = self.shown
@@ -212,6 +218,7 @@ class _Wiring:
                     show_progress="hidden",
                     **ON_MODEL,
                 )
+        self.comparing.after(event)
 
     def _filling(self, panels: Sequence[ExplainedPanel]) -> Any:
         def fill_panels(standing: Standing | None) -> Any:
