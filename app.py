@@ -103,10 +103,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             args.keep_loaded,
         )
         pictures = StorePictures(store)
+        serve_thumbnails(pictures)  # first, or the page would open with a copy, as of an upload
         page = build_page(models, pictures, choose_examples(pictures))
         with models.using() as searcher:
             devices.place_for_serving(searcher)
-        serve_thumbnails(pictures)
         page.launch(**launch_options(pictures, args.host, args.port))
     except (DWCError, OSError) as error:
         sys.stderr.write(f"{error}\n")
