@@ -39,5 +39,5 @@ def shift_to(sweep: Sweep, position: float) -> float:
 def hits_at(sweep: Sweep, shift: float, k: int) -> list[Hit]:
     """The `k` best at a shift, as `Searcher.search` gives them, without asking the model again."""
     positions = sweep.top(shift, k)
-    parts = [sweep.parts(position, shift) for position in positions.tolist()]
+    parts = sweep.split(positions.tolist(), shift)
     return list_hits(sweep.ids, sweep.scores(shift), positions, parts, sweep.excluded)

@@ -19,6 +19,7 @@ from dwc.modeling.composition import ComposedQuery, Composition
 from dwc.search.asked import AskedQuery
 from dwc.search.encoding import encode_query
 from dwc.search.hits import list_hits
+from dwc.search.look_alikes import LookAlikes
 from dwc.search.result import SearchResult, Weight
 from dwc.search.sweep import Sweep
 from dwc.search.weight_context import load_reference
@@ -38,7 +39,8 @@ class Searcher:
     """Answers queries over one gallery with one model.
 
     It keeps nothing of a query: the same arguments give the same answer, from any thread. `context`
-    holds the weights of many queries, where the checkpoint comes with them.
+    holds the weights of many queries, where the checkpoint comes with them; `look_alikes` tells
+    which pictures of the gallery are nearly the same.
     """
 
     def __init__(self, checkpoint: Checkpoint, store: Store) -> None:
@@ -53,6 +55,7 @@ class Searcher:
         self.store = store
         self.index = ExactIndex(store.vectors)
         self.context = load_reference(checkpoint)
+        self.look_alikes = LookAlikes(store.vectors, store.ids)
 
     def search(
         self,

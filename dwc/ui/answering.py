@@ -15,7 +15,7 @@ from dwc.ui.examples import Example
 from dwc.ui.lean import render_slider
 from dwc.ui.notices import render_trouble, render_unknown
 from dwc.ui.pictures import Pictures
-from dwc.ui.results import EMPTY, render_results
+from dwc.ui.results import EMPTY, render_answer
 from dwc.ui.standing import Standing, leaned, shift_asked
 from dwc.ui.weights import render_weights
 
@@ -62,7 +62,15 @@ def answer(
     except DWCError as error:
         return Panels(trouble=render_trouble(str(error)), unknown="")
     learned = result.weights
-    standing = Standing(asked, searcher.sweep(asked), result, model, searcher.context)
+    standing = Standing(
+        asked,
+        searcher.sweep(asked),
+        result,
+        model,
+        searcher.context,
+        upload=None if reference is None or asked.reference_id else str(reference["path"]),
+        look_alikes=searcher.look_alikes,
+    )
     if shift != 0 and standing.can_lean:
         standing = leaned(standing, shift)
         result = standing.result
@@ -71,7 +79,7 @@ def answer(
         unknown=render_unknown(result.unknown_words),
         weights=weights_of(standing),
         slider=render_slider(learned, at=mean_image_weight(result.weights)),
-        results=render_results(result, pictures),
+        results=render_answer(standing, pictures),
         standing=standing,
     )
 
@@ -113,7 +121,7 @@ def lean(
         moved = leaned(standing, shift_asked(data, standing))
     except DWCError:  # no slider of ours asks for such a thing
         return None
-    return weights_of(moved), render_results(moved.result, pictures), moved
+    return weights_of(moved), render_answer(moved, pictures), moved
 
 
 def reference_of(data: Mapping[str, Any], pictures: Pictures) -> str | None:

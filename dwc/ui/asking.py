@@ -9,6 +9,7 @@ from PIL import Image
 from dwc.errors import PictureError, QueryError
 from dwc.gallery.decoding import decode
 from dwc.search.asked import AskedQuery
+from dwc.search.look_alikes import LookAlikes
 from dwc.search.result import SearchResult
 from dwc.search.sweep import Sweep
 from dwc.search.weight_context import WeightContext
@@ -25,6 +26,7 @@ class Searches(Protocol):
     """What answers: `dwc.search.searcher.Searcher`."""
 
     context: WeightContext | None
+    look_alikes: LookAlikes
 
     def ask(
         self, image: Image.Image | None = None, text: str = "", reference_id: str | None = None

@@ -23,6 +23,7 @@ from dwc.ui.pictures import Pictures
 from dwc.ui.read import render_read
 from dwc.ui.standing import Standing
 from dwc.ui.trace import LIMIT, NOTHING, POSITIONS, TRACED, render_trace
+from dwc.ui.trace import ON_LOAD as TRACE_ON_LOAD
 from dwc.ui.why import render_why
 from dwc.ui.words_effect import render_word_effects
 
@@ -90,7 +91,9 @@ def _regions(searcher: Searcher, pictures: Pictures, standing: Standing) -> str:
 
 
 PANELS: tuple[ExplainedPanel, ...] = (
-    ExplainedPanel("trace", "What if it listened otherwise?", _trace, title=True),
+    ExplainedPanel(
+        "trace", "What if it listened otherwise?", _trace, title=True, js_on_load=TRACE_ON_LOAD
+    ),
     ExplainedPanel("why", "Why this result", _why, row="reasons", of_result=True),
     ExplainedPanel("words-effect", "What each word did", _words, row="reasons", of_result=True),
     ExplainedPanel(

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from dwc.ui import examples as examples_panel
+from dwc.ui import folding as folding_panel
 from dwc.ui import lean as lean_panel
 from dwc.ui import results as results_panel
 from dwc.ui import shelf as shelf_panel
@@ -19,6 +20,7 @@ from dwc.ui.pictures import Pictures
 from dwc.ui.shelf import render_shelf
 from dwc.ui.toolbar import render_toolbar
 from dwc.ui.uploads import refuse_addresses
+from dwc.ui.way import Way, lay_out_way
 from dwc.ui.weights import WHAT_IT_IS_NOT
 
 UPLOADS_CHECKED_SECONDS = 60
@@ -34,6 +36,7 @@ class Question:
     unknown: gr.HTML
     go: gr.Button
     trouble: gr.HTML
+    way: Way
     tries: gr.HTML
 
 
@@ -90,12 +93,13 @@ def lay_out_question(
         '<p class="trouble" role="alert" id="refused-upload"></p>'
         '<p class="sr-only" role="status" id="search-status"></p>'
     )
+    way = lay_out_way(first.standing, pictures, UPLOADS_KEPT_SECONDS // 60)
     tries = html(
         render_examples(examples, pictures),
         elem_id="examples",
         js_on_load=examples_panel.ON_LOAD,
     )
-    return Question(reference, words, unknown, go, trouble, tries)
+    return Question(reference, words, unknown, go, trouble, way, tries)
 
 
 def lay_out_answer(
@@ -117,6 +121,7 @@ def lay_out_answer(
     )
     slider = html(first.slider or "", elem_id="shift", js_on_load=lean_panel.ON_LOAD)
     html(WHAT_IT_IS_NOT, elem_id="about-weights")
+    html(folding_panel.SWITCH, elem_id="view", js_on_load=folding_panel.ON_LOAD)
     results = html(
         first.results or "",
         elem_id="results",

@@ -44,13 +44,17 @@ from dwc.ui.layout import (
 )
 from dwc.ui.linking import follow_link
 from dwc.ui.map import add_map_service
+from dwc.ui.more import with_more
 from dwc.ui.notices import render_trouble
 from dwc.ui.overview_api import add_overview_endpoints
 from dwc.ui.pictures import Pictures
+from dwc.ui.results import render_answer
 from dwc.ui.shelf import page_asked, render_shelf
 from dwc.ui.standing import Standing, looking_at
 from dwc.ui.study import lay_out_study
 from dwc.ui.toolbar import parcel, render_toolbar
+from dwc.ui.trail import Trail
+from dwc.ui.way import go_back, take
 
 # The events that use the model wait for each other: two searches at once on the same cores would
 # both take twice as long.
@@ -126,6 +130,7 @@ class _Wiring:
         """Connect every event."""
         self._connect_searches()
         self._connect_answer()
+        self._connect_way()
         self._connect_gallery()
         self._connect_map()
         self.comparing.connect()
@@ -157,7 +162,7 @@ class _Wiring:
         opened = self.page.load(
             self._open_link,
             None,
-            [head, chosen, *tried, *self._elements(PANELS)],
+            [head, chosen, *tried, *self._elements(PANELS), asked.way.trail, asked.way.strip],
             show_progress="hidden",
             **ON_MODEL,
         )
@@ -172,13 +177,20 @@ class _Wiring:
             trigger_mode="always_last",
             **LIGHT,
         )
-        shown.slider.rest(
+        rested = shown.slider.rest(
             self._filling(OF_SHIFT),
             shown.standing,
             self._elements(OF_SHIFT),
             show_progress="hidden",
             trigger_mode="always_last",
             **ON_MODEL,
+        )
+        self.asked.way.follow(rested, shown.standing, **LIGHT)
+        shown.results.more(
+            self._show_more,
+            shown.standing,
+            [shown.results, shown.standing, shown.toolbar],
+            **LIGHT,
         )
         shown.results.why(
             self._look_at,
@@ -190,6 +202,18 @@ class _Wiring:
         shown.toolbar.save(self._pack, shown.standing, shown.parcel, **LIGHT).then(
             None, shown.parcel, js="(parcel) => window.dwc.save(parcel)", api_visibility="private"
         )
+
+    def _connect_way(self) -> None:
+        way, asked = self.asked.way, self.asked
+        back = way.strip.back(
+            self._go_back,
+            [way.trail, self.chosen],
+            [asked.reference, asked.words, *self.panels, way.trail, way.strip],
+            show_progress="minimal",
+            show_progress_on=self.shown.results,
+            **ON_MODEL,
+        )
+        self._explain_after(back)
 
     def _connect_gallery(self) -> None:
         for panel in (self.shown.results, self.shown.shelf, self.map_service):
@@ -208,7 +232,11 @@ class _Wiring:
         )
 
     def _explain_after(self, event: Any) -> None:
-        """Fill the explaining panels once an answer is shown: the quick ones, then the slow."""
+        """Once an answer is shown, go on the trail, and fill the explaining panels.
+
+        The quick ones come before the slow.
+        """
+        event = self.asked.way.follow(event, self.shown.standing, **LIGHT)
         for panels in (AT_ONCE, LATER):
             if panels:
                 event = event.then(
@@ -274,10 +302,12 @@ class _Wiring:
     def _open_link(self, request: gr.Request) -> list[Any]:
         linked = follow_link(self.models, self.pictures, dict(request.query_params))
         if linked is None:
-            return [gr.skip() for _ in range(4 + len(self.panels) + len(PANELS))]
-        told: list[Any] = [gr.skip() for _ in PANELS]
-        if linked.panels.standing is not None:
-            told = fill(PANELS, self.models, self.pictures, linked.panels.standing)
+            return [gr.skip() for _ in range(6 + len(self.panels) + len(PANELS))]
+        told: list[Any] = [gr.skip() for _ in range(2 + len(PANELS))]
+        if (standing := linked.panels.standing) is not None:
+            trail = take(Trail(), standing)  # the way begins with the link, not the page's own
+            told = fill(PANELS, self.models, self.pictures, standing)
+            told += [trail, self.asked.way.render(trail)]
         picture = thumbnail_of(linked.reference_id, self.pictures)
         head = self._render_head(linked.model)
         return [head, linked.model, picture, linked.words, *self._show(linked.panels), *told]
@@ -287,6 +317,20 @@ class _Wiring:
         if moved is None:
             return [gr.skip() for _ in range(4)]
         return [*moved, self._render_toolbar(moved[-1])]
+
+    def _show_more(self, standing: Standing | None) -> list[Any]:
+        further = None if standing is None else with_more(standing)
+        if further is None:
+            return [gr.skip() for _ in range(3)]
+        return [render_answer(further, self.pictures), further, self._render_toolbar(further)]
+
+    def _go_back(self, trail: Trail, name: str, event: gr.EventData) -> list[Any]:
+        way = self.asked.way
+        there = go_back(self.models, way, name, trail, event._data)
+        if there is None:
+            return [gr.skip() for _ in range(4 + len(self.panels))]
+        strip = way.render(there.trail, there.said)
+        return [there.picture, there.words, *self._show(there.panels), there.trail, strip]
 
     def _look_at(self, standing: Standing | None, event: gr.EventData) -> list[Any]:
         looking = None if standing is None else looking_at(standing, event._data.get("id"))

@@ -8,6 +8,7 @@ from dwc.ui.bar import Scale, render_bar, render_legend
 from dwc.ui.folding import ARRANGING, tell_folds
 from dwc.ui.more import render_more
 from dwc.ui.pictures import Pictures, url_of
+from dwc.ui.standing import Standing
 from dwc.ui.wording import above, escape, signed, timing
 
 EMPTY = """
@@ -85,6 +86,13 @@ def render_results(
         f'<p class="timing">{escape(timing(result.timings_ms, result.gallery_size))}</p></div>'
         f'{remarks}<ol class="cards"{told}>{cards}</ol>{more}'
     )
+
+
+def render_answer(standing: Standing, pictures: Pictures) -> str:
+    """The results of an answer as it stands, with the way to more and its look-alikes told."""
+    alike, result = standing.look_alikes, standing.result
+    folds = None if alike is None else alike.fold([hit.id for hit in result.hits])
+    return render_results(result, pictures, len(standing.sweep), folds)
 
 
 def _alike(place: int, hits: Sequence[Hit], folds: Folds | None) -> tuple[int | None, int]:

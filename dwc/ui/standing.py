@@ -7,6 +7,7 @@ from typing import Any
 from dwc.errors import QueryError
 from dwc.search.asked import AskedQuery
 from dwc.search.leaning import hits_at, shift_to
+from dwc.search.look_alikes import LookAlikes
 from dwc.search.result import SearchResult
 from dwc.search.sweep import Sweep
 from dwc.search.weight_context import WeightContext
@@ -18,7 +19,8 @@ class Standing:
 
     `result` is the answer at the shift that it names; leaning gives another `Standing`. `model`
     names which of the page's models answered, and so which explains; `context` holds that model's
-    usual weights. `chosen` is the result that a person asked about; None for the first.
+    usual weights. `chosen` is the result that a person asked about; None for the first. `upload` is
+    the reference's file where it was uploaded. `look_alikes` tells those of the model's gallery.
     """
 
     asked: AskedQuery
@@ -27,6 +29,8 @@ class Standing:
     model: str = ""
     context: WeightContext | None = None
     chosen: str | None = None
+    upload: str | None = None
+    look_alikes: LookAlikes | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Standing":
         # Gradio copies a page's first state for every visitor; nothing in this one ever changes.

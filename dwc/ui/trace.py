@@ -16,6 +16,29 @@ LED = 3  # of the learned order, and at each end
 _WIDTH, _HEIGHT = 1000, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 990, 26, 284
 
+# A touched line tells its picture below the drawing: there is no pointer to rest on it, and on a
+# narrow page no room for a name beside it.
+ON_LOAD = """
+const pick = (line) => {
+  const shown = element.querySelector('.traced');
+  if (!line || !shown) return;
+  for (const other of element.querySelectorAll('.line.picked')) other.classList.remove('picked');
+  line.classList.add('picked');
+  line.parentNode.append(line);  // on top
+  shown.hidden = false;
+  shown.querySelector('img').src = line.dataset.picture;
+  shown.querySelector('p').textContent = line.getAttribute('aria-label');
+};
+element.addEventListener('click', (event) => pick(event.target.closest('.line')));
+element.addEventListener('keydown', (event) => {
+  const line = event.target.closest('.line');
+  if (!line || (event.key !== 'Enter' && event.key !== ' ')) return;
+  event.preventDefault();
+  pick(line);
+  line.focus();  // moving it to the top took the focus
+});
+"""
+
 NOTHING = '<p class="hint">There is nothing to lean to: give a picture and words.</p>'
 
 
@@ -37,8 +60,10 @@ def render_trace(trace: RankTrace, pictures: Pictures) -> str:
         f'aria-label="Ranks as the weight moves; the table below says the same">'
         f"{_axes(places[trace.learned])}{lines}</svg>"
         f"{_leaders(trace, len(places) - 1, 'picture', pictures)}</div>"
+        '<div class="traced" hidden><img alt="" width="72" height="72"><p role="status"></p></div>'
         f'<p class="hint">Each line is a picture: its rank as the weight moves from the words to '
-        f"the picture. {_steadiness(trace, places)}</p>{_table(trace, places, pictures)}"
+        f"the picture. Choose one to see it. {_steadiness(trace, places)}</p>"
+        f"{_table(trace, places, pictures)}"
     )
 
 
@@ -64,8 +89,9 @@ def _line(
     name = escape(pictures.describe(item.id))
     said = f"{name}: {_said(item, trace)}"
     return (
-        f'<g class="line {kind}" tabindex="0" role="img" aria-label="{said}" '
-        f'data-id="{escape(item.id)}"><title>{said}</title>'
+        f'<g class="line {kind}" tabindex="0" role="button" aria-label="{said}" '
+        f'data-id="{escape(item.id)}" '
+        f'data-picture="{escape(url_of(pictures.thumbnail(item.id)))}"><title>{said}</title>'
         f'<polyline class="reach" points="{path}"/><polyline points="{path}"/>{dot}'
         f'<text class="name" x="{_WIDTH / 2:.0f}" y="{_HEIGHT - 4}">{name}</text></g>'
     )
@@ -121,7 +147,8 @@ def _leaders(trace: RankTrace, step: int, end: str, pictures: Pictures) -> str:
         f'title="{escape(pictures.describe(item.id))}"></li>'
         for item in best
     )
-    return f'<ol class="leaders" aria-label="The first {LED} by the {end} alone">{images}</ol>'
+    told = f"The first {LED} by the {end} alone"
+    return f'<ol class="leaders by-{end}" aria-label="{told}">{images}</ol>'
 
 
 def _steadiness(trace: RankTrace, places: Sequence[float]) -> str:

@@ -13,6 +13,7 @@ from dwc.modeling.composition import ComposedQuery, Composition
 from dwc.search.asked import AskedQuery
 from dwc.search.encoding import EncodedQuery
 from dwc.search.leaning import hits_at
+from dwc.search.look_alikes import LookAlikes
 from dwc.search.result import SearchResult
 from dwc.search.sweep import Sweep
 from dwc.search.weight_context import WeightContext
@@ -61,6 +62,7 @@ class RandomSearcher:
         generator = torch.Generator().manual_seed(seed)
         streams = torch.randn(len(ids), 2, WIDTH, generator=generator)
         self.vectors = torch.nn.functional.normalize(streams, dim=-1).flatten(1).numpy()
+        self.look_alikes = LookAlikes(self.vectors, ids)
 
     def ask(
         self, image: Image.Image | None = None, text: str = "", reference_id: str | None = None

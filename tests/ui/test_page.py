@@ -11,6 +11,7 @@ from dwc.ui.explained import PANELS
 from dwc.ui.opening import open_models
 from dwc.ui.page import build_page
 from dwc.ui.store_pictures import StorePictures
+from dwc.ui.trail import Trail
 from dwc.ui.wording import signed
 from tests.search.tiny import write_tiny_checkpoint
 from tests.ui.live import draw_gallery
@@ -139,3 +140,32 @@ def test_an_example_is_asked_of_the_chosen_model(events):
     assert standing_of(told).model == "two"
     assert by_element["words"] == standing_of(told).asked.text
     events.call("try_example", "two", example=99)
+
+
+def test_more_results_and_the_way_back(events, file):
+    told, _ = events.call("search", file, "is blue", "one")
+    first = standing_of(told)
+    (trail, _), by_element = events.call("take_in", Trail(), first)
+    assert "is blue" in by_element["trail"]
+    told, by_element = events.call("show_more", first)
+    assert len(standing_of(told).result.hits) == 19  # all but the reference
+    assert [card.attributes["data-rank"] for card in read(by_element["results"]).all(cls="card")][
+        -1
+    ] == "19"
+    told, _ = events.call("search", None, "is red", "one")
+    (trail, _), _ = events.call("take_in", trail, standing_of(told))
+    told, by_element = events.call("go_back", trail, "one", step=1)
+    assert standing_of(told).result.hits == first.result.hits
+    assert (by_element["words"], by_element["reference"]) == ("is blue", file["path"])
+    assert read(by_element["trail"]).all("button")[0].attributes["aria-current"] == "step"
+    for name, given, data in (("go_back", [trail, "one"], {"step": 9}), ("show_more", [None], {})):
+        told, _ = events.call(name, *given, **data)
+        assert all("__type__" in one for one in told)  # skipped
+
+
+def test_a_link_begins_the_way(events, world):
+    request = SimpleNamespace(query_params={"text": "red"})
+    told, by_element = events.call("open_link", request)
+    (trail,) = [one for one in told if isinstance(one, Trail)]
+    assert [step.question.words for step in trail.steps] == ["red"]
+    assert "red" in by_element["trail"]
