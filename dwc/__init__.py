@@ -11,6 +11,7 @@ The map of the package; arrows point one way, and a test holds them:
     processing.py  pictures and words -> tensors
     hub/           models of the Hub: one commit fetched and checked, or published
     recognition.py whether a folder or repository is a checkpoint of ours
+    agreement.py   whether a model and a processor belong together
     checkpoint.py  file names, key sets
     card.py        a checkpoint's model card
     publishing.py  a checkpoint and its card, to the Hub

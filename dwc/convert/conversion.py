@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from dwc import checkpoint
+from dwc.agreement import WITHOUT_CLIP_TOKENIZER, picture_size
 from dwc.card import CardFacts, write_card
 from dwc.convert.authors import (
     GLOBAL,
@@ -124,7 +125,7 @@ def convert(
         _logger.warning(
             "%s is written without CLIP's tokenizer: there is none beside %s, and %s@%s is neither "
             "in the Hub's cache nor within reach. %s",
-            folder, clip, OPENAI_REPO, OPENAI_COMMIT[:7], checkpoint.WITHOUT_CLIP_TOKENIZER,
+            folder, clip, OPENAI_REPO, OPENAI_COMMIT[:7], WITHOUT_CLIP_TOKENIZER,
         )  # fmt: skip
     return folder
 
@@ -308,7 +309,7 @@ def _changed(prefix: str, original: Original, model: DWCModel) -> list[str]:
 
 def _answer(model: DWCModel, processor: DWCProcessor) -> Tensor:
     """The embedding (1, D) of a fixed query of both picture and text."""
-    size = checkpoint.picture_size(processor)
+    size = picture_size(processor)
     shape = (1, 3, *(size or (_AUTHORS_IMAGE_SIZE_PX, _AUTHORS_IMAGE_SIZE_PX)))
     inputs = dict(processor(text="red"))
     if model.config.clip_config is not None and processor.clip_tokenizer is None:

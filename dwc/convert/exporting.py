@@ -18,7 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dwc.checkpoint import Checkpoint, picture_size
+from dwc.agreement import picture_size
+from dwc.checkpoint import Checkpoint
 from dwc.convert.authors import clip_stream_weights, cnn_stream_weights, global_state, local_state
 from dwc.convert.conversion import authors_pictures
 from dwc.convert.openai_clip import (

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from transformers import ResNetModel
 
-from dwc.checkpoint import check_agreement, without_progress_bar
+from dwc.agreement import check_agreement
+from dwc.checkpoint import without_progress_bar
 from dwc.convert.clip_tokenizer import find_clip_tokenizer
 from dwc.convert.conversion import authors_pictures
 from dwc.convert.sources import read_clip

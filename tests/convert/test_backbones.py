@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from transformers import CLIPConfig, CLIPModel
 
 from dwc import DWCModel, DWCProcessor
-from dwc.checkpoint import picture_size
+from dwc.agreement import picture_size
 from dwc.convert import convert
 from dwc.convert.openai_clip import backbone_config, backbone_weights, released_name
 from dwc.convert.renaming import require_fit

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from dwc import checkpoint
+from dwc.agreement import picture_size
 from dwc.checkpoint import Checkpoint
 from dwc.cli import main
 from dwc.convert import convert, convert_to_authors
@@ -72,7 +73,7 @@ def test_a_cnn_stream_goes_there_and_back_bit_by_bit(tmp_path):
     loaded = checkpoint.load(first)
     assert loaded.model.clip is None
     assert loaded.processor.word_tokenizer.get_vocab() == table
-    assert checkpoint.picture_size(loaded.processor) == (288, 288)
+    assert picture_size(loaded.processor) == (288, 288)
     told = []
     files = convert_to_authors(tmp_path / "theirs", loaded, told.append)
     assert sorted(files) == ["captions.json", "local.pth"]

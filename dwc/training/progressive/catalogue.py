@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator, PartialState
 
+from dwc.agreement import picture_size
 from dwc.catalogue.splits import training_triplets
-from dwc.checkpoint import picture_size
 from dwc.errors import CheckpointError, TrainingError
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.clip_stream import ClipStream
