@@ -306,7 +306,7 @@ class _Wiring:
         told: list[Any] = [gr.skip() for _ in range(2 + len(PANELS))]
         if (standing := linked.panels.standing) is not None:
             trail = take(Trail(), standing)  # the way begins with the link, not the page's own
-            told = fill(PANELS, self.models, self.pictures, standing)
+            told = [*fill(PANELS, self.models, self.pictures, standing)]
             told += [trail, self.asked.way.render(trail)]
         picture = thumbnail_of(linked.reference_id, self.pictures)
         head = self._render_head(linked.model)

@@ -4,9 +4,9 @@ import pytest
 from PIL import Image
 
 from dwc.errors import PictureError, QueryError
+from dwc.ui.answering import answer, open_with, reference_of
 from dwc.ui.asking import MAX_CHARACTERS, ask
 from dwc.ui.examples import Example
-from dwc.ui.page import answer, open_with, reference_of
 from dwc.ui.results import EMPTY
 
 
@@ -103,9 +103,9 @@ def test_only_gallery_pictures_become_the_reference(pictures):
         assert reference_of({"id": sent}, pictures) is None
 
 
-def test_the_page_opens_with_the_first_example_that_has_an_answer(searcher, pictures):
+def test_the_page_opens_with_the_first_example_that_has_an_answer(models, pictures):
     unanswerable, answerable = Example("p-0001", "blue " * 80), Example("p-0002", "blue")
-    example, panels = open_with(searcher, pictures, [unanswerable, answerable])
+    example, panels = open_with(models, pictures, [unanswerable, answerable])
     assert example == answerable
     assert panels.trouble == ""
-    assert open_with(searcher, pictures, [unanswerable])[1].results == EMPTY
+    assert open_with(models, pictures, [unanswerable])[1].results == EMPTY
