@@ -161,10 +161,26 @@ def test_thumbnails_are_served_and_the_rest_of_the_store_is_not(address, place):
 
 def test_only_these_are_public(address):
     api = Client(address, verbose=False).view_api(return_format="dict")
-    assert list(api["named_endpoints"]) == ["/search", "/map", "/atlas"]
+    assert set(api["named_endpoints"]) == {
+        "/search", "/explain", "/compare", "/paraphrase", "/map", "/atlas",
+    }  # fmt: skip
     parameters = api["named_endpoints"]["/search"]["parameters"]
     assert [one["parameter_name"] for one in parameters] == ["reference", "text", "k", "shift"]
     assert all(one["parameter_has_default"] for one in parameters)
+
+
+def test_an_answer_is_explained_compared_and_reworded(address, search, gallery):
+    client, words = Client(address, verbose=False), "is blue"
+    picture = handle_file(next(iter(sorted(gallery.glob("figure-*.png")))))
+    best = search(reference=picture, text=words)["results"][0]
+    told = client.predict(reference=picture, text=words, api_name="/explain")
+    assert told["why"]["id"] == best["id"]
+    assert sum(told["why"]["parts"].values()) == pytest.approx(best["score"], abs=1e-4)
+    assert [word["word"] for word in told["word_effects"]["words"]] == words.split()
+    read = client.predict(reference=picture, text=words, k=3, api_name="/compare")
+    assert {"learned", "picture", "words"} <= {column["name"] for column in read["columns"]}
+    again = client.predict(text=words, wordings=["in blue"], api_name="/paraphrase")
+    assert [wording["text"] for wording in again["wordings"]] == [words, "in blue"]
 
 
 def test_the_map_and_the_usual_weights_are_told(address):
