@@ -29,7 +29,7 @@ def within(page, selector, width):
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_a_words_map_is_chosen_by_keys(open_page, width, height):
     page = open_page(width=width, height=height)
-    search(page, "longer and blue")
+    search(page, "shorter and blue")
     radios = page.locator(".region-words input")
     assert radios.count() == 3
     assert radios.first.is_checked()
@@ -53,7 +53,7 @@ def test_a_words_map_is_chosen_by_keys(open_page, width, height):
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_an_answer_is_pinned_and_the_next_stands_beside_it(open_page, width, height):
     page = open_page(width=width, height=height)
-    search(page, "longer and blue")
+    search(page, "shorter and blue")
     learned = "section.ranking.learned li[data-id]"
     ids = "items => items.map((item) => item.dataset.id)"
     before = page.eval_on_selector_all(learned, ids)
@@ -74,13 +74,13 @@ def test_an_answer_is_pinned_and_the_next_stands_beside_it(open_page, width, hei
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_other_wordings_are_asked(open_page, width, height):
     page = open_page(width=width, height=height)
-    search(page, "longer and blue")
-    page.fill("#wordings", "blue and longer\nnavy")
+    search(page, "shorter and blue")
+    page.fill("#wordings", "blue and shorter\nnavy")
     page.focus("#probe")
     page.keyboard.press("Enter")
     page.wait_for_selector(".wordings tbody tr >> nth=2")
-    assert page.locator(".wordings tbody th").all_inner_texts()[0] == "longer and blue"
-    assert page.input_value("#wordings") == "blue and longer\nnavy"
+    assert page.locator(".wordings tbody th").all_inner_texts()[0] == "shorter and blue"
+    assert page.input_value("#wordings") == "blue and shorter\nnavy"
     page.wait_for_function("document.activeElement.id === 'probe'")
     within(page, "#paraphrase .scroller", width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
