@@ -159,14 +159,23 @@ window.dwcMap = (() => {
       }
     }, {rootMargin: "200px"});
     let watched;
+    let told;
     const watch = () => {
-      const node = element.querySelector("[data-map]");
-      if (!node || node === watched) return;
+      let node = element.querySelector("[data-map]");
+      if (!node || (node === watched && node.dataset.map === told)) return;
+      if (node === watched) {
+        // Gradio changed it in place: what listens there knows the answer before.
+        const fresh = node.cloneNode(true);
+        node.replaceWith(fresh);
+        node = fresh;
+      }
       watched = node;
+      told = node.dataset.map;
       seen.disconnect(); // what stood here before is gone
       seen.observe(node);
     };
-    new MutationObserver(watch).observe(element, {childList: true, subtree: true});
+    const changes = {childList: true, subtree: true, attributes: true, attributeFilter: ["data-map"]};
+    new MutationObserver(watch).observe(element, changes);
     watch();
   }
 
