@@ -15,7 +15,10 @@ from transformers import CLIPTextModel, CLIPVisionModel
 from dwc.errors import QueryError
 from dwc.modeling.configuration import ClipBackboneConfig, ModifiedResNetConfig
 from dwc.modeling.modified_resnet import AntiAliasedBottleneck, ModifiedResNet
+from dwc.modeling.packed_sentences import lots_of_like_length
 from dwc.modeling.strict_loading import StrictModel
+
+_MANY = 64  # texts, from which on padding costs more than three calls
 
 
 class ClipBackbone(StrictModel):
@@ -81,9 +84,25 @@ class ClipBackbone(StrictModel):
                 f"a text has no end-of-text token (id {end}); read texts with the checkpoint's "
                 "processor."
             )
+        ends = is_end.int().argmax(dim=1)  # (N,), the first of equals
+        if len(ends) < _MANY:
+            return self._read_texts(input_ids, attention_mask, ends)
+        lots = lots_of_like_length(ends)
+        features = [self._read_lot(input_ids, attention_mask, ends, lot) for lot in lots]
+        return torch.cat(features)[torch.cat(lots).argsort()]
+
+    def _read_lot(
+        self, input_ids: Tensor, attention_mask: Tensor | None, ends: Tensor, lot: Tensor
+    ) -> Tensor:
+        """The texts `lot` of those given, without what is behind the longest of them."""
+        length = int(ends[lot].max()) + 1
+        mask = None if attention_mask is None else attention_mask[lot, :length]
+        return self._read_texts(input_ids[lot, :length], mask, ends[lot])
+
+    def _read_texts(self, input_ids: Tensor, attention_mask: Tensor | None, ends: Tensor) -> Tensor:
+        """Texts (N, L) that end at the tokens `ends` (N,) -> (N, F)."""
         states = self.text_model(input_ids=input_ids, attention_mask=attention_mask)
         rows = torch.arange(len(input_ids), device=input_ids.device)
-        ends = is_end.int().argmax(dim=1)  # (N,), the first of equals
         return self.text_projection(states.last_hidden_state[rows, ends])
 
     def _init_weights(self, module: nn.Module) -> None:

@@ -20,7 +20,6 @@ from dwc.catalogue.schema import ORDERED, Garment
 from dwc.catalogue.wishes import Wish
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.composition import normalise
-from dwc.modeling.packed_sentences import lots_of_like_length
 from dwc.training.attributes import label_vocabulary
 from dwc.training.learner import Learner
 from dwc.training.loop import LoopSettings, run_stage
@@ -103,20 +102,9 @@ class _Reader(nn.Module):
 
     def forward(self, batch: ReadingBatch) -> tuple[Tensor, list[Tensor]]:
         """Features (B, F) of the texts, and what is said of each attribute by the wishes."""
-        features = read_by_length(self.clip, batch.input_ids, batch.attention_mask)
+        features = self.clip.text_features(batch.input_ids, batch.attention_mask)
         wishes = len(batch.labels)
         return features, [head(features[:wishes]) for head in self.heads]
-
-
-def read_by_length(clip: ClipBackbone, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-    """CLIP's features (B, F) of texts (B, L), read in lots of like length."""
-    lengths = attention_mask.sum(dim=1)
-    lots = lots_of_like_length(lengths)
-    features = []
-    for lot in lots:
-        longest = int(lengths[lot].max())
-        features.append(clip.text_features(input_ids[lot, :longest], attention_mask[lot, :longest]))
-    return torch.cat(features)[torch.cat(lots).argsort()]
 
 
 def train_reading(

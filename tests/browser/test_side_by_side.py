@@ -29,7 +29,7 @@ def within(page, selector, width):
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_a_words_map_is_chosen_by_keys(open_page, width, height):
     page = open_page(width=width, height=height)
-    search(page, "shorter and blue")
+    search(page, "longer and blue")
     radios = page.locator(".region-words input")
     assert radios.count() == 3
     assert radios.first.is_checked()
@@ -53,7 +53,7 @@ def test_a_words_map_is_chosen_by_keys(open_page, width, height):
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_an_answer_is_pinned_and_the_next_stands_beside_it(open_page, width, height):
     page = open_page(width=width, height=height)
-    search(page, "shorter and blue")
+    search(page, "longer and blue")
     learned = "section.ranking.learned li[data-id]"
     ids = "items => items.map((item) => item.dataset.id)"
     before = page.eval_on_selector_all(learned, ids)

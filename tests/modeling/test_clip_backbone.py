@@ -53,6 +53,22 @@ def test_a_text_is_read_at_its_end_whatever_follows_and_however_small_the_end_id
     assert (other - expected).abs().max() > 1e-3
 
 
+@torch.no_grad()
+def test_many_texts_of_unequal_length_are_read_as_each_alone():
+    clip = backbone()
+    generator = torch.Generator().manual_seed(0)
+    lengths = torch.randint(1, 6, (70,), generator=generator)
+    ids = torch.full((70, 6), PAD)
+    for row, length in enumerate(lengths.tolist()):
+        ids[row, :length] = torch.randint(7, 40, (length,), generator=generator)
+        ids[row, length] = END
+    mask = (torch.arange(6) <= lengths[:, None]).long()
+    together = clip.text_features(ids, mask)
+    for row, length in enumerate(lengths.tolist()):
+        alone = clip.text_features(ids[row : row + 1, : length + 1])
+        torch.testing.assert_close(together[row], alone[0], rtol=1e-4, atol=1e-5)
+
+
 def test_a_text_too_long_or_without_end_is_refused():
     clip = backbone()
     with pytest.raises(QueryError, match="13 CLIP tokens; this model reads at most 12"):

@@ -18,7 +18,6 @@ from dwc.training.reading import (
     ReadingBatch,
     ReadingSettings,
     encode_wish,
-    read_by_length,
     train_reading,
 )
 from tests.training.tiny import COLOURS, tiny_model, tiny_processor
@@ -49,19 +48,6 @@ def test_a_wish_is_encoded_by_what_it_asks():
     assert reading(wish(fit=["slim"], relative=["fit"])) == {"fit": LESS}
     assert reading(wish(pattern=["striped", "dotted"])) == {"pattern": SEVERAL}
     assert reading(wish(category="dress")) == {"category": 4 + heads["category"].index("dress")}
-
-
-@torch.no_grad()
-def test_texts_read_by_length_are_as_read_alone():
-    processor = tiny_processor()
-    clip = tiny_model(processor).clip.eval()
-    texts = ["top red", "bottom blue top", "red", "top green bottom white top", "blue red"] * 3
-    padded = processor(text=texts)
-    together = read_by_length(clip, padded["clip_input_ids"], padded["clip_attention_mask"])
-    for row, text in enumerate(texts):
-        inputs = processor(text=[text])
-        alone = clip.text_features(inputs["clip_input_ids"], inputs["clip_attention_mask"])
-        torch.testing.assert_close(together[row], alone[0], rtol=1e-4, atol=1e-5)
 
 
 def test_it_learns_to_read_and_leaves_the_image_tower_alone(tmp_path):
