@@ -15,10 +15,8 @@ from transformers import CLIPTextModel, CLIPVisionModel
 from dwc.errors import QueryError
 from dwc.modeling.configuration import ClipBackboneConfig, ModifiedResNetConfig
 from dwc.modeling.modified_resnet import AntiAliasedBottleneck, ModifiedResNet
-from dwc.modeling.packed_sentences import lots_of_like_length
+from dwc.modeling.packed_sentences import MANY, read_in_lots
 from dwc.modeling.strict_loading import StrictModel
-
-_MANY = 64  # texts, from which on padding costs more than three calls
 
 
 class ClipBackbone(StrictModel):
@@ -85,19 +83,14 @@ class ClipBackbone(StrictModel):
                 "processor."
             )
         ends = is_end.int().argmax(dim=1)  # (N,), the first of equals
-        if len(ends) < _MANY:
+        if len(ends) < MANY:
             return self._read_texts(input_ids, attention_mask, ends)
-        lots = lots_of_like_length(ends)
-        features = [self._read_lot(input_ids, attention_mask, ends, lot) for lot in lots]
-        return torch.cat(features)[torch.cat(lots).argsort()]
 
-    def _read_lot(
-        self, input_ids: Tensor, attention_mask: Tensor | None, ends: Tensor, lot: Tensor
-    ) -> Tensor:
-        """The texts `lot` of those given, without what is behind the longest of them."""
-        length = int(ends[lot].max()) + 1
-        mask = None if attention_mask is None else attention_mask[lot, :length]
-        return self._read_texts(input_ids[lot, :length], mask, ends[lot])
+        def read(rows: Tensor, longest: int) -> Tensor:
+            mask = None if attention_mask is None else attention_mask[rows, :longest]
+            return self._read_texts(input_ids[rows, :longest], mask, ends[rows])
+
+        return read_in_lots(ends + 1, read)
 
     def _read_texts(self, input_ids: Tensor, attention_mask: Tensor | None, ends: Tensor) -> Tensor:
         """Texts (N, L) that end at the tokens `ends` (N,) -> (N, F)."""

@@ -3,14 +3,11 @@
 Parameter names: `embedding.weight`, `lstm.{weight,bias}_{ih,hh}_l0`.
 """
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from dwc.errors import QueryError
-from dwc.modeling.packed_sentences import lots_of_like_length
-
-_MANY = 64  # sentences, from which on padding costs more than three calls
+from dwc.modeling.packed_sentences import MANY, read_in_lots
 
 
 class WordEncoder(nn.Module):
@@ -32,19 +29,17 @@ class WordEncoder(nn.Module):
                 "word_mask has words behind padding; pad texts on the right, as the checkpoint's "
                 "processor does."
             )
-        if len(word_ids) >= _MANY:
+        if len(word_ids) >= MANY:
             return self._read_in_lots(word_ids, mask)
         states, _ = self.lstm(self.embedding(word_ids))  # (N, L, H)
         return states * mask.unsqueeze(-1)
 
     def _read_in_lots(self, word_ids: Tensor, mask: Tensor) -> Tensor:
         """The same, most rows without most of their padding."""
-        lengths = mask.sum(dim=1)
-        lots = lots_of_like_length(lengths)
-        read = []
-        for lot in lots:
-            longest = int(lengths[lot].max())
-            states, _ = self.lstm(self.embedding(word_ids[lot, :longest]))
-            padding = (0, 0, 0, word_ids.shape[1] - longest)
-            read.append(functional.pad(states * mask[lot, :longest].unsqueeze(-1), padding))
-        return torch.cat(read)[torch.cat(lots).argsort()]
+
+        def read(rows: Tensor, longest: int) -> Tensor:
+            states, _ = self.lstm(self.embedding(word_ids[rows, :longest]))
+            states = states * mask[rows, :longest].unsqueeze(-1)
+            return functional.pad(states, (0, 0, 0, word_ids.shape[1] - longest))
+
+        return read_in_lots(mask.sum(dim=1), read)

@@ -10,7 +10,8 @@ from accelerate.utils import send_to_device
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from dwc.training.loop import LoopSettings, cosine_with_warmup, run_stage
+from dwc.training.learner import Learner
+from dwc.training.loop import LoopSettings, run_stage
 
 Batch = TypeVar("Batch")
 Outputs = TypeVar("Outputs")
@@ -76,24 +77,15 @@ def train_towers(
     if not groups:
         raise ValueError(f"{stage}: nothing to train; let the towers train, or add a weigher.")
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
-    factor = cosine_with_warmup(settings.total_steps, settings.warmup_steps)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
-    prepared, optimiser = accelerator.prepare(module, optimiser)
-    accelerator.register_for_checkpointing(schedule)
-    prepared.train()
+    learner = Learner(module, settings, accelerator, groups, betas=(0.9, 0.98))
 
     def step(number: int) -> dict[str, float]:
         batch = _moved(batches(number), accelerator.device)
         # On CPUs the fused attention's backward pass takes four times as long as the plain one.
         with accelerator.autocast(), sdpa_kernel(SDPBackend.MATH):
-            outputs = prepared(batch)
+            outputs = learner.module(batch)
         loss, numbers = judge(outputs, batch)
-        optimiser.zero_grad(set_to_none=True)
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(prepared.parameters(), settings.max_gradient_norm)
-        optimiser.step()
-        schedule.step()
+        learner.learn(loss)
         return {"loss": float(loss.detach()), **numbers}
 
     return run_stage(stage, accelerator, step, loop)
