@@ -2,13 +2,11 @@
 
 import hashlib
 import json
-import logging
 import random
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,16 +16,11 @@ from dwc.catalogue.description import describe
 from dwc.modeling.captions import fill_template
 from dwc.modeling.model import DWCModel
 from dwc.processing import DWCProcessor
-from dwc.training.augmentation import random_views
 from dwc.training.catalogue_batches import PoolTriplet
 from dwc.training.kept import KeptPictures, KeptPool, KeptTexts
+from dwc.training.looking import CHUNK, look_once, with_progress
 from dwc.training.pool import DrawnPool
 from dwc.training.recipe import MEAN, PICTURE_PX, STD
-
-logger = logging.getLogger(__name__)
-
-Chunk = TypeVar("Chunk")
-_CHUNK = 500
 
 
 @torch.inference_mode()
@@ -42,34 +35,29 @@ def keep_pictures(
     model.eval()
     assert model.clip is not None
     assert model.cnn_stream is not None
-    clip = model.clip.to(memory_format=torch.channels_last)
+    model.clip.to(memory_format=torch.channels_last)
     resnet = model.cnn_stream.resnet.to(memory_format=torch.channels_last)
-    generator = torch.Generator().manual_seed(seed)
 
-    def look(items: Tensor) -> tuple[Tensor, Tensor]:
-        pictures = pool.take(items, generator)
-        pixels = random_views(pictures, PICTURE_PX, generator, MEAN, STD).to(model.device)
+    def look(pixels: Tensor) -> Tensor:
         with torch.autocast(model.device.type, torch.bfloat16):
-            return clip.image_features(pixels), resnet(pixels).last_hidden_state
+            return rows_of(model, pixels.to(model.device))
 
-    features, one = look(torch.zeros(1, dtype=torch.long))
     file = folder / f"kept-{_name(model, pool, views, seed)}.npy"
     if not file.exists():
-        generator.manual_seed(seed)
-        shape = (views, len(pool.items), features.numel() + one.numel())
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".partial.npy")
-        rows = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
-        chunks = [(v, c) for v in range(views) for c in torch.arange(shape[1]).split(_CHUNK)]
-        with _logged(folder, "pictures", views * shape[1]):
-            for view, items in _progress(chunks, "keeping pictures"):
-                features, maps = look(items)
-                row = torch.cat([features.float(), maps.float().flatten(1)], dim=1)
-                rows[view, items[0] : items[-1] + 1] = row.cpu().half().numpy()
-        rows.flush()
-        partial.rename(file)
-    kept = torch.from_numpy(np.load(file))
-    return KeptPictures(kept, (one.shape[1], one.shape[2], one.shape[3]))
+        with _logged(folder, "pictures", views * len(pool.items)):
+            look_once(pool, views, seed, (PICTURE_PX, MEAN, STD), look, file)
+    blank = torch.zeros(1, 3, PICTURE_PX, PICTURE_PX, device=model.device)
+    _, channels, height, width = resnet(blank).last_hidden_state.shape
+    return KeptPictures(torch.from_numpy(np.load(file)), (channels, height, width))
+
+
+def rows_of(model: DWCModel, pixel_values: Tensor) -> Tensor:
+    """Pictures (N, 3, H, W) -> (N, F + C h w), CLIP's features and the ResNet's last map."""
+    assert model.clip is not None
+    assert model.cnn_stream is not None
+    maps = model.cnn_stream.resnet(pixel_values).last_hidden_state
+    features = model.clip.image_features(pixel_values)
+    return torch.cat([features.float(), maps.float().flatten(1)], dim=1)
 
 
 @torch.inference_mode()
@@ -104,11 +92,11 @@ def read_texts(model: DWCModel, processor: DWCProcessor, texts: Sequence[str]) -
     assert model.clip is not None
     # By length, since a batch is as long as its longest.
     order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
-    chunks = [order[start : start + _CHUNK] for start in range(0, len(order), _CHUNK)]
+    chunks = [order[start : start + CHUNK] for start in range(0, len(order), CHUNK)]
     features = torch.zeros(len(texts), model.clip.config.projection_dim)
     lengths = torch.zeros(len(texts), dtype=torch.long)
     words = []
-    for chunk in _progress(chunks, "keeping texts"):
+    for chunk in with_progress(chunks, "keeping texts"):
         inputs = processor(text=[texts[row] for row in chunk]).to(model.device)
         with torch.autocast(model.device.type, torch.bfloat16):
             read = model.clip.text_features(inputs["clip_input_ids"], inputs["clip_attention_mask"])
@@ -119,15 +107,6 @@ def read_texts(model: DWCModel, processor: DWCProcessor, texts: Sequence[str]) -
     for chunk, part in zip(chunks, words, strict=True):
         padded[chunk, : part.shape[1]] = part
     return KeptTexts(features, padded, lengths)
-
-
-def _progress(chunks: Sequence[Chunk], what: str) -> Iterator[Chunk]:
-    began = time.monotonic()
-    for done, chunk in enumerate(chunks, 1):
-        yield chunk
-        if done % 40 == 0 or done == len(chunks):
-            left = (time.monotonic() - began) / done * (len(chunks) - done)
-            logger.info("%s %d/%d, %.0f s left", what, done, len(chunks), left)
 
 
 @contextmanager

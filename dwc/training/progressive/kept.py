@@ -8,8 +8,6 @@ whole text tower learn on, so that what comes out is a CLIP like any other.
 
 import hashlib
 import json
-import logging
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -20,13 +18,9 @@ from torch import Tensor, nn
 
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.modified_resnet import ModifiedResNet
-from dwc.training.augmentation import random_views
+from dwc.training.looking import look_once
 from dwc.training.pool import DrawnPool
 from dwc.training.progressive.batches import ProgressiveBatches
-
-logger = logging.getLogger(__name__)
-
-_CHUNK = 500  # pictures looked at in one go
 
 
 class KeptTowers(nn.Module):
@@ -94,31 +88,14 @@ def keep_pictures(
     file = folder / f"kept-{name}.npy"
     if not file.exists():
         clip.eval()
-        rows: list[np.ndarray] = []
-        generator = torch.Generator().manual_seed(batches.seed)
-        chunks = torch.arange(len(pool.items)).split(_CHUNK)
-        began, done = time.monotonic(), 0
         device = clip.logit_scale.device
-        for _ in range(views):
-            for places in chunks:
-                pixels = random_views(
-                    pool.take(places, generator),
-                    batches.size_px,
-                    generator,
-                    batches.mean,
-                    batches.std,
-                ).to(device)
-                with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision == "bf16"):
-                    rows.append(read_by_last_layer(clip, pixels).half().cpu().numpy())
-                done += 1
-                if done % 20 == 0 or done == views * len(chunks):
-                    seconds = time.monotonic() - began
-                    left = seconds / done * (views * len(chunks) - done)
-                    logger.info("looking %d/%d, %.0f s left", done, views * len(chunks), left)
-        kept = np.concatenate(rows).reshape(views, len(pool.items), -1)
-        partial = file.with_suffix(".partial.npy")
-        np.save(partial, kept)
-        partial.rename(file)
+
+        def look(pixels: Tensor) -> Tensor:
+            with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision == "bf16"):
+                return read_by_last_layer(clip, pixels.to(device))
+
+        preprocessing = batches.size_px, batches.mean, batches.std
+        look_once(pool, views, batches.seed, preprocessing, look, file)
     return torch.from_numpy(np.load(file))
 
 

@@ -13,7 +13,7 @@ from dwc.checkpoint import Checkpoint
 from dwc.errors import TrainingError
 from dwc.evaluation.pictures import CataloguePictures
 from dwc.modeling.captions import fill_template
-from dwc.training.keeping import keep_pictures, keep_texts, read_texts
+from dwc.training.keeping import keep_pictures, keep_texts, read_texts, rows_of
 from dwc.training.pool import draw_pool
 from dwc.training.recipe import PICTURE_PX
 from dwc.training.study.features import Questions, StudyFeatures, is_kept, write
@@ -72,16 +72,13 @@ def _require_catalogue_model(checkpoint: Checkpoint) -> None:
 def _keep_questions(settings: StudySettings, checkpoint: Checkpoint, split: Split) -> Questions:
     """The questions of a split that `evaluate_catalogue` asks."""
     model, processor = checkpoint.model, checkpoint.processor
-    assert model.clip is not None
-    assert model.cnn_stream is not None
     items = gallery(split, settings.gallery)
     asked = queries(items, settings.queries, 0)
     pictures, rows = CataloguePictures(items), []
     for start in range(0, len(items), _CHUNK):
         chunk = items[start : start + _CHUNK]
         pixels = processor(images=[pictures(item.id) for item in chunk])["pixel_values"]
-        maps = model.cnn_stream.resnet(pixels).last_hidden_state
-        rows.append(torch.cat([model.clip.image_features(pixels), maps.flatten(1)], dim=1))
+        rows.append(rows_of(model, pixels))
     position = {item.id: place for place, item in enumerate(items)}
     hits = torch.zeros(len(asked), len(items), dtype=torch.bool)
     for row, query in enumerate(asked):
