@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from tests.browser.answers import await_answer
 from tests.search.tiny import write_tiny_checkpoint
 from tests.ui.live import draw_gallery, serve
 
@@ -31,12 +32,6 @@ def shown(page):
     return page.eval_on_selector_all(
         "#results .card .score", "scores => scores.map((score) => score.dataset.score)"
     )
-
-
-def await_answer(page, act):
-    page.evaluate("document.querySelector('#results .timing').textContent = 'before'")
-    act()
-    page.wait_for_function("document.querySelector('#results .timing').textContent !== 'before'")
 
 
 def test_another_model_answers_the_same_question_and_explains_it(open_page):

@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from tests.browser.answers import await_answer
+
 pytestmark = pytest.mark.browser
 
 WORDS = "#words textarea"
@@ -15,12 +17,10 @@ def reference(page):
 
 
 def search(page, words=None):
-    """Search, and wait for the answer: the timing line is new in every one."""
+    """Search, and wait for the answer."""
     if words is not None:
         page.fill(WORDS, words)
-    page.evaluate("document.querySelector('#results .timing').textContent = 'before'")
-    page.click("#search")
-    page.wait_for_function("document.querySelector('#results .timing').textContent !== 'before'")
+    await_answer(page, lambda: page.click("#search"))
 
 
 def complaint(page, words):
@@ -117,9 +117,7 @@ def test_an_example_is_one_click(open_page):
     page = open_page()
     button = page.locator("#examples button").nth(2)
     words = button.inner_text().strip()
-    page.evaluate("document.querySelector('#results .timing').textContent = 'before'")
-    button.click()
-    page.wait_for_function("document.querySelector('#results .timing').textContent !== 'before'")
+    await_answer(page, button.click)
     assert page.input_value(WORDS) == words
 
 
@@ -222,9 +220,7 @@ def test_a_search_by_keyboard_alone(open_page):
     page.focus(WORDS)
     page.keyboard.press("ControlOrMeta+A")
     page.keyboard.type("is red")
-    page.evaluate("document.querySelector('#results .timing').textContent = 'before'")
-    page.keyboard.press("Enter")
-    page.wait_for_function("document.querySelector('#results .timing').textContent !== 'before'")
+    await_answer(page, lambda: page.keyboard.press("Enter"))
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "search"
     outline = "getComputedStyle(document.activeElement).outlineWidth"
