@@ -35,7 +35,7 @@ class CatalogueRecipe:
     contrastive_batch: int = 256
     wish_share: float = 0.25
     attributes: AttributeSettings = field(
-        default_factory=lambda: AttributeSettings(total_steps=7_000)
+        default_factory=lambda: AttributeSettings(total_steps=6_500)
     )
     attributes_batch: int = 128
     kept_views: int = 3
@@ -44,7 +44,7 @@ class CatalogueRecipe:
     described_share: float = 0.25
     alternating: AlternatingSettings = field(
         default_factory=lambda: AlternatingSettings(
-            total_steps=4_000,
+            total_steps=5_000,
             learning_rate=1e-3,
             cnn_learning_rate=1e-3,
             schedule="cosine",

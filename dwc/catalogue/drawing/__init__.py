@@ -10,7 +10,7 @@ draw          a garment and a seed -> a picture
 contact_sheet a page of them
 """
 
-DRAWING_VERSION = 1
+DRAWING_VERSION = 2
 """Raise it whenever any picture changes.
 
 Embedded galleries and drawn pools are kept under it; those of another version are drawn again.

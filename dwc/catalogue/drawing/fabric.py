@@ -79,7 +79,7 @@ def _dyed_alike(colour: str, shade: str) -> tuple[Colour, Colour, Colour]:
     """The trim, lining and sole that go with a colour."""
     main = colour_of(colour, shade)
     level = lightness(main)
-    trim = shifted(main, -0.13 if level > 0.42 else 0.15, 0.9)
+    trim = shifted(main, -0.2 if level > 0.45 else 0.22, 0.85)
     lining = shifted(main, -0.17 if level > 0.30 else -0.07, 0.8)
     return trim, lining, shifted(main, -0.16 if level > 0.42 else 0.14, 0.6)
 

@@ -39,7 +39,7 @@ def _cut(shape: str, rng: np.random.Generator) -> Body:
         top, bottom, height = 0.63 * stretch, 0.66 * stretch, float(rng.uniform(0.74, 0.86))
         radius = float(rng.uniform(0.04, 0.09))
     elif shape == "tote":
-        top, bottom, height = 0.6 * stretch, float(rng.uniform(0.42, 0.5)) * stretch, 1.02
+        top, bottom, height = 0.6 * stretch, float(rng.uniform(0.38, 0.45)) * stretch, 1.06
         radius = 0.04
     else:
         top, height = float(rng.uniform(0.34, 0.42)) * stretch, float(rng.uniform(0.78, 0.92))
@@ -59,7 +59,7 @@ def bag(garment: Garment, rng: np.random.Generator) -> Shape:
     """A bag seen from the front or turned a little, its strap up or fallen to a side."""
     shape, strap, fastening = garment["shape"], garment["strap"], garment["fastening"]
     body = _cut(shape, rng)
-    rim = 0.0 if fastening != "none" else float(rng.uniform(0.055, 0.085))
+    rim = 0.0 if fastening != "none" else float(rng.uniform(0.085, 0.12))
     items: list[Item] = []
     if strap == "handles":
         reach, gap = float(rng.uniform(0.36, 0.5)), float(rng.uniform(0.42, 0.6)) * body.top
@@ -104,7 +104,7 @@ def _handle(foot: float, reach: float, gap: float, sewn: float) -> list[Item]:
         (gap, foot + sewn),
     ]  # fmt: skip
     path = smooth(np.array(knots), closed=False, samples=7)
-    items: list[Item] = [Part(_ribbon(path, 0.07), "trim", 0.0, 0.6, patterned=False)]
+    items: list[Item] = [Part(_ribbon(path, 0.085), "trim", 0.0, 0.6, patterned=False)]
     if sewn > 0:
         items += [Disc((x, foot + sewn - 0.03), 0.018, "metal") for x in (-gap, gap)]
     return items
@@ -133,9 +133,9 @@ def _long_strap(body: Body, chain: bool, rng: np.random.Generator) -> list[Item]
         path = smooth(np.array(knots), closed=False, samples=8)
     items: list[Item] = []
     if chain:
-        items.append(Line(path, "chain", 0.06))
+        items.append(Line(path, "chain", 0.08))
     else:
-        items.append(Part(_ribbon(path, 0.055), "trim", 0.0, 0.5, patterned=False))
+        items.append(Part(_ribbon(path, 0.07), "trim", 0.0, 0.5, patterned=False))
         if rng.random() < 0.5:
             x, y = path[len(path) // 4]
             items.append(
@@ -205,10 +205,10 @@ def _flap(body: Body, shape: str, rng: np.random.Generator) -> list[Item]:
     tip = float(side[-1, 1])
     items: list[Item] = [
         Part(outline, "main", 0.0, 0.35),
-        Line(outline[3:-3], "edge", 0.02),
+        Line(outline[3:-3], "edge", 0.034),
         Line(outline[3:-3] * (0.94, 0.93), "stitch", 0.009),
     ]
-    size = float(rng.uniform(0.06, 0.085))
+    size = float(rng.uniform(0.085, 0.11))
     if rng.random() < 0.5:
         clasp = _square(0.0, tip - size * 0.5, size)
         items.append(Part(clasp, "metal", 0.0, 0.4, patterned=False))
@@ -220,18 +220,18 @@ def _flap(body: Body, shape: str, rng: np.random.Generator) -> list[Item]:
 
 def _zip(body: Body, rng: np.random.Generator) -> list[Item]:
     """A zip along the top, its cloth seen to both sides, and the puller."""
-    y = float(rng.uniform(0.1, 0.14))
+    y = float(rng.uniform(0.12, 0.17))
     half = body.half_width(y) * 0.86
     side = 1.0 if rng.random() < 0.5 else -1.0
     path = arc((-half, y), (0.0, y + 0.05), (half, y), 12)
     x = side * half * float(rng.uniform(0.3, 0.9))
     level = y + 0.025 * (1 - (x / half) ** 2)
-    puller = np.array([(-0.022, 0), (0.022, 0), (0.03, 0.15), (0, 0.175), (-0.03, 0.15)])
+    puller = np.array([(-0.03, 0), (0.03, 0), (0.04, 0.18), (0, 0.21), (-0.04, 0.18)])
     return [
-        Part(_ribbon(path, 0.085), "trim", 0.0, 0.2, patterned=False),
-        Line(path, "zip", 0.045),
+        Part(_ribbon(path, 0.13), "trim", 0.0, 0.2, patterned=False),
+        Line(path, "zip", 0.06),
         Part(shifted(puller, x, level), "metal", 0.0, 0.4, patterned=False),
-        Disc((x, level), 0.032, "metal"),
+        Disc((x, level), 0.042, "metal"),
     ]
 
 

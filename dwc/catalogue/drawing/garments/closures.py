@@ -33,7 +33,7 @@ def zip_tape(top: float, bottom: float, width: float, slant: float = 0.0) -> Lin
 
 def zip_fastening(top: float, bottom: float, slant: float = 0.0, width: float = 0.03) -> list[Item]:
     """A zip down the front with its puller; `slant` moves its lower end sideways."""
-    pull = polygon((-0.012, 0.0), (0.012, 0.0), (0.015, 0.055), (-0.015, 0.055))
+    pull = polygon((-0.016, 0.0), (0.016, 0.0), (0.02, 0.07), (-0.02, 0.07))
     pull = shifted(rounded(pull, 0.008, 3), slant * 0.05, top + 0.004)
     return [
         zip_tape(top, bottom, width, slant),
@@ -102,8 +102,8 @@ def patch_pocket(
     )
     bag = sewn(rounded(corners, 0.006 if pointed else 0.03))
     items: list[Item] = [
-        Part(bag, roundness=0.35),
-        Line(bag[2:], "seam", 0.011),
+        Part(bag, roundness=0.35, patterned=False),  # or it is lost in the pattern
+        Line(bag[2:], "edge", 0.02),
         Line(sewn(rounded(corners * (0.82, 0.91), 0.02)[4:]), "stitch", 0.006),
     ]
     if flap:
@@ -113,13 +113,13 @@ def patch_pocket(
             (-wide, lid - dip),
         )  # fmt: skip
         lid_edge = sewn(rounded(shape, 0.012))
-        items.append(Part(lid_edge, roundness=0.35))
-        items.append(Line(lid_edge[6:], "seam", 0.010))
-        items.append(Disc((side * centre, top + lid * 0.66), 0.010))
+        items.append(Part(lid_edge, roundness=0.35, patterned=False))
+        items.append(Line(lid_edge[6:], "edge", 0.018))
+        items.append(Disc((side * centre, top + lid * 0.62), 0.016))
     else:
         hem = 0.17 * height
-        items.append(Line(sewn(polygon((-half, hem), (half, hem))), "seam", 0.009))
-        items.append(Line(sewn(polygon((-half, 0), (half, 0))), "edge", 0.015))
+        items.append(Line(sewn(polygon((-half, hem), (half, hem))), "seam", 0.012))
+        items.append(Line(sewn(polygon((-half, 0), (half, 0))), "edge", 0.024))
     return items
 
 
@@ -133,14 +133,15 @@ def pouch_pocket(top: float, height: float, half_width: float, split: bool) -> l
     right = np.concatenate([polygon((middle, top)), mouth, foot])
     items: list[Item] = []
     if split:
-        items += [Part(side_of(right, side), roundness=0.4) for side in (-1, 1)]
+        items += [Part(side_of(right, side), roundness=0.4, patterned=False) for side in (-1, 1)]
     else:
-        items.append(Part(np.concatenate([right, mirror(right)]), roundness=0.4))
-    items.append(Line(polygon((-upper, top), (upper, top)), "seam", 0.014))
+        whole = np.concatenate([right, mirror(right)])
+        items.append(Part(whole, roundness=0.4, patterned=False))
+    items.append(Line(polygon((-upper, top), (upper, top)), "edge", 0.022))
     for side in (-1, 1):
-        items.append(Line(side_of(mouth, side), "seam", 0.024))
+        items.append(Line(side_of(mouth, side), "edge", 0.034))
         items.append(Line(side_of(shifted(mouth, -0.024, 0.004), side), "stitch", 0.007))
-        items.append(Line(side_of(polygon(mouth[-1], foot[0]), side), "seam", 0.012))
+        items.append(Line(side_of(polygon(mouth[-1], foot[0]), side), "edge", 0.018))
     return items
 
 

@@ -99,7 +99,7 @@ def _beanie(banded: bool, rng: np.random.Generator) -> list[Item]:
             items.append(Line(line, "crease", 0.022))
     items.append(Part(_strip(camera, (0.545, -0.04), (0.545, fold)), "main", 0.0, 0.6))
     if banded:
-        strip = _strip(camera, (0.55, 0.05), (0.55, fold - 0.07))
+        strip = _strip(camera, (0.55, 0.03), (0.55, fold - 0.05))
         items.append(Part(strip, "trim", 0.0, 0.6, patterned=False))
     low, high = _near(camera, 0.55, -0.03), _near(camera, 0.55, fold - 0.01)
     items.append(Line(comb(high, low, 2 * ribs), "crease", 0.016))
@@ -141,9 +141,9 @@ def _cap(banded: bool, rng: np.random.Generator) -> list[Item]:
                 eyelet = camera.project(_ring(0.36, 0.47, np.array([angle])))[0]
                 items.append(Disc((float(eyelet[0]), float(eyelet[1])), 0.016, "trim"))
     if banded:
-        strip = _strip(camera, (0.507, 0.0), (0.512, 0.17))
+        strip = _strip(camera, (0.507, 0.0), (0.512, 0.2))
         items.append(Part(strip, "trim", 0.0, 0.6, patterned=False))
-        items.append(Line(_near(camera, 0.512, 0.17), "edge", 0.01))
+        items.append(Line(_near(camera, 0.512, 0.2), "edge", 0.014))
     items.append(Line(_near(camera, 0.503, 0.0), "edge", 0.014))
     top = camera.project(np.array([[0.0, 0.0, 0.625]]))[0]
     items.append(Disc((float(top[0]), float(top[1])), 0.035, "main"))
@@ -171,7 +171,7 @@ def _bucket(banded: bool, rng: np.random.Generator) -> list[Item]:
         items.append(Line(row, "stitch", 0.008))
     items.append(Part(_crown(camera, profile), "main", 0.0, 0.6))
     if banded:
-        strip = _strip(camera, (0.505, 0.0), (0.49, 0.17))
+        strip = _strip(camera, (0.505, 0.0), (0.488, 0.2))
         items.append(Part(strip, "trim", 0.0, 0.6, patterned=False))
     items.append(Line(_near(camera, 0.5, 0.0), "seam", 0.016))
     items.append(
@@ -228,7 +228,7 @@ def _hat_band(
 ) -> list[Item]:
     if not banded:
         return [Line(_near(camera, low, 0.0), "edge", 0.02)]
-    strip = _strip(camera, (low, 0.005), (high, 0.17))
+    strip = _strip(camera, (low, 0.005), (high, 0.2))
     items: list[Item] = [Part(strip, "trim", 0.0, 0.6, patterned=False)]
     angle = np.array([-camera.yaw - math.pi * float(rng.uniform(0.25, 0.75))])
     knot = camera.project(_ring(low + 0.01, 0.09, angle))[0]

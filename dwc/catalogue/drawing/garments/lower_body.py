@@ -19,7 +19,7 @@ from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Shape, smooth
 from dwc.catalogue.schema import Garment
 
 BAND = 0.075  # height of the waistband
-BELT = 0.1
+BELT = 0.115
 RIBS = np.linspace(-0.95, 0.95, 9)
 
 # Half widths: hip of the whole, then thigh, knee and hem of a leg.
@@ -197,11 +197,11 @@ def _cargo_pocket(leg: Leg) -> list[Item]:
     button = leg.at(middle - half * 0.52, (inner + outer) / 2)[0]
     pleat = leg.at([middle - half * 0.3, middle + half * 0.95], 0.56)
     return [
-        Part(body, "main", leg.grain, 0.35),
-        Line(np.concatenate([body, body[:1]]), "edge", 0.014),
+        Part(body, "main", leg.grain, 0.35, patterned=False),
+        Line(np.concatenate([body, body[:1]]), "edge", 0.022),
         Line(pleat, "seam", 0.012),
-        Part(flap, "main", leg.grain, 0.35),
-        Line(np.concatenate([flap, flap[:1]]), "edge", 0.016),
+        Part(flap, "main", leg.grain, 0.35, patterned=False),
+        Line(np.concatenate([flap, flap[:1]]), "edge", 0.024),
         Disc((float(button[0]), float(button[1])), 0.02, "metal"),
     ]
 
@@ -213,9 +213,9 @@ def skirt(garment: Garment, rng: np.random.Generator) -> Shape:
     waist, dip = 0.27, 0.03
     hip = waist + 0.09
     if hem == "straight":
-        bottom = float(rng.uniform(0.33, 0.39))
+        bottom = float(rng.uniform(0.31, 0.36))
     elif hem == "flared":
-        bottom = 0.36 + 0.36 * min(length, 1.1) + float(rng.uniform(-0.03, 0.05))
+        bottom = 0.39 + 0.38 * min(length, 1.1) + float(rng.uniform(-0.02, 0.05))
     else:
         bottom = 0.36 + 0.2 * min(length, 1.1)
     hung = bool(rng.random() < 0.35)
@@ -339,18 +339,18 @@ def _ruffles(
 
 
 def _button_row(length: float, sag: float, lean: float, rng: np.random.Generator) -> list[Item]:
-    half = 0.045
+    half = 0.055
     end = length + sag - 0.005
     strip = np.array([(-half, BAND), (half, BAND), (half + lean, end), (-half + lean, end)])
     items: list[Item] = [
-        Part(strip, "main", 0.0, 0.15),
-        Line(strip[[0, 3]], "seam", 0.012),
-        Line(strip[[1, 2]], "seam", 0.012),
+        Part(strip, "main", 0.0, 0.15, patterned=False),
+        Line(strip[[0, 3]], "edge", 0.02),
+        Line(strip[[1, 2]], "edge", 0.02),
     ]
     count = max(4, round(length / 0.17))
     for share in np.linspace(0.08, 0.93, count):
         y = BAND + (end - BAND) * share
         items.append(
-            Disc((lean * float(share), float(y)), float(rng.uniform(0.024, 0.03)), "metal")
+            Disc((lean * float(share), float(y)), float(rng.uniform(0.032, 0.038)), "metal")
         )
     return items

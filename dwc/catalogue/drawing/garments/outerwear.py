@@ -33,7 +33,7 @@ from dwc.catalogue.drawing.parts import Part, Points, Role, Shape, mirror
 from dwc.catalogue.schema import Garment
 
 _JACKET_LENGTHS = {"cropped": 0.45, "medium": 0.69}
-_COAT_LENGTHS = {"medium": 0.94, "long": 1.30}
+_COAT_LENGTHS = {"medium": 0.90, "long": 1.34}
 
 
 def jacket(garment: Garment, rng: np.random.Generator) -> Shape:
@@ -72,7 +72,7 @@ def jacket(garment: Garment, rng: np.random.Generator) -> Shape:
     if kind == "round":
         items += neck_band(torso, "round", depth, 0.034, ribbed=finish == "ribbed")
         if zipped:
-            items.append(zip_tape(depth, depth + 0.04, 0.036))
+            items.append(zip_tape(depth, depth + 0.04, 0.05))
     return _placed(items, stance, torso)
 
 
@@ -97,11 +97,11 @@ def _jacket_pockets(garment: Garment, torso: Torso, rng: np.random.Generator) ->
     length = torso.hem[1]
     if garment["pockets"] == "patch":
         top = length - 0.20 if garment["length"] == "medium" else 0.21
-        size = 0.135 + 0.25 * (torso.armpit[0] - 0.22)
+        size = 0.152 + 0.25 * (torso.armpit[0] - 0.22)
         flap, pointed = (bool(chance) for chance in rng.random(2) < (0.5, 0.4))
         centre = 0.54 * torso.half_width(max(top, torso.armpit[1])) + 0.012
         for side in (-1, 1):
-            items += patch_pocket(side, centre, top, size, size * 1.12, pointed, flap)
+            items += patch_pocket(side, centre, top, size, size * 1.15, pointed, flap)
     elif length > 0.5 and rng.random() < 0.5:
         x = torso.half_width(length - 0.2)
         for side in (-1, 1):
@@ -137,13 +137,13 @@ def coat(garment: Garment, rng: np.random.Generator) -> Shape:
     if belted:
         items += waist_gathers(torso, 0.42, 0.09, rng)
         if rng.random() < 0.65:
-            items += buckled_belt(torso, 0.395, 0.066, 0.006, loops=bool(rng.random() < 0.5))
+            items += buckled_belt(torso, 0.395, 0.08, 0.006, loops=bool(rng.random() < 0.5))
         else:
-            items += tied_belt(torso, 0.395, 0.058, 0.006, float(rng.uniform(-0.05, 0.05)))
+            items += tied_belt(torso, 0.395, 0.07, 0.006, float(rng.uniform(-0.05, 0.05)))
     items += over
     items += neck_piece.on_top
     if kind == "stand" and zipped:
-        items += zip_fastening(-0.04, open_from + 0.03, width=0.036)  # closed up to the chin
+        items += zip_fastening(-0.04, open_from + 0.03, width=0.05)  # closed up to the chin
     return _placed(items, stance, torso)
 
 
@@ -170,7 +170,7 @@ def _coat_neck(
 def _double_breasted(top: float, last: float, end: float) -> list[Item]:
     items: list[Item] = [front_opening(top, end, 0.075)]
     for x in (-0.065, 0.055):
-        items += button_row(x, top + 0.035, last, 4, 0.021)
+        items += button_row(x, top + 0.035, last, 4, 0.026)
     return items
 
 
@@ -181,7 +181,7 @@ def _coat_pockets(garment: Garment, torso: Torso, rng: np.random.Generator) -> l
         flap = bool(rng.random() < 0.55)
         centre = 0.57 * torso.half_width(top) + 0.012
         for side in (-1, 1):
-            items += patch_pocket(side, centre, top, 0.165, 0.20, False, flap)
+            items += patch_pocket(side, centre, top, 0.185, 0.23, False, flap)
     elif rng.random() < 0.5:
         x = torso.half_width(0.55)
         for side in (-1, 1):
@@ -204,7 +204,7 @@ def _fastening(
 ) -> list[Item]:  # fmt: skip
     if zipped:
         slant = float(rng.uniform(0.02, 0.07)) if tailored and rng.random() < 0.5 else 0.0
-        return zip_fastening(top, bottom, slant, width=0.036)
+        return zip_fastening(top, bottom, slant, width=0.05)
     items: list[Item] = [front_opening(top, bottom, 0.03)]
     if tailored:
         first, last, count = top + 0.03, min(top + 0.22, bottom - 0.07), int(rng.integers(2, 4))
@@ -213,7 +213,7 @@ def _fastening(
         count = max(
             3, round((last - first) / float(rng.uniform(0.085, 0.13 if not large else 0.17))) + 1
         )
-    return items + button_row(0.0, first, last, count, 0.024 if large else 0.022)
+    return items + button_row(0.0, first, last, count, 0.029 if large else 0.025)
 
 
 def _cutaway(torso: Torso, rise: float) -> Points:

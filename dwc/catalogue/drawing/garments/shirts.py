@@ -46,11 +46,11 @@ def shirt(garment: Garment, rng: np.random.Generator) -> Shape:
     bottom = length + (tail if tail > 0.02 else 0.0)
     items += placket(drop, bottom - 0.004, 0.024)
     count = int(rng.integers(6, 9))
-    items += button_row(0.0, drop + 0.065, bottom - 0.09, count, 0.0130)
+    items += button_row(0.0, drop + 0.065, bottom - 0.09, count, 0.0150)
     if garment["pockets"] == "chest":
         pointed_pocket, flap = rng.random(2) < (0.6, 0.35)
         sides = (-1, 1) if rng.random() < 0.6 else (1,)
-        size = 0.128 + 0.2 * (torso.armpit[0] - 0.2)
+        size = 0.14 + 0.2 * (torso.armpit[0] - 0.2)
         for side in sides:
             items += patch_pocket(
                 side, 0.52 * torso.armpit[0] + 0.004, 0.205, size, size * 1.15,

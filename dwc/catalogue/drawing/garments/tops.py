@@ -153,7 +153,7 @@ def hoodie(garment: Garment, rng: np.random.Generator) -> Shape:
         items += pouch_pocket(length - height - 0.005, height + sag, half, split)
     items += hem_band(torso, rib, sag, float(rng.uniform(0.84, 0.93)), ribs=26)
     if zipped:
-        items += zip_fastening(zip_top, length + rib + sag, width=0.036)
+        items += zip_fastening(zip_top, length + rib + sag, width=0.05)
     items += over
     items += hood.on_top
     ends = rng.uniform(0.11, 0.17) + rng.uniform(-0.025, 0.025, 2)

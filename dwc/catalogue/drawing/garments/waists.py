@@ -38,7 +38,7 @@ def belt_loops(half_width: float, depth: float, dip: float) -> list[Item]:
 def belt(half_width: float, depth: float, dip: float, rng: np.random.Generator) -> list[Item]:
     """A belt of leather with a buckle a little off or at the middle, and its loose end."""
     centre = float(rng.uniform(-0.05, 0.05))
-    size, side = float(rng.uniform(0.06, 0.082)), 1.0 if rng.random() < 0.5 else -1.0
+    size, side = float(rng.uniform(0.07, 0.09)), 1.0 if rng.random() < 0.5 else -1.0
     above, below = waist_line(half_width, -0.004, dip), waist_line(half_width, depth, dip)
     y = dip + depth / 2
     items: list[Item] = [
@@ -77,10 +77,10 @@ def drawstring(half_width: float, depth: float, dip: float, rng: np.random.Gener
             [(0, 0), (0.035, length * 0.45), (rng.uniform(0.02, 0.1), length)]
         )  # hangs down, each end its own way
         items.append(
-            Line(smooth(shifted(loop * (side, 1), 0, y), closed=False, samples=5), "lace", 0.024)
+            Line(smooth(shifted(loop * (side, 1), 0, y), closed=False, samples=5), "lace", 0.03)
         )
         tail = smooth(end * (side, 1) + np.array((0, y)), closed=False, samples=5)
-        items.append(Line(tail, "lace", 0.024))
+        items.append(Line(tail, "lace", 0.03))
         items.append(Disc((float(tail[-1, 0]), float(tail[-1, 1])), 0.018, "metal"))
     items.append(Disc((0.0, y), 0.02, "trim"))
     return items

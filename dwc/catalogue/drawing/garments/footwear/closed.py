@@ -27,7 +27,7 @@ def flats(garment: Garment, rng: np.random.Generator) -> Shape:
     camera = view.camera
     base = Base(
         toe="pointed" if garment["toe"] == "pointed" else "round",
-        rise=0.13 if low else 0.0,
+        rise=0.17 if low else 0.0,
         platform=0.03,
         sheet=0.03,
         slender=float(rng.uniform(0.0, 0.3)),
@@ -43,15 +43,15 @@ def flats(garment: Garment, rng: np.random.Generator) -> Shape:
     items += closed_upper(upper, rng)
     if fastening == "laces":
         items.append(Line(upper.across(3.6), "stitch"))
-        items += lacing(upper, 5.4, last - 0.6, spread=0.2, rows=4)
-        items += bow(upper, last - 0.5, size=0.11)
+        items += lacing(upper, 5.4, last - 0.6, spread=0.22, rows=4)
+        items += bow(upper, last - 0.5, size=0.13)
     elif fastening == "buckle":
         band = upper.band((4.7, 4.7), (5.9, 5.9), reach=0.9)
         items.append(Part(band, "trim", 0.0, 0.4, patterned=False))
-        items += buckle(upper, 4.7, 5.9, v=0.3, size=0.12)
+        items += buckle(upper, 4.7, 5.9, v=0.3, size=0.15)
     elif fastening == "strap":
         foot = Upper(base.rows(FOOT), camera)
-        items += buckled_strap(foot, 5.9, 6.8, reach=0.75, button=True)
+        items += buckled_strap(foot, 5.8, 7.0, reach=0.75, button=True)
     elif high_cut:
         items.append(Line(upper.across(5.0, -0.75, 0.75), "seam", 0.012))
         items.append(Line(upper.along(0.5, 2.2, 5.0), "seam", 0.01))
@@ -66,12 +66,12 @@ def heels(garment: Garment, rng: np.random.Generator) -> Shape:
     high, chunky = garment["heel"] == "high", garment["sole"] == "chunky"
     view = draw_view(rng, "heeled")
     camera = view.camera
-    platform = 0.13 if chunky else 0.022
+    platform = 0.16 if chunky else 0.022
     base = Base(
         toe="pointed" if garment["toe"] == "pointed" else "round",
-        rise=0.4 if high else 0.15,
+        rise=0.44 if high else 0.15,
         platform=platform,
-        sheet=0.13 if chunky else 0.022,
+        sheet=0.16 if chunky else 0.022,
         margin=0.016 if chunky else 0.006,
         slender=float(rng.uniform(0.15, 0.4) if chunky else rng.uniform(0.75, 1.0)),
         width=float(rng.uniform(0.9, 1.0)),
@@ -91,5 +91,5 @@ def heels(garment: Garment, rng: np.random.Generator) -> Shape:
             items[:0] = ankle_strap_behind(foot)
             items += ankle_strap(foot)
         else:
-            items += buckled_strap(foot, 5.8, 6.4, reach=0.75)
+            items += buckled_strap(foot, 5.8, 6.7, reach=0.75)
     return view.compose(items)

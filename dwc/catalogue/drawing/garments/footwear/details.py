@@ -34,7 +34,7 @@ def lacing(upper: Upper, start: float, end: float, *, spread: float, rows: int) 
     zigzag[1::2] = zagzig[1::2] = ridge
     zigzag[::4], zigzag[2::4] = left[::2], right[1::2]
     zagzig[::4], zagzig[2::4] = right[::2], left[1::2]
-    items: list[Item] = [Line(zigzag, "lace", 0.026), Line(zagzig, "lace", 0.026)]
+    items: list[Item] = [Line(zigzag, "lace", 0.034), Line(zagzig, "lace", 0.034)]
     for side, edge in ((-spread, left), (spread, right)):
         for section, point in zip(k, edge, strict=True):
             if not upper.hidden(float(section), side):
@@ -55,9 +55,9 @@ def bow(
         if kind == "trim":
             items.append(Part(loop, "trim", 0.0, 0.5, patterned=False))
         else:
-            items.append(Line(loop, "lace", 0.024))
+            items.append(Line(loop, "lace", 0.032))
             items.append(
-                Line(smooth(tail * (side, 1) + centre, closed=False, samples=5), "lace", 0.022)
+                Line(smooth(tail * (side, 1) + centre, closed=False, samples=5), "lace", 0.03)
             )
     if kind == "trim":
         knot = np.array([(-0.22, -0.28), (0.22, -0.28), (0.22, 0.28), (-0.22, 0.28)]) * size
@@ -91,15 +91,16 @@ def buckled_strap(
 ) -> list[Item]:
     """A strap across from side to side, closed by a buckle or a button on its outer end."""
     band: Points = upper.band((front, front), (back, back), reach=reach)
-    items: list[Item] = [Part(band, "main", 0.0, 0.5), Line(band[:BAND_POINTS], "edge", 0.01)]
+    items: list[Item] = [Part(band, "main", 0.0, 0.5)]
+    items += [Line(edge, "edge", 0.016) for edge in (band[:BAND_POINTS], band[BAND_POINTS:])]
     middle = (front + back) / 2
     if button:
         low, high = (float(bound) for bound in upper.visible(middle))
         v = max(min(0.45, high - 0.1), low + 0.1)
         x, y = upper.on_view([middle], v)[0]
-        items.append(Disc((float(x), float(y)), 0.03, "metal"))
+        items.append(Disc((float(x), float(y)), 0.042, "metal"))
     else:
-        items += buckle(upper, front, back, v=0.4, size=0.07)
+        items += buckle(upper, front, back, v=0.4, size=0.1)
     return items
 
 

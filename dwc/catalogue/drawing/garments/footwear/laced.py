@@ -25,7 +25,7 @@ def trainers(garment: Garment, rng: np.random.Generator) -> Shape:
     chunky = garment["sole"] == "chunky"
     view = draw_view(rng, "tall" if tall else "low")
     camera = view.camera
-    thickness = 0.15 if chunky else 0.045
+    thickness = 0.19 if chunky else 0.04
     base = Base(
         rise=0.04 if chunky else 0.0,
         platform=thickness,
@@ -52,9 +52,9 @@ def trainers(garment: Garment, rng: np.random.Generator) -> Shape:
         items += bow(upper, last - 0.5, size=0.14)
     elif fastening == "strap":
         for k in (5.2, 6.6, 8.6) if tall else (5.2, 7.0):
-            strap = upper.band((k, k), (k + 1.0, k + 1.0), reach=0.55)
+            strap = upper.band((k, k), (k + 1.15, k + 1.15), reach=0.6)
             items.append(Part(strap, "trim", 0.0, 0.4, patterned=False))
-            items.append(Line(strap[:BAND_POINTS], "stitch", 0.01))
+            items.append(Line(strap[:BAND_POINTS], "edge", 0.016))
     return view.compose(items)
 
 
@@ -95,7 +95,7 @@ def boots(garment: Garment, rng: np.random.Generator) -> Shape:
     """Boots to the ankle, the calf or the knee."""
     view = draw_view(rng, "tall")
     camera = view.camera
-    heel = {"flat": 0.0, "low": 0.12, "high": 0.34}[garment["heel"]]
+    heel = {"flat": 0.0, "low": 0.16, "high": 0.42}[garment["heel"]]
     base = Base(
         toe="pointed" if garment["toe"] == "pointed" else "round",
         rise=heel,
@@ -125,17 +125,17 @@ def boots(garment: Garment, rng: np.random.Generator) -> Shape:
         low, high = upper.visible(closes)
         aside = float(low.max() + 0.62 * (high.min() - low.max()))
         line = upper.on_view(closes, aside)
-        items.append(Line(line, "zip", 0.045))
+        items.append(Line(line, "zip", 0.065))
         x, y = line[-2].tolist()
-        items.append(Disc((x, y), 0.026, "metal"))
+        items.append(Disc((x, y), 0.034, "metal"))
         items.append(Line(np.array([(x, y), (x, y + 0.1)]), "edge", 0.026))
     elif fastening == "buckle":
-        straps = [(8.3, 9.1)]
+        straps = [(8.1, 9.2)]
         if garment["length"] != "short":  # a second one, as broad, near the top
             end = last - 0.22 / apart
             straps.append((end - 0.12 / apart, end))
         for front, back in straps:
             strap = upper.band((front, front), (back, back))
             items.append(Part(strap, "trim", 0.0, 0.4, patterned=False))
-            items += buckle(upper, front, back, v=0.4, size=0.14)
+            items += buckle(upper, front, back, v=0.4, size=0.18)
     return view.compose(items)

@@ -17,11 +17,11 @@ def sandals(garment: Garment, rng: np.random.Generator) -> Shape:
     view = draw_view(rng, "low" if garment["heel"] == "flat" else "heeled")
     camera = view.camera
     chunky = garment["sole"] == "chunky"
-    rise = {"flat": 0.0, "low": 0.13, "high": 0.36}[garment["heel"]]
+    rise = {"flat": 0.0, "low": 0.15, "high": 0.42}[garment["heel"]]
     base = Base(
         rise=rise,
-        platform=0.13 if chunky else 0.03,
-        sheet=0.13 if chunky else 0.03,
+        platform=0.16 if chunky else 0.03,
+        sheet=0.16 if chunky else 0.03,
         margin=0.02 if chunky else 0.01,
         wedge=chunky and bool(rise == 0 or rng.random() < 0.5),
         slender=float(rng.uniform(0.0, 0.3) if chunky else rng.uniform(0.5, 0.9)),

@@ -15,13 +15,16 @@ Toe = Literal["round", "pointed"]
 
 # Half the width at stations from the toe's tip to the heel's back, in lengths of the shoe.
 PLANS: dict[Toe, tuple[tuple[float, float], ...]] = {
-    "round": ((1.0, 0.0), (0.988, 0.065), (0.955, 0.112), (0.88, 0.152), (0.74, 0.172)),
-    "pointed": ((1.16, 0.0), (1.13, 0.022), (1.05, 0.062), (0.93, 0.112), (0.76, 0.16)),
+    "round": ((1.0, 0.0), (0.988, 0.073), (0.956, 0.12), (0.88, 0.158), (0.74, 0.174)),
+    "pointed": ((1.20, 0.0), (1.165, 0.02), (1.07, 0.058), (0.94, 0.11), (0.76, 0.159)),
 }
 BACK_OF_PLAN = ((0.55, 0.152), (0.36, 0.126), (0.18, 0.122), (0.06, 0.1), (0.012, 0.055))
 
 # Height of the upper over the bed at the same stations of the toe.
-TOE_HEIGHTS = (0.012, 0.06, 0.09, 0.118, 0.15)
+TOE_HEIGHTS: dict[Toe, tuple[float, ...]] = {
+    "round": (0.035, 0.1, 0.125, 0.142, 0.16),
+    "pointed": (0.008, 0.034, 0.064, 0.1, 0.145),
+}
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Base:
         """
         out: list[tuple[float, ...]] = [
             (x, 0.0, x, height * toe_height, width, 0.5, 0.0)
-            for (x, width), height in zip(PLANS[self.toe], TOE_HEIGHTS, strict=True)
+            for (x, width), height in zip(PLANS[self.toe], TOE_HEIGHTS[self.toe], strict=True)
         ]
         table = np.array([*out, *back])
         back_x, front_x = table[:, 0], table[:, 2]

@@ -61,29 +61,29 @@ class View:
 
 Kind = Literal["low", "heeled", "tall"]
 
-# How often each arrangement is drawn. What a heel's height is shows from the side and hardly from
-# above; tall boots lie down instead of being seen from above.
+# How often each arrangement is drawn. A heel's height and a sole's thickness show from the
+# side and hardly from the front or above; tall boots lie down instead of being seen from above.
 SHARES: dict[Kind, dict[Arrangement, float]] = {
     "low": {
-        "single": 0.2,
-        "side_pair": 0.12,
-        "quarter_pair": 0.2,
-        "front_pair": 0.16,
-        "above_pair": 0.32,
+        "single": 0.24,
+        "side_pair": 0.16,
+        "quarter_pair": 0.26,
+        "front_pair": 0.14,
+        "above_pair": 0.2,
     },
     "heeled": {
-        "single": 0.26,
-        "side_pair": 0.24,
-        "quarter_pair": 0.26,
-        "front_pair": 0.12,
-        "above_pair": 0.12,
+        "single": 0.3,
+        "side_pair": 0.28,
+        "quarter_pair": 0.28,
+        "front_pair": 0.08,
+        "above_pair": 0.06,
     },
     "tall": {
-        "single": 0.25,
-        "side_pair": 0.18,
-        "quarter_pair": 0.25,
-        "front_pair": 0.17,
-        "lying": 0.15,
+        "single": 0.28,
+        "side_pair": 0.22,
+        "quarter_pair": 0.29,
+        "front_pair": 0.05,
+        "lying": 0.16,
     },
 }
 
