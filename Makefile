@@ -9,7 +9,7 @@ ARGS ?=
 run: $(VENV)/.app            ## open the page: make run ARGS="--gallery PHOTOS"
 	$(BIN)/python app.py $(ARGS)
 
-test: $(VENV)/.dev           ## all tests; those in a browser need a Chromium
+test: $(VENV)/.dev           ## all tests; those in a browser need a Chromium, and npm for axe-core
 	$(BIN)/python -m pytest -m "not bench" $(ARGS)
 
 bench: $(VENV)/.dev          ## what start, query and drawing cost, as ratios

@@ -23,6 +23,10 @@ const tell = () => {
   slider.setAttribute('aria-valuetext',
     (learned ? 'as learned: ' : '') + `picture ${picture} %, words ${100 - picture} %`);
   button.disabled = learned;
+  // What stands here now is also what the next answer's slider is compared with: without this, one
+  // that is as the last came would count as shown already, and leave the slider leaned.
+  slider.setAttribute('value', slider.value);
+  props.value = element.innerHTML;
 };
 element.addEventListener('input', (event) => {
   const slider = event.target.closest('input');

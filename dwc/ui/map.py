@@ -84,7 +84,7 @@ def _stage(pictures: Pictures, number: int) -> str:
         for kind, name, sign in (
             ("in", "Zoom in", "+"),
             ("out", "Zoom out", "−"),
-            ("all", "The whole map", "all"),
+            ("all", "Show all of the map", "all"),
         )
     )
     return (

@@ -64,6 +64,25 @@ def test_the_slider_is_moved_by_keys_and_tells_where_it_stands(open_page):
     assert page.get_attribute(SLIDER, "aria-valuetext") == "picture 100 %, words 0 %"
 
 
+@pytest.mark.parametrize("words", [None, "is red"], ids=["the same again", "another"])
+def test_a_new_answer_takes_the_slider_back_to_what_was_learned(open_page, words):
+    """An answer whose slider is written exactly as the last one's, too."""
+    page = open_page()
+    lean(page, 0.95)
+    if words:
+        page.fill("#words textarea", words)
+    page.click("#search")
+    page.wait_for_function(
+        "document.querySelector('#weights .sentence').textContent.startsWith('This search')"
+        f"&& document.querySelector('{SLIDER}').value"
+        f"=== document.querySelector('{SLIDER}').dataset.learned"
+    )
+    assert page.get_attribute(SLIDER, "aria-valuetext").startswith("as learned")
+    assert page.locator("#learned").is_disabled()
+    lean(page, 0.2)  # and the slider that came can be leaned again
+    assert page.locator("#learned").is_enabled()
+
+
 def test_the_page_follows_the_hand(open_page):
     """At most 150 ms from the slider's move to the new order, the median of many moves."""
     page = open_page()
