@@ -27,7 +27,7 @@ INTERRUPTED = 130  # as shells report SIGINT
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; what it leaves open comes from the environment.
 
-    `models` are those named, none for the bundled one.
+    `models` are those named, none for those that come with this package.
     """
     parser = argparse.ArgumentParser(
         prog="python app.py", description="Search pictures by a picture and words, and see why."
@@ -39,7 +39,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="MODEL",
         help="a checkpoint's folder or Hub id, owner/name@revision; given several times, the page "
         "offers a choice, and the first answers first (DWC_MODEL, several with commas or blanks "
-        "between them, or the bundled one)",
+        "between them, or those bundled)",
     )
     parser.add_argument(
         "--keep-loaded",
@@ -90,23 +90,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from dwc.errors import DWCError
     from dwc.ui import devices  # before anything that imports torch
     from dwc.ui.examples import choose_examples
-    from dwc.ui.opening import open_models
+    from dwc.ui.opening import list_bundled, open_meanwhile, open_models
     from dwc.ui.page import build_page
     from dwc.ui.serving import launch_options, serve_thumbnails
     from dwc.ui.store_pictures import StorePictures
 
+    named = args.models or list_bundled()
     try:
         models, store = open_models(
-            args.models or [None],
+            named,
             args.gallery,
-            partial(show_progress, several=len(args.models) > 1),
+            partial(show_progress, several=len(named) > 1),
             args.keep_loaded,
+            waits=bool(args.models),
         )
         pictures = StorePictures(store)
         serve_thumbnails(pictures)  # first, or the page would open with a copy, as of an upload
         page = build_page(models, pictures, choose_examples(pictures))
         with models.using() as searcher:
             devices.place_for_serving(searcher)
+        if not args.models:
+            open_meanwhile(models)
         page.launch(**launch_options(pictures, args.host, args.port))
     except (DWCError, OSError) as error:
         sys.stderr.write(f"{error}\n")

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 import re
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -37,14 +38,19 @@ class Opened(NamedTuple):
 
 
 def open_models(
-    arguments: Sequence[str | None], gallery: str, show: Show, keep_loaded: int = KEEP_LOADED
+    arguments: Sequence[str | None],
+    gallery: str,
+    show: Show,
+    keep_loaded: int = KEEP_LOADED,
+    waits: bool = True,
 ) -> Opened:
     """Open every model once, so that its gallery is embedded; at most `keep_loaded` stay loaded.
 
     `arguments` are folders, names of the Hub, or None for the bundled one; `gallery` is as for
     `open_gallery`. A model that cannot be loaded, or whose gallery cannot be embedded, is named in
     a warning and left out. The first, which answers where no other is asked for, has to do: what
-    is wrong with it is raised, a `DWCError` or an `OSError`.
+    is wrong with it is raised, a `DWCError` or an `OSError`. Without `waits` it alone is opened
+    here, and the others by `open_meanwhile`, or by whoever asks them first.
     """
     named = name_models(arguments)
     opener = _Opener(named, gallery, show)
@@ -52,9 +58,41 @@ def open_models(
     first, *others = named
     with models.using(first):
         pass
-    for name in others:
+    for name in others if waits else ():
         _open_or_leave_out(models, name)
     return Opened(models, opener.stores[first])
+
+
+def list_bundled() -> list[str]:
+    """The names of the checkpoints that come with this package, the one that answers first first.
+
+    Another than it may not have been made yet, and is then not offered.
+    """
+    first, *others = checkpoint.ALL_BUNDLED
+    folder = checkpoint.BUNDLED_FOLDER.parent
+    return [first, *(name for name in others if (folder / name).is_dir())]
+
+
+def open_meanwhile(models: Models) -> threading.Thread:
+    """Open the models one after the other while the first answers already.
+
+    What is wrong with one is logged; who asks it is told the same.
+    """
+
+    def open_one(name: str) -> None:
+        try:
+            with models.using(name):
+                return
+        except (DWCError, OSError) as error:
+            logger.warning("The model %s cannot be opened: %s", name, error)
+
+    def open_each() -> None:
+        for name in models.names:
+            open_one(name)
+
+    thread = threading.Thread(target=open_each, name="open-models", daemon=True)
+    thread.start()
+    return thread
 
 
 def _open_or_leave_out(models: Models, name: str) -> None:

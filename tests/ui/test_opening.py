@@ -10,7 +10,14 @@ import pytest
 from dwc.checkpoint import fingerprint
 from dwc.errors import CheckpointError
 from dwc.gallery.sources import CatalogueSource, FolderSource
-from dwc.ui.opening import cache_folder, name_models, open_models, store_folder
+from dwc.ui.opening import (
+    cache_folder,
+    list_bundled,
+    name_models,
+    open_meanwhile,
+    open_models,
+    store_folder,
+)
 from tests.search.tiny import write_tiny_checkpoint
 from tests.ui.live import draw_gallery
 
@@ -90,6 +97,31 @@ def test_every_model_embeds_the_gallery_once_and_answers_for_itself(tinies, gall
     assert scores[0] != scores[1]
     open_models([str(path) for path in tinies], str(gallery), counts.show)
     assert counts.embedded[2:] == [("one", 0), ("two", 0)]
+
+
+def test_the_first_answers_while_the_others_are_opened(tinies, gallery, caplog):
+    counts = Counts()
+    arguments = [str(tinies[0]), "/nowhere/model", str(tinies[1])]
+    models, _ = open_models(arguments, str(gallery), counts.show, waits=False)
+    assert (models.names, models.in_memory) == (("one", "model", "two"), ("one",))
+    ask(models, "one")
+    assert counts.embedded == [("one", 6)]
+    with caplog.at_level(logging.WARNING):
+        open_meanwhile(models).join(timeout=60)
+    assert counts.embedded[1:] == [("two", 6)]
+    assert models.in_memory == ("one", "two")
+    assert "The model model cannot be opened: there is no folder" in caplog.text
+    with pytest.raises(CheckpointError, match="there is no folder"):
+        ask(models, "model")
+
+
+def test_those_that_come_with_the_package_are_offered_where_they_are_made(monkeypatch, tmp_path):
+    for name in ("dwc-catalogue", "other"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr("dwc.checkpoint.BUNDLED_FOLDER", tmp_path / "dwc-catalogue")
+    assert list_bundled() == ["dwc-catalogue"]
+    (tmp_path / "progressive-catalogue").mkdir()
+    assert list_bundled() == ["dwc-catalogue", "progressive-catalogue"]
 
 
 def test_what_was_let_go_answers_the_same_again(tinies, gallery):
