@@ -14,6 +14,7 @@ _COMBINER_NAMES = {
     "average": "plain average",
     "concat_mlp": "concatenation MLP",
     "clip4cir": "CLIP4Cir's Combiner",
+    "dwc_joint": "DWC with a joint part (ours)",
     "tirg": "TIRG",
     "progressive": "PL's adaptive weight (reconstruction), on CLIP's own features",
     "progressive_fixed": "plain average of CLIP's own features",

@@ -145,6 +145,21 @@ def test_dropout_acts_in_training_alone(name: str):
     assert not torch.equal(combiner(image, text).embedding, combiner(image, text).embedding)
 
 
+def test_ours_is_dwcs_combiner_and_a_joint_part():
+    ours, (image, text) = build("dwc_joint"), features()
+    dwc = combiner_class("dwc")(DIM, 0.5).eval()
+    weights = ours.state_dict()
+    dwc.load_state_dict({name: w for name, w in weights.items() if not name.startswith("join")})
+    both = torch.cat([image, text], dim=1)
+    joint = linear(weights, "join.3", linear(weights, "join.0", both).clamp_min(0))
+    edited, composed = dwc(image, text), ours(image, text)
+    assert torch.equal(composed.image_part, edited.image_part)
+    assert torch.equal(composed.image_weight, edited.image_weight)
+    mixed = edited.image_weight * edited.image_part + (1 - edited.image_weight) * edited.text_part
+    torch.testing.assert_close(composed.joint_part, joint)
+    torch.testing.assert_close(composed.embedding, unit(mixed + joint))
+
+
 def test_the_register_lists_what_it_has_and_keeps_names_apart():
     expected = {"average", "clip4cir", "concat_mlp", "dwc", "image_only", "text_only"}
     assert expected | {"tirg", "progressive", "progressive_fixed"} <= set(combiner_names())

@@ -8,7 +8,7 @@
 from dwc.modeling.combiners.base import Combiner, combiner_class, combiner_names, register
 from dwc.modeling.combiners.baselines import Average, ConcatenationMLP, ImageOnly, TextOnly
 from dwc.modeling.combiners.clip4cir import Clip4CirCombiner
-from dwc.modeling.combiners.dynamic import DynamicWeightedCombiner
+from dwc.modeling.combiners.dynamic import DynamicWeightedCombiner, JointDynamicCombiner
 from dwc.modeling.combiners.progressive import FixedWeightCombiner, ProgressiveCombiner
 from dwc.modeling.combiners.tirg import Tirg
 
@@ -20,6 +20,7 @@ __all__ = [
     "DynamicWeightedCombiner",
     "FixedWeightCombiner",
     "ImageOnly",
+    "JointDynamicCombiner",
     "ProgressiveCombiner",
     "TextOnly",
     "Tirg",

@@ -1,9 +1,10 @@
-"""DWC's combiner: two editors and a weigher.
+"""DWC's combiner: two editors and a weigher; and ours, which adds a joint part to it.
 
 Huang et al. 2024, "Dynamic Weighted Combiner for Mixed-Modal Image Retrieval" (AAAI): the Editable
 Modality De-equalizer.
 
-Parameter names: `edit_image.{0,3}`, `edit_text.{0,3}`, `weigh.{0,3}`, each `.weight` and `.bias`.
+Parameter names: `edit_image.{0,3}`, `edit_text.{0,3}`, `weigh.{0,3}`, and ours' `join.{0,3}`, each
+`.weight` and `.bias`.
 """
 
 import torch
@@ -32,3 +33,23 @@ class DynamicWeightedCombiner(Combiner):
         parts = torch.cat([image_part, text_part], dim=-1)
         image_weight = torch.sigmoid(self.weigh(parts))  # (N, 1): w
         return Composition.mix(image_part, text_part, image_weight)
+
+
+@register("dwc_joint")
+class JointDynamicCombiner(DynamicWeightedCombiner):
+    """DWC's combiner and a joint part of both features, added unweighted; a variant of ours.
+
+    The editors can only take away from what a picture and words say by themselves. What the two say
+    together, and neither alone, is the joint part's, as in CLIP4Cir's Combiner, at a sixth of that
+    one's size.
+    """
+
+    def __init__(self, dim: int, dropout: float):
+        super().__init__(dim, dropout)
+        self.join = perceptron(2 * dim, 4 * dim, dim, dropout)
+
+    def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
+        """(N, dim), (N, dim) -> N queries, each with a joint part."""
+        edited = super().forward(image_features, text_features)
+        joint_part = self.join(torch.cat([image_features, text_features], dim=-1))  # (N, dim)
+        return Composition.mix(edited.image_part, edited.text_part, edited.image_weight, joint_part)

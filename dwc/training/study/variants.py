@@ -17,7 +17,9 @@ class Variant:
     those of DWC that it has. Without `edits` both parts are the features as they are; without
     `weighs` every weight is one half. `alpha` is that of the soft labels, by default the study's.
     `authors` takes the authors' settings at the same number of triplets seen. `wrong_share` of the
-    training texts are another triplet's. `stages` and `self_supervised` are PL's.
+    training texts are another triplet's. With `unit_parts` both parts have unit length before they
+    are weighed: the weight alone says how much each counts. `stages` and `self_supervised` are
+    PL's.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Variant:
     teacher_side: Literal["target", "reference"] = "target"
     authors: bool = False
     wrong_share: float = 0.0
+    unit_parts: bool = False
     stages: tuple[Stage, ...] = STAGES
     self_supervised: bool = True
 
@@ -97,6 +100,12 @@ def _parts_of_dwc() -> list[Variant]:
             label="taught by the other's reference, as released",
             teacher_side="reference",
         ),
+        replace(
+            _FULL,
+            name="dwc_unit_parts",
+            label="parts of unit length before weighing (ours)",
+            unit_parts=True,
+        ),
         _CLIP,
         replace(_FULL, name="dwc_cnn_alone", label="DWC's CNN stream alone", streams=("cnn",)),
         replace(
@@ -117,6 +126,7 @@ def _combiners() -> list[Variant]:
         "concat_mlp": "concatenation MLP",
         "tirg": "TIRG",
         "clip4cir": "CLIP4Cir's Combiner",
+        "dwc_joint": "DWC's combiner with a joint part (ours)",
     }
     return [
         Variant(f"combiner_{name}", ("combiner",), label, combiner=name)
@@ -203,6 +213,15 @@ def all_questions(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Q
             "streams.cnn.weight_truth_correlation",
             least=FOLLOWS,
         ),
+        Question(
+            "With parts of unit length, the CNN stream's weight follows that share",
+            "dwc_unit_parts",
+            None,
+            "streams.cnn.weight_truth_correlation",
+            whose="ours",
+            least=FOLLOWS,
+        ),
+        Question("Parts of unit length raise R@1", "dwc_unit_parts", "dwc", whose="ours"),
         Question("Soft labels (SSG) raise R@1 on clean texts", "dwc", "dwc_no_ssg"),
         *(
             Question(
@@ -238,6 +257,18 @@ def all_questions(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Q
                 "tirg": "TIRG",
                 "clip4cir": "CLIP4Cir's Combiner",
             }.items()
+        ),
+        Question(
+            "A joint part raises R@1 of DWC's combiner",
+            "combiner_dwc_joint",
+            "dwc_clip_alone",
+            whose="ours",
+        ),
+        Question(
+            "DWC's combiner with a joint part finds more than CLIP4Cir's Combiner",
+            "combiner_dwc_joint",
+            "combiner_clip4cir",
+            whose="ours",
         ),
         *(
             Question(f"Stage {word} raises R@1", "pl", f"pl_without_{stage}", whose="PL")

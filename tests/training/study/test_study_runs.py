@@ -75,6 +75,21 @@ def test_without_a_weigher_every_weight_is_one_half(features: StudyFeatures) -> 
     assert weighed.clip.image_weight.std() > 0
 
 
+def test_parts_of_unit_length_are_weighed_by_the_weight_alone(features: StudyFeatures) -> None:
+    _, composed = _compose(VARIANTS["dwc_unit_parts"], features)
+    _, full = _compose(VARIANTS["dwc"], features)
+    for name, stream in composed.streams.items():
+        for part, as_edited in (
+            (stream.image_part, full.streams[name].image_part),
+            (stream.text_part, full.streams[name].text_part),
+        ):
+            torch.testing.assert_close(part.norm(dim=-1), torch.ones(len(part)))
+            assert not torch.allclose(as_edited.norm(dim=-1), torch.ones(len(part)))
+        mixed = stream.image_weight * stream.image_part
+        mixed = mixed + (1 - stream.image_weight) * stream.text_part
+        torch.testing.assert_close(stream.embedding, normalise(mixed))
+
+
 def test_a_variant_has_its_streams_alone(features: StudyFeatures) -> None:
     assert set(_compose(VARIANTS["dwc"], features)[1].streams) == {"clip", "cnn"}
     assert set(_compose(VARIANTS["dwc_clip_alone"], features)[1].streams) == {"clip"}
