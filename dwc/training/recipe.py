@@ -30,12 +30,12 @@ class CatalogueRecipe:
     seed: int = 0
     pool: PoolSettings = field(default_factory=PoolSettings)
     contrastive: ContrastiveSettings = field(
-        default_factory=lambda: ContrastiveSettings(total_steps=3_200)
+        default_factory=lambda: ContrastiveSettings(total_steps=2_600)
     )
     contrastive_batch: int = 256
     wish_share: float = 0.25
     attributes: AttributeSettings = field(
-        default_factory=lambda: AttributeSettings(total_steps=6_500)
+        default_factory=lambda: AttributeSettings(total_steps=5_200)
     )
     attributes_batch: int = 128
     kept_views: int = 3

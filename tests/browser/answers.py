@@ -6,7 +6,7 @@ the last leaves every character of it in place.
 
 import time
 
-QUIET_MS = 200  # an answer starts what follows from it (why, trace, share) well within this
+QUIET_MS = 500  # an answer starts what follows from it (why, trace, share) well within this
 
 
 def await_answer(page, act, timeout=15.0):

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-pytestmark = pytest.mark.browser
+from tests.browser.leaning import SLIDER, follow_the_hand, lean
 
-SLIDER = "#shift input"
+pytestmark = pytest.mark.browser
 
 
 def shown(page):
@@ -17,21 +17,6 @@ def shown(page):
 
 def sentence(page):
     return page.inner_text("#weights .sentence").replace("\xa0", " ")
-
-
-def lean(page, position):
-    """Move the slider as a hand does, and wait until the sentence says so."""
-    page.eval_on_selector(
-        SLIDER,
-        """(slider, position) => {
-            slider.value = position * slider.max;
-            slider.dispatchEvent(new Event('input', {bubbles: true}));
-        }""",
-        position,
-    )
-    page.wait_for_function(
-        "document.querySelector('#weights .sentence').textContent.startsWith('Leaned by hand')"
-    )
 
 
 def test_the_slider_leans_the_search_and_the_button_returns_to_what_was_learned(open_page):
@@ -85,28 +70,7 @@ def test_a_new_answer_takes_the_slider_back_to_what_was_learned(open_page, words
 
 def test_the_page_follows_the_hand(open_page):
     """At most 150 ms from the slider's move to the new order, the median of many moves."""
-    page = open_page()
-    lean(page, 0.5)
-    milliseconds = page.evaluate(
-        """async () => {
-            const slider = document.querySelector('#shift input');
-            const told = document.querySelector('#weights');
-            const times = [];
-            for (let step = 0; step < 15; step++) {
-                const began = performance.now();
-                const changed = new Promise((done) => {
-                    const observer = new MutationObserver(() => { observer.disconnect(); done(); });
-                    observer.observe(told, {childList: true, subtree: true, characterData: true});
-                });
-                slider.value = step % 2 ? 200 : 800;
-                slider.dispatchEvent(new Event('input', {bubbles: true}));
-                await changed;
-                times.push(performance.now() - began);
-            }
-            return times.sort((a, b) => a - b)[7];
-        }"""
-    )
-    assert milliseconds <= 150
+    assert follow_the_hand(open_page()) <= 150
 
 
 def test_a_click_on_a_result_tells_why(open_page):
