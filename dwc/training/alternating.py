@@ -18,9 +18,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.clip_stream import ClipStream
 from dwc.modeling.cnn_stream import CnnStream
+from dwc.modeling.composition import Composition
 from dwc.modeling.model import DWCModel
 from dwc.training.loop import LoopSettings, Watcher, cosine_with_warmup, run_stage
-from dwc.training.losses import contrastive_loss, mutual_loss
+from dwc.training.losses import contrastive_loss, mutual_loss, weight_loss
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,9 @@ class AlternatingSettings:
 
     `teacher_side` "target" hands the pupil the teacher's embeddings of the targets; "reference"
     does what the released code does, and takes those of the reference images. `schedule` "constant"
-    is the released code's; "cosine" warms up over `warmup_steps` and falls to 0.
+    is the released code's; "cosine" warms up over `warmup_steps` and falls to 0. `weight_teaching`
+    is ours: how much it counts that the CNN stream's weights be like the CLIP stream's; 0 leaves
+    both to themselves, as the paper does.
     """
 
     total_steps: int
@@ -68,6 +71,7 @@ class AlternatingSettings:
     temperature: float = 0.07
     alpha: float = 0.2
     mutual_weight: float = 1.0
+    weight_teaching: float = 0.0
     teacher_scale: float = 10.0
     teacher_side: Literal["target", "reference"] = "target"
     max_gradient_norm: float | None = None
@@ -77,10 +81,11 @@ class AlternatingSettings:
 
 @dataclass(frozen=True)
 class StreamOutput:
-    """What one stream made of a batch, B rows each."""
+    """What one stream made of a batch, B rows each; `image_weight` (B, 1)."""
 
     query: Tensor
     target: Tensor
+    image_weight: Tensor
     reference: Tensor | None = None
 
 
@@ -102,11 +107,11 @@ class _ClipPupil(nn.Module):
 
     def forward(self, features: ClipFeatures, with_reference: bool) -> StreamOutput:
         pairs = zip(features.images, features.texts, strict=True)
-        query = torch.cat([self.stream.compose(image, text).embedding for image, text in pairs])
+        query, weight = _joined([self.stream.compose(image, text) for image, text in pairs])
         reference = None
         if with_reference:
             reference = torch.cat([self.stream.embed(_present(i)) for i in features.images])
-        return StreamOutput(query, self.stream.embed(features.targets), reference)
+        return StreamOutput(query, self.stream.embed(features.targets), weight, reference)
 
 
 class _CnnPupil(nn.Module):
@@ -117,14 +122,14 @@ class _CnnPupil(nn.Module):
         self.stream = stream
 
     def forward(self, batch: TripletBatch, with_reference: bool) -> StreamOutput:
-        composed = [self._compose(group) for group in batch.queries]
+        query, weight = _joined([self._compose(group) for group in batch.queries])
         reference = None
         if with_reference:
             pictures = [self.stream.embed(_present(g.get("pixel_values"))) for g in batch.queries]
             reference = torch.cat(pictures)
-        return StreamOutput(torch.cat(composed), self.stream.embed(batch.target_pixels), reference)
+        return StreamOutput(query, self.stream.embed(batch.target_pixels), weight, reference)
 
-    def _compose(self, group: Mapping[str, Tensor]) -> Tensor:
+    def _compose(self, group: Mapping[str, Tensor]) -> Composition:
         """A query without picture or words is normalised as whole queries are, as in use.
 
         Its contexts are zero. Batch norms that averaged them in would remember statistics that no
@@ -135,10 +140,16 @@ class _CnnPupil(nn.Module):
         norms = [m for m in self.stream.modules() if isinstance(m, _BatchNorm) and m.training]
         for norm in norms:
             norm.train(whole)
-        embedding = self.stream.compose(*inputs).embedding
+        composed = self.stream.compose(*inputs)
         for norm in norms:
             norm.train()
-        return embedding
+        return composed
+
+
+def _joined(groups: list[Composition]) -> tuple[Tensor, Tensor]:
+    """The embeddings (B, D) and image weights (B, 1) of all groups, one after the other."""
+    embeddings = torch.cat([group.embedding for group in groups])
+    return embeddings, torch.cat([group.image_weight for group in groups])
 
 
 def _present(pictures: Tensor | None) -> Tensor:
@@ -249,6 +260,10 @@ class _Pupil:
             )
             loss = loss + settings.mutual_weight * mutual
             numbers[f"{name}_mutual"] = float(mutual.detach())
+        if teachers and name == "cnn" and settings.weight_teaching > 0:
+            taught = weight_loss(own.image_weight.float(), teachers[0].image_weight.float())
+            loss = loss + settings.weight_teaching * taught
+            numbers["cnn_weight"] = float(taught.detach())
         self.optimiser.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         if settings.max_gradient_norm is not None:

@@ -59,6 +59,21 @@ def mutual_loss(
     return functional.kl_div(taught, teacher, reduction="batchmean", log_target=True)
 
 
+def weight_loss(image_weight: Tensor, teacher_weight: Tensor) -> Tensor:
+    """KL from the other stream's image weights (B, 1) to this stream's; ours, in neither paper.
+
+    A weight is taken as the chance that the picture decides. The teacher is detached. Only queries
+    with both modalities count: the others' weights are 0 or 1 in both streams; 0 without any.
+    """
+    both = ((teacher_weight > 0) & (teacher_weight < 1)).squeeze(-1)
+    teacher = teacher_weight.detach()[both]
+    if not len(teacher):
+        return image_weight.new_zeros(())
+    own = image_weight[both].clamp(1e-6, 1 - 1e-6)  # a weight may round to 0 or 1
+    entropy = functional.binary_cross_entropy(teacher, teacher)
+    return functional.binary_cross_entropy(own, teacher) - entropy
+
+
 def image_text_loss(images: Tensor, texts: Tensor, logit_scale: Tensor) -> Tensor:
     """CLIP's symmetric contrastive loss; images (B, D) and texts (B, D) are unit length."""
     logits = logit_scale * images @ texts.T  # (B, B)

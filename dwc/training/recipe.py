@@ -45,10 +45,11 @@ class CatalogueRecipe:
     alternating: AlternatingSettings = field(
         default_factory=lambda: AlternatingSettings(
             total_steps=5_000,
-            learning_rate=1e-3,
-            cnn_learning_rate=1e-3,
+            learning_rate=6e-3,
+            cnn_learning_rate=8e-3,
             schedule="cosine",
-            warmup_steps=100,
+            warmup_steps=200,
+            weight_teaching=0.5,
             temperature=0.04,
             max_gradient_norm=5.0,
         )
