@@ -6,6 +6,8 @@ Radenović, Tolias and Chum 2019, "Fine-tuning CNN Image Retrieval with No Human
 Parameter name: `p`, of shape (1,).
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -24,22 +26,15 @@ class GeneralisedMean(nn.Module):
 
         Without a mask every position counts; a row with none valid is zero.
         """
-        # Half precision cannot hold the floor's cube.
-        powers = _power(features.float().clamp_min(_FLOOR), self.p)  # (N, C, L)
+        # Logarithms of powers: a learned p soon is one whose powers no float can hold, and powers
+        # themselves take a CPU twice as long, above all backward.
+        logs = features.float().clamp_min(_FLOOR).log() * self.p  # (N, C, L)
         if mask is None:
-            return _power(powers.mean(dim=-1), 1 / self.p).to(features.dtype)
-        valid = mask.unsqueeze(1).to(powers.dtype)  # (N, 1, L)
+            logs = logs.logsumexp(dim=-1) - math.log(logs.shape[-1])
+            return (logs / self.p).exp().to(features.dtype)
+        valid = mask.unsqueeze(1)  # (N, 1, L)
         count = valid.sum(dim=-1)  # (N, 1)
-        # A row without a valid position is pooled as if it held the floor, then cleared: the root
-        # has no derivative at zero.
-        total = (powers * valid).sum(dim=-1) + (count == 0) * _FLOOR
-        pooled = _power(total / count.clamp_min(1), 1 / self.p) * (count > 0)
-        return pooled.to(features.dtype)
-
-
-def _power(base: Tensor, exponent: Tensor) -> Tensor:
-    """`base ** exponent` of what is above 0, in half the time that a learned power takes on a CPU.
-
-    `pow` must mind zeros and negative bases, above all where it runs backward.
-    """
-    return (base.log() * exponent).exp()
+        logs = logs.masked_fill(~valid, torch.finfo(logs.dtype).min).logsumexp(dim=-1)
+        # A row without a valid position is given a finite logarithm, then cleared.
+        logs = torch.where(count > 0, logs - count.clamp_min(1).log(), 0.0)
+        return ((logs / self.p).exp() * (count > 0)).to(features.dtype)

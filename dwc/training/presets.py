@@ -39,6 +39,7 @@ class BenchmarkPreset:
       shows, as the benchmark's "answer" does (Fashion200k's captions, CSS3D's labels).
     - `shoes_listing`: every pair of Shoes "twice" an epoch, or "once".
 
+    `weight_teaching` is ours, see `AlternatingSettings`; 0 is the paper's and the released code's.
     `measures` says whether an epoch is measured "before" it begins, so that the last one's weights
     never are, or "after" it. `ema_decay` 0 keeps no average of the weights. `mixed_precision` holds
     on GPUs; elsewhere a training computes in float32.
@@ -56,6 +57,7 @@ class BenchmarkPreset:
     temperature: float = 0.07
     alpha: float = 0.2
     mutual_weight: float = 1.0
+    weight_teaching: float = 0.0
     teacher_scale: float = 10.0
     teacher_side: Literal["target", "reference"] = "reference"
     states_answer: bool = True
@@ -82,7 +84,7 @@ class BenchmarkPreset:
         sizes = ("embedding_dim", "word_embedding_dim", "hidden_dim", "save_every")
         for name in (*positive, *sizes):
             self._require(name, getattr(self, name) > 0, "must be above 0")
-        for name in ("weight_decay", "warmup_steps", "mutual_weight", "seed"):
+        for name in ("weight_decay", "warmup_steps", "mutual_weight", "weight_teaching", "seed"):
             self._require(name, getattr(self, name) >= 0, "must be 0 or more")
         self._require("batch_size", self.batch_size >= 2, "must be at least 2, to have others")
         for name in ("alpha", "ema_decay", "dropout"):
@@ -122,6 +124,7 @@ class BenchmarkPreset:
             temperature=self.temperature,
             alpha=self.alpha,
             mutual_weight=self.mutual_weight,
+            weight_teaching=self.weight_teaching,
             teacher_scale=self.teacher_scale,
             teacher_side=self.teacher_side,
             max_gradient_norm=self.max_gradient_norm,
@@ -140,6 +143,7 @@ RECOMMENDED = BenchmarkPreset(
     schedule="cosine",
     warmup_steps=500,
     max_gradient_norm=5.0,
+    weight_teaching=0.5,
     teacher_side="target",
     states_answer=False,
     masks_padding=True,

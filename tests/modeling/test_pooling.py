@@ -42,3 +42,17 @@ def test_half_precision_survives_the_power():
     pooled = GeneralisedMean(3.0)(features)
     assert pooled.dtype == torch.float16
     torch.testing.assert_close(pooled, torch.full((1, 1), 2.0, dtype=torch.float16))
+
+
+def test_a_power_that_no_float_holds_gives_finite_numbers_and_gradients():
+    """1e-6 to the seventh is below the smallest float, 20 to the fortieth above the largest."""
+    features = torch.tensor([[[0.0, 0.0, 0.0], [20.0, 0.0, 5.0]]], requires_grad=True)
+    for power in (7.0, 40.0):
+        for mask in (None, torch.tensor([[True, True, False]])):
+            pool = GeneralisedMean(power)
+            pooled = pool(features, mask)
+            torch.testing.assert_close(pooled[0, 0].item(), 1e-6, rtol=1e-4, atol=0)
+            assert 15 < pooled[0, 1].item() <= 20
+            pooled.sum().backward()
+            assert torch.isfinite(features.grad).all()
+            assert torch.isfinite(pool.p.grad).all()

@@ -143,3 +143,17 @@ def test_one_sided_queries_leave_the_norms_to_whole_ones():
     assert norms[0]
     for name, tensor in norms[0].items():
         torch.testing.assert_close(norms[1][name], tensor, msg=name)
+
+
+def test_a_taught_weight_follows_its_teachers(processor: DWCProcessor) -> None:
+    apart = []
+    for teaching in (0.0, 5.0):
+        model = tiny_model(processor)
+        with torch.no_grad():  # a start far from the other stream's
+            model.cnn_stream.weigh[-1].bias.fill_(3.0)
+        settings = replace(SETTINGS, total_steps=60, weight_teaching=teaching)
+        train(model, TinyBatches(processor, size=16), settings)
+        with torch.no_grad():
+            composed = model.eval().compose(**TinyBatches(processor, size=64)(10_000).queries[0])
+        apart.append(float((composed.cnn.image_weight - composed.clip.image_weight).abs().mean()))
+    assert apart[1] < apart[0] / 3

@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from dwc.modeling.composition import normalise
-from dwc.training.losses import contrastive_loss, image_text_loss, mutual_loss, soft_labels
+from dwc.training.losses import (
+    contrastive_loss,
+    image_text_loss,
+    mutual_loss,
+    soft_labels,
+    weight_loss,
+)
 
 B, D = 7, 5
 LABELS = torch.tensor([3, 1, 3, 0, 3, 2, 1])  # 3 three times, 1 twice
@@ -96,3 +102,30 @@ def test_image_text_loss(embeddings: dict[str, torch.Tensor]) -> None:
         total -= math.log(softmax([9 * dot(texts[j], images[k]) for k in range(B)])[j]) / (2 * B)
     ours = image_text_loss(images, texts, torch.tensor(9.0, dtype=torch.float64))
     assert float(ours) == pytest.approx(total, abs=1e-10)
+
+
+def test_weight_loss() -> None:
+    own, teacher = [0.2, 0.9, 1.0, 0.5], [0.3, 0.6, 1.0, 0.0]  # the last two lack a modality
+    total = 0.0
+    for w, t in list(zip(own, teacher, strict=True))[:2]:
+        total += t * math.log(t / w) + (1 - t) * math.log((1 - t) / (1 - w))
+    ours = weight_loss(column(own), column(teacher))
+    assert float(ours) == pytest.approx(total / 2, abs=1e-10)
+
+
+def test_weight_loss_leaves_the_teacher_alone_and_bears_a_weight_that_is_certain() -> None:
+    own = torch.tensor([[1.0], [0.0], [0.5]], requires_grad=True)
+    teacher = torch.tensor([[0.5], [0.5], [0.5]], requires_grad=True)
+    weight_loss(own, teacher).backward()
+    assert teacher.grad is None
+    assert own.grad is not None
+    assert own.grad.isfinite().all()
+    assert float(weight_loss(teacher, teacher)) == pytest.approx(0, abs=1e-7)
+
+
+def test_weight_loss_is_zero_where_no_query_has_both_modalities() -> None:
+    assert float(weight_loss(column([1.0, 0.0]), column([1.0, 0.0]))) == 0.0
+
+
+def column(weights: list[float]) -> torch.Tensor:
+    return torch.tensor(weights, dtype=torch.float64)[:, None]

@@ -11,8 +11,7 @@ from transformers import ResNetModel
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.clip_stream import ClipStream
 from dwc.modeling.cnn_stream import CnnStream
-from dwc.modeling.combiners import DynamicWeightedCombiner, combiner_class
-from dwc.modeling.composition import Composition, normalise
+from dwc.modeling.combiners import combiner_class
 from dwc.modeling.configuration import DWCConfig
 from dwc.modeling.model import DWCModel
 from dwc.training.kept import KeptClip, KeptMaps
@@ -43,25 +42,6 @@ class _UneditedCnnStream(CnnStream):
         return self.project_text(self.pool_text(words.transpose(1, 2), mask))
 
 
-class _UnitCnnStream(CnnStream):
-    """A CNN stream whose parts have unit length: its weight alone says how much each counts."""
-
-    def _edit_image(self, features: Tensor, regions: Tensor, word_context: Tensor) -> Tensor:
-        return normalise(super()._edit_image(features, regions, word_context))
-
-    def _edit_text(self, words: Tensor, region_context: Tensor, mask: Tensor) -> Tensor:
-        return normalise(super()._edit_text(words, region_context, mask))
-
-
-class _UnitCombiner(DynamicWeightedCombiner):
-    """DWC's combiner with parts of unit length; the weigher sees them as they were edited."""
-
-    def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
-        edited = super().forward(image_features, text_features)
-        image_part, text_part = normalise(edited.image_part), normalise(edited.text_part)
-        return Composition.mix(image_part, text_part, edited.image_weight)
-
-
 def build_dwc(variant: Variant, features: StudyFeatures, settings: StudySettings) -> DWCModel:
     """A fresh model of the variant's streams and parts, which reads kept rows and texts."""
     pictures = features.pool.pictures
@@ -81,14 +61,12 @@ def build_dwc(variant: Variant, features: StudyFeatures, settings: StudySettings
     model = DWCModel(config)
     if model.clip_stream is not None:
         model.clip = cast(ClipBackbone, KeptClip(pictures.feature_dim))
-        if variant.unit_parts:
-            dim = model.clip_stream.embedding_dim
-            model.clip_stream.combiner = _UnitCombiner(dim, config.dropout)
         _change_parts(model.clip_stream.combiner, variant, model.clip_stream.embedding_dim)
     if model.cnn_stream is not None:
-        if not variant.edits or variant.unit_parts:
-            kind = _UnitCnnStream if variant.unit_parts else _UneditedCnnStream
-            model.cnn_stream = kind(cnn_config, config.cnn_embedding_dim, config.dropout)
+        if not variant.edits:
+            model.cnn_stream = _UneditedCnnStream(
+                cnn_config, config.cnn_embedding_dim, config.dropout
+            )
         model.cnn_stream.resnet = cast(ResNetModel, KeptMaps(pictures.map_shape))
         if not variant.weighs:
             model.cnn_stream.weigh = cast(nn.Sequential, _Constant(0.0, 1))

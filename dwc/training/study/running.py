@@ -93,6 +93,7 @@ def _alternating(run: Run, settings: StudySettings) -> AlternatingSettings:
         temperature=settings.temperature,
         alpha=settings.alpha if variant.alpha is None else variant.alpha,
         mutual_weight=1.0 if variant.mutual else 0.0,
+        weight_teaching=variant.weight_teaching,
         teacher_side=variant.teacher_side,
         max_gradient_norm=5.0,
     )

@@ -17,9 +17,8 @@ class Variant:
     those of DWC that it has. Without `edits` both parts are the features as they are; without
     `weighs` every weight is one half. `alpha` is that of the soft labels, by default the study's.
     `authors` takes the authors' settings at the same number of triplets seen. `wrong_share` of the
-    training texts are another triplet's. With `unit_parts` both parts have unit length before they
-    are weighed: the weight alone says how much each counts. `stages` and `self_supervised` are
-    PL's.
+    training texts are another triplet's. `weight_teaching` is that of `AlternatingSettings`.
+    `stages` and `self_supervised` are PL's.
     """
 
     name: str
@@ -34,7 +33,7 @@ class Variant:
     teacher_side: Literal["target", "reference"] = "target"
     authors: bool = False
     wrong_share: float = 0.0
-    unit_parts: bool = False
+    weight_teaching: float = 0.0
     stages: tuple[Stage, ...] = STAGES
     self_supervised: bool = True
 
@@ -102,9 +101,9 @@ def _parts_of_dwc() -> list[Variant]:
         ),
         replace(
             _FULL,
-            name="dwc_unit_parts",
-            label="parts of unit length before weighing (ours)",
-            unit_parts=True,
+            name="dwc_weight_taught",
+            label="CNN stream's weight taught by the CLIP stream's (ours)",
+            weight_teaching=0.5,
         ),
         _CLIP,
         replace(_FULL, name="dwc_cnn_alone", label="DWC's CNN stream alone", streams=("cnn",)),
@@ -214,14 +213,19 @@ def all_questions(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Q
             least=FOLLOWS,
         ),
         Question(
-            "With parts of unit length, the CNN stream's weight follows that share",
-            "dwc_unit_parts",
+            "Taught by the CLIP stream's, the CNN stream's weight follows that share",
+            "dwc_weight_taught",
             None,
             "streams.cnn.weight_truth_correlation",
             whose="ours",
             least=FOLLOWS,
         ),
-        Question("Parts of unit length raise R@1", "dwc_unit_parts", "dwc", whose="ours"),
+        Question(
+            "Teaching the CNN stream its weight raises R@1",
+            "dwc_weight_taught",
+            "dwc",
+            whose="ours",
+        ),
         Question("Soft labels (SSG) raise R@1 on clean texts", "dwc", "dwc_no_ssg"),
         *(
             Question(
