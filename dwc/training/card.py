@@ -121,15 +121,17 @@ def _combiners(combiners: Mapping[str, Mapping[str, Any]]) -> str:
         label = _COMBINER_NAMES.get(name, name)
         recalls = f"{_percent(row['recall@1'])} | {_percent(row['recall@10'])}"
         size = f"{row['parameters'] / 1e6:.2f} M"
-        lines.append(f"| {label} | {recalls} | {shown} | {size} |")
+        rate = "" if row["learning_rate"] is None else f"{row['learning_rate']:g}"
+        lines.append(f"| {label} | {recalls} | {shown} | {size} | {rate} |")
     table = "\n".join(lines)
     return f"""### The combiner against others
 
 One frozen CLIP, the same features, triplets, steps and loss; the CLIP stream alone, without a
-teacher. Only the way of combining differs, and with it how many numbers are learned.
+teacher. Only the way of combining differs, with it how many numbers are learned, and the learning
+rate, of which each combiner has the one that serves it best on the validation split.
 
-| combiner | R@1 | R@10 | weight and truth | learned |
-|---|---|---|---|---|
+| combiner | R@1 | R@10 | weight and truth | learned | rate |
+|---|---|---|---|---|---|
 {table}"""
 
 
@@ -161,7 +163,16 @@ for the CLIP, whose image tower learned to name attributes as well,
 {recipe["kept_views"]} random views of each drawing as both image towers see them,
 {recipe["reading"]["total_steps"]:,} steps in which CLIP's text tower learned to read wishes, and
 {recipe["alternating"]["total_steps"]:,} alternating steps of DWC's two streams, their towers
-frozen. The log is `training.jsonl`, every number of this card is in `evaluation.json`."""
+frozen.{_taught(recipe["alternating"])} The log is `training.jsonl`, every number of this card is in
+`evaluation.json`."""
+
+
+def _taught(alternating: Mapping[str, Any]) -> str:
+    if not alternating["weight_teaching"]:
+        return ""
+    return """ The CNN stream's weight was taught by the CLIP stream's, which is ours and in no
+paper: left to itself it follows little, since that stream's editors put the words into the
+picture's part."""
 
 
 def _limits() -> str:

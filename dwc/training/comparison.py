@@ -2,50 +2,88 @@
 
 import copy
 import logging
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import torch
 
+from dwc.evaluation.metrics import recalls, spearman
+from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.combiners import combiner_class, combiner_names
 from dwc.modeling.configuration import DWCConfig
 from dwc.modeling.model import DWCModel
-from dwc.processing import DWCProcessor
 from dwc.training.alternating import AlternatingSettings
 from dwc.training.features import FeatureBank, train_on_features
+from dwc.training.kept import KeptClip
+from dwc.training.questions import Questions, ask_dwc, first_ranks
 
 logger = logging.getLogger(__name__)
 
-Evaluate = Callable[[DWCModel, DWCProcessor], dict[str, Any]]
+
+@dataclass(frozen=True)
+class Contest:
+    """What all combiners are given alike: features, steps, and a choice of learning rates.
+
+    Each combiner is trained at every one of `learning_rates`; the run that finds most of `val`'s
+    questions at once is measured on those of `test`.
+    """
+
+    bank: FeatureBank
+    settings: AlternatingSettings
+    learning_rates: Sequence[float]
+    batch_size: int
+    seed: int
+    val: Questions
+    test: Questions
 
 
-def compare_combiners(
-    model: DWCModel,
-    processor: DWCProcessor,
-    bank: FeatureBank,
-    settings: AlternatingSettings,
-    batch_size: int,
-    seed: int,
-    evaluate: Evaluate,
-) -> dict[str, dict[str, Any]]:
-    """Train each combiner's CLIP stream on `bank`, alone and untaught, and evaluate it.
+def compare_combiners(config: DWCConfig, contest: Contest) -> dict[str, dict[str, Any]]:
+    """Train each combiner's CLIP stream, alone and untaught, and measure it.
 
-    The frozen CLIP is `model`'s. Returns, by combiner, the evaluation's numbers, and how many
-    `parameters` the stream learned.
+    Returns, by combiner, `recall@K`, `weight_truth_correlation` (None where all weights are equal),
+    how many `parameters` the stream learned, and the `learning_rate` that served it best (None
+    where nothing is learned).
     """
     numbers = {}
     for name in combiner_names():
-        torch.manual_seed(seed)
-        rival = DWCModel(_clip_alone(model.config, name))
-        assert model.clip is not None
-        assert rival.clip is not None
-        assert rival.clip_stream is not None
-        rival.clip.load_state_dict(model.clip.state_dict())
-        train_on_features(rival.clip_stream, bank, settings, batch_size, seed, f"combiner {name}")
-        parameters = sum(parameter.numel() for parameter in rival.clip_stream.parameters())
-        numbers[name] = {**evaluate(rival.eval(), processor), "parameters": parameters}
-        logger.info("combiner %s: R@1 %.3f", name, numbers[name]["recall@1"])
+        runs = [(*_train(config, name, contest, rate), rate) for rate in contest.learning_rates]
+        rival, _, rate = max(runs, key=lambda run: run[1])
+        assert rival.clip_stream is not None  # so says `_clip_alone`
+        learned = sum(parameter.numel() for parameter in rival.clip_stream.parameters())
+        measured = _measure(rival, contest.test)
+        numbers[name] = {
+            **measured,
+            "parameters": learned,
+            "learning_rate": rate if learned else None,
+        }
+        logger.info("combiner %s: R@1 %.3f at %g", name, measured["recall@1"], rate)
     return numbers
+
+
+def _train(config: DWCConfig, name: str, contest: Contest, rate: float) -> tuple[DWCModel, float]:
+    """A combiner trained at a rate, and its R@1 on the validation questions."""
+    torch.manual_seed(contest.seed)
+    rival = DWCModel(_clip_alone(config, name))
+    rival.clip = cast(ClipBackbone, KeptClip(config.clip_config.projection_dim))
+    assert rival.clip_stream is not None
+    settings = replace(contest.settings, learning_rate=rate)
+    stage = f"combiner {name} at {rate:g}"
+    train_on_features(
+        rival.clip_stream, contest.bank, settings, contest.batch_size, contest.seed, stage
+    )
+    rival.to("cpu").eval()
+    return rival, _measure(rival, contest.val)["recall@1"]
+
+
+@torch.inference_mode()
+def _measure(model: DWCModel, asked: Questions) -> dict[str, Any]:
+    query, gallery = ask_dwc(model, asked)["clip"]
+    found = spearman(query.image_weight[:, 0].numpy(), asked.picture_shares.numpy())
+    return {
+        **recalls(first_ranks(query.embedding @ gallery.T, asked)),
+        "weight_truth_correlation": None if found != found else found,
+    }
 
 
 def _clip_alone(config: DWCConfig, combiner: str) -> DWCConfig:

@@ -10,14 +10,13 @@ from typing import Any
 import torch
 
 from dwc import checkpoint
-from dwc.catalogue.splits import gallery
 from dwc.evaluation.catalogue import evaluate_catalogue
 from dwc.evaluation.photographs import read_labelled_photographs, words_to_photographs
-from dwc.evaluation.pictures import CataloguePictures
 from dwc.training.card import write_card, write_measured
 from dwc.training.catalogue import TrainedCatalogue, train_catalogue
-from dwc.training.comparison import compare_combiners
+from dwc.training.comparison import Contest, compare_combiners
 from dwc.training.features import bank_of
+from dwc.training.questions import keep_questions
 from dwc.training.recipe import CatalogueRecipe
 
 logger = logging.getLogger(__name__)
@@ -40,18 +39,6 @@ def publish_catalogue(
     loaded = checkpoint.load(str(out))
     logger.info("written to %s, fingerprint %s; measuring", out, loaded.fingerprint)
 
-    items = gallery("test", recipe.measured_gallery)
-    pictures = CataloguePictures(items)
-
-    def evaluate(model: Any, processor: Any) -> dict[str, Any]:
-        return evaluate_catalogue(
-            model,
-            processor,
-            gallery_size=recipe.measured_gallery,
-            queries=recipe.measured_queries,
-            pictures=pictures,
-        )
-
     numbers: dict[str, Any] = {
         "fingerprint": loaded.fingerprint,
         "recipe": json.loads(json.dumps(asdict(recipe), default=str)),
@@ -59,8 +46,13 @@ def publish_catalogue(
             stage: round(seconds / 60, 1) for stage, seconds in logged_seconds(work).items()
         },
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
-        "catalogue": evaluate(loaded.model, loaded.processor),
-        "combiners": _compare(recipe, trained, evaluate),
+        "catalogue": evaluate_catalogue(
+            loaded.model,
+            loaded.processor,
+            gallery_size=recipe.measured_gallery,
+            queries=recipe.measured_queries,
+        ),
+        "combiners": _compare(recipe, trained),
     }
     if photographs is not None:
         numbers["photographs"] = words_to_photographs(
@@ -74,27 +66,19 @@ def publish_catalogue(
     return numbers
 
 
-def _compare(recipe: CatalogueRecipe, trained: TrainedCatalogue, evaluate: Any) -> dict[str, Any]:
-    bank = bank_of(trained.kept)
-    settings = replace(recipe.alternating, total_steps=recipe.comparison_steps)
-    compared = compare_combiners(
-        trained.model,
-        trained.processor,
-        bank,
-        settings,
-        recipe.alternating_batch,
-        recipe.seed,
-        evaluate,
+def _compare(recipe: CatalogueRecipe, trained: TrainedCatalogue) -> dict[str, Any]:
+    model, processor = trained.model, trained.processor
+    size = (recipe.measured_gallery, recipe.measured_queries)
+    contest = Contest(
+        bank=bank_of(trained.kept),
+        settings=replace(recipe.alternating, total_steps=recipe.comparison_steps),
+        learning_rates=recipe.comparison_rates,
+        batch_size=recipe.alternating_batch,
+        seed=recipe.seed,
+        val=keep_questions(model, processor, "val", *size),
+        test=keep_questions(model, processor, "test", *size),
     )
-    return {
-        name: {
-            "recall@1": result["recall@1"],
-            "recall@10": result["recall@10"],
-            "weight_truth_correlation": result["streams"]["clip"].get("weight_truth_correlation"),
-            "parameters": result["parameters"],
-        }
-        for name, result in compared.items()
-    }
+    return compare_combiners(model.config, contest)
 
 
 def logged_seconds(work: Path) -> dict[str, float]:

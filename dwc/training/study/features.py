@@ -11,23 +11,9 @@ from torch import Tensor
 
 from dwc.modeling.configuration import DWCConfig
 from dwc.training.kept import KeptPictures, KeptPool, KeptTexts
+from dwc.training.questions import Questions
 
 _TENSORS, _COMPLETE = "features.pt", "complete.json"
-
-
-@dataclass(frozen=True)
-class Questions:
-    """A gallery of M pictures, and N questions to it.
-
-    `rows` (M, F + C h w) as in `KeptPictures`; `references` (N,) index them; `hits` (N, M) bool;
-    `picture_shares` (N,) as in `RetrievalQuery`.
-    """
-
-    rows: Tensor
-    texts: KeptTexts
-    references: Tensor
-    hits: Tensor
-    picture_shares: Tensor
 
 
 @dataclass(frozen=True)

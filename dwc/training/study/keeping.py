@@ -7,19 +7,16 @@ from pathlib import Path
 
 import torch
 
-from dwc.catalogue.queries import queries
-from dwc.catalogue.splits import Split, gallery, training_triplets
+from dwc.catalogue.splits import training_triplets
 from dwc.checkpoint import Checkpoint
 from dwc.errors import TrainingError
-from dwc.evaluation.pictures import CataloguePictures
-from dwc.modeling.captions import fill_template
-from dwc.training.keeping import keep_pictures, keep_texts, read_texts, rows_of
+from dwc.training.keeping import keep_pictures, keep_texts
 from dwc.training.pool import draw_pool
+from dwc.training.questions import keep_questions
 from dwc.training.recipe import PICTURE_PX
-from dwc.training.study.features import Questions, StudyFeatures, is_kept, write
+from dwc.training.study.features import StudyFeatures, is_kept, write
 from dwc.training.study.settings import StudySettings
 
-_CHUNK = 250
 _SEED = 0  # of views, triplets and descriptions: what is kept is the same for every run
 
 
@@ -46,8 +43,8 @@ def keep_features(
         config=model.config,
         pool=kept,
         noise=torch.tensor([dial.random() for _ in triplets], dtype=torch.float64),
-        test=_keep_questions(settings, checkpoint, "test"),
-        val=_keep_questions(settings, checkpoint, "val"),
+        test=keep_questions(model, processor, "test", settings.gallery, settings.queries),
+        val=keep_questions(model, processor, "val", settings.gallery, settings.queries),
     )
     write(features, folder)
     shutil.rmtree(looking)
@@ -66,29 +63,3 @@ def _require_catalogue_model(checkpoint: Checkpoint) -> None:
             f"{checkpoint.name} reads pictures of {size_px} pixels; the study is of models for the "
             f"catalogue's {PICTURE_PX}."
         )
-
-
-@torch.inference_mode()
-def _keep_questions(settings: StudySettings, checkpoint: Checkpoint, split: Split) -> Questions:
-    """The questions of a split that `evaluate_catalogue` asks."""
-    model, processor = checkpoint.model, checkpoint.processor
-    items = gallery(split, settings.gallery)
-    asked = queries(items, settings.queries, 0)
-    pictures, rows = CataloguePictures(items), []
-    for start in range(0, len(items), _CHUNK):
-        chunk = items[start : start + _CHUNK]
-        pixels = processor(images=[pictures(item.id) for item in chunk])["pixel_values"]
-        rows.append(rows_of(model, pixels))
-    position = {item.id: place for place, item in enumerate(items)}
-    hits = torch.zeros(len(asked), len(items), dtype=torch.bool)
-    for row, query in enumerate(asked):
-        hits[row, [position[hit] for hit in query.hits]] = True
-    template = model.config.caption_template
-    texts = [fill_template(template, query.captions) for query in asked]
-    return Questions(
-        rows=torch.cat(rows).half(),
-        texts=read_texts(model, processor, texts),
-        references=torch.tensor([position[query.reference] for query in asked]),
-        hits=hits,
-        picture_shares=torch.tensor([query.picture_share for query in asked]),
-    )

@@ -12,24 +12,22 @@ from dwc.evaluation.metrics import recalls, spearman
 from dwc.modeling.composition import Composition
 from dwc.modeling.model import DWCModel
 from dwc.training.progressive.ablation import Asked, weight_ablation
-from dwc.training.study.features import Questions, StudyFeatures
+from dwc.training.questions import Questions, Streams, ask_dwc, first_ranks
+from dwc.training.study.features import StudyFeatures
 from dwc.training.study.models import PLModel
 
 KS = (1, 10, 50)
 SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # the edges between which questions are taken together
-_CHUNK = 250
 _FEWEST = 30  # questions of a bin for a correlation within it
-
-Streams = Mapping[str, tuple[Composition, Tensor]]
 
 
 @torch.inference_mode()
 def measure_dwc(model: DWCModel, features: StudyFeatures) -> dict[str, Any]:
     """A DWC model's numbers on the test questions; of its CLIP stream, other weights' as well."""
-    streams = _ask_dwc(model, features.test)
+    streams = ask_dwc(model, features.test)
     numbers = measure(streams, features.test)
     if "clip" in streams:
-        chosen_on = _ask_dwc(model, features.val)["clip"]
+        chosen_on = ask_dwc(model, features.val)["clip"]
         numbers["weights"] = _other_weights(streams["clip"], chosen_on, features)
     return numbers
 
@@ -67,22 +65,6 @@ def measure(streams: Streams, asked: Questions) -> dict[str, Any]:
             for name, values in ranks.items()
         },
     }
-
-
-def first_ranks(scores: Tensor, asked: Questions) -> Tensor:
-    """The rank (N,) of each question's first hit, from 1; ties with misses go to the misses.
-
-    `scores` (N, M); the reference is left out.
-    """
-    rows = torch.arange(len(scores))
-    scores = scores.clone()
-    scores[rows, asked.references] = -torch.inf
-    hits = asked.hits.clone()
-    hits[rows, asked.references] = False
-    best = scores.masked_fill(~hits, -torch.inf).amax(dim=1, keepdim=True)  # (N, 1)
-    is_miss = ~hits
-    is_miss[rows, asked.references] = False
-    return ((scores >= best) & is_miss).sum(dim=1) + 1
 
 
 def _bins(shares: Tensor) -> list[tuple[float, float, Tensor]]:
@@ -124,40 +106,10 @@ def _correlation(weights: np.ndarray, shares: np.ndarray) -> float | None:
     return None if np.isnan(found) else found
 
 
-def _ask_dwc(model: DWCModel, asked: Questions) -> Streams:
-    rows = asked.rows.float()  # (M, F + C h w)
-    gallery = torch.cat([model.embed_images(chunk) for chunk in rows.split(_CHUNK)])
-    composed: dict[str, list[Composition]] = {}
-    for chosen in torch.arange(len(asked.references)).split(_CHUNK):
-        pictures = rows[asked.references[chosen]]
-        query = model.compose(pixel_values=pictures, **asked.texts.take(chosen))
-        for name, stream in query.streams.items():
-            composed.setdefault(name, []).append(stream)
-    found, start = {}, 0
-    for name, parts in composed.items():
-        query_of = join(parts)
-        end = start + query_of.embedding.shape[1]
-        found[name] = (query_of, gallery[:, start:end])
-        start = end
-    return found
-
-
 def _ask_pl(model: PLModel, asked: Questions) -> tuple[Composition, Tensor]:
     images = model.towers.image_features(asked.rows.float())
     texts = model.towers.text_features(asked.texts.features.float())
     return model.stream.compose(images[asked.references], texts), model.stream.embed(images)
-
-
-def join(parts: list[Composition]) -> Composition:
-    """Compositions of some queries each, as one of all."""
-    joints = [part.joint_part for part in parts if part.joint_part is not None]
-    return Composition(
-        embedding=torch.cat([part.embedding for part in parts]),
-        image_part=torch.cat([part.image_part for part in parts]),
-        text_part=torch.cat([part.text_part for part in parts]),
-        image_weight=torch.cat([part.image_weight for part in parts]),
-        joint_part=torch.cat(joints) if joints else None,
-    )
 
 
 def _other_weights(

@@ -102,7 +102,7 @@ def _alternating(run: Run, settings: StudySettings) -> AlternatingSettings:
 def _train_pl(run: Run, features: StudyFeatures, settings: StudySettings) -> PLModel:
     variant = run.variant
     model, kept = build_pl(variant, features), features.pool
-    rate, warmup = settings.learning_rate, settings.warmup_steps
+    rate, warmup = settings.pl_learning_rate, settings.warmup_steps
     if "fashion" in variant.stages:
         train_fashion(
             model.towers,

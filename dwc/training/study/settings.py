@@ -19,7 +19,8 @@ class StudySettings:
     """How much is kept, how long a variant learns, and how often; the same for all variants.
 
     `views` random views of every picture are kept. `cnn_hidden_dim` is that of the study's CNN
-    stream, smaller than the bundled one's. `fashion_steps` are PL's stage two, `steps` all else.
+    stream, smaller than the bundled one's. `fashion_steps` are PL's stage two, `steps` all else;
+    `learning_rate` is DWC's and the baselines', `pl_learning_rate` PL's.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -31,7 +32,8 @@ class StudySettings:
     steps: int = 400
     fashion_steps: int = 200
     batch: int = 128
-    learning_rate: float = 1e-3
+    learning_rate: float = 6e-3
+    pl_learning_rate: float = 1e-3
     warmup_steps: int = 50
     temperature: float = field(default_factory=lambda: _bundled().temperature)
     alpha: float = field(default_factory=lambda: _bundled().alpha)

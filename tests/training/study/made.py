@@ -8,7 +8,8 @@ from torch.nn import functional
 
 from dwc.training.kept import KeptPictures, KeptPool, KeptTexts
 from dwc.training.pool import PoolSettings
-from dwc.training.study.features import Questions, StudyFeatures
+from dwc.training.questions import Questions
+from dwc.training.study.features import StudyFeatures
 from dwc.training.study.settings import StudySettings
 from tests.training.tiny import tiny_model, tiny_processor
 

@@ -15,10 +15,11 @@ from dwc.evaluation.metrics import first_hit_rank
 from dwc.modeling.composition import Composition, normalise
 from dwc.training.kept import KeptTexts
 from dwc.training.progressive.fashion import FashionBatch
+from dwc.training.questions import first_ranks
 from dwc.training.study import conducting
 from dwc.training.study.conducting import conduct
 from dwc.training.study.features import StudyFeatures, is_kept, read, write
-from dwc.training.study.measuring import SHARES, first_ranks, measure
+from dwc.training.study.measuring import SHARES, measure
 from dwc.training.study.models import build_dwc, build_pl
 from dwc.training.study.running import fashion_batches, run_variant
 from dwc.training.study.variants import Run, Variant, all_questions, all_variants
@@ -75,21 +76,6 @@ def test_without_a_weigher_every_weight_is_one_half(features: StudyFeatures) -> 
     assert weighed.clip.image_weight.std() > 0
 
 
-def test_parts_of_unit_length_are_weighed_by_the_weight_alone(features: StudyFeatures) -> None:
-    _, composed = _compose(VARIANTS["dwc_unit_parts"], features)
-    _, full = _compose(VARIANTS["dwc"], features)
-    for name, stream in composed.streams.items():
-        for part, as_edited in (
-            (stream.image_part, full.streams[name].image_part),
-            (stream.text_part, full.streams[name].text_part),
-        ):
-            torch.testing.assert_close(part.norm(dim=-1), torch.ones(len(part)))
-            assert not torch.allclose(as_edited.norm(dim=-1), torch.ones(len(part)))
-        mixed = stream.image_weight * stream.image_part
-        mixed = mixed + (1 - stream.image_weight) * stream.text_part
-        torch.testing.assert_close(stream.embedding, normalise(mixed))
-
-
 def test_a_variant_has_its_streams_alone(features: StudyFeatures) -> None:
     assert set(_compose(VARIANTS["dwc"], features)[1].streams) == {"clip", "cnn"}
     assert set(_compose(VARIANTS["dwc_clip_alone"], features)[1].streams) == {"clip"}
@@ -124,8 +110,8 @@ def test_every_variant_runs_and_says_the_same_again(name: str, features: StudyFe
     ],
 )
 def test_what_can_be_learned_is_learned(name: str, rate: float, features: StudyFeatures) -> None:
-    learning = replace(LEARNING, learning_rate=rate)
-    nothing = replace(learning, steps=1, fashion_steps=1, learning_rate=1e-9)
+    learning = replace(LEARNING, learning_rate=rate, pl_learning_rate=rate)
+    nothing = replace(learning, steps=1, fashion_steps=1, learning_rate=1e-9, pl_learning_rate=1e-9)
     before = run_variant(Run(VARIANTS[name], 0), features, nothing)
     after = run_variant(Run(VARIANTS[name], 0), features, learning)
     assert after["recall@1"] > max(0.6, before["recall@1"])

@@ -1,0 +1,43 @@
+"""Combiners compared: alike in all but how they combine and the rate that serves them best."""
+
+from dataclasses import replace
+
+import pytest
+
+from dwc.modeling.combiners import combiner_names
+from dwc.training.alternating import AlternatingSettings
+from dwc.training.comparison import Contest, compare_combiners
+from dwc.training.features import bank_of
+from tests.training.study.made import made_features
+
+
+@pytest.fixture(scope="module")
+def contest() -> Contest:
+    features = made_features()
+    return Contest(
+        bank=bank_of(features.pool),
+        settings=AlternatingSettings(total_steps=60, warmup_steps=2),
+        learning_rates=(1e-9, 5e-3),
+        batch_size=32,
+        seed=0,
+        val=features.val,
+        test=features.test,
+    )
+
+
+def test_each_combiner_is_shown_at_the_rate_that_serves_it(contest: Contest) -> None:
+    config = made_features().config
+    numbers = compare_combiners(config, contest)
+    assert set(numbers) == set(combiner_names())
+    assert numbers["dwc"]["learning_rate"] == 5e-3  # at the other nothing is learned
+    stuck = compare_combiners(config, replace(contest, learning_rates=(1e-9,)))
+    assert numbers["dwc"]["recall@1"] > stuck["dwc"]["recall@1"]
+    assert config.combiner == "dwc"  # and the model's own configuration stays as it was
+
+
+def test_where_nothing_is_learned_there_is_no_rate(contest: Contest) -> None:
+    config = made_features().config
+    fixed = compare_combiners(config, contest)["progressive_fixed"]
+    assert fixed["parameters"] == 0
+    assert fixed["learning_rate"] is None
+    assert fixed["weight_truth_correlation"] is None
