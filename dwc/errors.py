@@ -11,6 +11,10 @@
 Every message says what was seen, what was expected, and what to do.
 """
 
+from collections.abc import Iterable
+
+_LISTED = 12  # names in one message; the rest are counted
+
 
 class DWCError(Exception):
     """Base of every error that this package raises on purpose."""
@@ -38,3 +42,10 @@ class DatasetError(DWCError):
 
 class TrainingError(DWCError):
     """A training cannot start, or go on, as asked."""
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first names in order, and the count of the others, for a message."""
+    ordered = sorted(names)
+    rest = len(ordered) - _LISTED
+    return ", ".join(ordered[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")

@@ -8,9 +8,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from dwc.errors import CheckpointError
-
-_LISTED = 12  # names in one message; the rest are counted
+from dwc.errors import CheckpointError, listed
 
 # What may stand where a rule has a place.
 _PLACES = {
@@ -106,12 +104,6 @@ def require_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], sou
             + "\n".join(lines)
             + "\nCheck that the files belong together; nothing was written"
         )
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first names, and the count of the others."""
-    rest = len(names) - _LISTED
-    return ", ".join(sorted(names)[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _follow(

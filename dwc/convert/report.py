@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from dwc.convert.renaming import listed, moves
+from dwc.convert.renaming import moves
 from dwc.convert.sources import Original
+from dwc.errors import listed
 
 
 def describe(originals: Mapping[str, Original]) -> list[str]:

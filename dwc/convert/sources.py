@@ -18,9 +18,9 @@ from transformers import CLIPModel
 from transformers.utils.hub import cached_file
 
 from dwc.convert.openai_clip import backbone_config, backbone_rules, backbone_weights
-from dwc.convert.renaming import Rule, listed
+from dwc.convert.renaming import Rule
 from dwc.convert.whole_models import read_whole, split_revision
-from dwc.errors import CheckpointError
+from dwc.errors import CheckpointError, listed
 from dwc.modeling.configuration import ClipBackboneConfig
 
 _OPEN_CLIP_CONFIG, _OPEN_CLIP_WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"

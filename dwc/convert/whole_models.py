@@ -12,8 +12,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
-from dwc.convert.renaming import listed
-from dwc.errors import CheckpointError
+from dwc.errors import CheckpointError, listed
 
 _Model = TypeVar("_Model", bound=PreTrainedModel)
 

@@ -16,10 +16,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.initialization import no_init_weights
 
-from dwc.errors import CheckpointError
+from dwc.errors import CheckpointError, listed
 from dwc.weight_files import find_not_finite, is_folder, read_weights
-
-_LISTED = 12  # Names in one message; the rest are counted.
 
 # Skipping the random start replaces functions of torch for a moment, for every thread; two at once
 # would each take the other's for the original.
@@ -110,7 +108,7 @@ class Faults(NamedTuple):
             "misshapen": shapes,
             "not finite": self.not_finite,
         }
-        lines = [f"  {fault}: {_listed(names)}" for fault, names in faults.items() if names]
+        lines = [f"  {fault}: {listed(names)}" for fault, names in faults.items() if names]
         if lines:
             raise CheckpointError(
                 f"the weights in {source} are not those of the model in its config:\n"
@@ -143,9 +141,3 @@ def _fill(model: PreTrainedModel, tensors: Mapping[str, Tensor]) -> Faults:
         sorted(misshapen),
         [],
     )
-
-
-def _listed(names: list[str]) -> str:
-    """The first names, and the count of the others."""
-    rest = len(names) - _LISTED
-    return ", ".join(names[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")
