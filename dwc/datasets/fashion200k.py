@@ -161,6 +161,10 @@ class TrainPairs:
         text = replacing_text(picture.caption, caption, self._states_answer)
         return Triplet(picture.path, (text,), generator.choice(self._paths[caption]))
 
+    def names(self) -> Iterable[str]:
+        """Every picture that may be drawn."""
+        return (picture.path for picture in self._pictures)
+
     def _rests(self, caption: str) -> list[tuple[str, ...]]:
         """What is left of a caption without one word, where another caption leaves the same."""
         return [rest for rest in _without_a_word(caption) if len(self._children[rest]) > 1]

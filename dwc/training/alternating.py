@@ -30,12 +30,14 @@ class TripletBatch:
 
     A group is what `DWCModel.compose` takes; groups differ in what is present (both modalities,
     words only, picture only). `target_pixels` (B, 3, H, W); `labels` (B,) say which targets are the
-    same thing.
+    same thing. Where CLIP's features are known already, a group brings "clip_image_features" and
+    "clip_text_features" (N, F), and the batch those of its targets (B, F).
     """
 
     queries: list[dict[str, Tensor]]
     target_pixels: Tensor
     labels: Tensor
+    target_clip_features: Tensor | None = None
 
     def to(self, device: torch.device) -> "TripletBatch":
         """The same batch on a device; the copy may still be under way where memory is pinned."""
@@ -47,7 +49,13 @@ class TripletBatch:
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "TripletBatch":
         queries = [{name: change(value) for name, value in g.items()} for g in self.queries]
-        return TripletBatch(queries, change(self.target_pixels), change(self.labels))
+        known = self.target_clip_features
+        return TripletBatch(
+            queries,
+            change(self.target_pixels),
+            change(self.labels),
+            None if known is None else change(known),
+        )
 
 
 @dataclass(frozen=True)
@@ -163,14 +171,21 @@ def _present(pictures: Tensor | None) -> Tensor:
 
 @torch.no_grad()
 def clip_features(clip: ClipBackbone, batch: TripletBatch) -> ClipFeatures:
-    """The frozen CLIP's raw features of everything in a batch."""
+    """The frozen CLIP's raw features of everything in a batch; none that it brings is computed."""
     images: list[Tensor | None] = []
     texts: list[Tensor | None] = []
     for group in batch.queries:
-        pixels, ids = group.get("pixel_values"), group.get("clip_input_ids")
-        images.append(None if pixels is None else clip.image_features(pixels))
-        texts.append(None if ids is None else clip.text_features(ids, group["clip_attention_mask"]))
-    return ClipFeatures(images, texts, clip.image_features(batch.target_pixels))
+        image, text = group.get("clip_image_features"), group.get("clip_text_features")
+        if image is None and "pixel_values" in group:
+            image = clip.image_features(group["pixel_values"])
+        if text is None and "clip_input_ids" in group:
+            text = clip.text_features(group["clip_input_ids"], group["clip_attention_mask"])
+        images.append(image)
+        texts.append(text)
+    targets = batch.target_clip_features
+    if targets is None:
+        targets = clip.image_features(batch.target_pixels)
+    return ClipFeatures(images, texts, targets)
 
 
 def train_alternating(

@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from PIL import Image, ImageOps
@@ -22,13 +23,15 @@ from dwc.modeling.captions import fill_template
 from dwc.processing import DWCProcessor
 from dwc.training.alternating import TripletBatch
 from dwc.training.benchmark_data import BenchmarkData
+from dwc.training.clip_table import ClipTable
 
 
 @dataclass(frozen=True)
 class BenchmarkBatches:
     """Makes the batches of one process out of `world`; an epoch's last, incomplete one is dropped.
 
-    `size` triplets a process and step. Without `masks_padding` every text is as long as the longest
+    `size` triplets a process and step. With a `clip_table`, CLIP's features come along. Without
+    `masks_padding` every text is as long as the longest
     of its batch, and what fills it counts as words.
     """
 
@@ -40,6 +43,7 @@ class BenchmarkBatches:
     masks_padding: bool = True
     rank: int = 0
     world: int = 1
+    clip_table: ClipTable | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -57,7 +61,9 @@ class BenchmarkBatches:
         epoch, number = divmod(step, self.steps_per_epoch)
         start = (number * self.world + self.rank) * self.size
         places = _order(len(self.data.learned), self.seed, epoch)[start : start + self.size]
-        triplets, references, targets = [], [], []
+        triplets: list[Triplet] = []
+        references: list[_Seen] = []
+        targets: list[_Seen] = []
         for place in places:
             rng = random.Random(f"{self.seed}/{epoch}/{place}")
             triplet = self.data.learned.draw(place, rng)
@@ -66,20 +72,32 @@ class BenchmarkBatches:
             targets.append(self._open(triplet.target, place, triplet, rng))
         query = self._read_texts(places, triplets)
         query["pixel_values"] = self._read_pictures(references)
-        return TripletBatch([query], self._read_pictures(targets), self._labels(triplets))
+        pixels, labels = self._read_pictures(targets), self._labels(triplets)
+        if self.clip_table is None:
+            return TripletBatch([query], pixels, labels)
+        query["clip_image_features"] = self._known(references)
+        texts = self.clip_table.texts(places)
+        if texts is not None:
+            query["clip_text_features"] = texts
+        return TripletBatch([query], pixels, labels, self._known(targets))
 
-    def _open(self, name: str, place: int, triplet: Triplet, rng: random.Random) -> Image.Image:
+    def _open(self, name: str, place: int, triplet: Triplet, rng: random.Random) -> "_Seen":
         try:
             picture = decode(self.data.paths[name])
         except PictureError as error:
             raise DatasetError(f"{_describe(place, triplet)}: {error}") from error
         mirrored = self.data.mirrored and rng.random() < 0.5
-        return ImageOps.mirror(picture) if mirrored else picture
+        return _Seen(name, mirrored, ImageOps.mirror(picture) if mirrored else picture)
 
-    def _read_pictures(self, pictures: list[Image.Image]) -> Tensor:
+    def _read_pictures(self, seen: "list[_Seen]") -> Tensor:
         """(B, 3, H, W) in the layout that convolutions are fastest on."""
-        pixels = self.processor(images=pictures)["pixel_values"]
+        pixels = self.processor(images=[one.picture for one in seen])["pixel_values"]
         return pixels.contiguous(memory_format=torch.channels_last)
+
+    def _known(self, seen: "list[_Seen]") -> Tensor:
+        """CLIP's features (B, F) of these very views."""
+        assert self.clip_table is not None
+        return self.clip_table.pictures([one.name for one in seen], [one.mirrored for one in seen])
 
     def _read_texts(self, places: list[int], triplets: list[Triplet]) -> dict[str, Tensor]:
         texts = [fill_template(self.template, triplet.captions) for triplet in triplets]
@@ -104,6 +122,14 @@ class BenchmarkBatches:
         numbers: dict[str, int] = {}
         shown = [self.data.answers.get(t.target, t.target) for t in triplets]
         return torch.tensor([numbers.setdefault(one, len(numbers)) for one in shown])
+
+
+class _Seen(NamedTuple):
+    """A picture as a batch has it."""
+
+    name: str
+    mirrored: bool
+    picture: Image.Image
 
 
 @lru_cache(maxsize=2)

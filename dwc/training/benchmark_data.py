@@ -46,6 +46,9 @@ class TripletSource(Protocol):
     def draw(self, place: int, generator: random.Random) -> Triplet:
         """The triplet of a place, the same for the same state of the generator."""
 
+    def names(self) -> Iterable[str]:
+        """Every picture that may be drawn, at least once each."""
+
 
 @dataclass(frozen=True)
 class FixedTriplets:
@@ -59,6 +62,10 @@ class FixedTriplets:
     def draw(self, place: int, generator: random.Random) -> Triplet:
         """The triplet of a place."""
         return self.triplets[place]
+
+    def names(self) -> Iterable[str]:
+        """References and targets, triplet by triplet."""
+        return _pictures_of(self.triplets)
 
 
 @dataclass(frozen=True)

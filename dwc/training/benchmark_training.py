@@ -39,6 +39,7 @@ from dwc.training.averaging import WeightAverage
 from dwc.training.benchmark_batches import BatchReader, BenchmarkBatches
 from dwc.training.benchmark_data import CATEGORIES, PROTOCOL, BenchmarkData, read_benchmark
 from dwc.training.benchmark_model import RESNET, build_model
+from dwc.training.clip_table import keep_clip_features
 from dwc.training.loop import LoopSettings
 from dwc.training.presets import BenchmarkPreset
 from dwc.training.selection import EpochSelection
@@ -134,6 +135,11 @@ def _train_model(
     )
     _remember(asked, categories, data, accelerator, work)
     accelerator.init_trackers("dwc", _flat(asdict(preset)))
+    model.to(accelerator.device, memory_format=torch.channels_last)
+    assert model.clip is not None  # so says `build_model`
+    table = keep_clip_features(
+        model.clip, processor, template, data, work, accelerator, max(1, asked.workers)
+    )
     batches = BenchmarkBatches(
         data,
         processor,
@@ -143,9 +149,9 @@ def _train_model(
         preset.masks_padding,
         accelerator.process_index,
         accelerator.num_processes,
+        table,
     )
     settings = preset.alternating(batches.steps_per_epoch)
-    model.to(accelerator.device, memory_format=torch.channels_last)
     average = WeightAverage(model, preset.ema_decay) if preset.ema_decay > 0 else None
     if average is not None:
         accelerator.register_for_checkpointing(average)

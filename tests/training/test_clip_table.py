@@ -1,0 +1,142 @@
+"""CLIP's features, kept: those of the very views and texts of a batch, and computed once."""
+
+import random
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from PIL import Image
+
+from dwc.datasets.triplets import Triplet
+from dwc.errors import DatasetError
+from dwc.modeling.clip_backbone import ClipBackbone
+from dwc.modeling.model import DWCModel
+from dwc.training.alternating import AlternatingSettings, clip_features, train_alternating
+from dwc.training.benchmark_batches import BenchmarkBatches
+from dwc.training.benchmark_data import BenchmarkData, FixedTriplets
+from dwc.training.clip_table import ClipTable, keep_clip_features
+from dwc.training.loop import LoopSettings
+from tests.training.tiny import tiny_model, tiny_processor
+
+COUNT, SIZE = 9, 4
+TEMPLATE = {"single": "{0}", "pair": "{0} {1}"}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> BenchmarkData:
+    rng = np.random.default_rng(0)
+    paths = {f"p{n}": tmp_path / f"p{n}.png" for n in range(COUNT)}
+    for path in paths.values():
+        Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(path)
+    triplets = [
+        Triplet(f"p{n}", ("top red", " ".join(["bottom"] * (n % 3 + 1))), f"p{(n + 2) % COUNT}")
+        for n in range(COUNT)
+    ]
+    return BenchmarkData(
+        learned=FixedTriplets(triplets),
+        vocabulary=[],
+        selection=[],
+        evaluation={},
+        paths=paths,
+        mirrored=True,
+        chosen_by=(1,),
+        counts={},
+    )
+
+
+@pytest.fixture
+def model() -> DWCModel:
+    return tiny_model(tiny_processor())
+
+
+def keep(clip: ClipBackbone, data: BenchmarkData, folder: Path) -> ClipTable:
+    processor, accelerator = tiny_processor(), Accelerator(cpu=True)
+    return keep_clip_features(clip, processor, TEMPLATE, data, folder, accelerator, 2)
+
+
+def batches(data: BenchmarkData, table: ClipTable | None) -> BenchmarkBatches:
+    return BenchmarkBatches(data, tiny_processor(), TEMPLATE, SIZE, seed=5, clip_table=table)
+
+
+def test_a_batch_brings_what_clip_makes_of_its_pictures_and_texts(
+    data: BenchmarkData, model: DWCModel, tmp_path: Path
+) -> None:
+    table = keep(model.clip, data, tmp_path / "work")
+    for step in range(4):  # two epochs: some pictures are mirrored in one and not in the other
+        known = batches(data, table).make(step)
+        with torch.no_grad():
+            computed = clip_features(model.clip, batches(data, None).make(step))
+            brought = clip_features(_Broken(), known)
+        for one, other in (
+            (brought.images[0], computed.images[0]),
+            (brought.texts[0], computed.texts[0]),
+            (brought.targets, computed.targets),
+        ):
+            torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
+class _Broken:
+    """A CLIP that nobody may ask."""
+
+    def image_features(self, *_: object) -> torch.Tensor:
+        raise AssertionError("what is known was computed again")
+
+    text_features = image_features
+
+
+def test_training_does_not_ask_clip_again(
+    data: BenchmarkData, model: DWCModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = keep(model.clip, data, tmp_path / "work")
+    monkeypatch.setattr(ClipBackbone, "image_features", _Broken.image_features)
+    monkeypatch.setattr(ClipBackbone, "text_features", _Broken.text_features)
+    assert keep(model.clip, data, tmp_path / "work") == table
+    numbers = train_alternating(
+        model,
+        batches(data, table).make,
+        AlternatingSettings(total_steps=2),
+        Accelerator(cpu=True),
+        LoopSettings(2),
+    )
+    assert numbers["clip_contrast"] > 0
+
+
+def test_a_damaged_picture_is_told_with_its_triplet_by_who_learns_from_it(
+    data: BenchmarkData, model: DWCModel, tmp_path: Path
+) -> None:
+    data.paths["p3"].write_bytes(b"no picture")
+    table = keep(model.clip, data, tmp_path / "work")
+    assert table.pictures(["p3"], [False]).isnan().all()
+    assert table.pictures(["p2", "p4"], [True, False]).isfinite().all()
+    with pytest.raises(DatasetError, match="p3"):
+        list(map(batches(data, table).make, range(2)))
+
+
+class _Drawn:
+    """Triplets whose words are drawn."""
+
+    def __len__(self) -> int:
+        return COUNT
+
+    def draw(self, place: int, generator: random.Random) -> Triplet:
+        return Triplet(f"p{place}", (generator.choice(["red", "top"]),), "p0")
+
+    def names(self) -> Iterable[str]:
+        return [f"p{n}" for n in range(COUNT)]
+
+
+def test_words_that_are_drawn_are_read_as_they_come(
+    data: BenchmarkData, model: DWCModel, tmp_path: Path
+) -> None:
+    drawn = replace(data, learned=_Drawn(), mirrored=False)
+    table = keep(model.clip, drawn, tmp_path / "work")
+    batch = batches(drawn, table).make(0)
+    assert "clip_text_features" not in batch.queries[0]
+    with torch.no_grad():
+        texts = clip_features(model.clip, batch).texts[0]
+        expected = clip_features(model.clip, batches(drawn, None).make(0)).texts[0]
+    torch.testing.assert_close(texts, expected)
