@@ -1,0 +1,117 @@
+"""Where the time of a full-size training step goes: it should be the network's."""
+
+import time
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from dwc.catalogue.export import draw_pictures, triplets_of
+from dwc.catalogue.splits import gallery, training_triplets
+from dwc.convert.conversion import authors_pictures
+from dwc.modeling.configuration import CnnStreamConfig, DWCConfig
+from dwc.modeling.model import DWCModel
+from dwc.processing import DWCProcessor, build_word_tokenizer
+from dwc.training import alternating
+from dwc.training.alternating import train_alternating
+from dwc.training.benchmark_batches import BatchReader, BenchmarkBatches
+from dwc.training.benchmark_data import BenchmarkData, FixedTriplets
+from dwc.training.loop import LoopSettings
+from dwc.training.presets import RECOMMENDED
+from tests.bench.measuring import tell
+
+pytestmark = pytest.mark.bench
+
+SHARE = 0.85
+PICTURE_PX = 400  # about as large as FashionIQ's
+SIZE, STEPS = 16, 4  # the first step is not counted: processes start, memory is asked for
+
+
+class _Stopwatch:
+    """Adds up how long functions take."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def around(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def timed(*arguments: Any, **options: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return function(*arguments, **options)
+            finally:
+                spent = time.perf_counter() - start
+                self.seconds[name] = self.seconds.get(name, 0.0) + spent
+
+        return timed
+
+
+class _After:
+    """A watcher that starts the clocks once the first step is done."""
+
+    def __init__(self, watch: _Stopwatch) -> None:
+        self.watch, self.began = watch, 0.0
+
+    def before_step(self, step: int) -> None:
+        if step == 1:
+            self.watch.seconds.clear()
+            self.began = time.perf_counter()
+
+    def after_step(self, done: int) -> None:
+        pass
+
+
+def drawn_pictures(root: Path) -> BenchmarkData:
+    items = gallery("train", 60)
+    draw_pictures(root, items, PICTURE_PX, suffix=".jpg")
+    triplets = triplets_of(items, training_triplets(items, 0, SIZE * STEPS))
+    names = [name for t in triplets for name in (t.reference, t.target)]
+    found = {path.stem: path for path in root.rglob("*.jpg")}
+    return BenchmarkData(
+        learned=FixedTriplets(triplets),
+        vocabulary=[caption for t in triplets for caption in t.captions],
+        selection=[],
+        evaluation={},
+        paths={name: found[name] for name in names},
+        mirrored=True,
+        chosen_by=(1,),
+        counts={},
+    )
+
+
+def test_a_step_of_the_papers_cnn_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = drawn_pictures(tmp_path)
+    words = build_word_tokenizer(data.vocabulary)
+    cnn_config = CnnStreamConfig(vocab_size=len(words))
+    model = DWCModel(DWCConfig(clip_config=None, cnn_config=cnn_config))
+    processor = DWCProcessor(authors_pictures(224), None, words)
+    batches = BenchmarkBatches(
+        data, processor, {"single": "{0}", "pair": "{0} and {1}"}, SIZE, seed=0
+    )
+    watch = _Stopwatch()
+    for holder, name in ((alternating._CnnPupil, "forward"), (Accelerator, "backward")):
+        monkeypatch.setattr(holder, name, watch.around(name, getattr(holder, name)))
+    reader = BatchReader(batches, STEPS, torch.device("cpu"), workers=1)
+    waiting = watch.around("waiting for pictures", reader)
+    clock = _After(watch)
+    train_alternating(
+        model,
+        waiting,
+        RECOMMENDED.alternating(batches.steps_per_epoch),
+        Accelerator(cpu=True),
+        LoopSettings(STEPS, log_every=STEPS),
+        watcher=clock,
+    )
+    whole = time.perf_counter() - clock.began
+    share = (watch.seconds["forward"] + watch.seconds["backward"]) / whole
+    parts = ", ".join(f"{name} {spent / whole:.2f}" for name, spent in watch.seconds.items())
+    tell(
+        f"a step of the paper's CNN stream, {SIZE} triplets of {PICTURE_PX} px",
+        f"{whole / (STEPS - 1):.1f} s: {parts}",
+        f"at least {SHARE} forward and backward",
+    )
+    assert share >= SHARE
