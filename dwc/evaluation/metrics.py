@@ -49,3 +49,9 @@ def spearman(a: ArrayLike, b: ArrayLike) -> float:
     ranks_a, ranks_b = ranks_a - ranks_a.mean(), ranks_b - ranks_b.mean()
     scale = np.sqrt((ranks_a**2).sum() * (ranks_b**2).sum())
     return float((ranks_a * ranks_b).sum() / scale) if scale > 0 else float("nan")
+
+
+def correlation(a: ArrayLike, b: ArrayLike) -> float | None:
+    """`spearman`, for reports: None where one side is constant."""
+    found = spearman(a, b)
+    return None if np.isnan(found) else found

@@ -13,7 +13,7 @@ from PIL import Image
 
 from dwc.datasets.triplets import Benchmark, RetrievalQuery, draw_queries, leave_out
 from dwc.errors import DatasetError, PictureError
-from dwc.evaluation.metrics import first_hit_rank, recalls, spearman
+from dwc.evaluation.metrics import correlation, first_hit_rank, recalls
 from dwc.evaluation.texts import readable_text
 from dwc.modeling.model import DWCModel
 from dwc.processing import DWCProcessor
@@ -81,8 +81,7 @@ class Report:
         shares = [query.picture_share for query in self.benchmark.queries]
         if not shares or any(share is None for share in shares):
             return None
-        correlation = spearman(self.image_weights[stream], np.array(shares, dtype=np.float64))
-        return None if np.isnan(correlation) else correlation
+        return correlation(self.image_weights[stream], np.array(shares, dtype=np.float64))
 
     def to_dict(self, ks: Sequence[int] = (1, 10, 50)) -> dict[str, Any]:
         """Recalls as fractions, overall and by stream, the protocol and the counts."""

@@ -72,10 +72,10 @@ def build_store(
     with StoreWriter(path, model, source.spec, source.argument) as writer:
         kept = _unchanged(items, writer.content_keys, workers)
         writer.keep(kept)
-        todo = [item for item in items if item.id not in kept]
+        left = [item for item in items if item.id not in kept]
         clock = _Clock(len(kept), len(items), progress)
-        with worker_pool(workers, len(todo), source.computed) as pool:
-            prepared = work_ahead(pool, _prepare, todo, batch_size + 2 * workers)
+        with worker_pool(workers, len(left), source.computed) as pool:
+            prepared = work_ahead(pool, _prepare, left, batch_size + 2 * workers)
             for batch in _batches(prepared, batch_size):
                 for unreadable in batch:
                     if isinstance(unreadable, _Unreadable):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dwc.evaluation.metrics import spearman
+from dwc.evaluation.metrics import correlation
 from dwc.search.reference_queries import ReferenceQueries
 from dwc.search.weight_context import WeightContext
 
@@ -122,17 +122,13 @@ def _stream_atlas(
     ordered: Sequence[float], shares: Sequence[float] | None, weights: Sequence[float] | None
 ) -> StreamAtlas:
     counts, _ = np.histogram(ordered, bins=HISTOGRAM_STEPS, range=(0.0, 1.0))
-    correlation = None
-    if shares is not None and weights is not None:
-        found = spearman(weights, shares)
-        correlation = None if np.isnan(found) else found
     return StreamAtlas(
         counts=counts.tolist(),
         lowest=ordered[0],
         median=float(np.median(ordered)),
         highest=ordered[-1],
         by_share=None if shares is None or weights is None else bin_by_share(shares, weights),
-        correlation=correlation,
+        correlation=None if shares is None or weights is None else correlation(weights, shares),
     )
 
 

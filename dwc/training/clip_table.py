@@ -5,7 +5,6 @@ pass over all of them a step needs no forward pass of CLIP: it reads rows.
 """
 
 import logging
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,11 +23,11 @@ from dwc.modeling.captions import fill_template
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.processing import DWCProcessor
 from dwc.training.benchmark_data import BenchmarkData, FixedTriplets
+from dwc.training.looking import with_progress
 
 logger = logging.getLogger(__name__)
 
 _CHUNK = 64
-_TOLD_EVERY_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -125,9 +124,9 @@ def _look(
     threads: int,
 ) -> None:
     device = next(clip.parameters()).device
-    told = time.monotonic()
+    starts = range(0, len(names), _CHUNK)
     with ReadAhead(data.paths, names, threads) as open_picture:
-        for start in range(0, len(names), _CHUNK):
+        for start in with_progress(starts, "keeping CLIP's features, pictures"):
             seen: list[Image.Image] = []
             places: list[int] = []
             for place, name in enumerate(names[start : start + _CHUNK], start):
@@ -141,9 +140,6 @@ def _look(
                 pixels = processor(images=seen)["pixel_values"]
                 pixels = pixels.to(device, memory_format=torch.channels_last)
                 rows[places] = clip.image_features(pixels).float().cpu().numpy()
-            if time.monotonic() - told > _TOLD_EVERY_S:
-                told = time.monotonic()
-                logger.info("CLIP looks at pictures: %d of %d", start, len(names))
 
 
 @torch.no_grad()
@@ -157,7 +153,7 @@ def _read(
         features = clip.text_features(inputs["clip_input_ids"], inputs["clip_attention_mask"])
         rows[start:end] = features.float().cpu().numpy()
 
-    for start in range(0, len(texts), _CHUNK):
+    for start in with_progress(range(0, len(texts), _CHUNK), "keeping CLIP's features, texts"):
         end = min(start + _CHUNK, len(texts))
         try:
             read(start, end)

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import torch
 
-from dwc.evaluation.metrics import recalls, spearman
+from dwc.evaluation.metrics import correlation, recalls
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.combiners import combiner_class, combiner_names
 from dwc.modeling.configuration import DWCConfig
@@ -79,10 +79,11 @@ def _train(config: DWCConfig, name: str, contest: Contest, rate: float) -> tuple
 @torch.inference_mode()
 def _measure(model: DWCModel, asked: Questions) -> dict[str, Any]:
     query, gallery = ask_dwc(model, asked)["clip"]
-    found = spearman(query.image_weight[:, 0].numpy(), asked.picture_shares.numpy())
     return {
         **recalls(first_ranks(query.embedding @ gallery.T, asked)),
-        "weight_truth_correlation": None if found != found else found,
+        "weight_truth_correlation": correlation(
+            query.image_weight[:, 0].numpy(), asked.picture_shares.numpy()
+        ),
     }
 
 

@@ -10,8 +10,10 @@ from typing import Any
 import torch
 
 from dwc import checkpoint
+from dwc.catalogue.splits import gallery
 from dwc.evaluation.catalogue import evaluate_catalogue
 from dwc.evaluation.photographs import read_labelled_photographs, words_to_photographs
+from dwc.evaluation.pictures import CataloguePictures
 from dwc.training.card import write_card, write_measured
 from dwc.training.catalogue import TrainedCatalogue, train_catalogue
 from dwc.training.comparison import Contest, compare_combiners
@@ -39,6 +41,7 @@ def publish_catalogue(
     loaded = checkpoint.load(str(out))
     logger.info("written to %s, fingerprint %s; measuring", out, loaded.fingerprint)
 
+    drawn = CataloguePictures(gallery("test", recipe.measured_gallery))
     numbers: dict[str, Any] = {
         "fingerprint": loaded.fingerprint,
         "recipe": json.loads(json.dumps(asdict(recipe), default=str)),
@@ -51,8 +54,9 @@ def publish_catalogue(
             loaded.processor,
             gallery_size=recipe.measured_gallery,
             queries=recipe.measured_queries,
+            pictures=drawn,
         ),
-        "combiners": _compare(recipe, trained),
+        "combiners": _compare(recipe, trained, drawn),
     }
     if photographs is not None:
         numbers["photographs"] = words_to_photographs(
@@ -66,7 +70,9 @@ def publish_catalogue(
     return numbers
 
 
-def _compare(recipe: CatalogueRecipe, trained: TrainedCatalogue) -> dict[str, Any]:
+def _compare(
+    recipe: CatalogueRecipe, trained: TrainedCatalogue, test_pictures: CataloguePictures
+) -> dict[str, Any]:
     model, processor = trained.model, trained.processor
     size = (recipe.measured_gallery, recipe.measured_queries)
     contest = Contest(
@@ -76,7 +82,7 @@ def _compare(recipe: CatalogueRecipe, trained: TrainedCatalogue) -> dict[str, An
         batch_size=recipe.alternating_batch,
         seed=recipe.seed,
         val=keep_questions(model, processor, "val", *size),
-        test=keep_questions(model, processor, "test", *size),
+        test=keep_questions(model, processor, "test", *size, test_pictures),
     )
     return compare_combiners(model.config, contest)
 

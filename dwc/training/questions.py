@@ -1,9 +1,10 @@
 """Questions to a drawn gallery as frozen towers made them, asked of any head in an instant."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from dwc.catalogue.queries import queries
@@ -38,12 +39,20 @@ class Questions:
 
 @torch.inference_mode()
 def keep_questions(
-    model: DWCModel, processor: DWCProcessor, split: Split, gallery_size: int, count: int
+    model: DWCModel,
+    processor: DWCProcessor,
+    split: Split,
+    gallery_size: int,
+    count: int,
+    pictures: Callable[[str], Image.Image] | None = None,
 ) -> Questions:
-    """The first `count` questions of a split that `evaluate_catalogue` asks, with its seed 0."""
+    """The `count` questions of a split that `evaluate_catalogue` asks, with its seed 0.
+
+    `pictures` opens an item's picture by id, by default drawn here.
+    """
     items = gallery(split, gallery_size)
     asked = queries(items, count, 0)
-    pictures, rows = CataloguePictures(items), []
+    pictures, rows = pictures or CataloguePictures(items), []
     for start in range(0, len(items), _CHUNK):
         chunk = items[start : start + _CHUNK]
         pixels = processor(images=[pictures(item.id) for item in chunk])["pixel_values"]

@@ -19,10 +19,11 @@ from dwc.processing import DWCProcessor, build_word_tokenizer
 from dwc.training import alternating
 from dwc.training.alternating import train_alternating
 from dwc.training.benchmark_batches import BatchReader, BenchmarkBatches
-from dwc.training.benchmark_data import BenchmarkData, FixedTriplets
+from dwc.training.benchmark_data import BenchmarkData
 from dwc.training.loop import LoopSettings
 from dwc.training.presets import RECOMMENDED
 from tests.bench.measuring import tell
+from tests.training.benchmark_files import data_of
 
 pytestmark = pytest.mark.bench
 
@@ -71,16 +72,8 @@ def drawn_pictures(root: Path) -> BenchmarkData:
     triplets = triplets_of(items, training_triplets(items, 0, SIZE * STEPS))
     names = [name for t in triplets for name in (t.reference, t.target)]
     found = {path.stem: path for path in root.rglob("*.jpg")}
-    return BenchmarkData(
-        learned=FixedTriplets(triplets),
-        vocabulary=[caption for t in triplets for caption in t.captions],
-        selection=[],
-        evaluation={},
-        paths={name: found[name] for name in names},
-        mirrored=True,
-        chosen_by=(1,),
-        counts={},
-    )
+    captions = [caption for t in triplets for caption in t.captions]
+    return data_of(triplets, {name: found[name] for name in names}, captions)
 
 
 def test_a_step_of_the_papers_cnn_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,14 @@
-"""Shoes, Fashion200k and CSS3D with a handful of triplets and blank pictures."""
+"""Shoes, Fashion200k and CSS3D with a handful of triplets and blank pictures; triplets alone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from dwc.datasets import css3d
+from dwc.datasets.triplets import Triplet
+from dwc.training.benchmark_data import BenchmarkData, FixedTriplets
 from tests.datasets.test_plain_pickle import save
 
 
@@ -15,6 +17,31 @@ def write_pictures(root: Path, names: Iterable[str]) -> None:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (4, 4)).save(path)
+
+
+def write_noise(folder: Path, count: int) -> dict[str, Path]:
+    """Pictures p0, p1 and on, no two alike, by name."""
+    rng = np.random.default_rng(0)
+    paths = {f"p{n}": folder / f"p{n}.png" for n in range(count)}
+    for path in paths.values():
+        Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(path)
+    return paths
+
+
+def data_of(
+    triplets: Sequence[Triplet], paths: Mapping[str, Path], vocabulary: Sequence[str] = ()
+) -> BenchmarkData:
+    """What is learned from, and nothing to measure by."""
+    return BenchmarkData(
+        learned=FixedTriplets(triplets),
+        vocabulary=vocabulary,
+        selection=[],
+        evaluation={},
+        paths=paths,
+        mirrored=True,
+        chosen_by=(1,),
+        counts={},
+    )
 
 
 def write_shoes(root: Path) -> None:

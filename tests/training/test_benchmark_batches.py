@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
@@ -12,7 +11,8 @@ from dwc.datasets.triplets import Triplet
 from dwc.errors import DatasetError
 from dwc.training.alternating import TripletBatch
 from dwc.training.benchmark_batches import BatchReader, BenchmarkBatches
-from dwc.training.benchmark_data import BenchmarkData, FixedTriplets
+from dwc.training.benchmark_data import FixedTriplets
+from tests.training.benchmark_files import data_of, write_noise
 from tests.training.tiny import tiny_processor
 
 COUNT, SIZE = 11, 2
@@ -21,12 +21,7 @@ TEMPLATE = {"single": "{0}", "pair": "{0} {1}"}
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("pictures")
-    rng = np.random.default_rng(0)
-    paths = {f"p{n}": folder / f"p{n}.png" for n in range(COUNT + 1)}
-    for path in paths.values():
-        Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(path)
-    return paths
+    return write_noise(tmp_path_factory.mktemp("pictures"), COUNT + 1)
 
 
 @pytest.fixture(scope="module")
@@ -37,16 +32,7 @@ def batches(pictures: dict[str, Path]) -> BenchmarkBatches:
         Triplet(f"p{n}", ("top red", " ".join(["bottom"] * (n % 3 + 1))), f"p{target}")
         for n, target in enumerate(targets)
     ]
-    data = BenchmarkData(
-        learned=FixedTriplets(triplets),
-        vocabulary=[],
-        selection=[],
-        evaluation={},
-        paths=pictures,
-        mirrored=True,
-        chosen_by=(1,),
-        counts={},
-    )
+    data = data_of(triplets, pictures)
     return BenchmarkBatches(data, tiny_processor(), TEMPLATE, SIZE, seed=5)
 
 

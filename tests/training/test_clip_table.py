@@ -5,11 +5,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from PIL import Image
 
 from dwc.datasets.triplets import Triplet
 from dwc.errors import DatasetError
@@ -17,9 +15,10 @@ from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.model import DWCModel
 from dwc.training.alternating import AlternatingSettings, clip_features, train_alternating
 from dwc.training.benchmark_batches import BenchmarkBatches
-from dwc.training.benchmark_data import BenchmarkData, FixedTriplets
+from dwc.training.benchmark_data import BenchmarkData
 from dwc.training.clip_table import ClipTable, keep_clip_features
 from dwc.training.loop import LoopSettings
+from tests.training.benchmark_files import data_of, write_noise
 from tests.training.tiny import tiny_model, tiny_processor
 
 COUNT, SIZE = 9, 4
@@ -28,24 +27,11 @@ TEMPLATE = {"single": "{0}", "pair": "{0} {1}"}
 
 @pytest.fixture
 def data(tmp_path: Path) -> BenchmarkData:
-    rng = np.random.default_rng(0)
-    paths = {f"p{n}": tmp_path / f"p{n}.png" for n in range(COUNT)}
-    for path in paths.values():
-        Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(path)
     triplets = [
         Triplet(f"p{n}", ("top red", " ".join(["bottom"] * (n % 3 + 1))), f"p{(n + 2) % COUNT}")
         for n in range(COUNT)
     ]
-    return BenchmarkData(
-        learned=FixedTriplets(triplets),
-        vocabulary=[],
-        selection=[],
-        evaluation={},
-        paths=paths,
-        mirrored=True,
-        chosen_by=(1,),
-        counts={},
-    )
+    return data_of(triplets, write_noise(tmp_path, COUNT))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dwc.evaluation.metrics import recalls, spearman
+from dwc.evaluation.metrics import correlation, recalls
 from dwc.modeling.composition import Composition
 from dwc.modeling.model import DWCModel
 from dwc.training.progressive.ablation import Asked, weight_ablation
@@ -100,10 +100,7 @@ def _recalls(ranks: Tensor) -> dict[str, float | None]:
 
 
 def _correlation(weights: np.ndarray, shares: np.ndarray) -> float | None:
-    if len(weights) < _FEWEST:
-        return None
-    found = spearman(weights, shares)
-    return None if np.isnan(found) else found
+    return correlation(weights, shares) if len(weights) >= _FEWEST else None
 
 
 def _ask_pl(model: PLModel, asked: Questions) -> tuple[Composition, Tensor]:
