@@ -1,7 +1,7 @@
 """What a weight means: how long the parts are that it mixes, and how unusual it is.
 
-A weight is a mixing coefficient, not a share: the parts it mixes have different lengths. And that a
-query's weight is 0.6 says little before one knows that most queries' are 0.7.
+A weight is a mixing coefficient, not a share: the parts it mixes may have different lengths. And
+that a query's weight is 0.6 says little before one knows that most queries' are 0.7.
 """
 
 import json

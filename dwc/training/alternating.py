@@ -66,7 +66,8 @@ class AlternatingSettings:
     does what the released code does, and takes those of the reference images. `schedule` "constant"
     is the released code's; "cosine" warms up over `warmup_steps` and falls to 0. `weight_teaching`
     is ours: how much it counts that the CNN stream's weights be like the CLIP stream's; 0 leaves
-    both to themselves, as the paper does.
+    both to themselves, as the paper does. `doubt` is ours as well, for data with wrong texts: see
+    `contrastive_loss`.
     """
 
     total_steps: int
@@ -78,6 +79,7 @@ class AlternatingSettings:
     warmup_steps: int = 0
     temperature: float = 0.07
     alpha: float = 0.2
+    doubt: float = 0.0
     mutual_weight: float = 1.0
     weight_teaching: float = 0.0
     teacher_scale: float = 10.0
@@ -264,7 +266,9 @@ class _Pupil:
         """One step of this stream, taught by the other where there is one."""
         settings, own = self.settings, outputs[name]
         query, target = own.query.float(), own.target.float()
-        contrast = contrastive_loss(query, target, labels, settings.temperature, settings.alpha)
+        contrast = contrastive_loss(
+            query, target, labels, settings.temperature, settings.alpha, settings.doubt
+        )
         loss, numbers = contrast, {f"{name}_contrast": float(contrast.detach())}
         teachers = [output for other, output in outputs.items() if other != name]
         if teachers and settings.mutual_weight > 0:

@@ -15,6 +15,7 @@ _COMBINER_NAMES = {
     "concat_mlp": "concatenation MLP",
     "clip4cir": "CLIP4Cir's Combiner",
     "dwc_joint": "DWC with a joint part (ours)",
+    "dwc_unit": "DWC with parts of unit length (ours)",
     "tirg": "TIRG",
     "progressive": "PL's adaptive weight (reconstruction), on CLIP's own features",
     "progressive_fixed": "plain average of CLIP's own features",
@@ -78,10 +79,21 @@ Retrieval* (AAAI 2024, arXiv 2312.06179). A picture and words that say what shou
 embedding of the picture wished for comes out, and with it the weight that each of two streams gave
 the picture and the words. Both streams and the small CLIP under them were trained from scratch on
 garments that the project draws itself: {len(CATEGORIES)} categories, {count_garments():,} distinct
-garments, pictures of {size} pixels.
+garments, pictures of {size} pixels.{_parts(config)}
 
 Intended for trying the method, for teaching, for tests, and as the default of the app. Not a model
 for a real shop."""
+
+
+def _parts(config: DWCConfig) -> str:
+    if config.combiner != "dwc_unit":
+        return ""
+    return """
+
+The CLIP stream's combiner is the paper's but for one thing, which is ours: what it mixes is scaled
+to unit length first, so that the weight alone decides how much each side counts. As in the paper,
+the editors decide it, too, by the length of what they leave, and the weight tells less the longer
+they learn. The table of combiners has both."""
 
 
 def _percent(value: float) -> str:
@@ -181,5 +193,5 @@ def _limits() -> str:
 It learned from drawings alone: its idea of a floral print or a hood is the project's own. Words
 outside its vocabulary reach only the CLIP stream, in pieces. It knows garments, shoes, bags and
 hats, one at a time, and nothing of people. The weight mixes *edited* features, each of which has
-already looked at the other modality, and of unequal lengths: it is not by itself a share of the
-result."""
+already looked at the other modality, and in the CNN stream of unequal lengths: it is not by itself
+a share of the result."""

@@ -71,7 +71,12 @@ def train_on_features(
         references, texts, targets, labels = bank.batch(number, batch_size, seed)
         composed, gallery = stream.compose(references, texts), stream.embed(targets)
         contrast = contrastive_loss(
-            composed.embedding, gallery, labels, settings.temperature, settings.alpha
+            composed.embedding,
+            gallery,
+            labels,
+            settings.temperature,
+            settings.alpha,
+            settings.doubt,
         )
         side = stream.combiner.side_loss(composed, gallery, labels, settings.temperature)
         loss = contrast if side is None else contrast + side

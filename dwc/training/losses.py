@@ -32,10 +32,18 @@ def contrastive_loss(
     labels: Tensor,
     temperature: float = 0.07,
     alpha: float = 0.2,
+    doubt: float = 0.0,
 ) -> Tensor:
-    """Mixed-modality contrastive loss: each query (B, D) towards its targets (B, D), one way."""
+    """Mixed-modality contrastive loss: each query (B, D) towards its targets (B, D), one way.
+
+    `doubt`, in [0, 1], is ours: with 0 the loss of an answer of probability p is -log p, as in the
+    paper; above, it is (1 - p^doubt) / doubt, the generalised cross entropy of Zhang & Sabuncu
+    (NeurIPS 2018). What stays improbable then counts less, as a text that is wrong does.
+    """
     answers = functional.log_softmax(query @ gallery.T / temperature, dim=-1)  # (B, B)
     wanted = soft_labels(gallery, labels, temperature, alpha)
+    if doubt > 0:
+        answers = torch.expm1(doubt * answers) / doubt
     return -(wanted * answers).sum(dim=-1).mean()
 
 

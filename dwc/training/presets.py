@@ -39,7 +39,8 @@ class BenchmarkPreset:
       shows, as the benchmark's "answer" does (Fashion200k's captions, CSS3D's labels).
     - `shoes_listing`: every pair of Shoes "twice" an epoch, or "once".
 
-    `weight_teaching` is ours, see `AlternatingSettings`; 0 is the paper's and the released code's.
+    `weight_teaching` and `doubt` are ours, see `AlternatingSettings`; 0 is the paper's and the
+    released code's.
     `measures` says whether an epoch is measured "before" it begins, so that the last one's weights
     never are, or "after" it. `ema_decay` 0 keeps no average of the weights. `mixed_precision` holds
     on GPUs; elsewhere a training computes in float32.
@@ -56,6 +57,7 @@ class BenchmarkPreset:
     max_gradient_norm: float | None = None
     temperature: float = 0.07
     alpha: float = 0.2
+    doubt: float = 0.0
     mutual_weight: float = 1.0
     weight_teaching: float = 0.0
     teacher_scale: float = 10.0
@@ -87,7 +89,7 @@ class BenchmarkPreset:
         for name in ("weight_decay", "warmup_steps", "mutual_weight", "weight_teaching", "seed"):
             self._require(name, getattr(self, name) >= 0, "must be 0 or more")
         self._require("batch_size", self.batch_size >= 2, "must be at least 2, to have others")
-        for name in ("alpha", "ema_decay", "dropout"):
+        for name in ("alpha", "doubt", "ema_decay", "dropout"):
             self._require(name, 0 <= getattr(self, name) < 1, "must be at least 0 and below 1")
         share = self.held_out_share
         self._require("held_out_share", 0 < share < 1, "must be above 0 and below 1")
@@ -123,6 +125,7 @@ class BenchmarkPreset:
             warmup_steps=min(self.warmup_steps, total // 2),
             temperature=self.temperature,
             alpha=self.alpha,
+            doubt=self.doubt,
             mutual_weight=self.mutual_weight,
             weight_teaching=self.weight_teaching,
             teacher_scale=self.teacher_scale,

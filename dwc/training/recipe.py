@@ -44,7 +44,7 @@ class CatalogueRecipe:
     described_share: float = 0.25
     alternating: AlternatingSettings = field(
         default_factory=lambda: AlternatingSettings(
-            total_steps=5_000,
+            total_steps=4_500,
             learning_rate=6e-3,
             cnn_learning_rate=8e-3,
             schedule="cosine",
@@ -117,6 +117,7 @@ def catalogue_config(word_vocabulary: int, clip_vocabulary: int, eos_token_id: i
             word_embedding_dim=128,
             hidden_dim=192,
         ),
+        combiner="dwc_unit",
         clip_embedding_dim=256,
         cnn_embedding_dim=256,
         dropout=0.0,

@@ -160,6 +160,22 @@ def test_ours_is_dwcs_combiner_and_a_joint_part():
     torch.testing.assert_close(composed.embedding, unit(mixed + joint))
 
 
+def test_ours_of_even_parts_is_dwcs_combiner_at_unit_length():
+    ours, (image, text) = build("dwc_unit"), features()
+    dwc = combiner_class("dwc")(DIM, 0.5).eval()
+    weights = ours.state_dict()
+    dwc.load_state_dict(weights)
+    edited, composed = dwc(image, text), ours(image, text)
+    parts = unit(edited.image_part), unit(edited.text_part)
+    torch.testing.assert_close((composed.image_part, composed.text_part), parts)
+    both = torch.cat(parts, dim=1)
+    weight = linear(weights, "weigh.3", linear(weights, "weigh.0", both).clamp_min(0)).sigmoid()
+    torch.testing.assert_close(composed.image_weight, weight)
+    torch.testing.assert_close(
+        composed.embedding, unit(weight * parts[0] + (1 - weight) * parts[1])
+    )
+
+
 def test_the_register_lists_what_it_has_and_keeps_names_apart():
     expected = {"average", "clip4cir", "concat_mlp", "dwc", "image_only", "text_only"}
     assert expected | {"tirg", "progressive", "progressive_fixed"} <= set(combiner_names())

@@ -8,7 +8,11 @@
 from dwc.modeling.combiners.base import Combiner, combiner_class, combiner_names, register
 from dwc.modeling.combiners.baselines import Average, ConcatenationMLP, ImageOnly, TextOnly
 from dwc.modeling.combiners.clip4cir import Clip4CirCombiner
-from dwc.modeling.combiners.dynamic import DynamicWeightedCombiner, JointDynamicCombiner
+from dwc.modeling.combiners.dynamic import (
+    DynamicWeightedCombiner,
+    JointDynamicCombiner,
+    UnitDynamicCombiner,
+)
 from dwc.modeling.combiners.progressive import FixedWeightCombiner, ProgressiveCombiner
 from dwc.modeling.combiners.tirg import Tirg
 
@@ -24,6 +28,7 @@ __all__ = [
     "ProgressiveCombiner",
     "TextOnly",
     "Tirg",
+    "UnitDynamicCombiner",
     "combiner_class",
     "combiner_names",
     "register",

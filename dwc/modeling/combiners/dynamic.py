@@ -1,4 +1,4 @@
-"""DWC's combiner: two editors and a weigher; and ours, which adds a joint part to it.
+"""DWC's combiner: two editors and a weigher; and two of ours: even parts, and a joint part.
 
 Huang et al. 2024, "Dynamic Weighted Combiner for Mixed-Modal Image Retrieval" (AAAI): the Editable
 Modality De-equalizer.
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dwc.modeling.combiners.base import Combiner, register
 from dwc.modeling.combiners.mlp import perceptron
-from dwc.modeling.composition import Composition
+from dwc.modeling.composition import Composition, normalise
 
 
 @register("dwc")
@@ -27,12 +27,33 @@ class DynamicWeightedCombiner(Combiner):
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
         """(N, dim), (N, dim) -> N queries; the parts are the edited features, not unit length."""
-        both = torch.cat([image_features, text_features], dim=-1)  # (N, 2 dim)
-        image_part = torch.sigmoid(self.edit_image(both)) * image_features  # (N, dim): i
-        text_part = torch.sigmoid(self.edit_text(both)) * text_features  # (N, dim): t
-        parts = torch.cat([image_part, text_part], dim=-1)
+        image_part, text_part = self.edit(image_features, text_features)
+        parts = torch.cat([image_part, text_part], dim=-1)  # (N, 2 dim)
         image_weight = torch.sigmoid(self.weigh(parts))  # (N, 1): w
         return Composition.mix(image_part, text_part, image_weight)
+
+    def edit(self, image_features: Tensor, text_features: Tensor) -> tuple[Tensor, Tensor]:
+        """The parts (N, dim) that are mixed: i and t."""
+        both = torch.cat([image_features, text_features], dim=-1)  # (N, 2 dim)
+        image_part = torch.sigmoid(self.edit_image(both)) * image_features
+        text_part = torch.sigmoid(self.edit_text(both)) * text_features
+        return image_part, text_part
+
+
+@register("dwc_unit")
+class UnitDynamicCombiner(DynamicWeightedCombiner):
+    """DWC's combiner with parts of unit length, so that the weight alone decides; ours.
+
+    In the paper an editor may make its part longer or shorter, which does what the weight does. The
+    longer it learns, the more is decided there, and the less the weight tells: it follows what only
+    the picture can tell less and less, with no more found for it. Here length says nothing, and the
+    weight is each part's share of what is mixed.
+    """
+
+    def edit(self, image_features: Tensor, text_features: Tensor) -> tuple[Tensor, Tensor]:
+        """As DWC's, scaled to unit length; a modality that is missing stays zero."""
+        image_part, text_part = super().edit(image_features, text_features)
+        return normalise(image_part), normalise(text_part)
 
 
 @register("dwc_joint")
