@@ -173,6 +173,7 @@ class DWCProcessor(ProcessorMixin):
             tokenizer = getattr(self, name)
             if tokenizer is not None:
                 tokenizer.save_pretrained(folder / name)
+                _close_up(folder / name / "tokenizer.json")
         config_file = folder / "processor_config.json"
         self.to_json_file(config_file)
         if push_to_hub:
@@ -243,6 +244,13 @@ def _read_tokenizer(
     if strange:
         raise ValueError(f"{file} adds tokens that are none of its vocabulary: {strange[:5]}")
     return tokenizer
+
+
+def _close_up(file: Path) -> None:
+    """Write a JSON file anew without white space: half the size, and read in half the time."""
+    content = json.loads(file.read_text(encoding="utf-8"))
+    told = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    file.write_text(told, encoding="utf-8")
 
 
 def build_word_tokenizer(words: Iterable[str] | Mapping[str, int]) -> TokenizersBackend:

@@ -58,13 +58,13 @@ class Comparison:
 
 
 def compare(
-    searcher: Searcher,
+    sweep: Sweep,
     asked: AskedQuery,
     k: int = 10,
     others: Mapping[str, Searcher] | None = None,
     kept: Sequence[Column] = (),
 ) -> Comparison:
-    """Show the `k` best of a question asked of this searcher, by every reading.
+    """Show the `k` best of a question by every reading of its `sweep`, a `Searcher.sweep(asked)`.
 
     `others` are searchers of other checkpoints over the same pictures, by the names of their
     columns; they read the same reference and words anew, and leave out what this one leaves out.
@@ -77,7 +77,6 @@ def compare(
     others = others or {}
     for name in set(others) & set(READINGS):
         raise QueryError(f"{name!r} names a reading; give the other checkpoint another name.")
-    sweep = searcher.sweep(asked)
     home = _home_of(sweep, k)
     columns = []
     for reading in READINGS:

@@ -31,11 +31,12 @@ class TripletBatch:
     A group is what `DWCModel.compose` takes; groups differ in what is present (both modalities,
     words only, picture only). `target_pixels` (B, 3, H, W); `labels` (B,) say which targets are the
     same thing. Where CLIP's features are known already, a group brings "clip_image_features" and
-    "clip_text_features" (N, F), and the batch those of its targets (B, F).
+    "clip_text_features" (N, F), and the batch those of its targets (B, F). Where no CNN stream
+    looks at them either, pixels may be left out: None.
     """
 
     queries: list[dict[str, Tensor]]
-    target_pixels: Tensor
+    target_pixels: Tensor | None
     labels: Tensor
     target_clip_features: Tensor | None = None
 
@@ -47,12 +48,18 @@ class TripletBatch:
         """The same batch in memory that a GPU copies from by itself; a `DataLoader` asks for it."""
         return self._each(lambda tensor: tensor.pin_memory())
 
+    def targets_to_look_at(self) -> Tensor:
+        """The pixels of the targets; ValueError where they were left out."""
+        if self.target_pixels is None:
+            raise ValueError("this batch has no pixels of its targets, and a tower has to see them")
+        return self.target_pixels
+
     def _each(self, change: Callable[[Tensor], Tensor]) -> "TripletBatch":
         queries = [{name: change(value) for name, value in g.items()} for g in self.queries]
-        known = self.target_clip_features
+        pixels, known = self.target_pixels, self.target_clip_features
         return TripletBatch(
             queries,
-            change(self.target_pixels),
+            None if pixels is None else change(pixels),
             change(self.labels),
             None if known is None else change(known),
         )
@@ -137,7 +144,8 @@ class _CnnPupil(nn.Module):
         if with_reference:
             pictures = [self.stream.embed(_present(g.get("pixel_values"))) for g in batch.queries]
             reference = torch.cat(pictures)
-        return StreamOutput(query, self.stream.embed(batch.target_pixels), weight, reference)
+        targets = self.stream.embed(batch.targets_to_look_at())
+        return StreamOutput(query, targets, weight, reference)
 
     def _compose(self, group: Mapping[str, Tensor]) -> Composition:
         """A query without picture or words is normalised as whole queries are, as in use.
@@ -186,7 +194,7 @@ def clip_features(clip: ClipBackbone, batch: TripletBatch) -> ClipFeatures:
         texts.append(text)
     targets = batch.target_clip_features
     if targets is None:
-        targets = clip.image_features(batch.target_pixels)
+        targets = clip.image_features(batch.targets_to_look_at())
     return ClipFeatures(images, texts, targets)
 
 

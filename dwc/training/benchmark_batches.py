@@ -30,9 +30,10 @@ from dwc.training.clip_table import ClipTable
 class BenchmarkBatches:
     """Makes the batches of one process out of `world`; an epoch's last, incomplete one is dropped.
 
-    `size` triplets a process and step. With a `clip_table`, CLIP's features come along. Without
-    `masks_padding` every text is as long as the longest
-    of its batch, and what fills it counts as words.
+    `size` triplets a process and step. With a `clip_table`, CLIP's features come along, and for a
+    model without CNN stream (whose processor has no word tokenizer) no picture is opened. Without
+    `masks_padding` every text is as long as the longest of its batch, and what fills it counts as
+    words.
     """
 
     data: BenchmarkData
@@ -70,9 +71,10 @@ class BenchmarkBatches:
             triplets.append(triplet)
             references.append(self._open(triplet.reference, place, triplet, rng))
             targets.append(self._open(triplet.target, place, triplet, rng))
-        query = self._read_texts(places, triplets)
-        query["pixel_values"] = self._read_pictures(references)
-        pixels, labels = self._read_pictures(targets), self._labels(triplets)
+        query, labels, pixels = self._read_texts(places, triplets), self._labels(triplets), None
+        if self._looks:
+            query["pixel_values"] = self._read_pictures(references)
+            pixels = self._read_pictures(targets)
         if self.clip_table is None:
             return TripletBatch([query], pixels, labels)
         query["clip_image_features"] = self._known(references)
@@ -81,17 +83,24 @@ class BenchmarkBatches:
             query["clip_text_features"] = texts
         return TripletBatch([query], pixels, labels, self._known(targets))
 
+    @property
+    def _looks(self) -> bool:
+        """Whether anything needs the pixels."""
+        return self.clip_table is None or self.processor.word_tokenizer is not None
+
     def _open(self, name: str, place: int, triplet: Triplet, rng: random.Random) -> "_Seen":
+        mirrored = self.data.mirrored and rng.random() < 0.5
+        if not self._looks:
+            return _Seen(name, mirrored)
         try:
             picture = decode(self.data.paths[name])
         except PictureError as error:
             raise DatasetError(f"{_describe(place, triplet)}: {error}") from error
-        mirrored = self.data.mirrored and rng.random() < 0.5
         return _Seen(name, mirrored, ImageOps.mirror(picture) if mirrored else picture)
 
     def _read_pictures(self, seen: "list[_Seen]") -> Tensor:
         """(B, 3, H, W) in the layout that convolutions are fastest on."""
-        pixels = self.processor(images=[one.picture for one in seen])["pixel_values"]
+        pixels = self.processor(images=[one.picture for one in seen if one.picture])["pixel_values"]
         return pixels.contiguous(memory_format=torch.channels_last)
 
     def _known(self, seen: "list[_Seen]") -> Tensor:
@@ -107,7 +116,7 @@ class BenchmarkBatches:
             for place, triplet, text in zip(places, triplets, texts, strict=True):
                 self._require_readable(place, triplet, text)
             raise
-        if not self.masks_padding:
+        if not self.masks_padding and "word_mask" in read:
             read["word_mask"] = torch.ones_like(read["word_mask"])
         return read
 
@@ -125,11 +134,11 @@ class BenchmarkBatches:
 
 
 class _Seen(NamedTuple):
-    """A picture as a batch has it."""
+    """A picture as a batch has it; None where no one looks at it."""
 
     name: str
     mirrored: bool
-    picture: Image.Image
+    picture: Image.Image | None = None
 
 
 @lru_cache(maxsize=2)

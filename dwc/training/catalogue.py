@@ -13,7 +13,6 @@ heart. Each stage keeps its state in the work folder; a run that was killed goes
 import logging
 import os
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,8 +28,9 @@ from dwc.processing import DWCProcessor, build_word_tokenizer
 from dwc.training.alternating import train_alternating
 from dwc.training.attributes import train_attributes
 from dwc.training.augmentation import random_views
-from dwc.training.catalogue_batches import Batch, CatalogueBatches, Prefetched
+from dwc.training.catalogue_batches import CatalogueBatches
 from dwc.training.contrastive import train_contrastive
+from dwc.training.dealing import deal
 from dwc.training.keeping import keep_pictures, keep_texts
 from dwc.training.kept import KeptPool, standing_in
 from dwc.training.kept_batches import kept_triplets
@@ -80,7 +80,7 @@ def train_catalogue(recipe: CatalogueRecipe, work: Path) -> TrainedCatalogue:
     pairs = batches.pairs(recipe.contrastive_batch, triplets, recipe.wish_share)
     train_contrastive(
         clip,
-        _ahead(pairs, recipe.contrastive.total_steps, accelerator),
+        deal(pairs, recipe.contrastive.total_steps, accelerator),
         recipe.contrastive,
         accelerator,
         LoopSettings(recipe.contrastive.total_steps, work),
@@ -91,9 +91,7 @@ def train_catalogue(recipe: CatalogueRecipe, work: Path) -> TrainedCatalogue:
     train_attributes(
         model.cnn_stream.resnet,
         config.cnn_config.feature_dim,
-        _ahead(
-            batches.labelled(recipe.attributes_batch), recipe.attributes.total_steps, accelerator
-        ),
+        deal(batches.labelled(recipe.attributes_batch), recipe.attributes.total_steps, accelerator),
         recipe.attributes,
         accelerator,
         LoopSettings(recipe.attributes.total_steps, work),
@@ -140,9 +138,7 @@ def train_on_kept(model: DWCModel, kept: KeptPool, recipe: CatalogueRecipe, work
     with standing_in(model, kept):
         train_alternating(
             model,
-            # Not made ahead: a batch takes 8 ms, and another process beside two threads that work
-            # in step costs each step a third.
-            _own(made, accelerator),
+            deal(made, recipe.alternating.total_steps, accelerator),
             recipe.alternating,
             accelerator,
             LoopSettings(recipe.alternating.total_steps, work),
@@ -203,15 +199,3 @@ def _end_of_text(processor: DWCProcessor) -> int:
 
 def _accelerator(recipe: CatalogueRecipe) -> Accelerator:
     return Accelerator(mixed_precision=recipe.mixed_precision)
-
-
-def _ahead(
-    make: Callable[[int], Batch], total_steps: int, accelerator: Accelerator
-) -> Prefetched[Batch]:
-    return Prefetched(make, total_steps, accelerator.process_index, accelerator.num_processes)
-
-
-def _own(make: Callable[[int], Batch], accelerator: Accelerator) -> Callable[[int], Batch]:
-    """This process's of the batches that all processes learn from, as `Prefetched` deals them."""
-    rank, world = accelerator.process_index, accelerator.num_processes
-    return lambda step: make(step * world + rank)

@@ -9,13 +9,11 @@ colour tell nearly all apart, and nothing smaller would be learned.
 """
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from dwc.catalogue.description import describe, describe_fully
 from dwc.catalogue.schema import Garment
@@ -29,7 +27,6 @@ from dwc.training.contrastive import PairBatch
 from dwc.training.pool import DrawnPool
 from dwc.training.recipe import MEAN, PICTURE_PX, STD
 
-Batch = TypeVar("Batch")
 PoolTriplet = tuple[int, int, Wish]  # places of reference and target in the pool, the words
 _RELATIVES = 4  # neighbours in the pool that come into a batch together
 _FULL_SHARE = 0.6  # of the descriptions of relatives, those that leave nothing out
@@ -154,41 +151,3 @@ def draw_relatives(items: int, count: int, generator: torch.Generator) -> Tensor
     """Places (at most `count`,) in a pool of `items`, in runs of neighbours; no place twice."""
     chosen = torch.randperm(items // _RELATIVES, generator=generator)[: count // _RELATIVES]
     return (chosen[:, None] * _RELATIVES + torch.arange(_RELATIVES)).flatten()
-
-
-class _ByStep(Dataset, Generic[Batch]):
-    def __init__(self, make: Callable[[int], Batch]) -> None:
-        self.make = make
-
-    def __getitem__(self, step: int) -> Batch:
-        return self.make(step)
-
-
-class Prefetched(Generic[Batch]):
-    """The same batches, made ahead by another process while the last one is learned from."""
-
-    def __init__(
-        self, make: Callable[[int], Batch], total_steps: int, rank: int = 0, world: int = 1
-    ) -> None:
-        self._data, self._total = _ByStep(make), total_steps
-        self._rank, self._world = rank, world
-        self._next: int | None = None
-        self._iterator: Iterator[Batch] = iter(())
-
-    def __call__(self, step: int) -> Batch:
-        """The batch of `step`; asked for in order, it is ready already."""
-        if step != self._next:
-            steps = [s * self._world + self._rank for s in range(step, self._total)]
-            # A loader without a generator draws from torch's own numbers, and dropout would differ
-            # between a run that was killed and one that was not.
-            loader = DataLoader(
-                self._data,
-                batch_size=None,
-                sampler=steps,
-                num_workers=1,
-                prefetch_factor=4,
-                generator=torch.Generator(),
-            )
-            self._iterator = iter(loader)
-        self._next = step + 1
-        return next(self._iterator)

@@ -19,6 +19,12 @@ from dwc.training.alternating import AlternatingSettings
 
 _YES_NO = {"yes": True, "true": True, "no": False, "false": False}
 
+COMBINERS = (
+    "dwc", "dwc_unit", "dwc_joint",
+    "image_only", "text_only", "average", "concat_mlp", "tirg", "clip4cir",
+)  # fmt: skip
+"""The combiners that learn from retrieval alone; PL's have a training of their own."""
+
 
 @dataclass(frozen=True)
 class BenchmarkPreset:
@@ -39,6 +45,8 @@ class BenchmarkPreset:
       shows, as the benchmark's "answer" does (Fashion200k's captions, CSS3D's labels).
     - `shoes_listing`: every pair of Shoes "twice" an epoch, or "once".
 
+    `streams` "clip" leaves the CNN stream out: CLIP's features are kept, so a step then costs what
+    its head costs. `combiner` names the CLIP stream's, one of `COMBINERS`.
     `weight_teaching` and `doubt` are ours, see `AlternatingSettings`; 0 is the paper's and the
     released code's.
     `measures` says whether an epoch is measured "before" it begins, so that the last one's weights
@@ -77,6 +85,8 @@ class BenchmarkPreset:
     word_embedding_dim: int = 512
     hidden_dim: int = 1024
     dropout: float = 0.5
+    streams: Literal["both", "clip"] = "both"
+    combiner: str = "dwc"
     seed: int = 599
     log_every: int = 20
     save_every: int = 500
@@ -91,6 +101,7 @@ class BenchmarkPreset:
         self._require("batch_size", self.batch_size >= 2, "must be at least 2, to have others")
         for name in ("alpha", "doubt", "ema_decay", "dropout"):
             self._require(name, 0 <= getattr(self, name) < 1, "must be at least 0 and below 1")
+        self._require("combiner", self.combiner in COMBINERS, f"is one of {', '.join(COMBINERS)}")
         share = self.held_out_share
         self._require("held_out_share", 0 < share < 1, "must be above 0 and below 1")
         norm = self.max_gradient_norm
@@ -98,6 +109,11 @@ class BenchmarkPreset:
         # A state in the middle of what is averaged for the log would log other means later.
         whole = self.save_every % self.log_every == 0
         self._require("save_every", whole, f"must be a multiple of log_every ({self.log_every})")
+
+    @property
+    def has_cnn(self) -> bool:
+        """Whether the model has a CNN stream."""
+        return self.streams == "both"
 
     def _require(self, name: str, holds: bool, rule: str) -> None:
         if not holds:

@@ -72,7 +72,7 @@ def tell_comparison(
 ) -> str:
     """The columns of a question as HTML, those of `others` by the names of their models."""
     kept = [] if pin is None else [pin.column]
-    found = compare(searcher, standing.asked, COMPARED, others, kept)
+    found = compare(standing.sweep, standing.asked, COMPARED, others, kept)
     truth = truth_of(garments_of(pictures), standing.asked)
     questions = _questions(own_questions(pictures), pictures)
     return render_comparison(found, truth, pictures, pin) + questions

@@ -53,7 +53,7 @@ def compare_question(searcher: Searcher, pictures: Pictures, asked: AskedQuery, 
     """
     truth = truth_of(garments_of(pictures), asked)
     return {
-        **compare(searcher, asked, k).to_dict(),
+        **compare(searcher.sweep(asked), asked, k).to_dict(),
         "fitting": None if truth.fitting is None else sorted(truth.fitting),
         "why_unknown": truth.why_unknown,
     }

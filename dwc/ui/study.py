@@ -34,6 +34,7 @@ _WEIGHT_NAMES = {
     "best_fixed": "the best fixed one",
     "oracle": "the best for each question, knowing the answer",
 }
+_SHARED = {"dwc": "DWC with all parts", "dwc_ours": "with our two changes"}
 _SYSTEMS = {"dwc_clip_alone": "DWC’s CLIP stream", "pl": "PL"}
 
 Spread = Mapping[str, float | None]
@@ -64,13 +65,14 @@ def render_study(summary: Mapping[str, Any]) -> str:
         _family(title, [row for row in summary["variants"] if family in row["families"]])
         for family, title in _FAMILIES.items()
     )
+    shares = "".join(_shares(name, bins) for name, bins in summary["by_share"].items())
     return (
         '<details class="study"><summary><h2>What the parts are worth</h2></summary>'
         f'<p class="hint">{escape(summary["how"])}</p>'
         f"{_verdicts(summary['verdicts'])}"
         '<p class="hint">R@1 is the share of questions whose first result fits. Behind it stands '
         "how much it differed between runs that began otherwise.</p>"
-        f"{families}{_shares(summary['by_share'])}{_weights(summary['weights'])}</details>"
+        f"{families}{shares}{_weights(summary['weights'])}</details>"
     )
 
 
@@ -103,7 +105,7 @@ def _family(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
     return _table(title, ("", "", "R@1"), body)
 
 
-def _shares(bins: Sequence[Mapping[str, Any]]) -> str:
+def _shares(name: str, bins: Sequence[Mapping[str, Any]]) -> str:
     body = "".join(
         f'<tr><th scope="row">{100 * row["from"]:.0f} to {100 * row["to"]:.0f}&nbsp;%</th>'
         f"<td>{percent(row['numbers'].get('recall@1'))}</td>"
@@ -112,7 +114,8 @@ def _shares(bins: Sequence[Mapping[str, Any]]) -> str:
         for row in bins
     )
     heads = ("of the wish", "R@1", "picture’s weight, CLIP", "CNN")
-    return _table("By how much of the wish only the picture tells", heads, body)
+    title = f"By how much of the wish only the picture tells, {_SHARED.get(name, name)}"
+    return _table(title, heads, body)
 
 
 def _weights(weights: Mapping[str, Mapping[str, Spread]]) -> str:

@@ -5,8 +5,9 @@ from dataclasses import fields, replace
 import pytest
 
 from dwc.errors import TrainingError
+from dwc.modeling.combiners import combiner_names
 from dwc.training.alternating import AlternatingSettings
-from dwc.training.presets import AUTHORS, PRESETS, RECOMMENDED, BenchmarkPreset, override
+from dwc.training.presets import AUTHORS, COMBINERS, PRESETS, RECOMMENDED, BenchmarkPreset, override
 
 
 def test_the_authors_loop_is_the_loops_own_default_but_for_its_teacher() -> None:
@@ -77,6 +78,8 @@ def test_a_number_or_switch_is_set_by_name(assignment: str, name: str, value: ob
         ("dropout=1", "dropout is 1.0; it must be at least 0 and below 1"),
         ("held_out_share=0", "held_out_share is 0.0; it must be above 0 and below 1"),
         ("max_gradient_norm=0", "max_gradient_norm is 0.0; it must be above 0, or none"),
+        ("streams=cnn", "streams is 'cnn'; it is one of both, clip"),
+        ("combiner=progressive", "combiner is progressive; it is one of dwc, dwc_unit, dwc_joint"),
         ("save_every=30", "save_every is 30; it must be a multiple of log_every (20)"),
     ],
 )
@@ -94,3 +97,7 @@ def test_every_field_can_be_set_to_what_it_is() -> None:
                 text = {True: "yes", False: "no", None: "none"}.get(value, str(value))
                 text = text if isinstance(value, bool) or value is None else str(value)
                 assert override(preset, [f"{field.name}={text}"]) == preset
+
+
+def test_every_combiner_is_trained_here_or_by_pls_own_training() -> None:
+    assert set(COMBINERS) | {"progressive", "progressive_fixed"} == set(combiner_names())

@@ -18,6 +18,7 @@ from dwc import checkpoint
 from dwc.cli import main
 from dwc.errors import TrainingError
 from dwc.evaluation.fashion_iq import evaluate_fashion_iq
+from dwc.training import benchmark_batches
 from dwc.training.benchmark_training import BenchmarkTraining, train_benchmark
 from dwc.training.presets import AUTHORS, RECOMMENDED, override
 from tests.training.benchmark_files import write_css3d, write_fashion200k, write_shoes
@@ -109,6 +110,26 @@ def test_clip_is_the_one_given_and_the_rest_has_learned(world: World, trained) -
     for name, weight in read_clip(str(world.clip)).weights.items():
         torch.testing.assert_close(model.clip.state_dict()[name], weight, atol=0, rtol=0)
     assert not torch.equal(model.clip_stream.combiner.weigh[0].bias, torch.zeros(32))
+
+
+@pytest.mark.parametrize("combiner", ["tirg", "clip4cir"])
+def test_a_baseline_learns_from_clips_kept_features_alone(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, combiner: str
+) -> None:
+    opened = []
+    monkeypatch.setattr(benchmark_batches, "decode", opened.append)
+    preset = override(RECOMMENDED, [*SHORT, "streams=clip", f"combiner={combiner}"])
+    asked = ask(world, tmp_path, preset=preset, resnet="no such ResNet")
+    numbers = train_benchmark(asked)
+    loaded = checkpoint.load(tmp_path / "out")
+    assert loaded.model.config.combiner == combiner
+    assert loaded.model.cnn_stream is None
+    assert loaded.processor.word_tokenizer is None
+    assert set(numbers["streams"]) == {"clip"}
+    assert not opened
+    losses = logged(tmp_path / "work")
+    assert losses[max(losses)]["clip_contrast"] < losses[1]["clip_contrast"]
+    assert not any(name.startswith("cnn") for name in losses[1])
 
 
 def test_a_killed_training_goes_on_to_the_same_losses_and_weights(

@@ -15,7 +15,7 @@ def world():
     model = tiny_model(processor).eval()
     batch = TinyBatches(processor, size=6)(0)
     query = batch.queries[0]
-    pixels = torch.cat([query["pixel_values"], batch.target_pixels])
+    pixels = torch.cat([query["pixel_values"], batch.targets_to_look_at()])
     with torch.no_grad():
         features = model.clip.image_features(pixels)
         maps = model.cnn_stream.resnet(pixels).last_hidden_state
@@ -38,7 +38,7 @@ def world():
 def test_a_model_answers_from_what_is_kept_as_from_pixels(world):
     model, batch, kept = world
     expected = model.compose(**batch.queries[0]).embedding
-    gallery = model.embed_images(batch.target_pixels)
+    gallery = model.embed_images(batch.targets_to_look_at())
     generator = torch.Generator()
     with standing_in(model, kept):
         rows = kept.pictures.look(torch.arange(6), generator)
@@ -81,7 +81,7 @@ def test_batches_are_made_of_triplets_and_come_again_the_same(world):
     for row, label in enumerate(batch.labels[:10].tolist()):
         assert torch.equal(composed["pixel_values"][row], rows[label - 6])
         assert torch.equal(composed["clip_input_ids"][row], kept.wishes.features[label - 6])
-    assert torch.equal(batch.target_pixels, rows[batch.labels])
+    assert torch.equal(batch.targets_to_look_at(), rows[batch.labels])
 
 
 def test_padding_is_no_longer_than_the_longest_text_taken():

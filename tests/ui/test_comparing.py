@@ -264,6 +264,6 @@ def test_the_api_compares_in_plain_data(world, standing):
     searchers, pictures = world
     told = compare_question(searchers["one"], pictures, standing.asked, 4)
     assert json.loads(json.dumps(told, allow_nan=False)) == told
-    assert told["columns"] == compare(searchers["one"], standing.asked, 4).to_dict()["columns"]
+    assert told["columns"] == compare(standing.sweep, standing.asked, 4).to_dict()["columns"]
     assert told["fitting"] is None
     assert "nobody has said" in told["why_unknown"]

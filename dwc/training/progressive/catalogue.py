@@ -23,7 +23,7 @@ from dwc.modeling.clip_stream import ClipStream
 from dwc.modeling.model import DWCModel
 from dwc.processing import DWCProcessor
 from dwc.training.catalogue import learn_familiarity, make_processor
-from dwc.training.catalogue_batches import Prefetched
+from dwc.training.dealing import deal
 from dwc.training.loop import LoopSettings
 from dwc.training.pool import draw_pool
 from dwc.training.progressive.batches import ProgressiveBatches
@@ -125,15 +125,14 @@ def train_progressive(
         # Of its own, so that the stages one at a time draw what they draw in one go.
         torch.manual_seed(random.Random(f"{recipe.seed}/{stage}").getrandbits(63))
         accelerator = Accelerator(mixed_precision=recipe.mixed_precision)
-        rank, world = accelerator.process_index, accelerator.num_processes
         if stage == "open_domain":
             steps = recipe.open_domain.total_steps
-            pairs = Prefetched(batches.open_domain(recipe.open_domain_batch), steps, rank, world)
+            pairs = deal(batches.open_domain(recipe.open_domain_batch), steps, accelerator)
             loop = LoopSettings(steps, work)
             train_open_domain(clip, pairs, recipe.open_domain, accelerator, loop)
         elif stage == "fashion":
             steps = recipe.fashion.total_steps
-            products = Prefetched(batches.fashion(recipe.fashion_batch), steps, rank, world)
+            products = deal(batches.fashion(recipe.fashion_batch), steps, accelerator)
             loop = LoopSettings(steps, work)
             train_fashion(towers, products, recipe.fashion, accelerator, loop)
         else:
@@ -141,7 +140,7 @@ def train_progressive(
             made = batches.triplets(
                 triplets, recipe.hybrid_batch, recipe.words_only_share, recipe.picture_only_share
             )
-            asked = Prefetched(made, steps, rank, world)
+            asked = deal(made, steps, accelerator)
             loop = LoopSettings(steps, work)
             train_hybrid(towers, stream, asked, recipe.hybrid, accelerator, loop)
 

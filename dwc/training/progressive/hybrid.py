@@ -76,7 +76,7 @@ class _Hybrid(nn.Module):
                 text = self.clip.text_features(ids, mask).float()
             groups.append(self.stream.compose(image, text))
             composed.append(image is not None and text is not None)
-        targets = self.stream.embed(self.clip.image_features(batch.target_pixels).float())
+        targets = self.stream.embed(self.clip.image_features(batch.targets_to_look_at()).float())
         return HybridOutput(groups, composed, targets, cosine_scale(self.clip))
 
 

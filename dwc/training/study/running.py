@@ -92,6 +92,7 @@ def _alternating(run: Run, settings: StudySettings) -> AlternatingSettings:
         warmup_steps=settings.warmup_steps,
         temperature=settings.temperature,
         alpha=settings.alpha if variant.alpha is None else variant.alpha,
+        doubt=variant.doubt,
         mutual_weight=1.0 if variant.mutual else 0.0,
         weight_teaching=variant.weight_teaching,
         teacher_side=variant.teacher_side,

@@ -28,7 +28,7 @@ class StudySettings:
     views: int = 2
     triplets: int = 120_000
     gallery: int = 2_000
-    queries: int = 2_000
+    queries: int = 6_000
     steps: int = 400
     fashion_steps: int = 200
     batch: int = 128

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from dwc.training.study.conducting import Conducted, Numbers
 from dwc.training.study.settings import StudySettings
-from dwc.training.study.variants import Question, Variant, all_questions, all_variants
+from dwc.training.study.variants import OURS, Question, Variant, all_questions, all_variants
 
 BySeed = Mapping[int, Numbers]
 _ERRORS = 2.0  # how many standard errors a difference must exceed
@@ -46,7 +46,7 @@ def summarise(settings: StudySettings, conducted: Conducted) -> dict[str, Any]:
         "core_minutes": round(sum(run["seconds"] for run in every_run) / 60, 1),
         "variants": rows,
         "verdicts": [answer(question, conducted.numbers) for question in questions],
-        "by_share": _by_share(conducted.numbers["dwc"]),
+        "by_share": {name: _by_share(conducted.numbers[name]) for name in ("dwc", OURS)},
         "weights": {name: _weights(conducted.numbers[name]) for name in ("dwc_clip_alone", "pl")},
     }
 
@@ -80,11 +80,18 @@ def _row(variant: Variant, by_seed: BySeed) -> dict[str, Any]:
         "label": variant.label,
         "families": list(variant.families),
         "wrong_share": variant.wrong_share,
-        "soft_labels": variant.alpha is None,
+        "labels": _labels(variant),
         "numbers": {name: _plain(spread) for name, spread in spreads.items() if spread},
         "recall@1_by_seed": [numbers["recall@1"] for numbers in by_seed.values()],
         "seconds": round(fmean(numbers["seconds"] for numbers in by_seed.values()), 1),
     }
+
+
+def _labels(variant: Variant) -> str:
+    """ "soft", "hard", or "doubted": what a system with wrong texts learned from."""
+    if variant.doubt > 0:
+        return "doubted"
+    return "soft" if variant.alpha is None else "hard"
 
 
 def _plain(spread: Spread) -> dict[str, float | None]:
@@ -98,12 +105,12 @@ def answer(question: Question, numbers: Mapping[str, BySeed]) -> dict[str, Any]:
     differences = []
     for seed, run in better.items():
         value = lookup(run, metric)
-        other: float | None = question.least
+        other: float | None = 0.0
         if question.worse is not None:
             other = lookup(numbers[question.worse][seed], worse_metric)
         if value is None or other is None:
             return _unanswered(question, value is None)
-        differences.append(value - other)
+        differences.append(value - other - question.least)
     spread = Spread.of(differences)
     error = _standard_error(question, numbers, spread, len(differences))
     margin = _ERRORS * error
@@ -163,19 +170,21 @@ def _error_of_questions(better: BySeed, worse: BySeed, view: str) -> float:
 
 
 def _sentence(question: Question, verdict: str, difference: float, error: float) -> str:
-    if question.worse is None:
-        found = difference + question.least
-        measured = f"{found:.2f} ± {error:.2f}, at least {question.least} asked"
-    elif question.metric.endswith("recall@1"):
-        measured = f"{100 * difference:+.1f} ± {100 * error:.1f} points"
+    found = difference + question.least
+    asked = f", at least {question.least:g} asked" if question.least else ""
+    if question.metric.endswith("recall@1"):
+        asked = asked and f", at least {100 * question.least:g} asked"
+        measured = f"{100 * found:+.1f} ± {100 * error:.1f} points{asked}"
+    elif question.worse is None:
+        measured = f"{found:.2f} ± {error:.2f}{asked}"
     else:
-        measured = f"{difference:+.2f} ± {error:.2f}"
+        measured = f"{found:+.2f} ± {error:.2f}{asked}"
     said = {
         "holds": "holds",
         "reversed": "does not hold, it is the other way round",
         "undecided": "does not hold, no difference that can be told from chance",
     }[verdict]
-    if question.worse is None and verdict != "holds":
+    if question.least and verdict != "holds":
         said = "does not hold"
     return f"{question.claim}: {said} ({measured})."
 

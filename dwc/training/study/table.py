@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dwc.training.study.variants import OURS
+
 _FAMILIES = {
     "dwc": "DWC, a part at a time",
     "combiner": "Ways of combining, on the same frozen CLIP",
@@ -22,6 +24,7 @@ _WEIGHT_NAMES = {
     "best_fixed": "best fixed (chosen on the validation split)",
     "oracle": "best for each question (knows the answer)",
 }
+_SHARED = {"dwc": "DWC with all parts", OURS: "with our two changes"}
 _SYSTEMS = {"dwc_clip_alone": "DWC's CLIP stream", "pl": "PL"}
 
 
@@ -31,7 +34,8 @@ def write_markdown(summary: Mapping[str, Any]) -> str:
     for family, title in _FAMILIES.items():
         rows = [row for row in summary["variants"] if family in row["families"]]
         sections.append(f"## {title}\n\n{_variants(rows)}")
-    sections += [_shares(summary["by_share"]), _weights(summary["weights"])]
+    sections += [_shares(name, bins) for name, bins in summary["by_share"].items()]
+    sections.append(_weights(summary["weights"]))
     return "\n\n".join(sections) + "\n"
 
 
@@ -87,7 +91,7 @@ def _variants(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _shares(bins: Sequence[Mapping[str, Any]]) -> str:
+def _shares(name: str, bins: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         "| share | questions | R@1 | the picture's weight, CLIP | CNN | CLIP's and truth, inside |",
         "|---|---|---|---|---|---|",
@@ -103,7 +107,7 @@ def _shares(bins: Sequence[Mapping[str, Any]]) -> str:
         share = f"{row['from']:.0%} to {row['to']:.0%}".replace("%", " %")
         lines.append(f"| {share} | {row['queries']} | {' | '.join(cells)} |")
     table = "\n".join(lines)
-    return f"## By the share of the wish that only the picture tells (DWC, all parts)\n\n{table}"
+    return f"## By the share of the wish that only the picture tells, {_SHARED[name]}\n\n{table}"
 
 
 def _weights(weights: Mapping[str, Mapping[str, Any]]) -> str:

@@ -17,8 +17,8 @@ class Variant:
     those of DWC that it has. Without `edits` both parts are the features as they are; without
     `weighs` every weight is one half. `alpha` is that of the soft labels, by default the study's.
     `authors` takes the authors' settings at the same number of triplets seen. `wrong_share` of the
-    training texts are another triplet's. `weight_teaching` is that of `AlternatingSettings`.
-    `stages` and `self_supervised` are PL's.
+    training texts are another triplet's. `doubt` and `weight_teaching` are those of
+    `AlternatingSettings`. `stages` and `self_supervised` are PL's.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Variant:
     teacher_side: Literal["target", "reference"] = "target"
     authors: bool = False
     wrong_share: float = 0.0
+    doubt: float = 0.0
     weight_teaching: float = 0.0
     stages: tuple[Stage, ...] = STAGES
     self_supervised: bool = True
@@ -51,8 +52,9 @@ class Question:
     """Whether one number of the runs is above another.
 
     `claim` is the sentence that the numbers are to bear: that `metric` of the variant `better`, a
-    dotted path into a run's numbers, is above that of `worse`, or above `worse_metric` of it; where
-    `worse` is None, at least `least`. `whose` says who claims it: a paper, or this project.
+    dotted path into a run's numbers, is above that of `worse`, or above `worse_metric` of it, by at
+    least `least`; where `worse` is None, that it is at least `least` itself. `whose` says who
+    claims it: a paper, or this project.
     """
 
     claim: str
@@ -67,7 +69,15 @@ class Question:
 FOLLOWS = 0.3
 """Spearman's correlation from which a weight is said to follow the truth."""
 
+COST_OF_WRONG_TEXTS = 0.05
+"""How much R@1 a fifth of wrong texts may cost."""
+
+_DOUBT = 0.4
+
 BOTH = ("clip", "cnn")
+OURS = "dwc_ours"
+"""The variant with both changes of ours that keep the weights telling."""
+
 _FULL = Variant("dwc", ("dwc",), "DWC, all parts", BOTH)
 # Also the one that other combiners, and wrong texts, are held against.
 _CLIP = Variant("dwc_clip_alone", ("dwc", "combiner", "noise"), "DWC's CLIP stream alone")
@@ -105,6 +115,13 @@ def _parts_of_dwc() -> list[Variant]:
             label="CNN stream's weight taught by the CLIP stream's (ours)",
             weight_teaching=0.5,
         ),
+        replace(
+            _FULL,
+            name=OURS,
+            label="that, and the CLIP stream's parts of unit length (ours)",
+            combiner="dwc_unit",
+            weight_teaching=0.5,
+        ),
         _CLIP,
         replace(_FULL, name="dwc_cnn_alone", label="DWC's CNN stream alone", streams=("cnn",)),
         replace(
@@ -125,6 +142,7 @@ def _combiners() -> list[Variant]:
         "concat_mlp": "concatenation MLP",
         "tirg": "TIRG",
         "clip4cir": "CLIP4Cir's Combiner",
+        "dwc_unit": "DWC's combiner, parts of unit length (ours)",
         "dwc_joint": "DWC's combiner with a joint part (ours)",
     }
     return [
@@ -159,21 +177,24 @@ def _parts_of_pl() -> list[Variant]:
 
 
 def _noise(wrong_texts: Sequence[float]) -> list[Variant]:
-    def learned(share: float, alpha: float | None) -> Variant:
-        kind = "soft" if alpha is None else "hard"
-        return Variant(
+    """Every share with each kind of label; of soft ones on clean texts there is one already."""
+    kinds = {
+        "soft": (None, 0.0, "soft labels (SSG)"),
+        "hard": (0.0, 0.0, "hard labels"),
+        "doubted": (None, _DOUBT, "soft labels, doubted (ours)"),
+    }
+    return [
+        Variant(
             name=f"noise_{round(100 * share)}_{kind}",
             families=("noise",),
-            label=f"{round(100 * share)} % wrong texts, {kind} labels",
+            label=f"{round(100 * share)} % wrong texts, {label}",
             alpha=alpha,
             wrong_share=share,
+            doubt=doubt,
         )
-
-    return [
-        learned(share, alpha)
         for share in wrong_texts
-        for alpha in (None, 0.0)
-        if share > 0 or alpha is not None
+        for kind, (alpha, doubt, label) in kinds.items()
+        if share > 0 or kind != "soft"
     ]
 
 
@@ -221,6 +242,23 @@ def all_questions(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Q
             least=FOLLOWS,
         ),
         Question(
+            "With both changes of ours, the CLIP stream's weight follows that share",
+            OURS,
+            None,
+            "streams.clip.weight_truth_correlation",
+            whose="ours",
+            least=FOLLOWS,
+        ),
+        Question(
+            "With both changes of ours, the CNN stream's weight follows that share",
+            OURS,
+            None,
+            "streams.cnn.weight_truth_correlation",
+            whose="ours",
+            least=FOLLOWS,
+        ),
+        Question("Both changes of ours together raise R@1", OURS, "dwc", whose="ours"),
+        Question(
             "Teaching the CNN stream its weight raises R@1",
             "dwc_weight_taught",
             "dwc",
@@ -234,6 +272,17 @@ def all_questions(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Q
                 f"noise_{share}_hard",
             )
             for share in noisy
+        ),
+        *(
+            Question(
+                f"20 % wrong texts cost at most {100 * COST_OF_WRONG_TEXTS:.0f} points{how}",
+                f"noise_20_{kind}",
+                "dwc_clip_alone",
+                whose="ours",
+                least=-COST_OF_WRONG_TEXTS,
+            )
+            for kind, how in (("soft", ""), ("doubted", " where they are doubted"))
+            if 20 in noisy
         ),
         Question("Mutual enhancement raises R@1 of both streams together", "dwc", "dwc_no_mutual"),
         Question("Mutual enhancement raises R@1 of its CLIP stream", "dwc", "dwc_no_mutual", alone),

@@ -80,6 +80,19 @@ def test_a_weight_follows_the_truth_from_a_named_correlation_on() -> None:
     assert "one has no such number" in told(None, None)["sentence"]
 
 
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        (0.58, "It costs little: holds (-2.0 ± 0.7 points, at least -5 asked)."),
+        (0.50, "It costs little: does not hold (-10.0 ± 1.5 points, at least -5 asked)."),
+    ],
+)
+def test_a_cost_is_held_against_what_is_asked(left: float, said: str) -> None:
+    numbers = {"wrong": {0: run_of(left)}, "clean": {0: run_of(0.6)}}
+    question = Question("It costs little", "wrong", "clean", whose="ours", least=-0.05)
+    assert answer(question, numbers)["sentence"] == said
+
+
 @pytest.fixture(scope="module")
 def summary() -> dict[str, Any]:
     numbers = {}
@@ -115,7 +128,8 @@ def test_the_table_shows_every_variant_and_verdict(summary: dict[str, Any]) -> N
 def test_figures_are_whole_and_say_their_numbers(summary: dict[str, Any]) -> None:
     figures = draw_figures(summary)
     assert set(figures) == {
-        "dwc.svg", "combiner.svg", "pl.svg", "noise.svg", "share.svg", "weight.svg",
+        "dwc.svg", "combiner.svg", "pl.svg", "noise.svg", "share.svg",
+        "weight_dwc.svg", "weight_dwc_ours.svg",
     }  # fmt: skip
     for drawing in figures.values():
         ElementTree.fromstring(drawing)
@@ -126,6 +140,13 @@ def test_figures_are_whole_and_say_their_numbers(summary: dict[str, Any]) -> Non
                 f">{100 * row['numbers']['recall@1']['mean']:.1f}</text>"
                 in figures[f"{family}.svg"]
             )
+
+
+def test_wrong_texts_have_a_line_for_each_kind_of_label(summary: dict[str, Any]) -> None:
+    drawing = ElementTree.fromstring(draw_figures(summary)["noise.svg"])
+    lines = list(drawing.iter("{http://www.w3.org/2000/svg}polyline"))
+    assert [line.get("class") for line in lines] == ["first", "second", "third"]
+    assert {len((line.get("points") or "").split()) for line in lines} == {len(TINY.wrong_texts)}
 
 
 def test_a_dot_stands_at_its_value() -> None:

@@ -1,0 +1,49 @@
+"""Every process has its own batches, and they are the same whoever makes them."""
+
+import os
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from dwc.training import dealing
+from dwc.training.dealing import MadeAhead, deal
+
+
+def processes(rank: int, world: int, device: str = "cpu") -> SimpleNamespace:
+    return SimpleNamespace(process_index=rank, num_processes=world, device=torch.device(device))
+
+
+def make(number: int) -> tuple[int, int]:
+    """Which batch it is, and who made it."""
+    return number, os.getpid()
+
+
+def test_processes_share_the_batches_out() -> None:
+    dealt = [deal(make, 3, processes(rank, 2)) for rank in range(2)]
+    assert [one(step)[0] for step in range(3) for one in dealt] == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("cores", "device", "platform", "ahead"),
+    [
+        (2, "cpu", "linux", False),
+        (4, "cpu", "linux", True),
+        (2, "cuda", "linux", True),
+        (4, "cuda", "darwin", False),
+    ],
+)
+def test_batches_are_made_ahead_where_nothing_else_needs_the_core(
+    monkeypatch: pytest.MonkeyPatch, cores: int, device: str, platform: str, ahead: bool
+) -> None:
+    monkeypatch.setattr(dealing.os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(dealing.torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(dealing.sys, "platform", platform)
+    assert isinstance(deal(make, 3, processes(0, 1, device)), MadeAhead) == ahead
+
+
+def test_made_ahead_they_are_the_same_from_wherever_they_begin() -> None:
+    ahead = MadeAhead(make, 5)
+    found = [ahead(step) for step in (0, 1, 3, 4, 0)]
+    assert [number for number, _ in found] == [0, 1, 3, 4, 0]
+    assert os.getpid() not in {maker for _, maker in found}
