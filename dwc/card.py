@@ -20,14 +20,16 @@ class CardFacts(NamedTuple):
     """What a card says beside the config, all of it optional.
 
     `license` is the Hub's name of one, `datasets` what the model was trained on, `base_model` the
-    Hub's name of its CLIP. `converted` are the sources of a conversion, a line each; `evaluations`
-    the contents of what `python -m dwc evaluate --json` writes.
+    Hub's name of its CLIP. `converted` are the sources of a conversion, a line each; `trained` says
+    how it was trained, in a sentence; `evaluations` are the contents of what
+    `python -m dwc evaluate --json` writes.
     """
 
     license: str | None = None
     datasets: tuple[str, ...] = ()
     base_model: str | None = None
     converted: tuple[str, ...] = ()
+    trained: str | None = None
     evaluations: tuple[Mapping[str, Any], ...] = ()
 
 
@@ -165,6 +167,8 @@ def _origin(facts: CardFacts) -> str:
     lines.append(
         f"Trained on: {', '.join(facts.datasets)}." if facts.datasets else "Trained on: not stated."
     )
+    if facts.trained:
+        lines.append(facts.trained)
     return "## Where it comes from\n\n" + "\n\n".join(lines)
 
 

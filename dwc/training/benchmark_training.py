@@ -24,6 +24,7 @@ from accelerate.tracking import get_available_trackers
 from accelerate.utils import set_seed
 
 from dwc import checkpoint
+from dwc.card import CardFacts, write_card
 from dwc.errors import TrainingError
 from dwc.evaluation.css3d import evaluate_css3d
 from dwc.evaluation.fashion200k import evaluate_fashion200k
@@ -79,7 +80,8 @@ def train_benchmark(asked: BenchmarkTraining) -> dict[str, Any]:
     """Train, choose, write and measure; returns the numbers, which are in `out/evaluation.json`.
 
     They are those of the files written, read back. Beside them lie `training.json` (the recipe,
-    counts, every epoch's numbers) and the log. Of several processes only the first returns numbers.
+    counts, every epoch's numbers), the log, and the model's card. Of several processes only the
+    first returns numbers.
 
     Raises DatasetError for data that cannot be read (a picture that is there but damaged is named
     with its triplet), CheckpointError for a CLIP or ResNet that cannot, TrainingError where `work`
@@ -192,6 +194,7 @@ def _train_model(
             "epochs": selection.history,
         }
         _write_json(out / "training.json", record)
+        write_card(out, model.config, _facts(asked, categories, record, numbers))
         shutil.copyfile(work / f"{STAGE}.jsonl", out / "training.jsonl")
     accelerator.wait_for_everyone()
     accelerator.end_training()
@@ -245,6 +248,26 @@ def _evaluate(
     numbers = {"model": str(out), "fingerprint": loaded.fingerprint, **numbers}
     _write_json(out / "evaluation.json", numbers)
     return numbers
+
+
+def _facts(
+    asked: BenchmarkTraining,
+    categories: Sequence[str],
+    record: Mapping[str, Any],
+    numbers: Mapping[str, Any],
+) -> CardFacts:
+    preset = asked.preset
+    dataset = f"{asked.dataset} ({', '.join(categories)})" if categories else asked.dataset
+    return CardFacts(
+        datasets=(dataset,),
+        base_model=None if Path(asked.clip).exists() else asked.clip,
+        trained=f"With `python -m dwc train dwc` and the preset `{preset.name}`: {preset.epochs} "
+        f"epochs of {record['steps_per_epoch']:,} steps of {preset.batch_size}, seed "
+        f"{preset.seed}, on {record['device']}. The weights after epoch "
+        f"{record['chosen_epoch']} were the best by {record['chosen_by']}. `training.json` has "
+        "every number of the recipe and of each epoch.",
+        evaluations=(numbers,),
+    )
 
 
 def _average(models: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -103,6 +103,16 @@ def test_the_record_tells_recipe_counts_and_every_epoch(trained) -> None:
     assert set(logged(place / "work")) == set(range(1, steps + 1))
 
 
+def test_the_card_says_how_it_was_trained_and_what_it_reached(world: World, trained) -> None:
+    place, numbers = trained
+    record = json.loads((place / "out" / "training.json").read_text())
+    card = (place / "out" / "README.md").read_text()
+    assert f"the preset `recommended`: 2 epochs of {record['steps_per_epoch']} steps" in card
+    assert "fashion_iq (dress, shirt, toptee)" in card
+    assert f"| {numbers['protocol']} | 24 |" in card
+    assert f"{100 * numbers['recall@10']:.2f}" in card
+
+
 def test_clip_is_the_one_given_and_the_rest_has_learned(world: World, trained) -> None:
     from dwc.convert.sources import read_clip
 
