@@ -16,7 +16,7 @@ from dwc.catalogue.drawing.photograph import Haste, varied
 from dwc.catalogue.drawing.pose import Crumple, Pose
 from dwc.catalogue.drawing.raster import Layer
 from dwc.catalogue.drawing.render import Renderer
-from dwc.catalogue.drawing.scene import Picture, backdrop, cast_shadow, compose
+from dwc.catalogue.drawing.scene import Picture, as_image, backdrop, cast_shadow, compose
 from dwc.catalogue.schema import Garment
 
 Style = Literal["gallery", "training", "plain"]
@@ -61,8 +61,7 @@ def draw_shape(
         picture = _photographed(shape, garment, rng, size)
     else:
         picture = _well_lit(shape, garment, rng, size, style == "plain")
-    pixels = np.clip(picture * 255 + 0.5, 0, 255).astype(np.uint8)
-    return Image.fromarray(pixels)
+    return as_image(picture)
 
 
 def _well_lit(

@@ -15,7 +15,7 @@ from dwc.catalogue.drawing.noise import Field, crease_tile, cut
 from dwc.catalogue.drawing.palette import oklab_to_srgb, srgb_to_oklab
 from dwc.catalogue.drawing.pose import Crumple, Pose
 from dwc.catalogue.drawing.raster import Layer
-from dwc.catalogue.drawing.scene import Picture, backdrop, cast_shadow, compose
+from dwc.catalogue.drawing.scene import Picture, as_image, backdrop, cast_shadow, compose
 from dwc.catalogue.drawing.surroundings import (
     creased_cloth,
     foreground,
@@ -102,7 +102,7 @@ class Haste:
 
     def _record(self, picture: Picture, rng: np.random.Generator) -> Picture:
         size, strength = len(picture), self.strength
-        image = Image.fromarray(np.clip(picture * 255 + 0.5, 0, 255).astype(np.uint8))
+        image = as_image(picture)
         if rng.random() < 0.25 * strength:
             side = max(12, round(size * rng.uniform(0.55, 0.9)))
             image = image.resize((side, side), Image.Resampling.BILINEAR)

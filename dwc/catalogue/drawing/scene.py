@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter, ImageOps
 
 from dwc.catalogue.drawing.noise import Field, cloud_tile, cut, upsampled
 from dwc.catalogue.drawing.palette import Colour, oklch_to_srgb, srgb_to_oklab
-from dwc.catalogue.drawing.raster import Layer
+from dwc.catalogue.drawing.raster import Layer, colours
 
 Picture = NDArray[np.float32]  # (size, size, 3), sRGB in [0, 1]
 
@@ -47,7 +47,7 @@ def backdrop(rng: np.random.Generator, garment_colours: list[Colour], size: int)
         light = light + cut(_linen_tile(), rng, size, size / 256) * np.float32(0.014)
     elif kind < 0.5:
         light = light + cut(cloud_tile(0.6, 96), rng, size, size / 256) * np.float32(0.006)
-    return tint * light[..., None]
+    return np.multiply(tint, light[..., None], out=colours(size, size))
 
 
 @lru_cache(maxsize=1)
@@ -93,6 +93,18 @@ def cast_shadow(layer: Layer, reach: float, blur: float) -> Field:
 
 
 def compose(layer: Layer, background: Picture, shadow: Field) -> Picture:
-    """The garment over the darkened background."""
-    seen = ((1 - shadow) * (1 - layer.alpha))[..., None]
-    return layer.lit() + background * seen
+    """The garment over the darkened background; neither can be used again."""
+    background *= ((1 - shadow) * (1 - layer.alpha))[..., None]
+    background += layer.lit()
+    return background
+
+
+def as_image(picture: Picture) -> Image.Image:
+    """A picture in whole numbers, rounded; what is too bright or too dark is cut off.
+
+    The picture cannot be used again.
+    """
+    picture *= 255
+    picture += np.float32(0.5)
+    pixels = np.clip(picture, 0, 255, out=picture).astype(np.uint8)
+    return Image.merge("RGB", [Image.fromarray(pixels[..., channel]) for channel in range(3)])
