@@ -1,6 +1,7 @@
-"""The study's figures as SVG, drawn here: in the page's colours, and for light and dark grounds.
+"""The study's figures as SVG, drawn here, for light and dark grounds; in ink.
 
-Every number in them is in the table as well.
+Orange and blue mean picture and words throughout the project, and nothing here is either. Every
+number in a figure is in the table as well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,24 +13,24 @@ from dwc.training.study.variants import OURS
 
 _WIDTH = 720
 _ROW = 26
-_LEFT = 290  # where the labels end
+_LETTER = 7.2  # pixels: wider than the mean letter of a label
 _RIGHT = 60  # for the number behind a row
-_PLOT = _WIDTH - _LEFT - _RIGHT
+_PLOT = 370
 _PANEL_HEIGHT = 200
 
 _STYLE = """<style>
 svg { --ink: #1e2633; --soft: #566072; --line: #e2e6ec; --ground: #fff;
-  --picture: #d9822b; --word: #2f6bd8;
   background: var(--ground); font: 13px system-ui, sans-serif; }
 @media (prefers-color-scheme: dark) {
-  svg { --ink: #e9edf4; --soft: #a4afc0; --line: #2b3442; --ground: #1a2029; --word: #4a83ea; } }
+  svg { --ink: #e9edf4; --soft: #a4afc0; --line: #2b3442; --ground: #1a2029; } }
 text { fill: var(--ink); }
 .soft { fill: var(--soft); }
 .grid { stroke: var(--line); }
 .whisker { stroke: var(--soft); stroke-width: 2; }
-.first { fill: var(--picture); stroke: var(--picture); }
-.second { fill: var(--word); stroke: var(--word); }
-.third { fill: var(--ink); stroke: var(--ink); }
+.first { fill: var(--ink); stroke: var(--ink); }
+.second { fill: var(--soft); stroke: var(--soft); }
+.third { fill: var(--ground); stroke: var(--ink); stroke-width: 2; }
+polyline.third { stroke-dasharray: 6 4; }
 polyline { fill: none !important; stroke-width: 2; }
 .seed { opacity: .45; }
 </style>"""
@@ -74,7 +75,7 @@ def draw_figures(summary: Mapping[str, Any]) -> dict[str, str]:
         "% that only the picture tells",
         [
             Line("DWC, all parts", "third", _points(bins["dwc"], "recall@1")),
-            Line("with our changes", "second", _points(bins[OURS], "recall@1")),
+            Line("with our changes", "first", _points(bins[OURS], "recall@1")),
         ],
     )
     for name, whose in (("dwc", "as in the paper"), (OURS, "with our changes")):
@@ -83,7 +84,7 @@ def draw_figures(summary: Mapping[str, Any]) -> dict[str, str]:
             "% that only the picture tells",
             [
                 Line("CLIP stream", "first", _points(bins[name], "clip.image_weight_mean")),
-                Line("CNN stream", "second", _points(bins[name], "cnn.image_weight_mean")),
+                Line("CNN stream", "third", _points(bins[name], "cnn.image_weight_mean")),
             ],
             top=100.0,
         )
@@ -131,11 +132,13 @@ def _points(bins: Sequence[Mapping[str, Any]], name: str) -> list[tuple[float, f
 
 def draw_rows(title: str, rows: Sequence[Row]) -> str:
     """A dot for each row's mean, a whisker of one deviation either way, its values behind."""
+    left = round(_LETTER * max(len(row.label) for row in rows)) + 12  # where the labels end
+    width = left + _PLOT + _RIGHT
     top = _rounded_up(max(max(row.mean + row.deviation, *row.values) for row in rows))
     height = 40 + _ROW * len(rows) + 26
 
     def x(value: float) -> float:
-        return _LEFT + _PLOT * value / top
+        return left + _PLOT * value / top
 
     parts = [f'<text x="0" y="16" font-weight="650">{escape(title)}</text>']
     parts += [
@@ -149,7 +152,7 @@ def draw_rows(title: str, rows: Sequence[Row]) -> str:
         low, high = x(max(0.0, row.mean - row.deviation)), x(row.mean + row.deviation)
         kind = "first" if place == 0 else "second"
         parts.append(
-            f'<text x="{_LEFT - 12}" y="{y + 4:.1f}" text-anchor="end">{escape(row.label)}</text>'
+            f'<text x="{left - 12}" y="{y + 4:.1f}" text-anchor="end">{escape(row.label)}</text>'
             f'<line class="whisker" x1="{low:.1f}" x2="{high:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
         )
         parts += [
@@ -158,9 +161,9 @@ def draw_rows(title: str, rows: Sequence[Row]) -> str:
         ]
         parts.append(
             f'<circle class="{kind}" cx="{x(row.mean):.1f}" cy="{y:.1f}" r="5"/>'
-            f'<text class="soft" x="{_WIDTH - _RIGHT + 12}" y="{y + 4:.1f}">{row.mean:.1f}</text>'
+            f'<text class="soft" x="{width - _RIGHT + 12}" y="{y + 4:.1f}">{row.mean:.1f}</text>'
         )
-    return _svg(height, title, parts)
+    return _svg(width, height, title, parts)
 
 
 def draw_lines(title: str, axis: str, lines: Sequence[Line], top: float | None = None) -> str:
@@ -206,7 +209,7 @@ def draw_lines(title: str, axis: str, lines: Sequence[Line], top: float | None =
             f'<circle class="{line.kind}" cx="{left + width + 22}" cy="{y - 4}" r="4"/>'
             f'<text x="{left + width + 32}" y="{y}">{escape(line.name)}</text>'
         )
-    return _svg(bottom + 48, title, parts)
+    return _svg(_WIDTH, bottom + 48, title, parts)
 
 
 def _ticks(top: float) -> list[float]:
@@ -218,9 +221,9 @@ def _rounded_up(value: float) -> float:
     return max(10.0, 10.0 * -(-value // 10))
 
 
-def _svg(height: float, title: str, parts: Sequence[str]) -> str:
+def _svg(width: float, height: float, title: str, parts: Sequence[str]) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" '
-        f'viewBox="0 0 {_WIDTH} {height:.0f}" aria-label="{escape(title)}">{_STYLE}'
+        f'viewBox="0 0 {width:.0f} {height:.0f}" aria-label="{escape(title)}">{_STYLE}'
         f"{''.join(parts)}</svg>\n"
     )

@@ -312,6 +312,17 @@ def all_questions(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Q
             }.items()
         ),
         Question(
+            "DWC with both streams finds more than CLIP4Cir's Combiner",
+            "dwc",
+            "combiner_clip4cir",
+        ),
+        Question(
+            "Parts of unit length raise R@1 of DWC's combiner",
+            "combiner_dwc_unit",
+            "dwc_clip_alone",
+            whose="ours",
+        ),
+        Question(
             "A joint part raises R@1 of DWC's combiner",
             "combiner_dwc_joint",
             "dwc_clip_alone",

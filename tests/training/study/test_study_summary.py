@@ -151,10 +151,12 @@ def test_wrong_texts_have_a_line_for_each_kind_of_label(summary: dict[str, Any])
 
 def test_a_dot_stands_at_its_value() -> None:
     drawing = draw_rows("a < b", [Row("one", 50.0, 5.0, [45.0, 55.0]), Row("two", 25.0, 0.0, [25])])
-    circles = ElementTree.fromstring(drawing).iter("{http://www.w3.org/2000/svg}circle")
+    tree = ElementTree.fromstring(drawing)
+    circles = tree.iter("{http://www.w3.org/2000/svg}circle")
     places = [float(circle.get("cx", "nan")) for circle in circles]
     assert places[0] < places[2] < places[1]
-    left = 290  # where 0 is
+    grid = next(tree.iter("{http://www.w3.org/2000/svg}line"))
+    left = float(grid.get("x1", "nan"))  # where 0 is
     assert places[2] - left == pytest.approx(2 * (places[4] - left), abs=0.2)
     assert "a &lt; b" in drawing
 
