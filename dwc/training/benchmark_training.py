@@ -257,15 +257,15 @@ def _facts(
     numbers: Mapping[str, Any],
 ) -> CardFacts:
     preset = asked.preset
-    dataset = f"{asked.dataset} ({', '.join(categories)})" if categories else asked.dataset
+    kinds = f" on {', '.join(categories)}" if categories else ""
+    epochs = "1 epoch" if preset.epochs == 1 else f"{preset.epochs} epochs"
     return CardFacts(
-        datasets=(dataset,),
+        datasets=(asked.dataset,),
         base_model=None if Path(asked.clip).exists() else asked.clip,
-        trained=f"With `python -m dwc train dwc` and the preset `{preset.name}`: {preset.epochs} "
-        f"epochs of {record['steps_per_epoch']:,} steps of {preset.batch_size}, seed "
-        f"{preset.seed}, on {record['device']}. The weights after epoch "
-        f"{record['chosen_epoch']} were the best by {record['chosen_by']}. `training.json` has "
-        "every number of the recipe and of each epoch.",
+        trained=f"With `python -m dwc train dwc` and the preset `{preset.name}`{kinds}: {epochs} "
+        f"of {record['steps_per_epoch']:,} steps of {preset.batch_size}, seed {preset.seed}, on a "
+        f"{record['device']}. The weights after epoch {record['chosen_epoch']} were the best by "
+        f"{record['chosen_by']}. `training.json` has every number of the recipe and of each epoch.",
         evaluations=(numbers,),
     )
 

@@ -107,8 +107,9 @@ def test_the_card_says_how_it_was_trained_and_what_it_reached(world: World, trai
     place, numbers = trained
     record = json.loads((place / "out" / "training.json").read_text())
     card = (place / "out" / "README.md").read_text()
-    assert f"the preset `recommended`: 2 epochs of {record['steps_per_epoch']} steps" in card
-    assert "fashion_iq (dress, shirt, toptee)" in card
+    recipe = f"`recommended` on dress, shirt, toptee: 2 epochs of {record['steps_per_epoch']} steps"
+    assert recipe in card
+    assert "- fashion_iq\n" in card
     assert f"| {numbers['protocol']} | 24 |" in card
     assert f"{100 * numbers['recall@10']:.2f}" in card
 
