@@ -32,8 +32,8 @@ MAY_IMPORT = {
     "search": {"errors", "modeling", "processing", "checkpoint", "gallery", "evaluation"},
     "evaluation": {"errors", "modeling", "processing", "datasets", "catalogue", "gallery"},
     "training": {
-        "errors", "modeling", "processing", "agreement", "checkpoint", "convert", "datasets",
-        "catalogue", "gallery", "evaluation",
+        "errors", "modeling", "processing", "agreement", "checkpoint", "card", "convert",
+        "datasets", "catalogue", "gallery", "evaluation",
     },
     "ui": {"errors", "modeling", "checkpoint", "search", "gallery", "catalogue"},
     "commands": {

@@ -53,7 +53,8 @@ def test_a_model_over_what_is_kept_answers_as_the_checkpoint(
     assert features.pool.pictures.rows.shape[:2] == (2, 60)
     assert features.test.hits.any(dim=1).all()
     hidden = loaded.model.config.cnn_config.hidden_dim
-    model = build_dwc(all_variants()[0], features, replace(SMALL, cnn_hidden_dim=hidden)).eval()
+    whole = replace(all_variants()[0], combiner=loaded.model.config.combiner)
+    model = build_dwc(whole, features, replace(SMALL, cnn_hidden_dim=hidden)).eval()
     state = loaded.model.state_dict()
     model.load_state_dict({name: state[name] for name in model.state_dict()})
     test, chosen = features.test, torch.arange(SMALL.queries)
