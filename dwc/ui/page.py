@@ -140,6 +140,8 @@ class _Wiring:
         searching: dict[str, Any] = {
             # Unopened: `ask` decodes it within limits, and says what is wrong with it in the page.
             "preprocess": False,
+            # Who asks while an answer is on its way is answered next: by default, not at all.
+            "trigger_mode": "always_last",
             "show_progress": "minimal",
             "show_progress_on": shown.results,
             **ON_MODEL,
@@ -154,9 +156,7 @@ class _Wiring:
         )
         self._explain_after(led)
         again = [head, chosen, *self.panels]
-        choosing = head.choose(
-            self._choose_model, question, again, trigger_mode="always_last", **searching
-        )
+        choosing = head.choose(self._choose_model, question, again, **searching)
         choosing.then(None, js="() => window.dwc.showModel()", api_visibility="private")
         self._explain_after(choosing)
         opened = self.page.load(

@@ -73,6 +73,19 @@ def test_the_page_opens_with_an_answer(open_page):
     assert reference(page)
 
 
+def test_a_question_asked_while_another_is_answered_is_answered_next(open_page):
+    page = open_page()
+    page.fill(WORDS, "is blue")
+
+    def twice():
+        page.click("#search")
+        page.fill(WORDS, "is red with sequins")
+        page.click("#search")
+
+    await_answer(page, twice)
+    assert page.inner_text("#unknown s") == "sequins"
+
+
 def test_a_gallery_picture_and_words_are_searched(open_page):
     page = open_page()
     before = reference(page)
