@@ -91,9 +91,9 @@ def _parts(config: DWCConfig) -> str:
     return """
 
 The CLIP stream's combiner is the paper's but for one thing, which is ours: what it mixes is scaled
-to unit length first, so that the weight alone decides how much each side counts. As in the paper,
-the editors decide it, too, by the length of what they leave, and the weight tells less the longer
-they learn. The table of combiners has both."""
+to unit length first, so that the weight alone decides how much each side counts. In the
+paper the editors decide it, too, by the length of what they leave, and the weight tells less the
+longer they learn. The table of combiners has both."""
 
 
 def _percent(value: float) -> str:
