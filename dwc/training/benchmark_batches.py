@@ -6,7 +6,6 @@ seen.
 """
 
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -14,7 +13,7 @@ from typing import NamedTuple
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from dwc.datasets.triplets import Triplet
 from dwc.errors import DatasetError, PictureError, QueryError
@@ -24,6 +23,7 @@ from dwc.processing import DWCProcessor
 from dwc.training.alternating import TripletBatch
 from dwc.training.benchmark_data import BenchmarkData
 from dwc.training.clip_table import ClipTable
+from dwc.training.dealing import InOrder
 
 
 @dataclass(frozen=True)
@@ -173,27 +173,18 @@ class BatchReader:
     def __init__(
         self, batches: BenchmarkBatches, total_steps: int, device: torch.device, workers: int
     ) -> None:
-        self._data, self._total = _BySteps(batches), total_steps
-        self._device, self._workers = device, workers
-        self._next: int | None = None
-        self._iterator: Iterator[TripletBatch | DatasetError] = iter(())
+        self._device = device
+        self._read: InOrder[TripletBatch | DatasetError] = InOrder(
+            _BySteps(batches),
+            total_steps,
+            num_workers=workers,
+            prefetch_factor=4 if workers else None,
+            pin_memory=device.type == "cuda",
+        )
 
     def __call__(self, step: int) -> TripletBatch:
         """The batch of `step`; asked for in order, it is ready already. DatasetError as `make`."""
-        if step != self._next:
-            loader = DataLoader(
-                self._data,
-                batch_size=None,
-                sampler=range(step, self._total),
-                num_workers=self._workers,
-                prefetch_factor=4 if self._workers else None,
-                pin_memory=self._device.type == "cuda",
-                # Its own: a loader draws a number, and the global generator is dropout's.
-                generator=torch.Generator(),
-            )
-            self._iterator = iter(loader)
-        self._next = step + 1
-        batch = next(self._iterator)
+        batch = self._read(step)
         if isinstance(batch, DatasetError):
             raise batch
         return batch.to(self._device)

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -32,6 +32,32 @@ def deal(
     return own
 
 
+class InOrder(Generic[Batch]):
+    """What a data set holds by step, through a loader that goes on for as long as steps do."""
+
+    def __init__(self, data: Dataset, total_steps: int, **loading: Any) -> None:
+        """`loading` are further arguments of `DataLoader`."""
+        self._data, self._total, self._loading = data, total_steps, loading
+        self._next: int | None = None
+        self._iterator: Iterator[Batch] = iter(())
+
+    def __call__(self, step: int) -> Batch:
+        """The one of `step`; asked for in order, it is ready already."""
+        if step != self._next:
+            # A loader without a generator draws from torch's own numbers, and dropout would differ
+            # between a run that was killed and one that was not.
+            loader = DataLoader(
+                self._data,
+                batch_size=None,
+                sampler=range(step, self._total),
+                generator=torch.Generator(),
+                **self._loading,
+            )
+            self._iterator = iter(loader)
+        self._next = step + 1
+        return next(self._iterator)
+
+
 class _ByStep(Dataset, Generic[Batch]):
     def __init__(self, make: Callable[[int], Batch]) -> None:
         self.make = make
@@ -40,28 +66,14 @@ class _ByStep(Dataset, Generic[Batch]):
         return self.make(step)
 
 
-class MadeAhead(Generic[Batch]):
+class MadeAhead(InOrder[Batch]):
     """The same batches, made ahead by another process while the last one is learned from."""
 
     def __init__(self, make: Callable[[int], Batch], total_steps: int) -> None:
-        self._data, self._total = _ByStep(make), total_steps
-        self._next: int | None = None
-        self._iterator: Iterator[Batch] = iter(())
-
-    def __call__(self, step: int) -> Batch:
-        """The batch of `step`; asked for in order, it is ready already."""
-        if step != self._next:
-            # A loader without a generator draws from torch's own numbers, and dropout would differ
-            # between a run that was killed and one that was not.
-            loader = DataLoader(
-                self._data,
-                batch_size=None,
-                sampler=range(step, self._total),
-                num_workers=1,
-                prefetch_factor=4,
-                multiprocessing_context="fork",
-                generator=torch.Generator(),
-            )
-            self._iterator = iter(loader)
-        self._next = step + 1
-        return next(self._iterator)
+        super().__init__(
+            _ByStep(make),
+            total_steps,
+            num_workers=1,
+            prefetch_factor=4,
+            multiprocessing_context="fork",
+        )
