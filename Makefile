@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: run test bench checkpoint study lint format clean
+.PHONY: run test bench checkpoint progressive study lint format clean
 
 run: $(VENV)/.app            ## open the page: make run ARGS="--gallery PHOTOS"
 	$(BIN)/python app.py $(ARGS)
@@ -17,11 +17,13 @@ bench: $(VENV)/.dev          ## what start, query and drawing cost, as ratios
 
 # Memory in large pages, and kept when it is freed: a fifth of a training step where the C library is
 # glibc; others do not read it.
-checkpoint study: export GLIBC_TUNABLES = glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=2000000000:glibc.malloc.trim_threshold=2000000000
+checkpoint progressive study: export GLIBC_TUNABLES = glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=2000000000:glibc.malloc.trim_threshold=2000000000
 
-checkpoint: $(VENV)/.dev     ## train the bundled checkpoints from nothing
+checkpoint: $(VENV)/.dev     ## train the bundled checkpoint from nothing
 	$(BIN)/python -m dwc train catalogue --out assets/checkpoints/dwc-catalogue $(ARGS)
 	$(BIN)/python -m dwc weights assets/checkpoints/dwc-catalogue
+
+progressive: $(VENV)/.dev    ## train PL's, on the bundled checkpoint's CLIP and drawings
 	$(BIN)/python -m dwc train progressive --keep-pictures --start dwc-catalogue \
 	  --drawings runs/catalogue --work runs/progressive-catalogue \
 	  --out assets/checkpoints/progressive-catalogue

@@ -33,6 +33,7 @@ class Contest:
     settings: AlternatingSettings
     learning_rates: Sequence[float]
     batch_size: int
+    mixed_precision: str
     seed: int
     val: Questions
     test: Questions
@@ -70,7 +71,13 @@ def _train(config: DWCConfig, name: str, contest: Contest, rate: float) -> tuple
     settings = replace(contest.settings, learning_rate=rate)
     stage = f"combiner {name} at {rate:g}"
     train_on_features(
-        rival.clip_stream, contest.bank, settings, contest.batch_size, contest.seed, stage
+        rival.clip_stream,
+        contest.bank,
+        settings,
+        contest.batch_size,
+        contest.seed,
+        stage,
+        contest.mixed_precision,
     )
     rival.to("cpu").eval()
     return rival, _measure(rival, contest.val)["recall@1"]

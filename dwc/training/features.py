@@ -53,10 +53,15 @@ def train_on_features(
     batch_size: int,
     seed: int,
     stage: str,
+    mixed_precision: str = "no",
     log_every: int = 500,
 ) -> dict[str, float]:
-    """Train a CLIP stream's head, whatever its combiner, on a bank; in place, alone, untaught."""
+    """Train a CLIP stream's head, whatever its combiner, on a bank; in place, alone, untaught.
+
+    In `mixed_precision` ("no" or "bf16") the head computes; the loss is in float32.
+    """
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    lower = mixed_precision == "bf16"
     trained = [parameter for parameter in stream.parameters() if parameter.requires_grad]
     if not trained:
         return {}
@@ -69,9 +74,11 @@ def train_on_features(
 
     def step(number: int) -> dict[str, float]:
         references, texts, targets, labels = bank.batch(number, batch_size, seed)
-        composed, gallery = stream.compose(references, texts), stream.embed(targets)
+        with torch.autocast(references.device.type, torch.bfloat16, enabled=lower):
+            composed, gallery = stream.compose(references, texts), stream.embed(targets)
+        gallery = gallery.float()
         contrast = contrastive_loss(
-            composed.embedding,
+            composed.embedding.float(),
             gallery,
             labels,
             settings.temperature,

@@ -3,6 +3,7 @@
 import json
 import logging
 import platform
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -42,12 +43,14 @@ def publish_catalogue(
     logger.info("written to %s, fingerprint %s; measuring", out, loaded.fingerprint)
 
     drawn = CataloguePictures(gallery("test", recipe.measured_gallery))
+    minutes = {stage: seconds / 60 for stage, seconds in logged_seconds(work).items()}
+    began = time.perf_counter()
+    combiners = _compare(recipe, trained, drawn)
+    minutes["comparing"] = (time.perf_counter() - began) / 60
     numbers: dict[str, Any] = {
         "fingerprint": loaded.fingerprint,
         "recipe": json.loads(json.dumps(asdict(recipe), default=str)),
-        "training_minutes": {
-            stage: round(seconds / 60, 1) for stage, seconds in logged_seconds(work).items()
-        },
+        "training_minutes": {stage: round(spent, 1) for stage, spent in minutes.items()},
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "catalogue": evaluate_catalogue(
             loaded.model,
@@ -56,7 +59,7 @@ def publish_catalogue(
             queries=recipe.measured_queries,
             pictures=drawn,
         ),
-        "combiners": _compare(recipe, trained, drawn),
+        "combiners": combiners,
     }
     if photographs is not None:
         numbers["photographs"] = words_to_photographs(
@@ -80,6 +83,7 @@ def _compare(
         settings=replace(recipe.alternating, total_steps=recipe.comparison_steps),
         learning_rates=recipe.comparison_rates,
         batch_size=recipe.alternating_batch,
+        mixed_precision=recipe.mixed_precision,
         seed=recipe.seed,
         val=keep_questions(model, processor, "val", *size),
         test=keep_questions(model, processor, "test", *size, test_pictures),

@@ -30,12 +30,12 @@ class CatalogueRecipe:
     seed: int = 0
     pool: PoolSettings = field(default_factory=PoolSettings)
     contrastive: ContrastiveSettings = field(
-        default_factory=lambda: ContrastiveSettings(total_steps=2_600)
+        default_factory=lambda: ContrastiveSettings(total_steps=2_300)
     )
     contrastive_batch: int = 256
     wish_share: float = 0.25
     attributes: AttributeSettings = field(
-        default_factory=lambda: AttributeSettings(total_steps=5_200)
+        default_factory=lambda: AttributeSettings(total_steps=4_700)
     )
     attributes_batch: int = 128
     kept_views: int = 3
@@ -44,7 +44,7 @@ class CatalogueRecipe:
     described_share: float = 0.25
     alternating: AlternatingSettings = field(
         default_factory=lambda: AlternatingSettings(
-            total_steps=4_500,
+            total_steps=4_300,
             learning_rate=6e-3,
             cnn_learning_rate=8e-3,
             schedule="cosine",

@@ -19,6 +19,7 @@ def contest() -> Contest:
         settings=AlternatingSettings(total_steps=60, warmup_steps=2),
         learning_rates=(1e-9, 5e-3),
         batch_size=32,
+        mixed_precision="bf16",
         seed=0,
         val=features.val,
         test=features.test,
