@@ -18,7 +18,6 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +33,7 @@ from dwc.hub.fetching import fetch_file, fetch_files, find_commit
 from dwc.modeling.model import DWCModel
 from dwc.processing import DWCProcessor
 from dwc.recognition import CONFIG, CONVERT, read_json, require_checkpoint
+from dwc.weight_files import Weights
 
 BUNDLED = "dwc-catalogue"
 """The name of the checkpoint that comes with this package, and answers unless another is named."""
@@ -53,7 +53,7 @@ _PARTS = re.compile(
     r"(clip|word)_tokenizer/[^/]+\.(json|txt)"
 )
 _SHA256_DIGITS = 64  # the Hub names small files by another hash
-_FINGERPRINT_RULES = "1"  # how `fingerprint` reads files; with other rules, count on
+_CONTENT_RULES = "2"  # how `fingerprint` reads files, and `load` checks them; others, count on
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 _STATISTICS = "familiarity."  # an inverse covariance outruns float16's range
 # Written by the library, not read by the model: the same checkpoint may differ in these.
@@ -93,15 +93,20 @@ def load(
     """
     found = _find(name_or_path, revision, token)
     folder, name = found.folder, found.name
-    # Numbers are read while vocabularies are.
-    with _without_collections(), ThreadPoolExecutor(1) as aside:
-        reading = aside.submit(DWCProcessor.from_pretrained, folder)
-        model = DWCModel.from_pretrained(folder)
-    processor = reading.result()
+    key = _content_key(found)
+    told = key and recall(folder, key)
+    with _without_collections():
+        weights = Weights(folder, known_finite=bool(told))
+        processor = DWCProcessor.from_pretrained(folder)
+        model = DWCModel.from_pretrained(folder, weights=weights)
     if not clip_tokenizer_optional:
         require_clip_tokenizer(model.config, processor, name)
     check_agreement(model, processor, name)
-    return Checkpoint(model, processor, _fingerprint_once(found), name, found.revision, folder)
+    if not told:
+        told = fingerprint(folder, found.hashes)
+        if key:
+            remember(folder, key, told)
+    return Checkpoint(model, processor, told, name, found.revision, folder)
 
 
 def save(
@@ -278,22 +283,18 @@ def _without_collections() -> Iterator[None]:
             gc.enable()
 
 
-def _fingerprint_once(found: _Found) -> str:
-    """The fingerprint; of the cache's files, computed when they are first loaded, and remembered.
+def _content_key(found: _Found) -> str | None:
+    """What the fingerprint of the cache's files is remembered under; None for other files.
 
-    To read a vocabulary of CLIP's size and write it out in a fixed order takes as long as to go
-    through all weights.
+    Only a checkpoint that was loaded whole is remembered, once for all: what takes long about it,
+    to go through all weights for NaN, and to read a vocabulary of CLIP's size and write it out in a
+    fixed order, is done when it is first loaded.
     """
     paths = [file.relative_to(found.folder).as_posix() for file in content(found.folder)]
     if found.hashes is None or not all(map(found.hashes.get, paths)):
-        return fingerprint(found.folder, found.hashes)
-    listing = [_FINGERPRINT_RULES, *(f"{found.hashes[path]} {path}" for path in paths)]
-    key = hashlib.sha256("\n".join(listing).encode()).hexdigest()
-    told = recall(found.folder, key)
-    if told is None:
-        told = fingerprint(found.folder, found.hashes)
-        remember(found.folder, key, told)
-    return told
+        return None
+    listing = [_CONTENT_RULES, *(f"{found.hashes[path]} {path}" for path in paths)]
+    return hashlib.sha256("\n".join(listing).encode()).hexdigest()
 
 
 def _recognised(folder: Path, name: str) -> _Found:

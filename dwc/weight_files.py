@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from dwc.errors import CheckpointError
@@ -31,7 +32,7 @@ _TYPES = {
 }  # fmt: skip
 _LENGTH_BYTES = 8  # a file begins with the length of its header, little-endian
 _SUMMED_FAST = (torch.float32, torch.float64)
-_PIECE = 1 << 24  # numbers summed in one go: enough of them that the calls cost nothing
+_PIECE = 1 << 25  # numbers summed in one go; before each, a thread waits for the interpreter
 
 
 def is_folder(source: str | os.PathLike[str]) -> bool:
@@ -59,6 +60,33 @@ def read_weights(
     return tensors
 
 
+class Weights:
+    """A folder's tensors, as `dtype`, and a look through them that has begun.
+
+    The look takes cores and not the interpreter. So whoever makes this first has vocabularies read
+    and modules made in the meantime. `known_finite` leaves it out: these very files were looked
+    through before.
+
+    Raises CheckpointError where `read_weights` raises anything.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        dtype: torch.dtype = torch.float32,
+        known_finite: bool = False,
+    ) -> None:
+        try:
+            self.tensors: Mapping[str, Tensor] = read_weights(folder, dtype)
+        except (OSError, SafetensorError, ValueError) as error:
+            raise CheckpointError(f"{folder} cannot be loaded: {error}") from error
+        self._look = _Look({} if known_finite else self.tensors)
+
+    def not_finite(self) -> list[str]:
+        """The names of the tensors that hold a NaN or an infinity."""
+        return self._look.not_finite()
+
+
 def map_tensors(file: Path) -> dict[str, Tensor]:
     """The tensors of one safetensors file, by name, as they lie in it."""
     with safe_open(file, framework="pt"):
@@ -68,7 +96,7 @@ def map_tensors(file: Path) -> dict[str, Tensor]:
     start = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES], "little")
     header = json.loads(content[_LENGTH_BYTES:start])
     header.pop("__metadata__", None)
-    numbers = torch.frombuffer(content, dtype=torch.uint8)  # holds the mapping open
+    by_type: dict[torch.dtype, Tensor] = {}  # the whole file; each holds the mapping open
     tensors = {}
     for name, told in header.items():
         if told["dtype"] not in _TYPES:
@@ -78,34 +106,53 @@ def map_tensors(file: Path) -> dict[str, Tensor]:
             )
         kind = _TYPES[told["dtype"]]
         first, last = told["data_offsets"]
-        part = numbers[start + first : start + last]
-        if (start + first) % kind.itemsize:
-            part = part.clone()  # as a type of wider numbers, it has to begin at one
-        tensors[name] = part.view(kind).view(told["shape"])
+        begin, length = start + first, (last - first) // kind.itemsize
+        if length and begin % kind.itemsize:  # it has to begin where a number of its width can
+            numbers = torch.frombuffer(bytearray(content[begin : start + last]), dtype=kind)
+        else:
+            if kind not in by_type:
+                whole = len(content) // kind.itemsize
+                by_type[kind] = torch.frombuffer(content, dtype=kind, count=whole)
+            numbers = by_type[kind].narrow(0, begin // kind.itemsize, length)
+        tensors[name] = numbers.view(told["shape"])
     return tensors
 
 
 def find_not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
-    """The names of the tensors that hold a NaN or an infinity.
+    """The names of the tensors that hold a NaN or an infinity."""
+    return _Look(tensors).not_finite()
+
+
+class _Look:
+    """Tensors looked through for what is not finite, on every core, from the start.
 
     A sum is NaN or infinite where one of its terms is, so one pass over everything, at the speed of
     memory, tells whether there is anything to look for. NumPy sums on one core and lets go of the
-    interpreter meanwhile; so there is a thread for each core.
+    interpreter meanwhile; so there is a thread for each core. What is to be summed is found out
+    before: a thread that asks for the interpreter at every tensor waits for it at every tensor.
     """
-    floating = {name: t for name, t in tensors.items() if t.is_floating_point() and t.numel()}
-    summed = {
-        name: tensor
-        for name, tensor in floating.items()
-        if tensor.dtype in _SUMMED_FAST and tensor.is_contiguous()
-    }
-    pieces = [piece for run in _runs(summed.values()) for piece in run.split(_PIECE)]
-    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-        sound = all(threads.map(_has_finite_sum, pieces))
-    return [
-        name
-        for name, tensor in floating.items()
-        if not (sound and name in summed) and not _is_finite(tensor)
-    ]
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self._floating = {n: t for n, t in tensors.items() if t.is_floating_point() and t.numel()}
+        self._summed = {
+            name: tensor
+            for name, tensor in self._floating.items()
+            if tensor.dtype in _SUMMED_FAST and tensor.is_contiguous()
+        }
+        runs = _runs(self._summed.values())
+        pieces = [piece.numpy() for run in runs for piece in run.split(_PIECE)]
+        threads = ThreadPoolExecutor(torch.get_num_threads())
+        self._finite_sums = [threads.submit(_has_finite_sum, piece) for piece in pieces]
+        threads.shutdown(wait=False)
+
+    def not_finite(self) -> list[str]:
+        """The names of the tensors that hold a NaN or an infinity."""
+        sound = all(done.result() for done in self._finite_sums)
+        return [
+            name
+            for name, tensor in self._floating.items()
+            if not (sound and name in self._summed) and not _is_finite(tensor)
+        ]
 
 
 def _find_files(folder: Path) -> list[Path]:
@@ -163,10 +210,10 @@ def _runs(tensors: Iterable[Tensor]) -> Iterator[Tensor]:
             start = end
 
 
-def _has_finite_sum(numbers: Tensor) -> bool:
+def _has_finite_sum(numbers: NDArray[np.floating]) -> bool:
     """Whether numbers add up to one; no where any is NaN or infinite, or the sum outgrows it."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(numbers.numpy().sum()))
+        return bool(np.isfinite(numbers.sum()))
 
 
 def _is_finite(tensor: Tensor) -> bool:

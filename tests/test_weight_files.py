@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from dwc.errors import CheckpointError
-from dwc.weight_files import find_not_finite, map_tensors, read_weights
+from dwc.weight_files import WEIGHTS, Weights, find_not_finite, map_tensors, read_weights
 
 KINDS = [
     torch.float64, torch.float32, torch.float16, torch.bfloat16,
@@ -155,3 +155,12 @@ def test_a_tensor_with_gaps_is_looked_through_as_well():
     square = torch.ones(4, 4)
     square[2, 1] = math.nan
     assert find_not_finite({"every other": square[:, ::2], "turned": square.T}) == ["turned"]
+
+
+def test_weights_tell_what_is_not_finite_as_often_as_they_are_asked(tmp_path):
+    save_file({"a": torch.tensor([1.0, math.nan]), "b": torch.ones(2)}, tmp_path / WEIGHTS)
+    weights = Weights(tmp_path)
+    assert weights.not_finite() == weights.not_finite() == ["a"]
+    assert Weights(tmp_path, known_finite=True).not_finite() == []
+    with pytest.raises(CheckpointError, match="cannot be loaded"):
+        Weights(tmp_path / "nowhere")

@@ -63,7 +63,7 @@ class DWCModel(StrictModel):
     def train(self, mode: bool = True) -> "DWCModel":
         """Switch to training or eval mode; CLIP stays in eval mode."""
         super().train(mode)
-        if self.clip is not None:
+        if mode and self.clip is not None:
             self.clip.eval()
         return self
 

@@ -74,9 +74,8 @@ class AttentionPool(nn.Module):
         super().__init__()
         self.grid_size = grid_size
         self.heads = heads
-        self.position_embedding = nn.Parameter(
-            torch.randn(grid_size**2 + 1, feature_dim) * feature_dim**-0.5
-        )
+        self.position_embedding = nn.Parameter(torch.empty(grid_size**2 + 1, feature_dim))
+        nn.init.normal_(self.position_embedding, std=feature_dim**-0.5)
         self.query = nn.Linear(feature_dim, feature_dim)
         self.key = nn.Linear(feature_dim, feature_dim)
         self.value = nn.Linear(feature_dim, feature_dim)

@@ -6,7 +6,6 @@ random numbers. Here each of these is an error that lists the tensors.
 
 import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -17,7 +16,7 @@ from transformers import PreTrainedModel
 from transformers.initialization import no_init_weights
 
 from dwc.errors import CheckpointError, listed
-from dwc.weight_files import find_not_finite, is_folder, read_weights
+from dwc.weight_files import Weights, find_not_finite, is_folder
 
 # Skipping the random start replaces functions of torch for a moment, for every thread; two at once
 # would each take the other's for the original.
@@ -35,7 +34,8 @@ class StrictModel(PreTrainedModel):
 
         Reads safetensors alone, into float32 unless `dtype` says otherwise, and returns the model
         in eval mode. A folder is read without transformers' loading, which takes several times as
-        long; with any option of it but `dtype`, and from the Hub, that is what reads.
+        long; with any option of it but `dtype`, and from the Hub, that is what reads. `weights` are
+        a folder's that someone began to read before, as the same `dtype`.
 
         Raises CheckpointError for missing, unexpected or misshapen tensors, for numbers that are
         not finite, for files that are absent or cut short, and for a config that does not hold
@@ -45,11 +45,12 @@ class StrictModel(PreTrainedModel):
         dtype = options.pop("dtype", options.pop("torch_dtype", torch.float32))
         options.pop("ignore_mismatched_sizes", None)  # Listed below with the others.
         options.pop("use_safetensors", None)
+        weights = options.pop("weights", None)
         source = arguments[0] if arguments else options.get("pretrained_model_name_or_path")
         plain = len(arguments) <= 1 and not options.keys() - {"pretrained_model_name_or_path"}
         try:
             if plain and isinstance(dtype, torch.dtype) and source and is_folder(source):
-                model, faults = cls._read(source, dtype)
+                model, faults = cls._read(source, dtype, weights or Weights(source, dtype))
             else:
                 model, info = super().from_pretrained(
                     *arguments,
@@ -71,18 +72,17 @@ class StrictModel(PreTrainedModel):
         return (model, faults.as_info()) if wants_info else model
 
     @classmethod
-    def _read(cls: type[_Model], folder: Any, dtype: torch.dtype) -> tuple[_Model, "Faults"]:
+    def _read(
+        cls: type[_Model], folder: Any, dtype: torch.dtype, weights: Weights
+    ) -> tuple[_Model, "Faults"]:
         """The model in a folder, and what is wrong with its weights."""
         config = cls.config_class.from_pretrained(folder)
         config.name_or_path = str(folder)
         config.dtype = dtype
-        tensors = read_weights(folder, dtype)
-        with ThreadPoolExecutor(1) as aside:
-            not_finite = aside.submit(find_not_finite, tensors)
-            with _UNINITIALISED, no_init_weights():
-                model = cls(config)
-            faults = _fill(model, tensors)
-            return model.eval(), faults._replace(not_finite=sorted(not_finite.result()))
+        with _UNINITIALISED, no_init_weights():
+            model = cls(config)
+        faults = _fill(model, weights.tensors)
+        return model.eval(), faults._replace(not_finite=sorted(weights.not_finite()))
 
     def _adjust_missing_and_unexpected_keys(self, loading_info: Any) -> None:
         """Forgive nothing: transformers would pass over buffers that old checkpoints carried."""

@@ -99,13 +99,9 @@ def test_it_is_of_the_papers_size(paper):
     assert 650e6 < paper.size < 850e6
 
 
-# On one core it takes 1.39 times as long. What is left besides the numbers is Python's work,
-# which stays on one core however many there are: CLIP's vocabulary, 54 ms, and modules, 23 ms.
-@pytest.mark.xfail(
-    reason="1.4 on one core; on two 2.0 alone, 0.9 behind other benches, which slow the copy",
-    strict=False,
-)
 def test_loading_from_the_cache(paper):
+    """Not the first load: that also hashes the files and looks through their numbers, once."""
+
     def read_and_copy():
         with safe_open(paper.weights, framework="pt") as file:
             return [file.get_tensor(name).clone() for name in file.keys()]  # noqa: SIM118

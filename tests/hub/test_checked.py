@@ -1,12 +1,14 @@
 """What was compared with its hash is not hashed again until it is touched."""
 
 import os
+import shutil
 import time
 
 import pytest
 from huggingface_hub import constants
+from safetensors.torch import load_file, save_file
 
-from dwc import checkpoint
+from dwc import checkpoint, weight_files
 from dwc.errors import CheckpointError
 from dwc.hub import checked, fetching
 
@@ -90,6 +92,32 @@ def test_a_second_load_hashes_nothing_and_damage_is_still_seen(
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
     with pytest.raises(CheckpointError, match=r"model\.safetensors in the cache was damaged"):
         checkpoint.load("owner/tiny")
+
+
+def test_numbers_of_the_cache_are_looked_through_once(hub, cache, tiny, later, monkeypatch):
+    looked = []
+    has_finite_sum = weight_files._has_finite_sum
+    monkeypatch.setattr(
+        weight_files, "_has_finite_sum", lambda piece: looked.append(1) or has_finite_sum(piece)
+    )
+    checkpoint.load("owner/tiny")
+    assert looked
+    looked.clear()
+    checkpoint.load("owner/tiny")
+    assert not looked
+    checkpoint.load(tiny)  # a folder says nothing of its files
+    assert looked
+
+
+def test_numbers_that_are_not_finite_are_refused_at_every_load(hub, cache, tiny, later, tmp_path):
+    broken = shutil.copytree(tiny, tmp_path / "broken")
+    state = load_file(broken / "model.safetensors")
+    state["clip_stream.project_image.bias"][0] = float("nan")
+    save_file(state, broken / "model.safetensors", {"format": "pt"})
+    hub.add("owner/broken", broken)
+    for _ in range(3):
+        with pytest.raises(CheckpointError, match="not finite"):
+            checkpoint.load("owner/broken")
 
 
 def test_what_was_told_of_a_commit_is_told_again(file):
