@@ -80,6 +80,17 @@ class Composition:
         weight = shift_weight(self.image_weight, shift)
         return Composition.mix(self.image_part, self.text_part, weight, joint)
 
+    def to(self, device: torch.device | str) -> "Composition":
+        """The same on a device."""
+        joint = None if self.joint_part is None else self.joint_part.to(device)
+        return Composition(
+            self.embedding.to(device),
+            self.image_part.to(device),
+            self.text_part.to(device),
+            self.image_weight.to(device),
+            joint,
+        )
+
     def split_scores(self, gallery: Tensor) -> ScoreParts:
         """Split the cosine with each row of `gallery` (M, D), unit length, into exact parts.
 
@@ -125,3 +136,10 @@ class ComposedQuery:
         """Every stream shifted alike; see `Composition.shifted`."""
         shifted = {name: stream.shifted(shift) for name, stream in self.streams.items()}
         return replace(self, clip=shifted.get("clip"), cnn=shifted.get("cnn"))
+
+    def to(self, device: torch.device | str) -> "ComposedQuery":
+        """The same on a device."""
+        return ComposedQuery(
+            **{name: stream.to(device) for name, stream in self.streams.items()},
+            unfamiliarity=None if self.unfamiliarity is None else self.unfamiliarity.to(device),
+        )

@@ -1,6 +1,6 @@
 """What a loaded checkpoint does for galleries and queries, in numpy and plain data at its edges."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from dwc.checkpoint import ALL_BUNDLED, Checkpoint
 from dwc.errors import QueryError
@@ -15,6 +16,10 @@ from dwc.gallery.building import Embed
 from dwc.gallery.layout import ModelIdentity
 from dwc.modeling.captions import fill_template
 from dwc.modeling.composition import ComposedQuery
+from dwc.modeling.model import DWCModel
+
+Compose = Callable[[Mapping[str, Tensor]], ComposedQuery]
+"""One pass of a model over what its processor made of queries; both on the CPU."""
 
 
 class EncodedQuery(NamedTuple):
@@ -61,24 +66,39 @@ def picture_embedder(checkpoint: Checkpoint) -> Embed:
     return embed
 
 
-@torch.inference_mode()
-def encode_query(checkpoint: Checkpoint, image: Image.Image | None, text: str) -> EncodedQuery:
+def composer(model: DWCModel) -> Compose:
+    """A model's own pass, wherever it is by then."""
+
+    @torch.inference_mode()
+    def compose(inputs: Mapping[str, Tensor]) -> ComposedQuery:
+        device = next(model.parameters()).device
+        there = {name: tensor.to(device) for name, tensor in inputs.items()}
+        return model.compose(**there).to("cpu")
+
+    return compose
+
+
+def encode_query(
+    checkpoint: Checkpoint, image: Image.Image | None, text: str, compose: Compose | None = None
+) -> EncodedQuery:
     """Compose one query; `text` is as typed, and empty for none.
+
+    `compose` is the checkpoint's model's pass, where that is not made here.
 
     Raises `QueryError` for neither picture nor words, or more words than the model reads.
     """
-    model, processor = checkpoint.model, checkpoint.processor
-    read = fill_template(model.config.caption_template or {}, [text])
-    device = next(model.parameters()).device
-    inputs = processor(images=image, text=read or None)
-    composed = model.compose(**{name: tensor.to(device) for name, tensor in inputs.items()})
+    read = fill_template(checkpoint.model.config.caption_template or {}, [text])
+    inputs = checkpoint.processor(images=image, text=read or None)
+    composed = (compose or composer(checkpoint.model))(inputs)
     unfamiliar = None if composed.unfamiliarity is None else float(composed.unfamiliarity[0])
     return EncodedQuery(composed, read, unfamiliar)
 
 
-@torch.inference_mode()
 def encode_wordings(
-    checkpoint: Checkpoint, image: Image.Image | None, texts: Sequence[str]
+    checkpoint: Checkpoint,
+    image: Image.Image | None,
+    texts: Sequence[str],
+    compose: Compose | None = None,
 ) -> ComposedQuery:
     """Compose one picture, or none, with each of N texts, in one pass of the model.
 
@@ -88,10 +108,9 @@ def encode_wordings(
     """
     if not texts or not all(text.strip() for text in texts):
         raise QueryError(f"of {len(texts)} wordings none may be blank, and one is needed at least.")
-    model, processor = checkpoint.model, checkpoint.processor
-    template = model.config.caption_template or {}
-    inputs = dict(processor(images=image, text=[fill_template(template, [text]) for text in texts]))
+    template = checkpoint.model.config.caption_template or {}
+    filled = [fill_template(template, [text]) for text in texts]
+    inputs = dict(checkpoint.processor(images=image, text=filled))
     if "pixel_values" in inputs:
         inputs["pixel_values"] = inputs["pixel_values"].expand(len(texts), -1, -1, -1)
-    device = next(model.parameters()).device
-    return model.compose(**{name: tensor.to(device) for name, tensor in inputs.items()})
+    return (compose or composer(checkpoint.model))(inputs)

@@ -17,7 +17,7 @@ from dwc.gallery.exact_index import ExactIndex, best_positions
 from dwc.gallery.store import Store
 from dwc.modeling.composition import ComposedQuery, Composition
 from dwc.search.asked import AskedQuery
-from dwc.search.encoding import encode_query
+from dwc.search.encoding import Compose, composer, encode_query
 from dwc.search.hits import list_hits
 from dwc.search.look_alikes import LookAlikes
 from dwc.search.result import SearchResult, Weight
@@ -40,7 +40,8 @@ class Searcher:
 
     It keeps nothing of a query: the same arguments give the same answer, from any thread. `context`
     holds the weights of many queries, where the checkpoint comes with them; `look_alikes` tells
-    which pictures of the gallery are nearly the same.
+    which pictures of the gallery are nearly the same. `compose` is how the model's pass is made,
+    and may be set where that is to be made elsewhere.
     """
 
     def __init__(self, checkpoint: Checkpoint, store: Store) -> None:
@@ -52,6 +53,7 @@ class Searcher:
                 f"({len(store.manifest.skipped)} could not be read). Index a folder that has some."
             )
         self.checkpoint = checkpoint
+        self.compose: Compose = composer(checkpoint.model)
         self.store = store
         self.index = ExactIndex(store.vectors)
         self.context = load_reference(checkpoint)
@@ -84,7 +86,7 @@ class Searcher:
         _check_ranking(k, shift)
         start = time.perf_counter()
         composed = asked.encoded.composed.shifted(shift)
-        query = composed.embedding[0].float().cpu().numpy()  # (D,)
+        query = composed.embedding[0].float().numpy()  # (D,)
         scores = self.index.scores(query)  # (n,)
         positions = best_positions(scores, k, asked.excluded)
         parts = _split(composed, self.store.vectors[positions])
@@ -121,7 +123,7 @@ class Searcher:
         text = text.strip()
         _check_question(image, text, reference_id)
         reference = self._reference(image, reference_id)
-        encoded = encode_query(self.checkpoint, reference.image, text)
+        encoded = encode_query(self.checkpoint, reference.image, text, self.compose)
         return AskedQuery(
             image=reference.image,
             text=text,

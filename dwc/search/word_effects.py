@@ -74,10 +74,13 @@ def word_effects(
     without = None
     if len(words) > 1:
         without = _Seen(
-            encode_wordings(searcher.checkpoint, asked.image, texts).shifted(shift), vector
+            encode_wordings(searcher.checkpoint, asked.image, texts, searcher.compose).shifted(
+                shift
+            ),
+            vector,
         )
     elif words and asked.image is not None:
-        alone = encode_query(searcher.checkpoint, asked.image, "")
+        alone = encode_query(searcher.checkpoint, asked.image, "", searcher.compose)
         without = _Seen(alone.composed.shifted(shift), vector)
     effects = []
     if without is not None:

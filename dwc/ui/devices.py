@@ -4,6 +4,10 @@
 import this module first.
 """
 
+import copy
+import logging
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 try:
@@ -14,11 +18,20 @@ except ImportError:
 import torch
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dwc.modeling.composition import ComposedQuery
     from dwc.modeling.model import DWCModel
+    from dwc.search.encoding import Compose
     from dwc.search.searcher import Searcher
 
-# A search takes well under a second; a short lease is granted sooner.
 LEASE_SECONDS = 15
+"""How long a GPU is lent at most: a query takes well under a second, and a short lease is granted
+sooner."""
+
+_LENT_DEVICE = "cuda"
+
+_log = logging.getLogger(__name__)
 
 
 def is_lent() -> bool:
@@ -33,8 +46,27 @@ def place_for_embedding(model: "DWCModel") -> None:
 
 
 def place_for_serving(searcher: "Searcher") -> None:
-    """Have every search borrow the GPU where it is lent; elsewhere leave the model where it is."""
+    """Have every question borrow the GPU where it is lent; elsewhere leave things as they are.
+
+    A lent GPU is there in another process, forked from this one, and for one call: what goes in and
+    comes out is carried over, and a tensor that belongs to it is of no use here. So it has a copy
+    of the model, and the model itself stays on the CPU for all that borrows nothing: the regions of
+    a picture, and questions that the GPU's owner turns down.
+    """
     if is_lent():
-        searcher.checkpoint.model.to("cuda")
-        borrowing = spaces.GPU(duration=LEASE_SECONDS)(searcher.search)
-        setattr(searcher, "search", borrowing)  # noqa: B010  (a method is not assigned to)
+        from dwc.search.encoding import composer
+
+        there = copy.deepcopy(searcher.checkpoint.model).to(_LENT_DEVICE)
+        borrowing = spaces.GPU(duration=LEASE_SECONDS)(composer(there))
+        searcher.compose = partial(_borrow, borrowing, searcher.compose)
+
+
+def _borrow(
+    borrowing: "Compose", here: "Compose", inputs: "Mapping[str, Tensor]"
+) -> "ComposedQuery":
+    """A pass on the lent GPU, or here where it is not to be had."""
+    try:
+        return borrowing(dict(inputs))
+    except Exception as error:  # a spent quota, a lease that ran out; all are Spaces' own
+        _log.warning("no GPU was lent, so the CPU answers: %s", error)
+        return here(inputs)

@@ -1,0 +1,106 @@
+"""A GPU that is lent for single calls, in another process: what goes there and comes back."""
+
+import pickle
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dwc.errors import QueryError
+from dwc.search.searcher import Searcher
+from dwc.search.word_effects import word_effects
+from dwc.ui import devices
+
+
+class Lender:
+    """As much of `spaces` as the page uses: functions called as if in another process."""
+
+    def __init__(self, zero_gpu: bool) -> None:
+        self.config = SimpleNamespace(Config=SimpleNamespace(zero_gpu=zero_gpu))
+        self.calls = 0
+        self.refuses = False
+
+    def GPU(self, duration: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        assert 0 < duration <= 60
+
+        def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*arguments: Any) -> Any:
+                self.calls += 1
+                if self.refuses:
+                    raise RuntimeError("the quota is spent")
+                carried = pickle.loads(pickle.dumps(arguments))
+                return pickle.loads(pickle.dumps(function(*carried)))
+
+            return call
+
+        return wrap
+
+
+@pytest.fixture
+def lender(monkeypatch):
+    lender = Lender(zero_gpu=True)
+    monkeypatch.setattr(devices, "spaces", lender)
+    monkeypatch.setattr(devices, "_LENT_DEVICE", "cpu")
+    return lender
+
+
+@pytest.fixture
+def question(pictures):
+    return {"image": pictures / "p02.png", "text": "is shorter and red"}
+
+
+def assert_alike(result, other):
+    """Two answers are the same but for rounding."""
+    assert [hit.id for hit in result.hits] == [hit.id for hit in other.hits]
+    for hit, same in zip(result.hits, other.hits, strict=True):
+        assert hit.parts == pytest.approx(same.parts, abs=1e-5)
+    for name, weight in result.weights.items():
+        assert weight.image == pytest.approx(other.weights[name].image, abs=1e-5)
+
+
+def test_every_pass_of_the_model_borrows_it(lender, loaded, store, question):
+    searcher = Searcher(loaded, store)
+    expected = searcher.search(**question)
+    effects = word_effects(searcher, searcher.ask(**question), "p09.png")
+    devices.place_for_serving(searcher)
+    searcher.compose(loaded.processor(text="red"))
+    assert lender.calls == 1
+    asked = searcher.ask(**question)
+    assert lender.calls == 2
+    assert_alike(searcher.answer(asked), expected)
+    borrowed = word_effects(searcher, asked, "p09.png")
+    for effect, same in zip(borrowed.words, effects.words, strict=True):
+        assert effect.weight_effect == pytest.approx(same.weight_effect, abs=1e-5)
+        assert effect.score_effect == pytest.approx(same.score_effect, abs=1e-5)
+    assert lender.calls == 3
+
+
+def test_what_it_borrows_for_is_a_copy(lender, loaded, store, question, monkeypatch):
+    """The model itself stays where everything else finds it."""
+    searcher = Searcher(loaded, store)
+    expected = searcher.search(**question)
+    devices.place_for_serving(searcher)
+    monkeypatch.setattr(loaded.model, "compose", None)
+    assert_alike(searcher.search(**question), expected)
+
+
+def test_where_none_is_lent_the_cpu_answers(lender, loaded, store, question, caplog):
+    searcher = Searcher(loaded, store)
+    expected = searcher.search(**question)
+    devices.place_for_serving(searcher)
+    lender.refuses = True
+    assert_alike(searcher.search(**question), expected)
+    assert "the quota is spent" in caplog.text
+    lender.refuses = False
+    with pytest.raises(QueryError, match="neither"):
+        searcher.search()
+
+
+@pytest.mark.parametrize("lends", [False, None])
+def test_elsewhere_nothing_is_changed(loaded, store, monkeypatch, lends):
+    monkeypatch.setattr(devices, "spaces", None if lends is None else Lender(zero_gpu=lends))
+    searcher = Searcher(loaded, store)
+    compose = searcher.compose
+    devices.place_for_serving(searcher)
+    assert searcher.compose is compose
