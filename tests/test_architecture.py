@@ -22,7 +22,9 @@ MAY_IMPORT = {
     "hub": {"errors"},
     "recognition": {"errors", "modeling", "weight_files"},
     "agreement": {"errors", "modeling", "processing", "recognition"},
-    "checkpoint": {"errors", "hub", "modeling", "processing", "recognition", "agreement"},
+    "checkpoint": {
+        "errors", "hub", "modeling", "processing", "recognition", "agreement", "weight_files",
+    },
     "card": {"modeling"},
     "publishing": {"errors", "hub", "checkpoint", "card", "modeling"},
     "convert": {"errors", "modeling", "processing", "agreement", "checkpoint", "card"},

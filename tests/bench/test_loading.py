@@ -106,7 +106,7 @@ def test_loading_from_the_cache(paper):
         with safe_open(paper.weights, framework="pt") as file:
             return [file.get_tensor(name).clone() for name in file.keys()]  # noqa: SIM118
 
-    loading = in_turns(lambda: checkpoint.load(REPO), read_and_copy, rounds=7, warm_up=2)
+    loading = in_turns(lambda: checkpoint.load(REPO), read_and_copy, rounds=21, warm_up=3)
     tell(
         f"loading {paper.size / 1e6:.0f} MB from the cache / safetensors, read and copied",
         f"{loading.ours_ms:.0f} / {loading.base_ms:.0f} ms = {loading.ratio:.2f}",
