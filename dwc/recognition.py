@@ -40,19 +40,22 @@ _OTHERS = {
 _LISTED = 5  # files in one message
 
 
-def require_checkpoint(names: Collection[str], find_config: Callable[[], Path], name: str) -> None:
-    """Raise CheckpointError unless this is a whole checkpoint of this project, free of pickles.
+def require_checkpoint(
+    names: Collection[str], find_config: Callable[[], Path], name: str
+) -> DWCConfig:
+    """The config; CheckpointError unless this is a whole checkpoint of ours, free of pickles.
 
     `names` are the paths of all files of a folder or repository, `find_config` gets its
     `config.json`, `name` is what was asked for.
     """
     has_weights = WEIGHTS in names or WEIGHTS_INDEX in names
+    config = None
     if CONFIG in names:
-        _require_our_config(find_config(), names, name)
+        config = _require_our_config(find_config(), names, name)
     else:
         _refuse_others(names, name)
-    _refuse_pickles(names, name, is_whole=CONFIG in names and has_weights)
-    if CONFIG not in names:
+    _refuse_pickles(names, name, is_whole=config is not None and has_weights)
+    if config is None:
         raise CheckpointError(
             f"{name} has no {CONFIG}: it is not a checkpoint; give the folder or Hub name of one"
         )
@@ -66,6 +69,7 @@ def require_checkpoint(names: Collection[str], find_config: Callable[[], Path], 
             f"{name} has no {_PROCESSOR}, which says how to read pictures and words; fetch the "
             "checkpoint again"
         )
+    return config
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -79,7 +83,7 @@ def read_json(file: Path) -> dict[str, Any]:
     return values
 
 
-def _require_our_config(config_file: Path, names: Collection[str], name: str) -> None:
+def _require_our_config(config_file: Path, names: Collection[str], name: str) -> DWCConfig:
     config = read_json(config_file)
     kind = config.get("model_type")
     if kind != DWCConfig.model_type:
@@ -98,7 +102,7 @@ def _require_our_config(config_file: Path, names: Collection[str], name: str) ->
             f"{FORMAT_VERSION}. Update dwc"
         )
     try:
-        DWCConfig.from_dict(config)
+        return DWCConfig.from_dict(config)
     except (ValueError, TypeError, StrictDataclassError) as error:
         raise CheckpointError(
             f"{name}: its {CONFIG} does not describe a model of this version of dwc: {error}"

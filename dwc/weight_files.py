@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import orjson
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
@@ -94,7 +95,7 @@ def map_tensors(file: Path) -> dict[str, Tensor]:
     with file.open("rb") as stream:
         content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
     start = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES], "little")
-    header = json.loads(content[_LENGTH_BYTES:start])
+    header = orjson.loads(content[_LENGTH_BYTES:start])
     header.pop("__metadata__", None)
     by_type: dict[torch.dtype, Tensor] = {}  # the whole file; each holds the mapping open
     tensors = {}
