@@ -30,7 +30,6 @@ from dwc.agreement import check_agreement, require_clip_tokenizer
 from dwc.errors import CheckpointError
 from dwc.hub.checked import recall, remember
 from dwc.hub.fetching import fetch_file, fetch_files, find_commit
-from dwc.modeling.configuration import DWCConfig
 from dwc.modeling.model import DWCModel
 from dwc.processing import DWCProcessor
 from dwc.recognition import CONFIG, CONVERT, read_json, require_checkpoint
@@ -99,7 +98,7 @@ def load(
     with _without_collections():
         weights = Weights(folder, known_finite=bool(told))
         processor = DWCProcessor.from_pretrained(folder)
-        model = DWCModel.from_pretrained(folder, config=found.config, weights=weights)
+        model = DWCModel.from_pretrained(folder, weights=weights)
     if not clip_tokenizer_optional:
         require_clip_tokenizer(model.config, processor, name)
     check_agreement(model, processor, name)
@@ -211,7 +210,7 @@ def companions(folder: Path) -> list[Path]:
 
 
 class _Found(NamedTuple):
-    """The folder that holds a checkpoint, its name and config, and the commit if it is the Hub's.
+    """The folder that holds a checkpoint, its name, and the commit if it is the Hub's.
 
     `hashes` are the Hub's, by path: the files' content was compared with them, and not touched
     since. Empty for a file of which none is known, and None for a folder.
@@ -219,7 +218,6 @@ class _Found(NamedTuple):
 
     folder: Path
     name: str
-    config: DWCConfig
     revision: str | None = None
     hashes: Mapping[str, str] | None = None
 
@@ -262,11 +260,11 @@ def _download(repo: str, revision: str | None, token: str | None) -> _Found:
     """Fetch a checkpoint's files, or find them in the cache."""
     commit = find_commit(repo, revision, token)
     # The config comes first: a model of another kind may be large, and is refused by it.
-    config = require_checkpoint(commit.files, lambda: fetch_file(commit, CONFIG), commit.where)
+    require_checkpoint(commit.files, lambda: fetch_file(commit, CONFIG), commit.where)
     folder = fetch_files(
         commit, (path for path in commit.files if is_part(path) or is_companion(path))
     )
-    return _Found(folder, repo, config, folder.name, commit.files)
+    return _Found(folder, repo, folder.name, commit.files)
 
 
 @contextmanager
@@ -303,7 +301,8 @@ def _recognised(folder: Path, name: str) -> _Found:
     """The folder, if it holds a checkpoint by the names of its files, and those in its folders."""
     files = [*folder.glob("*"), *folder.glob("*/*")]
     names = [file.relative_to(folder).as_posix() for file in files]
-    return _Found(folder, name, require_checkpoint(names, lambda: folder / CONFIG, name))
+    require_checkpoint(names, lambda: folder / CONFIG, name)
+    return _Found(folder, name)
 
 
 @contextmanager

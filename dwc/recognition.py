@@ -40,22 +40,19 @@ _OTHERS = {
 _LISTED = 5  # files in one message
 
 
-def require_checkpoint(
-    names: Collection[str], find_config: Callable[[], Path], name: str
-) -> DWCConfig:
-    """The config; CheckpointError unless this is a whole checkpoint of ours, free of pickles.
+def require_checkpoint(names: Collection[str], find_config: Callable[[], Path], name: str) -> None:
+    """Raise CheckpointError unless this is a whole checkpoint of this project, free of pickles.
 
     `names` are the paths of all files of a folder or repository, `find_config` gets its
     `config.json`, `name` is what was asked for.
     """
     has_weights = WEIGHTS in names or WEIGHTS_INDEX in names
-    config = None
     if CONFIG in names:
-        config = _require_our_config(find_config(), names, name)
+        _require_our_config(find_config(), names, name)
     else:
         _refuse_others(names, name)
-    _refuse_pickles(names, name, is_whole=config is not None and has_weights)
-    if config is None:
+    _refuse_pickles(names, name, is_whole=CONFIG in names and has_weights)
+    if CONFIG not in names:
         raise CheckpointError(
             f"{name} has no {CONFIG}: it is not a checkpoint; give the folder or Hub name of one"
         )
@@ -69,7 +66,6 @@ def require_checkpoint(
             f"{name} has no {_PROCESSOR}, which says how to read pictures and words; fetch the "
             "checkpoint again"
         )
-    return config
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -83,7 +79,7 @@ def read_json(file: Path) -> dict[str, Any]:
     return values
 
 
-def _require_our_config(config_file: Path, names: Collection[str], name: str) -> DWCConfig:
+def _require_our_config(config_file: Path, names: Collection[str], name: str) -> None:
     config = read_json(config_file)
     kind = config.get("model_type")
     if kind != DWCConfig.model_type:
@@ -102,7 +98,7 @@ def _require_our_config(config_file: Path, names: Collection[str], name: str) ->
             f"{FORMAT_VERSION}. Update dwc"
         )
     try:
-        return DWCConfig.from_dict(config)
+        DWCConfig.from_dict(config)
     except (ValueError, TypeError, StrictDataclassError) as error:
         raise CheckpointError(
             f"{name}: its {CONFIG} does not describe a model of this version of dwc: {error}"

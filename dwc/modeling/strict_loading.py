@@ -12,7 +12,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import Tensor
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.initialization import no_init_weights
 
 from dwc.errors import CheckpointError, listed
@@ -21,8 +21,6 @@ from dwc.weight_files import Weights, find_not_finite, is_folder
 # Skipping the random start replaces functions of torch for a moment, for every thread; two at once
 # would each take the other's for the original.
 _UNINITIALISED = threading.Lock()
-
-_READ_PLAINLY = {"pretrained_model_name_or_path", "config"}  # options that a folder is read with
 
 _Model = TypeVar("_Model", bound="StrictModel")
 
@@ -36,8 +34,8 @@ class StrictModel(PreTrainedModel):
 
         Reads safetensors alone, into float32 unless `dtype` says otherwise, and returns the model
         in eval mode. A folder is read without transformers' loading, which takes several times as
-        long; with any option of it but `dtype` and `config`, and from the Hub, that is what reads.
-        `weights` are a folder's that someone began to read before, as the same `dtype`.
+        long; with any option of it but `dtype`, and from the Hub, that is what reads. `weights` are
+        a folder's that someone began to read before, as the same `dtype`.
 
         Raises CheckpointError for missing, unexpected or misshapen tensors, for numbers that are
         not finite, for files that are absent or cut short, and for a config that does not hold
@@ -49,14 +47,10 @@ class StrictModel(PreTrainedModel):
         options.pop("use_safetensors", None)
         weights = options.pop("weights", None)
         source = arguments[0] if arguments else options.get("pretrained_model_name_or_path")
-        plain = len(arguments) <= 1 and not options.keys() - _READ_PLAINLY
+        plain = len(arguments) <= 1 and not options.keys() - {"pretrained_model_name_or_path"}
         try:
             if plain and isinstance(dtype, torch.dtype) and source and is_folder(source):
-                config = options.get("config") or source
-                if not isinstance(config, PretrainedConfig):
-                    config = cls.config_class.from_pretrained(config)
-                weights = weights or Weights(source, dtype)
-                model, faults = cls._read(source, config, dtype, weights)
+                model, faults = cls._read(source, dtype, weights or Weights(source, dtype))
             else:
                 model, info = super().from_pretrained(
                     *arguments,
@@ -79,13 +73,10 @@ class StrictModel(PreTrainedModel):
 
     @classmethod
     def _read(
-        cls: type[_Model],
-        folder: Any,
-        config: PretrainedConfig,
-        dtype: torch.dtype,
-        weights: Weights,
+        cls: type[_Model], folder: Any, dtype: torch.dtype, weights: Weights
     ) -> tuple[_Model, "Faults"]:
         """The model in a folder, and what is wrong with its weights."""
+        config = cls.config_class.from_pretrained(folder)
         config.name_or_path = str(folder)
         config.dtype = dtype
         with _UNINITIALISED, no_init_weights():

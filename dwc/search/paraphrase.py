@@ -9,7 +9,6 @@ from typing import Any
 from dwc.errors import QueryError
 from dwc.gallery.exact_index import best_positions
 from dwc.search.asked import AskedQuery
-from dwc.search.encoding import encode_wordings
 from dwc.search.rank_trace import name_shift
 from dwc.search.searcher import Searcher
 
@@ -76,11 +75,11 @@ def probe_paraphrases(
     if math.isnan(shift):
         raise QueryError("the shift is not a number. Give 0 for the learned weight.")
     others = [wording.strip() for wording in wordings]
-    again = encode_wordings(searcher.checkpoint, asked.image, others).shifted(shift)
+    again = searcher.encode_wordings(asked.image, others).shifted(shift)
     answers: list[Wording] = []
     texts = [asked.text, *others]
     for composed, count in ((asked.encoded.composed.shifted(shift), 1), (again, len(others))):
-        embeddings = composed.embedding.float().cpu().numpy()  # (count, D)
+        embeddings = composed.embedding.float().numpy()  # (count, D)
         for row in range(count):
             best = best_positions(searcher.index.scores(embeddings[row]), k, asked.excluded)
             text = texts[len(answers)]

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from dwc.gallery.exact_index import ExactIndex, best_positions
 from dwc.gallery.store import Store
 from dwc.modeling.composition import ComposedQuery, Composition
 from dwc.search.asked import AskedQuery
-from dwc.search.encoding import Compose, composer, encode_query
+from dwc.search.encoding import Compose, EncodedQuery, composer, encode_query, encode_wordings
 from dwc.search.hits import list_hits
 from dwc.search.look_alikes import LookAlikes
 from dwc.search.result import SearchResult, Weight
@@ -123,7 +124,7 @@ class Searcher:
         text = text.strip()
         _check_question(image, text, reference_id)
         reference = self._reference(image, reference_id)
-        encoded = encode_query(self.checkpoint, reference.image, text, self.compose)
+        encoded = self.encode(reference.image, text)
         return AskedQuery(
             image=reference.image,
             text=text,
@@ -133,6 +134,14 @@ class Searcher:
             notes=tuple(reference.notes),
             encode_ms=(time.perf_counter() - start) * 1e3,
         )
+
+    def encode(self, image: Image.Image | None, text: str) -> EncodedQuery:
+        """`encode_query` of this searcher's model, by way of `compose`."""
+        return encode_query(self.checkpoint, image, text, self.compose)
+
+    def encode_wordings(self, image: Image.Image | None, texts: Sequence[str]) -> ComposedQuery:
+        """`encode_wordings` of this searcher's model, by way of `compose`."""
+        return encode_wordings(self.checkpoint, image, texts, self.compose)
 
     def sweep(self, asked: AskedQuery) -> Sweep:
         """Meet the gallery once, so that any shift of this question costs next to nothing."""

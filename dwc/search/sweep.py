@@ -52,7 +52,7 @@ class Sweep:
         `excluded` are the positions that are never ranked. Raises ValueError for more queries than
         one, and for a gallery of other dimensions.
         """
-        self._streams = {name: _on_cpu(stream) for name, stream in composed.streams.items()}
+        self._streams = {name: _in_float32(stream) for name, stream in composed.streams.items()}
         widths = {name: stream.embedding.shape for name, stream in self._streams.items()}
         if any(count != 1 for count, _ in widths.values()):
             raise ValueError(f"a sweep is of one query; the streams have {widths}.")
@@ -205,14 +205,14 @@ class Sweep:
         return np.concatenate(coefficients) @ self._products  # (n,)
 
 
-def _on_cpu(stream: Composition) -> Composition:
+def _in_float32(stream: Composition) -> Composition:
     joint = stream.joint_part
     return Composition(
-        embedding=stream.embedding.float().cpu(),
-        image_part=stream.image_part.float().cpu(),
-        text_part=stream.text_part.float().cpu(),
-        image_weight=stream.image_weight.float().cpu(),
-        joint_part=None if joint is None else joint.float().cpu(),
+        embedding=stream.embedding.float(),
+        image_part=stream.image_part.float(),
+        text_part=stream.text_part.float(),
+        image_weight=stream.image_weight.float(),
+        joint_part=None if joint is None else joint.float(),
     )
 
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from dwc.errors import QueryError
 from dwc.modeling.composition import ComposedQuery
 from dwc.search.asked import AskedQuery
-from dwc.search.encoding import encode_query, encode_wordings
 from dwc.search.leaving_out import TypedWord, leave_out, typed_words
 from dwc.search.rank_trace import name_shift
 from dwc.search.searcher import Searcher
@@ -73,14 +72,9 @@ def word_effects(
     whole = _Seen(asked.encoded.composed.shifted(shift), vector)
     without = None
     if len(words) > 1:
-        without = _Seen(
-            encode_wordings(searcher.checkpoint, asked.image, texts, searcher.compose).shifted(
-                shift
-            ),
-            vector,
-        )
+        without = _Seen(searcher.encode_wordings(asked.image, texts).shifted(shift), vector)
     elif words and asked.image is not None:
-        alone = encode_query(searcher.checkpoint, asked.image, "", searcher.compose)
+        alone = searcher.encode(asked.image, "")
         without = _Seen(alone.composed.shifted(shift), vector)
     effects = []
     if without is not None:
@@ -106,7 +100,7 @@ class _Seen:
         }
         self.scores: list[float] | None = None
         if vector is not None:
-            embeddings = composed.embedding.float().cpu()  # (N, D)
+            embeddings = composed.embedding.float()  # (N, D)
             self.scores = (embeddings @ torch.from_numpy(vector)).tolist()
 
 

@@ -61,7 +61,6 @@ def train_on_features(
     In `mixed_precision` ("no" or "bf16") the head computes; the loss is in float32.
     """
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
-    lower = mixed_precision == "bf16"
     trained = [parameter for parameter in stream.parameters() if parameter.requires_grad]
     if not trained:
         return {}
@@ -74,7 +73,8 @@ def train_on_features(
 
     def step(number: int) -> dict[str, float]:
         references, texts, targets, labels = bank.batch(number, batch_size, seed)
-        with torch.autocast(references.device.type, torch.bfloat16, enabled=lower):
+        device = references.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=mixed_precision == "bf16"):
             composed, gallery = stream.compose(references, texts), stream.embed(targets)
         gallery = gallery.float()
         contrast = contrastive_loss(

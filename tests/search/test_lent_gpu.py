@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dwc.errors import QueryError
+from dwc.search.paraphrase import probe_paraphrases
 from dwc.search.searcher import Searcher
 from dwc.search.word_effects import word_effects
 from dwc.ui import devices
@@ -74,6 +75,9 @@ def test_every_pass_of_the_model_borrows_it(lender, loaded, store, question):
         assert effect.weight_effect == pytest.approx(same.weight_effect, abs=1e-5)
         assert effect.score_effect == pytest.approx(same.score_effect, abs=1e-5)
     assert lender.calls == 3
+    again = probe_paraphrases(searcher, asked, [asked.text], k=5)
+    assert again.mean_overlap == 1.0
+    assert lender.calls == 4
 
 
 def test_what_it_borrows_for_is_a_copy(lender, loaded, store, question, monkeypatch):
