@@ -12,6 +12,9 @@ import torch
 from torch import Tensor, nn
 
 _FLOOR = 1e-6  # What is negative counts as this much: a power of it must exist.
+# A term this many times e smaller than the greatest is lost in any float32 sum; of smaller ones a
+# CPU takes the exponential six times as slowly.
+_FAINTEST = -80.0
 
 
 class GeneralisedMean(nn.Module):
@@ -30,11 +33,18 @@ class GeneralisedMean(nn.Module):
         # themselves take a CPU twice as long, above all backward.
         logs = features.float().clamp_min(_FLOOR).log() * self.p  # (N, C, L)
         if mask is None:
-            logs = logs.logsumexp(dim=-1) - math.log(logs.shape[-1])
+            logs = _log_sum_exp(logs) - math.log(logs.shape[-1])
             return (logs / self.p).exp().to(features.dtype)
         valid = mask.unsqueeze(1)  # (N, 1, L)
         count = valid.sum(dim=-1)  # (N, 1)
-        logs = logs.masked_fill(~valid, torch.finfo(logs.dtype).min).logsumexp(dim=-1)
+        logs = _log_sum_exp(logs.masked_fill(~valid, torch.finfo(logs.dtype).min))
         # A row without a valid position is given a finite logarithm, then cleared.
         logs = torch.where(count > 0, logs - count.clamp_min(1).log(), 0.0)
         return ((logs / self.p).exp() * (count > 0)).to(features.dtype)
+
+
+def _log_sum_exp(logs: Tensor) -> Tensor:
+    """`logs.logsumexp(dim=-1)` in less time, forward and backward."""
+    greatest = logs.detach().amax(dim=-1, keepdim=True)
+    shares = (logs - greatest).clamp_min(_FAINTEST).exp()
+    return shares.sum(dim=-1).log() + greatest.squeeze(-1)

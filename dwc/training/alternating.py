@@ -14,6 +14,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import Adam
+from torch.optim.lr_scheduler import LambdaLR
 
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.clip_stream import ClipStream
@@ -243,6 +245,23 @@ def train_alternating(
     return run_stage(stage, accelerator, step, loop, watcher)
 
 
+def adam(
+    trained: list[nn.Parameter], settings: AlternatingSettings, learning_rate: float | None = None
+) -> tuple[Adam, LambdaLR]:
+    """The optimiser and its schedule, as the settings say, at their learning rate or another."""
+    optimiser = Adam(
+        trained,
+        lr=learning_rate or settings.learning_rate,
+        eps=settings.eps,
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
+    if settings.schedule == "constant":
+        return optimiser, LambdaLR(optimiser, lambda step: 1.0)
+    factor = cosine_with_warmup(settings.total_steps, settings.warmup_steps)
+    return optimiser, LambdaLR(optimiser, factor)
+
+
 class _Pupil:
     """A stream with its optimiser and schedule."""
 
@@ -255,18 +274,9 @@ class _Pupil:
     ) -> None:
         self.settings, self.accelerator = settings, accelerator
         trained = [p for p in module.parameters() if p.requires_grad]
-        optimiser = torch.optim.Adam(
-            trained,
-            lr=learning_rate or settings.learning_rate,
-            eps=settings.eps,
-            weight_decay=settings.weight_decay,
-        )
+        optimiser, self.schedule = adam(trained, settings, learning_rate)
         self.module, self.optimiser = accelerator.prepare(module, optimiser)
-        self.schedule = None
-        if settings.schedule == "cosine":
-            factor = cosine_with_warmup(settings.total_steps, settings.warmup_steps)
-            self.schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
-            accelerator.register_for_checkpointing(self.schedule)
+        accelerator.register_for_checkpointing(self.schedule)
 
     def learn(
         self, name: str, outputs: Mapping[str, StreamOutput], labels: Tensor
@@ -296,8 +306,7 @@ class _Pupil:
         if settings.max_gradient_norm is not None:
             self.accelerator.clip_grad_norm_(self.module.parameters(), settings.max_gradient_norm)
         self.optimiser.step()
-        if self.schedule is not None:
-            self.schedule.step()
+        self.schedule.step()
         found = (query @ target.T).argmax(dim=-1)
         numbers[f"{name}_accuracy"] = float((labels[found] == labels).float().mean())
         return numbers

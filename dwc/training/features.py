@@ -8,9 +8,9 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from dwc.modeling.clip_stream import ClipStream
-from dwc.training.alternating import AlternatingSettings
+from dwc.training.alternating import AlternatingSettings, adam
 from dwc.training.kept import KeptPool
-from dwc.training.loop import LoopSettings, cosine_with_warmup, run_stage
+from dwc.training.loop import LoopSettings, run_stage
 from dwc.training.losses import contrastive_loss
 
 
@@ -64,11 +64,7 @@ def train_on_features(
     trained = [parameter for parameter in stream.parameters() if parameter.requires_grad]
     if not trained:
         return {}
-    optimiser = torch.optim.Adam(
-        trained, settings.learning_rate, eps=settings.eps, weight_decay=settings.weight_decay
-    )
-    factor = cosine_with_warmup(settings.total_steps, settings.warmup_steps)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+    optimiser, schedule = adam(trained, settings)
     stream.train()
 
     def step(number: int) -> dict[str, float]:

@@ -41,7 +41,11 @@ def test_what_a_combiner_asks_of_its_queries_is_learned(
     torch.manual_seed(0)
     stream = ClipStream(DIM, DIM, "progressive", 0.0)
     settings = AlternatingSettings(
-        total_steps=40, learning_rate=3e-2, warmup_steps=1, temperature=0.05
+        total_steps=40,
+        learning_rate=3e-2,
+        schedule="cosine",
+        warmup_steps=1,
+        temperature=0.05,
     )
     numbers = train_on_features(stream, bank, settings, 24, 0, "bank")
     assert set(numbers) == {"contrast"}
