@@ -80,14 +80,14 @@ class Composition:
         weight = shift_weight(self.image_weight, shift)
         return Composition.mix(self.image_part, self.text_part, weight, joint)
 
-    def to(self, device: torch.device | str) -> "Composition":
-        """The same on a device."""
-        joint = None if self.joint_part is None else self.joint_part.to(device)
+    def to(self, place: torch.device | str | torch.dtype) -> "Composition":
+        """The same on a device, or in another float type."""
+        joint = None if self.joint_part is None else self.joint_part.to(place)
         return Composition(
-            self.embedding.to(device),
-            self.image_part.to(device),
-            self.text_part.to(device),
-            self.image_weight.to(device),
+            self.embedding.to(place),
+            self.image_part.to(place),
+            self.text_part.to(place),
+            self.image_weight.to(place),
             joint,
         )
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 _FLOOR = 1e-6  # What is negative counts as this much: a power of it must exist.
-# A term this many times e smaller than the greatest is lost in any float32 sum; of smaller ones a
-# CPU takes the exponential six times as slowly.
+# The logarithm of a share of the greatest term: one that any float32 sum loses. Of still smaller
+# ones a CPU takes the exponential six times as slowly.
 _FAINTEST = -80.0
 
 

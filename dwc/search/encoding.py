@@ -79,17 +79,17 @@ def composer(model: DWCModel) -> Compose:
 
 
 def encode_query(
-    checkpoint: Checkpoint, image: Image.Image | None, text: str, compose: Compose | None = None
+    checkpoint: Checkpoint, image: Image.Image | None, text: str, compose: Compose
 ) -> EncodedQuery:
     """Compose one query; `text` is as typed, and empty for none.
 
-    `compose` is the checkpoint's model's pass, where that is not made here.
+    `compose` is the pass of the checkpoint's model: `composer` makes one.
 
     Raises `QueryError` for neither picture nor words, or more words than the model reads.
     """
     read = fill_template(checkpoint.model.config.caption_template or {}, [text])
     inputs = checkpoint.processor(images=image, text=read or None)
-    composed = (compose or composer(checkpoint.model))(inputs)
+    composed = compose(inputs)
     unfamiliar = None if composed.unfamiliarity is None else float(composed.unfamiliarity[0])
     return EncodedQuery(composed, read, unfamiliar)
 
@@ -98,7 +98,7 @@ def encode_wordings(
     checkpoint: Checkpoint,
     image: Image.Image | None,
     texts: Sequence[str],
-    compose: Compose | None = None,
+    compose: Compose,
 ) -> ComposedQuery:
     """Compose one picture, or none, with each of N texts, in one pass of the model.
 
@@ -113,4 +113,4 @@ def encode_wordings(
     inputs = dict(checkpoint.processor(images=image, text=filled))
     if "pixel_values" in inputs:
         inputs["pixel_values"] = inputs["pixel_values"].expand(len(texts), -1, -1, -1)
-    return (compose or composer(checkpoint.model))(inputs)
+    return compose(inputs)

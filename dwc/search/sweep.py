@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from dwc.errors import QueryError
@@ -52,7 +53,9 @@ class Sweep:
         `excluded` are the positions that are never ranked. Raises ValueError for more queries than
         one, and for a gallery of other dimensions.
         """
-        self._streams = {name: _in_float32(stream) for name, stream in composed.streams.items()}
+        self._streams = {
+            name: stream.to(torch.float32) for name, stream in composed.streams.items()
+        }
         widths = {name: stream.embedding.shape for name, stream in self._streams.items()}
         if any(count != 1 for count, _ in widths.values()):
             raise ValueError(f"a sweep is of one query; the streams have {widths}.")
@@ -203,17 +206,6 @@ class Sweep:
             for name, query in queries.items()
         ]
         return np.concatenate(coefficients) @ self._products  # (n,)
-
-
-def _in_float32(stream: Composition) -> Composition:
-    joint = stream.joint_part
-    return Composition(
-        embedding=stream.embedding.float(),
-        image_part=stream.image_part.float(),
-        text_part=stream.text_part.float(),
-        image_weight=stream.image_weight.float(),
-        joint_part=None if joint is None else joint.float(),
-    )
 
 
 def _products(stream: Composition, vectors: Vectors) -> Vectors:

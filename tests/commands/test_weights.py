@@ -9,7 +9,7 @@ from dwc.catalogue.splits import gallery
 from dwc.cli import main
 from dwc.evaluation.catalogue import evaluate_catalogue
 from dwc.evaluation.pictures import CataloguePictures
-from dwc.search.encoding import encode_query
+from dwc.search.encoding import composer, encode_query
 from dwc.search.weight_context import WeightContext
 from tests.search.tiny import write_tiny_checkpoint
 
@@ -49,7 +49,8 @@ def test_each_query_is_kept_with_its_weights_and_its_truth(tmp_path):
     for place in alone:
         assert kept.asked.words[place] == asked[place].captions[0]
         picture = pictures(asked[place].reference)
-        composed = encode_query(loaded, picture, kept.asked.words[place]).composed
+        words = kept.asked.words[place]
+        composed = encode_query(loaded, picture, words, composer(loaded.model)).composed
         for name, stream in composed.streams.items():
             weight = kept.asked.image_weights[name][place]
             assert float(stream.image_weight) == pytest.approx(weight, abs=2e-5)

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from dwc.errors import QueryError
-from dwc.search.encoding import encode_query, encode_wordings
+from dwc.search.encoding import composer, encode_query, encode_wordings
 from dwc.search.searcher import Searcher
 from dwc.search.word_effects import word_effects
 
@@ -20,9 +20,9 @@ def test_wordings_in_one_pass_are_the_queries_one_by_one(loaded, pictures, searc
     texts = ["is red", "is shorter and red", "zork"]
     image = searcher.ask(pictures / "p02.png").image
     for picture in (image, None):
-        together = encode_wordings(loaded, picture, texts)
+        together = encode_wordings(loaded, picture, texts, composer(loaded.model))
         for row, text in enumerate(texts):
-            alone = encode_query(loaded, picture, text).composed
+            alone = encode_query(loaded, picture, text, composer(loaded.model)).composed
             for name, stream in together.streams.items():
                 expected = alone.streams[name]
                 assert stream.embedding[row].tolist() == pytest.approx(
@@ -33,7 +33,7 @@ def test_wordings_in_one_pass_are_the_queries_one_by_one(loaded, pictures, searc
                 )
     for blank in ([], ["is red", " "]):
         with pytest.raises(QueryError, match="blank"):
-            encode_wordings(loaded, image, blank)
+            encode_wordings(loaded, image, blank, composer(loaded.model))
 
 
 @pytest.mark.parametrize("shift", [0.0, -1.5, math.inf])
