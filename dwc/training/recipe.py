@@ -58,7 +58,7 @@ class CatalogueRecipe:
     triplets: int = 240_000
     words_only_share: float = 0.12
     picture_only_share: float = 0.05
-    comparison_steps: int = 1_500
+    comparison_steps: int = 1_000
     comparison_rates: tuple[float, ...] = (1.5e-3, 6e-3)  # each combiner is shown at its better one
     mixed_precision: str = "bf16"
     texts_read: int = 60_000  # descriptions and wishes that both vocabularies are learned from
