@@ -241,6 +241,7 @@ def _read_tokenizer(
         merges = [merge.split(" ") for merge in merges]
     pairs = list(map(tuple, merges))
     tokenizer = kind(vocab=vocabulary, merges=pairs, **settings)
+    pairs.clear()  # Rust has them by now; kept here they are 8 MB, and work for the collector
     strange = [token for token in added if tokenizer.convert_tokens_to_ids(token) != added[token]]
     if strange:
         raise ValueError(f"{file} adds tokens that are none of its vocabulary: {strange[:5]}")
