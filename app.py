@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dwc.gallery.building import Progress
+    from dwc.gallery.builder import Progress
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 
@@ -88,12 +88,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parse(arguments)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     from dwc.errors import DWCError
-    from dwc.ui import devices  # before anything that imports torch
-    from dwc.ui.examples import choose_examples
-    from dwc.ui.opening import list_bundled, open_meanwhile, open_models
-    from dwc.ui.page import build_page
+    from dwc.ui import zerogpu  # before anything that imports torch
+    from dwc.ui.blocks import build_page
+    from dwc.ui.gallery_images import StoreImages
+    from dwc.ui.panels.examples import choose_examples
     from dwc.ui.serving import launch_options, serve_thumbnails
-    from dwc.ui.store_pictures import StorePictures
+    from dwc.ui.startup import list_bundled, open_meanwhile, open_models
 
     named = args.models or list_bundled()
     try:
@@ -104,11 +104,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             args.keep_loaded,
             waits=bool(args.models),
         )
-        pictures = StorePictures(store)
+        pictures = StoreImages(store)
         serve_thumbnails(pictures)  # first, or the page would open with a copy, as of an upload
         page = build_page(models, pictures, choose_examples(pictures))
         with models.using() as searcher:
-            devices.place_for_serving(searcher)
+            zerogpu.place_for_serving(searcher)
         if not args.models:
             open_meanwhile(models)
         page.launch(**launch_options(pictures, args.host, args.port))

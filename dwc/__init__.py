@@ -1,38 +1,32 @@
-"""DWC: composed image retrieval, with the learned weight of picture and words made visible.
+"""DWC: composed image retrieval with the learned weight of image and text made visible.
 
-The map of the package; arrows point one way, and a test holds them:
+Imports point one way, which a test enforces:
 
-    ui        -> search -> gallery, modeling
+    ui -> explain -> search -> gallery, modeling
     training, evaluation -> datasets, modeling
-    datasets  <- catalogue
+    catalogue -> datasets
 
-    modeling/      tensors in, tensors out
-    weight_files.py  safetensors files -> tensors, mapped
-    processing.py  pictures and words -> tensors
-    hub/           models of the Hub: one commit fetched and checked, or published
-    recognition.py whether a folder or repository is a checkpoint of ours
-    agreement.py   whether a model and a processor belong together
-    checkpoint.py  file names, key sets
-    card.py        a checkpoint's model card
-    publishing.py  a checkpoint and its card, to the Hub
-    convert/       the authors' names, and OpenAI's
-    datasets/      benchmark files on disk -> triplets and galleries
-    catalogue/     the drawn garments: schema, drawing, language, export
-    training/      losses and loops
-    evaluation/    protocols, metrics, reports
-    gallery/       picture sources, safe decoding, the embedding store, its index
-    search/        Searcher and what it answers
-    ui/            the page
-    commands/      one file a subcommand of `python -m dwc`
+    modeling/     configuration, model and processor (the Hub's convention), both streams, combiners
+    checkpoints/  checkpoint files: load, validate, save, the Hub, the model card
+    convert/      the authors' weights and OpenAI's CLIP to a checkpoint, and back
+    datasets/     benchmark files to triplets and galleries; image loading, prefetching
+    catalogue/    the drawn garments: schema, drawing, language, splits, export
+    training/     loop, losses, feature cache; dwc/, catalogue/, progressive/, study/
+    evaluation/   metrics, retrieval, benchmarks
+    gallery/      image sources, the embedding store, exact search, the projection
+    search/       Searcher, its queries, results and weight sweep
+    explain/      score split, word ablation, attention maps, paraphrases, weight statistics
+    ui/           the page: blocks, handlers, state; panels/, static/
+    commands/     one module a subcommand of `python -m dwc`
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dwc.modeling.configuration import DWCConfig
-    from dwc.modeling.model import DWCModel
-    from dwc.processing import DWCProcessor
+    from dwc.modeling.configuration_dwc import DWCConfig
+    from dwc.modeling.modeling_dwc import DWCModel
+    from dwc.modeling.processing_dwc import DWCProcessor
     from dwc.search.searcher import Searcher
 
 __version__ = "0.1.0"
@@ -40,9 +34,9 @@ __all__ = ["DWCConfig", "DWCModel", "DWCProcessor", "Searcher"]
 
 # Looked up when first asked for: `import dwc` alone costs no torch.
 _HOMES = {
-    "DWCConfig": "dwc.modeling.configuration",
-    "DWCModel": "dwc.modeling.model",
-    "DWCProcessor": "dwc.processing",
+    "DWCConfig": "dwc.modeling.configuration_dwc",
+    "DWCModel": "dwc.modeling.modeling_dwc",
+    "DWCProcessor": "dwc.modeling.processing_dwc",
     "Searcher": "dwc.search.searcher",
 }
 

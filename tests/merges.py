@@ -2,7 +2,7 @@
 
 import itertools
 
-from dwc.processing import CLIP_BYTE_TOKENS, CLIP_MARKS
+from dwc.modeling.processing_dwc import CLIP_BYTE_TOKENS, CLIP_MARKS
 
 _LETTERS = "etaoinshrdlu"
 

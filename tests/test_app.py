@@ -13,8 +13,8 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 import app
-from dwc.checkpoint import fingerprint
-from dwc.search.models import KEEP_LOADED
+from dwc.checkpoints.load import fingerprint
+from dwc.search.model_pool import KEEP_LOADED
 from tests.search.tiny import write_tiny_checkpoint
 from tests.ui.live import ROOT, draw_gallery, environment, serve
 

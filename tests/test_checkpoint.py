@@ -9,11 +9,12 @@ import pytest
 import torch
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from dwc import DWCModel, DWCProcessor, checkpoint
+from dwc import DWCModel, DWCProcessor
+from dwc.checkpoints import load
 from dwc.errors import CheckpointError
-from dwc.processing import build_word_tokenizer
-from dwc.search.weight_context import WeightContext, load_reference
-from dwc.training.vocabulary import train_clip_tokenizer
+from dwc.modeling.processing_dwc import build_word_tokenizer
+from dwc.search.reference_weights import ReferenceWeights, load_reference_weights
+from dwc.training.catalogue.tokenizer import train_clip_tokenizer
 from tests.training.tiny import TEXTS, tiny_model, tiny_processor
 
 
@@ -29,7 +30,7 @@ def model(processor):
 
 @pytest.fixture(scope="module")
 def saved(model, processor, tmp_path_factory):
-    return checkpoint.save(model, processor, tmp_path_factory.mktemp("saved") / "tiny")
+    return load.save(model, processor, tmp_path_factory.mktemp("saved") / "tiny")
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def answer(model, processor):
 
 
 def test_read_back_it_answers_the_same(saved, model, processor):
-    loaded = checkpoint.load(saved)
+    loaded = load.load(saved)
     assert not loaded.model.training
     assert loaded.name == str(saved)
     assert loaded.revision is None
@@ -63,12 +64,12 @@ def test_read_back_it_answers_the_same(saved, model, processor):
 
 
 def test_half_precision_is_on_disk_only(saved, model, processor, tmp_path):
-    folder = checkpoint.save(model, processor, tmp_path / "half", dtype=torch.float16)
+    folder = load.save(model, processor, tmp_path / "half", dtype=torch.float16)
     size, full_size = (
         sum(f.stat().st_size for f in place.glob("*.safetensors")) for place in (folder, saved)
     )
     assert size < 0.6 * full_size
-    loaded = checkpoint.load(folder)
+    loaded = load.load(folder)
     assert {p.dtype for p in loaded.model.parameters()} == {torch.float32}
     assert {p.dtype for p in model.parameters()} == {torch.float32}
     similarity = (answer(loaded.model, loaded.processor) * answer(model, processor)).sum(dim=-1)
@@ -76,39 +77,39 @@ def test_half_precision_is_on_disk_only(saved, model, processor, tmp_path):
 
 
 def test_weights_are_split_below_the_limit(model, processor, tmp_path):
-    folder = checkpoint.save(model, processor, tmp_path / "split", max_shard_mb=0.1)
+    folder = load.save(model, processor, tmp_path / "split", max_shard_mb=0.1)
     shards = list(folder.glob("*.safetensors"))
     largest = max(t.numel() * t.element_size() for t in model.state_dict().values())
     assert len(shards) > 2
     for shard in shards:
         header = 8 + int.from_bytes(shard.read_bytes()[:8], "little")
         assert shard.stat().st_size - header <= max(100_000, largest)
-    assert torch.equal(checkpoint.load(folder).model.clip.logit_scale, model.clip.logit_scale)
+    assert torch.equal(load.load(folder).model.clip.logit_scale, model.clip.logit_scale)
 
 
 def test_saving_over_a_checkpoint_leaves_nothing_of_it(model, processor, tmp_path):
-    folder = checkpoint.save(model, processor, tmp_path / "twice", max_shard_mb=0.1)
+    folder = load.save(model, processor, tmp_path / "twice", max_shard_mb=0.1)
     (folder / "README.md").write_text("stays")
-    checkpoint.save(model, processor, folder)
+    load.save(model, processor, folder)
     assert [file.name for file in folder.glob("model*")] == ["model.safetensors"]
     assert (folder / "README.md").read_text() == "stays"
     assert [file.name for file in tmp_path.iterdir()] == ["twice"]  # nothing left beside it
-    checkpoint.load(folder)
+    load.load(folder)
 
 
 def test_reference_weights_are_kept_with_a_checkpoint_and_go_with_its_weights(
     model, processor, tmp_path
 ):
-    folder = checkpoint.save(model, processor, tmp_path / "known")
-    told = checkpoint.fingerprint(folder)
-    context = WeightContext({"clip": [0.25, 0.5], "cnn": [0.5, 0.75]}, 2, "two queries")
+    folder = load.save(model, processor, tmp_path / "known")
+    told = load.fingerprint(folder)
+    context = ReferenceWeights({"clip": [0.25, 0.5], "cnn": [0.5, 0.75]}, 2, "two queries")
     context.save(folder)
-    loaded = checkpoint.load(folder)
-    assert load_reference(loaded) == context
+    loaded = load.load(folder)
+    assert load_reference_weights(loaded) == context
     assert loaded.fingerprint == told
-    assert load_reference(replace(loaded, folder=None)) is None
-    checkpoint.save(model, processor, folder)  # other weights, for all one knows
-    assert load_reference(checkpoint.load(folder)) is None
+    assert load_reference_weights(replace(loaded, folder=None)) is None
+    load.save(model, processor, folder)  # other weights, for all one knows
+    assert load_reference_weights(load.load(folder)) is None
 
 
 def test_everyone_who_reads_the_config_reads_the_weights(saved):
@@ -121,18 +122,18 @@ def test_weights_that_are_not_finite_are_not_written(processor, tmp_path):
     with torch.no_grad():
         broken.clip_stream.project_image.weight[0, 0] = 1e6  # too large for float16
     with pytest.raises(CheckpointError, match=r"clip_stream\.project_image\.weight"):
-        checkpoint.save(broken, processor, tmp_path / "broken", dtype=torch.float16)
+        load.save(broken, processor, tmp_path / "broken", dtype=torch.float16)
     assert not (tmp_path / "broken").exists()
 
 
 def test_fingerprint_is_of_the_content(saved, folder):
-    told = checkpoint.fingerprint(saved)
+    told = load.fingerprint(saved)
     assert len(told) == 12
-    assert checkpoint.load(folder).fingerprint == told  # another place, the same content
+    assert load.load(folder).fingerprint == told  # another place, the same content
     edit_json(folder / "config.json", transformers_version="9.9")
     (folder / "config.json").write_bytes((folder / "config.json").read_bytes() + b"\r\n")
     (folder / "README.md").write_text("not part of it")
-    assert checkpoint.fingerprint(folder) == told
+    assert load.fingerprint(folder) == told
 
 
 @pytest.mark.parametrize(
@@ -142,70 +143,70 @@ def test_fingerprint_is_of_the_content(saved, folder):
 )  # fmt: skip
 def test_fingerprint_tells_any_change_of_a_value(saved, folder, file):
     edit_json(folder / file, something_else=1)
-    assert checkpoint.fingerprint(folder) != checkpoint.fingerprint(saved)
+    assert load.fingerprint(folder) != load.fingerprint(saved)
 
 
 def test_fingerprint_tells_one_bit_of_a_weight(saved, folder):
     content = bytearray((folder / "model.safetensors").read_bytes())
     content[-1] ^= 1
     (folder / "model.safetensors").write_bytes(content)
-    assert checkpoint.fingerprint(folder) != checkpoint.fingerprint(saved)
+    assert load.fingerprint(folder) != load.fingerprint(saved)
 
 
 def test_what_was_loaded_and_saved_again_is_the_same(saved, tmp_path):
-    loaded = checkpoint.load(saved)
-    again = checkpoint.save(loaded.model, loaded.processor, tmp_path / "again")
-    assert checkpoint.fingerprint(again) == loaded.fingerprint
+    loaded = load.load(saved)
+    again = load.save(loaded.model, loaded.processor, tmp_path / "again")
+    assert load.fingerprint(again) == loaded.fingerprint
 
 
 def test_loading_leaves_the_collector_of_garbage_as_it_was(saved):
     for switch in (gc.disable, gc.enable):
         switch()
         before = gc.isenabled()
-        checkpoint.load(saved)
+        load.load(saved)
         assert gc.isenabled() == before
 
 
 def test_the_bundled_one_is_found_from_anywhere(saved, tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "BUNDLED_FOLDER", saved)
+    monkeypatch.setattr(load, "BUNDLED_FOLDER", saved)
     monkeypatch.chdir(tmp_path)
-    by_default, by_name = checkpoint.load(), checkpoint.load("dwc-catalogue")
+    by_default, by_name = load.load(), load.load("dwc-catalogue")
     assert by_default.name == by_name.name == "dwc-catalogue"
-    assert by_default.fingerprint == by_name.fingerprint == checkpoint.fingerprint(saved)
+    assert by_default.fingerprint == by_name.fingerprint == load.fingerprint(saved)
 
 
 def test_the_others_that_are_bundled_lie_beside_it(saved, tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "BUNDLED_FOLDER", saved.with_name("dwc-catalogue"))
+    monkeypatch.setattr(load, "BUNDLED_FOLDER", saved.with_name("dwc-catalogue"))
     shutil.copytree(saved, saved.with_name("progressive-catalogue"), dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    loaded = checkpoint.load("progressive-catalogue")
+    loaded = load.load("progressive-catalogue")
     assert loaded.name == "progressive-catalogue"
     assert loaded.folder == saved.with_name("progressive-catalogue")
     with pytest.raises(CheckpointError, match="make checkpoint"):
-        checkpoint.load("dwc-catalogue")
+        load.load("dwc-catalogue")
 
 
 def test_the_bundled_folder_is_told_from_the_packages_place():
-    assert checkpoint.BUNDLED_FOLDER.is_absolute()
-    assert (checkpoint.BUNDLED_FOLDER.parents[2] / "dwc" / "checkpoint.py").is_file()
+    assert load.BUNDLED_FOLDER.is_absolute()
+    assert (load.BUNDLED_FOLDER.parents[2] / "dwc" / "checkpoint.py").is_file()
 
 
 def test_a_missing_bundled_checkpoint_says_how_to_make_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "BUNDLED_FOLDER", tmp_path / "none")
+    monkeypatch.setattr(load, "BUNDLED_FOLDER", tmp_path / "none")
     with pytest.raises(CheckpointError, match="make checkpoint"):
-        checkpoint.load()
+        load.load()
 
 
 def test_another_kind_of_model_is_named(folder):
     edit_json(folder / "config.json", model_type="clip")
     with pytest.raises(CheckpointError, match="type 'clip', not 'dwc'"):
-        checkpoint.load(folder)
+        load.load(folder)
 
 
 def test_a_later_format_is_refused(folder):
     edit_json(folder / "config.json", format_version=99)
     with pytest.raises(CheckpointError, match=r"format 99.*Update"):
-        checkpoint.load(folder)
+        load.load(folder)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +223,7 @@ def test_a_missing_file_is_named(folder, missing, told):
     path = folder / missing
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     with pytest.raises(CheckpointError, match=told):
-        checkpoint.load(folder)
+        load.load(folder)
 
 
 @pytest.mark.parametrize(
@@ -235,16 +236,16 @@ def test_a_file_cut_short_is_an_error_of_ours(folder, file, share):
     content = (folder / file).read_bytes()
     (folder / file).write_bytes(content[: int(share * len(content))])
     with pytest.raises(CheckpointError):
-        checkpoint.load(folder)
+        load.load(folder)
 
 
 @pytest.mark.parametrize("name", ["model.pth", "pytorch_model.bin"])
 def test_pickles_are_not_loaded_but_converted(folder, name):
     (folder / "model.safetensors").rename(folder / name)
     with pytest.raises(CheckpointError, match="python -m dwc convert"):
-        checkpoint.load(folder)
+        load.load(folder)
     with pytest.raises(CheckpointError, match="python -m dwc convert"):
-        checkpoint.load(folder / name)
+        load.load(folder / name)
 
 
 def test_a_word_vocabulary_of_another_size_is_refused(folder, processor):
@@ -253,7 +254,7 @@ def test_a_word_vocabulary_of_another_size_is_refused(folder, processor):
     other.save_pretrained(folder / "word_tokenizer")
     rows = len(processor.word_tokenizer)
     with pytest.raises(CheckpointError, match=f"{rows + 2} words, the word embedding {rows} rows"):
-        checkpoint.load(folder)
+        load.load(folder)
 
 
 @pytest.mark.parametrize(
@@ -273,7 +274,7 @@ def test_a_processor_of_another_model_is_refused(model, processor, tmp_path, cha
     }
     other = DWCProcessor(**{**parts, **{name: make() for name, make in change.items()}})
     with pytest.raises(CheckpointError, match=told):
-        checkpoint.save(model, other, tmp_path / "mixed")
+        load.save(model, other, tmp_path / "mixed")
     assert not (tmp_path / "mixed").exists()
 
 
@@ -281,9 +282,9 @@ def test_without_clips_tokenizer_it_composes_from_ids_and_is_not_loaded_for_sear
     model, processor, tmp_path
 ):
     deaf = DWCProcessor(processor.image_processor, None, processor.word_tokenizer)
-    folder = checkpoint.save(model, deaf, tmp_path / "deaf", clip_tokenizer_optional=True)
+    folder = load.save(model, deaf, tmp_path / "deaf", clip_tokenizer_optional=True)
     with pytest.raises(CheckpointError, match=r"deaf has no clip_tokenizer.*--clip-tokenizer PATH"):
-        checkpoint.load(folder)
+        load.load(folder)
     loaded, read = DWCModel.from_pretrained(folder), DWCProcessor.from_pretrained(folder)
     assert read.clip_tokenizer is None
     words = read(text="top red")
@@ -299,7 +300,7 @@ def test_without_clips_tokenizer_it_composes_from_ids_and_is_not_loaded_for_sear
 def test_a_word_tokenizer_is_never_optional(model, processor, tmp_path):
     wordless = DWCProcessor(processor.image_processor, processor.clip_tokenizer, None)
     with pytest.raises(CheckpointError, match="no word_tokenizer"):
-        checkpoint.save(model, wordless, tmp_path / "mixed", clip_tokenizer_optional=True)
+        load.save(model, wordless, tmp_path / "mixed", clip_tokenizer_optional=True)
 
 
 def test_no_code_of_a_checkpoint_is_run(folder):
@@ -309,7 +310,7 @@ def test_no_code_of_a_checkpoint_is_run(folder):
     edit_json(folder / "processor_config.json", auto_map=mapping)
     for part in ("clip_tokenizer", "word_tokenizer"):
         edit_json(folder / part / "tokenizer_config.json", auto_map={"AutoTokenizer": "evil.T"})
-    assert type(checkpoint.load(folder).model).__module__ == "dwc.modeling.model"
+    assert type(load.load(folder).model).__module__ == "dwc.modeling.modeling_dwc"
 
 
 @pytest.mark.parametrize("name", ["/nowhere/at/all", "./nowhere", "a/b/c", "", "../x"])
@@ -317,11 +318,11 @@ def test_what_is_neither_folder_nor_hub_name_is_refused_without_asking_the_hub(n
     def ask(*_, **__):
         raise AssertionError("the Hub was asked")
 
-    monkeypatch.setattr(checkpoint, "find_commit", ask)
+    monkeypatch.setattr(load, "find_commit", ask)
     with pytest.raises(CheckpointError, match="no folder"):
-        checkpoint.load(name)
+        load.load(name)
 
 
 def test_a_folder_has_no_revision(folder):
     with pytest.raises(CheckpointError, match="no revision"):
-        checkpoint.load(folder, revision="main")
+        load.load(folder, revision="main")

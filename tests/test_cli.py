@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dwc import checkpoint
+from dwc.checkpoints import load
 from dwc.cli import COMMANDS, main
-from dwc.gallery.decoding import decode
+from dwc.datasets.image_loading import decode
 from dwc.gallery.store import Store
-from dwc.search.encoding import picture_embedder
+from dwc.search.query import image_embedder
 from dwc.search.searcher import Searcher
 from tests.gallery.test_decoding import png_header, saved, two_halves
 from tests.search.tiny import write_tiny_checkpoint
@@ -101,7 +101,7 @@ def test_index_names_and_counts_what_it_skips(model, odd_files, tmp_path):
 def test_vectors_stay_with_their_names_after_skipped_files(model, odd_files, indexed):
     folder, good, _ = odd_files
     store = Store.open(indexed)
-    embed = picture_embedder(checkpoint.load(model))
+    embed = image_embedder(load.load(model))
     for name in good:
         vector = embed([decode(folder / name)])[0]
         distances = np.abs(store.vectors - vector).max(axis=1)
@@ -116,7 +116,7 @@ def test_search_prints_what_the_searcher_answers(model, odd_files, indexed, caps
     arguments = ["search", str(indexed), "--image", str(image), "--text", "is red zork", "--k", "3"]
     assert main([*arguments, "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
-    searcher = Searcher(checkpoint.load(model), Store.open(indexed))
+    searcher = Searcher(load.load(model), Store.open(indexed))
     expected = searcher.search(image, "is red zork", k=3).to_dict()
     answer.pop("timings_ms")
     expected.pop("timings_ms")

@@ -18,7 +18,7 @@ from transformers import CLIPTextConfig
 from dwc.convert import clip_tokenizer
 from dwc.convert.clip_tokenizer import OPENAI_COMMIT, OPENAI_REPO, find_clip_tokenizer
 from dwc.errors import CheckpointError
-from dwc.training.vocabulary import train_clip_tokenizer
+from dwc.training.catalogue.tokenizer import train_clip_tokenizer
 from tests.merges import merges_text
 
 GOLDEN = Path(__file__).parent / "golden"

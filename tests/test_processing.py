@@ -14,8 +14,8 @@ from PIL import Image
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from dwc.errors import CheckpointError, QueryError
-from dwc.processing import DWCProcessor, build_word_tokenizer
-from dwc.training.vocabulary import train_clip_tokenizer
+from dwc.modeling.processing_dwc import DWCProcessor, build_word_tokenizer
+from dwc.training.catalogue.tokenizer import train_clip_tokenizer
 
 CAPTIONS = ["is blue with a v-neck", "is shorter, and red!", "has no sleeves", "Is more FORMAL"]
 CLIP_MEAN = np.array([0.48145466, 0.4578275, 0.40821073])

@@ -10,8 +10,14 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from dwc.checkpoints.safetensors_files import (
+    WEIGHTS,
+    Weights,
+    find_non_finite,
+    map_tensors,
+    read_weights,
+)
 from dwc.errors import CheckpointError
-from dwc.weight_files import WEIGHTS, Weights, find_not_finite, map_tensors, read_weights
 
 KINDS = [
     torch.float64, torch.float32, torch.float16, torch.bfloat16,
@@ -141,20 +147,20 @@ def test_each_tensor_with_a_number_that_is_none_is_named(lengths, kind, poisoned
             parts[number][number % parts[number].numel()] = value
     tensors = {str(number): part for number, part in enumerate(parts)}
     expected = [name for name, one in tensors.items() if not bool(torch.isfinite(one).all())]
-    assert find_not_finite({**tensors, "ids": torch.arange(3)}) == expected
+    assert find_non_finite({**tensors, "ids": torch.arange(3)}) == expected
 
 
 def test_a_sum_that_outgrows_its_type_is_of_sound_numbers():
     largest = torch.full((1_000,), torch.finfo(torch.float32).max)
-    assert find_not_finite({"a": largest, "b": -largest, "c": torch.ones(3)}) == []
+    assert find_non_finite({"a": largest, "b": -largest, "c": torch.ones(3)}) == []
     opposed = torch.tensor([math.inf, -math.inf])
-    assert find_not_finite({"a": largest, "b": opposed}) == ["b"]
+    assert find_non_finite({"a": largest, "b": opposed}) == ["b"]
 
 
 def test_a_tensor_with_gaps_is_looked_through_as_well():
     square = torch.ones(4, 4)
     square[2, 1] = math.nan
-    assert find_not_finite({"every other": square[:, ::2], "turned": square.T}) == ["turned"]
+    assert find_non_finite({"every other": square[:, ::2], "turned": square.T}) == ["turned"]
 
 
 def test_weights_tell_what_is_not_finite_as_often_as_they_are_asked(tmp_path):

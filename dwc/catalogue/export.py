@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dwc.catalogue.language.modifications import Modification
 from dwc.catalogue.queries import CatalogueQuery
 from dwc.catalogue.splits import CatalogueItem
-from dwc.catalogue.wishes import Wish
 from dwc.datasets.triplets import Triplet
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def triplets_of(
-    items: Sequence[CatalogueItem], drawn: Iterable[tuple[int, int, Wish]]
+    items: Sequence[CatalogueItem], drawn: Iterable[tuple[int, int, Modification]]
 ) -> list[Triplet]:
     """Drawn places and wishes as triplets of ids with two captions each."""
     return [

@@ -4,9 +4,14 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dwc.catalogue.codes import CodedGarments
+from dwc.catalogue.encoded_garments import EncodedGarments
+from dwc.catalogue.language.modifications import (
+    constraints,
+    draw_modification,
+    picture_only,
+    picture_share,
+)
 from dwc.catalogue.splits import CatalogueItem
-from dwc.catalogue.wishes import constraints, picture_only, picture_share, wish
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
 
 _REPEATS = 200  # a gallery that repeats itself this often in a row has no more questions
@@ -39,7 +44,7 @@ def queries(items: Sequence[CatalogueItem], count: int, seed: int) -> list[Catal
     so many.
     """
     rng = random.Random(f"queries|{seed}")
-    pool = CodedGarments([item.garment for item in items])
+    pool = EncodedGarments([item.garment for item in items])
     asked: dict[tuple[int, int], CatalogueQuery] = {}
     repeats = 0
     while len(asked) < count:
@@ -59,12 +64,12 @@ def queries(items: Sequence[CatalogueItem], count: int, seed: int) -> list[Catal
 
 def _query(
     items: Sequence[CatalogueItem],
-    pool: CodedGarments,
+    pool: EncodedGarments,
     pair: tuple[int, int],
     rng: random.Random,
 ) -> CatalogueQuery:
     reference, target = (items[place] for place in pair)
-    asked = wish(reference.garment, target.garment, rng)
+    asked = draw_modification(reference.garment, target.garment, rng)
     category = asked.category or reference.garment.category
     places = pool.matching(category, constraints(reference.garment, asked))
     return CatalogueQuery(

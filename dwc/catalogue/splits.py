@@ -12,7 +12,8 @@ from functools import cache
 from hashlib import sha256
 from typing import Literal
 
-from dwc.catalogue.codes import CodedGarments
+from dwc.catalogue.encoded_garments import EncodedGarments
+from dwc.catalogue.language.modifications import Modification, draw_modification
 from dwc.catalogue.schema import (
     CATEGORIES,
     COMMON,
@@ -22,7 +23,6 @@ from dwc.catalogue.schema import (
     sample_garment,
     sample_value,
 )
-from dwc.catalogue.wishes import Wish, wish
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -163,7 +163,7 @@ def training_triplets(
     seed: int,
     count: int | None = None,
     wrong_text_share: float = 0.0,
-) -> Iterator[tuple[int, int, Wish]]:
+) -> Iterator[tuple[int, int, Modification]]:
     """Draw (place of the reference, place of the target, wish) from a pool, endlessly or `count`.
 
     Balanced over the number of attributes that change (`CodedGarments.draw_pair`).
@@ -174,12 +174,12 @@ def training_triplets(
         raise ValueError(f"wrong_text_share is a share from 0 to 1, not {wrong_text_share}")
     rng = random.Random(f"triplets|{seed}")
     noise = random.Random(f"noise|{seed}")  # its own, so that the dial leaves the pairs alone
-    pool = CodedGarments([item.garment for item in items])
+    pool = EncodedGarments([item.garment for item in items])
     drawn = 0
-    before: Wish | None = None
+    before: Modification | None = None
     while count is None or drawn < count:
         reference, target = pool.draw_pair(rng)
-        right = wish(items[reference].garment, items[target].garment, rng)
+        right = draw_modification(items[reference].garment, items[target].garment, rng)
         is_wrong = noise.random() < wrong_text_share
         if is_wrong and before is None:
             before = right

@@ -69,8 +69,8 @@ def run(args: argparse.Namespace) -> int:
     """Convert; say what was mapped, what was checked, and where the result is."""
     if args.to_authors is not None:
         return _to_authors(args)
-    from dwc.card import CardFacts
-    from dwc.checkpoint import fingerprint
+    from dwc.checkpoints.load import fingerprint
+    from dwc.checkpoints.model_card import CardFacts
     from dwc.convert import CAPTION_TEMPLATES, convert
 
     folder = convert(
@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _to_authors(args: argparse.Namespace) -> int:
-    from dwc.checkpoint import load
+    from dwc.checkpoints.load import load
     from dwc.convert import convert_to_authors
     from dwc.errors import CheckpointError
 

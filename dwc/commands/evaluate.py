@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dwc.checkpoint import Checkpoint
+    from dwc.checkpoints.load import Checkpoint
 
 HELP = "measure a checkpoint on a benchmark"
 
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the evaluation, print its numbers, and write them where asked."""
     _check(args)
 
-    from dwc.checkpoint import load
+    from dwc.checkpoints.load import load
 
     logging.getLogger("dwc.evaluation").setLevel(logging.INFO)
     checkpoint = load(args.model)
@@ -135,24 +135,24 @@ def _measure(checkpoint: "Checkpoint", args: argparse.Namespace) -> dict[str, An
         return words_to_photographs(model, processor, read_labelled_photographs(args.data))
     if args.dataset == "fashion_iq":
         from dwc.datasets.fashion_iq import CATEGORIES
-        from dwc.evaluation.fashion_iq import evaluate_fashion_iq
+        from dwc.evaluation.benchmarks import evaluate_fashion_iq
 
         protocol, categories = args.protocol or "P3", args.category or CATEGORIES
         return evaluate_fashion_iq(model, processor, args.data, protocol, categories, **drawn)
     if args.dataset == "shoes":
-        from dwc.evaluation.shoes import evaluate_shoes
+        from dwc.evaluation.benchmarks import evaluate_shoes
 
         return evaluate_shoes(model, processor, args.data, args.split, **drawn)
     if args.dataset == "fashion200k":
-        from dwc.evaluation.fashion200k import evaluate_fashion200k
+        from dwc.evaluation.benchmarks import evaluate_fashion200k
 
         return evaluate_fashion200k(model, processor, args.data, args.states_answer, **drawn)
     if args.dataset == "css3d":
-        from dwc.evaluation.css3d import evaluate_css3d
+        from dwc.evaluation.benchmarks import evaluate_css3d
 
         return evaluate_css3d(model, processor, args.data, args.split, **drawn)
     if args.submission:
-        from dwc.evaluation.cirr_submission import write_submission
+        from dwc.evaluation.cirr import write_submission
 
         return write_submission(model, processor, args.data, args.submission)
     from dwc.evaluation.cirr import evaluate_cirr

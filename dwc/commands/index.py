@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build or update the store; pictures that cannot be read are named, and do not fail it."""
-    from dwc.gallery.building import build_store
+    from dwc.gallery.builder import build_store
     from dwc.gallery.sources import open_source
 
     source = open_source(
@@ -32,15 +32,15 @@ def run(args: argparse.Namespace) -> int:
     )  # before torch is imported, which takes seconds
 
     from dwc.commands.loading import load_checkpoint
-    from dwc.search.encoding import identify, picture_embedder
+    from dwc.search.query import image_embedder, model_identity
 
     loaded = load_checkpoint(args.model, args.model_revision)
     with ProgressLine() as line:
         store = build_store(
             source,
-            picture_embedder(loaded),
+            image_embedder(loaded),
             args.out,
-            identify(loaded),
+            model_identity(loaded),
             batch_size=args.batch_size,
             progress=line.show,
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dwc.card import CardFacts
+    from dwc.checkpoints.model_card import CardFacts
 
 HELP = "publish a checkpoint's folder, with its model card, as a model of the Hub"
 
@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check, list, and unless it is a dry run upload; say where it is."""
-    from dwc.publishing import CARD, check, list_files, make_card, push
+    from dwc.checkpoints.hub_upload import CARD, check, list_files, make_card, push
 
     facts = _facts(args)
     fingerprint = check(args.folder)
@@ -60,8 +60,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _facts(args: argparse.Namespace) -> "CardFacts | None":
     """What was said for a card; None if nothing was."""
-    from dwc.card import CardFacts
-    from dwc.publishing import read_evaluations
+    from dwc.checkpoints.hub_upload import read_evaluations
+    from dwc.checkpoints.model_card import CardFacts
 
     if not (args.license or args.dataset or args.base_model or args.metrics):
         return None

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dwc.search.result import SearchResult
+    from dwc.search.results import SearchResult
 
 HELP = "search a store with a picture, words, or both"
 

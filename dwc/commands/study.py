@@ -38,8 +38,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run what is not done, and write what came out."""
     from dwc.errors import TrainingError
-    from dwc.training.study.settings import StudySettings
-    from dwc.training.study.writing import study_to
+    from dwc.training.study.features import StudySettings
+    from dwc.training.study.report import write_study
 
     if args.seeds < 1:
         raise TrainingError(f"--seeds is {args.seeds}; give 1 or more")
@@ -49,6 +49,6 @@ def run(args: argparse.Namespace) -> int:
     logging.getLogger("dwc.training").setLevel(logging.INFO)
     logging.getLogger("dwc.training.loop").setLevel(logging.WARNING)
     settings = StudySettings(seeds=tuple(range(args.seeds)))
-    written = study_to(settings, args.model, args.work, args.drawings, args.out, workers)
+    written = write_study(settings, args.model, args.work, args.drawings, args.out, workers)
     logging.getLogger("dwc.training").info("written to %s", written)
     return 0

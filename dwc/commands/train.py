@@ -1,4 +1,4 @@
-"""`python -m dwc train`: a checkpoint, from nothing or on a benchmark.
+"""`python -m dwc train`: train a checkpoint, from nothing or on a benchmark.
 
 train catalogue     the bundled checkpoint: everything from nothing, on drawn garments
 train dwc           DWC on a benchmark, on top of a CLIP and a ResNet that exist
@@ -10,9 +10,99 @@ import json
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dwc.commands import train_progressive
+if TYPE_CHECKING:
+    from dwc.training.progressive.recipe import Stage
+
+_PROGRESSIVE_HELP = "PL's three stages (a reconstruction) on drawn garments"
+
+_STAGES: "dict[str, Stage]" = {
+    "1": "open_domain",
+    "2": "fashion",
+    "3": "hybrid",
+    "all": "hybrid",
+}
+
+
+def _configure_progressive(parser: argparse.ArgumentParser) -> None:
+    """Declare the recipe's arguments."""
+    parser.add_argument(
+        "--stage",
+        choices=tuple(_STAGES),
+        default="all",
+        help="go as far as this; stages that are finished in --work are not run again (all)",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the checkpoint's folder")
+    parser.add_argument(
+        "--work", type=Path, default=Path("runs/progressive"), help="drawings, states and logs"
+    )
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument(
+        "--start", metavar="CHECKPOINT", help="start stage two from this checkpoint's CLIP"
+    )
+    start.add_argument(
+        "--clip", help="start stage two from a CLIP: a Hub id, a folder, or OpenAI's file"
+    )
+    parser.add_argument("--clip-tokenizer", help="its tokenizer, where none is found beside it")
+    parser.add_argument(
+        "--keep-pictures",
+        action="store_true",
+        help="leave the image tower as it is but for its last layer, and look at every picture "
+        "once: minutes on one core; with --start or --clip",
+    )
+    parser.add_argument(
+        "--drawings", type=Path, help="where drawings are, or go to (the folder of --work)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="decides every random number")
+    parser.add_argument(
+        "--share",
+        type=float,
+        default=1.0,
+        help="of the recipe's steps and drawings, for a quick trial (0 to 1)",
+    )
+
+
+def _run_progressive(args: argparse.Namespace) -> int:
+    """Train, write the checkpoint, measure it, and write its numbers, log and card beside it."""
+    from dwc.errors import TrainingError
+    from dwc.training.progressive.recipe import (
+        ProgressiveRecipe,
+        start_from_checkpoint,
+        start_from_clip,
+    )
+    from dwc.training.progressive.train_progressive import publish_progressive
+
+    if not 0 < args.share <= 1:
+        raise TrainingError(f"--share is {args.share}; it must be above 0 and at most 1.")
+    start = None
+    if args.start is not None:
+        start = start_from_checkpoint(args.start)
+    elif args.clip is not None:
+        start = start_from_clip(args.clip, args.clip_tokenizer)
+    if start is not None and args.stage == "1":
+        raise TrainingError(
+            f"stage 1 is the one that {start.name} has been through; ask for 2, 3 or all."
+        )
+    if args.keep_pictures and start is None:
+        raise TrainingError(
+            "--keep-pictures needs a CLIP that reads pictures already; name it with --start or "
+            "--clip."
+        )
+    recipe = ProgressiveRecipe.of(args.seed, args.share)
+    if args.keep_pictures:
+        recipe = recipe.keeping()
+    if args.clip is not None and start is not None:
+        recipe = recipe.fine_tuning(start.clip.config.vision_config.image_size)
+    logging.getLogger("dwc").setLevel(logging.INFO)
+    numbers = publish_progressive(
+        recipe, args.work, args.out, start, _STAGES[args.stage], args.drawings
+    )
+    if numbers:  # the first process has them
+        recalls = {name: value for name, value in numbers["catalogue"].items() if "recall@" in name}
+        logging.getLogger(__name__).info("%s: %s", args.out, json.dumps(recalls))
+    return 0
+
 
 HELP = "train a checkpoint"
 
@@ -27,8 +117,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _configure_catalogue(recipes.add_parser("catalogue", help=told, description=told))
     told = "DWC on a benchmark, on top of a frozen CLIP and ImageNet's ResNet"
     _configure_dwc(recipes.add_parser("dwc", help=told, description=told))
-    told = train_progressive.HELP
-    train_progressive.configure(recipes.add_parser("progressive", help=told, description=told))
+    told = _PROGRESSIVE_HELP
+    _configure_progressive(recipes.add_parser("progressive", help=told, description=told))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
     return {
         "catalogue": _run_catalogue,
         "dwc": _run_dwc,
-        "progressive": train_progressive.run,
+        "progressive": _run_progressive,
     }[args.recipe](args)
 
 
@@ -58,8 +148,8 @@ def _configure_catalogue(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_catalogue(args: argparse.Namespace) -> int:
-    from dwc.training.publish import publish_catalogue
-    from dwc.training.recipe import CatalogueRecipe
+    from dwc.training.catalogue.recipe import CatalogueRecipe
+    from dwc.training.catalogue.train_catalogue import publish_catalogue
 
     logging.getLogger("dwc").setLevel(logging.INFO)
     recipe = CatalogueRecipe.of(args.seed, args.share)
@@ -118,9 +208,8 @@ def _configure_dwc(parser: argparse.ArgumentParser) -> None:
 
 def _run_dwc(args: argparse.Namespace) -> int:
     from dwc.errors import TrainingError
-    from dwc.training.benchmark_model import RESNET
-    from dwc.training.benchmark_training import BenchmarkTraining, train_benchmark
-    from dwc.training.presets import PRESETS, override
+    from dwc.training.dwc.presets import PRESETS, override
+    from dwc.training.dwc.train_benchmark import RESNET, BenchmarkTraining, train_benchmark
 
     if args.workers is not None and args.workers < 0:
         raise TrainingError(f"--workers is {args.workers}; give 0 or more")

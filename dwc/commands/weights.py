@@ -17,10 +17,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compose the queries; write them and their weights into the checkpoint's folder."""
-    from dwc.checkpoint import load
+    from dwc.checkpoints.load import load
     from dwc.evaluation.catalogue import catalogue_weights
-    from dwc.search.reference_queries import ReferenceQueries
-    from dwc.search.weight_context import WeightContext
+    from dwc.search.reference_weights import ReferenceQueries, ReferenceWeights
 
     checkpoint = load(args.model)
     queries, weights = catalogue_weights(
@@ -38,6 +37,6 @@ def run(args: argparse.Namespace) -> int:
         image_weights={name: [round(float(w), 6) for w in row] for name, row in weights.items()},
     )
     protocol = f"{args.queries:,} wishes over the catalogue's test garments, seed {args.seed}"
-    file = WeightContext.of(asked, protocol).save(args.model)
+    file = ReferenceWeights.of(asked, protocol).save(args.model)
     sys.stdout.write(f"{file}\n")
     return 0

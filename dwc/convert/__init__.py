@@ -10,7 +10,7 @@ conversion.py      all of it together, checked, written
 exporting.py       the other way: what the authors' code can load of a checkpoint
 """
 
-from dwc.convert.conversion import CAPTION_TEMPLATES, convert
-from dwc.convert.exporting import convert_to_authors
+from dwc.convert.to_authors import convert_to_authors
+from dwc.convert.to_checkpoint import CAPTION_TEMPLATES, convert
 
 __all__ = ["CAPTION_TEMPLATES", "convert", "convert_to_authors"]

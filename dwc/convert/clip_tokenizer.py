@@ -29,8 +29,8 @@ from huggingface_hub.errors import HfHubHTTPError
 from transformers import CLIPTextConfig, CLIPTokenizer
 
 from dwc.errors import CheckpointError
-from dwc.modeling.configuration import ClipBackboneConfig
-from dwc.processing import CLIP_BYTE_TOKENS, CLIP_MARKS, build_clip_tokenizer
+from dwc.modeling.configuration_dwc import ClipBackboneConfig
+from dwc.modeling.processing_dwc import CLIP_BYTE_TOKENS, CLIP_MARKS, build_clip_tokenizer
 
 OPENAI_REPO = "openai/clip-vit-base-patch32"
 OPENAI_COMMIT = "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268"

@@ -12,9 +12,9 @@ from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPVisionConfig
 
-from dwc.convert.renaming import Rule, rename, rename_back
+from dwc.convert.key_mapping import Rule, rename, rename_back
 from dwc.errors import CheckpointError
-from dwc.modeling.configuration import ClipBackboneConfig, ModifiedResNetConfig
+from dwc.modeling.configuration_dwc import ClipBackboneConfig, ModifiedResNetConfig
 
 _HEAD_DIM = 64  # in every tower of every model
 _ACTIVATION = "quick_gelu"  # OpenAI's; no tensor tells it

@@ -1,4 +1,9 @@
-"""Files, folders and Hub names -> state dicts, the captions.
+"""Models of transformers, whole or not at all.
+
+transformers warns where weights lack a tensor or have one too many, and makes up what is missing.
+What others are built on is refused instead.
+
+Files, folders and Hub names -> state dicts, the captions.
 
 Pickles are read with torch's restricted reader, which makes tensors and nothing else.
 """
@@ -8,20 +13,81 @@ import pickle
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import CLIPModel
+from transformers import CLIPModel, PreTrainedModel
 from transformers.utils.hub import cached_file
 
+from dwc.convert.key_mapping import Rule
 from dwc.convert.openai_clip import backbone_config, backbone_rules, backbone_weights
-from dwc.convert.renaming import Rule
-from dwc.convert.whole_models import read_whole, split_revision
 from dwc.errors import CheckpointError, listed
-from dwc.modeling.configuration import ClipBackboneConfig
+from dwc.modeling.configuration_dwc import ClipBackboneConfig
+
+_Model = TypeVar("_Model", bound=PreTrainedModel)
+
+
+def split_revision(source: str | Path) -> tuple[str, str]:
+    """A folder, or a Hub name that may carry its revision -> name, and revision or nothing."""
+    if Path(source).expanduser().is_dir():
+        return str(Path(source).expanduser()), ""
+    name, _, revision = str(source).partition("@")
+    return name, revision
+
+
+def read_whole(
+    kind: type[_Model],
+    source: str | Path,
+    cure: str,
+    unread: Sequence[str] = (),
+    spare: Sequence[str] = (),
+) -> _Model:
+    """A model of this class in float32, in eval mode, from a folder or a Hub name (`name@v2`).
+
+    Tensors whose names begin with one of `unread` may be there, and are left out; those that end in
+    one of `spare` may be lacking. `cure` is a sentence on what to give instead.
+
+    Raises CheckpointError for a model of another type, one that cannot be loaded, and tensors that
+    are missing, unexpected or misshapen.
+    """
+    name, revision = split_revision(source)
+    options = {"revision": revision} if revision else {}
+    wanted = kind.config_class.model_type
+    try:
+        found = kind.config_class.get_config_dict(name, **options)[0].get("model_type")
+        if found != wanted:
+            raise CheckpointError(f"{source} is a model of type {found!r}, not {wanted!r}. {cure}")
+        model, report = kind.from_pretrained(
+            name,
+            dtype=torch.float32,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # listed below with the others
+            **options,
+        )
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{source} cannot be loaded as a {wanted!r} of transformers: {error}. {cure}"
+        ) from error
+    if faults := _faults(report, tuple(unread), tuple(spare)):
+        raise CheckpointError(f"{source} is not a whole {wanted!r}: {'; '.join(faults)}. {cure}")
+    return model
+
+
+def _faults(report: dict[str, Any], unread: tuple[str, ...], spare: tuple[str, ...]) -> list[str]:
+    faults = {
+        "missing": [name for name in report["missing_keys"] if not name.endswith(spare)],
+        "unexpected": [name for name in report["unexpected_keys"] if not name.startswith(unread)],
+        "misshapen": [
+            f"{name} (found {tuple(found)}, expected {tuple(expected)})"
+            for name, found, expected in report["mismatched_keys"]
+        ],
+        "not loaded": report["error_msgs"],
+    }
+    return [f"{fault}: {listed(names)}" for fault, names in faults.items() if names]
+
 
 _OPEN_CLIP_CONFIG, _OPEN_CLIP_WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
 _DISTRIBUTED = "module."  # before every name of a model that was wrapped for several devices

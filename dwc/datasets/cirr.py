@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dwc.datasets.pictures import ListedPictures
-from dwc.datasets.reading import read_json, shown
+from dwc.datasets.annotation_files import read_json, shorten
+from dwc.datasets.image_files import ListedImages
 from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet
 from dwc.errors import DatasetError
 
@@ -55,7 +55,7 @@ def queries(root: Path, split: str) -> list[CirrQuery]:
     return found
 
 
-def triplets(root: Path, split: str) -> list[Triplet]:
+def cirr_triplets(root: Path, split: str) -> list[Triplet]:
     """Every triplet of a split; DatasetError as above, and for test1, which withholds targets."""
     found = queries(root, split)
     _require_targets(found, split)
@@ -69,13 +69,13 @@ def picture_paths(root: Path, split: str) -> dict[str, str]:
     for name, place in paths.items():
         if not isinstance(place, str) or not PurePosixPath(place).name:
             raise DatasetError(
-                f"{path}: the path of {name} is {shown(place)}; expected that of a "
+                f"{path}: the path of {name} is {shorten(place)}; expected that of a "
                 "file. Fetch the file again"
             )
     return paths
 
 
-def benchmark(root: Path, split: str = "val", targets_withheld: bool = False) -> Benchmark:
+def cirr_benchmark(root: Path, split: str = "val", targets_withheld: bool = False) -> Benchmark:
     """A split asked over all its pictures, the reference left out; its queries are `CirrQuery`s.
 
     DatasetError for files not as documented, and where the targets are withheld, unless
@@ -99,7 +99,7 @@ def benchmark(root: Path, split: str = "val", targets_withheld: bool = False) ->
     )
 
 
-def pictures_of(root: Path, split: str) -> ListedPictures:
+def cirr_images(root: Path, split: str) -> ListedImages:
     """Where the pictures of a split lie: at the paths told, or all in the split's first folder."""
     folders = [Path(root), Path(root).parent] if Path(root).name == "cirr" else [Path(root)]
     bases = [folder / place for folder in folders for place in ("", "images", "img_raw")]
@@ -107,7 +107,7 @@ def pictures_of(root: Path, split: str) -> ListedPictures:
     for name, told in picture_paths(root, split).items():
         path = PurePosixPath(told)
         relative[name] = (str(path), f"{path.parts[0]}/{path.name}", path.name)
-    return ListedPictures(bases, relative, "CIRR's")
+    return ListedImages(bases, relative, "CIRR's")
 
 
 def _require_targets(asked: list[CirrQuery], split: str) -> None:
@@ -150,7 +150,7 @@ def _query(path: Path, place: int, entry: Any) -> CirrQuery:
                 others=tuple(name for name in members if name != reference),
             )
     raise DatasetError(
-        f"{path}: entry {place} is {shown(entry)}; expected an object with pairid, reference, "
+        f"{path}: entry {place} is {shorten(entry)}; expected an object with pairid, reference, "
         f"caption and img_set.members, {MEMBERS} names that include the reference, and but for "
         "test1 target_hard, one of them. Fetch the file again"
     )

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from dwc.datasets.pictures import ListedPictures
-from dwc.datasets.plain_pickle import PickledArray, read_pickled_npy
-from dwc.datasets.reading import shown
+from dwc.datasets.annotation_files import shorten
+from dwc.datasets.image_files import ListedImages
+from dwc.datasets.restricted_pickle import PickledArray, read_pickled_npy
 from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet
 from dwc.errors import DatasetError
 
@@ -29,7 +29,7 @@ class _Split:
         path = Path(root) / FILE
         every = read_pickled_npy(path, _ADVICE)
         if not isinstance(every, dict) or not isinstance(every.get(split), dict):
-            there = ", ".join(map(str, every)) if isinstance(every, dict) else shown(every)
+            there = ", ".join(map(str, every)) if isinstance(every, dict) else shorten(every)
             raise DatasetError(f"{path} has no split {split!r}; there is {there}")
         content = every[split]
         self._where = f"{path}, {split}"
@@ -55,14 +55,14 @@ class _Split:
     def _changes(self, modification: Any) -> Iterable[tuple[str, int, int]]:
         if not isinstance(modification, dict) or not isinstance(modification.get("to_str"), str):
             raise DatasetError(
-                f"{self._where}: a modification is {shown(modification)}; expected a dict with "
+                f"{self._where}: a modification is {shorten(modification)}; expected a dict with "
                 "from, to and the text to_str. Fetch the file again"
             )
         before, after = (self._list(modification, key) for key in ("from", "to"))
         for number in (*before, *after):
             if type(number) is not int or not 0 <= number < self.size:
                 raise DatasetError(
-                    f"{self._where}: a modification names the scene {shown(number)}; expected a "
+                    f"{self._where}: a modification names the scene {shorten(number)}; expected a "
                     f"number below {self.size}. Fetch the file again"
                 )
         if len(before) != len(after):
@@ -79,11 +79,11 @@ class _Split:
         if isinstance(value, list | tuple):
             return list(value)
         raise DatasetError(
-            f"{self._where}: {key} is {shown(value)}; expected a list. Fetch the file again"
+            f"{self._where}: {key} is {shorten(value)}; expected a list. Fetch the file again"
         )
 
 
-def triplets(root: Path, split: str) -> list[Triplet]:
+def css3d_triplets(root: Path, split: str) -> list[Triplet]:
     """Every scene before and after a modification; DatasetError for a file not as documented."""
     return [
         Triplet(_name(split, before), (words,), _name(split, after))
@@ -91,7 +91,7 @@ def triplets(root: Path, split: str) -> list[Triplet]:
     ]
 
 
-def benchmark(root: Path, split: str = "test") -> Benchmark:
+def css3d_benchmark(root: Path, split: str = "test") -> Benchmark:
     """Every modification asked over all scenes of the split, the reference left out.
 
     DatasetError for a file that is missing or not as documented.
@@ -112,10 +112,10 @@ def benchmark(root: Path, split: str = "test") -> Benchmark:
     )
 
 
-def pictures_of(root: Path, names: Iterable[str]) -> ListedPictures:
+def css3d_images(root: Path, names: Iterable[str]) -> ListedImages:
     """Where the pictures of the scenes lie."""
     bases = [Path(root) / "images", Path(root)]
-    return ListedPictures(bases, {name: (f"{name}.png",) for name in names}, "CSS3D's")
+    return ListedImages(bases, {name: (f"{name}.png",) for name in names}, "CSS3D's")
 
 
 def _name(split: str, number: int) -> str:

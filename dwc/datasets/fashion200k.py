@@ -15,8 +15,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dwc.datasets.pictures import ListedPictures
-from dwc.datasets.reading import read_lines, seen_in
+from dwc.datasets.annotation_files import describe_folder, read_lines
+from dwc.datasets.image_files import ListedImages
 from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet
 from dwc.errors import DatasetError
 
@@ -55,7 +55,7 @@ def labelled_pictures(root: Path, split: str) -> list[LabelledPicture]:
     files = sorted(folder.glob(f"*_{split}_detect_all.txt"))
     if not files:
         raise DatasetError(
-            f"{folder} has no files *_{split}_detect_all.txt ({seen_in(folder)}); {_ADVICE}"
+            f"{folder} has no files *_{split}_detect_all.txt ({describe_folder(folder)}); {_ADVICE}"
         )
     pictures: dict[str, LabelledPicture] = {}
     for path in files:
@@ -79,7 +79,9 @@ def replacing_text(source: str, target: str, states_answer: bool = False) -> str
     return f"replace {old} with {new}{answer}"
 
 
-def benchmark(root: Path, split: str = "test", states_answer: bool = False) -> Benchmark:
+def fashion200k_benchmark(
+    root: Path, split: str = "test", states_answer: bool = False
+) -> Benchmark:
     """The queries of `test_queries.txt` over all test pictures, the reference left out.
 
     DatasetError where files are missing or not as documented, and for the split "train", which has
@@ -113,10 +115,10 @@ def benchmark(root: Path, split: str = "test", states_answer: bool = False) -> B
     )
 
 
-def pictures_of(root: Path, names: Iterable[str]) -> ListedPictures:
+def fashion200k_images(root: Path, names: Iterable[str]) -> ListedImages:
     """Where the pictures of the label files lie."""
     bases = [Path(root), Path(root) / "images"]
-    return ListedPictures(bases, {name: (name,) for name in names}, "Fashion200k's")
+    return ListedImages(bases, {name: (name,) for name in names}, "Fashion200k's")
 
 
 class TrainPairs:

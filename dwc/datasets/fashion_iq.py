@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dwc.datasets.pictures import NamedPictures
-from dwc.datasets.reading import read_json, shown
+from dwc.datasets.annotation_files import read_json, shorten
+from dwc.datasets.image_files import NamedImages
 from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet, leave_out
 from dwc.errors import DatasetError
 
@@ -53,7 +53,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
 }
 
 
-def triplets(root: Path, category: str, split: str) -> list[Triplet]:
+def fashion_iq_triplets(root: Path, category: str, split: str) -> list[Triplet]:
     """Every triplet of a category and split, in the order of the file.
 
     DatasetError where the file is missing, is not as documented, or withholds the targets (as
@@ -71,7 +71,7 @@ def split_ids(root: Path, category: str, split: str) -> list[str]:
     for place, name in enumerate(ids):
         if not isinstance(name, str) or not name:
             raise DatasetError(
-                f"{path}: entry {place} is {shown(name)}; expected a picture id. "
+                f"{path}: entry {place} is {shorten(name)}; expected a picture id. "
                 "Fetch the file again"
             )
     if len(set(ids)) != len(ids):
@@ -82,7 +82,7 @@ def split_ids(root: Path, category: str, split: str) -> list[str]:
     return ids
 
 
-class Pictures(NamedPictures):
+class FashionIqImages(NamedImages):
     """Finds pictures by id in the trees in which FashionIQ is commonly kept."""
 
     def __init__(self, root: Path, category: str) -> None:
@@ -90,7 +90,7 @@ class Pictures(NamedPictures):
         super().__init__(folders, "FashionIQ's")
 
 
-def with_pictures(found: Iterable[Triplet], pictures: Pictures) -> list[Triplet]:
+def with_pictures(found: Iterable[Triplet], pictures: FashionIqImages) -> list[Triplet]:
     """The triplets whose two pictures are there; how many are left is logged."""
     every = list(found)
     gone = set(pictures.missing(name for t in every for name in (t.reference, t.target)))
@@ -102,12 +102,12 @@ def with_pictures(found: Iterable[Triplet], pictures: Pictures) -> list[Triplet]
     return kept
 
 
-def benchmark(
+def fashion_iq_benchmark(
     root: Path,
     category: str,
     protocol: str = "P3",
     split: str = "val",
-    pictures: Pictures | None = None,
+    pictures: FashionIqImages | None = None,
 ) -> Benchmark:
     """A category's split, asked by one of `PROTOCOLS`.
 
@@ -118,7 +118,7 @@ def benchmark(
     if protocol not in PROTOCOLS:
         raise DatasetError(f"no protocol {protocol!r}; there are {', '.join(PROTOCOLS)}")
     rules = PROTOCOLS[protocol]
-    every = triplets(root, category, split)
+    every = fashion_iq_triplets(root, category, split)
     ids = split_ids(root, category, split)
     used = {name for t in every for name in (t.reference, t.target)}
     if strange := used.difference(ids):
@@ -145,7 +145,7 @@ def _queries(triplet: Triplet, rules: Protocol) -> list[RetrievalQuery]:
 def _triplet(path: Path, place: int, entry: Any) -> Triplet:
     if not isinstance(entry, dict):
         raise DatasetError(
-            f"{path}: entry {place} is {shown(entry)}; expected an object with target, candidate "
+            f"{path}: entry {place} is {shorten(entry)}; expected an object with target, candidate "
             "and captions. Fetch the file again"
         )
     if "target" not in entry and {"candidate", "captions"} <= entry.keys():
@@ -163,6 +163,6 @@ def _triplet(path: Path, place: int, entry: Any) -> Triplet:
     ):
         return Triplet(reference, tuple(captions), target)
     raise DatasetError(
-        f"{path}: entry {place} is {shown(entry)}; expected the strings target and candidate "
+        f"{path}: entry {place} is {shorten(entry)}; expected the strings target and candidate "
         "and a list of captions. Fetch the file again"
     )

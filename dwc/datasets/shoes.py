@@ -14,8 +14,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dwc.datasets.pictures import PictureFiles
-from dwc.datasets.reading import read_json, read_lines, seen_in, shown
+from dwc.datasets.annotation_files import describe_folder, read_json, read_lines, shorten
+from dwc.datasets.image_files import ImageFiles
 from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet
 from dwc.errors import DatasetError
 
@@ -46,7 +46,7 @@ def split_names(root: Path, split: str) -> list[str]:
     return names
 
 
-def triplets(root: Path, split: str, listing: str = "twice") -> list[Triplet]:
+def shoes_triplets(root: Path, split: str, listing: str = "twice") -> list[Triplet]:
     """The pairs of a split as triplets of one caption each.
 
     `listing` is "once", in the order of the file, or "twice", in the order of the split's names,
@@ -57,11 +57,11 @@ def triplets(root: Path, split: str, listing: str = "twice") -> list[Triplet]:
     return _list_pairs(root, split, split_names(root, split), listing)
 
 
-def benchmark(root: Path, split: str = "test", listing: str = "twice") -> Benchmark:
+def shoes_benchmark(root: Path, split: str = "test", listing: str = "twice") -> Benchmark:
     """A split asked over all its pictures, the reference left out; `listing` as in `triplets`."""
     names = split_names(root, split)
-    pairs = triplets(root, split, "once")
-    asked = pairs if listing == "once" else triplets(root, split, listing)
+    pairs = shoes_triplets(root, split, "once")
+    asked = pairs if listing == "once" else shoes_triplets(root, split, listing)
     same = impossible(pairs)
     return Benchmark(
         protocol=f"shoes-{split}-{listing}",
@@ -81,7 +81,7 @@ def impossible(pairs: Iterable[Triplet]) -> list[str]:
     return list(dict.fromkeys(t.target for t in pairs if t.target == t.reference))
 
 
-class ShoePictures(PictureFiles):
+class ShoesImages(ImageFiles):
     """Finds pictures by file name in the folders of the kinds of shoes, or all in one folder."""
 
     def __init__(self, root: Path) -> None:
@@ -99,7 +99,7 @@ class ShoePictures(PictureFiles):
         bases = ", ".join(str(base) for base in self._bases)
         return (
             f"such as womens_boots/0/img_womens_boots_1.jpg in {bases} "
-            f"({seen_in(self._bases[0])}); put Shoes' folders womens_* into one of them"
+            f"({describe_folder(self._bases[0])}); put Shoes' folders womens_* into one of them"
         )
 
 
@@ -135,6 +135,6 @@ def _triplet(path: Path, place: int, entry: Any) -> Triplet:
         if isinstance(reference, str) and isinstance(caption, str) and isinstance(target, str):
             return Triplet(reference, (caption.strip(),), target)
     raise DatasetError(
-        f"{path}: entry {place} is {shown(entry)}; expected an object with the strings "
+        f"{path}: entry {place} is {shorten(entry)}; expected an object with the strings "
         f"{', '.join(_KEYS)}. Fetch the file again"
     )

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from dwc.datasets.image_loading import decode
 from dwc.errors import DatasetError
 from dwc.evaluation.retrieval import embed_gallery
-from dwc.gallery.decoding import decode
-from dwc.modeling.captions import fill_template
-from dwc.modeling.model import DWCModel
-from dwc.processing import DWCProcessor
+from dwc.modeling.modeling_dwc import DWCModel
+from dwc.modeling.processing_dwc import DWCProcessor, fill_template
 
 # The words asked for each class; the classes are those of the Clothing dataset (full, CC0).
 CLASS_WORDS: Mapping[str, str] = {

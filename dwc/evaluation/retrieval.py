@@ -1,7 +1,10 @@
-"""Running a benchmark: embed its gallery, ask its queries, rank, count."""
+"""A query's captions as a checkpoint reads them: in its template, and no longer than it can.
+
+Running a benchmark: embed its gallery, ask its queries, rank, count.
+"""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
@@ -12,11 +15,37 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dwc.datasets.triplets import Benchmark, RetrievalQuery, draw_queries, leave_out
-from dwc.errors import DatasetError, PictureError
+from dwc.errors import DatasetError, PictureError, QueryError
 from dwc.evaluation.metrics import correlation, first_hit_rank, recalls
-from dwc.evaluation.texts import readable_text
-from dwc.modeling.model import DWCModel
-from dwc.processing import DWCProcessor
+from dwc.modeling.modeling_dwc import DWCModel
+from dwc.modeling.processing_dwc import DWCProcessor, fill_template
+
+
+def readable_text(
+    processor: DWCProcessor, template: Mapping[str, str], captions: Sequence[str]
+) -> tuple[str, bool]:
+    """The captions in the template, and whether they had to be cut.
+
+    CLIP reads a set number of tokens, and some annotators wrote more. The longest caption loses its
+    last word until the whole is short enough, so that what the template adds stays.
+    """
+    words = [caption.split() for caption in captions]
+    text = fill_template(template, captions)
+    cut = False
+    while not _is_readable(processor, text) and any(words):
+        max(words, key=len).pop()
+        text = fill_template(template, [" ".join(caption) for caption in words])
+        cut = True
+    return text, cut
+
+
+def _is_readable(processor: DWCProcessor, text: str) -> bool:
+    try:
+        processor(text=[text], return_tensors="pt")
+    except QueryError:
+        return False
+    return True
+
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from PIL import Image
 
+from dwc.datasets.image_loading import SUFFIXES, decode
 from dwc.errors import PictureError
-from dwc.gallery.decoding import SUFFIXES, decode
 
 if TYPE_CHECKING:
     from dwc.catalogue.splits import CatalogueItem, Split

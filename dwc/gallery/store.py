@@ -1,33 +1,73 @@
-"""A gallery that was embedded: read it, search its vectors, find its pictures again."""
+"""The pictures asked for last, kept as they were opened.
+
+A gallery that was embedded: read it, search its vectors, find its pictures again.
+"""
 
 import logging
 import sqlite3
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Hashable
 from contextlib import closing, suppress
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dwc.datasets.image_loading import decode, hash_pixels
 from dwc.errors import PictureError, StoreError
-from dwc.gallery.decoding import decode, hash_pixels
-from dwc.gallery.layout import (
+from dwc.gallery.sources import Source, from_spec
+from dwc.gallery.store_format import (
     DATABASE,
     Manifest,
-    StoredPicture,
+    StoredImage,
     checksum,
     read_manifest,
     read_rows,
-    rebuilding,
+    rebuild_command,
     thumbnail_file,
     vector_file,
 )
-from dwc.gallery.recent import RecentPictures
-from dwc.gallery.sources import Source, from_spec
+
+# One picture is asked about several times in a row: other words, another weight, why this answer.
+# Opening it costs a tenth of a query where it is decoded, and a whole one where it is drawn.
+MAX_IMAGES = 16
+# Larger ones are opened anew: 16 of these are 96 MB, and a strip may have fifty times as many.
+MAX_PIXELS_CACHED = 2_000_000
+
+
+class ImageCache:
+    """At most `kept` pictures of at most `max_pixels`, by key; any number of threads may ask."""
+
+    def __init__(self, kept: int = MAX_IMAGES, max_pixels: int = MAX_PIXELS_CACHED) -> None:
+        self._kept = kept
+        self._max_pixels = max_pixels
+        self._pictures: OrderedDict[Hashable, Image.Image] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: Hashable, open_picture: Callable[[], Image.Image]) -> Image.Image:
+        """The picture of `key`, the caller's own copy; opened where it is not among the last.
+
+        The key has to tell what the picture shows: two pictures never share one.
+        """
+        with self._lock:
+            picture = self._pictures.get(key)
+            if picture is not None:
+                self._pictures.move_to_end(key)
+        if picture is None:
+            picture = open_picture()  # outside the lock: it takes long, and may fail
+            if picture.width * picture.height > self._max_pixels:
+                return picture
+            with self._lock:
+                self._pictures[key] = picture
+                while len(self._pictures) > self._kept:
+                    self._pictures.popitem(last=False)
+        return picture.copy()
+
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +76,7 @@ logger = logging.getLogger(__name__)
 CHECKED_ROWS = 2048
 
 
-class GalleryPicture(NamedTuple):
+class GalleryImage(NamedTuple):
     """A gallery picture found again; `original` is False where only its thumbnail is left."""
 
     image: Image.Image
@@ -54,7 +94,7 @@ class Store:
         self,
         path: Path,
         manifest: Manifest,
-        rows: list[StoredPicture],
+        rows: list[StoredImage],
         vectors: NDArray[np.float32],
     ) -> None:
         """For `open`, which reads these from a folder."""
@@ -68,7 +108,7 @@ class Store:
         for position, row in enumerate(rows):
             self._by_pixels[row.pixel_hash].append(position)
         self._sizes = {(row.width, row.height) for row in rows}
-        self._recent = RecentPictures()
+        self._recent = ImageCache()
         self._source: Source | None = None
         with suppress(PictureError):  # the pictures may be gone; the thumbnails are not
             self._source = from_spec(manifest.source)
@@ -100,7 +140,7 @@ class Store:
                 f"{folder}: {DATABASE} cannot be read ({error}). Delete the folder and index again."
             ) from error
         if manifest is None or vectors is None:
-            raise StoreError(f"{folder}: nothing was indexed yet. {rebuilding(None, folder)}")
+            raise StoreError(f"{folder}: nothing was indexed yet. {rebuild_command(None, folder)}")
         store = cls(folder, manifest, rows, vectors)
         store._check(np.unique(np.linspace(0, len(rows) - 1, CHECKED_ROWS).astype(int)))
         if not manifest.complete:
@@ -128,7 +168,7 @@ class Store:
         if fingerprint != made_by:
             raise StoreError(
                 f"the store was built with model {made_by}; the loaded one is {fingerprint}. "
-                + rebuilding(self.manifest.argument, self.path, name)
+                + rebuild_command(self.manifest.argument, self.path, name)
             )
 
     def verify(self) -> None:
@@ -155,7 +195,7 @@ class Store:
         """The file of a picture's thumbnail, WebP, its longer side at most 256 px."""
         return thumbnail_file(self.path, self.rows[self.position(id)].content_key)
 
-    def picture(self, id: str) -> GalleryPicture:
+    def picture(self, id: str) -> GalleryImage:
         """The picture itself, upright RGB, or its thumbnail where the original is gone or changed.
 
         Raises `PictureError` where both are gone.
@@ -166,10 +206,10 @@ class Store:
                 item = self._source.item(id)
                 if item.content_key() == row.content_key:
                     image = self._recent.get((id, row.content_key), item.open)
-                    return GalleryPicture(image, original=True)
+                    return GalleryImage(image, original=True)
             except PictureError as error:
                 logger.info("%s: its thumbnail stands in (%s)", id, error)
-        return GalleryPicture(decode(self.thumbnail(id)), original=False)
+        return GalleryImage(decode(self.thumbnail(id)), original=False)
 
     def _check(self, positions: NDArray[np.int64]) -> None:
         for position in positions[: len(self.rows)].tolist():
@@ -177,7 +217,7 @@ class Store:
                 raise StoreError(
                     f"{self.path}: the vector of {self.rows[position].id!r} (row {position}) is "
                     "not the one that was written. "
-                    + rebuilding(self.manifest.argument, self.path, self.manifest.model.name)
+                    + rebuild_command(self.manifest.argument, self.path, self.manifest.model.name)
                 )
 
 
@@ -191,6 +231,6 @@ def _map_vectors(folder: Path, manifest: Manifest, count: int) -> NDArray[np.flo
         raise StoreError(
             f"{file}: holds {size:,} bytes; {count:,} rows of {dimension} numbers need "
             f"{count * dimension * 4:,}. "
-            + rebuilding(manifest.argument, folder, manifest.model.name)
+            + rebuild_command(manifest.argument, folder, manifest.model.name)
         )
     return np.memmap(file, dtype="<f4", mode="r", shape=(count, dimension))

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPVisionModel
 
 from dwc.errors import QueryError
-from dwc.modeling.configuration import ClipBackboneConfig, ModifiedResNetConfig
+from dwc.modeling.configuration_dwc import ClipBackboneConfig, ModifiedResNetConfig
 from dwc.modeling.modified_resnet import AntiAliasedBottleneck, ModifiedResNet
-from dwc.modeling.packed_sentences import MANY, read_in_lots
+from dwc.modeling.packed_sequences import MANY, length_bucketed
 from dwc.modeling.strict_loading import StrictModel
 
 
@@ -90,7 +90,7 @@ class ClipBackbone(StrictModel):
             mask = None if attention_mask is None else attention_mask[rows, :longest]
             return self._read_texts(input_ids[rows, :longest], mask, ends[rows])
 
-        return read_in_lots(ends + 1, read)
+        return length_bucketed(ends + 1, read)
 
     def _read_texts(self, input_ids: Tensor, attention_mask: Tensor | None, ends: Tensor) -> Tensor:
         """Texts (N, L) that end at the tokens `ends` (N,) -> (N, F)."""

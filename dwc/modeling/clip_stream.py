@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from dwc.errors import QueryError
 from dwc.modeling.combiners import combiner_class
-from dwc.modeling.composition import Composition, normalise
+from dwc.modeling.composition import Composition, normalize
 
 
 class ClipStream(nn.Module):
@@ -59,6 +59,6 @@ class ClipStream(nn.Module):
     def _project(self, projection: nn.Linear | None, features: Tensor) -> Tensor:
         """norm(Drop(ReLU(W x))); norm(x) where the combiner works on CLIP's own features."""
         if projection is None:
-            return normalise(features)
+            return normalize(features)
         activated = functional.relu(projection(features))  # (N, D)
-        return normalise(functional.dropout(activated, self.dropout, self.training))
+        return normalize(functional.dropout(activated, self.dropout, self.training))

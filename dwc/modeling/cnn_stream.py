@@ -24,13 +24,13 @@ from torch import Tensor, nn
 from transformers import ResNetModel
 
 from dwc.errors import QueryError
-from dwc.modeling.combiners.mlp import perceptron
-from dwc.modeling.composition import Composition, normalise
-from dwc.modeling.configuration import CnnStreamConfig
-from dwc.modeling.cross_attention import CrossAttention, relate
+from dwc.modeling.combiners.base import mlp
+from dwc.modeling.composition import Composition, normalize
+from dwc.modeling.configuration_dwc import CnnStreamConfig
+from dwc.modeling.cross_attention import CrossAttention, cross_attention
 from dwc.modeling.inception import Inception1d, Inception2d
-from dwc.modeling.packed_sentences import PackedSentences
-from dwc.modeling.pooling import GeneralisedMean
+from dwc.modeling.packed_sequences import PackedSequences
+from dwc.modeling.pooling import GeneralizedMean
 from dwc.modeling.word_encoder import WordEncoder
 
 
@@ -67,17 +67,17 @@ class CnnStream(nn.Module):
         self.add_image = Inception2d(hidden, channels)
         self.gate_text = Inception1d(2 * hidden, hidden)
         self.add_text = Inception1d(hidden, hidden)
-        self.pool_image = GeneralisedMean(config.gem_p)
-        self.pool_text = GeneralisedMean(config.gem_p)
-        self.pool_gallery = GeneralisedMean(config.gem_p)
+        self.pool_image = GeneralizedMean(config.gem_p)
+        self.pool_text = GeneralizedMean(config.gem_p)
+        self.pool_gallery = GeneralizedMean(config.gem_p)
         self.project_image = nn.Linear(channels, embedding_dim)
         self.project_text = nn.Linear(hidden, embedding_dim)
-        self.weigh = perceptron(2 * embedding_dim, embedding_dim, 1, dropout)
+        self.weigh = mlp(2 * embedding_dim, embedding_dim, 1, dropout)
 
     def embed(self, pixel_values: Tensor) -> Tensor:
         """Pictures (N, 3, height, width), normalised, -> gallery embeddings (N, D), unit length."""
         features = self._feature_map(pixel_values).flatten(2)  # (N, C, h w)
-        return normalise(self.project_image(self.pool_gallery(features)))
+        return normalize(self.project_image(self.pool_gallery(features)))
 
     def compose(
         self,
@@ -174,7 +174,7 @@ class CnnStream(nn.Module):
 
     def _relate(self, words: Tensor, regions: Tensor, mask: Tensor) -> CrossAttention:
         """Words (N, L, H) and regions (N, H, h, w) -> their attention and contexts."""
-        return relate(
+        return cross_attention(
             words,
             regions.flatten(2).transpose(1, 2),  # (N, h w, H)
             mask,
@@ -200,7 +200,7 @@ class CnnStream(nn.Module):
 
     def _edit_text(self, words: Tensor, region_context: Tensor, mask: Tensor) -> Tensor:
         """T (N, L, H), V (N, L, H) and the mask (N, L) -> the text part (N, D)."""
-        sentences = PackedSentences(mask)
+        sentences = PackedSequences(mask)
         states, context = sentences.pack(words), sentences.pack(region_context)  # (M, H)
         gate = torch.sigmoid(self.gate_text(torch.cat([states, context], dim=-1), sentences))
         edited = gate * states + torch.relu(self.add_text(context, sentences))  # (M, H): F_t

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def normalise(vectors: Tensor) -> Tensor:
+def normalize(vectors: Tensor) -> Tensor:
     """Scale each row (the last axis) to unit length; a zero row stays zero."""
     return functional.normalize(vectors, dim=-1, eps=1e-12)
 
@@ -67,7 +67,7 @@ class Composition:
         mixed = image_weight * image_part + (1 - image_weight) * text_part  # (N, D)
         if joint_part is not None:
             mixed = mixed + joint_part
-        return cls(normalise(mixed), image_part, text_part, image_weight, joint_part)
+        return cls(normalize(mixed), image_part, text_part, image_weight, joint_part)
 
     def shifted(self, shift: float) -> "Composition":
         """The same query leaning more to its image (positive) or its text (negative).

@@ -22,7 +22,7 @@ class CrossAttention:
     over_regions: Tensor
 
 
-def relate(
+def cross_attention(
     words: Tensor,
     regions: Tensor,
     mask: Tensor,

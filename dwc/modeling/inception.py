@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dwc.modeling.packed_sentences import PackedSentences
+from dwc.modeling.packed_sequences import PackedSequences
 
 
 def _branches(in_channels: int, out_channels: int) -> dict[str, list[tuple[int, int, int]]]:
@@ -59,7 +59,7 @@ class _Step1d(nn.Module):
         )
         self.normalisation = nn.BatchNorm1d(out_channels)
 
-    def forward(self, rows: Tensor, sentences: PackedSentences) -> Tensor:
+    def forward(self, rows: Tensor, sentences: PackedSequences) -> Tensor:
         """(M, C) -> (M, out_channels)."""
         weight = self.convolution.weight  # (out_channels, C, 1 or 3)
         if weight.shape[-1] == 3:
@@ -77,7 +77,7 @@ class _Inception(nn.Module):
         for name, convolutions in _branches(in_channels, out_channels).items():
             self.add_module(name, nn.ModuleList(step(*shape) for shape in convolutions))
 
-    def _join(self, features: Tensor, averaged: Tensor, *sentences: PackedSentences) -> Tensor:
+    def _join(self, features: Tensor, averaged: Tensor, *sentences: PackedSequences) -> Tensor:
         """Run every branch and lay the channels side by side, in the order above."""
         sources = {"point": features, "narrow": features, "wide": features, "pooled": averaged}
         outputs = [
@@ -100,7 +100,7 @@ def _dense_like(output: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda gradient: gradient.contiguous(memory_format=layout)
 
 
-def _run(branch: nn.Module, features: Tensor, *sentences: PackedSentences) -> Tensor:
+def _run(branch: nn.Module, features: Tensor, *sentences: PackedSequences) -> Tensor:
     for number, step in enumerate(branch.children()):
         features = step(features if number == 0 else functional.relu(features), *sentences)
     return features
@@ -126,7 +126,7 @@ class Inception1d(_Inception):
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__(in_channels, out_channels, _Step1d)
 
-    def forward(self, rows: Tensor, sentences: PackedSentences) -> Tensor:
+    def forward(self, rows: Tensor, sentences: PackedSequences) -> Tensor:
         """Packed words (M, in_channels) -> (M, out_channels), before any activation.
 
         In training at least two words must be in the batch.

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dwc.modeling.configuration import ModifiedResNetConfig
+from dwc.modeling.configuration_dwc import ModifiedResNetConfig
 
 
-class NormalisedConvolution(nn.Module):
+class NormalizedConvolution(nn.Module):
     """A convolution without bias, then batch norm; no activation."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1):
@@ -48,13 +48,13 @@ class AntiAliasedBottleneck(nn.Module):
     def __init__(self, in_channels: int, channels: int, stride: int):
         super().__init__()
         out_channels = 4 * channels
-        self.reduce = NormalisedConvolution(in_channels, channels, 1)
-        self.spatial = NormalisedConvolution(channels, channels, 3)
-        self.expand = NormalisedConvolution(channels, out_channels, 1)
+        self.reduce = NormalizedConvolution(in_channels, channels, 1)
+        self.spatial = NormalizedConvolution(channels, channels, 3)
+        self.expand = NormalizedConvolution(channels, out_channels, 1)
         self.downsample = nn.AvgPool2d(stride) if stride > 1 else nn.Identity()
         has_shortcut = stride > 1 or in_channels != out_channels
         self.shortcut = (
-            NormalisedConvolution(in_channels, out_channels, 1) if has_shortcut else None
+            NormalizedConvolution(in_channels, out_channels, 1) if has_shortcut else None
         )
 
     def forward(self, features: Tensor) -> Tensor:
@@ -112,9 +112,9 @@ class ModifiedResNet(nn.Module):
         half = config.width // 2
         self.stem = nn.ModuleList(
             [
-                NormalisedConvolution(config.num_channels, half, 3, stride=2),
-                NormalisedConvolution(half, half, 3),
-                NormalisedConvolution(half, config.width, 3),
+                NormalizedConvolution(config.num_channels, half, 3, stride=2),
+                NormalizedConvolution(half, half, 3),
+                NormalizedConvolution(half, config.width, 3),
             ]
         )
         self.stages = nn.ModuleList()

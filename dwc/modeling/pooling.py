@@ -17,7 +17,7 @@ _FLOOR = 1e-6  # What is negative counts as this much: a power of it must exist.
 _FAINTEST = -80.0
 
 
-class GeneralisedMean(nn.Module):
+class GeneralizedMean(nn.Module):
     """GeM pooling over the last axis."""
 
     def __init__(self, p: float = 3.0):

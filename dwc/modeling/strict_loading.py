@@ -15,8 +15,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.initialization import no_init_weights
 
+from dwc.checkpoints.safetensors_files import Weights, find_non_finite, is_folder
 from dwc.errors import CheckpointError, listed
-from dwc.weight_files import Weights, find_not_finite, is_folder
 
 # Skipping the random start replaces functions of torch for a moment, for every thread; two at once
 # would each take the other's for the original.
@@ -64,7 +64,7 @@ class StrictModel(PreTrainedModel):
                     sorted(info["missing_keys"]),
                     sorted(info["unexpected_keys"]),
                     sorted(info["mismatched_keys"]),
-                    find_not_finite(model.state_dict()),
+                    find_non_finite(model.state_dict()),
                 )
         except (OSError, SafetensorError, StrictDataclassError, ValueError) as error:
             raise CheckpointError(f"{source} cannot be loaded: {error}") from error

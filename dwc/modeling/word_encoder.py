@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dwc.errors import QueryError
-from dwc.modeling.packed_sentences import MANY, read_in_lots
+from dwc.modeling.packed_sequences import MANY, length_bucketed
 
 
 class WordEncoder(nn.Module):
@@ -42,4 +42,4 @@ class WordEncoder(nn.Module):
             states = states * mask[rows, :longest].unsqueeze(-1)
             return functional.pad(states, (0, 0, 0, word_ids.shape[1] - longest))
 
-        return read_in_lots(mask.sum(dim=1), read)
+        return length_bucketed(mask.sum(dim=1), read)

@@ -11,19 +11,24 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from dwc.checkpoint import Checkpoint
+from dwc.checkpoints.load import Checkpoint
+from dwc.datasets.image_loading import decode
 from dwc.errors import QueryError, StoreError
-from dwc.gallery.decoding import decode
-from dwc.gallery.exact_index import ExactIndex, best_positions
+from dwc.gallery.exact_search import ExactIndex, best_positions
 from dwc.gallery.store import Store
 from dwc.modeling.composition import ComposedQuery, Composition
-from dwc.search.asked import AskedQuery
-from dwc.search.encoding import Compose, EncodedQuery, composer, encode_query, encode_wordings
-from dwc.search.hits import list_hits
-from dwc.search.look_alikes import LookAlikes
-from dwc.search.result import SearchResult, Weight
-from dwc.search.sweep import Sweep
-from dwc.search.weight_context import load_reference
+from dwc.search.near_duplicates import NearDuplicates
+from dwc.search.query import (
+    Compose,
+    EncodedQuery,
+    QueryEncoding,
+    encode_query,
+    encode_wordings,
+    model_composer,
+)
+from dwc.search.reference_weights import load_reference_weights
+from dwc.search.results import SearchResult, Weight, build_hits
+from dwc.search.weight_sweep import WeightSweep
 
 Picture = Image.Image | str | Path
 
@@ -54,11 +59,11 @@ class Searcher:
                 f"({len(store.manifest.skipped)} could not be read). Index a folder that has some."
             )
         self.checkpoint = checkpoint
-        self.compose: Compose = composer(checkpoint.model)
+        self.compose: Compose = model_composer(checkpoint.model)
         self.store = store
         self.index = ExactIndex(store.vectors)
-        self.context = load_reference(checkpoint)
-        self.look_alikes = LookAlikes(store.vectors, store.ids)
+        self.context = load_reference_weights(checkpoint)
+        self.look_alikes = NearDuplicates(store.vectors, store.ids)
 
     def search(
         self,
@@ -82,7 +87,7 @@ class Searcher:
         _check_ranking(k, shift)
         return self.answer(self.ask(image, text, reference_id, exclude_reference), k, shift)
 
-    def answer(self, asked: AskedQuery, k: int = 12, shift: float = 0.0) -> SearchResult:
+    def answer(self, asked: EncodedQuery, k: int = 12, shift: float = 0.0) -> SearchResult:
         """Rank the gallery for a question that `ask` returned; otherwise as `search`."""
         _check_ranking(k, shift)
         start = time.perf_counter()
@@ -91,7 +96,7 @@ class Searcher:
         scores = self.index.scores(query)  # (n,)
         positions = best_positions(scores, k, asked.excluded)
         parts = _split(composed, self.store.vectors[positions])
-        hits = list_hits(self.store.ids, scores, positions, parts, asked.excluded)
+        hits = build_hits(self.store.ids, scores, positions, parts, asked.excluded)
         search_ms = (time.perf_counter() - start) * 1e3
         return SearchResult(
             hits=hits,
@@ -115,7 +120,7 @@ class Searcher:
         text: str = "",
         reference_id: str | None = None,
         exclude_reference: bool = True,
-    ) -> AskedQuery:
+    ) -> EncodedQuery:
         """Read and encode a question as `search` does, for what explains it.
 
         What is returned belongs to this searcher's store and model. Raises as `search` does.
@@ -125,7 +130,7 @@ class Searcher:
         _check_question(image, text, reference_id)
         reference = self._reference(image, reference_id)
         encoded = self.encode(reference.image, text)
-        return AskedQuery(
+        return EncodedQuery(
             image=reference.image,
             text=text,
             encoded=encoded,
@@ -135,7 +140,7 @@ class Searcher:
             encode_ms=(time.perf_counter() - start) * 1e3,
         )
 
-    def encode(self, image: Image.Image | None, text: str) -> EncodedQuery:
+    def encode(self, image: Image.Image | None, text: str) -> QueryEncoding:
         """`encode_query` of this searcher's model, by way of `compose`."""
         return encode_query(self.checkpoint, image, text, self.compose)
 
@@ -143,9 +148,11 @@ class Searcher:
         """`encode_wordings` of this searcher's model, by way of `compose`."""
         return encode_wordings(self.checkpoint, image, texts, self.compose)
 
-    def sweep(self, asked: AskedQuery) -> Sweep:
+    def sweep(self, asked: EncodedQuery) -> WeightSweep:
         """Meet the gallery once, so that any shift of this question costs next to nothing."""
-        return Sweep(asked.encoded.composed, self.store.vectors, self.store.ids, asked.excluded)
+        return WeightSweep(
+            asked.encoded.composed, self.store.vectors, self.store.ids, asked.excluded
+        )
 
     def _reference(self, image: Picture | None, reference_id: str | None) -> _Reference:
         if reference_id is not None:

@@ -2,6 +2,8 @@
 
 A stage is a function of the step's number, and so is its data: a run that was killed and goes on
 from its last saved state sees the same batches, and ends in the same weights, as one that was not.
+
+What every stage's step shares but its loss: AdamW, a warm-up and a cosine, clipped gradients.
 """
 
 import json
@@ -12,9 +14,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+import torch
 from accelerate import Accelerator
+from torch import Tensor, nn
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +38,7 @@ class LoopSettings:
     log_every: int = 50
 
 
-class Watcher(Protocol):
+class Callback(Protocol):
     """Looks on between steps: to measure, to average weights."""
 
     def before_step(self, step: int) -> None:
@@ -74,7 +78,7 @@ def run_stage(
     accelerator: Accelerator,
     step_function: StepFunction,
     settings: LoopSettings,
-    watcher: Watcher | None = None,
+    watcher: Callback | None = None,
 ) -> dict[str, float]:
     """Run a stage to its end, from its last saved state if there is one.
 
@@ -175,3 +179,76 @@ def _log(
         line |= {name: round(value, 5) for name, value in means.items()}
         with (settings.folder / f"{stage}.jsonl").open("a") as log:
             log.write(json.dumps(line) + "\n")
+
+
+class OptimizerSettings(Protocol):
+    """What a stage's own settings say of its optimiser."""
+
+    @property
+    def total_steps(self) -> int:
+        """The cosine ends there, at 0."""
+
+    @property
+    def learning_rate(self) -> float:
+        """After the warm-up."""
+
+    @property
+    def weight_decay(self) -> float:
+        """Of a group that does not say its own."""
+
+    @property
+    def warmup_steps(self) -> int:
+        """Within `total_steps`."""
+
+    @property
+    def max_gradient_norm(self) -> float:
+        """Longer gradients are cut to this length."""
+
+
+class OptimizerStep:
+    """A module under an accelerator, with its optimiser and schedule.
+
+    `module` is what was given, prepared and in training mode. Its state is saved and found again
+    with the accelerator's own, which must be a fresh one for every stage.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        settings: OptimizerSettings,
+        accelerator: Accelerator,
+        groups: list[dict[str, Any]] | None = None,
+        betas: tuple[float, float] = (0.9, 0.999),
+    ) -> None:
+        """`groups`, by default one of all that requires gradients, are the optimiser's."""
+        trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        optimiser = torch.optim.AdamW(
+            groups or [{"params": trained}],
+            lr=settings.learning_rate,
+            betas=betas,
+            weight_decay=settings.weight_decay,
+        )
+        factor = cosine_with_warmup(settings.total_steps, settings.warmup_steps)
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+        self._accelerator, self._max_norm = accelerator, settings.max_gradient_norm
+        prepared: Any = accelerator.prepare(module, optimiser)
+        self.module, self._optimiser = prepared
+        accelerator.register_for_checkpointing(self._schedule)
+        self.module.train()
+
+    def learn(self, loss: Tensor) -> None:
+        """One step down a loss."""
+        self._optimiser.zero_grad(set_to_none=True)
+        self._accelerator.backward(loss)
+        self._accelerator.clip_grad_norm_(self.module.parameters(), self._max_norm)
+        self._optimiser.step()
+        self._schedule.step()
+
+
+def decay_groups(module: nn.Module) -> list[dict[str, Any]]:
+    """Parameter groups in which norms, biases and scales do not decay."""
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    return [
+        {"params": [parameter for parameter in trained if parameter.ndim > 1]},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]

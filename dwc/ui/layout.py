@@ -7,28 +7,28 @@ from typing import Any
 
 import gradio as gr
 
-from dwc.ui import examples as examples_panel
-from dwc.ui import folding as folding_panel
-from dwc.ui import lean as lean_panel
-from dwc.ui import results as results_panel
-from dwc.ui import shelf as shelf_panel
-from dwc.ui import toolbar as toolbar_panel
-from dwc.ui.answering import Panels, thumbnail_of
-from dwc.ui.examples import Example, render_examples
-from dwc.ui.explained import ExplainedPanel
-from dwc.ui.pictures import Pictures
-from dwc.ui.shelf import render_shelf
-from dwc.ui.toolbar import render_toolbar
-from dwc.ui.uploads import refuse_addresses
-from dwc.ui.way import Way, lay_out_way
-from dwc.ui.weights import WHAT_IT_IS_NOT
+from dwc.ui.gallery_images import GalleryImages
+from dwc.ui.handlers import AnswerUpdate, thumbnail_of
+from dwc.ui.panels import examples as examples_panel
+from dwc.ui.panels import gallery_browser as shelf_panel
+from dwc.ui.panels import results as folding_panel
+from dwc.ui.panels import results as results_panel
+from dwc.ui.panels import toolbar as toolbar_panel
+from dwc.ui.panels import weight_slider as lean_panel
+from dwc.ui.panels.examples import Example, render_examples
+from dwc.ui.panels.gallery_browser import render_gallery
+from dwc.ui.panels.history_view import HistoryView, build_history
+from dwc.ui.panels.registry import ExplanationPanel
+from dwc.ui.panels.toolbar import render_toolbar
+from dwc.ui.panels.weights import WHAT_IT_IS_NOT
+from dwc.ui.security import refuse_addresses
 
 UPLOADS_CHECKED_SECONDS = 60
 UPLOADS_KEPT_SECONDS = 600
 
 
 @dataclass(frozen=True)
-class Question:
+class QueryColumn:
     """What a person asks with."""
 
     reference: gr.Image
@@ -36,12 +36,12 @@ class Question:
     unknown: gr.HTML
     go: gr.Button
     trouble: gr.HTML
-    way: Way
+    way: HistoryView
     tries: gr.HTML
 
 
 @dataclass(frozen=True)
-class Answer:
+class AnswerColumn:
     """What is answered; `explained` are the panels' elements by their ids.
 
     `standing` is the session's question with its answer; `parcel` the file that is handed over.
@@ -57,9 +57,9 @@ class Answer:
     parcel: gr.JSON
 
 
-def lay_out_question(
-    opening: Example, first: Panels, examples: Sequence[Example], pictures: Pictures
-) -> Question:
+def build_query_column(
+    opening: Example, first: AnswerUpdate, examples: Sequence[Example], pictures: GalleryImages
+) -> QueryColumn:
     """The reference, the words, the button, and questions to try."""
     html('<h2 id="like-this">Like this…</h2>')
     reference = gr.Image(
@@ -93,22 +93,22 @@ def lay_out_question(
         '<p class="trouble" role="alert" id="refused-upload"></p>'
         '<p class="sr-only" role="status" id="search-status"></p>'
     )
-    way = lay_out_way(first.standing, pictures, UPLOADS_KEPT_SECONDS // 60)
+    way = build_history(first.standing, pictures, UPLOADS_KEPT_SECONDS // 60)
     tries = html(
         render_examples(examples, pictures),
         elem_id="examples",
         js_on_load=examples_panel.ON_LOAD,
     )
-    return Question(reference, words, unknown, go, trouble, way, tries)
+    return QueryColumn(reference, words, unknown, go, trouble, way, tries)
 
 
-def lay_out_answer(
-    first: Panels,
-    panels: Sequence[ExplainedPanel],
+def build_answer_column(
+    first: AnswerUpdate,
+    panels: Sequence[ExplanationPanel],
     told: Sequence[str],
-    pictures: Pictures,
+    pictures: GalleryImages,
     names_model: bool,
-) -> Answer:
+) -> AnswerColumn:
     """The weights, the results, and what explains them: each of `panels` with what it has `told`.
 
     `names_model`: whether links say which model answered.
@@ -121,7 +121,7 @@ def lay_out_answer(
     )
     slider = html(first.slider or "", elem_id="shift", js_on_load=lean_panel.ON_LOAD)
     html(WHAT_IT_IS_NOT, elem_id="about-weights")
-    html(folding_panel.SWITCH, elem_id="view", js_on_load=folding_panel.ON_LOAD)
+    html(folding_panel.SWITCH, elem_id="view", js_on_load=folding_panel.SWITCH_ON_LOAD)
     results = html(
         first.results or "",
         elem_id="results",
@@ -135,14 +135,14 @@ def lay_out_answer(
     )
     explained = dict(_lay_out_panels(panels, told))
     html(shelf_panel.HEADING, elem_id="gallery-head")
-    shelf = html(render_shelf(pictures, 0), elem_id="gallery", js_on_load=shelf_panel.ON_LOAD)
+    shelf = html(render_gallery(pictures, 0), elem_id="gallery", js_on_load=shelf_panel.ON_LOAD)
     standing = gr.State(first.standing)
     parcel = gr.JSON(visible="hidden")  # in the page, so that its script can read it
-    return Answer(weights, slider, results, toolbar, explained, shelf, standing, parcel)
+    return AnswerColumn(weights, slider, results, toolbar, explained, shelf, standing, parcel)
 
 
 def _lay_out_panels(
-    panels: Sequence[ExplainedPanel], told: Sequence[str]
+    panels: Sequence[ExplanationPanel], told: Sequence[str]
 ) -> Iterator[tuple[str, gr.HTML]]:
     both = zip(panels, told, strict=True)
     for row, neighbours in groupby(both, key=lambda one: one[0].row):
@@ -155,7 +155,7 @@ def _lay_out_panels(
                 yield panel.id, _lay_out_panel(panel, value)
 
 
-def _lay_out_panel(panel: ExplainedPanel, value: str) -> gr.HTML:
+def _lay_out_panel(panel: ExplanationPanel, value: str) -> gr.HTML:
     return html(
         value,
         elem_id=panel.id,

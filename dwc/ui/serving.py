@@ -1,18 +1,50 @@
-"""How the page is served: looks, limits, and the few files a browser may read."""
+"""The page's looks: Gradio's plainest theme, and our own style and behaviour over it.
 
+How the page is served: looks, limits, and the few files a browser may read.
+"""
+
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
 
-from dwc.ui.closing import FetchNothing
-from dwc.ui.pictures import Pictures
-from dwc.ui.theme import make_head, make_theme, read_style
+from dwc.ui.gallery_images import GalleryImages
+from dwc.ui.security import FetchNothing
+
+_STATIC = Path(__file__).parent / "static"
+# Later ones may refine what came before.
+_STYLES = ("style.css", "way.css", "compare.css", "map.css", "atlas.css", "study.css")
+_SCRIPTS = ("behaviour.js", "map_drawing.js", "map.js")
+# Installed fonts only: nothing is fetched from elsewhere.
+FONTS = ("Inter", "Helvetica Neue", "Arial", "sans-serif")
+
+
+def make_theme() -> gr.themes.Base:
+    """Gradio's own components (upload field, text field, buttons) in the page's colours."""
+    return gr.themes.Base(
+        primary_hue=gr.themes.colors.slate,
+        neutral_hue=gr.themes.colors.slate,
+        font=FONTS,
+        font_mono=("ui-monospace", "monospace"),
+    )
+
+
+def read_style() -> str:
+    """The style sheets, one after the other."""
+    return "\n".join((_STATIC / name).read_text(encoding="utf-8") for name in _STYLES)
+
+
+def make_head(max_upload_bytes: int) -> str:
+    """The script for the page's head; it refuses larger uploads before they travel."""
+    script = "\n".join((_STATIC / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+    return f"<script>const DWC_MAX_UPLOAD_BYTES = {max_upload_bytes};\n{script}</script>"
+
 
 MAX_UPLOAD_BYTES = 20 * 1024 * 1024
 
 
-def launch_options(pictures: Pictures, host: str | None, port: int | None) -> dict[str, Any]:
+def launch_options(pictures: GalleryImages, host: str | None, port: int | None) -> dict[str, Any]:
     """Keyword arguments for `gr.Blocks.launch`.
 
     Where `host` or `port` is None, Gradio's own rules hold: GRADIO_SERVER_NAME and
@@ -35,6 +67,6 @@ def launch_options(pictures: Pictures, host: str | None, port: int | None) -> di
     }
 
 
-def serve_thumbnails(pictures: Pictures) -> None:
+def serve_thumbnails(pictures: GalleryImages) -> None:
     """Let the thumbnails be served and handed back where they lie, without copies in the cache."""
     gr.set_static_paths([pictures.folder])

@@ -12,16 +12,16 @@ import pytest
 import torch
 from PIL import Image
 
-from dwc import checkpoint
 from dwc.catalogue.drawing.draw import draw
 from dwc.catalogue.schema import CATEGORIES, sample_garment
 from dwc.catalogue.splits import gallery
-from dwc.gallery.building import build_store
-from dwc.gallery.decoding import decode
-from dwc.gallery.exact_index import ExactIndex, best_positions
+from dwc.checkpoints import load
+from dwc.datasets.image_loading import decode
+from dwc.gallery.builder import build_store
+from dwc.gallery.exact_search import ExactIndex, best_positions
 from dwc.gallery.sources import CatalogueSource, FolderSource
-from dwc.modeling.captions import fill_template
-from dwc.search.encoding import identify, picture_embedder
+from dwc.modeling.processing_dwc import fill_template
+from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 from tests.bench.measuring import Comparison, in_turns, tell
 
@@ -69,10 +69,10 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def searcher(checkpoint_folder, photos, tmp_path_factory):
-    loaded = checkpoint.load(str(checkpoint_folder))
+    loaded = load.load(str(checkpoint_folder))
     place = tmp_path_factory.mktemp("store")
-    embed = picture_embedder(loaded)
-    return Searcher(loaded, build_store(FolderSource(photos), embed, place, identify(loaded)))
+    embed = image_embedder(loaded)
+    return Searcher(loaded, build_store(FolderSource(photos), embed, place, model_identity(loaded)))
 
 
 def run(code: str, *arguments: object) -> None:
@@ -130,9 +130,9 @@ def test_first_query_about_a_picture(searcher, kind, tmp_path):
     if kind == "drawing":
         loaded = searcher.checkpoint
         source = CatalogueSource("test", 60, 256)
-        embed = picture_embedder(loaded)
+        embed = image_embedder(loaded)
         searcher = Searcher(
-            loaded, build_store(source, embed, tmp_path, identify(loaded), workers=1)
+            loaded, build_store(source, embed, tmp_path, model_identity(loaded), workers=1)
         )
     picture = searcher.store.picture(searcher.store.ids[-1]).image
     references = iter(searcher.store.ids)

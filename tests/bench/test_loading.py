@@ -14,10 +14,10 @@ from huggingface_hub import constants
 from safetensors import safe_open
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from dwc import checkpoint
-from dwc.modeling.configuration import DWCConfig
-from dwc.modeling.model import DWCModel
-from dwc.processing import (
+from dwc.checkpoints import load
+from dwc.modeling.configuration_dwc import DWCConfig
+from dwc.modeling.modeling_dwc import DWCModel
+from dwc.modeling.processing_dwc import (
     CLIP_BYTE_TOKENS,
     CLIP_MARKS,
     DWCProcessor,
@@ -64,7 +64,7 @@ def paper_size_checkpoint(folder: Path) -> Path:
     text = model.config.clip_config.text_config
     clip_tokenizer = build_clip_tokenizer(list(merges), text.max_position_embeddings)
     processor = DWCProcessor(CLIPImageProcessorPil(), clip_tokenizer, words)
-    return checkpoint.save(model, processor, folder, max_shard_mb=2_000)
+    return load.save(model, processor, folder, max_shard_mb=2_000)
 
 
 def into_cache(folder: Path, cache: Path) -> None:
@@ -73,7 +73,7 @@ def into_cache(folder: Path, cache: Path) -> None:
     for part in ("refs", "blobs", f"snapshots/{COMMIT}"):
         (place / part).mkdir(parents=True)
     (place / "refs" / "main").write_text(COMMIT)
-    for file in checkpoint.content(folder):
+    for file in load.content(folder):
         content = file.read_bytes()
         if file.suffix == ".safetensors":
             name = hashlib.sha256(content).hexdigest()
@@ -111,7 +111,7 @@ def test_loading_from_the_cache(paper):
         with safe_open(paper.weights, framework="pt") as file:
             return [file.get_tensor(name).clone() for name in file.keys()]  # noqa: SIM118
 
-    loading = in_turns(lambda: checkpoint.load(REPO), read_and_copy, rounds=21, warm_up=3)
+    loading = in_turns(lambda: load.load(REPO), read_and_copy, rounds=21, warm_up=3)
     tell(
         f"loading {paper.size / 1e6:.0f} MB from the cache / safetensors, read and copied",
         f"{loading.ours_ms:.0f} / {loading.base_ms:.0f} ms = {loading.ratio:.2f}",

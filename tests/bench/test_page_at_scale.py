@@ -10,11 +10,11 @@ from itertools import cycle
 import numpy as np
 import pytest
 
-from dwc import checkpoint
-from dwc.gallery.building import build_store
+from dwc.checkpoints import load
+from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
-from dwc.search.encoding import identify
-from dwc.ui.opening import store_folder
+from dwc.search.query import model_identity
+from dwc.ui.startup import store_folder
 from tests.bench.measuring import tell
 from tests.browser.conftest import browser, open_page  # noqa: F401  (fixtures)
 from tests.browser.leaning import follow_the_hand
@@ -44,9 +44,9 @@ def large_gallery(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(browser, checkpoint_folder, cache, large_gallery, tmp_path_factory):  # noqa: F811
-    loaded = checkpoint.load(checkpoint_folder)
+    loaded = load.load(checkpoint_folder)
     rng = np.random.default_rng(0)
-    streams = identify(loaded).streams
+    streams = model_identity(loaded).streams
 
     def embed(images):
         parts = [rng.standard_normal((len(images), size)) for size in streams.values()]
@@ -57,7 +57,9 @@ def address(browser, checkpoint_folder, cache, large_gallery, tmp_path_factory):
     place = tmp_path_factory.mktemp("served")
     os.environ["DWC_CACHE"] = str(place / "dwc")  # where the app looks, see `serve`
     try:
-        build_store(source, embed, store_folder(loaded.fingerprint, source), identify(loaded), 256)
+        build_store(
+            source, embed, store_folder(loaded.fingerprint, source), model_identity(loaded), 256
+        )
     finally:
         os.environ["DWC_CACHE"] = str(cache)
     with serve(checkpoint_folder, large_gallery, place) as url:

@@ -12,16 +12,16 @@ from accelerate import Accelerator
 
 from dwc.catalogue.export import draw_pictures, triplets_of
 from dwc.catalogue.splits import gallery, training_triplets
-from dwc.convert.conversion import authors_pictures
-from dwc.modeling.configuration import CnnStreamConfig, DWCConfig
-from dwc.modeling.model import DWCModel
-from dwc.processing import DWCProcessor, build_word_tokenizer
-from dwc.training import alternating
-from dwc.training.alternating import train_alternating
-from dwc.training.benchmark_batches import BatchReader, BenchmarkBatches
-from dwc.training.benchmark_data import BenchmarkData
+from dwc.convert.to_checkpoint import authors_pictures
+from dwc.modeling.configuration_dwc import CnnStreamConfig, DWCConfig
+from dwc.modeling.modeling_dwc import DWCModel
+from dwc.modeling.processing_dwc import DWCProcessor, build_word_tokenizer
+from dwc.training.dwc import mutual_training
+from dwc.training.dwc.benchmark_batches import BatchLoader, BenchmarkBatches
+from dwc.training.dwc.benchmark_data import BenchmarkData
+from dwc.training.dwc.mutual_training import train_mutually
+from dwc.training.dwc.presets import RECOMMENDED
 from dwc.training.loop import LoopSettings
-from dwc.training.presets import RECOMMENDED
 from tests.bench.measuring import tell
 from tests.training.benchmark_files import data_of
 
@@ -86,12 +86,12 @@ def test_a_step_of_the_papers_cnn_stream(tmp_path: Path, monkeypatch: pytest.Mon
         data, processor, {"single": "{0}", "pair": "{0} and {1}"}, SIZE, seed=0
     )
     watch = _Stopwatch()
-    for holder, name in ((alternating._CnnPupil, "forward"), (Accelerator, "backward")):
+    for holder, name in ((mutual_training._CnnPupil, "forward"), (Accelerator, "backward")):
         monkeypatch.setattr(holder, name, watch.around(name, getattr(holder, name)))
-    reader = BatchReader(batches, STEPS, torch.device("cpu"), workers=1)
+    reader = BatchLoader(batches, STEPS, torch.device("cpu"), workers=1)
     waiting = watch.around("waiting for pictures", reader)
     clock = _After(watch)
-    train_alternating(
+    train_mutually(
         model,
         waiting,
         RECOMMENDED.alternating(batches.steps_per_epoch),

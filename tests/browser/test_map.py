@@ -2,8 +2,7 @@
 
 import pytest
 
-from dwc.search.reference_queries import ReferenceQueries
-from dwc.search.weight_context import WeightContext
+from dwc.search.reference_weights import ReferenceQueries, ReferenceWeights
 from tests.search.tiny import write_tiny_checkpoint
 from tests.ui.live import draw_gallery, serve
 
@@ -37,7 +36,7 @@ def address(browser, tmp_path_factory):
         picture_shares=[number % 5 / 5 for number in range(len(pictures))],
         image_weights={"clip": weights, "cnn": weights},
     )
-    WeightContext.of(asked, "made").save(model)
+    ReferenceWeights.of(asked, "made").save(model)
     with serve(model, gallery, place) as url:
         yield url
 

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 from dwc.catalogue.drawing.garments import accessories, footwear, lower_body
 from dwc.catalogue.drawing.garments.camera import Camera, hull
-from dwc.catalogue.drawing.garments.footwear.last import Upper
-from dwc.catalogue.drawing.garments.footwear.lasts import TRAINER
+from dwc.catalogue.drawing.garments.footwear.last import TRAINER, Upper
 from dwc.catalogue.drawing.garments.footwear.sole import Base
-from dwc.catalogue.drawing.garments.moving import bounds, moved
+from dwc.catalogue.drawing.garments.placing import bounds, moved
 from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Shape
 from dwc.catalogue.schema import CATEGORIES, Garment, sample_garment
 

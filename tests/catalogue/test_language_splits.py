@@ -4,7 +4,7 @@ from hashlib import sha256
 
 import pytest
 
-from dwc.catalogue.description import describe
+from dwc.catalogue.language.description import describe
 from dwc.catalogue.schema import CATEGORIES, COLOURS, PATTERNS, Garment, sample_garment
 from dwc.catalogue.splits import SPLITS, family, gallery, split_of, training_triplets
 

@@ -6,9 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dwc.catalogue.language.modifications import (
+    Modification,
+    constraints,
+    draw_modification,
+    fits,
+    picture_only,
+    picture_share,
+)
 from dwc.catalogue.schema import COMMON, Garment, attributes_of, sample_garment
 from dwc.catalogue.splits import family, gallery
-from dwc.catalogue.wishes import Wish, constraints, fits, picture_only, picture_share, wish
 
 seeds = st.integers(min_value=0, max_value=2**32)
 
@@ -18,11 +25,11 @@ DRESS = Garment.of(
 )  # fmt: skip
 
 
-def pair(seed: int) -> tuple[Garment, Garment, Wish]:
+def pair(seed: int) -> tuple[Garment, Garment, Modification]:
     rng = random.Random(seed)
     members = family(rng, "train")
     reference, target = rng.sample(members, 2)
-    return reference, target, wish(reference, target, rng)
+    return reference, target, draw_modification(reference, target, rng)
 
 
 @given(seeds)
@@ -39,7 +46,7 @@ def test_a_target_of_any_two_garments_fits_too(first: int, second: int) -> None:
     reference = sample_garment(rng)
     target = sample_garment(random.Random(second))
     if reference != target:
-        assert fits(reference, wish(reference, target, rng), target)
+        assert fits(reference, draw_modification(reference, target, rng), target)
 
 
 @given(seeds)
@@ -81,9 +88,11 @@ def test_relative_words_mean_other_things_of_other_pictures(seed: int) -> None:
 
 def hand_made(
     told: set[str], relative: set[str], free: set[str], category: str | None = None
-) -> Wish:
+) -> Modification:
     allowed = {name: frozenset({"x"}) for name in told | relative}
-    return Wish(("",), category, allowed, frozenset(told), frozenset(relative), frozenset(free))
+    return Modification(
+        ("",), category, allowed, frozenset(told), frozenset(relative), frozenset(free)
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,7 +111,7 @@ def hand_made(
         ),
     ],
 )
-def test_the_picture_share_of_hand_made_wishes(asked: Wish, share: float) -> None:
+def test_the_picture_share_of_hand_made_wishes(asked: Modification, share: float) -> None:
     assert picture_share(DRESS, asked) == pytest.approx(share)
 
 
@@ -118,7 +127,7 @@ def test_black_settles_the_shade_and_plain_the_second_colour() -> None:
     target = DRESS.with_values(colour="black")
     seen = set()
     for seed in range(60):
-        asked = wish(striped, target, random.Random(seed))
+        asked = draw_modification(striped, target, random.Random(seed))
         limits = constraints(striped, asked)
         if asked.allowed["colour"] == {"black"}:
             assert limits["shade"] == {"mid"}
@@ -137,7 +146,7 @@ def test_no_stripes_leaves_everything_but_stripes() -> None:
     striped = DRESS.with_values(pattern="striped", second_colour="white")
     denials = [
         asked
-        for asked in (wish(striped, DRESS, random.Random(seed)) for seed in range(200))
+        for asked in (draw_modification(striped, DRESS, random.Random(seed)) for seed in range(200))
         if any("no stripes" in caption for caption in asked.captions)
     ]
     assert denials
@@ -151,7 +160,7 @@ def test_longer_is_anything_longer_than_the_picture() -> None:
     short = DRESS.with_values(length="short")
     long = DRESS.with_values(length="long")
     for seed in range(200):
-        asked = wish(short, long, random.Random(seed))
+        asked = draw_modification(short, long, random.Random(seed))
         if asked.captions == ("is longer",):
             assert fits(short, asked, DRESS)
             assert fits(short, asked, long)
@@ -163,7 +172,7 @@ def test_longer_is_anything_longer_than_the_picture() -> None:
 
 def test_a_wish_for_the_same_garment_is_refused() -> None:
     with pytest.raises(ValueError, match="nothing to wish for"):
-        wish(DRESS, DRESS, random.Random(0))
+        draw_modification(DRESS, DRESS, random.Random(0))
 
 
 def test_all_three_manners_are_used() -> None:
@@ -172,7 +181,7 @@ def test_all_three_manners_are_used() -> None:
     counts: Counter[str] = Counter()
     for one, other in pairwise(items):
         if one.garment.category == other.garment.category:
-            asked = wish(one.garment, other.garment, rng)
+            asked = draw_modification(one.garment, other.garment, rng)
             counts["relative"] += len(asked.relative)
             counts["open"] += sum(len(asked.allowed[name]) > 1 for name in asked.told)
             counts["fixed"] += sum(len(asked.allowed[name]) == 1 for name in asked.told)

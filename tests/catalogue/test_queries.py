@@ -2,11 +2,11 @@ import random
 
 import pytest
 
-from dwc.catalogue.codes import CodedGarments
+from dwc.catalogue.encoded_garments import EncodedGarments
+from dwc.catalogue.language.modifications import constraints, draw_modification, fits
 from dwc.catalogue.queries import benchmark, queries
 from dwc.catalogue.schema import attributes_of
 from dwc.catalogue.splits import CatalogueItem, gallery
-from dwc.catalogue.wishes import constraints, fits, wish
 
 
 @pytest.fixture(scope="module")
@@ -16,12 +16,12 @@ def items() -> list[CatalogueItem]:
 
 def test_matching_at_once_equals_one_by_one(items: list[CatalogueItem]) -> None:
     garments = [item.garment for item in items]
-    pool = CodedGarments(garments)
+    pool = EncodedGarments(garments)
     rng = random.Random(0)
     several = 0
     for _ in range(300):
         reference, target = (garments[place] for place in pool.draw_pair(rng))
-        asked = wish(reference, target, rng)
+        asked = draw_modification(reference, target, rng)
         category = asked.category or reference.category
         quick = pool.matching(category, constraints(reference, asked)).tolist()
         slow = [place for place, each in enumerate(garments) if fits(reference, asked, each)]

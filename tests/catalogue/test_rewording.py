@@ -2,8 +2,8 @@
 
 import pytest
 
-from dwc.catalogue.rewording import reword
-from dwc.catalogue.understanding import understand
+from dwc.catalogue.language.paraphrase import paraphrase
+from dwc.catalogue.language.parser import parse_modification
 from tests.catalogue.test_understanding import DRESS
 
 
@@ -17,13 +17,13 @@ from tests.catalogue.test_understanding import DRESS
     ],
 )
 def test_rewordings_mean_the_same(words, reference):
-    others = reword(words, reference, 3)
+    others = paraphrase(words, reference, 3)
     assert len(others) == len(set(others)) >= 1
     for other in others:
         assert other != words
-        assert understand(other, reference) == understand(words, reference)
+        assert parse_modification(other, reference) == parse_modification(words, reference)
 
 
 def test_what_is_not_understood_has_no_other_words():
-    assert reword("for a wedding", DRESS, 3) == []
-    assert reword("blue", None, 3) == []
+    assert paraphrase("for a wedding", DRESS, 3) == []
+    assert paraphrase("blue", None, 3) == []

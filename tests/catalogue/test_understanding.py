@@ -4,11 +4,11 @@ import random
 
 import pytest
 
-from dwc.catalogue.description import describe, describe_fully
+from dwc.catalogue.language.description import describe, describe_fully
+from dwc.catalogue.language.parser import parse_modification
 from dwc.catalogue.queries import queries
 from dwc.catalogue.schema import Garment
 from dwc.catalogue.splits import gallery
-from dwc.catalogue.understanding import understand
 
 DRESS = Garment.of(
     "dress",
@@ -35,7 +35,7 @@ def test_what_is_asked_is_understood_as_it_was_meant(items):
     asked = queries(items, 200, seed=11)
     for query in asked:
         reference = garments[query.reference]
-        demand = understand(" and ".join(dict.fromkeys(query.captions)), reference)
+        demand = parse_modification(" and ".join(dict.fromkeys(query.captions)), reference)
         if demand is None:
             continue
         understood += 1
@@ -48,8 +48,8 @@ def test_descriptions_fit_what_they_describe(items):
     rng = random.Random(3)
     understood = 0
     for item in items[:150]:
-        full = understand(describe_fully(item.garment, rng))
-        partial = understand(describe(item.garment, rng))
+        full = parse_modification(describe_fully(item.garment, rng))
+        partial = parse_modification(describe(item.garment, rng))
         assert partial is None or partial.fits(item.garment)
         if full is not None:
             understood += 1
@@ -69,7 +69,7 @@ def test_descriptions_fit_what_they_describe(items):
     ],
 )
 def test_a_wish_keeps_what_it_leaves_out(words, changes):
-    demand = understand(words, DRESS)
+    demand = parse_modification(words, DRESS)
     assert demand.category == "dress"
     for name, values in demand.values.items():
         if name not in changes and name not in ("shade", "pattern", "second_colour"):
@@ -81,7 +81,7 @@ def test_a_wish_keeps_what_it_leaves_out(words, changes):
 
 
 def test_another_category_keeps_the_look():
-    demand = understand("as a skirt", DRESS)
+    demand = parse_modification("as a skirt", DRESS)
     assert demand.category == "skirt"
     assert demand.values["colour"] == {"orange"}
     assert demand.values["second_colour"] == {"white"}
@@ -99,17 +99,17 @@ def test_another_category_keeps_the_look():
     ],
 )  # fmt: skip
 def test_what_may_mean_something_else_is_not_understood(words):
-    assert understand(words, DRESS) is None
+    assert parse_modification(words, DRESS) is None
 
 
 @pytest.mark.parametrize("words", ["blue", "a longer dress", "something red", "a dress or a skirt"])
 def test_a_description_names_a_category_and_compares_with_nothing(words):
-    assert understand(words) is None
+    assert parse_modification(words) is None
 
 
 def test_a_description_leaves_open_what_it_does_not_say():
-    demand = understand("an orange striped dress")
+    demand = parse_modification("an orange striped dress")
     assert demand.fits(DRESS)
     assert demand.fits(DRESS.with_values(length="long"))
     assert not demand.fits(DRESS.with_values(colour="blue"))
-    assert understand("a cardigan").values == {"fastening": {"buttons"}}
+    assert parse_modification("a cardigan").values == {"fastening": {"buttons"}}

@@ -33,7 +33,7 @@ def made_model(monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint = SimpleNamespace(
         model=model, processor=processor, name="made", fingerprint="0123456789ab"
     )
-    monkeypatch.setattr("dwc.checkpoint.load", lambda name: checkpoint)
+    monkeypatch.setattr("dwc.checkpoints.load.load", lambda name: checkpoint)
 
 
 def evaluate(*arguments: object) -> int:

@@ -11,7 +11,7 @@ import pytest
 
 from dwc.cli import main
 from dwc.commands import train
-from dwc.training.presets import PRESETS
+from dwc.training.dwc.presets import PRESETS
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,7 +49,7 @@ def test_the_choices_on_the_command_line_are_those_of_the_training(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """They are written out there, since help must not wait for torch."""
-    from dwc.training.benchmark_data import CATEGORIES
+    from dwc.training.dwc.benchmark_data import CATEGORIES
 
     given = ["--data", str(tmp_path), "--clip", "C", "--out", "O"]
     for dataset in CATEGORIES:

@@ -3,27 +3,26 @@
 import pytest
 import torch
 
-from dwc import checkpoint
 from dwc.catalogue.queries import queries
 from dwc.catalogue.splits import gallery
+from dwc.checkpoints import load
 from dwc.cli import main
-from dwc.evaluation.catalogue import evaluate_catalogue
-from dwc.evaluation.pictures import CataloguePictures
-from dwc.search.encoding import composer, encode_query
-from dwc.search.weight_context import WeightContext
+from dwc.evaluation.catalogue import CataloguePictures, evaluate_catalogue
+from dwc.search.query import encode_query, model_composer
+from dwc.search.reference_weights import ReferenceWeights
 from tests.search.tiny import write_tiny_checkpoint
 
 
 def test_the_weights_of_many_queries_are_kept(tmp_path, capsys):
     torch.set_num_threads(1)
     folder = write_tiny_checkpoint(tmp_path / "model")
-    before = checkpoint.fingerprint(folder)
+    before = load.fingerprint(folder)
     assert main(["weights", str(folder), "--gallery", "40", "--queries", "25"]) == 0
     assert capsys.readouterr().out.strip().endswith("reference_weights.json")
-    context = WeightContext.load(folder)
+    context = ReferenceWeights.load(folder)
     assert context.queries == 25
     assert "25 wishes" in context.protocol
-    loaded = checkpoint.load(folder)
+    loaded = load.load(folder)
     assert loaded.fingerprint == before
     measured = evaluate_catalogue(loaded.model, loaded.processor, gallery_size=40, queries=25)
     for name, weights in context.weights.items():
@@ -35,13 +34,13 @@ def test_each_query_is_kept_with_its_weights_and_its_truth(tmp_path):
     torch.set_num_threads(1)
     folder = write_tiny_checkpoint(tmp_path / "model")
     assert main(["weights", str(folder), "--gallery", "40", "--queries", "50", "--seed", "3"]) == 0
-    kept = WeightContext.load(folder)
+    kept = ReferenceWeights.load(folder)
     items = gallery("test", 40)
     asked = queries(items, 50, 3)
     assert kept.asked.references == [query.reference for query in asked]
     assert kept.asked.picture_shares == pytest.approx([q.picture_share for q in asked], abs=1e-6)
     assert {name: sorted(row) for name, row in kept.asked.image_weights.items()} == kept.weights
-    loaded = checkpoint.load(folder)
+    loaded = load.load(folder)
     pictures = CataloguePictures(items, workers=1)
     # Short enough for this model's few tokens, and in one caption, which its template sets apart.
     alone = [n for n, q in enumerate(asked) if len(q.captions) == 1 and len(q.captions[0]) < 20]
@@ -50,7 +49,7 @@ def test_each_query_is_kept_with_its_weights_and_its_truth(tmp_path):
         assert kept.asked.words[place] == asked[place].captions[0]
         picture = pictures(asked[place].reference)
         words = kept.asked.words[place]
-        composed = encode_query(loaded, picture, words, composer(loaded.model)).composed
+        composed = encode_query(loaded, picture, words, model_composer(loaded.model)).composed
         for name, stream in composed.streams.items():
             weight = kept.asked.image_weights[name][place]
             assert float(stream.image_weight) == pytest.approx(weight, abs=2e-5)

@@ -8,10 +8,10 @@ from safetensors.torch import save_file
 from transformers import CLIPConfig, CLIPModel
 
 from dwc import DWCModel, DWCProcessor
-from dwc.agreement import picture_size
+from dwc.checkpoints.validate import picture_size
 from dwc.convert import convert
+from dwc.convert.key_mapping import require_fit
 from dwc.convert.openai_clip import backbone_config, backbone_weights, released_name
-from dwc.convert.renaming import require_fit
 from dwc.convert.sources import read_clip
 from dwc.errors import CheckpointError
 from dwc.modeling.clip_backbone import ClipBackbone

@@ -14,12 +14,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import CLIPConfig, CLIPModel
 
-from dwc import DWCModel, DWCProcessor, checkpoint
-from dwc.card import CardFacts
+from dwc import DWCModel, DWCProcessor
+from dwc.checkpoints import load
+from dwc.checkpoints.model_card import CardFacts
 from dwc.cli import main
 from dwc.convert import convert
 from dwc.errors import CheckpointError
-from dwc.training.vocabulary import train_clip_tokenizer
+from dwc.training.catalogue.tokenizer import train_clip_tokenizer
 from tests.convert.state_dicts import CAPTIONS, MAX_TOKENS, TOKENS, fill, rewrite, tiny_clip_shapes
 from tests.merges import merges_text
 
@@ -33,7 +34,7 @@ def test_a_clip_stream_alone_becomes_a_whole_checkpoint(files, tmp_path, kind, s
     merges = tmp_path / "bpe_simple_vocab_16e6.txt.gz"
     merges.write_bytes(gzip.compress(merges_text(TOKENS).encode()))
     out = convert(tmp_path / "out", global_weights=files["global_weights"], clip=clip)
-    loaded = checkpoint.load(out)
+    loaded = load.load(out)
     model, processor = loaded.model, loaded.processor
     assert model.cnn_stream is None
     assert processor.word_tokenizer is None
@@ -132,7 +133,7 @@ def test_without_a_tokenizer_it_is_written_and_the_cure_told(files, tmp_path, ca
     for part in (str(out), "without CLIP's tokenizer", "token ids", "--clip-tokenizer PATH"):
         assert part in told
     with pytest.raises(CheckpointError, match=r"no clip_tokenizer.*--clip-tokenizer PATH"):
-        checkpoint.load(out)
+        load.load(out)
     assert DWCProcessor.from_pretrained(out).clip_tokenizer is None
     ids = torch.tensor([[TOKENS - 2, 5, TOKENS - 1]])
     query = DWCModel.from_pretrained(out).compose(torch.zeros(1, 3, 64, 64), clip_input_ids=ids)
@@ -141,7 +142,7 @@ def test_without_a_tokenizer_it_is_written_and_the_cure_told(files, tmp_path, ca
     caplog.clear()
     (tmp_path / "merges.txt").write_text(merges_text(TOKENS))
     convert(out, **files, clip_tokenizer=tmp_path / "merges.txt")  # the cure, in the same place
-    assert len(checkpoint.load(out).processor.clip_tokenizer) == TOKENS
+    assert len(load.load(out).processor.clip_tokenizer) == TOKENS
     assert not [record for record in caplog.records if record.name.startswith("dwc")]
 
 
@@ -191,7 +192,7 @@ def test_the_card_says_what_is_known_and_no_more(files, tmp_path):
 def test_a_tensor_that_came_out_wrong_keeps_the_checkpoint_from_its_place(
     files, tmp_path, monkeypatch
 ):
-    save = checkpoint.save
+    save = load.save
 
     def damage(model, *arguments, **options):
         folder = save(model, *arguments, **options)
@@ -200,7 +201,7 @@ def test_a_tensor_that_came_out_wrong_keeps_the_checkpoint_from_its_place(
         save_file(weights, folder / "model.safetensors", {"format": "pt"})
         return folder
 
-    monkeypatch.setattr(checkpoint, "save", damage)
+    monkeypatch.setattr(load, "save", damage)
     with pytest.raises(CheckpointError, match=r"other tensors than were read \(logit_scale\)"):
         convert(tmp_path / "out", **files)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["clip.pt", "global.pth"]

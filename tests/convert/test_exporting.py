@@ -5,15 +5,15 @@ import json
 import pytest
 import torch
 
-from dwc import checkpoint
-from dwc.agreement import picture_size
-from dwc.checkpoint import Checkpoint
+from dwc.checkpoints import load
+from dwc.checkpoints.load import Checkpoint
+from dwc.checkpoints.validate import picture_size
 from dwc.cli import main
 from dwc.convert import convert, convert_to_authors
 from dwc.errors import CheckpointError
-from dwc.modeling.configuration import CnnStreamConfig, DWCConfig
-from dwc.modeling.model import DWCModel
-from dwc.processing import DWCProcessor, build_word_tokenizer
+from dwc.modeling.configuration_dwc import CnnStreamConfig, DWCConfig
+from dwc.modeling.modeling_dwc import DWCModel
+from dwc.modeling.processing_dwc import DWCProcessor, build_word_tokenizer
 from tests.convert.state_dicts import (
     GOLDEN,
     SHAPES,
@@ -57,7 +57,7 @@ def test_a_clip_stream_goes_there_and_back_bit_by_bit(kind, tmp_path, capsys):
     again = convert(
         tmp_path / "again", global_weights=theirs / "global.pth", clip=theirs / "clip.pt"
     )
-    assert checkpoint.fingerprint(again) == checkpoint.fingerprint(first)
+    assert load.fingerprint(again) == load.fingerprint(first)
 
 
 @pytest.mark.slow
@@ -70,7 +70,7 @@ def test_a_cnn_stream_goes_there_and_back_bit_by_bit(tmp_path):
     sources = {"local_weights": tmp_path / "local.pth", "captions": tmp_path / "table.json"}
     first = convert(tmp_path / "first", **sources, image_size_px=288)
 
-    loaded = checkpoint.load(first)
+    loaded = load.load(first)
     assert loaded.model.clip is None
     assert loaded.processor.word_tokenizer.get_vocab() == table
     assert picture_size(loaded.processor) == (288, 288)
@@ -90,7 +90,7 @@ def test_a_cnn_stream_goes_there_and_back_bit_by_bit(tmp_path):
         captions=files["captions.json"],
         image_size_px=288,
     )
-    assert checkpoint.fingerprint(again) == loaded.fingerprint
+    assert load.fingerprint(again) == loaded.fingerprint
 
 
 def test_what_their_code_cannot_load_is_told_and_nothing_written(tmp_path):
@@ -115,7 +115,7 @@ def test_what_their_code_cannot_load_is_told_and_nothing_written(tmp_path):
 def clip_alone(tmp_path):
     torch.save({"model_state_dict": fill(global_shapes())}, tmp_path / "global.pth")
     torch.save(fill(tiny_clip_shapes("vit")), tmp_path / "clip.pt")
-    return checkpoint.load(
+    return load.load(
         convert(
             tmp_path / "ours",
             global_weights=tmp_path / "global.pth",

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dwc.convert.authors import (
+from dwc.convert.author_names import (
     GLOBAL_RULES,
     LOCAL_RULES,
     clip_stream_weights,
@@ -11,8 +11,8 @@ from dwc.convert.authors import (
     global_state,
     local_state,
 )
+from dwc.convert.key_mapping import Rule, moves, rename, rename_back
 from dwc.convert.openai_clip import backbone_rules, backbone_weights, openai_state
-from dwc.convert.renaming import Rule, moves, rename, rename_back
 from dwc.errors import CheckpointError
 from tests.convert import state_dicts
 from tests.convert.state_dicts import SHAPES, fill, global_shapes, hollow, tiny_clip_shapes

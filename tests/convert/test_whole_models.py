@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import CLIPModel, ResNetConfig, ResNetForImageClassification, ResNetModel
 
-from dwc.convert.whole_models import read_whole, split_revision
+from dwc.convert.sources import read_whole, split_revision
 from dwc.errors import CheckpointError
 
 CURE = "Give another."

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dwc.datasets.cirr import benchmark, picture_paths, pictures_of, queries, triplets
+from dwc.datasets.cirr import cirr_benchmark, cirr_images, cirr_triplets, picture_paths, queries
 from dwc.datasets.triplets import Triplet
 from dwc.errors import DatasetError
 
@@ -44,7 +44,7 @@ def withheld(pair_id: int, **changed: Any) -> dict[str, Any]:
 
 
 def test_the_benchmark(tmp_path: Path) -> None:
-    made = benchmark(write(tmp_path))
+    made = cirr_benchmark(write(tmp_path))
     assert made.protocol == "cirr-val"
     assert made.gallery == tuple(NAMES)
     assert made.reference_removed
@@ -53,16 +53,16 @@ def test_the_benchmark(tmp_path: Path) -> None:
     assert (first.pair_id, first.reference, first.captions) == (1, NAMES[2], ("fewer dogs",))
     assert first.hits == {NAMES[4]}
     assert first.others == (*NAMES[:2], *NAMES[3:6])  # the set without its reference
-    assert triplets(tmp_path, "val")[0] == Triplet(NAMES[2], ("fewer dogs",), NAMES[4])
+    assert cirr_triplets(tmp_path, "val")[0] == Triplet(NAMES[2], ("fewer dogs",), NAMES[4])
 
 
 def test_the_folders_may_lie_in_one_called_cirr(tmp_path: Path) -> None:
     write(tmp_path / "cirr")
-    assert benchmark(tmp_path) == benchmark(tmp_path / "cirr")
+    assert cirr_benchmark(tmp_path) == cirr_benchmark(tmp_path / "cirr")
     (tmp_path / "dev").mkdir()
     (tmp_path / "dev" / f"{NAMES[1]}.png").touch()
     for root in (tmp_path, tmp_path / "cirr"):
-        assert pictures_of(root, "val").find(NAMES[1]) == tmp_path / "dev" / f"{NAMES[1]}.png"
+        assert cirr_images(root, "val").find(NAMES[1]) == tmp_path / "dev" / f"{NAMES[1]}.png"
 
 
 @pytest.mark.parametrize("base", ["", "images", "img_raw"])
@@ -72,7 +72,7 @@ def test_pictures_are_found_in_every_tree(tmp_path: Path, base: str, place: str)
     path = tmp_path / base / place / f"{NAMES[5]}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
-    found = pictures_of(tmp_path, "train")
+    found = cirr_images(tmp_path, "train")
     assert found.find(NAMES[5]) == path
     assert len(found.missing(NAMES)) == 7
 
@@ -80,10 +80,10 @@ def test_pictures_are_found_in_every_tree(tmp_path: Path, base: str, place: str)
 def test_withheld_targets_are_an_error_unless_none_are_needed(tmp_path: Path) -> None:
     write(tmp_path, [withheld(1), withheld(2)], "test1")
     with pytest.raises(DatasetError, match=r"withholds the targets of 2 of 2.*--submission"):
-        benchmark(tmp_path, "test1")
+        cirr_benchmark(tmp_path, "test1")
     with pytest.raises(DatasetError, match="withholds"):
-        triplets(tmp_path, "test1")
-    made = benchmark(tmp_path, "test1", targets_withheld=True)
+        cirr_triplets(tmp_path, "test1")
+    made = cirr_benchmark(tmp_path, "test1", targets_withheld=True)
     assert [query.hits for query in made.queries] == [frozenset()] * 2
 
 
@@ -108,7 +108,7 @@ def test_withheld_targets_are_an_error_unless_none_are_needed(tmp_path: Path) ->
 def test_malformed_captions(tmp_path: Path, entries: object, message: str) -> None:
     write(tmp_path, entries)
     with pytest.raises(DatasetError, match=message):
-        benchmark(tmp_path)
+        cirr_benchmark(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_malformed_captions(tmp_path: Path, entries: object, message: str) -> No
 def test_malformed_splits(tmp_path: Path, paths: object, message: str) -> None:
     write(tmp_path, paths=paths)
     with pytest.raises(DatasetError, match=message):
-        benchmark(tmp_path)
+        cirr_benchmark(tmp_path)
 
 
 def test_missing_files_and_unknown_splits(tmp_path: Path) -> None:
@@ -137,10 +137,10 @@ def test_missing_files_and_unknown_splits(tmp_path: Path) -> None:
 @pytest.mark.skipif("DWC_TEST_DATA" not in os.environ, reason="DWC_TEST_DATA is not set")
 def test_the_real_files_have_the_documented_counts() -> None:
     root = Path(os.environ["DWC_TEST_DATA"]) / "cirr"
-    made = benchmark(root)
+    made = cirr_benchmark(root)
     assert (len(made.gallery), len(made.queries)) == (2297, 4181)
-    hidden = benchmark(root, "test1", targets_withheld=True)
+    hidden = cirr_benchmark(root, "test1", targets_withheld=True)
     assert (len(hidden.gallery), len(hidden.queries)) == (2315, 4148)
     assert len(picture_paths(root, "train")) == 16939
     with pytest.raises(DatasetError, match="withholds the targets of 4148 of 4148"):
-        benchmark(root, "test1")
+        cirr_benchmark(root, "test1")

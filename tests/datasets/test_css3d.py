@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dwc.datasets.css3d import FILE, benchmark, pictures_of, triplets
+from dwc.datasets.css3d import FILE, css3d_benchmark, css3d_images, css3d_triplets
 from dwc.datasets.triplets import Triplet
 from dwc.errors import DatasetError
 from tests.datasets.test_plain_pickle import save
@@ -27,7 +27,7 @@ def write(root: Path, **changed: Any) -> Path:
 
 
 def test_the_benchmark(tmp_path: Path) -> None:
-    made = benchmark(write(tmp_path))
+    made = css3d_benchmark(write(tmp_path))
     assert made.protocol == "css3d-test"
     assert made.reference_removed
     assert made.gallery == tuple(f"css_test_{n:06d}" for n in range(5))
@@ -39,7 +39,7 @@ def test_the_benchmark(tmp_path: Path) -> None:
 
 
 def test_triplets(tmp_path: Path) -> None:
-    assert triplets(write(tmp_path), "train")[1] == Triplet(
+    assert css3d_triplets(write(tmp_path), "train")[1] == Triplet(
         "css_train_000004", ("make blue",), "css_train_000003"
     )
 
@@ -48,27 +48,27 @@ def test_triplets(tmp_path: Path) -> None:
     "labels", [np.array([7, 8, 8, 9, 7]), [str(n) for n in (7, 8, 8, 9, 7)], (7, 8, 8, 9, 7)]
 )
 def test_labels_in_every_form(tmp_path: Path, labels: object) -> None:
-    assert benchmark(write(tmp_path, labels=labels)) == benchmark(write(tmp_path))
+    assert css3d_benchmark(write(tmp_path, labels=labels)) == css3d_benchmark(write(tmp_path))
 
 
 def test_without_labels_only_the_target_itself_counts(tmp_path: Path) -> None:
     content = split()
     del content["labels"]
     save(tmp_path / FILE, {"test": content})
-    assert benchmark(tmp_path).queries[0].hits == {"css_test_000001"}
+    assert css3d_benchmark(tmp_path).queries[0].hits == {"css_test_000001"}
 
 
 def test_scenes_as_an_array(tmp_path: Path) -> None:
-    made = benchmark(write(tmp_path, objects_img=np.zeros((5, 9, 2))))
+    made = css3d_benchmark(write(tmp_path, objects_img=np.zeros((5, 9, 2))))
     assert len(made.gallery) == 5
 
 
 def test_pictures(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "css_test_000003.png").touch()
-    names = benchmark(write(tmp_path)).gallery
-    assert pictures_of(tmp_path, names).find(names[3]) == tmp_path / "images" / f"{names[3]}.png"
-    assert len(pictures_of(tmp_path, names).missing(names)) == 4
+    names = css3d_benchmark(write(tmp_path)).gallery
+    assert css3d_images(tmp_path, names).find(names[3]) == tmp_path / "images" / f"{names[3]}.png"
+    assert len(css3d_images(tmp_path, names).missing(names)) == 4
 
 
 @pytest.mark.parametrize(
@@ -88,14 +88,14 @@ def test_pictures(tmp_path: Path) -> None:
 )
 def test_malformed_content(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
     with pytest.raises(DatasetError, match=message):
-        benchmark(write(tmp_path, **changed))
+        css3d_benchmark(write(tmp_path, **changed))
 
 
 def test_another_split_and_no_file(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"is missing \(.*holds nothing\); expected css_toy"):
-        benchmark(tmp_path)
+        css3d_benchmark(tmp_path)
     with pytest.raises(DatasetError, match="no split 'val'; there is train, test"):
-        benchmark(write(tmp_path), "val")
+        css3d_benchmark(write(tmp_path), "val")
     save(tmp_path / FILE, [1, 2])
     with pytest.raises(DatasetError, match=r"no split 'test'; there is \[1, 2\]"):
-        benchmark(tmp_path)
+        css3d_benchmark(tmp_path)

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from dwc.datasets.fashion200k import (
     LabelledPicture,
     TrainPairs,
-    benchmark,
     clean_caption,
+    fashion200k_benchmark,
+    fashion200k_images,
     labelled_pictures,
-    pictures_of,
     replacing_text,
 )
 from dwc.errors import DatasetError
@@ -59,7 +59,7 @@ def test_a_picture_listed_again_counts_once(root: Path) -> None:
 
 
 def test_the_benchmark(root: Path) -> None:
-    made = benchmark(root)
+    made = fashion200k_benchmark(root)
     assert made.protocol == "fashion200k-test-replace"
     assert made.reference_removed
     assert len(made.gallery) == 6
@@ -71,7 +71,7 @@ def test_the_benchmark(root: Path) -> None:
 
 
 def test_the_answer_is_stated_only_where_asked_for_and_the_protocol_says_so(root: Path) -> None:
-    made = benchmark(root, states_answer=True)
+    made = fashion200k_benchmark(root, states_answer=True)
     assert made.queries[0].captions == ("replace black with white and get white lace dress",)
     assert made.protocol == "fashion200k-test-states_answer"
     assert "states its answer" in made.notes["words"]
@@ -126,14 +126,14 @@ def test_pictures_are_found_at_their_paths(root: Path, base: str) -> None:
     place = root / base / DRESSES[0][0]
     place.parent.mkdir(parents=True)
     place.touch()
-    found = pictures_of(root, benchmark(root).gallery)
+    found = fashion200k_images(root, fashion200k_benchmark(root).gallery)
     assert found.find(DRESSES[0][0]) == place
-    assert len(found.missing(benchmark(root).gallery)) == 5
+    assert len(found.missing(fashion200k_benchmark(root).gallery)) == 5
 
 
 def test_no_pictures_at_all(root: Path) -> None:
     with pytest.raises(DatasetError, match=r"no pictures such as women/dresses/1/1_0\.jpeg under"):
-        pictures_of(root, benchmark(root).gallery).find("x")
+        fashion200k_images(root, fashion200k_benchmark(root).gallery).find("x")
 
 
 @pytest.mark.parametrize(
@@ -150,23 +150,23 @@ def test_no_pictures_at_all(root: Path) -> None:
 def test_malformed_files(root: Path, file: str, content: str, message: str) -> None:
     (root / file).write_text(content)
     with pytest.raises(DatasetError, match=message):
-        benchmark(root)
+        fashion200k_benchmark(root)
 
 
 def test_bytes_that_are_no_text(root: Path) -> None:
     (root / "test_queries.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DatasetError, match="cannot be read"):
-        benchmark(root)
+        fashion200k_benchmark(root)
 
 
 def test_missing_files_and_unknown_splits(root: Path) -> None:
     with pytest.raises(DatasetError, match="queries for the split test only"):
-        benchmark(root, "train")
+        fashion200k_benchmark(root, "train")
     with pytest.raises(DatasetError, match="no split 'val'"):
         labelled_pictures(root, "val")
     (root / "test_queries.txt").unlink()
     with pytest.raises(DatasetError, match=r"test_queries\.txt is missing"):
-        benchmark(root)
+        fashion200k_benchmark(root)
     for path in (root / "labels").glob("*_train_*"):
         path.unlink()
     with pytest.raises(DatasetError, match=r"no files \*_train_detect_all\.txt"):

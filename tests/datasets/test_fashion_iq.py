@@ -8,10 +8,10 @@ import pytest
 
 from dwc.datasets.fashion_iq import (
     CATEGORIES,
-    Pictures,
-    benchmark,
+    FashionIqImages,
+    fashion_iq_benchmark,
+    fashion_iq_triplets,
     split_ids,
-    triplets,
     with_pictures,
 )
 from dwc.datasets.triplets import Triplet
@@ -52,7 +52,7 @@ def put_pictures(root: Path, folder: str, *names: str) -> None:
 
 
 def test_triplets_keep_the_order_and_both_captions(root: Path) -> None:
-    assert triplets(root, "dress", "val") == [
+    assert fashion_iq_triplets(root, "dress", "val") == [
         Triplet("A", ("is blue", "has sleeves"), "B"),
         Triplet("B", ("is longer", "is longer"), "C"),
         Triplet("A", ("has dots", "is plainer"), "D"),
@@ -71,7 +71,7 @@ def test_triplets_keep_the_order_and_both_captions(root: Path) -> None:
 def test_the_protocols(
     root: Path, protocol: str, gallery: tuple[str, ...], removed: bool, queries: int
 ) -> None:
-    made = benchmark(root, "dress", protocol)
+    made = fashion_iq_benchmark(root, "dress", protocol)
     assert made.gallery == gallery
     assert made.reference_removed is removed
     assert len(made.queries) == queries
@@ -87,7 +87,7 @@ def test_pictures_are_found_in_every_tree(root: Path) -> None:
     put_pictures(root, "all_imgs", "A.jpg", "B.jpg")
     put_pictures(root, "resized_image/dress", "C.PNG")
     put_pictures(root, "resized_image/shirt", "D.png")
-    pictures = Pictures(root, "dress")
+    pictures = FashionIqImages(root, "dress")
     assert pictures.find("A") == root / "images" / "A.png"
     assert pictures.find("B") == root / "all_imgs" / "B.jpg"
     assert pictures.find("C") == root / "resized_image" / "dress" / "C.PNG"
@@ -100,24 +100,24 @@ def test_missing_pictures_are_counted_and_left_out(
 ) -> None:
     put_pictures(root, "images", "A.png", "B.jpg", "D.jpg", "E.jpg")
     with caplog.at_level(logging.WARNING):
-        made = benchmark(root, "dress", "P1", pictures=Pictures(root, "dress"))
+        made = fashion_iq_benchmark(root, "dress", "P1", pictures=FashionIqImages(root, "dress"))
     assert made.missing == ("C",)
     assert made.gallery == ("E", "D", "B", "A")
     assert [query.reference for query in made.queries] == ["A", "A"]
     assert made.notes["triplets"] == "3"
     assert "1 of 5 gallery pictures are missing; 2 of 3 queries are left" in caplog.text
-    kept = with_pictures(triplets(root, "dress", "val"), Pictures(root, "dress"))
+    kept = with_pictures(fashion_iq_triplets(root, "dress", "val"), FashionIqImages(root, "dress"))
     assert [triplet.target for triplet in kept] == ["B", "D"]
 
 
 def test_no_pictures_at_all_is_an_error_that_names_the_trees(root: Path) -> None:
     with pytest.raises(DatasetError, match=r"all_imgs.*put FashionIQ's pictures"):
-        benchmark(root, "dress", "P3", pictures=Pictures(root, "dress"))
+        fashion_iq_benchmark(root, "dress", "P3", pictures=FashionIqImages(root, "dress"))
 
 
 def test_a_missing_file_says_what_is_there(root: Path) -> None:
     with pytest.raises(DatasetError, match=r"cap\.dres\.val\.json is missing.*cap\.dress\.val"):
-        triplets(root, "dres", "val")
+        fashion_iq_triplets(root, "dres", "val")
     with pytest.raises(DatasetError, match=r"split\.dress\.train\.json is missing"):
         split_ids(root, "dress", "train")
 
@@ -136,7 +136,7 @@ def test_a_missing_file_says_what_is_there(root: Path) -> None:
 def test_malformed_captions(root: Path, entries: object, message: str) -> None:
     write(root, entries, IDS)
     with pytest.raises(DatasetError, match=message):
-        triplets(root, "dress", "val")
+        fashion_iq_triplets(root, "dress", "val")
 
 
 @pytest.mark.parametrize(
@@ -150,25 +150,25 @@ def test_malformed_captions(root: Path, entries: object, message: str) -> None:
 def test_malformed_splits(root: Path, ids: object, message: str) -> None:
     write(root, ENTRIES, ids)
     with pytest.raises(DatasetError, match=message):
-        benchmark(root, "dress")
+        fashion_iq_benchmark(root, "dress")
 
 
 def test_a_file_cut_short(root: Path) -> None:
     path = root / "captions" / "cap.dress.val.json"
     path.write_text(path.read_text()[:-20])
     with pytest.raises(DatasetError, match="cannot be read as JSON"):
-        triplets(root, "dress", "val")
+        fashion_iq_triplets(root, "dress", "val")
 
 
 def test_an_unknown_protocol(root: Path) -> None:
     with pytest.raises(DatasetError, match="no protocol 'P5'; there are P1, P2, P3, P4"):
-        benchmark(root, "dress", "P5")
+        fashion_iq_benchmark(root, "dress", "P5")
 
 
 @pytest.mark.skipif("DWC_TEST_DATA" not in os.environ, reason="DWC_TEST_DATA is not set")
 def test_the_real_files_have_the_documented_counts() -> None:
     root = Path(os.environ["DWC_TEST_DATA"]) / "fashion_iq"
-    train = tuple(len(triplets(root, category, "train")) for category in CATEGORIES)
+    train = tuple(len(fashion_iq_triplets(root, category, "train")) for category in CATEGORIES)
     assert train == (5985, 5988, 6027)
     expected = {
         "P1": ((3817, 6346, 5373), (2017, 2038, 1961)),
@@ -177,8 +177,8 @@ def test_the_real_files_have_the_documented_counts() -> None:
         "P4": ((2628, 3089, 2902), (4034, 4076, 3922)),
     }
     for protocol, (galleries, queries) in expected.items():
-        made = [benchmark(root, category, protocol) for category in CATEGORIES]
+        made = [fashion_iq_benchmark(root, category, protocol) for category in CATEGORIES]
         assert tuple(len(each.gallery) for each in made) == galleries
         assert tuple(len(each.queries) for each in made) == queries
     with pytest.raises(DatasetError, match="withholds"):
-        triplets(root, "dress", "test")
+        fashion_iq_triplets(root, "dress", "test")

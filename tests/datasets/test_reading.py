@@ -4,22 +4,22 @@ from pathlib import Path
 
 import pytest
 
-from dwc.datasets.reading import read_text, seen_in
+from dwc.datasets.annotation_files import describe_folder, read_text
 from dwc.errors import DatasetError
 
 
 def test_what_is_in_a_folder(tmp_path: Path) -> None:
-    assert seen_in(tmp_path) == f"{tmp_path} holds nothing"
+    assert describe_folder(tmp_path) == f"{tmp_path} holds nothing"
     for n in range(12):
         (tmp_path / f"{n:02}.txt").touch()
-    seen = seen_in(tmp_path)
+    seen = describe_folder(tmp_path)
     assert seen.startswith(f"{tmp_path} holds 00.txt, 01.txt, ")
     assert seen.endswith("08.txt and 3 more")
 
 
 def test_of_a_folder_that_is_not_there_what_is_above_it(tmp_path: Path) -> None:
     (tmp_path / "captions.zip").touch()
-    assert seen_in(tmp_path / "captions" / "deep") == f"{tmp_path} holds captions.zip"
+    assert describe_folder(tmp_path / "captions" / "deep") == f"{tmp_path} holds captions.zip"
 
 
 def test_a_missing_file_shows_its_like_before_the_rest(tmp_path: Path) -> None:

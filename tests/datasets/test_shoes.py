@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dwc.datasets.shoes import ShoePictures, benchmark, impossible, split_names, triplets
+from dwc.datasets.shoes import ShoesImages, impossible, shoes_benchmark, shoes_triplets, split_names
 from dwc.datasets.triplets import Triplet
 from dwc.errors import DatasetError
 
@@ -32,12 +32,12 @@ def write(root: Path, pairs: object = PAIRS, test: str = "e3\ne2\r\ne1\ne4\n") -
 
 def test_pairs_once_are_in_the_order_of_the_file(tmp_path: Path) -> None:
     write(tmp_path)
-    assert triplets(tmp_path, "test", "once") == [
+    assert shoes_triplets(tmp_path, "test", "once") == [
         Triplet("e1", ("are red",), "e2"),
         Triplet("e3", ("have a heel",), "e1"),
         Triplet("e3", ("are the same",), "e3"),
     ]
-    assert triplets(tmp_path, "train", "once") == [Triplet("t1", ("are blue",), "t2")]
+    assert shoes_triplets(tmp_path, "train", "once") == [Triplet("t1", ("are blue",), "t2")]
 
 
 def test_pairs_twice_are_as_going_through_the_names_finds_them(tmp_path: Path) -> None:
@@ -48,19 +48,19 @@ def test_pairs_twice_are_as_going_through_the_names_finds_them(tmp_path: Path) -
         for entry in PAIRS
         if name in (entry["ImageName"], entry["ReferenceImageName"])
     ]
-    assert [(t.reference, t.target) for t in triplets(tmp_path, "test")] == naive
+    assert [(t.reference, t.target) for t in shoes_triplets(tmp_path, "test")] == naive
     assert len(naive) == 5  # 2 x 2, and the one whose reference is its target
 
 
 def test_the_benchmark(tmp_path: Path) -> None:
-    made = benchmark(write(tmp_path))
+    made = shoes_benchmark(write(tmp_path))
     assert made.protocol == "shoes-test-twice"
     assert made.gallery == ("e3", "e2", "e1", "e4")
     assert made.reference_removed
     assert (len(made.queries), made.notes["pairs"]) == (5, "3")
     assert "e3" in made.notes.values()  # the pair that cannot be found is named
     assert all(len(query.hits) == 1 for query in made.queries)
-    assert len(benchmark(tmp_path, listing="once").queries) == 3
+    assert len(shoes_benchmark(tmp_path, listing="once").queries) == 3
 
 
 def test_pictures_are_found_in_every_tree(tmp_path: Path) -> None:
@@ -72,13 +72,13 @@ def test_pictures_are_found_in_every_tree(tmp_path: Path) -> None:
     ):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / place).touch()
-        assert ShoePictures(tmp_path).find(Path(place).name) == tmp_path / place
-    assert ShoePictures(tmp_path).missing(["img_womens_flats_3.jpg", "x"]) == ["x"]
+        assert ShoesImages(tmp_path).find(Path(place).name) == tmp_path / place
+    assert ShoesImages(tmp_path).missing(["img_womens_flats_3.jpg", "x"]) == ["x"]
 
 
 def test_no_pictures_at_all(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"no pictures.*put Shoes' folders womens_\*"):
-        ShoePictures(tmp_path).find("x")
+        ShoesImages(tmp_path).find("x")
 
 
 @pytest.mark.parametrize(
@@ -97,31 +97,31 @@ def test_no_pictures_at_all(tmp_path: Path) -> None:
 def test_malformed_files(tmp_path: Path, written: dict[str, Any], message: str) -> None:
     write(tmp_path, **written)
     with pytest.raises(DatasetError, match=message):
-        benchmark(tmp_path)
+        shoes_benchmark(tmp_path)
 
 
 def test_missing_files_and_unknown_names(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"eval_im_names\.txt is missing.*Name the folder"):
-        benchmark(tmp_path)
+        shoes_benchmark(tmp_path)
     write(tmp_path)
     with pytest.raises(DatasetError, match="no split 'val'; there are train, test"):
         split_names(tmp_path, "val")
     with pytest.raises(DatasetError, match="no listing 'thrice' of Shoes; there are twice, once"):
-        triplets(tmp_path, "test", "thrice")
+        shoes_triplets(tmp_path, "test", "thrice")
 
 
 @pytest.mark.skipif("DWC_TEST_DATA" not in os.environ, reason="DWC_TEST_DATA is not set")
 def test_the_real_files_have_the_documented_counts() -> None:
     root = Path(os.environ["DWC_TEST_DATA"]) / "shoes"
-    pairs = {split: triplets(root, split, "once") for split in ("train", "test")}
+    pairs = {split: shoes_triplets(root, split, "once") for split in ("train", "test")}
     assert (len(pairs["train"]), len(pairs["test"])) == (8990, 1761)
-    listed = {split: triplets(root, split) for split in pairs}
+    listed = {split: shoes_triplets(root, split) for split in pairs}
     assert (len(listed["train"]), len(listed["test"])) == (17954, 3521)
     for split, once in pairs.items():
         counts = Counter(listed[split])
         assert set(counts) == set(once)
         assert all(n == 1 if t.reference == t.target else n == 2 for t, n in counts.items())
-    made = benchmark(root)
+    made = shoes_benchmark(root)
     assert (len(made.gallery), len(made.queries), made.notes["pairs"]) == (4658, 3521, "1761")
     assert impossible(pairs["test"]) == ["img_womens_rain_boots_550.jpg"]
     assert "img_womens_rain_boots_550.jpg" in made.notes.values()

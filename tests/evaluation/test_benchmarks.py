@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dwc.datasets.pictures import NamedPictures
+from dwc.datasets.image_files import NamedImages
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
 from dwc.errors import DatasetError
 from dwc.evaluation.benchmarks import Measured, measure
@@ -23,7 +23,7 @@ ASKED = [
 def run(root: Path, queries: int | None = None) -> Measured:
     asked = tuple(RetrievalQuery(a.reference, (a.text,), frozenset(a.hits)) for a in ASKED)
     whole = Benchmark("made", tuple(GALLERY), asked, notes={"a": "b"})
-    return measure(whole, NamedPictures([root / "images"], "the"), *WORLD, queries=queries)
+    return measure(whole, NamedImages([root / "images"], "the"), *WORLD, queries=queries)
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ from PIL import Image
 
 from dwc.catalogue.drawing.draw import draw
 from dwc.catalogue.splits import gallery
-from dwc.evaluation.catalogue import evaluate_catalogue
-from dwc.evaluation.pictures import PICTURE_PX, CataloguePictures
+from dwc.evaluation.catalogue import PICTURE_PX, CataloguePictures, evaluate_catalogue
 from tests.training.tiny import tiny_model, tiny_processor
 
 

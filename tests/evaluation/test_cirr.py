@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from dwc.errors import DatasetError
-from dwc.evaluation.cirr import HEADLINE, evaluate_cirr
-from dwc.evaluation.cirr_submission import write_submission
+from dwc.evaluation.cirr import HEADLINE, evaluate_cirr, write_submission
 from tests.evaluation.made import (
     WORLD,
     Asked,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dwc.errors import DatasetError
-from dwc.evaluation.fashion200k import evaluate_fashion200k
+from dwc.evaluation.benchmarks import evaluate_fashion200k
 from tests.evaluation.made import WORLD, Asked, check_recalls, write_pictures
 
 COLOURS = ("black", "white", "red", "blue", "green", "golden")

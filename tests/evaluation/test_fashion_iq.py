@@ -11,7 +11,7 @@ from PIL import Image
 
 from dwc.datasets.fashion_iq import CATEGORIES, TREES
 from dwc.errors import DatasetError
-from dwc.evaluation.fashion_iq import evaluate_fashion_iq
+from dwc.evaluation.benchmarks import evaluate_fashion_iq
 from tests.evaluation.made import WORLD, Asked, check_recalls, write_pictures
 from tests.training.tiny import tiny_model, tiny_processor
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dwc.evaluation.missing import NAMED, Coverage
+from dwc.evaluation.coverage import NAMED, Coverage
 
 WHOLE = Coverage(queries=2_000, all_queries=2_000, asked=2_000, gallery=3_000, all_gallery=3_000)
 

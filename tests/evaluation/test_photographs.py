@@ -6,11 +6,7 @@ import torch
 from PIL import Image
 
 from dwc.errors import DatasetError, PictureError
-from dwc.evaluation.photographs import (
-    CLASS_WORDS,
-    read_labelled_photographs,
-    words_to_photographs,
-)
+from dwc.evaluation.photographs import CLASS_WORDS, read_labelled_photographs, words_to_photographs
 from tests.training.tiny import tiny_model, tiny_processor
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from dwc.datasets.prefetch import ImagePrefetcher, image_order
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
 from dwc.errors import PictureError
-from dwc.evaluation.reading_ahead import ReadAhead, asked_in_order
 
 NAMES = [f"p{n}" for n in range(40)]
 
@@ -36,7 +36,7 @@ def test_each_name_gives_its_picture(paths: dict[str, Path], threads: int, asked
         "as they come": rng.sample(NAMES, 40),
         "twice": [name for name in NAMES for _ in range(2)],
     }[asked]
-    with ReadAhead(paths, NAMES, threads) as open_picture:
+    with ImagePrefetcher(paths, NAMES, threads) as open_picture:
         for name in names:
             if name == NAMES[7]:
                 with pytest.raises(PictureError, match=r"p7\.png: is not a picture"):
@@ -47,11 +47,11 @@ def test_each_name_gives_its_picture(paths: dict[str, Path], threads: int, asked
 
 def test_a_run_opens_the_gallery_then_the_references() -> None:
     queries = tuple(RetrievalQuery(one, ("red",), frozenset("a")) for one in "ca")
-    assert list(asked_in_order(Benchmark("p", tuple("abc"), queries))) == list("abcca")
+    assert list(image_order(Benchmark("p", tuple("abc"), queries))) == list("abcca")
 
 
 def test_leaving_early_waits_for_nothing_that_has_not_begun(paths: dict[str, Path]) -> None:
-    with ReadAhead(paths, NAMES * 1_000, 2) as open_picture:
+    with ImagePrefetcher(paths, NAMES * 1_000, 2) as open_picture:
         assert grey(open_picture(NAMES[0])) == 0
     with pytest.raises(RuntimeError):  # the threads are gone
         open_picture(NAMES[1])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dwc.errors import DatasetError
-from dwc.evaluation.shoes import evaluate_shoes
+from dwc.evaluation.benchmarks import evaluate_shoes
 from tests.evaluation.made import (
     WORLD,
     Asked,

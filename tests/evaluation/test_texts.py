@@ -2,7 +2,7 @@
 
 import pytest
 
-from dwc.evaluation.texts import readable_text
+from dwc.evaluation.retrieval import readable_text
 from tests.evaluation.made import MOST_WORDS, ColourProcessor
 from tests.training.tiny import tiny_processor
 

@@ -19,7 +19,7 @@ def photos(tmp_path):
 @pytest.fixture
 def build(tmp_path):
     """Builds a store from a folder, by default at `tmp_path / "store"`; keeps what was embedded."""
-    from dwc.gallery.building import build_store
+    from dwc.gallery.builder import build_store
     from dwc.gallery.sources import FolderSource
 
     def build(folder, out=tmp_path / "store", model=IDENTITY, batch_size=4, **options):

@@ -3,7 +3,7 @@
 import sys
 import time
 
-from dwc.gallery.building import build_store
+from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
 from tests.gallery.embedding import IDENTITY, mean_colours
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from dwc.errors import PictureError, StoreError
-from dwc.gallery.building import build_store
+from dwc.gallery.builder import build_store
 from dwc.gallery.sources import CatalogueSource, FolderSource
 from dwc.gallery.store import Store
 from tests.gallery.embedding import IDENTITY, mean_colours

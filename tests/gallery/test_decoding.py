@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from dwc.datasets.image_loading import decode, hash_pixels
 from dwc.errors import PictureError
-from dwc.gallery.decoding import decode, hash_pixels
 
 LEFT, RIGHT = (200, 30, 30), (20, 40, 220)
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dwc.gallery import exact_index
-from dwc.gallery.exact_index import ExactIndex, best_positions
+from dwc.gallery import exact_search
+from dwc.gallery.exact_search import ExactIndex, best_positions
 
 
 def rank_naively(vectors, query, k, exclude):
@@ -32,7 +32,7 @@ def galleries(draw):
 def test_search_agrees_with_the_naive_ranker(gallery, k, scores_held):
     vectors, queries, exclude = gallery
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exact_index, "_SCORES_HELD", scores_held)  # from one row a block upwards
+        patch.setattr(exact_search, "_SCORES_HELD", scores_held)  # from one row a block upwards
         found = ExactIndex(vectors).search(np.array(queries, dtype=np.float32), k, exclude)
     for n, query in enumerate(queries):
         expected = rank_naively(vectors.tolist(), query, k, exclude[n])

@@ -7,9 +7,15 @@ import numpy as np
 import pytest
 
 from dwc.errors import StoreError
-from dwc.gallery import projection_file
-from dwc.gallery.projection import Projection, project
-from dwc.gallery.projection_file import FILE, Projections, load_projection, save_projection
+from dwc.gallery import projection
+from dwc.gallery.projection import (
+    FILE,
+    Projection,
+    Projections,
+    load_projection,
+    project,
+    save_projection,
+)
 from dwc.gallery.store import Store
 
 
@@ -22,7 +28,7 @@ def made(monkeypatch):
         calls.append(len(vectors))
         return project(vectors)
 
-    monkeypatch.setattr(projection_file, "project", counted)
+    monkeypatch.setattr(projection, "project", counted)
     return calls
 
 
@@ -83,7 +89,7 @@ def test_one_made_otherwise_is_refused(build, photos, monkeypatch):
     store = build(photos)
     save_projection(store, Projection(np.zeros((13, 2), np.uint16), 13, None))
     assert load_projection(store).neighbours_kept is None
-    monkeypatch.setattr(projection_file, "METHOD", "another")
+    monkeypatch.setattr(projection, "METHOD", "another")
     with pytest.raises(StoreError, match="made by 'another'"):
         load_projection(store)
 
@@ -94,5 +100,5 @@ def test_where_nothing_can_be_written_there_is_a_map_all_the_same(build, photos,
     def refuse(*_):
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(projection_file, "save_projection", refuse)
+    monkeypatch.setattr(projection, "save_projection", refuse)
     assert len(Projections().get(store).positions) == 13

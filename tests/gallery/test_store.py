@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 
 from dwc.errors import PictureError, StoreError
-from dwc.gallery.layout import DATABASE, StoredPicture
 from dwc.gallery.sources import FolderSource
 from dwc.gallery.store import Store
-from dwc.gallery.writing import StoreWriter
+from dwc.gallery.store_format import DATABASE, StoredImage
+from dwc.gallery.store_writer import StoreWriter
 from tests.gallery.embedding import IDENTITY, mean_colours
 
 ROOT = Path(__file__).parents[2]
@@ -93,7 +93,7 @@ def test_an_interrupted_build_can_be_searched_and_says_so(photos, tmp_path, capl
             raise KeyboardInterrupt
         return mean_colours(images)
 
-    from dwc.gallery.building import build_store
+    from dwc.gallery.builder import build_store
 
     with pytest.raises(KeyboardInterrupt):
         build_store(FolderSource(photos), embed, tmp_path / "store", IDENTITY, batch_size=4)
@@ -196,7 +196,7 @@ def test_there_is_one_writer_at_a_time(build, photos, tmp_path):
 
 def test_vectors_of_the_wrong_shape_are_a_mistake(tmp_path):
     with StoreWriter(tmp_path / "store", IDENTITY, {"kind": "catalogue"}, "catalogue") as writer:
-        row = StoredPicture("a", "key", "hash", 1, 1, 0)
+        row = StoredImage("a", "key", "hash", 1, 1, 0)
         with pytest.raises(ValueError, match=r"1 pictures of 6 dimensions.*\(1, 5\)"):
             writer.append([row], np.zeros((1, 5), dtype=np.float32))
 

@@ -3,7 +3,7 @@
 import pytest
 from huggingface_hub import constants
 
-from dwc import checkpoint
+from dwc.checkpoints import load
 from tests.hub.server import serve
 from tests.search.tiny import write_tiny_checkpoint
 
@@ -25,7 +25,7 @@ def other(tmp_path_factory):
 @pytest.fixture(scope="session")
 def fingerprint(tiny):
     """The first one's."""
-    return checkpoint.fingerprint(tiny)
+    return load.fingerprint(tiny)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dwc import checkpoint
+from dwc.checkpoints import load
 from dwc.errors import CheckpointError
 
 WEIGHTS = r"GET .*/cdn/.*model\.safetensors"
@@ -11,7 +11,7 @@ WEIGHTS = r"GET .*/cdn/.*model\.safetensors"
 def refusal(name="owner/tiny", **options):
     """What is said where a model cannot be loaded."""
     with pytest.raises(CheckpointError) as caught:
-        checkpoint.load(name, **options)
+        load.load(name, **options)
     return str(caught.value)
 
 

@@ -8,9 +8,8 @@ import pytest
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
-from dwc import checkpoint, weight_files
+from dwc.checkpoints import digest_cache, hub_download, load, safetensors_files
 from dwc.errors import CheckpointError
-from dwc.hub import checked, fetching
 
 LATER_NS = 60_000_000_000
 
@@ -35,77 +34,79 @@ def later(monkeypatch):
 
 
 def test_what_was_checked_is_known_by_its_hash_alone(file, later):
-    assert not checked.was_checked(file, "abc")
-    checked.remember_checked(file, "abc")
-    assert checked.was_checked(file, "abc")
-    assert not checked.was_checked(file, "abd")
+    assert not digest_cache.was_checked(file, "abc")
+    digest_cache.remember_checked(file, "abc")
+    assert digest_cache.was_checked(file, "abc")
+    assert not digest_cache.was_checked(file, "abd")
 
 
 def test_a_file_written_just_now_may_be_written_again_unseen(file):
-    checked.remember_checked(file, "abc")
-    assert not checked.was_checked(file, "abc")
+    digest_cache.remember_checked(file, "abc")
+    assert not digest_cache.was_checked(file, "abc")
 
 
 @pytest.mark.parametrize("keeps_times", [False, True])
 def test_a_touched_file_is_to_be_checked_again(file, later, keeps_times):
     """Though it is of the same length, and says that it is of the same age."""
-    checked.remember_checked(file, "abc")
+    digest_cache.remember_checked(file, "abc")
     before = file.stat()
     time.sleep(0.02)  # past the clock of the file system
     file.write_bytes(b"CONTENT")
     if keeps_times:
         os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert not checked.was_checked(file, "abc")
-    checked.remember_checked(file, "abc")
+    assert not digest_cache.was_checked(file, "abc")
+    digest_cache.remember_checked(file, "abc")
     assert len(list(file.parents[3].glob(".dwc-checked/*"))) == 1
 
 
 def test_a_cache_that_may_only_be_read_serves_as_well(file, later):
     (file.parents[3] / ".dwc-checked").write_text("no folder can be made here")
-    checked.remember_checked(file, "abc")
-    assert not checked.was_checked(file, "abc")
+    digest_cache.remember_checked(file, "abc")
+    assert not digest_cache.was_checked(file, "abc")
 
 
 def test_a_second_load_hashes_nothing_and_damage_is_still_seen(
     hub, cache, tiny, later, monkeypatch
 ):
     hashed = []
-    hash_content = fetching._hash_content
+    hash_content = hub_download._hash_content
 
     def count(file, expected):
         hashed.append(file.name)
         return hash_content(file, expected)
 
-    monkeypatch.setattr(fetching, "_hash_content", count)
-    first = checkpoint.load("owner/tiny")
+    monkeypatch.setattr(hub_download, "_hash_content", count)
+    first = load.load("owner/tiny")
     assert "model.safetensors" in hashed
     hashed.clear()
-    assert checkpoint.load("owner/tiny").fingerprint == first.fingerprint
+    assert load.load("owner/tiny").fingerprint == first.fingerprint
     assert hashed == []
     time.sleep(0.02)
     weights = next(cache.rglob("model.safetensors")).resolve()
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
-    assert checkpoint.load("owner/tiny").fingerprint == checkpoint.fingerprint(tiny)
+    assert load.load("owner/tiny").fingerprint == load.fingerprint(tiny)
     assert hashed.count("model.safetensors") == 2  # the damaged one, and the one fetched instead
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     weights = next(cache.rglob("model.safetensors")).resolve()
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
     with pytest.raises(CheckpointError, match=r"model\.safetensors in the cache was damaged"):
-        checkpoint.load("owner/tiny")
+        load.load("owner/tiny")
 
 
 def test_numbers_of_the_cache_are_looked_through_once(hub, cache, tiny, later, monkeypatch):
     looked = []
-    has_finite_sum = weight_files._has_finite_sum
+    has_finite_sum = safetensors_files._has_finite_sum
     monkeypatch.setattr(
-        weight_files, "_has_finite_sum", lambda piece: looked.append(1) or has_finite_sum(piece)
+        safetensors_files,
+        "_has_finite_sum",
+        lambda piece: looked.append(1) or has_finite_sum(piece),
     )
-    checkpoint.load("owner/tiny")
+    load.load("owner/tiny")
     assert looked
     looked.clear()
-    checkpoint.load("owner/tiny")
+    load.load("owner/tiny")
     assert not looked
-    checkpoint.load(tiny)  # a folder says nothing of its files
+    load.load(tiny)  # a folder says nothing of its files
     assert looked
 
 
@@ -117,39 +118,39 @@ def test_numbers_that_are_not_finite_are_refused_at_every_load(hub, cache, tiny,
     hub.add("owner/broken", broken)
     for _ in range(3):
         with pytest.raises(CheckpointError, match="not finite"):
-            checkpoint.load("owner/broken")
+            load.load("owner/broken")
 
 
 def test_what_was_told_of_a_commit_is_told_again(file):
     folder = file.parents[1]
-    assert checked.recall(folder, "key") is None
-    checked.remember(folder, "key", "0123abcd")
-    assert checked.recall(folder, "key") == "0123abcd"
-    assert checked.recall(folder, "other") is None
+    assert digest_cache.load_cached_digest(folder, "key") is None
+    digest_cache.save_cached_digest(folder, "key", "0123abcd")
+    assert digest_cache.load_cached_digest(folder, "key") == "0123abcd"
+    assert digest_cache.load_cached_digest(folder, "other") is None
 
 
 def test_what_was_told_in_part_is_not_told_again(file):
     folder = file.parents[1]
-    checked.remember(folder, "key", "0123abcd")
+    digest_cache.save_cached_digest(folder, "key", "0123abcd")
     (note,) = file.parents[3].glob(".dwc-checked/*")
     note.write_bytes(note.read_bytes()[:-3])
-    assert checked.recall(folder, "key") is None
+    assert digest_cache.load_cached_digest(folder, "key") is None
 
 
 def test_a_fingerprint_is_computed_once_and_again_for_other_content(
     hub, cache, tiny, other, monkeypatch
 ):
     computed = []
-    compute = checkpoint.fingerprint
+    compute = load.fingerprint
 
     def count(*arguments):
         computed.append(arguments[0])
         return compute(*arguments)
 
-    monkeypatch.setattr(checkpoint, "fingerprint", count)
-    told = [checkpoint.load("owner/tiny").fingerprint for _ in range(2)]
+    monkeypatch.setattr(load, "fingerprint", count)
+    told = [load.load("owner/tiny").fingerprint for _ in range(2)]
     assert told == [compute(tiny)] * 2
     assert len(computed) == 1
     hub.repositories["models/owner/tiny"].commit(other)
-    assert checkpoint.load("owner/tiny").fingerprint == compute(other)
+    assert load.load("owner/tiny").fingerprint == compute(other)
     assert len(computed) == 2

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from huggingface_hub import constants
 
-from dwc import checkpoint
+from dwc.checkpoints import load
 from dwc.errors import CheckpointError
 from tests.hub.faults import cut_after, damaged, refused, shorter_by
 from tests.hub.loading import WEIGHTS, leftovers, refusal
@@ -24,7 +24,7 @@ def commit_again(hub, tiny, tmp_path, edit):
 
 
 def test_a_model_is_fetched_checked_and_the_same(hub, cache, fingerprint):
-    loaded = checkpoint.load("owner/tiny")
+    loaded = load.load("owner/tiny")
     assert loaded.fingerprint == fingerprint
     assert loaded.name == "owner/tiny"
     assert loaded.revision == hub.repositories["models/owner/tiny"].branches["main"]
@@ -34,10 +34,10 @@ def test_a_model_is_fetched_checked_and_the_same(hub, cache, fingerprint):
 @pytest.mark.parametrize("asked", [("owner/tiny@v2", None), ("owner/tiny", "v2")])
 def test_a_revision_is_told_by_its_commit(hub, cache, other, asked):
     commit = hub.repositories["models/owner/tiny"].commit(other, branch="v2")
-    loaded = checkpoint.load(asked[0], revision=asked[1])
+    loaded = load.load(asked[0], revision=asked[1])
     assert (loaded.name, loaded.revision) == ("owner/tiny", commit)
-    assert loaded.fingerprint == checkpoint.fingerprint(other)
-    assert checkpoint.load(f"owner/tiny@{commit}").revision == commit
+    assert loaded.fingerprint == load.fingerprint(other)
+    assert load.load(f"owner/tiny@{commit}").revision == commit
 
 
 def test_two_revisions_are_one_too_many(hub, cache):
@@ -55,23 +55,23 @@ def test_every_file_is_of_the_commit_that_was_found_first(hub, cache, tiny, othe
         return reply
 
     hub.fail("GET .*config.json", push, times=1)
-    loaded = checkpoint.load("owner/tiny")
+    loaded = load.load("owner/tiny")
     assert loaded.revision == first
-    assert loaded.fingerprint == checkpoint.fingerprint(tiny)
-    assert checkpoint.load("owner/tiny").fingerprint == checkpoint.fingerprint(other)
+    assert loaded.fingerprint == load.fingerprint(tiny)
+    assert load.load("owner/tiny").fingerprint == load.fingerprint(other)
 
 
 def test_a_private_model_needs_the_token(hub, cache, fingerprint):
     hub.repositories["models/owner/tiny"].private = True
     assert "private (401)" in refusal()
-    assert checkpoint.load("owner/tiny", token=TOKEN).fingerprint == fingerprint
+    assert load.load("owner/tiny", token=TOKEN).fingerprint == fingerprint
     assert TOKEN not in "".join(file.read_text() for file in cache.rglob("refs/*"))
 
 
 def test_what_is_here_is_not_fetched_again(hub, cache):
-    checkpoint.load("owner/tiny")
+    load.load("owner/tiny")
     hub.heal()
-    checkpoint.load("owner/tiny")
+    load.load("owner/tiny")
     assert hub.count("resolve") == hub.count("cdn") == 0
     assert hub.count("api/models") == 1
 
@@ -93,7 +93,7 @@ def test_what_is_here_is_not_fetched_again(hub, cache):
 def test_each_refusal_is_told_with_its_cure(hub, cache, pattern, fault, told):
     hub.fail(pattern, fault)
     with pytest.raises(CheckpointError, match=told):
-        checkpoint.load("owner/tiny")
+        load.load("owner/tiny")
 
 
 def test_a_wrong_token_is_told_from_a_missing_model(hub, cache):
@@ -108,7 +108,7 @@ def test_a_gated_model_says_where_to_consent(hub, cache):
 
 
 def test_a_missing_revision_is_named(hub, cache):
-    checkpoint.load("owner/tiny")  # what the cache has of another revision does not stand in
+    load.load("owner/tiny")  # what the cache has of another revision does not stand in
     assert "no revision 'v9' (404)" in refusal("owner/tiny@v9")
 
 
@@ -156,14 +156,14 @@ def test_an_answer_that_is_not_the_hubs_is_told(hub, cache):
 @pytest.mark.parametrize("pattern", ["GET .*api/models", "HEAD .*config", WEIGHTS])
 def test_a_stumble_is_waited_out(hub, cache, no_waits, fingerprint, status, pattern):
     hub.fail(pattern, refused(status), times=2)
-    assert checkpoint.load("owner/tiny").fingerprint == fingerprint
+    assert load.load("owner/tiny").fingerprint == fingerprint
     assert no_waits
 
 
 def test_it_waits_as_long_as_it_is_asked_to_within_bounds(hub, cache, no_waits):
     hub.fail("api/models", refused(429, retry_after="7"), times=1)
     hub.fail("api/models", refused(429, retry_after="86400"), times=1)
-    checkpoint.load("owner/tiny")
+    load.load("owner/tiny")
     assert no_waits == [7, 30]
 
 
@@ -176,7 +176,7 @@ def test_a_hub_that_is_down_for_good_is_told(hub, cache, no_waits):
 def test_a_cut_download_goes_on_where_it_was(hub, cache, no_waits, fingerprint, monkeypatch):
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1_000)
     hub.fail(WEIGHTS, cut_after(5_000), times=2)
-    assert checkpoint.load("owner/tiny").fingerprint == fingerprint
+    assert load.load("owner/tiny").fingerprint == fingerprint
     asked = [
         {name.lower(): value for name, value in headers.items()} for _, _, headers in hub.asked
     ]
@@ -191,14 +191,14 @@ def test_a_wrong_length_is_never_loaded(hub, cache, fingerprint):
     hub.fail(WEIGHTS, shorter_by(10))
     assert "another length" in refusal()
     hub.heal()
-    assert checkpoint.load("owner/tiny").fingerprint == fingerprint
+    assert load.load("owner/tiny").fingerprint == fingerprint
     assert leftovers(cache) == []
 
 
 @pytest.mark.parametrize("file", [WEIGHTS, "GET .*resolve.*word_tokenizer/tokenizer.json"])
 def test_content_damaged_on_the_way_is_fetched_again(hub, cache, fingerprint, file):
     hub.fail(file, damaged, times=1)
-    assert checkpoint.load("owner/tiny").fingerprint == fingerprint
+    assert load.load("owner/tiny").fingerprint == fingerprint
     assert hub.count(file) == 2
 
 
@@ -210,16 +210,16 @@ def test_content_that_stays_damaged_is_never_loaded(hub, cache, fingerprint):
 
 
 def test_a_file_that_was_damaged_on_disk_is_fetched_again(hub, cache, fingerprint):
-    checkpoint.load("owner/tiny")
+    load.load("owner/tiny")
     weights = next(cache.rglob("model.safetensors")).resolve()
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    assert checkpoint.load("owner/tiny").fingerprint == fingerprint
+    assert load.load("owner/tiny").fingerprint == fingerprint
 
 
 def test_offline_a_damaged_file_is_told_and_not_loaded(hub, cache, no_waits, monkeypatch):
-    checkpoint.load("owner/tiny")
+    load.load("owner/tiny")
     weights = next(cache.rglob("model.safetensors")).resolve()
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)

@@ -40,7 +40,7 @@ def finish(process):
 
 
 def test_two_processes_that_load_at_once_both_do(hub, tmp_path, fingerprint):
-    code = "from dwc.checkpoint import load; print(load('owner/tiny').fingerprint)"
+    code = "from dwc.checkpoints.load import load; print(load('owner/tiny').fingerprint)"
     both = [start(hub, tmp_path / "home", "-c", code) for _ in range(2)]
     for process in both:
         returned, out, errors = finish(process)

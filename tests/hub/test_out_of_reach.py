@@ -6,7 +6,7 @@ import time
 import pytest
 from huggingface_hub import constants
 
-from dwc import checkpoint
+from dwc.checkpoints import load
 from tests.hub.faults import refused, shorter_by, silent, stalled
 from tests.hub.loading import WEIGHTS, leftovers, refusal
 
@@ -31,16 +31,16 @@ def test_a_dead_hub_is_told(hub, cache, no_waits):
 def test_what_was_loaded_once_loads_without_the_hub(
     hub, cache, no_waits, monkeypatch, fingerprint, way
 ):
-    first = checkpoint.load("owner/tiny")
+    first = load.load("owner/tiny")
     if way == "offline":
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     elif way == "dead":
         hub.close()
     else:
         hub.fail("", refused(500))
-    again = checkpoint.load("owner/tiny")
+    again = load.load("owner/tiny")
     assert (again.fingerprint, again.revision) == (fingerprint, first.revision)
-    assert checkpoint.load("owner/tiny", revision=first.revision).fingerprint == fingerprint
+    assert load.load("owner/tiny", revision=first.revision).fingerprint == fingerprint
 
 
 def test_offline_and_never_loaded_is_told(hub, cache, monkeypatch):
@@ -52,12 +52,12 @@ def test_offline_and_never_loaded_is_told(hub, cache, monkeypatch):
 def test_a_new_commit_that_came_in_part_leaves_the_old_one_usable(
     hub, cache, other, fingerprint, monkeypatch
 ):
-    first = checkpoint.load("owner/tiny")
+    first = load.load("owner/tiny")
     hub.repositories["models/owner/tiny"].commit(other)
     hub.fail(WEIGHTS, shorter_by(1))
     assert "another length" in refusal()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    again = checkpoint.load("owner/tiny")
+    again = load.load("owner/tiny")
     assert (again.fingerprint, again.revision) == (fingerprint, first.revision)
 
 
@@ -84,12 +84,12 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(hub, tmp_path, cache, mon
         pytest.skip("no file system may be mounted here")
     try:
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(small))
-        first = checkpoint.load("owner/tiny")
+        first = load.load("owner/tiny")
         hub.repositories["models/owner/tiny"].commit(other)
         assert "disk is full" in refusal()
         assert leftovers(small) == []
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-        assert checkpoint.load("owner/tiny").fingerprint == first.fingerprint
+        assert load.load("owner/tiny").fingerprint == first.fingerprint
     finally:
         # Lazily: the weights that were loaded may still be mapped.
         subprocess.run(["umount", "--lazy", str(small)], check=True)

@@ -6,11 +6,11 @@ import shutil
 import pytest
 from huggingface_hub import ModelCard
 
-from dwc import checkpoint
+from dwc.checkpoints import load
+from dwc.checkpoints.hub_upload import push as push_checkpoint
 from dwc.cli import main
 from dwc.errors import CheckpointError
-from dwc.publishing import push as push_checkpoint
-from dwc.search.weight_context import WeightContext, load_reference
+from dwc.search.reference_weights import ReferenceWeights, load_reference_weights
 from tests.hub.faults import refused
 from tests.hub.server import TOKEN
 
@@ -26,8 +26,8 @@ def push(*arguments):
 
 def test_what_is_published_loads_back_identical(hub, tiny, capsys):
     assert push(tiny, "owner/fresh") == 0
-    loaded = checkpoint.load("owner/fresh")
-    assert loaded.fingerprint == checkpoint.fingerprint(tiny)
+    loaded = load.load("owner/fresh")
+    assert loaded.fingerprint == load.fingerprint(tiny)
     assert f"published owner/fresh@{loaded.revision}" in capsys.readouterr().out
     repository = hub.repositories["models/owner/fresh"]
     card = repository.files(loaded.revision)["README.md"]
@@ -37,32 +37,32 @@ def test_what_is_published_loads_back_identical(hub, tiny, capsys):
 
 def test_reference_weights_go_along_and_go_when_they_are_gone(hub, tiny, tmp_path):
     folder = shutil.copytree(tiny, tmp_path / "known")
-    context = WeightContext({"clip": [0.25], "cnn": [0.5]}, 1, "one query")
+    context = ReferenceWeights({"clip": [0.25], "cnn": [0.5]}, 1, "one query")
     context.save(folder)
     push(folder, "owner/known")
-    loaded = checkpoint.load("owner/known")
-    assert load_reference(loaded) == context
-    assert loaded.fingerprint == checkpoint.fingerprint(tiny)
+    loaded = load.load("owner/known")
+    assert load_reference_weights(loaded) == context
+    assert loaded.fingerprint == load.fingerprint(tiny)
     push(tiny, "owner/known")
-    assert load_reference(checkpoint.load("owner/known")) is None
+    assert load_reference_weights(load.load("owner/known")) is None
 
 
 def test_a_branch_is_made_and_main_stays(hub, tiny, other):
     assert push(other, "owner/tiny", "--revision", "v2") == 0
-    assert checkpoint.load("owner/tiny@v2").fingerprint == checkpoint.fingerprint(other)
-    assert checkpoint.load("owner/tiny").fingerprint == checkpoint.fingerprint(tiny)
+    assert load.load("owner/tiny@v2").fingerprint == load.fingerprint(other)
+    assert load.load("owner/tiny").fingerprint == load.fingerprint(tiny)
 
 
 def test_one_commit_replaces_another_checkpoint_and_leaves_other_files(hub, tiny, tmp_path):
-    loaded = checkpoint.load(tiny)
-    split = checkpoint.save(loaded.model, loaded.processor, tmp_path / "split", max_shard_mb=0.1)
+    loaded = load.load(tiny)
+    split = load.save(loaded.model, loaded.processor, tmp_path / "split", max_shard_mb=0.1)
     (split / "notes.txt").write_text("not part of it")
     push(split, "owner/tiny")
-    files = hub.repositories["models/owner/tiny"].files(checkpoint.load("owner/tiny").revision)
+    files = hub.repositories["models/owner/tiny"].files(load.load("owner/tiny").revision)
     assert "model.safetensors" not in files
     assert {"model.safetensors.index.json", "README.md"} <= set(files)
     assert "notes.txt" not in files
-    assert checkpoint.load("owner/tiny").fingerprint == checkpoint.fingerprint(split)
+    assert load.load("owner/tiny").fingerprint == load.fingerprint(split)
     assert hub.count("POST .*/commit/") == 1
 
 
@@ -71,7 +71,7 @@ def test_a_dry_run_lists_files_and_sizes_and_asks_nothing(hub, tiny, capsys):
     out = capsys.readouterr().out
     for path in ("config.json", "model.safetensors", "word_tokenizer/tokenizer.json", "README.md"):
         assert f"{(tiny / path).stat().st_size:,}  {path}\n" in out
-    assert checkpoint.fingerprint(tiny) in out
+    assert load.fingerprint(tiny) in out
     assert hub.asked == []
 
 
@@ -101,7 +101,7 @@ def test_a_folder_without_a_card_is_given_one_with_licence_data_and_numbers(
     assert hub.asked == []
     assert push(cardless, "owner/fresh", *options) == 0
     repository = hub.repositories["models/owner/fresh"]
-    files = repository.files(checkpoint.load("owner/fresh").revision)
+    files = repository.files(load.load("owner/fresh").revision)
     card = ModelCard.load(files["README.md"])
     assert files["README.md"].read_text() in shown
     assert (card.data.license, card.data.datasets) == ("cc-by-4.0", ["fashion_iq"])
@@ -118,7 +118,7 @@ def test_a_folder_without_a_card_is_given_one_with_licence_data_and_numbers(
 def test_a_card_says_what_is_not_known(hub, cardless):
     assert push(cardless, "owner/fresh") == 0
     repository = hub.repositories["models/owner/fresh"]
-    card = ModelCard.load(repository.files(checkpoint.load("owner/fresh").revision)["README.md"])
+    card = ModelCard.load(repository.files(load.load("owner/fresh").revision)["README.md"])
     assert card.data.license is None
     for part in ("Nothing has been measured", "Trained on: not stated", "No licence is stated"):
         assert part in card.content

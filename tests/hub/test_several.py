@@ -4,8 +4,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from dwc import checkpoint
-from dwc.ui.opening import open_models
+from dwc.checkpoints import load
+from dwc.ui.startup import open_models
 from tests.ui.live import draw_gallery
 
 
@@ -35,7 +35,7 @@ def test_a_model_is_loaded_again_by_its_first_commit(hub, cache, tiny, other, ga
     repository.commit(other)
     for name, folder, commit in (("owner/tiny", tiny, first), ("owner/tiny@v2", other, second)):
         with models.using(name) as searcher:
-            assert searcher.checkpoint.fingerprint == checkpoint.fingerprint(folder)
+            assert searcher.checkpoint.fingerprint == load.fingerprint(folder)
             assert searcher.checkpoint.revision == commit
 
 

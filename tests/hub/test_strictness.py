@@ -15,10 +15,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from dwc import DWCModel, checkpoint
+from dwc import DWCModel
+from dwc.checkpoints import load
 from dwc.errors import CheckpointError
-from dwc.processing import build_word_tokenizer
-from dwc.training.vocabulary import train_clip_tokenizer
+from dwc.modeling.processing_dwc import build_word_tokenizer
+from dwc.training.catalogue.tokenizer import train_clip_tokenizer
 from tests.search.tiny import CAPTIONS
 
 WEIGHTS = r"GET .*\.(safetensors|bin|ckpt|pt)"
@@ -233,7 +234,7 @@ def test_what_is_not_sound_is_refused_in_words(hub, cache, tiny, tmp_path, place
         hub.add("owner/damaged", folder)
         name = "owner/damaged"
     with pytest.raises(CheckpointError) as caught:
-        checkpoint.load(name)
+        load.load(name)
     told = str(caught.value)
     for what in (case.seen, case.expected, case.cure):
         assert caught.match(f"(?s){what}"), told
@@ -253,4 +254,4 @@ def test_the_model_by_itself_is_as_strict(tiny, tmp_path, name):
 
 def test_the_undamaged_one_loads(tiny):
     """Or nothing above would mean anything."""
-    assert checkpoint.load(tiny).fingerprint == checkpoint.fingerprint(tiny)
+    assert load.load(tiny).fingerprint == load.fingerprint(tiny)

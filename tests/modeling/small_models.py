@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dwc.modeling.configuration import DWCConfig
-from dwc.modeling.model import DWCModel
+from dwc.modeling.configuration_dwc import DWCConfig
+from dwc.modeling.modeling_dwc import DWCModel
 
 END = 2  # The end-of-text token; not the largest id, so that pooling at the largest one fails.
 PAD = 1

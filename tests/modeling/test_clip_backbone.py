@@ -6,8 +6,8 @@ from transformers import CLIPConfig, CLIPModel
 
 from dwc.errors import QueryError
 from dwc.modeling.clip_backbone import ClipBackbone
-from dwc.modeling.configuration import ClipBackboneConfig
-from dwc.modeling.model import DWCModel
+from dwc.modeling.configuration_dwc import ClipBackboneConfig
+from dwc.modeling.modeling_dwc import DWCModel
 
 
 def backbone(vision: str = "vit") -> ClipBackbone:

@@ -4,7 +4,7 @@ from small_models import scatter
 
 from dwc.errors import QueryError
 from dwc.modeling.clip_stream import ClipStream
-from dwc.modeling.composition import normalise
+from dwc.modeling.composition import normalize
 
 
 def stream(combiner: str = "dwc", embedding_dim: int = 8) -> ClipStream:
@@ -25,7 +25,7 @@ def test_compose_is_the_combiner_of_the_projections():
     built = stream()
     image, text = torch.randn(3, 6), torch.randn(3, 6)
     projected = (text @ built.project_text.weight.T + built.project_text.bias).clamp_min(0)
-    expected = built.combiner(built.embed(image), normalise(projected))
+    expected = built.combiner(built.embed(image), normalize(projected))
     torch.testing.assert_close(built.compose(image, text).embedding, expected.embedding)
 
 
@@ -33,7 +33,7 @@ def test_a_combiner_on_clips_own_features_has_no_projections():
     built = stream("clip4cir", embedding_dim=6)
     assert not [name for name in built.state_dict() if name.startswith("project")]
     features = torch.randn(3, 6)
-    torch.testing.assert_close(built.embed(features), normalise(features))
+    torch.testing.assert_close(built.embed(features), normalize(features))
 
 
 @pytest.mark.parametrize("combiner", ["dwc", "concat_mlp", "average", "text_only"])
@@ -44,11 +44,11 @@ def test_a_missing_modality_leaves_the_other_whole(combiner: str):
     assert torch.equal(words.image_weight, torch.zeros(3, 1))
     assert words.joint_part is None
     assert torch.equal(words.image_part, torch.zeros(3, 8))
-    torch.testing.assert_close(words.embedding, normalise(words.text_part))
+    torch.testing.assert_close(words.embedding, normalize(words.text_part))
     picture = built.compose(features, None)
     assert torch.equal(picture.image_weight, torch.ones(3, 1))
     assert torch.equal(picture.text_part, torch.zeros(3, 8))
-    torch.testing.assert_close(picture.embedding, normalise(picture.image_part))
+    torch.testing.assert_close(picture.embedding, normalize(picture.image_part))
 
 
 def test_dwc_edits_a_lone_modality_beside_zeros():

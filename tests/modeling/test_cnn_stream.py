@@ -8,8 +8,8 @@ from torch import Tensor
 from dwc.errors import QueryError
 from dwc.modeling.cnn_stream import CnnStream
 from dwc.modeling.composition import Composition
-from dwc.modeling.configuration import CnnStreamConfig
-from dwc.modeling.packed_sentences import PackedSentences
+from dwc.modeling.configuration_dwc import CnnStreamConfig
+from dwc.modeling.packed_sequences import PackedSequences
 
 
 def stream(seed: int = 0) -> CnnStream:
@@ -37,7 +37,7 @@ def compose_by_hand(s: CnnStream, pixel_values: Tensor, word_ids: Tensor) -> Com
     f_i = s.gate_image(torch.cat([e_map, c_map], dim=1)).sigmoid() * x + s.add_image(c_map).relu()
     i = s.project_image(gem(f_i.flatten(2), s.pool_image.p))
     v = torch.stack([e @ (row / 4).softmax(0) for row in scores], dim=1)[None]  # (1, H, L)
-    sentence, v = PackedSentences(every), v[0].T  # one sentence of L words: (L, H)
+    sentence, v = PackedSequences(every), v[0].T  # one sentence of L words: (L, H)
     gate = s.gate_text(torch.cat([t[0], v], dim=1), sentence).sigmoid()
     f_t = gate * t[0] + s.add_text(v, sentence).relu()
     text = s.project_text(gem(f_t.T[None], s.pool_text.p))

@@ -4,13 +4,13 @@ from small_models import scatter
 from torch import Tensor, nn
 
 from dwc.modeling.combiners import Combiner, combiner_class, combiner_names, register
-from dwc.modeling.composition import normalise
+from dwc.modeling.composition import normalize
 
 DIM = 6
 
 
 def features() -> tuple[Tensor, Tensor]:
-    return normalise(torch.randn(4, DIM)), normalise(torch.randn(4, DIM))
+    return normalize(torch.randn(4, DIM)), normalize(torch.randn(4, DIM))
 
 
 def build(name: str) -> Combiner:
@@ -120,7 +120,7 @@ def test_tirg_starts_as_the_released_code_does():
 
 @pytest.mark.parametrize("name", combiner_names())
 def test_the_parts_of_every_combiner_add_up_to_its_scores(name: str):
-    gallery = normalise(torch.randn(5, DIM))
+    gallery = normalize(torch.randn(5, DIM))
     composed = build(name)(*features())
     parts = composed.split_scores(gallery)
     torch.testing.assert_close(sum(parts), composed.embedding @ gallery.T)

@@ -10,12 +10,8 @@ from small_models import scatter
 from torch import Tensor
 
 from dwc.modeling.combiners import combiner_class
-from dwc.modeling.combiners.progressive import (
-    ProgressiveCombiner,
-    pseudo_weights,
-    weight_loss,
-)
-from dwc.modeling.composition import normalise
+from dwc.modeling.combiners.progressive import ProgressiveCombiner, pseudo_weights, weight_loss
+from dwc.modeling.composition import normalize
 
 DIM = 6
 LABELS = torch.tensor([2, 0, 2, 1, 3])  # the first and the third want the same thing
@@ -25,7 +21,7 @@ SAME = LABELS[:, None] == LABELS[None, :]
 
 def unit_rows(seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return normalise(torch.randn(COUNT, DIM, generator=generator))
+    return normalize(torch.randn(COUNT, DIM, generator=generator))
 
 
 def build() -> ProgressiveCombiner:
@@ -133,7 +129,7 @@ def test_retrieval_reaches_the_features_past_the_weigher():
     assert all(p.grad is not None for p in combiner.parameters())
     held = composed.image_weight.detach()
     again_image, again_text = (rows.detach().clone().requires_grad_() for rows in (image, text))
-    mixed = normalise(held * again_image + (1 - held) * again_text)
+    mixed = normalize(held * again_image + (1 - held) * again_text)
     (mixed * unit_rows(2)).sum().backward()
     torch.testing.assert_close(image.grad, again_image.grad)
     torch.testing.assert_close(text.grad, again_text.grad)

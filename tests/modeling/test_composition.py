@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import model, pictures, texts
 
-from dwc.modeling.composition import ComposedQuery, Composition, normalise, shift_weight
+from dwc.modeling.composition import ComposedQuery, Composition, normalize, shift_weight
 
 COMBINERS = ["dwc", "concat_mlp", "clip4cir", "average", "image_only", "text_only"]
 SHIFTS = st.one_of(st.floats(-30, 30), st.sampled_from([math.inf, -math.inf]))
@@ -52,7 +52,7 @@ def test_parts_add_up_to_the_cosine_for_any_weight(seed, dim, scale, weight, shi
     generator = torch.Generator().manual_seed(seed)
     image, text, joint = torch.randn(3, 2, dim, generator=generator, dtype=torch.float64) * scale
     weights = torch.full((2, 1), weight, dtype=torch.float64)
-    gallery = normalise(torch.randn(4, dim, generator=generator, dtype=torch.float64))
+    gallery = normalize(torch.randn(4, dim, generator=generator, dtype=torch.float64))
     query = Composition.mix(image, text, weights, joint if has_joint else None).shifted(shift)
     parts = query.split_scores(gallery)
     torch.testing.assert_close(sum(parts), query.embedding @ gallery.T, rtol=0, atol=1e-5)
@@ -76,7 +76,7 @@ def test_an_infinite_shift_is_one_modality_alone(shift: float, end: float):
     assert (alone.image_weight == end).all()
     assert alone.joint_part is None
     part = query.image_part if end else query.text_part
-    torch.testing.assert_close(alone.embedding, normalise(part))
+    torch.testing.assert_close(alone.embedding, normalize(part))
 
 
 def test_one_sided_queries_have_nothing_to_lean_to():

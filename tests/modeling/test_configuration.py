@@ -4,7 +4,7 @@ import pytest
 from small_models import clip_config, cnn_config, config
 from transformers import CLIPConfig
 
-from dwc.modeling.configuration import (
+from dwc.modeling.configuration_dwc import (
     ClipBackboneConfig,
     CnnStreamConfig,
     DWCConfig,

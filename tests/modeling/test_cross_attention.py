@@ -2,13 +2,13 @@ import math
 
 import torch
 
-from dwc.modeling.cross_attention import relate
+from dwc.modeling.cross_attention import cross_attention
 
 
 def test_attention_is_the_formula_word_by_word_and_region_by_region():
     words, regions = torch.randn(2, 3, 4) * 3, torch.randn(2, 5, 4) * 3
     mask = torch.tensor([[True, True, True], [True, True, False]])
-    attention = relate(words, regions, mask, word_temperature=7.0, region_temperature=4.0)
+    attention = cross_attention(words, regions, mask, word_temperature=7.0, region_temperature=4.0)
     for row, length in enumerate([3, 2]):
         scores = [
             [float(words[row, word] @ regions[row, region]) for region in range(5)]
@@ -35,7 +35,7 @@ def test_a_row_without_words_has_contexts_of_zero_and_finite_gradients():
     words = torch.randn(2, 3, 4, requires_grad=True)
     regions = torch.randn(2, 5, 4, requires_grad=True)
     mask = torch.tensor([[True, False, False], [False, False, False]])
-    attention = relate(words, regions, mask, 7.0, 4.0)
+    attention = cross_attention(words, regions, mask, 7.0, 4.0)
     assert attention.word_context[1].abs().sum() == 0
     assert attention.region_context[1].abs().sum() == 0
     (attention.word_context.sum() + attention.region_context.sum()).backward()

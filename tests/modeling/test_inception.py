@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dwc.modeling.inception import Inception1d, Inception2d
-from dwc.modeling.packed_sentences import PackedSentences
+from dwc.modeling.packed_sequences import PackedSequences
 
 
 def normalise_by_hand(features: Tensor, norm: torch.nn.Module) -> Tensor:
@@ -54,7 +54,7 @@ def inception1d_by_hand(block: Inception1d, features: Tensor) -> Tensor:
 
 def run_padded(block: Inception1d, features: Tensor, mask: Tensor) -> Tensor:
     """The block over (N, C, L) with a mask (N, L), as if it were padded itself."""
-    sentences = PackedSentences(mask)
+    sentences = PackedSequences(mask)
     rows = block(sentences.pack(features.transpose(1, 2)), sentences)
     return sentences.unpack(rows).transpose(1, 2)
 
@@ -129,7 +129,7 @@ def test_inception1d_in_training_takes_its_statistics_from_words_alone():
 def test_packing_leaves_padding_out_and_unpacking_puts_zeros_there():
     mask = torch.arange(4) < torch.tensor([4, 0, 1, 3])[:, None]
     padded = torch.randn(4, 4, 2)
-    sentences = PackedSentences(mask)
+    sentences = PackedSequences(mask)
     rows = sentences.pack(padded)
     torch.testing.assert_close(rows, padded[mask])
     torch.testing.assert_close(sentences.unpack(rows), padded * mask.unsqueeze(-1))

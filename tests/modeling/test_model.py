@@ -4,9 +4,9 @@ from small_models import alone, config, model, pictures, texts
 
 from dwc.errors import QueryError
 from dwc.modeling.clip_backbone import ClipBackbone
-from dwc.modeling.configuration import DWCConfig
-from dwc.modeling.familiarity import Familiarity
-from dwc.modeling.model import DWCModel
+from dwc.modeling.configuration_dwc import DWCConfig
+from dwc.modeling.modeling_dwc import DWCModel
+from dwc.modeling.ood import MahalanobisOOD
 
 
 @torch.no_grad()
@@ -111,7 +111,7 @@ def test_calling_the_model_composes():
 @torch.no_grad()
 def test_unfamiliarity_comes_with_the_query_where_the_checkpoint_can_tell():
     built = model(familiarity=True)
-    assert isinstance(built.familiarity, Familiarity)
+    assert isinstance(built.familiarity, MahalanobisOOD)
     features = built.clip.image_features(pictures())
     query = built.compose(pixel_values=pictures(), **texts())
     torch.testing.assert_close(query.unfamiliarity, built.familiarity.unfamiliarity(features))

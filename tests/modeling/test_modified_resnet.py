@@ -6,7 +6,7 @@ from small_models import scatter
 from torch import Tensor
 from torch.nn import functional
 
-from dwc.modeling.configuration import ModifiedResNetConfig
+from dwc.modeling.configuration_dwc import ModifiedResNetConfig
 from dwc.modeling.modified_resnet import ModifiedResNet
 
 CONFIG = ModifiedResNetConfig(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 
 from dwc.errors import CheckpointError
-from dwc.modeling.model import DWCModel
+from dwc.modeling.modeling_dwc import DWCModel
 
 
 @pytest.fixture

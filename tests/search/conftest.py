@@ -3,10 +3,10 @@ import colorsys
 import pytest
 from PIL import Image, ImageDraw
 
-from dwc import checkpoint
-from dwc.gallery.building import build_store
+from dwc.checkpoints import load
+from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
-from dwc.search.encoding import identify, picture_embedder
+from dwc.search.query import image_embedder, model_identity
 from tests.search.tiny import write_tiny_checkpoint
 
 
@@ -17,7 +17,7 @@ def checkpoint_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def loaded(checkpoint_folder):
-    return checkpoint.load(checkpoint_folder)
+    return load.load(checkpoint_folder)
 
 
 @pytest.fixture(scope="session")
@@ -36,4 +36,6 @@ def pictures(tmp_path_factory):
 @pytest.fixture(scope="session")
 def store(loaded, pictures, tmp_path_factory):
     folder = tmp_path_factory.mktemp("stores") / "discs"
-    return build_store(FolderSource(pictures), picture_embedder(loaded), folder, identify(loaded))
+    return build_store(
+        FolderSource(pictures), image_embedder(loaded), folder, model_identity(loaded)
+    )

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from dwc import checkpoint
+from dwc.checkpoints import load
 from dwc.errors import QueryError
-from dwc.gallery.building import build_store
+from dwc.explain.comparison import compare, learned_column
+from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
-from dwc.search.compare import compare, learned_column
-from dwc.search.encoding import identify, picture_embedder
+from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 from tests.search.tiny import write_tiny_checkpoint
 
@@ -32,9 +32,9 @@ def another(pictures, tmp_path_factory):
         if file.name != "p01.png":
             (folder / "pictures" / file.name).write_bytes(file.read_bytes())
     (folder / "pictures" / "p99.png").write_bytes((pictures / "p01.png").read_bytes())
-    loaded = checkpoint.load(write_tiny_checkpoint(folder / "model", seed=5))
+    loaded = load.load(write_tiny_checkpoint(folder / "model", seed=5))
     source = FolderSource(folder / "pictures")
-    made = build_store(source, picture_embedder(loaded), folder / "store", identify(loaded))
+    made = build_store(source, image_embedder(loaded), folder / "store", model_identity(loaded))
     return Searcher(loaded, made)
 
 

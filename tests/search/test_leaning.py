@@ -9,15 +9,14 @@ from hypothesis import strategies as st
 
 from dwc.errors import QueryError
 from dwc.modeling.composition import ComposedQuery, Composition
-from dwc.search.leaning import hits_at, shift_to
 from dwc.search.searcher import Searcher
-from dwc.search.sweep import Sweep
+from dwc.search.weight_sweep import WeightSweep, hits_at, shift_for_weight
 from tests.search.made import made_gallery, made_query
 
 
 def sweep_of(weights=(0.6, 0.3), count=40, excluded=()):
     vectors, ids = made_gallery(count)
-    return Sweep(made_query(weights=weights), vectors, ids, excluded)
+    return WeightSweep(made_query(weights=weights), vectors, ids, excluded)
 
 
 def mean(weights):
@@ -27,22 +26,24 @@ def mean(weights):
 @given(st.floats(0.001, 0.999), st.floats(0.02, 0.98), st.floats(0.02, 0.98))
 def test_the_shift_leads_to_the_position(position, clip, cnn):
     sweep = sweep_of((clip, cnn), count=3)
-    assert mean(sweep.weights(shift_to(sweep, position))) == pytest.approx(position, abs=1e-5)
+    assert mean(sweep.weights(shift_for_weight(sweep, position))) == pytest.approx(
+        position, abs=1e-5
+    )
 
 
 def test_the_learned_position_is_no_shift_and_the_ends_are_infinite():
     sweep = sweep_of()
-    assert shift_to(sweep, mean(sweep.weights())) == pytest.approx(0, abs=1e-6)
-    assert (shift_to(sweep, 0), shift_to(sweep, 1)) == (-math.inf, math.inf)
+    assert shift_for_weight(sweep, mean(sweep.weights())) == pytest.approx(0, abs=1e-6)
+    assert (shift_for_weight(sweep, 0), shift_for_weight(sweep, 1)) == (-math.inf, math.inf)
     with pytest.raises(QueryError, match=r"position is 1\.5"):
-        shift_to(sweep, 1.5)
+        shift_for_weight(sweep, 1.5)
 
 
 def test_one_modality_has_nothing_to_lean_to():
     picture, nothing = torch.ones(1, 8), torch.zeros(1, 8)
     composed = ComposedQuery(clip=Composition.mix(picture, nothing, torch.ones(1, 1)))
     vectors, ids = made_gallery(5)
-    assert shift_to(Sweep(composed, vectors[:, :8], ids), 0.2) == 0
+    assert shift_for_weight(WeightSweep(composed, vectors[:, :8], ids), 0.2) == 0
 
 
 @pytest.mark.parametrize("shift", [-math.inf, -1.5, 0.0, 0.7, math.inf])

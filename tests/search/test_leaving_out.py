@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dwc.search.leaving_out import leave_out, typed_words
+from dwc.explain.word_ablation import remove_word, typed_words
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ from dwc.search.leaving_out import leave_out, typed_words
     ],
 )
 def test_the_word_goes_and_the_sentence_stays(text, position, left):
-    assert leave_out(text, position) == left
+    assert remove_word(text, position) == left
 
 
 def test_words_are_counted_where_they_stand():
@@ -43,7 +43,7 @@ def test_words_are_counted_where_they_stand():
 @pytest.mark.parametrize(("text", "position"), [("is red", 2), ("is red", -1), ("...", 0)])
 def test_a_word_that_is_not_there_cannot_go(text, position):
     with pytest.raises(ValueError, match=f"none at {position}"):
-        leave_out(text, position)
+        remove_word(text, position)
 
 
 @settings(max_examples=300, deadline=None)
@@ -51,7 +51,7 @@ def test_a_word_that_is_not_there_cannot_go(text, position):
 def test_exactly_one_word_goes(text):
     words = [word.word for word in typed_words(text)]
     for position in range(len(words)):
-        left = leave_out(text, position)
+        left = remove_word(text, position)
         expected = words[:position] + words[position + 1 :]
         assert [word.word for word in typed_words(left)] == expected
         assert set(left) <= set(text) | {" "}

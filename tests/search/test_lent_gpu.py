@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from dwc.errors import QueryError
-from dwc.search.paraphrase import probe_paraphrases
+from dwc.explain.paraphrases import probe_paraphrases
+from dwc.explain.word_ablation import ablate_words
 from dwc.search.searcher import Searcher
-from dwc.search.word_effects import word_effects
-from dwc.ui import devices
+from dwc.ui import zerogpu
 
 
 class Lender:
@@ -41,8 +41,8 @@ class Lender:
 @pytest.fixture
 def lender(monkeypatch):
     lender = Lender(zero_gpu=True)
-    monkeypatch.setattr(devices, "spaces", lender)
-    monkeypatch.setattr(devices, "_LENT_DEVICE", "cpu")
+    monkeypatch.setattr(zerogpu, "spaces", lender)
+    monkeypatch.setattr(zerogpu, "_LENT_DEVICE", "cpu")
     return lender
 
 
@@ -63,14 +63,14 @@ def assert_alike(result, other):
 def test_every_pass_of_the_model_borrows_it(lender, loaded, store, question):
     searcher = Searcher(loaded, store)
     expected = searcher.search(**question)
-    effects = word_effects(searcher, searcher.ask(**question), "p09.png")
-    devices.place_for_serving(searcher)
+    effects = ablate_words(searcher, searcher.ask(**question), "p09.png")
+    zerogpu.place_for_serving(searcher)
     searcher.compose(loaded.processor(text="red"))
     assert lender.calls == 1
     asked = searcher.ask(**question)
     assert lender.calls == 2
     assert_alike(searcher.answer(asked), expected)
-    borrowed = word_effects(searcher, asked, "p09.png")
+    borrowed = ablate_words(searcher, asked, "p09.png")
     for effect, same in zip(borrowed.words, effects.words, strict=True):
         assert effect.weight_effect == pytest.approx(same.weight_effect, abs=1e-5)
         assert effect.score_effect == pytest.approx(same.score_effect, abs=1e-5)
@@ -84,7 +84,7 @@ def test_what_it_borrows_for_is_a_copy(lender, loaded, store, question, monkeypa
     """The model itself stays where everything else finds it."""
     searcher = Searcher(loaded, store)
     expected = searcher.search(**question)
-    devices.place_for_serving(searcher)
+    zerogpu.place_for_serving(searcher)
     monkeypatch.setattr(loaded.model, "compose", None)
     assert_alike(searcher.search(**question), expected)
 
@@ -92,7 +92,7 @@ def test_what_it_borrows_for_is_a_copy(lender, loaded, store, question, monkeypa
 def test_where_none_is_lent_the_cpu_answers(lender, loaded, store, question, caplog):
     searcher = Searcher(loaded, store)
     expected = searcher.search(**question)
-    devices.place_for_serving(searcher)
+    zerogpu.place_for_serving(searcher)
     lender.refuses = True
     assert_alike(searcher.search(**question), expected)
     assert "the quota is spent" in caplog.text
@@ -103,8 +103,8 @@ def test_where_none_is_lent_the_cpu_answers(lender, loaded, store, question, cap
 
 @pytest.mark.parametrize("lends", [False, None])
 def test_elsewhere_nothing_is_changed(loaded, store, monkeypatch, lends):
-    monkeypatch.setattr(devices, "spaces", None if lends is None else Lender(zero_gpu=lends))
+    monkeypatch.setattr(zerogpu, "spaces", None if lends is None else Lender(zero_gpu=lends))
     searcher = Searcher(loaded, store)
     compose = searcher.compose
-    devices.place_for_serving(searcher)
+    zerogpu.place_for_serving(searcher)
     assert searcher.compose is compose

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dwc.errors import QueryError
-from dwc.search.look_alikes import NEAR, SAMPLED, LookAlikes
+from dwc.search.near_duplicates import NEAR, SAMPLED, NearDuplicates
 from tests.search.made import made_gallery
 
 
@@ -34,7 +34,7 @@ def cosine(one, other):
 def test_each_is_folded_under_the_first_better_one_that_it_looks_like(seed, noise, shuffler):
     vectors, ids = with_copies(seed, 30, noise)
     ranked = shuffler.sample(ids, 18)
-    alike = LookAlikes(vectors, ids)
+    alike = NearDuplicates(vectors, ids)
     folds = alike.fold(ranked)
     leaders: list[int] = []
     for place, id in enumerate(ranked):
@@ -53,7 +53,7 @@ def test_each_is_folded_under_the_first_better_one_that_it_looks_like(seed, nois
 
 def test_copies_are_found_and_others_are_not():
     vectors, ids = with_copies(3, 30, 0.01)
-    folds = LookAlikes(vectors, ids).fold(ids)
+    folds = NearDuplicates(vectors, ids).fold(ids)
     copies = set(range(2, 30, 3)) | {29}  # made_gallery's last is its first, but for what is above
     assert {place for place, first in enumerate(folds.under) if first is not None} == copies
     assert all(folds.under[place] == place - 1 for place in range(2, 29, 3))
@@ -62,7 +62,7 @@ def test_copies_are_found_and_others_are_not():
 def test_the_usual_cosine_is_the_median_of_all_pairs_and_sets_the_limit():
     vectors, ids = made_gallery(60)
     pairs = [cosine(vectors[a], vectors[b]) for a in range(60) for b in range(a + 1, 60)]
-    alike = LookAlikes(vectors, ids)
+    alike = NearDuplicates(vectors, ids)
     assert alike.usual == pytest.approx(median(pairs), abs=1e-6)
     assert 1 - alike.least == pytest.approx(NEAR * (1 - median(pairs)), abs=1e-6)
 
@@ -70,18 +70,18 @@ def test_the_usual_cosine_is_the_median_of_all_pairs_and_sets_the_limit():
 def test_a_large_gallery_is_sampled_over_its_whole_length():
     vectors, ids = made_gallery(4 * SAMPLED)
     vectors[: 3 * SAMPLED] = vectors[0]  # three quarters of the pictures are one and the same
-    usual = LookAlikes(vectors, ids).usual
+    usual = NearDuplicates(vectors, ids).usual
     assert usual == pytest.approx(1.0, abs=1e-5)  # 9 pairs in 16 are the same picture twice
     halves = vectors.copy()
     halves[:SAMPLED], halves[SAMPLED:] = vectors[0], made_gallery(3 * SAMPLED, seed=5)[0]
-    assert LookAlikes(halves, ids).usual < 0.5
+    assert NearDuplicates(halves, ids).usual < 0.5
 
 
 def test_many_copies_do_not_move_the_limit():
     """Photographs taken three at a time: pairs of copies are few among all pairs."""
     vectors, ids = made_gallery(100)
-    tripled = LookAlikes(np.repeat(vectors, 3, axis=0), [f"{n}" for n in range(300)])
-    assert tripled.usual == pytest.approx(LookAlikes(vectors, ids).usual, abs=0.03)
+    tripled = NearDuplicates(np.repeat(vectors, 3, axis=0), [f"{n}" for n in range(300)])
+    assert tripled.usual == pytest.approx(NearDuplicates(vectors, ids).usual, abs=0.03)
     assert tripled.fold([f"{n}" for n in range(9)]).under == [
         None, 0, 0, None, 3, 3, None, 6, 6,
     ]  # fmt: skip
@@ -97,7 +97,7 @@ def test_a_chain_of_small_steps_does_not_join_its_ends():
     chain = np.zeros((6, 64), dtype=np.float32)
     chain[:, 0], chain[:, 1] = np.cos(angles), np.sin(angles)
     vectors = np.concatenate([chain, others])
-    alike = LookAlikes(vectors, [f"{n}" for n in range(len(vectors))])
+    alike = NearDuplicates(vectors, [f"{n}" for n in range(len(vectors))])
     assert alike.usual == pytest.approx(usual, abs=0.01)
     assert alike.fold([str(n) for n in range(6)]).under == [None, 0, None, 2, None, 4]
 
@@ -105,15 +105,15 @@ def test_a_chain_of_small_steps_does_not_join_its_ends():
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_gallery_too_small_to_tell_folds_only_the_same_picture(count):
     vectors, ids = made_gallery(3)
-    alone = LookAlikes(vectors[:count], ids)
+    alone = NearDuplicates(vectors[:count], ids)
     assert alone.fold(ids[:count]).folded == 0
-    same = LookAlikes(np.repeat(vectors[:1], count, axis=0), ids)
+    same = NearDuplicates(np.repeat(vectors[:1], count, axis=0), ids)
     assert same.fold(ids[:count]).folded == count - 1
 
 
 def test_nothing_found_has_nothing_to_fold():
     vectors, ids = made_gallery(5)
-    folds = LookAlikes(vectors, ids).fold([])
+    folds = NearDuplicates(vectors, ids).fold([])
     assert folds.under == []
     assert folds.folded == 0
 
@@ -121,13 +121,13 @@ def test_nothing_found_has_nothing_to_fold():
 def test_an_id_that_the_gallery_lacks_is_told():
     vectors, ids = made_gallery(5)
     with pytest.raises(QueryError, match="no picture 'nobody' among its 5"):
-        LookAlikes(vectors, ids).fold(["g1", "nobody"])
+        NearDuplicates(vectors, ids).fold(["g1", "nobody"])
 
 
 @pytest.mark.bench
 def test_folding_costs_next_to_nothing():
     vectors, ids = made_gallery(100_000, widths=(256, 256))
-    alike = LookAlikes(vectors, ids)
+    alike = NearDuplicates(vectors, ids)
     start = time.process_time()
     alike.fold(ids[:12])
     first = (time.process_time() - start) * 1e3

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from dwc import checkpoint
-from dwc.gallery.building import build_store
+from dwc.checkpoints import load
+from dwc.explain.map_positions import AMONG, locate_answer, mean_place
+from dwc.gallery.builder import build_store
 from dwc.gallery.projection import project
 from dwc.gallery.sources import FolderSource
-from dwc.search.encoding import identify, picture_embedder
-from dwc.search.map_marks import AMONG, mark_answer, mean_place
+from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 from tests.search.tiny import write_tiny_checkpoint
 from tests.ui.live import draw_gallery
@@ -21,8 +21,8 @@ def searcher(tmp_path_factory):
     place = tmp_path_factory.mktemp("marks")
     (place / "gallery").mkdir()
     source = FolderSource(draw_gallery(place / "gallery", 20))
-    loaded = checkpoint.load(write_tiny_checkpoint(place / "model"))
-    store = build_store(source, picture_embedder(loaded), place / "store", identify(loaded))
+    loaded = load.load(write_tiny_checkpoint(place / "model"))
+    store = build_store(source, image_embedder(loaded), place / "store", model_identity(loaded))
     return Searcher(loaded, store)
 
 
@@ -34,7 +34,7 @@ def projection(searcher):
 def marked(searcher, projection, k=12, **question):
     asked = searcher.ask(**question)
     result = searcher.answer(asked, k)
-    return mark_answer(searcher, projection, asked, result), result
+    return locate_answer(searcher, projection, asked, result), result
 
 
 def test_pictures_lie_at_their_own_places(searcher, projection):
@@ -65,7 +65,7 @@ def test_an_uploaded_picture_lies_among_what_it_is_most_like(searcher, projectio
     upload = known.rotate(3, fillcolor=(225, 225, 230))
     marks, _ = marked(searcher, projection, image=upload, text="is red")
     assert marks.reference.position is None
-    (vector,) = picture_embedder(searcher.checkpoint)([upload])
+    (vector,) = image_embedder(searcher.checkpoint)([upload])
     nearest = np.argsort(-(searcher.store.vectors @ vector), kind="stable")[:AMONG]
     assert marks.reference.among == tuple(nearest.tolist())
 

@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dwc.errors import CheckpointError, QueryError
-from dwc.search.models import Models
-from dwc.search.origin import shorten
+from dwc.search.model_pool import ModelPool, shorten
 
 NAMES = ("a", "b", "c", "d")
 
@@ -53,14 +52,14 @@ def use(models, name):
 
 
 def test_the_first_answers_where_none_is_named():
-    models = Models(NAMES, Room().open)
+    models = ModelPool(NAMES, Room().open)
     assert models.first == use(models, None) == use(models, "") == "a"
     assert use(models, "c") == "c"
 
 
 @pytest.mark.parametrize("name", ["e", "A", 1, ["a"]])
 def test_a_name_that_is_not_offered_is_told_with_those_that_are(name):
-    models = Models(NAMES, Room().open)
+    models = ModelPool(NAMES, Room().open)
     with pytest.raises(QueryError, match="a, b, c, d"), models.using(name):
         pass
     assert models.in_memory == ()
@@ -69,14 +68,14 @@ def test_a_name_that_is_not_offered_is_told_with_those_that_are(name):
 @pytest.mark.parametrize(("names", "kept"), [((), 1), (("a", "a"), 1), (("a",), 0)])
 def test_what_cannot_be_offered(names, kept):
     with pytest.raises(ValueError, match=r"one name|keep_loaded"):
-        Models(names, Room().open, kept)
+        ModelPool(names, Room().open, kept)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(NAMES), max_size=25), st.integers(1, 4))
 def test_what_was_used_longest_ago_is_let_go(asked, kept):
     room = Room()
-    models = Models(NAMES, room.open, kept)
+    models = ModelPool(NAMES, room.open, kept)
     recent, opened = [], []
     for name in asked:
         if name not in recent:
@@ -90,7 +89,7 @@ def test_what_was_used_longest_ago_is_let_go(asked, kept):
 
 def test_what_is_let_go_is_gone_from_memory():
     room = Room()
-    models = Models(NAMES, room.open, 1)
+    models = ModelPool(NAMES, room.open, 1)
     use(models, "a")
     with models.using("b"):
         assert len(room.alive) == 1
@@ -99,7 +98,7 @@ def test_what_is_let_go_is_gone_from_memory():
 
 def test_many_threads_share_few_places():
     room = Room(seconds=0.001)
-    models = Models(NAMES, room.open, 2)
+    models = ModelPool(NAMES, room.open, 2)
 
     def ask(turn):
         name = NAMES[turn * 7 % 4]
@@ -117,14 +116,14 @@ def test_many_threads_share_few_places():
 
 def test_a_model_is_opened_once_however_many_ask_at_once():
     room = Room(seconds=0.05)
-    models = Models(NAMES, room.open, 2)
+    models = ModelPool(NAMES, room.open, 2)
     with ThreadPoolExecutor(6) as pool:
         assert list(pool.map(lambda _: use(models, "b"), range(6))) == ["b"] * 6
     assert room.opened == ["b"]
 
 
 def test_one_more_waits_until_another_is_done():
-    models = Models(NAMES, Room().open, 1)
+    models = ModelPool(NAMES, Room().open, 1)
     done = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         with models.using("a"):
@@ -136,7 +135,7 @@ def test_one_more_waits_until_another_is_done():
 
 
 def test_who_uses_one_is_given_another_beyond_the_limit_and_it_goes_afterwards():
-    models = Models(NAMES, Room().open, 1)
+    models = ModelPool(NAMES, Room().open, 1)
     with ExitStack() as used:
         for name in ("a", "b", "c"):
             used.enter_context(models.using(name))
@@ -145,7 +144,7 @@ def test_who_uses_one_is_given_another_beyond_the_limit_and_it_goes_afterwards()
 
 
 def test_two_threads_that_both_want_the_others_model_do_not_wait_for_ever():
-    models = Models(NAMES, Room().open, 2)
+    models = ModelPool(NAMES, Room().open, 2)
     both = threading.Barrier(2)
 
     def compare(one, other):
@@ -167,7 +166,7 @@ def test_one_that_cannot_be_opened_is_told_and_the_others_go_on():
             raise CheckpointError(f"{name} is damaged")
         return room.open(name)
 
-    models = Models(NAMES, open_or_fail, 1)
+    models = ModelPool(NAMES, open_or_fail, 1)
     use(models, "a")
     for _ in range(2):
         with pytest.raises(CheckpointError, match="b is damaged"), models.using("b"):
@@ -178,7 +177,7 @@ def test_one_that_cannot_be_opened_is_told_and_the_others_go_on():
 
 
 def test_an_error_while_it_is_used_leaves_it_free():
-    models = Models(NAMES, Room().open, 1)
+    models = ModelPool(NAMES, Room().open, 1)
     with pytest.raises(ZeroDivisionError), models.using("a"):
         raise ZeroDivisionError
     assert use(models, "b") == "b"
@@ -186,7 +185,7 @@ def test_an_error_while_it_is_used_leaves_it_free():
 
 def test_the_origin_is_known_without_opening_again():
     room = Room()
-    models = Models(NAMES, room.open, 1)
+    models = ModelPool(NAMES, room.open, 1)
     assert models.origin("b").fingerprint == "of-b"
     use(models, "c")
     assert models.origin("b").revision == "at-b"
@@ -194,7 +193,7 @@ def test_the_origin_is_known_without_opening_again():
 
 
 def test_what_is_withdrawn_is_not_offered():
-    models = Models(NAMES, Room().open)
+    models = ModelPool(NAMES, Room().open)
     models.withdraw("b")
     assert models.names == ("a", "c", "d")
     with pytest.raises(QueryError, match="no model 'b'"):

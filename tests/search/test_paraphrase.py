@@ -8,7 +8,7 @@ from statistics import fmean, pstdev
 import pytest
 
 from dwc.errors import QueryError
-from dwc.search.paraphrase import overlap, probe_paraphrases
+from dwc.explain.paraphrases import overlap, probe_paraphrases
 from dwc.search.searcher import Searcher
 
 TEXTS = ["is red", "is more formal and zork", "is blue", "is red"]

@@ -9,9 +9,9 @@ from PIL import Image
 from torch.nn import functional
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from dwc.checkpoint import Checkpoint
-from dwc.processing import DWCProcessor
-from dwc.search.regions import PictureRegions, picture_regions
+from dwc.checkpoints.load import Checkpoint
+from dwc.explain.attention_maps import AttentionMaps, attention_maps
+from dwc.modeling.processing_dwc import DWCProcessor
 from dwc.search.searcher import Searcher
 
 GRID = np.random.default_rng(0).random((7, 5), dtype=np.float32)
@@ -23,7 +23,7 @@ def searcher(loaded, store):
 
 
 def region_view(box, size):
-    return PictureRegions([], GRID, GRID, box, size)
+    return AttentionMaps([], GRID, GRID, box, size)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def region_view(box, size):
 )
 def test_maps_are_the_streams_own(searcher, loaded, text, words, unknown):
     asked = searcher.ask(reference_id="p03.png", text=text)
-    told = picture_regions(loaded, asked)
+    told = attention_maps(loaded, asked)
     inputs = loaded.processor(images=asked.image, text=asked.encoded.read)
     with torch.inference_mode():
         maps = loaded.model.cnn_stream.region_maps(
@@ -56,15 +56,15 @@ def test_maps_are_the_streams_own(searcher, loaded, text, words, unknown):
 
 
 def test_repeated_words_have_a_map_each(searcher, loaded):
-    told = picture_regions(loaded, searcher.ask(reference_id="p03.png", text="red and red"))
+    told = attention_maps(loaded, searcher.ask(reference_id="p03.png", text="red and red"))
     assert [word.word for word in told.words] == ["red", "and", "red"]
     assert not np.allclose(told.words[0].heard_at, told.words[2].heard_at, rtol=0, atol=1e-7)
 
 
 def test_without_picture_or_words_there_is_nothing_to_show(searcher, loaded):
-    assert picture_regions(loaded, searcher.ask(text="is red")) is None
-    assert picture_regions(loaded, searcher.ask(reference_id="p03.png")) is None
-    unread = picture_regions(loaded, searcher.ask(reference_id="p03.png", text="... é"))
+    assert attention_maps(loaded, searcher.ask(text="is red")) is None
+    assert attention_maps(loaded, searcher.ask(reference_id="p03.png")) is None
+    unread = attention_maps(loaded, searcher.ask(reference_id="p03.png", text="... é"))
     assert unread.words == []
     assert unread.template_heard_at == pytest.approx(np.ones_like(unread.image_gate), abs=1e-5)
 
@@ -102,7 +102,7 @@ def test_a_map_lies_where_the_network_sees(searcher, loaded, size, preprocessing
     )
     other = Checkpoint(loaded.model, processor, loaded.fingerprint, loaded.name)
     asked = searcher.ask(image=image, text="is red")
-    left, top, right, bottom = picture_regions(other, asked).box
+    left, top, right, bottom = attention_maps(other, asked).box
     prepared = processor(images=image)["pixel_values"][0] * 255  # (3, 32, 32)
     # The colours of the middle row and column, against the places that the box gives them.
     shown = prepared[2] > 150  # padding is black

@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dwc import checkpoint
+from dwc.checkpoints import load
 from dwc.errors import PictureError, QueryError, StoreError
-from dwc.gallery.building import build_store
+from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
 from dwc.gallery.store import Store
-from dwc.search.encoding import identify, picture_embedder
+from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 from tests.search.tiny import write_tiny_checkpoint
 
@@ -137,7 +137,7 @@ def test_a_reference_whose_file_is_gone_is_its_thumbnail(loaded, pictures, tmp_p
     for name in ("p01.png", "p02.png", "p03.png"):
         (folder / name).write_bytes((pictures / name).read_bytes())
     store = build_store(
-        FolderSource(folder), picture_embedder(loaded), tmp_path / "store", identify(loaded)
+        FolderSource(folder), image_embedder(loaded), tmp_path / "store", model_identity(loaded)
     )
     (folder / "p02.png").unlink()
     result = Searcher(loaded, store).search(reference_id="p02.png")
@@ -149,7 +149,10 @@ def test_a_gallery_of_nothing_but_the_reference_answers_with_nothing(loaded, pic
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "p.png").write_bytes((pictures / "p01.png").read_bytes())
     store = build_store(
-        FolderSource(tmp_path / "one"), picture_embedder(loaded), tmp_path / "s", identify(loaded)
+        FolderSource(tmp_path / "one"),
+        image_embedder(loaded),
+        tmp_path / "s",
+        model_identity(loaded),
     )
     assert Searcher(loaded, store).search(reference_id="p.png", text="is red").hits == []
 
@@ -195,7 +198,7 @@ def test_a_reference_that_is_no_picture_is_a_picture_error(searcher, tmp_path):
 
 
 def test_a_store_of_another_model_is_refused(store, tmp_path):
-    other = checkpoint.load(write_tiny_checkpoint(tmp_path / "other", seed=1))
+    other = load.load(write_tiny_checkpoint(tmp_path / "other", seed=1))
     with pytest.raises(StoreError) as raised:
         Searcher(other, store)
     for seen in (store.manifest.model.fingerprint, other.fingerprint, "python -m dwc index"):
@@ -207,7 +210,7 @@ def test_an_empty_store_is_refused(loaded, tmp_path):
     folder.mkdir()
     (folder / "a.jpg").write_bytes(b"no")
     store = build_store(
-        FolderSource(folder), picture_embedder(loaded), tmp_path / "store", identify(loaded)
+        FolderSource(folder), image_embedder(loaded), tmp_path / "store", model_identity(loaded)
     )
     with pytest.raises(StoreError, match=r"no pictures to find \(1 could not be read\)"):
         Searcher(loaded, store)
@@ -215,9 +218,9 @@ def test_an_empty_store_is_refused(loaded, tmp_path):
 
 @pytest.mark.parametrize("shift", [0.0, -2.0, math.inf])
 def test_a_joint_part_is_told_and_counts(pictures, tmp_path, shift):
-    joint = checkpoint.load(write_tiny_checkpoint(tmp_path / "joint", combiner="clip4cir"))
+    joint = load.load(write_tiny_checkpoint(tmp_path / "joint", combiner="clip4cir"))
     store = build_store(
-        FolderSource(pictures), picture_embedder(joint), tmp_path / "store", identify(joint)
+        FolderSource(pictures), image_embedder(joint), tmp_path / "store", model_identity(joint)
     )
     result = Searcher(joint, store).search(pictures / "p02.png", "is red", shift=shift)
     for hit in result.hits:

@@ -11,15 +11,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dwc import checkpoint
+from dwc.checkpoints import load
 from dwc.errors import QueryError
-from dwc.gallery.building import build_store
-from dwc.gallery.exact_index import ExactIndex
+from dwc.gallery.builder import build_store
+from dwc.gallery.exact_search import ExactIndex
 from dwc.gallery.sources import FolderSource
 from dwc.modeling.composition import ComposedQuery
-from dwc.search.encoding import identify, picture_embedder
+from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher
-from dwc.search.sweep import READINGS, SHIFTS, Sweep
+from dwc.search.weight_sweep import READINGS, SHIFTS, WeightSweep
 from tests.search.made import made_gallery, made_query, made_stream
 from tests.search.tiny import write_tiny_checkpoint
 
@@ -29,9 +29,9 @@ SOME_SHIFTS = [-math.inf, -20.0, -3.0, -0.25, 0.0, 0.5, 4.0, 30.0, math.inf]
 @pytest.fixture(scope="module", params=["dwc", "clip4cir", "text_only"])
 def searcher(request, pictures, tmp_path_factory):
     folder = tmp_path_factory.mktemp("sweeps")
-    loaded = checkpoint.load(write_tiny_checkpoint(folder / "model", combiner=request.param))
+    loaded = load.load(write_tiny_checkpoint(folder / "model", combiner=request.param))
     made = build_store(
-        FolderSource(pictures), picture_embedder(loaded), folder / "store", identify(loaded)
+        FolderSource(pictures), image_embedder(loaded), folder / "store", model_identity(loaded)
     )
     return Searcher(loaded, made)
 
@@ -75,7 +75,7 @@ def test_scores_are_those_of_the_shifted_query(shift, weights, joint, seed):
     query = made_query(seed, weights, joint=joint)
     vectors, ids = made_gallery(30, seed=seed)
     expected = vectors @ query.shifted(shift).embedding[0].numpy()
-    sweep = Sweep(query, vectors, ids)
+    sweep = WeightSweep(query, vectors, ids)
     assert sweep.scores(shift) == pytest.approx(expected, abs=1e-5)
     for place in (0, 29):
         assert sum(sweep.parts(place, shift).values()) == pytest.approx(expected[place], abs=1e-5)
@@ -85,13 +85,13 @@ def test_a_model_of_one_stream_is_swept_alike():
     vectors, ids = made_gallery(20, widths=(12,))
     query = ComposedQuery(cnn=made_stream(torch.Generator().manual_seed(3), width=12))
     expected = vectors @ query.shifted(1.5).embedding[0].numpy()
-    assert Sweep(query, vectors, ids).scores(1.5) == pytest.approx(expected, abs=1e-6)
+    assert WeightSweep(query, vectors, ids).scores(1.5) == pytest.approx(expected, abs=1e-6)
 
 
 def test_readings_are_one_part_the_mean_or_what_was_learned():
     query = made_query()
     vectors, ids = made_gallery(30)
-    sweep = Sweep(query, vectors, ids)
+    sweep = WeightSweep(query, vectors, ids)
     streams = [
         (query.clip, vectors[:, :8], float(query.clip.image_weight)),
         (query.cnn, vectors[:, 8:], float(query.cnn.image_weight)),
@@ -109,13 +109,13 @@ def test_readings_are_one_part_the_mean_or_what_was_learned():
     ("weight", "there"), [(1.0, {"picture", "learned"}), (0.0, {"words", "learned"})]
 )
 def test_a_query_of_one_modality_has_no_other_reading(weight, there):
-    sweep = Sweep(made_query(weights=(weight, weight)), *made_gallery(10))
+    sweep = WeightSweep(made_query(weights=(weight, weight)), *made_gallery(10))
     assert {reading for reading in READINGS if sweep.read_as(reading) is not None} == there
 
 
 def test_ranks_count_what_is_ahead_and_leave_out_the_excluded():
     vectors, ids = made_gallery(40)
-    sweep = Sweep(made_query(), vectors, ids, excluded=[5, 3, 5])
+    sweep = WeightSweep(made_query(), vectors, ids, excluded=[5, 3, 5])
     scores = sweep.scores()
     scores[[7, 9, 11]] = scores[20]  # ties, within the excluded's reach, too
     scores[3] = 9.0
@@ -126,7 +126,7 @@ def test_ranks_count_what_is_ahead_and_leave_out_the_excluded():
 
 
 def test_equal_pictures_stand_side_by_side():
-    sweep = Sweep(made_query(), *made_gallery(40))
+    sweep = WeightSweep(made_query(), *made_gallery(40))
     scores = sweep.scores(0.7)
     assert abs(sweep.rank(scores, 0) - sweep.rank(scores, 39)) == 1
 
@@ -134,7 +134,7 @@ def test_equal_pictures_stand_side_by_side():
 def test_a_trace_follows_all_that_ever_were_among_the_best():
     vectors, ids = made_gallery(60)
     query = made_query()
-    sweep = Sweep(query, vectors, ids, excluded=[4])
+    sweep = WeightSweep(query, vectors, ids, excluded=[4])
     trace = sweep.rank_trace(shifts=[1.0, -2.0, 1.0], k=5, limit=20)
     assert trace.shifts == [-math.inf, -2.0, 0.0, 1.0, math.inf]
     assert trace.shifts[trace.learned] == 0.0
@@ -155,7 +155,7 @@ def test_a_trace_follows_all_that_ever_were_among_the_best():
 
 
 def test_a_trace_is_plain_data():
-    trace = Sweep(made_query(), *made_gallery(60)).rank_trace(k=3)
+    trace = WeightSweep(made_query(), *made_gallery(60)).rank_trace(k=3)
     told = trace.to_dict()
     assert json.loads(json.dumps(told, allow_nan=False)) == told
     assert (told["shifts"][0], told["shifts"][-1]) == ("-inf", "inf")
@@ -165,7 +165,7 @@ def test_a_trace_is_plain_data():
 
 def test_what_cannot_be_swept_is_told():
     vectors, ids = made_gallery(10)
-    sweep = Sweep(made_query(), vectors, ids, excluded=[2])
+    sweep = WeightSweep(made_query(), vectors, ids, excluded=[2])
     with pytest.raises(QueryError, match="not a number"):
         sweep.scores(math.nan)
     with pytest.raises(QueryError, match="k is 0"):
@@ -177,13 +177,13 @@ def test_what_cannot_be_swept_is_told():
     with pytest.raises(QueryError, match="'g2' is the reference"):
         sweep.position("g2")
     with pytest.raises(ValueError, match="one query"):
-        Sweep(
+        WeightSweep(
             ComposedQuery(cnn=made_stream(torch.Generator().manual_seed(0), 20, count=2)),
             vectors,
             ids,
         )
     with pytest.raises(ValueError, match="20 dimensions"):
-        Sweep(made_query(), vectors[:, :-1], ids)
+        WeightSweep(made_query(), vectors[:, :-1], ids)
 
 
 @pytest.mark.bench
@@ -193,7 +193,7 @@ def test_a_step_costs_a_fraction_of_a_search():
     vectors, ids = made_gallery(100_000, widths)
     query = made_query(widths=widths)
     index = ExactIndex(vectors)
-    sweep = Sweep(query, vectors, ids)
+    sweep = WeightSweep(query, vectors, ids)
 
     def milliseconds(run):
         taken = []
@@ -205,7 +205,7 @@ def test_a_step_costs_a_fraction_of_a_search():
 
     step = milliseconds(lambda: sweep.scores(0.7))
     search = milliseconds(lambda: index.scores(query.shifted(0.7).embedding[0].numpy()))
-    making = milliseconds(lambda: Sweep(query, vectors, ids))
+    making = milliseconds(lambda: WeightSweep(query, vectors, ids))
     top = milliseconds(lambda: sweep.top(0.7, 50))
     print(
         f"\n100,000 x 512: processor time: made in {making:.1f} ms, a step {step:.2f} ms, with its "

@@ -6,9 +6,14 @@ from statistics import mean, median, pstdev
 import numpy as np
 import pytest
 
-from dwc.search.reference_queries import ReferenceQueries
-from dwc.search.weight_atlas import FEWEST, HISTOGRAM_STEPS, LED, bin_by_share, draw_atlas
-from dwc.search.weight_context import WeightContext
+from dwc.explain.weight_statistics import (
+    FEWEST,
+    HISTOGRAM_STEPS,
+    LED,
+    bin_by_share,
+    compute_weight_statistics,
+)
+from dwc.search.reference_weights import ReferenceQueries, ReferenceWeights
 
 COUNT = 60
 
@@ -29,7 +34,7 @@ def asked():
 
 
 def test_weights_are_counted(asked):
-    atlas = draw_atlas(WeightContext.of(asked, "made"))
+    atlas = compute_weight_statistics(ReferenceWeights.of(asked, "made"))
     assert (atlas.queries, atlas.protocol) == (COUNT, "made")
     for name, stream in atlas.streams.items():
         weights = asked.image_weights[name]
@@ -64,13 +69,13 @@ def test_few_queries_have_no_mean():
 
 
 def test_a_weight_that_follows_the_truth_correlates_wholly(asked):
-    atlas = draw_atlas(WeightContext.of(asked, "made"))
+    atlas = compute_weight_statistics(ReferenceWeights.of(asked, "made"))
     assert atlas.streams["clip"].correlation == pytest.approx(1.0)
     assert abs(atlas.streams["cnn"].correlation) < 0.5
 
 
 def test_the_ends_are_the_most_extreme_means(asked):
-    atlas = draw_atlas(WeightContext.of(asked, "made"))
+    atlas = compute_weight_statistics(ReferenceWeights.of(asked, "made"))
     means = {
         reference: (clip + cnn) / 2
         for reference, clip, cnn in zip(
@@ -88,24 +93,24 @@ def test_the_ends_are_the_most_extreme_means(asked):
 
 
 def test_what_was_not_kept_is_not_told(asked):
-    atlas = draw_atlas(WeightContext({"clip": [0.25, 0.5, 1.0]}, 3, "earlier"))
+    atlas = compute_weight_statistics(ReferenceWeights({"clip": [0.25, 0.5, 1.0]}, 3, "earlier"))
     assert (atlas.picture_led, atlas.word_led) == (None, None)
     clip = atlas.streams["clip"]
     assert (clip.by_share, clip.correlation) == (None, None)
     assert clip.counts[-1] == 1
     untold = ReferenceQueries(asked.references, asked.words, None, asked.image_weights)
-    atlas = draw_atlas(WeightContext.of(untold, "no truth"))
+    atlas = compute_weight_statistics(ReferenceWeights.of(untold, "no truth"))
     assert atlas.streams["cnn"].by_share is None
     assert atlas.word_led[0].picture_share is None
 
 
 def test_a_small_set_leans_to_no_two_sides():
     few = ReferenceQueries(["a", "b", "c"], ["x", "y", "z"], None, {"clip": [0.1, 0.5, 0.9]})
-    atlas = draw_atlas(WeightContext.of(few, "three"))
+    atlas = compute_weight_statistics(ReferenceWeights.of(few, "three"))
     assert [led.reference for led in atlas.word_led] == ["a"]
     assert [led.reference for led in atlas.picture_led] == ["c"]
 
 
 def test_it_is_plain_data(asked):
-    plain = draw_atlas(WeightContext.of(asked, "made")).to_dict()
+    plain = compute_weight_statistics(ReferenceWeights.of(asked, "made")).to_dict()
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain

@@ -8,10 +8,10 @@ import torch
 
 from dwc.errors import CheckpointError, QueryError
 from dwc.modeling.composition import ComposedQuery
-from dwc.search.reference_queries import ReferenceQueries
-from dwc.search.weight_context import (
+from dwc.search.reference_weights import (
     REFERENCE_WEIGHTS,
-    WeightContext,
+    ReferenceQueries,
+    ReferenceWeights,
     reference_weights,
     weigh_in_context,
 )
@@ -24,7 +24,7 @@ def asked(references, words, picture_shares):
     return json.dumps({"clip": [0.5], "queries": 1, "protocol": "p", "asked": told})
 
 
-CONTEXT = WeightContext({"clip": [0.2, 0.4, 0.6, 0.8], "cnn": [0.3, 0.3, 0.3, 0.9]}, 4, "four")
+CONTEXT = ReferenceWeights({"clip": [0.2, 0.4, 0.6, 0.8], "cnn": [0.3, 0.3, 0.3, 0.9]}, 4, "four")
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.8, -3.0])
@@ -105,7 +105,7 @@ def test_weights_are_collected_from_queries_that_have_both(tmp_path):
     assert file.name == REFERENCE_WEIGHTS
     content = json.loads(file.read_text())
     assert (content["queries"], content["protocol"]) == (4, "made, seed 1")
-    assert WeightContext.load(tmp_path) == context
+    assert ReferenceWeights.load(tmp_path) == context
     with pytest.raises(QueryError, match="both a picture and words"):
         reference_weights([alone], "none")
 
@@ -117,10 +117,10 @@ def test_queries_kept_with_their_weights_come_back_in_their_order(tmp_path):
         picture_shares=[0.25, 1],
         image_weights={"clip": [0.75, 0.5], "cnn": [0.25, 0.625]},
     )
-    context = WeightContext.of(queries, "two")
+    context = ReferenceWeights.of(queries, "two")
     assert context.weights == {"clip": [0.5, 0.75], "cnn": [0.25, 0.625]}
     context.save(tmp_path)
-    kept = WeightContext.load(tmp_path)
+    kept = ReferenceWeights.load(tmp_path)
     assert kept == context
     assert kept.asked.image_weights["clip"] == [0.75, 0.5]
     assert kept.percentile("clip", 0.6) == 50
@@ -129,12 +129,12 @@ def test_queries_kept_with_their_weights_come_back_in_their_order(tmp_path):
 def test_a_file_of_weights_alone_still_loads(tmp_path):
     content = {"clip": [0.5, 0.25], "queries": 2, "protocol": "earlier"}
     (tmp_path / REFERENCE_WEIGHTS).write_text(json.dumps(content))
-    kept = WeightContext.load(tmp_path)
+    kept = ReferenceWeights.load(tmp_path)
     assert (kept.weights, kept.asked) == ({"clip": [0.25, 0.5]}, None)
 
 
 def test_without_a_file_there_is_no_context(tmp_path):
-    assert WeightContext.load(tmp_path) is None
+    assert ReferenceWeights.load(tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_without_a_file_there_is_no_context(tmp_path):
 def test_a_broken_file_is_told(tmp_path, content, says):
     (tmp_path / REFERENCE_WEIGHTS).write_text(content)
     with pytest.raises(CheckpointError, match=says):
-        WeightContext.load(tmp_path)
+        ReferenceWeights.load(tmp_path)
 
 
 def test_a_shift_must_be_a_number():

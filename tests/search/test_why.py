@@ -6,9 +6,9 @@ import math
 import pytest
 
 from dwc.errors import QueryError
+from dwc.explain.score_split import explain_score
 from dwc.search.searcher import Searcher
-from dwc.search.sweep import Sweep
-from dwc.search.why import explain
+from dwc.search.weight_sweep import WeightSweep
 from tests.search.made import made_gallery, made_query
 
 
@@ -28,7 +28,7 @@ def test_an_explanation_agrees_with_the_search(searcher, shift):
     hits = found(shift)
     score = {hit.id: hit.score for hit in hits}
     for hit, following in zip(hits, [*hits[1:], None], strict=True):
-        why = explain(sweep, hit.id, shift)
+        why = explain_score(sweep, hit.id, shift)
         if all(abs(score[id] - hit.score) > 1e-4 for id in score if id != hit.id):
             assert why.rank == hit.rank
             assert why.percentile == pytest.approx(hit.percentile)
@@ -51,12 +51,12 @@ def test_an_explanation_agrees_with_the_search(searcher, shift):
 def test_ranks_margin_and_percentile_are_counted_among_the_ranked():
     vectors, ids = made_gallery(30)
     query = made_query()
-    sweep = Sweep(query, vectors, ids, excluded=[6, 11])
+    sweep = WeightSweep(query, vectors, ids, excluded=[6, 11])
     scores = {n: float(s) for n, s in enumerate(sweep.scores()) if n not in (6, 11)}
     average = {n: float(s) for n, s in enumerate(sweep.read_as("average")) if n not in (6, 11)}
     order = sorted(scores, key=lambda n: (-scores[n], n))
     for rank, position in enumerate(order, start=1):
-        why = explain(sweep, ids[position])
+        why = explain_score(sweep, ids[position])
         assert (why.rank, why.ranked) == (rank, 28)
         lower = sum(score < scores[position] for score in scores.values())
         assert why.percentile == pytest.approx(100 * lower / 28)
@@ -64,12 +64,15 @@ def test_ranks_margin_and_percentile_are_counted_among_the_ranked():
         assert why.ranks["average"] == 1 + by_average.index(position)
         assert sum(why.parts.values()) == pytest.approx(why.score, abs=1e-5)
     # Equal pictures have no margin between them.
-    assert explain(sweep, min("g0", "g29", key=lambda i: explain(sweep, i).rank)).margin == 0.0
+    assert (
+        explain_score(sweep, min("g0", "g29", key=lambda i: explain_score(sweep, i).rank)).margin
+        == 0.0
+    )
 
 
 def test_an_explanation_of_words_alone_has_no_picture_and_is_plain_data(searcher):
     sweep = searcher.sweep(searcher.ask(text="is red"))
-    told = explain(sweep, "p01.png", math.inf).to_dict()
+    told = explain_score(sweep, "p01.png", math.inf).to_dict()
     assert told["ranks"]["picture"] is told["ranks"]["average"] is None
     assert told["ranks"]["words"] == told["ranks"]["learned"] == told["rank"]
     assert told["shift"] == "inf"
@@ -80,4 +83,4 @@ def test_the_reference_and_strangers_have_no_place(searcher):
     sweep = searcher.sweep(searcher.ask(reference_id="p07.png"))
     for id in ("p07-copy.bmp", "nobody"):
         with pytest.raises(QueryError, match=id):
-            explain(sweep, id)
+            explain_score(sweep, id)

@@ -6,9 +6,9 @@ import math
 import pytest
 
 from dwc.errors import QueryError
-from dwc.search.encoding import composer, encode_query, encode_wordings
+from dwc.explain.word_ablation import ablate_words
+from dwc.search.query import encode_query, encode_wordings, model_composer
 from dwc.search.searcher import Searcher
-from dwc.search.word_effects import word_effects
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +20,9 @@ def test_wordings_in_one_pass_are_the_queries_one_by_one(loaded, pictures, searc
     texts = ["is red", "is shorter and red", "zork"]
     image = searcher.ask(pictures / "p02.png").image
     for picture in (image, None):
-        together = encode_wordings(loaded, picture, texts, composer(loaded.model))
+        together = encode_wordings(loaded, picture, texts, model_composer(loaded.model))
         for row, text in enumerate(texts):
-            alone = encode_query(loaded, picture, text, composer(loaded.model)).composed
+            alone = encode_query(loaded, picture, text, model_composer(loaded.model)).composed
             for name, stream in together.streams.items():
                 expected = alone.streams[name]
                 assert stream.embedding[row].tolist() == pytest.approx(
@@ -33,7 +33,7 @@ def test_wordings_in_one_pass_are_the_queries_one_by_one(loaded, pictures, searc
                 )
     for blank in ([], ["is red", " "]):
         with pytest.raises(QueryError, match="blank"):
-            encode_wordings(loaded, image, blank, composer(loaded.model))
+            encode_wordings(loaded, image, blank, model_composer(loaded.model))
 
 
 @pytest.mark.parametrize("shift", [0.0, -1.5, math.inf])
@@ -41,7 +41,7 @@ def test_wordings_in_one_pass_are_the_queries_one_by_one(loaded, pictures, searc
 @pytest.mark.parametrize("text", ["is red, zork and red", "red"])
 def test_an_effect_is_the_search_with_less_the_search_without(searcher, reference, text, shift):
     asked = searcher.ask(text=text, reference_id=reference)
-    effects = word_effects(searcher, asked, "p09.png", shift)
+    effects = ablate_words(searcher, asked, "p09.png", shift)
 
     def seen(words):
         result = searcher.search(text=words, reference_id=reference, k=100, shift=shift)
@@ -65,7 +65,7 @@ def test_an_effect_is_the_search_with_less_the_search_without(searcher, referenc
 
 def test_repeated_words_have_their_own_effects_and_unknown_ones_are_marked(searcher):
     asked = searcher.ask(text="is red, zork and red", reference_id="p03.png")
-    effects = word_effects(searcher, asked)
+    effects = ablate_words(searcher, asked)
     assert [effect.word for effect in effects.words] == ["is", "red", "zork", "and", "red"]
     assert [effect.position for effect in effects.words] == [0, 1, 2, 3, 4]
     assert [effect.word for effect in effects.words if effect.unknown] == ["zork"]
@@ -76,16 +76,16 @@ def test_repeated_words_have_their_own_effects_and_unknown_ones_are_marked(searc
 
 
 def test_without_words_there_are_no_effects(searcher):
-    effects = word_effects(searcher, searcher.ask(reference_id="p03.png"), "p05.png")
+    effects = ablate_words(searcher, searcher.ask(reference_id="p03.png"), "p05.png")
     assert effects.words == []
     assert math.isfinite(effects.score)
     only_marks = searcher.ask(text="...", reference_id="p03.png")
-    assert word_effects(searcher, only_marks).words == []
+    assert ablate_words(searcher, only_marks).words == []
 
 
 def test_what_cannot_be_watched_is_told(searcher):
     asked = searcher.ask(text="is red")
     with pytest.raises(QueryError, match="no picture 'nobody'"):
-        word_effects(searcher, asked, "nobody")
+        ablate_words(searcher, asked, "nobody")
     with pytest.raises(QueryError, match="not a number"):
-        word_effects(searcher, asked, shift=math.nan)
+        ablate_words(searcher, asked, shift=math.nan)

@@ -6,11 +6,11 @@ import torch
 from transformers import CLIPTextConfig, CLIPVisionConfig, ResNetConfig
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from dwc.checkpoint import save
-from dwc.modeling.configuration import ClipBackboneConfig, CnnStreamConfig, DWCConfig
-from dwc.modeling.model import DWCModel
-from dwc.processing import DWCProcessor, build_word_tokenizer
-from dwc.training.vocabulary import train_clip_tokenizer
+from dwc.checkpoints.load import save
+from dwc.modeling.configuration_dwc import ClipBackboneConfig, CnnStreamConfig, DWCConfig
+from dwc.modeling.modeling_dwc import DWCModel
+from dwc.modeling.processing_dwc import DWCProcessor, build_word_tokenizer
+from dwc.training.catalogue.tokenizer import train_clip_tokenizer
 
 CAPTIONS = ["is blue with a v-neck", "is shorter and red", "has no sleeves", "is more formal"]
 SIZE_PX = 32

@@ -8,7 +8,7 @@ from PIL import Image
 
 from dwc.datasets import css3d
 from dwc.datasets.triplets import Triplet
-from dwc.training.benchmark_data import BenchmarkData, FixedTriplets
+from dwc.training.dwc.benchmark_data import BenchmarkData, FixedTriplets
 from tests.datasets.test_plain_pickle import save
 
 

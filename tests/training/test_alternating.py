@@ -8,14 +8,14 @@ import torch
 from accelerate import Accelerator
 
 from dwc.modeling.clip_backbone import ClipBackbone
-from dwc.modeling.model import DWCModel
-from dwc.processing import DWCProcessor
-from dwc.training.alternating import AlternatingSettings, train_alternating
-from dwc.training.contrastive import ContrastiveSettings, train_contrastive
+from dwc.modeling.modeling_dwc import DWCModel
+from dwc.modeling.processing_dwc import DWCProcessor
+from dwc.training.catalogue.contrastive import ContrastiveSettings, train_contrastive
+from dwc.training.dwc.mutual_training import MutualSettings, train_mutually
 from dwc.training.loop import LoopSettings
 from tests.training.tiny import THINGS, TinyBatches, TinyPairs, picture, tiny_model, tiny_processor
 
-SETTINGS = AlternatingSettings(total_steps=6, learning_rate=2e-3)
+SETTINGS = MutualSettings(total_steps=6, learning_rate=2e-3)
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +24,10 @@ def processor() -> DWCProcessor:
 
 
 def train(
-    model: DWCModel, batches: TinyBatches, settings: AlternatingSettings, folder: Path | None = None
+    model: DWCModel, batches: TinyBatches, settings: MutualSettings, folder: Path | None = None
 ) -> dict[str, float]:
     loop = LoopSettings(settings.total_steps, folder, save_every=3, log_every=2)
-    return dict(train_alternating(model, batches, settings, Accelerator(cpu=True), loop))
+    return dict(train_mutually(model, batches, settings, Accelerator(cpu=True), loop))
 
 
 @torch.no_grad()
@@ -123,8 +123,8 @@ def test_one_sided_queries_leave_the_norms_to_whole_ones():
     norms = []
     for words_only in (0, 12):
         model = tiny_model(processor)
-        settings = AlternatingSettings(total_steps=1)
-        train_alternating(
+        settings = MutualSettings(total_steps=1)
+        train_mutually(
             model,
             TinyBatches(processor, size=8, words_only=words_only),
             settings,

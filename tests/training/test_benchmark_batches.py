@@ -9,9 +9,9 @@ from PIL import Image, ImageOps
 
 from dwc.datasets.triplets import Triplet
 from dwc.errors import DatasetError
-from dwc.training.alternating import TripletBatch
-from dwc.training.benchmark_batches import BatchReader, BenchmarkBatches
-from dwc.training.benchmark_data import FixedTriplets
+from dwc.training.dwc.benchmark_batches import BatchLoader, BenchmarkBatches
+from dwc.training.dwc.benchmark_data import FixedTriplets
+from dwc.training.dwc.mutual_training import TripletBatch
 from tests.training.benchmark_files import data_of, write_noise
 from tests.training.tiny import tiny_processor
 
@@ -61,9 +61,9 @@ def references(batches: BenchmarkBatches, step: int) -> list[str]:
 def test_whoever_reads_and_from_wherever_a_step_has_its_batch(
     batches: BenchmarkBatches, workers: int
 ) -> None:
-    reader = BatchReader(batches, 8, torch.device("cpu"), workers)
+    reader = BatchLoader(batches, 8, torch.device("cpu"), workers)
     assert all(same(reader(step), batches.make(step)) for step in range(4))
-    resumed = BatchReader(batches, 8, torch.device("cpu"), workers)
+    resumed = BatchLoader(batches, 8, torch.device("cpu"), workers)
     assert same(resumed(6), batches.make(6))
     assert not same(batches.make(0), batches.make(5))  # the same place, an epoch later
 
@@ -73,7 +73,7 @@ def test_reading_leaves_the_global_random_numbers_alone(batches: BenchmarkBatche
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    BatchReader(batches, 8, torch.device("cpu"), 0)(4)
+    BatchLoader(batches, 8, torch.device("cpu"), 0)(4)
     assert torch.equal(torch.rand(2), expected)
 
 
@@ -141,7 +141,7 @@ def test_a_damaged_picture_names_its_triplet(
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n and no more")
     bad = replace(batches, data=replace(batches.data, paths={**batches.data.paths, "p4": broken}))
-    reader = BatchReader(bad, 5, torch.device("cpu"), workers)
+    reader = BatchLoader(bad, 5, torch.device("cpu"), workers)
     with pytest.raises(DatasetError) as raised:
         list(map(reader, range(5)))
     told = str(raised.value)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from dwc.errors import DatasetError
-from dwc.training.benchmark_data import is_held_out, read_benchmark
-from dwc.training.presets import AUTHORS, RECOMMENDED, BenchmarkPreset, override
+from dwc.training.dwc.benchmark_data import is_held_out, read_benchmark
+from dwc.training.dwc.presets import AUTHORS, RECOMMENDED, BenchmarkPreset, override
 from tests.training.benchmark_files import write_css3d, write_fashion200k, write_shoes
 from tests.training.benchmark_world import TRIPLETS, write_data
 

@@ -6,13 +6,20 @@ import pytest
 
 from dwc.errors import TrainingError
 from dwc.modeling.combiners import combiner_names
-from dwc.training.alternating import AlternatingSettings
-from dwc.training.presets import AUTHORS, COMBINERS, PRESETS, RECOMMENDED, BenchmarkPreset, override
+from dwc.training.dwc.mutual_training import MutualSettings
+from dwc.training.dwc.presets import (
+    AUTHORS,
+    COMBINERS,
+    PRESETS,
+    RECOMMENDED,
+    BenchmarkPreset,
+    override,
+)
 
 
 def test_the_authors_loop_is_the_loops_own_default_but_for_its_teacher() -> None:
     """`AlternatingSettings` says of its defaults that they are the released code's."""
-    expected = AlternatingSettings(
+    expected = MutualSettings(
         total_steps=201 * 187, teacher_side="reference", log_every=20, save_every=500
     )
     assert AUTHORS.alternating(steps_per_epoch=187) == expected

@@ -14,13 +14,13 @@ import pytest
 import torch
 from accelerate.tracking import GeneralTracker
 
-from dwc import checkpoint
+from dwc.checkpoints import load
 from dwc.cli import main
 from dwc.errors import TrainingError
-from dwc.evaluation.fashion_iq import evaluate_fashion_iq
-from dwc.training import benchmark_batches
-from dwc.training.benchmark_training import BenchmarkTraining, train_benchmark
-from dwc.training.presets import AUTHORS, RECOMMENDED, override
+from dwc.evaluation.benchmarks import evaluate_fashion_iq
+from dwc.training.dwc import benchmark_batches
+from dwc.training.dwc.presets import AUTHORS, RECOMMENDED, override
+from dwc.training.dwc.train_benchmark import BenchmarkTraining, train_benchmark
 from tests.training.benchmark_files import write_css3d, write_fashion200k, write_shoes
 from tests.training.benchmark_world import SMALL, World, make_world
 
@@ -80,7 +80,7 @@ def trained(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 
 def test_the_checkpoint_is_whole_and_measures_as_was_told(world: World, trained) -> None:
     place, numbers = trained
-    loaded = checkpoint.load(place / "out")
+    loaded = load.load(place / "out")
     assert loaded.fingerprint == numbers["fingerprint"]
     again = evaluate_fashion_iq(loaded.model, loaded.processor, world.data)
     assert {name: numbers[name] for name in again} == json.loads(json.dumps(again))
@@ -117,7 +117,7 @@ def test_the_card_says_how_it_was_trained_and_what_it_reached(world: World, trai
 def test_clip_is_the_one_given_and_the_rest_has_learned(world: World, trained) -> None:
     from dwc.convert.sources import read_clip
 
-    model = checkpoint.load(trained[0] / "out").model
+    model = load.load(trained[0] / "out").model
     for name, weight in read_clip(str(world.clip)).weights.items():
         torch.testing.assert_close(model.clip.state_dict()[name], weight, atol=0, rtol=0)
     assert not torch.equal(model.clip_stream.combiner.weigh[0].bias, torch.zeros(32))
@@ -132,7 +132,7 @@ def test_a_baseline_learns_from_clips_kept_features_alone(
     preset = override(RECOMMENDED, [*SHORT, "streams=clip", f"combiner={combiner}"])
     asked = ask(world, tmp_path, preset=preset, resnet="no such ResNet")
     numbers = train_benchmark(asked)
-    loaded = checkpoint.load(tmp_path / "out")
+    loaded = load.load(tmp_path / "out")
     assert loaded.model.config.combiner == combiner
     assert loaded.model.cnn_stream is None
     assert loaded.processor.word_tokenizer is None
@@ -207,7 +207,7 @@ def test_the_authors_train_a_model_a_category_and_choose_on_the_evaluation_set(
     for category in chosen:
         out = tmp_path / "out" / category
         assert set(numbers["models"][category]["categories"]) == {category}
-        template = checkpoint.load(out).model.config.caption_template
+        template = load.load(out).model.config.caption_template
         assert template["pair"] == "<BOS> {0} <AND> {1} <EOS>"
         record = json.loads((out / "training.json").read_text())
         assert record["chosen_epoch"] == 0  # measured before the epoch, which was the only one
@@ -267,7 +267,7 @@ def test_the_numbers_go_to_the_trackers(
         def log(self, values: dict, step: int | None = None, **_: object) -> None:
             seen.setdefault(step or 0, {}).update(values)
 
-    training = "dwc.training.benchmark_training"
+    training = "dwc.training.dwc.train_benchmark"
     made = sys.modules[training].Accelerator
 
     def accelerator(log_with: object, **options: object) -> object:
@@ -308,7 +308,7 @@ def test_two_processes_train_one_model(world: World, tmp_path: Path) -> None:
     assert record["steps_per_epoch"] == record["counts"]["learned"] // (2 * 4)
     assert set(logged(tmp_path / "work")) == set(range(1, record["steps_per_epoch"] + 1))
     assert done.stderr.count("the weights after epoch 1 are the best") == 1
-    checkpoint.load(tmp_path / "out")
+    load.load(tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -330,4 +330,4 @@ def test_every_benchmark_is_measured_by_its_own_protocol(
     numbers = train_benchmark(asked)
     assert numbers["protocol"] == protocol
     assert set(numbers["streams"]) == {"clip", "cnn"}
-    assert checkpoint.load(tmp_path / "out").fingerprint == numbers["fingerprint"]
+    assert load.load(tmp_path / "out").fingerprint == numbers["fingerprint"]

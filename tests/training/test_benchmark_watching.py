@@ -8,11 +8,10 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from dwc.modeling.model import DWCModel
+from dwc.modeling.modeling_dwc import DWCModel
 from dwc.training import loop
-from dwc.training.averaging import WeightAverage
+from dwc.training.callbacks import EpochSelection, WeightAverage
 from dwc.training.loop import LoopSettings, run_stage
-from dwc.training.selection import EpochSelection
 from tests.training.tiny import tiny_model, tiny_processor
 
 

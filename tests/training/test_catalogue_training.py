@@ -6,21 +6,21 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dwc import checkpoint
 from dwc.catalogue.drawing.draw import draw
 from dwc.catalogue.splits import gallery
-from dwc.gallery.building import build_store
+from dwc.checkpoints import load
+from dwc.gallery.builder import build_store
 from dwc.gallery.sources import CatalogueSource
 from dwc.modeling.combiners import combiner_names
-from dwc.search.encoding import identify, picture_embedder
+from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher
-from dwc.training.alternating import AlternatingSettings
-from dwc.training.attributes import AttributeSettings
-from dwc.training.contrastive import ContrastiveSettings
-from dwc.training.pool import PoolSettings
-from dwc.training.publish import publish_catalogue
-from dwc.training.reading import ReadingSettings
-from dwc.training.recipe import CatalogueRecipe
+from dwc.training.catalogue.attributes import AttributeSettings
+from dwc.training.catalogue.contrastive import ContrastiveSettings
+from dwc.training.catalogue.drawn_pool import PoolSettings
+from dwc.training.catalogue.recipe import CatalogueRecipe
+from dwc.training.catalogue.text_tuning import TextTuningSettings
+from dwc.training.catalogue.train_catalogue import publish_catalogue
+from dwc.training.dwc.mutual_training import MutualSettings
 
 pytestmark = pytest.mark.slow
 
@@ -31,9 +31,9 @@ TINY = CatalogueRecipe(
     attributes=AttributeSettings(total_steps=3, warmup_steps=1),
     attributes_batch=8,
     kept_views=2,
-    reading=ReadingSettings(total_steps=3, warmup_steps=1),
+    reading=TextTuningSettings(total_steps=3, warmup_steps=1),
     reading_batch=8,
-    alternating=AlternatingSettings(total_steps=3, schedule="cosine", warmup_steps=1),
+    alternating=MutualSettings(total_steps=3, schedule="cosine", warmup_steps=1),
     alternating_batch=8,
     triplets=60,
     words_only_share=0.25,
@@ -71,7 +71,7 @@ def test_the_folder_is_a_whole_checkpoint_of_small_files(published):
     assert any(name.endswith(".safetensors") for name in files)
     too_large = [name for name, f in files.items() if f.stat().st_size > MAX_FILE_MB * 1_000_000]
     assert too_large == []
-    assert checkpoint.fingerprint(out) == numbers["fingerprint"]
+    assert load.fingerprint(out) == numbers["fingerprint"]
 
 
 def test_the_numbers_are_json_and_complete(published):
@@ -114,17 +114,17 @@ def test_the_card_shows_the_numbers(published):
 
 
 def test_it_learned_from_nothing_but_kept_what_is_frozen(published):
-    loaded = checkpoint.load(str(published[0]))
+    loaded = load.load(str(published[0]))
     assert float(loaded.model.familiarity.threshold) > 0
     assert not loaded.model.training
     assert not any(p.requires_grad for p in loaded.model.clip.parameters())
 
 
 def test_it_answers_over_a_gallery(published, tmp_path):
-    loaded = checkpoint.load(str(published[0]))
+    loaded = load.load(str(published[0]))
     source = CatalogueSource("test", 12, 64)
-    embed = picture_embedder(loaded)
-    store = build_store(source, embed, tmp_path / "store", identify(loaded), workers=1)
+    embed = image_embedder(loaded)
+    store = build_store(source, embed, tmp_path / "store", model_identity(loaded), workers=1)
     result = Searcher(loaded, store).search(text="in red", k=5, reference_id=store.ids[0])
     assert len(result.hits) == 5
     assert store.ids[0] not in {hit.id for hit in result.hits}

@@ -12,11 +12,11 @@ from accelerate import Accelerator
 from dwc.datasets.triplets import Triplet
 from dwc.errors import DatasetError
 from dwc.modeling.clip_backbone import ClipBackbone
-from dwc.modeling.model import DWCModel
-from dwc.training.alternating import AlternatingSettings, clip_features, train_alternating
-from dwc.training.benchmark_batches import BenchmarkBatches
-from dwc.training.benchmark_data import BenchmarkData
-from dwc.training.clip_table import ClipTable, keep_clip_features
+from dwc.modeling.modeling_dwc import DWCModel
+from dwc.training.dwc.benchmark_batches import BenchmarkBatches
+from dwc.training.dwc.benchmark_data import BenchmarkData
+from dwc.training.dwc.clip_feature_table import ClipFeatureTable, cache_clip_features
+from dwc.training.dwc.mutual_training import MutualSettings, clip_features, train_mutually
 from dwc.training.loop import LoopSettings
 from tests.training.benchmark_files import data_of, write_noise
 from tests.training.tiny import tiny_model, tiny_processor
@@ -39,12 +39,12 @@ def model() -> DWCModel:
     return tiny_model(tiny_processor())
 
 
-def keep(clip: ClipBackbone, data: BenchmarkData, folder: Path) -> ClipTable:
+def keep(clip: ClipBackbone, data: BenchmarkData, folder: Path) -> ClipFeatureTable:
     processor, accelerator = tiny_processor(), Accelerator(cpu=True)
-    return keep_clip_features(clip, processor, TEMPLATE, data, folder, accelerator, 2)
+    return cache_clip_features(clip, processor, TEMPLATE, data, folder, accelerator, 2)
 
 
-def batches(data: BenchmarkData, table: ClipTable | None) -> BenchmarkBatches:
+def batches(data: BenchmarkData, table: ClipFeatureTable | None) -> BenchmarkBatches:
     return BenchmarkBatches(data, tiny_processor(), TEMPLATE, SIZE, seed=5, clip_table=table)
 
 
@@ -81,10 +81,10 @@ def test_training_does_not_ask_clip_again(
     monkeypatch.setattr(ClipBackbone, "image_features", _Broken.image_features)
     monkeypatch.setattr(ClipBackbone, "text_features", _Broken.text_features)
     assert keep(model.clip, data, tmp_path / "work") == table
-    numbers = train_alternating(
+    numbers = train_mutually(
         model,
         batches(data, table).make,
-        AlternatingSettings(total_steps=2),
+        MutualSettings(total_steps=2),
         Accelerator(cpu=True),
         LoopSettings(2),
     )

@@ -5,18 +5,21 @@ from dataclasses import replace
 import pytest
 
 from dwc.modeling.combiners import combiner_names
-from dwc.training.alternating import AlternatingSettings
-from dwc.training.comparison import Contest, compare_combiners
-from dwc.training.features import bank_of
+from dwc.training.catalogue.combiner_comparison import (
+    CombinerComparison,
+    compare_combiners,
+    feature_bank,
+)
+from dwc.training.dwc.mutual_training import MutualSettings
 from tests.training.study.made import made_features
 
 
 @pytest.fixture(scope="module")
-def contest() -> Contest:
+def contest() -> CombinerComparison:
     features = made_features()
-    return Contest(
-        bank=bank_of(features.pool),
-        settings=AlternatingSettings(total_steps=60, warmup_steps=2),
+    return CombinerComparison(
+        bank=feature_bank(features.pool),
+        settings=MutualSettings(total_steps=60, warmup_steps=2),
         learning_rates=(1e-9, 5e-3),
         batch_size=32,
         mixed_precision="bf16",
@@ -26,7 +29,7 @@ def contest() -> Contest:
     )
 
 
-def test_each_combiner_is_shown_at_the_rate_that_serves_it(contest: Contest) -> None:
+def test_each_combiner_is_shown_at_the_rate_that_serves_it(contest: CombinerComparison) -> None:
     config = made_features().config
     numbers = compare_combiners(config, contest)
     assert set(numbers) == set(combiner_names())
@@ -36,7 +39,7 @@ def test_each_combiner_is_shown_at_the_rate_that_serves_it(contest: Contest) -> 
     assert config.combiner == "dwc"  # and the model's own configuration stays as it was
 
 
-def test_where_nothing_is_learned_there_is_no_rate(contest: Contest) -> None:
+def test_where_nothing_is_learned_there_is_no_rate(contest: CombinerComparison) -> None:
     config = made_features().config
     fixed = compare_combiners(config, contest)["progressive_fixed"]
     assert fixed["parameters"] == 0

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from dwc.training import dealing
-from dwc.training.dealing import MadeAhead, deal
+from dwc.training import data_loading
+from dwc.training.data_loading import PrefetchLoader, shard_and_prefetch
 
 
 def processes(rank: int, world: int, device: str = "cpu") -> SimpleNamespace:
@@ -20,7 +20,7 @@ def make(number: int) -> tuple[int, int]:
 
 
 def test_processes_share_the_batches_out() -> None:
-    dealt = [deal(make, 3, processes(rank, 2)) for rank in range(2)]
+    dealt = [shard_and_prefetch(make, 3, processes(rank, 2)) for rank in range(2)]
     assert [one(step)[0] for step in range(3) for one in dealt] == [0, 1, 2, 3, 4, 5]
 
 
@@ -36,14 +36,14 @@ def test_processes_share_the_batches_out() -> None:
 def test_batches_are_made_ahead_where_nothing_else_needs_the_core(
     monkeypatch: pytest.MonkeyPatch, cores: int, device: str, platform: str, ahead: bool
 ) -> None:
-    monkeypatch.setattr(dealing.os, "cpu_count", lambda: cores)
-    monkeypatch.setattr(dealing.torch, "get_num_threads", lambda: 2)
-    monkeypatch.setattr(dealing.sys, "platform", platform)
-    assert isinstance(deal(make, 3, processes(0, 1, device)), MadeAhead) == ahead
+    monkeypatch.setattr(data_loading.os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(data_loading.torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(data_loading.sys, "platform", platform)
+    assert isinstance(shard_and_prefetch(make, 3, processes(0, 1, device)), PrefetchLoader) == ahead
 
 
 def test_made_ahead_they_are_the_same_from_wherever_they_begin() -> None:
-    ahead = MadeAhead(make, 5)
+    ahead = PrefetchLoader(make, 5)
     found = [ahead(step) for step in (0, 1, 3, 4, 0)]
     assert [number for number, _ in found] == [0, 1, 3, 4, 0]
     assert os.getpid() not in {maker for _, maker in found}

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from dwc.training.kept import KeptPictures, KeptPool, KeptTexts, standing_in
-from dwc.training.kept_batches import kept_triplets
+from dwc.training.catalogue.batches import cached_triplets
+from dwc.training.feature_cache import CachedImages, CachedPool, CachedTexts, with_cached_features
 from tests.training.tiny import TinyBatches, tiny_model, tiny_processor
 
 
@@ -21,13 +21,13 @@ def world():
         maps = model.cnn_stream.resnet(pixels).last_hidden_state
         texts = model.clip.text_features(query["clip_input_ids"], query["clip_attention_mask"])
     rows = torch.cat([features, maps.flatten(1)], dim=1)[None]
-    wishes = KeptTexts(texts, query["word_ids"].int(), query["word_mask"].sum(dim=1))
-    kept = KeptPool(
-        KeptPictures(rows, tuple(maps.shape[1:])),
+    wishes = CachedTexts(texts, query["word_ids"].int(), query["word_mask"].sum(dim=1))
+    kept = CachedPool(
+        CachedImages(rows, tuple(maps.shape[1:])),
         references=torch.arange(6),
         targets=torch.arange(6, 12),
         wishes=wishes,
-        descriptions=KeptTexts(
+        descriptions=CachedTexts(
             *(torch.cat([t, t]) for t in (wishes.features, wishes.words, wishes.lengths))
         ),
     )
@@ -40,7 +40,7 @@ def test_a_model_answers_from_what_is_kept_as_from_pixels(world):
     expected = model.compose(**batch.queries[0]).embedding
     gallery = model.embed_images(batch.targets_to_look_at())
     generator = torch.Generator()
-    with standing_in(model, kept):
+    with with_cached_features(model, kept):
         rows = kept.pictures.look(torch.arange(6), generator)
         found = model.compose(pixel_values=rows, **kept.wishes.take(torch.arange(6))).embedding
         found_gallery = model.embed_images(kept.pictures.look(torch.arange(6, 12), generator))
@@ -53,7 +53,7 @@ def test_the_towers_are_back_afterwards_even_when_training_fails(world):
     clip, resnet = model.clip, model.cnn_stream.resnet
 
     def fail_while_replaced():
-        with standing_in(model, kept):
+        with with_cached_features(model, kept):
             assert model.clip is not clip
             raise RuntimeError("power cut")
 
@@ -65,7 +65,7 @@ def test_the_towers_are_back_afterwards_even_when_training_fails(world):
 
 def test_batches_are_made_of_triplets_and_come_again_the_same(world):
     _, _, kept = world
-    make = kept_triplets(kept, size=16, words_only=0.25, picture_only=0.125, seed=3)
+    make = cached_triplets(kept, size=16, words_only=0.25, picture_only=0.125, seed=3)
     batch, again = make(5), make(5)
     composed, described, pictured = batch.queries
     assert [len(group[name]) for group, name in zip(
@@ -86,7 +86,7 @@ def test_batches_are_made_of_triplets_and_come_again_the_same(world):
 
 def test_padding_is_no_longer_than_the_longest_text_taken():
     words = torch.tensor([[5, 0, 0], [6, 7, 8], [9, 9, 0]])
-    texts = KeptTexts(torch.zeros(3, 2), words, torch.tensor([1, 3, 2]))
+    texts = CachedTexts(torch.zeros(3, 2), words, torch.tensor([1, 3, 2]))
     taken = texts.take(torch.tensor([2, 0]))
     assert taken["word_ids"].tolist() == [[9, 9], [5, 0]]
     assert taken["word_mask"].tolist() == [[True, True], [True, False]]
@@ -94,5 +94,5 @@ def test_padding_is_no_longer_than_the_longest_text_taken():
 
 def test_looking_draws_views_at_random():
     rows = torch.stack([torch.zeros(50, 1), torch.ones(50, 1)])
-    seen = KeptPictures(rows, (1, 1, 1)).look(torch.arange(50), torch.Generator().manual_seed(0))
+    seen = CachedImages(rows, (1, 1, 1)).look(torch.arange(50), torch.Generator().manual_seed(0))
     assert 0.2 < float(seen.mean()) < 0.8

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from dwc.modeling.composition import normalise
+from dwc.modeling.composition import normalize
 from dwc.training.losses import (
     contrastive_loss,
     image_text_loss,
@@ -23,7 +23,7 @@ def embeddings() -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(4)
     names = ("query", "gallery", "teacher_query", "teacher_gallery")
     return {
-        name: normalise(torch.randn(B, D, generator=generator, dtype=torch.float64))
+        name: normalize(torch.randn(B, D, generator=generator, dtype=torch.float64))
         for name in names
     }
 

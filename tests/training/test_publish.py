@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from dwc.training.publish import logged_seconds
+from dwc.training.catalogue.train_catalogue import logged_seconds
 
 
 def write(work: Path, stage: str, seconds: list[float]) -> None:

@@ -5,21 +5,21 @@ import random
 import torch
 from accelerate import Accelerator
 
+from dwc.catalogue.language.modifications import Modification
 from dwc.catalogue.schema import Garment
-from dwc.catalogue.wishes import Wish
 from dwc.modeling.clip_backbone import ClipBackbone
-from dwc.training.attributes import label_vocabulary
-from dwc.training.loop import LoopSettings
-from dwc.training.reading import (
+from dwc.training.catalogue.attributes import label_vocabulary
+from dwc.training.catalogue.text_tuning import (
     LESS,
     MORE,
     SEVERAL,
     UNSAID,
-    ReadingBatch,
-    ReadingSettings,
-    encode_wish,
-    train_reading,
+    TextTuningBatch,
+    TextTuningSettings,
+    encode_modification,
+    tune_text_tower,
 )
+from dwc.training.loop import LoopSettings
 from tests.training.tiny import COLOURS, tiny_model, tiny_processor
 
 REFERENCE = Garment.of(
@@ -28,15 +28,15 @@ REFERENCE = Garment.of(
 )  # fmt: skip
 
 
-def wish(category=None, relative=(), **allowed) -> Wish:
+def wish(category=None, relative=(), **allowed) -> Modification:
     told = frozenset(allowed) - frozenset(relative)
     values = {name: frozenset(v) for name, v in allowed.items()}
-    return Wish(("…",), category, values, told, frozenset(relative), frozenset())
+    return Modification(("…",), category, values, told, frozenset(relative), frozenset())
 
 
-def reading(asked: Wish) -> dict[str, int]:
+def reading(asked: Modification) -> dict[str, int]:
     """Name to what is asked, of what is not unsaid."""
-    row = dict(zip(label_vocabulary(), encode_wish(REFERENCE, asked), strict=True))
+    row = dict(zip(label_vocabulary(), encode_modification(REFERENCE, asked), strict=True))
     return {name: number for name, number in row.items() if number != UNSAID}
 
 
@@ -58,24 +58,26 @@ def test_it_learns_to_read_and_leaves_the_image_tower_alone(tmp_path):
     pictures = torch.randn(len(COLOURS), 48, generator=generator)
     heads = label_vocabulary()
     asked = [
-        encode_wish(REFERENCE, wish(colour=[colour] if colour in heads["colour"] else ["red"]))
+        encode_modification(
+            REFERENCE, wish(colour=[colour] if colour in heads["colour"] else ["red"])
+        )
         for colour in COLOURS
     ]
 
-    def batches(step: int) -> ReadingBatch:
+    def batches(step: int) -> TextTuningBatch:
         order = random.Random(step).sample(range(len(COLOURS)), len(COLOURS))
         texts = [f"top {list(COLOURS)[place]}" for place in order]
         inputs = processor(text=texts)
-        return ReadingBatch(
+        return TextTuningBatch(
             inputs["clip_input_ids"],
             inputs["clip_attention_mask"],
             pictures[order],
             torch.tensor([asked[place] for place in order[:4]]),
         )
 
-    settings = ReadingSettings(total_steps=80, learning_rate=5e-3, warmup_steps=5)
+    settings = TextTuningSettings(total_steps=80, learning_rate=5e-3, warmup_steps=5)
     loop = LoopSettings(80, tmp_path, log_every=10)
-    last = train_reading(clip, batches, settings, Accelerator(cpu=True), loop)
+    last = tune_text_tower(clip, batches, settings, Accelerator(cpu=True), loop)
     assert last["read_right"] > 0.9
     assert last["contrast"] < 0.2
     changed = {

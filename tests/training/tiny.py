@@ -9,17 +9,17 @@ import torch
 from transformers import CLIPTextConfig, ResNetConfig
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from dwc.modeling.configuration import (
+from dwc.modeling.configuration_dwc import (
     ClipBackboneConfig,
     CnnStreamConfig,
     DWCConfig,
     ModifiedResNetConfig,
 )
-from dwc.modeling.model import DWCModel
-from dwc.processing import DWCProcessor, build_word_tokenizer
-from dwc.training.alternating import TripletBatch
-from dwc.training.contrastive import PairBatch
-from dwc.training.vocabulary import train_clip_tokenizer
+from dwc.modeling.modeling_dwc import DWCModel
+from dwc.modeling.processing_dwc import DWCProcessor, build_word_tokenizer
+from dwc.training.catalogue.contrastive import PairBatch
+from dwc.training.catalogue.tokenizer import train_clip_tokenizer
+from dwc.training.dwc.mutual_training import TripletBatch
 
 COLOURS = {
     "red": (1.0, 0.1, 0.1),

@@ -1,6 +1,6 @@
 import pytest
 
-from dwc.search.models import Models
+from dwc.search.model_pool import ModelPool
 from tests.ui.fakes import ColouredPictures, RandomSearcher
 
 
@@ -17,13 +17,13 @@ def searcher(pictures):
 @pytest.fixture
 def models(searcher):
     """One model, `first`, as the page has it."""
-    return Models(["first"], lambda name: searcher)
+    return ModelPool(["first"], lambda name: searcher)
 
 
 @pytest.fixture
 def two_models(pictures):
     """`first` and `second`, which answer differently."""
-    return Models(
+    return ModelPool(
         ["first", "second"], lambda name: RandomSearcher(pictures.ids, seed=len(name), name=name)
     )
 

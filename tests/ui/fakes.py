@@ -10,13 +10,11 @@ from PIL import Image
 
 from dwc.errors import QueryError
 from dwc.modeling.composition import ComposedQuery, Composition
-from dwc.search.asked import AskedQuery
-from dwc.search.encoding import EncodedQuery
-from dwc.search.leaning import hits_at
-from dwc.search.look_alikes import LookAlikes
-from dwc.search.result import SearchResult
-from dwc.search.sweep import Sweep
-from dwc.search.weight_context import WeightContext
+from dwc.search.near_duplicates import NearDuplicates
+from dwc.search.query import EncodedQuery, QueryEncoding
+from dwc.search.reference_weights import ReferenceWeights
+from dwc.search.results import SearchResult
+from dwc.search.weight_sweep import WeightSweep, hits_at
 
 WIDTH = 8  # of each stream's embedding
 
@@ -58,15 +56,15 @@ class RandomSearcher:
         )
         self.unfamiliar = unfamiliar
         self.asked: dict[str, object] = {}
-        self.context: WeightContext | None = None
+        self.context: ReferenceWeights | None = None
         generator = torch.Generator().manual_seed(seed)
         streams = torch.randn(len(ids), 2, WIDTH, generator=generator)
         self.vectors = torch.nn.functional.normalize(streams, dim=-1).flatten(1).numpy()
-        self.look_alikes = LookAlikes(self.vectors, ids)
+        self.look_alikes = NearDuplicates(self.vectors, ids)
 
     def ask(
         self, image: Image.Image | None = None, text: str = "", reference_id: str | None = None
-    ) -> AskedQuery:
+    ) -> EncodedQuery:
         self.asked = {"image": image, "text": text, "reference_id": reference_id}
         if len(text.split()) > 70:
             raise QueryError(
@@ -85,10 +83,10 @@ class RandomSearcher:
                 weight, picture = torch.zeros(1, 1), torch.zeros_like(picture)
             streams[name] = Composition.mix(picture, words, weight)
         excluded = () if reference_id is None else (self.ids.index(reference_id),)
-        encoded = EncodedQuery(ComposedQuery(**streams), text, self.unfamiliar)
-        return AskedQuery(image, text, encoded, excluded, reference_id, encode_ms=14.2)
+        encoded = QueryEncoding(ComposedQuery(**streams), text, self.unfamiliar)
+        return EncodedQuery(image, text, encoded, excluded, reference_id, encode_ms=14.2)
 
-    def answer(self, asked: AskedQuery, k: int = 12, shift: float = 0.0) -> SearchResult:
+    def answer(self, asked: EncodedQuery, k: int = 12, shift: float = 0.0) -> SearchResult:
         self.asked |= {"k": k, "shift": shift}
         sweep = self.sweep(asked)
         return SearchResult(
@@ -102,5 +100,5 @@ class RandomSearcher:
             read=asked.text,
         )
 
-    def sweep(self, asked: AskedQuery) -> Sweep:
-        return Sweep(asked.encoded.composed, self.vectors, self.ids, asked.excluded)
+    def sweep(self, asked: EncodedQuery) -> WeightSweep:
+        return WeightSweep(asked.encoded.composed, self.vectors, self.ids, asked.excluded)

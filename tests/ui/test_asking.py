@@ -4,10 +4,10 @@ import pytest
 from PIL import Image
 
 from dwc.errors import PictureError, QueryError
-from dwc.ui.answering import answer, open_with, reference_of
-from dwc.ui.asking import MAX_CHARACTERS, ask
-from dwc.ui.examples import Example
-from dwc.ui.results import EMPTY
+from dwc.ui.handlers import answer, first_answer, reference_of
+from dwc.ui.panels.examples import Example
+from dwc.ui.panels.results import EMPTY
+from dwc.ui.request_parsing import MAX_CHARACTERS, run_search
 
 
 def upload(folder, content=None, name="photo.png"):
@@ -21,35 +21,35 @@ def upload(folder, content=None, name="photo.png"):
 
 
 def test_an_upload_is_decoded_and_asked(searcher, pictures, uploads):
-    ask(searcher, pictures, upload(uploads), "  blue ", k=3, shift="-inf")
+    run_search(searcher, pictures, upload(uploads), "  blue ", k=3, shift="-inf")
     asked = searcher.asked
     assert (asked["image"].size, asked["reference_id"]) == ((20, 10), None)
     assert (asked["text"], asked["k"], asked["shift"]) == ("blue", 3, float("-inf"))
 
 
 def test_a_gallery_picture_is_asked_by_its_id(searcher, pictures):
-    ask(searcher, pictures, {"path": str(pictures.thumbnail("p-0002"))}, "blue")
+    run_search(searcher, pictures, {"path": str(pictures.thumbnail("p-0002"))}, "blue")
     assert (searcher.asked["image"], searcher.asked["reference_id"]) == (None, "p-0002")
 
 
 def test_either_alone_is_a_question_and_neither_is_not(searcher, pictures, uploads):
-    assert ask(searcher, pictures, None, "blue").weights["clip"].image == 0
-    assert ask(searcher, pictures, upload(uploads), None).weights["clip"].image == 1
+    assert run_search(searcher, pictures, None, "blue").weights["clip"].image == 0
+    assert run_search(searcher, pictures, upload(uploads), None).weights["clip"].image == 1
     with pytest.raises(QueryError, match="nothing to search"):
-        ask(searcher, pictures, None, "  ")
+        run_search(searcher, pictures, None, "  ")
 
 
 def test_files_that_were_not_uploaded_are_not_read(searcher, pictures, uploads, tmp_path_factory):
     elsewhere = upload(tmp_path_factory.mktemp("secret"))
     with pytest.raises(PictureError, match="not uploaded here"):
-        ask(searcher, pictures, elsewhere, "")
+        run_search(searcher, pictures, elsewhere, "")
     inside = {"path": f"{uploads}/../{elsewhere['path']}"}
     with pytest.raises(PictureError, match="not uploaded here"):
-        ask(searcher, pictures, inside, "")
+        run_search(searcher, pictures, inside, "")
     link = uploads / "link.png"
     link.symlink_to(elsewhere["path"])
     with pytest.raises(PictureError, match="not uploaded here"):
-        ask(searcher, pictures, {"path": str(link)}, "")
+        run_search(searcher, pictures, {"path": str(link)}, "")
 
 
 @pytest.mark.parametrize(
@@ -60,34 +60,34 @@ def test_a_broken_picture_is_a_complaint_without_its_path(
     searcher, pictures, uploads, content, complaint
 ):
     with pytest.raises(PictureError, match=complaint) as raised:
-        ask(searcher, pictures, upload(uploads, content), "")
+        run_search(searcher, pictures, upload(uploads, content), "")
     assert str(uploads) not in str(raised.value)
     assert str(raised.value).startswith("The picture ")
 
 
 def test_a_picture_that_is_gone_or_did_not_arrive(searcher, pictures, uploads):
     with pytest.raises(PictureError, match="no longer here"):
-        ask(searcher, pictures, {"path": str(uploads / "gone.png")}, "")
+        run_search(searcher, pictures, {"path": str(uploads / "gone.png")}, "")
     with pytest.raises(PictureError, match="did not arrive"):
-        ask(searcher, pictures, {"path": None}, "")
+        run_search(searcher, pictures, {"path": None}, "")
 
 
 @pytest.mark.parametrize("k", [0, 201, 2.5, "many", None, True, float("nan"), float("inf")])
 def test_k_has_limits(searcher, pictures, k):
     with pytest.raises(QueryError, match=r"\bk\b"):
-        ask(searcher, pictures, None, "blue", k=k)
+        run_search(searcher, pictures, None, "blue", k=k)
 
 
 @pytest.mark.parametrize("shift", ["much", None, True, float("nan"), []])
 def test_shift_is_a_number(searcher, pictures, shift):
     with pytest.raises(QueryError, match="shift"):
-        ask(searcher, pictures, None, "blue", shift=shift)
+        run_search(searcher, pictures, None, "blue", shift=shift)
 
 
 def test_text_has_a_limit(searcher, pictures):
-    ask(searcher, pictures, None, "a" * MAX_CHARACTERS)
+    run_search(searcher, pictures, None, "a" * MAX_CHARACTERS)
     with pytest.raises(QueryError, match="1,001 characters"):
-        ask(searcher, pictures, None, "a" * (MAX_CHARACTERS + 1))
+        run_search(searcher, pictures, None, "a" * (MAX_CHARACTERS + 1))
 
 
 def test_a_complaint_leaves_the_results_standing(searcher, pictures):
@@ -105,7 +105,7 @@ def test_only_gallery_pictures_become_the_reference(pictures):
 
 def test_the_page_opens_with_the_first_example_that_has_an_answer(models, pictures):
     unanswerable, answerable = Example("p-0001", "blue " * 80), Example("p-0002", "blue")
-    example, panels = open_with(models, pictures, [unanswerable, answerable])
+    example, panels = first_answer(models, pictures, [unanswerable, answerable])
     assert example == answerable
     assert panels.trouble == ""
-    assert open_with(models, pictures, [unanswerable])[1].results == EMPTY
+    assert first_answer(models, pictures, [unanswerable])[1].results == EMPTY

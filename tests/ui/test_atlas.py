@@ -5,12 +5,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from dwc.search.reference_queries import ReferenceQueries
-from dwc.search.result import Weight
-from dwc.search.weight_atlas import LED, draw_atlas
-from dwc.search.weight_context import WeightContext
-from dwc.ui.atlas import atlas_table, query_asked, render_atlas, render_whole_atlas
-from dwc.ui.examples import Example
+from dwc.explain.weight_statistics import LED, compute_weight_statistics
+from dwc.search.reference_weights import ReferenceQueries, ReferenceWeights
+from dwc.search.results import Weight
+from dwc.ui.panels.examples import Example
+from dwc.ui.panels.weight_statistics import (
+    query_asked,
+    render_statistics,
+    render_weight_statistics,
+    statistics_table,
+)
 from tests.ui.reading import read
 
 COUNT = 30
@@ -29,7 +33,7 @@ def context(pictures):
             "cnn": [round(0.1 + 0.8 * share, 6) for share in SHARES],
         },
     )
-    return WeightContext.of(asked, "30 <made> queries")
+    return ReferenceWeights.of(asked, "30 <made> queries")
 
 
 def standing(context, can_lean=True, clip=0.4):
@@ -40,7 +44,7 @@ def standing(context, can_lean=True, clip=0.4):
 
 
 def drawn(context, pictures, **options):
-    return read(render_atlas(None, pictures, standing(context, **options)))
+    return read(render_weight_statistics(None, pictures, standing(context, **options)))
 
 
 def test_each_stream_has_its_counts_and_its_truth(context, pictures):
@@ -51,7 +55,7 @@ def test_each_stream_has_its_counts_and_its_truth(context, pictures):
     ]
     assert len(page.one(cls="atlas").all("figure")) == 4
     assert "30 <made> queries: how much" in page.full_text()
-    clip, cnn = draw_atlas(context).streams.values()
+    clip, cnn = compute_weight_statistics(context).streams.values()
     said = page.full_text()
     assert f"correlation of weight and truth: {cnn.correlation:.2f}" in said
     assert f"correlation of weight and truth: {clip.correlation:.2f}" in said
@@ -59,12 +63,12 @@ def test_each_stream_has_its_counts_and_its_truth(context, pictures):
 
 def test_bars_are_as_high_as_counts_and_dots_as_means(context, pictures):
     figures = drawn(context, pictures).one(cls="atlas").all("figure")
-    clip = draw_atlas(context).streams["clip"]
+    clip = compute_weight_statistics(context).streams["clip"]
     heights = [float(bar.attributes["height"]) for bar in figures[0].all("rect")]
     counts = [number for number in clip.counts if number]
     assert heights == pytest.approx([116 * n / max(counts) for n in counts], abs=0.06)
     dots = [float(dot.attributes["cy"]) for dot in figures[3].all("circle")]
-    means = [step.mean for step in draw_atlas(context).streams["cnn"].by_share]
+    means = [step.mean for step in compute_weight_statistics(context).streams["cnn"].by_share]
     assert dots == pytest.approx([138 - 116 * mean for mean in means], abs=0.06)
 
 
@@ -84,7 +88,7 @@ def test_the_tables_say_the_same(context, pictures):
         counts = [int(cell.full_text()) for cell in table.all("td")]
         assert len(counts) == 10
         assert sum(counts) == COUNT
-    steps = draw_atlas(context).streams["cnn"].by_share
+    steps = compute_weight_statistics(context).streams["cnn"].by_share
     told = [
         [float(cell.full_text()) for cell in row.all("td")]
         for row in tables[3].one("tbody").all("tr")
@@ -129,7 +133,7 @@ def test_queries_of_another_gallery_can_be_read_only(context, pictures):
     elsewhere = ReferenceQueries(
         ["q"] * COUNT, context.asked.words, SHARES, context.asked.image_weights
     )
-    other = WeightContext.of(elsewhere, "elsewhere")
+    other = ReferenceWeights.of(elsewhere, "elsewhere")
     page = drawn(other, pictures)
     assert page.all("button") == []
     assert len(page.all("p", "untried")) == 2 * LED
@@ -137,7 +141,7 @@ def test_queries_of_another_gallery_can_be_read_only(context, pictures):
 
 
 def test_a_file_of_weights_alone_is_drawn_and_says_what_it_lacks(context, pictures):
-    page = drawn(WeightContext(context.weights, COUNT, "earlier"), pictures)
+    page = drawn(ReferenceWeights(context.weights, COUNT, "earlier"), pictures)
     assert len(page.all("figure")) == 2
     assert page.all("button") == []
     assert "Only the weights were kept" in page.full_text()
@@ -149,11 +153,14 @@ def test_without_a_file_it_says_how_to_get_one(pictures):
 
 
 def test_names_from_files_are_escaped(pictures):
-    context = WeightContext({"<b>": [0.2, 0.4]}, 2, "<script>")
-    html = render_whole_atlas(draw_atlas(context), {}, pictures)
+    context = ReferenceWeights({"<b>": [0.2, 0.4]}, 2, "<script>")
+    html = render_statistics(compute_weight_statistics(context), {}, pictures)
     assert not re.search(r"<b>(?!\d)|<script>", html)
 
 
 def test_the_table_is_plain(context):
-    assert atlas_table(SimpleNamespace(context=context)) == draw_atlas(context).to_dict()
-    assert atlas_table(SimpleNamespace(context=None))["streams"] == {}
+    assert (
+        statistics_table(SimpleNamespace(context=context))
+        == compute_weight_statistics(context).to_dict()
+    )
+    assert statistics_table(SimpleNamespace(context=None))["streams"] == {}

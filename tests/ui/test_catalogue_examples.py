@@ -1,7 +1,7 @@
 from dwc.catalogue.schema import Garment
 from dwc.catalogue.splits import gallery
-from dwc.ui.examples import CATALOGUE_WISHES, choose_from_catalogue
-from dwc.ui.store_pictures import describe_garment
+from dwc.ui.gallery_images import describe_garment
+from dwc.ui.panels.examples import CATALOGUE_WISHES, choose_from_catalogue
 
 
 def test_the_catalogue_has_a_picture_for_every_wish():

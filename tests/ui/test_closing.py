@@ -7,7 +7,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from dwc.ui.closing import FetchNothing
+from dwc.ui.security import FetchNothing
 
 
 @pytest.fixture(scope="module")

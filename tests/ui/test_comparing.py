@@ -7,25 +7,31 @@ import gradio as gr
 import pytest
 import torch
 
-from dwc import checkpoint
+from dwc.checkpoints import load
 from dwc.errors import QueryError
-from dwc.gallery.building import build_store
+from dwc.explain.comparison import Column, ComparedHit, Comparison, compare
+from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
-from dwc.search.compare import Column, ComparedHit, Comparison, compare
-from dwc.search.encoding import identify, picture_embedder
-from dwc.search.models import Models
-from dwc.search.result import Weight
+from dwc.search.model_pool import ModelPool
+from dwc.search.query import image_embedder, model_identity
+from dwc.search.results import Weight
 from dwc.search.searcher import Searcher
-from dwc.ui import compare as compare_panel
-from dwc.ui import paraphrase as paraphrase_panel
-from dwc.ui.compare import COMPARED, SHOWN, pin_of, render_comparison, tell_comparison
-from dwc.ui.comparing import Comparing
-from dwc.ui.explain_api import compare_question, explain_question
-from dwc.ui.paraphrase import read_wordings, tell_paraphrase, tell_probe
-from dwc.ui.regions import tell_regions
-from dwc.ui.standing import Standing
-from dwc.ui.store_pictures import StorePictures
-from dwc.ui.truth import Truth
+from dwc.ui.api import compare_question, explain_question
+from dwc.ui.gallery_images import StoreImages
+from dwc.ui.panels import comparison as compare_panel
+from dwc.ui.panels import paraphrases as paraphrase_panel
+from dwc.ui.panels.attention_maps import render_attention
+from dwc.ui.panels.comparison import (
+    COMPARED,
+    SHOWN,
+    ComparisonEvents,
+    comparison_html,
+    pin_of,
+    render_comparison,
+)
+from dwc.ui.panels.paraphrases import paraphrase_html, probe_html, read_wordings
+from dwc.ui.relevance import Truth
+from dwc.ui.state import SearchState
 from tests.search.tiny import write_tiny_checkpoint
 from tests.ui.live import draw_gallery
 from tests.ui.reading import read
@@ -42,17 +48,17 @@ def world(tmp_path_factory):
     source = FolderSource(draw_gallery(place / "figures"))
     searchers = {}
     for seed, name in enumerate(("one", "two")):
-        loaded = checkpoint.load(write_tiny_checkpoint(place / name, seed))
-        embed, identity = picture_embedder(loaded), identify(loaded)
+        loaded = load.load(write_tiny_checkpoint(place / name, seed))
+        embed, identity = image_embedder(loaded), model_identity(loaded)
         searchers[name] = Searcher(
             loaded, build_store(source, embed, place / f"{name}-s", identity)
         )
-    return searchers, StorePictures(searchers["one"].store)
+    return searchers, StoreImages(searchers["one"].store)
 
 
 def standing_for(searcher, words, reference_id=None):
     asked = searcher.ask(text=words, reference_id=reference_id)
-    return Standing(asked, searcher.sweep(asked), searcher.answer(asked), "one")
+    return SearchState(asked, searcher.sweep(asked), searcher.answer(asked), "one")
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +80,7 @@ def columns_of(html):
 
 def test_each_reading_is_a_column_and_the_learned_one_is_first(world, standing):
     searchers, pictures = world
-    html = tell_comparison(searchers["one"], pictures, standing, None, {"two": searchers["two"]})
+    html = comparison_html(searchers["one"], pictures, standing, None, {"two": searchers["two"]})
     columns = columns_of(html)
     assert list(columns) == ["As learned", "Only the picture", "Only the words", "Half and half",
                              "two"]  # fmt: skip
@@ -139,13 +145,13 @@ class Page:
 
     def __init__(self, world, names=("one", "two")):
         searchers, pictures = world
-        self.models = Models(names, searchers.__getitem__)
+        self.models = ModelPool(names, searchers.__getitem__)
         with gr.Blocks():
             panels = {
                 "compare": gr.HTML(js_on_load=compare_panel.ON_LOAD),
                 "paraphrase": gr.HTML(js_on_load=paraphrase_panel.ON_LOAD),
             }
-            self.events = Comparing(self.models, pictures, gr.State(None), panels, {})
+            self.events = ComparisonEvents(self.models, pictures, gr.State(None), panels, {})
             self.events.connect()
             self.events.after(gr.Button().click(lambda: None))
 
@@ -198,7 +204,7 @@ def test_a_pin_says_which_model_answered_where_there_are_several(world, standing
 
 def test_wordings_are_asked_and_stay_in_their_field(world, standing):
     searchers, pictures = world
-    html = tell_probe(searchers["one"], pictures, standing, "is navy\n\n zork </i> ")
+    html = probe_html(searchers["one"], pictures, standing, "is navy\n\n zork </i> ")
     tree = read(html)
     assert tree.one("textarea").full_text() == "is navy\n\n zork </i> "
     rows = tree.one("tbody").all("tr")
@@ -219,7 +225,7 @@ def test_what_cannot_be_asked_is_told(world, standing, given):
     searchers, pictures = world
     with pytest.raises(QueryError):
         read_wordings(given)
-    tree = read(tell_probe(searchers["one"], pictures, standing, given))
+    tree = read(probe_html(searchers["one"], pictures, standing, given))
     assert tree.one(cls="trouble").full_text()
     assert len(tree.all("textarea")) == 1
 
@@ -227,8 +233,8 @@ def test_what_cannot_be_asked_is_told(world, standing, given):
 def test_without_words_there_is_nothing_to_say_otherwise(world):
     searchers, pictures = world
     picture_alone = standing_for(searchers["one"], "", pictures.ids[0])
-    assert tell_paraphrase(searchers["one"], pictures, picture_alone) == ""
-    assert "<textarea" in tell_paraphrase(
+    assert paraphrase_html(searchers["one"], pictures, picture_alone) == ""
+    assert "<textarea" in paraphrase_html(
         searchers["one"], pictures, standing_for(searchers["one"], "is blue")
     )
 
@@ -236,10 +242,10 @@ def test_without_words_there_is_nothing_to_say_otherwise(world):
 def test_why_there_are_no_regions_is_told(world, standing):
     searchers, pictures = world
     loaded = searchers["one"].checkpoint
-    assert "has no picture" in tell_regions(loaded, standing_for(searchers["one"], "red").asked)
+    assert "has no picture" in render_attention(loaded, standing_for(searchers["one"], "red").asked)
     alone = standing_for(searchers["one"], "", pictures.ids[0]).asked
-    assert "has no words" in tell_regions(loaded, alone)
-    assert read(tell_regions(loaded, standing.asked)).all("input")
+    assert "has no words" in render_attention(loaded, alone)
+    assert read(render_attention(loaded, standing.asked)).all("input")
 
 
 def test_the_api_explains_a_result_in_plain_data(world, standing):

@@ -7,25 +7,25 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dwc import checkpoint
-from dwc.gallery.building import build_store
+from dwc.checkpoints import load
+from dwc.explain.model_input import describe_model_input
+from dwc.explain.word_ablation import WordEffect, WordEffects
+from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
-from dwc.search.encoding import identify, picture_embedder
-from dwc.search.models import Models
-from dwc.search.reading import what_was_read
-from dwc.search.result import Weight
+from dwc.search.model_pool import ModelPool
+from dwc.search.query import image_embedder, model_identity
+from dwc.search.reference_weights import ReferenceWeights, weigh_in_context
+from dwc.search.results import Weight
 from dwc.search.searcher import Searcher
-from dwc.search.weight_context import WeightContext, weigh_in_context
-from dwc.search.word_effects import WordEffect, WordEffects
-from dwc.ui.answering import answer, lean, weights_of
-from dwc.ui.explained import OF_RESULT, PANELS, fill
-from dwc.ui.lean import render_slider
-from dwc.ui.read import render_read
-from dwc.ui.standing import leaned, looking_at
-from dwc.ui.store_pictures import StorePictures
-from dwc.ui.trace import LIMIT, render_trace
-from dwc.ui.weights import render_weights
-from dwc.ui.words_effect import render_word_effects
+from dwc.ui.gallery_images import StoreImages
+from dwc.ui.handlers import answer, reweight, weights_of
+from dwc.ui.panels.model_input import render_model_input
+from dwc.ui.panels.rank_trace import LIMIT, render_trace
+from dwc.ui.panels.registry import OF_RESULT, PANELS, render_panels
+from dwc.ui.panels.weight_slider import render_slider
+from dwc.ui.panels.weights import render_weights
+from dwc.ui.panels.word_ablation import render_word_effects
+from dwc.ui.state import reweighted, select_hit
 from tests.search.tiny import SIZE_PX, write_tiny_checkpoint
 from tests.ui.live import draw_gallery
 from tests.ui.reading import read
@@ -39,10 +39,10 @@ def world(tmp_path_factory):
     place = tmp_path_factory.mktemp("explaining")
     (place / "figures").mkdir()
     torch.set_num_threads(1)
-    loaded = checkpoint.load(write_tiny_checkpoint(place / "model"))
+    loaded = load.load(write_tiny_checkpoint(place / "model"))
     source = FolderSource(draw_gallery(place / "figures"))
-    store = build_store(source, picture_embedder(loaded), place / "store", identify(loaded))
-    return Searcher(loaded, store), StorePictures(store)
+    store = build_store(source, image_embedder(loaded), place / "store", model_identity(loaded))
+    return Searcher(loaded, store), StoreImages(store)
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +60,8 @@ def words_alone(world):
 def filled(world, standing, panels=PANELS):
     """What the panels show, by their ids, with one model to ask."""
     searcher, pictures = world
-    models = Models([standing.model or "tiny"], lambda name: searcher)
-    shown = fill(panels, models, pictures, standing)
+    models = ModelPool([standing.model or "tiny"], lambda name: searcher)
+    shown = render_panels(panels, models, pictures, standing)
     return {panel.id: html for panel, html in zip(panels, shown, strict=True)}
 
 
@@ -79,7 +79,7 @@ def test_the_slider_stands_at_the_learned_mean():
 
 def test_the_weights_in_their_context(world, standing):
     searcher, _ = world
-    context = WeightContext(
+    context = ReferenceWeights(
         {"clip": [0.0, 0.01, 0.02], "cnn": [0.98, 0.99, 1.0]}, 3, "three queries made up"
     )
     told = weigh_in_context(standing.asked.encoded.composed, context)
@@ -105,7 +105,7 @@ def test_without_picture_or_words_there_is_no_slider():
 @pytest.mark.parametrize("position", [0, 0.25, 0.9, 1])
 def test_leaning_shows_what_a_search_at_that_shift_finds(world, standing, position):
     searcher, pictures = world
-    weights, results, moved = lean(pictures, standing, {"position": position})
+    weights, results, moved = reweight(pictures, standing, {"position": position})
     expected = searcher.answer(standing.asked, 12, moved.shift)
     assert ids_of(results) == [hit.id for hit in expected.hits]
     assert "Leaned by hand" in weights
@@ -115,8 +115,8 @@ def test_leaning_shows_what_a_search_at_that_shift_finds(world, standing, positi
 
 def test_the_learned_point_is_the_first_answer_again(world, standing):
     _, pictures = world
-    away = lean(pictures, standing, {"position": 1})[2]
-    weights, results, home = lean(pictures, away, {"learned": True})
+    away = reweight(pictures, standing, {"position": 1})[2]
+    weights, results, home = reweight(pictures, away, {"learned": True})
     assert ids_of(results) == [hit.id for hit in standing.result.hits]
     assert home.shift == 0
     assert "Leaned by hand" not in weights
@@ -124,12 +124,12 @@ def test_the_learned_point_is_the_first_answer_again(world, standing):
 
 @pytest.mark.parametrize("data", [{}, {"position": "left"}, {"position": 7}, {"position": True}])
 def test_what_no_slider_asks_for_changes_nothing(world, standing, data):
-    assert lean(world[1], standing, data) is None
+    assert reweight(world[1], standing, data) is None
 
 
 def test_nothing_leans_where_there_is_nothing_to_lean(world, words_alone):
-    assert lean(world[1], None, {"position": 0.5}) is None
-    assert lean(world[1], words_alone, {"position": 0.5}) is None
+    assert reweight(world[1], None, {"position": 0.5}) is None
+    assert reweight(world[1], words_alone, {"position": 0.5}) is None
     told = filled(world, words_alone)
     assert "nothing to lean to" in told["trace"]
     assert "Why no. 1" in told["why"]
@@ -162,7 +162,7 @@ def test_the_trace_draws_the_ranks_and_says_them(world, standing):
 
 def test_the_waterfall_adds_up_and_the_place_is_told(world, standing):
     hit = standing.result.hits[2]
-    told = filled(world, looking_at(standing, hit.id), OF_RESULT)
+    told = filled(world, select_hit(standing, hit.id), OF_RESULT)
     tree = read(told["why"])
     assert tree.one("h3").full_text().startswith("Why no. 3 scores")
     parts = [
@@ -179,7 +179,7 @@ def test_the_waterfall_adds_up_and_the_place_is_told(world, standing):
 
 
 def test_reasons_follow_the_lean(world, standing):
-    moved = leaned(standing, math.inf)
+    moved = reweighted(standing, math.inf)
     why = filled(world, moved, OF_RESULT)["why"]
     assert "Why no. 1" in why
     tree = read(why)
@@ -220,13 +220,13 @@ def test_what_the_model_read_is_shown_as_it_read_it(world):
     searcher, pictures = world
     file = {"path": str(pictures.thumbnail(pictures.ids[3]))}
     standing = answer(searcher, pictures, file, "is blue zebra <b>").standing
-    read_question = what_was_read(searcher.checkpoint, standing.asked)
+    read_question = describe_model_input(searcher.checkpoint, standing.asked)
     assert read_question.picture.size == (SIZE_PX, SIZE_PX)
     assert read_question.text == "<BOS> is blue zebra <b> <EOS>"
     assert {word.word for word in read_question.words if word.known} >= {"is", "blue"}
     assert "zebra" in {word.word for word in read_question.words if not word.known}
     assert "".join(read_question.clip_pieces).replace(" ", "").count("zebra") == 1
-    tree = read(render_read(read_question))
+    tree = read(render_model_input(read_question))
     assert tree.one("q").full_text() == read_question.text
     assert tree.one("img").attributes["src"].startswith("data:image/png;base64,")
     assert tree.all("b") == []
@@ -235,7 +235,7 @@ def test_what_the_model_read_is_shown_as_it_read_it(world):
 def test_the_picture_is_shown_as_the_network_sees_it(world):
     searcher, pictures = world
     asked = searcher.ask(reference_id=pictures.ids[3])
-    shown = what_was_read(searcher.checkpoint, asked)
+    shown = describe_model_input(searcher.checkpoint, asked)
     again = searcher.checkpoint.processor(images=shown.picture)["pixel_values"]
     given = searcher.checkpoint.processor(images=asked.image)["pixel_values"]
     assert float((again - given).abs().max()) < 0.02  # a level of 255, over the deviation

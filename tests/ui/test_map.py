@@ -10,13 +10,21 @@ import pytest
 
 from dwc.catalogue.splits import gallery
 from dwc.errors import QueryError
+from dwc.explain.map_positions import MapMark, MapMarks
 from dwc.gallery.projection import Projection
-from dwc.search.map_marks import MapMarks, Mark
-from dwc.ui import map as map_panel
-from dwc.ui.map import MapService, map_table, render_map
-from dwc.ui.map_groups import FEWEST, kinds_of, name_groups
-from dwc.ui.map_words import name_place, nearest_positions, tell_map
-from dwc.ui.store_pictures import StorePictures
+from dwc.ui.gallery_images import StoreImages
+from dwc.ui.panels import map as map_panel
+from dwc.ui.panels.map import (
+    FEWEST,
+    MapService,
+    describe_map,
+    kinds_of,
+    map_table,
+    name_groups,
+    name_place,
+    nearest_positions,
+    render_map,
+)
 from tests.ui.reading import read
 
 GRID = np.array([[row, column] for column in range(5) for row in range(6)], dtype=float) / 6
@@ -69,9 +77,9 @@ def known(monkeypatch, projection):
 
 
 MARKS = MapMarks(
-    reference=Mark(0.0, 0.0, 0),
-    query=Mark(0.5, 0.5, None, (14, 15, 20, 21, 27)),
-    results=(Mark(0.5, 0.5, 21), Mark(5 / 6, 4 / 6, 29)),
+    reference=MapMark(0.0, 0.0, 0),
+    query=MapMark(0.5, 0.5, None, (14, 15, 20, 21, 27)),
+    results=(MapMark(0.5, 0.5, 21), MapMark(5 / 6, 4 / 6, 29)),
 )
 
 
@@ -80,7 +88,7 @@ def standing(model="only"):
 
 
 def test_the_panel_holds_what_is_drawn_and_says_what_it_is(known, searcher, pictures, monkeypatch):
-    monkeypatch.setattr(map_panel, "mark_answer", lambda *_: MARKS)
+    monkeypatch.setattr(map_panel, "locate_answer", lambda *_: MARKS)
     html = render_map(searcher, pictures, standing())
     page = read(html)
     told = json.loads(page.one(cls="map").attributes["data-map"])
@@ -105,7 +113,7 @@ def test_a_gallery_never_laid_out_is_said_to_be(monkeypatch, searcher, pictures)
 
 
 def test_the_twin_tells_every_mark(pictures):
-    html = tell_map(MARKS, GRID, lambda place: pictures.describe(pictures.ids[place]))
+    html = describe_map(MARKS, GRID, lambda place: pictures.describe(pictures.ids[place]))
     said = read(html).full_text()
     assert "The reference, colour <p-0000>, lies at the upper left." in said
     assert "Nearest to it: colour <p-0001>; colour <p-0006>; colour <p-0007>." in said
@@ -121,9 +129,9 @@ def test_the_twin_of_words_alone_and_of_an_upload(pictures):
         return pictures.describe(pictures.ids[place])
 
     alone = MapMarks(None, MARKS.query, MARKS.results)
-    assert "The reference" not in read(tell_map(alone, GRID, describe)).full_text()
-    upload = MapMarks(Mark(0.5, 0.5, None, (14, 15, 20, 21, 27)), MARKS.query, MARKS.results)
-    said = read(tell_map(upload, GRID, describe, ["dress"] * 29 + ["boots"])).full_text()
+    assert "The reference" not in read(describe_map(alone, GRID, describe)).full_text()
+    upload = MapMarks(MapMark(0.5, 0.5, None, (14, 15, 20, 21, 27)), MARKS.query, MARKS.results)
+    said = read(describe_map(upload, GRID, describe, ["dress"] * 29 + ["boots"])).full_text()
     assert "The reference is not of this gallery" in said
     assert "The search lies in the middle, close to the reference" in said
     assert "They are dress (1), boots (1)." in said
@@ -202,7 +210,7 @@ def test_the_catalogues_pictures_have_kinds_and_others_have_none(tmp_path, pictu
     manifest = SimpleNamespace(source={"kind": "catalogue", "split": "test", "size": 6})
     drawn = SimpleNamespace(ids=[item.id for item in items], manifest=manifest, path=tmp_path)
     expected = [item.garment.category.replace("t_shirt", "T-shirt") for item in items]
-    assert kinds_of(StorePictures(drawn), drawn.ids) == expected
+    assert kinds_of(StoreImages(drawn), drawn.ids) == expected
     manifest.source = {"kind": "folder"}
-    assert kinds_of(StorePictures(drawn), drawn.ids) is None
+    assert kinds_of(StoreImages(drawn), drawn.ids) is None
     assert kinds_of(pictures, pictures.ids) is None

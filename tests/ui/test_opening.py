@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dwc.checkpoint import fingerprint
+from dwc.checkpoints.load import fingerprint
 from dwc.errors import CheckpointError
 from dwc.gallery.sources import CatalogueSource, FolderSource
-from dwc.ui.opening import (
+from dwc.ui.startup import (
     cache_folder,
     list_bundled,
     name_models,
@@ -118,7 +118,7 @@ def test_the_first_answers_while_the_others_are_opened(tinies, gallery, caplog):
 def test_those_that_come_with_the_package_are_offered_where_they_are_made(monkeypatch, tmp_path):
     for name in ("dwc-catalogue", "other"):
         (tmp_path / name).mkdir()
-    monkeypatch.setattr("dwc.checkpoint.BUNDLED_FOLDER", tmp_path / "dwc-catalogue")
+    monkeypatch.setattr("dwc.checkpoints.load.BUNDLED_FOLDER", tmp_path / "dwc-catalogue")
     assert list_bundled() == ["dwc-catalogue"]
     (tmp_path / "progressive-catalogue").mkdir()
     assert list_bundled() == ["dwc-catalogue", "progressive-catalogue"]

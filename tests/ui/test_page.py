@@ -6,13 +6,13 @@ import gradio as gr
 import pytest
 import torch
 
-from dwc.ui.examples import choose_examples
-from dwc.ui.explained import PANELS
-from dwc.ui.opening import open_models
-from dwc.ui.page import build_page
-from dwc.ui.store_pictures import StorePictures
-from dwc.ui.trail import Trail
-from dwc.ui.wording import signed
+from dwc.ui.blocks import build_page
+from dwc.ui.format import signed
+from dwc.ui.gallery_images import StoreImages
+from dwc.ui.history import SearchHistory
+from dwc.ui.panels.examples import choose_examples
+from dwc.ui.panels.registry import PANELS
+from dwc.ui.startup import open_models
 from tests.search.tiny import write_tiny_checkpoint
 from tests.ui.live import draw_gallery
 from tests.ui.reading import read
@@ -30,7 +30,7 @@ def world(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DWC_CACHE", str(place / "cache"))
         models, store = open_models(folders, str(gallery), Counts().show, 1)
-    pictures = StorePictures(store)
+    pictures = StoreImages(store)
     return build_page(models, pictures, choose_examples(pictures)), pictures
 
 
@@ -145,7 +145,7 @@ def test_an_example_is_asked_of_the_chosen_model(events):
 def test_more_results_and_the_way_back(events, file):
     told, _ = events.call("search", file, "is blue", "one")
     first = standing_of(told)
-    (trail, _), by_element = events.call("take_in", Trail(), first)
+    (trail, _), by_element = events.call("take_in", SearchHistory(), first)
     assert "is blue" in by_element["trail"]
     told, by_element = events.call("show_more", first)
     assert len(standing_of(told).result.hits) == 19  # all but the reference
@@ -166,6 +166,6 @@ def test_more_results_and_the_way_back(events, file):
 def test_a_link_begins_the_way(events, world):
     request = SimpleNamespace(query_params={"text": "red"})
     told, by_element = events.call("open_link", request)
-    (trail,) = [one for one in told if isinstance(one, Trail)]
+    (trail,) = [one for one in told if isinstance(one, SearchHistory)]
     assert [step.question.words for step in trail.steps] == ["red"]
     assert "red" in by_element["trail"]

@@ -2,14 +2,14 @@ from dataclasses import replace
 
 import pytest
 
-from dwc.search.origin import Origin
-from dwc.search.result import Hit, SearchResult, Weight
-from dwc.ui.examples import Example, choose_generic, example_asked, render_examples
-from dwc.ui.header import render_header
-from dwc.ui.notices import render_trouble, render_unknown
-from dwc.ui.results import render_results
-from dwc.ui.shelf import PAGE_SIZE, page_asked, render_shelf
-from dwc.ui.weights import WHAT_IT_IS_NOT, render_weights
+from dwc.search.model_pool import Origin
+from dwc.search.results import Hit, SearchResult, Weight
+from dwc.ui.panels.examples import Example, choose_generic, example_asked, render_examples
+from dwc.ui.panels.gallery_browser import PAGE_SIZE, page_asked, render_gallery
+from dwc.ui.panels.header import render_header
+from dwc.ui.panels.messages import render_trouble, render_unknown
+from dwc.ui.panels.results import render_results
+from dwc.ui.panels.weights import WHAT_IT_IS_NOT, render_weights
 from tests.ui.reading import read
 
 ORIGIN = Origin("tiny", "0123456789ab", None, "colours", "ba9876543210")
@@ -100,7 +100,7 @@ def test_unknown_words_are_struck_through():
 
 
 def test_the_pages_of_the_gallery_hold_every_picture_once(pictures):
-    pages = [read(render_shelf(pictures, page)) for page in range(2)]
+    pages = [read(render_gallery(pictures, page)) for page in range(2)]
     shown = [tile.attributes["data-id"] for tree in pages for tile in tree.all(cls="tile")]
     assert shown == list(pictures.ids)
     assert pages[1].one(cls="where").full_text() == f"{PAGE_SIZE + 1}–30 of 30"

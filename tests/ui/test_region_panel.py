@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dwc.search.regions import PictureRegions, WordRegions
-from dwc.ui.regions import describe_gate, describe_word, place_of, render_regions
+from dwc.explain.attention_maps import AttentionMaps, WordAttention
+from dwc.ui.panels.attention_maps import (
+    describe_gate,
+    describe_word,
+    place_of,
+    render_attention_maps,
+)
 from tests.ui.reading import read
 
 PICTURE = Image.new("RGB", (400, 200), (200, 120, 40))
@@ -27,10 +32,10 @@ SLEEVES = (("sleeves", peak(3, 0), 0.4),)
 def maps(words=SLEEVES, gate=None, box=(0.0, 0.0, 400.0, 200.0)):
     gate = 0.2 + 0.5 * peak(0, 3) if gate is None else gate
     shown = [
-        WordRegions(place, word, word == "zork", grid, focus, grid)
+        WordAttention(place, word, word == "zork", grid, focus, grid)
         for place, (word, grid, focus) in enumerate(words)
     ]
-    return PictureRegions(shown, gate, np.zeros((4, 4), np.float32), box, (400, 200))
+    return AttentionMaps(shown, gate, np.zeros((4, 4), np.float32), box, (400, 200))
 
 
 def pixels(image):
@@ -72,7 +77,7 @@ def test_the_gate_says_where_the_picture_is_kept():
 
 def test_the_first_word_is_chosen_and_each_has_its_drawing():
     words = [("blue", peak(1, 1), 0.5), ("<b>", peak(3, 3), 0.2), ("blue", peak(0, 0), 0.1)]
-    tree = read(render_regions(maps(words), PICTURE))
+    tree = read(render_attention_maps(maps(words), PICTURE))
     radios = tree.all("input")
     assert [radio.attributes["value"] for radio in radios] == ["0", "1", "2"]
     assert ["checked" in radio.attributes for radio in radios] == [True, False, False]
@@ -89,18 +94,18 @@ def test_the_first_word_is_chosen_and_each_has_its_drawing():
 
 
 def test_kept_and_given_way_have_each_their_colour():
-    overlay = read(render_regions(maps(), PICTURE)).all("img")[-1]
+    overlay = read(render_attention_maps(maps(), PICTURE)).all("img")[-1]
     painted = pixels(overlay)
     kept, given = painted[3, 28], painted[28, 3]
     assert kept[0] > kept[2]  # orange
     assert given[2] > given[0]  # blue
     assert min(kept[3], given[3]) > 100
-    flat = read(render_regions(maps(gate=np.full((4, 4), 0.5, np.float32)), PICTURE))
+    flat = read(render_attention_maps(maps(gate=np.full((4, 4), 0.5, np.float32)), PICTURE))
     assert pixels(flat.all("img")[-1])[..., 3].max() == 0
 
 
 def test_overlays_lie_where_the_network_sees():
-    tree = read(render_regions(maps(box=(100.0, 0.0, 300.0, 200.0)), PICTURE))
+    tree = read(render_attention_maps(maps(box=(100.0, 0.0, 300.0, 200.0)), PICTURE))
     for image in tree.all("img"):
         assert image.attributes["style"] == "left:25.00%;top:0.00%;width:50.00%;height:100.00%"
     frame = tree.all(cls="region-frame")[0]
@@ -111,7 +116,7 @@ def test_overlays_lie_where_the_network_sees():
 
 
 def test_words_that_none_can_read_leave_the_gate():
-    tree = read(render_regions(maps([]), PICTURE))
+    tree = read(render_attention_maps(maps([]), PICTURE))
     assert tree.all("input") == []
     assert "can read none of these words" in tree.full_text()
     assert len(tree.all(cls="region-frame")) == 1

@@ -2,12 +2,17 @@
 
 import pytest
 
-from dwc.search.look_alikes import Folds
-from dwc.ui.answering import answer
-from dwc.ui.folding import tell_folds
-from dwc.ui.more import MOST, STEP, render_more, with_more
-from dwc.ui.results import render_results
-from dwc.ui.standing import leaned
+from dwc.search.near_duplicates import DuplicateGroups
+from dwc.ui.handlers import answer
+from dwc.ui.panels.results import (
+    MOST,
+    STEP,
+    describe_duplicates,
+    render_more,
+    render_results,
+    with_more,
+)
+from dwc.ui.state import reweighted
 from tests.ui.reading import read
 
 
@@ -23,7 +28,7 @@ def ids(standing):
 
 def test_more_goes_on_where_the_answer_stood_and_ends_with_the_gallery(searcher, standing):
     for shift in (0.0, 1.5):
-        at = leaned(standing, shift)
+        at = reweighted(standing, shift)
         while (further := with_more(at)) is not None:
             assert ids(further)[: len(ids(at))] == ids(at)
             assert len(ids(further)) in (len(ids(at)) + STEP, 29)
@@ -37,7 +42,7 @@ def test_further_results_have_exact_parts_and_stay_when_leaned(searcher, standin
     further = with_more(standing)
     for hit in further.result.hits:
         assert sum(hit.parts.values()) == pytest.approx(hit.score, abs=1e-5)
-    moved = leaned(further, -2.0)
+    moved = reweighted(further, -2.0)
     assert moved.result.hits == searcher.answer(standing.asked, 2 * STEP, -2.0).hits
 
 
@@ -60,7 +65,7 @@ def test_the_button_offers_what_there_is(shown, ranked, offered, told):
 def test_look_alikes_are_marked_with_what_they_look_like(standing, pictures):
     hits = standing.result.hits
     under = [None, 0, None, 0, 2] + [None] * (len(hits) - 5)
-    folds = Folds(under, least=0.953, usual=-0.06)
+    folds = DuplicateGroups(under, least=0.953, usual=-0.06)
     tree = read(render_results(standing.result, pictures, len(standing.sweep), folds))
     cards = tree.all(cls="card")
     assert [card.attributes.get("data-under") for card in cards][:5] == [None, "1", None, "1", "3"]
@@ -77,8 +82,12 @@ def test_look_alikes_are_marked_with_what_they_look_like(standing, pictures):
 
 
 def test_folds_are_told_as_many_as_they_are():
-    assert tell_folds(Folds([None, None], 0.95, 0.1)).startswith("None of these 2 looks nearly")
-    assert tell_folds(Folds([None, 0], 0.95, 0.1)).startswith("1 of these 2 is a look-alike,")
+    assert describe_duplicates(DuplicateGroups([None, None], 0.95, 0.1)).startswith(
+        "None of these 2 looks nearly"
+    )
+    assert describe_duplicates(DuplicateGroups([None, 0], 0.95, 0.1)).startswith(
+        "1 of these 2 is a look-alike,"
+    )
 
 
 def test_without_folds_and_count_there_is_neither_switch_nor_more(standing, pictures):

@@ -9,11 +9,11 @@ from urllib.parse import parse_qs, parse_qsl
 
 import pytest
 
-from dwc.search.origin import Origin
-from dwc.ui.answering import answer, answer_with
-from dwc.ui.linking import follow_link
-from dwc.ui.standing import leaned
-from dwc.ui.toolbar import link_query, parcel, render_toolbar, to_csv, to_json
+from dwc.search.model_pool import Origin
+from dwc.ui.handlers import answer, answer_with
+from dwc.ui.panels.toolbar import link_query, parcel, render_toolbar, to_csv, to_json
+from dwc.ui.share_link import follow_link
+from dwc.ui.state import reweighted
 from tests.ui.reading import read
 
 ORIGIN = Origin("tiny", "0123456789ab", None, "colours", "ba9876543210")
@@ -41,7 +41,7 @@ def test_the_json_is_strict_at_both_ends(standing):
     def refuse(constant):
         raise AssertionError(f"{constant} is not JSON")
 
-    told = json.loads(to_json(leaned(standing, -math.inf), ORIGIN), parse_constant=refuse)
+    told = json.loads(to_json(reweighted(standing, -math.inf), ORIGIN), parse_constant=refuse)
     assert told["query"] == {
         "reference": standing.asked.reference_id,
         "text": "=blue & shorter",
@@ -80,7 +80,7 @@ def test_a_file_is_made_when_its_button_is_pressed(standing):
 
 @pytest.mark.parametrize("shift", [0.0, 1.25, math.inf, -math.inf])
 def test_a_link_asks_the_same_again(models, pictures, standing, shift):
-    moved = leaned(standing, shift)
+    moved = reweighted(standing, shift)
     parameters = {name: values[0] for name, values in parse_qs(link_query(moved)).items()}
     assert ("shift" in parameters) == (shift != 0)
     assert "model" not in parameters

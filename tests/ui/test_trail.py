@@ -4,15 +4,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dwc.ui.trail import MOST_STEPS, Lean, Question, Trail
+from dwc.ui.history import MOST_STEPS, HistoryQuery, SearchHistory, WeightShift
 
-LEAN = Lean(0.0, 0.6)
+LEAN = WeightShift(0.0, 0.6)
 
 
 def asked(*words, trail=None):
-    trail = trail or Trail()
+    trail = trail or SearchHistory()
     for each in words:
-        trail = trail.ask(Question(each), LEAN)
+        trail = trail.ask(HistoryQuery(each), LEAN)
     return trail
 
 
@@ -28,8 +28,8 @@ def test_a_way_is_a_line():
     trail = asked("a", "b", "c")
     assert drawn(trail) == [(0, 0, "a b c")]
     assert trail.here.question.words == "c"
-    assert drawn(Trail()) == []
-    assert Trail().here is None
+    assert drawn(SearchHistory()) == []
+    assert SearchHistory().here is None
 
 
 def test_going_back_keeps_what_was_ahead():
@@ -55,14 +55,14 @@ def test_branches_furthest_along_come_first_and_know_their_parents_line():
 def test_the_same_question_again_is_no_new_step():
     trail = asked("a", "b", "b")
     assert len(trail.steps) == 2
-    again = trail.back_to(1).ask(Question("b"), Lean(1.0, 0.8))
+    again = trail.back_to(1).ask(HistoryQuery("b"), WeightShift(1.0, 0.8))
     assert len(again.steps) == 2
-    assert again.here.lean == Lean(1.0, 0.8)
+    assert again.here.lean == WeightShift(1.0, 0.8)
     assert trail.steps[1].lean == LEAN  # the old one is as it was
 
 
 def test_where_the_visit_stands_can_be_leaned():
-    trail = asked("a", "b").back_to(1).leaned(Lean(-2.0, 0.1))
+    trail = asked("a", "b").back_to(1).leaned(WeightShift(-2.0, 0.1))
     assert [step.lean.shift for step in trail.steps] == [-2.0, 0.0]
 
 
@@ -79,10 +79,10 @@ moves = st.lists(st.one_of(asks, returns), max_size=80)
 @settings(max_examples=80, deadline=None)
 @given(moves)
 def test_whatever_is_done_the_tree_is_whole_bounded_and_drawn_once(done):
-    trail = Trail()
+    trail = SearchHistory()
     for kind, value in done:
         if kind == "ask":
-            trail = trail.ask(Question(f"{value}"), LEAN)
+            trail = trail.ask(HistoryQuery(f"{value}"), LEAN)
             assert trail.here.question.words == f"{value}"
         elif trail.steps:
             step = trail.steps[round(value * (len(trail.steps) - 1))]

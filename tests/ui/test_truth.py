@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from dwc.catalogue.splits import gallery
-from dwc.search.asked import AskedQuery
-from dwc.ui.store_pictures import StorePictures
-from dwc.ui.truth import address_of, garments_of, own_questions, truth_of
+from dwc.search.query import EncodedQuery
+from dwc.ui.gallery_images import StoreImages
+from dwc.ui.relevance import address_of, garments_of, own_questions, truth_of
 
 GARMENTS = {item.id: item.garment for item in gallery("test", 400)}
 SKIRT = next(id for id, garment in GARMENTS.items() if garment.category == "skirt")
@@ -16,10 +16,10 @@ PICTURE = Image.new("RGB", (8, 8))
 
 
 def asked(text, reference_id=None, image=PICTURE):
-    return AskedQuery(image, text, None, reference_id=reference_id)
+    return EncodedQuery(image, text, None, reference_id=reference_id)
 
 
-class DrawnPictures(StorePictures):
+class DrawnPictures(StoreImages):
     """The catalogue's pictures without a store."""
 
     def __init__(self):

@@ -4,11 +4,11 @@ import gradio as gr
 import pytest
 from PIL import Image
 
-from dwc.search.models import Models
-from dwc.ui.answering import answer_with
-from dwc.ui.standing import leaned
-from dwc.ui.trail import Trail
-from dwc.ui.way import go_back, lay_out_way, take
+from dwc.search.model_pool import ModelPool
+from dwc.ui.handlers import answer_with
+from dwc.ui.history import SearchHistory
+from dwc.ui.panels.history_view import build_history, go_back, record_answer
+from dwc.ui.state import reweighted
 from tests.ui.reading import read
 
 
@@ -26,18 +26,18 @@ def ask(models, pictures):
 def walked(ask, pictures):
     """Three answers one after the other, the second leaned; and the trail through them."""
     first = ask(file_of(pictures, 2), "is blue").standing
-    second = leaned(ask(file_of(pictures, 5), "is red").standing, -1.5)
+    second = reweighted(ask(file_of(pictures, 5), "is red").standing, -1.5)
     third = ask(None, "is longer").standing
-    trail = Trail()
+    trail = SearchHistory()
     for standing in (first, second, third):
-        trail = take(trail, standing)
+        trail = record_answer(trail, standing)
     return trail, (first, second, third)
 
 
 @pytest.fixture
 def way(pictures):
     with gr.Blocks():
-        return lay_out_way(None, pictures, kept_minutes=10)
+        return build_history(None, pictures, kept_minutes=10)
 
 
 def test_an_answer_is_a_step_with_its_question_and_its_lean(walked, pictures):
@@ -52,9 +52,9 @@ def test_an_answer_is_a_step_with_its_question_and_its_lean(walked, pictures):
 
 def test_an_answer_taken_in_already_and_none_at_all_change_nothing(walked):
     trail, standings = walked
-    assert take(trail, standings[2]) == trail
-    assert take(trail, None) is trail
-    further = take(trail.back_to(2), leaned(standings[1], 3.0))
+    assert record_answer(trail, standings[2]) == trail
+    assert record_answer(trail, None) is trail
+    further = record_answer(trail.back_to(2), reweighted(standings[1], 3.0))
     assert len(further.steps) == 3
     assert further.here.lean.shift == 3.0
 
@@ -70,7 +70,7 @@ def test_going_back_asks_the_same_again_leaned_as_it_was(models, pictures, way, 
     assert there.trail.here.number == 2
     assert there.said == ""
     # Where it stands now is where it stood: the answer shown is the step's own.
-    assert take(there.trail, there.panels.standing) == there.trail
+    assert record_answer(there.trail, there.panels.standing) == there.trail
 
 
 def test_a_step_of_words_alone_has_no_picture(models, way, walked):
@@ -89,7 +89,7 @@ def test_an_upload_comes_back_while_it_is_kept(models, pictures, way, ask, walke
     Image.effect_noise((40, 30), 50).convert("RGB").save(upload)
     standing = ask({"path": str(upload)}, "is blue").standing
     assert standing.upload == str(upload)
-    trail = take(walked[0], standing).back_to(1)
+    trail = record_answer(walked[0], standing).back_to(1)
     kept = go_back(models, way, "first", trail, {"step": 4})
     assert kept.picture == str(upload)
     assert kept.panels.standing.result.hits == standing.result.hits
@@ -108,7 +108,7 @@ def test_a_complaint_leaves_the_trail_where_it_was(pictures, way, walked):
         raise OSError("must not be opened")
 
     trail, _ = walked
-    there = go_back(Models(["first"], fail), way, "unheard of", trail, {"step": 1})
+    there = go_back(ModelPool(["first"], fail), way, "unheard of", trail, {"step": 1})
     assert "no model" in there.panels.trouble
     assert there.trail == trail
 
@@ -116,6 +116,6 @@ def test_a_complaint_leaves_the_trail_where_it_was(pictures, way, walked):
 def test_the_page_opens_with_the_way_begun(ask, pictures):
     standing = ask(file_of(pictures, 2), "is blue").standing
     with gr.Blocks():
-        way = lay_out_way(standing, pictures, kept_minutes=10)
+        way = build_history(standing, pictures, kept_minutes=10)
     assert len(way.trail.value.steps) == 1
     assert "is blue" in way.strip.value

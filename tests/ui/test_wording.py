@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dwc.ui.wording import above, escape, lean_in_words, percents, round_to_sum, signed, timing
+from dwc.ui.format import above, escape, percents, round_to_sum, signed, timing, weight_in_words
 
 parts = st.lists(st.floats(-2, 2), min_size=1, max_size=6)
 
@@ -43,17 +43,17 @@ def test_a_percentile_is_never_rounded_up(percentile):
     ],
 )
 def test_a_weight_in_words(weight, words):
-    assert lean_in_words(weight) == words
+    assert weight_in_words(weight) == words
 
 
 @given(st.floats(0, 1))
 def test_the_lean_is_symmetric(weight):
-    mirrored = lean_in_words(1 - weight).replace("picture", "?").replace("words", "picture")
+    mirrored = weight_in_words(1 - weight).replace("picture", "?").replace("words", "picture")
     at_a_border = any(
         math.isclose(abs(weight - 0.5), edge, abs_tol=1e-9)
         for edge in (0, 0.03, 0.1, 0.25, 0.4, 0.495)
     )
-    assert at_a_border or mirrored.replace("?", "words") == lean_in_words(weight)
+    assert at_a_border or mirrored.replace("?", "words") == weight_in_words(weight)
 
 
 def test_signs_and_times():

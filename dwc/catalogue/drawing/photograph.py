@@ -16,12 +16,7 @@ from dwc.catalogue.drawing.palette import oklab_to_srgb, srgb_to_oklab
 from dwc.catalogue.drawing.pose import Crumple, Pose
 from dwc.catalogue.drawing.raster import Layer
 from dwc.catalogue.drawing.scene import Picture, as_image, backdrop, cast_shadow, compose
-from dwc.catalogue.drawing.surroundings import (
-    creased_cloth,
-    foreground,
-    surroundings,
-    uneven_light,
-)
+from dwc.catalogue.drawing.surroundings import creased_cloth, foreground, surroundings, uneven_light
 
 _NEAR_GALLERY = 0.25  # share of pictures taken with care
 

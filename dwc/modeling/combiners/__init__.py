@@ -8,7 +8,7 @@
 from dwc.modeling.combiners.base import Combiner, combiner_class, combiner_names, register
 from dwc.modeling.combiners.baselines import Average, ConcatenationMLP, ImageOnly, TextOnly
 from dwc.modeling.combiners.clip4cir import Clip4CirCombiner
-from dwc.modeling.combiners.dynamic import (
+from dwc.modeling.combiners.dwc import (
     DynamicWeightedCombiner,
     JointDynamicCombiner,
     UnitDynamicCombiner,

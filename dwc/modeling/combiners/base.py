@@ -1,4 +1,7 @@
-"""What every combiner is, and the register of their names."""
+"""The two-layer perceptron that editors, weighers and combiners are made of.
+
+What every combiner is, and the register of their names.
+"""
 
 from collections.abc import Callable
 from typing import ClassVar, TypeVar
@@ -6,6 +9,16 @@ from typing import ClassVar, TypeVar
 from torch import Tensor, nn
 
 from dwc.modeling.composition import Composition
+
+
+def mlp(in_dim: int, hidden_dim: int, out_dim: int, dropout: float) -> nn.Sequential:
+    """Linear, ReLU, dropout, linear; the parameters are `{0,3}.{weight,bias}`."""
+    return nn.Sequential(
+        nn.Linear(in_dim, hidden_dim),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(hidden_dim, out_dim),
+    )
 
 
 class Combiner(nn.Module):

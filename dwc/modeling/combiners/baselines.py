@@ -7,8 +7,7 @@ for Image Retrieval" (TIRG), and the unweighted mean.
 import torch
 from torch import Tensor
 
-from dwc.modeling.combiners.base import Combiner, register
-from dwc.modeling.combiners.mlp import perceptron
+from dwc.modeling.combiners.base import Combiner, mlp, register
 from dwc.modeling.composition import Composition
 
 
@@ -59,7 +58,7 @@ class ConcatenationMLP(Combiner):
 
     def __init__(self, dim: int, dropout: float):
         super().__init__(dim, dropout)
-        self.join = perceptron(2 * dim, dim, dim, dropout)
+        self.join = mlp(2 * dim, dim, dim, dropout)
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
         """(N, dim), (N, dim) -> N queries of image weight 0.5, with a joint part."""

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dwc.modeling.combiners.base import Combiner, register
-from dwc.modeling.combiners.mlp import perceptron
+from dwc.modeling.combiners.base import Combiner, mlp, register
 from dwc.modeling.composition import Composition
 
 
@@ -31,7 +30,7 @@ class Clip4CirCombiner(Combiner):
         self.project_text = nn.Linear(dim, 4 * dim)
         self.join = nn.Linear(8 * dim, 8 * dim)
         self.output = nn.Linear(8 * dim, dim)
-        self.weigh = perceptron(8 * dim, 8 * dim, 1, dropout)
+        self.weigh = mlp(8 * dim, 8 * dim, 1, dropout)
         self.dropout = dropout
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:

@@ -18,9 +18,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dwc.modeling.combiners.base import Combiner, register
-from dwc.modeling.combiners.mlp import perceptron
-from dwc.modeling.composition import Composition, normalise
+from dwc.modeling.combiners.base import Combiner, mlp, register
+from dwc.modeling.composition import Composition, normalize
 
 
 @torch.no_grad()
@@ -58,7 +57,7 @@ def weight_loss(image_weight: Tensor, wanted: Tensor) -> Tensor:
 def _log_probability(query: Tensor, gallery: Tensor, matches: Tensor, temperature: float) -> Tensor:
     """Log of the probability (N,) that each query gives to its matches."""
     answers = functional.log_softmax(
-        normalise(query.float()) @ gallery.float().T / temperature, dim=-1
+        normalize(query.float()) @ gallery.float().T / temperature, dim=-1
     )
     return answers.masked_fill(~matches, -torch.inf).logsumexp(dim=-1)
 
@@ -74,7 +73,7 @@ class ProgressiveCombiner(Combiner):
 
     def __init__(self, dim: int, dropout: float):
         super().__init__(dim, dropout)
-        self.weigh = perceptron(3 * dim, dim, 1, dropout)
+        self.weigh = mlp(3 * dim, dim, 1, dropout)
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
         """(N, dim), (N, dim), unit length, -> N queries; the parts are the features themselves."""

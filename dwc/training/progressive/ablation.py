@@ -14,17 +14,16 @@ from torch import Tensor
 from dwc.datasets.triplets import Benchmark
 from dwc.evaluation.metrics import recalls
 from dwc.evaluation.retrieval import OpenPicture, batched, embed_gallery
-from dwc.modeling.captions import fill_template
 from dwc.modeling.composition import Composition
-from dwc.modeling.model import DWCModel
-from dwc.processing import DWCProcessor
+from dwc.modeling.modeling_dwc import DWCModel
+from dwc.modeling.processing_dwc import DWCProcessor, fill_template
 
 GRID = tuple(step / 20 for step in range(21))  # the weights that fixed and perfect ones are among
 _NEVER = torch.iinfo(torch.int64).max  # the rank of what is not there to be found, beyond every K
 
 
 @dataclass(frozen=True)
-class Asked:
+class AblationQueries:
     """Queries of one stream with a gallery, and what counts as found.
 
     `queries` N compositions; `gallery` (M, D) unit length; `hits` (N, M) bool; `left_out` (N, M)
@@ -37,7 +36,7 @@ class Asked:
     left_out: Tensor
 
 
-def ranks_at(asked: Asked, image_weight: Tensor | float) -> Tensor:
+def ranks_at(asked: AblationQueries, image_weight: Tensor | float) -> Tensor:
     """The rank (N,) of each query's first hit, from 1, with these weights (N, 1), or one for all.
 
     A hit that ties with a miss is ranked after it; without any hit the rank is beyond every K.
@@ -52,7 +51,7 @@ def ranks_at(asked: Asked, image_weight: Tensor | float) -> Tensor:
     return torch.where(asked.hits.any(dim=-1), better + 1, _NEVER)
 
 
-def best_fixed_weight(asked: Asked) -> float:
+def best_fixed_weight(asked: AblationQueries) -> float:
     """The weight of `GRID` that, the same for all queries, finds most of them first.
 
     Of equals the one with the smaller mean rank. Choose it on other queries than those reported.
@@ -65,7 +64,7 @@ def best_fixed_weight(asked: Asked) -> float:
     return max(GRID, key=merit)
 
 
-def oracle_weights(asked: Asked) -> Tensor:
+def oracle_weights(asked: AblationQueries) -> Tensor:
     """The weight (N, 1) of `GRID` that ranks each query's own target best: no weight can do more.
 
     Of equals the middle one, since a weight between two that find the target finds it as a rule.
@@ -79,7 +78,7 @@ def oracle_weights(asked: Asked) -> Tensor:
 
 
 def weight_ablation(
-    asked: Asked, chosen_on: Asked, ks: Sequence[int] = (1, 10, 50)
+    asked: AblationQueries, chosen_on: AblationQueries, ks: Sequence[int] = (1, 10, 50)
 ) -> dict[str, dict[str, Any]]:
     """Recalls with the learned weight, with one modality, with fixed weights and with perfect ones.
 
@@ -104,13 +103,13 @@ def weight_ablation(
 
 
 @torch.inference_mode()
-def ask_benchmark(
+def encode_queries(
     model: DWCModel,
     processor: DWCProcessor,
     benchmark: Benchmark,
     open_picture: OpenPicture,
     batch_size: int = 64,
-) -> Asked:
+) -> AblationQueries:
     """Ask a benchmark's queries of a model's CLIP stream; ValueError where it has none."""
     if model.clip_stream is None:
         raise ValueError("the ablation is of the CLIP stream's weight; this model has no such.")
@@ -131,7 +130,7 @@ def ask_benchmark(
         hits[row, [position[hit] for hit in asked.hits if hit in position]] = True
         if benchmark.reference_removed and asked.reference in position:
             left_out[row, position[asked.reference]] = True
-    return Asked(_joined(composed), gallery, hits & ~left_out, left_out)
+    return AblationQueries(_joined(composed), gallery, hits & ~left_out, left_out)
 
 
 def _joined(parts: list[Composition]) -> Composition:

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dwc.catalogue.description import describe, describe_fully
-from dwc.catalogue.nouns import nouns_for
-from dwc.catalogue.sayings import say_colour, say_value
+from dwc.catalogue.language.description import describe, describe_fully
+from dwc.catalogue.language.nouns import nouns_for
+from dwc.catalogue.language.statements import say_colour, say_value
 from dwc.catalogue.schema import Garment
-from dwc.training.augmentation import random_views
-from dwc.training.catalogue_batches import CatalogueBatches
-from dwc.training.contrastive import PairBatch
-from dwc.training.progressive.fashion import FashionBatch
-from dwc.training.recipe import MEAN, PICTURE_PX, STD
+from dwc.training.catalogue.augmentation import random_views
+from dwc.training.catalogue.batches import CatalogueBatches
+from dwc.training.catalogue.contrastive import PairBatch
+from dwc.training.catalogue.recipe import MEAN, PICTURE_PX, STD
+from dwc.training.progressive.stages import FashionBatch
 
 _CAPTION_DETAIL = 0.25  # of the attributes, at most this share is told in an open-domain caption
 _FULL_SHARE = 0.6  # of stage two's descriptions, those that leave nothing out

@@ -1,17 +1,25 @@
-"""PL on drawn garments: every size and number of it on one screen; a reconstruction."""
+"""PL on drawn garments: every size and number of it on one screen; a reconstruction.
+
+Where PL's stage two may start: at a checkpoint's own CLIP, or at one from elsewhere.
+"""
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal, get_args
 
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+from dwc.checkpoints import load
+from dwc.convert.clip_tokenizer import find_clip_tokenizer
+from dwc.convert.sources import read_clip
+from dwc.errors import CheckpointError
 from dwc.modeling.clip_backbone import ClipBackbone
-from dwc.modeling.configuration import ClipBackboneConfig, DWCConfig
-from dwc.processing import DWCProcessor
-from dwc.training.pool import PoolSettings
-from dwc.training.progressive.fashion import FashionSettings
-from dwc.training.progressive.hybrid import HybridSettings
+from dwc.modeling.configuration_dwc import ClipBackboneConfig, DWCConfig
+from dwc.modeling.processing_dwc import DWCProcessor
+from dwc.training.catalogue.drawn_pool import PoolSettings
+from dwc.training.catalogue.recipe import PICTURE_PX, Shortening, catalogue_config
+from dwc.training.progressive.stages import FashionSettings, HybridSettings
 from dwc.training.progressive.towers import TowerSettings
-from dwc.training.recipe import PICTURE_PX, catalogue_config
-from dwc.training.shortening import Shortening
 
 Stage = Literal["open_domain", "fashion", "hybrid"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -151,3 +159,38 @@ def progressive_config(
         caption_template=template,
         familiarity=familiarity,
     )
+
+
+def start_from_checkpoint(name: str | Path | None) -> Start:
+    """The CLIP of a checkpoint of this project; None is the bundled one.
+
+    Raises CheckpointError where it cannot be loaded, or has no CLIP.
+    """
+    loaded = load.load(name)
+    if loaded.model.clip is None:
+        raise CheckpointError(f"{loaded.name} has no CLIP to start from; give one that has.")
+    return Start(loaded.name, loaded.model.clip, loaded.processor)
+
+
+def start_from_clip(source: str, clip_tokenizer: str | None = None) -> Start:
+    """OpenAI's CLIP or any like it: a Hub id, a transformers folder, or a file of weights.
+
+    Pictures are resized to its size at the short side and cut out of the centre, with CLIP's mean
+    and standard deviation. Raises CheckpointError where CLIP or its tokenizer cannot be read.
+    """
+    with load.without_progress_bar():
+        found = read_clip(source)
+        tokenizer = find_clip_tokenizer(clip_tokenizer, source, found.config)
+    if tokenizer is None:
+        raise CheckpointError(
+            f"{source} comes without CLIP's tokenizer, and none is within reach. Give it with "
+            "--clip-tokenizer: bpe_simple_vocab_16e6.txt.gz of openai/CLIP, or a folder"
+        )
+    clip = ClipBackbone(found.config)
+    clip.load_state_dict(found.weights)
+    size_px = found.config.vision_config.image_size
+    pictures = CLIPImageProcessorPil(
+        size={"shortest_edge": size_px}, crop_size={"height": size_px, "width": size_px}
+    )
+    # Its own tokenizer reads every word; there is no CNN stream that would need another.
+    return Start(source, clip, DWCProcessor(pictures, tokenizer))

@@ -10,8 +10,7 @@ from accelerate.utils import send_to_device
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from dwc.training.learner import Learner
-from dwc.training.loop import LoopSettings, run_stage
+from dwc.training.loop import LoopSettings, OptimizerStep, run_stage
 
 Batch = TypeVar("Batch")
 Outputs = TypeVar("Outputs")
@@ -77,7 +76,7 @@ def train_towers(
     if not groups:
         raise ValueError(f"{stage}: nothing to train; let the towers train, or add a weigher.")
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    learner = Learner(module, settings, accelerator, groups, betas=(0.9, 0.98))
+    learner = OptimizerStep(module, settings, accelerator, groups, betas=(0.9, 0.98))
 
     def step(number: int) -> dict[str, float]:
         batch = _moved(batches(number), accelerator.device)

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from dwc.evaluation.metrics import correlation, recalls
 from dwc.modeling.composition import Composition
-from dwc.modeling.model import DWCModel
-from dwc.training.progressive.ablation import Asked, weight_ablation
-from dwc.training.questions import Questions, Streams, ask_dwc, first_ranks
+from dwc.modeling.modeling_dwc import DWCModel
+from dwc.training.eval_set import CachedEvalSet, Streams, embed_queries, first_ranks
+from dwc.training.progressive.ablation import AblationQueries, weight_ablation
 from dwc.training.study.features import StudyFeatures
 from dwc.training.study.models import PLModel
 
@@ -24,10 +24,10 @@ _FEWEST = 30  # questions of a bin for a correlation within it
 @torch.inference_mode()
 def measure_dwc(model: DWCModel, features: StudyFeatures) -> dict[str, Any]:
     """A DWC model's numbers on the test questions; of its CLIP stream, other weights' as well."""
-    streams = ask_dwc(model, features.test)
+    streams = embed_queries(model, features.test)
     numbers = measure(streams, features.test)
     if "clip" in streams:
-        chosen_on = ask_dwc(model, features.val)["clip"]
+        chosen_on = embed_queries(model, features.val)["clip"]
         numbers["weights"] = _other_weights(streams["clip"], chosen_on, features)
     return numbers
 
@@ -42,7 +42,7 @@ def measure_pl(model: PLModel, features: StudyFeatures) -> dict[str, Any]:
     return numbers
 
 
-def measure(streams: Streams, asked: Questions) -> dict[str, Any]:
+def measure(streams: Streams, asked: CachedEvalSet) -> dict[str, Any]:
     """Numbers of queries (N) and gallery (M, D) by stream, and of all streams together.
 
     `recall@K` and, by stream, `image_weight_mean` and `weight_truth_correlation` (None where all
@@ -78,7 +78,7 @@ def _bins(shares: Tensor) -> list[tuple[float, float, Tensor]]:
 
 
 def _numbers(
-    ranks: Mapping[str, Tensor], weights: Mapping[str, Tensor], asked: Questions, chosen: Tensor
+    ranks: Mapping[str, Tensor], weights: Mapping[str, Tensor], asked: CachedEvalSet, chosen: Tensor
 ) -> dict[str, Any]:
     """Recalls and weights of the questions `chosen` (N,) bool; None where there are none."""
     count = int(chosen.sum())
@@ -103,7 +103,7 @@ def _correlation(weights: np.ndarray, shares: np.ndarray) -> float | None:
     return correlation(weights, shares) if len(weights) >= _FEWEST else None
 
 
-def _ask_pl(model: PLModel, asked: Questions) -> tuple[Composition, Tensor]:
+def _ask_pl(model: PLModel, asked: CachedEvalSet) -> tuple[Composition, Tensor]:
     images = model.towers.image_features(asked.rows.float())
     texts = model.towers.text_features(asked.texts.features.float())
     return model.stream.compose(images[asked.references], texts), model.stream.embed(images)
@@ -114,9 +114,9 @@ def _other_weights(
     chosen_on: tuple[Composition, Tensor],
     features: StudyFeatures,
 ) -> dict[str, Any]:
-    def as_asked(found: tuple[Composition, Tensor], questions: Questions) -> Asked:
+    def as_asked(found: tuple[Composition, Tensor], questions: CachedEvalSet) -> AblationQueries:
         left_out = torch.zeros_like(questions.hits)
         left_out[torch.arange(len(left_out)), questions.references] = True
-        return Asked(*found, questions.hits & ~left_out, left_out)
+        return AblationQueries(*found, questions.hits & ~left_out, left_out)
 
     return weight_ablation(as_asked(stream, features.test), as_asked(chosen_on, features.val), KS)

@@ -12,12 +12,11 @@ from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.clip_stream import ClipStream
 from dwc.modeling.cnn_stream import CnnStream
 from dwc.modeling.combiners import combiner_class
-from dwc.modeling.configuration import DWCConfig
-from dwc.modeling.model import DWCModel
-from dwc.training.kept import KeptClip, KeptMaps
-from dwc.training.presets import AUTHORS
-from dwc.training.study.features import StudyFeatures
-from dwc.training.study.settings import StudySettings
+from dwc.modeling.configuration_dwc import DWCConfig
+from dwc.modeling.modeling_dwc import DWCModel
+from dwc.training.dwc.presets import AUTHORS
+from dwc.training.feature_cache import CachedClip, CachedFeatureMaps
+from dwc.training.study.features import StudyFeatures, StudySettings
 from dwc.training.study.variants import Variant
 
 
@@ -60,14 +59,14 @@ def build_dwc(variant: Variant, features: StudyFeatures, settings: StudySettings
         config.clip_config = None
     model = DWCModel(config)
     if model.clip_stream is not None:
-        model.clip = cast(ClipBackbone, KeptClip(pictures.feature_dim))
+        model.clip = cast(ClipBackbone, CachedClip(pictures.feature_dim))
         _change_parts(model.clip_stream.combiner, variant, model.clip_stream.embedding_dim)
     if model.cnn_stream is not None:
         if not variant.edits:
             model.cnn_stream = _UneditedCnnStream(
                 cnn_config, config.cnn_embedding_dim, config.dropout
             )
-        model.cnn_stream.resnet = cast(ResNetModel, KeptMaps(pictures.map_shape))
+        model.cnn_stream.resnet = cast(ResNetModel, CachedFeatureMaps(pictures.map_shape))
         if not variant.weighs:
             model.cnn_stream.weigh = cast(nn.Sequential, _Constant(0.0, 1))
     return model

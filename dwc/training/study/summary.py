@@ -11,8 +11,8 @@ from dataclasses import asdict
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
-from dwc.training.study.conducting import Conducted, Numbers
-from dwc.training.study.settings import StudySettings
+from dwc.training.study.features import StudySettings
+from dwc.training.study.runs import Numbers, StudyResults
 from dwc.training.study.variants import OURS, Question, Variant, all_questions, all_variants
 
 BySeed = Mapping[int, Numbers]
@@ -32,7 +32,7 @@ class Spread(NamedTuple):
         return cls(fmean(values), stdev(values) if len(values) > 1 else None)
 
 
-def summarise(settings: StudySettings, conducted: Conducted) -> dict[str, Any]:
+def summarise(settings: StudySettings, conducted: StudyResults) -> dict[str, Any]:
     """All that the table, the figures and the page show, as plain data."""
     variants = all_variants(settings.wrong_texts)
     rows = [_row(variant, conducted.numbers[variant.name]) for variant in variants]

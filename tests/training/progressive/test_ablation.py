@@ -9,14 +9,14 @@ from torch import Tensor
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
 from dwc.evaluation.metrics import first_hit_rank
 from dwc.evaluation.retrieval import run_benchmark
-from dwc.modeling.composition import Composition, normalise
-from dwc.modeling.configuration import DWCConfig
-from dwc.modeling.model import DWCModel
+from dwc.modeling.composition import Composition, normalize
+from dwc.modeling.configuration_dwc import DWCConfig
+from dwc.modeling.modeling_dwc import DWCModel
 from dwc.training.progressive.ablation import (
     GRID,
-    Asked,
-    ask_benchmark,
+    AblationQueries,
     best_fixed_weight,
+    encode_queries,
     oracle_weights,
     ranks_at,
     weight_ablation,
@@ -24,11 +24,11 @@ from dwc.training.progressive.ablation import (
 from tests.training.tiny import PX, TEXTS, THINGS, picture, tiny_model, tiny_processor
 
 
-def asked(seed: int, queries: int = 6, items: int = 9) -> Asked:
+def asked(seed: int, queries: int = 6, items: int = 9) -> AblationQueries:
     generator = torch.Generator().manual_seed(seed)
 
     def unit(count: int) -> Tensor:
-        return normalise(torch.randn(count, 4, generator=generator))
+        return normalize(torch.randn(count, 4, generator=generator))
 
     gallery = unit(items)
     gallery[1] = gallery[0]  # ties
@@ -36,10 +36,10 @@ def asked(seed: int, queries: int = 6, items: int = 9) -> Asked:
     left_out = torch.rand(queries, items, generator=generator) < 0.15
     weight = torch.rand(queries, 1, generator=generator)
     composed = Composition.mix(unit(queries), unit(queries), weight)
-    return Asked(composed, gallery, hits & ~left_out, left_out)
+    return AblationQueries(composed, gallery, hits & ~left_out, left_out)
 
 
-def naive_ranks(case: Asked, weights: Tensor) -> list[int]:
+def naive_ranks(case: AblationQueries, weights: Tensor) -> list[int]:
     ranks = []
     for row in range(len(weights)):
         w = float(weights[row])
@@ -50,7 +50,7 @@ def naive_ranks(case: Asked, weights: Tensor) -> list[int]:
     return ranks
 
 
-def check_ranks(case: Asked, weights: Tensor) -> None:
+def check_ranks(case: AblationQueries, weights: Tensor) -> None:
     ranks, there = ranks_at(case, weights), case.hits.any(dim=1)
     assert ranks[there].tolist() == torch.tensor(naive_ranks(case, weights))[there].tolist()
     assert (ranks[~there] > 10**9).all()
@@ -81,10 +81,10 @@ def test_no_weight_of_the_grid_beats_the_oracle(seed: int) -> None:
 def test_the_oracle_takes_the_middle_of_what_is_best() -> None:
     """The target lies halfway, the others on the two ends: any weight around 0.5 finds it."""
     ends = torch.eye(2)
-    gallery = torch.cat([ends, normalise(ends.sum(dim=0, keepdim=True))])
+    gallery = torch.cat([ends, normalize(ends.sum(dim=0, keepdim=True))])
     composed = Composition.mix(ends[:1], ends[1:], torch.tensor([[0.9]]))
     hits = torch.tensor([[False, False, True]])
-    case = Asked(composed, gallery, hits, torch.zeros_like(hits))
+    case = AblationQueries(composed, gallery, hits, torch.zeros_like(hits))
     assert oracle_weights(case).item() == pytest.approx(0.5)
     assert ranks_at(case, 1.0).tolist() == [2]
     table = weight_ablation(case, chosen_on=case, ks=(1,))
@@ -132,7 +132,7 @@ def test_asking_a_benchmark_ranks_as_the_evaluation_does() -> None:
         assert pixels.shape == (PX, PX, 3)
         return Image.fromarray(pixels.numpy())
 
-    case = ask_benchmark(model, processor, benchmark, open_picture, batch_size=7)
+    case = encode_queries(model, processor, benchmark, open_picture, batch_size=7)
     report = run_benchmark(benchmark, model, processor, open_picture)
     assert ranks_at(case, case.queries.image_weight).tolist() == report.ranks["clip"].tolist()
     weights = case.queries.image_weight[:, 0].numpy()
@@ -144,4 +144,4 @@ def test_a_model_without_a_clip_stream_has_no_such_weight() -> None:
     config = tiny_model(processor).config
     alone = DWCModel(DWCConfig(clip_config=None, cnn_config=config.cnn_config.to_dict()))
     with pytest.raises(ValueError, match="has no such"):
-        ask_benchmark(alone, processor, small_benchmark()[0], lambda name: None)
+        encode_queries(alone, processor, small_benchmark()[0], lambda name: None)

@@ -7,8 +7,8 @@ from torch import Tensor
 from dwc.modeling.clip_stream import ClipStream
 from dwc.modeling.combiners.progressive import ProgressiveCombiner
 from dwc.modeling.composition import Composition
-from dwc.training.alternating import AlternatingSettings
-from dwc.training.features import FeatureBank, train_on_features
+from dwc.training.catalogue.combiner_comparison import FeatureBank, train_on_features
+from dwc.training.dwc.mutual_training import MutualSettings
 
 DIM, ITEMS = 8, 12
 
@@ -40,7 +40,7 @@ def test_what_a_combiner_asks_of_its_queries_is_learned(
     monkeypatch.setattr(ProgressiveCombiner, "side_loss", draw_to_wanted)
     torch.manual_seed(0)
     stream = ClipStream(DIM, DIM, "progressive", 0.0)
-    settings = AlternatingSettings(
+    settings = MutualSettings(
         total_steps=40,
         learning_rate=3e-2,
         schedule="cosine",

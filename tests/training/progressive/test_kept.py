@@ -11,16 +11,15 @@ import torch
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPVisionConfig
 
-from dwc import checkpoint
+from dwc.checkpoints import load
 from dwc.cli import main
 from dwc.errors import TrainingError
 from dwc.modeling.clip_backbone import ClipBackbone
-from dwc.modeling.configuration import ClipBackboneConfig, ModifiedResNetConfig
-from dwc.training.pool import PoolSettings
-from dwc.training.progressive.catalogue import train_progressive
-from dwc.training.progressive.kept import KeptTowers, last_image_layer, read_by_last_layer
-from dwc.training.progressive.recipe import ProgressiveRecipe
-from dwc.training.progressive.starting import start_from_checkpoint
+from dwc.modeling.configuration_dwc import ClipBackboneConfig, ModifiedResNetConfig
+from dwc.training.catalogue.drawn_pool import PoolSettings
+from dwc.training.progressive.recipe import ProgressiveRecipe, start_from_checkpoint
+from dwc.training.progressive.tower_cache import CachedTowers, last_image_layer, read_by_last_layer
+from dwc.training.progressive.train_progressive import train_progressive
 from tests.training.progressive.test_progressive_training import TINY
 
 DIM, PX = 16, 32
@@ -71,7 +70,7 @@ def _pixels() -> Tensor:
 
 def test_kept_pictures_have_the_features_of_pictures(clip: ClipBackbone) -> None:
     kept = read_by_last_layer(clip, _pixels())
-    towers = KeptTowers(clip)
+    towers = CachedTowers(clip)
     with torch.no_grad():
         torch.testing.assert_close(towers.image_features(kept), clip.image_features(_pixels()))
         ids = torch.tensor([[18, 3, 19]])
@@ -80,7 +79,7 @@ def test_kept_pictures_have_the_features_of_pictures(clip: ClipBackbone) -> None
 
 def test_the_clip_learns_with_its_last_layer_and_its_texts(clip: ClipBackbone) -> None:
     before = copy.deepcopy(clip.state_dict())
-    kept, towers = read_by_last_layer(clip, _pixels()), KeptTowers(clip)
+    kept, towers = read_by_last_layer(clip, _pixels()), CachedTowers(clip)
     optimiser = torch.optim.SGD(towers.parameters(), lr=1.0)
     texts = towers.text_features(torch.tensor([[18, 3, 19]]))
     (towers.image_features(kept).square().sum() + texts.square().sum()).backward()
@@ -102,7 +101,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     first = train_progressive(
         replace(KEEPING, kept_views=0, stages=("open_domain",)), place / "work"
     )
-    checkpoint.save(first.model, first.processor, place / "out")
+    load.save(first.model, first.processor, place / "out")
     return place / "out", place / "work"
 
 
@@ -120,7 +119,7 @@ def test_the_command_keeps_pictures_and_leaves_the_image_tower(
     (kept,) = (tmp_path / "work").glob("kept-*.npy")
 
     before = start_from_checkpoint(folder).clip.state_dict()
-    loaded = checkpoint.load(tmp_path / "out")
+    loaded = load.load(tmp_path / "out")
     after = loaded.model.clip.state_dict()
     # Weights are written as float16.
     changed = {n for n, v in after.items() if not torch.allclose(v, before[n].half().to(v.dtype))}
@@ -139,7 +138,7 @@ def test_the_command_keeps_pictures_and_leaves_the_image_tower(
     drawn = kept.stat().st_mtime_ns
     assert main([*asked, "--out", str(tmp_path / "again")]) == 0
     assert kept.stat().st_mtime_ns == drawn
-    assert checkpoint.fingerprint(tmp_path / "again") == loaded.fingerprint
+    assert load.fingerprint(tmp_path / "again") == loaded.fingerprint
 
 
 def test_pictures_are_kept_only_for_a_clip_that_reads_them(

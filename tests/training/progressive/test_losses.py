@@ -8,16 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dwc.modeling.composition import normalise
+from dwc.modeling.composition import normalize
 from dwc.training.losses import contrastive_loss, image_text_loss
-from dwc.training.progressive.losses import first_found, matching_loss, one_way_loss, same
+from dwc.training.progressive.stages import first_found, matching_loss, one_way_loss, same
 
 D = 5
 
 
 def rows(count: int, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return normalise(torch.randn(count, D, generator=generator, dtype=torch.float64))
+    return normalize(torch.randn(count, D, generator=generator, dtype=torch.float64))
 
 
 def naive(left: Tensor, right: Tensor, matches: Tensor, scale: float) -> float:

@@ -10,22 +10,20 @@ from typing import Any
 import pytest
 import torch
 
-from dwc import checkpoint
-from dwc.catalogue.description import describe_fully
+from dwc.catalogue.language.description import describe_fully
 from dwc.catalogue.splits import gallery, training_triplets
+from dwc.checkpoints import load
 from dwc.cli import main
 from dwc.errors import TrainingError
-from dwc.gallery.building import build_store
+from dwc.gallery.builder import build_store
 from dwc.gallery.sources import CatalogueSource
-from dwc.search.encoding import identify, picture_embedder
+from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher
-from dwc.training.pool import PoolSettings
-from dwc.training.progressive.catalogue import train_progressive
-from dwc.training.progressive.fashion import FashionSettings
-from dwc.training.progressive.hybrid import HybridSettings
-from dwc.training.progressive.publish import publish_progressive
+from dwc.training.catalogue.drawn_pool import PoolSettings
 from dwc.training.progressive.recipe import ProgressiveRecipe, Start
+from dwc.training.progressive.stages import FashionSettings, HybridSettings
 from dwc.training.progressive.towers import TowerSettings
+from dwc.training.progressive.train_progressive import publish_progressive, train_progressive
 from tests.training.benchmark_world import PX as CLIP_PX
 from tests.training.benchmark_world import write_clip
 
@@ -66,7 +64,7 @@ def logs(work: Path) -> dict[str, str]:
 
 def test_the_folder_is_a_whole_checkpoint_with_its_log_and_numbers(published: Any) -> None:
     out, numbers, _ = published
-    loaded = checkpoint.load(str(out))
+    loaded = load.load(str(out))
     assert loaded.fingerprint == numbers["fingerprint"]
     assert loaded.model.config.combiner == "progressive"
     assert loaded.model.cnn_stream is None
@@ -102,10 +100,10 @@ def test_the_card_says_that_it_is_a_reconstruction_and_shows_the_numbers(publish
 
 
 def test_it_answers_over_a_gallery(published: Any, tmp_path: Path) -> None:
-    loaded = checkpoint.load(str(published[0]))
+    loaded = load.load(str(published[0]))
     source = CatalogueSource("test", 12, 64)
     store = build_store(
-        source, picture_embedder(loaded), tmp_path / "store", identify(loaded), workers=1
+        source, image_embedder(loaded), tmp_path / "store", model_identity(loaded), workers=1
     )
     result = Searcher(loaded, store).search(text="in red", k=5, reference_id=store.ids[0])
     assert len(result.hits) == 5
@@ -147,7 +145,7 @@ def test_another_recipe_may_not_go_on_in_the_folder(published: Any) -> None:
 
 
 def test_it_starts_from_a_clip_that_there_is(published: Any, tmp_path: Path) -> None:
-    loaded = checkpoint.load(str(published[0]))
+    loaded = load.load(str(published[0]))
     start = Start("the other one", loaded.model.clip, loaded.processor)
     before = {name: value.clone() for name, value in loaded.model.clip.state_dict().items()}
     numbers = publish_progressive(TINY, tmp_path / "work", tmp_path / "out", start, until="fashion")
@@ -190,7 +188,7 @@ def test_the_command_goes_as_far_as_it_is_asked(published: Any, tmp_path: Path) 
     first = json.loads((tmp_path / "first" / "evaluation.json").read_text())
     assert first["stages"] == ["open_domain"]
     assert main(["train", "progressive", *places, str(tmp_path / "all")]) == 0
-    assert checkpoint.fingerprint(tmp_path / "all") == numbers["fingerprint"]
+    assert load.fingerprint(tmp_path / "all") == numbers["fingerprint"]
 
 
 @pytest.mark.usefixtures("tiny_recipe")
@@ -204,7 +202,7 @@ def test_the_command_starts_from_a_clip_of_transformers(tmp_path: Path) -> None:
     asked = ["train", "progressive", "--clip", str(folder), "--stage", "2"]
     asked += ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
     assert main(asked) == 0
-    loaded = checkpoint.load(tmp_path / "out")
+    loaded = load.load(tmp_path / "out")
     assert loaded.processor.word_tokenizer is None
     assert loaded.model.config.clip_config.vision_config.image_size == CLIP_PX
     numbers = json.loads((tmp_path / "out" / "evaluation.json").read_text())

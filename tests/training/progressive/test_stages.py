@@ -14,25 +14,25 @@ from torch import Tensor, nn
 
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.clip_stream import ClipStream
-from dwc.modeling.composition import Composition, normalise
-from dwc.processing import DWCProcessor
-from dwc.training.alternating import TripletBatch
+from dwc.modeling.composition import Composition, normalize
+from dwc.modeling.processing_dwc import DWCProcessor
+from dwc.training.dwc.mutual_training import TripletBatch
 from dwc.training.loop import LoopSettings
-from dwc.training.progressive.fashion import (
+from dwc.training.progressive.stages import (
     FashionBatch,
     FashionOutput,
     FashionSettings,
-    judge_fashion,
-    train_fashion,
-)
-from dwc.training.progressive.hybrid import (
     HybridOutput,
     HybridSettings,
+    judge_fashion,
     judge_hybrid,
+    matching_loss,
+    one_way_loss,
+    same,
+    train_fashion,
     train_hybrid,
+    train_open_domain,
 )
-from dwc.training.progressive.losses import matching_loss, one_way_loss, same
-from dwc.training.progressive.open_domain import train_open_domain
 from dwc.training.progressive.towers import TowerSettings, parameter_groups
 from tests.training.tiny import (
     COLOURS,
@@ -234,7 +234,7 @@ def test_a_loss_that_is_no_number_stops_the_stage(processor: DWCProcessor) -> No
 
 def unit(count: int, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return normalise(torch.randn(count, 4, generator=generator))
+    return normalize(torch.randn(count, 4, generator=generator))
 
 
 def fashion_case() -> tuple[FashionOutput, FashionBatch]:

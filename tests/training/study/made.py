@@ -6,11 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dwc.training.kept import KeptPictures, KeptPool, KeptTexts
-from dwc.training.pool import PoolSettings
-from dwc.training.questions import Questions
-from dwc.training.study.features import StudyFeatures
-from dwc.training.study.settings import StudySettings
+from dwc.training.catalogue.drawn_pool import PoolSettings
+from dwc.training.eval_set import CachedEvalSet
+from dwc.training.feature_cache import CachedImages, CachedPool, CachedTexts
+from dwc.training.study.features import StudyFeatures, StudySettings
 from tests.training.tiny import tiny_model, tiny_processor
 
 KINDS = COLOURS = 4
@@ -45,8 +44,8 @@ def made_features() -> StudyFeatures:
     wished = torch.randint(0, COLOURS, (200,), generator=generator)
     return StudyFeatures(
         config=tiny_model(tiny_processor()).config,
-        pool=KeptPool(
-            KeptPictures(torch.stack([_rows(generator), _rows(generator)]), MAP),
+        pool=CachedPool(
+            CachedImages(torch.stack([_rows(generator), _rows(generator)]), MAP),
             references=references,
             targets=references // COLOURS * COLOURS + wished,
             wishes=_texts(wished),
@@ -69,17 +68,17 @@ def _rows(generator: torch.Generator) -> Tensor:
     return torch.cat([features, maps.flatten(1)], dim=1).half()
 
 
-def _texts(colours: Tensor) -> KeptTexts:
+def _texts(colours: Tensor) -> CachedTexts:
     """CLIP's features of a colour's name lie where no picture's do."""
     features = functional.one_hot(colours + KINDS + COLOURS, FEATURES).float()
     words = torch.stack([colours + 4, torch.zeros_like(colours)], dim=1).int()
-    return KeptTexts(features, words, torch.ones(len(colours), dtype=torch.long))
+    return CachedTexts(features, words, torch.ones(len(colours), dtype=torch.long))
 
 
-def _questions(generator: torch.Generator) -> Questions:
+def _questions(generator: torch.Generator) -> CachedEvalSet:
     """Every picture, wished for in another colour."""
     places = torch.arange(KINDS * COLOURS)
     wished = (places + 1) % COLOURS
     hits = functional.one_hot(places // COLOURS * COLOURS + wished, len(places)).bool()
     shares = torch.linspace(0, 1, len(places))
-    return Questions(_rows(generator), _texts(wished), places, hits, shares)
+    return CachedEvalSet(_rows(generator), _texts(wished), places, hits, shares)

@@ -8,18 +8,16 @@ from typing import Any
 import pytest
 import torch
 
-from dwc import checkpoint
 from dwc.catalogue.queries import queries
 from dwc.catalogue.splits import gallery
+from dwc.checkpoints import load
 from dwc.cli import main
 from dwc.errors import TrainingError
-from dwc.evaluation.pictures import CataloguePictures
-from dwc.modeling.captions import fill_template
-from dwc.training.study import conducting
-from dwc.training.study.features import read
-from dwc.training.study.keeping import keep_features
+from dwc.evaluation.catalogue import CataloguePictures
+from dwc.modeling.processing_dwc import fill_template
+from dwc.training.study import runs
+from dwc.training.study.features import StudySettings, cache_features, read
 from dwc.training.study.models import build_dwc
-from dwc.training.study.settings import StudySettings
 from dwc.training.study.variants import all_variants
 from tests.training.study.made import TINY
 from tests.training.tiny import tiny_model, tiny_processor
@@ -36,17 +34,17 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def loaded() -> checkpoint.Checkpoint:
-    return checkpoint.load()
+def loaded() -> load.Checkpoint:
+    return load.load()
 
 
 @pytest.fixture(scope="module")
-def kept(place: Path, loaded: checkpoint.Checkpoint) -> Path:
-    return keep_features(SMALL, loaded, place / "work", place / "drawings")
+def kept(place: Path, loaded: load.Checkpoint) -> Path:
+    return cache_features(SMALL, loaded, place / "work", place / "drawings")
 
 
 def test_a_model_over_what_is_kept_answers_as_the_checkpoint(
-    kept: Path, loaded: checkpoint.Checkpoint
+    kept: Path, loaded: load.Checkpoint
 ) -> None:
     """With the checkpoint's own heads, a kept question is composed as the question itself."""
     features = read(kept)
@@ -78,9 +76,9 @@ def test_a_model_over_what_is_kept_answers_as_the_checkpoint(
 
 def test_a_checkpoint_of_another_size_is_refused(tmp_path: Path) -> None:
     processor = tiny_processor()
-    other = checkpoint.Checkpoint(tiny_model(processor), processor, "0" * 12, "the other")
+    other = load.Checkpoint(tiny_model(processor), processor, "0" * 12, "the other")
     with pytest.raises(TrainingError, match="reads pictures of 32 pixels"):
-        keep_features(SMALL, other, tmp_path, tmp_path)
+        cache_features(SMALL, other, tmp_path, tmp_path)
 
 
 @pytest.mark.usefixtures("kept")
@@ -90,21 +88,21 @@ def test_the_command_writes_numbers_table_and_figures(
     def settings(seeds: tuple[int, ...]) -> StudySettings:
         return replace(SMALL, seeds=seeds)
 
-    monkeypatch.setattr("dwc.training.study.settings.StudySettings", settings)
+    monkeypatch.setattr("dwc.training.study.features.StudySettings", settings)
     ran: list[str] = []
-    run_variant = conducting.run_variant
+    run_variant = runs.run_variant
 
     def run(one: Any, *arguments: Any) -> dict[str, Any]:
         ran.append(one.name)
         return run_variant(one, *arguments)
 
-    monkeypatch.setattr(conducting, "run_variant", run)
+    monkeypatch.setattr(runs, "run_variant", run)
     asked = ["study", "--work", str(place / "work"), "--drawings", str(place / "drawings")]
     asked += ["--out", str(place / "assets"), "--workers", "1", "--seeds", "1"]
     assert main(asked) == 0
     folder = place / "assets" / "study"
     summary = json.loads((folder / "study.json").read_text())
-    assert summary["fingerprint"] == checkpoint.load().fingerprint
+    assert summary["fingerprint"] == load.load().fingerprint
     assert len(summary["variants"]) == len(ran)
     assert "1 seed," in (folder / "study.md").read_text()
     assert {file.suffix for file in folder.iterdir()} == {".json", ".md", ".svg"}

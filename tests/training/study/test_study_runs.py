@@ -12,16 +12,16 @@ import torch
 
 from dwc.catalogue.splits import gallery, training_triplets
 from dwc.evaluation.metrics import first_hit_rank
-from dwc.modeling.composition import Composition, normalise
-from dwc.training.kept import KeptTexts
-from dwc.training.progressive.fashion import FashionBatch
-from dwc.training.questions import first_ranks
-from dwc.training.study import conducting
-from dwc.training.study.conducting import conduct
+from dwc.modeling.composition import Composition, normalize
+from dwc.training.eval_set import first_ranks
+from dwc.training.feature_cache import CachedTexts
+from dwc.training.progressive.stages import FashionBatch
+from dwc.training.study import runs
 from dwc.training.study.features import StudyFeatures, is_kept, read, write
 from dwc.training.study.measuring import SHARES, measure
 from dwc.training.study.models import build_dwc, build_pl
-from dwc.training.study.running import fashion_batches, run_variant
+from dwc.training.study.run_variant import fashion_batches, run_variant
+from dwc.training.study.runs import run_all
 from dwc.training.study.variants import Run, Variant, all_questions, all_variants
 from tests.training.study.made import FEATURES, LEARNING, TINY, made_features
 
@@ -124,7 +124,7 @@ def test_wrong_texts_are_those_that_the_catalogues_dial_would_give(
     right = [wish for _, _, wish in training_triplets(items, 0, 40)]
     noisy = [wish for _, _, wish in training_triplets(items, 0, 40, wrong_text_share=0.4)]
     dial = random.Random("noise|0")
-    numbered = KeptTexts(*(torch.arange(40)[:, None],) * 2, torch.ones(40))
+    numbered = CachedTexts(*(torch.arange(40)[:, None],) * 2, torch.ones(40))
     kept = replace(
         features,
         noise=torch.tensor([dial.random() for _ in right], dtype=torch.float64),
@@ -169,7 +169,7 @@ def test_ranks_are_those_of_the_evaluation(features: StudyFeatures) -> None:
 def test_the_numbers_of_queries_that_know_the_answer(features: StudyFeatures) -> None:
     asked = features.test
     gallery_vectors = torch.eye(len(asked.hits))
-    queries = normalise(asked.hits.float())
+    queries = normalize(asked.hits.float())
     weight = asked.picture_shares[:, None]
     composed = Composition(queries, queries, queries, weight)
     numbers = measure({"clip": (composed, gallery_vectors)}, asked)
@@ -216,22 +216,22 @@ def kept_world(
         return run_variant(run, *arguments)
 
     few = [VARIANTS["dwc_clip_alone"], VARIANTS["combiner_average"]]
-    monkeypatch.setattr(conducting, "keep_features", lambda *_: tmp_path / "features")
-    monkeypatch.setattr(conducting, "all_variants", lambda _: few)
-    monkeypatch.setattr(conducting, "run_variant", run)
+    monkeypatch.setattr(runs, "cache_features", lambda *_: tmp_path / "features")
+    monkeypatch.setattr(runs, "all_variants", lambda _: few)
+    monkeypatch.setattr(runs, "run_variant", run)
     return ran
 
 
 def test_a_study_that_was_stopped_goes_on(
     kept_world: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = conduct(replace(TINY, seeds=(0,)), None, tmp_path, tmp_path, 1)
+    first = run_all(replace(TINY, seeds=(0,)), None, tmp_path, tmp_path, 1)
     assert kept_world == ["dwc_clip_alone-0", "combiner_average-0"]
-    whole = conduct(TINY, None, tmp_path, tmp_path, 1)
+    whole = run_all(TINY, None, tmp_path, tmp_path, 1)
     assert kept_world[2:] == ["dwc_clip_alone-1", "combiner_average-1"]
     for name, by_seed in first.numbers.items():
         assert whole.numbers[name][0] == by_seed[0]
-    conduct(replace(TINY, seeds=(0,), steps=2), None, tmp_path, tmp_path, 1)
+    run_all(replace(TINY, seeds=(0,), steps=2), None, tmp_path, tmp_path, 1)
     assert len(kept_world) == 6  # other settings are other runs
 
 
@@ -239,10 +239,10 @@ def test_a_study_that_was_stopped_goes_on(
 def test_several_processes_give_the_numbers_of_one(features: StudyFeatures, tmp_path: Path) -> None:
     folder = tmp_path / "features"
     write(features, folder)
-    runs = [Run(VARIANTS[name], 0) for name in ("dwc_clip_alone", "dwc_cnn_alone")]
+    selected = [Run(VARIANTS[name], 0) for name in ("dwc_clip_alone", "dwc_cnn_alone")]
 
     def numbers(workers: int) -> dict[str, Any]:
-        done = conducting._through(runs, folder, TINY, workers)
+        done = runs._through(selected, folder, TINY, workers)
         return {run.name: {**found, "seconds": 0} for run, found in done}
 
     assert numbers(2) == numbers(1)

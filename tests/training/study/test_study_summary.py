@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from dwc.training.study.conducting import Conducted
 from dwc.training.study.figures import Line, Row, draw_figures, draw_lines, draw_rows
+from dwc.training.study.report import write_markdown
+from dwc.training.study.runs import StudyResults
 from dwc.training.study.summary import answer, summarise
-from dwc.training.study.table import write_markdown
 from dwc.training.study.variants import Question, all_variants
 from tests.training.study.made import TINY
 
@@ -101,7 +101,7 @@ def summary() -> dict[str, Any]:
         numbers[variant.name] = {
             seed: run_of((place + 10 + seed) / 100, 0.5, streams) for seed in TINY.seeds
         }
-    return {**summarise(TINY, Conducted(numbers, "0123456789ab", "a-model")), "how": ""}
+    return {**summarise(TINY, StudyResults(numbers, "0123456789ab", "a-model")), "how": ""}
 
 
 def test_the_summary_has_every_variant_with_mean_and_deviation(summary: dict[str, Any]) -> None:

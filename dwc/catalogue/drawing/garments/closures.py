@@ -3,7 +3,7 @@
 import numpy as np
 
 from dwc.catalogue.drawing.garments.curves import arc, comb, polygon, rounded, shifted, side_of
-from dwc.catalogue.drawing.garments.moving import Item
+from dwc.catalogue.drawing.garments.placing import Item
 from dwc.catalogue.drawing.garments.torso import Torso
 from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, mirror
 

@@ -3,12 +3,10 @@
 import numpy as np
 
 from dwc.catalogue.drawing.garments.closures import buckled_belt, button_row, tied_belt
-from dwc.catalogue.drawing.garments.collars import NeckPiece, turned_collar
 from dwc.catalogue.drawing.garments.curves import arc, scalloped, side_of, waved
 from dwc.catalogue.drawing.garments.folds import body_folds, darts, waist_gathers
-from dwc.catalogue.drawing.garments.moving import Item
-from dwc.catalogue.drawing.garments.necklines import cut_neckline, neck_lining
-from dwc.catalogue.drawing.garments.placing import place
+from dwc.catalogue.drawing.garments.necks import NeckPiece, cut_neckline, neck_lining, turned_collar
+from dwc.catalogue.drawing.garments.placing import Item, place
 from dwc.catalogue.drawing.garments.sleeves import SLEEVE_LENGTHS, Finish, set_sleeves
 from dwc.catalogue.drawing.garments.stance import Stance, draw_stance
 from dwc.catalogue.drawing.garments.torso import Torso

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from dwc.catalogue.drawing.garments.camera import Camera, hull
 from dwc.catalogue.drawing.garments.curves import comb
-from dwc.catalogue.drawing.garments.moving import Item, framed, moved, shifted
+from dwc.catalogue.drawing.garments.placing import Item, framed, moved, shifted
 from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Shape, smooth
 from dwc.catalogue.schema import Garment
 

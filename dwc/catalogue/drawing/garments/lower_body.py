@@ -7,7 +7,7 @@ import numpy as np
 
 from dwc.catalogue.drawing.garments.curves import arc, comb, rounded
 from dwc.catalogue.drawing.garments.legs import Cut, Leg
-from dwc.catalogue.drawing.garments.moving import Item, framed, moved, shifted
+from dwc.catalogue.drawing.garments.placing import Item, framed, moved, shifted
 from dwc.catalogue.drawing.garments.waists import (
     belt,
     belt_loops,

@@ -13,19 +13,20 @@ from dwc.catalogue.drawing.garments.closures import (
     zip_fastening,
     zip_tape,
 )
-from dwc.catalogue.drawing.garments.collars import (
+from dwc.catalogue.drawing.garments.curves import arc
+from dwc.catalogue.drawing.garments.folds import body_folds, darts, waist_gathers, yoke
+from dwc.catalogue.drawing.garments.necks import (
     NeckPiece,
+    cut_neckline,
     hood_down,
     hood_up,
     lapels,
+    neck_band,
+    neck_lining,
     standing_collar,
     turned_collar,
 )
-from dwc.catalogue.drawing.garments.curves import arc
-from dwc.catalogue.drawing.garments.folds import body_folds, darts, waist_gathers, yoke
-from dwc.catalogue.drawing.garments.moving import Item
-from dwc.catalogue.drawing.garments.necklines import cut_neckline, neck_band, neck_lining
-from dwc.catalogue.drawing.garments.placing import place
+from dwc.catalogue.drawing.garments.placing import Item, place
 from dwc.catalogue.drawing.garments.sleeves import SLEEVE_LENGTHS, Finish, set_sleeves
 from dwc.catalogue.drawing.garments.stance import Stance, draw_stance
 from dwc.catalogue.drawing.garments.torso import BLOCKS, Torso, sides

@@ -3,12 +3,10 @@
 import numpy as np
 
 from dwc.catalogue.drawing.garments.closures import button_row, patch_pocket, placket
-from dwc.catalogue.drawing.garments.collars import turned_collar
 from dwc.catalogue.drawing.garments.curves import arc
 from dwc.catalogue.drawing.garments.folds import body_folds, darts, yoke
-from dwc.catalogue.drawing.garments.moving import Item
-from dwc.catalogue.drawing.garments.necklines import cut_neckline
-from dwc.catalogue.drawing.garments.placing import place
+from dwc.catalogue.drawing.garments.necks import cut_neckline, turned_collar
+from dwc.catalogue.drawing.garments.placing import Item, place
 from dwc.catalogue.drawing.garments.sleeves import SLEEVE_LENGTHS, Finish, set_sleeves
 from dwc.catalogue.drawing.garments.stance import draw_stance
 from dwc.catalogue.drawing.garments.torso import BLOCKS, Torso

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from dwc.catalogue.drawing.garments.curves import arc, bow, comb, side_of, unit_steps
-from dwc.catalogue.drawing.garments.moving import Item
+from dwc.catalogue.drawing.garments.placing import Item
 from dwc.catalogue.drawing.garments.stance import Arm, Stance
 from dwc.catalogue.drawing.garments.torso import Torso
 from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Role

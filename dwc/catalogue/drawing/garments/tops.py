@@ -8,17 +8,18 @@ from dwc.catalogue.drawing.garments.closures import (
     pouch_pocket,
     zip_fastening,
 )
-from dwc.catalogue.drawing.garments.collars import drawstrings, hood_down, hood_up
 from dwc.catalogue.drawing.garments.curves import arc, polygon
 from dwc.catalogue.drawing.garments.folds import body_folds
-from dwc.catalogue.drawing.garments.moving import Item
-from dwc.catalogue.drawing.garments.necklines import (
+from dwc.catalogue.drawing.garments.necks import (
     cut_neckline,
+    drawstrings,
+    hood_down,
+    hood_up,
     neck_band,
     neck_lining,
     roll_neck,
 )
-from dwc.catalogue.drawing.garments.placing import place
+from dwc.catalogue.drawing.garments.placing import Item, place
 from dwc.catalogue.drawing.garments.sleeves import SLEEVE_LENGTHS, Finish, set_sleeves
 from dwc.catalogue.drawing.garments.stance import draw_stance
 from dwc.catalogue.drawing.garments.torso import BLOCKS, Torso

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dwc.catalogue.drawing.garments.moving import Item, shifted
+from dwc.catalogue.drawing.garments.placing import Item, shifted
 from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, smooth
 
 WAIST_STEPS = np.linspace(-1, 1, 13)

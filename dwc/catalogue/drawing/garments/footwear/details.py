@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 
 from dwc.catalogue.drawing.garments.footwear.last import BAND_POINTS, Upper
-from dwc.catalogue.drawing.garments.moving import Item
+from dwc.catalogue.drawing.garments.placing import Item
 from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, smooth
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from dwc.catalogue.drawing.garments.camera import Camera
-from dwc.catalogue.drawing.garments.moving import Item, bounds, framed, moved
+from dwc.catalogue.drawing.garments.placing import Item, bounds, framed, moved
 from dwc.catalogue.drawing.parts import Shape
 
 Arrangement = Literal["single", "side_pair", "quarter_pair", "front_pair", "above_pair", "lying"]

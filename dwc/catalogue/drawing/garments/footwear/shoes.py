@@ -1,0 +1,271 @@
+"""Shoes cut low over the instep: flats and heels.
+
+Shoes that hold the foot by laces, straps or a shaft: trainers and boots.
+
+Sandals: a sole with straps over the bare foot.
+"""
+
+import numpy as np
+
+from dwc.catalogue.drawing.garments.footwear.details import (
+    ankle_strap,
+    ankle_strap_behind,
+    bow,
+    buckle,
+    buckled_strap,
+    closed_upper,
+    lacing,
+)
+from dwc.catalogue.drawing.garments.footwear.last import (
+    BAND_POINTS,
+    BOOT_FOOT,
+    FOOT,
+    HIGH_TOP,
+    LOAFER,
+    PUMP,
+    TRAINER,
+    Upper,
+    boot_shaft,
+    start_at,
+)
+from dwc.catalogue.drawing.garments.footwear.sole import Base
+from dwc.catalogue.drawing.garments.footwear.views import draw_view
+from dwc.catalogue.drawing.garments.placing import Item
+from dwc.catalogue.drawing.parts import Disc, Line, Part, Shape
+from dwc.catalogue.schema import Garment
+
+
+def flats(garment: Garment, rng: np.random.Generator) -> Shape:
+    """Ballerinas, loafers, lace-ups and Mary Janes, flat or on a low heel."""
+    low = garment["heel"] == "low"
+    view = draw_view(rng, "heeled" if low else "low")
+    camera = view.camera
+    base = Base(
+        toe="pointed" if garment["toe"] == "pointed" else "round",
+        rise=0.17 if low else 0.0,
+        platform=0.03,
+        sheet=0.03,
+        slender=float(rng.uniform(0.0, 0.3)),
+        width=float(rng.uniform(0.95, 1.08)),
+    )
+    fastening = garment["fastening"]
+    high_cut = fastening in ("laces", "buckle") or (fastening == "none" and rng.random() < 0.4)
+    upper = Upper(
+        base.rows(LOAFER, lifted=0.3) if high_cut else base.rows(PUMP, lifted=0.0), camera
+    )
+    last = upper.last_section
+    items: list[Item] = [*base.parts(camera)]
+    items += closed_upper(upper, rng)
+    if fastening == "laces":
+        items.append(Line(upper.across(3.6), "stitch"))
+        items += lacing(upper, 5.4, last - 0.6, spread=0.22, rows=4)
+        items += bow(upper, last - 0.5, size=0.13)
+    elif fastening == "buckle":
+        band = upper.band((4.7, 4.7), (5.9, 5.9), reach=0.9)
+        items.append(Part(band, "trim", 0.0, 0.4, patterned=False))
+        items += buckle(upper, 4.7, 5.9, v=0.3, size=0.15)
+    elif fastening == "strap":
+        foot = Upper(base.rows(FOOT), camera)
+        items += buckled_strap(foot, 5.8, 7.0, reach=0.75, button=True)
+    elif high_cut:
+        items.append(Line(upper.across(5.0, -0.75, 0.75), "seam", 0.012))
+        items.append(Line(upper.along(0.5, 2.2, 5.0), "seam", 0.01))
+        items.append(Line(upper.along(-0.5, 2.2, 5.0), "seam", 0.01))
+    elif rng.random() < 0.6:
+        items += bow(upper, last - 0.3, size=float(rng.uniform(0.07, 0.12)), kind="trim")
+    return view.compose(items)
+
+
+def heels(garment: Garment, rng: np.random.Generator) -> Shape:
+    """Pumps on a heel; open at the toe, with an ankle strap, on a platform."""
+    high, chunky = garment["heel"] == "high", garment["sole"] == "chunky"
+    view = draw_view(rng, "heeled")
+    camera = view.camera
+    platform = 0.16 if chunky else 0.022
+    base = Base(
+        toe="pointed" if garment["toe"] == "pointed" else "round",
+        rise=0.44 if high else 0.15,
+        platform=platform,
+        sheet=0.16 if chunky else 0.022,
+        margin=0.016 if chunky else 0.006,
+        slender=float(rng.uniform(0.15, 0.4) if chunky else rng.uniform(0.75, 1.0)),
+        width=float(rng.uniform(0.9, 1.0)),
+    )
+    open_toe = garment["toe"] == "open"
+    rows = base.rows(PUMP, lifted=0.0)
+    upper = Upper(start_at(rows, 2.6) if open_toe else rows, camera)
+    items: list[Item] = [*base.parts(camera)]
+    if open_toe:
+        items.append(base.footbed(camera))
+    items += closed_upper(upper, rng)
+    if open_toe:
+        items.append(Line(upper.across(0.0), "edge", 0.014))
+    if garment["fastening"] == "strap":
+        foot = Upper(base.rows(FOOT), camera)
+        if rng.random() < 0.6:
+            items[:0] = ankle_strap_behind(foot)
+            items += ankle_strap(foot)
+        else:
+            items += buckled_strap(foot, 5.8, 6.7, reach=0.75)
+    return view.compose(items)
+
+
+SHAFT_TOPS = {"short": 0.56, "medium": 1.0, "long": 1.62}  # ankle, middle of the calf, knee
+
+
+def trainers(garment: Garment, rng: np.random.Generator) -> Shape:
+    """Sports shoes with a rubber sole, low or over the ankle."""
+    tall = garment["length"] == "medium"
+    chunky = garment["sole"] == "chunky"
+    view = draw_view(rng, "tall" if tall else "low")
+    camera = view.camera
+    thickness = 0.19 if chunky else 0.04
+    base = Base(
+        rise=0.04 if chunky else 0.0,
+        platform=thickness,
+        sheet=thickness,
+        margin=0.03 if chunky else 0.012,
+        wedge=chunky,
+        width=float(rng.uniform(0.95, 1.1)),
+    )
+    upper = Upper(base.rows(HIGH_TOP if tall else TRAINER, 1.12), camera)
+    last = upper.last_section
+    items: list[Item] = [*base.parts(camera)]
+    items += closed_upper(upper, rng)
+    if rng.random() < 0.6:  # a cap of rubber over the toe
+        cap = upper.band((0.0, 0.0), (2.7, 2.7))
+        items.append(Part(cap, "sole", 0.0, 0.5, patterned=False))
+    else:
+        items.append(Line(upper.across(3.2), "stitch"))
+    fastening = garment["fastening"]
+    items += _flank_marks(upper, rng)
+    if fastening == "laces":
+        tongue = upper.band((4.7, 4.7), (last, last), reach=0.17)
+        items.append(Part(tongue, "trim", 0.0, 0.3, patterned=False))
+        items += lacing(upper, 5.0, last - 0.4, spread=0.2, rows=6 if tall else 5)
+        items += bow(upper, last - 0.5, size=0.14)
+    elif fastening == "strap":
+        for k in (5.2, 6.6, 8.6) if tall else (5.2, 7.0):
+            strap = upper.band((k, k), (k + 1.15, k + 1.15), reach=0.6)
+            items.append(Part(strap, "trim", 0.0, 0.4, patterned=False))
+            items.append(Line(strap[:BAND_POINTS], "edge", 0.016))
+    return view.compose(items)
+
+
+def _flank_marks(upper: Upper, rng: np.random.Generator) -> list[Item]:
+    """What sports shoes carry on their sides: stripes, a swoosh or nothing, and a heel piece."""
+    kind = rng.random()
+    items: list[Item] = []
+    for side in (-1, 1):
+        if upper.camera.from_above or upper.hidden(6.2, side * 0.6):
+            continue
+        if kind < 0.35:
+            for k in (5.8, 6.5, 7.2):
+                stripe = upper.on_view([k, k + 0.4], [side * 0.92, side * 0.5])
+                items.append(Line(stripe, "edge", 0.03))
+        elif kind < 0.6:
+            swoosh = ((4.6, 0.62), (5.6, 0.9), (8.0, 0.62), (5.8, 0.72))
+            items.append(Part(upper.flank(side, swoosh), "trim", 0.0, 0.3, patterned=False))
+        if kind > 0.2:
+            heel = ((8.0, 0.86), (9.2, 0.66), (10.0, 0.72), (10.0, 1.0), (8.0, 1.0))
+            items.append(Part(upper.flank(side, heel), "trim", 0.0, 0.4, patterned=False))
+    return items
+
+
+def _leather_seams(upper: Upper, rng: np.random.Generator) -> list[Item]:
+    """A cap at the toe, a seam around the ankle, a loop to pull the boot on by."""
+    items: list[Item] = []
+    if rng.random() < 0.4:
+        items.append(Line(upper.across(float(rng.uniform(3.0, 3.8))), "seam", 0.014))
+    if rng.random() < 0.4:
+        items.append(Line(upper.across(float(rng.uniform(8.6, 9.6))), "seam", 0.014))
+    if rng.random() < 0.4:
+        top = upper.last_section
+        items.append(Line(upper.across(top - 0.25), "stitch", 0.009))
+    return items
+
+
+def boots(garment: Garment, rng: np.random.Generator) -> Shape:
+    """Boots to the ankle, the calf or the knee."""
+    view = draw_view(rng, "tall")
+    camera = view.camera
+    heel = {"flat": 0.0, "low": 0.16, "high": 0.42}[garment["heel"]]
+    base = Base(
+        toe="pointed" if garment["toe"] == "pointed" else "round",
+        rise=heel,
+        platform=0.04,
+        sheet=0.04,
+        margin=0.012,
+        slender=float(rng.uniform(0.5, 1.0) if heel > 0.2 else rng.uniform(0.0, 0.2)),
+        width=float(rng.uniform(0.95, 1.05)),
+    )
+    top = SHAFT_TOPS[garment["length"]] * float(rng.uniform(0.97, 1.03))
+    shaft, apart = boot_shaft(top, float(rng.uniform(0.04, 0.11)))
+    upper = Upper(base.rows((*BOOT_FOOT, *shaft), 1.05), camera)
+    last = upper.last_section
+    items: list[Item] = [*base.parts(camera)]
+    items += closed_upper(upper, rng, 0.7)
+    items += _leather_seams(upper, rng)
+    for k, v in ((8.6, 0.5), (9.3, 0.4), (10.2, 0.55)):
+        reach = float(rng.uniform(0.25, 0.4))
+        items.append(Line(upper.across(k, v - reach, v + reach, 8), "crease", 0.03))
+    fastening = garment["fastening"]
+    if fastening == "laces":
+        rows = {"short": 6, "medium": 8, "long": 11}[garment["length"]]
+        items += lacing(upper, 5.2, last - 0.5, spread=0.2, rows=rows)
+        items += bow(upper, last - 0.4, size=0.15)
+    elif fastening == "zip":
+        closes = np.linspace(8.3 if garment["length"] == "short" else 9.0, last, 16)
+        low, high = upper.visible(closes)
+        aside = float(low.max() + 0.62 * (high.min() - low.max()))
+        line = upper.on_view(closes, aside)
+        items.append(Line(line, "zip", 0.065))
+        x, y = line[-2].tolist()
+        items.append(Disc((x, y), 0.034, "metal"))
+        items.append(Line(np.array([(x, y), (x, y + 0.1)]), "edge", 0.026))
+    elif fastening == "buckle":
+        straps = [(8.1, 9.2)]
+        if garment["length"] != "short":  # a second one, as broad, near the top
+            end = last - 0.22 / apart
+            straps.append((end - 0.12 / apart, end))
+        for front, back in straps:
+            strap = upper.band((front, front), (back, back))
+            items.append(Part(strap, "trim", 0.0, 0.4, patterned=False))
+            items += buckle(upper, front, back, v=0.4, size=0.18)
+    return view.compose(items)
+
+
+def sandals(garment: Garment, rng: np.random.Generator) -> Shape:
+    """Sandals, flat or heeled, with thin, wide or crossed straps."""
+    view = draw_view(rng, "low" if garment["heel"] == "flat" else "heeled")
+    camera = view.camera
+    chunky = garment["sole"] == "chunky"
+    rise = {"flat": 0.0, "low": 0.15, "high": 0.42}[garment["heel"]]
+    base = Base(
+        rise=rise,
+        platform=0.16 if chunky else 0.03,
+        sheet=0.16 if chunky else 0.03,
+        margin=0.02 if chunky else 0.01,
+        wedge=chunky and bool(rise == 0 or rng.random() < 0.5),
+        slender=float(rng.uniform(0.0, 0.3) if chunky else rng.uniform(0.5, 0.9)),
+    )
+    foot = Upper(base.rows(FOOT), camera)
+    items: list[Item] = [*base.parts(camera), base.footbed(camera)]
+    ankle = garment["fastening"] == "buckle"
+    if ankle:
+        items += ankle_strap_behind(foot)
+    strap = garment["strap"]
+    if strap == "wide":
+        bands = [((2.9, 2.9), (5.4, 5.4))]
+    elif strap == "crossed":
+        bands = [((2.6, 5.0), (3.7, 6.1)), ((5.0, 2.6), (6.1, 3.7))]
+    else:
+        bands = [((2.9, 2.9), (3.3, 3.3)), ((4.9, 4.9), (5.3, 5.3))]
+    for front, back in bands:
+        outline = foot.band(front, back)
+        items.append(Part(outline, "main", 0.0, 0.6))
+        items.append(Line(outline[:BAND_POINTS], "edge", 0.01))
+        items.append(Line(outline[BAND_POINTS + 3 : -3], "edge", 0.01))
+    if ankle:
+        items += ankle_strap(foot)
+    return view.compose(items)

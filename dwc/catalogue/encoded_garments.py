@@ -1,0 +1,119 @@
+"""Garments as rows of small integers, so that a whole gallery is compared at once."""
+
+import random
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dwc.catalogue.schema import COMMON, Garment, attributes_of
+
+_OTHER_CATEGORY_SHARE = 0.05  # of pairs, those that cross categories, where the pool has any
+_NEARBY = 512  # rows on either side among which a partner is sought, so that a draw costs the same
+# in any pool; a garment's relatives stand beside it
+_PATIENCE = 6  # references tried for a partner that differs just as much as wanted
+_TRIES = 200  # a pool in which this many references have no relative is too small
+
+
+class EncodedGarments:
+    """A pool of garments, coded once, from which pairs are drawn and matches found.
+
+    Within a category a garment is a row of value numbers (m, attributes of the category); beside
+    that every garment has a row of the four attributes that all have (n, 4).
+    """
+
+    def __init__(self, garments: Sequence[Garment]) -> None:
+        self.garments = garments
+        members: dict[str, list[int]] = {}
+        for index, garment in enumerate(garments):
+            members.setdefault(garment.category, []).append(index)
+        self._indices = {name: np.array(places) for name, places in members.items()}
+        self._codes = {name: self._coded(name, places) for name, places in members.items()}
+        self._common = np.zeros((len(garments), len(COMMON)), dtype=np.uint8)
+        self._category = np.zeros(len(garments), dtype=np.uint8)
+        self._row = np.zeros(len(garments), dtype=np.intp)
+        for number, (name, places) in enumerate(self._indices.items()):
+            self._common[places] = self._codes[name][:, : len(COMMON)]
+            self._category[places] = number
+            self._row[places] = np.arange(len(places))
+
+    def _coded(self, category: str, places: Sequence[int]) -> NDArray[np.uint8]:
+        numbers = [_numbers(values) for values in attributes_of(category).values()]
+        return np.array(
+            [
+                [number[value] for number, value in zip(numbers, values, strict=True)]
+                for values in (self.garments[place].values for place in places)
+            ],
+            dtype=np.uint8,
+        )
+
+    def matching(
+        self, category: str, constraints: Mapping[str, Collection[str]]
+    ) -> NDArray[np.intp]:
+        """The places of every garment of a category whose attributes are all as constrained."""
+        if category not in self._indices:
+            return np.zeros(0, dtype=np.intp)
+        codes = self._codes[category]
+        kept = np.ones(len(codes), dtype=bool)
+        for column, (name, values) in enumerate(attributes_of(category).items()):
+            if name in constraints:
+                table = np.array([value in constraints[name] for value in values])
+                kept &= table[codes[:, column]]
+        return self._indices[category][kept]
+
+    def draw_pair(self, rng: random.Random) -> tuple[int, int]:
+        """Draw places of two different garments, balanced over how much they differ.
+
+        How many attributes are to change is drawn evenly, as a share of them; then references are
+        drawn until one has a partner nearby that differs in just so many, or, after a few, in the
+        nearest number that there is. A few pairs cross categories and share at least three of
+        colour, shade, pattern and second colour. ValueError where no two garments of a category
+        differ.
+        """
+        crosses = rng.random() < _OTHER_CATEGORY_SHARE
+        share = rng.random()
+        for attempt in range(_TRIES if self.garments else 0):
+            reference = rng.randrange(len(self.garments))
+            if crosses and attempt < _PATIENCE:
+                target = self._in_another_category(rng, reference)
+            else:
+                target = self._in_the_same_category(rng, reference, share, attempt < _PATIENCE)
+            if target is not None:
+                return reference, target
+        raise ValueError(
+            f"found no two garments of one category among {len(self.garments)}; take a larger pool"
+        )
+
+    def _in_the_same_category(
+        self, rng: random.Random, reference: int, share: float, exactly: bool
+    ) -> int | None:
+        """A partner that differs in about `share` (0 to 1) of the attributes; None where none."""
+        category = self.garments[reference].category
+        row = int(self._row[reference])
+        start = max(0, row - _NEARBY)
+        codes = self._codes[category][start : row + _NEARBY]
+        count = codes.shape[1]
+        differing = np.count_nonzero(codes != codes[row - start], axis=1)  # (m,)
+        wanted = 1 + int(share * count)
+        distance = np.abs(differing - wanted)
+        distance[differing == 0] = count  # itself; the others are less than `count` away
+        nearest = distance.min()
+        if nearest == count or (exactly and nearest > 0):
+            return None
+        return _pick(rng, self._indices[category][start + np.flatnonzero(distance == nearest)])
+
+    def _in_another_category(self, rng: random.Random, reference: int) -> int | None:
+        start = max(0, reference - _NEARBY)
+        near = slice(start, reference + _NEARBY)
+        shared = np.count_nonzero(self._common[near] == self._common[reference], axis=1)  # (n,)
+        other = self._category[near] != self._category[reference]
+        places = start + np.flatnonzero((shared >= len(COMMON) - 1) & other)
+        return _pick(rng, places) if len(places) else None
+
+
+def _numbers(values: Sequence[str]) -> dict[str, int]:
+    return {value: number for number, value in enumerate(values)}
+
+
+def _pick(rng: random.Random, places: NDArray[np.intp]) -> int:
+    return int(places[rng.randrange(len(places))])

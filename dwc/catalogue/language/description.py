@@ -1,0 +1,163 @@
+"""Descriptions of a garment, from one word to everything there is to say."""
+
+import random
+
+from dwc.catalogue.language import value_words
+from dwc.catalogue.language.grammar import noun_phrase
+from dwc.catalogue.language.nouns import (
+    HYPERNYMS,
+    NOUNS,
+    PLURAL,
+    PLURAL_HYPERNYMS,
+    UNCOUNTABLE,
+    Noun,
+    nouns_for,
+)
+from dwc.catalogue.language.statements import (
+    Statement,
+    say_colour,
+    say_compared,
+    say_covering,
+    say_denial,
+    say_pattern_in_colour,
+    say_shade_compared,
+    say_two_colours,
+    say_value,
+)
+from dwc.catalogue.schema import COMMON, UNSHADED, Garment
+
+_HYPERNYM_SHARE = 0.12  # of partial descriptions
+_LOOSE_SHARE = 0.12  # of attributes at the end of their scale, said as "longer", "darker"
+_DENIAL_SHARE = 0.15  # of partial descriptions, one thing that it does not have
+_COLOUR_FAVOUR = 0.6  # of partial descriptions that would leave the colour out, those that do not
+
+
+def describe(garment: Garment, rng: random.Random, detail: float | None = None) -> str:
+    """Describe a garment as people do: `shorts`, `a navy tee`, up to every attribute.
+
+    `detail` (0 to 1) is the share of the attributes mentioned; where it is None a third of the
+    descriptions say all and the rest part of it, down to the bare name. Everything said is true;
+    a loose comparative ("a longer, darker dress") is said of values at the end of their scale.
+    """
+    if detail is None:
+        draw = rng.random()
+        detail = 0.0 if draw < 0.12 else 1.0 if draw > 0.67 else rng.uniform(0.1, 0.7)
+    if detail >= 1:
+        return describe_fully(garment, rng)
+    names = list(garment.attributes)
+    chosen = set(rng.sample(names, round(detail * len(names))))
+    if chosen and "colour" not in chosen and rng.random() < _COLOUR_FAVOUR:
+        chosen.add("colour")
+    noun, plural, countable = _name(garment, rng, bare=not chosen)
+    chosen -= {name for name, values in noun.says.items() if len(values) == 1}
+    sayings = _sayings(garment, chosen, rng, loose=True)
+    if chosen and rng.random() < _DENIAL_SHARE:
+        sayings += _denial(garment, chosen, rng)
+    return noun_phrase(rng, noun.text, _ordered(rng, sayings), plural, countable)
+
+
+def describe_fully(garment: Garment, rng: random.Random) -> str:
+    """Describe a garment so that the category and every attribute are fixed by the words."""
+    noun = rng.choice(nouns_for(garment))
+    said = {name for name, values in noun.says.items() if len(values) == 1}
+    sayings = _sayings(garment, set(garment.attributes) - said, rng, loose=False)
+    return noun_phrase(rng, noun.text, _ordered(rng, sayings), garment.category in PLURAL)
+
+
+def _name(garment: Garment, rng: random.Random, bare: bool) -> tuple[Noun, bool, bool]:
+    """What to call it, whether that is a plural, and whether it can be counted.
+
+    A `bare` name stands alone, where "something" would say nothing.
+    """
+    wide = [name for name, members in HYPERNYMS.items() if garment.category in members]
+    if bare:
+        wide.remove("something")
+    if wide and rng.random() < _HYPERNYM_SHARE:
+        name = rng.choice(wide)
+        return Noun(name), name in PLURAL_HYPERNYMS, name not in UNCOUNTABLE
+    # Half the time a name that says nothing beyond the category, so that each stays common.
+    nouns = nouns_for(garment)
+    if rng.random() < 0.5:
+        nouns = tuple(noun for noun in NOUNS[garment.category] if not noun.says)
+    return rng.choice(nouns), garment.category in PLURAL, True
+
+
+def _sayings(
+    garment: Garment, chosen: set[str], rng: random.Random, loose: bool
+) -> list[Statement]:
+    """Say each chosen attribute; `loose` lets some be said vaguely."""
+    said = _look(garment, chosen, rng, loose)
+    for name in garment.attributes:
+        if name in chosen and name not in COMMON:
+            said.append(_value(garment, name, rng, loose))
+    return said
+
+
+def _look(garment: Garment, chosen: set[str], rng: random.Random, loose: bool) -> list[Statement]:
+    """Colour, shade, pattern and second colour, which share their words."""
+    said: list[Statement] = []
+    colour, shade, second = garment["colour"], garment["shade"], garment["second_colour"]
+    named = None
+    if "colour" in chosen:
+        named = say_colour(rng, colour, shade if "shade" in chosen else None)
+    elif "shade" in chosen and colour not in UNSHADED:
+        opposite = {"light": "dark", "dark": "light"}.get(shade)
+        compared = None
+        if loose and opposite and rng.random() < 2 * _LOOSE_SHARE:
+            compared = say_shade_compared(rng, None, opposite, shade)
+        said.append(compared or say_value(rng, garment.category, "shade", shade))
+    pattern = garment["pattern"]
+    patterned = pattern != "plain"
+    if "second_colour" in chosen and patterned:
+        if named and rng.random() < 0.35:
+            return [*said, say_two_colours(rng, named, pattern, second)]
+        said.append(say_pattern_in_colour(rng, pattern, second))
+    elif "pattern" in chosen or ("second_colour" in chosen and not patterned):
+        covering = None
+        if loose and rng.random() < _LOOSE_SHARE:
+            covering = say_covering(rng, garment.category, "pattern", pattern)
+        said.append(covering or say_value(rng, garment.category, "pattern", pattern))
+    return [*said, named] if named else said
+
+
+def _value(garment: Garment, name: str, rng: random.Random, loose: bool) -> Statement:
+    category, value = garment.category, garment[name]
+    if loose and rng.random() < _LOOSE_SHARE:
+        scale = value_words.scale(category, name)
+        vague = say_covering(rng, category, name, value)
+        if scale and value in (scale[0], scale[-1]) and value not in ("sleeveless", "flat"):
+            other = scale[-1] if value == scale[0] else scale[0]
+            vague = say_compared(rng, category, name, other, value, by_how_much=False)
+        if vague:
+            return vague
+    return say_value(rng, category, name, value)
+
+
+def _denial(garment: Garment, chosen: set[str], rng: random.Random) -> list[Statement]:
+    """One true denial of something that an attribute not yet spoken of might have been."""
+    open_to = [
+        (name, value)
+        for (name, value) in value_words.DENIED
+        if name in garment.attributes and name not in chosen and value != garment[name]
+    ]
+    if "second_colour" in chosen:
+        open_to = [(name, value) for name, value in open_to if name != "pattern"]
+    possible = [
+        (name, value)
+        for name, value in open_to
+        if garment[name] in value_words.meant_by_denial(garment.category, name, value)
+        and value in value_words.values_of(garment.category, name)
+    ]
+    if not possible:
+        return []
+    name, value = rng.choice(possible)
+    saying = say_denial(rng, garment.category, name, value, garment[name])
+    return [saying] if saying else []
+
+
+def _ordered(rng: random.Random, sayings: list[Statement]) -> list[Statement]:
+    """Shuffle, then mostly bring adjectives into the usual order: the rest, then colour last."""
+    rng.shuffle(sayings)
+    if rng.random() < 0.7:
+        sayings.sort(key=lambda saying: saying.form == "colour")
+    return sayings

@@ -1,0 +1,125 @@
+"""Sayings put into grammar: noun phrases ("a navy dress with a belt"), predicates ("is longer")."""
+
+import random
+from collections.abc import Iterable, Sequence
+
+from dwc.catalogue.language.nouns import with_article
+from dwc.catalogue.language.statements import Statement
+
+_UNCOUNTED = frozenset({"plaid"})  # "without plaid", where most take an article or an s
+
+
+def join(rng: random.Random, parts: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`; now and then without commas, as people type."""
+    if len(parts) < 2:
+        return "".join(parts)
+    if len(parts) == 2:
+        return f"{parts[0]} and {parts[1]}"
+    if rng.random() < 0.1:
+        return " and ".join(parts)
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def without(things: Sequence[str]) -> str:
+    """`without sleeves`, `without pockets, stripes or a belt`."""
+    named = [
+        thing if thing.endswith("s") or thing in _UNCOUNTED else with_article(thing)
+        for thing in things
+    ]
+    *first, last = named
+    return f"without {', '.join(first)} or {last}" if first else f"without {last}"
+
+
+def adjectives(sayings: Iterable[Statement]) -> list[Statement]:
+    """Those that stand before a noun or after "is", denials last: "plain and not red"."""
+    found = [saying for saying in sayings if saying.form in ("colour", "is")]
+    return sorted(found, key=_denies)
+
+
+def _denies(saying: Statement) -> bool:
+    return saying.text.startswith("not ")
+
+
+def _being(rng: random.Random, sayings: Iterable[Statement]) -> list[str]:
+    """The adjectives' words after "is"; half the time colour and pattern as one, `blue striped`."""
+    said = adjectives(sayings)
+    colour = next((saying for saying in said if saying.form == "colour"), None)
+    pattern = next(
+        (s for s in said if s.form == "is" and set(s.allowed) == {"pattern"} and not s.relative),
+        None,
+    )
+    if colour is None or pattern is None or rng.random() < 0.5:
+        return [saying.text for saying in said]
+    plain = pattern.allowed["pattern"] == {"plain"}
+    pair = (pattern.text, colour.text) if plain else (colour.text, pattern.text)
+    rest = [saying.text for saying in said if saying not in (colour, pattern)]
+    return [" ".join(pair), *rest]
+
+
+def having(rng: random.Random, sayings: Iterable[Statement], opening: str = "with") -> str:
+    """`with long sleeves and no belt`, `with a hood, without pockets`; empty where nothing is had.
+
+    `opening` may be a verb ("has"), after which what is lacking follows "no".
+    """
+    had = [saying.text for saying in sayings if saying.form == "has"]
+    lacked = [saying.text for saying in sayings if saying.form == "no"]
+    if opening == "with" and lacked and rng.random() < 0.5:
+        tail = without(lacked)
+        return f"with {join(rng, had)} and {tail}" if had else tail
+    things = had + [f"no {thing}" for thing in lacked]
+    return f"{opening} {join(rng, things)}" if things else ""
+
+
+def noun_phrase(
+    rng: random.Random,
+    noun: str,
+    sayings: Sequence[Statement],
+    plural: bool = False,
+    countable: bool = True,
+) -> str:
+    """A noun with everything said of it: `a light blue striped dress with long sleeves`.
+
+    `something` takes its adjectives behind it.
+    """
+    before = [saying.text for saying in adjectives(sayings)]
+    after = having(rng, sayings)
+    if noun == "something":
+        return " ".join(part for part in (noun, join(rng, before), after) if part)
+    if len(before) > 1 and rng.random() < (0.15 if len(before) == 2 else 0.3):
+        before = [", ".join(before)]
+    phrase = " ".join([*before, noun])
+    if countable and not plural and rng.random() < 0.85:
+        phrase = with_article(phrase)
+    elif plural and rng.random() < 0.12:
+        phrase = f"a pair of {phrase}"
+    return f"{phrase} {after}".strip()
+
+
+def predicate(rng: random.Random, sayings: Sequence[Statement], plural: bool = False) -> str:
+    """What it is and has: `is blue and longer with a belt`, `has no stripes`."""
+    being, has = ("are", "have") if plural else ("is", "has")
+    said = adjectives(sayings)
+    if not said:
+        return having(rng, sayings, has)
+    colours_only = all(saying.form == "colour" for saying in said)
+    verb = f"{being} in" if colours_only and rng.random() < 0.08 else being
+    opening = f"{verb} {join(rng, _being(rng, sayings))}"
+    rest = [saying for saying in sayings if saying.form in ("has", "no")]
+    if not rest:
+        return opening
+    # "Not red with a hood" would deny the hood as well.
+    if rng.random() < 0.5 and not _denies(said[-1]):
+        return f"{opening} {having(rng, rest)}"
+    return f"{opening} and {having(rng, rest, has)}"
+
+
+def change(rng: random.Random, sayings: Sequence[Statement]) -> str:
+    """The bare change, to follow "but" or "make it": `blue with a belt`, `with a hood`."""
+    said = adjectives(sayings)
+    words = join(rng, _being(rng, sayings))
+    rest = having(rng, sayings)
+    if len(said) == 1 and said[0].form == "colour" and rng.random() < 0.6:
+        words = f"in {words}"
+    if said and rest and _denies(said[-1]):
+        return f"{words} and {rest}"
+    return f"{words} {rest}".strip()

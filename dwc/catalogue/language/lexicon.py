@@ -1,0 +1,195 @@
+"""Every phrase of the catalogue's language with what it allows, to be looked up by its words."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+
+from dwc.catalogue.language import value_words
+from dwc.catalogue.language.nouns import NOUNS
+from dwc.catalogue.language.statements import Allowed
+from dwc.catalogue.schema import (
+    COLOURS,
+    COMMON,
+    SHADES,
+    UNSHADED,
+    Garment,
+    attributes_of,
+    patterns_of,
+)
+
+Tokens = tuple[str, ...]
+Meaning = frozenset[tuple[str, frozenset[str]]]
+"""What a phrase allows of each attribute that it speaks of; `category` in a name that is news."""
+Phrases = dict[Tokens, set[Meaning]]
+
+_A_LITTLE = ("bit", "slightly", "little")
+_A_LOT = ("much", "lot", "way")
+_SETTINGS = (
+    "same pattern on", "same look as", "same pattern", "same print", "in the same colours",
+    "to match", "with this look",
+)  # fmt: skip
+
+
+@dataclass
+class Lexicon:
+    """Phrases without a first article, by how they enter a sentence.
+
+    `being` follow "is" and stand before a noun, `having` follow "with", `lacking` "no" or "not",
+    `names` are nouns, `settings` ask for nothing. `colours` are those of `being` that a second
+    colour may follow, and `looks` how it does: "white striped".
+    """
+
+    being: Phrases = field(default_factory=dict)
+    having: Phrases = field(default_factory=dict)
+    lacking: Phrases = field(default_factory=dict)
+    names: Phrases = field(default_factory=dict)
+    settings: Phrases = field(default_factory=dict)
+    colours: Phrases = field(default_factory=dict)
+    looks: Phrases = field(default_factory=dict)
+
+    def add_words(self, words: value_words.Words, allowed: Allowed) -> None:
+        """Put in every way to say one thing."""
+        for text in words.being:
+            put(self.being, text, allowed)
+        for text in words.having:
+            put(self.having, text, allowed)
+        for text in words.lacking:
+            self.deny(text, allowed)
+
+    def deny(self, text: str, allowed: Allowed) -> None:
+        """Put in what may follow "no" or "without"."""
+        put(self.lacking, text, allowed)
+
+
+def put(phrases: Phrases, text: str, allowed: Allowed) -> None:
+    """Add a meaning of a phrase."""
+    tokens = tuple(text.removeprefix("a ").removeprefix("an ").split())
+    phrases.setdefault(tokens, set()).add(frozenset(allowed.items()))
+
+
+def named_in(tokens: Tokens, category: str) -> bool:
+    """Whether one of a category's names is among the words."""
+    text = f" {' '.join(tokens)} "
+    return any(f" {noun.text} " in text for noun in NOUNS[category])
+
+
+@cache
+def words_of_category(category: str, is_named: bool) -> Lexicon:
+    """What may be said of a category without seeing any; `is_named` where its name is news.
+
+    Else the name says only what it says beyond the category, and one that is a word for a value as
+    well ("polo neck") is that word.
+    """
+    lexicon = Lexicon()
+    for colour in COLOURS:
+        _add_colour(lexicon, colour)
+    for pattern in patterns_of(category):
+        _add_pattern_in_colours(lexicon, pattern)
+    for name, values in attributes_of(category).items():
+        if name not in ("colour", "second_colour"):
+            for value in values:
+                lexicon.add_words(
+                    value_words.words_for(category, name, value), {name: frozenset({value})}
+                )
+                for text in value_words.DENIED.get((name, value), ()):
+                    lexicon.deny(text, {name: value_words.meant_by_denial(category, name, value)})
+    here = attributes_of(category)
+    for (name, covered), words in value_words.COVERING.items():
+        if covered <= frozenset(here.get(name, ())):
+            lexicon.add_words(words, {name: covered})
+    lexicon.add_words(value_words.PATTERNED, {"pattern": frozenset(here["pattern"]) - {"plain"}})
+    for noun in NOUNS[category]:
+        if is_named:
+            put(lexicon.names, noun.text, {"category": frozenset({category}), **noun.says})
+        elif not noun.says or not _says_a_value(lexicon, noun.text):
+            put(lexicon.names, noun.text, noun.says)
+    for text in _SETTINGS:
+        put(lexicon.settings, text, {})
+    return lexicon
+
+
+def comparisons(category: str, reference: Garment) -> Lexicon:
+    """What may be said by comparison with a garment that is seen: `longer`, `a darker blue`."""
+    lexicon = Lexicon()
+    for name, values in attributes_of(category).items():
+        if category != reference.category and name not in COMMON:
+            continue
+        before = reference[name]
+        for text in value_words.ATTRIBUTE_NAMES.get(name, ()):
+            for word in ("different", "another"):
+                put(lexicon.having, f"{word} {text}", {name: frozenset(values) - {before}})
+        scale = value_words.scale(category, name)
+        if before in scale:
+            place = scale.index(before)
+            less, more = value_words.compared(category, name)
+            _add_compared(lexicon, less, name, scale[:place][::-1])
+            _add_compared(lexicon, more, name, scale[place + 1 :])
+    _add_busyness(lexicon, category, value_words.BUSYNESS[reference["pattern"]])
+    place = SHADES.index(reference["shade"])
+    for words, beyond in (
+        (("darker", "deeper"), SHADES[place + 1 :]),
+        (("lighter", "paler"), SHADES[:place]),
+    ):
+        for colour in set(COLOURS) - UNSHADED:
+            allowed = {"colour": frozenset({colour}), "shade": frozenset(beyond)}
+            for name in value_words.BARE[colour]:
+                for word in words:
+                    put(lexicon.being, f"{word} {name}", allowed)
+                    put(lexicon.colours, f"{word} {name}", allowed)
+    return lexicon
+
+
+def _says_a_value(lexicon: Lexicon, text: str) -> bool:
+    return any(tuple(text.split()) in phrases for phrases in (lexicon.being, lexicon.having))
+
+
+def _add_colour(lexicon: Lexicon, colour: str) -> None:
+    is_shaded = colour not in UNSHADED
+    fixed = {"colour": frozenset({colour})}
+    for name in value_words.BARE[colour]:
+        allowed = fixed if is_shaded else {**fixed, "shade": frozenset({"mid"})}
+        put(lexicon.being, name, allowed)
+        put(lexicon.colours, name, allowed)
+        lexicon.deny(name, {"colour": frozenset(COLOURS) - {colour}})
+    for shade in SHADES if is_shaded else ():
+        for name in value_words.shaded_names(colour, shade):
+            allowed = {**fixed, "shade": frozenset({shade})}
+            put(lexicon.being, name, allowed)
+            put(lexicon.colours, name, allowed)
+
+
+def _add_pattern_in_colours(lexicon: Lexicon, pattern: str) -> None:
+    for colour in COLOURS:
+        second = {"second_colour": frozenset({colour})}
+        allowed = {"pattern": frozenset({pattern}), **second}
+        for name in _beside(colour):
+            for frame in value_words.PATTERN_IN_COLOUR.get(pattern, ()):
+                put(lexicon.having, frame.format(name), allowed)
+            for frame in ("{} in the pattern", "pattern in {}", "{} as the second colour"):
+                put(lexicon.having, frame.format(name), second)
+            if pattern != "plain":
+                for look in value_words.PATTERN_WORDS[pattern].being:
+                    put(lexicon.looks, f"{name} {look}", allowed)
+
+
+def _beside(colour: str) -> Iterable[str]:
+    """A colour's names as one of two."""
+    return (colour,) if colour in UNSHADED else value_words.BARE[colour]
+
+
+def _add_compared(
+    lexicon: Lexicon, words: value_words.Words, name: str, beyond: tuple[str, ...]
+) -> None:
+    lexicon.add_words(words, {name: frozenset(beyond)})
+    for text in words.being:
+        for by in _A_LITTLE:
+            put(lexicon.being, f"{by} {text}", {name: frozenset(beyond[:1])})
+        for by in _A_LOT:
+            put(lexicon.being, f"{by} {text}", {name: frozenset(beyond[1:])})
+
+
+def _add_busyness(lexicon: Lexicon, category: str, before: int) -> None:
+    less, more = value_words.compared(category, "busyness")
+    ranks = {pattern: value_words.BUSYNESS[pattern] for pattern in patterns_of(category)}
+    lexicon.add_words(less, {"pattern": frozenset(p for p, rank in ranks.items() if rank < before)})
+    lexicon.add_words(more, {"pattern": frozenset(p for p, rank in ranks.items() if rank > before)})

@@ -1,0 +1,84 @@
+"""Other words for the same wish, out of the catalogue's own language."""
+
+from typing import NamedTuple
+
+from dwc.catalogue.language.lexicon import Phrases, Tokens, comparisons, words_of_category
+from dwc.catalogue.language.nouns import article
+from dwc.catalogue.language.parser import parse_modification
+from dwc.catalogue.schema import Garment
+
+_LONGEST = 7  # words of a phrase
+_DENYING = frozenset({"no", "not", "without"})
+
+
+def paraphrase(text: str, reference: Garment | None, count: int) -> list[str]:
+    """Up to `count` texts that ask exactly for what this one asks for, each phrase in other words.
+
+    None for a text that `understand` does not, or whose words have no others.
+    """
+    demand = parse_modification(text, reference)
+    if demand is None:
+        return []
+    tables = _tables(demand.category, reference)
+    tokens = tuple(text.lower().replace(",", " , ").split())
+    found: list[str] = []
+    for turn in range(1, 4 * count + 1):
+        other = _joined(_turned(tokens, tables, turn))
+        if (
+            other not in (*found, _joined(tokens))
+            and parse_modification(other, reference) == demand
+        ):
+            found.append(other)
+    return found[:count]
+
+
+class _Tables(NamedTuple):
+    """The phrases that may take each other's places: what is asked for, what is denied."""
+
+    said: list[Phrases]
+    denied: list[Phrases]
+
+
+def _tables(category: str, reference: Garment | None) -> _Tables:
+    named = reference is None or reference.category != category
+    lexicons = [words_of_category(category, is_named=named)]
+    if reference is not None:
+        lexicons.append(comparisons(category, reference))
+    said = [table for words in lexicons for table in (words.being, words.having, words.names)]
+    return _Tables(said, [words.lacking for words in lexicons])
+
+
+def _turned(tokens: Tokens, tables: _Tables, turn: int) -> list[str]:
+    """Every phrase, the longest first, put in the `turn`-th of the other ways to say it."""
+    words: list[str] = []
+    start = 0
+    while start < len(tokens):
+        before = [word for word in words if word not in ("a", "an")][-1:]
+        phrases = tables.denied if before and before[0] in _DENYING else tables.said
+        for end in range(min(start + _LONGEST, len(tokens)), start, -1):
+            if others := _others(tokens[start:end], phrases):
+                words += others[(turn - 1) % len(others)]
+                start = end
+                break
+        else:
+            words.append(tokens[start])
+            start += 1
+    return words
+
+
+def _others(phrase: Tokens, tables: list[Phrases]) -> list[Tokens]:
+    """The other phrases that mean exactly the same; those that ask for nothing have none."""
+    for table in tables:
+        meanings = table.get(phrase)
+        if meanings is not None and any(meanings):
+            return [other for other, own in table.items() if own == meanings and other != phrase]
+    return []
+
+
+def _joined(words: Tokens | list[str]) -> str:
+    """A text with its articles as the words after them want."""
+    fitted = [
+        article(after) if word in ("a", "an") and after else word
+        for word, after in zip(words, [*words[1:], ""], strict=True)
+    ]
+    return " ".join(fitted).replace(" ,", ",")

@@ -1,0 +1,210 @@
+"""Is it a checkpoint of ours? Told by file names and by the config, before any weight is fetched.
+
+What is refused here may be large, or dangerous to read: nothing but `config.json` is opened.
+
+Pickles are refused wherever they lie, and not only where they are all the weights there are. On the
+Hub many a repository keeps `pytorch_model.bin` beside `model.safetensors`, for readers of old, and
+nothing of ours would ever open it. But no version of this program has written a pickle, so there
+are no such readers, and one beside a DWC model's weights was put there by something else: a
+trainer's state, or code meant for whoever looks without care. Which of these it is cannot be told
+without reading it, and who is about to trust the repository should hear of it first. The price is
+small: the owner deletes a file, or the reader names a commit from before.
+
+Whether a model and a processor belong together: what the one makes, the other reads.
+"""
+
+import json
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub.errors import StrictDataclassError
+
+from dwc.checkpoints.safetensors_files import WEIGHTS, WEIGHTS_INDEX
+from dwc.errors import CheckpointError
+from dwc.modeling.configuration_dwc import FORMAT_VERSION, DWCConfig
+from dwc.modeling.modeling_dwc import DWCModel
+from dwc.modeling.processing_dwc import DWCProcessor
+
+CONFIG = "config.json"
+CONVERT = (
+    "python -m dwc convert --global-weights G --local-weights L --clip C --captions J --out DIR"
+)
+
+_PROCESSOR = "processor_config.json"
+_PICKLES = (".pth", ".pt", ".ckpt", ".bin", ".pkl", ".pickle")
+_CLIP = "clip"
+# The file that tells another kind of repository, and what that is.
+_OTHERS = {
+    "model_index.json": "a diffusion pipeline",
+    "open_clip_config.json": "an open_clip model",
+    "adapter_config.json": "an adapter of another model",
+    "modules.json": "a sentence-transformers model",
+}
+_LISTED = 5  # files in one message
+
+
+def require_checkpoint(names: Collection[str], find_config: Callable[[], Path], name: str) -> None:
+    """Raise CheckpointError unless this is a whole checkpoint of this project, free of pickles.
+
+    `names` are the paths of all files of a folder or repository, `find_config` gets its
+    `config.json`, `name` is what was asked for.
+    """
+    has_weights = WEIGHTS in names or WEIGHTS_INDEX in names
+    if CONFIG in names:
+        _require_our_config(find_config(), names, name)
+    else:
+        _refuse_others(names, name)
+    _refuse_pickles(names, name, is_whole=CONFIG in names and has_weights)
+    if CONFIG not in names:
+        raise CheckpointError(
+            f"{name} has no {CONFIG}: it is not a checkpoint; give the folder or Hub name of one"
+        )
+    if not has_weights:
+        raise CheckpointError(
+            f"{name} has neither {WEIGHTS} nor {WEIGHTS_INDEX}: its weights are missing; fetch "
+            "the checkpoint again"
+        )
+    if _PROCESSOR not in names:
+        raise CheckpointError(
+            f"{name} has no {_PROCESSOR}, which says how to read pictures and words; fetch the "
+            "checkpoint again"
+        )
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The object in a JSON file; CheckpointError where there is none."""
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{file} is not JSON: {error}. Fetch the checkpoint again") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{file} holds no JSON object; fetch the checkpoint again")
+    return values
+
+
+def _require_our_config(config_file: Path, names: Collection[str], name: str) -> None:
+    config = read_json(config_file)
+    kind = config.get("model_type")
+    if kind != DWCConfig.model_type:
+        _refuse_others(names, name)
+        what = f"{name} is a model of type {kind!r}, not {DWCConfig.model_type!r}"
+        if kind == _CLIP:
+            raise CheckpointError(
+                f"{what}: a CLIP by itself, which composes nothing. Give a DWC checkpoint's folder "
+                f"or Hub name; to make one of the authors' weights over this CLIP: {CONVERT}"
+            )
+        raise CheckpointError(f"{what}; give a DWC checkpoint's folder or Hub name")
+    version = config.get("format_version", FORMAT_VERSION)
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise CheckpointError(
+            f"{name} is written in format {version!r}; this version of dwc reads up to "
+            f"{FORMAT_VERSION}. Update dwc"
+        )
+    try:
+        DWCConfig.from_dict(config)
+    except (ValueError, TypeError, StrictDataclassError) as error:
+        raise CheckpointError(
+            f"{name}: its {CONFIG} does not describe a model of this version of dwc: {error}"
+        ) from error
+
+
+def _refuse_others(names: Collection[str], name: str) -> None:
+    for file, kind in _OTHERS.items():
+        if file in names:
+            raise CheckpointError(
+                f"{name} is {kind} (it has {file}), not a DWC checkpoint; give the folder or Hub "
+                "name of one"
+            )
+
+
+def _refuse_pickles(names: Collection[str], name: str, is_whole: bool) -> None:
+    pickles = sorted(file for file in names if file.endswith(_PICKLES))
+    if not pickles:
+        return
+    shown = ", ".join(pickles[:_LISTED])
+    if is_whole:
+        raise CheckpointError(
+            f"{name} has pickled files beside its weights ({shown}); reading such a file can run "
+            "code, and a checkpoint has none. Nothing of it was loaded: take them out, or give a "
+            "revision without them"
+        )
+    raise CheckpointError(
+        f"{name} holds pickled weights only ({shown}), which are not loaded. Convert them: "
+        f"{CONVERT}"
+    )
+
+
+WITHOUT_CLIP_TOKENIZER = (
+    "Its model composes from token ids, and its processor reads pictures and word ids; searching, "
+    "the app and evaluation need the tokenizer as well, or CLIP would not hear the words. Add it "
+    f"by converting again: {CONVERT} --clip-tokenizer PATH (bpe_simple_vocab_16e6.txt.gz of "
+    "openai/CLIP, or a transformers CLIP tokenizer's folder)"
+)
+"""What a checkpoint without CLIP's tokenizer is good for, and the cure."""
+
+
+def check_agreement(model: DWCModel, processor: DWCProcessor, name: str) -> None:
+    """Raise CheckpointError where the processor does not make what the model reads."""
+    for problem in _disagreements(model.config, processor):
+        raise CheckpointError(
+            f"{name}: {problem}. Model and processor belong to different checkpoints; take both "
+            "from one."
+        )
+
+
+def require_clip_tokenizer(config: DWCConfig, processor: DWCProcessor, name: str) -> None:
+    """Raise CheckpointError where a model has a CLIP and its processor no tokenizer for it."""
+    if config.clip_config is not None and processor.clip_tokenizer is None:
+        raise CheckpointError(f"{name} has no clip_tokenizer. {WITHOUT_CLIP_TOKENIZER}")
+
+
+def _disagreements(config: DWCConfig, processor: DWCProcessor) -> list[str]:
+    problems = []
+    clip, cnn = config.clip_config, config.cnn_config
+    if cnn is not None and processor.word_tokenizer is None:
+        problems.append("the model has a stream that reads words, but there is no word_tokenizer")
+    elif cnn is not None:
+        words = len(processor.word_tokenizer)
+        if words != cnn.vocab_size:
+            problems.append(
+                f"the word vocabulary has {words} words, the word embedding {cnn.vocab_size} rows"
+            )
+    if clip is not None and processor.clip_tokenizer is not None:
+        text, tokenizer = clip.text_config, processor.clip_tokenizer
+        if len(tokenizer) != text.vocab_size:
+            problems.append(
+                f"CLIP's tokenizer has {len(tokenizer)} tokens, its embedding "
+                f"{text.vocab_size} rows"
+            )
+        if tokenizer.eos_token_id != text.eos_token_id:
+            problems.append(
+                f"CLIP's tokenizer ends a text with id {tokenizer.eos_token_id}, the model looks "
+                f"for id {text.eos_token_id}"
+            )
+        if tokenizer.model_max_length > text.max_position_embeddings:
+            problems.append(
+                f"CLIP's tokenizer allows {tokenizer.model_max_length} tokens, the model reads "
+                f"{text.max_position_embeddings}"
+            )
+    if clip is not None:
+        size_px = clip.vision_config.image_size
+        made = picture_size(processor)
+        if made != (size_px, size_px):
+            problems.append(
+                f"pictures are prepared at {made} (height, width), the model reads {size_px} x "
+                f"{size_px} pixels"
+            )
+    return problems
+
+
+def picture_size(processor: DWCProcessor) -> tuple[int, int] | None:
+    """Height and width in pixels of every prepared picture; None where pictures differ."""
+    pictures = processor.image_processor
+    size: dict[str, int | None] = {}
+    if pictures.do_center_crop:
+        size = dict(pictures.crop_size)
+    elif pictures.do_resize:
+        size = dict(pictures.size)
+    height, width = size.get("height"), size.get("width")
+    return None if height is None or width is None else (height, width)

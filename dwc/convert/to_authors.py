@@ -1,0 +1,246 @@
+"""A checkpoint -> files that the authors' code loads, checked before they are put in place.
+
+    global.pth      the CLIP stream, for `Our_global6`           {"model_state_dict": …}
+    local.pth       the CNN stream, for `Our_local3`             {"model_state_dict": …}
+    clip.pt         CLIP with OpenAI's names, for `clip.load`
+    captions.json   the vocabulary: its words in the order of their ids
+
+Only what theirs can load is written: their sizes are fixed in many places, their CLIP is one that
+`clip.load` builds from a state dict, and their combiner is DWC's.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dwc.checkpoints.load import Checkpoint
+from dwc.checkpoints.validate import picture_size
+from dwc.convert.author_names import (
+    clip_stream_weights,
+    cnn_stream_weights,
+    global_state,
+    local_state,
+)
+from dwc.convert.openai_clip import backbone_config, backbone_weights, openai_state, released_name
+from dwc.convert.to_checkpoint import authors_pictures
+from dwc.errors import CheckpointError
+from dwc.modeling.configuration_dwc import ClipBackboneConfig, CnnStreamConfig, DWCConfig
+from dwc.modeling.modeling_dwc import DWCModel
+from dwc.modeling.processing_dwc import RESERVED_WORDS, DWCProcessor, build_word_tokenizer
+
+GLOBAL_FILE, LOCAL_FILE, CLIP_FILE, WORDS_FILE = (
+    "global.pth",
+    "local.pth",
+    "clip.pt",
+    "captions.json",
+)
+_STATE = "model_state_dict"
+_DIM = 1024  # of their CNN stream, whatever --image_embed_dim says
+_SIZES = ("word_embedding_dim", "hidden_dim", "word_temperature", "region_temperature")
+_RESNET = ("num_channels", "embedding_size", "hidden_sizes", "depths", "layer_type", "hidden_act",
+           "downsample_in_first_stage", "downsample_in_bottleneck")  # fmt: skip
+_TOWER = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
+          "num_attention_heads", "max_position_embeddings", "hidden_act", "layer_norm_eps",
+          "bos_token_id", "eos_token_id", "layers", "width", "image_size", "num_channels",
+          "patch_size", "projection_dim")  # fmt: skip
+
+
+def convert_to_authors(
+    out: str | Path, checkpoint: Checkpoint, tell: Callable[[str], object]
+) -> dict[str, Path]:
+    """Write what the authors' code can load of a checkpoint into a folder; return files by name.
+
+    `tell` is given, line by line, what was written, what was not and why, and what their code has
+    to be told. Converting the files again gives the same weights, bit by bit, which is checked
+    before any file is put in place.
+
+    Raises CheckpointError where neither stream can be loaded there; the message says why.
+    """
+    model, processor = checkpoint.model, checkpoint.processor
+    obstacles = {
+        "CLIP": _clip_obstacles(model),
+        "CNN": _cnn_obstacles(model.config, processor),
+    }
+    if all(obstacles.values()):
+        reasons = "\n".join(
+            f"  {stream} stream: {'; '.join(found)}" for stream, found in obstacles.items()
+        )
+        raise CheckpointError(
+            f"the authors' code can load neither stream of {checkpoint.name}:\n{reasons}\nTrain "
+            "with their sizes to compare there; nothing was written"
+        )
+    states: dict[str, dict[str, Tensor]] = {}
+    if not obstacles["CLIP"] and model.clip is not None and model.clip_stream is not None:
+        states[GLOBAL_FILE] = global_state(model.clip_stream.state_dict())
+        states[CLIP_FILE] = openai_state(model.clip.state_dict())
+    if not obstacles["CNN"] and model.cnn_stream is not None:
+        states[LOCAL_FILE] = local_state(model.cnn_stream.state_dict())
+    words = None if obstacles["CNN"] else _words_in_order(processor)
+    files = _write_checked(Path(out), states, words, model)
+    for file in files.values():
+        tell(f"wrote {file}")
+    for stream, found in obstacles.items():
+        if found:
+            tell(f"the {stream} stream was not written: {'; '.join(found)}")
+    for line in _advice(model.config, processor, states):
+        tell(line)
+    return files
+
+
+def _clip_obstacles(model: DWCModel) -> list[str]:
+    """Why the authors' code, with OpenAI's, cannot load the CLIP stream; empty if it can."""
+    if model.clip is None:
+        return ["the checkpoint has none"]
+    problems = []
+    config = model.config
+    if config.combiner != "dwc":
+        problems.append(f"its combiner is {config.combiner!r}, theirs is DWC's")
+    try:
+        with torch.device("meta"):
+            hollow = type(model.clip)(config.clip_config).state_dict()
+        theirs = backbone_config(openai_state(hollow), "CLIP")
+    except CheckpointError as error:
+        return [*problems, f"OpenAI's code cannot build its CLIP: {error}"]
+    problems += [
+        f"CLIP's {place} is {found!r}, OpenAI's code would take it for {taken!r}"
+        for place, found, taken in _differences(config.clip_config, theirs)
+    ]
+    return problems
+
+
+def _differences(
+    ours: ClipBackboneConfig, theirs: ClipBackboneConfig
+) -> list[tuple[str, object, object]]:
+    """Where two CLIPs of the same tensors still differ: field, ours and theirs."""
+    found = []
+    for tower in ("text_config", "vision_config"):
+        a, b = getattr(ours, tower), getattr(theirs, tower)
+        for field in _TOWER:
+            values = _plain(getattr(a, field, None)), _plain(getattr(b, field, None))
+            if values[0] != values[1]:
+                found.append((f"{tower}.{field}", *values))
+    return found
+
+
+def _cnn_obstacles(config: DWCConfig, processor: DWCProcessor) -> list[str]:
+    """Why the authors' code cannot load the CNN stream; empty if it can."""
+    cnn = config.cnn_config
+    if cnn is None:
+        return ["the checkpoint has none"]
+    theirs = CnnStreamConfig(vocab_size=cnn.vocab_size)
+    compared = [(name, getattr(cnn, name), getattr(theirs, name)) for name in _SIZES]
+    for name in _RESNET:
+        values = (_plain(getattr(one.resnet_config, name)) for one in (cnn, theirs))
+        compared.append((f"resnet_config.{name}", *values))
+    compared.append(("cnn_embedding_dim", config.cnn_embedding_dim, _DIM))
+    problems = [
+        f"{name} is {ours}, theirs {fixed}" for name, ours, fixed in compared if ours != fixed
+    ]
+    words = _words_in_order(processor)
+    if build_word_tokenizer(words).get_vocab() != processor.word_tokenizer.get_vocab():
+        problems.append(
+            "its vocabulary has words that their tokeniser never makes (upper case, punctuation, "
+            "white space), or others than theirs as the first four"
+        )
+    return problems
+
+
+def _plain(value: Any) -> Any:
+    """A field's value, whether it was made here (a tuple) or read from JSON (a list)."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _words_in_order(processor: DWCProcessor) -> list[str]:
+    """The words by id, without the reserved ones: as captions, they make the same vocabulary."""
+    if processor.word_tokenizer is None:
+        return []
+    table = processor.word_tokenizer.get_vocab()
+    return sorted(table, key=table.__getitem__)[len(RESERVED_WORDS) :]
+
+
+def _write_checked(
+    out: Path, states: Mapping[str, Mapping[str, Tensor]], words: list[str] | None, model: DWCModel
+) -> dict[str, Path]:
+    """Write beside `out`, read back as a conversion would, compare, and only then move in place."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as workplace:
+        for name, state in states.items():
+            # Copies: of a view, the whole storage would be written.
+            whole = {key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+                     for key, tensor in state.items()}  # fmt: skip
+            content = whole if name == CLIP_FILE else {_STATE: whole}
+            torch.save(content, Path(workplace) / name)
+            _require_same(name, Path(workplace) / name, model)
+        if words is not None:
+            (Path(workplace) / WORDS_FILE).write_text(json.dumps(words), encoding="utf-8")
+        out.mkdir(exist_ok=True)
+        return {
+            file.name: file.replace(out / file.name) for file in sorted(Path(workplace).iterdir())
+        }
+
+
+def _require_same(name: str, file: Path, model: DWCModel) -> None:
+    """Raise CheckpointError unless the file, converted, has the model's weights bit by bit."""
+    content = torch.load(file, map_location="cpu", weights_only=True)
+    rename, part = {
+        GLOBAL_FILE: (clip_stream_weights, model.clip_stream),
+        LOCAL_FILE: (cnn_stream_weights, model.cnn_stream),
+        CLIP_FILE: (backbone_weights, model.clip),
+    }[name]
+    found = rename(content if name == CLIP_FILE else content[_STATE], name)
+    expected = {} if part is None else part.state_dict()
+    changed = [
+        one
+        for one in {**expected, **found}
+        if one not in found
+        or one not in expected
+        or not torch.equal(found[one], expected[one].cpu())
+    ]
+    if changed:
+        raise CheckpointError(
+            f"{name} reads back with other weights than were written ({', '.join(changed[:5])}); "
+            "nothing was put in place. Check the disk and its free space"
+        )
+
+
+def _advice(config: DWCConfig, processor: DWCProcessor, states: Mapping[str, object]) -> list[str]:
+    """What the authors' code has to be told, and what it would do otherwise than here."""
+    lines = []
+    if GLOBAL_FILE in states:
+        name = released_name(config.clip_config)
+        lines.append(
+            f"--image_embed_dim {config.clip_embedding_dim}, and "
+            + (
+                f"--backbone {name} if its weights are OpenAI's; else have their clip.load read "
+                f"{CLIP_FILE}"
+                if name
+                else f"have their clip.load read {CLIP_FILE}, whose sizes no --backbone has"
+            )
+        )
+        if LOCAL_FILE in states and config.clip_embedding_dim != _DIM:
+            lines.append(
+                f"their main.py gives both streams one --image_embed_dim, and the CNN stream works "
+                f"with {_DIM} alone: load {GLOBAL_FILE} by itself"
+            )
+    if LOCAL_FILE in states:
+        lines.append(
+            f"their vocabulary comes from the training captions: give TextLSTMModel {WORDS_FILE} "
+            "as its texts, unless their data set makes the same words in the same order"
+        )
+    height_px, _ = picture_size(processor) or (0, 0)
+    theirs = authors_pictures(height_px).to_dict()
+    ours = processor.image_processor.to_dict()
+    if different := sorted(name for name in theirs if theirs[name] != ours.get(name)):
+        lines.append(f"pictures are prepared otherwise here than there: {', '.join(different)}")
+    lines.append(
+        f"captions were read as {config.caption_template['single']!r} and "
+        f"{config.caption_template['pair']!r}; see that their data set writes the same"
+    )
+    if config.familiarity:
+        lines.append("the statistics of familiar pictures have no place there, and were left out")
+    return lines

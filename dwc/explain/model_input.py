@@ -1,0 +1,65 @@
+"""What the model read of a question: the picture as its pixels, the words as its tokens."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from dwc.checkpoints.load import Checkpoint
+from dwc.modeling.processing_dwc import WORD_PADDING_ID
+from dwc.search.query import EncodedQuery
+
+_END_OF_WORD = "</w>"  # CLIP's mark on the last piece of a word
+
+
+@dataclass(frozen=True)
+class InputWord:
+    """One word as the CNN stream's vocabulary has it; all unknown words are one and the same."""
+
+    word: str
+    known: bool
+
+
+@dataclass(frozen=True, eq=False)
+class ModelInput:
+    """A question as the model got it.
+
+    `picture` is what both image networks see, cropped and scaled as the checkpoint says; None
+    without one. `text` is what was typed in the checkpoint's template. `clip_pieces` are CLIP's
+    tokens, its marks of start and end among them; `words` the CNN stream's. Either is empty for a
+    model without that stream, or a question without words.
+    """
+
+    picture: Image.Image | None
+    text: str
+    clip_pieces: list[str]
+    words: list[InputWord]
+
+
+def describe_model_input(checkpoint: Checkpoint, asked: EncodedQuery) -> ModelInput:
+    """Show what `Searcher.ask` gave to the model, by the checkpoint's own processor."""
+    processor, text = checkpoint.processor, asked.encoded.read
+    pieces: list[str] = []
+    words: list[InputWord] = []
+    if text and processor.clip_tokenizer is not None:
+        tokens = processor.clip_tokenizer.backend_tokenizer.encode(text).tokens
+        pieces = [token.removesuffix(_END_OF_WORD) for token in tokens]
+    if text and processor.word_tokenizer is not None:
+        read = processor.word_tokenizer.backend_tokenizer.encode(text)
+        typed = [text[start:end] for start, end in read.offsets]
+        words = [
+            InputWord(word, number != WORD_PADDING_ID)
+            for word, number in zip(typed, read.ids, strict=True)
+        ]
+    picture = None if asked.image is None else _as_seen(checkpoint, asked.image)
+    return ModelInput(picture, text, pieces, words)
+
+
+def _as_seen(checkpoint: Checkpoint, image: Image.Image) -> Image.Image:
+    """The network's input as a picture again."""
+    processor = checkpoint.processor
+    pixels = processor(images=image)["pixel_values"][0].numpy()  # (3, H, W)
+    mean = np.array(processor.image_processor.image_mean)[:, None, None]
+    std = np.array(processor.image_processor.image_std)[:, None, None]
+    levels = np.clip((pixels * std + mean) * 255, 0, 255).round().astype(np.uint8)
+    return Image.fromarray(levels.transpose(1, 2, 0))

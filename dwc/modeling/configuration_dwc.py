@@ -1,0 +1,398 @@
+"""Fields of a config that nothing reads: a misspelling, or the word of a later version.
+
+The shape of a model, checked when it is made: `DWCConfig` and its sub-configs.
+
+    DWCConfig
+    ├── clip_config: ClipBackboneConfig
+    │   ├── text_config: transformers' CLIPTextConfig
+    │   └── vision_config: transformers' CLIPVisionConfig, or ModifiedResNetConfig
+    └── cnn_config: CnnStreamConfig
+        └── resnet_config: transformers' ResNetConfig
+
+A sub-config that is None leaves its stream out. Every sub-config may be given as a dict, as it
+stands in `config.json`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Any, ClassVar
+
+from huggingface_hub.dataclasses import strict
+from transformers import (
+    CLIPConfig,
+    CLIPTextConfig,
+    CLIPVisionConfig,
+    PretrainedConfig,
+    ResNetConfig,
+)
+
+from dwc.modeling.combiners import combiner_class, combiner_names
+
+# Beside its own fields, every config has those that some version of the library writes.
+_LIBRARY = {
+    *PretrainedConfig().to_dict(),
+    "attn_implementation",
+    "auto_map",
+    "name_or_path",
+    "num_labels",
+    "tie_word_embeddings",
+    "torch_dtype",
+}
+
+
+def require_known_fields(
+    kind: type[PretrainedConfig], values: Mapping[str, Any], place: str
+) -> None:
+    """Raise ValueError naming the fields in `values` that a config of this kind does not have.
+
+    `place` is where they stand. What begins with an underscore is the library's own.
+    """
+    own = sorted(set(kind.__dataclass_fields__) - set(PretrainedConfig.__dataclass_fields__))
+    unknown = sorted(
+        name
+        for name in values
+        if name not in own and name not in _LIBRARY and not name.startswith("_")
+    )
+    if unknown:
+        raise ValueError(
+            f"{place} has fields that nothing here reads: {', '.join(unknown)}; it may have "
+            f"{', '.join(name for name in own if name != 'sub_configs')}. Correct them, or update "
+            "dwc if a later version wrote this."
+        )
+
+
+FORMAT_VERSION = 1
+
+# OpenAI's vocabulary ends in the end-of-text token. transformers' early conversions say `2`.
+_OPENAI_VOCAB_SIZE = 49408
+_OPENAI_EOS_TOKEN_ID = 49407
+
+
+def _require_positive(config: PretrainedConfig, *names: str) -> None:
+    """Raise ValueError naming the first of these fields that is not above zero."""
+    for name in names:
+        value = getattr(config, name)
+        if value <= 0:
+            raise ValueError(f"{type(config).__name__}.{name} is {value}; it must be above 0.")
+
+
+@strict
+class ModifiedResNetConfig(PretrainedConfig):
+    """CLIP's ModifiedResNet image tower; the defaults are RN50's.
+
+    `layers` are the blocks of each stage, `width` the stem's channels (the last stage has
+    `width * 4 * 2**(stages - 1)`), `image_size` in pixels, `num_attention_heads` those of the
+    attention pool, `projection_dim` the length of the features that come out.
+    """
+
+    model_type = "clip_modified_resnet"
+    base_config_key = "vision_config"
+
+    layers: list[int] | tuple[int, ...] = (3, 4, 6, 3)
+    width: int = 64
+    image_size: int = 224
+    num_channels: int = 3
+    num_attention_heads: int = 32
+    projection_dim: int = 1024
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        self.layers = list(self.layers)
+        super().__post_init__(**kwargs)
+        self._check()
+
+    @property
+    def feature_dim(self) -> int:
+        """Channels of the last stage."""
+        return self.width * 4 * 2 ** (len(self.layers) - 1)
+
+    @property
+    def grid_size(self) -> int:
+        """Rows (and columns) of the last stage's map: the stem divides by 4, each stage by 2."""
+        return self.image_size // self.reduction
+
+    @property
+    def reduction(self) -> int:
+        """Pixels of the picture a side of one cell of the last stage's map."""
+        return 4 * 2 ** (len(self.layers) - 1)
+
+    def _check(self) -> None:
+        """Raise ValueError where the numbers do not fit together."""
+        _require_positive(
+            self, "width", "image_size", "num_channels", "num_attention_heads", "projection_dim"
+        )
+        if not self.layers or min(self.layers) < 1:
+            raise ValueError(f"layers is {self.layers}; give at least one block for each stage.")
+        if self.width % 2:
+            raise ValueError(f"width is {self.width}; the stem halves it, so it must be even.")
+        if self.image_size % self.reduction:
+            raise ValueError(
+                f"image_size is {self.image_size}; {len(self.layers)} stages need a multiple of "
+                f"{self.reduction}."
+            )
+        if self.feature_dim % self.num_attention_heads:
+            raise ValueError(
+                f"{self.num_attention_heads} attention heads do not divide the last stage's "
+                f"{self.feature_dim} channels."
+            )
+
+
+@strict
+class ClipBackboneConfig(PretrainedConfig):
+    """The frozen CLIP: a text tower, an image tower, and the length of their common features.
+
+    `vision_config` is a ViT (`clip_vision_model`) or a ModifiedResNet (`clip_modified_resnet`), as
+    its `model_type` says; without one it is a ViT. The text tower reads a text at the first
+    `text_config.eos_token_id`.
+    """
+
+    model_type = "dwc_clip"
+    sub_configs: ClassVar[dict[str, type]] = {
+        "text_config": CLIPTextConfig,
+        "vision_config": PretrainedConfig,
+    }
+
+    # Any: a dict, a config or None on the way in; a config from __post_init__ on.
+    text_config: Any = None
+    vision_config: Any = None
+    projection_dim: int = 512
+    logit_scale_init_value: float = 2.6592
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        text = {} if self.text_config is None else self.text_config
+        if isinstance(text, dict):
+            text = CLIPTextConfig(**{"projection_dim": self.projection_dim, **text})
+        if text.vocab_size == _OPENAI_VOCAB_SIZE and text.eos_token_id == 2:
+            text.eos_token_id = _OPENAI_EOS_TOKEN_ID
+        vision = {} if self.vision_config is None else self.vision_config
+        if isinstance(vision, dict):
+            kind = vision.get("model_type", CLIPVisionConfig.model_type)
+            towers = {tower.model_type: tower for tower in (CLIPVisionConfig, ModifiedResNetConfig)}
+            if kind not in towers:
+                raise ValueError(
+                    f"vision_config.model_type is {kind!r}; the image towers are {sorted(towers)}."
+                )
+            vision = towers[kind](**{"projection_dim": self.projection_dim, **vision})
+        self.text_config = text
+        self.vision_config = vision
+        super().__post_init__(**kwargs)
+        self._check()
+
+    @classmethod
+    def rn50(cls) -> "ClipBackboneConfig":
+        """OpenAI's RN50: the paper's default."""
+        return cls(
+            projection_dim=1024,
+            text_config=CLIPTextConfig(projection_dim=1024),
+            vision_config=ModifiedResNetConfig(),
+        )
+
+    @classmethod
+    def vit_b32(cls) -> "ClipBackboneConfig":
+        """OpenAI's ViT-B/32."""
+        return cls(text_config=CLIPTextConfig(), vision_config=CLIPVisionConfig())
+
+    @classmethod
+    def from_clip(cls, config: CLIPConfig) -> "ClipBackboneConfig":
+        """The same towers as a transformers CLIP."""
+        text = {**config.text_config.to_dict(), "projection_dim": config.projection_dim}
+        vision = {**config.vision_config.to_dict(), "projection_dim": config.projection_dim}
+        return cls(
+            text_config=text,
+            vision_config=vision,
+            projection_dim=config.projection_dim,
+            logit_scale_init_value=config.logit_scale_init_value,
+        )
+
+    def _check(self) -> None:
+        """Raise ValueError where the towers do not meet or the vocabulary cannot end a text."""
+        _require_positive(self, "projection_dim")
+        for name in ("text_config", "vision_config"):
+            length = getattr(self, name).projection_dim
+            if length != self.projection_dim:
+                raise ValueError(
+                    f"{name}.projection_dim is {length}, but projection_dim is "
+                    f"{self.projection_dim}: both towers must end in the same space."
+                )
+        eos, vocab_size = self.text_config.eos_token_id, self.text_config.vocab_size
+        if not isinstance(eos, int) or not 0 <= eos < vocab_size:
+            raise ValueError(
+                f"text_config.eos_token_id is {eos}; with a vocabulary of {vocab_size} it must be "
+                f"one id from 0 to {vocab_size - 1}, the one that ends every text."
+            )
+
+
+@strict
+class CnnStreamConfig(PretrainedConfig):
+    """The CNN stream: a ResNet, an LSTM over words, and the temperatures of their attention.
+
+    `vocab_size` counts the word vocabulary's ids, the special ones included. `hidden_dim` is the
+    length of an LSTM state and of a region's embedding, which meet in a dot product.
+    `word_temperature` divides the scores before the softmax over words, `region_temperature` before
+    the one over regions. `gem_p` is where the three GeM exponents start.
+    """
+
+    model_type = "dwc_cnn"
+    sub_configs: ClassVar[dict[str, type]] = {"resnet_config": ResNetConfig}
+
+    # Any: a dict, a config or None on the way in; a config from __post_init__ on.
+    resnet_config: Any = None
+    vocab_size: int = 4
+    word_embedding_dim: int = 512
+    hidden_dim: int = 1024
+    word_temperature: float = 7.0
+    region_temperature: float = 4.0
+    gem_p: float = 3.0
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        resnet = {} if self.resnet_config is None else self.resnet_config
+        self.resnet_config = ResNetConfig(**resnet) if isinstance(resnet, dict) else resnet
+        super().__post_init__(**kwargs)
+        self._check()
+
+    @property
+    def feature_dim(self) -> int:
+        """Channels of the ResNet's last stage."""
+        return self.resnet_config.hidden_sizes[-1]
+
+    def _check(self) -> None:
+        """Raise ValueError where a number is out of range."""
+        _require_positive(
+            self,
+            "vocab_size",
+            "word_embedding_dim",
+            "hidden_dim",
+            "word_temperature",
+            "region_temperature",
+            "gem_p",
+        )
+        widths = {"hidden_dim": self.hidden_dim, "resnet_config.hidden_sizes[-1]": self.feature_dim}
+        for name, width in widths.items():
+            if width % 8:
+                raise ValueError(
+                    f"{name} is {width}; an Inception block splits it in eighths, so it must be a "
+                    "multiple of 8."
+                )
+
+
+@strict
+class DWCConfig(PretrainedConfig):
+    """A model: its streams, the length of their embeddings, and what goes with a checkpoint.
+
+    `clip_config` and `cnn_config` describe the streams; None leaves one out, not both.
+    `combiner` names the CLIP stream's combiner. `dropout` (0 to 1) acts in training alone.
+    `caption_template` is the form in which training saw one and two captions. `familiarity` says
+    whether the checkpoint carries the statistics that tell an unfamiliar picture.
+    """
+
+    model_type = "dwc"
+    sub_configs: ClassVar[dict[str, type]] = {
+        "clip_config": ClipBackboneConfig,
+        "cnn_config": CnnStreamConfig,
+    }
+    # There is no default model: older transformers would otherwise build one to compare with.
+    has_no_defaults_at_init: ClassVar[bool] = True
+
+    # Any: a dict or a config on the way in; a config, or None, from __post_init__ on.
+    clip_config: Any = None
+    cnn_config: Any = None
+    clip_embedding_dim: int = 1024
+    cnn_embedding_dim: int = 1024
+    combiner: str = "dwc"
+    dropout: float = 0.5
+    caption_template: dict[str, str] = field(
+        default_factory=lambda: {"single": "{0}", "pair": "{0} and {1}"}
+    )
+    familiarity: bool = False
+    format_version: int = FORMAT_VERSION
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        if isinstance(self.clip_config, CLIPConfig):
+            self.clip_config = ClipBackboneConfig.from_clip(self.clip_config)
+        elif isinstance(self.clip_config, dict):
+            self.clip_config = ClipBackboneConfig(**self.clip_config)
+        if isinstance(self.cnn_config, dict):
+            self.cnn_config = CnnStreamConfig(**self.cnn_config)
+        super().__post_init__(**kwargs)
+        self._check()
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """From the content of `config.json`; ValueError for fields that nothing here reads.
+
+        Only in this project's configs: transformers' carry what any of its versions wrote.
+        """
+        if config_dict.get("format_version", FORMAT_VERSION) == FORMAT_VERSION:  # else `_check`
+            clip = config_dict.get("clip_config")
+            vision = clip.get("vision_config") if isinstance(clip, dict) else None
+            if isinstance(vision, dict) and "model_type" not in vision:
+                vision = None  # transformers' own
+            for place, kind, values in (
+                ("the config", cls, config_dict),
+                ("clip_config", ClipBackboneConfig, clip),
+                ("cnn_config", CnnStreamConfig, config_dict.get("cnn_config")),
+                ("clip_config.vision_config", ModifiedResNetConfig, vision),
+            ):
+                if not isinstance(values, dict):
+                    continue
+                if values.get("model_type", kind.model_type) == kind.model_type:
+                    require_known_fields(kind, values, place)
+        return super().from_dict(config_dict, **kwargs)
+
+    @classmethod
+    def paper(cls, vocab_size: int, clip_config: ClipBackboneConfig | None = None) -> "DWCConfig":
+        """The paper's model for a word vocabulary of this size; CLIP RN50 by default."""
+        return cls(
+            clip_config=clip_config or ClipBackboneConfig.rn50(),
+            cnn_config=CnnStreamConfig(vocab_size=vocab_size),
+        )
+
+    def _check(self) -> None:
+        """Raise ValueError where the streams and the combiner do not fit together."""
+        if self.format_version != FORMAT_VERSION:
+            raise ValueError(
+                f"format_version is {self.format_version}; this version of dwc reads "
+                f"{FORMAT_VERSION}. Update dwc, or convert the checkpoint again."
+            )
+        if self.clip_config is None and self.cnn_config is None:
+            raise ValueError(
+                "clip_config and cnn_config are both None; a model needs at least one stream."
+            )
+        _require_positive(self, "clip_embedding_dim", "cnn_embedding_dim")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout is {self.dropout}; it must be at least 0 and below 1.")
+        if self.combiner not in combiner_names():
+            raise ValueError(
+                f"combiner is {self.combiner!r}; the combiners are {', '.join(combiner_names())}."
+            )
+        self._check_caption_template()
+        if self.clip_config is None:
+            if self.familiarity:
+                raise ValueError(
+                    "familiarity is measured on CLIP's features, and clip_config is None; set "
+                    "familiarity to False."
+                )
+        elif not combiner_class(self.combiner).uses_projections:
+            projection_dim = self.clip_config.projection_dim
+            if self.clip_embedding_dim != projection_dim:
+                raise ValueError(
+                    f"the combiner {self.combiner!r} works on CLIP's own features of length "
+                    f"{projection_dim}; clip_embedding_dim is {self.clip_embedding_dim}, set it to "
+                    f"{projection_dim}."
+                )
+
+    def _check_caption_template(self) -> None:
+        """Raise ValueError where a template has not the places it needs."""
+        for form, places in {"single": 1, "pair": 2}.items():
+            text = self.caption_template.get(form)
+            expected = " and ".join(f"{{{place}}}" for place in range(places))
+            try:
+                filled = None if text is None else text.format(*"ab"[:places])
+            except (IndexError, KeyError, ValueError):
+                filled = None
+            if filled is None or any(
+                str(text).count(f"{{{place}}}") != 1 for place in range(places)
+            ):
+                raise ValueError(
+                    f"caption_template[{form!r}] is {text!r}; it must be a text that holds "
+                    f"{expected}, once each."
+                )

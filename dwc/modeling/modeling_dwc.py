@@ -1,0 +1,137 @@
+"""The model: two streams over one picture and one text.
+
+Parameter names: `clip.*` as in `clip_backbone.py`, `clip_stream.*` as in `clip_stream.py`,
+`cnn_stream.*` as in `cnn_stream.py`, `familiarity.*` as in `familiarity.py`; what the config leaves
+out is absent.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dwc.errors import QueryError
+from dwc.modeling.clip_backbone import ClipBackbone
+from dwc.modeling.clip_stream import ClipStream
+from dwc.modeling.cnn_stream import CnnStream
+from dwc.modeling.composition import ComposedQuery
+from dwc.modeling.configuration_dwc import DWCConfig
+from dwc.modeling.ood import MahalanobisOOD
+from dwc.modeling.strict_loading import StrictModel
+
+
+class DWCModel(StrictModel):
+    """The Dynamic Weighted Combiner: composes queries and embeds gallery pictures.
+
+    Huang et al. 2024, "Dynamic Weighted Combiner for Mixed-Modal Image Retrieval" (AAAI). CLIP is
+    frozen and stays in eval mode in training. A stream that the config leaves out is None.
+    """
+
+    config: DWCConfig
+    config_class = DWCConfig
+    base_model_prefix = "dwc"
+    main_input_name = "pixel_values"
+    _supports_sdpa = True
+
+    def __init__(self, config: DWCConfig):
+        super().__init__(config)
+        self.clip: ClipBackbone | None = None
+        self.clip_stream: ClipStream | None = None
+        self.cnn_stream: CnnStream | None = None
+        self.familiarity: MahalanobisOOD | None = None
+        if config.clip_config is not None:
+            feature_dim = config.clip_config.projection_dim
+            self.clip = ClipBackbone(config.clip_config)
+            self.clip_stream = ClipStream(
+                feature_dim, config.clip_embedding_dim, config.combiner, config.dropout
+            )
+            if config.familiarity:
+                self.familiarity = MahalanobisOOD(feature_dim)
+        if config.cnn_config is not None:
+            self.cnn_stream = CnnStream(config.cnn_config, config.cnn_embedding_dim, config.dropout)
+        self.post_init()
+        self._freeze_clip()
+
+    @classmethod
+    def from_pretrained(cls, *arguments: Any, **options: Any) -> Any:
+        """Load a checkpoint, whole or not at all; see `StrictModel.from_pretrained`."""
+        loaded = super().from_pretrained(*arguments, **options)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        model._freeze_clip()  # Loading puts new parameters in place of the frozen ones.
+        return loaded
+
+    def train(self, mode: bool = True) -> "DWCModel":
+        """Switch to training or eval mode; CLIP stays in eval mode."""
+        super().train(mode)
+        if mode and self.clip is not None:
+            self.clip.eval()
+        return self
+
+    def forward(self, **inputs: Tensor) -> ComposedQuery:
+        """Compose; see `compose`."""
+        return self.compose(**inputs)
+
+    def compose(
+        self,
+        pixel_values: Tensor | None = None,
+        clip_input_ids: Tensor | None = None,
+        clip_attention_mask: Tensor | None = None,
+        word_ids: Tensor | None = None,
+        word_mask: Tensor | None = None,
+    ) -> ComposedQuery:
+        """Compose N queries of pictures and words, as `DWCProcessor` returns them.
+
+        `pixel_values` (N, 3, height, width) with CLIP's mean and standard deviation;
+        `clip_input_ids` and `clip_attention_mask` (N, L); `word_ids` and `word_mask` (N, W).
+        Without pictures a query is its words, without texts its picture. Raises QueryError without
+        both, and where a stream lacks its form of the text.
+        """
+        self._require_both_forms(clip_input_ids, word_ids)
+        clip = cnn = unfamiliarity = None
+        if self.clip is not None and self.clip_stream is not None:
+            image = text = None
+            if pixel_values is not None:
+                image = self.clip.image_features(pixel_values)
+                if self.familiarity is not None:
+                    unfamiliarity = self.familiarity.unfamiliarity(image)
+            if clip_input_ids is not None:
+                text = self.clip.text_features(clip_input_ids, clip_attention_mask)
+            clip = self.clip_stream.compose(image, text)
+        if self.cnn_stream is not None:
+            cnn = self.cnn_stream.compose(pixel_values, word_ids, word_mask)
+        return ComposedQuery(clip=clip, cnn=cnn, unfamiliarity=unfamiliarity)
+
+    def embed_images(self, pixel_values: Tensor) -> Tensor:
+        """Pictures (N, 3, height, width) -> (N, sum of D), unit length per stream, CLIP's first."""
+        embeddings = []
+        if self.clip is not None and self.clip_stream is not None:
+            embeddings.append(self.clip_stream.embed(self.clip.image_features(pixel_values)))
+        if self.cnn_stream is not None:
+            embeddings.append(self.cnn_stream.embed(pixel_values))
+        return torch.cat(embeddings, dim=-1)
+
+    def _require_both_forms(self, clip_input_ids: Tensor | None, word_ids: Tensor | None) -> None:
+        """Raise QueryError where only one of two streams is given the text."""
+        if self.clip is None or self.cnn_stream is None:
+            return
+        if (clip_input_ids is None) != (word_ids is None):
+            given, absent = "clip_input_ids", "word_ids"
+            if clip_input_ids is None:
+                given, absent = absent, given
+            raise QueryError(
+                f"the text came as {given} without {absent}; this model has two streams, which "
+                "read it in both forms. Pass all that the processor returns."
+            )
+
+    def _freeze_clip(self) -> None:
+        """Take CLIP's parameters out of training, and its layers out of training mode."""
+        if self.clip is not None:
+            self.clip.requires_grad_(False)
+            self.clip.eval()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Start layers as PyTorch does, like the authors' training; norms as transformers does."""
+        if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.LSTM, nn.Embedding)):
+            module.reset_parameters()
+        else:
+            super()._init_weights(module)

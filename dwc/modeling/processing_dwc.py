@@ -1,0 +1,350 @@
+"""The caption template: the form in which training saw its texts, applied to what is asked.
+
+Pictures and words -> tensors: what a DWC model reads, and how.
+
+    pictures  -> image processor  -> pixel_values                        (N, 3, H, W)
+    text      -> CLIP's tokenizer -> clip_input_ids, clip_attention_mask (N, C)
+              -> word tokenizer   -> word_ids, word_mask                 (N, L)
+
+All three parts travel with the checkpoint. Texts are read exactly as given: the checkpoint's
+caption template is applied before.
+"""
+
+import json
+import string
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+import torch
+from PIL import Image
+from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+from tokenizers.models import WordLevel
+from torch import Tensor
+from transformers import BatchFeature, CLIPTokenizer, ProcessorMixin
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.tokenization_utils_tokenizers import TokenizersBackend
+from transformers.utils.hub import cached_file
+
+from dwc.errors import CheckpointError, QueryError
+
+
+def fill_template(template: Mapping[str, str], captions: Sequence[str]) -> str:
+    """One text out of an annotator's phrases, as `DWCConfig.caption_template` says.
+
+    No phrase, or blank ones alone, give an empty text. One phrase goes into `single`, two into
+    `pair`; more than two are joined by "and" until two are left.
+    """
+    phrases = [phrase.strip() for phrase in captions if phrase.strip()]
+    if not phrases:
+        return ""
+    if len(phrases) == 1:
+        return template["single"].format(phrases[0])
+    return template["pair"].format(phrases[0], " and ".join(phrases[1:]))
+
+
+UNKNOWN_WORD = "<UNK>"
+RESERVED_WORDS = (UNKNOWN_WORD, "<AND>", "<BOS>", "<EOS>")  # ids 0 to 3; no text ever yields them
+WORD_PADDING_ID = 0  # also the id of an unknown word: the mask, not the id, tells padding
+
+CLIP_WORD_END = "</w>"
+CLIP_MARKS = ("<|startoftext|>", "<|endoftext|>")
+_BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())  # a printable stand-in for each byte
+CLIP_BYTE_TOKENS = (*_BYTES, *(byte + CLIP_WORD_END for byte in _BYTES))
+
+# What decides how a tokenizer reads; what else its settings hold is not looked at.
+_TOKENIZER_SETTINGS = (
+    "backend", "bos_token", "eos_token", "model_max_length", "pad_token", "unk_token",
+)  # fmt: skip
+_TOKENIZERS = {"clip_tokenizer": CLIPTokenizer, "word_tokenizer": TokenizersBackend}
+
+
+class DWCProcessor(ProcessorMixin):
+    """What turns pictures and texts into a DWC model's inputs.
+
+    A tokenizer is None where the model lacks the stream that reads it; CLIP's also where a
+    conversion found none, and texts then become word ids alone. Saved as one folder:
+    `processor_config.json` (with the preprocessing of pictures), and a sub-folder a tokenizer.
+    """
+
+    def __init__(
+        self,
+        image_processor: CLIPImageProcessorPil,
+        clip_tokenizer: CLIPTokenizer | None = None,
+        word_tokenizer: TokenizersBackend | None = None,
+    ) -> None:
+        super().__init__(image_processor, clip_tokenizer, word_tokenizer)
+
+    def __call__(
+        self,
+        images: Image.Image | Sequence[Image.Image] | None = None,
+        text: str | Sequence[str] | None = None,
+        return_tensors: str = "pt",
+    ) -> BatchFeature:
+        """Read pictures, texts, or both; one of either counts as a batch of one.
+
+        `pixel_values` (N, 3, H, W) is float32, normalised. Texts are padded to the longest in the
+        batch: `clip_input_ids` and `clip_attention_mask` (N, C) are int64; `word_ids` (N, L) is
+        int64 and `word_mask` (N, L) bool, True on words. A text without any word is a row whose
+        mask is False throughout.
+
+        Raises QueryError for a text with more CLIP tokens than the model reads.
+        """
+        if return_tensors != "pt":
+            raise ValueError(f"return_tensors is 'pt', torch tensors; got {return_tensors!r}")
+        if images is None and text is None:
+            raise QueryError("nothing to read: give images, text, or both")
+        inputs: dict[str, Tensor] = {}
+        if images is not None:
+            pictures = [images] if isinstance(images, Image.Image) else list(images)
+            inputs["pixel_values"] = self._read_pictures(pictures)
+        if text is not None:
+            texts = [_readable(one) for one in ([text] if isinstance(text, str) else text)]
+            if not texts:
+                raise QueryError("the list of texts is empty: give at least one, '' for no words")
+            inputs.update(self._read_clip_tokens(texts))
+            inputs.update(self._read_words(texts))
+        return BatchFeature(inputs)
+
+    def unknown_words(self, text: str) -> list[str]:
+        """The words that the word vocabulary lacks: as typed, each once, in order.
+
+        Punctuation around a word is left off. Empty for a model without word vocabulary. Give it
+        the words a person typed, before the caption template.
+        """
+        if self.word_tokenizer is None:
+            return []
+        unknown: dict[str, None] = {}
+        for typed in _readable(text).split():
+            word = typed.strip(string.punctuation)
+            ids = self.word_tokenizer.backend_tokenizer.encode(word).ids
+            # A word in another script leaves nothing to look up, and is not known either.
+            if word and (not ids or WORD_PADDING_ID in ids):
+                unknown[word] = None
+        return list(unknown)
+
+    @property
+    def max_clip_tokens(self) -> int | None:
+        """How many CLIP tokens a text may have, start and end included; None without CLIP."""
+        return None if self.clip_tokenizer is None else self.clip_tokenizer.model_max_length
+
+    @property
+    def model_input_names(self) -> list[str]:
+        """The names that `__call__` may return."""
+        names = ["pixel_values"]
+        if self.clip_tokenizer is not None:
+            names += ["clip_input_ids", "clip_attention_mask"]
+        if self.word_tokenizer is not None:
+            names += ["word_ids", "word_mask"]
+        return names
+
+    def _read_pictures(self, pictures: list[Image.Image]) -> Tensor:
+        if not pictures:
+            raise QueryError("the list of images is empty: give at least one picture")
+        return self.image_processor(pictures, return_tensors="pt")["pixel_values"]
+
+    def _read_clip_tokens(self, texts: list[str]) -> dict[str, Tensor]:
+        if self.clip_tokenizer is None:
+            return {}
+        rows = [self.clip_tokenizer.backend_tokenizer.encode(text).ids for text in texts]
+        longest = max(map(len, rows), default=0)
+        if longest > self.clip_tokenizer.model_max_length:
+            raise QueryError(
+                f"the text has {longest} CLIP tokens; this model reads at most "
+                f"{self.clip_tokenizer.model_max_length}. Shorten it."
+            )
+        ids, mask = _pad(rows, self.clip_tokenizer.pad_token_id)
+        return {"clip_input_ids": ids, "clip_attention_mask": mask.long()}
+
+    def _read_words(self, texts: list[str]) -> dict[str, Tensor]:
+        if self.word_tokenizer is None:
+            return {}
+        rows = [self.word_tokenizer.backend_tokenizer.encode(text).ids for text in texts]
+        ids, mask = _pad(rows, WORD_PADDING_ID)
+        return {"word_ids": ids, "word_mask": mask}
+
+    def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
+        """As the base class does, but a tokenizer may be None."""
+        if argument is None and argument_name in _TOKENIZERS:
+            return type(None)
+        return super().check_argument_for_proper_class(argument_name, argument)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of `processor_config.json`: preprocessing, and which tokenizers there are."""
+        return {
+            "image_processor": self.image_processor.to_dict(),
+            "processor_class": type(self).__name__,
+            "tokenizers": [name for name in _TOKENIZERS if getattr(self, name) is not None],
+        }
+
+    def save_pretrained(
+        self, save_directory: str | Path, push_to_hub: bool = False, **kwargs: Any
+    ) -> list[str]:
+        """Write the processor into a folder; with `push_to_hub`, upload it as well.
+
+        Returns the path of `processor_config.json`. Further arguments go to `push_to_hub`.
+        """
+        folder = Path(save_directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in _TOKENIZERS:
+            tokenizer = getattr(self, name)
+            if tokenizer is not None:
+                tokenizer.save_pretrained(folder / name)
+                _close_up(folder / name / "tokenizer.json")
+        config_file = folder / "processor_config.json"
+        self.to_json_file(config_file)
+        if push_to_hub:
+            self.push_to_hub(kwargs.pop("repo_id", folder.name), **kwargs)
+        return [str(config_file)]
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | Path, **kwargs: Any
+    ) -> "DWCProcessor":
+        """Load from a folder or a Hub id; `revision`, `token`, `cache_dir` … as transformers has.
+
+        The three classes are named here, not looked up from the files: a checkpoint cannot choose
+        what code reads it, and pictures are resized by PIL whether or not torchvision is installed.
+
+        Raises CheckpointError where there is no processor of this project, or not a whole one.
+        """
+        name = str(pretrained_model_name_or_path)
+        try:
+            config_file = Path(cached_file(name, "processor_config.json", **kwargs))
+            config = json.loads(config_file.read_text(encoding="utf-8"))
+            if not isinstance(config, dict) or config.get("processor_class") != cls.__name__:
+                raise CheckpointError(
+                    f"{name} has no {cls.__name__}: its processor_config.json describes another. "
+                    "Give the folder of a DWC checkpoint, or make one: python -m dwc convert"
+                )
+            return cls(
+                CLIPImageProcessorPil.from_pretrained(name, **kwargs),
+                **{
+                    part: _read_tokenizer(kind, name, part, **kwargs)
+                    for part, kind in _TOKENIZERS.items()
+                    if part in config.get("tokenizers", ())
+                },
+            )
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"the processor in {name} cannot be loaded: {error}. Fetch the checkpoint again"
+            ) from error
+
+
+def _read_tokenizer(
+    kind: type[TokenizersBackend], name: str, folder: str, **options: Any
+) -> TokenizersBackend:
+    """A tokenizer from its two files; ValueError where they do not describe one.
+
+    Not by its own `from_pretrained`, which reads CLIP's 50,000 tokens twice and writes, when it is
+    saved again, another `tokenizer_config.json` than it has read.
+    """
+    file, settings_file = (
+        Path(cached_file(name, one, subfolder=folder, **options))
+        for one in ("tokenizer.json", "tokenizer_config.json")
+    )
+    told = json.loads(settings_file.read_text(encoding="utf-8"))
+    settings = {field: told[field] for field in _TOKENIZER_SETTINGS if field in told}
+    content = orjson.loads(file.read_bytes())  # 100,000 values: in a third of json's time
+    if kind is not CLIPTokenizer:
+        return kind(tokenizer_file=str(file), **settings)
+    try:
+        vocabulary, merges = content["model"]["vocab"], content["model"]["merges"]
+        added = {token["content"]: token["id"] for token in content["added_tokens"]}
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{file} does not hold the vocabulary and merges of a CLIP") from error
+    if merges and isinstance(merges[0], str):  # as earlier versions wrote them
+        merges = [merge.split(" ") for merge in merges]
+    pairs = list(map(tuple, merges))
+    tokenizer = kind(vocab=vocabulary, merges=pairs, **settings)
+    pairs.clear()  # Rust has them by now; kept here they are 8 MB, and work for the collector
+    strange = [token for token in added if tokenizer.convert_tokens_to_ids(token) != added[token]]
+    if strange:
+        raise ValueError(f"{file} adds tokens that are none of its vocabulary: {strange[:5]}")
+    return tokenizer
+
+
+def _close_up(file: Path) -> None:
+    """Write a JSON file anew without white space: half the size, and read in half the time."""
+    content = json.loads(file.read_text(encoding="utf-8"))
+    told = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    file.write_text(told, encoding="utf-8")
+
+
+def build_word_tokenizer(words: Iterable[str] | Mapping[str, int]) -> TokenizersBackend:
+    """Make the word tokenizer from captions in order, or from a word-to-id table.
+
+    A text is read so: characters outside ASCII are dropped, punctuation is deleted (`v-neck` is
+    `vneck`), letters are lowered, and what white space separates is a word. Ids 0 to 3 are
+    `<UNK> <AND> <BOS> <EOS>`; from captions, words follow in order of first appearance.
+
+    Raises CheckpointError for a table whose ids do not run from 0 (`<UNK>`) without a gap.
+    """
+    if isinstance(words, Mapping):
+        table = dict(words)
+        _check_word_table(table)
+    else:
+        table = {word: i for i, word in enumerate(RESERVED_WORDS)}
+        reader = _word_level({UNKNOWN_WORD: 0})
+        for caption in words:
+            normal = reader.normalizer.normalize_str(_readable(caption))
+            for word, _ in reader.pre_tokenizer.pre_tokenize_str(normal):
+                table.setdefault(word, len(table))
+    return TokenizersBackend(tokenizer_object=_word_level(table))
+
+
+def build_clip_tokenizer(merges: Sequence[tuple[str, str]], max_tokens: int = 77) -> CLIPTokenizer:
+    """Make a tokenizer of CLIP's form from its merges, in order.
+
+    Ids are laid out as CLIP's are: the 256 bytes, the 256 bytes that end a word (`</w>`), the
+    merges, `<|startoftext|>`, `<|endoftext|>`. `max_tokens` is how many tokens a text may have,
+    start and end included.
+    """
+    merged = dict.fromkeys("".join(pair) for pair in merges)  # two pairs may make one token
+    tokens = [*CLIP_BYTE_TOKENS, *merged, *CLIP_MARKS]
+    return CLIPTokenizer(
+        vocab={token: i for i, token in enumerate(tokens)},
+        merges=list(merges),
+        model_max_length=max_tokens,
+    )
+
+
+def _word_level(table: dict[str, int]) -> Tokenizer:
+    tokenizer = Tokenizer(WordLevel(table, unk_token=UNKNOWN_WORD))
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.Replace(Regex(r"[^\x00-\x7f]"), ""),
+            normalizers.Replace(Regex(r"[!-/:-@\[-`{-~]"), ""),  # string.punctuation
+            normalizers.Replace(Regex(r"[\x1c-\x1f]"), " "),  # white space to Python, not to Rust
+            normalizers.Lowercase(),
+        ]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return tokenizer
+
+
+def _check_word_table(table: Mapping[str, int]) -> None:
+    if table.get(UNKNOWN_WORD) != WORD_PADDING_ID:
+        raise CheckpointError(
+            f"the word table gives {UNKNOWN_WORD} the id {table.get(UNKNOWN_WORD)}; it has to be "
+            f"{WORD_PADDING_ID}. Write the table with {', '.join(RESERVED_WORDS)} as ids 0 to 3."
+        )
+    if sorted(table.values()) != list(range(len(table))):
+        raise CheckpointError(
+            f"the word table has {len(table)} words, but its ids are not 0 to {len(table) - 1}, "
+            "each once. Write it from the vocabulary that the model was trained with."
+        )
+
+
+def _readable(text: str) -> str:
+    """The text without lone surrogates, which are not characters and no tokenizer accepts."""
+    return text.encode("utf-8", "ignore").decode("utf-8")
+
+
+def _pad(rows: Sequence[Sequence[int]], padding: int) -> tuple[Tensor, Tensor]:
+    """Stack rows of ids, at least one column: ids (N, L) int64, and mask (N, L) bool."""
+    length = max([1, *map(len, rows)])
+    ids = torch.tensor([[*row, *[padding] * (length - len(row))] for row in rows])
+    lengths = torch.tensor([len(row) for row in rows])
+    return ids.view(len(rows), length), torch.arange(length) < lengths[:, None]  # (N, L) each

@@ -1,0 +1,90 @@
+"""Numbers as people read them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape as escape_html
+
+STREAM_NAMES = {"clip": "CLIP", "cnn": "CNN"}
+MODALITY_NAMES = {"image": "picture", "text": "words", "joint": "both together"}
+
+
+def escape(text: object) -> str:
+    """Make a text safe inside an element or a quoted attribute."""
+    return escape_html(str(text), quote=True)
+
+
+def name_stream(stream: str) -> str:
+    """CLIP and CNN by their proper names, any other stream by its own."""
+    return STREAM_NAMES.get(stream, stream)
+
+
+def name_part(part: str) -> str:
+    """`clip_image` -> `picture, CLIP stream`."""
+    stream, _, modality = part.rpartition("_")
+    return f"{MODALITY_NAMES.get(modality, modality)}, {name_stream(stream)} stream"
+
+
+def weight_in_words(image_weight: float) -> str:
+    """Where a weight in [0, 1] stands between only the words (0) and only the picture (1)."""
+    if image_weight >= 0.995:
+        return "only to the picture"
+    if image_weight <= 0.005:
+        return "only to the words"
+    distance = abs(image_weight - 0.5)
+    side = "picture" if image_weight > 0.5 else "words"
+    if distance < 0.03:
+        return "to both alike"
+    for limit, degree in ((0.1, "a little more"), (0.25, "clearly more"), (0.4, "mostly")):
+        if distance < limit:
+            return f"{degree} to the {side}"
+    return f"almost only to the {side}"
+
+
+def percents(image_weight: float) -> tuple[int, int]:
+    """The picture's and the words' share of a weight in whole percent; they sum to 100.
+
+    Neither side is rounded away: 0 and 100 are kept for exactly nothing and all.
+    """
+    picture = round(100 * image_weight)
+    if 0 < image_weight < 1:
+        picture = min(max(picture, 1), 99)
+    return picture, 100 - picture
+
+
+def above(percentile: float) -> str:
+    """`above 99.7 %`, rounded down: nothing but all of the gallery reads as 100."""
+    floored = math.floor(percentile * 10 + 1e-9) / 10
+    return f"above {floored:g} %"
+
+
+def round_to_sum(values: Sequence[float], total: float, digits: int = 2) -> list[float]:
+    """Round so that the rounded values add up to the rounded total (largest remainders first).
+
+    Each value moves by less than one unit of the last digit as long as `total` is their sum.
+    """
+    scale = 10**digits
+    floors = [math.floor(value * scale) for value in values]
+    missing = round(total * scale) - sum(floors)
+    by_remainder = sorted(
+        range(len(values)), key=lambda place: floors[place] - values[place] * scale
+    )
+    for place in by_remainder[: max(missing, 0)]:
+        floors[place] += 1
+    return [floor / scale for floor in floors]
+
+
+def signed(value: float) -> str:
+    """Two decimals with a true minus sign, and none before zero."""
+    return f"{value + 0.0:.2f}".replace("-0.00", "0.00").replace("-", "−")
+
+
+def count(number: int) -> str:
+    """A count with thousands marked."""
+    return f"{number:,}"
+
+
+def timing(timings_ms: Mapping[str, float], gallery_size: int) -> str:
+    """`2,000 pictures · 19 ms`; the total where it is told apart, else the sum of all steps."""
+    total = timings_ms.get("total", sum(timings_ms.values()))
+    duration = f"{total:.0f} ms" if total < 1000 else f"{total / 1000:.1f} s"
+    return f"{count(gallery_size)} pictures · {duration}"

@@ -1,0 +1,63 @@
+"""The page's head: what this is, which model answers, over which gallery."""
+
+from collections.abc import Sequence
+
+from dwc.search.model_pool import Origin
+from dwc.ui.format import count, escape
+from dwc.ui.gallery_images import GalleryImages
+
+COMMIT_DIGITS = 7  # as many as git and the Hub show
+
+ON_LOAD = """
+element.addEventListener('change', (event) => {
+  if (event.target.id === 'model-choice') trigger('choose', {model: event.target.value});
+});
+watch('value', () => window.dwc.showModel());
+"""
+
+
+def render_header(
+    names: Sequence[str], chosen: str, origin: Origin, pictures: GalleryImages
+) -> str:
+    """The title, one line, and the chips; the toggle is worked by `behaviour.js`.
+
+    `names` are the models on offer, a choice where they are several; `origin` is of the `chosen`.
+    """
+    return (
+        '<header class="masthead"><div class="title"><h1>DWC</h1>'
+        "<p>what a search by picture and words listens to</p></div>"
+        '<div class="chips">'
+        f'<span class="chip">{_model(names, chosen)}{_commit(origin.revision)}</span>'
+        f'<span class="chip">Gallery <b>{count(len(pictures.ids))} {escape(pictures.noun)}</b>'
+        "</span>"
+        '<button type="button" class="chip" id="theme-toggle" aria-pressed="false" '
+        'aria-label="Dark colours" title="Dark or light">'
+        '<svg viewBox="0 0 16 16" width="15" height="15" aria-hidden="true">'
+        '<circle cx="8" cy="8" r="6.5" fill="none" stroke="currentColor" stroke-width="1.5"/>'
+        '<path d="M8 1.5a6.5 6.5 0 0 1 0 13z" fill="currentColor"/></svg></button>'
+        "</div></header>"
+    )
+
+
+def _model(names: Sequence[str], chosen: str) -> str:
+    if len(names) == 1:
+        return f"Model <b>{escape(chosen)}</b>"
+    options = "".join(
+        f'<option value="{escape(name)}"{" selected" if name == chosen else ""}>{escape(name)}'
+        "</option>"
+        for name in names
+    )
+    return f'<label for="model-choice">Model</label> <select id="model-choice">{options}</select>'
+
+
+def _commit(revision: str | None) -> str:
+    """The Hub's commit, shortened, on a button that copies the whole of it; empty for none."""
+    if revision is None:
+        return ""
+    whole = escape(revision)
+    return (
+        f' <button type="button" class="commit" data-copy="{whole}" title="Commit {whole}. '
+        f'Press to copy it." aria-label="Copy the commit, {whole}">'
+        f"{escape(revision[:COMMIT_DIGITS])}</button>"
+        '<span role="status" id="copied"></span>'
+    )

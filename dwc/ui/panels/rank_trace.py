@@ -1,0 +1,197 @@
+"""What if the weight moved: each result a line, its rank over the weight."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from dwc.search.results import RankTrace, TracedItem
+from dwc.ui.format import escape
+from dwc.ui.gallery_images import GalleryImages, url_of
+
+POSITIONS = 41  # steps of the drawing, evenly over the weight
+TRACED = 5  # a picture among so many best anywhere has a line
+LIMIT = 30  # the last rank drawn; what stands lower runs along the bottom
+LED = 3  # of the learned order, and at each end
+
+_WIDTH, _HEIGHT = 1000, 330
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 990, 26, 284
+
+# A touched line tells its picture below the drawing: there is no pointer to rest on it, and on a
+# narrow page no room for a name beside it.
+ON_LOAD = """
+const pick = (line) => {
+  const shown = element.querySelector('.traced');
+  if (!line || !shown) return;
+  for (const other of element.querySelectorAll('.line.picked')) other.classList.remove('picked');
+  line.classList.add('picked');
+  line.parentNode.append(line);  // on top
+  shown.hidden = false;
+  shown.querySelector('img').src = line.dataset.picture;
+  shown.querySelector('p').textContent = line.getAttribute('aria-label');
+};
+element.addEventListener('click', (event) => pick(event.target.closest('.line')));
+element.addEventListener('keydown', (event) => {
+  const line = event.target.closest('.line');
+  if (!line || (event.key !== 'Enter' && event.key !== ' ')) return;
+  event.preventDefault();
+  pick(line);
+  line.focus();  // moving it to the top took the focus
+});
+"""
+
+NOTHING = '<p class="hint">There is nothing to lean to: give a picture and words.</p>'
+
+
+def render_trace(trace: RankTrace, pictures: GalleryImages) -> str:
+    """The drawing with the pictures that lead at each end, a sentence, and the same as a table."""
+    places = [sum(step.values()) / len(step) for step in trace.image_weights]  # in [0, 1]
+    kinds = {item.id: _kind(item, trace.learned) for item in trace.items}
+    order = ("other", "by-words", "by-picture", "led")  # what matters is drawn last, on top
+    lines = "".join(
+        _line(item, kinds[item.id], places, trace, pictures)
+        for kind in order
+        for item in trace.items
+        if kinds[item.id] == kind
+    )
+    return (
+        '<div class="trace-frame">'
+        f"{_leaders(trace, 0, 'words', pictures)}"
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="group" '
+        f'aria-label="Ranks as the weight moves; the table below says the same">'
+        f"{_axes(places[trace.learned])}{lines}</svg>"
+        f"{_leaders(trace, len(places) - 1, 'picture', pictures)}</div>"
+        '<div class="traced" hidden><img alt="" width="72" height="72"><p role="status"></p></div>'
+        f'<p class="hint">Each line is a picture: its rank as the weight moves from the words to '
+        f"the picture. Choose one to see it. {_steadiness(trace, places)}</p>"
+        f"{_table(trace, places, pictures)}"
+    )
+
+
+def _kind(item: TracedItem, learned: int) -> str:
+    if _within(item.ranks[learned], LED):
+        return "led"
+    if _within(item.ranks[0], LED):
+        return "by-words"
+    return "by-picture" if _within(item.ranks[-1], LED) else "other"
+
+
+def _within(rank: int | None, limit: int) -> bool:
+    return rank is not None and rank <= limit
+
+
+def _line(
+    item: TracedItem, kind: str, places: Sequence[float], trace: RankTrace, pictures: GalleryImages
+) -> str:
+    points = [(_x(place), _y(rank)) for place, rank in zip(places, item.ranks, strict=True)]
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    learned_x, learned_y = points[trace.learned]
+    dot = f'<circle cx="{learned_x:.1f}" cy="{learned_y:.1f}" r="6"/>' if kind == "led" else ""
+    name = escape(pictures.describe(item.id))
+    said = f"{name}: {_said(item, trace)}"
+    return (
+        f'<g class="line {kind}" tabindex="0" role="button" aria-label="{said}" '
+        f'data-id="{escape(item.id)}" '
+        f'data-picture="{escape(url_of(pictures.thumbnail(item.id)))}"><title>{said}</title>'
+        f'<polyline class="reach" points="{path}"/><polyline points="{path}"/>{dot}'
+        f'<text class="name" x="{_WIDTH / 2:.0f}" y="{_HEIGHT - 4}">{name}</text></g>'
+    )
+
+
+def _said(item: TracedItem, trace: RankTrace) -> str:
+    return (
+        f"rank {_rank(item.ranks[trace.learned])} as learned, {_rank(item.ranks[0])} by the words "
+        f"alone, {_rank(item.ranks[-1])} by the picture alone"
+    )
+
+
+def _rank(rank: int | None) -> str:
+    return f"{rank}" if _within(rank, LIMIT) else f"below {LIMIT}"
+
+
+def _axes(learned: float) -> str:
+    marks = "".join(
+        f'<line class="grid" x1="{_LEFT}" x2="{_RIGHT}" y1="{_y(rank):.1f}" y2="{_y(rank):.1f}"/>'
+        f'<text class="tick" x="{_LEFT - 8}" y="{_y(rank) + 4:.1f}">{name}</text>'
+        for rank, name in ((1, "first"), (3, "3"), (10, "10"), (LIMIT, f"{LIMIT}"))
+    )
+    anchor = "start" if learned < 0.15 else "end" if learned > 0.85 else "middle"
+    return (
+        f'<g aria-hidden="true">{marks}<line class="learned" x1="{_x(learned):.1f}" '
+        f'x2="{_x(learned):.1f}" y1="{_TOP - 16}" y2="{_BOTTOM + 8}"/>'
+        f'<text class="end of-text" x="{_LEFT}" y="{_BOTTOM + 24}">only the words</text>'
+        f'<text class="end" text-anchor="{anchor}" x="{_x(learned):.1f}" y="{_BOTTOM + 24}">'
+        "as learned</text>"
+        f'<text class="end of-image" text-anchor="end" x="{_RIGHT}" y="{_BOTTOM + 24}">'
+        "only the picture</text></g>"
+    )
+
+
+def _x(place: float) -> float:
+    return _LEFT + (_RIGHT - _LEFT) * place
+
+
+def _y(rank: int | None) -> float:
+    """The first ranks apart, the later ones close: a logarithm."""
+    share = 1.0 if rank is None or rank > LIMIT else math.log(rank) / math.log(LIMIT + 1)
+    return _TOP + (_BOTTOM - _TOP) * share
+
+
+def _leaders(trace: RankTrace, step: int, end: str, pictures: GalleryImages) -> str:
+    best = sorted(
+        (item for item in trace.items if _within(item.ranks[step], LED)),
+        key=lambda item: item.ranks[step] or 0,
+    )
+    images = "".join(
+        f'<li><img src="{escape(url_of(pictures.thumbnail(item.id)))}" width="48" height="48" '
+        f'loading="lazy" alt="{escape(pictures.describe(item.id))}" '
+        f'title="{escape(pictures.describe(item.id))}"></li>'
+        for item in best
+    )
+    told = f"The first {LED} by the {end} alone"
+    return f'<ol class="leaders by-{end}" aria-label="{told}">{images}</ol>'
+
+
+def _steadiness(trace: RankTrace, places: Sequence[float]) -> str:
+    """Over how much of the weight's way the first result stays first."""
+    first = next((item for item in trace.items if item.ranks[trace.learned] == 1), None)
+    if first is None:
+        return ""
+    kept = sum(
+        right - left
+        for (left, right), (here, there) in zip(
+            pairwise(places), pairwise(first.ranks), strict=True
+        )
+        if here == there == 1
+    )
+    if kept < 0.01:
+        return "The first result is first only about where the weight was learned: a close call."
+    return f"The first result stays first over {100 * kept:.0f}&nbsp;% of the way."
+
+
+def _table(trace: RankTrace, places: Sequence[float], pictures: GalleryImages) -> str:
+    shown = [0, *(s for s in range(1, len(places) - 1) if s % 10 == 0), len(places) - 1]
+    steps = sorted({*shown, trace.learned})
+    heads = "".join(
+        f'<th scope="col">{"as learned" if step == trace.learned else _end(places[step])}</th>'
+        for step in steps
+    )
+    rows = "".join(
+        f'<tr><th scope="row">{escape(pictures.describe(item.id))}</th>'
+        + "".join(f"<td>{_rank(item.ranks[step])}</td>" for step in steps)
+        + "</tr>"
+        for item in trace.items
+    )
+    return (
+        '<details class="note"><summary>The ranks as a table</summary><div class="scroller" '
+        'tabindex="0" role="region" aria-label="Table of ranks"><table><thead><tr>'
+        f'<th scope="col">picture</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
+        "</details>"
+    )
+
+
+def _end(place: float) -> str:
+    if place <= 0:
+        return "only the words"
+    if place >= 1:
+        return "only the picture"
+    return f"picture {100 * place:.0f}&nbsp;%"

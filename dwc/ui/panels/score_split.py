@@ -1,0 +1,67 @@
+"""Why this result: its score split as a waterfall, and where it stands among the others."""
+
+from dwc.explain.score_split import ScoreExplanation
+from dwc.ui.format import above, count, escape, name_part, round_to_sum, signed
+from dwc.ui.gallery_images import GalleryImages, url_of
+from dwc.ui.panels.score_bar import order_parts
+
+_READ_AS = {
+    "picture": "by the picture alone",
+    "words": "by the words alone",
+    "average": "by their plain average",
+    "learned": "as learned",
+}
+
+
+def render_why(explanation: ScoreExplanation, pictures: GalleryImages) -> str:
+    """The waterfall, with the facts about the result's place."""
+    name = escape(pictures.describe(explanation.id))
+    thumbnail = escape(url_of(pictures.thumbnail(explanation.id)))
+    return (
+        f'<div class="why-head"><img src="{thumbnail}" width="56" height="56" alt="{name}">'
+        f"<h3>Why no. {explanation.rank} scores {signed(explanation.score)}</h3></div>"
+        f"{_waterfall(explanation)}{_facts(explanation)}"
+        '<p class="hint">The parts add up to the score exactly. Each has seen the other side '
+        "already: the weight mixes edited features.</p>"
+    )
+
+
+def _waterfall(explanation: ScoreExplanation) -> str:
+    names = order_parts(explanation.parts)
+    values = [explanation.parts[name] for name in names]
+    ends = [sum(values[: place + 1]) for place in range(len(values))]
+    low, high = min(0.0, *ends), max(0.0, *ends)
+    span = (high - low) or 1.0
+    shown = round_to_sum(values, explanation.score)
+    rows = []
+    for name, value, end, rounded in zip(names, values, ends, shown, strict=True):
+        left = 100 * (min(end, end - value) - low) / span
+        sign = "+" if rounded > 0 else ""
+        rows.append(
+            f"<tr><th scope='row'>{escape(name_part(name))}</th><td class='steps'>"
+            f'<i class="step {escape(name)}{" negative" if value < 0 else ""}" '
+            f'style="left:{left:.2f}%;width:{100 * abs(value) / span:.2f}%"></i></td>'
+            f'<td class="number" data-value="{value:.6f}">{sign}{signed(rounded)}</td></tr>'
+        )
+    total = 100 * (explanation.score - low) / span
+    return (
+        f'<table class="waterfall"><tbody>{"".join(rows)}</tbody><tfoot><tr><th scope="row">score'
+        f'</th><td class="steps"><i class="total" style="left:{total:.2f}%"></i></td>'
+        f'<td class="number"><b>{signed(explanation.score)}</b></td></tr></tfoot></table>'
+    )
+
+
+def _facts(explanation: ScoreExplanation) -> str:
+    facts = [
+        f"{above(explanation.percentile).capitalize()} of the {count(explanation.ranked)} pictures"
+    ]
+    if explanation.margin is not None:
+        facts.append(f"{explanation.margin:.3f} ahead of the next")
+    ranks = [
+        f"{count(rank)} {_READ_AS[reading]}"
+        for reading, rank in explanation.ranks.items()
+        if rank is not None
+    ]
+    if len(ranks) > 1:
+        facts.append(f"Rank {', '.join(ranks)}")
+    return '<ul class="facts">' + "".join(f"<li>{fact}</li>" for fact in facts) + "</ul>"

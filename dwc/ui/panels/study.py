@@ -1,0 +1,145 @@
+"""What the parts are worth: the study's numbers at the foot of the page, if it has been made."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dwc.checkpoints.load import BUNDLED_FOLDER
+from dwc.ui.format import escape
+from dwc.ui.layout import html
+
+logger = logging.getLogger(__name__)
+
+STUDY_FILE = BUNDLED_FOLDER.parents[1] / "study" / "study.json"
+"""Where `python -m dwc study` writes it."""
+
+_FAMILIES = {
+    "dwc": "DWC, a part at a time",
+    "combiner": "Ways of combining, on the same frozen CLIP",
+    "pl": "PL (our reconstruction), a stage at a time",
+    "noise": "Some of the texts in training were wrong",
+}
+_WHOSE = {
+    "DWC": "What DWC’s paper claims",
+    "PL": "What PL’s paper claims",
+    "ours": "Our own questions",
+}
+_WEIGHT_NAMES = {
+    "learned": "the learned weight",
+    "image_only": "picture only",
+    "text_only": "words only",
+    "half": "half and half",
+    "best_fixed": "the best fixed one",
+    "oracle": "the best for each question, knowing the answer",
+}
+_SHARED = {"dwc": "DWC with all parts", "dwc_ours": "with our two changes"}
+_SYSTEMS = {"dwc_clip_alone": "DWC’s CLIP stream", "pl": "PL"}
+
+Spread = Mapping[str, float | None]
+
+
+def read_study(file: Path = STUDY_FILE) -> dict[str, Any] | None:
+    """The study's summary; None where it has not been made, or its file cannot be read."""
+    if not file.is_file():
+        return None
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        logger.warning("no study is shown: %s cannot be read (%s); make study", file, error)
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def lay_out_study(file: Path = STUDY_FILE) -> None:
+    """The section, at the place of the page where this is called; nothing without a study."""
+    summary = read_study(file)
+    if summary is not None:
+        html(render_study(summary), elem_id="study")
+
+
+def render_study(summary: Mapping[str, Any]) -> str:
+    """The section, folded."""
+    families = "".join(
+        _family(title, [row for row in summary["variants"] if family in row["families"]])
+        for family, title in _FAMILIES.items()
+    )
+    shares = "".join(_shares(name, bins) for name, bins in summary["by_share"].items())
+    return (
+        '<details class="study"><summary><h2>What the parts are worth</h2></summary>'
+        f'<p class="hint">{escape(summary["how"])}</p>'
+        f"{_verdicts(summary['verdicts'])}"
+        '<p class="hint">R@1 is the share of questions whose first result fits. Behind it stands '
+        "how much it differed between runs that began otherwise.</p>"
+        f"{families}{shares}{_weights(summary['weights'])}</details>"
+    )
+
+
+def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> str:
+    parts = []
+    for whose, title in _WHOSE.items():
+        said = "".join(
+            f'<li class="{"holds" if verdict["verdict"] == "holds" else "fails"}">'
+            f"{escape(verdict['sentence'])}</li>"
+            for verdict in verdicts
+            if verdict["whose"] == whose
+        )
+        if said:
+            parts.append(f'<h3>{title}</h3><ul class="verdicts">{said}</ul>')
+    return "".join(parts)
+
+
+def _family(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """A bar for each variant's R@1, the first one's in the picture's colour, and the number."""
+    if not rows:
+        return ""
+    top = max(row["numbers"]["recall@1"]["mean"] for row in rows) or 1.0
+    body = "".join(
+        f'<tr><th scope="row">{escape(row["label"])}</th>'
+        f'<td class="worth" aria-hidden="true"><i style="width:'
+        f'{100 * row["numbers"]["recall@1"]["mean"] / top:.1f}%"></i></td>'
+        f"<td>{percent(row['numbers']['recall@1'])}</td></tr>"
+        for row in rows
+    )
+    return _table(title, ("", "", "R@1"), body)
+
+
+def _shares(name: str, bins: Sequence[Mapping[str, Any]]) -> str:
+    body = "".join(
+        f'<tr><th scope="row">{100 * row["from"]:.0f} to {100 * row["to"]:.0f}&nbsp;%</th>'
+        f"<td>{percent(row['numbers'].get('recall@1'))}</td>"
+        f"<td>{percent(row['numbers'].get('clip.image_weight_mean'))}</td>"
+        f"<td>{percent(row['numbers'].get('cnn.image_weight_mean'))}</td></tr>"
+        for row in bins
+    )
+    heads = ("of the wish", "R@1", "picture’s weight, CLIP", "CNN")
+    title = f"By how much of the wish only the picture tells, {_SHARED.get(name, name)}"
+    return _table(title, heads, body)
+
+
+def _weights(weights: Mapping[str, Mapping[str, Spread]]) -> str:
+    body = "".join(
+        f'<tr><th scope="row">{label}</th>'
+        + "".join(f"<td>{percent(rows.get(name))}</td>" for rows in weights.values())
+        + "</tr>"
+        for name, label in _WEIGHT_NAMES.items()
+    )
+    heads = ("R@1 with", *(_SYSTEMS.get(name, name) for name in weights))
+    return _table("The same questions, weighed otherwise", heads, body)
+
+
+def _table(title: str, heads: Sequence[str], body: str) -> str:
+    cells = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
+    return (
+        f"<table><caption>{escape(title)}</caption><thead><tr>{cells}</tr></thead>"
+        f"<tbody>{body}</tbody></table>"
+    )
+
+
+def percent(spread: Spread | None) -> str:
+    """A share in percent with its deviation; a dash where there is none."""
+    if spread is None or spread["mean"] is None:
+        return "–"
+    mean, deviation = f"{100 * spread['mean']:.1f}", spread["deviation"]
+    return mean if deviation is None else f"{mean} <small>± {100 * deviation:.1f}</small>"

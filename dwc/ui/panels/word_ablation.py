@@ -1,0 +1,56 @@
+"""What each word did: to the weight, and to the score of the result that is looked at."""
+
+from dwc.explain.word_ablation import WordEffect, WordEffects
+from dwc.ui.format import escape, signed
+
+_UNFELT = 0.005  # of a weight: less than half a point reads as nothing
+NO_WORDS = '<p class="hint">The search has no words.</p>'
+ONE_WORD = '<p class="hint">Without its only word there would be no search to compare with.</p>'
+
+
+def render_word_effects(effects: WordEffects, rank: int | None) -> str:
+    """One row a word; bars grow to the left for the words and to the right for the picture."""
+    heading = "<h3>What each word did</h3>"
+    if not effects.words:
+        return heading + (ONE_WORD if effects.weights else NO_WORDS)
+    means = [_mean(effect) for effect in effects.words]
+    most = max(max(map(abs, means)), 0.05)
+    rows = "".join(
+        _row(effect, mean, most) for effect, mean in zip(effects.words, means, strict=True)
+    )
+    score = "" if rank is None else f'<th scope="col">score of no. {rank}</th>'
+    return (
+        f'{heading}<table class="word-effects"><thead><tr><th scope="col">word</th>'
+        f'<th scope="col" colspan="2">weight</th>{score}</tr></thead><tbody>{rows}</tbody></table>'
+        '<p class="hint">The search once more without each word. Words act together, so the '
+        "effects do not add up.</p>"
+    )
+
+
+def _mean(effect: WordEffect) -> float:
+    return sum(effect.weight_effect.values()) / len(effect.weight_effect)
+
+
+def _row(effect: WordEffect, mean: float, most: float) -> str:
+    word = escape(effect.word)
+    if effect.unknown:
+        word = (
+            f'<s>{word}</s><span class="aside">not known to the CNN stream, which hears it as any '
+            "unknown word</span>"
+        )
+    felt = abs(mean) >= _UNFELT
+    side = "picture" if mean > 0 else "words"
+    points = round(abs(100 * mean))
+    unit = "point" if points == 1 else "points"
+    said = f"{points} {unit} to the {side}" if felt else "no effect"
+    width = 50 * abs(mean) / most
+    left = 50 - (width if mean < 0 else 0)
+    score = ""
+    if effect.score_effect is not None:
+        sign = "+" if effect.score_effect >= 0.005 else ""
+        score = f'<td class="number">{sign}{signed(effect.score_effect)}</td>'
+    return (
+        f'<tr><th scope="row">{word}</th><td class="steps"><i class="pull {side}" '
+        f'style="left:{left:.2f}%;width:{width:.2f}%"></i></td>'
+        f'<td class="said">{said}</td>{score}</tr>'
+    )
