@@ -188,7 +188,7 @@ def test_the_others_that_are_bundled_lie_beside_it(saved, tmp_path, monkeypatch)
 
 def test_the_bundled_folder_is_told_from_the_packages_place():
     assert load.BUNDLED_FOLDER.is_absolute()
-    assert (load.BUNDLED_FOLDER.parents[2] / "dwc" / "checkpoint.py").is_file()
+    assert (load.BUNDLED_FOLDER.parents[2] / "dwc" / "checkpoints" / "load.py").is_file()
 
 
 def test_a_missing_bundled_checkpoint_says_how_to_make_it(tmp_path, monkeypatch):

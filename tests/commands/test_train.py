@@ -24,7 +24,7 @@ def parse(*arguments: str) -> argparse.Namespace:
 
 def asked_of(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> SimpleNamespace:
     """What the training would be asked for."""
-    import dwc.training.benchmark_training as module
+    import dwc.training.dwc.train_benchmark as module
 
     seen = {}
 
