@@ -21,7 +21,11 @@ SPLITS = {
     "css3d": ("test",),
     "cirr": ("val", "test1"),
     "photographs": ("test",),
+    "wardrobe": ("eval",),
 }
+
+# Benchmarks whose table names its splits: any name may be asked for.
+_NAMES_ITS_SPLITS = frozenset({"wardrobe"})
 
 # Options that only one benchmark has, by their name among the arguments.
 BELONGS_TO = {
@@ -42,7 +46,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, help="the benchmark's folder; not for the catalogue")
     parser.add_argument(
         "--split",
-        help="the benchmark's usual one: val for fashion_iq and cirr, test for the others",
+        help="the benchmark's usual one: val for fashion_iq and cirr, eval for wardrobe, test for "
+        "the others; of a wardrobe any that its table has",
     )
     parser.add_argument("--protocol", help="FashionIQ's protocol, P1 to P4 (P3)")
     parser.add_argument(
@@ -98,7 +103,7 @@ def _check(args: argparse.Namespace) -> None:
             )
     splits = SPLITS[args.dataset]
     args.split = args.split or ("test1" if args.submission else splits[0])
-    if args.split not in splits:
+    if args.split not in splits and args.dataset not in _NAMES_ITS_SPLITS:
         raise DatasetError(
             f"{args.dataset} is measured on {' or '.join(splits)}, not on {args.split!r}: "
             f"--split {splits[0]}"
@@ -133,6 +138,10 @@ def _measure(checkpoint: "Checkpoint", args: argparse.Namespace) -> dict[str, An
         from dwc.evaluation.photographs import read_labelled_photographs, words_to_photographs
 
         return words_to_photographs(model, processor, read_labelled_photographs(args.data))
+    if args.dataset == "wardrobe":
+        from dwc.evaluation.wardrobe import evaluate_wardrobe
+
+        return evaluate_wardrobe(model, processor, args.data, args.split, **drawn)
     if args.dataset == "fashion_iq":
         from dwc.datasets.fashion_iq import CATEGORIES
         from dwc.evaluation.benchmarks import evaluate_fashion_iq

@@ -1,7 +1,7 @@
 """Words alone over labelled photographs: what drawings taught, tried on the real thing."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 
 from dwc.datasets.image_loading import decode
 from dwc.errors import DatasetError
-from dwc.evaluation.retrieval import embed_gallery
+from dwc.evaluation.retrieval import Vectors, embed_gallery
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, fill_template
 
@@ -60,19 +60,47 @@ def words_to_photographs(
     """Precision among the first `k` for each class's words, their mean, and what chance gives."""
     by_name = {str(path): path for path in photographs.paths}
     gallery = embed_gallery(model, processor, list(by_name), lambda name: decode(by_name[name]))
-    template = model.config.caption_template
-    texts = [fill_template(template, [words]) for words in CLASS_WORDS.values()]
-    queries = model.compose(**processor(text=texts, return_tensors="pt")).embedding.numpy()
-    labels = np.array(photographs.labels)
-    precisions, chances = {}, []
-    for name, row in zip(CLASS_WORDS, queries @ gallery.T, strict=True):
-        first = np.argsort(-row, kind="stable")[:k]
-        precisions[name] = float((labels[first] == name).mean())
-        chances.append(float((labels == name).mean()))
     return {
-        "protocol": f"words alone over {len(labels)} photographs",
+        "protocol": f"words alone over {len(photographs.labels)} photographs",
+        **class_precision(model, processor, gallery, photographs.labels, k),
+    }
+
+
+@torch.inference_mode()
+def class_precision(
+    model: DWCModel,
+    processor: DWCProcessor,
+    gallery: Vectors,
+    labels: Sequence[str],
+    k: int = 10,
+) -> dict[str, Any]:
+    """Precision among the first `k` for the words of each class that occurs among the labels.
+
+    Args:
+        gallery: the photographs' embeddings (M, sum of D).
+        labels: the class of each photograph, in the same order.
+
+    Returns:
+        The mean as `precision@k`, the mean that chance gives, and each class's precision and words.
+    """
+    classes = [name for name in CLASS_WORDS if name in labels]
+    if not classes:
+        raise DatasetError(
+            f"no photograph belongs to a class that is searched for; the classes are "
+            f"{', '.join(CLASS_WORDS)}"
+        )
+    template = model.config.caption_template
+    texts = [fill_template(template, [CLASS_WORDS[name]]) for name in classes]
+    queries = model.compose(**processor(text=texts, return_tensors="pt")).embedding.numpy()
+    of_class = np.array(labels)
+    precisions, chances = {}, []
+    for name, row in zip(classes, queries @ gallery.T, strict=True):
+        first = np.argsort(-row, kind="stable")[:k]
+        precisions[name] = float((of_class[first] == name).mean())
+        chances.append(float((of_class == name).mean()))
+    return {
         f"precision@{k}": float(np.mean(list(precisions.values()))),
         "chance": float(np.mean(chances)),
         "classes": precisions,
-        "words": dict(CLASS_WORDS),
+        "words": {name: CLASS_WORDS[name] for name in classes},
     }

@@ -1,0 +1,229 @@
+"""The wardrobe: photographs of people's clothes with their category, attributes and a caption.
+
+A wardrobe is a folder with `attributes.csv`, a row a photograph, and the photographs in `photos/`.
+The columns that are read: `file`, `split`, `label` (the class that the photographer gave),
+`category`, `colour`, `shade`, `pattern`, `second`, `sleeve`, `neckline`, `length`, `fastening` and
+`caption`. In an attribute, `-` means that it does not apply and `?` that it cannot be told.
+"""
+
+import csv
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dwc.errors import DatasetError
+
+WARDROBE_ATTRIBUTES = (
+    "colour", "shade", "pattern", "second", "sleeve", "neckline", "length", "fastening",
+)  # fmt: skip
+CHANGEABLE = ("colour", "pattern", "sleeve", "length")  # what a composed query may ask to change
+_UNKNOWN = frozenset({"-", "?", "other"})
+_COLUMNS = frozenset({"file", "split", "label", "category", "caption", *WARDROBE_ATTRIBUTES})
+_TABLE = "attributes.csv"
+_NAMED_COLOR_SHARE = 0.3  # of the colors asked for, those by a name that fixes the shade: "navy"
+
+# Names that people have for one shade of a color.
+_NAMED_COLORS = {
+    ("red", "dark"): ("burgundy", "maroon"),
+    ("pink", "dark"): ("hot pink",),
+    ("orange", "light"): ("peach",),
+    ("yellow", "dark"): ("mustard",),
+    ("green", "light"): ("mint green",),
+    ("green", "dark"): ("forest green", "dark green"),
+    ("teal", "light"): ("turquoise",),
+    ("blue", "light"): ("light blue", "sky blue"),
+    ("blue", "dark"): ("navy", "dark blue"),
+    ("purple", "light"): ("lilac", "lavender"),
+    ("brown", "light"): ("tan",),
+    ("beige", "light"): ("cream",),
+    ("grey", "light"): ("light grey",),
+    ("grey", "dark"): ("charcoal", "dark grey"),
+}
+_PATTERN_PHRASES = {
+    "plain": ("plain", "without a pattern"),
+    "striped": ("with stripes", "striped"),
+    "pinstriped": ("with pinstripes", "pinstriped"),
+    "checked": ("checked", "in plaid"),
+    "dotted": ("with dots", "with polka dots"),
+    "floral": ("with flowers", "with a floral print"),
+    "zigzag": ("with zigzags", "in a zigzag pattern"),
+    "leopard": ("in leopard print", "with a leopard print"),
+    "colour_block": ("with colour blocks", "two-tone"),
+    "graphic": ("with a print on the front", "with a graphic"),
+}
+_SLEEVE_PHRASES = {
+    "sleeveless": ("without sleeves", "sleeveless"),
+    "short": ("with short sleeves", "short sleeved"),
+    "elbow": ("with half sleeves", "with elbow length sleeves"),
+    "long": ("with long sleeves", "long sleeved"),
+}
+_LENGTH_PHRASES = {
+    "cropped": ("cropped", "in a cropped length"),
+    "short": ("short", "in a short length"),
+    "medium": ("of medium length", "in a medium length"),
+    "long": ("long", "in a long cut"),
+}
+_PHRASES = {"pattern": _PATTERN_PHRASES, "sleeve": _SLEEVE_PHRASES, "length": _LENGTH_PHRASES}
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A photograph; `attributes` has the eight columns, as they stand in the table."""
+
+    file: str
+    split: str
+    label: str
+    category: str
+    attributes: dict[str, str]
+    caption: str
+
+    def known(self, attribute: str) -> str | None:
+        """The attribute's value; None where it does not apply, cannot be told or is `other`."""
+        value = self.attributes[attribute]
+        return None if value in _UNKNOWN else value
+
+
+@dataclass(frozen=True)
+class AttributeChange:
+    """A reference (a row of the photographs), the new values of one or two attributes, the truth.
+
+    `words` ask for the change. `hits` are the rows that fit: of the reference's category, with the
+    new values, and with the reference's other changeable attributes where those are known.
+    `image_share` (0 to 1) is the share of what is asked for that only the picture tells.
+    """
+
+    reference: int
+    changes: dict[str, str]
+    words: str
+    hits: tuple[int, ...]
+    image_share: float
+
+
+def read_wardrobe(folder: Path, split: str | None = None) -> list[Photograph]:
+    """Read the photographs of a split, or of all splits, in the table's order.
+
+    Raises:
+        DatasetError: there is no table, it lacks columns, or no row belongs to the split.
+    """
+    table = folder / _TABLE
+    if not table.is_file():
+        raise DatasetError(
+            f"{folder} has no {_TABLE}; expected a wardrobe: that table beside the folder photos/. "
+            "Give the folder that holds it: --data FOLDER"
+        )
+    with table.open(newline="", encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines))
+    absent = _COLUMNS - set(rows[0] if rows else ())
+    if absent:
+        raise DatasetError(f"{table} lacks the columns {', '.join(sorted(absent))}, or has no row")
+    photographs = [
+        Photograph(
+            row["file"],
+            row["split"],
+            row["label"],
+            row["category"],
+            {name: row[name] for name in WARDROBE_ATTRIBUTES},
+            row["caption"],
+        )
+        for row in rows
+        if split is None or row["split"] == split
+    ]
+    if not photographs:
+        splits = ", ".join(sorted({row["split"] for row in rows}))
+        raise DatasetError(f"{table} has no photograph of the split {split!r}; it has {splits}")
+    return photographs
+
+
+def image_path(folder: Path, file: str) -> Path:
+    """Where a wardrobe keeps a photograph."""
+    return folder / "photos" / file
+
+
+def attribute_changes(photographs: Sequence[Photograph], seed: int) -> list[AttributeChange]:
+    """Draw at most one query for each reference: what another of its category has otherwise.
+
+    One or two of the changeable attributes differ, the others that are known are equal. References
+    of the category `other`, and those without such another photograph, have no query.
+    """
+    by_category: dict[str, list[int]] = {}
+    for row, photograph in enumerate(photographs):
+        by_category.setdefault(photograph.category, []).append(row)
+    by_category.pop("other", None)
+    queries = []
+    for row, photograph in enumerate(photographs):
+        rng = random.Random(f"{seed}/{photograph.file}")
+        neighbors = by_category.get(photograph.category, [])
+        options = [
+            (other, changes)
+            for other in neighbors
+            if other != row and (changes := changes_between(photograph, photographs[other]))
+        ]
+        if not options:
+            continue
+        target, changes = rng.choice(options)
+        queries.append(
+            AttributeChange(
+                reference=row,
+                changes=changes,
+                words=phrase_changes(changes, photographs[target].attributes["shade"], rng),
+                hits=fitting(photographs, row, changes, neighbors),
+                image_share=image_share(photograph, changes),
+            )
+        )
+    return queries
+
+
+def changes_between(reference: Photograph, target: Photograph) -> dict[str, str]:
+    """The one or two changeable attributes in which a target differs; empty where it is no target.
+
+    It is none where more differ, where none does, or where a value that is known of the reference
+    or would have to be asked for is unknown of the target.
+    """
+    changes = {}
+    for name in CHANGEABLE:
+        before, after = reference.known(name), target.known(name)
+        if before is None:
+            continue
+        if after is None:
+            return {}
+        if after != before:
+            changes[name] = after
+    return changes if len(changes) <= 2 else {}
+
+
+def fitting(
+    photographs: Sequence[Photograph], reference: int, changes: dict[str, str], among: Sequence[int]
+) -> tuple[int, ...]:
+    """The rows `among` the photographs, of one category, that have what is asked for."""
+    wanted = {
+        name: changes.get(name, photographs[reference].known(name))
+        for name in CHANGEABLE
+        if name in changes or photographs[reference].known(name) is not None
+    }
+    return tuple(
+        row
+        for row in among
+        if row != reference
+        and all(photographs[row].attributes[name] == value for name, value in wanted.items())
+    )
+
+
+def image_share(reference: Photograph, changes: dict[str, str]) -> float:
+    """1 - changed / (1 + known): the category counts as known, and as told by the picture."""
+    known = sum(reference.known(name) is not None for name in CHANGEABLE)
+    return 1 - len(changes) / (1 + known)
+
+
+def phrase_changes(changes: dict[str, str], shade: str, rng: random.Random) -> str:
+    """Say the changes as people do; `shade` is the target's, for a name such as navy."""
+    phrases = []
+    for name, value in changes.items():
+        if name == "colour":
+            names = _NAMED_COLORS.get((value, shade), ())
+            is_named = bool(names) and rng.random() < _NAMED_COLOR_SHARE
+            phrases.append(f"in {rng.choice(names) if is_named else value}")
+        else:
+            phrases.append(rng.choice(_PHRASES[name][value]))
+    rng.shuffle(phrases)
+    return " and ".join(phrases)

@@ -1,0 +1,133 @@
+"""The wardrobe's table and the composed queries that are drawn from it."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from dwc.datasets.wardrobe import (
+    CHANGEABLE,
+    WARDROBE_ATTRIBUTES,
+    Photograph,
+    attribute_changes,
+    changes_between,
+    image_path,
+    phrase_changes,
+    read_wardrobe,
+)
+from dwc.errors import DatasetError
+
+COLUMNS = ("file", "split", "label", "category", "caption", *WARDROBE_ATTRIBUTES)
+PLAIN = {
+    "colour": "blue",
+    "shade": "mid",
+    "pattern": "plain",
+    "second": "-",
+    "sleeve": "short",
+    "neckline": "round",
+    "length": "medium",
+    "fastening": "none",
+}
+
+
+def photograph(file: str, category: str = "t_shirt", **changes: str) -> Photograph:
+    return Photograph(file, "eval", "T-Shirt", category, {**PLAIN, **changes}, f"caption {file}")
+
+
+def random_wardrobe(seed: int, count: int = 60) -> list[Photograph]:
+    rng = random.Random(seed)
+    values = {
+        "colour": ("blue", "red", "green"),
+        "pattern": ("plain", "striped", "other"),
+        "sleeve": ("short", "long", "-", "?"),
+        "length": ("short", "medium"),
+    }
+    return [
+        photograph(
+            f"{n}.jpg",
+            rng.choice(("t_shirt", "dress", "other")),
+            **{name: rng.choice(options) for name, options in values.items()},
+        )
+        for n in range(count)
+    ]
+
+
+def write_table(folder: Path, photographs: list[Photograph], columns=COLUMNS) -> None:
+    rows = [",".join(columns)]
+    for one in photographs:
+        row = {**vars(one), **one.attributes}
+        rows.append(",".join(str(row[name]) for name in columns))
+    (folder / "attributes.csv").write_text("\n".join(rows) + "\n")
+
+
+def test_a_split_is_read_in_the_order_of_the_table(tmp_path: Path) -> None:
+    photographs = [photograph("b.jpg"), photograph("a.jpg", colour="red")]
+    write_table(tmp_path, photographs)
+    assert read_wardrobe(tmp_path, "eval") == photographs
+    assert read_wardrobe(tmp_path) == photographs
+    assert image_path(tmp_path, "a.jpg") == tmp_path / "photos" / "a.jpg"
+
+
+def test_what_is_no_wardrobe_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"has no attributes\.csv.*--data FOLDER"):
+        read_wardrobe(tmp_path)
+    write_table(tmp_path, [photograph("a.jpg")], [name for name in COLUMNS if name != "caption"])
+    with pytest.raises(DatasetError, match="lacks the columns caption"):
+        read_wardrobe(tmp_path)
+    write_table(tmp_path, [photograph("a.jpg")])
+    with pytest.raises(DatasetError, match=r"no photograph of the split 'test'; it has eval"):
+        read_wardrobe(tmp_path, "test")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_hits_are_all_photographs_with_what_is_wished_for(seed: int) -> None:
+    photographs = random_wardrobe(seed)
+    queries = attribute_changes(photographs, seed)
+    assert len({query.reference for query in queries}) == len(queries) > 20
+    for query in queries:
+        reference = photographs[query.reference]
+        assert reference.category != "other"
+        assert 1 <= len(query.changes) <= 2
+        wanted = {}
+        for name in CHANGEABLE:
+            value = query.changes.get(name, reference.attributes[name])
+            if value not in ("-", "?", "other"):
+                wanted[name] = value
+        expected = {
+            row
+            for row, one in enumerate(photographs)
+            if one.category == reference.category
+            and row != query.reference
+            and all(one.attributes[name] == value for name, value in wanted.items())
+        }
+        assert set(query.hits) == expected
+        assert expected
+        known = sum(reference.attributes[name] not in ("-", "?", "other") for name in CHANGEABLE)
+        assert query.image_share == pytest.approx(1 - len(query.changes) / (1 + known))
+        assert all(reference.attributes[name] != value for name, value in query.changes.items())
+
+
+def test_the_seed_draws_the_changes() -> None:
+    photographs = random_wardrobe(0)
+    assert attribute_changes(photographs, 1) == attribute_changes(photographs, 1)
+    assert attribute_changes(photographs, 1) != attribute_changes(photographs, 2)
+
+
+def test_what_is_unknown_is_not_asked_for() -> None:
+    reference = photograph("a.jpg")
+    assert changes_between(reference, photograph("b.jpg", pattern="other")) == {}
+    assert changes_between(reference, photograph("b.jpg", colour="red")) == {"colour": "red"}
+    assert changes_between(photograph("a.jpg", pattern="other"), photograph("b.jpg")) == {}
+    three = photograph("b.jpg", colour="red", pattern="striped", sleeve="long")
+    assert changes_between(reference, three) == {}
+
+
+def test_a_named_color_is_one_of_the_target_and_its_shade() -> None:
+    phrases = {
+        phrase_changes({"colour": "blue"}, "dark", random.Random(seed)) for seed in range(60)
+    }
+    assert phrases == {"in blue", "in navy", "in dark blue"}
+    both = phrase_changes({"pattern": "striped", "sleeve": "sleeveless"}, "mid", random.Random(0))
+    assert " and " in both
+    assert "strip" in both
+    assert "sleeve" in both

@@ -1,0 +1,116 @@
+"""The wardrobe's protocol against a naive version, with a small model and colored squares."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dwc.cli import main
+from dwc.datasets.wardrobe import attribute_changes, image_path
+from dwc.evaluation.metrics import spearman
+from dwc.evaluation.photographs import CLASS_WORDS
+from dwc.evaluation.wardrobe import evaluate_wardrobe
+from tests.datasets.test_wardrobe import random_wardrobe, write_table
+from tests.search.tiny import write_tiny_checkpoint
+from tests.training.tiny import tiny_model, tiny_processor
+
+
+@pytest.fixture(scope="module")
+def wardrobe(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wardrobe")
+    photographs = random_wardrobe(3, count=40)
+    classes = [*CLASS_WORDS, "Hat"]
+    for n, one in enumerate(photographs):
+        object.__setattr__(one, "label", classes[n % len(classes)])
+        path = image_path(folder, one.file)
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (20, 30), (6 * n, 255 - 5 * n, 40 + n)).save(path)
+    write_table(folder, photographs)
+    return folder, photographs
+
+
+@pytest.fixture(scope="module")
+def world():
+    torch.set_num_threads(1)
+    processor = tiny_processor(max_tokens=64)
+    return tiny_model(processor).eval(), processor
+
+
+@pytest.fixture(scope="module")
+def report(wardrobe, world):
+    return evaluate_wardrobe(*world, wardrobe[0], "eval", seed=1)
+
+
+def rank(scores: np.ndarray, hits: list[int], left_out: int | None = None) -> int:
+    order = [row for row in sorted(range(len(scores)), key=lambda n: -scores[n]) if row != left_out]
+    return 1 + min(order.index(hit) for hit in hits)
+
+
+@torch.inference_mode()
+def test_numbers_are_those_of_a_naive_version(wardrobe, world, report) -> None:
+    (folder, photographs), (model, processor) = wardrobe, world
+    pictures = [Image.open(image_path(folder, one.file)) for one in photographs]
+    pixels = processor(images=pictures)["pixel_values"]
+    gallery = model.embed_images(pixels).numpy()
+    single = model.config.caption_template["single"]
+    changes = attribute_changes(photographs, 1)
+    weights, ranks = {"clip": [], "cnn": []}, []
+    for change in changes:
+        row = change.reference
+        text = processor(text=single.format(change.words))
+        query = model.compose(pixel_values=pixels[row : row + 1], **text)
+        ranks.append(rank(gallery @ query.embedding[0].numpy(), list(change.hits), row))
+        for name, stream in query.streams.items():
+            weights[name].append(float(stream.image_weight))
+    assert report["composed"]["queries"] == len(changes)
+    for k in (1, 10):
+        share = np.mean([found <= k for found in ranks])
+        assert report["composed"][f"recall@{k}"] == pytest.approx(share)
+    shares = [change.image_share for change in changes]
+    for name, found in weights.items():
+        expected = spearman(found, shares)
+        told = report["streams"][name]["weight_truth_correlation"]
+        assert told == pytest.approx(expected, abs=0.02)  # batches round weights otherwise
+    own = []
+    for row, one in enumerate(photographs):
+        query = model.compose(**processor(text=single.format(one.caption))).embedding[0].numpy()
+        own.append(rank(gallery @ query, [row]))
+    assert report["captions"]["recall@10"] == pytest.approx(np.mean([r <= 10 for r in own]))
+    assert report["captions"]["queries"] == len(photographs)
+
+
+def test_every_class_of_the_split_has_its_precision(report) -> None:
+    classes = report["classes"]
+    assert list(classes["classes"]) == list(CLASS_WORDS)
+    assert classes["precision@10"] == pytest.approx(np.mean(list(classes["classes"].values())))
+    assert classes["chance"] == pytest.approx(5 / 40)
+
+
+def test_photographs_that_cannot_be_read_are_left_out_and_counted(wardrobe, world, tmp_path):
+    _, photographs = wardrobe
+    for one in photographs[1:]:
+        path = image_path(tmp_path, one.file)
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (9, 9), (3, 200, 7)).save(path)
+    image_path(tmp_path, photographs[0].file).write_text("<html>404</html>")
+    write_table(tmp_path, photographs)
+    found = evaluate_wardrobe(*world, tmp_path)
+    assert (found["missing"], found["photographs"]) == (1, 39)
+    assert found["captions"]["queries"] == 39
+
+
+def test_the_command_takes_any_split_of_the_table(wardrobe, tmp_path, capsys) -> None:
+    folder, _ = wardrobe
+    model = write_tiny_checkpoint(tmp_path / "model")
+    file = tmp_path / "numbers.json"
+    arguments = ["evaluate", str(model), "--dataset", "wardrobe", "--data", str(folder)]
+    assert main([*arguments, "--split", "eval", "--queries", "5", "--json", str(file)]) == 0
+    numbers = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert json.loads(file.read_text()) == numbers
+    assert numbers["composed"]["queries"] == 5
+    for part in ("captions", "composed"):
+        assert 0 <= numbers[part]["recall@1"] <= numbers[part]["recall@10"] <= 1
+    assert main([*arguments, "--split", "people"]) == 2
+    assert "no photograph of the split 'people'; it has eval" in capsys.readouterr().err
