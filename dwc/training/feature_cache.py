@@ -150,7 +150,7 @@ Chunk = TypeVar("Chunk")
 CHUNK = 500  # pictures, or texts, that go through in one go
 
 
-def cache_views(
+def cache_view_features(
     pool: DrawnPool,
     views: int,
     seed: int,
@@ -211,18 +211,18 @@ def cache_image_features(
 
     def look(pixels: Tensor) -> Tensor:
         with torch.autocast(model.device.type, torch.bfloat16):
-            return feature_rows(model, pixels.to(model.device))
+            return tower_features(model, pixels.to(model.device))
 
     file = folder / f"kept-{_name(model, pool, views, seed)}.npy"
     if not file.exists():
         with _logged(folder, "pictures", views * len(pool.items)):
-            cache_views(pool, views, seed, (PICTURE_PX, MEAN, STD), look, file)
+            cache_view_features(pool, views, seed, (PICTURE_PX, MEAN, STD), look, file)
     blank = torch.zeros(1, 3, PICTURE_PX, PICTURE_PX, device=model.device)
     _, channels, height, width = resnet(blank).last_hidden_state.shape
     return CachedImages(torch.from_numpy(np.load(file)), (channels, height, width))
 
 
-def feature_rows(model: DWCModel, pixel_values: Tensor) -> Tensor:
+def tower_features(model: DWCModel, pixel_values: Tensor) -> Tensor:
     """Pictures (N, 3, H, W) -> (N, F + C h w), CLIP's features and the ResNet's last map."""
     assert model.clip is not None
     assert model.cnn_stream is not None

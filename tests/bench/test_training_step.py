@@ -23,7 +23,7 @@ from dwc.training.dwc.mutual_training import train_mutually
 from dwc.training.dwc.presets import RECOMMENDED
 from dwc.training.loop import LoopSettings
 from tests.bench.measuring import tell
-from tests.training.benchmark_files import data_of
+from tests.training.dwc.benchmark_files import data_of
 
 pytestmark = pytest.mark.bench
 
@@ -86,7 +86,7 @@ def test_a_step_of_the_papers_cnn_stream(tmp_path: Path, monkeypatch: pytest.Mon
         data, processor, {"single": "{0}", "pair": "{0} and {1}"}, SIZE, seed=0
     )
     watch = _Stopwatch()
-    for holder, name in ((mutual_training._CnnPupil, "forward"), (Accelerator, "backward")):
+    for holder, name in ((mutual_training._CnnStudent, "forward"), (Accelerator, "backward")):
         monkeypatch.setattr(holder, name, watch.around(name, getattr(holder, name)))
     reader = BatchLoader(batches, STEPS, torch.device("cpu"), workers=1)
     waiting = watch.around("waiting for pictures", reader)

@@ -9,7 +9,7 @@ import gradio as gr
 import pytest
 
 from dwc.training.study.runs import StudyResults
-from dwc.training.study.summary import summarise
+from dwc.training.study.summary import summarize
 from dwc.training.study.variants import all_variants
 from dwc.ui.panels.study import lay_out_study, percent, read_study, render_study
 from tests.training.study.made import TINY
@@ -24,7 +24,7 @@ def summary() -> dict[str, Any]:
         }
         for place, variant in enumerate(all_variants(TINY.wrong_texts))
     }
-    made = summarise(TINY, StudyResults(numbers, "0123456789ab", "a-model"))
+    made = summarize(TINY, StudyResults(numbers, "0123456789ab", "a-model"))
     return {**made, "how": "How <it> was made."}
 
 

@@ -22,10 +22,9 @@ from torch import Tensor
 from dwc.catalogue.language.description import describe, describe_fully
 from dwc.catalogue.schema import Garment
 from dwc.modeling.processing_dwc import DWCProcessor, fill_template
-from dwc.training.catalogue.attributes import LabelledBatch, encode_labels
 from dwc.training.catalogue.augmentation import random_views
-from dwc.training.catalogue.contrastive import PairBatch
 from dwc.training.catalogue.drawn_pool import DrawnPool, PoolTriplet
+from dwc.training.catalogue.pretraining import LabeledBatch, PairBatch, encode_labels
 from dwc.training.catalogue.recipe import MEAN, PICTURE_PX, STD
 from dwc.training.catalogue.text_tuning import TextTuningBatch, encode_modification
 from dwc.training.dwc.mutual_training import TripletBatch
@@ -81,14 +80,14 @@ class CatalogueBatches:
 
         return batch
 
-    def labelled(self, size: int) -> Callable[[int], LabelledBatch]:
+    def labelled(self, size: int) -> Callable[[int], LabeledBatch]:
         """Pictures with their attributes, for the attribute stage."""
         labels = encode_labels([item.garment for item in self.pool.items])
 
-        def batch(step: int) -> LabelledBatch:
+        def batch(step: int) -> LabeledBatch:
             generator, _ = self._random("labelled", step)
             chosen = torch.randint(0, len(labels), (size,), generator=generator)
-            return LabelledBatch(self._views(chosen, generator), labels[chosen])
+            return LabeledBatch(self._views(chosen, generator), labels[chosen])
 
         return batch
 
@@ -136,7 +135,7 @@ class CatalogueBatches:
         return batch
 
     def _related(self, count: int, generator: torch.Generator) -> Tensor:
-        return draw_relatives(len(self.pool.items), count, generator)
+        return draw_hard_negatives(len(self.pool.items), count, generator)
 
     def _garments(self, places: Tensor) -> list[Garment]:
         return [self.pool.items[place].garment for place in places.tolist()]
@@ -150,13 +149,13 @@ class CatalogueBatches:
         return torch.Generator().manual_seed(rng.getrandbits(63)), rng
 
 
-def draw_relatives(items: int, count: int, generator: torch.Generator) -> Tensor:
+def draw_hard_negatives(items: int, count: int, generator: torch.Generator) -> Tensor:
     """Places (at most `count`,) in a pool of `items`, in runs of neighbours; no place twice."""
     chosen = torch.randperm(items // _RELATIVES, generator=generator)[: count // _RELATIVES]
     return (chosen[:, None] * _RELATIVES + torch.arange(_RELATIVES)).flatten()
 
 
-def cached_triplets(
+def cached_triplet_batches(
     kept: CachedPool, size: int, words_only: float, picture_only: float, seed: int
 ) -> Callable[[int], TripletBatch]:
     """Batches for a model under `standing_in`; each is a function of (seed, step).
@@ -181,7 +180,7 @@ def cached_triplets(
     def batch(step: int) -> TripletBatch:
         draw = random.Random(f"{seed}/kept/{step}").getrandbits(63)
         generator = torch.Generator().manual_seed(draw)
-        related = wishes_for(draw_relatives(items, size // 2, generator), generator)
+        related = wishes_for(draw_hard_negatives(items, size // 2, generator), generator)
         related = related[:composed_count]
         rest = (composed_count - len(related),)
         others = torch.randint(0, len(kept.targets), rest, generator=generator)

@@ -20,8 +20,8 @@ from dwc.modeling.clip_stream import ClipStream
 from dwc.modeling.combiners import combiner_class, combiner_names
 from dwc.modeling.configuration_dwc import DWCConfig
 from dwc.modeling.modeling_dwc import DWCModel
-from dwc.training.dwc.mutual_training import MutualSettings, adam
-from dwc.training.eval_set import CachedEvalSet, embed_queries, first_ranks
+from dwc.training.catalogue.eval_set import CachedEvalSet, embed_queries, first_ranks
+from dwc.training.dwc.mutual_training import MutualSettings, build_adam
 from dwc.training.feature_cache import CachedClip, CachedPool
 from dwc.training.loop import LoopSettings, run_stage
 from dwc.training.losses import contrastive_loss
@@ -77,7 +77,7 @@ def train_on_features(
     trained = [parameter for parameter in stream.parameters() if parameter.requires_grad]
     if not trained:
         return {}
-    optimiser, schedule = adam(trained, settings)
+    optimiser, schedule = build_adam(trained, settings)
     stream.train()
 
     def step(number: int) -> dict[str, float]:

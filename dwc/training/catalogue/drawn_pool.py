@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 # How many times as large as they are kept pictures are drawn. A line finer than a pixel is drawn a
 # pixel wide: drawn small, pictures show their details plainer than people's, which are drawn large.
-SHRUNK: dict[Style, int] = {"gallery": 2, "training": 1, "plain": 2}
+SUPERSAMPLING: dict[Style, int] = {"gallery": 2, "training": 1, "plain": 2}
 
 _CHUNK = 250  # pictures a worker draws between two reports
 
@@ -66,7 +66,7 @@ def draw_pool(settings: PoolSettings, folder: Path, workers: int) -> DrawnPool:
     items = gallery(settings.split, settings.items, settings.seed)
     shape = (len(settings.styles), len(items), settings.size_px, settings.size_px, 3)
     described = json.dumps(asdict(settings), sort_keys=True) + repr(
-        (items[-1], DRAWING_VERSION, SHRUNK)
+        (items[-1], DRAWING_VERSION, SUPERSAMPLING)
     )
     name = hashlib.sha256(described.encode()).hexdigest()[:12]
     path = folder / f"pool-{name}.npy"
@@ -112,7 +112,7 @@ def _draw_into(
 
 def _draw_chunk(items: list[CatalogueItem], view: int, settings: PoolSettings) -> np.ndarray:
     style = settings.styles[view]
-    times = SHRUNK[style]
+    times = SUPERSAMPLING[style]
     side = settings.size_px * times
     drawn = (draw(item.garment, item.picture_seed + view, side, style) for item in items)
     return np.stack([np.asarray(picture.reduce(times)) for picture in drawn])

@@ -14,9 +14,8 @@ from dwc.modeling.configuration_dwc import (
     DWCConfig,
     ModifiedResNetConfig,
 )
-from dwc.training.catalogue.attributes import AttributeSettings
-from dwc.training.catalogue.contrastive import ContrastiveSettings
 from dwc.training.catalogue.drawn_pool import PoolSettings
+from dwc.training.catalogue.pretraining import AttributeSettings, ContrastiveSettings
 from dwc.training.catalogue.text_tuning import TextTuningSettings
 from dwc.training.dwc.mutual_training import MutualSettings
 

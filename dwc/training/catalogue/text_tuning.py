@@ -20,7 +20,7 @@ from dwc.catalogue.language.modifications import Modification
 from dwc.catalogue.schema import ORDERED, Garment
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.composition import normalize
-from dwc.training.catalogue.attributes import label_vocabulary
+from dwc.training.catalogue.pretraining import label_vocabulary
 from dwc.training.loop import LoopSettings, OptimizerStep, run_stage
 from dwc.training.losses import image_text_loss
 

@@ -34,17 +34,21 @@ from dwc.evaluation.photographs import read_labelled_photographs, words_to_photo
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, build_word_tokenizer
-from dwc.training.catalogue.attributes import train_attributes
 from dwc.training.catalogue.augmentation import random_views
-from dwc.training.catalogue.batches import CatalogueBatches, cached_triplets, text_tuning_batches
+from dwc.training.catalogue.batches import (
+    CatalogueBatches,
+    cached_triplet_batches,
+    text_tuning_batches,
+)
 from dwc.training.catalogue.combiner_comparison import (
     CombinerComparison,
     compare_combiners,
     feature_bank,
 )
-from dwc.training.catalogue.contrastive import train_contrastive
 from dwc.training.catalogue.drawn_pool import DrawnPool, PoolSettings, draw_pool
+from dwc.training.catalogue.eval_set import cache_eval_set
 from dwc.training.catalogue.model_card import write_card, write_measured
+from dwc.training.catalogue.pretraining import train_attributes, train_contrastive
 from dwc.training.catalogue.recipe import (
     CLIP_VOCABULARY,
     MAX_CLIP_TOKENS,
@@ -58,7 +62,6 @@ from dwc.training.catalogue.text_tuning import tune_text_tower
 from dwc.training.catalogue.tokenizer import train_clip_tokenizer
 from dwc.training.data_loading import shard_and_prefetch
 from dwc.training.dwc.mutual_training import train_mutually
-from dwc.training.eval_set import cache_eval_set
 from dwc.training.feature_cache import (
     CachedPool,
     cache_image_features,
@@ -148,7 +151,7 @@ def train_catalogue(recipe: CatalogueRecipe, work: Path) -> TrainedCatalogue:
 def train_on_cached(model: DWCModel, kept: CachedPool, recipe: CatalogueRecipe, work: Path) -> None:
     """DWC's alternating training, in place, on what its frozen towers made of the pool."""
     accelerator = _accelerator(recipe)
-    made = cached_triplets(
+    made = cached_triplet_batches(
         kept,
         recipe.alternating_batch,
         recipe.words_only_share,
@@ -238,7 +241,7 @@ def publish_catalogue(
     logger.info("written to %s, fingerprint %s; measuring", out, loaded.fingerprint)
 
     drawn = CataloguePictures(gallery("test", recipe.measured_gallery))
-    minutes = {stage: seconds / 60 for stage, seconds in logged_seconds(work).items()}
+    minutes = {stage: seconds / 60 for stage, seconds in stage_seconds(work).items()}
     began = time.perf_counter()
     combiners = _compare(recipe, trained, drawn)
     minutes["comparing"] = (time.perf_counter() - began) / 60
@@ -286,7 +289,7 @@ def _compare(
     return compare_combiners(model.config, contest)
 
 
-def logged_seconds(work: Path) -> dict[str, float]:
+def stage_seconds(work: Path) -> dict[str, float]:
     """How long each stage ran by its log, every resumption counted.
 
     Drawing and keeping log one line each time they are done; the other stages' clocks start anew

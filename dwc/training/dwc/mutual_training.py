@@ -117,7 +117,7 @@ class ClipFeatures:
     targets: Tensor = field()
 
 
-class _ClipPupil(nn.Module):
+class _ClipStudent(nn.Module):
     """Runs the CLIP stream on features; a module of its own so that gradients sync over devices."""
 
     def __init__(self, stream: ClipStream) -> None:
@@ -133,7 +133,7 @@ class _ClipPupil(nn.Module):
         return StreamOutput(query, self.stream.embed(features.targets), weight, reference)
 
 
-class _CnnPupil(nn.Module):
+class _CnnStudent(nn.Module):
     """Runs the CNN stream on pictures and words."""
 
     def __init__(self, stream: CnnStream) -> None:
@@ -182,7 +182,7 @@ def _present(pictures: Tensor | None) -> Tensor:
 
 
 @torch.no_grad()
-def clip_features(clip: ClipBackbone, batch: TripletBatch) -> ClipFeatures:
+def frozen_clip_features(clip: ClipBackbone, batch: TripletBatch) -> ClipFeatures:
     """The frozen CLIP's raw features of everything in a batch; none that it brings is computed."""
     images: list[Tensor | None] = []
     texts: list[Tensor | None] = []
@@ -217,10 +217,10 @@ def train_mutually(
     model.to(accelerator.device, memory_format=torch.channels_last).train()
     pupils: dict[str, Any] = {}
     if model.clip_stream is not None:
-        pupils["clip"] = StreamTrainer(_ClipPupil(model.clip_stream), settings, accelerator)
+        pupils["clip"] = StreamTrainer(_ClipStudent(model.clip_stream), settings, accelerator)
     if model.cnn_stream is not None:
         rate = settings.cnn_learning_rate
-        pupils["cnn"] = StreamTrainer(_CnnPupil(model.cnn_stream), settings, accelerator, rate)
+        pupils["cnn"] = StreamTrainer(_CnnStudent(model.cnn_stream), settings, accelerator, rate)
     by_reference = settings.teacher_side == "reference" and len(pupils) == 2
 
     def step(number: int) -> dict[str, float]:
@@ -228,7 +228,7 @@ def train_mutually(
         numbers: dict[str, float] = {}
         outputs: dict[str, StreamOutput] = {}
         with accelerator.autocast():
-            features = None if model.clip is None else clip_features(model.clip, batch)
+            features = None if model.clip is None else frozen_clip_features(model.clip, batch)
             if "cnn" in pupils:
                 outputs["cnn"] = pupils["cnn"].module(batch, by_reference)
             if "clip" in pupils:
@@ -245,7 +245,7 @@ def train_mutually(
     return run_stage(stage, accelerator, step, loop, watcher)
 
 
-def adam(
+def build_adam(
     trained: list[nn.Parameter], settings: MutualSettings, learning_rate: float | None = None
 ) -> tuple[Adam, LambdaLR]:
     """The optimiser and its schedule, as the settings say, at their learning rate or another."""
@@ -274,7 +274,7 @@ class StreamTrainer:
     ) -> None:
         self.settings, self.accelerator = settings, accelerator
         trained = [p for p in module.parameters() if p.requires_grad]
-        optimiser, self.schedule = adam(trained, settings, learning_rate)
+        optimiser, self.schedule = build_adam(trained, settings, learning_rate)
         self.module, self.optimiser = accelerator.prepare(module, optimiser)
         accelerator.register_for_checkpointing(self.schedule)
 

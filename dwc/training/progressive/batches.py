@@ -19,7 +19,7 @@ from dwc.catalogue.language.statements import say_colour, say_value
 from dwc.catalogue.schema import Garment
 from dwc.training.catalogue.augmentation import random_views
 from dwc.training.catalogue.batches import CatalogueBatches
-from dwc.training.catalogue.contrastive import PairBatch
+from dwc.training.catalogue.pretraining import PairBatch
 from dwc.training.catalogue.recipe import MEAN, PICTURE_PX, STD
 from dwc.training.progressive.stages import FashionBatch
 

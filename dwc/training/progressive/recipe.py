@@ -18,8 +18,7 @@ from dwc.modeling.configuration_dwc import ClipBackboneConfig, DWCConfig
 from dwc.modeling.processing_dwc import DWCProcessor
 from dwc.training.catalogue.drawn_pool import PoolSettings
 from dwc.training.catalogue.recipe import PICTURE_PX, Shortening, catalogue_config
-from dwc.training.progressive.stages import FashionSettings, HybridSettings
-from dwc.training.progressive.towers import TowerSettings
+from dwc.training.progressive.stages import FashionSettings, HybridSettings, TowerSettings
 
 Stage = Literal["open_domain", "fashion", "hybrid"]
 STAGES: tuple[Stage, ...] = get_args(Stage)

@@ -1,4 +1,6 @@
-"""The contrastive losses of PL's stages, as pure functions of embeddings; a reconstruction.
+"""The step that PL's stages share: AdamW with warm-up and cosine, on whatever a stage trains.
+
+The contrastive losses of PL's stages, as pure functions of embeddings; a reconstruction.
 
 N rows on the left, M on the right, D the embedding; embeddings are unit length. `matches` (N, M)
 says what belongs together; a row may have several matches, which share its answer evenly.
@@ -27,25 +29,129 @@ learn; it takes part in the retrieval.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import send_to_device
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.clip_stream import ClipStream
 from dwc.modeling.combiners.progressive import pseudo_weights, weight_loss
 from dwc.modeling.composition import Composition, normalize
-from dwc.training.catalogue.contrastive import PairBatch
+from dwc.training.catalogue.pretraining import PairBatch
 from dwc.training.dwc.mutual_training import TripletBatch
-from dwc.training.loop import LoopSettings
-from dwc.training.progressive.towers import Towers, TowerSettings, cosine_scale, train_towers
+from dwc.training.loop import LoopSettings, OptimizerStep, run_stage
+
+Batch = TypeVar("Batch")
+Outputs = TypeVar("Outputs")
+
+_LARGEST_SCALE = 100.0  # as CLIP's training clips it
 
 
-def same(labels: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class TowerSettings:
+    """How long and how fast a stage learns; `head_learning_rate` is that of what is not a tower.
+
+    The defaults suit towers that start from nothing. A CLIP of the Hub wants about 1e-5.
+    """
+
+    total_steps: int
+    learning_rate: float = 1e-3
+    head_learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    warmup_steps: int = 200
+    max_gradient_norm: float = 1.0
+
+
+class Towers(Protocol):
+    """What a stage trains: a CLIP, or one that reads pictures kept (`kept.KeptTowers`)."""
+
+    logit_scale: nn.Parameter
+
+    def image_features(self, pixel_values: Tensor, /) -> Tensor:
+        """Pictures -> (N, F)."""
+
+    def text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None, /) -> Tensor:
+        """Token ids (N, L) and their mask -> (N, F)."""
+
+    def requires_grad_(self, requires_grad: bool = True) -> Any:
+        """As of a module."""
+
+    def eval(self) -> Any:
+        """As of a module."""
+
+
+def cosine_scale(clip: Towers) -> Tensor:
+    """What multiplies cosines in a softmax: CLIP's own learned scale, at most 100."""
+    return clip.logit_scale.exp().clamp(max=_LARGEST_SCALE)
+
+
+def train_towers(
+    stage: str,
+    module: nn.Module,
+    batches: Callable[[int], Batch],
+    judge: Callable[[Outputs, Batch], tuple[Tensor, dict[str, float]]],
+    settings: TowerSettings,
+    accelerator: Accelerator,
+    loop: LoopSettings,
+) -> dict[str, float]:
+    """Train `module`, whose `clip` holds the towers, in place, from its last saved state if any.
+
+    `module(batch)` gives the outputs of a batch (a dataclass of tensors, or of lists and dicts of
+    them), `judge(outputs, batch)` their loss and numbers to log. Runs in `run_stage`, which see.
+    The accelerator must be a fresh one, since its saved state holds all that it was given. Raises
+    ValueError where nothing is left to train.
+    """
+    groups = parameter_groups(module, settings)
+    if not groups:
+        raise ValueError(f"{stage}: nothing to train; let the towers train, or add a weigher.")
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    learner = OptimizerStep(module, settings, accelerator, groups, betas=(0.9, 0.98))
+
+    def step(number: int) -> dict[str, float]:
+        batch = _moved(batches(number), accelerator.device)
+        # On CPUs the fused attention's backward pass takes four times as long as the plain one.
+        with accelerator.autocast(), sdpa_kernel(SDPBackend.MATH):
+            outputs = learner.module(batch)
+        loss, numbers = judge(outputs, batch)
+        learner.learn(loss)
+        return {"loss": float(loss.detach()), **numbers}
+
+    return run_stage(stage, accelerator, step, loop)
+
+
+def _moved(batch: Any, device: torch.device) -> Any:
+    """A batch, a dataclass, with all its tensors on the device."""
+    return replace(batch, **send_to_device(vars(batch), device, non_blocking=True))
+
+
+def parameter_groups(module: nn.Module, settings: TowerSettings) -> list[dict[str, Any]]:
+    """What learns in a stage's module, for the optimiser: its `clip` and the rest at their rates.
+
+    Norms, biases and scales do not decay.
+    """
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            kind = (name.startswith("clip."), parameter.ndim > 1)
+            groups.setdefault(kind, []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": settings.learning_rate if is_tower else settings.head_learning_rate,
+            "weight_decay": settings.weight_decay if decays else 0.0,
+        }
+        for (is_tower, decays), parameters in groups.items()
+    ]
+
+
+def same_label(labels: Tensor) -> Tensor:
     """(B,) -> (B, B): which rows carry the same label."""
     return labels[:, None] == labels[None, :]
 
@@ -68,7 +174,7 @@ def matching_loss(left: Tensor, right: Tensor, matches: Tensor, scale: Tensor | 
     return (forth + one_way_loss(right, left, matches.T, scale)) / 2
 
 
-def first_found(left: Tensor, right: Tensor, matches: Tensor) -> float:
+def top1_accuracy(left: Tensor, right: Tensor, matches: Tensor) -> float:
     """The share (0 to 1) of rows of `left` whose nearest row of `right` is a match."""
     nearest = (left.detach() @ right.detach().T).argmax(dim=-1)  # (N,)
     rows = torch.arange(len(left), device=left.device)
@@ -97,13 +203,13 @@ class _OpenDomain(nn.Module):
         )
 
 
-def judge_open_domain(
+def open_domain_objective(
     output: OpenDomainOutput, batch: PairBatch
 ) -> tuple[Tensor, dict[str, float]]:
     """CLIP's symmetric loss, and the share of pictures whose own caption is the nearest."""
     own = torch.eye(len(output.images), dtype=torch.bool, device=output.images.device)
     loss = matching_loss(output.images, output.texts, own, output.scale)
-    return loss, {"accuracy": first_found(output.images, output.texts, own)}
+    return loss, {"accuracy": top1_accuracy(output.images, output.texts, own)}
 
 
 def train_open_domain(
@@ -116,7 +222,7 @@ def train_open_domain(
 ) -> dict[str, float]:
     """Train both towers of `clip` in place; see `train_towers`. Attribute labels are not read."""
     return train_towers(
-        stage, _OpenDomain(clip), batches, judge_open_domain, settings, accelerator, loop
+        stage, _OpenDomain(clip), batches, open_domain_objective, settings, accelerator, loop
     )
 
 
@@ -189,11 +295,11 @@ class _Fashion(nn.Module):
         return normalize(self.clip.text_features(ids, mask).float())
 
 
-def judge_fashion(
+def fashion_objective(
     output: FashionOutput, batch: FashionBatch, settings: FashionSettings
 ) -> tuple[Tensor, dict[str, float]]:
     """The weighted sum of the tasks that the batch has, and each one by name."""
-    products = same(batch.labels)  # (B, B)
+    products = same_label(batch.labels)  # (B, B)
     described = matching_loss(output.images, output.texts, products, output.scale)
     loss, numbers = described, {"described": float(described.detach())}
     if output.others is not None:
@@ -204,7 +310,7 @@ def judge_fashion(
         tagged = matching_loss(output.images, output.tags, batch.has_tag, output.scale)
         loss = loss + settings.tag_weight * tagged
         numbers["tagged"] = float(tagged.detach())
-    numbers["accuracy"] = first_found(output.images, output.texts, products)
+    numbers["accuracy"] = top1_accuracy(output.images, output.texts, products)
     return loss, numbers
 
 
@@ -217,7 +323,7 @@ def train_fashion(
     stage: str = "fashion",
 ) -> dict[str, float]:
     """Train both towers of `clip` in place; see `train_towers`."""
-    judge = partial(judge_fashion, settings=settings)
+    judge = partial(fashion_objective, settings=settings)
     return train_towers(
         stage, _Fashion(clip, settings), batches, judge, settings, accelerator, loop
     )
@@ -279,7 +385,7 @@ class _Hybrid(nn.Module):
         return HybridOutput(groups, composed, targets, cosine_scale(self.clip))
 
 
-def judge_hybrid(
+def hybrid_objective(
     output: HybridOutput, batch: TripletBatch, settings: HybridSettings
 ) -> tuple[Tensor, dict[str, float]]:
     """Retrieval over all queries, and the self-supervision of the weight where there is one.
@@ -288,10 +394,10 @@ def judge_hybrid(
     """
     queries = torch.cat([group.embedding for group in output.groups]).float()
     targets = output.targets.float()
-    answers = same(batch.labels)
+    answers = same_label(batch.labels)
     loss = retrieval = one_way_loss(queries, targets, answers, output.scale)
     numbers = {"retrieval": float(retrieval.detach())}
-    numbers["accuracy"] = first_found(queries, targets, answers)
+    numbers["accuracy"] = top1_accuracy(queries, targets, answers)
     learned = _weights(output, batch.labels, settings)
     if learned is not None:
         weights, wanted = learned
@@ -342,5 +448,5 @@ def train_hybrid(
     adaptive weight. Raises ValueError where neither towers nor stream have anything to learn.
     """
     module = _Hybrid(clip, stream, settings.trains_towers)
-    judge = partial(judge_hybrid, settings=settings)
+    judge = partial(hybrid_objective, settings=settings)
     return train_towers(stage, module, batches, judge, settings, accelerator, loop)

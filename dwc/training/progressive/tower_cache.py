@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.modified_resnet import ModifiedResNet
 from dwc.training.catalogue.drawn_pool import DrawnPool
-from dwc.training.feature_cache import cache_views
+from dwc.training.feature_cache import cache_view_features
 from dwc.training.progressive.batches import ProgressiveBatches
 
 
@@ -95,7 +95,7 @@ def cache_tower_inputs(
                 return read_by_last_layer(clip, pixels.to(device))
 
         preprocessing = batches.size_px, batches.mean, batches.std
-        cache_views(pool, views, batches.seed, preprocessing, look, file)
+        cache_view_features(pool, views, batches.seed, preprocessing, look, file)
     return torch.from_numpy(np.load(file))
 
 

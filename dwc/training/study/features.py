@@ -22,9 +22,9 @@ from dwc.checkpoints.load import Checkpoint
 from dwc.errors import TrainingError
 from dwc.modeling.configuration_dwc import DWCConfig
 from dwc.training.catalogue.drawn_pool import PoolSettings, draw_pool
+from dwc.training.catalogue.eval_set import CachedEvalSet, cache_eval_set
 from dwc.training.catalogue.recipe import PICTURE_PX, CatalogueRecipe
 from dwc.training.dwc.mutual_training import MutualSettings
-from dwc.training.eval_set import CachedEvalSet, cache_eval_set
 from dwc.training.feature_cache import (
     CachedImages,
     CachedPool,
@@ -113,7 +113,7 @@ class StudyFeatures:
         return replace(self.pool, wishes=mixed)
 
 
-def write(features: StudyFeatures, folder: Path) -> None:
+def save_features(features: StudyFeatures, folder: Path) -> None:
     """Write into a folder beside first, and move it in when it is whole."""
     fresh = folder.with_name(f"{folder.name}.fresh")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -125,12 +125,12 @@ def write(features: StudyFeatures, folder: Path) -> None:
     fresh.rename(folder)
 
 
-def is_kept(folder: Path) -> bool:
+def is_complete(folder: Path) -> bool:
     """Whether a folder holds a whole one."""
     return (folder / _COMPLETE).is_file()
 
 
-def read(folder: Path) -> StudyFeatures:
+def load_features(folder: Path) -> StudyFeatures:
     """Read back what `write` wrote; the tensors stay on disk until they are used."""
     found = torch.load(folder / _TENSORS, mmap=True, weights_only=True)
     pool = found["pool"]
@@ -177,7 +177,7 @@ def cache_features(
     stream, or does not read drawings of the catalogue's size.
     """
     folder = work / f"features-{settings.kept_name(checkpoint.fingerprint)}"
-    if is_kept(folder):
+    if is_complete(folder):
         return folder
     _require_catalogue_model(checkpoint)
     model, processor = checkpoint.model, checkpoint.processor
@@ -194,7 +194,7 @@ def cache_features(
         test=cache_eval_set(model, processor, "test", settings.gallery, settings.queries),
         val=cache_eval_set(model, processor, "val", settings.gallery, settings.queries),
     )
-    write(features, folder)
+    save_features(features, folder)
     shutil.rmtree(looking)
     return folder
 

@@ -11,7 +11,7 @@ from typing import Any
 from dwc.training.study.features import StudySettings
 from dwc.training.study.figures import draw_figures
 from dwc.training.study.runs import run_all
-from dwc.training.study.summary import summarise
+from dwc.training.study.summary import summarize
 from dwc.training.study.variants import OURS
 
 _FAMILIES = {
@@ -48,7 +48,7 @@ def write_markdown(summary: Mapping[str, Any]) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def how_it_was_made(summary: Mapping[str, Any]) -> str:
+def method_paragraph(summary: Mapping[str, Any]) -> str:
     """One paragraph: data, budget, what was frozen; the page says it, too."""
     settings = summary["settings"]
     seeds = len(summary["seeds"])
@@ -67,7 +67,7 @@ def how_it_was_made(summary: Mapping[str, Any]) -> str:
 def _how(summary: Mapping[str, Any]) -> str:
     return (
         "# What the parts are worth\n\n"
-        f"{how_it_was_made(summary)} After each number stands its standard deviation over seeds. "
+        f"{method_paragraph(summary)} After each number stands its standard deviation over seeds. "
         f"`make study` reproduces it in {summary['core_minutes']:.0f} minutes of one core."
     )
 
@@ -163,8 +163,8 @@ def write_study(
 ) -> Path:
     """Conduct the study and write it into `out`/study; the folder. See `conduct`."""
     conducted = run_all(settings, model, work, drawings, workers)
-    summary = summarise(settings, conducted)
-    summary["how"] = how_it_was_made(summary)
+    summary = summarize(settings, conducted)
+    summary["how"] = method_paragraph(summary)
     folder = out / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     for name, drawing in draw_figures(summary).items():

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from dwc.training.study.features import StudySettings
 from dwc.training.study.runs import Numbers, StudyResults
-from dwc.training.study.variants import OURS, Question, Variant, all_questions, all_variants
+from dwc.training.study.variants import OURS, Claim, Variant, all_claims, all_variants
 
 BySeed = Mapping[int, Numbers]
 _ERRORS = 2.0  # how many standard errors a difference must exceed
@@ -32,11 +32,11 @@ class Spread(NamedTuple):
         return cls(fmean(values), stdev(values) if len(values) > 1 else None)
 
 
-def summarise(settings: StudySettings, conducted: StudyResults) -> dict[str, Any]:
+def summarize(settings: StudySettings, conducted: StudyResults) -> dict[str, Any]:
     """All that the table, the figures and the page show, as plain data."""
     variants = all_variants(settings.wrong_texts)
     rows = [_row(variant, conducted.numbers[variant.name]) for variant in variants]
-    questions = all_questions(settings.wrong_texts)
+    questions = all_claims(settings.wrong_texts)
     every_run = [run for by_seed in conducted.numbers.values() for run in by_seed.values()]
     return {
         "checkpoint": conducted.checkpoint,
@@ -45,7 +45,7 @@ def summarise(settings: StudySettings, conducted: StudyResults) -> dict[str, Any
         "settings": asdict(settings),
         "core_minutes": round(sum(run["seconds"] for run in every_run) / 60, 1),
         "variants": rows,
-        "verdicts": [answer(question, conducted.numbers) for question in questions],
+        "verdicts": [evaluate_claim(question, conducted.numbers) for question in questions],
         "by_share": {name: _by_share(conducted.numbers[name]) for name in ("dwc", OURS)},
         "weights": {name: _weights(conducted.numbers[name]) for name in ("dwc_clip_alone", "pl")},
     }
@@ -98,7 +98,7 @@ def _plain(spread: Spread) -> dict[str, float | None]:
     return {"mean": spread.mean, "deviation": spread.deviation}
 
 
-def answer(question: Question, numbers: Mapping[str, BySeed]) -> dict[str, Any]:
+def evaluate_claim(question: Claim, numbers: Mapping[str, BySeed]) -> dict[str, Any]:
     """Whether a claim holds, by how much, and the sentence that says so."""
     better = numbers[question.better]
     metric, worse_metric = question.metric, question.worse_metric or question.metric
@@ -130,7 +130,7 @@ def answer(question: Question, numbers: Mapping[str, BySeed]) -> dict[str, Any]:
     }
 
 
-def _unanswered(question: Question, is_better: bool) -> dict[str, Any]:
+def _unanswered(question: Claim, is_better: bool) -> dict[str, Any]:
     """A number is missing where every weight is the same, or a stream is."""
     name = question.better if is_better else question.worse
     return {
@@ -144,7 +144,7 @@ def _unanswered(question: Question, is_better: bool) -> dict[str, Any]:
 
 
 def _standard_error(
-    question: Question, numbers: Mapping[str, BySeed], spread: Spread, seeds: int
+    question: Claim, numbers: Mapping[str, BySeed], spread: Spread, seeds: int
 ) -> float:
     of_seeds = 0.0 if spread.deviation is None else spread.deviation / math.sqrt(seeds)
     of_questions = 0.0
@@ -169,7 +169,7 @@ def _error_of_questions(better: BySeed, worse: BySeed, view: str) -> float:
     return stdev(differences) / math.sqrt(len(differences)) if len(differences) > 1 else 0.0
 
 
-def _sentence(question: Question, verdict: str, difference: float, error: float) -> str:
+def _sentence(question: Claim, verdict: str, difference: float, error: float) -> str:
     found = difference + question.least
     asked = f", at least {question.least:g} asked" if question.least else ""
     if question.metric.endswith("recall@1"):

@@ -48,7 +48,7 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Question:
+class Claim:
     """Whether one number of the runs is above another.
 
     `claim` is the sentence that the numbers are to bear: that `metric` of the variant `better`, a
@@ -198,14 +198,14 @@ def _noise(wrong_texts: Sequence[float]) -> list[Variant]:
     ]
 
 
-def all_questions(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Question]:
+def all_claims(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Claim]:
     """What the numbers are asked."""
     alone = "streams.clip.recall@1"
     noisy = [round(100 * share) for share in wrong_texts if share > 0]
     return [
-        Question("The editors raise R@1", "dwc", "dwc_no_editors"),
-        Question("The learned weight raises R@1 over one half", "dwc", "dwc_half"),
-        Question(
+        Claim("The editors raise R@1", "dwc", "dwc_no_editors"),
+        Claim("The learned weight raises R@1 over one half", "dwc", "dwc_half"),
+        Claim(
             "DWC's learned weight does better than the best fixed one, parts as they are",
             "dwc_clip_alone",
             "dwc_clip_alone",
@@ -213,27 +213,27 @@ def all_questions(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Q
             "DWC",
             "weights.best_fixed.recall@1",
         ),
-        Question(
+        Claim(
             "Without the editors, the learned weight raises R@1 over one half",
             "dwc_no_editors",
             "dwc_half_no_editors",
             whose="ours",
         ),
-        Question(
+        Claim(
             "The CLIP stream's weight follows the share that only the picture tells",
             "dwc",
             None,
             "streams.clip.weight_truth_correlation",
             least=FOLLOWS,
         ),
-        Question(
+        Claim(
             "The CNN stream's weight follows the share that only the picture tells",
             "dwc",
             None,
             "streams.cnn.weight_truth_correlation",
             least=FOLLOWS,
         ),
-        Question(
+        Claim(
             "Taught by the CLIP stream's, the CNN stream's weight follows that share",
             "dwc_weight_taught",
             None,
@@ -241,7 +241,7 @@ def all_questions(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Q
             whose="ours",
             least=FOLLOWS,
         ),
-        Question(
+        Claim(
             "With both changes of ours, the CLIP stream's weight follows that share",
             OURS,
             None,
@@ -249,7 +249,7 @@ def all_questions(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Q
             whose="ours",
             least=FOLLOWS,
         ),
-        Question(
+        Claim(
             "With both changes of ours, the CNN stream's weight follows that share",
             OURS,
             None,
@@ -257,16 +257,16 @@ def all_questions(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Q
             whose="ours",
             least=FOLLOWS,
         ),
-        Question("Both changes of ours together raise R@1", OURS, "dwc", whose="ours"),
-        Question(
+        Claim("Both changes of ours together raise R@1", OURS, "dwc", whose="ours"),
+        Claim(
             "Teaching the CNN stream its weight raises R@1",
             "dwc_weight_taught",
             "dwc",
             whose="ours",
         ),
-        Question("Soft labels (SSG) raise R@1 on clean texts", "dwc", "dwc_no_ssg"),
+        Claim("Soft labels (SSG) raise R@1 on clean texts", "dwc", "dwc_no_ssg"),
         *(
-            Question(
+            Claim(
                 f"With {share} % wrong texts, soft labels (SSG) raise the CLIP stream's R@1",
                 f"noise_{share}_soft",
                 f"noise_{share}_hard",
@@ -274,7 +274,7 @@ def all_questions(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Q
             for share in noisy
         ),
         *(
-            Question(
+            Claim(
                 f"20 % wrong texts cost at most {100 * COST_OF_WRONG_TEXTS:.0f} points{how}",
                 f"noise_20_{kind}",
                 "dwc_clip_alone",
@@ -284,26 +284,24 @@ def all_questions(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Q
             for kind, how in (("soft", ""), ("doubted", " where they are doubted"))
             if 20 in noisy
         ),
-        Question("Mutual enhancement raises R@1 of both streams together", "dwc", "dwc_no_mutual"),
-        Question("Mutual enhancement raises R@1 of its CLIP stream", "dwc", "dwc_no_mutual", alone),
-        Question(
+        Claim("Mutual enhancement raises R@1 of both streams together", "dwc", "dwc_no_mutual"),
+        Claim("Mutual enhancement raises R@1 of its CLIP stream", "dwc", "dwc_no_mutual", alone),
+        Claim(
             "A teacher's targets teach better than its references",
             "dwc",
             "dwc_taught_by_reference",
             whose="ours",
         ),
-        Question("Two streams find more than the CLIP stream alone", "dwc", "dwc_clip_alone"),
-        Question("Two streams find more than the CNN stream alone", "dwc", "dwc_cnn_alone"),
-        Question(
+        Claim("Two streams find more than the CLIP stream alone", "dwc", "dwc_clip_alone"),
+        Claim("Two streams find more than the CNN stream alone", "dwc", "dwc_cnn_alone"),
+        Claim(
             "Our settings find more than the authors' at this budget",
             "dwc",
             "dwc_authors",
             whose="ours",
         ),
         *(
-            Question(
-                f"DWC's combiner finds more than {label}", "dwc_clip_alone", f"combiner_{other}"
-            )
+            Claim(f"DWC's combiner finds more than {label}", "dwc_clip_alone", f"combiner_{other}")
             for other, label in {
                 "average": "the plain average",
                 "concat_mlp": "a concatenation MLP",
@@ -311,35 +309,35 @@ def all_questions(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Q
                 "clip4cir": "CLIP4Cir's Combiner",
             }.items()
         ),
-        Question(
+        Claim(
             "DWC with both streams finds more than CLIP4Cir's Combiner",
             "dwc",
             "combiner_clip4cir",
         ),
-        Question(
+        Claim(
             "Parts of unit length raise R@1 of DWC's combiner",
             "combiner_dwc_unit",
             "dwc_clip_alone",
             whose="ours",
         ),
-        Question(
+        Claim(
             "A joint part raises R@1 of DWC's combiner",
             "combiner_dwc_joint",
             "dwc_clip_alone",
             whose="ours",
         ),
-        Question(
+        Claim(
             "DWC's combiner with a joint part finds more than CLIP4Cir's Combiner",
             "combiner_dwc_joint",
             "combiner_clip4cir",
             whose="ours",
         ),
         *(
-            Question(f"Stage {word} raises R@1", "pl", f"pl_without_{stage}", whose="PL")
+            Claim(f"Stage {word} raises R@1", "pl", f"pl_without_{stage}", whose="PL")
             for word, stage in zip(("one", "two", "three"), STAGES, strict=True)
         ),
-        Question("The adaptive weight raises R@1 over one half", "pl", "pl_fixed", whose="PL"),
-        Question(
+        Claim("The adaptive weight raises R@1 over one half", "pl", "pl_fixed", whose="PL"),
+        Claim(
             "PL's learned weight does better than the best fixed one",
             "pl",
             "pl",
@@ -347,7 +345,7 @@ def all_questions(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Q
             "PL",
             "weights.best_fixed.recall@1",
         ),
-        Question(
+        Claim(
             "PL's weight follows the share that only the picture tells",
             "pl",
             None,
@@ -355,7 +353,7 @@ def all_questions(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Q
             "PL",
             least=FOLLOWS,
         ),
-        Question(
+        Claim(
             "Self-supervision makes a better weight than retrieval alone",
             "pl",
             "pl_unsupervised",

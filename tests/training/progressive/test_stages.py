@@ -24,16 +24,17 @@ from dwc.training.progressive.stages import (
     FashionSettings,
     HybridOutput,
     HybridSettings,
-    judge_fashion,
-    judge_hybrid,
+    TowerSettings,
+    fashion_objective,
+    hybrid_objective,
     matching_loss,
     one_way_loss,
-    same,
+    parameter_groups,
+    same_label,
     train_fashion,
     train_hybrid,
     train_open_domain,
 )
-from dwc.training.progressive.towers import TowerSettings, parameter_groups
 from tests.training.tiny import (
     COLOURS,
     THINGS,
@@ -252,13 +253,13 @@ def test_stage_two_adds_up_its_tasks() -> None:
     assert output.others is not None
     assert output.tags is not None
     assert batch.has_tag is not None
-    products = same(batch.labels)
+    products = same_label(batch.labels)
     parts = {
         "described": matching_loss(output.images, output.texts, products, 7.0),
         "seen_again": matching_loss(output.images, output.others, products, 5.0),
         "tagged": matching_loss(output.images, output.tags, batch.has_tag, 7.0),
     }
-    loss, numbers = judge_fashion(output, batch, settings)
+    loss, numbers = fashion_objective(output, batch, settings)
     expected = parts["described"] + 0.3 * parts["seen_again"] + 2.0 * parts["tagged"]
     torch.testing.assert_close(loss, expected)
     for name, part in parts.items():
@@ -267,11 +268,11 @@ def test_stage_two_adds_up_its_tasks() -> None:
 
 def test_stage_two_without_a_second_picture_or_tags_is_its_descriptions() -> None:
     output, batch = fashion_case()
-    loss, numbers = judge_fashion(
+    loss, numbers = fashion_objective(
         replace(output, others=None, tags=None), batch, FashionSettings(total_steps=1)
     )
     torch.testing.assert_close(
-        loss, matching_loss(output.images, output.texts, same(batch.labels), 7.0)
+        loss, matching_loss(output.images, output.texts, same_label(batch.labels), 7.0)
     )
     assert set(numbers) == {"described", "accuracy"}
 
@@ -309,9 +310,9 @@ def test_stage_three_is_retrieval_and_the_weights_own_loss(gamma: float) -> None
     output, batch, leaves = hybrid_case()
     leaves = {name: leaf.detach() for name, leaf in leaves.items()}
     settings = HybridSettings(total_steps=1, weight_loss=0.7, gamma=gamma, pseudo_temperature=0.5)
-    loss, numbers = judge_hybrid(output, batch, settings)
+    loss, numbers = hybrid_objective(output, batch, settings)
     queries = torch.cat([group.embedding for group in output.groups])
-    retrieval = one_way_loss(queries, output.targets, same(batch.labels), 6.0)
+    retrieval = one_way_loss(queries, output.targets, same_label(batch.labels), 6.0)
     weighing = 0.0
     for row, weight in enumerate(output.groups[0].image_weight.flatten().tolist()):
         wanted = naive_pseudo_weight(leaves, row, gamma)
@@ -325,7 +326,7 @@ def test_the_weights_own_loss_reaches_the_weights_alone() -> None:
     def gradients(weight_loss: float) -> dict[str, Tensor]:
         output, batch, leaves = hybrid_case()
         settings = HybridSettings(total_steps=1, weight_loss=weight_loss)
-        judge_hybrid(output, batch, settings)[0].backward()
+        hybrid_objective(output, batch, settings)[0].backward()
         return {name: leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}
 
     without, beside = gradients(0.0), gradients(1.0)

@@ -16,7 +16,7 @@ from dwc.errors import TrainingError
 from dwc.evaluation.catalogue import CataloguePictures
 from dwc.modeling.processing_dwc import fill_template
 from dwc.training.study import runs
-from dwc.training.study.features import StudySettings, cache_features, read
+from dwc.training.study.features import StudySettings, cache_features, load_features
 from dwc.training.study.models import build_dwc
 from dwc.training.study.variants import all_variants
 from tests.training.study.made import TINY
@@ -47,7 +47,7 @@ def test_a_model_over_what_is_kept_answers_as_the_checkpoint(
     kept: Path, loaded: load.Checkpoint
 ) -> None:
     """With the checkpoint's own heads, a kept question is composed as the question itself."""
-    features = read(kept)
+    features = load_features(kept)
     assert features.pool.pictures.rows.shape[:2] == (2, 60)
     assert features.test.hits.any(dim=1).all()
     hidden = loaded.model.config.cnn_config.hidden_dim

@@ -13,16 +13,14 @@ import torch
 from dwc.catalogue.splits import gallery, training_triplets
 from dwc.evaluation.metrics import first_hit_rank
 from dwc.modeling.composition import Composition, normalize
-from dwc.training.eval_set import first_ranks
+from dwc.training.catalogue.eval_set import first_ranks
 from dwc.training.feature_cache import CachedTexts
 from dwc.training.progressive.stages import FashionBatch
 from dwc.training.study import runs
-from dwc.training.study.features import StudyFeatures, is_kept, read, write
-from dwc.training.study.measuring import SHARES, measure
+from dwc.training.study.features import StudyFeatures, is_complete, load_features, save_features
 from dwc.training.study.models import build_dwc, build_pl
-from dwc.training.study.run_variant import fashion_batches, run_variant
-from dwc.training.study.runs import run_all
-from dwc.training.study.variants import Run, Variant, all_questions, all_variants
+from dwc.training.study.runs import SHARES, fashion_batches, measure, run_all, run_variant
+from dwc.training.study.variants import Run, Variant, all_claims, all_variants
 from tests.training.study.made import FEATURES, LEARNING, TINY, made_features
 
 VARIANTS = {variant.name: variant for variant in all_variants(TINY.wrong_texts)}
@@ -45,7 +43,7 @@ def _compose(variant: Variant, features: StudyFeatures) -> tuple[Any, Any]:
 
 def test_names_are_different_and_questions_are_of_variants_there_are() -> None:
     assert len(VARIANTS) == len(all_variants(TINY.wrong_texts))
-    for question in all_questions(TINY.wrong_texts):
+    for question in all_claims(TINY.wrong_texts):
         assert question.better in VARIANTS
         assert question.worse is None or question.worse in VARIANTS
         assert question.worse is None or (question.worse, question.worse_metric) != (
@@ -187,9 +185,9 @@ def test_the_numbers_of_queries_that_know_the_answer(features: StudyFeatures) ->
 
 def test_features_come_back_as_they_were_written(features: StudyFeatures, tmp_path: Path) -> None:
     folder = tmp_path / "features"
-    write(features, folder)
-    assert is_kept(folder)
-    back = read(folder)
+    save_features(features, folder)
+    assert is_complete(folder)
+    back = load_features(folder)
     assert back.config.to_dict() == features.config.to_dict()
     assert back.pool.pictures.map_shape == features.pool.pictures.map_shape
     for one, other in (
@@ -208,7 +206,7 @@ def kept_world(
     features: StudyFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> list[str]:
     """A study of two variants over made features; the names of the runs that were run."""
-    write(features, tmp_path / "features")
+    save_features(features, tmp_path / "features")
     ran: list[str] = []
 
     def run(run: Run, *arguments: Any) -> dict[str, Any]:
@@ -238,7 +236,7 @@ def test_a_study_that_was_stopped_goes_on(
 @pytest.mark.slow
 def test_several_processes_give_the_numbers_of_one(features: StudyFeatures, tmp_path: Path) -> None:
     folder = tmp_path / "features"
-    write(features, folder)
+    save_features(features, folder)
     selected = [Run(VARIANTS[name], 0) for name in ("dwc_clip_alone", "dwc_cnn_alone")]
 
     def numbers(workers: int) -> dict[str, Any]:

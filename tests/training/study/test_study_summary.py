@@ -8,8 +8,8 @@ import pytest
 from dwc.training.study.figures import Line, Row, draw_figures, draw_lines, draw_rows
 from dwc.training.study.report import write_markdown
 from dwc.training.study.runs import StudyResults
-from dwc.training.study.summary import answer, summarise
-from dwc.training.study.variants import Question, all_variants
+from dwc.training.study.summary import evaluate_claim, summarize
+from dwc.training.study.variants import Claim, all_variants
 from tests.training.study.made import TINY
 
 QUESTIONS = 400
@@ -36,7 +36,7 @@ def asked(better: list[float], worse: list[float]) -> dict[str, Any]:
         "one": {seed: run_of(value) for seed, value in enumerate(better)},
         "other": {seed: run_of(value) for seed, value in enumerate(worse)},
     }
-    return answer(Question("It helps", "one", "other"), numbers)
+    return evaluate_claim(Claim("It helps", "one", "other"), numbers)
 
 
 @pytest.mark.parametrize(
@@ -66,13 +66,11 @@ def test_the_questions_are_a_source_of_error_of_their_own() -> None:
 
 
 def test_a_weight_follows_the_truth_from_a_named_correlation_on() -> None:
-    question = Question(
-        "It follows", "one", None, "streams.clip.weight_truth_correlation", least=0.3
-    )
+    question = Claim("It follows", "one", None, "streams.clip.weight_truth_correlation", least=0.3)
 
     def told(*values: float | None) -> dict[str, Any]:
         runs = {seed: run_of(0.5, value) for seed, value in enumerate(values)}
-        return answer(question, {"one": runs})
+        return evaluate_claim(question, {"one": runs})
 
     assert told(0.7, 0.72)["sentence"] == "It follows: holds (0.71 ± 0.01, at least 0.3 asked)."
     assert told(0.1, 0.12)["sentence"].startswith("It follows: does not hold (0.11")
@@ -89,8 +87,8 @@ def test_a_weight_follows_the_truth_from_a_named_correlation_on() -> None:
 )
 def test_a_cost_is_held_against_what_is_asked(left: float, said: str) -> None:
     numbers = {"wrong": {0: run_of(left)}, "clean": {0: run_of(0.6)}}
-    question = Question("It costs little", "wrong", "clean", whose="ours", least=-0.05)
-    assert answer(question, numbers)["sentence"] == said
+    question = Claim("It costs little", "wrong", "clean", whose="ours", least=-0.05)
+    assert evaluate_claim(question, numbers)["sentence"] == said
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +99,7 @@ def summary() -> dict[str, Any]:
         numbers[variant.name] = {
             seed: run_of((place + 10 + seed) / 100, 0.5, streams) for seed in TINY.seeds
         }
-    return {**summarise(TINY, StudyResults(numbers, "0123456789ab", "a-model")), "how": ""}
+    return {**summarize(TINY, StudyResults(numbers, "0123456789ab", "a-model")), "how": ""}
 
 
 def test_the_summary_has_every_variant_with_mean_and_deviation(summary: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from dwc.training.catalogue.drawn_pool import PoolSettings
 from dwc.training.progressive.recipe import ProgressiveRecipe, start_from_checkpoint
 from dwc.training.progressive.tower_cache import CachedTowers, last_image_layer, read_by_last_layer
 from dwc.training.progressive.train_progressive import train_progressive
-from tests.training.progressive.test_progressive_training import TINY
+from tests.training.progressive.test_train_progressive import TINY
 
 DIM, PX = 16, 32
 KEEPING = replace(TINY, kept_views=2, pool=PoolSettings(items=40, styles=("gallery",)))

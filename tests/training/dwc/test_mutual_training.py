@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor
-from dwc.training.catalogue.contrastive import ContrastiveSettings, train_contrastive
+from dwc.training.catalogue.pretraining import ContrastiveSettings, train_contrastive
 from dwc.training.dwc.mutual_training import MutualSettings, train_mutually
 from dwc.training.loop import LoopSettings
 from tests.training.tiny import THINGS, TinyBatches, TinyPairs, picture, tiny_model, tiny_processor

@@ -12,7 +12,7 @@ from dwc.errors import DatasetError
 from dwc.training.dwc.benchmark_batches import BatchLoader, BenchmarkBatches
 from dwc.training.dwc.benchmark_data import FixedTriplets
 from dwc.training.dwc.mutual_training import TripletBatch
-from tests.training.benchmark_files import data_of, write_noise
+from tests.training.dwc.benchmark_files import data_of, write_noise
 from tests.training.tiny import tiny_processor
 
 COUNT, SIZE = 11, 2

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from dwc.training.catalogue.train_catalogue import logged_seconds
+from dwc.training.catalogue.train_catalogue import stage_seconds
 
 
 def write(work: Path, stage: str, seconds: list[float]) -> None:
@@ -19,7 +19,7 @@ def test_every_resumption_counts(tmp_path: Path) -> None:
     write(tmp_path, "keeping", [110.0, 60.0])  # of pictures and of texts, each once it was done
     write(tmp_path, "reading", [15.0])
     write(tmp_path, "alternating", [7.0])
-    assert logged_seconds(tmp_path) == {
+    assert stage_seconds(tmp_path) == {
         "drawing": 217.0,
         "contrastive": 30.0,
         "attributes": 32.0,

@@ -21,11 +21,10 @@ from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 from dwc.training.catalogue.drawn_pool import PoolSettings
 from dwc.training.progressive.recipe import ProgressiveRecipe, Start
-from dwc.training.progressive.stages import FashionSettings, HybridSettings
-from dwc.training.progressive.towers import TowerSettings
+from dwc.training.progressive.stages import FashionSettings, HybridSettings, TowerSettings
 from dwc.training.progressive.train_progressive import publish_progressive, train_progressive
-from tests.training.benchmark_world import PX as CLIP_PX
-from tests.training.benchmark_world import write_clip
+from tests.training.dwc.benchmark_world import PX as CLIP_PX
+from tests.training.dwc.benchmark_world import write_clip
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ from dwc.evaluation.catalogue import CataloguePictures
 from dwc.modeling.composition import Composition
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, fill_template
-from dwc.training.feature_cache import CachedTexts, encode_texts, feature_rows
+from dwc.training.feature_cache import CachedTexts, encode_texts, tower_features
 
 _CHUNK = 250
 
@@ -54,7 +54,7 @@ def cache_eval_set(
     for start in range(0, len(items), _CHUNK):
         chunk = items[start : start + _CHUNK]
         pixels = processor(images=[pictures(item.id) for item in chunk])["pixel_values"]
-        rows.append(feature_rows(model, pixels))
+        rows.append(tower_features(model, pixels))
     position = {item.id: place for place, item in enumerate(items)}
     hits = torch.zeros(len(asked), len(items), dtype=torch.bool)
     for row, query in enumerate(asked):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dwc.training.catalogue.batches import cached_triplets
+from dwc.training.catalogue.batches import cached_triplet_batches
 from dwc.training.feature_cache import CachedImages, CachedPool, CachedTexts, with_cached_features
 from tests.training.tiny import TinyBatches, tiny_model, tiny_processor
 
@@ -65,7 +65,7 @@ def test_the_towers_are_back_afterwards_even_when_training_fails(world):
 
 def test_batches_are_made_of_triplets_and_come_again_the_same(world):
     _, _, kept = world
-    make = cached_triplets(kept, size=16, words_only=0.25, picture_only=0.125, seed=3)
+    make = cached_triplet_batches(kept, size=16, words_only=0.25, picture_only=0.125, seed=3)
     batch, again = make(5), make(5)
     composed, described, pictured = batch.queries
     assert [len(group[name]) for group, name in zip(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dwc.modeling.composition import normalize
 from dwc.training.losses import contrastive_loss, image_text_loss
-from dwc.training.progressive.stages import first_found, matching_loss, one_way_loss, same
+from dwc.training.progressive.stages import matching_loss, one_way_loss, same_label, top1_accuracy
 
 D = 5
 
@@ -64,7 +64,7 @@ def test_one_match_each_is_clips_loss() -> None:
 def test_shared_targets_are_answered_as_in_the_contrastive_loss_without_soft_labels() -> None:
     labels = torch.tensor([1, 0, 1, 2, 0, 1])
     query, gallery = rows(6, 0), rows(6, 1)
-    ours = one_way_loss(query, gallery, same(labels), 1 / 0.07)
+    ours = one_way_loss(query, gallery, same_label(labels), 1 / 0.07)
     torch.testing.assert_close(ours, contrastive_loss(query, gallery, labels, 0.07, alpha=0.0))
 
 
@@ -86,6 +86,6 @@ def test_the_gradient_reaches_both_sides_and_the_scale() -> None:
 
 def test_first_found_counts_rows_whose_nearest_is_a_match() -> None:
     left, right = torch.eye(3), torch.eye(3)[[1, 0, 2]]
-    assert first_found(left, right, torch.eye(3, dtype=torch.bool)) == pytest.approx(1 / 3)
+    assert top1_accuracy(left, right, torch.eye(3, dtype=torch.bool)) == pytest.approx(1 / 3)
     matches = torch.tensor([[0, 1, 0], [1, 0, 0], [0, 0, 0]]).bool()
-    assert first_found(left, right, matches) == pytest.approx(2 / 3)
+    assert top1_accuracy(left, right, matches) == pytest.approx(2 / 3)

@@ -14,9 +14,8 @@ from dwc.gallery.sources import CatalogueSource
 from dwc.modeling.combiners import combiner_names
 from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher
-from dwc.training.catalogue.attributes import AttributeSettings
-from dwc.training.catalogue.contrastive import ContrastiveSettings
 from dwc.training.catalogue.drawn_pool import PoolSettings
+from dwc.training.catalogue.pretraining import AttributeSettings, ContrastiveSettings
 from dwc.training.catalogue.recipe import CatalogueRecipe
 from dwc.training.catalogue.text_tuning import TextTuningSettings
 from dwc.training.catalogue.train_catalogue import publish_catalogue

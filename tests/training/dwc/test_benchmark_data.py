@@ -8,8 +8,8 @@ import pytest
 from dwc.errors import DatasetError
 from dwc.training.dwc.benchmark_data import is_held_out, read_benchmark
 from dwc.training.dwc.presets import AUTHORS, RECOMMENDED, BenchmarkPreset, override
-from tests.training.benchmark_files import write_css3d, write_fashion200k, write_shoes
-from tests.training.benchmark_world import TRIPLETS, write_data
+from tests.training.dwc.benchmark_files import write_css3d, write_fashion200k, write_shoes
+from tests.training.dwc.benchmark_world import TRIPLETS, write_data
 
 OURS = override(RECOMMENDED, ["batch_size=2", "held_out_share=0.3"])
 THEIRS = override(AUTHORS, ["batch_size=2"])

@@ -16,9 +16,9 @@ from dwc.modeling.modeling_dwc import DWCModel
 from dwc.training.dwc.benchmark_batches import BenchmarkBatches
 from dwc.training.dwc.benchmark_data import BenchmarkData
 from dwc.training.dwc.clip_feature_table import ClipFeatureTable, cache_clip_features
-from dwc.training.dwc.mutual_training import MutualSettings, clip_features, train_mutually
+from dwc.training.dwc.mutual_training import MutualSettings, frozen_clip_features, train_mutually
 from dwc.training.loop import LoopSettings
-from tests.training.benchmark_files import data_of, write_noise
+from tests.training.dwc.benchmark_files import data_of, write_noise
 from tests.training.tiny import tiny_model, tiny_processor
 
 COUNT, SIZE = 9, 4
@@ -55,8 +55,8 @@ def test_a_batch_brings_what_clip_makes_of_its_pictures_and_texts(
     for step in range(4):  # two epochs: some pictures are mirrored in one and not in the other
         known = batches(data, table).make(step)
         with torch.no_grad():
-            computed = clip_features(model.clip, batches(data, None).make(step))
-            brought = clip_features(_Broken(), known)
+            computed = frozen_clip_features(model.clip, batches(data, None).make(step))
+            brought = frozen_clip_features(_Broken(), known)
         for one, other in (
             (brought.images[0], computed.images[0]),
             (brought.texts[0], computed.texts[0]),
@@ -123,6 +123,6 @@ def test_words_that_are_drawn_are_read_as_they_come(
     batch = batches(drawn, table).make(0)
     assert "clip_text_features" not in batch.queries[0]
     with torch.no_grad():
-        texts = clip_features(model.clip, batch).texts[0]
-        expected = clip_features(model.clip, batches(drawn, None).make(0)).texts[0]
+        texts = frozen_clip_features(model.clip, batch).texts[0]
+        expected = frozen_clip_features(model.clip, batches(drawn, None).make(0)).texts[0]
     torch.testing.assert_close(texts, expected)
