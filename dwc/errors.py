@@ -2,7 +2,7 @@
 
     DWCError
     ├── QueryError        what a person asked cannot be searched
-    ├── PictureError      a picture cannot be read
+    ├── ImageError      a picture cannot be read
     ├── CheckpointError   a model cannot be loaded, converted or written
     ├── StoreError        a gallery store is missing, broken, or of another model
     ├── DatasetError      a benchmark's files are missing or not as documented
@@ -24,7 +24,7 @@ class QueryError(DWCError):
     """What a person asked cannot be searched: nothing given, too long, not a number."""
 
 
-class PictureError(DWCError):
+class ImageError(DWCError):
     """A picture cannot be read: not a picture, cut short, too large."""
 
 
@@ -44,7 +44,7 @@ class TrainingError(DWCError):
     """A training cannot start, or go on, as asked."""
 
 
-def listed(names: Iterable[str]) -> str:
+def list_names(names: Iterable[str]) -> str:
     """The first names in order, and the count of the others, for a message."""
     ordered = sorted(names)
     rest = len(ordered) - _LISTED

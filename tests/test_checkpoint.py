@@ -11,6 +11,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from dwc import DWCModel, DWCProcessor
 from dwc.checkpoints import load
+from dwc.checkpoints.save import save_checkpoint
 from dwc.errors import CheckpointError
 from dwc.modeling.processing_dwc import build_word_tokenizer
 from dwc.search.reference_weights import ReferenceWeights, load_reference_weights
@@ -30,7 +31,7 @@ def model(processor):
 
 @pytest.fixture(scope="module")
 def saved(model, processor, tmp_path_factory):
-    return load.save(model, processor, tmp_path_factory.mktemp("saved") / "tiny")
+    return save_checkpoint(model, processor, tmp_path_factory.mktemp("saved") / "tiny")
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def test_read_back_it_answers_the_same(saved, model, processor):
 
 
 def test_half_precision_is_on_disk_only(saved, model, processor, tmp_path):
-    folder = load.save(model, processor, tmp_path / "half", dtype=torch.float16)
+    folder = save_checkpoint(model, processor, tmp_path / "half", dtype=torch.float16)
     size, full_size = (
         sum(f.stat().st_size for f in place.glob("*.safetensors")) for place in (folder, saved)
     )
@@ -77,7 +78,7 @@ def test_half_precision_is_on_disk_only(saved, model, processor, tmp_path):
 
 
 def test_weights_are_split_below_the_limit(model, processor, tmp_path):
-    folder = load.save(model, processor, tmp_path / "split", max_shard_mb=0.1)
+    folder = save_checkpoint(model, processor, tmp_path / "split", max_shard_mb=0.1)
     shards = list(folder.glob("*.safetensors"))
     largest = max(t.numel() * t.element_size() for t in model.state_dict().values())
     assert len(shards) > 2
@@ -88,9 +89,9 @@ def test_weights_are_split_below_the_limit(model, processor, tmp_path):
 
 
 def test_saving_over_a_checkpoint_leaves_nothing_of_it(model, processor, tmp_path):
-    folder = load.save(model, processor, tmp_path / "twice", max_shard_mb=0.1)
+    folder = save_checkpoint(model, processor, tmp_path / "twice", max_shard_mb=0.1)
     (folder / "README.md").write_text("stays")
-    load.save(model, processor, folder)
+    save_checkpoint(model, processor, folder)
     assert [file.name for file in folder.glob("model*")] == ["model.safetensors"]
     assert (folder / "README.md").read_text() == "stays"
     assert [file.name for file in tmp_path.iterdir()] == ["twice"]  # nothing left beside it
@@ -100,7 +101,7 @@ def test_saving_over_a_checkpoint_leaves_nothing_of_it(model, processor, tmp_pat
 def test_reference_weights_are_kept_with_a_checkpoint_and_go_with_its_weights(
     model, processor, tmp_path
 ):
-    folder = load.save(model, processor, tmp_path / "known")
+    folder = save_checkpoint(model, processor, tmp_path / "known")
     told = load.fingerprint(folder)
     context = ReferenceWeights({"clip": [0.25, 0.5], "cnn": [0.5, 0.75]}, 2, "two queries")
     context.save(folder)
@@ -108,7 +109,7 @@ def test_reference_weights_are_kept_with_a_checkpoint_and_go_with_its_weights(
     assert load_reference_weights(loaded) == context
     assert loaded.fingerprint == told
     assert load_reference_weights(replace(loaded, folder=None)) is None
-    load.save(model, processor, folder)  # other weights, for all one knows
+    save_checkpoint(model, processor, folder)  # other weights, for all one knows
     assert load_reference_weights(load.load(folder)) is None
 
 
@@ -122,7 +123,7 @@ def test_weights_that_are_not_finite_are_not_written(processor, tmp_path):
     with torch.no_grad():
         broken.clip_stream.project_image.weight[0, 0] = 1e6  # too large for float16
     with pytest.raises(CheckpointError, match=r"clip_stream\.project_image\.weight"):
-        load.save(broken, processor, tmp_path / "broken", dtype=torch.float16)
+        save_checkpoint(broken, processor, tmp_path / "broken", dtype=torch.float16)
     assert not (tmp_path / "broken").exists()
 
 
@@ -155,7 +156,7 @@ def test_fingerprint_tells_one_bit_of_a_weight(saved, folder):
 
 def test_what_was_loaded_and_saved_again_is_the_same(saved, tmp_path):
     loaded = load.load(saved)
-    again = load.save(loaded.model, loaded.processor, tmp_path / "again")
+    again = save_checkpoint(loaded.model, loaded.processor, tmp_path / "again")
     assert load.fingerprint(again) == loaded.fingerprint
 
 
@@ -274,7 +275,7 @@ def test_a_processor_of_another_model_is_refused(model, processor, tmp_path, cha
     }
     other = DWCProcessor(**{**parts, **{name: make() for name, make in change.items()}})
     with pytest.raises(CheckpointError, match=told):
-        load.save(model, other, tmp_path / "mixed")
+        save_checkpoint(model, other, tmp_path / "mixed")
     assert not (tmp_path / "mixed").exists()
 
 
@@ -282,7 +283,7 @@ def test_without_clips_tokenizer_it_composes_from_ids_and_is_not_loaded_for_sear
     model, processor, tmp_path
 ):
     deaf = DWCProcessor(processor.image_processor, None, processor.word_tokenizer)
-    folder = load.save(model, deaf, tmp_path / "deaf", clip_tokenizer_optional=True)
+    folder = save_checkpoint(model, deaf, tmp_path / "deaf", clip_tokenizer_optional=True)
     with pytest.raises(CheckpointError, match=r"deaf has no clip_tokenizer.*--clip-tokenizer PATH"):
         load.load(folder)
     loaded, read = DWCModel.from_pretrained(folder), DWCProcessor.from_pretrained(folder)
@@ -300,7 +301,7 @@ def test_without_clips_tokenizer_it_composes_from_ids_and_is_not_loaded_for_sear
 def test_a_word_tokenizer_is_never_optional(model, processor, tmp_path):
     wordless = DWCProcessor(processor.image_processor, processor.clip_tokenizer, None)
     with pytest.raises(CheckpointError, match="no word_tokenizer"):
-        load.save(model, wordless, tmp_path / "mixed", clip_tokenizer_optional=True)
+        save_checkpoint(model, wordless, tmp_path / "mixed", clip_tokenizer_optional=True)
 
 
 def test_no_code_of_a_checkpoint_is_run(folder):

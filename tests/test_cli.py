@@ -151,9 +151,9 @@ def test_an_infinite_shift_is_still_json(indexed, capsys):
         (["search", "STORE"], "QueryError: neither a picture nor words"),
         (["search", "STORE", "--text", "is red", "--k", "0"], "QueryError: k is 0"),
         (["search", "STORE", "--text", "is red", "--shift", "nan"], "QueryError: the shift"),
-        (["search", "STORE", "--image", "none.jpg"], "PictureError: none.jpg: there is no such"),
+        (["search", "STORE", "--image", "none.jpg"], "ImageError: none.jpg: there is no such"),
         (["search", "nowhere", "--text", "is red"], "StoreError: nowhere: is not a gallery store"),
-        (["index", "nowhere", "--out", "x"], "PictureError: nowhere: there is no such folder"),
+        (["index", "nowhere", "--out", "x"], "ImageError: nowhere: there is no such folder"),
         (["search", "STORE", "--text", "x", "--model", "./none"], "CheckpointError: "),
     ],
 )

@@ -15,16 +15,11 @@ import gc
 import hashlib
 import json
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
-
-import torch
-from transformers.utils import logging as transformers_logging
 
 from dwc.checkpoints.digest_cache import load_cached_digest, save_cached_digest
 from dwc.checkpoints.hub_download import fetch_file, fetch_files, find_commit
@@ -113,57 +108,6 @@ def load(
         if key:
             save_cached_digest(folder, key, told)
     return Checkpoint(model, processor, told, name, found.revision, folder)
-
-
-def save(
-    model: DWCModel,
-    processor: DWCProcessor,
-    folder: str | Path,
-    dtype: torch.dtype = torch.float32,
-    max_shard_mb: float = 9.5,
-    clip_tokenizer_optional: bool = False,
-) -> Path:
-    """Write a whole checkpoint into a folder, over one that is there; return the folder.
-
-    `dtype` is that of the weights on disk; they are loaded as float32 either way. Weights are split
-    into files of at most `max_shard_mb` (millions of bytes), except that one tensor is never split.
-    Everything is written beside the folder first and moved in last, so that an interrupted write
-    leaves what was there. With `clip_tokenizer_optional`, a checkpoint that `load` refuses may be
-    written: a whole one but for CLIP's tokenizer.
-
-    Raises CheckpointError where model and processor disagree, or a weight does not fit `dtype`.
-    """
-    folder = Path(folder)
-    if not clip_tokenizer_optional:
-        require_clip_tokenizer(model.config, processor, str(folder))
-    check_agreement(model, processor, str(folder))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as workplace:
-        written = Path(workplace)
-        with without_progress_bar():
-            model.save_pretrained(
-                written,
-                state_dict=_cast(model.state_dict(), dtype),
-                max_shard_size=int(max_shard_mb * 1_000_000),
-            )
-        processor.save_pretrained(written)
-        move(written, folder)
-    return folder
-
-
-def move(written: Path, folder: Path) -> Path:
-    """Move a checkpoint's files into a folder, in place of one that is there; return the folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for outdated in [*content(folder), *companions(folder)]:
-        outdated.unlink()
-    # Weights are written readable to their owner alone, and a server may be someone else.
-    mode = (written / "config.json").stat().st_mode
-    for file in [*content(written), *companions(written)]:
-        file.chmod(mode)
-        target = folder / file.relative_to(written)
-        target.parent.mkdir(exist_ok=True)
-        shutil.move(file, target)
-    return folder
 
 
 def fingerprint(folder: str | Path, hashes: Mapping[str, str] | None = None) -> str:
@@ -309,34 +253,6 @@ def _recognised(folder: Path, name: str) -> _Found:
     names = [file.relative_to(folder).as_posix() for file in files]
     require_checkpoint(names, lambda: folder / CONFIG, name)
     return _Found(folder, name)
-
-
-@contextmanager
-def without_progress_bar() -> Iterator[None]:
-    """Keep transformers from drawing a bar for what takes a second."""
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            transformers_logging.enable_progress_bar()
-
-
-def _cast(state: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """The same weights in another float type; counters and statistics keep theirs."""
-    cast = {
-        name: tensor.to(dtype)
-        if tensor.is_floating_point() and not name.startswith(_STATISTICS)
-        else tensor
-        for name, tensor in state.items()
-    }
-    if broken := [name for name, tensor in cast.items() if not torch.isfinite(tensor).all()]:
-        raise CheckpointError(
-            f"these weights are not finite as {dtype}: {', '.join(broken[:5])}. Save as float32, "
-            "or look for what went wrong in training"
-        )
-    return cast
 
 
 def _hash_file(file: Path) -> bytes:

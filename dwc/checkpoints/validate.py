@@ -189,7 +189,7 @@ def _disagreements(config: DWCConfig, processor: DWCProcessor) -> list[str]:
             )
     if clip is not None:
         size_px = clip.vision_config.image_size
-        made = picture_size(processor)
+        made = prepared_image_size(processor)
         if made != (size_px, size_px):
             problems.append(
                 f"pictures are prepared at {made} (height, width), the model reads {size_px} x "
@@ -198,7 +198,7 @@ def _disagreements(config: DWCConfig, processor: DWCProcessor) -> list[str]:
     return problems
 
 
-def picture_size(processor: DWCProcessor) -> tuple[int, int] | None:
+def prepared_image_size(processor: DWCProcessor) -> tuple[int, int] | None:
     """Height and width in pixels of every prepared picture; None where pictures differ."""
     pictures = processor.image_processor
     size: dict[str, int | None] = {}

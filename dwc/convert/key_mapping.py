@@ -8,7 +8,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from dwc.errors import CheckpointError, listed
+from dwc.errors import CheckpointError, list_names
 
 # What may stand where a rule has a place.
 _PLACES = {
@@ -72,8 +72,8 @@ def rename_back(state: Mapping[str, Tensor], rules: Sequence[Rule]) -> dict[str,
             break
     if unknown := [name for name in state if name not in used]:
         raise CheckpointError(
-            f"these tensors have no name there: {listed(unknown)}. They belong to another kind of "
-            "model; nothing was written"
+            f"these tensors have no name there: {list_names(unknown)}. They belong to another "
+            "kind of model; nothing was written"
         )
     return theirs
 
@@ -97,7 +97,7 @@ def require_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], sou
             if name in expected and tensor.shape != expected[name].shape
         ],
     }
-    lines = [f"  {problem}: {listed(names)}" for problem, names in problems.items() if names]
+    lines = [f"  {problem}: {list_names(names)}" for problem, names in problems.items() if names]
     if lines:
         raise CheckpointError(
             f"{source}: the tensors do not make the model they should (names are this project's):\n"
@@ -122,8 +122,8 @@ def _follow(
             unknown.append(name)
     if unknown:
         raise CheckpointError(
-            f"{source} has tensors that {nature} does not: {listed(unknown)}. Check that the right "
-            "file was given; nothing was written"
+            f"{source} has tensors that {nature} does not: {list_names(unknown)}. Check that the "
+            "right file was given; nothing was written"
         )
     return found
 

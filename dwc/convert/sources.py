@@ -24,7 +24,7 @@ from transformers.utils.hub import cached_file
 
 from dwc.convert.key_mapping import Rule
 from dwc.convert.openai_clip import backbone_config, backbone_rules, backbone_weights
-from dwc.errors import CheckpointError, listed
+from dwc.errors import CheckpointError, list_names
 from dwc.modeling.configuration_dwc import ClipBackboneConfig
 
 _Model = TypeVar("_Model", bound=PreTrainedModel)
@@ -86,7 +86,7 @@ def _faults(report: dict[str, Any], unread: tuple[str, ...], spare: tuple[str, .
         ],
         "not loaded": report["error_msgs"],
     }
-    return [f"{fault}: {listed(names)}" for fault, names in faults.items() if names]
+    return [f"{fault}: {list_names(names)}" for fault, names in faults.items() if names]
 
 
 _OPEN_CLIP_CONFIG, _OPEN_CLIP_WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
@@ -117,7 +117,9 @@ def read_authors_weights(file: str | Path) -> dict[str, Tensor]:
     """The state dict in one of the authors' `.pth` files, `{"model_state_dict": …}`."""
     content = _read_pickle(Path(file))
     if not isinstance(content, Mapping) or "model_state_dict" not in content:
-        seen = listed([str(key) for key in content]) if isinstance(content, Mapping) else "no dict"
+        seen = (
+            list_names([str(key) for key in content]) if isinstance(content, Mapping) else "no dict"
+        )
         raise CheckpointError(
             f"{file} has no 'model_state_dict', as the authors' checkpoints have; it holds {seen}"
         )
@@ -251,7 +253,7 @@ def _require_tensors(state: object, file: str | Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{file} holds a {type(state).__name__}, not a state dict")
     others = [str(name) for name, value in state.items() if not isinstance(value, Tensor)]
     if others:
-        raise CheckpointError(f"{file} is not a state dict; not tensors: {listed(others)}")
+        raise CheckpointError(f"{file} is not a state dict; not tensors: {list_names(others)}")
     return dict(state)
 
 

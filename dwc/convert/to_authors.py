@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from dwc.checkpoints.load import Checkpoint
-from dwc.checkpoints.validate import picture_size
+from dwc.checkpoints.validate import prepared_image_size
 from dwc.convert.author_names import (
     clip_stream_weights,
     cnn_stream_weights,
@@ -27,7 +27,7 @@ from dwc.convert.author_names import (
     local_state,
 )
 from dwc.convert.openai_clip import backbone_config, backbone_weights, openai_state, released_name
-from dwc.convert.to_checkpoint import authors_pictures
+from dwc.convert.to_checkpoint import authors_image_processor
 from dwc.errors import CheckpointError
 from dwc.modeling.configuration_dwc import ClipBackboneConfig, CnnStreamConfig, DWCConfig
 from dwc.modeling.modeling_dwc import DWCModel
@@ -232,8 +232,8 @@ def _advice(config: DWCConfig, processor: DWCProcessor, states: Mapping[str, obj
             f"their vocabulary comes from the training captions: give TextLSTMModel {WORDS_FILE} "
             "as its texts, unless their data set makes the same words in the same order"
         )
-    height_px, _ = picture_size(processor) or (0, 0)
-    theirs = authors_pictures(height_px).to_dict()
+    height_px, _ = prepared_image_size(processor) or (0, 0)
+    theirs = authors_image_processor(height_px).to_dict()
     ours = processor.image_processor.to_dict()
     if different := sorted(name for name in theirs if theirs[name] != ours.get(name)):
         lines.append(f"pictures are prepared otherwise here than there: {', '.join(different)}")

@@ -15,9 +15,9 @@ from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from dwc.checkpoints import load
 from dwc.checkpoints.model_card import CardFacts, write_card
-from dwc.checkpoints.validate import WITHOUT_CLIP_TOKENIZER, picture_size
+from dwc.checkpoints.save import move_checkpoint, save_checkpoint, without_progress_bar
+from dwc.checkpoints.validate import WITHOUT_CLIP_TOKENIZER, prepared_image_size
 from dwc.convert.author_names import (
     GLOBAL,
     GLOBAL_RULES,
@@ -31,7 +31,7 @@ from dwc.convert.clip_tokenizer import OPENAI_COMMIT, OPENAI_REPO, find_clip_tok
 from dwc.convert.key_mapping import moves, rename_back, require_fit
 from dwc.convert.openai_clip import released_name
 from dwc.convert.sources import Original, read_authors_weights, read_captions, read_clip
-from dwc.errors import CheckpointError, listed
+from dwc.errors import CheckpointError, list_names
 from dwc.modeling.configuration_dwc import DWCConfig
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import RESERVED_WORDS, DWCProcessor, build_word_tokenizer
@@ -64,7 +64,7 @@ def _describe(prefix: str, original: Original) -> list[str]:
         into = f", which are {split} here" if split != count else ""
         lines.append(f"  {theirs} -> {ours}: {count} tensor{'s' * (count != 1)}{into}")
     if unused:
-        lines.append(f"  read by nothing, left behind: {listed(unused)}")
+        lines.append(f"  read by nothing, left behind: {list_names(unused)}")
     return lines
 
 
@@ -101,7 +101,7 @@ class _Stream(NamedTuple):
     image_size_px: int | None = None
 
 
-@load.without_progress_bar()
+@without_progress_bar()
 def convert(
     out: str | Path,
     *,
@@ -155,7 +155,7 @@ def convert(
     weights = {name: tensor for stream in streams for name, tensor in stream.weights.items()}
     model = _assemble(config, weights, given)
     tokenizers = {name: one for stream in streams for name, one in stream.tokenizers.items()}
-    processor = DWCProcessor(authors_pictures(size_px), **tokenizers)
+    processor = DWCProcessor(authors_image_processor(size_px), **tokenizers)
     originals = {prefix: one for stream in streams for prefix, one in stream.originals.items()}
     facts = card or CardFacts()
     if facts.base_model is None and clip is not None and not Path(clip).expanduser().exists():
@@ -170,7 +170,7 @@ def convert(
     return folder
 
 
-def authors_pictures(size_px: int) -> CLIPImageProcessorPil:
+def authors_image_processor(size_px: int) -> CLIPImageProcessorPil:
     """The authors' preprocessing: short side to the model's size, bicubic, then the centre."""
     return CLIPImageProcessorPil(
         size={"shortest_edge": size_px}, crop_size={"height": size_px, "width": size_px}
@@ -294,7 +294,7 @@ def _write_checked(
     """Write beside `out`, load again, compare with what was read, and only then move in place."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as workplace:
-        written = load.save(
+        written = save_checkpoint(
             model,
             processor,
             Path(workplace) / "checkpoint",
@@ -323,7 +323,7 @@ def _write_checked(
             f"checked: every tensor leads back to the one that was read, bit by bit; a fixed "
             f"query's embedding differs by {error:.1e} (allowed: {_TOLERANCE:.0e})"
         )
-        folder = load.move(written, out)
+        folder = move_checkpoint(written, out)
     write_card(folder, model.config, facts._replace(converted=_sources(originals)))
     return folder
 
@@ -349,7 +349,7 @@ def _changed(prefix: str, original: Original, model: DWCModel) -> list[str]:
 
 def _answer(model: DWCModel, processor: DWCProcessor) -> Tensor:
     """The embedding (1, D) of a fixed query of both picture and text."""
-    size = picture_size(processor)
+    size = prepared_image_size(processor)
     shape = (1, 3, *(size or (_AUTHORS_IMAGE_SIZE_PX, _AUTHORS_IMAGE_SIZE_PX)))
     inputs = dict(processor(text="red"))
     if model.config.clip_config is not None and processor.clip_tokenizer is None:

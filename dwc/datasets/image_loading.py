@@ -1,4 +1,4 @@
-"""Whatever a file holds -> an upright RGB picture, or a `PictureError` that says why not."""
+"""Whatever a file holds -> an upright RGB picture, or a `ImageError` that says why not."""
 
 import hashlib
 import struct
@@ -11,7 +11,7 @@ from typing import IO
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from dwc.errors import PictureError
+from dwc.errors import ImageError
 
 # Formats whose decoders stay inside Pillow (EPS would start Ghostscript), less those that this
 # Pillow was built without.
@@ -62,7 +62,7 @@ def decode(source: str | Path | bytes | Image.Image, max_pixels: int = MAX_PIXEL
     checked on the header, before anything is decoded. A short side of twice `KEPT_SHORT_SIDE` or
     more comes back at a half, a quarter or an eighth.
 
-    Raises `PictureError` for what is missing, empty, no picture, cut short, damaged or too large.
+    Raises `ImageError` for what is missing, empty, no picture, cut short, damaged or too large.
     """
     if isinstance(source, Image.Image):
         return _convert(source, "the picture given", max_pixels)
@@ -73,11 +73,11 @@ def decode(source: str | Path | bytes | Image.Image, max_pixels: int = MAX_PIXEL
         with path.open("rb") as file:
             return _decode_file(file, path.stat().st_size, str(path), max_pixels)
     except FileNotFoundError:
-        raise PictureError(f"{path}: there is no such file. Check the path.") from None
+        raise ImageError(f"{path}: there is no such file. Check the path.") from None
     except IsADirectoryError:
-        raise PictureError(f"{path}: is a folder, not a picture. Name a file in it.") from None
+        raise ImageError(f"{path}: is a folder, not a picture. Name a file in it.") from None
     except PermissionError:
-        raise PictureError(f"{path}: may not be read. Check the file's permissions.") from None
+        raise ImageError(f"{path}: may not be read. Check the file's permissions.") from None
 
 
 def hash_pixels(image: Image.Image) -> str:
@@ -93,17 +93,17 @@ def hash_pixels(image: Image.Image) -> str:
 
 def _decode_file(file: IO[bytes], size: int, name: str, max_pixels: int) -> Image.Image:
     if size == 0:
-        raise PictureError(f"{name}: is empty (0 bytes). Replace it or take it out.")
+        raise ImageError(f"{name}: is empty (0 bytes). Replace it or take it out.")
     try:
         image = Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
         file.seek(0)
-        raise PictureError(
+        raise ImageError(
             f"{name}: is not a picture that can be read (it begins with {file.read(12)!r}); "
             f"expected {', '.join(FORMATS)}. Convert it or take it out."
         ) from None
     except Image.DecompressionBombError as error:
-        raise PictureError(
+        raise ImageError(
             f"{name}: is too large ({error}); at most {max_pixels:,} pixels are read. Shrink it."
         ) from None
     except _DECODER_ERRORS as error:
@@ -115,14 +115,14 @@ def _decode_file(file: IO[bytes], size: int, name: str, max_pixels: int) -> Imag
 def _convert(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
     width, height = image.size
     if width == 0 or height == 0:
-        raise PictureError(f"{name}: has no pixels ({width} x {height}). Give another picture.")
+        raise ImageError(f"{name}: has no pixels ({width} x {height}). Give another picture.")
     if width * height > max_pixels:
-        raise PictureError(
+        raise ImageError(
             f"{name}: is {width} x {height}, {width * height:,} pixels; at most {max_pixels:,} "
             "are read. Shrink it."
         )
     if max(width, height) > MAX_ASPECT * min(width, height):
-        raise PictureError(
+        raise ImageError(
             f"{name}: is {width} x {height}; one side may be at most {MAX_ASPECT} times the "
             "other. Crop it."
         )
@@ -171,8 +171,8 @@ def _is_plain_rgb(image: Image.Image) -> bool:
     return image.mode == "RGB" and not image.has_transparency_data
 
 
-def _damaged(name: str, error: BaseException) -> PictureError:
-    return PictureError(
+def _damaged(name: str, error: BaseException) -> ImageError:
+    return ImageError(
         f"{name}: is cut short or damaged ({error or type(error).__name__}). "
         "Replace it or take it out."
     )

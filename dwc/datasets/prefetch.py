@@ -91,7 +91,7 @@ class ImagePrefetcher:
         self._fill(_AHEAD * max(1, threads))
 
     def __call__(self, name: str) -> Image.Image:
-        """The picture of a name; PictureError where it cannot be read, KeyError without a path."""
+        """The picture of a name; ImageError where it cannot be read, KeyError without a path."""
         if not any(foretold == name for foretold, _ in self._waiting):
             return decode(self._paths[name])
         while True:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dwc.datasets.triplets import Benchmark, RetrievalQuery, draw_queries, leave_out
-from dwc.errors import DatasetError, PictureError, QueryError
+from dwc.errors import DatasetError, ImageError, QueryError
 from dwc.evaluation.metrics import correlation, first_hit_rank, recalls
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, fill_template
@@ -158,7 +158,7 @@ def embed_gallery(
 ) -> Vectors:
     """(M, sum of D): the gallery vectors of the pictures `ids`, in their order.
 
-    PictureError for the first that cannot be read.
+    ImageError for the first that cannot be read.
     """
     chunks = batched(ids, batch_size)
     return np.concatenate(
@@ -188,7 +188,7 @@ def _open(open_picture: OpenPicture, name: str, unreadable: dict[str, str]) -> I
     """The picture, or None and an entry in `unreadable`."""
     try:
         return open_picture(name)
-    except PictureError as error:
+    except ImageError as error:
         logger.warning("skipped: %s", error)
         unreadable[name] = str(error)
         return None

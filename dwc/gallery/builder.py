@@ -15,7 +15,7 @@ from PIL import Image
 
 from dwc.datasets.image_loading import hash_pixels
 from dwc.datasets.prefetch import prefetched, worker_pool
-from dwc.errors import PictureError
+from dwc.errors import ImageError
 from dwc.gallery.sources import Item, Source
 from dwc.gallery.store import Store
 from dwc.gallery.store_format import THUMBNAIL_PX, ModelIdentity, StoredImage, thumbnail_file
@@ -60,12 +60,12 @@ def build_store(
     default one a core) read and decode while the model works; for drawings they are processes, so a
     script that builds a catalogue's store needs its `if __name__ == "__main__"`.
 
-    Raises `PictureError` for a source without pictures, `StoreError` for a folder that cannot be
+    Raises `ImageError` for a source without pictures, `StoreError` for a folder that cannot be
     written as a store of this model.
     """
     items = source.items()
     if not items:
-        raise PictureError(
+        raise ImageError(
             f"{source.argument}: has no pictures in it. Check the path, or the files' suffixes."
         )
     workers = workers or os.cpu_count() or 1
@@ -100,7 +100,7 @@ def _unchanged(items: Sequence[Item], content_keys: dict[str, str], workers: int
 def _content_key(item: Item) -> str | None:
     try:
         return item.content_key()
-    except PictureError:
+    except ImageError:
         return None  # told when it is opened
 
 
@@ -108,7 +108,7 @@ def _prepare(item: Item) -> _Prepared | _Unreadable:
     try:
         key = item.content_key()
         image = item.open()
-    except PictureError as error:
+    except ImageError as error:
         return _Unreadable(item.id, str(error))
     picture = StoredImage(item.id, key, hash_pixels(image), image.width, image.height, checksum=0)
     return _Prepared(picture, image, _thumbnail(image))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from PIL import Image
 
 from dwc.datasets.image_loading import SUFFIXES, decode
-from dwc.errors import PictureError
+from dwc.errors import ImageError
 
 if TYPE_CHECKING:
     from dwc.catalogue.splits import CatalogueItem, Split
@@ -27,10 +27,10 @@ class Item(Protocol):
         """Unique in its source, and the same every time that the source is listed."""
 
     def content_key(self) -> str:
-        """Changes exactly when the picture's content does; `PictureError` if it is gone."""
+        """Changes exactly when the picture's content does; `ImageError` if it is gone."""
 
     def open(self) -> Image.Image:
-        """The picture, upright RGB; `PictureError` if it cannot be read."""
+        """The picture, upright RGB; `ImageError` if it cannot be read."""
 
 
 class Source(Protocol):
@@ -53,7 +53,7 @@ class Source(Protocol):
         """Every picture, in a stable order."""
 
     def item(self, id: str) -> Item:
-        """One picture by its id; `PictureError` if the source has none of that id."""
+        """One picture by its id; `ImageError` if the source has none of that id."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class FileItem:
         try:
             return hashlib.blake2b(self.path.read_bytes(), digest_size=16).hexdigest()
         except OSError as error:
-            raise PictureError(f"{self.path}: cannot be read ({error.strerror}).") from error
+            raise ImageError(f"{self.path}: cannot be read ({error.strerror}).") from error
 
     def open(self) -> Image.Image:
         """Decode the file."""
@@ -85,10 +85,10 @@ class FolderSource:
     computed = False
 
     def __init__(self, folder: str | Path) -> None:
-        """`PictureError` if there is no such folder."""
+        """`ImageError` if there is no such folder."""
         self.folder = Path(folder).expanduser().absolute()
         if not self.folder.is_dir():
-            raise PictureError(f"{folder}: there is no such folder. Check the path.")
+            raise ImageError(f"{folder}: there is no such folder. Check the path.")
 
     @property
     def argument(self) -> str:
@@ -116,7 +116,7 @@ class FolderSource:
         relative = PurePosixPath(id)
         path = self.folder / relative
         if relative.is_absolute() or ".." in relative.parts or not path.is_file():
-            raise PictureError(f"{id}: is no file in {self.folder}. Index the folder again.")
+            raise ImageError(f"{id}: is no file in {self.folder}. Index the folder again.")
         return FileItem(id, path)
 
 
@@ -169,7 +169,7 @@ class HubDatasetSource:
                 allow_patterns=patterns,
             )
         except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-            raise PictureError(
+            raise ImageError(
                 f"{self.repo_id}: is neither a folder here nor a dataset that the Hub gives out "
                 f"({error}). Check the name, the connection, and your access."
             ) from error
@@ -236,7 +236,7 @@ class CatalogueSource:
     def item(self, id: str) -> DrawnItem:
         """The garment of that id."""
         if id not in self._by_id:
-            raise PictureError(
+            raise ImageError(
                 f"{id}: is not in the catalogue's {self.split} split of {self.size}. "
                 "Index the catalogue again."
             )
@@ -254,7 +254,7 @@ def open_source(argument: str, revision: str | None = None) -> Source:
 
     "catalogue" is the bundled garments (write `./catalogue` for a folder of that name), an existing
     folder is itself, and anything else of the form `owner/name` a dataset of the Hub. Raises
-    `PictureError` for a folder that is not there.
+    `ImageError` for a folder that is not there.
     """
     if argument == CATALOGUE:
         return CatalogueSource()
@@ -264,7 +264,7 @@ def open_source(argument: str, revision: str | None = None) -> Source:
 
 
 def from_spec(spec: dict[str, Any]) -> Source:
-    """The source that a `spec` was taken from; `PictureError` if its folder is gone."""
+    """The source that a `spec` was taken from; `ImageError` if its folder is gone."""
     options = {name: value for name, value in spec.items() if name != "kind"}
     kinds = {"folder": FolderSource, "hub": HubDatasetSource, CATALOGUE: CatalogueSource}
     return kinds[spec["kind"]](**options)

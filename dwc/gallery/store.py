@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dwc.datasets.image_loading import decode, hash_pixels
-from dwc.errors import PictureError, StoreError
+from dwc.errors import ImageError, StoreError
 from dwc.gallery.sources import Source, from_spec
 from dwc.gallery.store_format import (
     DATABASE,
@@ -110,7 +110,7 @@ class Store:
         self._sizes = {(row.width, row.height) for row in rows}
         self._recent = ImageCache()
         self._source: Source | None = None
-        with suppress(PictureError):  # the pictures may be gone; the thumbnails are not
+        with suppress(ImageError):  # the pictures may be gone; the thumbnails are not
             self._source = from_spec(manifest.source)
 
     @classmethod
@@ -198,7 +198,7 @@ class Store:
     def picture(self, id: str) -> GalleryImage:
         """The picture itself, upright RGB, or its thumbnail where the original is gone or changed.
 
-        Raises `PictureError` where both are gone.
+        Raises `ImageError` where both are gone.
         """
         row = self.rows[self.position(id)]
         if self._source is not None:
@@ -207,7 +207,7 @@ class Store:
                 if item.content_key() == row.content_key:
                     image = self._recent.get((id, row.content_key), item.open)
                     return GalleryImage(image, original=True)
-            except PictureError as error:
+            except ImageError as error:
                 logger.info("%s: its thumbnail stands in (%s)", id, error)
         return GalleryImage(decode(self.thumbnail(id)), original=False)
 

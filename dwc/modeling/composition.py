@@ -113,13 +113,13 @@ class Composition:
 class ComposedQuery:
     """The same queries in every stream that a model has; a stream it lacks is None.
 
-    `unfamiliarity` (N,), from 0, above 1 where a reference lies further out than the pictures the
+    `ood_score` (N,), from 0, above 1 where a reference lies further out than the pictures the
     model was trained on; None without pictures, or where the checkpoint cannot tell.
     """
 
     clip: Composition | None = None
     cnn: Composition | None = None
-    unfamiliarity: Tensor | None = None
+    ood_score: Tensor | None = None
 
     @property
     def streams(self) -> dict[str, Composition]:
@@ -141,5 +141,5 @@ class ComposedQuery:
         """The same on a device."""
         return ComposedQuery(
             **{name: stream.to(device) for name, stream in self.streams.items()},
-            unfamiliarity=None if self.unfamiliarity is None else self.unfamiliarity.to(device),
+            ood_score=None if self.ood_score is None else self.ood_score.to(device),
         )

@@ -87,19 +87,19 @@ class DWCModel(StrictModel):
         both, and where a stream lacks its form of the text.
         """
         self._require_both_forms(clip_input_ids, word_ids)
-        clip = cnn = unfamiliarity = None
+        clip = cnn = ood_score = None
         if self.clip is not None and self.clip_stream is not None:
             image = text = None
             if pixel_values is not None:
                 image = self.clip.image_features(pixel_values)
                 if self.familiarity is not None:
-                    unfamiliarity = self.familiarity.unfamiliarity(image)
+                    ood_score = self.familiarity.score(image)
             if clip_input_ids is not None:
                 text = self.clip.text_features(clip_input_ids, clip_attention_mask)
             clip = self.clip_stream.compose(image, text)
         if self.cnn_stream is not None:
             cnn = self.cnn_stream.compose(pixel_values, word_ids, word_mask)
-        return ComposedQuery(clip=clip, cnn=cnn, unfamiliarity=unfamiliarity)
+        return ComposedQuery(clip=clip, cnn=cnn, ood_score=ood_score)
 
     def embed_images(self, pixel_values: Tensor) -> Tensor:
         """Pictures (N, 3, height, width) -> (N, sum of D), unit length per stream, CLIP's first."""

@@ -24,7 +24,7 @@ class MahalanobisOOD(nn.Module):
         self.register_buffer("precision", torch.eye(feature_dim))
         self.register_buffer("threshold", torch.ones(()))
 
-    def unfamiliarity(self, image_features: Tensor) -> Tensor:
+    def score(self, image_features: Tensor) -> Tensor:
         """CLIP's image features (N, F), as they come, -> (N,), from 0; above 1 is unfamiliar."""
         return self._distance(image_features) / self.threshold
 

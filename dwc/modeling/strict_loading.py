@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 from transformers.initialization import no_init_weights
 
 from dwc.checkpoints.safetensors_files import Weights, find_non_finite, is_folder
-from dwc.errors import CheckpointError, listed
+from dwc.errors import CheckpointError, list_names
 
 # Skipping the random start replaces functions of torch for a moment, for every thread; two at once
 # would each take the other's for the original.
@@ -108,7 +108,7 @@ class Faults(NamedTuple):
             "misshapen": shapes,
             "not finite": self.not_finite,
         }
-        lines = [f"  {fault}: {listed(names)}" for fault, names in faults.items() if names]
+        lines = [f"  {fault}: {list_names(names)}" for fault, names in faults.items() if names]
         if lines:
             raise CheckpointError(
                 f"the weights in {source} are not those of the model in its config:\n"

@@ -94,7 +94,7 @@ def encode_query(
     read = fill_template(checkpoint.model.config.caption_template or {}, [text])
     inputs = checkpoint.processor(images=image, text=read or None)
     composed = compose(inputs)
-    unfamiliar = None if composed.unfamiliarity is None else float(composed.unfamiliarity[0])
+    unfamiliar = None if composed.ood_score is None else float(composed.ood_score[0])
     return QueryEncoding(composed, read, unfamiliar)
 
 

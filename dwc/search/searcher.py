@@ -81,7 +81,7 @@ class Searcher:
         negative to the words, infinity is one of them alone. With `exclude_reference` the picture
         itself is not among the hits: neither `reference_id`, nor any that has the same pixels.
 
-        Raises `QueryError` for what cannot be asked, `PictureError` for a picture that cannot be
+        Raises `QueryError` for what cannot be asked, `ImageError` for a picture that cannot be
         read.
         """
         _check_ranking(k, shift)

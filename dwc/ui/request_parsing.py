@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from PIL import Image
 
 from dwc.datasets.image_loading import decode
-from dwc.errors import PictureError, QueryError
+from dwc.errors import ImageError, QueryError
 from dwc.search.near_duplicates import NearDuplicates
 from dwc.search.query import EncodedQuery
 from dwc.search.reference_weights import ReferenceWeights
@@ -50,7 +50,7 @@ def run_search(
 ) -> SearchResult:
     """Search with a reference as Gradio hands it over (its file data, unopened) and words.
 
-    `k` and `shift` come from outside and are checked here. Raises `QueryError` and `PictureError`
+    `k` and `shift` come from outside and are checked here. Raises `QueryError` and `ImageError`
     with a message for the person who asked.
     """
     asked = searcher.ask(**parse_query(pictures, reference, text))
@@ -62,7 +62,7 @@ def parse_query(
 ) -> dict[str, Any]:
     """The arguments of `Searches.ask` for a reference and words as a browser sends them.
 
-    Raises `QueryError` and `PictureError` with a message for the person who asked.
+    Raises `QueryError` and `ImageError` with a message for the person who asked.
     """
     words = (text or "").strip()
     if reference is None and not words:
@@ -87,14 +87,14 @@ def parse_reference(
         return None, None
     path = reference.get("path")
     if not isinstance(path, str) or not path:
-        raise PictureError("The picture did not arrive. Choose it again.")
+        raise ImageError("The picture did not arrive. Choose it again.")
     if (picture_id := pictures.id_of(path)) is not None:
         return None, picture_id
     try:
         # As bytes, so that no message shows where uploads lie on this computer.
         return decode(read_upload(path)), None
-    except PictureError as error:
-        raise PictureError(str(error).replace("the picture given: ", "The picture ")) from error
+    except ImageError as error:
+        raise ImageError(str(error).replace("the picture given: ", "The picture ")) from error
 
 
 def parse_count(k: object) -> int:

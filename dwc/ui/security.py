@@ -12,22 +12,22 @@ from gradio.utils import get_upload_folder
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dwc.errors import PictureError
+from dwc.errors import ImageError
 
 
 def read_upload(path: str) -> bytes:
     """The content of an uploaded file.
 
     A request names its file itself, and Gradio checks the name only where the request marks it as a
-    file; so it is checked here. Raises `PictureError` for any file that is not an upload.
+    file; so it is checked here. Raises `ImageError` for any file that is not an upload.
     """
     file = Path(path).resolve()
     if not file.is_relative_to(Path(get_upload_folder()).resolve()):
-        raise PictureError("The picture was not uploaded here. Choose it again.")
+        raise ImageError("The picture was not uploaded here. Choose it again.")
     try:
         return file.read_bytes()
     except OSError:
-        raise PictureError("The picture is no longer here. Choose it again.") from None
+        raise ImageError("The picture is no longer here. Choose it again.") from None
 
 
 def refuse_addresses(component: gr.Image) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from dwc.checkpoints import load
 from dwc.checkpoints.load import Checkpoint
-from dwc.errors import CheckpointError, DWCError, PictureError, StoreError
+from dwc.errors import CheckpointError, DWCError, ImageError, StoreError
 from dwc.gallery.builder import Progress, build_store
 from dwc.gallery.sources import Source, open_source
 from dwc.gallery.store import Store
@@ -201,7 +201,7 @@ def open_gallery(argument: str, checkpoint: Checkpoint, progress: Progress | Non
 
     `argument` is "catalogue", a folder, or a dataset of the Hub.
 
-    Raises `PictureError` for a gallery that does not exist or has no readable picture, `StoreError`
+    Raises `ImageError` for a gallery that does not exist or has no readable picture, `StoreError`
     where the store cannot be written.
     """
     source = open_source(argument)
@@ -216,7 +216,7 @@ def open_gallery(argument: str, checkpoint: Checkpoint, progress: Progress | Non
     for picture_id, reason in list(store.manifest.skipped.items())[:20]:
         logger.warning("%s was skipped: %s", picture_id, reason)
     if len(store) == 0:
-        raise PictureError(
+        raise ImageError(
             f"{argument}: none of its {len(store.manifest.skipped)} pictures can be read."
         )
     return store

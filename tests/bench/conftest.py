@@ -6,6 +6,7 @@ from transformers.utils import logging as transformers_logging
 
 from dwc.catalogue.splits import gallery
 from dwc.checkpoints import load
+from dwc.checkpoints.save import save_checkpoint
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.training.catalogue.recipe import catalogue_config
 from dwc.training.catalogue.train_catalogue import make_processor
@@ -22,7 +23,7 @@ def checkpoint_folder(tmp_path_factory):
     tokens = processor.clip_tokenizer
     config = catalogue_config(len(processor.word_tokenizer), len(tokens), tokens.eos_token_id)
     folder = tmp_path_factory.mktemp("bench") / "random"
-    return load.save(DWCModel(config).eval(), processor, folder, dtype=torch.float16)
+    return save_checkpoint(DWCModel(config).eval(), processor, folder, dtype=torch.float16)
 
 
 @pytest.fixture(scope="session")

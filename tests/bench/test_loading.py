@@ -15,6 +15,7 @@ from safetensors import safe_open
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from dwc.checkpoints import load
+from dwc.checkpoints.save import save_checkpoint
 from dwc.modeling.configuration_dwc import DWCConfig
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import (
@@ -64,7 +65,7 @@ def paper_size_checkpoint(folder: Path) -> Path:
     text = model.config.clip_config.text_config
     clip_tokenizer = build_clip_tokenizer(list(merges), text.max_position_embeddings)
     processor = DWCProcessor(CLIPImageProcessorPil(), clip_tokenizer, words)
-    return load.save(model, processor, folder, max_shard_mb=2_000)
+    return save_checkpoint(model, processor, folder, max_shard_mb=2_000)
 
 
 def into_cache(folder: Path, cache: Path) -> None:

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 
 from dwc.catalogue.export import draw_pictures, triplets_of
 from dwc.catalogue.splits import gallery, training_triplets
-from dwc.convert.to_checkpoint import authors_pictures
+from dwc.convert.to_checkpoint import authors_image_processor
 from dwc.modeling.configuration_dwc import CnnStreamConfig, DWCConfig
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, build_word_tokenizer
@@ -81,7 +81,7 @@ def test_a_step_of_the_papers_cnn_stream(tmp_path: Path, monkeypatch: pytest.Mon
     words = build_word_tokenizer(data.vocabulary)
     cnn_config = CnnStreamConfig(vocab_size=len(words))
     model = DWCModel(DWCConfig(clip_config=None, cnn_config=cnn_config))
-    processor = DWCProcessor(authors_pictures(224), None, words)
+    processor = DWCProcessor(authors_image_processor(224), None, words)
     batches = BenchmarkBatches(
         data, processor, {"single": "{0}", "pair": "{0} and {1}"}, SIZE, seed=0
     )

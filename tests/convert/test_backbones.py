@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from transformers import CLIPConfig, CLIPModel
 
 from dwc import DWCModel, DWCProcessor
-from dwc.checkpoints.validate import picture_size
+from dwc.checkpoints.validate import prepared_image_size
 from dwc.convert import convert
 from dwc.convert.key_mapping import require_fit
 from dwc.convert.openai_clip import backbone_config, backbone_weights, released_name
@@ -93,7 +93,7 @@ def test_every_backbone_is_converted_and_sees_and_reads_as_openais(name, suffix,
 
     out = convert(tmp_path / "out", global_weights=tmp_path / "global.pth", clip=clip)
     model = DWCModel.from_pretrained(out)
-    assert picture_size(DWCProcessor.from_pretrained(out)) == (size_px, size_px)
+    assert prepared_image_size(DWCProcessor.from_pretrained(out)) == (size_px, size_px)
     pixels = torch.randn(1, 3, size_px, size_px, generator=torch.Generator().manual_seed(0))
     ids = torch.tensor([[TOKENS - 2, 5, 17, 300, TOKENS - 1]])
     with torch.inference_mode():

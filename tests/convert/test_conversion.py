@@ -17,6 +17,7 @@ from transformers import CLIPConfig, CLIPModel
 from dwc import DWCModel, DWCProcessor
 from dwc.checkpoints import load
 from dwc.checkpoints.model_card import CardFacts
+from dwc.checkpoints.save import save_checkpoint
 from dwc.cli import main
 from dwc.convert import convert
 from dwc.errors import CheckpointError
@@ -192,7 +193,7 @@ def test_the_card_says_what_is_known_and_no_more(files, tmp_path):
 def test_a_tensor_that_came_out_wrong_keeps_the_checkpoint_from_its_place(
     files, tmp_path, monkeypatch
 ):
-    save = load.save
+    save = save_checkpoint
 
     def damage(model, *arguments, **options):
         folder = save(model, *arguments, **options)
@@ -201,7 +202,7 @@ def test_a_tensor_that_came_out_wrong_keeps_the_checkpoint_from_its_place(
         save_file(weights, folder / "model.safetensors", {"format": "pt"})
         return folder
 
-    monkeypatch.setattr(load, "save", damage)
+    monkeypatch.setattr("dwc.convert.to_checkpoint.save_checkpoint", damage)
     with pytest.raises(CheckpointError, match=r"other tensors than were read \(logit_scale\)"):
         convert(tmp_path / "out", **files)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["clip.pt", "global.pth"]

@@ -7,7 +7,7 @@ import torch
 
 from dwc.checkpoints import load
 from dwc.checkpoints.load import Checkpoint
-from dwc.checkpoints.validate import picture_size
+from dwc.checkpoints.validate import prepared_image_size
 from dwc.cli import main
 from dwc.convert import convert, convert_to_authors
 from dwc.errors import CheckpointError
@@ -73,7 +73,7 @@ def test_a_cnn_stream_goes_there_and_back_bit_by_bit(tmp_path):
     loaded = load.load(first)
     assert loaded.model.clip is None
     assert loaded.processor.word_tokenizer.get_vocab() == table
-    assert picture_size(loaded.processor) == (288, 288)
+    assert prepared_image_size(loaded.processor) == (288, 288)
     told = []
     files = convert_to_authors(tmp_path / "theirs", loaded, told.append)
     assert sorted(files) == ["captions.json", "local.pth"]

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dwc.errors import DatasetError, PictureError
+from dwc.errors import DatasetError, ImageError
 from dwc.evaluation.photographs import CLASS_WORDS, read_labelled_photographs, words_to_photographs
 from tests.training.tiny import tiny_model, tiny_processor
 
@@ -72,5 +72,5 @@ def test_precision_is_the_share_of_the_class_among_the_first(folder, world):
 def test_a_photograph_that_is_gone_is_named(folder, world):
     photographs = read_labelled_photographs(folder)
     (folder / "p03.jpg").unlink()
-    with pytest.raises(PictureError, match=r"p03\.jpg"):
+    with pytest.raises(ImageError, match=r"p03\.jpg"):
         words_to_photographs(*world, photographs)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from dwc.datasets.prefetch import ImagePrefetcher, image_order
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
-from dwc.errors import PictureError
+from dwc.errors import ImageError
 
 NAMES = [f"p{n}" for n in range(40)]
 
@@ -39,7 +39,7 @@ def test_each_name_gives_its_picture(paths: dict[str, Path], threads: int, asked
     with ImagePrefetcher(paths, NAMES, threads) as open_picture:
         for name in names:
             if name == NAMES[7]:
-                with pytest.raises(PictureError, match=r"p7\.png: is not a picture"):
+                with pytest.raises(ImageError, match=r"p7\.png: is not a picture"):
                     open_picture(name)
             else:
                 assert grey(open_picture(name)) == NAMES.index(name)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
-from dwc.errors import DatasetError, PictureError
+from dwc.errors import DatasetError, ImageError
 from dwc.evaluation.metrics import NEVER, spearman
 from dwc.evaluation.retrieval import (
     Report,
@@ -158,7 +158,7 @@ def open_all_but(broken, opened=None):
         if opened is not None:
             opened.append(name)
         if name in broken:
-            raise PictureError(f"{name}: is cut short")
+            raise ImageError(f"{name}: is cut short")
         return open_picture(name)
 
     return open_one

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dwc.errors import PictureError, StoreError
+from dwc.errors import ImageError, StoreError
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import CatalogueSource, FolderSource
 from dwc.gallery.store import Store
@@ -147,7 +147,7 @@ def test_progress_is_told_from_start_to_end(build, photos):
 def test_a_source_without_pictures_changes_nothing(build, photos, tmp_path):
     build(photos)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(PictureError, match="no pictures in it"):
+    with pytest.raises(ImageError, match="no pictures in it"):
         build(tmp_path / "empty")
     assert len(Store.open(tmp_path / "store")) == 13
 

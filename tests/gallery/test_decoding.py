@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dwc.datasets.image_loading import decode, hash_pixels
-from dwc.errors import PictureError
+from dwc.errors import ImageError
 
 LEFT, RIGHT = (200, 30, 30), (20, 40, 220)
 
@@ -139,19 +139,19 @@ def png_header(width, height):
 def test_a_bomb_is_refused_by_its_header(size, tmp_path):
     file = tmp_path / "bomb.png"
     file.write_bytes(png_header(*size))
-    with pytest.raises(PictureError, match=r"bomb\.png.*at most 80,000,000 ") as raised:
+    with pytest.raises(ImageError, match=r"bomb\.png.*at most 80,000,000 ") as raised:
         decode(file)
     assert str(size[0] * size[1]) in str(raised.value).replace(",", "")
 
 
 def test_the_pixel_limit_is_the_callers():
     assert decode(two_halves((60, 40)), max_pixels=2400).size == (60, 40)
-    with pytest.raises(PictureError, match=r"60 x 40, 2,400 pixels; at most 2,399"):
+    with pytest.raises(ImageError, match=r"60 x 40, 2,400 pixels; at most 2,399"):
         decode(two_halves((60, 40)), max_pixels=2399)
 
 
 def test_a_strip_is_refused():
-    with pytest.raises(PictureError, match="5001 x 100"):
+    with pytest.raises(ImageError, match="5001 x 100"):
         decode(Image.new("RGB", (5001, 100)))
     assert decode(Image.new("RGB", (5000, 100))).size == (5000, 100)
 
@@ -172,19 +172,19 @@ def test_a_strip_is_refused():
 def test_what_is_no_picture_is_named(tmp_path, name, content, says):
     file = tmp_path / name
     file.write_bytes(content)
-    with pytest.raises(PictureError, match=says) as raised:
+    with pytest.raises(ImageError, match=says) as raised:
         decode(file)
     assert name in str(raised.value)
-    with pytest.raises(PictureError, match="the picture given"):
+    with pytest.raises(ImageError, match="the picture given"):
         decode(content)
 
 
 def test_missing_files_and_folders_are_named(tmp_path):
-    with pytest.raises(PictureError, match=r"none\.jpg.*no such file"):
+    with pytest.raises(ImageError, match=r"none\.jpg.*no such file"):
         decode(tmp_path / "none.jpg")
-    with pytest.raises(PictureError, match="is a folder"):
+    with pytest.raises(ImageError, match="is a folder"):
         decode(tmp_path)
-    with pytest.raises(PictureError, match="no pixels"):
+    with pytest.raises(ImageError, match="no pixels"):
         decode(Image.new("RGB", (0, 3)))
 
 
@@ -246,5 +246,5 @@ def test_damaged_files_are_read_or_refused_and_nothing_else(encoded, changes, ke
     for place, value in changes:
         damaged[int(place * (len(damaged) - 1))] = value
     damaged = bytes(damaged[: int(kept * len(damaged)) + 1])
-    with suppress(PictureError):
+    with suppress(ImageError):
         assert decode(damaged).mode == "RGB"

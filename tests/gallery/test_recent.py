@@ -1,7 +1,7 @@
 import pytest
 from PIL import Image
 
-from dwc.errors import PictureError
+from dwc.errors import ImageError
 from dwc.gallery.store import ImageCache
 
 
@@ -51,8 +51,8 @@ def test_one_that_cannot_be_opened_leaves_nothing():
     recent = ImageCache()
 
     def fail():
-        raise PictureError("gone")
+        raise ImageError("gone")
 
-    with pytest.raises(PictureError):
+    with pytest.raises(ImageError):
         recent.get("a", fail)
     assert recent.get("a", Opener()(7)).getpixel((0, 0)) == (7, 0, 0)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from dwc.catalogue.splits import gallery
-from dwc.errors import PictureError
+from dwc.errors import ImageError
 from dwc.gallery.sources import (
     CatalogueSource,
     FolderSource,
@@ -62,7 +62,7 @@ def test_the_content_key_follows_the_content_and_not_the_date(photos):
 def test_an_id_cannot_lead_out_of_the_folder(photos):
     Image.new("RGB", (9, 9)).save(photos.parent / "secret.png")
     for id in ("../secret.png", str(photos.parent / "secret.png"), "deep/../../secret.png", "no"):
-        with pytest.raises(PictureError, match="is no file in"):
+        with pytest.raises(ImageError, match="is no file in"):
             FolderSource(photos).item(id)
 
 
@@ -73,7 +73,7 @@ def test_an_argument_finds_its_source(photos, monkeypatch):
     assert open_source("photos").spec == FolderSource(photos).spec
     assert isinstance(open_source("photos/deep"), FolderSource)
     for missing in ("nowhere", "./no/where", "/no/where"):
-        with pytest.raises(PictureError, match="no such folder"):
+        with pytest.raises(ImageError, match="no such folder"):
             open_source(missing)
 
 
@@ -108,7 +108,7 @@ def test_a_dataset_that_cannot_be_had_is_named(monkeypatch):
         raise OSError("no connection")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
-    with pytest.raises(PictureError, match=r"owner/name.*no connection"):
+    with pytest.raises(ImageError, match=r"owner/name.*no connection"):
         HubDatasetSource("owner/name").items()
 
 
@@ -127,5 +127,5 @@ def test_the_catalogue_is_drawn_as_it_is_listed():
     assert items[0].content_key() != CatalogueSource("test", 5, 32).items()[0].content_key()
     picture = source.item(items[2].id).open()
     assert (picture.mode, picture.size) == ("RGB", (64, 64))
-    with pytest.raises(PictureError, match="is not in the catalogue"):
+    with pytest.raises(ImageError, match="is not in the catalogue"):
         source.item("nothing")

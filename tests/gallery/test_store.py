@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dwc.errors import PictureError, StoreError
+from dwc.errors import ImageError, StoreError
 from dwc.gallery.sources import FolderSource
 from dwc.gallery.store import Store
 from dwc.gallery.store_format import DATABASE, StoredImage
@@ -214,7 +214,7 @@ def test_a_picture_is_found_again_or_its_thumbnail_is(build, photos):
     moved = Store.open(store.path)
     assert not moved.picture("p1.png").original
     store.thumbnail("p1.png").unlink()
-    with pytest.raises(PictureError, match="no such file"):
+    with pytest.raises(ImageError, match="no such file"):
         moved.picture("p1.png")
     with pytest.raises(StoreError, match="has no picture 'nobody'"):
         store.picture("nobody")

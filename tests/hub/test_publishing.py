@@ -8,6 +8,7 @@ from huggingface_hub import ModelCard
 
 from dwc.checkpoints import load
 from dwc.checkpoints.hub_upload import push as push_checkpoint
+from dwc.checkpoints.save import save_checkpoint
 from dwc.cli import main
 from dwc.errors import CheckpointError
 from dwc.search.reference_weights import ReferenceWeights, load_reference_weights
@@ -55,7 +56,7 @@ def test_a_branch_is_made_and_main_stays(hub, tiny, other):
 
 def test_one_commit_replaces_another_checkpoint_and_leaves_other_files(hub, tiny, tmp_path):
     loaded = load.load(tiny)
-    split = load.save(loaded.model, loaded.processor, tmp_path / "split", max_shard_mb=0.1)
+    split = save_checkpoint(loaded.model, loaded.processor, tmp_path / "split", max_shard_mb=0.1)
     (split / "notes.txt").write_text("not part of it")
     push(split, "owner/tiny")
     files = hub.repositories["models/owner/tiny"].files(load.load("owner/tiny").revision)

@@ -87,10 +87,10 @@ def test_one_sided_queries_have_nothing_to_lean_to():
 
 def test_a_query_lists_the_streams_it_has_and_keeps_its_unfamiliarity():
     stream = Composition.mix(torch.randn(2, 4), torch.randn(2, 4), torch.rand(2, 1))
-    query = ComposedQuery(cnn=stream, unfamiliarity=torch.ones(2))
+    query = ComposedQuery(cnn=stream, ood_score=torch.ones(2))
     assert list(query.streams) == ["cnn"]
     assert torch.equal(query.embedding, stream.embedding)
     shifted = query.shifted(1.5)
     assert shifted.clip is None
     assert torch.equal(shifted.cnn.embedding, stream.shifted(1.5).embedding)
-    assert torch.equal(shifted.unfamiliarity, torch.ones(2))
+    assert torch.equal(shifted.ood_score, torch.ones(2))

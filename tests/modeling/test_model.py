@@ -114,9 +114,9 @@ def test_unfamiliarity_comes_with_the_query_where_the_checkpoint_can_tell():
     assert isinstance(built.familiarity, MahalanobisOOD)
     features = built.clip.image_features(pictures())
     query = built.compose(pixel_values=pictures(), **texts())
-    torch.testing.assert_close(query.unfamiliarity, built.familiarity.unfamiliarity(features))
-    assert built.compose(**texts()).unfamiliarity is None
-    assert model().compose(pixel_values=pictures()).unfamiliarity is None
+    torch.testing.assert_close(query.ood_score, built.familiarity.score(features))
+    assert built.compose(**texts()).ood_score is None
+    assert model().compose(pixel_values=pictures()).ood_score is None
 
 
 def test_the_papers_clip_stream_has_the_papers_number_of_parameters():

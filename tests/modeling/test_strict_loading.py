@@ -48,7 +48,7 @@ def test_saved_and_loaded_it_is_the_same_model_in_eval_mode(vision, tmp_path):
     found = again.compose(**inputs)
     # Not to the last bit: kernels differ with where a tensor lies in memory.
     torch.testing.assert_close(found.embedding, expected.embedding, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(found.unfamiliarity, expected.unfamiliarity)
+    torch.testing.assert_close(found.ood_score, expected.ood_score)
 
 
 def test_the_files_names_are_the_models_names(checkpoint):

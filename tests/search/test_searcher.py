@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dwc.checkpoints import load
-from dwc.errors import PictureError, QueryError, StoreError
+from dwc.errors import ImageError, QueryError, StoreError
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
 from dwc.gallery.store import Store
@@ -168,7 +168,7 @@ def test_unfamiliarity_is_the_models(searcher, loaded, reference):
     values = loaded.processor(images=reference)["pixel_values"]
     with torch.inference_mode():
         features = loaded.model.clip.image_features(values)
-        expected = float(loaded.model.familiarity.unfamiliarity(features))
+        expected = float(loaded.model.familiarity.score(features))
     assert result.unfamiliar == pytest.approx(expected, rel=1e-5)
     assert searcher.search(reference).unfamiliar == pytest.approx(expected, rel=1e-5)
 
@@ -193,7 +193,7 @@ def test_what_cannot_be_asked_is_a_query_error(searcher, query, says):
 
 def test_a_reference_that_is_no_picture_is_a_picture_error(searcher, tmp_path):
     (tmp_path / "letter.jpg").write_text("dear")
-    with pytest.raises(PictureError, match=r"letter\.jpg"):
+    with pytest.raises(ImageError, match=r"letter\.jpg"):
         searcher.search(tmp_path / "letter.jpg", "is red")
 
 

@@ -6,7 +6,7 @@ import torch
 from transformers import CLIPTextConfig, CLIPVisionConfig, ResNetConfig
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from dwc.checkpoints.load import save
+from dwc.checkpoints.save import save_checkpoint
 from dwc.modeling.configuration_dwc import ClipBackboneConfig, CnnStreamConfig, DWCConfig
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, build_word_tokenizer
@@ -62,4 +62,4 @@ def write_tiny_checkpoint(folder: Path, seed: int = 0, combiner: str = "dwc") ->
     model = DWCModel(config).eval()
     size = {"height": SIZE_PX, "width": SIZE_PX}
     pictures = CLIPImageProcessorPil(size=size, do_center_crop=False)
-    return save(model, DWCProcessor(pictures, clip_tokenizer, word_tokenizer), folder)
+    return save_checkpoint(model, DWCProcessor(pictures, clip_tokenizer, word_tokenizer), folder)

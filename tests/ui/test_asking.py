@@ -3,7 +3,7 @@ import io
 import pytest
 from PIL import Image
 
-from dwc.errors import PictureError, QueryError
+from dwc.errors import ImageError, QueryError
 from dwc.ui.handlers import answer, first_answer, reference_of
 from dwc.ui.panels.examples import Example
 from dwc.ui.panels.results import EMPTY
@@ -41,14 +41,14 @@ def test_either_alone_is_a_question_and_neither_is_not(searcher, pictures, uploa
 
 def test_files_that_were_not_uploaded_are_not_read(searcher, pictures, uploads, tmp_path_factory):
     elsewhere = upload(tmp_path_factory.mktemp("secret"))
-    with pytest.raises(PictureError, match="not uploaded here"):
+    with pytest.raises(ImageError, match="not uploaded here"):
         run_search(searcher, pictures, elsewhere, "")
     inside = {"path": f"{uploads}/../{elsewhere['path']}"}
-    with pytest.raises(PictureError, match="not uploaded here"):
+    with pytest.raises(ImageError, match="not uploaded here"):
         run_search(searcher, pictures, inside, "")
     link = uploads / "link.png"
     link.symlink_to(elsewhere["path"])
-    with pytest.raises(PictureError, match="not uploaded here"):
+    with pytest.raises(ImageError, match="not uploaded here"):
         run_search(searcher, pictures, {"path": str(link)}, "")
 
 
@@ -59,16 +59,16 @@ def test_files_that_were_not_uploaded_are_not_read(searcher, pictures, uploads, 
 def test_a_broken_picture_is_a_complaint_without_its_path(
     searcher, pictures, uploads, content, complaint
 ):
-    with pytest.raises(PictureError, match=complaint) as raised:
+    with pytest.raises(ImageError, match=complaint) as raised:
         run_search(searcher, pictures, upload(uploads, content), "")
     assert str(uploads) not in str(raised.value)
     assert str(raised.value).startswith("The picture ")
 
 
 def test_a_picture_that_is_gone_or_did_not_arrive(searcher, pictures, uploads):
-    with pytest.raises(PictureError, match="no longer here"):
+    with pytest.raises(ImageError, match="no longer here"):
         run_search(searcher, pictures, {"path": str(uploads / "gone.png")}, "")
-    with pytest.raises(PictureError, match="did not arrive"):
+    with pytest.raises(ImageError, match="did not arrive"):
         run_search(searcher, pictures, {"path": None}, "")
 
 

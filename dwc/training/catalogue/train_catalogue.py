@@ -29,6 +29,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from dwc.catalogue.language.description import describe, describe_fully
 from dwc.catalogue.splits import CatalogueItem, gallery, training_triplets
 from dwc.checkpoints import load
+from dwc.checkpoints.save import save_checkpoint
 from dwc.evaluation.catalogue import CataloguePictures, evaluate_catalogue
 from dwc.evaluation.photographs import read_labelled_photographs, words_to_photographs
 from dwc.modeling.clip_backbone import ClipBackbone
@@ -236,7 +237,7 @@ def publish_catalogue(
     `labels.csv`; without it the card says that photographs were not measured.
     """
     trained = train_catalogue(recipe, work)
-    load.save(trained.model, trained.processor, out, dtype=torch.float16)
+    save_checkpoint(trained.model, trained.processor, out, dtype=torch.float16)
     loaded = load.load(str(out))
     logger.info("written to %s, fingerprint %s; measuring", out, loaded.fingerprint)
 

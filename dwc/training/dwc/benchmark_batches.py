@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 
 from dwc.datasets.image_loading import decode
 from dwc.datasets.triplets import Triplet
-from dwc.errors import DatasetError, PictureError, QueryError
+from dwc.errors import DatasetError, ImageError, QueryError
 from dwc.modeling.processing_dwc import DWCProcessor, fill_template
 from dwc.training.data_loading import StepLoader
 from dwc.training.dwc.benchmark_data import BenchmarkData
@@ -93,7 +93,7 @@ class BenchmarkBatches:
             return _Seen(name, mirrored)
         try:
             picture = decode(self.data.paths[name])
-        except PictureError as error:
+        except ImageError as error:
             raise DatasetError(f"{_describe(place, triplet)}: {error}") from error
         return _Seen(name, mirrored, ImageOps.mirror(picture) if mirrored else picture)
 

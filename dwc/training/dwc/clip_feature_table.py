@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from dwc.datasets.prefetch import ImagePrefetcher
-from dwc.errors import PictureError, QueryError
+from dwc.errors import ImageError, QueryError
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.processing_dwc import DWCProcessor, fill_template
 from dwc.training.dwc.benchmark_data import BenchmarkData, FixedTriplets
@@ -131,7 +131,7 @@ def _look(
             for place, name in enumerate(names[start : start + _CHUNK], start):
                 try:
                     picture = open_picture(name)
-                except PictureError:
+                except ImageError:
                     continue
                 seen += [picture, ImageOps.mirror(picture)][:views]
                 places += range(place * views, (place + 1) * views)

@@ -27,12 +27,12 @@ from accelerate.utils import set_seed
 from transformers import ResNetModel
 
 from dwc.checkpoints import load
-from dwc.checkpoints.load import without_progress_bar
 from dwc.checkpoints.model_card import CardFacts, write_card
+from dwc.checkpoints.save import save_checkpoint, without_progress_bar
 from dwc.checkpoints.validate import check_agreement
 from dwc.convert.clip_tokenizer import find_clip_tokenizer
 from dwc.convert.sources import read_clip, read_whole
-from dwc.convert.to_checkpoint import authors_pictures
+from dwc.convert.to_checkpoint import authors_image_processor
 from dwc.datasets.prefetch import ImagePrefetcher, image_order
 from dwc.errors import CheckpointError, TrainingError
 from dwc.evaluation.benchmarks import (
@@ -114,7 +114,7 @@ def build_model(
     if model.cnn_stream is not None and backbone is not None:
         model.cnn_stream.resnet.load_state_dict(backbone.state_dict())
     size_px = source.config.vision_config.image_size
-    processor = DWCProcessor(authors_pictures(size_px), tokenizer, words)
+    processor = DWCProcessor(authors_image_processor(size_px), tokenizer, words)
     check_agreement(model, processor, clip)
     return model.eval(), processor
 
@@ -264,7 +264,7 @@ def _train_model(
     if accelerator.is_main_process:
         logger.info("the weights after epoch %d are the best; written to %s", epoch, out)
         model.to("cpu").eval()
-        load.save(model, processor, out, max_shard_mb=_SHARD_MB)
+        save_checkpoint(model, processor, out, max_shard_mb=_SHARD_MB)
         numbers = _evaluate(asked, categories, out, accelerator.device)
         record = {
             **_describe(asked, categories, data, accelerator),

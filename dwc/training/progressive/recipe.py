@@ -10,6 +10,7 @@ from typing import Literal, get_args
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from dwc.checkpoints import load
+from dwc.checkpoints.save import without_progress_bar
 from dwc.convert.clip_tokenizer import find_clip_tokenizer
 from dwc.convert.sources import read_clip
 from dwc.errors import CheckpointError
@@ -177,7 +178,7 @@ def start_from_clip(source: str, clip_tokenizer: str | None = None) -> Start:
     Pictures are resized to its size at the short side and cut out of the centre, with CLIP's mean
     and standard deviation. Raises CheckpointError where CLIP or its tokenizer cannot be read.
     """
-    with load.without_progress_bar():
+    with without_progress_bar():
         found = read_clip(source)
         tokenizer = find_clip_tokenizer(clip_tokenizer, source, found.config)
     if tokenizer is None:

@@ -22,7 +22,8 @@ from dwc.catalogue.queries import benchmark, queries
 from dwc.catalogue.splits import Split, gallery, training_triplets
 from dwc.checkpoints import load
 from dwc.checkpoints.load import Checkpoint
-from dwc.checkpoints.validate import picture_size
+from dwc.checkpoints.save import save_checkpoint
+from dwc.checkpoints.validate import prepared_image_size
 from dwc.errors import CheckpointError, TrainingError
 from dwc.evaluation.catalogue import CataloguePictures, evaluate_catalogue
 from dwc.modeling.clip_backbone import ClipBackbone
@@ -174,7 +175,7 @@ def train_progressive(
 
 def _square(processor: DWCProcessor) -> int:
     """The side in pixels of the pictures that a processor makes; CheckpointError unless square."""
-    size = picture_size(processor)
+    size = prepared_image_size(processor)
     if size is None or size[0] != size[1]:
         raise CheckpointError(
             f"the processor makes pictures of {size} pixels; this training needs square ones of "
@@ -231,7 +232,7 @@ def publish_progressive(
     trained = train_progressive(recipe, work, start, until, drawings)
     if not PartialState().is_main_process:
         return {}
-    load.save(trained.model, trained.processor, out, dtype=torch.float16)
+    save_checkpoint(trained.model, trained.processor, out, dtype=torch.float16)
     loaded = load.load(str(out))
     logger.info("written to %s, fingerprint %s; measuring", out, loaded.fingerprint)
     stages = [s for s in recipe.stages_until(until) if start is None or s != "open_domain"]

@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPVisionConfig
 
 from dwc.checkpoints import load
+from dwc.checkpoints.save import save_checkpoint
 from dwc.cli import main
 from dwc.errors import TrainingError
 from dwc.modeling.clip_backbone import ClipBackbone
@@ -101,7 +102,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     first = train_progressive(
         replace(KEEPING, kept_views=0, stages=("open_domain",)), place / "work"
     )
-    load.save(first.model, first.processor, place / "out")
+    save_checkpoint(first.model, first.processor, place / "out")
     return place / "out", place / "work"
 
 

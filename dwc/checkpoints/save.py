@@ -1,0 +1,97 @@
+"""Write a checkpoint: whole into a folder beside, then moved in place."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from transformers.utils import logging as transformers_logging
+
+from dwc.checkpoints.load import companions, content
+from dwc.checkpoints.validate import check_agreement, require_clip_tokenizer
+from dwc.errors import CheckpointError
+from dwc.modeling.modeling_dwc import DWCModel
+from dwc.modeling.processing_dwc import DWCProcessor
+
+_STATISTICS = "familiarity."  # an inverse covariance exceeds float16's range
+
+
+def save_checkpoint(
+    model: DWCModel,
+    processor: DWCProcessor,
+    folder: str | Path,
+    dtype: torch.dtype = torch.float32,
+    max_shard_mb: float = 9.5,
+    clip_tokenizer_optional: bool = False,
+) -> Path:
+    """Write a whole checkpoint into a folder, over one that is there; return the folder.
+
+    `dtype` is that of the weights on disk; they are loaded as float32 either way. Weights are split
+    into files of at most `max_shard_mb` (millions of bytes), except that one tensor is never split.
+    Everything is written beside the folder first and moved in last, so that an interrupted write
+    leaves what was there. With `clip_tokenizer_optional`, a checkpoint that `load` refuses may be
+    written: a whole one but for CLIP's tokenizer.
+
+    Raises CheckpointError where model and processor disagree, or a weight does not fit `dtype`.
+    """
+    folder = Path(folder)
+    if not clip_tokenizer_optional:
+        require_clip_tokenizer(model.config, processor, str(folder))
+    check_agreement(model, processor, str(folder))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as workplace:
+        written = Path(workplace)
+        with without_progress_bar():
+            model.save_pretrained(
+                written,
+                state_dict=_cast(model.state_dict(), dtype),
+                max_shard_size=int(max_shard_mb * 1_000_000),
+            )
+        processor.save_pretrained(written)
+        move_checkpoint(written, folder)
+    return folder
+
+
+def move_checkpoint(written: Path, folder: Path) -> Path:
+    """Move a checkpoint's files into a folder, in place of one that is there; return the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for outdated in [*content(folder), *companions(folder)]:
+        outdated.unlink()
+    # Weights are written readable to their owner alone, and a server may be someone else.
+    mode = (written / "config.json").stat().st_mode
+    for file in [*content(written), *companions(written)]:
+        file.chmod(mode)
+        target = folder / file.relative_to(written)
+        target.parent.mkdir(exist_ok=True)
+        shutil.move(file, target)
+    return folder
+
+
+@contextmanager
+def without_progress_bar() -> Iterator[None]:
+    """Keep transformers from drawing a bar for what takes a second."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
+
+
+def _cast(state: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """The same weights in another float type; counters and statistics keep theirs."""
+    cast = {
+        name: tensor.to(dtype)
+        if tensor.is_floating_point() and not name.startswith(_STATISTICS)
+        else tensor
+        for name, tensor in state.items()
+    }
+    if broken := [name for name, tensor in cast.items() if not torch.isfinite(tensor).all()]:
+        raise CheckpointError(
+            f"these weights are not finite as {dtype}: {', '.join(broken[:5])}. Save as float32, "
+            "or look for what went wrong in training"
+        )
+    return cast
