@@ -3,14 +3,20 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# The processes that share the tests; tests/conftest.py says how.
+WORKERS ?= 2
+PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS)
 
-.PHONY: run test bench checkpoint progressive study lint format clean
+.PHONY: run test test-fast bench checkpoint progressive study lint format clean
 
 run: $(VENV)/.app            ## open the page: make run ARGS="--gallery PHOTOS"
 	$(BIN)/python app.py $(ARGS)
 
 test: $(VENV)/.dev           ## all tests; those in a browser need a Chromium, and npm for axe-core
-	$(BIN)/python -m pytest -m "not bench" $(ARGS)
+	$(PYTEST) -m "not bench" $(ARGS)
+
+test-fast: $(VENV)/.dev      ## the tests that need neither a browser nor a training: below 90 seconds
+	$(PYTEST) -m "not (bench or browser or training or slow)" $(ARGS)
 
 bench: $(VENV)/.dev          ## what start, query and drawing cost, as ratios
 	$(BIN)/python -m pytest tests -m bench -s $(ARGS)

@@ -1,7 +1,58 @@
-"""What holds for all tests."""
+"""Settings of all tests, and how they are divided among processes."""
 
+import logging
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
 from hypothesis import settings
 
+if TYPE_CHECKING:
+    from xdist.scheduler import LoadFileScheduling
+
+# With several processes, each computes on one thread, and so does what it starts. Torch reads this
+# when it is imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for library in ("OMP", "MKL", "OPENBLAS"):
+        os.environ[f"{library}_NUM_THREADS"] = "1"
+
 # How long an example takes says more about who else uses the machine than about the code.
-settings.register_profile("whatever the machine does", deadline=None)
-settings.load_profile("whatever the machine does")
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
+
+
+@pytest.fixture(autouse=True)
+def default_log_levels() -> Iterator[None]:
+    """Reset the levels that commands give to this package's loggers, whatever test runs next."""
+    yield
+    for name in list(logging.root.manager.loggerDict):
+        if name.split(".")[0] == "dwc":
+            logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+LONG = {"browser", "training", "slow"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run files with long tests first, so that at the end no process waits for another."""
+    long = {item.path for item in items if LONG & {mark.name for mark in item.iter_markers()}}
+    items.sort(key=lambda item: item.path not in long)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> "LoadFileScheduling":
+    """Run the tests of a file in one process, which makes the file's fixtures once.
+
+    All files that drive a browser are one process's: they share a Chromium and an app.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "browser" if file.startswith("tests/browser/") else file
+
+    config.option.loadscopereorder = False  # the order of collection is that of run time
+    return Scheduling(config, log)
