@@ -81,7 +81,7 @@ STRUCTURES = {
 
 
 @pytest.mark.parametrize(
-    ("name", "suffix"), zip(STRUCTURES, [".pt", ".safetensors"] * 3, strict=True)
+    ("name", "suffix"), [*zip(STRUCTURES, [".pt", ".safetensors"] * 3, strict=True)]
 )
 def test_every_backbone_is_converted_and_sees_and_reads_as_openais(name, suffix, tmp_path):
     image_tower, features, size_px = STRUCTURES[name]
