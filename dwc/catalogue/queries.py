@@ -21,8 +21,8 @@ _REPEATS = 200  # a gallery that repeats itself this often in a row has no more 
 class CatalogueQuery:
     """A question, every gallery item that answers it, and who tells which attribute.
 
-    `hits` holds the target, never the reference. `told` by the words alone, `relative` by words
-    and picture together, `picture_only` by the picture alone (`category` may be in `told` or
+    `hits` holds the target, never the reference. `stated` by the words alone, `relative` by words
+    and picture together, `picture_only` by the picture alone (`category` may be in `stated` or
     here), `free` by neither. `picture_share` (0 to 1) as in `wishes.picture_share`.
     """
 
@@ -30,18 +30,21 @@ class CatalogueQuery:
     captions: tuple[str, ...]
     target: str
     hits: frozenset[str]
-    told: frozenset[str]
+    stated: frozenset[str]
     relative: frozenset[str]
     picture_only: frozenset[str]
     free: frozenset[str]
     picture_share: float
 
 
-def queries(items: Sequence[CatalogueItem], count: int, seed: int) -> list[CatalogueQuery]:
+def queries(
+    items: Sequence[CatalogueItem], count: int, seed: int, negation_share: float = 0.0
+) -> list[CatalogueQuery]:
     """Ask `count` questions of a gallery, no two with the same reference and target.
 
-    The seed draws which are asked; the gallery is as given. ValueError where it is too small for
-    so many.
+    The seed draws which are asked; the gallery is as given. `negation_share` is that of
+    `draw_modification`; with 0 these are the queries of the published benchmark. ValueError where
+    the gallery is too small for so many.
     """
     rng = random.Random(f"queries|{seed}")
     pool = EncodedGarments([item.garment for item in items])
@@ -58,7 +61,7 @@ def queries(items: Sequence[CatalogueItem], count: int, seed: int) -> list[Catal
                 )
             continue
         repeats = 0
-        asked[pair] = _query(items, pool, pair, rng)
+        asked[pair] = _query(items, pool, pair, rng, negation_share)
     return list(asked.values())
 
 
@@ -67,17 +70,23 @@ def _query(
     pool: EncodedGarments,
     pair: tuple[int, int],
     rng: random.Random,
+    negation_share: float,
 ) -> CatalogueQuery:
     reference, target = (items[place] for place in pair)
-    asked = draw_modification(reference.garment, target.garment, rng)
-    category = asked.category or reference.garment.category
-    places = pool.matching(category, constraints(reference.garment, asked))
+    asked = draw_modification(reference.garment, target.garment, rng, negation_share)
+    limits = constraints(reference.garment, asked)
+    places = [
+        place
+        for category in sorted(asked.allowed_categories(reference.garment))
+        for place in pool.matching(category, limits)
+    ]
     return CatalogueQuery(
         reference=reference.id,
         captions=asked.captions,
         target=target.id,
         hits=frozenset(items[place].id for place in places) - {reference.id},
-        told=asked.told | ({"category"} if asked.category else set()),
+        stated=asked.stated
+        | ({"category"} if asked.changes_category(reference.garment) else set()),
         relative=asked.relative,
         picture_only=picture_only(reference.garment, asked),
         free=asked.free,

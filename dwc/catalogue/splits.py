@@ -163,12 +163,14 @@ def training_triplets(
     seed: int,
     count: int | None = None,
     wrong_text_share: float = 0.0,
+    negation_share: float = 0.0,
 ) -> Iterator[tuple[int, int, Modification]]:
     """Draw (place of the reference, place of the target, wish) from a pool, endlessly or `count`.
 
     Balanced over the number of attributes that change (`CodedGarments.draw_pair`).
     `wrong_text_share` (0 to 1) is the label noise: that share of the triplets carries the wish of
     the one drawn before, which as a rule is about something else. The pictures stay.
+    `negation_share` (0 to 1) is that of `draw_modification`.
     """
     if not 0 <= wrong_text_share <= 1:
         raise ValueError(f"wrong_text_share is a share from 0 to 1, not {wrong_text_share}")
@@ -179,7 +181,9 @@ def training_triplets(
     before: Modification | None = None
     while count is None or drawn < count:
         reference, target = pool.draw_pair(rng)
-        right = draw_modification(items[reference].garment, items[target].garment, rng)
+        right = draw_modification(
+            items[reference].garment, items[target].garment, rng, negation_share
+        )
         is_wrong = noise.random() < wrong_text_share
         if is_wrong and before is None:
             before = right

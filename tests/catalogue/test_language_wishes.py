@@ -73,7 +73,12 @@ def test_changing_what_stays_in_the_picture_no_longer_fits(seed: int) -> None:
 @settings(max_examples=300, deadline=None)
 def test_every_attribute_is_told_by_exactly_one(seed: int) -> None:
     reference, target, asked = pair(seed)
-    kinds = [asked.told, asked.relative, asked.free, picture_only(reference, asked) - {"category"}]
+    kinds = [
+        asked.stated,
+        asked.relative,
+        asked.free,
+        picture_only(reference, asked) - {"category"},
+    ]
     counts = Counter(name for kind in kinds for name in kind)
     assert counts == Counter(list(attributes_of(target.category)))
 
@@ -131,10 +136,10 @@ def test_black_settles_the_shade_and_plain_the_second_colour() -> None:
         limits = constraints(striped, asked)
         if asked.allowed["colour"] == {"black"}:
             assert limits["shade"] == {"mid"}
-            assert "shade" in asked.told
+            assert "shade" in asked.stated
         if asked.allowed["pattern"] == {"plain"}:
             assert limits["second_colour"] == {"none"}
-            assert "second_colour" in asked.told
+            assert "second_colour" in asked.stated
             seen.add("plain")
         else:
             assert "second_colour" in asked.free
@@ -183,8 +188,8 @@ def test_all_three_manners_are_used() -> None:
         if one.garment.category == other.garment.category:
             asked = draw_modification(one.garment, other.garment, rng)
             counts["relative"] += len(asked.relative)
-            counts["open"] += sum(len(asked.allowed[name]) > 1 for name in asked.told)
-            counts["fixed"] += sum(len(asked.allowed[name]) == 1 for name in asked.told)
+            counts["open"] += sum(len(asked.allowed[name]) > 1 for name in asked.stated)
+            counts["fixed"] += sum(len(asked.allowed[name]) == 1 for name in asked.stated)
     total = sum(counts.values())
     assert 0.15 < counts["relative"] / total < 0.4
     assert 0.03 < counts["open"] / total < 0.2

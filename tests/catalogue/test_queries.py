@@ -38,13 +38,13 @@ def test_queries_know_their_truth(items: list[CatalogueItem]) -> None:
         assert query.target in query.hits
         assert query.reference not in query.hits
         assert query.hits <= set(garments)
-        kinds = [query.told, query.relative, query.picture_only, query.free]
+        kinds = [query.stated, query.relative, query.picture_only, query.free]
         assert sum(len(kind) for kind in kinds) == len(frozenset().union(*kinds))
         names = set(attributes_of(garments[query.target].category)) | {"category"}
         assert frozenset().union(*kinds) == names
         crossing = garments[query.reference].category != garments[query.target].category
-        assert ("category" in query.told) == crossing
-        counts = len(query.picture_only), len(query.relative), len(query.told)
+        assert ("category" in query.stated) == crossing
+        counts = len(query.picture_only), len(query.relative), len(query.stated)
         assert query.picture_share == pytest.approx((counts[0] + counts[1] / 2) / sum(counts))
 
 

@@ -1,8 +1,10 @@
 """Descriptions of a garment, from one word to everything there is to say."""
 
 import random
+from dataclasses import replace
 
 from dwc.catalogue.language import value_words
+from dwc.catalogue.language.exclusions import AFTER_BUT, Exclusion, exclude_something
 from dwc.catalogue.language.grammar import noun_phrase
 from dwc.catalogue.language.nouns import (
     HYPERNYMS,
@@ -29,16 +31,27 @@ from dwc.catalogue.schema import COMMON, UNSHADED, Garment
 _HYPERNYM_SHARE = 0.12  # of partial descriptions
 _LOOSE_SHARE = 0.12  # of attributes at the end of their scale, said as "longer", "darker"
 _DENIAL_SHARE = 0.15  # of partial descriptions, one thing that it does not have
+_BARE_EXCLUSION_SHARE = 0.35  # of descriptions by exclusion, those that say nothing else
+_AFTER_NOUN = ("without ", "with no ", "minus ", "sans ")
 _COLOUR_FAVOUR = 0.6  # of partial descriptions that would leave the colour out, those that do not
 
 
-def describe(garment: Garment, rng: random.Random, detail: float | None = None) -> str:
+def describe(
+    garment: Garment,
+    rng: random.Random,
+    detail: float | None = None,
+    negation_share: float = 0.0,
+) -> str:
     """Describe a garment as people do: `shorts`, `a navy tee`, up to every attribute.
 
     `detail` (0 to 1) is the share of the attributes mentioned; where it is None a third of the
     descriptions say all and the rest part of it, down to the bare name. Everything said is true;
     a loose comparative ("a longer, darker dress") is said of values at the end of their scale.
+    A share `negation_share` (0 to 1) of the descriptions are those of `describe_excluding`
+    instead; with 0 nothing is drawn for it.
     """
+    if negation_share > 0 and rng.random() < negation_share:
+        return describe_excluding(garment, rng).text
     if detail is None:
         draw = rng.random()
         detail = 0.0 if draw < 0.12 else 1.0 if draw > 0.67 else rng.uniform(0.1, 0.7)
@@ -54,6 +67,35 @@ def describe(garment: Garment, rng: random.Random, detail: float | None = None) 
     if chosen and rng.random() < _DENIAL_SHARE:
         sayings += _denial(garment, chosen, rng)
     return noun_phrase(rng, noun.text, _ordered(rng, sayings), plural, countable)
+
+
+def describe_excluding(garment: Garment, rng: random.Random) -> Exclusion:
+    """Describe a garment by what it is not: `anything but red`, `a blue dress without any stripes`.
+
+    A third says nothing else. Everything said is true of the garment; `excluded` has the values
+    that the text excludes.
+    """
+    count = 0 if rng.random() < _BARE_EXCLUSION_SHARE else rng.randrange(4)
+    chosen = set(rng.sample(list(garment.attributes), count))
+    exclusion = exclude_something(rng, garment, frozenset(chosen))
+    if count == 0 and rng.random() < 0.5:
+        opens = exclusion.text.startswith(_AFTER_NOUN)
+        text = f"{rng.choice(('something', 'anything'))} {exclusion.text}" if opens else None
+        return replace(exclusion, text=text or exclusion.text)
+    if "category" in exclusion.excluded:  # the noun would say which category it is
+        statements = _sayings(garment, {"colour"}, rng, loose=False)
+        thing = noun_phrase(rng, "something", statements, countable=False)
+    else:
+        noun, plural, countable = _name(garment, rng, bare=not chosen)
+        chosen -= {name for name, values in noun.says.items() if len(values) == 1}
+        statements = _ordered(rng, _sayings(garment, chosen, rng, loose=True))
+        thing = noun_phrase(rng, noun.text, statements, plural, countable)
+    frame = "{}, {}"
+    if exclusion.text.startswith(_AFTER_NOUN):
+        frame = "{} {}"
+    elif exclusion.text.startswith(AFTER_BUT) and rng.random() < 0.5:
+        frame = "{} but {}"
+    return replace(exclusion, text=frame.format(thing, exclusion.text))
 
 
 def describe_fully(garment: Garment, rng: random.Random) -> str:

@@ -17,13 +17,23 @@ How a wish is read, everywhere in the catalogue:
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from dwc.catalogue.language.changes import say_change, say_look_change, say_unchanged
+from dwc.catalogue.language.exclusions import (
+    Exclusion,
+    Values,
+    exclude_something,
+    exclusion_captions,
+    say_category_exclusion,
+    say_exchange,
+    say_exclusion,
+)
 from dwc.catalogue.language.grammar import adjectives, change, noun_phrase, predicate
 from dwc.catalogue.language.nouns import PLURAL, Noun, generic_nouns, nouns_for
-from dwc.catalogue.language.statements import Allowed, Statement
-from dwc.catalogue.schema import COMMON, UNSHADED, Garment, attributes_of
+from dwc.catalogue.language.statements import Allowed, Statement, say_colour, say_value
+from dwc.catalogue.language.value_words import meant_by_denial
+from dwc.catalogue.schema import CATEGORIES, COMMON, UNSHADED, Garment, attributes_of
 
 _TWO_CAPTIONS_SHARE = 0.7  # of wishes with at least two things to say
 
@@ -121,30 +131,69 @@ _OWN_SHARE = 0.4  # of the attributes of a new category, those that the words me
 class Modification:
     """One or two captions, and what they allow.
 
-    `category` is the new category, or None where it stays. `allowed` holds the values of every
-    attribute that the words speak of; those are `told` (known from the words alone) or `relative`
-    (known from words and picture together: "longer"). `free` attributes may be anything; all
-    others stay as in the picture.
+    Attributes:
+        captions: One or two texts, which together say everything.
+        category: The new category, or None where the words name none.
+        allowed: The values allowed of every attribute that the words speak of.
+        stated: The attributes among `allowed` that are known from the words alone.
+        relative: Those known from words and picture together ("longer").
+        free: Attributes that may have any value. All that are in none of these stay as in the
+            picture.
+        excluded: Attribute to the values that the words exclude, whether or not the picture has
+            them. Excluded categories are under "category". Only modifications drawn with a
+            `negation_share` have any.
     """
 
     captions: tuple[str, ...]
     category: str | None
     allowed: Allowed
-    told: frozenset[str]
+    stated: frozenset[str]
     relative: frozenset[str]
     free: frozenset[str]
+    excluded: Values = field(default_factory=dict)
+
+    def allowed_categories(self, reference: Garment) -> frozenset[str]:
+        """The categories that somebody who has `reference` before them accepts."""
+        if self.category is not None:
+            return frozenset({self.category})
+        excluded = self.excluded.get("category", frozenset())
+        if reference.category in excluded:
+            return frozenset(CATEGORIES) - excluded
+        return frozenset({reference.category})
+
+    def changes_category(self, reference: Garment) -> bool:
+        """Whether the words, not the picture, decide the category."""
+        return self.category is not None or reference.category in self.excluded.get("category", ())
 
 
-def draw_modification(reference: Garment, target: Garment, rng: random.Random) -> Modification:
-    """Ask, of somebody who sees `reference`, for `target`, which always fits the wish.
+def draw_modification(
+    reference: Garment, target: Garment, rng: random.Random, negation_share: float = 0.0
+) -> Modification:
+    """Draw words that ask, of somebody who has `reference`, for `target`, which always fits.
 
-    Everything that differs is either asked for or left free. ValueError where nothing differs.
+    Everything that differs is either asked for or left free.
+
+    Args:
+        reference: The garment that the words change.
+        target: The garment that they ask for, different from the reference.
+        rng: Draws the words.
+        negation_share: How many of the modifications, 0 to 1, exclude something in the words of
+            `exclusions` ("without any stripes", "anything but red", "not a dress"). With 0 nothing
+            is drawn for it, and the words are those of the first language.
+
+    Raises:
+        ValueError: Nothing differs.
     """
     if reference == target:
         raise ValueError(f"nothing to wish for: the reference is the target, {reference}")
+    excludes = negation_share > 0 and rng.random() < negation_share
     if reference.category != target.category:
+        if excludes:
+            return _exclude_category(reference, target, rng)
         return _wish_for_category(reference, target, rng)
     changed = [name for name, value in target.attributes.items() if value != reference[name]]
+    if excludes:
+        return _exclude_values(reference, target, changed, rng)
     sayings = say_look_change(reference, target, changed, rng)
     sayings += [say_change(reference, target, name, rng) for name in changed if name not in COMMON]
     sayings = _complete(reference, target, sayings, rng)
@@ -152,6 +201,106 @@ def draw_modification(reference: Garment, target: Garment, rng: random.Random) -
         sayings += say_unchanged(target, changed, rng)
     captions = phrase_wish(reference, sayings, rng)
     return _read(reference, None, captions, sayings)
+
+
+_SECOND_EXCLUSION_SHARE = 0.25  # of modifications that exclude, those with two exclusions
+_EXCHANGE_SHARE = 0.2  # of exclusions, those with the value wanted instead
+_NEEDLESS_SHARE = 0.2  # of modifications that exclude, those that also exclude what is not there
+
+
+def _exclude_values(
+    reference: Garment, target: Garment, changed: Sequence[str], rng: random.Random
+) -> Modification:
+    """`make it longer and lose the stripes`: ask for some of what differs by excluding.
+
+    Where nothing that differs can be excluded, something is that neither garment has.
+    """
+    possible = [name for name in changed if _can_be_excluded(reference, target, name, changed)]
+    wanted = 1 + (rng.random() < _SECOND_EXCLUSION_SHARE)
+    chosen = rng.sample(possible, min(wanted, len(possible)))
+    exchanged: list[Statement] = []
+    exclusions = [_exclude_value(reference, target, name, exchanged, rng) for name in chosen]
+    settled = set(chosen) | ({"shade"} if "colour" in chosen else set())
+    settled |= {"second_colour"} if "pattern" in chosen else set()
+    if not chosen or rng.random() < _NEEDLESS_SHARE:
+        both = frozenset(changed) | settled | {"colour", "second_colour"}
+        exclusions.append(exclude_something(rng, target, both, with_category=False))
+    rest = [name for name in changed if name not in settled]
+    sayings = say_look_change(reference, target, rest, rng)
+    sayings += [say_change(reference, target, name, rng) for name in rest if name not in COMMON]
+    silent = [*exchanged, *_as_sayings(reference, exclusions)]
+    said = _complete(reference, target, [*silent, *sayings], rng)[len(silent) :]
+    captions = phrase_wish(reference, said, rng) if said else ()
+    captions = exclusion_captions(rng, captions, [exclusion.text for exclusion in exclusions])
+    return _read(reference, None, captions, [*silent, *said], exclusions)
+
+
+def _can_be_excluded(
+    reference: Garment, target: Garment, name: str, changed: Sequence[str]
+) -> bool:
+    """Whether excluding the reference's value of an attribute leads to the target."""
+    before = reference[name]
+    if name == "colour":
+        return target["second_colour"] != before
+    if name == "shade":
+        return "colour" not in changed and reference["colour"] not in UNSHADED
+    if name == "second_colour":
+        return "pattern" not in changed
+    return target[name] in meant_by_denial(reference.category, name, before)
+
+
+def _exclude_value(
+    reference: Garment,
+    target: Garment,
+    name: str,
+    exchanged: list[Statement],
+    rng: random.Random,
+) -> Exclusion:
+    """Exclude what the reference has; what is wanted instead is added to `exchanged`, if said."""
+    category, before, after = reference.category, reference[name], target[name]
+    if name == "second_colour":
+        if target["colour"] != before and rng.random() < 0.5:
+            return say_exclusion(rng, category, "colour", before)
+        return say_exclusion(rng, category, name, before)
+    if rng.random() >= _EXCHANGE_SHARE:
+        return say_exclusion(rng, category, name, before)
+    new = (
+        say_colour(rng, after, None) if name == "colour" else say_value(rng, category, name, after)
+    )
+    if new.form == "no":
+        return say_exclusion(rng, category, name, before)
+    exchanged.append(new)
+    return say_exchange(rng, category, name, new.text, before, new.form == "has")
+
+
+def _exclude_category(reference: Garment, target: Garment, rng: random.Random) -> Modification:
+    """`not a dress`, `anything but a dress, in red`: another category, whichever.
+
+    Half of them name the new category as well: "a skirt instead of the dress".
+    """
+    exclusion = say_category_exclusion(rng, reference.category)
+    while target.category in exclusion.excluded["category"]:
+        exclusion = say_category_exclusion(rng, reference.category)
+    if rng.random() < 0.5:
+        named = _wish_for_category(reference, target, rng)
+        captions = exclusion_captions(rng, named.captions, [exclusion.text])
+        return replace(named, captions=captions, excluded=exclusion.excluded)
+    changed = [name for name in COMMON if target[name] != reference[name]]
+    sayings = say_look_change(reference, target, changed, rng)
+    sayings = _complete(reference, target, sayings, rng)
+    captions = (change(rng, sayings),) if sayings else ()
+    captions = exclusion_captions(rng, captions, [exclusion.text])
+    return _read(reference, None, captions, sayings, [exclusion])
+
+
+def _as_sayings(reference: Garment, exclusions: Iterable[Exclusion]) -> list[Statement]:
+    """What exclusions allow of the attributes of which the reference has an excluded value."""
+    return [
+        Statement("no", "", {name: values})
+        for exclusion in exclusions
+        for name, values in exclusion.allowed.items()
+        if name != "category" and reference[name] not in values
+    ]
 
 
 def _wish_for_category(reference: Garment, target: Garment, rng: random.Random) -> Modification:
@@ -215,34 +364,48 @@ def settle(
 
 
 def _read(
-    reference: Garment, category: str | None, captions: tuple[str, ...], sayings: list[Statement]
+    reference: Garment,
+    category: str | None,
+    captions: tuple[str, ...],
+    sayings: Sequence[Statement],
+    exclusions: Sequence[Exclusion] = (),
 ) -> Modification:
+    """Put captions together with what they mean."""
     allowed, free = settle(reference, category or reference.category, (s.allowed for s in sayings))
     relative = frozenset(name for saying in sayings for name in saying.relative)
-    told = frozenset(allowed) - relative
-    return Modification(captions, category, allowed, told, relative, free)
+    stated = frozenset(allowed) - relative
+    excluded: dict[str, frozenset[str]] = {}
+    for exclusion in exclusions:
+        for name, values in exclusion.excluded.items():
+            excluded[name] = excluded.get(name, frozenset()) | values
+    return Modification(captions, category, allowed, stated, relative, free, excluded)
+
+
+def _names(reference: Garment, wish: Modification) -> tuple[str, ...]:
+    """The attributes of the garments that are asked for; the shared ones where any category is."""
+    if wish.category is None and wish.changes_category(reference):
+        return COMMON
+    return tuple(attributes_of(wish.category or reference.category))
 
 
 def constraints(reference: Garment, wish: Modification) -> dict[str, frozenset[str]]:
     """The allowed values of every attribute but the free ones, words and picture together."""
-    names = attributes_of(wish.category or reference.category)
     return {
         name: wish.allowed[name] if name in wish.allowed else frozenset({reference[name]})
-        for name in names
+        for name in _names(reference, wish)
         if name not in wish.free
     }
 
 
 def picture_only(reference: Garment, wish: Modification) -> frozenset[str]:
     """The attributes that the picture alone tells; `category` among them unless words change it."""
-    names = frozenset(attributes_of(wish.category or reference.category))
-    stays = names - wish.free - wish.told - wish.relative
-    return stays if wish.category else stays | {"category"}
+    stays = frozenset(_names(reference, wish)) - wish.free - wish.stated - wish.relative
+    return stays if wish.changes_category(reference) else stays | {"category"}
 
 
 def fits(reference: Garment, wish: Modification, candidate: Garment) -> bool:
     """Whether a garment is what somebody who sees `reference` and reads `wish` asked for."""
-    if candidate.category != (wish.category or reference.category):
+    if candidate.category not in wish.allowed_categories(reference):
         return False
     return all(candidate[name] in values for name, values in constraints(reference, wish).items())
 
@@ -250,12 +413,14 @@ def fits(reference: Garment, wish: Modification, candidate: Garment) -> bool:
 def picture_share(reference: Garment, wish: Modification) -> float:
     """How much of what is asked for only the picture tells, in [0, 1].
 
-        (picture_only + relative / 2) / (picture_only + relative + told)
+        (picture_only + relative / 2) / (picture_only + relative + stated)
 
     each the number of attributes of that kind. The category counts as one attribute: the
-    picture's, unless the words change it, which tells it. Free attributes are left out.
+    picture's, unless the words name or exclude it, which states it. Free attributes are left out.
+    An excluded value that the picture has counts as stated; one that it does not have changes
+    nothing, and leaves its attribute to the picture.
     """
     picture = len(picture_only(reference, wish))
-    told = len(wish.told) + (1 if wish.category else 0)
+    stated = len(wish.stated) + wish.changes_category(reference)
     relative = len(wish.relative)
-    return (picture + relative / 2) / (picture + relative + told)
+    return (picture + relative / 2) / (picture + relative + stated)

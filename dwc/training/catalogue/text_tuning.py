@@ -39,7 +39,9 @@ def encode_modification(reference: Garment, wish: Modification) -> list[int]:
     for name, values in label_vocabulary().items():
         allowed = wish.allowed.get(name)
         if name == "category":
-            allowed = frozenset({wish.category}) if wish.category else None
+            allowed = (
+                wish.allowed_categories(reference) if wish.changes_category(reference) else None
+            )
         if allowed is None:
             row.append(UNSAID)
         elif name in wish.relative and name in ORDERED:

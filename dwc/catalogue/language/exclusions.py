@@ -1,0 +1,391 @@
+"""Exclusions: every way to say what a garment is not to be, to have, or to be called.
+
+The catalogue's first language denies a few values in two ways ("no stripes", "not red"). This
+module names every value of every attribute and every category (`excluded_names`), and has the
+forms in which people exclude them (`FORMS`): "without any stripes", "remove the belt", "anything
+but red", "non-striped", "not a dress". The generators use it where their `negation_share` is above
+0; the parser reads all of it.
+
+An exclusion says what is not wanted and nothing else: "no stripes" allows every other pattern
+(`excluded_meaning`), and where the reference has no stripes, its pattern stays as it is.
+
+A leading minus ("-stripes") is rewritten to "without" before a text is read
+(`spell_out_minus`), since the word tokenizer drops punctuation.
+"""
+
+import random
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Literal
+
+from dwc.catalogue.language import value_words
+from dwc.catalogue.language.nouns import HYPERNYMS, UNCOUNTABLE, generic_nouns, with_article
+from dwc.catalogue.schema import CATEGORIES, Garment, attributes_of
+
+Kind = Literal["thing", "adjective", "colour", "category", "absence"]
+"""What is excluded: a part ("stripes"), a property ("striped"), a color, a kind of garment, or the
+lack of a part ("not without pockets")."""
+
+Values = Mapping[str, frozenset[str]]
+
+# {x} the name, {a} the name with its article, {s} its plural, {p} the name for an article "the".
+# Every form stands alone or after a comma; those of `_AFTER_BE` also follow "is".
+FORMS: dict[Kind, tuple[str, ...]] = {
+    "thing": (
+        "no {x}", "no {x}", "without {a}", "without {a}", "without any {x}", "without any {x}",
+        "with no {x}", "has no {x}", "not {a}", "no more {x}", "minus the {x}", "minus {a}",
+        "remove the {x}", "remove the {x}", "lose the {x}", "drop the {x}", "get rid of the {x}",
+        "leave out the {x}", "take off the {x}", "without the {x}", "anything but {a}",
+        "anything except {a}", "everything except {a}", "except the {x}", "instead of {a}",
+        "instead of the {x}", "rather than {a}", "nothing with {a}", "does not have {a}",
+        "doesn't have {a}", "i don't want {a}", "excluding {a}", "sans {x}",
+    ),
+    "adjective": (
+        "not {x}", "not {x}", "not {x}", "no {x}", "isn't {x}", "is not {x}", "should not be {x}",
+        "non-{x}", "non {x}", "without {x}", "minus {x}", "anything but {x}", "anything but {x}",
+        "anything except {x}", "everything except {x}", "except {x}", "instead of {x}",
+        "rather than {x}", "nothing {x}", "other than {x}", "not {a} one", "excluding {x}",
+        "without anything {x}",
+    ),
+    "colour": (
+        "no {x}", "no {x}", "not {x}", "not {x}", "not in {x}", "without {x}", "without any {x}",
+        "without the {x}", "isn't {x}", "is not {x}", "should not be {x}", "non-{x}", "non {x}",
+        "minus {x}", "minus the {x}", "remove the {x}", "lose the {x}", "get rid of the {x}",
+        "anything but {x}", "any colour but {x}", "any color except {x}", "anything except {x}",
+        "everything except {x}", "except {x}", "instead of {x}", "rather than {x}",
+        "nothing {x}", "nothing in {x}", "other than {x}", "not {a} one", "no {x} in it",
+        "excluding {x}",
+    ),
+    "category": (
+        "not {a}", "not {a}", "no {s}", "no {s}", "no more {s}", "without {s}", "without any {s}",
+        "isn't {a}", "is not {a}", "minus the {s}", "minus {s}", "remove the {s}", "lose the {p}",
+        "anything but {a}", "anything but {s}", "anything except {s}", "everything except {s}",
+        "except {s}", "instead of {a}", "instead of the {p}", "rather than {a}",
+        "something other than {a}", "excluding {s}", "i don't want {a}", "non-{x}",
+    ),
+    "absence": (
+        "not without {a}", "nothing without {a}", "never without {a}", "not without any {x}",
+    ),
+}  # fmt: skip
+
+# Words before a positive change and an exclusion of the same attribute: "dots instead of stripes".
+_EXCHANGES = (
+    "{new} instead of {old}", "{new} rather than {old}", "{new}, not {old}", "not {old} but {new}",
+)  # fmt: skip
+_EXCHANGED_THINGS = ("replace the {old} with {new}", "swap the {old} for {new}")
+
+AFTER_BUT = (
+    "no ", "not ", "without ", "with no ", "has no ", "does", "isn't ", "is not ", "should ",
+    "remove ", "lose ", "drop ", "get ", "leave ", "take ", "i ",
+)  # fmt: skip
+"""Starts of the clauses that may follow "but"."""
+
+_ALONE = ("same but {}", "like this but {}", "the same, {}", "please, {}", "just like this but {}")
+
+# "Collarless" and the like, beside those that name a value of the schema ("sleeveless").
+LEXICAL_NEGATIONS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("pattern", "striped"): ("stripeless", "unstriped"),
+    ("pattern", "graphic"): ("logoless",),
+    ("neckline", "collar"): ("collarless",),
+    ("neckline", "hood"): ("hoodless",),
+    ("waist", "belted"): ("beltless", "unbelted"),
+    ("fastening", "buttons"): ("buttonless", "unbuttoned"),
+    ("fastening", "zip"): ("zipless",),
+    ("fastening", "laces"): ("laceless",),
+    ("fastening", "strap"): ("strapless",),
+    ("fastening", "buckle"): ("buckleless",),
+    ("pockets", "chest"): ("pocketless",),
+    ("pockets", "pouch"): ("pocketless",),
+    ("pockets", "patch"): ("pocketless",),
+    ("pockets", "cargo"): ("pocketless",),
+    ("brim", "peaked"): ("peakless",),
+    ("trim", "band"): ("bandless",),
+}
+
+# Heads of phrases that people also say in the other number: "no stripe", "without belts".
+_COUNTED = frozenset({
+    "stripe", "pinstripe", "check", "dot", "spot", "flower", "zigzag", "line", "block", "graphic",
+    "logo", "motif", "collar", "lapel", "hood", "ruffle", "frill", "belt", "drawstring", "button",
+    "zip", "zipper", "lace", "shoelace", "strap", "buckle", "flap", "pocket", "handle", "chain",
+    "peak", "visor", "band", "ribbon", "sleeve", "heel", "toe", "brim", "v-neck", "sole",
+})  # fmt: skip
+_UNCOUNTED = frozenset({"plaid"})
+_PLURAL_ONLY = frozenset({"trousers", "shorts", "pants", "slacks"})
+_AFTER_HEAD = re.compile(r" (?:on|at|down|around|to|for|with|in|that|across|of|as) ")
+_MINUS = re.compile(r"(?:(?<=^)|(?<=[\s,;(]))[-\u2212](?=[^\W\d_])")
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """One clause that excludes values, or a category.
+
+    Attributes:
+        text: The clause, "without any stripes".
+        excluded: Attribute, or "category", to the values that are not wanted.
+        allowed: What a reader of the clause and the reference accepts of each attribute that it
+            changes; attributes that the reference already has as wanted are not among them.
+    """
+
+    text: str
+    excluded: Values
+    allowed: Values = field(default_factory=dict)
+
+
+def spell_out_minus(text: str) -> str:
+    """Write a leading minus as a word: "dress -stripes" becomes "dress without stripes".
+
+    Only a hyphen or minus sign at the start of a word counts; "long-sleeved" and "a - b" stay.
+    """
+    return _MINUS.sub("without ", text)
+
+
+@cache
+def excluded_names(category: str, attribute: str, value: str) -> tuple[tuple[Kind, str], ...]:
+    """Every name by which a value of a category can be excluded, with its kind.
+
+    Names come without an article. Each value has at least one.
+    """
+    if attribute == "colour":
+        return tuple(("colour", name) for name in dict.fromkeys(value_words.BARE[value]))
+    if attribute == "second_colour":
+        if value == "none":
+            return (("absence", "second colour"), ("absence", "pattern"))
+        frames = ("{} in the pattern", "pattern in {}", "{} as the second colour")
+        beside = dict.fromkeys(value_words.BARE[value])
+        return tuple(("thing", frame.format(name)) for name in beside for frame in frames)
+    words = value_words.words_for(category, attribute, value)
+    things = dict.fromkeys(
+        without_article(phrase) for phrase in words.having if not phrase.startswith("two ")
+    )
+    things |= dict.fromkeys(value_words.DENIED.get((attribute, value), ()))
+    names: list[tuple[Kind, str]] = [("thing", name) for name in things]
+    names += [("adjective", name) for name in words.being]
+    names += [("absence", name) for name in words.lacking]
+    return tuple(names)
+
+
+@cache
+def excluded_meaning(category: str, attribute: str, value: str) -> Values:
+    """What is left of each attribute when a value is excluded.
+
+    A color is excluded as the main and as the second color. "No stripes" excludes pinstripes too.
+    """
+    if attribute == "colour":
+        return {
+            name: frozenset(attributes_of(category)[name]) - {value}
+            for name in ("colour", "second_colour")
+        }
+    return {attribute: value_words.meant_by_denial(category, attribute, value)}
+
+
+def category_names(category: str) -> tuple[str, ...]:
+    """The bare names by which a category is excluded."""
+    return tuple(noun.text for noun in generic_nouns(category))
+
+
+def wide_names() -> dict[str, frozenset[str]]:
+    """Names of several categories at once that can be excluded: "shoes", "outerwear"."""
+    return {
+        name: members for name, members in HYPERNYMS.items() if name not in ("something", "garment")
+    }
+
+
+def without_article(phrase: str) -> str:
+    """A phrase without its first "a" or "an"."""
+    return phrase.removeprefix("a ").removeprefix("an ")
+
+
+def is_plural(phrase: str) -> bool:
+    """Whether the head of a phrase is a plural: "stripes", "buttons down the front"."""
+    head = _split_head(phrase)[0].split()[-1]
+    return head.endswith("s") and not head.endswith("ss")
+
+
+@cache
+def other_number(phrase: str) -> str | None:
+    """The plural of a singular phrase and the reverse: "stripe" of "stripes"; None where none is.
+
+    The head is the last word before a preposition: "chest pockets", "pocket on the chest".
+    """
+    front, tail = _split_head(phrase)
+    *before, head = front.split()
+    if head in _UNCOUNTED or head in _PLURAL_ONLY:
+        return None
+    if head == "accessories":
+        return " ".join([*before, "accessory"]) + tail
+    if is_plural(phrase):
+        changed = (
+            re.sub(r"(ss|sh|ch|x)es$", r"\1", head)
+            if re.search("(ss|sh|ch|x)es$", head)
+            else head[:-1]
+        )
+    elif head.endswith(("s", "x", "ch", "sh")):
+        changed = f"{head}es"
+    elif head.endswith("y") and head[-2:-1] not in "aeiou":
+        changed = f"{head[:-1]}ies"
+    else:
+        changed = f"{head}s"
+    return " ".join([*before, changed]) + tail
+
+
+def _split_head(phrase: str) -> tuple[str, str]:
+    found = _AFTER_HEAD.search(f"{phrase} ")
+    return (phrase[: found.start()], phrase[found.start() :]) if found else (phrase, "")
+
+
+def say_exclusion(
+    rng: random.Random, category: str, attribute: str, value: str, text_form: str | None = None
+) -> Exclusion:
+    """Exclude one value of an attribute, in one of the ways that people do.
+
+    Args:
+        rng: Draws name and form.
+        category: The category whose words are used.
+        attribute: The attribute, one of `attributes_of(category)`.
+        value: The value that is not wanted.
+        text_form: One of `FORMS` for the drawn kind; drawn where None.
+    """
+    left = excluded_meaning(category, attribute, value)
+    excluded = {
+        name: frozenset(attributes_of(category)[name]) - values for name, values in left.items()
+    }
+    lexical = LEXICAL_NEGATIONS.get((attribute, value))
+    if lexical and text_form is None and rng.random() < 0.2:
+        return Exclusion(rng.choice(lexical), excluded, left)
+    names = excluded_names(category, attribute, value)
+    kind = rng.choice(sorted({kind for kind, _ in names}))
+    name = rng.choice([name for own, name in names if own == kind])
+    return Exclusion(_phrase(rng, kind, name, text_form), excluded, left)
+
+
+def say_category_exclusion(rng: random.Random, category: str) -> Exclusion:
+    """Exclude a category: "anything but a dress", "not a skirt"; now and then a wider one."""
+    wide = [name for name, members in wide_names().items() if category in members]
+    if wide and rng.random() < 0.15:
+        name = rng.choice(wide)
+        members = wide_names()[name]
+    else:
+        name = rng.choice(category_names(category))
+        members = frozenset({category})
+    allowed = frozenset(CATEGORIES) - members
+    return Exclusion(_phrase(rng, "category", name), {"category": members}, {"category": allowed})
+
+
+def _phrase(rng: random.Random, kind: Kind, name: str, text_form: str | None = None) -> str:
+    """Put a name into a form."""
+    if kind in ("thing", "absence") and _is_counted(name) and rng.random() < 0.3:
+        name = other_number(name) or name
+    form = text_form or rng.choice(FORMS[kind])
+    if form.startswith("non-") and (" " in name or "-" in name):
+        form = "not {a}" if kind == "category" else "not {x}"
+    return fill_form(form, kind, name)
+
+
+def fill_form(form: str, kind: Kind, name: str) -> str:
+    """A form of `FORMS` with a name in it, with the article that it needs."""
+    plural = is_plural(name)
+    bare = kind in ("thing", "absence", "category") and (
+        plural or name in _NO_ARTICLE or name.endswith(_COLOUR_TAILS)
+    )
+    other = name if plural or name in _NO_ARTICLE else other_number(name) or name
+    return form.format(x=name, a=name if bare else with_article(name), s=other, p=name)
+
+
+_COLOUR_TAILS = (" in the pattern", " as the second colour")  # "without white in the pattern"
+_NO_ARTICLE = _UNCOUNTED | UNCOUNTABLE
+
+
+def _is_counted(name: str) -> bool:
+    """Whether people say a thing in both numbers: "no stripe", "no stripes"."""
+    head = _split_head(name)[0].split()[-1]
+    return head in _COUNTED or head in {f"{word}s" for word in _COUNTED}
+
+
+def say_exchange(
+    rng: random.Random, category: str, attribute: str, new: str, old: str, is_thing: bool
+) -> Exclusion:
+    """`dots instead of stripes`: a value excluded beside the words `new` for the one wanted.
+
+    `is_thing` where `new` is something that a garment has; the old value is named alike if it can
+    be. A value that has no name but the lack of something ("no pockets") is excluded alone.
+    """
+    names = excluded_names(category, attribute, old)
+    wanted: Kind = "thing" if is_thing else "colour" if attribute == "colour" else "adjective"
+    alike = [(kind, name) for kind, name in names if kind == wanted] or [
+        (kind, name) for kind, name in names if kind != "absence"
+    ]
+    if not alike:
+        return say_exclusion(rng, category, attribute, old)
+    left = excluded_meaning(category, attribute, old)
+    excluded = {
+        name: frozenset(attributes_of(category)[name]) - values for name, values in left.items()
+    }
+    kind, name = rng.choice(alike)
+    forms = list(_EXCHANGES)
+    if kind == "thing" and is_thing:
+        forms += _EXCHANGED_THINGS
+    form = rng.choice(forms)
+    return Exclusion(form.format(new=new, old=name), excluded, left)
+
+
+def exclusion_captions(
+    rng: random.Random, captions: Sequence[str], clauses: Sequence[str]
+) -> tuple[str, ...]:
+    """Captions together with clauses that exclude, as one or two captions.
+
+    Args:
+        rng: Draws the arrangement.
+        captions: Up to two captions for what else is asked, or none.
+        clauses: The exclusions' clauses, one at least.
+    """
+    clause = rng.choice((", ", " and ")).join(clauses) if len(clauses) > 1 else clauses[0]
+    if not captions:
+        if len(clauses) > 1 and rng.random() < 0.5:
+            return clauses[0], ", ".join(clauses[1:])
+        opening = rng.choice(_ALONE) if rng.random() < 0.3 else "{}"
+        return (opening.format(clause),)
+    if len(captions) == 1 and rng.random() < 0.5:
+        pair = (captions[0], clause)
+        return pair if rng.random() < 0.7 else pair[::-1]
+    frame = rng.choice(("{0}, {1}", "{0}, {1}", "{1}, {0}"))
+    if clause.startswith(AFTER_BUT) and rng.random() < 0.3:
+        frame = rng.choice(("{0} but {1}", "{0}, but {1}"))
+    place = rng.randrange(len(captions))
+    joined = [
+        frame.format(caption, clause) if number == place else caption
+        for number, caption in enumerate(captions)
+    ]
+    return tuple(joined)
+
+
+def true_exclusions(garment: Garment) -> Iterator[tuple[str, str]]:
+    """Attributes with the values that a garment does not have and that can be said so of it."""
+    for name, values in attributes_of(garment.category).items():
+        for value in values:
+            left = excluded_meaning(garment.category, name, value)
+            if all(garment[other] in allowed for other, allowed in left.items()):
+                yield name, value
+
+
+def exclude_something(
+    rng: random.Random, garment: Garment, chosen: frozenset[str], with_category: bool = True
+) -> Exclusion:
+    """Exclude, of an attribute not `chosen`, something that the garment does not have.
+
+    One in six excludes a category instead, `with_category`; all do where no attribute is left.
+    """
+    possible: dict[str, list[str]] = {}
+    for name, value in true_exclusions(garment):
+        if name not in chosen and (name, value) != ("second_colour", "none"):
+            possible.setdefault(name, []).append(value)
+    if not possible or (with_category and rng.random() < 1 / 6):
+        others = [
+            name
+            for name in CATEGORIES
+            if not any({name, garment.category} <= wide for wide in wide_names().values())
+        ]
+        return say_category_exclusion(rng, rng.choice([o for o in others if o != garment.category]))
+    name = rng.choice(list(possible))
+    return say_exclusion(rng, garment.category, name, rng.choice(possible[name]))
