@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dwc.datasets.annotation_files import read_json, shorten
-from dwc.datasets.image_files import ListedImages
+from dwc.datasets.benchmark_files import ListedImages, read_json, shorten
 from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet
 from dwc.errors import DatasetError
 
@@ -38,7 +37,7 @@ class CirrQuery(RetrievalQuery):
     others: tuple[str, ...] = ()
 
 
-def queries(root: Path, split: str) -> list[CirrQuery]:
+def cirr_queries(root: Path, split: str) -> list[CirrQuery]:
     """Every query of a split, in the order of the file.
 
     DatasetError for files that are missing or not as documented.
@@ -57,12 +56,12 @@ def queries(root: Path, split: str) -> list[CirrQuery]:
 
 def cirr_triplets(root: Path, split: str) -> list[Triplet]:
     """Every triplet of a split; DatasetError as above, and for test1, which withholds targets."""
-    found = queries(root, split)
+    found = cirr_queries(root, split)
     _require_targets(found, split)
     return [Triplet(query.reference, query.captions, next(iter(query.hits))) for query in found]
 
 
-def picture_paths(root: Path, split: str) -> dict[str, str]:
+def image_paths(root: Path, split: str) -> dict[str, str]:
     """Name to relative path of a split's pictures, in order; DatasetError as above."""
     path = _file(root, split, "image_splits", "split")
     paths = read_json(path, dict, _ADVICE)
@@ -81,10 +80,10 @@ def cirr_benchmark(root: Path, split: str = "val", targets_withheld: bool = Fals
     DatasetError for files not as documented, and where the targets are withheld, unless
     `targets_withheld` says that none are needed.
     """
-    asked = queries(root, split)
+    asked = cirr_queries(root, split)
     if not targets_withheld:
         _require_targets(asked, split)
-    gallery = picture_paths(root, split)
+    gallery = image_paths(root, split)
     used = {name for query in asked for name in (query.reference, *query.hits, *query.others)}
     if strange := used.difference(gallery):
         raise DatasetError(
@@ -104,7 +103,7 @@ def cirr_images(root: Path, split: str) -> ListedImages:
     folders = [Path(root), Path(root).parent] if Path(root).name == "cirr" else [Path(root)]
     bases = [folder / place for folder in folders for place in ("", "images", "img_raw")]
     relative: dict[str, tuple[str, ...]] = {}
-    for name, told in picture_paths(root, split).items():
+    for name, told in image_paths(root, split).items():
         path = PurePosixPath(told)
         relative[name] = (str(path), f"{path.parts[0]}/{path.name}", path.name)
     return ListedImages(bases, relative, "CIRR's")

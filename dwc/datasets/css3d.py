@@ -11,8 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from dwc.datasets.annotation_files import shorten
-from dwc.datasets.image_files import ListedImages
+from dwc.datasets.benchmark_files import ListedImages, shorten
 from dwc.datasets.restricted_pickle import PickledArray, read_pickled_npy
 from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet
 from dwc.errors import DatasetError

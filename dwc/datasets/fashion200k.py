@@ -15,8 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dwc.datasets.annotation_files import describe_folder, read_lines
-from dwc.datasets.image_files import ListedImages
+from dwc.datasets.benchmark_files import ListedImages, describe_folder, read_lines
 from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet
 from dwc.errors import DatasetError
 
@@ -31,7 +30,7 @@ _ADVICE = (
 
 
 @dataclass(frozen=True)
-class LabelledPicture:
+class LabeledImage:
     """A picture's path as the label files have it, and its caption, cleaned."""
 
     path: str
@@ -43,7 +42,7 @@ def clean_caption(caption: str) -> str:
     return caption.strip().translate(_SPELLED_OUT)
 
 
-def labelled_pictures(root: Path, split: str) -> list[LabelledPicture]:
+def labeled_images(root: Path, split: str) -> list[LabeledImage]:
     """All pictures of a split ("train" or "test"), by label file and line.
 
     A picture that is listed again keeps its first caption. DatasetError where files are missing or
@@ -57,7 +56,7 @@ def labelled_pictures(root: Path, split: str) -> list[LabelledPicture]:
         raise DatasetError(
             f"{folder} has no files *_{split}_detect_all.txt ({describe_folder(folder)}); {_ADVICE}"
         )
-    pictures: dict[str, LabelledPicture] = {}
+    pictures: dict[str, LabeledImage] = {}
     for path in files:
         for place, line in enumerate(read_lines(path, _ADVICE), 1):
             if line.strip():
@@ -89,7 +88,7 @@ def fashion200k_benchmark(
     """
     if split != "test":
         raise DatasetError(f"Fashion200k has queries for the split test only; asked for {split!r}")
-    pictures = labelled_pictures(root, split)
+    pictures = labeled_images(root, split)
     captions = {picture.path: picture.caption for picture in pictures}
     alike: dict[str, list[str]] = {}
     for picture in pictures:
@@ -127,7 +126,7 @@ class TrainPairs:
     Two captions are when each without one of its words leaves the same words in the same order.
     """
 
-    def __init__(self, pictures: Sequence[LabelledPicture], states_answer: bool = False) -> None:
+    def __init__(self, pictures: Sequence[LabeledImage], states_answer: bool = False) -> None:
         """DatasetError where no two captions are one word apart."""
         self._pictures = pictures
         self._states_answer = states_answer
@@ -182,7 +181,7 @@ def _own_word(caption: str, other: str) -> str:
     return next((word for word in words if word not in others), words[-1] if words else "")
 
 
-def _labelled(path: Path, place: int, line: str) -> LabelledPicture:
+def _labelled(path: Path, place: int, line: str) -> LabeledImage:
     fields = line.split("\t")
     if (
         len(fields) < 3
@@ -194,7 +193,7 @@ def _labelled(path: Path, place: int, line: str) -> LabelledPicture:
             f"{path}: line {place} is {line[:80]!r}; expected a path, a detection score and a "
             "caption with tabs between them. Fetch the file again"
         )
-    return LabelledPicture(fields[0].strip(), clean_caption(fields[2]))
+    return LabeledImage(fields[0].strip(), clean_caption(fields[2]))
 
 
 def _is_number(text: str) -> bool:

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dwc.datasets.annotation_files import read_json, shorten
-from dwc.datasets.image_files import NamedImages
-from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet, leave_out
+from dwc.datasets.benchmark_files import NamedImages, read_json, shorten
+from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet, drop_missing
 from dwc.errors import DatasetError
 
 logger = logging.getLogger(__name__)
@@ -133,7 +132,7 @@ def fashion_iq_benchmark(
         reference_removed=rules.reference_removed,
         notes={"used by": rules.used_by, "triplets": str(len(every))},
     )
-    return leave_out(whole, pictures.missing(whole.gallery)) if pictures else whole
+    return drop_missing(whole, pictures.missing(whole.gallery)) if pictures else whole
 
 
 def _queries(triplet: Triplet, rules: Protocol) -> list[RetrievalQuery]:

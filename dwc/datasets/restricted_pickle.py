@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.lib import format as npy
 
-from dwc.datasets.annotation_files import describe_folder
+from dwc.datasets.benchmark_files import describe_folder
 from dwc.errors import DatasetError
 
 _PLAIN_KINDS = "biufSU"  # booleans, integers, numbers, bytes, text; "O", objects, is read as a list

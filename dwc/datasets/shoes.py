@@ -14,8 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dwc.datasets.annotation_files import describe_folder, read_json, read_lines, shorten
-from dwc.datasets.image_files import ImageFiles
+from dwc.datasets.benchmark_files import ImageFiles, describe_folder, read_json, read_lines, shorten
 from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet
 from dwc.errors import DatasetError
 
@@ -62,7 +61,7 @@ def shoes_benchmark(root: Path, split: str = "test", listing: str = "twice") -> 
     names = split_names(root, split)
     pairs = shoes_triplets(root, split, "once")
     asked = pairs if listing == "once" else shoes_triplets(root, split, listing)
-    same = impossible(pairs)
+    same = self_pairs(pairs)
     return Benchmark(
         protocol=f"shoes-{split}-{listing}",
         gallery=tuple(names),
@@ -76,7 +75,7 @@ def shoes_benchmark(root: Path, split: str = "test", listing: str = "twice") -> 
     )
 
 
-def impossible(pairs: Iterable[Triplet]) -> list[str]:
+def self_pairs(pairs: Iterable[Triplet]) -> list[str]:
     """The pictures that are both reference and target of a pair, each once."""
     return list(dict.fromkeys(t.target for t in pairs if t.target == t.reference))
 

@@ -46,7 +46,7 @@ class Benchmark:
     notes: dict[str, str] = field(default_factory=dict)
 
 
-def leave_out(benchmark: Benchmark, gone: Collection[str]) -> Benchmark:
+def drop_missing(benchmark: Benchmark, gone: Collection[str]) -> Benchmark:
     """The benchmark without the pictures `gone`, which are logged and listed in its `missing`.
 
     They leave the gallery and the hits; queries go whose reference is gone, or every hit.
@@ -73,7 +73,7 @@ def leave_out(benchmark: Benchmark, gone: Collection[str]) -> Benchmark:
     )
 
 
-def draw_queries(benchmark: Benchmark, count: int, seed: int) -> Benchmark:
+def sample_queries(benchmark: Benchmark, count: int, seed: int) -> Benchmark:
     """The benchmark asked with `count` of its queries, drawn by `seed`, in their order.
 
     All of them where there are not more. The gallery stays.

@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
+from dwc.datasets.benchmark_files import ImageFiles
 from dwc.datasets.css3d import css3d_benchmark, css3d_images
 from dwc.datasets.fashion200k import fashion200k_benchmark, fashion200k_images
 from dwc.datasets.fashion_iq import CATEGORIES, FashionIqImages, fashion_iq_benchmark
-from dwc.datasets.image_files import ImageFiles
 from dwc.datasets.prefetch import ImagePrefetcher, image_order
 from dwc.datasets.shoes import ShoesImages, shoes_benchmark
-from dwc.datasets.triplets import Benchmark, leave_out
+from dwc.datasets.triplets import Benchmark, drop_missing
 from dwc.errors import DatasetError
 from dwc.evaluation.coverage import Coverage
 from dwc.evaluation.metrics import recalls
@@ -79,7 +79,7 @@ def encode(
     seed: int = 0,
 ) -> tuple[Encoded, Coverage]:
     """As `measure`, up to the vectors."""
-    there = leave_out(whole, files.missing(image_order(whole)))
+    there = drop_missing(whole, files.missing(image_order(whole)))
     found = {name: files.find(name) for name in image_order(there)}
     paths = {name: path for name, path in found.items() if path is not None}
     with ImagePrefetcher(paths, image_order(there), os.cpu_count() or 1) as open_picture:

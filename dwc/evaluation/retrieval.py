@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from dwc.datasets.triplets import Benchmark, RetrievalQuery, draw_queries, leave_out
+from dwc.datasets.triplets import Benchmark, RetrievalQuery, drop_missing, sample_queries
 from dwc.errors import DatasetError, ImageError, QueryError
 from dwc.evaluation.metrics import correlation, first_hit_rank, recalls
 from dwc.modeling.modeling_dwc import DWCModel
@@ -266,8 +266,8 @@ def encode_benchmark(
     gallery, unreadable = embed_readable(
         model, processor, benchmark.gallery, open_picture, batch_size
     )
-    left = leave_out(benchmark, unreadable)
-    asked = left if queries is None else draw_queries(left, queries, seed)
+    left = drop_missing(benchmark, unreadable)
+    asked = left if queries is None else sample_queries(left, queries, seed)
     if not asked.queries:
         raise DatasetError(
             f"no query of {benchmark.protocol} is left: {len(benchmark.missing)} pictures are "

@@ -17,8 +17,7 @@ from dwc.datasets.image_loading import hash_pixels
 from dwc.datasets.prefetch import prefetched, worker_pool
 from dwc.errors import ImageError
 from dwc.gallery.sources import Item, Source
-from dwc.gallery.store import Store
-from dwc.gallery.store_format import THUMBNAIL_PX, ModelIdentity, StoredImage, thumbnail_file
+from dwc.gallery.store import THUMBNAIL_PX, ModelIdentity, Store, StoredImage, thumbnail_file
 from dwc.gallery.store_writer import StoreWriter
 
 Embed = Callable[[Sequence[Image.Image]], NDArray[np.float32]]

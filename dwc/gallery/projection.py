@@ -77,7 +77,8 @@ def project(vectors: NDArray[np.float32], landmarks: int = LANDMARKS) -> Project
     places = laid_out
     if count > landmarks:
         near = [
-            place_among(components.of(rows), landmark_rows, laid_out) for rows in _chunks(vectors)
+            interpolate_positions(components.of(rows), landmark_rows, laid_out)
+            for rows in _chunks(vectors)
         ]
         places = np.concatenate(near)
         places[chosen] = laid_out
@@ -85,7 +86,7 @@ def project(vectors: NDArray[np.float32], landmarks: int = LANDMARKS) -> Project
     return Projection(positions, len(chosen), _neighbours_kept(vectors, positions))
 
 
-def place_among(
+def interpolate_positions(
     rows: NDArray[np.float64], others: NDArray[np.float64], places: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Where rows (m, C) lie (m, 2), given the others' (l, C) places (l, 2).
@@ -223,7 +224,7 @@ def save_projection(store: Store, projection: Projection) -> Path:
     return file
 
 
-class Projections:
+class ProjectionCache:
     """The projections of the stores that are asked about; however many ask at once, each is
     made once.
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwc.errors import StoreError
-from dwc.gallery.store_format import (
+from dwc.gallery.store import (
     DATABASE,
     FORMAT,
     LOCK,

@@ -17,7 +17,7 @@ from torch import Tensor
 from dwc.checkpoints.load import ALL_BUNDLED, Checkpoint
 from dwc.errors import QueryError
 from dwc.gallery.builder import Embed
-from dwc.gallery.store_format import ModelIdentity
+from dwc.gallery.store import ModelIdentity
 from dwc.modeling.composition import ComposedQuery
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import fill_template

@@ -12,8 +12,7 @@ from urllib.parse import quote
 from dwc.catalogue.schema import Garment
 from dwc.catalogue.splits import gallery
 from dwc.gallery.sources import CATALOGUE
-from dwc.gallery.store import Store
-from dwc.gallery.store_format import THUMBNAILS
+from dwc.gallery.store import THUMBNAILS, Store
 
 
 class GalleryImages(Protocol):

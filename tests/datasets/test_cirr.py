@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dwc.datasets.cirr import cirr_benchmark, cirr_images, cirr_triplets, picture_paths, queries
+from dwc.datasets.cirr import cirr_benchmark, cirr_images, cirr_queries, cirr_triplets, image_paths
 from dwc.datasets.triplets import Triplet
 from dwc.errors import DatasetError
 
@@ -48,7 +48,7 @@ def test_the_benchmark(tmp_path: Path) -> None:
     assert made.protocol == "cirr-val"
     assert made.gallery == tuple(NAMES)
     assert made.reference_removed
-    first = queries(tmp_path, "val")[0]
+    first = cirr_queries(tmp_path, "val")[0]
     assert made.queries[0] == first
     assert (first.pair_id, first.reference, first.captions) == (1, NAMES[2], ("fewer dogs",))
     assert first.hits == {NAMES[4]}
@@ -129,9 +129,9 @@ def test_malformed_splits(tmp_path: Path, paths: object, message: str) -> None:
 def test_missing_files_and_unknown_splits(tmp_path: Path) -> None:
     write(tmp_path)
     with pytest.raises(DatasetError, match=r"cap\.rc2\.train\.json is missing.*cap\.rc2\.val"):
-        queries(tmp_path, "train")
+        cirr_queries(tmp_path, "train")
     with pytest.raises(DatasetError, match="no split 'test'; there are train, val, test1"):
-        queries(tmp_path, "test")
+        cirr_queries(tmp_path, "test")
 
 
 @pytest.mark.skipif("DWC_TEST_DATA" not in os.environ, reason="DWC_TEST_DATA is not set")
@@ -141,6 +141,6 @@ def test_the_real_files_have_the_documented_counts() -> None:
     assert (len(made.gallery), len(made.queries)) == (2297, 4181)
     hidden = cirr_benchmark(root, "test1", targets_withheld=True)
     assert (len(hidden.gallery), len(hidden.queries)) == (2315, 4148)
-    assert len(picture_paths(root, "train")) == 16939
+    assert len(image_paths(root, "train")) == 16939
     with pytest.raises(DatasetError, match="withholds the targets of 4148 of 4148"):
         cirr_benchmark(root, "test1")

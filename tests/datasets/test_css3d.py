@@ -7,7 +7,7 @@ import pytest
 from dwc.datasets.css3d import FILE, css3d_benchmark, css3d_images, css3d_triplets
 from dwc.datasets.triplets import Triplet
 from dwc.errors import DatasetError
-from tests.datasets.test_plain_pickle import save
+from tests.datasets.test_restricted_pickle import save
 
 
 def split(**changed: Any) -> dict[str, Any]:

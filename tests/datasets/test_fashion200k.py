@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dwc.datasets.fashion200k import (
-    LabelledPicture,
+    LabeledImage,
     TrainPairs,
     clean_caption,
     fashion200k_benchmark,
     fashion200k_images,
-    labelled_pictures,
+    labeled_images,
     replacing_text,
 )
 from dwc.errors import DatasetError
@@ -46,7 +46,7 @@ def test_captions_are_cleaned() -> None:
 
 
 def test_labels_are_read_file_by_file(root: Path) -> None:
-    found = labelled_pictures(root, "test")
+    found = labeled_images(root, "test")
     assert [picture.path for picture in found] == [path for path, _ in (*DRESSES, *TOPS)]
     assert found[4].caption == "black andmark white nodotmark5 top"
 
@@ -54,8 +54,8 @@ def test_labels_are_read_file_by_file(root: Path) -> None:
 def test_a_picture_listed_again_counts_once(root: Path) -> None:
     again = [(DRESSES[0][0], "red dress")]
     (root / "labels" / "zzz_test_detect_all.txt").write_text(lines(again))
-    assert [p.caption for p in labelled_pictures(root, "test")].count("red dress") == 0
-    assert len(labelled_pictures(root, "test")) == 6
+    assert [p.caption for p in labeled_images(root, "test")].count("red dress") == 0
+    assert len(labeled_images(root, "test")) == 6
 
 
 def test_the_benchmark(root: Path) -> None:
@@ -96,7 +96,7 @@ captions = st.lists(words.map(" ".join), min_size=2, max_size=8)
 
 @given(captions=captions, seed=st.integers(0, 9))
 def test_training_pairs_are_all_those_one_word_apart(captions: list[str], seed: int) -> None:
-    pictures = [LabelledPicture(str(n), caption) for n, caption in enumerate(captions)]
+    pictures = [LabeledImage(str(n), caption) for n, caption in enumerate(captions)]
     partners = [{o for o in captions if one_word_apart(c, o)} for c in captions]
     if not any(partners):
         with pytest.raises(DatasetError, match="one word apart"):
@@ -111,13 +111,13 @@ def test_training_pairs_are_all_those_one_word_apart(captions: list[str], seed: 
 
 
 def test_training_pairs_follow_the_generator(root: Path) -> None:
-    pairs = TrainPairs(labelled_pictures(root, "train"))
+    pairs = TrainPairs(labeled_images(root, "train"))
     assert len(pairs) == 4  # the dresses
     drawn = [pairs.draw(0, random.Random(seed)) for seed in range(20)]
     assert drawn == [pairs.draw(0, random.Random(seed)) for seed in range(20)]
     assert {t.target for t in drawn} == {"women/dresses/2/2_0.jpeg", "women/dresses/3/3_0.jpeg"}
     assert {t.captions for t in drawn} == {("replace black with white",)}
-    stating = TrainPairs(labelled_pictures(root, "train"), states_answer=True)
+    stating = TrainPairs(labeled_images(root, "train"), states_answer=True)
     assert stating.draw(0, random.Random(0)).captions[0].endswith("and get white lace dress")
 
 
@@ -163,11 +163,11 @@ def test_missing_files_and_unknown_splits(root: Path) -> None:
     with pytest.raises(DatasetError, match="queries for the split test only"):
         fashion200k_benchmark(root, "train")
     with pytest.raises(DatasetError, match="no split 'val'"):
-        labelled_pictures(root, "val")
+        labeled_images(root, "val")
     (root / "test_queries.txt").unlink()
     with pytest.raises(DatasetError, match=r"test_queries\.txt is missing"):
         fashion200k_benchmark(root)
     for path in (root / "labels").glob("*_train_*"):
         path.unlink()
     with pytest.raises(DatasetError, match=r"no files \*_train_detect_all\.txt"):
-        labelled_pictures(root, "train")
+        labeled_images(root, "train")

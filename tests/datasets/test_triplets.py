@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from dwc.datasets.triplets import Benchmark, RetrievalQuery, draw_queries, leave_out
+from dwc.datasets.triplets import Benchmark, RetrievalQuery, drop_missing, sample_queries
 
 WHOLE = Benchmark(
     "p",
@@ -18,12 +18,12 @@ WHOLE = Benchmark(
 
 
 def test_nothing_gone_changes_nothing() -> None:
-    assert leave_out(WHOLE, []) is WHOLE
+    assert drop_missing(WHOLE, []) is WHOLE
 
 
 def test_a_query_goes_with_its_reference_or_its_last_hit(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        left = leave_out(WHOLE, ["c"])
+        left = drop_missing(WHOLE, ["c"])
     assert left.gallery == ("a", "b", "d")
     assert left.missing == ("z", "c")
     assert [(q.captions[0], q.hits) for q in left.queries] == [
@@ -32,20 +32,20 @@ def test_a_query_goes_with_its_reference_or_its_last_hit(caplog: pytest.LogCaptu
         ("four", {"d"}),
     ]
     assert "1 of 4 gallery pictures are missing; 3 of 4 queries are left" in caplog.text
-    assert [q.captions[0] for q in leave_out(left, ["b"]).queries] == ["four"]
+    assert [q.captions[0] for q in drop_missing(left, ["b"]).queries] == ["four"]
 
 
 def test_a_query_whose_answer_is_not_known_stays() -> None:
-    assert "three" in {q.captions[0] for q in leave_out(WHOLE, ["a"]).queries}
+    assert "three" in {q.captions[0] for q in drop_missing(WHOLE, ["a"]).queries}
 
 
 def test_queries_are_drawn_by_the_seed_in_their_order() -> None:
-    drawn = [draw_queries(WHOLE, 2, seed) for seed in range(20)]
-    assert drawn[3] == draw_queries(WHOLE, 2, 3)
+    drawn = [sample_queries(WHOLE, 2, seed) for seed in range(20)]
+    assert drawn[3] == sample_queries(WHOLE, 2, 3)
     assert len({one.queries for one in drawn}) > 1
     for one in drawn:
         places = [WHOLE.queries.index(query) for query in one.queries]
         assert places == sorted(set(places))
         assert len(places) == 2
         assert one.gallery == WHOLE.gallery
-    assert draw_queries(WHOLE, 9, 0) is WHOLE
+    assert sample_queries(WHOLE, 9, 0) is WHOLE

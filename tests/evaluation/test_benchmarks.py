@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dwc.datasets.image_files import NamedImages
+from dwc.datasets.benchmark_files import NamedImages
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
 from dwc.errors import DatasetError
 from dwc.evaluation.benchmarks import Measured, measure

@@ -9,7 +9,7 @@ import pytest
 from dwc.datasets.css3d import FILE
 from dwc.errors import DatasetError
 from dwc.evaluation.benchmarks import evaluate_css3d
-from tests.datasets.test_plain_pickle import save
+from tests.datasets.test_restricted_pickle import save
 from tests.evaluation.made import WORLD, Asked, check_recalls, write_pictures
 
 SCENES = [f"css_test_{n:06d}" for n in range(70)]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dwc.gallery.store_format import ModelIdentity
+from dwc.gallery.store import ModelIdentity
 
 IDENTITY = ModelIdentity(
     fingerprint="3f2a91c00000",

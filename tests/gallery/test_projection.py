@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dwc.gallery.projection import LANDMARKS, SIDE, place_among, project
+from dwc.gallery.projection import LANDMARKS, SIDE, interpolate_positions, project
 
 
 def groups(count, size, seed=0):
@@ -57,13 +57,15 @@ def test_a_place_is_the_mean_of_the_three_most_alike():
     generator = np.random.default_rng(3)
     rows, others = generator.normal(size=(7, 5)), generator.normal(size=(20, 5))
     places = generator.normal(size=(20, 2))
-    placed = place_among(rows, others, places)
+    placed = interpolate_positions(rows, others, places)
     for row, place in zip(rows, placed, strict=True):
         distances = ((others - row) ** 2).sum(1)
         nearest = distances.argsort()[:3]
         shares = 1 / distances[nearest]
         assert place == pytest.approx(shares @ places[nearest] / shares.sum())
-    assert place_among(others[4:5], others, places)[0] == pytest.approx(places[4], abs=1e-6)
+    assert interpolate_positions(others[4:5], others, places)[0] == pytest.approx(
+        places[4], abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 13])

@@ -16,8 +16,7 @@ from PIL import Image
 
 from dwc.errors import ImageError, StoreError
 from dwc.gallery.sources import FolderSource
-from dwc.gallery.store import Store
-from dwc.gallery.store_format import DATABASE, StoredImage
+from dwc.gallery.store import DATABASE, Store, StoredImage
 from dwc.gallery.store_writer import StoreWriter
 from tests.gallery.embedding import IDENTITY, mean_colours
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Protocol
 
 from dwc.datasets import css3d, fashion200k, fashion_iq, shoes
-from dwc.datasets.image_files import ImageFiles
-from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet, draw_queries, leave_out
+from dwc.datasets.benchmark_files import ImageFiles
+from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet, drop_missing, sample_queries
 from dwc.errors import DatasetError
 from dwc.training.dwc.presets import BenchmarkPreset
 
@@ -170,7 +170,7 @@ class _Parts:
             for group in self.groups:
                 asked = [t for t in group if self._shown(t.target) in held]
                 whole = _held_out_benchmark(asked, self.answers)
-                self.held_out.append(draw_queries(whole, _MOST_ASKED, preset.seed))
+                self.held_out.append(sample_queries(whole, _MOST_ASKED, preset.seed))
             # What is asked for is not learned from as a reference either.
             learned = [t for t in learned if held.isdisjoint(map(self._shown, _pictures_of([t])))]
         self.learned = FixedTriplets(learned)
@@ -221,7 +221,7 @@ def _read_shoes(root: Path, listing: str) -> _Parts:
     triplets = shoes.shoes_triplets(root, "train", listing)
     # Both presets are asked as the released code asks, or their numbers would not compare.
     asked = shoes.shoes_benchmark(root, "test")
-    parts = _Parts({"": leave_out(asked, pictures.missing(asked.gallery))}, [])
+    parts = _Parts({"": drop_missing(asked, pictures.missing(asked.gallery))}, [])
     parts.find(pictures, (*_pictures_of(triplets), *asked.gallery))
     parts.keep(triplets)
     parts.vocabulary += [caption for t in triplets for caption in t.captions]
@@ -232,7 +232,7 @@ def _read_css3d(root: Path, same_target: str) -> _Parts:
     triplets = css3d.css3d_triplets(root, "train")
     asked = css3d.css3d_benchmark(root)
     files = css3d.css3d_images(root, (*_pictures_of(triplets), *asked.gallery))
-    parts = _Parts({"": leave_out(asked, files.missing(asked.gallery))}, [])
+    parts = _Parts({"": drop_missing(asked, files.missing(asked.gallery))}, [])
     parts.find(files, (*_pictures_of(triplets), *asked.gallery))
     if same_target == "answer":
         # Its hits are all scenes with the target's label: the first of them stands for the label.
@@ -244,11 +244,11 @@ def _read_css3d(root: Path, same_target: str) -> _Parts:
 
 
 def _read_fashion200k(root: Path, preset: BenchmarkPreset) -> _Parts:
-    listed = fashion200k.labelled_pictures(root, "train")
+    listed = fashion200k.labeled_images(root, "train")
     asked = fashion200k.fashion200k_benchmark(root, states_answer=preset.states_answer)
     names = [picture.path for picture in listed]
     files = fashion200k.fashion200k_images(root, (*names, *asked.gallery))
-    parts = _Parts({"": leave_out(asked, files.missing(asked.gallery))}, [])
+    parts = _Parts({"": drop_missing(asked, files.missing(asked.gallery))}, [])
     parts.find(files, (*names, *asked.gallery))
     parts.vocabulary += [*(picture.caption for picture in listed), "replace with and get"]
     there = [picture for picture in listed if picture.path in parts.paths]

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from dwc.errors import QueryError
 from dwc.explain.map_positions import MapMark, MapMarks, locate_answer
-from dwc.gallery.projection import LANDMARKS, Projection, Projections
+from dwc.gallery.projection import LANDMARKS, Projection, ProjectionCache
 from dwc.search.model_pool import ModelPool
 from dwc.search.searcher import Searcher
 from dwc.ui.format import count, escape
@@ -183,7 +183,7 @@ window.dwcMap.serve(server, {
 });
 """
 
-PROJECTIONS = Projections()
+PROJECTIONS = ProjectionCache()
 """One for the whole app: what a gallery's map is depends on nothing else."""
 
 

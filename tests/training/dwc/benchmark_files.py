@@ -9,7 +9,7 @@ from PIL import Image
 from dwc.datasets import css3d
 from dwc.datasets.triplets import Triplet
 from dwc.training.dwc.benchmark_data import BenchmarkData, FixedTriplets
-from tests.datasets.test_plain_pickle import save
+from tests.datasets.test_restricted_pickle import save
 
 
 def write_pictures(root: Path, names: Iterable[str]) -> None:

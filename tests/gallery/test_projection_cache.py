@@ -11,7 +11,7 @@ from dwc.gallery import projection
 from dwc.gallery.projection import (
     FILE,
     Projection,
-    Projections,
+    ProjectionCache,
     load_projection,
     project,
     save_projection,
@@ -35,13 +35,13 @@ def made(monkeypatch):
 def test_it_is_made_once_and_kept(build, photos, made):
     store = build(photos)
     assert load_projection(store) is None
-    projections = Projections()
+    projections = ProjectionCache()
     assert projections.known(store) is None
     with ThreadPoolExecutor(4) as pool:
         got = list(pool.map(lambda _: projections.get(store), range(4)))
     assert made == [13]
     assert all(one is projections.known(Store.open(store.path)) for one in got)
-    again = Projections().known(Store.open(store.path))
+    again = ProjectionCache().known(Store.open(store.path))
     assert made == [13]
     assert (again.positions == got[0].positions).all()
     assert (again.laid_out, again.neighbours_kept) == (got[0].laid_out, got[0].neighbours_kept)
@@ -50,21 +50,21 @@ def test_it_is_made_once_and_kept(build, photos, made):
 
 def test_another_stores_map_is_refused_and_gives_way(build, photos, tmp_path, made):
     store = build(photos)
-    Projections().get(store)
+    ProjectionCache().get(store)
     (photos / "p3.png").unlink()
     smaller = build(photos, tmp_path / "smaller")
     shutil.copy(store.path / FILE, smaller.path / FILE)
     with pytest.raises(StoreError, match=f"is of store {store.fingerprint}"):
         load_projection(smaller)
-    assert len(Projections().get(smaller).positions) == 12
+    assert len(ProjectionCache().get(smaller).positions) == 12
     assert len(load_projection(smaller).positions) == 12
     assert made == [13, 12]
 
 
 def test_a_store_that_was_added_to_gets_a_new_map(build, photos, made):
-    Projections().get(build(photos))
+    ProjectionCache().get(build(photos))
     shutil.copy(photos / "p3.png", photos / "p3-again.png")
-    assert len(Projections().get(build(photos)).positions) == 14
+    assert len(ProjectionCache().get(build(photos)).positions) == 14
     assert made == [13, 14]
 
 
@@ -74,7 +74,7 @@ def test_a_damaged_file_is_told_and_made_anew(build, photos, damage):
     (store.path / FILE).write_bytes(damage)
     with pytest.raises(StoreError, match="cannot be read"):
         load_projection(store)
-    assert len(Projections().get(store).positions) == 13
+    assert len(ProjectionCache().get(store).positions) == 13
 
 
 @pytest.mark.parametrize("positions", [np.zeros((4, 2), np.uint16), np.zeros((13, 2), np.float32)])
@@ -101,4 +101,4 @@ def test_where_nothing_can_be_written_there_is_a_map_all_the_same(build, photos,
         raise PermissionError("read-only")
 
     monkeypatch.setattr(projection, "save_projection", refuse)
-    assert len(Projections().get(store).positions) == 13
+    assert len(ProjectionCache().get(store).positions) == 13

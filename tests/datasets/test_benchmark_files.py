@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dwc.datasets.annotation_files import describe_folder, read_text
+from dwc.datasets.benchmark_files import describe_folder, read_text
 from dwc.errors import DatasetError
 
 
