@@ -135,9 +135,9 @@ def _measure(checkpoint: "Checkpoint", args: argparse.Namespace) -> dict[str, An
             seed=args.seed,
         )
     if args.dataset == "photographs":
-        from dwc.evaluation.photographs import read_labelled_photographs, words_to_photographs
+        from dwc.evaluation.photographs import evaluate_photographs, read_labeled_photographs
 
-        return words_to_photographs(model, processor, read_labelled_photographs(args.data))
+        return evaluate_photographs(model, processor, read_labeled_photographs(args.data))
     if args.dataset == "wardrobe":
         from dwc.evaluation.wardrobe import evaluate_wardrobe
 

@@ -28,7 +28,7 @@ from dwc.datasets.triplets import Benchmark, drop_missing
 from dwc.errors import DatasetError
 from dwc.evaluation.coverage import Coverage
 from dwc.evaluation.metrics import recalls
-from dwc.evaluation.retrieval import Encoded, Report, encode_benchmark, rank_benchmark
+from dwc.evaluation.retrieval import EncodedBenchmark, RankReport, encode_benchmark, rank_benchmark
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor
 
@@ -36,11 +36,11 @@ KS = (1, 10, 50)
 
 
 @dataclass(frozen=True)
-class Measured:
+class BenchmarkResult:
     """A benchmark measured: its vectors, its ranks, and how much of it was there."""
 
-    encoded: Encoded
-    report: Report
+    encoded: EncodedBenchmark
+    report: RankReport
     coverage: Coverage
 
     def to_dict(self, ks: Sequence[int] = KS) -> dict[str, Any]:
@@ -52,32 +52,32 @@ class Measured:
         }
 
 
-def measure(
+def evaluate_files(
     whole: Benchmark,
     files: ImageFiles,
     model: DWCModel,
     processor: DWCProcessor,
     queries: int | None = None,
     seed: int = 0,
-) -> Measured:
+) -> BenchmarkResult:
     """Run a benchmark on what there is of its pictures.
 
     Those that are missing or cannot be read leave the gallery, and queries go with their reference
     or their last hit; all is counted. `queries` of what is left are drawn by `seed`, by default all
     are asked. DatasetError where no picture is found, or no query is left.
     """
-    encoded, coverage = encode(whole, files, model, processor, queries, seed)
-    return Measured(encoded, rank_benchmark(encoded), coverage)
+    encoded, coverage = encode_files(whole, files, model, processor, queries, seed)
+    return BenchmarkResult(encoded, rank_benchmark(encoded), coverage)
 
 
-def encode(
+def encode_files(
     whole: Benchmark,
     files: ImageFiles,
     model: DWCModel,
     processor: DWCProcessor,
     queries: int | None = None,
     seed: int = 0,
-) -> tuple[Encoded, Coverage]:
+) -> tuple[EncodedBenchmark, Coverage]:
     """As `measure`, up to the vectors."""
     there = drop_missing(whole, files.missing(image_order(whole)))
     found = {name: files.find(name) for name in image_order(there)}
@@ -108,11 +108,11 @@ def evaluate_css3d(
 ) -> dict[str, Any]:
     """Recalls over all scenes of the split, the reference left out; the target's label hits.
 
-    Missing pictures are counted. `queries` and `seed` as in `dwc.evaluation.benchmarks.measure`.
+    Missing pictures are counted. `queries` and `seed` as in `evaluate_files`.
     """
     whole = css3d_benchmark(root, split)
     files = css3d_images(root, whole.gallery)
-    return measure(whole, files, model, processor, queries, seed).to_dict()
+    return evaluate_files(whole, files, model, processor, queries, seed).to_dict()
 
 
 def evaluate_fashion200k(
@@ -127,11 +127,11 @@ def evaluate_fashion200k(
 
     With `states_answer` the words end in "and get <the target's caption>", as in DWC's released
     code: such numbers compare only with others of that kind, and `protocol` and `notes` say so.
-    Missing pictures are counted. `queries` and `seed` as in `dwc.evaluation.benchmarks.measure`.
+    Missing pictures are counted. `queries` and `seed` as in `evaluate_files`.
     """
     whole = fashion200k_benchmark(root, "test", states_answer)
     files = fashion200k_images(root, whole.gallery)
-    return measure(whole, files, model, processor, queries, seed).to_dict()
+    return evaluate_files(whole, files, model, processor, queries, seed).to_dict()
 
 
 logger = logging.getLogger(__name__)
@@ -156,7 +156,7 @@ def evaluate_fashion_iq(
     for category in categories:
         whole = fashion_iq_benchmark(root, category, protocol)
         try:
-            measured = measure(
+            measured = evaluate_files(
                 whole, FashionIqImages(root, category), model, processor, queries, seed
             )
         except DatasetError as error:  # no picture is there, or none that belong together
@@ -205,10 +205,10 @@ def evaluate_shoes(
     The released code lists a pair twice, so published numbers count it twice: these are the main
     ones. `each_pair_once` counts each once. A pair whose reference is its target cannot be found in
     either; `notes` names it. Missing pictures are counted. `queries` and `seed` as in
-    `dwc.evaluation.benchmarks.measure`.
+    `evaluate_files`.
     """
     whole = shoes_benchmark(root, split)
-    measured = measure(whole, ShoesImages(root), model, processor, queries, seed)
+    measured = evaluate_files(whole, ShoesImages(root), model, processor, queries, seed)
     asked = measured.report.benchmark.queries
     rank_of = dict(zip(asked, measured.report.ranks["together"], strict=True))
     pairs = shoes_benchmark(root, split, "once").queries

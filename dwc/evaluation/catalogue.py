@@ -21,10 +21,10 @@ from dwc.evaluation.retrieval import compose_queries, run_benchmark
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor
 
-PICTURE_PX = 256  # as the gallery of the page draws them
+IMAGE_PX = 256  # as the gallery of the page draws them
 
 
-class CataloguePictures:
+class CatalogueImages:
     """Opens catalogue pictures by id, exactly as the gallery draws them."""
 
     def __init__(self, items: Sequence[CatalogueItem], workers: int | None = None) -> None:
@@ -39,7 +39,7 @@ class CataloguePictures:
 
 
 def _draw(item: CatalogueItem) -> Image.Image:
-    return draw(item.garment, item.picture_seed, PICTURE_PX, "gallery")
+    return draw(item.garment, item.picture_seed, IMAGE_PX, "gallery")
 
 
 def evaluate_catalogue(
@@ -57,7 +57,7 @@ def evaluate_catalogue(
     item that fits. `pictures` opens an item's picture by id, by default drawn here.
     """
     items, asked = _questions(split, gallery_size, queries, seed)
-    report = run_benchmark(asked, model, processor, pictures or CataloguePictures(items))
+    report = run_benchmark(asked, model, processor, pictures or CatalogueImages(items))
     return {**report.to_dict(), "split": split, "seed": seed}
 
 
@@ -71,7 +71,7 @@ def catalogue_weights(
 ) -> tuple[tuple[RetrievalQuery, ...], dict[str, NDArray[np.float32]]]:
     """The N queries that `evaluate_catalogue` asks, and each stream's image weights (N,)."""
     items, asked = _questions(split, gallery_size, queries, seed)
-    pictures = CataloguePictures(items)
+    pictures = CatalogueImages(items)
     composed = compose_queries(model, processor, asked.queries, pictures)
     return asked.queries, composed.image_weights
 

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwc.datasets.cirr import CirrQuery, cirr_benchmark, cirr_images
-from dwc.evaluation.benchmarks import encode, measure
+from dwc.evaluation.benchmarks import encode_files, evaluate_files
 from dwc.evaluation.metrics import first_hit_rank, recall_at
-from dwc.evaluation.retrieval import Encoded, Vectors
+from dwc.evaluation.retrieval import EncodedBenchmark, Vectors
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor
 
@@ -41,27 +41,27 @@ def evaluate_cirr(
 
     `HEADLINE` is what papers rank by. Missing pictures are counted, also those of the sets:
     `whole_subsets` is the share of queries whose five others are all there. `queries` and `seed` as
-    in `dwc.evaluation.benchmarks.measure`. DatasetError for a split that withholds its targets.
+    in `evaluate_files`. DatasetError for a split that withholds its targets.
     """
     whole = cirr_benchmark(root, split)
-    measured = measure(whole, cirr_images(root, split), model, processor, queries, seed)
+    measured = evaluate_files(whole, cirr_images(root, split), model, processor, queries, seed)
     numbers = measured.to_dict(KS)
     ranks = subset_ranks(measured.encoded)
     _add_subset(numbers, ranks["together"])
     for name, stream in numbers["streams"].items():
         _add_subset(stream, ranks[name])
     there = set(measured.encoded.benchmark.gallery)
-    complete = [there.issuperset(query.others) for query in asked_of(measured.encoded)]
+    complete = [there.issuperset(query.others) for query in cirr_queries(measured.encoded)]
     return {**numbers, "whole_subsets": sum(complete) / len(complete)}
 
 
-def asked_of(encoded: Encoded) -> list[CirrQuery]:
+def cirr_queries(encoded: EncodedBenchmark) -> list[CirrQuery]:
     """The queries of CIRR's benchmark, as what they are."""
     return [cast(CirrQuery, query) for query in encoded.benchmark.queries]
 
 
 def subset_scores(
-    encoded: Encoded, view: tuple[Vectors, Vectors]
+    encoded: EncodedBenchmark, view: tuple[Vectors, Vectors]
 ) -> list[tuple[list[str], NDArray[np.floating]]]:
     """For each query, the others of its set that are there, and their scores, in the set's order.
 
@@ -70,13 +70,13 @@ def subset_scores(
     position = {name: place for place, name in enumerate(encoded.benchmark.gallery)}
     vectors, gallery = view
     scored = []
-    for vector, query in zip(vectors, asked_of(encoded), strict=True):
+    for vector, query in zip(vectors, cirr_queries(encoded), strict=True):
         others = [name for name in query.others if name in position]
         scored.append((others, gallery[[position[name] for name in others]] @ vector))
     return scored
 
 
-def subset_ranks(encoded: Encoded) -> dict[str, NDArray[np.int64]]:
+def subset_ranks(encoded: EncodedBenchmark) -> dict[str, NDArray[np.int64]]:
     """For "together" and each stream, the target's rank (N,) among the others of its set."""
     ranks = {}
     for name, view in encoded.views.items():
@@ -98,7 +98,7 @@ def _add_subset(numbers: dict[str, Any], ranks: NDArray[np.int64]) -> None:
 
 
 VERSION = "rc2"
-LENGTHS = {"recall": 50, "recall_subset": 3}
+RANKING_LENGTHS = {"recall": 50, "recall_subset": 3}
 
 
 def write_submission(
@@ -110,7 +110,7 @@ def write_submission(
     tells whether they are.
     """
     whole = cirr_benchmark(root, split, targets_withheld=True)
-    encoded, coverage = encode(whole, cirr_images(root, split), model, processor)
+    encoded, coverage = encode_files(whole, cirr_images(root, split), model, processor)
     folder.mkdir(parents=True, exist_ok=True)
     rankings = {"recall": best_of_split(encoded), "recall_subset": best_of_subset(encoded)}
     files = []
@@ -127,30 +127,34 @@ def write_submission(
         "submission": files,
         "complete": all(
             len(encoded.benchmark.queries) == len(whole.queries)
-            and len(names) == min(LENGTHS[metric], len(whole.gallery) - 1)
+            and len(names) == min(RANKING_LENGTHS[metric], len(whole.gallery) - 1)
             for metric, best in rankings.items()
             for names in best.values()
         ),
     }
 
 
-def best_of_split(encoded: Encoded) -> dict[str, list[str]]:
+def best_of_split(encoded: EncodedBenchmark) -> dict[str, list[str]]:
     """By pair id, the 50 best names of the split, the reference left out."""
     names = encoded.benchmark.gallery
     vectors, gallery = encoded.views["together"]
-    length = LENGTHS["recall"]
+    length = RANKING_LENGTHS["recall"]
     best = {}
-    for vector, query in zip(vectors, asked_of(encoded), strict=True):
+    for vector, query in zip(vectors, cirr_queries(encoded), strict=True):
         first = [names[place] for place in _best_first(gallery @ vector)[: length + 1]]
         best[str(query.pair_id)] = [name for name in first if name != query.reference][:length]
     return best
 
 
-def best_of_subset(encoded: Encoded) -> dict[str, list[str]]:
+def best_of_subset(encoded: EncodedBenchmark) -> dict[str, list[str]]:
     """By pair id, the 3 best names among the five others of the reference's set."""
-    scored = zip(subset_scores(encoded, encoded.views["together"]), asked_of(encoded), strict=True)
+    scored = zip(
+        subset_scores(encoded, encoded.views["together"]), cirr_queries(encoded), strict=True
+    )
     return {
-        str(query.pair_id): [others[n] for n in _best_first(scores)[: LENGTHS["recall_subset"]]]
+        str(query.pair_id): [
+            others[n] for n in _best_first(scores)[: RANKING_LENGTHS["recall_subset"]]
+        ]
         for (others, scores), query in scored
     }
 

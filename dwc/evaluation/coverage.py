@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 # With this much of queries and gallery, what is lost moves a recall by less than the seeds do.
-NEARLY_ALL = 0.99
-NAMED = 20  # lost pictures named in a report
+NEARLY_COMPLETE = 0.99
+MAX_NAMED = 20  # lost pictures named in a report
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Coverage:
         told = []
         if self.lost or self.queries < self.all_queries:
             least = min(self.query_share, self.gallery_share)
-            told.append("nearly comparable" if least >= NEARLY_ALL else "not comparable")
+            told.append("nearly comparable" if least >= NEARLY_COMPLETE else "not comparable")
             told.append(
                 f"{self.gallery:,} of {self.all_gallery:,} gallery pictures "
                 f"({self.gallery_share:.1%}) and {self.queries:,} of {self.all_queries:,} queries "
@@ -81,7 +81,7 @@ class Coverage:
         return {
             "missing": len(self.lost),
             "unreadable": self.unreadable,
-            "missing_pictures": list(self.lost[:NAMED]),
+            "missing_pictures": list(self.lost[:MAX_NAMED]),
             "comparable": self.comparable,
             "comparability": self.describe(),
             "coverage": {

@@ -28,14 +28,14 @@ CLASS_WORDS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class LabelledPhotographs:
+class LabeledPhotographs:
     """Photographs and the class of each, in the same order."""
 
     paths: list[Path]
     labels: list[str]
 
 
-def read_labelled_photographs(folder: Path) -> LabelledPhotographs:
+def read_labeled_photographs(folder: Path) -> LabeledPhotographs:
     """Read `labels.csv` (columns `file`, `label`) and find the photographs beside it."""
     table = folder / "labels.csv"
     if not table.is_file():
@@ -47,14 +47,14 @@ def read_labelled_photographs(folder: Path) -> LabelledPhotographs:
         rows = list(csv.DictReader(lines))
     if not rows or not {"file", "label"} <= set(rows[0]):
         raise DatasetError(f"{table} should have the columns file and label, and at least one row")
-    return LabelledPhotographs([folder / r["file"] for r in rows], [r["label"] for r in rows])
+    return LabeledPhotographs([folder / r["file"] for r in rows], [r["label"] for r in rows])
 
 
 @torch.inference_mode()
-def words_to_photographs(
+def evaluate_photographs(
     model: DWCModel,
     processor: DWCProcessor,
-    photographs: LabelledPhotographs,
+    photographs: LabeledPhotographs,
     k: int = 10,
 ) -> dict[str, Any]:
     """Precision among the first `k` for each class's words, their mean, and what chance gives."""

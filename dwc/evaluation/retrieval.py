@@ -49,7 +49,7 @@ def _is_readable(processor: DWCProcessor, text: str) -> bool:
 
 logger = logging.getLogger(__name__)
 
-OpenPicture = Callable[[str], Image.Image]
+OpenImage = Callable[[str], Image.Image]
 Vectors = NDArray[np.float32]
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ class QueryVectors:
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedBenchmark:
     """A benchmark as vectors: its gallery (M, sum of D), and its queries.
 
     `benchmark` is what is asked. It lacks the pictures that could not be read, `unreadable` by id
@@ -94,7 +94,7 @@ class Encoded:
 
 
 @dataclass(frozen=True)
-class Report:
+class RankReport:
     """What a benchmark gave: for "together" and each stream, the rank of the first hit (N,)."""
 
     benchmark: Benchmark
@@ -153,7 +153,7 @@ def embed_gallery(
     model: DWCModel,
     processor: DWCProcessor,
     ids: Sequence[str],
-    open_picture: OpenPicture,
+    open_picture: OpenImage,
     batch_size: int = 64,
 ) -> Vectors:
     """(M, sum of D): the gallery vectors of the pictures `ids`, in their order.
@@ -170,7 +170,7 @@ def embed_readable(
     model: DWCModel,
     processor: DWCProcessor,
     ids: Sequence[str],
-    open_picture: OpenPicture,
+    open_picture: OpenImage,
     batch_size: int = 64,
 ) -> tuple[Vectors, dict[str, str]]:
     """The gallery vectors of those pictures that can be read, in order; why the others cannot."""
@@ -184,7 +184,7 @@ def embed_readable(
     return np.concatenate(chunks) if chunks else np.empty((0, 0), np.float32), unreadable
 
 
-def _open(open_picture: OpenPicture, name: str, unreadable: dict[str, str]) -> Image.Image | None:
+def _open(open_picture: OpenImage, name: str, unreadable: dict[str, str]) -> Image.Image | None:
     """The picture, or None and an entry in `unreadable`."""
     try:
         return open_picture(name)
@@ -205,7 +205,7 @@ def compose_queries(
     model: DWCModel,
     processor: DWCProcessor,
     queries: Sequence[RetrievalQuery],
-    open_picture: OpenPicture,
+    open_picture: OpenImage,
     batch_size: int = 64,
 ) -> QueryVectors:
     """Compose every query: its captions through the checkpoint's template, its reference opened."""
@@ -253,11 +253,11 @@ def encode_benchmark(
     benchmark: Benchmark,
     model: DWCModel,
     processor: DWCProcessor,
-    open_picture: OpenPicture,
+    open_picture: OpenImage,
     batch_size: int = 64,
     queries: int | None = None,
     seed: int = 0,
-) -> Encoded:
+) -> EncodedBenchmark:
     """Embed the gallery, leave out what cannot be read, and compose the queries.
 
     `queries` of them are drawn by `seed`, by default all are asked. DatasetError where none is
@@ -274,22 +274,22 @@ def encode_benchmark(
             f"missing and {len(unreadable)} cannot be read. Fetch the pictures again"
         )
     composed = compose_queries(model, processor, asked.queries, open_picture, batch_size)
-    return Encoded(asked, gallery, composed, len(left.queries), unreadable)
+    return EncodedBenchmark(asked, gallery, composed, len(left.queries), unreadable)
 
 
-def rank_benchmark(encoded: Encoded) -> Report:
+def rank_benchmark(encoded: EncodedBenchmark) -> RankReport:
     """Rank for both streams together and for each alone."""
     ranks = {name: rank_hits(encoded.benchmark, *view) for name, view in encoded.views.items()}
     queries = encoded.queries
-    return Report(encoded.benchmark, ranks, queries.image_weights, queries.texts_cut)
+    return RankReport(encoded.benchmark, ranks, queries.image_weights, queries.texts_cut)
 
 
 def run_benchmark(
     benchmark: Benchmark,
     model: DWCModel,
     processor: DWCProcessor,
-    open_picture: OpenPicture,
+    open_picture: OpenImage,
     batch_size: int = 64,
-) -> Report:
+) -> RankReport:
     """Embed, compose, rank: for both streams together and for each alone."""
     return rank_benchmark(encode_benchmark(benchmark, model, processor, open_picture, batch_size))

@@ -31,9 +31,9 @@ class WordAttention:
     position: int
     word: str
     unknown: bool
-    looks_at: Grid
+    attention: Grid
     focus: float
-    heard_at: Grid
+    region_share: Grid
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,11 +52,11 @@ class AttentionMaps:
 
     words: list[WordAttention]
     image_gate: Grid
-    template_heard_at: Grid
+    template_share: Grid
     box: tuple[float, float, float, float]
     size: tuple[int, int]
 
-    def over_picture(self, grid: Grid) -> Grid:
+    def upscaled(self, grid: Grid) -> Grid:
         """One of the maps (H, W) at the picture's size (height, width), interpolated linearly.
 
         In [0, 1], like the map; 0 where the network does not see the picture.
@@ -74,14 +74,14 @@ class AttentionMaps:
                     "position": word.position,
                     "word": word.word,
                     "unknown": word.unknown,
-                    "looks_at": _rows(word.looks_at),
+                    "looks_at": _rows(word.attention),
                     "focus": word.focus,
-                    "heard_at": _rows(word.heard_at),
+                    "heard_at": _rows(word.region_share),
                 }
                 for word in self.words
             ],
             "image_gate": _rows(self.image_gate),
-            "template_heard_at": _rows(self.template_heard_at),
+            "template_heard_at": _rows(self.template_share),
             "box": list(self.box),
             "size": list(self.size),
         }
@@ -96,7 +96,7 @@ def attention_maps(checkpoint: Checkpoint, asked: EncodedQuery) -> AttentionMaps
     stream, processor = checkpoint.model.cnn_stream, checkpoint.processor
     if stream is None or asked.image is None or not asked.text:
         return None
-    inputs = processor(images=asked.image, text=asked.encoded.read)
+    inputs = processor(images=asked.image, text=asked.encoding.model_text)
     if not bool(inputs["word_mask"].any()):
         return None
     device = next(stream.parameters()).device
@@ -114,16 +114,16 @@ def attention_maps(checkpoint: Checkpoint, asked: EncodedQuery) -> AttentionMaps
                 position=position,
                 word=word,
                 unknown=int(inputs["word_ids"][0, row]) == WORD_PADDING_ID,
-                looks_at=looked[row] / focus,
+                attention=looked[row] / focus,
                 focus=focus,
-                heard_at=heard[row],
+                region_share=heard[row],
             )
         )
     others = [row for row in range(len(heard)) if row not in typed]
     return AttentionMaps(
         words=words,
         image_gate=maps.image_gate[0].float().cpu().numpy(),
-        template_heard_at=heard[others].sum(axis=0),
+        template_share=heard[others].sum(axis=0),
         box=_seen_box(processor, asked.image.size),
         size=asked.image.size,
     )
@@ -131,7 +131,9 @@ def attention_maps(checkpoint: Checkpoint, asked: EncodedQuery) -> AttentionMaps
 
 def _typed_places(checkpoint: Checkpoint, asked: EncodedQuery) -> dict[int, str]:
     """Which of the word ids a person typed, and as what; the others are the template's."""
-    read = asked.encoded.read.encode("utf-8", "ignore").decode("utf-8")  # as the processor does
+    read = asked.encoding.model_text.encode("utf-8", "ignore").decode(
+        "utf-8"
+    )  # as the processor does
     template = (checkpoint.model.config.caption_template or {}).get("single", "{0}")
     start = len(template.partition("{0}")[0].format())
     end = len(read) - len(template.partition("{0}")[2].format())

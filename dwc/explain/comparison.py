@@ -9,7 +9,7 @@ from dwc.gallery.exact_search import Vectors, best_positions
 from dwc.search.query import EncodedQuery
 from dwc.search.results import Weight
 from dwc.search.searcher import Searcher
-from dwc.search.weight_sweep import READINGS, WeightSweep
+from dwc.search.weight_sweep import VARIANTS, WeightSweep
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ComparedHit:
 
 
 @dataclass(frozen=True)
-class Column:
+class ComparisonColumn:
     """The best of one reading; `shared` is how many of them are among the best as learned, too.
 
     Scores compare within a column, not between columns.
@@ -50,7 +50,7 @@ class Comparison:
     not say which finds better ones.
     """
 
-    columns: list[Column]
+    columns: list[ComparisonColumn]
 
     def to_dict(self) -> dict[str, Any]:
         """Only dicts, lists, numbers and strings."""
@@ -62,7 +62,7 @@ def compare(
     asked: EncodedQuery,
     k: int = 10,
     others: Mapping[str, Searcher] | None = None,
-    kept: Sequence[Column] = (),
+    kept: Sequence[ComparisonColumn] = (),
 ) -> Comparison:
     """Show the `k` best of a question by every reading of its `sweep`, a `Searcher.sweep(asked)`.
 
@@ -75,12 +75,12 @@ def compare(
     if k < 1:
         raise QueryError(f"k is {k}; it is the number of results, 1 or more.")
     others = others or {}
-    for name in set(others) & set(READINGS):
+    for name in set(others) & set(VARIANTS):
         raise QueryError(f"{name!r} names a reading; give the other checkpoint another name.")
     home = _home_of(sweep, k)
     columns = []
-    for reading in READINGS:
-        scores, weights = sweep.read_as(reading), sweep.weights_as(reading)
+    for reading in VARIANTS:
+        scores, weights = sweep.variant_scores(reading), sweep.variant_weights(reading)
         if scores is not None and weights is not None:
             columns.append(_column(reading, weights, sweep, scores, k, home))
     for name, other in others.items():
@@ -108,7 +108,7 @@ class _Home(NamedTuple):
         return self.sweep.rank(self.scores, position)
 
 
-def learned_column(sweep: WeightSweep, k: int = 10) -> Column:
+def learned_column(sweep: WeightSweep, k: int = 10) -> ComparisonColumn:
     """The `k` best of a question as the model is, to be kept and compared with later ones."""
     return _column("learned", sweep.weights(), sweep, sweep.scores(), k, _home_of(sweep, k))
 
@@ -119,13 +119,13 @@ def _home_of(sweep: WeightSweep, k: int) -> _Home:
 
 def _column(
     name: str, weights: dict[str, Weight], swept: WeightSweep, scores: Vectors, k: int, home: _Home
-) -> Column:
+) -> ComparisonColumn:
     hits = []
     for rank, position in enumerate(best_positions(scores, k, swept.excluded).tolist(), start=1):
         id = swept.ids[position]
         hit = ComparedHit(rank, id, float(scores[position]), None, None)
         hits.append(_held(hit, home.rank(id)))
-    return Column(name, weights, hits, _shared(hits, home))
+    return ComparisonColumn(name, weights, hits, _shared(hits, home))
 
 
 def _held(hit: ComparedHit, learned_rank: int | None) -> ComparedHit:
@@ -139,7 +139,7 @@ def _shared(hits: Sequence[ComparedHit], home: _Home) -> int:
 
 def _ask_again(other: Searcher, asked: EncodedQuery) -> EncodedQuery:
     by_id = asked.reference_id is not None and asked.reference_id in other.store.ids
-    return other.ask(
+    return other.encode_query(
         image=None if by_id else asked.image,
         text=asked.text,
         reference_id=asked.reference_id if by_id else None,

@@ -17,7 +17,7 @@ from dwc.search.query import EncodedQuery, image_embedder
 from dwc.search.results import SearchResult
 from dwc.search.searcher import Searcher
 
-AMONG = 5
+NEIGHBORS = 5
 """Of how many nearest pictures a place is the mean."""
 
 
@@ -61,18 +61,18 @@ def locate_answer(
     places = projection.unit
     return MapMarks(
         reference=_mark_reference(searcher, places, asked),
-        query=_mark_among(places, positions[: AMONG + 1], scores[: AMONG + 1]),
+        query=_mark_among(places, positions[: NEIGHBORS + 1], scores[: NEIGHBORS + 1]),
         results=tuple(_mark_picture(places, position) for position in positions),
     )
 
 
-def mean_place(places: NDArray[np.float64], scores: Sequence[float]) -> tuple[float, float]:
+def weighted_mean(places: NDArray[np.float64], scores: Sequence[float]) -> tuple[float, float]:
     """The mean of the best-scored `AMONG` places (k, 2), each by how far it outdoes the next.
 
     The next is the one after them, or the last where there are no more; of equals, each alike.
     """
-    scored = np.asarray(scores[: AMONG + 1], dtype=np.float64)
-    ahead = scored[:AMONG] - scored[-1]
+    scored = np.asarray(scores[: NEIGHBORS + 1], dtype=np.float64)
+    ahead = scored[:NEIGHBORS] - scored[-1]
     shares = ahead / ahead.sum() if ahead.sum() > 0 else np.full(len(ahead), 1 / len(ahead))
     x, y = shares @ places[: len(ahead)]
     return float(x), float(y)
@@ -89,7 +89,7 @@ def _mark_reference(
         return _mark_picture(places, asked.excluded[0])
     (vector,) = image_embedder(searcher.checkpoint)([asked.image])  # (D,)
     scores = searcher.index.scores(vector)
-    nearest = best_positions(scores, AMONG + 1, ()).tolist()
+    nearest = best_positions(scores, NEIGHBORS + 1, ()).tolist()
     return _mark_among(places, nearest, scores[nearest].tolist())
 
 
@@ -103,5 +103,5 @@ def _mark_among(
 ) -> MapMark | None:
     if not positions:
         return None
-    x, y = mean_place(places[list(positions)], scores)
-    return MapMark(x, y, None, tuple(positions[:AMONG]))
+    x, y = weighted_mean(places[list(positions)], scores)
+    return MapMark(x, y, None, tuple(positions[:NEIGHBORS]))

@@ -38,7 +38,7 @@ class ModelInput:
 
 def describe_model_input(checkpoint: Checkpoint, asked: EncodedQuery) -> ModelInput:
     """Show what `Searcher.ask` gave to the model, by the checkpoint's own processor."""
-    processor, text = checkpoint.processor, asked.encoded.read
+    processor, text = checkpoint.processor, asked.encoding.model_text
     pieces: list[str] = []
     words: list[InputWord] = []
     if text and processor.clip_tokenizer is not None:

@@ -9,12 +9,12 @@ from typing import Any
 from dwc.errors import QueryError
 from dwc.gallery.exact_search import best_positions
 from dwc.search.query import EncodedQuery
-from dwc.search.results import name_shift
+from dwc.search.results import shift_to_json
 from dwc.search.searcher import Searcher
 
 
 @dataclass(frozen=True)
-class Wording:
+class ParaphraseAnswer:
     """One wording's answer: the image weights by stream, in [0, 1], and the best, best first."""
 
     text: str
@@ -24,7 +24,7 @@ class Wording:
 
 
 @dataclass(frozen=True)
-class Spread:
+class WeightSpread:
     """How far values lie apart: the least, the greatest, and their standard deviation."""
 
     least: float
@@ -44,16 +44,16 @@ class ParaphraseProbe:
     alike, a low overlap is no fault.
     """
 
-    wordings: list[Wording]
+    wordings: list[ParaphraseAnswer]
     overlaps: list[list[float]]
     mean_overlap: float
     overlap_by_chance: float
-    weights: dict[str, Spread]
+    weights: dict[str, WeightSpread]
     shift: float
 
     def to_dict(self) -> dict[str, Any]:
         """Only dicts, lists, numbers and strings; an infinite shift by its name."""
-        return {**asdict(self), "shift": name_shift(self.shift)}
+        return {**asdict(self), "shift": shift_to_json(self.shift)}
 
 
 def probe_paraphrases(
@@ -76,15 +76,15 @@ def probe_paraphrases(
         raise QueryError("the shift is not a number. Give 0 for the learned weight.")
     others = [wording.strip() for wording in wordings]
     again = searcher.encode_wordings(asked.image, others).shifted(shift)
-    answers: list[Wording] = []
+    answers: list[ParaphraseAnswer] = []
     texts = [asked.text, *others]
-    for composed, count in ((asked.encoded.composed.shifted(shift), 1), (again, len(others))):
+    for composed, count in ((asked.encoding.composed.shifted(shift), 1), (again, len(others))):
         embeddings = composed.embedding.float().numpy()  # (count, D)
         for row in range(count):
             best = best_positions(searcher.index.scores(embeddings[row]), k, asked.excluded)
             text = texts[len(answers)]
             answers.append(
-                Wording(
+                ParaphraseAnswer(
                     text=text,
                     image_weights={
                         name: float(stream.image_weight[row, 0])
@@ -94,7 +94,7 @@ def probe_paraphrases(
                     unknown_words=searcher.checkpoint.processor.unknown_words(text),
                 )
             )
-    overlaps = [[overlap(one.ids, other.ids) for other in answers] for one in answers]
+    overlaps = [[jaccard(one.ids, other.ids) for other in answers] for one in answers]
     pairs = [overlaps[a][b] for b in range(len(answers)) for a in range(b)]
     ranked = len(searcher.store) - len(asked.excluded)
     return ParaphraseProbe(
@@ -110,11 +110,11 @@ def probe_paraphrases(
     )
 
 
-def overlap(one: Collection[str], other: Collection[str]) -> float:
+def jaccard(one: Collection[str], other: Collection[str]) -> float:
     """What two sets have in common, over all that either has, in [0, 1]; 1 for two empty ones."""
     together = set(one) | set(other)
     return len(set(one) & set(other)) / len(together) if together else 1.0
 
 
-def _spread(values: Sequence[float]) -> Spread:
-    return Spread(min(values), max(values), pstdev(values))
+def _spread(values: Sequence[float]) -> WeightSpread:
+    return WeightSpread(min(values), max(values), pstdev(values))

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from dwc.gallery.exact_search import Vectors
-from dwc.search.results import name_shift
-from dwc.search.weight_sweep import READINGS, WeightSweep
+from dwc.search.results import shift_to_json
+from dwc.search.weight_sweep import VARIANTS, WeightSweep
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ScoreExplanation:
 
     def to_dict(self) -> dict[str, Any]:
         """Only dicts, lists, numbers and strings; an infinite shift by its name."""
-        return {**asdict(self), "shift": name_shift(self.shift)}
+        return {**asdict(self), "shift": shift_to_json(self.shift)}
 
 
 def explain_score(sweep: WeightSweep, id: str, shift: float = 0.0) -> ScoreExplanation:
@@ -55,7 +55,10 @@ def explain_score(sweep: WeightSweep, id: str, shift: float = 0.0) -> ScoreExpla
         parts=sweep.parts(position, shift),
         percentile=100.0 * np.count_nonzero(rivals < scores[position]) / len(rivals),
         margin=_margin(rivals, rank),
-        ranks={reading: _rank_as(sweep, sweep.read_as(reading), position) for reading in READINGS},
+        ranks={
+            reading: _rank_as(sweep, sweep.variant_scores(reading), position)
+            for reading in VARIANTS
+        },
         ranked=len(sweep),
         shift=shift,
     )

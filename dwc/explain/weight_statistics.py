@@ -9,11 +9,11 @@ import numpy as np
 from dwc.evaluation.metrics import correlation
 from dwc.search.reference_weights import ReferenceQueries, ReferenceWeights
 
-HISTOGRAM_STEPS = 40
-SHARE_STEPS = 10
-FEWEST = 5
+HISTOGRAM_BINS = 40
+SHARE_BINS = 10
+MIN_QUERIES = 5
 """Of fewer queries no mean is told."""
-LED = 4
+EXTREMES = 4
 """How many of the queries that lean most to each side are told."""
 
 
@@ -78,7 +78,7 @@ class WeightStatistics:
 
 def compute_weight_statistics(context: ReferenceWeights) -> WeightStatistics:
     """Count, bin and correlate a checkpoint's reference weights."""
-    asked = context.asked
+    asked = context.reference_queries
     picture_led = word_led = None
     if asked is not None:
         picture_led, word_led = _ends(asked)
@@ -98,12 +98,12 @@ def bin_by_share(shares: Sequence[float], weights: Sequence[float]) -> list[Shar
     """Means over `SHARE_STEPS` equal steps of the share, those of fewer than `FEWEST` left out."""
     share, weight = np.asarray(shares, dtype=np.float64), np.asarray(weights, dtype=np.float64)
     # Shares are of a few attributes: 0.3 must not fall below 0.3 by its rounding.
-    place = np.minimum(np.floor(share * SHARE_STEPS + 1e-9), SHARE_STEPS - 1).astype(int)
+    place = np.minimum(np.floor(share * SHARE_BINS + 1e-9), SHARE_BINS - 1).astype(int)
     steps = []
-    for step in range(SHARE_STEPS):
+    for step in range(SHARE_BINS):
         here = weight[place == step]
-        if len(here) >= FEWEST:
-            low, high = step / SHARE_STEPS, (step + 1) / SHARE_STEPS
+        if len(here) >= MIN_QUERIES:
+            low, high = step / SHARE_BINS, (step + 1) / SHARE_BINS
             steps.append(ShareBin(low, high, len(here), float(here.mean()), float(here.std())))
     return steps
 
@@ -120,7 +120,7 @@ def _beside(
 def _stream_atlas(
     ordered: Sequence[float], shares: Sequence[float] | None, weights: Sequence[float] | None
 ) -> StreamStatistics:
-    counts, _ = np.histogram(ordered, bins=HISTOGRAM_STEPS, range=(0.0, 1.0))
+    counts, _ = np.histogram(ordered, bins=HISTOGRAM_BINS, range=(0.0, 1.0))
     return StreamStatistics(
         counts=counts.tolist(),
         lowest=ordered[0],
@@ -136,7 +136,7 @@ def _ends(asked: ReferenceQueries) -> tuple[list[ExtremeQuery], list[ExtremeQuer
     means = np.mean(list(asked.image_weights.values()), axis=0)  # (queries,)
     order = np.argsort(means, kind="stable").tolist()
     # A set of fewer than both ends take is halved, so that no query leans to both sides.
-    count = min(LED, len(order) // 2)
+    count = min(EXTREMES, len(order) // 2)
     word_led = [_led(asked, place) for place in order[:count]]
     picture_led = [_led(asked, place) for place in order[::-1][:count]]
     return picture_led, word_led

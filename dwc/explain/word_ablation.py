@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dwc.errors import QueryError
 from dwc.modeling.composition import ComposedQuery
 from dwc.search.query import EncodedQuery
-from dwc.search.results import name_shift
+from dwc.search.results import shift_to_json
 from dwc.search.searcher import Searcher
 
 # Of two marks that meet where a word was, the stronger stays.
@@ -116,7 +116,7 @@ class WordEffects:
 
     def to_dict(self) -> dict[str, Any]:
         """Only dicts, lists, numbers and strings; an infinite shift by its name."""
-        return {**asdict(self), "shift": name_shift(self.shift)}
+        return {**asdict(self), "shift": shift_to_json(self.shift)}
 
 
 def ablate_words(
@@ -133,7 +133,7 @@ def ablate_words(
     vector = None if id is None else _vector(searcher, id)
     words = typed_words(asked.text)
     texts = [remove_word(asked.text, word.position) for word in words]
-    whole = _Seen(asked.encoded.composed.shifted(shift), vector)
+    whole = _Seen(asked.encoding.composed.shifted(shift), vector)
     without = None
     if len(words) > 1:
         without = _Seen(searcher.encode_wordings(asked.image, texts).shifted(shift), vector)

@@ -44,15 +44,15 @@ def origin_of(searcher: Searcher) -> Origin:
     """What this searcher's answers come from; folders by their own name, without the way there."""
     checkpoint, store = searcher.checkpoint, searcher.store
     return Origin(
-        model=shorten(checkpoint.name),
+        model=short_name(checkpoint.name),
         fingerprint=checkpoint.fingerprint,
         revision=checkpoint.revision,
-        gallery=shorten(store.manifest.argument),
+        gallery=short_name(store.manifest.argument),
         gallery_fingerprint=store.fingerprint,
     )
 
 
-def shorten(name: str) -> str:
+def short_name(name: str) -> str:
     """A folder's own name without the way to it; a name of the Hub as it is."""
     path = Path(name)
     is_path = path.is_absolute() or name.startswith((".", "~")) or path.is_dir()
@@ -109,7 +109,7 @@ class ModelPool:
         return tuple(self._names)
 
     @property
-    def first(self) -> str:
+    def default(self) -> str:
         """What answers where no other is asked for."""
         return self._names[0]
 
@@ -122,7 +122,7 @@ class ModelPool:
     def require(self, name: object = None) -> str:
         """The name itself, or the first for None and ""; QueryError for one that is not offered."""
         if name is None or name == "":
-            return self.first
+            return self.default
         if name not in self._names:
             offered = ", ".join(self._names)
             raise QueryError(f"there is no model {name!r} here. Choose one of these: {offered}.")
@@ -153,7 +153,7 @@ class ModelPool:
                 pass
         return self._origins[name]
 
-    def withdraw(self, name: str) -> None:
+    def remove(self, name: str) -> None:
         """Offer a name no longer: it cannot be opened. Not to be called while the page serves."""
         self._names.remove(name)
 

@@ -21,10 +21,10 @@ import numpy as np
 from dwc.errors import QueryError
 from dwc.gallery.exact_search import Vectors
 
-NEAR = 1 / 20
+NEAR_SHARE = 1 / 20
 """Look-alikes lie at most this share of the usual distance apart."""
 
-SAMPLED = 512
+SAMPLE_SIZE = 512
 """How many pictures tell the usual distance: 131,000 pairs, 4 MB to read where D is 2,048."""
 
 _ROUNDING = 1e-6  # the same vector twice has this cosine's distance at most
@@ -34,23 +34,25 @@ _ROUNDING = 1e-6  # the same vector twice has this cosine's distance at most
 class DuplicateGroups:
     """Which of K ranked pictures look like a better one of them.
 
-    `under` has for each picture the place (from 0) of the first that it looks like, None for one
-    that stands for itself; what others look like always stands for itself. `least` is the cosine
-    from which on two are look-alikes, `usual` that of two pictures of the gallery.
+    Attributes:
+        duplicate_of: for each of the K images the index (from 0) of the first that it duplicates,
+            None for an image that duplicates none. An image with duplicates is itself none.
+        threshold: the cosine from which on two images are near-duplicates.
+        median_cosine: the median cosine of two images of the gallery.
     """
 
-    under: list[int | None]
-    least: float
-    usual: float
+    duplicate_of: list[int | None]
+    threshold: float
+    median_cosine: float
 
     @property
-    def folded(self) -> int:
+    def count(self) -> int:
         """How many look like a better one."""
-        return sum(first is not None for first in self.under)
+        return sum(first is not None for first in self.duplicate_of)
 
-    def below(self, place: int) -> list[int]:
+    def duplicates_of(self, place: int) -> list[int]:
         """The places of those that look like the one at `place`, ascending."""
-        return [other for other, first in enumerate(self.under) if first == place]
+        return [other for other, first in enumerate(self.duplicate_of) if first == place]
 
 
 class NearDuplicates:
@@ -62,24 +64,24 @@ class NearDuplicates:
         self._ids = ids
 
     @cached_property
-    def usual(self) -> float:
+    def median_cosine(self) -> float:
         """The median cosine of two pictures of the gallery, in [-1, 1]; 1 where there is but one.
 
         Of a sample, spread evenly over the gallery's order.
         """
         count = len(self._vectors)
-        rows = np.unique(np.linspace(0, max(count - 1, 0), min(count, SAMPLED)).astype(int))
+        rows = np.unique(np.linspace(0, max(count - 1, 0), min(count, SAMPLE_SIZE)).astype(int))
         if len(rows) < 2:
             return 1.0
         cosines = _cosines(self._vectors[rows])
         return float(np.median(cosines[np.triu_indices(len(rows), k=1)]))
 
     @property
-    def least(self) -> float:
+    def threshold(self) -> float:
         """The cosine from which on two pictures are look-alikes."""
-        return min(1.0 - NEAR * (1.0 - self.usual), 1.0 - _ROUNDING)
+        return min(1.0 - NEAR_SHARE * (1.0 - self.median_cosine), 1.0 - _ROUNDING)
 
-    def fold(self, ids: Sequence[str]) -> DuplicateGroups:
+    def group(self, ids: Sequence[str]) -> DuplicateGroups:
         """Find the look-alikes among ranked pictures, best first.
 
         Each is compared with the better ones that stand for themselves, not with those already
@@ -92,7 +94,9 @@ class NearDuplicates:
             raise QueryError(
                 f"the gallery has no picture {error} among its {len(self._ids):,}. Give found ones."
             ) from None
-        return DuplicateGroups(_leaders(self._vectors[rows], self.least), self.least, self.usual)
+        return DuplicateGroups(
+            _leaders(self._vectors[rows], self.threshold), self.threshold, self.median_cosine
+        )
 
     @cached_property
     def _positions(self) -> dict[str, int]:

@@ -27,15 +27,18 @@ Compose = Callable[[Mapping[str, Tensor]], ComposedQuery]
 
 
 class QueryEncoding(NamedTuple):
-    """One query as the model sees it.
+    """The model's output for one query.
 
-    `read` is the text after the caption template. `unfamiliar` is None without a picture, or where
-    the checkpoint cannot tell.
+    Attributes:
+        composed: the composed query, N is 1.
+        model_text: the text after the caption template.
+        ood_score: distance of the reference image from the training images, 1 or more for the
+            outermost 1 %; None without an image, or where the checkpoint has no statistics.
     """
 
     composed: ComposedQuery
-    read: str
-    unfamiliar: float | None
+    model_text: str
+    ood_score: float | None
 
 
 def model_identity(checkpoint: Checkpoint) -> ModelIdentity:
@@ -98,7 +101,7 @@ def encode_query(
     return QueryEncoding(composed, read, unfamiliar)
 
 
-def encode_wordings(
+def compose_texts(
     checkpoint: Checkpoint,
     image: Image.Image | None,
     texts: Sequence[str],
@@ -132,7 +135,7 @@ class EncodedQuery:
 
     image: Image.Image | None
     text: str
-    encoded: QueryEncoding
+    encoding: QueryEncoding
     excluded: tuple[int, ...] = ()
     reference_id: str | None = None
     notes: tuple[str, ...] = ()

@@ -71,7 +71,7 @@ def _is_list_of(values: Any, kind: type | tuple[type, ...], count: int) -> bool:
     )
 
 
-BINS = 40
+HISTOGRAM_BINS = 40
 """Steps of `WeightContext.spread`."""
 
 _DIGITS = 6  # as many as tell weights apart that a page could show apart
@@ -93,7 +93,7 @@ class ReferenceWeights:
     weights: dict[str, list[float]]
     queries: int
     protocol: str
-    asked: ReferenceQueries | None = None
+    reference_queries: ReferenceQueries | None = None
 
     @cached_property
     def spread(self) -> list[float]:
@@ -101,11 +101,11 @@ class ReferenceWeights:
 
         Each the mean of a step and its neighbours, as a share (0 to 1) of the most frequent.
         """
-        counts = [0] * BINS
+        counts = [0] * HISTOGRAM_BINS
         for weights in self.weights.values():
             for weight in weights:
-                counts[min(int(weight * BINS), BINS - 1)] += 1
-        smooth = [sum(counts[max(place - 1, 0) : place + 2]) / 3 for place in range(BINS)]
+                counts[min(int(weight * HISTOGRAM_BINS), HISTOGRAM_BINS - 1)] += 1
+        smooth = [sum(counts[max(place - 1, 0) : place + 2]) / 3 for place in range(HISTOGRAM_BINS)]
         return [height / max(smooth) for height in smooth]
 
     @classmethod
@@ -139,10 +139,13 @@ class ReferenceWeights:
         """Write the file into a checkpoint's folder; return its path."""
         file = Path(folder) / REFERENCE_WEIGHTS
         content: dict[str, Any] = {"queries": self.queries, "protocol": self.protocol}
-        if self.asked is None:
+        if self.reference_queries is None:
             content |= self.weights
         else:  # the weights in the queries' order, so that each is found beside its own
-            content |= {**self.asked.image_weights, _ASKED: self.asked.to_dict()}
+            content |= {
+                **self.reference_queries.image_weights,
+                _ASKED: self.reference_queries.to_dict(),
+            }
         file.write_text(json.dumps(content) + "\n", encoding="utf-8")
         return file
 
@@ -227,7 +230,7 @@ def reference_weights(queries: Iterable[ComposedQuery], protocol: str) -> Refere
     return ReferenceWeights(weights, len(next(iter(weights.values()))), protocol)
 
 
-def weigh_in_context(
+def describe_weights(
     composed: ComposedQuery, context: ReferenceWeights | None = None, shift: float = 0.0
 ) -> QueryWeights:
     """Put one query's weights (N is 1) into context.

@@ -42,10 +42,10 @@ class RankTrace:
 
     def to_dict(self) -> dict[str, Any]:
         """Only dicts, lists, numbers and strings; the infinite shifts are "-inf" and "inf"."""
-        return {**asdict(self), "shifts": [name_shift(shift) for shift in self.shifts]}
+        return {**asdict(self), "shifts": [shift_to_json(shift) for shift in self.shifts]}
 
 
-def name_shift(shift: float) -> float | str:
+def shift_to_json(shift: float) -> float | str:
     """A shift as JSON can carry it: infinity, which JSON lacks, by its name."""
     if math.isinf(shift):
         return "inf" if shift > 0 else "-inf"
@@ -86,10 +86,10 @@ class SearchResult:
     """The answer to one query.
 
     `weights` by stream name. `unknown_words` are words typed that the word vocabulary lacks.
-    `unfamiliar` (None where the checkpoint cannot tell) is how far the reference lies outside what
+    `ood_score` (None where the checkpoint cannot tell) is how far the reference lies outside what
     the model was trained on: above 1 it lies further out than 99 % of held-out training pictures.
-    `read` is the text as the model read it, after the caption template. `timings_ms` by what took
-    them.
+    `model_text` is the text as the model read it, after the caption template. `timings_ms` by what
+    took them.
     """
 
     hits: list[Hit]
@@ -98,8 +98,8 @@ class SearchResult:
     timings_ms: dict[str, float]
     gallery_size: int
     shift: float = 0.0
-    unfamiliar: float | None = None
-    read: str = ""
+    ood_score: float | None = None
+    model_text: str = ""
     notes: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
@@ -113,9 +113,9 @@ class SearchResult:
             "unknown_words": list(self.unknown_words),
             "timings_ms": dict(self.timings_ms),
             "gallery_size": self.gallery_size,
-            "shift": name_shift(self.shift),
-            "unfamiliar": self.unfamiliar,
-            "read": self.read,
+            "shift": shift_to_json(self.shift),
+            "unfamiliar": self.ood_score,
+            "read": self.model_text,
             "notes": list(self.notes),
         }
 

@@ -22,8 +22,8 @@ from dwc.search.query import (
     Compose,
     EncodedQuery,
     QueryEncoding,
+    compose_texts,
     encode_query,
-    encode_wordings,
     model_composer,
 )
 from dwc.search.reference_weights import load_reference_weights
@@ -62,8 +62,8 @@ class Searcher:
         self.compose: Compose = model_composer(checkpoint.model)
         self.store = store
         self.index = ExactIndex(store.vectors)
-        self.context = load_reference_weights(checkpoint)
-        self.look_alikes = NearDuplicates(store.vectors, store.ids)
+        self.reference_weights = load_reference_weights(checkpoint)
+        self.near_duplicates = NearDuplicates(store.vectors, store.ids)
 
     def search(
         self,
@@ -85,36 +85,38 @@ class Searcher:
         read.
         """
         _check_ranking(k, shift)
-        return self.answer(self.ask(image, text, reference_id, exclude_reference), k, shift)
+        return self.answer(
+            self.encode_query(image, text, reference_id, exclude_reference), k, shift
+        )
 
-    def answer(self, asked: EncodedQuery, k: int = 12, shift: float = 0.0) -> SearchResult:
+    def answer(self, query: EncodedQuery, k: int = 12, shift: float = 0.0) -> SearchResult:
         """Rank the gallery for a question that `ask` returned; otherwise as `search`."""
         _check_ranking(k, shift)
         start = time.perf_counter()
-        composed = asked.encoded.composed.shifted(shift)
-        query = composed.embedding[0].float().numpy()  # (D,)
-        scores = self.index.scores(query)  # (n,)
-        positions = best_positions(scores, k, asked.excluded)
+        composed = query.encoding.composed.shifted(shift)
+        embedding = composed.embedding[0].float().numpy()  # (D,)
+        scores = self.index.scores(embedding)  # (n,)
+        positions = best_positions(scores, k, query.excluded)
         parts = _split(composed, self.store.vectors[positions])
-        hits = build_hits(self.store.ids, scores, positions, parts, asked.excluded)
+        hits = build_hits(self.store.ids, scores, positions, parts, query.excluded)
         search_ms = (time.perf_counter() - start) * 1e3
         return SearchResult(
             hits=hits,
             weights={name: _weight(stream) for name, stream in composed.streams.items()},
-            unknown_words=self.checkpoint.processor.unknown_words(asked.text),
+            unknown_words=self.checkpoint.processor.unknown_words(query.text),
             timings_ms={
-                "encode": asked.encode_ms,
+                "encode": query.encode_ms,
                 "search": search_ms,
-                "total": asked.encode_ms + search_ms,
+                "total": query.encode_ms + search_ms,
             },
             gallery_size=len(self.store),
             shift=shift,
-            unfamiliar=asked.encoded.unfamiliar,
-            read=asked.encoded.read,
-            notes=list(asked.notes),
+            ood_score=query.encoding.ood_score,
+            model_text=query.encoding.model_text,
+            notes=list(query.notes),
         )
 
-    def ask(
+    def encode_query(
         self,
         image: Picture | None = None,
         text: str = "",
@@ -133,7 +135,7 @@ class Searcher:
         return EncodedQuery(
             image=reference.image,
             text=text,
-            encoded=encoded,
+            encoding=encoded,
             excluded=tuple(reference.positions) if exclude_reference else (),
             reference_id=reference_id,
             notes=tuple(reference.notes),
@@ -146,12 +148,12 @@ class Searcher:
 
     def encode_wordings(self, image: Image.Image | None, texts: Sequence[str]) -> ComposedQuery:
         """`encode_wordings` of this searcher's model, by way of `compose`."""
-        return encode_wordings(self.checkpoint, image, texts, self.compose)
+        return compose_texts(self.checkpoint, image, texts, self.compose)
 
-    def sweep(self, asked: EncodedQuery) -> WeightSweep:
+    def sweep(self, query: EncodedQuery) -> WeightSweep:
         """Meet the gallery once, so that any shift of this question costs next to nothing."""
         return WeightSweep(
-            asked.encoded.composed, self.store.vectors, self.store.ids, asked.excluded
+            query.encoding.composed, self.store.vectors, self.store.ids, query.excluded
         )
 
     def _reference(self, image: Picture | None, reference_id: str | None) -> _Reference:

@@ -20,14 +20,14 @@ from dwc.gallery.exact_search import Vectors, best_positions
 from dwc.modeling.composition import ComposedQuery, Composition
 from dwc.search.results import Hit, RankTrace, TracedItem, Weight, build_hits
 
-SHIFTS = (-math.inf, *(step / 2 for step in range(-12, 13)), math.inf)
+TRACE_SHIFTS = (-math.inf, *(step / 2 for step in range(-12, 13)), math.inf)
 """The default steps of a trace: at a logit of 6 a weight is within a quarter percent of its end."""
 
-RANKS_TRACED = 200
+TRACE_LIMIT = 200
 """How far down a trace follows an item, unless told."""
 
-Reading = Literal["picture", "words", "average", "learned"]
-READINGS: tuple[Reading, ...] = ("picture", "words", "average", "learned")
+Variant = Literal["picture", "words", "average", "learned"]
+VARIANTS: tuple[Variant, ...] = ("picture", "words", "average", "learned")
 """How a query may be read: by one of its parts, by their plain mean (every weight 0.5), as learned.
 
 The parts are the edited ones: even "picture" has been looked at in the light of the words.
@@ -82,17 +82,17 @@ class WeightSweep:
         """The scores (n,) at a shift; the excluded have theirs, too. QueryError for NaN."""
         return self._mix(self._at(shift))
 
-    def read_as(self, reading: Reading) -> Vectors | None:
+    def variant_scores(self, reading: Variant) -> Vectors | None:
         """The scores (n,) of another reading of the query; None where it has nothing to read.
 
         A query without picture has no "picture", and no "average" either; the same for words.
         """
-        queries = self._read_as(reading)
+        queries = self._variant(reading)
         return None if queries is None else self._mix(queries)
 
-    def weights_as(self, reading: Reading) -> dict[str, Weight] | None:
+    def variant_weights(self, reading: Variant) -> dict[str, Weight] | None:
         """Every stream's weights in another reading; None where `read_as` is."""
-        queries = self._read_as(reading)
+        queries = self._variant(reading)
         return None if queries is None else _weights(queries)
 
     def weights(self, shift: float = 0.0) -> dict[str, Weight]:
@@ -124,6 +124,12 @@ class WeightSweep:
         """The positions of the `k` (1 or more) best at a shift, best first, or all there are."""
         return best_positions(self.scores(shift), _at_least_one(k), self.excluded)
 
+    def hits(self, shift: float, k: int) -> list[Hit]:
+        """The `k` best at a shift, as `Searcher.search` gives them, without running the model."""
+        positions = self.top(shift, k)
+        parts = self.split(positions.tolist(), shift)
+        return build_hits(self.ids, self.scores(shift), positions, parts, self.excluded)
+
     def rank(self, scores: Vectors, position: int) -> int:
         """Where a picture stands by some scores (n,), from 1; ties go to the lower position."""
         own = scores[position]
@@ -150,7 +156,7 @@ class WeightSweep:
         return position
 
     def rank_trace(
-        self, shifts: Iterable[float] = SHIFTS, k: int = 10, limit: int = RANKS_TRACED
+        self, shifts: Iterable[float] = TRACE_SHIFTS, k: int = 10, limit: int = TRACE_LIMIT
     ) -> RankTrace:
         """Follow everything that is among the `k` best at one of the shifts, over all of them.
 
@@ -187,7 +193,7 @@ class WeightSweep:
             )
         return {name: stream.shifted(shift) for name, stream in self._streams.items()}
 
-    def _read_as(self, reading: Reading) -> dict[str, Composition] | None:
+    def _variant(self, reading: Variant) -> dict[str, Composition] | None:
         weights = [float(stream.image_weight) for stream in self._streams.values()]
         has_picture = any(weight != 0 for weight in weights)
         has_words = any(weight != 1 for weight in weights)
@@ -274,10 +280,3 @@ def shift_for_weight(sweep: WeightSweep, position: float) -> float:
         mean = sum(1 / (1 + math.exp(-(logit + middle))) for logit in logits) / len(logits)
         low, high = (middle, high) if mean < position else (low, middle)
     return (low + high) / 2
-
-
-def hits_at(sweep: WeightSweep, shift: float, k: int) -> list[Hit]:
-    """The `k` best at a shift, as `Searcher.search` gives them, without asking the model again."""
-    positions = sweep.top(shift, k)
-    parts = sweep.split(positions.tolist(), shift)
-    return build_hits(sweep.ids, sweep.scores(shift), positions, parts, sweep.excluded)

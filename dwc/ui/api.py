@@ -75,7 +75,7 @@ def add_search_endpoint(models: ModelPool, pictures: GalleryImages, concurrency_
         gr.Number(value=0.0, visible=False, label="shift"),
     ]
     if len(models.names) > 1:
-        inputs.append(gr.Textbox(value=models.first, visible=False, label="model"))
+        inputs.append(gr.Textbox(value=models.default, visible=False, label="model"))
     gr.Button(visible=False).click(
         search,
         inputs,
@@ -140,7 +140,7 @@ def add_explaining_endpoints(
     def asking(model: str, reference: Reference, text: str) -> Iterator[tuple[Searcher, Any]]:
         try:
             with models.using(models.require(model)) as searcher:
-                yield searcher, searcher.ask(**parse_query(pictures, reference, text))
+                yield searcher, searcher.encode_query(**parse_query(pictures, reference, text))
         except DWCError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
@@ -215,7 +215,7 @@ def add_explaining_endpoints(
         picture = gr.Image(visible=False, label="reference", type="filepath")
         refuse_addresses(picture)
         several = len(models.names) > 1
-        model = [gr.Textbox(value=models.first, visible=False, label="model")] if several else []
+        model = [gr.Textbox(value=models.default, visible=False, label="model")] if several else []
         gr.Button(visible=False).click(
             told,
             [picture, gr.Textbox(value="", visible=False, label="text"), *inputs, *model],

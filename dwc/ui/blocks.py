@@ -77,7 +77,7 @@ def build_page(
         delete_cache=(UPLOADS_CHECKED_SECONDS, UPLOADS_KEPT_SECONDS),
     ) as page:
         head = html(
-            render_header(models.names, models.first, models.origin(), pictures),
+            render_header(models.names, models.default, models.origin(), pictures),
             elem_id="masthead",
             js_on_load=header_panel.ON_LOAD,
         )
@@ -111,7 +111,7 @@ class _Wiring:
     ) -> None:
         self.models, self.pictures, self.examples = models, pictures, examples
         self.page, self.head, self.asked, self.shown = page, head, asked, shown
-        self.chosen = gr.State(models.first)
+        self.chosen = gr.State(models.default)
         self.comparing = ComparisonEvents(
             models, pictures, shown.standing, shown.explained, ON_MODEL
         )

@@ -8,7 +8,7 @@ import gradio as gr
 
 from dwc.errors import DWCError
 from dwc.search.model_pool import ModelPool
-from dwc.search.reference_weights import weigh_in_context
+from dwc.search.reference_weights import describe_weights
 from dwc.search.results import mean_image_weight
 from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.panels.examples import Example
@@ -57,7 +57,7 @@ def answer(
     `model` is the searcher's name among the page's models.
     """
     try:
-        asked = searcher.ask(**parse_query(pictures, reference, words))
+        asked = searcher.encode_query(**parse_query(pictures, reference, words))
         result = searcher.answer(asked, RESULTS_SHOWN)
     except DWCError as error:
         return AnswerUpdate(trouble=render_trouble(str(error)), unknown="")
@@ -67,9 +67,9 @@ def answer(
         searcher.sweep(asked),
         result,
         model,
-        searcher.context,
+        searcher.reference_weights,
         upload=None if reference is None or asked.reference_id else str(reference["path"]),
-        look_alikes=searcher.look_alikes,
+        near_duplicates=searcher.near_duplicates,
     )
     if shift != 0 and standing.can_lean:
         standing = reweighted(standing, shift)
@@ -103,8 +103,8 @@ def answer_with(
 
 def weights_of(standing: SearchState) -> str:
     """The sentence, its context and the dial, for an answer as it is leaned."""
-    result, context = standing.result, standing.context
-    told = weigh_in_context(standing.asked.encoded.composed, context, result.shift)
+    result, context = standing.result, standing.reference_weights
+    told = describe_weights(standing.query.encoding.composed, context, result.shift)
     return render_weights(result.weights, result.shift != 0, told, context)
 
 

@@ -25,18 +25,18 @@ RESULTS_SHOWN = 12
 class SearchEngine(Protocol):
     """What answers: `dwc.search.searcher.Searcher`."""
 
-    context: ReferenceWeights | None
-    look_alikes: NearDuplicates
+    reference_weights: ReferenceWeights | None
+    near_duplicates: NearDuplicates
 
-    def ask(
+    def encode_query(
         self, image: Image.Image | None = None, text: str = "", reference_id: str | None = None
     ) -> EncodedQuery:
         """Read and encode a question; `QueryError` where there is nothing to search."""
 
-    def answer(self, asked: EncodedQuery, k: int = 12, shift: float = 0.0) -> SearchResult:
+    def answer(self, query: EncodedQuery, k: int = 12, shift: float = 0.0) -> SearchResult:
         """Find the `k` pictures that fit it."""
 
-    def sweep(self, asked: EncodedQuery) -> WeightSweep:
+    def sweep(self, query: EncodedQuery) -> WeightSweep:
         """Meet the gallery, so that any shift costs next to nothing."""
 
 
@@ -53,7 +53,7 @@ def run_search(
     `k` and `shift` come from outside and are checked here. Raises `QueryError` and `ImageError`
     with a message for the person who asked.
     """
-    asked = searcher.ask(**parse_query(pictures, reference, text))
+    asked = searcher.encode_query(**parse_query(pictures, reference, text))
     return searcher.answer(asked, parse_count(k), parse_shift(shift))
 
 

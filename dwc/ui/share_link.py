@@ -32,7 +32,7 @@ def follow_link(
     reference, words = parameters.get("ref") or None, parameters.get("text") or ""
     if reference is None and not words:
         return None
-    model = models.first
+    model = models.default
     if reference is not None and reference not in pictures.ids:
         complaint = f"The link's picture, {reference!r}, is not in this gallery. Choose another."
         return LinkedSearch(None, words, AnswerUpdate(render_trouble(complaint)), model)

@@ -16,7 +16,7 @@ from dwc.errors import CheckpointError, DWCError, ImageError, StoreError
 from dwc.gallery.builder import Progress, build_store
 from dwc.gallery.sources import Source, open_source
 from dwc.gallery.store import Store
-from dwc.search.model_pool import KEEP_LOADED, ModelPool, shorten
+from dwc.search.model_pool import KEEP_LOADED, ModelPool, short_name
 from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 from dwc.ui import zerogpu
@@ -99,7 +99,7 @@ def _open_or_leave_out(models: ModelPool, name: str) -> None:
         with models.using(name):
             return
     except (DWCError, OSError) as error:
-        models.withdraw(name)
+        models.remove(name)
         logger.warning("The model %s is left out: %s", name, error)
 
 
@@ -109,7 +109,7 @@ def name_models(arguments: Sequence[str | None]) -> dict[str, str]:
     Folders go by their own name, and by as much of the way to it as tells them apart.
     """
     distinct = list(dict.fromkeys(argument or load.BUNDLED for argument in arguments))
-    names = [shorten(argument) for argument in distinct]
+    names = [short_name(argument) for argument in distinct]
     depth = 1
     while len(set(names)) < len(names) and depth < max(len(Path(a).parts) for a in distinct):
         depth += 1

@@ -9,7 +9,7 @@ from dwc.search.near_duplicates import NearDuplicates
 from dwc.search.query import EncodedQuery
 from dwc.search.reference_weights import ReferenceWeights
 from dwc.search.results import SearchResult
-from dwc.search.weight_sweep import WeightSweep, hits_at, shift_for_weight
+from dwc.search.weight_sweep import WeightSweep, shift_for_weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,19 +17,20 @@ class SearchState:
     """One question, its answer as shown, and its sweep; each session of the page has its own.
 
     `result` is the answer at the shift that it names; leaning gives another `Standing`. `model`
-    names which of the page's models answered, and so which explains; `context` holds that model's
-    usual weights. `chosen` is the result that a person asked about; None for the first. `upload` is
-    the reference's file where it was uploaded. `look_alikes` tells those of the model's gallery.
+    names which of the page's models answered, and so which explains; `reference_weights` holds that
+    model's usual weights. `chosen` is the result that a person asked about; None for the first.
+    `upload` is the reference's file where it was uploaded. `near_duplicates` groups those of the
+    model's gallery.
     """
 
-    asked: EncodedQuery
+    query: EncodedQuery
     sweep: WeightSweep
     result: SearchResult
     model: str = ""
-    context: ReferenceWeights | None = None
+    reference_weights: ReferenceWeights | None = None
     chosen: str | None = None
     upload: str | None = None
-    look_alikes: NearDuplicates | None = None
+    near_duplicates: NearDuplicates | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "SearchState":
         # Gradio copies a page's first state for every visitor; nothing in this one ever changes.
@@ -55,7 +56,7 @@ def reweighted(standing: SearchState, shift: float) -> SearchState:
     """The same question at another shift; the model is not asked again."""
     result = replace(
         standing.result,
-        hits=hits_at(standing.sweep, shift, len(standing.result.hits)),
+        hits=standing.sweep.hits(shift, len(standing.result.hits)),
         weights=standing.sweep.weights(shift),
         shift=shift,
     )

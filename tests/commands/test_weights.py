@@ -7,7 +7,7 @@ from dwc.catalogue.queries import queries
 from dwc.catalogue.splits import gallery
 from dwc.checkpoints import load
 from dwc.cli import main
-from dwc.evaluation.catalogue import CataloguePictures, evaluate_catalogue
+from dwc.evaluation.catalogue import CatalogueImages, evaluate_catalogue
 from dwc.search.query import encode_query, model_composer
 from dwc.search.reference_weights import ReferenceWeights
 from tests.search.tiny import write_tiny_checkpoint
@@ -37,19 +37,23 @@ def test_each_query_is_kept_with_its_weights_and_its_truth(tmp_path):
     kept = ReferenceWeights.load(folder)
     items = gallery("test", 40)
     asked = queries(items, 50, 3)
-    assert kept.asked.references == [query.reference for query in asked]
-    assert kept.asked.picture_shares == pytest.approx([q.picture_share for q in asked], abs=1e-6)
-    assert {name: sorted(row) for name, row in kept.asked.image_weights.items()} == kept.weights
+    assert kept.reference_queries.references == [query.reference for query in asked]
+    assert kept.reference_queries.picture_shares == pytest.approx(
+        [q.picture_share for q in asked], abs=1e-6
+    )
+    assert {
+        name: sorted(row) for name, row in kept.reference_queries.image_weights.items()
+    } == kept.weights
     loaded = load.load(folder)
-    pictures = CataloguePictures(items, workers=1)
+    pictures = CatalogueImages(items, workers=1)
     # Short enough for this model's few tokens, and in one caption, which its template sets apart.
     alone = [n for n, q in enumerate(asked) if len(q.captions) == 1 and len(q.captions[0]) < 20]
     assert alone
     for place in alone:
-        assert kept.asked.words[place] == asked[place].captions[0]
+        assert kept.reference_queries.words[place] == asked[place].captions[0]
         picture = pictures(asked[place].reference)
-        words = kept.asked.words[place]
+        words = kept.reference_queries.words[place]
         composed = encode_query(loaded, picture, words, model_composer(loaded.model)).composed
         for name, stream in composed.streams.items():
-            weight = kept.asked.image_weights[name][place]
+            weight = kept.reference_queries.image_weights[name][place]
             assert float(stream.image_weight) == pytest.approx(weight, abs=2e-5)

@@ -7,7 +7,7 @@ import pytest
 from dwc.datasets.benchmark_files import NamedImages
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
 from dwc.errors import DatasetError
-from dwc.evaluation.benchmarks import Measured, measure
+from dwc.evaluation.benchmarks import BenchmarkResult, evaluate_files
 from tests.evaluation.made import WORLD, Asked, check_recalls, write_pictures
 
 GALLERY = [f"g{n}" for n in range(30)]
@@ -20,10 +20,10 @@ ASKED = [
 ]
 
 
-def run(root: Path, queries: int | None = None) -> Measured:
+def run(root: Path, queries: int | None = None) -> BenchmarkResult:
     asked = tuple(RetrievalQuery(a.reference, (a.text,), frozenset(a.hits)) for a in ASKED)
     whole = Benchmark("made", tuple(GALLERY), asked, notes={"a": "b"})
-    return measure(whole, NamedImages([root / "images"], "the"), *WORLD, queries=queries)
+    return evaluate_files(whole, NamedImages([root / "images"], "the"), *WORLD, queries=queries)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from PIL import Image
 
 from dwc.catalogue.drawing.draw import draw
 from dwc.catalogue.splits import gallery
-from dwc.evaluation.catalogue import PICTURE_PX, CataloguePictures, evaluate_catalogue
+from dwc.evaluation.catalogue import IMAGE_PX, CatalogueImages, evaluate_catalogue
 from tests.training.tiny import tiny_model, tiny_processor
 
 
@@ -50,8 +50,8 @@ def test_the_seed_draws_the_queries_and_leaves_the_gallery(world):
 
 def test_pictures_are_drawn_as_the_gallery_shows_them():
     items = gallery("test", 2)
-    pictures = CataloguePictures(items, workers=1)
-    expected = draw(items[1].garment, items[1].picture_seed, PICTURE_PX, "gallery")
+    pictures = CatalogueImages(items, workers=1)
+    expected = draw(items[1].garment, items[1].picture_seed, IMAGE_PX, "gallery")
     assert pictures(items[1].id).tobytes() == expected.tobytes()
     with pytest.raises(KeyError):
         pictures("test-99999")

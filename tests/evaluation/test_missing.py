@@ -2,7 +2,7 @@
 
 import pytest
 
-from dwc.evaluation.coverage import NAMED, Coverage
+from dwc.evaluation.coverage import MAX_NAMED, Coverage
 
 WHOLE = Coverage(queries=2_000, all_queries=2_000, asked=2_000, gallery=3_000, all_gallery=3_000)
 
@@ -31,7 +31,7 @@ def test_shares_and_what_a_smaller_gallery_does(
     assert f"{queries:,} of 2,000 queries" in told["comparability"]
     assert f"recall@{corresponds}" in told["comparability"]
     assert (told["missing"], told["unreadable"]) == (lost, 2)
-    assert told["missing_pictures"] == list(names[:NAMED])
+    assert told["missing_pictures"] == list(names[:MAX_NAMED])
 
 
 def test_lost_queries_alone_do_not_compare_either() -> None:

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from dwc.errors import DatasetError, ImageError
-from dwc.evaluation.photographs import CLASS_WORDS, read_labelled_photographs, words_to_photographs
+from dwc.evaluation.photographs import CLASS_WORDS, evaluate_photographs, read_labeled_photographs
 from tests.training.tiny import tiny_model, tiny_processor
 
 
@@ -33,7 +33,7 @@ def world():
 
 
 def test_the_table_gives_paths_and_labels_in_its_order(folder):
-    found = read_labelled_photographs(folder)
+    found = read_labeled_photographs(folder)
     assert found.paths[:2] == [folder / "p00.jpg", folder / "p01.jpg"]
     assert found.labels == [*CLASS_WORDS, "Hat"] * 2
 
@@ -42,18 +42,18 @@ def test_the_table_gives_paths_and_labels_in_its_order(folder):
 def test_a_table_that_is_not_as_expected_is_refused(tmp_path, table):
     (tmp_path / "labels.csv").write_text(table)
     with pytest.raises(DatasetError, match="columns file and label"):
-        read_labelled_photographs(tmp_path)
+        read_labeled_photographs(tmp_path)
 
 
 def test_a_folder_without_a_table_is_refused(tmp_path):
     with pytest.raises(DatasetError, match=r"no labels\.csv.*--data DIR"):
-        read_labelled_photographs(tmp_path)
+        read_labeled_photographs(tmp_path)
 
 
 def test_precision_is_the_share_of_the_class_among_the_first(folder, world):
     model, processor = world
-    photographs = read_labelled_photographs(folder)
-    report = words_to_photographs(model, processor, photographs, k=3)
+    photographs = read_labeled_photographs(folder)
+    report = evaluate_photographs(model, processor, photographs, k=3)
     with torch.inference_mode():
         vectors = [
             model.embed_images(processor(images=Image.open(path))["pixel_values"])[0]
@@ -70,7 +70,7 @@ def test_precision_is_the_share_of_the_class_among_the_first(folder, world):
 
 
 def test_a_photograph_that_is_gone_is_named(folder, world):
-    photographs = read_labelled_photographs(folder)
+    photographs = read_labeled_photographs(folder)
     (folder / "p03.jpg").unlink()
     with pytest.raises(ImageError, match=r"p03\.jpg"):
-        words_to_photographs(*world, photographs)
+        evaluate_photographs(*world, photographs)

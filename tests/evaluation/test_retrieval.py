@@ -14,7 +14,7 @@ from dwc.datasets.triplets import Benchmark, RetrievalQuery
 from dwc.errors import DatasetError, ImageError
 from dwc.evaluation.metrics import NEVER, spearman
 from dwc.evaluation.retrieval import (
-    Report,
+    RankReport,
     batched,
     compose_queries,
     embed_gallery,
@@ -78,7 +78,7 @@ def test_ranks_are_the_naive_ones(data, removed, chunk):
 def report(shares, weights):
     queries = tuple(RetrievalQuery("a", ("c",), frozenset("b"), share) for share in shares)
     ranks = {"together": np.array([1, 11, 60]), "clip": np.array([2, 2, 2])}
-    return Report(Benchmark("p", GALLERY, queries), ranks, {"clip": np.array(weights)})
+    return RankReport(Benchmark("p", GALLERY, queries), ranks, {"clip": np.array(weights)})
 
 
 def test_the_report_counts_recalls_and_follows_the_truth():

@@ -39,7 +39,7 @@ def another(pictures, tmp_path_factory):
 
 
 def test_columns_are_searches(searcher, another):
-    asked = searcher.ask(**QUESTION)
+    asked = searcher.encode_query(**QUESTION)
     found = compare(searcher.sweep(asked), asked, 6, {"another": another})
     columns = {column.name: column for column in found.columns}
     assert list(columns) == ["picture", "words", "average", "learned", "another"]
@@ -72,7 +72,7 @@ def test_columns_are_searches(searcher, another):
 
 
 def test_what_another_gallery_alone_has_is_not_ranked_here(searcher, another):
-    asked = searcher.ask(**QUESTION)
+    asked = searcher.encode_query(**QUESTION)
     other = compare(searcher.sweep(asked), asked, 100, {"another": another}).columns[-1]
     ranks = {hit.id: hit.learned_rank for hit in other.hits}
     assert ranks["p99.png"] is None
@@ -81,7 +81,7 @@ def test_what_another_gallery_alone_has_is_not_ranked_here(searcher, another):
 
 
 def test_words_alone_have_two_readings_and_all_is_plain_data(searcher):
-    asked = searcher.ask(text="is red")
+    asked = searcher.encode_query(text="is red")
     told = compare(searcher.sweep(asked), asked, 3).to_dict()
     assert [column["name"] for column in told["columns"]] == ["words", "learned"]
     assert told["columns"][0]["hits"] == told["columns"][1]["hits"]
@@ -89,10 +89,10 @@ def test_words_alone_have_two_readings_and_all_is_plain_data(searcher):
 
 
 def test_a_kept_column_is_held_to_the_question_asked_now(searcher):
-    before = searcher.ask(**QUESTION)
+    before = searcher.encode_query(**QUESTION)
     earlier = learned_column(searcher.sweep(before), 6)
     assert earlier == compare(searcher.sweep(before), before, 6).columns[-1]
-    now = searcher.ask(text="is blue", reference_id="p09.png")
+    now = searcher.encode_query(text="is blue", reference_id="p09.png")
     ranks = {hit.id: hit.rank for hit in searcher.answer(now, k=100).hits}
     columns = compare(searcher.sweep(now), now, 6, kept=[replace(earlier, name="earlier")]).columns
     assert [column.name for column in columns][-2:] == ["learned", "earlier"]
@@ -107,7 +107,7 @@ def test_a_kept_column_is_held_to_the_question_asked_now(searcher):
 
 
 def test_what_cannot_be_compared_is_told(searcher, another):
-    asked = searcher.ask(text="is red")
+    asked = searcher.encode_query(text="is red")
     with pytest.raises(QueryError, match="k is 0"):
         compare(searcher.sweep(asked), asked, 0)
     with pytest.raises(QueryError, match="'words' names a reading"):

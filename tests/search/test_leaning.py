@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dwc.errors import QueryError
 from dwc.modeling.composition import ComposedQuery, Composition
 from dwc.search.searcher import Searcher
-from dwc.search.weight_sweep import WeightSweep, hits_at, shift_for_weight
+from dwc.search.weight_sweep import WeightSweep, shift_for_weight
 from tests.search.made import made_gallery, made_query
 
 
@@ -49,9 +49,9 @@ def test_one_modality_has_nothing_to_lean_to():
 @pytest.mark.parametrize("shift", [-math.inf, -1.5, 0.0, 0.7, math.inf])
 def test_the_hits_are_those_of_a_search_at_that_shift(loaded, store, shift):
     searcher = Searcher(loaded, store)
-    asked = searcher.ask(text="is blue", reference_id=store.ids[4])
+    asked = searcher.encode_query(text="is blue", reference_id=store.ids[4])
     expected = searcher.answer(asked, k=9, shift=shift).hits
-    found = hits_at(searcher.sweep(asked), shift, 9)
+    found = searcher.sweep(asked).hits(shift, 9)
     assert [hit.id for hit in found] == [hit.id for hit in expected]
     assert [hit.percentile for hit in found] == [hit.percentile for hit in expected]
     for one, other in zip(found, expected, strict=True):

@@ -63,11 +63,11 @@ def assert_alike(result, other):
 def test_every_pass_of_the_model_borrows_it(lender, loaded, store, question):
     searcher = Searcher(loaded, store)
     expected = searcher.search(**question)
-    effects = ablate_words(searcher, searcher.ask(**question), "p09.png")
+    effects = ablate_words(searcher, searcher.encode_query(**question), "p09.png")
     zerogpu.place_for_serving(searcher)
     searcher.compose(loaded.processor(text="red"))
     assert lender.calls == 1
-    asked = searcher.ask(**question)
+    asked = searcher.encode_query(**question)
     assert lender.calls == 2
     assert_alike(searcher.answer(asked), expected)
     borrowed = ablate_words(searcher, asked, "p09.png")

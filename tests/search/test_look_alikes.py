@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dwc.errors import QueryError
-from dwc.search.near_duplicates import NEAR, SAMPLED, NearDuplicates
+from dwc.search.near_duplicates import NEAR_SHARE, SAMPLE_SIZE, NearDuplicates
 from tests.search.made import made_gallery
 
 
@@ -35,54 +35,59 @@ def test_each_is_folded_under_the_first_better_one_that_it_looks_like(seed, nois
     vectors, ids = with_copies(seed, 30, noise)
     ranked = shuffler.sample(ids, 18)
     alike = NearDuplicates(vectors, ids)
-    folds = alike.fold(ranked)
+    folds = alike.group(ranked)
     leaders: list[int] = []
     for place, id in enumerate(ranked):
         own = vectors[ids.index(id)]
         near = [
             leader
             for leader in leaders
-            if cosine(own, vectors[ids.index(ranked[leader])]) >= alike.least
+            if cosine(own, vectors[ids.index(ranked[leader])]) >= alike.threshold
         ]
-        assert folds.under[place] == (near[0] if near else None)
+        assert folds.duplicate_of[place] == (near[0] if near else None)
         if not near:
             leaders.append(place)
-    assert sum(len(folds.below(leader)) for leader in leaders) == folds.folded
-    assert len(leaders) + folds.folded == len(ranked)
+    assert sum(len(folds.duplicates_of(leader)) for leader in leaders) == folds.count
+    assert len(leaders) + folds.count == len(ranked)
 
 
 def test_copies_are_found_and_others_are_not():
     vectors, ids = with_copies(3, 30, 0.01)
-    folds = NearDuplicates(vectors, ids).fold(ids)
+    folds = NearDuplicates(vectors, ids).group(ids)
     copies = set(range(2, 30, 3)) | {29}  # made_gallery's last is its first, but for what is above
-    assert {place for place, first in enumerate(folds.under) if first is not None} == copies
-    assert all(folds.under[place] == place - 1 for place in range(2, 29, 3))
+    assert {place for place, first in enumerate(folds.duplicate_of) if first is not None} == copies
+    assert all(folds.duplicate_of[place] == place - 1 for place in range(2, 29, 3))
 
 
 def test_the_usual_cosine_is_the_median_of_all_pairs_and_sets_the_limit():
     vectors, ids = made_gallery(60)
     pairs = [cosine(vectors[a], vectors[b]) for a in range(60) for b in range(a + 1, 60)]
     alike = NearDuplicates(vectors, ids)
-    assert alike.usual == pytest.approx(median(pairs), abs=1e-6)
-    assert 1 - alike.least == pytest.approx(NEAR * (1 - median(pairs)), abs=1e-6)
+    assert alike.median_cosine == pytest.approx(median(pairs), abs=1e-6)
+    assert 1 - alike.threshold == pytest.approx(NEAR_SHARE * (1 - median(pairs)), abs=1e-6)
 
 
 def test_a_large_gallery_is_sampled_over_its_whole_length():
-    vectors, ids = made_gallery(4 * SAMPLED)
-    vectors[: 3 * SAMPLED] = vectors[0]  # three quarters of the pictures are one and the same
-    usual = NearDuplicates(vectors, ids).usual
+    vectors, ids = made_gallery(4 * SAMPLE_SIZE)
+    vectors[: 3 * SAMPLE_SIZE] = vectors[0]  # three quarters of the pictures are one and the same
+    usual = NearDuplicates(vectors, ids).median_cosine
     assert usual == pytest.approx(1.0, abs=1e-5)  # 9 pairs in 16 are the same picture twice
     halves = vectors.copy()
-    halves[:SAMPLED], halves[SAMPLED:] = vectors[0], made_gallery(3 * SAMPLED, seed=5)[0]
-    assert NearDuplicates(halves, ids).usual < 0.5
+    halves[:SAMPLE_SIZE], halves[SAMPLE_SIZE:] = (
+        vectors[0],
+        made_gallery(3 * SAMPLE_SIZE, seed=5)[0],
+    )
+    assert NearDuplicates(halves, ids).median_cosine < 0.5
 
 
 def test_many_copies_do_not_move_the_limit():
     """Photographs taken three at a time: pairs of copies are few among all pairs."""
     vectors, ids = made_gallery(100)
     tripled = NearDuplicates(np.repeat(vectors, 3, axis=0), [f"{n}" for n in range(300)])
-    assert tripled.usual == pytest.approx(NearDuplicates(vectors, ids).usual, abs=0.03)
-    assert tripled.fold([f"{n}" for n in range(9)]).under == [
+    assert tripled.median_cosine == pytest.approx(
+        NearDuplicates(vectors, ids).median_cosine, abs=0.03
+    )
+    assert tripled.group([f"{n}" for n in range(9)]).duplicate_of == [
         None, 0, 0, None, 3, 3, None, 6, 6,
     ]  # fmt: skip
 
@@ -90,7 +95,7 @@ def test_many_copies_do_not_move_the_limit():
 def test_a_chain_of_small_steps_does_not_join_its_ends():
     """On a circle, each a limit's angle from the next: every other one stands for itself."""
     usual = 0.0
-    step = np.arccos(1 - NEAR * (1 - usual)) * 0.99
+    step = np.arccos(1 - NEAR_SHARE * (1 - usual)) * 0.99
     rng = np.random.default_rng(0)
     others = rng.standard_normal((400, 64), dtype=np.float32)
     angles = step * np.arange(6)
@@ -98,30 +103,30 @@ def test_a_chain_of_small_steps_does_not_join_its_ends():
     chain[:, 0], chain[:, 1] = np.cos(angles), np.sin(angles)
     vectors = np.concatenate([chain, others])
     alike = NearDuplicates(vectors, [f"{n}" for n in range(len(vectors))])
-    assert alike.usual == pytest.approx(usual, abs=0.01)
-    assert alike.fold([str(n) for n in range(6)]).under == [None, 0, None, 2, None, 4]
+    assert alike.median_cosine == pytest.approx(usual, abs=0.01)
+    assert alike.group([str(n) for n in range(6)]).duplicate_of == [None, 0, None, 2, None, 4]
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_gallery_too_small_to_tell_folds_only_the_same_picture(count):
     vectors, ids = made_gallery(3)
     alone = NearDuplicates(vectors[:count], ids)
-    assert alone.fold(ids[:count]).folded == 0
+    assert alone.group(ids[:count]).count == 0
     same = NearDuplicates(np.repeat(vectors[:1], count, axis=0), ids)
-    assert same.fold(ids[:count]).folded == count - 1
+    assert same.group(ids[:count]).count == count - 1
 
 
 def test_nothing_found_has_nothing_to_fold():
     vectors, ids = made_gallery(5)
-    folds = NearDuplicates(vectors, ids).fold([])
-    assert folds.under == []
-    assert folds.folded == 0
+    folds = NearDuplicates(vectors, ids).group([])
+    assert folds.duplicate_of == []
+    assert folds.count == 0
 
 
 def test_an_id_that_the_gallery_lacks_is_told():
     vectors, ids = made_gallery(5)
     with pytest.raises(QueryError, match="no picture 'nobody' among its 5"):
-        NearDuplicates(vectors, ids).fold(["g1", "nobody"])
+        NearDuplicates(vectors, ids).group(["g1", "nobody"])
 
 
 @pytest.mark.bench
@@ -129,13 +134,13 @@ def test_folding_costs_next_to_nothing():
     vectors, ids = made_gallery(100_000, widths=(256, 256))
     alike = NearDuplicates(vectors, ids)
     start = time.process_time()
-    alike.fold(ids[:12])
+    alike.group(ids[:12])
     first = (time.process_time() - start) * 1e3
     taken = []
     for turn in range(9):
         ranked = ids[turn * 96 : (turn + 1) * 96]
         start = time.process_time()
-        alike.fold(ranked)
+        alike.group(ranked)
         taken.append((time.process_time() - start) * 1e3)
     print(
         f"\n96 of 100,000 x 512: {median(taken):.2f} ms; the usual distance, once: {first:.1f} ms"

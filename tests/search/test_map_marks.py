@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dwc.checkpoints import load
-from dwc.explain.map_positions import AMONG, locate_answer, mean_place
+from dwc.explain.map_positions import NEIGHBORS, locate_answer, weighted_mean
 from dwc.gallery.builder import build_store
 from dwc.gallery.projection import project
 from dwc.gallery.sources import FolderSource
@@ -32,7 +32,7 @@ def projection(searcher):
 
 
 def marked(searcher, projection, k=12, **question):
-    asked = searcher.ask(**question)
+    asked = searcher.encode_query(**question)
     result = searcher.answer(asked, k)
     return locate_answer(searcher, projection, asked, result), result
 
@@ -54,9 +54,9 @@ def test_the_query_lies_at_the_mean_of_those_that_fit_best(searcher, projection)
     assert marks.reference is None
     positions = [searcher.store.position(hit.id) for hit in result.hits]
     assert marks.query.position is None
-    assert marks.query.among == tuple(positions[:AMONG])
-    ahead = np.array([hit.score - result.hits[AMONG].score for hit in result.hits[:AMONG]])
-    mean = (ahead / ahead.sum()) @ projection.unit[positions[:AMONG]]
+    assert marks.query.among == tuple(positions[:NEIGHBORS])
+    ahead = np.array([hit.score - result.hits[NEIGHBORS].score for hit in result.hits[:NEIGHBORS]])
+    mean = (ahead / ahead.sum()) @ projection.unit[positions[:NEIGHBORS]]
     assert (marks.query.x, marks.query.y) == pytest.approx(tuple(mean))
 
 
@@ -66,7 +66,7 @@ def test_an_uploaded_picture_lies_among_what_it_is_most_like(searcher, projectio
     marks, _ = marked(searcher, projection, image=upload, text="is red")
     assert marks.reference.position is None
     (vector,) = image_embedder(searcher.checkpoint)([upload])
-    nearest = np.argsort(-(searcher.store.vectors @ vector), kind="stable")[:AMONG]
+    nearest = np.argsort(-(searcher.store.vectors @ vector), kind="stable")[:NEIGHBORS]
     assert marks.reference.among == tuple(nearest.tolist())
 
 
@@ -78,10 +78,10 @@ def test_an_upload_that_the_gallery_has_lies_where_it_is(searcher, projection):
 
 def test_of_equals_each_weighs_alike():
     places = np.array([[0.0, 0.0], [1.0, 0.5]])
-    assert mean_place(places, [0.7, 0.7]) == (0.5, 0.25)
-    assert mean_place(places[:1], [0.7]) == (0.0, 0.0)
+    assert weighted_mean(places, [0.7, 0.7]) == (0.5, 0.25)
+    assert weighted_mean(places[:1], [0.7]) == (0.0, 0.0)
 
 
 def test_the_last_of_few_is_what_the_others_outdo():
     places = np.array([[0.0, 0.0], [1.0, 0.0], [9.0, 9.0]])
-    assert mean_place(places, [0.9, 0.6, 0.5]) == pytest.approx((0.2, 0.0))
+    assert weighted_mean(places, [0.9, 0.6, 0.5]) == pytest.approx((0.2, 0.0))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dwc.errors import CheckpointError, QueryError
-from dwc.search.model_pool import ModelPool, shorten
+from dwc.search.model_pool import ModelPool, short_name
 
 NAMES = ("a", "b", "c", "d")
 
@@ -53,7 +53,7 @@ def use(models, name):
 
 def test_the_first_answers_where_none_is_named():
     models = ModelPool(NAMES, Room().open)
-    assert models.first == use(models, None) == use(models, "") == "a"
+    assert models.default == use(models, None) == use(models, "") == "a"
     assert use(models, "c") == "c"
 
 
@@ -194,14 +194,14 @@ def test_the_origin_is_known_without_opening_again():
 
 def test_what_is_withdrawn_is_not_offered():
     models = ModelPool(NAMES, Room().open)
-    models.withdraw("b")
+    models.remove("b")
     assert models.names == ("a", "c", "d")
     with pytest.raises(QueryError, match="no model 'b'"):
         models.require("b")
 
 
 def test_a_model_is_called_by_its_name(tmp_path):
-    assert shorten("dwc-catalogue") == "dwc-catalogue"
-    assert shorten("owner/name") == "owner/name"
-    assert shorten(str(tmp_path / "run-3")) == "run-3"
-    assert shorten("./runs/best") == "best"
+    assert short_name("dwc-catalogue") == "dwc-catalogue"
+    assert short_name("owner/name") == "owner/name"
+    assert short_name(str(tmp_path / "run-3")) == "run-3"
+    assert short_name("./runs/best") == "best"

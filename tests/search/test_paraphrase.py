@@ -8,7 +8,7 @@ from statistics import fmean, pstdev
 import pytest
 
 from dwc.errors import QueryError
-from dwc.explain.paraphrases import overlap, probe_paraphrases
+from dwc.explain.paraphrases import jaccard, probe_paraphrases
 from dwc.search.searcher import Searcher
 
 TEXTS = ["is red", "is more formal and zork", "is blue", "is red"]
@@ -22,7 +22,7 @@ def searcher(loaded, store):
 @pytest.mark.parametrize("reference", ["p07.png", None])
 @pytest.mark.parametrize("shift", [0.0, 1.0])
 def test_a_probe_is_a_search_a_wording(searcher, reference, shift):
-    asked = searcher.ask(text=TEXTS[0], reference_id=reference)
+    asked = searcher.encode_query(text=TEXTS[0], reference_id=reference)
     probe = probe_paraphrases(searcher, asked, [f" {text} " for text in TEXTS[1:]], 5, shift)
     assert [wording.text for wording in probe.wordings] == TEXTS
     for wording in probe.wordings:
@@ -48,7 +48,7 @@ def test_a_probe_is_a_search_a_wording(searcher, reference, shift):
 
 
 def test_the_same_words_have_the_same_answer(searcher):
-    asked = searcher.ask(text="is red", reference_id="p02.png")
+    asked = searcher.encode_query(text="is red", reference_id="p02.png")
     probe = probe_paraphrases(searcher, asked, ["is red", "is red"], k=100)
     assert probe.overlaps == [[1.0] * 3] * 3
     assert all(spread.deviation < 1e-6 for spread in probe.weights.values())
@@ -57,15 +57,15 @@ def test_the_same_words_have_the_same_answer(searcher):
 
 
 def test_overlap_is_of_sets():
-    assert overlap(["a", "b", "c"], ["c", "d"]) == 0.25
-    assert overlap(["a"], ["b"]) == 0
-    assert overlap([], []) == 1
+    assert jaccard(["a", "b", "c"], ["c", "d"]) == 0.25
+    assert jaccard(["a"], ["b"]) == 0
+    assert jaccard([], []) == 1
 
 
 def test_what_cannot_be_probed_is_told(searcher):
-    asked = searcher.ask(text="is red")
+    asked = searcher.encode_query(text="is red")
     with pytest.raises(QueryError, match="no words"):
-        probe_paraphrases(searcher, searcher.ask(reference_id="p02.png"), ["is red"])
+        probe_paraphrases(searcher, searcher.encode_query(reference_id="p02.png"), ["is red"])
     with pytest.raises(QueryError, match="blank"):
         probe_paraphrases(searcher, asked, ["is red", "  "])
     with pytest.raises(QueryError, match="k is 0"):

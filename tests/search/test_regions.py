@@ -31,9 +31,9 @@ def region_view(box, size):
     [("is (v-neck)!", ["is", "v-neck"], []), ("zork bluë", ["zork", "bluë"], ["zork", "bluë"])],
 )
 def test_maps_are_the_streams_own(searcher, loaded, text, words, unknown):
-    asked = searcher.ask(reference_id="p03.png", text=text)
+    asked = searcher.encode_query(reference_id="p03.png", text=text)
     told = attention_maps(loaded, asked)
-    inputs = loaded.processor(images=asked.image, text=asked.encoded.read)
+    inputs = loaded.processor(images=asked.image, text=asked.encoding.model_text)
     with torch.inference_mode():
         maps = loaded.model.cnn_stream.region_maps(
             inputs["pixel_values"], inputs["word_ids"], inputs["word_mask"]
@@ -43,34 +43,36 @@ def test_maps_are_the_streams_own(searcher, loaded, text, words, unknown):
     assert [word.word for word in told.words if word.unknown] == unknown
     for row, word in enumerate(told.words, start=1):  # after the template's first
         looked, heard = maps.regions_by_word[0, row], maps.words_by_region[0, row]
-        assert word.looks_at.max() == 1
-        assert word.looks_at * word.focus == pytest.approx(looked.numpy(), abs=1e-6)
-        assert word.heard_at == pytest.approx(heard.numpy(), abs=1e-6)
-    everything = told.template_heard_at + sum(word.heard_at for word in told.words)
+        assert word.attention.max() == 1
+        assert word.attention * word.focus == pytest.approx(looked.numpy(), abs=1e-6)
+        assert word.region_share == pytest.approx(heard.numpy(), abs=1e-6)
+    everything = told.template_share + sum(word.region_share for word in told.words)
     assert everything == pytest.approx(np.ones_like(everything), abs=1e-5)
     assert told.image_gate == pytest.approx(maps.image_gate[0].numpy(), abs=1e-6)
-    over = told.over_picture(told.image_gate)
+    over = told.upscaled(told.image_gate)
     assert over.shape == (asked.image.height, asked.image.width)
     plain = told.to_dict()
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
 
 
 def test_repeated_words_have_a_map_each(searcher, loaded):
-    told = attention_maps(loaded, searcher.ask(reference_id="p03.png", text="red and red"))
+    told = attention_maps(loaded, searcher.encode_query(reference_id="p03.png", text="red and red"))
     assert [word.word for word in told.words] == ["red", "and", "red"]
-    assert not np.allclose(told.words[0].heard_at, told.words[2].heard_at, rtol=0, atol=1e-7)
+    assert not np.allclose(
+        told.words[0].region_share, told.words[2].region_share, rtol=0, atol=1e-7
+    )
 
 
 def test_without_picture_or_words_there_is_nothing_to_show(searcher, loaded):
-    assert attention_maps(loaded, searcher.ask(text="is red")) is None
-    assert attention_maps(loaded, searcher.ask(reference_id="p03.png")) is None
-    unread = attention_maps(loaded, searcher.ask(reference_id="p03.png", text="... é"))
+    assert attention_maps(loaded, searcher.encode_query(text="is red")) is None
+    assert attention_maps(loaded, searcher.encode_query(reference_id="p03.png")) is None
+    unread = attention_maps(loaded, searcher.encode_query(reference_id="p03.png", text="... é"))
     assert unread.words == []
-    assert unread.template_heard_at == pytest.approx(np.ones_like(unread.image_gate), abs=1e-5)
+    assert unread.template_share == pytest.approx(np.ones_like(unread.image_gate), abs=1e-5)
 
 
 def test_a_map_is_laid_over_the_whole_picture_as_torch_would():
-    laid = region_view((0.0, 0.0, 61.0, 83.0), (61, 83)).over_picture(GRID)
+    laid = region_view((0.0, 0.0, 61.0, 83.0), (61, 83)).upscaled(GRID)
     expected = functional.interpolate(
         torch.from_numpy(GRID)[None, None], size=(83, 61), mode="bilinear", align_corners=False
     )
@@ -101,7 +103,7 @@ def test_a_map_lies_where_the_network_sees(searcher, loaded, size, preprocessing
         pictures, loaded.processor.clip_tokenizer, loaded.processor.word_tokenizer
     )
     other = Checkpoint(loaded.model, processor, loaded.fingerprint, loaded.name)
-    asked = searcher.ask(image=image, text="is red")
+    asked = searcher.encode_query(image=image, text="is red")
     left, top, right, bottom = attention_maps(other, asked).box
     prepared = processor(images=image)["pixel_values"][0] * 255  # (3, 32, 32)
     # The colours of the middle row and column, against the places that the box gives them.
@@ -119,7 +121,7 @@ def test_a_map_lies_where_the_network_sees(searcher, loaded, size, preprocessing
 
 
 def test_what_is_cropped_off_is_zero():
-    laid = region_view((20.0, 0.0, 80.0, 60.0), (100, 60)).over_picture(np.ones((7, 5), np.float32))
+    laid = region_view((20.0, 0.0, 80.0, 60.0), (100, 60)).upscaled(np.ones((7, 5), np.float32))
     assert (laid[:, 20:80] == 1).all()
     assert (laid[:, :20] == 0).all()
     assert (laid[:, 80:] == 0).all()

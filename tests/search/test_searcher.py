@@ -95,7 +95,7 @@ def test_a_query_of_one_modality_has_one_weight(searcher, reference, shift):
         assert (of_picture.weights[name].image, of_picture.weights[name].text) == (1.0, 0.0)
         assert {hit.parts[f"{name}_image"] for hit in of_words.hits} == {0.0}
         assert {hit.parts[f"{name}_text"] for hit in of_picture.hits} == {0.0}
-    assert of_words.unfamiliar is None
+    assert of_words.ood_score is None
 
 
 def test_the_ends_of_the_dial_are_one_modality(searcher, reference):
@@ -159,7 +159,7 @@ def test_a_gallery_of_nothing_but_the_reference_answers_with_nothing(loaded, pic
 
 def test_words_are_read_through_the_template_and_unknown_ones_told(searcher):
     result = searcher.search(None, "  is BLUE, zork and quux! ")
-    assert result.read == "<BOS> is BLUE, zork and quux! <EOS>"
+    assert result.model_text == "<BOS> is BLUE, zork and quux! <EOS>"
     assert result.unknown_words == ["zork", "quux"]
 
 
@@ -169,8 +169,8 @@ def test_unfamiliarity_is_the_models(searcher, loaded, reference):
     with torch.inference_mode():
         features = loaded.model.clip.image_features(values)
         expected = float(loaded.model.familiarity.score(features))
-    assert result.unfamiliar == pytest.approx(expected, rel=1e-5)
-    assert searcher.search(reference).unfamiliar == pytest.approx(expected, rel=1e-5)
+    assert result.ood_score == pytest.approx(expected, rel=1e-5)
+    assert searcher.search(reference).ood_score == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from dwc.gallery.sources import FolderSource
 from dwc.modeling.composition import ComposedQuery
 from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher
-from dwc.search.weight_sweep import READINGS, SHIFTS, WeightSweep
+from dwc.search.weight_sweep import TRACE_SHIFTS, VARIANTS, WeightSweep
 from tests.search.made import made_gallery, made_query, made_stream
 from tests.search.tiny import write_tiny_checkpoint
 
@@ -47,7 +47,7 @@ def searcher(request, pictures, tmp_path_factory):
     ],
 )
 def test_a_sweep_is_the_search_at_every_shift(searcher, question, shift):
-    sweep = searcher.sweep(searcher.ask(**question))
+    sweep = searcher.sweep(searcher.encode_query(**question))
     found = searcher.search(**question, k=100, shift=shift)
     scores = sweep.scores(shift)
     places = sweep.top(shift, 100)
@@ -102,7 +102,7 @@ def test_readings_are_one_part_the_mean_or_what_was_learned():
             weight = learned if fixed is None else fixed
             mixed = weight * stream.image_part[0] + (1 - weight) * stream.text_part[0]
             expected += part @ (mixed / mixed.norm()).numpy()
-        assert sweep.read_as(reading) == pytest.approx(expected, abs=1e-5)
+        assert sweep.variant_scores(reading) == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_readings_are_one_part_the_mean_or_what_was_learned():
 )
 def test_a_query_of_one_modality_has_no_other_reading(weight, there):
     sweep = WeightSweep(made_query(weights=(weight, weight)), *made_gallery(10))
-    assert {reading for reading in READINGS if sweep.read_as(reading) is not None} == there
+    assert {reading for reading in VARIANTS if sweep.variant_scores(reading) is not None} == there
 
 
 def test_ranks_count_what_is_ahead_and_leave_out_the_excluded():
@@ -159,8 +159,8 @@ def test_a_trace_is_plain_data():
     told = trace.to_dict()
     assert json.loads(json.dumps(told, allow_nan=False)) == told
     assert (told["shifts"][0], told["shifts"][-1]) == ("-inf", "inf")
-    assert len(told["shifts"]) == len(SHIFTS)
-    assert all(len(item["ranks"]) == len(SHIFTS) for item in told["items"])
+    assert len(told["shifts"]) == len(TRACE_SHIFTS)
+    assert all(len(item["ranks"]) == len(TRACE_SHIFTS) for item in told["items"])
 
 
 def test_what_cannot_be_swept_is_told():

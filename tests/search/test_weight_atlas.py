@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from dwc.explain.weight_statistics import (
-    FEWEST,
-    HISTOGRAM_STEPS,
-    LED,
+    EXTREMES,
+    HISTOGRAM_BINS,
+    MIN_QUERIES,
     bin_by_share,
     compute_weight_statistics,
 )
@@ -41,8 +41,8 @@ def test_weights_are_counted(asked):
         assert sum(stream.counts) == COUNT
         assert (stream.lowest, stream.highest) == (min(weights), max(weights))
         assert stream.median == pytest.approx(median(weights))
-    steps = [int(weight * HISTOGRAM_STEPS) for weight in asked.image_weights["cnn"]]
-    assert atlas.streams["cnn"].counts == [steps.count(step) for step in range(HISTOGRAM_STEPS)]
+    steps = [int(weight * HISTOGRAM_BINS) for weight in asked.image_weights["cnn"]]
+    assert atlas.streams["cnn"].counts == [steps.count(step) for step in range(HISTOGRAM_BINS)]
 
 
 def test_the_truth_is_binned_with_its_spread(asked):
@@ -50,7 +50,7 @@ def test_the_truth_is_binned_with_its_spread(asked):
     steps = bin_by_share(shares, weights)
     assert sum(step.queries for step in steps) <= COUNT
     for step in steps:
-        assert step.queries >= FEWEST
+        assert step.queries >= MIN_QUERIES
         last = step.high == 1
         here = [
             weight
@@ -63,8 +63,8 @@ def test_the_truth_is_binned_with_its_spread(asked):
 
 
 def test_few_queries_have_no_mean():
-    assert bin_by_share([0.35] * (FEWEST - 1), [0.5] * (FEWEST - 1)) == []
-    (step,) = bin_by_share([0.3] * FEWEST, [0.5] * FEWEST)
+    assert bin_by_share([0.35] * (MIN_QUERIES - 1), [0.5] * (MIN_QUERIES - 1)) == []
+    (step,) = bin_by_share([0.3] * MIN_QUERIES, [0.5] * MIN_QUERIES)
     assert (step.low, step.high, step.deviation) == (0.3, 0.4, 0.0)
 
 
@@ -83,8 +83,8 @@ def test_the_ends_are_the_most_extreme_means(asked):
         )
     }
     by_mean = sorted(means, key=means.get)
-    assert [led.reference for led in atlas.word_led] == by_mean[:LED]
-    assert [led.reference for led in atlas.picture_led] == by_mean[::-1][:LED]
+    assert [led.reference for led in atlas.word_led] == by_mean[:EXTREMES]
+    assert [led.reference for led in atlas.picture_led] == by_mean[::-1][:EXTREMES]
     led = atlas.picture_led[0]
     place = asked.references.index(led.reference)
     assert led.words == asked.words[place]

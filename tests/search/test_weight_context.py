@@ -12,8 +12,8 @@ from dwc.search.reference_weights import (
     REFERENCE_WEIGHTS,
     ReferenceQueries,
     ReferenceWeights,
+    describe_weights,
     reference_weights,
-    weigh_in_context,
 )
 from tests.search.made import made_query, made_stream
 
@@ -30,7 +30,7 @@ CONTEXT = ReferenceWeights({"clip": [0.2, 0.4, 0.6, 0.8], "cnn": [0.3, 0.3, 0.3,
 @pytest.mark.parametrize("shift", [0.0, 0.8, -3.0])
 def test_a_share_is_of_the_weighted_lengths(shift):
     query = made_query()
-    told = weigh_in_context(query, CONTEXT, shift)
+    told = describe_weights(query, CONTEXT, shift)
     for name, stream in query.shifted(shift).streams.items():
         weight = float(stream.image_weight)
         image = weight * float(stream.image_part.norm())
@@ -43,7 +43,7 @@ def test_a_share_is_of_the_weighted_lengths(shift):
 
 
 def test_a_percentile_is_what_lies_below_ties_by_half():
-    told = weigh_in_context(made_query(weights=(0.6, 0.3)), CONTEXT)
+    told = describe_weights(made_query(weights=(0.6, 0.3)), CONTEXT)
     assert told.streams["clip"].percentile == pytest.approx(62.5)
     assert told.streams["cnn"].percentile == pytest.approx(37.5)
     assert CONTEXT.percentile("clip", 0.0) == 0
@@ -53,7 +53,7 @@ def test_a_percentile_is_what_lies_below_ties_by_half():
 
 def test_the_sentence_says_what_is_known():
     query = made_query(weights=(0.6, 0.3))
-    with_context = weigh_in_context(query, CONTEXT)
+    with_context = describe_weights(query, CONTEXT)
     shares = [round(100 * stream.image_share) for stream in with_context.streams.values()]
     told = (
         f"By length, the picture is {shares[0]} % (CLIP) and {shares[1]} % (CNN) of what is mixed"
@@ -63,7 +63,7 @@ def test_the_sentence_says_what_is_known():
         "queries."
     )
     assert (with_context.queries, with_context.protocol) == (4, "four")
-    without = weigh_in_context(query)
+    without = describe_weights(query)
     assert without.summary == f"{told}."
     assert (without.queries, without.streams["clip"].percentile) == (None, None)
     plain = with_context.to_dict()
@@ -75,7 +75,7 @@ def test_the_sentence_says_what_is_known():
     [(1.0, 0.0, "picture alone"), (0.0, 0.0, "words alone"), (0.5, math.inf, "picture alone")],
 )
 def test_one_modality_alone_is_all_of_the_query(weight, shift, said):
-    told = weigh_in_context(made_query(weights=(weight, weight)), CONTEXT, shift)
+    told = describe_weights(made_query(weights=(weight, weight)), CONTEXT, shift)
     assert said in told.summary
     assert {stream.image_share for stream in told.streams.values()} == {float("words" not in said)}
     is_compared = {stream.percentile is not None for stream in told.streams.values()}
@@ -85,7 +85,7 @@ def test_one_modality_alone_is_all_of_the_query(weight, shift, said):
 def test_nothing_mixed_has_no_share():
     stream = made_stream(torch.Generator().manual_seed(0))
     silent = type(stream).mix(0 * stream.image_part, 0 * stream.text_part, stream.image_weight)
-    told = weigh_in_context(ComposedQuery(clip=silent))
+    told = describe_weights(ComposedQuery(clip=silent))
     assert told.streams["clip"].image_share is None
     assert told.summary.startswith("Neither")
 
@@ -122,7 +122,7 @@ def test_queries_kept_with_their_weights_come_back_in_their_order(tmp_path):
     context.save(tmp_path)
     kept = ReferenceWeights.load(tmp_path)
     assert kept == context
-    assert kept.asked.image_weights["clip"] == [0.75, 0.5]
+    assert kept.reference_queries.image_weights["clip"] == [0.75, 0.5]
     assert kept.percentile("clip", 0.6) == 50
 
 
@@ -130,7 +130,7 @@ def test_a_file_of_weights_alone_still_loads(tmp_path):
     content = {"clip": [0.5, 0.25], "queries": 2, "protocol": "earlier"}
     (tmp_path / REFERENCE_WEIGHTS).write_text(json.dumps(content))
     kept = ReferenceWeights.load(tmp_path)
-    assert (kept.weights, kept.asked) == ({"clip": [0.25, 0.5]}, None)
+    assert (kept.weights, kept.reference_queries) == ({"clip": [0.25, 0.5]}, None)
 
 
 def test_without_a_file_there_is_no_context(tmp_path):
@@ -165,4 +165,4 @@ def test_a_broken_file_is_told(tmp_path, content, says):
 
 def test_a_shift_must_be_a_number():
     with pytest.raises(QueryError, match="not a number"):
-        weigh_in_context(made_query(), shift=math.nan)
+        describe_weights(made_query(), shift=math.nan)

@@ -20,7 +20,7 @@ def searcher(loaded, store):
 @pytest.mark.parametrize("shift", [0.0, 1.0, -math.inf])
 def test_an_explanation_agrees_with_the_search(searcher, shift):
     question = {"reference_id": "p04.png", "text": "is red"}
-    sweep = searcher.sweep(searcher.ask(**question))
+    sweep = searcher.sweep(searcher.encode_query(**question))
 
     def found(at):
         return searcher.search(**question, k=100, shift=at).hits
@@ -53,7 +53,9 @@ def test_ranks_margin_and_percentile_are_counted_among_the_ranked():
     query = made_query()
     sweep = WeightSweep(query, vectors, ids, excluded=[6, 11])
     scores = {n: float(s) for n, s in enumerate(sweep.scores()) if n not in (6, 11)}
-    average = {n: float(s) for n, s in enumerate(sweep.read_as("average")) if n not in (6, 11)}
+    average = {
+        n: float(s) for n, s in enumerate(sweep.variant_scores("average")) if n not in (6, 11)
+    }
     order = sorted(scores, key=lambda n: (-scores[n], n))
     for rank, position in enumerate(order, start=1):
         why = explain_score(sweep, ids[position])
@@ -71,7 +73,7 @@ def test_ranks_margin_and_percentile_are_counted_among_the_ranked():
 
 
 def test_an_explanation_of_words_alone_has_no_picture_and_is_plain_data(searcher):
-    sweep = searcher.sweep(searcher.ask(text="is red"))
+    sweep = searcher.sweep(searcher.encode_query(text="is red"))
     told = explain_score(sweep, "p01.png", math.inf).to_dict()
     assert told["ranks"]["picture"] is told["ranks"]["average"] is None
     assert told["ranks"]["words"] == told["ranks"]["learned"] == told["rank"]
@@ -80,7 +82,7 @@ def test_an_explanation_of_words_alone_has_no_picture_and_is_plain_data(searcher
 
 
 def test_the_reference_and_strangers_have_no_place(searcher):
-    sweep = searcher.sweep(searcher.ask(reference_id="p07.png"))
+    sweep = searcher.sweep(searcher.encode_query(reference_id="p07.png"))
     for id in ("p07-copy.bmp", "nobody"):
         with pytest.raises(QueryError, match=id):
             explain_score(sweep, id)

@@ -7,7 +7,7 @@ import pytest
 
 from dwc.errors import QueryError
 from dwc.explain.word_ablation import ablate_words
-from dwc.search.query import encode_query, encode_wordings, model_composer
+from dwc.search.query import compose_texts, encode_query, model_composer
 from dwc.search.searcher import Searcher
 
 
@@ -18,9 +18,9 @@ def searcher(loaded, store):
 
 def test_wordings_in_one_pass_are_the_queries_one_by_one(loaded, pictures, searcher):
     texts = ["is red", "is shorter and red", "zork"]
-    image = searcher.ask(pictures / "p02.png").image
+    image = searcher.encode_query(pictures / "p02.png").image
     for picture in (image, None):
-        together = encode_wordings(loaded, picture, texts, model_composer(loaded.model))
+        together = compose_texts(loaded, picture, texts, model_composer(loaded.model))
         for row, text in enumerate(texts):
             alone = encode_query(loaded, picture, text, model_composer(loaded.model)).composed
             for name, stream in together.streams.items():
@@ -33,14 +33,14 @@ def test_wordings_in_one_pass_are_the_queries_one_by_one(loaded, pictures, searc
                 )
     for blank in ([], ["is red", " "]):
         with pytest.raises(QueryError, match="blank"):
-            encode_wordings(loaded, image, blank, model_composer(loaded.model))
+            compose_texts(loaded, image, blank, model_composer(loaded.model))
 
 
 @pytest.mark.parametrize("shift", [0.0, -1.5, math.inf])
 @pytest.mark.parametrize("reference", ["p03.png", None])
 @pytest.mark.parametrize("text", ["is red, zork and red", "red"])
 def test_an_effect_is_the_search_with_less_the_search_without(searcher, reference, text, shift):
-    asked = searcher.ask(text=text, reference_id=reference)
+    asked = searcher.encode_query(text=text, reference_id=reference)
     effects = ablate_words(searcher, asked, "p09.png", shift)
 
     def seen(words):
@@ -64,7 +64,7 @@ def test_an_effect_is_the_search_with_less_the_search_without(searcher, referenc
 
 
 def test_repeated_words_have_their_own_effects_and_unknown_ones_are_marked(searcher):
-    asked = searcher.ask(text="is red, zork and red", reference_id="p03.png")
+    asked = searcher.encode_query(text="is red, zork and red", reference_id="p03.png")
     effects = ablate_words(searcher, asked)
     assert [effect.word for effect in effects.words] == ["is", "red", "zork", "and", "red"]
     assert [effect.position for effect in effects.words] == [0, 1, 2, 3, 4]
@@ -76,15 +76,15 @@ def test_repeated_words_have_their_own_effects_and_unknown_ones_are_marked(searc
 
 
 def test_without_words_there_are_no_effects(searcher):
-    effects = ablate_words(searcher, searcher.ask(reference_id="p03.png"), "p05.png")
+    effects = ablate_words(searcher, searcher.encode_query(reference_id="p03.png"), "p05.png")
     assert effects.words == []
     assert math.isfinite(effects.score)
-    only_marks = searcher.ask(text="...", reference_id="p03.png")
+    only_marks = searcher.encode_query(text="...", reference_id="p03.png")
     assert ablate_words(searcher, only_marks).words == []
 
 
 def test_what_cannot_be_watched_is_told(searcher):
-    asked = searcher.ask(text="is red")
+    asked = searcher.encode_query(text="is red")
     with pytest.raises(QueryError, match="no picture 'nobody'"):
         ablate_words(searcher, asked, "nobody")
     with pytest.raises(QueryError, match="not a number"):

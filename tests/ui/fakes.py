@@ -14,7 +14,7 @@ from dwc.search.near_duplicates import NearDuplicates
 from dwc.search.query import EncodedQuery, QueryEncoding
 from dwc.search.reference_weights import ReferenceWeights
 from dwc.search.results import SearchResult
-from dwc.search.weight_sweep import WeightSweep, hits_at
+from dwc.search.weight_sweep import WeightSweep
 
 WIDTH = 8  # of each stream's embedding
 
@@ -54,15 +54,15 @@ class RandomSearcher:
         self.store = SimpleNamespace(
             manifest=SimpleNamespace(argument="colours"), fingerprint="0" * 12
         )
-        self.unfamiliar = unfamiliar
+        self.ood_score = unfamiliar
         self.asked: dict[str, object] = {}
-        self.context: ReferenceWeights | None = None
+        self.reference_weights: ReferenceWeights | None = None
         generator = torch.Generator().manual_seed(seed)
         streams = torch.randn(len(ids), 2, WIDTH, generator=generator)
         self.vectors = torch.nn.functional.normalize(streams, dim=-1).flatten(1).numpy()
-        self.look_alikes = NearDuplicates(self.vectors, ids)
+        self.near_duplicates = NearDuplicates(self.vectors, ids)
 
-    def ask(
+    def encode_query(
         self, image: Image.Image | None = None, text: str = "", reference_id: str | None = None
     ) -> EncodedQuery:
         self.asked = {"image": image, "text": text, "reference_id": reference_id}
@@ -83,22 +83,22 @@ class RandomSearcher:
                 weight, picture = torch.zeros(1, 1), torch.zeros_like(picture)
             streams[name] = Composition.mix(picture, words, weight)
         excluded = () if reference_id is None else (self.ids.index(reference_id),)
-        encoded = QueryEncoding(ComposedQuery(**streams), text, self.unfamiliar)
+        encoded = QueryEncoding(ComposedQuery(**streams), text, self.ood_score)
         return EncodedQuery(image, text, encoded, excluded, reference_id, encode_ms=14.2)
 
     def answer(self, asked: EncodedQuery, k: int = 12, shift: float = 0.0) -> SearchResult:
         self.asked |= {"k": k, "shift": shift}
         sweep = self.sweep(asked)
         return SearchResult(
-            hits=hits_at(sweep, shift, k),
+            hits=sweep.hits(shift, k),
             weights=sweep.weights(shift),
             unknown_words=[word for word in asked.text.split() if "sequin" in word],
             timings_ms={"embed": 14.2, "search": 0.4, "total": 14.6},
             gallery_size=len(self.ids),
             shift=shift,
-            unfamiliar=self.unfamiliar,
-            read=asked.text,
+            ood_score=self.ood_score,
+            model_text=asked.text,
         )
 
     def sweep(self, asked: EncodedQuery) -> WeightSweep:
-        return WeightSweep(asked.encoded.composed, self.vectors, self.ids, asked.excluded)
+        return WeightSweep(asked.encoding.composed, self.vectors, self.ids, asked.excluded)

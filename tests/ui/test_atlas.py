@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from dwc.explain.weight_statistics import LED, compute_weight_statistics
+from dwc.explain.weight_statistics import EXTREMES, compute_weight_statistics
 from dwc.search.reference_weights import ReferenceQueries, ReferenceWeights
 from dwc.search.results import Weight
 from dwc.ui.panels.examples import Example
@@ -39,7 +39,7 @@ def context(pictures):
 def standing(context, can_lean=True, clip=0.4):
     weights = {"clip": Weight(clip, 1 - clip), "cnn": Weight(0.7, 0.3)}
     return SimpleNamespace(
-        context=context, can_lean=can_lean, result=SimpleNamespace(weights=weights)
+        reference_weights=context, can_lean=can_lean, result=SimpleNamespace(weights=weights)
     )
 
 
@@ -99,7 +99,7 @@ def test_the_tables_say_the_same(context, pictures):
 def test_the_furthest_queries_are_one_click_away(context, pictures):
     page = drawn(context, pictures)
     buttons = page.one(cls="atlas-ends").all("button")
-    assert len(buttons) == 2 * LED
+    assert len(buttons) == 2 * EXTREMES
     now = standing(context)
     for button in buttons:
         data = {
@@ -109,7 +109,9 @@ def test_the_furthest_queries_are_one_click_away(context, pictures):
         asked = query_asked(data, now, pictures)
         assert asked.words in button.full_text()
         assert pictures.describe(asked.reference_id) in button.one("img").attributes["alt"]
-    means = [(a + b) / 2 for a, b in zip(*context.asked.image_weights.values(), strict=True)]
+    means = [
+        (a + b) / 2 for a, b in zip(*context.reference_queries.image_weights.values(), strict=True)
+    ]
     last = means.index(max(means))
     first = query_asked({"side": "picture", "place": 0}, now, pictures)
     assert first == Example(pictures.ids[last], f"in <colour> {last}")
@@ -118,7 +120,7 @@ def test_the_furthest_queries_are_one_click_away(context, pictures):
 @pytest.mark.parametrize(
     "data",
     [
-        {}, {"side": "both", "place": 0}, {"side": "words"}, {"side": "words", "place": LED},
+        {}, {"side": "both", "place": 0}, {"side": "words"}, {"side": "words", "place": EXTREMES},
         {"side": "words", "place": -1}, {"side": ["words"], "place": 0},
         {"side": "words", "place": "0"},
     ],
@@ -131,12 +133,15 @@ def test_what_is_no_query_is_not_asked(context, pictures, data):
 
 def test_queries_of_another_gallery_can_be_read_only(context, pictures):
     elsewhere = ReferenceQueries(
-        ["q"] * COUNT, context.asked.words, SHARES, context.asked.image_weights
+        ["q"] * COUNT,
+        context.reference_queries.words,
+        SHARES,
+        context.reference_queries.image_weights,
     )
     other = ReferenceWeights.of(elsewhere, "elsewhere")
     page = drawn(other, pictures)
     assert page.all("button") == []
-    assert len(page.all("p", "untried")) == 2 * LED
+    assert len(page.all("p", "untried")) == 2 * EXTREMES
     assert query_asked({"side": "words", "place": 0}, standing(other), pictures) is None
 
 
@@ -160,7 +165,7 @@ def test_names_from_files_are_escaped(pictures):
 
 def test_the_table_is_plain(context):
     assert (
-        statistics_table(SimpleNamespace(context=context))
+        statistics_table(SimpleNamespace(reference_weights=context))
         == compute_weight_statistics(context).to_dict()
     )
-    assert statistics_table(SimpleNamespace(context=None))["streams"] == {}
+    assert statistics_table(SimpleNamespace(reference_weights=None))["streams"] == {}

@@ -9,7 +9,7 @@ import torch
 
 from dwc.checkpoints import load
 from dwc.errors import QueryError
-from dwc.explain.comparison import Column, ComparedHit, Comparison, compare
+from dwc.explain.comparison import ComparedHit, Comparison, ComparisonColumn, compare
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
 from dwc.search.model_pool import ModelPool
@@ -57,7 +57,7 @@ def world(tmp_path_factory):
 
 
 def standing_for(searcher, words, reference_id=None):
-    asked = searcher.ask(text=words, reference_id=reference_id)
+    asked = searcher.encode_query(text=words, reference_id=reference_id)
     return SearchState(asked, searcher.sweep(asked), searcher.answer(asked), "one")
 
 
@@ -86,7 +86,7 @@ def test_each_reading_is_a_column_and_the_learned_one_is_first(world, standing):
                              "two"]  # fmt: skip
     answers = {"As learned": 0.0, "Only the picture": math.inf, "Only the words": -math.inf}
     for title, shift in answers.items():
-        found = searchers["one"].answer(standing.asked, SHOWN, shift)
+        found = searchers["one"].answer(standing.query, SHOWN, shift)
         assert columns[title][0] == [hit.id for hit in found.hits]
     found = searchers["two"].search(text="is blue <b>", reference_id=pictures.ids[4], k=SHOWN)
     assert columns["two"][0] == [hit.id for hit in found.hits]
@@ -101,7 +101,7 @@ def made(learned_ranks, name="words"):
         for rank, there in enumerate(learned_ranks, start=1)
     ]
     weights = {"clip": Weight(0.2, 0.8), "cnn": Weight(0.4, 0.6)}
-    return Column(name, weights, hits, shared=2)
+    return ComparisonColumn(name, weights, hits, shared=2)
 
 
 LEARNED = made([1, 2, 3, 4, 5, 6], "learned")
@@ -170,7 +170,7 @@ def test_a_pinned_answer_stands_beside_the_next(world, standing):
     columns = columns_of(page.events._add_columns(now, pin))
     before = [hit.id for hit in standing.result.hits]
     assert columns["Pinned: is blue <b>"][0] == before[:SHOWN]
-    ranks = {hit.id: hit.rank for hit in searchers["one"].answer(now.asked, 100).hits}
+    ranks = {hit.id: hit.rank for hit in searchers["one"].answer(now.query, 100).hits}
     for id, mark in zip(*columns["Pinned: is blue <b>"], strict=True):
         assert id not in ranks or f"rank {ranks[id]} as learned" in mark
     html, pin = page.events._pin_or_drop(now, did(keep=False))
@@ -210,9 +210,9 @@ def test_wordings_are_asked_and_stay_in_their_field(world, standing):
     rows = tree.one("tbody").all("tr")
     assert len(rows) == 3
     assert "as asked" in rows[0].full_text()
-    asked = searchers["one"].ask(text="is navy", reference_id=pictures.ids[4])
+    asked = searchers["one"].encode_query(text="is navy", reference_id=pictures.ids[4])
     found = [hit.id for hit in searchers["one"].answer(asked, 10).hits]
-    first = [hit.id for hit in searchers["one"].answer(standing.asked, 10).hits]
+    first = [hit.id for hit in searchers["one"].answer(standing.query, 10).hits]
     assert f"{len(set(found) & set(first))} of 10" in rows[1].full_text()
     weights = searchers["one"].answer(asked).weights
     dot = float(rows[1].all("i")[0].style("left").rstrip("%"))
@@ -242,34 +242,34 @@ def test_without_words_there_is_nothing_to_say_otherwise(world):
 def test_why_there_are_no_regions_is_told(world, standing):
     searchers, pictures = world
     loaded = searchers["one"].checkpoint
-    assert "has no picture" in render_attention(loaded, standing_for(searchers["one"], "red").asked)
-    alone = standing_for(searchers["one"], "", pictures.ids[0]).asked
+    assert "has no picture" in render_attention(loaded, standing_for(searchers["one"], "red").query)
+    alone = standing_for(searchers["one"], "", pictures.ids[0]).query
     assert "has no words" in render_attention(loaded, alone)
-    assert read(render_attention(loaded, standing.asked)).all("input")
+    assert read(render_attention(loaded, standing.query)).all("input")
 
 
 def test_the_api_explains_a_result_in_plain_data(world, standing):
     searchers, pictures = world
-    told = explain_question(searchers["one"], standing.asked, "", 0.5)
+    told = explain_question(searchers["one"], standing.query, "", 0.5)
     assert json.loads(json.dumps(told, allow_nan=False)) == told
-    best = searchers["one"].answer(standing.asked, 1, 0.5).hits[0]
+    best = searchers["one"].answer(standing.query, 1, 0.5).hits[0]
     assert (told["why"]["id"], told["why"]["rank"]) == (best.id, 1)
     assert told["why"]["score"] == pytest.approx(best.score, abs=1e-5)
     assert told["word_effects"]["id"] == best.id
     assert [word["word"] for word in told["regions"]["words"]][:2] == ["is", "blue"]
     assert told["trace"]["shifts"][0] == "-inf"
     other = pictures.ids[20]
-    assert explain_question(searchers["one"], standing.asked, other, 0.0)["why"]["id"] == other
+    assert explain_question(searchers["one"], standing.query, other, 0.0)["why"]["id"] == other
     with pytest.raises(QueryError, match="no picture 'nowhere'"):
-        explain_question(searchers["one"], standing.asked, "nowhere", 0.0)
-    words = searchers["one"].ask(text="is blue")
+        explain_question(searchers["one"], standing.query, "nowhere", 0.0)
+    words = searchers["one"].encode_query(text="is blue")
     assert explain_question(searchers["one"], words, "", 0.0)["regions"] is None
 
 
 def test_the_api_compares_in_plain_data(world, standing):
     searchers, pictures = world
-    told = compare_question(searchers["one"], pictures, standing.asked, 4)
+    told = compare_question(searchers["one"], pictures, standing.query, 4)
     assert json.loads(json.dumps(told, allow_nan=False)) == told
-    assert told["columns"] == compare(standing.sweep, standing.asked, 4).to_dict()["columns"]
+    assert told["columns"] == compare(standing.sweep, standing.query, 4).to_dict()["columns"]
     assert told["fitting"] is None
     assert "nobody has said" in told["why_unknown"]

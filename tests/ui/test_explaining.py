@@ -14,7 +14,7 @@ from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
 from dwc.search.model_pool import ModelPool
 from dwc.search.query import image_embedder, model_identity
-from dwc.search.reference_weights import ReferenceWeights, weigh_in_context
+from dwc.search.reference_weights import ReferenceWeights, describe_weights
 from dwc.search.results import Weight
 from dwc.search.searcher import Searcher
 from dwc.ui.gallery_images import StoreImages
@@ -82,7 +82,7 @@ def test_the_weights_in_their_context(world, standing):
     context = ReferenceWeights(
         {"clip": [0.0, 0.01, 0.02], "cnn": [0.98, 0.99, 1.0]}, 3, "three queries made up"
     )
-    told = weigh_in_context(standing.asked.encoded.composed, context)
+    told = describe_weights(standing.query.encoding.composed, context)
     tree = read(render_weights(standing.result.weights, told=told, context=context))
     assert (
         "than in 100 % (CLIP) and 0 % (CNN) of 3 reference queries"
@@ -92,9 +92,9 @@ def test_the_weights_in_their_context(world, standing):
         float(point.split(",")[1]) for point in tree.one("polygon").attributes["points"].split()
     ]
     assert min(heights[1:4]) < heights[20] == 20  # a hill at the words' end, none in the middle
-    assert searcher.context is None
+    assert searcher.reference_weights is None
     assert "reference queries" not in weights_of(standing)
-    assert "of 3 reference queries" in weights_of(replace(standing, context=context))
+    assert "of 3 reference queries" in weights_of(replace(standing, reference_weights=context))
 
 
 def test_without_picture_or_words_there_is_no_slider():
@@ -106,7 +106,7 @@ def test_without_picture_or_words_there_is_no_slider():
 def test_leaning_shows_what_a_search_at_that_shift_finds(world, standing, position):
     searcher, pictures = world
     weights, results, moved = reweight(pictures, standing, {"position": position})
-    expected = searcher.answer(standing.asked, 12, moved.shift)
+    expected = searcher.answer(standing.query, 12, moved.shift)
     assert ids_of(results) == [hit.id for hit in expected.hits]
     assert "Leaned by hand" in weights
     mean = sum(weight.image for weight in moved.result.weights.values()) / 2
@@ -220,7 +220,7 @@ def test_what_the_model_read_is_shown_as_it_read_it(world):
     searcher, pictures = world
     file = {"path": str(pictures.thumbnail(pictures.ids[3]))}
     standing = answer(searcher, pictures, file, "is blue zebra <b>").standing
-    read_question = describe_model_input(searcher.checkpoint, standing.asked)
+    read_question = describe_model_input(searcher.checkpoint, standing.query)
     assert read_question.picture.size == (SIZE_PX, SIZE_PX)
     assert read_question.text == "<BOS> is blue zebra <b> <EOS>"
     assert {word.word for word in read_question.words if word.known} >= {"is", "blue"}
@@ -234,7 +234,7 @@ def test_what_the_model_read_is_shown_as_it_read_it(world):
 
 def test_the_picture_is_shown_as_the_network_sees_it(world):
     searcher, pictures = world
-    asked = searcher.ask(reference_id=pictures.ids[3])
+    asked = searcher.encode_query(reference_id=pictures.ids[3])
     shown = describe_model_input(searcher.checkpoint, asked)
     again = searcher.checkpoint.processor(images=shown.picture)["pixel_values"]
     given = searcher.checkpoint.processor(images=asked.image)["pixel_values"]

@@ -84,7 +84,7 @@ MARKS = MapMarks(
 
 
 def standing(model="only"):
-    return SimpleNamespace(model=model, asked=None, result=None)
+    return SimpleNamespace(model=model, query=None, result=None)
 
 
 def test_the_panel_holds_what_is_drawn_and_says_what_it_is(known, searcher, pictures, monkeypatch):

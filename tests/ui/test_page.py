@@ -138,7 +138,7 @@ def test_leaning_choosing_a_result_and_saving(events, file):
 def test_an_example_is_asked_of_the_chosen_model(events):
     told, by_element = events.call("try_example", "two", example=1)
     assert standing_of(told).model == "two"
-    assert by_element["words"] == standing_of(told).asked.text
+    assert by_element["words"] == standing_of(told).query.text
     events.call("try_example", "two", example=99)
 
 

@@ -71,7 +71,7 @@ def test_cards_show_rank_score_percentile_and_the_way_on(pictures):
 
 @pytest.mark.parametrize(("unfamiliar", "remarks"), [(None, 0), (1.0, 0), (1.01, 1)])
 def test_an_unfamiliar_picture_is_told_beside_its_results(pictures, unfamiliar, remarks):
-    tree = read(render_results(result_of(pictures, unfamiliar=unfamiliar), pictures))
+    tree = read(render_results(result_of(pictures, ood_score=unfamiliar), pictures))
     assert len(tree.all(cls="remark")) == remarks
 
 

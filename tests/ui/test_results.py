@@ -33,7 +33,7 @@ def test_more_goes_on_where_the_answer_stood_and_ends_with_the_gallery(searcher,
             assert ids(further)[: len(ids(at))] == ids(at)
             assert len(ids(further)) in (len(ids(at)) + STEP, 29)
             at = further
-        everything = searcher.answer(standing.asked, 100, shift).hits
+        everything = searcher.answer(standing.query, 100, shift).hits
         assert at.result.hits == everything
         assert len(everything) == 29  # all but the reference
 
@@ -43,7 +43,7 @@ def test_further_results_have_exact_parts_and_stay_when_leaned(searcher, standin
     for hit in further.result.hits:
         assert sum(hit.parts.values()) == pytest.approx(hit.score, abs=1e-5)
     moved = reweighted(further, -2.0)
-    assert moved.result.hits == searcher.answer(standing.asked, 2 * STEP, -2.0).hits
+    assert moved.result.hits == searcher.answer(standing.query, 2 * STEP, -2.0).hits
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_the_button_offers_what_there_is(shown, ranked, offered, told):
 def test_look_alikes_are_marked_with_what_they_look_like(standing, pictures):
     hits = standing.result.hits
     under = [None, 0, None, 0, 2] + [None] * (len(hits) - 5)
-    folds = DuplicateGroups(under, least=0.953, usual=-0.06)
+    folds = DuplicateGroups(under, threshold=0.953, median_cosine=-0.06)
     tree = read(render_results(standing.result, pictures, len(standing.sweep), folds))
     cards = tree.all(cls="card")
     assert [card.attributes.get("data-under") for card in cards][:5] == [None, "1", None, "1", "3"]

@@ -32,7 +32,7 @@ def test_the_csv_has_every_result_with_its_parts_and_its_question(standing):
         parts = [float(row[name]) for name in hit.parts]
         assert sum(parts) == pytest.approx(float(row["score"]), abs=1e-5)
         assert row["text"] == "'=blue & shorter"  # no formula for a spreadsheet
-        assert row["reference"] == standing.asked.reference_id
+        assert row["reference"] == standing.query.reference_id
         assert row["gallery_fingerprint"] == "ba9876543210"
         assert 0 < float(row["clip_weight"]) < 1
 
@@ -43,7 +43,7 @@ def test_the_json_is_strict_at_both_ends(standing):
 
     told = json.loads(to_json(reweighted(standing, -math.inf), ORIGIN), parse_constant=refuse)
     assert told["query"] == {
-        "reference": standing.asked.reference_id,
+        "reference": standing.query.reference_id,
         "text": "=blue & shorter",
         "shift": "-inf",
     }
@@ -86,7 +86,7 @@ def test_a_link_asks_the_same_again(models, pictures, standing, shift):
     assert "model" not in parameters
     linked = follow_link(models, pictures, parameters)
     found = linked.panels.standing
-    assert found.asked.reference_id == standing.asked.reference_id
+    assert found.query.reference_id == standing.query.reference_id
     assert linked.words == "=blue & shorter"
     assert found.shift == pytest.approx(shift)
     assert [hit.id for hit in found.result.hits] == [hit.id for hit in moved.result.hits]
@@ -100,12 +100,12 @@ def test_a_link_names_the_model_where_there_is_a_choice(two_models, pictures):
     linked = follow_link(two_models, pictures, parameters)
     assert linked.model == linked.panels.standing.model == name
     first = follow_link(two_models, pictures, {"text": "blue"})
-    assert first.model == two_models.first
+    assert first.model == two_models.default
     assert first.panels.results != linked.panels.results
 
 
 def test_a_link_cannot_carry_an_upload(standing):
-    uploaded = replace(standing, asked=replace(standing.asked, image=object(), reference_id=None))
+    uploaded = replace(standing, query=replace(standing.query, image=object(), reference_id=None))
     assert link_query(uploaded) is None
     assert "uploaded" in read(render_toolbar(uploaded)).all("button")[2].attributes["data-refusal"]
 

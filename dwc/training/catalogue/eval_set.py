@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dwc.catalogue.queries import queries
 from dwc.catalogue.splits import Split, gallery
-from dwc.evaluation.catalogue import CataloguePictures
+from dwc.evaluation.catalogue import CatalogueImages
 from dwc.modeling.composition import Composition
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, fill_template
@@ -50,7 +50,7 @@ def cache_eval_set(
     """
     items = gallery(split, gallery_size)
     asked = queries(items, count, 0)
-    pictures, rows = pictures or CataloguePictures(items), []
+    pictures, rows = pictures or CatalogueImages(items), []
     for start in range(0, len(items), _CHUNK):
         chunk = items[start : start + _CHUNK]
         pixels = processor(images=[pictures(item.id) for item in chunk])["pixel_values"]

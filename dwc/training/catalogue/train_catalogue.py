@@ -30,8 +30,8 @@ from dwc.catalogue.language.description import describe, describe_fully
 from dwc.catalogue.splits import CatalogueItem, gallery, training_triplets
 from dwc.checkpoints import load
 from dwc.checkpoints.save import save_checkpoint
-from dwc.evaluation.catalogue import CataloguePictures, evaluate_catalogue
-from dwc.evaluation.photographs import read_labelled_photographs, words_to_photographs
+from dwc.evaluation.catalogue import CatalogueImages, evaluate_catalogue
+from dwc.evaluation.photographs import evaluate_photographs, read_labeled_photographs
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, build_word_tokenizer
@@ -241,7 +241,7 @@ def publish_catalogue(
     loaded = load.load(str(out))
     logger.info("written to %s, fingerprint %s; measuring", out, loaded.fingerprint)
 
-    drawn = CataloguePictures(gallery("test", recipe.measured_gallery))
+    drawn = CatalogueImages(gallery("test", recipe.measured_gallery))
     minutes = {stage: seconds / 60 for stage, seconds in stage_seconds(work).items()}
     began = time.perf_counter()
     combiners = _compare(recipe, trained, drawn)
@@ -261,8 +261,8 @@ def publish_catalogue(
         "combiners": combiners,
     }
     if photographs is not None:
-        numbers["photographs"] = words_to_photographs(
-            loaded.model, loaded.processor, read_labelled_photographs(photographs)
+        numbers["photographs"] = evaluate_photographs(
+            loaded.model, loaded.processor, read_labeled_photographs(photographs)
         )
     (out / "evaluation.json").write_text(json.dumps(numbers, indent=2) + "\n")
     _keep_log(work, out)
@@ -273,7 +273,7 @@ def publish_catalogue(
 
 
 def _compare(
-    recipe: CatalogueRecipe, trained: TrainedCatalogue, test_pictures: CataloguePictures
+    recipe: CatalogueRecipe, trained: TrainedCatalogue, test_pictures: CatalogueImages
 ) -> dict[str, Any]:
     model, processor = trained.model, trained.processor
     size = (recipe.measured_gallery, recipe.measured_queries)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dwc.datasets.triplets import Benchmark
 from dwc.evaluation.metrics import recalls
-from dwc.evaluation.retrieval import OpenPicture, batched, embed_gallery
+from dwc.evaluation.retrieval import OpenImage, batched, embed_gallery
 from dwc.modeling.composition import Composition
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, fill_template
@@ -107,7 +107,7 @@ def encode_queries(
     model: DWCModel,
     processor: DWCProcessor,
     benchmark: Benchmark,
-    open_picture: OpenPicture,
+    open_picture: OpenImage,
     batch_size: int = 64,
 ) -> AblationQueries:
     """Ask a benchmark's queries of a model's CLIP stream; ValueError where it has none."""

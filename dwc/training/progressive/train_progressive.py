@@ -25,7 +25,7 @@ from dwc.checkpoints.load import Checkpoint
 from dwc.checkpoints.save import save_checkpoint
 from dwc.checkpoints.validate import prepared_image_size
 from dwc.errors import CheckpointError, TrainingError
-from dwc.evaluation.catalogue import CataloguePictures, evaluate_catalogue
+from dwc.evaluation.catalogue import CatalogueImages, evaluate_catalogue
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.clip_stream import ClipStream
 from dwc.modeling.modeling_dwc import DWCModel
@@ -269,5 +269,5 @@ def _ask(loaded: Checkpoint, recipe: ProgressiveRecipe, split: Split) -> Ablatio
         loaded.model,
         loaded.processor,
         benchmark(items, asked, f"catalogue-{split}"),
-        CataloguePictures(items),
+        CatalogueImages(items),
     )

@@ -95,8 +95,8 @@ def place_of(maps: AttentionMaps, grid: Grid) -> str:
 
 def describe_word(maps: AttentionMaps, word: WordAttention) -> str:
     """`“long” looks most at the bottom (16 % of its attention, 2.6 times an even share).`"""
-    times = word.focus * word.looks_at.size
-    place = place_of(maps, word.looks_at)
+    times = word.focus * word.attention.size
+    place = place_of(maps, word.attention)
     share = f"{100 * word.focus:.0f}\N{NO-BREAK SPACE}%"
     if times < _DIFFUSE:
         told = f"looks about everywhere, a little more at {place} ({share}"
@@ -132,7 +132,7 @@ def _looked(maps: AttentionMaps, frame: _Frame) -> str:
     for place, word in enumerate(maps.words):
         told, hidden = escape(describe_word(maps, word)), " hidden" * (place > 0)
         # One scale for all words of a question: a word that looks about everywhere stays pale.
-        strength = _smooth(word.looks_at * word.focus / most)
+        strength = _smooth(word.attention * word.focus / most)
         paint = _paint(np.broadcast_to(np.array(_WORD), (*strength.shape, 3)), strength)
         overlays += (
             f'<img data-word="{word.position}" src="{paint}" alt="{told}" '

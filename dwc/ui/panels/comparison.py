@@ -11,7 +11,13 @@ from typing import Any
 import gradio as gr
 
 from dwc.errors import DWCError, QueryError
-from dwc.explain.comparison import Column, ComparedHit, Comparison, compare, learned_column
+from dwc.explain.comparison import (
+    ComparedHit,
+    Comparison,
+    ComparisonColumn,
+    compare,
+    learned_column,
+)
 from dwc.search.model_pool import ModelPool
 from dwc.search.results import mean_image_weight
 from dwc.search.searcher import Searcher
@@ -51,7 +57,7 @@ class Pin:
     """An answer that a visitor kept: what was asked, in a line, and what was found as learned."""
 
     asked: str
-    column: Column
+    column: ComparisonColumn
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Pin":
         return self  # nothing in it ever changes
@@ -59,7 +65,7 @@ class Pin:
 
 def pin_of(standing: SearchState, pictures: GalleryImages, model: str = "") -> Pin:
     """Keep the present answer as it was learned, under the `model`'s name if that is to be told."""
-    words = standing.asked.text
+    words = standing.query.text
     column = learned_column(standing.sweep, COMPARED)
     name = ": ".join(part for part in ("Pinned", words) if part)
     asked = _asked(standing, pictures)
@@ -75,8 +81,8 @@ def comparison_html(
 ) -> str:
     """The columns of a question as HTML, those of `others` by the names of their models."""
     kept = [] if pin is None else [pin.column]
-    found = compare(standing.sweep, standing.asked, COMPARED, others, kept)
-    truth = truth_of(garments_of(pictures), standing.asked)
+    found = compare(standing.sweep, standing.query, COMPARED, others, kept)
+    truth = truth_of(garments_of(pictures), standing.query)
     questions = _questions(own_questions(pictures), pictures)
     return render_comparison(found, truth, pictures, pin) + questions
 
@@ -95,7 +101,7 @@ def render_comparison(
     )
 
 
-def _column(column: Column, truth: Truth, pictures: GalleryImages) -> str:
+def _column(column: ComparisonColumn, truth: Truth, pictures: GalleryImages) -> str:
     title = _TITLES.get(column.name, column.name)
     facts = [f"picture {percents(mean_image_weight(column.weights))[0]}&nbsp;%"]
     if column.name != _LEARNED:
@@ -112,7 +118,7 @@ def _column(column: Column, truth: Truth, pictures: GalleryImages) -> str:
     )
 
 
-def _hit(hit: ComparedHit, column: Column, truth: Truth, pictures: GalleryImages) -> str:
+def _hit(hit: ComparedHit, column: ComparisonColumn, truth: Truth, pictures: GalleryImages) -> str:
     description = escape(pictures.describe(hit.id))
     fits = truth.fitting is not None and hit.id in truth.fitting
     mark = '<span class="fit"><span aria-hidden="true">✓</span> fits</span>' if fits else ""
@@ -191,13 +197,13 @@ def _questions(questions: Sequence[Mapping[str, str]], pictures: GalleryImages) 
     )
 
 
-def _ids(column: Column) -> list[str]:
+def _ids(column: ComparisonColumn) -> list[str]:
     return [hit.id for hit in column.hits]
 
 
 def _asked(standing: SearchState, pictures: GalleryImages) -> str:
     """`green dress; longer`: a question in a line."""
-    asked = standing.asked
+    asked = standing.query
     if asked.image is None:
         return asked.text
     like = "the uploaded picture"

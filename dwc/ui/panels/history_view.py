@@ -202,7 +202,7 @@ def record_answer(trail: SearchHistory, standing: SearchState | None) -> SearchH
     """The trail with the answer that is shown now; the same where it was taken in already."""
     if standing is None:
         return trail
-    asked = standing.asked
+    asked = standing.query
     question = HistoryQuery(asked.text, asked.reference_id, standing.upload)
     return trail.ask(
         question, WeightShift(standing.shift, mean_image_weight(standing.result.weights))

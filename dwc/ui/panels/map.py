@@ -192,7 +192,7 @@ def render_map(searcher: Searcher, pictures: GalleryImages, standing: SearchStat
     projection = PROJECTIONS.known(searcher.store)
     if projection is None:
         return _yet_to_come(standing.model, pictures)
-    marks = locate_answer(searcher, projection, standing.asked, standing.result)
+    marks = locate_answer(searcher, projection, standing.query, standing.result)
     ids = searcher.store.ids
     kinds = kinds_of(pictures, ids)
     places = projection.unit

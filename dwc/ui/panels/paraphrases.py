@@ -5,7 +5,12 @@ from collections.abc import Mapping, Sequence
 from dwc.catalogue.language.paraphrase import paraphrase
 from dwc.catalogue.schema import Garment
 from dwc.errors import DWCError, QueryError
-from dwc.explain.paraphrases import ParaphraseProbe, Spread, Wording, probe_paraphrases
+from dwc.explain.paraphrases import (
+    ParaphraseAnswer,
+    ParaphraseProbe,
+    WeightSpread,
+    probe_paraphrases,
+)
 from dwc.search.searcher import Searcher
 from dwc.ui.format import escape, name_stream, percents
 from dwc.ui.gallery_images import GalleryImages
@@ -28,7 +33,7 @@ _SUGGESTED = 3
 
 def paraphrase_html(searcher: Searcher, pictures: GalleryImages, standing: SearchState) -> str:
     """The field for other wordings, with suggestions; empty for a question without words."""
-    if not standing.asked.text:
+    if not standing.query.text:
         return ""
     return render_form(suggest(standing, garments_of(pictures)), are_suggested=True)
 
@@ -40,7 +45,7 @@ def probe_html(
     form = render_form(given.splitlines() if isinstance(given, str) else [])
     try:
         wordings = read_wordings(given)
-        found = probe_paraphrases(searcher, standing.asked, wordings, COMPARED)
+        found = probe_paraphrases(searcher, standing.query, wordings, COMPARED)
     except DWCError as error:
         return form + render_trouble(str(error))
     return form + render_probe(found)
@@ -61,7 +66,7 @@ def render_form(wordings: Sequence[str], are_suggested: bool = False) -> str:
 
 def suggest(standing: SearchState, garments: Mapping[str, Garment]) -> list[str]:
     """Other words for a question about drawn garments; empty where there are none."""
-    asked = standing.asked
+    asked = standing.query
     is_uploaded = asked.image is not None and asked.reference_id is None
     if not garments or is_uploaded:
         return []
@@ -103,7 +108,7 @@ def render_probe(found: ParaphraseProbe) -> str:
     )
 
 
-def _row(wording: Wording, first: Wording) -> str:
+def _row(wording: ParaphraseAnswer, first: ParaphraseAnswer) -> str:
     shared = len(set(wording.ids) & set(first.ids))
     told = "as asked" if wording is first else f"{shared} of {len(first.ids)}"
     text = escape(wording.text)
@@ -127,7 +132,7 @@ def _strip(weights: Mapping[str, float]) -> str:
     return f'<span class="strip" aria-hidden="true">{dots}</span><span class="said">{said}</span>'
 
 
-def _spread(stream: str, spread: Spread) -> str:
+def _spread(stream: str, spread: WeightSpread) -> str:
     least, greatest = percents(spread.least)[0], percents(spread.greatest)[0]
     place = f"at {least}" if least == greatest else f"between {least} and {greatest}"
     return f"{place}&nbsp;% ({name_stream(stream)})"

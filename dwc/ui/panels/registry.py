@@ -78,16 +78,16 @@ def _why(searcher: Searcher, pictures: GalleryImages, standing: SearchState) -> 
 
 def _words(searcher: Searcher, pictures: GalleryImages, standing: SearchState) -> str:
     found = explain_score(standing.sweep, standing.looked_at, standing.shift)
-    effects = ablate_words(searcher, standing.asked, standing.looked_at, standing.shift)
+    effects = ablate_words(searcher, standing.query, standing.looked_at, standing.shift)
     return render_word_effects(effects, found.rank)
 
 
 def _read(searcher: Searcher, pictures: GalleryImages, standing: SearchState) -> str:
-    return render_model_input(describe_model_input(searcher.checkpoint, standing.asked))
+    return render_model_input(describe_model_input(searcher.checkpoint, standing.query))
 
 
 def _regions(searcher: Searcher, pictures: GalleryImages, standing: SearchState) -> str:
-    return regions_panel.render_attention(searcher.checkpoint, standing.asked)
+    return regions_panel.render_attention(searcher.checkpoint, standing.query)
 
 
 PANELS: tuple[ExplanationPanel, ...] = (

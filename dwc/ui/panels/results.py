@@ -10,7 +10,6 @@ from dataclasses import replace
 
 from dwc.search.near_duplicates import DuplicateGroups
 from dwc.search.results import Hit, SearchResult
-from dwc.search.weight_sweep import hits_at
 from dwc.ui.format import above, count, escape, signed, timing
 from dwc.ui.gallery_images import GalleryImages, url_of
 from dwc.ui.panels.score_bar import Scale, render_bar, render_legend
@@ -69,16 +68,16 @@ document.addEventListener('dwc-folded', () => { arrange(); tellFolds(); });
 
 def describe_duplicates(folds: DuplicateGroups) -> str:
     """How many look-alikes there are, and what counts as one in this gallery."""
-    total = len(folds.under)
-    if folds.folded == 0:
+    total = len(folds.duplicate_of)
+    if folds.count == 0:
         told = f"None of these {total} looks nearly like a better one"
     else:
-        verb, noun = ("is", "a look-alike") if folds.folded == 1 else ("are", "look-alikes")
-        told = f"{folds.folded} of these {total} {verb} {noun}, folded under the better one"
+        verb, noun = ("is", "a look-alike") if folds.count == 1 else ("are", "look-alikes")
+        told = f"{folds.count} of these {total} {verb} {noun}, folded under the better one"
     return (
         f"{told}. Look-alikes lie less than a twentieth as far apart as two pictures of this "
-        f"gallery usually do: a cosine of at least {folds.least:.3f} between their embeddings, "
-        f"where {signed(folds.usual)} is usual."
+        f"gallery usually do: a cosine of at least {folds.threshold:.3f} between their embeddings, "
+        f"where {signed(folds.median_cosine)} is usual."
     )
 
 
@@ -161,8 +160,8 @@ def render_results(
 
 def render_answer(standing: SearchState, pictures: GalleryImages) -> str:
     """The results of an answer as it stands, with the way to more and its look-alikes told."""
-    alike, result = standing.look_alikes, standing.result
-    folds = None if alike is None else alike.fold([hit.id for hit in result.hits])
+    alike, result = standing.near_duplicates, standing.result
+    folds = None if alike is None else alike.group([hit.id for hit in result.hits])
     return render_results(result, pictures, len(standing.sweep), folds)
 
 
@@ -172,12 +171,12 @@ def _alike(
     """The rank of what a hit looks like, None for none, and how many look like it."""
     if folds is None:
         return None, 0
-    first = folds.under[place]
-    return None if first is None else hits[first].rank, len(folds.below(place))
+    first = folds.duplicate_of[place]
+    return None if first is None else hits[first].rank, len(folds.duplicates_of(place))
 
 
 def _card(
-    hit: Hit, pictures: GalleryImages, scale: Scale, under: int | None, look_alikes: int
+    hit: Hit, pictures: GalleryImages, scale: Scale, under: int | None, near_duplicates: int
 ) -> str:
     description = escape(pictures.describe(hit.id))
     thumbnail = escape(url_of(pictures.thumbnail(hit.id)))
@@ -197,23 +196,23 @@ def _card(
         '<span class="sr-only"> of the gallery</span></span>'
         f'<button type="button" data-id="{escape(hit.id)}" aria-keyshortcuts="F" '
         f'aria-label="Search from here: make result {hit.rank} the next picture, {description}">'
-        f"from here</button></div>{_unfolding(hit, look_alikes)}</li>"
+        f"from here</button></div>{_unfolding(hit, near_duplicates)}</li>"
     )
 
 
-def _unfolding(hit: Hit, look_alikes: int) -> str:
-    if look_alikes == 0:
+def _unfolding(hit: Hit, near_duplicates: int) -> str:
+    if near_duplicates == 0:
         return ""
-    noun = "look-alike" if look_alikes == 1 else "look-alikes"
+    noun = "look-alike" if near_duplicates == 1 else "look-alikes"
     return (
         f'<button type="button" class="alike" aria-expanded="false" data-rank="{hit.rank}">'
-        f'+{look_alikes} {noun}<span class="sr-only"> of result {hit.rank}</span></button>'
+        f'+{near_duplicates} {noun}<span class="sr-only"> of result {hit.rank}</span></button>'
     )
 
 
 def _remarks(result: SearchResult) -> list[str]:
     remarks = list(result.notes)
-    if result.unfamiliar is not None and result.unfamiliar > 1:
+    if result.ood_score is not None and result.ood_score > 1:
         remarks.insert(
             0,
             "This picture is unlike those the model learned from: take its results with caution.",
@@ -237,7 +236,7 @@ def with_more(standing: SearchState) -> SearchState | None:
     wanted = min(shown + STEP, MOST, len(standing.sweep))
     if wanted <= shown:
         return None
-    hits = hits_at(standing.sweep, standing.shift, wanted)
+    hits = standing.sweep.hits(standing.shift, wanted)
     return replace(standing, result=replace(standing.result, hits=hits))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from dwc.search.model_pool import Origin
-from dwc.search.results import name_shift
+from dwc.search.results import shift_to_json
 from dwc.ui.format import escape
 from dwc.ui.state import SearchState
 
@@ -66,7 +66,7 @@ def link_query(standing: SearchState, names_model: bool = False) -> str | None:
 
     With `names_model`, for where there is a choice, the model that answered is in it.
     """
-    asked = standing.asked
+    asked = standing.query
     if asked.image is not None and asked.reference_id is None:
         return None
     parts: dict[str, Any] = {}
@@ -75,7 +75,7 @@ def link_query(standing: SearchState, names_model: bool = False) -> str | None:
     if asked.text:
         parts["text"] = asked.text
     if standing.shift != 0:
-        parts["shift"] = name_shift(standing.shift)
+        parts["shift"] = shift_to_json(standing.shift)
     if names_model:
         parts["model"] = standing.model
     return urlencode(parts)
@@ -118,12 +118,12 @@ def to_csv(standing: SearchState, origin: Origin) -> str:
 
 
 def _query(standing: SearchState) -> Mapping[str, Any]:
-    asked = standing.asked
+    asked = standing.query
     uploaded = asked.image is not None and asked.reference_id is None
     return {
         "reference": "uploaded" if uploaded else asked.reference_id or "",
         "text": asked.text,
-        "shift": name_shift(standing.shift),
+        "shift": shift_to_json(standing.shift),
     }
 
 

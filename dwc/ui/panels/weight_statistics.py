@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dwc.explain.weight_statistics import (
-    HISTOGRAM_STEPS,
+    HISTOGRAM_BINS,
     ExtremeQuery,
     StreamStatistics,
     WeightStatistics,
@@ -43,10 +43,12 @@ def render_weight_statistics(
     searcher: Searcher, pictures: GalleryImages, standing: SearchState
 ) -> str:
     """The panel for the model that answered; this search's weights are marked in it."""
-    if standing.context is None:
+    if standing.reference_weights is None:
         return _NOT_KEPT
     weights = standing.result.weights if standing.can_lean else {}
-    return render_statistics(compute_weight_statistics(standing.context), weights, pictures)
+    return render_statistics(
+        compute_weight_statistics(standing.reference_weights), weights, pictures
+    )
 
 
 def render_statistics(
@@ -74,9 +76,9 @@ def query_asked(
     data: Mapping[str, Any], standing: SearchState | None, pictures: GalleryImages
 ) -> Example | None:
     """The query that a browser asked for; None where there is no such one in this gallery."""
-    if standing is None or standing.context is None:
+    if standing is None or standing.reference_weights is None:
         return None
-    atlas = compute_weight_statistics(standing.context)
+    atlas = compute_weight_statistics(standing.reference_weights)
     sides = {"picture": atlas.picture_led, "words": atlas.word_led}
     side, place = data.get("side"), data.get("place")
     queries = sides.get(side) if isinstance(side, str) else None
@@ -114,9 +116,9 @@ def _follows(stream: StreamStatistics) -> str:
 
 def _histogram(place: int, name: str, stream: StreamStatistics, here: float | None) -> str:
     most = max(stream.counts) or 1
-    width = (_RIGHT - _LEFT) / HISTOGRAM_STEPS
+    width = (_RIGHT - _LEFT) / HISTOGRAM_BINS
     bars = "".join(
-        f'<rect x="{_x(step / HISTOGRAM_STEPS) + 0.5:.1f}" y="{_y(number / most):.1f}" '
+        f'<rect x="{_x(step / HISTOGRAM_BINS) + 0.5:.1f}" y="{_y(number / most):.1f}" '
         f'width="{width - 1:.1f}" height="{_BOTTOM - _y(number / most):.1f}"/>'
         for step, number in enumerate(stream.counts)
         if number
@@ -243,8 +245,8 @@ def _tables(atlas: WeightStatistics) -> str:
 
 def _table(name: str, stream: StreamStatistics) -> str:
     spoken = escape(name_stream(name))
-    each = HISTOGRAM_STEPS // 10
-    tenths = [sum(stream.counts[at : at + each]) for at in range(0, HISTOGRAM_STEPS, each)]
+    each = HISTOGRAM_BINS // 10
+    tenths = [sum(stream.counts[at : at + each]) for at in range(0, HISTOGRAM_BINS, each)]
     counted = "".join(
         f"<tr><th scope='row'>{place / 10:.1f} to {(place + 1) / 10:.1f}</th>"
         f"<td>{count(number)}</td></tr>"
@@ -276,7 +278,7 @@ def _percent(share: float) -> str:
 
 def statistics_table(searcher: Searcher) -> dict[str, Any]:
     """The `/atlas` endpoint's answer; no streams where the checkpoint has no reference weights."""
-    context: ReferenceWeights | None = searcher.context
+    context: ReferenceWeights | None = searcher.reference_weights
     if context is None:
         return WeightStatistics(0, "", {}, None, None).to_dict()
     return compute_weight_statistics(context).to_dict()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from dwc.search.reference_weights import BINS, QueryWeights, ReferenceWeights
+from dwc.search.reference_weights import HISTOGRAM_BINS, QueryWeights, ReferenceWeights
 from dwc.search.results import Weight, mean_image_weight
 from dwc.ui.format import escape, name_stream, percents, weight_in_words
 
@@ -74,7 +74,7 @@ def _others(context: ReferenceWeights | None) -> str:
     if context is None:
         return ""
     points = " ".join(
-        f"{(place + 0.5) / BINS * 100:.2f},{20 - 20 * height:.2f}"
+        f"{(place + 0.5) / HISTOGRAM_BINS * 100:.2f},{20 - 20 * height:.2f}"
         for place, height in enumerate(context.spread)
     )
     return (

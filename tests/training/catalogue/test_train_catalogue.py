@@ -128,7 +128,7 @@ def test_it_answers_over_a_gallery(published, tmp_path):
     assert len(result.hits) == 5
     assert store.ids[0] not in {hit.id for hit in result.hits}
     assert set(result.weights) == {"clip", "cnn"}
-    assert result.unfamiliar is not None
+    assert result.ood_score is not None
     assert all(sum(h.parts.values()) == pytest.approx(h.score, abs=1e-4) for h in result.hits)
 
 

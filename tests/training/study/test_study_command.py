@@ -13,7 +13,7 @@ from dwc.catalogue.splits import gallery
 from dwc.checkpoints import load
 from dwc.cli import main
 from dwc.errors import TrainingError
-from dwc.evaluation.catalogue import CataloguePictures
+from dwc.evaluation.catalogue import CatalogueImages
 from dwc.modeling.processing_dwc import fill_template
 from dwc.training.study import runs
 from dwc.training.study.features import StudySettings, cache_features, load_features
@@ -58,7 +58,7 @@ def test_a_model_over_what_is_kept_answers_as_the_checkpoint(
     test, chosen = features.test, torch.arange(SMALL.queries)
     items = gallery("test", SMALL.gallery)
     asked = queries(items, SMALL.queries, 0)
-    pictures = CataloguePictures(items)
+    pictures = CatalogueImages(items)
     inputs = loaded.processor(
         images=[pictures(query.reference) for query in asked],
         text=[fill_template(features.config.caption_template, q.captions) for q in asked],
