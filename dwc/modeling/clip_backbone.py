@@ -1,11 +1,11 @@
-"""CLIP: two towers that put pictures and texts into one space.
+"""CLIP's two towers, which map images and texts into one feature space.
 
-A normal module: it trains where it is trained, and `DWCModel` is what freezes it.
+An ordinary module that can be trained; `DWCModel` freezes it.
 
 Parameter names are those of transformers' `CLIPModel`: `text_model.*`, `vision_model.*`,
 `text_projection.weight`, `visual_projection.weight`, `logit_scale`. With a ModifiedResNet,
-`vision_model.*` is named as in `modified_resnet.py` and there is no `visual_projection`: its
-attention pool ends in the common space already.
+`vision_model.*` is named as in `modified_resnet.py` and there is no `visual_projection`, since its
+attention pool already ends in the common space.
 """
 
 import torch
@@ -20,7 +20,7 @@ from dwc.modeling.strict_loading import StrictModel
 
 
 class ClipBackbone(StrictModel):
-    """CLIP's towers behind one interface: features in the common space, not of unit length.
+    """CLIP with either image tower; returns features that are not normalized.
 
     Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision".
     """
@@ -46,26 +46,41 @@ class ClipBackbone(StrictModel):
             )
         self.logit_scale = nn.Parameter(torch.tensor(config.logit_scale_init_value))
         self.post_init()
-        # Residual branches start closed. Not in `_init_weights`: of a model that is not its own,
-        # transformers shows that only modules with parameters directly in them.
+        # Residual branches start at zero. This cannot stand in `_init_weights`, which transformers
+        # calls only for modules that own parameters directly.
         for module in self.modules():
             if isinstance(module, AntiAliasedBottleneck):
                 nn.init.zeros_(module.expand.normalisation.weight)
 
     def image_features(self, pixel_values: Tensor) -> Tensor:
-        """(N, 3, image_size, image_size), CLIP's mean and standard deviation, -> (N, F)."""
+        """Embed images.
+
+        Args:
+            pixel_values: (N, 3, image_size, image_size), normalized by CLIP's mean and deviation.
+
+        Returns:
+            Features (N, F), not normalized.
+        """
         if self.visual_projection is None:
             return self.vision_model(pixel_values)
         pooled = self.vision_model(pixel_values=pixel_values).pooler_output
         return self.visual_projection(pooled)
 
     def text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Token ids (N, L), padded on the right, and their mask -> (N, F).
+        """Embed texts.
 
-        A text is read at its first end-of-text token. Attention is causal, so padding behind that
-        token changes nothing and `attention_mask` is not needed.
+        The feature is read at a text's first end-of-text token. Attention is causal, so padding
+        behind that token changes nothing and `attention_mask` is optional.
 
-        Raises QueryError for a text that is too long or never ends.
+        Args:
+            input_ids: Token ids (N, L), padded on the right.
+            attention_mask: (N, L), 1 on tokens.
+
+        Returns:
+            Features (N, F), not normalized.
+
+        Raises:
+            QueryError: A text is too long, or has no end-of-text token.
         """
         longest = self.config.text_config.max_position_embeddings
         if input_ids.shape[1] > longest:
@@ -73,8 +88,8 @@ class ClipBackbone(StrictModel):
                 f"the text has {input_ids.shape[1]} CLIP tokens; this model reads at most "
                 f"{longest}. Shorten it."
             )
-        # transformers pools at the largest id where `eos_token_id` is 2, a habit from early
-        # conversions that is wrong for a small vocabulary: so the position is looked up here.
+        # transformers pools at the largest id where `eos_token_id` is 2, for early conversions.
+        # That is wrong for a small vocabulary, so the position is looked up here.
         end = self.config.text_config.eos_token_id
         is_end = input_ids == end  # (N, L)
         if not bool(is_end.any(dim=1).all()):
@@ -82,26 +97,28 @@ class ClipBackbone(StrictModel):
                 f"a text has no end-of-text token (id {end}); read texts with the checkpoint's "
                 "processor."
             )
-        ends = is_end.int().argmax(dim=1)  # (N,), the first of equals
+        ends = is_end.int().argmax(dim=1)  # (N,), the first one
         if len(ends) < MANY:
-            return self._read_texts(input_ids, attention_mask, ends)
+            return self._encode_texts(input_ids, attention_mask, ends)
 
-        def read(rows: Tensor, longest: int) -> Tensor:
+        def encode(rows: Tensor, longest: int) -> Tensor:
             mask = None if attention_mask is None else attention_mask[rows, :longest]
-            return self._read_texts(input_ids[rows, :longest], mask, ends[rows])
+            return self._encode_texts(input_ids[rows, :longest], mask, ends[rows])
 
-        return length_bucketed(ends + 1, read)
+        return length_bucketed(ends + 1, encode)
 
-    def _read_texts(self, input_ids: Tensor, attention_mask: Tensor | None, ends: Tensor) -> Tensor:
-        """Texts (N, L) that end at the tokens `ends` (N,) -> (N, F)."""
+    def _encode_texts(
+        self, input_ids: Tensor, attention_mask: Tensor | None, ends: Tensor
+    ) -> Tensor:
+        """Encode texts (N, L) and project the states at `ends` (N,) to (N, F)."""
         states = self.text_model(input_ids=input_ids, attention_mask=attention_mask)
         rows = torch.arange(len(input_ids), device=input_ids.device)
         return self.text_projection(states.last_hidden_state[rows, ends])
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Start as OpenAI's training did: projections keep lengths.
+        """Initialize as OpenAI's training did: projections preserve lengths.
 
-        The towers from transformers start themselves, in the same way.
+        The towers from transformers initialize themselves in the same way.
         """
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=module.in_features**-0.5)

@@ -1,4 +1,4 @@
-"""The CNN stream: a ResNet over regions, an LSTM over words, each edited by the other.
+"""The CNN stream: a ResNet and an LSTM whose features edit each other.
 
 The symbols beside the names are those of Huang et al. 2024, "Dynamic Weighted Combiner for
 Mixed-Modal Image Retrieval"; the editors follow Wen et al. 2021, "Comprehensive Linguistic-Visual
@@ -7,12 +7,13 @@ Composition Network for Image Retrieval" (CLVC-Net).
 Parameter names:
 
     resnet.*                        transformers' ResNetModel
-    word_encoder.*                  embedding and LSTM
+    word_encoder.embedding.weight   word vectors
+    word_encoder.lstm.*_l0          LSTM (Hochreiter and Schmidhuber 1997)
     embed_regions.*                 Inc2d that makes E of X
     gate_image.*, add_image.*       Inc2d of [E; C] and of C, in the image editor
     gate_text.*, add_text.*         Inc1d of [T; V] and of V, in the text editor
     pool_image.p, pool_text.p       GeM_i and GeM_t, of the edited features
-    pool_gallery.p                  GeM_img, of a gallery picture's
+    pool_gallery.p                  GeM_img, of a gallery image's features
     project_image, project_text     W_img and W_txt, each .weight and .bias
     weigh.{0,3}.{weight,bias}       MLP_w
 """
@@ -21,27 +22,117 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import ResNetModel
 
 from dwc.errors import QueryError
 from dwc.modeling.combiners.base import mlp
 from dwc.modeling.composition import Composition, normalize
 from dwc.modeling.configuration_dwc import CnnStreamConfig
-from dwc.modeling.cross_attention import CrossAttention, cross_attention
 from dwc.modeling.inception import Inception1d, Inception2d
-from dwc.modeling.packed_sequences import PackedSequences
+from dwc.modeling.packed_sequences import MANY, PackedSequences, length_bucketed
 from dwc.modeling.pooling import GeneralizedMean
-from dwc.modeling.word_encoder import WordEncoder
+
+
+class WordEncoder(nn.Module):
+    """An embedding and an LSTM: one state per word, which depends on the words before it."""
+
+    def __init__(self, vocab_size: int, embedding_dim: int, hidden_dim: int):
+        super().__init__()
+        self.embedding = nn.Embedding(vocab_size, embedding_dim)
+        self.lstm = nn.LSTM(embedding_dim, hidden_dim, batch_first=True)
+
+    def forward(self, word_ids: Tensor, mask: Tensor) -> Tensor:
+        """Encode words.
+
+        Args:
+            word_ids: (N, L).
+            mask: (N, L), True on words, which padding must follow since the LSTM runs left to
+                right.
+
+        Returns:
+            States (N, L, H), zero on padding.
+
+        Raises:
+            QueryError: A word follows padding.
+        """
+        if bool((mask[:, 1:] & ~mask[:, :-1]).any()):
+            raise QueryError(
+                "word_mask has words behind padding; pad texts on the right, as the checkpoint's "
+                "processor does."
+            )
+        if len(word_ids) >= MANY:
+            return self._encode_bucketed(word_ids, mask)
+        states, _ = self.lstm(self.embedding(word_ids))  # (N, L, H)
+        return states * mask.unsqueeze(-1)
+
+    def _encode_bucketed(self, word_ids: Tensor, mask: Tensor) -> Tensor:
+        """The same in groups of similar length, which leaves out most of the padding."""
+
+        def encode(rows: Tensor, longest: int) -> Tensor:
+            states, _ = self.lstm(self.embedding(word_ids[rows, :longest]))
+            states = states * mask[rows, :longest].unsqueeze(-1)
+            return functional.pad(states, (0, 0, 0, word_ids.shape[1] - longest))
+
+        return length_bucketed(mask.sum(dim=1), encode)
+
+
+@dataclass(frozen=True)
+class CrossAttention:
+    """Attention between L words and R regions of N queries, features of length H.
+
+    Attributes:
+        word_context: (N, R, H), the attended words of each region.
+        region_context: (N, L, H), the attended regions of each word.
+        over_words: (N, L, R), weights that sum to 1 over the words of each region; 0 on padding.
+        over_regions: (N, L, R), weights that sum to 1 over the regions of each word; 0 on padding.
+    """
+
+    word_context: Tensor
+    region_context: Tensor
+    over_words: Tensor
+    over_regions: Tensor
+
+
+def cross_attention(
+    words: Tensor,
+    regions: Tensor,
+    mask: Tensor,
+    word_temperature: float,
+    region_temperature: float,
+) -> CrossAttention:
+    """Attend words to regions and regions to words by dot products; no parameters.
+
+    Args:
+        words: (N, L, H).
+        regions: (N, R, H).
+        mask: (N, L), True on words. A query without words has contexts of zero.
+        word_temperature: Divides the scores before the softmax over words.
+        region_temperature: Divides the scores before the softmax over regions.
+    """
+    valid = mask.unsqueeze(-1)  # (N, L, 1)
+    scores = words @ regions.transpose(1, 2)  # (N, L, R): S
+    # The lowest finite number, not minus infinity: a row of padding alone must not become NaN.
+    masked = (scores / word_temperature).masked_fill(~valid, torch.finfo(scores.dtype).min)
+    over_words = masked.softmax(dim=1) * valid  # (N, L, R): A_i
+    over_regions = (scores / region_temperature).softmax(dim=2) * valid  # (N, L, R): A_t
+    return CrossAttention(
+        word_context=over_words.transpose(1, 2) @ words,  # (N, R, H): C
+        region_context=over_regions @ regions,  # (N, L, H): V
+        over_words=over_words,
+        over_regions=over_regions,
+    )
 
 
 @dataclass(frozen=True)
 class RegionMaps:
-    """Where a query's words and its picture's regions met, for N queries, L words, H by W regions.
+    """The cross-attention of N queries, L words over H by W regions.
 
-    `words_by_region` (N, L, H, W) sums to 1 over the words of each region, `regions_by_word`
-    (N, L, H, W) over the regions of each word; both are 0 on padding. `image_gate` (N, H, W), in
-    (0, 1), is the share of the picture's own features that the image editor let pass, the mean of
-    the channels.
+    Attributes:
+        words_by_region: (N, L, H, W), sums to 1 over the words of each region; 0 on padding.
+        regions_by_word: (N, L, H, W), sums to 1 over the regions of each word; 0 on padding.
+        image_gate: (N, H, W) in (0, 1), the share of the image's own features that the image editor
+            keeps, averaged over channels.
     """
 
     words_by_region: Tensor
@@ -50,9 +141,9 @@ class RegionMaps:
 
 
 class CnnStream(nn.Module):
-    """Composes queries and embeds gallery pictures from pixels and words.
+    """Composes queries and embeds gallery images from pixels and word ids.
 
-    Below, N queries of L words, regions in a map of h by w, channels C of the ResNet's last stage,
+    Shapes: N queries, L words, a map of h by w regions, C channels of the ResNet's last stage,
     states of length H, embeddings of length D.
     """
 
@@ -75,7 +166,7 @@ class CnnStream(nn.Module):
         self.weigh = mlp(2 * embedding_dim, embedding_dim, 1, dropout)
 
     def embed(self, pixel_values: Tensor) -> Tensor:
-        """Pictures (N, 3, height, width), normalised, -> gallery embeddings (N, D), unit length."""
+        """Embed gallery images: normalized pixels (N, 3, height, width) -> unit vectors (N, D)."""
         features = self._feature_map(pixel_values).flatten(2)  # (N, C, h w)
         return normalize(self.project_image(self.pool_gallery(features)))
 
@@ -85,12 +176,18 @@ class CnnStream(nn.Module):
         word_ids: Tensor | None = None,
         word_mask: Tensor | None = None,
     ) -> Composition:
-        """Pictures (N, 3, height, width) and word ids (N, L) -> N queries.
+        """Compose N queries.
 
-        `word_mask` (N, L) is True on words, which padding follows; without a mask there is none. A
-        query without words (ids None, or a row of the mask all False) has image weight exactly 1,
-        one without picture exactly 0, and the absent part is zero. Raises QueryError for a query
-        that has neither.
+        A query without words (ids None, or a mask row all False) has image weight exactly 1, one
+        without an image exactly 0; the part of the missing modality is zero.
+
+        Args:
+            pixel_values: (N, 3, height, width), normalized, or None.
+            word_ids: (N, L), or None.
+            word_mask: (N, L) bool, True on words, padding behind them; None for no padding.
+
+        Raises:
+            QueryError: A query has neither an image nor words.
         """
         text = self._read(word_ids, word_mask)
         if pixel_values is None:
@@ -98,10 +195,10 @@ class CnnStream(nn.Module):
         features = self._feature_map(pixel_values)  # (N, C, h, w): X
         regions = self._regions(features)  # (N, H, h, w): E
         if text is None:
-            return self._compose_picture(features, regions)
+            return self._compose_image(features, regions)
         word_ids, mask = text
         words = self.word_encoder(word_ids, mask)  # (N, L, H): T
-        attention = self._relate(words, regions, mask)
+        attention = self._attend(words, regions, mask)
         image_part = self._edit_image(features, regions, attention.word_context)  # (N, D): i
         text_part = self._edit_text(words, attention.region_context, mask)  # (N, D): t
         parts = torch.cat([image_part, text_part], dim=-1)
@@ -113,7 +210,11 @@ class CnnStream(nn.Module):
     def region_maps(
         self, pixel_values: Tensor, word_ids: Tensor, word_mask: Tensor | None = None
     ) -> RegionMaps:
-        """Show where words and regions met, for the arguments of `compose`; both are needed."""
+        """Return the cross-attention of queries; the arguments are those of `compose`.
+
+        Raises:
+            QueryError: No query has words.
+        """
         text = self._read(word_ids, word_mask)
         if text is None:
             raise QueryError("no query has words; without words there is nothing to show.")
@@ -121,7 +222,7 @@ class CnnStream(nn.Module):
         features = self._feature_map(pixel_values)
         grid = features.shape[-2:]
         regions = self._regions(features)
-        attention = self._relate(self.word_encoder(word_ids, mask), regions, mask)
+        attention = self._attend(self.word_encoder(word_ids, mask), regions, mask)
         gate = self._image_gate(regions, self._as_map(attention.word_context, grid))  # (N, C, h, w)
         return RegionMaps(
             words_by_region=attention.over_words.unflatten(-1, grid),
@@ -145,7 +246,7 @@ class CnnStream(nn.Module):
         return (word_ids, mask) if bool(mask.any()) else None
 
     def _compose_words(self, text: tuple[Tensor, Tensor] | None) -> Composition:
-        """Queries without a picture: a region context of zero, image weight 0."""
+        """Compose queries without an image: zero region context, image weight 0."""
         if text is None or not bool(text[1].any(dim=1).all()):
             raise QueryError(
                 "a query has neither a picture nor words that the CNN stream can read; give at "
@@ -157,22 +258,22 @@ class CnnStream(nn.Module):
         weight = text_part.new_zeros(len(text_part), 1)
         return Composition.mix(torch.zeros_like(text_part), text_part, weight)
 
-    def _compose_picture(self, features: Tensor, regions: Tensor) -> Composition:
-        """Queries without words: a word context of zero, image weight 1."""
+    def _compose_image(self, features: Tensor, regions: Tensor) -> Composition:
+        """Compose queries without words: zero word context, image weight 1."""
         context = torch.zeros_like(regions).flatten(2).transpose(1, 2)  # (N, h w, H)
         image_part = self._edit_image(features, regions, context)  # (N, D)
         weight = image_part.new_ones(len(image_part), 1)
         return Composition.mix(image_part, torch.zeros_like(image_part), weight)
 
     def _feature_map(self, pixel_values: Tensor) -> Tensor:
-        """Pictures (N, 3, height, width) -> the last stage's map (N, C, h, w): X."""
+        """Images (N, 3, height, width) -> last stage's map (N, C, h, w): X."""
         return self.resnet(pixel_values).last_hidden_state
 
     def _regions(self, features: Tensor) -> Tensor:
-        """(N, C, h, w) -> (N, H, h, w): E."""
+        """(N, C, h, w) -> region embeddings (N, H, h, w): E."""
         return torch.relu(self.embed_regions(features))
 
-    def _relate(self, words: Tensor, regions: Tensor, mask: Tensor) -> CrossAttention:
+    def _attend(self, words: Tensor, regions: Tensor, mask: Tensor) -> CrossAttention:
         """Words (N, L, H) and regions (N, H, h, w) -> their attention and contexts."""
         return cross_attention(
             words,
@@ -200,9 +301,9 @@ class CnnStream(nn.Module):
 
     def _edit_text(self, words: Tensor, region_context: Tensor, mask: Tensor) -> Tensor:
         """T (N, L, H), V (N, L, H) and the mask (N, L) -> the text part (N, D)."""
-        sentences = PackedSequences(mask)
-        states, context = sentences.pack(words), sentences.pack(region_context)  # (M, H)
-        gate = torch.sigmoid(self.gate_text(torch.cat([states, context], dim=-1), sentences))
-        edited = gate * states + torch.relu(self.add_text(context, sentences))  # (M, H): F_t
-        by_sentence = sentences.unpack(edited).transpose(1, 2)  # (N, H, L)
-        return self.project_text(self.pool_text(by_sentence, mask))
+        sequences = PackedSequences(mask)
+        states, context = sequences.pack(words), sequences.pack(region_context)  # (M, H)
+        gate = torch.sigmoid(self.gate_text(torch.cat([states, context], dim=-1), sequences))
+        edited = gate * states + torch.relu(self.add_text(context, sequences))  # (M, H): F_t
+        by_sequence = sequences.unpack(edited).transpose(1, 2)  # (N, H, L)
+        return self.project_text(self.pool_text(by_sequence, mask))

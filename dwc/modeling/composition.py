@@ -1,8 +1,6 @@
-"""A composed query: what it is made of, how it is mixed, and how its scores split.
+"""A composed query: its parts, their weighted sum, and the exact split of its scores.
 
-    embedding = norm(image_weight * image_part + (1 - image_weight) * text_part [+ joint_part])
-
-Everything here is plain arithmetic on tensors, shared by the models, the search and the tests.
+embedding = norm(image_weight * image_part + (1 - image_weight) * text_part [+ joint_part])
 """
 
 from dataclasses import dataclass, replace
@@ -19,11 +17,12 @@ def normalize(vectors: Tensor) -> Tensor:
 
 
 def shift_weight(image_weight: Tensor, shift: float) -> Tensor:
-    """Move a weight along its logit: 0 leaves it, positive leans to the image, negative to text.
+    """Add `shift` to the logit of image weights.
 
-    `image_weight` is in [0, 1], any shape. A shift of plus or minus infinity gives exactly 1 or 0.
-    A weight of exactly 0 or 1 (a query without image, or without text) has no other modality to
-    lean to, and stays.
+    Args:
+        image_weight: In [0, 1], any shape. Exactly 0 or 1 (a query of one modality) stays.
+        shift: 0 leaves the weight, positive favors the image, negative the text; plus and minus
+            infinity give exactly 1 and 0.
     """
     if shift == 0:
         return image_weight
@@ -33,7 +32,7 @@ def shift_weight(image_weight: Tensor, shift: float) -> Tensor:
 
 
 class ScoreParts(NamedTuple):
-    """What each part of a query adds to each gallery item's cosine; the three sum to the score."""
+    """The contribution of each part of a query to each cosine; the three sum to the score."""
 
     image: Tensor  # (N, M)
     text: Tensor  # (N, M)
@@ -42,11 +41,14 @@ class ScoreParts(NamedTuple):
 
 @dataclass(frozen=True)
 class Composition:
-    """One stream's composed queries, N of them, D-dimensional.
+    """Composed queries of one stream: N queries, D dimensions.
 
-    `embedding` (N, D) is unit length; `image_part` and `text_part` (N, D) are the edited features
-    before mixing, of any length; `image_weight` (N, 1) is in [0, 1], the text's is its complement;
-    `joint_part` (N, D), where a combiner has one, is added unweighted.
+    Attributes:
+        embedding: (N, D), unit length.
+        image_part: (N, D), edited image features before mixing, any length.
+        text_part: (N, D), edited text features before mixing, any length.
+        image_weight: (N, 1) in [0, 1]; the text's weight is its complement.
+        joint_part: (N, D), added unweighted; None for combiners without one.
     """
 
     embedding: Tensor
@@ -63,16 +65,16 @@ class Composition:
         image_weight: Tensor,
         joint_part: Tensor | None = None,
     ) -> "Composition":
-        """Mix the parts by their weight and scale to unit length."""
+        """Mix the parts by the weight and scale to unit length."""
         mixed = image_weight * image_part + (1 - image_weight) * text_part  # (N, D)
         if joint_part is not None:
             mixed = mixed + joint_part
         return cls(normalize(mixed), image_part, text_part, image_weight, joint_part)
 
     def shifted(self, shift: float) -> "Composition":
-        """The same query leaning more to its image (positive) or its text (negative).
+        """The same queries with shifted weights; see `shift_weight`.
 
-        A joint part belongs to both modalities, so it is left out at the two ends.
+        A joint part belongs to both modalities, so it is left out at plus and minus infinity.
         """
         if shift == 0:
             return self
@@ -80,23 +82,26 @@ class Composition:
         weight = shift_weight(self.image_weight, shift)
         return Composition.mix(self.image_part, self.text_part, weight, joint)
 
-    def to(self, place: torch.device | str | torch.dtype) -> "Composition":
-        """The same on a device, or in another float type."""
-        joint = None if self.joint_part is None else self.joint_part.to(place)
+    def to(self, target: torch.device | str | torch.dtype) -> "Composition":
+        """The same queries on another device or in another float type."""
+        joint = None if self.joint_part is None else self.joint_part.to(target)
         return Composition(
-            self.embedding.to(place),
-            self.image_part.to(place),
-            self.text_part.to(place),
-            self.image_weight.to(place),
+            self.embedding.to(target),
+            self.image_part.to(target),
+            self.text_part.to(target),
+            self.image_weight.to(target),
             joint,
         )
 
     def split_scores(self, gallery: Tensor) -> ScoreParts:
-        """Split the cosine with each row of `gallery` (M, D), unit length, into exact parts.
+        """Split the cosines with gallery vectors into their exact parts.
 
-        Gallery vectors do not depend on the query, so a score is a sum over the query's parts:
-        nothing is approximated. The parts are of the *edited* features, each of which has already
-        looked at the other modality.
+        Gallery vectors do not depend on the query, so a score is a sum over the query's parts and
+        nothing is approximated. The parts are those of the *edited* features, which already depend
+        on the other modality.
+
+        Args:
+            gallery: (M, D), unit length.
         """
         mixed = self.image_weight * self.image_part + (1 - self.image_weight) * self.text_part
         if self.joint_part is not None:
@@ -111,10 +116,13 @@ class Composition:
 
 @dataclass(frozen=True)
 class ComposedQuery:
-    """The same queries in every stream that a model has; a stream it lacks is None.
+    """The same N queries in each stream of a model; None for a stream that it lacks.
 
-    `ood_score` (N,), from 0, above 1 where a reference lies further out than the pictures the
-    model was trained on; None without pictures, or where the checkpoint cannot tell.
+    Attributes:
+        clip: The CLIP stream's composition.
+        cnn: The CNN stream's composition.
+        ood_score: (N,), from 0; above 1 the reference lies further from the training images than
+            nearly all of them. None without images or without the statistics.
     """
 
     clip: Composition | None = None
@@ -123,7 +131,7 @@ class ComposedQuery:
 
     @property
     def streams(self) -> dict[str, Composition]:
-        """The streams that are there, by name, in the order of the gallery vectors."""
+        """The existing streams by name, in the order of the gallery vectors."""
         named = {"clip": self.clip, "cnn": self.cnn}
         return {name: stream for name, stream in named.items() if stream is not None}
 
@@ -133,12 +141,12 @@ class ComposedQuery:
         return torch.cat([stream.embedding for stream in self.streams.values()], dim=-1)
 
     def shifted(self, shift: float) -> "ComposedQuery":
-        """Every stream shifted alike; see `Composition.shifted`."""
+        """The same queries with every stream's weight shifted; see `Composition.shifted`."""
         shifted = {name: stream.shifted(shift) for name, stream in self.streams.items()}
         return replace(self, clip=shifted.get("clip"), cnn=shifted.get("cnn"))
 
     def to(self, device: torch.device | str) -> "ComposedQuery":
-        """The same on a device."""
+        """The same queries on another device."""
         return ComposedQuery(
             **{name: stream.to(device) for name, stream in self.streams.items()},
             ood_score=None if self.ood_score is None else self.ood_score.to(device),

@@ -1,6 +1,4 @@
-"""Fields of a config that nothing reads: a misspelling, or the word of a later version.
-
-The shape of a model, checked when it is made: `DWCConfig` and its sub-configs.
+"""Model configuration: `DWCConfig` and its sub-configs, validated when made.
 
     DWCConfig
     ├── clip_config: ClipBackboneConfig
@@ -9,8 +7,8 @@ The shape of a model, checked when it is made: `DWCConfig` and its sub-configs.
     └── cnn_config: CnnStreamConfig
         └── resnet_config: transformers' ResNetConfig
 
-A sub-config that is None leaves its stream out. Every sub-config may be given as a dict, as it
-stands in `config.json`.
+A sub-config of None leaves its stream out. Every sub-config may be given as a dict, as it stands in
+`config.json`.
 """
 
 from collections.abc import Mapping
@@ -28,7 +26,7 @@ from transformers import (
 
 from dwc.modeling.combiners import combiner_class, combiner_names
 
-# Beside its own fields, every config has those that some version of the library writes.
+# Fields that some version of the library writes into any config.
 _LIBRARY = {
     *PretrainedConfig().to_dict(),
     "attn_implementation",
@@ -41,11 +39,17 @@ _LIBRARY = {
 
 
 def require_known_fields(
-    kind: type[PretrainedConfig], values: Mapping[str, Any], place: str
+    kind: type[PretrainedConfig], values: Mapping[str, Any], location: str
 ) -> None:
-    """Raise ValueError naming the fields in `values` that a config of this kind does not have.
+    """Reject fields that a config class does not have: misspellings, or those of a later version.
 
-    `place` is where they stand. What begins with an underscore is the library's own.
+    Args:
+        kind: The config class.
+        values: The given fields. Names with a leading underscore belong to the library.
+        location: Where they stand, for the message.
+
+    Raises:
+        ValueError: There are such fields.
     """
     own = sorted(set(kind.__dataclass_fields__) - set(PretrainedConfig.__dataclass_fields__))
     unknown = sorted(
@@ -55,7 +59,7 @@ def require_known_fields(
     )
     if unknown:
         raise ValueError(
-            f"{place} has fields that nothing here reads: {', '.join(unknown)}; it may have "
+            f"{location} has unknown fields: {', '.join(unknown)}; the known ones are "
             f"{', '.join(name for name in own if name != 'sub_configs')}. Correct them, or update "
             "dwc if a later version wrote this."
         )
@@ -69,7 +73,7 @@ _OPENAI_EOS_TOKEN_ID = 49407
 
 
 def _require_positive(config: PretrainedConfig, *names: str) -> None:
-    """Raise ValueError naming the first of these fields that is not above zero."""
+    """Raise ValueError naming the first of these fields that is not positive."""
     for name in names:
         value = getattr(config, name)
         if value <= 0:
@@ -80,9 +84,13 @@ def _require_positive(config: PretrainedConfig, *names: str) -> None:
 class ModifiedResNetConfig(PretrainedConfig):
     """CLIP's ModifiedResNet image tower; the defaults are RN50's.
 
-    `layers` are the blocks of each stage, `width` the stem's channels (the last stage has
-    `width * 4 * 2**(stages - 1)`), `image_size` in pixels, `num_attention_heads` those of the
-    attention pool, `projection_dim` the length of the features that come out.
+    Attributes:
+        layers: Blocks of each stage.
+        width: Channels of the stem; the last stage has `width * 4 * 2**(stages - 1)`.
+        image_size: Side of the input in pixels.
+        num_channels: Channels of the input.
+        num_attention_heads: Heads of the attention pool.
+        projection_dim: Length of the output features.
     """
 
     model_type = "clip_modified_resnet"
@@ -112,7 +120,7 @@ class ModifiedResNetConfig(PretrainedConfig):
 
     @property
     def reduction(self) -> int:
-        """Pixels of the picture a side of one cell of the last stage's map."""
+        """Side in image pixels of one cell of the last stage's map."""
         return 4 * 2 ** (len(self.layers) - 1)
 
     def _check(self) -> None:
@@ -138,11 +146,14 @@ class ModifiedResNetConfig(PretrainedConfig):
 
 @strict
 class ClipBackboneConfig(PretrainedConfig):
-    """The frozen CLIP: a text tower, an image tower, and the length of their common features.
+    """The frozen CLIP: a text tower, an image tower, and the length of their features.
 
-    `vision_config` is a ViT (`clip_vision_model`) or a ModifiedResNet (`clip_modified_resnet`), as
-    its `model_type` says; without one it is a ViT. The text tower reads a text at the first
-    `text_config.eos_token_id`.
+    Attributes:
+        text_config: Text tower; texts are pooled at the first `eos_token_id`.
+        vision_config: ViT (`clip_vision_model`, the default) or ModifiedResNet
+            (`clip_modified_resnet`), by its `model_type`.
+        projection_dim: Length of the features of both towers.
+        logit_scale_init_value: Log of CLIP's initial logit scale.
     """
 
     model_type = "dwc_clip"
@@ -179,7 +190,7 @@ class ClipBackboneConfig(PretrainedConfig):
 
     @classmethod
     def rn50(cls) -> "ClipBackboneConfig":
-        """OpenAI's RN50: the paper's default."""
+        """OpenAI's RN50, the paper's default."""
         return cls(
             projection_dim=1024,
             text_config=CLIPTextConfig(projection_dim=1024),
@@ -193,7 +204,7 @@ class ClipBackboneConfig(PretrainedConfig):
 
     @classmethod
     def from_clip(cls, config: CLIPConfig) -> "ClipBackboneConfig":
-        """The same towers as a transformers CLIP."""
+        """The towers of a transformers CLIP."""
         text = {**config.text_config.to_dict(), "projection_dim": config.projection_dim}
         vision = {**config.vision_config.to_dict(), "projection_dim": config.projection_dim}
         return cls(
@@ -204,7 +215,7 @@ class ClipBackboneConfig(PretrainedConfig):
         )
 
     def _check(self) -> None:
-        """Raise ValueError where the towers do not meet or the vocabulary cannot end a text."""
+        """Raise ValueError where feature lengths differ or the end-of-text id is out of range."""
         _require_positive(self, "projection_dim")
         for name in ("text_config", "vision_config"):
             length = getattr(self, name).projection_dim
@@ -225,10 +236,14 @@ class ClipBackboneConfig(PretrainedConfig):
 class CnnStreamConfig(PretrainedConfig):
     """The CNN stream: a ResNet, an LSTM over words, and the temperatures of their attention.
 
-    `vocab_size` counts the word vocabulary's ids, the special ones included. `hidden_dim` is the
-    length of an LSTM state and of a region's embedding, which meet in a dot product.
-    `word_temperature` divides the scores before the softmax over words, `region_temperature` before
-    the one over regions. `gem_p` is where the three GeM exponents start.
+    Attributes:
+        resnet_config: The ResNet.
+        vocab_size: Ids of the word vocabulary, special ones included.
+        word_embedding_dim: Length of word vectors.
+        hidden_dim: Length of LSTM states and region embeddings, which meet in a dot product.
+        word_temperature: Divides the scores before the softmax over words.
+        region_temperature: Divides the scores before the softmax over regions.
+        gem_p: Initial exponent of the three GeM poolings.
     """
 
     model_type = "dwc_cnn"
@@ -276,12 +291,18 @@ class CnnStreamConfig(PretrainedConfig):
 
 @strict
 class DWCConfig(PretrainedConfig):
-    """A model: its streams, the length of their embeddings, and what goes with a checkpoint.
+    """A whole model: its streams, the length of their embeddings, and caption settings.
 
-    `clip_config` and `cnn_config` describe the streams; None leaves one out, not both.
-    `combiner` names the CLIP stream's combiner. `dropout` (0 to 1) acts in training alone.
-    `caption_template` is the form in which training saw one and two captions. `familiarity` says
-    whether the checkpoint carries the statistics that tell an unfamiliar picture.
+    Attributes:
+        clip_config: The CLIP stream's backbone; None for no CLIP stream.
+        cnn_config: The CNN stream; None for no CNN stream. At least one stream is needed.
+        clip_embedding_dim: Length of the CLIP stream's embeddings.
+        cnn_embedding_dim: Length of the CNN stream's embeddings.
+        combiner: Registered name of the CLIP stream's combiner.
+        dropout: Dropout probability in training, 0 to 1.
+        caption_template: The form of one caption (`single`) and of two (`pair`) in training.
+        familiarity: Whether the weights include out-of-distribution statistics.
+        format_version: Version of the checkpoint format.
     """
 
     model_type = "dwc"
@@ -289,7 +310,7 @@ class DWCConfig(PretrainedConfig):
         "clip_config": ClipBackboneConfig,
         "cnn_config": CnnStreamConfig,
     }
-    # There is no default model: older transformers would otherwise build one to compare with.
+    # Without this, older transformers build a default model's config to compare with.
     has_no_defaults_at_init: ClassVar[bool] = True
 
     # Any: a dict or a config on the way in; a config, or None, from __post_init__ on.
@@ -317,16 +338,20 @@ class DWCConfig(PretrainedConfig):
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """From the content of `config.json`; ValueError for fields that nothing here reads.
+        """Make a config from the content of `config.json`.
 
-        Only in this project's configs: transformers' carry what any of its versions wrote.
+        Unknown fields are checked in this project's configs only: transformers' own may hold fields
+        of any version of the library.
+
+        Raises:
+            ValueError: One of this project's configs has unknown fields.
         """
         if config_dict.get("format_version", FORMAT_VERSION) == FORMAT_VERSION:  # else `_check`
             clip = config_dict.get("clip_config")
             vision = clip.get("vision_config") if isinstance(clip, dict) else None
             if isinstance(vision, dict) and "model_type" not in vision:
                 vision = None  # transformers' own
-            for place, kind, values in (
+            for location, kind, values in (
                 ("the config", cls, config_dict),
                 ("clip_config", ClipBackboneConfig, clip),
                 ("cnn_config", CnnStreamConfig, config_dict.get("cnn_config")),
@@ -335,12 +360,12 @@ class DWCConfig(PretrainedConfig):
                 if not isinstance(values, dict):
                     continue
                 if values.get("model_type", kind.model_type) == kind.model_type:
-                    require_known_fields(kind, values, place)
+                    require_known_fields(kind, values, location)
         return super().from_dict(config_dict, **kwargs)
 
     @classmethod
     def paper(cls, vocab_size: int, clip_config: ClipBackboneConfig | None = None) -> "DWCConfig":
-        """The paper's model for a word vocabulary of this size; CLIP RN50 by default."""
+        """The paper's model for a word vocabulary of this size, with CLIP RN50 by default."""
         return cls(
             clip_config=clip_config or ClipBackboneConfig.rn50(),
             cnn_config=CnnStreamConfig(vocab_size=vocab_size),
@@ -381,18 +406,18 @@ class DWCConfig(PretrainedConfig):
                 )
 
     def _check_caption_template(self) -> None:
-        """Raise ValueError where a template has not the places it needs."""
-        for form, places in {"single": 1, "pair": 2}.items():
+        """Raise ValueError where a template lacks a placeholder or repeats it."""
+        for form, slots in {"single": 1, "pair": 2}.items():
             text = self.caption_template.get(form)
-            expected = " and ".join(f"{{{place}}}" for place in range(places))
+            expected = " and ".join(f"{{{location}}}" for location in range(slots))
             try:
-                filled = None if text is None else text.format(*"ab"[:places])
+                filled = None if text is None else text.format(*"ab"[:slots])
             except (IndexError, KeyError, ValueError):
                 filled = None
             if filled is None or any(
-                str(text).count(f"{{{place}}}") != 1 for place in range(places)
+                str(text).count(f"{{{location}}}") != 1 for location in range(slots)
             ):
                 raise ValueError(
-                    f"caption_template[{form!r}] is {text!r}; it must be a text that holds "
-                    f"{expected}, once each."
+                    f"caption_template[{form!r}] is {text!r}; it must be a text that contains "
+                    f"{expected}, each exactly once."
                 )

@@ -1,6 +1,6 @@
-"""Inception blocks, over maps and over packed sentences.
+"""Inception blocks over maps and over packed sequences.
 
-Szegedy et al. 2015, "Going Deeper with Convolutions", in the form that CLVC-Net and DWC use: every
+Szegedy et al. 2015, "Going Deeper with Convolutions", in the form of CLVC-Net and DWC: every
 convolution is bias-free and followed by batch norm, ReLU stands only between the convolutions of a
 branch, and the caller applies the outer activation.
 
@@ -18,7 +18,7 @@ from dwc.modeling.packed_sequences import PackedSequences
 
 
 def _branches(in_channels: int, out_channels: int) -> dict[str, list[tuple[int, int, int]]]:
-    """Each branch's convolutions as (input channels, output channels, kernel size)."""
+    """The convolutions of each branch as (input channels, output channels, kernel size)."""
     if out_channels % 8:
         raise ValueError(f"an Inception block has {out_channels} outputs; give a multiple of 8.")
     eighth = out_channels // 8
@@ -35,7 +35,7 @@ def _branches(in_channels: int, out_channels: int) -> dict[str, list[tuple[int, 
 
 
 class _Step2d(nn.Module):
-    """A convolution without bias and its batch norm, over a map."""
+    """Bias-free 2-d convolution and batch norm."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int):
         super().__init__()
@@ -50,7 +50,7 @@ class _Step2d(nn.Module):
 
 
 class _Step1d(nn.Module):
-    """A convolution without bias and its batch norm, over packed words."""
+    """Bias-free 1-d convolution and batch norm, over packed words."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int):
         super().__init__()
@@ -59,29 +59,29 @@ class _Step1d(nn.Module):
         )
         self.normalisation = nn.BatchNorm1d(out_channels)
 
-    def forward(self, rows: Tensor, sentences: PackedSequences) -> Tensor:
+    def forward(self, rows: Tensor, sequences: PackedSequences) -> Tensor:
         """(M, C) -> (M, out_channels)."""
         weight = self.convolution.weight  # (out_channels, C, 1 or 3)
         if weight.shape[-1] == 3:
-            before, after = sentences.neighbours(rows)
+            before, after = sequences.neighbors(rows)
             rows = torch.cat([before, rows, after], dim=-1)  # (M, 3 C)
         by_place = weight.transpose(1, 2).flatten(1)  # (out_channels, C or 3 C)
         return self.normalisation(functional.linear(rows, by_place))
 
 
 class _Inception(nn.Module):
-    """The four branches, whatever they run over."""
+    """The four branches, for maps and for sequences."""
 
     def __init__(self, in_channels: int, out_channels: int, step: type[nn.Module]):
         super().__init__()
         for name, convolutions in _branches(in_channels, out_channels).items():
             self.add_module(name, nn.ModuleList(step(*shape) for shape in convolutions))
 
-    def _join(self, features: Tensor, averaged: Tensor, *sentences: PackedSequences) -> Tensor:
-        """Run every branch and lay the channels side by side, in the order above."""
+    def _join(self, features: Tensor, averaged: Tensor, *sequences: PackedSequences) -> Tensor:
+        """Run the branches and concatenate their channels in the order of `_branches`."""
         sources = {"point": features, "narrow": features, "wide": features, "pooled": averaged}
         outputs = [
-            _run(self.get_submodule(name), source, *sentences) for name, source in sources.items()
+            _run(self.get_submodule(name), source, *sequences) for name, source in sources.items()
         ]
         for output in outputs:
             if output.requires_grad:
@@ -90,19 +90,19 @@ class _Inception(nn.Module):
 
 
 def _dense_like(output: Tensor) -> Callable[[Tensor], Tensor]:
-    """Lays a branch's gradient out as its output is.
+    """Return a gradient hook that uses the memory layout of `output`.
 
-    It comes as a view into that of the joined branches, with which the batch norm behind it takes
-    ten times as long on a CPU.
+    The gradient of a branch arrives as a view into the concatenation's gradient, with which the
+    batch norm's backward pass takes ten times as long on a CPU.
     """
     by_pixel = output.ndim == 4 and output.is_contiguous(memory_format=torch.channels_last)
     layout = torch.channels_last if by_pixel else torch.contiguous_format
     return lambda gradient: gradient.contiguous(memory_format=layout)
 
 
-def _run(branch: nn.Module, features: Tensor, *sentences: PackedSequences) -> Tensor:
+def _run(branch: nn.Module, features: Tensor, *sequences: PackedSequences) -> Tensor:
     for number, step in enumerate(branch.children()):
-        features = step(features if number == 0 else functional.relu(features), *sentences)
+        features = step(features if number == 0 else functional.relu(features), *sequences)
     return features
 
 
@@ -121,15 +121,15 @@ class Inception2d(_Inception):
 
 
 class Inception1d(_Inception):
-    """An Inception block over sentences of unequal length; padding neither adds nor counts."""
+    """An Inception block over sequences of different lengths; padding has no effect."""
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__(in_channels, out_channels, _Step1d)
 
-    def forward(self, rows: Tensor, sentences: PackedSequences) -> Tensor:
+    def forward(self, rows: Tensor, sequences: PackedSequences) -> Tensor:
         """Packed words (M, in_channels) -> (M, out_channels), before any activation.
 
-        In training at least two words must be in the batch.
+        Training needs at least two words in the batch.
         """
-        before, after = sentences.neighbours(rows)
-        return self._join(rows, (before + rows + after) / sentences.window, sentences)
+        before, after = sequences.neighbors(rows)
+        return self._join(rows, (before + rows + after) / sequences.window, sequences)

@@ -1,8 +1,8 @@
-"""The model: two streams over one picture and one text.
+"""The model: two streams that compose one image and one text.
 
 Parameter names: `clip.*` as in `clip_backbone.py`, `clip_stream.*` as in `clip_stream.py`,
-`cnn_stream.*` as in `cnn_stream.py`, `familiarity.*` as in `familiarity.py`; what the config leaves
-out is absent.
+`cnn_stream.*` as in `cnn_stream.py`, `familiarity.*` as in `ood.py`; modules that the config leaves
+out have none.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ from dwc.modeling.strict_loading import StrictModel
 
 
 class DWCModel(StrictModel):
-    """The Dynamic Weighted Combiner: composes queries and embeds gallery pictures.
+    """The Dynamic Weighted Combiner: composes queries and embeds gallery images.
 
     Huang et al. 2024, "Dynamic Weighted Combiner for Mixed-Modal Image Retrieval" (AAAI). CLIP is
     frozen and stays in eval mode in training. A stream that the config leaves out is None.
@@ -54,10 +54,10 @@ class DWCModel(StrictModel):
 
     @classmethod
     def from_pretrained(cls, *arguments: Any, **options: Any) -> Any:
-        """Load a checkpoint, whole or not at all; see `StrictModel.from_pretrained`."""
+        """Load a checkpoint strictly; see `StrictModel.from_pretrained`."""
         loaded = super().from_pretrained(*arguments, **options)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
-        model._freeze_clip()  # Loading puts new parameters in place of the frozen ones.
+        model._freeze_clip()  # loading replaces the frozen parameters by new ones
         return loaded
 
     def train(self, mode: bool = True) -> "DWCModel":
@@ -79,12 +79,20 @@ class DWCModel(StrictModel):
         word_ids: Tensor | None = None,
         word_mask: Tensor | None = None,
     ) -> ComposedQuery:
-        """Compose N queries of pictures and words, as `DWCProcessor` returns them.
+        """Compose N queries from the tensors that `DWCProcessor` returns.
 
-        `pixel_values` (N, 3, height, width) with CLIP's mean and standard deviation;
-        `clip_input_ids` and `clip_attention_mask` (N, L); `word_ids` and `word_mask` (N, W).
-        Without pictures a query is its words, without texts its picture. Raises QueryError without
-        both, and where a stream lacks its form of the text.
+        Without images a query is its text alone, without texts its image alone.
+
+        Args:
+            pixel_values: (N, 3, height, width), normalized by CLIP's mean and deviation.
+            clip_input_ids: CLIP's token ids (N, L).
+            clip_attention_mask: (N, L), 1 on tokens.
+            word_ids: Ids of the CNN stream's words (N, W).
+            word_mask: (N, W) bool, True on words.
+
+        Raises:
+            QueryError: There are neither images nor texts, or only one of two streams gets the
+                text.
         """
         self._require_both_forms(clip_input_ids, word_ids)
         clip = cnn = ood_score = None
@@ -102,7 +110,14 @@ class DWCModel(StrictModel):
         return ComposedQuery(clip=clip, cnn=cnn, ood_score=ood_score)
 
     def embed_images(self, pixel_values: Tensor) -> Tensor:
-        """Pictures (N, 3, height, width) -> (N, sum of D), unit length per stream, CLIP's first."""
+        """Embed gallery images.
+
+        Args:
+            pixel_values: (N, 3, height, width), normalized by CLIP's mean and deviation.
+
+        Returns:
+            (N, sum of D): unit vectors of the CLIP stream, then of the CNN stream.
+        """
         embeddings = []
         if self.clip is not None and self.clip_stream is not None:
             embeddings.append(self.clip_stream.embed(self.clip.image_features(pixel_values)))
@@ -111,7 +126,7 @@ class DWCModel(StrictModel):
         return torch.cat(embeddings, dim=-1)
 
     def _require_both_forms(self, clip_input_ids: Tensor | None, word_ids: Tensor | None) -> None:
-        """Raise QueryError where only one of two streams is given the text."""
+        """Raise QueryError where only one of two streams gets the text."""
         if self.clip is None or self.cnn_stream is None:
             return
         if (clip_input_ids is None) != (word_ids is None):
@@ -119,18 +134,18 @@ class DWCModel(StrictModel):
             if clip_input_ids is None:
                 given, absent = absent, given
             raise QueryError(
-                f"the text came as {given} without {absent}; this model has two streams, which "
-                "read it in both forms. Pass all that the processor returns."
+                f"the text was given as {given} without {absent}; this model has two streams, "
+                "which need one form each. Pass all tensors that the processor returns."
             )
 
     def _freeze_clip(self) -> None:
-        """Take CLIP's parameters out of training, and its layers out of training mode."""
+        """Exclude CLIP's parameters from training, and set its layers to eval mode."""
         if self.clip is not None:
             self.clip.requires_grad_(False)
             self.clip.eval()
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Start layers as PyTorch does, like the authors' training; norms as transformers does."""
+        """Initialize layers as PyTorch does, like the authors' training; norms as transformers."""
         if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.LSTM, nn.Embedding)):
             module.reset_parameters()
         else:

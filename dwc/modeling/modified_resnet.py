@@ -23,7 +23,7 @@ from dwc.modeling.configuration_dwc import ModifiedResNetConfig
 
 
 class NormalizedConvolution(nn.Module):
-    """A convolution without bias, then batch norm; no activation."""
+    """Bias-free convolution, then batch norm; no activation."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1):
         super().__init__()
@@ -43,7 +43,7 @@ class NormalizedConvolution(nn.Module):
 
 
 class AntiAliasedBottleneck(nn.Module):
-    """1x1, 3x3, average pool, 1x1; every convolution has stride 1, the pool does the striding."""
+    """1x1, 3x3, average pool, 1x1; convolutions have stride 1, the pool downsamples."""
 
     def __init__(self, in_channels: int, channels: int, stride: int):
         super().__init__()
@@ -68,7 +68,7 @@ class AntiAliasedBottleneck(nn.Module):
 
 
 class AttentionPool(nn.Module):
-    """Pools a map by one attention query, its mean; the positions are learned."""
+    """Pools a map by attention with one query, the map's mean; learned positions."""
 
     def __init__(self, grid_size: int, feature_dim: int, heads: int, projection_dim: int):
         super().__init__()
@@ -86,7 +86,7 @@ class AttentionPool(nn.Module):
         if features.shape[-2:] != (self.grid_size, self.grid_size):
             raise ValueError(
                 f"the image tower's last map is {tuple(features.shape[-2:])} cells; its position "
-                f"embedding has {(self.grid_size, self.grid_size)}. Resize the pictures to the "
+                f"embedding has {(self.grid_size, self.grid_size)}. Resize the images to the "
                 "configured image_size."
             )
         tokens = features.flatten(2).transpose(1, 2)  # (N, R, C)

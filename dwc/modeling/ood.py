@@ -1,8 +1,8 @@
-"""How far a picture lies outside of what the model was trained on.
+"""Out-of-distribution score of an image: how far it lies from the training images.
 
 Lee et al. 2018, "A Simple Unified Framework for Detecting Out-of-Distribution Samples and
-Adversarial Attacks": the Mahalanobis distance of its features, here from the training pictures'
-single mean.
+Adversarial Attacks": the Mahalanobis distance of its features, here from the single mean of the
+training images.
 
 Buffer names: `mean`, `precision`, `threshold`.
 """
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class MahalanobisOOD(nn.Module):
-    """The training pictures' mean and inverse covariance, and the distance that counts as far."""
+    """Mean and inverse covariance of training features, and a distance threshold."""
 
     mean: Tensor  # (F,)
     precision: Tensor  # (F, F)
@@ -25,7 +25,10 @@ class MahalanobisOOD(nn.Module):
         self.register_buffer("threshold", torch.ones(()))
 
     def score(self, image_features: Tensor) -> Tensor:
-        """CLIP's image features (N, F), as they come, -> (N,), from 0; above 1 is unfamiliar."""
+        """Distance over threshold of CLIP's image features (N, F) -> (N,).
+
+        At least 0; above 1 is out of distribution.
+        """
         return self._distance(image_features) / self.threshold
 
     @torch.no_grad()
@@ -36,14 +39,21 @@ class MahalanobisOOD(nn.Module):
         quantile: float = 0.99,
         shrinkage: float = 0.05,
     ) -> None:
-        """Learn from training pictures' features (M, F), M at least 2, and held-out ones (K, F).
+        """Estimate the statistics.
 
-        The threshold is this quantile of the held-out distances. `shrinkage` (0 to 1) mixes the
-        covariance with a multiple of the identity, so that it has an inverse however few they are.
+        Args:
+            features: CLIP's features of training images (M, F), M at least 2.
+            held_out: Features of other images of the same kind (K, F), K at least 1.
+            quantile: The threshold is this quantile of the held-out distances.
+            shrinkage: Share (0 to 1) of a multiple of the identity in the covariance, which makes
+                it invertible for any M.
+
+        Raises:
+            ValueError: There are too few images.
         """
         if len(features) < 2 or len(held_out) < 1:
             raise ValueError(
-                f"there are {len(features)} training and {len(held_out)} held-out pictures; at "
+                f"there are {len(features)} training and {len(held_out)} held-out images; at "
                 "least 2 and 1 are needed."
             )
         exact = features.double()

@@ -1,7 +1,8 @@
-"""The words of a batch of sentences, one after the other, without the padding between them.
+"""Batches of sequences without the cost and the influence of padding.
 
-What runs on these rows costs what there is to read, and statistics over them are of words alone:
-with padding among them, a sentence's features would depend on how long its batch-mates are.
+`PackedSequences` lays the words of a batch one after the other. Layers over packed rows cost what
+there is to read, and batch statistics over them are of words alone: with padding, a sequence's
+features would depend on the length of the others in its batch.
 """
 
 from collections.abc import Callable
@@ -14,35 +15,45 @@ from torch import Tensor
 MANY = 64
 
 
-def length_bucketed(lengths: Tensor, read: Callable[[Tensor, int], Tensor]) -> Tensor:
-    """What `read` makes of texts with these lengths (N,), read in three lots of like length.
+def length_bucketed(lengths: Tensor, encode: Callable[[Tensor, int], Tensor]) -> Tensor:
+    """Encode texts in three groups of similar length.
 
-    `read(rows, longest)` takes the numbers of some of the texts and the greatest of their lengths,
-    and gives a row for each. Most texts are short and a few are long: in lots there is less padding
-    to pay for, which is worth three calls from `MANY` texts on.
+    Most texts are short and a few are long: groups have less padding, which pays for three calls
+    from `MANY` texts on.
+
+    Args:
+        lengths: (N,), the texts' lengths.
+        encode: `encode(rows, longest)` takes indices of texts and their greatest length, and
+            returns one row per text.
+
+    Returns:
+        The rows of all texts, in the order of `lengths`.
     """
     order = lengths.argsort()
     half, most = len(order) // 2, len(order) * 7 // 8
-    lots = [lot for lot in (order[:half], order[half:most], order[most:]) if len(lot)]
-    return torch.cat([read(lot, int(lengths[lot].max())) for lot in lots])[order.argsort()]
+    buckets = [bucket for bucket in (order[:half], order[half:most], order[most:]) if len(bucket)]
+    return torch.cat([encode(bucket, int(lengths[bucket].max())) for bucket in buckets])[
+        order.argsort()
+    ]
 
 
 @dataclass(frozen=True)
 class PackedSequences:
-    """Which of N sentences' L places hold words, M in all; `mask` (N, L) is True on words.
+    """Which of N sequences' L positions hold words, M in all.
 
-    Padding must follow the words.
+    Attributes:
+        mask: (N, L) bool, True on words, which padding follows.
     """
 
     mask: Tensor
 
     @cached_property
-    def _places(self) -> Tensor:
+    def _positions(self) -> Tensor:
         return self.mask.flatten().nonzero().squeeze(-1)  # (M,)
 
     @cached_property
     def _has_before(self) -> Tensor:
-        return (self._places % self.mask.shape[1] != 0).unsqueeze(-1)  # (M, 1)
+        return (self._positions % self.mask.shape[1] != 0).unsqueeze(-1)  # (M, 1)
 
     @cached_property
     def _has_after(self) -> Tensor:
@@ -50,20 +61,20 @@ class PackedSequences:
 
     @cached_property
     def window(self) -> Tensor:
-        """(M, 1): how many words a window of three around each word holds, 1 to 3."""
+        """(M, 1): the number of words in a window of three around each word, 1 to 3."""
         return 1 + self._has_before.float() + self._has_after.float()
 
     def pack(self, padded: Tensor) -> Tensor:
         """(N, L, C) -> (M, C)."""
-        return padded.flatten(0, 1).index_select(0, self._places)
+        return padded.flatten(0, 1).index_select(0, self._positions)
 
     def unpack(self, rows: Tensor) -> Tensor:
         """(M, C) -> (N, L, C), zero on padding."""
         empty = rows.new_zeros(self.mask.numel(), rows.shape[1])
-        return empty.index_copy(0, self._places, rows).unflatten(0, self.mask.shape)
+        return empty.index_copy(0, self._positions, rows).unflatten(0, self.mask.shape)
 
-    def neighbours(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """(M, C) -> each word's left and right neighbour in its sentence, zero where none."""
+    def neighbors(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """(M, C) -> the left and the right neighbor of each word, zero at a sequence's ends."""
         none = rows.new_zeros(1, rows.shape[1])
         before = torch.cat([none, rows[:-1]]) * self._has_before
         after = torch.cat([rows[1:], none]) * self._has_after

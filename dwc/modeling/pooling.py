@@ -1,4 +1,4 @@
-"""Generalised-mean pooling, over maps and over masked sequences.
+"""Generalized-mean pooling over maps and masked sequences.
 
 Radenović, Tolias and Chum 2019, "Fine-tuning CNN Image Retrieval with No Human Annotation":
 `(mean x^p)^(1/p)`, between the mean (p = 1) and the maximum (p to infinity), p learned.
@@ -11,9 +11,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-_FLOOR = 1e-6  # What is negative counts as this much: a power of it must exist.
-# The logarithm of a share of the greatest term: one that any float32 sum loses. Of still smaller
-# ones a CPU takes the exponential six times as slowly.
+_FLOOR = 1e-6  # negative values have no real power
+# Log of a term's share of the greatest term: lost in any float32 sum. The exponential of smaller
+# values takes a CPU six times as long.
 _FAINTEST = -80.0
 
 
@@ -25,12 +25,14 @@ class GeneralizedMean(nn.Module):
         self.p = nn.Parameter(torch.full((1,), p))
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(N, C, L) and a mask (N, L), True where valid, -> (N, C).
+        """Pool (N, C, L) to (N, C).
 
-        Without a mask every position counts; a row with none valid is zero.
+        Args:
+            features: (N, C, L); values below 1e-6 count as 1e-6.
+            mask: (N, L), True on valid positions; None if all are. A row without any is zero.
         """
-        # Logarithms of powers: a learned p soon is one whose powers no float can hold, and powers
-        # themselves take a CPU twice as long, above all backward.
+        # In logarithms: with a learned p the powers soon exceed any float, and powers take a CPU
+        # twice as long, above all backward.
         logs = features.float().clamp_min(_FLOOR).log() * self.p  # (N, C, L)
         if mask is None:
             logs = _log_sum_exp(logs) - math.log(logs.shape[-1])
@@ -38,7 +40,7 @@ class GeneralizedMean(nn.Module):
         valid = mask.unsqueeze(1)  # (N, 1, L)
         count = valid.sum(dim=-1)  # (N, 1)
         logs = _log_sum_exp(logs.masked_fill(~valid, torch.finfo(logs.dtype).min))
-        # A row without a valid position is given a finite logarithm, then cleared.
+        # A row without valid positions gets a finite logarithm here and becomes zero below.
         logs = torch.where(count > 0, logs - count.clamp_min(1).log(), 0.0)
         return ((logs / self.p).exp() * (count > 0)).to(features.dtype)
 

@@ -1,13 +1,11 @@
-"""The caption template: the form in which training saw its texts, applied to what is asked.
+"""Images and texts to the tensors that a DWC model reads.
 
-Pictures and words -> tensors: what a DWC model reads, and how.
+    images -> image processor  -> pixel_values                        (N, 3, H, W)
+    text   -> CLIP's tokenizer -> clip_input_ids, clip_attention_mask (N, C)
+           -> word tokenizer   -> word_ids, word_mask                 (N, L)
 
-    pictures  -> image processor  -> pixel_values                        (N, 3, H, W)
-    text      -> CLIP's tokenizer -> clip_input_ids, clip_attention_mask (N, C)
-              -> word tokenizer   -> word_ids, word_mask                 (N, L)
-
-All three parts travel with the checkpoint. Texts are read exactly as given: the checkpoint's
-caption template is applied before.
+All three parts travel with the checkpoint. The processor reads texts exactly as given; callers
+apply the checkpoint's caption template before (`fill_template`).
 """
 
 import json
@@ -31,10 +29,15 @@ from dwc.errors import CheckpointError, QueryError
 
 
 def fill_template(template: Mapping[str, str], captions: Sequence[str]) -> str:
-    """One text out of an annotator's phrases, as `DWCConfig.caption_template` says.
+    """Join an annotator's phrases into one text by `DWCConfig.caption_template`.
 
-    No phrase, or blank ones alone, give an empty text. One phrase goes into `single`, two into
-    `pair`; more than two are joined by "and" until two are left.
+    Args:
+        template: Format strings `single` (one phrase) and `pair` (two).
+        captions: Phrases; blank ones are dropped. Of more than two, all after the first are joined
+            by "and".
+
+    Returns:
+        The text; empty without phrases.
     """
     phrases = [phrase.strip() for phrase in captions if phrase.strip()]
     if not phrases:
@@ -45,15 +48,15 @@ def fill_template(template: Mapping[str, str], captions: Sequence[str]) -> str:
 
 
 UNKNOWN_WORD = "<UNK>"
-RESERVED_WORDS = (UNKNOWN_WORD, "<AND>", "<BOS>", "<EOS>")  # ids 0 to 3; no text ever yields them
-WORD_PADDING_ID = 0  # also the id of an unknown word: the mask, not the id, tells padding
+RESERVED_WORDS = (UNKNOWN_WORD, "<AND>", "<BOS>", "<EOS>")  # ids 0 to 3; no text yields them
+WORD_PADDING_ID = 0  # also the id of unknown words; only the mask tells padding
 
 CLIP_WORD_END = "</w>"
 CLIP_MARKS = ("<|startoftext|>", "<|endoftext|>")
 _BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())  # a printable stand-in for each byte
 CLIP_BYTE_TOKENS = (*_BYTES, *(byte + CLIP_WORD_END for byte in _BYTES))
 
-# What decides how a tokenizer reads; what else its settings hold is not looked at.
+# The settings that affect tokenization; others in the file are ignored.
 _TOKENIZER_SETTINGS = (
     "backend", "bos_token", "eos_token", "model_max_length", "pad_token", "unk_token",
 )  # fmt: skip
@@ -61,11 +64,12 @@ _TOKENIZERS = {"clip_tokenizer": CLIPTokenizer, "word_tokenizer": TokenizersBack
 
 
 class DWCProcessor(ProcessorMixin):
-    """What turns pictures and texts into a DWC model's inputs.
+    """Turns images and texts into a DWC model's inputs.
 
-    A tokenizer is None where the model lacks the stream that reads it; CLIP's also where a
-    conversion found none, and texts then become word ids alone. Saved as one folder:
-    `processor_config.json` (with the preprocessing of pictures), and a sub-folder a tokenizer.
+    A tokenizer is None where the model lacks its stream. CLIP's is None as well where a conversion
+    could not obtain it; texts then become word ids only. Saved as one folder:
+    `processor_config.json` (with the preprocessing of images) and one sub-folder for each
+    tokenizer.
     """
 
     def __init__(
@@ -82,14 +86,22 @@ class DWCProcessor(ProcessorMixin):
         text: str | Sequence[str] | None = None,
         return_tensors: str = "pt",
     ) -> BatchFeature:
-        """Read pictures, texts, or both; one of either counts as a batch of one.
+        """Process images, texts, or both; a single one counts as a batch of one.
 
-        `pixel_values` (N, 3, H, W) is float32, normalised. Texts are padded to the longest in the
-        batch: `clip_input_ids` and `clip_attention_mask` (N, C) are int64; `word_ids` (N, L) is
-        int64 and `word_mask` (N, L) bool, True on words. A text without any word is a row whose
-        mask is False throughout.
+        Args:
+            images: PIL images, upright RGB.
+            text: Texts; an empty one gives a row whose mask is False throughout.
+            return_tensors: "pt" only.
 
-        Raises QueryError for a text with more CLIP tokens than the model reads.
+        Returns:
+            `pixel_values` (N, 3, H, W), float32, normalized; `clip_input_ids` and
+            `clip_attention_mask`
+            (N, C), int64; `word_ids` (N, L), int64; `word_mask` (N, L), bool, True on words. Texts
+            are
+            padded on the right to the longest of the batch.
+
+        Raises:
+            QueryError: A text has more CLIP tokens than the model reads, or a list is empty.
         """
         if return_tensors != "pt":
             raise ValueError(f"return_tensors is 'pt', torch tensors; got {return_tensors!r}")
@@ -97,36 +109,41 @@ class DWCProcessor(ProcessorMixin):
             raise QueryError("nothing to read: give images, text, or both")
         inputs: dict[str, Tensor] = {}
         if images is not None:
-            pictures = [images] if isinstance(images, Image.Image) else list(images)
-            inputs["pixel_values"] = self._read_pictures(pictures)
+            batch = [images] if isinstance(images, Image.Image) else list(images)
+            inputs["pixel_values"] = self._process_images(batch)
         if text is not None:
-            texts = [_readable(one) for one in ([text] if isinstance(text, str) else text)]
+            texts = [_drop_surrogates(item) for item in ([text] if isinstance(text, str) else text)]
             if not texts:
                 raise QueryError("the list of texts is empty: give at least one, '' for no words")
-            inputs.update(self._read_clip_tokens(texts))
-            inputs.update(self._read_words(texts))
+            inputs.update(self._clip_token_inputs(texts))
+            inputs.update(self._word_inputs(texts))
         return BatchFeature(inputs)
 
     def unknown_words(self, text: str) -> list[str]:
-        """The words that the word vocabulary lacks: as typed, each once, in order.
+        """List the words of a text that the word vocabulary lacks.
 
-        Punctuation around a word is left off. Empty for a model without word vocabulary. Give it
-        the words a person typed, before the caption template.
+        Args:
+            text: The text before the caption template.
+
+        Returns:
+            Each word once, in order, as written but without punctuation around it. Empty for a
+            model
+            without a word vocabulary.
         """
         if self.word_tokenizer is None:
             return []
         unknown: dict[str, None] = {}
-        for typed in _readable(text).split():
+        for typed in _drop_surrogates(text).split():
             word = typed.strip(string.punctuation)
             ids = self.word_tokenizer.backend_tokenizer.encode(word).ids
-            # A word in another script leaves nothing to look up, and is not known either.
+            # A word in another script has no ids at all, and is unknown as well.
             if word and (not ids or WORD_PADDING_ID in ids):
                 unknown[word] = None
         return list(unknown)
 
     @property
     def max_clip_tokens(self) -> int | None:
-        """How many CLIP tokens a text may have, start and end included; None without CLIP."""
+        """Most CLIP tokens of a text, start and end included; None without CLIP."""
         return None if self.clip_tokenizer is None else self.clip_tokenizer.model_max_length
 
     @property
@@ -139,12 +156,12 @@ class DWCProcessor(ProcessorMixin):
             names += ["word_ids", "word_mask"]
         return names
 
-    def _read_pictures(self, pictures: list[Image.Image]) -> Tensor:
-        if not pictures:
-            raise QueryError("the list of images is empty: give at least one picture")
-        return self.image_processor(pictures, return_tensors="pt")["pixel_values"]
+    def _process_images(self, batch: list[Image.Image]) -> Tensor:
+        if not batch:
+            raise QueryError("the list of images is empty: give at least one image")
+        return self.image_processor(batch, return_tensors="pt")["pixel_values"]
 
-    def _read_clip_tokens(self, texts: list[str]) -> dict[str, Tensor]:
+    def _clip_token_inputs(self, texts: list[str]) -> dict[str, Tensor]:
         if self.clip_tokenizer is None:
             return {}
         rows = [self.clip_tokenizer.backend_tokenizer.encode(text).ids for text in texts]
@@ -157,7 +174,7 @@ class DWCProcessor(ProcessorMixin):
         ids, mask = _pad(rows, self.clip_tokenizer.pad_token_id)
         return {"clip_input_ids": ids, "clip_attention_mask": mask.long()}
 
-    def _read_words(self, texts: list[str]) -> dict[str, Tensor]:
+    def _word_inputs(self, texts: list[str]) -> dict[str, Tensor]:
         if self.word_tokenizer is None:
             return {}
         rows = [self.word_tokenizer.backend_tokenizer.encode(text).ids for text in texts]
@@ -165,13 +182,13 @@ class DWCProcessor(ProcessorMixin):
         return {"word_ids": ids, "word_mask": mask}
 
     def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
-        """As the base class does, but a tokenizer may be None."""
+        """As in the base class, but a tokenizer may be None."""
         if argument is None and argument_name in _TOKENIZERS:
             return type(None)
         return super().check_argument_for_proper_class(argument_name, argument)
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of `processor_config.json`: preprocessing, and which tokenizers there are."""
+        """The content of `processor_config.json`: preprocessing and the names of the tokenizers."""
         return {
             "image_processor": self.image_processor.to_dict(),
             "processor_class": type(self).__name__,
@@ -181,9 +198,15 @@ class DWCProcessor(ProcessorMixin):
     def save_pretrained(
         self, save_directory: str | Path, push_to_hub: bool = False, **kwargs: Any
     ) -> list[str]:
-        """Write the processor into a folder; with `push_to_hub`, upload it as well.
+        """Write the processor into a folder.
 
-        Returns the path of `processor_config.json`. Further arguments go to `push_to_hub`.
+        Args:
+            save_directory: The folder.
+            push_to_hub: Upload it as well.
+            **kwargs: Arguments of `push_to_hub`.
+
+        Returns:
+            The path of `processor_config.json`.
         """
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
@@ -191,7 +214,7 @@ class DWCProcessor(ProcessorMixin):
             tokenizer = getattr(self, name)
             if tokenizer is not None:
                 tokenizer.save_pretrained(folder / name)
-                _close_up(folder / name / "tokenizer.json")
+                _minify_json(folder / name / "tokenizer.json")
         config_file = folder / "processor_config.json"
         self.to_json_file(config_file)
         if push_to_hub:
@@ -202,12 +225,13 @@ class DWCProcessor(ProcessorMixin):
     def from_pretrained(
         cls, pretrained_model_name_or_path: str | Path, **kwargs: Any
     ) -> "DWCProcessor":
-        """Load from a folder or a Hub id; `revision`, `token`, `cache_dir` … as transformers has.
+        """Load from a folder or a Hub id; `revision`, `token` and `cache_dir` as in transformers.
 
-        The three classes are named here, not looked up from the files: a checkpoint cannot choose
-        what code reads it, and pictures are resized by PIL whether or not torchvision is installed.
+        The classes are named here and not looked up from the files: a checkpoint cannot choose what
+        code reads it, and images are resized by PIL whether or not torchvision is installed.
 
-        Raises CheckpointError where there is no processor of this project, or not a whole one.
+        Raises:
+            CheckpointError: There is no complete processor of this project.
         """
         name = str(pretrained_model_name_or_path)
         try:
@@ -235,18 +259,21 @@ class DWCProcessor(ProcessorMixin):
 def _read_tokenizer(
     kind: type[TokenizersBackend], name: str, folder: str, **options: Any
 ) -> TokenizersBackend:
-    """A tokenizer from its two files; ValueError where they do not describe one.
+    """Read a tokenizer from its two files.
 
-    Not by its own `from_pretrained`, which reads CLIP's 50,000 tokens twice and writes, when it is
-    saved again, another `tokenizer_config.json` than it has read.
+    Its own `from_pretrained` would read CLIP's 50,000 tokens twice, and its `save_pretrained` would
+    then write another `tokenizer_config.json` than it has read.
+
+    Raises:
+        ValueError: The files do not describe a tokenizer of this kind.
     """
     file, settings_file = (
-        Path(cached_file(name, one, subfolder=folder, **options))
-        for one in ("tokenizer.json", "tokenizer_config.json")
+        Path(cached_file(name, item, subfolder=folder, **options))
+        for item in ("tokenizer.json", "tokenizer_config.json")
     )
-    told = json.loads(settings_file.read_text(encoding="utf-8"))
-    settings = {field: told[field] for field in _TOKENIZER_SETTINGS if field in told}
-    content = orjson.loads(file.read_bytes())  # 100,000 values: in a third of json's time
+    values = json.loads(settings_file.read_text(encoding="utf-8"))
+    settings = {field: values[field] for field in _TOKENIZER_SETTINGS if field in values}
+    content = orjson.loads(file.read_bytes())  # a third of json's time for 100,000 values
     if kind is not CLIPTokenizer:
         return kind(tokenizer_file=str(file), **settings)
     try:
@@ -254,32 +281,33 @@ def _read_tokenizer(
         added = {token["content"]: token["id"] for token in content["added_tokens"]}
     except (KeyError, TypeError) as error:
         raise ValueError(f"{file} does not hold the vocabulary and merges of a CLIP") from error
-    if merges and isinstance(merges[0], str):  # as earlier versions wrote them
+    if merges and isinstance(merges[0], str):  # written by earlier versions of tokenizers
         merges = [merge.split(" ") for merge in merges]
     pairs = list(map(tuple, merges))
     tokenizer = kind(vocab=vocabulary, merges=pairs, **settings)
-    pairs.clear()  # Rust has them by now; kept here they are 8 MB, and work for the collector
-    strange = [token for token in added if tokenizer.convert_tokens_to_ids(token) != added[token]]
-    if strange:
-        raise ValueError(f"{file} adds tokens that are none of its vocabulary: {strange[:5]}")
+    pairs.clear()  # copied to Rust by now; 8 MB less for the garbage collector
+    foreign = [token for token in added if tokenizer.convert_tokens_to_ids(token) != added[token]]
+    if foreign:
+        raise ValueError(f"{file} adds tokens that its vocabulary lacks: {foreign[:5]}")
     return tokenizer
 
 
-def _close_up(file: Path) -> None:
-    """Write a JSON file anew without white space: half the size, and read in half the time."""
+def _minify_json(file: Path) -> None:
+    """Rewrite a JSON file without white space: half the size, and read in half the time."""
     content = json.loads(file.read_text(encoding="utf-8"))
-    told = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-    file.write_text(told, encoding="utf-8")
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    file.write_text(text, encoding="utf-8")
 
 
 def build_word_tokenizer(words: Iterable[str] | Mapping[str, int]) -> TokenizersBackend:
-    """Make the word tokenizer from captions in order, or from a word-to-id table.
+    """Make the word tokenizer from training captions in order, or from a word-to-id table.
 
-    A text is read so: characters outside ASCII are dropped, punctuation is deleted (`v-neck` is
-    `vneck`), letters are lowered, and what white space separates is a word. Ids 0 to 3 are
-    `<UNK> <AND> <BOS> <EOS>`; from captions, words follow in order of first appearance.
+    Characters outside ASCII are dropped, punctuation is deleted (`v-neck` becomes `vneck`), letters
+    are lower-cased, and white space separates words. Ids 0 to 3 are `<UNK> <AND> <BOS> <EOS>`; from
+    captions, words follow in order of first appearance.
 
-    Raises CheckpointError for a table whose ids do not run from 0 (`<UNK>`) without a gap.
+    Raises:
+        CheckpointError: The ids of a table do not run from 0 (`<UNK>`) without a gap.
     """
     if isinstance(words, Mapping):
         table = dict(words)
@@ -288,18 +316,21 @@ def build_word_tokenizer(words: Iterable[str] | Mapping[str, int]) -> Tokenizers
         table = {word: i for i, word in enumerate(RESERVED_WORDS)}
         reader = _word_level({UNKNOWN_WORD: 0})
         for caption in words:
-            normal = reader.normalizer.normalize_str(_readable(caption))
+            normal = reader.normalizer.normalize_str(_drop_surrogates(caption))
             for word, _ in reader.pre_tokenizer.pre_tokenize_str(normal):
                 table.setdefault(word, len(table))
     return TokenizersBackend(tokenizer_object=_word_level(table))
 
 
 def build_clip_tokenizer(merges: Sequence[tuple[str, str]], max_tokens: int = 77) -> CLIPTokenizer:
-    """Make a tokenizer of CLIP's form from its merges, in order.
+    """Make a tokenizer of CLIP's form from its merges.
 
-    Ids are laid out as CLIP's are: the 256 bytes, the 256 bytes that end a word (`</w>`), the
-    merges, `<|startoftext|>`, `<|endoftext|>`. `max_tokens` is how many tokens a text may have,
-    start and end included.
+    Ids are laid out as in CLIP: the 256 bytes, the 256 bytes that end a word (`</w>`), the merges,
+    `<|startoftext|>`, `<|endoftext|>`.
+
+    Args:
+        merges: Pairs of tokens, in order.
+        max_tokens: Most tokens of a text, start and end included.
     """
     merged = dict.fromkeys("".join(pair) for pair in merges)  # two pairs may make one token
     tokens = [*CLIP_BYTE_TOKENS, *merged, *CLIP_MARKS]
@@ -337,13 +368,13 @@ def _check_word_table(table: Mapping[str, int]) -> None:
         )
 
 
-def _readable(text: str) -> str:
-    """The text without lone surrogates, which are not characters and no tokenizer accepts."""
+def _drop_surrogates(text: str) -> str:
+    """Drop lone surrogates, which are not characters and which no tokenizer accepts."""
     return text.encode("utf-8", "ignore").decode("utf-8")
 
 
 def _pad(rows: Sequence[Sequence[int]], padding: int) -> tuple[Tensor, Tensor]:
-    """Stack rows of ids, at least one column: ids (N, L) int64, and mask (N, L) bool."""
+    """Stack rows of ids into (N, L) int64 with a mask (N, L) bool; L is at least 1."""
     length = max([1, *map(len, rows)])
     ids = torch.tensor([[*row, *[padding] * (length - len(row))] for row in rows])
     lengths = torch.tensor([len(row) for row in rows])

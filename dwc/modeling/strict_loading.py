@@ -1,7 +1,7 @@
-"""Loading that is whole or not at all.
+"""Loading that either reads every tensor or fails.
 
-transformers warns about tensors that are missing or unexpected, and fills what is missing with
-random numbers. Here each of these is an error that lists the tensors.
+transformers only warns about missing or unexpected tensors and fills the missing ones with random
+numbers. Here each of these is an error that lists the tensors.
 """
 
 import threading
@@ -18,32 +18,32 @@ from transformers.initialization import no_init_weights
 from dwc.checkpoints.safetensors_files import Weights, find_non_finite, is_folder
 from dwc.errors import CheckpointError, list_names
 
-# Skipping the random start replaces functions of torch for a moment, for every thread; two at once
-# would each take the other's for the original.
-_UNINITIALISED = threading.Lock()
+# `no_init_weights` replaces functions of torch for all threads; two threads at once would each save
+# the other's replacement as the original.
+_NO_INIT_LOCK = threading.Lock()
 
 _Model = TypeVar("_Model", bound="StrictModel")
 
 
 class StrictModel(PreTrainedModel):
-    """A `PreTrainedModel` whose `from_pretrained` raises unless every tensor is there and sound."""
+    """A `PreTrainedModel` that loads only if every tensor is present and finite."""
 
     @classmethod
     def from_pretrained(cls: type[_Model], *arguments: Any, **options: Any) -> Any:
-        """Load from a folder or a Hub id; arguments as in transformers, but strict.
+        """Load from a folder or a Hub id; same arguments as in transformers, but strict.
 
-        Reads safetensors alone, into float32 unless `dtype` says otherwise, and returns the model
-        in eval mode. A folder is read without transformers' loading, which takes several times as
-        long; with any option of it but `dtype`, and from the Hub, that is what reads. `weights` are
-        a folder's that someone began to read before, as the same `dtype`.
+        Reads only safetensors, converts to float32 unless `dtype` says otherwise, and returns the
+        model in eval mode. Folders are read by this module, several times as fast as by
+        transformers, unless options other than `dtype` are given. `weights`: a folder's `Weights`
+        of the same `dtype`, if the caller has begun to read them.
 
-        Raises CheckpointError for missing, unexpected or misshapen tensors, for numbers that are
-        not finite, for files that are absent or cut short, and for a config that does not hold
-        together.
+        Raises:
+            CheckpointError: Tensors are missing, unexpected, misshapen or not finite; files are
+                absent or cut short; or the config is invalid.
         """
         wants_info = options.pop("output_loading_info", False)
         dtype = options.pop("dtype", options.pop("torch_dtype", torch.float32))
-        options.pop("ignore_mismatched_sizes", None)  # Listed below with the others.
+        options.pop("ignore_mismatched_sizes", None)  # listed below with the others
         options.pop("use_safetensors", None)
         weights = options.pop("weights", None)
         source = arguments[0] if arguments else options.get("pretrained_model_name_or_path")
@@ -75,21 +75,21 @@ class StrictModel(PreTrainedModel):
     def _read(
         cls: type[_Model], folder: Any, dtype: torch.dtype, weights: Weights
     ) -> tuple[_Model, "Faults"]:
-        """The model in a folder, and what is wrong with its weights."""
+        """Read a folder; return the model and the faults of its weights."""
         config = cls.config_class.from_pretrained(folder)
         config.name_or_path = str(folder)
         config.dtype = dtype
-        with _UNINITIALISED, no_init_weights():
+        with _NO_INIT_LOCK, no_init_weights():
             model = cls(config)
         faults = _fill(model, weights.tensors)
         return model.eval(), faults._replace(not_finite=sorted(weights.not_finite()))
 
     def _adjust_missing_and_unexpected_keys(self, loading_info: Any) -> None:
-        """Forgive nothing: transformers would pass over buffers that old checkpoints carried."""
+        """Report every key: transformers would ignore buffers of old checkpoints."""
 
 
 class Faults(NamedTuple):
-    """What is wrong with the weights for a model: names, and for misshapen ones both shapes."""
+    """Names of faulty tensors; for misshapen ones, also the shape found and the shape expected."""
 
     missing: list[str]
     unexpected: list[str]
@@ -97,7 +97,7 @@ class Faults(NamedTuple):
     not_finite: list[str]
 
     def require_none(self, source: Any) -> None:
-        """Raise CheckpointError that lists them, unless there are none."""
+        """Raise CheckpointError listing the faults, if there are any."""
         shapes = [
             f"{name} (found {tuple(found)}, expected {tuple(expected)})"
             for name, found, expected in self.misshapen
@@ -111,13 +111,13 @@ class Faults(NamedTuple):
         lines = [f"  {fault}: {list_names(names)}" for fault, names in faults.items() if names]
         if lines:
             raise CheckpointError(
-                f"the weights in {source} are not those of the model in its config:\n"
+                f"the weights in {source} do not fit the model in its config:\n"
                 + "\n".join(lines)
                 + "\nFetch or convert the checkpoint again; nothing was loaded."
             )
 
     def as_info(self) -> dict[str, Any]:
-        """As transformers tells them."""
+        """The faults in the form of transformers' `output_loading_info`."""
         return {
             "missing_keys": set(self.missing),
             "unexpected_keys": set(self.unexpected),
@@ -127,17 +127,17 @@ class Faults(NamedTuple):
 
 
 def _fill(model: PreTrainedModel, tensors: Mapping[str, Tensor]) -> Faults:
-    """Put tensors in the places of the model's own, as they are; tell which do not belong."""
-    places = model.state_dict(keep_vars=True)
+    """Assign tensors to a model's parameters and buffers without copying; return the faults."""
+    slots = model.state_dict(keep_vars=True)
     misshapen = []
-    for name in places.keys() & tensors.keys():
-        if places[name].shape == tensors[name].shape:
-            places[name].data = tensors[name]
+    for name in slots.keys() & tensors.keys():
+        if slots[name].shape == tensors[name].shape:
+            slots[name].data = tensors[name]
         else:
-            misshapen.append((name, tensors[name].shape, places[name].shape))
+            misshapen.append((name, tensors[name].shape, slots[name].shape))
     return Faults(
-        sorted(places.keys() - tensors.keys()),
-        sorted(tensors.keys() - places.keys()),
+        sorted(slots.keys() - tensors.keys()),
+        sorted(tensors.keys() - slots.keys()),
         sorted(misshapen),
         [],
     )

@@ -108,7 +108,7 @@ def last_to_nan(state):
     state[BIAS][-1] = torch.nan
 
 
-NOT_OURS = "not the model's|not those of the model in its config"
+NOT_OURS = "not the model's|do not fit the model in its config"
 AGAIN = "Fetch or convert the checkpoint again; nothing was loaded"
 GIVE_OURS = "give .* folder or Hub name|Give a DWC checkpoint's folder or Hub name"
 CASES = {
@@ -145,21 +145,22 @@ CASES = {
         r"not finite: cnn_stream\.pool_text\.p", NOT_OURS, AGAIN, True,
     ),
     "unknown field": Case(
-        config(depth=3), "the config has fields that nothing here reads: depth",
-        "it may have caption_template, ", "Correct them, or update dwc",
+        config(depth=3), "the config has unknown fields: depth",
+        "the known ones are caption_template, ", "Correct them, or update dwc",
     ),
     "unknown field of CLIP": Case(
-        config("clip_config", towers=3), "clip_config has fields .* reads: towers",
-        "may have .*projection_dim, text_config, vision_config", "Correct them, or update dwc",
+        config("clip_config", towers=3), "clip_config has unknown fields: towers",
+        "known ones are .*projection_dim, text_config, vision_config",
+        "Correct them, or update dwc",
     ),
     "unknown field of CLIP's image tower": Case(
         config("clip_config", vision_config={"model_type": "clip_modified_resnet", "depth": 3}),
-        r"clip_config\.vision_config has fields .* reads: depth", "may have .*layers",
+        r"clip_config\.vision_config has unknown fields: depth", "known ones are .*layers",
         "Correct them, or update dwc",
     ),
     "unknown field of the CNN stream": Case(
         config("cnn_config", bidirectional=True),
-        "cnn_config has fields .* reads: bidirectional", "may have .*hidden_dim",
+        "cnn_config has unknown fields: bidirectional", "known ones are .*hidden_dim",
         "Correct them, or update dwc",
     ),
     "a value out of range": Case(

@@ -133,7 +133,7 @@ def test_packing_leaves_padding_out_and_unpacking_puts_zeros_there():
     rows = sentences.pack(padded)
     torch.testing.assert_close(rows, padded[mask])
     torch.testing.assert_close(sentences.unpack(rows), padded * mask.unsqueeze(-1))
-    before, after = sentences.neighbours(rows)
+    before, after = sentences.neighbors(rows)
     assert before[[0, 4, 5]].abs().sum() == 0  # the first words of three sentences
     assert after[[3, 4, 7]].abs().sum() == 0  # and the last
     torch.testing.assert_close(before[6], rows[5])

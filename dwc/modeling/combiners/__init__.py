@@ -1,8 +1,8 @@
-"""How a stream mixes an image's features with a text's: one small module each, chosen by name.
+"""Combiners, which mix image features and text features into a query; chosen by name.
 
     combiner(image_features, text_features) -> Composition
 
-`combiner_class("dwc")` finds one, `combiner_names()` lists them, `register("name")` adds one.
+`combiner_class("dwc")` looks one up, `combiner_names()` lists them, `register("name")` adds one.
 """
 
 from dwc.modeling.combiners.base import Combiner, combiner_class, combiner_names, register

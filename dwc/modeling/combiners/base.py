@@ -1,7 +1,4 @@
-"""The two-layer perceptron that editors, weighers and combiners are made of.
-
-What every combiner is, and the register of their names.
-"""
+"""The combiner interface, the register of names, and the two-layer perceptron they share."""
 
 from collections.abc import Callable
 from typing import ClassVar, TypeVar
@@ -22,30 +19,38 @@ def mlp(in_dim: int, hidden_dim: int, out_dim: int, dropout: float) -> nn.Sequen
 
 
 class Combiner(nn.Module):
-    """Mixes unit features of an image and of a text into a query.
+    """Mixes unit image features and unit text features into a query.
 
-    `uses_projections` says what the features are: the stream's own projections of CLIP's features
-    (True), or CLIP's features themselves, at unit length (False).
+    Attributes:
+        uses_projections: True if the features are the stream's own projections of CLIP's features,
+            False if they are CLIP's features at unit length.
     """
 
     uses_projections: ClassVar[bool] = True
 
     def __init__(self, dim: int, dropout: float):
-        """A combiner of features of length `dim`; `dropout` (0 to 1) acts in training alone."""
+        """Make a combiner.
+
+        Args:
+            dim: Length of the features.
+            dropout: Dropout probability in training, 0 to 1.
+        """
         super().__init__()
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
         """(N, dim), (N, dim) -> N queries."""
-        raise NotImplementedError(f"{type(self).__name__} does not say how it mixes.")
+        raise NotImplementedError(f"{type(self).__name__} does not define forward.")
 
     def side_loss(
         self, composed: Composition, gallery: Tensor, labels: Tensor, temperature: float
     ) -> Tensor | None:
-        """What a combiner learns of its own queries beside retrieval, a scalar; None for nothing.
+        """Return a scalar loss besides retrieval, or None.
 
-        `composed` are B queries as `forward` made them, `gallery` (B, dim) the unit embeddings of
-        their targets in the same order, `labels` (B,) equal where targets are the same thing,
-        `temperature` that of the retrieval loss.
+        Args:
+            composed: B queries from `forward`.
+            gallery: (B, dim), unit embeddings of their targets in the same order.
+            labels: (B,), equal where targets show the same thing.
+            temperature: Temperature of the retrieval loss.
         """
         return None
 
@@ -55,7 +60,7 @@ _REGISTER: dict[str, type[Combiner]] = {}
 
 
 def register(name: str) -> Callable[[_CombinerType], _CombinerType]:
-    """Class decorator: make a combiner known to the config by this name, which must be free."""
+    """Class decorator that registers a combiner under a free name."""
 
     def add(combiner: _CombinerType) -> _CombinerType:
         if name in _REGISTER:
@@ -70,12 +75,16 @@ def register(name: str) -> Callable[[_CombinerType], _CombinerType]:
 
 
 def combiner_class(name: str) -> type[Combiner]:
-    """Find a combiner by its name; raises ValueError listing those there are."""
+    """Look up a combiner by name.
+
+    Raises:
+        ValueError: There is none; the message lists the names.
+    """
     if name not in _REGISTER:
         raise ValueError(f"no combiner is named {name!r}; there are {', '.join(combiner_names())}.")
     return _REGISTER[name]
 
 
 def combiner_names() -> list[str]:
-    """The names of all combiners, sorted."""
+    """The sorted names of all combiners."""
     return sorted(_REGISTER)

@@ -1,4 +1,4 @@
-"""What a learned combiner is measured against: one modality alone, their mean, a perceptron.
+"""Baselines: one modality alone, the mean of both, and a perceptron on their concatenation.
 
 The image-only, text-only and concatenation baselines of Vo et al. 2019, "Composing Text and Image
 for Image Retrieval" (TIRG), and the unweighted mean.
@@ -12,13 +12,13 @@ from dwc.modeling.composition import Composition
 
 
 def _constant_weight(features: Tensor, image_weight: float) -> Tensor:
-    """(N, dim) -> (N, 1), the same weight for every query."""
+    """The same weight for every query: (N, dim) -> (N, 1)."""
     return features.new_full((len(features), 1), image_weight)
 
 
 @register("image_only")
 class ImageOnly(Combiner):
-    """The reference image as it is; the words are not heard."""
+    """The reference image's features; the text is ignored."""
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
         """(N, dim), (N, dim) -> N queries of image weight 1."""
@@ -28,7 +28,7 @@ class ImageOnly(Combiner):
 
 @register("text_only")
 class TextOnly(Combiner):
-    """The words as they are; the picture is not seen."""
+    """The text's features; the image is ignored."""
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
         """(N, dim), (N, dim) -> N queries of image weight 0."""
@@ -38,7 +38,7 @@ class TextOnly(Combiner):
 
 @register("average")
 class Average(Combiner):
-    """The mean of both, the same for every query."""
+    """The mean of both, with the same weight for every query."""
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
         """(N, dim), (N, dim) -> N queries of image weight 0.5."""
@@ -48,10 +48,10 @@ class Average(Combiner):
 
 @register("concat_mlp")
 class ConcatenationMLP(Combiner):
-    """The mean of both, plus a perceptron's reading of the two side by side as joint part.
+    """The mean of both plus a perceptron on their concatenation as joint part.
 
-    The mean stands beside the perceptron so that the query still has an image and a text part to
-    lean to when its weight is shifted; by itself the perceptron would be one joint part.
+    The mean gives the query an image part and a text part, so that its weight can be shifted; the
+    perceptron alone would be a joint part only.
 
     Parameter names: `join.{0,3}.{weight,bias}`.
     """

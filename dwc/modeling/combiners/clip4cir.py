@@ -16,10 +16,10 @@ from dwc.modeling.composition import Composition
 
 @register("clip4cir")
 class Clip4CirCombiner(Combiner):
-    """A joint part from wide projections of both, plus a learned mix of the features as they came.
+    """A joint part from wide projections plus a learned mix of the input features.
 
-    Works on CLIP's own features at unit length. The projections are four times as wide as these,
-    the hidden layers eight times.
+    Takes CLIP's features at unit length. The projections are four times as wide, the hidden layers
+    eight times.
     """
 
     uses_projections = False
@@ -34,7 +34,7 @@ class Clip4CirCombiner(Combiner):
         self.dropout = dropout
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
-        """(N, dim), (N, dim), unit length, -> N queries; the parts are the features themselves."""
+        """(N, dim), (N, dim), unit length -> N queries; the parts are the input features."""
         both = torch.cat(
             [
                 self._relu_dropout(self.project_text(text_features)),
@@ -43,7 +43,7 @@ class Clip4CirCombiner(Combiner):
             dim=-1,
         )  # (N, 8 dim)
         joint_part = self.output(self._relu_dropout(self.join(both)))  # (N, dim)
-        # The paper's scalar weighs the text for the text's features and its complement the image's.
+        # The paper's scalar is the text's weight; the image's is its complement.
         image_weight = 1 - torch.sigmoid(self.weigh(both))  # (N, 1)
         return Composition.mix(image_features, text_features, image_weight, joint_part)
 

@@ -1,10 +1,10 @@
-"""TIRG: the image's features, gated, plus a residual that the words ask for.
+"""TIRG: the image's features, gated, plus a residual computed from both modalities.
 
 Vo et al. 2019, "Composing Text and Image for Image Retrieval - An Empirical Odyssey" (CVPR, arXiv
-1812.07119), as in the released code (github.com/google/tirg), without its scale of the normalised
-embeddings, which only a softmax feels and which the loss's temperature does here.
+1812.07119), as in the released code (github.com/google/tirg) but without its scale of the
+normalized embeddings: only a softmax depends on it, and the loss's temperature has that role here.
 
-Parameter names: `gate.{0,2}`, `residual.{0,2,4}` (each one's `0` a batch norm), `gate_scale`,
+Parameter names: `gate.{0,2}`, `residual.{0,2,4}` (`0` is a batch norm), `gate_scale`,
 `residual_scale`.
 """
 
@@ -17,14 +17,13 @@ from dwc.modeling.composition import Composition
 
 @register("tirg")
 class Tirg(Combiner):
-    """Walks from the image's features along a residual that both modalities decide.
+    """Gated image features plus a residual of both modalities.
 
-    TIRG has no weight and no text part. Its query is `norm(gated image + residual)`, which is
-    `norm(0.5 gated image + 0.5 residual)`: so the gated image stands as image part, the residual
-    as text part, and the weight is 0.5 for every query.
+    TIRG has neither a weight nor a text part. Its query `norm(gated image + residual)` equals
+    `norm(0.5 gated image + 0.5 residual)`, so the gated image is the image part, the residual the
+    text part, and every weight is 0.5.
 
-    `dropout` is not used, as in the released code. Batch norms need two queries or more in
-    training.
+    `dropout` is unused, as in the released code. Batch norm needs at least two queries in training.
     """
 
     def __init__(self, dim: int, dropout: float):
@@ -37,7 +36,7 @@ class Tirg(Combiner):
             nn.ReLU(),
             nn.Linear(2 * dim, dim),
         )
-        # Learned; the released code starts them so.
+        # Initial values of the released code.
         self.gate_scale = nn.Parameter(torch.tensor(1.0))
         self.residual_scale = nn.Parameter(torch.tensor(10.0))
 
