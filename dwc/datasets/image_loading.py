@@ -1,41 +1,78 @@
-"""Whatever a file holds -> an upright RGB picture, or a `ImageError` that says why not."""
+"""Decode a file into an upright sRGB image, or raise an `ImageError` that says why not.
+
+The model, the thumbnails and the page use this decoder alone, so that all of them get the same
+picture: upright by its EXIF orientation, in sRGB, at its true brightness, the first frame that is
+not a single color, on a background against which a cut-out object is visible, and reduced while it
+is decoded where the format allows that.
+"""
 
 import hashlib
+import os
 import struct
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import IO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageFile, TiffImagePlugin
 
+from dwc.datasets.image_kinds import (
+    HEIC,
+    IMAGE_SUFFIXES,
+    UnsupportedImageError,
+    advice_for,
+    printable,
+    sniff_kind,
+)
 from dwc.errors import ImageError
+
+# pillow-heif opens pictures upright and resets their orientation; of several, the primary one.
+HAS_HEIF = find_spec("pillow_heif") is not None
+if HAS_HEIF:
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
 
 # Formats whose decoders stay inside Pillow (EPS would start Ghostscript), less those that this
 # Pillow was built without.
 Image.init()
 FORMATS = tuple(
     name
-    for name in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
+    for name in (
+        "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM",
+        *(("HEIF",) if HAS_HEIF else ()),
+    )
     if name in Image.OPEN
-)
-SUFFIXES = frozenset(
-    {
-        ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff",
-        ".avif", ".jp2", ".ppm", ".pgm",
-    }
 )  # fmt: skip
+SUFFIXES = IMAGE_SUFFIXES | ({".heic", ".heif", ".hif"} if HAS_HEIF else set())
+DECODER_VERSION = f"1, Pillow {Image.__version__}, HEIC {HAS_HEIF}"
+"""Changes with what can be read: files that could not be read before are tried again then."""
 
-MAX_PIXELS = 80_000_000  # 240 MB as RGB; just below where Pillow itself starts to warn
+MAX_PIXELS = 80_000_000  # decoded at once: 240 MB as RGB
+LIMIT_VARIABLE = "DWC_MAX_DECODED_MB"
+_BYTES_PER_PIXEL = 3
+# A JPEG of which an eighth is decoded still has to be read through: 640 megapixels take seconds.
+_MAX_REDUCTION = 8
 # A preprocessor enlarges the short side to 224 px or more, so a 1 x 50,000 strip would become
-# 224 x 11,200,000 pixels: the header's pixel count alone does not bound the memory.
-MAX_ASPECT = 50
+# 224 x 11,200,000 pixels, and a thumbnail of it a line. Of a strip a square part is taken.
+STRIP_ASPECT = 5
 # Larger pictures are halved, once or more, down to this short side or above: more than the 336 px
 # that the largest CLIP reads. A JPEG is decoded at a half or a quarter in a fraction of the time,
 # what comes after is as much faster, and a batch of photographs stays small in memory.
 KEPT_SHORT_SIDE = 512
+# Frames of an animation that are decoded to find one that is not a single color.
+_MAX_FRAMES = 48
+_SINGLE_COLOR_RANGE = 8
+_ANIMATED = frozenset({"GIF", "WEBP", "PNG", "AVIF", "TIFF"})
+# Backgrounds of cut-out objects, the first that hides less than half of the object.
+_BACKGROUNDS = ((255, 255, 255), (128, 128, 128), (40, 40, 40))
+_HIDDEN_DIFFERENCE = 40
 
 # What Pillow's decoders raise on damaged files.
 _DECODER_ERRORS = (
@@ -54,34 +91,86 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
+IGNORED_PROFILE = "ignored_profile"
+"""Set in the `info` of a decoded image whose color profile was broken and therefore not used."""
 
-def decode(source: str | Path | bytes | Image.Image, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Read a picture: upright by its EXIF orientation, RGB, its first frame, alpha over white.
 
-    `source` is a file's path, a file's bytes or a PIL image. `max_pixels` (width x height) is
-    checked on the header, before anything is decoded. A short side of twice `KEPT_SHORT_SIDE` or
-    more comes back at a half, a quarter or an eighth.
+def decode(source: str | Path | bytes | Image.Image, max_pixels: int | None = None) -> Image.Image:
+    """Read an image: upright, sRGB, without alpha.
 
-    Raises `ImageError` for what is missing, empty, no picture, cut short, damaged or too large.
+    An image whose short side is twice `KEPT_SHORT_SIDE` or more comes back at a half, a quarter or
+    an eighth. Of a strip (one side more than `STRIP_ASPECT` times the other) comes a square: the
+    top of a high one, the middle of a wide one.
+
+    Args:
+        source: A file's path, a file's bytes or a PIL image.
+        max_pixels: How many pixels (width x height) may be decoded at once, checked on the header
+            before anything is decoded. By default `pixel_limit()`. A JPEG counts as reduced.
+
+    Raises:
+        ImageError: The source is missing, empty, no image, cut short, damaged or too large.
+        UnsupportedImageError: The source is an image of a kind that is not read here.
     """
+    limit = pixel_limit() if max_pixels is None else max_pixels
     if isinstance(source, Image.Image):
-        return _convert(source, "the picture given", max_pixels)
+        return _convert(source, "the picture given", limit)
     if isinstance(source, bytes):
-        return _decode_file(BytesIO(source), len(source), "the picture given", max_pixels)
-    path = Path(source)
+        return decode_file(BytesIO(source), "the picture given", limit)
+    name = printable(source)
+    with open_binary(source) as file:
+        return decode_file(file, name, limit)
+
+
+def open_binary(path: str | Path) -> IO[bytes]:
+    """Open a file for reading; `ImageError` says what is wrong with the path."""
+    name = printable(path)
     try:
-        with path.open("rb") as file:
-            return _decode_file(file, path.stat().st_size, str(path), max_pixels)
+        return Path(path).open("rb")
     except FileNotFoundError:
-        raise ImageError(f"{path}: there is no such file. Check the path.") from None
+        raise ImageError(f"{name}: there is no such file. Check the path.") from None
     except IsADirectoryError:
-        raise ImageError(f"{path}: is a folder, not a picture. Name a file in it.") from None
+        raise ImageError(f"{name}: is a folder, not a picture. Name a file in it.") from None
     except PermissionError:
-        raise ImageError(f"{path}: may not be read. Check the file's permissions.") from None
+        raise ImageError(f"{name}: may not be read. Check the file's permissions.") from None
+    except OSError as error:
+        raise ImageError(f"{name}: cannot be read ({error.strerror}).") from error
+
+
+def decode_file(file: IO[bytes], name: str, max_pixels: int | None = None) -> Image.Image:
+    """Read an image from an open file; see `decode`. `name` is what errors call it."""
+    limit = pixel_limit() if max_pixels is None else max_pixels
+    try:
+        file.seek(0)
+        header = file.read(64)
+        if not header:
+            raise ImageError(f"{name}: is empty (0 bytes). Replace it or take it out.")
+        image = _open_image(file, header, name)
+    except _DECODER_ERRORS as error:
+        raise _damaged(name, error) from error
+    if image is None:
+        return _decode_unidentified(file, header, name, limit)
+    with image:
+        return _convert(image, name, limit, reopen=lambda: _open_image(file, header, name))
+
+
+def pixel_limit() -> int:
+    """How many pixels may be decoded at once: `DWC_MAX_DECODED_MB` megabytes of them, or 240."""
+    setting = os.environ.get(LIMIT_VARIABLE)
+    if not setting:
+        return MAX_PIXELS
+    try:
+        megabytes = float(setting)
+    except ValueError:
+        megabytes = 0
+    if not 0 < megabytes < 1e9:
+        raise ImageError(
+            f"{LIMIT_VARIABLE} is {setting!r}; expected a number of megabytes, such as 500."
+        )
+    return int(megabytes * 1_000_000) // _BYTES_PER_PIXEL
 
 
 def hash_pixels(image: Image.Image) -> str:
-    """What a decoded picture shows, as a key: equal exactly when size and every RGB pixel agree.
+    """Hash a decoded image: equal exactly when size and every RGB pixel agree.
 
     Files that differ in metadata or lossless format share it.
     """
@@ -91,88 +180,371 @@ def hash_pixels(image: Image.Image) -> str:
     return digest.hexdigest()
 
 
-def _decode_file(file: IO[bytes], size: int, name: str, max_pixels: int) -> Image.Image:
-    if size == 0:
-        raise ImageError(f"{name}: is empty (0 bytes). Replace it or take it out.")
-    try:
-        image = Image.open(file, formats=FORMATS)
-    except UnidentifiedImageError:
+def _open_image(file: IO[bytes], header: bytes, name: str) -> Image.Image | None:
+    """Open a file by the formats that are read; None where none of them recognizes it.
+
+    Like `Image.open`, without its limit of pixels: that warns of a large JPEG and refuses a huge
+    one at its full size, before it can be reduced.
+    """
+    formats = list(FORMATS)
+    if name.lower().endswith(".tga"):  # TGA has no signature at its beginning
+        formats.append("TGA")
+    for format in formats:
+        factory, accept = Image.OPEN[format]
+        if accept is not None and accept(header[:16]) is not True:
+            continue
         file.seek(0)
-        raise ImageError(
-            f"{name}: is not a picture that can be read (it begins with {file.read(12)!r}); "
-            f"expected {', '.join(FORMATS)}. Convert it or take it out."
-        ) from None
-    except Image.DecompressionBombError as error:
-        raise ImageError(
-            f"{name}: is too large ({error}); at most {max_pixels:,} pixels are read. Shrink it."
-        ) from None
-    except _DECODER_ERRORS as error:
-        raise _damaged(name, error) from error
-    with image:
-        return _convert(image, name, max_pixels)
+        with suppress(SyntaxError, IndexError, TypeError, struct.error):
+            return factory(file, "")
+    return None
 
 
-def _convert(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
+def _decode_unidentified(file: IO[bytes], header: bytes, name: str, limit: int) -> Image.Image:
+    kind = sniff_kind(header)
+    if kind == "TIFF":
+        return _decode_float_tiff(file, header, name, limit)
+    if kind is not None and (kind not in FORMATS or kind == HEIC):
+        raise UnsupportedImageError(
+            f"{name}: is a {kind} picture, which is not read here. {advice_for(kind)}", kind
+        )
+    raise ImageError(
+        f"{name}: is not a picture that can be read (it begins with {header[:12]!r}); expected "
+        f"{', '.join(FORMATS)}. Convert it or take it out."
+    )
+
+
+def _convert(
+    image: Image.Image,
+    name: str,
+    limit: int,
+    reopen: Callable[[], Image.Image | None] | None = None,
+) -> Image.Image:
     width, height = image.size
     if width == 0 or height == 0:
         raise ImageError(f"{name}: has no pixels ({width} x {height}). Give another picture.")
-    if width * height > max_pixels:
-        raise ImageError(
-            f"{name}: is {width} x {height}, {width * height:,} pixels; at most {max_pixels:,} "
-            "are read. Shrink it."
-        )
-    if max(width, height) > MAX_ASPECT * min(width, height):
-        raise ImageError(
-            f"{name}: is {width} x {height}; one side may be at most {MAX_ASPECT} times the "
-            "other. Crop it."
-        )
     halvings = min(3, (min(width, height) // KEPT_SHORT_SIDE).bit_length() - 1)
     shrink = 2 ** max(0, halvings)
     try:
-        if shrink > 1 and image.format in ("JPEG", "MPO"):
+        reducible = image.format in ("JPEG", "MPO") and not _is_multi_scan(image)
+        _check_size(image, name, limit, shrink if reducible else 1)
+        if shrink > 1 and reducible:
             image.draft(None, (width // shrink, height // shrink))
+        if image.format in _ANIMATED and getattr(image, "is_animated", False):
+            _seek_content(image)
+        raw_mode = _deep_raw_mode(image)
         image.load()
-        upright = _turn_upright(image)
-        picture = upright if _is_plain_rgb(upright) else _rgb(upright)
-        return picture.reduce(shrink) if shrink > 1 and image.size == (width, height) else picture
+        converted = image
+        if raw_mode is not None and reopen is not None:
+            converted = _restore_depth(image, raw_mode, reopen)
+        reduced = image.size != (width, height)
+        icc = image.info.get("icc_profile")
+        result = _to_srgb(
+            _take_part(_turn_upright(converted, image)), icc, 1 if reduced else shrink
+        )
+        if result is image and reopen is None and result.info:
+            result = result.copy()  # the caller's image keeps its metadata
+        ignored = icc and _color_space(icc) is None
+        result.info = {IGNORED_PROFILE: True} if ignored else {}
+        return result
     except _DECODER_ERRORS as error:
         raise _damaged(name, error) from error
 
 
-def _turn_upright(image: Image.Image) -> Image.Image:
+def _check_size(image: Image.Image, name: str, limit: int, shrink: int) -> None:
+    width, height = image.size
+    pixels = width * height
+    decoded = -(-width // shrink) * -(-height // shrink)
+    if decoded > limit or pixels > _MAX_REDUCTION * limit:
+        most = limit if shrink == 1 else _MAX_REDUCTION * limit
+        raise ImageError(
+            f"{name}: is {width} x {height}, {pixels:,} pixels; at most {most:,} are read, for "
+            f"which {limit * _BYTES_PER_PIXEL // 1_000_000} MB of memory are allowed. Shrink it, "
+            f"or set {LIMIT_VARIABLE} to more megabytes."
+        )
+
+
+def _is_multi_scan(image: Image.Image) -> bool:
+    """Whether a JPEG's decoder holds the whole image, whatever the size that it is read at.
+
+    Progressive files, and sequential ones whose first scan does not have every component.
+    """
+    if image.info.get("progressive") or image.info.get("progression"):
+        return True
+    file = getattr(image, "fp", None)
+    if file is None:
+        return False
+    position = file.tell()
+    try:
+        file.seek(2)
+        while True:
+            marker, length = struct.unpack(">HH", file.read(4))
+            if marker == 0xFFDA:  # start of scan: its first byte counts the components
+                return file.read(1)[0] < getattr(image, "layers", 1)
+            file.seek(length - 2, os.SEEK_CUR)
+    except (struct.error, IndexError, OSError, ValueError):
+        return True
+    finally:
+        file.seek(position)
+
+
+def _seek_content(image: Image.Image) -> None:
+    """Go to the first frame that is not a single color, or else to the first."""
+    for frame in range(_MAX_FRAMES):
+        try:
+            image.seek(frame)
+        except EOFError:
+            break
+        ranges = [band.getextrema() for band in image.convert("RGBA").split()]
+        spans = [int(high) - int(low) for low, high in ranges]  # type: ignore[arg-type]
+        if ranges[3][1] and max(spans) > _SINGLE_COLOR_RANGE:
+            return
+    image.seek(0)
+
+
+def _turn_upright(image: Image.Image, original: Image.Image) -> Image.Image:
     orientation = None
-    # A picture with broken EXIF is still a picture; it is taken as upright.
+    # An image with broken EXIF is still an image; it is taken as upright.
     with suppress(*_DECODER_ERRORS):
-        orientation = image.getexif().get(_ORIENTATION_TAG)
+        orientation = original.getexif().get(_ORIENTATION_TAG)
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        values = np.asarray(image).astype(np.uint16)  # white is 65,535, as PNG defines it
-        return Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB")
-    if image.mode in ("I", "F"):
-        return _stretch(np.asarray(image).astype(np.float64))
+def _take_part(image: Image.Image) -> Image.Image:
+    width, height = image.size
+    if height > STRIP_ASPECT * width:
+        return image.crop((0, 0, width, width))
+    if width > STRIP_ASPECT * height:
+        left = (width - height) // 2
+        return image.crop((left, 0, left + height, height))
+    return image
+
+
+def _to_srgb(image: Image.Image, icc: bytes | None, shrink: int) -> Image.Image:
+    """Convert an upright image of any mode to sRGB, reduced by `shrink` (1, 2, 4 or 8)."""
+    image = _to_eight_bits(image)
     if image.has_transparency_data:
-        layers = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers).convert("RGB")
-    return image.convert("RGB")
+        layers = _apply_profile(image.convert("RGBA"), icc)
+        return _reduce(_flatten(layers), shrink)
+    if image.mode not in ("RGB", "L", "CMYK", "LAB"):
+        image = image.convert("RGB")
+    if icc or image.mode == "LAB":
+        return _apply_profile(_reduce(image, shrink), icc)
+    return _reduce(image if image.mode == "RGB" else image.convert("RGB"), shrink)
 
 
-def _stretch(values: np.ndarray) -> Image.Image:
-    """Grey values without a declared white: their own least becomes black, their greatest white."""
+def _reduce(image: Image.Image, shrink: int) -> Image.Image:
+    return image.reduce(shrink) if shrink > 1 else image
+
+
+def _flatten(layers: Image.Image) -> Image.Image:
+    """Put an RGBA image on a background against which what is opaque can be seen."""
+    alpha = layers.getchannel("A")
+    if alpha.getextrema() == (255, 255):
+        return layers.convert("RGB")
+    sample = layers.resize((min(128, layers.width), min(128, layers.height)), reducing_gap=None)
+    values = np.asarray(sample, dtype=np.int64)
+    weights = values[..., 3]
+    total = int(weights.sum())
+    hidden = []
+    for background in _BACKGROUNDS:
+        difference = np.abs(values[..., :3] - background).max(axis=-1)
+        hidden.append(int(weights[difference < _HIDDEN_DIFFERENCE].sum()))
+    best = next((n for n, weight in enumerate(hidden) if 2 * weight <= total), None)
+    if best is None:
+        best = int(np.argmin(hidden))
+    ground = Image.new("RGBA", layers.size, (*_BACKGROUNDS[best], 255))
+    return Image.alpha_composite(ground, layers).convert("RGB")
+
+
+def _apply_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
+    """Convert RGB, RGBA, L, CMYK or LAB to sRGB by the profile, to RGB where it has none."""
+    if icc and image.mode == "L" and _color_space(icc) == "RGB":
+        image = image.convert("RGB")
+    transform = _transform(icc, image.mode) if icc or image.mode == "LAB" else None
+    if transform is not None:
+        with suppress(*_DECODER_ERRORS, ImageCms.PyCMSError):
+            converted = ImageCms.applyTransform(image, transform)
+            if converted is not None:
+                return converted
+    return image if image.mode in ("RGB", "RGBA") else image.convert("RGB")
+
+
+_CMS_ERRORS = (OSError, ValueError, TypeError, ImageCms.PyCMSError)
+_PROFILE_MODES = {"RGB": ("RGB", "RGBA"), "GRAY": ("L",), "CMYK": ("CMYK",), "Lab": ("LAB",)}
+
+
+@lru_cache(maxsize=32)
+def _color_space(icc: bytes) -> str | None:
+    """The color space of a profile ("RGB", "GRAY", "CMYK", …); None for a broken one."""
+    try:
+        return ImageCms.getOpenProfile(BytesIO(icc)).profile.xcolor_space.strip()
+    except _CMS_ERRORS:
+        return None
+
+
+@lru_cache(maxsize=32)
+def _transform(icc: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """The conversion to sRGB; None for sRGB itself, and for a profile that does not fit the mode.
+
+    A profile stays on an image that was converted to another mode, so that a CMYK profile on an
+    RGB image says nothing.
+    """
+    try:
+        if icc is None:
+            profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+        elif mode in _PROFILE_MODES.get(_color_space(icc) or "", ()):
+            profile = ImageCms.getOpenProfile(BytesIO(icc))
+        else:
+            return None
+        output = "RGBA" if mode == "RGBA" else "RGB"
+        transform = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, output)
+        if mode not in ("RGB", "RGBA"):
+            return transform
+        levels = np.linspace(0, 255, 6).round().astype(np.uint8)
+        grid = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(6, 36, 3)
+        colors = Image.fromarray(grid).convert(mode)
+        converted = np.asarray(ImageCms.applyTransform(colors, transform), dtype=np.int64)
+        same = np.abs(converted - np.asarray(colors, dtype=np.int64)).max() <= 2
+        return None if same else transform
+    except _CMS_ERRORS:
+        return None
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """Give a gray image of more than 8 bits 8 of them, at its true brightness."""
+    if image.mode.startswith("I;16"):
+        return _from_levels(np.asarray(image).astype(np.uint16))
+    if image.mode == "I":
+        integers = np.asarray(image)
+        if (integers.min() >= 0 and 255 < integers.max() <= 65_535) or image.format == "PPM":
+            # A PGM declares its white, and Pillow scales it to 65,535.
+            return _from_levels(integers.astype(np.uint16), 16 if image.format == "PPM" else None)
+        return _from_numbers(integers.astype(np.float64))
+    if image.mode == "F":
+        return _from_numbers(np.asarray(image).astype(np.float64))
+    return image
+
+
+def _from_levels(levels: NDArray[np.uint16], bits: int | None = None) -> Image.Image:
+    """16-bit levels (H, W) or (H, W, 3) as 8 bits.
+
+    A scanner or camera of 10, 12 or 14 bits often stores them as they are: where no level is above
+    their white, that is the white.
+    """
+    if bits is None:
+        highest = int(levels.max())
+        bits = next((bits for bits in (10, 12, 14) if highest < 1 << bits), 16)
+    return Image.fromarray((levels >> (bits - 8)).astype(np.uint8))
+
+
+def _from_numbers(values: NDArray[np.float64]) -> Image.Image:
+    """Numbers (H, W) or (H, W, 3) as 8 bits: white is 1, 255 or 65,535, the least that fits.
+
+    A few highlights above 1 are cut off. Numbers that fit none of these are stretched from their
+    least to their greatest.
+    """
     finite = values[np.isfinite(values)]
-    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    if low >= 0 and float(np.quantile(finite, 0.98) if finite.size else 1) <= 1:
+        low, high = 0.0, 1.0
+    elif low >= 0 and high <= 65_535:
+        low, high = 0.0, 255.0 if high <= 255 else 65_535.0
     scaled = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / ((high - low) or 1.0)
-    return Image.fromarray((scaled * 255).round().astype(np.uint8)).convert("RGB")
+    return Image.fromarray((scaled.clip(0, 1) * 255).round().astype(np.uint8))
 
 
-def _is_plain_rgb(image: Image.Image) -> bool:
-    return image.mode == "RGB" and not image.has_transparency_data
+# Pillow reads the first byte of each 16-bit color level. Reading the same file in the other byte
+# order gives the second.
+_OTHER_BYTE = {
+    f"{mode};16{order}": f"{mode};16{other}"
+    for mode in ("RGB", "RGBA")
+    for order, other in (("B", "L"), ("L", "B"), ("N", "B"))  # N: libtiff's, little-endian here
+}
+
+
+def _deep_raw_mode(image: Image.Image) -> str | None:
+    """The storage mode of a color image of 16 bits a channel; None for all other images."""
+    tiles = getattr(image, "tile", None)
+    if not tiles or image.mode not in ("RGB", "RGBA"):
+        return None
+    mode = tiles[0][3]
+    mode = mode if isinstance(mode, str) else mode[0] if mode else None
+    return mode if isinstance(mode, str) and mode in _OTHER_BYTE else None
+
+
+def _restore_depth(
+    image: Image.Image, raw_mode: str, reopen: Callable[[], Image.Image | None]
+) -> Image.Image:
+    """A color image of 16 bits a channel at its true brightness.
+
+    Only an image whose levels all lie below a quarter of the range is read again: it is one of
+    10, 12 or 14 bits.
+    """
+    high = np.asarray(image, dtype=np.uint16)[..., :3]
+    if int(high.max()) >= 64:
+        return image
+    other = reopen()
+    if not isinstance(other, ImageFile.ImageFile):
+        return image
+    other_mode = _OTHER_BYTE[raw_mode]
+    other.tile = [
+        tile._replace(
+            args=other_mode if isinstance(tile.args, str) else (other_mode, *(tile.args or ())[1:])
+        )
+        for tile in other.tile
+    ]
+    other.load()
+    low = np.asarray(other, dtype=np.uint16)[..., :3]
+    restored = _from_levels((high << 8 | low).astype(np.uint16))
+    if image.mode == "RGBA":
+        restored.putalpha(image.getchannel("A"))
+    return restored
+
+
+def _decode_float_tiff(file: IO[bytes], header: bytes, name: str, limit: int) -> Image.Image:
+    """Read an uncompressed TIFF of floating-point colors, which Pillow does not open.
+
+    Raises `ImageError` with the number of its channels and bits for every other TIFF.
+    """
+    try:
+        tags = TiffImagePlugin.ImageFileDirectory_v2(header[:8])
+        file.seek(tags.next)
+        tags.load(file)
+        width, height = int(tags[256]), int(tags[257])
+        bits, channels = int(next(iter(tags.get(258, (1,))))), int(tags.get(277, 1))
+        is_float = next(iter(tags.get(339, (1,)))) == 3
+    except _DECODER_ERRORS as error:
+        raise _damaged(name, error) from error
+    plain = tags.get(259, 1) == 1 and tags.get(284, 1) == 1 and 273 in tags and 279 in tags
+    if not (is_float and plain and channels in (1, 3, 4) and bits in (16, 32, 64)):
+        numbers = "floating-point numbers" if is_float else "integers"
+        raise UnsupportedImageError(
+            f"{name}: is a TIFF of {channels} x {bits}-bit {numbers}, which is not read here. Save "
+            "it with 8 or 16 bits a channel.",
+            f"TIFF of {bits}-bit {numbers}",
+        )
+    if width * height > limit:
+        raise ImageError(
+            f"{name}: is {width} x {height}, {width * height:,} pixels; at most {limit:,} are read."
+        )
+    order = "<" if header[:2] == b"II" else ">"
+    content = bytearray()
+    try:
+        for offset, length in zip(tags[273], tags[279], strict=True):
+            file.seek(offset)
+            content += file.read(length)
+        values = np.frombuffer(bytes(content), dtype=f"{order}f{bits // 8}")
+        colors = values[: width * height * channels].reshape(height, width, channels)
+    except _DECODER_ERRORS as error:
+        raise _damaged(name, error) from error
+    levels = colors[..., :3] if channels > 1 else colors[..., 0]
+    decoded = _from_numbers(levels.astype(np.float64))
+    decoded.info["icc_profile"] = tags.get(34675)
+    return _convert(decoded, name, limit)
 
 
 def _damaged(name: str, error: BaseException) -> ImageError:
     return ImageError(
-        f"{name}: is cut short or damaged ({error or type(error).__name__}). "
+        f"{name}: is cut short or damaged ({printable(error) or type(error).__name__}). "
         "Replace it or take it out."
     )

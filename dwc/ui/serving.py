@@ -41,7 +41,7 @@ def make_head(max_upload_bytes: int) -> str:
     return f"<script>const DWC_MAX_UPLOAD_BYTES = {max_upload_bytes};\n{script}</script>"
 
 
-MAX_UPLOAD_BYTES = 20 * 1024 * 1024
+MAX_UPLOAD_BYTES = 60 * 1024 * 1024
 
 
 def launch_options(pictures: GalleryImages, host: str | None, port: int | None) -> dict[str, Any]:

@@ -157,7 +157,7 @@ def test_an_upload_is_searched_and_a_broken_one_is_told(open_page, tmp_path):
     broken, whole, large = (tmp_path / name for name in ("broken.png", "whole.png", "large.png"))
     Image.effect_noise((120, 80), 60).convert("RGB").save(whole)
     broken.write_bytes(whole.read_bytes()[:3000])
-    large.write_bytes(b"0" * (20 * 1024 * 1024 + 1))
+    large.write_bytes(b"0" * (60 * 1024 * 1024 + 1))
     chooser = "#reference input[type=file]"
     page.set_input_files(chooser, large)
     page.wait_for_selector("#refused-upload:not(:empty)")

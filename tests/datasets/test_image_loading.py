@@ -1,5 +1,6 @@
 """Odd picture files: what comes out is upright RGB, or an error that names the file."""
 
+import os
 import struct
 import zlib
 from contextlib import suppress
@@ -9,9 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms
 
-from dwc.datasets.image_loading import decode, hash_pixels
+from dwc.datasets.image_kinds import UnsupportedImageError
+from dwc.datasets.image_loading import HAS_HEIF, IGNORED_PROFILE, decode, hash_pixels
 from dwc.errors import ImageError
 
 LEFT, RIGHT = (200, 30, 30), (20, 40, 220)
@@ -150,10 +152,24 @@ def test_the_pixel_limit_is_the_callers():
         decode(two_halves((60, 40)), max_pixels=2399)
 
 
-def test_a_strip_is_refused():
-    with pytest.raises(ImageError, match="5001 x 100"):
-        decode(Image.new("RGB", (5001, 100)))
-    assert decode(Image.new("RGB", (5000, 100))).size == (5000, 100)
+@pytest.mark.parametrize("long_side", [501, 4_600, 30_000])
+def test_of_a_high_strip_the_top_is_taken(long_side):
+    strip = Image.new("RGB", (100, long_side), "white")
+    strip.paste(LEFT, (0, 0, 100, 100))
+    assert decode(strip).size == (100, 100)
+    assert_close(decode(saved(strip, "PNG")).getpixel((50, 95)), LEFT)
+
+
+def test_of_a_wide_strip_the_middle_is_taken():
+    strip = Image.new("RGB", (4_600, 100), "white")
+    strip.paste(LEFT, (2_200, 0, 2_400, 100))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for picture in (strip, saved(strip.rotate(90, expand=True), "PNG", exif=exif)):
+        decoded = decode(picture)
+        assert decoded.size == (100, 100)
+        assert_close(decoded.getpixel((50, 50)), LEFT)
+    assert decode(Image.new("RGB", (500, 100))).size == (500, 100)
 
 
 @pytest.mark.parametrize(
@@ -215,6 +231,339 @@ def test_the_pixel_hash_is_of_what_is_seen():
     assert hash_pixels(other) != hash_pixels(picture)
     flat = [Image.new("RGB", size) for size in ((6, 4), (4, 6), (12, 2))]
     assert len({hash_pixels(one) for one in flat}) == 3
+
+
+def test_a_first_frame_of_one_color_is_passed_over():
+    frames = [Image.new("RGB", (60, 40), "white"), Image.new("RGB", (60, 40), "black")]
+    frames += [two_halves(), two_halves(left=RIGHT, right=LEFT)]
+    for format, options in (("GIF", {}), ("WEBP", {"lossless": True}), ("PNG", {}), ("TIFF", {})):
+        encoded = saved(frames[0], format, save_all=True, append_images=frames[1:], **options)
+        decoded = decode(encoded)
+        assert_close(decoded.getpixel((5, 20)), LEFT)
+        assert_close(decoded.getpixel((55, 20)), RIGHT)
+
+
+@pytest.mark.parametrize("level", [255, 240, 225])
+def test_a_white_object_on_transparency_can_be_seen(level):
+    cut_out = Image.new("RGBA", (90, 90), (255, 255, 255, 0))
+    cut_out.paste((level, level, level, 255), (30, 20, 60, 80))
+    for encoded in (saved(cut_out, "PNG"), saved(cut_out, "WEBP", lossless=True)):
+        decoded = decode(encoded)
+        inside, outside = decoded.getpixel((45, 50)), decoded.getpixel((5, 5))
+        assert_close(inside, (level,) * 3, 2)
+        assert min(np.subtract(inside, outside)) > 80
+
+
+@pytest.mark.parametrize("color", [(0, 0, 0), (200, 30, 30), (128, 128, 128)])
+def test_other_objects_on_transparency_lie_over_white(color):
+    cut_out = Image.new("RGBA", (90, 90), (0, 0, 0, 0))
+    cut_out.paste((*color, 255), (30, 20, 60, 80))
+    assert decode(cut_out).getpixel((5, 5)) == (255, 255, 255)
+    assert decode(cut_out).getpixel((45, 50)) == color
+
+
+def rgb_profile(red, green, blue, gamma=2.2):
+    """A matrix profile with these primaries (chromaticities) and the white of D65, as bytes."""
+
+    def tag(content):
+        return content + bytes(-len(content) % 4)
+
+    def xyz(values):
+        return b"XYZ \0\0\0\0" + b"".join(struct.pack(">i", round(v * 65536)) for v in values)
+
+    bradford = np.array(
+        [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
+    )
+    d65, d50 = np.array([0.95047, 1, 1.08883]), np.array([0.9642, 1, 0.8249])
+    primaries = np.array([[x / y, 1, (1 - x - y) / y] for x, y in (red, green, blue)]).T
+    primaries = primaries * np.linalg.solve(primaries, d65)
+    adapt = np.linalg.inv(bradford) @ np.diag((bradford @ d50) / (bradford @ d65)) @ bradford
+    primaries = adapt @ primaries
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256))
+    text = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(78)
+    tags = {b"desc": tag(text), b"wtpt": xyz(d50), b"cprt": b"text\0\0\0\0none"}
+    for name, column in zip(b"r g b".split(), primaries.T, strict=True):
+        tags |= {name + b"XYZ": xyz(column), name + b"TRC": tag(curve)}
+    table, content = b"", b""
+    start = 128 + 4 + 12 * len(tags)
+    for name, value in tags.items():
+        table += name + struct.pack(">II", start + len(content), len(value))
+        content += tag(value)
+    body = struct.pack(">I", len(tags)) + table + content
+    header = struct.pack(
+        ">I4sI4s4s4s", 128 + len(body), bytes(4), 0x02100000, b"mntr", b"RGB ", b"XYZ "
+    )
+    header += bytes(12) + b"acsp" + bytes(28) + xyz(d50)[8:] + bytes(48)
+    return header + body
+
+
+SRGB = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
+DISPLAY_P3 = ((0.68, 0.32), (0.265, 0.69), (0.15, 0.06))
+ADOBE_RGB = ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
+PROPHOTO = ((0.7347, 0.2653), (0.1596, 0.8404), (0.0366, 0.0001))
+SWAPPED = ((0.30, 0.60), (0.64, 0.33), (0.15, 0.06))
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF"])
+def test_a_profile_that_makes_green_red_is_obeyed(format):
+    stored = two_halves(left=(10, 220, 10), right=(220, 10, 10))
+    options = {"quality": 98} if format in ("JPEG", "WEBP") else {}
+    decoded = decode(saved(stored, format, icc_profile=rgb_profile(*SWAPPED), **options))
+    assert_close(decoded.getpixel((5, 20)), (220, 10, 10), 20)
+    assert_close(decoded.getpixel((55, 20)), (10, 220, 10), 20)
+    assert "icc_profile" not in decoded.info
+
+
+@pytest.mark.parametrize("primaries", [DISPLAY_P3, ADOBE_RGB, PROPHOTO])
+def test_a_wide_gamut_keeps_its_colors(primaries):
+    """sRGB red, written in the coordinates of a wider space, is sRGB red again."""
+    profile = rgb_profile(*primaries)
+    srgb = ImageCms.createProfile("sRGB")
+    wide = ImageCms.getOpenProfile(BytesIO(profile))
+    colors = [(220, 30, 30), (30, 160, 60), (40, 60, 200), (120, 120, 120)]
+    for color in colors:
+        stored = ImageCms.profileToProfile(Image.new("RGB", (8, 8), color), srgb, wide)
+        assert np.abs(np.subtract(stored.getpixel((0, 0)), color)).max() > 3 or color == (120,) * 3
+        decoded = decode(saved(stored, "PNG", icc_profile=profile))
+        assert_close(decoded.getpixel((3, 3)), color, 6)
+
+
+def test_the_profile_of_srgb_changes_nothing():
+    picture = two_halves((1400, 1100))
+    for profile in (ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),):
+        plain, profiled = (
+            decode(saved(picture, "PNG", **o)) for o in ({}, {"icc_profile": profile})
+        )
+        assert plain.tobytes() == profiled.tobytes()
+
+
+def test_profiles_of_transparent_gray_and_reduced_pictures_are_obeyed():
+    profile = rgb_profile(*SWAPPED)
+    glass = two_halves(left=(10, 220, 10)).convert("RGBA")
+    glass.paste((0, 0, 0, 0), (0, 0, 20, 40))
+    decoded = decode(saved(glass, "PNG", icc_profile=profile))
+    assert_close(decoded.getpixel((25, 20)), (220, 10, 10), 20)
+    assert decoded.getpixel((5, 20)) == (255, 255, 255)
+    large = two_halves((2400, 2100), left=(10, 220, 10))
+    for format in ("JPEG", "PNG"):
+        reduced = decode(saved(large, format, icc_profile=profile))
+        assert min(reduced.size) < 1024
+        assert_close(reduced.getpixel((5, 20)), (220, 10, 10), 20)
+    gray = Image.new("L", (30, 30), 128)  # stays gray, and a little darker: the gamma is 2.6
+    decoded = decode(saved(gray, "PNG", icc_profile=rgb_profile(*SRGB, gamma=2.6)))
+    level = decoded.getpixel((3, 3))
+    assert max(level) - min(level) <= 2
+    assert 95 < level[0] < 122
+
+
+def test_a_profile_that_is_broken_or_of_another_mode_is_ignored_and_marked():
+    picture = two_halves()
+    for profile in (b"no profile at all", rgb_profile(*SWAPPED)[:150]):
+        decoded = decode(saved(picture, "PNG", icc_profile=profile))
+        assert_close(decoded.getpixel((5, 20)), LEFT, 2)
+        assert decoded.info == {IGNORED_PROFILE: True}
+    assert decode(saved(picture, "PNG")).info == {}
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    assert_close(decode(saved(picture, "PNG", icc_profile=lab)).getpixel((5, 20)), LEFT, 2)
+
+
+def test_lab_becomes_srgb():
+    srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    stored = ImageCms.profileToProfile(two_halves(), srgb, lab, outputMode="LAB")
+    decoded = decode(saved(stored, "TIFF"))
+    assert_close(decoded.getpixel((5, 20)), LEFT)
+    assert_close(decoded.getpixel((55, 20)), RIGHT)
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+def test_levels_of_fewer_bits_in_sixteen_keep_their_brightness(bits, format):
+    levels = np.zeros((20, 30), dtype=np.uint16)
+    levels[:, 10:20], levels[:, 20:] = 1 << (bits - 1), (1 << bits) - 1
+    decoded = decode(saved(Image.fromarray(levels), format))
+    assert [decoded.getpixel((x, 5)) for x in (5, 15, 25)] == [(0,) * 3, (128,) * 3, (255,) * 3]
+
+
+def png_of_sixteen_bits(levels):
+    """A PNG of (H, W, 3 or 4) 16-bit levels, which Pillow cannot write."""
+    height, width, channels = levels.shape
+
+    def chunk(kind, content):
+        body = kind + content
+        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", width, height, 16, {3: 2, 4: 6}[channels], 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in levels)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    )  # fmt: skip
+
+
+def tiff_of(values, order="<"):
+    """An uncompressed TIFF of (H, W, 3) integers or floating-point numbers."""
+    height, width, channels = values.shape
+    size = values.dtype.itemsize
+    content = values.astype(values.dtype.newbyteorder(order)).tobytes()
+    entries = [
+        (256, 4, [width]), (257, 4, [height]), (258, 3, [8 * size] * channels), (259, 3, [1]),
+        (262, 3, [2]), (273, 4, [8]), (277, 3, [channels]), (278, 4, [height]),
+        (279, 4, [len(content)]), (284, 3, [1]),
+        (339, 3, [3 if values.dtype.kind == "f" else 1] * channels),
+    ]  # fmt: skip
+    start = 8 + len(content)
+    after = start + 2 + 12 * len(entries) + 4
+    table, extra = struct.pack(order + "H", len(entries)), b""
+    for tag, kind, numbers in entries:
+        packed = struct.pack(f"{order}{len(numbers)}{'H' if kind == 3 else 'I'}", *numbers)
+        if len(packed) > 4:
+            packed, extra = struct.pack(order + "I", after + len(extra)), extra + packed
+        table += struct.pack(order + "HHI", tag, kind, len(numbers)) + packed.ljust(4, b"\0")
+    mark = {"<": b"II*\0", ">": b"MM\0*"}[order]
+    return mark + struct.pack(order + "I", start) + content + table + bytes(4) + extra
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+@pytest.mark.parametrize("write", [png_of_sixteen_bits, tiff_of, lambda v: tiff_of(v, ">")])
+def test_deep_colors_keep_their_brightness(bits, write):
+    white = (1 << bits) - 1
+    levels = np.zeros((20, 30, 3), dtype=np.uint16)
+    levels[:, :10] = (white, white // 2, white // 8)
+    levels[:, 10:20] = white // 3
+    decoded = decode(write(levels))
+    assert_close(decoded.getpixel((5, 5)), (255, 127, 31), 1)
+    assert_close(decoded.getpixel((15, 5)), (85, 85, 85), 1)
+
+
+def test_deep_colors_with_alpha_keep_both():
+    levels = np.zeros((20, 30, 4), dtype=np.uint16)
+    levels[:, :15] = (4095, 2048, 0, 65_535)
+    decoded = decode(png_of_sixteen_bits(levels))
+    assert decoded.getpixel((3, 3)) == (255, 128, 0)
+    assert decoded.getpixel((25, 3)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("white", [255, 1023, 4095, 65_535])
+def test_a_portable_gray_map_has_the_white_that_it_declares(white):
+    size = 2 if white > 255 else 1
+    levels = [white // 4, white // 2]
+    content = b"".join(level.to_bytes(size, "big") for level in levels)
+    decoded = decode(f"P5\n2 1\n{white}\n".encode() + content)
+    assert_close(decoded.getpixel((0, 0)), (63, 63, 63), 1)
+    assert_close(decoded.getpixel((1, 0)), (127, 127, 127), 1)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_a_tiff_of_floating_point_colors_is_read(order, dtype):
+    values = np.zeros((20, 30, 3), dtype=dtype)
+    values[:, :10], values[:, 10:20] = (1, 0.5, 0), 0.25
+    decoded = decode(tiff_of(values, order))
+    assert_close(decoded.getpixel((5, 5)), (255, 128, 0), 1)
+    assert_close(decoded.getpixel((15, 5)), (64, 64, 64), 1)
+
+
+def test_gray_of_floating_point_has_its_true_brightness():
+    values = np.full((20, 20), 0.5, dtype=np.float32)
+    values[:5] = 0.25
+    decoded = decode(saved(Image.fromarray(values), "TIFF"))
+    assert_close(decoded.getpixel((3, 15)), (128, 128, 128), 1)
+    assert_close(decoded.getpixel((3, 3)), (64, 64, 64), 1)
+
+
+def test_a_tiff_that_is_not_read_is_named_as_what_it_is():
+    content = tiff_of(np.zeros((4, 4, 3), dtype=np.uint32))
+    with pytest.raises(UnsupportedImageError, match="TIFF of 3 x 32-bit integers") as raised:
+        decode(content)
+    assert "16 bits" in str(raised.value)
+
+
+def test_a_targa_file_is_read(tmp_path):
+    two_halves().save(tmp_path / "a.tga")
+    assert_close(decode(tmp_path / "a.tga").getpixel((5, 20)), LEFT)
+
+
+def test_a_huge_jpeg_is_read_reduced(tmp_path, recwarn):
+    picture = Image.new("RGB", (12_000, 9_000), LEFT)
+    picture.paste(RIGHT, (6_000, 0, 12_000, 9_000))
+    picture.save(tmp_path / "huge.jpg", quality=60)
+    del picture
+    decoded = decode(tmp_path / "huge.jpg")
+    assert 512 <= min(decoded.size) < 1_300
+    assert_close(decoded.getpixel((5, 5)), LEFT)
+    assert_close(decoded.getpixel((decoded.width - 5, 5)), RIGHT)
+    assert not recwarn.list
+
+
+def test_a_jpeg_whose_decoder_holds_all_of_it_is_limited(monkeypatch):
+    scans = saved(two_halves((600, 600)), "JPEG", progressive=True)
+    with pytest.raises(ImageError, match=r"600 x 600.*at most 100,000 .*DWC_MAX_DECODED_MB"):
+        decode(scans, max_pixels=100_000)
+    assert decode(saved(two_halves((600, 600)), "JPEG"), max_pixels=360_000).size == (600, 600)
+
+
+def test_the_limit_can_be_set(monkeypatch):
+    picture = saved(two_halves((600, 600)), "PNG")
+    monkeypatch.setenv("DWC_MAX_DECODED_MB", "1")
+    with pytest.raises(ImageError, match="at most 333,333 "):
+        decode(picture)
+    monkeypatch.setenv("DWC_MAX_DECODED_MB", "1.2")
+    assert decode(picture).size == (600, 600)
+    monkeypatch.setenv("DWC_MAX_DECODED_MB", "plenty")
+    with pytest.raises(ImageError, match="'plenty'; expected a number of megabytes"):
+        decode(picture)
+
+
+def iso_header(brand, *others):
+    brands = brand + bytes(4) + b"".join(others)
+    return struct.pack(">I", 8 + len(brands)) + b"ftyp" + brands + bytes(100)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.jxl", b"\x00\x00\x00\x0cJXL \r\n\x87\n" + bytes(40), "JPEG XL"),
+        ("a.jpg", b"\xff\x0a" + bytes(40), "JPEG XL"),
+        ("a.CR3", iso_header(b"crx ", b"isom"), "RAW"),
+        ("a.psd", b"8BPS" + bytes(40), "Photoshop"),
+        ("a.svg", b'<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
+    ],
+)
+def test_a_kind_that_is_not_read_is_named_with_what_to_do(tmp_path, name, content, says):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UnsupportedImageError, match=says) as raised:
+        decode(tmp_path / name)
+    assert name in str(raised.value)
+    assert "JPEG" in str(raised.value)
+
+
+@pytest.mark.skipif(HAS_HEIF, reason="pillow-heif is installed")
+@pytest.mark.parametrize("brand", [b"heic", b"mif1", b"hevc"])
+def test_heic_is_named_heic(tmp_path, brand):
+    (tmp_path / "IMG_0001.jpg").write_bytes(iso_header(brand, b"heic"))
+    with pytest.raises(UnsupportedImageError, match=r"0001\.jpg: is a HEIC picture.*pillow-heif"):
+        decode(tmp_path / "IMG_0001.jpg")
+
+
+@pytest.mark.skipif(not HAS_HEIF, reason="pillow-heif is not installed")
+def test_heic_is_read_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = two_halves((128, 96))
+    picture.save(tmp_path / "a.heic", quality=95, exif=exif.tobytes())
+    decoded = decode(tmp_path / "a.heic")
+    assert decoded.size == (96, 128)
+    assert_close(decoded.getpixel((48, 10)), LEFT, 20)
+
+
+def test_a_name_that_is_not_printable_is_spelled_out_in_errors(tmp_path):
+    name = os.fsdecode(b"Andr\xe9\x1b[31m.jpg")
+    with open(os.fsencode(tmp_path) + b"/Andr\xe9\x1b[31m.jpg", "wb") as file:
+        file.write(b"no picture")
+    with pytest.raises(ImageError) as raised:
+        decode(tmp_path / name)
+    assert "Andr\\xe9\\x1b[31m.jpg: is not a picture" in str(raised.value)
+    str(raised.value).encode("utf-8")
 
 
 ENCODED = [

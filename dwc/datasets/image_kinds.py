@@ -1,0 +1,168 @@
+"""Kinds of image files: their suffixes, their first bytes, and what to do about those not read."""
+
+import re
+import sys
+
+from dwc.errors import ImageError
+
+HEIC = "HEIC"
+IMAGE_SUFFIXES = frozenset(
+    {
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib",
+        ".tif", ".tiff", ".avif", ".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".tga",
+    }
+)  # fmt: skip
+"""Suffixes of files that Pillow reads."""
+
+_RAW_SUFFIXES = (
+    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".kdc", ".mef",
+    ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf",
+    ".srw", ".x3f",
+)  # fmt: skip
+UNREAD_SUFFIXES = {
+    **dict.fromkeys((".heic", ".heif", ".hif"), HEIC),
+    **dict.fromkeys(_RAW_SUFFIXES, "RAW"),
+    ".jxl": "JPEG XL",
+    ".jxr": "JPEG XR",
+    ".wdp": "JPEG XR",
+    ".psd": "Photoshop",
+    ".psb": "Photoshop",
+    ".xcf": "GIMP",
+    ".svg": "SVG",
+    ".svgz": "SVG",
+    ".exr": "OpenEXR",
+    ".hdr": "Radiance",
+    ".qoi": "QOI",
+    ".pcx": "PCX",
+    ".bpg": "BPG",
+    ".flif": "FLIF",
+}
+"""Suffixes of images that need more than Pillow, and the kind of image."""
+
+_SIGNATURES = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG2000"),
+    (b"\xff\x4f\xff\x51", "JPEG2000"),
+    (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JPEG XL"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"II*\x00\x10\x00\x00\x00CR", "RAW"),
+    (b"FUJIFILMCCD-RAW", "RAW"),
+    (b"FOVb", "RAW"),
+    (b"IIRO", "RAW"),
+    (b"IIRS", "RAW"),
+    (b"IIU\x00", "RAW"),
+    (b"II\xbc", "JPEG XR"),
+    (b"II*\x00", "TIFF"),
+    (b"MM\x00*", "TIFF"),
+    (b"8BPS", "Photoshop"),
+    (b"gimp xcf", "GIMP"),
+    (b"v/1\x01", "OpenEXR"),
+    (b"#?RADIANCE", "Radiance"),
+    (b"qoif", "QOI"),
+    (b"BPG\xfb", "BPG"),
+    (b"FLIF", "FLIF"),
+    (b"<svg", "SVG"),
+)
+_HEIF_BRANDS = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+)
+
+
+class UnsupportedImageError(ImageError):
+    """A file is an image of a kind that is not read here; `kind` names it ("HEIC")."""
+
+    def __init__(self, message: str, kind: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (str(self), self.kind)
+
+
+def sniff_kind(header: bytes) -> str | None:
+    """Name the kind of image that a file's first 64 bytes begin; None for everything else.
+
+    The kinds that are read have Pillow's names ("JPEG").
+    """
+    if header[4:8] == b"ftyp":
+        return _sniff_iso_media(header)
+    if header[:4] == b"RIFF" and header[8:12] == b"WEBP":
+        return "WEBP"
+    if header[:2] == b"BM" and header[6:10] == b"\0\0\0\0":
+        return "BMP"
+    for signature, kind in _SIGNATURES:
+        if header.startswith(signature):
+            return kind
+    if header.startswith(b"<?xml") and b"<svg" in header:
+        return "SVG"
+    return None
+
+
+def _sniff_iso_media(header: bytes) -> str | None:
+    length = int.from_bytes(header[:4], "big")
+    brands = {header[8:12], *(header[n : n + 4] for n in range(16, min(length, len(header)), 4))}
+    if header[8:12] == b"crx ":
+        return "RAW"
+    if brands & {b"avif", b"avis"}:
+        return "AVIF"
+    return HEIC if brands & _HEIF_BRANDS else None
+
+
+def advice_for(kind: str) -> str:
+    """What to do so that images of a kind are read, as a sentence."""
+    if kind == HEIC:
+        return "Install what reads it: pip install 'dwc[images]' (or pillow-heif)."
+    if kind == "RAW":
+        return "Export it from your raw converter as JPEG."
+    return "Convert it to JPEG or PNG."
+
+
+def printable(text: object) -> str:
+    """A name or message as it can be printed and stored: control characters are spelled out.
+
+    The bytes of a file name that are not UTF-8 become `\\xe9` and the like.
+    """
+    text = str(text)
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else _spell(character) for character in text
+    )
+
+
+def _spell(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as Python holds it in a name
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def escape_name(name: str) -> str:
+    """A file name or path as UTF-8 text from which `unescape_name` gives the name back.
+
+    A name that is not UTF-8 has no representation in a database or in JSON. Its odd bytes are
+    spelled out, `\\xe9`, and so are backslashes, so that no two names become the same text.
+    """
+    if "\\" in name and sys.platform != "win32":
+        name = name.replace("\\", "\\\\")
+    if name.isascii():
+        return name
+    return "".join(_spell(c) if 0xD800 <= ord(c) <= 0xDFFF else c for c in name)
+
+
+def unescape_name(text: str) -> str:
+    """The file name that `escape_name` made this text of."""
+    if "\\" not in text or sys.platform == "win32":
+        return text
+    return _ESCAPE.sub(_unescape, text)
+
+
+_ESCAPE = re.compile(r"\\(\\|x[0-9a-f]{2})")
+
+
+def _unescape(match: re.Match[str]) -> str:
+    escaped = match.group(1)
+    return "\\" if escaped == "\\" else chr(0xDC00 + int(escaped[1:], 16))
