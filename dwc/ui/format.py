@@ -88,3 +88,12 @@ def timing(timings_ms: Mapping[str, float], gallery_size: int) -> str:
     total = timings_ms.get("total", sum(timings_ms.values()))
     duration = f"{total:.0f} ms" if total < 1000 else f"{total / 1000:.1f} s"
     return f"{count(gallery_size)} pictures · {duration}"
+
+
+def on_load(function: str, *events: str) -> str:
+    """The call that connects an element's script, a function of `static/`, when it is in place.
+
+    `events` are the names of the element's own events: Gradio finds them, quoted, in this call.
+    """
+    names = "".join(f", '{event}'" for event in events)
+    return f"window.{function}({{element, trigger, watch, props}}{names});"

@@ -14,8 +14,15 @@ from dwc.ui.security import FetchNothing
 
 _STATIC = Path(__file__).parent / "static"
 # Later ones may refine what came before.
-_STYLES = ("style.css", "way.css", "compare.css", "map.css", "atlas.css", "study.css")
-_SCRIPTS = ("behaviour.js", "map_drawing.js", "map.js")
+_STYLES = (
+    "style.css",
+    "history.css",
+    "comparison.css",
+    "map.css",
+    "weight_statistics.css",
+    "study.css",
+)
+_SCRIPTS = ("page.js", "results.js", "panels.js", "map_drawing.js", "map.js")
 # Installed fonts only: nothing is fetched from elsewhere.
 FONTS = ("Inter", "Helvetica Neue", "Arial", "sans-serif")
 

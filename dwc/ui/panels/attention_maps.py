@@ -12,15 +12,9 @@ from PIL import Image
 from dwc.checkpoints.load import Checkpoint
 from dwc.explain.attention_maps import AttentionMaps, Grid, WordAttention, attention_maps
 from dwc.search.query import EncodedQuery
-from dwc.ui.format import escape
+from dwc.ui.format import escape, on_load
 
-ON_LOAD = """
-element.addEventListener('change', (event) => {
-  if (event.target.name !== 'region-word') return;
-  for (const shown of element.querySelectorAll('[data-word]'))
-    shown.hidden = shown.dataset.word !== event.target.value;
-});
-"""
+ON_LOAD = on_load("dwcPanels.attentionMaps")
 
 NO_PICTURE = "The search has no picture, so that there are no regions for its words to look at."
 NO_WORDS = "The search has no words, so that nothing looks at single regions of the picture."

@@ -21,7 +21,7 @@ from dwc.explain.comparison import (
 from dwc.search.model_pool import ModelPool
 from dwc.search.results import mean_image_weight
 from dwc.search.searcher import Searcher
-from dwc.ui.format import count, escape, percents
+from dwc.ui.format import count, escape, on_load, percents
 from dwc.ui.gallery_images import GalleryImages, url_of
 from dwc.ui.panels.messages import render_trouble
 from dwc.ui.panels.paraphrases import probe_html
@@ -31,12 +31,7 @@ from dwc.ui.state import SearchState
 COMPARED = 10  # of each ranking: what "new" means, and what is counted
 SHOWN = 5
 
-ON_LOAD = """
-element.addEventListener('click', (event) => {
-  const button = event.target.closest('button[data-pin]');
-  if (button) trigger('pin', {keep: button.dataset.pin === 'keep'});
-});
-"""
+ON_LOAD = on_load("dwcPanels.comparison", "pin")
 
 _TITLES = {
     "picture": "Only the picture",
@@ -234,9 +229,9 @@ class ComparisonEvents:
         pinning = self.compare.pin(
             self._pin_or_drop, self.standing, [self.compare, self.pin], **self.options
         )
-        pinning.then(None, js=_refocus("pin"), api_visibility="private")
+        pinning.then(None, js="() => window.dwcPanels.refocus('pin')", api_visibility="private")
         probing = self.paraphrase.probe(self._probe, self.standing, self.paraphrase, **self.options)
-        probing.then(None, js=_refocus("probe"), api_visibility="private")
+        probing.then(None, js="() => window.dwcPanels.refocus('probe')", api_visibility="private")
 
     def after(self, event: Any) -> None:
         """Once an answer is explained, add the columns that its own model does not have."""
@@ -281,11 +276,3 @@ class ComparisonEvents:
                     return comparison_html(searcher, self.pictures, standing, pin)
         except DWCError as error:
             return render_trouble(str(error))
-
-
-def _refocus(id: str) -> str:
-    """Give the focus back to a button that was written anew, unless it has gone elsewhere."""
-    return (
-        "() => { if (document.activeElement === document.body) "
-        f"document.getElementById('{id}')?.focus(); }}"
-    )

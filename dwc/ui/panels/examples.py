@@ -5,15 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dwc.catalogue.schema import Garment
-from dwc.ui.format import escape
+from dwc.ui.format import escape, on_load
 from dwc.ui.gallery_images import GalleryImages, StoreImages, url_of
 
-ON_LOAD = """
-element.addEventListener('click', (event) => {
-  const button = event.target.closest('button[data-example]');
-  if (button) trigger('ask', {example: Number(button.dataset.example)});
-});
-"""
+ON_LOAD = on_load("dwcPanels.examples", "ask")
 
 # Wishes that make sense for most pictures of things people wear, own or look at.
 GENERIC_WORDS = ("in red", "darker", "with stripes", "without any pattern")

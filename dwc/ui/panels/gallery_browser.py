@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dwc.ui.format import count, escape
+from dwc.ui.format import count, escape, on_load
 from dwc.ui.gallery_images import GalleryImages, url_of
 
 PAGE_SIZE = 24
@@ -13,14 +13,7 @@ HEADING = """
 <p class="hint">Every picture that a search looks through. Choose one to search from it.</p>
 """
 
-ON_LOAD = """
-element.addEventListener('click', (event) => {
-  const button = event.target.closest('button');
-  if (!button || button.disabled) return;
-  if (button.dataset.id !== undefined) trigger('follow', {id: button.dataset.id});
-  else if (button.dataset.page !== undefined) trigger('turn', {page: Number(button.dataset.page)});
-});
-"""
+ON_LOAD = on_load("dwcPanels.galleryBrowser", "follow", "turn")
 
 
 def count_pages(pictures: GalleryImages) -> int:

@@ -3,23 +3,18 @@
 from collections.abc import Sequence
 
 from dwc.search.model_pool import Origin
-from dwc.ui.format import count, escape
+from dwc.ui.format import count, escape, on_load
 from dwc.ui.gallery_images import GalleryImages
 
 COMMIT_DIGITS = 7  # as many as git and the Hub show
 
-ON_LOAD = """
-element.addEventListener('change', (event) => {
-  if (event.target.id === 'model-choice') trigger('choose', {model: event.target.value});
-});
-watch('value', () => window.dwc.showModel());
-"""
+ON_LOAD = on_load("dwcPanels.header", "choose")
 
 
 def render_header(
     names: Sequence[str], chosen: str, origin: Origin, pictures: GalleryImages
 ) -> str:
-    """The title, one line, and the chips; the toggle is worked by `behaviour.js`.
+    """The title, one line, and the chips; the toggle is worked by `page.js`.
 
     `names` are the models on offer, a choice where they are several; `origin` is of the `chosen`.
     """

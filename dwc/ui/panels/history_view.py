@@ -12,36 +12,13 @@ import gradio as gr
 
 from dwc.search.model_pool import ModelPool
 from dwc.search.results import mean_image_weight
-from dwc.ui.format import escape, percents
+from dwc.ui.format import escape, on_load, percents
 from dwc.ui.gallery_images import GalleryImages, url_of
 from dwc.ui.handlers import AnswerUpdate, answer_with, thumbnail_of
 from dwc.ui.history import HistoryQuery, HistoryRow, HistoryStep, SearchHistory, WeightShift
 from dwc.ui.state import SearchState
 
-ON_LOAD = """
-element.addEventListener('click', (event) => {
-  const stop = event.target.closest('button[data-step]');
-  if (stop) trigger('back', {step: Number(stop.dataset.step)});
-});
-element.addEventListener('keydown', (event) => {
-  const towards = {ArrowLeft: -1, ArrowRight: 1}[event.key];
-  const stops = [...element.querySelectorAll('button[data-step]')];
-  const place = stops.indexOf(event.target.closest('button[data-step]'));
-  if (!towards || place < 0 || event.ctrlKey || event.altKey || event.metaKey) return;
-  event.preventDefault();
-  stops[place + towards]?.focus();
-});
-const lead = () => {
-  const frame = element.querySelector('.way-frame');
-  const here = element.querySelector('[aria-current]');
-  if (!frame || !here) return;
-  const stop = here.parentElement;  // only the frame is scrolled, not the page
-  frame.scrollLeft = stop.offsetLeft + stop.offsetWidth - frame.clientWidth + 24;
-  frame.scrollTop = 0;
-};
-watch('value', lead);
-lead();
-"""
+ON_LOAD = on_load("dwcPanels.history", "back")
 
 _HINT = "Every search of this visit is kept here. Choose one to go back to it."
 

@@ -24,7 +24,7 @@ from dwc.explain.map_positions import MapMark, MapMarks, locate_answer
 from dwc.gallery.projection import LANDMARKS, Projection, ProjectionCache
 from dwc.search.model_pool import ModelPool
 from dwc.search.searcher import Searcher
-from dwc.ui.format import count, escape
+from dwc.ui.format import count, escape, on_load
 from dwc.ui.gallery_images import GalleryImages, StoreImages, url_of
 from dwc.ui.state import SearchState
 
@@ -175,13 +175,8 @@ def _position(mark: MapMark) -> int:
     return mark.position
 
 
-ON_LOAD = "window.dwcMap.show(element);"
-SERVICE_ON_LOAD = """
-window.dwcMap.serve(server, {
-  follow: (id) => trigger('follow', {id}),
-  laidOut: () => trigger('laid_out', {}),
-});
-"""
+ON_LOAD = on_load("dwcMap.show")
+SERVICE_ON_LOAD = "window.dwcMap.serve({server, trigger}, 'follow', 'laid_out');"
 
 PROJECTIONS = ProjectionCache()
 """One for the whole app: what a gallery's map is depends on nothing else."""

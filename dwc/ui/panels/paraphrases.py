@@ -12,19 +12,14 @@ from dwc.explain.paraphrases import (
     probe_paraphrases,
 )
 from dwc.search.searcher import Searcher
-from dwc.ui.format import escape, name_stream, percents
+from dwc.ui.format import escape, name_stream, on_load, percents
 from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.panels.messages import render_trouble
 from dwc.ui.relevance import garments_of
 from dwc.ui.request_parsing import MAX_CHARACTERS
 from dwc.ui.state import SearchState
 
-ON_LOAD = """
-element.addEventListener('click', (event) => {
-  if (!event.target.closest('#probe')) return;
-  trigger('probe', {wordings: element.querySelector('textarea').value});
-});
-"""
+ON_LOAD = on_load("dwcPanels.paraphrases", "probe")
 
 COMPARED = 10
 MAX_WORDINGS = 8

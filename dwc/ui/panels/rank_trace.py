@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from dwc.search.results import RankTrace, TracedItem
-from dwc.ui.format import escape
+from dwc.ui.format import escape, on_load
 from dwc.ui.gallery_images import GalleryImages, url_of
 
 POSITIONS = 41  # steps of the drawing, evenly over the weight
@@ -18,26 +18,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 990, 26, 284
 
 # A touched line tells its picture below the drawing: there is no pointer to rest on it, and on a
 # narrow page no room for a name beside it.
-ON_LOAD = """
-const pick = (line) => {
-  const shown = element.querySelector('.traced');
-  if (!line || !shown) return;
-  for (const other of element.querySelectorAll('.line.picked')) other.classList.remove('picked');
-  line.classList.add('picked');
-  line.parentNode.append(line);  // on top
-  shown.hidden = false;
-  shown.querySelector('img').src = line.dataset.picture;
-  shown.querySelector('p').textContent = line.getAttribute('aria-label');
-};
-element.addEventListener('click', (event) => pick(event.target.closest('.line')));
-element.addEventListener('keydown', (event) => {
-  const line = event.target.closest('.line');
-  if (!line || (event.key !== 'Enter' && event.key !== ' ')) return;
-  event.preventDefault();
-  pick(line);
-  line.focus();  // moving it to the top took the focus
-});
-"""
+ON_LOAD = on_load("dwcPanels.rankTrace")
 
 NOTHING = '<p class="hint">There is nothing to lean to: give a picture and words.</p>'
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from dwc.search.near_duplicates import DuplicateGroups
 from dwc.search.results import Hit, SearchResult
-from dwc.ui.format import above, count, escape, signed, timing
+from dwc.ui.format import above, count, escape, on_load, signed, timing
 from dwc.ui.gallery_images import GalleryImages, url_of
 from dwc.ui.panels.score_bar import Scale, render_bar, render_legend
 from dwc.ui.state import SearchState
@@ -24,46 +24,7 @@ SWITCH = """
 <p class="hint told" role="status" id="fold-told"></p></div>
 """
 
-SWITCH_ON_LOAD = """
-element.addEventListener('click', (event) => {
-  const fold = event.target.closest('#fold');
-  if (!fold) return;
-  const folded = document.getElementById('answer').toggleAttribute('data-folded');
-  fold.setAttribute('aria-checked', String(folded));
-  document.dispatchEvent(new Event('dwc-folded'));
-});
-"""
-
-# Part of the results' script: the cards are hidden by style, and moved here where one unfolds them.
-ARRANGING = """
-const folded = () => element.closest('[data-folded]') !== null;
-const arrange = () => {
-  const list = element.querySelector('.cards');
-  if (!list) return;
-  const focused = document.activeElement;
-  const inOrder = [...list.children].sort((one, other) => one.dataset.rank - other.dataset.rank);
-  list.append(...inOrder);
-  for (const button of list.querySelectorAll('.alike')) {
-    if (!folded()) button.setAttribute('aria-expanded', 'false');
-    const open = button.getAttribute('aria-expanded') === 'true';
-    const own = inOrder.filter((card) => card.dataset.under === button.dataset.rank);
-    for (const card of own) card.classList.toggle('unfolded', open);
-    if (open) button.closest('.card').after(...own);
-  }
-  if (list.contains(focused)) focused.focus({preventScroll: true});  // moving it took the focus
-};
-const tellFolds = () => {
-  const told = document.getElementById('fold-told');
-  const cards = folded() ? element.querySelector('.cards') : null;
-  if (told) told.textContent = cards?.dataset.alike ?? '';
-};
-const unfold = (button) => {
-  const open = button.getAttribute('aria-expanded') !== 'true';
-  button.setAttribute('aria-expanded', String(open));
-  arrange();
-};
-document.addEventListener('dwc-folded', () => { arrange(); tellFolds(); });
-"""
+SWITCH_ON_LOAD = on_load("dwcResults.foldSwitch")
 
 
 def describe_duplicates(folds: DuplicateGroups) -> str:
@@ -86,49 +47,7 @@ EMPTY = """
 <p>Choose a picture, say what should be different, and search. Either alone works, too.</p></div>
 """
 
-ON_LOAD = (
-    ARRANGING
-    + """
-let shown = 0;  // how many there were when more were asked for; 0 while none are
-const cards = () => [...element.querySelectorAll('.card')].filter((card) => card.offsetParent);
-const ask = (kind, card) => trigger(kind, {id: card.dataset.id});
-element.addEventListener('click', (event) => {
-  const button = event.target.closest('button');
-  if (!button) return;
-  if (button.dataset.more !== undefined) {
-    shown = element.querySelectorAll('.card').length;
-    trigger('more', {});
-  } else if (button.classList.contains('alike')) unfold(button);
-  else if (button.dataset.id) {
-    ask(button.classList.contains('frame') ? 'why' : 'follow', button);
-  }
-});
-element.addEventListener('keydown', (event) => {
-  const card = event.target.closest('.card');
-  if (!card || event.ctrlKey || event.altKey || event.metaKey) return;
-  if (event.key === 'f' || event.key === 'F') {
-    event.preventDefault();
-    ask('follow', card);
-    return;
-  }
-  const all = cards();
-  const width = all.findIndex((other) => other.offsetTop > all[0].offsetTop);
-  const row = width < 0 ? all.length : width;
-  const towards = {ArrowLeft: -1, ArrowRight: 1, ArrowUp: -row, ArrowDown: row}[event.key];
-  const next = towards && all[all.indexOf(card) + towards];
-  if (!next) return;
-  event.preventDefault();
-  next.querySelector('.frame').focus();
-});
-watch('value', () => {
-  tellFolds();
-  if (!shown || element.querySelectorAll('.card').length <= shown) return;
-  const first = cards().find((card) => Number(card.dataset.rank) > shown);
-  (first?.querySelector('.frame') ?? element.querySelector('[data-more]'))?.focus();
-  shown = 0;
-});
-"""
-)
+ON_LOAD = on_load("dwcResults.cards", "more", "why", "follow")
 
 
 def render_results(

@@ -10,19 +10,14 @@ from urllib.parse import urlencode
 
 from dwc.search.model_pool import Origin
 from dwc.search.results import shift_to_json
-from dwc.ui.format import escape
+from dwc.ui.format import escape, on_load
 from dwc.ui.state import SearchState
 
 # A spreadsheet would take a cell that begins so for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-ON_LOAD = """
-element.addEventListener('click', (event) => {
-  const button = event.target.closest('button[data-save]');
-  if (button) trigger('save', {kind: button.dataset.save});
-});
-"""
+ON_LOAD = on_load("dwcPanels.toolbar", "save")
 
 
 @dataclass(frozen=True)

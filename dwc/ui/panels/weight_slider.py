@@ -3,49 +3,11 @@
 from collections.abc import Mapping
 
 from dwc.search.results import Weight, mean_image_weight
-from dwc.ui.format import percents
+from dwc.ui.format import on_load, percents
 
 STEPS = 1000
 
-RESTED_MS = 400  # longer than a hand takes between two steps, and no wait to be noticed
-
-ON_LOAD = """
-let resting;
-const rest = () => {
-  clearTimeout(resting);
-  resting = setTimeout(() => trigger('rest', {}), RESTED_MS);
-};
-const tell = () => {
-  const slider = element.querySelector('input');
-  const button = element.querySelector('button');
-  const learned = slider.value === slider.dataset.learned;
-  const picture = Math.round(slider.value / slider.max * 100);
-  slider.setAttribute('aria-valuetext',
-    (learned ? 'as learned: ' : '') + `picture ${picture} %, words ${100 - picture} %`);
-  button.disabled = learned;
-  // What stands here now is also what the next answer's slider is compared with: without this, one
-  // that is as the last came would count as shown already, and leave the slider leaned.
-  slider.setAttribute('value', slider.value);
-  props.value = element.innerHTML;
-};
-element.addEventListener('input', (event) => {
-  const slider = event.target.closest('input');
-  if (!slider) return;
-  tell();
-  rest();
-  if (slider.value === slider.dataset.learned) trigger('lean', {learned: true});
-  else trigger('lean', {position: slider.value / slider.max});
-});
-element.addEventListener('click', (event) => {
-  if (!event.target.closest('button')) return;
-  const slider = element.querySelector('input');
-  slider.value = slider.dataset.learned;
-  tell();
-  rest();
-  slider.focus();
-  trigger('lean', {learned: true});
-});
-""".replace("RESTED_MS", str(RESTED_MS))
+ON_LOAD = on_load("dwcPanels.weightSlider", "lean", "rest")
 
 
 def render_slider(weights: Mapping[str, Weight], at: float | None = None) -> str:

@@ -13,17 +13,12 @@ from dwc.explain.weight_statistics import (
 from dwc.search.reference_weights import ReferenceWeights
 from dwc.search.results import Weight
 from dwc.search.searcher import Searcher
-from dwc.ui.format import count, escape, name_stream, percents, signed
+from dwc.ui.format import count, escape, name_stream, on_load, percents, signed
 from dwc.ui.gallery_images import GalleryImages, url_of
 from dwc.ui.panels.examples import Example
 from dwc.ui.state import SearchState
 
-ON_LOAD = """
-element.addEventListener('click', (event) => {
-  const button = event.target.closest('button[data-side]');
-  if (button) trigger('ask', {side: button.dataset.side, place: Number(button.dataset.place)});
-});
-"""
+ON_LOAD = on_load("dwcPanels.weightStatistics", "ask")
 
 _NOT_KEPT = (
     '<p class="hint">This checkpoint comes without the weights of other queries. '

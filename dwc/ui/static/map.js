@@ -151,7 +151,7 @@ window.dwcMap = (() => {
   }
 
   /* Draw what an answer put here once it comes into view, and whatever is put here after it. */
-  function show(element) {
+  function show({element}) {
     const seen = new IntersectionObserver((entries) => {
       for (const entry of entries.filter((one) => one.isIntersecting)) {
         seen.unobserve(entry.target);
@@ -179,5 +179,10 @@ window.dwcMap = (() => {
     watch();
   }
 
-  return {show, serve: (server, tell) => served({server, tell})};
+  /* Connect the element through which the server is asked, and through which the page is notified. */
+  function serve({server, trigger}) {
+    served({server, tell: {follow: (id) => trigger("follow", {id}), laidOut: () => trigger("laid_out", {})}});
+  }
+
+  return {show, serve};
 })();

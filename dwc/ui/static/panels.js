@@ -1,0 +1,147 @@
+/* What the smaller elements of the page do; each function is run once, when its element is in place. */
+window.dwcPanels = (() => {
+  const RESTED_MS = 400; // longer than a hand takes between two steps, too short to be noticed
+
+  /* Report each click on a button inside the element that matches the selector. */
+  function onButton(element, selector, report) {
+    element.addEventListener("click", (event) => {
+      const button = event.target.closest(selector);
+      if (button && !button.disabled) report(button);
+    });
+  }
+
+  function header({element, trigger, watch}) {
+    element.addEventListener("change", (event) => {
+      if (event.target.id === "model-choice") trigger("choose", {model: event.target.value});
+    });
+    watch("value", () => window.dwc.showModel());
+  }
+
+  function examples({element, trigger}) {
+    onButton(element, "button[data-example]", (button) => {
+      trigger("ask", {example: Number(button.dataset.example)});
+    });
+  }
+
+  function toolbar({element, trigger}) {
+    onButton(element, "button[data-save]", (button) => trigger("save", {kind: button.dataset.save}));
+  }
+
+  function galleryBrowser({element, trigger}) {
+    onButton(element, "button", ({dataset}) => {
+      if (dataset.id !== undefined) trigger("follow", {id: dataset.id});
+      else if (dataset.page !== undefined) trigger("turn", {page: Number(dataset.page)});
+    });
+  }
+
+  function comparison({element, trigger}) {
+    onButton(element, "button[data-pin]", (button) => trigger("pin", {keep: button.dataset.pin === "keep"}));
+  }
+
+  function paraphrases({element, trigger}) {
+    onButton(element, "#probe", () => trigger("probe", {wordings: element.querySelector("textarea").value}));
+  }
+
+  function weightStatistics({element, trigger}) {
+    onButton(element, "button[data-side]", ({dataset}) => {
+      trigger("ask", {side: dataset.side, place: Number(dataset.place)});
+    });
+  }
+
+  function attentionMaps({element}) {
+    element.addEventListener("change", (event) => {
+      if (event.target.name !== "region-word") return;
+      for (const map of element.querySelectorAll("[data-word]")) map.hidden = map.dataset.word !== event.target.value;
+    });
+  }
+
+  /* A selected line shows its picture below the drawing: on a touch screen nothing can hover, and on
+     a narrow page there is no room for a name beside the line. */
+  function rankTrace({element}) {
+    const select = (line) => {
+      const detail = element.querySelector(".traced");
+      if (!line || !detail) return;
+      for (const other of element.querySelectorAll(".line.picked")) other.classList.remove("picked");
+      line.classList.add("picked");
+      line.parentNode.append(line); // on top
+      detail.hidden = false;
+      detail.querySelector("img").src = line.dataset.picture;
+      detail.querySelector("p").textContent = line.getAttribute("aria-label");
+    };
+    element.addEventListener("click", (event) => select(event.target.closest(".line")));
+    element.addEventListener("keydown", (event) => {
+      const line = event.target.closest(".line");
+      if (!line || (event.key !== "Enter" && event.key !== " ")) return;
+      event.preventDefault();
+      select(line);
+      line.focus(); // moving it to the top took the focus
+    });
+  }
+
+  function weightSlider({element, trigger, props}) {
+    let resting;
+    const rest = () => {
+      clearTimeout(resting);
+      resting = setTimeout(() => trigger("rest", {}), RESTED_MS);
+    };
+    const describe = () => {
+      const slider = element.querySelector("input");
+      const learned = slider.value === slider.dataset.learned;
+      const picture = Math.round(slider.value / slider.max * 100);
+      slider.setAttribute("aria-valuetext",
+        (learned ? "as learned: " : "") + `picture ${picture} %, words ${100 - picture} %`);
+      element.querySelector("button").disabled = learned;
+      // The next answer's slider is compared with this value. Without this line a slider equal to
+      // the last answer's would count as unchanged, and stay where the hand moved it.
+      slider.setAttribute("value", slider.value);
+      props.value = element.innerHTML;
+    };
+    element.addEventListener("input", (event) => {
+      const slider = event.target.closest("input");
+      if (!slider) return;
+      describe();
+      rest();
+      if (slider.value === slider.dataset.learned) trigger("lean", {learned: true});
+      else trigger("lean", {position: slider.value / slider.max});
+    });
+    onButton(element, "button", () => {
+      const slider = element.querySelector("input");
+      slider.value = slider.dataset.learned;
+      describe();
+      rest();
+      slider.focus();
+      trigger("lean", {learned: true});
+    });
+  }
+
+  function history({element, trigger, watch}) {
+    const steps = () => [...element.querySelectorAll("button[data-step]")];
+    onButton(element, "button[data-step]", (step) => trigger("back", {step: Number(step.dataset.step)}));
+    element.addEventListener("keydown", (event) => {
+      const move = {ArrowLeft: -1, ArrowRight: 1}[event.key];
+      const position = steps().indexOf(event.target.closest("button[data-step]"));
+      if (!move || position < 0 || event.ctrlKey || event.altKey || event.metaKey) return;
+      event.preventDefault();
+      steps()[position + move]?.focus();
+    });
+    const scrollToCurrent = () => {
+      const frame = element.querySelector(".way-frame");
+      const item = element.querySelector("[aria-current]")?.parentElement;
+      if (!frame || !item) return;
+      frame.scrollLeft = item.offsetLeft + item.offsetWidth - frame.clientWidth + 24; // not the page
+      frame.scrollTop = 0;
+    };
+    watch("value", scrollToCurrent);
+    scrollToCurrent();
+  }
+
+  /* Give the focus back to a button that was rendered again, unless it has moved elsewhere. */
+  function refocus(id) {
+    if (document.activeElement === document.body) document.getElementById(id)?.focus();
+  }
+
+  return {
+    header, examples, toolbar, galleryBrowser, comparison, paraphrases, weightStatistics,
+    attentionMaps, rankTrace, weightSlider, history, refocus,
+  };
+})();
