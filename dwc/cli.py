@@ -14,7 +14,7 @@ from typing import Protocol, cast
 from dwc import __version__
 from dwc.errors import DWCError
 
-COMMANDS = ("index", "search", "convert", "evaluate", "train", "study", "push", "weights")
+COMMANDS = ("app", "index", "search", "convert", "evaluate", "train", "study", "push", "weights")
 
 FAILED = 2
 INTERRUPTED = 130  # as shells report SIGINT

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from argparse import ArgumentParser
 from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
@@ -14,6 +15,7 @@ from PIL import Image
 
 import app
 from dwc.checkpoints.load import fingerprint
+from dwc.commands import app as app_command
 from dwc.search.model_pool import KEEP_LOADED
 from tests.search.tiny import write_tiny_checkpoint
 from tests.ui.live import ROOT, draw_gallery, environment, serve
@@ -281,44 +283,50 @@ def test_a_failed_start_is_an_exit_code_without_a_traceback(tmp_path):
     assert "Traceback" not in ended.stderr
 
 
+def parse(arguments):
+    """The command's arguments, completed from the environment."""
+    parser = ArgumentParser()
+    app_command.configure(parser)
+    return app_command.complete_from_environment(parser.parse_args(arguments))
+
+
 def test_the_environment_names_model_and_gallery(monkeypatch):
     monkeypatch.setenv("DWC_MODEL", "owner/name")
     monkeypatch.setenv("DWC_GALLERY", "photos")
-    args = app.parse([])
+    args = parse([])
     assert (args.models, args.gallery, args.host, args.port) == (
         ["owner/name"],
         "photos",
         None,
         None,
     )
-    assert app.parse(["--model", "other"]).models == ["other"]
+    assert parse(["--model", "other"]).models == ["other"]
     monkeypatch.delenv("DWC_MODEL")
     monkeypatch.delenv("DWC_GALLERY")
-    assert (app.parse([]).models, app.parse([]).gallery) == ([], "catalogue")
+    assert (parse([]).models, parse([]).gallery) == ([], "catalogue")
 
 
 def test_several_models_are_named_by_options_or_in_the_environment(monkeypatch, tmp_path):
-    assert app.parse(["--model", "a", "--model", "b"]).models == ["a", "b"]
+    assert parse(["--model", "a", "--model", "b"]).models == ["a", "b"]
     for named in ("a,b/c@v2", "a b/c@v2", " a, b/c@v2,\n"):
         monkeypatch.setenv("DWC_MODEL", named)
-        assert app.parse([]).models == ["a", "b/c@v2"]
+        assert parse([]).models == ["a", "b/c@v2"]
     folder = tmp_path / "my runs, all"
     folder.mkdir()
     monkeypatch.setenv("DWC_MODEL", str(folder))
-    assert app.parse([]).models == [str(folder)]
+    assert parse([]).models == [str(folder)]
 
 
 def test_how_many_models_stay_in_memory(monkeypatch, capsys):
     monkeypatch.delenv("DWC_KEEP_LOADED", raising=False)
-    assert app.parse([]).keep_loaded == KEEP_LOADED == 2
+    assert parse([]).keep_loaded == KEEP_LOADED == 2
     monkeypatch.setenv("DWC_KEEP_LOADED", "3")
-    assert app.parse([]).keep_loaded == 3
-    assert app.parse(["--keep-loaded", "1"]).keep_loaded == 1
+    assert parse([]).keep_loaded == 3
+    assert parse(["--keep-loaded", "1"]).keep_loaded == 1
     for wrong in (["--keep-loaded", "0"], ["--keep-loaded", "many"]):
         with pytest.raises(SystemExit):
-            app.parse(wrong)
+            parse(wrong)
         assert "no number of models, 1 or more" in capsys.readouterr().err
     monkeypatch.setenv("DWC_KEEP_LOADED", "-1")
-    with pytest.raises(SystemExit):
-        app.parse([])
+    assert app.main([]) == 2
     assert "DWC_KEEP_LOADED: '-1'" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What was named at the start -> models that answer over a gallery that each has embedded."""
+"""Start-up: what was named on the command line -> models over a gallery that each has embedded."""
 
 import hashlib
 import logging
@@ -23,14 +23,15 @@ from dwc.ui import zerogpu
 
 logger = logging.getLogger(__name__)
 
-_NAME = re.compile(r"[^A-Za-z0-9.-]+")
+_NOT_IN_FILE_NAMES = re.compile(r"[^A-Za-z0-9.-]+")
+_SKIPPED_LOGGED = 20
 
-Show = Callable[[str], AbstractContextManager[Progress]]
-"""What shows how far the gallery is embedded, by the model of that name."""
+ShowProgress = Callable[[str], AbstractContextManager[Progress]]
+"""Shows how far the gallery is embedded, by the model of that name."""
 
 
-class Opened(NamedTuple):
-    """The models that answer, and the first one's store, whose pictures are shown."""
+class OpenedModels(NamedTuple):
+    """The models that answer, and the first model's store, whose images are shown."""
 
     models: ModelPool
     store: Store
@@ -39,33 +40,42 @@ class Opened(NamedTuple):
 def open_models(
     arguments: Sequence[str | None],
     gallery: str,
-    show: Show,
+    show_progress: ShowProgress,
     keep_loaded: int = KEEP_LOADED,
     waits: bool = True,
-) -> Opened:
+) -> OpenedModels:
     """Open every model once, so that its gallery is embedded; at most `keep_loaded` stay loaded.
 
-    `arguments` are folders, names of the Hub, or None for the bundled one; `gallery` is as for
-    `open_gallery`. A model that cannot be loaded, or whose gallery cannot be embedded, is named in
-    a warning and left out. The first, which answers where no other is asked for, has to do: what
-    is wrong with it is raised, a `DWCError` or an `OSError`. Without `waits` it alone is opened
-    here, and the others by `open_meanwhile`, or by whoever asks them first.
+    A model that cannot be loaded, or whose gallery cannot be embedded, is named in a warning and
+    left out. The first model is the default and has to load.
+
+    Args:
+        arguments: Folders, names of the Hub, or None for the bundled model.
+        gallery: As for `open_gallery`.
+        show_progress: Shows the embedding of the gallery.
+        keep_loaded: How many models stay in memory.
+        waits: Whether to open all models before returning. Otherwise only the first is opened; the
+            others are opened by `open_meanwhile`, or by their first query.
+
+    Raises:
+        DWCError: The first model cannot be opened.
+        OSError: The first model's files or its store cannot be read or written.
     """
-    named = name_models(arguments)
-    opener = _Opener(named, gallery, show)
-    models = ModelPool(list(named), opener.open, keep_loaded)
-    first, *others = named
+    sources = name_models(arguments)
+    opener = _ModelOpener(sources, gallery, show_progress)
+    models = ModelPool(list(sources), opener.open, keep_loaded)
+    first, *others = sources
     with models.using(first):
         pass
     for name in others if waits else ():
-        _open_or_leave_out(models, name)
-    return Opened(models, opener.stores[first])
+        _open_or_withdraw(models, name)
+    return OpenedModels(models, opener.stores[first])
 
 
 def list_bundled() -> list[str]:
-    """The names of the checkpoints that come with this package, the one that answers first first.
+    """The names of the checkpoints that come with this package, the default first.
 
-    Another than it may not have been made yet, and is then not offered.
+    A checkpoint other than the default is listed only if it has been made.
     """
     first, *others = load.ALL_BUNDLED
     folder = load.BUNDLED_FOLDER.parent
@@ -73,28 +83,28 @@ def list_bundled() -> list[str]:
 
 
 def open_meanwhile(models: ModelPool) -> threading.Thread:
-    """Open the models one after the other while the first answers already.
+    """Open the models one after the other in the background, while the first answers already.
 
-    What is wrong with one is logged; who asks it is told the same.
+    Failures are logged; requesting a failed model raises the same error.
     """
 
-    def open_one(name: str) -> None:
+    def open_or_log(name: str) -> None:
         try:
             with models.using(name):
-                return
+                pass
         except (DWCError, OSError) as error:
             logger.warning("The model %s cannot be opened: %s", name, error)
 
-    def open_each() -> None:
+    def open_all() -> None:
         for name in models.names:
-            open_one(name)
+            open_or_log(name)
 
-    thread = threading.Thread(target=open_each, name="open-models", daemon=True)
+    thread = threading.Thread(target=open_all, name="open-models", daemon=True)
     thread.start()
     return thread
 
 
-def _open_or_leave_out(models: ModelPool, name: str) -> None:
+def _open_or_withdraw(models: ModelPool, name: str) -> None:
     try:
         with models.using(name):
             return
@@ -104,9 +114,9 @@ def _open_or_leave_out(models: ModelPool, name: str) -> None:
 
 
 def name_models(arguments: Sequence[str | None]) -> dict[str, str]:
-    """What each model is called, with what it is loaded by; one that is named twice, once.
+    """Map the name of each model to what it is loaded from; a repeated argument counts once.
 
-    Folders go by their own name, and by as much of the way to it as tells them apart.
+    A folder's name is its last component, preceded by as many parents as make it unique.
     """
     distinct = list(dict.fromkeys(argument or load.BUNDLED for argument in arguments))
     names = [short_name(argument) for argument in distinct]
@@ -120,69 +130,79 @@ def name_models(arguments: Sequence[str | None]) -> dict[str, str]:
     return dict(zip(names, distinct, strict=True))
 
 
-class _Known(NamedTuple):
-    """A model that was opened before, and is to be the same when it is opened again."""
+class _OpenedBefore(NamedTuple):
+    """A model that was opened before, and has to be the same when it is opened again."""
 
     fingerprint: str
     revision: str | None
     store: Path
 
 
-class _Opener:
-    """Opens models over one gallery: the first time embedding it, later from what is there."""
+class _ModelOpener:
+    """Opens models over one gallery: the first time embeds it, later reuses the vectors."""
 
-    def __init__(self, named: Mapping[str, str], gallery: str, show: Show) -> None:
-        self.stores: dict[str, Store] = {}  # the first's alone: its pictures are those of the page
-        self._named, self._gallery, self._show = named, gallery, show
-        self._known: dict[str, _Known] = {}
+    def __init__(
+        self, sources: Mapping[str, str], gallery: str, show_progress: ShowProgress
+    ) -> None:
+        self.stores: dict[str, Store] = {}  # of the first model only: the page shows its images
+        self._sources, self._gallery, self._show_progress = sources, gallery, show_progress
+        self._opened_before: dict[str, _OpenedBefore] = {}
 
     def open(self, name: str) -> Searcher:
-        """Load the model of a name, with its gallery's vectors."""
-        if name in self._known:
-            return self._open_again(name, self._known[name])
-        loaded = load.load(self._named[name])
-        zerogpu.place_for_embedding(loaded.model)
-        with self._show(name) as progress:
-            store = open_gallery(self._gallery, loaded, progress)
-        for shown in self.stores.values():
-            _require_same_pictures(store, shown)
-        searcher = Searcher(loaded, store)
-        if not self.stores:
-            self.stores[name] = store
-        self._known[name] = _Known(loaded.fingerprint, loaded.revision, store.path)
+        """Load the model of a name, with its gallery's vectors. Its passes borrow a lent GPU."""
+        if name in self._opened_before:
+            searcher = self._open_again(name, self._opened_before[name])
+        else:
+            searcher = self._open_first(name)
+        zerogpu.borrow_gpu(searcher)
         return searcher
 
-    def _open_again(self, name: str, known: _Known) -> Searcher:
-        repository = self._named[name].partition("@")[0]
-        argument = self._named[name] if known.revision is None else repository
+    def _open_first(self, name: str) -> Searcher:
+        checkpoint = load.load(self._sources[name])
+        zerogpu.use_local_gpu(checkpoint.model)
+        with self._show_progress(name) as progress:
+            store = open_gallery(self._gallery, checkpoint, progress)
+        for shown_store in self.stores.values():
+            _require_same_images(store, shown_store)
+        searcher = Searcher(checkpoint, store)
+        if not self.stores:
+            self.stores[name] = store
+        self._opened_before[name] = _OpenedBefore(
+            checkpoint.fingerprint, checkpoint.revision, store.path
+        )
+        return searcher
+
+    def _open_again(self, name: str, before: _OpenedBefore) -> Searcher:
+        repository = self._sources[name].partition("@")[0]
+        argument = self._sources[name] if before.revision is None else repository
         try:
-            # By the commit that was loaded at first, wherever its branch stands by now.
-            loaded = load.load(argument, revision=known.revision)
-            if loaded.fingerprint != known.fingerprint:
+            # The commit that was loaded at first, wherever its branch is by now.
+            checkpoint = load.load(argument, revision=before.revision)
+            if checkpoint.fingerprint != before.fingerprint:
                 raise CheckpointError(
-                    f"it was {known.fingerprint} when the app started and is {loaded.fingerprint} "
-                    "now; the gallery was embedded by the former."
+                    f"it was {before.fingerprint} when the app started and is "
+                    f"{checkpoint.fingerprint} now; the gallery was embedded by the former."
                 )
-            zerogpu.place_for_embedding(loaded.model)
-            store = self.stores[name] if name in self.stores else Store.open(known.store)
-            return Searcher(loaded, store)
+            zerogpu.use_local_gpu(checkpoint.model)
+            store = self.stores[name] if name in self.stores else Store.open(before.store)
+            return Searcher(checkpoint, store)
         except (DWCError, OSError) as error:
             raise CheckpointError(
-                f"The model {name} cannot be loaded again: {error} Choose another model, or put "
-                "this right and start the app again."
+                f"The model {name} cannot be loaded again: {error} Choose another model, or repair "
+                "its files and start the app again."
             ) from error
 
 
-def _require_same_pictures(store: Store, shown: Store) -> None:
-    if set(store.ids) != set(shown.ids):
+def _require_same_images(store: Store, shown_store: Store) -> None:
+    if set(store.ids) != set(shown_store.ids):
         raise StoreError(
-            f"the gallery changed while it was embedded: {len(shown):,} pictures for the first "
-            f"model, {len(store):,} for this one, or others. Start the app again."
+            f"the gallery changed while it was embedded: {len(shown_store):,} pictures for the "
+            f"first model, {len(store):,} for this one, or others. Start the app again."
         )
 
 
 def cache_folder() -> Path:
-    """Where embedded galleries are kept: DWC_CACHE, else `dwc` in XDG_CACHE_HOME or ~/.cache."""
+    """The cache of embedded galleries: DWC_CACHE, else `dwc` in XDG_CACHE_HOME or ~/.cache."""
     if named := os.environ.get("DWC_CACHE"):
         return Path(named).expanduser()
     home = os.environ.get("XDG_CACHE_HOME")
@@ -190,19 +210,24 @@ def cache_folder() -> Path:
 
 
 def store_folder(fingerprint: str, source: Source) -> Path:
-    """Where a gallery embedded by a model is kept: `galleries/<gallery>-<its hash>-<model>`."""
-    label = _NAME.sub("-", Path(source.argument).name or source.argument)[:40].strip("-.")
+    """The folder of a gallery's vectors: `galleries/<gallery>-<hash of its source>-<model>`."""
+    name = Path(source.argument).name or source.argument
+    label = _NOT_IN_FILE_NAMES.sub("-", name)[:40].strip("-.")
     digest = hashlib.blake2b(repr(sorted(source.spec.items())).encode(), digest_size=4).hexdigest()
     return cache_folder() / "galleries" / f"{label or 'gallery'}-{digest}-{fingerprint}"
 
 
 def open_gallery(argument: str, checkpoint: Checkpoint, progress: Progress | None = None) -> Store:
-    """Open a gallery for a model: embedded where that has not been done, else brought up to date.
+    """Open a gallery for a model: embed it if that has not been done, else bring it up to date.
 
-    `argument` is "catalogue", a folder, or a dataset of the Hub.
+    Args:
+        argument: "catalogue", a folder, or a dataset of the Hub.
+        checkpoint: The model that embeds it.
+        progress: Called while images are embedded.
 
-    Raises `ImageError` for a gallery that does not exist or has no readable picture, `StoreError`
-    where the store cannot be written.
+    Raises:
+        ImageError: The gallery does not exist, or has no readable image.
+        StoreError: The store cannot be written.
     """
     source = open_source(argument)
     path = store_folder(checkpoint.fingerprint, source)
@@ -213,8 +238,8 @@ def open_gallery(argument: str, checkpoint: Checkpoint, progress: Progress | Non
         model_identity(checkpoint),
         progress=progress,
     )
-    for picture_id, reason in list(store.manifest.skipped.items())[:20]:
-        logger.warning("%s was skipped: %s", picture_id, reason)
+    for image_id, reason in list(store.manifest.skipped.items())[:_SKIPPED_LOGGED]:
+        logger.warning("%s was skipped: %s", image_id, reason)
     if len(store) == 0:
         raise ImageError(
             f"{argument}: none of its {len(store.manifest.skipped)} pictures can be read."

@@ -1,6 +1,6 @@
-"""Where the model computes: on this machine's GPU, on one that a ZeroGPU Space lends, or the CPU.
+"""Where the model computes: this machine's GPU, one lent by a ZeroGPU Space, or the CPU.
 
-`spaces`, which only Spaces have, changes how torch sees GPUs, and so has to be imported before it:
+`spaces`, which only Spaces have, changes how torch sees GPUs and has to be imported before torch:
 import this module first.
 """
 
@@ -27,8 +27,8 @@ except ImportError:
 
 
 LEASE_SECONDS = 15
-"""How long a GPU is lent at most: a query takes well under a second, and a short lease is granted
-sooner."""
+"""The longest time for which a GPU is lent. A query takes well under a second, and a short lease is
+granted sooner."""
 
 _LENT_DEVICE = "cuda"
 
@@ -36,38 +36,38 @@ _log = logging.getLogger(__name__)
 
 
 def is_lent() -> bool:
-    """Whether a GPU is there during single calls only (ZeroGPU)."""
+    """Whether a GPU is available during single calls only (ZeroGPU)."""
     return spaces is not None and bool(spaces.config.Config.zero_gpu)
 
 
-def place_for_embedding(model: "DWCModel") -> None:
-    """Use this machine's own GPU, if it has one. A lent one is not there yet."""
+def use_local_gpu(model: "DWCModel") -> None:
+    """Move a model to this machine's own GPU, if there is one. A lent GPU is left alone."""
     if not is_lent() and torch.cuda.is_available():
         model.to("cuda")
 
 
-def place_for_serving(searcher: "Searcher") -> None:
-    """Have every question borrow the GPU where it is lent; elsewhere leave things as they are.
+def borrow_gpu(searcher: "Searcher") -> None:
+    """Let every pass of a searcher's model borrow the GPU where one is lent; else change nothing.
 
-    A lent GPU is there in another process, forked from this one, and for one call: what goes in and
-    comes out is carried over, and a tensor that belongs to it is of no use here. So it has a copy
-    of the model, and the model itself stays on the CPU for all that borrows nothing: the regions of
-    a picture, and questions that the GPU's owner turns down.
+    A lent GPU belongs to another process, forked from this one, and is available for one call.
+    Inputs and outputs are copied between the processes, and its tensors are of no use here. So the
+    GPU gets a copy of the model. The model itself stays on the CPU for all that does not borrow:
+    attention maps, and queries for which no GPU is granted.
     """
     if is_lent():
         from dwc.search.query import model_composer
 
-        there = copy.deepcopy(searcher.checkpoint.model).to(_LENT_DEVICE)
-        borrowing = spaces.GPU(duration=LEASE_SECONDS)(model_composer(there))
-        searcher.compose = partial(_borrow, borrowing, searcher.compose)
+        gpu_model = copy.deepcopy(searcher.checkpoint.model).to(_LENT_DEVICE)
+        compose_on_gpu = spaces.GPU(duration=LEASE_SECONDS)(model_composer(gpu_model))
+        searcher.compose = partial(_compose_on_gpu_or_cpu, compose_on_gpu, searcher.compose)
 
 
-def _borrow(
-    borrowing: "Compose", here: "Compose", inputs: "Mapping[str, Tensor]"
+def _compose_on_gpu_or_cpu(
+    on_gpu: "Compose", on_cpu: "Compose", inputs: "Mapping[str, Tensor]"
 ) -> "ComposedQuery":
-    """A pass on the lent GPU, or here where it is not to be had."""
+    """One pass on the lent GPU, or on the CPU where no GPU is granted."""
     try:
-        return borrowing(dict(inputs))
-    except Exception as error:  # a spent quota, a lease that ran out; all are Spaces' own
+        return on_gpu(dict(inputs))
+    except Exception as error:  # a spent quota or an expired lease; the types belong to Spaces
         _log.warning("no GPU was lent, so the CPU answers: %s", error)
-        return here(inputs)
+        return on_cpu(inputs)

@@ -16,7 +16,7 @@ from dwc.ui.startup import open_models
 from tests.search.tiny import write_tiny_checkpoint
 from tests.ui.live import draw_gallery
 from tests.ui.reading import read
-from tests.ui.test_opening import Counts
+from tests.ui.test_startup import Counts
 
 
 @pytest.fixture(scope="module")

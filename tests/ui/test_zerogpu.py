@@ -1,4 +1,4 @@
-"""A GPU that is lent for single calls, in another process: what goes there and comes back."""
+"""A GPU that is lent for single calls, in another process, and what is carried there and back."""
 
 import pickle
 from collections.abc import Callable
@@ -7,11 +7,19 @@ from typing import Any
 
 import pytest
 
+from dwc.checkpoints import load
 from dwc.errors import QueryError
 from dwc.explain.paraphrases import probe_paraphrases
 from dwc.explain.word_ablation import ablate_words
+from dwc.gallery.builder import build_store
+from dwc.gallery.sources import FolderSource
+from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 from dwc.ui import zerogpu
+from dwc.ui.startup import open_models
+from tests.search.tiny import write_tiny_checkpoint
+from tests.ui.live import draw_gallery
+from tests.ui.test_startup import Counts
 
 
 class Lender:
@@ -46,9 +54,39 @@ def lender(monkeypatch):
     return lender
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    (tmp_path_factory.getbasetemp() / "lent").mkdir()
+    return tmp_path_factory.getbasetemp() / "lent"
+
+
+@pytest.fixture(scope="module")
+def gallery(folder):
+    (folder / "gallery").mkdir()
+    return draw_gallery(folder / "gallery", 20)
+
+
+@pytest.fixture(scope="module")
+def checkpoints(folder):
+    """Two checkpoints' folders, which differ."""
+    return [write_tiny_checkpoint(folder / name, seed) for seed, name in enumerate(("one", "two"))]
+
+
+@pytest.fixture(scope="module")
+def loaded(checkpoints):
+    return load.load(checkpoints[0])
+
+
+@pytest.fixture(scope="module")
+def store(loaded, gallery, folder):
+    return build_store(
+        FolderSource(gallery), image_embedder(loaded), folder / "store", model_identity(loaded)
+    )
+
+
 @pytest.fixture
-def question(pictures):
-    return {"image": pictures / "p02.png", "text": "is shorter and red"}
+def question(gallery):
+    return {"image": gallery / "figure-02.png", "text": "is shorter and red"}
 
 
 def assert_alike(result, other):
@@ -63,14 +101,14 @@ def assert_alike(result, other):
 def test_every_pass_of_the_model_borrows_it(lender, loaded, store, question):
     searcher = Searcher(loaded, store)
     expected = searcher.search(**question)
-    effects = ablate_words(searcher, searcher.encode_query(**question), "p09.png")
-    zerogpu.place_for_serving(searcher)
+    effects = ablate_words(searcher, searcher.encode_query(**question), "figure-09.png")
+    zerogpu.borrow_gpu(searcher)
     searcher.compose(loaded.processor(text="red"))
     assert lender.calls == 1
     asked = searcher.encode_query(**question)
     assert lender.calls == 2
     assert_alike(searcher.answer(asked), expected)
-    borrowed = ablate_words(searcher, asked, "p09.png")
+    borrowed = ablate_words(searcher, asked, "figure-09.png")
     for effect, same in zip(borrowed.words, effects.words, strict=True):
         assert effect.weight_effect == pytest.approx(same.weight_effect, abs=1e-5)
         assert effect.score_effect == pytest.approx(same.score_effect, abs=1e-5)
@@ -84,7 +122,7 @@ def test_what_it_borrows_for_is_a_copy(lender, loaded, store, question, monkeypa
     """The model itself stays where everything else finds it."""
     searcher = Searcher(loaded, store)
     expected = searcher.search(**question)
-    zerogpu.place_for_serving(searcher)
+    zerogpu.borrow_gpu(searcher)
     monkeypatch.setattr(loaded.model, "compose", None)
     assert_alike(searcher.search(**question), expected)
 
@@ -92,7 +130,7 @@ def test_what_it_borrows_for_is_a_copy(lender, loaded, store, question, monkeypa
 def test_where_none_is_lent_the_cpu_answers(lender, loaded, store, question, caplog):
     searcher = Searcher(loaded, store)
     expected = searcher.search(**question)
-    zerogpu.place_for_serving(searcher)
+    zerogpu.borrow_gpu(searcher)
     lender.refuses = True
     assert_alike(searcher.search(**question), expected)
     assert "the quota is spent" in caplog.text
@@ -106,5 +144,18 @@ def test_elsewhere_nothing_is_changed(loaded, store, monkeypatch, lends):
     monkeypatch.setattr(zerogpu, "spaces", None if lends is None else Lender(zero_gpu=lends))
     searcher = Searcher(loaded, store)
     compose = searcher.compose
-    zerogpu.place_for_serving(searcher)
+    zerogpu.borrow_gpu(searcher)
     assert searcher.compose is compose
+
+
+def test_every_model_borrows_it_also_after_it_was_unloaded(
+    lender, checkpoints, gallery, question, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("DWC_CACHE", str(tmp_path))
+    models, _ = open_models([str(c) for c in checkpoints], str(gallery), Counts().show, 1)
+    for name in ("one", "two", "one", "two"):
+        borrowed_before = lender.calls
+        with models.using(name) as searcher:
+            searcher.search(**question)
+        assert models.in_memory == (name,)
+        assert lender.calls == borrowed_before + 1, name

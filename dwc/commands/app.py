@@ -1,0 +1,134 @@
+"""`python -m dwc app`: serve the page, on one's own machine and as a Space (through app.py).
+
+The gallery is embedded at the first start and cached for the next, once for each model, since each
+model has its own vectors. The cache is DWC_CACHE, else `dwc` under XDG_CACHE_HOME or ~/.cache. With
+several models the page offers a choice, and `--keep-loaded` of them stay in memory.
+"""
+
+import argparse
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dwc.errors import DWCError
+
+if TYPE_CHECKING:
+    from dwc.gallery.builder import Progress
+
+HELP = "serve the page: search pictures by a picture and words, and see why"
+
+DEFAULT_KEEP_LOADED = "2"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments; those left out come from the environment when it runs."""
+    parser.add_argument(
+        "--model",
+        action="append",
+        dest="models",
+        metavar="MODEL",
+        help="a checkpoint's folder or Hub id, owner/name@revision; repeat it to offer a choice, "
+        "the first is the default (DWC_MODEL, several separated by commas or spaces, or the "
+        "bundled models)",
+    )
+    parser.add_argument(
+        "--keep-loaded",
+        type=parse_model_count,
+        metavar="N",
+        help="how many models stay in memory; the least recently used one is unloaded to make room "
+        "for another, and takes seconds to load again (DWC_KEEP_LOADED, 2)",
+    )
+    parser.add_argument(
+        "--gallery",
+        help="a folder of pictures, a dataset of the Hub, or: catalogue (DWC_GALLERY, catalogue)",
+    )
+    parser.add_argument("--port", type=int, help="the port (the first free one from 7860)")
+    parser.add_argument("--host", help="the address to listen at (127.0.0.1: this machine only)")
+
+
+def complete_from_environment(args: argparse.Namespace) -> argparse.Namespace:
+    """Fill in what the command line left out.
+
+    Returns:
+        The arguments with `models` (an empty list for the bundled models), `keep_loaded` and
+        `gallery` set.
+
+    Raises:
+        DWCError: A variable of the environment has no valid value.
+    """
+    models, keep_loaded = args.models, args.keep_loaded
+    if models is None:
+        models = split_models(os.environ.get("DWC_MODEL", ""))
+    if keep_loaded is None:
+        try:
+            keep_loaded = parse_model_count(
+                os.environ.get("DWC_KEEP_LOADED") or DEFAULT_KEEP_LOADED
+            )
+        except argparse.ArgumentTypeError as error:
+            raise DWCError(f"DWC_KEEP_LOADED: {error}") from error
+    gallery = args.gallery or os.environ.get("DWC_GALLERY") or "catalogue"
+    completed = {"models": models, "keep_loaded": keep_loaded, "gallery": gallery}
+    return argparse.Namespace(**{**vars(args), **completed})
+
+
+def split_models(names: str) -> list[str]:
+    """Split DWC_MODEL at commas and spaces; an existing folder's path is not split."""
+    if names and Path(names).expanduser().is_dir():
+        return [names]
+    return names.replace(",", " ").split()
+
+
+def parse_model_count(text: str) -> int:
+    """A number of models, 1 or more.
+
+    Raises:
+        argparse.ArgumentTypeError: Anything else.
+    """
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of models, 1 or more")
+    return number
+
+
+def run(args: argparse.Namespace) -> int:
+    """Load the models, build the page and serve it until interrupted."""
+    args = complete_from_environment(args)
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
+
+    from dwc.ui import zerogpu  # noqa: F401  # has to come before anything that imports torch
+    from dwc.ui.blocks import build_page
+    from dwc.ui.gallery_images import StoreImages
+    from dwc.ui.panels.examples import choose_examples
+    from dwc.ui.serving import launch_options, serve_thumbnails
+    from dwc.ui.startup import list_bundled, open_meanwhile, open_models
+
+    names = args.models or list_bundled()
+    models, store = open_models(
+        names,
+        args.gallery,
+        partial(show_progress, several=len(names) > 1),
+        args.keep_loaded,
+        waits=bool(args.models),
+    )
+    images = StoreImages(store)
+    serve_thumbnails(images)  # first: otherwise the page would open with a copy, as of an upload
+    page = build_page(models, images, choose_examples(images))
+    if not args.models:
+        open_meanwhile(models)
+    page.launch(**launch_options(images, args.host, args.port))
+    return 0
+
+
+@contextmanager
+def show_progress(name: str, several: bool) -> Iterator["Progress"]:
+    """Show on stderr how far a model has embedded the gallery, with its name if `several`."""
+    from dwc.commands.index import ProgressLine
+
+    with ProgressLine(name if several else "") as line:
+        yield line.show
