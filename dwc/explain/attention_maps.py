@@ -100,7 +100,7 @@ def attention_maps(checkpoint: Checkpoint, asked: EncodedQuery) -> AttentionMaps
     if not bool(inputs["word_mask"].any()):
         return None
     device = next(stream.parameters()).device
-    maps = stream.region_maps(
+    maps = checkpoint.model.region_maps(
         **{name: inputs[name].to(device) for name in ("pixel_values", "word_ids", "word_mask")}
     )
     looked = maps.regions_by_word[0].float().cpu().numpy()  # (L, H, W)

@@ -3,9 +3,9 @@
 An ordinary module that can be trained; `DWCModel` freezes it.
 
 Parameter names are those of transformers' `CLIPModel`: `text_model.*`, `vision_model.*`,
-`text_projection.weight`, `visual_projection.weight`, `logit_scale`. With a ModifiedResNet,
-`vision_model.*` is named as in `modified_resnet.py` and there is no `visual_projection`, since its
-attention pool already ends in the common space.
+`text_projection.weight`, `visual_projection.weight`, `logit_scale`. With a ModifiedResNet or an
+EfficientNet-Lite, `vision_model.*` is named as in `modified_resnet.py` or `efficientnet_lite.py`,
+and there is no `visual_projection`, since these towers already end in the common space.
 """
 
 import torch
@@ -13,7 +13,12 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPVisionModel
 
 from dwc.errors import QueryError
-from dwc.modeling.configuration_dwc import ClipBackboneConfig, ModifiedResNetConfig
+from dwc.modeling.configuration_dwc import (
+    ClipBackboneConfig,
+    EfficientNetLiteConfig,
+    ModifiedResNetConfig,
+)
+from dwc.modeling.efficientnet_lite import EfficientNetLiteTower
 from dwc.modeling.modified_resnet import AntiAliasedBottleneck, ModifiedResNet
 from dwc.modeling.packed_sequences import MANY, length_bucketed
 from dwc.modeling.strict_loading import StrictModel
@@ -37,8 +42,11 @@ class ClipBackbone(StrictModel):
         self.text_model = CLIPTextModel(text)
         self.text_projection = nn.Linear(text.hidden_size, config.projection_dim, bias=False)
         self.visual_projection: nn.Linear | None = None
+        self.vision_model: nn.Module
         if isinstance(vision, ModifiedResNetConfig):
             self.vision_model = ModifiedResNet(vision)
+        elif isinstance(vision, EfficientNetLiteConfig):
+            self.vision_model = EfficientNetLiteTower(vision)
         else:
             self.vision_model = CLIPVisionModel(vision)
             self.visual_projection = nn.Linear(

