@@ -82,6 +82,23 @@ def weight_loss(image_weight: Tensor, teacher_weight: Tensor) -> Tensor:
     return functional.binary_cross_entropy(own, teacher) - entropy
 
 
+def share_loss(image_weight: Tensor, image_shares: Tensor) -> Tensor:
+    """Cross-entropy from known shares (B,) to a stream's image weights (B, 1); ours.
+
+    A share (0 to 1) is how much of what a query asks for only the picture tells; NaN where it is
+    not known. Only queries with both modalities count. The entropy of the shares is taken off, so
+    that the loss is 0 where every weight is its share; 0 without any.
+    """
+    weight = image_weight.squeeze(-1)
+    counts = torch.isfinite(image_shares) & (weight.detach() > 0) & (weight.detach() < 1)
+    shares = image_shares[counts]
+    if not len(shares):
+        return image_weight.new_zeros(())
+    own = weight[counts].clamp(1e-6, 1 - 1e-6)
+    entropy = functional.binary_cross_entropy(shares, shares)
+    return functional.binary_cross_entropy(own, shares) - entropy
+
+
 def image_text_loss(images: Tensor, texts: Tensor, logit_scale: Tensor) -> Tensor:
     """CLIP's symmetric contrastive loss; images (B, D) and texts (B, D) are unit length."""
     logits = logit_scale * images @ texts.T  # (B, B)

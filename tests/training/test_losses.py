@@ -10,6 +10,7 @@ from dwc.training.losses import (
     contrastive_loss,
     image_text_loss,
     mutual_loss,
+    share_loss,
     soft_labels,
     weight_loss,
 )
@@ -163,3 +164,16 @@ def test_weight_loss_is_zero_where_no_query_has_both_modalities() -> None:
 
 def column(weights: list[float]) -> torch.Tensor:
     return torch.tensor(weights, dtype=torch.float64)[:, None]
+
+
+def test_weights_are_drawn_to_known_shares():
+    weights = torch.tensor([[0.3], [0.6], [0.5], [1.0]], requires_grad=True)
+    shares = torch.tensor([0.3, 0.9, float("nan"), 0.4])
+    loss = share_loss(weights, shares)
+    p, q = torch.tensor([0.3, 0.9]), torch.tensor([0.3, 0.6])
+    expected = (p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()).mean()
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    assert weights.grad[:, 0].tolist()[2:] == [0.0, 0.0]
+    assert float(weights.grad[1]) < 0
+    assert float(share_loss(weights.detach(), torch.full((4,), float("nan")))) == 0

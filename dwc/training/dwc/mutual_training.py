@@ -23,7 +23,7 @@ from dwc.modeling.cnn_stream import CnnStream
 from dwc.modeling.composition import Composition
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.training.loop import Callback, LoopSettings, cosine_with_warmup, run_stage
-from dwc.training.losses import contrastive_loss, mutual_loss, weight_loss
+from dwc.training.losses import contrastive_loss, mutual_loss, share_loss, weight_loss
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,15 @@ class TripletBatch:
     words only, picture only). `target_pixels` (B, 3, H, W); `labels` (B,) say which targets are the
     same thing. Where CLIP's features are known already, a group brings "clip_image_features" and
     "clip_text_features" (N, F), and the batch those of its targets (B, F). Where no CNN stream
-    looks at them either, pixels may be left out: None.
+    looks at them either, pixels may be left out: None. `image_shares` (B,), where the truth is
+    known, are the shares of what a query asks for that only its picture tells, NaN where not.
     """
 
     queries: list[dict[str, Tensor]]
     target_pixels: Tensor | None
     labels: Tensor
     target_clip_features: Tensor | None = None
+    image_shares: Tensor | None = None
 
     def to(self, device: torch.device) -> "TripletBatch":
         """The same batch on a device; the copy may still be under way where memory is pinned."""
@@ -59,11 +61,13 @@ class TripletBatch:
     def _each(self, change: Callable[[Tensor], Tensor]) -> "TripletBatch":
         queries = [{name: change(value) for name, value in g.items()} for g in self.queries]
         pixels, known = self.target_pixels, self.target_clip_features
+        shares = self.image_shares
         return TripletBatch(
             queries,
             None if pixels is None else change(pixels),
             change(self.labels),
             None if known is None else change(known),
+            None if shares is None else change(shares),
         )
 
 
@@ -76,7 +80,8 @@ class MutualSettings:
     is the released code's; "cosine" warms up over `warmup_steps` and falls to 0. `weight_teaching`
     is ours: how much it counts that the CNN stream's weights be like the CLIP stream's; 0 leaves
     both to themselves, as the paper does. `doubt` is ours as well, for data with wrong texts: see
-    `contrastive_loss`.
+    `contrastive_loss`; and `share_teaching`, how much it counts that both weights be like the
+    shares that only the picture tells, where batches bring them.
     """
 
     total_steps: int
@@ -91,6 +96,7 @@ class MutualSettings:
     doubt: float = 0.0
     mutual_weight: float = 1.0
     weight_teaching: float = 0.0
+    share_teaching: float = 0.0
     teacher_scale: float = 10.0
     teacher_side: Literal["target", "reference"] = "target"
     max_gradient_norm: float | None = None
@@ -234,12 +240,12 @@ def train_mutually(
             if "clip" in pupils:
                 outputs["clip"] = pupils["clip"].module(features, by_reference)
         if "clip" in pupils:
-            numbers |= pupils["clip"].learn("clip", outputs, batch.labels)
+            numbers |= pupils["clip"].learn("clip", outputs, batch)
         if len(pupils) == 2:
             with torch.no_grad(), accelerator.autocast():
                 outputs["clip"] = pupils["clip"].module(features, by_reference)
         if "cnn" in pupils:
-            numbers |= pupils["cnn"].learn("cnn", outputs, batch.labels)
+            numbers |= pupils["cnn"].learn("cnn", outputs, batch)
         return numbers
 
     return run_stage(stage, accelerator, step, loop, watcher)
@@ -279,10 +285,10 @@ class StreamTrainer:
         accelerator.register_for_checkpointing(self.schedule)
 
     def learn(
-        self, name: str, outputs: Mapping[str, StreamOutput], labels: Tensor
+        self, name: str, outputs: Mapping[str, StreamOutput], batch: TripletBatch
     ) -> dict[str, float]:
         """One step of this stream, taught by the other where there is one."""
-        settings, own = self.settings, outputs[name]
+        settings, own, labels = self.settings, outputs[name], batch.labels
         query, target = own.query.float(), own.target.float()
         contrast = contrastive_loss(
             query, target, labels, settings.temperature, settings.alpha, settings.doubt
@@ -301,6 +307,10 @@ class StreamTrainer:
             taught = weight_loss(own.image_weight.float(), teachers[0].image_weight.float())
             loss = loss + settings.weight_teaching * taught
             numbers["cnn_weight"] = float(taught.detach())
+        if batch.image_shares is not None and settings.share_teaching > 0:
+            truth = share_loss(own.image_weight.float(), batch.image_shares)
+            loss = loss + settings.share_teaching * truth
+            numbers[f"{name}_share"] = float(truth.detach())
         self.optimiser.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         if settings.max_gradient_norm is not None:

@@ -1,0 +1,205 @@
+"""A model of drawings made ready for photographs, before anything new is trained.
+
+EfficientNet-Lite comes beside the small image tower of the CLIP stream and beside the ResNet of the
+CNN stream; both vocabularies grow. Every weight of the old model keeps its place, and what is new
+starts at zero or where nothing depends on it: the widened model gives the embeddings of the old
+one, up to how a picture is made smaller.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+from transformers import CLIPTokenizer
+
+from dwc.modeling.configuration_dwc import (
+    ClipBackboneConfig,
+    CnnStreamConfig,
+    DWCConfig,
+    EfficientNetLiteConfig,
+)
+from dwc.modeling.efficientnet_lite import EfficientNetLiteTower, rename_package_weights
+from dwc.modeling.modeling_dwc import DWCModel
+
+# The branches of an Inception block, in their order, as eighths of its outputs.
+_BRANCHES = {"point": 3, "narrow": 2, "wide": 2, "pooled": 1}
+
+
+def widened_config(
+    config: DWCConfig,
+    image_size: int,
+    new_features: int,
+    new_channels: int,
+    clip_vocabulary: int,
+    word_vocabulary: int,
+    eos_token_id: int,
+) -> DWCConfig:
+    """The config of a widened model.
+
+    Args:
+        config: the model of drawings; its CLIP's image tower is a ModifiedResNet.
+        image_size: side of EfficientNet-Lite's pictures, in pixels.
+        new_features: length of what is added to CLIP's features.
+        new_channels: channels that are added to the CNN stream's regions; a multiple of 8.
+        clip_vocabulary: tokens of the larger CLIP tokenizer.
+        word_vocabulary: words of the larger word vocabulary, the special ones included.
+        eos_token_id: the larger CLIP tokenizer's end-of-text token.
+    """
+    old_clip, old_cnn = config.clip_config, config.cnn_config
+    features = old_clip.projection_dim + new_features
+    text = old_clip.text_config.to_dict() | {
+        "vocab_size": clip_vocabulary,
+        "projection_dim": features,
+        "bos_token_id": eos_token_id - 1,
+        "eos_token_id": eos_token_id,
+        "pad_token_id": eos_token_id,
+    }
+    vision = EfficientNetLiteConfig(
+        image_size=image_size, projection_dim=features, detail_config=old_clip.vision_config
+    )
+    own = {name: getattr(old_cnn, name) for name in _CNN_FIELDS}
+    return DWCConfig(
+        clip_config=ClipBackboneConfig(
+            text_config=text, vision_config=vision, projection_dim=features
+        ),
+        cnn_config=CnnStreamConfig(
+            **own,
+            vocab_size=word_vocabulary,
+            shared_channels=new_channels,
+            resnet_size=old_clip.vision_config.image_size,
+        ),
+        clip_embedding_dim=config.clip_embedding_dim,
+        cnn_embedding_dim=config.cnn_embedding_dim,
+        combiner=config.combiner,
+        dropout=config.dropout,
+        caption_template=dict(config.caption_template),
+        familiarity=config.familiarity,
+    )
+
+
+_CNN_FIELDS = (
+    "resnet_config", "word_embedding_dim", "hidden_dim", "word_temperature", "region_temperature",
+    "gem_p",
+)  # fmt: skip
+
+
+@torch.no_grad()
+def widen(
+    model: DWCModel,
+    config: DWCConfig,
+    lite_weights: Mapping[str, Tensor],
+    token_rows: Sequence[int],
+) -> DWCModel:
+    """A model of the widened `config` that starts from `model`.
+
+    Args:
+        model: the model of drawings.
+        config: as `widened_config` makes it.
+        lite_weights: EfficientNet-Lite's, with the names of its package.
+        token_rows: for each token of the old CLIP tokenizer its id in the larger one.
+    """
+    widened = DWCModel(config)
+    old = model.state_dict()
+    new = widened.state_dict()
+    kept = kept_channels(model.config.cnn_config.feature_dim, config.cnn_config.feature_dim)
+    for name, tensor in old.items():
+        if name.startswith("familiarity."):
+            continue
+        if name.startswith("clip.vision_model."):
+            new[name.replace("vision_model.", "vision_model.detail.")].copy_(tensor)
+        elif name == "clip.text_model.embeddings.token_embedding.weight":
+            new[name][list(token_rows)] = tensor
+        elif name.startswith("cnn_stream."):
+            _copy_cnn(name.removeprefix("cnn_stream."), tensor, new[name], kept)
+        else:
+            _copy_into_corner(tensor, new[name])
+    for name, tensor in rename_package_weights(lite_weights).items():
+        new[f"clip.vision_model.backbone.{name}"].copy_(tensor)
+    assert widened.clip is not None  # so says widened_config
+    assert widened.cnn_stream is not None
+    vision = widened.clip.vision_model
+    assert isinstance(vision, EfficientNetLiteTower)
+    details = model.config.clip_config.projection_dim
+    vision.projection.weight.zero_()
+    vision.projection.bias.zero_()
+    vision.projection.weight[:details, -details:] = torch.eye(details)
+    regions = widened.cnn_stream.project_regions
+    assert regions is not None
+    regions.weight[kept] = 0
+    assert regions.bias is not None
+    regions.bias[kept] = 0
+    regions.weight[kept, torch.arange(len(kept)), 0, 0] = 1
+    return widened.eval()
+
+
+def kept_channels(before: int, after: int) -> Tensor:
+    """Where the channels of an Inception block of `before` outputs lie among `after`: (before,)."""
+    places, start = [], 0
+    for eighths in _BRANCHES.values():
+        places.append(start + torch.arange(eighths * before // 8))
+        start += eighths * after // 8
+    return torch.cat(places)
+
+
+def _copy_cnn(name: str, old: Tensor, new: Tensor, kept: Tensor) -> None:
+    """Copy a tensor of the CNN stream to its place in the wider one; what is new reads nothing."""
+    block = name.split(".")[0]
+    reads_regions = block == "embed_regions" and new.shape != old.shape
+    if reads_regions or name == "project_image.weight":
+        new.zero_()
+        new[:, kept] = old
+    elif block == "word_encoder" and name.endswith("embedding.weight"):
+        new[: len(old)] = old
+    else:
+        _copy_into_corner(old, new)
+
+
+def _copy_into_corner(old: Tensor, new: Tensor) -> None:
+    """Copy into the first rows and columns; the kept rows get no weight from the new columns."""
+    if old.dim() > 1 and old.shape[1] < new.shape[1]:
+        new[: old.shape[0], old.shape[1] :] = 0
+    new[tuple(slice(size) for size in old.shape)] = old
+
+
+def extend_merges(
+    tokenizer: CLIPTokenizer, texts: Iterable[str], count: int
+) -> list[tuple[str, str]]:
+    """The tokenizer's merges, and up to `count` more that shorten `texts` the most.
+
+    The first merges stay as they are and come first, so that the texts which the tokenizer was
+    learned from are mostly read as before.
+    """
+    backend = tokenizer.backend_tokenizer
+    words: dict[tuple[str, ...], int] = {}
+    for text in texts:
+        for word in text.lower().split():
+            pieces = tuple(backend.encode(word).tokens[1:-1])
+            words[pieces] = words.get(pieces, 0) + 1
+    model = json.loads(backend.to_str())["model"]
+    merges: list[tuple[str, str]] = [(left, right) for left, right in model["merges"]]
+    known = set(merges)
+    for _ in range(count):
+        pairs: dict[tuple[str, str], int] = {}
+        for pieces, times in words.items():
+            for pair in pairwise(pieces):
+                pairs[pair] = pairs.get(pair, 0) + times
+        pairs = {pair: times for pair, times in pairs.items() if pair not in known and times > 1}
+        if not pairs:
+            break
+        best = max(pairs, key=lambda pair: (pairs[pair], pair))
+        merges.append(best)
+        known.add(best)
+        words = {_merged(pieces, best): times for pieces, times in words.items()}
+    return merges
+
+
+def _merged(pieces: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
+    merged: list[str] = []
+    for piece in pieces:
+        if merged and (merged[-1], piece) == pair:
+            merged[-1] += piece
+        else:
+            merged.append(piece)
+    return tuple(merged)
