@@ -151,7 +151,7 @@ def excluded_names(category: str, attribute: str, value: str) -> tuple[tuple[Kin
         return tuple(("colour", name) for name in dict.fromkeys(value_words.BARE[value]))
     if attribute == "second_colour":
         if value == "none":
-            return (("absence", "second colour"), ("absence", "pattern"))
+            return (("absence", "second colour"),)
         frames = ("{} in the pattern", "pattern in {}", "{} as the second colour")
         beside = dict.fromkeys(value_words.BARE[value])
         return tuple(("thing", frame.format(name)) for name in beside for frame in frames)

@@ -3,11 +3,22 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
+from typing import NamedTuple
 
 from dwc.catalogue.language import value_words
+from dwc.catalogue.language.exclusions import (
+    LEXICAL_NEGATIONS,
+    category_names,
+    excluded_meaning,
+    excluded_names,
+    other_number,
+    wide_names,
+    without_article,
+)
 from dwc.catalogue.language.nouns import NOUNS
 from dwc.catalogue.language.statements import Allowed
 from dwc.catalogue.schema import (
+    CATEGORIES,
     COLOURS,
     COMMON,
     SHADES,
@@ -18,15 +29,34 @@ from dwc.catalogue.schema import (
 )
 
 Tokens = tuple[str, ...]
-Meaning = frozenset[tuple[str, frozenset[str]]]
-"""What a phrase allows of each attribute that it speaks of; `category` in a name that is news."""
+
+
+class Meaning(NamedTuple):
+    """What a phrase says.
+
+    Attributes:
+        allowed: The values allowed of each attribute that the phrase speaks of; under `category`
+            in a name that is news, or in an excluded name.
+        excludes: Whether the phrase only says what is not wanted: an attribute of which the
+            reference has an allowed value stays as it is.
+    """
+
+    allowed: frozenset[tuple[str, frozenset[str]]] = frozenset()
+    excludes: bool = False
+
+    @property
+    def says_something(self) -> bool:
+        """Whether the phrase asks for anything; an exclusion does, even of what cannot be."""
+        return bool(self.allowed) or self.excludes
+
+
 Phrases = dict[Tokens, set[Meaning]]
 
 _A_LITTLE = ("bit", "slightly", "little")
 _A_LOT = ("much", "lot", "way")
 _SETTINGS = (
     "same pattern on", "same look as", "same pattern", "same print", "in the same colours",
-    "to match", "with this look",
+    "to match", "with this look", "in it", "on it", "one", "ones",
 )  # fmt: skip
 
 
@@ -34,14 +64,17 @@ _SETTINGS = (
 class Lexicon:
     """Phrases without a first article, by how they enter a sentence.
 
-    `being` follow "is" and stand before a noun, `having` follow "with", `lacking` "no" or "not",
-    `names` are nouns, `settings` ask for nothing. `colours` are those of `being` that a second
-    colour may follow, and `looks` how it does: "white striped".
+    `being` follow "is" and stand before a noun, `having` follow "with", `names` are nouns,
+    `settings` ask for nothing. `colours` are those of `being` that a second colour may follow, and
+    `looks` how it does: "white striped". `excluded` is everything that may follow "no", "not",
+    "without" and the like; `lacking` is the part of it that carries on a list that "no" began
+    ("no stripes and belt"), where other words are what is wanted ("no stripes and long sleeves").
     """
 
     being: Phrases = field(default_factory=dict)
     having: Phrases = field(default_factory=dict)
     lacking: Phrases = field(default_factory=dict)
+    excluded: Phrases = field(default_factory=dict)
     names: Phrases = field(default_factory=dict)
     settings: Phrases = field(default_factory=dict)
     colours: Phrases = field(default_factory=dict)
@@ -54,17 +87,25 @@ class Lexicon:
         for text in words.having:
             put(self.having, text, allowed)
         for text in words.lacking:
-            self.deny(text, allowed)
+            self.exclude(text, allowed, carries_on=True)
 
-    def deny(self, text: str, allowed: Allowed) -> None:
-        """Put in what may follow "no" or "without"."""
-        put(self.lacking, text, allowed)
+    def exclude(self, text: str, allowed: Allowed, carries_on: bool = False) -> None:
+        """Put in an excluded phrase with what it leaves; `carries_on` puts it in `lacking` too."""
+        put(self.excluded, text, allowed, excludes=True)
+        if carries_on:
+            put(self.lacking, text, allowed, excludes=True)
 
 
-def put(phrases: Phrases, text: str, allowed: Allowed) -> None:
+def put(phrases: Phrases, text: str, allowed: Allowed, excludes: bool = False) -> None:
     """Add a meaning of a phrase."""
-    tokens = tuple(text.removeprefix("a ").removeprefix("an ").split())
-    phrases.setdefault(tokens, set()).add(frozenset(allowed.items()))
+    meaning = Meaning(frozenset(allowed.items()), excludes)
+    phrases.setdefault(_key(text), set()).add(meaning)
+
+
+def _key(text: str) -> Tokens:
+    """The words of a phrase without its first article, each article in it as "a"."""
+    tokens = text.removeprefix("a ").removeprefix("an ").split()
+    return tuple("a" if token == "an" else token for token in tokens)
 
 
 def named_in(tokens: Tokens, category: str) -> bool:
@@ -91,8 +132,6 @@ def words_of_category(category: str, is_named: bool) -> Lexicon:
                 lexicon.add_words(
                     value_words.words_for(category, name, value), {name: frozenset({value})}
                 )
-                for text in value_words.DENIED.get((name, value), ()):
-                    lexicon.deny(text, {name: value_words.meant_by_denial(category, name, value)})
     here = attributes_of(category)
     for (name, covered), words in value_words.COVERING.items():
         if covered <= frozenset(here.get(name, ())):
@@ -105,7 +144,74 @@ def words_of_category(category: str, is_named: bool) -> Lexicon:
             put(lexicon.names, noun.text, noun.says)
     for text in _SETTINGS:
         put(lexicon.settings, text, {})
+    _add_exclusions(lexicon, category)
     return lexicon
+
+
+def _add_exclusions(lexicon: Lexicon, category: str) -> None:
+    """Everything that can be excluded: the values of the category, and other categories.
+
+    Phrases come in the singular and the plural. A phrase that would leave no value ("heels" of
+    heels, which all have one) is taken for the name that it is as well.
+    """
+    names = {text for name in CATEGORIES for text in category_names(name)}
+    things: list[str] = []
+    for name, values in attributes_of(category).items():
+        for value in values:
+            left = excluded_meaning(category, name, value)
+            denied = value_words.DENIED.get((name, value), ())
+            for kind, text in excluded_names(category, name, value):
+                if kind == "absence":
+                    for lack in filter(None, (text, other_number(text))):
+                        for opening in ("without", "without a", "without any"):
+                            put(lexicon.excluded, f"{opening} {lack}", left, excludes=True)
+                elif all(left.values()) or text not in names:
+                    lexicon.exclude(text, left, text in denied or kind == "colour")
+                if kind != "adjective":
+                    things.append(text)
+            for text in LEXICAL_NEGATIONS.get((name, value), ()):
+                if _key(text) not in lexicon.being:
+                    put(lexicon.being, text, left, excludes=True)
+    for (name, covered), words in value_words.COVERING.items():
+        here = frozenset(attributes_of(category).get(name, ()))
+        if here and covered <= here:
+            for text in (*words.being, *map(without_article, words.having)):
+                if covered < here or text not in names:
+                    lexicon.exclude(text, {name: here - covered})
+            things += map(without_article, words.having)
+    for text in (*value_words.PATTERNED.being, *value_words.PATTERNED.having):
+        lexicon.exclude(text, {"pattern": frozenset({"plain"})})
+    for phrases in (lexicon.excluded, lexicon.lacking):
+        _add_other_numbers(phrases, [text for text in things if other_number(text) not in names])
+    excluded = {text: frozenset({name}) for name in CATEGORIES for text in category_names(name)}
+    named: Phrases = {}
+    for text, members in (excluded | wide_names()).items():
+        put(named, text, {"category": frozenset(CATEGORIES) - members}, excludes=True)
+    _add_other_numbers(named, [*(excluded.keys() - _NO_OTHER_NUMBER), *wide_names()])
+    for key, meanings in named.items():
+        lexicon.excluded.setdefault(key, meanings)
+
+
+# Names of categories that are other words in the other number: "no flats" is not "no flat".
+_NO_OTHER_NUMBER = frozenset({"flats", "heels", "shorts"})
+
+
+def _add_other_numbers(phrases: Phrases, texts: Iterable[str]) -> None:
+    """Let each of the phrases be said in the other number, unless that is a phrase already."""
+    for text in texts:
+        other = other_number(text)
+        if other is not None and _key(text) in phrases:
+            phrases.setdefault(_key(other), phrases[_key(text)])
+
+
+@cache
+def excludable_anywhere() -> frozenset[Tokens]:
+    """Every phrase that can be excluded of some category."""
+    return frozenset(
+        key
+        for category in CATEGORIES
+        for key in words_of_category(category, is_named=False).excluded
+    )
 
 
 def comparisons(category: str, reference: Garment) -> Lexicon:
@@ -150,7 +256,6 @@ def _add_colour(lexicon: Lexicon, colour: str) -> None:
         allowed = fixed if is_shaded else {**fixed, "shade": frozenset({"mid"})}
         put(lexicon.being, name, allowed)
         put(lexicon.colours, name, allowed)
-        lexicon.deny(name, {"colour": frozenset(COLOURS) - {colour}})
     for shade in SHADES if is_shaded else ():
         for name in value_words.shaded_names(colour, shade):
             allowed = {**fixed, "shade": frozenset({shade})}

@@ -19,7 +19,8 @@ def paraphrase(text: str, reference: Garment | None, count: int) -> list[str]:
     demand = parse_modification(text, reference)
     if demand is None:
         return []
-    tables = _tables(demand.category, reference)
+    category = demand.category or (reference.category if reference else min(demand.by_category))
+    tables = _tables(category, reference)
     tokens = tuple(text.lower().replace(",", " , ").split())
     found: list[str] = []
     for turn in range(1, 4 * count + 1):
@@ -70,7 +71,7 @@ def _others(phrase: Tokens, tables: list[Phrases]) -> list[Tokens]:
     """The other phrases that mean exactly the same; those that ask for nothing have none."""
     for table in tables:
         meanings = table.get(phrase)
-        if meanings is not None and any(meanings):
+        if meanings is not None and any(meaning.says_something for meaning in meanings):
             return [other for other, own in table.items() if own == meanings and other != phrase]
     return []
 

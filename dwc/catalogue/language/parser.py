@@ -7,54 +7,125 @@ said in `wishes`.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
+from dwc.catalogue.language.exclusions import spell_out_minus
 from dwc.catalogue.language.lexicon import (
     Lexicon,
     Meaning,
+    Phrases,
     Tokens,
     comparisons,
+    excludable_anywhere,
     named_in,
     words_of_category,
 )
 from dwc.catalogue.language.modifications import Modification, constraints, settle
-from dwc.catalogue.schema import CATEGORIES, Garment
+from dwc.catalogue.schema import CATEGORIES, COMMON, Garment
 
-_NOTHING: Meaning = frozenset()
+_NOTHING = Meaning()
 _TOKEN = re.compile(r"[a-z]+(?:['-][a-z]+)*|,")
 _STOPS = re.compile(r"[.;:!?]+")
 _LONGEST = 7  # words of a phrase
 
 # Words that ask for nothing by themselves, by what may follow them.
-_HAVE = frozenset({"has", "have", "with"})
+_HAVE = frozenset({"has", "have", "with", "add"})
 _BE = frozenset({
     "is", "are", "be", "make", "it", "them", "they", "this", "these", "the", "i", "i'd", "want",
-    "like", "but", "just", "exactly", "only", "same", "similar", "style", "looks", "look", "should",
+    "like", "just", "exactly", "only", "same", "similar", "style", "looks", "look", "should",
     "could", "needs", "need", "to", "as", "instead", "show", "me", "of", "pair", "please",
+    "something", "anything", "everything",
 })  # fmt: skip
-_DENIERS = frozenset({"no", "not"})  # of the next thing alone; "without" holds on
+# Before these words a filler is part of a negation: "instead of", "anything but".
+_NOT_FILLERS = {
+    "instead": ("of",),
+    "something": ("but", "except", "other"),
+    "anything": ("but", "except", "other"),
+    "everything": ("but", "except", "other"),
+}
+
+
+def _phrases(text: str) -> tuple[Tokens, ...]:
+    """Comma-separated phrases as tokens."""
+    return tuple(tuple(phrase.split()) for phrase in text.split(","))
+
+
+# Words that exclude what follows, by how far they reach.
+_NEGATIONS: dict[Tokens, str] = {
+    # the next thing alone
+    **dict.fromkeys(
+        _phrases(
+            "no,not,isn't,aren't,non,nothing,never,not be,not in,not with,not any,no more,"
+            "nothing in,nothing with,instead of,rather than,other than,something other than,"
+            "anything other than,everything other than"
+        ),
+        "no",
+    ),
+    # what follows, and lists with "or"
+    **dict.fromkeys(
+        _phrases(
+            "without,without anything,sans,except,except for,excluding,anything but,"
+            "anything except,everything but,everything except,all but,all except,"
+            "any colour but,any color but,any colour except,any color except,free of,"
+            "does not have,doesn't have,do not have,"
+            "don't have,don't want,do not want,i don't want,i do not want"
+        ),
+        "without",
+    ),
+    # what follows, and lists with "and"
+    **dict.fromkeys(
+        _phrases(
+            "minus,remove,lose,drop,get rid of,leave out,leave off,take off,take away,ditch,delete,"
+            "omit,skip,replace,swap"
+        ),
+        "removing",
+    ),
+}
+_LONGEST_NEGATION = max(map(len, _NEGATIONS))
+_EXCLUDING = frozenset({"no", "without", "removing"})
+_AFTER_EXCLUSION = {"no": "denied", "without": "holding", "removing": "removed"}
+_ARTICLES = frozenset({"a", "any", "the"})
 
 
 @dataclass(frozen=True)
 class Demand:
-    """What is asked for: a category, and the values that some of its attributes may have."""
+    """What is asked for.
 
-    category: str
+    Attributes:
+        category: The category asked for, or None where several may be.
+        values: The values that attributes of the garment may have.
+        by_category: Where `category` is None, the categories that may be, each with the values
+            that its attributes may have.
+    """
+
+    category: str | None
     values: Mapping[str, frozenset[str]]
+    by_category: Mapping[str, Mapping[str, frozenset[str]]] = field(default_factory=dict)
 
     def fits(self, garment: Garment) -> bool:
         """Whether a garment is what was asked for."""
-        return garment.category == self.category and all(
-            garment[name] in allowed for name, allowed in self.values.items()
-        )
+        if self.category is not None and garment.category != self.category:
+            return False
+        if self.category is None and garment.category not in self.by_category:
+            return False
+        values = self.values if self.category else self.by_category[garment.category]
+        return all(garment[name] in allowed for name, allowed in values.items())
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether some garment may fit: no attribute is left without a value."""
+        possible = bool(self.category or self.by_category)
+        return possible and all(self.values.values())
 
 
 def parse_modification(text: str, reference: Garment | None = None) -> Demand | None:
     """What words ask for, of somebody who sees `reference`, or nothing; None if not understood.
 
     With a reference they are a wish, and what they leave out stays as it is there. Without one they
-    are a description, which has to name a category, and what they leave out may be anything.
+    are a description, which has to name a category or say nothing but what is not wanted ("no
+    stripes"), and what they leave out may be anything.
     """
     tokens = _tokens(text)
     if reference is not None:
@@ -71,6 +142,8 @@ def parse_modification(text: str, reference: Garment | None = None) -> Demand | 
             lexicons.append(comparisons(category, reference))
         found += [(category, said) for said in _Reader(tokens, lexicons).read(named=True)]
     categories = {category for category, _ in found}
+    if not categories and reference is None:
+        return _all_but(tokens)
     if len(categories) != 1:
         return None
     category, meanings = categories.pop(), [said for _, said in found]
@@ -82,25 +155,48 @@ def parse_modification(text: str, reference: Garment | None = None) -> Demand | 
 
 
 class _Reading(NamedTuple):
-    """A way to read the rest of a text: in how many pieces, how many categories it names, what."""
+    """A way to read the rest of a text.
+
+    Attributes:
+        pieces: In how many pieces.
+        named: How many categories it names.
+        said: What it says.
+    """
 
     pieces: int
     named: int
     said: frozenset[Meaning]
 
 
-_Step = tuple[int, int, str, Meaning]
-"""One piece: how much it counts, where it ends, the mode after it, and what it says."""
+class _Step(NamedTuple):
+    """One piece of a text.
+
+    Attributes:
+        pieces: How much it counts: 0 for a word that only joins.
+        end: Where it ends.
+        after: The mode after it.
+        meaning: What it says.
+    """
+
+    pieces: int
+    end: int
+    after: str
+    meaning: Meaning = _NOTHING
 
 
 class _Reader:
     """Reads a text in as few pieces as it can be; several readings in equally few all count.
 
-    What may come next depends on the mode. "open": anything, as at the start. "be": adjectives and
-    names, as after "is". "have": things, as after "with". "adjective", "thing", "name": after one
-    of these. "no", "without": what comes is denied. "denied", "holding": after it; the latter where
-    "without" may hold on, and "listed" after its comma. "either": after "no stripes and", where
-    what follows may belong to the denial or not.
+    What may come next depends on the mode:
+
+    - "open": anything, as at the start. "be": adjectives and names, as after "is". "have": things,
+      as after "with". "adjective", "thing", "name": after one of these.
+    - "no", "without", "removing": what comes is excluded. "denied", "holding", "removed": after it.
+    - "listed": after the comma of "without pockets, stripes". "listed_color": after a color in such
+      a list, which has to end with "or": the color of "without pockets, blue" is wanted.
+    - "either": after "no stripes and", where what follows may be excluded or wanted.
+      "and_remove": after "remove the stripes and", where what follows is excluded unless a verb
+      comes. "remove_either": after its comma.
     """
 
     def __init__(self, tokens: Tokens, lexicons: Sequence[Lexicon]) -> None:
@@ -116,13 +212,14 @@ class _Reader:
     def _from(self, start: int, mode: str) -> list[_Reading]:
         """The shortest readings of the rest, by how often they name a category."""
         if start == len(self._tokens):
-            return [] if mode in ("no", "without") else [_Reading(0, 0, frozenset())]
+            is_open = mode in _EXCLUDING or mode == "listed_color"
+            return [] if is_open else [_Reading(0, 0, frozenset())]
         if (start, mode) not in self._known:
             found = {
                 _Reading(
                     rest.pieces + pieces,
-                    rest.named + any(name == "category" for name, _ in meaning),
-                    rest.said | ({meaning} if meaning else frozenset()),
+                    rest.named + _names_category(meaning),
+                    rest.said | ({meaning} if meaning.says_something else frozenset()),
                 )
                 for pieces, end, after, meaning in self._steps(start, mode)
                 for rest in self._from(end, after)
@@ -135,10 +232,10 @@ class _Reader:
 
     def _steps(self, start: int, mode: str) -> Iterator[_Step]:
         token = self._tokens[start]
-        if token == "a" or (token == "any" and mode in ("no", "without")):
-            yield 0, start + 1, mode, _NOTHING
-        elif mode in ("no", "without"):
-            yield from self._denials(start, "denied" if mode == "no" else "holding")
+        if token == "a" or (token in _ARTICLES and mode in _EXCLUDING):
+            yield _Step(0, start + 1, mode)
+        elif mode in _EXCLUDING:
+            yield from self._excluded(start, _AFTER_EXCLUSION[mode])
         elif token in (",", "and", "or"):
             yield from self._separated(start, mode)
         else:
@@ -147,26 +244,33 @@ class _Reader:
     def _separated(self, start: int, mode: str) -> Iterator[_Step]:
         token = self._tokens[start]
         after = "either" if mode in ("denied", "holding", "listed", "either") else "open"
-        if mode == "holding" and token != "and":
+        if mode in ("removed", "remove_either", "and_remove"):
+            after = "remove_either" if token == "," else "and_remove"
+        elif mode == "listed_color" and token == "and":
+            return
+        elif mode in ("holding", "listed_color") and token != "and":
             after = "listed" if token == "," else "without"
         elif token == "or":
             return
-        yield 0, start + 1, after, _NOTHING
+        yield _Step(0, start + 1, after)
 
     def _said(self, start: int, mode: str) -> Iterator[_Step]:
-        token = self._tokens[start]
+        if mode == "listed_color":
+            return
         if mode == "listed":  # "without pockets, stripes": a list goes on as long as it can
-            denials = list(self._denials(start, "holding"))
-            if denials:
-                yield from denials
+            listed = list(self._carried_on(start, "holding"))
+            things = [step for step in listed if not _speaks_of(step.meaning, "colour")]
+            if things:
+                yield from things
                 return
-        if token in _DENIERS or token == "without":
-            yield 0, start + 1, "without" if token == "without" else "no", _NOTHING
-        if token in _HAVE:
-            yield 1, start + 1, "have", _NOTHING
-        if token in _BE or (token == "in" and mode in ("open", "either", "be", "name")):
-            yield 1, start + 1, "be", _NOTHING
-        is_open = mode in ("open", "either", "listed")
+            yield from (step._replace(after="listed_color") for step in listed)
+        if mode in ("and_remove", "remove_either"):
+            skipped = mode == "and_remove" and self._tokens[start] == "the"
+            for step in self._excluded(start + skipped, "removed"):
+                if not _speaks_of(step.meaning, "category"):
+                    yield step
+        yield from self._openings(start, mode)
+        is_open = mode in ("open", "either", "listed", "remove_either")
         for lexicon in self._lexicons:
             if is_open or mode in ("be", "adjective"):
                 yield from self._matches(start, lexicon.being, "adjective")
@@ -174,11 +278,41 @@ class _Reader:
                 yield from self._two_colours(start, lexicon)
             if is_open or mode == "have":
                 yield from self._matches(start, lexicon.having, "thing")
+            if mode in ("denied", "holding", "removed"):  # "not a red dress"
+                for step in self._matches(start, lexicon.names, mode):
+                    if not step.meaning.says_something:
+                        yield step
             yield from self._matches(start, lexicon.settings, "be")
         if mode == "either":
-            yield from self._denials(start, "denied")
+            yield from self._carried_on(start, "denied")
 
-    def _denials(self, start: int, after: str) -> Iterator[_Step]:
+    def _openings(self, start: int, mode: str) -> Iterator[_Step]:
+        """Words that only say how the next ones are meant."""
+        token = self._tokens[start]
+        after = self._tokens[start + 1 : start + 2]
+        if token == "nothing" and after == ("but",):
+            yield _Step(1, start + 2, "be")
+            return
+        for length in range(min(_LONGEST_NEGATION, len(self._tokens) - start), 0, -1):
+            if negation := _NEGATIONS.get(self._tokens[start : start + length]):
+                yield _Step(0, start + length, negation)
+                break
+        if token in _HAVE or (token == "for" and mode == "removed"):
+            yield _Step(1, start + 1, "have")
+        if token == "but":  # "no stripes but dots", where "same but" goes on as "is" does
+            excluded = mode in ("denied", "holding", "removed")
+            yield _Step(1, start + 1, "open" if excluded else "be")
+        is_filler = token in _BE and not (after and after[0] in _NOT_FILLERS.get(token, ()))
+        if is_filler or (token == "in" and mode in ("open", "either", "be", "name")):
+            yield _Step(1, start + 1, "be")
+
+    def _excluded(self, start: int, after: str) -> Iterator[_Step]:
+        """Whatever can be excluded."""
+        for lexicon in self._lexicons:
+            yield from self._matches(start, lexicon.excluded, after)
+
+    def _carried_on(self, start: int, after: str) -> Iterator[_Step]:
+        """What carries on a list of exclusions."""
         for lexicon in self._lexicons:
             yield from self._matches(start, lexicon.lacking, after)
 
@@ -187,52 +321,133 @@ class _Reader:
     ) -> Iterator[_Step]:
         for end in range(start + 1, min(start + _LONGEST, len(self._tokens)) + 1):
             for meaning in phrases.get(self._tokens[start:end], ()):
-                yield 1, end, after, meaning
+                yield _Step(1, end, after, meaning)
 
     def _two_colours(self, start: int, lexicon: Lexicon) -> Iterator[_Step]:
         """`navy and white striped`: the second colour is the pattern's."""
         looks = self._lexicons[0].looks
-        for _, end, _, colour in self._matches(start, lexicon.colours, ""):
-            if self._tokens[end : end + 1] == ("and",):
-                for _, last, _, look in self._matches(end + 1, looks, ""):
-                    yield 1, last, "adjective", colour | look
+        for colour in self._matches(start, lexicon.colours, ""):
+            if self._tokens[colour.end : colour.end + 1] == ("and",):
+                for look in self._matches(colour.end + 1, looks, ""):
+                    both = Meaning(colour.meaning.allowed | look.meaning.allowed)
+                    yield _Step(1, look.end, "adjective", both)
+
+
+def _speaks_of(meaning: Meaning, attribute: str) -> bool:
+    """Whether a phrase speaks of an attribute, or of the category."""
+    return any(name == attribute for name, _ in meaning.allowed)
+
+
+def _names_category(meaning: Meaning) -> bool:
+    """Whether a phrase is the name of the category that is asked for."""
+    return not meaning.excludes and _speaks_of(meaning, "category")
 
 
 def _tokens(text: str) -> Tokens:
     """Words and commas, every article as "a"; none where there is anything else."""
-    plain = _STOPS.sub(",", text.lower())
+    plain = _STOPS.sub(",", spell_out_minus(text.lower()))
     tokens = tuple(_TOKEN.findall(plain))
     if "".join(tokens) != "".join(plain.split()):
         return ()
-    return tuple("a" if token == "an" else token for token in tokens)
+    words: list[str] = []
+    for token in tokens:
+        words += (
+            ["non", token[4:]] if token.startswith("non-") else ["a" if token == "an" else token]
+        )
+    return tuple("a" if word == "an" else word for word in words)
 
 
 def _wished(
     reference: Garment, category: str | None, readings: Sequence[frozenset[Meaning]]
 ) -> Demand | None:
-    demands = []
-    for reading in readings:
-        sayings = [{n: v for n, v in meaning if n != "category"} for meaning in reading]
-        kind = category or reference.category
+    """What the readings of a modification agree on."""
+    return _only([_changed(reference, category, reading) for reading in readings])
+
+
+def _changed(reference: Garment, category: str | None, reading: frozenset[Meaning]) -> Demand:
+    """One reading of a modification, together with its reference."""
+    sayings = [_attributes(meaning) for meaning in reading if not meaning.excludes]
+    wanted = {name for saying in sayings for name in saying}
+    for meaning in reading:
+        if meaning.excludes:
+            left = _attributes(meaning).items()
+            sayings.append(
+                {
+                    n: allowed
+                    for n, allowed in left
+                    if n in wanted or reference.get(n) not in allowed
+                }
+            )
+    categories = _categories(reading)
+    kind = category or reference.category
+    if kind in categories:
         allowed, free = settle(reference, kind, sayings)
-        wish = Modification((), category, allowed, frozenset(allowed), frozenset(), free)
-        demands.append(Demand(kind, constraints(reference, wish)))
-    return _only(demands)
+        changed = Modification((), category, allowed, frozenset(allowed), frozenset(), free)
+        return Demand(kind, constraints(reference, changed))
+    if category is not None or not wanted <= set(COMMON):
+        return Demand(None, {})
+    allowed, free = settle(reference, kind, sayings)
+    excluded = {"category": frozenset(CATEGORIES) - categories}
+    changed = Modification((), None, allowed, frozenset(allowed), frozenset(), free, excluded)
+    values = constraints(reference, changed)
+    return Demand(None, values, dict.fromkeys(sorted(categories), values))
 
 
 def _described(category: str, readings: Sequence[frozenset[Meaning]]) -> Demand | None:
+    """What the readings of a description of one category agree on."""
     demands = []
     for reading in readings:
         values: dict[str, frozenset[str]] = {}
-        for name, allowed in (said for meaning in reading for said in meaning):
-            if name != "category":
+        for meaning in reading:
+            for name, allowed in _attributes(meaning).items():
                 values[name] = values.get(name, allowed) & allowed
-        demands.append(Demand(category, values))
+        fits = category in _categories(reading)
+        demands.append(Demand(category if fits else None, values))
     return _only(demands)
+
+
+def _all_but(tokens: Tokens) -> Demand | None:
+    """What is left where a description of any garment only excludes: "no stripes", "not a hat".
+
+    A category that has no such attribute has not got what is excluded.
+    """
+    by_category = {}
+    for category in CATEGORIES:
+        lexicons = [words_of_category(category, is_named=False), _vacuous(category)]
+        readings = _Reader(tokens, lexicons).read(named=False)
+        if not readings or not all(m.excludes for reading in readings for m in reading):
+            return None
+        possible = [r for r in readings if category in _categories(r)]
+        if demand := possible and _described(category, possible):
+            by_category[category] = demand.values
+    return Demand(None, {}, by_category) if by_category else None
+
+
+@cache
+def _vacuous(category: str) -> Lexicon:
+    """Phrases that can be excluded of other categories, and that say nothing of this one."""
+    own = words_of_category(category, is_named=False).excluded
+    says_nothing = {Meaning(excludes=True)}
+    phrases: Phrases = dict.fromkeys(excludable_anywhere() - own.keys(), says_nothing)
+    return Lexicon(excluded=phrases)
+
+
+def _attributes(meaning: Meaning) -> dict[str, frozenset[str]]:
+    """What a phrase allows of the attributes."""
+    return {name: allowed for name, allowed in meaning.allowed if name != "category"}
+
+
+def _categories(reading: frozenset[Meaning]) -> frozenset[str]:
+    """The categories that are not excluded."""
+    left = frozenset(CATEGORIES)
+    for meaning in reading:
+        if meaning.excludes:
+            for name, allowed in meaning.allowed:
+                left = left & allowed if name == "category" else left
+    return left
 
 
 def _only(demands: Sequence[Demand]) -> Demand | None:
     """What all readings agree on; None where they do not, or one thing speaks against another."""
     first = demands[0]
-    agreed = all(demand == first for demand in demands) and all(first.values.values())
-    return first if agreed else None
+    return first if all(demand == first for demand in demands) and first.is_possible else None
