@@ -1,10 +1,12 @@
-"""`python -m dwc weights`: the weights of many queries, kept beside a checkpoint for comparison."""
+"""`python -m dwc weights`: collect the reference weights of a checkpoint."""
 
 import argparse
 import sys
 from pathlib import Path
 
 HELP = "collect the weights of the catalogue's test queries, to compare each search's with"
+
+_DIGITS = 6
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -29,14 +31,16 @@ def run(args: argparse.Namespace) -> int:
         queries=args.queries,
         seed=args.seed,
     )
-    asked = ReferenceQueries(
+    reference_queries = ReferenceQueries(
         references=[query.reference for query in queries],
-        # As on one line of the page; two captions of the catalogue's are read just so.
+        # On one line, as on the page; the model reads two captions of the catalogue the same way.
         words=[" and ".join(query.captions) for query in queries],
-        picture_shares=[round(float(query.picture_share or 0), 6) for query in queries],
-        image_weights={name: [round(float(w), 6) for w in row] for name, row in weights.items()},
+        picture_shares=[round(float(query.picture_share or 0), _DIGITS) for query in queries],
+        image_weights={
+            name: [round(float(weight), _DIGITS) for weight in row] for name, row in weights.items()
+        },
     )
     protocol = f"{args.queries:,} wishes over the catalogue's test garments, seed {args.seed}"
-    file = ReferenceWeights.of(asked, protocol).save(args.model)
+    file = ReferenceWeights.from_queries(reference_queries, protocol).save(args.model)
     sys.stdout.write(f"{file}\n")
     return 0

@@ -75,13 +75,14 @@ def probe_paraphrases(
     if math.isnan(shift):
         raise QueryError("the shift is not a number. Give 0 for the learned weight.")
     others = [wording.strip() for wording in wordings]
-    again = searcher.encode_wordings(asked.image, others).shifted(shift)
+    again = searcher.compose_texts(asked.image, others).shifted(shift)
+    excluded = searcher.sweep(asked).excluded
     answers: list[ParaphraseAnswer] = []
     texts = [asked.text, *others]
     for composed, count in ((asked.encoding.composed.shifted(shift), 1), (again, len(others))):
         embeddings = composed.embedding.float().numpy()  # (count, D)
         for row in range(count):
-            best = best_positions(searcher.index.scores(embeddings[row]), k, asked.excluded)
+            best = best_positions(searcher.index.scores(embeddings[row]), k, excluded)
             text = texts[len(answers)]
             answers.append(
                 ParaphraseAnswer(
@@ -96,7 +97,7 @@ def probe_paraphrases(
             )
     overlaps = [[jaccard(one.ids, other.ids) for other in answers] for one in answers]
     pairs = [overlaps[a][b] for b in range(len(answers)) for a in range(b)]
-    ranked = len(searcher.store) - len(asked.excluded)
+    ranked = len(searcher.store) - len(excluded)
     return ParaphraseProbe(
         wordings=answers,
         overlaps=overlaps,

@@ -136,7 +136,7 @@ def ablate_words(
     whole = _Seen(asked.encoding.composed.shifted(shift), vector)
     without = None
     if len(words) > 1:
-        without = _Seen(searcher.encode_wordings(asked.image, texts).shifted(shift), vector)
+        without = _Seen(searcher.compose_texts(asked.image, texts).shifted(shift), vector)
     elif words and asked.image is not None:
         alone = searcher.encode(asked.image, "")
         without = _Seen(alone.composed.shifted(shift), vector)

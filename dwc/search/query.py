@@ -1,7 +1,4 @@
-"""What a loaded checkpoint does for galleries and queries, in numpy and plain data at its edges.
-
-A question that was read and encoded, before anything is ranked.
-"""
+"""A query before it is ranked: checked, loaded and encoded by the model."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +20,7 @@ from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import fill_template
 
 Compose = Callable[[Mapping[str, Tensor]], ComposedQuery]
-"""One pass of a model over what its processor made of queries; both on the CPU."""
+"""Runs a model on what its processor returned for N queries; inputs and output are on the CPU."""
 
 
 class QueryEncoding(NamedTuple):
@@ -41,16 +38,41 @@ class QueryEncoding(NamedTuple):
     ood_score: float | None
 
 
+@dataclass(frozen=True, eq=False)
+class EncodedQuery:
+    """One query as a `Searcher` encoded it, for its answer and its explanations.
+
+    Attributes:
+        image: the decoded reference, upright RGB.
+        text: the typed text, stripped; image and text are not both missing.
+        encoding: the model's output.
+        excluded: positions in that searcher's store that must not be among the results.
+        reference_id: the id of the reference where it is an image of the gallery.
+        notes: sentences for the person who searched.
+        encode_ms: how long loading and encoding took.
+        exclude_reference: whether the reference and its copies are left out of the results.
+    """
+
+    image: Image.Image | None
+    text: str
+    encoding: QueryEncoding
+    excluded: tuple[int, ...] = ()
+    reference_id: str | None = None
+    notes: tuple[str, ...] = ()
+    encode_ms: float = 0.0
+    exclude_reference: bool = True
+
+
 def model_identity(checkpoint: Checkpoint) -> ModelIdentity:
-    """What a store has to know of the model that makes its vectors."""
+    """What a store records of the model that makes its vectors."""
     config = checkpoint.model.config
     streams = {}
     if config.clip_config is not None:
         streams["clip"] = config.clip_embedding_dim
     if config.cnn_config is not None:
         streams["cnn"] = config.cnn_embedding_dim
-    # A folder is found again from anywhere; the bundled checkpoints' names and the Hub's are not
-    # paths, whatever lies in the folder one happens to be in.
+    # A folder's path is absolute, to be valid from any working directory. The names of bundled
+    # checkpoints and of the Hub are no paths, even where a folder of that name exists.
     is_folder = checkpoint.name not in ALL_BUNDLED and checkpoint.revision is None
     return ModelIdentity(
         fingerprint=checkpoint.fingerprint,
@@ -62,7 +84,7 @@ def model_identity(checkpoint: Checkpoint) -> ModelIdentity:
 
 
 def image_embedder(checkpoint: Checkpoint) -> Embed:
-    """The function that turns gallery pictures into the vectors (n, D) of a store."""
+    """Return the function that embeds gallery images as the vectors (n, D) of a store."""
     device = next(checkpoint.model.parameters()).device
 
     def embed(images: Sequence[Image.Image]) -> NDArray[np.float32]:
@@ -74,13 +96,13 @@ def image_embedder(checkpoint: Checkpoint) -> Embed:
 
 
 def model_composer(model: DWCModel) -> Compose:
-    """A model's own pass, wherever it is by then."""
+    """Return the function that runs a model on the device where it is at the time of the call."""
 
     @torch.inference_mode()
     def compose(inputs: Mapping[str, Tensor]) -> ComposedQuery:
         device = next(model.parameters()).device
-        there = {name: tensor.to(device) for name, tensor in inputs.items()}
-        return model.compose(**there).to("cpu")
+        moved = {name: tensor.to(device) for name, tensor in inputs.items()}
+        return model.compose(**moved).to("cpu")
 
     return compose
 
@@ -88,17 +110,21 @@ def model_composer(model: DWCModel) -> Compose:
 def encode_query(
     checkpoint: Checkpoint, image: Image.Image | None, text: str, compose: Compose
 ) -> QueryEncoding:
-    """Compose one query; `text` is as typed, and empty for none.
+    """Compose one query.
 
-    `compose` is the pass of the checkpoint's model: `composer` makes one.
+    Args:
+        image: the reference, upright RGB, or None.
+        text: as typed; empty for none.
+        compose: runs the checkpoint's model, as `model_composer` makes it.
 
-    Raises `QueryError` for neither picture nor words, or more words than the model reads.
+    Raises:
+        QueryError: for neither image nor text, or more words than the model reads.
     """
-    read = fill_template(checkpoint.model.config.caption_template or {}, [text])
-    inputs = checkpoint.processor(images=image, text=read or None)
+    model_text = fill_template(checkpoint.model.config.caption_template or {}, [text])
+    inputs = checkpoint.processor(images=image, text=model_text or None)
     composed = compose(inputs)
-    unfamiliar = None if composed.ood_score is None else float(composed.ood_score[0])
-    return QueryEncoding(composed, read, unfamiliar)
+    ood_score = None if composed.ood_score is None else float(composed.ood_score[0])
+    return QueryEncoding(composed, model_text, ood_score)
 
 
 def compose_texts(
@@ -107,36 +133,18 @@ def compose_texts(
     texts: Sequence[str],
     compose: Compose,
 ) -> ComposedQuery:
-    """Compose one picture, or none, with each of N texts, in one pass of the model.
+    """Compose one image, or none, with each of N texts, in one pass of the model.
 
-    Row by row this is what `encode_query` makes of each alone, but for rounding.
+    Row by row this equals `encode_query` of each text alone, up to rounding.
 
-    Raises `QueryError` for no text, a blank one, or one with more words than the model reads.
+    Raises:
+        QueryError: for no text, a blank one, or one with more words than the model reads.
     """
     if not texts or not all(text.strip() for text in texts):
-        raise QueryError(f"of {len(texts)} wordings none may be blank, and one is needed at least.")
+        raise QueryError(f"of {len(texts)} texts none may be blank, and at least one is needed.")
     template = checkpoint.model.config.caption_template or {}
     filled = [fill_template(template, [text]) for text in texts]
     inputs = dict(checkpoint.processor(images=image, text=filled))
     if "pixel_values" in inputs:
         inputs["pixel_values"] = inputs["pixel_values"].expand(len(texts), -1, -1, -1)
     return compose(inputs)
-
-
-@dataclass(frozen=True, eq=False)
-class EncodedQuery:
-    """One question as one `Searcher` read it; its caller keeps it, and may explain it many ways.
-
-    `image` is the decoded reference, upright RGB; `text` what was typed, stripped; at least one of
-    them is there. `excluded` are the positions, in that searcher's store, which must not be found.
-    `reference_id` is the gallery's own picture, where the reference is one. `encode_ms` is how long
-    reading and encoding took.
-    """
-
-    image: Image.Image | None
-    text: str
-    encoding: QueryEncoding
-    excluded: tuple[int, ...] = ()
-    reference_id: str | None = None
-    notes: tuple[str, ...] = ()
-    encode_ms: float = 0.0

@@ -1,7 +1,4 @@
-"""What a search answers: plain data, no tensors, ready for JSON.
-
-Ranked positions -> the hits of an answer.
-"""
+"""The answer to a search as plain data: no tensors, ready for JSON."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -16,7 +13,7 @@ from dwc.gallery.exact_search import Vectors
 
 @dataclass(frozen=True)
 class TracedItem:
-    """One gallery picture's rank at every shift of a trace; None below the trace's limit."""
+    """One image's rank at every shift of a trace; None below the trace's limit."""
 
     id: str
     ranks: list[int | None]
@@ -24,14 +21,18 @@ class TracedItem:
 
 @dataclass(frozen=True)
 class RankTrace:
-    """The ranks of everything that is among the best k at any of the shifts.
+    """The ranks of everything that is among the best k at any of several shifts.
 
-    `shifts` ascend from minus infinity (words alone) to infinity (picture alone); `shifts[learned]`
-    is 0, what the model chose. `image_weights[s]` has every stream's image weight, in [0, 1], at
-    `shifts[s]`: one shift moves two streams alike in their logits, not to one weight. `items` are
-    in the order of their learned ranks; a rank counts from 1 and is None beyond `limit`.
+    The two ends rank by the edited image part and the edited text part, each computed with the
+    other modality at hand.
 
-    The ends show the edited picture and the edited words, each of which has looked at the other.
+    Attributes:
+        shifts: ascending from minus infinity (text alone) to infinity (image alone).
+        learned: the index of shift 0, the learned weights.
+        image_weights: for each shift, every stream's image weight, in [0, 1]. A shift moves all
+            streams by the same logit, not to the same weight.
+        items: in the order of their ranks at shift 0; ranks count from 1, None beyond `limit`.
+        limit: the last rank reported.
     """
 
     shifts: list[float]
@@ -46,7 +47,7 @@ class RankTrace:
 
 
 def shift_to_json(shift: float) -> float | str:
-    """A shift as JSON can carry it: infinity, which JSON lacks, by its name."""
+    """A shift for JSON, which has no infinity: "inf" and "-inf" are strings."""
     if math.isinf(shift):
         return "inf" if shift > 0 else "-inf"
     return shift
@@ -54,24 +55,29 @@ def shift_to_json(shift: float) -> float | str:
 
 @dataclass(frozen=True)
 class Weight:
-    """How much one stream listened to each modality; the two sum to 1."""
+    """One stream's weights of image and text, each in [0, 1]; they sum to 1."""
 
     image: float
     text: float
 
 
 def mean_image_weight(weights: Mapping[str, Weight]) -> float:
-    """The mean of the streams' image weights, in [0, 1]; there has to be a stream."""
+    """The mean of the streams' image weights, in [0, 1], of at least one stream."""
     return sum(weight.image for weight in weights.values()) / len(weights)
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One gallery picture found.
+    """One result.
 
-    `rank` counts from 1. `score` is the sum of the streams' cosines, in [-2, 2] with two streams.
-    `parts` are named `<stream>_image` and `<stream>_text` and add up to `score`. `percentile` (0 to
-    100) is the share of the gallery that scores lower.
+    Attributes:
+        rank: from 1, in the list of hits.
+        id: the image's id.
+        score: the sum of the streams' cosines, in [-2, 2] with two streams.
+        parts: named `<stream>_image`, `<stream>_text` and, for some combiners, `<stream>_joint`;
+            they add up to `score`.
+        percentile: the share of the gallery with a lower score, 0 to 100.
+        near_duplicates: the ids folded under this one, best first; None where nothing was folded.
     """
 
     rank: int
@@ -79,17 +85,31 @@ class Hit:
     score: float
     parts: dict[str, float]
     percentile: float
+    near_duplicates: list[str] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; `near_duplicates` is there only where the search folded."""
+        content = asdict(self)
+        if self.near_duplicates is None:
+            del content["near_duplicates"]
+        return content
 
 
 @dataclass(frozen=True)
 class SearchResult:
     """The answer to one query.
 
-    `weights` by stream name. `unknown_words` are words typed that the word vocabulary lacks.
-    `ood_score` (None where the checkpoint cannot tell) is how far the reference lies outside what
-    the model was trained on: above 1 it lies further out than 99 % of held-out training pictures.
-    `model_text` is the text as the model read it, after the caption template. `timings_ms` by what
-    took them.
+    Attributes:
+        hits: best first.
+        weights: by stream.
+        unknown_words: typed words that the word vocabulary lacks.
+        timings_ms: `encode`, `search` and `total`.
+        gallery_size: the number of images in the gallery.
+        shift: what was added to the logit of every image weight.
+        ood_score: the reference's distance from the training images; above 1 it is larger than that
+            of 99 % of held-out training images. None where the checkpoint has no statistics.
+        model_text: the text after the caption template.
+        notes: sentences for the person who searched.
     """
 
     hits: list[Hit]
@@ -105,11 +125,11 @@ class SearchResult:
     def to_dict(self) -> dict[str, Any]:
         """The `/search` endpoint's answer: only dicts, lists, numbers and strings.
 
-        JSON lacks infinity: an infinite shift is "inf" or "-inf".
+        An infinite shift is "inf" or "-inf".
         """
         return {
             "weights": {name: asdict(weight) for name, weight in self.weights.items()},
-            "results": [asdict(hit) for hit in self.hits],
+            "results": [hit.to_dict() for hit in self.hits],
             "unknown_words": list(self.unknown_words),
             "timings_ms": dict(self.timings_ms),
             "gallery_size": self.gallery_size,
@@ -126,21 +146,32 @@ def build_hits(
     positions: NDArray[np.int64],
     parts: Sequence[Mapping[str, float]],
     excluded: Collection[int] = (),
+    near_duplicates: Sequence[list[str]] | None = None,
 ) -> list[Hit]:
-    """The hits at `positions` (K,), best first, of a gallery with these `ids` and `scores` (n,).
+    """Build the hits of ranked positions.
 
-    `parts` are the K splits of their scores. `excluded` are the positions that compete with none:
-    they count in no percentile.
+    Args:
+        ids: the gallery's ids (n).
+        scores: (n,).
+        positions: (K,), best first.
+        parts: the K splits of their scores.
+        excluded: positions that count in no percentile.
+        near_duplicates: for each of the K the ids folded under it.
     """
-    rivals = np.sort(np.delete(scores, list(excluded)))
-    lower = np.searchsorted(rivals, scores[positions], side="left")
+    if len(positions) == 0:
+        return []
+    rivals = np.delete(scores, list(excluded)) if excluded else scores
+    # Only what scores at least as high as the last hit has to be sorted.
+    upper = np.sort(rivals[rivals >= scores[positions].min()])
+    lower = len(rivals) - len(upper) + np.searchsorted(upper, scores[positions], side="left")
     return [
         Hit(
-            rank=place + 1,
+            rank=index + 1,
             id=ids[position],
             score=float(scores[position]),
-            parts=dict(parts[place]),
-            percentile=100.0 * int(lower[place]) / len(rivals),
+            parts=dict(parts[index]),
+            percentile=100.0 * int(lower[index]) / len(rivals),
+            near_duplicates=None if near_duplicates is None else near_duplicates[index],
         )
-        for place, position in enumerate(positions.tolist())
+        for index, position in enumerate(positions.tolist())
     ]

@@ -1,23 +1,27 @@
-"""From what a person gives to what the gallery has: checks, one pass of the model, a ranking."""
+"""Search one gallery with one model: check the query, run the model once, rank."""
 
 import math
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from PIL import Image
 
 from dwc.checkpoints.load import Checkpoint
 from dwc.datasets.image_loading import decode
-from dwc.errors import QueryError, StoreError
+from dwc.errors import ImageError, QueryError, StoreError
 from dwc.gallery.exact_search import ExactIndex, best_positions
 from dwc.gallery.store import Store
-from dwc.modeling.composition import ComposedQuery, Composition
-from dwc.search.near_duplicates import NearDuplicates
+from dwc.modeling.composition import ComposedQuery
+from dwc.search.near_duplicates import (
+    Cells,
+    NearDuplicates,
+    image_cells,
+    same_picture,
+    same_ratio,
+)
 from dwc.search.query import (
     Compose,
     EncodedQuery,
@@ -27,14 +31,18 @@ from dwc.search.query import (
     model_composer,
 )
 from dwc.search.reference_weights import load_reference_weights
-from dwc.search.results import SearchResult, Weight, build_hits
+from dwc.search.results import SearchResult
 from dwc.search.weight_sweep import WeightSweep
 
-Picture = Image.Image | str | Path
+ImageInput = Image.Image | str | Path
+
+_COPIES_CHECKED = 24  # of the best at a time, while there are copies of the reference among them
+_CELLS_CACHED = 4096  # thumbnails as cells, 6 KB each
+_COPIES_NAMED = 3
 
 
 class _Reference(NamedTuple):
-    """The reference picture, if any, and where the gallery holds it."""
+    """The reference image, if any, and the positions of the gallery's images with its pixels."""
 
     image: Image.Image | None
     positions: list[int]
@@ -44,14 +52,23 @@ class _Reference(NamedTuple):
 class Searcher:
     """Answers queries over one gallery with one model.
 
-    It keeps nothing of a query: the same arguments give the same answer, from any thread. `context`
-    holds the weights of many queries, where the checkpoint comes with them; `look_alikes` tells
-    which pictures of the gallery are nearly the same. `compose` is how the model's pass is made,
-    and may be set where that is to be made elsewhere.
+    It keeps no state of a query: the same arguments give the same answer, from any thread.
+
+    Attributes:
+        checkpoint: the loaded model and its processor.
+        store: the gallery.
+        compose: runs the model; may be replaced to run it elsewhere.
+        index: scores the gallery for vectors other than a query's.
+        reference_weights: the weights of many queries, where the checkpoint comes with them.
+        near_duplicates: groups the gallery's near-duplicates.
     """
 
     def __init__(self, checkpoint: Checkpoint, store: Store) -> None:
-        """Raises `StoreError` for an empty store, or one that another model made."""
+        """Take a checkpoint and a store that it made.
+
+        Raises:
+            StoreError: for an empty store, or one that another model made.
+        """
         store.require_model(checkpoint.fingerprint, checkpoint.name)
         if len(store) == 0:
             raise StoreError(
@@ -64,45 +81,61 @@ class Searcher:
         self.index = ExactIndex(store.vectors)
         self.reference_weights = load_reference_weights(checkpoint)
         self.near_duplicates = NearDuplicates(store.vectors, store.ids)
+        self._cells = lru_cache(_CELLS_CACHED)(self._read_cells)
 
     def search(
         self,
-        image: Picture | None = None,
+        image: ImageInput | None = None,
         text: str = "",
         k: int = 12,
         shift: float = 0.0,
         reference_id: str | None = None,
         exclude_reference: bool = True,
+        fold: bool = False,
     ) -> SearchResult:
-        """Find the `k` gallery pictures that fit a picture, words, or both.
+        """Find the `k` gallery images that fit an image, a text, or both.
 
-        The picture is `image`, or the gallery's own `reference_id`. `shift` is added to the logit
-        of every stream's image weight: 0 is what was learned, positive leans to the picture,
-        negative to the words, infinity is one of them alone. With `exclude_reference` the picture
-        itself is not among the hits: neither `reference_id`, nor any that has the same pixels.
+        Args:
+            image: the reference, decoded or a file.
+            text: the modification text.
+            k: the number of results, 1 or more.
+            shift: added to the logit of every stream's image weight: 0 is what was learned,
+                positive favors the image, negative the text, plus or minus infinity is one alone.
+            reference_id: an image of the gallery as the reference, instead of `image`.
+            exclude_reference: leave out the reference: `reference_id`, images with the same pixels,
+                and the same picture saved or scaled again.
+            fold: fold near-duplicates under the best of each group, and fill up to `k` results.
 
-        Raises `QueryError` for what cannot be asked, `ImageError` for a picture that cannot be
-        read.
+        Raises:
+            QueryError: for a query that cannot be answered.
+            ImageError: for an image that cannot be read.
         """
         _check_ranking(k, shift)
-        return self.answer(
-            self.encode_query(image, text, reference_id, exclude_reference), k, shift
-        )
+        query = self.encode_query(image, text, reference_id, exclude_reference)
+        return self.answer(query, k, shift, fold=fold)
 
-    def answer(self, query: EncodedQuery, k: int = 12, shift: float = 0.0) -> SearchResult:
-        """Rank the gallery for a question that `ask` returned; otherwise as `search`."""
+    def answer(
+        self,
+        query: EncodedQuery,
+        k: int = 12,
+        shift: float = 0.0,
+        sweep: WeightSweep | None = None,
+        fold: bool = False,
+    ) -> SearchResult:
+        """Rank the gallery for a query of `encode_query`; otherwise as `search`.
+
+        Args:
+            sweep: what `sweep` returned for this query, so that the gallery is not read again.
+        """
         _check_ranking(k, shift)
         start = time.perf_counter()
-        composed = query.encoding.composed.shifted(shift)
-        embedding = composed.embedding[0].float().numpy()  # (D,)
-        scores = self.index.scores(embedding)  # (n,)
-        positions = best_positions(scores, k, query.excluded)
-        parts = _split(composed, self.store.vectors[positions])
-        hits = build_hits(self.store.ids, scores, positions, parts, query.excluded)
-        search_ms = (time.perf_counter() - start) * 1e3
+        earlier_ms = 0.0 if sweep is None else sweep.build_ms
+        sweep = sweep or self.sweep(query)
+        hits = sweep.hits(shift, k, self.near_duplicates if fold else None)
+        search_ms = earlier_ms + (time.perf_counter() - start) * 1e3
         return SearchResult(
             hits=hits,
-            weights={name: _weight(stream) for name, stream in composed.streams.items()},
+            weights=sweep.weights(shift),
             unknown_words=self.checkpoint.processor.unknown_words(query.text),
             timings_ms={
                 "encode": query.encode_ms,
@@ -113,69 +146,120 @@ class Searcher:
             shift=shift,
             ood_score=query.encoding.ood_score,
             model_text=query.encoding.model_text,
-            notes=list(query.notes),
+            notes=[*query.notes, *self._copies_note(query, sweep)],
         )
 
     def encode_query(
         self,
-        image: Picture | None = None,
+        image: ImageInput | None = None,
         text: str = "",
         reference_id: str | None = None,
         exclude_reference: bool = True,
     ) -> EncodedQuery:
-        """Read and encode a question as `search` does, for what explains it.
+        """Load the reference and run the model, for `answer`, `sweep` and the explanations.
 
-        What is returned belongs to this searcher's store and model. Raises as `search` does.
+        The result belongs to this searcher's store and model. Raises as `search` does.
         """
         start = time.perf_counter()
         text = text.strip()
-        _check_question(image, text, reference_id)
-        reference = self._reference(image, reference_id)
-        encoded = self.encode(reference.image, text)
+        _check_query(image, text, reference_id)
+        reference = self._load_reference(image, reference_id)
+        encoding = self.encode(reference.image, text)
         return EncodedQuery(
             image=reference.image,
             text=text,
-            encoding=encoded,
+            encoding=encoding,
             excluded=tuple(reference.positions) if exclude_reference else (),
             reference_id=reference_id,
             notes=tuple(reference.notes),
             encode_ms=(time.perf_counter() - start) * 1e3,
+            exclude_reference=exclude_reference,
         )
 
     def encode(self, image: Image.Image | None, text: str) -> QueryEncoding:
-        """`encode_query` of this searcher's model, by way of `compose`."""
+        """`dwc.search.query.encode_query` with this searcher's model."""
         return encode_query(self.checkpoint, image, text, self.compose)
 
-    def encode_wordings(self, image: Image.Image | None, texts: Sequence[str]) -> ComposedQuery:
-        """`encode_wordings` of this searcher's model, by way of `compose`."""
+    def compose_texts(self, image: Image.Image | None, texts: Sequence[str]) -> ComposedQuery:
+        """`dwc.search.query.compose_texts` with this searcher's model."""
         return compose_texts(self.checkpoint, image, texts, self.compose)
 
     def sweep(self, query: EncodedQuery) -> WeightSweep:
-        """Meet the gallery once, so that any shift of this question costs next to nothing."""
-        return WeightSweep(
+        """Read the gallery once for a query; any shift then costs next to nothing."""
+        sweep = WeightSweep(
             query.encoding.composed, self.store.vectors, self.store.ids, query.excluded
         )
+        if not query.exclude_reference or query.image is None:
+            return sweep
+        start = time.perf_counter()
+        sweep = sweep.excluding(self._copies(query, query.image, sweep))
+        sweep.build_ms += (time.perf_counter() - start) * 1e3
+        return sweep
 
-    def _reference(self, image: Picture | None, reference_id: str | None) -> _Reference:
+    def _copies(self, query: EncodedQuery, image: Image.Image, sweep: WeightSweep) -> list[int]:
+        """The positions of the reference's copies that were saved or scaled again.
+
+        They are among the best for the image alone. A batch of these is checked at a time: by the
+        aspect ratio, by the embedding where the gallery has the reference's, then by the pixels.
+        """
+        copies: list[int] = []
+        own = None
+        known = query.excluded[0] if query.excluded else None
+        scores = sweep.scores(math.inf)
+        count = 0
+        while True:
+            ranked = best_positions(scores, count + _COPIES_CHECKED, sweep.excluded).tolist()
+            batch, count = ranked[count:], count + _COPIES_CHECKED
+            rows = self.store.rows
+            near = [n for n in batch if same_ratio(image.size, (rows[n].width, rows[n].height))]
+            if known is not None:
+                near = self.near_duplicates.near(known, near)
+            found = []
+            if near:
+                own = image_cells(image) if own is None else own
+                for position in near:
+                    cells = self._cells(position)
+                    if cells is not None and same_picture(own, cells):
+                        found.append(position)
+            copies += found
+            if not found or len(ranked) < count:
+                return copies
+
+    def _read_cells(self, position: int) -> Cells | None:
+        """A gallery image as cells, from its thumbnail; None where that cannot be read."""
+        try:
+            return image_cells(decode(self.store.thumbnail(self.store.ids[position])))
+        except ImageError:
+            return None
+
+    def _copies_note(self, query: EncodedQuery, sweep: WeightSweep) -> list[str]:
+        copies = [self.store.ids[n] for n in sweep.excluded if n not in query.excluded]
+        if not copies:
+            return []
+        named = ", ".join(copies[:_COPIES_NAMED])
+        more = f" and {len(copies) - _COPIES_NAMED} more" if len(copies) > _COPIES_NAMED else ""
+        return [f"The reference saved again is left out: {named}{more}."]
+
+    def _load_reference(self, image: ImageInput | None, reference_id: str | None) -> _Reference:
         if reference_id is not None:
             try:
-                alike = self.store.positions_like(reference_id)
+                same_pixels = self.store.positions_like(reference_id)
             except StoreError as error:
                 raise QueryError(f"{error} Take a reference that is in the gallery.") from error
-            found = self.store.picture(reference_id)
+            stored = self.store.picture(reference_id)
             notes = []
-            if not found.original:
+            if not stored.original:
                 notes.append(
                     f"The original of {reference_id} is gone or changed; its thumbnail was used."
                 )
-            return _Reference(found.image, alike, notes)
+            return _Reference(stored.image, same_pixels, notes)
         if image is None:
             return _Reference(None, [], [])
-        picture = decode(image)
-        return _Reference(picture, self.store.positions_showing(picture), [])
+        decoded = decode(image)
+        return _Reference(decoded, self.store.positions_showing(decoded), [])
 
 
-def _check_question(image: Picture | None, text: str, reference_id: str | None) -> None:
+def _check_query(image: ImageInput | None, text: str, reference_id: str | None) -> None:
     if image is not None and reference_id is not None:
         raise QueryError("two references were given, a picture and a gallery id. Give one of them.")
     if image is None and reference_id is None and not text:
@@ -189,25 +273,3 @@ def _check_ranking(k: int, shift: float) -> None:
         raise QueryError(
             "the shift is not a number. Give 0 for the learned weight, or inf or -inf."
         )
-
-
-@torch.inference_mode()
-def _split(composed: ComposedQuery, vectors: NDArray[np.float32]) -> list[dict[str, float]]:
-    """The scores of K gallery vectors (K, D), each as every stream's image and text part."""
-    parts: dict[str, list[float]] = {}
-    start = 0
-    for name, stream in composed.streams.items():
-        width = stream.embedding.shape[-1]
-        gallery = torch.from_numpy(np.ascontiguousarray(vectors[:, start : start + width]))
-        split = stream.split_scores(gallery.to(stream.embedding))
-        parts[f"{name}_image"] = split.image[0].tolist()
-        parts[f"{name}_text"] = split.text[0].tolist()
-        if stream.joint_part is not None:
-            parts[f"{name}_joint"] = split.joint[0].tolist()
-        start += width
-    return [{name: values[row] for name, values in parts.items()} for row in range(len(vectors))]
-
-
-def _weight(stream: Composition) -> Weight:
-    image = float(stream.image_weight[0, 0])
-    return Weight(image=image, text=1.0 - image)

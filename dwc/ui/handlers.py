@@ -58,13 +58,14 @@ def answer(
     """
     try:
         asked = searcher.encode_query(**parse_query(pictures, reference, words))
-        result = searcher.answer(asked, RESULTS_SHOWN)
+        sweep = searcher.sweep(asked)
+        result = searcher.answer(asked, RESULTS_SHOWN, sweep=sweep)
     except DWCError as error:
         return AnswerUpdate(trouble=render_trouble(str(error)), unknown="")
     learned = result.weights
     standing = SearchState(
         asked,
-        searcher.sweep(asked),
+        sweep,
         result,
         model,
         searcher.reference_weights,

@@ -33,7 +33,13 @@ class SearchEngine(Protocol):
     ) -> EncodedQuery:
         """Read and encode a question; `QueryError` where there is nothing to search."""
 
-    def answer(self, query: EncodedQuery, k: int = 12, shift: float = 0.0) -> SearchResult:
+    def answer(
+        self,
+        query: EncodedQuery,
+        k: int = 12,
+        shift: float = 0.0,
+        sweep: WeightSweep | None = None,
+    ) -> SearchResult:
         """Find the `k` pictures that fit it."""
 
     def sweep(self, query: EncodedQuery) -> WeightSweep:

@@ -36,7 +36,7 @@ def address(browser, tmp_path_factory):
         picture_shares=[number % 5 / 5 for number in range(len(pictures))],
         image_weights={"clip": weights, "cnn": weights},
     )
-    ReferenceWeights.of(asked, "made").save(model)
+    ReferenceWeights.from_queries(asked, "made").save(model)
     with serve(model, gallery, place) as url:
         yield url
 

@@ -86,9 +86,15 @@ class RandomSearcher:
         encoded = QueryEncoding(ComposedQuery(**streams), text, self.ood_score)
         return EncodedQuery(image, text, encoded, excluded, reference_id, encode_ms=14.2)
 
-    def answer(self, asked: EncodedQuery, k: int = 12, shift: float = 0.0) -> SearchResult:
+    def answer(
+        self,
+        asked: EncodedQuery,
+        k: int = 12,
+        shift: float = 0.0,
+        sweep: WeightSweep | None = None,
+    ) -> SearchResult:
         self.asked |= {"k": k, "shift": shift}
-        sweep = self.sweep(asked)
+        sweep = sweep or self.sweep(asked)
         return SearchResult(
             hits=sweep.hits(shift, k),
             weights=sweep.weights(shift),

@@ -33,7 +33,7 @@ def context(pictures):
             "cnn": [round(0.1 + 0.8 * share, 6) for share in SHARES],
         },
     )
-    return ReferenceWeights.of(asked, "30 <made> queries")
+    return ReferenceWeights.from_queries(asked, "30 <made> queries")
 
 
 def standing(context, can_lean=True, clip=0.4):
@@ -138,7 +138,7 @@ def test_queries_of_another_gallery_can_be_read_only(context, pictures):
         SHARES,
         context.reference_queries.image_weights,
     )
-    other = ReferenceWeights.of(elsewhere, "elsewhere")
+    other = ReferenceWeights.from_queries(elsewhere, "elsewhere")
     page = drawn(other, pictures)
     assert page.all("button") == []
     assert len(page.all("p", "untried")) == 2 * EXTREMES

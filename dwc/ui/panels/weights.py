@@ -75,7 +75,7 @@ def _others(context: ReferenceWeights | None) -> str:
         return ""
     points = " ".join(
         f"{(place + 0.5) / HISTOGRAM_BINS * 100:.2f},{20 - 20 * height:.2f}"
-        for place, height in enumerate(context.spread)
+        for place, height in enumerate(context.histogram)
     )
     return (
         '<svg class="others" viewBox="0 0 100 20" preserveAspectRatio="none">'

@@ -13,7 +13,6 @@ from dwc.search.reference_weights import (
     ReferenceQueries,
     ReferenceWeights,
     describe_weights,
-    reference_weights,
 )
 from tests.search.made import made_query, made_stream
 
@@ -90,24 +89,14 @@ def test_nothing_mixed_has_no_share():
     assert told.summary.startswith("Neither")
 
 
-def test_weights_are_collected_from_queries_that_have_both(tmp_path):
-    generator = torch.Generator().manual_seed(1)
-    batch = ComposedQuery(
-        clip=made_stream(generator, weight=0.25, count=3),
-        cnn=made_stream(generator, weight=0.75, count=3),
-    )
-    alone = made_query(weights=(1.0, 1.0))
-    saturated = made_query(weights=(1.0, 0.125))
-    context = reference_weights([batch, alone, saturated], "made, seed 1")
-    assert context.weights == {"clip": [0.25, 0.25, 0.25, 1.0], "cnn": [0.125, 0.75, 0.75, 0.75]}
-    assert context.queries == 4
-    file = context.save(tmp_path)
+def test_weights_alone_are_saved_and_loaded(tmp_path):
+    weights = {"clip": [0.25, 0.25, 0.25, 1.0], "cnn": [0.125, 0.75, 0.75, 0.75]}
+    reference = ReferenceWeights(weights, 4, "made, seed 1")
+    file = reference.save(tmp_path)
     assert file.name == REFERENCE_WEIGHTS
     content = json.loads(file.read_text())
     assert (content["queries"], content["protocol"]) == (4, "made, seed 1")
-    assert ReferenceWeights.load(tmp_path) == context
-    with pytest.raises(QueryError, match="both a picture and words"):
-        reference_weights([alone], "none")
+    assert ReferenceWeights.load(tmp_path) == reference
 
 
 def test_queries_kept_with_their_weights_come_back_in_their_order(tmp_path):
@@ -117,7 +106,7 @@ def test_queries_kept_with_their_weights_come_back_in_their_order(tmp_path):
         picture_shares=[0.25, 1],
         image_weights={"clip": [0.75, 0.5], "cnn": [0.25, 0.625]},
     )
-    context = ReferenceWeights.of(queries, "two")
+    context = ReferenceWeights.from_queries(queries, "two")
     assert context.weights == {"clip": [0.5, 0.75], "cnn": [0.25, 0.625]}
     context.save(tmp_path)
     kept = ReferenceWeights.load(tmp_path)

@@ -34,7 +34,7 @@ def asked():
 
 
 def test_weights_are_counted(asked):
-    atlas = compute_weight_statistics(ReferenceWeights.of(asked, "made"))
+    atlas = compute_weight_statistics(ReferenceWeights.from_queries(asked, "made"))
     assert (atlas.queries, atlas.protocol) == (COUNT, "made")
     for name, stream in atlas.streams.items():
         weights = asked.image_weights[name]
@@ -69,13 +69,13 @@ def test_few_queries_have_no_mean():
 
 
 def test_a_weight_that_follows_the_truth_correlates_wholly(asked):
-    atlas = compute_weight_statistics(ReferenceWeights.of(asked, "made"))
+    atlas = compute_weight_statistics(ReferenceWeights.from_queries(asked, "made"))
     assert atlas.streams["clip"].correlation == pytest.approx(1.0)
     assert abs(atlas.streams["cnn"].correlation) < 0.5
 
 
 def test_the_ends_are_the_most_extreme_means(asked):
-    atlas = compute_weight_statistics(ReferenceWeights.of(asked, "made"))
+    atlas = compute_weight_statistics(ReferenceWeights.from_queries(asked, "made"))
     means = {
         reference: (clip + cnn) / 2
         for reference, clip, cnn in zip(
@@ -99,18 +99,18 @@ def test_what_was_not_kept_is_not_told(asked):
     assert (clip.by_share, clip.correlation) == (None, None)
     assert clip.counts[-1] == 1
     untold = ReferenceQueries(asked.references, asked.words, None, asked.image_weights)
-    atlas = compute_weight_statistics(ReferenceWeights.of(untold, "no truth"))
+    atlas = compute_weight_statistics(ReferenceWeights.from_queries(untold, "no truth"))
     assert atlas.streams["cnn"].by_share is None
     assert atlas.word_led[0].picture_share is None
 
 
 def test_a_small_set_leans_to_no_two_sides():
     few = ReferenceQueries(["a", "b", "c"], ["x", "y", "z"], None, {"clip": [0.1, 0.5, 0.9]})
-    atlas = compute_weight_statistics(ReferenceWeights.of(few, "three"))
+    atlas = compute_weight_statistics(ReferenceWeights.from_queries(few, "three"))
     assert [led.reference for led in atlas.word_led] == ["a"]
     assert [led.reference for led in atlas.picture_led] == ["c"]
 
 
 def test_it_is_plain_data(asked):
-    plain = compute_weight_statistics(ReferenceWeights.of(asked, "made")).to_dict()
+    plain = compute_weight_statistics(ReferenceWeights.from_queries(asked, "made")).to_dict()
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
