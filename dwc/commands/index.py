@@ -1,88 +1,173 @@
 """`python -m dwc index`: embed pictures into a store that can be searched."""
 
 import argparse
+import json
+import shutil
 import sys
+from typing import Any
 
-HELP = "embed pictures into a store; run again, it goes on, adds what is new, drops what is gone"
+HELP = "embed pictures into a store; the same command goes on, adds what is new, follows what moved"
 
-_SKIPPED_SHOWN = 20
+_SKIPPED_PRINTED = 20
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
         "source",
+        nargs="?",
         metavar="DIR_OR_DATASET",
         help="a folder of pictures, a dataset of the Hub (owner/name), or: catalogue",
     )
     parser.add_argument("--model", help="a checkpoint's folder or Hub id (the bundled one)")
     parser.add_argument("--model-revision", help="the model's commit, branch or tag on the Hub")
     parser.add_argument("--revision", help="the dataset's commit, branch or tag on the Hub")
-    parser.add_argument("--out", required=True, metavar="STORE", help="the store's folder")
+    parser.add_argument("--out", metavar="STORE", help="the store's folder")
     parser.add_argument("--batch-size", type=int, default=32, help="pictures at a time (32)")
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="leave out what matches, as in .gitignore: 'drafts/', '*.gif', '/2019/raw'; may be "
+        "repeated",
+    )
+    parser.add_argument(
+        "--prune",
+        action="store_true",
+        help="remove the pictures whose files are gone; otherwise they are kept, since a drive may "
+        "be away",
+    )
+    parser.add_argument("--json", action="store_true", help="print what was done as JSON")
+    parser.add_argument(
+        "--list-stores",
+        action="store_true",
+        help="list the galleries that the page has embedded, and which of them are orphans: their "
+        "folder is gone",
+    )
+    parser.add_argument(
+        "--remove-orphans", action="store_true", help="list them, and remove the orphans"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Build or update the store; pictures that cannot be read are named, and do not fail it."""
-    from dwc.gallery.builder import build_store
+    if args.list_stores or args.remove_orphans:
+        return _list_stores(args.remove_orphans, args.json)
+    from dwc.errors import ImageError, QueryError
+
+    if args.source is None or args.out is None:
+        raise QueryError(
+            "index needs a folder of pictures and a store: python -m dwc index PHOTOS --out STORE"
+        )
+    from dwc.gallery.builder import update_store
     from dwc.gallery.sources import open_source
 
-    source = open_source(
-        args.source, args.revision
-    )  # before torch is imported, which takes seconds
+    # Before torch is imported, which takes seconds.
+    source = open_source(args.source, args.revision, args.exclude)
 
     from dwc.commands.loading import load_checkpoint
     from dwc.search.query import image_embedder, model_identity
 
     loaded = load_checkpoint(args.model, args.model_revision)
     with ProgressLine() as line:
-        store = build_store(
+        store, embedded = update_store(
             source,
             image_embedder(loaded),
             args.out,
             model_identity(loaded),
             batch_size=args.batch_size,
             progress=line.show,
+            prune=args.prune,
         )
-    skipped = store.manifest.skipped
-    for reason in list(skipped.values())[:_SKIPPED_SHOWN]:
+    manifest = store.manifest
+    print_skipped(manifest.skipped, manifest.remarks())
+    if args.json:
+        summary = {"store": str(store.path), "embedded": embedded, **manifest.summary()}
+        sys.stdout.write(json.dumps(summary, indent=2) + "\n")
+    else:
+        sys.stdout.write(f"{store.path}: {len(store)} pictures, {len(manifest.skipped)} skipped\n")
+    if len(store) == 0:
+        raise ImageError(
+            f"{args.source}: none of its {len(manifest.skipped)} pictures can be read. The reasons "
+            "are above."
+        )
+    return 0
+
+
+def print_skipped(skipped: dict[str, str], remarks: list[str]) -> None:
+    """Print the reasons of skipped files, the first ones, and remarks on the rest to stderr."""
+    for reason in list(skipped.values())[:_SKIPPED_PRINTED]:
         sys.stderr.write(f"skipped: {reason}\n")
-    if len(skipped) > _SKIPPED_SHOWN:
-        sys.stderr.write(f"skipped: and {len(skipped) - _SKIPPED_SHOWN} more\n")
-    sys.stdout.write(f"{store.path}: {len(store)} pictures, {len(skipped)} skipped\n")
+    if len(skipped) > _SKIPPED_PRINTED:
+        sys.stderr.write(f"skipped: and {len(skipped) - _SKIPPED_PRINTED} more\n")
+    for remark in remarks:
+        sys.stderr.write(f"{remark}\n")
+
+
+def _list_stores(remove_orphans: bool, as_json: bool) -> int:
+    from dwc.gallery.store import list_stores
+    from dwc.gallery.walker import cache_folder
+
+    stores = list_stores(cache_folder() / "galleries")
+    removed = [store for store in stores if store.orphan] if remove_orphans else []
+    for store in removed:
+        shutil.rmtree(store.path)
+    if as_json:
+        entries = [
+            {**store._asdict(), "path": str(store.path), "removed": store in removed}
+            for store in stores
+        ]
+        sys.stdout.write(json.dumps(entries, indent=2) + "\n")
+        return 0
+    for store in stores:
+        state = "removed" if store in removed else "orphan" if store.orphan else "in use"
+        sys.stdout.write(
+            f"{store.path}: {state}, {store.pictures} pictures of {store.argument}, "
+            f"{store.bytes / 1e6:.1f} MB\n"
+        )
+    if not stores:
+        sys.stdout.write(f"no stores in {cache_folder() / 'galleries'}\n")
     return 0
 
 
 class ProgressLine:
-    """One line on stderr: rewritten in place on a terminal, every tenth of the way in a log."""
+    """The progress on stderr: tqdm's line on a terminal, a line for every tenth elsewhere."""
 
     def __init__(self, label: str = "") -> None:
         """`label` names what is counted, where there is more than one thing to count."""
         self._label = f"{label}: " if label else ""
-        self._in_place = sys.stderr.isatty()
-        self._tenths_told = -1
+        self._on_terminal = sys.stderr.isatty()
+        self._printed_tenths = -1
+        self._bar: Any = None
 
     def __enter__(self) -> "ProgressLine":
         return self
 
     def __exit__(self, *raised: object) -> None:
-        if self._in_place:
-            sys.stderr.write("\n")
+        if self._bar is not None:
+            self._bar.close()
 
-    def show(self, done: int, total: int, seconds_left: float) -> None:
-        """Tell how many of the pictures are done and how long the rest takes."""
-        text = f"{self._label}{done} of {total} pictures"
-        if done < total and seconds_left:
-            text += f", {_duration(seconds_left)} left"
-        if self._in_place:
-            sys.stderr.write(f"\r\x1b[K{text}")
-        elif (tenths := 10 * done // total) > self._tenths_told:
-            self._tenths_told = tenths
+    def show(self, finished: int, total: int, seconds_left: float) -> None:
+        """Show how many pictures are finished, and the time that the rest will take."""
+        from tqdm import tqdm
+
+        if self._on_terminal:
+            if self._bar is None:
+                self._bar = tqdm(
+                    total=total,
+                    initial=finished,
+                    desc=self._label.removesuffix(": ") or None,
+                    unit=" pictures",
+                    dynamic_ncols=True,
+                )
+            self._bar.update(finished - self._bar.n)
+            return
+        tenths = 10 * finished // total if total else 10
+        if tenths > self._printed_tenths:
+            self._printed_tenths = tenths
+            text = f"{self._label}{finished} of {total} pictures"
+            if finished < total and seconds_left:
+                text += f", {tqdm.format_interval(seconds_left)} left"
             sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+            sys.stderr.flush()

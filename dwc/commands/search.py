@@ -6,6 +6,8 @@ import math
 import sys
 from typing import TYPE_CHECKING
 
+from dwc.datasets.image_kinds import printable
+
 if TYPE_CHECKING:
     from dwc.search.results import SearchResult
 
@@ -56,7 +58,9 @@ def to_json(result: "SearchResult") -> str:
     answer = result.to_dict()
     if math.isinf(result.shift):
         answer["shift"] = str(result.shift)
-    return json.dumps(answer, indent=2, ensure_ascii=False, allow_nan=False)
+    # In an encoding without all letters they are escaped, as JSON does it.
+    is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    return json.dumps(answer, indent=2, ensure_ascii=not is_unicode, allow_nan=False)
 
 
 def to_table(result: "SearchResult") -> str:
@@ -72,5 +76,7 @@ def to_table(result: "SearchResult") -> str:
     lines.append("  ".join(["rank", " score", *parts, "id"]))
     for hit in result.hits:
         shares = [f"{hit.parts[name]:>{len(name)}.3f}" for name in parts]
-        lines.append("  ".join([f"{hit.rank:>4}", f"{hit.score:>6.3f}", *shares, hit.id]))
+        lines.append(
+            "  ".join([f"{hit.rank:>4}", f"{hit.score:>6.3f}", *shares, printable(hit.id)])
+        )
     return "\n".join(lines)

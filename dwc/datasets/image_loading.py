@@ -54,6 +54,9 @@ SUFFIXES = IMAGE_SUFFIXES | ({".heic", ".heif", ".hif"} if HAS_HEIF else set())
 DECODER_VERSION = f"1, Pillow {Image.__version__}, HEIC {HAS_HEIF}"
 """Changes with what can be read: files that could not be read before are tried again then."""
 
+RENDERING_VERSION = 1
+"""Changes when the same file is decoded to other pixels: stores compare their pictures again."""
+
 MAX_PIXELS = 80_000_000  # decoded at once: 240 MB as RGB
 LIMIT_VARIABLE = "DWC_MAX_DECODED_MB"
 _BYTES_PER_PIXEL = 3

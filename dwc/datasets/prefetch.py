@@ -1,6 +1,6 @@
-"""Work done ahead of the one who needs it: threads for files, processes for drawings.
+"""Work ahead of its consumer, with the results in order: threads for files, processes for drawings.
 
-Pictures opened by threads while the model is busy with those before.
+The gallery builder, the evaluation and the training open their images through this module.
 """
 
 import multiprocessing
@@ -13,7 +13,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from PIL import Image
 
@@ -24,40 +24,73 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 # Starting a process takes about half a second, in which 20 garments are drawn.
-_WORTH_PROCESSES = 64
+_MIN_TASKS_FOR_PROCESSES = 64
+_IMAGES_AHEAD_PER_THREAD = 4
 
 
 def worker_pool(count: int, tasks: int, computed: bool) -> Executor:
-    """A pool of `count` workers for so many tasks.
+    """A pool of `count` workers.
 
-    Decoding a file leaves Python's lock, so threads share it. What is `computed` in Python holds
-    the lock (two threads draw more slowly than one), so many such tasks get processes.
+    Args:
+        count: How many threads or processes.
+        tasks: How many tasks they will get.
+        computed: Whether a task is work in Python, which holds the interpreter's lock (two threads
+            draw more slowly than one); many such tasks get processes. Decoding a file leaves the
+            lock, so threads share it.
     """
-    if not computed or count == 1 or tasks < _WORTH_PROCESSES:
+    if not computed or count == 1 or tasks < _MIN_TASKS_FOR_PROCESSES:
         return ThreadPoolExecutor(count)
     # Not forked: the parent may have threads of torch and of a server.
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(count, mp_context=context, initializer=_live_as_long_as_the_parent)
+    return ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent)
+
+
+class LookAhead(Generic[Task, Result]):
+    """Runs `work` over tasks in their order, at most `window` of them submitted or waiting."""
+
+    def __init__(
+        self, pool: Executor, work: Callable[[Task], Result], tasks: Iterable[Task], window: int
+    ) -> None:
+        self._pool, self._work, self._tasks = pool, work, iter(tasks)
+        self._pending: deque[tuple[Task, Future[Result]]] = deque()
+        self._submit(window)
+
+    @property
+    def pending(self) -> list[Task]:
+        """The tasks that were submitted and not taken yet, in order."""
+        return [task for task, _ in self._pending]
+
+    def take(self) -> tuple[Task, Future[Result]] | None:
+        """The next task with its future result; None after the last."""
+        if not self._pending:
+            return None
+        taken = self._pending.popleft()
+        self._submit(1)
+        return taken
+
+    def cancel(self) -> None:
+        """Drop the tasks that have not begun."""
+        for _, future in self._pending:
+            future.cancel()
+
+    def _submit(self, count: int) -> None:
+        for task in islice(self._tasks, count):
+            self._pending.append((task, self._pool.submit(self._work, task)))
 
 
 def prefetched(
     pool: Executor, work: Callable[[Task], Result], tasks: Iterable[Task], window: int
 ) -> Iterator[Result]:
-    """The results of `work` in the order of `tasks`, at most `window` of them begun or waiting."""
-    waiting: deque[Future[Result]] = deque()
-    remaining = iter(tasks)
+    """The results of `work` in the order of `tasks`; at most `window` are submitted or waiting."""
+    ahead = LookAhead(pool, work, tasks, window)
     try:
-        waiting.extend(pool.submit(work, task) for task in islice(remaining, window))
-        while waiting:
-            result = waiting.popleft().result()
-            waiting.extend(pool.submit(work, task) for task in islice(remaining, 1))
-            yield result
+        while (taken := ahead.take()) is not None:
+            yield taken[1].result()
     finally:
-        for future in waiting:
-            future.cancel()
+        ahead.cancel()
 
 
-def _live_as_long_as_the_parent() -> None:
+def _end_with_parent() -> None:
     """Leave interrupts to the parent, and end with it even when it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
@@ -70,39 +103,36 @@ def _live_as_long_as_the_parent() -> None:
     threading.Thread(target=end, daemon=True).start()
 
 
-_AHEAD = 4  # pictures a thread
-
-
 def image_order(benchmark: Benchmark) -> Iterable[str]:
-    """The pictures that running a benchmark opens, in the order in which it does."""
+    """The names of the images that running a benchmark opens, in the order in which it does."""
     return chain(benchmark.gallery, (query.reference for query in benchmark.queries))
 
 
 class ImagePrefetcher:
-    """Opens pictures by name, those that come next already under way; a context manager.
+    """Opens images by name, with the next ones of an expected order already in work.
 
-    A picture that is passed over is dropped; one that was not foretold is opened when asked.
+    A context manager. An expected image that is passed over is dropped; an image that was not
+    expected is opened when it is requested.
     """
 
     def __init__(self, paths: Mapping[str, Path], order: Iterable[str], threads: int) -> None:
-        self._paths, self._order = paths, iter(order)
-        self._pool = ThreadPoolExecutor(max(1, threads))
-        self._waiting: deque[tuple[str, Future[Image.Image]]] = deque()
-        self._fill(_AHEAD * max(1, threads))
+        threads = max(1, threads)
+        self._paths = paths
+        self._pool = ThreadPoolExecutor(threads)
+        self._ahead = LookAhead(self._pool, self._open, order, _IMAGES_AHEAD_PER_THREAD * threads)
 
     def __call__(self, name: str) -> Image.Image:
-        """The picture of a name; ImageError where it cannot be read, KeyError without a path."""
-        if not any(foretold == name for foretold, _ in self._waiting):
-            return decode(self._paths[name])
-        while True:
-            foretold, opened = self._waiting.popleft()
-            self._fill(1)
-            if foretold == name:
-                return opened.result()
+        """The image of a name; ImageError where it cannot be read, KeyError without a path."""
+        if name not in self._ahead.pending:
+            return self._open(name)
+        while (taken := self._ahead.take()) is not None:
+            expected, image = taken
+            if expected == name:
+                return image.result()
+        return self._open(name)
 
-    def _fill(self, count: int) -> None:
-        for name in islice(self._order, count):
-            self._waiting.append((name, self._pool.submit(decode, self._paths[name])))
+    def _open(self, name: str) -> Image.Image:
+        return decode(self._paths[name])
 
     def __enter__(self) -> "ImagePrefetcher":
         return self

@@ -1,45 +1,90 @@
-"""A source of pictures -> a store: what is new is embedded, what is gone is taken out."""
+"""Build a store from a source of pictures, or bring one up to date with it.
+
+A picture's identity is its content. A file whose size and time of change are as they were is not
+opened; a file that moved or was copied keeps the vector of its content. A picture whose file is not
+there keeps its row, since a drive may be away, until its removal is requested.
+"""
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dwc.datasets.image_loading import hash_pixels
+from dwc.datasets.image_kinds import UnsupportedImageError
+from dwc.datasets.image_loading import (
+    DECODER_VERSION,
+    IGNORED_PROFILE,
+    RENDERING_VERSION,
+    hash_pixels,
+)
 from dwc.datasets.prefetch import prefetched, worker_pool
-from dwc.errors import ImageError
-from dwc.gallery.sources import Item, Source
-from dwc.gallery.store import THUMBNAIL_PX, ModelIdentity, Store, StoredImage, thumbnail_file
+from dwc.errors import ImageError, StoreError
+from dwc.files import write_bytes
+from dwc.gallery.sources import Item, Listing, Source, Stamp, is_same_gallery
+from dwc.gallery.store import (
+    DATABASE,
+    THUMBNAIL_PX,
+    KnownFile,
+    Manifest,
+    ModelIdentity,
+    Store,
+    StoredImage,
+    thumbnail_file,
+)
 from dwc.gallery.store_writer import StoreWriter
+from dwc.gallery.walker import KIND_NOT_SUPPORTED, REASONS, UNREADABLE
 
 Embed = Callable[[Sequence[Image.Image]], NDArray[np.float32]]
-"""Upright RGB pictures, n of them -> (n, D) float32, each stream's part unit length."""
+"""Upright sRGB images, n of them -> (n, D) float32, each stream's part of unit length."""
 
 Progress = Callable[[int, int, float], None]
-"""Called with the pictures done, their total, and the seconds left."""
+"""Called with the number of finished pictures, their total, and the seconds left."""
+
+# A file that was written this shortly before it was read may change again without another time of
+# change: file systems count time in steps of up to 2 s.
+_UNSETTLED_NS = 2_000_000_000
+_UNSETTLED = -1
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """A picture on its way to the model, with everything that a row of the store needs."""
+class BuildResult(NamedTuple):
+    """The store, and how many pictures were embedded in this run."""
 
-    picture: StoredImage
+    store: Store
+    embedded: int
+
+
+class _Prepared(NamedTuple):
+    """A picture for the model, with everything that a row of the store needs."""
+
+    item: Item
+    row: StoredImage
     image: Image.Image
     thumbnail: bytes
 
 
-@dataclass(frozen=True)
-class _Unreadable:
-    id: str
+class _Known(NamedTuple):
+    """A picture whose content is in the store already."""
+
+    item: Item
+    content_key: str
+
+
+class _Unreadable(NamedTuple):
+    item: Item
     reason: str
+    kind: str | None
+
+
+_Result = _Prepared | _Known | _Unreadable
 
 
 def build_store(
@@ -50,67 +95,299 @@ def build_store(
     batch_size: int = 32,
     workers: int | None = None,
     progress: Progress | None = None,
+    prune: bool = False,
 ) -> Store:
-    """Make the store at `path` hold exactly the pictures of `source`, beginning it where need be.
+    """Bring the store at `path` up to date with a source; see `update_store`."""
+    result = update_store(source, embed, path, model, batch_size, workers, progress, prune)
+    return result.store
+
+
+def update_store(
+    source: Source,
+    embed: Embed,
+    path: str | Path,
+    model: ModelIdentity,
+    batch_size: int = 32,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    prune: bool = False,
+) -> BuildResult:
+    """Bring the store at `path` up to date with a source, beginning the store if there is none.
 
     Each batch is committed as it is done, so that the same call after a kill goes on from there.
-    Pictures whose content is in the store already are not embedded again. A picture that cannot be
-    read is skipped, and named with the reason in the manifest's `skipped`. `workers` threads (by
-    default one a core) read and decode while the model works; for drawings they are processes, so a
-    script that builds a catalogue's store needs its `if __name__ == "__main__"`.
 
-    Raises `ImageError` for a source without pictures, `StoreError` for a folder that cannot be
-    written as a store of this model.
+    Args:
+        source: The pictures.
+        embed: The model's image embedding.
+        path: The store's folder.
+        model: What identifies the model.
+        batch_size: Pictures that are embedded and committed together.
+        workers: Threads that read and decode while the model works, by default one a core. For
+            drawings they are processes, so a script that builds a catalogue's store needs its
+            `if __name__ == "__main__"`.
+        progress: Called at the beginning and as pictures are finished.
+        prune: Remove the pictures whose files are gone. Without it they are kept, as away.
+
+    Raises:
+        ImageError: The source has no pictures.
+        StoreError: The folder cannot be written as a store of this model, or is the store of
+            another gallery.
     """
-    items = source.items()
-    if not items:
-        raise ImageError(
-            f"{source.argument}: has no pictures in it. Check the path, or the files' suffixes."
-        )
-    workers = workers or os.cpu_count() or 1
-    with StoreWriter(path, model, source.spec, source.argument) as writer:
-        kept = _unchanged(items, writer.content_keys, workers)
-        writer.keep(kept)
-        left = [item for item in items if item.id not in kept]
-        clock = _Clock(len(kept), len(items), progress)
-        with worker_pool(workers, len(left), source.computed) as pool:
-            prepared = prefetched(pool, _prepare, left, batch_size + 2 * workers)
-            for batch in _batches(prepared, batch_size):
-                for unreadable in batch:
-                    if isinstance(unreadable, _Unreadable):
-                        writer.skip(unreadable.id, unreadable.reason)
-                readable = [one for one in batch if isinstance(one, _Prepared)]
-                if readable:
-                    _commit(readable, embed, writer)
+    listing = source.list()
+    if not listing.items and not _has_rows(path, source):
+        raise ImageError(f"{source.argument}: has no pictures in it. {_describe_nothing(listing)}")
+    check = partial(_check_gallery, path, source)
+    with StoreWriter(path, model, source.spec, source.argument, check) as writer:
+        build = _Build(writer, source, listing, embed, batch_size, workers or os.cpu_count() or 1)
+        build.run(progress, prune)
+    return BuildResult(Store.open(path), build.embedded)
+
+
+class _Build:
+    """One run over a listing, with the store's writer."""
+
+    def __init__(
+        self,
+        writer: StoreWriter,
+        source: Source,
+        listing: Listing,
+        embed: Embed,
+        batch_size: int,
+        workers: int,
+    ) -> None:
+        self.embedded = 0
+        self._writer, self._listing, self._embed = writer, listing, embed
+        self._computed = source.computed
+        self._batch_size, self._workers = batch_size, workers
+        self._unsupported = dict(listing.unsupported)
+        self._profiles = set(writer.report.get("ignored_profiles", ()))
+        self._gone_by_key: dict[str, list[str]] = {}
+
+    def run(self, progress: Progress | None, prune: bool) -> None:
+        """Check what is known, embed what is new or changed, and report the rest."""
+        writer, listing = self._writer, self._listing
+        for entry in listing.left_out.values():
+            if entry.message is not None:
+                writer.skip(entry.id, entry.message)
+        settled, stale, new = self._sort()
+        gone, dropped = self._missing()
+        keys = writer.content_keys
+        for id in gone:
+            self._gone_by_key.setdefault(keys[id], []).append(id)
+        clock = _Clock(settled, len(listing.items), progress)
+        changed = self._check(stale, clock)
+        self._embed_items(new, clock)
+        dropped |= self._remaining(gone) if prune else set()
+        self._replace_rows(changed, dropped)
+        self._embed_items([item for item, _ in changed.values()], clock)
+        rows = {row.id for row in writer.rows}
+        present = {item.id for item in listing.items}
+        writer.finish(away=sorted(rows - present), report=self._report(rows))
+
+    def _sort(self) -> tuple[int, list[Item], list[Item]]:
+        """How many items need no look; those in the store that may have changed; the others."""
+        writer = self._writer
+        keys = writer.content_keys
+        same_rendering = self._computed or writer.report.get("rendering") == RENDERING_VERSION
+        same_decoder = writer.report.get("decoder") == DECODER_VERSION
+        settled, stale, new = 0, [], []
+        for item in self._listing.items:
+            key, file = keys.get(item.id), writer.files.get(item.id)
+            unchanged = file is not None and file.stamp == item.stamp
+            if key is not None:
+                if unchanged and same_rendering and file is not None and file.content_key == key:
+                    settled += 1
+                else:
+                    stale.append(item)
+            elif unchanged and same_decoder and file is not None and file.reason is not None:
+                writer.skip(item.id, file.reason)
+                settled += 1
+            else:
+                new.append(item)
+        return settled, stale, new
+
+    def _missing(self) -> tuple[list[str], set[str]]:
+        """The store's pictures that are not listed: those that are gone, those left out by rule.
+
+        A picture in a folder that cannot be read is neither.
+        """
+        listed = {item.id for item in self._listing.items}
+        gone, dropped = [], set()
+        for row in self._writer.rows:
+            if row.id in listed:
+                continue
+            reason = _reason_left_out(row.id, self._listing)
+            if reason is None:
+                gone.append(row.id)
+            elif reason not in (UNREADABLE, KIND_NOT_SUPPORTED):
+                dropped.add(row.id)
+        return gone, dropped
+
+    def _check(self, stale: Sequence[Item], clock: "_Clock") -> dict[str, tuple[Item, str]]:
+        """Compare files with the store; return those that changed, with their content keys."""
+        writer = self._writer
+        rows = {row.id: row for row in writer.rows} if stale else {}
+        again = not self._computed and writer.report.get("rendering") != RENDERING_VERSION
+        changed: dict[str, tuple[Item, str]] = {}
+        with ThreadPoolExecutor(self._workers) as pool:
+            work = partial(_compare, rows=rows, decode_again=again)
+            window = 4 * self._workers
+            for item, result in zip(stale, prefetched(pool, work, stale, window), strict=True):
+                if isinstance(result, _Unreadable):
+                    writer.skip(item.id, result.reason)
+                    self._count_kind(result)
+                elif result is not None:
+                    changed[item.id] = (item, result)
+                    continue
+                else:
+                    self._note(item, rows[item.id].content_key)
+                clock.advance(1)
+        return changed
+
+    def _embed_items(self, items: Sequence[Item], clock: "_Clock") -> None:
+        """Embed items and commit them in batches; copy the vectors of contents that are known."""
+        if not items:
+            return
+        known = frozenset(row.content_key for row in self._writer.rows)
+        if self._computed:
+            known = frozenset()  # a drawing's key is its id's, and a set travels to each process
+        work = partial(_prepare, known=known)
+        with worker_pool(self._workers, len(items), self._computed) as pool:
+            results = prefetched(pool, work, items, self._batch_size + 2 * self._workers)
+            for batch in _batches(results, self._batch_size):
+                self._commit(batch)
                 clock.advance(len(batch))
-        writer.finish()
-    return Store.open(path)
+
+    def _commit(self, batch: Sequence[_Result]) -> None:
+        writer = self._writer
+        for result in batch:
+            if isinstance(result, _Unreadable):
+                writer.skip(result.item.id, result.reason)
+                self._count_kind(result)
+                self._note(result.item, "", result.reason)
+            elif isinstance(result, _Known):
+                self._note(result.item, result.content_key)
+        self._reuse([result for result in batch if isinstance(result, _Known)])
+        prepared = [result for result in batch if isinstance(result, _Prepared)]
+        if not prepared:
+            return
+        vectors = np.asarray(self._embed([one.image for one in prepared]), dtype=np.float32)
+        finite = [bool(np.isfinite(vector).all()) for vector in vectors]
+        for one, is_finite in zip(prepared, finite, strict=True):
+            id = one.item.id
+            if not is_finite:
+                writer.skip(id, f"{id}: the model gave no finite embedding for it.")
+                continue
+            write_bytes(thumbnail_file(writer.path, one.row.content_key), one.thumbnail)
+            self._note(one.item, one.row.content_key)
+            if IGNORED_PROFILE in one.image.info:
+                self._profiles.add(id)
+        sound = [one.row for one, ok in zip(prepared, finite, strict=True) if ok]
+        writer.append(sound, vectors[finite])
+        self.embedded += len(prepared)
+
+    def _reuse(self, known: Sequence[_Known]) -> None:
+        """Give moved pictures their rows, and copied ones copies of the row of their content."""
+        writer = self._writer
+        moved: dict[str, str] = {}
+        copied = []
+        for result in known:
+            if candidates := self._gone_by_key.get(result.content_key):
+                moved[candidates.pop(0)] = result.item.id
+            else:
+                copied.append(result)
+        writer.rename(moved)
+        if copied:
+            position = {row.content_key: n for n, row in enumerate(writer.rows)}
+            origins = [position[result.content_key] for result in copied]
+            rows = [
+                writer.rows[n]._replace(id=result.item.id)
+                for n, result in zip(origins, copied, strict=True)
+            ]
+            writer.append(rows, writer.vectors(origins))
+
+    def _replace_rows(self, changed: dict[str, tuple[Item, str]], dropped: set[str]) -> None:
+        """Take out the rows of changed files and of dropped pictures.
+
+        A changed file whose content is another row's gets that row's vector, and leaves `changed`.
+        """
+        if not changed and not dropped:
+            return
+        writer = self._writer
+        position = {row.content_key: n for n, row in enumerate(writer.rows)}
+        reused = {id: position[key] for id, (_, key) in changed.items() if key in position}
+        for id in list(reused):
+            item, key = changed[id]
+            if writer.rows[reused[id]].id == id:  # decoded otherwise by now
+                del reused[id]
+                continue
+            if candidates := self._gone_by_key.get(key):
+                dropped.add(candidates.pop(0))
+            self._note(item, key)
+        positions, rows = [], []
+        for n, row in enumerate(writer.rows):
+            if row.id in reused:
+                positions.append(reused[row.id])
+                rows.append(writer.rows[reused[row.id]]._replace(id=row.id))
+            elif row.id not in changed and row.id not in dropped:
+                positions.append(n)
+                rows.append(row)
+        writer.rewrite(positions, rows)
+        for id in reused:
+            del changed[id]
+
+    def _remaining(self, gone: Iterable[str]) -> set[str]:
+        """Those of the gone pictures that did not move."""
+        return set(gone) & {row.id for row in self._writer.rows}
+
+    def _note(self, item: Item, content_key: str, reason: str | None = None) -> None:
+        if item.stamp is not None:
+            stamp = item.stamp
+            if time.time_ns() - stamp.mtime_ns < _UNSETTLED_NS:
+                stamp = Stamp(stamp.size, _UNSETTLED)
+            self._writer.note_file(item.id, KnownFile(stamp, content_key, reason))
+
+    def _count_kind(self, result: _Unreadable) -> None:
+        if result.kind is not None:
+            self._unsupported[result.kind] = self._unsupported.get(result.kind, 0) + 1
+
+    def _report(self, rows: set[str]) -> dict[str, object]:
+        left_out = dict(self._listing.reasons)
+        if self._unsupported:
+            left_out[KIND_NOT_SUPPORTED] = sum(self._unsupported.values())
+        return {
+            "left_out": left_out,
+            "unsupported": self._unsupported,
+            "ignored_profiles": sorted(self._profiles & rows),
+            "decoder": DECODER_VERSION,
+            "rendering": RENDERING_VERSION,
+        }
 
 
-def _unchanged(items: Sequence[Item], content_keys: dict[str, str], workers: int) -> frozenset[str]:
-    """The ids whose pictures are in the store as they are now."""
-    known = [item for item in items if item.id in content_keys]
-    with ThreadPoolExecutor(workers) as pool:
-        keys = list(pool.map(_content_key, known))
-    pairs = zip(known, keys, strict=True)
-    return frozenset(item.id for item, key in pairs if key == content_keys[item.id])
-
-
-def _content_key(item: Item) -> str | None:
-    try:
-        return item.content_key()
-    except ImageError:
-        return None  # told when it is opened
-
-
-def _prepare(item: Item) -> _Prepared | _Unreadable:
+def _compare(
+    item: Item, rows: dict[str, StoredImage], decode_again: bool
+) -> str | _Unreadable | None:
+    """None for a file with the content of its row, else its content key."""
+    row = rows[item.id]
     try:
         key = item.content_key()
-        image = item.open()
+        if key == row.content_key and not (decode_again and hash_pixels(item.open()) != row[2]):
+            return None
+        return key
     except ImageError as error:
-        return _Unreadable(item.id, str(error))
-    picture = StoredImage(item.id, key, hash_pixels(image), image.width, image.height, checksum=0)
-    return _Prepared(picture, image, _thumbnail(image))
+        return _Unreadable(item, str(error), getattr(error, "kind", None))
+
+
+def _prepare(item: Item, known: frozenset[str]) -> _Result:
+    try:
+        key, image = item.load(known)
+    except ImageError as error:
+        kind = error.kind if isinstance(error, UnsupportedImageError) else None
+        return _Unreadable(item, str(error), kind)
+    if image is None:
+        return _Known(item, key)
+    row = StoredImage(item.id, key, hash_pixels(image), image.width, image.height, checksum=0)
+    return _Prepared(item, row, image, _thumbnail(image))
 
 
 def _thumbnail(image: Image.Image) -> bytes:
@@ -121,42 +398,65 @@ def _thumbnail(image: Image.Image) -> bytes:
     return encoded.getvalue()
 
 
-def _commit(batch: Sequence[_Prepared], embed: Embed, writer: StoreWriter) -> None:
-    vectors = np.asarray(embed([one.image for one in batch]), dtype=np.float32)
-    finite = [bool(np.isfinite(vector).all()) for vector in vectors]
-    for one in (one for one, is_finite in zip(batch, finite, strict=True) if not is_finite):
-        writer.skip(one.picture.id, f"{one.picture.id}: the model gave no finite embedding for it.")
-    sound = [one for one, is_finite in zip(batch, finite, strict=True) if is_finite]
-    for one in sound:
-        file = thumbnail_file(writer.path, one.picture.content_key)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".partial")
-        partial.write_bytes(one.thumbnail)
-        partial.replace(file)  # whole or not at all
-    writer.append([one.picture for one in sound], vectors[finite])
-
-
-def _batches(
-    results: Iterator[_Prepared | _Unreadable], size: int
-) -> Iterator[list[_Prepared | _Unreadable]]:
+def _batches(results: Iterator[_Result], size: int) -> Iterator[list[_Result]]:
     while batch := list(islice(results, size)):
         yield batch
 
 
-class _Clock:
-    """Tells the progress, and the time left by the pace of this run."""
+def _reason_left_out(id: str, listing: Listing) -> str | None:
+    """Why a picture is not listed, where it or a folder that it lies in was left out."""
+    name = id
+    while name:
+        if name in listing.left_out:
+            return listing.left_out[name].reason
+        name = name.rpartition("/")[0]
+    return listing.left_out["."].reason if "." in listing.left_out else None
 
-    def __init__(self, done: int, total: int, progress: Progress | None) -> None:
-        self._already = self._done = done
+
+def _has_rows(path: str | Path, source: Source) -> bool:
+    """Whether there is a store of this gallery with pictures in it."""
+    if not (Path(path) / DATABASE).is_file():
+        return False
+    store = Store.open(path)
+    keys = {row.id: row.content_key for row in store.rows}
+    return len(store) > 0 and is_same_gallery(store.manifest.source, source, keys)
+
+
+def _check_gallery(
+    path: str | Path, source: Source, manifest: Manifest, content_keys: Mapping[str, str]
+) -> None:
+    if not is_same_gallery(manifest.source, source, content_keys):
+        raise StoreError(
+            f"{path}: is the store of {manifest.argument}; its pictures are not those of "
+            f"{source.argument}. Give another --out, or delete the folder first."
+        )
+
+
+def _describe_nothing(listing: Listing) -> str:
+    counts = [f"{listing.reasons[name]} {name}" for name in REASONS if name in listing.reasons]
+    kinds = [f"{count} {kind}" for kind, count in sorted(listing.unsupported.items())]
+    advice = next((e.message for e in listing.left_out.values() if e.message), None)
+    if not counts:
+        return "Check the path."
+    by_kind = f" ({', '.join(kinds)})" if kinds else ""
+    return f"Left out: {', '.join(counts)}{by_kind}. {advice or 'Check the path.'}"
+
+
+class _Clock:
+    """Reports the progress, and the time left at the pace of this run."""
+
+    def __init__(self, finished: int, total: int, progress: Progress | None) -> None:
+        self._before = self._finished = finished
         self._total = total
         self._progress = progress
         self._start = time.monotonic()
         self.advance(0)
 
     def advance(self, count: int) -> None:
-        self._done += count
+        """Count pictures as finished."""
+        self._finished += count
         if self._progress is None:
             return
-        embedded = self._done - self._already
-        pace = (time.monotonic() - self._start) / embedded if embedded else 0.0  # seconds a picture
-        self._progress(self._done, self._total, pace * (self._total - self._done))
+        worked = self._finished - self._before
+        pace = (time.monotonic() - self._start) / worked if worked else 0.0  # seconds a picture
+        self._progress(self._finished, self._total, pace * (self._total - self._finished))

@@ -1,22 +1,33 @@
-"""Where a gallery's pictures come from: a folder, a dataset of the Hub, the drawn catalogue."""
+"""Sources of a gallery's pictures: a folder, a dataset of the Hub, the drawn catalogue."""
 
 import hashlib
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from PIL import Image
 
-from dwc.datasets.image_loading import SUFFIXES, decode
+from dwc.datasets.image_kinds import printable, unescape_name
+from dwc.datasets.image_loading import SUFFIXES, decode, decode_file, open_binary
 from dwc.errors import ImageError
+from dwc.gallery.walker import LeftOut, parse_patterns, walk_folder
 
 if TYPE_CHECKING:
     from dwc.catalogue.splits import CatalogueItem, Split
 
 CATALOGUE = "catalogue"
+_BLOCK_BYTES = 1 << 20
+
+
+class Stamp(NamedTuple):
+    """Size in bytes and time of the last change of a file: whether to look at it again."""
+
+    size: int
+    mtime_ns: int
 
 
 class Item(Protocol):
@@ -26,11 +37,49 @@ class Item(Protocol):
     def id(self) -> str:
         """Unique in its source, and the same every time that the source is listed."""
 
+    @property
+    def stamp(self) -> Stamp | None:
+        """The file's stamp; None for a picture that is not a file."""
+
     def content_key(self) -> str:
-        """Changes exactly when the picture's content does; `ImageError` if it is gone."""
+        """A hash that changes exactly when the content does; `ImageError` if it is gone."""
 
     def open(self) -> Image.Image:
-        """The picture, upright RGB; `ImageError` if it cannot be read."""
+        """The picture, upright sRGB; `ImageError` if it cannot be read."""
+
+    def load(self, known: Collection[str]) -> tuple[str, Image.Image | None]:
+        """Read the picture once.
+
+        Args:
+            known: Content keys of pictures that need not be decoded.
+
+        Returns:
+            The content key, and the picture, or None where its key is known.
+
+        Raises:
+            ImageError: The picture cannot be read.
+        """
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The pictures of a source, in a stable order, and what was left out.
+
+    `left_out` has every file and folder that was left out, by id.
+    """
+
+    items: Sequence[Item]
+    left_out: dict[str, LeftOut] = field(default_factory=dict)
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """How many were left out for each reason."""
+        return dict(Counter(entry.reason for entry in self.left_out.values()))
+
+    @property
+    def unsupported(self) -> dict[str, int]:
+        """How many pictures are of each kind that is not read here."""
+        return dict(Counter(entry.kind for entry in self.left_out.values() if entry.kind))
 
 
 class Source(Protocol):
@@ -49,46 +98,78 @@ class Source(Protocol):
     def spec(self) -> dict[str, Any]:
         """JSON-able; `from_spec` gives the source back."""
 
+    def list(self) -> Listing:
+        """The pictures there are now, and what is left out."""
+
     def items(self) -> Sequence[Item]:
-        """Every picture, in a stable order."""
+        """The pictures there are now."""
 
     def item(self, id: str) -> Item:
         """One picture by its id; `ImageError` if the source has none of that id."""
 
 
-@dataclass(frozen=True)
-class FileItem:
-    """A picture file."""
+class FileItem(NamedTuple):
+    """A picture file; see `Item`."""
 
     id: str
-    path: Path
+    path: str
+    stamp: Stamp | None = None
 
     def content_key(self) -> str:
         """A hash of the file's bytes."""
-        try:
-            return hashlib.blake2b(self.path.read_bytes(), digest_size=16).hexdigest()
-        except OSError as error:
-            raise ImageError(f"{self.path}: cannot be read ({error.strerror}).") from error
+        return self._read(None)[0]
 
     def open(self) -> Image.Image:
         """Decode the file."""
         return decode(self.path)
 
+    def load(self, known: Collection[str]) -> tuple[str, Image.Image | None]:
+        """Hash the file, and decode it unless its key is known, with one opening."""
+        return self._read(known)
+
+    def _read(self, known: Collection[str] | None) -> tuple[str, Image.Image | None]:
+        digest = hashlib.blake2b(digest_size=16)
+        with open_binary(self.path) as file:
+            try:
+                while block := file.read(_BLOCK_BYTES):
+                    digest.update(block)
+            except OSError as error:
+                name = printable(self.path)
+                raise ImageError(f"{name}: cannot be read ({error.strerror}).") from error
+            key = digest.hexdigest()
+            if known is None or key in known:
+                return key, None
+            return key, decode_file(file, printable(self.path))
+
 
 class FolderSource:
-    """Every picture file of a folder and the folders in it, by its path relative to the folder.
+    """The picture files of a folder and the folders in it, by their paths relative to it.
 
-    Hidden files and folders are left out, and so are files without a picture's suffix. Links to
-    files are followed, links to folders are not: those may lead in circles.
+    See `dwc.gallery.walker` for what is left out. The folder is named without links in its path, so
+    that every name that leads to it makes the same source.
     """
 
     computed = False
 
-    def __init__(self, folder: str | Path) -> None:
-        """`ImageError` if there is no such folder."""
-        self.folder = Path(folder).expanduser().absolute()
+    def __init__(
+        self, folder: str | Path, exclude: Iterable[str] = (), visit_once: bool = True
+    ) -> None:
+        """Name a folder.
+
+        Args:
+            folder: Its path.
+            exclude: Patterns of what to leave out, in the syntax of `.gitignore`.
+            visit_once: Whether files and folders with several names count once.
+
+        Raises:
+            ImageError: There is no such folder, or a pattern is malformed.
+        """
+        self.folder = Path(folder).expanduser().resolve()
+        self.exclude = tuple(exclude)
+        self._visit_once = visit_once
         if not self.folder.is_dir():
-            raise ImageError(f"{folder}: there is no such folder. Check the path.")
+            raise ImageError(f"{printable(folder)}: there is no such folder. Check the path.")
+        parse_patterns(self.exclude)
 
     @property
     def argument(self) -> str:
@@ -97,27 +178,38 @@ class FolderSource:
 
     @property
     def spec(self) -> dict[str, Any]:
-        """The folder's absolute path."""
-        return {"kind": "folder", "folder": str(self.folder)}
+        """The folder's absolute path, and what is excluded."""
+        excluded = {"exclude": list(self.exclude)} if self.exclude else {}
+        return {"kind": "folder", "folder": str(self.folder), **excluded}
 
-    def items(self) -> list[FileItem]:
+    def list(self) -> Listing:
+        """Walk the folder; the pictures are ordered by id."""
+        items, left_out = [], {}
+        for found in walk_folder(self.folder, self.exclude, self._visit_once):
+            if isinstance(found, LeftOut):
+                left_out[found.id] = found
+            else:
+                items.append(FileItem(found.id, found.path, Stamp(found.size, found.mtime_ns)))
+        return Listing(sorted(items), left_out)
+
+    def items(self) -> Sequence[FileItem]:
         """The picture files there are now, ordered by id."""
-        found = []
-        for directory, subfolders, names in os.walk(self.folder):
-            subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-            for name in names:
-                path = Path(directory, name)
-                if not name.startswith(".") and path.suffix.lower() in SUFFIXES and path.is_file():
-                    found.append(FileItem(_relative_id(path, self.folder), path))
-        return sorted(found, key=lambda item: item.id)
+        return self.list().items  # type: ignore[return-value]
 
     def item(self, id: str) -> FileItem:
         """The file of that relative path; a path that leads out of the folder is refused."""
-        relative = PurePosixPath(id)
+        relative = PurePosixPath(unescape_name(id))
         path = self.folder / relative
-        if relative.is_absolute() or ".." in relative.parts or not path.is_file():
-            raise ImageError(f"{id}: is no file in {self.folder}. Index the folder again.")
-        return FileItem(id, path)
+        if relative.is_absolute() or ".." in relative.parts or not _is_file(path):
+            raise ImageError(f"{printable(id)}: is no file in {self.folder}. Index it again.")
+        return FileItem(id, str(path))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 class HubDatasetSource:
@@ -128,10 +220,14 @@ class HubDatasetSource:
 
     computed = False
 
-    def __init__(self, repo_id: str, revision: str | None = None) -> None:
+    def __init__(
+        self, repo_id: str, revision: str | None = None, exclude: Iterable[str] = ()
+    ) -> None:
         """`repo_id` is `owner/name`; `revision` a commit, branch or tag, by default `main`."""
         self.repo_id = repo_id
         self.revision = revision
+        self.exclude = tuple(exclude)
+        parse_patterns(self.exclude)
 
     @property
     def argument(self) -> str:
@@ -140,11 +236,16 @@ class HubDatasetSource:
 
     @property
     def spec(self) -> dict[str, Any]:
-        """The repository and its revision."""
-        return {"kind": "hub", "repo_id": self.repo_id, "revision": self.revision}
+        """The repository and its revision, and what is excluded."""
+        excluded = {"exclude": list(self.exclude)} if self.exclude else {}
+        return {"kind": "hub", "repo_id": self.repo_id, "revision": self.revision, **excluded}
 
-    def items(self) -> list[FileItem]:
+    def list(self) -> Listing:
         """The picture files, ordered by id; the first call downloads them."""
+        return self._downloaded.list()
+
+    def items(self) -> Sequence[FileItem]:
+        """The picture files, ordered by id."""
         return self._downloaded.items()
 
     def item(self, id: str) -> FileItem:
@@ -173,15 +274,17 @@ class HubDatasetSource:
                 f"{self.repo_id}: is neither a folder here nor a dataset that the Hub gives out "
                 f"({error}). Check the name, the connection, and your access."
             ) from error
-        return FolderSource(folder)
+        # The Hub's cache links equal files to one blob; each of their names is a picture.
+        return FolderSource(folder, self.exclude, visit_once=False)
 
 
 @dataclass(frozen=True)
 class DrawnItem:
-    """A garment of the catalogue, drawn when it is opened."""
+    """A garment of the catalogue, drawn when it is opened; see `Item`."""
 
     garment: "CatalogueItem"
     picture_px: int
+    stamp = None
 
     @property
     def id(self) -> str:
@@ -201,6 +304,11 @@ class DrawnItem:
         from dwc.catalogue.drawing.draw import draw
 
         return draw(self.garment.garment, self.garment.picture_seed, self.picture_px)
+
+    def load(self, known: Collection[str]) -> tuple[str, Image.Image | None]:
+        """Draw it unless its key is known."""
+        key = self.content_key()
+        return key, None if key in known else self.open()
 
 
 class CatalogueSource:
@@ -229,7 +337,11 @@ class CatalogueSource:
             "picture_px": self.picture_px,
         }
 
-    def items(self) -> list[DrawnItem]:
+    def list(self) -> Listing:
+        """Every garment, in the catalogue's order."""
+        return Listing(self.items())
+
+    def items(self) -> Sequence[DrawnItem]:
         """Every garment, in the catalogue's order."""
         return list(self._by_id.values())
 
@@ -249,18 +361,25 @@ class CatalogueSource:
         return {g.id: DrawnItem(g, self.picture_px) for g in gallery(self.split, self.size)}
 
 
-def open_source(argument: str, revision: str | None = None) -> Source:
-    """The source that a word on the command line stands for.
+def open_source(argument: str, revision: str | None = None, exclude: Iterable[str] = ()) -> Source:
+    """The source that an argument of the command line names.
 
     "catalogue" is the bundled garments (write `./catalogue` for a folder of that name), an existing
-    folder is itself, and anything else of the form `owner/name` a dataset of the Hub. Raises
-    `ImageError` for a folder that is not there.
+    folder is itself, and anything else of the form `owner/name` a dataset of the Hub.
+
+    Args:
+        argument: The argument.
+        revision: A dataset's commit, branch or tag.
+        exclude: Patterns of what to leave out of a folder or dataset.
+
+    Raises:
+        ImageError: There is no such folder, or a pattern is malformed.
     """
     if argument == CATALOGUE:
         return CatalogueSource()
     if Path(argument).expanduser().is_dir() or not _looks_like_repository(argument):
-        return FolderSource(argument)
-    return HubDatasetSource(argument, revision)
+        return FolderSource(argument, exclude)
+    return HubDatasetSource(argument, revision, exclude)
 
 
 def from_spec(spec: dict[str, Any]) -> Source:
@@ -270,9 +389,50 @@ def from_spec(spec: dict[str, Any]) -> Source:
     return kinds[spec["kind"]](**options)
 
 
-def _relative_id(path: Path, folder: Path) -> str:
-    # A name that is not UTF-8 has no place in a database or in JSON; its odd bytes are spelt out.
-    return os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", "backslashreplace")
+_COMPARED_PICTURES = 24
+
+
+def is_same_gallery(spec: dict[str, Any], source: Source, content_keys: Mapping[str, str]) -> bool:
+    """Whether a store's pictures are those of a source.
+
+    A folder that was renamed or moved is recognized by what is in it: the folder that the store
+    names is gone, and of a sample of the store's pictures half or more are in the new one.
+
+    Args:
+        spec: The spec of the store's source.
+        source: The source that is to be indexed.
+        content_keys: The content keys of the store's pictures, by id.
+    """
+    new = source.spec
+    if spec.get("kind") != new["kind"]:
+        return False
+    if new["kind"] != "folder":
+        return spec.get("repo_id") == new.get("repo_id")
+    if _is_same_folder(spec["folder"], new["folder"]):
+        return True
+    ids = sorted(content_keys)
+    sample = ids[:: max(1, len(ids) // _COMPARED_PICTURES)][:_COMPARED_PICTURES]
+    if not sample or any(_has_file(spec, id) for id in sample):
+        return False
+    return 2 * sum(_content_key(source, id) == content_keys[id] for id in sample) >= len(sample)
+
+
+def _is_same_folder(one: str, other: str) -> bool:
+    try:
+        return one == other or os.path.samefile(one, other)
+    except OSError:
+        return False
+
+
+def _has_file(spec: dict[str, Any], id: str) -> bool:
+    return _is_file(Path(spec["folder"], unescape_name(id)))
+
+
+def _content_key(source: Source, id: str) -> str | None:
+    try:
+        return source.item(id).content_key()
+    except ImageError:
+        return None
 
 
 def _looks_like_repository(argument: str) -> bool:

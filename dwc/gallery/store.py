@@ -1,18 +1,17 @@
 """A gallery store on disk: its format, and a reader that searches it and finds its images again.
 
-What a store's folder holds, shared by those who read it and those who write it.
-
-    gallery.sqlite       one row a picture, the manifest, the pictures skipped
+    gallery.sqlite       one row a picture, the manifest, what was skipped and left out
     vectors-<g>.f32      row after row of float32, in the order of the rows; g counts rewritings
     thumbnails/ab/….webp by content key
-    writer.lock          held while someone writes
+    writer.lock          held while a process writes
 
 The database says how many rows count and which vector file is theirs, so that its transactions are
 the only commit points: whatever else lies in the folder is left from a kill, and is cut off.
 
-The pictures asked for last, kept as they were opened.
-
-A gallery that was embedded: read it, search its vectors, find its pictures again.
+A picture's identity is its content key. The table `files` has the size and time of change that its
+file had when it was read, which only decide whether the file is read again. A picture whose file is
+gone keeps its row and is listed in `away`, until its removal is requested. Tables that an older
+version did not write count as empty.
 """
 
 import json
@@ -20,7 +19,7 @@ import logging
 import sqlite3
 import zlib
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -33,12 +32,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dwc.datasets.image_kinds import advice_for
 from dwc.datasets.image_loading import decode, hash_pixels
 from dwc.errors import ImageError, StoreError
-from dwc.gallery.sources import Source, from_spec
+from dwc.gallery.sources import Source, Stamp, from_spec, is_same_gallery
+from dwc.gallery.walker import DATABASE, REASONS
 
 FORMAT = 1
-DATABASE = "gallery.sqlite"
 THUMBNAILS = "thumbnails"
 LOCK = "writer.lock"
 THUMBNAIL_PX = 256
@@ -55,16 +55,25 @@ CREATE TABLE IF NOT EXISTS pictures (
     checksum    INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS skipped (id TEXT PRIMARY KEY, reason TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS files (
+    id          TEXT PRIMARY KEY,
+    size        INTEGER NOT NULL,
+    mtime_ns    INTEGER NOT NULL,
+    content_key TEXT NOT NULL,
+    reason      TEXT
+);
+CREATE TABLE IF NOT EXISTS away (id TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS report (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """Which model made a store's vectors.
+    """The model that made a store's vectors.
 
     `name` is the folder or Hub id that the model was loaded from, `fingerprint` changes with its
     weights. `streams` maps each stream to its dimension, in the order in which a vector holds them.
-    `preprocessing` is what the pictures went through, for people to read.
+    `preprocessing` describes what the pictures went through, for people to read.
     """
 
     fingerprint: str
@@ -81,11 +90,14 @@ class ModelIdentity:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a store says of itself.
+    """The description of a store.
 
-    `source` is the spec of the pictures' source, `argument` what names it on the command line.
-    `complete` is False between a build's first commit and its end. `skipped` maps the ids of the
-    pictures that could not be read to the reasons.
+    `source` is the spec of the pictures' source, `argument` its name on the command line.
+    `complete` is False between a build's first commit and its end. `count` is the number of rows.
+    `skipped` maps the ids of files that could not be read to the reasons. `left_out` counts what
+    was left out by reason, `unsupported` the pictures that are not read here by kind. `away` are
+    the ids of pictures whose files were not there at the last build. `ignored_profiles` are the ids
+    of pictures whose color profile is broken.
     """
 
     format: int
@@ -96,10 +108,48 @@ class Manifest:
     complete: bool
     count: int
     skipped: dict[str, str]
+    left_out: dict[str, int] = field(default_factory=dict)
+    unsupported: dict[str, int] = field(default_factory=dict)
+    away: frozenset[str] = frozenset()
+    ignored_profiles: tuple[str, ...] = ()
+
+    def summary(self) -> dict[str, Any]:
+        """What the last build took and left out, as JSON-able data.
+
+        Returns:
+            `pictures` (the store's rows), `away` (how many of them have no file now), `left_out`
+            (reason to count), `unsupported` (kind to count), `skipped` (id to reason) and
+            `ignored_profiles` (ids).
+        """
+        return {
+            "pictures": self.count,
+            "away": len(self.away),
+            "left_out": {name: self.left_out[name] for name in REASONS if name in self.left_out},
+            "unsupported": dict(self.unsupported),
+            "skipped": dict(self.skipped),
+            "ignored_profiles": list(self.ignored_profiles),
+        }
+
+    def remarks(self) -> list[str]:
+        """What a person should know of the last build, a sentence each; without the skipped."""
+        sentences = []
+        if self.away:
+            sentences.append(
+                f"{_count(len(self.away), 'picture')} not there now: kept as away. "
+                "To remove them, index again with --prune."
+            )
+        for kind, count in sorted(self.unsupported.items()):
+            sentences.append(f"{_count(count, f'{kind} picture')} not read. {advice_for(kind)}")
+        if self.ignored_profiles:
+            count = len(self.ignored_profiles)
+            sentences.append(f"{_count(count, 'broken color profile')} ignored.")
+        counts = [f"{self.left_out[name]} {name}" for name in REASONS if name in self.left_out]
+        if counts:
+            sentences.append(f"left out: {', '.join(counts)}")
+        return sentences
 
 
-@dataclass(frozen=True)
-class StoredImage:
+class StoredImage(NamedTuple):
     """One row: sizes in pixels, and as `checksum` the CRC-32 of the vector's bytes."""
 
     id: str
@@ -110,13 +160,28 @@ class StoredImage:
     checksum: int
 
 
+class KnownFile(NamedTuple):
+    """A file as it was when it was read.
+
+    `reason` is set where it could not be decoded; `content_key` is then empty.
+    """
+
+    stamp: Stamp
+    content_key: str
+    reason: str | None = None
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count:,} {noun} is" if count == 1 else f"{count:,} {noun}s are"
+
+
 def vector_file(folder: Path, generation: int) -> Path:
-    """Where the vectors of a generation lie."""
+    """The path of the vectors of a generation."""
     return folder / f"vectors-{generation}.f32"
 
 
 def thumbnail_file(folder: Path, content_key: str) -> Path:
-    """Where the thumbnail of that content lies; two levels, since folders of 100,000 are slow."""
+    """The path of a content's thumbnail; two levels, since folders of 100,000 are slow."""
     return folder / THUMBNAILS / content_key[:2] / f"{content_key}.webp"
 
 
@@ -144,13 +209,7 @@ def read_manifest(connection: sqlite3.Connection, folder: Path) -> Manifest | No
 
     Raises `StoreError` for a store of another format.
     """
-    known = connection.execute("SELECT name FROM sqlite_master WHERE name = 'manifest'")
-    if known.fetchone() is None:
-        return None
-    entries = {
-        name: json.loads(value)
-        for name, value in connection.execute("SELECT name, value FROM manifest")
-    }
+    entries = _read_entries(connection, "manifest")
     if not entries:
         return None
     if entries.get("format") != FORMAT:
@@ -158,14 +217,48 @@ def read_manifest(connection: sqlite3.Connection, folder: Path) -> Manifest | No
             f"{folder}: is a store of format {entries.get('format')}; this version reads format "
             f"{FORMAT}. {rebuild_command(entries.get('argument'), folder)}"
         )
-    model = entries.pop("model")
+    model = entries["model"]
     (count,) = connection.execute("SELECT count(*) FROM pictures").fetchone()
+    away = _read_table(connection, "SELECT id FROM away", "away")
+    report = read_report(connection)
     return Manifest(
+        format=FORMAT,
         model=ModelIdentity(**{**model, "streams": dict(model["streams"])}),
+        source=entries["source"],
+        argument=entries["argument"],
+        generation=entries["generation"],
+        complete=entries["complete"],
         count=count,
         skipped=dict(connection.execute("SELECT id, reason FROM skipped ORDER BY id")),
-        **entries,
+        left_out=report.get("left_out", {}),
+        unsupported=report.get("unsupported", {}),
+        away=frozenset(id for (id,) in away),
+        ignored_profiles=tuple(report.get("ignored_profiles", ())),
     )
+
+
+def read_report(connection: sqlite3.Connection) -> dict[str, Any]:
+    """What the last finished build reported; empty for a store of an older version."""
+    return _read_entries(connection, "report")
+
+
+def read_files(connection: sqlite3.Connection) -> dict[str, KnownFile]:
+    """The files as they were when they were read, by id; empty as above."""
+    query = "SELECT id, size, mtime_ns, content_key, reason FROM files"
+    return {
+        id: KnownFile(Stamp(size, mtime), key, reason)
+        for id, size, mtime, key, reason in _read_table(connection, query, "files")
+    }
+
+
+def _read_entries(connection: sqlite3.Connection, table: str) -> dict[str, Any]:
+    rows = _read_table(connection, f"SELECT name, value FROM {table}", table)
+    return {name: json.loads(value) for name, value in rows}
+
+
+def _read_table(connection: sqlite3.Connection, query: str, table: str) -> list[Any]:
+    known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,))
+    return connection.execute(query).fetchall() if known.fetchone() else []
 
 
 def read_rows(connection: sqlite3.Connection, folder: Path) -> list[StoredImage]:
@@ -176,15 +269,15 @@ def read_rows(connection: sqlite3.Connection, folder: Path) -> list[StoredImage]
     ).fetchall()
     if rows and rows[-1][0] != len(rows) - 1:
         raise StoreError(f"{folder}: rows are missing from {DATABASE}. Delete it and index again.")
-    return [StoredImage(*row[1:]) for row in rows]
+    return [StoredImage._make(row[1:]) for row in rows]
 
 
 def rebuild_command(argument: str | None, folder: Path, model: str = "MODEL") -> str:
-    """The sentence that tells how to build a store again."""
+    """The sentence with the command that builds a store again."""
     return f"Rebuild it: python -m dwc index {argument or 'PHOTOS'} --model {model} --out {folder}"
 
 
-# One picture is asked about several times in a row: other words, another weight, why this answer.
+# One picture is requested several times in a row: other words, another weight, an explanation.
 # Opening it costs a tenth of a query where it is decoded, and a whole one where it is drawn.
 MAX_IMAGES = 16
 # Larger ones are opened anew: 16 of these are 96 MB, and a strip may have fifty times as many.
@@ -192,32 +285,34 @@ MAX_PIXELS_CACHED = 2_000_000
 
 
 class ImageCache:
-    """At most `kept` pictures of at most `max_pixels`, by key; any number of threads may ask."""
+    """The images used last, at most `size` of at most `max_pixels`; safe for threads."""
 
-    def __init__(self, kept: int = MAX_IMAGES, max_pixels: int = MAX_PIXELS_CACHED) -> None:
-        self._kept = kept
+    def __init__(self, size: int = MAX_IMAGES, max_pixels: int = MAX_PIXELS_CACHED) -> None:
+        self._size = size
         self._max_pixels = max_pixels
-        self._pictures: OrderedDict[Hashable, Image.Image] = OrderedDict()
+        self._images: OrderedDict[Hashable, Image.Image] = OrderedDict()
         self._lock = Lock()
 
-    def get(self, key: Hashable, open_picture: Callable[[], Image.Image]) -> Image.Image:
-        """The picture of `key`, the caller's own copy; opened where it is not among the last.
+    def get(self, key: Hashable, open_image: Callable[[], Image.Image]) -> Image.Image:
+        """Return the image of a key as the caller's own copy, opening it if it is not cached.
 
-        The key has to tell what the picture shows: two pictures never share one.
+        Args:
+            key: Identifies what the image shows: two images never share one.
+            open_image: Opens it.
         """
         with self._lock:
-            picture = self._pictures.get(key)
-            if picture is not None:
-                self._pictures.move_to_end(key)
-        if picture is None:
-            picture = open_picture()  # outside the lock: it takes long, and may fail
-            if picture.width * picture.height > self._max_pixels:
-                return picture
+            image = self._images.get(key)
+            if image is not None:
+                self._images.move_to_end(key)
+        if image is None:
+            image = open_image()  # outside the lock: it takes long, and may fail
+            if image.width * image.height > self._max_pixels:
+                return image
             with self._lock:
-                self._pictures[key] = picture
-                while len(self._pictures) > self._kept:
-                    self._pictures.popitem(last=False)
-        return picture.copy()
+                self._images[key] = image
+                while len(self._images) > self._size:
+                    self._images.popitem(last=False)
+        return image.copy()
 
 
 logger = logging.getLogger(__name__)
@@ -228,17 +323,17 @@ CHECKED_ROWS = 2048
 
 
 class GalleryImage(NamedTuple):
-    """A gallery picture found again; `original` is False where only its thumbnail is left."""
+    """A picture of a gallery; `original` is False where only its thumbnail is left."""
 
     image: Image.Image
     original: bool
 
 
 class Store:
-    """A store opened for reading: any number of threads may use it.
+    """A store opened for reading, by any number of threads.
 
-    `rows` and `vectors` (n, D), float32, each stream's part unit length, are in the same order: a
-    picture's index in both is its position.
+    `rows` and `vectors` (n, D), float32, each stream's part of unit length, are in the same order:
+    a picture's index in both is its position.
     """
 
     def __init__(
@@ -248,28 +343,36 @@ class Store:
         rows: list[StoredImage],
         vectors: NDArray[np.float32],
     ) -> None:
-        """For `open`, which reads these from a folder."""
+        """Called by `open`, which reads the arguments from a folder."""
         self.path = path
         self.manifest = manifest
         self.rows = rows
         self.vectors = vectors
         self.ids = [row.id for row in rows]
         self._position = {id: position for position, id in enumerate(self.ids)}
-        self._by_pixels: dict[str, list[int]] = defaultdict(list)
-        for position, row in enumerate(rows):
-            self._by_pixels[row.pixel_hash].append(position)
-        self._sizes = {(row.width, row.height) for row in rows}
         self._recent = ImageCache()
         self._source: Source | None = None
         with suppress(ImageError):  # the pictures may be gone; the thumbnails are not
             self._source = from_spec(manifest.source)
 
+    @cached_property
+    def _by_pixels(self) -> dict[str, list[int]]:
+        positions: dict[str, list[int]] = defaultdict(list)
+        for position, row in enumerate(self.rows):
+            positions[row.pixel_hash].append(position)
+        return positions
+
+    @cached_property
+    def _sizes(self) -> set[tuple[int, int]]:
+        return {(row.width, row.height) for row in self.rows}
+
     @classmethod
     def open(cls, path: str | Path) -> "Store":
         """Open a store's folder.
 
-        Raises `StoreError` for a folder that is no store, of another format, or damaged: rows
-        without vectors, or vectors that are not those written.
+        Raises:
+            StoreError: The folder is no store, is of another format, or is damaged: rows without
+                vectors, or vectors that are not those written.
         """
         folder = Path(path)
         if not (folder / DATABASE).is_file():
@@ -278,10 +381,7 @@ class Store:
                 f"Build one: python -m dwc index PHOTOS --model MODEL --out {folder}"
             )
         try:
-            # Not read-only: a build that was killed leaves a journal that SQLite has to roll back.
-            # A write-protected file is opened for reading all the same.
-            uri = f"{(folder / DATABASE).absolute().as_uri()}?mode=rw"
-            with closing(sqlite3.connect(uri, uri=True)) as connection:
+            with closing(_connect(folder)) as connection:
                 connection.execute("BEGIN")  # manifest and rows of one moment
                 manifest = read_manifest(connection, folder)
                 rows = read_rows(connection, folder) if manifest else []
@@ -307,7 +407,7 @@ class Store:
 
     @cached_property
     def fingerprint(self) -> str:
-        """12 hex digits of its pictures, their order, and the model that made their vectors."""
+        """12 hex digits: a hash of the pictures, their order, and the model of their vectors."""
         digest = sha256(self.manifest.model.fingerprint.encode())
         for row in self.rows:
             digest.update(f"{row.id}\0{row.content_key}\n".encode())
@@ -327,13 +427,13 @@ class Store:
         self._check(np.arange(len(self.rows)))
 
     def position(self, id: str) -> int:
-        """Where a picture stands; `StoreError` for an id that the store has not."""
+        """The index of a picture's row; `StoreError` for an id that the store does not have."""
         if id not in self._position:
             raise StoreError(f"{self.path}: has no picture {id!r} among its {len(self)}.")
         return self._position[id]
 
     def positions_showing(self, image: Image.Image) -> list[int]:
-        """The positions of all pictures with exactly these pixels (upright RGB), ascending."""
+        """The positions of all pictures with exactly these pixels (a decoded image), ascending."""
         if image.size not in self._sizes:
             return []  # spares large uploads the hashing
         return list(self._by_pixels.get(hash_pixels(image), ()))
@@ -347,9 +447,10 @@ class Store:
         return thumbnail_file(self.path, self.rows[self.position(id)].content_key)
 
     def picture(self, id: str) -> GalleryImage:
-        """The picture itself, upright RGB, or its thumbnail where the original is gone or changed.
+        """The decoded picture, or its thumbnail where the original is gone or changed.
 
-        Raises `ImageError` where both are gone.
+        Raises:
+            ImageError: Both are gone.
         """
         row = self.rows[self.position(id)]
         if self._source is not None:
@@ -361,6 +462,20 @@ class Store:
             except ImageError as error:
                 logger.info("%s: its thumbnail stands in (%s)", id, error)
         return GalleryImage(decode(self.thumbnail(id)), original=False)
+
+    @property
+    def away(self) -> frozenset[str]:
+        """The ids of the pictures whose files were not there at the last build."""
+        return self.manifest.away
+
+    def restrict(self, ids: Collection[str]) -> "Store":
+        """This store without the pictures that are not among `ids`; itself if there are none."""
+        wanted = set(ids)
+        positions = [n for n, row in enumerate(self.rows) if row.id in wanted]
+        if len(positions) == len(self):
+            return self
+        rows = [self.rows[n] for n in positions]
+        return Store(self.path, self.manifest, rows, self.vectors[positions])
 
     def _check(self, positions: NDArray[np.int64]) -> None:
         for position in positions[: len(self.rows)].tolist():
@@ -385,3 +500,66 @@ def _map_vectors(folder: Path, manifest: Manifest, count: int) -> NDArray[np.flo
             + rebuild_command(manifest.argument, folder, manifest.model.name)
         )
     return np.memmap(file, dtype="<f4", mode="r", shape=(count, dimension))
+
+
+def find_store(folder: Path, fingerprint: str, source: Source) -> Path | None:
+    """Find the store of a gallery among the stores in a folder.
+
+    A gallery whose folder was renamed, moved or is reached by another name has its store under
+    another name.
+
+    Args:
+        folder: A folder of stores, named `…-<model fingerprint>`.
+        fingerprint: The model's.
+        source: The gallery.
+
+    Returns:
+        The store's path, or None.
+    """
+    for path in sorted(folder.glob(f"*-{fingerprint}")):
+        with suppress(StoreError, OSError, sqlite3.Error, KeyError):
+            with closing(_connect(path)) as connection:
+                manifest = read_manifest(connection, path)
+                if manifest is None:
+                    continue
+                keys = {row.id: row.content_key for row in read_rows(connection, path)}
+            if is_same_gallery(manifest.source, source, keys):
+                return path
+    return None
+
+
+class ListedStore(NamedTuple):
+    """A store in a folder of stores; `orphan` says that the folder of its pictures is gone."""
+
+    path: Path
+    argument: str
+    model: str
+    pictures: int
+    bytes: int
+    orphan: bool
+
+
+def list_stores(folder: Path) -> list[ListedStore]:
+    """The stores in a folder, such as the page's cache, by name."""
+    stores = []
+    for path in sorted(folder.glob("*")):
+        if not (path / DATABASE).is_file():
+            continue
+        with suppress(StoreError, OSError, sqlite3.Error, KeyError):
+            with closing(_connect(path)) as connection:
+                manifest = read_manifest(connection, path)
+            if manifest is not None:
+                origin = manifest.source.get("folder")
+                size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+                orphan = origin is not None and not Path(origin).is_dir()
+                name = manifest.model.name
+                stores.append(
+                    ListedStore(path, manifest.argument, name, manifest.count, size, orphan)
+                )
+    return stores
+
+
+def _connect(folder: Path) -> sqlite3.Connection:
+    # Not read-only: a build that was killed leaves a journal that SQLite has to roll back.
+    # A write-protected file is opened for reading all the same.
+    return sqlite3.connect(f"{(folder / DATABASE).absolute().as_uri()}?mode=rw", uri=True)

@@ -1,14 +1,16 @@
-"""Write a store so that a kill at any instant loses at most the batch in hand.
+"""Write a store so that a kill at any instant loses at most the batch in work.
 
 A batch's vectors go to the end of the vector file and reach the disk; then one transaction adds its
-rows. Before the transaction's end the batch does not exist, after it the batch is whole. Rows are
-taken out by writing a vector file of the next generation and switching to it in one transaction.
+rows. Before the transaction's end the batch does not exist, after it the batch is complete. Rows
+are taken out by writing a vector file of the next generation and switching to it in one
+transaction.
 """
 
+import json
 import logging
 import os
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -24,11 +26,15 @@ from dwc.gallery.store import (
     LOCK,
     SCHEMA,
     THUMBNAILS,
+    KnownFile,
+    Manifest,
     ModelIdentity,
     StoredImage,
     checksum,
     model_entry,
+    read_files,
     read_manifest,
+    read_report,
     read_rows,
     thumbnail_file,
     vector_file,
@@ -44,17 +50,37 @@ class StoreWriter:
     """The one writer of a store; a context manager, and a second writer is refused meanwhile."""
 
     def __init__(
-        self, path: str | Path, model: ModelIdentity, source: dict[str, Any], argument: str
+        self,
+        path: str | Path,
+        model: ModelIdentity,
+        source: dict[str, Any],
+        argument: str,
+        check_source: Callable[[Manifest, Mapping[str, str]], None] | None = None,
     ) -> None:
-        """Open the store at `path`, or begin one, for vectors of `model`.
+        """Open the store at a path, or begin one.
 
-        Raises `StoreError` if the folder holds something else, another model's vectors, or is being
-        written by another process.
+        Args:
+            path: The store's folder.
+            model: The model of the vectors.
+            source: The spec of the pictures' source.
+            argument: What names the source on the command line.
+            check_source: Called with the manifest and the content keys (by id) of a store that
+                exists; raises `StoreError` where the source's pictures do not belong into it.
+
+        Raises:
+            StoreError: The folder holds something else, another model's vectors, or is being
+                written by another process.
         """
         self.path = Path(path)
         self.model = model
+        self.files: dict[str, KnownFile] = {}
+        self.report: dict[str, Any] = {}
+        self._check_source = check_source
         self._rows: list[StoredImage] = []
         self._generation = 0
+        self._changed_files: set[str] = set()
+        self._skipped: dict[str, str] = {}
+        self._has_leftovers = False
         _refuse_foreign_folder(self.path)
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(self.path)
@@ -85,15 +111,25 @@ class StoreWriter:
         self.close()
 
     def close(self) -> None:
-        """Let go of the store; what was appended stays."""
+        """Close the store; what was appended stays."""
         if hasattr(self, "_connection"):
             self._connection.close()
         self._lock.close()
 
     @property
+    def rows(self) -> Sequence[StoredImage]:
+        """The pictures committed so far, in the order of their vectors."""
+        return self._rows
+
+    @property
     def content_keys(self) -> dict[str, str]:
         """The pictures committed so far, id to content key."""
         return {row.id: row.content_key for row in self._rows}
+
+    def vectors(self, positions: Sequence[int]) -> NDArray[np.float32]:
+        """Read the vectors (n, D) at some positions."""
+        shape = (len(self._rows), self.model.dimension)
+        return np.array(np.memmap(self._vectors, dtype="<f4", mode="r", shape=shape)[positions])
 
     def append(self, pictures: Sequence[StoredImage], vectors: NDArray[np.float32]) -> None:
         """Commit pictures and their vectors (n, D); their checksums are filled in here."""
@@ -104,8 +140,8 @@ class StoreWriter:
             )
         start = len(self._rows)
         rows = [
-            StoredImage(p.id, p.content_key, p.pixel_hash, p.width, p.height, checksum(vector))
-            for p, vector in zip(pictures, vectors, strict=True)
+            picture._replace(checksum=checksum(vector))
+            for picture, vector in zip(pictures, vectors, strict=True)
         ]
         with self._vectors.open("r+b") as file:
             file.seek(start * self._stride)
@@ -114,35 +150,92 @@ class StoreWriter:
             os.fsync(file.fileno())
         with self._transaction():
             self._insert(start, rows)
+            self._write_notes()
         self._rows += rows
+
+    def rename(self, ids: Mapping[str, str]) -> None:
+        """Give rows other ids, old to new; their pictures moved."""
+        if not ids:
+            return
+        with self._transaction():
+            self._connection.executemany(
+                "UPDATE pictures SET id = ? WHERE id = ?", [(new, old) for old, new in ids.items()]
+            )
+        self._rows = [row._replace(id=ids.get(row.id, row.id)) for row in self._rows]
 
     def skip(self, id: str, reason: str) -> None:
         """Note a picture that could not be read."""
-        self._connection.execute("INSERT OR REPLACE INTO skipped VALUES (?, ?)", (id, reason))
+        self._skipped[id] = reason
+
+    def note_file(self, id: str, file: KnownFile) -> None:
+        """Note how a file was when it was read."""
+        if self.files.get(id) != file:
+            self.files[id] = file
+            self._changed_files.add(id)
 
     def keep(self, ids: Collection[str]) -> None:
         """Take out every picture but these, and close the gaps."""
-        kept = [position for position, row in enumerate(self._rows) if row.id in ids]
-        if len(kept) == len(self._rows):
+        self.rewrite([n for n, row in enumerate(self._rows) if row.id in ids])
+
+    def rewrite(
+        self, positions: Sequence[int], pictures: Sequence[StoredImage] | None = None
+    ) -> None:
+        """Replace all rows.
+
+        Args:
+            positions: The rows whose vectors remain, in the new order; one may remain twice.
+            pictures: What these vectors are of, by default what they were of.
+        """
+        rows = list(pictures) if pictures is not None else [self._rows[n] for n in positions]
+        if rows == self._rows:
             return
-        rows = [self._rows[position] for position in kept]
         former, generation = self._vectors, self._generation + 1
-        self._copy(kept, former, vector_file(self.path, generation))
+        self._copy(positions, former, vector_file(self.path, generation))
         with self._transaction():
             self._connection.execute("DELETE FROM pictures")
             self._insert(0, rows)
             write_manifest(self._connection, generation=generation)
         self._generation, self._rows = generation, rows
+        self._has_leftovers = True
         _remove(former)
 
-    def finish(self) -> None:
-        """Mark the store complete and clear away what no row needs."""
+    def finish(self, away: Collection[str] = (), report: dict[str, Any] | None = None) -> None:
+        """Mark the store complete and clear away what no row needs.
+
+        Args:
+            away: The ids of the rows whose files are not there.
+            report: What else the build found, JSON-able values by name.
+        """
+        entries = [(name, json.dumps(value)) for name, value in (report or {}).items()]
+        known = {row.id for row in self._rows} | set(self._skipped)
+        gone = [id for id in self.files if id not in known]
         with self._transaction():
+            self._write_notes()
+            self._connection.executemany("DELETE FROM files WHERE id = ?", [(id,) for id in gone])
+            self._connection.execute("DELETE FROM away")
+            self._connection.executemany("INSERT INTO away VALUES (?)", [(id,) for id in away])
+            self._connection.execute("DELETE FROM report")
+            self._connection.executemany("INSERT INTO report VALUES (?, ?)", entries)
             write_manifest(self._connection, complete=True)
-        used = {thumbnail_file(self.path, row.content_key) for row in self._rows}
-        for file in (self.path / THUMBNAILS).glob("*/*"):
-            if file not in used:
-                _remove(file)
+        if self._has_leftovers:
+            used = {thumbnail_file(self.path, row.content_key) for row in self._rows}
+            for file in (self.path / THUMBNAILS).glob("*/*"):
+                if file not in used:
+                    _remove(file)
+
+    def _write_notes(self) -> None:
+        """Write what was skipped and read since the last time, in the caller's transaction."""
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO skipped VALUES (?, ?)", list(self._skipped.items())
+        )
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)",
+            [
+                (id, file.stamp.size, file.stamp.mtime_ns, file.content_key, file.reason)
+                for id, file in ((id, self.files[id]) for id in self._changed_files)
+            ],
+        )
+        self._changed_files.clear()
 
     @property
     def _vectors(self) -> Path:
@@ -163,6 +256,11 @@ class StoreWriter:
         if manifest is not None:
             self._generation = manifest.generation
             self._rows = read_rows(self._connection, self.path)
+            self.files = read_files(self._connection)
+            self.report = read_report(self._connection)
+            self._has_leftovers = not manifest.complete
+            if self._check_source is not None:
+                self._check_source(manifest, self.content_keys)
         with self._transaction():
             # One statement each: `executescript` would commit by itself.
             for statement in SCHEMA.split(";"):
@@ -185,7 +283,7 @@ class StoreWriter:
         os.truncate(self._vectors, len(self._rows) * self._stride)
 
     def _drop_damaged_rows(self) -> None:
-        """Forget rows whose vectors are missing or altered, so that they are embedded again."""
+        """Take out rows whose vectors are missing or altered, so that they are embedded again."""
         whole = min(len(self._rows), self._vectors.stat().st_size // self._stride)
         sound = []
         if whole:
@@ -207,7 +305,7 @@ class StoreWriter:
 
     def _copy(self, positions: Sequence[int], origin: Path, target: Path) -> None:
         with target.open("wb") as file:
-            if positions:
+            if len(positions):
                 shape = (max(positions) + 1, self.model.dimension)
                 vectors = np.memmap(origin, dtype="<f4", mode="r", shape=shape)
                 for start in range(0, len(positions), _COPIED_ROWS):
@@ -218,10 +316,7 @@ class StoreWriter:
     def _insert(self, start: int, rows: Sequence[StoredImage]) -> None:
         self._connection.executemany(
             "INSERT INTO pictures VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                (start + n, r.id, r.content_key, r.pixel_hash, r.width, r.height, r.checksum)
-                for n, r in enumerate(rows)
-            ],
+            [(start + n, *row) for n, row in enumerate(rows)],
         )
 
     @contextmanager

@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import os
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,8 @@ from dwc.checkpoints.load import Checkpoint
 from dwc.errors import CheckpointError, DWCError, ImageError, StoreError
 from dwc.gallery.builder import Progress, build_store
 from dwc.gallery.sources import Source, open_source
-from dwc.gallery.store import Store
+from dwc.gallery.store import Store, find_store
+from dwc.gallery.walker import cache_folder
 from dwc.search.model_pool import KEEP_LOADED, ModelPool, short_name
 from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher
@@ -163,7 +163,7 @@ class _ModelOpener:
         with self._show_progress(name) as progress:
             store = open_gallery(self._gallery, checkpoint, progress)
         for shown_store in self.stores.values():
-            _require_same_images(store, shown_store)
+            store = _match_images(store, shown_store)
         searcher = Searcher(checkpoint, store)
         if not self.stores:
             self.stores[name] = store
@@ -185,6 +185,8 @@ class _ModelOpener:
                 )
             zerogpu.use_local_gpu(checkpoint.model)
             store = self.stores[name] if name in self.stores else Store.open(before.store)
+            for shown_store in self.stores.values():
+                store = store.restrict(shown_store.ids)
             return Searcher(checkpoint, store)
         except (DWCError, OSError) as error:
             raise CheckpointError(
@@ -193,20 +195,17 @@ class _ModelOpener:
             ) from error
 
 
-def _require_same_images(store: Store, shown_store: Store) -> None:
-    if set(store.ids) != set(shown_store.ids):
+def _match_images(store: Store, shown_store: Store) -> Store:
+    """A store without images that the page does not show; both have the same files of today.
+
+    A store that is older than the other keeps images whose files are gone.
+    """
+    if set(store.ids) - store.away != set(shown_store.ids) - shown_store.away:
         raise StoreError(
             f"the gallery changed while it was embedded: {len(shown_store):,} pictures for the "
             f"first model, {len(store):,} for this one, or others. Start the app again."
         )
-
-
-def cache_folder() -> Path:
-    """The cache of embedded galleries: DWC_CACHE, else `dwc` in XDG_CACHE_HOME or ~/.cache."""
-    if named := os.environ.get("DWC_CACHE"):
-        return Path(named).expanduser()
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "dwc"
+    return store.restrict(shown_store.ids)
 
 
 def store_folder(fingerprint: str, source: Source) -> Path:
@@ -231,6 +230,8 @@ def open_gallery(argument: str, checkpoint: Checkpoint, progress: Progress | Non
     """
     source = open_source(argument)
     path = store_folder(checkpoint.fingerprint, source)
+    if not path.is_dir():  # a gallery that was renamed, or embedded by an older version
+        path = find_store(path.parent, checkpoint.fingerprint, source) or path
     store = build_store(
         source,
         image_embedder(checkpoint),
@@ -240,6 +241,8 @@ def open_gallery(argument: str, checkpoint: Checkpoint, progress: Progress | Non
     )
     for image_id, reason in list(store.manifest.skipped.items())[:_SKIPPED_LOGGED]:
         logger.warning("%s was skipped: %s", image_id, reason)
+    for remark in store.manifest.remarks():
+        logger.warning("%s", remark)
     if len(store) == 0:
         raise ImageError(
             f"{argument}: none of its {len(store.manifest.skipped)} pictures can be read."

@@ -13,7 +13,7 @@ IDENTITY = ModelIdentity(
 )
 
 
-def mean_colours(images):
+def mean_colors(images):
     """(n, 6) float32: unit mean colour, then the unit of its complement."""
     means = np.stack([np.asarray(image, dtype=np.float64).mean(axis=(0, 1)) for image in images])
     halves = [half + 1e-9 for half in (means, 255 - means)]

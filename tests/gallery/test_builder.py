@@ -10,7 +10,7 @@ from dwc.errors import ImageError, StoreError
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import CatalogueSource, FolderSource
 from dwc.gallery.store import Store
-from tests.gallery.embedding import IDENTITY, mean_colours
+from tests.gallery.embedding import IDENTITY, mean_colors
 
 
 def assert_aligned(store, folder):
@@ -18,7 +18,7 @@ def assert_aligned(store, folder):
     source = FolderSource(folder)
     for position, row in enumerate(store.rows):
         picture = source.item(row.id).open()
-        assert np.array_equal(store.vectors[position], mean_colours([picture])[0]), row.id
+        assert np.array_equal(store.vectors[position], mean_colors([picture])[0]), row.id
         assert store.position(row.id) == position
         assert (row.width, row.height) == picture.size
         assert row.content_key == source.item(row.id).content_key()
@@ -63,7 +63,7 @@ def test_bad_files_are_skipped_and_the_rest_stays_aligned(build, photos, batch_s
 
 def test_a_picture_without_a_finite_embedding_is_skipped(photos, tmp_path):
     def embed(images):
-        vectors = mean_colours(images)
+        vectors = mean_colors(images)
         vectors[[image.getpixel((0, 0))[0] == 80 for image in images]] = np.nan  # p4
         return vectors
 
@@ -81,7 +81,7 @@ def test_a_second_run_embeds_nothing(build, photos):
     assert np.array_equal(after.vectors, before.vectors)
 
 
-def test_a_second_run_adds_changes_and_drops(build, photos):
+def test_a_second_run_adds_what_is_new_and_replaces_what_changed(build, photos):
     spoil(photos)
     build(photos)
     Image.new("RGB", (9, 9), (1, 2, 3)).save(photos / "added.png")
@@ -91,14 +91,18 @@ def test_a_second_run_adds_changes_and_drops(build, photos):
     (photos / "z-last.gif").unlink()
     Image.new("RGB", (9, 9), (99, 2, 3)).save(photos / "p0a-empty.png")  # mended
     store = build(photos)
-    assert build.embedded == 4  # added, changed, moved, mended
+    assert build.embedded == 3  # added, changed, mended
     assert set(store.manifest.skipped) == {"p3a-text.jpg", "p5a-cut.png"}
-    assert set(store.ids) == {item.id for item in FolderSource(photos).items()} - {
-        *store.manifest.skipped
-    }
+    present = {item.id for item in FolderSource(photos).items()}
+    assert set(store.ids) == present - {*store.manifest.skipped} | {"p7.png"}
+    assert store.away == {"p7.png"}
+    store = build(photos, prune=True)
+    assert build.embedded == 0
+    assert set(store.ids) == present - {*store.manifest.skipped}
+    assert not store.away
     assert_aligned(store, photos)
-    kept = {store.thumbnail(id) for id in store.ids}
-    assert set(store.path.glob("thumbnails/*/*")) == kept
+    used = {store.thumbnail(id) for id in store.ids}
+    assert set(store.path.glob("thumbnails/*/*")) == used
     assert len(list(store.path.glob("vectors-*"))) == 1
 
 
@@ -122,7 +126,7 @@ def test_a_store_with_a_reader_can_be_brought_up_to_date(build, photos):
     before = reader.vectors.copy()
     (photos / "p0.png").unlink()
     Image.new("RGB", (9, 9), (1, 2, 3)).save(photos / "added.png")
-    build(photos)
+    build(photos, prune=True)
     assert np.array_equal(reader.vectors, before)
 
 
@@ -163,16 +167,16 @@ def test_a_folder_of_pictures_is_not_written_into(build, photos):
 
 def test_drawings_are_made_by_other_processes(tmp_path):
     source = CatalogueSource("val", 70, 16)
-    store = build_store(source, mean_colours, tmp_path / "store", IDENTITY, workers=2)
+    store = build_store(source, mean_colors, tmp_path / "store", IDENTITY, workers=2)
     assert store.ids == [item.id for item in source.items()]
     for position in (0, 33, 69):
-        drawn = mean_colours([source.items()[position].open()])[0]
+        drawn = mean_colors([source.items()[position].open()])[0]
         assert np.array_equal(store.vectors[position], drawn)
 
 
 def test_the_catalogue_becomes_a_store(tmp_path):
     source = CatalogueSource("val", 6, 32)
-    store = build_store(source, mean_colours, tmp_path / "store", IDENTITY)
+    store = build_store(source, mean_colors, tmp_path / "store", IDENTITY)
     assert store.ids == [item.id for item in source.items()]
     found = store.picture(store.ids[3])
     assert found.original

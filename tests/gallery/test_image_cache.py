@@ -34,7 +34,7 @@ def test_what_one_caller_does_to_it_no_other_sees():
 
 
 def test_the_one_asked_for_longest_ago_goes_first():
-    recent, opener = ImageCache(kept=2), Opener()
+    recent, opener = ImageCache(size=2), Opener()
     for level in (1, 2, 1, 3, 1, 2):
         assert recent.get(level, opener(level)).getpixel((0, 0)) == (level, 0, 0)
     assert opener.opened == [1, 2, 3, 2]

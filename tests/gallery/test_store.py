@@ -18,7 +18,7 @@ from dwc.errors import ImageError, StoreError
 from dwc.gallery.sources import FolderSource
 from dwc.gallery.store import DATABASE, Store, StoredImage
 from dwc.gallery.store_writer import StoreWriter
-from tests.gallery.embedding import IDENTITY, mean_colours
+from tests.gallery.embedding import IDENTITY, mean_colors
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,7 +72,7 @@ def test_a_build_killed_at_any_instant_goes_on(build, photos, tmp_path):
         for position, row in enumerate(store.rows):
             if row.id in ids:
                 picture = source.item(row.id).open()
-                assert np.array_equal(store.vectors[position], mean_colours([picture])[0])
+                assert np.array_equal(store.vectors[position], mean_colors([picture])[0])
     assert len(sizes) > 2, "the kills fell at too few places to mean anything"
     before = committed_rows(out) or 0
     store = build(photos, out=out)
@@ -90,7 +90,7 @@ def test_an_interrupted_build_can_be_searched_and_says_so(photos, tmp_path, capl
         calls.append(images)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return mean_colours(images)
+        return mean_colors(images)
 
     from dwc.gallery.builder import build_store
 

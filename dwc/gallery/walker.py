@@ -1,0 +1,288 @@
+"""Walk a folder of pictures: yield each picture file once, and all that is left out with a reason.
+
+Links are followed after the folders that the gallery has itself, so that a picture goes by its own
+name where it has one. Each folder and file is visited once, by device and inode, so that circles
+end and a picture with several names is one.
+"""
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pathspec
+
+from dwc.datasets.image_kinds import (
+    HEIC,
+    UNREAD_SUFFIXES,
+    advice_for,
+    escape_name,
+    printable,
+    sniff_kind,
+)
+from dwc.datasets.image_loading import FORMATS, HAS_HEIF, SUFFIXES
+from dwc.errors import ImageError
+
+HIDDEN = "hidden"
+EXCLUDED = "excluded"
+SERVICE_FOLDER = "service folder"
+OWN_STORE = "own store"
+LINKED_TWICE = "linked twice"
+UNREADABLE = "unreadable"
+KIND_NOT_SUPPORTED = "kind not supported"
+NOT_A_PICTURE = "not a picture"
+REASONS = (
+    UNREADABLE, KIND_NOT_SUPPORTED, EXCLUDED, SERVICE_FOLDER, OWN_STORE, LINKED_TWICE, HIDDEN,
+    NOT_A_PICTURE,
+)  # fmt: skip
+"""Why something is left out, what needs attention first."""
+
+# Folders that network drives, systems and photo managers fill with previews or deleted files;
+# lower case. `Thumbnails` is not among them: people name their own folders so.
+_SERVICE_FOLDERS = frozenset(
+    {
+        "@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@__thumb", "@tmp",
+        "@sharebin", "$recycle.bin", "recycler", "system volume information", "lost+found",
+        "lost.dir", "found.000", "__macosx", "network trash folder", "temporary items",
+        "thumbs.db", "node_modules",
+    }
+)  # fmt: skip
+_PREVIEW_SUFFIXES = (".lrdata", ".lrcat-data", ".cocatalog", ".thumbnails")
+# In a library of Apple's Photos the pictures lie in `originals` (before: `Masters`).
+_LIBRARY_SUFFIXES = (".photoslibrary", ".aplibrary", ".migratedphotolibrary")
+_LIBRARY_FOLDERS = frozenset({"originals", "masters"})
+_CACHE_TAG = "CACHEDIR.TAG"
+_CACHE_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"
+
+DATABASE = "gallery.sqlite"
+_STORE_MEMBERS = ("writer.lock", "thumbnails", "vectors-")
+_HEADER_BYTES = 64
+_NOT_PICTURES = frozenset({".thm", ".ico", ".cur"})  # previews of videos, icons
+
+
+class FoundFile(NamedTuple):
+    """A picture file.
+
+    `id` is its path relative to the gallery, with `/`, as UTF-8 text. `mtime_ns` is the time of
+    its last change in nanoseconds.
+    """
+
+    id: str
+    path: str
+    size: int
+    mtime_ns: int
+
+
+class LeftOut(NamedTuple):
+    """A file or folder that is left out.
+
+    `kind` names the kind of a picture that is not read ("HEIC"). `message` is set where a person
+    would miss the file: it says what is wrong and what to do.
+    """
+
+    id: str
+    reason: str
+    kind: str | None = None
+    message: str | None = None
+
+
+def parse_patterns(patterns: Sequence[str]) -> pathspec.PathSpec | None:
+    """Compile patterns in the syntax of `.gitignore`; `ImageError` for a malformed one."""
+    if not patterns:
+        return None
+    try:
+        return pathspec.GitIgnoreSpec.from_lines(patterns)
+    except ValueError as error:
+        raise ImageError(
+            f"--exclude: {error}; expected patterns as in .gitignore, such as 'drafts/' or '*.gif'."
+        ) from None
+
+
+def cache_folder() -> Path:
+    """Where embedded galleries are kept: DWC_CACHE, else `dwc` in XDG_CACHE_HOME or ~/.cache."""
+    if named := os.environ.get("DWC_CACHE"):
+        return Path(named).expanduser()
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "dwc"
+
+
+def walk_folder(
+    root: Path, exclude: Sequence[str] = (), visit_once: bool = True
+) -> Iterator[FoundFile | LeftOut]:
+    """Yield every picture file below a folder, and what is left out.
+
+    Args:
+        root: The folder; it is walked whatever its own name is, unless it is a store.
+        exclude: Patterns in the syntax of `.gitignore`, relative to the folder. What lies in an
+            excluded folder stays excluded.
+        visit_once: Leave out a file that was met under another name. The Hub's cache links equal
+            files to one, so that there every name counts.
+    """
+    yield from _Walk(root, parse_patterns(exclude), visit_once).run()
+
+
+class _Walk:
+    def __init__(self, root: Path, exclude: pathspec.PathSpec | None, visit_once: bool) -> None:
+        self._root = str(root)
+        self._exclude = exclude
+        self._visit_once = visit_once
+        self._folders: set[tuple[int, int]] = set()
+        self._files: set[tuple[int, int]] = set()
+        self._links: list[tuple[str, str]] = []
+        self._own = _own_folders()
+
+    def run(self) -> Iterator[FoundFile | LeftOut]:
+        yield from self._tree(self._root, "")
+        while self._links:
+            links, self._links = sorted(self._links), []
+            for relative, path in links:
+                yield from self._follow(path, relative)
+
+    def _tree(self, path: str, relative: str) -> Iterator[FoundFile | LeftOut]:
+        waiting = [(path, relative)]
+        while waiting:
+            path, relative = waiting.pop()
+            try:
+                info = os.stat(path)
+                with os.scandir(path) as content:
+                    entries = sorted(content, key=lambda entry: entry.name)
+            except OSError as error:
+                yield _unreadable(relative or ".", path, error, "folder")
+                continue
+            reason = self._reason_for_folder(path, relative, info, entries)
+            if reason is not None:
+                yield LeftOut(escape_name(relative) or ".", reason)
+                continue
+            subfolders = []
+            is_library = relative != "" and relative.lower().endswith(_LIBRARY_SUFFIXES)
+            for entry in entries:
+                name = entry.name
+                inner = f"{relative}/{name}" if relative else name
+                if name.startswith("."):
+                    yield LeftOut(escape_name(inner), HIDDEN)
+                elif entry.is_symlink():
+                    if is_excluded := self._is_excluded(inner, os.path.isdir(entry.path)):
+                        yield LeftOut(escape_name(inner), EXCLUDED)
+                    if not is_excluded:
+                        self._links.append((inner, entry.path))
+                elif entry.is_dir(follow_symlinks=False):
+                    if self._is_excluded(inner, True):
+                        yield LeftOut(escape_name(inner), EXCLUDED)
+                    elif is_library and name.lower() not in _LIBRARY_FOLDERS:
+                        yield LeftOut(escape_name(inner), SERVICE_FOLDER)
+                    else:
+                        subfolders.append((entry.path, inner))
+                elif self._is_excluded(inner, False):
+                    yield LeftOut(escape_name(inner), EXCLUDED)
+                else:
+                    try:
+                        info = entry.stat(follow_symlinks=False)
+                        if not info.st_ino:  # Windows
+                            info = os.stat(entry.path)
+                    except OSError as error:
+                        yield _unreadable(inner, entry.path, error, "file")
+                        continue
+                    yield self._file(entry.path, inner, info)
+            waiting.extend(reversed(subfolders))
+
+    def _follow(self, path: str, relative: str) -> Iterator[FoundFile | LeftOut]:
+        try:
+            info = os.stat(path)
+        except OSError as error:
+            yield _unreadable(relative, path, error, "link")
+            return
+        if stat.S_ISDIR(info.st_mode):
+            yield from self._tree(path, relative)
+        else:
+            yield self._file(path, relative, info)
+
+    def _reason_for_folder(
+        self, path: str, relative: str, info: os.stat_result, entries: list[os.DirEntry[str]]
+    ) -> str | None:
+        key = (info.st_dev, info.st_ino)
+        name = os.path.basename(relative).lower()
+        names = [entry.name for entry in entries]
+        if is_store(names) or (relative and key in self._own):
+            return OWN_STORE
+        if name in _SERVICE_FOLDERS or (relative and name.endswith(_PREVIEW_SUFFIXES)):
+            return SERVICE_FOLDER
+        if relative and _CACHE_TAG in names and _is_cache_tag(os.path.join(path, _CACHE_TAG)):
+            return SERVICE_FOLDER
+        if key in self._folders:
+            return LINKED_TWICE
+        self._folders.add(key)
+        return None
+
+    def _is_excluded(self, relative: str, is_folder: bool) -> bool:
+        if self._exclude is None:
+            return False
+        return self._exclude.match_file(f"{relative}/" if is_folder else relative)
+
+    def _file(self, path: str, relative: str, info: os.stat_result) -> FoundFile | LeftOut:
+        id = escape_name(relative)
+        if not stat.S_ISREG(info.st_mode):
+            return LeftOut(id, NOT_A_PICTURE)
+        if self._visit_once and info.st_ino:
+            key = (info.st_dev, info.st_ino)
+            if key in self._files:
+                return LeftOut(id, LINKED_TWICE)
+            self._files.add(key)
+        suffix = os.path.splitext(path)[1].lower()
+        if suffix in SUFFIXES:
+            return FoundFile(id, path, info.st_size, info.st_mtime_ns)
+        if suffix in UNREAD_SUFFIXES:
+            return _unsupported(id, path, UNREAD_SUFFIXES[suffix])
+        if info.st_size == 0 or suffix in _NOT_PICTURES:
+            return LeftOut(id, NOT_A_PICTURE)
+        try:
+            with open(path, "rb") as file:
+                kind = sniff_kind(file.read(_HEADER_BYTES))
+        except OSError as error:
+            return _unreadable(relative, path, error, "file")
+        if kind is None:
+            return LeftOut(id, NOT_A_PICTURE)
+        if kind in FORMATS or (kind == HEIC and HAS_HEIF):
+            return FoundFile(id, path, info.st_size, info.st_mtime_ns)
+        return _unsupported(id, path, kind)
+
+
+def is_store(names: Sequence[str]) -> bool:
+    """Whether a folder with entries of these names is a gallery store."""
+    return DATABASE in names and any(name.startswith(_STORE_MEMBERS) for name in names)
+
+
+def _own_folders() -> set[tuple[int, int]]:
+    """Device and inode of the folders in which this package and its page keep files."""
+    uploads = os.environ.get("GRADIO_TEMP_DIR") or os.path.join(tempfile.gettempdir(), "gradio")
+    own = set()
+    for folder in (str(cache_folder()), uploads):
+        try:
+            info = os.stat(folder)
+        except OSError:
+            continue
+        own.add((info.st_dev, info.st_ino))
+    return own
+
+
+def _is_cache_tag(path: str) -> bool:
+    """Whether a file is the tag by which programs mark their caches (bford.info/cachedir)."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(_CACHE_SIGNATURE)) == _CACHE_SIGNATURE
+    except OSError:
+        return False
+
+
+def _unsupported(id: str, path: str, kind: str) -> LeftOut:
+    message = f"{printable(path)}: is a {kind} picture, which is not read here. {advice_for(kind)}"
+    return LeftOut(id, KIND_NOT_SUPPORTED, kind, message)
+
+
+def _unreadable(relative: str, path: str, error: OSError, what: str) -> LeftOut:
+    says = error.strerror or type(error).__name__
+    if what == "link" and isinstance(error, FileNotFoundError):
+        says = "its link leads nowhere"
+    message = f"{printable(path)}: the {what} cannot be read ({says}). Check its permissions."
+    return LeftOut(escape_name(relative), UNREADABLE, message=message)

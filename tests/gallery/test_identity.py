@@ -1,0 +1,283 @@
+"""A picture is its content: what moves, is away or is touched is not embedded again, or lost."""
+
+import os
+import shutil
+import sqlite3
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dwc.errors import ImageError, StoreError
+from dwc.gallery.builder import build_store, update_store
+from dwc.gallery.sources import FileItem, FolderSource
+from dwc.gallery.store import DATABASE, Store, find_store, list_stores
+from tests.gallery.conftest import make_old
+from tests.gallery.embedding import IDENTITY, mean_colors
+from tests.gallery.test_builder import assert_aligned
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """The ids of the files that were opened."""
+    opened = []
+    read = FileItem._read
+    monkeypatch.setattr(
+        FileItem, "_read", lambda item, known: opened.append(item.id) or read(item, known)
+    )
+    return opened
+
+
+def test_a_subtree_that_is_away_keeps_its_rows(build, photos, tmp_path):
+    build(photos)
+    shutil.move(photos / "deep", tmp_path / "elsewhere")
+    (photos / "deep").mkdir()
+    store = build(photos)
+    assert (len(store), build.embedded) == (13, 0)
+    assert store.away == {f"deep/er/q{n}.webp" for n in range(3)}
+    assert store.manifest.summary()["away"] == 3
+    assert any("--prune" in remark for remark in store.manifest.remarks())
+    assert not store.picture("deep/er/q1.webp").original
+    shutil.rmtree(photos / "deep")
+    shutil.move(tmp_path / "elsewhere", photos / "deep")
+    back = build(photos)
+    assert (len(back), build.embedded, back.away) == (13, 0, frozenset())
+    assert_aligned(back, photos)
+
+
+def test_a_gallery_that_is_empty_for_now_keeps_its_rows(build, photos, tmp_path):
+    build(photos)
+    shutil.move(photos, tmp_path / "elsewhere")
+    photos.mkdir()
+    store = build(photos)
+    assert (len(store), len(store.away), build.embedded) == (13, 13, 0)
+    photos.rmdir()
+    with pytest.raises(ImageError, match="no such folder"):
+        build(photos)
+    assert len(Store.open(store.path)) == 13
+
+
+def test_away_pictures_are_removed_when_that_is_requested(build, photos):
+    build(photos)
+    shutil.rmtree(photos / "deep")
+    store = build(photos, prune=True)
+    assert (len(store), build.embedded, store.away) == (10, 0, frozenset())
+    assert_aligned(store, photos)
+    assert len(list(store.path.glob("thumbnails/*/*"))) == 10
+
+
+def test_an_open_store_goes_on_while_its_gallery_shrinks(build, photos):
+    reader = build(photos)
+    shutil.rmtree(photos / "deep")
+    build(photos)
+    assert all(reader.thumbnail(id).is_file() for id in reader.ids)
+    assert reader.picture("deep/er/q1.webp").image.size == (20, 30)
+
+
+def test_moved_and_renamed_pictures_keep_their_vectors(build, photos, reads):
+    build(photos)
+    reads.clear()
+    (photos / "deep").rename(photos / "2024")
+    (photos / "p3.png").rename(photos / "a new name.png")
+    store = build(photos)
+    assert build.embedded == 0
+    assert store.away == frozenset()
+    assert len(store) == 13
+    assert {"2024/er/q1.webp", "a new name.png"} <= set(store.ids)
+    assert sorted(reads) == [f"2024/er/q{n}.webp" for n in range(3)] + ["a new name.png"]
+    assert_aligned(store, photos)
+
+
+def test_pictures_that_swap_names_swap_rows(build, photos):
+    build(photos)
+    for old, new in (("p1.png", "x"), ("p2.png", "p1.png"), ("x", "p2.png")):
+        (photos / old).rename(photos / new)
+    (photos / "p4.png").rename(photos / "p5.png")  # over another
+    os.utime(photos / "p5.png", (1, 1))
+    make_old(photos)
+    store = build(photos)
+    assert build.embedded == 0
+    assert len(store) == 12
+    assert_aligned(store, photos)
+
+
+def test_copies_get_copies_of_the_vector(build, photos):
+    build(photos)
+    shutil.copytree(photos / "deep", photos / "copies")
+    store = build(photos)
+    assert (len(store), build.embedded) == (16, 0)
+    assert_aligned(store, photos)
+
+
+def test_unchanged_files_are_not_opened(build, photos, reads):
+    build(photos)
+    assert len(reads) == 13
+    reads.clear()
+    build(photos)
+    assert reads == []
+    os.utime(photos / "p3.png", (1_000_000_000, 1_000_000_000))
+    build(photos)
+    assert (reads, build.embedded) == (["p3.png"], 0)
+    reads.clear()
+    build(photos)
+    assert reads == []
+
+
+def test_a_file_that_was_just_written_is_looked_at_again(build, photos, reads):
+    Image.new("RGB", (9, 9), (1, 2, 3)).save(photos / "p2.png")
+    build(photos)
+    info = (photos / "p2.png").stat()
+    content = (photos / "p2.png").read_bytes()
+    Image.new("RGB", (9, 9), (3, 2, 1)).save(photos / "p2.png")
+    if (photos / "p2.png").stat().st_size != len(content):
+        (photos / "p2.png").write_bytes((photos / "p2.png").read_bytes().ljust(len(content), b"\0"))
+    os.utime(photos / "p2.png", ns=(info.st_atime_ns, info.st_mtime_ns))  # size and time the same
+    store = build(photos)
+    assert build.embedded == 1
+    assert_aligned(store, photos)
+
+
+def test_files_that_could_not_be_read_are_not_read_at_each_start(build, photos, reads):
+    (photos / "broken.jpg").write_text("a letter")
+    make_old(photos)
+    build(photos)
+    reads.clear()
+    store = build(photos)
+    assert reads == []
+    assert "broken.jpg" in store.manifest.skipped
+    Image.new("RGB", (9, 9), (1, 2, 3)).save(photos / "broken.jpg")
+    assert len(build(photos)) == 14
+
+
+def test_each_new_file_is_opened_once(build, photos, reads):
+    build(photos)
+    assert len(reads) == len(set(reads)) == 13
+
+
+def test_an_excluded_picture_leaves_the_store(photos, tmp_path):
+    for exclude, count in (((), 13), (("deep/", "p1.png"), 9), ((), 13)):
+        source = FolderSource(photos, exclude)
+        store = build_store(source, mean_colors, tmp_path / "store", IDENTITY)
+        assert len(store) == count
+        assert_aligned(store, photos)
+        assert FolderSource(**{k: v for k, v in source.spec.items() if k != "kind"}).spec == (
+            source.spec
+        )
+
+
+def test_another_folder_is_refused_and_changes_nothing(build, photos, tmp_path):
+    store = build(photos)
+    other = tmp_path / "other"
+    other.mkdir()
+    Image.new("RGB", (9, 9)).save(other / "a.png")
+    with pytest.raises(StoreError, match=r"is the store of .*photos; its pictures are not those"):
+        build(other)
+    with pytest.raises(StoreError, match="is the store of"):
+        build(photos / "deep")
+    assert Store.open(store.path).ids == store.ids
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs links")
+def test_a_gallery_has_one_store_whatever_leads_to_it(build, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store = build(photos)
+    (tmp_path / "link").symlink_to(photos)
+    for name in (tmp_path / "link", "photos", "photos/../photos/", tmp_path / "link" / "."):
+        assert FolderSource(name).spec == FolderSource(photos).spec
+        again = build(name)
+        assert (again.ids, build.embedded) == (store.ids, 0)
+
+
+def test_a_renamed_gallery_keeps_its_store(build, photos, tmp_path):
+    stores = tmp_path / "stores"
+    store = build(photos, out=stores / f"photos-{IDENTITY.fingerprint}")
+    assert find_store(stores, IDENTITY.fingerprint, FolderSource(photos)) == store.path
+    renamed = tmp_path / "renamed"
+    photos.rename(renamed)
+    source = FolderSource(renamed)
+    assert find_store(stores, IDENTITY.fingerprint, source) == store.path
+    assert find_store(stores, "another model", source) is None
+    assert [one.orphan for one in list_stores(stores)] == [True]
+    again = build(renamed, out=store.path)
+    assert (len(again), build.embedded, again.away) == (13, 0, frozenset())
+    assert [one.orphan for one in list_stores(stores)] == [False]
+    assert_aligned(again, renamed)
+
+
+def test_a_store_of_an_older_version_opens_and_is_brought_up_to_date(build, photos, reads):
+    store = build(photos)
+    with sqlite3.connect(store.path / DATABASE) as connection:
+        for table in ("files", "away", "report"):
+            connection.execute(f"DROP TABLE {table}")
+    connection.close()
+    old = Store.open(store.path)
+    assert (old.ids, old.away, old.manifest.left_out) == (store.ids, frozenset(), {})
+    reads.clear()
+    assert build(photos).ids == store.ids
+    assert (len(reads), build.embedded) == (13, 0)
+    reads.clear()
+    build(photos)
+    assert reads == []
+
+
+def test_a_picture_that_was_decoded_otherwise_is_embedded_again(build, photos):
+    store = build(photos)
+    with sqlite3.connect(store.path / DATABASE) as connection:
+        connection.execute("DELETE FROM report")
+        connection.execute("UPDATE pictures SET pixel_hash = 'old' WHERE id = 'p3.png'")
+    connection.close()
+    again = build(photos)
+    assert build.embedded == 1
+    assert set(again.ids) == set(store.ids)
+    assert_aligned(again, photos)
+
+
+def test_what_is_left_out_reaches_the_manifest(build, photos):
+    (photos / "@eaDir").mkdir()
+    (photos / "a.jxl").write_bytes(b"x")
+    (photos / ".hidden.png").write_bytes(b"x")
+    (photos / "notes.txt").write_text("no picture")
+    (photos / "cut.png").write_bytes((photos / "p1.png").read_bytes()[:60])
+    Image.new("RGB", (9, 9)).save(photos / "profile.png", icc_profile=b"broken")
+    summary = Store.open(build(photos).path).manifest.summary()
+    assert summary["pictures"] == 14
+    assert summary["left_out"] == {
+        "kind not supported": 1, "service folder": 1, "hidden": 1, "not a picture": 1,
+    }  # fmt: skip
+    assert summary["unsupported"] == {"JPEG XL": 1}
+    assert set(summary["skipped"]) == {"a.jxl", "cut.png"}
+    assert summary["ignored_profiles"] == ["profile.png"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are Unicode elsewhere")
+def test_odd_names_do_not_end_the_run_and_come_back(build, photos):
+    os.makedirs(os.fsencode(photos) + b"/odd/Andr\xe9")
+    with open(os.fsencode(photos) + b"/odd/Andr\xe9/broken.png", "wb") as file:
+        file.write(b"no picture")
+    with open(os.fsencode(photos) + b"/odd/Andr\xe9/a\nb.png", "wb") as file:
+        Image.new("RGB", (9, 9), (50, 60, 70)).save(file, "PNG")
+    for _ in range(2):
+        store = build(photos)
+        assert set(store.manifest.skipped) == {"odd/Andr\\xe9/broken.png"}
+        [reason] = store.manifest.skipped.values()
+        assert "odd/Andr\\xe9/broken.png: is not a picture" in reason
+        found = store.picture("odd/Andr\\xe9/a\nb.png")
+        assert found.original
+        assert found.image.getpixel((0, 0)) == (50, 60, 70)
+
+
+def test_a_restricted_store_has_the_rows_of_its_pictures(build, photos):
+    store = build(photos)
+    assert store.restrict(store.ids) is store
+    some = store.restrict(["p3.png", "p1.png", "unknown"])
+    assert some.ids == ["p1.png", "p3.png"]
+    for id in some.ids:
+        assert np.array_equal(some.vectors[some.position(id)], store.vectors[store.position(id)])
+
+
+def test_the_number_of_embedded_pictures_is_returned(photos, tmp_path):
+    source = FolderSource(photos)
+    first = update_store(source, mean_colors, tmp_path / "store", IDENTITY)
+    assert (len(first.store), first.embedded) == (13, 13)
+    assert update_store(source, mean_colors, tmp_path / "store", IDENTITY).embedded == 0

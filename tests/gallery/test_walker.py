@@ -1,0 +1,305 @@
+"""What a gallery's folder yields: each picture once, and all else with the reason."""
+
+import os
+import socket
+import sys
+import tempfile
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from dwc.datasets.image_kinds import escape_name, unescape_name
+from dwc.datasets.image_loading import HAS_HEIF
+from dwc.errors import ImageError
+from dwc.gallery.sources import FolderSource
+from dwc.gallery.walker import LeftOut, walk_folder
+from tests.datasets.test_image_loading import iso_header, saved, two_halves
+
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX files")
+
+
+def walk(folder, *exclude):
+    """The ids that are taken, and for each id that is left out its reason."""
+    taken, left_out = [], {}
+    for found in walk_folder(folder, exclude):
+        if isinstance(found, LeftOut):
+            left_out[found.id] = found.reason
+        else:
+            taken.append(found.id)
+    return sorted(taken), left_out
+
+
+def picture(path, color=(9, 9, 9), **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 8), color).save(path, options.pop("format", "PNG"), **options)
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_a_store_in_the_gallery_is_not_part_of_it(build, photos, times):
+    for _ in range(times):
+        store = build(photos, out=photos / "my.store")
+    assert len(store) == 13
+    assert store.manifest.left_out["own store"] == 1
+
+
+def test_stores_caches_and_uploads_are_recognized_wherever_they_lie(
+    build, photos, tmp_path, monkeypatch
+):
+    build(photos, out=photos / "deep" / "backup of the store")
+    for name, variable in (("cache", "DWC_CACHE"), ("uploads", "GRADIO_TEMP_DIR")):
+        monkeypatch.setenv(variable, str(photos / name))
+        picture(photos / name / "sub" / "a.png")
+    (photos / "foreign" / "previews").mkdir(parents=True)
+    tag = "Signature: 8a477f597d28d172789f06886806bc55\n# a cache"
+    (photos / "foreign" / "CACHEDIR.TAG").write_text(tag)
+    picture(photos / "foreign" / "previews" / "a.png")
+    taken, left_out = walk(photos)
+    assert len(taken) == 13
+    assert left_out == {
+        "cache": "own store",
+        "uploads": "own store",
+        "deep/backup of the store": "own store",
+        "foreign": "service folder",
+    }
+
+
+def test_a_cache_that_is_the_gallery_itself_is_walked(photos, monkeypatch):
+    monkeypatch.setenv("DWC_CACHE", str(photos))
+    assert len(walk(photos)[0]) == 13
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "@eaDir", "#recycle", "#snapshot", "@Recycle", "@eaDir/a.jpg", "$RECYCLE.BIN", "lost+found",
+        "System Volume Information", "__MACOSX", "Catalog Previews.lrdata",
+    ],
+)  # fmt: skip
+def test_service_folders_are_left_out_and_counted(photos, folder):
+    picture(photos / "deep" / folder / "SYNOPHOTO_THUMB_S.jpg", format="JPEG")
+    taken, left_out = walk(photos)
+    assert len(taken) == 13
+    assert set(left_out.values()) == {"service folder"}
+
+
+@pytest.mark.parametrize("folder", ["Thumbnails", "recycle", "snapshot", "cache", "previews"])
+def test_folders_that_people_name_so_are_taken(photos, folder):
+    picture(photos / folder / "a.png")
+    assert f"{folder}/a.png" in walk(photos)[0]
+
+
+def test_of_a_photo_library_the_originals_are_taken(photos):
+    library = photos / "My.photoslibrary"
+    for name in ("originals/0/a.png", "resources/derivatives/a.png", "database/b.png"):
+        picture(library / name)
+    taken, left_out = walk(photos)
+    assert [id for id in taken if "library" in id] == ["My.photoslibrary/originals/0/a.png"]
+    assert Counter(left_out.values()) == {"service folder": 2}
+
+
+def test_patterns_exclude_as_in_gitignore(photos):
+    picture(photos / "drafts" / "a.png")
+    picture(photos / "deep" / "drafts" / "b.png")
+    picture(photos / "out" / "a.png")
+    taken, left_out = walk(photos, "drafts/", "*.webp", "/out", "!out/a.png")
+    assert taken == [f"p{n}.png" for n in range(10)]
+    assert set(left_out.values()) == {"excluded"}
+    assert {"drafts", "deep/drafts", "out", "deep/er/q0.webp"} <= set(left_out)
+    with pytest.raises(ImageError, match=r"--exclude: .*as in \.gitignore"):
+        FolderSource(photos, ["!"])
+
+
+def test_hidden_files_and_folders_are_counted(photos):
+    picture(photos / ".hidden.png")
+    picture(photos / ".thumbs" / "a.png")
+    taken, left_out = walk(photos)
+    assert len(taken) == 13
+    assert left_out == {".hidden.png": "hidden", ".thumbs": "hidden"}
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "photo.jpg_large", "a.jpg.bak", "a.mpo", "a.download", "A.JPG", "a.txt"]
+)
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF"])
+def test_known_content_is_read_whatever_its_suffix(tmp_path, name, format):
+    (tmp_path / name).write_bytes(saved(two_halves(), format))
+    assert walk(tmp_path) == ([name], {})
+    [item] = FolderSource(tmp_path).items()
+    assert item.open().size == (60, 40)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("a.jxl", b"anything", "JPEG XL"),
+        ("a", b"\xff\x0a" + bytes(40), "JPEG XL"),
+        ("a.CR2", b"anything", "RAW"),
+        ("a.nef", b"MM\x00*" + bytes(40), "RAW"),
+        ("a.psd", b"8BPS" + bytes(40), "Photoshop"),
+        ("a.svg", b"<svg/>", "SVG"),
+    ],
+)
+def test_kinds_that_are_not_read_are_counted_with_what_to_do(tmp_path, name, content, kind):
+    (tmp_path / name).write_bytes(content)
+    [found] = walk_folder(tmp_path)
+    assert (found.id, found.reason, found.kind) == (name, "kind not supported", kind)
+    assert "JPEG" in found.message
+    listing = FolderSource(tmp_path).list()
+    assert listing.unsupported == {kind: 1}
+
+
+@pytest.mark.skipif(HAS_HEIF, reason="pillow-heif is installed")
+@pytest.mark.parametrize("name", ["IMG_0001.HEIC", "IMG_0002.heif", "IMG_0003", "a.hif"])
+def test_heic_is_counted_and_named(tmp_path, name):
+    (tmp_path / name).write_bytes(iso_header(b"heic", b"mif1"))
+    [found] = walk_folder(tmp_path)
+    assert found.kind == "HEIC"
+    assert "pillow-heif" in found.message
+
+
+@pytest.mark.skipif(not HAS_HEIF, reason="pillow-heif is not installed")
+def test_heic_is_taken_where_it_can_be_read(tmp_path):
+    two_halves((64, 64)).save(tmp_path / "IMG_0001.HEIC", "HEIF")
+    (tmp_path / "IMG_0001.HEIC").rename(tmp_path / "IMG_0002")
+    two_halves((64, 64)).save(tmp_path / "a.heic")
+    assert walk(tmp_path) == (["IMG_0002", "a.heic"], {})
+
+
+def test_what_is_no_picture_is_counted(photos):
+    for name in ("notes.txt", "clip.mp4", "empty", "page.html"):
+        (photos / name).write_bytes(b"" if name == "empty" else b"<html>nothing</html>")
+    taken, left_out = walk(photos)
+    assert len(taken) == 13
+    assert set(left_out.values()) == {"not a picture"}
+    assert len(left_out) == 4
+
+
+@POSIX
+def test_pipes_and_sockets_are_not_waited_for(photos):
+    os.mkfifo(photos / "pipe.jpg")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(photos / "socket.png"))
+        taken, left_out = walk(photos)
+    assert len(taken) == 13
+    assert left_out == {"pipe.jpg": "not a picture", "socket.png": "not a picture"}
+
+
+@POSIX
+def test_linked_folders_are_followed_once_and_circles_end(photos, tmp_path):
+    picture(tmp_path / "far" / "a.png")
+    picture(tmp_path / "far" / "inner" / "b.png")
+    (tmp_path / "far" / "back").symlink_to(photos)
+    (photos / "2024").symlink_to(tmp_path / "far")
+    (photos / "again").symlink_to(tmp_path / "far")
+    (photos / "deep" / "up").symlink_to(photos)
+    (photos / "deep" / "self").symlink_to(photos / "deep" / "self")
+    taken, left_out = walk(photos)
+    assert len(taken) == 15
+    assert {"2024/a.png", "2024/inner/b.png"} <= set(taken)
+    assert left_out == {
+        "2024/back": "linked twice",
+        "again": "linked twice",
+        "deep/up": "linked twice",
+        "deep/self": "unreadable",
+    }
+
+
+@POSIX
+def test_a_picture_with_several_names_is_one(photos, tmp_path):
+    picture(tmp_path / "far.png")
+    (photos / "a link.png").symlink_to(photos / "p1.png")
+    os.link(photos / "p2.png", photos / "zz hard.png")
+    (photos / "far 1.png").symlink_to(tmp_path / "far.png")
+    (photos / "far 2.png").symlink_to(tmp_path / "far.png")
+    (photos / "dangling.png").symlink_to(photos / "nothing.png")
+    taken, left_out = walk(photos)
+    assert len(taken) == 14
+    assert {"p1.png", "p2.png", "far 1.png"} <= set(taken)
+    assert left_out == {
+        "a link.png": "linked twice",
+        "zz hard.png": "linked twice",
+        "far 2.png": "linked twice",
+        "dangling.png": "unreadable",
+    }
+
+
+@contextmanager
+def unprivileged():
+    """Without the rights of root, whom permissions do not bind."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def open_folder():
+    """A folder that every user may enter."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
+        for path in Path(name).rglob("*"):
+            if path.is_dir() and not path.is_symlink():
+                path.chmod(0o755)
+
+
+@POSIX
+@pytest.mark.parametrize("mode", [0o000, 0o444])
+def test_an_unreadable_folder_is_named_and_the_walk_goes_on(open_folder, mode):
+    gallery = open_folder / "gallery"
+    for name in ("a.png", "locked/b.png", "z/c.png"):
+        picture(gallery / name)
+    (gallery / "locked").chmod(mode)
+    with unprivileged():
+        found = list(walk_folder(gallery))
+    (gallery / "locked").chmod(0o755)
+    left_out = [one for one in found if isinstance(one, LeftOut)]
+    assert sorted(one.id for one in found if one not in left_out) == ["a.png", "z/c.png"]
+    assert [one.reason for one in left_out] == ["unreadable"]
+    assert "locked" in left_out[0].message
+    assert "Permission denied" in left_out[0].message
+
+
+@POSIX
+def test_a_link_into_a_locked_folder_is_named(open_folder):
+    gallery, locked = open_folder / "gallery", open_folder / "locked"
+    picture(gallery / "a.png")
+    picture(locked / "b.png")
+    (gallery / "link.png").symlink_to(locked / "b.png")
+    locked.chmod(0o000)
+    with unprivileged():
+        taken, left_out = walk(gallery)
+    assert taken == ["a.png"]
+    assert left_out == {"link.png": "unreadable"}
+
+
+@POSIX
+def test_names_that_are_not_utf8_have_ids_that_lead_back(photos):
+    names = [b"caf\xe9.png", b"caf\\xe9.png", b"back\\slash.png", "caf\xe9.png".encode()]
+    names += [b"new\nline.png", b"\xff\xfe.png"]
+    for name in names:
+        with open(os.fsencode(photos) + b"/" + name, "wb") as file:
+            Image.new("RGB", (9, 9)).save(file, "PNG")
+    source = FolderSource(photos)
+    odd = [item for item in source.items() if item.id not in {f"p{n}.png" for n in range(10)}]
+    odd = [item for item in odd if not item.id.startswith("deep/")]
+    assert len({item.id for item in odd}) == len(names)
+    assert {os.path.basename(os.fsencode(item.path)) for item in odd} == set(names)
+    for item in odd:
+        item.id.encode("utf-8")
+        assert os.fsencode(source.item(item.id).path) == os.fsencode(item.path)
+        assert item.open().size == (9, 9)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a\\b", "a\\\\b", "\\xe9", "é", "\udce9", "\\\udce9\\"])
+def test_an_escaped_name_gives_the_name_back(name):
+    if sys.platform != "win32":
+        assert unescape_name(escape_name(name)) == name
+    escape_name(name).encode("utf-8")
