@@ -28,12 +28,14 @@ checkpoint progressive study: export GLIBC_TUNABLES = glibc.malloc.hugetlb=1:gli
 checkpoint: $(VENV)/.dev     ## train the bundled checkpoint from nothing
 	$(BIN)/python -m dwc train catalogue --out assets/checkpoints/dwc-catalogue $(ARGS)
 	$(BIN)/python -m dwc weights assets/checkpoints/dwc-catalogue
+	$(BIN)/python -m dwc report --out assets/docs/results.md
 
 progressive: $(VENV)/.dev    ## train PL's, on the bundled checkpoint's CLIP and drawings
 	$(BIN)/python -m dwc train progressive --keep-pictures --start dwc-catalogue \
 	  --drawings runs/catalogue --work runs/progressive-catalogue \
 	  --out assets/checkpoints/progressive-catalogue
 	$(BIN)/python -m dwc weights assets/checkpoints/progressive-catalogue
+	$(BIN)/python -m dwc report --out assets/docs/results.md
 
 study: $(VENV)/.dev          ## what each part is worth, measured: assets/study
 	$(BIN)/python -m dwc study --work runs/study --out assets $(ARGS)

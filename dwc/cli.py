@@ -15,7 +15,18 @@ from typing import Protocol, cast
 from dwc import __version__
 from dwc.errors import DWCError
 
-COMMANDS = ("app", "index", "search", "convert", "evaluate", "train", "study", "push", "weights")
+COMMANDS = (
+    "app",
+    "index",
+    "search",
+    "convert",
+    "evaluate",
+    "train",
+    "study",
+    "report",
+    "push",
+    "weights",
+)
 
 FAILED = 2
 INTERRUPTED = 130  # as shells report SIGINT

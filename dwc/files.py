@@ -70,8 +70,7 @@ def atomic_folder(folder: str | Path) -> Iterator[Path]:
         folder: The folder to write or replace. Missing parent folders are made.
     """
     folder = Path(folder)
-    partial = folder.with_name(f".{folder.name}.partial")
-    outdated = folder.with_name(f".{folder.name}.outdated")
+    partial, outdated = partial_folder(folder), outdated_folder(folder)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
@@ -84,6 +83,16 @@ def atomic_folder(folder: str | Path) -> Iterator[Path]:
         folder.rename(outdated)
     partial.rename(folder)
     shutil.rmtree(outdated, ignore_errors=True)
+
+
+def partial_folder(folder: Path) -> Path:
+    """Return where `atomic_folder` collects new content before it moves it to `folder`."""
+    return folder.with_name(f".{folder.name}.partial")
+
+
+def outdated_folder(folder: Path) -> Path:
+    """Return where `atomic_folder` puts old content while it moves the new to `folder`."""
+    return folder.with_name(f".{folder.name}.outdated")
 
 
 def write_bytes(path: str | Path, content: bytes, *, fsync: bool = False) -> None:

@@ -17,6 +17,7 @@ PACKAGE = ROOT / "dwc"
 MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
+    "progress": set(),
     "datasets": {"errors", "files"},
     "checkpoints.safetensors_files": {"errors"},
     "modeling": {"errors", "checkpoints.safetensors_files"},
@@ -28,8 +29,8 @@ MAY_IMPORT = {
     "search": {"errors", "files", "modeling", "checkpoints", "datasets", "gallery"},
     "explain": {"errors", "files", "modeling", "checkpoints", "gallery", "evaluation", "search"},
     "training": {
-        "errors", "files", "modeling", "checkpoints", "convert", "datasets", "catalogue",
-        "evaluation",
+        "errors", "files", "progress", "modeling", "checkpoints", "convert", "datasets",
+        "catalogue", "evaluation",
     },
     "ui": {
         "errors", "files", "modeling", "checkpoints", "datasets", "gallery", "catalogue", "search",

@@ -1,28 +1,76 @@
-"""The model card of a checkpoint: what its config tells, what its evaluations measured, no more."""
+"""Model cards (README.md of a checkpoint) and the page of results, from config and evaluations.
 
-from collections.abc import Mapping, Sequence
+Three cards share the helpers: of any checkpoint (converted, or trained on a benchmark), of the
+bundled DWC checkpoint, and of PL's. No number stands in a card that is not in `evaluation.json`.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from dwc.errors import CheckpointError
+from dwc.files import write_text
 from dwc.modeling.configuration_dwc import DWCConfig, ModifiedResNetConfig
 
 CARD = "README.md"
 
 _GENERATED = "<!-- Written from the checkpoint. Take this line away to keep a text of your own. -->"
-_TAGS = ("composed-image-retrieval", "image-retrieval", "dwc", "arxiv:2312.06179")
+_TAGS = ("composed-image-retrieval", "image-retrieval")
+_DWC_TAGS = (*_TAGS, "dwc", "arxiv:2312.06179")
+_PL_TAGS = (*_TAGS, "arxiv:2204.11212")
 _RECALLS = (1, 10, 50)
 _STREAMS = {"clip": "CLIP stream", "cnn": "CNN stream"}
 
+WEIGHT_NAMES: Mapping[str, str] = {
+    "learned": "as the model answers",
+    "image_only": "picture only",
+    "text_only": "words only",
+    "half": "half and half",
+    "best_fixed": "the best fixed one (chosen on the validation split)",
+    "oracle": "the best for each query (knows the answer)",
+}
+
+_COMBINER_NAMES: Mapping[str, str] = {
+    "dwc": "**DWC**",
+    "image_only": "picture only",
+    "text_only": "words only",
+    "average": "plain average",
+    "concat_mlp": "concatenation MLP",
+    "clip4cir": "CLIP4Cir's Combiner",
+    "dwc_joint": "DWC with a joint part (ours)",
+    "dwc_unit": "DWC with parts of unit length (ours)",
+    "tirg": "TIRG",
+    "progressive": "PL's adaptive weight (reconstruction), on CLIP's own features",
+    "progressive_fixed": "plain average of CLIP's own features",
+}
+
+_PL_STAGE_NAMES = {
+    "open_domain": "pictures and captions",
+    "fashion": "fashion pre-training",
+    "hybrid": "composed queries",
+}
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [f"| {' | '.join(header)} |".replace("|  |", "| |"), "|---" * len(header) + "|"]
+    lines += [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join(lines)
+
 
 class CardFacts(NamedTuple):
-    """What a card says beside the config, all of it optional.
+    """What a card says besides the config; all of it is optional.
 
-    `license` is the Hub's name of one, `datasets` what the model was trained on, `base_model` the
-    Hub's name of its CLIP. `converted` are the sources of a conversion, a line each; `trained` says
-    how it was trained, in a sentence; `evaluations` are the contents of what
-    `python -m dwc evaluate --json` writes.
+    Attributes:
+        license: The Hub's name of a license.
+        datasets: What the model was trained on.
+        base_model: The Hub's name of its CLIP.
+        converted: Sources of a conversion, a line each.
+        trained: How it was trained, in a sentence.
+        evaluations: Contents of files that `python -m dwc evaluate --json` writes.
     """
 
     license: str | None = None
@@ -34,34 +82,131 @@ class CardFacts(NamedTuple):
 
 
 def write_card(folder: Path, config: DWCConfig, facts: CardFacts, name: str | None = None) -> bool:
-    """Write `folder/README.md`, unless there is one that was not written here; say whether.
+    """Write `folder/README.md`, unless there is one that was not written here.
 
-    `name` is the model's, the folder's if it is not given.
+    Args:
+        folder: The checkpoint's folder.
+        config: The model's.
+        facts: What else is known.
+        name: The model's name; the folder's by default.
+
+    Returns:
+        Whether the card was written.
     """
     file = folder / CARD
     if file.is_file() and _GENERATED not in file.read_text(encoding="utf-8", errors="replace"):
         return False
-    file.write_text(render_card(name or folder.name, config, facts), encoding="utf-8")
+    write_text(file, render_card(name or folder.name, config, facts))
     return True
 
 
 def render_card(name: str, config: DWCConfig, facts: CardFacts) -> str:
-    """The card of a model of this name, as Markdown with the Hub's front matter."""
+    """Return the card of a checkpoint as Markdown with the Hub's front matter."""
     sections = [
         _GENERATED,
         f"# {name.rpartition('/')[2]}",
-        _what(config),
-        _reads(config),
-        _measured(facts.evaluations),
+        _architecture(config),
+        _caption_form(config),
+        _evaluations(facts.evaluations),
         _origin(facts),
-        _use(name),
-        _limits(facts),
+        _usage(name),
+        _general_limits(facts),
     ]
-    body = "\n\n".join(section for section in sections if section)
-    return f"---\n{_front_matter(name, facts)}\n---\n\n{body}\n"
+    return _card(_general_front_matter(name, facts), [section for section in sections if section])
 
 
-def _front_matter(name: str, facts: CardFacts) -> str:
+def write_catalogue_card(
+    folder: Path, numbers: Mapping[str, Any], config: DWCConfig, categories: int, garments: int
+) -> None:
+    """Write the card of the bundled DWC checkpoint.
+
+    Args:
+        folder: The checkpoint's folder.
+        numbers: The content of `evaluation.json`.
+        config: The model's.
+        categories: How many categories the catalogue has.
+        garments: How many distinct garments it has.
+    """
+    sections = [
+        _catalogue_summary(config, categories, garments),
+        *result_sections(numbers),
+        _catalogue_training(numbers),
+        _CATALOGUE_LIMITS,
+    ]
+    write_text(folder / CARD, _card(_fixed_front_matter(_DWC_TAGS), sections))
+
+
+def write_progressive_card(folder: Path, numbers: Mapping[str, Any]) -> None:
+    """Write the card of a PL checkpoint from the content of `evaluation.json`."""
+    sections = [
+        _PL_SUMMARY,
+        *progressive_result_sections(numbers),
+        _pl_training(numbers),
+        _PL_LIMITS,
+    ]
+    write_text(folder / CARD, _card(_fixed_front_matter(_PL_TAGS), sections))
+
+
+def result_sections(numbers: Mapping[str, Any]) -> list[str]:
+    """Return the tables of a DWC checkpoint's `evaluation.json`, a Markdown section each."""
+    return [
+        _drawings(numbers["catalogue"]),
+        _combiners(numbers["combiners"]),
+        _photographs(numbers.get("photographs")),
+    ]
+
+
+def progressive_result_sections(numbers: Mapping[str, Any]) -> list[str]:
+    """Return the tables of a PL checkpoint's `evaluation.json`, a Markdown section each."""
+    return [_pl_drawings(numbers["catalogue"]), _pl_weights(numbers["weights"])]
+
+
+def render_results(folders: Sequence[Path]) -> str:
+    """Return a page with the tables of each checkpoint's `evaluation.json`.
+
+    Args:
+        folders: The checkpoints' folders.
+
+    Raises:
+        CheckpointError: a folder has no such file, or it is not of a training on the catalogue.
+    """
+    sections = ["# Results", "Written by `python -m dwc report` from each `evaluation.json`."]
+    for folder in folders:
+        file = folder / "evaluation.json"
+        if not file.is_file():
+            raise CheckpointError(
+                f"{folder} has no evaluation.json; give the folder of a checkpoint that "
+                "`python -m dwc train catalogue` or `train progressive` wrote"
+            )
+        numbers = json.loads(file.read_text())
+        if not {"combiners", "weights"} & set(numbers):
+            raise CheckpointError(
+                f"{file} has no table of combiners or weights; it was not written by "
+                "`python -m dwc train catalogue` or `train progressive`"
+            )
+        render = result_sections if "combiners" in numbers else progressive_result_sections
+        sections.append(f"## `{folder.name}`, fingerprint {numbers['fingerprint']}")
+        sections += [f"\n{text}".replace("\n## ", "\n### ")[1:] for text in render(numbers)]
+    return "\n\n".join(sections) + "\n"
+
+
+def _card(front_matter: str, sections: Sequence[str]) -> str:
+    body = "\n\n".join(sections)
+    return f"---\n{front_matter}\n---\n\n{body}\n"
+
+
+def _fixed_front_matter(tags: Sequence[str]) -> str:
+    data = ModelCardData(
+        license="apache-2.0",
+        library_name="transformers",
+        pipeline_tag="image-feature-extraction",
+        tags=list(tags),
+        language="en",
+    )
+    return data.to_yaml()
+
+
+def _general_front_matter(name: str, facts: CardFacts) -> str:
     results = [
         EvalResult(
             task_type="image-feature-extraction",
@@ -80,7 +225,7 @@ def _front_matter(name: str, facts: CardFacts) -> str:
         library_name="transformers",
         pipeline_tag="image-feature-extraction",
         language="en",
-        tags=list(_TAGS),
+        tags=list(_DWC_TAGS),
         base_model=facts.base_model,
         datasets=list(facts.datasets) or None,
         model_name=name.rpartition("/")[2] if results else None,
@@ -89,7 +234,7 @@ def _front_matter(name: str, facts: CardFacts) -> str:
     return data.to_yaml()
 
 
-def _what(config: DWCConfig) -> str:
+def _architecture(config: DWCConfig) -> str:
     streams = []
     if config.clip_config is not None:
         streams.append(
@@ -104,9 +249,9 @@ def _what(config: DWCConfig) -> str:
         )
     listed = "\n".join(streams)
     return f"""A model for composed image retrieval after *Dynamic Weighted Combiner for Mixed-Modal
-Image Retrieval* (AAAI 2024, arXiv 2312.06179): a picture and words that say what should differ go
-in; an embedding of the picture wished for comes out, and with it the weight that each stream gave
-the picture and the words.
+Image Retrieval* (AAAI 2024, arXiv 2312.06179). Its input is a picture with words that say what
+should differ; its output is an embedding of the picture sought, and the weight that each stream
+gave the picture and the words.
 
 {listed}"""
 
@@ -123,12 +268,13 @@ def _tower(clip: Any) -> str:
     return f"{kind}, pictures of {vision.image_size} pixels, features of {clip.projection_dim}"
 
 
-def _reads(config: DWCConfig) -> str:
-    return f"""It read captions as `{config.caption_template["single"]}`, and two of one picture as
-`{config.caption_template["pair"]}`; the app and the search put a wish into that form."""
+def _caption_form(config: DWCConfig) -> str:
+    return f"""It was trained on captions in the form `{config.caption_template["single"]}`, and
+on two of one picture as `{config.caption_template["pair"]}`; app and search put texts into that
+form."""
 
 
-def _measured(evaluations: Sequence[Mapping[str, Any]]) -> str:
+def _evaluations(evaluations: Sequence[Mapping[str, Any]]) -> str:
     if not evaluations:
         return "## Measured\n\nNothing has been measured for this card."
     rows = []
@@ -139,24 +285,20 @@ def _measured(evaluations: Sequence[Mapping[str, Any]]) -> str:
             _STREAMS.get(name, name): stream
             for name, stream in evaluation.get("streams", {}).items()
         }
-        if len(views) == 2:  # a stream alone is the model
+        if len(views) == 2:  # a model with one stream
             del views["both streams"]
         for label, view in views.items():
-            recalls = " | ".join(
+            recalls = [
                 f"{100 * view[f'recall@{k}']:.2f}" if f"recall@{k}" in view else ""
                 for k in _RECALLS
-            )
-            rows.append(
-                f"| {evaluation['protocol']} | {queries} | {gallery} | {label} | {recalls} |"
-            )
-    table = "\n".join(rows)
+            ]
+            rows.append([evaluation["protocol"], str(queries), str(gallery), label, *recalls])
+    header = ("protocol", "queries", "gallery", "", "R@1", "R@10", "R@50")
     return f"""## Measured
 
 Recalls in per cent, by protocol. Protocols are not to be compared with one another.
 
-| protocol | queries | gallery | | R@1 | R@10 | R@50 |
-|---|---|---|---|---|---|---|
-{table}"""
+{markdown_table(header, rows)}"""
 
 
 def _origin(facts: CardFacts) -> str:
@@ -172,7 +314,7 @@ def _origin(facts: CardFacts) -> str:
     return "## Where it comes from\n\n" + "\n\n".join(lines)
 
 
-def _use(name: str) -> str:
+def _usage(name: str) -> str:
     return f"""## Use
 
 ```sh
@@ -181,15 +323,202 @@ python -m dwc search STORE --image PICTURE --text "but in red"
 ```"""
 
 
-def _limits(facts: CardFacts) -> str:
+def _general_limits(facts: CardFacts) -> str:
     licence = (
         ""
         if facts.license
-        else " No licence is stated here: ask whoever trained it, and mind those of CLIP's weights "
-        "and of the training data."
+        else " No licence is stated here: ask the people who trained it, and respect those of "
+        "CLIP's weights and of the training data."
     )
     return f"""## Limits
 
-The weight mixes *edited* features, each of which has already looked at the other modality, and of
+The weight mixes *edited* features, each of which depends on the other modality already, and of
 unequal lengths: it is not by itself a share of the result. Words outside the vocabulary do not
 reach the CNN stream.{licence}"""
+
+
+def _catalogue_summary(config: DWCConfig, categories: int, garments: int) -> str:
+    size = config.clip_config.vision_config.image_size
+    return f"""# DWC, trained on drawn garments
+
+A small model for composed image retrieval after *Dynamic Weighted Combiner for Mixed-Modal Image
+Retrieval* (AAAI 2024, arXiv 2312.06179). Its input is a picture with words that say what should
+differ; its output is an embedding of the picture sought, and the weight that each of two streams
+gave the picture and the words. Both streams and the small CLIP under them were trained from scratch
+on garments that the project draws itself: {categories} categories, {garments:,} distinct
+garments, pictures of {size} pixels.{_unit_parts(config)}
+
+Intended for trying the method, for teaching, for tests, and as the default of the app. Not a model
+for a real shop."""
+
+
+def _unit_parts(config: DWCConfig) -> str:
+    if config.combiner != "dwc_unit":
+        return ""
+    return """
+
+The CLIP stream's combiner is the paper's with one change, which is ours: the parts that it mixes
+are scaled to unit length first, so that the weight alone decides how much each side counts. In the
+paper the editors decide it too, by the length of their outputs, and the weight is less informative
+the longer they train. The table of combiners has both."""
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def _recall_cells(row: Mapping[str, Any], ks: Sequence[int] = _RECALLS) -> list[str]:
+    return [_percent(row[f"recall@{k}"]) for k in ks]
+
+
+def _correlation_cell(row: Mapping[str, Any]) -> str:
+    correlation = row.get("weight_truth_correlation")
+    return "" if correlation is None else f"{correlation:.2f}"
+
+
+def _split(catalogue: Mapping[str, Any]) -> str:
+    return (
+        f"Test split: {catalogue['queries']:,} queries to a gallery of {catalogue['gallery']:,} "
+        "garments whose\ncombinations of category, colour and pattern do not occur in training; "
+        "the reference is removed; a\nhit is any garment that fits."
+    )
+
+
+def _drawings(catalogue: Mapping[str, Any]) -> str:
+    views = {"both streams": catalogue}
+    views |= {_STREAMS[name]: row for name, row in catalogue["streams"].items()}
+    rows = [[label, *_recall_cells(row), _correlation_cell(row)] for label, row in views.items()]
+    return f"""## Measured on drawings
+
+{_split(catalogue)} The last column is Spearman's correlation of the image weight with the
+share of the change that only the picture tells.
+
+{markdown_table(("", "R@1", "R@10", "R@50", "weight and truth"), rows)}
+
+`python -m dwc evaluate dwc-catalogue --dataset catalogue --seed {catalogue["seed"]}`"""
+
+
+def _combiners(combiners: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = [
+        [
+            _COMBINER_NAMES.get(name, name),
+            *_recall_cells(row, (1, 10)),
+            _correlation_cell(row),
+            f"{row['parameters'] / 1e6:.2f} M",
+            "" if row["learning_rate"] is None else f"{row['learning_rate']:g}",
+        ]
+        for name, row in sorted(combiners.items(), key=lambda item: -item[1]["recall@1"])
+    ]
+    header = ("combiner", "R@1", "R@10", "weight and truth", "trained", "rate")
+    return f"""### The combiner against others
+
+One frozen CLIP, the same features, triplets, steps and loss; the CLIP stream alone, without a
+teacher. Only the way of combining differs, and with it the number of trained parameters, and the
+learning rate: each combiner is reported at its better one of two, chosen on the validation split.
+
+{markdown_table(header, rows)}"""
+
+
+def _photographs(photographs: Mapping[str, Any] | None) -> str:
+    if photographs is None:
+        return "## On photographs\n\nNot measured for this checkpoint."
+    classes = ", ".join(
+        f"{name} {precision:.1f}" for name, precision in photographs["classes"].items()
+    )
+    return f"""## On photographs
+
+It was trained on no photograph. Words alone over 1,000 photographs of clothes (the Clothing
+dataset, CC0), precision among the first ten, mean of seven classes:
+**{photographs["precision@10"]:.2f}** (chance {photographs["chance"]:.2f}). By class: {classes}.
+
+`python -m dwc evaluate dwc-catalogue --dataset photographs --data FOLDER`"""
+
+
+def _catalogue_training(numbers: Mapping[str, Any]) -> str:
+    recipe, minutes = numbers["recipe"], numbers["training_minutes"]
+    stages = ", ".join(f"{stage} {spent:.0f}" for stage, spent in minutes.items())
+    return f"""## How it was made
+
+`make checkpoint` on {numbers["machine"]}: {sum(minutes.values()):.0f} minutes ({stages}), seed
+{recipe["seed"]}. {recipe["pool"]["items"]:,} garments, each drawn in the styles
+{" and ".join(recipe["pool"]["styles"])}; {recipe["contrastive"]["total_steps"]:,} contrastive steps
+for the CLIP, whose image tower was trained to classify attributes as well;
+{recipe["attributes"]["total_steps"]:,} steps of attribute classification for the ResNet; then, on
+features of {recipe["kept_views"]} random views of each drawing from both image towers,
+{recipe["reading"]["total_steps"]:,} steps of text tuning (CLIP's text tower on modification texts)
+and {recipe["alternating"]["total_steps"]:,} steps of mutual training of DWC's two streams, their
+towers frozen.{_distillation(recipe["alternating"])} The log is `training.jsonl`; every number of
+this card is in `evaluation.json`."""
+
+
+def _distillation(mutual: Mapping[str, Any]) -> str:
+    if not mutual["weight_teaching"]:
+        return ""
+    return """ The CNN stream's weight was distilled from the CLIP stream's, which is ours and in no
+paper: without that it follows the truth little, since that stream's editors put the words into the
+picture's part."""
+
+
+_CATALOGUE_LIMITS = """## Limits
+
+It was trained on drawings alone: its idea of a floral print or a hood is the project's own. Words
+outside its vocabulary reach only the CLIP stream, in pieces. It knows garments, shoes, bags and
+hats, one at a time, and no people. The weight mixes *edited* features, each of which depends on the
+other modality already, and in the CNN stream of unequal lengths: it is not by itself a share of the
+result."""
+
+_PL_SUMMARY = """# PL, a reconstruction, trained on drawn garments
+
+A model for composed image retrieval after *Progressive Learning for Image Retrieval with
+Hybrid-Modality Queries* (SIGIR 2022, arXiv 2204.11212). The paper's code was not released. **This
+is a reconstruction**: its abstract names the three stages and the adaptive weight; the losses, the
+pseudo weights and every number are this project's own, and its results say nothing of the
+paper's."""
+
+_PL_LIMITS = """## Limits
+
+It was trained on drawings of garments, shoes, bags and hats, one at a time. The weight mixes CLIP's
+features of the picture and of the words as they are; it says how both were mixed, not how much of a
+result each one caused."""
+
+
+def _pl_drawings(catalogue: Mapping[str, Any]) -> str:
+    correlation = _correlation_cell(catalogue["streams"]["clip"])
+    weight = (
+        "Spearman's correlation of the image weight with the share of the change that only the "
+        f"picture tells: **{correlation}**."
+        if correlation
+        else "The weight is the same for every query."
+    )
+    table = markdown_table(("R@1", "R@10", "R@50"), [_recall_cells(catalogue)])
+    return f"## Measured on drawings\n\n{_split(catalogue)}\n\n{table}\n\n{weight}"
+
+
+def _pl_weights(weights: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = [
+        [WEIGHT_NAMES[name], f"{row['image_weight_mean']:.2f}", *_recall_cells(row)]
+        for name, row in weights.items()
+    ]
+    return f"""### What the weight is worth
+
+The same queries and gallery; only the weight of the picture differs.
+
+{markdown_table(("weight", "its mean", "R@1", "R@10", "R@50"), rows)}"""
+
+
+def _pl_training(numbers: Mapping[str, Any]) -> str:
+    recipe = numbers["recipe"]
+    stages = ", ".join(
+        f"{_PL_STAGE_NAMES[stage]} ({recipe[stage]['total_steps']:,} steps)"
+        for stage in numbers["stages"]
+    )
+    start = f" It began as {numbers['start']}." if numbers["start"] else ""
+    if recipe["kept_views"]:
+        start += (
+            " Its image tower stayed frozen but for the last layer, whose inputs were computed "
+            f"once for {recipe['kept_views']} views of every picture."
+        )
+    return f"""## How it was made
+
+Stages: {stages or "none"}; seed {recipe["seed"]}; {recipe["pool"]["items"]:,} garments.{start} The
+log is `training.jsonl`; every number of this card is in `evaluation.json`."""

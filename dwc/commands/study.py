@@ -1,11 +1,11 @@
-"""`python -m dwc study`: what each part of DWC and of PL is worth, on drawn garments."""
+"""`python -m dwc study`: train and compare variants of DWC and PL on drawn garments."""
 
 import argparse
 import logging
 import os
 from pathlib import Path
 
-HELP = "what each part of DWC and PL is worth: every variant on the same data and budget"
+HELP = "compare DWC and PL with parts removed, on the same data and budget"
 
 _SEEDS = 3
 
@@ -16,27 +16,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         default=Path("assets"),
-        help="numbers, table and figures go to its folder study (assets)",
+        help="numbers, tables and figures go to its folder study (assets)",
     )
     parser.add_argument(
         "--work",
         type=Path,
         default=Path("runs/study"),
-        help="what is computed once, and finished runs: a study that was stopped goes on",
+        help="cached features and finished runs; a stopped study continues from them",
     )
     parser.add_argument(
         "--drawings",
         type=Path,
         default=Path("runs/catalogue"),
-        help="where the drawings of the training are, or go to",
+        help="the folder that the training's drawings are read from, or drawn to",
     )
-    parser.add_argument("--model", help="whose frozen towers are used (the bundled checkpoint)")
+    parser.add_argument("--model", help="the checkpoint with the frozen towers (the bundled one)")
     parser.add_argument("--seeds", type=int, default=_SEEDS, help=f"how many seeds ({_SEEDS})")
     parser.add_argument("--workers", type=int, help="processes of one core each (a core each)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run what is not done, and write what came out."""
+    """Run what is not finished, and write the results."""
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
     from dwc.errors import TrainingError
     from dwc.training.study.features import StudySettings
     from dwc.training.study.report import write_study
@@ -49,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
     logging.getLogger("dwc.training").setLevel(logging.INFO)
     logging.getLogger("dwc.training.loop").setLevel(logging.WARNING)
     settings = StudySettings(seeds=tuple(range(args.seeds)))
-    written = write_study(settings, args.model, args.work, args.drawings, args.out, workers)
-    logging.getLogger("dwc.training").info("written to %s", written)
+    with logging_redirect_tqdm():
+        folder = write_study(settings, args.model, args.work, args.drawings, args.out, workers)
+    logging.getLogger("dwc.training").info("wrote %s", folder)
     return 0

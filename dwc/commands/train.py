@@ -9,13 +9,17 @@ import argparse
 import json
 import logging
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dwc.training.progressive.recipe import Stage
 
-_PROGRESSIVE_HELP = "PL's three stages (a reconstruction) on drawn garments"
+Configure = Callable[[argparse.ArgumentParser], None]
+Run = Callable[[argparse.Namespace], int]
+
+logger = logging.getLogger(__name__)
 
 _STAGES: "dict[str, Stage]" = {
     "1": "open_domain",
@@ -26,12 +30,11 @@ _STAGES: "dict[str, Stage]" = {
 
 
 def _configure_progressive(parser: argparse.ArgumentParser) -> None:
-    """Declare the recipe's arguments."""
     parser.add_argument(
         "--stage",
         choices=tuple(_STAGES),
         default="all",
-        help="go as far as this; stages that are finished in --work are not run again (all)",
+        help="the last stage to run; finished stages in --work are not run again (all)",
     )
     parser.add_argument("--out", type=Path, required=True, help="the checkpoint's folder")
     parser.add_argument(
@@ -48,23 +51,22 @@ def _configure_progressive(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep-pictures",
         action="store_true",
-        help="leave the image tower as it is but for its last layer, and look at every picture "
-        "once: minutes on one core; with --start or --clip",
+        help="freeze the image tower but for its last layer, and compute that layer's inputs once: "
+        "minutes on one core; with --start or --clip",
     )
     parser.add_argument(
-        "--drawings", type=Path, help="where drawings are, or go to (the folder of --work)"
+        "--drawings", type=Path, help="the folder that drawings are read from, or drawn to (--work)"
     )
     parser.add_argument("--seed", type=int, default=0, help="decides every random number")
     parser.add_argument(
         "--share",
         type=float,
         default=1.0,
-        help="of the recipe's steps and drawings, for a quick trial (0 to 1)",
+        help="share of the recipe's steps and drawings, for a quick trial (0 to 1)",
     )
 
 
 def _run_progressive(args: argparse.Namespace) -> int:
-    """Train, write the checkpoint, measure it, and write its numbers, log and card beside it."""
     from dwc.errors import TrainingError
     from dwc.training.progressive.recipe import (
         ProgressiveRecipe,
@@ -73,34 +75,28 @@ def _run_progressive(args: argparse.Namespace) -> int:
     )
     from dwc.training.progressive.train_progressive import publish_progressive
 
-    if not 0 < args.share <= 1:
-        raise TrainingError(f"--share is {args.share}; it must be above 0 and at most 1.")
+    _check_share(args.share)
     start = None
     if args.start is not None:
         start = start_from_checkpoint(args.start)
     elif args.clip is not None:
         start = start_from_clip(args.clip, args.clip_tokenizer)
     if start is not None and args.stage == "1":
-        raise TrainingError(
-            f"stage 1 is the one that {start.name} has been through; ask for 2, 3 or all."
-        )
+        raise TrainingError(f"{start.name} has completed stage 1; ask for 2, 3 or all.")
     if args.keep_pictures and start is None:
         raise TrainingError(
-            "--keep-pictures needs a CLIP that reads pictures already; name it with --start or "
-            "--clip."
+            "--keep-pictures needs a CLIP that was trained on such pictures; give it with --start "
+            "or --clip."
         )
     recipe = ProgressiveRecipe.of(args.seed, args.share)
     if args.keep_pictures:
-        recipe = recipe.keeping()
+        recipe = recipe.with_cached_images()
     if args.clip is not None and start is not None:
         recipe = recipe.fine_tuning(start.clip.config.vision_config.image_size)
-    logging.getLogger("dwc").setLevel(logging.INFO)
     numbers = publish_progressive(
         recipe, args.work, args.out, start, _STAGES[args.stage], args.drawings
     )
-    if numbers:  # the first process has them
-        recalls = {name: value for name, value in numbers["catalogue"].items() if "recall@" in name}
-        logging.getLogger(__name__).info("%s: %s", args.out, json.dumps(recalls))
+    _log_recalls(args.out, numbers.get("catalogue", {}))
     return 0
 
 
@@ -113,21 +109,18 @@ _MOST_WORKERS = 8
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of every recipe."""
     recipes = parser.add_subparsers(dest="recipe", metavar="RECIPE", required=True)
-    told = "the bundled checkpoint, from nothing, on drawn garments"
-    _configure_catalogue(recipes.add_parser("catalogue", help=told, description=told))
-    told = "DWC on a benchmark, on top of a frozen CLIP and ImageNet's ResNet"
-    _configure_dwc(recipes.add_parser("dwc", help=told, description=told))
-    told = _PROGRESSIVE_HELP
-    _configure_progressive(recipes.add_parser("progressive", help=told, description=told))
+    for name, (summary, configure_recipe, _) in _RECIPES.items():
+        configure_recipe(recipes.add_parser(name, help=summary, description=summary))
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, write the checkpoint, measure it, and write its numbers and log beside it."""
-    return {
-        "catalogue": _run_catalogue,
-        "dwc": _run_dwc,
-        "progressive": _run_progressive,
-    }[args.recipe](args)
+    """Train and evaluate; the checkpoint's folder also gets its numbers, log and card."""
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    logging.getLogger("dwc").setLevel(logging.INFO)
+    _, _, run_recipe = _RECIPES[args.recipe]
+    with logging_redirect_tqdm():
+        return run_recipe(args)
 
 
 def _configure_catalogue(parser: argparse.ArgumentParser) -> None:
@@ -140,10 +133,10 @@ def _configure_catalogue(parser: argparse.ArgumentParser) -> None:
         "--share",
         type=float,
         default=1.0,
-        help="of the recipe's steps and drawings, for a quick trial (0 to 1)",
+        help="share of the recipe's steps and drawings, for a quick trial (0 to 1)",
     )
     parser.add_argument(
-        "--photographs", type=Path, help="a folder of labelled photographs to measure on as well"
+        "--photographs", type=Path, help="a folder of labeled photographs to evaluate on as well"
     )
 
 
@@ -151,11 +144,18 @@ def _run_catalogue(args: argparse.Namespace) -> int:
     from dwc.training.catalogue.recipe import CatalogueRecipe
     from dwc.training.catalogue.train_catalogue import publish_catalogue
 
-    logging.getLogger("dwc").setLevel(logging.INFO)
+    _check_share(args.share)
     recipe = CatalogueRecipe.of(args.seed, args.share)
     numbers: dict[str, Any] = publish_catalogue(recipe, args.work, args.out, args.photographs)
-    logging.getLogger(__name__).info("%s", json.dumps(numbers["catalogue"], indent=2))
+    logger.info("%s", json.dumps(numbers["catalogue"], indent=2))
     return 0
+
+
+def _check_share(share: float) -> None:
+    from dwc.errors import TrainingError
+
+    if not 0 < share <= 1:
+        raise TrainingError(f"--share is {share}; it must be above 0 and at most 1.")
 
 
 def _configure_dwc(parser: argparse.ArgumentParser) -> None:
@@ -181,7 +181,7 @@ def _configure_dwc(parser: argparse.ArgumentParser) -> None:
         default=[],
         dest="assignments",
         metavar="NAME=VALUE",
-        help="one of the preset's numbers or switches, otherwise; may be repeated",
+        help="override a field of the preset; may be repeated",
     )
     parser.add_argument(
         "--category",
@@ -192,10 +192,14 @@ def _configure_dwc(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="the checkpoint's folder")
     parser.add_argument(
-        "--work", type=Path, help="states and logs, to go on from (runs/dwc-DATASET-PRESET)"
+        "--work",
+        type=Path,
+        help="states, logs and caches, to continue from (runs/dwc-DATASET-PRESET)",
     )
     parser.add_argument(
-        "--workers", type=int, help=f"processes that read pictures (a core each, {_MOST_WORKERS})"
+        "--workers",
+        type=int,
+        help=f"processes that load pictures (one a core, up to {_MOST_WORKERS})",
     )
     parser.add_argument(
         "--log-with",
@@ -215,7 +219,7 @@ def _run_dwc(args: argparse.Namespace) -> int:
         raise TrainingError(f"--workers is {args.workers}; give 0 or more")
     if not args.data.is_dir():
         raise TrainingError(f"{args.data} is not a folder; give the one with {args.dataset}")
-    asked = BenchmarkTraining(
+    training = BenchmarkTraining(
         dataset=args.dataset,
         data=args.data,
         clip=args.clip,
@@ -228,10 +232,32 @@ def _run_dwc(args: argparse.Namespace) -> int:
         workers=min(os.cpu_count() or 1, _MOST_WORKERS) if args.workers is None else args.workers,
         trackers=tuple(args.log_with),
     )
-    logging.getLogger("dwc.training").setLevel(logging.INFO)
-    logging.getLogger("dwc.datasets").setLevel(logging.INFO)
-    numbers = train_benchmark(asked)
-    if numbers:  # the first process has them
-        recalls = {name: value for name, value in numbers.items() if name.startswith("recall@")}
-        logging.getLogger("dwc.training").info("%s: %s", args.out, json.dumps(recalls))
+    numbers = train_benchmark(training)
+    _log_recalls(args.out, numbers)
     return 0
+
+
+def _log_recalls(out: Path, numbers: Mapping[str, Any]) -> None:
+    """Log the recalls, on the process that has them."""
+    if numbers:
+        recalls = {name: value for name, value in numbers.items() if name.startswith("recall@")}
+        logger.info("%s: %s", out, json.dumps(recalls))
+
+
+_RECIPES: Mapping[str, tuple[str, Configure, Run]] = {
+    "catalogue": (
+        "the bundled checkpoint, from nothing, on drawn garments",
+        _configure_catalogue,
+        _run_catalogue,
+    ),
+    "dwc": (
+        "DWC on a benchmark, on top of a frozen CLIP and ImageNet's ResNet",
+        _configure_dwc,
+        _run_dwc,
+    ),
+    "progressive": (
+        "PL's three stages (a reconstruction) on drawn garments",
+        _configure_progressive,
+        _run_progressive,
+    ),
+}

@@ -1,7 +1,4 @@
-"""An exponential moving average of the weights that are trained.
-
-The best epoch's weights, kept: measured between epochs, whatever kills come in between.
-"""
+"""Callbacks of the loop: a moving average of the weights, and the choice of the best epoch."""
 
 import json
 import logging
@@ -18,20 +15,32 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from dwc.files import atomic_path, write_text
 from dwc.modeling.modeling_dwc import DWCModel
 
+logger = logging.getLogger(__name__)
+
 _STREAMS = ("clip_stream", "cnn_stream")
+_BEST, _HISTORY = "best.safetensors", "epochs.jsonl"
+_FROZEN = "clip."  # the frozen CLIP does not change, so it is not written with every best epoch
+
+Measure = Callable[[], tuple[float, Mapping[str, float]]]
 
 
 class WeightAverage:
-    """Follows both streams; the frozen CLIP needs no average.
+    """Exponential moving average of both streams' weights; the frozen CLIP needs none.
 
-    After n updates the decay is at most (1 + n) / (10 + n), so that the first weights, which know
-    nothing, are soon forgotten. Running statistics of batch norms are averaged, counters copied.
+    After n updates the decay is at most (1 + n) / (10 + n), so that the random initial weights are
+    soon forgotten. Running statistics of batch norms are averaged, counters copied.
     """
 
     def __init__(self, model: DWCModel, decay: float) -> None:
-        """`decay` in [0, 1), by step. The model must be on its device already."""
+        """Start from the model's weights; the model must be on its device already.
+
+        Args:
+            model: The model to follow.
+            decay: The decay of a step, in [0, 1).
+        """
         self._model = model
         self._streams = nn.ModuleDict(
             {name: stream for name in _STREAMS if (stream := getattr(model, name)) is not None}
@@ -43,19 +52,19 @@ class WeightAverage:
             if averaged[0].is_floating_point():
                 torch._foreach_lerp_(averaged, current, rate)
             else:
-                for own, other in zip(averaged, current, strict=True):
-                    own.copy_(other)
+                for average, value in zip(averaged, current, strict=True):
+                    average.copy_(value)
 
         self._average = AveragedModel(self._streams, multi_avg_fn=follow, use_buffers=True)
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the weights as they are now."""
+        """Add the current weights to the average."""
         self._average.update_parameters(self._streams)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Within it, the model's streams are the averaged ones."""
+        """Replace the model's streams by the averaged ones within the block."""
         averaged = dict(cast(nn.ModuleDict, self._average.module).items())
         try:
             for name, stream in averaged.items():
@@ -66,28 +75,20 @@ class WeightAverage:
                 setattr(self._model, name, stream)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The averages, and how many updates they are of."""
+        """Return the averages and the number of updates."""
         return self._average.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from a saved state."""
+        """Continue from a saved state."""
         self._average.load_state_dict(state)
 
 
-logger = logging.getLogger(__name__)
-
-_BEST, _HISTORY = "best.safetensors", "epochs.jsonl"
-_FROZEN = "clip."  # comes from where the training took it; not written again with every best epoch
-
-Measure = Callable[[], tuple[float, Mapping[str, float]]]
-
-
 class EpochSelection:
-    """Looks on between steps: follows the average of the weights, measures epochs, keeps the best.
+    """Measures epochs, keeps the best epoch's weights, and updates the average after each step.
 
-    What it keeps is in `folder`: `epochs.jsonl`, a line for each epoch measured, and the weights of
-    the best so far. An epoch that was measured before a kill is not measured again, and of equals
-    the first is kept: so a training that was killed chooses as one that was not.
+    Its folder holds `epochs.jsonl`, a line for each measured epoch, and the weights of the best so
+    far. An epoch measured before a kill is not measured again, and of equal epochs the first wins:
+    a run that was killed chooses like an uninterrupted one.
     """
 
     def __init__(
@@ -100,9 +101,16 @@ class EpochSelection:
         accelerator: Accelerator,
         average: WeightAverage | None = None,
     ) -> None:
-        """`measure` gives the score of the model as it stands, and the numbers behind it.
+        """Read what was measured before.
 
-        `epochs` are those to measure, by how many whole ones are done.
+        Args:
+            model: The model that is trained.
+            measure: Returns the score of the model as it is, and the numbers behind the score.
+            epochs: After how many finished epochs to measure.
+            steps_per_epoch: Steps of an epoch.
+            folder: Where the history and the best weights go.
+            accelerator: The stage's own.
+            average: The weights to measure and keep instead of the model's own.
         """
         self._model, self._measure, self._average = model, measure, average
         self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
@@ -110,29 +118,29 @@ class EpochSelection:
         self._lines = _read_history(folder / _HISTORY)
         self._best = _read_score(folder / _BEST)
         self.seconds = 0.0
-        """What measuring took since this object was made."""
+        """Time spent measuring since this object was made."""
 
     @property
     def history(self) -> list[dict[str, float]]:
-        """The numbers of every epoch measured, in order."""
+        """The numbers of every measured epoch, in order."""
         return [self._lines[epoch] for epoch in sorted(self._lines)]
 
     def before_step(self, step: int) -> None:
-        """Measure where an epoch begins."""
+        """Measure if an epoch begins with this step."""
         epoch, rest = divmod(step, self._steps_per_epoch)
         if rest == 0:
-            self.consider(epoch)
+            self.measure_epoch(epoch)
 
     def after_step(self, done: int) -> None:
-        """Follow the weights."""
+        """Update the average."""
         if self._average is not None:
             self._average.update()
 
-    def consider(self, epoch: int) -> None:
-        """Measure the weights after `epoch` whole epochs, if they are to be and were not yet."""
+    def measure_epoch(self, epoch: int) -> None:
+        """Measure the weights after `epoch` finished epochs, if due and not measured before."""
         if epoch not in self._epochs or epoch in self._lines:
             return
-        began = time.monotonic()
+        start = time.monotonic()
         with nullcontext() if self._average is None else self._average.in_place():
             self._model.eval()
             score, numbers = self._measure()
@@ -144,17 +152,24 @@ class EpochSelection:
         step = epoch * self._steps_per_epoch
         self._lines[epoch] = {"epoch": epoch, "step": step, "score": score, **numbers}
         self._accelerator.log({f"selection/{name}": n for name, n in numbers.items()}, step=step)
-        self.seconds += time.monotonic() - began
+        self.seconds += time.monotonic() - start
         if not self._accelerator.is_main_process:
             return
-        _replace(self._folder / _HISTORY, self._write_history)
-        told = "  ".join(f"{name} {value:.4f}" for name, value in numbers.items())
-        logger.info("after epoch %d: %s%s", epoch, told, ", the best so far" if is_best else "")
+        lines = "".join(json.dumps(line) + "\n" for line in self.history)
+        write_text(self._folder / _HISTORY, lines)
+        listed = "  ".join(f"{name} {value:.4f}" for name, value in numbers.items())
+        logger.info("after epoch %d: %s%s", epoch, listed, ", the best so far" if is_best else "")
 
     def load_best(self) -> int:
-        """Put the best weights into the model; after how many epochs it had them.
+        """Load the best weights into the model.
 
-        Call it on every process, once all have measured the last epoch.
+        Call it on every process, after all have measured the last epoch.
+
+        Returns:
+            The number of finished epochs that the weights are of.
+
+        Raises:
+            RuntimeError: the weights are of another model.
         """
         file = self._folder / _BEST
         with safe_open(file, "pt") as tensors:
@@ -171,19 +186,9 @@ class EpochSelection:
             for name, tensor in self._model.state_dict().items()
             if not name.startswith(_FROZEN)
         }
-        told = {"epoch": str(epoch), "score": repr(score)}
-        _replace(self._folder / _BEST, lambda file: save_file(weights, file, told))
-
-    def _write_history(self, file: Path) -> None:
-        file.write_text("".join(json.dumps(line) + "\n" for line in self.history))
-
-
-def _replace(file: Path, write: Callable[[Path], object]) -> None:
-    """Write a file under another name first: a kill leaves the old one or the new one."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = file.with_name(f"{file.name}.fresh")
-    write(fresh)
-    fresh.replace(file)
+        metadata = {"epoch": str(epoch), "score": repr(score)}
+        with atomic_path(self._folder / _BEST) as partial:
+            save_file(weights, partial, metadata)
 
 
 def _read_history(file: Path) -> dict[int, dict[str, float]]:

@@ -1,4 +1,4 @@
-"""Batches by their step, dealt to the processes that learn; made ahead where that pays."""
+"""Batches by step number: sharded over processes, prefetched where that pays."""
 
 import os
 import sys
@@ -15,43 +15,51 @@ Batch = TypeVar("Batch")
 def shard_and_prefetch(
     make: Callable[[int], Batch], total_steps: int, accelerator: Accelerator
 ) -> Callable[[int], Batch]:
-    """This process's batches out of those that `make` gives by number: the same ones at any time.
+    """Return this process's share of the batches that `make` gives by number.
 
-    Another process makes them ahead where a GPU learns, or a core is left over. Where every core
-    learns it would take one of them from threads that work in step, and cost more than it saves;
-    and where a process cannot be forked, what makes a batch would have to be sent to it.
+    A worker process prefetches them if a GPU trains or a core is free. If every core trains, the
+    worker would take one from threads that work in lockstep, and cost more than it saves; without
+    fork, everything that makes a batch would have to be sent to the worker.
+
+    Args:
+        make: Returns the batch of a number, the same one every time.
+        total_steps: Steps of the stage.
+        accelerator: Knows rank, number of processes and device.
+
+    Returns:
+        A function from the step to this process's batch.
     """
     rank, world = accelerator.process_index, accelerator.num_processes
 
-    def own(step: int) -> Batch:
+    def make_own(step: int) -> Batch:
         return make(step * world + rank)
 
-    has_core_to_spare = (os.cpu_count() or 1) > torch.get_num_threads()
-    if sys.platform == "linux" and (accelerator.device.type != "cpu" or has_core_to_spare):
-        return PrefetchLoader(own, total_steps)
-    return own
+    has_free_core = (os.cpu_count() or 1) > torch.get_num_threads()
+    if sys.platform == "linux" and (accelerator.device.type != "cpu" or has_free_core):
+        return PrefetchLoader(make_own, total_steps)
+    return make_own
 
 
 class StepLoader(Generic[Batch]):
-    """What a data set holds by step, through a loader that goes on for as long as steps do."""
+    """Reads a data set by step through a `DataLoader` that runs on to the last step."""
 
-    def __init__(self, data: Dataset, total_steps: int, **loading: Any) -> None:
-        """`loading` are further arguments of `DataLoader`."""
-        self._data, self._total, self._loading = data, total_steps, loading
+    def __init__(self, data: Dataset, total_steps: int, **options: Any) -> None:
+        """Remember the data; `options` are further arguments of `DataLoader`."""
+        self._data, self._total, self._options = data, total_steps, options
         self._next: int | None = None
         self._iterator: Iterator[Batch] = iter(())
 
     def __call__(self, step: int) -> Batch:
-        """The one of `step`; asked for in order, it is ready already."""
+        """Return the batch of a step; steps in order are prefetched, others restart the loader."""
         if step != self._next:
-            # A loader without a generator draws from torch's own numbers, and dropout would differ
-            # between a run that was killed and one that was not.
+            # Without a generator of its own, a loader draws from torch's global one, and dropout
+            # would differ between a resumed run and an uninterrupted one.
             loader = DataLoader(
                 self._data,
                 batch_size=None,
                 sampler=range(step, self._total),
                 generator=torch.Generator(),
-                **self._loading,
+                **self._options,
             )
             self._iterator = iter(loader)
         self._next = step + 1
@@ -67,7 +75,7 @@ class _ByStep(Dataset, Generic[Batch]):
 
 
 class PrefetchLoader(StepLoader[Batch]):
-    """The same batches, made ahead by another process while the last one is learned from."""
+    """Makes batches in a forked worker process, four steps ahead."""
 
     def __init__(self, make: Callable[[int], Batch], total_steps: int) -> None:
         super().__init__(

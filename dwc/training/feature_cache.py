@@ -1,50 +1,69 @@
-"""What frozen towers make of pictures and texts, kept: then a step costs what its head costs.
+"""Features of frozen towers, computed once and stored; a step then costs only its head.
 
-A kept picture is one row, CLIP's features and behind them the ResNet's last map; it stands where
-pixels would. A kept text's features stand where CLIP's token ids would. So the same loop trains a
-model on what is kept as on pixels, its towers replaced for the while by `standing_in`.
+A cached image is one row: CLIP's features, then the ResNet's last feature map, flattened. Rows take
+the place of pixels, and cached CLIP features that of token ids, so the same loop trains on either;
+`with_cached_features` swaps the towers for stand-ins. Three kinds of cache:
 
-Random views of every drawing of a pool, each looked at once; what was seen is kept in a file.
-
-What frozen towers make of a pool of drawings and its texts, computed: each goes through once.
+- `cache_image_features`, `cache_text_features`: a pool of drawings and its texts, for both streams;
+- `cache_tower_inputs`: the input of the image tower's last layer, for PL;
+- `cache_clip_features`: CLIP's features of a benchmark's images and texts (`ClipFeatureTable`).
 """
 
 import hashlib
-import json
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TypeVar, cast
+from typing import cast
 
 import numpy as np
 import torch
+from accelerate import Accelerator
+from PIL import Image, ImageOps
 from torch import Tensor, nn
 from transformers import ResNetModel
 
 from dwc.catalogue.language.description import describe
+from dwc.datasets.prefetch import ImagePrefetcher
+from dwc.errors import ImageError, QueryError
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.modeling_dwc import DWCModel
+from dwc.modeling.modified_resnet import ModifiedResNet
 from dwc.modeling.processing_dwc import DWCProcessor, fill_template
+from dwc.progress import track
 from dwc.training.catalogue.augmentation import random_views
 from dwc.training.catalogue.drawn_pool import DrawnPool, PoolTriplet
 from dwc.training.catalogue.recipe import MEAN, PICTURE_PX, STD
+from dwc.training.dwc.benchmark_data import BenchmarkData, FixedTriplets
+from dwc.training.run_dir import append_log, new_array_file
+
+logger = logging.getLogger(__name__)
+
+Preprocessing = tuple[int, Sequence[float], Sequence[float]]
+"""Side in pixels, mean and standard deviation of each channel."""
+
+_CHUNK = 500  # images or texts in one forward pass
+_TABLE_CHUNK = 64  # the same for the full-size images of a benchmark
 
 
 @dataclass(frozen=True)
 class CachedTexts:
-    """T texts: CLIP's `features` (T, F), and `words` (T, L), of which `lengths` (T,) are words."""
+    """T texts: CLIP's `features` (T, F), and word ids `words` (T, L) with `lengths` (T,)."""
 
     features: Tensor
     words: Tensor
     lengths: Tensor
 
     def take(self, rows: Tensor) -> dict[str, Tensor]:
-        """What a group of queries has for texts; see `TripletBatch`."""
+        """Return the text inputs of a group of queries; see `TripletBatch`.
+
+        Padding is as long as the longest of these texts.
+        """
         lengths = self.lengths[rows]
         longest = int(lengths.max())
         features = self.features[rows].float()
@@ -58,150 +77,172 @@ class CachedTexts:
 
 @dataclass(frozen=True)
 class CachedImages:
-    """Several views of every picture of a pool: `rows` (views, items, F + C h w).
+    """Several views of every image of a pool.
 
-    `map_shape` is (C, h, w).
+    Attributes:
+        rows: (views, images, F + C h w).
+        map_shape: (C, h, w) of the ResNet's last feature map.
     """
 
     rows: Tensor
     map_shape: tuple[int, int, int]
 
     @property
-    def items(self) -> int:
-        """How many pictures there are."""
+    def count(self) -> int:
+        """The number of images."""
         return self.rows.shape[1]
 
     @property
     def feature_dim(self) -> int:
-        """F."""
+        """F, the size of CLIP's features."""
         channels, height, width = self.map_shape
         return self.rows.shape[-1] - channels * height * width
 
-    def look(self, items: Tensor, generator: torch.Generator) -> Tensor:
-        """A random one of the kept views of each of `items` (N,): (N, F + C h w) float32."""
-        views = torch.randint(0, len(self.rows), (len(items),), generator=generator)
-        return self.rows[views, items].float()
+    def sample(self, indices: Tensor, generator: torch.Generator) -> Tensor:
+        """Return a random view of each image: indices (N,) -> (N, F + C h w) float32."""
+        views = torch.randint(0, len(self.rows), (len(indices),), generator=generator)
+        return self.rows[views, indices].float()
 
 
 @dataclass(frozen=True)
 class CachedPool:
-    """A pool of drawings, triplets over it and their wishes, as frozen towers made them.
+    """The features of a pool of drawings and of triplets over it.
 
-    `references` and `targets` (T,) are pictures, row by row with `wishes`; `descriptions` has one
-    of every picture.
+    Attributes:
+        images: The drawings.
+        references: Indices (T,) of images.
+        targets: Indices (T,) of images.
+        modifications: The T modification texts.
+        descriptions: A text for every image.
     """
 
-    pictures: CachedImages
+    images: CachedImages
     references: Tensor
     targets: Tensor
-    wishes: CachedTexts
+    modifications: CachedTexts
     descriptions: CachedTexts
 
 
 class CachedClip(nn.Module):
-    """A CLIP to which pictures come as kept rows, and texts as its features."""
+    """Stand-in for a CLIP whose inputs are cached rows and cached text features."""
+
+    vision_model = None  # no map of regions to share with the CNN stream
 
     def __init__(self, feature_dim: int) -> None:
         super().__init__()
         self.feature_dim = feature_dim
 
-    def image_features(self, pictures: Tensor) -> Tensor:
-        """Rows (N, F + C h w) -> (N, F)."""
-        return pictures[:, : self.feature_dim]
+    def image_features(self, rows: Tensor) -> Tensor:
+        """Rows (N, F + C h w) -> features (N, F)."""
+        return rows[:, : self.feature_dim]
 
-    def text_features(self, texts: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Features (N, F), as they are."""
-        return texts
+    def text_features(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the features (N, F) as they are."""
+        return features
 
 
 class CachedFeatureMaps(nn.Module):
-    """A ResNet to which pictures come as kept rows, which end in its last map."""
+    """Stand-in for a ResNet that returns the cached last feature map of each row."""
 
     def __init__(self, map_shape: tuple[int, int, int]) -> None:
         super().__init__()
         self.map_shape = map_shape
 
-    def forward(self, pictures: Tensor) -> SimpleNamespace:
-        """Rows (N, F + C h w) -> the map (N, C, h, w), as the ResNet hands it over."""
+    def forward(self, rows: Tensor) -> SimpleNamespace:
+        """Rows (N, F + C h w) -> an output whose `last_hidden_state` is (N, C, h, w)."""
         size = self.map_shape[0] * self.map_shape[1] * self.map_shape[2]
-        return SimpleNamespace(last_hidden_state=pictures[:, -size:].unflatten(1, self.map_shape))
+        return SimpleNamespace(last_hidden_state=rows[:, -size:].unflatten(1, self.map_shape))
+
+
+class CachedTowers(nn.Module):
+    """Stand-in for a CLIP whose image inputs are those of its last image layer; trainable.
+
+    The layers are the CLIP's own, so it trains along; the rest of its image tower is not part of
+    this module.
+    """
+
+    def __init__(self, clip: ClipBackbone) -> None:
+        super().__init__()
+        self.text_model, self.text_projection = clip.text_model, clip.text_projection
+        self.image_layer = last_image_layer(clip)
+        self.logit_scale = clip.logit_scale
+        self._encode_texts = clip.text_features
+
+    def image_features(self, inputs: Tensor) -> Tensor:
+        """Inputs of the last layer (N, K), see `last_layer_inputs` -> features (N, F)."""
+        return self.image_layer(inputs)
+
+    def text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """As `ClipBackbone.text_features`."""
+        return self._encode_texts(input_ids, attention_mask)
 
 
 @contextmanager
-def with_cached_features(model: DWCModel, kept: CachedPool) -> Iterator[DWCModel]:
-    """The model with kept pictures and texts for its towers; they are back at the end, as before.
+def with_cached_features(model: DWCModel, cached: CachedPool) -> Iterator[DWCModel]:
+    """Replace the model's towers by stand-ins for cached rows and texts within the block.
 
-    The CNN stream's ResNet is frozen that way, like CLIP.
+    The towers are back afterwards, unchanged: the CNN stream's ResNet is frozen like CLIP.
     """
-    assert model.clip is not None, "what is kept is of both streams; this model lacks CLIP's"
-    assert model.cnn_stream is not None, "what is kept is of both streams; this model lacks the CNN"
+    assert model.clip is not None, "features are cached for both streams; this model lacks CLIP's"
+    assert model.cnn_stream is not None, "features are cached for both streams; this model has one"
     clip, resnet = model.clip, model.cnn_stream.resnet
-    model.clip = cast(ClipBackbone, CachedClip(kept.pictures.feature_dim))
-    model.cnn_stream.resnet = cast(ResNetModel, CachedFeatureMaps(kept.pictures.map_shape))
+    model.clip = cast(ClipBackbone, CachedClip(cached.images.feature_dim))
+    model.cnn_stream.resnet = cast(ResNetModel, CachedFeatureMaps(cached.images.map_shape))
     try:
         yield model
     finally:
         model.clip, model.cnn_stream.resnet = clip, resnet
 
 
-logger = logging.getLogger(__name__)
-
-Chunk = TypeVar("Chunk")
-CHUNK = 500  # pictures, or texts, that go through in one go
-
-
 def cache_view_features(
     pool: DrawnPool,
     views: int,
     seed: int,
-    preprocessing: tuple[int, Sequence[float], Sequence[float]],
-    look: Callable[[Tensor], Tensor],
+    preprocessing: Preprocessing,
+    compute: Callable[[Tensor], Tensor],
     file: Path,
 ) -> None:
-    """Write `look` of `views` random views of every drawing, (views, items, K) float16.
+    """Compute features of random views of every drawing and write them to a file.
 
-    `look` takes pixels (N, 3, side, side) and gives (N, K); `preprocessing` is the side, mean and
-    standard deviation. The file has another name until it is whole.
+    Args:
+        pool: The drawings.
+        views: Views per drawing.
+        seed: Decides the views.
+        preprocessing: Of the views.
+        compute: Pixels (N, 3, side, side) -> features (N, K).
+        file: Receives (views, drawings, K) float16, as .npy.
+
+    Raises:
+        TrainingError: the disk has too little space.
     """
     side, mean, std = preprocessing
     generator = torch.Generator().manual_seed(seed)
-    items = len(pool.items)
-    chunks = [
-        (view, places) for view in range(views) for places in torch.arange(items).split(CHUNK)
-    ]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial.npy")
-    rows: np.memmap | None = None
-    for view, places in log_progress(chunks, "looking at pictures"):
-        pixels = random_views(pool.take(places, generator), side, generator, mean, std)
-        seen = look(pixels).half().cpu().numpy()
-        if rows is None:
-            shape = (views, items, seen.shape[1])
-            rows = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
-        rows[view, places[0] : places[-1] + 1] = seen
-    assert rows is not None, "a pool has drawings"
-    rows.flush()
-    partial.rename(file)
 
+    def features(indices: Tensor) -> np.ndarray:
+        pixels = random_views(pool.take(indices, generator), side, generator, mean, std)
+        return compute(pixels).half().cpu().numpy()
 
-def log_progress(chunks: Sequence[Chunk], what: str) -> Iterator[Chunk]:
-    """The chunks one by one; logs how many are done, and the time left."""
-    began = time.monotonic()
-    for done, chunk in enumerate(chunks, 1):
-        yield chunk
-        if done % 40 == 0 or done == len(chunks):
-            left = (time.monotonic() - began) / done * (len(chunks) - done)
-            logger.info("%s %d/%d, %.0f s left", what, done, len(chunks), left)
+    chunks = torch.arange(len(pool.items)).split(_CHUNK)
+    steps = iter(
+        track([(v, chunk) for v in range(views) for chunk in chunks], "caching images", logger)
+    )
+    first_view, first_chunk = next(steps)
+    first = features(first_chunk)
+    shape = (views, len(pool.items), first.shape[1])
+    with new_array_file(file, shape, np.float16) as rows:
+        rows[first_view, : len(first_chunk)] = first
+        for view, indices in steps:
+            rows[view, indices[0] : indices[-1] + 1] = features(indices)
 
 
 @torch.inference_mode()
 def cache_image_features(
     model: DWCModel, pool: DrawnPool, views: int, seed: int, folder: Path
 ) -> CachedImages:
-    """Look at `views` random views of every drawing with both image towers of `model`.
+    """Compute both image towers' features of `views` random views of every drawing.
 
-    The rows, float16, are kept in `folder`, and read back where they are there already and of
-    these very towers. `model` is left in eval mode.
+    They are stored in `folder` as float16, and read back if the file is of these very towers,
+    drawings, views and seed. The model is left in eval mode.
     """
     model.eval()
     assert model.clip is not None
@@ -209,21 +250,21 @@ def cache_image_features(
     model.clip.to(memory_format=torch.channels_last)
     resnet = model.cnn_stream.resnet.to(memory_format=torch.channels_last)
 
-    def look(pixels: Tensor) -> Tensor:
+    def compute(pixels: Tensor) -> Tensor:
         with torch.autocast(model.device.type, torch.bfloat16):
             return tower_features(model, pixels.to(model.device))
 
-    file = folder / f"kept-{_name(model, pool, views, seed)}.npy"
+    file = folder / f"image-features-{_image_cache_name(model, pool, views, seed)}.npy"
     if not file.exists():
-        with _logged(folder, "pictures", views * len(pool.items)):
-            cache_view_features(pool, views, seed, (PICTURE_PX, MEAN, STD), look, file)
+        with _timed(folder, "pictures", views * len(pool.items)):
+            cache_view_features(pool, views, seed, (PICTURE_PX, MEAN, STD), compute, file)
     blank = torch.zeros(1, 3, PICTURE_PX, PICTURE_PX, device=model.device)
     _, channels, height, width = resnet(blank).last_hidden_state.shape
     return CachedImages(torch.from_numpy(np.load(file)), (channels, height, width))
 
 
 def tower_features(model: DWCModel, pixel_values: Tensor) -> Tensor:
-    """Pictures (N, 3, H, W) -> (N, F + C h w), CLIP's features and the ResNet's last map."""
+    """Pixels (N, 3, H, W) -> rows (N, F + C h w): CLIP's features and the ResNet's last map."""
     assert model.clip is not None
     assert model.cnn_stream is not None
     maps = model.cnn_stream.resnet(pixel_values).last_hidden_state
@@ -235,43 +276,55 @@ def tower_features(model: DWCModel, pixel_values: Tensor) -> Tensor:
 def cache_text_features(
     model: DWCModel,
     processor: DWCProcessor,
-    pictures: CachedImages,
+    images: CachedImages,
     pool: DrawnPool,
     triplets: Sequence[PoolTriplet],
     seed: int,
     folder: Path,
 ) -> CachedPool:
-    """Read the wish of every triplet, and a description of every drawing, and keep all together."""
+    """Encode the modification text of every triplet and a description of every drawing.
+
+    Args:
+        model: Its CLIP encodes; left in eval mode.
+        processor: Tokenizes.
+        images: The drawings' cached features, part of the result.
+        pool: The drawings.
+        triplets: Triplets over the pool.
+        seed: Decides the descriptions.
+        folder: Receives a log line; the features stay in memory.
+    """
     model.eval()
     template = model.config.caption_template
-    wishes = [fill_template(template, wish.captions) for _, _, wish in triplets]
+    modifications = [fill_template(template, text.captions) for _, _, text in triplets]
     rng = random.Random(f"{seed}/descriptions")
     descriptions = [describe(item.garment, rng) for item in pool.items]
-    with _logged(folder, "texts", len(wishes) + len(descriptions)):
+    with _timed(folder, "texts", len(modifications) + len(descriptions)):
         return CachedPool(
-            pictures=pictures,
+            images=images,
             references=torch.tensor([reference for reference, _, _ in triplets]),
             targets=torch.tensor([target for _, target, _ in triplets]),
-            wishes=encode_texts(model, processor, wishes),
+            modifications=encode_texts(model, processor, modifications),
             descriptions=encode_texts(model, processor, descriptions),
         )
 
 
 @torch.inference_mode()
 def encode_texts(model: DWCModel, processor: DWCProcessor, texts: Sequence[str]) -> CachedTexts:
-    """Texts as CLIP and the word tokenizer read them, in their order; the template is applied."""
+    """Encode texts with CLIP and the word tokenizer; the caption template is in them already."""
     assert model.clip is not None
-    # By length, since a batch is as long as its longest.
+    # By length, since a batch is padded to its longest text.
     order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
-    chunks = [order[start : start + CHUNK] for start in range(0, len(order), CHUNK)]
+    chunks = [order[start : start + _CHUNK] for start in range(0, len(order), _CHUNK)]
     features = torch.zeros(len(texts), model.clip.config.projection_dim)
     lengths = torch.zeros(len(texts), dtype=torch.long)
     words = []
-    for chunk in log_progress(chunks, "keeping texts"):
+    for chunk in track(chunks, "caching texts", logger):
         inputs = processor(text=[texts[row] for row in chunk]).to(model.device)
         with torch.autocast(model.device.type, torch.bfloat16):
-            read = model.clip.text_features(inputs["clip_input_ids"], inputs["clip_attention_mask"])
-        features[chunk] = read.float().cpu()
+            encoded = model.clip.text_features(
+                inputs["clip_input_ids"], inputs["clip_attention_mask"]
+            )
+        features[chunk] = encoded.float().cpu()
         lengths[chunk] = inputs["word_mask"].sum(dim=1).cpu()
         words.append(inputs["word_ids"].int().cpu())
     padded = torch.zeros(len(texts), max(part.shape[1] for part in words), dtype=torch.int32)
@@ -281,23 +334,250 @@ def encode_texts(model: DWCModel, processor: DWCProcessor, texts: Sequence[str])
 
 
 @contextmanager
-def _logged(folder: Path, what: str, count: int) -> Iterator[None]:
-    """One line in `folder/keeping.jsonl` when it is done: how many of what, in how long."""
-    began = time.monotonic()
+def _timed(folder: Path, kind: str, count: int) -> Iterator[None]:
+    """Log the duration of the block, a line of stage "keeping" (the published name)."""
+    start = time.monotonic()
     yield
-    line = {"step": count, "seconds": round(time.monotonic() - began, 1), "kept": what}
-    with (folder / "keeping.jsonl").open("a") as log:
-        log.write(json.dumps(line) + "\n")
+    seconds = round(time.monotonic() - start, 1)
+    append_log(folder, "keeping", {"step": count, "seconds": seconds, "kept": kind})
 
 
-def _name(model: DWCModel, pool: DrawnPool, views: int, seed: int) -> str:
-    """12 hex digits of all that decides what is kept of the pictures."""
-    digest = hashlib.sha256(repr((views, seed, PICTURE_PX, MEAN, STD, pool.items[-1])).encode())
-    digest.update(np.ascontiguousarray(pool.pictures[:, ::997].numpy()).tobytes())
+def weights_digest(
+    modules: Iterable[nn.Module], header: bytes = b"", skipped_prefix: str | None = None
+) -> str:
+    """Return 12 hex digits of the parameters and buffers of modules, names included.
+
+    Args:
+        modules: Hashed one after the other.
+        header: Hashed first.
+        skipped_prefix: Tensors whose names begin with this are left out.
+    """
+    digest = hashlib.sha256(header)
+    for module in modules:
+        for name, tensor in sorted(module.state_dict().items()):
+            if skipped_prefix is None or not name.startswith(skipped_prefix):
+                digest.update(name.encode())
+                digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def _image_cache_name(model: DWCModel, pool: DrawnPool, views: int, seed: int) -> str:
+    """Return 12 hex digits of all that decides the cached image features."""
     assert model.clip is not None
     assert model.cnn_stream is not None
-    for tower in (model.clip, model.cnn_stream.resnet):
-        for name, tensor in sorted(tower.state_dict().items()):
-            if not name.startswith("text_"):  # what CLIP reads with says nothing of pictures
-                digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:12]
+    settings = repr((views, seed, PICTURE_PX, MEAN, STD, pool.items[-1])).encode()
+    drawings = np.ascontiguousarray(pool.pictures[:, ::997].numpy()).tobytes()
+    towers = (model.clip, model.cnn_stream.resnet)
+    return weights_digest(towers, settings + drawings, skipped_prefix="text_")
+
+
+def last_image_layer(clip: ClipBackbone) -> nn.Linear:
+    """Return the linear layer that ends a CLIP's image tower."""
+    if isinstance(clip.vision_model, ModifiedResNet):
+        return clip.vision_model.attention_pool.projection
+    assert clip.visual_projection is not None  # every other tower has one
+    return clip.visual_projection
+
+
+@torch.no_grad()
+def last_layer_inputs(clip: ClipBackbone, pixel_values: Tensor) -> Tensor:
+    """Pixels (N, 3, H, W) -> the inputs (N, K) of the image tower's last layer."""
+    return input_of(last_image_layer(clip), lambda: clip.image_features(pixel_values))
+
+
+def input_of(layer: nn.Module, call: Callable[[], object]) -> Tensor:
+    """Return the input of a layer while `call` runs, which must use the layer once."""
+    inputs: list[Tensor] = []
+    hook = layer.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0]))
+    try:
+        call()
+    finally:
+        hook.remove()
+    return inputs[0]
+
+
+def cache_tower_inputs(
+    clip: ClipBackbone,
+    pool: DrawnPool,
+    views: int,
+    seed: int,
+    preprocessing: Preprocessing,
+    folder: Path,
+    name: str,
+    mixed_precision: str = "no",
+) -> Tensor:
+    """Compute the inputs of CLIP's last image layer for random views of every drawing.
+
+    An image tower takes nearly all the time of a step. For a CLIP that is trained on such images
+    already, all but the last layer can stay frozen: the inputs of that layer are computed once for
+    a few views of every image, and it trains on them, together with the text tower.
+
+    Args:
+        clip: The CLIP; left in eval mode.
+        pool: The drawings.
+        views: Views per drawing.
+        seed: Decides the views.
+        preprocessing: Of the views.
+        folder: Where the file goes; it is read back if it exists.
+        name: Part of the file's name; differs for other CLIPs, pools, views and seeds.
+        mixed_precision: "no" or "bf16".
+
+    Returns:
+        (views, drawings, K) float16, on the CPU.
+    """
+    file = folder / f"tower-inputs-{name}.npy"
+    if not file.exists():
+        clip.eval()
+        device = clip.logit_scale.device
+
+        def compute(pixels: Tensor) -> Tensor:
+            with torch.autocast(device.type, torch.bfloat16, enabled=mixed_precision == "bf16"):
+                return last_layer_inputs(clip, pixels.to(device))
+
+        cache_view_features(pool, views, seed, preprocessing, compute, file)
+    return torch.from_numpy(np.load(file))
+
+
+@dataclass(frozen=True)
+class ClipFeatureTable:
+    """CLIP's features of a benchmark's images and texts, in files.
+
+    CLIP is frozen, and training uses an image in two views at most, as it is and mirrored: after
+    one pass a step needs no forward pass of CLIP. Files are opened by the reader, so that sending a
+    table to another process costs nothing.
+
+    Attributes:
+        images_file: Features (images * views, F).
+        rows: Image names to their row, before multiplication by `views`.
+        views: 1, or 2 if mirrored views are included.
+        texts_file: Features (triplets, F); None if texts are drawn rather than fixed.
+    """
+
+    images_file: Path
+    rows: Mapping[str, int]
+    views: int
+    texts_file: Path | None
+
+    def images(self, names: Sequence[str], mirrored: Sequence[bool]) -> Tensor:
+        """Return the features (N, F) float32 of images in these views."""
+        rows = [
+            self.rows[name] * self.views + int(is_mirrored)
+            for name, is_mirrored in zip(names, mirrored, strict=True)
+        ]
+        return torch.from_numpy(_mapped(self.images_file)[rows])
+
+    def texts(self, triplets: Sequence[int]) -> Tensor | None:
+        """Return the features (N, F) float32 of the texts of triplets, by their numbers."""
+        if self.texts_file is None:
+            return None
+        return torch.from_numpy(_mapped(self.texts_file)[list(triplets)])
+
+
+@lru_cache(maxsize=8)
+def _mapped(file: Path) -> np.ndarray:
+    return np.load(file, mmap_mode="r")
+
+
+def cache_clip_features(
+    clip: ClipBackbone,
+    processor: DWCProcessor,
+    template: Mapping[str, str],
+    data: BenchmarkData,
+    folder: Path,
+    accelerator: Accelerator,
+    threads: int,
+) -> ClipFeatureTable:
+    """Compute what `folder` does not hold yet; of several processes the first does it for all.
+
+    Images and texts that cannot be read have rows of NaN: the batch that uses them opens them as
+    well, and its error names the triplet.
+
+    Args:
+        clip: The frozen CLIP.
+        processor: Preprocesses and tokenizes.
+        template: The caption template.
+        data: The benchmark.
+        folder: Where the files go.
+        accelerator: Knows the processes and the precision.
+        threads: Threads that open images.
+    """
+    names = list(dict.fromkeys(data.learned.names()))
+    fixed = data.learned if isinstance(data.learned, FixedTriplets) else None
+    table = ClipFeatureTable(
+        folder / "clip_images.npy",
+        {name: row for row, name in enumerate(names)},
+        2 if data.mirrored else 1,
+        folder / "clip_texts.npy" if fixed is not None else None,
+    )
+    if accelerator.is_main_process:
+        with accelerator.autocast():
+            if not table.images_file.exists():
+                with _new_table(table.images_file, len(names) * table.views, clip) as rows:
+                    _compute_images(clip, processor, data, names, table.views, rows, threads)
+            if fixed is not None and table.texts_file and not table.texts_file.exists():
+                texts = [fill_template(template, t.captions) for t in fixed.triplets]
+                with _new_table(table.texts_file, len(texts), clip) as rows:
+                    _compute_texts(clip, processor, texts, rows)
+    accelerator.wait_for_everyone()
+    return table
+
+
+@contextmanager
+def _new_table(file: Path, count: int, clip: ClipBackbone) -> Iterator[np.ndarray]:
+    """Yield `count` rows of NaN to fill."""
+    shape = (count, clip.config.projection_dim)
+    with new_array_file(file, shape, np.float32) as rows:
+        rows[:] = np.nan
+        yield rows
+    logger.info("%s: CLIP's features of %s, %.0f MB", file, f"{count:,}", rows.nbytes / 1e6)
+
+
+@torch.no_grad()
+def _compute_images(
+    clip: ClipBackbone,
+    processor: DWCProcessor,
+    data: BenchmarkData,
+    names: Sequence[str],
+    views: int,
+    rows: np.ndarray,
+    threads: int,
+) -> None:
+    device = next(clip.parameters()).device
+    starts = range(0, len(names), _TABLE_CHUNK)
+    with ImagePrefetcher(data.paths, names, threads) as open_image:
+        for start in track(starts, "caching CLIP's features, images", logger):
+            images: list[Image.Image] = []
+            filled: list[int] = []
+            for index, name in enumerate(names[start : start + _TABLE_CHUNK], start):
+                try:
+                    image = open_image(name)
+                except ImageError:
+                    continue
+                images += [image, ImageOps.mirror(image)][:views]
+                filled += range(index * views, (index + 1) * views)
+            if images:
+                pixels = processor(images=images)["pixel_values"]
+                pixels = pixels.to(device, memory_format=torch.channels_last)
+                rows[filled] = clip.image_features(pixels).float().cpu().numpy()
+
+
+@torch.no_grad()
+def _compute_texts(
+    clip: ClipBackbone, processor: DWCProcessor, texts: Sequence[str], rows: np.ndarray
+) -> None:
+    device = next(clip.parameters()).device
+
+    def compute(start: int, end: int) -> None:
+        inputs = processor(text=list(texts[start:end])).to(device)
+        features = clip.text_features(inputs["clip_input_ids"], inputs["clip_attention_mask"])
+        rows[start:end] = features.float().cpu().numpy()
+
+    starts = range(0, len(texts), _TABLE_CHUNK)
+    for start in track(starts, "caching CLIP's features, texts", logger):
+        end = min(start + _TABLE_CHUNK, len(texts))
+        try:
+            compute(start, end)
+        except QueryError:
+            for index in range(start, end):
+                with suppress(QueryError):
+                    compute(index, index + 1)

@@ -1,17 +1,15 @@
-"""The loop that every training stage runs in: steps, a schedule, a log, a way back after a kill.
+"""The loop that all training stages run in: steps, schedule, log, saved states, resumption.
 
-A stage is a function of the step's number, and so is its data: a run that was killed and goes on
-from its last saved state sees the same batches, and ends in the same weights, as one that was not.
-
-What every stage's step shares but its loss: AdamW, a warm-up and a cosine, clipped gradients.
+A stage's data is a function of the step number, so a run that was killed and continues from its
+last saved state sees the same batches, and ends in the same weights, as an uninterrupted one.
+`OptimizerStep` is what most stages' steps share: AdamW, warm-up and cosine, gradient clipping.
 """
 
-import json
 import logging
 import math
-import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +18,10 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from dwc.files import atomic_folder, outdated_folder, partial_folder
+from dwc.progress import progress_bar
+from dwc.training.run_dir import STATE_COMPLETE, append_log
+
 logger = logging.getLogger(__name__)
 
 StepFunction = Callable[[int], Mapping[str, float]]
@@ -27,9 +29,14 @@ StepFunction = Callable[[int], Mapping[str, float]]
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """How long a stage runs and what it leaves behind.
+    """Length of a stage and what it writes.
 
-    `save_every` and `log_every` count steps; a state is kept in `folder/<stage>` (None keeps none).
+    Attributes:
+        total_steps: Steps of the stage.
+        folder: Where the state (`folder/<stage>`) and the log (`folder/<stage>.jsonl`) go; None
+            writes neither.
+        save_every: Steps between two saved states.
+        log_every: Steps between two log lines.
     """
 
     total_steps: int
@@ -39,18 +46,18 @@ class LoopSettings:
 
 
 class Callback(Protocol):
-    """Looks on between steps: to measure, to average weights."""
+    """Called between steps, to evaluate or to average weights."""
 
     def before_step(self, step: int) -> None:
-        """Called before a step; again, after a resumption, before the step it goes on with."""
+        """Called before a step; after a resumption, also before the step that it continues with."""
 
     def after_step(self, done: int) -> None:
-        """Called once `done` steps are done, before a state is saved: what it changes is in it."""
+        """Called after `done` steps, before a state is saved: the state includes its changes."""
 
 
 @dataclass
-class _Progress:
-    """The one number that accelerate keeps beside weights, optimisers and random states."""
+class _StepCounter:
+    """The number of finished steps, in a form that accelerate saves with a state."""
 
     done: int = 0
 
@@ -62,7 +69,7 @@ class _Progress:
 
 
 def cosine_with_warmup(total_steps: int, warmup_steps: int) -> Callable[[int], float]:
-    """Factor of the learning rate by step: linear up over the warm-up, then half a cosine to 0."""
+    """Return the learning rate's factor by step: linear warm-up, then half a cosine to 0."""
 
     def factor(step: int) -> float:
         if step < warmup_steps:
@@ -78,76 +85,79 @@ def run_stage(
     accelerator: Accelerator,
     step_function: StepFunction,
     settings: LoopSettings,
-    watcher: Callback | None = None,
+    callback: Callback | None = None,
 ) -> dict[str, float]:
     """Run a stage to its end, from its last saved state if there is one.
 
-    `step_function(step)` does one step, optimiser included, and returns numbers to log. Everything
-    it trains must have been through `accelerator.prepare`. Logs means over `log_every` steps to the
-    logger, to the accelerator's trackers and, as JSON lines, to `folder/<stage>.jsonl`. Returns the
-    last means logged.
+    Means over `log_every` steps go to the log, to the accelerator's trackers and, as JSON lines, to
+    `folder/<stage>.jsonl`.
+
+    Args:
+        stage: The name of the stage, and of its files.
+        accelerator: A new one for each stage; all that is trained went through its `prepare`.
+        step_function: Does one step, optimizer included, and returns numbers to log.
+        settings: Length, folder and intervals.
+        callback: Called between steps.
+
+    Returns:
+        The last means logged; empty if no step was left to do.
+
+    Raises:
+        FloatingPointError: a number that a step returned is not finite.
     """
-    progress = _Progress()
-    accelerator.register_for_checkpointing(progress)
+    counter = _StepCounter()
+    accelerator.register_for_checkpointing(counter)
     state_folder = settings.folder / stage if settings.folder else None
-    saved = _find_state(state_folder) if state_folder else None
-    if saved:
-        accelerator.load_state(str(saved))
-        logger.info("%s: goes on after step %d", stage, progress.done)
+    state = _find_state(state_folder) if state_folder else None
+    if state:
+        accelerator.load_state(str(state))
+        logger.info("%s: continues after step %d", stage, counter.done)
 
     means: dict[str, float] = {}
     sums: dict[str, float] = {}
-    first, began = progress.done, time.monotonic()
-    for step in range(first, settings.total_steps):
-        if watcher:
-            watcher.before_step(step)
-        for name, value in step_function(step).items():
-            if not math.isfinite(value):
-                raise FloatingPointError(f"{stage}: {name} is {value} at step {step}")
-            sums[name] = sums.get(name, 0.0) + value
-        progress.done = step + 1
-        if watcher:
-            watcher.after_step(progress.done)
-        since_log = (progress.done - first) % settings.log_every or settings.log_every
-        if since_log == settings.log_every or progress.done == settings.total_steps:
-            means = {name: total / since_log for name, total in sums.items()}
-            sums = {}
-            seconds = time.monotonic() - began
-            left = seconds / (progress.done - first) * (settings.total_steps - progress.done)
-            _log(stage, accelerator, settings, progress.done, means, seconds, left)
-        if state_folder and progress.done % settings.save_every == 0:
-            _save(accelerator, state_folder)
+    first, start = counter.done, time.monotonic()
+    with progress_bar(settings.total_steps, stage, logger, first, settings.log_every) as bar:
+        bar.disable |= not accelerator.is_main_process
+        for step in range(first, settings.total_steps):
+            if callback:
+                callback.before_step(step)
+            for name, value in step_function(step).items():
+                if not math.isfinite(value):
+                    raise FloatingPointError(f"{stage}: {name} is {value} at step {step}")
+                sums[name] = sums.get(name, 0.0) + value
+            counter.done = step + 1
+            if callback:
+                callback.after_step(counter.done)
+            since_log = (counter.done - first) % settings.log_every or settings.log_every
+            if since_log == settings.log_every or counter.done == settings.total_steps:
+                means = {name: total / since_log for name, total in sums.items()}
+                sums = {}
+                numbers = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
+                bar.set_postfix_str(numbers, refresh=False)
+                _log(stage, accelerator, settings, counter.done, means, time.monotonic() - start)
+            bar.update()
+            if state_folder and counter.done % settings.save_every == 0:
+                _save(accelerator, state_folder)
     if state_folder and first < settings.total_steps:
         _save(accelerator, state_folder)
     return means
 
 
 def _find_state(folder: Path) -> Path | None:
-    """The last state that is whole: a kill may have come at any point of `_save`."""
-    candidates = (folder, _beside(folder, "fresh"), _beside(folder, "outdated"))
-    return next((state for state in candidates if (state / "complete").exists()), None)
-
-
-def _beside(folder: Path, kind: str) -> Path:
-    return folder.with_name(f"{folder.name}.{kind}")
+    """Return the last complete state; a kill may have come at any point of `_save`."""
+    candidates = (folder, partial_folder(folder), outdated_folder(folder))
+    return next((state for state in candidates if (state / STATE_COMPLETE).exists()), None)
 
 
 def _save(accelerator: Accelerator, folder: Path) -> None:
-    """Save beside the last state, and put it away only when the new one is whole."""
-    fresh, outdated = _beside(folder, "fresh"), _beside(folder, "outdated")
-    if accelerator.is_main_process:
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-    accelerator.wait_for_everyone()
-    accelerator.save_state(str(fresh))
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        (fresh / "complete").touch()
-        shutil.rmtree(outdated, ignore_errors=True)
-        if folder.exists():
-            folder.rename(outdated)
-        fresh.rename(folder)
-        shutil.rmtree(outdated, ignore_errors=True)
+    """Save a state beside the last one, which is removed only when the new one is complete."""
+    is_main = accelerator.is_main_process
+    with atomic_folder(folder) if is_main else nullcontext(partial_folder(folder)) as partial:
+        accelerator.wait_for_everyone()
+        accelerator.save_state(str(partial))
+        accelerator.wait_for_everyone()
+        if is_main:
+            (partial / STATE_COMPLETE).touch()
     accelerator.wait_for_everyone()
 
 
@@ -158,58 +168,45 @@ def _log(
     done: int,
     means: Mapping[str, float],
     seconds: float,
-    left: float,
 ) -> None:
     accelerator.log(dict(means), step=done)
-    if not accelerator.is_main_process:
-        return
-    numbers = "  ".join(f"{name} {value:.4f}" for name, value in means.items())
-    logger.info(
-        "%s %d/%d  %s  %.0f s, %.0f s left",
-        stage,
-        done,
-        settings.total_steps,
-        numbers,
-        seconds,
-        left,
-    )
-    if settings.folder:
-        settings.folder.mkdir(parents=True, exist_ok=True)
-        line = {"step": done, "seconds": round(seconds, 1)}
-        line |= {name: round(value, 5) for name, value in means.items()}
-        with (settings.folder / f"{stage}.jsonl").open("a") as log:
-            log.write(json.dumps(line) + "\n")
+    if accelerator.is_main_process and settings.folder:
+        rounded = {name: round(value, 5) for name, value in means.items()}
+        line = {"step": done, "seconds": round(seconds, 1), **rounded}
+        append_log(settings.folder, stage, line)
 
 
 class OptimizerSettings(Protocol):
-    """What a stage's own settings say of its optimiser."""
+    """The fields of a stage's settings that its optimizer reads."""
 
     @property
     def total_steps(self) -> int:
-        """The cosine ends there, at 0."""
+        """Where the cosine reaches 0."""
 
     @property
     def learning_rate(self) -> float:
-        """After the warm-up."""
+        """The rate after the warm-up."""
 
     @property
     def weight_decay(self) -> float:
-        """Of a group that does not say its own."""
+        """The decay of parameter groups that have none of their own."""
 
     @property
     def warmup_steps(self) -> int:
-        """Within `total_steps`."""
+        """Steps of the warm-up, part of `total_steps`."""
 
     @property
     def max_gradient_norm(self) -> float:
-        """Longer gradients are cut to this length."""
+        """Longer gradients are clipped to this length."""
 
 
 class OptimizerStep:
-    """A module under an accelerator, with its optimiser and schedule.
+    """A module with its AdamW and schedule under an accelerator; call it with a loss.
 
-    `module` is what was given, prepared and in training mode. Its state is saved and found again
-    with the accelerator's own, which must be a fresh one for every stage.
+    Their state is saved with the accelerator's, which must be a new one for each stage.
+
+    Attributes:
+        module: The module given, prepared and in training mode.
     """
 
     def __init__(
@@ -220,33 +217,41 @@ class OptimizerStep:
         groups: list[dict[str, Any]] | None = None,
         betas: tuple[float, float] = (0.9, 0.999),
     ) -> None:
-        """`groups`, by default one of all that requires gradients, are the optimiser's."""
+        """Prepare module and optimizer.
+
+        Args:
+            module: What is trained.
+            settings: Rate, decay, schedule and clipping.
+            accelerator: The stage's own.
+            groups: The optimizer's parameter groups; one of all trainable parameters by default.
+            betas: AdamW's.
+        """
         trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        optimiser = torch.optim.AdamW(
+        optimizer = torch.optim.AdamW(
             groups or [{"params": trained}],
             lr=settings.learning_rate,
             betas=betas,
             weight_decay=settings.weight_decay,
         )
         factor = cosine_with_warmup(settings.total_steps, settings.warmup_steps)
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         self._accelerator, self._max_norm = accelerator, settings.max_gradient_norm
-        prepared: Any = accelerator.prepare(module, optimiser)
-        self.module, self._optimiser = prepared
+        prepared: Any = accelerator.prepare(module, optimizer)
+        self.module, self._optimizer = prepared
         accelerator.register_for_checkpointing(self._schedule)
         self.module.train()
 
-    def learn(self, loss: Tensor) -> None:
-        """One step down a loss."""
-        self._optimiser.zero_grad(set_to_none=True)
+    def __call__(self, loss: Tensor) -> None:
+        """Do one optimizer step on a loss."""
+        self._optimizer.zero_grad(set_to_none=True)
         self._accelerator.backward(loss)
         self._accelerator.clip_grad_norm_(self.module.parameters(), self._max_norm)
-        self._optimiser.step()
+        self._optimizer.step()
         self._schedule.step()
 
 
 def decay_groups(module: nn.Module) -> list[dict[str, Any]]:
-    """Parameter groups in which norms, biases and scales do not decay."""
+    """Return parameter groups in which norms, biases and scales have no weight decay."""
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     return [
         {"params": [parameter for parameter in trained if parameter.ndim > 1]},

@@ -1,7 +1,7 @@
-"""The losses of DWC, as pure functions of embeddings and labels.
+"""Losses of DWC as pure functions of embeddings and labels.
 
-B is the batch, D the embedding. Embeddings are unit length; row j of the queries belongs to row j
-of the gallery (its target). Formulas as in the released code of DWC (AAAI 2024).
+B is the batch size, D the embedding size. Embeddings have unit length; row j of the queries belongs
+to row j of the gallery (its target). Formulas follow the released code of DWC (AAAI 2024).
 """
 
 import torch
@@ -12,18 +12,26 @@ from torch.nn import functional
 def soft_labels(
     gallery: Tensor, labels: Tensor, temperature: float = 0.07, alpha: float = 0.2
 ) -> Tensor:
-    """Soft-similarity labels (SSG): which targets of the batch answer each query, and how well.
+    """Soft-similarity labels (SSG): how far each target of the batch answers each query.
 
-    Targets with the same label (B,) share the answer evenly; a part `alpha` of each row goes to
-    targets in the measure in which they look alike. Rows (B, B) sum to 1. The gradient flows
-    through the similarities, as in the released code.
+    Targets with the same label share the answer evenly; a part `alpha` of each row goes to targets
+    by their similarity. The gradient flows through the similarities, as in the released code.
+
+    Args:
+        gallery: Target embeddings (B, D).
+        labels: Target identities (B,).
+        temperature: Divides the similarities.
+        alpha: The similarities' share, in [0, 1].
+
+    Returns:
+        Labels (B, B); rows sum to 1.
     """
     same = (labels[:, None] == labels[None, :]).to(gallery.dtype)  # (B, B)
     hard = same / same.sum(dim=-1, keepdim=True)
     if alpha == 0:
         return hard
-    alike = functional.softmax(gallery @ gallery.T / temperature, dim=-1)
-    return alpha * alike + (1 - alpha) * hard
+    similar = functional.softmax(gallery @ gallery.T / temperature, dim=-1)
+    return alpha * similar + (1 - alpha) * hard
 
 
 def contrastive_loss(
@@ -32,19 +40,28 @@ def contrastive_loss(
     labels: Tensor,
     temperature: float = 0.07,
     alpha: float = 0.2,
-    doubt: float = 0.0,
+    gce_q: float = 0.0,
 ) -> Tensor:
-    """Mixed-modality contrastive loss: each query (B, D) towards its targets (B, D), one way.
+    """Mixed-modality contrastive loss, from each query to its targets (one way).
 
-    `doubt`, in [0, 1], is ours: with 0 the loss of an answer of probability p is -log p, as in the
-    paper; above, it is (1 - p^doubt) / doubt, the generalised cross entropy of Zhang & Sabuncu
-    (NeurIPS 2018). What stays improbable then counts less, as a text that is wrong does.
+    Args:
+        query: Query embeddings (B, D).
+        gallery: Target embeddings (B, D).
+        labels: Target identities (B,).
+        temperature: Divides the similarities.
+        alpha: See `soft_labels`.
+        gce_q: q of the generalised cross entropy (Zhang & Sabuncu, NeurIPS 2018), in [0, 1); our
+            addition for data with wrong texts. At 0 a target of probability p costs -log p, as in
+            the paper; above 0 it costs (1 - p^q) / q, so that improbable targets weigh less.
+
+    Returns:
+        The loss, a scalar.
     """
-    answers = functional.log_softmax(query @ gallery.T / temperature, dim=-1)  # (B, B)
-    wanted = soft_labels(gallery, labels, temperature, alpha)
-    if doubt > 0:
-        answers = torch.expm1(doubt * answers) / doubt
-    return -(wanted * answers).sum(dim=-1).mean()
+    log_probabilities = functional.log_softmax(query @ gallery.T / temperature, dim=-1)  # (B, B)
+    expected = soft_labels(gallery, labels, temperature, alpha)
+    if gce_q > 0:
+        log_probabilities = torch.expm1(gce_q * log_probabilities) / gce_q
+    return -(expected * log_probabilities).sum(dim=-1).mean()
 
 
 def mutual_loss(
@@ -54,53 +71,82 @@ def mutual_loss(
     teacher_gallery: Tensor,
     scale: float = 10.0,
 ) -> Tensor:
-    """Mutual enhancement: KL from the other stream's ranking of the batch to this stream's.
+    """Mutual enhancement: KL from the teacher stream's ranking of the batch to this stream's.
 
-    The teacher is detached. `teacher_gallery` holds the other stream's embeddings of the *targets*
-    here by default; the released code hands over those of the *references* (the training loop's
-    `teacher_side` chooses).
+    Args:
+        query: This stream's queries (B, D).
+        gallery: This stream's targets (B, D).
+        teacher_query: The other stream's queries (B, D'); detached here.
+        teacher_gallery: The other stream's embeddings (B, D') of the *targets*, or, as in the
+            released code, of the *references*; `MutualSettings.teacher_side` chooses. Detached.
+        scale: Multiplies the cosines of both.
+
+    Returns:
+        The loss, a scalar.
     """
-    taught = functional.log_softmax(scale * query @ gallery.T, dim=-1)  # (B, B)
+    student = functional.log_softmax(scale * query @ gallery.T, dim=-1)  # (B, B)
     teacher = functional.log_softmax(
         scale * teacher_query.detach() @ teacher_gallery.detach().T, dim=-1
     )
-    return functional.kl_div(taught, teacher, reduction="batchmean", log_target=True)
+    return functional.kl_div(student, teacher, reduction="batchmean", log_target=True)
 
 
 def weight_loss(image_weight: Tensor, teacher_weight: Tensor) -> Tensor:
-    """KL from the other stream's image weights (B, 1) to this stream's; ours, in neither paper.
+    """KL from the teacher stream's image weights to this stream's; ours, in neither paper.
 
-    A weight is taken as the chance that the picture decides. The teacher is detached. Only queries
-    with both modalities count: the others' weights are 0 or 1 in both streams; 0 without any.
+    A weight is read as the probability of the image in a choice between image and text. Only
+    queries with both modalities count: the others' weights are 0 or 1 in both streams.
+
+    Args:
+        image_weight: This stream's weights (B, 1).
+        teacher_weight: The other stream's weights (B, 1); detached here.
+
+    Returns:
+        The loss, a scalar; 0 if no query has both modalities.
     """
     both = ((teacher_weight > 0) & (teacher_weight < 1)).squeeze(-1)
     teacher = teacher_weight.detach()[both]
     if not len(teacher):
         return image_weight.new_zeros(())
-    own = image_weight[both].clamp(1e-6, 1 - 1e-6)  # a weight may round to 0 or 1
+    student = image_weight[both].clamp(1e-6, 1 - 1e-6)  # a weight may round to 0 or 1
     entropy = functional.binary_cross_entropy(teacher, teacher)
-    return functional.binary_cross_entropy(own, teacher) - entropy
+    return functional.binary_cross_entropy(student, teacher) - entropy
 
 
 def share_loss(image_weight: Tensor, image_shares: Tensor) -> Tensor:
-    """Cross-entropy from known shares (B,) to a stream's image weights (B, 1); ours.
+    """KL from known shares to a stream's image weights; ours, in neither paper.
 
-    A share (0 to 1) is how much of what a query asks for only the picture tells; NaN where it is
-    not known. Only queries with both modalities count. The entropy of the shares is taken off, so
-    that the loss is 0 where every weight is its share; 0 without any.
+    Only queries with both modalities and a known share count.
+
+    Args:
+        image_weight: This stream's weights (B, 1).
+        image_shares: How much of what each query asks for only its image tells, (B,) in [0, 1];
+            NaN where it is not known.
+
+    Returns:
+        The loss, a scalar; 0 if every weight is its share, or no query counts.
     """
     weight = image_weight.squeeze(-1)
     counts = torch.isfinite(image_shares) & (weight.detach() > 0) & (weight.detach() < 1)
     shares = image_shares[counts]
     if not len(shares):
         return image_weight.new_zeros(())
-    own = weight[counts].clamp(1e-6, 1 - 1e-6)
+    student = weight[counts].clamp(1e-6, 1 - 1e-6)
     entropy = functional.binary_cross_entropy(shares, shares)
-    return functional.binary_cross_entropy(own, shares) - entropy
+    return functional.binary_cross_entropy(student, shares) - entropy
 
 
 def image_text_loss(images: Tensor, texts: Tensor, logit_scale: Tensor) -> Tensor:
-    """CLIP's symmetric contrastive loss; images (B, D) and texts (B, D) are unit length."""
+    """CLIP's symmetric contrastive loss.
+
+    Args:
+        images: Unit embeddings (B, D).
+        texts: Unit embeddings (B, D), row by row with the images.
+        logit_scale: Multiplies the cosines, a scalar tensor.
+
+    Returns:
+        The loss, a scalar.
+    """
     logits = logit_scale * images @ texts.T  # (B, B)
     labels = torch.arange(len(images), device=images.device)
     return (

@@ -52,7 +52,7 @@ class _Stopwatch:
 
 
 class _After:
-    """A watcher that starts the clocks once the first step is done."""
+    """A callback that starts the clocks once the first step is done."""
 
     def __init__(self, watch: _Stopwatch) -> None:
         self.watch, self.began = watch, 0.0
@@ -94,10 +94,10 @@ def test_a_step_of_the_papers_cnn_stream(tmp_path: Path, monkeypatch: pytest.Mon
     train_mutually(
         model,
         waiting,
-        RECOMMENDED.alternating(batches.steps_per_epoch),
+        RECOMMENDED.mutual_settings(batches.steps_per_epoch),
         Accelerator(cpu=True),
         LoopSettings(STEPS, log_every=STEPS),
-        watcher=clock,
+        callback=clock,
     )
     whole = time.perf_counter() - clock.began
     share = (watch.seconds["forward"] + watch.seconds["backward"]) / whole

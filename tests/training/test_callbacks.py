@@ -8,8 +8,8 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from dwc import files
 from dwc.modeling.modeling_dwc import DWCModel
-from dwc.training import loop
 from dwc.training.callbacks import EpochSelection, WeightAverage
 from dwc.training.loop import LoopSettings, run_stage
 from tests.training.tiny import tiny_model, tiny_processor
@@ -98,7 +98,7 @@ def test_the_first_of_the_best_epochs_is_kept(model: DWCModel, tmp_path: Path) -
         assert model.training or step < 3
         selection.after_step(step + 1)
         move(model, 0.5)
-    selection.consider(4)
+    selection.measure_epoch(4)
     assert [line["score"] for line in selection.history] == [0.2, 0.7, 0.7, 0.1]
     assert [line["step"] for line in selection.history] == [3, 6, 9, 12]
     assert selection.load_best() == 2
@@ -109,13 +109,13 @@ def test_a_resumed_selection_measures_nothing_twice_and_knows_the_best(
     model: DWCModel, tmp_path: Path
 ) -> None:
     first = select(model, [0.6, 0.3], tmp_path)
-    first.consider(1)
-    first.consider(2)
+    first.measure_epoch(1)
+    first.measure_epoch(2)
     best = weight(model)
     move(model, 1.0)
     resumed = select(model, [0.5, 0.4], tmp_path)
     for epoch in (1, 2, 3, 4):
-        resumed.consider(epoch)
+        resumed.measure_epoch(epoch)
     lines = [json.loads(line) for line in (tmp_path / "epochs.jsonl").read_text().splitlines()]
     assert [line["score"] for line in lines] == [0.6, 0.3, 0.5, 0.4]
     assert resumed.load_best() == 1
@@ -125,7 +125,7 @@ def test_a_resumed_selection_measures_nothing_twice_and_knows_the_best(
 def test_the_frozen_clip_is_not_written_with_every_best_epoch(
     model: DWCModel, tmp_path: Path
 ) -> None:
-    select(model, [0.5], tmp_path).consider(1)
+    select(model, [0.5], tmp_path).measure_epoch(1)
     size = (tmp_path / "best.safetensors").stat().st_size
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     frozen = sum(p.numel() for p in model.clip.parameters())
@@ -169,7 +169,7 @@ def test_a_kill_while_saving_leaves_a_state_to_go_on_from(
         run_stage("stage", accelerator, step, LoopSettings(8, tmp_path, save_every=2))
         return float(prepared.weight.detach())
 
-    owner = {"save_state": Accelerator, "rename": Path, "rmtree": loop.shutil}[point]
+    owner = {"save_state": Accelerator, "rename": Path, "rmtree": files.shutil}[point]
     original, made = getattr(owner, point), 0
 
     def dies(*arguments: object, **options: object) -> object:

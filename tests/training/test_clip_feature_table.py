@@ -15,8 +15,8 @@ from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.training.dwc.benchmark_batches import BenchmarkBatches
 from dwc.training.dwc.benchmark_data import BenchmarkData
-from dwc.training.dwc.clip_feature_table import ClipFeatureTable, cache_clip_features
 from dwc.training.dwc.mutual_training import MutualSettings, frozen_clip_features, train_mutually
+from dwc.training.feature_cache import ClipFeatureTable, cache_clip_features
 from dwc.training.loop import LoopSettings
 from tests.training.dwc.benchmark_files import data_of, write_noise
 from tests.training.tiny import tiny_model, tiny_processor
@@ -96,8 +96,8 @@ def test_a_damaged_picture_is_told_with_its_triplet_by_who_learns_from_it(
 ) -> None:
     data.paths["p3"].write_bytes(b"no picture")
     table = keep(model.clip, data, tmp_path / "work")
-    assert table.pictures(["p3"], [False]).isnan().all()
-    assert table.pictures(["p2", "p4"], [True, False]).isfinite().all()
+    assert table.images(["p3"], [False]).isnan().all()
+    assert table.images(["p2", "p4"], [True, False]).isfinite().all()
     with pytest.raises(DatasetError, match="p3"):
         list(map(batches(data, table).make, range(2)))
 

@@ -1,4 +1,4 @@
-"""What is kept stands for pixels and token ids: the same numbers come out of a model."""
+"""What is cached stands for pixels and token ids: the same numbers come out of a model."""
 
 import pytest
 import torch
@@ -10,50 +10,51 @@ from tests.training.tiny import TinyBatches, tiny_model, tiny_processor
 
 @pytest.fixture
 def world():
-    """A model, a batch of pixels and ids, and the same batch as a kept pool of one view."""
+    """A model, a batch of pixels and ids, and the same batch as a cached pool of one view."""
     processor = tiny_processor()
     model = tiny_model(processor).eval()
     batch = TinyBatches(processor, size=6)(0)
     query = batch.queries[0]
-    pixels = torch.cat([query["pixel_values"], batch.targets_to_look_at()])
+    pixels = torch.cat([query["pixel_values"], batch.require_target_pixels()])
     with torch.no_grad():
         features = model.clip.image_features(pixels)
         maps = model.cnn_stream.resnet(pixels).last_hidden_state
         texts = model.clip.text_features(query["clip_input_ids"], query["clip_attention_mask"])
     rows = torch.cat([features, maps.flatten(1)], dim=1)[None]
-    wishes = CachedTexts(texts, query["word_ids"].int(), query["word_mask"].sum(dim=1))
-    kept = CachedPool(
+    texts = CachedTexts(texts, query["word_ids"].int(), query["word_mask"].sum(dim=1))
+    cached = CachedPool(
         CachedImages(rows, tuple(maps.shape[1:])),
         references=torch.arange(6),
         targets=torch.arange(6, 12),
-        wishes=wishes,
+        modifications=texts,
         descriptions=CachedTexts(
-            *(torch.cat([t, t]) for t in (wishes.features, wishes.words, wishes.lengths))
+            *(torch.cat([part, part]) for part in (texts.features, texts.words, texts.lengths))
         ),
     )
-    return model, batch, kept
+    return model, batch, cached
 
 
 @torch.no_grad()
 def test_a_model_answers_from_what_is_kept_as_from_pixels(world):
-    model, batch, kept = world
+    model, batch, cached = world
     expected = model.compose(**batch.queries[0]).embedding
-    gallery = model.embed_images(batch.targets_to_look_at())
+    gallery = model.embed_images(batch.require_target_pixels())
     generator = torch.Generator()
-    with with_cached_features(model, kept):
-        rows = kept.pictures.look(torch.arange(6), generator)
-        found = model.compose(pixel_values=rows, **kept.wishes.take(torch.arange(6))).embedding
-        found_gallery = model.embed_images(kept.pictures.look(torch.arange(6, 12), generator))
+    with with_cached_features(model, cached):
+        rows = cached.images.sample(torch.arange(6), generator)
+        inputs = cached.modifications.take(torch.arange(6))
+        found = model.compose(pixel_values=rows, **inputs).embedding
+        found_gallery = model.embed_images(cached.images.sample(torch.arange(6, 12), generator))
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found_gallery, gallery, rtol=1e-4, atol=1e-5)
 
 
 def test_the_towers_are_back_afterwards_even_when_training_fails(world):
-    model, _, kept = world
+    model, _, cached = world
     clip, resnet = model.clip, model.cnn_stream.resnet
 
     def fail_while_replaced():
-        with with_cached_features(model, kept):
+        with with_cached_features(model, cached):
             assert model.clip is not clip
             raise RuntimeError("power cut")
 
@@ -64,8 +65,8 @@ def test_the_towers_are_back_afterwards_even_when_training_fails(world):
 
 
 def test_batches_are_made_of_triplets_and_come_again_the_same(world):
-    _, _, kept = world
-    make = cached_triplet_batches(kept, size=16, words_only=0.25, picture_only=0.125, seed=3)
+    _, _, cached = world
+    make = cached_triplet_batches(cached, size=16, text_only=0.25, image_only=0.125, seed=3)
     batch, again = make(5), make(5)
     composed, described, pictured = batch.queries
     assert [len(group[name]) for group, name in zip(
@@ -77,11 +78,12 @@ def test_batches_are_made_of_triplets_and_come_again_the_same(world):
     assert torch.equal(composed["pixel_values"], again.queries[0]["pixel_values"])
     assert not torch.equal(batch.labels, make(6).labels)
     # Reference i goes with the wish i and the target i + 6.
-    rows = kept.pictures.rows[0]
+    rows = cached.images.rows[0]
     for row, label in enumerate(batch.labels[:10].tolist()):
         assert torch.equal(composed["pixel_values"][row], rows[label - 6])
-        assert torch.equal(composed["clip_input_ids"][row], kept.wishes.features[label - 6])
-    assert torch.equal(batch.targets_to_look_at(), rows[batch.labels])
+        features = cached.modifications.features[label - 6]
+        assert torch.equal(composed["clip_input_ids"][row], features)
+    assert torch.equal(batch.require_target_pixels(), rows[batch.labels])
 
 
 def test_padding_is_no_longer_than_the_longest_text_taken():
@@ -94,5 +96,5 @@ def test_padding_is_no_longer_than_the_longest_text_taken():
 
 def test_looking_draws_views_at_random():
     rows = torch.stack([torch.zeros(50, 1), torch.ones(50, 1)])
-    seen = CachedImages(rows, (1, 1, 1)).look(torch.arange(50), torch.Generator().manual_seed(0))
+    seen = CachedImages(rows, (1, 1, 1)).sample(torch.arange(50), torch.Generator().manual_seed(0))
     assert 0.2 < float(seen.mean()) < 0.8

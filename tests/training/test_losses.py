@@ -67,38 +67,38 @@ def test_contrastive_loss(embeddings: dict[str, torch.Tensor], alpha: float) -> 
     assert float(ours) == pytest.approx(total / B, abs=1e-10)
 
 
-@pytest.mark.parametrize("doubt", [0.4, 1.0])
-def test_contrastive_loss_that_doubts(embeddings: dict[str, torch.Tensor], doubt: float) -> None:
+@pytest.mark.parametrize("gce_q", [0.4, 1.0])
+def test_generalised_cross_entropy(embeddings: dict[str, torch.Tensor], gce_q: float) -> None:
     query, gallery = embeddings["query"], embeddings["gallery"]
     wanted = naive_labels(gallery, 0.07, 0.2)
     total = 0.0
     for j in range(B):
         answer = softmax([dot(query[j], gallery[k]) / 0.07 for k in range(B)])
-        total += sum(wanted[j][k] * (1 - answer[k] ** doubt) / doubt for k in range(B))
-    ours = contrastive_loss(query, gallery, LABELS, 0.07, 0.2, doubt)
+        total += sum(wanted[j][k] * (1 - answer[k] ** gce_q) / gce_q for k in range(B))
+    ours = contrastive_loss(query, gallery, LABELS, 0.07, 0.2, gce_q)
     assert float(ours) == pytest.approx(total / B, abs=1e-10)
 
 
-def test_doubt_of_almost_nothing_is_the_papers_loss(embeddings: dict[str, torch.Tensor]) -> None:
+def test_a_tiny_q_gives_the_papers_loss(embeddings: dict[str, torch.Tensor]) -> None:
     query, gallery = embeddings["query"], embeddings["gallery"]
     papers = contrastive_loss(query, gallery, LABELS)
-    assert float(contrastive_loss(query, gallery, LABELS, doubt=1e-6)) == pytest.approx(
+    assert float(contrastive_loss(query, gallery, LABELS, gce_q=1e-6)) == pytest.approx(
         float(papers), rel=1e-4
     )
 
 
-def test_doubt_lets_a_wrong_answer_weigh_less() -> None:
+def test_a_larger_q_lowers_the_weight_of_improbable_targets() -> None:
     gallery = torch.eye(3, dtype=torch.float64)
     query = torch.tensor([[1.0, 0, 0], [0, 0.8, 0.6], [1.0, 0, 0]], dtype=torch.float64)  # 3 wrong
 
-    def pull(doubt: float) -> list[float]:
+    def pull(gce_q: float) -> list[float]:
         moved = query.clone().requires_grad_()
-        contrastive_loss(moved, gallery, torch.arange(3), 0.2, 0.0, doubt).backward()
+        contrastive_loss(moved, gallery, torch.arange(3), 0.2, 0.0, gce_q).backward()
         assert moved.grad is not None
         return moved.grad.norm(dim=-1).tolist()
 
-    plain, doubtful = pull(0.0), pull(0.7)
-    assert doubtful[2] / doubtful[1] < plain[2] / plain[1] / 3
+    plain, robust = pull(0.0), pull(0.7)
+    assert robust[2] / robust[1] < plain[2] / plain[1] / 3
 
 
 def test_soft_labels_pass_the_gradient(embeddings: dict[str, torch.Tensor]) -> None:

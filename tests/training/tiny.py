@@ -91,7 +91,7 @@ class TinyBatches:
 
     processor: DWCProcessor
     size: int = 32
-    words_only: int = 0
+    text_only: int = 0
 
     def __call__(self, step: int) -> TripletBatch:
         rng = random.Random(step)
@@ -106,8 +106,8 @@ class TinyBatches:
         composed = dict(self.processor(text=texts))
         composed["pixel_values"] = torch.stack([picture(t, generator) for t in references])
         queries = [composed]
-        if self.words_only:
-            things = rng.choices(THINGS, k=self.words_only)
+        if self.text_only:
+            things = rng.choices(THINGS, k=self.text_only)
             words = [f"top {top} bottom {bottom}" for top, bottom in things]
             queries.append(dict(self.processor(text=words)))
             targets += things

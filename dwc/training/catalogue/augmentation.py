@@ -1,4 +1,4 @@
-"""Random views of a batch of pictures, made on tensors in one go."""
+"""Random views of a batch of images, computed on tensors."""
 
 import math
 from collections.abc import Sequence
@@ -9,21 +9,30 @@ from torch.nn import functional
 
 
 def random_views(
-    pictures: Tensor,
+    images: Tensor,
     size: int,
     generator: torch.Generator,
     mean: Sequence[float],
     std: Sequence[float],
 ) -> Tensor:
-    """Crop, turn, mirror and relight each picture at random, and normalise.
+    """Crop, rotate, mirror and relight each image at random, and normalize.
 
-    `pictures` (N, 3, H, W) uint8 -> (N, 3, size, size) float32, normalised by `mean` and `std`.
-    Zoom 0.85 to 1.18 with the aspect up to 12 % off, shift up to 7 % of the side, turn up to 8
-    degrees, half of them mirrored; brightness and contrast within 12 %, each channel within 4 %
-    (more makes colours hard to tell); one in six slightly blurred by a coarser grid; one in eight
-    loses a rectangle of up to 30 % of the side.
+    Zoom 0.85 to 1.18 with the aspect ratio up to 12 % off, shift up to 7 % of the side, rotation up
+    to 8 degrees; half are mirrored; brightness and contrast within 12 %, each channel within 4 %
+    (more makes colors hard to tell apart); one in six is slightly blurred by a coarser grid; one in
+    eight loses a rectangle of up to 30 % of the side.
+
+    Args:
+        images: (N, 3, H, W) uint8.
+        size: Side of the views in pixels.
+        generator: Decides every random number.
+        mean: Subtracted from each channel, for values in [0, 1].
+        std: Divides each channel.
+
+    Returns:
+        (N, 3, size, size) float32, in the channels-last layout.
     """
-    count = len(pictures)
+    count = len(images)
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
         return torch.rand(count, *shape, generator=generator) * (high - low) + low
@@ -42,7 +51,7 @@ def random_views(
     )  # (N, 2, 3)
     grid = functional.affine_grid(affine, [count, 3, size, size], align_corners=False)
     views = functional.grid_sample(
-        pictures.float() / 255, grid, padding_mode="border", align_corners=False
+        images.float() / 255, grid, padding_mode="border", align_corners=False
     )  # (N, 3, size, size)
 
     soft = torch.rand(count, generator=generator) < 1 / 6
@@ -58,17 +67,17 @@ def random_views(
     _cut_rectangles(views, size, generator)
     offset = torch.tensor(mean).view(1, 3, 1, 1)
     scale = torch.tensor(std).view(1, 3, 1, 1)
-    normalised = (views.clamp_(0, 1) - offset) / scale
+    normalized = (views.clamp_(0, 1) - offset) / scale
     # Convolutions on CPUs run up to three times faster on this layout.
-    return normalised.contiguous(memory_format=torch.channels_last)
+    return normalized.contiguous(memory_format=torch.channels_last)
 
 
 def _cut_rectangles(views: Tensor, size: int, generator: torch.Generator) -> None:
-    """Paint a rectangle of one random colour over one picture in eight, in place."""
+    """Paint a rectangle of one random color over one view in eight, in place."""
     chosen = torch.nonzero(torch.rand(len(views), generator=generator) < 1 / 8).flatten().tolist()
     for index in chosen:
         height, width = (torch.rand(2, generator=generator) * 0.25 + 0.05).mul(size).int().tolist()
         top = int(torch.randint(0, size - height, (1,), generator=generator))
         left = int(torch.randint(0, size - width, (1,), generator=generator))
-        colour = torch.rand(3, 1, 1, generator=generator)
-        views[index, :, top : top + height, left : left + width] = colour
+        color = torch.rand(3, 1, 1, generator=generator)
+        views[index, :, top : top + height, left : left + width] = color

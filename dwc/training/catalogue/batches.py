@@ -1,15 +1,11 @@
-"""Batches of drawn garments for each training stage.
+"""Batches of drawn garments for every training stage.
 
-Every batch is a function of (seed, step): pictures, views, words and all. So a run that goes on
-after a kill sees what it would have seen, and several processes never see the same batch.
+Each batch is a function of (seed, step) alone, with its images, views and texts. A resumed run gets
+the batches that an uninterrupted one would, and processes never share a batch.
 
-Half of a batch comes in relatives: garments that stand side by side in the pool, of one family,
-which often differ in an attribute or two. Among garments drawn at random the category and the
-colour tell nearly all apart, and nothing smaller would be learned.
-
-Batches of triplets over a kept pool, as `CatalogueBatches.triplets` makes them of pixels.
-
-Wishes and descriptions with the kept pictures that belong to them, for the reading stage.
+Half of a batch consists of hard negatives: neighbors in the pool, garments of one family that often
+differ in one or two attributes. Among garments drawn at random, category and color tell nearly all
+apart, and no smaller difference would be learned.
 """
 
 import random
@@ -30,13 +26,20 @@ from dwc.training.catalogue.text_tuning import TextTuningBatch, encode_modificat
 from dwc.training.dwc.mutual_training import TripletBatch
 from dwc.training.feature_cache import CachedImages, CachedPool
 
-_RELATIVES = 4  # neighbours in the pool that come into a batch together
-_FULL_SHARE = 0.6  # of the descriptions of relatives, those that leave nothing out
+_NEIGHBORS = 4  # neighbors of the pool that enter a batch together
+_FULL_SHARE = 0.6  # share of hard negatives whose description omits nothing
 
 
 @dataclass(frozen=True)
 class CatalogueBatches:
-    """Makes the batches of all stages from one pool of drawings."""
+    """Makes the batches of all stages that train on pixels.
+
+    Attributes:
+        pool: The drawings.
+        processor: Tokenizes.
+        seed: Decides every random number.
+        template: The caption template.
+    """
 
     pool: DrawnPool
     processor: DWCProcessor
@@ -44,50 +47,55 @@ class CatalogueBatches:
     template: dict[str, str]
 
     def pairs(
-        self, size: int, triplets: Sequence[PoolTriplet], wish_share: float
+        self, size: int, triplets: Sequence[PoolTriplet], modification_share: float
     ) -> Callable[[int], PairBatch]:
-        """Pictures with a text and the attributes of each, for the contrastive stage.
+        """Make batches of images with texts and attributes, for contrastive pretraining.
 
-        A text describes its picture, or, in a share `wish_share` of the batch, is the wish that
-        the picture answers: people say "longer" and "without stripes" of pictures, too, and a CLIP
-        that is frozen afterwards must have read such words. Relatives are mostly described in
-        full, since a few words would fit them all.
+        A text describes its image, or is the modification text of a triplet with the target as
+        image: "longer" and "without stripes" are said of images too, and a CLIP that is frozen
+        afterwards must have seen such words. Hard negatives mostly get full descriptions, since a
+        few words would fit them all.
+
+        Args:
+            size: B.
+            triplets: Where modification texts come from.
+            modification_share: Their share of the batch, in [0, 1].
         """
         labels = encode_labels([item.garment for item in self.pool.items])
 
         def batch(step: int) -> PairBatch:
             generator, rng = self._random("pairs", step)
-            wished = rng.choices(triplets, k=round(size * wish_share))
-            related = self._related(size // 2, generator)
-            alone = torch.randint(
-                0, len(labels), (size - len(related) - len(wished),), generator=generator
+            modified = rng.choices(triplets, k=round(size * modification_share))
+            negatives = self._hard_negatives(size // 2, generator)
+            others = torch.randint(
+                0, len(labels), (size - len(negatives) - len(modified),), generator=generator
             )
             texts = [
                 (describe_fully if rng.random() < _FULL_SHARE else describe)(garment, rng)
-                for garment in self._garments(related)
+                for garment in self._garments(negatives)
             ]
-            texts += [describe(garment, rng) for garment in self._garments(alone)]
-            texts += [fill_template(self.template, wish.captions) for _, _, wish in wished]
-            targets = torch.tensor([target for _, target, _ in wished]).long()
-            chosen = torch.cat([related, alone, targets])
+            texts += [describe(garment, rng) for garment in self._garments(others)]
+            texts += [fill_template(self.template, text.captions) for _, _, text in modified]
+            targets = torch.tensor([target for _, target, _ in modified]).long()
+            indices = torch.cat([negatives, others, targets])
             inputs = self.processor(text=texts)
             return PairBatch(
-                self._views(chosen, generator),
+                self._views(indices, generator),
                 inputs["clip_input_ids"],
                 inputs["clip_attention_mask"],
-                labels[chosen],
+                labels[indices],
             )
 
         return batch
 
-    def labelled(self, size: int) -> Callable[[int], LabeledBatch]:
-        """Pictures with their attributes, for the attribute stage."""
+    def labeled(self, size: int) -> Callable[[int], LabeledBatch]:
+        """Make batches of `size` images with attributes, for attribute classification."""
         labels = encode_labels([item.garment for item in self.pool.items])
 
         def batch(step: int) -> LabeledBatch:
             generator, _ = self._random("labelled", step)
-            chosen = torch.randint(0, len(labels), (size,), generator=generator)
-            return LabeledBatch(self._views(chosen, generator), labels[chosen])
+            indices = torch.randint(0, len(labels), (size,), generator=generator)
+            return LabeledBatch(self._views(indices, generator), labels[indices])
 
         return batch
 
@@ -95,54 +103,59 @@ class CatalogueBatches:
         self,
         triplets: Sequence[PoolTriplet],
         size: int,
-        words_only: float,
-        picture_only: float,
+        text_only: float,
+        image_only: float,
     ) -> Callable[[int], TripletBatch]:
-        """Batches of `triplets` (places of reference and target in the pool, and the wish).
+        """Make batches of triplets, for composed queries.
 
-        A share `words_only` of the queries is a description without a picture, a share
-        `picture_only` a picture without words: what the page allows, training must have seen. Of
-        half of the other queries the targets are relatives.
+        Queries of one modality are among them, since the page allows them. Half of the remaining
+        targets are hard negatives of each other.
+
+        Args:
+            triplets: The triplets to draw from.
+            size: B.
+            text_only: Share of queries that are a description without an image, in [0, 1].
+            image_only: Share of queries that are an image without a text, in [0, 1].
         """
-        word_count, picture_count = round(size * words_only), round(size * picture_only)
+        text_count, image_count = round(size * text_only), round(size * image_only)
         by_target: dict[int, list[PoolTriplet]] = {}
         for triplet in triplets:
             by_target.setdefault(triplet[1], []).append(triplet)
 
         def batch(step: int) -> TripletBatch:
             generator, rng = self._random("triplets", step)
-            related = self._related(size // 2, generator).tolist()
-            drawn = [rng.choice(by_target[place]) for place in related if place in by_target]
-            drawn = drawn[: size - word_count - picture_count]
-            drawn += rng.choices(triplets, k=size - word_count - picture_count - len(drawn))
+            negatives = self._hard_negatives(size // 2, generator).tolist()
+            drawn = [rng.choice(by_target[index]) for index in negatives if index in by_target]
+            drawn = drawn[: size - text_count - image_count]
+            drawn += rng.choices(triplets, k=size - text_count - image_count - len(drawn))
             references = torch.tensor([reference for reference, _, _ in drawn])
-            texts = [fill_template(self.template, wish.captions) for _, _, wish in drawn]
+            texts = [fill_template(self.template, text.captions) for _, _, text in drawn]
             composed = dict(self.processor(text=texts))
             composed["pixel_values"] = self._views(references, generator)
-            alone = torch.randint(
-                0, len(self.pool.items), (word_count + picture_count,), generator=generator
+            single = torch.randint(
+                0, len(self.pool.items), (text_count + image_count,), generator=generator
             )
-            described, pictured = alone[:word_count], alone[word_count:]
+            described, depicted = single[:text_count], single[text_count:]
             queries = [composed]
-            if word_count:
-                words = [describe(garment, rng) for garment in self._garments(described)]
-                queries.append(dict(self.processor(text=words)))
-            if picture_count:
-                queries.append({"pixel_values": self._views(pictured, generator)})
-            targets = torch.cat([torch.tensor([target for _, target, _ in drawn]), alone])
+            if text_count:
+                descriptions = [describe(garment, rng) for garment in self._garments(described)]
+                queries.append(dict(self.processor(text=descriptions)))
+            if image_count:
+                queries.append({"pixel_values": self._views(depicted, generator)})
+            targets = torch.cat([torch.tensor([target for _, target, _ in drawn]), single])
             return TripletBatch(queries, self._views(targets, generator), targets)
 
         return batch
 
-    def _related(self, count: int, generator: torch.Generator) -> Tensor:
+    def _hard_negatives(self, count: int, generator: torch.Generator) -> Tensor:
         return draw_hard_negatives(len(self.pool.items), count, generator)
 
-    def _garments(self, places: Tensor) -> list[Garment]:
-        return [self.pool.items[place].garment for place in places.tolist()]
+    def _garments(self, indices: Tensor) -> list[Garment]:
+        return [self.pool.items[index].garment for index in indices.tolist()]
 
     def _views(self, indices: Tensor, generator: torch.Generator) -> Tensor:
-        pictures = self.pool.take(indices, generator)
-        return random_views(pictures, PICTURE_PX, generator, MEAN, STD)
+        images = self.pool.take(indices, generator)
+        return random_views(images, PICTURE_PX, generator, MEAN, STD)
 
     def _random(self, stage: str, step: int) -> tuple[torch.Generator, random.Random]:
         rng = random.Random(f"{self.seed}/{stage}/{step}")
@@ -150,60 +163,66 @@ class CatalogueBatches:
 
 
 def draw_hard_negatives(items: int, count: int, generator: torch.Generator) -> Tensor:
-    """Places (at most `count`,) in a pool of `items`, in runs of neighbours; no place twice."""
-    chosen = torch.randperm(items // _RELATIVES, generator=generator)[: count // _RELATIVES]
-    return (chosen[:, None] * _RELATIVES + torch.arange(_RELATIVES)).flatten()
+    """Draw distinct positions in a pool of `items`, in runs of four neighbors: (at most count,)."""
+    runs = torch.randperm(items // _NEIGHBORS, generator=generator)[: count // _NEIGHBORS]
+    return (runs[:, None] * _NEIGHBORS + torch.arange(_NEIGHBORS)).flatten()
 
 
 def cached_triplet_batches(
-    kept: CachedPool, size: int, words_only: float, picture_only: float, seed: int
+    cached: CachedPool, size: int, text_only: float, image_only: float, seed: int
 ) -> Callable[[int], TripletBatch]:
-    """Batches for a model under `standing_in`; each is a function of (seed, step).
+    """Make batches like `CatalogueBatches.triplets`, of cached features.
 
-    A share `words_only` of the queries is a description without a picture, a share `picture_only`
-    a picture without words. Of half of the other queries the targets are relatives.
+    For a model within `with_cached_features`; each batch is a function of (seed, step).
+
+    Args:
+        cached: The pool's features.
+        size: B.
+        text_only: Share of queries that are a description without an image, in [0, 1].
+        image_only: Share of queries that are an image without a text, in [0, 1].
+        seed: Decides every random number.
     """
-    words_count, picture_count = round(size * words_only), round(size * picture_only)
-    composed_count = size - words_count - picture_count
-    items = kept.pictures.items
-    by_target = torch.argsort(kept.targets, stable=True)
-    ordered = kept.targets[by_target]
+    text_count, image_count = round(size * text_only), round(size * image_only)
+    composed_count = size - text_count - image_count
+    items = cached.images.count
+    by_target = torch.argsort(cached.targets, stable=True)
+    ordered = cached.targets[by_target]
     first = torch.searchsorted(ordered, torch.arange(items))
     count = torch.searchsorted(ordered, torch.arange(items), right=True) - first
 
-    def wishes_for(places: Tensor, generator: torch.Generator) -> Tensor:
-        """One of the triplets with each of these targets that has any."""
-        asked = places[count[places] > 0]
-        picked = (torch.rand(len(asked), generator=generator) * count[asked]).long()
-        return by_target[first[asked] + picked]
+    def triplets_to(targets: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw a triplet for each of these targets that has any."""
+        present = targets[count[targets] > 0]
+        number = (torch.rand(len(present), generator=generator) * count[present]).long()
+        return by_target[first[present] + number]
 
     def batch(step: int) -> TripletBatch:
-        draw = random.Random(f"{seed}/kept/{step}").getrandbits(63)
-        generator = torch.Generator().manual_seed(draw)
-        related = wishes_for(draw_hard_negatives(items, size // 2, generator), generator)
-        related = related[:composed_count]
-        rest = (composed_count - len(related),)
-        others = torch.randint(0, len(kept.targets), rest, generator=generator)
-        drawn = torch.cat([related, others])
-        seen = kept.pictures.look(kept.references[drawn], generator)
-        queries = [{"pixel_values": seen, **kept.wishes.take(drawn)}]
-        targets = [kept.targets[drawn]]
-        if words_count:
-            told = torch.randint(0, items, (words_count,), generator=generator)
-            queries.append(kept.descriptions.take(told))
-            targets.append(told)
-        if picture_count:
-            shown = torch.randint(0, items, (picture_count,), generator=generator)
-            queries.append({"pixel_values": kept.pictures.look(shown, generator)})
-            targets.append(shown)
+        batch_seed = random.Random(f"{seed}/kept/{step}").getrandbits(63)
+        generator = torch.Generator().manual_seed(batch_seed)
+        negatives = draw_hard_negatives(items, size // 2, generator)
+        negatives = triplets_to(negatives, generator)[:composed_count]
+        rest = (composed_count - len(negatives),)
+        others = torch.randint(0, len(cached.targets), rest, generator=generator)
+        drawn = torch.cat([negatives, others])
+        references = cached.images.sample(cached.references[drawn], generator)
+        queries = [{"pixel_values": references, **cached.modifications.take(drawn)}]
+        targets = [cached.targets[drawn]]
+        if text_count:
+            described = torch.randint(0, items, (text_count,), generator=generator)
+            queries.append(cached.descriptions.take(described))
+            targets.append(described)
+        if image_count:
+            depicted = torch.randint(0, items, (image_count,), generator=generator)
+            queries.append({"pixel_values": cached.images.sample(depicted, generator)})
+            targets.append(depicted)
         labels = torch.cat(targets)
-        return TripletBatch(queries, kept.pictures.look(labels, generator), labels)
+        return TripletBatch(queries, cached.images.sample(labels, generator), labels)
 
     return batch
 
 
 def text_tuning_batches(
-    pictures: CachedImages,
+    images: CachedImages,
     pool: DrawnPool,
     triplets: Sequence[PoolTriplet],
     processor: DWCProcessor,
@@ -212,10 +231,18 @@ def text_tuning_batches(
     described_share: float,
     seed: int,
 ) -> Callable[[int], TextTuningBatch]:
-    """Batches of `size` texts, each a function of (seed, step).
+    """Make batches of texts with cached images; each is a function of (seed, step).
 
-    A share `described_share` of them describes its picture; the rest are wishes, with the picture
-    that answers each.
+    Args:
+        images: The drawings' cached features.
+        pool: The drawings.
+        triplets: Triplets over the pool.
+        processor: Tokenizes.
+        template: The caption template.
+        size: B.
+        described_share: Share of texts that describe their image, in [0, 1]; the others are
+            modification texts, with the target as image.
+        seed: Decides every random number.
     """
     described = round(size * described_share)
 
@@ -223,16 +250,16 @@ def text_tuning_batches(
         rng = random.Random(f"{seed}/reading/{step}")
         generator = torch.Generator().manual_seed(rng.getrandbits(63))
         drawn = rng.choices(triplets, k=size - described)
-        shown = torch.randint(0, pictures.items, (described,), generator=generator)
-        texts = [fill_template(template, wish.captions) for _, _, wish in drawn]
-        texts += [describe(pool.items[place].garment, rng) for place in shown.tolist()]
-        places = torch.cat([torch.tensor([target for _, target, _ in drawn]), shown])
-        labels = [encode_modification(pool.items[ref].garment, wish) for ref, _, wish in drawn]
+        depicted = torch.randint(0, images.count, (described,), generator=generator)
+        texts = [fill_template(template, text.captions) for _, _, text in drawn]
+        texts += [describe(pool.items[index].garment, rng) for index in depicted.tolist()]
+        indices = torch.cat([torch.tensor([target for _, target, _ in drawn]), depicted])
+        labels = [encode_modification(pool.items[ref].garment, text) for ref, _, text in drawn]
         inputs = processor(text=texts)
         return TextTuningBatch(
             inputs["clip_input_ids"],
             inputs["clip_attention_mask"],
-            pictures.look(places, generator)[:, : pictures.feature_dim],
+            images.sample(indices, generator)[:, : images.feature_dim],
             torch.tensor(labels),
         )
 

@@ -1,6 +1,7 @@
-"""A CLIP stream's head, trained on the features of its frozen CLIP that are kept.
+"""Comparison of combiners: a CLIP stream's head trained on cached features of a frozen CLIP.
 
-Every combiner on the same features and triplets, so that only the way of combining differs.
+Every combiner gets the same features, triplets, steps and loss, so only the way of combining
+differs.
 """
 
 import copy
@@ -26,12 +27,18 @@ from dwc.training.feature_cache import CachedClip, CachedPool
 from dwc.training.loop import LoopSettings, run_stage
 from dwc.training.losses import contrastive_loss
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class FeatureBank:
-    """Features of several views of every pool picture, and triplets with those of their words.
+    """CLIP's features of several views of every image of a pool, and of triplets over it.
 
-    `images` (views, items, F); `references`, `targets` (T,) index items; `texts` (T, F).
+    Attributes:
+        images: (views, images, F).
+        references: Indices (T,) of images.
+        targets: Indices (T,) of images.
+        texts: (T, F).
     """
 
     images: Tensor
@@ -40,23 +47,23 @@ class FeatureBank:
     texts: Tensor
 
     def batch(self, step: int, size: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Reference, text and target features (B, F) and the targets' labels (B,) of a step."""
+        """Return reference, text and target features (B, F) and the target indices (B,)."""
         generator = torch.Generator().manual_seed(random.Random(f"{seed}/{step}").getrandbits(63))
-        chosen = torch.randint(0, len(self.texts), (size,), generator=generator)
+        drawn = torch.randint(0, len(self.texts), (size,), generator=generator)
         views = torch.randint(0, len(self.images), (2, size), generator=generator)
-        references, targets = self.references[chosen], self.targets[chosen]
+        references, targets = self.references[drawn], self.targets[drawn]
         return (
             self.images[views[0], references],
-            self.texts[chosen],
+            self.texts[drawn],
             self.images[views[1], targets],
             targets,
         )
 
 
-def feature_bank(kept: CachedPool) -> FeatureBank:
-    """CLIP's share of what is kept."""
-    images = kept.pictures.rows[..., : kept.pictures.feature_dim].float()
-    return FeatureBank(images, kept.references, kept.targets, kept.wishes.features)
+def feature_bank(cached: CachedPool) -> FeatureBank:
+    """Return the CLIP features among cached features."""
+    images = cached.images.rows[..., : cached.images.feature_dim].float()
+    return FeatureBank(images, cached.references, cached.targets, cached.modifications.features)
 
 
 def train_on_features(
@@ -69,15 +76,26 @@ def train_on_features(
     mixed_precision: str = "no",
     log_every: int = 500,
 ) -> dict[str, float]:
-    """Train a CLIP stream's head, whatever its combiner, on a bank; in place, alone, untaught.
+    """Train a CLIP stream's head in place, without a teacher.
 
-    In `mixed_precision` ("no" or "bf16") the head computes; the loss is in float32.
+    Args:
+        stream: With any combiner.
+        bank: The features.
+        settings: The optimizer's and the loss's.
+        batch_size: B.
+        seed: Decides the batches.
+        stage: A name for the log.
+        mixed_precision: "no" or "bf16", of the head; the loss is computed in float32.
+        log_every: Steps between log lines.
+
+    Returns:
+        The last means logged; empty if the stream has no parameters.
     """
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
     trained = [parameter for parameter in stream.parameters() if parameter.requires_grad]
     if not trained:
         return {}
-    optimiser, schedule = build_adam(trained, settings)
+    optimizer, schedule = build_adam(trained, settings)
     stream.train()
 
     def step(number: int) -> dict[str, float]:
@@ -92,13 +110,13 @@ def train_on_features(
             labels,
             settings.temperature,
             settings.alpha,
-            settings.doubt,
+            settings.gce_q,
         )
         side = stream.combiner.side_loss(composed, gallery, labels, settings.temperature)
         loss = contrast if side is None else contrast + side
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         schedule.step()
         return {"contrast": float(contrast.detach())}
 
@@ -106,15 +124,12 @@ def train_on_features(
     return run_stage(stage, accelerator, step, loop)
 
 
-logger = logging.getLogger(__name__)
-
-
 @dataclass(frozen=True)
 class CombinerComparison:
-    """What all combiners are given alike: features, steps, and a choice of learning rates.
+    """What all combiners share: features, steps, and the learning rates to try.
 
-    Each combiner is trained at every one of `learning_rates`; the run that finds most of `val`'s
-    questions at once is measured on those of `test`.
+    Each combiner is trained at every rate of `learning_rates`; the run with the best R@1 on `val`
+    is evaluated on `test`.
     """
 
     bank: FeatureBank
@@ -127,69 +142,71 @@ class CombinerComparison:
     test: CachedEvalSet
 
 
-def compare_combiners(config: DWCConfig, contest: CombinerComparison) -> dict[str, dict[str, Any]]:
-    """Train each combiner's CLIP stream, alone and untaught, and measure it.
+def compare_combiners(
+    config: DWCConfig, comparison: CombinerComparison
+) -> dict[str, dict[str, Any]]:
+    """Train and evaluate a CLIP stream with each combiner.
 
-    Returns, by combiner, `recall@K`, `weight_truth_correlation` (None where all weights are equal),
-    how many `parameters` the stream learned, and the `learning_rate` that served it best (None
-    where nothing is learned).
+    Returns:
+        By combiner: `recall@K`, `weight_truth_correlation` (None if all weights are equal), the
+        number of trained `parameters`, and the best `learning_rate` (None if nothing is trained).
     """
     numbers = {}
     for name in combiner_names():
-        runs = [(*_train(config, name, contest, rate), rate) for rate in contest.learning_rates]
-        rival, _, rate = max(runs, key=lambda run: run[1])
-        assert rival.clip_stream is not None  # so says `_clip_alone`
-        learned = sum(parameter.numel() for parameter in rival.clip_stream.parameters())
-        measured = _measure(rival, contest.test)
+        runs = [
+            (*_train(config, name, comparison, rate), rate) for rate in comparison.learning_rates
+        ]
+        model, _, rate = max(runs, key=lambda run: run[1])
+        assert model.clip_stream is not None  # see `_clip_only`
+        parameters = sum(parameter.numel() for parameter in model.clip_stream.parameters())
+        evaluated = _evaluate(model, comparison.test)
         numbers[name] = {
-            **measured,
-            "parameters": learned,
-            "learning_rate": rate if learned else None,
+            **evaluated,
+            "parameters": parameters,
+            "learning_rate": rate if parameters else None,
         }
-        logger.info("combiner %s: R@1 %.3f at %g", name, measured["recall@1"], rate)
+        logger.info("combiner %s: R@1 %.3f at %g", name, evaluated["recall@1"], rate)
     return numbers
 
 
 def _train(
-    config: DWCConfig, name: str, contest: CombinerComparison, rate: float
+    config: DWCConfig, name: str, comparison: CombinerComparison, rate: float
 ) -> tuple[DWCModel, float]:
-    """A combiner trained at a rate, and its R@1 on the validation questions."""
-    torch.manual_seed(contest.seed)
-    rival = DWCModel(_clip_alone(config, name))
-    rival.clip = cast(ClipBackbone, CachedClip(config.clip_config.projection_dim))
-    assert rival.clip_stream is not None
-    settings = replace(contest.settings, learning_rate=rate)
-    stage = f"combiner {name} at {rate:g}"
+    """Train a combiner at a rate; return the model and its R@1 on the validation queries."""
+    torch.manual_seed(comparison.seed)
+    model = DWCModel(_clip_only(config, name))
+    model.clip = cast(ClipBackbone, CachedClip(config.clip_config.projection_dim))
+    assert model.clip_stream is not None
     train_on_features(
-        rival.clip_stream,
-        contest.bank,
-        settings,
-        contest.batch_size,
-        contest.seed,
-        stage,
-        contest.mixed_precision,
+        model.clip_stream,
+        comparison.bank,
+        replace(comparison.settings, learning_rate=rate),
+        comparison.batch_size,
+        comparison.seed,
+        f"combiner {name} at {rate:g}",
+        comparison.mixed_precision,
     )
-    rival.to("cpu").eval()
-    return rival, _measure(rival, contest.val)["recall@1"]
+    model.to("cpu").eval()
+    return model, _evaluate(model, comparison.val)["recall@1"]
 
 
 @torch.inference_mode()
-def _measure(model: DWCModel, asked: CachedEvalSet) -> dict[str, Any]:
-    query, gallery = embed_queries(model, asked)["clip"]
+def _evaluate(model: DWCModel, eval_set: CachedEvalSet) -> dict[str, Any]:
+    query, gallery = embed_queries(model, eval_set)["clip"]
     return {
-        **recalls(first_ranks(query.embedding @ gallery.T, asked)),
+        **recalls(first_ranks(query.embedding @ gallery.T, eval_set)),
         "weight_truth_correlation": correlation(
-            query.image_weight[:, 0].numpy(), asked.picture_shares.numpy()
+            query.image_weight[:, 0].numpy(), eval_set.picture_shares.numpy()
         ),
     }
 
 
-def _clip_alone(config: DWCConfig, combiner: str) -> DWCConfig:
-    """The same model with another combiner and without its CNN stream."""
-    alone = copy.deepcopy(config)
-    alone.cnn_config = None
-    alone.familiarity = False
-    alone.combiner = combiner
+def _clip_only(config: DWCConfig, combiner: str) -> DWCConfig:
+    """Return the configuration with another combiner and without the CNN stream."""
+    changed = copy.deepcopy(config)
+    changed.cnn_config = None
+    changed.familiarity = False
+    changed.combiner = combiner
     if not combiner_class(combiner).uses_projections:
-        alone.clip_embedding_dim = alone.clip_config.projection_dim
-    return alone
+        changed.clip_embedding_dim = changed.clip_config.projection_dim
+    return changed

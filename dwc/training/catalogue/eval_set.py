@@ -1,4 +1,4 @@
-"""CachedEvalSet to a drawn gallery as frozen towers made them, asked of any head in an instant."""
+"""Cached evaluation queries to a drawn gallery, for any head on the same frozen towers."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,14 +18,19 @@ from dwc.training.feature_cache import CachedTexts, encode_texts, tower_features
 _CHUNK = 250
 
 Streams = Mapping[str, tuple[Composition, Tensor]]
+"""Of each stream the queries (N) and the gallery (M, D)."""
 
 
 @dataclass(frozen=True)
 class CachedEvalSet:
-    """A gallery of M pictures, and N questions to it.
+    """The features of N queries and of their gallery of M images.
 
-    `rows` (M, F + C h w) as in `KeptPictures`; `references` (N,) index them; `hits` (N, M) bool;
-    `picture_shares` (N,) as in `RetrievalQuery`.
+    Attributes:
+        rows: The gallery, (M, F + C h w), as in `CachedImages`.
+        texts: The queries' texts.
+        references: Indices (N,) of gallery images.
+        hits: Which images answer which query, (N, M) bool.
+        picture_shares: As in `RetrievalQuery`, (N,).
     """
 
     rows: Tensor
@@ -42,71 +47,79 @@ def cache_eval_set(
     split: Split,
     gallery_size: int,
     count: int,
-    pictures: Callable[[str], Image.Image] | None = None,
+    open_image: Callable[[str], Image.Image] | None = None,
 ) -> CachedEvalSet:
-    """The `count` questions of a split that `evaluate_catalogue` asks, with its seed 0.
+    """Cache the queries of a split that `evaluate_catalogue` uses with seed 0.
 
-    `pictures` opens an item's picture by id, by default drawn here.
+    Args:
+        model: Its towers compute the features.
+        processor: Preprocesses and tokenizes.
+        split: The catalogue's split.
+        gallery_size: M.
+        count: N.
+        open_image: Returns an item's image by id; by default it is drawn.
     """
     items = gallery(split, gallery_size)
-    asked = queries(items, count, 0)
-    pictures, rows = pictures or CatalogueImages(items), []
+    eval_queries = queries(items, count, 0)
+    open_image, rows = open_image or CatalogueImages(items), []
     for start in range(0, len(items), _CHUNK):
         chunk = items[start : start + _CHUNK]
-        pixels = processor(images=[pictures(item.id) for item in chunk])["pixel_values"]
+        pixels = processor(images=[open_image(item.id) for item in chunk])["pixel_values"]
         rows.append(tower_features(model, pixels))
-    position = {item.id: place for place, item in enumerate(items)}
-    hits = torch.zeros(len(asked), len(items), dtype=torch.bool)
-    for row, query in enumerate(asked):
+    position = {item.id: index for index, item in enumerate(items)}
+    hits = torch.zeros(len(eval_queries), len(items), dtype=torch.bool)
+    for row, query in enumerate(eval_queries):
         hits[row, [position[hit] for hit in query.hits]] = True
     template = model.config.caption_template
-    texts = [fill_template(template, query.captions) for query in asked]
+    texts = [fill_template(template, query.captions) for query in eval_queries]
     return CachedEvalSet(
         rows=torch.cat(rows).half(),
         texts=encode_texts(model, processor, texts),
-        references=torch.tensor([position[query.reference] for query in asked]),
+        references=torch.tensor([position[query.reference] for query in eval_queries]),
         hits=hits,
-        picture_shares=torch.tensor([query.picture_share for query in asked]),
+        picture_shares=torch.tensor([query.picture_share for query in eval_queries]),
     )
 
 
-def embed_queries(model: DWCModel, asked: CachedEvalSet) -> Streams:
-    """Each stream's queries (N) and gallery (M, D), of a model that stands on what is kept."""
-    rows = asked.rows.float()  # (M, F + C h w)
+def embed_queries(model: DWCModel, eval_set: CachedEvalSet) -> Streams:
+    """Embed queries and gallery with a model whose towers are stand-ins for cached features."""
+    rows = eval_set.rows.float()  # (M, F + C h w)
     gallery = torch.cat([model.embed_images(chunk) for chunk in rows.split(_CHUNK)])
     composed: dict[str, list[Composition]] = {}
-    for chosen in torch.arange(len(asked.references)).split(_CHUNK):
-        pictures = rows[asked.references[chosen]]
-        query = model.compose(pixel_values=pictures, **asked.texts.take(chosen))
+    for chunk in torch.arange(len(eval_set.references)).split(_CHUNK):
+        references = rows[eval_set.references[chunk]]
+        query = model.compose(pixel_values=references, **eval_set.texts.take(chunk))
         for name, stream in query.streams.items():
             composed.setdefault(name, []).append(stream)
-    found, start = {}, 0
+    streams, start = {}, 0
     for name, parts in composed.items():
-        query_of = _join(parts)
-        end = start + query_of.embedding.shape[1]
-        found[name] = (query_of, gallery[:, start:end])
+        stream_queries = concatenate(parts)
+        end = start + stream_queries.embedding.shape[1]
+        streams[name] = (stream_queries, gallery[:, start:end])
         start = end
-    return found
+    return streams
 
 
-def first_ranks(scores: Tensor, asked: CachedEvalSet) -> Tensor:
-    """The rank (N,) of each question's first hit, from 1; ties with misses go to the misses.
+def first_ranks(scores: Tensor, eval_set: CachedEvalSet) -> Tensor:
+    """Return the rank (N,) of each query's first hit, from 1; a hit ranks behind tied misses.
 
-    `scores` (N, M); the reference is left out.
+    Args:
+        scores: (N, M). The query's reference is left out of the ranking.
+        eval_set: The queries.
     """
     rows = torch.arange(len(scores))
     scores = scores.clone()
-    scores[rows, asked.references] = -torch.inf
-    hits = asked.hits.clone()
-    hits[rows, asked.references] = False
+    scores[rows, eval_set.references] = -torch.inf
+    hits = eval_set.hits.clone()
+    hits[rows, eval_set.references] = False
     best = scores.masked_fill(~hits, -torch.inf).amax(dim=1, keepdim=True)  # (N, 1)
     is_miss = ~hits
-    is_miss[rows, asked.references] = False
+    is_miss[rows, eval_set.references] = False
     return ((scores >= best) & is_miss).sum(dim=1) + 1
 
 
-def _join(parts: list[Composition]) -> Composition:
-    """Compositions of some queries each, as one of all."""
+def concatenate(parts: list[Composition]) -> Composition:
+    """Concatenate compositions along the queries."""
     joints = [part.joint_part for part in parts if part.joint_part is not None]
     return Composition(
         embedding=torch.cat([part.embedding for part in parts]),

@@ -1,13 +1,10 @@
-"""Teaching a convolutional network to name the attributes of drawn garments.
+"""Pretraining of both image towers on drawn garments, before DWC's own training.
 
-The authors start their CNN stream from a ResNet trained on ImageNet's labels. Drawings have labels
-of their own, so the bundled ResNet starts from those: one linear head for the category and one for
-each attribute, all on the pooled features; a garment trains only the heads that apply to it.
-
-Training a CLIP from scratch: pictures and descriptions that belong together attract.
-
-A few words say little of a picture, and what they leave out teaches the image tower nothing. Where
-the attributes of the pictures are known, it learns to name them as well.
+- The CLIP, contrastively, from scratch. A few words say little about an image, and what they leave
+  out teaches the image tower nothing; where attributes are known, it learns to classify them too.
+- The CNN stream's ResNet, by attribute classification. The authors start from a ResNet trained on
+  ImageNet's labels; drawings have labels of their own: one linear head for the category and one for
+  each attribute, on the pooled features. A garment trains only the heads that apply to it.
 """
 
 from collections.abc import Callable
@@ -25,11 +22,11 @@ from dwc.modeling.composition import normalize
 from dwc.training.loop import LoopSettings, OptimizerStep, decay_groups, run_stage
 from dwc.training.losses import image_text_loss
 
-NOT_APPLICABLE = -100  # cross-entropy's own default for "do not count"
+NOT_APPLICABLE = -100  # the label that cross-entropy ignores by default
 
 
 def label_vocabulary() -> dict[str, tuple[str, ...]]:
-    """Every head's name with its values: the category, then each attribute over all categories."""
+    """Return the values of every head: the category's, then each attribute's."""
     heads: dict[str, dict[str, None]] = {"category": dict.fromkeys(CATEGORIES)}
     for category in CATEGORIES:
         for name, values in attributes_of(category).items():
@@ -38,7 +35,7 @@ def label_vocabulary() -> dict[str, tuple[str, ...]]:
 
 
 def encode_labels(garments: list[Garment]) -> Tensor:
-    """(N, heads) int64, `NOT_APPLICABLE` where a garment lacks the attribute."""
+    """Return labels (N, heads) int64; `NOT_APPLICABLE` where a garment lacks the attribute."""
     numbers = {
         name: {value: index for index, value in enumerate(values)}
         for name, values in label_vocabulary().items()
@@ -57,7 +54,7 @@ def encode_labels(garments: list[Garment]) -> Tensor:
 
 @dataclass(frozen=True)
 class LabeledBatch:
-    """Pictures (B, 3, H, W) and labels (B, heads) as `encode_labels` makes them."""
+    """Images `pixels` (B, 3, H, W) and `labels` (B, heads), see `encode_labels`."""
 
     pixels: Tensor
     labels: Tensor
@@ -65,7 +62,7 @@ class LabeledBatch:
 
 @dataclass(frozen=True)
 class AttributeSettings:
-    """AdamW with warm-up and cosine."""
+    """Settings of attribute classification: AdamW with warm-up and cosine."""
 
     total_steps: int
     learning_rate: float = 2e-3
@@ -75,7 +72,7 @@ class AttributeSettings:
 
 
 class AttributeHeads(nn.Module):
-    """One linear classifier for the category and one for each attribute, on the same features."""
+    """One linear classifier for the category and one for each attribute, on shared features."""
 
     def __init__(self, feature_dim: int) -> None:
         super().__init__()
@@ -88,18 +85,21 @@ class AttributeHeads(nn.Module):
         return [head(features) for head in self.heads]
 
 
-def attribute_loss(guesses: list[Tensor], labels: Tensor) -> tuple[Tensor, float]:
-    """The mean cross-entropy over all labels that apply, and the share of them guessed right.
+def attribute_loss(logits: list[Tensor], labels: Tensor) -> tuple[Tensor, float]:
+    """Return the mean cross-entropy over all labels that apply, and their accuracy.
 
-    `guesses` as `AttributeHeads` gives them, `labels` (B, heads) as `encode_labels` does. Every
-    label counts the same, so that the colour, which every garment has, weighs more than the brim.
+    Every label counts the same, so the color, which every garment has, weighs more than the brim.
+
+    Args:
+        logits: As from `AttributeHeads`.
+        labels: (B, heads), as from `encode_labels`.
     """
-    losses, right = [], 0
-    for guess, wanted in zip(guesses, labels.unbind(dim=1), strict=True):
-        losses.append(functional.cross_entropy(guess.float(), wanted, reduction="sum"))
-        right += int((guess.argmax(dim=-1) == wanted).sum())
-    counted = int((labels != NOT_APPLICABLE).sum())
-    return torch.stack(losses).sum() / counted, right / counted
+    losses, correct = [], 0
+    for head_logits, expected in zip(logits, labels.unbind(dim=1), strict=True):
+        losses.append(functional.cross_entropy(head_logits.float(), expected, reduction="sum"))
+        correct += int((head_logits.argmax(dim=-1) == expected).sum())
+    count = int((labels != NOT_APPLICABLE).sum())
+    return torch.stack(losses).sum() / count, correct / count
 
 
 class _AttributeClassifier(nn.Module):
@@ -122,17 +122,30 @@ def train_attributes(
     loop: LoopSettings,
     stage: str = "attributes",
 ) -> dict[str, float]:
-    """Train `backbone` (its `last_hidden_state` has `channels` channels) in place."""
+    """Train a convolutional network in place to classify attributes.
+
+    Args:
+        backbone: Returns an output with `last_hidden_state` (B, channels, H, W).
+        channels: Of that map.
+        batches: Returns the batch of a step.
+        settings: The optimizer's.
+        accelerator: A new one.
+        loop: Length and folder.
+        stage: Name of log and state.
+
+    Returns:
+        The last means logged.
+    """
     classifier = _AttributeClassifier(backbone, channels)
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    learner = OptimizerStep(classifier, settings, accelerator)
+    optimizer_step = OptimizerStep(classifier, settings, accelerator)
 
     def step(number: int) -> dict[str, float]:
         batch = batches(number)
         with accelerator.autocast():
-            guesses = learner.module(batch.pixels)
-        loss, accuracy = attribute_loss(guesses, batch.labels)
-        learner.learn(loss)
+            logits = optimizer_step.module(batch.pixels)
+        loss, accuracy = attribute_loss(logits, batch.labels)
+        optimizer_step(loss)
         return {"loss": float(loss.detach()), "accuracy": accuracy}
 
     return run_stage(stage, accelerator, step, loop)
@@ -140,10 +153,13 @@ def train_attributes(
 
 @dataclass(frozen=True)
 class PairBatch:
-    """Pictures (B, 3, H, W) and the descriptions (B, L) that belong to them, row by row.
+    """Images with their texts, row by row.
 
-    `labels` (B, heads), where they are known, are the pictures' attributes as `encode_labels` makes
-    them.
+    Attributes:
+        pixels: (B, 3, H, W).
+        input_ids: CLIP's tokens (B, L).
+        attention_mask: (B, L).
+        labels: The images' attributes (B, heads), see `encode_labels`, where they are known.
     """
 
     pixels: Tensor
@@ -154,9 +170,10 @@ class PairBatch:
 
 @dataclass(frozen=True)
 class ContrastiveSettings:
-    """AdamW with warm-up and cosine; the temperature is learned, from CLIP's 1/0.07 up to 100.
+    """Settings of contrastive pretraining: AdamW with warm-up and cosine.
 
-    `attribute_weight` is that of the attributes' loss beside the contrastive one.
+    The temperature is learned; its inverse starts at CLIP's 1/0.07 and stays below 100.
+    `attribute_weight` multiplies the attribute loss, which is added to the contrastive one.
     """
 
     total_steps: int
@@ -171,14 +188,14 @@ class _DualEncoder(nn.Module):
     def __init__(self, clip: ClipBackbone) -> None:
         super().__init__()
         self.clip = clip
-        self.name_attributes = AttributeHeads(clip.config.projection_dim)
+        self.attribute_heads = AttributeHeads(clip.config.projection_dim)
         self.log_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
 
     def forward(self, batch: PairBatch) -> tuple[Tensor, Tensor, list[Tensor]]:
         images = self.clip.image_features(batch.pixels)
         texts = self.clip.text_features(batch.input_ids, batch.attention_mask)
-        named = self.name_attributes(images)
-        return normalize(images.float()), normalize(texts.float()), named
+        logits = self.attribute_heads(images)
+        return normalize(images.float()), normalize(texts.float()), logits
 
 
 def train_contrastive(
@@ -189,25 +206,37 @@ def train_contrastive(
     loop: LoopSettings,
     stage: str = "contrastive",
 ) -> dict[str, float]:
-    """Train both towers of `clip` in place."""
+    """Train both towers of a CLIP in place.
+
+    Args:
+        clip: The CLIP.
+        batches: Returns the batch of a step.
+        settings: The optimizer's.
+        accelerator: A new one.
+        loop: Length and folder.
+        stage: Name of log and state.
+
+    Returns:
+        The last means logged.
+    """
     encoder = _DualEncoder(clip)
     encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     groups = decay_groups(encoder)
-    learner = OptimizerStep(encoder, settings, accelerator, groups, betas=(0.9, 0.98))
+    optimizer_step = OptimizerStep(encoder, settings, accelerator, groups, betas=(0.9, 0.98))
 
     def step(number: int) -> dict[str, float]:
         batch = batches(number)
-        # On CPUs the fused attention's backward pass takes four times as long as the plain one.
+        # On CPUs the backward pass of fused attention takes four times as long as the plain one.
         with accelerator.autocast(), sdpa_kernel(SDPBackend.MATH):
-            images, texts, named = learner.module(batch)
+            images, texts, logits = optimizer_step.module(batch)
         loss = image_text_loss(images, texts, encoder.log_scale.exp().clamp(max=100))
         numbers = {"contrast": float(loss.detach())}
         if batch.labels is not None:
-            naming, numbers["named_right"] = attribute_loss(named, batch.labels)
-            loss = loss + settings.attribute_weight * naming
-        learner.learn(loss)
-        found = (images @ texts.T).argmax(dim=-1).cpu()
-        accuracy = (found == torch.arange(len(found))).float().mean()
+            attributes, numbers["named_right"] = attribute_loss(logits, batch.labels)
+            loss = loss + settings.attribute_weight * attributes
+        optimizer_step(loss)
+        nearest = (images @ texts.T).argmax(dim=-1).cpu()
+        accuracy = (nearest == torch.arange(len(nearest))).float().mean()
         return {"loss": float(loss.detach()), "accuracy": float(accuracy), **numbers}
 
     return run_stage(stage, accelerator, step, loop)

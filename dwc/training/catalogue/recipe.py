@@ -1,8 +1,6 @@
-"""A recipe cut to a share of its steps and drawings, for a quick trial.
+"""The recipe of the bundled checkpoint, all sizes and numbers, and its model's configuration."""
 
-The bundled checkpoint's recipe: every size and number of it on one screen.
-"""
-
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -19,42 +17,10 @@ from dwc.training.catalogue.pretraining import AttributeSettings, ContrastiveSet
 from dwc.training.catalogue.text_tuning import TextTuningSettings
 from dwc.training.dwc.mutual_training import MutualSettings
 
-Settings = TypeVar("Settings", bound=Any)
+Recipe = TypeVar("Recipe", bound=Any)
 
 _FEWEST_ITEMS = 600
 _FEWEST_TRIPLETS = 1_000
-
-
-@dataclass(frozen=True)
-class Shortening:
-    """Takes a `share`, above 0 and at most 1, of what a recipe says; ValueError outside."""
-
-    share: float
-
-    def __post_init__(self) -> None:
-        if not 0 < self.share <= 1:
-            raise ValueError(f"share is {self.share}; it must be above 0 and at most 1")
-
-    def part(self, number: int) -> int:
-        """The share of a number, at least 1."""
-        return max(1, round(number * self.share))
-
-    def steps(self, settings: Settings) -> Settings:
-        """A stage's settings with the share of its `total_steps` and `warmup_steps`."""
-        return replace(
-            settings,
-            total_steps=self.part(settings.total_steps),
-            warmup_steps=self.part(settings.warmup_steps),
-        )
-
-    def pool(self, pool: PoolSettings) -> PoolSettings:
-        """The share of the drawings, and as many as triplets can be found in."""
-        return replace(pool, items=max(_FEWEST_ITEMS, self.part(pool.items)))
-
-    def triplets(self, count: int) -> int:
-        """The share of the triplets, and as many as a batch or two need."""
-        return max(_FEWEST_TRIPLETS, self.part(count))
-
 
 PICTURE_PX = 64
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
@@ -62,9 +28,73 @@ MAX_CLIP_TOKENS = 64
 CLIP_VOCABULARY = 2_000
 
 
+def scale_recipe(
+    recipe: Recipe, share: float, stages: Sequence[str], counts: Sequence[str] = ()
+) -> Recipe:
+    """Return a recipe with a share of its steps and drawings, for a quick trial.
+
+    At least one step of every stage is left, and as many drawings and triplets as a batch or two
+    need.
+
+    Args:
+        recipe: A dataclass with `pool` and `triplets`.
+        share: Above 0 and at most 1.
+        stages: Fields whose `total_steps` and `warmup_steps` are scaled.
+        counts: Fields that are scaled themselves.
+
+    Raises:
+        ValueError: the share is outside.
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"share is {share}; it must be above 0 and at most 1")
+
+    def scaled(number: int) -> int:
+        return max(1, round(number * share))
+
+    changes: dict[str, Any] = {
+        "pool": replace(recipe.pool, items=max(_FEWEST_ITEMS, scaled(recipe.pool.items))),
+        "triplets": max(_FEWEST_TRIPLETS, scaled(recipe.triplets)),
+    }
+    for name in stages:
+        stage = getattr(recipe, name)
+        changes[name] = replace(
+            stage,
+            total_steps=scaled(stage.total_steps),
+            warmup_steps=scaled(stage.warmup_steps),
+        )
+    changes |= {name: scaled(getattr(recipe, name)) for name in counts}
+    return replace(recipe, **changes)
+
+
 @dataclass(frozen=True)
 class CatalogueRecipe:
-    """What is drawn, trained and for how long; `seed` decides every random number in it."""
+    """What is drawn and trained, and for how long.
+
+    Attributes:
+        seed: Decides every random number.
+        pool: The drawings.
+        contrastive: Pretraining of the CLIP.
+        contrastive_batch: Its batch size.
+        modification_share: Share of its texts that are modification texts.
+        attributes: Pretraining of the ResNet.
+        attributes_batch: Its batch size.
+        cached_views: Views of each drawing whose features are cached.
+        text_tuning: Training of the CLIP's text tower.
+        text_tuning_batch: Its batch size.
+        described_share: Share of its texts that are descriptions.
+        mutual: DWC's mutual training.
+        mutual_batch: Its batch size.
+        triplets: How many triplets over the pool.
+        text_only_share: Share of queries without an image.
+        image_only_share: Share of queries without a text.
+        comparison_steps: Steps of each combiner in the comparison.
+        comparison_rates: Learning rates to try; each combiner is reported at its better one.
+        mixed_precision: Of all stages.
+        vocabulary_texts: Texts that both vocabularies are learned from.
+        ood_items: Held-out drawings that set the out-of-distribution threshold.
+        measured_gallery: Garments of the test split that the checkpoint is evaluated on.
+        measured_queries: Queries to them.
+    """
 
     seed: int = 0
     pool: PoolSettings = field(default_factory=PoolSettings)
@@ -72,62 +102,53 @@ class CatalogueRecipe:
         default_factory=lambda: ContrastiveSettings(total_steps=2_300)
     )
     contrastive_batch: int = 256
-    wish_share: float = 0.25
+    modification_share: float = 0.25
     attributes: AttributeSettings = field(
         default_factory=lambda: AttributeSettings(total_steps=4_700)
     )
     attributes_batch: int = 128
-    kept_views: int = 3
-    reading: TextTuningSettings = field(
+    cached_views: int = 3
+    text_tuning: TextTuningSettings = field(
         default_factory=lambda: TextTuningSettings(total_steps=1_500)
     )
-    reading_batch: int = 256
+    text_tuning_batch: int = 256
     described_share: float = 0.25
-    alternating: MutualSettings = field(
+    mutual: MutualSettings = field(
         default_factory=lambda: MutualSettings(
             total_steps=4_300,
             learning_rate=6e-3,
             cnn_learning_rate=8e-3,
             schedule="cosine",
             warmup_steps=200,
-            weight_teaching=0.5,
+            weight_distillation=0.5,
             temperature=0.04,
             max_gradient_norm=5.0,
         )
     )
-    alternating_batch: int = 256
+    mutual_batch: int = 256
     triplets: int = 240_000
-    words_only_share: float = 0.12
-    picture_only_share: float = 0.05
+    text_only_share: float = 0.12
+    image_only_share: float = 0.05
     comparison_steps: int = 1_000
-    comparison_rates: tuple[float, ...] = (1.5e-3, 6e-3)  # each combiner is shown at its better one
+    comparison_rates: tuple[float, ...] = (1.5e-3, 6e-3)
     mixed_precision: str = "bf16"
-    texts_read: int = 60_000  # descriptions and wishes that both vocabularies are learned from
-    familiar_items: int = 2_000  # held-out drawings that set the familiarity threshold
-    measured_gallery: int = 2_000  # garments of the test split that the checkpoint is measured on
+    vocabulary_texts: int = 60_000
+    ood_items: int = 2_000
+    measured_gallery: int = 2_000
     measured_queries: int = 2_000
 
     @classmethod
     def of(cls, seed: int = 0, share: float = 1.0) -> "CatalogueRecipe":
-        """The recipe with another seed, or with a share (0 to 1) of its steps and drawings."""
-        whole, cut = cls(seed=seed), Shortening(share)
-        return replace(
-            whole,
-            pool=cut.pool(whole.pool),
-            contrastive=cut.steps(whole.contrastive),
-            attributes=cut.steps(whole.attributes),
-            reading=cut.steps(whole.reading),
-            alternating=cut.steps(whole.alternating),
-            comparison_steps=cut.part(whole.comparison_steps),
-            triplets=cut.triplets(whole.triplets),
-        )
+        """Return the recipe with another seed, or a share of its steps and drawings."""
+        stages = ("contrastive", "attributes", "text_tuning", "mutual")
+        return scale_recipe(cls(seed=seed), share, stages, counts=("comparison_steps",))
 
 
 def catalogue_config(word_vocabulary: int, clip_vocabulary: int, eos_token_id: int) -> DWCConfig:
-    """The bundled model: 64 px pictures, both streams 256 long.
+    """Return the bundled model's configuration: 64-pixel images, 256 dimensions in both streams.
 
-    Channels are powers of two or multiples of 32: batch norms and convolutions of 24 or 48 take up
-    to eight times as long a channel on a CPU in bfloat16.
+    Channels are powers of two or multiples of 32: batch norms and convolutions of 24 or 48 channels
+    take up to eight times as long per channel on a CPU in bfloat16.
     """
     text = CLIPTextConfig(
         vocab_size=clip_vocabulary,

@@ -1,10 +1,10 @@
-"""Teaching a CLIP's text tower to read wishes: of what they speak, and what they ask of it.
+"""Locked-image tuning of the text tower on modification texts, with attribute heads.
 
-A CLIP learns words by the pictures that belong to them, and most of the picture that answers a wish
-is not in its words: of "longer, and without the belt" little is left in such features. Here the
-image tower stays as it is (Zhai et al. 2022, "LiT: Zero-Shot Transfer with Locked-image text
-Tuning"), and the text tower learns on, to find pictures by their words as before, and to say of
-every attribute what a wish asks of it.
+A CLIP learns words from the images that belong to them, and most of a target image is not in its
+modification text: features of "longer, and without the belt" hold little. Here the image tower is
+frozen (Zhai et al. 2022, "LiT: Zero-Shot Transfer with Locked-image text Tuning") and the text
+tower trains on: contrastively as before, and to classify what a modification
+asks of each attribute.
 """
 
 from collections.abc import Callable
@@ -24,33 +24,38 @@ from dwc.training.catalogue.pretraining import label_vocabulary
 from dwc.training.loop import LoopSettings, OptimizerStep, run_stage
 from dwc.training.losses import image_text_loss
 
-# What a wish may ask of an attribute, beside one of its values: nothing, more or less of it than
-# the reference has, or one of several values.
-UNSAID, MORE, LESS, SEVERAL = range(4)
-_BESIDE_VALUES = 4
+# What a modification may ask of an attribute besides one of its values: nothing, more or less of it
+# than the reference has, or any of several values.
+UNSPECIFIED, MORE, LESS, SEVERAL = range(4)
+_RELATIONS = 4
 
 
-def encode_modification(reference: Garment, wish: Modification) -> list[int]:
-    """What `wish` asks of the category and every attribute, in `label_vocabulary`'s order.
+def encode_modification(reference: Garment, modification: Modification) -> list[int]:
+    """Return what a modification asks of the category and of every attribute.
 
-    A number is one of the above, or, from 4 on, that of the one value asked for.
+    Args:
+        reference: The garment to modify.
+        modification: What should differ.
+
+    Returns:
+        A label per head, in `label_vocabulary`'s order: one of the constants above, or 4 plus the
+        index of the one value asked for.
     """
     row = []
     for name, values in label_vocabulary().items():
-        allowed = wish.allowed.get(name)
+        allowed = modification.allowed.get(name)
         if name == "category":
-            allowed = (
-                wish.allowed_categories(reference) if wish.changes_category(reference) else None
-            )
+            changes = modification.changes_category(reference)
+            allowed = modification.allowed_categories(reference) if changes else None
         if allowed is None:
-            row.append(UNSAID)
-        elif name in wish.relative and name in ORDERED:
+            row.append(UNSPECIFIED)
+        elif name in modification.relative and name in ORDERED:
             order = ORDERED[name]
             row.append(
                 MORE if min(map(order.index, allowed)) > order.index(reference[name]) else LESS
             )
         elif len(allowed) == 1:
-            row.append(_BESIDE_VALUES + values.index(next(iter(allowed))))
+            row.append(_RELATIONS + values.index(next(iter(allowed))))
         else:
             row.append(SEVERAL)
     return row
@@ -58,9 +63,14 @@ def encode_modification(reference: Garment, wish: Modification) -> list[int]:
 
 @dataclass(frozen=True)
 class TextTuningBatch:
-    """B texts as CLIP's tokens (B, L), and its features (B, F) of the picture that belongs to each.
+    """B texts with the CLIP features of the image that belongs to each.
 
-    The first W texts are wishes, and `labels` (W, heads) are theirs, as `encode_wish` makes them.
+    Attributes:
+        input_ids: CLIP's tokens (B, L).
+        attention_mask: (B, L).
+        images: Features (B, F).
+        labels: (M, heads) of the first M texts, which are modifications; see
+            `encode_modification`. The other texts are descriptions.
     """
 
     input_ids: Tensor
@@ -69,16 +79,16 @@ class TextTuningBatch:
     labels: Tensor
 
     def to(self, device: torch.device) -> "TextTuningBatch":
-        """The same batch on a device."""
+        """Return the batch on a device."""
         return TextTuningBatch(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
 @dataclass(frozen=True)
 class TextTuningSettings:
-    """AdamW with warm-up and cosine; `scale` is that of the cosines between texts and pictures.
+    """Settings of text tuning: AdamW with warm-up and cosine.
 
-    `naming_weight` is that of what wishes ask, summed over the attributes, beside the contrastive
-    loss.
+    `scale` multiplies the cosines of texts and images. `label_weight` multiplies the sum of the
+    attributes' losses, which is added to the contrastive loss.
     """
 
     total_steps: int
@@ -87,7 +97,7 @@ class TextTuningSettings:
     warmup_steps: int = 100
     max_gradient_norm: float = 1.0
     scale: float = 40.0
-    naming_weight: float = 0.5
+    label_weight: float = 0.5
 
 
 class _TextTuner(nn.Module):
@@ -97,15 +107,15 @@ class _TextTuner(nn.Module):
         super().__init__()
         self.clip = clip
         self.heads = nn.ModuleList(
-            nn.Linear(clip.config.projection_dim, _BESIDE_VALUES + len(values))
+            nn.Linear(clip.config.projection_dim, _RELATIONS + len(values))
             for values in label_vocabulary().values()
         )
 
     def forward(self, batch: TextTuningBatch) -> tuple[Tensor, list[Tensor]]:
-        """Features (B, F) of the texts, and what is said of each attribute by the wishes."""
+        """Return the texts' features (B, F) and each head's logits for the modifications."""
         features = self.clip.text_features(batch.input_ids, batch.attention_mask)
-        wishes = len(batch.labels)
-        return features, [head(features[:wishes]) for head in self.heads]
+        count = len(batch.labels)
+        return features, [head(features[:count]) for head in self.heads]
 
 
 def tune_text_tower(
@@ -116,33 +126,46 @@ def tune_text_tower(
     loop: LoopSettings,
     stage: str = "reading",
 ) -> dict[str, float]:
-    """Train the text tower of `clip` in place; the image tower stays as it is."""
-    reader = _TextTuner(clip)
+    """Train the text tower of a CLIP in place; its image tower is frozen.
+
+    Args:
+        clip: The CLIP.
+        batches: Returns the batch of a step.
+        settings: The optimizer's and the loss weights.
+        accelerator: A new one.
+        loop: Length and folder.
+        stage: Name of log and state.
+
+    Returns:
+        The last means logged.
+    """
+    tuner = _TextTuner(clip)
     for name, parameter in clip.named_parameters():
         parameter.requires_grad_(name.startswith("text_"))
-    learner = OptimizerStep(reader, settings, accelerator, betas=(0.9, 0.98))
+    optimizer_step = OptimizerStep(tuner, settings, accelerator, betas=(0.9, 0.98))
     scale = torch.tensor(settings.scale, device=accelerator.device)
 
     def step(number: int) -> dict[str, float]:
         batch = batches(number).to(accelerator.device)
-        # As in the contrastive stage: the plain attention's backward pass is the faster one.
+        # As in contrastive pretraining: plain attention has the faster backward pass on CPUs.
         with accelerator.autocast(), sdpa_kernel(SDPBackend.MATH):
-            features, said = learner.module(batch)
+            features, logits = optimizer_step.module(batch)
         images = normalize(batch.images)
         contrast = image_text_loss(images, normalize(features.float()), scale)
-        naming = torch.stack(
+        labels = torch.stack(
             [
-                functional.cross_entropy(guess.float(), wanted)
-                for guess, wanted in zip(said, batch.labels.unbind(dim=1), strict=True)
+                functional.cross_entropy(head_logits.float(), expected)
+                for head_logits, expected in zip(logits, batch.labels.unbind(dim=1), strict=True)
             ]
         ).sum()
-        loss = contrast + settings.naming_weight * naming
-        learner.learn(loss)
-        right = torch.stack([guess.argmax(dim=-1) for guess in said], dim=1) == batch.labels
+        loss = contrast + settings.label_weight * labels
+        optimizer_step(loss)
+        predicted = torch.stack([head_logits.argmax(dim=-1) for head_logits in logits], dim=1)
+        correct = predicted == batch.labels
         return {
             "contrast": float(contrast.detach()),
-            "naming": float(naming.detach()),
-            "read_right": float(right.all(dim=1).float().mean()),
+            "naming": float(labels.detach()),
+            "read_right": float(correct.all(dim=1).float().mean()),
         }
 
     return run_stage(stage, accelerator, step, loop)

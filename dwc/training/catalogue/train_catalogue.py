@@ -1,40 +1,38 @@
-"""The bundled checkpoint, from nothing: draw, learn the words, train CLIP, the ResNet and DWC.
+"""The bundled checkpoint from nothing: drawings, vocabularies, CLIP, ResNet, then DWC.
 
-    draw_pool -> tokenizers -> contrastive (CLIP) -> attributes (ResNet)
-              -> the drawings' features, kept -> reading (CLIP's text tower) -> the texts', kept
-              -> alternating (DWC, on what is kept) -> familiarity -> a whole checkpoint
+    draw_pool -> make_processor -> train_contrastive (CLIP) -> train_attributes (ResNet)
+              -> cache_image_features -> tune_text_tower (CLIP's) -> cache_text_features
+              -> train_mutually (DWC, on cached features) -> fit_ood -> a complete checkpoint
 
-Both image towers can name a garment's attributes before DWC's own training begins. So they are
-frozen there, the CNN stream's ResNet like CLIP, where the authors train it on: at this size a step
-on pixels costs three times as much, and 1,500 of them taught the ResNet its training drawings by
-heart. Each stage keeps its state in the work folder; a run that was killed goes on where it was.
+Both image towers can classify a garment's attributes before DWC's own training begins, so they are
+frozen there; the authors train the CNN stream's ResNet on. At this size a step on pixels costs
+three times as much, and after 1,500 of them the ResNet had memorized its training drawings.
 
-From a recipe to a checkpoint that can be published: trained, saved, measured, with its card.
+Each stage saves its state in the work folder; a run that was killed continues.
 """
 
-import json
 import logging
 import os
 import platform
-import random
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from dwc.catalogue.language.description import describe, describe_fully
-from dwc.catalogue.splits import CatalogueItem, gallery, training_triplets
+from dwc.catalogue.schema import CATEGORIES, count_garments
+from dwc.catalogue.splits import gallery, training_triplets
 from dwc.checkpoints import load
+from dwc.checkpoints.model_card import write_catalogue_card
 from dwc.checkpoints.save import save_checkpoint
 from dwc.evaluation.catalogue import CatalogueImages, evaluate_catalogue
 from dwc.evaluation.photographs import evaluate_photographs, read_labeled_photographs
+from dwc.files import write_json
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.modeling_dwc import DWCModel
-from dwc.modeling.processing_dwc import DWCProcessor, build_word_tokenizer
+from dwc.modeling.processing_dwc import DWCProcessor
 from dwc.training.catalogue.augmentation import random_views
 from dwc.training.catalogue.batches import (
     CatalogueBatches,
@@ -48,19 +46,10 @@ from dwc.training.catalogue.combiner_comparison import (
 )
 from dwc.training.catalogue.drawn_pool import DrawnPool, PoolSettings, draw_pool
 from dwc.training.catalogue.eval_set import cache_eval_set
-from dwc.training.catalogue.model_card import write_card, write_measured
 from dwc.training.catalogue.pretraining import train_attributes, train_contrastive
-from dwc.training.catalogue.recipe import (
-    CLIP_VOCABULARY,
-    MAX_CLIP_TOKENS,
-    MEAN,
-    PICTURE_PX,
-    STD,
-    CatalogueRecipe,
-    catalogue_config,
-)
+from dwc.training.catalogue.recipe import MEAN, PICTURE_PX, STD, CatalogueRecipe, catalogue_config
 from dwc.training.catalogue.text_tuning import tune_text_tower
-from dwc.training.catalogue.tokenizer import train_clip_tokenizer
+from dwc.training.catalogue.tokenizer import make_processor
 from dwc.training.data_loading import shard_and_prefetch
 from dwc.training.dwc.mutual_training import train_mutually
 from dwc.training.feature_cache import (
@@ -70,36 +59,96 @@ from dwc.training.feature_cache import (
     with_cached_features,
 )
 from dwc.training.loop import LoopSettings
+from dwc.training.run_dir import claim, merge_logs, recipe_record, stage_seconds
 
 logger = logging.getLogger(__name__)
+
+# Names of logs and states. Some came before the modules' names and stay, since published logs and
+# evaluations have them: "keeping" caches features, "reading" tunes the text tower, "alternating" is
+# mutual training.
+STAGES = ("drawing", "contrastive", "attributes", "keeping", "reading", "alternating")
+TOTALS = ("drawing", "keeping")  # their logs have one line per finished piece of work
+
+_AFTER_TRAINING = ("measured_", "comparison_")  # recipe fields that do not change the weights
 
 
 @dataclass(frozen=True)
 class TrainedCatalogue:
-    """What the training leaves: the model in eval mode, its processor, and what it learned from."""
+    """The result of a training: the model in eval mode, its processor, and cached features."""
 
     model: DWCModel
     processor: DWCProcessor
-    kept: CachedPool
+    cached: CachedPool
 
 
 def train_catalogue(recipe: CatalogueRecipe, work: Path) -> TrainedCatalogue:
-    """Run every stage of the recipe; states, logs and drawings go to the folder `work`."""
+    """Run every stage of the recipe.
+
+    Args:
+        recipe: What to train.
+        work: The folder of states, logs, drawings and caches.
+
+    Raises:
+        TrainingError: the folder belongs to another recipe, or the disk is full.
+    """
+    described = recipe_record(recipe).items()
+    claim(work, {name: v for name, v in described if not name.startswith(_AFTER_TRAINING)})
     torch.manual_seed(recipe.seed)
     pool = draw_pool(recipe.pool, work, workers=os.cpu_count() or 1)
-    processor = make_processor(pool.items, recipe.seed, recipe.texts_read)
+    processor = make_processor(pool.items, recipe.seed, recipe.vocabulary_texts)
     config = catalogue_config(
-        len(processor.word_tokenizer), len(processor.clip_tokenizer), _end_of_text(processor)
+        len(processor.word_tokenizer),
+        len(processor.clip_tokenizer),
+        int(processor.clip_tokenizer.eos_token_id),
     )
     triplets = list(training_triplets(pool.items, recipe.seed, recipe.triplets))
-    batches = CatalogueBatches(pool, processor, recipe.seed, config.caption_template)
     model = DWCModel(config)
-    assert model.clip is not None  # so says catalogue_config
-    assert model.cnn_stream is not None
+    assert model.clip is not None  # see catalogue_config
 
     clip = ClipBackbone(config.clip_config)
+    batches = CatalogueBatches(pool, processor, recipe.seed, config.caption_template)
+    device = _pretrain(model, clip, batches, triplets, recipe, work)
+
+    model.to(device)
+    images = cache_image_features(model, pool, recipe.cached_views, recipe.seed, work)
+    tune_text_tower(
+        clip,
+        text_tuning_batches(
+            images,
+            pool,
+            triplets,
+            processor,
+            config.caption_template,
+            recipe.text_tuning_batch,
+            recipe.described_share,
+            recipe.seed,
+        ),
+        recipe.text_tuning,
+        _accelerator(recipe),
+        LoopSettings(recipe.text_tuning.total_steps, work),
+    )
+    model.clip.load_state_dict(clip.state_dict())
+
+    cached = cache_text_features(model, processor, images, pool, triplets, recipe.seed, work)
+    train_on_cached(model, cached, recipe, work)
+    model.to("cpu").eval()
+    fit_ood(model, recipe.pool, recipe.ood_items, recipe.seed, work)
+    return TrainedCatalogue(model, processor, cached)
+
+
+def _pretrain(
+    model: DWCModel,
+    clip: ClipBackbone,
+    batches: CatalogueBatches,
+    triplets: list[Any],
+    recipe: CatalogueRecipe,
+    work: Path,
+) -> torch.device:
+    """Train `clip`, copy it into the model, and train the model's ResNet; return the device."""
+    assert model.clip is not None
+    assert model.cnn_stream is not None
     accelerator = _accelerator(recipe)
-    pairs = batches.pairs(recipe.contrastive_batch, triplets, recipe.wish_share)
+    pairs = batches.pairs(recipe.contrastive_batch, triplets, recipe.modification_share)
     train_contrastive(
         clip,
         shard_and_prefetch(pairs, recipe.contrastive.total_steps, accelerator),
@@ -110,153 +159,113 @@ def train_catalogue(recipe: CatalogueRecipe, work: Path) -> TrainedCatalogue:
     model.clip.load_state_dict(clip.state_dict())
 
     accelerator = _accelerator(recipe)
+    labeled = batches.labeled(recipe.attributes_batch)
     train_attributes(
         model.cnn_stream.resnet,
-        config.cnn_config.feature_dim,
-        shard_and_prefetch(
-            batches.labelled(recipe.attributes_batch), recipe.attributes.total_steps, accelerator
-        ),
+        model.config.cnn_config.feature_dim,
+        shard_and_prefetch(labeled, recipe.attributes.total_steps, accelerator),
         recipe.attributes,
         accelerator,
         LoopSettings(recipe.attributes.total_steps, work),
     )
+    return accelerator.device
 
-    model.to(accelerator.device)
-    pictures = cache_image_features(model, pool, recipe.kept_views, recipe.seed, work)
+
+def train_on_cached(
+    model: DWCModel, cached: CachedPool, recipe: CatalogueRecipe, work: Path
+) -> None:
+    """Run DWC's mutual training in place, on its frozen towers' cached features."""
     accelerator = _accelerator(recipe)
-    tune_text_tower(
-        clip,
-        text_tuning_batches(
-            pictures,
-            pool,
-            triplets,
-            processor,
-            config.caption_template,
-            recipe.reading_batch,
-            recipe.described_share,
-            recipe.seed,
-        ),
-        recipe.reading,
-        accelerator,
-        LoopSettings(recipe.reading.total_steps, work),
-    )
-    model.clip.load_state_dict(clip.state_dict())
-
-    kept = cache_text_features(model, processor, pictures, pool, triplets, recipe.seed, work)
-    train_on_cached(model, kept, recipe, work)
-    model.to("cpu").eval()
-    fit_ood(model, pool, recipe, work)
-    return TrainedCatalogue(model, processor, kept)
-
-
-def train_on_cached(model: DWCModel, kept: CachedPool, recipe: CatalogueRecipe, work: Path) -> None:
-    """DWC's alternating training, in place, on what its frozen towers made of the pool."""
-    accelerator = _accelerator(recipe)
-    made = cached_triplet_batches(
-        kept,
-        recipe.alternating_batch,
-        recipe.words_only_share,
-        recipe.picture_only_share,
+    batches = cached_triplet_batches(
+        cached,
+        recipe.mutual_batch,
+        recipe.text_only_share,
+        recipe.image_only_share,
         recipe.seed,
     )
-    with with_cached_features(model, kept):
+    with with_cached_features(model, cached):
         train_mutually(
             model,
-            shard_and_prefetch(made, recipe.alternating.total_steps, accelerator),
-            recipe.alternating,
+            shard_and_prefetch(batches, recipe.mutual.total_steps, accelerator),
+            recipe.mutual,
             accelerator,
-            LoopSettings(recipe.alternating.total_steps, work),
+            LoopSettings(recipe.mutual.total_steps, work),
         )
 
 
-def make_processor(items: list[CatalogueItem], seed: int, texts_read: int) -> DWCProcessor:
-    """Preprocessing for drawings, and both vocabularies learned from the catalogue's language.
-
-    `texts_read` descriptions and wishes are drawn over the pool's `items`, half of each.
-    """
-    rng = random.Random(f"{seed}/texts")
-    texts: list[str] = []
-    for _, target, wish in training_triplets(items, seed, texts_read // 2):
-        texts += wish.captions
-        garment = items[target].garment
-        texts.append(describe(garment, rng) if rng.random() < 0.8 else describe_fully(garment, rng))
-    return DWCProcessor(
-        CLIPImageProcessorPil(
-            size={"height": PICTURE_PX, "width": PICTURE_PX},
-            do_center_crop=False,
-            image_mean=list(MEAN),
-            image_std=list(STD),
-        ),
-        train_clip_tokenizer(texts, CLIP_VOCABULARY, MAX_CLIP_TOKENS),
-        build_word_tokenizer(texts),
-    )
-
-
 @torch.inference_mode()
-def fit_ood(model: DWCModel, pool: DrawnPool, recipe: CatalogueRecipe, work: Path) -> None:
-    """Fit the familiarity statistics: on pool pictures, the threshold on held-out drawings.
+def fit_ood(model: DWCModel, pool: PoolSettings, items: int, seed: int, drawings: Path) -> None:
+    """Fit the out-of-distribution statistics of a model, in place.
 
-    The held-out drawings are in the gallery's style, since the question is whether a picture is
-    like those that a person browses; the training pictures vary far more.
+    Both sets are drawn in the gallery's style: the question is whether a query image is like those
+    that a person browses, and training images vary far more.
+
+    Args:
+        model: The model, on the CPU.
+        pool: The training pool; its size and seed are taken over.
+        items: How many drawings of the training split give the statistics, and how many of the
+            validation split the threshold.
+        seed: Decides the views.
+        drawings: The folder that drawings are read from, or drawn to.
     """
-    assert model.clip is not None  # so says catalogue_config
+    assert model.clip is not None  # see catalogue_config
     assert model.familiarity is not None
-    held_out = replace(recipe.pool, items=recipe.familiar_items, styles=("gallery",), split="val")
-    seen = PoolSettings(**{**vars(held_out), "split": "train"})
-    generator = torch.Generator().manual_seed(recipe.seed)
+    generator = torch.Generator().manual_seed(seed)
     features = []
-    for settings in (seen, held_out):
-        drawn = draw_pool(settings, work, workers=os.cpu_count() or 1)
+    for split in ("train", "val"):
+        settings = replace(pool, items=items, styles=("gallery",), split=split)
+        drawn: DrawnPool = draw_pool(settings, drawings, workers=os.cpu_count() or 1)
         pixels = [
-            random_views(pictures, PICTURE_PX, generator, MEAN, STD)
-            for pictures in drawn.pictures[0].split(256)
+            random_views(images, PICTURE_PX, generator, MEAN, STD)
+            for images in drawn.pictures[0].split(256)
         ]
         features.append(torch.cat([model.clip.image_features(batch) for batch in pixels]))
     model.familiarity.fit(features[0], features[1])
-
-
-def _end_of_text(processor: DWCProcessor) -> int:
-    return int(processor.clip_tokenizer.eos_token_id)
 
 
 def _accelerator(recipe: CatalogueRecipe) -> Accelerator:
     return Accelerator(mixed_precision=recipe.mixed_precision)
 
 
-_README = load.BUNDLED_FOLDER.parents[2] / "README.md"
-_WHOLE = ("drawing", "keeping")
-_STAGES = ("drawing", "contrastive", "attributes", "keeping", "reading", "alternating")
-
-
 def publish_catalogue(
     recipe: CatalogueRecipe, work: Path, out: Path, photographs: Path | None = None
 ) -> dict[str, Any]:
-    """Train the recipe, then write into `out` the checkpoint, its numbers, its log and its card.
+    """Train, then write the checkpoint, its evaluation, its log and its model card.
 
-    The numbers are those of the files written, read back. `photographs` is a folder with
-    `labels.csv`; without it the card says that photographs were not measured.
+    Args:
+        recipe: What to train.
+        work: The folder of states, logs, drawings and caches.
+        out: The checkpoint's folder.
+        photographs: A folder with `labels.csv` to evaluate on as well; without it the card says
+            that photographs were not measured.
+
+    Returns:
+        The content of `evaluation.json`, measured on the files written.
+
+    Raises:
+        TrainingError: the work folder belongs to another recipe, or the disk is full.
     """
     trained = train_catalogue(recipe, work)
     save_checkpoint(trained.model, trained.processor, out, dtype=torch.float16)
     loaded = load.load(str(out))
-    logger.info("written to %s, fingerprint %s; measuring", out, loaded.fingerprint)
+    logger.info("wrote %s, fingerprint %s; evaluating", out, loaded.fingerprint)
 
-    drawn = CatalogueImages(gallery("test", recipe.measured_gallery))
-    minutes = {stage: seconds / 60 for stage, seconds in stage_seconds(work).items()}
-    began = time.perf_counter()
-    combiners = _compare(recipe, trained, drawn)
-    minutes["comparing"] = (time.perf_counter() - began) / 60
+    images = CatalogueImages(gallery("test", recipe.measured_gallery))
+    seconds = stage_seconds(work, STAGES, TOTALS)
+    start = time.perf_counter()
+    combiners = _compare(recipe, trained, images)
+    seconds["comparing"] = time.perf_counter() - start
     numbers: dict[str, Any] = {
         "fingerprint": loaded.fingerprint,
-        "recipe": json.loads(json.dumps(asdict(recipe), default=str)),
-        "training_minutes": {stage: round(spent, 1) for stage, spent in minutes.items()},
+        "recipe": recipe_record(recipe),
+        "training_minutes": {stage: round(spent / 60, 1) for stage, spent in seconds.items()},
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "catalogue": evaluate_catalogue(
             loaded.model,
             loaded.processor,
             gallery_size=recipe.measured_gallery,
             queries=recipe.measured_queries,
-            pictures=drawn,
+            pictures=images,
         ),
         "combiners": combiners,
     }
@@ -264,54 +273,25 @@ def publish_catalogue(
         numbers["photographs"] = evaluate_photographs(
             loaded.model, loaded.processor, read_labeled_photographs(photographs)
         )
-    (out / "evaluation.json").write_text(json.dumps(numbers, indent=2) + "\n")
-    _keep_log(work, out)
-    write_card(out, numbers, loaded.model.config)
-    if out.resolve() == load.BUNDLED_FOLDER:
-        write_measured(_README, numbers)
+    write_json(out / "evaluation.json", numbers)
+    merge_logs(work, STAGES, out)
+    write_catalogue_card(out, numbers, loaded.model.config, len(CATEGORIES), count_garments())
     return numbers
 
 
 def _compare(
-    recipe: CatalogueRecipe, trained: TrainedCatalogue, test_pictures: CatalogueImages
+    recipe: CatalogueRecipe, trained: TrainedCatalogue, test_images: CatalogueImages
 ) -> dict[str, Any]:
     model, processor = trained.model, trained.processor
     size = (recipe.measured_gallery, recipe.measured_queries)
-    contest = CombinerComparison(
-        bank=feature_bank(trained.kept),
-        settings=replace(recipe.alternating, total_steps=recipe.comparison_steps),
+    comparison = CombinerComparison(
+        bank=feature_bank(trained.cached),
+        settings=replace(recipe.mutual, total_steps=recipe.comparison_steps),
         learning_rates=recipe.comparison_rates,
-        batch_size=recipe.alternating_batch,
+        batch_size=recipe.mutual_batch,
         mixed_precision=recipe.mixed_precision,
         seed=recipe.seed,
         val=cache_eval_set(model, processor, "val", *size),
-        test=cache_eval_set(model, processor, "test", *size, test_pictures),
+        test=cache_eval_set(model, processor, "test", *size, test_images),
     )
-    return compare_combiners(model.config, contest)
-
-
-def stage_seconds(work: Path) -> dict[str, float]:
-    """How long each stage ran by its log, every resumption counted.
-
-    Drawing and keeping log one line each time they are done; the other stages' clocks start anew
-    with each resumption, so that a clock that goes back ends one run and begins the next.
-    """
-    seconds = {}
-    for stage in _STAGES:
-        lines = (work / f"{stage}.jsonl").read_text().splitlines()
-        clock = [json.loads(line)["seconds"] for line in lines]
-        ends = [
-            now
-            for now, then in zip(clock, [*clock[1:], 0.0], strict=True)
-            if stage in _WHOLE or then < now
-        ]
-        seconds[stage] = sum(ends)
-    return seconds
-
-
-def _keep_log(work: Path, out: Path) -> None:
-    """One log of all stages beside the checkpoint: JSON lines, the stage in each."""
-    with (out / "training.jsonl").open("w") as kept:
-        for stage in _STAGES:
-            for line in (work / f"{stage}.jsonl").read_text().splitlines():
-                kept.write(json.dumps({"stage": stage, **json.loads(line)}) + "\n")
+    return compare_combiners(model.config, comparison)

@@ -1,8 +1,7 @@
-"""Batches of a benchmark's triplets, read from picture files.
+"""Batches of a benchmark's triplets, read from image files.
 
-A batch is a function of (seed, step): order, drawn triplets, mirrored pictures and all, whatever
-the number of processes that read. So a training that goes on after a kill sees what it would have
-seen.
+A batch is a function of (seed, step), with its order, drawn triplets and mirrored images, for any
+number of worker processes: a resumed training gets the batches of an uninterrupted one.
 """
 
 import random
@@ -21,18 +20,26 @@ from dwc.errors import DatasetError, ImageError, QueryError
 from dwc.modeling.processing_dwc import DWCProcessor, fill_template
 from dwc.training.data_loading import StepLoader
 from dwc.training.dwc.benchmark_data import BenchmarkData
-from dwc.training.dwc.clip_feature_table import ClipFeatureTable
 from dwc.training.dwc.mutual_training import TripletBatch
+from dwc.training.feature_cache import ClipFeatureTable
 
 
 @dataclass(frozen=True)
 class BenchmarkBatches:
-    """Makes the batches of one process out of `world`; an epoch's last, incomplete one is dropped.
+    """Makes one process's batches; the last, incomplete batch of an epoch is dropped.
 
-    `size` triplets a process and step. With a `clip_table`, CLIP's features come along, and for a
-    model without CNN stream (whose processor has no word tokenizer) no picture is opened. Without
-    `masks_padding` every text is as long as the longest of its batch, and what fills it counts as
-    words.
+    Attributes:
+        data: The benchmark.
+        processor: Preprocesses and tokenizes.
+        template: The caption template.
+        size: Triplets of one process and step.
+        seed: Decides every random number.
+        masks_padding: False pads every text to the longest of its batch and counts padding as
+            words.
+        rank: This process's number.
+        world: The number of processes.
+        clip_table: CLIP's features; with them, no image is opened for a model without CNN stream
+            (its processor has no word tokenizer).
     """
 
     data: BenchmarkData
@@ -47,7 +54,7 @@ class BenchmarkBatches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """How many steps take every triplet once; DatasetError where not even one does."""
+        """How many steps take every triplet once; DatasetError if not even one."""
         steps = len(self.data.learned) // (self.size * self.world)
         if steps == 0:
             raise DatasetError(
@@ -57,104 +64,109 @@ class BenchmarkBatches:
         return steps
 
     def make(self, step: int) -> TripletBatch:
-        """The batch of a step; DatasetError, which names the triplet, where one cannot be read."""
+        """Return the batch of a step.
+
+        Raises:
+            DatasetError: an image or a text cannot be read; the message names the triplet.
+        """
         epoch, number = divmod(step, self.steps_per_epoch)
         start = (number * self.world + self.rank) * self.size
-        places = _order(len(self.data.learned), self.seed, epoch)[start : start + self.size]
+        indices = _order(len(self.data.learned), self.seed, epoch)[start : start + self.size]
         triplets: list[Triplet] = []
-        references: list[_Seen] = []
-        targets: list[_Seen] = []
-        for place in places:
-            rng = random.Random(f"{self.seed}/{epoch}/{place}")
-            triplet = self.data.learned.draw(place, rng)
+        references: list[_View] = []
+        targets: list[_View] = []
+        for index in indices:
+            rng = random.Random(f"{self.seed}/{epoch}/{index}")
+            triplet = self.data.learned.draw(index, rng)
             triplets.append(triplet)
-            references.append(self._open(triplet.reference, place, triplet, rng))
-            targets.append(self._open(triplet.target, place, triplet, rng))
-        query, labels, pixels = self._read_texts(places, triplets), self._labels(triplets), None
-        if self._looks:
-            query["pixel_values"] = self._read_pictures(references)
-            pixels = self._read_pictures(targets)
+            references.append(self._open(triplet.reference, index, triplet, rng))
+            targets.append(self._open(triplet.target, index, triplet, rng))
+        query, labels, pixels = self._tokenize(indices, triplets), self._labels(triplets), None
+        if self._needs_pixels:
+            query["pixel_values"] = self._preprocess(references)
+            pixels = self._preprocess(targets)
         if self.clip_table is None:
             return TripletBatch([query], pixels, labels)
-        query["clip_image_features"] = self._known(references)
-        texts = self.clip_table.texts(places)
+        query["clip_image_features"] = self._cached_features(references)
+        texts = self.clip_table.texts(indices)
         if texts is not None:
             query["clip_text_features"] = texts
-        return TripletBatch([query], pixels, labels, self._known(targets))
+        return TripletBatch([query], pixels, labels, self._cached_features(targets))
 
     @property
-    def _looks(self) -> bool:
-        """Whether anything needs the pixels."""
+    def _needs_pixels(self) -> bool:
         return self.clip_table is None or self.processor.word_tokenizer is not None
 
-    def _open(self, name: str, place: int, triplet: Triplet, rng: random.Random) -> "_Seen":
+    def _open(self, name: str, index: int, triplet: Triplet, rng: random.Random) -> "_View":
         mirrored = self.data.mirrored and rng.random() < 0.5
-        if not self._looks:
-            return _Seen(name, mirrored)
+        if not self._needs_pixels:
+            return _View(name, mirrored)
         try:
-            picture = decode(self.data.paths[name])
+            image = decode(self.data.paths[name])
         except ImageError as error:
-            raise DatasetError(f"{_describe(place, triplet)}: {error}") from error
-        return _Seen(name, mirrored, ImageOps.mirror(picture) if mirrored else picture)
+            raise DatasetError(f"{_describe(index, triplet)}: {error}") from error
+        return _View(name, mirrored, ImageOps.mirror(image) if mirrored else image)
 
-    def _read_pictures(self, seen: "list[_Seen]") -> Tensor:
-        """(B, 3, H, W) in the layout that convolutions are fastest on."""
-        pixels = self.processor(images=[one.picture for one in seen if one.picture])["pixel_values"]
+    def _preprocess(self, views: "list[_View]") -> Tensor:
+        """Return pixels (B, 3, H, W) in the layout that convolutions are fastest on."""
+        pixels = self.processor(images=[view.image for view in views if view.image])["pixel_values"]
         return pixels.contiguous(memory_format=torch.channels_last)
 
-    def _known(self, seen: "list[_Seen]") -> Tensor:
-        """CLIP's features (B, F) of these very views."""
+    def _cached_features(self, views: "list[_View]") -> Tensor:
+        """Return CLIP's features (B, F) of these views."""
         assert self.clip_table is not None
-        return self.clip_table.pictures([one.name for one in seen], [one.mirrored for one in seen])
+        return self.clip_table.images(
+            [view.name for view in views], [view.mirrored for view in views]
+        )
 
-    def _read_texts(self, places: list[int], triplets: list[Triplet]) -> dict[str, Tensor]:
+    def _tokenize(self, indices: list[int], triplets: list[Triplet]) -> dict[str, Tensor]:
         texts = [fill_template(self.template, triplet.captions) for triplet in triplets]
         try:
-            read = dict(self.processor(text=texts))
+            inputs = dict(self.processor(text=texts))
         except QueryError:
-            for place, triplet, text in zip(places, triplets, texts, strict=True):
-                self._require_readable(place, triplet, text)
+            for index, triplet, text in zip(indices, triplets, texts, strict=True):
+                self._require_tokenizable(index, triplet, text)
             raise
-        if not self.masks_padding and "word_mask" in read:
-            read["word_mask"] = torch.ones_like(read["word_mask"])
-        return read
+        if not self.masks_padding and "word_mask" in inputs:
+            inputs["word_mask"] = torch.ones_like(inputs["word_mask"])
+        return inputs
 
-    def _require_readable(self, place: int, triplet: Triplet, text: str) -> None:
+    def _require_tokenizable(self, index: int, triplet: Triplet, text: str) -> None:
         try:
             self.processor(text=text)
         except QueryError as error:
-            raise DatasetError(f"{_describe(place, triplet)}: {error}") from error
+            raise DatasetError(f"{_describe(index, triplet)}: {error}") from error
 
     def _labels(self, triplets: list[Triplet]) -> Tensor:
-        """(B,): equal where two targets show the same."""
+        """Return labels (B,), equal where two targets count as the same."""
         numbers: dict[str, int] = {}
-        shown = [self.data.answers.get(t.target, t.target) for t in triplets]
-        return torch.tensor([numbers.setdefault(one, len(numbers)) for one in shown])
+        answers = [self.data.answers.get(t.target, t.target) for t in triplets]
+        return torch.tensor([numbers.setdefault(answer, len(numbers)) for answer in answers])
 
 
-class _Seen(NamedTuple):
-    """A picture as a batch has it; None where no one looks at it."""
+class _View(NamedTuple):
+    """An image in a batch; `image` is None if no tower needs pixels."""
 
     name: str
     mirrored: bool
-    picture: Image.Image | None = None
+    image: Image.Image | None = None
 
 
 @lru_cache(maxsize=2)
 def _order(count: int, seed: int, epoch: int) -> list[int]:
-    """The places of an epoch, shuffled."""
-    places = list(range(count))
-    random.Random(f"{seed}/order/{epoch}").shuffle(places)
-    return places
+    """Return the shuffled triplet indices of an epoch."""
+    indices = list(range(count))
+    random.Random(f"{seed}/order/{epoch}").shuffle(indices)
+    return indices
 
 
-def _describe(place: int, triplet: Triplet) -> str:
-    words = " / ".join(triplet.captions)
-    return f"triplet {place} ({triplet.reference} -> {triplet.target}, {words!r})"
+def _describe(index: int, triplet: Triplet) -> str:
+    captions = " / ".join(triplet.captions)
+    return f"triplet {index} ({triplet.reference} -> {triplet.target}, {captions!r})"
 
 
 class _BySteps(Dataset):
-    """A mistake is handed over, not raised: a worker's would arrive as a traceback in a text."""
+    """Returns errors instead of raising them: a worker's would arrive as text with a traceback."""
 
     def __init__(self, batches: BenchmarkBatches) -> None:
         self._batches = batches
@@ -167,13 +179,13 @@ class _BySteps(Dataset):
 
 
 class BatchLoader:
-    """The same batches on a device, read ahead by `workers` processes; 0 reads in this one."""
+    """Loads batches onto a device, prefetched by `workers` processes; 0 loads in this process."""
 
     def __init__(
         self, batches: BenchmarkBatches, total_steps: int, device: torch.device, workers: int
     ) -> None:
         self._device = device
-        self._read: StepLoader[TripletBatch | DatasetError] = StepLoader(
+        self._load: StepLoader[TripletBatch | DatasetError] = StepLoader(
             _BySteps(batches),
             total_steps,
             num_workers=workers,
@@ -182,8 +194,8 @@ class BatchLoader:
         )
 
     def __call__(self, step: int) -> TripletBatch:
-        """The batch of `step`; asked for in order, it is ready already. DatasetError as `make`."""
-        batch = self._read(step)
+        """Return the batch of a step; steps in order are prefetched. Raises as `make` does."""
+        batch = self._load(step)
         if isinstance(batch, DatasetError):
             raise batch
         return batch.to(self._device)

@@ -1,6 +1,6 @@
-"""A benchmark as training sees it: what is learned from, what an epoch is chosen by, what counts.
+"""A benchmark for training: its triplets, the queries that select an epoch, and its evaluation.
 
-Pictures that are missing are counted and left out everywhere; they never stop a training.
+Missing images are counted and left out everywhere; they never stop a training.
 """
 
 import random
@@ -23,31 +23,31 @@ CATEGORIES: Mapping[str, tuple[str, ...]] = {
     "fashion200k": (),
     "css3d": (),
 }
-"""The benchmarks that DWC is trained on, each with its categories, if it has any."""
+"""The benchmarks that DWC can be trained on, each with its categories, if any."""
 
 PROTOCOL = "P3"  # of FashionIQ: the authors'
-# What an epoch is chosen by: the mean of these recalls, which each benchmark's authors report.
-CHOSEN_BY: Mapping[str, tuple[int, ...]] = {
+# The best epoch has the highest mean of these recalls, those that each benchmark's authors report.
+SELECTION_KS: Mapping[str, tuple[int, ...]] = {
     "fashion_iq": (10, 50),
     "shoes": (1, 10, 50),
     "fashion200k": (1, 10, 50),
     "css3d": (1,),
 }
-_MIRRORED = ("fashion_iq", "shoes")  # CSS3D's words say left and right
-_MOST_ASKED = 2_000  # held-out queries: more would cost time and tell little more
+_MIRRORED = ("fashion_iq", "shoes")  # CSS3D's texts say left and right
+_MOST_QUERIES = 2_000  # held-out queries; more would cost time and add little
 
 
 class TripletSource(Protocol):
-    """Triplets by place; what is not fixed is drawn."""
+    """Triplets by index; what is not fixed is drawn."""
 
     def __len__(self) -> int:
-        """How many places there are: an epoch."""
+        """Return the number of triplets of an epoch."""
 
-    def draw(self, place: int, generator: random.Random) -> Triplet:
-        """The triplet of a place, the same for the same state of the generator."""
+    def draw(self, index: int, generator: random.Random, /) -> Triplet:
+        """Return the triplet of an index; the same for the same state of the generator."""
 
     def names(self) -> Iterable[str]:
-        """Every picture that may be drawn, at least once each."""
+        """Return every image that may be drawn, at least once each."""
 
 
 @dataclass(frozen=True)
@@ -59,23 +59,30 @@ class FixedTriplets:
     def __len__(self) -> int:
         return len(self.triplets)
 
-    def draw(self, place: int, generator: random.Random) -> Triplet:
-        """The triplet of a place."""
-        return self.triplets[place]
+    def draw(self, index: int, generator: random.Random) -> Triplet:
+        """Return the triplet of an index."""
+        return self.triplets[index]
 
     def names(self) -> Iterable[str]:
-        """References and targets, triplet by triplet."""
-        return _pictures_of(self.triplets)
+        """Return references and targets, triplet by triplet."""
+        return _image_names(self.triplets)
 
 
 @dataclass(frozen=True)
 class BenchmarkData:
-    """A benchmark, read.
+    """A benchmark that was read.
 
-    `answers` says what a target shows where the benchmark counts more than that very picture as
-    found. `vocabulary` are the training captions, in order, those without pictures too, so that
-    dead links do not renumber words. `selection` is asked to choose an epoch, `evaluation`, by
-    category, for the numbers to report. `counts` are for the report.
+    Attributes:
+        learned: The triplets to train on.
+        vocabulary: The training captions in order, also those without images, so that dead links
+            do not renumber words.
+        selection: Galleries with queries that select the best epoch.
+        evaluation: Galleries with queries for the reported numbers, by category.
+        paths: Image files by name.
+        mirrored: Whether training mirrors images.
+        chosen_by: The K of the recalls whose mean selects the best epoch.
+        counts: For the report.
+        answers: What a target counts as, where a benchmark accepts more than that very image.
     """
 
     learned: TripletSource
@@ -92,9 +99,16 @@ class BenchmarkData:
 def read_benchmark(
     dataset: str, root: Path, preset: BenchmarkPreset, categories: Sequence[str] = ()
 ) -> BenchmarkData:
-    """Read a benchmark for training; `categories` are those of FashionIQ that one model learns.
+    """Read a benchmark for training.
 
-    DatasetError where files are not as documented, or too few pictures are there to train.
+    Args:
+        dataset: One of `CATEGORIES`.
+        root: The benchmark's folder.
+        preset: Decides what is held out, and the variants of a benchmark.
+        categories: Those of FashionIQ that one model is trained on; all by default.
+
+    Raises:
+        DatasetError: files are not as documented, or too few images are there.
     """
     readers: Mapping[str, Callable[[], _Parts]] = {
         "fashion_iq": partial(_read_fashion_iq, root, categories or fashion_iq.CATEGORIES),
@@ -104,7 +118,7 @@ def read_benchmark(
     }
     parts = readers[dataset]()
     if parts.learned is None:
-        parts.divide(preset)
+        parts.hold_out(preset)
     assert parts.learned is not None
     selection = (
         parts.held_out if preset.chooses_on == "held_out" else list(parts.evaluation.values())
@@ -124,7 +138,7 @@ def read_benchmark(
         evaluation=parts.evaluation,
         paths=parts.paths,
         mirrored=dataset in _MIRRORED,
-        chosen_by=CHOSEN_BY[dataset],
+        chosen_by=SELECTION_KS[dataset],
         counts=parts.counts,
         answers=parts.answers,
     )
@@ -132,7 +146,7 @@ def read_benchmark(
 
 @dataclass
 class _Parts:
-    """What the readers gather. `groups` are triplets by gallery: FashionIQ's categories."""
+    """What the readers collect; `groups` are triplets by gallery (FashionIQ's categories)."""
 
     evaluation: dict[str, Benchmark]
     vocabulary: list[str]
@@ -145,7 +159,7 @@ class _Parts:
     counts: dict[str, int] = field(default_factory=dict)
 
     def find(self, files: ImageFiles, names: Iterable[str]) -> None:
-        """Look pictures up, and remember those that are missing."""
+        """Add the paths of images, or their names to the missing ones."""
         for name in dict.fromkeys(names):
             path = files.find(name)
             if path is None:
@@ -153,52 +167,54 @@ class _Parts:
             else:
                 self.paths[name] = path
 
-    def keep(self, triplets: Sequence[Triplet]) -> None:
-        """Take those triplets as a group whose two pictures are there."""
-        kept = [t for t in triplets if t.reference in self.paths and t.target in self.paths]
-        self.groups.append(kept)
-        counts = {"triplets": len(triplets), "triplets_with_pictures": len(kept)}
+    def add_group(self, triplets: Sequence[Triplet]) -> None:
+        """Add the triplets whose two images exist as a group."""
+        complete = [t for t in triplets if t.reference in self.paths and t.target in self.paths]
+        self.groups.append(complete)
+        counts = {"triplets": len(triplets), "triplets_with_pictures": len(complete)}
         for name, count in counts.items():
             self.counts[name] = self.counts.get(name, 0) + count
 
-    def divide(self, preset: BenchmarkPreset) -> None:
-        """Hold out what the preset says, group by group."""
+    def hold_out(self, preset: BenchmarkPreset) -> None:
+        """Split the groups into triplets to train on and held-out queries, as the preset says."""
         learned = [triplet for group in self.groups for triplet in group]
         if preset.chooses_on == "held_out":
-            targets = {self._shown(triplet.target) for triplet in learned}
-            held = {shown for shown in targets if is_held_out(shown, preset)}
+            answers = {self._answer(triplet.target) for triplet in learned}
+            held_out = {answer for answer in answers if is_held_out(answer, preset)}
             for group in self.groups:
-                asked = [t for t in group if self._shown(t.target) in held]
-                whole = _held_out_benchmark(asked, self.answers)
-                self.held_out.append(sample_queries(whole, _MOST_ASKED, preset.seed))
-            # What is asked for is not learned from as a reference either.
-            learned = [t for t in learned if held.isdisjoint(map(self._shown, _pictures_of([t])))]
+                queries = [t for t in group if self._answer(t.target) in held_out]
+                benchmark = _held_out_benchmark(queries, self.answers)
+                self.held_out.append(sample_queries(benchmark, _MOST_QUERIES, preset.seed))
+            # Held-out images are not trained on as references either.
+            learned = [
+                t for t in learned if held_out.isdisjoint(map(self._answer, _image_names([t])))
+            ]
         self.learned = FixedTriplets(learned)
 
-    def _shown(self, name: str) -> str:
+    def _answer(self, name: str) -> str:
         return self.answers.get(name, name)
 
 
-def is_held_out(shown: str, preset: BenchmarkPreset) -> bool:
-    """Whether what a target shows is held out of training, by that and the preset's seed alone."""
-    digest = sha256(f"{preset.seed}/{shown}".encode()).digest()
+def is_held_out(answer: str, preset: BenchmarkPreset) -> bool:
+    """Return whether an answer is held out of training; depends on it and the preset's seed."""
+    digest = sha256(f"{preset.seed}/{answer}".encode()).digest()
     return int.from_bytes(digest[:4], "big") / 2**32 < preset.held_out_share
 
 
-def _held_out_benchmark(asked: Sequence[Triplet], answers: Mapping[str, str]) -> Benchmark:
-    """Triplets asked over their references and targets, as FashionIQ's P3 asks its own."""
-    gallery = tuple(dict.fromkeys(name for t in asked for name in (t.reference, t.target)))
-    alike: dict[str, set[str]] = {}
+def _held_out_benchmark(triplets: Sequence[Triplet], answers: Mapping[str, str]) -> Benchmark:
+    """Return triplets as queries over their references and targets, like FashionIQ's P3."""
+    gallery = tuple(dict.fromkeys(_image_names(triplets)))
+    by_answer: dict[str, set[str]] = {}
     for name in gallery:
-        alike.setdefault(answers.get(name, name), set()).add(name)
+        by_answer.setdefault(answers.get(name, name), set()).add(name)
     return Benchmark(
         protocol="held-out targets of the training set",
         gallery=gallery,
         queries=tuple(
             RetrievalQuery(
-                t.reference, t.captions, frozenset(alike[answers.get(t.target, t.target)])
+                t.reference, t.captions, frozenset(by_answer[answers.get(t.target, t.target)])
             )
-            for t in asked
+            for t in triplets
         ),
     )
 
@@ -206,69 +222,69 @@ def _held_out_benchmark(asked: Sequence[Triplet], answers: Mapping[str, str]) ->
 def _read_fashion_iq(root: Path, categories: Sequence[str]) -> _Parts:
     parts = _Parts({}, [])
     for category in categories:
-        pictures = fashion_iq.FashionIqImages(root, category)
+        images = fashion_iq.FashionIqImages(root, category)
         triplets = fashion_iq.fashion_iq_triplets(root, category, "train")
-        asked = fashion_iq.fashion_iq_benchmark(root, category, PROTOCOL, "val", pictures)
-        parts.evaluation[category] = asked
-        parts.find(pictures, (*_pictures_of(triplets), *asked.gallery))
-        parts.keep(triplets)
+        benchmark = fashion_iq.fashion_iq_benchmark(root, category, PROTOCOL, "val", images)
+        parts.evaluation[category] = benchmark
+        parts.find(images, (*_image_names(triplets), *benchmark.gallery))
+        parts.add_group(triplets)
         parts.vocabulary += [caption for t in triplets for caption in t.captions]
     return parts
 
 
 def _read_shoes(root: Path, listing: str) -> _Parts:
-    pictures = shoes.ShoesImages(root)
+    images = shoes.ShoesImages(root)
     triplets = shoes.shoes_triplets(root, "train", listing)
-    # Both presets are asked as the released code asks, or their numbers would not compare.
-    asked = shoes.shoes_benchmark(root, "test")
-    parts = _Parts({"": drop_missing(asked, pictures.missing(asked.gallery))}, [])
-    parts.find(pictures, (*_pictures_of(triplets), *asked.gallery))
-    parts.keep(triplets)
+    # Both presets are evaluated like the released code, so that their numbers can be compared.
+    benchmark = shoes.shoes_benchmark(root, "test")
+    parts = _Parts({"": drop_missing(benchmark, images.missing(benchmark.gallery))}, [])
+    parts.find(images, (*_image_names(triplets), *benchmark.gallery))
+    parts.add_group(triplets)
     parts.vocabulary += [caption for t in triplets for caption in t.captions]
     return parts
 
 
 def _read_css3d(root: Path, same_target: str) -> _Parts:
     triplets = css3d.css3d_triplets(root, "train")
-    asked = css3d.css3d_benchmark(root)
-    files = css3d.css3d_images(root, (*_pictures_of(triplets), *asked.gallery))
-    parts = _Parts({"": drop_missing(asked, files.missing(asked.gallery))}, [])
-    parts.find(files, (*_pictures_of(triplets), *asked.gallery))
+    benchmark = css3d.css3d_benchmark(root)
+    files = css3d.css3d_images(root, (*_image_names(triplets), *benchmark.gallery))
+    parts = _Parts({"": drop_missing(benchmark, files.missing(benchmark.gallery))}, [])
+    parts.find(files, (*_image_names(triplets), *benchmark.gallery))
     if same_target == "answer":
-        # Its hits are all scenes with the target's label: the first of them stands for the label.
-        labelled = css3d.css3d_benchmark(root, "train").queries
-        parts.answers |= {name: min(query.hits) for query in labelled for name in query.hits}
-    parts.keep(triplets)
+        # Its hits are all scenes with the target's label; the first name represents the label.
+        labeled = css3d.css3d_benchmark(root, "train").queries
+        parts.answers |= {name: min(query.hits) for query in labeled for name in query.hits}
+    parts.add_group(triplets)
     parts.vocabulary += [caption for t in triplets for caption in t.captions]
     return parts
 
 
 def _read_fashion200k(root: Path, preset: BenchmarkPreset) -> _Parts:
     listed = fashion200k.labeled_images(root, "train")
-    asked = fashion200k.fashion200k_benchmark(root, states_answer=preset.states_answer)
+    benchmark = fashion200k.fashion200k_benchmark(root, states_answer=preset.states_answer)
     names = [picture.path for picture in listed]
-    files = fashion200k.fashion200k_images(root, (*names, *asked.gallery))
-    parts = _Parts({"": drop_missing(asked, files.missing(asked.gallery))}, [])
-    parts.find(files, (*names, *asked.gallery))
+    files = fashion200k.fashion200k_images(root, (*names, *benchmark.gallery))
+    parts = _Parts({"": drop_missing(benchmark, files.missing(benchmark.gallery))}, [])
+    parts.find(files, (*names, *benchmark.gallery))
     parts.vocabulary += [*(picture.caption for picture in listed), "replace with and get"]
-    there = [picture for picture in listed if picture.path in parts.paths]
-    parts.counts |= {"pictures": len(listed), "pictures_there": len(there)}
+    present = [picture for picture in listed if picture.path in parts.paths]
+    parts.counts |= {"pictures": len(listed), "pictures_there": len(present)}
     if preset.same_target == "answer":
-        parts.answers |= {picture.path: picture.caption for picture in there}
+        parts.answers |= {picture.path: picture.caption for picture in present}
     if preset.chooses_on == "held_out":
-        held = [picture for picture in there if is_held_out(picture.caption, preset)]
-        there = [picture for picture in there if not is_held_out(picture.caption, preset)]
+        held = [picture for picture in present if is_held_out(picture.caption, preset)]
+        present = [picture for picture in present if not is_held_out(picture.caption, preset)]
         pairs = fashion200k.TrainPairs(held, preset.states_answer)
         rng = random.Random(f"{preset.seed}/held out")
-        places = rng.sample(range(len(pairs)), min(len(pairs), _MOST_ASKED))
-        drawn = [pairs.draw(place, rng) for place in places]
+        indices = rng.sample(range(len(pairs)), min(len(pairs), _MOST_QUERIES))
+        drawn = [pairs.draw(index, rng) for index in indices]
         captions = {picture.path: picture.caption for picture in held}
         parts.held_out.append(_held_out_benchmark(drawn, captions))
-    parts.learned = fashion200k.TrainPairs(there, preset.states_answer)
+    parts.learned = fashion200k.TrainPairs(present, preset.states_answer)
     return parts
 
 
-def _pictures_of(triplets: Iterable[Triplet]) -> list[str]:
+def _image_names(triplets: Iterable[Triplet]) -> list[str]:
     return [name for triplet in triplets for name in (triplet.reference, triplet.target)]
 
 
@@ -279,12 +295,12 @@ def _require(
     parts: _Parts,
     selection: Sequence[Benchmark],
 ) -> None:
-    """Raise DatasetError where too little is there to train, to choose, or to measure."""
+    """Raise DatasetError if too little is left to train, to select an epoch, or to evaluate."""
     count = 0 if parts.learned is None else len(parts.learned)
     if count < preset.batch_size:
         raise DatasetError(
-            f"{count} triplets of {dataset} are left to learn from, of those with pictures under "
-            f"{root}; a batch needs {preset.batch_size}. Put more pictures there, or set a smaller "
+            f"{count} triplets of {dataset} with pictures under {root} are left to train on; a "
+            f"batch needs {preset.batch_size}. Put more pictures there, or set a smaller "
             "batch_size"
         )
     for benchmark in (*selection, *parts.evaluation.values()):

@@ -1,10 +1,10 @@
-"""How DWC is trained on a benchmark: the authors' recipe and ours, every number on one screen.
+"""Presets of a training on a benchmark: the authors' recipe and ours, with all numbers.
 
-`AUTHORS` is what the released code does, slips included, each of which is a switch here. It departs
-in one thing: what is measured between epochs is the checkpoint as it will be used, one query alone
-whatever its batch-mates, where the released code lets padding into a query's embedding.
+`AUTHORS` does what the released code does, slips included; each slip is a switch here. It differs
+in one thing: between epochs the checkpoint is measured as it will be used, a query independent of
+its batch, where the released code lets padding into a query's embedding.
 
-`RECOMMENDED` undoes the slips and adds what a training of today has. Its additions were found
+`RECOMMENDED` undoes the slips and adds what trainings commonly have today. Its additions were
 useful on drawn garments; they are not tuned on any of these benchmarks.
 """
 
@@ -16,6 +16,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from dwc.convert.to_checkpoint import CAPTION_TEMPLATES
 from dwc.errors import TrainingError
 from dwc.training.dwc.mutual_training import MutualSettings
+from dwc.training.run_dir import PUBLISHED_NAMES
 
 _YES_NO = {"yes": True, "true": True, "no": False, "false": False}
 
@@ -23,35 +24,57 @@ COMBINERS = (
     "dwc", "dwc_unit", "dwc_joint",
     "image_only", "text_only", "average", "concat_mlp", "tirg", "clip4cir",
 )  # fmt: skip
-"""The combiners that learn from retrieval alone; PL's have a training of their own."""
+"""The combiners that train on retrieval alone; PL's have a training of their own."""
 
 
 @dataclass(frozen=True)
 class BenchmarkPreset:
-    """Everything about a training but its data; the defaults are the authors'.
+    """All settings of a training but its data; the defaults are the authors'.
 
-    The switches for what the released code does against its purpose:
-
-    - `teacher_side`: which of the other stream's embeddings a stream is taught by; "reference" is
-      the released code's.
-    - `states_answer`: Fashion200k's queries end in the caption of their target.
-    - `masks_padding`: False lets padding count as words, in the LSTM, the softmax, batch norm and
-      pooling, so that an embedding depends on the batch.
-    - `caption_form`: "authors" writes FashionIQ's texts as `<BOS> a <AND> b <EOS>`, of which the
-      word vocabulary keeps the letters of the marks; "plain" writes `a and b`.
-    - `chooses_on`: the epoch is chosen on the "evaluation" set itself, or on "held_out" targets of
-      the training set, a share `held_out_share` of them, which are then not learned from.
-    - `same_target`: in a batch, a target counts as found by its "picture" alone, or by what it
-      shows, as the benchmark's "answer" does (Fashion200k's captions, CSS3D's labels).
-    - `shoes_listing`: every pair of Shoes "twice" an epoch, or "once".
-
-    `streams` "clip" leaves the CNN stream out: CLIP's features are kept, so a step then costs what
-    its head costs. `combiner` names the CLIP stream's, one of `COMBINERS`.
-    `weight_teaching` and `doubt` are ours, see `AlternatingSettings`; 0 is the paper's and the
-    released code's.
-    `measures` says whether an epoch is measured "before" it begins, so that the last one's weights
-    never are, or "after" it. `ema_decay` 0 keeps no average of the weights. `mixed_precision` holds
-    on GPUs; elsewhere a training computes in float32.
+    Attributes:
+        name: The preset's.
+        epochs: Of the training triplets.
+        batch_size: Triplets of one process and step.
+        learning_rate: Adam's, after the warm-up.
+        eps: Adam's.
+        weight_decay: Adam's.
+        schedule: See `MutualSettings`.
+        warmup_steps: Of the cosine schedule.
+        max_gradient_norm: None clips no gradients.
+        temperature: Of the contrastive loss.
+        alpha: Share of the soft labels.
+        gce_q: Ours, see `MutualSettings`; 0 is the paper's and the released code's.
+        mutual_weight: Multiplies the mutual loss.
+        weight_distillation: Ours, see `MutualSettings`; 0 is the paper's.
+        teacher_scale: Of the mutual loss.
+        teacher_side: The teacher's gallery in the mutual loss; the released code's is "reference".
+        states_answer: Whether Fashion200k's queries end in their target's caption; the released
+            code's do.
+        masks_padding: False lets padding count as words in LSTM, softmax, batch norm and pooling,
+            so that an embedding depends on its batch, as in the released code.
+        caption_form: "authors" writes FashionIQ's texts as `<BOS> a <AND> b <EOS>`, whose marks
+            become words of the vocabulary; "plain" writes `a and b`.
+        chooses_on: The best epoch is selected on the "evaluation" set itself, or on "held_out"
+            targets of the training set, which are then not trained on.
+        held_out_share: Share of the targets that are held out.
+        same_target: Two targets of a batch count as the same if they are the same "picture", or if
+            the benchmark accepts both as "answer" (Fashion200k's captions, CSS3D's labels).
+        shoes_listing: Each pair of Shoes "twice" per epoch, as in the released code, or "once".
+        one_model_per_category: Of FashionIQ.
+        measures: Whether an epoch is measured "before" it begins, so that the last weights never
+            are, or "after" it.
+        ema_decay: Of the average of the weights; 0 keeps none.
+        mixed_precision: On GPUs; on CPUs training is in float32.
+        embedding_dim: Of both streams.
+        word_embedding_dim: Of the CNN stream's words.
+        hidden_dim: Of the CNN stream's LSTM.
+        dropout: Of both streams.
+        streams: "clip" omits the CNN stream; CLIP's features are cached, so a step then costs only
+            its head.
+        combiner: The CLIP stream's, one of `COMBINERS`.
+        seed: Decides every random number.
+        log_every: Steps between log lines.
+        save_every: Steps between saved states, a multiple of `log_every`.
     """
 
     name: str = "authors"
@@ -65,9 +88,9 @@ class BenchmarkPreset:
     max_gradient_norm: float | None = None
     temperature: float = 0.07
     alpha: float = 0.2
-    doubt: float = 0.0
+    gce_q: float = 0.0
     mutual_weight: float = 1.0
-    weight_teaching: float = 0.0
+    weight_distillation: float = 0.0
     teacher_scale: float = 10.0
     teacher_side: Literal["target", "reference"] = "reference"
     states_answer: bool = True
@@ -96,19 +119,21 @@ class BenchmarkPreset:
         sizes = ("embedding_dim", "word_embedding_dim", "hidden_dim", "save_every")
         for name in (*positive, *sizes):
             self._require(name, getattr(self, name) > 0, "must be above 0")
-        for name in ("weight_decay", "warmup_steps", "mutual_weight", "weight_teaching", "seed"):
+        not_negative = ("weight_decay", "warmup_steps", "mutual_weight", "weight_distillation")
+        for name in (*not_negative, "seed"):
             self._require(name, getattr(self, name) >= 0, "must be 0 or more")
-        self._require("batch_size", self.batch_size >= 2, "must be at least 2, to have others")
-        for name in ("alpha", "doubt", "ema_decay", "dropout"):
+        self._require("batch_size", self.batch_size >= 2, "must be at least 2, for negatives")
+        for name in ("alpha", "gce_q", "ema_decay", "dropout"):
             self._require(name, 0 <= getattr(self, name) < 1, "must be at least 0 and below 1")
         self._require("combiner", self.combiner in COMBINERS, f"is one of {', '.join(COMBINERS)}")
         share = self.held_out_share
         self._require("held_out_share", 0 < share < 1, "must be above 0 and below 1")
         norm = self.max_gradient_norm
         self._require("max_gradient_norm", norm is None or norm > 0, "must be above 0, or none")
-        # A state in the middle of what is averaged for the log would log other means later.
-        whole = self.save_every % self.log_every == 0
-        self._require("save_every", whole, f"must be a multiple of log_every ({self.log_every})")
+        # A state saved between two log lines would change the means of the next line.
+        every = f"log_every ({self.log_every})"
+        is_multiple = self.save_every % self.log_every == 0
+        self._require("save_every", is_multiple, f"must be a multiple of {every}")
 
     @property
     def has_cnn(self) -> bool:
@@ -120,17 +145,17 @@ class BenchmarkPreset:
             raise TrainingError(f"{name} is {getattr(self, name)}; it {rule}")
 
     def caption_template(self, dataset: str) -> Mapping[str, str]:
-        """The form of one and of two captions, as a checkpoint keeps it."""
+        """Return the caption template for a checkpoint trained on a benchmark."""
         marked = self.caption_form == "authors" and dataset == "fashion_iq"
         return CAPTION_TEMPLATES["fashion_iq" if marked else "plain"]
 
     def measured_epochs(self) -> range:
-        """After how many whole epochs the weights are measured."""
+        """Return after how many finished epochs the weights are measured."""
         first = 0 if self.measures == "before" else 1
         return range(first, first + self.epochs)
 
-    def alternating(self, steps_per_epoch: int) -> MutualSettings:
-        """The settings of the loop."""
+    def mutual_settings(self, steps_per_epoch: int) -> MutualSettings:
+        """Return the settings of mutual training."""
         total = self.epochs * steps_per_epoch
         return MutualSettings(
             total_steps=total,
@@ -141,9 +166,9 @@ class BenchmarkPreset:
             warmup_steps=min(self.warmup_steps, total // 2),
             temperature=self.temperature,
             alpha=self.alpha,
-            doubt=self.doubt,
+            gce_q=self.gce_q,
             mutual_weight=self.mutual_weight,
-            weight_teaching=self.weight_teaching,
+            weight_distillation=self.weight_distillation,
             teacher_scale=self.teacher_scale,
             teacher_side=self.teacher_side,
             max_gradient_norm=self.max_gradient_norm,
@@ -162,7 +187,7 @@ RECOMMENDED = BenchmarkPreset(
     schedule="cosine",
     warmup_steps=500,
     max_gradient_norm=5.0,
-    weight_teaching=0.5,
+    weight_distillation=0.5,
     teacher_side="target",
     states_answer=False,
     masks_padding=True,
@@ -180,32 +205,39 @@ PRESETS = {preset.name: preset for preset in (AUTHORS, RECOMMENDED)}
 
 
 def override(preset: BenchmarkPreset, assignments: Sequence[str]) -> BenchmarkPreset:
-    """The preset with some fields set, each given as `name=value`.
+    """Return the preset with some fields changed.
 
-    Booleans are yes and no; "none" is no limit, where there may be none. TrainingError for a name
-    that is not a field's and for a value that is not one of its kind.
+    Args:
+        preset: What to start from.
+        assignments: Each `name=value`. Booleans are yes and no; "none" is no limit, where there may
+            be none. Published names of fields (`doubt` for `gce_q`) are accepted too.
+
+    Raises:
+        TrainingError: no field has the name, or its type does not allow the value.
     """
     kinds = get_type_hints(BenchmarkPreset)
     names = [field.name for field in fields(BenchmarkPreset) if field.name != "name"]
+    by_published_name = {old: new for new, old in PUBLISHED_NAMES.items() if new in names}
     changes = {}
     for assignment in assignments:
-        name, given, value = (part.strip() for part in assignment.partition("="))
-        if not given or name not in names:
+        name, separator, value = (part.strip() for part in assignment.partition("="))
+        name = by_published_name.get(name, name)
+        if not separator or name not in names:
             raise TrainingError(
                 f"{assignment!r} sets nothing; give NAME=VALUE, with one of {', '.join(names)}"
             )
-        changes[name] = _read(name, value, kinds[name])
+        changes[name] = _parse(name, value, kinds[name])
     return replace(preset, **changes)
 
 
-def _read(name: str, text: str, kind: Any) -> Any:
-    """The value that a text stands for."""
+def _parse(name: str, text: str, kind: Any) -> Any:
+    """Return the value of a text."""
     if get_origin(kind) is Literal:
         if text not in get_args(kind):
             raise TrainingError(f"{name} is {text!r}; it is one of {', '.join(get_args(kind))}")
         return text
     if get_origin(kind) in (Union, types.UnionType):
-        return None if text == "none" else _read(name, text, get_args(kind)[0])
+        return None if text == "none" else _parse(name, text, get_args(kind)[0])
     if kind is bool:
         if text not in _YES_NO:
             raise TrainingError(f"{name} is {text!r}; it is yes or no")
@@ -213,5 +245,5 @@ def _read(name: str, text: str, kind: Any) -> Any:
     try:
         return kind(text)
     except ValueError:
-        shown = {"int": "a whole number", "float": "a number"}[kind.__name__]
-        raise TrainingError(f"{name} is {text!r}; it is {shown}") from None
+        expected = {"int": "a whole number", "float": "a number"}[kind.__name__]
+        raise TrainingError(f"{name} is {text!r}; it is {expected}") from None

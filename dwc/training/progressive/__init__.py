@@ -1,19 +1,12 @@
-"""PL's three stages: from pictures and captions, over fashion, to pictures and words together.
+"""PL in three stages: images and captions, then fashion, then queries of image and text.
 
 Zhao et al. 2022, "Progressive Learning for Image Retrieval with Hybrid-Modality Queries" (SIGIR,
 arXiv 2204.11212). **A reconstruction**: the abstract names the stages and the adaptive weight, and
 the code was not released; every loss, number and batch here is this project's own choice.
 
-    open_domain.py  one: the common space of pictures and captions of any kind
-    fashion.py      two: descriptions, second views of a product, attribute tags as text
-    hybrid.py       three: composed queries, and the weight that teaches itself
-    losses.py       pure functions of embeddings
-    towers.py       the step that the stages share
-    batches.py      drawn garments for each stage
-    recipe.py       every number on one screen
-    kept.py         pictures looked at once, the image tower as it is but for its last layer
-    starting.py     the CLIPs that stage two may start from
-    catalogue.py    all stages on drawn garments, to a model
-    publish.py      a checkpoint, measured; card.py writes its card
-    ablation.py     what the learned weight is worth beside fixed and perfect ones
+    stages.py              the three stages' losses, and the loop that they share
+    batches.py             drawn garments for each stage
+    recipe.py              all sizes and numbers, and the CLIPs that stage two can start from
+    train_progressive.py   all stages on drawn garments, to an evaluated checkpoint
+    ablation.py            the learned weight beside fixed and perfect ones
 """

@@ -1,7 +1,7 @@
-"""What a learned weight is worth: the same queries with other weights, up to the perfect one.
+"""Ablation of the learned weight: the same queries with fixed weights and with the best possible.
 
-A query's parts and the gallery stay; only the weight that mixes them changes. Scores split into the
-parts' (see `Composition.split_scores`), so that a weight costs no pass through the model.
+A query's parts and the gallery stay the same; only the weight that mixes the parts changes, so no
+other weight needs a forward pass.
 """
 
 from collections.abc import Sequence
@@ -18,16 +18,19 @@ from dwc.modeling.composition import Composition
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, fill_template
 
-GRID = tuple(step / 20 for step in range(21))  # the weights that fixed and perfect ones are among
-_NEVER = torch.iinfo(torch.int64).max  # the rank of what is not there to be found, beyond every K
+GRID = tuple(step / 20 for step in range(21))  # candidates for fixed and oracle weights
+_NO_HIT = torch.iinfo(torch.int64).max  # the rank without any hit, beyond every K
 
 
 @dataclass(frozen=True)
 class AblationQueries:
-    """Queries of one stream with a gallery, and what counts as found.
+    """One stream's queries with a gallery and their hits.
 
-    `queries` N compositions; `gallery` (M, D) unit length; `hits` (N, M) bool; `left_out` (N, M)
-    bool, what a query may not find (its reference), never a hit.
+    Attributes:
+        queries: N compositions.
+        gallery: Unit embeddings (M, D).
+        hits: (N, M) bool.
+        left_out: (N, M) bool: images left out of a query's ranking (its reference); never hits.
     """
 
     queries: Composition
@@ -36,66 +39,78 @@ class AblationQueries:
     left_out: Tensor
 
 
-def ranks_at(asked: AblationQueries, image_weight: Tensor | float) -> Tensor:
-    """The rank (N,) of each query's first hit, from 1, with these weights (N, 1), or one for all.
+def ranks_at(eval_set: AblationQueries, image_weight: Tensor | float) -> Tensor:
+    """Return the rank (N,) of each query's first hit, from 1, with other image weights.
 
-    A hit that ties with a miss is ranked after it; without any hit the rank is beyond every K.
+    A hit ranks behind tied misses; without any hit the rank is beyond every K.
+
+    Args:
+        eval_set: The queries.
+        image_weight: (N, 1), or one weight for all queries.
     """
-    queries = asked.queries
+    queries = eval_set.queries
     weight = torch.as_tensor(image_weight, dtype=queries.image_weight.dtype)
     weight = weight.expand_as(queries.image_weight)
     mixed = Composition.mix(queries.image_part, queries.text_part, weight, queries.joint_part)
-    scores = (mixed.embedding @ asked.gallery.T).masked_fill(asked.left_out, -torch.inf)  # (N, M)
-    best = scores.masked_fill(~asked.hits, -torch.inf).amax(dim=-1, keepdim=True)  # (N, 1)
-    better = ((scores >= best) & ~asked.hits & ~asked.left_out).sum(dim=-1)
-    return torch.where(asked.hits.any(dim=-1), better + 1, _NEVER)
+    scores = (mixed.embedding @ eval_set.gallery.T).masked_fill(
+        eval_set.left_out, -torch.inf
+    )  # (N, M)
+    best = scores.masked_fill(~eval_set.hits, -torch.inf).amax(dim=-1, keepdim=True)  # (N, 1)
+    better = ((scores >= best) & ~eval_set.hits & ~eval_set.left_out).sum(dim=-1)
+    return torch.where(eval_set.hits.any(dim=-1), better + 1, _NO_HIT)
 
 
-def best_fixed_weight(asked: AblationQueries) -> float:
-    """The weight of `GRID` that, the same for all queries, finds most of them first.
+def best_fixed_weight(eval_set: AblationQueries) -> float:
+    """Return the weight of `GRID` with the best R@1 when all queries use it.
 
-    Of equals the one with the smaller mean rank. Choose it on other queries than those reported.
+    Ties are decided by the mean rank. Choose it on other queries than those reported.
     """
 
-    def merit(weight: float) -> tuple[float, float]:
-        ranks = ranks_at(asked, weight).clamp_max(len(asked.gallery) + 1).double()
+    def quality(weight: float) -> tuple[float, float]:
+        ranks = ranks_at(eval_set, weight).clamp_max(len(eval_set.gallery) + 1).double()
         return float((ranks == 1).double().mean()), -float(ranks.mean())
 
-    return max(GRID, key=merit)
+    return max(GRID, key=quality)
 
 
-def oracle_weights(asked: AblationQueries) -> Tensor:
-    """The weight (N, 1) of `GRID` that ranks each query's own target best: no weight can do more.
+def oracle_weights(eval_set: AblationQueries) -> Tensor:
+    """Return the weight (N, 1) of `GRID` that ranks each query's own target best: an upper bound.
 
-    Of equals the middle one, since a weight between two that find the target finds it as a rule.
+    Of equal weights the middle one is taken: between two weights that rank the target first, a
+    third mostly does so too.
     """
-    ranks = torch.stack([ranks_at(asked, weight) for weight in GRID], dim=-1)  # (N, grid)
+    ranks = torch.stack([ranks_at(eval_set, weight) for weight in GRID], dim=-1)  # (N, grid)
     is_best = ranks == ranks.amin(dim=-1, keepdim=True)
     order = is_best.cumsum(dim=-1)  # 1 for the first of the best, 2 for the second …
     middle = (is_best.sum(dim=-1, keepdim=True) + 1) // 2
-    place = (is_best & (order == middle)).int().argmax(dim=-1)  # (N,)
-    return torch.tensor(GRID, dtype=asked.queries.image_weight.dtype)[place][:, None]
+    index = (is_best & (order == middle)).int().argmax(dim=-1)  # (N,)
+    return torch.tensor(GRID, dtype=eval_set.queries.image_weight.dtype)[index][:, None]
 
 
 def weight_ablation(
-    asked: AblationQueries, chosen_on: AblationQueries, ks: Sequence[int] = (1, 10, 50)
+    eval_set: AblationQueries, chosen_on: AblationQueries, ks: Sequence[int] = (1, 10, 50)
 ) -> dict[str, dict[str, Any]]:
-    """Recalls with the learned weight, with one modality, with fixed weights and with perfect ones.
+    """Evaluate the learned weight, single modalities, fixed weights and the oracle's.
 
-    The best fixed weight is chosen on `chosen_on`. Returns by name the recalls as fractions, and
-    `image_weight_mean`.
+    Args:
+        eval_set: The queries to report.
+        chosen_on: The queries that the best fixed weight is chosen on.
+        ks: The K of the recalls.
+
+    Returns:
+        By name of the weight: the recalls as fractions, and `image_weight_mean`.
     """
     weights: dict[str, Tensor | float] = {
-        "learned": asked.queries.image_weight,
+        "learned": eval_set.queries.image_weight,
         "image_only": 1.0,
         "text_only": 0.0,
         "half": 0.5,
         "best_fixed": best_fixed_weight(chosen_on),
-        "oracle": oracle_weights(asked),
+        "oracle": oracle_weights(eval_set),
     }
     return {
         name: {
-            **recalls(ranks_at(asked, weight).numpy(), ks),
+            **recalls(ranks_at(eval_set, weight).numpy(), ks),
             "image_weight_mean": float(torch.as_tensor(weight).mean()),
         }
         for name, weight in weights.items()
@@ -107,34 +122,45 @@ def encode_queries(
     model: DWCModel,
     processor: DWCProcessor,
     benchmark: Benchmark,
-    open_picture: OpenImage,
+    open_image: OpenImage,
     batch_size: int = 64,
 ) -> AblationQueries:
-    """Ask a benchmark's queries of a model's CLIP stream; ValueError where it has none."""
+    """Encode a benchmark's queries and gallery with a model's CLIP stream.
+
+    Args:
+        model: The model.
+        processor: Preprocesses and tokenizes.
+        benchmark: Gallery, queries and hits.
+        open_image: Returns an image by name.
+        batch_size: Images or queries of a forward pass.
+
+    Raises:
+        ValueError: the model has no CLIP stream.
+    """
     if model.clip_stream is None:
-        raise ValueError("the ablation is of the CLIP stream's weight; this model has no such.")
-    vectors = embed_gallery(model, processor, benchmark.gallery, open_picture, batch_size)
+        raise ValueError("the ablation needs a CLIP stream; this model has none")
+    vectors = embed_gallery(model, processor, benchmark.gallery, open_image, batch_size)
     gallery = torch.from_numpy(vectors[:, : model.clip_stream.embedding_dim])
     composed = []
     for chunk in batched(benchmark.queries, batch_size):
         inputs = processor(
-            images=[open_picture(query.reference) for query in chunk],
+            images=[open_image(query.reference) for query in chunk],
             text=[fill_template(model.config.caption_template, query.captions) for query in chunk],
         )
         query = model.compose(**{name: value.to(model.device) for name, value in inputs.items()})
         composed.append(query.streams["clip"])
-    position = {name: place for place, name in enumerate(benchmark.gallery)}
+    position = {name: index for index, name in enumerate(benchmark.gallery)}
     hits = torch.zeros(len(benchmark.queries), len(gallery), dtype=torch.bool)
     left_out = torch.zeros_like(hits)
-    for row, asked in enumerate(benchmark.queries):
-        hits[row, [position[hit] for hit in asked.hits if hit in position]] = True
-        if benchmark.reference_removed and asked.reference in position:
-            left_out[row, position[asked.reference]] = True
-    return AblationQueries(_joined(composed), gallery, hits & ~left_out, left_out)
+    for row, eval_query in enumerate(benchmark.queries):
+        hits[row, [position[hit] for hit in eval_query.hits if hit in position]] = True
+        if benchmark.reference_removed and eval_query.reference in position:
+            left_out[row, position[eval_query.reference]] = True
+    return AblationQueries(_concatenate(composed), gallery, hits & ~left_out, left_out)
 
 
-def _joined(parts: list[Composition]) -> Composition:
-    """One composition of all rows, in float32 on the CPU."""
+def _concatenate(parts: list[Composition]) -> Composition:
+    """Concatenate compositions along the queries, in float32 on the CPU."""
 
     def rows(name: str) -> Tensor:
         return torch.cat([getattr(part, name).float().cpu() for part in parts])

@@ -1,6 +1,6 @@
-"""PL on drawn garments: every size and number of it on one screen; a reconstruction.
+"""The recipe of PL on drawn garments, and the CLIPs that stage two can start from.
 
-Where PL's stage two may start: at a checkpoint's own CLIP, or at one from elsewhere.
+A reconstruction: every number is this project's own.
 """
 
 from dataclasses import dataclass, field, replace
@@ -18,13 +18,13 @@ from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.configuration_dwc import ClipBackboneConfig, DWCConfig
 from dwc.modeling.processing_dwc import DWCProcessor
 from dwc.training.catalogue.drawn_pool import PoolSettings
-from dwc.training.catalogue.recipe import PICTURE_PX, Shortening, catalogue_config
+from dwc.training.catalogue.recipe import PICTURE_PX, catalogue_config, scale_recipe
 from dwc.training.progressive.stages import FashionSettings, HybridSettings, TowerSettings
 
 Stage = Literal["open_domain", "fashion", "hybrid"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
-# PL without its weight, every query half and half; so answers a CLIP that is not at stage three.
+# PL without its weight: every query is half and half, as before stage three.
 FIXED_COMBINER = "progressive_fixed"
 
 _POOL_BYTES = 4_000_000_000
@@ -32,11 +32,30 @@ _POOL_BYTES = 4_000_000_000
 
 @dataclass(frozen=True)
 class ProgressiveRecipe:
-    """What is drawn, which stages run, and for how long; `seed` decides every random number.
+    """What is drawn, which stages run, and for how long.
 
-    `stages` left out are not run. `combiner` "progressive_fixed" leaves the adaptive weight out.
-    `kept_views` above 0 leaves the image tower as it is but for its last layer, and looks at so
-    many views of every picture once, see `kept.py`; 0 trains both towers whole.
+    Attributes:
+        seed: Decides every random number.
+        stages: The stages to run, in order.
+        combiner: "progressive_fixed" omits the adaptive weight.
+        dropout: Of the combiner.
+        pool: The drawings.
+        open_domain: Stage one.
+        open_domain_batch: Its batch size.
+        fashion: Stage two.
+        fashion_batch: Its batch size.
+        hybrid: Stage three.
+        hybrid_batch: Its batch size.
+        triplets: How many triplets over the pool.
+        text_only_share: Share of queries without an image.
+        image_only_share: Share of queries without a text.
+        mixed_precision: Of all stages.
+        vocabulary_texts: Texts that the vocabularies are learned from.
+        ood_items: Held-out drawings that set the out-of-distribution threshold.
+        cached_views: Above 0, the image tower is frozen but for its last layer, whose inputs are
+            cached for this many views of each drawing; see `cache_tower_inputs`.
+        measured_gallery: Garments of a split that the model is evaluated on.
+        measured_queries: Queries to them.
     """
 
     seed: int = 0
@@ -53,13 +72,13 @@ class ProgressiveRecipe:
     )
     hybrid_batch: int = 160
     triplets: int = 240_000
-    words_only_share: float = 0.12
-    picture_only_share: float = 0.05
+    text_only_share: float = 0.12
+    image_only_share: float = 0.05
     mixed_precision: str = "bf16"
-    texts_read: int = 60_000  # descriptions and wishes that the vocabularies are learned from
-    familiar_items: int = 2_000  # held-out drawings that set the familiarity threshold
-    kept_views: int = 0
-    measured_gallery: int = 2_000  # garments of a split that the model is measured on
+    vocabulary_texts: int = 60_000
+    ood_items: int = 2_000
+    cached_views: int = 0
+    measured_gallery: int = 2_000
     measured_queries: int = 2_000
 
     def __post_init__(self) -> None:
@@ -70,22 +89,14 @@ class ProgressiveRecipe:
 
     @classmethod
     def of(cls, seed: int = 0, share: float = 1.0) -> "ProgressiveRecipe":
-        """The recipe with another seed, or with a share (0 to 1) of its steps and drawings."""
-        whole, cut = cls(seed=seed), Shortening(share)
-        return replace(
-            whole,
-            pool=cut.pool(whole.pool),
-            open_domain=cut.steps(whole.open_domain),
-            fashion=cut.steps(whole.fashion),
-            hybrid=cut.steps(whole.hybrid),
-            triplets=cut.triplets(whole.triplets),
-        )
+        """Return the recipe with another seed, or a share of its steps and drawings."""
+        return scale_recipe(cls(seed=seed), share, STAGES)
 
     def fine_tuning(self, size_px: int) -> "ProgressiveRecipe":
-        """The recipe for a trained CLIP that reads pictures of `size_px` pixels a side.
+        """Return the recipe for a pretrained CLIP with images of `size_px` pixels.
 
-        Its towers learn at a hundredth of the rate; drawings are larger than its pictures by as
-        much as the small CLIP's are, and no more of them than fit into 4 GB.
+        Its towers have a hundredth of the learning rate. Drawings are larger than its images in the
+        same ratio as for the small CLIP, and no more of them than fit into 4 GB.
         """
         drawn_px = size_px * self.pool.size_px // PICTURE_PX
         most = _POOL_BYTES // (len(self.pool.styles) * 3 * drawn_px**2)
@@ -96,16 +107,17 @@ class ProgressiveRecipe:
             hybrid=replace(self.hybrid, learning_rate=self.hybrid.learning_rate / 100),
         )
 
-    def keeping(self, views: int = 4) -> "ProgressiveRecipe":
-        """The recipe for a CLIP that reads drawings already: minutes on one core, not hours.
+    def with_cached_images(self, views: int = 4) -> "ProgressiveRecipe":
+        """Return the recipe for a CLIP trained on drawings: minutes on one core, not hours.
 
-        What is left of its image tower to learn is one layer, and its text tower begins trained, so
-        that half the rate and an eighth of stage two's steps do, and half of stage three's.
+        Only the last layer of its image tower is trained, and its text tower is trained already, so
+        half the rate and an eighth of the steps suffice for stage two, and half the steps for
+        stage three.
         """
         fashion, hybrid = self.fashion, self.hybrid
         return replace(
             self,
-            kept_views=views,
+            cached_views=views,
             fashion=replace(
                 fashion,
                 total_steps=max(1, fashion.total_steps // 8),
@@ -120,15 +132,15 @@ class ProgressiveRecipe:
         )
 
     def stages_until(self, last: Stage) -> tuple[Stage, ...]:
-        """The stages up to and including `last`, in order."""
+        """Return the stages up to and including `last`, in order."""
         return tuple(s for s in self.stages if STAGES.index(s) <= STAGES.index(last))
 
 
 @dataclass(frozen=True)
 class Start:
-    """A CLIP that has been through stage one, and the processor that reads for it.
+    """A CLIP that has completed stage one, with its processor.
 
-    `name` says where it comes from, for the log and the card.
+    `name` says where it comes from, for log and card.
     """
 
     name: str
@@ -137,7 +149,7 @@ class Start:
 
 
 def small_clip(processor: DWCProcessor) -> ClipBackboneConfig:
-    """The bundled model's CLIP, for a processor's vocabulary."""
+    """Return the bundled model's CLIP configuration, for a processor's vocabulary."""
     tokens, end = len(processor.clip_tokenizer), int(processor.clip_tokenizer.eos_token_id)
     return catalogue_config(len(processor.word_tokenizer), tokens, end).clip_config
 
@@ -149,7 +161,7 @@ def progressive_config(
     template: dict[str, str],
     familiarity: bool,
 ) -> DWCConfig:
-    """PL's model: a CLIP and a combiner on its own features, no CNN stream."""
+    """Return PL's configuration: a CLIP and a combiner on its own features, no CNN stream."""
     return DWCConfig(
         clip_config=clip,
         cnn_config=None,
@@ -162,9 +174,10 @@ def progressive_config(
 
 
 def start_from_checkpoint(name: str | Path | None) -> Start:
-    """The CLIP of a checkpoint of this project; None is the bundled one.
+    """Return the CLIP of a checkpoint of this project; None is the bundled one.
 
-    Raises CheckpointError where it cannot be loaded, or has no CLIP.
+    Raises:
+        CheckpointError: it cannot be loaded, or has no CLIP.
     """
     loaded = load.load(name)
     if loaded.model.clip is None:
@@ -173,24 +186,31 @@ def start_from_checkpoint(name: str | Path | None) -> Start:
 
 
 def start_from_clip(source: str, clip_tokenizer: str | None = None) -> Start:
-    """OpenAI's CLIP or any like it: a Hub id, a transformers folder, or a file of weights.
+    """Return OpenAI's CLIP or a similar one.
 
-    Pictures are resized to its size at the short side and cut out of the centre, with CLIP's mean
-    and standard deviation. Raises CheckpointError where CLIP or its tokenizer cannot be read.
+    Images are resized at the short side and center-cropped, with CLIP's mean and standard
+    deviation.
+
+    Args:
+        source: A Hub id, a transformers folder, or a file of weights.
+        clip_tokenizer: Its tokenizer, if none is beside it.
+
+    Raises:
+        CheckpointError: CLIP or its tokenizer cannot be read.
     """
     with without_progress_bar():
-        found = read_clip(source)
-        tokenizer = find_clip_tokenizer(clip_tokenizer, source, found.config)
+        clip_source = read_clip(source)
+        tokenizer = find_clip_tokenizer(clip_tokenizer, source, clip_source.config)
     if tokenizer is None:
         raise CheckpointError(
             f"{source} comes without CLIP's tokenizer, and none is within reach. Give it with "
             "--clip-tokenizer: bpe_simple_vocab_16e6.txt.gz of openai/CLIP, or a folder"
         )
-    clip = ClipBackbone(found.config)
-    clip.load_state_dict(found.weights)
-    size_px = found.config.vision_config.image_size
-    pictures = CLIPImageProcessorPil(
+    clip = ClipBackbone(clip_source.config)
+    clip.load_state_dict(clip_source.weights)
+    size_px = clip_source.config.vision_config.image_size
+    image_processor = CLIPImageProcessorPil(
         size={"shortest_edge": size_px}, crop_size={"height": size_px, "width": size_px}
     )
-    # Its own tokenizer reads every word; there is no CNN stream that would need another.
-    return Start(source, clip, DWCProcessor(pictures, tokenizer))
+    # No word tokenizer: there is no CNN stream.
+    return Start(source, clip, DWCProcessor(image_processor, tokenizer))

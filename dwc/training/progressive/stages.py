@@ -1,31 +1,25 @@
-"""The step that PL's stages share: AdamW with warm-up and cosine, on whatever a stage trains.
+"""The three stages of PL, and the losses and training loop that they share; a reconstruction.
 
-The contrastive losses of PL's stages, as pure functions of embeddings; a reconstruction.
+Stage one, open domain: symmetric InfoNCE between images and captions of any kind. A CLIP of the Hub
+has been trained that way already and starts with stage two.
 
-N rows on the left, M on the right, D the embedding; embeddings are unit length. `matches` (N, M)
-says what belongs together; a row may have several matches, which share its answer evenly.
-
-PL's stage one: the common space of pictures and captions of any kind; a reconstruction.
-
-A CLIP from the Hub has been through it, and goes straight to stage two. Any other goes through it
-here: symmetric InfoNCE between pictures and their captions.
-
-PL's stage two: the space moves to fashion, by pre-training tasks; a reconstruction.
-
-The paper's abstract says that there are fashion-related pre-training tasks. The three here are:
+Stage two, fashion: pretraining tasks. The paper's abstract says that there are some; here they are
 
     image and description    symmetric InfoNCE
-    image and image          symmetric InfoNCE over two pictures of each product
-    image and tags           symmetric InfoNCE with attribute tags written out as text; a tag
-                             belongs to every picture of the batch that has it
+    image and image          symmetric InfoNCE over two images of each product
+    image and tags           symmetric InfoNCE with attribute tags as text; a tag belongs to every
+                             image of the batch that has the attribute
 
-PL's stage three: composed queries, and the weight that teaches itself; a reconstruction.
+Stage three, hybrid: composed queries with an adaptive, self-supervised weight.
 
     q = norm(w v + (1 - w) t)       InfoNCE of q to the targets of the batch, one way
     w -> w*                         binary cross-entropy to the pseudo weights
 
-See `dwc.modeling.combiners.progressive` for both weights. A query of one modality has no weight to
-learn; it takes part in the retrieval.
+See `dwc.modeling.combiners.progressive` for both weights. Queries of one modality have no weight to
+learn; only the retrieval loss includes them.
+
+In the losses, N rows are on the left, M on the right, D is the embedding size, and embeddings have
+unit length. `matches` (N, M) says what belongs together; the matches of a row share it evenly.
 """
 
 from collections.abc import Callable
@@ -51,14 +45,15 @@ from dwc.training.loop import LoopSettings, OptimizerStep, run_stage
 Batch = TypeVar("Batch")
 Outputs = TypeVar("Outputs")
 
-_LARGEST_SCALE = 100.0  # as CLIP's training clips it
+_LARGEST_SCALE = 100.0  # as in CLIP's own training
 
 
 @dataclass(frozen=True)
 class TowerSettings:
-    """How long and how fast a stage learns; `head_learning_rate` is that of what is not a tower.
+    """Length and learning rates of a stage: AdamW with warm-up and cosine.
 
-    The defaults suit towers that start from nothing. A CLIP of the Hub wants about 1e-5.
+    `head_learning_rate` is that of parameters outside the towers. The defaults suit untrained
+    towers; a CLIP of the Hub needs a rate of about 1e-5.
     """
 
     total_steps: int
@@ -70,15 +65,15 @@ class TowerSettings:
 
 
 class Towers(Protocol):
-    """What a stage trains: a CLIP, or one that reads pictures kept (`kept.KeptTowers`)."""
+    """What a stage trains: a CLIP, or its stand-in for cached inputs (`CachedTowers`)."""
 
     logit_scale: nn.Parameter
 
     def image_features(self, pixel_values: Tensor, /) -> Tensor:
-        """Pictures -> (N, F)."""
+        """Images -> features (N, F)."""
 
     def text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None, /) -> Tensor:
-        """Token ids (N, L) and their mask -> (N, F)."""
+        """Token ids (N, L) and their mask -> features (N, F)."""
 
     def requires_grad_(self, requires_grad: bool = True) -> Any:
         """As of a module."""
@@ -88,7 +83,7 @@ class Towers(Protocol):
 
 
 def cosine_scale(clip: Towers) -> Tensor:
-    """What multiplies cosines in a softmax: CLIP's own learned scale, at most 100."""
+    """Return the factor of cosines in a softmax: CLIP's learned scale, at most 100."""
     return clip.logit_scale.exp().clamp(max=_LARGEST_SCALE)
 
 
@@ -96,45 +91,58 @@ def train_towers(
     stage: str,
     module: nn.Module,
     batches: Callable[[int], Batch],
-    judge: Callable[[Outputs, Batch], tuple[Tensor, dict[str, float]]],
+    objective: Callable[[Outputs, Batch], tuple[Tensor, dict[str, float]]],
     settings: TowerSettings,
     accelerator: Accelerator,
     loop: LoopSettings,
 ) -> dict[str, float]:
-    """Train `module`, whose `clip` holds the towers, in place, from its last saved state if any.
+    """Train a module in place, from its last saved state if there is one; see `run_stage`.
 
-    `module(batch)` gives the outputs of a batch (a dataclass of tensors, or of lists and dicts of
-    them), `judge(outputs, batch)` their loss and numbers to log. Runs in `run_stage`, which see.
-    The accelerator must be a fresh one, since its saved state holds all that it was given. Raises
-    ValueError where nothing is left to train.
+    Args:
+        stage: Name of log and state.
+        module: Its `clip` holds the towers. It maps a batch (a dataclass of tensors, or of lists
+            and dicts of them) to outputs.
+        batches: Returns the batch of a step.
+        objective: Returns the loss of outputs, and numbers to log.
+        settings: The optimizer's.
+        accelerator: A new one, since its saved state holds all that it prepared.
+        loop: Length and folder.
+
+    Returns:
+        The last means logged.
+
+    Raises:
+        ValueError: nothing is trainable.
     """
     groups = parameter_groups(module, settings)
     if not groups:
-        raise ValueError(f"{stage}: nothing to train; let the towers train, or add a weigher.")
+        raise ValueError(
+            f"{stage}: nothing to train; set trains_towers, or use a combiner with parameters"
+        )
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    learner = OptimizerStep(module, settings, accelerator, groups, betas=(0.9, 0.98))
+    optimizer_step = OptimizerStep(module, settings, accelerator, groups, betas=(0.9, 0.98))
 
     def step(number: int) -> dict[str, float]:
-        batch = _moved(batches(number), accelerator.device)
-        # On CPUs the fused attention's backward pass takes four times as long as the plain one.
+        batch = _to_device(batches(number), accelerator.device)
+        # On CPUs the backward pass of fused attention takes four times as long as the plain one.
         with accelerator.autocast(), sdpa_kernel(SDPBackend.MATH):
-            outputs = learner.module(batch)
-        loss, numbers = judge(outputs, batch)
-        learner.learn(loss)
+            outputs = optimizer_step.module(batch)
+        loss, numbers = objective(outputs, batch)
+        optimizer_step(loss)
         return {"loss": float(loss.detach()), **numbers}
 
     return run_stage(stage, accelerator, step, loop)
 
 
-def _moved(batch: Any, device: torch.device) -> Any:
-    """A batch, a dataclass, with all its tensors on the device."""
+def _to_device(batch: Any, device: torch.device) -> Any:
+    """Return a batch (a dataclass) with all its tensors on the device."""
     return replace(batch, **send_to_device(vars(batch), device, non_blocking=True))
 
 
 def parameter_groups(module: nn.Module, settings: TowerSettings) -> list[dict[str, Any]]:
-    """What learns in a stage's module, for the optimiser: its `clip` and the rest at their rates.
+    """Return the optimizer's groups: the module's `clip` and the rest, at their own rates.
 
-    Norms, biases and scales do not decay.
+    Norms, biases and scales have no weight decay.
     """
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
@@ -152,30 +160,37 @@ def parameter_groups(module: nn.Module, settings: TowerSettings) -> list[dict[st
 
 
 def same_label(labels: Tensor) -> Tensor:
-    """(B,) -> (B, B): which rows carry the same label."""
+    """Labels (B,) -> (B, B) bool: which rows have the same label."""
     return labels[:, None] == labels[None, :]
 
 
 def one_way_loss(left: Tensor, right: Tensor, matches: Tensor, scale: Tensor | float) -> Tensor:
-    """InfoNCE from each row of `left` (N, D) to its matches among `right` (M, D); a scalar.
+    """InfoNCE from each row of `left` to its matches in `right`.
 
-    `scale` multiplies the cosines. Rows without any match do not count; 0 where none has one.
+    Args:
+        left: (N, D).
+        right: (M, D).
+        matches: (N, M) bool. Rows without a match do not count.
+        scale: Multiplies the cosines.
+
+    Returns:
+        The loss, a scalar; 0 if no row has a match.
     """
-    answers = functional.log_softmax(scale * left @ right.T, dim=-1)  # (N, M)
-    wanted = matches.to(answers.dtype)
-    counts = wanted.sum(dim=-1)  # (N,)
-    by_row = -(wanted * answers).sum(dim=-1) / counts.clamp_min(1)
+    log_probabilities = functional.log_softmax(scale * left @ right.T, dim=-1)  # (N, M)
+    expected = matches.to(log_probabilities.dtype)
+    counts = expected.sum(dim=-1)  # (N,)
+    by_row = -(expected * log_probabilities).sum(dim=-1) / counts.clamp_min(1)
     return by_row.sum() / (counts > 0).sum().clamp_min(1)
 
 
 def matching_loss(left: Tensor, right: Tensor, matches: Tensor, scale: Tensor | float) -> Tensor:
-    """Symmetric InfoNCE: the mean of both ways; see `one_way_loss`."""
-    forth = one_way_loss(left, right, matches, scale)
-    return (forth + one_way_loss(right, left, matches.T, scale)) / 2
+    """Symmetric InfoNCE: the mean of both directions; see `one_way_loss`."""
+    forward = one_way_loss(left, right, matches, scale)
+    return (forward + one_way_loss(right, left, matches.T, scale)) / 2
 
 
 def top1_accuracy(left: Tensor, right: Tensor, matches: Tensor) -> float:
-    """The share (0 to 1) of rows of `left` whose nearest row of `right` is a match."""
+    """Return the share (0 to 1) of rows of `left` whose nearest row of `right` is a match."""
     nearest = (left.detach() @ right.detach().T).argmax(dim=-1)  # (N,)
     rows = torch.arange(len(left), device=left.device)
     return float(matches[rows, nearest].float().mean())
@@ -183,7 +198,7 @@ def top1_accuracy(left: Tensor, right: Tensor, matches: Tensor) -> float:
 
 @dataclass(frozen=True)
 class OpenDomainOutput:
-    """`images` and `texts` (B, D), unit length, and the `scale` () of their cosines."""
+    """Unit embeddings `images` and `texts` (B, D), and the scalar `scale` of their cosines."""
 
     images: Tensor
     texts: Tensor
@@ -206,7 +221,7 @@ class _OpenDomain(nn.Module):
 def open_domain_objective(
     output: OpenDomainOutput, batch: PairBatch
 ) -> tuple[Tensor, dict[str, float]]:
-    """CLIP's symmetric loss, and the share of pictures whose own caption is the nearest."""
+    """Return CLIP's symmetric loss and the share of images whose own caption is the nearest."""
     own = torch.eye(len(output.images), dtype=torch.bool, device=output.images.device)
     loss = matching_loss(output.images, output.texts, own, output.scale)
     return loss, {"accuracy": top1_accuracy(output.images, output.texts, own)}
@@ -220,19 +235,24 @@ def train_open_domain(
     loop: LoopSettings,
     stage: str = "open_domain",
 ) -> dict[str, float]:
-    """Train both towers of `clip` in place; see `train_towers`. Attribute labels are not read."""
-    return train_towers(
-        stage, _OpenDomain(clip), batches, open_domain_objective, settings, accelerator, loop
-    )
+    """Train both towers of a CLIP in place, without attribute labels; see `train_towers`."""
+    module = _OpenDomain(clip)
+    return train_towers(stage, module, batches, open_domain_objective, settings, accelerator, loop)
 
 
 @dataclass(frozen=True)
 class FashionBatch:
-    """Products: a picture, a description, and where there are any a second picture and tags.
+    """B products with an image and a description, and optionally a second image and tags.
 
-    `pixels` and `other_pixels` (B, 3, H, W); `input_ids` and `attention_mask` (B, L) of the
-    descriptions; `tag_ids` and `tag_mask` (T, L) of tags written out, `has_tag` (B, T) bool; and
-    `labels` (B,), equal where rows are the same product.
+    Attributes:
+        pixels: (B, 3, H, W).
+        input_ids: Tokens (B, L) of the descriptions.
+        attention_mask: (B, L).
+        labels: (B,), equal for rows of the same product.
+        other_pixels: (B, 3, H, W).
+        tag_ids: Tokens (T, L) of the tags.
+        tag_mask: (T, L).
+        has_tag: (B, T) bool.
     """
 
     pixels: Tensor
@@ -249,8 +269,8 @@ class FashionBatch:
 class FashionSettings(TowerSettings):
     """Weights of the image-image and the image-tag loss; that of the descriptions is 1.
 
-    A weight of 0 leaves a task out. `image_scale` multiplies the cosines of two images, which lie
-    closer together than an image and a text.
+    A weight of 0 omits a task. `image_scale` multiplies the cosines of two images, which are more
+    similar than an image and a text.
     """
 
     image_weight: float = 0.5
@@ -260,7 +280,7 @@ class FashionSettings(TowerSettings):
 
 @dataclass(frozen=True)
 class FashionOutput:
-    """Unit embeddings (B, D), of tags (T, D), and the `scale` () of images with texts."""
+    """Unit embeddings (B, D), of tags (T, D), and the scalar `scale` of images with texts."""
 
     images: Tensor
     texts: Tensor
@@ -298,18 +318,18 @@ class _Fashion(nn.Module):
 def fashion_objective(
     output: FashionOutput, batch: FashionBatch, settings: FashionSettings
 ) -> tuple[Tensor, dict[str, float]]:
-    """The weighted sum of the tasks that the batch has, and each one by name."""
+    """Return the weighted sum of the losses of the batch's tasks, and each loss by name."""
     products = same_label(batch.labels)  # (B, B)
-    described = matching_loss(output.images, output.texts, products, output.scale)
-    loss, numbers = described, {"described": float(described.detach())}
+    descriptions = matching_loss(output.images, output.texts, products, output.scale)
+    loss, numbers = descriptions, {"described": float(descriptions.detach())}
     if output.others is not None:
-        seen_again = matching_loss(output.images, output.others, products, settings.image_scale)
-        loss = loss + settings.image_weight * seen_again
-        numbers["seen_again"] = float(seen_again.detach())
+        views = matching_loss(output.images, output.others, products, settings.image_scale)
+        loss = loss + settings.image_weight * views
+        numbers["seen_again"] = float(views.detach())
     if output.tags is not None and batch.has_tag is not None:
-        tagged = matching_loss(output.images, output.tags, batch.has_tag, output.scale)
-        loss = loss + settings.tag_weight * tagged
-        numbers["tagged"] = float(tagged.detach())
+        tags = matching_loss(output.images, output.tags, batch.has_tag, output.scale)
+        loss = loss + settings.tag_weight * tags
+        numbers["tagged"] = float(tags.detach())
     numbers["accuracy"] = top1_accuracy(output.images, output.texts, products)
     return loss, numbers
 
@@ -322,21 +342,22 @@ def train_fashion(
     loop: LoopSettings,
     stage: str = "fashion",
 ) -> dict[str, float]:
-    """Train both towers of `clip` in place; see `train_towers`."""
-    judge = partial(fashion_objective, settings=settings)
-    return train_towers(
-        stage, _Fashion(clip, settings), batches, judge, settings, accelerator, loop
-    )
+    """Train both towers of a CLIP in place; see `train_towers`."""
+    module = _Fashion(clip, settings)
+    objective = partial(fashion_objective, settings=settings)
+    return train_towers(stage, module, batches, objective, settings, accelerator, loop)
 
 
 @dataclass(frozen=True)
 class HybridSettings(TowerSettings):
-    """How the weight learns, and whether the towers still do.
+    """How the weight is trained, and whether the towers are.
 
-    `weight_loss` weighs the self-supervision beside retrieval (0: the weight learns from retrieval
-    alone). `gamma` is how sharply the better modality wins, `pseudo_temperature` that of the
-    softmax over the batch in which both compete. With `trains_towers` False they stay as stage two
-    left them, in eval mode.
+    Attributes:
+        weight_loss: Multiplies the self-supervision's loss; with 0 the weight is trained by
+            retrieval alone.
+        gamma: How strongly the pseudo weight favors the better modality.
+        pseudo_temperature: Of the softmax over the batch that compares the modalities.
+        trains_towers: False freezes the towers, in eval mode.
     """
 
     weight_loss: float = 1.0
@@ -347,9 +368,13 @@ class HybridSettings(TowerSettings):
 
 @dataclass(frozen=True)
 class HybridOutput:
-    """Queries group by group, the targets' embeddings (B, D), the `scale` () of their cosines.
+    """The outputs of stage three.
 
-    `composed` says of each group whether it has both modalities.
+    Attributes:
+        groups: Composed queries, group by group.
+        composed: Whether each group has both modalities.
+        targets: Target embeddings (B, D).
+        scale: Scalar factor of the cosines.
     """
 
     groups: list[Composition]
@@ -381,44 +406,44 @@ class _Hybrid(nn.Module):
                 text = self.clip.text_features(ids, mask).float()
             groups.append(self.stream.compose(image, text))
             composed.append(image is not None and text is not None)
-        targets = self.stream.embed(self.clip.image_features(batch.targets_to_look_at()).float())
+        targets = self.stream.embed(self.clip.image_features(batch.require_target_pixels()).float())
         return HybridOutput(groups, composed, targets, cosine_scale(self.clip))
 
 
 def hybrid_objective(
     output: HybridOutput, batch: TripletBatch, settings: HybridSettings
 ) -> tuple[Tensor, dict[str, float]]:
-    """Retrieval over all queries, and the self-supervision of the weight where there is one.
+    """Return the retrieval loss of all queries plus the self-supervision of learned weights.
 
-    The pseudo weights of a query compete over the targets of the whole batch.
+    The pseudo weight of a query is computed over the targets of the whole batch.
     """
     queries = torch.cat([group.embedding for group in output.groups]).float()
     targets = output.targets.float()
-    answers = same_label(batch.labels)
-    loss = retrieval = one_way_loss(queries, targets, answers, output.scale)
+    matches = same_label(batch.labels)
+    loss = retrieval = one_way_loss(queries, targets, matches, output.scale)
     numbers = {"retrieval": float(retrieval.detach())}
-    numbers["accuracy"] = top1_accuracy(queries, targets, answers)
-    learned = _weights(output, batch.labels, settings)
+    numbers["accuracy"] = top1_accuracy(queries, targets, matches)
+    learned = _learned_weights(output, batch.labels, settings)
     if learned is not None:
-        weights, wanted = learned
-        weighing = weight_loss(weights, wanted)
-        loss = loss + settings.weight_loss * weighing
-        numbers["weighing"] = float(weighing.detach())
+        weights, pseudo = learned
+        supervision = weight_loss(weights, pseudo)
+        loss = loss + settings.weight_loss * supervision
+        numbers["weighing"] = float(supervision.detach())
         numbers["image_weight"] = float(weights.detach().mean())
-        numbers["pseudo_weight"] = float(wanted.mean())
+        numbers["pseudo_weight"] = float(pseudo.mean())
     return loss, numbers
 
 
-def _weights(
+def _learned_weights(
     output: HybridOutput, labels: Tensor, settings: HybridSettings
 ) -> tuple[Tensor, Tensor] | None:
-    """Weights (N, 1) that are learned, and their pseudo weights; None where there are none."""
-    weights, wanted, start = [], [], 0
+    """Return the learned weights (N, 1) and their pseudo weights; None if none is learned."""
+    weights, pseudo, start = [], [], 0
     for group, has_both in zip(output.groups, output.composed, strict=True):
         end = start + len(group.embedding)
         if has_both and group.image_weight.requires_grad:
             weights.append(group.image_weight)
-            wanted.append(
+            pseudo.append(
                 pseudo_weights(
                     group.image_part,
                     group.text_part,
@@ -429,7 +454,7 @@ def _weights(
                 )
             )
         start = end
-    return (torch.cat(weights), torch.cat(wanted)) if weights else None
+    return (torch.cat(weights), torch.cat(pseudo)) if weights else None
 
 
 def train_hybrid(
@@ -441,12 +466,14 @@ def train_hybrid(
     loop: LoopSettings,
     stage: str = "hybrid",
 ) -> dict[str, float]:
-    """Train `stream`, and the towers of `clip` if so set, in place; see `train_towers`.
+    """Train a stream, and the towers if so set, in place; see `train_towers`.
 
-    `stream` may have any combiner. Weights that it learns are drawn to the pseudo weights; one
-    that has none ("progressive_fixed") learns retrieval alone, which is the stage without its
-    adaptive weight. Raises ValueError where neither towers nor stream have anything to learn.
+    The stream may have any combiner. Weights that it learns are pulled to the pseudo weights; with
+    "progressive_fixed", which learns none, this is the stage without its adaptive weight.
+
+    Raises:
+        ValueError: neither towers nor stream have trainable parameters.
     """
     module = _Hybrid(clip, stream, settings.trains_towers)
-    judge = partial(hybrid_objective, settings=settings)
-    return train_towers(stage, module, batches, judge, settings, accelerator, loop)
+    objective = partial(hybrid_objective, settings=settings)
+    return train_towers(stage, module, batches, objective, settings, accelerator, loop)

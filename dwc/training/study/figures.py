@@ -1,7 +1,7 @@
-"""The study's figures as SVG, drawn here, for light and dark grounds; in ink.
+"""The study's figures as SVG, for light and dark backgrounds, in shades of gray.
 
 Orange and blue mean picture and words throughout the project, and nothing here is either. Every
-number in a figure is in the table as well.
+number of a figure is in the tables as well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,8 @@ from dwc.training.study.variants import OURS
 
 _WIDTH = 720
 _ROW = 26
-_LETTER = 7.2  # pixels: wider than the mean letter of a label
-_RIGHT = 60  # for the number behind a row
+_LETTER = 7.2  # pixels; a little more than the mean width of a letter
+_RIGHT = 60  # pixels for the number at the end of a row
 _PLOT = 370
 _PANEL_HEIGHT = 200
 
@@ -37,8 +37,8 @@ polyline { fill: none !important; stroke-width: 2; }
 
 
 @dataclass(frozen=True)
-class Row:
-    """A labelled value with its deviation and the single values behind it."""
+class PlotRow:
+    """A labeled mean with its standard deviation and the single values."""
 
     label: str
     mean: float
@@ -47,8 +47,8 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Line:
-    """A named line through points (x, y); `kind` is one of first, second, third."""
+class PlotLine:
+    """A named line through points (x, y); `kind`, its style, is first, second or third."""
 
     name: str
     kind: str
@@ -56,7 +56,7 @@ class Line:
 
 
 def draw_figures(summary: Mapping[str, Any]) -> dict[str, str]:
-    """Every figure's SVG by its file's name."""
+    """Return every figure's SVG by file name."""
     titles = {
         "dwc": "DWC, a part at a time: R@1 in %",
         "combiner": "Ways of combining, one frozen CLIP: R@1 in %",
@@ -74,26 +74,26 @@ def draw_figures(summary: Mapping[str, Any]) -> dict[str, str]:
         "R@1 in %, by the share of the wish that only the picture tells",
         "% that only the picture tells",
         [
-            Line("DWC, all parts", "third", _points(bins["dwc"], "recall@1")),
-            Line("with our changes", "first", _points(bins[OURS], "recall@1")),
+            PlotLine("DWC, all parts", "third", _points(bins["dwc"], "recall@1")),
+            PlotLine("with our changes", "first", _points(bins[OURS], "recall@1")),
         ],
     )
-    for name, whose in (("dwc", "as in the paper"), (OURS, "with our changes")):
+    for name, recipe in (("dwc", "as in the paper"), (OURS, "with our changes")):
         figures[f"weight_{name}.svg"] = draw_lines(
-            f"The picture's weight in %, by the share that only it tells, {whose}",
+            f"The picture's weight in %, by the share that only it tells, {recipe}",
             "% that only the picture tells",
             [
-                Line("CLIP stream", "first", _points(bins[name], "clip.image_weight_mean")),
-                Line("CNN stream", "third", _points(bins[name], "cnn.image_weight_mean")),
+                PlotLine("CLIP stream", "first", _points(bins[name], "clip.image_weight_mean")),
+                PlotLine("CNN stream", "third", _points(bins[name], "cnn.image_weight_mean")),
             ],
             top=100.0,
         )
     return figures
 
 
-def _rows(variants: Sequence[Mapping[str, Any]], family: str) -> list[Row]:
+def _rows(variants: Sequence[Mapping[str, Any]], family: str) -> list[PlotRow]:
     return [
-        Row(
+        PlotRow(
             row["label"],
             100 * row["numbers"]["recall@1"]["mean"],
             100 * (row["numbers"]["recall@1"]["deviation"] or 0.0),
@@ -104,8 +104,8 @@ def _rows(variants: Sequence[Mapping[str, Any]], family: str) -> list[Row]:
     ]
 
 
-def _noise(summary: Mapping[str, Any]) -> list[Line]:
-    """By kind of label; where none is wrong, the soft ones are DWC's CLIP stream as it is."""
+def _noise(summary: Mapping[str, Any]) -> list[PlotLine]:
+    """Return a line for each kind of labels; without wrong texts, soft labels are DWC's own."""
     rows = [row for row in summary["variants"] if "noise" in row["families"]]
     lines = []
     for labels, name, kind in (
@@ -118,7 +118,7 @@ def _noise(summary: Mapping[str, Any]) -> list[Line]:
             for row in rows
             if row["labels"] == labels
         ]
-        lines.append(Line(name, kind, sorted(points)))
+        lines.append(PlotLine(name, kind, sorted(points)))
     return lines
 
 
@@ -130,9 +130,9 @@ def _points(bins: Sequence[Mapping[str, Any]], name: str) -> list[tuple[float, f
     ]
 
 
-def draw_rows(title: str, rows: Sequence[Row]) -> str:
-    """A dot for each row's mean, a whisker of one deviation either way, its values behind."""
-    left = round(_LETTER * max(len(row.label) for row in rows)) + 12  # where the labels end
+def draw_rows(title: str, rows: Sequence[PlotRow]) -> str:
+    """Draw a dot for each row's mean, a whisker of one deviation each way, and the values."""
+    left = round(_LETTER * max(len(row.label) for row in rows)) + 12  # end of the labels
     width = left + _PLOT + _RIGHT
     top = _rounded_up(max(max(row.mean + row.deviation, *row.values) for row in rows))
     height = 40 + _ROW * len(rows) + 26
@@ -147,10 +147,10 @@ def draw_rows(title: str, rows: Sequence[Row]) -> str:
         f"{tick:g}</text>"
         for tick in _ticks(top)
     ]
-    for place, row in enumerate(rows):
-        y = 40 + _ROW * place + _ROW / 2
+    for index, row in enumerate(rows):
+        y = 40 + _ROW * index + _ROW / 2
         low, high = x(max(0.0, row.mean - row.deviation)), x(row.mean + row.deviation)
-        kind = "first" if place == 0 else "second"
+        kind = "first" if index == 0 else "second"
         parts.append(
             f'<text x="{left - 12}" y="{y + 4:.1f}" text-anchor="end">{escape(row.label)}</text>'
             f'<line class="whisker" x1="{low:.1f}" x2="{high:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
@@ -166,26 +166,26 @@ def draw_rows(title: str, rows: Sequence[Row]) -> str:
     return _svg(width, height, title, parts)
 
 
-def draw_lines(title: str, axis: str, lines: Sequence[Line], top: float | None = None) -> str:
-    """Lines over a common axis, each named at its end, its values written at the points."""
+def draw_lines(title: str, axis: str, lines: Sequence[PlotLine], top: float | None = None) -> str:
+    """Draw lines over a common axis, with a legend and the values as tooltips."""
     points = [point for line in lines for point in line.points]
     top = top or _rounded_up(max((y for _, y in points), default=1.0))
     right = max((x for x, _ in points), default=1.0) or 1.0
     left, width = 44, _WIDTH - 44 - 150
     bottom = 34 + _PANEL_HEIGHT
 
-    def place(point: tuple[float, float]) -> tuple[float, float]:
+    def to_pixels(point: tuple[float, float]) -> tuple[float, float]:
         return left + width * point[0] / right, bottom - _PANEL_HEIGHT * point[1] / top
 
     parts = [f'<text x="0" y="16" font-weight="650">{escape(title)}</text>']
     for tick in _ticks(top):
-        _, y = place((0.0, tick))
+        _, y = to_pixels((0.0, tick))
         parts.append(
             f'<line class="grid" x1="{left}" x2="{left + width}" y1="{y:.1f}" y2="{y:.1f}"/>'
             f'<text class="soft" x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{tick:g}</text>'
         )
     for value in sorted({x for x, _ in points}):
-        x, _ = place((value, 0.0))
+        x, _ = to_pixels((value, 0.0))
         at = f'x="{x:.1f}" y="{bottom + 18}"'
         parts.append(f'<text class="soft" {at} text-anchor="middle">{value:g}</text>')
     parts.append(
@@ -195,7 +195,7 @@ def draw_lines(title: str, axis: str, lines: Sequence[Line], top: float | None =
     for number, line in enumerate(lines):
         if not line.points:
             continue
-        drawn = [place(point) for point in line.points]
+        drawn = [to_pixels(point) for point in line.points]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in drawn)
         parts.append(f'<polyline class="{line.kind}" points="{path}"/>')
         for (x, y), (_, value) in zip(drawn, line.points, strict=True):
@@ -203,7 +203,7 @@ def draw_lines(title: str, axis: str, lines: Sequence[Line], top: float | None =
                 f'<circle class="{line.kind}" cx="{x:.1f}" cy="{y:.1f}" r="4">'
                 f"<title>{escape(line.name)}: {value:.1f}</title></circle>"
             )
-        # Names stand one below the other, so that lines that end together stay legible.
+        # Names are stacked, so that lines with close ends stay legible.
         y = 46 + 22 * number
         parts.append(
             f'<circle class="{line.kind}" cx="{left + width + 22}" cy="{y - 4}" r="4"/>'
@@ -217,7 +217,7 @@ def _ticks(top: float) -> list[float]:
 
 
 def _rounded_up(value: float) -> float:
-    """The next multiple of 10 from 10 on, so that five ticks are whole numbers."""
+    """Round up to a multiple of 10, at least 10, so that five ticks are whole numbers."""
     return max(10.0, 10.0 * -(-value // 10))
 
 

@@ -1,4 +1,4 @@
-"""DWC's and PL's models over what is kept: a part taken out or put in, the rest as it is."""
+"""DWC's and PL's models on cached features, with parts removed or added."""
 
 import copy
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from dwc.training.study.variants import Variant
 
 
 class _Constant(nn.Module):
-    """The same number for every query, in place of a perceptron; nothing is learned."""
+    """Stand-in for an MLP: the same number for every query, without parameters."""
 
     def __init__(self, value: float, out_dim: int) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class _Constant(nn.Module):
 
 
 class _UneditedCnnStream(CnnStream):
-    """A CNN stream without its editors: both parts are the features as they are, pooled."""
+    """A CNN stream without editors: both parts are the pooled features as they are."""
 
     def _edit_image(self, features: Tensor, regions: Tensor, word_context: Tensor) -> Tensor:
         return self.project_image(self.pool_image(features.flatten(2)))
@@ -42,15 +42,15 @@ class _UneditedCnnStream(CnnStream):
 
 
 def build_dwc(variant: Variant, features: StudyFeatures, settings: StudySettings) -> DWCModel:
-    """A fresh model of the variant's streams and parts, which reads kept rows and texts."""
-    pictures = features.pool.pictures
+    """Build an untrained model with the variant's streams and parts, for cached features."""
+    images = features.pool.images
     config: DWCConfig = copy.deepcopy(features.config)
     config.familiarity = False
     config.combiner = variant.combiner
     if variant.authors:
         config.dropout = AUTHORS.dropout
     if not combiner_class(variant.combiner).uses_projections:
-        config.clip_embedding_dim = pictures.feature_dim
+        config.clip_embedding_dim = images.feature_dim
     config.cnn_config.hidden_dim = settings.cnn_hidden_dim
     cnn_config = config.cnn_config
     if "cnn" not in variant.streams:
@@ -59,21 +59,21 @@ def build_dwc(variant: Variant, features: StudyFeatures, settings: StudySettings
         config.clip_config = None
     model = DWCModel(config)
     if model.clip_stream is not None:
-        model.clip = cast(ClipBackbone, CachedClip(pictures.feature_dim))
+        model.clip = cast(ClipBackbone, CachedClip(images.feature_dim))
         _change_parts(model.clip_stream.combiner, variant, model.clip_stream.embedding_dim)
     if model.cnn_stream is not None:
         if not variant.edits:
             model.cnn_stream = _UneditedCnnStream(
                 cnn_config, config.cnn_embedding_dim, config.dropout
             )
-        model.cnn_stream.resnet = cast(ResNetModel, CachedFeatureMaps(pictures.map_shape))
+        model.cnn_stream.resnet = cast(ResNetModel, CachedFeatureMaps(images.map_shape))
         if not variant.weighs:
             model.cnn_stream.weigh = cast(nn.Sequential, _Constant(0.0, 1))
     return model
 
 
 def _change_parts(combiner: nn.Module, variant: Variant, dim: int) -> None:
-    """Leave DWC's gates open, or its weight at one half; in place."""
+    """Open the gates of DWC's combiner, or fix its weight at one half; in place."""
     if not variant.edits:
         combiner.edit_image = _Constant(torch.inf, dim)
         combiner.edit_text = _Constant(torch.inf, dim)
@@ -82,10 +82,16 @@ def _change_parts(combiner: nn.Module, variant: Variant, dim: int) -> None:
 
 
 class LinearTowers(nn.Module):
-    """PL's towers over what is kept: a linear layer behind each of CLIP's is all that learns."""
+    """PL's towers on cached features: one trainable linear layer behind each of CLIP's towers."""
 
     def __init__(self, dim: int, log_scale: float, is_clip: bool = True) -> None:
-        """`is_clip` starts as the CLIP itself; else its common space is thrown away."""
+        """Make the layers.
+
+        Args:
+            dim: F.
+            log_scale: Initial logarithm of the cosines' scale.
+            is_clip: Start as the identity, that is, as the CLIP itself; else at random.
+        """
         super().__init__()
         self.dim = dim
         self.image_layer, self.text_layer = nn.Linear(dim, dim), nn.Linear(dim, dim)
@@ -96,25 +102,25 @@ class LinearTowers(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def image_features(self, rows: Tensor) -> Tensor:
-        """Kept rows (N, F + C h w) -> (N, F)."""
+        """Cached rows (N, F + C h w) -> (N, F)."""
         return self.image_layer(rows[:, : self.dim])
 
     def text_features(self, texts: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Kept features (N, F) -> (N, F)."""
+        """Cached features (N, F) -> (N, F)."""
         return self.text_layer(texts)
 
 
 @dataclass(frozen=True)
 class PLModel:
-    """PL over what is kept."""
+    """PL on cached features."""
 
     towers: LinearTowers
     stream: ClipStream
 
 
 def build_pl(variant: Variant, features: StudyFeatures) -> PLModel:
-    """Fresh: as the CLIP is, or, without stage one, without its common space."""
-    dim, config = features.pool.pictures.feature_dim, features.config
+    """Build an untrained PL; without stage one, its towers start at random."""
+    dim, config = features.pool.images.feature_dim, features.config
     scale = config.clip_config.logit_scale_init_value
     combiner = variant.combiner if "hybrid" in variant.stages else "progressive_fixed"
     return PLModel(

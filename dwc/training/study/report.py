@@ -1,13 +1,11 @@
-"""The study's summary as Markdown: what was done, what holds, and every number.
+"""The study's results as files: `study.json`, a Markdown page with all numbers, and figures."""
 
-The study, conducted and written: `study.json`, a table and the figures.
-"""
-
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dwc.checkpoints.model_card import markdown_table
+from dwc.files import write_json, write_text
 from dwc.training.study.features import StudySettings
 from dwc.training.study.figures import draw_figures
 from dwc.training.study.runs import run_all
@@ -20,7 +18,7 @@ _FAMILIES = {
     "pl": "PL (a reconstruction), a stage at a time",
     "noise": "Wrong texts in training",
 }
-_WHOSE = {
+_SOURCES = {
     "DWC": "What DWC's paper claims",
     "PL": "What PL's paper claims",
     "ours": "Our own questions",
@@ -31,14 +29,14 @@ _WEIGHT_NAMES = {
     "text_only": "words only",
     "half": "half and half",
     "best_fixed": "best fixed (chosen on the validation split)",
-    "oracle": "best for each question (knows the answer)",
+    "oracle": "best for each query (knows the answer)",
 }
-_SHARED = {"dwc": "DWC with all parts", OURS: "with our two changes"}
+_BY_SHARE_NAMES = {"dwc": "DWC with all parts", OURS: "with our two changes"}
 _SYSTEMS = {"dwc_clip_alone": "DWC's CLIP stream", "pl": "PL"}
 
 
 def write_markdown(summary: Mapping[str, Any]) -> str:
-    """The whole document."""
+    """Return the summary as a Markdown page."""
     sections = [_how(summary), _verdicts(summary["verdicts"])]
     for family, title in _FAMILIES.items():
         rows = [row for row in summary["variants"] if family in row["families"]]
@@ -49,7 +47,7 @@ def write_markdown(summary: Mapping[str, Any]) -> str:
 
 
 def method_paragraph(summary: Mapping[str, Any]) -> str:
-    """One paragraph: data, budget, what was frozen; the page says it, too."""
+    """Return a paragraph on data, budget and frozen parts; the page shows it too."""
     settings = summary["settings"]
     seeds = len(summary["seeds"])
     return (
@@ -74,10 +72,12 @@ def _how(summary: Mapping[str, Any]) -> str:
 
 def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> str:
     parts = ["## What holds"]
-    for whose, title in _WHOSE.items():
-        said = [f"- {verdict['sentence']}" for verdict in verdicts if verdict["whose"] == whose]
-        if said:
-            parts.append(f"### {title}\n\n" + "\n".join(said))
+    for source, title in _SOURCES.items():
+        sentences = [
+            f"- {verdict['sentence']}" for verdict in verdicts if verdict["whose"] == source
+        ]
+        if sentences:
+            parts.append(f"### {title}\n\n" + "\n".join(sentences))
     parts.append(
         "± is one standard error; what is smaller than two of them is called no difference."
     )
@@ -85,8 +85,7 @@ def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _variants(rows: Sequence[Mapping[str, Any]]) -> str:
-    head = "| | R@1 | R@10 | CLIP stream R@1 | its weight and truth | seconds a run |"
-    lines = [head, "|---|---|---|---|---|---|"]
+    lines = []
     for row in rows:
         numbers = row["numbers"]
         cells = [
@@ -96,15 +95,13 @@ def _variants(rows: Sequence[Mapping[str, Any]]) -> str:
             plain(numbers.get("clip.weight_truth_correlation")),
             f"{row['seconds']:.0f}",
         ]
-        lines.append(f"| {row['label']} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append([row["label"], *cells])
+    header = ("", "R@1", "R@10", "CLIP stream R@1", "its weight and truth", "seconds a run")
+    return markdown_table(header, lines)
 
 
 def _shares(name: str, bins: Sequence[Mapping[str, Any]]) -> str:
-    lines = [
-        "| share | questions | R@1 | the picture's weight, CLIP | CNN | CLIP's and truth, inside |",
-        "|---|---|---|---|---|---|",
-    ]
+    lines = []
     for row in bins:
         numbers = row["numbers"]
         cells = [
@@ -114,18 +111,19 @@ def _shares(name: str, bins: Sequence[Mapping[str, Any]]) -> str:
             plain(numbers.get("clip.weight_truth_correlation")),
         ]
         share = f"{row['from']:.0%} to {row['to']:.0%}".replace("%", " %")
-        lines.append(f"| {share} | {row['queries']} | {' | '.join(cells)} |")
-    table = "\n".join(lines)
-    return f"## By the share of the wish that only the picture tells, {_SHARED[name]}\n\n{table}"
+        lines.append([share, str(row["queries"]), *cells])
+    weights = "the picture's weight, CLIP", "CNN", "CLIP's and truth, inside"
+    table = markdown_table(("share", "questions", "R@1", *weights), lines)
+    title = f"By the share of the wish that only the picture tells, {_BY_SHARE_NAMES[name]}"
+    return f"## {title}\n\n{table}"
 
 
 def _weights(weights: Mapping[str, Mapping[str, Any]]) -> str:
-    lines = [f"| weight | {' | '.join(_SYSTEMS[name] for name in weights)} |"]
-    lines.append("|---|" + "---|" * len(weights))
-    for name, label in _WEIGHT_NAMES.items():
-        cells = [percent(rows.get(name)) for rows in weights.values()]
-        lines.append(f"| {label} | {' | '.join(cells)} |")
-    table = "\n".join(lines)
+    lines = [
+        [label, *(percent(rows.get(name)) for rows in weights.values())]
+        for name, label in _WEIGHT_NAMES.items()
+    ]
+    table = markdown_table(("weight", *(_SYSTEMS[name] for name in weights)), lines)
     return (
         "## What the learned weight is worth\n\nR@1 of the same queries, parts as they are; only "
         f"the weight of the picture differs.\n\n{table}"
@@ -133,16 +131,16 @@ def _weights(weights: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def percent(spread: Mapping[str, float | None] | None) -> str:
-    """A share and its deviation in percent; empty where there is none."""
-    return _shown(spread, 100, 1)
+    """Return a share and its deviation in percent; empty without a value."""
+    return _format(spread, 100, 1)
 
 
 def plain(spread: Mapping[str, float | None] | None) -> str:
-    """A number and its deviation; empty where there is none."""
-    return _shown(spread, 1, 2)
+    """Return a number and its deviation; empty without a value."""
+    return _format(spread, 1, 2)
 
 
-def _shown(spread: Mapping[str, float | None] | None, factor: float, digits: int) -> str:
+def _format(spread: Mapping[str, float | None] | None, factor: float, digits: int) -> str:
     if spread is None or spread["mean"] is None:
         return ""
     mean = f"{factor * spread['mean']:.{digits}f}"
@@ -161,14 +159,25 @@ def write_study(
     out: Path,
     workers: int,
 ) -> Path:
-    """Conduct the study and write it into `out`/study; the folder. See `conduct`."""
-    conducted = run_all(settings, model, work, drawings, workers)
-    summary = summarize(settings, conducted)
+    """Run the study and write its results; see `run_all`.
+
+    Args:
+        settings: The study's.
+        model: The checkpoint whose towers are frozen; None is the bundled one.
+        work: The folder of cached features and finished runs.
+        drawings: The folder that drawings are read from or drawn to.
+        out: Results go to its folder `study`.
+        workers: Processes of one core each.
+
+    Returns:
+        The folder of the results.
+    """
+    results = run_all(settings, model, work, drawings, workers)
+    summary = summarize(settings, results)
     summary["how"] = method_paragraph(summary)
     folder = out / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, drawing in draw_figures(summary).items():
-        (folder / name).write_text(drawing)
-    (folder / "study.md").write_text(write_markdown(summary))
-    (folder / "study.json").write_text(json.dumps(summary, indent=2) + "\n")
+    for name, figure in draw_figures(summary).items():
+        write_text(folder / name, figure)
+    write_text(folder / "study.md", write_markdown(summary))
+    write_json(folder / "study.json", summary)
     return folder

@@ -1,8 +1,8 @@
-"""Means and spreads over seeds, and sentences that say what the numbers allow to be said.
+"""Means and deviations over seeds, and a verdict on each claim.
 
-A difference counts where it is larger than twice its standard error, which has two sources: the
-seeds, and, where the same questions were answered by both, the questions. Anything smaller is said
-to be no difference that can be told from chance.
+A difference counts if it exceeds twice its standard error. The error has two sources: the seeds,
+and the queries where both variants answered the same ones. A smaller difference is reported as
+indistinguishable from chance.
 """
 
 import math
@@ -21,98 +21,106 @@ _WEIGHTS = ("learned", "image_only", "text_only", "half", "best_fixed", "oracle"
 
 
 class Spread(NamedTuple):
-    """The mean of a number over seeds, and its standard deviation; None of one seed alone."""
+    """The mean of a number over seeds and its standard deviation; None for a single seed."""
 
     mean: float
     deviation: float | None
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
-        """At least one value."""
+        """Return the spread of at least one value."""
         return cls(fmean(values), stdev(values) if len(values) > 1 else None)
 
 
-def summarize(settings: StudySettings, conducted: StudyResults) -> dict[str, Any]:
-    """All that the table, the figures and the page show, as plain data."""
+def summarize(settings: StudySettings, results: StudyResults) -> dict[str, Any]:
+    """Return all that tables, figures and page show, as JSON-able data."""
     variants = all_variants(settings.wrong_texts)
-    rows = [_row(variant, conducted.numbers[variant.name]) for variant in variants]
-    questions = all_claims(settings.wrong_texts)
-    every_run = [run for by_seed in conducted.numbers.values() for run in by_seed.values()]
+    rows = [_row(variant, results.numbers[variant.name]) for variant in variants]
+    claims = all_claims(settings.wrong_texts)
+    every_run = [run for by_seed in results.numbers.values() for run in by_seed.values()]
     return {
-        "checkpoint": conducted.checkpoint,
-        "fingerprint": conducted.fingerprint,
+        "checkpoint": results.checkpoint,
+        "fingerprint": results.fingerprint,
         "seeds": list(settings.seeds),
         "settings": asdict(settings),
         "core_minutes": round(sum(run["seconds"] for run in every_run) / 60, 1),
         "variants": rows,
-        "verdicts": [evaluate_claim(question, conducted.numbers) for question in questions],
-        "by_share": {name: _by_share(conducted.numbers[name]) for name in ("dwc", OURS)},
-        "weights": {name: _weights(conducted.numbers[name]) for name in ("dwc_clip_alone", "pl")},
+        "verdicts": [evaluate_claim(claim, results.numbers) for claim in claims],
+        "by_share": {name: _by_share(results.numbers[name]) for name in ("dwc", OURS)},
+        "weights": {name: _weights(results.numbers[name]) for name in ("dwc_clip_alone", "pl")},
     }
 
 
 def lookup(numbers: Numbers, path: str) -> float | None:
-    """A number of a run by its dotted path; None where there is none."""
-    found: Any = numbers
-    for step in path.split("."):
-        if not isinstance(found, Mapping) or step not in found:
+    """Return a number of a run by its dotted path, or None."""
+    value: Any = numbers
+    for name in path.split("."):
+        if not isinstance(value, Mapping) or name not in value:
             return None
-        found = found[step]
-    return None if found is None else float(found)
+        value = value[name]
+    return None if value is None else float(value)
 
 
 def spread_of(by_seed: BySeed, path: str) -> Spread | None:
-    """A number over seeds; None where a run lacks it."""
+    """Return the spread of a number over seeds; None if a run lacks it."""
     values = [lookup(numbers, path) for numbers in by_seed.values()]
     present = [value for value in values if value is not None]
     return Spread.of(present) if values and len(present) == len(values) else None
 
 
 def _row(variant: Variant, by_seed: BySeed) -> dict[str, Any]:
-    """A variant with every number that its runs have."""
+    """Return a variant with all numbers that its runs have."""
     paths = {f"recall@{k}": f"recall@{k}" for k in (1, 10, 50)}
-    for stream in ("clip", "cnn"):
-        for name in ("recall@1", "image_weight_mean", "weight_truth_correlation"):
-            paths[f"{stream}.{name}"] = f"streams.{stream}.{name}"
-    spreads = {name: spread_of(by_seed, path) for name, path in paths.items()}
+    paths |= _stream_paths(("recall@1", "image_weight_mean", "weight_truth_correlation"))
     return {
         "name": variant.name,
         "label": variant.label,
         "families": list(variant.families),
         "wrong_share": variant.wrong_share,
         "labels": _labels(variant),
-        "numbers": {name: _plain(spread) for name, spread in spreads.items() if spread},
+        "numbers": _spreads(by_seed, paths),
         "recall@1_by_seed": [numbers["recall@1"] for numbers in by_seed.values()],
         "seconds": round(fmean(numbers["seconds"] for numbers in by_seed.values()), 1),
     }
 
 
+def _stream_paths(names: Sequence[str]) -> dict[str, str]:
+    """Return "stream.name" with the dotted path in a run's numbers, for both streams."""
+    return {
+        f"{stream}.{name}": f"streams.{stream}.{name}"
+        for stream in ("clip", "cnn")
+        for name in names
+    }
+
+
+def _spreads(by_seed: BySeed, paths: Mapping[str, str]) -> dict[str, dict[str, float | None]]:
+    """Return the spread of each number, by name, as JSON-able data."""
+    spreads = {name: spread_of(by_seed, path) for name, path in paths.items()}
+    return {name: spread._asdict() for name, spread in spreads.items() if spread}
+
+
 def _labels(variant: Variant) -> str:
-    """ "soft", "hard", or "doubted": what a system with wrong texts learned from."""
-    if variant.doubt > 0:
+    """Return how a variant trains on wrong texts: "soft", "hard" or "doubted" labels."""
+    if variant.gce_q > 0:
         return "doubted"
     return "soft" if variant.alpha is None else "hard"
 
 
-def _plain(spread: Spread) -> dict[str, float | None]:
-    return {"mean": spread.mean, "deviation": spread.deviation}
-
-
-def evaluate_claim(question: Claim, numbers: Mapping[str, BySeed]) -> dict[str, Any]:
-    """Whether a claim holds, by how much, and the sentence that says so."""
-    better = numbers[question.better]
-    metric, worse_metric = question.metric, question.worse_metric or question.metric
+def evaluate_claim(claim: Claim, numbers: Mapping[str, BySeed]) -> dict[str, Any]:
+    """Return whether a claim holds, by how much, and a sentence that says so."""
+    better = numbers[claim.better]
+    metric, worse_metric = claim.metric, claim.worse_metric or claim.metric
     differences = []
     for seed, run in better.items():
         value = lookup(run, metric)
         other: float | None = 0.0
-        if question.worse is not None:
-            other = lookup(numbers[question.worse][seed], worse_metric)
+        if claim.worse is not None:
+            other = lookup(numbers[claim.worse][seed], worse_metric)
         if value is None or other is None:
-            return _unanswered(question, value is None)
-        differences.append(value - other - question.least)
+            return _unanswered(claim, value is None)
+        differences.append(value - other - claim.least)
     spread = Spread.of(differences)
-    error = _standard_error(question, numbers, spread, len(differences))
+    error = _standard_error(claim, numbers, spread, len(differences))
     margin = _ERRORS * error
     if spread.mean > margin:
         verdict = "holds"
@@ -121,93 +129,89 @@ def evaluate_claim(question: Claim, numbers: Mapping[str, BySeed]) -> dict[str, 
     else:
         verdict = "undecided"
     return {
-        "claim": question.claim,
-        "whose": question.whose,
+        "claim": claim.text,
+        "whose": claim.source,
         "verdict": verdict,
         "difference": spread.mean,
         "standard_error": error,
-        "sentence": _sentence(question, verdict, spread.mean, error),
+        "sentence": _sentence(claim, verdict, spread.mean, error),
     }
 
 
-def _unanswered(question: Claim, is_better: bool) -> dict[str, Any]:
-    """A number is missing where every weight is the same, or a stream is."""
-    name = question.better if is_better else question.worse
+def _unanswered(claim: Claim, is_better: bool) -> dict[str, Any]:
+    """Return the verdict for a missing number: all weights are equal, or a stream is missing."""
+    name = claim.better if is_better else claim.worse
     return {
-        "claim": question.claim,
-        "whose": question.whose,
+        "claim": claim.text,
+        "whose": claim.source,
         "verdict": "undecided",
         "difference": None,
         "standard_error": None,
-        "sentence": f"{question.claim}: cannot be told, {name} has no such number.",
+        "sentence": f"{claim.text}: cannot be told, {name} has no such number.",
     }
 
 
 def _standard_error(
-    question: Claim, numbers: Mapping[str, BySeed], spread: Spread, seeds: int
+    claim: Claim, numbers: Mapping[str, BySeed], spread: Spread, seeds: int
 ) -> float:
     of_seeds = 0.0 if spread.deviation is None else spread.deviation / math.sqrt(seeds)
-    of_questions = 0.0
-    view = {"recall@1": "together", "streams.clip.recall@1": "clip"}.get(question.metric)
-    if view is not None and question.worse is not None and question.worse_metric is None:
-        of_questions = _error_of_questions(numbers[question.better], numbers[question.worse], view)
-    return math.hypot(of_seeds, of_questions)
+    of_queries = 0.0
+    view = {"recall@1": "together", "streams.clip.recall@1": "clip"}.get(claim.metric)
+    if view is not None and claim.worse is not None and claim.worse_metric is None:
+        of_queries = _error_of_queries(numbers[claim.better], numbers[claim.worse], view)
+    return math.hypot(of_seeds, of_queries)
 
 
-def _error_of_questions(better: BySeed, worse: BySeed, view: str) -> float:
-    """The standard error of the mean difference over the questions, each one's over seeds first."""
-    found = [
+def _error_of_queries(better: BySeed, worse: BySeed, view: str) -> float:
+    """Return the standard error of the mean difference over queries, each averaged over seeds."""
+    hits = [
         (better[seed]["found_first"].get(view), worse[seed]["found_first"].get(view))
         for seed in better
     ]
-    if any(one is None or other is None for one, other in found):
+    if any(first is None or second is None for first, second in hits):
         return 0.0
     differences = [
-        fmean(int(one[place]) - int(other[place]) for one, other in found)
-        for place in range(len(found[0][0]))
+        fmean(int(first[query]) - int(second[query]) for first, second in hits)
+        for query in range(len(hits[0][0]))
     ]
     return stdev(differences) / math.sqrt(len(differences)) if len(differences) > 1 else 0.0
 
 
-def _sentence(question: Claim, verdict: str, difference: float, error: float) -> str:
-    found = difference + question.least
-    asked = f", at least {question.least:g} asked" if question.least else ""
-    if question.metric.endswith("recall@1"):
-        asked = asked and f", at least {100 * question.least:g} asked"
-        measured = f"{100 * found:+.1f} ± {100 * error:.1f} points{asked}"
-    elif question.worse is None:
-        measured = f"{found:.2f} ± {error:.2f}{asked}"
+def _sentence(claim: Claim, verdict: str, difference: float, error: float) -> str:
+    measured_difference = difference + claim.least
+    expected = f", at least {claim.least:g} asked" if claim.least else ""
+    if claim.metric.endswith("recall@1"):
+        expected = expected and f", at least {100 * claim.least:g} asked"
+        measured = f"{100 * measured_difference:+.1f} ± {100 * error:.1f} points{expected}"
+    elif claim.worse is None:
+        measured = f"{measured_difference:.2f} ± {error:.2f}{expected}"
     else:
-        measured = f"{found:+.2f} ± {error:.2f}{asked}"
-    said = {
+        measured = f"{measured_difference:+.2f} ± {error:.2f}{expected}"
+    outcome = {
         "holds": "holds",
         "reversed": "does not hold, it is the other way round",
         "undecided": "does not hold, no difference that can be told from chance",
     }[verdict]
-    if question.least and verdict != "holds":
-        said = "does not hold"
-    return f"{question.claim}: {said} ({measured})."
+    if claim.least and verdict != "holds":
+        outcome = "does not hold"
+    return f"{claim.text}: {outcome} ({measured})."
 
 
 def _by_share(by_seed: BySeed) -> list[dict[str, Any]]:
-    """The full system by the share that only the picture tells; empty bins are left out."""
+    """Return a variant's numbers by the share that only the picture tells, without empty bins."""
     bins = []
-    for place, first in enumerate(next(iter(by_seed.values()))["by_share"]):
+    for index, first in enumerate(next(iter(by_seed.values()))["by_share"]):
         if not first["queries"]:
             continue
-        alike = {seed: numbers["by_share"][place] for seed, numbers in by_seed.items()}
+        same_bin = {seed: numbers["by_share"][index] for seed, numbers in by_seed.items()}
         row: dict[str, Any] = {key: first[key] for key in ("from", "to", "queries")}
         paths = {"recall@1": "recall@1"}
-        for stream in ("clip", "cnn"):
-            for name in ("image_weight_mean", "weight_truth_correlation"):
-                paths[f"{stream}.{name}"] = f"streams.{stream}.{name}"
-        spreads = {name: spread_of(alike, path) for name, path in paths.items()}
-        row["numbers"] = {name: _plain(spread) for name, spread in spreads.items() if spread}
+        paths |= _stream_paths(("image_weight_mean", "weight_truth_correlation"))
+        row["numbers"] = _spreads(same_bin, paths)
         bins.append(row)
     return bins
 
 
 def _weights(by_seed: BySeed) -> dict[str, Any]:
-    """R@1 with other weights than the learned one."""
-    spreads = {name: spread_of(by_seed, f"weights.{name}.recall@1") for name in _WEIGHTS}
-    return {name: _plain(spread) for name, spread in spreads.items() if spread}
+    """Return R@1 with the learned weight and with others."""
+    return _spreads(by_seed, {name: f"weights.{name}.recall@1" for name in _WEIGHTS})

@@ -1,24 +1,36 @@
-"""What the study compares, declared: each variant is the full system with one thing changed."""
+"""The study's variants and claims, as tables: each variant is a full system with one change."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from dwc.training.progressive.recipe import STAGES, Stage
 
 Family = Literal["dwc", "combiner", "noise", "pl"]
+Source = Literal["DWC", "PL", "ours"]
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One system: a family's own full one, but for what is said here.
+    """One system.
 
-    `name` is a file's; `label` a reader's; `families` are the tables it stands in. `streams` are
-    those of DWC that it has. Without `edits` both parts are the features as they are; without
-    `weighs` every weight is one half. `alpha` is that of the soft labels, by default the study's.
-    `authors` takes the authors' settings at the same number of triplets seen. `wrong_share` of the
-    training texts are another triplet's. `doubt` and `weight_teaching` are those of
-    `AlternatingSettings`. `stages` and `self_supervised` are PL's.
+    Attributes:
+        name: Part of its files' names.
+        families: The tables it appears in.
+        label: Its name for readers.
+        streams: DWC's streams that it has.
+        combiner: The CLIP stream's.
+        edits: False removes the editors: both parts are the features as they are.
+        weighs: False fixes every weight at one half.
+        alpha: Of the soft labels; the study's by default.
+        mutual: Whether the streams teach each other.
+        teacher_side: See `MutualSettings`.
+        authors: Whether it uses the authors' settings, for the same number of triplets.
+        wrong_share: Share of training texts that belong to another triplet.
+        gce_q: See `MutualSettings`.
+        weight_distillation: See `MutualSettings`.
+        stages: PL's stages.
+        self_supervised: Whether PL's weight is self-supervised.
     """
 
     name: str
@@ -33,333 +45,18 @@ class Variant:
     teacher_side: Literal["target", "reference"] = "target"
     authors: bool = False
     wrong_share: float = 0.0
-    doubt: float = 0.0
-    weight_teaching: float = 0.0
+    gce_q: float = 0.0
+    weight_distillation: float = 0.0
     stages: tuple[Stage, ...] = STAGES
     self_supervised: bool = True
 
     @property
     def cost(self) -> float:
-        """About how many seconds of one core it takes, until it was measured."""
+        """Estimated seconds on one core; long runs start first."""
         seconds = 60.0 if "cnn" in self.streams else 15.0
         if self.combiner == "clip4cir":
             seconds *= 4
         return seconds * 2 if self.authors else seconds
-
-
-@dataclass(frozen=True)
-class Claim:
-    """Whether one number of the runs is above another.
-
-    `claim` is the sentence that the numbers are to bear: that `metric` of the variant `better`, a
-    dotted path into a run's numbers, is above that of `worse`, or above `worse_metric` of it, by at
-    least `least`; where `worse` is None, that it is at least `least` itself. `whose` says who
-    claims it: a paper, or this project.
-    """
-
-    claim: str
-    better: str
-    worse: str | None
-    metric: str = "recall@1"
-    whose: Literal["DWC", "PL", "ours"] = "DWC"
-    worse_metric: str | None = None
-    least: float = 0.0
-
-
-FOLLOWS = 0.3
-"""Spearman's correlation from which a weight is said to follow the truth."""
-
-COST_OF_WRONG_TEXTS = 0.05
-"""How much R@1 a fifth of wrong texts may cost."""
-
-_DOUBT = 0.4
-
-BOTH = ("clip", "cnn")
-OURS = "dwc_ours"
-"""The variant with both changes of ours that keep the weights telling."""
-
-_FULL = Variant("dwc", ("dwc",), "DWC, all parts", BOTH)
-# Also the one that other combiners, and wrong texts, are held against.
-_CLIP = Variant("dwc_clip_alone", ("dwc", "combiner", "noise"), "DWC's CLIP stream alone")
-_PL = Variant("pl", ("pl",), "PL, all parts (reconstruction)", combiner="progressive")
-
-
-def all_variants(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Variant]:
-    """Every variant, DWC's first."""
-    return [*_parts_of_dwc(), *_combiners(), *_parts_of_pl(), *_noise(wrong_texts)]
-
-
-def _parts_of_dwc() -> list[Variant]:
-    return [
-        _FULL,
-        replace(_FULL, name="dwc_no_editors", label="without the editors", edits=False),
-        replace(_FULL, name="dwc_half", label="weight fixed at one half", weighs=False),
-        replace(
-            _FULL,
-            name="dwc_half_no_editors",
-            label="without editors, weight at one half",
-            edits=False,
-            weighs=False,
-        ),
-        replace(_FULL, name="dwc_no_ssg", label="without soft labels (SSG)", alpha=0.0),
-        replace(_FULL, name="dwc_no_mutual", label="without mutual enhancement", mutual=False),
-        replace(
-            _FULL,
-            name="dwc_taught_by_reference",
-            label="taught by the other's reference, as released",
-            teacher_side="reference",
-        ),
-        replace(
-            _FULL,
-            name="dwc_weight_taught",
-            label="CNN stream's weight taught by the CLIP stream's (ours)",
-            weight_teaching=0.5,
-        ),
-        replace(
-            _FULL,
-            name=OURS,
-            label="that, and the CLIP stream's parts of unit length (ours)",
-            combiner="dwc_unit",
-            weight_teaching=0.5,
-        ),
-        _CLIP,
-        replace(_FULL, name="dwc_cnn_alone", label="DWC's CNN stream alone", streams=("cnn",)),
-        replace(
-            _FULL,
-            name="dwc_authors",
-            label="the authors' settings",
-            authors=True,
-            teacher_side="reference",
-        ),
-    ]
-
-
-def _combiners() -> list[Variant]:
-    labels = {
-        "image_only": "picture only",
-        "text_only": "words only",
-        "average": "plain average",
-        "concat_mlp": "concatenation MLP",
-        "tirg": "TIRG",
-        "clip4cir": "CLIP4Cir's Combiner",
-        "dwc_unit": "DWC's combiner, parts of unit length (ours)",
-        "dwc_joint": "DWC's combiner with a joint part (ours)",
-    }
-    return [
-        Variant(f"combiner_{name}", ("combiner",), label, combiner=name)
-        for name, label in labels.items()
-    ]
-
-
-def _parts_of_pl() -> list[Variant]:
-    def without(stage: Stage, label: str) -> Variant:
-        left = tuple(name for name in STAGES if name != stage)
-        return replace(_PL, name=f"pl_without_{stage}", label=label, stages=left)
-
-    return [
-        _PL,
-        without("open_domain", "without stage one: CLIP's common space thrown away"),
-        without("fashion", "without stage two: no fashion pre-training"),
-        without("hybrid", "without stage three: half and half, no composed queries"),
-        replace(
-            _PL,
-            name="pl_fixed",
-            label="without the adaptive weight",
-            combiner="progressive_fixed",
-        ),
-        replace(
-            _PL,
-            name="pl_unsupervised",
-            label="weight learned from retrieval alone",
-            self_supervised=False,
-        ),
-    ]
-
-
-def _noise(wrong_texts: Sequence[float]) -> list[Variant]:
-    """Every share with each kind of label; of soft ones on clean texts there is one already."""
-    kinds = {
-        "soft": (None, 0.0, "soft labels (SSG)"),
-        "hard": (0.0, 0.0, "hard labels"),
-        "doubted": (None, _DOUBT, "soft labels, doubted (ours)"),
-    }
-    return [
-        Variant(
-            name=f"noise_{round(100 * share)}_{kind}",
-            families=("noise",),
-            label=f"{round(100 * share)} % wrong texts, {label}",
-            alpha=alpha,
-            wrong_share=share,
-            doubt=doubt,
-        )
-        for share in wrong_texts
-        for kind, (alpha, doubt, label) in kinds.items()
-        if share > 0 or kind != "soft"
-    ]
-
-
-def all_claims(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Claim]:
-    """What the numbers are asked."""
-    alone = "streams.clip.recall@1"
-    noisy = [round(100 * share) for share in wrong_texts if share > 0]
-    return [
-        Claim("The editors raise R@1", "dwc", "dwc_no_editors"),
-        Claim("The learned weight raises R@1 over one half", "dwc", "dwc_half"),
-        Claim(
-            "DWC's learned weight does better than the best fixed one, parts as they are",
-            "dwc_clip_alone",
-            "dwc_clip_alone",
-            "weights.learned.recall@1",
-            "DWC",
-            "weights.best_fixed.recall@1",
-        ),
-        Claim(
-            "Without the editors, the learned weight raises R@1 over one half",
-            "dwc_no_editors",
-            "dwc_half_no_editors",
-            whose="ours",
-        ),
-        Claim(
-            "The CLIP stream's weight follows the share that only the picture tells",
-            "dwc",
-            None,
-            "streams.clip.weight_truth_correlation",
-            least=FOLLOWS,
-        ),
-        Claim(
-            "The CNN stream's weight follows the share that only the picture tells",
-            "dwc",
-            None,
-            "streams.cnn.weight_truth_correlation",
-            least=FOLLOWS,
-        ),
-        Claim(
-            "Taught by the CLIP stream's, the CNN stream's weight follows that share",
-            "dwc_weight_taught",
-            None,
-            "streams.cnn.weight_truth_correlation",
-            whose="ours",
-            least=FOLLOWS,
-        ),
-        Claim(
-            "With both changes of ours, the CLIP stream's weight follows that share",
-            OURS,
-            None,
-            "streams.clip.weight_truth_correlation",
-            whose="ours",
-            least=FOLLOWS,
-        ),
-        Claim(
-            "With both changes of ours, the CNN stream's weight follows that share",
-            OURS,
-            None,
-            "streams.cnn.weight_truth_correlation",
-            whose="ours",
-            least=FOLLOWS,
-        ),
-        Claim("Both changes of ours together raise R@1", OURS, "dwc", whose="ours"),
-        Claim(
-            "Teaching the CNN stream its weight raises R@1",
-            "dwc_weight_taught",
-            "dwc",
-            whose="ours",
-        ),
-        Claim("Soft labels (SSG) raise R@1 on clean texts", "dwc", "dwc_no_ssg"),
-        *(
-            Claim(
-                f"With {share} % wrong texts, soft labels (SSG) raise the CLIP stream's R@1",
-                f"noise_{share}_soft",
-                f"noise_{share}_hard",
-            )
-            for share in noisy
-        ),
-        *(
-            Claim(
-                f"20 % wrong texts cost at most {100 * COST_OF_WRONG_TEXTS:.0f} points{how}",
-                f"noise_20_{kind}",
-                "dwc_clip_alone",
-                whose="ours",
-                least=-COST_OF_WRONG_TEXTS,
-            )
-            for kind, how in (("soft", ""), ("doubted", " where they are doubted"))
-            if 20 in noisy
-        ),
-        Claim("Mutual enhancement raises R@1 of both streams together", "dwc", "dwc_no_mutual"),
-        Claim("Mutual enhancement raises R@1 of its CLIP stream", "dwc", "dwc_no_mutual", alone),
-        Claim(
-            "A teacher's targets teach better than its references",
-            "dwc",
-            "dwc_taught_by_reference",
-            whose="ours",
-        ),
-        Claim("Two streams find more than the CLIP stream alone", "dwc", "dwc_clip_alone"),
-        Claim("Two streams find more than the CNN stream alone", "dwc", "dwc_cnn_alone"),
-        Claim(
-            "Our settings find more than the authors' at this budget",
-            "dwc",
-            "dwc_authors",
-            whose="ours",
-        ),
-        *(
-            Claim(f"DWC's combiner finds more than {label}", "dwc_clip_alone", f"combiner_{other}")
-            for other, label in {
-                "average": "the plain average",
-                "concat_mlp": "a concatenation MLP",
-                "tirg": "TIRG",
-                "clip4cir": "CLIP4Cir's Combiner",
-            }.items()
-        ),
-        Claim(
-            "DWC with both streams finds more than CLIP4Cir's Combiner",
-            "dwc",
-            "combiner_clip4cir",
-        ),
-        Claim(
-            "Parts of unit length raise R@1 of DWC's combiner",
-            "combiner_dwc_unit",
-            "dwc_clip_alone",
-            whose="ours",
-        ),
-        Claim(
-            "A joint part raises R@1 of DWC's combiner",
-            "combiner_dwc_joint",
-            "dwc_clip_alone",
-            whose="ours",
-        ),
-        Claim(
-            "DWC's combiner with a joint part finds more than CLIP4Cir's Combiner",
-            "combiner_dwc_joint",
-            "combiner_clip4cir",
-            whose="ours",
-        ),
-        *(
-            Claim(f"Stage {word} raises R@1", "pl", f"pl_without_{stage}", whose="PL")
-            for word, stage in zip(("one", "two", "three"), STAGES, strict=True)
-        ),
-        Claim("The adaptive weight raises R@1 over one half", "pl", "pl_fixed", whose="PL"),
-        Claim(
-            "PL's learned weight does better than the best fixed one",
-            "pl",
-            "pl",
-            "weights.learned.recall@1",
-            "PL",
-            "weights.best_fixed.recall@1",
-        ),
-        Claim(
-            "PL's weight follows the share that only the picture tells",
-            "pl",
-            None,
-            "streams.clip.weight_truth_correlation",
-            "PL",
-            least=FOLLOWS,
-        ),
-        Claim(
-            "Self-supervision makes a better weight than retrieval alone",
-            "pl",
-            "pl_unsupervised",
-            whose="PL",
-        ),
-    ]
 
 
 @dataclass(frozen=True)
@@ -373,3 +70,323 @@ class Run:
     def name(self) -> str:
         """Its file's name, without the suffix."""
         return f"{self.variant.name}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence that the runs' numbers support or not.
+
+    It holds if `metric` of the variant `better` exceeds that of `worse` by at least `least`.
+
+    Attributes:
+        text: The sentence.
+        better: A variant's name.
+        worse: A variant's name; None compares with `least` alone.
+        metric: A dotted path into a run's numbers.
+        source: Who claims it: a paper, or this project.
+        worse_metric: The metric of `worse`, if another.
+        least: The smallest difference.
+    """
+
+    text: str
+    better: str
+    worse: str | None
+    metric: str = "recall@1"
+    source: Source = "DWC"
+    worse_metric: str | None = None
+    least: float = 0.0
+
+
+CORRELATED = 0.3
+"""Spearman's correlation from which a weight counts as following the truth."""
+
+COST_OF_WRONG_TEXTS = 0.05
+"""How much R@1 a fifth of wrong texts may cost."""
+
+_GCE_Q = 0.4
+
+BOTH = ("clip", "cnn")
+OURS = "dwc_ours"
+"""The variant with both changes of ours that keep the weights informative."""
+
+_FULL = Variant("dwc", ("dwc",), "DWC, all parts", BOTH)
+# Also the reference for other combiners and for wrong texts.
+_CLIP = Variant("dwc_clip_alone", ("dwc", "combiner", "noise"), "DWC's CLIP stream alone")
+_PL = Variant("pl", ("pl",), "PL, all parts (reconstruction)", combiner="progressive")
+
+# Name, label and changes of each variant of DWC with both streams.
+_DWC_VARIANTS: Sequence[tuple[str, str, Mapping[str, Any]]] = (
+    ("dwc_no_editors", "without the editors", {"edits": False}),
+    ("dwc_half", "weight fixed at one half", {"weighs": False}),
+    (
+        "dwc_half_no_editors",
+        "without editors, weight at one half",
+        {"edits": False, "weighs": False},
+    ),
+    ("dwc_no_ssg", "without soft labels (SSG)", {"alpha": 0.0}),
+    ("dwc_no_mutual", "without mutual enhancement", {"mutual": False}),
+    (
+        "dwc_taught_by_reference",
+        "taught by the other's reference, as released",
+        {"teacher_side": "reference"},
+    ),
+    (
+        "dwc_weight_taught",
+        "CNN stream's weight taught by the CLIP stream's (ours)",
+        {"weight_distillation": 0.5},
+    ),
+    (
+        OURS,
+        "that, and the CLIP stream's parts of unit length (ours)",
+        {"combiner": "dwc_unit", "weight_distillation": 0.5},
+    ),
+)
+_MORE_DWC_VARIANTS: Sequence[tuple[str, str, Mapping[str, Any]]] = (
+    ("dwc_cnn_alone", "DWC's CNN stream alone", {"streams": ("cnn",)}),
+    ("dwc_authors", "the authors' settings", {"authors": True, "teacher_side": "reference"}),
+)
+
+_COMBINERS: Mapping[str, str] = {
+    "image_only": "picture only",
+    "text_only": "words only",
+    "average": "plain average",
+    "concat_mlp": "concatenation MLP",
+    "tirg": "TIRG",
+    "clip4cir": "CLIP4Cir's Combiner",
+    "dwc_unit": "DWC's combiner, parts of unit length (ours)",
+    "dwc_joint": "DWC's combiner with a joint part (ours)",
+}
+
+_PL_VARIANTS: Sequence[tuple[str, str, Mapping[str, Any]]] = (
+    (
+        "pl_without_open_domain",
+        "without stage one: CLIP's common space thrown away",
+        {"stages": ("fashion", "hybrid")},
+    ),
+    (
+        "pl_without_fashion",
+        "without stage two: no fashion pre-training",
+        {"stages": ("open_domain", "hybrid")},
+    ),
+    (
+        "pl_without_hybrid",
+        "without stage three: half and half, no composed queries",
+        {"stages": ("open_domain", "fashion")},
+    ),
+    ("pl_fixed", "without the adaptive weight", {"combiner": "progressive_fixed"}),
+    ("pl_unsupervised", "weight learned from retrieval alone", {"self_supervised": False}),
+)
+
+# Alpha, q and label of each way to train on wrong texts.
+_NOISE: Mapping[str, tuple[float | None, float, str]] = {
+    "soft": (None, 0.0, "soft labels (SSG)"),
+    "hard": (0.0, 0.0, "hard labels"),
+    "doubted": (None, _GCE_Q, "soft labels, doubted (ours)"),
+}
+
+
+def all_variants(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Variant]:
+    """Return every variant, DWC's first.
+
+    Args:
+        wrong_texts: Shares of wrong training texts.
+    """
+    return [
+        _FULL,
+        *_changed(_FULL, _DWC_VARIANTS),
+        _CLIP,
+        *_changed(_FULL, _MORE_DWC_VARIANTS),
+        *(
+            Variant(f"combiner_{name}", ("combiner",), label, combiner=name)
+            for name, label in _COMBINERS.items()
+        ),
+        _PL,
+        *_changed(_PL, _PL_VARIANTS),
+        *_noise(wrong_texts),
+    ]
+
+
+def _changed(
+    full: Variant, rows: Sequence[tuple[str, str, Mapping[str, Any]]]
+) -> Iterator[Variant]:
+    for name, label, changes in rows:
+        yield replace(full, name=name, label=label, **changes)
+
+
+def _noise(wrong_texts: Sequence[float]) -> Iterator[Variant]:
+    """Yield every share with each kind of label; soft labels on clean texts are DWC's own."""
+    for share in wrong_texts:
+        for kind, (alpha, gce_q, label) in _NOISE.items():
+            if share > 0 or kind != "soft":
+                yield Variant(
+                    name=f"noise_{round(100 * share)}_{kind}",
+                    families=("noise",),
+                    label=f"{round(100 * share)} % wrong texts, {label}",
+                    alpha=alpha,
+                    wrong_share=share,
+                    gce_q=gce_q,
+                )
+
+
+_CLIP_RECALL = "streams.clip.recall@1"
+_CLIP_TRUTH = "streams.clip.weight_truth_correlation"
+_CNN_TRUTH = "streams.cnn.weight_truth_correlation"
+_LEARNED, _BEST_FIXED = "weights.learned.recall@1", "weights.best_fixed.recall@1"
+
+
+def _follows(text: str, variant: str, metric: str, source: Source = "DWC") -> Claim:
+    """Return the claim that a weight follows the share that only the picture tells."""
+    return Claim(text, variant, None, metric, source, least=CORRELATED)
+
+
+def _beats_fixed(text: str, variant: str, source: Source) -> Claim:
+    """Return the claim that a variant's learned weight beats its best fixed one."""
+    return Claim(text, variant, variant, _LEARNED, source, _BEST_FIXED)
+
+
+_CLAIMS_ON_WEIGHTS = (
+    Claim("The editors raise R@1", "dwc", "dwc_no_editors"),
+    Claim("The learned weight raises R@1 over one half", "dwc", "dwc_half"),
+    _beats_fixed(
+        "DWC's learned weight does better than the best fixed one, parts as they are",
+        "dwc_clip_alone",
+        "DWC",
+    ),
+    Claim(
+        "Without the editors, the learned weight raises R@1 over one half",
+        "dwc_no_editors",
+        "dwc_half_no_editors",
+        source="ours",
+    ),
+    _follows(
+        "The CLIP stream's weight follows the share that only the picture tells", "dwc", _CLIP_TRUTH
+    ),
+    _follows(
+        "The CNN stream's weight follows the share that only the picture tells", "dwc", _CNN_TRUTH
+    ),
+    _follows(
+        "Taught by the CLIP stream's, the CNN stream's weight follows that share",
+        "dwc_weight_taught",
+        _CNN_TRUTH,
+        "ours",
+    ),
+    _follows(
+        "With both changes of ours, the CLIP stream's weight follows that share",
+        OURS,
+        _CLIP_TRUTH,
+        "ours",
+    ),
+    _follows(
+        "With both changes of ours, the CNN stream's weight follows that share",
+        OURS,
+        _CNN_TRUTH,
+        "ours",
+    ),
+    Claim("Both changes of ours together raise R@1", OURS, "dwc", source="ours"),
+    Claim(
+        "Teaching the CNN stream its weight raises R@1", "dwc_weight_taught", "dwc", source="ours"
+    ),
+    Claim("Soft labels (SSG) raise R@1 on clean texts", "dwc", "dwc_no_ssg"),
+)
+
+_CLAIMS_ON_STREAMS = (
+    Claim("Mutual enhancement raises R@1 of both streams together", "dwc", "dwc_no_mutual"),
+    Claim("Mutual enhancement raises R@1 of its CLIP stream", "dwc", "dwc_no_mutual", _CLIP_RECALL),
+    Claim(
+        "A teacher's targets teach better than its references",
+        "dwc",
+        "dwc_taught_by_reference",
+        source="ours",
+    ),
+    Claim("Two streams find more than the CLIP stream alone", "dwc", "dwc_clip_alone"),
+    Claim("Two streams find more than the CNN stream alone", "dwc", "dwc_cnn_alone"),
+    Claim(
+        "Our settings find more than the authors' at this budget",
+        "dwc",
+        "dwc_authors",
+        source="ours",
+    ),
+)
+
+_COMPARED_COMBINERS = {
+    "average": "the plain average",
+    "concat_mlp": "a concatenation MLP",
+    "tirg": "TIRG",
+    "clip4cir": "CLIP4Cir's Combiner",
+}
+
+_CLAIMS_ON_COMBINERS = (
+    *(
+        Claim(f"DWC's combiner finds more than {label}", "dwc_clip_alone", f"combiner_{name}")
+        for name, label in _COMPARED_COMBINERS.items()
+    ),
+    Claim("DWC with both streams finds more than CLIP4Cir's Combiner", "dwc", "combiner_clip4cir"),
+    Claim(
+        "Parts of unit length raise R@1 of DWC's combiner",
+        "combiner_dwc_unit",
+        "dwc_clip_alone",
+        source="ours",
+    ),
+    Claim(
+        "A joint part raises R@1 of DWC's combiner",
+        "combiner_dwc_joint",
+        "dwc_clip_alone",
+        source="ours",
+    ),
+    Claim(
+        "DWC's combiner with a joint part finds more than CLIP4Cir's Combiner",
+        "combiner_dwc_joint",
+        "combiner_clip4cir",
+        source="ours",
+    ),
+)
+
+_CLAIMS_ON_PL = (
+    *(
+        Claim(f"Stage {number} raises R@1", "pl", f"pl_without_{stage}", source="PL")
+        for number, stage in zip(("one", "two", "three"), STAGES, strict=True)
+    ),
+    Claim("The adaptive weight raises R@1 over one half", "pl", "pl_fixed", source="PL"),
+    _beats_fixed("PL's learned weight does better than the best fixed one", "pl", "PL"),
+    _follows("PL's weight follows the share that only the picture tells", "pl", _CLIP_TRUTH, "PL"),
+    Claim(
+        "Self-supervision makes a better weight than retrieval alone",
+        "pl",
+        "pl_unsupervised",
+        source="PL",
+    ),
+)
+
+
+def all_claims(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Claim]:
+    """Return every claim that the study evaluates.
+
+    Args:
+        wrong_texts: Shares of wrong training texts.
+    """
+    percents = [round(100 * share) for share in wrong_texts if share > 0]
+    return [
+        *_CLAIMS_ON_WEIGHTS,
+        *_claims_on_noise(percents),
+        *_CLAIMS_ON_STREAMS,
+        *_CLAIMS_ON_COMBINERS,
+        *_CLAIMS_ON_PL,
+    ]
+
+
+def _claims_on_noise(percents: Sequence[int]) -> Iterator[Claim]:
+    for percent in percents:
+        yield Claim(
+            f"With {percent} % wrong texts, soft labels (SSG) raise the CLIP stream's R@1",
+            f"noise_{percent}_soft",
+            f"noise_{percent}_hard",
+        )
+    if 20 in percents:
+        for kind, condition in (("soft", ""), ("doubted", " where they are doubted")):
+            yield Claim(
+                f"20 % wrong texts cost at most {100 * COST_OF_WRONG_TEXTS:.0f} points{condition}",
+                f"noise_20_{kind}",
+                "dwc_clip_alone",
+                source="ours",
+                least=-COST_OF_WRONG_TEXTS,
+            )

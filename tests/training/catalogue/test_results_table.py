@@ -1,29 +1,38 @@
-"""How long a training took, read from its logs."""
+"""The page of results comes from a checkpoint's evaluation, and from nothing else."""
 
 import json
 from pathlib import Path
 
-from dwc.training.catalogue.train_catalogue import stage_seconds
+import pytest
+
+from dwc.checkpoints import load
+from dwc.cli import main
+
+ROOT = Path(__file__).parents[3]
 
 
-def write(work: Path, stage: str, seconds: list[float]) -> None:
-    (work / f"{stage}.jsonl").write_text(
-        "".join(json.dumps({"seconds": s}) + "\n" for s in seconds)
-    )
+def test_the_page_in_the_docs_is_that_of_the_bundled_checkpoint(tmp_path: Path) -> None:
+    out = tmp_path / "docs" / "results.md"
+    assert main(["report", "--out", str(out)]) == 0
+    assert out.read_text() == (ROOT / "assets" / "docs" / "results.md").read_text()
+    numbers = json.loads((load.BUNDLED_FOLDER / "evaluation.json").read_text())
+    recall = 100 * numbers["catalogue"]["recall@1"]
+    assert f"| both streams | {recall:.1f} |" in out.read_text()
+    assert f"fingerprint {numbers['fingerprint']}" in out.read_text()
 
 
-def test_every_resumption_counts(tmp_path: Path) -> None:
-    write(tmp_path, "drawing", [200.0, 8.0, 9.0])  # three pools, each logged once it was whole
-    write(tmp_path, "contrastive", [10.0, 20.0, 30.0])  # never interrupted
-    write(tmp_path, "attributes", [10.0, 20.0, 5.0, 12.0])  # killed after 20 s, 12 s more
-    write(tmp_path, "keeping", [110.0, 60.0])  # of pictures and of texts, each once it was done
-    write(tmp_path, "reading", [15.0])
-    write(tmp_path, "alternating", [7.0])
-    assert stage_seconds(tmp_path) == {
-        "drawing": 217.0,
-        "contrastive": 30.0,
-        "attributes": 32.0,
-        "keeping": 170.0,
-        "reading": 15.0,
-        "alternating": 7.0,
-    }
+def test_checkpoints_come_in_the_order_given(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "progressive-catalogue", "dwc-catalogue"]) == 0
+    page = capsys.readouterr().out
+    assert page.index("`progressive-catalogue`") < page.index("`dwc-catalogue`")
+    assert "| the best for each query (knows the answer) |" in page
+
+
+@pytest.mark.parametrize("content", [None, {"fingerprint": "0"}])
+def test_a_folder_without_such_an_evaluation_is_refused(
+    content: dict | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if content is not None:
+        (tmp_path / "evaluation.json").write_text(json.dumps(content))
+    assert main(["report", str(tmp_path)]) == 2
+    assert "python -m dwc train catalogue" in capsys.readouterr().err

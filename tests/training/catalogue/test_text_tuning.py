@@ -13,7 +13,7 @@ from dwc.training.catalogue.text_tuning import (
     LESS,
     MORE,
     SEVERAL,
-    UNSAID,
+    UNSPECIFIED,
     TextTuningBatch,
     TextTuningSettings,
     encode_modification,
@@ -37,7 +37,7 @@ def wish(category=None, relative=(), **allowed) -> Modification:
 def reading(asked: Modification) -> dict[str, int]:
     """Name to what is asked, of what is not unsaid."""
     row = dict(zip(label_vocabulary(), encode_modification(REFERENCE, asked), strict=True))
-    return {name: number for name, number in row.items() if number != UNSAID}
+    return {name: number for name, number in row.items() if number != UNSPECIFIED}
 
 
 def test_a_wish_is_encoded_by_what_it_asks():

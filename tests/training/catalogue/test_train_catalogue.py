@@ -29,18 +29,18 @@ TINY = CatalogueRecipe(
     contrastive_batch=8,
     attributes=AttributeSettings(total_steps=3, warmup_steps=1),
     attributes_batch=8,
-    kept_views=2,
-    reading=TextTuningSettings(total_steps=3, warmup_steps=1),
-    reading_batch=8,
-    alternating=MutualSettings(total_steps=3, schedule="cosine", warmup_steps=1),
-    alternating_batch=8,
+    cached_views=2,
+    text_tuning=TextTuningSettings(total_steps=3, warmup_steps=1),
+    text_tuning_batch=8,
+    mutual=MutualSettings(total_steps=3, schedule="cosine", warmup_steps=1),
+    mutual_batch=8,
     triplets=60,
-    words_only_share=0.25,
-    picture_only_share=0.125,
+    text_only_share=0.25,
+    image_only_share=0.125,
     comparison_steps=2,
     mixed_precision="no",
-    texts_read=200,
-    familiar_items=24,
+    vocabulary_texts=200,
+    ood_items=24,
     measured_gallery=40,
     measured_queries=20,
 )
@@ -96,7 +96,7 @@ def test_the_log_has_every_stage_to_its_end(published):
     lines = [json.loads(line) for line in (out / "training.jsonl").read_text().splitlines()]
     ends = {line["stage"]: line["step"] for line in lines}
     # The last to be drawn are the held-out garments that familiarity is measured on.
-    drawn = TINY.familiar_items
+    drawn = TINY.ood_items
     texts = TINY.triplets + TINY.pool.items  # every wish, and a description of each drawing
     trained = dict.fromkeys(("contrastive", "attributes", "reading", "alternating"), 3)
     assert ends == {"drawing": drawn, "keeping": texts, **trained}

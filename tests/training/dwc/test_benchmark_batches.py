@@ -37,7 +37,7 @@ def batches(pictures: dict[str, Path]) -> BenchmarkBatches:
 
 
 def tensors(batch: TripletBatch) -> list[torch.Tensor]:
-    return [*batch.queries[0].values(), batch.targets_to_look_at(), batch.labels]
+    return [*batch.queries[0].values(), batch.require_target_pixels(), batch.labels]
 
 
 def same(one: TripletBatch, other: TripletBatch) -> bool:
@@ -106,7 +106,9 @@ def test_about_half_of_the_pictures_are_mirrored_where_words_allow_it(
                 pixels = some.processor(images=[picture])["pixel_values"]
                 upright.add(pixels.numpy().tobytes())
         rows = [
-            row for step in range(10) for row in some.make(step).targets_to_look_at().contiguous()
+            row
+            for step in range(10)
+            for row in some.make(step).require_target_pixels().contiguous()
         ]
         return [row.numpy().tobytes() in upright for row in rows]
 

@@ -124,7 +124,7 @@ def test_captions_of_fashion200k_are_held_out_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("preset", "says"),
     [
-        (override(THEIRS, ["batch_size=100"]), "72 triplets of fashion_iq are left"),
+        (override(THEIRS, ["batch_size=100"]), "72 triplets of fashion_iq with pictures"),
         (override(OURS, ["held_out_share=0.0001"]), "or set a larger held_out_share"),
     ],
 )

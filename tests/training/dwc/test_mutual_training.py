@@ -62,7 +62,7 @@ def test_a_short_training_beats_chance_by_far(processor: DWCProcessor) -> None:
     )
     assert numbers["accuracy"] > 10 / TinyPairs.size
     model.clip.load_state_dict(clip.state_dict())
-    train(model, TinyBatches(processor, words_only=4), replace(SETTINGS, total_steps=120))
+    train(model, TinyBatches(processor, text_only=4), replace(SETTINGS, total_steps=120))
     recall = recall_at_one(model, processor)
     chance = 1 / len(THINGS)
     assert recall["together"] > 10 * chance
@@ -106,7 +106,7 @@ def test_clip_stays_frozen(processor: DWCProcessor) -> None:
 def test_a_teacher_on_references_needs_references(processor: DWCProcessor) -> None:
     settings = replace(SETTINGS, teacher_side="reference")
     with pytest.raises(ValueError, match="reference picture for every query"):
-        train(tiny_model(processor), TinyBatches(processor, size=8, words_only=2), settings)
+        train(tiny_model(processor), TinyBatches(processor, size=8, text_only=2), settings)
 
 
 def test_a_loss_that_is_no_number_stops_the_run(processor: DWCProcessor) -> None:
@@ -121,12 +121,12 @@ def test_one_sided_queries_leave_the_norms_to_whole_ones():
     """Their contexts are zero: averaged in, the norms would fit neither kind of query."""
     processor = tiny_processor()
     norms = []
-    for words_only in (0, 12):
+    for text_only in (0, 12):
         model = tiny_model(processor)
         settings = MutualSettings(total_steps=1)
         train_mutually(
             model,
-            TinyBatches(processor, size=8, words_only=words_only),
+            TinyBatches(processor, size=8, text_only=text_only),
             settings,
             Accelerator(cpu=True),
             LoopSettings(1),
@@ -151,7 +151,7 @@ def test_a_taught_weight_follows_its_teachers(processor: DWCProcessor) -> None:
         model = tiny_model(processor)
         with torch.no_grad():  # a start far from the other stream's
             model.cnn_stream.weigh[-1].bias.fill_(3.0)
-        settings = replace(SETTINGS, total_steps=60, weight_teaching=teaching)
+        settings = replace(SETTINGS, total_steps=60, weight_distillation=teaching)
         train(model, TinyBatches(processor, size=16), settings)
         with torch.no_grad():
             composed = model.eval().compose(**TinyBatches(processor, size=64)(10_000).queries[0])

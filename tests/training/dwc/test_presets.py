@@ -18,11 +18,11 @@ from dwc.training.dwc.presets import (
 
 
 def test_the_authors_loop_is_the_loops_own_default_but_for_its_teacher() -> None:
-    """`AlternatingSettings` says of its defaults that they are the released code's."""
+    """`MutualSettings` says of its defaults that they are the released code's."""
     expected = MutualSettings(
         total_steps=201 * 187, teacher_side="reference", log_every=20, save_every=500
     )
-    assert AUTHORS.alternating(steps_per_epoch=187) == expected
+    assert AUTHORS.mutual_settings(steps_per_epoch=187) == expected
 
 
 def test_the_authors_measure_before_each_epoch_and_never_the_last_weights() -> None:
@@ -46,8 +46,8 @@ def test_what_both_recipes_share_is_the_papers_model_and_losses() -> None:
 
 
 def test_a_short_training_is_never_all_warm_up() -> None:
-    assert RECOMMENDED.alternating(steps_per_epoch=1).warmup_steps == RECOMMENDED.epochs // 2
-    assert RECOMMENDED.alternating(steps_per_epoch=100).warmup_steps == 500
+    assert RECOMMENDED.mutual_settings(steps_per_epoch=1).warmup_steps == RECOMMENDED.epochs // 2
+    assert RECOMMENDED.mutual_settings(steps_per_epoch=100).warmup_steps == 500
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,9 @@ def test_a_short_training_is_never_all_warm_up() -> None:
         ("masks_padding=yes", "masks_padding", True),
         ("states_answer = no", "states_answer", False),
         ("teacher_side=target", "teacher_side", "target"),
+        ("doubt=0.4", "gce_q", 0.4),
+        ("gce_q=0.4", "gce_q", 0.4),
+        ("weight_teaching=0", "weight_distillation", 0.0),
         ("max_gradient_norm=1", "max_gradient_norm", 1.0),
         ("max_gradient_norm=none", "max_gradient_norm", None),
     ],

@@ -191,7 +191,7 @@ def test_a_finished_training_is_not_trained_again(world: World, trained) -> None
 def test_a_work_folder_goes_on_with_nothing_else(world: World, trained) -> None:
     place, _ = trained
     other = override(RECOMMENDED, (*SHORT, "batch_size=4"))
-    with pytest.raises(TrainingError, match=r"preset\.batch_size 8 \(asked: 4\)"):
+    with pytest.raises(TrainingError, match=r"preset\.batch_size 8 \(now: 4\)"):
         train_benchmark(ask(world, place, preset=other))
 
 

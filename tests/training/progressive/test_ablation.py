@@ -143,5 +143,5 @@ def test_a_model_without_a_clip_stream_has_no_such_weight() -> None:
     processor = tiny_processor()
     config = tiny_model(processor).config
     alone = DWCModel(DWCConfig(clip_config=None, cnn_config=config.cnn_config.to_dict()))
-    with pytest.raises(ValueError, match="has no such"):
+    with pytest.raises(ValueError, match="this model has none"):
         encode_queries(alone, processor, small_benchmark()[0], lambda name: None)

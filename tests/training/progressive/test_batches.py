@@ -75,7 +75,7 @@ def test_triplets_come_in_the_size_that_the_clip_wants(batches: ProgressiveBatch
 
     triplets = list(training_triplets(batches.pool.items, 0, 20))
     batch = batches.triplets(triplets, 8, 0.25, 0.125)(0)
-    assert batch.targets_to_look_at().shape == (8, 3, 16, 16)
+    assert batch.require_target_pixels().shape == (8, 3, 16, 16)
 
 
 @pytest.mark.parametrize("stage", ["open_domain", "fashion"])

@@ -112,7 +112,7 @@ class World:
 BATCHES: dict[str, Callable[[DWCProcessor], Callable[[int], Any]]] = {
     "open_domain": TinyPairs,
     "fashion": TinyFashion,
-    "hybrid": lambda processor: TinyBatches(processor, size=16, words_only=2),
+    "hybrid": lambda processor: TinyBatches(processor, size=16, text_only=2),
 }
 
 

@@ -18,13 +18,13 @@ from dwc.errors import TrainingError
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.configuration_dwc import ClipBackboneConfig, ModifiedResNetConfig
 from dwc.training.catalogue.drawn_pool import PoolSettings
+from dwc.training.feature_cache import CachedTowers, last_image_layer, last_layer_inputs
 from dwc.training.progressive.recipe import ProgressiveRecipe, start_from_checkpoint
-from dwc.training.progressive.tower_cache import CachedTowers, last_image_layer, read_by_last_layer
 from dwc.training.progressive.train_progressive import train_progressive
 from tests.training.progressive.test_train_progressive import TINY
 
 DIM, PX = 16, 32
-KEEPING = replace(TINY, kept_views=2, pool=PoolSettings(items=40, styles=("gallery",)))
+KEEPING = replace(TINY, cached_views=2, pool=PoolSettings(items=40, styles=("gallery",)))
 
 
 def _clip(vision: Any) -> ClipBackbone:
@@ -70,7 +70,7 @@ def _pixels() -> Tensor:
 
 
 def test_kept_pictures_have_the_features_of_pictures(clip: ClipBackbone) -> None:
-    kept = read_by_last_layer(clip, _pixels())
+    kept = last_layer_inputs(clip, _pixels())
     towers = CachedTowers(clip)
     with torch.no_grad():
         torch.testing.assert_close(towers.image_features(kept), clip.image_features(_pixels()))
@@ -80,7 +80,7 @@ def test_kept_pictures_have_the_features_of_pictures(clip: ClipBackbone) -> None
 
 def test_the_clip_learns_with_its_last_layer_and_its_texts(clip: ClipBackbone) -> None:
     before = copy.deepcopy(clip.state_dict())
-    kept, towers = read_by_last_layer(clip, _pixels()), CachedTowers(clip)
+    kept, towers = last_layer_inputs(clip, _pixels()), CachedTowers(clip)
     optimiser = torch.optim.SGD(towers.parameters(), lr=1.0)
     texts = towers.text_features(torch.tensor([[18, 3, 19]]))
     (towers.image_features(kept).square().sum() + texts.square().sum()).backward()
@@ -100,7 +100,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     place = tmp_path_factory.mktemp("begun")
     torch.set_num_threads(1)
     first = train_progressive(
-        replace(KEEPING, kept_views=0, stages=("open_domain",)), place / "work"
+        replace(KEEPING, cached_views=0, stages=("open_domain",)), place / "work"
     )
     save_checkpoint(first.model, first.processor, place / "out")
     return place / "out", place / "work"
@@ -112,12 +112,12 @@ def test_the_command_keeps_pictures_and_leaves_the_image_tower(
 ) -> None:
     folder, drawings = begun
     monkeypatch.setattr(ProgressiveRecipe, "of", classmethod(lambda cls, seed, share: KEEPING))
-    monkeypatch.setattr(ProgressiveRecipe, "keeping", lambda recipe: recipe)
+    monkeypatch.setattr(ProgressiveRecipe, "with_cached_images", lambda recipe: recipe)
     asked = ["train", "progressive", "--keep-pictures", "--start", str(folder)]
     asked += ["--work", str(tmp_path / "work"), "--drawings", str(drawings)]
     assert main([*asked, "--out", str(tmp_path / "out")]) == 0
     assert not list((tmp_path / "work").glob("pool-*"))
-    (kept,) = (tmp_path / "work").glob("kept-*.npy")
+    (kept,) = (tmp_path / "work").glob("tower-inputs-*.npy")
 
     before = start_from_checkpoint(folder).clip.state_dict()
     loaded = load.load(tmp_path / "out")
@@ -154,9 +154,9 @@ def test_pictures_are_kept_only_for_a_clip_that_reads_them(
 
 
 def test_keeping_pictures_shortens_what_a_trained_clip_has_been_through() -> None:
-    whole, kept = ProgressiveRecipe(), ProgressiveRecipe().keeping(3)
-    assert kept.kept_views == 3
+    whole, kept = ProgressiveRecipe(), ProgressiveRecipe().with_cached_images(3)
+    assert kept.cached_views == 3
     assert kept.fashion.total_steps * 8 == whole.fashion.total_steps
     assert kept.hybrid.total_steps * 2 == whole.hybrid.total_steps
     assert kept.pool == whole.pool
-    assert ProgressiveRecipe.of(share=1e-4).keeping().fashion.total_steps == 1
+    assert ProgressiveRecipe.of(share=1e-4).with_cached_images().fashion.total_steps == 1

@@ -37,11 +37,11 @@ TINY = ProgressiveRecipe(
     hybrid=HybridSettings(total_steps=3, warmup_steps=1),
     hybrid_batch=8,
     triplets=60,
-    words_only_share=0.25,
-    picture_only_share=0.125,
+    text_only_share=0.25,
+    image_only_share=0.125,
     mixed_precision="no",
-    texts_read=200,
-    familiar_items=24,
+    vocabulary_texts=200,
+    ood_items=24,
     measured_gallery=30,
     measured_queries=12,
 )
@@ -139,7 +139,7 @@ def test_a_finished_run_is_not_trained_again(published: Any, tmp_path: Path) -> 
 def test_another_recipe_may_not_go_on_in_the_folder(published: Any) -> None:
     _, _, work = published
     other = replace(TINY, hybrid=replace(TINY.hybrid, gamma=2.0), seed=1)
-    with pytest.raises(TrainingError, match="differs in hybrid, seed"):
+    with pytest.raises(TrainingError, match=r"seed 0 \(now: 1\), hybrid.gamma 1.0 \(now: 2.0\)"):
         train_progressive(other, work)
 
 

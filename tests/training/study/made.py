@@ -48,7 +48,7 @@ def made_features() -> StudyFeatures:
             CachedImages(torch.stack([_rows(generator), _rows(generator)]), MAP),
             references=references,
             targets=references // COLOURS * COLOURS + wished,
-            wishes=_texts(wished),
+            modifications=_texts(wished),
             descriptions=_texts(places % COLOURS),
         ),
         noise=torch.rand(200, generator=generator, dtype=torch.float64),

@@ -48,7 +48,7 @@ def test_a_model_over_what_is_kept_answers_as_the_checkpoint(
 ) -> None:
     """With the checkpoint's own heads, a kept question is composed as the question itself."""
     features = load_features(kept)
-    assert features.pool.pictures.rows.shape[:2] == (2, 60)
+    assert features.pool.images.rows.shape[:2] == (2, 60)
     assert features.test.hits.any(dim=1).all()
     hidden = loaded.model.config.cnn_config.hidden_dim
     whole = replace(all_variants()[0], combiner=loaded.model.config.combiner)
@@ -77,7 +77,7 @@ def test_a_model_over_what_is_kept_answers_as_the_checkpoint(
 def test_a_checkpoint_of_another_size_is_refused(tmp_path: Path) -> None:
     processor = tiny_processor()
     other = load.Checkpoint(tiny_model(processor), processor, "0" * 12, "the other")
-    with pytest.raises(TrainingError, match="reads pictures of 32 pixels"):
+    with pytest.raises(TrainingError, match="takes pictures of 32 pixels"):
         cache_features(SMALL, other, tmp_path, tmp_path)
 
 

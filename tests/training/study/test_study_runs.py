@@ -19,7 +19,7 @@ from dwc.training.progressive.stages import FashionBatch
 from dwc.training.study import runs
 from dwc.training.study.features import StudyFeatures, is_complete, load_features, save_features
 from dwc.training.study.models import build_dwc, build_pl
-from dwc.training.study.runs import SHARES, fashion_batches, measure, run_all, run_variant
+from dwc.training.study.runs import SHARES, evaluate, fashion_batches, run_all, run_variant
 from dwc.training.study.variants import Run, Variant, all_claims, all_variants
 from tests.training.study.made import FEATURES, LEARNING, TINY, made_features
 
@@ -35,9 +35,9 @@ def features() -> StudyFeatures:
 def _compose(variant: Variant, features: StudyFeatures) -> tuple[Any, Any]:
     torch.manual_seed(0)
     model = build_dwc(variant, features, TINY).eval()
-    rows = features.pool.pictures.rows[0].float()
+    rows = features.pool.images.rows[0].float()
     with torch.no_grad():
-        words = features.pool.wishes.take(torch.arange(len(rows)))
+        words = features.pool.modifications.take(torch.arange(len(rows)))
         return model, model.compose(pixel_values=rows, **words)
 
 
@@ -54,12 +54,12 @@ def test_names_are_different_and_questions_are_of_variants_there_are() -> None:
 
 def test_without_editors_the_parts_are_the_features_as_they_are(features: StudyFeatures) -> None:
     model, composed = _compose(VARIANTS["dwc_no_editors"], features)
-    clip = features.pool.pictures.rows[0, :, :FEATURES].float()
+    clip = features.pool.images.rows[0, :, :FEATURES].float()
     torch.testing.assert_close(composed.clip.image_part, model.clip_stream.embed(clip))
     # The CNN stream's picture then has nothing of the words; with editors it has.
-    wishes = features.pool.wishes
+    wishes = features.pool.modifications
     said = replace(wishes, words=(wishes.words + 1).clamp_max(7))
-    other = replace(features, pool=replace(features.pool, wishes=said))
+    other = replace(features, pool=replace(features.pool, modifications=said))
     for name, is_same in (("dwc_no_editors", True), ("dwc", False)):
         _, one = _compose(VARIANTS[name], features)
         _, two = _compose(VARIANTS[name], other)
@@ -81,7 +81,7 @@ def test_a_variant_has_its_streams_alone(features: StudyFeatures) -> None:
 
 
 def test_pl_begins_at_the_clip_unless_stage_one_is_left_out(features: StudyFeatures) -> None:
-    rows = features.pool.pictures.rows[0].float()
+    rows = features.pool.images.rows[0].float()
     first = build_pl(VARIANTS["pl"], features).towers
     assert torch.equal(first.image_features(rows), rows[:, :FEATURES])
     anew = build_pl(VARIANTS["pl_without_open_domain"], features).towers
@@ -126,13 +126,13 @@ def test_wrong_texts_are_those_that_the_catalogues_dial_would_give(
     kept = replace(
         features,
         noise=torch.tensor([dial.random() for _ in right], dtype=torch.float64),
-        pool=replace(features.pool, wishes=numbered),
+        pool=replace(features.pool, modifications=numbered),
     )
-    chosen = kept.pool_with(0.4).wishes.features[:, 0]
+    chosen = kept.pool_with(0.4).modifications.features[:, 0]
     assert [right[place].captions for place in chosen.tolist()] == [w.captions for w in noisy]
     assert 5 < (chosen != torch.arange(40)).sum() < 30
     assert kept.pool_with(0.0) is kept.pool
-    fewer = kept.pool_with(0.2).wishes.features[:, 0]
+    fewer = kept.pool_with(0.2).modifications.features[:, 0]
     wrong, wrong_before = chosen != torch.arange(40), fewer != torch.arange(40)
     assert (wrong | ~wrong_before).all()
 
@@ -142,7 +142,7 @@ def test_stage_twos_batches_are_of_the_pictures_they_name(features: StudyFeature
         return fashion_batches(features.pool, 8, seed)(step)
 
     one = batch(0)
-    rows = features.pool.pictures.rows[:, one.labels].float()
+    rows = features.pool.images.rows[:, one.labels].float()
     assert all(
         any(torch.equal(row, view) for view in rows[:, n]) for n, row in enumerate(one.pixels)
     )
@@ -170,7 +170,7 @@ def test_the_numbers_of_queries_that_know_the_answer(features: StudyFeatures) ->
     queries = normalize(asked.hits.float())
     weight = asked.picture_shares[:, None]
     composed = Composition(queries, queries, queries, weight)
-    numbers = measure({"clip": (composed, gallery_vectors)}, asked)
+    numbers = evaluate({"clip": (composed, gallery_vectors)}, asked)
     assert numbers["recall@1"] == 1
     assert numbers["found_first"] == {"together": "1" * 16, "clip": "1" * 16}
     edges = [(part["from"], part["to"]) for part in numbers["by_share"]]
@@ -189,12 +189,12 @@ def test_features_come_back_as_they_were_written(features: StudyFeatures, tmp_pa
     assert is_complete(folder)
     back = load_features(folder)
     assert back.config.to_dict() == features.config.to_dict()
-    assert back.pool.pictures.map_shape == features.pool.pictures.map_shape
+    assert back.pool.images.map_shape == features.pool.images.map_shape
     for one, other in (
         (back.noise, features.noise),
         (back.test.hits, features.test.hits),
         (back.test.texts.features, features.test.texts.features),
-        (back.pool.pictures.rows, features.pool.pictures.rows),
+        (back.pool.images.rows, features.pool.images.rows),
         (back.pool.descriptions.words, features.pool.descriptions.words),
     ):
         assert torch.equal(one, other)
@@ -240,7 +240,7 @@ def test_several_processes_give_the_numbers_of_one(features: StudyFeatures, tmp_
     selected = [Run(VARIANTS[name], 0) for name in ("dwc_clip_alone", "dwc_cnn_alone")]
 
     def numbers(workers: int) -> dict[str, Any]:
-        done = runs._through(selected, folder, TINY, workers)
+        done = runs._finished(selected, folder, TINY, workers)
         return {run.name: {**found, "seconds": 0} for run, found in done}
 
     assert numbers(2) == numbers(1)

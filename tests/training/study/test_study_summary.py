@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dwc.training.study.figures import Line, Row, draw_figures, draw_lines, draw_rows
+from dwc.training.study.figures import PlotLine, PlotRow, draw_figures, draw_lines, draw_rows
 from dwc.training.study.report import write_markdown
 from dwc.training.study.runs import StudyResults
 from dwc.training.study.summary import evaluate_claim, summarize
@@ -87,7 +87,7 @@ def test_a_weight_follows_the_truth_from_a_named_correlation_on() -> None:
 )
 def test_a_cost_is_held_against_what_is_asked(left: float, said: str) -> None:
     numbers = {"wrong": {0: run_of(left)}, "clean": {0: run_of(0.6)}}
-    question = Claim("It costs little", "wrong", "clean", whose="ours", least=-0.05)
+    question = Claim("It costs little", "wrong", "clean", source="ours", least=-0.05)
     assert evaluate_claim(question, numbers)["sentence"] == said
 
 
@@ -148,7 +148,9 @@ def test_wrong_texts_have_a_line_for_each_kind_of_label(summary: dict[str, Any])
 
 
 def test_a_dot_stands_at_its_value() -> None:
-    drawing = draw_rows("a < b", [Row("one", 50.0, 5.0, [45.0, 55.0]), Row("two", 25.0, 0.0, [25])])
+    drawing = draw_rows(
+        "a < b", [PlotRow("one", 50.0, 5.0, [45.0, 55.0]), PlotRow("two", 25.0, 0.0, [25])]
+    )
     tree = ElementTree.fromstring(drawing)
     circles = tree.iter("{http://www.w3.org/2000/svg}circle")
     places = [float(circle.get("cx", "nan")) for circle in circles]
@@ -160,6 +162,8 @@ def test_a_dot_stands_at_its_value() -> None:
 
 
 def test_a_line_without_points_is_left_out() -> None:
-    drawing = draw_lines("t", "x", [Line("gone", "first", []), Line("there", "second", [(0, 1.0)])])
+    drawing = draw_lines(
+        "t", "x", [PlotLine("gone", "first", []), PlotLine("there", "second", [(0, 1.0)])]
+    )
     assert "there" in drawing
     assert "gone" not in drawing

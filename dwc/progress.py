@@ -1,0 +1,96 @@
+"""Progress of long work: a tqdm bar on a terminal, a log line now and then elsewhere."""
+
+import logging
+import sys
+from collections.abc import Iterable, Iterator, Sized
+from typing import TypeVar
+
+from tqdm import tqdm
+
+Item = TypeVar("Item")
+
+_SECONDS_BETWEEN_LINES = 10.0
+_LINE = "{desc} {n_fmt}/{total_fmt}{postfix}  {elapsed}, {remaining} left"
+
+
+def progress_bar(
+    total: int,
+    description: str,
+    logger: logging.Logger,
+    done: int = 0,
+    line_every: int | None = None,
+) -> tqdm:
+    """Make a bar that counts up to `total`; call its `update(n)`, and `close()` at the end.
+
+    Where stderr is not a terminal the bar writes whole lines to `logger` at level INFO, so that a
+    log file stays readable.
+
+    Args:
+        total: How many units there are.
+        description: What is counted, such as "drawing".
+        logger: Where lines go.
+        done: How many units were done before.
+        line_every: Write a line after this many units; by default every 10 seconds. The last unit
+            always gets one.
+    """
+    if sys.stderr.isatty():
+        return tqdm(total=total, initial=done, desc=description, leave=False, dynamic_ncols=True)
+    return _LogBar(
+        total=total,
+        initial=done,
+        desc=description,
+        logger=logger,
+        mininterval=0 if line_every else _SECONDS_BETWEEN_LINES,
+        miniters=line_every or 1,
+    )
+
+
+def track(
+    items: Iterable[Item], description: str, logger: logging.Logger, total: int | None = None
+) -> Iterator[Item]:
+    """Yield the items and show how many are done; see `progress_bar`.
+
+    Args:
+        items: What to go through.
+        description: What is counted.
+        logger: Where lines go.
+        total: How many items there are; `len(items)` by default.
+    """
+    if total is None:
+        assert isinstance(items, Sized), "give total for items without a length"
+        total = len(items)
+    bar = progress_bar(total, description, logger)
+    try:
+        for item in items:
+            yield item
+            bar.update()
+    finally:
+        bar.close()
+
+
+class _LogBar(tqdm):
+    """A tqdm bar whose every display is one line of a logger."""
+
+    monitor_interval = 0  # no thread that displays the bar at other times
+
+    def __init__(self, *, logger: logging.Logger, **options: object) -> None:
+        self._logger = logger
+        self._lines = 0
+        super().__init__(bar_format=_LINE, leave=False, file=sys.stderr, **options)
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+        """Log the bar's line, but for the one before the first unit."""
+        if self.n > self.initial and self.n != self._lines:
+            self._lines = self.n
+            self._logger.info("%s", str(self))
+        return True
+
+    def clear(self, nolock: bool = False) -> None:
+        """Do nothing: lines stay."""
+
+    def close(self) -> None:
+        """Log the last line, unless it was logged already."""
+        if not self.disable:
+            self.display()
+            self.disable: bool = True
+            self._decr_instances(self)

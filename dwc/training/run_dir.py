@@ -1,0 +1,193 @@
+"""A work folder: the recipe that it belongs to, its stages' logs, and its large files.
+
+A training writes states, logs and caches to a work folder and continues from them. A folder that
+was started with one recipe would silently continue that one when another is given, so the first
+use writes the recipe down and later uses compare.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dwc.errors import TrainingError
+from dwc.files import atomic_path, write_json, write_text
+
+RECIPE_FILE = "recipe.json"
+STATE_COMPLETE = "complete"  # marks a saved state that is whole; see `loop.run_stage`
+
+# Field names of recipes as they are written to JSON files and read by `--set`. They came first and
+# stay, since files written with them exist.
+PUBLISHED_NAMES: Mapping[str, str] = {
+    "gce_q": "doubt",
+    "weight_distillation": "weight_teaching",
+    "label_weight": "naming_weight",
+    "modification_share": "wish_share",
+    "cached_views": "kept_views",
+    "text_tuning": "reading",
+    "text_tuning_batch": "reading_batch",
+    "mutual": "alternating",
+    "mutual_batch": "alternating_batch",
+    "text_only_share": "words_only_share",
+    "image_only_share": "picture_only_share",
+    "vocabulary_texts": "texts_read",
+    "ood_items": "familiar_items",
+}
+
+_LISTED_DIFFERENCES = 5
+
+
+def recipe_record(recipe: Any) -> Any:
+    """Return a recipe (dataclasses, sequences, plain values) as JSON-able data.
+
+    Fields have their published names.
+    """
+    if is_dataclass(recipe):
+        return {
+            PUBLISHED_NAMES.get(field.name, field.name): recipe_record(getattr(recipe, field.name))
+            for field in fields(recipe)
+        }
+    if isinstance(recipe, (list, tuple)):
+        return [recipe_record(value) for value in recipe]
+    return recipe
+
+
+def claim(folder: Path, recipe: Mapping[str, Any], writes: bool = True) -> None:
+    """Write the recipe to a work folder, or check that the folder belongs to this very recipe.
+
+    Args:
+        folder: The work folder; made if missing. Drawings and caches may be in it already: their
+            names hold what they depend on.
+        recipe: All that decides the training's weights, as JSON-able data.
+        writes: False for all processes but the first, which only compare.
+
+    Raises:
+        TrainingError: the folder belongs to another recipe, or holds states of an unknown one.
+    """
+    file = folder / RECIPE_FILE
+    if not file.is_file():
+        if states := sorted(folder.glob(f"*/{STATE_COMPLETE}")):
+            raise TrainingError(
+                f"{folder} holds a state of training ({states[0].parent.name}) but no "
+                f"{RECIPE_FILE} that says of which recipe. Remove the folder, or give another one "
+                "with --work"
+            )
+        if writes:
+            write_json(file, recipe)
+        return
+    before, now = flatten(json.loads(file.read_text())), flatten(json.loads(json.dumps(recipe)))
+    differences = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    if differences:
+        listed = ", ".join(
+            f"{name} {before.get(name)} (now: {now.get(name)})"
+            for name in differences[:_LISTED_DIFFERENCES]
+        )
+        more = len(differences) - _LISTED_DIFFERENCES
+        listed += f" and {more} more differences" if more > 0 else ""
+        raise TrainingError(
+            f"{folder} holds a training with {listed}. It cannot continue as another: repeat the "
+            "command with what it was started with, or give another folder with --work"
+        )
+
+
+def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested mappings as one level with dotted names and values that every tracker takes."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}.{inner}": v for inner, v in flatten(value).items()}
+        else:
+            flat[name] = value if isinstance(value, (int, float, str, bool)) else str(value)
+    return flat
+
+
+def append_log(folder: Path, stage: str, line: Mapping[str, Any]) -> None:
+    """Append a JSON line to the log of a stage, `folder/<stage>.jsonl`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with stage_log(folder, stage).open("a") as log:
+        log.write(json.dumps(line) + "\n")
+
+
+def stage_log(folder: Path, stage: str) -> Path:
+    """Return the file that `append_log` appends to."""
+    return folder / f"{stage}.jsonl"
+
+
+def stage_seconds(folder: Path, stages: Sequence[str], totals: Sequence[str]) -> dict[str, float]:
+    """Return how long each stage ran by its log, all resumptions included.
+
+    The clock of a stage restarts with each resumption: a clock that goes back ends one run and
+    begins the next. Stages in `totals` (drawing, caching) log one line per finished piece of work
+    instead, with its own duration.
+    """
+    seconds = {}
+    for stage in stages:
+        clock = [line["seconds"] for line in read_log(folder, stage)]
+        ends = [
+            now
+            for now, following in zip(clock, [*clock[1:], 0.0], strict=True)
+            if stage in totals or following < now
+        ]
+        seconds[stage] = sum(ends)
+    return seconds
+
+
+def read_log(folder: Path, stage: str) -> list[dict[str, Any]]:
+    """Return the lines of a stage's log."""
+    return [json.loads(line) for line in stage_log(folder, stage).read_text().splitlines()]
+
+
+def merge_logs(folder: Path, stages: Sequence[str], out: Path) -> None:
+    """Write one log of all stages beside a checkpoint: JSON lines, the stage in each."""
+    lines = [
+        json.dumps({"stage": stage, **line}) + "\n"
+        for stage in stages
+        for line in read_log(folder, stage)
+    ]
+    write_text(out / "training.jsonl", "".join(lines))
+
+
+@contextmanager
+def new_array_file(file: Path, shape: tuple[int, ...], dtype: Any) -> Iterator[np.ndarray]:
+    """Yield a memory-mapped array to fill; it becomes `file` (.npy) when the block succeeds.
+
+    Args:
+        file: The file to make.
+        shape: The array's shape.
+        dtype: The array's NumPy type.
+
+    Raises:
+        TrainingError: the disk has too little space. It is reserved before anything is computed:
+            writing to a mapped page that the disk has no room for kills the process (SIGBUS).
+    """
+    with atomic_path(file, unique=False) as partial:
+        try:
+            rows = np.lib.format.open_memmap(partial, mode="w+", dtype=dtype, shape=shape)
+            _reserve(partial)
+        except OSError as error:
+            needed = int(np.prod(shape)) * np.dtype(dtype).itemsize
+            free = shutil.disk_usage(file.parent).free
+            raise TrainingError(
+                f"cannot reserve {needed / 1e6:,.1f} MB for {file.name} in {file.parent}, which "
+                f"has {free / 1e6:,.1f} MB free ({error.strerror}). Free some space, or give a "
+                "folder on another disk with --work"
+            ) from error
+        yield rows
+        rows.flush()
+
+
+def _reserve(file: Path) -> None:
+    """Allocate every block of a sparse file; OSError where the disk has too few."""
+    size = file.stat().st_size
+    if not hasattr(os, "posix_fallocate"):  # macOS, Windows
+        if shutil.disk_usage(file.parent).free < size:
+            raise OSError(28, os.strerror(28))
+        return
+    with file.open("r+b") as stream:
+        os.posix_fallocate(stream.fileno(), 0, size)
