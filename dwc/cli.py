@@ -28,6 +28,8 @@ COMMANDS = (
     "weights",
 )
 
+_VALUES_WITH_MINUS = ("--text", "--shift")  # options whose value may begin with a minus
+
 FAILED = 2
 INTERRUPTED = 130  # as shells report SIGINT
 
@@ -51,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     arguments = sys.argv[1:] if arguments is None else arguments
-    args = _parser(arguments).parse_args(arguments)
+    args = _parser(arguments).parse_args(_attach_values(arguments))
     try:
         return args.run(args)
     except DWCError as error:
@@ -63,6 +65,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _fail("interrupted")
         return INTERRUPTED
+
+
+def _attach_values(arguments: Sequence[str]) -> list[str]:
+    """Write `--text -stripes` as `--text=-stripes`, which argparse does not take for an option."""
+    attached: list[str] = []
+    for argument in arguments:
+        is_value = argument.startswith("-") and not argument.startswith("--")
+        if is_value and attached and attached[-1] in _VALUES_WITH_MINUS:
+            attached[-1] += f"={argument}"
+        else:
+            attached.append(argument)
+    return attached
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:

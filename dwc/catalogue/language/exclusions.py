@@ -9,8 +9,8 @@ but red", "non-striped", "not a dress". The generators use it where their `negat
 An exclusion says what is not wanted and nothing else: "no stripes" allows every other pattern
 (`excluded_meaning`), and where the reference has no stripes, its pattern stays as it is.
 
-A leading minus ("-stripes") is rewritten to "without" before a text is read
-(`spell_out_minus`), since the word tokenizer drops punctuation.
+No form has a leading minus ("-stripes"): it is written as "without" before a text is read
+(`dwc.negation.spell_out_minus`), since the word tokenizer drops punctuation.
 """
 
 import random
@@ -114,7 +114,6 @@ _COUNTED = frozenset({
 _UNCOUNTED = frozenset({"plaid"})
 _PLURAL_ONLY = frozenset({"trousers", "shorts", "pants", "slacks"})
 _AFTER_HEAD = re.compile(r" (?:on|at|down|around|to|for|with|in|that|across|of|as) ")
-_MINUS = re.compile(r"(?:(?<=^)|(?<=[\s,;(]))[-\u2212](?=[^\W\d_])")
 
 
 @dataclass(frozen=True)
@@ -131,14 +130,6 @@ class Exclusion:
     text: str
     excluded: Values
     allowed: Values = field(default_factory=dict)
-
-
-def spell_out_minus(text: str) -> str:
-    """Write a leading minus as a word: "dress -stripes" becomes "dress without stripes".
-
-    Only a hyphen or minus sign at the start of a word counts; "long-sleeved" and "a - b" stay.
-    """
-    return _MINUS.sub("without ", text)
 
 
 @cache

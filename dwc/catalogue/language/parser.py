@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
 
-from dwc.catalogue.language.exclusions import spell_out_minus
 from dwc.catalogue.language.lexicon import (
     Lexicon,
     Meaning,
@@ -24,6 +23,7 @@ from dwc.catalogue.language.lexicon import (
 )
 from dwc.catalogue.language.modifications import Modification, constraints, settle
 from dwc.catalogue.schema import CATEGORIES, COMMON, Garment
+from dwc.negation import LONGEST_NEGATION, NEGATIONS, spell_out_minus
 
 _NOTHING = Meaning()
 _TOKEN = re.compile(r"[a-z]+(?:['-][a-z]+)*|,")
@@ -47,43 +47,6 @@ _NOT_FILLERS = {
 }
 
 
-def _phrases(text: str) -> tuple[Tokens, ...]:
-    """Comma-separated phrases as tokens."""
-    return tuple(tuple(phrase.split()) for phrase in text.split(","))
-
-
-# Words that exclude what follows, by how far they reach.
-_NEGATIONS: dict[Tokens, str] = {
-    # the next thing alone
-    **dict.fromkeys(
-        _phrases(
-            "no,not,isn't,aren't,non,nothing,never,not be,not in,not with,not any,no more,"
-            "nothing in,nothing with,instead of,rather than,other than,something other than,"
-            "anything other than,everything other than"
-        ),
-        "no",
-    ),
-    # what follows, and lists with "or"
-    **dict.fromkeys(
-        _phrases(
-            "without,without anything,sans,except,except for,excluding,anything but,"
-            "anything except,everything but,everything except,all but,all except,"
-            "any colour but,any color but,any colour except,any color except,free of,"
-            "does not have,doesn't have,do not have,"
-            "don't have,don't want,do not want,i don't want,i do not want"
-        ),
-        "without",
-    ),
-    # what follows, and lists with "and"
-    **dict.fromkeys(
-        _phrases(
-            "minus,remove,lose,drop,get rid of,leave out,leave off,take off,take away,ditch,delete,"
-            "omit,skip,replace,swap"
-        ),
-        "removing",
-    ),
-}
-_LONGEST_NEGATION = max(map(len, _NEGATIONS))
 _EXCLUDING = frozenset({"no", "without", "removing"})
 _AFTER_EXCLUSION = {"no": "denied", "without": "holding", "removing": "removed"}
 _ARTICLES = frozenset({"a", "any", "the"})
@@ -293,8 +256,8 @@ class _Reader:
         if token == "nothing" and after == ("but",):
             yield _Step(1, start + 2, "be")
             return
-        for length in range(min(_LONGEST_NEGATION, len(self._tokens) - start), 0, -1):
-            if negation := _NEGATIONS.get(self._tokens[start : start + length]):
+        for length in range(min(LONGEST_NEGATION, len(self._tokens) - start), 0, -1):
+            if negation := NEGATIONS.get(self._tokens[start : start + length]):
                 yield _Step(0, start + length, negation)
                 break
         if token in _HAVE or (token == "for" and mode == "removed"):

@@ -17,7 +17,6 @@ from dwc.catalogue.language.exclusions import (
     other_number,
     say_category_exclusion,
     say_exclusion,
-    spell_out_minus,
 )
 from dwc.catalogue.language.modifications import (
     constraints,
@@ -82,18 +81,6 @@ def test_singular_and_plural(text: str, other: str | None) -> None:
     assert other_number(text) == other
     if other is not None:
         assert other_number(other) == text
-
-
-@pytest.mark.parametrize(
-    ("text", "read"),
-    [
-        ("-stripes", "without stripes"), ("dress -red", "dress without red"),
-        ("dress, \u2212belt", "dress, without belt"), ("long-sleeved", "long-sleeved"),
-        ("a - b", "a - b"), ("--", "--"), ("-5", "-5"), ("v-neck -belt", "v-neck without belt"),
-    ],
-)  # fmt: skip
-def test_a_leading_minus_becomes_a_word(text: str, read: str) -> None:
-    assert spell_out_minus(text) == read
 
 
 @given(seeds)

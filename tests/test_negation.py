@@ -1,0 +1,97 @@
+"""The words that exclude: which a text has, and which a vocabulary lacks."""
+
+import json
+import math
+from argparse import Namespace
+
+import pytest
+
+from dwc.checkpoints.load import BUNDLED_FOLDER
+from dwc.cli import main
+from dwc.commands import search
+from dwc.negation import (
+    NEGATIONS,
+    negation_note,
+    negations_in,
+    spell_out_minus,
+    unknown_function_words,
+)
+
+FIRST_LANGUAGE = {"no", "not", "without", "instead", "of", "more", "but", "in", "red", "stripes"}
+WHOLE_LANGUAGE = {word for phrase in NEGATIONS for word in phrase}
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("-stripes", "without stripes"), ("dress -red", "dress without red"),
+        ("dress, \u2212belt", "dress, without belt"), ("long-sleeved", "long-sleeved"),
+        ("a - b", "a - b"), ("--", "--"), ("-5", "-5"), ("v-neck -belt", "v-neck without belt"),
+    ],
+)  # fmt: skip
+def test_a_leading_minus_becomes_a_word(text: str, read: str) -> None:
+    assert spell_out_minus(text) == read
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("no stripes", ["no"]), ("without any stripes", ["without any"]), ("longer", []),
+        ("anything but red, minus the belt", ["anything but", "minus"]), ("non-striped", ["non"]),
+        ("-stripes", ["without"]), ("I don\u2019t want stripes", ["i don't want"]),
+        ("a notable dress", []), ("NOT red", ["not"]), ("get rid of the belt", ["get rid of"]),
+    ],
+)  # fmt: skip
+def test_negations_of_a_text(text: str, found: list[str]) -> None:
+    assert [" ".join(phrase) for phrase in negations_in(text)] == found
+
+
+@pytest.mark.parametrize("phrase", [" ".join(phrase) for phrase in NEGATIONS])
+def test_a_negation_is_unknown_until_it_was_learned(phrase: str) -> None:
+    text = f"{phrase} red"
+    assert unknown_function_words(text, WHOLE_LANGUAGE.__contains__) == []
+    expected = [] if phrase in ("no", "not", "without", "no more", "not in") else [phrase]
+    assert unknown_function_words(text, FIRST_LANGUAGE.__contains__) == expected
+
+
+def test_a_note_names_each_negation_once_and_one_that_is_known() -> None:
+    note = negation_note("minus red and minus stripes, except red", FIRST_LANGUAGE.__contains__)
+    assert note is not None
+    assert note.count("minus") == 1
+    assert '"minus", "except"' in note
+    assert 'Use "no".' in note
+    assert negation_note("no red", FIRST_LANGUAGE.__contains__) is None
+    assert negation_note("longer", set().__contains__) is None
+
+
+def test_the_bundled_vocabulary_has_what_it_says() -> None:
+    file = BUNDLED_FOLDER / "word_tokenizer" / "tokenizer.json"
+    vocabulary = json.loads(file.read_text(encoding="utf-8"))["model"]["vocab"]
+    assert (
+        unknown_function_words("no red, not striped, without a belt", vocabulary.__contains__) == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text", "shift"),
+    [
+        (["--text", "-stripes"], "-stripes", 0.0),
+        (["--text", "-red -striped", "--json"], "-red -striped", 0.0),
+        (["--text=-stripes", "--shift", "-inf"], "-stripes", -math.inf),
+        (["--shift", "-1.5", "--text", "no red"], "no red", -1.5),
+    ],
+)
+def test_the_command_line_takes_a_leading_minus(
+    arguments: list[str], text: str, shift: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both ended in argparse's usage: `--text -stripes`, and `--shift -inf`."""
+    parsed: list[Namespace] = []
+
+    def run(args: Namespace) -> int:
+        parsed.append(args)
+        return 0
+
+    monkeypatch.setattr(search, "run", run)
+    assert main(["search", "gallery.store", *arguments]) == 0
+    (args,) = parsed
+    assert (args.text, args.shift) == (text, shift)
