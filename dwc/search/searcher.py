@@ -15,6 +15,7 @@ from dwc.errors import ImageError, QueryError, StoreError
 from dwc.gallery.exact_search import ExactIndex, best_positions
 from dwc.gallery.store import Store
 from dwc.modeling.composition import ComposedQuery
+from dwc.negation import negation_note
 from dwc.search.near_duplicates import (
     Cells,
     NearDuplicates,
@@ -146,7 +147,11 @@ class Searcher:
             shift=shift,
             ood_score=query.encoding.ood_score,
             model_text=query.encoding.model_text,
-            notes=[*query.notes, *self._copies_note(query, sweep)],
+            notes=[
+                *query.notes,
+                *self._copies_note(query, sweep),
+                *self._negation_notes(query.text),
+            ],
         )
 
     def encode_query(
@@ -239,6 +244,12 @@ class Searcher:
         named = ", ".join(copies[:_COPIES_NAMED])
         more = f" and {len(copies) - _COPIES_NAMED} more" if len(copies) > _COPIES_NAMED else ""
         return [f"The reference saved again is left out: {named}{more}."]
+
+    def _negation_notes(self, text: str) -> list[str]:
+        """A note on words that exclude and that the model was not trained on."""
+        unknown_words = self.checkpoint.processor.unknown_words
+        note = negation_note(text, lambda word: not unknown_words(word))
+        return [note] if note else []
 
     def _load_reference(self, image: ImageInput | None, reference_id: str | None) -> _Reference:
         if reference_id is not None:
