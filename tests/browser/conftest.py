@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from dwc.search.reference_weights import ReferenceQueries, ReferenceWeights
 from tests.search.tiny import write_tiny_checkpoint
 from tests.ui.live import draw_gallery, serve
 
@@ -40,11 +41,21 @@ def browser():
 
 @pytest.fixture(scope="session")
 def address(browser, tmp_path_factory):
-    place = tmp_path_factory.mktemp("browser")
-    gallery = place / "gallery"
+    """The app with every panel: its checkpoint has reference queries, so there is an atlas."""
+    folder = tmp_path_factory.mktemp("browser")
+    gallery = folder / "gallery"
     gallery.mkdir()
-    model = write_tiny_checkpoint(place / "model")
-    with serve(model, draw_gallery(gallery), place) as url:
+    model = write_tiny_checkpoint(folder / "model")
+    images = sorted(file.name for file in draw_gallery(gallery).iterdir())
+    weights = [round(0.05 + 0.03 * number, 6) for number in range(len(images))]
+    queries = ReferenceQueries(
+        references=images,
+        words=[f"is blue {number}" for number in range(len(images))],
+        picture_shares=[number % 5 / 5 for number in range(len(images))],
+        image_weights={"clip": weights, "cnn": weights},
+    )
+    ReferenceWeights.from_queries(queries, "made").save(model)
+    with serve(model, gallery, folder) as url:
         yield url
 
 

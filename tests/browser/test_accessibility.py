@@ -4,10 +4,7 @@ import os
 
 import pytest
 
-from dwc.search.reference_weights import ReferenceQueries, ReferenceWeights
 from tests.browser.axe import NoAxeError, fetch_axe, undecided_contrasts, violations
-from tests.search.tiny import write_tiny_checkpoint
-from tests.ui.live import draw_gallery, serve
 
 pytestmark = pytest.mark.browser
 
@@ -34,26 +31,6 @@ def axe(request):
         if os.environ.get("CI"):
             pytest.fail(f"{missing}, and CI has to run axe")
         pytest.skip(str(missing))
-
-
-@pytest.fixture(scope="module")
-def address(browser, tmp_path_factory):
-    """The app with every panel: its checkpoint knows reference queries, so there is an atlas."""
-    place = tmp_path_factory.mktemp("accessible")
-    gallery = place / "gallery"
-    gallery.mkdir()
-    model = write_tiny_checkpoint(place / "model")
-    pictures = sorted(file.name for file in draw_gallery(gallery).iterdir())
-    weights = [round(0.05 + 0.03 * number, 6) for number in range(len(pictures))]
-    asked = ReferenceQueries(
-        references=pictures,
-        words=[f"is blue {number}" for number in range(len(pictures))],
-        picture_shares=[number % 5 / 5 for number in range(len(pictures))],
-        image_weights={"clip": weights, "cnn": weights},
-    )
-    ReferenceWeights.from_queries(asked, "made").save(model)
-    with serve(model, gallery, place) as url:
-        yield url
 
 
 @pytest.fixture

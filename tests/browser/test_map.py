@@ -2,10 +2,6 @@
 
 import pytest
 
-from dwc.search.reference_weights import ReferenceQueries, ReferenceWeights
-from tests.search.tiny import write_tiny_checkpoint
-from tests.ui.live import draw_gallery, serve
-
 pytestmark = pytest.mark.browser
 
 MANY = 100_000
@@ -19,26 +15,6 @@ PAINTED = """(canvas) => {
     for (let i = 3; i < data.length; i += 4) painted += data[i] > 0;
     return painted;
 }"""
-
-
-@pytest.fixture(scope="module")
-def address(browser, tmp_path_factory):
-    """The app with a checkpoint that knows its reference queries, over a gallery that has them."""
-    place = tmp_path_factory.mktemp("map")
-    gallery = place / "gallery"
-    gallery.mkdir()
-    model = write_tiny_checkpoint(place / "model")
-    pictures = sorted(file.name for file in draw_gallery(gallery).iterdir())
-    weights = [round(0.05 + 0.03 * number, 6) for number in range(len(pictures))]
-    asked = ReferenceQueries(
-        references=pictures,
-        words=[f"is blue {number}" for number in range(len(pictures))],
-        picture_shares=[number % 5 / 5 for number in range(len(pictures))],
-        image_weights={"clip": weights, "cnn": weights},
-    )
-    ReferenceWeights.from_queries(asked, "made").save(model)
-    with serve(model, gallery, place) as url:
-        yield url
 
 
 def open_map(page):
