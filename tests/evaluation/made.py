@@ -102,6 +102,12 @@ def levels_of(names: tuple[str, ...]) -> np.ndarray:
     return np.array([colour(name) for name in names])  # (M, 3)
 
 
+@cache
+def numbers_of(names: tuple[str, ...]) -> dict[str, int]:
+    assert len(set(names)) == len(names)
+    return {name: number for number, name in enumerate(names)}
+
+
 def scores_of(asked: Asked, names: Sequence[str], stream: str = "together") -> np.ndarray:
     """The score of every name, from the definitions above."""
     levels = levels_of(tuple(names))
@@ -117,15 +123,16 @@ def scores_of(asked: Asked, names: Sequence[str], stream: str = "together") -> n
 def naive_rank(
     asked: Asked, gallery: Sequence[str], removed: bool = True, stream: str = "together"
 ) -> float:
-    """Sort the gallery, misses before hits where scores tie, and look for the first hit."""
-    is_hit = [name in asked.hits for name in gallery]
-    rank = 0
-    for n in np.lexsort((is_hit, -scores_of(asked, gallery, stream))):
-        if not (removed and gallery[n] == asked.reference):
-            rank += 1
-            if is_hit[n]:
-                return rank
-    return float("inf")
+    """1 for the best hit, and 1 more for each miss that scores no less."""
+    numbers = numbers_of(tuple(gallery))
+    scores = scores_of(asked, gallery, stream)
+    removed_names = {asked.reference} if removed else set()
+    hits = [numbers[name] for name in asked.hits if name in numbers and name not in removed_names]
+    if not hits:
+        return float("inf")
+    not_worse = scores >= scores[hits].max()
+    not_worse[[numbers[name] for name in removed_names | set(asked.hits) if name in numbers]] = False
+    return 1 + int(not_worse.sum())
 
 
 def naive_recall(ranks: Iterable[float], k: int) -> float:
