@@ -20,6 +20,8 @@ from dwc.search.model_pool import KEEP_LOADED
 from tests.search.tiny import write_tiny_checkpoint
 from tests.ui.live import ROOT, draw_gallery, environment, serve
 
+pytestmark = pytest.mark.slow
+
 FILE = {"_type": "gradio.FileData"}
 
 

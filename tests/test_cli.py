@@ -84,6 +84,7 @@ def test_help_is_instant_and_lists_the_commands():
         assert command in done.stdout
 
 
+@pytest.mark.slow
 def test_index_names_and_counts_what_it_skips(model, odd_files, tmp_path):
     folder, good, bad = odd_files
     done = run("index", folder, "--model", model, "--out", tmp_path / "store")

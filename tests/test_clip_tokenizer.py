@@ -184,6 +184,7 @@ class Hub(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.slow
 def test_over_the_network_one_file_is_fetched(clip, tmp_path):
     """In a process of its own, since the Hub's address is read once."""
     handler = type("Asked", (Hub,), {"asked": []})

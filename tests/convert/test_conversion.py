@@ -109,6 +109,7 @@ def test_a_transformers_clip_brings_its_own_tokenizer(files, tmp_path):
     torch.testing.assert_close(unit(texts), unit(expected.text_embeds), atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_the_command_converts_and_says_where_to(files, tmp_path):
     """In a process of its own, from another directory, without a network."""
     options = {"--global-weights": "global.pth", "--clip": "clip.pt", "--out": "made/here"}

@@ -127,11 +127,11 @@ def naive_rank(
     numbers = numbers_of(tuple(gallery))
     scores = scores_of(asked, gallery, stream)
     removed_names = {asked.reference} if removed else set()
-    hits = [numbers[name] for name in asked.hits if name in numbers and name not in removed_names]
+    hits = [numbers[name] for name in set(asked.hits) - removed_names if name in numbers]
     if not hits:
         return float("inf")
     not_worse = scores >= scores[hits].max()
-    not_worse[[numbers[name] for name in removed_names | set(asked.hits) if name in numbers]] = False
+    not_worse[hits + [numbers[name] for name in removed_names if name in numbers]] = False
     return 1 + int(not_worse.sum())
 
 

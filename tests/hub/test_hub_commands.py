@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import pytest
 from PIL import Image
 
 from tests.ui.live import ROOT
@@ -39,6 +40,7 @@ def finish(process):
     return process.returncode, out, errors
 
 
+@pytest.mark.slow
 def test_two_processes_that_load_at_once_both_do(hub, tmp_path, fingerprint):
     code = "from dwc.checkpoints.load import load; print(load('owner/tiny').fingerprint)"
     both = [start(hub, tmp_path / "home", "-c", code) for _ in range(2)]
@@ -48,6 +50,7 @@ def test_two_processes_that_load_at_once_both_do(hub, tmp_path, fingerprint):
         assert out.split()[-1] == fingerprint
 
 
+@pytest.mark.slow
 def test_commands_take_a_hub_name_with_its_revision(hub, tmp_path, other, fingerprint):
     """Index by a revision, then search offline: the store knows which commit it is of."""
     first = hub.repositories["models/owner/tiny"].branches["main"]
@@ -69,6 +72,7 @@ def test_commands_take_a_hub_name_with_its_revision(hub, tmp_path, other, finger
     assert json.loads(searched[1])["results"]
 
 
+@pytest.mark.slow
 def test_evaluate_tells_a_missing_model_in_one_line(hub, tmp_path):
     returned, _, errors = finish(
         start(hub, tmp_path / "home", "-m", "dwc", "evaluate", "owner/none")
@@ -89,6 +93,7 @@ def test_evaluate_loads_a_hub_name(hub, cache, capsys, monkeypatch, fingerprint)
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_app_takes_a_hub_name(hub, tmp_path):
     """Told apart from a folder, and refused in one line where it is not there."""
     returned, _, errors = finish(

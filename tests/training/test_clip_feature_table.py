@@ -74,6 +74,7 @@ class _Broken:
     text_features = image_features
 
 
+@pytest.mark.training
 def test_training_does_not_ask_clip_again(
     data: BenchmarkData, model: DWCModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,8 @@ from dwc.training.catalogue.combiner_comparison import (
 from dwc.training.dwc.mutual_training import MutualSettings
 from tests.training.study.made import made_features
 
+pytestmark = pytest.mark.training
+
 
 @pytest.fixture(scope="module")
 def contest() -> CombinerComparison:

@@ -10,6 +10,8 @@ from dwc.modeling.composition import Composition
 from dwc.training.catalogue.combiner_comparison import FeatureBank, train_on_features
 from dwc.training.dwc.mutual_training import MutualSettings
 
+pytestmark = pytest.mark.training
+
 DIM, ITEMS = 8, 12
 
 

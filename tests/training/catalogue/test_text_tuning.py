@@ -2,6 +2,7 @@
 
 import random
 
+import pytest
 import torch
 from accelerate import Accelerator
 
@@ -50,6 +51,7 @@ def test_a_wish_is_encoded_by_what_it_asks():
     assert reading(wish(category="dress")) == {"category": 4 + heads["category"].index("dress")}
 
 
+@pytest.mark.training
 def test_it_learns_to_read_and_leaves_the_image_tower_alone(tmp_path):
     processor = tiny_processor()
     clip: ClipBackbone = tiny_model(processor).clip

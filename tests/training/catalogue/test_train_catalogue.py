@@ -21,7 +21,7 @@ from dwc.training.catalogue.text_tuning import TextTuningSettings
 from dwc.training.catalogue.train_catalogue import publish_catalogue
 from dwc.training.dwc.mutual_training import MutualSettings
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.training
 
 TINY = CatalogueRecipe(
     pool=PoolSettings(items=60, styles=("training",)),

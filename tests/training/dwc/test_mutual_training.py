@@ -15,6 +15,8 @@ from dwc.training.dwc.mutual_training import MutualSettings, train_mutually
 from dwc.training.loop import LoopSettings
 from tests.training.tiny import THINGS, TinyBatches, TinyPairs, picture, tiny_model, tiny_processor
 
+pytestmark = pytest.mark.training
+
 SETTINGS = MutualSettings(total_steps=6, learning_rate=2e-3)
 
 

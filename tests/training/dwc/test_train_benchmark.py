@@ -24,7 +24,7 @@ from dwc.training.dwc.train_benchmark import BenchmarkTraining, train_benchmark
 from tests.training.dwc.benchmark_files import write_css3d, write_fashion200k, write_shoes
 from tests.training.dwc.benchmark_world import SMALL, World, make_world
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.training
 
 ROOT = Path(__file__).parents[3]
 SHORT = (*SMALL, "epochs=2", "warmup_steps=2", "log_every=1", "save_every=3", "held_out_share=0.3")

@@ -133,6 +133,7 @@ def changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
     return {name for name, value in after.items() if not torch.equal(before[name], value)}
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("stage", ["open_domain", "fashion", "hybrid"])
 def test_a_resumed_stage_ends_in_the_same_weights(
     processor: DWCProcessor, tmp_path: Path, stage: str
@@ -160,7 +161,7 @@ def test_a_resumed_stage_ends_in_the_same_weights(
     assert not [n for n in changed(wanted, again.state()) if n.startswith(trained)]
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_the_stages_one_after_another_find_targets(processor: DWCProcessor) -> None:
     built = world(processor)
     first = built.run("open_domain", total_steps=60)
@@ -171,6 +172,7 @@ def test_the_stages_one_after_another_find_targets(processor: DWCProcessor) -> N
     assert third["accuracy"] > 8 / len(THINGS)
 
 
+@pytest.mark.training
 def test_stages_one_and_two_move_both_towers_and_the_scale(processor: DWCProcessor) -> None:
     for stage in ("open_domain", "fashion"):
         built = world(processor)
@@ -186,6 +188,7 @@ def test_stages_one_and_two_move_both_towers_and_the_scale(processor: DWCProcess
         assert not any(name.startswith("stream.") for name in moved)
 
 
+@pytest.mark.training
 def test_stage_three_moves_towers_and_weigher(processor: DWCProcessor) -> None:
     built = world(processor)
     before = built.state()
@@ -199,6 +202,7 @@ def test_stage_three_moves_towers_and_weigher(processor: DWCProcessor) -> None:
     assert {"loss", "retrieval", "weighing", "image_weight", "pseudo_weight"} <= set(numbers)
 
 
+@pytest.mark.training
 def test_towers_that_are_not_to_learn_stay_batch_norms_included(processor: DWCProcessor) -> None:
     built = world(processor)
     before = built.state()
@@ -209,6 +213,7 @@ def test_towers_that_are_not_to_learn_stay_batch_norms_included(processor: DWCPr
     assert not built.clip.training
 
 
+@pytest.mark.training
 def test_without_an_adaptive_weight_the_towers_learn_retrieval_alone(
     processor: DWCProcessor,
 ) -> None:

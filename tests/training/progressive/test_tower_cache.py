@@ -78,6 +78,7 @@ def test_kept_pictures_have_the_features_of_pictures(clip: ClipBackbone) -> None
         assert torch.equal(towers.text_features(ids), clip.text_features(ids))
 
 
+@pytest.mark.training
 def test_the_clip_learns_with_its_last_layer_and_its_texts(clip: ClipBackbone) -> None:
     before = copy.deepcopy(clip.state_dict())
     kept, towers = last_layer_inputs(clip, _pixels()), CachedTowers(clip)
@@ -106,7 +107,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return place / "out", place / "work"
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_the_command_keeps_pictures_and_leaves_the_image_tower(
     begun: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

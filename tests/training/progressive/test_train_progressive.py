@@ -26,7 +26,7 @@ from dwc.training.progressive.train_progressive import publish_progressive, trai
 from tests.training.dwc.benchmark_world import PX as CLIP_PX
 from tests.training.dwc.benchmark_world import write_clip
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.training
 
 TINY = ProgressiveRecipe(
     pool=PoolSettings(items=60, styles=("training",)),

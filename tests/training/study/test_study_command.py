@@ -24,7 +24,7 @@ from tests.training.tiny import tiny_model, tiny_processor
 
 SMALL = replace(TINY, seeds=(0,))
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.training
 
 
 @pytest.fixture(scope="module")

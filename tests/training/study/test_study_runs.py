@@ -88,6 +88,7 @@ def test_pl_begins_at_the_clip_unless_stage_one_is_left_out(features: StudyFeatu
     assert not torch.allclose(anew.image_features(rows), rows[:, :FEATURES])
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_variant_runs_and_says_the_same_again(name: str, features: StudyFeatures) -> None:
     run = Run(VARIANTS[name], 3)
@@ -98,6 +99,7 @@ def test_every_variant_runs_and_says_the_same_again(name: str, features: StudyFe
     assert {**again, "seconds": 0} == {**numbers, "seconds": 0}
 
 
+@pytest.mark.training
 @pytest.mark.parametrize(
     ("name", "rate"),
     [
@@ -220,6 +222,7 @@ def kept_world(
     return ran
 
 
+@pytest.mark.training
 def test_a_study_that_was_stopped_goes_on(
     kept_world: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,7 +236,7 @@ def test_a_study_that_was_stopped_goes_on(
     assert len(kept_world) == 6  # other settings are other runs
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_several_processes_give_the_numbers_of_one(features: StudyFeatures, tmp_path: Path) -> None:
     folder = tmp_path / "features"
     save_features(features, folder)
