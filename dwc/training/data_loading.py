@@ -63,7 +63,18 @@ class StepLoader(Generic[Batch]):
             )
             self._iterator = iter(loader)
         self._next = step + 1
-        return next(self._iterator)
+        batch = next(self._iterator)
+        if self._next == self._total:
+            self.close()
+        return batch
+
+    def close(self) -> None:
+        """End the processes that prefetch; a further call starts new ones.
+
+        The garbage collector may close a loader's queues before it ends the processes, which torch
+        then waits for, 5 seconds each.
+        """
+        self._next, self._iterator = None, iter(())
 
 
 class _ByStep(Dataset, Generic[Batch]):

@@ -1,5 +1,6 @@
 """Every process has its own batches, and they are the same whoever makes them."""
 
+import multiprocessing
 import os
 from types import SimpleNamespace
 
@@ -47,3 +48,16 @@ def test_made_ahead_they_are_the_same_from_wherever_they_begin() -> None:
     found = [ahead(step) for step in (0, 1, 3, 4, 0)]
     assert [number for number, _ in found] == [0, 1, 3, 4, 0]
     assert os.getpid() not in {maker for _, maker in found}
+
+
+def test_its_process_ends_with_the_last_batch_and_when_it_is_closed() -> None:
+    def is_running(process_id: int) -> bool:
+        return process_id in {child.pid for child in multiprocessing.active_children()}
+
+    ahead = PrefetchLoader(make, 5)
+    assert not is_running(ahead(4)[1])
+    maker = ahead(2)[1]
+    assert is_running(maker)
+    ahead.close()
+    assert not is_running(maker)
+    assert ahead(2)[0] == 2

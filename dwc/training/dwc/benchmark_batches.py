@@ -197,5 +197,6 @@ class BatchLoader:
         """Return the batch of a step; steps in order are prefetched. Raises as `make` does."""
         batch = self._load(step)
         if isinstance(batch, DatasetError):
+            self._load.close()
             raise batch
         return batch.to(self._device)
