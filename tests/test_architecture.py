@@ -254,6 +254,7 @@ def test_what_starts_fast_imports_no_torch(name):
     assert _loaded_after([name]) == ""
 
 
+@pytest.mark.slow
 def test_the_public_names_do_bring_torch():
     assert "torch" in _loaded_after(["dwc.modeling.modeling_dwc"])
 

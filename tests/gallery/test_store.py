@@ -44,6 +44,7 @@ def committed_rows(out):
         return connection.execute("SELECT count(*) FROM pictures").fetchone()[0]
 
 
+@pytest.mark.slow
 def test_a_build_killed_at_any_instant_goes_on(build, photos, tmp_path):
     for n in range(60):
         Image.new("RGB", (30, 20), (4 * n, 255 - 4 * n, 77)).save(photos / f"r{n:02}.png")

@@ -81,6 +81,7 @@ def test_loads_as_clips_tokenizer(tokenizer, tmp_path):
     assert loaded.model_max_length == 20
 
 
+@pytest.mark.slow
 def test_another_process_learns_the_same(tokenizer, tmp_path):
     code = (
         "import sys; from dwc.training.catalogue.tokenizer import train_clip_tokenizer as train\n"
