@@ -35,7 +35,6 @@ BELONGS_TO = {
     "submission": "cirr",
 }
 
-_CATALOGUE_GALLERY = 2_000
 _CATALOGUE_QUERIES = 2_000
 
 
@@ -74,7 +73,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the evaluation, print its numbers, and write them where asked."""
+    """Run the evaluation, print its numbers, and write them to the file of `--json`."""
     _check(args)
 
     from dwc.checkpoints.load import load
@@ -92,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Settle the split, or raise the DatasetError that says what does not go together."""
+    """Set the split; raise DatasetError for options that do not belong together."""
     from dwc.errors import DatasetError
 
     for option, dataset in BELONGS_TO.items():
@@ -122,55 +121,34 @@ def _check(args: argparse.Namespace) -> None:
 
 def _measure(checkpoint: "Checkpoint", args: argparse.Namespace) -> dict[str, Any]:
     model, processor = checkpoint.model, checkpoint.processor
-    drawn = {"queries": args.queries, "seed": args.seed}
     if args.dataset == "catalogue":
         from dwc.evaluation.catalogue import evaluate_catalogue
 
-        return evaluate_catalogue(
-            model,
-            processor,
-            split=args.split,
-            gallery_size=_CATALOGUE_GALLERY,
-            queries=args.queries or _CATALOGUE_QUERIES,
-            seed=args.seed,
-        )
+        queries = args.queries or _CATALOGUE_QUERIES
+        return evaluate_catalogue(model, processor, args.split, queries=queries, seed=args.seed)
     if args.dataset == "photographs":
         from dwc.evaluation.photographs import evaluate_photographs, read_labeled_photographs
 
         return evaluate_photographs(model, processor, read_labeled_photographs(args.data))
+    drawn = {"queries": args.queries, "seed": args.seed}
     if args.dataset == "wardrobe":
         from dwc.evaluation.wardrobe import evaluate_wardrobe
 
         return evaluate_wardrobe(model, processor, args.data, args.split, **drawn)
-    if args.dataset == "fashion_iq":
-        from dwc.datasets.fashion_iq import CATEGORIES
-        from dwc.evaluation.benchmarks import evaluate_fashion_iq
-
-        protocol, categories = args.protocol or "P3", args.category or CATEGORIES
-        return evaluate_fashion_iq(model, processor, args.data, protocol, categories, **drawn)
-    if args.dataset == "shoes":
-        from dwc.evaluation.benchmarks import evaluate_shoes
-
-        return evaluate_shoes(model, processor, args.data, args.split, **drawn)
-    if args.dataset == "fashion200k":
-        from dwc.evaluation.benchmarks import evaluate_fashion200k
-
-        return evaluate_fashion200k(model, processor, args.data, args.states_answer, **drawn)
-    if args.dataset == "css3d":
-        from dwc.evaluation.benchmarks import evaluate_css3d
-
-        return evaluate_css3d(model, processor, args.data, args.split, **drawn)
     if args.submission:
         from dwc.evaluation.cirr import write_submission
 
         return write_submission(model, processor, args.data, args.submission)
-    from dwc.evaluation.cirr import evaluate_cirr
+    from dwc.evaluation.benchmarks import CATEGORIES, BenchmarkOptions, evaluate_benchmark
 
-    return evaluate_cirr(model, processor, args.data, args.split, **drawn)
+    options = BenchmarkOptions(
+        args.split, args.protocol or "P3", args.category or CATEGORIES, args.states_answer
+    )
+    return evaluate_benchmark(args.dataset, model, processor, args.data, options, **drawn)
 
 
 def require_folder(folder: Path | None, dataset: str) -> Path:
-    """The folder given, or the DatasetError that says how to give one."""
+    """Return the folder if it is one; raise DatasetError, which says how to give one, otherwise."""
     from dwc.errors import DatasetError
 
     if folder is None:

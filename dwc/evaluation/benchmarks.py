@@ -1,219 +1,233 @@
-"""What the literature's benchmarks share: pictures in files, some of which may be missing.
-
-CSS3D's numbers for a checkpoint; the usual one is recall@1.
-
-Fashion200k's numbers for a checkpoint, asked as it should be or with the answer in the words.
-
-FashionIQ's numbers for a checkpoint: per category, their average, and the mean of averages.
-
-Shoes' numbers for a checkpoint: its pairs asked twice, as the literature does, and once.
-"""
+"""The registry of the literature's benchmarks: how each is read, and what its report adds."""
 
 import logging
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from dwc.datasets.benchmark_files import ImageFiles
+from dwc.datasets.cirr import cirr_benchmark, cirr_images
 from dwc.datasets.css3d import css3d_benchmark, css3d_images
 from dwc.datasets.fashion200k import fashion200k_benchmark, fashion200k_images
 from dwc.datasets.fashion_iq import CATEGORIES, FashionIqImages, fashion_iq_benchmark
-from dwc.datasets.prefetch import ImagePrefetcher, image_order
 from dwc.datasets.shoes import ShoesImages, shoes_benchmark
-from dwc.datasets.triplets import Benchmark, drop_missing
+from dwc.datasets.triplets import Benchmark
 from dwc.errors import DatasetError
-from dwc.evaluation.coverage import Coverage
+from dwc.evaluation.cirr import cirr_report
+from dwc.evaluation.coverage import KS, BenchmarkResult, Coverage, evaluate_files
 from dwc.evaluation.metrics import recalls
-from dwc.evaluation.retrieval import EncodedBenchmark, RankReport, encode_benchmark, rank_benchmark
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor
-
-KS = (1, 10, 50)
-
-
-@dataclass(frozen=True)
-class BenchmarkResult:
-    """A benchmark measured: its vectors, its ranks, and how much of it was there."""
-
-    encoded: EncodedBenchmark
-    report: RankReport
-    coverage: Coverage
-
-    def to_dict(self, ks: Sequence[int] = KS) -> dict[str, Any]:
-        """The report, what was missing, and the benchmark's own notes."""
-        return {
-            **self.report.to_dict(ks),
-            **self.coverage.to_dict(),
-            "notes": dict(self.report.benchmark.notes),
-        }
-
-
-def evaluate_files(
-    whole: Benchmark,
-    files: ImageFiles,
-    model: DWCModel,
-    processor: DWCProcessor,
-    queries: int | None = None,
-    seed: int = 0,
-) -> BenchmarkResult:
-    """Run a benchmark on what there is of its pictures.
-
-    Those that are missing or cannot be read leave the gallery, and queries go with their reference
-    or their last hit; all is counted. `queries` of what is left are drawn by `seed`, by default all
-    are asked. DatasetError where no picture is found, or no query is left.
-    """
-    encoded, coverage = encode_files(whole, files, model, processor, queries, seed)
-    return BenchmarkResult(encoded, rank_benchmark(encoded), coverage)
-
-
-def encode_files(
-    whole: Benchmark,
-    files: ImageFiles,
-    model: DWCModel,
-    processor: DWCProcessor,
-    queries: int | None = None,
-    seed: int = 0,
-) -> tuple[EncodedBenchmark, Coverage]:
-    """As `measure`, up to the vectors."""
-    there = drop_missing(whole, files.missing(image_order(whole)))
-    found = {name: files.find(name) for name in image_order(there)}
-    paths = {name: path for name, path in found.items() if path is not None}
-    with ImagePrefetcher(paths, image_order(there), os.cpu_count() or 1) as open_picture:
-        encoded = encode_benchmark(
-            there, model, processor, open_picture, queries=queries, seed=seed
-        )
-    coverage = Coverage(
-        queries=encoded.answerable,
-        all_queries=len(whole.queries),
-        asked=len(encoded.benchmark.queries),
-        gallery=len(encoded.benchmark.gallery),
-        all_gallery=len(whole.gallery),
-        lost=encoded.benchmark.missing,
-        unreadable=len(encoded.unreadable),
-    )
-    return encoded, coverage
-
-
-def evaluate_css3d(
-    model: DWCModel,
-    processor: DWCProcessor,
-    root: Path,
-    split: str = "test",
-    queries: int | None = None,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Recalls over all scenes of the split, the reference left out; the target's label hits.
-
-    Missing pictures are counted. `queries` and `seed` as in `evaluate_files`.
-    """
-    whole = css3d_benchmark(root, split)
-    files = css3d_images(root, whole.gallery)
-    return evaluate_files(whole, files, model, processor, queries, seed).to_dict()
-
-
-def evaluate_fashion200k(
-    model: DWCModel,
-    processor: DWCProcessor,
-    root: Path,
-    states_answer: bool = False,
-    queries: int | None = None,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Recalls over all test pictures, the reference left out; any with the target's caption hits.
-
-    With `states_answer` the words end in "and get <the target's caption>", as in DWC's released
-    code: such numbers compare only with others of that kind, and `protocol` and `notes` say so.
-    Missing pictures are counted. `queries` and `seed` as in `evaluate_files`.
-    """
-    whole = fashion200k_benchmark(root, "test", states_answer)
-    files = fashion200k_images(root, whole.gallery)
-    return evaluate_files(whole, files, model, processor, queries, seed).to_dict()
-
 
 logger = logging.getLogger(__name__)
 
 
-def evaluate_fashion_iq(
+@dataclass(frozen=True)
+class BenchmarkOptions:
+    """What is evaluated; a benchmark reads the fields that it has.
+
+    Attributes:
+        split: None for the benchmark's usual one.
+        protocol: FashionIQ's, P1 to P4.
+        categories: FashionIQ's, for a model of one of them alone.
+        states_answer: end Fashion200k's text in "and get <the target's caption>", as DWC's released
+            code does. Such numbers compare only with each other; `protocol` and `notes` say so.
+    """
+
+    split: str | None = None
+    protocol: str = "P3"
+    categories: Sequence[str] = CATEGORIES
+    states_answer: bool = False
+
+
+class Part(NamedTuple):
+    """A gallery with its queries, and where its images are; FashionIQ has one for a category."""
+
+    name: str
+    benchmark: Benchmark
+    files: ImageFiles
+
+
+@dataclass
+class Evaluation:
+    """The results of a benchmark's parts by name, and the errors of those that were left out."""
+
+    root: Path
+    split: str
+    options: BenchmarkOptions
+    results: dict[str, BenchmarkResult] = field(default_factory=dict)
+    left_out: dict[str, DatasetError] = field(default_factory=dict)
+    coverages: list[Coverage] = field(default_factory=list)
+
+    def add(
+        self,
+        part: Part,
+        model: DWCModel,
+        processor: DWCProcessor,
+        queries: int | None,
+        seed: int,
+    ) -> None:
+        """Evaluate a part, or record why it is left out."""
+        try:
+            result = evaluate_files(part.benchmark, part.files, model, processor, queries, seed)
+        except DatasetError as error:  # no image is there, or none that belong together
+            self.left_out[part.name] = error
+            gallery = part.benchmark.gallery
+            self.coverages.append(
+                Coverage(0, len(part.benchmark.queries), 0, 0, len(gallery), gallery)
+            )
+        else:
+            self.results[part.name] = result
+            self.coverages.append(result.coverage)
+
+    @property
+    def only(self) -> BenchmarkResult:
+        """The result of a benchmark that has one part."""
+        (result,) = self.results.values()
+        return result
+
+
+@dataclass(frozen=True)
+class BenchmarkEntry:
+    """A benchmark of the literature.
+
+    Attributes:
+        splits: those with targets, the usual one first.
+        read: root, split and options -> the parts. `DatasetError` for files not as documented.
+        report: the report's fields, for JSON.
+    """
+
+    splits: tuple[str, ...]
+    read: Callable[[Path, str, BenchmarkOptions], list[Part]]
+    report: Callable[[Evaluation], dict[str, Any]]
+
+
+def evaluate_benchmark(
+    name: str,
     model: DWCModel,
     processor: DWCProcessor,
     root: Path,
-    protocol: str = "P3",
-    categories: Sequence[str] = CATEGORIES,
+    options: BenchmarkOptions | None = None,
     queries: int | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Run a protocol (P1 to P4) on the categories of the validation split.
+    """Evaluate a model on a benchmark of `BENCHMARKS`.
 
-    Missing pictures shrink gallery and queries, and are counted. A category of which no query is
-    left is named in `categories_left_out` and in no average; DatasetError where that is all of
-    them. `queries` of each category are drawn by `seed`, by default all are asked.
+    Missing images are counted. A part without any query is named and left out.
+
+    Args:
+        root: the benchmark's folder.
+        queries: how many queries of each part are evaluated, drawn by `seed`; by default all.
+
+    Returns:
+        Recalls as fractions, over both streams and by stream, the protocol, counts, coverage, and
+        what the benchmark's entry adds.
+
+    Raises:
+        DatasetError: for files not as documented, and where no query is left.
     """
-    reports, coverages, left_out = {}, [], {}
-    for category in categories:
-        whole = fashion_iq_benchmark(root, category, protocol)
-        try:
-            measured = evaluate_files(
-                whole, FashionIqImages(root, category), model, processor, queries, seed
-            )
-        except DatasetError as error:  # no picture is there, or none that belong together
-            logger.warning("%s is left out: %s", category, error)
-            left_out[category] = error
-            coverages.append(
-                Coverage(0, len(whole.queries), 0, 0, len(whole.gallery), whole.gallery)
-            )
-        else:
-            reports[category] = measured.to_dict()
-            coverages.append(measured.coverage)
-    if not reports:
-        raise next(iter(left_out.values()))
+    entry = BENCHMARKS[name]
+    options = options or BenchmarkOptions()
+    run = Evaluation(root, options.split or entry.splits[0], options)
+    parts = entry.read(root, run.split, options)
+    for part in parts:
+        run.add(part, model, processor, queries, seed)
+    if not run.results:
+        raise next(iter(run.left_out.values()))
+    for left_out, reason in run.left_out.items():
+        logger.warning("%s is left out: %s", left_out, reason)
+    return entry.report(run)
+
+
+def _plain_report(run: Evaluation) -> dict[str, Any]:
+    return run.only.to_dict()
+
+
+def _read_css3d(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
+    """All scenes of the split; every scene with the target's label is a hit."""
+    benchmark = css3d_benchmark(root, split)
+    return [Part("css3d", benchmark, css3d_images(root, benchmark.gallery))]
+
+
+def _read_fashion200k(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
+    """All images of the split; every image with the target's caption is a hit."""
+    benchmark = fashion200k_benchmark(root, split, options.states_answer)
+    return [Part("fashion200k", benchmark, fashion200k_images(root, benchmark.gallery))]
+
+
+def _read_cirr(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
+    """All images of the split. A split that withholds its targets raises `DatasetError`."""
+    return [Part("cirr", cirr_benchmark(root, split), cirr_images(root, split))]
+
+
+def _read_shoes(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
+    """All images of the split; each pair twice, as the released code lists it."""
+    return [Part("shoes", shoes_benchmark(root, split), ShoesImages(root))]
+
+
+def _report_shoes(run: Evaluation) -> dict[str, Any]:
+    """Add `each_pair_once`: published numbers count a pair twice, which the main ones do, too."""
+    report = run.only.report
+    rank_of = dict(zip(report.benchmark.queries, report.ranks["together"], strict=True))
+    pairs = shoes_benchmark(run.root, run.split, "once").queries
+    ranks = np.array([rank_of[pair] for pair in pairs if pair in rank_of])
+    once = {"queries": len(ranks), **recalls(ranks, KS)}
+    return {**run.only.to_dict(), "each_pair_once": once}
+
+
+def _read_fashion_iq(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
+    """The categories of the split, each with its own gallery."""
+    return [
+        Part(
+            category,
+            fashion_iq_benchmark(root, category, options.protocol, split),
+            FashionIqImages(root, category),
+        )
+        for category in options.categories
+    ]
+
+
+def _report_fashion_iq(run: Evaluation) -> dict[str, Any]:
+    """The mean of the categories' recalls, and every category's report.
+
+    A category without queries is named in `categories_left_out` and in no mean.
+    """
+    reports = {category: result.to_dict() for category, result in run.results.items()}
     every = list(reports.values())
-    streams = every[0]["streams"]
-    named = f"{'-'.join(categories)}-" if tuple(categories) != CATEGORIES else ""
+    categories = tuple(run.options.categories)
+    prefix = f"{'-'.join(categories)}-" if categories != CATEGORIES else ""
+    unanswerable = sum(report.get("unanswerable", 0) for report in every)
     return {
-        "protocol": f"fashion_iq-{named}{protocol}",
+        "protocol": f"fashion_iq-{prefix}{run.options.protocol}",
         "queries": sum(report["queries"] for report in every),
         "gallery": sum(report["gallery"] for report in every),
         "texts_cut": sum(report["texts_cut"] for report in every),
-        **Coverage.total(coverages).to_dict(),
-        **_averages(every),
-        "streams": {name: _averages([one["streams"][name] for one in every]) for name in streams},
+        **Coverage.total(run.coverages).to_dict(),
+        **_means(every),
+        **({"unanswerable": unanswerable} if unanswerable else {}),
+        "streams": {
+            name: _means([report["streams"][name] for report in every])
+            for name in every[0]["streams"]
+        },
         "categories": reports,
-        "categories_left_out": {name: str(error) for name, error in left_out.items()},
+        "categories_left_out": {name: str(error) for name, error in run.left_out.items()},
     }
 
 
-def _averages(reports: Sequence[dict[str, Any]]) -> dict[str, float]:
+def _means(reports: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """The mean over categories of each recall, and that of R@10 and R@50, which papers rank by."""
     means = {f"recall@{k}": sum(r[f"recall@{k}"] for r in reports) / len(reports) for k in KS}
     return {**means, "mean_of_averages": (means["recall@10"] + means["recall@50"]) / 2}
 
 
-def evaluate_shoes(
-    model: DWCModel,
-    processor: DWCProcessor,
-    root: Path,
-    split: str = "test",
-    queries: int | None = None,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Recalls over all pictures of the split, the reference left out.
-
-    The released code lists a pair twice, so published numbers count it twice: these are the main
-    ones. `each_pair_once` counts each once. A pair whose reference is its target cannot be found in
-    either; `notes` names it. Missing pictures are counted. `queries` and `seed` as in
-    `evaluate_files`.
-    """
-    whole = shoes_benchmark(root, split)
-    measured = evaluate_files(whole, ShoesImages(root), model, processor, queries, seed)
-    asked = measured.report.benchmark.queries
-    rank_of = dict(zip(asked, measured.report.ranks["together"], strict=True))
-    pairs = shoes_benchmark(root, split, "once").queries
-    ranks = np.array([rank_of[pair] for pair in pairs if pair in rank_of])
-    return {
-        **measured.to_dict(),
-        "each_pair_once": {"queries": len(ranks), **recalls(ranks, KS)},
-    }
+BENCHMARKS: Mapping[str, BenchmarkEntry] = {
+    "fashion_iq": BenchmarkEntry(("val",), _read_fashion_iq, _report_fashion_iq),
+    "shoes": BenchmarkEntry(("test",), _read_shoes, _report_shoes),
+    "fashion200k": BenchmarkEntry(("test",), _read_fashion200k, _plain_report),
+    "css3d": BenchmarkEntry(("test",), _read_css3d, _plain_report),
+    "cirr": BenchmarkEntry(("val", "test1"), _read_cirr, lambda run: cirr_report(run.only)),
+}
+"""The benchmarks by the name of `--dataset`."""

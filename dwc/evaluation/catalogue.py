@@ -1,7 +1,4 @@
-"""The catalogue's pictures for an evaluation: drawn once, by all cores, and kept.
-
-The catalogue's own benchmark, of which the whole truth is known.
-"""
+"""The catalogue's own benchmark, whose truth is known, over images drawn once by all cores."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -14,28 +11,30 @@ from PIL import Image
 
 from dwc.catalogue.drawing.draw import draw
 from dwc.catalogue.queries import benchmark
-from dwc.catalogue.queries import queries as ask
+from dwc.catalogue.queries import queries as draw_queries
 from dwc.catalogue.splits import CatalogueItem, Split, gallery
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
 from dwc.evaluation.retrieval import compose_queries, run_benchmark
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor
 
-IMAGE_PX = 256  # as the gallery of the page draws them
+IMAGE_PX = 256  # as the page's gallery draws them
+GALLERY_SIZE = 2_000
+QUERIES = 2_000
 
 
 class CatalogueImages:
-    """Opens catalogue pictures by id, exactly as the gallery draws them."""
+    """Opens catalogue images by id, exactly as the gallery draws them."""
 
     def __init__(self, items: Sequence[CatalogueItem], workers: int | None = None) -> None:
-        """Draw every item; `workers` processes, by default one a core."""
+        """Draw every item with `workers` processes, by default one a core."""
         with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
-            pictures = pool.map(_draw, items, chunksize=50)
-            self._pictures = dict(zip((item.id for item in items), pictures, strict=True))
+            images = pool.map(_draw, items, chunksize=50)
+            self._images = dict(zip((item.id for item in items), images, strict=True))
 
     def __call__(self, item_id: str) -> Image.Image:
-        """The picture of one item, RGB, `PICTURE_PX` square; KeyError for an id not drawn."""
-        return self._pictures[item_id]
+        """The image of one item, RGB, `IMAGE_PX` square; KeyError for an id not drawn."""
+        return self._images[item_id]
 
 
 def _draw(item: CatalogueItem) -> Image.Image:
@@ -46,18 +45,23 @@ def evaluate_catalogue(
     model: DWCModel,
     processor: DWCProcessor,
     split: Split = "test",
-    gallery_size: int = 2_000,
-    queries: int = 2_000,
+    gallery_size: int = GALLERY_SIZE,
+    queries: int = QUERIES,
     seed: int = 0,
     pictures: Callable[[str], Image.Image] | None = None,
 ) -> dict[str, Any]:
-    """Recalls of both streams and together, and how the weights follow the truth.
+    """Evaluate a model on the catalogue; every item that fits a query is a hit.
 
-    The gallery depends on `split` and `gallery_size` alone; `seed` draws the queries. A hit is any
-    item that fits. `pictures` opens an item's picture by id, by default drawn here.
+    Args:
+        gallery_size: the gallery depends on it and on `split` alone.
+        queries: how many queries are drawn by `seed`.
+        pictures: opens an item's image by id; by default they are drawn here.
+
+    Returns:
+        Recalls together and by stream, and how the weights correlate with the truth.
     """
-    items, asked = _questions(split, gallery_size, queries, seed)
-    report = run_benchmark(asked, model, processor, pictures or CatalogueImages(items))
+    items, drawn = _benchmark(split, gallery_size, queries, seed)
+    report = run_benchmark(drawn, model, processor, pictures or CatalogueImages(items))
     return {**report.to_dict(), "split": split, "seed": seed}
 
 
@@ -65,19 +69,18 @@ def catalogue_weights(
     model: DWCModel,
     processor: DWCProcessor,
     split: Split = "test",
-    gallery_size: int = 2_000,
-    queries: int = 2_000,
+    gallery_size: int = GALLERY_SIZE,
+    queries: int = QUERIES,
     seed: int = 0,
 ) -> tuple[tuple[RetrievalQuery, ...], dict[str, NDArray[np.float32]]]:
-    """The N queries that `evaluate_catalogue` asks, and each stream's image weights (N,)."""
-    items, asked = _questions(split, gallery_size, queries, seed)
-    pictures = CatalogueImages(items)
-    composed = compose_queries(model, processor, asked.queries, pictures)
-    return asked.queries, composed.image_weights
+    """The N queries of `evaluate_catalogue`, and each stream's image weights (N,)."""
+    items, drawn = _benchmark(split, gallery_size, queries, seed)
+    composed = compose_queries(model, processor, drawn.queries, CatalogueImages(items))
+    return drawn.queries, composed.image_weights
 
 
-def _questions(
+def _benchmark(
     split: Split, gallery_size: int, queries: int, seed: int
 ) -> tuple[list[CatalogueItem], Benchmark]:
     items = gallery(split, gallery_size)
-    return items, benchmark(items, ask(items, queries, seed), f"catalogue-{split}")
+    return items, benchmark(items, draw_queries(items, queries, seed), f"catalogue-{split}")

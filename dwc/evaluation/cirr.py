@@ -1,11 +1,11 @@
-"""CIRR's numbers for a checkpoint: over the whole split, and among each set of six.
+"""CIRR's report, over the split and within each set of six, and its server's submission files.
 
-What CIRR's test server scores: two JSON files, since the targets of test1 are withheld.
+The server scores two JSON files, since the targets of test1 are withheld.
 
     recall.json           {"version": "rc2", "metric": "recall", "<pairid>": [50 names], …}
     recall_subset.json    {"version": "rc2", "metric": "recall_subset", "<pairid>": [3 names], …}
 
-The names are best first; of equal scores, that which the split (or the set) lists first.
+The names are best first; the one listed first in the split (or the set) wins a tie.
 Source: https://github.com/Cuberick-Orion/CIRR/blob/main/Test-split_server.md
 """
 
@@ -18,56 +18,52 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwc.datasets.cirr import CirrQuery, cirr_benchmark, cirr_images
-from dwc.evaluation.benchmarks import encode_files, evaluate_files
+from dwc.evaluation.coverage import BenchmarkResult, encode_files
 from dwc.evaluation.metrics import first_hit_rank, recall_at
 from dwc.evaluation.retrieval import EncodedBenchmark, Vectors
+from dwc.files import write_text
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor
 
-KS = (1, 5, 10, 50)
+CIRR_KS = (1, 5, 10, 50)
 SUBSET_KS = (1, 2, 3)
 HEADLINE = "mean_of_recall@5_and_recall_subset@1"
 
 
-def evaluate_cirr(
-    model: DWCModel,
-    processor: DWCProcessor,
-    root: Path,
-    split: str = "val",
-    queries: int | None = None,
-    seed: int = 0,
-) -> dict[str, Any]:
+def cirr_report(result: BenchmarkResult) -> dict[str, Any]:
     """Recalls over the split, the reference left out, and among the five others of its set.
 
-    `HEADLINE` is what papers rank by. Missing pictures are counted, also those of the sets:
-    `whole_subsets` is the share of queries whose five others are all there. `queries` and `seed` as
-    in `evaluate_files`. DatasetError for a split that withholds its targets.
+    The hit is `target_hard` alone, as the server and the papers have it. `target_soft`, which names
+    the reference in place of the target for 37 queries of the validation split, is not read.
+
+    Returns:
+        For JSON; `HEADLINE` is what papers rank by, and `whole_subsets` the share of queries whose
+        five others are all there.
     """
-    whole = cirr_benchmark(root, split)
-    measured = evaluate_files(whole, cirr_images(root, split), model, processor, queries, seed)
-    numbers = measured.to_dict(KS)
-    ranks = subset_ranks(measured.encoded)
+    numbers = result.to_dict(CIRR_KS)
+    ranks = subset_ranks(result.encoded)
     _add_subset(numbers, ranks["together"])
     for name, stream in numbers["streams"].items():
         _add_subset(stream, ranks[name])
-    there = set(measured.encoded.benchmark.gallery)
-    complete = [there.issuperset(query.others) for query in cirr_queries(measured.encoded)]
+    gallery = set(result.encoded.benchmark.gallery)
+    complete = [gallery.issuperset(query.others) for query in cirr_queries(result.encoded)]
     return {**numbers, "whole_subsets": sum(complete) / len(complete)}
 
 
 def cirr_queries(encoded: EncodedBenchmark) -> list[CirrQuery]:
-    """The queries of CIRR's benchmark, as what they are."""
+    """The queries of CIRR's benchmark with their own type."""
     return [cast(CirrQuery, query) for query in encoded.benchmark.queries]
 
 
 def subset_scores(
     encoded: EncodedBenchmark, view: tuple[Vectors, Vectors]
 ) -> list[tuple[list[str], NDArray[np.floating]]]:
-    """For each query, the others of its set that are there, and their scores, in the set's order.
+    """For each query the names of its set that are there, and their scores, in the set's order.
 
-    `view` is one of `encoded.views`.
+    Args:
+        view: one of `encoded.views`.
     """
-    position = {name: place for place, name in enumerate(encoded.benchmark.gallery)}
+    position = {name: index for index, name in enumerate(encoded.benchmark.gallery)}
     vectors, gallery = view
     scored = []
     for vector, query in zip(vectors, cirr_queries(encoded), strict=True):
@@ -104,30 +100,30 @@ RANKING_LENGTHS = {"recall": 50, "recall_subset": 3}
 def write_submission(
     model: DWCModel, processor: DWCProcessor, root: Path, folder: Path, split: str = "test1"
 ) -> dict[str, Any]:
-    """Rank for every query of the split, write both files into `folder`, and say what was missing.
+    """Rank for every query of the split and write both files into `folder`.
 
-    A query whose reference is missing is not in the files, and the server wants all: `complete`
-    tells whether they are.
+    Returns:
+        Counts, coverage and the files; `complete` is whether every query is in the files, as the
+        server demands. A query whose reference is missing is not.
     """
-    whole = cirr_benchmark(root, split, targets_withheld=True)
-    encoded, coverage = encode_files(whole, cirr_images(root, split), model, processor)
-    folder.mkdir(parents=True, exist_ok=True)
+    benchmark = cirr_benchmark(root, split, targets_withheld=True)
+    encoded, coverage = encode_files(benchmark, cirr_images(root, split), model, processor)
     rankings = {"recall": best_of_split(encoded), "recall_subset": best_of_subset(encoded)}
     files = []
     for metric, best in rankings.items():
         path = folder / f"{metric}.json"
-        path.write_text(json.dumps({"version": VERSION, "metric": metric, **best}))
+        write_text(path, json.dumps({"version": VERSION, "metric": metric, **best}))
         files.append(str(path))
     return {
-        "protocol": whole.protocol,
+        "protocol": benchmark.protocol,
         "queries": len(encoded.benchmark.queries),
         "gallery": len(encoded.benchmark.gallery),
         "texts_cut": encoded.queries.texts_cut,
         **coverage.to_dict(),
         "submission": files,
         "complete": all(
-            len(encoded.benchmark.queries) == len(whole.queries)
-            and len(names) == min(RANKING_LENGTHS[metric], len(whole.gallery) - 1)
+            len(encoded.benchmark.queries) == len(benchmark.queries)
+            and len(names) == min(RANKING_LENGTHS[metric], len(benchmark.gallery) - 1)
             for metric, best in rankings.items()
             for names in best.values()
         ),
@@ -135,19 +131,19 @@ def write_submission(
 
 
 def best_of_split(encoded: EncodedBenchmark) -> dict[str, list[str]]:
-    """By pair id, the 50 best names of the split, the reference left out."""
+    """The 50 best names of the split by pair id, without the reference."""
     names = encoded.benchmark.gallery
     vectors, gallery = encoded.views["together"]
     length = RANKING_LENGTHS["recall"]
     best = {}
     for vector, query in zip(vectors, cirr_queries(encoded), strict=True):
-        first = [names[place] for place in _best_first(gallery @ vector)[: length + 1]]
+        first = [names[index] for index in _best_first(gallery @ vector)[: length + 1]]
         best[str(query.pair_id)] = [name for name in first if name != query.reference][:length]
     return best
 
 
 def best_of_subset(encoded: EncodedBenchmark) -> dict[str, list[str]]:
-    """By pair id, the 3 best names among the five others of the reference's set."""
+    """The 3 best names among the five others of the reference's set, by pair id."""
     scored = zip(
         subset_scores(encoded, encoded.views["together"]), cirr_queries(encoded), strict=True
     )

@@ -1,7 +1,7 @@
 """Ranks, recall and rank correlation, on arrays.
 
-The rule for ties: a hit is ranked after every miss with its score, so that a model which gives all
-pictures one score finds nothing. A score that is not a number loses as a hit and wins as a miss.
+A hit is ranked after every miss with the same score, so that a model that gives all images one
+score has a recall of 0. A score that is NaN loses as a hit and wins as a miss.
 """
 
 from collections.abc import Iterable
@@ -9,14 +9,18 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-NEVER = int(np.iinfo(np.int64).max)  # the rank of what is not there to be found, beyond every K
+NEVER = int(np.iinfo(np.int64).max)  # the rank of a hit that the gallery lacks, beyond every K
 
 
 def first_hit_rank(scores: NDArray[np.floating], hits: NDArray[np.bool_]) -> int:
-    """The rank (from 1) of the best-scored hit among the gallery's `scores` (M,).
+    """The rank (from 1) of the hit with the highest score.
 
-    `hits` (M,) marks what counts as found. Pictures to be left out (the reference) carry a score of
-    -inf and must not be hits. Without any hit the rank is `NEVER`.
+    Args:
+        scores: (M,). Images to be left out (the reference) have -inf and must not be hits.
+        hits: (M,), which of the images are hits.
+
+    Returns:
+        `NEVER` without any hit.
     """
     if not hits.any():
         return NEVER
@@ -25,13 +29,13 @@ def first_hit_rank(scores: NDArray[np.floating], hits: NDArray[np.bool_]) -> int
 
 
 def recall_at(ranks: ArrayLike, k: int) -> float:
-    """The share (0 to 1) of queries whose first hit is among the first `k`."""
+    """The share (0 to 1) of queries whose first hit is among the first `k`; NaN without queries."""
     ranks = np.asarray(ranks)
     return float((ranks <= k).mean()) if len(ranks) else float("nan")
 
 
 def recalls(ranks: ArrayLike, ks: Iterable[int] = (1, 10, 50)) -> dict[str, float]:
-    """Several recalls by their usual name, `recall@K`."""
+    """Several recalls by their usual names, `recall@K`."""
     return {f"recall@{k}": recall_at(ranks, k) for k in ks}
 
 
@@ -53,5 +57,5 @@ def spearman(a: ArrayLike, b: ArrayLike) -> float:
 
 def correlation(a: ArrayLike, b: ArrayLike) -> float | None:
     """`spearman`, for reports: None where one side is constant."""
-    found = spearman(a, b)
-    return None if np.isnan(found) else found
+    value = spearman(a, b)
+    return None if np.isnan(value) else value

@@ -1,4 +1,4 @@
-"""Words alone over labelled photographs: what drawings taught, tried on the real thing."""
+"""Text-only retrieval over labeled photographs, to test a model of drawings on real images."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from dwc.evaluation.retrieval import Vectors, embed_gallery
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, fill_template
 
-# The words asked for each class; the classes are those of the Clothing dataset (full, CC0).
+# The query text of each class; the classes are those of the Clothing dataset (full, CC0).
 CLASS_WORDS: Mapping[str, str] = {
     "T-Shirt": "t-shirt",
     "Longsleeve": "longsleeve",
@@ -29,14 +29,18 @@ CLASS_WORDS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class LabeledPhotographs:
-    """Photographs and the class of each, in the same order."""
+    """Photographs and their classes, in the same order."""
 
     paths: list[Path]
     labels: list[str]
 
 
 def read_labeled_photographs(folder: Path) -> LabeledPhotographs:
-    """Read `labels.csv` (columns `file`, `label`) and find the photographs beside it."""
+    """Read `labels.csv` (columns `file`, `label`), which is beside the photographs.
+
+    Raises:
+        DatasetError: where the table is missing or has other columns.
+    """
     table = folder / "labels.csv"
     if not table.is_file():
         raise DatasetError(

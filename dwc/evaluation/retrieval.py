@@ -1,7 +1,4 @@
-"""A query's captions as a checkpoint reads them: in its template, and no longer than it can.
-
-Running a benchmark: embed its gallery, ask its queries, rank, count.
-"""
+"""Run a benchmark: embed its gallery, compose its queries, rank, count."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,14 +17,23 @@ from dwc.evaluation.metrics import correlation, first_hit_rank, recalls
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, fill_template
 
+logger = logging.getLogger(__name__)
+
+OpenImage = Callable[[str], Image.Image]
+Vectors = NDArray[np.float32]
+Item = TypeVar("Item")
+
 
 def readable_text(
     processor: DWCProcessor, template: Mapping[str, str], captions: Sequence[str]
 ) -> tuple[str, bool]:
-    """The captions in the template, and whether they had to be cut.
+    """Fill the caption template, with captions no longer than the model reads.
 
-    CLIP reads a set number of tokens, and some annotators wrote more. The longest caption loses its
-    last word until the whole is short enough, so that what the template adds stays.
+    CLIP reads a limited number of tokens, and some annotators wrote more. The longest caption loses
+    its last word until the text is short enough, so that the template's own words stay.
+
+    Returns:
+        The text, and whether it was cut.
     """
     words = [caption.split() for caption in captions]
     text = fill_template(template, captions)
@@ -47,18 +53,14 @@ def _is_readable(processor: DWCProcessor, text: str) -> bool:
     return True
 
 
-logger = logging.getLogger(__name__)
-
-OpenImage = Callable[[str], Image.Image]
-Vectors = NDArray[np.float32]
-T = TypeVar("T")
-
-
 @dataclass(frozen=True)
 class QueryVectors:
-    """Composed queries as arrays: by stream, embeddings (N, D) and image weights (N,).
+    """Composed queries as arrays.
 
-    `texts_cut` of them had more words than the model reads.
+    Attributes:
+        embeddings: by stream, (N, D).
+        image_weights: by stream, (N,).
+        texts_cut: how many texts were longer than the model reads.
     """
 
     embeddings: dict[str, Vectors]
@@ -68,10 +70,14 @@ class QueryVectors:
 
 @dataclass(frozen=True)
 class EncodedBenchmark:
-    """A benchmark as vectors: its gallery (M, sum of D), and its queries.
+    """A benchmark as vectors.
 
-    `benchmark` is what is asked. It lacks the pictures that could not be read, `unreadable` by id
-    with the reason; `answerable` counts its queries before some were drawn.
+    Attributes:
+        benchmark: what is evaluated, without the images that could not be read.
+        gallery: (M, sum of D).
+        queries: the composed queries.
+        answerable: the number of queries before some were drawn.
+        unreadable: id to reason, of images that could not be read.
     """
 
     benchmark: Benchmark
@@ -82,7 +88,7 @@ class EncodedBenchmark:
 
     @property
     def views(self) -> dict[str, tuple[Vectors, Vectors]]:
-        """For "together" and each stream, its query vectors (N, D) and gallery vectors (M, D)."""
+        """For "together" and each stream, the query vectors (N, D) and gallery vectors (M, D)."""
         together = np.concatenate(list(self.queries.embeddings.values()), axis=1)
         views = {"together": (together, self.gallery)}
         start = 0
@@ -95,7 +101,14 @@ class EncodedBenchmark:
 
 @dataclass(frozen=True)
 class RankReport:
-    """What a benchmark gave: for "together" and each stream, the rank of the first hit (N,)."""
+    """The ranks that a benchmark gave.
+
+    Attributes:
+        benchmark: what was evaluated.
+        ranks: for "together" and each stream, the rank of each query's first hit (N,).
+        image_weights: by stream, (N,).
+        texts_cut: how many texts were longer than the model reads.
+    """
 
     benchmark: Benchmark
     ranks: dict[str, NDArray[np.int64]]
@@ -103,7 +116,7 @@ class RankReport:
     texts_cut: int = 0
 
     def weight_truth_correlation(self, stream: str) -> float | None:
-        """Spearman's correlation of the image weight with the share that only the picture tells.
+        """Spearman's correlation of the image weight with the share that only the image tells.
 
         None where the truth is not known, and where all weights or all shares are equal.
         """
@@ -113,15 +126,20 @@ class RankReport:
         return correlation(self.image_weights[stream], np.array(shares, dtype=np.float64))
 
     def to_dict(self, ks: Sequence[int] = (1, 10, 50)) -> dict[str, Any]:
-        """Recalls as fractions, overall and by stream, the protocol and the counts."""
+        """Recalls as fractions, together and by stream, the protocol and counts.
+
+        Where queries cannot be answered, since their only hit is the reference, which is left out,
+        they count as misses, as in published numbers; `unanswerable` counts them, and `answerable`
+        has the recalls of the others.
+        """
         streams: dict[str, dict[str, Any]] = {}
         for name in self.image_weights:
             streams[name] = recalls(self.ranks[name], ks)
             streams[name]["image_weight_mean"] = float(self.image_weights[name].mean())
-            correlation = self.weight_truth_correlation(name)
-            if correlation is not None:
-                streams[name]["weight_truth_correlation"] = correlation
-        return {
+            truth = self.weight_truth_correlation(name)
+            if truth is not None:
+                streams[name]["weight_truth_correlation"] = truth
+        numbers = {
             "protocol": self.benchmark.protocol,
             "queries": len(self.benchmark.queries),
             "gallery": len(self.benchmark.gallery),
@@ -130,17 +148,26 @@ class RankReport:
             **recalls(self.ranks["together"], ks),
             "streams": streams,
         }
+        answerable = np.array([self._is_answerable(query) for query in self.benchmark.queries])
+        if not answerable.all():
+            ranks = self.ranks["together"][answerable]
+            numbers["unanswerable"] = int((~answerable).sum())
+            numbers["answerable"] = {"queries": len(ranks), **recalls(ranks, ks)}
+        return numbers
+
+    def _is_answerable(self, query: RetrievalQuery) -> bool:
+        return not self.benchmark.reference_removed or query.hits != {query.reference}
 
 
-def batched(items: Sequence[T], size: int) -> Iterator[list[T]]:
+def batched(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
     """Consecutive lists of at most `size` items."""
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
 
 
-def _told(items: Sequence[T], size: int, what: str) -> Iterator[list[T]]:
-    """As `batched`; every tenth of the way is logged, since a benchmark takes minutes to hours."""
+def _logged_batches(items: Sequence[Item], size: int, what: str) -> Iterator[list[Item]]:
+    """As `batched`; logs progress every 10 %, since a benchmark takes minutes to hours."""
     done = 0
     for chunk in batched(items, size):
         yield chunk
@@ -153,16 +180,17 @@ def embed_gallery(
     model: DWCModel,
     processor: DWCProcessor,
     ids: Sequence[str],
-    open_picture: OpenImage,
+    open_image: OpenImage,
     batch_size: int = 64,
 ) -> Vectors:
-    """(M, sum of D): the gallery vectors of the pictures `ids`, in their order.
+    """Embed the images `ids`, in their order, as gallery vectors (M, sum of D).
 
-    ImageError for the first that cannot be read.
+    Raises:
+        ImageError: for the first that cannot be read.
     """
     chunks = batched(ids, batch_size)
     return np.concatenate(
-        [_embed(model, processor, [open_picture(name) for name in chunk]) for chunk in chunks]
+        [_embed(model, processor, [open_image(name) for name in chunk]) for chunk in chunks]
     )
 
 
@@ -170,24 +198,28 @@ def embed_readable(
     model: DWCModel,
     processor: DWCProcessor,
     ids: Sequence[str],
-    open_picture: OpenImage,
+    open_image: OpenImage,
     batch_size: int = 64,
 ) -> tuple[Vectors, dict[str, str]]:
-    """The gallery vectors of those pictures that can be read, in order; why the others cannot."""
+    """Embed the images that can be read.
+
+    Returns:
+        The vectors (M, sum of D) in order, and id to reason of the others.
+    """
     chunks: list[Vectors] = []
     unreadable: dict[str, str] = {}
-    for chunk in _told(ids, batch_size, "pictures"):
-        opened = [_open(open_picture, name, unreadable) for name in chunk]
-        pictures = [picture for picture in opened if picture is not None]
-        if pictures:
-            chunks.append(_embed(model, processor, pictures))
+    for chunk in _logged_batches(ids, batch_size, "pictures"):
+        opened = [_open(open_image, name, unreadable) for name in chunk]
+        images = [image for image in opened if image is not None]
+        if images:
+            chunks.append(_embed(model, processor, images))
     return np.concatenate(chunks) if chunks else np.empty((0, 0), np.float32), unreadable
 
 
-def _open(open_picture: OpenImage, name: str, unreadable: dict[str, str]) -> Image.Image | None:
-    """The picture, or None and an entry in `unreadable`."""
+def _open(open_image: OpenImage, name: str, unreadable: dict[str, str]) -> Image.Image | None:
+    """Open an image; where it cannot be read return None and add the reason to `unreadable`."""
     try:
-        return open_picture(name)
+        return open_image(name)
     except ImageError as error:
         logger.warning("skipped: %s", error)
         unreadable[name] = str(error)
@@ -195,8 +227,8 @@ def _open(open_picture: OpenImage, name: str, unreadable: dict[str, str]) -> Ima
 
 
 @torch.inference_mode()
-def _embed(model: DWCModel, processor: DWCProcessor, pictures: list[Image.Image]) -> Vectors:
-    pixels = processor(images=pictures, return_tensors="pt")["pixel_values"]
+def _embed(model: DWCModel, processor: DWCProcessor, images: list[Image.Image]) -> Vectors:
+    pixels = processor(images=images, return_tensors="pt")["pixel_values"]
     return model.embed_images(pixels.to(model.device)).float().cpu().numpy()
 
 
@@ -205,18 +237,18 @@ def compose_queries(
     model: DWCModel,
     processor: DWCProcessor,
     queries: Sequence[RetrievalQuery],
-    open_picture: OpenImage,
+    open_image: OpenImage,
     batch_size: int = 64,
 ) -> QueryVectors:
-    """Compose every query: its captions through the checkpoint's template, its reference opened."""
+    """Compose every query, its captions in the checkpoint's template."""
     embeddings: dict[str, list[torch.Tensor]] = {}
     weights: dict[str, list[torch.Tensor]] = {}
     texts_cut = 0
-    for chunk in _told(queries, batch_size, "queries"):
+    for chunk in _logged_batches(queries, batch_size, "queries"):
         texts = [readable_text(processor, model.config.caption_template, q.captions) for q in chunk]
         texts_cut += sum(cut for _, cut in texts)
         inputs = processor(
-            images=[open_picture(query.reference) for query in chunk],
+            images=[open_image(query.reference) for query in chunk],
             text=[text for text, _ in texts],
             return_tensors="pt",
         )
@@ -234,7 +266,7 @@ def compose_queries(
 def rank_hits(
     benchmark: Benchmark, queries: Vectors, gallery: Vectors, chunk: int = 512
 ) -> NDArray[np.int64]:
-    """The rank of each query's first hit (N,), references left out where the protocol says so."""
+    """Rank each query's first hit (N,), without the reference where the protocol removes it."""
     position = {name: index for index, name in enumerate(benchmark.gallery)}
     ranks = []
     for start in range(0, len(queries), chunk):
@@ -253,28 +285,31 @@ def encode_benchmark(
     benchmark: Benchmark,
     model: DWCModel,
     processor: DWCProcessor,
-    open_picture: OpenImage,
+    open_image: OpenImage,
     batch_size: int = 64,
     queries: int | None = None,
     seed: int = 0,
 ) -> EncodedBenchmark:
     """Embed the gallery, leave out what cannot be read, and compose the queries.
 
-    `queries` of them are drawn by `seed`, by default all are asked. DatasetError where none is
-    left to be asked.
+    Args:
+        queries: how many of the remaining queries are evaluated, drawn by `seed`; by default all.
+
+    Raises:
+        DatasetError: where no query is left.
     """
     gallery, unreadable = embed_readable(
-        model, processor, benchmark.gallery, open_picture, batch_size
+        model, processor, benchmark.gallery, open_image, batch_size
     )
-    left = drop_missing(benchmark, unreadable)
-    asked = left if queries is None else sample_queries(left, queries, seed)
-    if not asked.queries:
+    readable = drop_missing(benchmark, unreadable)
+    drawn = readable if queries is None else sample_queries(readable, queries, seed)
+    if not drawn.queries:
         raise DatasetError(
             f"no query of {benchmark.protocol} is left: {len(benchmark.missing)} pictures are "
             f"missing and {len(unreadable)} cannot be read. Fetch the pictures again"
         )
-    composed = compose_queries(model, processor, asked.queries, open_picture, batch_size)
-    return EncodedBenchmark(asked, gallery, composed, len(left.queries), unreadable)
+    composed = compose_queries(model, processor, drawn.queries, open_image, batch_size)
+    return EncodedBenchmark(drawn, gallery, composed, len(readable.queries), unreadable)
 
 
 def rank_benchmark(encoded: EncodedBenchmark) -> RankReport:
@@ -288,8 +323,8 @@ def run_benchmark(
     benchmark: Benchmark,
     model: DWCModel,
     processor: DWCProcessor,
-    open_picture: OpenImage,
+    open_image: OpenImage,
     batch_size: int = 64,
 ) -> RankReport:
-    """Embed, compose, rank: for both streams together and for each alone."""
-    return rank_benchmark(encode_benchmark(benchmark, model, processor, open_picture, batch_size))
+    """Embed, compose and rank, for both streams together and for each alone."""
+    return rank_benchmark(encode_benchmark(benchmark, model, processor, open_image, batch_size))

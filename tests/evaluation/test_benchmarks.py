@@ -7,7 +7,7 @@ import pytest
 from dwc.datasets.benchmark_files import NamedImages
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
 from dwc.errors import DatasetError
-from dwc.evaluation.benchmarks import BenchmarkResult, evaluate_files
+from dwc.evaluation.coverage import BenchmarkResult, evaluate_files
 from tests.evaluation.made import WORLD, Asked, check_recalls, write_pictures
 
 GALLERY = [f"g{n}" for n in range(30)]
@@ -73,7 +73,7 @@ def test_what_cannot_be_read_counts_as_missing_and_apart(root: Path) -> None:
 def test_a_draw_is_counted_against_what_is_left(root: Path) -> None:
     lose(root, "g4")
     coverage = run(root, queries=2).coverage
-    assert (coverage.asked, coverage.queries, coverage.all_queries) == (2, 3, 4)
+    assert (coverage.evaluated, coverage.queries, coverage.all_queries) == (2, 3, 4)
     assert not coverage.comparable
 
 

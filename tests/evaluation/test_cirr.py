@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dwc.datasets.cirr import cirr_benchmark
 from dwc.errors import DatasetError
-from dwc.evaluation.cirr import HEADLINE, evaluate_cirr, write_submission
+from dwc.evaluation.benchmarks import BenchmarkOptions, evaluate_benchmark
+from dwc.evaluation.cirr import HEADLINE, write_submission
 from tests.evaluation.made import (
     WORLD,
     Asked,
@@ -38,10 +40,11 @@ def write(root: Path, split: str = "val", folder: str = "dev/") -> list[dict[str
             "pairid": 100 + n,
             "reference": reference,
             "target_hard": target,
+            "target_soft": {reference: 1.0, members[0]: 0.5},
             "caption": "fewer " + "d" * (n % 11),
             "img_set": {"members": members},
         }
-        entries.append({k: v for k, v in entry.items() if split == "val" or k != "target_hard"})
+        entries.append({k: v for k, v in entry.items() if split == "val" or "target" not in k})
     for place in ("captions", "image_splits"):
         (root / place).mkdir(exist_ok=True)
     (root / "captions" / f"cap.rc2.{split}.json").write_text(json.dumps(entries))
@@ -82,7 +85,7 @@ def test_the_numbers_are_the_naive_rankers(tmp_path: Path, base: str) -> None:
     if base:
         (tmp_path / base).mkdir()
         (tmp_path / "dev").rename(tmp_path / base / "dev")
-    report = evaluate_cirr(*WORLD, tmp_path)
+    report = evaluate_benchmark("cirr", *WORLD, tmp_path)
     check_recalls(report, read(entries), NAMES, KS)
     check_subsets(report, entries, NAMES)
     assert report["protocol"] == "cirr-val"
@@ -95,7 +98,7 @@ def test_missing_members_of_a_set_are_told(tmp_path: Path) -> None:
     if gone == entries[0]["target_hard"]:
         gone = others(entries[0])[1]
     (tmp_path / "dev" / f"{gone}.png").unlink()
-    report = evaluate_cirr(*WORLD, tmp_path)
+    report = evaluate_benchmark("cirr", *WORLD, tmp_path)
     left = [name for name in NAMES if name != gone]
     kept = [e for e in entries if gone not in (e["reference"], e["target_hard"])]
     check_recalls(report, read(kept), left, KS)
@@ -152,7 +155,7 @@ def test_a_submission_without_some_pictures_is_called_incomplete(tmp_path: Path)
 def test_withheld_targets_ask_for_a_submission(tmp_path: Path) -> None:
     write(tmp_path, "test1", "test1/")
     with pytest.raises(DatasetError, match="--split test1 --submission"):
-        evaluate_cirr(*WORLD, tmp_path, "test1")
+        evaluate_benchmark("cirr", *WORLD, tmp_path, BenchmarkOptions("test1"))
 
 
 def real(root: Path, split: str) -> tuple[list[dict[str, Any]], list[str]]:
@@ -169,7 +172,7 @@ def real(root: Path, split: str) -> tuple[list[dict[str, Any]], list[str]]:
 @pytest.mark.skipif("DWC_TEST_DATA" not in os.environ, reason="DWC_TEST_DATA is not set")
 def test_the_real_annotations(tmp_path: Path) -> None:
     entries, gallery = real(tmp_path, "val")
-    report = evaluate_cirr(*WORLD, tmp_path)
+    report = evaluate_benchmark("cirr", *WORLD, tmp_path)
     assert (report["queries"], report["gallery"]) == (len(entries), len(gallery)) == (4181, 2297)
     assert report["comparable"] is True
     long = [e for e in entries if len(e["caption"].split()) > 40]
@@ -196,3 +199,22 @@ def test_the_real_test_split_gives_the_servers_files(tmp_path: Path) -> None:
         assert names.issuperset(best)
     for file in report["submission"]:
         assert Path(file).stat().st_size < 5_000_000  # what the server takes
+
+
+@pytest.mark.skipif("DWC_TEST_DATA" not in os.environ, reason="DWC_TEST_DATA is not set")
+def test_only_the_hard_target_is_a_hit() -> None:
+    """In the real validation file 37 soft targets hold the reference and lack the target."""
+    path = Path(os.environ["DWC_TEST_DATA"]) / "cirr" / "captions" / "cap.rc2.val.json"
+    entries = {entry["pairid"]: entry for entry in json.loads(path.read_text())}
+    odd = {
+        pair_id
+        for pair_id, entry in entries.items()
+        if entry["reference"] in entry["target_soft"]
+        and entry["target_hard"] not in entry["target_soft"]
+    }
+    assert len(odd) == 37
+    queries = cirr_benchmark(path.parents[1], "val").queries
+    assert len(queries) == len(entries)
+    for query in queries:
+        assert query.hits == {entries[query.pair_id]["target_hard"]}
+        assert query.reference not in query.hits

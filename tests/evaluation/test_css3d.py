@@ -8,7 +8,7 @@ import pytest
 
 from dwc.datasets.css3d import FILE
 from dwc.errors import DatasetError
-from dwc.evaluation.benchmarks import evaluate_css3d
+from dwc.evaluation.benchmarks import evaluate_benchmark
 from tests.datasets.test_restricted_pickle import save
 from tests.evaluation.made import WORLD, Asked, check_recalls, write_pictures
 
@@ -38,7 +38,7 @@ def alike(scene: int) -> list[str]:
 @pytest.mark.parametrize("base", ["images/", ""])
 def test_the_numbers_are_the_naive_rankers(tmp_path: Path, base: str) -> None:
     asked = write(tmp_path, base)
-    report = evaluate_css3d(*WORLD, tmp_path)
+    report = evaluate_benchmark("css3d", *WORLD, tmp_path)
     check_recalls(report, asked, SCENES)
     assert report["protocol"] == "css3d-test"
     assert report["comparable"] is True
@@ -48,7 +48,7 @@ def test_missing_pictures_are_counted(tmp_path: Path) -> None:
     asked = write(tmp_path)
     gone = asked[0].reference
     (tmp_path / "images" / f"{gone}.png").unlink()
-    report = evaluate_css3d(*WORLD, tmp_path)
+    report = evaluate_benchmark("css3d", *WORLD, tmp_path)
     left = [name for name in SCENES if name != gone]
     kept = [
         one._replace(hits=[hit for hit in one.hits if hit != gone])
@@ -62,4 +62,4 @@ def test_missing_pictures_are_counted(tmp_path: Path) -> None:
 def test_an_unknown_layout_says_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "readme.txt").touch()
     with pytest.raises(DatasetError, match=r"is missing \(.* holds readme\.txt\).*Name the folder"):
-        evaluate_css3d(*WORLD, tmp_path)
+        evaluate_benchmark("css3d", *WORLD, tmp_path)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dwc.errors import DatasetError
-from dwc.evaluation.benchmarks import evaluate_fashion200k
+from dwc.evaluation.benchmarks import BenchmarkOptions, evaluate_benchmark
 from tests.evaluation.made import WORLD, Asked, check_recalls, write_pictures
 
 COLOURS = ("black", "white", "red", "blue", "green", "golden")
@@ -37,7 +37,9 @@ def ask(reference: str, target: str, states_answer: bool) -> Asked:
 @pytest.mark.parametrize("states_answer", [False, True])
 def test_the_numbers_are_the_naive_rankers(tmp_path: Path, states_answer: bool, base: str) -> None:
     pairs = write(tmp_path, base)
-    report = evaluate_fashion200k(*WORLD, tmp_path, states_answer)
+    report = evaluate_benchmark(
+        "fashion200k", *WORLD, tmp_path, BenchmarkOptions(states_answer=states_answer)
+    )
     check_recalls(report, [ask(*pair, states_answer) for pair in pairs], list(PICTURES))
     assert report["protocol"].endswith("states_answer" if states_answer else "replace")
     assert ("states its answer" in report["notes"]["words"]) is states_answer
@@ -48,7 +50,7 @@ def test_a_query_stays_while_one_of_its_hits_does(tmp_path: Path) -> None:
     pairs = write(tmp_path)
     reference, target = pairs[0]
     (tmp_path / target).unlink()
-    report = evaluate_fashion200k(*WORLD, tmp_path)
+    report = evaluate_benchmark("fashion200k", *WORLD, tmp_path)
     kept = [ask(*pair, False) for pair in pairs if pair[0] != target]
     left = [path for path in PICTURES if path != target]
     asked = [one._replace(hits=[hit for hit in one.hits if hit != target]) for one in kept]
@@ -60,4 +62,4 @@ def test_a_query_stays_while_one_of_its_hits_does(tmp_path: Path) -> None:
 def test_an_unknown_layout_says_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "Fashion200k-master").mkdir()
     with pytest.raises(DatasetError, match=r"no files.*holds Fashion200k-master.*Name the folder"):
-        evaluate_fashion200k(*WORLD, tmp_path)
+        evaluate_benchmark("fashion200k", *WORLD, tmp_path)

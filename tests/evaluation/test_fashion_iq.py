@@ -11,7 +11,7 @@ from PIL import Image
 
 from dwc.datasets.fashion_iq import CATEGORIES, TREES
 from dwc.errors import DatasetError
-from dwc.evaluation.benchmarks import evaluate_fashion_iq
+from dwc.evaluation.benchmarks import BenchmarkOptions, evaluate_benchmark
 from tests.evaluation.made import WORLD, Asked, check_recalls, write_pictures
 from tests.training.tiny import tiny_model, tiny_processor
 
@@ -51,7 +51,7 @@ def write(root, tree):
 @pytest.mark.parametrize("tree", TREES)
 def test_the_numbers_of_every_category_and_their_means(world, tmp_path, tree):
     write(tmp_path, tree)
-    report = evaluate_fashion_iq(*world, tmp_path)
+    report = evaluate_benchmark("fashion_iq", *world, tmp_path)
     assert report["comparable"] is True
     assert (report["queries"], report["gallery"], report["missing"]) == (9, 15, 0)
     assert set(report["categories"]) == set(CATEGORIES)
@@ -70,7 +70,7 @@ def test_the_numbers_of_every_category_and_their_means(world, tmp_path, tree):
 )
 def test_the_protocols_count_their_own(world, tmp_path, protocol, gallery, queries):
     write(tmp_path, "images")
-    report = evaluate_fashion_iq(*world, tmp_path, protocol)
+    report = evaluate_benchmark("fashion_iq", *world, tmp_path, BenchmarkOptions(protocol=protocol))
     assert report["protocol"] == f"fashion_iq-{protocol}"
     assert (report["gallery"], report["queries"]) == (gallery, queries)
 
@@ -78,7 +78,7 @@ def test_the_protocols_count_their_own(world, tmp_path, protocol, gallery, queri
 def test_missing_pictures_make_numbers_that_do_not_compare(world, tmp_path):
     write(tmp_path, "images")
     (tmp_path / "images" / "shirt2.jpg").unlink()
-    report = evaluate_fashion_iq(*world, tmp_path)
+    report = evaluate_benchmark("fashion_iq", *world, tmp_path)
     assert report["comparable"] is False
     assert (report["missing"], report["gallery"]) == (1, 14)
     assert report["categories"]["shirt"]["queries"] == 1
@@ -89,7 +89,7 @@ def test_a_category_without_queries_is_left_out_and_named(world, tmp_path):
     shutil.rmtree(tmp_path / "resized_image" / "dress")
     for name in ("shirt0.jpg", "shirt1.png", "shirt2.jpg"):
         (tmp_path / "resized_image" / "shirt" / name).unlink()
-    report = evaluate_fashion_iq(*world, tmp_path)
+    report = evaluate_benchmark("fashion_iq", *world, tmp_path)
     assert set(report["categories"]) == {"toptee"}
     assert set(report["categories_left_out"]) == {"dress", "shirt"}
     assert "no pictures" in report["categories_left_out"]["dress"]
@@ -104,13 +104,14 @@ def test_no_query_left_at_all_is_an_error(world, tmp_path):
     for path in (tmp_path / "images").iterdir():
         path.write_text("<html>404</html>")
     with pytest.raises(DatasetError, match=r"no query of fashion_iq-dress.*5 cannot be read"):
-        evaluate_fashion_iq(*world, tmp_path)
+        evaluate_benchmark("fashion_iq", *world, tmp_path)
 
 
 def test_one_category_alone(world, tmp_path):
     write(tmp_path, "images")
-    whole = evaluate_fashion_iq(*world, tmp_path)
-    report = evaluate_fashion_iq(*world, tmp_path, "P1", ["shirt"])
+    whole = evaluate_benchmark("fashion_iq", *world, tmp_path)
+    options = BenchmarkOptions(protocol="P1", categories=["shirt"])
+    report = evaluate_benchmark("fashion_iq", *world, tmp_path, options)
     assert report["protocol"] == "fashion_iq-shirt-P1"
     assert set(report["categories"]) == {"shirt"}
     assert (report["queries"], report["gallery"], report["comparable"]) == (3, 6, True)
@@ -120,10 +121,10 @@ def test_one_category_alone(world, tmp_path):
 def test_an_unknown_layout_says_what_is_there(world, tmp_path):
     write(tmp_path / "fashionIQ_dataset", "images")
     with pytest.raises(DatasetError, match=r"is missing \(.*holds fashionIQ_dataset\).*Name the"):
-        evaluate_fashion_iq(*world, tmp_path)
+        evaluate_benchmark("fashion_iq", *world, tmp_path)
     (tmp_path / "fashionIQ_dataset" / "images").rename(tmp_path / "fashionIQ_dataset" / "pics")
     with pytest.raises(DatasetError, match=r"no pictures .*holds captions, image_splits, pics"):
-        evaluate_fashion_iq(*world, tmp_path / "fashionIQ_dataset")
+        evaluate_benchmark("fashion_iq", *world, tmp_path / "fashionIQ_dataset")
 
 
 def naive(root, category, protocol):
@@ -152,7 +153,8 @@ def test_the_real_annotations(tmp_path, protocol):
     for category, (_, gallery) in read.items():
         places = {name: f"image_data/{category}/{name}.png" for name in gallery}
         write_pictures(tmp_path, places)
-    report = evaluate_fashion_iq(*WORLD, tmp_path, protocol, categories)
+    options = BenchmarkOptions(protocol=protocol, categories=categories)
+    report = evaluate_benchmark("fashion_iq", *WORLD, tmp_path, options)
     streams = ("together", "clip", "cnn") if protocol == "P1" else ("together",)
     for category, (asked, gallery) in read.items():
         numbers = report["categories"][category]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dwc.errors import DatasetError
-from dwc.evaluation.benchmarks import evaluate_shoes
+from dwc.evaluation.benchmarks import evaluate_benchmark
 from tests.evaluation.made import (
     WORLD,
     Asked,
@@ -46,7 +46,7 @@ def twice(asked: list[Asked]) -> list[Asked]:
 @pytest.mark.parametrize("tree", TREES)
 def test_the_numbers_are_the_naive_rankers_in_every_tree(tmp_path: Path, tree: str) -> None:
     asked = write(tmp_path, tree)
-    report = evaluate_shoes(*WORLD, tmp_path)
+    report = evaluate_benchmark("shoes", *WORLD, tmp_path)
     check_recalls(report, twice(asked), NAMES)
     once = report["each_pair_once"]
     ranks = [naive_rank(one, NAMES) for one in asked]
@@ -65,7 +65,7 @@ def test_a_pair_of_one_picture_is_never_found(tmp_path: Path) -> None:
         )
     )
     (tmp_path / "eval_im_names.txt").write_text("\n".join(NAMES[5:10]))
-    report = evaluate_shoes(*WORLD, tmp_path)
+    report = evaluate_benchmark("shoes", *WORLD, tmp_path)
     assert (report["queries"], report["gallery"]) == (1, 5)
     assert report["recall@50"] == 0  # although the gallery has only five
     assert NAMES[7] in report["notes"].values()
@@ -78,7 +78,7 @@ def test_missing_and_broken_pictures_are_counted(tmp_path: Path) -> None:
     (tmp_path / TREES[0] / gone).unlink()
     (tmp_path / TREES[0] / broken).unlink()
     (tmp_path / TREES[0] / broken).write_text("<html>404</html>")
-    report = evaluate_shoes(*WORLD, tmp_path)
+    report = evaluate_benchmark("shoes", *WORLD, tmp_path)
     left = [name for name in NAMES if name not in (gone, broken)]
     kept = [a for a in asked if {a.reference, *a.hits} <= set(left)]
     check_recalls(report, twice(kept), left)
@@ -94,7 +94,7 @@ def test_missing_and_broken_pictures_are_counted(tmp_path: Path) -> None:
 def test_no_picture_at_all_says_what_is_there(tmp_path: Path) -> None:
     write(tmp_path, "elsewhere/")
     with pytest.raises(DatasetError, match=r"no pictures such as .*holds .*elsewhere.*put Shoes"):
-        evaluate_shoes(*WORLD, tmp_path)
+        evaluate_benchmark("shoes", *WORLD, tmp_path)
 
 
 @pytest.mark.skipif("DWC_TEST_DATA" not in os.environ, reason="DWC_TEST_DATA is not set")
@@ -111,7 +111,7 @@ def test_the_real_annotations(tmp_path: Path) -> None:
         for e in json.loads((real / "relative_captions_shoes.json").read_text())
         if {e["ReferenceImageName"], e["ImageName"]} <= listed
     ]
-    report = evaluate_shoes(*WORLD, tmp_path)
+    report = evaluate_benchmark("shoes", *WORLD, tmp_path)
     assert (report["gallery"], report["queries"]) == (4658, 3521)
     assert report["each_pair_once"]["queries"] == len(asked) == 1761
     assert report["comparable"] is True

@@ -9,7 +9,7 @@ A training that was killed continues when the command is repeated.
 import logging
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -30,12 +30,7 @@ from dwc.convert.sources import read_clip, read_whole
 from dwc.convert.to_checkpoint import authors_image_processor
 from dwc.datasets.prefetch import ImagePrefetcher, image_order
 from dwc.errors import CheckpointError, TrainingError
-from dwc.evaluation.benchmarks import (
-    evaluate_css3d,
-    evaluate_fashion200k,
-    evaluate_fashion_iq,
-    evaluate_shoes,
-)
+from dwc.evaluation.benchmarks import BenchmarkOptions, evaluate_benchmark
 from dwc.evaluation.metrics import recalls
 from dwc.evaluation.retrieval import run_benchmark
 from dwc.files import description_digest, write_json
@@ -361,13 +356,10 @@ def _evaluate(
     """Evaluate the written checkpoint as `python -m dwc evaluate` does, and write the numbers."""
     loaded = load.load(args.out)
     loaded.model.to(device)
-    evaluations: Mapping[str, Callable[..., dict[str, Any]]] = {
-        "fashion_iq": partial(evaluate_fashion_iq, protocol=PROTOCOL, categories=categories),
-        "shoes": evaluate_shoes,
-        "fashion200k": partial(evaluate_fashion200k, states_answer=args.preset.states_answer),
-        "css3d": evaluate_css3d,
-    }
-    numbers = evaluations[args.dataset](loaded.model, loaded.processor, args.data)
+    options = BenchmarkOptions(
+        protocol=PROTOCOL, categories=categories, states_answer=args.preset.states_answer
+    )
+    numbers = evaluate_benchmark(args.dataset, loaded.model, loaded.processor, args.data, options)
     numbers = {"model": str(args.out), "fingerprint": loaded.fingerprint, **numbers}
     write_json(args.out / "evaluation.json", numbers)
     return numbers

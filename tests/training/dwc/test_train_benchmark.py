@@ -17,7 +17,7 @@ from accelerate.tracking import GeneralTracker
 from dwc.checkpoints import load
 from dwc.cli import main
 from dwc.errors import TrainingError
-from dwc.evaluation.benchmarks import evaluate_fashion_iq
+from dwc.evaluation.benchmarks import evaluate_benchmark
 from dwc.training.dwc import benchmark_batches
 from dwc.training.dwc.presets import AUTHORS, RECOMMENDED, override
 from dwc.training.dwc.train_benchmark import BenchmarkTraining, train_benchmark
@@ -82,7 +82,7 @@ def test_the_checkpoint_is_whole_and_measures_as_was_told(world: World, trained)
     place, numbers = trained
     loaded = load.load(place / "out")
     assert loaded.fingerprint == numbers["fingerprint"]
-    again = evaluate_fashion_iq(loaded.model, loaded.processor, world.data)
+    again = evaluate_benchmark("fashion_iq", loaded.model, loaded.processor, world.data)
     assert {name: numbers[name] for name in again} == json.loads(json.dumps(again))
     assert json.loads((place / "out" / "evaluation.json").read_text()) == numbers
     assert numbers["queries"] == 24

@@ -4,7 +4,9 @@ import pytest
 
 from dwc.evaluation.coverage import MAX_NAMED, Coverage
 
-WHOLE = Coverage(queries=2_000, all_queries=2_000, asked=2_000, gallery=3_000, all_gallery=3_000)
+WHOLE = Coverage(
+    queries=2_000, all_queries=2_000, evaluated=2_000, gallery=3_000, all_gallery=3_000
+)
 
 
 def test_a_whole_benchmark_compares() -> None:
