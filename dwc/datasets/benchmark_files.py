@@ -14,11 +14,20 @@ from typing import Any
 
 from dwc.errors import DatasetError
 
-_SEEN = 9  # names in an error
+_LISTED = 9  # names in an error
 
 
 def read_json(path: Path, kind: type[list] | type[dict], advice: str) -> Any:
-    """The list or dict of a JSON file; DatasetError, which ends in `advice` if it is missing."""
+    """Read a JSON file that holds a list or an object.
+
+    Args:
+        path: The file.
+        kind: `list` or `dict`.
+        advice: How to get the file, the end of the error if it is missing.
+
+    Raises:
+        DatasetError: The file is missing, unreadable, or holds something else.
+    """
     try:
         content = json.loads(read_text(path, advice))
     except json.JSONDecodeError as error:
@@ -36,13 +45,13 @@ def read_json(path: Path, kind: type[list] | type[dict], advice: str) -> Any:
 
 
 def read_lines(path: Path, advice: str) -> list[str]:
-    """The lines of a text file without their ends, empty ones too; DatasetError as above."""
+    """The lines of a text file without line ends, with empty lines; errors as in `read_json`."""
     lines = read_text(path, advice).split("\n")
     return lines[:-1] if lines[-1] == "" else lines
 
 
 def read_text(path: Path, advice: str) -> str:
-    """The text of a UTF-8 file, line ends as newlines; DatasetError as above."""
+    """The text of a UTF-8 file with newlines as line ends; errors as in `read_json`."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -52,27 +61,27 @@ def read_text(path: Path, advice: str) -> str:
 
 
 def shorten(value: object, limit: int = 80) -> str:
-    """A value as it would print, cut short."""
+    """A value's `repr`, cut to `limit` characters."""
     text = repr(value)
     return text if len(text) <= limit else f"{text[:limit]}…"
 
 
 def describe_folder(folder: Path) -> str:
-    """What is in a folder, in a few words; of one that is not there, in the nearest that is."""
-    there = next((place for place in (folder, *folder.parents) if place.is_dir()), None)
-    if there is None:
+    """List the content of a folder in a few words; of its nearest parent if it does not exist."""
+    existing = next((path for path in (folder, *folder.parents) if path.is_dir()), None)
+    if existing is None:
         return f"{folder} is not there"
-    names = sorted(path.name for path in there.iterdir())
-    more = f" and {len(names) - _SEEN} more" if len(names) > _SEEN else ""
-    return f"{there} holds {', '.join(names[:_SEEN]) or 'nothing'}{more}"
+    names = sorted(path.name for path in existing.iterdir())
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"{existing} holds {', '.join(names[:_LISTED]) or 'nothing'}{more}"
 
 
 def _beside(path: Path) -> str:
-    """What is there instead of a missing file, to show a misspelt name or split."""
+    """Files with similar names beside a missing file, to reveal a misspelled name or split."""
     start, end = path.name.split(".")[0], path.suffix
     names = sorted(other.name for other in path.parent.glob(f"{start}*{end}"))
     return (
-        f" (there are {', '.join(names[:_SEEN])})"
+        f" (there are {', '.join(names[:_LISTED])})"
         if names
         else f" ({describe_folder(path.parent)})"
     )
@@ -82,91 +91,102 @@ SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 class ImageFiles(ABC):
-    """Finds pictures by id; the trees are read once, when first asked."""
+    """Finds images by id; the folders are read once, at the first request."""
 
     @abstractmethod
-    def _look(self) -> dict[str, Path]:
-        """Id to path, of what is there."""
+    def _list(self) -> dict[str, Path]:
+        """The path of each image that exists, by id."""
 
     @abstractmethod
     def _advice(self) -> str:
-        """Where was looked, and where to put the pictures."""
+        """The folders that were searched, and where to put the images, for the error."""
 
     @cached_property
     def _paths(self) -> dict[str, Path]:
-        found = self._look()
-        if not found:
+        paths = self._list()
+        if not paths:
             raise DatasetError(f"no pictures {self._advice()}")
-        return found
+        return paths
 
     def find(self, name: str) -> Path | None:
-        """The picture of an id, or None where it is missing; DatasetError where all are."""
+        """The path of an image, None if it is missing; `DatasetError` if all images are missing."""
         return self._paths.get(name)
 
     def missing(self, names: Iterable[str]) -> list[str]:
-        """Those of `names` that have no picture, each once, in their order; DatasetError as above.
+        """The names without an image, without repetition, in their order.
 
-        A picture that is there but cannot be read is not missing.
+        An image that exists but cannot be read is not missing.
+
+        Raises:
+            DatasetError: All images are missing.
         """
         return [name for name in dict.fromkeys(names) if name not in self._paths]
 
 
 class NamedImages(ImageFiles):
-    """Pictures named by their ids, in folders that are listed.
+    """Images named by their ids, in one of several folders.
 
-    The first folder wins, and .png over .jpg.
+    The first folder has precedence, and .png over .jpg.
     """
 
-    def __init__(self, folders: Iterable[Path], whose: str) -> None:
-        """`folders` need not exist; `whose` are the pictures, for the error ("FashionIQ's")."""
-        self._folders = list(folders)
-        self._whose = whose
+    def __init__(self, folders: Iterable[Path], owner: str) -> None:
+        """Name the folders.
 
-    def _look(self) -> dict[str, Path]:
-        found: dict[str, Path] = {}
+        Args:
+            folders: Folders, which need not exist.
+            owner: The benchmark, for the error ("FashionIQ's").
+        """
+        self._folders = list(folders)
+        self._owner = owner
+
+    def _list(self) -> dict[str, Path]:
+        paths: dict[str, Path] = {}
         for folder in self._folders:
             if folder.is_dir():
-                here = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES]
-                here.sort(key=lambda path: (SUFFIXES.index(path.suffix.lower()), path.name))
-                for path in here:
-                    found.setdefault(path.stem, path)
-        return found
+                images = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES]
+                images.sort(key=lambda path: (SUFFIXES.index(path.suffix.lower()), path.name))
+                for path in images:
+                    paths.setdefault(path.stem, path)
+        return paths
 
     def _advice(self) -> str:
         folders = ", ".join(str(folder) for folder in self._folders)
         return (
             f"({', '.join(SUFFIXES)}) in {folders} ({describe_folder(self._folders[0].parent)}); "
-            f"put {self._whose} pictures, named by their ids, into one of them"
+            f"put {self._owner} pictures, named by their ids, into one of them"
         )
 
 
 class ListedImages(ImageFiles):
-    """Pictures whose paths the benchmark tells, relative to one of several folders."""
+    """Images whose relative paths the benchmark lists, below one of several folders."""
 
     def __init__(
-        self, bases: Sequence[Path], relative: Mapping[str, Sequence[str]], whose: str
+        self, bases: Sequence[Path], relative: Mapping[str, Sequence[str]], owner: str
     ) -> None:
-        """`relative` has, by id, the paths it may have; the first base that has one of them wins.
+        """Name the paths.
 
-        `whose` are the pictures, for the error ("CIRR's").
+        Args:
+            bases: Folders, of which the first that has an image has precedence.
+            relative: The relative paths that an image may have, by id.
+            owner: The benchmark, for the error ("CIRR's").
         """
         self._bases = bases
         self._relative = relative
-        self._whose = whose
+        self._owner = owner
 
-    def _look(self) -> dict[str, Path]:
-        found: dict[str, Path] = {}
+    def _list(self) -> dict[str, Path]:
+        existing: dict[str, Path] = {}
         for name, paths in self._relative.items():
-            places = (base / path for base in self._bases for path in paths)
-            there = next((place for place in places if place.is_file()), None)
-            if there is not None:
-                found[name] = there
-        return found
+            candidates = (base / path for base in self._bases for path in paths)
+            path = next((path for path in candidates if path.is_file()), None)
+            if path is not None:
+                existing[name] = path
+        return existing
 
     def _advice(self) -> str:
         bases = " or ".join(str(base) for base in self._bases)
         example = next((paths[0] for paths in self._relative.values() if paths), "")
         return (
             f"such as {example} under {bases} ({describe_folder(self._bases[0])}); put "
-            f"{self._whose} pictures under one of them, in their own folders"
+            f"{self._owner} pictures under one of them, in their own folders"
         )

@@ -28,9 +28,9 @@ _ADVICE = (
 
 @dataclass(frozen=True)
 class CirrQuery(RetrievalQuery):
-    """A query with the server's number for it, and the five pictures most like its reference.
+    """A query with its number on the test server and the five images most like its reference.
 
-    `hits` is empty where the target is withheld.
+    `hits` is empty if the target is withheld.
     """
 
     pair_id: int = -1
@@ -38,81 +38,91 @@ class CirrQuery(RetrievalQuery):
 
 
 def cirr_queries(root: Path, split: str) -> list[CirrQuery]:
-    """Every query of a split, in the order of the file.
+    """All queries of a split, in the order of the file.
 
-    DatasetError for files that are missing or not as documented.
+    Raises:
+        DatasetError: A file is missing or not as documented.
     """
     path = _file(root, split, "captions", "cap")
-    found = [
-        _query(path, place, entry) for place, entry in enumerate(read_json(path, list, _ADVICE))
+    queries = [
+        _query(path, index, entry) for index, entry in enumerate(read_json(path, list, _ADVICE))
     ]
-    if not found or len({query.pair_id for query in found}) != len(found):
+    pair_ids = {query.pair_id for query in queries}
+    if not queries or len(pair_ids) != len(queries):
         raise DatasetError(
-            f"{path}: {len(found)} queries have {len({q.pair_id for q in found})} different "
-            "pairids; expected each its own. Fetch the file again"
+            f"{path}: {len(queries)} queries have {len(pair_ids)} different pairids; expected a "
+            "different one for each. Fetch the file again"
         )
-    return found
+    return queries
 
 
 def cirr_triplets(root: Path, split: str) -> list[Triplet]:
-    """Every triplet of a split; DatasetError as above, and for test1, which withholds targets."""
-    found = cirr_queries(root, split)
-    _require_targets(found, split)
-    return [Triplet(query.reference, query.captions, next(iter(query.hits))) for query in found]
+    """All triplets of a split; `DatasetError` also for test1, whose targets are withheld."""
+    queries = cirr_queries(root, split)
+    _require_targets(queries, split)
+    return [Triplet(query.reference, query.captions, next(iter(query.hits))) for query in queries]
 
 
 def image_paths(root: Path, split: str) -> dict[str, str]:
-    """Name to relative path of a split's pictures, in order; DatasetError as above."""
+    """The relative path of each image of a split, by name, in order; errors as above."""
     path = _file(root, split, "image_splits", "split")
     paths = read_json(path, dict, _ADVICE)
-    for name, place in paths.items():
-        if not isinstance(place, str) or not PurePosixPath(place).name:
+    for name, relative in paths.items():
+        if not isinstance(relative, str) or not PurePosixPath(relative).name:
             raise DatasetError(
-                f"{path}: the path of {name} is {shorten(place)}; expected that of a "
+                f"{path}: the path of {name} is {shorten(relative)}; expected that of a "
                 "file. Fetch the file again"
             )
     return paths
 
 
 def cirr_benchmark(root: Path, split: str = "val", targets_withheld: bool = False) -> Benchmark:
-    """A split asked over all its pictures, the reference left out; its queries are `CirrQuery`s.
+    """The queries of a split over all its images, without the reference in the results.
 
-    DatasetError for files not as documented, and where the targets are withheld, unless
-    `targets_withheld` says that none are needed.
+    Args:
+        root: The data folder.
+        split: A split.
+        targets_withheld: Whether queries without a target are allowed, as in test1.
+
+    Returns:
+        The benchmark; its queries are of the type `CirrQuery`.
+
+    Raises:
+        DatasetError: A file is missing or not as documented, or targets are withheld.
     """
-    asked = cirr_queries(root, split)
+    queries = cirr_queries(root, split)
     if not targets_withheld:
-        _require_targets(asked, split)
+        _require_targets(queries, split)
     gallery = image_paths(root, split)
-    used = {name for query in asked for name in (query.reference, *query.hits, *query.others)}
-    if strange := used.difference(gallery):
+    used = {name for query in queries for name in (query.reference, *query.hits, *query.others)}
+    if unlisted := used.difference(gallery):
         raise DatasetError(
-            f"{len(strange)} pictures of cap.rc2.{split}.json ({min(strange)}, …) are not in "
+            f"{len(unlisted)} pictures of cap.rc2.{split}.json ({min(unlisted)}, …) are not in "
             f"split.rc2.{split}.json; expected all. Take both files from one release"
         )
     return Benchmark(
         protocol=f"cirr-{split}",
         gallery=tuple(gallery),
-        queries=tuple(asked),
+        queries=tuple(queries),
         notes={"subset": "the five other pictures of the reference's set"},
     )
 
 
 def cirr_images(root: Path, split: str) -> ListedImages:
-    """Where the pictures of a split lie: at the paths told, or all in the split's first folder."""
+    """The images of a split: at the listed paths, or all in the split's first folder."""
     folders = [Path(root), Path(root).parent] if Path(root).name == "cirr" else [Path(root)]
-    bases = [folder / place for folder in folders for place in ("", "images", "img_raw")]
+    bases = [folder / inner for folder in folders for inner in ("", "images", "img_raw")]
     relative: dict[str, tuple[str, ...]] = {}
-    for name, told in image_paths(root, split).items():
-        path = PurePosixPath(told)
+    for name, listed in image_paths(root, split).items():
+        path = PurePosixPath(listed)
         relative[name] = (str(path), f"{path.parts[0]}/{path.name}", path.name)
     return ListedImages(bases, relative, "CIRR's")
 
 
-def _require_targets(asked: list[CirrQuery], split: str) -> None:
-    if withheld := sum(not query.hits for query in asked):
+def _require_targets(queries: list[CirrQuery], split: str) -> None:
+    if withheld := sum(not query.hits for query in queries):
         raise DatasetError(
-            f"cap.rc2.{split}.json withholds the targets of {withheld} of {len(asked)} queries. "
+            f"cap.rc2.{split}.json withholds the targets of {withheld} of {len(queries)} queries. "
             "Use the split val, or have the test server score: --split test1 --submission FOLDER"
         )
 
@@ -126,7 +136,7 @@ def _file(root: Path, split: str, folder: str, prefix: str) -> Path:
     return base / folder / f"{prefix}.rc2.{split}.json"
 
 
-def _query(path: Path, place: int, entry: Any) -> CirrQuery:
+def _query(path: Path, index: int, entry: Any) -> CirrQuery:
     if isinstance(entry, dict):
         pair_id, reference, caption = (entry.get(k) for k in ("pairid", "reference", "caption"))
         target, image_set = entry.get("target_hard"), entry.get("img_set")
@@ -149,7 +159,7 @@ def _query(path: Path, place: int, entry: Any) -> CirrQuery:
                 others=tuple(name for name in members if name != reference),
             )
     raise DatasetError(
-        f"{path}: entry {place} is {shorten(entry)}; expected an object with pairid, reference, "
+        f"{path}: entry {index} is {shorten(entry)}; expected an object with pairid, reference, "
         f"caption and img_set.members, {MEMBERS} names that include the reference, and but for "
         "test1 target_hard, one of them. Fetch the file again"
     )

@@ -4,7 +4,7 @@
     images/css_<split>_<number>.png         six digits, in the order of objects_img
 
 A modification (`mods`) has its words (`to_str`) and the numbers of the scenes before (`from`) and
-after (`to`). Scenes with one label show the same; any of them counts as found.
+after (`to`). Scenes with the same label are equal; any of them is a hit.
 """
 
 from collections.abc import Iterable
@@ -22,16 +22,16 @@ _ADVICE = f"expected {FILE} in the data folder. Name the folder that has it"
 
 
 class _Split:
-    """One split, checked: how many scenes, the label of each, and (words, before, after)."""
+    """One validated split: the number of scenes, their labels, and (words, before, after)."""
 
     def __init__(self, root: Path, split: str) -> None:
         path = Path(root) / FILE
-        every = read_pickled_npy(path, _ADVICE)
-        if not isinstance(every, dict) or not isinstance(every.get(split), dict):
-            there = ", ".join(map(str, every)) if isinstance(every, dict) else shorten(every)
-            raise DatasetError(f"{path} has no split {split!r}; there is {there}")
-        content = every[split]
-        self._where = f"{path}, {split}"
+        splits = read_pickled_npy(path, _ADVICE)
+        if not isinstance(splits, dict) or not isinstance(splits.get(split), dict):
+            names = ", ".join(map(str, splits)) if isinstance(splits, dict) else shorten(splits)
+            raise DatasetError(f"{path} has no split {split!r}; there is {names}")
+        content = splits[split]
+        self._label = f"{path}, {split}"
         scenes = content.get("objects_img")
         shape = scenes.shape if isinstance(scenes, PickledArray) else ()
         self.size = shape[0] if shape else len(self._list(content, "objects_img"))
@@ -42,8 +42,8 @@ class _Split:
         )
         if len(self.labels) != self.size:
             raise DatasetError(
-                f"{self._where}: {self.size} scenes have {len(self.labels)} labels; expected one "
-                "each. Fetch the file again"
+                f"{self._label}: {self.size} scenes have {len(self.labels)} labels; expected one "
+                "for each. Fetch the file again"
             )
         self.changes = [
             change
@@ -54,19 +54,19 @@ class _Split:
     def _changes(self, modification: Any) -> Iterable[tuple[str, int, int]]:
         if not isinstance(modification, dict) or not isinstance(modification.get("to_str"), str):
             raise DatasetError(
-                f"{self._where}: a modification is {shorten(modification)}; expected a dict with "
+                f"{self._label}: a modification is {shorten(modification)}; expected a dict with "
                 "from, to and the text to_str. Fetch the file again"
             )
         before, after = (self._list(modification, key) for key in ("from", "to"))
         for number in (*before, *after):
             if type(number) is not int or not 0 <= number < self.size:
                 raise DatasetError(
-                    f"{self._where}: a modification names the scene {shorten(number)}; expected a "
+                    f"{self._label}: a modification names the scene {shorten(number)}; expected a "
                     f"number below {self.size}. Fetch the file again"
                 )
         if len(before) != len(after):
             raise DatasetError(
-                f"{self._where}: {modification['to_str']!r} leads from {len(before)} scenes to "
+                f"{self._label}: {modification['to_str']!r} leads from {len(before)} scenes to "
                 f"{len(after)}; expected as many. Fetch the file again"
             )
         return ((modification["to_str"], *pair) for pair in zip(before, after, strict=True))
@@ -78,12 +78,12 @@ class _Split:
         if isinstance(value, list | tuple):
             return list(value)
         raise DatasetError(
-            f"{self._where}: {key} is {shorten(value)}; expected a list. Fetch the file again"
+            f"{self._label}: {key} is {shorten(value)}; expected a list. Fetch the file again"
         )
 
 
 def css3d_triplets(root: Path, split: str) -> list[Triplet]:
-    """Every scene before and after a modification; DatasetError for a file not as documented."""
+    """All pairs of scenes before and after a modification; `DatasetError` as for the benchmark."""
     return [
         Triplet(_name(split, before), (words,), _name(split, after))
         for words, before, after in _Split(root, split).changes
@@ -91,9 +91,10 @@ def css3d_triplets(root: Path, split: str) -> list[Triplet]:
 
 
 def css3d_benchmark(root: Path, split: str = "test") -> Benchmark:
-    """Every modification asked over all scenes of the split, the reference left out.
+    """All modifications of a split as queries over its scenes, without the reference in results.
 
-    DatasetError for a file that is missing or not as documented.
+    Raises:
+        DatasetError: The file is missing or not as documented.
     """
     scenes = _Split(root, split)
     alike: dict[str, list[str]] = {}
@@ -112,7 +113,7 @@ def css3d_benchmark(root: Path, split: str = "test") -> Benchmark:
 
 
 def css3d_images(root: Path, names: Iterable[str]) -> ListedImages:
-    """Where the pictures of the scenes lie."""
+    """The images of the scenes."""
     bases = [Path(root) / "images", Path(root)]
     return ListedImages(bases, {name: (f"{name}.png",) for name in names}, "CSS3D's")
 

@@ -4,10 +4,10 @@
     test_queries.txt                            path of the reference, of the target
     women/…/<product>_<n>.jpeg                  the pictures, or under images/
 
-There are no annotators' words: captions one word apart make a pair, and its text says which word
-replaces which. Any picture with the target's caption counts as found. DWC's released code goes on
-with "and get <the target's caption>", so that its queries state what they are judged by
-(`states_answer`); numbers with and without do not compare.
+There are no annotators' texts: two captions that differ in one word make a pair, and its text says
+which word replaces which. Any image with the target's caption is a hit. DWC's released code appends
+"and get <the target's caption>", so that its queries state their own answer (`states_answer`);
+numbers with and without it are not comparable.
 """
 
 import random
@@ -21,7 +21,7 @@ from dwc.errors import DatasetError
 
 SPLITS = ("train", "test")
 
-# What word tokenisation would delete from a caption, and two captions with it become one.
+# Word tokenization deletes these signs, which would make some captions equal.
 _SPELLED_OUT = str.maketrans({".": "dotmark", "?": "questionmark", "&": "andmark", "*": "starmark"})
 _ADVICE = (
     "expected Fashion200k's labels/ and, for testing, TIRG's test_queries.txt. "
@@ -31,22 +31,24 @@ _ADVICE = (
 
 @dataclass(frozen=True)
 class LabeledImage:
-    """A picture's path as the label files have it, and its caption, cleaned."""
+    """An image's path as in the label files, and its cleaned caption."""
 
     path: str
     caption: str
 
 
 def clean_caption(caption: str) -> str:
-    """The caption without white space around it, its `. ? & *` spelled out."""
+    """The caption without surrounding white space, with `. ? & *` spelled out."""
     return caption.strip().translate(_SPELLED_OUT)
 
 
 def labeled_images(root: Path, split: str) -> list[LabeledImage]:
-    """All pictures of a split ("train" or "test"), by label file and line.
+    """All images of a split ("train" or "test"), by label file and line.
 
-    A picture that is listed again keeps its first caption. DatasetError where files are missing or
-    not as documented.
+    An image that is listed twice has its first caption.
+
+    Raises:
+        DatasetError: Files are missing or not as documented.
     """
     if split not in SPLITS:
         raise DatasetError(f"Fashion200k has no split {split!r}; there are {', '.join(SPLITS)}")
@@ -58,9 +60,9 @@ def labeled_images(root: Path, split: str) -> list[LabeledImage]:
         )
     pictures: dict[str, LabeledImage] = {}
     for path in files:
-        for place, line in enumerate(read_lines(path, _ADVICE), 1):
+        for number, line in enumerate(read_lines(path, _ADVICE), 1):
             if line.strip():
-                picture = _labelled(path, place, line)
+                picture = _parse_label(path, number, line)
                 pictures.setdefault(picture.path, picture)
     if not pictures:
         raise DatasetError(f"{folder}: the files of {split} are empty. Fetch them again")
@@ -68,10 +70,10 @@ def labeled_images(root: Path, split: str) -> list[LabeledImage]:
 
 
 def replacing_text(source: str, target: str, states_answer: bool = False) -> str:
-    """ "replace A with B": the first word of one caption that the other lacks, and the reverse.
+    """The text "replace A with B", with the first word of each caption that the other lacks.
 
-    Where a caption has no such word, its last one is named. With `states_answer`, the target's
-    caption follows.
+    If a caption has no such word, its last word is used. With `states_answer`, the target's caption
+    follows.
     """
     old, new = _own_word(source, target), _own_word(target, source)
     answer = f" and get {target}" if states_answer else ""
@@ -81,10 +83,11 @@ def replacing_text(source: str, target: str, states_answer: bool = False) -> str
 def fashion200k_benchmark(
     root: Path, split: str = "test", states_answer: bool = False
 ) -> Benchmark:
-    """The queries of `test_queries.txt` over all test pictures, the reference left out.
+    """The queries of `test_queries.txt` over all test images, without the reference in the results.
 
-    DatasetError where files are missing or not as documented, and for the split "train", which has
-    no queries.
+    Raises:
+        DatasetError: Files are missing or not as documented, or the split is "train", which has no
+            queries.
     """
     if split != "test":
         raise DatasetError(f"Fashion200k has queries for the split test only; asked for {split!r}")
@@ -115,19 +118,19 @@ def fashion200k_benchmark(
 
 
 def fashion200k_images(root: Path, names: Iterable[str]) -> ListedImages:
-    """Where the pictures of the label files lie."""
+    """The images of the label files."""
     bases = [Path(root), Path(root) / "images"]
     return ListedImages(bases, {name: (name,) for name in names}, "Fashion200k's")
 
 
 class TrainPairs:
-    """Draws training triplets: two pictures whose captions are one word apart.
+    """Draws training triplets: two images whose captions differ in one word.
 
-    Two captions are when each without one of its words leaves the same words in the same order.
+    Two captions differ in one word if removing one word from each leaves the same sequence.
     """
 
     def __init__(self, pictures: Sequence[LabeledImage], states_answer: bool = False) -> None:
-        """DatasetError where no two captions are one word apart."""
+        """Raises `DatasetError` if no two captions differ in one word."""
         self._pictures = pictures
         self._states_answer = states_answer
         self._paths: dict[str, list[str]] = {}
@@ -137,25 +140,26 @@ class TrainPairs:
         for caption in self._paths:
             for rest in _without_a_word(caption):
                 self._children.setdefault(rest, []).append(caption)
-        self.places = [  # of the pictures that have a partner
-            place for place, picture in enumerate(pictures) if self._rests(picture.caption)
+        self.indices = [  # of the images that have a partner
+            index for index, picture in enumerate(pictures) if self._rests(picture.caption)
         ]
-        if not self.places:
+        if not self.indices:
             raise DatasetError(
                 f"no two of {len(self._paths)} captions of Fashion200k are one word apart; "
                 "expected many. Give the label files of the whole training split"
             )
 
     def __len__(self) -> int:
-        """How many pictures have a partner."""
-        return len(self.places)
+        """The number of images that have a partner."""
+        return len(self.indices)
 
-    def draw(self, place: int, generator: random.Random) -> Triplet:
-        """A triplet whose reference is the `place`th picture that has a partner.
+    def draw(self, index: int, generator: random.Random) -> Triplet:
+        """Draw a triplet whose reference is the image number `index` of those with a partner.
 
-        A rest of its caption is drawn, then another caption with that rest, then a picture of it.
+        Draws a remainder of its caption, then another caption with that remainder, then an image of
+        that caption.
         """
-        picture = self._pictures[self.places[place]]
+        picture = self._pictures[self.indices[index]]
         rest = generator.choice(self._rests(picture.caption))
         others = [caption for caption in self._children[rest] if caption != picture.caption]
         caption = generator.choice(others)
@@ -163,11 +167,11 @@ class TrainPairs:
         return Triplet(picture.path, (text,), generator.choice(self._paths[caption]))
 
     def names(self) -> Iterable[str]:
-        """Every picture that may be drawn."""
+        """The paths of all images that may be drawn."""
         return (picture.path for picture in self._pictures)
 
     def _rests(self, caption: str) -> list[tuple[str, ...]]:
-        """What is left of a caption without one word, where another caption leaves the same."""
+        """The caption without one word, for each word where another caption leaves the same."""
         return [rest for rest in _without_a_word(caption) if len(self._children[rest]) > 1]
 
 
@@ -181,7 +185,7 @@ def _own_word(caption: str, other: str) -> str:
     return next((word for word in words if word not in others), words[-1] if words else "")
 
 
-def _labelled(path: Path, place: int, line: str) -> LabeledImage:
+def _parse_label(path: Path, number: int, line: str) -> LabeledImage:
     fields = line.split("\t")
     if (
         len(fields) < 3
@@ -190,7 +194,7 @@ def _labelled(path: Path, place: int, line: str) -> LabeledImage:
         or not _is_number(fields[1])
     ):
         raise DatasetError(
-            f"{path}: line {place} is {line[:80]!r}; expected a path, a detection score and a "
+            f"{path}: line {number} is {line[:80]!r}; expected a path, a detection score and a "
             "caption with tabs between them. Fetch the file again"
         )
     return LabeledImage(fields[0].strip(), clean_caption(fields[2]))
@@ -206,18 +210,18 @@ def _is_number(text: str) -> bool:
 
 def _read_queries(path: Path, captions: dict[str, str]) -> list[tuple[str, str]]:
     pairs = []
-    for place, line in enumerate(read_lines(path, _ADVICE), 1):
+    for number, line in enumerate(read_lines(path, _ADVICE), 1):
         names = line.split()
         if not names:
             continue
         if len(names) != 2:
             raise DatasetError(
-                f"{path}: line {place} is {line[:80]!r}; expected the paths of a reference and of "
+                f"{path}: line {number} is {line[:80]!r}; expected the paths of a reference and of "
                 "a target. Fetch the file again"
             )
         if unknown := [name for name in names if name not in captions]:
             raise DatasetError(
-                f"{path}: line {place} names {unknown[0]}, which no label file of the test split "
+                f"{path}: line {number} names {unknown[0]}, which no label file of the test split "
                 "lists. Take labels/ and test_queries.txt from one release"
             )
         pairs.append((names[0], names[1]))

@@ -1,9 +1,9 @@
-"""Reading a pickled `.npy` file as plain data: nothing in the file is ever called.
+"""Read a pickled `.npy` file as plain data, without calling anything that the file names.
 
-A pickle is a program that may call whatever it names. This reader lets it name only what numpy's
-arrays, types and numbers are pickled with, and puts inert stand-ins in their place: numpy's own
-would take the file's word for lengths and flags. What comes out are dicts, lists, tuples, text,
-bytes, numbers, and `PickledArray`s.
+A pickle is a program that may call any importable function. This reader allows only the names with
+which numpy pickles arrays, types and numbers, and replaces them by inert classes: numpy's own would
+trust the lengths and flags in the file. The result consists of dicts, lists, tuples, text, bytes,
+numbers and `PickledArray`s.
 """
 
 import pickle
@@ -33,11 +33,11 @@ class PickledType:
 
     @property
     def is_object(self) -> bool:
-        """Whether the elements are pickled one by one."""
+        """Whether the elements are pickled as objects."""
         return self._code in ("O", "O8", "O4")
 
     def to_numpy(self) -> np.dtype:
-        """The numpy type; UnpicklingError unless it is a plain number or text."""
+        """The numpy type; `UnpicklingError` for other types than numbers and text."""
         code = self._code
         if not isinstance(code, str) or code[:1] not in _PLAIN_KINDS or not code[1:].isdigit():
             raise pickle.UnpicklingError(f"an array of type {code!r}")
@@ -49,7 +49,7 @@ class PickledType:
 
 
 class PickledArray:
-    """An array as the file has it: its elements in a flat list."""
+    """An array of the file, with its elements in a flat list."""
 
     def __init__(self, *_: Any) -> None:
         self.shape: tuple[int, ...] = ()
@@ -76,7 +76,7 @@ class PickledArray:
 
 
 class _EmptyArray:
-    """Stands in for the function that makes the empty array which its state then fills."""
+    """Replaces the function that makes an empty array, which its state fills afterwards."""
 
     def __new__(cls, *_: Any) -> Any:
         return PickledArray()
@@ -86,7 +86,7 @@ class _EmptyArray:
 
 
 class _Number:
-    """Stands in for the function that makes a numpy scalar out of its type and bytes."""
+    """Replaces the function that makes a numpy scalar from its type and bytes."""
 
     def __new__(cls, kind: Any = None, content: Any = b"") -> Any:
         if not isinstance(kind, PickledType):
@@ -99,9 +99,9 @@ class _Number:
 
 
 class _Bytes:
-    """Stands in for `codecs.encode`, with which bytes are written for Python 2 to read.
+    """Replaces `codecs.encode`, with which bytes are pickled for Python 2.
 
-    And for `bytes`, which without arguments is what empty ones are written as.
+    Also replaces `bytes`, without arguments: empty bytes are pickled so.
     """
 
     def __new__(cls, text: Any = "", encoding: Any = "latin1") -> Any:
@@ -113,31 +113,36 @@ class _Bytes:
         raise pickle.UnpicklingError("a function with a state")
 
 
-_STAND_INS: dict[tuple[str, str], type] = {
+_REPLACEMENTS: dict[tuple[str, str], type] = {
     ("numpy", "ndarray"): PickledArray,
     ("numpy", "dtype"): PickledType,
     ("_codecs", "encode"): _Bytes,
     ("__builtin__", "bytes"): _Bytes,
     **{
-        (f"numpy.{core}.multiarray", name): stand_in
+        (f"numpy.{core}.multiarray", name): replacement
         for core in ("core", "_core")
-        for name, stand_in in (("_reconstruct", _EmptyArray), ("scalar", _Number))
+        for name, replacement in (("_reconstruct", _EmptyArray), ("scalar", _Number))
     },
 }
 
 
 class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> type:
-        if (module, name) not in _STAND_INS:
+        if (module, name) not in _REPLACEMENTS:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-        return _STAND_INS[module, name]
+        return _REPLACEMENTS[module, name]
 
 
 def read_pickled_npy(path: Path, advice: str) -> Any:
-    """The one object that `numpy.save` pickled into a file.
+    """Read the object that `numpy.save` pickled into a file.
 
-    DatasetError, which ends in `advice`, for a file that is missing; and for one that is not such,
-    or holds anything but arrays, dicts, lists, text and numbers.
+    Args:
+        path: The file.
+        advice: How to get the file, the end of the error if it is missing.
+
+    Raises:
+        DatasetError: The file is missing, is no such file, or holds anything but arrays, dicts,
+            lists, text and numbers.
     """
     try:
         with path.open("rb") as file:
@@ -149,8 +154,8 @@ def read_pickled_npy(path: Path, advice: str) -> Any:
                     f"{path} holds an array of shape {shape} and type {kind}; expected one pickled "
                     "object. Fetch the file again"
                 )
-            # latin1 is how Python 2's text and numpy's bytes come through unharmed.
-            whole = _PlainUnpickler(file, encoding="latin1").load()
+            # latin1 preserves Python 2's text and numpy's bytes.
+            content = _PlainUnpickler(file, encoding="latin1").load()
     except FileNotFoundError:
         raise DatasetError(
             f"{path} is missing ({describe_folder(path.parent)}); {advice}"
@@ -162,12 +167,12 @@ def read_pickled_npy(path: Path, advice: str) -> Any:
         ) from error
     except _BROKEN as error:
         raise DatasetError(f"{path} cannot be read: {error}. Fetch the file again") from error
-    if not isinstance(whole, PickledArray) or len(whole.elements) != 1:
+    if not isinstance(content, PickledArray) or len(content.elements) != 1:
         raise DatasetError(f"{path} holds no array of one object. Fetch the file again")
-    return whole.elements[0]
+    return content.elements[0]
 
 
-# What the unpickler raises on a program that makes no sense.
+# What the unpickler raises on an invalid program.
 _BROKEN = (
     OSError, EOFError, ValueError, TypeError, AttributeError, LookupError, ImportError,
     MemoryError, OverflowError, RecursionError,

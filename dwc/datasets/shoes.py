@@ -4,10 +4,10 @@
     train_im_names.txt, eval_im_names.txt                       a picture's file name a line
     womens_<kind>/<n>/img_womens_<kind>_<id>.jpg                or under images/ or attributedata/
 
-A pair belongs to the split that lists both its pictures. DWC's released code finds the pairs by
-going through that list, and so meets each twice, by its target and by its reference, but a pair
-whose reference is its target once: 3,521 queries for 1,761 pairs (`LISTINGS`). Such a pair can
-never be found where the reference leaves the gallery; `impossible` names them.
+A pair belongs to the split that lists both of its images. DWC's released code iterates over that
+list and so adds each pair twice, for its target and for its reference, except a pair whose
+reference is its target: 3,521 queries for 1,761 pairs (`LISTINGS`). The target of such a pair is
+never in the results, since the reference is removed from them; `self_pairs` names them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,9 +29,10 @@ _KEYS = ("ReferenceImageName", "RelativeCaption", "ImageName")
 
 
 def split_names(root: Path, split: str) -> list[str]:
-    """The picture names of a split ("train" or "test"), in the order of the file.
+    """The image names of a split ("train" or "test"), in the order of the file.
 
-    DatasetError for another split, and for a file that is missing or lists a name twice.
+    Raises:
+        DatasetError: The split is another, or the file is missing or lists a name twice.
     """
     if split not in SPLITS:
         raise DatasetError(f"Shoes has no split {split!r}; there are {', '.join(SPLITS)}")
@@ -46,10 +47,16 @@ def split_names(root: Path, split: str) -> list[str]:
 
 
 def shoes_triplets(root: Path, split: str, listing: str = "twice") -> list[Triplet]:
-    """The pairs of a split as triplets of one caption each.
+    """The pairs of a split as triplets with one caption.
 
-    `listing` is "once", in the order of the file, or "twice", in the order of the split's names,
-    as the released code has them. DatasetError for files not as documented.
+    Args:
+        root: The data folder.
+        split: "train" or "test".
+        listing: "once", in the order of the file, or "twice", in the order of the split's names,
+            as in the released code.
+
+    Raises:
+        DatasetError: Files are missing or not as documented.
     """
     if listing not in LISTINGS:
         raise DatasetError(f"no listing {listing!r} of Shoes; there are {', '.join(LISTINGS)}")
@@ -57,16 +64,16 @@ def shoes_triplets(root: Path, split: str, listing: str = "twice") -> list[Tripl
 
 
 def shoes_benchmark(root: Path, split: str = "test", listing: str = "twice") -> Benchmark:
-    """A split asked over all its pictures, the reference left out; `listing` as in `triplets`."""
+    """The queries of a split over all its images; arguments as in `shoes_triplets`."""
     names = split_names(root, split)
     pairs = shoes_triplets(root, split, "once")
-    asked = pairs if listing == "once" else shoes_triplets(root, split, listing)
+    triplets = pairs if listing == "once" else shoes_triplets(root, split, listing)
     same = self_pairs(pairs)
     return Benchmark(
         protocol=f"shoes-{split}-{listing}",
         gallery=tuple(names),
         queries=tuple(
-            RetrievalQuery(t.reference, t.captions, frozenset({t.target})) for t in asked
+            RetrievalQuery(t.reference, t.captions, frozenset({t.target})) for t in triplets
         ),
         notes={
             "pairs": str(len(pairs)),
@@ -76,23 +83,23 @@ def shoes_benchmark(root: Path, split: str = "test", listing: str = "twice") -> 
 
 
 def self_pairs(pairs: Iterable[Triplet]) -> list[str]:
-    """The pictures that are both reference and target of a pair, each once."""
+    """The images that are both reference and target of a pair, without repetition."""
     return list(dict.fromkeys(t.target for t in pairs if t.target == t.reference))
 
 
 class ShoesImages(ImageFiles):
-    """Finds pictures by file name in the folders of the kinds of shoes, or all in one folder."""
+    """Finds images by file name in the folders of the kinds of shoes, or all in one folder."""
 
     def __init__(self, root: Path) -> None:
-        self._bases = [Path(root) / place for place in ("", "images", "attributedata")]
+        self._bases = [Path(root) / name for name in ("", "images", "attributedata")]
 
-    def _look(self) -> dict[str, Path]:
-        found: dict[str, Path] = {}
+    def _list(self) -> dict[str, Path]:
+        paths: dict[str, Path] = {}
         for base in self._bases:
             for pattern in ("womens_*/*/img_womens_*", "womens_*/img_womens_*", "img_womens_*"):
                 for path in sorted(base.glob(pattern)):
-                    found.setdefault(path.name, path)
-        return found
+                    paths.setdefault(path.name, path)
+        return paths
 
     def _advice(self) -> str:
         bases = ", ".join(str(base) for base in self._bases)
@@ -106,18 +113,18 @@ def _list_pairs(root: Path, split: str, names: Sequence[str], listing: str) -> l
     path = Path(root) / _CAPTIONS
     listed = set(names)
     pairs: list[Triplet] = []
-    torn = 0
-    for place, entry in enumerate(read_json(path, list, _ADVICE)):
-        triplet = _triplet(path, place, entry)
+    split_pairs = 0
+    for index, entry in enumerate(read_json(path, list, _ADVICE)):
+        triplet = _triplet(path, index, entry)
         inside = (triplet.reference in listed) + (triplet.target in listed)
-        torn += inside == 1
+        split_pairs += inside == 1
         if inside == 2:
             pairs.append(triplet)
-    if torn:
+    if split_pairs:
         raise DatasetError(
-            f"{torn} pairs of {path} have one picture in {SPLITS[split]} ({len(names)} names) and "
-            "one that is not; expected both or neither. Other lists are in circulation: take the "
-            "one with 10,000 names for training, 4,658 for evaluation"
+            f"{split_pairs} pairs of {path} have one picture in {SPLITS[split]} ({len(names)} "
+            "names) and one that is not; expected both or neither. Other lists are in circulation: "
+            "take the one with 10,000 names for training, 4,658 for evaluation"
         )
     if listing == "once":
         return pairs
@@ -128,12 +135,12 @@ def _list_pairs(root: Path, split: str, names: Sequence[str], listing: str) -> l
     return [triplet for name in names for triplet in by_name[name]]
 
 
-def _triplet(path: Path, place: int, entry: Any) -> Triplet:
+def _triplet(path: Path, index: int, entry: Any) -> Triplet:
     if isinstance(entry, dict):
         reference, caption, target = (entry.get(key) for key in _KEYS)
         if isinstance(reference, str) and isinstance(caption, str) and isinstance(target, str):
             return Triplet(reference, (caption.strip(),), target)
     raise DatasetError(
-        f"{path}: entry {place} is {shorten(entry)}; expected an object with the strings "
+        f"{path}: entry {index} is {shorten(entry)}; expected an object with the strings "
         f"{', '.join(_KEYS)}. Fetch the file again"
     )

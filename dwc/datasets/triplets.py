@@ -1,4 +1,4 @@
-"""What every benchmark becomes once read: triplets to learn from, queries to be asked."""
+"""The common form of all benchmarks: training triplets, and queries with their gallery."""
 
 import logging
 import random
@@ -10,7 +10,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Triplet:
-    """A reference picture, the words that change it, and the picture that results.
+    """A reference image, the modification text, and the target image.
 
     `captions` are the annotators' phrases, one or two, before any caption template.
     """
@@ -22,10 +22,10 @@ class Triplet:
 
 @dataclass(frozen=True)
 class RetrievalQuery:
-    """A question to a gallery, with what is known of its answer.
+    """A query for a gallery, with its relevant images.
 
-    `hits` are the gallery ids that count as found. `picture_share`, where the truth is known, is
-    the share (0 to 1) of the wished-for attributes that only the picture tells.
+    `hits` are the ids of the relevant images. `picture_share`, where the truth is known, is the
+    share (0 to 1) of the target's attributes that only the image determines.
     """
 
     reference: str
@@ -36,7 +36,7 @@ class RetrievalQuery:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A protocol ready to run: its name, its gallery in order, its queries, what was missing."""
+    """A protocol ready to run: its name, the ordered gallery, the queries, the missing images."""
 
     protocol: str
     gallery: tuple[str, ...]
@@ -46,12 +46,13 @@ class Benchmark:
     notes: dict[str, str] = field(default_factory=dict)
 
 
-def drop_missing(benchmark: Benchmark, gone: Collection[str]) -> Benchmark:
-    """The benchmark without the pictures `gone`, which are logged and listed in its `missing`.
+def drop_missing(benchmark: Benchmark, missing: Collection[str]) -> Benchmark:
+    """Remove missing images from a benchmark; they are logged and listed in its `missing`.
 
-    They leave the gallery and the hits; queries go whose reference is gone, or every hit.
+    They leave the gallery and the hits. A query is removed when its reference or all of its hits
+    are missing.
     """
-    lost = set(gone)
+    lost = set(missing)
     if not lost:
         return benchmark
     gallery = tuple(name for name in benchmark.gallery if name not in lost)
@@ -74,11 +75,11 @@ def drop_missing(benchmark: Benchmark, gone: Collection[str]) -> Benchmark:
 
 
 def sample_queries(benchmark: Benchmark, count: int, seed: int) -> Benchmark:
-    """The benchmark asked with `count` of its queries, drawn by `seed`, in their order.
+    """Draw `count` of a benchmark's queries by a seed, and keep their order and the gallery.
 
-    All of them where there are not more. The gallery stays.
+    A benchmark with fewer queries is returned unchanged.
     """
     if count >= len(benchmark.queries):
         return benchmark
     chosen = sorted(random.Random(seed).sample(range(len(benchmark.queries)), count))
-    return replace(benchmark, queries=tuple(benchmark.queries[place] for place in chosen))
+    return replace(benchmark, queries=tuple(benchmark.queries[index] for index in chosen))

@@ -1,4 +1,4 @@
-"""Pictures on their way into a searchable store; no torch here.
+"""From pictures to a searchable store, without torch.
 
-sources -> decoding -> building (an embedding function is handed in) -> store -> exact_index
+sources (walker) -> builder (given an embedding function) -> store_writer -> store -> exact_search
 """

@@ -1,14 +1,12 @@
-"""A gallery in two dimensions, so that pictures which a model finds alike lie close together.
+"""Project a gallery to two dimensions, and cache the projection beside its store.
 
-Principal components first, then t-SNE (van der Maaten and Hinton, 2008, in Barnes and Hut's way,
-2014), both scikit-learn's. t-SNE keeps neighbourhoods, not distances: that two groups lie apart is
-told by it, how far apart is not.
-
-A store's projection, made when first asked for and kept beside the store it is of.
+Pictures that are similar to a model lie close together. The projection is principal components
+followed by t-SNE (van der Maaten and Hinton, 2008, in Barnes and Hut's approximation, 2014), both
+of scikit-learn. t-SNE preserves neighborhoods, not distances: it shows that two groups lie apart,
+not how far.
 """
 
 import logging
-import os
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -19,21 +17,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwc.errors import StoreError
+from dwc.files import atomic_path
 from dwc.gallery.store import Store
 
+logger = logging.getLogger(__name__)
+
+FILE = "map.npz"
 METHOD = "pca 50, t-sne 30, landmarks 4000, no. 1"
-"""Names everything that moves a point; a map made otherwise is made again."""
+"""Names everything that moves a point; a projection by another method is computed again."""
 
 SIDE = 65_535
 LANDMARKS = 4_000  # t-SNE's time grows with n log n: seconds for these, many minutes for 100,000
 COMPONENTS = 50
 PERPLEXITY = 30.0
 ITERATIONS = 750
-FEWEST = 12  # below, t-SNE has no neighbourhoods to keep
+FEWEST = 12  # below, t-SNE has no neighborhoods to preserve
 
 _NEAREST_LANDMARKS = 3
-_JUDGED = 256  # pictures whose neighbourhoods are compared; the share's error is then below 0.02
-_NEIGHBOURS = 10
+_SAMPLED = 256  # pictures whose neighborhoods are compared; the error is then below 0.02
+_NEIGHBORS = 10
 _CHUNK = 2_048
 _SEED = 0
 
@@ -42,12 +44,12 @@ Points = NDArray[np.uint16]
 
 @dataclass(frozen=True)
 class Projection:
-    """Where each picture lies.
+    """The positions of a gallery's pictures.
 
-    `positions` (n, 2), x to the right and y downwards, in 0 to `SIDE`, in the store's order.
-    `laid_out` of them were placed by t-SNE, the others among those they are most like.
-    `neighbours_kept` (0 to 1) is how many of a picture's 10 nearest by the model are among its 10
-    nearest here, on the mean of a sample; None where there are too few pictures to tell.
+    `positions` (n, 2), x to the right and y downwards, are in 0 to `SIDE`, in the store's order.
+    `laid_out` of them were placed by t-SNE, the others next to the most similar of these.
+    `neighbours_kept` (0 to 1) is the mean share of a picture's 10 nearest by the model that are
+    among its 10 nearest here, estimated on a sample; None for too few pictures.
     """
 
     positions: Points
@@ -61,11 +63,11 @@ class Projection:
 
 
 def project(vectors: NDArray[np.float32], landmarks: int = LANDMARKS) -> Projection:
-    """Lay out vectors (n, D), each stream's part unit length; the same ones alike every time.
+    """Project vectors (n, D), each stream's part of unit length; deterministic.
 
-    Beyond `landmarks` pictures, that many drawn evenly are laid out and every other is placed at
-    the mean of the three it is most like, the more alike the more it weighs. Memory is that of a
-    few thousand rows, and about a kilobyte a picture.
+    Of more than `landmarks` pictures that many are drawn evenly and placed by t-SNE. Every other
+    picture is placed at the mean of its three most similar ones, weighted by similarity. Memory is
+    that of a few thousand rows, and about a kilobyte a picture.
     """
     count = len(vectors)
     chosen = np.arange(count)
@@ -89,9 +91,9 @@ def project(vectors: NDArray[np.float32], landmarks: int = LANDMARKS) -> Project
 def interpolate_positions(
     rows: NDArray[np.float64], others: NDArray[np.float64], places: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Where rows (m, C) lie (m, 2), given the others' (l, C) places (l, 2).
+    """Positions (m, 2) of rows (m, C), given the positions (l, 2) of other rows (l, C).
 
-    The mean of the three nearest others' places, each weighing by its inverse squared distance.
+    The mean of the positions of the three nearest others, weighted by inverse squared distance.
     """
     count = min(_NEAREST_LANDMARKS, len(others))
     distances = (rows**2).sum(1)[:, None] - 2 * rows @ others.T + (others**2).sum(1)  # (m, l)
@@ -102,29 +104,29 @@ def interpolate_positions(
 
 
 class _Components:
-    """The directions in which some rows (l, D) differ most: what other rows are in them."""
+    """The principal components of some rows (l, D), and the coordinates of other rows in them."""
 
     def __init__(self, rows: NDArray[np.float64]) -> None:
         self._mean = rows.mean(0)
         self._directions = np.eye(rows.shape[1])[:, :COMPONENTS]
         if np.ptp(rows, axis=0).max() > 0:
-            from sklearn.decomposition import PCA  # takes a second to import: only who draws waits
+            from sklearn.decomposition import PCA  # takes a second to import
 
-            found = PCA(min(COMPONENTS, *rows.shape), random_state=_SEED).fit(rows)
-            self._directions = found.components_.T  # (D, C)
+            fitted = PCA(min(COMPONENTS, *rows.shape), random_state=_SEED).fit(rows)
+            self._directions = fitted.components_.T  # (D, C)
 
     def of(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Rows (m, D) in these directions, (m, C), the one that tells most first."""
+        """The coordinates (m, C) of rows (m, D), the component of largest variance first."""
         return (np.asarray(rows, dtype=np.float64) - self._mean) @ self._directions
 
 
 def _lay_out(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(l, 2) for rows (l, C)."""
+    """Positions (l, 2) by t-SNE of rows (l, C)."""
     if len(rows) < FEWEST:
         return np.pad(rows[:, :2], ((0, 0), (0, max(0, 2 - rows.shape[1]))))
     from sklearn.manifold import TSNE
 
-    if np.ptp(rows, axis=0).max() == 0:  # one picture many times: t-SNE would divide by nothing
+    if np.ptp(rows, axis=0).max() == 0:  # equal rows: t-SNE would divide by zero
         return np.zeros((len(rows), 2))
     method = TSNE(
         2,
@@ -137,31 +139,35 @@ def _lay_out(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _fit(places: NDArray[np.float64]) -> Points:
-    """Places (n, 2) as whole numbers from 0 to `SIDE`, centred, both directions by one scale."""
+    """Positions (n, 2) as integers from 0 to `SIDE`, centered, with one scale for both axes."""
     low, high = places.min(0), places.max(0)
     extent = float((high - low).max()) or 1.0
-    centred = (places - (low + high) / 2) / extent + 0.5
-    return np.round(centred * SIDE).clip(0, SIDE).astype(np.uint16)
+    centered = (places - (low + high) / 2) / extent + 0.5
+    return np.round(centered * SIDE).clip(0, SIDE).astype(np.uint16)
 
 
 def _neighbours_kept(vectors: NDArray[np.float32], positions: Points) -> float | None:
     count = len(vectors)
-    if count <= 2 * _NEIGHBOURS:
+    if count <= 2 * _NEIGHBORS:
         return None
-    judged = np.sort(np.random.default_rng(_SEED).choice(count, min(_JUDGED, count), replace=False))
-    alike = np.concatenate([rows @ vectors[judged].T for rows in _chunks(vectors)]).T  # (j, n)
+    sampled = np.sort(
+        np.random.default_rng(_SEED).choice(count, min(_SAMPLED, count), replace=False)
+    )
+    similarities = np.concatenate(
+        [rows @ vectors[sampled].T for rows in _chunks(vectors)]
+    ).T  # (j, n)
     places = positions.astype(np.float32)
-    kept = []
-    for by_model, itself in zip(alike, judged.tolist(), strict=True):
-        here = -((places - places[itself]) ** 2).sum(1)  # (n,)
-        kept.append(len(_nearest(by_model, itself) & _nearest(here, itself)))
-    return float(np.mean(kept)) / _NEIGHBOURS
+    shares = []
+    for by_model, itself in zip(similarities, sampled.tolist(), strict=True):
+        by_position = -((places - places[itself]) ** 2).sum(1)  # (n,)
+        shares.append(len(_nearest(by_model, itself) & _nearest(by_position, itself)))
+    return float(np.mean(shares)) / _NEIGHBORS
 
 
 def _nearest(closeness: NDArray[np.float32], itself: int) -> set[int]:
     closeness = closeness.copy()
     closeness[itself] = -np.inf
-    return set(np.argpartition(-closeness, _NEIGHBOURS)[:_NEIGHBOURS].tolist())
+    return set(np.argpartition(-closeness, _NEIGHBORS)[:_NEIGHBORS].tolist())
 
 
 def _chunks(vectors: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
@@ -169,16 +175,12 @@ def _chunks(vectors: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
         yield vectors[start : start + _CHUNK]
 
 
-logger = logging.getLogger(__name__)
-
-FILE = "map.npz"
-
-
 def load_projection(store: Store) -> Projection | None:
-    """Read the projection kept with a store; None where there is none.
+    """Read the projection beside a store; None if there is none.
 
-    Raises `StoreError` for one of another store (other pictures, another order, another model), one
-    made otherwise, and a damaged file.
+    Raises:
+        StoreError: It belongs to another store (other pictures, another order, another model), was
+            computed by another method, or is damaged.
     """
     file = store.path / FILE
     if not file.is_file():
@@ -187,7 +189,7 @@ def load_projection(store: Store) -> Projection | None:
         with np.load(file, allow_pickle=False) as content:
             of, method = str(content["store"]), str(content["method"])
             positions = content["positions"]
-            laid_out, kept = int(content["laid_out"]), float(content["neighbours_kept"])
+            laid_out, share = int(content["laid_out"]), float(content["neighbours_kept"])
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise StoreError(
             f"{file}: cannot be read ({error}). Delete it; it is made anew."
@@ -202,59 +204,56 @@ def load_projection(store: Store) -> Projection | None:
             f"{file}: has positions of shape {positions.shape}, {positions.dtype}; expected "
             f"{(len(store), 2)}, uint16. Delete it; it is made anew."
         )
-    return Projection(positions, laid_out, None if np.isnan(kept) else kept)
+    return Projection(positions, laid_out, None if np.isnan(share) else share)
 
 
 def save_projection(store: Store, projection: Projection) -> Path:
-    """Keep a store's projection beside it, whole or not at all; return the file's path."""
+    """Write a store's projection beside it, atomically, and return the file's path."""
     file = store.path / FILE
-    kept = projection.neighbours_kept
-    # Its own name for each writer: two who open one store at once must not write into one file.
-    partial = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}.partial")
-    with partial.open("wb") as output:
+    share = projection.neighbours_kept
+    with atomic_path(file) as partial:
         np.savez_compressed(
-            output,
+            partial,
             store=store.fingerprint,
             method=METHOD,
             positions=projection.positions,
             laid_out=projection.laid_out,
-            neighbours_kept=np.nan if kept is None else kept,
+            neighbours_kept=np.nan if share is None else share,
         )
-    partial.replace(file)
     return file
 
 
 class ProjectionCache:
-    """The projections of the stores that are asked about; however many ask at once, each is
-    made once.
+    """The projections of stores, each computed once, however many threads request it at once.
 
-    Stores are known by their fingerprints: none is held here, and one opened anew is the same.
+    Stores are identified by their fingerprints: no store is held here, and one that is opened again
+    is the same.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._making: dict[str, threading.Lock] = {}
-        self._made: dict[str, Projection] = {}
+        self._computing: dict[str, threading.Lock] = {}
+        self._computed: dict[str, Projection] = {}
 
     def known(self, store: Store) -> Projection | None:
-        """What is there without making it: in memory, or in a file that is this store's."""
-        if store.fingerprint not in self._made and (read := _read(store)) is not None:
-            self._made[store.fingerprint] = read
-        return self._made.get(store.fingerprint)
+        """A projection in memory or in the store's file, or None: nothing is computed."""
+        if store.fingerprint not in self._computed and (read := _read(store)) is not None:
+            self._computed[store.fingerprint] = read
+        return self._computed.get(store.fingerprint)
 
     def get(self, store: Store) -> Projection:
-        """Read it, or make it (seconds) and keep it; a file that is not this store's gives way."""
+        """Read the projection, or compute it (seconds) and save it over a file of another store."""
         with self._lock:
-            making = self._making.setdefault(store.fingerprint, threading.Lock())
-        with making:
+            computing = self._computing.setdefault(store.fingerprint, threading.Lock())
+        with computing:
             if (known := self.known(store)) is not None:
                 return known
-            made = self._made[store.fingerprint] = project(store.vectors)
+            computed = self._computed[store.fingerprint] = project(store.vectors)
             try:
-                save_projection(store, made)
+                save_projection(store, computed)
             except OSError as error:  # a store may lie where nothing can be written
-                logger.warning("%s: its map is not kept: %s", store.path, error)
-            return made
+                logger.warning("%s: its map is not saved: %s", store.path, error)
+            return computed
 
 
 def _read(store: Store) -> Projection | None:

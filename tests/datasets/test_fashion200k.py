@@ -103,11 +103,11 @@ def test_training_pairs_are_all_those_one_word_apart(captions: list[str], seed: 
             TrainPairs(pictures)
         return
     pairs = TrainPairs(pictures)
-    assert pairs.places == [n for n, found in enumerate(partners) if found]
+    assert pairs.indices == [n for n, found in enumerate(partners) if found]
     generator = random.Random(seed)
     for place in range(len(pairs)):
         drawn = {captions[int(pairs.draw(place, generator).target)] for _ in range(5)}
-        assert drawn <= partners[pairs.places[place]]
+        assert drawn <= partners[pairs.indices[place]]
 
 
 def test_training_pairs_follow_the_generator(root: Path) -> None:
