@@ -1,7 +1,7 @@
-"""The command line: `python -m dwc COMMAND`, one module of `dwc.commands` a command.
+"""The command line, `dwc COMMAND` or `python -m dwc COMMAND`; one module of `dwc.commands` each.
 
-A command's module has `HELP`, `configure(parser)` and `run(args)`, and imports torch and the like
-only when it runs, so that help is instant.
+A command's module has `HELP`, `configure(parser)` and `run(args)`, and imports torch and other slow
+packages only when it runs, so that help is instant.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Protocol, cast
 
 from dwc import __version__
@@ -35,7 +36,7 @@ INTERRUPTED = 130  # as shells report SIGINT
 
 
 class Command(Protocol):
-    """What a module of `dwc.commands` offers."""
+    """The interface of a module of `dwc.commands`."""
 
     HELP: str
     configure: Callable[[argparse.ArgumentParser], None]
@@ -43,9 +44,14 @@ class Command(Protocol):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code.
+    """Run one command.
 
-    0 is success, 2 a mistake in what was asked or in the files (told on stderr), 130 an interrupt.
+    Args:
+        arguments: The command line; None for that of the process.
+
+    Returns:
+        The exit code: 0 for success, 2 for a mistake in arguments or files (reported on stderr),
+        130 for an interrupt.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -60,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"{type(error).__name__}: {error}")
     except BrokenPipeError:
         return _fail("the output was closed before it was written")
-    except OSError as error:  # a full disk, a folder that may not be written
+    except OSError as error:  # a full disk, a read-only folder
         return _fail(str(error))
     except KeyboardInterrupt:
         _fail("interrupted")
@@ -80,15 +86,15 @@ def _attach_values(arguments: Sequence[str]) -> list[str]:
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser of the command that is asked for, or of all of them for help and mistakes."""
-    asked = [name for name in arguments[:1] if name in COMMANDS]
+    """The parser of the given command, or of all commands for help and mistakes."""
+    requested = [name for name in arguments[:1] if name in COMMANDS]
     parser = argparse.ArgumentParser(
-        prog="python -m dwc",
+        prog="dwc" if Path(sys.argv[0]).stem == "dwc" else "python -m dwc",
         description="Composed image retrieval: find the picture that is like this one, but …",
     )
     parser.add_argument("--version", action="version", version=f"dwc {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name in asked or COMMANDS:
+    for name in requested or COMMANDS:
         command = cast(Command, import_module(f"dwc.commands.{name}"))
         subparser = commands.add_parser(name, help=command.HELP, description=command.HELP)
         command.configure(subparser)

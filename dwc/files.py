@@ -1,4 +1,4 @@
-"""Atomic writes and content digests of files, on the standard library alone.
+"""Atomic writes, content digests, and the bundled assets; on the standard library alone.
 
 An atomic write goes to a temporary name beside its target and is renamed at the end: a reader sees
 the old content or the new, and an interrupted write leaves the old.
@@ -15,6 +15,20 @@ from pathlib import Path
 from typing import Any, Protocol
 
 _BLOCK_BYTES = 1 << 20
+
+
+def asset_path(*parts: str) -> Path:
+    """Path of a bundled asset, in an installed package or in a checkout.
+
+    Args:
+        *parts: The path below `assets/`, such as "checkpoints", "dwc-catalogue".
+
+    Returns:
+        The path, which may not exist: a wheel holds the assets of `setup.py` only.
+    """
+    package = Path(__file__).resolve().parent
+    installed = package / "_assets"
+    return (installed if installed.is_dir() else package.parent / "assets").joinpath(*parts)
 
 
 class Digest(Protocol):

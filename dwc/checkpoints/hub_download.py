@@ -1,9 +1,8 @@
-"""One commit of a model repository: found, and its files fetched and checked.
+"""Finds a commit of a model repository, and fetches and verifies its files.
 
-The Hub names every file by a hash of its content. The client compares lengths alone, so what comes
-is hashed here, and again once the file was touched: damaged content is thrown away and fetched
-again, and never read. A branch is remembered in the cache, for when the Hub is out of reach, only
-once its files are whole.
+The Hub names every file by a hash of its content. The client compares only lengths, so files are
+hashed here after a download and after any change: damaged content is deleted, fetched again, and
+never read. A branch is recorded in the cache, for use offline, only once its files are complete.
 """
 
 import hashlib
@@ -25,6 +24,7 @@ from huggingface_hub.errors import RevisionNotFoundError
 from dwc.checkpoints.digest_cache import remember_checked, was_checked
 from dwc.checkpoints.hub_retry import FAILURES, explain, with_retries
 from dwc.errors import CheckpointError
+from dwc.files import file_digest, write_text
 
 _MAIN = "main"
 _CONTENT_NAME = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")  # SHA-256 of large files, else git's SHA-1
@@ -34,11 +34,16 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Commit:
-    """One commit of a model repository: `files` maps each path in it to its content's hash.
+    """One commit of a model repository.
 
-    The hash is SHA-256 (64 hex digits) of a large file, git's SHA-1 of a blob (40) of another, and
-    empty where only the cache is at hand and does not tell. `revision` is the branch or tag that
-    was asked for; None for the default branch.
+    Attributes:
+        repo: The repository.
+        hash: The commit's hash.
+        files: Hash of each file's content by path: SHA-256 (64 hex digits) of a large file, git's
+            SHA-1 of a blob (40) of another, empty where only the cache is at hand and does not
+            tell.
+        revision: The requested branch or tag; None for the default branch.
+        token: Token for the Hub.
     """
 
     repo: str
@@ -49,15 +54,18 @@ class Commit:
 
     @property
     def where(self) -> str:
-        """The repository and revision, as one would ask for them."""
+        """The repository and revision, in the form in which they are requested."""
         return f"{self.repo}@{self.revision}" if self.revision else self.repo
 
 
 def find_commit(repo: str, revision: str | None = None, token: str | None = None) -> Commit:
-    """Look up what a branch, tag or commit of a model repository holds.
+    """Look up what a branch, tag or commit of a model repository contains.
 
-    Where the Hub gives no answer, the commit that the cache last had whole of that revision is
-    taken, with a warning. Raises CheckpointError where there is none, or no such revision.
+    Without an answer of the Hub, the latest complete commit of that revision in the cache is used,
+    with a warning.
+
+    Raises:
+        CheckpointError: There is neither, or no such revision.
     """
     try:
         if constants.HF_HUB_OFFLINE and (cached := _find_cached(repo, revision)):
@@ -84,33 +92,36 @@ def find_commit(repo: str, revision: str | None = None, token: str | None = None
 
 
 def fetch_file(commit: Commit, path: str) -> Path:
-    """The file of that path, downloaded unless it is in the cache, its content checked.
+    """Return a file of a commit, downloaded unless cached, its content verified.
 
-    Damaged content is fetched again, once. Raises CheckpointError where it cannot be had sound.
+    Damaged content is fetched again once.
+
+    Raises:
+        CheckpointError: It is out of reach, or damaged twice.
     """
-    found = ""
+    actual = ""
     for _ in range(2):
         try:
-            # The client looks there, too, but makes ready first to ask the Hub: ten times as long.
+            # The client would look there as well, but prepares a request first: ten times as long.
             cached = try_to_load_from_cache(commit.repo, path, revision=commit.hash)
             file = Path(cached) if isinstance(cached, str) else _download(commit, path)
             if commit.files[path] and was_checked(file, commit.files[path]):
                 return file
-            found = _hash_content(file, commit.files[path])
+            actual = _hash_content(file, commit.files[path])
         except FAILURES as error:
-            damage = f"{path} in the cache was damaged and is thrown away. " if found else ""
+            damage = f"{path} in the cache was damaged and was deleted. " if actual else ""
             raise CheckpointError(
                 damage + explain(error, commit.repo, commit.revision, path)
             ) from error
-        if found == commit.files[path]:
-            if found:
-                remember_checked(file, found)
+        if actual == commit.files[path]:
+            if actual:
+                remember_checked(file, actual)
             return file
-        _throw_away(file)
+        _delete(file)
     raise CheckpointError(
-        f"{path} of {commit.where} came damaged twice: its content hashes to {found[:12]}…, the "
-        f"Hub lists {commit.files[path][:12]}…. It is thrown away; look at what stands between "
-        "here and the Hub (a proxy, a mirror), and load again"
+        f"{path} of {commit.where} came damaged twice: its content hashes to {actual[:12]}…, the "
+        f"Hub lists {commit.files[path][:12]}…. It was deleted; check what is between here and "
+        "the Hub (a proxy, a mirror), and load again"
     )
 
 
@@ -123,51 +134,48 @@ def _download(commit: Commit, path: str) -> Path:
 
 
 def fetch_files(commit: Commit, paths: Iterable[str]) -> Path:
-    """The folder that holds these files, each checked; its name is the commit's hash.
+    """Return the folder that holds these files, each verified; its name is the commit's hash.
 
-    Only when all are there is the commit remembered as what its revision stands for.
+    Only when all are there is the commit recorded for its revision.
     """
     folders = {path: fetch_file(commit, path) for path in paths}
     folder = next(file.parents[path.count("/")] for path, file in folders.items())
-    _remember(commit, folder)
+    _record_revision(commit, folder)
     return folder
 
 
 def _find_cached(repo: str, revision: str | None) -> Commit | None:
-    """The commit that the cache remembers for a revision, or has of that hash."""
+    """The commit that the cache has for a revision or hash."""
     config_file = try_to_load_from_cache(repo, "config.json", revision=revision)
     if not isinstance(config_file, str):
         return None
     folder = Path(config_file).parent
     files = {
-        file.relative_to(folder).as_posix(): _name_of_content(file)
+        file.relative_to(folder).as_posix(): _blob_hash(file)
         for file in folder.rglob("*")
         if file.is_file()
     }
     return Commit(repo, folder.name, files, revision)
 
 
-def _name_of_content(file: Path) -> str:
-    """The hash in the name of the blob that a file of the cache is a link to; else empty."""
+def _blob_hash(file: Path) -> str:
+    """The hash in the name of the blob that a cached file links to; else empty."""
     name = Path(os.readlink(file)).name if file.is_symlink() else ""
     return name if _CONTENT_NAME.fullmatch(name) else ""
 
 
 def _hash_content(file: Path, expected: str) -> str:
-    """The hash of a file's content, of the kind that is expected; empty where none is."""
+    """The hash of a file's content, of the expected kind; empty where none is expected."""
     if not expected:
         return ""
     digest = hashlib.sha256() if len(expected) == 64 else hashlib.sha1(usedforsecurity=False)
     if len(expected) == 40:  # git hashes a header as well
         digest.update(b"blob %d\0" % file.stat().st_size)
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return file_digest(file, digest)
 
 
-def _throw_away(file: Path) -> None:
-    """Remove a file from the cache: the link, and what it leads to."""
+def _delete(file: Path) -> None:
+    """Delete a file from the cache: the link and its target."""
     while file.is_symlink():
         target = file.parent / os.readlink(file)
         file.unlink()
@@ -175,8 +183,8 @@ def _throw_away(file: Path) -> None:
     file.unlink(missing_ok=True)
 
 
-def _remember(commit: Commit, folder: Path) -> None:
-    """Write down which commit a branch or tag stands for, as the cache keeps it."""
+def _record_revision(commit: Commit, folder: Path) -> None:
+    """Record which commit a branch or tag stands for, in the cache's own form."""
     revision = commit.revision or _MAIN
     if revision == commit.hash:
         return
@@ -184,9 +192,6 @@ def _remember(commit: Commit, folder: Path) -> None:
     try:
         if reference.is_file() and reference.read_text() == commit.hash:
             return
-        reference.parent.mkdir(parents=True, exist_ok=True)
-        written = reference.with_name(f".{reference.name}.{os.getpid()}")
-        written.write_text(commit.hash)
-        written.replace(reference)
-    except OSError as error:  # a cache that may only be read serves as well
-        _log.warning("%s is not remembered for use offline: %s", commit.where, error)
+        write_text(reference, commit.hash)
+    except OSError as error:  # a read-only cache works as well
+        _log.warning("%s is not recorded for use offline: %s", commit.where, error)

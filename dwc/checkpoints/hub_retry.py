@@ -1,6 +1,6 @@
-"""Asking the Hub: again where that helps, and otherwise what went wrong, in words.
+"""Requests to the Hub: retries where they help, and explanations of failures.
 
-Every message says what was seen, and what to do.
+Every message says what was seen and what to do.
 """
 
 import errno
@@ -22,30 +22,32 @@ from huggingface_hub.errors import (
     XetDownloadError,
 )
 
-# A ValueError is an answer that is not the Hub's, or a name that it would not take; uploads and
-# the Xet storage fail with RuntimeErrors.
+# ValueError: an answer that is not the Hub's, or an invalid name. RuntimeError: uploads and the Xet
+# storage.
 FAILURES = (HTTPError, OSError, XetDownloadError, ValueError, KeyError, RuntimeError)
-"""What a call of the Hub's client may raise, in ways that `explain` has words for."""
+"""Errors of the Hub's client that `explain` can explain."""
 
-_WAITS_S = (1.0, 2.0, 4.0)  # between attempts, where the Hub is busy or stumbles
-_LONGEST_WAIT_S = 30.0  # whatever it asks for
-_PASSING = (408, 429, 500, 502, 503, 504)
+_WAITS_S = (1.0, 2.0, 4.0)  # between attempts
+_LONGEST_WAIT_S = 30.0  # whatever the Hub requests
+_TRANSIENT = (408, 429, 500, 502, 503, 504)
 _LOG_IN = "log in (hf auth login), set HF_TOKEN, or give a token that may"
 
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
 
-def with_retries(ask: Callable[[], _Answer]) -> _Answer:
-    """Ask, and ask again after a while where the Hub is busy or stumbles."""
+def with_retries(request: Callable[[], _Result]) -> _Result:
+    """Call `request`, and again after a while where the Hub is busy or has a passing fault."""
     for wait_s in _WAITS_S:
         try:
-            return ask()
+            return request()
         except HfHubHTTPError as error:  # noqa: PERF203
-            if _status(error) not in _PASSING:
+            if _status(error) not in _TRANSIENT:
                 raise
-            asked_s = error.response.headers.get("Retry-After", "")
-            time.sleep(min(float(asked_s) if asked_s.isdigit() else wait_s, _LONGEST_WAIT_S))
-    return ask()
+            requested_s = error.response.headers.get("Retry-After", "")
+            time.sleep(
+                min(float(requested_s) if requested_s.isdigit() else wait_s, _LONGEST_WAIT_S)
+            )
+    return request()
 
 
 def explain(
@@ -55,14 +57,14 @@ def explain(
     where = f"{repo}@{revision}" if revision else repo
     what = f"{path} of {where}" if path else where
     chain = list(_causes(error))
-    for one in chain:
-        if said := _explain_answer(one, repo, revision, what) or _explain_silence(one, what):
-            return said
+    for cause in chain:
+        if message := _explain_answer(cause, repo, revision, what) or _explain_silence(cause, what):
+            return message
     return f"{what}: {type(error).__name__}: {error}. Check the name and the connection."
 
 
 def _explain_answer(error: BaseException, repo: str, revision: str | None, what: str) -> str | None:
-    """The Hub, or its client on the Hub's behalf, has said no."""
+    """Explain a refusal by the Hub, or by its client on the Hub's behalf."""
     status = _status(error)
     if isinstance(error, HFValidationError):
         return f"{repo} is no name of the Hub: {error}. Give owner/name."
@@ -100,7 +102,7 @@ def _explain_answer(error: BaseException, repo: str, revision: str | None, what:
 
 
 def _explain_silence(error: BaseException, what: str) -> str | None:
-    """Nothing came from the Hub, or not all of it, or there was no place for it."""
+    """Explain a missing or incomplete answer, or a full disk."""
     if isinstance(error, OfflineModeIsEnabled):
         return (
             f"{what} is not in {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE forbids to fetch it. "
@@ -124,7 +126,7 @@ def _explain_silence(error: BaseException, what: str) -> str | None:
         )
     if isinstance(error, OSError) and "Consistency check failed" in str(error):
         return (
-            f"{what} came with another length than the Hub lists, and is thrown away: "
+            f"{what} has another length than the Hub lists, and was deleted: "
             f"{str(error).splitlines()[0]} Load it again."
         )
     if isinstance(error, ValueError | KeyError):
@@ -140,8 +142,8 @@ def _status(error: BaseException) -> int | None:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it was raised from, the last cause at the end."""
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__
+    """The error and its causes, the original one last."""
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        current = current.__cause__ or current.__context__

@@ -1,7 +1,4 @@
-"""A folder's files made one commit of a model repository.
-
-A checkpoint and its model card, published on the Hub.
-"""
+"""Publishes a checkpoint and its model card as one commit of a model repository."""
 
 import json
 import tempfile
@@ -23,7 +20,7 @@ _MAIN = "main"
 
 @dataclass(frozen=True)
 class Published:
-    """Where a folder was published: the repository with its owner, the commit's hash and page."""
+    """A published checkpoint: the repository with its owner, the commit's hash, its page."""
 
     repo: str
     commit: str
@@ -38,50 +35,58 @@ def publish(
     private: bool = False,
     token: str | None = None,
 ) -> Published:
-    """Make these files, path in the repository to file here, one commit of a model repository.
+    """Make files one commit of a model repository.
 
-    The repository is made if it is not there (`private` is for one that is made), and so is the
-    branch `revision`. `outdated` picks, from the paths that are there, those that go. Nothing is
-    changed unless everything is: it is one commit, on the one whose paths were read.
+    The repository and the branch are created if necessary. Either everything changes or nothing: it
+    is one commit on top of the one whose paths were read.
 
-    Raises CheckpointError where the Hub refuses or cannot be reached, and where a private
-    repository is asked for and a public one is there.
+    Args:
+        files: Local files by path in the repository.
+        repo: The repository.
+        outdated: Selects from the existing paths those to delete.
+        revision: The branch.
+        private: Make a new repository private.
+        token: Token for the Hub.
+
+    Raises:
+        CheckpointError: The Hub refuses or is out of reach, or a private repository was requested
+            and a public one exists.
     """
     api = HfApi(token=token)
     try:
         name = api.create_repo(repo, private=private or None, exist_ok=True).repo_id
         if revision and revision != _MAIN:
             api.create_branch(name, branch=revision, exist_ok=True)
-        before = with_retries(
+        current = with_retries(
             lambda: api.model_info(name, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
         )
-        if private and not before.private:
+        if private and not current.private:
             raise CheckpointError(
-                f"{name} is there already, and is public; nothing was uploaded. Give another name, "
+                f"{name} exists already and is public; nothing was uploaded. Give another name, "
                 f"or make it private first: {constants.ENDPOINT}/{name}/settings"
             )
-        there = {file.rfilename for file in before.siblings or ()}
-        made = api.create_commit(
+        existing = {file.rfilename for file in current.siblings or ()}
+        commit = api.create_commit(
             name,
             [
                 *(CommitOperationAdd(path, str(file)) for path, file in sorted(files.items())),
-                *(CommitOperationDelete(path) for path in sorted(outdated(there - set(files)))),
+                *(CommitOperationDelete(path) for path in sorted(outdated(existing - set(files)))),
             ],
             commit_message="Upload a DWC checkpoint",
             revision=revision,
-            parent_commit=before.sha,
+            parent_commit=current.sha,
         )
     except FAILURES as error:
         raise CheckpointError(
             f"{repo} was not published. {explain(error, repo, revision)}"
         ) from error
-    return Published(name, made.oid, str(made.commit_url))
+    return Published(name, commit.oid, str(commit.commit_url))
 
 
 def list_files(folder: str | Path) -> dict[str, Path]:
-    """What `push` uploads, path in the repository to file.
+    """The files that `push` uploads, by path in the repository.
 
-    The checkpoint, what is kept with it, and its card if it has one.
+    These are the checkpoint, its companions, and its card if it has one.
     """
     folder = Path(folder)
     card = folder / CARD
@@ -89,10 +94,11 @@ def list_files(folder: str | Path) -> dict[str, Path]:
     return {file.relative_to(folder).as_posix(): file for file in files}
 
 
-def check(folder: str | Path) -> str:
-    """Load a checkpoint's folder as anyone would, and return its fingerprint.
+def check_folder(folder: str | Path) -> str:
+    """Load a checkpoint's folder as users would; return its fingerprint.
 
-    Raises CheckpointError where it is no folder, or does not load.
+    Raises:
+        CheckpointError: It is not a folder, or does not load.
     """
     if not Path(folder).is_dir():  # a Hub name would load as well
         raise CheckpointError(f"there is no folder {folder}; give the checkpoint's folder")
@@ -100,22 +106,27 @@ def check(folder: str | Path) -> str:
 
 
 def make_card(folder: str | Path, name: str, facts: CardFacts | None) -> str | None:
-    """The card that a folder without one is given under this name; None where it has its own.
+    """Render the card of a folder without one; None where it has its own.
 
-    Raises CheckpointError where it has its own and there are facts for another.
+    Raises:
+        CheckpointError: It has its own, and there are facts for another.
     """
     if (Path(folder) / CARD).is_file():
         if facts is not None:
             raise CheckpointError(
-                f"{folder} has a {CARD} of its own, in which licence, datasets and metrics stand; "
-                "write them there, or take it away to have one made"
+                f"{folder} has a {CARD} of its own, which states license, datasets and metrics; "
+                "write them there, or remove it to have one made"
             )
         return None
     return render_card(name, DWCConfig.from_pretrained(folder), facts or CardFacts())
 
 
 def read_evaluations(files: Iterable[Path]) -> tuple[dict[str, Any], ...]:
-    """What `python -m dwc evaluate --json` wrote; CheckpointError for anything else."""
+    """Read the files of `python -m dwc evaluate --json`.
+
+    Raises:
+        CheckpointError: A file has other content.
+    """
     evaluations = []
     for file in files:
         try:
@@ -139,15 +150,16 @@ def push(
     token: str | None = None,
     facts: CardFacts | None = None,
 ) -> Published:
-    """Publish a checkpoint's folder, with its model card, as one commit of a model of the Hub.
+    """Publish a checkpoint's folder, with its model card, as one commit of a model on the Hub.
 
-    What `load` then gives of that commit has the folder's fingerprint: files of a checkpoint that
-    was there before and that the folder lacks are removed in the same commit, others stay. A folder
-    without a card is given one of its config and these facts; the folder stays as it is.
+    The published commit has the folder's fingerprint: files of an earlier checkpoint that the
+    folder lacks are deleted in the same commit, other files stay. A folder without a card gets one,
+    rendered from its config and the facts; the local folder does not change.
 
-    Raises CheckpointError where the folder does not load, and where the Hub does not take it.
+    Raises:
+        CheckpointError: The folder does not load, or the Hub refuses it.
     """
-    check(folder)
+    check_folder(folder)
     card = make_card(folder, repo, facts)
     with tempfile.TemporaryDirectory(prefix="dwc-card-") as workplace:
         files = list_files(folder)
@@ -157,7 +169,9 @@ def push(
         return publish(
             files,
             repo,
-            outdated=lambda there: [path for path in there if is_part(path) or is_companion(path)],
+            outdated=lambda existing: [
+                path for path in existing if is_part(path) or is_companion(path)
+            ],
             revision=revision,
             private=private,
             token=token,

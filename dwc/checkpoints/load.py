@@ -1,14 +1,14 @@
-"""Checkpoints on disk and on the Hub: found, checked, loaded, written.
+"""Loads checkpoints: bundled ones, folders, and models of the Hub.
 
-A checkpoint is a folder, whole in itself:
+A checkpoint is a self-contained folder:
 
     config.json                        DWCConfig, caption template included
     model.safetensors, or shards       both streams and the frozen CLIP
       and model.safetensors.index.json
-    processor_config.json              preprocessing of pictures
+    processor_config.json              preprocessing of images
     clip_tokenizer/ word_tokenizer/    vocabularies, where the model has the stream
 
-Nothing in a checkpoint is ever run: weights are safetensors, and no file names a class to load.
+Nothing in a checkpoint is executed: weights are safetensors, and no file names a class to load.
 """
 
 import gc
@@ -33,41 +33,47 @@ from dwc.checkpoints.validate import (
     require_clip_tokenizer,
 )
 from dwc.errors import CheckpointError
+from dwc.files import asset_path, file_digest
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor
 
 BUNDLED = "dwc-catalogue"
-"""The name of the checkpoint that comes with this package, and answers unless another is named."""
+"""Name of the default bundled checkpoint."""
 
 ALL_BUNDLED = (BUNDLED, "progressive-catalogue")
-"""The names of all that come with it, in folders side by side."""
+"""Names of all bundled checkpoints, in sibling folders."""
 
-BUNDLED_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "checkpoints" / BUNDLED
+BUNDLED_FOLDER = asset_path("checkpoints", BUNDLED)
 
 REFERENCE_WEIGHTS = "reference_weights.json"
-"""What weights this checkpoint gave to a set of queries: kept with it, and in no fingerprint."""
+"""Weights that a checkpoint gave to reference queries; stored with it, not in its fingerprint."""
 
 _COMPANIONS = (REFERENCE_WEIGHTS,)
-# All that a checkpoint is made of, and all that is fetched or counts in its fingerprint.
+# The files of a checkpoint: those that are fetched and that count in its fingerprint.
 _PARTS = re.compile(
     r"(config|processor_config|model\.safetensors\.index)\.json|model[^/]*\.safetensors|"
     r"(clip|word)_tokenizer/[^/]+\.(json|txt)"
 )
 _SHA256_DIGITS = 64  # the Hub names small files by another hash
-_CONTENT_RULES = "2"  # how `fingerprint` reads files, and `load` checks them; others, count on
+_CONTENT_RULES = "2"  # version of what `fingerprint` reads and `load` checks
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 _STATISTICS = "familiarity."  # an inverse covariance outruns float16's range
-# Written by the library, not read by the model: the same checkpoint may differ in these.
+# Written by the library and not read by the model, so they may differ.
 _UNREAD_FIELDS = ("transformers_version", "_name_or_path")
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model ready to answer, with what it reads and how it is told from others.
+    """A loaded model with its processor and identity.
 
-    `fingerprint` is 12 hex digits of the content of weights, config, preprocessing and
-    vocabularies: the same on every machine. `name` is what was asked for; `revision` is the Hub's
-    commit, None for a folder. `folder` is where its files lie, None for one that is not on disk.
+    Attributes:
+        model: The model in eval mode.
+        processor: The processor that makes the model's inputs.
+        fingerprint: 12 hex digits of the content of weights, config, preprocessing and
+            vocabularies; the same on every machine.
+        name: The requested name.
+        revision: The Hub's commit; None for a folder.
+        folder: The folder of its files; None if it is not on disk.
     """
 
     model: DWCModel
@@ -84,38 +90,47 @@ def load(
     token: str | None = None,
     clip_tokenizer_optional: bool = False,
 ) -> Checkpoint:
-    """Load a checkpoint: the bundled one (None or its name), a folder, or a model of the Hub.
+    """Load a checkpoint, in eval mode and float32.
 
-    A Hub name may carry its revision: `owner/name@revision`. The model comes in eval mode, float32.
-    With `clip_tokenizer_optional`, one that lacks nothing but CLIP's tokenizer is loaded as well.
+    Args:
+        name_or_path: A bundled checkpoint's name, a folder, or a Hub name, which may carry its
+            revision (`owner/name@revision`); None for the default bundled one.
+        revision: Branch, tag or commit of a Hub name.
+        token: Token for the Hub.
+        clip_tokenizer_optional: Also accept a checkpoint that lacks only CLIP's tokenizer.
 
-    Raises CheckpointError where there is no such checkpoint, where it is not one of this project,
-    not whole, or at odds with itself; the message says which.
+    Raises:
+        CheckpointError: There is no such checkpoint, or it is of another project, incomplete, or
+            inconsistent; the message says which.
     """
-    found = _find(name_or_path, revision, token)
-    folder, name = found.folder, found.name
-    key = _content_key(found)
-    told = key and load_cached_digest(folder, key)
+    location = _locate(name_or_path, revision, token)
+    folder, name = location.folder, location.name
+    key = _content_key(location)
+    known_fingerprint = key and load_cached_digest(folder, key)
     with _without_collections():
-        weights = Weights(folder, known_finite=bool(told))
+        weights = Weights(folder, known_finite=bool(known_fingerprint))
         processor = DWCProcessor.from_pretrained(folder)
         model = DWCModel.from_pretrained(folder, weights=weights)
     if not clip_tokenizer_optional:
         require_clip_tokenizer(model.config, processor, name)
     check_agreement(model, processor, name)
-    if not told:
-        told = fingerprint(folder, found.hashes)
+    if not known_fingerprint:
+        known_fingerprint = fingerprint(folder, location.hashes)
         if key:
-            save_cached_digest(folder, key, told)
-    return Checkpoint(model, processor, told, name, found.revision, folder)
+            save_cached_digest(folder, key, known_fingerprint)
+    return Checkpoint(model, processor, known_fingerprint, name, location.revision, folder)
 
 
 def fingerprint(folder: str | Path, hashes: Mapping[str, str] | None = None) -> str:
-    """12 hex digits that tell this checkpoint's content from any other's.
+    """12 hex digits that identify a checkpoint's content.
 
-    Weights count byte by byte, JSON files by their values, so that line ends and the version of
-    the library that wrote them do not. `hashes` are those of files' content, in hex digits by path,
-    where they are known; a SHA-256 saves reading the weights again, half a second for a paper's.
+    Weights count byte by byte, JSON files by their values, so that line ends and the version of the
+    library that wrote them do not matter.
+
+    Args:
+        folder: The checkpoint's folder.
+        hashes: Known hashes of files by path, in hex digits. A SHA-256 saves reading the weights
+            again, half a second for a paper's model.
     """
     folder = Path(folder)
     digest = hashlib.sha256()
@@ -132,12 +147,12 @@ def fingerprint(folder: str | Path, hashes: Mapping[str, str] | None = None) -> 
         elif hashes is not None and len(hashes.get(path, "")) == _SHA256_DIGITS:
             digest.update(bytes.fromhex(hashes[path]))
         else:
-            digest.update(_hash_file(file))
+            digest.update(bytes.fromhex(file_digest(file)))
     return digest.hexdigest()[:12]
 
 
 def is_part(path: str) -> bool:
-    """Whether a file of this path, relative to its folder, belongs to a checkpoint."""
+    """Whether a path, relative to its folder, belongs to a checkpoint."""
     return _PARTS.fullmatch(path) is not None
 
 
@@ -150,20 +165,24 @@ def content(folder: Path) -> list[Path]:
 
 
 def is_companion(path: str) -> bool:
-    """Whether a file of this path is kept with a checkpoint, though it is no part of it."""
+    """Whether a path is stored with a checkpoint without being part of it."""
     return path in _COMPANIONS
 
 
 def companions(folder: Path) -> list[Path]:
-    """The files that are kept with a folder's checkpoint; other weights make them outdated."""
+    """The files that are stored with a checkpoint; other weights make them outdated."""
     return [folder / name for name in _COMPANIONS if (folder / name).is_file()]
 
 
-class _Found(NamedTuple):
-    """The folder that holds a checkpoint, its name, and the commit if it is the Hub's.
+class _Location(NamedTuple):
+    """A located checkpoint.
 
-    `hashes` are the Hub's, by path: the files' content was compared with them, and not touched
-    since. Empty for a file of which none is known, and None for a folder.
+    Attributes:
+        folder: The folder of its files.
+        name: Its name.
+        revision: The commit, for a Hub model.
+        hashes: The Hub's hashes by path, with which the files were compared; an empty hash where
+            none is known, None for a folder.
     """
 
     folder: Path
@@ -172,7 +191,8 @@ class _Found(NamedTuple):
     hashes: Mapping[str, str] | None = None
 
 
-def _find(name_or_path: str | Path | None, revision: str | None, token: str | None) -> _Found:
+def _locate(name_or_path: str | Path | None, revision: str | None, token: str | None) -> _Location:
+    """Locate a checkpoint, and download it if it is on the Hub."""
     name = BUNDLED if name_or_path is None else str(name_or_path)
     if name in ALL_BUNDLED:
         bundled = BUNDLED_FOLDER if name == BUNDLED else BUNDLED_FOLDER.with_name(name)
@@ -181,14 +201,14 @@ def _find(name_or_path: str | Path | None, revision: str | None, token: str | No
                 f"the bundled checkpoint is not at {bundled}. Make it (make checkpoint), or "
                 "name another: a folder, or a model of the Hub"
             )
-        return _recognised(bundled, name)
+        return _recognize(bundled, name)
     path = Path(name).expanduser()
     if name and path.is_dir():
         if revision is not None:
             raise CheckpointError(
                 f"{name} is a folder, which has no revision {revision!r}; leave the revision out"
             )
-        return _recognised(path, name)
+        return _recognize(path, name)
     if path.is_file():
         raise CheckpointError(
             f"{name} is a file; a checkpoint is a folder. Give the folder, or convert the authors' "
@@ -201,28 +221,28 @@ def _find(name_or_path: str | Path | None, revision: str | None, token: str | No
         )
     if named_revision and revision not in (None, named_revision):
         raise CheckpointError(
-            f"{name} names one revision, and {revision!r} is asked for as well; give one"
+            f"{name} names one revision, and {revision!r} was requested as well; give one"
         )
     return _download(repo, named_revision or revision, token)
 
 
-def _download(repo: str, revision: str | None, token: str | None) -> _Found:
+def _download(repo: str, revision: str | None, token: str | None) -> _Location:
     """Fetch a checkpoint's files, or find them in the cache."""
     commit = find_commit(repo, revision, token)
-    # The config comes first: a model of another kind may be large, and is refused by it.
+    # The config is checked first, since a model of another kind may be large.
     require_checkpoint(commit.files, lambda: fetch_file(commit, CONFIG), commit.where)
     folder = fetch_files(
         commit, (path for path in commit.files if is_part(path) or is_companion(path))
     )
-    return _Found(folder, repo, folder.name, commit.files)
+    return _Location(folder, repo, folder.name, commit.files)
 
 
 @contextmanager
 def _without_collections() -> Iterator[None]:
-    """Pause the collector of garbage.
+    """Pause the garbage collector.
 
-    A vocabulary of CLIP's size is read into 100,000 objects that go as they came. So many new ones
-    make the collector look through all there are, which takes longer than to load the model.
+    A vocabulary of CLIP's size is read into 100,000 short-lived objects. With so many new objects
+    the collector scans all existing ones repeatedly, which takes longer than loading the model.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -233,31 +253,23 @@ def _without_collections() -> Iterator[None]:
             gc.enable()
 
 
-def _content_key(found: _Found) -> str | None:
-    """What the fingerprint of the cache's files is remembered under; None for other files.
+def _content_key(location: _Location) -> str | None:
+    """The key under which the fingerprint of cached files is stored; None for other files.
 
-    Only a checkpoint that was loaded whole is remembered, once for all: what takes long about it,
-    to go through all weights for NaN, and to read a vocabulary of CLIP's size and write it out in a
-    fixed order, is done when it is first loaded.
+    Only a checkpoint that was loaded completely gets an entry. The next load then skips the slow
+    checks:
+    scanning the weights for NaN, and hashing vocabularies of CLIP's size in a fixed order.
     """
-    paths = [file.relative_to(found.folder).as_posix() for file in content(found.folder)]
-    if found.hashes is None or not all(map(found.hashes.get, paths)):
+    paths = [file.relative_to(location.folder).as_posix() for file in content(location.folder)]
+    if location.hashes is None or not all(map(location.hashes.get, paths)):
         return None
-    listing = [_CONTENT_RULES, *(f"{found.hashes[path]} {path}" for path in paths)]
+    listing = [_CONTENT_RULES, *(f"{location.hashes[path]} {path}" for path in paths)]
     return hashlib.sha256("\n".join(listing).encode()).hexdigest()
 
 
-def _recognised(folder: Path, name: str) -> _Found:
-    """The folder, if it holds a checkpoint by the names of its files, and those in its folders."""
+def _recognize(folder: Path, name: str) -> _Location:
+    """The folder, if its file names and config are those of a checkpoint."""
     files = [*folder.glob("*"), *folder.glob("*/*")]
     names = [file.relative_to(folder).as_posix() for file in files]
     require_checkpoint(names, lambda: folder / CONFIG, name)
-    return _Found(folder, name)
-
-
-def _hash_file(file: Path) -> bytes:
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.digest()
+    return _Location(folder, name)

@@ -1,8 +1,8 @@
-"""Weights in safetensors files -> tensors: mapped, not copied, and looked through for NaN.
+"""Reads safetensors files by mapping them, and scans tensors for NaN.
 
-A paper's model is 700 MB, and a copy of it costs more than everything else that loading does. So a
-tensor that has the wanted type on disk stays where it lies: the file is mapped, privately, which
-means that whoever writes to such a tensor writes to memory of his own and never to the file.
+A paper's model is 700 MB, and copying it takes longer than everything else in loading. So a tensor
+of the wanted type stays in the mapped file. The mapping is private: writing to such a tensor
+changes memory of the process only, never the file.
 """
 
 import json
@@ -24,7 +24,7 @@ from dwc.errors import CheckpointError
 
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
-"""The table of which file holds which tensor, where there are several."""
+"""The table of files by tensor, where there are several files."""
 
 _TYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
@@ -33,21 +33,22 @@ _TYPES = {
 }  # fmt: skip
 _LENGTH_BYTES = 8  # a file begins with the length of its header, little-endian
 _SUMMED_FAST = (torch.float32, torch.float64)
-_PIECE = 1 << 25  # numbers summed in one go; before each, a thread waits for the interpreter
+_PIECE = 1 << 25  # numbers of one sum; before each, a thread waits for the interpreter
 
 
 def is_folder(source: str | os.PathLike[str]) -> bool:
-    """Whether this is a folder here, and no name on the Hub."""
+    """Whether this is a local folder, and not a name on the Hub."""
     return os.path.isdir(source)
 
 
 def read_weights(
     folder: str | os.PathLike[str], dtype: torch.dtype = torch.float32
 ) -> dict[str, Tensor]:
-    """The tensors in a folder's safetensors files, by name; floating ones as `dtype`.
+    """Read the tensors of a folder's safetensors files, by name; floating ones as `dtype`.
 
-    Raises CheckpointError where a file of the index lies elsewhere, or two hold one tensor, and
-    OSError or SafetensorError where a file is absent or damaged.
+    Raises:
+        CheckpointError: The index names a file elsewhere, or two files have the same tensor.
+        OSError, SafetensorError: A file is missing or damaged.
     """
     tensors: dict[str, Tensor] = {}
     for file in _find_files(Path(folder)):
@@ -55,20 +56,20 @@ def read_weights(
             if name in tensors:
                 raise CheckpointError(
                     f"{folder}: {name} is in {file.name} and in another file of the weights as "
-                    "well; a tensor belongs into one. Fetch or convert the checkpoint again"
+                    "well; a tensor belongs into one file. Fetch or convert the checkpoint again"
                 )
             tensors[name] = tensor.to(dtype) if tensor.is_floating_point() else tensor
     return tensors
 
 
 class Weights:
-    """A folder's tensors, as `dtype`, and a look through them that has begun.
+    """A folder's tensors, with a scan for non-finite numbers that runs in the background.
 
-    The look takes cores and not the interpreter. So whoever makes this first has vocabularies read
-    and modules made in the meantime. `known_finite` leaves it out: these very files were looked
-    through before.
+    The scan occupies cores but not the interpreter, so the caller can read vocabularies and make
+    modules meanwhile.
 
-    Raises CheckpointError where `read_weights` raises anything.
+    Attributes:
+        tensors: The tensors by name.
     """
 
     def __init__(
@@ -81,56 +82,56 @@ class Weights:
             self.tensors: Mapping[str, Tensor] = read_weights(folder, dtype)
         except (OSError, SafetensorError, ValueError) as error:
             raise CheckpointError(f"{folder} cannot be loaded: {error}") from error
-        self._look = _Look({} if known_finite else self.tensors)
+        self._scan = _FiniteScan({} if known_finite else self.tensors)
 
     def not_finite(self) -> list[str]:
-        """The names of the tensors that hold a NaN or an infinity."""
-        return self._look.not_finite()
+        """Names of the tensors with a NaN or an infinity."""
+        return self._scan.not_finite()
 
 
 def map_tensors(file: Path) -> dict[str, Tensor]:
-    """The tensors of one safetensors file, by name, as they lie in it."""
+    """The tensors of one safetensors file, by name, as they are in it."""
     with safe_open(file, framework="pt"):
-        pass  # It checks that the header is sound, and that tensors fill the file without a gap.
+        pass  # checks the header, and that tensors fill the file without a gap
     with file.open("rb") as stream:
         content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
     start = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES], "little")
     header = orjson.loads(content[_LENGTH_BYTES:start])
     header.pop("__metadata__", None)
-    by_type: dict[torch.dtype, Tensor] = {}  # the whole file; each holds the mapping open
+    by_type: dict[torch.dtype, Tensor] = {}  # views of the file, which hold the mapping open
     tensors = {}
-    for name, told in header.items():
-        if told["dtype"] not in _TYPES:
+    for name, entry in header.items():
+        if entry["dtype"] not in _TYPES:
             raise CheckpointError(
-                f"{file}: {name} has numbers of type {told['dtype']}; those read here are "
+                f"{file}: {name} has numbers of type {entry['dtype']}; those read here are "
                 f"{', '.join(_TYPES)}"
             )
-        kind = _TYPES[told["dtype"]]
-        first, last = told["data_offsets"]
+        kind = _TYPES[entry["dtype"]]
+        first, last = entry["data_offsets"]
         begin, length = start + first, (last - first) // kind.itemsize
-        if length and begin % kind.itemsize:  # it has to begin where a number of its width can
+        if length and begin % kind.itemsize:  # not aligned for its type
             numbers = torch.frombuffer(bytearray(content[begin : start + last]), dtype=kind)
         else:
             if kind not in by_type:
-                whole = len(content) // kind.itemsize
-                by_type[kind] = torch.frombuffer(content, dtype=kind, count=whole)
+                count = len(content) // kind.itemsize
+                by_type[kind] = torch.frombuffer(content, dtype=kind, count=count)
             numbers = by_type[kind].narrow(0, begin // kind.itemsize, length)
-        tensors[name] = numbers.view(told["shape"])
+        tensors[name] = numbers.view(entry["shape"])
     return tensors
 
 
 def find_non_finite(tensors: Mapping[str, Tensor]) -> list[str]:
-    """The names of the tensors that hold a NaN or an infinity."""
-    return _Look(tensors).not_finite()
+    """Names of the tensors with a NaN or an infinity."""
+    return _FiniteScan(tensors).not_finite()
 
 
-class _Look:
-    """Tensors looked through for what is not finite, on every core, from the start.
+class _FiniteScan:
+    """A scan of tensors for non-finite numbers on every core, started at once.
 
-    A sum is NaN or infinite where one of its terms is, so one pass over everything, at the speed of
-    memory, tells whether there is anything to look for. NumPy sums on one core and lets go of the
-    interpreter meanwhile; so there is a thread for each core. What is to be summed is found out
-    before: a thread that asks for the interpreter at every tensor waits for it at every tensor.
+    A sum is NaN or infinite if one of its terms is, so one pass at the speed of memory shows
+    whether a closer look is needed. NumPy sums on one core and releases the interpreter, hence one
+    thread per core. The pieces to sum are prepared before: a thread that needs the interpreter for
+    each tensor would wait for it each time.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
@@ -147,7 +148,7 @@ class _Look:
         threads.shutdown(wait=False)
 
     def not_finite(self) -> list[str]:
-        """The names of the tensors that hold a NaN or an infinity."""
+        """Names of the tensors with a NaN or an infinity."""
         sound = all(done.result() for done in self._finite_sums)
         return [
             name
@@ -162,10 +163,10 @@ def _find_files(folder: Path) -> list[Path]:
     if (folder / WEIGHTS).is_file() or not index.is_file():
         return [folder / WEIGHTS]
     table = json.loads(index.read_text(encoding="utf-8"))
-    places = table.get("weight_map") if isinstance(table, dict) else None
-    if not isinstance(places, dict) or not places:
+    spans = table.get("weight_map") if isinstance(table, dict) else None
+    if not isinstance(spans, dict) or not spans:
         raise CheckpointError(f"{index} has no weight_map; fetch the checkpoint again")
-    names = sorted(set(map(str, places.values())))
+    names = sorted(set(map(str, spans.values())))
     for name in names:
         if Path(name).name != name:
             raise CheckpointError(
@@ -175,8 +176,8 @@ def _find_files(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-class _Place(NamedTuple):
-    """Where a contiguous tensor lies: its storage's address, and numbers from the start of that."""
+class _Span(NamedTuple):
+    """A contiguous tensor's location: its storage's address, offset and length in numbers."""
 
     storage: int
     first: int
@@ -184,11 +185,11 @@ class _Place(NamedTuple):
     tensor: Tensor
 
     @classmethod
-    def of(cls, tensor: Tensor) -> "_Place":
+    def of(cls, tensor: Tensor) -> "_Span":
         storage = tensor.untyped_storage().data_ptr()
         return cls(storage, int(tensor.storage_offset()), tensor.numel(), tensor.detach())
 
-    def is_followed_by(self, other: "_Place") -> bool:
+    def is_followed_by(self, other: "_Span") -> bool:
         return (
             self.storage == other.storage
             and self.first + self.length == other.first
@@ -197,30 +198,31 @@ class _Place(NamedTuple):
 
 
 def _runs(tensors: Iterable[Tensor]) -> Iterator[Tensor]:
-    """What lies one behind the other in one storage, as one flat tensor.
+    """Join neighboring tensors of one storage into flat tensors.
 
-    A model has a thousand tensors, most of them small: a call for each takes longer than the sums.
+    A model has a thousand tensors, most of them small, and a call for each takes longer than the
+    sums.
     """
-    places = sorted(map(_Place.of, tensors), key=lambda place: place[:3])
+    spans = sorted(map(_Span.of, tensors), key=lambda span: span[:3])
     start = 0
-    for end in range(1, len(places) + 1):
-        if end == len(places) or not places[end - 1].is_followed_by(places[end]):
-            first = places[start]
-            length = sum(place.length for place in places[start:end])
+    for end in range(1, len(spans) + 1):
+        if end == len(spans) or not spans[end - 1].is_followed_by(spans[end]):
+            first = spans[start]
+            length = sum(span.length for span in spans[start:end])
             yield first.tensor.as_strided((length,), (1,), first.first)
             start = end
 
 
 def _has_finite_sum(numbers: NDArray[np.floating]) -> bool:
-    """Whether numbers add up to one; no where any is NaN or infinite, or the sum outgrows it."""
+    """Whether the sum is finite; not if any number is NaN or infinite, or the sum overflows."""
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(numbers.sum()))
 
 
 def _is_finite(tensor: Tensor) -> bool:
-    """Whether every number is finite, in one pass and without a tensor as large beside it.
+    """Whether every number is finite, in one pass and without a temporary of the same size.
 
-    The least and the greatest are NaN where any number is.
+    Minimum and maximum are NaN if any number is.
     """
     if not tensor.numel():
         return True

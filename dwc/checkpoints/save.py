@@ -1,4 +1,4 @@
-"""Write a checkpoint: whole into a folder beside, then moved in place."""
+"""Writes checkpoints: completely into a folder beside, then moved into place."""
 
 import shutil
 import tempfile
@@ -26,15 +26,25 @@ def save_checkpoint(
     max_shard_mb: float = 9.5,
     clip_tokenizer_optional: bool = False,
 ) -> Path:
-    """Write a whole checkpoint into a folder, over one that is there; return the folder.
+    """Write a checkpoint into a folder, replacing one that is there.
 
-    `dtype` is that of the weights on disk; they are loaded as float32 either way. Weights are split
-    into files of at most `max_shard_mb` (millions of bytes), except that one tensor is never split.
     Everything is written beside the folder first and moved in last, so that an interrupted write
-    leaves what was there. With `clip_tokenizer_optional`, a checkpoint that `load` refuses may be
-    written: a whole one but for CLIP's tokenizer.
+    leaves what was there.
 
-    Raises CheckpointError where model and processor disagree, or a weight does not fit `dtype`.
+    Args:
+        model: The model.
+        processor: Its processor.
+        folder: The folder.
+        dtype: Type of the weights on disk; they are loaded as float32 in any case.
+        max_shard_mb: Largest file in millions of bytes; a single larger tensor gets its own file.
+        clip_tokenizer_optional: Also write a checkpoint that lacks only CLIP's tokenizer, which
+            `load` refuses.
+
+    Returns:
+        The folder.
+
+    Raises:
+        CheckpointError: Model and processor disagree, or a weight does not fit `dtype`.
     """
     folder = Path(folder)
     if not clip_tokenizer_optional:
@@ -55,11 +65,11 @@ def save_checkpoint(
 
 
 def move_checkpoint(written: Path, folder: Path) -> Path:
-    """Move a checkpoint's files into a folder, in place of one that is there; return the folder."""
+    """Move a checkpoint's files into a folder, replacing one that is there; return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for outdated in [*content(folder), *companions(folder)]:
         outdated.unlink()
-    # Weights are written readable to their owner alone, and a server may be someone else.
+    # Weights are written readable to their owner only, and a server may run as another user.
     mode = (written / "config.json").stat().st_mode
     for file in [*content(written), *companions(written)]:
         file.chmod(mode)
@@ -71,7 +81,7 @@ def move_checkpoint(written: Path, folder: Path) -> Path:
 
 @contextmanager
 def without_progress_bar() -> Iterator[None]:
-    """Keep transformers from drawing a bar for what takes a second."""
+    """Hide transformers' progress bars."""
     shown = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
@@ -82,7 +92,7 @@ def without_progress_bar() -> Iterator[None]:
 
 
 def _cast(state: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """The same weights in another float type; counters and statistics keep theirs."""
+    """Convert weights to another float type; counters and statistics keep theirs."""
     cast = {
         name: tensor.to(dtype)
         if tensor.is_floating_point() and not name.startswith(_STATISTICS)
@@ -92,6 +102,6 @@ def _cast(state: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch
     if broken := [name for name, tensor in cast.items() if not torch.isfinite(tensor).all()]:
         raise CheckpointError(
             f"these weights are not finite as {dtype}: {', '.join(broken[:5])}. Save as float32, "
-            "or look for what went wrong in training"
+            "or check the training for divergence"
         )
     return cast

@@ -1,16 +1,13 @@
-"""Is it a checkpoint of ours? Told by file names and by the config, before any weight is fetched.
+"""Checks that files are a checkpoint of this project, and that model and processor fit together.
 
-What is refused here may be large, or dangerous to read: nothing but `config.json` is opened.
+The first check uses file names and `config.json` only, before any weight is fetched: what it
+refuses may be large, or dangerous to read.
 
-Pickles are refused wherever they lie, and not only where they are all the weights there are. On the
-Hub many a repository keeps `pytorch_model.bin` beside `model.safetensors`, for readers of old, and
-nothing of ours would ever open it. But no version of this program has written a pickle, so there
-are no such readers, and one beside a DWC model's weights was put there by something else: a
-trainer's state, or code meant for whoever looks without care. Which of these it is cannot be told
-without reading it, and who is about to trust the repository should hear of it first. The price is
-small: the owner deletes a file, or the reader names a commit from before.
-
-Whether a model and a processor belong together: what the one makes, the other reads.
+Pickles are refused even beside safetensors. Many repositories on the Hub have `pytorch_model.bin`
+for old readers, but no version of this program has ever written a pickle. So one beside a DWC
+model's weights comes from something else: a trainer's state, or code meant for careless readers.
+Telling which would need reading it. The price is small: the owner deletes a file, or the reader
+names an earlier commit.
 """
 
 import json
@@ -34,7 +31,7 @@ CONVERT = (
 _PROCESSOR = "processor_config.json"
 _PICKLES = (".pth", ".pt", ".ckpt", ".bin", ".pkl", ".pickle")
 _CLIP = "clip"
-# The file that tells another kind of repository, and what that is.
+# Files that identify other kinds of repositories.
 _OTHERS = {
     "model_index.json": "a diffusion pipeline",
     "open_clip_config.json": "an open_clip model",
@@ -45,10 +42,12 @@ _LISTED = 5  # files in one message
 
 
 def require_checkpoint(names: Collection[str], find_config: Callable[[], Path], name: str) -> None:
-    """Raise CheckpointError unless this is a whole checkpoint of this project, free of pickles.
+    """Raise CheckpointError unless this is a complete checkpoint without pickles.
 
-    `names` are the paths of all files of a folder or repository, `find_config` gets its
-    `config.json`, `name` is what was asked for.
+    Args:
+        names: Paths of all files of a folder or repository.
+        find_config: Returns its `config.json`.
+        name: The requested name.
     """
     has_weights = WEIGHTS in names or WEIGHTS_INDEX in names
     if CONFIG in names:
@@ -73,7 +72,7 @@ def require_checkpoint(names: Collection[str], find_config: Callable[[], Path], 
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """The object in a JSON file; CheckpointError where there is none."""
+    """Read a JSON object; CheckpointError where there is none."""
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -85,11 +84,11 @@ def read_json(file: Path) -> dict[str, Any]:
 
 def _require_our_config(config_file: Path, names: Collection[str], name: str) -> None:
     config = read_json(config_file)
-    kind = config.get("model_type")
-    if kind != DWCConfig.model_type:
+    model_type = config.get("model_type")
+    if model_type != DWCConfig.model_type:
         _refuse_others(names, name)
-        what = f"{name} is a model of type {kind!r}, not {DWCConfig.model_type!r}"
-        if kind == _CLIP:
+        what = f"{name} is a model of type {model_type!r}, not {DWCConfig.model_type!r}"
+        if model_type == _CLIP:
             raise CheckpointError(
                 f"{what}: a CLIP by itself, which composes nothing. Give a DWC checkpoint's folder "
                 f"or Hub name; to make one of the authors' weights over this CLIP: {CONVERT}"
@@ -110,11 +109,11 @@ def _require_our_config(config_file: Path, names: Collection[str], name: str) ->
 
 
 def _refuse_others(names: Collection[str], name: str) -> None:
-    for file, kind in _OTHERS.items():
+    for file, model_type in _OTHERS.items():
         if file in names:
             raise CheckpointError(
-                f"{name} is {kind} (it has {file}), not a DWC checkpoint; give the folder or Hub "
-                "name of one"
+                f"{name} is {model_type} (it has {file}), not a DWC checkpoint; give the folder or "
+                "Hub name of one"
             )
 
 
@@ -122,26 +121,26 @@ def _refuse_pickles(names: Collection[str], name: str, is_whole: bool) -> None:
     pickles = sorted(file for file in names if file.endswith(_PICKLES))
     if not pickles:
         return
-    shown = ", ".join(pickles[:_LISTED])
+    listed = ", ".join(pickles[:_LISTED])
     if is_whole:
         raise CheckpointError(
-            f"{name} has pickled files beside its weights ({shown}); reading such a file can run "
+            f"{name} has pickled files beside its weights ({listed}); reading such a file can run "
             "code, and a checkpoint has none. Nothing of it was loaded: take them out, or give a "
             "revision without them"
         )
     raise CheckpointError(
-        f"{name} holds pickled weights only ({shown}), which are not loaded. Convert them: "
+        f"{name} holds pickled weights only ({listed}), which are not loaded. Convert them: "
         f"{CONVERT}"
     )
 
 
 WITHOUT_CLIP_TOKENIZER = (
-    "Its model composes from token ids, and its processor reads pictures and word ids; searching, "
-    "the app and evaluation need the tokenizer as well, or CLIP would not hear the words. Add it "
-    f"by converting again: {CONVERT} --clip-tokenizer PATH (bpe_simple_vocab_16e6.txt.gz of "
+    "Its model composes from token ids, and its processor reads images and word ids; searching, "
+    "the app and evaluation need the tokenizer for CLIP's text. Add it by converting again: "
+    f" {CONVERT} --clip-tokenizer PATH (bpe_simple_vocab_16e6.txt.gz of "
     "openai/CLIP, or a transformers CLIP tokenizer's folder)"
 )
-"""What a checkpoint without CLIP's tokenizer is good for, and the cure."""
+"""What a checkpoint without CLIP's tokenizer can do, and the cure."""
 
 
 def check_agreement(model: DWCModel, processor: DWCProcessor, name: str) -> None:
@@ -154,7 +153,7 @@ def check_agreement(model: DWCModel, processor: DWCProcessor, name: str) -> None
 
 
 def require_clip_tokenizer(config: DWCConfig, processor: DWCProcessor, name: str) -> None:
-    """Raise CheckpointError where a model has a CLIP and its processor no tokenizer for it."""
+    """Raise CheckpointError where the model has a CLIP and the processor no tokenizer for it."""
     if config.clip_config is not None and processor.clip_tokenizer is None:
         raise CheckpointError(f"{name} has no clip_tokenizer. {WITHOUT_CLIP_TOKENIZER}")
 
@@ -179,8 +178,8 @@ def _disagreements(config: DWCConfig, processor: DWCProcessor) -> list[str]:
             )
         if tokenizer.eos_token_id != text.eos_token_id:
             problems.append(
-                f"CLIP's tokenizer ends a text with id {tokenizer.eos_token_id}, the model looks "
-                f"for id {text.eos_token_id}"
+                f"CLIP's tokenizer ends a text with id {tokenizer.eos_token_id}, the model "
+                f"expects id {text.eos_token_id}"
             )
         if tokenizer.model_max_length > text.max_position_embeddings:
             problems.append(
@@ -192,19 +191,19 @@ def _disagreements(config: DWCConfig, processor: DWCProcessor) -> list[str]:
         made = prepared_image_size(processor)
         if made != (size_px, size_px):
             problems.append(
-                f"pictures are prepared at {made} (height, width), the model reads {size_px} x "
+                f"images are prepared at {made} (height, width), the model reads {size_px} x "
                 f"{size_px} pixels"
             )
     return problems
 
 
 def prepared_image_size(processor: DWCProcessor) -> tuple[int, int] | None:
-    """Height and width in pixels of every prepared picture; None where pictures differ."""
-    pictures = processor.image_processor
+    """Height and width in pixels of prepared images; None where they differ."""
+    image_processor = processor.image_processor
     size: dict[str, int | None] = {}
-    if pictures.do_center_crop:
-        size = dict(pictures.crop_size)
-    elif pictures.do_resize:
-        size = dict(pictures.size)
+    if image_processor.do_center_crop:
+        size = dict(image_processor.crop_size)
+    elif image_processor.do_resize:
+        size = dict(image_processor.size)
     height, width = size.get("height"), size.get("width")
     return None if height is None or width is None else (height, width)

@@ -36,11 +36,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check, list, and unless it is a dry run upload; say where it is."""
-    from dwc.checkpoints.hub_upload import CARD, check, list_files, make_card, push
+    """Check and list the files; upload them unless it is a dry run; print where they are."""
+    from dwc.checkpoints.hub_upload import CARD, check_folder, list_files, make_card, push
 
     facts = _facts(args)
-    fingerprint = check(args.folder)
+    fingerprint = check_folder(args.folder)
     sizes = {path: file.stat().st_size for path, file in list_files(args.folder).items()}
     card = make_card(args.folder, args.name, facts)
     if card is not None:
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _facts(args: argparse.Namespace) -> "CardFacts | None":
-    """What was said for a card; None if nothing was."""
+    """The facts for a card that the command line gives; None without any."""
     from dwc.checkpoints.hub_upload import read_evaluations
     from dwc.checkpoints.model_card import CardFacts
 

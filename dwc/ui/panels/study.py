@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dwc.checkpoints.load import BUNDLED_FOLDER
+from dwc.files import asset_path
 from dwc.ui.format import escape
 from dwc.ui.layout import html
 
 logger = logging.getLogger(__name__)
 
-STUDY_FILE = BUNDLED_FOLDER.parents[1] / "study" / "study.json"
+STUDY_FILE = asset_path("study", "study.json")
 """Where `python -m dwc study` writes it."""
 
 _FAMILIES = {

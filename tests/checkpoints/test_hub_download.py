@@ -8,9 +8,9 @@ from huggingface_hub import constants
 
 from dwc.checkpoints import load
 from dwc.errors import CheckpointError
-from tests.hub.faults import cut_after, damaged, refused, shorter_by
-from tests.hub.loading import WEIGHTS, leftovers, refusal
-from tests.hub.server import TOKEN
+from tests.checkpoints.faults import cut_after, damaged, refused, shorter_by
+from tests.checkpoints.loading import WEIGHTS, leftovers, refusal
+from tests.checkpoints.server import TOKEN
 
 
 def commit_again(hub, tiny, tmp_path, edit):

@@ -7,8 +7,8 @@ import pytest
 from huggingface_hub import constants
 
 from dwc.checkpoints import load
-from tests.hub.faults import refused, shorter_by, silent, stalled
-from tests.hub.loading import WEIGHTS, leftovers, refusal
+from tests.checkpoints.faults import refused, shorter_by, silent, stalled
+from tests.checkpoints.loading import WEIGHTS, leftovers, refusal
 
 
 @pytest.mark.parametrize(

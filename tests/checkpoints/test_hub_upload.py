@@ -12,8 +12,8 @@ from dwc.checkpoints.save import save_checkpoint
 from dwc.cli import main
 from dwc.errors import CheckpointError
 from dwc.search.reference_weights import ReferenceWeights, load_reference_weights
-from tests.hub.faults import refused
-from tests.hub.server import TOKEN
+from tests.checkpoints.faults import refused
+from tests.checkpoints.server import TOKEN
 
 
 @pytest.fixture(autouse=True)

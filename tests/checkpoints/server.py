@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.hub.faults import Fault, Reply
-from tests.hub.repositories import Repository, git_hash, is_large, name_content
+from tests.checkpoints.faults import Fault, Reply
+from tests.checkpoints.repositories import Repository, git_hash, is_large, name_content
 
 TOKEN = "hf_rightful"  # the one token that this Hub knows
 POINTER_BYTES = 134

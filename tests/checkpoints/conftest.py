@@ -4,7 +4,7 @@ import pytest
 from huggingface_hub import constants
 
 from dwc.checkpoints import load
-from tests.hub.server import serve
+from tests.checkpoints.server import serve
 from tests.search.tiny import write_tiny_checkpoint
 
 
