@@ -1,4 +1,4 @@
-"""`python -m dwc convert`: the authors' weights and a CLIP -> a checkpoint, or the other way."""
+"""`python -m dwc convert`: the authors' weights and a CLIP to a checkpoint, or the other way."""
 
 import argparse
 import sys
@@ -6,7 +6,8 @@ import sys
 HELP = "turn the authors' weights and a CLIP into a checkpoint, or a checkpoint into theirs"
 
 _INTO_A_CHECKPOINT = ("global_weights", "local_weights", "clip", "captions", "clip_tokenizer",
-                      "image_size", "license", "dataset")  # fmt: skip
+                      "image_size", "license", "dataset", "clip_config",
+                      "clip_activation")  # fmt: skip
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -33,9 +34,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--clip-tokenizer",
         metavar="PATH",
         help="CLIP's tokenizer: OpenAI's bpe_simple_vocab_16e6.txt.gz (or as plain .txt), or a "
-        "transformers tokenizer's folder. By default CLIP's own folder or repository is looked "
-        "into, then what lies beside its weights, then openai/clip-vit-base-patch32 on the Hub; "
-        "without any, the checkpoint is written all the same, but reads token ids only",
+        "transformers tokenizer's folder. The default is CLIP's own folder or repository, then "
+        "what lies beside its weights, then openai/clip-vit-base-patch32 on the Hub; without any, "
+        "the checkpoint is written but reads token ids only",
+    )
+    parser.add_argument(
+        "--clip-config",
+        metavar="JSON",
+        help="open_clip's config of a CLIP with OpenAI's key names, or 'none' (default: "
+        "open_clip_config.json beside the weights, if there is one)",
+    )
+    parser.add_argument(
+        "--clip-activation",
+        choices=("gelu", "quick_gelu"),
+        help="CLIP's activation, which no tensor shows (default: what a config beside the weights "
+        "states, else OpenAI's quick_gelu; most of LAION's and DataComp's have gelu)",
+    )
+    parser.add_argument(
+        "--preprocessing",
+        choices=("clip", "authors"),
+        default="clip",
+        help="prepare images as a config of CLIP states, or as the authors' code does (default: "
+        "%(default)s, which is the authors' where no config states another)",
     )
     parser.add_argument(
         "--template",
@@ -47,7 +67,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--image-size",
         metavar="PX",
         type=int,
-        help="the side of the pictures in training (default: CLIP's, or 224 without CLIP)",
+        help="the side of the images in training (default: CLIP's, or 224 without CLIP)",
     )
     parser.add_argument("--license", metavar="NAME", help="for the model card: apache-2.0, mit, …")
     parser.add_argument(
@@ -66,7 +86,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Convert; say what was mapped, what was checked, and where the result is."""
+    """Convert; report what was mapped, what was checked, and where the result is."""
     if args.to_authors is not None:
         return _to_authors(args)
     from dwc.checkpoints.load import fingerprint
@@ -80,12 +100,15 @@ def run(args: argparse.Namespace) -> int:
         clip=args.clip,
         captions=args.captions,
         clip_tokenizer=args.clip_tokenizer,
+        clip_config=args.clip_config,
+        clip_activation=args.clip_activation,
+        preprocessing=args.preprocessing,
         template=CAPTION_TEMPLATES[args.template],
         image_size_px=args.image_size,
         card=CardFacts(license=args.license, datasets=tuple(args.dataset or ())),
-        tell=_tell,
+        log=_print_line,
     )
-    _tell(f"wrote {folder} (fingerprint {fingerprint(folder)})")
+    _print_line(f"wrote {folder} (fingerprint {fingerprint(folder)})")
     return 0
 
 
@@ -94,15 +117,17 @@ def _to_authors(args: argparse.Namespace) -> int:
     from dwc.convert import convert_to_authors
     from dwc.errors import CheckpointError
 
-    given = [f"--{name.replace('_', '-')}" for name in _INTO_A_CHECKPOINT if getattr(args, name)]
-    if given:
+    conflicting = [
+        f"--{name.replace('_', '-')}" for name in _INTO_A_CHECKPOINT if getattr(args, name)
+    ]
+    if conflicting:
         raise CheckpointError(
-            f"--to-authors writes from a checkpoint alone, and {', '.join(given)} belongs to the "
-            "other way; leave one out"
+            f"--to-authors writes from a checkpoint alone, and {', '.join(conflicting)} belongs to "
+            "the other way; leave one out"
         )
-    convert_to_authors(args.out, load(args.to_authors, clip_tokenizer_optional=True), _tell)
+    convert_to_authors(args.out, load(args.to_authors, clip_tokenizer_optional=True), _print_line)
     return 0
 
 
-def _tell(line: str) -> None:
+def _print_line(line: str) -> None:
     sys.stdout.write(f"{line}\n")

@@ -1,13 +1,15 @@
-"""Foreign weights -> a checkpoint of this project, and back: the only place with others' names.
+"""Conversion of foreign weights to checkpoints of this project, and back.
 
-renaming.py        how one state dict becomes another, with every tensor accounted for, both ways
-authors.py         the authors' names of the two streams
-openai_clip.py     OpenAI's names of CLIP, and the sizes that its tensors tell
-sources.py         files, folders and Hub names -> state dicts, the captions
-clip_tokenizer.py  where CLIP's tokenizer comes from, which no CLIP weights hold
-report.py          what became of what, in lines
-conversion.py      all of it together, checked, written
-exporting.py       the other way: what the authors' code can load of a checkpoint
+This is the only package with other projects' names.
+
+key_mapping.py       rules that rename a state dict, both ways, with every tensor accounted for
+author_names.py      the authors' names of the two streams
+openai_clip.py       OpenAI's names of CLIP, and the sizes that its tensors show
+open_clip_config.py  what tensors do not show: activation, heads, image preprocessing
+sources.py           files, folders and Hub names to state dicts; training captions
+clip_tokenizer.py    sources of CLIP's tokenizer, which CLIP's weights do not contain
+to_checkpoint.py     the conversion to a checkpoint
+to_authors.py        the other way: files that the authors' code can load
 """
 
 from dwc.convert.to_authors import convert_to_authors

@@ -1,8 +1,8 @@
 """The authors' names of the two streams (`fuxianghuang1/DWC`, commit 5f32a7e).
 
 Their checkpoint is two files, `{"model_state_dict": …}` each: the "global" stream over CLIP's
-features, which are not in it, and the "local" stream. Both hold modules whose outputs are never
-used when searching.
+features (CLIP itself is not in it) and the "local" stream. Both contain modules whose outputs are
+never used in retrieval.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ GLOBAL_RULES = (
 
 
 def _resnet_rules() -> list[Rule]:
-    """torchvision's names of a ResNet with bottlenecks -> transformers'."""
+    """torchvision's names of a bottleneck ResNet -> transformers'."""
     embedder = "resnet.embedder.embedder"
     rules = [
         Rule("img_model.conv1.weight", (f"{embedder}.convolution.weight",)),
@@ -51,7 +51,7 @@ def _resnet_rules() -> list[Rule]:
 
 
 def _inception_rules() -> list[Rule]:
-    """The five Inception blocks; the authors number layers, in which activations count as well."""
+    """The five Inception blocks; the authors' layer numbers count activations as well."""
     blocks = {
         "imgconv": "embed_regions",
         "imgatt": "gate_image",
@@ -71,10 +71,12 @@ def _inception_rules() -> list[Rule]:
     rules = []
     for block, ours in blocks.items():
         for step, position in steps.items():
-            place, target = f"{block}.0.{step}", f"{ours}.{position}"
+            their_step, our_step = f"{block}.0.{step}", f"{ours}.{position}"
             rules += [
-                Rule(f"{place}.conv.weight", (f"{target}.convolution.weight",)),
-                Rule(f"{place}.bn.{{statistic}}", (f"{target}.normalisation.{{statistic}}",)),
+                Rule(f"{their_step}.conv.weight", (f"{our_step}.convolution.weight",)),
+                Rule(
+                    f"{their_step}.bn.{{statistic}}", (f"{our_step}.normalisation.{{statistic}}",)
+                ),
             ]
     return rules
 
@@ -100,17 +102,29 @@ LOCAL_RULES = (
 
 
 def clip_stream_weights(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
-    """The "global" state dict under `ClipStream`'s names; CheckpointError lists unknown ones."""
+    """Rename the "global" state dict to `ClipStream`'s names.
+
+    Raises:
+        CheckpointError: There are unknown names; the message lists them.
+    """
     return rename(state, GLOBAL_RULES, source, GLOBAL)
 
 
 def cnn_stream_weights(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
-    """The "local" state dict under `CnnStream`'s names; CheckpointError lists unknown ones."""
+    """Rename the "local" state dict to `CnnStream`'s names.
+
+    Raises:
+        CheckpointError: There are unknown names; the message lists them.
+    """
     return rename(state, LOCAL_RULES, source, LOCAL)
 
 
 def cnn_stream_config(weights: Mapping[str, Tensor], source: str) -> CnnStreamConfig:
-    """The sizes that the CNN stream's tensors (under our names) tell; the ResNet is a 50."""
+    """Derive the CNN stream's sizes from its tensors (our names); the ResNet is a ResNet-50.
+
+    Raises:
+        CheckpointError: A tensor is missing, or the shapes do not make a CNN stream.
+    """
     try:
         vocab_size, word_dim = weights["word_encoder.embedding.weight"].shape
         hidden_dim = weights["word_encoder.lstm.weight_hh_l0"].shape[1]
@@ -119,7 +133,7 @@ def cnn_stream_config(weights: Mapping[str, Tensor], source: str) -> CnnStreamCo
         )
     except KeyError as error:
         raise CheckpointError(
-            f"{source} lacks {error}, which tells the size of the CNN stream; give the authors' "
+            f"{source} lacks {error}, which shows the size of the CNN stream; give the authors' "
             "local weights"
         ) from error
     except (IndexError, ValueError, StrictDataclassError) as error:
@@ -130,16 +144,16 @@ def cnn_stream_config(weights: Mapping[str, Tensor], source: str) -> CnnStreamCo
 
 
 def global_state(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """`ClipStream`'s weights as the authors' code loads them, every name that it asks for."""
+    """`ClipStream`'s weights as the authors' code loads them, with every name that it expects."""
     return {"loss_weight": torch.tensor([_INITIAL_LOSS_WEIGHT])} | rename_back(
         weights, GLOBAL_RULES
     )
 
 
 def local_state(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """`CnnStream`'s weights as the authors' code loads them, every name that it asks for.
+    """`CnnStream`'s weights as the authors' code loads them, with every name that it expects.
 
-    What theirs has and reads by nothing is zero, the loss weight what they begin with.
+    Modules that their code never uses are zero; the loss weight is their initial value.
     """
     dim, channels = weights["project_image.weight"].shape
     hidden = weights["word_encoder.lstm.weight_hh_l0"].shape[1]

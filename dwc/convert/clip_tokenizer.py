@@ -1,13 +1,12 @@
-"""Where CLIP's tokenizer comes from, in this order:
+"""Sources of CLIP's tokenizer, in this order:
 
-1. the file or folder that is given: OpenAI's merges (`.txt` or `.txt.gz`), or a tokenizer as
-   transformers writes it;
-2. the transformers folder or Hub repository that CLIP comes from;
+1. the given file or folder: OpenAI's merges (`.txt` or `.txt.gz`), or a transformers tokenizer;
+2. the transformers folder or Hub repository of CLIP itself;
 3. `bpe_simple_vocab_16e6.txt.gz`, or `vocab.json` and `merges.txt`, beside CLIP's weights;
 4. openai/clip-vit-base-patch32, whose merges all of OpenAI's models share: from the Hub's cache,
    else over the network. One file of half a megabyte; never weights.
 
-A source that is there is the one: if it cannot be read or belongs to another CLIP, that is an
+The first source that exists is used: if it cannot be read or belongs to another CLIP, that is an
 error, and later ones are not tried.
 """
 
@@ -47,7 +46,7 @@ _TRANSFORMERS_FILES = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
-_PATIENCE_S = 3.0  # for a network that does not answer; the Hub's client takes half a minute
+_TIMEOUT_S = 3.0  # the Hub's client waits half a minute
 _GZIP_MAGIC = b"\x1f\x8b"
 _CURE = "Give the tokenizer of this CLIP with --clip-tokenizer"
 
@@ -55,10 +54,18 @@ _CURE = "Give the tokenizer of this CLIP with --clip-tokenizer"
 def find_clip_tokenizer(
     given: str | Path | None, clip: str | Path, config: ClipBackboneConfig
 ) -> CLIPTokenizer | None:
-    """The tokenizer of a CLIP, or None where none is given, lies beside it, or can be fetched.
+    """Find the tokenizer of a CLIP.
 
-    `clip` is what `read_clip` read: a file, a folder, or a Hub name. Raises CheckpointError for a
-    tokenizer that cannot be read, or whose tokens are not those that the embedding has rows for.
+    Args:
+        given: The user's choice, or None.
+        clip: What `read_clip` read: a file, a folder, or a Hub name.
+        config: The CLIP's sizes.
+
+    Returns:
+        The tokenizer; None where none is given, lies beside it, or can be fetched.
+
+    Raises:
+        CheckpointError: It cannot be read, or does not match the embedding's rows.
     """
     text = config.text_config
     source = _find(clip, text.vocab_size) if given is None else _require(Path(given).expanduser())
@@ -68,7 +75,7 @@ def find_clip_tokenizer(
     if (len(tokenizer), tokenizer.eos_token_id) != (text.vocab_size, text.eos_token_id):
         raise CheckpointError(
             f"the tokenizer in {source} has {len(tokenizer)} tokens and ends a text with id "
-            f"{tokenizer.eos_token_id}; CLIP's embedding has {text.vocab_size} rows and looks for "
+            f"{tokenizer.eos_token_id}; CLIP's embedding has {text.vocab_size} rows and expects "
             f"id {text.eos_token_id}. {_CURE}"
         )
     tokenizer.model_max_length = text.max_position_embeddings
@@ -86,7 +93,7 @@ def _require(given: Path) -> Path:
 
 
 def _find(clip: str | Path, tokens: int) -> Path | None:
-    """The first source that is there: a file of merges, or a folder of transformers' files."""
+    """The first source that exists: a file of merges, or a folder of transformers' files."""
     path = Path(clip).expanduser()
     if path.is_file():
         source = _beside(path.parent)
@@ -99,12 +106,12 @@ def _find(clip: str | Path, tokens: int) -> Path | None:
 
 
 def _in_folder(folder: Path) -> Path | None:
-    """In a folder that is a model's or a tokenizer's own."""
+    """Look in a folder that belongs to a model or a tokenizer."""
     return folder if (folder / _WHOLE).is_file() else _beside(folder, transformers_first=True)
 
 
 def _beside(folder: Path, transformers_first: bool = False) -> Path | None:
-    """In a folder that may hold other things: `tokenizer.json` may be of any kind of model."""
+    """Look in a folder of mixed content, where `tokenizer.json` may be any model's."""
     openai = folder / _OPENAI_FILE
     pair = (folder / _TABLE).is_file() and (folder / _MERGES).is_file()
     if pair and (transformers_first or not openai.is_file()):
@@ -113,7 +120,7 @@ def _beside(folder: Path, transformers_first: bool = False) -> Path | None:
 
 
 def _fetch_repository(name: str) -> Path | None:
-    """The tokenizer's files of the repository that CLIP came from; None if it cannot be asked."""
+    """The tokenizer files of CLIP's repository; None if it is out of reach."""
     repo, _, revision = name.partition("@")
     try:
         return Path(
@@ -131,7 +138,9 @@ def _fetch_openai() -> Path | None:
         cached = try_to_load_from_cache(OPENAI_REPO, name, revision=OPENAI_COMMIT)
         if isinstance(cached, str):
             return Path(cached) if name == _MERGES else Path(cached).parent
-    if is_offline_mode() or not _answers(hf_hub_url(OPENAI_REPO, _MERGES, revision=OPENAI_COMMIT)):
+    if is_offline_mode() or not _is_reachable(
+        hf_hub_url(OPENAI_REPO, _MERGES, revision=OPENAI_COMMIT)
+    ):
         return None
     try:
         return Path(hf_hub_download(OPENAI_REPO, _MERGES, revision=OPENAI_COMMIT))
@@ -139,13 +148,13 @@ def _fetch_openai() -> Path | None:
         return None
 
 
-def _answers(address: str) -> bool:
-    """Whether a server has this file to give, asked once and briefly."""
+def _is_reachable(address: str) -> bool:
+    """Whether a server has this file; asks once with a short timeout."""
     try:
-        with urlopen(Request(address, method="HEAD"), timeout=_PATIENCE_S):
+        with urlopen(Request(address, method="HEAD"), timeout=_TIMEOUT_S):
             return True
     except URLError as error:
-        # Someone is there whose certificate Python cannot check; the Hub's client brings its own.
+        # Reachable, but Python cannot check its certificate; the Hub's client has its own store.
         return isinstance(error.reason, ssl.SSLError)
     except OSError:
         return False
@@ -159,9 +168,9 @@ def _read_transformers(folder: Path) -> CLIPTokenizer:
 
 
 def _read_openai(file: Path, text: CLIPTextConfig) -> CLIPTokenizer:
-    """From OpenAI's file: a header, then two pieces a line, most frequent first.
+    """Read OpenAI's file: a header, then two tokens a line, most frequent first.
 
-    It holds more merges than CLIP uses: as many count as the embedding has room for.
+    It has more merges than CLIP uses; only as many count as the embedding has rows for.
     """
     count = text.vocab_size - len(CLIP_BYTE_TOKENS) - len(CLIP_MARKS)
     try:

@@ -1,4 +1,4 @@
-"""How one state dict becomes another, and back: rules by name, every tensor accounted for."""
+"""Rules that rename a state dict, both ways, with every tensor accounted for."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from dwc.errors import CheckpointError, list_names
 
-# What may stand where a rule has a place.
-_PLACES = {
+# What the placeholders of a rule stand for.
+_PLACEHOLDERS = {
     "n": r"\d+",
     "leaf": "weight|bias",
     "statistic": "weight|bias|running_mean|running_var|num_batches_tracked",
@@ -20,12 +20,14 @@ _PLACES = {
 
 @dataclass(frozen=True)
 class Rule:
-    """What becomes of the tensors of one name, or of a family of names.
+    """What becomes of the tensors of one name or of a family of names.
 
-    `theirs` and `ours` are names, in which `{n}` stands for any number, `{leaf}` for weight or bias
-    and `{statistic}` for all that a batch norm keeps. A tensor with several of `ours` is split
-    evenly along its first axis; one with none is known, and read by nothing. `transposed` swaps the
-    two axes of a matrix.
+    Attributes:
+        theirs: Foreign name. `{n}` stands for any number, `{leaf}` for weight or bias,
+            `{statistic}` for any tensor of a batch norm.
+        ours: This project's names. A tensor with several is split evenly along its first axis; with
+            none, it is known and unused.
+        transposed: Swap the two axes of a matrix.
     """
 
     theirs: str
@@ -34,15 +36,21 @@ class Rule:
 
 
 def rename(
-    state: Mapping[str, Tensor], rules: Sequence[Rule], source: str, nature: str
+    state: Mapping[str, Tensor], rules: Sequence[Rule], source: str, kind: str
 ) -> dict[str, Tensor]:
-    """Apply the first rule that matches each name; nothing is copied where it need not be.
+    """Apply the first matching rule to each name, without copying where possible.
 
-    Raises CheckpointError listing the names that no rule knows; `source` is what was read and
-    `nature` what it was taken for.
+    Args:
+        state: Tensors by foreign name.
+        rules: The rules, in order.
+        source: Where they were read, for messages.
+        kind: What they were taken for, for messages.
+
+    Raises:
+        CheckpointError: No rule knows a name; the message lists all of them.
     """
     renamed: dict[str, Tensor] = {}
-    for name, targets, transposed in _follow(state, rules, source, nature):
+    for name, targets, transposed in _follow(state, rules, source, kind):
         tensor = state[name].T if transposed else state[name]
         pieces = tensor.chunk(len(targets)) if len(targets) > 1 else (tensor,)
         renamed.update(zip(targets, pieces, strict=bool(targets)))
@@ -50,10 +58,12 @@ def rename(
 
 
 def rename_back(state: Mapping[str, Tensor], rules: Sequence[Rule]) -> dict[str, Tensor]:
-    """Undo `rename`: what was split is joined, what was swapped is swapped back.
+    """Undo `rename`: join what was split, swap back what was swapped.
 
-    What the rules know but read by nothing is not made up. Raises CheckpointError listing the names
-    that no rule leads to.
+    Tensors that the rules know as unused are not created.
+
+    Raises:
+        CheckpointError: No rule leads to a name; the message lists all of them.
     """
     theirs: dict[str, Tensor] = {}
     used: set[str] = set()
@@ -63,7 +73,7 @@ def rename_back(state: Mapping[str, Tensor], rules: Sequence[Rule]) -> dict[str,
             if match is None:
                 continue
             names = [ours.format(**match.groupdict()) for ours in rule.ours]
-            tensors = [state[one] for one in names]
+            tensors = [state[part] for part in names]
             joined = torch.cat(tensors) if len(tensors) > 1 else tensors[0]
             theirs[rule.theirs.format(**match.groupdict())] = (
                 joined.T if rule.transposed else joined
@@ -72,14 +82,14 @@ def rename_back(state: Mapping[str, Tensor], rules: Sequence[Rule]) -> dict[str,
             break
     if unknown := [name for name in state if name not in used]:
         raise CheckpointError(
-            f"these tensors have no name there: {list_names(unknown)}. They belong to another "
+            f"these tensors have no foreign name: {list_names(unknown)}. They belong to another "
             "kind of model; nothing was written"
         )
     return theirs
 
 
 def moves(names: Sequence[str], rules: Sequence[Rule]) -> dict[str, tuple[str, ...]]:
-    """Where each of these names goes; nowhere if it is read by nothing."""
+    """Map each name to its new names; to none if it is unused."""
     return {
         name: targets
         for name, targets, _ in _follow(dict.fromkeys(names), rules, "the file", "the model")
@@ -87,7 +97,7 @@ def moves(names: Sequence[str], rules: Sequence[Rule]) -> dict[str, tuple[str, .
 
 
 def require_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str) -> None:
-    """Raise CheckpointError listing what is missing, misshapen, or too much for the model."""
+    """Raise CheckpointError listing tensors that are missing, misshapen, or unexpected."""
     problems = {
         "missing": [name for name in expected if name not in state],
         "unexpected": [name for name in state if name not in expected],
@@ -100,41 +110,41 @@ def require_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], sou
     lines = [f"  {problem}: {list_names(names)}" for problem, names in problems.items() if names]
     if lines:
         raise CheckpointError(
-            f"{source}: the tensors do not make the model they should (names are this project's):\n"
+            f"{source}: the tensors do not fit the model (names are this project's):\n"
             + "\n".join(lines)
             + "\nCheck that the files belong together; nothing was written"
         )
 
 
 def _follow(
-    names: Mapping[str, object], rules: Sequence[Rule], source: str, nature: str
+    names: Mapping[str, object], rules: Sequence[Rule], source: str, kind: str
 ) -> list[tuple[str, tuple[str, ...], bool]]:
-    """Each name, the names it gets, and whether its axes swap."""
-    found = []
+    """Each name, its new names, and whether its axes swap."""
+    matches = []
     unknown = []
     for name in names:
         for rule in rules:
             if match := _pattern(rule.theirs).fullmatch(name):
                 targets = tuple(ours.format(**match.groupdict()) for ours in rule.ours)
-                found.append((name, targets, rule.transposed))
+                matches.append((name, targets, rule.transposed))
                 break
         else:
             unknown.append(name)
     if unknown:
         raise CheckpointError(
-            f"{source} has tensors that {nature} does not: {list_names(unknown)}. Check that the "
+            f"{source} has tensors that {kind} does not: {list_names(unknown)}. Check that the "
             "right file was given; nothing was written"
         )
-    return found
+    return matches
 
 
 @lru_cache(maxsize=1024)
 def _pattern(template: str) -> re.Pattern[str]:
-    """The names that a rule's name stands for."""
-    pieces = re.split(r"\{(\w+)\}", template)  # text and places in turns
+    """Compile a rule's name into a regular expression."""
+    pieces = re.split(r"\{(\w+)\}", template)  # text and placeholders alternate
     return re.compile(
         "".join(
-            f"(?P<{piece}>{_PLACES[piece]})" if number % 2 else re.escape(piece)
+            f"(?P<{piece}>{_PLACEHOLDERS[piece]})" if number % 2 else re.escape(piece)
             for number, piece in enumerate(pieces)
         )
     )

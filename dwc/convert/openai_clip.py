@@ -1,4 +1,4 @@
-"""OpenAI's names of CLIP, and the sizes that its tensors tell.
+"""OpenAI's names of CLIP's tensors, and the sizes that the tensors show.
 
 Radford et al. 2021; `openai/CLIP` at commit d05afc4. All nine released models fit: RN50, RN101,
 RN50x4, RN50x16, RN50x64, ViT-B/32, ViT-B/16, ViT-L/14 and its 336 px version.
@@ -13,17 +13,25 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPVisionConfig
 
 from dwc.convert.key_mapping import Rule, rename, rename_back
+from dwc.convert.open_clip_config import UNSTATED, ClipSettings
 from dwc.errors import CheckpointError
 from dwc.modeling.configuration_dwc import ClipBackboneConfig, ModifiedResNetConfig
 
-_HEAD_DIM = 64  # in every tower of every model
-_ACTIVATION = "quick_gelu"  # OpenAI's; no tensor tells it
+_HEAD_DIM = 64  # in every tower of OpenAI's
+_WIDE_HEAD_DIMS = {1280: 80, 1408: 88, 1664: 104}  # of open_clip's ViT-H, ViT-g, ViT-bigG
+_ACTIVATION = "quick_gelu"  # OpenAI's; no tensor shows it
 
 
 class Sizes(NamedTuple):
-    """What tells the released models apart: image tower, picture and feature lengths."""
+    """What distinguishes the released models.
 
-    tower: tuple[int, ...]  # blocks a stage and width of a ResNet; layers, width, patch of a ViT
+    Attributes:
+        tower: Blocks of each stage and width of a ResNet; layers, width and patch of a ViT.
+        image_size_px: Side of the images.
+        projection_dim: Length of the features.
+    """
+
+    tower: tuple[int, ...]
     image_size_px: int
     projection_dim: int
 
@@ -43,7 +51,7 @@ RELEASED = {
 
 
 def _transformer_rules(theirs: str, ours: str) -> list[Rule]:
-    """A tower of residual attention blocks; the joint projection is split in three."""
+    """Rules of a stack of residual attention blocks; the joint projection is split in three."""
     block, layer = f"{theirs}.resblocks.{{n}}", f"{ours}.encoder.layers.{{n}}"
     attention = tuple(f"{layer}.self_attn.{part}_proj.{{leaf}}" for part in "qkv")
     parts = {
@@ -56,14 +64,14 @@ def _transformer_rules(theirs: str, ours: str) -> list[Rule]:
     return [
         Rule(f"{block}.attn.in_proj_{{leaf}}", attention),
         *(
-            Rule(f"{block}.{part}.{{leaf}}", (f"{layer}.{place}.{{leaf}}",))
-            for part, place in parts.items()
+            Rule(f"{block}.{part}.{{leaf}}", (f"{layer}.{part_name}.{{leaf}}",))
+            for part, part_name in parts.items()
         ),
     ]
 
 
-def _normalised(convolution: str, norm: str, ours: str) -> list[Rule]:
-    """A convolution without bias and its batch norm."""
+def _normalized_rules(convolution: str, norm: str, ours: str) -> list[Rule]:
+    """Rules of a bias-free convolution and its batch norm."""
     return [
         Rule(f"{convolution}.weight", (f"{ours}.convolution.weight",)),
         Rule(f"{norm}.{{statistic}}", (f"{ours}.normalisation.{{statistic}}",)),
@@ -74,16 +82,22 @@ def _modified_resnet_rules() -> list[Rule]:
     rules = []
     for step in range(3):
         ours = f"vision_model.stem.{step}"
-        rules += _normalised(f"visual.conv{step + 1}", f"visual.bn{step + 1}", ours)
+        rules += _normalized_rules(f"visual.conv{step + 1}", f"visual.bn{step + 1}", ours)
     for stage in range(4):
         block, ours = f"visual.layer{stage + 1}.{{n}}", f"vision_model.stages.{stage}.{{n}}"
-        for step, place in enumerate(("reduce", "spatial", "expand"), start=1):
-            rules += _normalised(f"{block}.conv{step}", f"{block}.bn{step}", f"{ours}.{place}")
-        rules += _normalised(f"{block}.downsample.0", f"{block}.downsample.1", f"{ours}.shortcut")
+        for step, part_name in enumerate(("reduce", "spatial", "expand"), start=1):
+            rules += _normalized_rules(
+                f"{block}.conv{step}", f"{block}.bn{step}", f"{ours}.{part_name}"
+            )
+        rules += _normalized_rules(
+            f"{block}.downsample.0", f"{block}.downsample.1", f"{ours}.shortcut"
+        )
     pool = "vision_model.attention_pool"
     rules.append(Rule("visual.attnpool.positional_embedding", (f"{pool}.position_embedding",)))
-    for letter, place in {"q": "query", "k": "key", "v": "value", "c": "projection"}.items():
-        rules.append(Rule(f"visual.attnpool.{letter}_proj.{{leaf}}", (f"{pool}.{place}.{{leaf}}",)))
+    for letter, part_name in {"q": "query", "k": "key", "v": "value", "c": "projection"}.items():
+        rules.append(
+            Rule(f"visual.attnpool.{letter}_proj.{{leaf}}", (f"{pool}.{part_name}.{{leaf}}",))
+        )
     return rules
 
 
@@ -94,7 +108,7 @@ _TEXT_RULES = (
     Rule("text_projection", ("text_projection.weight",), transposed=True),
     Rule("logit_scale", ("logit_scale",)),
     *_transformer_rules("transformer", "text_model"),
-    # Numbers about the model, which only the released archives carry.
+    # Numbers about the model, in the released archives only.
     Rule("input_resolution", ()),
     Rule("context_length", ()),
     Rule("vocab_size", ()),
@@ -115,23 +129,31 @@ _VIT_RULES = (
 
 
 def backbone_rules(state: Mapping[str, Tensor]) -> tuple[Rule, ...]:
-    """The rules for a CLIP with these of OpenAI's names: a ViT, or a ModifiedResNet."""
+    """The rules for a CLIP with OpenAI's names: a ViT or a ModifiedResNet."""
     return _VIT_RULES if _is_vit(state) else _MODIFIED_RESNET_RULES
 
 
 def backbone_weights(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
-    """OpenAI's state dict under `ClipBackbone`'s names; CheckpointError lists unknown ones."""
+    """Rename OpenAI's state dict to `ClipBackbone`'s names.
+
+    Raises:
+        CheckpointError: There are unknown names; the message lists them.
+    """
     return rename(state, backbone_rules(state), source, "a CLIP with OpenAI's names")
 
 
 def openai_state(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """`ClipBackbone`'s weights under OpenAI's names; CheckpointError lists those without one."""
+    """Rename `ClipBackbone`'s weights to OpenAI's names.
+
+    Raises:
+        CheckpointError: A tensor has no name there.
+    """
     is_vit = "visual_projection.weight" in weights
     return rename_back(weights, _VIT_RULES if is_vit else _MODIFIED_RESNET_RULES)
 
 
 def released_name(config: ClipBackboneConfig) -> str | None:
-    """The one of OpenAI's models that has these sizes; its weights may be others."""
+    """Name of OpenAI's model with these sizes; its weights may be others. None without a match."""
     vision = config.vision_config
     if isinstance(vision, ModifiedResNetConfig):
         tower = (*vision.layers, vision.width)
@@ -142,11 +164,18 @@ def released_name(config: ClipBackboneConfig) -> str | None:
 
 
 def backbone_config(
-    state: Mapping[str, Tensor], source: str, activation: str = _ACTIVATION
+    state: Mapping[str, Tensor], source: str, settings: ClipSettings = UNSTATED
 ) -> ClipBackboneConfig:
-    """The sizes that the tensors (OpenAI's names) tell; CheckpointError where one is missing.
+    """Derive the sizes from tensors with OpenAI's names.
 
-    `activation` is that of both transformers, by transformers' name.
+    Args:
+        state: The tensors.
+        source: Where they were read, for messages.
+        settings: What tensors do not show. By default OpenAI's activation, heads of 64 channels,
+            and in wide ViTs those of open_clip's.
+
+    Raises:
+        CheckpointError: A tensor is missing, or the shapes do not make a CLIP.
     """
     try:
         width = state["ln_final.weight"].shape[0]
@@ -155,19 +184,19 @@ def backbone_config(
         text = CLIPTextConfig(
             vocab_size=vocab_size,
             hidden_size=width,
-            intermediate_size=4 * width,
+            intermediate_size=state["transformer.resblocks.0.mlp.c_fc.weight"].shape[0],
             num_hidden_layers=_count(state, r"transformer\.resblocks\.(\d+)\..*"),
-            num_attention_heads=width // _HEAD_DIM,
+            num_attention_heads=settings.text_heads or width // _HEAD_DIM,
             max_position_embeddings=state["positional_embedding"].shape[0],
             projection_dim=projection_dim,
-            hidden_act=activation,
+            hidden_act=settings.activation or _ACTIVATION,
             # The last two tokens are the start and the end of a text, which also pads.
             bos_token_id=vocab_size - 2,
             eos_token_id=vocab_size - 1,
             pad_token_id=vocab_size - 1,
         )
         vision = (
-            _vit_config(state, projection_dim, activation)
+            _vit_config(state, projection_dim, settings)
             if _is_vit(state)
             else _modified_resnet_config(state, projection_dim)
         )
@@ -176,7 +205,7 @@ def backbone_config(
         )
     except KeyError as error:
         raise CheckpointError(
-            f"{source} lacks {error}, which tells the size of CLIP; give a CLIP state dict with "
+            f"{source} lacks {error}, which shows the size of CLIP; give a CLIP state dict with "
             "OpenAI's names, or a transformers CLIP folder"
         ) from error
     except (IndexError, ValueError, ZeroDivisionError, StrictDataclassError) as error:
@@ -191,19 +220,20 @@ def _is_vit(state: Mapping[str, Tensor]) -> bool:
 
 
 def _vit_config(
-    state: Mapping[str, Tensor], projection_dim: int, activation: str
+    state: Mapping[str, Tensor], projection_dim: int, settings: ClipSettings
 ) -> CLIPVisionConfig:
     width, _, patch_size, _ = state["visual.conv1.weight"].shape
     patches = state["visual.positional_embedding"].shape[0] - 1
+    head_dim = settings.vision_head_dim or _WIDE_HEAD_DIMS.get(width, _HEAD_DIM)
     return CLIPVisionConfig(
         hidden_size=width,
-        intermediate_size=4 * width,
+        intermediate_size=state["visual.transformer.resblocks.0.mlp.c_fc.weight"].shape[0],
         num_hidden_layers=_count(state, r"visual\.transformer\.resblocks\.(\d+)\..*"),
-        num_attention_heads=width // _HEAD_DIM,
+        num_attention_heads=width // head_dim,
         patch_size=patch_size,
         image_size=patch_size * round(patches**0.5),
         projection_dim=projection_dim,
-        hidden_act=activation,
+        hidden_act=settings.activation or _ACTIVATION,
     )
 
 
@@ -222,5 +252,5 @@ def _modified_resnet_config(
 
 
 def _count(state: Mapping[str, Tensor], pattern: str) -> int:
-    """How many different numbers the pattern's group takes."""
+    """Count the different values of the pattern's group."""
     return len({match[1] for name in state if (match := re.fullmatch(pattern, name))})

@@ -1,20 +1,19 @@
-"""Models of transformers, whole or not at all.
+"""Reads the sources of a conversion: weight files, folders, Hub names, training captions.
 
-transformers warns where weights lack a tensor or have one too many, and makes up what is missing.
-What others are built on is refused instead.
-
-Files, folders and Hub names -> state dicts, the captions.
-
-Pickles are read with torch's restricted reader, which makes tensors and nothing else.
+Pickles are read by torch's restricted unpickler: tensors, plain containers, numpy scalars and
+`argparse.Namespace`, nothing that runs code.
 """
 
+import argparse
 import json
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -23,15 +22,69 @@ from transformers import CLIPModel, PreTrainedModel
 from transformers.utils.hub import cached_file
 
 from dwc.convert.key_mapping import Rule
+from dwc.convert.open_clip_config import (
+    CONFIG_FILE,
+    UNSTATED,
+    ImagePreprocessing,
+    read_open_clip_config,
+    read_preprocessor_config,
+)
 from dwc.convert.openai_clip import backbone_config, backbone_rules, backbone_weights
 from dwc.errors import CheckpointError, list_names
 from dwc.modeling.configuration_dwc import ClipBackboneConfig
 
 _Model = TypeVar("_Model", bound=PreTrainedModel)
 
+_OPEN_CLIP_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+_PREPROCESSOR = "preprocessor_config.json"
+# Keys under which training scripts save a state dict, and prefixes that wrappers put before every
+# name: torch.compile, DistributedDataParallel, Lightning.
+_NESTINGS = ("model_state_dict", "state_dict", "model", "module", "net")
+_PREFIXES = ("_orig_mod.", "module.", "model.")
+_TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*m")
+_FORBIDDEN_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
+
+
+class Original(NamedTuple):
+    """A state dict as it was read.
+
+    Attributes:
+        source: The file, folder or Hub name.
+        kind: What it was taken for.
+        state: Its tensors by name, without wrappers' prefixes.
+        rules: The mapping to this project's names; None where the names are the same.
+        notes: What was unwrapped or stripped.
+    """
+
+    source: str
+    kind: str
+    state: Mapping[str, Tensor]
+    rules: Sequence[Rule] | None
+    notes: tuple[str, ...] = ()
+
+
+class ClipSource(NamedTuple):
+    """A CLIP as it was read.
+
+    Attributes:
+        config: Its sizes and activation.
+        weights: Its tensors under `ClipBackbone`'s names.
+        original: The state dict that was read.
+        preprocessing: Its own image preprocessing; None where nothing states one.
+        stated: Lines on settings that a file states, with the file.
+        assumed: Lines on settings that nothing states.
+    """
+
+    config: ClipBackboneConfig
+    weights: dict[str, Tensor]
+    original: Original
+    preprocessing: ImagePreprocessing | None = None
+    stated: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
+
 
 def split_revision(source: str | Path) -> tuple[str, str]:
-    """A folder, or a Hub name that may carry its revision -> name, and revision or nothing."""
+    """Split a Hub name `owner/name@revision` into name and revision; folders have none ("")."""
     if Path(source).expanduser().is_dir():
         return str(Path(source).expanduser()), ""
     name, _, revision = str(source).partition("@")
@@ -45,21 +98,31 @@ def read_whole(
     unread: Sequence[str] = (),
     spare: Sequence[str] = (),
 ) -> _Model:
-    """A model of this class in float32, in eval mode, from a folder or a Hub name (`name@v2`).
+    """Load a transformers model strictly, in float32 and eval mode.
 
-    Tensors whose names begin with one of `unread` may be there, and are left out; those that end in
-    one of `spare` may be lacking. `cure` is a sentence on what to give instead.
+    transformers only warns about missing and unexpected tensors and fills the missing ones with
+    random numbers.
 
-    Raises CheckpointError for a model of another type, one that cannot be loaded, and tensors that
-    are missing, unexpected or misshapen.
+    Args:
+        kind: The model's class.
+        source: A folder or a Hub name (`name@revision`).
+        cure: A sentence for error messages on what to give instead.
+        unread: Prefixes of tensors that may be present and are ignored.
+        spare: Suffixes of tensors that may be missing.
+
+    Raises:
+        CheckpointError: The model has another type or cannot be loaded, or tensors are missing,
+            unexpected or misshapen.
     """
     name, revision = split_revision(source)
     options = {"revision": revision} if revision else {}
-    wanted = kind.config_class.model_type
+    expected = kind.config_class.model_type
     try:
-        found = kind.config_class.get_config_dict(name, **options)[0].get("model_type")
-        if found != wanted:
-            raise CheckpointError(f"{source} is a model of type {found!r}, not {wanted!r}. {cure}")
+        actual = kind.config_class.get_config_dict(name, **options)[0].get("model_type")
+        if actual != expected:
+            raise CheckpointError(
+                f"{source} is a model of type {actual!r}, not {expected!r}. {cure}"
+            )
         model, report = kind.from_pretrained(
             name,
             dtype=torch.float32,
@@ -69,10 +132,10 @@ def read_whole(
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(
-            f"{source} cannot be loaded as a {wanted!r} of transformers: {error}. {cure}"
+            f"{source} cannot be loaded as a {expected!r} of transformers: {error}. {cure}"
         ) from error
     if faults := _faults(report, tuple(unread), tuple(spare)):
-        raise CheckpointError(f"{source} is not a whole {wanted!r}: {'; '.join(faults)}. {cure}")
+        raise CheckpointError(f"{source} is not a whole {expected!r}: {'; '.join(faults)}. {cure}")
     return model
 
 
@@ -81,116 +144,133 @@ def _faults(report: dict[str, Any], unread: tuple[str, ...], spare: tuple[str, .
         "missing": [name for name in report["missing_keys"] if not name.endswith(spare)],
         "unexpected": [name for name in report["unexpected_keys"] if not name.startswith(unread)],
         "misshapen": [
-            f"{name} (found {tuple(found)}, expected {tuple(expected)})"
-            for name, found, expected in report["mismatched_keys"]
+            f"{name} (found {tuple(actual)}, expected {tuple(expected)})"
+            for name, actual, expected in report["mismatched_keys"]
         ],
         "not loaded": report["error_msgs"],
     }
     return [f"{fault}: {list_names(names)}" for fault, names in faults.items() if names]
 
 
-_OPEN_CLIP_CONFIG, _OPEN_CLIP_WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
-_DISTRIBUTED = "module."  # before every name of a model that was wrapped for several devices
+def read_authors_weights(file: str | Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Read one of the authors' `.pth` files, `{"model_state_dict": …}`, or a state dict of theirs.
 
-
-class Original(NamedTuple):
-    """A state dict as it was read: whose it is, what it holds, and the rules to our names.
-
-    Without rules (None), the names are ours already.
+    Returns:
+        The state dict, and notes on what was unwrapped.
     """
-
-    source: str
-    nature: str
-    state: Mapping[str, Tensor]
-    rules: Sequence[Rule] | None
+    state, notes = _unwrap(_read_pickle(Path(file)), Path(file))
+    return state, tuple(note for note in notes if "'model_state_dict'" not in note)
 
 
-class ClipSource(NamedTuple):
-    """A CLIP as read: its sizes, its weights under `ClipBackbone`'s names, and what it was."""
-
-    config: ClipBackboneConfig
-    weights: dict[str, Tensor]
-    original: Original
-
-
-def read_authors_weights(file: str | Path) -> dict[str, Tensor]:
-    """The state dict in one of the authors' `.pth` files, `{"model_state_dict": …}`."""
-    content = _read_pickle(Path(file))
-    if not isinstance(content, Mapping) or "model_state_dict" not in content:
-        seen = (
-            list_names([str(key) for key in content]) if isinstance(content, Mapping) else "no dict"
-        )
-        raise CheckpointError(
-            f"{file} has no 'model_state_dict', as the authors' checkpoints have; it holds {seen}"
-        )
-    return _require_tensors(content["model_state_dict"], file)
-
-
-def read_clip(source: str | Path) -> ClipSource:
-    """CLIP from a state dict with OpenAI's names, a transformers or open_clip folder, or the Hub.
+def read_clip(
+    source: str | Path,
+    config_file: str | Path | None = None,
+    activation: str | None = None,
+) -> ClipSource:
+    """Read a CLIP from a state dict with OpenAI's names, a folder, or the Hub.
 
     A file is `.safetensors`, a pickled state dict (open_clip's training files too), or one of
-    OpenAI's own TorchScript archives. Beside a file of weights, open_clip's config tells the
-    activation; without one it is OpenAI's. A Hub name may carry its revision:
-    `openai/clip-vit-base-patch32@main`.
+    OpenAI's TorchScript archives; a folder is transformers' or open_clip's. open_clip's config
+    beside the weights states the activation and the preprocessing, and has to fit the weights.
+
+    Args:
+        source: The file, folder or Hub name (`openai/clip-vit-base-patch32@main`).
+        config_file: open_clip's config for weights with OpenAI's names; "none" for no config, None
+            for `open_clip_config.json` beside the weights.
+        activation: transformers' name of the activation (`gelu`, `quick_gelu`); overrides configs.
+
+    Raises:
+        CheckpointError: The source is not a CLIP, or its config does not fit its weights.
     """
     path = Path(source).expanduser()
     if path.is_file():
-        return _from_openai_names(path, path.parent / _OPEN_CLIP_CONFIG)
+        config = _choose_config(config_file, path.parent / CONFIG_FILE)
+        return _from_openai_names(path, config, activation)
     name, revision = split_revision(source)
-    config_file = _find_part(name, revision, _OPEN_CLIP_CONFIG)
-    if config_file and (weights_file := _find_part(name, revision, _OPEN_CLIP_WEIGHTS)):
-        return _from_openai_names(weights_file, config_file, str(source))
-    return _read_transformers_clip(str(source))
+    beside = _find_part(name, revision, CONFIG_FILE)
+    if beside or config_file is not None:
+        for weights in _OPEN_CLIP_WEIGHTS:
+            if file := _find_part(name, revision, weights):
+                config = _choose_config(config_file, beside)
+                return _from_openai_names(file, config, activation, str(source))
+    return _read_transformers_clip(str(source), activation)
 
 
-def _from_openai_names(file: Path, config_file: Path, source: str | None = None) -> ClipSource:
+def _choose_config(given: str | Path | None, beside: Path | None) -> Path | None:
+    if str(given).lower() == "none" and given is not None:
+        return None
+    if given is None:
+        return beside if beside is not None and beside.is_file() else None
+    if not Path(given).expanduser().is_file():
+        raise CheckpointError(
+            f"there is no file {given}; --clip-config takes open_clip's config of this CLIP "
+            f"({CONFIG_FILE}), or 'none' to convert without one"
+        )
+    return Path(given).expanduser()
+
+
+def _from_openai_names(
+    file: Path, config_file: Path | None, activation: str | None, source: str | None = None
+) -> ClipSource:
     source = source or str(file)
+    state, notes = _read_state(file)
     state = {
         name: tensor.float() if tensor.is_floating_point() else tensor
-        for name, tensor in _read_state(file).items()
+        for name, tensor in state.items()
     }
-    activation = _read_activation(config_file) if config_file.is_file() else "quick_gelu"
-    config = backbone_config(state, source, activation)
-    original = Original(source, "a CLIP with OpenAI's names", state, backbone_rules(state))
-    return ClipSource(config, backbone_weights(state, source), original)
+    settings = read_open_clip_config(config_file) if config_file else UNSTATED
+    stated, assumed = [], []
+    if activation is not None:
+        settings = settings._replace(activation=activation)
+        stated.append(f"CLIP's activation: {activation}, as given")
+    elif settings.activation is not None:
+        stated.append(f"CLIP's activation: {settings.activation}, as {config_file} states")
+    elif _is_torchscript(file):
+        stated.append("CLIP's activation: quick_gelu, as in all of OpenAI's archives")
+    else:
+        assumed.append(
+            f"CLIP's activation: quick_gelu, which is assumed: OpenAI's models have it, but no "
+            f"tensor shows it and no {CONFIG_FILE} states it. Most of LAION's and DataComp's have "
+            "gelu: give --clip-activation gelu for them"
+        )
+    config = backbone_config(state, source, settings)
+    settings.require_fit(config, source, str(config_file))
+    if settings.preprocessing is not None:
+        stated.append(f"CLIP's image preprocessing: {settings.preprocessing.describe()}")
+    original = Original(source, "a CLIP with OpenAI's names", state, backbone_rules(state), notes)
+    weights = backbone_weights(state, source)
+    return ClipSource(
+        config, weights, original, settings.preprocessing, tuple(stated), tuple(assumed)
+    )
 
 
-def _read_state(file: Path) -> dict[str, Tensor]:
-    """The tensors of a file, whatever its form."""
-    if file.suffix == ".safetensors":
-        try:
-            return load_file(file)
-        except SafetensorError as error:
-            raise CheckpointError(f"{file} is not a safetensors file: {error}") from error
-    if _is_torchscript(file):
-        # The released files. They hold no Python, and what TorchScript they hold is not called.
-        return dict(torch.jit.load(file, map_location="cpu").state_dict())
-    content = _read_pickle(file)
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]  # as open_clip's training writes it
-    state = _require_tensors(content, file)
-    if state and all(name.startswith(_DISTRIBUTED) for name in state):
-        state = {name.removeprefix(_DISTRIBUTED): tensor for name, tensor in state.items()}
-    return state
-
-
-def _read_activation(config_file: Path) -> str:
-    """Which activation open_clip's config names: OpenAI's own, or the exact one."""
-    try:
-        model = json.loads(config_file.read_text(encoding="utf-8"))["model_cfg"]
-        return "quick_gelu" if model.get("quick_gelu", False) else "gelu"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(
-            f"{config_file} is not an open_clip config, which has a 'model_cfg' ({error}); take it "
-            "away if it does not belong to the weights"
-        ) from error
+def _read_transformers_clip(source: str, activation: str | None) -> ClipSource:
+    model = read_whole(
+        CLIPModel,
+        source,
+        f"Give a CLIP of transformers, by its folder or Hub name, or a file with OpenAI's names; "
+        f"there is no file {source}",
+    )
+    stated = []
+    for tower in (model.config.text_config, model.config.vision_config):
+        tower.hidden_act = activation or tower.hidden_act
+    origin = "as given" if activation else "as its config states"
+    stated.append(f"CLIP's activation: {model.config.vision_config.hidden_act}, {origin}")
+    file = _find_part(*split_revision(source), _PREPROCESSOR)
+    size_px = model.config.vision_config.image_size
+    preprocessing = read_preprocessor_config(file, size_px) if file else None
+    if preprocessing is not None:
+        stated.append(f"CLIP's image preprocessing: {preprocessing.describe()}")
+    weights = dict(model.state_dict())
+    original = Original(source, "a transformers CLIP", weights, None)
+    config = ClipBackboneConfig.from_clip(model.config)
+    return ClipSource(config, weights, original, preprocessing, tuple(stated))
 
 
 def _find_part(name: str, revision: str, part: str) -> Path | None:
-    """A file of a folder or a Hub repository; None where it has none, or cannot be asked."""
+    """A file of a folder or a Hub repository; None where it has none or is out of reach."""
     try:
-        found = cached_file(
+        file = cached_file(
             name,
             part,
             revision=revision or None,
@@ -198,15 +278,15 @@ def _find_part(name: str, revision: str, part: str) -> Path | None:
             _raise_exceptions_for_missing_entries=False,
             _raise_exceptions_for_connection_errors=False,
         )
-    except (OSError, ValueError):  # said by the attempt to read it as a transformers CLIP
+    except (OSError, ValueError):  # reported when it is read as a transformers CLIP
         return None
-    return None if found is None else Path(found)
+    return None if file is None else Path(file)
 
 
 def read_captions(file: str | Path) -> list[str] | dict[str, int]:
-    """The training captions in order (a JSON list), or a word-to-id table (a JSON object).
+    """Read the training captions in order (a JSON list), or a word-to-id table (a JSON object).
 
-    The table may stand under `word2id`, as the authors' code reads it.
+    The table may stand under `word2id`, where the authors' code reads it.
     """
     try:
         content = json.loads(Path(file).read_text(encoding="utf-8"))
@@ -224,41 +304,86 @@ def read_captions(file: str | Path) -> list[str] | dict[str, int]:
     )
 
 
-def _read_transformers_clip(source: str) -> ClipSource:
-    model = read_whole(
-        CLIPModel,
-        source,
-        f"Give a CLIP of transformers, by its folder or Hub name, or a file with OpenAI's names; "
-        f"there is no file {source}",
-    )
-    weights = dict(model.state_dict())
-    original = Original(source, "a transformers CLIP", weights, None)
-    return ClipSource(ClipBackboneConfig.from_clip(model.config), weights, original)
+def _read_state(file: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The state dict in a file of any supported format, and notes on what was unwrapped."""
+    if file.suffix == ".safetensors":
+        try:
+            return _unwrap(load_file(file), file)
+        except SafetensorError as error:
+            raise CheckpointError(f"{file} is not a safetensors file: {error}") from error
+    if _is_torchscript(file):
+        # OpenAI's releases. They contain no Python, and their TorchScript is not called.
+        return dict(torch.jit.load(file, map_location="cpu").state_dict()), ()
+    return _unwrap(_read_pickle(file), file)
+
+
+def _unwrap(content: object, file: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Find the state dict in what a training script saved, without its wrappers' prefixes.
+
+    Returns:
+        The state dict, and a note for each key that was entered and each prefix that was removed.
+    """
+    notes = []
+    while isinstance(content, Mapping) and not _is_state_dict(content):
+        key = next((key for key in _NESTINGS if isinstance(content.get(key), Mapping)), None)
+        if key is None:
+            break
+        notes.append(f"taken from its entry {key!r}")
+        content = content[key]
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{file} holds a {type(content).__name__}, not a state dict")
+    others = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
+    if others or not content:
+        raise CheckpointError(
+            f"{file} is not a state dict, and has none under {', '.join(_NESTINGS)}; not tensors: "
+            f"{list_names(others) or 'it is empty'}. Save the model's state dict alone"
+        )
+    state = dict(content)
+    while prefix := next((p for p in _PREFIXES if all(name.startswith(p) for name in state)), None):
+        notes.append(f"the prefix {prefix!r} of all its names was removed")
+        state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    return state, tuple(notes)
+
+
+def _is_state_dict(content: Mapping[Any, object]) -> bool:
+    return bool(content) and all(isinstance(value, Tensor) for value in content.values())
 
 
 def _read_pickle(file: Path) -> object:
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_harmless_globals()):
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{file} holds more than tensors, and reading that could run code: it was not read. "
-            f"Write it again as a plain state dict. ({str(error).splitlines()[0]})"
-        ) from error
+        raise CheckpointError(_explain_unread(file, str(error))) from error
     except (OSError, RuntimeError, EOFError) as error:
         raise CheckpointError(f"{file} cannot be read as a PyTorch file: {error}") from error
 
 
-def _require_tensors(state: object, file: str | Path) -> dict[str, Tensor]:
-    if not isinstance(state, Mapping):
-        raise CheckpointError(f"{file} holds a {type(state).__name__}, not a state dict")
-    others = [str(name) for name, value in state.items() if not isinstance(value, Tensor)]
-    if others:
-        raise CheckpointError(f"{file} is not a state dict; not tensors: {list_names(others)}")
-    return dict(state)
+def _harmless_globals() -> list[Any]:
+    """What training scripts save beside tensors, and what cannot run code when it is unpickled."""
+    scalar = type(np.float64(0)).__reduce__(np.float64(0))[0]
+    numbers = [type(np.dtype(code)) for code in "?bBhHiIlLqQefdFD"]
+    names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
+    return [*((scalar, name) for name in names), np.dtype, *numbers, argparse.Namespace]
+
+
+def _explain_unread(file: Path, error: str) -> str:
+    """Say what a pickle holds beside tensors, and give the lines that rewrite it."""
+    match = _FORBIDDEN_GLOBAL.search(_TERMINAL_CODES.sub("", error))
+    what = f" ({match[1]})" if match else ""
+    return (
+        f"{file} holds more than tensors{what}, and reading that could run code: it was not read. "
+        "If you trust where it comes from, rewrite it as a plain state dict and convert that:\n"
+        "  import torch\n"
+        f'  content = torch.load({str(file)!r}, map_location="cpu", weights_only=False)\n'
+        '  state = content["model_state_dict"]  # or wherever the weights are\n'
+        f"  torch.save({{name: tensor for name, tensor in state.items()}}, "
+        f"{str(file.with_suffix('.plain.pth'))!r})"
+    )
 
 
 def _is_torchscript(file: Path) -> bool:
-    if not zipfile.is_zipfile(file):
+    if file.suffix == ".safetensors" or not zipfile.is_zipfile(file):
         return False
     with zipfile.ZipFile(file) as archive:
         return any(name.endswith("/constants.pkl") for name in archive.namelist())

@@ -1,12 +1,12 @@
-"""A checkpoint -> files that the authors' code loads, checked before they are put in place.
+"""A checkpoint to files that the authors' code loads, verified before they are moved into place.
 
     global.pth      the CLIP stream, for `Our_global6`           {"model_state_dict": …}
     local.pth       the CNN stream, for `Our_local3`             {"model_state_dict": …}
     clip.pt         CLIP with OpenAI's names, for `clip.load`
     captions.json   the vocabulary: its words in the order of their ids
 
-Only what theirs can load is written: their sizes are fixed in many places, their CLIP is one that
-`clip.load` builds from a state dict, and their combiner is DWC's.
+Only what their code can load is written: many of its sizes are fixed, its CLIP is one that
+`clip.load` builds from a state dict, and its combiner is DWC's.
 """
 
 import json
@@ -26,6 +26,7 @@ from dwc.convert.author_names import (
     global_state,
     local_state,
 )
+from dwc.convert.open_clip_config import ClipSettings
 from dwc.convert.openai_clip import backbone_config, backbone_weights, openai_state, released_name
 from dwc.convert.to_checkpoint import authors_image_processor
 from dwc.errors import CheckpointError
@@ -41,6 +42,7 @@ GLOBAL_FILE, LOCAL_FILE, CLIP_FILE, WORDS_FILE = (
 )
 _STATE = "model_state_dict"
 _DIM = 1024  # of their CNN stream, whatever --image_embed_dim says
+_OPENAI_HEAD_DIM = 64
 _SIZES = ("word_embedding_dim", "hidden_dim", "word_temperature", "region_temperature")
 _RESNET = ("num_channels", "embedding_size", "hidden_sizes", "depths", "layer_type", "hidden_act",
            "downsample_in_first_stage", "downsample_in_bottleneck")  # fmt: skip
@@ -51,15 +53,23 @@ _TOWER = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
 
 
 def convert_to_authors(
-    out: str | Path, checkpoint: Checkpoint, tell: Callable[[str], object]
+    out: str | Path, checkpoint: Checkpoint, log: Callable[[str], object]
 ) -> dict[str, Path]:
-    """Write what the authors' code can load of a checkpoint into a folder; return files by name.
+    """Write what the authors' code can load of a checkpoint.
 
-    `tell` is given, line by line, what was written, what was not and why, and what their code has
-    to be told. Converting the files again gives the same weights, bit by bit, which is checked
-    before any file is put in place.
+    Before any file is moved into place, converting it again must give the same weights, bit by bit.
 
-    Raises CheckpointError where neither stream can be loaded there; the message says why.
+    Args:
+        out: The folder to write.
+        checkpoint: The loaded checkpoint.
+        log: Called with each line on what was written, what was not and why, and which settings the
+            authors' code needs.
+
+    Returns:
+        The files by name.
+
+    Raises:
+        CheckpointError: Their code can load neither stream; the message says why.
     """
     model, processor = checkpoint.model, checkpoint.processor
     obstacles = {
@@ -68,7 +78,7 @@ def convert_to_authors(
     }
     if all(obstacles.values()):
         reasons = "\n".join(
-            f"  {stream} stream: {'; '.join(found)}" for stream, found in obstacles.items()
+            f"  {stream} stream: {'; '.join(problems)}" for stream, problems in obstacles.items()
         )
         raise CheckpointError(
             f"the authors' code can load neither stream of {checkpoint.name}:\n{reasons}\nTrain "
@@ -81,19 +91,19 @@ def convert_to_authors(
     if not obstacles["CNN"] and model.cnn_stream is not None:
         states[LOCAL_FILE] = local_state(model.cnn_stream.state_dict())
     words = None if obstacles["CNN"] else _words_in_order(processor)
-    files = _write_checked(Path(out), states, words, model)
+    files = _write_verified(Path(out), states, words, model)
     for file in files.values():
-        tell(f"wrote {file}")
-    for stream, found in obstacles.items():
-        if found:
-            tell(f"the {stream} stream was not written: {'; '.join(found)}")
+        log(f"wrote {file}")
+    for stream, problems in obstacles.items():
+        if problems:
+            log(f"the {stream} stream was not written: {'; '.join(problems)}")
     for line in _advice(model.config, processor, states):
-        tell(line)
+        log(line)
     return files
 
 
 def _clip_obstacles(model: DWCModel) -> list[str]:
-    """Why the authors' code, with OpenAI's, cannot load the CLIP stream; empty if it can."""
+    """Why the authors' and OpenAI's code cannot load the CLIP stream; empty if it can."""
     if model.clip is None:
         return ["the checkpoint has none"]
     problems = []
@@ -102,29 +112,47 @@ def _clip_obstacles(model: DWCModel) -> list[str]:
         problems.append(f"its combiner is {config.combiner!r}, theirs is DWC's")
     try:
         with torch.device("meta"):
-            hollow = type(model.clip)(config.clip_config).state_dict()
-        theirs = backbone_config(openai_state(hollow), "CLIP")
+            shapes_only = type(model.clip)(config.clip_config).state_dict()
+        theirs = backbone_config(openai_state(shapes_only), "CLIP", _as_openai(config.clip_config))
     except CheckpointError as error:
         return [*problems, f"OpenAI's code cannot build its CLIP: {error}"]
     problems += [
-        f"CLIP's {place} is {found!r}, OpenAI's code would take it for {taken!r}"
-        for place, found, taken in _differences(config.clip_config, theirs)
+        f"CLIP's {tower} has MLPs of another width than OpenAI's code builds"
+        for tower in ("text_config", "vision_config")
+        if not _has_openai_mlps(getattr(config.clip_config, tower))
+    ]
+    problems += [
+        f"CLIP's {field} is {ours!r}, OpenAI's code would take {theirs_value!r}"
+        for field, ours, theirs_value in _differences(config.clip_config, theirs)
     ]
     return problems
+
+
+def _as_openai(clip: ClipBackboneConfig) -> ClipSettings:
+    """The settings that OpenAI's code derives from tensors: heads of 64 channels."""
+    return ClipSettings(
+        "quick_gelu", _OPENAI_HEAD_DIM, clip.text_config.hidden_size // _OPENAI_HEAD_DIM
+    )
+
+
+def _has_openai_mlps(tower: Any) -> bool:
+    """Whether a tower's MLPs, if it has any, are four times as wide as its states."""
+    width = getattr(tower, "intermediate_size", None)
+    return width is None or width == 4 * tower.hidden_size
 
 
 def _differences(
     ours: ClipBackboneConfig, theirs: ClipBackboneConfig
 ) -> list[tuple[str, object, object]]:
-    """Where two CLIPs of the same tensors still differ: field, ours and theirs."""
-    found = []
+    """Where two CLIPs with the same tensors differ: field, our value, their value."""
+    differences = []
     for tower in ("text_config", "vision_config"):
         a, b = getattr(ours, tower), getattr(theirs, tower)
         for field in _TOWER:
             values = _plain(getattr(a, field, None)), _plain(getattr(b, field, None))
             if values[0] != values[1]:
-                found.append((f"{tower}.{field}", *values))
-    return found
+                differences.append((f"{tower}.{field}", *values))
+    return differences
 
 
 def _cnn_obstacles(config: DWCConfig, processor: DWCProcessor) -> list[str]:
@@ -144,33 +172,33 @@ def _cnn_obstacles(config: DWCConfig, processor: DWCProcessor) -> list[str]:
     words = _words_in_order(processor)
     if build_word_tokenizer(words).get_vocab() != processor.word_tokenizer.get_vocab():
         problems.append(
-            "its vocabulary has words that their tokeniser never makes (upper case, punctuation, "
+            "its vocabulary has words that their tokenizer never makes (upper case, punctuation, "
             "white space), or others than theirs as the first four"
         )
     return problems
 
 
 def _plain(value: Any) -> Any:
-    """A field's value, whether it was made here (a tuple) or read from JSON (a list)."""
+    """A field's value as a list, whether made here (a tuple) or read from JSON (a list)."""
     return list(value) if isinstance(value, tuple) else value
 
 
 def _words_in_order(processor: DWCProcessor) -> list[str]:
-    """The words by id, without the reserved ones: as captions, they make the same vocabulary."""
+    """The words by id without the reserved ones; as captions they make the same vocabulary."""
     if processor.word_tokenizer is None:
         return []
     table = processor.word_tokenizer.get_vocab()
     return sorted(table, key=table.__getitem__)[len(RESERVED_WORDS) :]
 
 
-def _write_checked(
+def _write_verified(
     out: Path, states: Mapping[str, Mapping[str, Tensor]], words: list[str] | None, model: DWCModel
 ) -> dict[str, Path]:
-    """Write beside `out`, read back as a conversion would, compare, and only then move in place."""
+    """Write beside `out`, read back, compare, and only then move into place."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as workplace:
         for name, state in states.items():
-            # Copies: of a view, the whole storage would be written.
+            # Copies, since `torch.save` writes the whole storage of a view.
             whole = {key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
                      for key, tensor in state.items()}  # fmt: skip
             content = whole if name == CLIP_FILE else {_STATE: whole}
@@ -185,21 +213,21 @@ def _write_checked(
 
 
 def _require_same(name: str, file: Path, model: DWCModel) -> None:
-    """Raise CheckpointError unless the file, converted, has the model's weights bit by bit."""
+    """Raise CheckpointError unless the file converts back to the model's weights bit by bit."""
     content = torch.load(file, map_location="cpu", weights_only=True)
     rename, part = {
         GLOBAL_FILE: (clip_stream_weights, model.clip_stream),
         LOCAL_FILE: (cnn_stream_weights, model.cnn_stream),
         CLIP_FILE: (backbone_weights, model.clip),
     }[name]
-    found = rename(content if name == CLIP_FILE else content[_STATE], name)
+    restored = rename(content if name == CLIP_FILE else content[_STATE], name)
     expected = {} if part is None else part.state_dict()
     changed = [
         one
-        for one in {**expected, **found}
-        if one not in found
+        for one in {**expected, **restored}
+        if one not in restored
         or one not in expected
-        or not torch.equal(found[one], expected[one].cpu())
+        or not torch.equal(restored[one], expected[one].cpu())
     ]
     if changed:
         raise CheckpointError(
@@ -209,7 +237,7 @@ def _require_same(name: str, file: Path, model: DWCModel) -> None:
 
 
 def _advice(config: DWCConfig, processor: DWCProcessor, states: Mapping[str, object]) -> list[str]:
-    """What the authors' code has to be told, and what it would do otherwise than here."""
+    """Settings that the authors' code needs, and what it would do differently."""
     lines = []
     if GLOBAL_FILE in states:
         name = released_name(config.clip_config)
@@ -236,11 +264,13 @@ def _advice(config: DWCConfig, processor: DWCProcessor, states: Mapping[str, obj
     theirs = authors_image_processor(height_px).to_dict()
     ours = processor.image_processor.to_dict()
     if different := sorted(name for name in theirs if theirs[name] != ours.get(name)):
-        lines.append(f"pictures are prepared otherwise here than there: {', '.join(different)}")
+        lines.append(f"images are prepared differently here: {', '.join(different)}")
     lines.append(
         f"captions were read as {config.caption_template['single']!r} and "
         f"{config.caption_template['pair']!r}; see that their data set writes the same"
     )
     if config.familiarity:
-        lines.append("the statistics of familiar pictures have no place there, and were left out")
+        lines.append(
+            "the out-of-distribution statistics have no counterpart there and were left out"
+        )
     return lines

@@ -1,7 +1,4 @@
-"""What became of what: a conversion told in lines, a module of theirs and of ours in each.
-
-The authors' weights and a CLIP -> one checkpoint, checked before it is put in place.
-"""
+"""The authors' weights and a CLIP to one checkpoint, verified before it is moved into place."""
 
 import logging
 import tempfile
@@ -13,7 +10,6 @@ from typing import Any, NamedTuple
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from dwc.checkpoints.model_card import CardFacts, write_card
 from dwc.checkpoints.save import move_checkpoint, save_checkpoint, without_progress_bar
@@ -29,38 +25,184 @@ from dwc.convert.author_names import (
 )
 from dwc.convert.clip_tokenizer import OPENAI_COMMIT, OPENAI_REPO, find_clip_tokenizer
 from dwc.convert.key_mapping import moves, rename_back, require_fit
+from dwc.convert.open_clip_config import ImagePreprocessing
 from dwc.convert.openai_clip import released_name
 from dwc.convert.sources import Original, read_authors_weights, read_captions, read_clip
 from dwc.errors import CheckpointError, list_names
 from dwc.modeling.configuration_dwc import DWCConfig
 from dwc.modeling.modeling_dwc import DWCModel
-from dwc.modeling.processing_dwc import RESERVED_WORDS, DWCProcessor, build_word_tokenizer
+from dwc.modeling.processing_dwc import (
+    RESERVED_WORDS,
+    DWCImageProcessor,
+    DWCProcessor,
+    build_word_tokenizer,
+)
+
+CAPTION_TEMPLATES = {
+    "fashion_iq": {"single": "<BOS> {0} <EOS>", "pair": "<BOS> {0} <AND> {1} <EOS>"},
+    "plain": {"single": "{0}", "pair": "{0} and {1}"},
+}
+"""The forms in which training saw its captions: as the authors write FashionIQ's, or plain."""
+
+_logger = logging.getLogger(__name__)
+
+_AUTHORS_IMAGE_SIZE_PX = 224
+_SHARD_MB = 2_000
+_TOLERANCE = 1e-5  # not 0: memory alignment decides which kernel multiplies a weight
+
+
+class _Stream(NamedTuple):
+    """One stream as read, ready to become part of a model.
+
+    Attributes:
+        weights: Tensors under `DWCModel`'s names.
+        config: Fields of the model's config.
+        tokenizers: Fields of the processor.
+        originals: What was read, by the prefix of its names in the model.
+        messages: Lines for the log.
+        notes: Lines for the model card on what a file states or the conversion assumes.
+        image_size_px: Side of the images; None if any serves.
+        preprocessing: CLIP's own image preprocessing, if stated.
+    """
+
+    weights: dict[str, Tensor]
+    config: dict[str, Any]
+    tokenizers: dict[str, Any]
+    originals: dict[str, Original]
+    messages: list[str]
+    notes: tuple[str, ...] = ()
+    image_size_px: int | None = None
+    preprocessing: ImagePreprocessing | None = None
+
+
+@without_progress_bar()
+def convert(
+    out: str | Path,
+    *,
+    global_weights: str | Path | None = None,
+    local_weights: str | Path | None = None,
+    clip: str | Path | None = None,
+    captions: str | Path | None = None,
+    clip_tokenizer: str | Path | None = None,
+    clip_config: str | Path | None = None,
+    clip_activation: str | None = None,
+    preprocessing: str = "clip",
+    template: dict[str, str] | None = None,
+    image_size_px: int | None = None,
+    card: CardFacts | None = None,
+    log: Callable[[str], object] | None = None,
+) -> Path:
+    """Convert the authors' model to a checkpoint of this project.
+
+    Before the checkpoint is moved into place it is loaded again: every tensor has to lead back, bit
+    by bit, to the one that was read, and a fixed query to the same embedding.
+
+    Args:
+        out: The folder to write.
+        global_weights: The authors' file of the CLIP stream; needs `clip`.
+        local_weights: The authors' file of the CNN stream; needs `captions`. Either stream may be
+            left out.
+        clip: CLIP's weights; see `sources.read_clip`.
+        captions: The training captions; see `sources.read_captions`.
+        clip_tokenizer: CLIP's tokenizer, where `clip_tokenizer.py` would find none or another.
+            Without any, the checkpoint is written with a warning: its model composes from token
+            ids, and `load` refuses it.
+        clip_config: open_clip's config of weights with OpenAI's names; see `sources.read_clip`.
+        clip_activation: CLIP's activation, `gelu` or `quick_gelu`; overrides configs.
+        preprocessing: "clip" prepares images as a config of CLIP states, or as the authors do where
+            none does; "authors" always as the authors do.
+        template: The form in which training saw its captions; FashionIQ's by default.
+        image_size_px: Side of the images in training; CLIP's by default, or 224 without CLIP.
+        card: Further facts for the model card.
+        log: Called with each line of the report.
+
+    Returns:
+        The folder.
+
+    Raises:
+        CheckpointError: Something is missing, unknown, misshapen or contradictory; the message
+            lists it.
+    """
+    _check_request(global_weights, local_weights, clip, captions)
+    streams = []
+    if global_weights is not None and clip is not None:
+        streams.append(
+            _read_clip_stream(global_weights, clip, clip_tokenizer, clip_config, clip_activation)
+        )
+    if local_weights is not None and captions is not None:
+        streams.append(_read_cnn_stream(local_weights, captions))
+    log = log or _logger.info
+    for stream in streams:
+        for line in [*describe(stream.originals), *stream.messages]:
+            log(line)
+    size_px = _image_size(streams, image_size_px)
+    image_processor = _make_image_processor(streams, size_px, preprocessing, log)
+    fields = {name: value for stream in streams for name, value in stream.config.items()}
+    given = ", ".join(str(one) for one in (global_weights, local_weights, clip) if one is not None)
+    try:
+        config = DWCConfig(caption_template=template or CAPTION_TEMPLATES["fashion_iq"], **fields)
+    except (ValueError, StrictDataclassError) as error:
+        raise CheckpointError(f"{given} do not make a model: {error}") from error
+    log(f"captions: {config.caption_template['single']!r}, {config.caption_template['pair']!r}")
+    weights = {name: tensor for stream in streams for name, tensor in stream.weights.items()}
+    model = _assemble(config, weights, given)
+    tokenizers = {name: value for stream in streams for name, value in stream.tokenizers.items()}
+    processor = DWCProcessor(image_processor, **tokenizers, clip_text_cleaning="openai")
+    originals = {name: value for stream in streams for name, value in stream.originals.items()}
+    facts = card or CardFacts()
+    if facts.base_model is None and clip is not None and not Path(clip).expanduser().exists():
+        facts = facts._replace(base_model=str(clip).partition("@")[0])
+    notes = [note for stream in streams for note in stream.notes]
+    facts = facts._replace(converted=(*_sources(originals), *notes))
+    folder = _write_verified(model, processor, originals, facts, Path(out), log)
+    if model.clip is not None and processor.clip_tokenizer is None:
+        _logger.warning(
+            "%s is written without CLIP's tokenizer: there is none beside %s, and %s@%s is neither "
+            "in the Hub's cache nor within reach. %s",
+            folder, clip, OPENAI_REPO, OPENAI_COMMIT[:7], WITHOUT_CLIP_TOKENIZER,
+        )  # fmt: skip
+    return folder
+
+
+def authors_image_processor(size_px: int) -> DWCImageProcessor:
+    """The authors' preprocessing: short side to `size_px`, bicubic, then torchvision's center crop.
+
+    The mean and the standard deviation are those of OpenAI's CLIP.
+    """
+    return DWCImageProcessor(
+        size={"shortest_edge": size_px},
+        crop_size={"height": size_px, "width": size_px},
+        crop_rounding="nearest",
+    )
 
 
 def describe(originals: Mapping[str, Original]) -> list[str]:
-    """Lines on each state dict that was read, given by the prefix of its names in the model."""
+    """Describe state dicts in lines: where the tensors of each of their modules went.
+
+    Args:
+        originals: The state dicts by the prefix of their names in the model.
+    """
     return [line for prefix, original in originals.items() for line in _describe(prefix, original)]
 
 
 def _describe(prefix: str, original: Original) -> list[str]:
     numbers = sum(tensor.numel() for tensor in original.state.values())
-    head = (
-        f"{original.source}: {original.nature}, {len(original.state)} tensors, {numbers:,} values"
-    )
+    head = f"{original.source}: {original.kind}, {len(original.state)} tensors, {numbers:,} values"
+    notes = [f"  {note}" for note in original.notes]
     if original.rules is None:
-        return [head, f"  taken under the same names, as {prefix}*"]
-    gone, here = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+        return [head, *notes, f"  taken under the same names, as {prefix}*"]
+    source_counts, target_counts = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     unused = []
     for name, targets in moves(list(original.state), original.rules).items():
         if not targets:
             unused.append(name)
             continue
         modules = _module(name), prefix + _module(targets[0])
-        gone[modules] += 1
-        here[modules] += len(targets)
-    lines = [head]
-    for (theirs, ours), count in gone.items():
-        split = here[theirs, ours]
+        source_counts[modules] += 1
+        target_counts[modules] += len(targets)
+    lines = [head, *notes]
+    for (theirs, ours), count in source_counts.items():
+        split = target_counts[theirs, ours]
         into = f", which are {split} here" if split != count else ""
         lines.append(f"  {theirs} -> {ours}: {count} tensor{'s' * (count != 1)}{into}")
     if unused:
@@ -73,108 +215,31 @@ def _module(name: str) -> str:
     return name.split(".")[0]
 
 
-CAPTION_TEMPLATES = {
-    "fashion_iq": {"single": "<BOS> {0} <EOS>", "pair": "<BOS> {0} <AND> {1} <EOS>"},
-    "plain": {"single": "{0}", "pair": "{0} and {1}"},
-}
-"""The forms in which training saw its captions: as the authors write FashionIQ's, or plain."""
-
-_logger = logging.getLogger(__name__)
-
-_AUTHORS_IMAGE_SIZE_PX = 224
-_SHARD_MB = 2_000
-_TOLERANCE = 1e-5  # not 0: where in memory a weight lies decides which kernel multiplies it
-
-
-class _Stream(NamedTuple):
-    """One stream as read, ready to become part of a model.
-
-    `weights` are under `DWCModel`'s names, `config` are fields of its config; `originals` are what
-    was read, by the prefix of their names in the model; `told` is said of it.
-    """
-
-    weights: dict[str, Tensor]
-    config: dict[str, Any]
-    tokenizers: dict[str, Any]
-    originals: dict[str, Original]
-    told: list[str]
-    image_size_px: int | None = None
-
-
-@without_progress_bar()
-def convert(
-    out: str | Path,
-    *,
-    global_weights: str | Path | None = None,
-    local_weights: str | Path | None = None,
-    clip: str | Path | None = None,
-    captions: str | Path | None = None,
-    clip_tokenizer: str | Path | None = None,
-    template: dict[str, str] | None = None,
-    image_size_px: int | None = None,
-    card: CardFacts | None = None,
-    tell: Callable[[str], object] | None = None,
-) -> Path:
-    """Write the authors' model as a checkpoint of this project; return its folder.
-
-    `global_weights` and `local_weights` are the authors' files of the CLIP and the CNN stream;
-    either may be left out. The CLIP stream needs `clip`, the CNN stream `captions`: see
-    `sources.py` for what these may be. `template` is the form in which training saw its captions,
-    FashionIQ's unless told otherwise; `image_size_px` the side of its pictures, CLIP's unless told
-    otherwise, or 224 without CLIP. `card` is what is known of the model beside its files. `tell` is
-    given, line by line, what became of what.
-
-    Before the checkpoint is put in place it is loaded again: every tensor has to lead back, bit by
-    bit, to the one that was read, and a fixed query to the same embedding.
-
-    `clip_tokenizer` is CLIP's tokenizer, where `clip_tokenizer.py` would find none or another. If
-    there is none to be had, the checkpoint is written without it, which a warning tells: its model
-    composes from token ids, and `checkpoint.load` refuses it.
-
-    Raises CheckpointError listing what is missing, unknown or misshapen.
-    """
-    _check_request(global_weights, local_weights, clip, captions)
-    streams = []
-    if global_weights is not None and clip is not None:
-        streams.append(_read_clip_stream(global_weights, clip, clip_tokenizer))
-    if local_weights is not None and captions is not None:
-        streams.append(_read_cnn_stream(local_weights, captions))
-    say = tell or _logger.info
-    for stream in streams:
-        for line in [*describe(stream.originals), *stream.told]:
-            say(line)
-    size_px = _image_size(streams, image_size_px)
-    say(f"pictures: short side to {size_px} px, bicubic, then the centre; CLIP's mean and std")
-    fields = {name: value for stream in streams for name, value in stream.config.items()}
-    given = ", ".join(str(one) for one in (global_weights, local_weights, clip) if one is not None)
-    try:
-        config = DWCConfig(caption_template=template or CAPTION_TEMPLATES["fashion_iq"], **fields)
-    except (ValueError, StrictDataclassError) as error:
-        raise CheckpointError(f"{given} do not make a model: {error}") from error
-    say(f"captions: {config.caption_template['single']!r}, {config.caption_template['pair']!r}")
-    weights = {name: tensor for stream in streams for name, tensor in stream.weights.items()}
-    model = _assemble(config, weights, given)
-    tokenizers = {name: one for stream in streams for name, one in stream.tokenizers.items()}
-    processor = DWCProcessor(authors_image_processor(size_px), **tokenizers)
-    originals = {prefix: one for stream in streams for prefix, one in stream.originals.items()}
-    facts = card or CardFacts()
-    if facts.base_model is None and clip is not None and not Path(clip).expanduser().exists():
-        facts = facts._replace(base_model=str(clip).partition("@")[0])
-    folder = _write_checked(model, processor, originals, facts, Path(out), say)
-    if model.clip is not None and processor.clip_tokenizer is None:
-        _logger.warning(
-            "%s is written without CLIP's tokenizer: there is none beside %s, and %s@%s is neither "
-            "in the Hub's cache nor within reach. %s",
-            folder, clip, OPENAI_REPO, OPENAI_COMMIT[:7], WITHOUT_CLIP_TOKENIZER,
-        )  # fmt: skip
-    return folder
-
-
-def authors_image_processor(size_px: int) -> CLIPImageProcessorPil:
-    """The authors' preprocessing: short side to the model's size, bicubic, then the centre."""
-    return CLIPImageProcessorPil(
-        size={"shortest_edge": size_px}, crop_size={"height": size_px, "width": size_px}
-    )
+def _make_image_processor(
+    streams: list[_Stream], size_px: int, choice: str, log: Callable[[str], object]
+) -> DWCImageProcessor:
+    """The image processor of the checkpoint; logs what it does and where that is from."""
+    stated = next((one.preprocessing for one in streams if one.preprocessing), None)
+    authors = authors_image_processor(size_px)
+    if stated is None or choice == "authors":
+        log(f"images: short side to {size_px} px, bicubic, then the center; CLIP's mean and std")
+        return authors
+    if stated.squash:
+        processor = DWCImageProcessor(
+            size={"height": size_px, "width": size_px}, do_center_crop=False
+        )
+    else:
+        processor = authors
+        processor.size = type(processor.size)(shortest_edge=stated.resize_px or size_px)
+    processor.image_mean, processor.image_std = list(stated.mean), list(stated.std)
+    processor.resample = stated.resample
+    log(f"images: {size_px} px, {stated.describe()}")
+    if processor.to_dict() != authors_image_processor(size_px).to_dict():
+        log(
+            "  which differs from the authors' preprocessing; if this model was trained with "
+            "theirs, give --preprocessing authors"
+        )
+    return processor
 
 
 def _check_request(
@@ -199,11 +264,17 @@ def _check_request(
             )
 
 
-def _read_clip_stream(file: str | Path, clip: str | Path, tokenizer: str | Path | None) -> _Stream:
-    state = read_authors_weights(file)
+def _read_clip_stream(
+    file: str | Path,
+    clip: str | Path,
+    tokenizer_source: str | Path | None,
+    config_file: str | Path | None,
+    activation: str | None,
+) -> _Stream:
+    state, notes = read_authors_weights(file)
     stream = clip_stream_weights(state, str(file))
-    source = read_clip(clip)
-    found = find_clip_tokenizer(tokenizer, clip, source.config)
+    source = read_clip(clip, config_file, activation)
+    tokenizer = find_clip_tokenizer(tokenizer_source, clip, source.config)
     size_px = source.config.vision_config.image_size
     known = released_name(source.config)
     sizes = f"the sizes of OpenAI's {known}" if known else "sizes of its own"
@@ -216,24 +287,30 @@ def _read_clip_stream(file: str | Path, clip: str | Path, tokenizer: str | Path 
             "clip_config": source.config,
             "clip_embedding_dim": _rows(stream, "project_image.weight", file),
         },
-        tokenizers={"clip_tokenizer": found},
+        tokenizers={"clip_tokenizer": tokenizer},
         originals={
             "clip.": source.original,
-            "clip_stream.": Original(str(file), GLOBAL, state, GLOBAL_RULES),
+            "clip_stream.": Original(str(file), GLOBAL, state, GLOBAL_RULES, notes),
         },
-        told=[
+        messages=[
             f"CLIP has {sizes}: {size_px} px, features of {source.config.projection_dim}",
+            *source.stated,
+            *source.assumed,
             "CLIP's tokenizer: "
             + (
-                "none" if found is None else f"{len(found)} tokens, {found.model_max_length} a text"
+                "none"
+                if tokenizer is None
+                else f"{len(tokenizer)} tokens, {tokenizer.model_max_length} a text"
             ),
         ],
+        notes=(*source.stated, *source.assumed),
         image_size_px=size_px,
+        preprocessing=source.preprocessing,
     )
 
 
 def _read_cnn_stream(file: str | Path, captions: str | Path) -> _Stream:
-    state = read_authors_weights(file)
+    state, notes = read_authors_weights(file)
     stream = cnn_stream_weights(state, str(file))
     config = cnn_stream_config(stream, str(file))
     words = build_word_tokenizer(read_captions(captions))
@@ -250,32 +327,34 @@ def _read_cnn_stream(file: str | Path, captions: str | Path) -> _Stream:
             "cnn_embedding_dim": _rows(stream, "project_image.weight", file),
         },
         tokenizers={"word_tokenizer": words},
-        originals={"cnn_stream.": Original(str(file), LOCAL, state, LOCAL_RULES)},
-        told=[f"vocabulary: {len(words)} words of {captions}, as many as the embedding has rows"],
+        originals={"cnn_stream.": Original(str(file), LOCAL, state, LOCAL_RULES, notes)},
+        messages=[
+            f"vocabulary: {len(words)} words of {captions}, as many as the embedding has rows"
+        ],
     )
 
 
 def _rows(weights: dict[str, Tensor], name: str, source: str | Path) -> int:
     if name not in weights or not weights[name].dim():
-        raise CheckpointError(f"{source} lacks {name} (this project's name), which tells its size")
+        raise CheckpointError(f"{source} lacks {name} (this project's name), which shows its size")
     return weights[name].shape[0]
 
 
-def _image_size(streams: list[_Stream], asked_px: int | None) -> int:
-    """The side of the prepared pictures in pixels."""
+def _image_size(streams: list[_Stream], given_px: int | None) -> int:
+    """The side of the prepared images in pixels."""
     read_px = next((one.image_size_px for one in streams if one.image_size_px), None)
-    if asked_px is not None and asked_px < 1:
-        raise CheckpointError(f"pictures of {asked_px} px are none; give the side in pixels")
-    if asked_px and read_px and asked_px != read_px:
+    if given_px is not None and given_px < 1:
+        raise CheckpointError(f"the image size is {given_px} px; give a side of at least 1 px")
+    if given_px and read_px and given_px != read_px:
         raise CheckpointError(
-            f"pictures of {asked_px} px are asked for, and CLIP reads {read_px} px alone; leave "
+            f"images of {given_px} px were requested, and CLIP reads {read_px} px only; leave "
             "the size out, or give the CLIP that this model was trained on"
         )
-    return read_px or asked_px or _AUTHORS_IMAGE_SIZE_PX
+    return read_px or given_px or _AUTHORS_IMAGE_SIZE_PX
 
 
 def _assemble(config: DWCConfig, weights: dict[str, Tensor], source: str) -> DWCModel:
-    """The model with these weights, each in its place; CheckpointError where one is not."""
+    """Make the model with these weights; CheckpointError where they do not fit."""
     with torch.device("meta"):
         expected = DWCModel(config).state_dict()
     require_fit(weights, expected, source)
@@ -283,15 +362,15 @@ def _assemble(config: DWCConfig, weights: dict[str, Tensor], source: str) -> DWC
     return DWCModel.from_pretrained(None, config=config, state_dict=weights)
 
 
-def _write_checked(
+def _write_verified(
     model: DWCModel,
     processor: DWCProcessor,
     originals: dict[str, Original],
     facts: CardFacts,
     out: Path,
-    say: Callable[[str], object],
+    log: Callable[[str], object],
 ) -> Path:
-    """Write beside `out`, load again, compare with what was read, and only then move in place."""
+    """Write beside `out`, load again, compare with the originals, then move into place."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as workplace:
         written = save_checkpoint(
@@ -301,17 +380,19 @@ def _write_checked(
             max_shard_mb=_SHARD_MB,
             clip_tokenizer_optional=True,
         )
-        # Not by `checkpoint.load`, which refuses one without CLIP's tokenizer.
+        # Not by `load`, which refuses a checkpoint without CLIP's tokenizer.
         loaded = DWCModel.from_pretrained(written)
         changed = [name for one in originals.items() for name in _changed(*one, loaded)]
-        expected = _answer(model, processor)
+        expected = _embed_fixed_query(model, processor)
         if not bool(expected.isfinite().all()):
             raise CheckpointError(
                 "these weights compose a fixed query into numbers that are not finite: they are "
                 "damaged, or of a training that went wrong; nothing was put in place"
             )
         error = float(
-            (_answer(loaded, DWCProcessor.from_pretrained(written)) - expected).abs().max()
+            (_embed_fixed_query(loaded, DWCProcessor.from_pretrained(written)) - expected)
+            .abs()
+            .max()
         )
         if changed or not error <= _TOLERANCE:
             raise CheckpointError(
@@ -319,21 +400,21 @@ def _write_checked(
                 f"({', '.join(changed[:5]) or 'none'}) and answers differently by {error:.1e}; "
                 "nothing was put in place. Check the disk and its free space"
             )
-        say(
+        log(
             f"checked: every tensor leads back to the one that was read, bit by bit; a fixed "
             f"query's embedding differs by {error:.1e} (allowed: {_TOLERANCE:.0e})"
         )
         folder = move_checkpoint(written, out)
-    write_card(folder, model.config, facts._replace(converted=_sources(originals)))
+    write_card(folder, model.config, facts)
     return folder
 
 
 def _sources(originals: dict[str, Original]) -> tuple[str, ...]:
-    return tuple(f"{Path(one.source).name}: {one.nature}" for one in originals.values())
+    return tuple(f"{Path(one.source).name}: {one.kind}" for one in originals.values())
 
 
 def _changed(prefix: str, original: Original, model: DWCModel) -> list[str]:
-    """The tensors that were read and that the model's do not lead back to."""
+    """Names of the original tensors that the model's do not lead back to."""
     ours = {
         name.removeprefix(prefix): tensor
         for name, tensor in model.state_dict().items()
@@ -347,8 +428,8 @@ def _changed(prefix: str, original: Original, model: DWCModel) -> list[str]:
     ]
 
 
-def _answer(model: DWCModel, processor: DWCProcessor) -> Tensor:
-    """The embedding (1, D) of a fixed query of both picture and text."""
+def _embed_fixed_query(model: DWCModel, processor: DWCProcessor) -> Tensor:
+    """The embedding (1, D) of a fixed query of image and text."""
     size = prepared_image_size(processor)
     shape = (1, 3, *(size or (_AUTHORS_IMAGE_SIZE_PX, _AUTHORS_IMAGE_SIZE_PX)))
     inputs = dict(processor(text="red"))

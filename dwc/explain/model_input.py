@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from dwc.checkpoints.load import Checkpoint
-from dwc.modeling.processing_dwc import WORD_PADDING_ID
+from dwc.modeling.processing_dwc import WORD_PADDING_ID, DWCProcessor
 from dwc.search.query import EncodedQuery
 
 _END_OF_WORD = "</w>"  # CLIP's mark on the last piece of a word
@@ -44,15 +44,26 @@ def describe_model_input(checkpoint: Checkpoint, asked: EncodedQuery) -> ModelIn
     if text and processor.clip_tokenizer is not None:
         tokens = processor.clip_tokenizer.backend_tokenizer.encode(text).tokens
         pieces = [token.removesuffix(_END_OF_WORD) for token in tokens]
-    if text and processor.word_tokenizer is not None:
-        read = processor.word_tokenizer.backend_tokenizer.encode(text)
-        typed = [text[start:end] for start, end in read.offsets]
-        words = [
-            InputWord(word, number != WORD_PADDING_ID)
-            for word, number in zip(typed, read.ids, strict=True)
-        ]
+    if processor.word_tokenizer is not None:
+        words = _input_words(processor, text)
+        if asked.typed is not None:
+            words += [InputWord(word, False) for word in asked.typed.unreadable]
     picture = None if asked.image is None else _as_seen(checkpoint, asked.image)
     return ModelInput(picture, text, pieces, words)
+
+
+def _input_words(processor: DWCProcessor, text: str) -> list[InputWord]:
+    """The words that the word tokenizer makes, and those of which it leaves nothing."""
+    words = []
+    for item in text.split():
+        encoding = processor.word_tokenizer.backend_tokenizer.encode(item)
+        words += [
+            InputWord(item[start:end], number != WORD_PADDING_ID)
+            for (start, end), number in zip(encoding.offsets, encoding.ids, strict=True)
+        ]
+        if not encoding.ids and any(char.isalnum() for char in item):
+            words.append(InputWord(item, False))
+    return words
 
 
 def _as_seen(checkpoint: Checkpoint, image: Image.Image) -> Image.Image:

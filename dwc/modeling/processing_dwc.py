@@ -9,7 +9,9 @@ apply the checkpoint's caption template before (`fill_template`).
 """
 
 import json
+import re
 import string
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,12 @@ from transformers.tokenization_utils_tokenizers import TokenizersBackend
 from transformers.utils.hub import cached_file
 
 from dwc.errors import CheckpointError, QueryError
+from dwc.modeling.text_cleaning import (
+    FUNCTION_WORDS,
+    TypedText,
+    clean_as_openai,
+    clean_typed_text,
+)
 
 
 def fill_template(template: Mapping[str, str], captions: Sequence[str]) -> str:
@@ -52,6 +60,7 @@ RESERVED_WORDS = (UNKNOWN_WORD, "<AND>", "<BOS>", "<EOS>")  # ids 0 to 3; no tex
 WORD_PADDING_ID = 0  # also the id of unknown words; only the mask tells padding
 
 CLIP_WORD_END = "</w>"
+_OPENAI_TOKENS = 49_408  # a CLIP with OpenAI's merges, which was trained on text of the web
 CLIP_MARKS = ("<|startoftext|>", "<|endoftext|>")
 _BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())  # a printable stand-in for each byte
 CLIP_BYTE_TOKENS = (*_BYTES, *(byte + CLIP_WORD_END for byte in _BYTES))
@@ -61,6 +70,42 @@ _TOKENIZER_SETTINGS = (
     "backend", "bos_token", "eos_token", "model_max_length", "pad_token", "unk_token",
 )  # fmt: skip
 _TOKENIZERS = {"clip_tokenizer": CLIPTokenizer, "word_tokenizer": TokenizersBackend}
+
+
+class DWCImageProcessor(CLIPImageProcessorPil):
+    """CLIP's PIL image processor with a choice of where an odd surplus is center cropped.
+
+    Of 115 surplus rows, transformers' processor leaves 57 above the crop ("floor"), torchvision,
+    with which the authors trained, 58: it rounds halves to the even number ("nearest").
+    """
+
+    crop_rounding = "floor"
+
+    def __init__(self, crop_rounding: str = "floor", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if crop_rounding not in ("floor", "nearest"):
+            raise ValueError(f"crop_rounding is {crop_rounding!r}; it is 'floor' or 'nearest'")
+        self.crop_rounding = crop_rounding
+
+    def center_crop(self, image: Any, size: Any, **kwargs: Any) -> Any:
+        """Crop an array (C, H, W) to `size` (height, width) around its center."""
+        top, left = (image.shape[1] - size.height) / 2, (image.shape[2] - size.width) / 2
+        if self.crop_rounding == "floor" or top < 0 or left < 0:
+            return super().center_crop(image, size, **kwargs)
+        rows, columns = (
+            slice(round(top), round(top) + size.height),
+            slice(round(left), round(left) + size.width),
+        )
+        return image[:, rows, columns]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As CLIP's image processor, with `crop_rounding` where it is not the library's."""
+        values = super().to_dict()
+        values["image_processor_type"] = "CLIPImageProcessor"
+        values.pop("crop_rounding", None)
+        if self.crop_rounding != "floor":
+            values["crop_rounding"] = self.crop_rounding
+        return values
 
 
 class DWCProcessor(ProcessorMixin):
@@ -77,8 +122,23 @@ class DWCProcessor(ProcessorMixin):
         image_processor: CLIPImageProcessorPil,
         clip_tokenizer: CLIPTokenizer | None = None,
         word_tokenizer: TokenizersBackend | None = None,
+        clip_text_cleaning: str = "none",
     ) -> None:
+        """Combine the parts.
+
+        Args:
+            image_processor: Prepares images.
+            clip_tokenizer: CLIP's tokenizer, or None.
+            word_tokenizer: The CNN stream's word tokenizer, or None.
+            clip_text_cleaning: "openai" cleans texts for CLIP as OpenAI's `clip.tokenize` does,
+                with which the authors trained; "none" leaves them.
+        """
         super().__init__(image_processor, clip_tokenizer, word_tokenizer)
+        if clip_text_cleaning not in ("none", "openai"):
+            raise ValueError(
+                f"clip_text_cleaning is {clip_text_cleaning!r}; it is 'none' or 'openai'"
+            )
+        self.clip_text_cleaning = clip_text_cleaning
 
     def __call__(
         self,
@@ -141,6 +201,57 @@ class DWCProcessor(ProcessorMixin):
                 unknown[word] = None
         return list(unknown)
 
+    def read_typed(self, typed: str, template: Mapping[str, str]) -> TypedText:
+        """Clean a typed text, and shorten it at a word to what the model reads.
+
+        Args:
+            typed: The text as typed.
+            template: The checkpoint's caption template, which takes some of the tokens.
+        """
+        is_known = None if self.word_tokenizer is None else self._is_known
+        clean = clean_typed_text(_drop_surrogates(typed), is_known)
+        if not clean:
+            return TypedText("", typed)
+        words = [word for item in clean.split() if (word := item.strip(string.punctuation))]
+        if not self._can_read(words):
+            return TypedText("", typed, unreadable=tuple(words or clean.split()))
+        text = self._shorten(clean, template)
+        return TypedText(text, typed, clean[len(text) :].strip(), (), self.max_clip_tokens)
+
+    def _is_known(self, word: str) -> bool:
+        """Whether the word vocabulary has a word, its punctuation deleted."""
+        ids = self.word_tokenizer.backend_tokenizer.encode(word).ids
+        return bool(ids) and WORD_PADDING_ID not in ids
+
+    def _can_read(self, words: Sequence[str]) -> bool:
+        """Whether a text has a word that some stream knows beside function words."""
+        if self.word_tokenizer is not None:
+            unknown = [word for word in words if not self._is_known(word)]
+            if words and not unknown:
+                return True
+            if any(self._is_known(word) and word.lower() not in FUNCTION_WORDS for word in words):
+                return True
+        has_open_vocabulary = (
+            self.clip_tokenizer is not None and len(self.clip_tokenizer) == _OPENAI_TOKENS
+        )
+        if self.word_tokenizer is not None and not has_open_vocabulary:
+            return False
+        return any(char.isascii() and char.isalnum() for word in words for char in word)
+
+    def _shorten(self, text: str, template: Mapping[str, str]) -> str:
+        """The longest beginning of whole words whose tokens, with the template's, can be read."""
+        if self.clip_tokenizer is None:
+            return text
+        ends = [match.end() for match in re.finditer(r"\S+", text)]
+        encode = self.clip_tokenizer.backend_tokenizer.encode
+
+        def is_too_long(end: int) -> bool:
+            filled = fill_template(template, [text[:end]])
+            return len(encode(filled).ids) > self.clip_tokenizer.model_max_length
+
+        count = bisect_left(ends, True, key=is_too_long)
+        return text[: ends[max(count, 1) - 1]]
+
     @property
     def max_clip_tokens(self) -> int | None:
         """Most CLIP tokens of a text, start and end included; None without CLIP."""
@@ -164,6 +275,8 @@ class DWCProcessor(ProcessorMixin):
     def _clip_token_inputs(self, texts: list[str]) -> dict[str, Tensor]:
         if self.clip_tokenizer is None:
             return {}
+        if self.clip_text_cleaning == "openai":
+            texts = [clean_as_openai(text) for text in texts]
         rows = [self.clip_tokenizer.backend_tokenizer.encode(text).ids for text in texts]
         longest = max(map(len, rows), default=0)
         if longest > self.clip_tokenizer.model_max_length:
@@ -189,11 +302,14 @@ class DWCProcessor(ProcessorMixin):
 
     def to_dict(self) -> dict[str, Any]:
         """The content of `processor_config.json`: preprocessing and the names of the tokenizers."""
-        return {
+        values = {
             "image_processor": self.image_processor.to_dict(),
             "processor_class": type(self).__name__,
             "tokenizers": [name for name in _TOKENIZERS if getattr(self, name) is not None],
         }
+        if self.clip_text_cleaning != "none":
+            values["clip_text_cleaning"] = self.clip_text_cleaning
+        return values
 
     def save_pretrained(
         self, save_directory: str | Path, push_to_hub: bool = False, **kwargs: Any
@@ -243,12 +359,13 @@ class DWCProcessor(ProcessorMixin):
                     "Give the folder of a DWC checkpoint, or make one: python -m dwc convert"
                 )
             return cls(
-                CLIPImageProcessorPil.from_pretrained(name, **kwargs),
+                DWCImageProcessor.from_pretrained(name, **kwargs),
                 **{
                     part: _read_tokenizer(kind, name, part, **kwargs)
                     for part, kind in _TOKENIZERS.items()
                     if part in config.get("tokenizers", ())
                 },
+                clip_text_cleaning=config.get("clip_text_cleaning", "none"),
             )
         except (OSError, ValueError) as error:
             raise CheckpointError(

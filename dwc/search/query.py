@@ -18,6 +18,7 @@ from dwc.gallery.store import ModelIdentity
 from dwc.modeling.composition import ComposedQuery
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import fill_template
+from dwc.modeling.text_cleaning import TypedText
 
 Compose = Callable[[Mapping[str, Tensor]], ComposedQuery]
 """Runs a model on what its processor returned for N queries; inputs and output are on the CPU."""
@@ -44,13 +45,15 @@ class EncodedQuery:
 
     Attributes:
         image: the decoded reference, upright RGB.
-        text: the typed text, stripped; image and text are not both missing.
+        text: what the model reads of the typed text: clean, and shortened to its limit; image and
+            text are not both missing.
         encoding: the model's output.
         excluded: positions in that searcher's store that must not be among the results.
         reference_id: the id of the reference where it is an image of the gallery.
         notes: sentences for the person who searched.
         encode_ms: how long loading and encoding took.
         exclude_reference: whether the reference and its copies are left out of the results.
+        typed: the typed text, and what of it was not read.
     """
 
     image: Image.Image | None
@@ -61,6 +64,7 @@ class EncodedQuery:
     notes: tuple[str, ...] = ()
     encode_ms: float = 0.0
     exclude_reference: bool = True
+    typed: TypedText | None = None
 
 
 def model_identity(checkpoint: Checkpoint) -> ModelIdentity:
@@ -143,6 +147,7 @@ def compose_texts(
     if not texts or not all(text.strip() for text in texts):
         raise QueryError(f"of {len(texts)} texts none may be blank, and at least one is needed.")
     template = checkpoint.model.config.caption_template or {}
+    texts = [checkpoint.processor.read_typed(text, template).text or text for text in texts]
     filled = [fill_template(template, [text]) for text in texts]
     inputs = dict(checkpoint.processor(images=image, text=filled))
     if "pixel_values" in inputs:

@@ -137,7 +137,7 @@ class Searcher:
         return SearchResult(
             hits=hits,
             weights=sweep.weights(shift),
-            unknown_words=self.checkpoint.processor.unknown_words(query.text),
+            unknown_words=self._unknown_words(query),
             timings_ms={
                 "encode": query.encode_ms,
                 "search": search_ms,
@@ -166,8 +166,16 @@ class Searcher:
         The result belongs to this searcher's store and model. Raises as `search` does.
         """
         start = time.perf_counter()
-        text = text.strip()
-        _check_query(image, text, reference_id)
+        _check_query(image, text.strip(), reference_id)
+        typed = self.checkpoint.processor.read_typed(
+            text, self.checkpoint.model.config.caption_template or {}
+        )
+        text = typed.text
+        if image is None and reference_id is None and not text:
+            raise QueryError(
+                f"none of these words is known to the model: {', '.join(typed.unreadable)}. It "
+                "reads English; use other words, or add a picture."
+            )
         reference = self._load_reference(image, reference_id)
         encoding = self.encode(reference.image, text)
         return EncodedQuery(
@@ -176,10 +184,17 @@ class Searcher:
             encoding=encoding,
             excluded=tuple(reference.positions) if exclude_reference else (),
             reference_id=reference_id,
-            notes=tuple(reference.notes),
+            notes=(*reference.notes, *typed.notes),
             encode_ms=(time.perf_counter() - start) * 1e3,
             exclude_reference=exclude_reference,
+            typed=typed,
         )
+
+    def _unknown_words(self, query: EncodedQuery) -> list[str]:
+        """The words that were typed and that the word vocabulary lacks."""
+        if query.typed is not None and query.typed.unreadable:
+            return list(dict.fromkeys(query.typed.unreadable))
+        return self.checkpoint.processor.unknown_words(query.text)
 
     def encode(self, image: Image.Image | None, text: str) -> QueryEncoding:
         """`dwc.search.query.encode_query` with this searcher's model."""

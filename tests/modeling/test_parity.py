@@ -15,7 +15,7 @@ from dwc.cli import main
 from dwc.training.losses import contrastive_loss, mutual_loss
 from tests.golden.weights_by_rule import draw_pictures, fill, normalise_pictures
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 pytestmark = pytest.mark.slow
 
 STREAMS = {"clip": "global", "cnn": "local"}

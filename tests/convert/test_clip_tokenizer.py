@@ -21,7 +21,7 @@ from dwc.errors import CheckpointError
 from dwc.training.catalogue.tokenizer import train_clip_tokenizer
 from tests.merges import merges_text
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 TEXTS = json.loads((GOLDEN / "texts.json").read_text())
 TOKENS, MAX_TOKENS = 530, 20
 OPENAI = "bpe_simple_vocab_16e6.txt.gz"
@@ -192,11 +192,11 @@ def test_over_the_network_one_file_is_fetched(clip, tmp_path):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     program = (
         "import sys; from dwc.convert import clip_tokenizer as source\n"
-        "from tests.test_clip_tokenizer import sizes\n"
+        "from tests.convert.test_clip_tokenizer import sizes\n"
         f"source._OPENAI_TOKENS = {TOKENS}\n"
         "print(len(source.find_clip_tokenizer(None, sys.argv[1], sizes())))\n"
     )
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     environment = {
         **{name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
         "PYTHONPATH": str(root),

@@ -1,0 +1,165 @@
+"""Activation, heads and preprocessing of a CLIP: stated by a config, or assumed and reported."""
+
+import json
+
+import pytest
+import torch
+from huggingface_hub import ModelCard
+from safetensors.torch import save_file
+from transformers import CLIPConfig, CLIPModel
+
+from dwc.convert import convert
+from dwc.convert.open_clip_config import read_open_clip_config
+from dwc.convert.openai_clip import backbone_config
+from dwc.convert.sources import read_clip
+from dwc.errors import CheckpointError
+from dwc.modeling.processing_dwc import DWCProcessor
+from tests.convert.state_dicts import fill, text_tower, tiny_clip_shapes, vit
+
+SHOWN = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "resize_mode": "squash"}
+
+
+def write_config(folder, preprocess=None, **model):
+    content = {"model_cfg": model} | ({"preprocess_cfg": preprocess} if preprocess else {})
+    (folder / "open_clip_config.json").write_text(json.dumps(content))
+
+
+def run(files, tmp_path, **options):
+    lines = []
+    out = convert(tmp_path / "out", log=lines.append, **files, **options)
+    return out, "\n".join(lines)
+
+
+def activation(folder):
+    config = json.loads((folder / "config.json").read_text())["clip_config"]
+    return config["vision_config"]["hidden_act"], config["text_config"]["hidden_act"]
+
+
+def test_an_assumed_activation_is_reported_and_in_the_card(files, tmp_path):
+    out, report = run(files, tmp_path)
+    assert activation(out) == ("quick_gelu", "quick_gelu")
+    assert "quick_gelu, which is assumed" in report
+    assert "--clip-activation gelu" in report
+    assert "quick_gelu, which is assumed" in ModelCard.load(out / "README.md").content
+
+
+def test_a_given_activation_is_taken_and_named(files, tmp_path):
+    out, report = run(files, tmp_path, clip_activation="gelu")
+    assert activation(out) == ("gelu", "gelu")
+    assert "CLIP's activation: gelu, as given" in report
+    assert "assumed" not in report + ModelCard.load(out / "README.md").content
+
+
+def test_preprocessing_of_a_config_is_taken_and_can_be_overruled(files, tmp_path):
+    write_config(tmp_path, SHOWN, embed_dim=24)
+    out, report = run(files, tmp_path)
+    processor = DWCProcessor.from_pretrained(out).image_processor
+    side = processor.size["height"]
+    assert [*processor.image_mean, *processor.image_std] == [0.5] * 6
+    assert (dict(processor.size), processor.do_center_crop) == (
+        {"height": side, "width": side}, False,
+    )  # fmt: skip
+    assert "mean (0.5, 0.5, 0.5)" in report
+    assert "--preprocessing authors" in report
+    assert "mean (0.5, 0.5, 0.5)" in ModelCard.load(out / "README.md").content
+
+    out, _ = run(files, tmp_path, preprocessing="authors")
+    processor = DWCProcessor.from_pretrained(out).image_processor
+    assert dict(processor.size) == {"shortest_edge": side}
+    assert processor.image_mean[0] == pytest.approx(0.48145466)
+
+
+@pytest.mark.parametrize(
+    ("model", "seen"),
+    [
+        ({"embed_dim": 512}, "embed_dim is 512, the weights have 24"),
+        ({"vision_cfg": {"layers": 12, "patch_size": 32}}, "layers is 12"),
+        ({"text_cfg": {"context_length": 77, "width": 512}}, "text width is 512"),
+    ],
+)
+def test_a_config_of_another_model_is_refused(files, tmp_path, model, seen):
+    write_config(tmp_path, **model)
+    with pytest.raises(CheckpointError, match="describes another CLIP") as refused:
+        run(files, tmp_path)
+    assert seen in str(refused.value)
+    assert "--clip-config none" in str(refused.value)
+    assert not (tmp_path / "out").exists()
+    _, report = run(files, tmp_path, clip_config="none")
+    assert "assumed" in report
+
+
+def test_a_preprocessing_of_another_size_is_refused(files, tmp_path):
+    write_config(tmp_path, {**SHOWN, "size": 999}, embed_dim=24)
+    with pytest.raises(CheckpointError, match="preprocess_cfg size is 999"):
+        run(files, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("part", "fields"),
+    [
+        ("vision_cfg", {"attentional_pool": True}),
+        ("text_cfg", {"no_causal_mask": True}),
+        ("preprocess_cfg", {"resize_mode": "longest"}),
+        ("preprocess_cfg", {"mode": "L"}),
+    ],
+)
+def test_settings_that_cannot_be_followed_are_refused(tmp_path, part, fields):
+    content = {"model_cfg": {}, "preprocess_cfg": {}}
+    (content if part == "preprocess_cfg" else content["model_cfg"])[part] = fields
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(content))
+    with pytest.raises(
+        CheckpointError, match=f"{next(iter(fields))}|{next(iter(fields.values()))}"
+    ):
+        read_open_clip_config(tmp_path / "open_clip_config.json")
+
+
+def test_heads_of_a_wide_tower_are_those_of_its_config(tmp_path):
+    """A ViT-H of open_clip has heads of 80 channels, which no tensor shows."""
+    shapes = {**text_tower(24, 64, 1, 600, 20), **vit(1, 160, 16, 48, 24)}
+    state = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+    write_config(tmp_path, vision_cfg={"head_width": 80}, text_cfg={"heads": 2, "width": 64})
+    settings = read_open_clip_config(tmp_path / "open_clip_config.json")
+    config = backbone_config(state, "clip", settings)
+    assert config.vision_config.num_attention_heads == 2
+    assert config.text_config.num_attention_heads == 2
+    shapes = {**text_tower(24, 64, 1, 600, 20), **vit(1, 1280, 14, 224, 24)}
+    state = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+    assert backbone_config(state, "clip").vision_config.num_attention_heads == 16
+
+
+def test_a_pickled_open_clip_folder_is_read_with_its_config(tmp_path):
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    torch.save(fill(tiny_clip_shapes("vit")), folder / "open_clip_pytorch_model.bin")
+    write_config(folder, embed_dim=24)
+    assert read_clip(folder).config.vision_config.hidden_act == "gelu"
+
+
+def test_a_transformers_clip_brings_its_preprocessing(tmp_path):
+    tower = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1,
+             "num_attention_heads": 2}  # fmt: skip
+    text = {**tower, "vocab_size": 530, "eos_token_id": 529}
+    vision = {**tower, "image_size": 48, "patch_size": 16, "hidden_act": "gelu"}
+    CLIPModel(
+        CLIPConfig(text_config=text, vision_config=vision, projection_dim=24)
+    ).save_pretrained(tmp_path)
+    assert read_clip(tmp_path).preprocessing is None
+    values = {"image_mean": 0.5, "image_std": [0.5] * 3, "size": {"shortest_edge": 56},
+              "crop_size": 48, "resample": 2}  # fmt: skip
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(values))
+    source = read_clip(tmp_path)
+    assert source.preprocessing.mean == (0.5, 0.5, 0.5)
+    assert (source.preprocessing.resize_px, source.preprocessing.resample) == (56, 2)
+    assert "gelu" in source.stated[0]
+    values["crop_size"] = 224
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(values))
+    with pytest.raises(CheckpointError, match="prepares images of 224 px, and CLIP reads 48"):
+        read_clip(tmp_path)
+
+
+def test_a_safetensors_file_reads_the_config_beside_it(tmp_path):
+    save_file(fill(tiny_clip_shapes("vit")), tmp_path / "laion.safetensors")
+    write_config(tmp_path, SHOWN, embed_dim=24)
+    source = read_clip(tmp_path / "laion.safetensors")
+    assert source.preprocessing.squash
+    assert source.assumed == ()

@@ -1,0 +1,85 @@
+"""What is typed is cleaned before both tokenizers; OpenAI's cleaning is that of `clip.tokenize`."""
+
+import sys
+
+import pytest
+
+from dwc.modeling import text_cleaning
+from dwc.modeling.text_cleaning import clean_as_openai, clean_typed_text
+
+KNOWN = {"red", "dress", "blue", "white", "vneck", "its", "sleeves", "light"}
+
+
+def is_known(word):
+    return "".join(char for char in word.lower() if char.isalnum()) in KNOWN
+
+
+@pytest.mark.parametrize(
+    "space",
+    ["\u00a0", "\u2009", "\u3000", "\u2028", "\u202f", "\t", "\n", "\u200b", "\x00", "\x85"],
+)
+def test_any_space_is_a_space(space):
+    assert clean_typed_text(f"red{space}dress", is_known) == "red dress"
+    assert clean_typed_text(f"{space}red{space} {space}dress{space}") == "red dress"
+
+
+@pytest.mark.parametrize(
+    "joint", [",", "/", ";", "|", "&", "+", "-", "–", "—", "_", ".", "\\", "•"]
+)
+def test_joined_words_are_separated_where_the_parts_are_known(joint):
+    words = clean_typed_text(f"red{joint}dress", is_known).split()
+    assert [word.strip(",/;|&+-") for word in words] == ["red", "dress"]
+    assert len(clean_typed_text(f"qqq{joint}zzz", is_known).split()) == 1
+
+
+@pytest.mark.parametrize("word", ["v-neck", "it's", "V-Neck", "women's", "-stripes", "t.b.d"])
+def test_known_joined_words_and_leading_signs_stay(word):
+    assert clean_typed_text(word, is_known) == word
+
+
+@pytest.mark.parametrize(
+    ("typed", "clean"),
+    [
+        ("it’s", "it's"),
+        ("café", "cafe"),
+        ("ÉCRU à la façon", "ECRU a la facon"),
+        ("ｒｅｄ　ｄｒｅｓｓ", "red dress"),
+        ("re\u00add dre\u200dss\ufeff", "red dress"),
+        ("“red”", '"red"'),
+        ("black &amp; white", "black & white"),
+        ("größer", "grosser"),
+        ("ﬂoral", "floral"),
+        ("红色", "红色"),
+        ("  ", ""),
+    ],
+)
+def test_letters_and_signs_become_what_they_mean(typed, clean):
+    assert clean_typed_text(typed) == clean
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("don’t", "don't"),
+        ("women’s", "women's"),
+        ("black &amp; white", "black & white"),
+        ("black &amp;amp; white", "black & white"),
+        ("ｒｅｄ", "red"),
+        ("  is\u00a0red ", "is red"),
+        ("plain red", "plain red"),
+    ],
+)
+def test_texts_are_cleaned_as_openais_tokenizer_does(text, clean):
+    assert clean_as_openai(text) == clean
+
+
+def test_a_missing_ftfy_is_reported_once_and_only_where_it_matters(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "ftfy", None)
+    text_cleaning._find_ftfy.cache_clear()
+    assert clean_as_openai("plain &amp; red") == "plain & red"
+    assert caplog.records == []
+    assert clean_as_openai("don’t") == "don’t"
+    clean_as_openai("women’s")
+    text_cleaning._find_ftfy.cache_clear()
+    assert len(caplog.records) == 1
+    assert "pip install 'dwc[convert]'" in caplog.text

@@ -1,0 +1,104 @@
+"""What the bundled checkpoints read of typed texts: spaces, signs, long and foreign texts."""
+
+import pytest
+from PIL import Image
+
+from dwc.checkpoints.load import load
+from dwc.errors import QueryError
+from dwc.explain.model_input import describe_model_input
+from dwc.modeling.processing_dwc import fill_template
+from dwc.search.searcher import Searcher
+
+LONG = (
+    "a long flowing summer dress in light blue with short sleeves and a round neckline made of "
+    "cotton with white stripes and a wide skirt that has buttons in front and two pockets, for the "
+    "beach and the evening and for a walk in town as well, which comes in many other colors too"
+)
+
+
+@pytest.fixture(scope="module")
+def searcher(loaded, store):
+    return Searcher(loaded, store)
+
+
+@pytest.fixture(scope="module")
+def reference(pictures):
+    with Image.open(pictures / "p03.png") as picture:
+        return picture.convert("RGB").rotate(90)
+
+
+@pytest.fixture(scope="module")
+def bundled():
+    return load()
+
+
+def read(bundled, typed):
+    return bundled.processor.read_typed(typed, bundled.model.config.caption_template)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["red\u00a0dress", "red\u2009dress", "red\u3000dress", "red\u2028dress", "ｒｅｄ　ｄｒｅｓｓ"],
+)
+def test_any_space_and_any_letters_read_as_typed_plainly(bundled, typed):
+    """The CNN stream read one unknown word, and the list of unknown words was empty."""
+    assert read(bundled, typed).text == "red dress"
+
+
+@pytest.mark.parametrize("typed", ["red,dress", "blue/white", "red-dress", "red&white", "red+blue"])
+def test_joined_words_reach_the_cnn_stream(bundled, typed):
+    text = read(bundled, typed).text
+    words = bundled.processor(text=text)["word_ids"][0]
+    assert len(words) == 2
+    assert 0 not in words
+    assert bundled.processor.unknown_words(text) == []
+
+
+def test_a_long_text_is_cut_at_a_word_and_says_where(bundled):
+    typed = read(bundled, LONG)
+    assert LONG.startswith(typed.text)
+    assert LONG[len(typed.text)] == " "
+    assert f"{typed.text} {typed.cut}" == LONG
+    (note,) = typed.notes
+    assert typed.text.split()[-1] in note
+    assert "at most 64 tokens" in note
+    template = bundled.model.config.caption_template
+    bundled.processor(text=fill_template(template, [typed.text]))
+    longer = f"{typed.text} {typed.cut.split()[0]}"
+    with pytest.raises(QueryError):
+        bundled.processor(text=fill_template(template, [longer]))
+
+
+@pytest.mark.parametrize(
+    "typed", ["rotes Kleid ohne Ärmel", "Kleid in Rot", "红色连衣裙", "красное платье", "❤️"]
+)
+def test_a_foreign_text_is_answered_by_the_picture_alone(bundled, typed):
+    text = read(bundled, typed)
+    assert text.text == ""
+    assert "reads English" in text.notes[0]
+    assert "picture alone" in text.notes[0]
+
+
+@pytest.mark.parametrize("typed", ["more of it", "red Kleid", "longer", "-stripes", "RED"])
+def test_a_text_with_a_known_word_is_read(bundled, typed):
+    assert read(bundled, typed).text == typed
+
+
+def test_a_search_says_what_was_not_read(searcher, reference):
+    foreign = searcher.search(reference, "红色连衣裙")
+    alone = searcher.search(reference)
+    assert [hit.id for hit in foreign.hits] == [hit.id for hit in alone.hits]
+    assert foreign.weights == alone.weights
+    assert foreign.unknown_words == ["红色连衣裙"]
+    assert any("picture alone" in note for note in foreign.notes)
+    with pytest.raises(QueryError, match="reads English; use other words, or add a picture"):
+        searcher.search(None, "红色连衣裙")
+    query = searcher.encode_query(reference, "红色连衣裙")
+    words = describe_model_input(searcher.checkpoint, query).words
+    assert [(word.word, word.known) for word in words] == [("红色连衣裙", False)]
+
+
+def test_what_a_stream_cannot_read_is_struck(searcher, reference):
+    query = searcher.encode_query(reference, "red 连衣裙")
+    words = describe_model_input(searcher.checkpoint, query).words
+    assert ("连衣裙", False) in [(word.word, word.known) for word in words]
