@@ -157,8 +157,7 @@ class DWCProcessor(ProcessorMixin):
             `pixel_values` (N, 3, H, W), float32, normalized; `clip_input_ids` and
             `clip_attention_mask`
             (N, C), int64; `word_ids` (N, L), int64; `word_mask` (N, L), bool, True on words. Texts
-            are
-            padded on the right to the longest of the batch.
+            are padded on the right to the longest of the batch.
 
         Raises:
             QueryError: A text has more CLIP tokens than the model reads, or a list is empty.
@@ -187,8 +186,7 @@ class DWCProcessor(ProcessorMixin):
 
         Returns:
             Each word once, in order, as written but without punctuation around it. Empty for a
-            model
-            without a word vocabulary.
+            model without a word vocabulary.
         """
         if self.word_tokenizer is None:
             return []

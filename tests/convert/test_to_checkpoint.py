@@ -160,7 +160,7 @@ def test_what_was_mapped_is_told_module_by_module(files, tmp_path, capsys):
         "  read by nothing, left behind: loss_weight",
         "CLIP has sizes of its own: 64 px, features of 24",
         "CLIP's tokenizer: none",
-        "pictures: short side to 64 px, bicubic, then the centre; CLIP's mean and std",
+        "images: short side to 64 px, bicubic, then the center; CLIP's mean and std",
         "captions: '<BOS> {0} <EOS>', '<BOS> {0} <AND> {1} <EOS>'",
     ):
         assert f"{line}\n" in told

@@ -22,7 +22,7 @@ from tests.convert.state_dicts import (
 
 
 @pytest.mark.parametrize(
-    ("size_px", "told"), [(96, r"96 px are asked for, and CLIP reads 64 px"), (0, "in pixels")]
+    ("size_px", "told"), [(96, r"96 px were requested, and CLIP reads 64 px"), (0, "at least 1 px")]
 )
 def test_pictures_of_a_size_that_clip_does_not_read_are_refused(files, tmp_path, size_px, told):
     with pytest.raises(CheckpointError, match=told):
