@@ -13,11 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
 from dwc.catalogue.drawing.contact_sheet import contact_sheet, main, varied_garments
-from dwc.catalogue.drawing.draw import Style, draw, draw_shape, generator
-from dwc.catalogue.drawing.fabric import material_of
+from dwc.catalogue.drawing.draw import Style, draw, draw_shape, generator, on_hanger
 from dwc.catalogue.drawing.garments import outline
-from dwc.catalogue.drawing.hanger import on_hanger
-from dwc.catalogue.drawing.palette import difference, nearest_colour
+from dwc.catalogue.drawing.materials import difference, material_of, nearest_colour
 from dwc.catalogue.drawing.parts import Disc, Line, Part, Shape, mirror, smooth
 from dwc.catalogue.drawing.patterns import Pattern
 from dwc.catalogue.drawing.pose import Pose

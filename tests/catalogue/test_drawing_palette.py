@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dwc.catalogue.drawing.palette import (
+from dwc.catalogue.drawing.materials import (
     colour_of,
     difference,
     lightness,
@@ -36,7 +36,7 @@ def test_oklab_of_known_colours() -> None:
 
 def test_every_colour_is_one_that_a_screen_shows() -> None:
     """Clipping to sRGB would move colours together unseen."""
-    from dwc.catalogue.drawing.palette import _CHOSEN
+    from dwc.catalogue.drawing.materials import _CHOSEN
 
     for name, shades in _CHOSEN.items():
         for shade, (level, chroma, hue) in shades.items():

@@ -9,11 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dwc.catalogue.drawing.garments import outline
-from dwc.catalogue.drawing.garments.curves import arc, comb, rounded, scalloped
+from dwc.catalogue.drawing.garments.placing import Arm, draw_stance
 from dwc.catalogue.drawing.garments.sleeves import cut_sleeve
-from dwc.catalogue.drawing.garments.stance import Arm, draw_stance
 from dwc.catalogue.drawing.garments.torso import BLOCKS
-from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Shape
+from dwc.catalogue.drawing.parts import (
+    Disc,
+    Line,
+    Part,
+    Points,
+    Shape,
+    arc,
+    comb,
+    rounded,
+    scalloped,
+)
 from dwc.catalogue.schema import CATEGORIES, ORDERED, Garment, sample_garment
 
 UPPER = ("dress", "t_shirt", "shirt", "jumper", "hoodie", "jacket", "coat")

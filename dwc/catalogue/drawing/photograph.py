@@ -1,4 +1,8 @@
-"""The hasty photograph: what a telephone makes of a garment on a floor, for training.
+"""Hasty photographs for training: surroundings, uneven light, blur and noise.
+
+What clothes lie on and hang before when people photograph them at home.
+
+The hasty photograph: what a telephone makes of a garment on a floor, for training.
 
 Strengths are drawn anew for each picture, and a share of pictures is near to the gallery's, so that
 a model learns the garment and not the circumstances. The mean hue changes little: beyond that
@@ -6,17 +10,246 @@ nobody could tell the colour.
 """
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from PIL import Image, ImageFilter
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
 
-from dwc.catalogue.drawing.noise import Field, crease_tile, cut
-from dwc.catalogue.drawing.palette import oklab_to_srgb, srgb_to_oklab
+from dwc.catalogue.drawing.materials import Colour, oklab_to_srgb, oklch_to_srgb, srgb_to_oklab
+from dwc.catalogue.drawing.noise import Field, cloud_tile, crease_tile, cut, upsampled
+from dwc.catalogue.drawing.patterns import turned_tile
 from dwc.catalogue.drawing.pose import Crumple, Pose
 from dwc.catalogue.drawing.raster import Layer
 from dwc.catalogue.drawing.scene import Picture, as_image, backdrop, cast_shadow, compose
-from dwc.catalogue.drawing.surroundings import creased_cloth, foreground, surroundings, uneven_light
+
+_NAMED = ("striped", "checked", "dotted", "floral", "zigzag", "leopard", "pinstriped")
+
+
+def surroundings(rng: np.random.Generator, garment_colours: list[Colour], size: int) -> Picture:
+    """A random home background (size, size, 3): floor, carpet, sheet, wall, clutter.
+
+    Usually it differs from the garment's colours; a share of one in five may be alike.
+    """
+    kinds, shares = zip(*_KINDS, strict=True)
+    kind = kinds[int(rng.choice(len(kinds), p=np.array(shares) / sum(shares)))]
+    picture = kind(rng, size)
+    for _ in range(3):
+        if rng.random() < 0.2:
+            break
+        seen = srgb_to_oklab(np.stack([picture.mean(axis=(0, 1)), *garment_colours]))
+        if np.linalg.norm(seen[1:] - seen[0], axis=1).min() > 0.12:
+            break
+        picture = kinds[int(rng.choice(len(kinds), p=np.array(shares) / sum(shares)))](rng, size)
+    return picture
+
+
+def any_colour(rng: np.random.Generator, vivid: float = 0.06) -> Colour:
+    """A random colour of household things: any lightness, mostly muted; `vivid` the mean chroma."""
+    lightness = float(rng.beta(1.6, 1.1) * 0.78 + 0.2)
+    chroma = min(float(rng.exponential(vivid)), 0.22)
+    return oklch_to_srgb(lightness, chroma, float(rng.uniform(0, 360)))
+
+
+def creased_cloth(rng: np.random.Generator, size: int, strength: float) -> Field:
+    """The light (size, size), about 1, on cloth that lies in folds."""
+    zoom = size / rng.uniform(70, 220)
+    tile = crease_tile() if rng.random() < 0.5 else crease_tile(2.1, 12)
+    folds = cut(tile, rng, size, zoom)
+    # Lit from one side, a ridge has a light and a dark flank.
+    slope = np.zeros_like(folds)
+    slope[:, 1:] = folds[:, 1:] - folds[:, :-1]
+    if rng.random() < 0.5:
+        slope[1:] += folds[1:] - folds[:-1]
+    slope *= np.float32(0.55 * size / 80)
+    return 1 + np.float32(strength) * (0.35 * folds + slope)
+
+
+def _wall(rng: np.random.Generator, size: int) -> Picture:
+    """A plain wall or paper, with a little unevenness."""
+    lightness, chroma = float(rng.uniform(0.55, 0.98)), float(rng.exponential(0.015))
+    tint = oklch_to_srgb(lightness, chroma, float(rng.uniform(0, 360)))
+    return tint * (1 + np.float32(0.02) * cut(cloud_tile(1.2), rng, size))[..., None]
+
+
+def _wood(rng: np.random.Generator, size: int) -> Picture:
+    """Parquet or laminate: planks with grain, turned, from pale grey to red brown."""
+    level, grey = float(rng.uniform(0.42, 0.88)), float(rng.beta(1.2, 1.5))
+    tint = oklch_to_srgb(level, 0.015 + 0.085 * (1 - grey), float(rng.uniform(50, 85)))
+    angle = float(rng.choice([0.0, np.pi / 2]) + rng.normal(0, 0.12))
+    if rng.random() < 0.15:
+        angle += float(rng.uniform(0, np.pi))
+    planks = turned_tile(_planks(), size, rng.uniform(0.6, 1.9) * 256 / size, angle, rng)
+    contrast = np.float32(rng.uniform(0.03, 0.09))
+    return tint * (1 + contrast * planks)[..., None]
+
+
+@lru_cache(maxsize=1)
+def _planks() -> Field:
+    """Planks along x, (256, 256), repeating; mean about 0."""
+    rng = np.random.default_rng(11)
+    fine = np.asarray(
+        Image.fromarray(cloud_tile(0.7, 100)[:, :20].copy()).resize((256, 256)), np.float32
+    )
+    field = 0.8 * fine
+    for row in range(8):
+        rows = slice(row * 32, row * 32 + 32)
+        start = int(rng.integers(256))
+        columns = (np.arange(256) - start) % 256
+        field[rows] += np.where(columns < 128, rng.normal(0, 0.9), rng.normal(0, 0.9))
+        field[rows.start : rows.start + 2] -= 2.2
+        field[rows][:, (columns == 0) | (columns == 128)] -= 2.2
+    return field.astype(np.float32)
+
+
+def _tiles(rng: np.random.Generator, size: int) -> Picture:
+    """Floor tiles with joints, pale mostly, turned."""
+    level = float(rng.uniform(0.6, 0.95))
+    tint = oklch_to_srgb(level, float(rng.exponential(0.015)), float(rng.uniform(40, 110)))
+    scale = rng.uniform(0.5, 1.5) * 256 / size
+    joints = turned_tile(_joints(), size, scale, float(rng.uniform(0, np.pi)), rng)
+    marbled = cut(cloud_tile(1.5), rng, size)
+    depth = np.float32(rng.uniform(-0.4, 0.12))
+    return tint * (1 + depth * joints + np.float32(0.025) * marbled)[..., None]
+
+
+@lru_cache(maxsize=1)
+def _joints() -> Field:
+    """The joints between four tiles, 1 in the joint, (256, 256)."""
+    side = np.arange(256) % 128
+    joint = np.clip(2.6 - np.minimum(side, 128 - side), 0, 1).astype(np.float32)
+    return np.maximum(joint[None], joint[:, None])
+
+
+def _carpet(rng: np.random.Generator, size: int) -> Picture:
+    """A rug: coarse grain, any colour, at times with an ornament in a second one."""
+    tint = any_colour(rng, 0.045)
+    field = np.float32(rng.uniform(0.04, 0.16)) * cut(
+        cloud_tile(0.5, 128), rng, size, rng.uniform(1.0, 2.6) * size / 128
+    )
+    field = field + np.float32(0.05) * cut(cloud_tile(1.6), rng, size)
+    picture = np.broadcast_to(tint, (size, size, 3))
+    if rng.random() < 0.35:
+        ornament = np.clip(cut(crease_tile(1.3, 10), rng, size, size / 128) * 1.5 + 0.6, 0, 1)
+        picture = tint + np.float32(0.75) * ornament[..., None] * (any_colour(rng, 0.08) - tint)
+    return picture * (1 + field)[..., None]
+
+
+def _sheet(rng: np.random.Generator, size: int) -> Picture:
+    """A bed sheet or blanket in folds: white, or any colour, vivid ones too."""
+    pale = oklch_to_srgb(float(rng.uniform(0.8, 0.97)), 0.012, float(rng.uniform(40, 260)))
+    tint = pale if rng.random() < 0.4 else any_colour(rng, 0.10)
+    return tint * creased_cloth(rng, size, float(rng.uniform(0.02, 0.10)))[..., None]
+
+
+def _patterned(rng: np.random.Generator, size: int) -> Picture:
+    """Patterned bed linen or upholstery, lightly creased."""
+    one, other = any_colour(rng, 0.06), any_colour(rng, 0.10)
+    name = str(rng.choice(_NAMED))
+    weight = turned_tile(
+        name, size, rng.uniform(0.35, 1.6) * 256 / (0.3 * size), float(rng.uniform(0, np.pi)), rng
+    )
+    weight = weight * np.float32(rng.uniform(0.4, 1))
+    cloth = one + weight[..., None] * (other - one)
+    return cloth * creased_cloth(rng, size, float(rng.uniform(0.01, 0.06)))[..., None]
+
+
+def _two_parts(rng: np.random.Generator, size: int) -> Picture:
+    """A wall above a floor, a bed's edge, a door's frame: two grounds and a straight border."""
+    plain = (_wall, _wood, _carpet, _sheet, _wall)
+    one = plain[int(rng.integers(5))](rng, size)
+    other = plain[int(rng.integers(5))](rng, size)
+    angle = float(rng.normal(np.pi / 2 if rng.random() < 0.6 else 0, 0.15))
+    steps = np.linspace(-1, 1, size, dtype=np.float32)
+    edge = np.cos(angle) * steps[None] + np.sin(angle) * steps[:, None]
+    edge = (edge - rng.uniform(-0.7, 0.7)) * (size / 2)
+    weight = np.clip(edge, 0, 1)[..., None]
+    dark = (1 - 0.35 * np.exp(-np.abs(edge) * 16 / size))[..., None]
+    return (one + weight * (other - one)) * dark.astype(np.float32)
+
+
+def _clutter(rng: np.random.Generator, size: int) -> Picture:
+    """Furniture and things: overlapping blocks of many colours."""
+    image = Image.new("RGB", (size, size), _as_ink(any_colour(rng)))
+    pen = ImageDraw.Draw(image)
+    for _ in range(int(rng.integers(4, 14))):
+        middle = rng.uniform(0, size, 2)
+        half = rng.uniform(0.05, 0.4, 2) * size
+        angle = rng.normal(0, 0.15)
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        corners = (np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * half) @ turn.T + middle
+        if rng.random() < 0.25:
+            low, high = middle - half, middle + half
+            pen.ellipse((low[0], low[1], high[0], high[1]), fill=_as_ink(any_colour(rng, 0.08)))
+        else:
+            pen.polygon(corners.ravel().tolist(), fill=_as_ink(any_colour(rng, 0.08)))
+    picture = np.asarray(image, dtype=np.float32) / np.float32(255)
+    return picture * (1 + np.float32(0.05) * cut(cloud_tile(1.2), rng, size))[..., None]
+
+
+def _as_ink(colour: Colour) -> tuple[int, int, int]:
+    red, green, blue = (colour * 255).astype(int).tolist()
+    return red, green, blue
+
+
+def foreground(picture: Picture, rng: np.random.Generator) -> None:
+    """Lay something over the picture's edge: a hand that holds, or another piece of cloth."""
+    size = len(picture)
+    angle = float(rng.uniform(0, 2 * np.pi))
+    inward = np.array([np.cos(angle), np.sin(angle)])
+    border = size / 2 * (1 - inward / np.abs(inward).max())
+    mask = Image.new("L", (size * 2, size * 2), 0)
+    pen = ImageDraw.Draw(mask)
+    if rng.random() < 0.45:
+        skin = oklch_to_srgb(float(rng.uniform(0.42, 0.85)), 0.065, float(rng.uniform(40, 65)))
+        reach, wide = rng.uniform(0.12, 0.26) * size, rng.uniform(0.05, 0.09) * size
+        across = np.array([-inward[1], inward[0]])
+        for k in range(-1, 3):
+            tip = border + inward * reach * (1 - 0.12 * abs(k)) + across * k * wide * 0.8
+            root = border + across * k * wide * 0.5
+            pen.line([*(root * 2), *(tip * 2)], fill=255, width=max(2, round(wide * 1.7)))
+            low, high = (tip - wide * 0.42) * 2, (tip + wide * 0.42) * 2
+            pen.ellipse((*low, *high), fill=255)
+        colour: NDArray[np.float32] = skin
+    else:
+        depth = rng.uniform(0.04, 0.16) * size
+        t = np.linspace(-1, 1, 12)
+        across = np.array([-inward[1], inward[0]])
+        wave = depth * (1 + 0.5 * np.sin(t * rng.uniform(2, 6) + rng.uniform(0, 6)))
+        front = border + t[:, None] * across * size + wave[:, None] * inward
+        rim = np.concatenate([front, (border + across * size - inward * size)[None],
+                              (border - across * size - inward * size)[None]])  # fmt: skip
+        pen.polygon((rim * 2).ravel().tolist(), fill=255)
+        colour = any_colour(rng, 0.09) * creased_cloth(rng, size, 0.06)[..., None]
+    cover = np.asarray(mask.reduce(2), dtype=np.float32)[..., None] / np.float32(255)
+    picture += cover * (colour - picture)
+
+
+def uneven_light(rng: np.random.Generator, size: int, strength: float) -> Field:
+    """The light (size, size), about 1, of a window, a lamp or a flash, at times with a shadow."""
+    steps = np.linspace(-1, 1, 10, dtype=np.float32)
+    x, y = steps[None], steps[:, None]
+    angle, centre = rng.uniform(0, 2 * np.pi), rng.normal(0, 0.4, 2).astype(np.float32)
+    slope = np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y
+    spot = 0.5 - ((x - centre[0]) ** 2 + (y - centre[1]) ** 2) * np.float32(0.5)
+    light = np.float32(rng.normal(0, 0.18)) * slope + np.float32(rng.normal(0.03, 0.12)) * spot
+    field = upsampled((1 + np.float32(strength) * light).astype(np.float32), size, size)
+    if rng.random() < 0.25 * strength:  # the photographer's shadow, or the window frame's
+        steps = np.linspace(-1, 1, size, dtype=np.float32)
+        angle = rng.uniform(0, 2 * np.pi)
+        edge = np.float32(np.cos(angle)) * steps[None] + np.float32(np.sin(angle)) * steps[:, None]
+        edge = np.clip((edge - rng.uniform(-0.2, 0.9)) * rng.uniform(3, 20), 0, 1)
+        field = field * (1 - np.float32(rng.uniform(0.1, 0.4)) * edge)
+    return field.astype(np.float32)
+
+
+_KINDS: tuple[tuple[Callable[[np.random.Generator, int], Picture], float], ...] = (
+    (_wall, 0.17), (_wood, 0.18), (_tiles, 0.08), (_carpet, 0.16), (_sheet, 0.20),
+    (_patterned, 0.08), (_two_parts, 0.09), (_clutter, 0.04),
+)  # fmt: skip
+
 
 _NEAR_GALLERY = 0.25  # share of pictures taken with care
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from dwc.catalogue.drawing.materials import Colour
 from dwc.catalogue.drawing.noise import Field, relief, upsampled
-from dwc.catalogue.drawing.palette import Colour
 from dwc.catalogue.drawing.parts import Points
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels

@@ -6,12 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dwc.catalogue.drawing.emblems import draw_emblem
-from dwc.catalogue.drawing.fabric import Material, button_colour, weave_tile
+from dwc.catalogue.drawing.materials import Material, button_colour, oklch_to_srgb, weave_tile
 from dwc.catalogue.drawing.noise import Field, relief
-from dwc.catalogue.drawing.palette import oklch_to_srgb
 from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Shape
-from dwc.catalogue.drawing.patterns import Pattern
+from dwc.catalogue.drawing.patterns import Pattern, draw_emblem
 from dwc.catalogue.drawing.raster import (
     Box,
     Layer,

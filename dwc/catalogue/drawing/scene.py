@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
 
+from dwc.catalogue.drawing.materials import Colour, oklch_to_srgb, srgb_to_oklab
 from dwc.catalogue.drawing.noise import Field, cloud_tile, cut, upsampled
-from dwc.catalogue.drawing.palette import Colour, oklch_to_srgb, srgb_to_oklab
 from dwc.catalogue.drawing.raster import Layer, colours
 
 Picture = NDArray[np.float32]  # (size, size, 3), sRGB in [0, 1]

@@ -19,7 +19,6 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from dwc.catalogue.language.changes import say_change, say_look_change, say_unchanged
 from dwc.catalogue.language.exclusions import (
     Exclusion,
     Values,
@@ -31,7 +30,15 @@ from dwc.catalogue.language.exclusions import (
 )
 from dwc.catalogue.language.grammar import adjectives, change, noun_phrase, predicate
 from dwc.catalogue.language.nouns import PLURAL, Noun, generic_nouns, nouns_for
-from dwc.catalogue.language.statements import Allowed, Statement, say_colour, say_value
+from dwc.catalogue.language.statements import (
+    Allowed,
+    Statement,
+    say_change,
+    say_colour,
+    say_look_change,
+    say_unchanged,
+    say_value,
+)
 from dwc.catalogue.language.value_words import meant_by_denial
 from dwc.catalogue.schema import CATEGORIES, COMMON, UNSHADED, Garment, attributes_of
 

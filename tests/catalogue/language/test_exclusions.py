@@ -26,14 +26,7 @@ from dwc.catalogue.language.modifications import (
     picture_share,
 )
 from dwc.catalogue.queries import queries
-from dwc.catalogue.schema import (
-    CATEGORIES,
-    COLOURS,
-    COMMON,
-    Garment,
-    attributes_of,
-    sample_garment,
-)
+from dwc.catalogue.schema import CATEGORIES, COLOURS, COMMON, Garment, attributes_of, sample_garment
 from dwc.catalogue.splits import family, gallery, training_triplets
 
 seeds = st.integers(min_value=0, max_value=2**32)

@@ -4,9 +4,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dwc.catalogue.drawing.garments.curves import arc, ellipse, rounded
 from dwc.catalogue.drawing.garments.placing import Item, framed, moved, shifted
-from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Shape, mirror, smooth
+from dwc.catalogue.drawing.parts import (
+    Disc,
+    Line,
+    Part,
+    Points,
+    Shape,
+    arc,
+    ellipse,
+    mirror,
+    rounded,
+    smooth,
+)
 from dwc.catalogue.schema import Garment
 
 

@@ -1,13 +1,20 @@
-"""Shoes and hats are modelled in space; this is how they come to lie in the picture."""
+"""The parallel projection of shoes and hats modeled in space, and the views of shoes.
+
+Shoes and hats are modelled in space; this is how they come to lie in the picture.
+
+From where shoes are seen, and how two of them make a pair.
+"""
 
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dwc.catalogue.drawing.parts import Points
+from dwc.catalogue.drawing.garments.placing import Item, bounds, framed, moved
+from dwc.catalogue.drawing.parts import Points, Shape
 
 HULL_DIRECTIONS = 72
 FROM_ABOVE = math.radians(50)
@@ -59,3 +66,113 @@ def hull(points: Points) -> Points:
     """The convex outline of `points` (n, 2), at most HULL_DIRECTIONS of them, clockwise."""
     furthest = np.argmax(points @ _hull_rays(), axis=0)
     return points[furthest[np.diff(furthest, append=furthest[0]) != 0]]
+
+
+Arrangement = Literal["single", "side_pair", "quarter_pair", "front_pair", "above_pair", "lying"]
+
+
+@dataclass(frozen=True)
+class View:
+    """A camera and what is done with the one shoe that it sees to fill the picture."""
+
+    arrangement: Arrangement
+    camera: Camera
+    flip: bool
+    turn: float
+    spread: float
+    slip: float
+
+    def compose(self, shoe: list[Item]) -> Shape:
+        """The picture of one shoe, or of it and its companion."""
+        left, top, right, bottom = bounds(shoe)
+        width, height = right - left, bottom - top
+        if self.arrangement == "single":
+            return framed(moved(shoe, flip=self.flip, turn=self.turn))
+        if self.arrangement in ("side_pair", "quarter_pair"):
+            step = (0.16 + 0.3 * self.spread) * width
+            other = moved(
+                shoe, scale=0.97, turn=0.06 * self.slip, shift=(-step, -0.2 * self.camera.elevation)
+            )
+            return framed(moved([*other, *shoe], flip=self.flip, turn=self.turn), span=1.7)
+        if self.arrangement == "lying":
+            # The second one lies beside the first, its toe the other way: below it where the shoe
+            # is longer than high, so that the pair fills the picture.
+            gap = 0.04 + 0.1 * self.spread
+            other = moved(shoe, flip=True, turn=0.5 * self.slip)
+            other_left, other_top, other_right, _ = bounds(other)
+            if width > 0.9 * height:
+                across = (left + right - other_left - other_right) / 2 + 0.15 * width * self.slip
+                shift = (across, bottom + gap - other_top)
+            else:
+                shift = (left - gap - other_right, 0.15 * self.slip)
+            other = moved(other, shift=shift)
+            return framed(moved([*other, *shoe], flip=self.flip, turn=self.turn), span=1.7)
+        # Two mirrored shoes beside each other, each turned by `turn` from the middle.
+        half = moved(shoe, turn=self.turn)
+        left, _, _, _ = bounds(half)
+        half = moved(half, shift=(0.03 + 0.1 * self.spread - left, 0.0))
+        other = moved(
+            half, flip=True, turn=0.12 * self.slip, shift=(0.0, 0.12 * self.slip * height)
+        )
+        return framed([*other, *half], span=1.65)
+
+
+Kind = Literal["low", "heeled", "tall"]
+
+# How often each arrangement is drawn. A heel's height and a sole's thickness show from the
+# side and hardly from the front or above; tall boots lie down instead of being seen from above.
+SHARES: dict[Kind, dict[Arrangement, float]] = {
+    "low": {
+        "single": 0.24,
+        "side_pair": 0.16,
+        "quarter_pair": 0.26,
+        "front_pair": 0.14,
+        "above_pair": 0.2,
+    },
+    "heeled": {
+        "single": 0.3,
+        "side_pair": 0.28,
+        "quarter_pair": 0.28,
+        "front_pair": 0.08,
+        "above_pair": 0.06,
+    },
+    "tall": {
+        "single": 0.28,
+        "side_pair": 0.22,
+        "quarter_pair": 0.29,
+        "front_pair": 0.05,
+        "lying": 0.16,
+    },
+}
+
+
+def draw_view(rng: np.random.Generator, kind: Kind = "low") -> View:
+    """Draw a view that suits a kind of shoe."""
+    shares = SHARES[kind]
+    marks = np.cumsum(list(shares.values()))
+    chance = rng.random() * marks[-1]
+    arrangement = list(shares)[min(int(np.searchsorted(marks, chance)), len(shares) - 1)]
+    yaw, elevation, spread, slip, turn = rng.uniform((0, 0, 0, -1, -1), (1, 1, 1, 1, 1)).tolist()
+    flip = bool(rng.random() < 0.5)
+    if arrangement == "single":
+        camera = Camera(math.radians(-8 - 32 * yaw), math.radians(8 + 20 * elevation))
+        return View(arrangement, camera, flip, math.radians(5 * turn), spread, slip)
+    if arrangement == "side_pair":
+        camera = Camera(math.radians(-8 - 20 * yaw), math.radians(10 + 18 * elevation))
+        return View(arrangement, camera, flip, math.radians(4 * turn), spread, slip)
+    if arrangement == "quarter_pair":
+        camera = Camera(math.radians(-38 - 25 * yaw), math.radians(22 + 22 * elevation))
+        return View(arrangement, camera, flip, math.radians(4 * turn), spread, slip)
+    if arrangement == "lying":
+        camera = Camera(math.radians(-4 - 14 * yaw), math.radians(6 + 10 * elevation))
+        return View(arrangement, camera, flip, math.radians(30 * turn), spread, slip)
+    if arrangement == "front_pair":
+        lean = 14 * (yaw - 0.3) + (18 if kind == "heeled" else 0)
+        camera = Camera(math.radians(-90 + lean), math.radians(28 + 17 * elevation))
+        return View(arrangement, camera, flip, math.radians(6 * turn), spread, slip)
+    toes_down = bool(rng.random() < 0.6)
+    lean, steep = 16 * (yaw - 0.4), 56 + 26 * elevation
+    if kind == "heeled":  # turned and flat enough for the heel's height to show
+        toes_down, lean, steep = True, 14 + 16 * yaw, 51 + 8 * elevation
+    camera = Camera(math.radians(-90 + lean if toes_down else 90 - lean), math.radians(steep))
+    return View(arrangement, camera, flip, math.radians(4 * turn), spread, slip)

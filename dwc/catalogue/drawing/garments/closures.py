@@ -2,10 +2,21 @@
 
 import numpy as np
 
-from dwc.catalogue.drawing.garments.curves import arc, comb, polygon, rounded, shifted, side_of
 from dwc.catalogue.drawing.garments.placing import Item
 from dwc.catalogue.drawing.garments.torso import Torso
-from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, mirror
+from dwc.catalogue.drawing.parts import (
+    Disc,
+    Line,
+    Part,
+    Points,
+    arc,
+    comb,
+    mirror,
+    polygon,
+    rounded,
+    shifted,
+    side_of,
+)
 
 
 def _upright(x: float, top: float, bottom: float) -> Points:

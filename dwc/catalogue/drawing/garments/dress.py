@@ -3,14 +3,11 @@
 import numpy as np
 
 from dwc.catalogue.drawing.garments.closures import buckled_belt, button_row, tied_belt
-from dwc.catalogue.drawing.garments.curves import arc, scalloped, side_of, waved
-from dwc.catalogue.drawing.garments.folds import body_folds, darts, waist_gathers
 from dwc.catalogue.drawing.garments.necks import NeckPiece, cut_neckline, neck_lining, turned_collar
-from dwc.catalogue.drawing.garments.placing import Item, place
+from dwc.catalogue.drawing.garments.placing import Item, Stance, draw_stance, place
 from dwc.catalogue.drawing.garments.sleeves import SLEEVE_LENGTHS, Finish, set_sleeves
-from dwc.catalogue.drawing.garments.stance import Stance, draw_stance
-from dwc.catalogue.drawing.garments.torso import Torso
-from dwc.catalogue.drawing.parts import Line, Part, Points, Shape
+from dwc.catalogue.drawing.garments.torso import Torso, body_folds, darts, waist_gathers
+from dwc.catalogue.drawing.parts import Line, Part, Points, Shape, arc, scalloped, side_of, waved
 from dwc.catalogue.schema import Garment
 
 _LENGTHS = {"short": 0.80, "medium": 1.06, "long": 1.40}

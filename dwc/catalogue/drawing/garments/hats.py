@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwc.catalogue.drawing.garments.camera import Camera, hull
-from dwc.catalogue.drawing.garments.curves import comb
 from dwc.catalogue.drawing.garments.placing import Item, framed, moved, shifted
-from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Shape, smooth
+from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Shape, comb, smooth
 from dwc.catalogue.schema import Garment
 
 Floats = NDArray[np.float64]

@@ -1,22 +1,219 @@
-"""Skirts, trousers and shorts."""
+"""Skirts, trousers and shorts: waistbands, legs and hems.
+
+What holds skirts, trousers and shorts at the waist: band, belt, drawstring.
+
+A leg of trousers or shorts: its measures, how it lies, and places on it.
+
+Skirts, trousers and shorts.
+"""
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from dwc.catalogue.drawing.garments.curves import arc, comb, rounded
-from dwc.catalogue.drawing.garments.legs import Cut, Leg
 from dwc.catalogue.drawing.garments.placing import Item, framed, moved, shifted
-from dwc.catalogue.drawing.garments.waists import (
-    belt,
-    belt_loops,
-    drawstring,
-    waist_line,
-    waistband,
-)
-from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Shape, smooth
+from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Shape, arc, comb, rounded, smooth
 from dwc.catalogue.schema import Garment
+
+WAIST_STEPS = np.linspace(-1, 1, 13)
+
+
+def waist_line(half_width: float, y: float, dip: float) -> Points:
+    """The waist from left to right, `dip` lower in its middle, (13, 2)."""
+    return np.stack([WAIST_STEPS * half_width, y + dip * (1 - WAIST_STEPS**2)], axis=1)
+
+
+def waistband(top: float, bottom: float, depth: float, dip: float) -> list[Item]:
+    """The band of half widths `top` and `bottom`, `depth` high, and the back seen above it."""
+    above, below = waist_line(top, 0.0, dip), waist_line(bottom, depth, dip)
+    back = waist_line(top, 0.0, -0.35 * dip)
+    return [
+        Part(np.concatenate([above, back[::-1]]), "lining", 0.0, 0.2, patterned=False),
+        Part(np.concatenate([above, below[::-1]]), "main", 0.0, 0.3),
+        Line(below, "seam", 0.012),
+    ]
+
+
+def belt_loops(half_width: float, depth: float, dip: float) -> list[Item]:
+    """Upright loops of cloth over the band or belt."""
+    items: list[Item] = []
+    for share in (-0.72, -0.34, 0.34, 0.72):
+        x, y = share * half_width, dip * (1 - share**2)
+        outline = np.array([(-0.013, -0.012), (0.013, -0.012), (0.013, 0.012), (-0.013, 0.012)])
+        outline[2:, 1] += depth
+        items.append(Part(shifted(outline, x, y), "main", 0.0, 0.2, patterned=False))
+    return items
+
+
+def belt(half_width: float, depth: float, dip: float, rng: np.random.Generator) -> list[Item]:
+    """A belt of leather with a buckle a little off or at the middle, and its loose end."""
+    centre = float(rng.uniform(-0.05, 0.05))
+    size, side = float(rng.uniform(0.07, 0.09)), 1.0 if rng.random() < 0.5 else -1.0
+    above, below = waist_line(half_width, -0.004, dip), waist_line(half_width, depth, dip)
+    y = dip + depth / 2
+    items: list[Item] = [
+        Part(np.concatenate([above, below[::-1]]), "trim", 0.0, 0.4, patterned=False),
+        Line(shifted(above, 0.0, 0.012), "stitch", 0.006),
+        Line(shifted(below, 0.0, -0.012), "stitch", 0.006),
+    ]
+    if rng.random() < 0.5:
+        frame = _box(centre, y, size * 1.15, size)
+        inner = _box(centre, y, size * 0.72, size * 0.58)
+    else:
+        angle = np.arange(20) * (2 * np.pi / 20)
+        ring = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        frame, inner = ring * size * 1.15 + (centre, y), ring * size * 0.7 + (centre, y)
+    items.append(Part(frame, "metal", 0.0, 0.3, patterned=False, holes=(inner,)))
+    items.append(
+        Line(np.array([(centre - side * size, y), (centre + side * size, y)]), "edge", 0.014)
+    )
+    holes = (centre + side * step * size for step in (1.9, 2.5, 3.1))
+    return items + [Disc((x, y - 0.004), 0.008, "metal") for x in holes]
+
+
+def drawstring(half_width: float, depth: float, dip: float, rng: np.random.Generator) -> list[Item]:
+    """A gathered waist, tied by a cord in a bow with two hanging ends."""
+    items: list[Item] = []
+    for share in np.linspace(-0.92, 0.92, 15):
+        x, y = share * half_width, dip * (1 - share**2)
+        items.append(Line(np.array([(x, y + 0.01), (x * 1.01, y + depth)]), "crease", 0.014))
+    y = dip + depth * 0.55
+    length = float(rng.uniform(0.2, 0.36))
+    loop = np.array([(0, 0), (0.07, -0.055), (0.135, -0.02), (0.1, 0.045), (0, 0)])
+    if rng.random() < 0.25:  # a knot without loops
+        loop *= 0.3
+    for side in (-1.0, 1.0):
+        end = np.array(
+            [(0, 0), (0.035, length * 0.45), (rng.uniform(0.02, 0.1), length)]
+        )  # hangs down, each end its own way
+        items.append(
+            Line(smooth(shifted(loop * (side, 1), 0, y), closed=False, samples=5), "lace", 0.03)
+        )
+        tail = smooth(end * (side, 1) + np.array((0, y)), closed=False, samples=5)
+        items.append(Line(tail, "lace", 0.03))
+        items.append(Disc((float(tail[-1, 0]), float(tail[-1, 1])), 0.018, "metal"))
+    items.append(Disc((0.0, y), 0.02, "trim"))
+    return items
+
+
+def _box(x: float, y: float, half_width: float, half_height: float) -> Points:
+    corners = np.array([(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)])
+    return corners * (half_width, half_height) + np.array((x, y))
+
+
+Floats = NDArray[np.float64]
+
+DOWN = np.array([0.12, 0.3, 0.5, 0.75, 1.0])
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Measures of trousers; the waist lies at y = 0 and the crotch at `rise`.
+
+    `waist` and `hip` are half the width of the whole; `thigh`, `knee` and `hem` half the width of
+    one leg; `inseam` the length from crotch to hem, with the knee at `knee_at` below the crotch.
+    """
+
+    waist: float
+    hip: float
+    rise: float
+    thigh: float
+    knee: float
+    hem: float
+    inseam: float
+    knee_at: float = 0.55
+    dip: float = 0.03
+
+
+def _with_slopes(
+    marks: tuple[float, ...], places: tuple[tuple[float, ...], ...]
+) -> tuple[Floats, Floats, Floats]:
+    at, values = np.array(marks), np.array(places).T
+    return at, values, np.diff(values) / np.diff(at)
+
+
+@dataclass(frozen=True)
+class Leg:
+    """The right leg (x > 0) of a cut; `spread` turns it outwards at the hip, `bend` at the knee."""
+
+    cut: Cut
+    spread: float
+    bend: float
+
+    @cached_property
+    def _frame(self) -> tuple[Floats, Floats, Floats]:
+        """Marks down the leg (0 crotch, 1 hem); x, y, turn, half width there and slopes after."""
+        cut = self.cut
+        first, second = self.spread, self.spread + self.bend
+        start = (cut.hip * 0.5, cut.rise, first, cut.thigh)
+        if cut.inseam <= cut.knee_at:
+            end = (
+                start[0] + cut.inseam * math.sin(first),
+                start[1] + cut.inseam * math.cos(first),
+                first,
+                cut.hem,
+            )
+            return _with_slopes((0.0, 1.0), (start, end))
+        upper, lower = cut.knee_at, cut.inseam - cut.knee_at
+        knee = (start[0] + upper * math.sin(first), start[1] + upper * math.cos(first))
+        hem = (knee[0] + lower * math.sin(second), knee[1] + lower * math.cos(second))
+        share = upper / cut.inseam
+        middle = (*knee, (first + second) / 2, cut.knee)
+        return _with_slopes((0.0, share, 1.0), (start, middle, (*hem, second, cut.hem)))
+
+    def at(self, down: ArrayLike, across: ArrayLike) -> Points:
+        """Points (n, 2) `down` the leg (0 crotch, 1 hem), from -1 inside to 1 outside."""
+        marks, places, slopes = self._frame
+        down = np.atleast_1d(np.asarray(down, dtype=np.float64))
+        inside = np.minimum(np.maximum(down, 0.0), 1.0)
+        below = (
+            (inside > marks[1]).astype(np.intp) if len(marks) > 2 else 0 * inside.astype(np.intp)
+        )
+        x, y, turn, half = places[:, below] + slopes[:, below] * (inside - marks[below])
+        sideways = half * np.asarray(across, dtype=np.float64)
+        over = (down - inside) * self.cut.inseam  # beyond either end, straight on
+        cosine, sine = np.cos(turn), np.sin(turn)
+        points = np.empty((len(sideways), 2))
+        points[:, 0] = x + sideways * cosine + over * sine
+        points[:, 1] = y - sideways * sine + over * cosine
+        return points
+
+    @property
+    def grain(self) -> float:
+        """The direction in which the leg's pattern runs, clockwise."""
+        return -self.spread - 0.35 * self.bend
+
+    def outline(self) -> Points:
+        """The right half of the garment below the waistband, with its leg."""
+        cut = self.cut
+        outside = self.at(DOWN, 1.0)
+        inside = self.at(DOWN[::-1], -1.0)
+        if self.bend > -0.05:  # legs that lie beside each other do not cross the middle
+            inside[:, 0] = np.maximum(inside[:, 0], 0.012)
+        side = [
+            (cut.waist, 0.0),
+            ((cut.waist + cut.hip) / 2 + 0.02, cut.rise * 0.38),
+            (cut.hip, cut.rise * 0.82),
+        ]
+        hem = np.stack([outside[-1], self.at(1.0, 0.0)[0] + (0.0, 0.014), inside[0]])
+        crotch = [(0.004, cut.rise + 0.025), (-0.012, cut.rise)]
+        return np.concatenate(
+            [
+                np.array([(-0.012, cut.dip), (cut.waist * 0.5, cut.dip * 0.75)]),
+                smooth(np.concatenate([side, outside]), closed=False, samples=5)[:-1],
+                smooth(hem, closed=False, samples=4)[:-1],
+                smooth(np.concatenate([inside, crotch]), closed=False, samples=5),
+            ]
+        )
+
+    def patch(self, top: float, bottom: float, inner: float, outer: float) -> Points:
+        """Four corners (4, 2) of a piece on the leg, clockwise from the inner top."""
+        return self.at([top, top, bottom, bottom], [inner, outer, outer, inner])
+
 
 BAND = 0.075  # height of the waistband
 BELT = 0.115

@@ -7,18 +7,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dwc.catalogue.drawing.garments.curves import (
+from dwc.catalogue.drawing.garments.placing import Item
+from dwc.catalogue.drawing.garments.torso import Torso
+from dwc.catalogue.drawing.parts import (
+    Disc,
+    Line,
+    Part,
+    Points,
+    Role,
     arc,
     comb,
     ellipse,
+    mirror,
     polygon,
     shifted,
     side_of,
     unit_steps,
 )
-from dwc.catalogue.drawing.garments.placing import Item
-from dwc.catalogue.drawing.garments.torso import Torso
-from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Role, mirror
 
 
 def cut_neckline(kind: str, half_width: float, depth: float) -> Points:

@@ -13,8 +13,6 @@ from dwc.catalogue.drawing.garments.closures import (
     zip_fastening,
     zip_tape,
 )
-from dwc.catalogue.drawing.garments.curves import arc
-from dwc.catalogue.drawing.garments.folds import body_folds, darts, waist_gathers, yoke
 from dwc.catalogue.drawing.garments.necks import (
     NeckPiece,
     cut_neckline,
@@ -26,11 +24,18 @@ from dwc.catalogue.drawing.garments.necks import (
     standing_collar,
     turned_collar,
 )
-from dwc.catalogue.drawing.garments.placing import Item, place
+from dwc.catalogue.drawing.garments.placing import Item, Stance, draw_stance, place
 from dwc.catalogue.drawing.garments.sleeves import SLEEVE_LENGTHS, Finish, set_sleeves
-from dwc.catalogue.drawing.garments.stance import Stance, draw_stance
-from dwc.catalogue.drawing.garments.torso import BLOCKS, Torso, sides
-from dwc.catalogue.drawing.parts import Part, Points, Role, Shape, mirror
+from dwc.catalogue.drawing.garments.torso import (
+    BLOCKS,
+    Torso,
+    body_folds,
+    darts,
+    sides,
+    waist_gathers,
+    yoke,
+)
+from dwc.catalogue.drawing.parts import Part, Points, Role, Shape, arc, mirror
 from dwc.catalogue.schema import Garment
 
 _JACKET_LENGTHS = {"cropped": 0.45, "medium": 0.69}

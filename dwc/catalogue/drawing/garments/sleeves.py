@@ -5,11 +5,20 @@ from typing import Literal
 
 import numpy as np
 
-from dwc.catalogue.drawing.garments.curves import arc, bow, comb, side_of, unit_steps
-from dwc.catalogue.drawing.garments.placing import Item
-from dwc.catalogue.drawing.garments.stance import Arm, Stance
+from dwc.catalogue.drawing.garments.placing import Arm, Item, Stance
 from dwc.catalogue.drawing.garments.torso import Torso
-from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Role
+from dwc.catalogue.drawing.parts import (
+    Disc,
+    Line,
+    Part,
+    Points,
+    Role,
+    arc,
+    bow,
+    comb,
+    side_of,
+    unit_steps,
+)
 
 SLEEVE_LENGTHS = {"sleeveless": 0.0, "short": 0.17, "elbow": 0.355, "long": 0.60}
 Finish = Literal["ribbed", "cuffed", "turned", "hemmed"]
