@@ -1,0 +1,205 @@
+"""`dwc index` over folders as people have them: what is counted, kept, refused and printed."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from dwc.cli import main
+from dwc.commands.index import ProgressLine
+from dwc.datasets.image_loading import HAS_HEIF
+from dwc.gallery.store import Store
+from tests.datasets.test_image_loading import iso_header, saved, two_halves
+from tests.search.tiny import write_tiny_checkpoint
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_tiny_checkpoint(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def gallery(tmp_path):
+    folder = tmp_path / "photos"
+    (folder / "nas").mkdir(parents=True)
+    for n in range(3):
+        Image.new("RGB", (30, 20), (80 * n, 100, 90)).save(folder / f"p{n}.png")
+        Image.new("RGB", (30, 20), (9, 80 * n, 90)).save(folder / "nas" / f"q{n}.png")
+    return folder
+
+
+@pytest.fixture
+def index(model, tmp_path, capsys):
+    """Runs the command; its exit code, its JSON (None where it printed none), and its stderr."""
+
+    def index(folder, *options, out=tmp_path / "store"):
+        code = main(
+            ["index", str(folder), "--model", str(model), "--out", str(out), "--json", *options]
+        )
+        printed = capsys.readouterr()
+        return code, json.loads(printed.out) if printed.out else None, printed.err
+
+    return index
+
+
+def test_the_json_counts_what_was_taken_and_left_out(gallery, index):
+    (gallery / "@eaDir").mkdir()
+    (gallery / "a.jxl").write_bytes(b"x")
+    (gallery / "notes.txt").write_text("no picture")
+    (gallery / "cut.png").write_bytes((gallery / "p1.png").read_bytes()[:60])
+    (gallery / "drafts").mkdir()
+    code, answer, err = index(gallery, "--exclude", "drafts/", "--exclude", "q2.*")
+    assert code == 0
+    assert (answer["pictures"], answer["embedded"], answer["away"]) == (5, 5, 0)
+    assert answer["left_out"] == {
+        "kind not supported": 1, "excluded": 2, "service folder": 1, "not a picture": 1,
+    }  # fmt: skip
+    assert set(answer["skipped"]) == {"a.jxl", "cut.png"}
+    assert "1 JPEG XL picture is not read" in err
+    assert "left out: 1 kind not supported, 2 excluded, 1 service folder, 1 not a picture" in err
+    assert index(gallery, "--exclude", "drafts/", "--exclude", "q2.*")[1]["embedded"] == 0
+
+
+def test_an_away_subtree_is_kept_said_and_removed_on_request(gallery, index, tmp_path):
+    index(gallery)
+    shutil.move(gallery / "nas", tmp_path / "elsewhere")
+    (gallery / "nas").mkdir()
+    code, answer, err = index(gallery)
+    assert (code, answer["pictures"], answer["away"], answer["embedded"]) == (0, 6, 3, 0)
+    assert "3 pictures are not there now" in err
+    assert "--prune" in err
+    code, answer, err = index(gallery, "--prune")
+    assert (code, answer["pictures"], answer["away"]) == (0, 3, 0)
+
+
+def test_another_folder_into_a_store_is_refused(gallery, index, tmp_path):
+    index(gallery)
+    other = tmp_path / "other"
+    other.mkdir()
+    Image.new("RGB", (9, 9)).save(other / "a.png")
+    code, answer, err = index(other)
+    assert (code, answer) == (2, None)
+    assert "StoreError: " in err
+    assert "Give another --out" in err
+    assert len(Store.open(tmp_path / "store")) == 6
+
+
+@pytest.mark.parametrize("names", [["a.jxl", "b.cr2"], ["notes.txt"], []])
+def test_a_folder_in_which_nothing_can_be_read_fails(tmp_path, index, names):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_text("no picture")
+    code, answer, err = index(folder)
+    assert (code, answer) == (2, None)
+    assert "has no pictures in it" in err
+    if "a.jxl" in names:
+        assert "2 kind not supported (1 JPEG XL, 1 RAW)" in err
+
+
+def test_a_folder_of_damaged_pictures_alone_fails(tmp_path, index):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "a.jpg").write_text("no picture")
+    code, answer, err = index(folder)
+    assert code == 2
+    assert "none of its 1 pictures can be read" in err
+    assert set(answer["skipped"]) == {"a.jpg"}
+
+
+@pytest.mark.skipif(HAS_HEIF, reason="pillow-heif is installed")
+def test_a_folder_of_heic_alone_says_what_reads_it(tmp_path, index):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "IMG_0001.HEIC").write_bytes(iso_header(b"heic"))
+    code, _, err = index(folder)
+    assert code == 2
+    assert "1 HEIC" in err
+    assert "pip install 'dwc[images]'" in err
+
+
+def test_heic_in_a_file_of_another_suffix_is_counted_by_its_kind(gallery, index):
+    if HAS_HEIF:
+        pytest.skip("pillow-heif is installed")
+    (gallery / "IMG_0001.jpg").write_bytes(iso_header(b"heic"))
+    for _ in range(2):
+        _, answer, _ = index(gallery)
+        assert answer["unsupported"] == {"HEIC": 1}
+        assert answer["left_out"] == {"kind not supported": 1}
+        assert "HEIC" in answer["skipped"]["IMG_0001.jpg"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are Unicode elsewhere")
+def test_output_fails_for_no_name_and_no_encoding(gallery, model, tmp_path):
+    Image.new("RGB", (9, 9)).save(gallery / "été \u2028 \u202e ☃.png")
+    with open(os.fsencode(gallery) + b"/Andr\xe9\x1b[31m\n.png", "wb") as file:
+        file.write(b"no picture")
+    with open(os.fsencode(gallery) + b"/Zo\xeb.png", "wb") as file:
+        file.write(saved(two_halves(), "PNG"))
+    out = str(tmp_path / "store")
+    for encoding in ("ascii", "cp1252"):
+        environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+        for command in (
+            ["index", str(gallery), "--model", str(model), "--out", out],
+            ["search", out, "--text", "is blue", "--k", "12"],
+        ):
+            done = subprocess.run(
+                [sys.executable, "-m", "dwc", *command],
+                cwd=ROOT, env=environment, capture_output=True, check=False,
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr
+            assert b"Traceback" not in done.stderr
+            assert b"\x1b" not in done.stdout + done.stderr
+            if command[0] == "index":
+                assert b"skipped: " in done.stderr
+                assert b"Andr\\xe9\\x1b[31m\\n.png: is not a picture" in done.stderr
+            else:
+                assert b"Zo\\xeb.png" in done.stdout
+
+
+def test_orphans_are_listed_and_removed_on_request(gallery, index, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DWC_CACHE", str(tmp_path / "cache"))
+    for name in ("gone", "here"):
+        shutil.copytree(gallery, tmp_path / name)
+        index(tmp_path / name, out=tmp_path / "cache" / "galleries" / f"{name}-1234-5678")
+    shutil.rmtree(tmp_path / "gone")
+    for options, count in (
+        (["--list-stores"], 2),
+        (["--remove-orphans"], 2),
+        (["--list-stores"], 1),
+    ):
+        assert main(["index", *options, "--json"]) == 0
+        entries = json.loads(capsys.readouterr().out)
+        assert len(entries) == count
+        orphans = [Path(entry["path"]).name for entry in entries if entry["orphan"]]
+        assert orphans == ["gone-1234-5678"][: count - 1]
+    assert main(["index", "--list-stores"]) == 0
+    assert "in use, 6 pictures of" in capsys.readouterr().out
+
+
+def test_progress_in_a_log_is_a_line_for_every_tenth(capsys):
+    with ProgressLine("model") as line:
+        for finished in range(201):
+            line.show(finished, 200, (200 - finished) * 30.0)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 11
+    assert lines[0] == "model: 0 of 200 pictures, 1:40:00 left"
+    assert lines[-1] == "model: 200 of 200 pictures"
+    assert all("\r" not in one for one in lines)
+
+
+def test_progress_on_a_terminal_is_one_line(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with ProgressLine() as line:
+        for finished in range(5, 21):
+            line.show(finished, 20, 1.0)
+    printed = capsys.readouterr().err
+    assert "20/20" in printed
+    assert printed.count("\n") == 1
