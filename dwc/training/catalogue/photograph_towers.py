@@ -1,0 +1,261 @@
+"""Teaching frozen image networks and a small text tower the language of photographs."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from dwc.modeling.clip_backbone import ClipBackbone
+from dwc.modeling.composition import normalize
+from dwc.modeling.modeling_dwc import DWCModel
+from dwc.modeling.processing_dwc import DWCProcessor
+from dwc.training.catalogue.image_rows import ImageRows, image_networks
+from dwc.training.catalogue.photographs import (
+    HEADS,
+    NOT_APPLICABLE,
+    PhotographPool,
+    encode_photographs,
+)
+from dwc.training.catalogue.sentence_teacher import TEACHER_DIM, SentenceTeacher
+from dwc.training.catalogue.two_world_texts import TwoWorldTexts
+from dwc.training.catalogue.widening import kept_channels
+from dwc.training.feature_cache import encode_texts
+from dwc.training.loop import LoopSettings, OptimizerStep, decay_groups, run_stage
+
+
+@dataclass(frozen=True)
+class StageSettings:
+    """AdamW with warm-up and cosine."""
+
+    total_steps: int
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    warmup_steps: int = 40
+    max_gradient_norm: float = 1.0
+
+
+class _Projector(nn.Module):
+    """The new half of CLIP's image features, and beside it the teacher's vectors in one space."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, mean: Tensor, deviation: Tensor, features: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("deviation", deviation)
+        self.images = nn.Linear(len(mean), features)
+        self.texts = nn.Linear(TEACHER_DIM, features)
+        self.heads = nn.ModuleList(nn.Linear(features, len(values)) for values in HEADS.values())
+        self.log_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
+
+    def forward(self, rows: Tensor, dropout: float = 0.35) -> Tensor:
+        """(N, 1280 + D) -> (N, features)."""
+        standard = (rows - self.mean) / self.deviation
+        return self.images(functional.dropout(standard, dropout, self.training))
+
+    def name(self, features: Tensor, labels: Tensor) -> Tensor:
+        """The mean cross-entropy over all labels that apply."""
+        losses = [
+            functional.cross_entropy(head(features), wanted, reduction="sum", label_smoothing=0.05)
+            for head, wanted in zip(self.heads, labels.unbind(dim=1), strict=True)
+        ]
+        return torch.stack(losses).sum() / (labels != NOT_APPLICABLE).sum().clamp_min(1)
+
+
+def _matching_loss(logits: Tensor, ids: Tensor) -> Tensor:
+    """Symmetric cross-entropy; texts with equal `ids` (B,) share the answer evenly."""
+    same = (ids[:, None] == ids[None, :]).float()
+    wanted = same / same.sum(dim=1, keepdim=True)
+    forward = -(wanted * logits.log_softmax(dim=1)).sum(dim=1).mean()
+    return (forward - (wanted * logits.T.log_softmax(dim=1)).sum(dim=1).mean()) / 2
+
+
+def train_projection(
+    model: DWCModel,
+    pool: PhotographPool,
+    texts: TwoWorldTexts,
+    photographs: Sequence[ImageRows],
+    drawings: ImageRows,
+    teacher: SentenceTeacher,
+    settings: StageSettings,
+    loop: LoopSettings,
+    seed: int,
+    mixed_precision: str = "bf16",
+) -> nn.Linear:
+    """Learn the new half of the image features, in place; returns the map of the teacher's vectors.
+
+    Photographs meet their captions and short texts, recolorings and drawings short texts; a linear
+    head names each attribute of a photograph; and two views of one photograph are alike.
+    """
+    tower, _ = image_networks(model)
+    count = len(pool.photographs)
+    towers = [rows.towers for rows in photographs]
+    drawn = drawings.towers
+    both = torch.cat([towers[0], drawn])
+    old = tower.projection.out_features - _new_features(model)
+    projector = _Projector(both.mean(0), both.std(0) + 1e-2, _new_features(model))
+    names = list(dict.fromkeys([t for row in texts.short_texts for t in row] + texts.drawing_names))
+    place = {text: row for row, text in enumerate(names)}
+    vectors = torch.cat([teacher.encode(names), teacher.encode(texts.captions)])
+    short = torch.tensor([[place[text] for text in row] for row in texts.short_texts])
+    named = torch.tensor([place[text] for text in texts.drawing_names])
+    labels = encode_photographs([pool.photograph_of(image) for image in range(pool.images)])
+    accelerator = Accelerator(cpu=True, mixed_precision=mixed_precision)
+    optimizer_step = OptimizerStep(projector, settings, accelerator, decay_groups(projector))
+
+    def step(number: int) -> dict[str, float]:
+        generator = _generator(f"{seed}/projection/{number}")
+        images = torch.randint(0, pool.images, (224,), generator=generator)
+        is_whole = (images < count) & (torch.rand(224, generator=generator) < 0.65)
+        picked = short[images, torch.randint(0, short.shape[1], (224,), generator=generator)]
+        ids = torch.where(is_whole, len(names) + images, picked)
+        drawings_picked = torch.randint(0, len(drawn), (64,), generator=generator)
+        view = int(torch.randint(0, len(towers), (1,), generator=generator))
+        features = projector(towers[view][images])
+        from_drawings = projector(drawn[drawings_picked])
+        every = normalize(torch.cat([features, from_drawings]))
+        all_ids = torch.cat([ids, named[drawings_picked]])
+        scale = projector.log_scale.exp().clamp(max=60)
+        logits = scale * every @ normalize(projector.texts(vectors[all_ids])).T
+        matching = _matching_loss(logits, all_ids)
+        naming = projector.name(features, labels[images])
+        other = normalize(projector(towers[view - 1][images[:64]]))
+        alike = functional.cross_entropy(15 * other @ every[:64].T, torch.arange(64))
+        loss = 2 * matching + naming + 0.2 * alike
+        optimizer_step(loss)
+        return {"matching": float(matching.detach()), "naming": float(naming.detach())}
+
+    run_stage("projection", accelerator, step, loop)
+    projector.eval()
+    with torch.no_grad():
+        weight = projector.images.weight / projector.deviation
+        bias = projector.images.bias - weight @ projector.mean
+        lengths = (both @ weight.T + bias).norm(dim=1).mean()
+        details = both[:, -drawings.details.shape[1] :].norm(dim=1).mean()
+        tower.projection.weight[old:] = weight * details / lengths
+        tower.projection.bias[old:] = bias * details / lengths
+    return projector.texts
+
+
+def _generator(name: str) -> torch.Generator:
+    """Random numbers that depend on a name alone, in every process."""
+    return torch.Generator().manual_seed(random.Random(name).getrandbits(63))
+
+
+def _new_features(model: DWCModel) -> int:
+    clip = model.config.clip_config
+    return clip.projection_dim - clip.vision_config.detail_config.projection_dim
+
+
+def tune_text_tower(
+    model: DWCModel,
+    processor: DWCProcessor,
+    before: tuple[DWCModel, DWCProcessor],
+    texts: TwoWorldTexts,
+    photographs: ImageRows,
+    teacher: SentenceTeacher,
+    teacher_map: nn.Linear,
+    settings: StageSettings,
+    loop: LoopSettings,
+    seed: int,
+    mixed_precision: str = "bf16",
+) -> None:
+    """Teach CLIP's text tower the words of photographs, in place, and keep those of drawings.
+
+    The new half of the features goes where `teacher_map` puts the teacher's vector of the text, and
+    finds a caption's photograph; the old half stays where the model `before` has it for texts of
+    drawings.
+    """
+    assert model.clip is not None
+    clip = model.clip
+    old = model.config.clip_config.projection_dim - _new_features(model)
+    short = [text for row in texts.short_texts for text in row] + texts.drawing_names
+    taught = [*texts.captions, *dict.fromkeys(short), *texts.words]
+    with torch.no_grad():
+        wanted = normalize(teacher_map(teacher.encode(taught)))
+        tower, _ = image_networks(model)
+        count = len(texts.captions)
+        images = normalize(tower.projection(photographs.towers[:count])[:, old:])
+    of_drawings = list(dict.fromkeys([m[2] for m in texts.modifications] + texts.descriptions))
+    kept = encode_texts(*before, of_drawings).features
+    spread = kept.var()
+    tuned = _TextHalves(clip)
+    accelerator = Accelerator(cpu=True, mixed_precision=mixed_precision)
+    optimizer_step = OptimizerStep(tuned, settings, accelerator, betas=(0.9, 0.98))
+
+    def step(number: int) -> dict[str, float]:
+        generator = _generator(f"{seed}/photograph texts/{number}")
+
+        def draw(low: int, high: int, size: int) -> Tensor:
+            return torch.randint(low, high, (size,), generator=generator)
+
+        names = len(taught) - len(texts.words)
+        rows = torch.cat([draw(0, count, 56), draw(count, names, 40), draw(names, len(taught), 40)])
+        drawn = draw(0, len(of_drawings), 72)
+        chosen = [taught[row] for row in rows.tolist()]
+        chosen += [of_drawings[row] for row in drawn.tolist()]
+        inputs = processor(text=chosen)
+        # On CPUs the fused attention's backward pass takes four times as long as the plain one.
+        with accelerator.autocast(), sdpa_kernel(SDPBackend.MATH):
+            features = optimizer_step.module(
+                inputs["clip_input_ids"], inputs["clip_attention_mask"]
+            )
+        features = features.float()
+        new, own = normalize(features[: len(rows), old:]), features[len(rows) :, :old]
+        distance = (1 - (new * wanted[rows]).sum(dim=1)).mean()
+        order = _matching_loss(40 * new @ wanted[rows].T, rows)
+        found = functional.cross_entropy(40 * new[:56] @ images[rows[:56]].T, torch.arange(56))
+        memory = ((own - kept[drawn]) ** 2).mean() / spread
+        optimizer_step(4 * distance + 0.3 * order + found + 2 * memory)
+        return {"distance": float(distance.detach()), "memory": float(memory.detach())}
+
+    run_stage("photograph-texts", accelerator, step, loop)
+    clip.eval()
+    with torch.no_grad():  # both halves as long as each other, where the old one is meant
+        features = encode_texts(model, processor, of_drawings[:500]).features
+        ratio = features[:, :old].norm(dim=1).mean() / features[:, old:].norm(dim=1).mean()
+        clip.text_projection.weight[old:] *= ratio
+
+
+class _TextHalves(nn.Module):
+    """CLIP's text tower alone, so that nothing else is trained."""
+
+    def __init__(self, clip: ClipBackbone) -> None:
+        super().__init__()
+        for name, parameter in clip.named_parameters():
+            parameter.requires_grad_(name.startswith("text_"))
+        self.clip = clip
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Token ids (N, L) and their mask -> features (N, F)."""
+        return self.clip.text_features(input_ids, attention_mask)
+
+
+@torch.no_grad()
+def start_new_channels(model: DWCModel, photographs: ImageRows, rows: int = 600) -> None:
+    """Start the regions' new channels, in place, where they tell most.
+
+    They are the main directions of the projection to CLIP's new features, in both signs, scaled to
+    be as large as the ResNet's channels.
+    """
+    tower, stream = image_networks(model)
+    projection = stream.project_regions
+    own = model.config.cnn_config.backbone_channels
+    kept = kept_channels(own, projection.out_channels)
+    fresh = torch.tensor(sorted(set(range(projection.out_channels)) - set(kept.tolist())))
+    channels = photographs.shared.shape[1]
+    new = tower.projection.weight[-_new_features(model) :, :channels]
+    directions = torch.linalg.svd(new, full_matrices=False)[2][: len(fresh) // 2]
+    values = torch.einsum("nchw,kc->knhw", photographs.shared[:rows].float(), directions).flatten(1)
+    mean, deviation = values.mean(dim=1), values.std(dim=1).clamp_min(1e-6)
+    scale = photographs.regions[:rows].float().std()
+    weight, bias = directions / deviation[:, None] * scale, -mean / deviation * scale
+    projection.weight[fresh] = 0
+    projection.weight[fresh, own:, 0, 0] = torch.cat([weight, -weight])
+    projection.bias[fresh] = torch.cat([bias, -bias])

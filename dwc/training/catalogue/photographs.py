@@ -1,0 +1,279 @@
+"""The photographs of a wardrobe as training needs them: pixels, recolorings, texts and triplets."""
+
+import logging
+import random
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dwc.catalogue.schema import COLOURS, PATTERNS, SHADES, UNSHADED
+from dwc.datasets.image_loading import decode
+from dwc.datasets.wardrobe import (
+    Photograph,
+    changes_between,
+    image_path,
+    image_share,
+    phrase_changes,
+    read_wardrobe,
+)
+from dwc.errors import TrainingError
+from dwc.training.catalogue.recoloring import find_garment, recolor
+
+logger = logging.getLogger(__name__)
+
+TRAIN_SPLIT = "train"
+_SIZE_PX = 192
+_MASK_PX = 96
+_RECOLORINGS = 2  # of a photograph whose garment is found
+
+# What people call each category of a wardrobe; the class that its owner gave is one more name.
+_NOUNS = {
+    "t_shirt": ("t-shirt", "tee"),
+    "tank_top": ("tank top", "vest top"),
+    "polo": ("polo shirt", "polo"),
+    "shirt": ("shirt", "button-up shirt"),
+    "blouse": ("blouse", "top"),
+    "bodysuit": ("bodysuit", "baby bodysuit"),
+    "jumper": ("jumper", "sweater", "pullover"),
+    "hoodie": ("hoodie", "hooded sweatshirt"),
+    "blazer": ("blazer", "suit jacket"),
+    "waistcoat": ("waistcoat", "vest"),
+    "trousers": ("trousers", "pants"),
+    "jeans": ("jeans", "pants"),
+    "leggings": ("leggings", "pants"),
+    "flats": ("flats", "shoes"),
+    "sandals": ("sandals", "shoes"),
+    "trainers": ("trainers", "sneakers", "shoes"),
+    "boots": ("boots", "shoes"),
+    "heels": ("heels", "shoes"),
+    "hat": ("hat", "cap"),
+    "other": ("something",),
+}
+_LABEL_NOUNS = {
+    "Longsleeve": "longsleeve",
+    "T-Shirt": "t-shirt",
+    "Pants": "pants",
+    "Shoes": "shoes",
+    "Undershirt": "undershirt",
+    "Body": "bodysuit",
+    "Outwear": "outerwear",
+    "Top": "top",
+}
+_PATTERN_WORDS = {"leopard": "leopard print", "colour_block": "colour block", "graphic": "printed"}
+_SAME_IN_COLOR = (
+    "in {}", "the same in {}", "same but in {}", "make it {}", "but {}", "{} instead",
+    "in {} please", "this in {}", "the same one in {}", "change the colour to {}", "{}",
+)  # fmt: skip
+
+# What a photograph's features are taught to name, with the values of each.
+HEADS: dict[str, tuple[str, ...]] = {
+    "category": (*(name for name in _NOUNS if name != "other"), "cardigan", "sweatshirt", "jacket",
+                 "coat", "dress", "skirt", "shorts"),
+    "colour": COLOURS,
+    "shade": SHADES,
+    "pattern": (*PATTERNS, "other"),
+    "second": ("-", *COLOURS),
+    "sleeve": ("sleeveless", "short", "elbow", "long"),
+    "neckline": (
+        "round", "v", "square", "collar", "hood", "stand", "lapel", "roll", "off_shoulder",
+    ),
+    "length": ("cropped", "short", "medium", "long"),
+    "fastening": ("none", "buttons", "zip", "strap", "laces", "buckle"),
+}  # fmt: skip
+NOT_APPLICABLE = -100  # cross-entropy's own default for "do not count"
+
+
+@dataclass(frozen=True)
+class Recoloring:
+    """A photograph (its row) whose garment has another color of the schema."""
+
+    source: int
+    colour: str
+    shade: str
+
+
+@dataclass(frozen=True)
+class PhotographTriplet:
+    """A reference and a target among the images, the words, and the share of the picture.
+
+    Images are counted through: the photographs first, then the recolorings. `label` is equal for
+    targets that are the same thing.
+    """
+
+    reference: int
+    target: int
+    words: str
+    image_share: float
+    label: tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class PhotographPool:
+    """The training split of a wardrobe.
+
+    `pixels` (photographs + recolorings, 3, H, W) uint8.
+    """
+
+    photographs: list[Photograph]
+    recolorings: list[Recoloring]
+    pixels: Tensor
+
+    @property
+    def images(self) -> int:
+        """How many images there are, recolorings included."""
+        return len(self.pixels)
+
+    def photograph_of(self, image: int) -> Photograph:
+        """The photograph that an image shows, with its new color where it is recolored."""
+        count = len(self.photographs)
+        if image < count:
+            return self.photographs[image]
+        new = self.recolorings[image - count]
+        old = self.photographs[new.source]
+        changed = {**old.attributes, "colour": new.colour, "shade": new.shade}
+        return Photograph(old.file, old.split, old.label, old.category, changed, old.caption)
+
+
+def load_photographs(folder: Path, work: Path, seed: int, workers: int) -> PhotographPool:
+    """Read the training split and recolor it, or take both from `work` where they are there.
+
+    Raises:
+        TrainingError: The wardrobe has nothing to train on.
+    """
+    photographs = read_wardrobe(folder, TRAIN_SPLIT)
+    if len(photographs) < 2:
+        raise TrainingError(f"{folder} has {len(photographs)} photographs to train on; give more")
+    path = work / f"photographs-{seed}-{len(photographs)}.npz"
+    if not path.exists():
+        work.mkdir(parents=True, exist_ok=True)
+        read = partial(_read_photograph, folder, seed)
+        with ProcessPoolExecutor(workers) as pool:
+            parts = list(pool.map(read, photographs, chunksize=20))
+        made = [
+            (row, COLOURS.index(new.colour), SHADES.index(new.shade))
+            for row, part in enumerate(parts)
+            for new in part.recolored
+        ]
+        stack = [part.pixels for part in parts]
+        stack += [new.pixels for part in parts for new in part.recolored]
+        unfinished = path.with_suffix(".partial.npz")
+        np.savez(unfinished, pixels=np.stack(stack), made=np.array(made).reshape(-1, 3))
+        unfinished.rename(path)
+        logger.info("%d photographs, %d recolored", len(photographs), len(made))
+    stored = np.load(path)
+    recolorings = [Recoloring(r, COLOURS[c], SHADES[s]) for r, c, s in stored["made"].tolist()]
+    pixels = torch.from_numpy(stored["pixels"]).permute(0, 3, 1, 2)
+    return PhotographPool(photographs, recolorings, pixels)
+
+
+@dataclass(frozen=True)
+class _Recolored:
+    colour: str
+    shade: str
+    pixels: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class _ReadPhotograph:
+    pixels: NDArray[np.uint8]
+    recolored: list[_Recolored]
+
+
+def _read_photograph(folder: Path, seed: int, photograph: Photograph) -> _ReadPhotograph:
+    image = decode(image_path(folder, photograph.file)).resize((_SIZE_PX, _SIZE_PX))
+    pixels = np.asarray(image)
+    garment = find_garment(np.asarray(image.resize((_MASK_PX, _MASK_PX))) / 255.0)
+    if garment is None:
+        return _ReadPhotograph(pixels, [])
+    rng = random.Random(f"{seed}/{photograph.file}")
+    own = (photograph.attributes["colour"], photograph.attributes["second"])
+    recolored = []
+    for colour in rng.sample([name for name in COLOURS if name not in own], _RECOLORINGS):
+        shade = "mid" if colour in UNSHADED else rng.choice(SHADES)
+        new = recolor(pixels / 255.0, garment, colour, shade)
+        recolored.append(_Recolored(colour, shade, (new * 255).round().astype(np.uint8)))
+    return _ReadPhotograph(pixels, recolored)
+
+
+def encode_photographs(photographs: Sequence[Photograph]) -> Tensor:
+    """(N, heads) int64, `NOT_APPLICABLE` where a value is none that a head names."""
+    rows = []
+    for photograph in photographs:
+        values = {"category": photograph.category, **photograph.attributes}
+        rows.append(
+            [
+                options.index(values[name]) if values[name] in options else NOT_APPLICABLE
+                for name, options in HEADS.items()
+            ]
+        )
+    return torch.tensor(rows)
+
+
+def describe_photograph(photograph: Photograph, rng: random.Random) -> str:
+    """One to four words: the name alone, with its color, or with its pattern as well."""
+    category = photograph.category
+    noun = rng.choice(_NOUNS.get(category, (category,)))
+    if photograph.label in _LABEL_NOUNS and rng.random() < 0.35:
+        noun = _LABEL_NOUNS[photograph.label]
+    detail = rng.random()
+    if detail < 0.25:
+        return noun
+    words = [photograph.attributes["colour"]]
+    pattern = photograph.known("pattern")
+    if detail > 0.75 and pattern is not None:
+        words.insert(rng.randint(0, 1), _PATTERN_WORDS.get(pattern, pattern))
+    return " ".join([*words, noun])
+
+
+def attribute_triplets(pool: PhotographPool, each: int, seed: int) -> list[PhotographTriplet]:
+    """Up to `each` triplets of every photograph: what another of its category has otherwise."""
+    rng = random.Random(f"{seed}/attributes")
+    by_category: dict[str, list[int]] = {}
+    for row, photograph in enumerate(pool.photographs):
+        by_category.setdefault(photograph.category, []).append(row)
+    by_category.pop("other", None)
+    triplets = []
+    for row, reference in enumerate(pool.photographs):
+        options = [
+            (other, changes)
+            for other in by_category.get(reference.category, [])
+            if other != row and (changes := changes_between(reference, pool.photographs[other]))
+        ]
+        singles = [option for option in options if len(option[1]) == 1]
+        doubles = [option for option in options if len(option[1]) == 2]
+        for _ in range(each if options else 0):
+            source = singles if singles and (rng.random() < 0.55 or not doubles) else doubles
+            other, changes = rng.choice(source)
+            target = pool.photographs[other]
+            words = phrase_changes(changes, target.attributes["shade"], rng)
+            look = tuple(target.attributes[n] for n in ("colour", "pattern", "sleeve", "length"))
+            label = ("look", target.category, *look)
+            share = image_share(reference, changes)
+            triplets.append(PhotographTriplet(row, other, words, share, label))
+    return triplets
+
+
+def recoloring_triplets(pool: PhotographPool, seed: int) -> list[PhotographTriplet]:
+    """The same garment in another color: into each recoloring, back, and between two of them."""
+    rng = random.Random(f"{seed}/recolorings")
+    count = len(pool.photographs)
+    of_source: dict[int, list[int]] = {}
+    for number, new in enumerate(pool.recolorings):
+        of_source.setdefault(new.source, []).append(count + number)
+    triplets = []
+    for source, images in of_source.items():
+        share = image_share(pool.photographs[source], {"colour": ""})
+        family = [source, *images]
+        for reference in family:
+            target = rng.choice([image for image in family if image != reference])
+            color = pool.photograph_of(target).attributes["colour"]
+            words = rng.choice(_SAME_IN_COLOR).format(color)
+            triplets.append(PhotographTriplet(reference, target, words, share, ("image", target)))
+    return triplets

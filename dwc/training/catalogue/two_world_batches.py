@@ -1,0 +1,171 @@
+"""Batches of drawings, photographs and recolored photographs, from cached rows."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from dwc.training.catalogue.image_rows import ImageRows
+from dwc.training.catalogue.photographs import (
+    PhotographPool,
+    attribute_triplets,
+    recoloring_triplets,
+)
+from dwc.training.catalogue.two_world_texts import TwoWorldTexts
+from dwc.training.dwc.mutual_training import TripletBatch
+from dwc.training.feature_cache import CachedTexts
+
+
+@dataclass(frozen=True)
+class BatchMix:
+    """How many of a batch's queries are of each kind.
+
+    Attributes:
+        drawings: drawn references with their modifications, half of them relatives.
+        photographs: references that another photograph answers.
+        recolorings: the same garment in another color.
+        captions: captions alone.
+        short_texts: names and colors of photographs alone.
+        descriptions: descriptions of drawings alone.
+        images: photographs without words.
+    """
+
+    drawings: int = 52
+    photographs: int = 34
+    recolorings: int = 28
+    captions: int = 28
+    short_texts: int = 10
+    descriptions: int = 8
+    images: int = 4
+
+
+@dataclass(frozen=True)
+class TwoWorldBatches:
+    """Batches of both worlds from cached rows; each is a function of (seed, step).
+
+    Attributes:
+        photographs: the photographs' rows, recolorings behind them, one `ImageRows` a view.
+        drawings: the drawings' rows.
+        features: CLIP's features of each view of the photographs and of the drawings.
+        encoded: every text as the model reads it, by `rows`.
+    """
+
+    pool: PhotographPool
+    texts: TwoWorldTexts
+    photographs: Sequence[ImageRows]
+    drawings: ImageRows
+    features: tuple[list[Tensor], Tensor]
+    encoded: CachedTexts
+    rows: dict[str, int]
+    mix: BatchMix
+    seed: int
+
+    def batches(self) -> Callable[[int], TripletBatch]:
+        """The function that makes the batch of a step."""
+        attributes = attribute_triplets(self.pool, 3, self.seed)
+        recolorings = recoloring_triplets(self.pool, self.seed)
+        by_target: dict[int, list[tuple[int, int, str, float]]] = {}
+        for modification in self.texts.modifications:
+            by_target.setdefault(modification[1], []).append(modification)
+        labels: dict[tuple[object, ...], int] = {}
+
+        def number(label: tuple[object, ...]) -> int:
+            return labels.setdefault(label, len(labels))
+
+        # Numbered beforehand, so that a run that goes on after a kill numbers them alike.
+        for triplet in [*attributes, *recolorings]:
+            number(triplet.label)
+        count = len(self.pool.photographs)
+
+        def batch(step: int) -> TripletBatch:
+            rng, mix = random.Random(f"{self.seed}/two worlds/{step}"), self.mix
+            drawn = self._draw_drawings(by_target, mix.drawings, rng)
+            asked = rng.choices(attributes, k=mix.photographs)
+            asked += rng.choices(recolorings, k=mix.recolorings) if recolorings else []
+            views = [rng.randrange(len(self.photographs)) for _ in asked]
+            references = [self._drawing(item[0]) for item in drawn]
+            references += [
+                self._photograph(triplet.reference, view)
+                for triplet, view in zip(asked, views, strict=True)
+            ]
+            targets = [self._drawing(item[1]) for item in drawn]
+            targets += [
+                self._photograph(triplet.target, view - 1)
+                for triplet, view in zip(asked, views, strict=True)
+            ]
+            names: list[tuple[object, ...]] = [("drawing", item[1]) for item in drawn]
+            names += [triplet.label for triplet in asked]
+            shares = [item[3] for item in drawn] + [triplet.image_share for triplet in asked]
+            words = [item[2] for item in drawn] + [triplet.words for triplet in asked]
+            alone: list[str] = []
+            for image in rng.sample(range(count), min(mix.captions, count)):
+                alone.append(self.texts.captions[image])
+                names.append(("image", image))
+                targets.append(self._photograph(image, rng.randrange(len(self.photographs))))
+            for image in rng.choices(range(self.pool.images), k=mix.short_texts):
+                alone.append(rng.choice(self.texts.short_texts[image]))
+                names.append(("text", alone[-1]))
+                targets.append(self._photograph(image, rng.randrange(len(self.photographs))))
+            for item in rng.choices(range(len(self.texts.descriptions)), k=mix.descriptions):
+                alone.append(self.texts.descriptions[item])
+                names.append(("drawing", item))
+                targets.append(self._drawing(item))
+            lone = rng.sample(range(count), min(mix.images, count))
+            names += [("image", image) for image in lone]
+            targets += [self._photograph(image, -1) for image in lone]
+            unknown = [float("nan")] * (len(names) - len(shares))
+            pixels = torch.stack(targets)
+            features = self.features[1].shape[1]
+            return TripletBatch(
+                queries=[
+                    self._group(words, references),
+                    self._group(alone, None),
+                    self._group(None, [self._photograph(image, 0) for image in lone]),
+                ],
+                target_pixels=pixels,
+                labels=torch.tensor([_stable(number, name) for name in names]),
+                target_clip_features=pixels[:, :features],
+                image_shares=torch.tensor(shares + unknown),
+            )
+
+        return batch
+
+    def _draw_drawings(
+        self, by_target: dict[int, list[Any]], count: int, rng: random.Random
+    ) -> list[tuple[int, int, str, float]]:
+        """Half of them with neighbors in the pool as targets, which are of one family."""
+        chosen: list[tuple[int, int, str, float]] = []
+        while len(chosen) < count // 2:
+            start = rng.randrange(max(1, len(self.texts.descriptions) // 4)) * 4
+            family = [row for row in range(start, start + 4) if row in by_target]
+            chosen += [rng.choice(by_target[row]) for row in family]
+        return chosen[: count // 2] + rng.choices(
+            self.texts.modifications, k=count - len(chosen[: count // 2])
+        )
+
+    def _photograph(self, image: int, view: int) -> Tensor:
+        features, rows = self.features[0][view], self.photographs[view]
+        return torch.cat([features[image], rows.maps(torch.tensor([image]))[0]])
+
+    def _drawing(self, item: int) -> Tensor:
+        return torch.cat([self.features[1][item], self.drawings.maps(torch.tensor([item]))[0]])
+
+    def _group(self, words: list[str] | None, images: list[Tensor] | None) -> dict[str, Tensor]:
+        group: dict[str, Tensor] = {}
+        if words is not None:
+            group |= self.encoded.take(torch.tensor([self.rows[text] for text in words]))
+            group["clip_text_features"] = group["clip_input_ids"]
+        if images is not None:
+            group["pixel_values"] = torch.stack(images)
+            group["clip_image_features"] = group["pixel_values"][:, : self.features[1].shape[1]]
+        return group
+
+
+def _stable(number: Any, name: tuple[object, ...]) -> int:
+    """Images and drawings have numbers of their own; everything else is numbered as it comes."""
+    offsets = {"image": 10_000_000, "drawing": 20_000_000}
+    kind, value = name[0], name[1]
+    return offsets[str(kind)] + int(cast(int, value)) if kind in offsets else number(name)

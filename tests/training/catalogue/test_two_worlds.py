@@ -1,0 +1,195 @@
+"""From a checkpoint of drawings and a wardrobe to one of both worlds, with everything small."""
+
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dwc.catalogue.splits import gallery
+from dwc.checkpoints.load import load
+from dwc.checkpoints.save import save_checkpoint
+from dwc.cli import main
+from dwc.datasets.wardrobe import image_path
+from dwc.errors import DatasetError, TrainingError
+from dwc.modeling.modeling_dwc import DWCModel
+from dwc.training.catalogue import two_worlds
+from dwc.training.catalogue.drawn_pool import PoolSettings
+from dwc.training.catalogue.photograph_towers import StageSettings
+from dwc.training.catalogue.photographs import (
+    attribute_triplets,
+    describe_photograph,
+    encode_photographs,
+    load_photographs,
+    recoloring_triplets,
+)
+from dwc.training.catalogue.publish_two_worlds import publish_two_worlds
+from dwc.training.catalogue.recipe import catalogue_config
+from dwc.training.catalogue.recoloring import find_garment, recolor
+from dwc.training.catalogue.train_catalogue import make_processor
+from dwc.training.catalogue.two_world_batches import BatchMix
+from dwc.training.catalogue.two_worlds import TwoWorldRecipe, check_wardrobe
+from dwc.training.dwc.mutual_training import MutualSettings
+from tests.datasets.test_wardrobe import photograph, write_table
+
+FLOOR = (200, 190, 180)
+COLORS = {"red": (200, 40, 40), "blue": (40, 60, 190), "green": (40, 160, 60)}
+
+TINY = TwoWorldRecipe(
+    image_size=64,
+    pool=PoolSettings(items=600, styles=("gallery",), size_px=64),
+    views=2,
+    triplets=120,
+    new_features=16,
+    new_channels=16,
+    merges=20,
+    dictionary=12,
+    projection=StageSettings(2, warmup_steps=1),
+    texts=StageSettings(2, warmup_steps=1),
+    mix=BatchMix(6, 4, 4, 3, 2, 2, 2),
+    mixed_precision="no",
+    streams=MutualSettings(
+        total_steps=2,
+        schedule="cosine",
+        warmup_steps=1,
+        share_teaching=1.0,
+        weight_distillation=0.3,
+    ),
+)
+
+
+class FakeTeacher:
+    """Vectors that depend on the letters alone."""
+
+    def encode(self, texts):
+        rows = [[text.count(chr(97 + n % 26)) + n / 384 for n in range(384)] for text in texts]
+        return torch.nn.functional.normalize(torch.tensor(rows), dim=-1)
+
+    def dictionary(self, count):
+        return [f"word{chr(97 + n)}" for n in range(count)]
+
+
+def write_wardrobe(folder: Path) -> Path:
+    rows = []
+    for n in range(30):
+        colour = list(COLORS)[n % 3]
+        one = photograph(f"{n}.png", ("t_shirt", "dress")[n % 2], colour=colour)
+        object.__setattr__(one, "split", "eval" if n % 5 == 4 else "train")
+        pixels = np.zeros((40, 40, 3), dtype=np.uint8) + np.array(FLOOR, dtype=np.uint8)
+        pixels[8:32, 10:30] = COLORS[colour]
+        path = image_path(folder, one.file)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+        rows.append(one)
+    write_table(folder, rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wardrobe(tmp_path_factory) -> Path:
+    return write_wardrobe(tmp_path_factory.mktemp("wardrobe"))
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory, wardrobe):
+    """The start's folder, the work folder, the checkpoint's folder and the numbers."""
+    torch.set_num_threads(1)
+    place = tmp_path_factory.mktemp("two-worlds")
+    processor = make_processor(gallery("train", 60), 0, 400)
+    tokenizer = processor.clip_tokenizer
+    torch.manual_seed(0)
+    config = catalogue_config(
+        len(processor.word_tokenizer), len(tokenizer), int(tokenizer.eos_token_id)
+    )
+    save_checkpoint(DWCModel(config), processor, place / "start", dtype=torch.float16)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(two_worlds, "SentenceTeacher", FakeTeacher)
+        numbers = publish_two_worlds(
+            str(place / "start"), wardrobe, TINY, place / "work", place / "out", (40, 20)
+        )
+    return place, numbers
+
+
+def test_the_garment_is_found_and_nothing_else_is_recolored() -> None:
+    photo = np.zeros((96, 96, 3)) + np.array(FLOOR) / 255
+    photo[24:72, 28:68] = np.array(COLORS["blue"]) / 255
+    garment = find_garment(photo)
+    assert garment is not None
+    inside = np.zeros((96, 96), dtype=bool)
+    inside[26:70, 30:66] = True
+    assert garment.mask[inside].mean() > 0.98
+    green = recolor(photo, garment, "green", "mid")
+    assert (green[48, 48] - photo[48, 48])[1] > 0.1
+    assert np.abs(green[:12] - photo[:12]).max() < 0.02
+    assert find_garment(np.zeros((96, 96, 3)) + 0.5) is None
+
+
+def test_triplets_say_what_differs_and_recolorings_return(wardrobe, tmp_path) -> None:
+    pool = load_photographs(wardrobe, tmp_path, 0, 1)
+    assert len(pool.photographs) == 24
+    assert pool.images == 24 + len(pool.recolorings) > 24
+    for triplet in attribute_triplets(pool, 2, 0):
+        before, after = (pool.photographs[n] for n in (triplet.reference, triplet.target))
+        assert before.category == after.category
+        assert after.attributes["colour"] in triplet.words
+        assert 0 < triplet.image_share < 1
+    for triplet in recoloring_triplets(pool, 0):
+        before, after = (pool.photograph_of(n) for n in (triplet.reference, triplet.target))
+        assert before.file == after.file
+        assert before.attributes["colour"] != after.attributes["colour"]
+        assert after.attributes["colour"] in triplet.words
+    labels = encode_photographs(pool.photographs)
+    assert labels.shape == (24, 9)
+    assert describe_photograph(pool.photographs[0], random.Random(1)).split()
+
+
+def test_a_checkpoint_of_both_worlds_is_written_and_measured(published) -> None:
+    place, numbers = published
+    loaded = load(str(place / "out"))
+    assert numbers["fingerprint"] == loaded.fingerprint
+    assert loaded.model.shares_backbone
+    assert loaded.model.config.clip_config.projection_dim == 256 + 16
+    assert numbers["before"]["fingerprint"] == load(str(place / "start")).fingerprint
+    for part in (numbers, numbers["before"]):
+        assert part["catalogue"]["queries"] == 20
+        assert part["wardrobe"]["photographs"] == 6
+    assert json.loads((place / "out" / "evaluation.json").read_text())["wardrobe"]
+    card = (place / "out" / "README.md").read_text()
+    assert f"{numbers['wardrobe']['captions']['recall@10']:.3f}" in card
+    stages = {
+        json.loads(line)["stage"]
+        for line in (place / "out" / "training.jsonl").read_text().splitlines()
+    }
+    assert stages == set(two_worlds.STAGES)
+    assert loaded.processor.unknown_words("a worda striped zzyzx") == ["zzyzx"]
+
+
+def test_a_finished_run_ends_in_the_same_weights(published, wardrobe, tmp_path, monkeypatch):
+    place, numbers = published
+    monkeypatch.setattr(two_worlds, "SentenceTeacher", FakeTeacher)
+    again = publish_two_worlds(
+        str(place / "start"), wardrobe, TINY, place / "work", tmp_path / "again", (40, 20)
+    )
+    assert again["fingerprint"] == numbers["fingerprint"]
+
+
+def test_a_share_of_the_recipe_is_a_shorter_one() -> None:
+    short = TwoWorldRecipe.scaled(3, 0.1)
+    assert short.seed == 3
+    assert short.streams.total_steps == TwoWorldRecipe().streams.total_steps // 10
+    assert replace(short, seed=0).image_size == TwoWorldRecipe().image_size
+
+
+def test_a_wardrobe_is_asked_for_before_anything_is_trained(tmp_path, capsys) -> None:
+    with pytest.raises(TrainingError, match=r"make checkpoint WARDROBE=FOLDER"):
+        check_wardrobe(None)
+    with pytest.raises(DatasetError, match=r"has no attributes\.csv"):
+        check_wardrobe(tmp_path)
+    arguments = ["train", "catalogue", "--wardrobe", "", "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--work", str(tmp_path / "work")]) == 2
+    assert "clothing-dataset" in capsys.readouterr().err
+    assert not (tmp_path / "work").exists()
