@@ -161,10 +161,10 @@ def test_an_infinite_shift_is_still_json(indexed, capsys):
 def test_mistakes_are_told_in_one_line(arguments, says, indexed, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main([str(indexed) if word == "STORE" else word for word in arguments]) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.startswith(says)
-    assert told.err.count("\n") == 1
+    message = capsys.readouterr()
+    assert message.out == ""
+    assert message.err.startswith(says)
+    assert message.err.count("\n") == 1
 
 
 def test_a_mistake_shows_no_traceback_and_exits_with_2(tmp_path):
@@ -174,7 +174,7 @@ def test_a_mistake_shows_no_traceback_and_exits_with_2(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_an_unknown_command_is_told():
+def test_an_unknown_command_is_reported():
     with pytest.raises(SystemExit) as raised:
         main(["destroy"])
     assert raised.value.code == 2

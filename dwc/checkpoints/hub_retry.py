@@ -95,7 +95,7 @@ def _explain_answer(error: BaseException, repo: str, revision: str | None, what:
     if status == 409 or status == 412:
         return f"{repo} was changed meanwhile ({status}). Run this again."
     if status == 429:
-        return f"The Hub limits requests (429), and still did when asked again for {what}. Wait."
+        return f"The Hub limits requests (429), and still did at the last attempt for {what}. Wait."
     if status is not None:
         return f"The Hub answered {status} for {what}: {error}. Try again later."
     return None

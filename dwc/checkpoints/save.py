@@ -82,12 +82,12 @@ def move_checkpoint(written: Path, folder: Path) -> Path:
 @contextmanager
 def without_progress_bar() -> Iterator[None]:
     """Hide transformers' progress bars."""
-    shown = transformers_logging.is_progress_bar_enabled()
+    was_enabled = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
         yield
     finally:
-        if shown:
+        if was_enabled:
             transformers_logging.enable_progress_bar()
 
 

@@ -66,7 +66,7 @@ def require_checkpoint(names: Collection[str], find_config: Callable[[], Path], 
         )
     if _PROCESSOR not in names:
         raise CheckpointError(
-            f"{name} has no {_PROCESSOR}, which says how to read pictures and words; fetch the "
+            f"{name} has no {_PROCESSOR}, which says how to read images and texts; fetch the "
             "checkpoint again"
         )
 

@@ -66,10 +66,10 @@ def run(args: argparse.Namespace) -> int:
     # Before torch is imported, which takes seconds.
     source = open_source(args.source, args.revision, args.exclude)
 
-    from dwc.commands.loading import load_checkpoint
+    from dwc.checkpoints.load import load
     from dwc.search.query import image_embedder, model_identity
 
-    loaded = load_checkpoint(args.model, args.model_revision)
+    loaded = load(args.model, args.model_revision)
     with ProgressLine() as line:
         store, embedded = update_store(
             source,

@@ -38,14 +38,14 @@ def run(args: argparse.Namespace) -> int:
 
     store = Store.open(args.store)  # before torch is imported, which takes seconds
 
-    from dwc.commands.loading import load_checkpoint
+    from dwc.checkpoints.load import load
     from dwc.search.searcher import Searcher
 
     made_by = store.manifest.model
     if args.model is None:
-        loaded = load_checkpoint(made_by.name, args.model_revision or made_by.revision)
+        loaded = load(made_by.name, args.model_revision or made_by.revision)
     else:
-        loaded = load_checkpoint(args.model, args.model_revision)
+        loaded = load(args.model, args.model_revision)
     result = Searcher(loaded, store).search(
         args.image, args.text, args.k, args.shift, reference_id=args.reference_id
     )

@@ -33,7 +33,7 @@ from dwc.modeling.processing_dwc import CLIP_BYTE_TOKENS, CLIP_MARKS, build_clip
 
 OPENAI_REPO = "openai/clip-vit-base-patch32"
 OPENAI_COMMIT = "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268"
-"""The Hub's copy of the merges that all of OpenAI's models share (MIT licence)."""
+"""The Hub's copy of the merges that all of OpenAI's models share (MIT license)."""
 
 _OPENAI_TOKENS = 49_408  # another CLIP has learned other merges
 _OPENAI_FILE = "bpe_simple_vocab_16e6.txt.gz"

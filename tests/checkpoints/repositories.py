@@ -42,8 +42,8 @@ class Repository:
     def files(self, commit: str) -> dict[str, Path]:
         """Every file of a commit, by its path."""
         folder = self.folder / commit
-        found = sorted(path for path in folder.rglob("*") if path.is_file())
-        return {path.relative_to(folder).as_posix(): path for path in found}
+        actual = sorted(path for path in folder.rglob("*") if path.is_file())
+        return {path.relative_to(folder).as_posix(): path for path in actual}
 
 
 def is_large(path: str) -> bool:

@@ -30,7 +30,7 @@ class Hub:
         self.root = root
         self.repositories: dict[str, Repository] = {}
         self.large: dict[str, bytes] = {}  # uploaded, not yet in a commit
-        self.asked: list[tuple[str, str, dict[str, str]]] = []
+        self.requested: list[tuple[str, str, dict[str, str]]] = []
         self._faults: list[tuple[re.Pattern[str], Fault, int]] = []
         self._lock = threading.Lock()
         self.closing = threading.Event()
@@ -60,20 +60,20 @@ class Hub:
         """Forget every fault, and what was asked."""
         with self._lock:
             self._faults.clear()
-            self.asked.clear()
+            self.requested.clear()
 
     def spoil(self, request: str, reply: Reply) -> Reply:
         """The reply after the first fault that is for this request."""
         with self._lock:
-            for place, (pattern, fault, times) in enumerate(self._faults):
+            for location, (pattern, fault, times) in enumerate(self._faults):
                 if times and pattern.search(request):
-                    self._faults[place] = (pattern, fault, times - 1)
+                    self._faults[location] = (pattern, fault, times - 1)
                     return fault(reply)
         return reply
 
     def count(self, pattern: str) -> int:
         """How many requests (`GET /path`) there were in which the pattern is."""
-        return sum(bool(re.search(pattern, f"{how} {path}")) for how, path, _ in self.asked)
+        return sum(bool(re.search(pattern, f"{how} {path}")) for how, path, _ in self.requested)
 
     def close(self) -> None:
         """Stop answering, and let go of those who wait."""
@@ -119,11 +119,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve()
 
     def log_message(self, *_: object) -> None:
-        """Tests read `Hub.asked`; the console stays quiet."""
+        """Tests read `Hub.requested`; the console stays quiet."""
 
     def _serve(self) -> None:
         self.address = urlsplit(self.path)
-        self.hub.asked.append((self.command, self.path, dict(self.headers)))
+        self.hub.requested.append((self.command, self.path, dict(self.headers)))
         self.body = self._read_body()
         try:
             reply = self._answer(unquote(self.address.path))
@@ -175,8 +175,8 @@ class _Handler(BaseHTTPRequestHandler):
             (r"/(?:(datasets)/)?([^/]+/[^/]+)/(?:resolve|cdn)/([^/]+)/(.+)", self._file),
         ]
         for pattern, answer in routes:
-            if found := re.fullmatch(pattern, path):
-                return answer(*found.groups())
+            if actual := re.fullmatch(pattern, path):
+                return answer(*actual.groups())
         raise _Refusal(404, "", f"no such page: {path}")
 
     def _find(self, kind: str | None, name: str) -> Repository:
@@ -243,13 +243,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _create(self) -> Reply:
         self._require_token()
-        asked = json.loads(self.body)
-        name = f"{asked['organization'] or 'owner'}/{asked['name']}"
+        requests = json.loads(self.body)
+        name = f"{requests['organization'] or 'owner'}/{requests['name']}"
         url = {"url": f"{self.hub.address}/{name}", "name": name}
         if f"models/{name}" in self.hub.repositories:
             return _json({"error": "You already created this model repo", **url}, 409)
         repository = self.hub.add(name)
-        repository.private = asked.get("visibility") == "private"
+        repository.private = requests.get("visibility") == "private"
         first = self.hub.root / "first"
         first.mkdir(exist_ok=True)
         (first / ".gitattributes").write_text("*.safetensors filter=lfs\n")
@@ -269,8 +269,8 @@ class _Handler(BaseHTTPRequestHandler):
         repository, commit = self._find_commit(kind, name, revision)
         there = repository.files(commit)
         files = []
-        for asked in json.loads(self.body)["files"]:
-            path = asked["path"]
+        for requests in json.loads(self.body)["files"]:
+            path = requests["path"]
             oid = name_content(path, there[path].read_bytes()) if path in there else None
             mode = "lfs" if is_large(path) else "regular"
             files.append({"path": path, "uploadMode": mode, "shouldIgnore": False, "oid": oid})
@@ -279,8 +279,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _batch(self, name: str) -> Reply:
         self._require_token()
         objects = [
-            {**asked, "actions": {"upload": {"href": f"{self.hub.address}/lfs/{asked['oid']}"}}}
-            for asked in json.loads(self.body)["objects"]
+            {
+                **requests,
+                "actions": {"upload": {"href": f"{self.hub.address}/lfs/{requests['oid']}"}},
+            }
+            for requests in json.loads(self.body)["objects"]
         ]
         return _json({"transfer": "basic", "objects": objects})
 

@@ -93,7 +93,7 @@ def test_a_second_load_hashes_nothing_and_damage_is_still_seen(
         load.load("owner/tiny")
 
 
-def test_numbers_of_the_cache_are_looked_through_once(hub, cache, tiny, later, monkeypatch):
+def test_cached_weights_are_scanned_once(hub, cache, tiny, later, monkeypatch):
     looked = []
     has_finite_sum = safetensors_files._has_finite_sum
     monkeypatch.setattr(
@@ -121,7 +121,7 @@ def test_numbers_that_are_not_finite_are_refused_at_every_load(hub, cache, tiny,
             load.load("owner/broken")
 
 
-def test_what_was_told_of_a_commit_is_told_again(file):
+def test_a_stored_digest_of_a_commit_is_loaded(file):
     folder = file.parents[1]
     assert digest_cache.load_cached_digest(folder, "key") is None
     digest_cache.save_cached_digest(folder, "key", "0123abcd")
@@ -129,7 +129,7 @@ def test_what_was_told_of_a_commit_is_told_again(file):
     assert digest_cache.load_cached_digest(folder, "other") is None
 
 
-def test_what_was_told_in_part_is_not_told_again(file):
+def test_an_incomplete_stored_digest_is_not_loaded(file):
     folder = file.parents[1]
     digest_cache.save_cached_digest(folder, "key", "0123abcd")
     (note,) = file.parents[3].glob(".dwc-checked/*")
@@ -148,8 +148,8 @@ def test_a_fingerprint_is_computed_once_and_again_for_other_content(
         return compute(*arguments)
 
     monkeypatch.setattr(load, "fingerprint", count)
-    told = [load.load("owner/tiny").fingerprint for _ in range(2)]
-    assert told == [compute(tiny)] * 2
+    fingerprints = [load.load("owner/tiny").fingerprint for _ in range(2)]
+    assert fingerprints == [compute(tiny)] * 2
     assert len(computed) == 1
     hub.repositories["models/owner/tiny"].commit(other)
     assert load.load("owner/tiny").fingerprint == compute(other)

@@ -73,7 +73,7 @@ def test_commands_take_a_hub_name_with_its_revision(hub, tmp_path, other, finger
 
 
 @pytest.mark.slow
-def test_evaluate_tells_a_missing_model_in_one_line(hub, tmp_path):
+def test_evaluate_reports_a_missing_model_in_one_line(hub, tmp_path):
     returned, _, errors = finish(
         start(hub, tmp_path / "home", "-m", "dwc", "evaluate", "owner/none")
     )

@@ -31,10 +31,10 @@ def test_a_model_is_fetched_checked_and_the_same(hub, cache, fingerprint):
     assert hub.count("README") == 0  # nothing that is not read
 
 
-@pytest.mark.parametrize("asked", [("owner/tiny@v2", None), ("owner/tiny", "v2")])
-def test_a_revision_is_told_by_its_commit(hub, cache, other, asked):
+@pytest.mark.parametrize("requested", [("owner/tiny@v2", None), ("owner/tiny", "v2")])
+def test_a_revision_resolves_to_its_commit(hub, cache, other, requested):
     commit = hub.repositories["models/owner/tiny"].commit(other, branch="v2")
-    loaded = load.load(asked[0], revision=asked[1])
+    loaded = load.load(requested[0], revision=requested[1])
     assert (loaded.name, loaded.revision) == ("owner/tiny", commit)
     assert loaded.fingerprint == load.fingerprint(other)
     assert load.load(f"owner/tiny@{commit}").revision == commit
@@ -80,7 +80,7 @@ def test_what_is_here_is_not_fetched_again(hub, cache):
 
 
 @pytest.mark.parametrize(
-    ("pattern", "fault", "told"),
+    ("pattern", "fault", "message"),
     [
         ("api/models", refused(401), r"refuses owner/tiny \(401\).*hf auth login"),
         ("api/models", refused(403), r"no right to owner/tiny \(403\).*hf auth login"),
@@ -90,13 +90,13 @@ def test_what_is_here_is_not_fetched_again(hub, cache):
         ("api/models", refused(400), r"answered 400 for owner/tiny"),
     ],
 )
-def test_each_refusal_is_told_with_its_cure(hub, cache, pattern, fault, told):
+def test_each_refusal_is_reported_with_its_cure(hub, cache, pattern, fault, message):
     hub.fail(pattern, fault)
-    with pytest.raises(CheckpointError, match=told):
+    with pytest.raises(CheckpointError, match=message):
         load.load("owner/tiny")
 
 
-def test_a_wrong_token_is_told_from_a_missing_model(hub, cache):
+def test_a_wrong_token_is_distinguished_from_a_missing_model(hub, cache):
     assert "refuses owner/tiny (401)" in refusal(token="hf_wrong")
     assert "no model owner/none" in refusal("owner/none")
     assert "no model owner/none" in refusal("owner/none", token=TOKEN)
@@ -113,7 +113,7 @@ def test_a_missing_revision_is_named(hub, cache):
 
 
 @pytest.mark.parametrize(
-    ("missing", "told"),
+    ("missing", "message"),
     [
         ("config.json", "no config.json"),
         ("processor_config.json", "no processor_config.json"),
@@ -121,12 +121,12 @@ def test_a_missing_revision_is_named(hub, cache):
         ("word_tokenizer/tokenizer.json", "tokenizer"),
     ],
 )
-def test_a_commit_that_lacks_a_file_is_refused(hub, cache, tiny, tmp_path, missing, told):
+def test_a_commit_that_lacks_a_file_is_refused(hub, cache, tiny, tmp_path, missing, message):
     commit_again(hub, tiny, tmp_path, lambda folder: (folder / missing).unlink())
-    assert told in refusal()
+    assert message in refusal()
 
 
-def test_pickles_are_not_fetched_but_their_cure_is_told(hub, cache, tiny, tmp_path):
+def test_pickles_are_not_fetched_but_their_cure_is_given(hub, cache, tiny, tmp_path):
     def pickle(folder):
         (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
 
@@ -144,7 +144,7 @@ def test_another_kind_of_model_is_refused_by_its_config_alone(hub, cache, tiny, 
     assert hub.count("safetensors") == 0
 
 
-def test_an_answer_that_is_not_the_hubs_is_told(hub, cache):
+def test_an_answer_that_is_not_the_hubs_is_reported(hub, cache):
     hub.fail("api/models", lambda reply: type(reply)(200, {}, b"<html>Log in to the hotel"))
     assert "not as the Hub does" in refusal()
 
@@ -160,14 +160,14 @@ def test_a_stumble_is_waited_out(hub, cache, no_waits, fingerprint, status, patt
     assert no_waits
 
 
-def test_it_waits_as_long_as_it_is_asked_to_within_bounds(hub, cache, no_waits):
+def test_it_waits_as_long_as_requested_within_bounds(hub, cache, no_waits):
     hub.fail("api/models", refused(429, retry_after="7"), times=1)
     hub.fail("api/models", refused(429, retry_after="86400"), times=1)
     load.load("owner/tiny")
     assert no_waits == [7, 30]
 
 
-def test_a_hub_that_is_down_for_good_is_told(hub, cache, no_waits):
+def test_a_hub_that_is_down_for_good_is_reported(hub, cache, no_waits):
     hub.fail("api/models", refused(503))
     assert "answered 503" in refusal()
     assert hub.count("api/models") == 4
@@ -177,10 +177,10 @@ def test_a_cut_download_goes_on_where_it_was(hub, cache, no_waits, fingerprint, 
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1_000)
     hub.fail(WEIGHTS, cut_after(5_000), times=2)
     assert load.load("owner/tiny").fingerprint == fingerprint
-    asked = [
-        {name.lower(): value for name, value in headers.items()} for _, _, headers in hub.asked
+    requested = [
+        {name.lower(): value for name, value in headers.items()} for _, _, headers in hub.requested
     ]
-    ranges = [headers["range"] for headers in asked if "range" in headers]
+    ranges = [headers["range"] for headers in requested if "range" in headers]
     assert ranges == ["bytes=5000-", "bytes=10000-"]
 
 
@@ -218,11 +218,11 @@ def test_a_file_that_was_damaged_on_disk_is_fetched_again(hub, cache, fingerprin
     assert load.load("owner/tiny").fingerprint == fingerprint
 
 
-def test_offline_a_damaged_file_is_told_and_not_loaded(hub, cache, no_waits, monkeypatch):
+def test_offline_a_damaged_file_is_reported_and_not_loaded(hub, cache, no_waits, monkeypatch):
     load.load("owner/tiny")
     weights = next(cache.rglob("model.safetensors")).resolve()
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    told = refusal()
-    assert "model.safetensors in the cache was damaged" in told
-    assert "HF_HUB_OFFLINE" in told
+    message = refusal()
+    assert "model.safetensors in the cache was damaged" in message
+    assert "HF_HUB_OFFLINE" in message

@@ -22,7 +22,7 @@ def test_a_stalling_hub_is_given_up_in_bounded_time(hub, cache, no_waits, patter
     assert leftovers(cache) == []
 
 
-def test_a_dead_hub_is_told(hub, cache, no_waits):
+def test_a_dead_hub_is_reported(hub, cache, no_waits):
     hub.close()
     assert f"{hub.address} cannot be reached" in refusal()
 
@@ -43,7 +43,7 @@ def test_what_was_loaded_once_loads_without_the_hub(
     assert load.load("owner/tiny", revision=first.revision).fingerprint == fingerprint
 
 
-def test_offline_and_never_loaded_is_told(hub, cache, monkeypatch):
+def test_offline_and_never_loaded_is_reported(hub, cache, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert "HF_HUB_OFFLINE forbids" in refusal()
     assert hub.count("tiny") == 0
@@ -70,7 +70,9 @@ def test_a_first_download_that_came_in_part_is_not_loaded(hub, cache, monkeypatc
     assert "weights are missing" in refusal(revision=commit)
 
 
-def test_a_full_disk_is_told_and_leaves_what_was_there(hub, tmp_path, cache, monkeypatch, other):
+def test_a_full_disk_is_reported_and_leaves_what_was_there(
+    hub, tmp_path, cache, monkeypatch, other
+):
     """On a file system of the size of one checkpoint and a bit."""
     small = tmp_path / "small"
     small.mkdir()

@@ -67,13 +67,13 @@ def test_one_commit_replaces_another_checkpoint_and_leaves_other_files(hub, tiny
     assert hub.count("POST .*/commit/") == 1
 
 
-def test_a_dry_run_lists_files_and_sizes_and_asks_nothing(hub, tiny, capsys):
+def test_a_dry_run_lists_files_and_sizes_and_requests_nothing(hub, tiny, capsys):
     assert push(tiny, "owner/fresh", "--dry-run") == 0
     out = capsys.readouterr().out
     for path in ("config.json", "model.safetensors", "word_tokenizer/tokenizer.json", "README.md"):
         assert f"{(tiny / path).stat().st_size:,}  {path}\n" in out
     assert load.fingerprint(tiny) in out
-    assert hub.asked == []
+    assert hub.requested == []
 
 
 NUMBERS = {
@@ -90,21 +90,21 @@ def cardless(tiny, tmp_path):
     return folder
 
 
-def test_a_folder_without_a_card_is_given_one_with_licence_data_and_numbers(
+def test_a_folder_without_a_card_is_given_one_with_license_data_and_numbers(
     hub, cardless, tmp_path, capsys
 ):
     (tmp_path / "numbers.json").write_text(json.dumps(NUMBERS))
     options = ["--license", "cc-by-4.0", "--dataset", "fashion_iq", "--base-model", "someone/clip",
                "--metrics", tmp_path / "numbers.json"]  # fmt: skip
     assert push(cardless, "owner/fresh", *options, "--dry-run") == 0
-    shown = capsys.readouterr().out
-    assert "README.md (made from" in shown
-    assert hub.asked == []
+    visible = capsys.readouterr().out
+    assert "README.md (made from" in visible
+    assert hub.requested == []
     assert push(cardless, "owner/fresh", *options) == 0
     repository = hub.repositories["models/owner/fresh"]
     files = repository.files(load.load("owner/fresh").revision)
     card = ModelCard.load(files["README.md"])
-    assert files["README.md"].read_text() in shown
+    assert files["README.md"].read_text() in visible
     assert (card.data.license, card.data.datasets) == ("cc-by-4.0", ["fashion_iq"])
     assert card.data.base_model == "someone/clip"
     assert {"composed-image-retrieval", "arxiv:2312.06179"} <= set(card.data.tags)
@@ -128,7 +128,7 @@ def test_a_card_says_what_is_not_known(hub, cardless):
 def test_a_card_of_ones_own_is_not_written_over(hub, tiny, capsys):
     assert push(tiny, "owner/fresh", "--license", "mit") == 2
     assert "has a README.md of its own" in capsys.readouterr().err
-    assert hub.asked == []
+    assert hub.requested == []
 
 
 @pytest.mark.parametrize("content", ["not json", "[]", '{"recall@10": 0.5}'])
@@ -136,7 +136,7 @@ def test_numbers_of_something_else_are_refused(hub, cardless, tmp_path, content,
     (tmp_path / "numbers.json").write_text(content)
     assert push(cardless, "owner/fresh", "--metrics", tmp_path / "numbers.json") == 2
     assert "numbers.json" in capsys.readouterr().err
-    assert hub.asked == []
+    assert hub.requested == []
 
 
 def test_what_does_not_load_is_not_published(hub, tiny, tmp_path, capsys):
@@ -148,7 +148,7 @@ def test_what_does_not_load_is_not_published(hub, tiny, tmp_path, capsys):
     assert "CheckpointError" in capsys.readouterr().err
     with pytest.raises(CheckpointError):
         push_checkpoint(broken, "owner/fresh")
-    assert hub.asked == []
+    assert hub.requested == []
 
 
 def test_private_is_private_and_never_a_public_one(hub, tiny, capsys):
@@ -161,16 +161,16 @@ def test_private_is_private_and_never_a_public_one(hub, tiny, capsys):
 
 
 @pytest.mark.parametrize(
-    ("pattern", "fault", "told"),
+    ("pattern", "fault", "message"),
     [
         ("api/models", refused(403), r"no right to owner/tiny \(403\)"),
         ("PUT /lfs", refused(403), r"no right to owner/tiny \(403\)"),
     ],
 )
-def test_a_refusal_is_told_and_changes_nothing(hub, tiny, other, pattern, fault, told):
+def test_a_refusal_is_reported_and_changes_nothing(hub, tiny, other, pattern, fault, message):
     hub.fail(pattern, fault)
     before = dict(hub.repositories["models/owner/tiny"].branches)
-    with pytest.raises(CheckpointError, match=rf"owner/tiny was not published\. .*{told}"):
+    with pytest.raises(CheckpointError, match=rf"owner/tiny was not published\. .*{message}"):
         push_checkpoint(other, "owner/tiny")
     assert hub.repositories["models/owner/tiny"].branches == before
 

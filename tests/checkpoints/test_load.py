@@ -67,7 +67,8 @@ def test_read_back_it_answers_the_same(saved, model, processor):
 def test_half_precision_is_on_disk_only(saved, model, processor, tmp_path):
     folder = save_checkpoint(model, processor, tmp_path / "half", dtype=torch.float16)
     size, full_size = (
-        sum(f.stat().st_size for f in place.glob("*.safetensors")) for place in (folder, saved)
+        sum(f.stat().st_size for f in location.glob("*.safetensors"))
+        for location in (folder, saved)
     )
     assert size < 0.6 * full_size
     loaded = load.load(folder)
@@ -98,16 +99,16 @@ def test_saving_over_a_checkpoint_leaves_nothing_of_it(model, processor, tmp_pat
     load.load(folder)
 
 
-def test_reference_weights_are_kept_with_a_checkpoint_and_go_with_its_weights(
+def test_reference_weights_are_stored_with_a_checkpoint_and_go_with_its_weights(
     model, processor, tmp_path
 ):
     folder = save_checkpoint(model, processor, tmp_path / "known")
-    told = load.fingerprint(folder)
+    expected = load.fingerprint(folder)
     context = ReferenceWeights({"clip": [0.25, 0.5], "cnn": [0.5, 0.75]}, 2, "two queries")
     context.save(folder)
     loaded = load.load(folder)
     assert load_reference_weights(loaded) == context
-    assert loaded.fingerprint == told
+    assert loaded.fingerprint == expected
     assert load_reference_weights(replace(loaded, folder=None)) is None
     save_checkpoint(model, processor, folder)  # other weights, for all one knows
     assert load_reference_weights(load.load(folder)) is None
@@ -128,13 +129,13 @@ def test_weights_that_are_not_finite_are_not_written(processor, tmp_path):
 
 
 def test_fingerprint_is_of_the_content(saved, folder):
-    told = load.fingerprint(saved)
-    assert len(told) == 12
-    assert load.load(folder).fingerprint == told  # another place, the same content
+    expected = load.fingerprint(saved)
+    assert len(expected) == 12
+    assert load.load(folder).fingerprint == expected  # another folder, the same content
     edit_json(folder / "config.json", transformers_version="9.9")
     (folder / "config.json").write_bytes((folder / "config.json").read_bytes() + b"\r\n")
     (folder / "README.md").write_text("not part of it")
-    assert load.fingerprint(folder) == told
+    assert load.fingerprint(folder) == expected
 
 
 @pytest.mark.parametrize(
@@ -142,12 +143,12 @@ def test_fingerprint_is_of_the_content(saved, folder):
     ["config.json", "processor_config.json", "word_tokenizer/tokenizer.json",
      "clip_tokenizer/tokenizer_config.json"],
 )  # fmt: skip
-def test_fingerprint_tells_any_change_of_a_value(saved, folder, file):
+def test_fingerprint_shows_any_change_of_a_value(saved, folder, file):
     edit_json(folder / file, something_else=1)
     assert load.fingerprint(folder) != load.fingerprint(saved)
 
 
-def test_fingerprint_tells_one_bit_of_a_weight(saved, folder):
+def test_fingerprint_shows_one_bit_of_a_weight(saved, folder):
     content = bytearray((folder / "model.safetensors").read_bytes())
     content[-1] ^= 1
     (folder / "model.safetensors").write_bytes(content)
@@ -187,7 +188,7 @@ def test_the_others_that_are_bundled_lie_beside_it(saved, tmp_path, monkeypatch)
         load.load("dwc-catalogue")
 
 
-def test_the_bundled_folder_is_told_from_the_packages_place():
+def test_the_bundled_folder_is_found_from_the_package():
     assert load.BUNDLED_FOLDER.is_absolute()
     assert (load.BUNDLED_FOLDER.parents[2] / "dwc" / "checkpoints" / "load.py").is_file()
 
@@ -211,7 +212,7 @@ def test_a_later_format_is_refused(folder):
 
 
 @pytest.mark.parametrize(
-    ("missing", "told"),
+    ("missing", "message"),
     [
         ("config.json", "no config.json"),
         ("model.safetensors", "weights are missing"),
@@ -220,10 +221,10 @@ def test_a_later_format_is_refused(folder):
         ("clip_tokenizer", "tokenizer"),
     ],
 )
-def test_a_missing_file_is_named(folder, missing, told):
+def test_a_missing_file_is_named(folder, missing, message):
     path = folder / missing
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    with pytest.raises(CheckpointError, match=told):
+    with pytest.raises(CheckpointError, match=message):
         load.load(folder)
 
 
@@ -259,7 +260,7 @@ def test_a_word_vocabulary_of_another_size_is_refused(folder, processor):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"clip_tokenizer": lambda: train_clip_tokenizer(TEXTS, 520, 16)}, "520 tokens"),
         ({"clip_tokenizer": lambda: train_clip_tokenizer(TEXTS, 600, 77)}, "allows 77 tokens"),
@@ -268,13 +269,13 @@ def test_a_word_vocabulary_of_another_size_is_refused(folder, processor):
         ({"image_processor": CLIPImageProcessorPil}, r"\(224, 224\).* 32 x 32"),
     ],
 )
-def test_a_processor_of_another_model_is_refused(model, processor, tmp_path, change, told):
+def test_a_processor_of_another_model_is_refused(model, processor, tmp_path, change, message):
     parts = {
         name: getattr(processor, name)
         for name in ("image_processor", "clip_tokenizer", "word_tokenizer")
     }
     other = DWCProcessor(**{**parts, **{name: make() for name, make in change.items()}})
-    with pytest.raises(CheckpointError, match=told):
+    with pytest.raises(CheckpointError, match=message):
         save_checkpoint(model, other, tmp_path / "mixed")
     assert not (tmp_path / "mixed").exists()
 
@@ -282,8 +283,8 @@ def test_a_processor_of_another_model_is_refused(model, processor, tmp_path, cha
 def test_without_clips_tokenizer_it_composes_from_ids_and_is_not_loaded_for_search(
     model, processor, tmp_path
 ):
-    deaf = DWCProcessor(processor.image_processor, None, processor.word_tokenizer)
-    folder = save_checkpoint(model, deaf, tmp_path / "deaf", clip_tokenizer_optional=True)
+    incomplete = DWCProcessor(processor.image_processor, None, processor.word_tokenizer)
+    folder = save_checkpoint(model, incomplete, tmp_path / "deaf", clip_tokenizer_optional=True)
     with pytest.raises(CheckpointError, match=r"deaf has no clip_tokenizer.*--clip-tokenizer PATH"):
         load.load(folder)
     loaded, read = DWCModel.from_pretrained(folder), DWCProcessor.from_pretrained(folder)

@@ -94,10 +94,10 @@ def test_a_file_cut_short_is_an_error(tmp_path, length):
         map_tensors(file)
 
 
-def sharded(folder, places, **contents):
+def sharded(folder, locations, **contents):
     for name, tensors in contents.items():
         save_file(tensors, folder / f"{name}.safetensors")
-    index = {"metadata": {}, "weight_map": places}
+    index = {"metadata": {}, "weight_map": locations}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
@@ -111,9 +111,9 @@ def test_several_files_are_one_set_of_weights(tmp_path):
     assert read_weights(tmp_path, torch.float16)["b"].dtype == torch.float16
 
 
-@pytest.mark.parametrize("place", ["../x.safetensors", "/etc/x.safetensors", "in/x.safetensors"])
-def test_a_file_of_the_weights_lies_in_their_folder(tmp_path, place):
-    sharded(tmp_path, {"a": place})
+@pytest.mark.parametrize("location", ["../x.safetensors", "/etc/x.safetensors", "in/x.safetensors"])
+def test_a_file_of_the_weights_lies_in_their_folder(tmp_path, location):
+    sharded(tmp_path, {"a": location})
     with pytest.raises(CheckpointError, match="which is not beside it"):
         read_weights(tmp_path)
 
@@ -140,8 +140,8 @@ def test_an_index_of_nothing_is_refused(tmp_path, content):
     together=st.booleans(),
 )
 def test_each_tensor_with_a_number_that_is_none_is_named(lengths, kind, poisoned, together):
-    whole = torch.ones(sum(lengths), dtype=kind)
-    parts = whole.split(lengths) if together else [torch.ones(n, dtype=kind) for n in lengths]
+    complete = torch.ones(sum(lengths), dtype=kind)
+    parts = complete.split(lengths) if together else [torch.ones(n, dtype=kind) for n in lengths]
     for number, value in poisoned.items():
         if number < len(parts) and parts[number].numel():
             parts[number][number % parts[number].numel()] = value
@@ -163,7 +163,7 @@ def test_a_tensor_with_gaps_is_looked_through_as_well():
     assert find_non_finite({"every other": square[:, ::2], "turned": square.T}) == ["turned"]
 
 
-def test_weights_tell_what_is_not_finite_as_often_as_they_are_asked(tmp_path):
+def test_weights_report_what_is_not_finite_on_every_call(tmp_path):
     save_file({"a": torch.tensor([1.0, math.nan]), "b": torch.ones(2)}, tmp_path / WEIGHTS)
     weights = Weights(tmp_path)
     assert weights.not_finite() == weights.not_finite() == ["a"]

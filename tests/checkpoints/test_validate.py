@@ -33,7 +33,7 @@ class Case(NamedTuple):
     """
 
     damage: Callable[[Path], None]
-    seen: str
+    actual: str
     expected: str
     cure: str
     costs_weights: bool = False
@@ -54,10 +54,10 @@ def config(*path, **fields):
     def damage(folder):
         file = folder / "config.json"
         values = json.loads(file.read_text())
-        place = values
+        location = values
         for step in path:
-            place = place[step]
-        place.update(fields)
+            location = location[step]
+        location.update(fields)
         file.write_text(json.dumps(values))
 
     return damage
@@ -222,24 +222,24 @@ CASES = {
 
 
 @pytest.fixture(params=["folder", "hub"])
-def place(request):
+def location(request):
     return request.param
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_what_is_not_sound_is_refused_in_words(hub, cache, tiny, tmp_path, place, case):
+def test_what_is_not_sound_is_refused_in_words(hub, cache, tiny, tmp_path, location, case):
     folder = shutil.copytree(tiny, tmp_path / "damaged")
     case.damage(folder)
     name = str(folder)
-    if place == "hub":
+    if location == "hub":
         hub.add("owner/damaged", folder)
         name = "owner/damaged"
     with pytest.raises(CheckpointError) as caught:
         load.load(name)
-    told = str(caught.value)
-    for what in (case.seen, case.expected, case.cure):
-        assert caught.match(f"(?s){what}"), told
-    assert place == "folder" or bool(hub.count(WEIGHTS)) == case.costs_weights
+    message = str(caught.value)
+    for what in (case.actual, case.expected, case.cure):
+        assert caught.match(f"(?s){what}"), message
+    assert location == "folder" or bool(hub.count(WEIGHTS)) == case.costs_weights
     assert not list(tmp_path.rglob("was-run"))
 
 
@@ -249,7 +249,7 @@ def test_what_is_not_sound_is_refused_in_words(hub, cache, tiny, tmp_path, place
 def test_the_model_by_itself_is_as_strict(tiny, tmp_path, name):
     folder = shutil.copytree(tiny, tmp_path / "damaged")
     CASES[name].damage(folder)
-    with pytest.raises(CheckpointError, match=f"(?s){CASES[name].seen}"):
+    with pytest.raises(CheckpointError, match=f"(?s){CASES[name].actual}"):
         DWCModel.from_pretrained(folder)
 
 

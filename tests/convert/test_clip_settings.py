@@ -70,18 +70,18 @@ def test_preprocessing_of_a_config_is_taken_and_can_be_overruled(files, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("model", "seen"),
+    ("model", "actual"),
     [
         ({"embed_dim": 512}, "embed_dim is 512, the weights have 24"),
         ({"vision_cfg": {"layers": 12, "patch_size": 32}}, "layers is 12"),
         ({"text_cfg": {"context_length": 77, "width": 512}}, "text width is 512"),
     ],
 )
-def test_a_config_of_another_model_is_refused(files, tmp_path, model, seen):
+def test_a_config_of_another_model_is_refused(files, tmp_path, model, actual):
     write_config(tmp_path, **model)
     with pytest.raises(CheckpointError, match="describes another CLIP") as refused:
         run(files, tmp_path)
-    assert seen in str(refused.value)
+    assert actual in str(refused.value)
     assert "--clip-config none" in str(refused.value)
     assert not (tmp_path / "out").exists()
     _, report = run(files, tmp_path, clip_config="none")

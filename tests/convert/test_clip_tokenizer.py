@@ -80,14 +80,14 @@ def test_the_file_that_is_given_comes_first(clip, tmp_path, name):
     write_pair(clip.parent)
     packed = name != "merges.txt"
     (tmp_path / name).write_bytes(gzip.compress(MERGES.encode()) if packed else MERGES.encode())
-    found = find_clip_tokenizer(tmp_path / name, clip, sizes())
-    assert not is_trained(found)
-    assert len(found) == TOKENS
-    assert found.model_max_length == MAX_TOKENS
+    actual = find_clip_tokenizer(tmp_path / name, clip, sizes())
+    assert not is_trained(actual)
+    assert len(actual) == TOKENS
+    assert actual.model_max_length == MAX_TOKENS
     # "the" by hand: t h -> th, e</w> stays, for "the</w>" is in no merge.
-    assert found.convert_ids_to_tokens(found("The")["input_ids"])[1:-1] == ["t", "h", "e</w>"]
-    assert found.convert_ids_to_tokens(found("Et")["input_ids"])[1:-1] == ["e", "t</w>"]
-    assert found.convert_ids_to_tokens(found("eta")["input_ids"])[1:-1] == ["et", "a</w>"]
+    assert actual.convert_ids_to_tokens(actual("The")["input_ids"])[1:-1] == ["t", "h", "e</w>"]
+    assert actual.convert_ids_to_tokens(actual("Et")["input_ids"])[1:-1] == ["e", "t</w>"]
+    assert actual.convert_ids_to_tokens(actual("eta")["input_ids"])[1:-1] == ["et", "a</w>"]
 
 
 @pytest.mark.parametrize("write", [write_pair, lambda folder: trained().save_pretrained(folder)])
@@ -96,11 +96,11 @@ def test_a_tokenizers_folder_may_be_given(clip, tmp_path, write):
     folder = tmp_path / "tokenizer"
     folder.mkdir()
     write(folder)
-    found = find_clip_tokenizer(folder, clip, sizes())
-    assert is_trained(found)
-    assert found.model_max_length == MAX_TOKENS
+    actual = find_clip_tokenizer(folder, clip, sizes())
+    assert is_trained(actual)
+    assert actual.model_max_length == MAX_TOKENS
     for text in TEXTS["queries"]:
-        assert found(text)["input_ids"] == trained()(text)["input_ids"]
+        assert actual(text)["input_ids"] == trained()(text)["input_ids"]
 
 
 def test_what_is_given_and_not_there_is_an_error_even_if_another_is(clip, tmp_path):
@@ -117,17 +117,17 @@ def test_clips_folder_brings_its_own_before_what_lies_in_it(tmp_path):
 
 
 def test_clips_repository_brings_its_own(tmp_path, monkeypatch):
-    asked = {}
+    requested = {}
 
     def download(repo, revision, allow_patterns):
-        asked.update(repo=repo, revision=revision, patterns=allow_patterns)
+        requested.update(repo=repo, revision=revision, patterns=allow_patterns)
         trained().save_pretrained(tmp_path / "snapshot")
         return str(tmp_path / "snapshot")
 
     monkeypatch.setattr(clip_tokenizer, "snapshot_download", download)
     assert is_trained(find_clip_tokenizer(None, "someone/clip@v1", sizes()))
-    assert (asked["repo"], asked["revision"]) == ("someone/clip", "v1")
-    assert all(name.endswith((".json", ".txt")) for name in asked["patterns"])
+    assert (requested["repo"], requested["revision"]) == ("someone/clip", "v1")
+    assert all(name.endswith((".json", ".txt")) for name in requested["patterns"])
 
 
 def test_beside_the_weights_openais_file_comes_before_a_pair(clip):
@@ -163,7 +163,7 @@ def test_openais_is_not_taken_for_a_clip_of_other_tokens(clip, hub):
 class Hub(BaseHTTPRequestHandler):
     """As much of the Hub as one file's download sees; it remembers what it was asked for."""
 
-    asked: list[str]
+    requested: list[str]
 
     def do_HEAD(self):
         self.answer()
@@ -173,7 +173,7 @@ class Hub(BaseHTTPRequestHandler):
         self.wfile.write(MERGES.encode())
 
     def answer(self):
-        self.asked.append(self.path)
+        self.requested.append(self.path)
         self.send_response(200)
         self.send_header("X-Repo-Commit", OPENAI_COMMIT)
         self.send_header("ETag", '"1"')
@@ -214,7 +214,7 @@ def test_over_the_network_one_file_is_fetched(clip, tmp_path):
         server.shutdown()
         server.server_close()
     assert done.stdout.strip() == str(TOKENS), done.stderr
-    files = {path for path in handler.asked if not path.startswith("/api/")}  # the client's own
+    files = {path for path in handler.requested if not path.startswith("/api/")}  # the client's own
     assert files == {f"/{OPENAI_REPO}/resolve/{OPENAI_COMMIT}/merges.txt"}
 
 
@@ -232,7 +232,7 @@ def test_a_server_that_says_nothing_is_not_waited_for(clip, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"\x1f\x8b" + bytes(40), "cannot be read as CLIP's merges"),
         (gzip.compress(MERGES.encode(), mtime=0)[:-20], "cannot be read as CLIP's merges"),
@@ -241,11 +241,11 @@ def test_a_server_that_says_nothing_is_not_waited_for(clip, monkeypatch):
         (b"", "0 merges.*room for 16"),
     ],
 )
-def test_a_broken_file_is_named_and_not_passed_over(clip, hub, content, told):
+def test_a_broken_file_is_named_and_not_passed_over(clip, hub, content, message):
     hub.mkdir(parents=True)
     (hub / "merges.txt").write_text(MERGES)
     (clip.parent / OPENAI).write_bytes(content)
-    with pytest.raises(CheckpointError, match=rf"{OPENAI}.*{told}.*--clip-tokenizer"):
+    with pytest.raises(CheckpointError, match=rf"{OPENAI}.*{message}.*--clip-tokenizer"):
         find_clip_tokenizer(None, clip, sizes())
 
 
@@ -267,6 +267,6 @@ def test_with_openais_merges_ids_are_openais(golden, tmp_path):
     if data is None:
         pytest.skip(f"DWC_TEST_DATA names no folder with clip_bpe/{OPENAI}")
     merges = Path(data) / "clip_bpe" / OPENAI
-    found = find_clip_tokenizer(merges, tmp_path, sizes(49408, 77))
+    actual = find_clip_tokenizer(merges, tmp_path, sizes(49408, 77))
     expected = json.loads((GOLDEN / f"golden_{golden}.json").read_text())["clip_ids"]
-    assert [found(text)["input_ids"] for text in TEXTS["queries"]] == expected
+    assert [actual(text)["input_ids"] for text in TEXTS["queries"]] == expected

@@ -83,7 +83,7 @@ STRUCTURES = {
 @pytest.mark.parametrize(
     ("name", "suffix"), [*zip(STRUCTURES, [".pt", ".safetensors"] * 3, strict=True)]
 )
-def test_every_backbone_is_converted_and_sees_and_reads_as_openais(name, suffix, tmp_path):
+def test_every_backbone_is_converted_and_computes_as_openais(name, suffix, tmp_path):
     image_tower, features, size_px = STRUCTURES[name]
     shapes = {**text_tower(features, 64, 12, TOKENS, MAX_TOKENS), **image_tower}
     state = {part: fill_by_rule(3, "clip", part, shape) for part, shape in shapes.items()}
@@ -97,10 +97,10 @@ def test_every_backbone_is_converted_and_sees_and_reads_as_openais(name, suffix,
     pixels = torch.randn(1, 3, size_px, size_px, generator=torch.Generator().manual_seed(0))
     ids = torch.tensor([[TOKENS - 2, 5, 17, 300, TOKENS - 1]])
     with torch.inference_mode():
-        seen, read = model.clip.image_features(pixels)[0], model.clip.text_features(ids)[0]
+        actual, read = model.clip.image_features(pixels)[0], model.clip.text_features(ids)[0]
         query = model.compose(pixel_values=pixels, clip_input_ids=ids)
     for ours, theirs in (
-        (seen, openai_by_formula.image_features(state, pixels[0])),
+        (actual, openai_by_formula.image_features(state, pixels[0])),
         (read, openai_by_formula.text_features(state, ids[0], TOKENS - 1)),
     ):
         assert ours.shape == (features,)
@@ -115,15 +115,15 @@ def write_open_clip(folder, state, **model):
     return folder
 
 
-@pytest.mark.parametrize("place", ["folder", "file"])
+@pytest.mark.parametrize("location", ["folder", "file"])
 @pytest.mark.parametrize(
-    ("told", "activation"), [({"quick_gelu": True}, "quick_gelu"), ({}, "gelu")]
+    ("settings", "activation"), [({"quick_gelu": True}, "quick_gelu"), ({}, "gelu")]
 )
-def test_open_clips_config_tells_the_activation(tmp_path, place, told, activation):
+def test_open_clips_config_states_the_activation(tmp_path, location, settings, activation):
     """Its other trainings use another than OpenAI's, which no tensor shows."""
     state = fill(tiny_clip_shapes("vit"))
-    folder = write_open_clip(tmp_path / "clip", state, embed_dim=24, **told)
-    source = read_clip(folder if place == "folder" else folder / "open_clip_model.safetensors")
+    folder = write_open_clip(tmp_path / "clip", state, embed_dim=24, **settings)
+    source = read_clip(folder if location == "folder" else folder / "open_clip_model.safetensors")
     assert source.config.text_config.hidden_act == activation
     assert source.config.vision_config.hidden_act == activation
     assert torch.equal(source.weights["visual_projection.weight"], state["visual.proj"].T)
@@ -166,8 +166,8 @@ def test_a_hub_name_is_read_from_the_cache(tmp_path, monkeypatch):
     vision = {**tower, "image_size": 48, "patch_size": 16}
     theirs = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=24))
     theirs.save_pretrained(folder / "snapshots" / commit)
-    for place in ("huggingface_hub.constants", "transformers.utils.hub.constants"):
-        monkeypatch.setattr(f"{place}.HF_HUB_CACHE", str(tmp_path / "hub"))
+    for location in ("huggingface_hub.constants", "transformers.utils.hub.constants"):
+        monkeypatch.setattr(f"{location}.HF_HUB_CACHE", str(tmp_path / "hub"))
     for name in ("someone/clip", "someone/clip@main", f"someone/clip@{commit}"):
         source = read_clip(name)
         assert source.original.source == name

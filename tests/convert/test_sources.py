@@ -33,8 +33,8 @@ def change(folder, **tensors):
     """Put tensors in place of those in the file; None takes one away."""
     file = folder / "model.safetensors"
     weights = {**load_file(file), **tensors}
-    kept = {name: tensor for name, tensor in weights.items() if tensor is not None}
-    save_file(kept, file, {"format": "pt"})
+    stored = {name: tensor for name, tensor in weights.items() if tensor is not None}
+    save_file(stored, file, {"format": "pt"})
 
 
 def test_a_whole_one_is_read_without_its_classifier(classifier, folder):
@@ -47,7 +47,7 @@ def test_a_whole_one_is_read_without_its_classifier(classifier, folder):
 
 
 @pytest.mark.parametrize(
-    ("tensors", "told"),
+    ("tensors", "message"),
     [
         ({WEIGHT: None}, r"missing: embedder\.embedder\.convolution\.weight\."),
         (
@@ -57,9 +57,9 @@ def test_a_whole_one_is_read_without_its_classifier(classifier, folder):
         ({"resnet.extra": torch.zeros(1)}, r"unexpected: (resnet\.)?extra\."),
     ],
 )
-def test_what_is_not_whole_is_told_with_the_cure(folder, tensors, told):
+def test_what_is_not_whole_is_reported_with_the_cure(folder, tensors, message):
     change(folder, **tensors)
-    with pytest.raises(CheckpointError, match=f"is not a whole 'resnet': {told} {CURE}"):
+    with pytest.raises(CheckpointError, match=f"is not a whole 'resnet': {message} {CURE}"):
         read(folder)
 
 
@@ -76,9 +76,9 @@ def test_a_model_of_another_type_is_refused(folder):
         read_whole(CLIPModel, folder, CURE)
 
 
-def test_what_is_not_there_is_told(tmp_path):
-    told = f"(?s)nowhere cannot be loaded as a 'resnet' of transformers.* {CURE}"
-    with pytest.raises(CheckpointError, match=told):
+def test_what_is_not_there_is_reported(tmp_path):
+    message = f"(?s)nowhere cannot be loaded as a 'resnet' of transformers.* {CURE}"
+    with pytest.raises(CheckpointError, match=message):
         read(tmp_path / "nowhere")
 
 

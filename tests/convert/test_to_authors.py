@@ -50,9 +50,9 @@ def test_a_clip_stream_goes_there_and_back_bit_by_bit(kind, tmp_path, capsys):
     written = content["model_state_dict"]
     assert written.pop("loss_weight").shape == stream.pop("loss_weight").shape
     assert same(written, stream)
-    told = capsys.readouterr().out
-    assert "the CNN stream was not written: the checkpoint has none" in told
-    assert "--image_embed_dim 16, and have their clip.load read clip.pt" in told
+    message = capsys.readouterr().out
+    assert "the CNN stream was not written: the checkpoint has none" in message
+    assert "--image_embed_dim 16, and have their clip.load read clip.pt" in message
 
     again = convert(
         tmp_path / "again", global_weights=theirs / "global.pth", clip=theirs / "clip.pt"
@@ -74,15 +74,15 @@ def test_a_cnn_stream_goes_there_and_back_bit_by_bit(tmp_path):
     assert loaded.model.clip is None
     assert loaded.processor.word_tokenizer.get_vocab() == table
     assert prepared_image_size(loaded.processor) == (288, 288)
-    told = []
-    files = convert_to_authors(tmp_path / "theirs", loaded, told.append)
+    message = []
+    files = convert_to_authors(tmp_path / "theirs", loaded, message.append)
     assert sorted(files) == ["captions.json", "local.pth"]
     written = read(files["local.pth"])["model_state_dict"]
     assert {name: list(one.shape) for name, one in written.items()} == SHAPES["rn50"]["local"]
     unused = [name for name in written if not torch.equal(written[name], state[name])]
     assert len(unused) == 11  # what their code never reads
-    assert any("give TextLSTMModel captions.json" in line for line in told)
-    assert not any("prepared otherwise" in line for line in told)
+    assert any("give TextLSTMModel captions.json" in line for line in message)
+    assert not any("prepared otherwise" in line for line in message)
 
     again = convert(
         tmp_path / "again",
@@ -93,12 +93,12 @@ def test_a_cnn_stream_goes_there_and_back_bit_by_bit(tmp_path):
     assert load.fingerprint(again) == loaded.fingerprint
 
 
-def test_what_their_code_cannot_load_is_told_and_nothing_written(tmp_path):
+def test_what_their_code_cannot_load_is_reported_and_nothing_written(tmp_path):
     processor = tiny_processor()
     loaded = Checkpoint(tiny_model(processor).eval(), processor, "0" * 12, "tiny")
     with pytest.raises(CheckpointError) as caught:
         convert_to_authors(tmp_path / "theirs", loaded, print)
-    told = str(caught.value)
+    message = str(caught.value)
     for reason in (
         "can load neither stream of tiny",
         "CLIP stream: OpenAI's code cannot build its CLIP",
@@ -107,7 +107,7 @@ def test_what_their_code_cannot_load_is_told_and_nothing_written(tmp_path):
         "cnn_embedding_dim is 32, theirs 1024",
         "nothing was written",
     ):
-        assert reason in told
+        assert reason in message
     assert list(tmp_path.iterdir()) == []
 
 
@@ -126,7 +126,7 @@ def clip_alone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("tower", "change", "told"),
+    ("tower", "change", "message"),
     [
         ("text_config", {"hidden_act": "gelu"}, "text_config.hidden_act is 'gelu', OpenAI's code"),
         ("text_config", {"num_attention_heads": 2}, "text_config.num_attention_heads is 2"),
@@ -135,12 +135,12 @@ def clip_alone(tmp_path):
     ],
 )
 def test_a_clip_that_openais_code_would_take_for_another_is_not_written(
-    clip_alone, tmp_path, tower, change, told
+    clip_alone, tmp_path, tower, change, message
 ):
     """The tensors fit, and their code would compute something else."""
     for field, value in change.items():
         setattr(getattr(clip_alone.model.config.clip_config, tower), field, value)
-    with pytest.raises(CheckpointError, match=told):
+    with pytest.raises(CheckpointError, match=message):
         convert_to_authors(tmp_path / "theirs", clip_alone, print)
     assert not (tmp_path / "theirs").exists()
 

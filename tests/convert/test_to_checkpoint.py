@@ -57,13 +57,13 @@ def test_half_precision_archives_as_openai_releases_them_are_read(files, tmp_pat
             super().__init__()
             for name, tensor in state.items():
                 *path, leaf = name.split(".")
-                place = self
+                location = self
                 for step in path:
-                    if not hasattr(place, step):
-                        place.add_module(step, nn.Module())
-                    place = getattr(place, step)
-                kept = tensor.half() if tensor.is_floating_point() else tensor
-                place.register_buffer(leaf, kept)
+                    if not hasattr(location, step):
+                        location.add_module(step, nn.Module())
+                    location = getattr(location, step)
+                stored = tensor.half() if tensor.is_floating_point() else tensor
+                location.register_buffer(leaf, stored)
             for number in ("input_resolution", "context_length", "vocab_size"):
                 self.register_buffer(number, torch.tensor(1))
 
@@ -129,11 +129,11 @@ def test_the_command_converts_and_says_where_to(files, tmp_path):
     assert model.config.caption_template == {"single": "{0}", "pair": "{0} and {1}"}
 
 
-def test_without_a_tokenizer_it_is_written_and_the_cure_told(files, tmp_path, caplog):
+def test_without_a_tokenizer_it_is_written_and_the_cure_given(files, tmp_path, caplog):
     out = convert(tmp_path / "out", **files)
-    (told,) = [record.getMessage() for record in caplog.records if record.name.startswith("dwc")]
+    (message,) = [record.getMessage() for record in caplog.records if record.name.startswith("dwc")]
     for part in (str(out), "without CLIP's tokenizer", "token ids", "--clip-tokenizer PATH"):
-        assert part in told
+        assert part in message
     with pytest.raises(CheckpointError, match=r"no clip_tokenizer.*--clip-tokenizer PATH"):
         load.load(out)
     assert DWCProcessor.from_pretrained(out).clip_tokenizer is None
@@ -148,10 +148,10 @@ def test_without_a_tokenizer_it_is_written_and_the_cure_told(files, tmp_path, ca
     assert not [record for record in caplog.records if record.name.startswith("dwc")]
 
 
-def test_what_was_mapped_is_told_module_by_module(files, tmp_path, capsys):
+def test_what_was_mapped_is_reported_module_by_module(files, tmp_path, capsys):
     arguments = ["--global-weights", str(files["global_weights"]), "--clip", str(files["clip"])]
     assert main(["convert", *arguments, "--out", str(tmp_path / "out")]) == 0
-    told = capsys.readouterr().out
+    message = capsys.readouterr().out
     for line in (
         "  visual -> clip.vision_model: 31 tensors, which are 39 here",
         "  visual -> clip.visual_projection: 1 tensor",
@@ -163,9 +163,9 @@ def test_what_was_mapped_is_told_module_by_module(files, tmp_path, capsys):
         "images: short side to 64 px, bicubic, then the center; CLIP's mean and std",
         "captions: '<BOS> {0} <EOS>', '<BOS> {0} <AND> {1} <EOS>'",
     ):
-        assert f"{line}\n" in told
-    assert re.search(r"checked: every tensor leads back .* differs by \d\.\de[-+]\d\d", told)
-    assert told.splitlines()[-1].startswith(f"wrote {tmp_path / 'out'} (fingerprint ")
+        assert f"{line}\n" in message
+    assert re.search(r"checked: every tensor leads back .* differs by \d\.\de[-+]\d\d", message)
+    assert message.splitlines()[-1].startswith(f"wrote {tmp_path / 'out'} (fingerprint ")
 
 
 def test_the_card_says_what_is_known_and_no_more(files, tmp_path):

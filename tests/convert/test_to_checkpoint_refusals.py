@@ -22,10 +22,11 @@ from tests.convert.state_dicts import (
 
 
 @pytest.mark.parametrize(
-    ("size_px", "told"), [(96, r"96 px were requested, and CLIP reads 64 px"), (0, "at least 1 px")]
+    ("size_px", "message"),
+    [(96, r"96 px were requested, and CLIP reads 64 px"), (0, "at least 1 px")],
 )
-def test_pictures_of_a_size_that_clip_does_not_read_are_refused(files, tmp_path, size_px, told):
-    with pytest.raises(CheckpointError, match=told):
+def test_pictures_of_a_size_that_clip_does_not_read_are_refused(files, tmp_path, size_px, message):
+    with pytest.raises(CheckpointError, match=message):
         convert(tmp_path / "out", **files, image_size_px=size_px)
 
 
@@ -34,7 +35,7 @@ def test_a_template_without_its_places_is_refused(files, tmp_path):
         convert(tmp_path / "out", **files, template={"single": "{0}", "pair": "{0}"})
 
 
-def test_a_mistake_is_told_without_a_traceback(tmp_path, capsys):
+def test_a_mistake_is_reported_without_a_traceback(tmp_path, capsys):
     missing = str(tmp_path / "none.pth")
     assert main(["convert", "--global-weights", missing, "--clip", missing, "--out", "x"]) == 2
     assert "none.pth" in capsys.readouterr().err
@@ -82,7 +83,7 @@ def test_a_clip_of_another_size_than_the_stream_is_refused(files, tmp_path):
 
 
 @pytest.mark.parametrize("taken", ["ln_final.weight", "visual.conv1.weight"])
-def test_a_clip_whose_size_cannot_be_told_is_refused(files, tmp_path, taken):
+def test_a_clip_whose_size_is_unknown_is_refused(files, tmp_path, taken):
     state = fill(tiny_clip_shapes("vit"))
     del state[taken]
     torch.save(state, files["clip"])
@@ -110,7 +111,7 @@ def test_a_cnn_stream_that_is_not_whole_is_refused(local_files, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ((), "no weights are given"),
         (("global_weights",), "--global-weights and --clip go together"),
@@ -118,9 +119,9 @@ def test_a_cnn_stream_that_is_not_whole_is_refused(local_files, tmp_path):
         (("local_weights",), "--local-weights and --captions go together"),
     ],
 )
-def test_what_goes_together_is_asked_for_together(files, local_files, tmp_path, given, told):
+def test_what_goes_together_is_requested_together(files, local_files, tmp_path, given, message):
     everything = {**files, **local_files}
-    with pytest.raises(CheckpointError, match=told):
+    with pytest.raises(CheckpointError, match=message):
         convert(tmp_path / "out", **{name: everything[name] for name in given})
 
 

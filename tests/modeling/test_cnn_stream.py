@@ -59,8 +59,8 @@ def test_compose_is_the_formula():
     word_ids = torch.tensor([[4, 0, 7, 9, 4]])
     composed = built.compose(pictures(1), word_ids, torch.ones_like(word_ids))
     expected = compose_by_hand(built, pictures(1), word_ids)
-    for found, wanted in zip(rows(composed, 0), rows(expected, 0), strict=True):
-        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+    for actual, wanted in zip(rows(composed, 0), rows(expected, 0), strict=True):
+        torch.testing.assert_close(actual, wanted, rtol=1e-5, atol=1e-5)
 
 
 @torch.no_grad()
@@ -82,8 +82,8 @@ def test_a_query_alone_and_in_a_batch_agree(padding_id: int):
     batch = built.compose(pictures(), word_ids, mask)
     for row, length in enumerate(mask.sum(dim=1)):
         one = built.compose(pictures()[row : row + 1], word_ids[row : row + 1, :length])
-        for found, wanted in zip(rows(batch, row), rows(one, 0), strict=True):
-            torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+        for actual, wanted in zip(rows(batch, row), rows(one, 0), strict=True):
+            torch.testing.assert_close(actual, wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_padding_changes_nothing_in_training_either():
@@ -97,8 +97,8 @@ def test_padding_changes_nothing_in_training_either():
         torch.manual_seed(5)
         compositions.append(built.compose(pictures(), word_ids, mask))
         states.append(built.gate_text.state_dict())
-    for found, wanted in zip(rows(compositions[0], 0), rows(compositions[1], 0), strict=True):
-        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    for actual, wanted in zip(rows(compositions[0], 0), rows(compositions[1], 0), strict=True):
+        torch.testing.assert_close(actual, wanted, rtol=1e-4, atol=1e-5)
     for name, tensor in states[0].items():
         torch.testing.assert_close(tensor, states[1][name], rtol=1e-4, atol=1e-5)
 
@@ -114,8 +114,8 @@ def test_without_words_the_picture_is_all():
     mask = inputs["word_mask"].clone()
     mask[1] = 0
     mixed = built.compose(pictures(), inputs["word_ids"], mask)
-    for found, wanted in zip(rows(mixed, 1), rows(alone, 1), strict=True):
-        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+    for actual, wanted in zip(rows(mixed, 1), rows(alone, 1), strict=True):
+        torch.testing.assert_close(actual, wanted, rtol=1e-5, atol=1e-5)
     assert 0 < mixed.image_weight[0] < 1
     none = built.compose(pictures(), inputs["word_ids"], torch.zeros_like(mask))
     torch.testing.assert_close(none.embedding, alone.embedding)

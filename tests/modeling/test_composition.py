@@ -85,7 +85,7 @@ def test_one_sided_queries_have_nothing_to_lean_to():
         assert torch.equal(shift_weight(weights, shift), weights)
 
 
-def test_a_query_lists_the_streams_it_has_and_keeps_its_unfamiliarity():
+def test_a_query_lists_the_streams_it_has_and_keeps_its_ood_score():
     stream = Composition.mix(torch.randn(2, 4), torch.randn(2, 4), torch.rand(2, 1))
     query = ComposedQuery(cnn=stream, ood_score=torch.ones(2))
     assert list(query.streams) == ["cnn"]

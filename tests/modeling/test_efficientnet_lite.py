@@ -85,8 +85,8 @@ def test_the_package_weights_give_the_published_network(
     pixels = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
     expected = head_map_by_hand(package_weights, pixels)
     assert expected.shape == (2, 1280, math.ceil(size[0] / 32), math.ceil(size[1] / 32))
-    found = network(pixels).last_hidden_state
-    torch.testing.assert_close(found.double(), expected, rtol=1e-3, atol=1e-3)
+    actual = network(pixels).last_hidden_state
+    torch.testing.assert_close(actual.double(), expected, rtol=1e-3, atol=1e-3)
 
 
 def test_the_classifier_is_left_out(
@@ -169,11 +169,11 @@ def test_a_shared_map_is_computed_once_and_reaches_the_regions(
     built = lite_model(shared=8)
     calls = []
     tower = built.clip.vision_model
-    whole = tower.region_map
-    monkeypatch.setattr(tower, "region_map", lambda pixels: calls.append(1) or whole(pixels))
+    complete = tower.region_map
+    monkeypatch.setattr(tower, "region_map", lambda pixels: calls.append(1) or complete(pixels))
     before = built.embed_images(pictures())
     assert len(calls) == 1
-    monkeypatch.setattr(tower, "region_map", lambda pixels: 2 * whole(pixels))
+    monkeypatch.setattr(tower, "region_map", lambda pixels: 2 * complete(pixels))
     after = built.embed_images(pictures())
     assert not torch.allclose(before[:, 20:], after[:, 20:], atol=1e-3)
     with pytest.raises(QueryError, match="shares the map of CLIP's image tower"):

@@ -121,8 +121,8 @@ def test_inception1d_in_training_takes_its_statistics_from_words_alone():
     padded[0], padded[1, :, :2] = sentences
     mask = torch.arange(5) < torch.tensor([5, 2])[:, None]
     joined = run_padded(block, padded, mask)
-    found = torch.cat([joined[0], joined[1, :, :2]], dim=1).T[:, : norm.num_features]
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    actual = torch.cat([joined[0], joined[1, :, :2]], dim=1).T[:, : norm.num_features]
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
     assert joined[1, :, 2:].abs().sum() == 0
 
 

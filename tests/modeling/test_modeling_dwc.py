@@ -18,10 +18,10 @@ def test_a_query_alone_and_in_a_batch_agree_in_both_streams(vision: str):
     for row in range(3):
         one = built.compose(pixel_values=pictures()[row : row + 1], **alone(inputs, row))
         for name, stream in one.streams.items():
-            found = batch.streams[name]
+            actual = batch.streams[name]
             for part in ("embedding", "image_part", "text_part", "image_weight"):
                 torch.testing.assert_close(
-                    getattr(found, part)[row], getattr(stream, part)[0], rtol=1e-5, atol=1e-5
+                    getattr(actual, part)[row], getattr(stream, part)[0], rtol=1e-5, atol=1e-5
                 )
 
 
@@ -109,7 +109,7 @@ def test_calling_the_model_composes():
 
 
 @torch.no_grad()
-def test_unfamiliarity_comes_with_the_query_where_the_checkpoint_can_tell():
+def test_ood_score_comes_with_the_query_where_the_checkpoint_can_tell():
     built = model(familiarity=True)
     assert isinstance(built.familiarity, MahalanobisOOD)
     features = built.clip.image_features(pictures())

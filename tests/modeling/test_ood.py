@@ -4,7 +4,7 @@ import torch
 from dwc.modeling.ood import MahalanobisOOD
 
 
-def test_unfamiliarity_is_the_mahalanobis_distance_over_the_threshold():
+def test_ood_score_is_the_mahalanobis_distance_over_the_threshold():
     measure = MahalanobisOOD(3)
     spread = torch.randn(3, 3)
     measure.mean.copy_(torch.tensor([1.0, 2.0, 3.0]))

@@ -75,9 +75,9 @@ def test_a_batch_reads_each_text_as_alone(processor):
     for i, text in enumerate(texts):
         alone = processor(text=text)
         for ids, mask in (("word_ids", "word_mask"), ("clip_input_ids", "clip_attention_mask")):
-            kept = batch[mask][i].bool()
-            assert batch[ids][i][kept].tolist() == alone[ids][0][alone[mask][0].bool()].tolist()
-            assert kept.tolist() == sorted(kept.tolist(), reverse=True)  # padding comes last
+            stored = batch[mask][i].bool()
+            assert batch[ids][i][stored].tolist() == alone[ids][0][alone[mask][0].bool()].tolist()
+            assert stored.tolist() == sorted(stored.tolist(), reverse=True)  # padding comes last
     assert batch["word_mask"].dtype == torch.bool
     assert batch["word_mask"][1].tolist() == [False] * batch["word_mask"].shape[1]
 
@@ -189,7 +189,7 @@ def test_merges_of_earlier_versions_are_read(processor, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
         (lambda content: content.pop("model"), "does not hold the vocabulary and merges"),
         (lambda content: content["model"].pop("merges"), "does not hold the vocabulary"),
@@ -199,13 +199,13 @@ def test_merges_of_earlier_versions_are_read(processor, tmp_path):
         ),
     ],
 )
-def test_a_clip_tokenizer_that_is_none_is_refused(processor, tmp_path, damage, told):
+def test_a_clip_tokenizer_that_is_none_is_refused(processor, tmp_path, damage, message):
     processor.save_pretrained(tmp_path)
     file = tmp_path / "clip_tokenizer" / "tokenizer.json"
     content = json.loads(file.read_text())
     damage(content)
     file.write_text(json.dumps(content))
-    with pytest.raises(CheckpointError, match=told):
+    with pytest.raises(CheckpointError, match=message):
         DWCProcessor.from_pretrained(tmp_path)
 
 

@@ -45,10 +45,10 @@ def test_saved_and_loaded_it_is_the_same_model_in_eval_mode(vision, tmp_path):
     assert all(torch.equal(tensor, again_weights[name]) for name, tensor in weights.items())
     inputs = {"pixel_values": pictures(), **texts()}
     expected = built.eval().compose(**inputs)
-    found = again.compose(**inputs)
+    actual = again.compose(**inputs)
     # Not to the last bit: kernels differ with where a tensor lies in memory.
-    torch.testing.assert_close(found.embedding, expected.embedding, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(found.ood_score, expected.ood_score)
+    torch.testing.assert_close(actual.embedding, expected.embedding, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(actual.ood_score, expected.ood_score)
 
 
 def test_the_files_names_are_the_models_names(checkpoint):
@@ -66,8 +66,8 @@ def test_half_precision_shards_load_into_float32(tmp_path):
     again = DWCModel.from_pretrained(tmp_path)
     kinds = {tensor.dtype for tensor in again.state_dict().values()}
     assert kinds == {torch.float32, torch.int64}
-    found = again.compose(pixel_values=pictures(), **texts()).embedding
-    torch.testing.assert_close(found, expected, rtol=0, atol=5e-3)
+    actual = again.compose(pixel_values=pictures(), **texts()).embedding
+    torch.testing.assert_close(actual, expected, rtol=0, atol=5e-3)
     half = DWCModel.from_pretrained(tmp_path, dtype=torch.float16)
     assert half.clip_stream.project_image.weight.dtype == torch.float16
 
@@ -133,12 +133,12 @@ def test_a_folder_is_read_as_transformers_would(checkpoint, dtype):
     assert settings_of(ours.config) == settings_of(theirs.config)
     assert ours.name_or_path == str(theirs.name_or_path) == str(checkpoint)
     for kind in ("parameters", "buffers"):
-        found, expected = (dict(getattr(m, f"named_{kind}")()) for m in (ours, theirs))
-        assert list(found) == list(expected)
+        actual, expected = (dict(getattr(m, f"named_{kind}")()) for m in (ours, theirs))
+        assert list(actual) == list(expected)
         for name, tensor in expected.items():
-            assert torch.equal(found[name], tensor), name
-            assert found[name].dtype == tensor.dtype, name
-            assert found[name].requires_grad == tensor.requires_grad, name
+            assert torch.equal(actual[name], tensor), name
+            assert actual[name].dtype == tensor.dtype, name
+            assert actual[name].requires_grad == tensor.requires_grad, name
 
 
 def test_a_folder_is_not_read_by_transformers(checkpoint, monkeypatch):
