@@ -212,7 +212,8 @@ class DWCProcessor(ProcessorMixin):
             return TypedText("", typed)
         words = [word for item in clean.split() if (word := item.strip(string.punctuation))]
         if not self._can_read(words):
-            return TypedText("", typed, unreadable=tuple(words or clean.split()))
+            items = [item.strip(string.punctuation) or item for item in typed.split()]
+            return TypedText("", typed, unreadable=tuple(items))
         text = self._shorten(clean, template)
         return TypedText(text, typed, clean[len(text) :].strip(), (), self.max_clip_tokens)
 

@@ -17,7 +17,9 @@ from transformers import CLIPTextConfig
 
 from dwc.convert import clip_tokenizer
 from dwc.convert.clip_tokenizer import OPENAI_COMMIT, OPENAI_REPO, find_clip_tokenizer
+from dwc.convert.to_checkpoint import authors_image_processor
 from dwc.errors import CheckpointError
+from dwc.modeling.processing_dwc import DWCProcessor
 from dwc.training.catalogue.tokenizer import train_clip_tokenizer
 from tests.merges import merges_text
 
@@ -187,7 +189,7 @@ class Hub(BaseHTTPRequestHandler):
 @pytest.mark.slow
 def test_over_the_network_one_file_is_fetched(clip, tmp_path):
     """In a process of its own, since the Hub's address is read once."""
-    handler = type("Asked", (Hub,), {"asked": []})
+    handler = type("RecordingHub", (Hub,), {"requested": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     program = (
@@ -270,3 +272,21 @@ def test_with_openais_merges_ids_are_openais(golden, tmp_path):
     actual = find_clip_tokenizer(merges, tmp_path, sizes(49408, 77))
     expected = json.loads((GOLDEN / f"golden_{golden}.json").read_text())["clip_ids"]
     assert [actual(text)["input_ids"] for text in TEXTS["queries"]] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ("don’t", [847, 713]),
+        ("women’s", [1507, 568]),
+        ("black &amp; white", [1449, 261, 1579]),
+        ("ｒｅｄ", [736]),
+    ],
+)
+def test_a_converted_model_reads_typographic_signs_as_openais_tokenizer(text, ids, tmp_path):
+    data = os.environ.get("DWC_TEST_DATA")
+    if data is None:
+        pytest.skip(f"DWC_TEST_DATA names no folder with clip_bpe/{OPENAI}")
+    tokenizer = find_clip_tokenizer(Path(data) / "clip_bpe" / OPENAI, tmp_path, sizes(49408, 77))
+    processor = DWCProcessor(authors_image_processor(224), tokenizer, clip_text_cleaning="openai")
+    assert processor(text=text)["clip_input_ids"].tolist() == [[49406, *ids, 49407]]

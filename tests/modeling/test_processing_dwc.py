@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+from dwc.convert.to_checkpoint import authors_image_processor
 from dwc.errors import CheckpointError, QueryError
 from dwc.modeling.processing_dwc import DWCProcessor, build_word_tokenizer
 from dwc.training.catalogue.tokenizer import train_clip_tokenizer
@@ -224,3 +225,45 @@ def test_another_projects_processor_is_refused(tmp_path):
 def test_a_broken_word_table_is_refused(table):
     with pytest.raises(CheckpointError, match="word table"):
         build_word_tokenizer(table)
+
+
+@pytest.mark.parametrize(
+    ("height", "first_row"), [(339, 58), (337, 56), (338, 57), (340, 58), (341, 58), (343, 60)]
+)
+def test_converted_checkpoints_crop_as_torchvision(height, first_row):
+    """Halves are rounded to the even row; transformers' processor floors them."""
+    assert first_row == round((height - 224) / 2.0)
+    rows = np.repeat(np.arange(height, dtype=np.uint16)[:, None] % 256, 224, axis=1)
+    image = Image.fromarray(rows.astype(np.uint8)).convert("RGB")
+    processor = DWCProcessor(authors_image_processor(224))
+    pixels = processor(images=image)["pixel_values"][0, 0]  # (224, 224)
+    levels = (pixels * CLIP_STD[0] + CLIP_MEAN[0]) * 255
+    assert [round(float(levels[row, 0])) for row in (0, 100)] == [
+        first_row % 256,
+        (first_row + 100) % 256,
+    ]
+
+
+def test_rounding_and_cleaning_travel_with_the_checkpoint(processor, tmp_path):
+    converted = DWCProcessor(
+        authors_image_processor(224), processor.clip_tokenizer, clip_text_cleaning="openai"
+    )
+    converted.save_pretrained(tmp_path)
+    loaded = DWCProcessor.from_pretrained(tmp_path)
+    assert loaded.image_processor.crop_rounding == "nearest"
+    assert loaded.clip_text_cleaning == "openai"
+    assert loaded.to_dict() == converted.to_dict()
+    texts = ["black &amp; white", "women’s"]
+    expected = processor(text=["black & white", "women's"])["clip_input_ids"]
+    assert torch.equal(loaded(text=texts)["clip_input_ids"], expected)
+
+
+def test_other_checkpoints_read_as_before(processor, tmp_path):
+    """No new field, so that stores and fingerprints of earlier checkpoints stay valid."""
+    processor.save_pretrained(tmp_path)
+    loaded = DWCProcessor.from_pretrained(tmp_path)
+    config = json.loads((tmp_path / "processor_config.json").read_text())
+    assert set(config) == {"image_processor", "processor_class", "tokenizers"}
+    assert "crop_rounding" not in config["image_processor"]
+    plain = CLIPImageProcessorPil(size={"height": 64, "width": 64}, do_center_crop=False)
+    assert loaded.image_processor.to_json_string() == plain.to_json_string()
