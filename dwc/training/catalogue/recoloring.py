@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from sklearn.cluster import KMeans
 
-from dwc.catalogue.drawing.palette import colour_of, oklab_to_srgb, srgb_to_oklab
+from dwc.catalogue.drawing.materials import colour_of, oklab_to_srgb, srgb_to_oklab
 
 Pixels = NDArray[np.floating]
 
