@@ -76,7 +76,7 @@ def test_wide_names_exclude_several_categories(name: str) -> None:
     assert set(demand.by_category) == set(CATEGORIES) - wide_names()[name]
 
 
-@pytest.mark.parametrize("attribute", {attribute for attribute, _ in LEXICAL_NEGATIONS})
+@pytest.mark.parametrize("attribute", sorted({attribute for attribute, _ in LEXICAL_NEGATIONS}))
 def test_words_that_exclude_by_themselves(attribute: str) -> None:
     for (name, value), words in LEXICAL_NEGATIONS.items():
         for category in CATEGORIES:
