@@ -49,13 +49,14 @@ LONGEST_NEGATION = max(map(len, NEGATIONS))
 _LEARNED_WITH: dict[Tokens, str] = {("instead", "of"): "than"}
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
-_MINUS = re.compile(r"(?:(?<=^)|(?<=[\s,;(]))[-\u2212](?=[^\W\d_])")
+_MINUS = re.compile(r"(?:(?<=^)|(?<=[\s,;(]))[-\u2212](?=[^\W\d_])(?!(?:no|not|without)\b)")
 
 
 def spell_out_minus(text: str) -> str:
     """Write a leading minus as a word: "dress -stripes" becomes "dress without stripes".
 
-    Only a hyphen or minus sign at the start of a word counts; "long-sleeved" and "a - b" stay.
+    Only a hyphen or minus sign at the start of a word counts; "long-sleeved" and "a - b" stay, and
+    a dash before a negation ("longer -no belt").
     """
     return _MINUS.sub("without ", text)
 

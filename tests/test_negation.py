@@ -27,6 +27,7 @@ WHOLE_LANGUAGE = {word for phrase in NEGATIONS for word in phrase}
         ("-stripes", "without stripes"), ("dress -red", "dress without red"),
         ("dress, \u2212belt", "dress, without belt"), ("long-sleeved", "long-sleeved"),
         ("a - b", "a - b"), ("--", "--"), ("-5", "-5"), ("v-neck -belt", "v-neck without belt"),
+        ("longer -no belt", "longer -no belt"), ("-nordic", "without nordic"),
     ],
 )  # fmt: skip
 def test_a_leading_minus_becomes_a_word(text: str, read: str) -> None:

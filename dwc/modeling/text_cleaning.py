@@ -13,6 +13,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
+from dwc.negation import spell_out_minus
+
 _ZERO_WIDTH_SPACES = "\u200b\u180e\u2800"
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u200c-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]"
@@ -93,7 +95,8 @@ def clean_typed_text(text: str, is_known: Callable[[str], bool] | None = None) -
     Every kind of space becomes one space, and invisible characters go. Full-width and other
     compatibility letters become plain ones, accents go (`café` becomes `cafe`), typographic quotes
     and dashes become ASCII. Words joined by punctuation (`red/dress`) are separated where the
-    vocabulary has a part and not the joined word.
+    vocabulary has a part and not the joined word. A leading minus becomes a word (`-stripes`
+    becomes `without stripes`): the word tokenizer deletes it, which means the opposite.
 
     Args:
         text: The text.
@@ -107,7 +110,7 @@ def clean_typed_text(text: str, is_known: Callable[[str], bool] | None = None) -
     text = "".join(" " if _is_space(char) else char for char in text)
     text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text.translate(_QUOTES)))
     text = _strip_accents(text.translate(_QUOTES))
-    text = " ".join(text.split())
+    text = spell_out_minus(" ".join(text.split()))
     if is_known is None:
         return text
     return " ".join(_WORD.sub(lambda match: _separate(match[0], is_known), text).split())

@@ -32,8 +32,8 @@ def test_joined_words_are_separated_where_the_parts_are_known(joint):
     assert len(clean_typed_text(f"qqq{joint}zzz", is_known).split()) == 1
 
 
-@pytest.mark.parametrize("word", ["v-neck", "it's", "V-Neck", "women's", "-stripes", "t.b.d"])
-def test_known_joined_words_and_leading_signs_stay(word):
+@pytest.mark.parametrize("word", ["v-neck", "it's", "V-Neck", "women's", "t.b.d"])
+def test_known_joined_words_stay(word):
     assert clean_typed_text(word, is_known) == word
 
 

@@ -79,9 +79,21 @@ def test_a_foreign_text_is_answered_by_the_picture_alone(bundled, typed):
     assert "picture alone" in text.notes[0]
 
 
-@pytest.mark.parametrize("typed", ["more of it", "red Kleid", "longer", "-stripes", "RED"])
+@pytest.mark.parametrize("typed", ["more of it", "red Kleid", "longer", "RED"])
 def test_a_text_with_a_known_word_is_read(bundled, typed):
     assert read(bundled, typed).text == typed
+
+
+@pytest.mark.parametrize(
+    ("typed", "text"),
+    [
+        ("-stripes", "without stripes"), ("red dress -belt", "red dress without belt"),
+        ("\u2212stripes", "without stripes"), ("long-sleeved", "long-sleeved"),
+    ],
+)  # fmt: skip
+def test_a_leading_minus_is_read_as_without(bundled, typed, text):
+    """The word tokenizer deleted the minus, and read what was not wanted."""
+    assert read(bundled, typed).text == text
 
 
 def test_a_search_says_what_was_not_read(searcher, reference):
