@@ -460,8 +460,8 @@ def _catalogue_training(numbers: Mapping[str, Any]) -> str:
     stages = ", ".join(f"{stage} {spent:.0f}" for stage, spent in minutes.items())
     return f"""## How it was made
 
-`make checkpoint` on {numbers["machine"]}: {sum(minutes.values()):.0f} minutes ({stages}), seed
-{recipe["seed"]}. {recipe["pool"]["items"]:,} garments, each drawn in the styles
+`make checkpoint` on {numbers["machine"]}: {sum(minutes.values()):.0f} minutes ({stages}).
+Seed {recipe["seed"]}; {recipe["pool"]["items"]:,} garments, each drawn in the styles
 {" and ".join(recipe["pool"]["styles"])}; {recipe["contrastive"]["total_steps"]:,} contrastive steps
 for the CLIP, whose image tower was trained to classify attributes as well;
 {recipe["attributes"]["total_steps"]:,} steps of attribute classification for the ResNet; then, on

@@ -29,6 +29,16 @@ _STAGES: "dict[str, Stage]" = {
 }
 
 
+def _add_seed_and_share(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=int, default=0, help="decides every random number")
+    parser.add_argument(
+        "--share",
+        type=float,
+        default=1.0,
+        help="share of the recipe's steps and drawings, for a quick trial (0 to 1)",
+    )
+
+
 def _configure_progressive(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stage",
@@ -57,13 +67,7 @@ def _configure_progressive(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--drawings", type=Path, help="the folder that drawings are read from, or drawn to (--work)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="decides every random number")
-    parser.add_argument(
-        "--share",
-        type=float,
-        default=1.0,
-        help="share of the recipe's steps and drawings, for a quick trial (0 to 1)",
-    )
+    _add_seed_and_share(parser)
 
 
 def _run_progressive(args: argparse.Namespace) -> int:
@@ -128,13 +132,7 @@ def _configure_catalogue(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--work", type=Path, default=Path("runs/catalogue"), help="drawings, states and logs"
     )
-    parser.add_argument("--seed", type=int, default=0, help="decides every random number")
-    parser.add_argument(
-        "--share",
-        type=float,
-        default=1.0,
-        help="share of the recipe's steps and drawings, for a quick trial (0 to 1)",
-    )
+    _add_seed_and_share(parser)
     parser.add_argument(
         "--photographs", type=Path, help="a folder of labeled photographs to evaluate on as well"
     )

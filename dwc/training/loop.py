@@ -176,28 +176,23 @@ def _log(
         append_log(settings.folder, stage, line)
 
 
-class OptimizerSettings(Protocol):
-    """The fields of a stage's settings that its optimizer reads."""
+@dataclass(frozen=True)
+class AdamWSettings:
+    """Length and optimizer of a stage: AdamW with warm-up and cosine.
 
-    @property
-    def total_steps(self) -> int:
-        """Where the cosine reaches 0."""
+    Attributes:
+        total_steps: Steps of the stage; the cosine reaches 0 there.
+        learning_rate: After the warm-up.
+        weight_decay: Of parameter groups that have none of their own.
+        warmup_steps: Part of `total_steps`.
+        max_gradient_norm: Longer gradients are clipped to this length.
+    """
 
-    @property
-    def learning_rate(self) -> float:
-        """The rate after the warm-up."""
-
-    @property
-    def weight_decay(self) -> float:
-        """The decay of parameter groups that have none of their own."""
-
-    @property
-    def warmup_steps(self) -> int:
-        """Steps of the warm-up, part of `total_steps`."""
-
-    @property
-    def max_gradient_norm(self) -> float:
-        """Longer gradients are clipped to this length."""
+    total_steps: int
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    warmup_steps: int = 100
+    max_gradient_norm: float = 1.0
 
 
 class OptimizerStep:
@@ -212,7 +207,7 @@ class OptimizerStep:
     def __init__(
         self,
         module: nn.Module,
-        settings: OptimizerSettings,
+        settings: AdamWSettings,
         accelerator: Accelerator,
         groups: list[dict[str, Any]] | None = None,
         betas: tuple[float, float] = (0.9, 0.999),

@@ -1,4 +1,4 @@
-"""What `train` asks of its arguments, and what it tells where they are wrong."""
+"""The arguments of `train`, and the errors for wrong ones."""
 
 import argparse
 import subprocess
@@ -37,7 +37,7 @@ def asked_of(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> SimpleNamespac
     return seen["asked"]
 
 
-def test_the_bundled_checkpoints_command_is_as_ever() -> None:
+def test_the_catalogue_command_has_its_defaults() -> None:
     args = parse("catalogue", "--out", "somewhere")
     assert (args.recipe, args.out, args.work) == (
         "catalogue", Path("somewhere"), Path("runs/catalogue"),
@@ -61,7 +61,7 @@ def test_the_choices_on_the_command_line_are_those_of_the_training(
         assert parse("dwc", "--dataset", "shoes", *given, "--category", category)
 
 
-def test_what_is_asked_for_arrives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_arguments_reach_the_training(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = asked_of(
         monkeypatch, "--dataset", "fashion_iq", "--data", str(tmp_path), "--clip", "C",
         "--clip-tokenizer", "T", "--resnet", "R", "--preset", "authors", "--out", "O",
@@ -89,7 +89,7 @@ def test_what_is_asked_for_arrives(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         ({}, "DatasetError: "),
     ],
 )
-def test_mistakes_are_told_in_one_line(
+def test_mistakes_are_reported_in_one_line(
     changed: dict[str, str],
     says: str,
     capsys: pytest.CaptureFixture[str],
@@ -107,7 +107,7 @@ def test_mistakes_are_told_in_one_line(
 
 
 @pytest.mark.parametrize("recipe", ["catalogue", "dwc"])
-def test_help_waits_for_no_torch(recipe: str) -> None:
+def test_help_does_not_import_torch(recipe: str) -> None:
     script = (
         "import sys; from dwc.cli import main\n"
         f"try: main(['train', '{recipe}', '--help'])\n"

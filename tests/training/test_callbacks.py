@@ -1,4 +1,4 @@
-"""What looks on between steps: averaged weights, the best epoch, states that outlive a kill."""
+"""Callbacks of the loop: averaged weights, the best epoch; and states that survive a kill."""
 
 import json
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_the_average_is_that_of_the_formula(model: DWCModel) -> None:
     assert torch.equal(model.state_dict()[name], now)
 
 
-def test_the_trained_weights_come_back_whatever_happens(model: DWCModel) -> None:
+def test_the_trained_weights_are_back_after_an_error(model: DWCModel) -> None:
     average = WeightAverage(model, decay=0.9)
     before = {name: id(parameter) for name, parameter in model.named_parameters()}
 
@@ -59,7 +59,7 @@ def test_the_trained_weights_come_back_whatever_happens(model: DWCModel) -> None
     assert {name: id(parameter) for name, parameter in model.named_parameters()} == before
 
 
-def test_an_average_goes_on_from_its_state(model: DWCModel) -> None:
+def test_an_average_continues_from_its_state(model: DWCModel) -> None:
     first = WeightAverage(model, decay=0.9)
     first.update()
     state = {name: value.clone() for name, value in first.state_dict().items()}
@@ -88,7 +88,7 @@ def weight(model: DWCModel) -> float:
     return float(model.cnn_stream.project_image.bias[0].detach())
 
 
-def test_the_first_of_the_best_epochs_is_kept(model: DWCModel, tmp_path: Path) -> None:
+def test_the_first_of_the_best_epochs_is_selected(model: DWCModel, tmp_path: Path) -> None:
     selection = select(model, [0.2, 0.7, 0.7, 0.1], tmp_path)
     weights = {}
     for step in range(12):
@@ -105,9 +105,7 @@ def test_the_first_of_the_best_epochs_is_kept(model: DWCModel, tmp_path: Path) -
     assert weight(model) == pytest.approx(weights[2])
 
 
-def test_a_resumed_selection_measures_nothing_twice_and_knows_the_best(
-    model: DWCModel, tmp_path: Path
-) -> None:
+def test_a_resumed_selection_measures_no_epoch_twice(model: DWCModel, tmp_path: Path) -> None:
     first = select(model, [0.6, 0.3], tmp_path)
     first.measure_epoch(1)
     first.measure_epoch(2)
@@ -148,7 +146,7 @@ class _Killed(BaseException):
         ("rename", 3, 4),  # the first is out of its place, the second not yet in it
     ],
 )
-def test_a_kill_while_saving_leaves_a_state_to_go_on_from(
+def test_a_kill_while_saving_leaves_a_state_to_continue_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str, calls: int, goes_on_after: int
 ) -> None:
     """Killed at the n-th call of what saving calls, then asked for again."""

@@ -1,4 +1,4 @@
-"""CLIP's features, kept: those of the very views and texts of a batch, and computed once."""
+"""CLIP's cached features are those of the views and texts of a batch, computed once."""
 
 import random
 from collections.abc import Iterable
@@ -48,7 +48,7 @@ def batches(data: BenchmarkData, table: ClipFeatureTable | None) -> BenchmarkBat
     return BenchmarkBatches(data, tiny_processor(), TEMPLATE, SIZE, seed=5, clip_table=table)
 
 
-def test_a_batch_brings_what_clip_makes_of_its_pictures_and_texts(
+def test_a_batch_has_clips_features_of_its_images_and_texts(
     data: BenchmarkData, model: DWCModel, tmp_path: Path
 ) -> None:
     table = keep(model.clip, data, tmp_path / "work")
@@ -75,7 +75,7 @@ class _Broken:
 
 
 @pytest.mark.training
-def test_training_does_not_ask_clip_again(
+def test_training_does_not_compute_cached_features_again(
     data: BenchmarkData, model: DWCModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = keep(model.clip, data, tmp_path / "work")
@@ -92,7 +92,7 @@ def test_training_does_not_ask_clip_again(
     assert numbers["clip_contrast"] > 0
 
 
-def test_a_damaged_picture_is_told_with_its_triplet_by_who_learns_from_it(
+def test_a_damaged_image_is_an_error_of_the_batch_that_uses_it(
     data: BenchmarkData, model: DWCModel, tmp_path: Path
 ) -> None:
     data.paths["p3"].write_bytes(b"no picture")
@@ -116,9 +116,7 @@ class _Drawn:
         return [f"p{n}" for n in range(COUNT)]
 
 
-def test_words_that_are_drawn_are_read_as_they_come(
-    data: BenchmarkData, model: DWCModel, tmp_path: Path
-) -> None:
+def test_drawn_texts_are_not_cached(data: BenchmarkData, model: DWCModel, tmp_path: Path) -> None:
     drawn = replace(data, learned=_Drawn(), mirrored=False)
     table = keep(model.clip, drawn, tmp_path / "work")
     batch = batches(drawn, table).make(0)

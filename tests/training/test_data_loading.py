@@ -1,4 +1,4 @@
-"""Every process has its own batches, and they are the same whoever makes them."""
+"""Every process has its own batches, the same with and without prefetching."""
 
 import multiprocessing
 import os
@@ -20,7 +20,7 @@ def make(number: int) -> tuple[int, int]:
     return number, os.getpid()
 
 
-def test_processes_share_the_batches_out() -> None:
+def test_processes_get_different_batches() -> None:
     dealt = [shard_and_prefetch(make, 3, processes(rank, 2)) for rank in range(2)]
     assert [one(step)[0] for step in range(3) for one in dealt] == [0, 1, 2, 3, 4, 5]
 
@@ -34,7 +34,7 @@ def test_processes_share_the_batches_out() -> None:
         (4, "cuda", "darwin", False),
     ],
 )
-def test_batches_are_made_ahead_where_nothing_else_needs_the_core(
+def test_batches_are_prefetched_where_a_core_is_free(
     monkeypatch: pytest.MonkeyPatch, cores: int, device: str, platform: str, ahead: bool
 ) -> None:
     monkeypatch.setattr(data_loading.os, "cpu_count", lambda: cores)
@@ -43,7 +43,7 @@ def test_batches_are_made_ahead_where_nothing_else_needs_the_core(
     assert isinstance(shard_and_prefetch(make, 3, processes(0, 1, device)), PrefetchLoader) == ahead
 
 
-def test_made_ahead_they_are_the_same_from_wherever_they_begin() -> None:
+def test_prefetched_batches_are_the_same_from_any_start() -> None:
     ahead = PrefetchLoader(make, 5)
     found = [ahead(step) for step in (0, 1, 3, 4, 0)]
     assert [number for number, _ in found] == [0, 1, 3, 4, 0]

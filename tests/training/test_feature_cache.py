@@ -1,4 +1,4 @@
-"""What is cached stands for pixels and token ids: the same numbers come out of a model."""
+"""Cached features give the embeddings of pixels and token ids."""
 
 import pytest
 import torch
@@ -35,7 +35,7 @@ def world():
 
 
 @torch.no_grad()
-def test_a_model_answers_from_what_is_kept_as_from_pixels(world):
+def test_cached_features_give_the_embeddings_of_pixels(world):
     model, batch, cached = world
     expected = model.compose(**batch.queries[0]).embedding
     gallery = model.embed_images(batch.require_target_pixels())
@@ -64,7 +64,7 @@ def test_the_towers_are_back_afterwards_even_when_training_fails(world):
     assert model.cnn_stream.resnet is resnet
 
 
-def test_batches_are_made_of_triplets_and_come_again_the_same(world):
+def test_cached_batches_have_triplets_and_repeat(world):
     _, _, cached = world
     make = cached_triplet_batches(cached, size=16, text_only=0.25, image_only=0.125, seed=3)
     batch, again = make(5), make(5)
@@ -86,7 +86,7 @@ def test_batches_are_made_of_triplets_and_come_again_the_same(world):
     assert torch.equal(batch.require_target_pixels(), rows[batch.labels])
 
 
-def test_padding_is_no_longer_than_the_longest_text_taken():
+def test_padding_is_as_long_as_the_longest_text_taken():
     words = torch.tensor([[5, 0, 0], [6, 7, 8], [9, 9, 0]])
     texts = CachedTexts(torch.zeros(3, 2), words, torch.tensor([1, 3, 2]))
     taken = texts.take(torch.tensor([2, 0]))
@@ -94,7 +94,7 @@ def test_padding_is_no_longer_than_the_longest_text_taken():
     assert taken["word_mask"].tolist() == [[True, True], [True, False]]
 
 
-def test_looking_draws_views_at_random():
+def test_sampling_draws_views_at_random():
     rows = torch.stack([torch.zeros(50, 1), torch.ones(50, 1)])
     seen = CachedImages(rows, (1, 1, 1)).sample(torch.arange(50), torch.Generator().manual_seed(0))
     assert 0.2 < float(seen.mean()) < 0.8

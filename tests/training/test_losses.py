@@ -148,7 +148,7 @@ def test_weight_loss() -> None:
     assert float(ours) == pytest.approx(total / 2, abs=1e-10)
 
 
-def test_weight_loss_leaves_the_teacher_alone_and_bears_a_weight_that_is_certain() -> None:
+def test_weight_loss_detaches_the_teacher_and_allows_weights_of_0_and_1() -> None:
     own = torch.tensor([[1.0], [0.0], [0.5]], requires_grad=True)
     teacher = torch.tensor([[0.5], [0.5], [0.5]], requires_grad=True)
     weight_loss(own, teacher).backward()
@@ -166,7 +166,7 @@ def column(weights: list[float]) -> torch.Tensor:
     return torch.tensor(weights, dtype=torch.float64)[:, None]
 
 
-def test_weights_are_drawn_to_known_shares():
+def test_weights_are_pulled_to_known_shares():
     weights = torch.tensor([[0.3], [0.6], [0.5], [1.0]], requires_grad=True)
     shares = torch.tensor([0.3, 0.9, float("nan"), 0.4])
     loss = share_loss(weights, shares)

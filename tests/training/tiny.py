@@ -1,4 +1,4 @@
-"""A world small enough to learn in seconds: pictures with a top and a bottom colour."""
+"""A world small enough to learn in seconds: images with a top and a bottom color."""
 
 import random
 from dataclasses import dataclass

@@ -19,7 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from dwc.catalogue.schema import CATEGORIES, Garment, attributes_of
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.composition import normalize
-from dwc.training.loop import LoopSettings, OptimizerStep, decay_groups, run_stage
+from dwc.training.loop import AdamWSettings, LoopSettings, OptimizerStep, decay_groups, run_stage
 from dwc.training.losses import image_text_loss
 
 NOT_APPLICABLE = -100  # the label that cross-entropy ignores by default
@@ -61,13 +61,10 @@ class LabeledBatch:
 
 
 @dataclass(frozen=True)
-class AttributeSettings:
-    """Settings of attribute classification: AdamW with warm-up and cosine."""
+class AttributeSettings(AdamWSettings):
+    """Settings of attribute classification."""
 
-    total_steps: int
     learning_rate: float = 2e-3
-    weight_decay: float = 0.05
-    warmup_steps: int = 100
     max_gradient_norm: float = 5.0
 
 
@@ -169,18 +166,14 @@ class PairBatch:
 
 
 @dataclass(frozen=True)
-class ContrastiveSettings:
-    """Settings of contrastive pretraining: AdamW with warm-up and cosine.
+class ContrastiveSettings(AdamWSettings):
+    """Settings of contrastive pretraining.
 
     The temperature is learned; its inverse starts at CLIP's 1/0.07 and stays below 100.
     `attribute_weight` multiplies the attribute loss, which is added to the contrastive one.
     """
 
-    total_steps: int
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.05
     warmup_steps: int = 200
-    max_gradient_norm: float = 1.0
     attribute_weight: float = 2.0
 
 

@@ -21,7 +21,7 @@ from dwc.catalogue.schema import ORDERED, Garment
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.composition import normalize
 from dwc.training.catalogue.pretraining import label_vocabulary
-from dwc.training.loop import LoopSettings, OptimizerStep, run_stage
+from dwc.training.loop import AdamWSettings, LoopSettings, OptimizerStep, run_stage
 from dwc.training.losses import image_text_loss
 
 # What a modification may ask of an attribute besides one of its values: nothing, more or less of it
@@ -84,18 +84,13 @@ class TextTuningBatch:
 
 
 @dataclass(frozen=True)
-class TextTuningSettings:
-    """Settings of text tuning: AdamW with warm-up and cosine.
+class TextTuningSettings(AdamWSettings):
+    """Settings of text tuning.
 
     `scale` multiplies the cosines of texts and images. `label_weight` multiplies the sum of the
     attributes' losses, which is added to the contrastive loss.
     """
 
-    total_steps: int
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.05
-    warmup_steps: int = 100
-    max_gradient_norm: float = 1.0
     scale: float = 40.0
     label_weight: float = 0.5
 

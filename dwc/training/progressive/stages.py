@@ -40,7 +40,7 @@ from dwc.modeling.combiners.progressive import pseudo_weights, weight_loss
 from dwc.modeling.composition import Composition, normalize
 from dwc.training.catalogue.pretraining import PairBatch
 from dwc.training.dwc.mutual_training import TripletBatch
-from dwc.training.loop import LoopSettings, OptimizerStep, run_stage
+from dwc.training.loop import AdamWSettings, LoopSettings, OptimizerStep, run_stage
 
 Batch = TypeVar("Batch")
 Outputs = TypeVar("Outputs")
@@ -49,19 +49,15 @@ _LARGEST_SCALE = 100.0  # as in CLIP's own training
 
 
 @dataclass(frozen=True)
-class TowerSettings:
-    """Length and learning rates of a stage: AdamW with warm-up and cosine.
+class TowerSettings(AdamWSettings):
+    """Settings of a stage.
 
     `head_learning_rate` is that of parameters outside the towers. The defaults suit untrained
     towers; a CLIP of the Hub needs a rate of about 1e-5.
     """
 
-    total_steps: int
-    learning_rate: float = 1e-3
-    head_learning_rate: float = 1e-3
-    weight_decay: float = 0.05
     warmup_steps: int = 200
-    max_gradient_norm: float = 1.0
+    head_learning_rate: float = 1e-3
 
 
 class Towers(Protocol):

@@ -1,4 +1,4 @@
-"""Combiners compared: alike in all but how they combine and the rate that serves them best."""
+"""The comparison of combiners: the same data for all, each at its best learning rate."""
 
 from dataclasses import replace
 
@@ -31,7 +31,7 @@ def contest() -> CombinerComparison:
     )
 
 
-def test_each_combiner_is_shown_at_the_rate_that_serves_it(contest: CombinerComparison) -> None:
+def test_each_combiner_is_reported_at_its_best_rate(contest: CombinerComparison) -> None:
     config = made_features().config
     numbers = compare_combiners(config, contest)
     assert set(numbers) == set(combiner_names())
@@ -41,7 +41,7 @@ def test_each_combiner_is_shown_at_the_rate_that_serves_it(contest: CombinerComp
     assert config.combiner == "dwc"  # and the model's own configuration stays as it was
 
 
-def test_where_nothing_is_learned_there_is_no_rate(contest: CombinerComparison) -> None:
+def test_without_parameters_there_is_no_rate(contest: CombinerComparison) -> None:
     config = made_features().config
     fixed = compare_combiners(config, contest)["progressive_fixed"]
     assert fixed["parameters"] == 0

@@ -1,4 +1,4 @@
-"""Training heads on kept features: a combiner's own loss takes part there, too."""
+"""Training heads on cached features includes a combiner's own loss."""
 
 import pytest
 import torch
@@ -16,9 +16,7 @@ DIM, ITEMS = 8, 12
 
 
 @pytest.mark.parametrize("wanted", [0.0, 1.0])
-def test_what_a_combiner_asks_of_its_queries_is_learned(
-    monkeypatch: pytest.MonkeyPatch, wanted: float
-) -> None:
+def test_a_combiners_side_loss_is_trained(monkeypatch: pytest.MonkeyPatch, wanted: float) -> None:
     generator = torch.Generator().manual_seed(0)
     places = torch.arange(ITEMS)
     bank = FeatureBank(

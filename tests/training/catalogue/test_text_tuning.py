@@ -1,4 +1,4 @@
-"""The text tower learns to read wishes, and reads texts of unequal length as alone."""
+"""Text tuning learns what modifications ask, and leaves the image tower unchanged."""
 
 import random
 
@@ -41,7 +41,7 @@ def reading(asked: Modification) -> dict[str, int]:
     return {name: number for name, number in row.items() if number != UNSPECIFIED}
 
 
-def test_a_wish_is_encoded_by_what_it_asks():
+def test_modifications_are_encoded_by_attribute():
     heads = label_vocabulary()
     blue = 4 + heads["colour"].index("blue")
     assert reading(wish(colour=["blue"])) == {"colour": blue}
@@ -52,7 +52,7 @@ def test_a_wish_is_encoded_by_what_it_asks():
 
 
 @pytest.mark.training
-def test_it_learns_to_read_and_leaves_the_image_tower_alone(tmp_path):
+def test_the_text_tower_is_trained_and_the_image_tower_stays(tmp_path):
     processor = tiny_processor()
     clip: ClipBackbone = tiny_model(processor).clip
     before = {name: tensor.clone() for name, tensor in clip.state_dict().items()}

@@ -1,10 +1,11 @@
-"""The whole way from nothing to a checkpoint that answers, with everything small."""
+"""The bundled checkpoint's training from nothing to a checkpoint that searches, in small."""
 
 import json
 from dataclasses import replace
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 
 from dwc.catalogue.drawing.draw import draw
 from dwc.catalogue.splits import gallery
@@ -105,14 +106,14 @@ def test_the_log_has_every_stage_to_its_end(published):
 def test_the_card_shows_the_numbers(published):
     out, numbers, _ = published
     card = (out / "README.md").read_text()
-    assert card.startswith("---\nlicense:")
+    assert ModelCard(card).data.license == "apache-2.0"
     assert f"{100 * numbers['catalogue']['recall@10']:.1f}" in card
     assert "20 queries to a gallery of 40 garments" in card
     for row in ("both streams", "CLIP stream", "CNN stream", "**DWC**", "plain average"):
         assert f"| {row} |" in card
 
 
-def test_it_learned_from_nothing_but_kept_what_is_frozen(published):
+def test_the_loaded_model_is_in_eval_mode_with_clip_frozen(published):
     loaded = load.load(str(published[0]))
     assert float(loaded.model.familiarity.threshold) > 0
     assert not loaded.model.training

@@ -1,4 +1,4 @@
-"""A FashionIQ of drawings, 32 pixels a side, with a CLIP and a ResNet as small, all as files."""
+"""A FashionIQ of drawings of 32 pixels, with a CLIP and a ResNet of that size, all as files."""
 
 from dataclasses import dataclass
 from pathlib import Path

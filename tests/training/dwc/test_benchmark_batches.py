@@ -1,4 +1,4 @@
-"""Batches of triplets: the same for a step, whoever reads them; mistakes name the triplet."""
+"""Batches of triplets depend on the step alone; errors name the triplet."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -58,7 +58,7 @@ def references(batches: BenchmarkBatches, step: int) -> list[str]:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_whoever_reads_and_from_wherever_a_step_has_its_batch(
+def test_a_step_has_the_same_batch_for_any_start_and_number_of_workers(
     batches: BenchmarkBatches, workers: int
 ) -> None:
     reader = BatchLoader(batches, 8, torch.device("cpu"), workers)
@@ -68,7 +68,7 @@ def test_whoever_reads_and_from_wherever_a_step_has_its_batch(
     assert not same(batches.make(0), batches.make(5))  # the same place, an epoch later
 
 
-def test_reading_leaves_the_global_random_numbers_alone(batches: BenchmarkBatches) -> None:
+def test_loading_leaves_the_global_random_numbers_alone(batches: BenchmarkBatches) -> None:
     """Dropout's are among them: a resumed run makes its reader at another step."""
     torch.manual_seed(3)
     expected = torch.rand(2)
@@ -96,7 +96,7 @@ def test_several_processes_share_an_epoch(batches: BenchmarkBatches) -> None:
         _ = replace(batches, world=6).steps_per_epoch
 
 
-def test_about_half_of_the_pictures_are_mirrored_where_words_allow_it(
+def test_about_half_of_the_images_are_mirrored_where_texts_allow_it(
     batches: BenchmarkBatches,
 ) -> None:
     def left_as_they_are(some: BenchmarkBatches) -> list[bool]:
@@ -118,7 +118,7 @@ def test_about_half_of_the_pictures_are_mirrored_where_words_allow_it(
     assert all(left_as_they_are(never))
 
 
-def test_padding_counts_as_words_only_where_it_is_asked_for(batches: BenchmarkBatches) -> None:
+def test_padding_counts_as_words_only_if_the_preset_says_so(batches: BenchmarkBatches) -> None:
     unmasked = replace(batches, masks_padding=False)
     masked = [batches.make(step).queries[0]["word_mask"] for step in range(5)]
     assert not all(mask.all() for mask in masked)
@@ -127,7 +127,7 @@ def test_padding_counts_as_words_only_where_it_is_asked_for(batches: BenchmarkBa
     assert torch.equal(*ids)
 
 
-def test_labels_are_equal_where_targets_show_the_same(batches: BenchmarkBatches) -> None:
+def test_labels_are_equal_for_equal_answers(batches: BenchmarkBatches) -> None:
     whole = replace(batches, size=COUNT)
     labels = whole.make(0).labels
     assert len(set(labels.tolist())) == COUNT - 1  # two triplets share a target

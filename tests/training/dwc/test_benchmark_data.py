@@ -1,4 +1,4 @@
-"""What is learned, what is held out and what is asked, by small annotation files."""
+"""Training triplets, held-out targets and evaluation queries of small annotation files."""
 
 import random
 from pathlib import Path
@@ -27,7 +27,7 @@ def learned(data) -> list:
     return [data.learned.draw(place, rng) for place in range(len(data.learned))]
 
 
-def test_what_is_held_out_is_never_learned_from(fashion_iq: Path) -> None:
+def test_held_out_targets_are_never_trained_on(fashion_iq: Path) -> None:
     data = read_benchmark("fashion_iq", fashion_iq, OURS)
     asked = {hit for b in data.selection for query in b.queries for hit in query.hits}
     assert len(data.selection) == 3
@@ -39,14 +39,14 @@ def test_what_is_held_out_is_never_learned_from(fashion_iq: Path) -> None:
     assert 0 < lost < data.counts["triplets"] / 3  # those that have a held-out reference
 
 
-def test_a_held_out_gallery_is_the_pictures_of_its_queries(fashion_iq: Path) -> None:
+def test_a_held_out_gallery_has_the_images_of_its_queries(fashion_iq: Path) -> None:
     for benchmark in read_benchmark("fashion_iq", fashion_iq, OURS).selection:
         used = {name for q in benchmark.queries for name in (q.reference, *q.hits)}
         assert set(benchmark.gallery) == used
         assert benchmark.reference_removed
 
 
-def test_the_authors_learn_from_all_and_choose_on_the_evaluation_set(fashion_iq: Path) -> None:
+def test_the_authors_train_on_all_and_select_on_the_evaluation_set(fashion_iq: Path) -> None:
     data = read_benchmark("fashion_iq", fashion_iq, THEIRS, ("shirt",))
     assert len(data.learned) == TRIPLETS["train"]
     assert list(data.selection) == [data.evaluation["shirt"]]
@@ -54,7 +54,7 @@ def test_the_authors_learn_from_all_and_choose_on_the_evaluation_set(fashion_iq:
     assert data.counts["held_out_queries"] == 0
 
 
-def test_missing_pictures_cost_triplets_but_no_words(fashion_iq: Path, tmp_path: Path) -> None:
+def test_missing_images_cost_triplets_but_no_words(fashion_iq: Path, tmp_path: Path) -> None:
     whole = read_benchmark("fashion_iq", fashion_iq, THEIRS)
     for part in ("captions", "image_splits"):
         (tmp_path / part).symlink_to(fashion_iq / part)
@@ -84,7 +84,7 @@ def test_shoes_are_listed_as_the_recipe_says(tmp_path: Path) -> None:
     assert once.mirrored
 
 
-def test_scenes_that_show_the_same_are_one_answer_and_held_out_together(tmp_path: Path) -> None:
+def test_scenes_with_one_label_are_one_answer_and_held_out_together(tmp_path: Path) -> None:
     write_css3d(tmp_path)
     data = read_benchmark("css3d", tmp_path, OURS)
     assert data.answers["css_train_000004"] == data.answers["css_train_000005"]
@@ -110,7 +110,7 @@ def test_fashion200k_states_its_answer_only_where_the_recipe_says(
     assert data.chosen_by == (1, 10, 50)
 
 
-def test_captions_of_fashion200k_are_held_out_whole(tmp_path: Path) -> None:
+def test_all_images_of_a_fashion200k_caption_are_held_out_together(tmp_path: Path) -> None:
     write_fashion200k(tmp_path)
     preset = override(OURS, ["held_out_share=0.5"])
     data = read_benchmark("fashion200k", tmp_path, preset)
@@ -128,6 +128,6 @@ def test_captions_of_fashion200k_are_held_out_whole(tmp_path: Path) -> None:
         (override(OURS, ["held_out_share=0.0001"]), "or set a larger held_out_share"),
     ],
 )
-def test_too_little_is_told(fashion_iq: Path, preset: BenchmarkPreset, says: str) -> None:
+def test_too_little_data_is_an_error(fashion_iq: Path, preset: BenchmarkPreset, says: str) -> None:
     with pytest.raises(DatasetError, match=says):
         read_benchmark("fashion_iq", fashion_iq, preset)

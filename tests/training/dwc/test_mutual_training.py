@@ -1,4 +1,4 @@
-"""The alternating loop: it learns, it resumes to the digit, and each stream moves in its turn."""
+"""Mutual training learns, resumes to the last bit, and trains each stream in its turn."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -119,7 +119,7 @@ def test_a_loss_that_is_no_number_stops_the_run(processor: DWCProcessor) -> None
         train(model, TinyBatches(processor, size=8), SETTINGS)
 
 
-def test_one_sided_queries_leave_the_norms_to_whole_ones():
+def test_queries_of_one_modality_do_not_change_batch_norms():
     """Their contexts are zero: averaged in, the norms would fit neither kind of query."""
     processor = tiny_processor()
     norms = []
@@ -147,7 +147,7 @@ def test_one_sided_queries_leave_the_norms_to_whole_ones():
         torch.testing.assert_close(norms[1][name], tensor, msg=name)
 
 
-def test_a_taught_weight_follows_its_teachers(processor: DWCProcessor) -> None:
+def test_weight_distillation_pulls_the_weights_together(processor: DWCProcessor) -> None:
     apart = []
     for teaching in (0.0, 5.0):
         model = tiny_model(processor)

@@ -93,7 +93,7 @@ def test_a_number_or_switch_is_set_by_name(assignment: str, name: str, value: ob
         ("save_every=30", "save_every is 30; it must be a multiple of log_every (20)"),
     ],
 )
-def test_what_cannot_be_set_is_told(assignment: str, says: str) -> None:
+def test_wrong_assignments_are_errors(assignment: str, says: str) -> None:
     with pytest.raises(TrainingError) as raised:
         override(AUTHORS, [assignment])
     assert says in str(raised.value)

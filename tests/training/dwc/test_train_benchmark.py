@@ -1,4 +1,4 @@
-"""One command from a benchmark's files to a measured checkpoint, and through a kill."""
+"""The command from a benchmark's files to an evaluated checkpoint, also after a kill."""
 
 import json
 import os
@@ -78,7 +78,7 @@ def trained(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     return place, train_benchmark(ask(world, place))
 
 
-def test_the_checkpoint_is_whole_and_measures_as_was_told(world: World, trained) -> None:
+def test_the_checkpoint_is_complete_and_its_evaluation_repeats(world: World, trained) -> None:
     place, numbers = trained
     loaded = load.load(place / "out")
     assert loaded.fingerprint == numbers["fingerprint"]
@@ -89,7 +89,7 @@ def test_the_checkpoint_is_whole_and_measures_as_was_told(world: World, trained)
     assert loaded.model.config.caption_template == {"single": "{0}", "pair": "{0} and {1}"}
 
 
-def test_the_record_tells_recipe_counts_and_every_epoch(trained) -> None:
+def test_the_record_has_recipe_counts_and_every_epoch(trained) -> None:
     place, _ = trained
     record = json.loads((place / "out" / "training.json").read_text())
     assert record["preset"]["name"] == "recommended"
@@ -114,7 +114,7 @@ def test_the_card_says_how_it_was_trained_and_what_it_reached(world: World, trai
     assert f"{100 * numbers['recall@10']:.2f}" in card
 
 
-def test_clip_is_the_one_given_and_the_rest_has_learned(world: World, trained) -> None:
+def test_clip_is_unchanged_and_the_rest_is_trained(world: World, trained) -> None:
     from dwc.convert.sources import read_clip
 
     model = load.load(trained[0] / "out").model
@@ -124,7 +124,7 @@ def test_clip_is_the_one_given_and_the_rest_has_learned(world: World, trained) -
 
 
 @pytest.mark.parametrize("combiner", ["tirg", "clip4cir"])
-def test_a_baseline_learns_from_clips_kept_features_alone(
+def test_a_baseline_trains_on_cached_clip_features_alone(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, combiner: str
 ) -> None:
     opened = []
@@ -143,7 +143,7 @@ def test_a_baseline_learns_from_clips_kept_features_alone(
     assert not any(name.startswith("cnn") for name in losses[1])
 
 
-def test_a_killed_training_goes_on_to_the_same_losses_and_weights(
+def test_a_killed_training_continues_to_the_same_losses_and_weights(
     world: World, trained, tmp_path: Path
 ) -> None:
     """SIGKILL in the middle, workers and all; then the same command again."""
@@ -188,7 +188,7 @@ def test_a_finished_training_is_not_trained_again(world: World, trained) -> None
     assert (place / "work" / "alternating.jsonl").read_text() == before
 
 
-def test_a_work_folder_goes_on_with_nothing_else(world: World, trained) -> None:
+def test_a_work_folder_refuses_another_recipe(world: World, trained) -> None:
     place, _ = trained
     other = override(RECOMMENDED, (*SHORT, "batch_size=4"))
     with pytest.raises(TrainingError, match=r"preset\.batch_size 8 \(now: 4\)"):
@@ -282,7 +282,7 @@ def test_the_numbers_go_to_the_trackers(
     assert "selection/recall@10" in seen[max(steps)]
 
 
-def test_a_tracker_that_is_not_there_is_told_before_anything_is_done(
+def test_a_missing_tracker_is_an_error_before_anything_is_done(
     world: World, tmp_path: Path
 ) -> None:
     with pytest.raises(TrainingError, match="the tracker abacus is not installed"):

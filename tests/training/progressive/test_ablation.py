@@ -1,4 +1,4 @@
-"""Other weights on the same queries: ranks against a naive ranker, and what no weight can beat."""
+"""Other weights on the same queries: ranks against a naive ranker, and the oracle's bound."""
 
 import pytest
 import torch
@@ -78,7 +78,7 @@ def test_no_weight_of_the_grid_beats_the_oracle(seed: int) -> None:
     assert int((ranks_at(case, fixed) == 1).sum()) == found
 
 
-def test_the_oracle_takes_the_middle_of_what_is_best() -> None:
+def test_the_oracle_takes_the_middle_of_the_best_weights() -> None:
     """The target lies halfway, the others on the two ends: any weight around 0.5 finds it."""
     ends = torch.eye(2)
     gallery = torch.cat([ends, normalize(ends.sum(dim=0, keepdim=True))])
@@ -111,7 +111,7 @@ def small_benchmark() -> tuple[Benchmark, dict[str, Tensor]]:
     return Benchmark("tiny", tuple(names), tuple(q for q in queries if q.hits)), pictures
 
 
-def test_asking_a_benchmark_ranks_as_the_evaluation_does() -> None:
+def test_ranks_of_a_benchmark_are_those_of_the_evaluation() -> None:
     from PIL import Image
 
     processor = tiny_processor()
@@ -139,7 +139,7 @@ def test_asking_a_benchmark_ranks_as_the_evaluation_does() -> None:
     assert weights == pytest.approx(report.image_weights["clip"], abs=1e-6)
 
 
-def test_a_model_without_a_clip_stream_has_no_such_weight() -> None:
+def test_a_model_without_a_clip_stream_is_an_error() -> None:
     processor = tiny_processor()
     config = tiny_model(processor).config
     alone = DWCModel(DWCConfig(clip_config=None, cnn_config=config.cnn_config.to_dict()))

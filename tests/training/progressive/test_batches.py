@@ -1,4 +1,4 @@
-"""The drawn batches: what is said of a picture is so, and a step always gives the same batch."""
+"""PL's batches: texts are true of their images, and a step always has the same batch."""
 
 import random
 from dataclasses import fields
@@ -25,7 +25,7 @@ def batches(tmp_path_factory: pytest.TempPathFactory) -> ProgressiveBatches:
 
 
 @given(seed=st.integers(0, 100_000))
-def test_a_tag_is_so_of_its_garment(seed: int) -> None:
+def test_a_tag_is_true_of_its_garment(seed: int) -> None:
     rng = random.Random(seed)
     garment = sample_garment(rng)
     tag = draw_tag(garment, rng)
@@ -47,7 +47,7 @@ def test_a_tag_suits_by_its_values_and_its_kind() -> None:
     assert not Tag(dress["colour"], colour, "hat").suits(dress)
 
 
-def test_stage_one_pairs_pictures_and_captions(batches: ProgressiveBatches) -> None:
+def test_stage_one_pairs_images_and_captions(batches: ProgressiveBatches) -> None:
     batch = batches.open_domain(6)(0)
     assert batch.pixels.shape == (6, 3, 16, 16)
     assert batch.input_ids.shape == batch.attention_mask.shape
@@ -55,7 +55,7 @@ def test_stage_one_pairs_pictures_and_captions(batches: ProgressiveBatches) -> N
     assert batch.labels is None
 
 
-def test_stage_two_has_two_pictures_and_the_tags_of_each(batches: ProgressiveBatches) -> None:
+def test_stage_two_has_two_images_and_a_tag_of_each_garment(batches: ProgressiveBatches) -> None:
     batch = batches.fashion(12)(0)
     assert batch.other_pixels is not None
     assert batch.tag_ids is not None
@@ -70,7 +70,7 @@ def test_stage_two_has_two_pictures_and_the_tags_of_each(batches: ProgressiveBat
     assert torch.equal(batch.has_tag[first], batch.has_tag[second])
 
 
-def test_triplets_come_in_the_size_that_the_clip_wants(batches: ProgressiveBatches) -> None:
+def test_triplets_have_the_image_size_of_the_clip(batches: ProgressiveBatches) -> None:
     from dwc.catalogue.splits import training_triplets
 
     triplets = list(training_triplets(batches.pool.items, 0, 20))
@@ -79,9 +79,7 @@ def test_triplets_come_in_the_size_that_the_clip_wants(batches: ProgressiveBatch
 
 
 @pytest.mark.parametrize("stage", ["open_domain", "fashion"])
-def test_a_step_gives_its_batch_whenever_it_is_asked(
-    batches: ProgressiveBatches, stage: str
-) -> None:
+def test_a_step_has_the_same_batch_every_time(batches: ProgressiveBatches, stage: str) -> None:
     first, again, other = (getattr(batches, stage)(8)(step) for step in (5, 5, 6))
     for field in fields(first):
         value = getattr(first, field.name)

@@ -68,7 +68,7 @@ def test_shared_targets_are_answered_as_in_the_contrastive_loss_without_soft_lab
     torch.testing.assert_close(ours, contrastive_loss(query, gallery, labels, 0.07, alpha=0.0))
 
 
-def test_a_batch_without_a_match_teaches_nothing() -> None:
+def test_a_batch_without_a_match_has_no_gradient() -> None:
     left = rows(3, 0).requires_grad_()
     loss = one_way_loss(left, rows(4, 1), torch.zeros(3, 4, dtype=torch.bool), 10.0)
     loss.backward()
@@ -84,7 +84,7 @@ def test_the_gradient_reaches_both_sides_and_the_scale() -> None:
     assert all(t.grad is not None and t.grad.abs().sum() > 0 for t in (left, right, scale))
 
 
-def test_first_found_counts_rows_whose_nearest_is_a_match() -> None:
+def test_top1_accuracy_counts_rows_whose_nearest_is_a_match() -> None:
     left, right = torch.eye(3), torch.eye(3)[[1, 0, 2]]
     assert top1_accuracy(left, right, torch.eye(3, dtype=torch.bool)) == pytest.approx(1 / 3)
     matches = torch.tensor([[0, 1, 0], [1, 0, 0], [0, 0, 0]]).bool()

@@ -1,4 +1,4 @@
-"""Each stage learns, resumes to the digit, and moves what it should and nothing else."""
+"""Each stage learns, resumes to the last bit, and changes nothing that it should not."""
 
 import math
 import random
@@ -189,7 +189,7 @@ def test_stages_one_and_two_move_both_towers_and_the_scale(processor: DWCProcess
 
 
 @pytest.mark.training
-def test_stage_three_moves_towers_and_weigher(processor: DWCProcessor) -> None:
+def test_stage_three_moves_towers_and_weight_head(processor: DWCProcessor) -> None:
     built = world(processor)
     before = built.state()
     numbers = built.run("hybrid", total_steps=2)
@@ -203,7 +203,7 @@ def test_stage_three_moves_towers_and_weigher(processor: DWCProcessor) -> None:
 
 
 @pytest.mark.training
-def test_towers_that_are_not_to_learn_stay_batch_norms_included(processor: DWCProcessor) -> None:
+def test_frozen_towers_stay_unchanged_batch_norms_included(processor: DWCProcessor) -> None:
     built = world(processor)
     before = built.state()
     built.run("hybrid", trains_towers=False, total_steps=3)
@@ -214,7 +214,7 @@ def test_towers_that_are_not_to_learn_stay_batch_norms_included(processor: DWCPr
 
 
 @pytest.mark.training
-def test_without_an_adaptive_weight_the_towers_learn_retrieval_alone(
+def test_without_an_adaptive_weight_the_towers_train_on_retrieval_alone(
     processor: DWCProcessor,
 ) -> None:
     built = world(processor, combiner="progressive_fixed")
@@ -271,7 +271,7 @@ def test_stage_two_adds_up_its_tasks() -> None:
         assert numbers[name] == pytest.approx(float(part))
 
 
-def test_stage_two_without_a_second_picture_or_tags_is_its_descriptions() -> None:
+def test_stage_two_without_second_image_or_tags_is_its_description_loss() -> None:
     output, batch = fashion_case()
     loss, numbers = fashion_objective(
         replace(output, others=None, tags=None), batch, FashionSettings(total_steps=1)

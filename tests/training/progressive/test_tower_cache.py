@@ -1,4 +1,4 @@
-"""Pictures looked at once give what pictures looked at every time would give."""
+"""Training on cached inputs of the last image layer."""
 
 import copy
 import json
@@ -69,7 +69,7 @@ def _pixels() -> Tensor:
     return torch.randn(3, 3, PX, PX, generator=torch.Generator().manual_seed(1))
 
 
-def test_kept_pictures_have_the_features_of_pictures(clip: ClipBackbone) -> None:
+def test_cached_inputs_give_the_features_of_images(clip: ClipBackbone) -> None:
     kept = last_layer_inputs(clip, _pixels())
     towers = CachedTowers(clip)
     with torch.no_grad():
@@ -79,7 +79,7 @@ def test_kept_pictures_have_the_features_of_pictures(clip: ClipBackbone) -> None
 
 
 @pytest.mark.training
-def test_the_clip_learns_with_its_last_layer_and_its_texts(clip: ClipBackbone) -> None:
+def test_the_clip_is_trained_by_its_last_layer_and_text_tower(clip: ClipBackbone) -> None:
     before = copy.deepcopy(clip.state_dict())
     kept, towers = last_layer_inputs(clip, _pixels()), CachedTowers(clip)
     optimiser = torch.optim.SGD(towers.parameters(), lr=1.0)
@@ -108,7 +108,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.mark.training
-def test_the_command_keeps_pictures_and_leaves_the_image_tower(
+def test_the_command_caches_images_and_freezes_the_image_tower(
     begun: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, drawings = begun
@@ -143,7 +143,7 @@ def test_the_command_keeps_pictures_and_leaves_the_image_tower(
     assert load.fingerprint(tmp_path / "again") == loaded.fingerprint
 
 
-def test_pictures_are_kept_only_for_a_clip_that_reads_them(
+def test_images_are_cached_only_with_a_pretrained_clip(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(TrainingError, match="give one to start from"):
@@ -154,7 +154,7 @@ def test_pictures_are_kept_only_for_a_clip_that_reads_them(
     assert not (tmp_path / "work").exists()
 
 
-def test_keeping_pictures_shortens_what_a_trained_clip_has_been_through() -> None:
+def test_caching_images_shortens_the_stages() -> None:
     whole, kept = ProgressiveRecipe(), ProgressiveRecipe().with_cached_images(3)
     assert kept.cached_views == 3
     assert kept.fashion.total_steps * 8 == whole.fashion.total_steps

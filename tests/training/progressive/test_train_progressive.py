@@ -1,4 +1,4 @@
-"""PL from nothing to a checkpoint that answers, stage by stage, with everything small."""
+"""PL from nothing to a checkpoint that searches, stage by stage, in small."""
 
 import json
 import random
@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 
 from dwc.catalogue.language.description import describe_fully
 from dwc.catalogue.splits import gallery, training_triplets
@@ -91,7 +92,7 @@ def test_the_numbers_hold_together(published: Any) -> None:
 def test_the_card_says_that_it_is_a_reconstruction_and_shows_the_numbers(published: Any) -> None:
     out, numbers, _ = published
     card = (out / "README.md").read_text()
-    assert card.startswith("---\nlicense:")
+    assert ModelCard(card).data.license == "apache-2.0"
     assert "**This\nis a reconstruction**" in card
     assert f"{100 * numbers['catalogue']['recall@10']:.1f}" in card
     assert "composed queries (3 steps)" in card
@@ -136,14 +137,14 @@ def test_a_finished_run_is_not_trained_again(published: Any, tmp_path: Path) -> 
     assert again["fingerprint"] == numbers["fingerprint"]
 
 
-def test_another_recipe_may_not_go_on_in_the_folder(published: Any) -> None:
+def test_another_recipe_is_refused_in_the_folder(published: Any) -> None:
     _, _, work = published
     other = replace(TINY, hybrid=replace(TINY.hybrid, gamma=2.0), seed=1)
     with pytest.raises(TrainingError, match=r"seed 0 \(now: 1\), hybrid.gamma 1.0 \(now: 2.0\)"):
         train_progressive(other, work)
 
 
-def test_it_starts_from_a_clip_that_there_is(published: Any, tmp_path: Path) -> None:
+def test_it_starts_from_an_existing_clip(published: Any, tmp_path: Path) -> None:
     loaded = load.load(str(published[0]))
     start = Start("the other one", loaded.model.clip, loaded.processor)
     before = {name: value.clone() for name, value in loaded.model.clip.state_dict().items()}
@@ -180,7 +181,7 @@ def tiny_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("tiny_recipe")
-def test_the_command_goes_as_far_as_it_is_asked(published: Any, tmp_path: Path) -> None:
+def test_the_command_stops_after_the_given_stage(published: Any, tmp_path: Path) -> None:
     _, numbers, work = published
     places = ["--work", str(work), "--out"]
     assert main(["train", "progressive", "--stage", "1", *places, str(tmp_path / "first")]) == 0
@@ -217,7 +218,7 @@ def test_the_command_starts_from_a_clip_of_transformers(tmp_path: Path) -> None:
         (["--start", "no/such/folder"], "no/such/folder"),
     ],
 )
-def test_the_command_says_what_is_wrong(
+def test_wrong_arguments_are_errors(
     more: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     places = ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
@@ -226,7 +227,7 @@ def test_the_command_says_what_is_wrong(
     assert not (tmp_path / "work").exists()
 
 
-def test_stage_one_of_a_clip_that_has_been_through_it_is_refused(
+def test_stage_one_is_refused_for_a_pretrained_clip(
     published: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, _, _ = published

@@ -1,4 +1,4 @@
-"""Features made up for a study: pictures of a kind and colour, texts that wish a colour."""
+"""Synthetic features for a study: images of a kind and color, texts that ask for a color."""
 
 from dataclasses import replace
 

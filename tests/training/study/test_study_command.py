@@ -1,4 +1,4 @@
-"""The study from the command line, on a few drawings: kept, run, written, and not run again."""
+"""The study from the command line, on a few drawings: cached, run, written, not run again."""
 
 import json
 from dataclasses import replace
@@ -43,7 +43,7 @@ def kept(place: Path, loaded: load.Checkpoint) -> Path:
     return cache_features(SMALL, loaded, place / "work", place / "drawings")
 
 
-def test_a_model_over_what_is_kept_answers_as_the_checkpoint(
+def test_cached_features_give_the_checkpoints_embeddings(
     kept: Path, loaded: load.Checkpoint
 ) -> None:
     """With the checkpoint's own heads, a kept question is composed as the question itself."""
@@ -114,7 +114,7 @@ def test_the_command_writes_numbers_table_and_figures(
     ("more", "message"),
     [(["--seeds", "0"], "--seeds is 0"), (["--workers", "0"], "--workers is 0")],
 )
-def test_the_command_says_what_is_wrong(
+def test_wrong_arguments_are_errors(
     more: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["study", *more]) == 2

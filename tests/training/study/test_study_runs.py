@@ -1,4 +1,4 @@
-"""The study's variants: each lacks what it says, learns what can be learned, and says it again."""
+"""The study's variants: each lacks the part that it names, learns, and repeats its numbers."""
 
 import random
 from dataclasses import replace
@@ -41,7 +41,7 @@ def _compose(variant: Variant, features: StudyFeatures) -> tuple[Any, Any]:
         return model, model.compose(pixel_values=rows, **words)
 
 
-def test_names_are_different_and_questions_are_of_variants_there_are() -> None:
+def test_names_are_unique_and_claims_are_about_existing_variants() -> None:
     assert len(VARIANTS) == len(all_variants(TINY.wrong_texts))
     for question in all_claims(TINY.wrong_texts):
         assert question.better in VARIANTS
@@ -66,7 +66,7 @@ def test_without_editors_the_parts_are_the_features_as_they_are(features: StudyF
         assert torch.equal(one.cnn.image_part, two.cnn.image_part) == is_same
 
 
-def test_without_a_weigher_every_weight_is_one_half(features: StudyFeatures) -> None:
+def test_without_a_weight_head_every_weight_is_one_half(features: StudyFeatures) -> None:
     _, composed = _compose(VARIANTS["dwc_half"], features)
     for stream in composed.streams.values():
         assert (stream.image_weight == 0.5).all()
@@ -74,13 +74,13 @@ def test_without_a_weigher_every_weight_is_one_half(features: StudyFeatures) -> 
     assert weighed.clip.image_weight.std() > 0
 
 
-def test_a_variant_has_its_streams_alone(features: StudyFeatures) -> None:
+def test_a_variant_has_its_own_streams_only(features: StudyFeatures) -> None:
     assert set(_compose(VARIANTS["dwc"], features)[1].streams) == {"clip", "cnn"}
     assert set(_compose(VARIANTS["dwc_clip_alone"], features)[1].streams) == {"clip"}
     assert set(_compose(VARIANTS["dwc_cnn_alone"], features)[1].streams) == {"cnn"}
 
 
-def test_pl_begins_at_the_clip_unless_stage_one_is_left_out(features: StudyFeatures) -> None:
+def test_pl_starts_as_the_clip_unless_stage_one_is_left_out(features: StudyFeatures) -> None:
     rows = features.pool.images.rows[0].float()
     first = build_pl(VARIANTS["pl"], features).towers
     assert torch.equal(first.image_features(rows), rows[:, :FEATURES])
@@ -90,7 +90,7 @@ def test_pl_begins_at_the_clip_unless_stage_one_is_left_out(features: StudyFeatu
 
 @pytest.mark.training
 @pytest.mark.parametrize("name", VARIANTS)
-def test_every_variant_runs_and_says_the_same_again(name: str, features: StudyFeatures) -> None:
+def test_every_variant_runs_and_repeats_its_numbers(name: str, features: StudyFeatures) -> None:
     run = Run(VARIANTS[name], 3)
     numbers = run_variant(run, features, TINY)
     assert set(numbers["streams"]) == set(VARIANTS[name].streams)
@@ -109,7 +109,7 @@ def test_every_variant_runs_and_says_the_same_again(name: str, features: StudyFe
         ("pl", 3e-2),  # the made CLIP's layers are far from fitting, and long vectors
     ],
 )
-def test_what_can_be_learned_is_learned(name: str, rate: float, features: StudyFeatures) -> None:
+def test_variants_learn(name: str, rate: float, features: StudyFeatures) -> None:
     learning = replace(LEARNING, learning_rate=rate, pl_learning_rate=rate)
     nothing = replace(learning, steps=1, fashion_steps=1, learning_rate=1e-9, pl_learning_rate=1e-9)
     before = run_variant(Run(VARIANTS[name], 0), features, nothing)
@@ -117,7 +117,7 @@ def test_what_can_be_learned_is_learned(name: str, rate: float, features: StudyF
     assert after["recall@1"] > max(0.6, before["recall@1"])
 
 
-def test_wrong_texts_are_those_that_the_catalogues_dial_would_give(
+def test_wrong_texts_are_those_of_training_triplets(
     features: StudyFeatures,
 ) -> None:
     items = gallery("train", 60)
@@ -139,7 +139,7 @@ def test_wrong_texts_are_those_that_the_catalogues_dial_would_give(
     assert (wrong | ~wrong_before).all()
 
 
-def test_stage_twos_batches_are_of_the_pictures_they_name(features: StudyFeatures) -> None:
+def test_stage_twos_batches_have_views_of_their_labels(features: StudyFeatures) -> None:
     def batch(seed: int, step: int = 5) -> FashionBatch:
         return fashion_batches(features.pool, 8, seed)(step)
 
@@ -166,7 +166,7 @@ def test_ranks_are_those_of_the_evaluation(features: StudyFeatures) -> None:
     assert first_ranks(scores, asked).tolist() == expected
 
 
-def test_the_numbers_of_queries_that_know_the_answer(features: StudyFeatures) -> None:
+def test_perfect_queries_have_perfect_numbers(features: StudyFeatures) -> None:
     asked = features.test
     gallery_vectors = torch.eye(len(asked.hits))
     queries = normalize(asked.hits.float())
@@ -185,7 +185,7 @@ def test_the_numbers_of_queries_that_know_the_answer(features: StudyFeatures) ->
     )
 
 
-def test_features_come_back_as_they_were_written(features: StudyFeatures, tmp_path: Path) -> None:
+def test_saved_features_load_unchanged(features: StudyFeatures, tmp_path: Path) -> None:
     folder = tmp_path / "features"
     save_features(features, folder)
     assert is_complete(folder)
@@ -223,7 +223,7 @@ def kept_world(
 
 
 @pytest.mark.training
-def test_a_study_that_was_stopped_goes_on(
+def test_a_stopped_study_continues(
     kept_world: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = run_all(replace(TINY, seeds=(0,)), None, tmp_path, tmp_path, 1)

@@ -1,4 +1,4 @@
-"""Sentences follow from numbers, and every number shown is one of the summary's."""
+"""Verdicts follow from numbers, and every number shown is one of the summary's."""
 
 import xml.etree.ElementTree as ElementTree
 from typing import Any
@@ -48,7 +48,7 @@ def asked(better: list[float], worse: list[float]) -> dict[str, Any]:
         ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5], "undecided", "(+0.0 ± 0.0 points)"),
     ],
 )
-def test_a_sentence_says_what_the_difference_allows(
+def test_the_sentence_follows_from_the_difference(
     better: list[float], worse: list[float], verdict: str, said: str
 ) -> None:
     found = asked(better, worse)
@@ -57,7 +57,7 @@ def test_a_sentence_says_what_the_difference_allows(
     assert found["difference"] == pytest.approx(sum(better) / 3 - sum(worse) / 3)
 
 
-def test_the_questions_are_a_source_of_error_of_their_own() -> None:
+def test_queries_contribute_to_the_standard_error() -> None:
     """Seeds that agree entirely do not make three questions of four hundred a difference."""
     close = asked([0.5075, 0.5075], [0.50, 0.50])
     assert close["verdict"] == "undecided"
@@ -65,7 +65,7 @@ def test_the_questions_are_a_source_of_error_of_their_own() -> None:
     assert asked([0.55, 0.55], [0.50, 0.50])["verdict"] == "holds"
 
 
-def test_a_weight_follows_the_truth_from_a_named_correlation_on() -> None:
+def test_a_weight_follows_the_truth_from_the_given_correlation_on() -> None:
     question = Claim("It follows", "one", None, "streams.clip.weight_truth_correlation", least=0.3)
 
     def told(*values: float | None) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def test_a_weight_follows_the_truth_from_a_named_correlation_on() -> None:
         (0.50, "It costs little: does not hold (-10.0 ± 1.5 points, at least -5 asked)."),
     ],
 )
-def test_a_cost_is_held_against_what_is_asked(left: float, said: str) -> None:
+def test_a_cost_is_compared_with_its_limit(left: float, said: str) -> None:
     numbers = {"wrong": {0: run_of(left)}, "clean": {0: run_of(0.6)}}
     question = Claim("It costs little", "wrong", "clean", source="ours", least=-0.05)
     assert evaluate_claim(question, numbers)["sentence"] == said
@@ -113,7 +113,7 @@ def test_the_summary_has_every_variant_with_mean_and_deviation(summary: dict[str
     assert summary["core_minutes"] == pytest.approx(len(rows) * 2 * 12 / 60, abs=0.1)
 
 
-def test_the_table_shows_every_variant_and_verdict(summary: dict[str, Any]) -> None:
+def test_the_tables_have_every_variant_and_verdict(summary: dict[str, Any]) -> None:
     text = write_markdown(summary)
     for row in summary["variants"]:
         assert f"| {row['label']} | {100 * row['numbers']['recall@1']['mean']:.1f} ± 0.7 |" in text
@@ -123,7 +123,7 @@ def test_the_table_shows_every_variant_and_verdict(summary: dict[str, Any]) -> N
     assert "small budget" in text
 
 
-def test_figures_are_whole_and_say_their_numbers(summary: dict[str, Any]) -> None:
+def test_figures_are_valid_and_have_their_numbers(summary: dict[str, Any]) -> None:
     figures = draw_figures(summary)
     assert set(figures) == {
         "dwc.svg", "combiner.svg", "pl.svg", "noise.svg", "share.svg",
@@ -147,7 +147,7 @@ def test_wrong_texts_have_a_line_for_each_kind_of_label(summary: dict[str, Any])
     assert {len((line.get("points") or "").split()) for line in lines} == {len(TINY.wrong_texts)}
 
 
-def test_a_dot_stands_at_its_value() -> None:
+def test_a_dot_is_at_its_value() -> None:
     drawing = draw_rows(
         "a < b", [PlotRow("one", 50.0, 5.0, [45.0, 55.0]), PlotRow("two", 25.0, 0.0, [25])]
     )
