@@ -25,18 +25,14 @@ from dwc.training.catalogue.sentence_teacher import TEACHER_DIM, SentenceTeacher
 from dwc.training.catalogue.two_world_texts import TwoWorldTexts
 from dwc.training.catalogue.widening import kept_channels
 from dwc.training.feature_cache import encode_texts
-from dwc.training.loop import LoopSettings, OptimizerStep, decay_groups, run_stage
+from dwc.training.loop import AdamWSettings, LoopSettings, OptimizerStep, decay_groups, run_stage
 
 
 @dataclass(frozen=True)
-class StageSettings:
-    """AdamW with warm-up and cosine."""
+class StageSettings(AdamWSettings):
+    """Settings of a stage on photographs."""
 
-    total_steps: int
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.05
     warmup_steps: int = 40
-    max_gradient_norm: float = 1.0
 
 
 class _Projector(nn.Module):
