@@ -238,7 +238,7 @@ class DWCProcessor(ProcessorMixin):
         return any(char.isascii() and char.isalnum() for word in words for char in word)
 
     def _shorten(self, text: str, template: Mapping[str, str]) -> str:
-        """The longest beginning of whole words whose tokens, with the template's, can be read."""
+        """The longest beginning that can be read with the template, up to a content word."""
         if self.clip_tokenizer is None:
             return text
         ends = [match.end() for match in re.finditer(r"\S+", text)]
@@ -248,8 +248,12 @@ class DWCProcessor(ProcessorMixin):
             filled = fill_template(template, [text[:end]])
             return len(encode(filled).ids) > self.clip_tokenizer.model_max_length
 
-        count = bisect_left(ends, True, key=is_too_long)
-        return text[: ends[max(count, 1) - 1]]
+        count = max(1, bisect_left(ends, True, key=is_too_long))
+        if count < len(ends):  # not to end in "without" or "and a"
+            words = text.split()
+            while count > 1 and words[count - 1].lower() in FUNCTION_WORDS:
+                count -= 1
+        return text[: ends[count - 1]]
 
     @property
     def max_clip_tokens(self) -> int | None:

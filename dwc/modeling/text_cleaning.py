@@ -8,6 +8,7 @@ cleaned that way: a model reads them as its training did.
 import html
 import logging
 import re
+import string
 import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
@@ -27,7 +28,9 @@ _QUOTES = str.maketrans(
     | {"Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "þ": "th", "ı": "i", "⁄": "/"}
 )
 _WORD = re.compile(r"\S+")
-_JOINT = re.compile(r"(?<=\w)[^\w\s'](?=\w)|(?<=\w)_(?=\w)|(?<=\w)[,;:/|&+]+(?=\w)")
+_JOINT = re.compile(r"(?<=\w)(?<!_)(?:[^\w\s']+|_+)(?=\w)")
+_CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_SHORTEST_PART = 3  # letters of a word that is joined to another without a sign
 _LONGEST_QUOTE = 120  # characters
 _SPACED_JOINTS = ",;:/|&+"  # stay, with a space behind; others become a space
 
@@ -94,9 +97,10 @@ def clean_typed_text(text: str, is_known: Callable[[str], bool] | None = None) -
 
     Every kind of space becomes one space, and invisible characters go. Full-width and other
     compatibility letters become plain ones, accents go (`café` becomes `cafe`), typographic quotes
-    and dashes become ASCII. Words joined by punctuation (`red/dress`) are separated where the
-    vocabulary has a part and not the joined word. A leading minus becomes a word (`-stripes`
-    becomes `without stripes`): the word tokenizer deletes it, which means the opposite.
+    and dashes become ASCII. Words joined by punctuation (`red/dress`) or by nothing (`RedDress`,
+    `reddress`) are separated where the vocabulary has the parts and not the joined word. A leading
+    minus becomes a word (`-stripes` becomes `without stripes`): the word tokenizer deletes it,
+    which means the opposite.
 
     Args:
         text: The text.
@@ -156,8 +160,22 @@ def _strip_accents(text: str) -> str:
 
 
 def _separate(word: str, is_known: Callable[[str], bool]) -> str:
-    """Separate a word at its inner punctuation where only its parts are known."""
-    parts = [part for part in _JOINT.split(word) if part]
-    if len(parts) < 2 or is_known(word) or not any(map(is_known, parts)):
+    """Separate joined words where the parts are known and the joined word is not."""
+    if is_known(word):
         return word
-    return _JOINT.sub(lambda match: f"{match[0]} " if match[0][0] in _SPACED_JOINTS else " ", word)
+    parts = _JOINT.split(word)
+    if len(parts) > 1 and any(map(is_known, parts)):
+        return _JOINT.sub(
+            lambda match: f"{match[0]} " if match[0][0] in _SPACED_JOINTS else " ", word
+        )
+    parts = _CAMEL_CASE.split(word)
+    if len(parts) > 1 and all(map(is_known, parts)):
+        return " ".join(parts)
+    letters = word.strip(string.punctuation)
+    if letters.isalpha():
+        cuts = range(_SHORTEST_PART, len(letters) - _SHORTEST_PART + 1)
+        pairs = [(letters[:cut], letters[cut:]) for cut in cuts]
+        known = [pair for pair in pairs if is_known(pair[0]) and is_known(pair[1])]
+        if len(known) == 1:
+            return word.replace(letters, " ".join(known[0]))
+    return word

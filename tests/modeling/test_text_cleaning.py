@@ -32,6 +32,22 @@ def test_joined_words_are_separated_where_the_parts_are_known(joint):
     assert len(clean_typed_text(f"qqq{joint}zzz", is_known).split()) == 1
 
 
+@pytest.mark.parametrize(
+    ("word", "clean"),
+    [
+        ("RedDress", "Red Dress"),
+        ("reddress", "red dress"),
+        ("#reddress,", "#red dress,"),
+        ("red...dress", "red dress"),
+        ("red__dress", "red dress"),
+        ("redzzz", "redzzz"),
+        ("itsred", "its red"),
+    ],
+)
+def test_words_joined_without_a_sign_are_separated_where_both_are_known(word, clean):
+    assert clean_typed_text(word, is_known) == clean
+
+
 @pytest.mark.parametrize("word", ["v-neck", "it's", "V-Neck", "women's", "t.b.d"])
 def test_known_joined_words_stay(word):
     assert clean_typed_text(word, is_known) == word

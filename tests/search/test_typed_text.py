@@ -7,6 +7,7 @@ from dwc.checkpoints.load import load
 from dwc.errors import QueryError
 from dwc.explain.model_input import describe_model_input
 from dwc.modeling.processing_dwc import fill_template
+from dwc.modeling.text_cleaning import FUNCTION_WORDS
 from dwc.search.searcher import Searcher
 
 LONG = (
@@ -45,7 +46,22 @@ def test_any_space_and_any_letters_read_as_typed_plainly(bundled, typed):
     assert read(bundled, typed).text == "red dress"
 
 
-@pytest.mark.parametrize("typed", ["red,dress", "blue/white", "red-dress", "red&white", "red+blue"])
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "red,dress",
+        "blue/white",
+        "red-dress",
+        "red&white",
+        "red+blue",
+        "red…dress",
+        "RedDress",
+        "reddress",
+        "#reddress",
+        "red_dress",
+        "red://dress",
+    ],
+)
 def test_joined_words_reach_the_cnn_stream(bundled, typed):
     text = read(bundled, typed).text
     words = bundled.processor(text=text)["word_ids"][0]
@@ -64,7 +80,8 @@ def test_a_long_text_is_cut_at_a_word_and_says_where(bundled):
     assert "at most 64 tokens" in note
     template = bundled.model.config.caption_template
     bundled.processor(text=fill_template(template, [typed.text]))
-    longer = f"{typed.text} {typed.cut.split()[0]}"
+    assert typed.text.split()[-1] not in FUNCTION_WORDS
+    longer = f"{typed.text} {' '.join(typed.cut.split()[:4])}"
     with pytest.raises(QueryError):
         bundled.processor(text=fill_template(template, [longer]))
 

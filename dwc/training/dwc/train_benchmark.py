@@ -86,6 +86,8 @@ def build_model(
         CheckpointError: CLIP, its tokenizer or the ResNet cannot be read completely.
     """
     source = read_clip(clip)
+    for line in source.assumed:
+        logger.warning(line)
     tokenizer = find_clip_tokenizer(clip_tokenizer, clip, source.config)
     if tokenizer is None:
         raise CheckpointError(

@@ -3,6 +3,7 @@
 A reconstruction: every number is this project's own.
 """
 
+import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -20,6 +21,8 @@ from dwc.modeling.processing_dwc import DWCProcessor
 from dwc.training.catalogue.drawn_pool import PoolSettings
 from dwc.training.catalogue.recipe import PICTURE_PX, catalogue_config, scale_recipe
 from dwc.training.progressive.stages import FashionSettings, HybridSettings, TowerSettings
+
+logger = logging.getLogger(__name__)
 
 Stage = Literal["open_domain", "fashion", "hybrid"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
@@ -200,6 +203,8 @@ def start_from_clip(source: str, clip_tokenizer: str | None = None) -> Start:
     """
     with without_progress_bar():
         clip_source = read_clip(source)
+        for line in clip_source.assumed:
+            logger.warning(line)
         tokenizer = find_clip_tokenizer(clip_tokenizer, source, clip_source.config)
     if tokenizer is None:
         raise CheckpointError(
