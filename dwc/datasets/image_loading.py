@@ -241,9 +241,10 @@ def _convert(
             converted = _restore_depth(image, raw_mode, reopen)
         reduced = image.size != (width, height)
         icc = image.info.get("icc_profile")
-        result = _to_srgb(
-            _take_part(_turn_upright(converted, image)), icc, 1 if reduced else shrink
-        )
+        upright = _take_part(_turn_upright(converted, image))
+        result = _to_srgb(upright, icc, 1 if reduced else shrink)
+        if not icc:
+            result = _apply_declared_color(result, image)
         if result is image and reopen is None and result.info:
             result = result.copy()  # the caller's image keeps its metadata
         ignored = icc and _color_space(icc) is None
@@ -370,6 +371,49 @@ def _apply_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
             if converted is not None:
                 return converted
     return image if image.mode in ("RGB", "RGBA") else image.convert("RGB")
+
+
+_EXIF_IFD, _INTEROPERABILITY_IFD = 0x8769, 0xA005
+_COLOR_SPACE_TAG, _SRGB_COLOR_SPACE = 0xA001, 1
+_ADOBE_RGB = "R03"  # the interoperability index of pictures that cameras store in Adobe RGB
+_ADOBE_GAMMA = 563 / 256
+# Linear Adobe RGB (1998) to linear sRGB; both have the white of D65.
+_ADOBE_TO_SRGB = np.array(
+    [[1.39836, -0.39836, 0.0], [0.0, 1.0, 0.0], [0.0, -0.04293, 1.04293]], dtype=np.float32
+)
+_SRGB_GAMMA = 2.2
+
+
+def _apply_declared_color(image: Image.Image, original: Image.Image) -> Image.Image:
+    """Convert an RGB image without a profile whose file declares other colors than sRGB.
+
+    Cameras mark Adobe RGB in EXIF alone; a PNG may declare its gamma.
+    """
+    gamma = original.info.get("gamma")
+    if original.format == "PNG" and gamma and "srgb" not in original.info:
+        exponent = 1 / (_SRGB_GAMMA * gamma)
+        if 0.05 < gamma < 5 and abs(exponent - 1) > 0.03:
+            return image.point([round(255 * (n / 255) ** exponent) for n in range(256)] * 3)
+        return image
+    if original.format not in ("JPEG", "MPO", "TIFF", "HEIF") or not _is_adobe_rgb(original):
+        return image
+    levels = np.linspace(0, 1, 256, dtype=np.float32) ** _ADOBE_GAMMA
+    linear = (levels[np.asarray(image)] @ _ADOBE_TO_SRGB.T).clip(0, 1)
+    steps = np.linspace(0, 1, 4096, dtype=np.float32)
+    encoded = np.where(steps <= 0.0031308, 12.92 * steps, 1.055 * steps ** (1 / 2.4) - 0.055)
+    table = (encoded * 255).round().astype(np.uint8)
+    return Image.fromarray(table[(linear * 4095).round().astype(np.int32)])
+
+
+def _is_adobe_rgb(image: Image.Image) -> bool:
+    with suppress(*_DECODER_ERRORS):
+        exif = image.getexif()
+        if _EXIF_IFD not in exif:
+            return False
+        if exif.get_ifd(_EXIF_IFD).get(_COLOR_SPACE_TAG) == _SRGB_COLOR_SPACE:
+            return False
+        return exif.get_ifd(_INTEROPERABILITY_IFD).get(1) == _ADOBE_RGB
+    return False
 
 
 _CMS_ERRORS = (OSError, ValueError, TypeError, ImageCms.PyCMSError)

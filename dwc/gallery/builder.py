@@ -50,8 +50,9 @@ Progress = Callable[[int, int, float], None]
 """Called with the number of finished pictures, their total, and the seconds left."""
 
 # A file that was written this shortly before it was read may change again without another time of
-# change: file systems count time in steps of up to 2 s.
+# change: file systems count time in steps of up to 2 s, and a server's clock may be ahead.
 _UNSETTLED_NS = 2_000_000_000
+_CLOCK_AHEAD_NS = 3_600_000_000_000
 _UNSETTLED = -1
 
 
@@ -271,19 +272,20 @@ class _Build:
         prepared = [result for result in batch if isinstance(result, _Prepared)]
         if not prepared:
             return
-        vectors = np.asarray(self._embed([one.image for one in prepared]), dtype=np.float32)
+        vectors = np.asarray(self._embed([result.image for result in prepared]), dtype=np.float32)
         finite = [bool(np.isfinite(vector).all()) for vector in vectors]
-        for one, is_finite in zip(prepared, finite, strict=True):
-            id = one.item.id
+        rows = []
+        for result, is_finite in zip(prepared, finite, strict=True):
+            id = result.item.id
             if not is_finite:
                 writer.skip(id, f"{id}: the model gave no finite embedding for it.")
                 continue
-            write_bytes(thumbnail_file(writer.path, one.row.content_key), one.thumbnail)
-            self._note(one.item, one.row.content_key)
-            if IGNORED_PROFILE in one.image.info:
+            write_bytes(thumbnail_file(writer.path, result.row.content_key), result.thumbnail)
+            self._note(result.item, result.row.content_key)
+            rows.append(result.row)
+            if IGNORED_PROFILE in result.image.info:
                 self._profiles.add(id)
-        sound = [one.row for one, ok in zip(prepared, finite, strict=True) if ok]
-        writer.append(sound, vectors[finite])
+        writer.append(rows, vectors[finite])
         self.embedded += len(prepared)
 
     def _reuse(self, known: Sequence[_Known]) -> None:
@@ -343,7 +345,7 @@ class _Build:
     def _note(self, item: Item, content_key: str, reason: str | None = None) -> None:
         if item.stamp is not None:
             stamp = item.stamp
-            if time.time_ns() - stamp.mtime_ns < _UNSETTLED_NS:
+            if -_CLOCK_AHEAD_NS < time.time_ns() - stamp.mtime_ns < _UNSETTLED_NS:
                 stamp = Stamp(stamp.size, _UNSETTLED)
             self._writer.note_file(item.id, KnownFile(stamp, content_key, reason))
 

@@ -152,7 +152,11 @@ class FolderSource:
     computed = False
 
     def __init__(
-        self, folder: str | Path, exclude: Iterable[str] = (), visit_once: bool = True
+        self,
+        folder: str | Path,
+        exclude: Iterable[str] = (),
+        visit_once: bool = True,
+        may_be_away: bool = False,
     ) -> None:
         """Name a folder.
 
@@ -160,6 +164,7 @@ class FolderSource:
             folder: Its path.
             exclude: Patterns of what to leave out, in the syntax of `.gitignore`.
             visit_once: Whether files and folders with several names count once.
+            may_be_away: Whether a folder that does not exist is listed as unreadable.
 
         Raises:
             ImageError: There is no such folder, or a pattern is malformed.
@@ -167,7 +172,7 @@ class FolderSource:
         self.folder = Path(folder).expanduser().resolve()
         self.exclude = tuple(exclude)
         self._visit_once = visit_once
-        if not self.folder.is_dir():
+        if not may_be_away and not self.folder.is_dir():
             raise ImageError(f"{printable(folder)}: there is no such folder. Check the path.")
         parse_patterns(self.exclude)
 

@@ -13,7 +13,7 @@ from dwc.checkpoints import load
 from dwc.checkpoints.load import Checkpoint
 from dwc.errors import CheckpointError, DWCError, ImageError, StoreError
 from dwc.gallery.builder import Progress, build_store
-from dwc.gallery.sources import Source, open_source
+from dwc.gallery.sources import FolderSource, Source, open_source
 from dwc.gallery.store import Store, find_store
 from dwc.gallery.walker import cache_folder
 from dwc.search.model_pool import KEEP_LOADED, ModelPool, short_name
@@ -228,8 +228,14 @@ def open_gallery(argument: str, checkpoint: Checkpoint, progress: Progress | Non
         ImageError: The gallery does not exist, or has no readable image.
         StoreError: The store cannot be written.
     """
-    source = open_source(argument)
-    path = store_folder(checkpoint.fingerprint, source)
+    try:
+        source = open_source(argument)
+        path = store_folder(checkpoint.fingerprint, source)
+    except ImageError:  # a drive that is off: the store shows what was on it
+        source = FolderSource(argument, may_be_away=True)
+        path = store_folder(checkpoint.fingerprint, source)
+        if not path.is_dir():
+            raise
     if not path.is_dir():  # a gallery that was renamed, or embedded by an older version
         path = find_store(path.parent, checkpoint.fingerprint, source) or path
     store = build_store(

@@ -367,6 +367,32 @@ def test_a_profile_that_is_broken_or_of_another_mode_is_ignored_and_marked():
     assert_close(decode(saved(picture, "PNG", icc_profile=lab)).getpixel((5, 20)), LEFT, 2)
 
 
+def test_adobe_rgb_that_only_exif_declares_is_converted():
+    wide = ImageCms.getOpenProfile(BytesIO(rgb_profile(*ADOBE_RGB, gamma=563 / 256)))
+    color = (40, 160, 70)
+    srgb = ImageCms.createProfile("sRGB")
+    stored = ImageCms.profileToProfile(Image.new("RGB", (64, 64), color), srgb, wide)
+    stored.info.clear()
+    assert np.abs(np.subtract(stored.getpixel((0, 0)), color)).max() > 15
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA001] = 0xFFFF
+    exif.get_ifd(0x8769)[0xA005] = {1: "R03"}
+    decoded = decode(saved(stored, "JPEG", quality=98, exif=exif))
+    assert_close(decoded.getpixel((30, 30)), color, 4)
+    exif.get_ifd(0x8769)[0xA005] = {1: "R98"}
+    decoded = decode(saved(stored, "JPEG", quality=98, exif=exif))
+    assert_close(decoded.getpixel((30, 30)), stored.getpixel((0, 0)), 4)
+
+
+@pytest.mark.parametrize(("gamma", "level"), [(100_000, 186), (45_455, 128), (55_556, 145)])
+def test_the_gamma_that_a_png_declares_is_applied(gamma, level):
+    plain = saved(Image.new("RGB", (9, 9), (128, 128, 128)), "PNG")
+    body = b"gAMA" + struct.pack(">I", gamma)
+    chunk = struct.pack(">I", 4) + body + struct.pack(">I", zlib.crc32(body))
+    decoded = decode(plain[:33] + chunk + plain[33:])
+    assert_close(decoded.getpixel((3, 3)), (level,) * 3, 2)
+
+
 def test_lab_becomes_srgb():
     srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
     stored = ImageCms.profileToProfile(two_halves(), srgb, lab, outputMode="LAB")

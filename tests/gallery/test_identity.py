@@ -58,6 +58,29 @@ def test_a_gallery_that_is_empty_for_now_keeps_its_rows(build, photos, tmp_path)
     assert len(Store.open(store.path)) == 13
 
 
+def test_a_gallery_whose_drive_is_off_keeps_its_store(photos, tmp_path):
+    source = FolderSource(photos)
+    build_store(source, mean_colors, tmp_path / "store", IDENTITY)
+    photos.rename(tmp_path / "elsewhere")
+    away = FolderSource(photos, may_be_away=True)
+    for prune in (False, True):  # what cannot be read is not known to be gone
+        store = build_store(away, mean_colors, tmp_path / "store", IDENTITY, prune=prune)
+        assert (len(store), len(store.away)) == (13, 13)
+    with pytest.raises(ImageError, match="has no pictures in it"):
+        build_store(away, mean_colors, tmp_path / "new store", IDENTITY)
+    (tmp_path / "elsewhere").rename(photos)
+    assert build_store(source, mean_colors, tmp_path / "store", IDENTITY).away == frozenset()
+
+
+def test_a_time_of_change_in_the_future_is_trusted(build, photos, reads):
+    for file in photos.rglob("*.png"):
+        os.utime(file, (4_000_000_000, 4_000_000_000))
+    build(photos)
+    reads.clear()
+    build(photos)
+    assert reads == []
+
+
 def test_away_pictures_are_removed_when_that_is_requested(build, photos):
     build(photos)
     shutil.rmtree(photos / "deep")
