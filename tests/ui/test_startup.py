@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dwc.checkpoints.load import fingerprint
-from dwc.errors import CheckpointError
+from dwc.errors import CheckpointError, ImageError
 from dwc.gallery.sources import CatalogueSource, FolderSource
 from dwc.ui.startup import (
     cache_folder,
@@ -18,6 +18,7 @@ from dwc.ui.startup import (
     open_models,
     store_folder,
 )
+from tests.gallery.conftest import make_old
 from tests.search.tiny import write_tiny_checkpoint
 from tests.ui.live import draw_gallery
 
@@ -33,7 +34,9 @@ def tinies(tmp_path_factory):
 def gallery(tmp_path, monkeypatch):
     monkeypatch.setenv("DWC_CACHE", str(tmp_path / "cache"))
     (tmp_path / "gallery").mkdir()
-    return draw_gallery(tmp_path / "gallery", 6)
+    folder = draw_gallery(tmp_path / "gallery", 6)
+    make_old(folder)
+    return folder
 
 
 class Counts:
@@ -97,6 +100,45 @@ def test_every_model_embeds_the_gallery_once_and_answers_for_itself(tinies, gall
     assert scores[0] != scores[1]
     open_models([str(path) for path in tinies], str(gallery), counts.show)
     assert counts.embedded[2:] == [("one", 0), ("two", 0)]
+
+
+def test_a_renamed_gallery_is_not_embedded_again(tinies, gallery):
+    counts = Counts()
+    _, store = open_models([str(tinies[0])], str(gallery), counts.show)
+    renamed = gallery.with_name("renamed")
+    gallery.rename(renamed)
+    (gallery.with_name("link")).symlink_to(renamed)
+    for name in ("renamed", "link", "renamed/../link"):
+        _, again = open_models([str(tinies[0])], str(gallery.parent / name), counts.show)
+        assert again.path == store.path
+        assert again.picture(again.ids[0]).original
+    assert counts.embedded == [("one", 6)] + [("one", 0)] * 3
+
+
+def test_a_gallery_whose_drive_is_off_is_shown_as_away(tinies, gallery, caplog):
+    counts = Counts()
+    open_models([str(tinies[0])], str(gallery), counts.show)
+    gallery.rename(gallery.with_name("elsewhere"))
+    with caplog.at_level(logging.WARNING):
+        models, store = open_models([str(tinies[0])], str(gallery), counts.show)
+    assert len(store) == len(store.away) == 6
+    assert "6 pictures are not there now" in caplog.text
+    assert ask(models, "one").hits
+    with pytest.raises(ImageError, match="there is no such folder"):
+        open_models([str(tinies[0])], str(gallery.with_name("nowhere")), counts.show)
+
+
+def test_models_whose_stores_differ_in_away_pictures_answer_together(tinies, gallery):
+    counts = Counts()
+    paths = [str(path) for path in tinies]
+    removed = sorted(gallery.glob("*"))[0]
+    open_models(paths[1:], str(gallery), counts.show)
+    removed.unlink()
+    models, store = open_models(paths, str(gallery), counts.show)
+    assert (len(store), len(store.away)) == (5, 0)
+    with models.using("two") as searcher:
+        assert searcher.store.ids == store.ids
+        assert len(searcher.search(text="is blue", k=9).hits) == 5
 
 
 def test_the_first_answers_while_the_others_are_opened(tinies, gallery, caplog):
