@@ -38,7 +38,7 @@ wardrobe:
 	photographs are those of https://github.com/alexeygrigorev/clothing-dataset (CC0).'; exit 1; }
 
 progressive: $(VENV)/.dev    ## train PL's, on the drawings' checkpoint that make checkpoint leaves
-	$(BIN)/python -m dwc train progressive --keep-pictures --start runs/catalogue/drawings \
+	$(BIN)/python -m dwc train progressive --keep-pictures --start $(or $(wildcard runs/catalogue/drawings),dwc-catalogue) \
 	  --drawings runs/catalogue --work runs/progressive-catalogue \
 	  --out assets/checkpoints/progressive-catalogue
 	$(BIN)/python -m dwc weights assets/checkpoints/progressive-catalogue

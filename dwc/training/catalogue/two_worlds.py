@@ -66,6 +66,7 @@ from dwc.training.catalogue.widening import (
 from dwc.training.dwc.mutual_training import MutualSettings, train_mutually
 from dwc.training.feature_cache import encode_texts
 from dwc.training.loop import LoopSettings
+from dwc.training.run_dir import claim, recipe_record
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,11 @@ def train_two_worlds(
     """Train a model of drawings on drawings and photographs; `start` is left as it is.
 
     States, cached rows and logs go to the folder `work`, from which a run that was killed goes on.
+
+    Raises:
+        TrainingError: the work folder belongs to another recipe, or the wardrobe is too small.
     """
+    claim(work, recipe_record(recipe))
     torch.manual_seed(recipe.seed)
     teacher = teacher or SentenceTeacher()
     workers = os.cpu_count() or 1
