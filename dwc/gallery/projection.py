@@ -76,20 +76,20 @@ def project(vectors: NDArray[np.float32], landmarks: int = LANDMARKS) -> Project
     components = _Components(np.asarray(vectors[chosen], dtype=np.float64))
     landmark_rows = components.of(vectors[chosen])
     laid_out = _lay_out(landmark_rows)
-    places = laid_out
+    points = laid_out
     if count > landmarks:
         near = [
             interpolate_positions(components.of(rows), landmark_rows, laid_out)
             for rows in _chunks(vectors)
         ]
-        places = np.concatenate(near)
-        places[chosen] = laid_out
-    positions = _fit(places)
+        points = np.concatenate(near)
+        points[chosen] = laid_out
+    positions = _fit(points)
     return Projection(positions, len(chosen), _neighbours_kept(vectors, positions))
 
 
 def interpolate_positions(
-    rows: NDArray[np.float64], others: NDArray[np.float64], places: NDArray[np.float64]
+    rows: NDArray[np.float64], others: NDArray[np.float64], points: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Positions (m, 2) of rows (m, C), given the positions (l, 2) of other rows (l, C).
 
@@ -100,7 +100,7 @@ def interpolate_positions(
     nearest = np.argpartition(distances, count - 1, axis=1)[:, :count]
     closeness = 1 / np.maximum(np.take_along_axis(distances, nearest, axis=1), 1e-9)
     shares = closeness / closeness.sum(1, keepdims=True)
-    return np.einsum("mk,mkc->mc", shares, places[nearest])
+    return np.einsum("mk,mkc->mc", shares, points[nearest])
 
 
 class _Components:
@@ -138,11 +138,11 @@ def _lay_out(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(method.fit_transform(rows.astype(np.float32)), dtype=np.float64)
 
 
-def _fit(places: NDArray[np.float64]) -> Points:
+def _fit(points: NDArray[np.float64]) -> Points:
     """Positions (n, 2) as integers from 0 to `SIDE`, centered, with one scale for both axes."""
-    low, high = places.min(0), places.max(0)
+    low, high = points.min(0), points.max(0)
     extent = float((high - low).max()) or 1.0
-    centered = (places - (low + high) / 2) / extent + 0.5
+    centered = (points - (low + high) / 2) / extent + 0.5
     return np.round(centered * SIDE).clip(0, SIDE).astype(np.uint16)
 
 
@@ -156,10 +156,10 @@ def _neighbours_kept(vectors: NDArray[np.float32], positions: Points) -> float |
     similarities = np.concatenate(
         [rows @ vectors[sampled].T for rows in _chunks(vectors)]
     ).T  # (j, n)
-    places = positions.astype(np.float32)
+    points = positions.astype(np.float32)
     shares = []
     for by_model, itself in zip(similarities, sampled.tolist(), strict=True):
-        by_position = -((places - places[itself]) ** 2).sum(1)  # (n,)
+        by_position = -((points - points[itself]) ** 2).sum(1)  # (n,)
         shares.append(len(_nearest(by_model, itself) & _nearest(by_position, itself)))
     return float(np.mean(shares)) / _NEIGHBORS
 

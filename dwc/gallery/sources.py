@@ -190,11 +190,11 @@ class FolderSource:
     def list(self) -> Listing:
         """Walk the folder; the pictures are ordered by id."""
         items, left_out = [], {}
-        for found in walk_folder(self.folder, self.exclude, self._visit_once):
-            if isinstance(found, LeftOut):
-                left_out[found.id] = found
+        for entry in walk_folder(self.folder, self.exclude, self._visit_once):
+            if isinstance(entry, LeftOut):
+                left_out[entry.id] = entry
             else:
-                items.append(FileItem(found.id, found.path, Stamp(found.size, found.mtime_ns)))
+                items.append(FileItem(entry.id, entry.path, Stamp(entry.size, entry.mtime_ns)))
         return Listing(sorted(items), left_out)
 
     def items(self) -> Sequence[FileItem]:
@@ -422,9 +422,9 @@ def is_same_gallery(spec: dict[str, Any], source: Source, content_keys: Mapping[
     return 2 * sum(_content_key(source, id) == content_keys[id] for id in sample) >= len(sample)
 
 
-def _is_same_folder(one: str, other: str) -> bool:
+def _is_same_folder(first: str, second: str) -> bool:
     try:
-        return one == other or os.path.samefile(one, other)
+        return first == second or os.path.samefile(first, second)
     except OSError:
         return False
 

@@ -284,10 +284,10 @@ class StoreWriter:
 
     def _drop_damaged_rows(self) -> None:
         """Take out rows whose vectors are missing or altered, so that they are embedded again."""
-        whole = min(len(self._rows), self._vectors.stat().st_size // self._stride)
+        complete_rows = min(len(self._rows), self._vectors.stat().st_size // self._stride)
         sound = []
-        if whole:
-            shape = (whole, self.model.dimension)
+        if complete_rows:
+            shape = (complete_rows, self.model.dimension)
             vectors = np.memmap(self._vectors, dtype="<f4", mode="r", shape=shape)
             sound = [
                 row.id

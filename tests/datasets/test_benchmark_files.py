@@ -8,7 +8,7 @@ from dwc.datasets.benchmark_files import describe_folder, read_text
 from dwc.errors import DatasetError
 
 
-def test_what_is_in_a_folder(tmp_path: Path) -> None:
+def test_a_folder_is_described_by_its_content(tmp_path: Path) -> None:
     assert describe_folder(tmp_path) == f"{tmp_path} holds nothing"
     for n in range(12):
         (tmp_path / f"{n:02}.txt").touch()
@@ -17,12 +17,12 @@ def test_what_is_in_a_folder(tmp_path: Path) -> None:
     assert seen.endswith("08.txt and 3 more")
 
 
-def test_of_a_folder_that_is_not_there_what_is_above_it(tmp_path: Path) -> None:
+def test_a_missing_folder_is_described_by_its_parent(tmp_path: Path) -> None:
     (tmp_path / "captions.zip").touch()
     assert describe_folder(tmp_path / "captions" / "deep") == f"{tmp_path} holds captions.zip"
 
 
-def test_a_missing_file_shows_its_like_before_the_rest(tmp_path: Path) -> None:
+def test_a_missing_file_is_described_by_similar_names_first(tmp_path: Path) -> None:
     (tmp_path / "cap.dress.val.json").touch()
     (tmp_path / "readme.txt").touch()
     with pytest.raises(DatasetError, match=r"is missing \(there are cap\.dress\.val\.json\); go"):

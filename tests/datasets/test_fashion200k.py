@@ -70,7 +70,7 @@ def test_the_benchmark(root: Path) -> None:
     assert query.hits == {"women/dresses/2/2_0.jpeg", "women/dresses/3/3_0.jpeg"}
 
 
-def test_the_answer_is_stated_only_where_asked_for_and_the_protocol_says_so(root: Path) -> None:
+def test_the_answer_is_stated_only_on_request_and_the_protocol_says_so(root: Path) -> None:
     made = fashion200k_benchmark(root, states_answer=True)
     assert made.queries[0].captions == ("replace black with white and get white lace dress",)
     assert made.protocol == "fashion200k-test-states_answer"

@@ -32,8 +32,8 @@ def saved(picture, format, **options):
     return file.getvalue()
 
 
-def assert_close(colour, expected, tolerance=12):
-    assert np.abs(np.subtract(colour, expected)).max() <= tolerance, (colour, expected)
+def assert_close(color, expected, tolerance=12):
+    assert np.abs(np.subtract(color, expected)).max() <= tolerance, (color, expected)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -120,8 +120,8 @@ def test_a_palette_with_a_transparent_entry_lies_over_white():
 
 
 @pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF"])
-def test_of_an_animation_the_first_frame_is_taken(format):
-    frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "lime", "blue")]
+def test_an_animation_of_single_colors_gives_its_first_frame(format):
+    frames = [Image.new("RGB", (20, 20), color) for color in ("red", "lime", "blue")]
     encoded = saved(frames[0], format, save_all=True, append_images=frames[1:])
     assert_close(decode(encoded).getpixel((9, 9)), (255, 0, 0))
 
@@ -185,7 +185,7 @@ def test_of_a_wide_strip_the_middle_is_taken():
         ("head.webp", saved(two_halves((300, 200)), "WEBP")[:25], "head.webp"),
     ],
 )
-def test_what_is_no_picture_is_named(tmp_path, name, content, says):
+def test_files_that_are_no_pictures_are_named(tmp_path, name, content, says):
     file = tmp_path / name
     file.write_bytes(content)
     with pytest.raises(ImageError, match=says) as raised:
@@ -222,7 +222,7 @@ def test_the_original_image_is_left_as_it_was():
     assert picture.size == (60, 40)
 
 
-def test_the_pixel_hash_is_of_what_is_seen():
+def test_the_pixel_hash_depends_on_the_pixels_alone():
     picture = two_halves()
     same = [saved(picture, "PNG"), saved(picture, "BMP"), saved(picture, "WEBP", lossless=True)]
     assert {hash_pixels(decode(encoded)) for encoded in same} == {hash_pixels(picture)}

@@ -17,11 +17,13 @@ WHOLE = Benchmark(
 )
 
 
-def test_nothing_gone_changes_nothing() -> None:
+def test_no_missing_image_changes_nothing() -> None:
     assert drop_missing(WHOLE, []) is WHOLE
 
 
-def test_a_query_goes_with_its_reference_or_its_last_hit(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_query_goes_with_its_reference_or_last_hit(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with caplog.at_level(logging.WARNING):
         left = drop_missing(WHOLE, ["c"])
     assert left.gallery == ("a", "b", "d")

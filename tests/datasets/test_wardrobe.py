@@ -113,7 +113,7 @@ def test_the_seed_draws_the_changes() -> None:
     assert attribute_changes(photographs, 1) != attribute_changes(photographs, 2)
 
 
-def test_what_is_unknown_is_not_asked_for() -> None:
+def test_unknown_attributes_are_not_requested() -> None:
     reference = photograph("a.jpg")
     assert changes_between(reference, photograph("b.jpg", pattern="other")) == {}
     assert changes_between(reference, photograph("b.jpg", colour="red")) == {"colour": "red"}

@@ -130,22 +130,22 @@ def test_a_store_with_a_reader_can_be_brought_up_to_date(build, photos):
     assert np.array_equal(reader.vectors, before)
 
 
-def test_progress_is_told_from_start_to_end(build, photos):
-    told = []
-    build(photos, progress=lambda *now: told.append(now))
-    assert [(done, total) for done, total, _ in told] == [
+def test_progress_is_reported_from_start_to_end(build, photos):
+    reported = []
+    build(photos, progress=lambda *now: reported.append(now))
+    assert [(done, total) for done, total, _ in reported] == [
         (0, 13),
         (4, 13),
         (8, 13),
         (12, 13),
         (13, 13),
     ]
-    assert all(left >= 0 for _, _, left in told)
-    assert told[-1][2] == 0
+    assert all(left >= 0 for _, _, left in reported)
+    assert reported[-1][2] == 0
     Image.new("RGB", (9, 9), (1, 2, 3)).save(photos / "added.png")
-    told.clear()
-    build(photos, progress=lambda *now: told.append(now))
-    assert [(done, total) for done, total, _ in told] == [(13, 14), (14, 14)]
+    reported.clear()
+    build(photos, progress=lambda *now: reported.append(now))
+    assert [(done, total) for done, total, _ in reported] == [(13, 14), (14, 14)]
 
 
 def test_a_source_without_pictures_changes_nothing(build, photos, tmp_path):

@@ -147,7 +147,7 @@ def test_unchanged_files_are_not_opened(build, photos, reads):
     assert reads == []
 
 
-def test_a_file_that_was_just_written_is_looked_at_again(build, photos, reads):
+def test_a_file_that_was_just_written_is_read_again(build, photos, reads):
     Image.new("RGB", (9, 9), (1, 2, 3)).save(photos / "p2.png")
     build(photos)
     info = (photos / "p2.png").stat()

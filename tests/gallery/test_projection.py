@@ -42,7 +42,7 @@ def test_the_map_is_the_same_every_time_and_fills_its_square():
     assert abs(low + high - SIDE).max() <= 2
 
 
-def test_the_share_of_neighbours_kept_is_what_it_says():
+def test_the_share_of_preserved_neighbors_agrees_with_its_definition():
     vectors, _ = groups(3, 20)
     projection = project(vectors)
     alike = vectors @ vectors.T

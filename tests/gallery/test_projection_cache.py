@@ -32,7 +32,7 @@ def made(monkeypatch):
     return calls
 
 
-def test_it_is_made_once_and_kept(build, photos, made):
+def test_a_projection_is_computed_once_and_saved(build, photos, made):
     store = build(photos)
     assert load_projection(store) is None
     projections = ProjectionCache()
@@ -69,7 +69,7 @@ def test_a_store_that_was_added_to_gets_a_new_map(build, photos, made):
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 and no more", b"{}"])
-def test_a_damaged_file_is_told_and_made_anew(build, photos, damage):
+def test_a_damaged_file_is_reported_and_replaced(build, photos, damage):
     store = build(photos)
     (store.path / FILE).write_bytes(damage)
     with pytest.raises(StoreError, match="cannot be read"):
@@ -94,7 +94,7 @@ def test_one_made_otherwise_is_refused(build, photos, monkeypatch):
         load_projection(store)
 
 
-def test_where_nothing_can_be_written_there_is_a_map_all_the_same(build, photos, monkeypatch):
+def test_a_projection_that_cannot_be_saved_is_returned(build, photos, monkeypatch):
     store = build(photos)
 
     def refuse(*_):

@@ -119,7 +119,7 @@ def test_a_store_of_another_model_is_refused(build, photos):
     store.require_model(IDENTITY.fingerprint, "colours")
 
 
-def test_a_vector_file_cut_short_is_told_and_mended(build, photos):
+def test_a_truncated_vector_file_is_reported_and_repaired(build, photos):
     store = build(photos)
     file = store.path / "vectors-0.f32"
     whole = file.read_bytes()
@@ -135,7 +135,7 @@ def test_a_vector_file_cut_short_is_told_and_mended(build, photos):
         Store.open(store.path)
 
 
-def test_altered_vectors_are_told_and_mended(build, photos):
+def test_altered_vectors_are_reported_and_repaired(build, photos):
     store = build(photos)
     file = store.path / "vectors-0.f32"
     content = bytearray(file.read_bytes())
@@ -160,7 +160,7 @@ def test_what_lies_beyond_the_rows_is_cut_off(build, photos):
     assert file.stat().st_size == 14 * 24
 
 
-def test_a_folder_that_is_no_store_is_told(tmp_path):
+def test_a_folder_that_is_no_store_is_refused(tmp_path):
     with pytest.raises(StoreError, match=r"is not a gallery store.*python -m dwc index"):
         Store.open(tmp_path)
     with pytest.raises(StoreError, match="is not a gallery store"):
@@ -201,7 +201,7 @@ def test_vectors_of_the_wrong_shape_are_a_mistake(tmp_path):
             writer.append([row], np.zeros((1, 5), dtype=np.float32))
 
 
-def test_a_picture_is_found_again_or_its_thumbnail_is(build, photos):
+def test_a_picture_is_opened_or_else_its_thumbnail(build, photos):
     store = build(photos)
     assert store.picture("p3.png").original
     assert store.picture("p3.png").image.getpixel((0, 0)) == (60, 100, 195)
