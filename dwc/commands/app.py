@@ -105,8 +105,13 @@ def run(args: argparse.Namespace) -> int:
     from dwc.ui.blocks import build_page
     from dwc.ui.gallery_images import StoreImages
     from dwc.ui.panels.examples import choose_examples
-    from dwc.ui.serving import launch_options, serve_thumbnails
-    from dwc.ui.startup import list_bundled, open_meanwhile, open_models
+    from dwc.ui.startup import (
+        launch_options,
+        list_bundled,
+        open_meanwhile,
+        open_models,
+        serve_thumbnails,
+    )
 
     names = args.models or list_bundled()
     models, store = open_models(

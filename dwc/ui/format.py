@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers, texts and messages as the page shows them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,19 +13,42 @@ def escape(text: object) -> str:
     return escape_html(str(text), quote=True)
 
 
-def name_stream(stream: str) -> str:
+def render_error(message: str) -> str:
+    """Why a search could not be made; empty for no message."""
+    return f'<p class="trouble" role="alert">{escape(message)}</p>' if message else ""
+
+
+def render_hint(text: str) -> str:
+    """A sentence in small type."""
+    return f'<p class="hint">{escape(text)}</p>'
+
+
+def render_unknown_words(words: Sequence[str]) -> str:
+    """The typed words that are not in the model's vocabulary, struck through; empty for none."""
+    if not words:
+        return ""
+    struck = ", ".join(f"<s>{escape(word)}</s>" for word in words)
+    rest = (
+        "is not among the words the model learned; it may pass over it"
+        if len(words) == 1
+        else "are not among the words the model learned; it may pass over them"
+    )
+    return f'<p class="unknown">{struck} {rest}.</p>'
+
+
+def format_stream(stream: str) -> str:
     """CLIP and CNN by their proper names, any other stream by its own."""
     return STREAM_NAMES.get(stream, stream)
 
 
-def name_part(part: str) -> str:
+def format_part(part: str) -> str:
     """`clip_image` -> `picture, CLIP stream`."""
     stream, _, modality = part.rpartition("_")
-    return f"{MODALITY_NAMES.get(modality, modality)}, {name_stream(stream)} stream"
+    return f"{MODALITY_NAMES.get(modality, modality)}, {format_stream(stream)} stream"
 
 
 def weight_in_words(image_weight: float) -> str:
-    """Where a weight in [0, 1] stands between only the words (0) and only the picture (1)."""
+    """Describe a weight in [0, 1], from only the words (0) to only the picture (1)."""
     if image_weight >= 0.995:
         return "only to the picture"
     if image_weight <= 0.005:
@@ -43,7 +66,7 @@ def weight_in_words(image_weight: float) -> str:
 def percents(image_weight: float) -> tuple[int, int]:
     """The picture's and the words' share of a weight in whole percent; they sum to 100.
 
-    Neither side is rounded away: 0 and 100 are kept for exactly nothing and all.
+    0 and 100 are reserved for exactly nothing and all.
     """
     picture = round(100 * image_weight)
     if 0 < image_weight < 1:
@@ -51,8 +74,8 @@ def percents(image_weight: float) -> tuple[int, int]:
     return picture, 100 - picture
 
 
-def above(percentile: float) -> str:
-    """`above 99.7 %`, rounded down: nothing but all of the gallery reads as 100."""
+def format_percentile(percentile: float) -> str:
+    """`above 99.7 %`, rounded down: only the whole gallery reads as 100."""
     floored = math.floor(percentile * 10 + 1e-9) / 10
     return f"above {floored:g} %"
 
@@ -66,10 +89,10 @@ def round_to_sum(values: Sequence[float], total: float, digits: int = 2) -> list
     floors = [math.floor(value * scale) for value in values]
     missing = round(total * scale) - sum(floors)
     by_remainder = sorted(
-        range(len(values)), key=lambda place: floors[place] - values[place] * scale
+        range(len(values)), key=lambda index: floors[index] - values[index] * scale
     )
-    for place in by_remainder[: max(missing, 0)]:
-        floors[place] += 1
+    for index in by_remainder[: max(missing, 0)]:
+        floors[index] += 1
     return [floor / scale for floor in floors]
 
 
@@ -78,22 +101,24 @@ def signed(value: float) -> str:
     return f"{value + 0.0:.2f}".replace("-0.00", "0.00").replace("-", "−")
 
 
-def count(number: int) -> str:
-    """A count with thousands marked."""
+def format_count(number: int) -> str:
+    """A count with thousands separated."""
     return f"{number:,}"
 
 
-def timing(timings_ms: Mapping[str, float], gallery_size: int) -> str:
-    """`2,000 pictures · 19 ms`; the total where it is told apart, else the sum of all steps."""
+def format_timing(timings_ms: Mapping[str, float], gallery_size: int) -> str:
+    """`2,000 pictures · 19 ms`: the total if it is given, else the sum of all steps."""
     total = timings_ms.get("total", sum(timings_ms.values()))
     duration = f"{total:.0f} ms" if total < 1000 else f"{total / 1000:.1f} s"
-    return f"{count(gallery_size)} pictures · {duration}"
+    return f"{format_count(gallery_size)} pictures · {duration}"
 
 
 def on_load(function: str, *events: str) -> str:
     """The call that connects an element's script, a function of `static/`, when it is in place.
 
-    `events` are the names of the element's own events: Gradio finds them, quoted, in this call.
+    Args:
+        function: The function with its namespace, `dwcPanels.examples`.
+        events: The names of the element's own events. Gradio finds them, quoted, in the call.
     """
     names = "".join(f", '{event}'" for event in events)
     return f"window.{function}({{element, trigger, watch, props}}{names});"

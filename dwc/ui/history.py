@@ -1,14 +1,18 @@
-"""The way of a search: every question of a visit, and which one it came from."""
+"""The history of a visit: a tree of its searches, with the one at which the visit stands."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
-MOST_STEPS = 24
-"""How many steps are kept: more than one can tell apart, and a few kilobytes of a session."""
+from dwc.search.results import shift_to_json
+
+MAX_STEPS = 24
+"""How many steps are kept: more than a person can tell apart, and a few kilobytes."""
 
 
 @dataclass(frozen=True)
 class HistoryQuery:
-    """What was asked: words, and a picture of the gallery or the file of an upload, or neither."""
+    """What was searched: words, and a gallery image's id or an upload's file, or neither."""
 
     words: str
     reference_id: str | None = None
@@ -17,7 +21,7 @@ class HistoryQuery:
 
 @dataclass(frozen=True)
 class WeightShift:
-    """How an answer listened: its shift (0 as learned) and the mean image weight, in [0, 1]."""
+    """How an answer was weighted: the shift (0 as learned), and the mean image weight in [0, 1]."""
 
     shift: float
     image_weight: float
@@ -25,22 +29,29 @@ class WeightShift:
 
 @dataclass(frozen=True)
 class HistoryStep:
-    """One question of the way. `number` counts from 1 over the whole visit, and is never reused.
+    """One search of a visit.
 
-    `parent` is the step at which it was asked, None for the first that is known.
+    Attributes:
+        number: Counts from 1 over the whole visit; no number is used twice.
+        parent: The step from which it was searched; None for the first that is kept.
+        query: What was searched.
+        weight_shift: How its answer was weighted last.
     """
 
     number: int
     parent: int | None
-    question: HistoryQuery
-    lean: WeightShift
+    query: HistoryQuery
+    weight_shift: WeightShift
 
 
 @dataclass(frozen=True)
 class HistoryRow:
-    """Steps one after another, as they are drawn: the first stands in `column`, counted from 0.
+    """Steps in sequence, as they are drawn on one row.
 
-    `up` is how many lines above its parent stands; the way's own line is the first, with 0.
+    Attributes:
+        column: The column of the first step, from 0.
+        up: How many rows above this one its parent is drawn; 0 for the top row.
+        steps: The steps.
     """
 
     column: int
@@ -50,104 +61,172 @@ class HistoryRow:
 
 @dataclass(frozen=True)
 class SearchHistory:
-    """A tree of steps, of which one is where the visit stands; changing it gives another `Trail`.
+    """A tree of at most `MAX_STEPS` steps; every change returns another history.
 
-    At most `MOST_STEPS`: beyond, what was left aside longest ago is forgotten first, then the
-    beginning.
+    Beyond the limit, the oldest leaf of an abandoned branch is dropped first, then the beginning.
+
+    Attributes:
+        steps: In ascending order of their numbers: a parent comes before its children.
+        current: The step at which the visit stands; None before the first.
     """
 
-    steps: tuple[HistoryStep, ...] = ()  # ascending by number: a parent comes before its children
+    steps: tuple[HistoryStep, ...] = ()
     current: int | None = None
 
-    def ask(self, question: HistoryQuery, lean: WeightShift) -> "SearchHistory":
-        """Go on from where the visit stands.
+    def to_dict(self) -> dict[str, Any]:
+        """The history as a browser keeps it: only dicts, lists, numbers and strings."""
+        steps = [asdict(step) for step in self.steps]
+        for step in steps:
+            step["weight_shift"]["shift"] = shift_to_json(step["weight_shift"]["shift"])
+        return {"steps": steps, "current": self.current}
 
-        A question that was asked from there already is gone to, not asked once more.
+    @classmethod
+    def from_dict(cls, content: object) -> "SearchHistory":
+        """Read what a browser sent; an empty history for anything but a tree of steps."""
+        try:
+            history = _parse_history(content)
+            return _bounded(history) if _is_tree(history) else cls()
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return cls()
+
+    def search(self, query: HistoryQuery, weight_shift: WeightShift) -> "SearchHistory":
+        """Add a search from the current step.
+
+        Repeating an existing child moves to it instead of adding a step.
         """
-        here = self.here
-        if here is not None and here.question == question:
-            return self.leaned(lean)
-        for step in self._after(self.current):
-            if step.question == question:
-                return replace(self, current=step.number).leaned(lean)
+        step = self.current_step
+        if step is not None and step.query == query:
+            return self.reweighted(weight_shift)
+        for child in self._children(self.current):
+            if child.query == query:
+                return replace(self, current=child.number).reweighted(weight_shift)
         number = 1 + max((step.number for step in self.steps), default=0)
-        added = HistoryStep(number, self.current, question, lean)
+        added = HistoryStep(number, self.current, query, weight_shift)
         return _bounded(SearchHistory((*self.steps, added), number))
 
-    def leaned(self, lean: WeightShift) -> "SearchHistory":
-        """Where the visit stands, the answer is leaned otherwise."""
+    def reweighted(self, weight_shift: WeightShift) -> "SearchHistory":
+        """Give the current step another weight shift."""
         steps = tuple(
-            replace(step, lean=lean) if step.number == self.current else step for step in self.steps
+            replace(step, weight_shift=weight_shift) if step.number == self.current else step
+            for step in self.steps
         )
         return replace(self, steps=steps)
 
     def back_to(self, number: object) -> "SearchHistory | None":
-        """Stand at another step; None for one that there is not."""
+        """Move to another step; None if there is no such step."""
         if type(number) is not int or number not in self._by_number:  # as a browser sent it
             return None
         return replace(self, current=number)
 
+    def back_to_query(self, query: HistoryQuery, number: object = None) -> "SearchHistory | None":
+        """Move to a step with this query: that of the number, else the newest; None if none."""
+        numbers = [step.number for step in self.steps if step.query == query]
+        if not numbers:
+            return None
+        return self.back_to(number if number in numbers else numbers[-1])
+
     @property
-    def here(self) -> HistoryStep | None:
+    def current_step(self) -> HistoryStep | None:
         """The step at which the visit stands; None before the first."""
         return None if self.current is None else self._by_number[self.current]
 
-    def lines(self) -> list[HistoryRow]:
-        """The tree as lines, for drawing: each step is in one.
+    def rows(self) -> list[HistoryRow]:
+        """The tree as rows, for drawing: each step is in exactly one.
 
-        The first goes from the beginning over the current step to the newest after it. Whatever
-        branches off follows below, the branches furthest along first, so that the connection down
-        to a branch meets no other line.
+        The first row goes from the beginning over the current step to the newest after it. Branches
+        follow below, those furthest along first, so that the line down to a branch crosses no row.
         """
-        if self.here is None:
+        if self.current_step is None:
             return []
-        way = self._way_to(self.current)
-        return self._drawn(self._on_from(way), column=0, line=0, above=0)
+        return self._rows_of(self._extended(self._path_to(self.current)), column=0, row=0, above=0)
 
-    def _drawn(
-        self, steps: tuple[HistoryStep, ...], column: int, line: int, above: int
+    def _rows_of(
+        self, steps: tuple[HistoryStep, ...], column: int, row: int, above: int
     ) -> list[HistoryRow]:
-        drawn = [HistoryRow(column, line - above, steps)]
-        there = {step.number for step in steps}
-        for place in reversed(range(len(steps))):
-            for branch in self._after(steps[place].number):
-                if branch.number not in there:
-                    below = line + len(drawn)
-                    on = self._on_from((branch,))
-                    drawn += self._drawn(on, column + place + 1, below, line)
-        return drawn
+        rows = [HistoryRow(column, row - above, steps)]
+        numbers = {step.number for step in steps}
+        for index in reversed(range(len(steps))):
+            for branch in self._children(steps[index].number):
+                if branch.number not in numbers:
+                    below = row + len(rows)
+                    extended = self._extended((branch,))
+                    rows += self._rows_of(extended, column + index + 1, below, row)
+        return rows
 
-    def _after(self, number: int | None) -> list[HistoryStep]:
+    def _children(self, number: int | None) -> list[HistoryStep]:
         return [step for step in self.steps if step.parent == number]
 
-    def _way_to(self, number: int | None) -> tuple[HistoryStep, ...]:
-        way: tuple[HistoryStep, ...] = ()
+    def _path_to(self, number: int | None) -> tuple[HistoryStep, ...]:
+        path: tuple[HistoryStep, ...] = ()
         while number is not None:
             step = self._by_number[number]
-            way, number = (step, *way), step.parent
-        return way
+            path, number = (step, *path), step.parent
+        return path
 
-    def _on_from(self, way: tuple[HistoryStep, ...]) -> tuple[HistoryStep, ...]:
-        while after := self._after(way[-1].number):
-            way = (*way, after[-1])
-        return way
+    def _extended(self, path: tuple[HistoryStep, ...]) -> tuple[HistoryStep, ...]:
+        """The path, continued by the newest child of each last step."""
+        while children := self._children(path[-1].number):
+            path = (*path, children[-1])
+        return path
 
     @property
     def _by_number(self) -> dict[int, HistoryStep]:
         return {step.number: step for step in self.steps}
 
 
-def _bounded(trail: SearchHistory) -> SearchHistory:
-    """Forget what is beyond the most."""
-    steps = list(trail.steps)
-    way = {step.number for step in trail._way_to(trail.current)}
-    while len(steps) > MOST_STEPS:
+def _bounded(history: SearchHistory) -> SearchHistory:
+    """Drop what is beyond `MAX_STEPS`."""
+    steps = list(history.steps)
+    path = {step.number for step in history._path_to(history.current)}
+    while len(steps) > MAX_STEPS:
         parents = {step.parent for step in steps}
-        aside = [s for s in steps if s.number not in parents and s.number not in way]
-        gone = aside[0] if aside else steps[0]
+        leaves = [s for s in steps if s.number not in parents and s.number not in path]
+        dropped = leaves[0] if leaves else steps[0]
         steps = [
-            replace(step, parent=None) if step.parent == gone.number else step
+            replace(step, parent=None) if step.parent == dropped.number else step
             for step in steps
-            if step is not gone
+            if step is not dropped
         ]
-    return replace(trail, steps=tuple(steps))
+    return replace(history, steps=tuple(steps))
+
+
+def _parse_history(content: Any) -> SearchHistory:
+    """Build a history from JSON; raises KeyError, TypeError or ValueError for other content."""
+    steps = tuple(
+        HistoryStep(
+            number=step["number"],
+            parent=step["parent"],
+            query=HistoryQuery(**_texts(step["query"])),
+            weight_shift=WeightShift(
+                float(step["weight_shift"]["shift"]), float(step["weight_shift"]["image_weight"])
+            ),
+        )
+        for step in content["steps"]
+    )
+    return SearchHistory(steps, content["current"])
+
+
+def _texts(query: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not isinstance(query["words"], str):
+        raise TypeError(f"the words are {query['words']!r}")
+    if not all(isinstance(value, str) or value is None for value in query.values()):
+        raise TypeError(f"the query is {query!r}")
+    return query
+
+
+def _is_tree(history: SearchHistory) -> bool:
+    """Whether numbers ascend, every parent comes earlier, and the current step exists."""
+    earlier: set[int] = set()
+    roots = 0
+    for step in history.steps:
+        weight, is_after = step.weight_shift.image_weight, step.number > max(earlier, default=0)
+        if type(step.number) is not int or not is_after or not 0 <= weight <= 1:
+            return False
+        if step.weight_shift.shift != step.weight_shift.shift:  # not a number
+            return False
+        if step.parent is None:
+            roots += 1
+        elif step.parent not in earlier:
+            return False
+        earlier.add(step.number)
+    return history.current in earlier and roots == 1

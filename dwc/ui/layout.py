@@ -1,69 +1,81 @@
-"""How the page is arranged: the question on the left, what answers it on the right."""
+"""How the page is arranged: the query on the left, the answer on the right."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 import gradio as gr
 
+from dwc.search.model_pool import ModelPool
+from dwc.ui.format import on_load, render_hint, render_unknown_words
 from dwc.ui.gallery_images import GalleryImages
-from dwc.ui.handlers import AnswerUpdate, thumbnail_of
-from dwc.ui.panels import examples as examples_panel
-from dwc.ui.panels import gallery_browser as shelf_panel
-from dwc.ui.panels import results as folding_panel
-from dwc.ui.panels import results as results_panel
-from dwc.ui.panels import toolbar as toolbar_panel
-from dwc.ui.panels import weight_slider as lean_panel
-from dwc.ui.panels.examples import Example, render_examples
-from dwc.ui.panels.gallery_browser import render_gallery
-from dwc.ui.panels.history_view import HistoryView, build_history
-from dwc.ui.panels.registry import ExplanationPanel
-from dwc.ui.panels.toolbar import render_toolbar
-from dwc.ui.panels.weights import WHAT_IT_IS_NOT
+from dwc.ui.handlers import PageComponents, describe_screen, reference_file
+from dwc.ui.history import SearchHistory
+from dwc.ui.panels import (
+    examples,
+    gallery_browser,
+    header,
+    history_view,
+    results,
+    study,
+    toolbar,
+    weights,
+)
+from dwc.ui.panels.map import add_map_service
+from dwc.ui.panels.registry import ExplanationPanel, render_panels
 from dwc.ui.security import refuse_addresses
+from dwc.ui.state import SearchState
 
-UPLOADS_CHECKED_SECONDS = 60
-UPLOADS_KEPT_SECONDS = 600
+UPLOAD_CHECK_SECONDS = 60
+"""How often expired uploads are looked for."""
 
+UPLOAD_LIFETIME_SECONDS = 600
+"""After how long an upload is deleted."""
 
-@dataclass(frozen=True)
-class QueryColumn:
-    """What a person asks with."""
-
-    reference: gr.Image
-    words: gr.Textbox
-    unknown: gr.HTML
-    go: gr.Button
-    trouble: gr.HTML
-    way: HistoryView
-    tries: gr.HTML
+UPLOAD_MINUTES = UPLOAD_LIFETIME_SECONDS // 60
 
 
 @dataclass(frozen=True)
-class AnswerColumn:
-    """What is answered; `explained` are the panels' elements by their ids.
+class PageContent:
+    """What the page shows: models, images, examples, and the answer with which it opens."""
 
-    `standing` is the session's question with its answer; `parcel` the file that is handed over.
-    """
-
-    weights: gr.HTML
-    slider: gr.HTML
-    results: gr.HTML
-    toolbar: gr.HTML
-    explained: Mapping[str, gr.HTML]
-    shelf: gr.HTML
-    standing: gr.State
-    parcel: gr.JSON
+    models: ModelPool
+    images: GalleryImages
+    examples: Sequence[examples.Example]
+    opening: SearchState | None
 
 
-def build_query_column(
-    opening: Example, first: AnswerUpdate, examples: Sequence[Example], pictures: GalleryImages
-) -> QueryColumn:
-    """The reference, the words, the button, and questions to try."""
+def build_layout(content: PageContent, panels: Sequence[ExplanationPanel]) -> PageComponents:
+    """Lay out the page, filled with its opening answer. Call inside `gr.Blocks`."""
+    models, images = content.models, content.images
+    masthead = html(
+        header.render_header(models.names, models.default, models.origin(), images),
+        elem_id="masthead",
+        js_on_load=header.ON_LOAD,
+    )
+    with gr.Row(elem_id="layout"):
+        with gr.Column(elem_id="question"):
+            query = _build_query_column(content)
+        with gr.Column(elem_id="answer"):
+            answer = _build_answer_column(content, panels)
+            html_if(study.render_study_file(), elem_id="study")
+    return PageComponents(
+        header=masthead,
+        **query,
+        **answer,
+        map_service=add_map_service(models, images),
+        **_build_session(content),
+    )
+
+
+def _build_query_column(content: PageContent) -> dict[str, Any]:
+    """The reference, the words, the button, the history, and searches to try."""
+    images, opening = content.images, content.opening
+    file = None if opening is None else reference_file(opening.request, images)
     html('<h2 id="like-this">Like this…</h2>')
     reference = gr.Image(
-        thumbnail_of(opening.reference_id, pictures),
+        None if file is None else file["path"],
         type="filepath",
         sources=["upload", "webcam", "clipboard"],
         label="Reference picture",
@@ -74,84 +86,124 @@ def build_query_column(
         elem_id="reference",
     )
     refuse_addresses(reference)
-    html(
-        '<p class="hint">What you upload is deleted after '
-        f"{UPLOADS_KEPT_SECONDS // 60} minutes.</p>"
-    )
+    html(render_hint(f"What you upload is deleted after {UPLOAD_MINUTES} minutes."))
     words = gr.Textbox(
-        opening.words,
+        "" if opening is None else opening.request.words,
         label="…but",
         placeholder="blue and with long sleeves",
         lines=1,
         max_lines=5,
         elem_id="words",
     )
-    unknown = html(first.unknown or "", elem_id="unknown")
-    go = gr.Button("Search", variant="primary", elem_id="search")
-    trouble = html(first.trouble, elem_id="message")
+    unknown_words = [] if opening is None else opening.result.unknown_words
+    unknown = html(render_unknown_words(unknown_words), elem_id="unknown")
+    search = gr.Button("Search", variant="primary", elem_id="search")
+    message = html("", elem_id="message")
     html(
         '<p class="trouble" role="alert" id="refused-upload"></p>'
         '<p class="sr-only" role="status" id="search-status"></p>'
     )
-    way = build_history(first.standing, pictures, UPLOADS_KEPT_SECONDS // 60)
-    tries = html(
-        render_examples(examples, pictures),
-        elem_id="examples",
-        js_on_load=examples_panel.ON_LOAD,
+    history = history_view.record_answer(SearchHistory(), opening)
+    history_strip = html(
+        history_view.render_history(history, images, UPLOAD_MINUTES),
+        elem_id="trail",
+        js_on_load=history_view.ON_LOAD,
     )
-    return QueryColumn(reference, words, unknown, go, trouble, way, tries)
+    example_buttons = html(
+        examples.render_examples(content.examples, images),
+        elem_id="examples",
+        js_on_load=examples.ON_LOAD,
+    )
+    return {
+        "reference": reference,
+        "words": words,
+        "unknown": unknown,
+        "search": search,
+        "message": message,
+        "history_strip": history_strip,
+        "examples": example_buttons,
+        "history": gr.JSON(history.to_dict(), visible="hidden", elem_id="history"),
+    }
 
 
-def build_answer_column(
-    first: AnswerUpdate,
-    panels: Sequence[ExplanationPanel],
-    told: Sequence[str],
-    pictures: GalleryImages,
-    names_model: bool,
-) -> AnswerColumn:
-    """The weights, the results, and what explains them: each of `panels` with what it has `told`.
-
-    `names_model`: whether links say which model answered.
-    """
-    weights = html(
-        first.weights or "",
+def _build_answer_column(
+    content: PageContent, panels: Sequence[ExplanationPanel]
+) -> dict[str, Any]:
+    """The weights, the results, what explains them, and the gallery."""
+    models, images, opening = content.models, content.images, content.opening
+    html('<p role="status" id="answer-notice-text"></p>', elem_id="answer-notice")
+    dial = html(
+        "" if opening is None else weights.render_answer_weights(opening),
         elem_id="weights",
         html_template='<section aria-label="What this search listens to" aria-live="polite">'
         "${value}</section>",
     )
-    slider = html(first.slider or "", elem_id="shift", js_on_load=lean_panel.ON_LOAD)
-    html(WHAT_IT_IS_NOT, elem_id="about-weights")
-    html(folding_panel.SWITCH, elem_id="view", js_on_load=folding_panel.SWITCH_ON_LOAD)
-    results = html(
-        first.results or "",
+    slider = html(
+        "" if opening is None else weights.render_answer_slider(opening),
+        elem_id="shift",
+        js_on_load=weights.SLIDER_ON_LOAD,
+    )
+    html(weights.WHAT_IT_IS_NOT, elem_id="about-weights")
+    fold_switch = html(results.SWITCH, elem_id="view", js_on_load=results.SWITCH_ON_LOAD)
+    cards = html(
+        results.EMPTY if opening is None else results.render_answer(opening, images),
         elem_id="results",
         html_template='<section aria-label="Results">${value}</section>',
-        js_on_load=results_panel.ON_LOAD,
+        js_on_load=results.ON_LOAD,
     )
-    toolbar = html(
-        render_toolbar(first.standing, names_model),
+    tools = html(
+        toolbar.render_toolbar(opening, names_model=len(models.names) > 1),
         elem_id="export",
-        js_on_load=toolbar_panel.ON_LOAD,
+        js_on_load=toolbar.ON_LOAD,
     )
-    explained = dict(_lay_out_panels(panels, told))
-    html(shelf_panel.HEADING, elem_id="gallery-head")
-    shelf = html(render_gallery(pictures, 0), elem_id="gallery", js_on_load=shelf_panel.ON_LOAD)
-    standing = gr.State(first.standing)
-    parcel = gr.JSON(visible="hidden")  # in the page, so that its script can read it
-    return AnswerColumn(weights, slider, results, toolbar, explained, shelf, standing, parcel)
+    contents = render_panels(panels, models, images, opening)
+    panel_components = dict(_lay_out_panels(panels, contents))
+    html(gallery_browser.HEADING, elem_id="gallery-head")
+    gallery = html(
+        gallery_browser.render_gallery(images, 0),
+        elem_id="gallery",
+        js_on_load=gallery_browser.ON_LOAD,
+    )
+    return {
+        "weights": dial,
+        "slider": slider,
+        "fold_switch": fold_switch,
+        "results": cards,
+        "toolbar": tools,
+        "panels": panel_components,
+        "gallery": gallery,
+    }
+
+
+def _build_session(content: PageContent) -> dict[str, Any]:
+    """What the browser keeps, hidden in the page so that its script can read it; and the cache."""
+    models, opening = content.models, content.opening
+    screen = None
+    if opening is not None:
+        screen = {**describe_screen(opening, content.images, len(models.names) > 1), "link": ""}
+    return {
+        "session": html("", elem_id="session", js_on_load=on_load("dwcSession.connect", "restore")),
+        "model": gr.Textbox(models.default, visible="hidden", elem_id="chosen-model"),
+        "screen": gr.JSON(screen, visible="hidden", elem_id="screen"),
+        "visit": gr.JSON(None, visible="hidden", elem_id="visit"),
+        "parcel": gr.JSON(visible="hidden"),
+        "pin": gr.JSON(None, visible="hidden", elem_id="pinned"),
+        "state": gr.State(None),
+        "pin_cache": gr.State(None),
+    }
 
 
 def _lay_out_panels(
-    panels: Sequence[ExplanationPanel], told: Sequence[str]
+    panels: Sequence[ExplanationPanel], contents: Sequence[str]
 ) -> Iterator[tuple[str, gr.HTML]]:
-    both = zip(panels, told, strict=True)
-    for row, neighbours in groupby(both, key=lambda one: one[0].row):
+    pairs = zip(panels, contents, strict=True)
+    for row, neighbors in groupby(pairs, key=lambda pair: pair[0].row):
         if not row:
-            for panel, value in neighbours:
+            for panel, value in neighbors:
                 yield panel.id, _lay_out_panel(panel, value)
             continue
         with gr.Row(elem_id=row, elem_classes="explained-row"):
-            for panel, value in neighbours:
+            for panel, value in neighbors:
                 yield panel.id, _lay_out_panel(panel, value)
 
 
@@ -161,10 +213,16 @@ def _lay_out_panel(panel: ExplanationPanel, value: str) -> gr.HTML:
         elem_id=panel.id,
         elem_classes="explained" if panel.label else None,
         html_template=panel.template,
-        js_on_load=panel.js_on_load,
+        js_on_load=panel.on_load,
     )
 
 
 def html(value: str, **options: Any) -> gr.HTML:
-    """An element of the page's own, without Gradio's looks and scripts."""
+    """An element without Gradio's own styles and scripts."""
     return gr.HTML(value, apply_default_css=False, **{"js_on_load": None, **options})
+
+
+def html_if(value: str, **options: Any) -> None:
+    """An element as `html` makes it; none where it would be empty."""
+    if value:
+        html(value, **options)

@@ -1,4 +1,7 @@
-"""A question as the browser sends it -> an answer; every complaint is a `DWCError`."""
+"""A query as a browser or an API client sends it -> arguments of a `Searcher`.
+
+Everything is checked here; what is wrong is a `DWCError` with a message for the sender.
+"""
 
 import math
 from collections.abc import Mapping
@@ -16,14 +19,21 @@ from dwc.search.weight_sweep import WeightSweep
 from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.security import read_upload
 
-# Far beyond any wish a tokenizer takes, and short enough to be cut before it costs anything.
 MAX_CHARACTERS = 1000
+"""The longest text taken: far beyond what a tokenizer reads, and cheap to cut."""
+
 MAX_RESULTS = 200
-RESULTS_SHOWN = 12
+"""The largest `k` of the API."""
+
+DEFAULT_RESULTS = 12
+"""The API's `k`, unless given."""
+
+FileData = Mapping[str, Any]
+"""A file as Gradio describes it: `path` on the server, and more."""
 
 
 class SearchEngine(Protocol):
-    """What answers: `dwc.search.searcher.Searcher`."""
+    """What answers queries: `dwc.search.searcher.Searcher`."""
 
     reference_weights: ReferenceWeights | None
     near_duplicates: NearDuplicates
@@ -31,7 +41,7 @@ class SearchEngine(Protocol):
     def encode_query(
         self, image: Image.Image | None = None, text: str = "", reference_id: str | None = None
     ) -> EncodedQuery:
-        """Read and encode a question; `QueryError` where there is nothing to search."""
+        """Encode a query; `QueryError` where there is nothing to search."""
 
     def answer(
         self,
@@ -40,35 +50,38 @@ class SearchEngine(Protocol):
         shift: float = 0.0,
         sweep: WeightSweep | None = None,
     ) -> SearchResult:
-        """Find the `k` pictures that fit it."""
+        """Find the `k` best images; `sweep`, if it was made already, is not made again."""
 
     def sweep(self, query: EncodedQuery) -> WeightSweep:
-        """Meet the gallery, so that any shift costs next to nothing."""
+        """Score the gallery once for all shifts."""
 
 
 def run_search(
     searcher: SearchEngine,
-    pictures: GalleryImages,
-    reference: Mapping[str, Any] | None,
+    images: GalleryImages,
+    reference: FileData | None,
     text: str | None,
-    k: object = RESULTS_SHOWN,
+    k: object = DEFAULT_RESULTS,
     shift: object = 0.0,
 ) -> SearchResult:
-    """Search with a reference as Gradio hands it over (its file data, unopened) and words.
+    """Search with a reference as Gradio describes it (its file is not opened yet) and a text.
 
-    `k` and `shift` come from outside and are checked here. Raises `QueryError` and `ImageError`
-    with a message for the person who asked.
+    Raises:
+        QueryError: There is nothing to search, the text is too long, or `k` or `shift` is invalid.
+        ImageError: The reference cannot be read.
     """
-    asked = searcher.encode_query(**parse_query(pictures, reference, text))
-    return searcher.answer(asked, parse_count(k), parse_shift(shift))
+    query = searcher.encode_query(**parse_query(images, reference, text))
+    return searcher.answer(query, parse_count(k), parse_shift(shift))
 
 
 def parse_query(
-    pictures: GalleryImages, reference: Mapping[str, Any] | None, text: str | None
+    images: GalleryImages, reference: FileData | None, text: str | None
 ) -> dict[str, Any]:
-    """The arguments of `Searches.ask` for a reference and words as a browser sends them.
+    """The arguments of `SearchEngine.encode_query` for what a browser sends.
 
-    Raises `QueryError` and `ImageError` with a message for the person who asked.
+    Raises:
+        QueryError: There is nothing to search, or the text is too long.
+        ImageError: The reference cannot be read.
     """
     words = (text or "").strip()
     if reference is None and not words:
@@ -78,49 +91,60 @@ def parse_query(
             f"The words have {len(words):,} characters; at most {MAX_CHARACTERS:,} are read. "
             "Shorten them to what should be different."
         )
-    image, reference_id = parse_reference(reference, pictures)
+    image, reference_id = parse_reference(reference, images)
     return {"image": image, "text": words, "reference_id": reference_id}
 
 
 def parse_reference(
-    reference: Mapping[str, Any] | None, pictures: GalleryImages
+    reference: FileData | None, images: GalleryImages
 ) -> tuple[Image.Image | None, str | None]:
-    """The reference as a picture, or as an id where it is one of the gallery's; never both.
+    """The reference as an image, or as an id if it is one of the gallery; never both.
 
-    A gallery picture arrives as its thumbnail's file; the searcher finds the original.
+    An image of the gallery arrives as its thumbnail's file; the searcher finds the original.
+
+    Raises:
+        ImageError: The file did not arrive, was not uploaded here, or is not a readable image.
     """
     if reference is None:
         return None, None
     path = reference.get("path")
     if not isinstance(path, str) or not path:
         raise ImageError("The picture did not arrive. Choose it again.")
-    if (picture_id := pictures.id_of(path)) is not None:
-        return None, picture_id
+    if (image_id := images.id_of(path)) is not None:
+        return None, image_id
     try:
-        # As bytes, so that no message shows where uploads lie on this computer.
+        # As bytes: a message must not show where uploads are stored.
         return decode(read_upload(path)), None
     except ImageError as error:
         raise ImageError(str(error).replace("the picture given: ", "The picture ")) from error
 
 
 def parse_count(k: object) -> int:
-    """A number of results as JSON may carry it; `QueryError` for none from 1 to `MAX_RESULTS`."""
-    number = _number(k, "the number of results, k,")
+    """A number of results as JSON may carry it.
+
+    Raises:
+        QueryError: It is not a whole number from 1 to `MAX_RESULTS`.
+    """
+    number = _parse_number(k, "the number of results, k,")
     if not number.is_integer() or not 1 <= number <= MAX_RESULTS:
         raise QueryError(f"k is {k}; expected a whole number from 1 to {MAX_RESULTS}.")
     return int(number)
 
 
 def parse_shift(shift: object) -> float:
-    """A shift as JSON or an address may carry it; `QueryError` for what is no number."""
-    number = _number(shift, "shift")
+    """A shift as JSON or an address may carry it; "inf" and "-inf" are the two ends.
+
+    Raises:
+        QueryError: It is not a number.
+    """
+    number = _parse_number(shift, "shift")
     if math.isnan(number):
         raise QueryError("shift is not a number; give 0 for the weight as it was learned.")
     return number
 
 
-def _number(value: object, name: str) -> float:
-    # JSON has no infinity: "inf" and "-inf" stand for only the picture and only the words.
+def _parse_number(value: object, name: str) -> float:
+    # JSON has no infinity: it arrives as a string.
     if isinstance(value, (int, float, str)) and not isinstance(value, bool):
         try:
             return float(value)

@@ -1,6 +1,6 @@
-"""Which files a browser may name: what was uploaded here, and nothing fetched from elsewhere.
+"""Which files a browser may name, and which of Gradio's routes are closed.
 
-Routes that Gradio opens and this page has no use for, closed.
+A browser may name what was uploaded here, and nothing is fetched from elsewhere.
 """
 
 from pathlib import Path
@@ -15,23 +15,40 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from dwc.errors import ImageError
 
 
+def is_upload(path: str) -> bool:
+    """Whether a path is a file in the folder of uploads, and still exists."""
+    try:
+        return _is_in_upload_folder(path) and Path(path).is_file()
+    except OSError:  # too long, or a loop of links
+        return False
+
+
 def read_upload(path: str) -> bytes:
     """The content of an uploaded file.
 
-    A request names its file itself, and Gradio checks the name only where the request marks it as a
-    file; so it is checked here. Raises `ImageError` for any file that is not an upload.
+    A request names its file itself, and Gradio checks the name only where the request marks it as
+    a file. So it is checked here.
+
+    Raises:
+        ImageError: The file is not an upload, or no longer exists.
     """
-    file = Path(path).resolve()
-    if not file.is_relative_to(Path(get_upload_folder()).resolve()):
+    if not _is_in_upload_folder(path):
         raise ImageError("The picture was not uploaded here. Choose it again.")
     try:
-        return file.read_bytes()
+        return Path(path).read_bytes()
     except OSError:
         raise ImageError("The picture is no longer here. Choose it again.") from None
 
 
+def _is_in_upload_folder(path: str) -> bool:
+    try:
+        return Path(path).resolve().is_relative_to(Path(get_upload_folder()).resolve())
+    except (OSError, ValueError, RuntimeError):  # a null character, or a loop of links
+        return False
+
+
 def refuse_addresses(component: gr.Image) -> None:
-    """Have a component take uploads alone: Gradio would fetch any public address for its sender."""
+    """Make a component take uploads only: Gradio would fetch any public address for its sender."""
     move_file = component.async_move_resource_to_block_cache
 
     async def move_upload(path: str | Path | None) -> Any:
@@ -44,22 +61,22 @@ def refuse_addresses(component: gr.Image) -> None:
     component.async_move_resource_to_block_cache = move_upload
 
 
-# Gradio fetches `/file=https://…` and `/proxy=…` for whoever asks. The page shows its own files
-# alone, and must not make requests in a stranger's name.
-_FETCHED = ("/file=http:", "/file=https:", "/proxy=")
+# Gradio fetches `/file=https://…` and `/proxy=…` for any client. The page shows its own files only,
+# and must not make requests in a stranger's name.
+_FETCHING_ROUTES = ("/file=http:", "/file=https:", "/proxy=")
 
 
 class FetchNothing:
-    """Answers 404 to what would make the server fetch an address."""
+    """Middleware that answers 404 to requests that would make the server fetch an address."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on everything else."""
+        """Pass on every other request."""
         if scope["type"] == "http":
             path = scope["path"].lower()
-            if any(closed in path for closed in _FETCHED):
+            if any(route in path for route in _FETCHING_ROUTES):
                 refusal = PlainTextResponse("This server fetches nothing.", status_code=404)
                 await refusal(scope, receive, send)
                 return

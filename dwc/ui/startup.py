@@ -1,4 +1,4 @@
-"""Start-up: what was named on the command line -> models over a gallery that each has embedded."""
+"""Start-up: models opened over a gallery that each has embedded, and how the page is launched."""
 
 import hashlib
 import logging
@@ -7,7 +7,10 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import gradio as gr
+from starlette.middleware import Middleware
 
 from dwc.checkpoints import load
 from dwc.checkpoints.load import Checkpoint
@@ -20,6 +23,8 @@ from dwc.search.model_pool import KEEP_LOADED, ModelPool, short_name
 from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 from dwc.ui import zerogpu
+from dwc.ui.gallery_images import GalleryImages
+from dwc.ui.security import FetchNothing
 
 logger = logging.getLogger(__name__)
 
@@ -254,3 +259,70 @@ def open_gallery(argument: str, checkpoint: Checkpoint, progress: Progress | Non
             f"{argument}: none of its {len(store.manifest.skipped)} pictures can be read."
         )
     return store
+
+
+_STATIC = Path(__file__).parent / "static"
+# A later file may refine what an earlier one says.
+_STYLES = (
+    "style.css",
+    "history.css",
+    "comparison.css",
+    "map.css",
+    "weight_statistics.css",
+    "study.css",
+)
+_SCRIPTS = ("page.js", "session.js", "results.js", "panels.js", "map_drawing.js", "map.js")
+
+FONTS = ("Inter", "Helvetica Neue", "Arial", "sans-serif")
+"""Installed fonts only: nothing is fetched from elsewhere."""
+
+MAX_UPLOAD_BYTES = 60 * 1024 * 1024
+
+
+def make_theme() -> gr.themes.Base:
+    """Gradio's own components (upload field, text field, buttons) in the page's colors."""
+    return gr.themes.Base(
+        primary_hue=gr.themes.colors.slate,
+        neutral_hue=gr.themes.colors.slate,
+        font=FONTS,
+        font_mono=("ui-monospace", "monospace"),
+    )
+
+
+def read_style() -> str:
+    """The style sheets, one after the other."""
+    return "\n".join((_STATIC / name).read_text(encoding="utf-8") for name in _STYLES)
+
+
+def make_head(max_upload_bytes: int) -> str:
+    """The scripts for the page's head, which refuse larger uploads before they are sent."""
+    script = "\n".join((_STATIC / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+    return f"<script>const DWC_MAX_UPLOAD_BYTES = {max_upload_bytes};\n{script}</script>"
+
+
+def launch_options(images: GalleryImages, host: str | None, port: int | None) -> dict[str, Any]:
+    """Keyword arguments for `gr.Blocks.launch`.
+
+    Where `host` or `port` is None, Gradio's own rules hold: GRADIO_SERVER_NAME and
+    GRADIO_SERVER_PORT (which Spaces set), else 127.0.0.1 and the first free port from 7860.
+    """
+    return {
+        "server_name": host,
+        "server_port": port,
+        "share": False,
+        "allowed_paths": [str(images.folder)],
+        "max_file_size": MAX_UPLOAD_BYTES,
+        "footer_links": ["api"],
+        "ssr_mode": False,
+        "app_kwargs": {"middleware": [Middleware(FetchNothing)]},
+        "show_error": True,
+        "theme": make_theme(),
+        "css": read_style(),
+        "head": make_head(MAX_UPLOAD_BYTES),
+        "js": "() => window.dwc.start()",
+    }
+
+
+def serve_thumbnails(images: GalleryImages) -> None:
+    """Serve the thumbnails from their folder, without copies in Gradio's cache."""
+    gr.set_static_paths([images.folder])

@@ -4,10 +4,10 @@ import pytest
 
 from dwc.search.model_pool import Origin
 from dwc.search.results import Hit, SearchResult, Weight
-from dwc.ui.panels.examples import Example, choose_generic, example_asked, render_examples
-from dwc.ui.panels.gallery_browser import PAGE_SIZE, page_asked, render_gallery
+from dwc.ui.format import render_error, render_unknown_words
+from dwc.ui.panels.examples import Example, choose_generic, parse_example, render_examples
+from dwc.ui.panels.gallery_browser import PAGE_SIZE, parse_page, render_gallery
 from dwc.ui.panels.header import render_header
-from dwc.ui.panels.messages import render_trouble, render_unknown
 from dwc.ui.panels.results import render_results
 from dwc.ui.panels.weights import WHAT_IT_IS_NOT, render_weights
 from tests.ui.reading import read
@@ -30,7 +30,9 @@ def test_the_sentence_tells_the_mean_of_the_streams():
     tree = read(render_weights(weights(0.5, 0.62)))
     sentence = tree.one(cls="sentence").full_text().replace("\xa0", " ")
     assert sentence == "This search listens to the picture 56 % and to the words 44 %."
-    leaned = read(render_weights(weights(0.5, 0.62), leaned=True)).one(cls="sentence").full_text()
+    leaned = (
+        read(render_weights(weights(0.5, 0.62), is_shifted=True)).one(cls="sentence").full_text()
+    )
     assert leaned.startswith("Leaned by hand, this search listens to the picture")
 
 
@@ -77,8 +79,8 @@ def test_an_unfamiliar_picture_is_told_beside_its_results(pictures, unfamiliar, 
 
 def test_what_people_typed_is_never_markup(pictures):
     shown = [
-        render_unknown([EVIL]),
-        render_trouble(EVIL),
+        render_unknown_words([EVIL]),
+        render_error(EVIL),
         render_header([EVIL], EVIL, ORIGIN, pictures),
         render_header(["plain", EVIL], EVIL, replace(ORIGIN, revision=EVIL), pictures),
         render_results(result_of(pictures, notes=[EVIL]), pictures),
@@ -91,12 +93,12 @@ def test_what_people_typed_is_never_markup(pictures):
 
 
 def test_unknown_words_are_struck_through():
-    assert [s.full_text() for s in read(render_unknown(["sequins", "boho"])).all("s")] == [
+    assert [s.full_text() for s in read(render_unknown_words(["sequins", "boho"])).all("s")] == [
         "sequins",
         "boho",
     ]
-    assert render_unknown([]) == ""
-    assert render_trouble("") == ""
+    assert render_unknown_words([]) == ""
+    assert render_error("") == ""
 
 
 def test_the_pages_of_the_gallery_hold_every_picture_once(pictures):
@@ -112,7 +114,7 @@ def test_the_pages_of_the_gallery_hold_every_picture_once(pictures):
     ("sent", "page"), [(1, 1), (99, 1), (-5, 0), ("1", 0), (None, 0), (1.5, 0), (True, 1)]
 )
 def test_a_page_that_does_not_exist_is_not_shown(pictures, sent, page):
-    assert page_asked({"page": sent}, pictures) == page
+    assert parse_page(sent, pictures) == page
 
 
 def test_generic_examples_are_of_the_gallery(pictures):
@@ -120,8 +122,8 @@ def test_generic_examples_are_of_the_gallery(pictures):
     assert len({example.reference_id for example in chosen}) == 4
     assert all(example.reference_id in pictures.ids for example in chosen)
     assert all(example.words for example in chosen)
-    assert example_asked({"example": 1}, chosen) == chosen[1]
-    assert [example_asked({"example": x}, chosen) for x in (-1, 4, "1", None)] == [None] * 4
+    assert parse_example(1, chosen) == chosen[1]
+    assert [parse_example(x, chosen) for x in (-1, 4, "1", None)] == [None] * 4
 
 
 def test_the_head_shows_one_model_plainly_and_several_as_a_choice(pictures):

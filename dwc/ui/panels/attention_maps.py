@@ -1,4 +1,4 @@
-"""Which part of the picture each word looked at, and where the picture gave way to the words."""
+"""Attention maps: the regions each word attends to, and where the words replace the image."""
 
 import base64
 import io
@@ -12,7 +12,10 @@ from PIL import Image
 from dwc.checkpoints.load import Checkpoint
 from dwc.explain.attention_maps import AttentionMaps, Grid, WordAttention, attention_maps
 from dwc.search.query import EncodedQuery
-from dwc.ui.format import escape, on_load
+from dwc.search.searcher import Searcher
+from dwc.ui.format import escape, on_load, render_hint
+from dwc.ui.gallery_images import GalleryImages
+from dwc.ui.state import SearchState
 
 ON_LOAD = on_load("dwcPanels.attentionMaps")
 
@@ -24,15 +27,15 @@ NO_STREAM = (
 )
 UNREAD = "The CNN stream can read none of these words, so that none looked at the picture."
 
-_WORD = (47, 107, 216)  # the style sheet's --word and --picture, as paint over a grey picture
-_PICTURE = (217, 130, 43)
-_COVER = 0.82  # how much of the grey the strongest paint covers
-_SIDE_PX = 320  # of the reference shown; it is drawn at most so large
-_CELL_PX = 8  # of an overlay a region, which the browser scales on: enough to look smooth
-_DIFFUSE = 2.0  # times its even share: below, a word's favourite region says little
-_FLAT = 0.02  # of the gate: regions that differ by less are told as alike
+_TEXT_COLOR = (47, 107, 216)  # the style sheet's --word and --picture, over a gray image
+_IMAGE_COLOR = (217, 130, 43)
+_MAX_OPACITY = 0.82  # of the strongest color over the gray
+_REFERENCE_PX = 320  # the longest side at which the reference is drawn
+_CELL_PX = 8  # pixels of an overlay per region; the browser's scaling makes them smooth
+_DIFFUSE = 2.0  # times an even share: below it, a word's strongest region says little
+_FLAT = 0.02  # regions whose gates differ by less are described as equal
 
-_PLACES = (
+_LOCATIONS = (
     ("the upper left", "the top", "the upper right"),
     ("the left", "the middle", "the right"),
     ("the lower left", "the bottom", "the lower right"),
@@ -40,36 +43,49 @@ _PLACES = (
 
 
 class _Frame(NamedTuple):
-    """The reference shown, and what of it the network sees: the box's edges in percent."""
+    """The reference as it is drawn, and the part of it that the network sees.
+
+    Attributes:
+        address: The reference as a data URL.
+        aspect: Its width and height, as CSS takes an aspect ratio.
+        box: The edges of the part that the network sees, as CSS in percent.
+    """
 
     address: str
     aspect: str
     box: str
 
 
-def render_attention(checkpoint: Checkpoint, asked: EncodedQuery) -> str:
-    """The maps of a question as HTML, or a sentence that says why there are none."""
-    maps = attention_maps(checkpoint, asked)
-    if asked.image is None:
-        return _sentence(NO_PICTURE)
-    if not asked.text:
-        return _sentence(NO_WORDS)
+def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
+    """The panel for an answer."""
+    return render_attention(searcher.checkpoint, state.query)
+
+
+def render_attention(checkpoint: Checkpoint, query: EncodedQuery) -> str:
+    """The attention maps of a query, or a sentence that says why there are none."""
+    maps = attention_maps(checkpoint, query)
+    if query.image is None:
+        return render_hint(NO_PICTURE)
+    if not query.text:
+        return render_hint(NO_WORDS)
     if maps is None:
         has_stream = checkpoint.model.cnn_stream is not None
-        return _sentence(UNREAD if has_stream else NO_STREAM)
-    return render_attention_maps(maps, asked.image)
+        return render_hint(UNREAD if has_stream else NO_STREAM)
+    return render_attention_maps(maps, query.image)
 
 
-def render_attention_maps(maps: AttentionMaps, picture: Image.Image) -> str:
-    """The two drawings with the choice of a word, a legend each, and the same in sentences.
+def render_attention_maps(maps: AttentionMaps, reference: Image.Image) -> str:
+    """The two drawings with their legends and the choice of a word, and the same in sentences.
 
-    `picture` is the reference that the maps are of, at any size.
+    Args:
+        maps: The attention maps.
+        reference: The reference at any size.
     """
-    frame = _frame(maps, picture)
+    frame = _frame(maps, reference)
     rows, columns = maps.image_gate.shape
     return (
         f'<div class="regions" style="--reference:url({frame.address})">'
-        f'<div class="region-pair">{_looked(maps, frame)}{_kept(maps, frame)}</div>'
+        f'<div class="region-pair">{_render_words(maps, frame)}{_render_gate(maps, frame)}</div>'
         f'<p class="hint">The CNN stream sees the picture as {rows} by {columns} regions. '
         "Attention tells which regions a word was compared with, not why a picture was found: "
         "each region knows much of what lies around it, the weight decides how much all this "
@@ -78,61 +94,64 @@ def render_attention_maps(maps: AttentionMaps, picture: Image.Image) -> str:
     )
 
 
-def place_of(maps: AttentionMaps, grid: Grid) -> str:
-    """Where in the picture a map is strongest, by thirds: "the upper left", "the middle"."""
+def locate_maximum(maps: AttentionMaps, grid: Grid) -> str:
+    """Where in the image a map is strongest, by thirds: "the upper left", "the middle"."""
     row, column = np.unravel_index(int(grid.argmax()), grid.shape)
     (left, top, right, bottom), (width, height) = maps.box, maps.size
     across = (left + (column + 0.5) / grid.shape[1] * (right - left)) / width
     down = (top + (row + 0.5) / grid.shape[0] * (bottom - top)) / height
-    return _PLACES[_third(float(down))][_third(float(across))]
+    return _LOCATIONS[_third(float(down))][_third(float(across))]
 
 
 def describe_word(maps: AttentionMaps, word: WordAttention) -> str:
     """`“long” looks most at the bottom (16 % of its attention, 2.6 times an even share).`"""
     times = word.focus * word.attention.size
-    place = place_of(maps, word.attention)
+    location = locate_maximum(maps, word.attention)
     share = f"{100 * word.focus:.0f}\N{NO-BREAK SPACE}%"
     if times < _DIFFUSE:
-        told = f"looks about everywhere, a little more at {place} ({share}"
+        description = f"looks about everywhere, a little more at {location} ({share}"
     else:
-        told = f"looks most at {place} ({share}"
+        description = f"looks most at {location} ({share}"
     unknown = "; not known to this stream, which hears it as any unknown word" * word.unknown
-    return f"“{word.word}” {told} of its attention, {times:.1f} times an even share){unknown}."
+    return (
+        f"“{word.word}” {description} of its attention, {times:.1f} times an even share){unknown}."
+    )
 
 
 def describe_gate(maps: AttentionMaps) -> str:
-    """Where the picture is kept most and least, in a sentence."""
+    """Where most and least of the image passes the gate, in a sentence."""
     gate = maps.image_gate
     least, most = (f"{100 * float(end):.0f}\N{NO-BREAK SPACE}%" for end in (gate.min(), gate.max()))
     if float(gate.max() - gate.min()) < _FLAT:
         return f"The picture is kept alike everywhere: about {most} of it passes."
     return (
-        f"The picture is kept most at {place_of(maps, gate)}, where {most} of its features pass, "
-        f"and least at {place_of(maps, -gate)}, where {least} do."
+        f"The picture is kept most at {locate_maximum(maps, gate)}, where {most} of its features "
+        "pass, "
+        f"and least at {locate_maximum(maps, -gate)}, where {least} do."
     )
 
 
-def _looked(maps: AttentionMaps, frame: _Frame) -> str:
+def _render_words(maps: AttentionMaps, frame: _Frame) -> str:
     if not maps.words:
-        return f'<div class="region-side">{_sentence(UNREAD)}</div>'
+        return f'<div class="region-side">{render_hint(UNREAD)}</div>'
     most = max(word.focus for word in maps.words)
     radios = "".join(
         f'<label><input type="radio" name="region-word" value="{word.position}"'
-        f"{' checked' * (place == 0)}>"
+        f"{' checked' * (index == 0)}>"
         f"<span>{_struck(word)}</span></label>"
-        for place, word in enumerate(maps.words)
+        for index, word in enumerate(maps.words)
     )
     overlays, captions = "", ""
-    for place, word in enumerate(maps.words):
-        told, hidden = escape(describe_word(maps, word)), " hidden" * (place > 0)
-        # One scale for all words of a question: a word that looks about everywhere stays pale.
+    for index, word in enumerate(maps.words):
+        label, hidden = escape(describe_word(maps, word)), " hidden" * (index > 0)
+        # One scale for all words of a query: a word that attends to all regions stays pale.
         strength = _smooth(word.attention * word.focus / most)
-        paint = _paint(np.broadcast_to(np.array(_WORD), (*strength.shape, 3)), strength)
+        paint = _paint(np.broadcast_to(np.array(_TEXT_COLOR), (*strength.shape, 3)), strength)
         overlays += (
-            f'<img data-word="{word.position}" src="{paint}" alt="{told}" '
+            f'<img data-word="{word.position}" src="{paint}" alt="{label}" '
             f'style="{frame.box}"{hidden}>'
         )
-        captions += f'<span data-word="{word.position}"{hidden}>{told}</span>'
+        captions += f'<span data-word="{word.position}"{hidden}>{label}</span>'
     return (
         '<div class="region-side"><h3>Where each word looked</h3>'
         '<fieldset class="region-words"><legend class="sr-only">The word whose attention is '
@@ -143,34 +162,34 @@ def _looked(maps: AttentionMaps, frame: _Frame) -> str:
     )
 
 
-def _kept(maps: AttentionMaps, frame: _Frame) -> str:
+def _render_gate(maps: AttentionMaps, frame: _Frame) -> str:
     gate = maps.image_gate
     least, most = float(gate.min()), float(gate.max())
     flat = most - least < _FLAT
-    told = escape(describe_gate(maps))
-    # Between its own ends; a gate that is flat is painted nowhere.
-    centred = np.zeros_like(gate) if flat else 2 * (gate - least) / (most - least) - 1
-    leaning = _smooth(centred, -1.0)
-    colours = np.where(leaning[..., None] > 0, np.array(_PICTURE), np.array(_WORD))
-    paint = _paint(colours, np.abs(leaning))
+    label = escape(describe_gate(maps))
+    # Scaled to its own range; a flat gate is left unpainted.
+    centered = np.zeros_like(gate) if flat else 2 * (gate - least) / (most - least) - 1
+    strength = _smooth(centered, -1.0)
+    colors = np.where(strength[..., None] > 0, np.array(_IMAGE_COLOR), np.array(_TEXT_COLOR))
+    paint = _paint(colors, np.abs(strength))
     legend = "" if flat else _legend("kept", f"{100 * least:.0f} % kept", f"{100 * most:.0f} %")
     return (
         '<div class="region-side"><h3>What was kept of the picture</h3>'
         '<p class="region-about">Before mixing, the words decide region by region how much of '
         "the picture passes. Where little does, they fill in.</p>"
         f'<figure><div class="region-frame" style="aspect-ratio:{frame.aspect}">'
-        f'<img src="{paint}" alt="{told}" style="{frame.box}"></div>'
-        f"{legend}<figcaption>{told}</figcaption></figure></div>"
+        f'<img src="{paint}" alt="{label}" style="{frame.box}"></div>'
+        f"{legend}<figcaption>{label}</figcaption></figure></div>"
     )
 
 
 def _sentences(maps: AttentionMaps) -> str:
     if len(maps.words) < 2:
         return ""
-    told = "".join(f"<li>{escape(describe_word(maps, word))}</li>" for word in maps.words)
+    items = "".join(f"<li>{escape(describe_word(maps, word))}</li>" for word in maps.words)
     return (
         '<details class="note"><summary>Every word in a sentence</summary>'
-        f"<ul>{told}</ul></details>"
+        f"<ul>{items}</ul></details>"
     )
 
 
@@ -182,22 +201,18 @@ def _legend(kind: str, low: str, high: str) -> str:
 
 
 def _struck(word: WordAttention) -> str:
-    shown = escape(word.word)
-    return f'<s>{shown}</s><span class="sr-only"> (unknown)</span>' if word.unknown else shown
-
-
-def _sentence(text: str) -> str:
-    return f'<p class="hint">{escape(text)}</p>'
+    text = escape(word.word)
+    return f'<s>{text}</s><span class="sr-only"> (unknown)</span>' if word.unknown else text
 
 
 def _third(share: float) -> int:
     return min(max(int(3 * share), 0), 2)
 
 
-def _frame(maps: AttentionMaps, picture: Image.Image) -> _Frame:
+def _frame(maps: AttentionMaps, reference: Image.Image) -> _Frame:
     (left, top, right, bottom), (width, height) = maps.box, maps.size
-    shown = picture.copy()
-    shown.thumbnail((_SIDE_PX, _SIDE_PX))
+    reduced = reference.copy()
+    reduced.thumbnail((_REFERENCE_PX, _REFERENCE_PX))
     edges: Sequence[tuple[str, float]] = (
         ("left", left / width),
         ("top", top / height),
@@ -205,26 +220,25 @@ def _frame(maps: AttentionMaps, picture: Image.Image) -> _Frame:
         ("height", (bottom - top) / height),
     )
     box = ";".join(f"{name}:{100 * share:.2f}%" for name, share in edges)
-    return _Frame(_address(shown, "JPEG"), f"{width}/{height}", box)
+    return _Frame(_data_url(reduced, "JPEG"), f"{width}/{height}", box)
 
 
 def _smooth(grid: Grid, least: float = 0.0) -> Grid:
-    """A map (H, W) in [least, 1] with more, softly connected cells: a picture of so few would show
-    its corners when the browser draws it large."""
+    """Enlarge a map (H, W) in [least, 1] smoothly: the few cells would show as squares."""
     rows, columns = grid.shape
     size = (columns * _CELL_PX, rows * _CELL_PX)
     larger = Image.fromarray(grid.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)
     return np.clip(np.asarray(larger), least, 1).astype(np.float32)
 
 
-def _paint(colours: NDArray[Any], strength: Grid) -> str:
-    """Colours (H, W, 3), as opaque as their strength (H, W) in [0, 1], as a picture's address."""
-    opaque = np.round(255 * _COVER * strength)[..., None]
-    pixels = np.concatenate([colours, opaque], axis=-1).astype(np.uint8)
-    return _address(Image.fromarray(pixels, "RGBA"), "PNG")
+def _paint(colors: NDArray[Any], strength: Grid) -> str:
+    """Colors (H, W, 3), as opaque as their strength (H, W) in [0, 1], as a data URL."""
+    opaque = np.round(255 * _MAX_OPACITY * strength)[..., None]
+    pixels = np.concatenate([colors, opaque], axis=-1).astype(np.uint8)
+    return _data_url(Image.fromarray(pixels, "RGBA"), "PNG")
 
 
-def _address(picture: Image.Image, kind: str) -> str:
+def _data_url(image: Image.Image, kind: str) -> str:
     content = io.BytesIO()
-    picture.save(content, kind)
+    image.save(content, kind)
     return f"data:image/{kind.lower()};base64,{base64.b64encode(content.getvalue()).decode()}"

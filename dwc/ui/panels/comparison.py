@@ -1,9 +1,9 @@
-"""One question read several ways, side by side, and what of it fits where that is known.
+"""One query ranked in several ways, side by side, and what of it fits where that is known.
 
-What the comparing panels' events do: pin an answer, add other models, ask in other words.
+Also what the comparing panels' events do: pin an answer, add other models, try other wordings.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,15 +21,24 @@ from dwc.explain.comparison import (
 from dwc.search.model_pool import ModelPool
 from dwc.search.results import mean_image_weight
 from dwc.search.searcher import Searcher
-from dwc.ui.format import count, escape, on_load, percents
+from dwc.ui.format import escape, format_count, on_load, percents, render_error
 from dwc.ui.gallery_images import GalleryImages, url_of
-from dwc.ui.panels.messages import render_trouble
-from dwc.ui.panels.paraphrases import probe_html
-from dwc.ui.relevance import Truth, address_of, count_within, garments_of, own_questions, truth_of
-from dwc.ui.state import SearchState
+from dwc.ui.panels.paraphrases import render_answered_form
+from dwc.ui.relevance import (
+    Relevance,
+    count_relevant,
+    find_relevant,
+    garments_of,
+    own_queries,
+    query_address,
+)
+from dwc.ui.state import SearchRequest, SearchState
 
-COMPARED = 10  # of each ranking: what "new" means, and what is counted
-SHOWN = 5
+COMPARED = 10
+"""How many of each ranking are compared: what "new" means, and what is counted."""
+
+COLUMN_LENGTH = 5
+"""How many of each ranking are shown."""
 
 ON_LOAD = on_load("dwcPanels.comparison", "pin")
 
@@ -49,142 +58,168 @@ ABOUT = (
 
 @dataclass(frozen=True)
 class Pin:
-    """An answer that a visitor kept: what was asked, in a line, and what was found as learned."""
+    """An answer that a visitor keeps for comparison.
 
-    asked: str
+    Attributes:
+        description: What was searched, in a line.
+        column: What was found with the learned weight.
+        screen: How the browser repeats the search.
+    """
+
+    description: str
     column: ComparisonColumn
+    screen: Mapping[str, Any]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Pin":
-        return self  # nothing in it ever changes
+        return self  # Gradio copies session state; this one never changes
 
 
-def pin_of(standing: SearchState, pictures: GalleryImages, model: str = "") -> Pin:
-    """Keep the present answer as it was learned, under the `model`'s name if that is to be told."""
-    words = standing.query.text
-    column = learned_column(standing.sweep, COMPARED)
-    name = ": ".join(part for part in ("Pinned", words) if part)
-    asked = _asked(standing, pictures)
-    return Pin(f"{asked} ({model})" if model else asked, replace(column, name=name))
+def pin_answer(
+    state: SearchState, images: GalleryImages, screen: Mapping[str, Any], model: str = ""
+) -> Pin:
+    """Keep an answer with its learned weight, with the model's name if there is a choice."""
+    words = state.query.text
+    column = learned_column(state.sweep, COMPARED)
+    title = ": ".join(part for part in ("Pinned", words) if part)
+    description = describe_query(state.request, images)
+    if model:
+        description = f"{description} ({model})"
+    return Pin(description, replace(column, name=title), screen)
 
 
-def comparison_html(
+def describe_query(request: SearchRequest, images: GalleryImages) -> str:
+    """`green dress; longer`: a search in a line."""
+    if not request.has_reference:
+        return request.words
+    reference = "the uploaded picture"
+    if request.reference_id is not None:
+        reference = images.describe(request.reference_id)
+    return f"{reference}; {request.words}" if request.words else reference
+
+
+def render(
     searcher: Searcher,
-    pictures: GalleryImages,
-    standing: SearchState,
+    images: GalleryImages,
+    state: SearchState,
     pin: Pin | None = None,
     others: Mapping[str, Searcher] | None = None,
 ) -> str:
-    """The columns of a question as HTML, those of `others` by the names of their models."""
-    kept = [] if pin is None else [pin.column]
-    found = compare(standing.sweep, standing.query, COMPARED, others, kept)
-    truth = truth_of(garments_of(pictures), standing.query)
-    questions = _questions(own_questions(pictures), pictures)
-    return render_comparison(found, truth, pictures, pin) + questions
+    """The panel for an answer, with a pinned answer and with `others` by their models' names."""
+    pinned = [] if pin is None else [pin.column]
+    comparison = compare(state.sweep, state.query, COMPARED, others, pinned)
+    relevance = find_relevant(garments_of(images), state.query)
+    own = _render_own_queries(own_queries(images), images)
+    return render_comparison(comparison, relevance, images, pin) + own
 
 
 def render_comparison(
-    comparison: Comparison, truth: Truth, pictures: GalleryImages, pin: Pin | None = None
+    comparison: Comparison, relevance: Relevance, images: GalleryImages, pin: Pin | None = None
 ) -> str:
-    """Each ranking a column of small pictures; what fits is outlined where that is known."""
+    """Each ranking as a column of small images; relevant ones are outlined where they are known."""
     learned = next(column for column in comparison.columns if column.name == _LEARNED)
     first = [learned, *(column for column in comparison.columns if column is not learned)]
-    columns = "".join(_column(column, truth, pictures) for column in first)
+    columns = "".join(_column(column, relevance, images) for column in first)
     is_present = pin is not None and _ids(pin.column) == _ids(learned)
     return (
-        f'<p class="hint">{_fitting(truth, len(pictures.ids))} {ABOUT}</p>'
+        f'<p class="hint">{_describe_relevance(relevance, len(images.ids))} {ABOUT}</p>'
         f'<div class="rankings">{columns}</div>{_pinning(pin, is_present)}'
     )
 
 
-def _column(column: ComparisonColumn, truth: Truth, pictures: GalleryImages) -> str:
+def _column(column: ComparisonColumn, relevance: Relevance, images: GalleryImages) -> str:
     title = _TITLES.get(column.name, column.name)
     facts = [f"picture {percents(mean_image_weight(column.weights))[0]}&nbsp;%"]
     if column.name != _LEARNED:
         facts.append(f"{column.shared} of {len(column.hits)} as learned, too")
-    if truth.fitting:
-        found = count_within(_ids(column), truth.fitting)
-        facts.append(f"<b>{found} of {count(len(truth.fitting))} that fit</b>")
-    told = "".join(f"<li>{fact}</li>" for fact in facts)
-    hits = "".join(_hit(hit, column, truth, pictures) for hit in column.hits[:SHOWN])
+    if relevance.ids:
+        relevant = count_relevant(_ids(column), relevance.ids)
+        facts.append(f"<b>{relevant} of {format_count(len(relevance.ids))} that fit</b>")
+    items = "".join(f"<li>{fact}</li>" for fact in facts)
+    hits = "".join(_hit(hit, column, relevance, images) for hit in column.hits[:COLUMN_LENGTH])
     kind = " learned" if column.name == _LEARNED else ""
     return (
         f'<section class="ranking{kind}" aria-label="{escape(title)}"><h3>{escape(title)}</h3>'
-        f'<ul class="about">{told}</ul><ol>{hits}</ol></section>'
+        f'<ul class="about">{items}</ul><ol>{hits}</ol></section>'
     )
 
 
-def _hit(hit: ComparedHit, column: ComparisonColumn, truth: Truth, pictures: GalleryImages) -> str:
-    description = escape(pictures.describe(hit.id))
-    fits = truth.fitting is not None and hit.id in truth.fitting
+def _hit(
+    hit: ComparedHit, column: ComparisonColumn, relevance: Relevance, images: GalleryImages
+) -> str:
+    description = escape(images.describe(hit.id))
+    fits = relevance.ids is not None and hit.id in relevance.ids
     mark = '<span class="fit"><span aria-hidden="true">✓</span> fits</span>' if fits else ""
     return (
         f'<li class="{"fits" if fits else ""}" data-id="{escape(hit.id)}">'
-        f'<img src="{escape(url_of(pictures.thumbnail(hit.id)))}" alt="{description}" '
+        f'<img src="{escape(url_of(images.thumbnail(hit.id)))}" alt="{description}" '
         f'title="{description}" width="72" height="72" loading="lazy">'
         f'<span class="marks">{"" if column.name == _LEARNED else _moved(hit)}{mark}</span></li>'
     )
 
 
 def _moved(hit: ComparedHit) -> str:
-    """How far above or below its learned place it stands."""
+    """How far above or below its learned rank a hit is."""
     if hit.learned_rank is None or hit.change is None:
         return _mark("new", "new", "not ranked as learned")
-    there = f"rank {count(hit.learned_rank)} as learned"
+    learned = f"rank {format_count(hit.learned_rank)} as learned"
     if hit.learned_rank > COMPARED:
-        return _mark("new", "new", there)
+        return _mark("new", "new", learned)
     if hit.change == 0:
-        return _mark("=", "", f"{there}, too")
+        return _mark("=", "", f"{learned}, too")
     kind, sign = ("higher", "▲") if hit.change > 0 else ("lower", "▼")
-    places = abs(hit.change)
-    return _mark(f"{sign}&nbsp;{places}", kind, f"{places} {kind}, {there}")
+    ranks = abs(hit.change)
+    return _mark(f"{sign}&nbsp;{ranks}", kind, f"{ranks} {kind}, {learned}")
 
 
-def _mark(sign: str, kind: str, told: str) -> str:
+def _mark(sign: str, kind: str, label: str) -> str:
     return (
-        f'<span class="moved {kind}" title="{told}"><span aria-hidden="true">{sign}</span>'
-        f'<span class="sr-only">{told}</span></span>'
+        f'<span class="moved {kind}" title="{label}"><span aria-hidden="true">{sign}</span>'
+        f'<span class="sr-only">{label}</span></span>'
     )
 
 
-def _fitting(truth: Truth, total: int) -> str:
-    if truth.fitting is None:
-        return f"Nothing is marked as fitting: {escape(truth.why_unknown)}."
-    number = len(truth.fitting)
+def _describe_relevance(relevance: Relevance, total: int) -> str:
+    if relevance.ids is None:
+        return f"Nothing is marked as fitting: {escape(relevance.why_unknown)}."
+    number = len(relevance.ids)
     if number == 0:
-        return f"None of the {count(total)} garments fits all that is asked for, to the letter."
+        return (
+            f"None of the {format_count(total)} garments fits all that is asked for, to the letter."
+        )
     verb = "garment fits" if number == 1 else "garments fit"
     return (
-        f"{count(number)} of the {count(total)} {verb} all that is asked for, to the letter; "
+        f"{format_count(number)} of the {format_count(total)} {verb} all that is asked for, to the "
+        "letter; "
         f"outlined, and counted among the first {COMPARED} of every column."
     )
 
 
 def _pinning(pin: Pin | None, is_present: bool) -> str:
-    """The button that was worked last keeps its id, `pin`, so that the focus finds it again."""
-    keep = "Pin this answer, to compare the next one with it"
+    """The buttons of the pin. The one pressed last keeps the id `pin`, to get the focus back."""
+    pin_label = "Pin this answer, to compare the next one with it"
     if pin is None:
-        return f'<div class="toolbar pinning">{_button("keep", keep, "pin")}</div>'
+        return f'<div class="toolbar pinning">{_button("keep", pin_label, "pin")}</div>'
     again = "" if is_present else _button("keep", "Pin this one instead", "")
     return (
-        f'<div class="toolbar pinning"><span>Pinned: <q>{escape(pin.asked)}</q></span>'
+        f'<div class="toolbar pinning"><span>Pinned: <q>{escape(pin.description)}</q></span>'
         f"{_button('drop', 'Unpin', 'pin')}{again}</div>"
     )
 
 
-def _button(act: str, label: str, id: str) -> str:
-    named = f' id="{id}"' if id else ""
-    return f'<button type="button"{named} data-pin="{act}">{label}</button>'
+def _button(action: str, label: str, id: str) -> str:
+    attribute = f' id="{id}"' if id else ""
+    return f'<button type="button"{attribute} data-pin="{action}">{label}</button>'
 
 
-def _questions(questions: Sequence[Mapping[str, str]], pictures: GalleryImages) -> str:
-    if not questions:
+def _render_own_queries(queries: Sequence[Mapping[str, str]], images: GalleryImages) -> str:
+    if not queries:
         return ""
     links = "".join(
-        f'<li><a href="{escape(address_of(question))}">'
-        f'<img src="{escape(url_of(pictures.thumbnail(question["ref"])))}" width="40" height="40" '
-        f'loading="lazy" alt="Like {escape(pictures.describe(question["ref"]))}, but:">'
-        f"<span>{escape(question['text'])}</span></a></li>"
-        for question in questions
+        f'<li><a href="{escape(query_address(query))}">'
+        f'<img src="{escape(url_of(images.thumbnail(query["ref"])))}" width="40" height="40" '
+        f'loading="lazy" alt="Like {escape(images.describe(query["ref"]))}, but:">'
+        f"<span>{escape(query['text'])}</span></a></li>"
+        for query in queries
     )
     return (
         '<h3 class="own">From the catalogue\'s own test, where the answers are known</h3>'
@@ -196,83 +231,93 @@ def _ids(column: ComparisonColumn) -> list[str]:
     return [hit.id for hit in column.hits]
 
 
-def _asked(standing: SearchState, pictures: GalleryImages) -> str:
-    """`green dress; longer`: a question in a line."""
-    asked = standing.query
-    if asked.image is None:
-        return asked.text
-    like = "the uploaded picture"
-    if asked.reference_id is not None:
-        like = pictures.describe(asked.reference_id)
-    return f"{like}; {asked.text}" if asked.text else like
-
-
-class ComparisonEvents:
-    """The events of `#compare` and `#paraphrase`; each session has a pin of its own."""
+class ComparisonHandlers:
+    """The events of `#compare` and `#paraphrase`. A pin is kept by the browser, as is its search;
+    the server caches its column.
+    """
 
     def __init__(
         self,
         models: ModelPool,
-        pictures: GalleryImages,
-        standing: gr.State,
+        images: GalleryImages,
+        current_state: Callable[[SearchState | None, object], SearchState | None],
         panels: Mapping[str, gr.HTML],
-        on_model: Mapping[str, Any],
+        pin: gr.JSON,
+        pin_cache: gr.State,
     ) -> None:
-        """Call inside `gr.Blocks`; `on_model` are the options of an event that uses the model."""
-        self.models, self.pictures, self.standing = models, pictures, standing
-        self.compare, self.paraphrase = panels["compare"], panels["paraphrase"]
-        self.options: dict[str, Any] = {"show_progress": "hidden", **on_model}
-        self.pin = gr.State(None)
+        """`current_state` returns the answer on the screen: `PageHandlers.current_state`."""
+        self._models, self._images, self._current_state = models, images, current_state
+        self._comparison, self._paraphrases = panels["compare"], panels["paraphrase"]
+        self._pin, self._pin_cache = pin, pin_cache
 
-    def connect(self) -> None:
-        """Connect what a person does in the panels."""
-        pinning = self.compare.pin(
-            self._pin_or_drop, self.standing, [self.compare, self.pin], **self.options
-        )
-        pinning.then(None, js="() => window.dwcPanels.refocus('pin')", api_visibility="private")
-        probing = self.paraphrase.probe(self._probe, self.standing, self.paraphrase, **self.options)
-        probing.then(None, js="() => window.dwcPanels.refocus('probe')", api_visibility="private")
-
-    def after(self, event: Any) -> None:
-        """Once an answer is explained, add the columns that its own model does not have."""
-        event.then(self._add_columns, [self.standing, self.pin], self.compare, **self.options)
-
-    def _pin_or_drop(self, standing: SearchState | None, event: gr.EventData) -> list[Any]:
-        if standing is None:
-            return [gr.skip(), gr.skip()]
-        pin = None
-        if event._data.get("keep") is True:
-            name = standing.model if len(self.models.names) > 1 else ""
-            pin = pin_of(standing, self.pictures, name)
-        return [self._tell(standing, pin), pin]
-
-    def _add_columns(self, standing: SearchState | None, pin: Pin | None) -> Any:
-        if standing is None or (pin is None and not self._others_of(standing)):
-            return gr.skip()
-        return self._tell(standing, pin)
-
-    def _probe(self, standing: SearchState | None, event: gr.EventData) -> Any:
-        if standing is None:
-            return gr.skip()
+    def pin_or_drop(
+        self, state: SearchState | None, screen: Mapping[str, Any] | None, event: gr.EventData
+    ) -> dict[Any, Any]:
+        """Pin the answer on the screen, or drop the pin."""
         try:
-            with self.models.using(standing.model) as searcher:
-                return probe_html(searcher, self.pictures, standing, event._data.get("wordings"))
-        except DWCError as error:  # the model cannot be loaded again
-            return render_trouble(str(error))
-
-    def _others_of(self, standing: SearchState) -> list[str]:
-        """Those in memory: a comparison loads no model that nobody chose."""
-        return [name for name in self.models.in_memory if name != standing.model]
-
-    def _tell(self, standing: SearchState, pin: Pin | None) -> str:
-        try:
-            with ExitStack() as used:
-                searcher = used.enter_context(self.models.using(standing.model))
-                names = self._others_of(standing)
-                others = {name: used.enter_context(self.models.using(name)) for name in names}
-                try:
-                    return comparison_html(searcher, self.pictures, standing, pin, others)
-                except QueryError:  # another model may read fewer words
-                    return comparison_html(searcher, self.pictures, standing, pin)
+            current = self._current_state(state, screen)
+            if current is None or screen is None:
+                return gr.skip()
+            pin = None
+            if getattr(event, "keep", None) is True:
+                pin = pin_answer(current, self._images, screen, self._model_name(current))
+            kept = None if pin is None else dict(pin.screen)
+            content = self._render(current, pin)
         except DWCError as error:
-            return render_trouble(str(error))
+            return {self._comparison: render_error(str(error))}
+        return {self._comparison: content, self._pin: kept, self._pin_cache: pin}
+
+    def add_columns(
+        self, state: SearchState | None, screen: object, pin: object, cache: Pin | None
+    ) -> dict[Any, Any]:
+        """Add the pinned answer and the other models in memory to the comparison."""
+        try:
+            current = self._current_state(state, screen)
+            if current is None or (pin is None and not self._other_models(current)):
+                return gr.skip()
+            pinned = self._current_pin(pin, cache)
+            return {self._comparison: self._render(current, pinned), self._pin_cache: pinned}
+        except DWCError as error:
+            return {self._comparison: render_error(str(error))}
+
+    def probe(
+        self, state: SearchState | None, screen: object, event: gr.EventData
+    ) -> dict[Any, Any]:
+        """Search with other wordings, and compare the answers."""
+        try:
+            current = self._current_state(state, screen)
+            if current is None:
+                return gr.skip()
+            wordings = getattr(event, "wordings", None)
+            with self._models.using(current.request.model) as searcher:
+                return {self._paraphrases: render_answered_form(searcher, current, wordings)}
+        except DWCError as error:  # also: the model cannot be loaded again
+            return {self._paraphrases: render_error(str(error))}
+
+    def _current_pin(self, pin: object, cache: Pin | None) -> Pin | None:
+        """The pin that the browser keeps, from the cache or searched again."""
+        if not isinstance(pin, Mapping):
+            return None
+        if cache is not None and cache.screen == pin:
+            return cache
+        state = self._current_state(None, pin)
+        if state is None:
+            return None
+        return pin_answer(state, self._images, pin, self._model_name(state))
+
+    def _model_name(self, state: SearchState) -> str:
+        return state.request.model if len(self._models.names) > 1 else ""
+
+    def _other_models(self, state: SearchState) -> list[str]:
+        """The other models in memory: a comparison loads no model that nobody chose."""
+        return [name for name in self._models.in_memory if name != state.request.model]
+
+    def _render(self, state: SearchState, pin: Pin | None) -> str:
+        with ExitStack() as used:
+            searcher = used.enter_context(self._models.using(state.request.model))
+            names = self._other_models(state)
+            others = {name: used.enter_context(self._models.using(name)) for name in names}
+            try:
+                return render(searcher, self._images, state, pin, others)
+            except QueryError:  # another model may read fewer words
+                return render(searcher, self._images, state, pin)

@@ -1,60 +1,56 @@
-"""The gallery, a page at a time; any picture of it can become the reference."""
+"""The gallery, a page at a time; any of its images can become the reference."""
 
-from collections.abc import Mapping
-from typing import Any
-
-from dwc.ui.format import count, escape, on_load
+from dwc.ui.format import escape, format_count, on_load
 from dwc.ui.gallery_images import GalleryImages, url_of
 
 PAGE_SIZE = 24
+
+ON_LOAD = on_load("dwcPanels.galleryBrowser", "follow", "turn")
 
 HEADING = """
 <h2 id="browse">The gallery</h2>
 <p class="hint">Every picture that a search looks through. Choose one to search from it.</p>
 """
 
-ON_LOAD = on_load("dwcPanels.galleryBrowser", "follow", "turn")
+
+def count_pages(images: GalleryImages) -> int:
+    """How many pages the gallery fills; an empty one still has a page."""
+    return max(1, -(-len(images.ids) // PAGE_SIZE))
 
 
-def count_pages(pictures: GalleryImages) -> int:
-    """How many pages the gallery fills; an empty one still shows a page."""
-    return max(1, -(-len(pictures.ids) // PAGE_SIZE))
-
-
-def page_asked(data: Mapping[str, Any], pictures: GalleryImages) -> int:
-    """The page that a browser asked for, counted from 0; whatever it sent, one that exists."""
-    page = data.get("page")
+def parse_page(page: object, images: GalleryImages) -> int:
+    """The page that a browser names, from 0; whatever it sent, an existing page."""
     if not isinstance(page, int):
         return 0
-    return min(max(page, 0), count_pages(pictures) - 1)
+    return min(max(page, 0), count_pages(images) - 1)
 
 
-def render_gallery(pictures: GalleryImages, page: int) -> str:
-    """One page of the gallery, counted from 0, with the way to the others."""
+def render_gallery(images: GalleryImages, page: int) -> str:
+    """One page of the gallery, from 0, with the buttons to the others."""
     first = page * PAGE_SIZE
-    shown = pictures.ids[first : first + PAGE_SIZE]
-    tiles = "".join(_tile(picture_id, pictures) for picture_id in shown)
-    last = count_pages(pictures) - 1
+    ids = images.ids[first : first + PAGE_SIZE]
+    tiles = "".join(_tile(image_id, images) for image_id in ids)
+    last = count_pages(images) - 1
     return (
         f'<ul class="tiles">{tiles}</ul>'
         '<nav class="pager" aria-label="Pages of the gallery">'
-        f"{_turn('First', 0, page == 0)}{_turn('Previous', page - 1, page == 0)}"
-        f'<span class="where" aria-live="polite">{count(first + 1 if shown else 0)}'
-        f"–{count(first + len(shown))} of {count(len(pictures.ids))}</span>"
-        f"{_turn('Next', page + 1, page == last)}{_turn('Last', last, page == last)}</nav>"
+        f"{_button('First', 0, page == 0)}{_button('Previous', page - 1, page == 0)}"
+        f'<span class="where" aria-live="polite">{format_count(first + 1 if ids else 0)}'
+        f"–{format_count(first + len(ids))} of {format_count(len(images.ids))}</span>"
+        f"{_button('Next', page + 1, page == last)}{_button('Last', last, page == last)}</nav>"
     )
 
 
-def _tile(picture_id: str, pictures: GalleryImages) -> str:
-    description = escape(pictures.describe(picture_id))
+def _tile(image_id: str, images: GalleryImages) -> str:
+    description = escape(images.describe(image_id))
     return (
-        f'<li><button type="button" class="tile" data-id="{escape(picture_id)}" '
+        f'<li><button type="button" class="tile" data-id="{escape(image_id)}" '
         f'title="{description}">'
-        f'<img src="{escape(url_of(pictures.thumbnail(picture_id)))}" alt="{description}" '
+        f'<img src="{escape(url_of(images.thumbnail(image_id)))}" alt="{description}" '
         'loading="lazy" width="96" height="96"></button></li>'
     )
 
 
-def _turn(label: str, page: int, disabled: bool) -> str:
+def _button(label: str, page: int, disabled: bool) -> str:
     state = " disabled" if disabled else ""
     return f'<button type="button" data-page="{page}"{state}>{label}</button>'

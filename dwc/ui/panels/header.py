@@ -1,29 +1,32 @@
-"""The page's head: what this is, which model answers, over which gallery."""
+"""The masthead: the title, the model that answers, the gallery, and the theme toggle."""
 
 from collections.abc import Sequence
 
 from dwc.search.model_pool import Origin
-from dwc.ui.format import count, escape, on_load
+from dwc.ui.format import escape, format_count, on_load
 from dwc.ui.gallery_images import GalleryImages
-
-COMMIT_DIGITS = 7  # as many as git and the Hub show
 
 ON_LOAD = on_load("dwcPanels.header", "choose")
 
+COMMIT_DIGITS = 7
+"""How many digits of a commit are shown: as many as git and the Hub show."""
 
-def render_header(
-    names: Sequence[str], chosen: str, origin: Origin, pictures: GalleryImages
-) -> str:
-    """The title, one line, and the chips; the toggle is worked by `page.js`.
 
-    `names` are the models on offer, a choice where they are several; `origin` is of the `chosen`.
+def render_header(names: Sequence[str], chosen: str, origin: Origin, images: GalleryImages) -> str:
+    """The masthead; `page.js` works the toggle.
+
+    Args:
+        names: The models on offer; with several there is a choice.
+        chosen: The model that answers.
+        origin: Where that model comes from.
+        images: The gallery.
     """
     return (
         '<header class="masthead"><div class="title"><h1>DWC</h1>'
         "<p>what a search by picture and words listens to</p></div>"
         '<div class="chips">'
         f'<span class="chip">{_model(names, chosen)}{_commit(origin.revision)}</span>'
-        f'<span class="chip">Gallery <b>{count(len(pictures.ids))} {escape(pictures.noun)}</b>'
+        f'<span class="chip">Gallery <b>{format_count(len(images.ids))} {escape(images.noun)}</b>'
         "</span>"
         '<button type="button" class="chip" id="theme-toggle" aria-pressed="false" '
         'aria-label="Dark colours" title="Dark or light">'
@@ -46,13 +49,13 @@ def _model(names: Sequence[str], chosen: str) -> str:
 
 
 def _commit(revision: str | None) -> str:
-    """The Hub's commit, shortened, on a button that copies the whole of it; empty for none."""
+    """The Hub's commit, shortened, on a button that copies all of it; empty for none."""
     if revision is None:
         return ""
-    whole = escape(revision)
+    commit = escape(revision)
     return (
-        f' <button type="button" class="commit" data-copy="{whole}" title="Commit {whole}. '
-        f'Press to copy it." aria-label="Copy the commit, {whole}">'
+        f' <button type="button" class="commit" data-copy="{commit}" title="Commit {commit}. '
+        f'Press to copy it." aria-label="Copy the commit, {commit}">'
         f"{escape(revision[:COMMIT_DIGITS])}</button>"
         '<span role="status" id="copied"></span>'
     )

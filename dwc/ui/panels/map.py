@@ -24,7 +24,7 @@ from dwc.explain.map_positions import MapMark, MapMarks, locate_answer
 from dwc.gallery.projection import LANDMARKS, Projection, ProjectionCache
 from dwc.search.model_pool import ModelPool
 from dwc.search.searcher import Searcher
-from dwc.ui.format import count, escape, on_load
+from dwc.ui.format import escape, format_count, on_load
 from dwc.ui.gallery_images import GalleryImages, StoreImages, url_of
 from dwc.ui.state import SearchState
 
@@ -42,11 +42,11 @@ class Group:
     y: float
 
 
-def kinds_of(pictures: GalleryImages, ids: Sequence[str]) -> list[str] | None:
+def kinds_of(images: GalleryImages, ids: Sequence[str]) -> list[str] | None:
     """What the pictures of these ids show; None where that is not known of all."""
-    if not isinstance(pictures, StoreImages) or not pictures.garments:
+    if not isinstance(images, StoreImages) or not images.garments:
         return None
-    kinds = [pictures.kind(picture_id) for picture_id in ids]
+    kinds = [images.kind(picture_id) for picture_id in ids]
     return [kind for kind in kinds if kind is not None] if None not in kinds else None
 
 
@@ -182,46 +182,48 @@ PROJECTIONS = ProjectionCache()
 """One for the whole app: what a gallery's map is depends on nothing else."""
 
 
-def render_map(searcher: Searcher, pictures: GalleryImages, standing: SearchState) -> str:
-    """The map with an answer's marks, or word that it is yet to be laid out."""
+def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
+    """The panel for an answer: the map with its marks, or that the map is being computed."""
     projection = PROJECTIONS.known(searcher.store)
     if projection is None:
-        return _yet_to_come(standing.model, pictures)
-    marks = locate_answer(searcher, projection, standing.query, standing.result)
+        return _yet_to_come(state.request.model, images)
+    marks = locate_answer(searcher, projection, state.query, state.result)
     ids = searcher.store.ids
-    kinds = kinds_of(pictures, ids)
+    kinds = kinds_of(images, ids)
     places = projection.unit
     groups = [] if kinds is None else name_groups(places, kinds)
     drawn = {
-        "model": standing.model,
+        "model": state.request.model,
         "store": searcher.store.fingerprint,
         "marks": marks.to_dict(),
         "groups": [{"name": group.name, "x": group.x, "y": group.y} for group in groups],
     }
     return (
-        f'<p class="hint">Each dot is one of the {count(len(ids))} {escape(pictures.noun)}. What '
+        f'<p class="hint">Each dot is one of the {format_count(len(ids))} {escape(images.noun)}. '
+        "What "
         "the model finds alike lies close together; up, down, left and right mean nothing.</p>"
-        f'<div class="map" data-map="{escape(json.dumps(drawn))}">{_stage(pictures, len(ids))}'
+        f'<div class="map" data-map="{escape(json.dumps(drawn))}">{_stage(images, len(ids))}'
         f'<div class="map-side">{_legend(marks)}<div class="map-card" aria-live="polite">'
         '<p class="hint">Choose a dot to see its picture. Zoom with + and −, or Ctrl and the '
         "wheel; drag to move.</p></div></div></div>"
         f'<p class="hint">{_how_true(projection)}</p>'
-        f"{describe_map(marks, places, lambda place: pictures.describe(ids[place]), kinds)}"
+        f"{describe_map(marks, places, lambda place: images.describe(ids[place]), kinds)}"
     )
 
 
-def _yet_to_come(model: str, pictures: GalleryImages) -> str:
+def _yet_to_come(model: str, images: GalleryImages) -> str:
     waiting = escape(json.dumps({"model": model}))
     return (
         f'<div class="map-waiting" data-map="{waiting}"><p class="hint" role="status">'
-        f"The {count(len(pictures.ids))} {escape(pictures.noun)} are being laid out. This is done "
+        f"The {format_count(len(images.ids))} {escape(images.noun)} are being laid out. This is "
+        "done "
         'once, and kept: <span class="map-clock">a few seconds</span>.</p></div>'
     )
 
 
-def _stage(pictures: GalleryImages, number: int) -> str:
+def _stage(images: GalleryImages, number: int) -> str:
     label = (
-        f"Map of the {number:,} {pictures.noun}. The arrow keys go from dot to dot, Enter to the "
+        f"Map of the {number:,} {images.noun}. The arrow keys go from dot to dot, Enter to the "
         "chosen picture; plus, minus and zero zoom."
     )
     tools = "".join(
@@ -264,7 +266,8 @@ def _how_true(projection: Projection) -> str:
         )
     if projection.laid_out < len(projection.positions):
         told += (
-            f"{count(LANDMARKS)} pictures were laid out, each other one put among the three that "
+            f"{format_count(LANDMARKS)} pictures were laid out, each other one put among the three "
+            "that "
             "it is most like. "
         )
     return told + "Close means alike; how far apart far things lie means little."
@@ -273,9 +276,9 @@ def _how_true(projection: Projection) -> str:
 class MapService:
     """What `map.js` asks for; every argument comes from a browser."""
 
-    def __init__(self, models: ModelPool, pictures: GalleryImages) -> None:
+    def __init__(self, models: ModelPool, images: GalleryImages) -> None:
         self._models = models
-        self._pictures = pictures
+        self._images = images
 
     def points(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """A model's map of the gallery, laid out now if it never was: the store's fingerprint, and
@@ -301,16 +304,16 @@ class MapService:
             raise QueryError(f"the position is {position!r}; a whole number was expected.")
         if not 0 <= position < len(ids):
             raise QueryError(f"the position is {position}; the gallery has {len(ids):,} pictures.")
-        return render_card(ids[position], self._pictures)
+        return render_card(ids[position], self._images)
 
 
-def add_map_service(models: ModelPool, pictures: GalleryImages) -> gr.HTML:
+def add_map_service(models: ModelPool, images: GalleryImages) -> gr.HTML:
     """The element, never seen, through which `map.js` asks `MapService` and tells the page.
 
     Its events: `laid_out`, once a gallery has been laid out and the map can be shown, and `follow`
     with the id of the picture to search from. Call inside `gr.Blocks`.
     """
-    service = MapService(models, pictures)
+    service = MapService(models, images)
 
     # Functions of their own, since Gradio marks what it may call, and methods cannot be marked.
     def points(asked: dict[str, Any]) -> dict[str, Any]:
@@ -328,11 +331,11 @@ def add_map_service(models: ModelPool, pictures: GalleryImages) -> gr.HTML:
     )
 
 
-def render_card(picture_id: str, pictures: GalleryImages) -> str:
+def render_card(picture_id: str, images: GalleryImages) -> str:
     """One picture of the map, larger, and the button that makes it the next reference."""
-    name = escape(pictures.describe(picture_id))
+    name = escape(images.describe(picture_id))
     return (
-        f'<img src="{escape(url_of(pictures.thumbnail(picture_id)))}" width="160" height="160" '
+        f'<img src="{escape(url_of(images.thumbnail(picture_id)))}" width="160" height="160" '
         f'alt=""><p>{name}</p><button type="button" data-id="{escape(picture_id)}" '
         f'aria-label="Search from here: make {name} the next picture">from here</button>'
     )

@@ -1,45 +1,53 @@
-"""What the model read: the picture in its pixels, the words in its tokens."""
+"""What the model read: the reference in its pixels, the words in its tokens."""
 
 import base64
 import io
 
 from PIL import Image
 
-from dwc.explain.model_input import ModelInput
+from dwc.explain.model_input import ModelInput, describe_model_input
+from dwc.search.searcher import Searcher
 from dwc.ui.format import escape
+from dwc.ui.gallery_images import GalleryImages
+from dwc.ui.state import SearchState
 
 
-def render_model_input(read: ModelInput) -> str:
-    """A closed note with what each stream was given."""
-    shown = ""
-    if read.picture is not None:
-        width, height = read.picture.size
-        shown += (
-            f'<figure><img class="pixels" src="{_as_address(read.picture)}" width="128" '
+def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
+    """The panel for an answer."""
+    return render_model_input(describe_model_input(searcher.checkpoint, state.query))
+
+
+def render_model_input(model_input: ModelInput) -> str:
+    """A closed note with the input of each stream."""
+    figure = ""
+    if model_input.picture is not None:
+        width, height = model_input.picture.size
+        figure = (
+            f'<figure><img class="pixels" src="{_data_url(model_input.picture)}" width="128" '
             f'height="128" alt="The reference as the model sees it">'
             f"<figcaption>the picture, {width} by {height} pixels</figcaption></figure>"
         )
     rows = ""
-    if read.text:
-        rows += f"<dt>sent</dt><dd><q>{escape(read.text)}</q></dd>"
-    if read.clip_pieces:
-        pieces = "".join(f"<li>{escape(piece)}</li>" for piece in read.clip_pieces)
+    if model_input.text:
+        rows += f"<dt>sent</dt><dd><q>{escape(model_input.text)}</q></dd>"
+    if model_input.clip_pieces:
+        pieces = "".join(f"<li>{escape(piece)}</li>" for piece in model_input.clip_pieces)
         rows += f'<dt>CLIP read</dt><dd><ol class="tokens">{pieces}</ol></dd>'
-    if read.words:
+    if model_input.words:
         words = "".join(
             f"<li>{escape(word.word)}</li>"
             if word.known
             else f'<li><s>{escape(word.word)}</s><span class="sr-only"> unknown</span></li>'
-            for word in read.words
+            for word in model_input.words
         )
         rows += f'<dt>the CNN stream read</dt><dd><ol class="tokens">{words}</ol></dd>'
     return (
         '<details class="note"><summary>What the model read</summary>'
-        f'<div class="read">{shown}<dl>{rows}</dl></div></details>'
+        f'<div class="read">{figure}<dl>{rows}</dl></div></details>'
     )
 
 
-def _as_address(picture: Image.Image) -> str:
+def _data_url(image: Image.Image) -> str:
     content = io.BytesIO()
-    picture.save(content, "PNG")
+    image.save(content, "PNG")
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"

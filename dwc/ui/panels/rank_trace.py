@@ -1,59 +1,76 @@
-"""What if the weight moved: each result a line, its rank over the weight."""
+"""What if the weight moved: each result as a line, its rank over the weight."""
 
 import math
 from collections.abc import Sequence
 from itertools import pairwise
 
 from dwc.search.results import RankTrace, TracedItem
-from dwc.ui.format import escape, on_load
+from dwc.search.searcher import Searcher
+from dwc.search.weight_sweep import shift_for_weight
+from dwc.ui.format import escape, on_load, render_hint
 from dwc.ui.gallery_images import GalleryImages, url_of
+from dwc.ui.state import SearchState
 
-POSITIONS = 41  # steps of the drawing, evenly over the weight
-TRACED = 5  # a picture among so many best anywhere has a line
-LIMIT = 30  # the last rank drawn; what stands lower runs along the bottom
-LED = 3  # of the learned order, and at each end
+POSITIONS = 41
+"""Steps of the drawing, evenly over the weight."""
+
+TRACED = 5
+"""An image that is among this many best at any step has a line."""
+
+LIMIT = 30
+"""The last rank drawn; lower ranks run along the bottom."""
+
+LEADERS = 3
+"""How many leading images are marked, as learned and at each end."""
 
 _WIDTH, _HEIGHT = 1000, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 990, 26, 284
 
-# A touched line tells its picture below the drawing: there is no pointer to rest on it, and on a
-# narrow page no room for a name beside it.
 ON_LOAD = on_load("dwcPanels.rankTrace")
 
-NOTHING = '<p class="hint">There is nothing to lean to: give a picture and words.</p>'
+NO_WEIGHT = render_hint("There is nothing to lean to: give a picture and words.")
 
 
-def render_trace(trace: RankTrace, pictures: GalleryImages) -> str:
+def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
+    """The panel for an answer."""
+    if not state.has_two_modalities:
+        return NO_WEIGHT
+    steps = range(1, POSITIONS - 1)
+    shifts = [shift_for_weight(state.sweep, step / (POSITIONS - 1)) for step in steps]
+    return render_trace(state.sweep.rank_trace(shifts, TRACED, LIMIT), images)
+
+
+def render_trace(trace: RankTrace, images: GalleryImages) -> str:
     """The drawing with the pictures that lead at each end, a sentence, and the same as a table."""
-    places = [sum(step.values()) / len(step) for step in trace.image_weights]  # in [0, 1]
+    weights = [sum(step.values()) / len(step) for step in trace.image_weights]  # in [0, 1]
     kinds = {item.id: _kind(item, trace.learned) for item in trace.items}
-    order = ("other", "by-words", "by-picture", "led")  # what matters is drawn last, on top
+    order = ("other", "by-words", "by-picture", "led")  # the most important last, on top
     lines = "".join(
-        _line(item, kinds[item.id], places, trace, pictures)
+        _line(item, kinds[item.id], weights, trace, images)
         for kind in order
         for item in trace.items
         if kinds[item.id] == kind
     )
     return (
         '<div class="trace-frame">'
-        f"{_leaders(trace, 0, 'words', pictures)}"
+        f"{_leaders(trace, 0, 'words', images)}"
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="group" '
         f'aria-label="Ranks as the weight moves; the table below says the same">'
-        f"{_axes(places[trace.learned])}{lines}</svg>"
-        f"{_leaders(trace, len(places) - 1, 'picture', pictures)}</div>"
+        f"{_axes(weights[trace.learned])}{lines}</svg>"
+        f"{_leaders(trace, len(weights) - 1, 'picture', images)}</div>"
         '<div class="traced" hidden><img alt="" width="72" height="72"><p role="status"></p></div>'
         f'<p class="hint">Each line is a picture: its rank as the weight moves from the words to '
-        f"the picture. Choose one to see it. {_steadiness(trace, places)}</p>"
-        f"{_table(trace, places, pictures)}"
+        f"the picture. Choose one to see it. {_steadiness(trace, weights)}</p>"
+        f"{_table(trace, weights, images)}"
     )
 
 
 def _kind(item: TracedItem, learned: int) -> str:
-    if _within(item.ranks[learned], LED):
+    if _within(item.ranks[learned], LEADERS):
         return "led"
-    if _within(item.ranks[0], LED):
+    if _within(item.ranks[0], LEADERS):
         return "by-words"
-    return "by-picture" if _within(item.ranks[-1], LED) else "other"
+    return "by-picture" if _within(item.ranks[-1], LEADERS) else "other"
 
 
 def _within(rank: int | None, limit: int) -> bool:
@@ -61,24 +78,24 @@ def _within(rank: int | None, limit: int) -> bool:
 
 
 def _line(
-    item: TracedItem, kind: str, places: Sequence[float], trace: RankTrace, pictures: GalleryImages
+    item: TracedItem, kind: str, weights: Sequence[float], trace: RankTrace, images: GalleryImages
 ) -> str:
-    points = [(_x(place), _y(rank)) for place, rank in zip(places, item.ranks, strict=True)]
+    points = [(_x(weight), _y(rank)) for weight, rank in zip(weights, item.ranks, strict=True)]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     learned_x, learned_y = points[trace.learned]
     dot = f'<circle cx="{learned_x:.1f}" cy="{learned_y:.1f}" r="6"/>' if kind == "led" else ""
-    name = escape(pictures.describe(item.id))
-    said = f"{name}: {_said(item, trace)}"
+    name = escape(images.describe(item.id))
+    label = f"{name}: {_describe_ranks(item, trace)}"
     return (
-        f'<g class="line {kind}" tabindex="0" role="button" aria-label="{said}" '
+        f'<g class="line {kind}" tabindex="0" role="button" aria-label="{label}" '
         f'data-id="{escape(item.id)}" '
-        f'data-picture="{escape(url_of(pictures.thumbnail(item.id)))}"><title>{said}</title>'
+        f'data-picture="{escape(url_of(images.thumbnail(item.id)))}"><title>{label}</title>'
         f'<polyline class="reach" points="{path}"/><polyline points="{path}"/>{dot}'
         f'<text class="name" x="{_WIDTH / 2:.0f}" y="{_HEIGHT - 4}">{name}</text></g>'
     )
 
 
-def _said(item: TracedItem, trace: RankTrace) -> str:
+def _describe_ranks(item: TracedItem, trace: RankTrace) -> str:
     return (
         f"rank {_rank(item.ranks[trace.learned])} as learned, {_rank(item.ranks[0])} by the words "
         f"alone, {_rank(item.ranks[-1])} by the picture alone"
@@ -107,57 +124,57 @@ def _axes(learned: float) -> str:
     )
 
 
-def _x(place: float) -> float:
-    return _LEFT + (_RIGHT - _LEFT) * place
+def _x(weight: float) -> float:
+    return _LEFT + (_RIGHT - _LEFT) * weight
 
 
 def _y(rank: int | None) -> float:
-    """The first ranks apart, the later ones close: a logarithm."""
+    """A logarithmic scale: the first ranks apart, the later ones close."""
     share = 1.0 if rank is None or rank > LIMIT else math.log(rank) / math.log(LIMIT + 1)
     return _TOP + (_BOTTOM - _TOP) * share
 
 
-def _leaders(trace: RankTrace, step: int, end: str, pictures: GalleryImages) -> str:
+def _leaders(trace: RankTrace, step: int, end: str, images: GalleryImages) -> str:
     best = sorted(
-        (item for item in trace.items if _within(item.ranks[step], LED)),
+        (item for item in trace.items if _within(item.ranks[step], LEADERS)),
         key=lambda item: item.ranks[step] or 0,
     )
-    images = "".join(
-        f'<li><img src="{escape(url_of(pictures.thumbnail(item.id)))}" width="48" height="48" '
-        f'loading="lazy" alt="{escape(pictures.describe(item.id))}" '
-        f'title="{escape(pictures.describe(item.id))}"></li>'
+    items = "".join(
+        f'<li><img src="{escape(url_of(images.thumbnail(item.id)))}" width="48" height="48" '
+        f'loading="lazy" alt="{escape(images.describe(item.id))}" '
+        f'title="{escape(images.describe(item.id))}"></li>'
         for item in best
     )
-    told = f"The first {LED} by the {end} alone"
-    return f'<ol class="leaders by-{end}" aria-label="{told}">{images}</ol>'
+    label = f"The first {LEADERS} by the {end} alone"
+    return f'<ol class="leaders by-{end}" aria-label="{label}">{items}</ol>'
 
 
-def _steadiness(trace: RankTrace, places: Sequence[float]) -> str:
-    """Over how much of the weight's way the first result stays first."""
+def _steadiness(trace: RankTrace, weights: Sequence[float]) -> str:
+    """Over which share of the weight's range the first result stays first."""
     first = next((item for item in trace.items if item.ranks[trace.learned] == 1), None)
     if first is None:
         return ""
-    kept = sum(
+    share = sum(
         right - left
         for (left, right), (here, there) in zip(
-            pairwise(places), pairwise(first.ranks), strict=True
+            pairwise(weights), pairwise(first.ranks), strict=True
         )
         if here == there == 1
     )
-    if kept < 0.01:
+    if share < 0.01:
         return "The first result is first only about where the weight was learned: a close call."
-    return f"The first result stays first over {100 * kept:.0f}&nbsp;% of the way."
+    return f"The first result stays first over {100 * share:.0f}&nbsp;% of the way."
 
 
-def _table(trace: RankTrace, places: Sequence[float], pictures: GalleryImages) -> str:
-    shown = [0, *(s for s in range(1, len(places) - 1) if s % 10 == 0), len(places) - 1]
-    steps = sorted({*shown, trace.learned})
+def _table(trace: RankTrace, weights: Sequence[float], images: GalleryImages) -> str:
+    steps_shown = [0, *(s for s in range(1, len(weights) - 1) if s % 10 == 0), len(weights) - 1]
+    steps = sorted({*steps_shown, trace.learned})
     heads = "".join(
-        f'<th scope="col">{"as learned" if step == trace.learned else _end(places[step])}</th>'
+        f'<th scope="col">{"as learned" if step == trace.learned else _end(weights[step])}</th>'
         for step in steps
     )
     rows = "".join(
-        f'<tr><th scope="row">{escape(pictures.describe(item.id))}</th>'
+        f'<tr><th scope="row">{escape(images.describe(item.id))}</th>'
         + "".join(f"<td>{_rank(item.ranks[step])}</td>" for step in steps)
         + "</tr>"
         for item in trace.items
@@ -170,9 +187,9 @@ def _table(trace: RankTrace, places: Sequence[float], pictures: GalleryImages) -
     )
 
 
-def _end(place: float) -> str:
-    if place <= 0:
+def _end(weight: float) -> str:
+    if weight <= 0:
         return "only the words"
-    if place >= 1:
+    if weight >= 1:
         return "only the picture"
-    return f"picture {100 * place:.0f}&nbsp;%"
+    return f"picture {100 * weight:.0f}&nbsp;%"

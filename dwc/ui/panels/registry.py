@@ -1,45 +1,49 @@
-"""The panels that explain an answer: which there are, in their order down the page.
+"""The panels that explain an answer, in their order down the page.
 
-To add one, add a line to `PANELS`; the page lays it out and fills it for every answer.
+A new panel is one line in `PANELS`; the page lays it out and fills it for every answer.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
 
 from dwc.errors import DWCError
-from dwc.explain.model_input import describe_model_input
-from dwc.explain.score_split import explain_score
-from dwc.explain.word_ablation import ablate_words
 from dwc.search.model_pool import ModelPool
 from dwc.search.searcher import Searcher
-from dwc.search.weight_sweep import shift_for_weight
+from dwc.ui.format import render_error
 from dwc.ui.gallery_images import GalleryImages
-from dwc.ui.panels import attention_maps as regions_panel
-from dwc.ui.panels import comparison as compare_panel
-from dwc.ui.panels import map as map_panel
-from dwc.ui.panels import paraphrases as paraphrase_panel
-from dwc.ui.panels import weight_statistics as atlas_panel
-from dwc.ui.panels.messages import render_trouble
-from dwc.ui.panels.model_input import render_model_input
-from dwc.ui.panels.rank_trace import LIMIT, NOTHING, POSITIONS, TRACED, render_trace
-from dwc.ui.panels.rank_trace import ON_LOAD as TRACE_ON_LOAD
-from dwc.ui.panels.score_split import render_why
-from dwc.ui.panels.word_ablation import render_word_effects
+from dwc.ui.panels import (
+    attention_maps,
+    comparison,
+    map,
+    model_input,
+    paraphrases,
+    rank_trace,
+    score_split,
+    weight_statistics,
+    word_ablation,
+)
 from dwc.ui.state import SearchState
 
 Render = Callable[[Searcher, GalleryImages, SearchState], str]
-"""An answer that has results, and the searcher that gave it -> the panel's HTML."""
+"""The searcher that gave an answer, the gallery, an answer with results -> the panel's HTML."""
 
 
 @dataclass(frozen=True)
 class ExplanationPanel:
-    """One panel, a section of its own under the results; hidden while it is empty.
+    """One panel, a section under the results; hidden while it is empty.
 
-    `id` is the element's. `label` names the section for those who cannot see it; with `title` that
-    is a heading as well, and without any label there is no section, as for a closed note.
-    Neighbours of the same `row` stand side by side in an element of that id. A panel `of_result`
-    tells about `Standing.looked_at` and is filled again when another result is chosen. A `slow` one
-    is filled once the others are shown. `js_on_load` is what its `gr.HTML` runs.
+    Attributes:
+        id: The element's id.
+        label: Names the section for screen readers. Without it there is no section, as for a
+            closed note.
+        render: Returns the content for an answer.
+        title: Whether the label is a heading as well.
+        row: Panels in sequence with the same row are side by side in an element of that id.
+        of_result: Whether it explains the selected result, and is filled for each selection.
+        slow: Whether it is filled after the others.
+        on_load: What its `gr.HTML` runs in the browser.
     """
 
     id: str
@@ -49,11 +53,11 @@ class ExplanationPanel:
     row: str = ""
     of_result: bool = False
     slow: bool = False
-    js_on_load: str | None = None
+    on_load: str | None = None
 
     @property
     def template(self) -> str:
-        """The section around what `render` gives."""
+        """The section around what `render` returns."""
         if not self.label:
             return "${value}"
         if not self.title:
@@ -64,113 +68,57 @@ class ExplanationPanel:
         )
 
 
-def _trace(searcher: Searcher, pictures: GalleryImages, standing: SearchState) -> str:
-    if not standing.can_lean:
-        return NOTHING
-    steps = range(1, POSITIONS - 1)
-    shifts = [shift_for_weight(standing.sweep, step / (POSITIONS - 1)) for step in steps]
-    return render_trace(standing.sweep.rank_trace(shifts, TRACED, LIMIT), pictures)
-
-
-def _why(searcher: Searcher, pictures: GalleryImages, standing: SearchState) -> str:
-    return render_why(explain_score(standing.sweep, standing.looked_at, standing.shift), pictures)
-
-
-def _words(searcher: Searcher, pictures: GalleryImages, standing: SearchState) -> str:
-    found = explain_score(standing.sweep, standing.looked_at, standing.shift)
-    effects = ablate_words(searcher, standing.query, standing.looked_at, standing.shift)
-    return render_word_effects(effects, found.rank)
-
-
-def _read(searcher: Searcher, pictures: GalleryImages, standing: SearchState) -> str:
-    return render_model_input(describe_model_input(searcher.checkpoint, standing.query))
-
-
-def _regions(searcher: Searcher, pictures: GalleryImages, standing: SearchState) -> str:
-    return regions_panel.render_attention(searcher.checkpoint, standing.query)
+def _panel(id: str, label: str, module: ModuleType, **options: Any) -> ExplanationPanel:
+    """The panel of a module, which has `render` and may have `ON_LOAD`."""
+    on_load = getattr(module, "ON_LOAD", None)
+    return ExplanationPanel(id, label, module.render, on_load=on_load, **options)
 
 
 PANELS: tuple[ExplanationPanel, ...] = (
-    ExplanationPanel(
-        "trace", "What if it listened otherwise?", _trace, title=True, js_on_load=TRACE_ON_LOAD
-    ),
-    ExplanationPanel("why", "Why this result", _why, row="reasons", of_result=True),
-    ExplanationPanel("words-effect", "What each word did", _words, row="reasons", of_result=True),
-    ExplanationPanel(
-        "regions",
-        "Where the words looked",
-        _regions,
-        title=True,
-        slow=True,
-        js_on_load=regions_panel.ON_LOAD,
-    ),
-    ExplanationPanel(
-        "compare",
-        "The same question, read otherwise",
-        compare_panel.comparison_html,
-        title=True,
-        slow=True,
-        js_on_load=compare_panel.ON_LOAD,
-    ),
-    ExplanationPanel(
-        "paraphrase",
-        "The same wish in other words",
-        paraphrase_panel.paraphrase_html,
-        title=True,
-        slow=True,
-        js_on_load=paraphrase_panel.ON_LOAD,
-    ),
-    ExplanationPanel("read", "", _read),
-    ExplanationPanel(
-        "map",
-        "The gallery as a map",
-        map_panel.render_map,
-        title=True,
-        slow=True,
-        js_on_load=map_panel.ON_LOAD,
-    ),
-    ExplanationPanel(
-        "atlas",
-        "What it usually listens to",
-        atlas_panel.render_weight_statistics,
-        title=True,
-        slow=True,
-        js_on_load=atlas_panel.ON_LOAD,
-    ),
+    _panel("trace", "What if it listened otherwise?", rank_trace, title=True),
+    _panel("why", "Why this result", score_split, row="reasons", of_result=True),
+    _panel("words-effect", "What each word did", word_ablation, row="reasons", of_result=True),
+    _panel("regions", "Where the words looked", attention_maps, title=True, slow=True),
+    _panel("compare", "The same question, read otherwise", comparison, title=True, slow=True),
+    _panel("paraphrase", "The same wish in other words", paraphrases, title=True, slow=True),
+    _panel("read", "", model_input),
+    _panel("map", "The gallery as a map", map, title=True, slow=True),
+    _panel("atlas", "What it usually listens to", weight_statistics, title=True, slow=True),
 )
 """All panels, in their order down the page."""
 
-AT_ONCE = tuple(panel for panel in PANELS if not panel.slow)
-LATER = tuple(panel for panel in PANELS if panel.slow)
-OF_RESULT = tuple(panel for panel in PANELS if panel.of_result)
-MAP = tuple(panel for panel in PANELS if panel.id == "map")
-OF_SHIFT = (*OF_RESULT, *MAP)
-"""What is told anew once the slider rests; the trace shows every shift already."""
+FAST_PANELS = tuple(panel for panel in PANELS if not panel.slow)
+SLOW_PANELS = tuple(panel for panel in PANELS if panel.slow)
+RESULT_PANELS = tuple(panel for panel in PANELS if panel.of_result)
+MAP_PANELS = tuple(panel for panel in PANELS if panel.id == "map")
+SHIFT_PANELS = (*RESULT_PANELS, *MAP_PANELS)
+"""Filled again once the slider rests; the trace shows every shift already."""
 
 
 def render_panels(
     panels: Sequence[ExplanationPanel],
     models: ModelPool,
-    pictures: GalleryImages,
-    standing: SearchState | None,
+    images: GalleryImages,
+    state: SearchState | None,
 ) -> list[str]:
-    """What these panels show of an answer, by the model that gave it; empty without results.
+    """The content of these panels for an answer, by the model that gave it.
 
-    A panel that has nothing to tell but a complaint shows that, and the others what they have.
+    Every panel is empty for an answer without results. A panel that fails shows its own error
+    message, and the others their content.
     """
-    if standing is None or not standing.result.hits or not panels:
+    if state is None or not state.result.hits or not panels:
         return ["" for _ in panels]
     try:
-        with models.using(standing.model) as searcher:
-            return [_render(panel, searcher, pictures, standing) for panel in panels]
-    except DWCError as error:  # the model is no longer in memory, and cannot be loaded again
-        return [render_trouble(str(error)), *("" for _ in panels[1:])]
+        with models.using(state.request.model) as searcher:
+            return [_render(panel, searcher, images, state) for panel in panels]
+    except DWCError as error:  # the model was unloaded, and cannot be loaded again
+        return [render_error(str(error)), *("" for _ in panels[1:])]
 
 
 def _render(
-    panel: ExplanationPanel, searcher: Searcher, pictures: GalleryImages, standing: SearchState
+    panel: ExplanationPanel, searcher: Searcher, images: GalleryImages, state: SearchState
 ) -> str:
     try:
-        return panel.render(searcher, pictures, standing)
+        return panel.render(searcher, images, state)
     except DWCError as error:
-        return render_trouble(str(error))
+        return render_error(str(error))

@@ -1,19 +1,26 @@
-"""The switch that hides look-alikes, and what it says they are.
+"""The result cards: rank, image, score with its bar of parts, and the ways on from each.
 
-The results: cards with rank, picture, score, its parts, and the way on from each.
-
-More of the answer without asking again, and how much of it is shown.
+Near-duplicates are folded by a switch above the cards, and a button below shows more results.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from dwc.search.near_duplicates import DuplicateGroups
 from dwc.search.results import Hit, SearchResult
-from dwc.ui.format import above, count, escape, on_load, signed, timing
+from dwc.ui.format import (
+    MODALITY_NAMES,
+    escape,
+    format_count,
+    format_part,
+    format_percentile,
+    format_timing,
+    on_load,
+    round_to_sum,
+    signed,
+)
 from dwc.ui.gallery_images import GalleryImages, url_of
-from dwc.ui.panels.score_bar import Scale, render_bar, render_legend
-from dwc.ui.state import SearchState
+from dwc.ui.state import MAX_RESULTS_SHOWN, MORE_RESULTS, SearchState
 
 SWITCH = """
 <div class="view">
@@ -23,86 +30,200 @@ SWITCH = """
 <kbd>F</kbd> goes on from it.</p>
 <p class="hint told" role="status" id="fold-told"></p></div>
 """
-
-SWITCH_ON_LOAD = on_load("dwcResults.foldSwitch")
-
-
-def describe_duplicates(folds: DuplicateGroups) -> str:
-    """How many look-alikes there are, and what counts as one in this gallery."""
-    total = len(folds.duplicate_of)
-    if folds.count == 0:
-        told = f"None of these {total} looks nearly like a better one"
-    else:
-        verb, noun = ("is", "a look-alike") if folds.count == 1 else ("are", "look-alikes")
-        told = f"{folds.count} of these {total} {verb} {noun}, folded under the better one"
-    return (
-        f"{told}. Look-alikes lie less than a twentieth as far apart as two pictures of this "
-        f"gallery usually do: a cosine of at least {folds.threshold:.3f} between their embeddings, "
-        f"where {signed(folds.median_cosine)} is usual."
-    )
-
+SWITCH_ON_LOAD = on_load("dwcResults.foldSwitch", "fold")
+ON_LOAD = on_load("dwcResults.cards", "more", "why", "follow")
 
 EMPTY = """
 <div class="empty"><p>Nothing searched yet.</p>
 <p>Choose a picture, say what should be different, and search. Either alone works, too.</p></div>
 """
 
-ON_LOAD = on_load("dwcResults.cards", "more", "why", "follow")
+# Image before text, and the CLIP stream before the CNN stream, wherever parts are listed.
+PART_ORDER = ("clip_image", "cnn_image", "clip_text", "cnn_text")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What the bars of one answer share, so that they can be compared.
+
+    Attributes:
+        negative: The largest sum of negative parts among the results, as a positive number.
+        positive: The largest sum of positive parts.
+    """
+
+    negative: float
+    positive: float
+
+    @classmethod
+    def of(cls, all_parts: Iterable[Mapping[str, float]]) -> "Scale":
+        """The scale on which all of these results fit."""
+        listed = list(all_parts)
+        negative = max((_sum_negative(parts) for parts in listed), default=0.0)
+        positive = max((_sum_positive(parts) for parts in listed), default=0.0)
+        return cls(negative, positive)
+
+    def percent(self, value: float) -> float:
+        """The width of a value, in percent of the bar."""
+        span = self.negative + self.positive
+        return 100 * value / span if span > 0 else 0.0
+
+
+def render_answer(state: SearchState, images: GalleryImages) -> str:
+    """The results of an answer, with its near-duplicates and the way to more."""
+    groups, is_folded = state.duplicate_groups, state.request.folded
+    return render_results(state.result, images, len(state.sweep), groups, is_folded)
 
 
 def render_results(
     result: SearchResult,
-    pictures: GalleryImages,
+    images: GalleryImages,
     ranked: int | None = None,
-    folds: DuplicateGroups | None = None,
+    groups: DuplicateGroups | None = None,
+    is_folded: bool = False,
 ) -> str:
-    """All hits as an ordered list under the colours' legend, with what must be said about them.
+    """All hits as an ordered list, under the legend of the bars and the remarks on the answer.
 
-    `ranked` is how many pictures compete: with it comes the way to more of them. `folds` tells the
-    look-alikes among the hits, which the page can hide.
+    Args:
+        result: The answer.
+        images: The gallery.
+        ranked: How many images are ranked; None for no way to more of them.
+        groups: The near-duplicates among the hits, which the page can fold.
+        is_folded: Whether they are folded now, and so not counted as shown.
     """
     scale = Scale.of(hit.parts for hit in result.hits)
     cards = "".join(
-        _card(hit, pictures, scale, *_alike(place, result.hits, folds))
-        for place, hit in enumerate(result.hits)
+        _card(hit, images, scale, *_group_of(index, result.hits, groups))
+        for index, hit in enumerate(result.hits)
     )
     names = dict.fromkeys(name for hit in result.hits for name in hit.parts)
     remarks = "".join(f'<p class="remark">{escape(remark)}</p>' for remark in _remarks(result))
-    told = "" if folds is None else f' data-alike="{escape(describe_duplicates(folds))}"'
-    more = "" if ranked is None else render_more(len(result.hits), ranked)
+    described = "" if groups is None else f' data-alike="{escape(describe_duplicates(groups))}"'
+    listed = len(result.hits)
+    shown = listed - groups.count if is_folded and groups is not None else listed
+    more = "" if ranked is None else render_more(shown, ranked, listed)
     return (
         f'<div class="results-head">{render_legend(names)}'
-        f'<p class="timing">{escape(timing(result.timings_ms, result.gallery_size))}</p></div>'
-        f'{remarks}<ol class="cards"{told}>{cards}</ol>{more}'
+        f'<p class="timing">{escape(format_timing(result.timings_ms, result.gallery_size))}</p>'
+        f'</div>{remarks}<ol class="cards"{described}>{cards}</ol>{more}'
     )
 
 
-def render_answer(standing: SearchState, pictures: GalleryImages) -> str:
-    """The results of an answer as it stands, with the way to more and its look-alikes told."""
-    alike, result = standing.near_duplicates, standing.result
-    folds = None if alike is None else alike.group([hit.id for hit in result.hits])
-    return render_results(result, pictures, len(standing.sweep), folds)
-
-
-def _alike(
-    place: int, hits: Sequence[Hit], folds: DuplicateGroups | None
-) -> tuple[int | None, int]:
-    """The rank of what a hit looks like, None for none, and how many look like it."""
-    if folds is None:
-        return None, 0
-    first = folds.duplicate_of[place]
-    return None if first is None else hits[first].rank, len(folds.duplicates_of(place))
-
-
-def _card(
-    hit: Hit, pictures: GalleryImages, scale: Scale, under: int | None, near_duplicates: int
-) -> str:
-    description = escape(pictures.describe(hit.id))
-    thumbnail = escape(url_of(pictures.thumbnail(hit.id)))
-    place = above(hit.percentile)
-    like = "" if under is None else f' data-under="{under}"'
+def describe_duplicates(groups: DuplicateGroups) -> str:
+    """How many near-duplicates there are, and what counts as one in this gallery."""
+    total = len(groups.duplicate_of)
+    if groups.count == 0:
+        counted = f"None of these {total} looks nearly like a better one"
+    else:
+        verb, noun = ("is", "a look-alike") if groups.count == 1 else ("are", "look-alikes")
+        counted = f"{groups.count} of these {total} {verb} {noun}, folded under the better one"
     return (
-        f'<li class="card" data-id="{escape(hit.id)}" data-rank="{hit.rank}"{like}>'
+        f"{counted}. Look-alikes lie less than a twentieth as far apart as two pictures of this "
+        f"gallery usually do: a cosine of at least {groups.threshold:.3f} between their "
+        "embeddings, "
+        f"where {signed(groups.median_cosine)} is usual."
+    )
+
+
+def render_more(shown: int, ranked: int, listed: int | None = None) -> str:
+    """The button for more results, and how far down the ranking they go.
+
+    Args:
+        shown: How many results are shown.
+        ranked: How many images are ranked.
+        listed: How many are shown or folded; None where none are folded.
+    """
+    listed = shown if listed is None else listed
+    message = f"{format_count(listed)} of {format_count(ranked)} shown"
+    if listed > shown:
+        message = f"{shown} shown for the first {format_count(listed)} of {format_count(ranked)}"
+    left = min(MORE_RESULTS, MAX_RESULTS_SHOWN - shown, ranked - listed)
+    if left > 0:
+        button = f'<button type="button" data-more>Show {left} more</button>'
+        return f'<div class="more">{button}<span class="hint">{message}</span></div>'
+    end = "." if listed >= ranked else ". Further down a search says little: ask otherwise."
+    return f'<div class="more"><span class="hint">{message}{end}</span></div>'
+
+
+def order_parts(parts: Mapping[str, float]) -> list[str]:
+    """The parts' names in the page's order; unknown streams come last."""
+    known = [name for name in PART_ORDER if name in parts]
+    return known + [name for name in parts if name not in known]
+
+
+def render_bar(parts: Mapping[str, float], score: float, scale: Scale) -> str:
+    """A score as a bar: positive parts right of zero, negative ones left; and the same in text."""
+    names = order_parts(parts)
+    left = [_segment(name, parts[name], scale) for name in names if parts[name] < 0]
+    right = [_segment(name, parts[name], scale) for name in names if parts[name] >= 0]
+    zero = scale.percent(scale.negative)
+    axis = f'<i class="zero" style="left:{zero:.3f}%"></i>' if scale.negative > 0 else ""
+    return (
+        f'<div class="bar" aria-hidden="true">'
+        f'<span class="side negative" style="width:{zero:.3f}%">{"".join(left)}</span>'
+        f'<span class="side positive" style="width:{100 - zero:.3f}%">{"".join(right)}</span>'
+        f"{axis}</div>{_bar_in_text(parts, names, score)}"
+    )
+
+
+def render_legend(part_names: Iterable[str]) -> str:
+    """Which color is which part."""
+    items = "".join(
+        f'<li><i class="swatch {escape(name)}"></i>{escape(format_part(name))}</li>'
+        for name in order_parts(dict.fromkeys(part_names, 0.0))
+    )
+    return f'<ul class="legend" aria-label="Colours of the bars">{items}</ul>'
+
+
+def _segment(name: str, value: float, scale: Scale) -> str:
+    # Widths are of the side, whose own width is the side's share of the bar.
+    side = scale.negative if value < 0 else scale.positive
+    width = 100 * abs(value) / side if side > 0 else 0.0
+    return (
+        f'<i class="part {escape(name)}" data-part="{escape(name)}" data-value="{value:.6f}" '
+        f'title="{escape(format_part(name))}: {signed(value)}" style="width:{width:.3f}%"></i>'
+    )
+
+
+def _bar_in_text(parts: Mapping[str, float], names: list[str], score: float) -> str:
+    rounded = dict(zip(names, round_to_sum([parts[n] for n in names], score), strict=True))
+    sums: dict[str, float] = {}
+    for name, value in rounded.items():
+        modality = name.rpartition("_")[2]
+        sums[modality] = sums.get(modality, 0.0) + value
+    visible = "".join(
+        f'<span class="of-{escape(modality)}">{escape(MODALITY_NAMES.get(modality, modality))} '
+        f"{signed(value)}</span>"
+        for modality, value in sums.items()
+    )
+    spoken = "; ".join(f"{format_part(name)} {signed(rounded[name])}" for name in names)
+    return f'<p class="split">{visible}<span class="sr-only">Made of {escape(spoken)}.</span></p>'
+
+
+def _sum_negative(parts: Mapping[str, float]) -> float:
+    return -sum(value for value in parts.values() if value < 0)
+
+
+def _sum_positive(parts: Mapping[str, float]) -> float:
+    return sum(value for value in parts.values() if value > 0)
+
+
+def _group_of(
+    index: int, hits: Sequence[Hit], groups: DuplicateGroups | None
+) -> tuple[int | None, int]:
+    """The rank of the hit that this one is folded under, or None; how many are folded under it."""
+    if groups is None:
+        return None, 0
+    leader = groups.duplicate_of[index]
+    return None if leader is None else hits[leader].rank, len(groups.duplicates_of(index))
+
+
+def _card(hit: Hit, images: GalleryImages, scale: Scale, under: int | None, duplicates: int) -> str:
+    description = escape(images.describe(hit.id))
+    thumbnail = escape(url_of(images.thumbnail(hit.id)))
+    percentile = format_percentile(hit.percentile)
+    folded = "" if under is None else f' data-under="{under}"'
+    return (
+        f'<li class="card" data-id="{escape(hit.id)}" data-rank="{hit.rank}"{folded}>'
         f'<button type="button" class="frame" data-id="{escape(hit.id)}" '
         f'aria-label="Why result {hit.rank}: {description}"><img src="{thumbnail}" '
         f'alt="{description}" title="{description}" loading="lazy" width="256" height="256">'
@@ -111,21 +232,21 @@ def _card(
         f'<div class="meta"><b class="score" data-score="{hit.score:.6f}">'
         f'<span class="sr-only">Score </span>{signed(hit.score)}</b>'
         f'<span class="percentile" title="This result scores higher than '
-        f'{escape(place.removeprefix("above "))} of the gallery">{escape(place)}'
+        f'{escape(percentile.removeprefix("above "))} of the gallery">{escape(percentile)}'
         '<span class="sr-only"> of the gallery</span></span>'
         f'<button type="button" data-id="{escape(hit.id)}" aria-keyshortcuts="F" '
         f'aria-label="Search from here: make result {hit.rank} the next picture, {description}">'
-        f"from here</button></div>{_unfolding(hit, near_duplicates)}</li>"
+        f"from here</button></div>{_unfold_button(hit, duplicates)}</li>"
     )
 
 
-def _unfolding(hit: Hit, near_duplicates: int) -> str:
-    if near_duplicates == 0:
+def _unfold_button(hit: Hit, duplicates: int) -> str:
+    if duplicates == 0:
         return ""
-    noun = "look-alike" if near_duplicates == 1 else "look-alikes"
+    noun = "look-alike" if duplicates == 1 else "look-alikes"
     return (
         f'<button type="button" class="alike" aria-expanded="false" data-rank="{hit.rank}">'
-        f'+{near_duplicates} {noun}<span class="sr-only"> of result {hit.rank}</span></button>'
+        f'+{duplicates} {noun}<span class="sr-only"> of result {hit.rank}</span></button>'
     )
 
 
@@ -137,34 +258,3 @@ def _remarks(result: SearchResult) -> list[str]:
             "This picture is unlike those the model learned from: take its results with caution.",
         )
     return remarks
-
-
-STEP = 12
-"""How many results each further look adds."""
-
-MOST = 96
-"""How many results the page shows at most; the commands and the endpoint give more."""
-
-
-def with_more(standing: SearchState) -> SearchState | None:
-    """The same answer with the next results below; None where there are no more to show.
-
-    From the products that leaning uses: the ranks go on where they stood, at the same shift.
-    """
-    shown = len(standing.result.hits)
-    wanted = min(shown + STEP, MOST, len(standing.sweep))
-    if wanted <= shown:
-        return None
-    hits = standing.sweep.hits(standing.shift, wanted)
-    return replace(standing, result=replace(standing.result, hits=hits))
-
-
-def render_more(shown: int, ranked: int) -> str:
-    """The button for more, and how many of the `ranked` pictures are `shown`."""
-    told = f"{count(shown)} of {count(ranked)} shown"
-    left = min(STEP, MOST - shown, ranked - shown)
-    if left > 0:
-        button = f'<button type="button" data-more>Show {left} more</button>'
-        return f'<div class="more">{button}<span class="hint">{told}</span></div>'
-    end = "." if shown >= ranked else ". Further down a search says little: ask otherwise."
-    return f'<div class="more"><span class="hint">{told}{end}</span></div>'

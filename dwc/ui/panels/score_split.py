@@ -1,11 +1,20 @@
-"""Why this result: its score split as a waterfall, and where it stands among the others."""
+"""Why this result: its score split as a waterfall, and its rank among the others."""
 
-from dwc.explain.score_split import ScoreExplanation
-from dwc.ui.format import above, count, escape, name_part, round_to_sum, signed
+from dwc.explain.score_split import ScoreExplanation, explain_score
+from dwc.search.searcher import Searcher
+from dwc.ui.format import (
+    escape,
+    format_count,
+    format_part,
+    format_percentile,
+    round_to_sum,
+    signed,
+)
 from dwc.ui.gallery_images import GalleryImages, url_of
-from dwc.ui.panels.score_bar import order_parts
+from dwc.ui.panels.results import order_parts
+from dwc.ui.state import SearchState
 
-_READ_AS = {
+_RANKED = {
     "picture": "by the picture alone",
     "words": "by the words alone",
     "average": "by their plain average",
@@ -13,10 +22,16 @@ _READ_AS = {
 }
 
 
-def render_why(explanation: ScoreExplanation, pictures: GalleryImages) -> str:
-    """The waterfall, with the facts about the result's place."""
-    name = escape(pictures.describe(explanation.id))
-    thumbnail = escape(url_of(pictures.thumbnail(explanation.id)))
+def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
+    """The panel for the selected result of an answer."""
+    explanation = explain_score(state.sweep, state.selected_hit, state.request.shift)
+    return render_score_split(explanation, images)
+
+
+def render_score_split(explanation: ScoreExplanation, images: GalleryImages) -> str:
+    """The waterfall, with facts about the result's rank."""
+    name = escape(images.describe(explanation.id))
+    thumbnail = escape(url_of(images.thumbnail(explanation.id)))
     return (
         f'<div class="why-head"><img src="{thumbnail}" width="56" height="56" alt="{name}">'
         f"<h3>Why no. {explanation.rank} scores {signed(explanation.score)}</h3></div>"
@@ -29,16 +44,16 @@ def render_why(explanation: ScoreExplanation, pictures: GalleryImages) -> str:
 def _waterfall(explanation: ScoreExplanation) -> str:
     names = order_parts(explanation.parts)
     values = [explanation.parts[name] for name in names]
-    ends = [sum(values[: place + 1]) for place in range(len(values))]
+    ends = [sum(values[: index + 1]) for index in range(len(values))]
     low, high = min(0.0, *ends), max(0.0, *ends)
     span = (high - low) or 1.0
-    shown = round_to_sum(values, explanation.score)
+    rounded_values = round_to_sum(values, explanation.score)
     rows = []
-    for name, value, end, rounded in zip(names, values, ends, shown, strict=True):
+    for name, value, end, rounded in zip(names, values, ends, rounded_values, strict=True):
         left = 100 * (min(end, end - value) - low) / span
         sign = "+" if rounded > 0 else ""
         rows.append(
-            f"<tr><th scope='row'>{escape(name_part(name))}</th><td class='steps'>"
+            f"<tr><th scope='row'>{escape(format_part(name))}</th><td class='steps'>"
             f'<i class="step {escape(name)}{" negative" if value < 0 else ""}" '
             f'style="left:{left:.2f}%;width:{100 * abs(value) / span:.2f}%"></i></td>'
             f'<td class="number" data-value="{value:.6f}">{sign}{signed(rounded)}</td></tr>'
@@ -53,12 +68,13 @@ def _waterfall(explanation: ScoreExplanation) -> str:
 
 def _facts(explanation: ScoreExplanation) -> str:
     facts = [
-        f"{above(explanation.percentile).capitalize()} of the {count(explanation.ranked)} pictures"
+        f"{format_percentile(explanation.percentile).capitalize()} of the "
+        f"{format_count(explanation.ranked)} pictures"
     ]
     if explanation.margin is not None:
         facts.append(f"{explanation.margin:.3f} ahead of the next")
     ranks = [
-        f"{count(rank)} {_READ_AS[reading]}"
+        f"{format_count(rank)} {_RANKED[reading]}"
         for reading, rank in explanation.ranks.items()
         if rank is not None
     ]

@@ -1,4 +1,4 @@
-"""What the parts are worth: the study's numbers at the foot of the page, if it has been made."""
+"""What each part of the model is worth: the study's numbers, if it has been made."""
 
 import json
 import logging
@@ -8,7 +8,6 @@ from typing import Any
 
 from dwc.files import asset_path
 from dwc.ui.format import escape
-from dwc.ui.layout import html
 
 logger = logging.getLogger(__name__)
 
@@ -41,26 +40,25 @@ Spread = Mapping[str, float | None]
 
 
 def read_study(file: Path = STUDY_FILE) -> dict[str, Any] | None:
-    """The study's summary; None where it has not been made, or its file cannot be read."""
+    """The study's summary; None if it has not been made, or its file cannot be read."""
     if not file.is_file():
         return None
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        summary = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         logger.warning("no study is shown: %s cannot be read (%s); make study", file, error)
         return None
-    return found if isinstance(found, dict) else None
+    return summary if isinstance(summary, dict) else None
 
 
-def lay_out_study(file: Path = STUDY_FILE) -> None:
-    """The section, at the place of the page where this is called; nothing without a study."""
+def render_study_file(file: Path = STUDY_FILE) -> str:
+    """The section for the foot of the page; empty without a study."""
     summary = read_study(file)
-    if summary is not None:
-        html(render_study(summary), elem_id="study")
+    return "" if summary is None else render_study(summary)
 
 
 def render_study(summary: Mapping[str, Any]) -> str:
-    """The section, folded."""
+    """The section, closed until it is opened."""
     families = "".join(
         _family(title, [row for row in summary["variants"] if family in row["families"]])
         for family, title in _FAMILIES.items()
@@ -79,19 +77,19 @@ def render_study(summary: Mapping[str, Any]) -> str:
 def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> str:
     parts = []
     for whose, title in _WHOSE.items():
-        said = "".join(
+        items = "".join(
             f'<li class="{"holds" if verdict["verdict"] == "holds" else "fails"}">'
             f"{escape(verdict['sentence'])}</li>"
             for verdict in verdicts
             if verdict["whose"] == whose
         )
-        if said:
-            parts.append(f'<h3>{title}</h3><ul class="verdicts">{said}</ul>')
+        if items:
+            parts.append(f'<h3>{title}</h3><ul class="verdicts">{items}</ul>')
     return "".join(parts)
 
 
 def _family(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """A bar for each variant's R@1, the first one's in the picture's colour, and the number."""
+    """A bar and the number for each variant's R@1; the first bar has the picture's color."""
     if not rows:
         return ""
     top = max(row["numbers"]["recall@1"]["mean"] for row in rows) or 1.0

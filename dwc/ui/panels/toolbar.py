@@ -1,4 +1,4 @@
-"""Taking an answer along: as CSV, as JSON, as a link that asks the same again."""
+"""The toolbar of an answer: saved as CSV or JSON, or copied as a link that repeats the search."""
 
 import csv
 import io
@@ -6,18 +6,19 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 from dwc.search.model_pool import Origin
 from dwc.search.results import shift_to_json
 from dwc.ui.format import escape, on_load
+from dwc.ui.share_link import write_link
 from dwc.ui.state import SearchState
 
-# A spreadsheet would take a cell that begins so for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
 ON_LOAD = on_load("dwcPanels.toolbar", "save")
+
+NO_LINK = "A link cannot carry an uploaded picture."
+
+# A spreadsheet would take a cell that begins so for a formula.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -27,79 +28,61 @@ class _Format:
     write: Callable[[SearchState, Origin], str]
 
 
-def render_toolbar(standing: SearchState | None, names_model: bool = False) -> str:
+def render_toolbar(state: SearchState | None, names_model: bool = False) -> str:
     """The buttons and the link; empty where nothing has been searched.
 
-    What a button saves is made when it is pressed: see `parcel`.
+    A file is written when its button is pressed: see `export_answer`.
     """
-    if standing is None:
+    if state is None:
         return ""
-    link = link_query(standing, names_model)
-    refusal = "" if link is not None else "A link cannot carry an uploaded picture."
-    save = "".join(
+    link = write_link(state.request, names_model)
+    refusal = "" if link is not None else NO_LINK
+    buttons = "".join(
         f'<button type="button" data-save="{kind}">Save {kind.upper()}</button>'
         for kind in _FORMATS
     )
     return (
-        f'<div class="toolbar">{save}'
+        f'<div class="toolbar">{buttons}'
         f'<button type="button" id="share" data-query="{escape(link or "")}" '
         f'data-refusal="{escape(refusal)}">Copy link</button>'
-        '<span class="hint" role="status" id="taken"></span></div>'
+        f'<span class="hint" role="status" id="taken">{escape(refusal)}</span></div>'
     )
 
 
-def parcel(kind: object, standing: SearchState, origin: Origin) -> dict[str, str] | None:
-    """The file that a browser asks for: `name`, media `type`, `content`; None for no such kind."""
+def export_answer(kind: object, state: SearchState) -> dict[str, str] | None:
+    """The file that a browser requests: `name`, media `type`, `content`; None for no such kind."""
     if not isinstance(kind, str) or kind not in _FORMATS:
         return None
-    made = _FORMATS[kind]
-    return {"name": made.name, "type": made.type, "content": made.write(standing, origin)}
+    file = _FORMATS[kind]
+    return {"name": file.name, "type": file.type, "content": file.write(state, state.origin)}
 
 
-def link_query(standing: SearchState, names_model: bool = False) -> str | None:
-    """`ref=…&text=…&shift=…&model=…`, or None for a reference that is not of the gallery.
-
-    With `names_model`, for where there is a choice, the model that answered is in it.
-    """
-    asked = standing.query
-    if asked.image is not None and asked.reference_id is None:
-        return None
-    parts: dict[str, Any] = {}
-    if asked.reference_id is not None:
-        parts["ref"] = asked.reference_id
-    if asked.text:
-        parts["text"] = asked.text
-    if standing.shift != 0:
-        parts["shift"] = shift_to_json(standing.shift)
-    if names_model:
-        parts["model"] = standing.model
-    return urlencode(parts)
-
-
-def to_json(standing: SearchState, origin: Origin) -> str:
-    """Question, origin and answer as one JSON text."""
+def to_json(state: SearchState, origin: Origin) -> str:
+    """Query, origin and answer as one JSON text."""
     return json.dumps(
-        {
-            "query": _query(standing),
-            **origin.to_dict(),
-            **standing.result.to_dict(),
-        },
+        {"query": _query(state), **origin.to_dict(), **state.visible_result.to_dict()},
         indent=2,
         ensure_ascii=False,
     )
 
 
-def to_csv(standing: SearchState, origin: Origin) -> str:
-    """One line a result; question, weights and origin are repeated in each."""
-    query = _query(standing)
-    weights = {f"{name}_weight": w.image for name, w in standing.result.weights.items()}
+def to_csv(state: SearchState, origin: Origin) -> str:
+    """One line a result; query, weights and origin are repeated in each."""
+    query = _query(state)
+    weights = {f"{name}_weight": w.image for name, w in state.result.weights.items()}
     lines = io.StringIO()
-    hits = standing.result.hits
+    hits = state.visible_result.hits
     parts = list(hits[0].parts) if hits else []
     writer = csv.writer(lines)
-    of_hit = ("rank", "id", "score", "percentile")
-    of_origin = ("model", "model_fingerprint", "model_revision", "gallery", "gallery_fingerprint")
-    writer.writerow([*of_hit, *parts, *query, *weights, *of_origin])
+    hit_columns = ("rank", "id", "score", "percentile")
+    origin_columns = (
+        "model",
+        "model_fingerprint",
+        "model_revision",
+        "gallery",
+        "gallery_fingerprint",
+    )
+    writer.writerow([*hit_columns, *parts, *query, *weights, *origin_columns])
     for hit in hits:
         writer.writerow(
             [hit.rank, _cell(hit.id), f"{hit.score:.6f}", f"{hit.percentile:.2f}"]
@@ -112,20 +95,18 @@ def to_csv(standing: SearchState, origin: Origin) -> str:
     return lines.getvalue()
 
 
-def _query(standing: SearchState) -> Mapping[str, Any]:
-    asked = standing.query
-    uploaded = asked.image is not None and asked.reference_id is None
+def _query(state: SearchState) -> Mapping[str, Any]:
+    request = state.request
     return {
-        "reference": "uploaded" if uploaded else asked.reference_id or "",
-        "text": asked.text,
-        "shift": shift_to_json(standing.shift),
+        "reference": "uploaded" if request.upload is not None else request.reference_id or "",
+        "text": request.words,
+        "shift": shift_to_json(request.shift),
     }
 
 
 def _cell(value: object) -> object:
-    if isinstance(value, str) and value.startswith(_FORMULA) and value not in ("-inf", "+inf"):
-        return f"'{value}"
-    return value
+    is_formula = isinstance(value, str) and value.startswith(_FORMULA_STARTS)
+    return f"'{value}" if is_formula and value not in ("-inf", "+inf") else value
 
 
 _FORMATS = {

@@ -1,4 +1,4 @@
-"""The atlas: what a checkpoint usually listens to, whether it should, where it goes furthest."""
+"""The atlas: a checkpoint's weights on many queries, how well they fit the truth, the extremes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,18 +13,18 @@ from dwc.explain.weight_statistics import (
 from dwc.search.reference_weights import ReferenceWeights
 from dwc.search.results import Weight
 from dwc.search.searcher import Searcher
-from dwc.ui.format import count, escape, name_stream, on_load, percents, signed
+from dwc.ui.format import escape, format_count, format_stream, on_load, percents, signed
 from dwc.ui.gallery_images import GalleryImages, url_of
 from dwc.ui.panels.examples import Example
 from dwc.ui.state import SearchState
 
 ON_LOAD = on_load("dwcPanels.weightStatistics", "ask")
 
-_NOT_KEPT = (
+_NO_WEIGHTS = (
     '<p class="hint">This checkpoint comes without the weights of other queries. '
     "<code>python -m dwc weights MODEL</code> collects them.</p>"
 )
-_QUERIES_NOT_KEPT = (
+_NO_QUERIES = (
     '<p class="hint">Only the weights were kept with this checkpoint, not the queries they belong '
     "to: so nothing can be told of what is true, or of which queries lean furthest. "
     "<code>python -m dwc weights MODEL</code> collects them anew, with the queries.</p>"
@@ -34,69 +34,71 @@ _WIDTH, _HEIGHT = 360, 164
 _LEFT, _RIGHT, _TOP, _BOTTOM = 26, 346, 22, 138
 
 
-def render_weight_statistics(
-    searcher: Searcher, pictures: GalleryImages, standing: SearchState
-) -> str:
-    """The panel for the model that answered; this search's weights are marked in it."""
-    if standing.reference_weights is None:
-        return _NOT_KEPT
-    weights = standing.result.weights if standing.can_lean else {}
-    return render_statistics(
-        compute_weight_statistics(standing.reference_weights), weights, pictures
-    )
+def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
+    """The panel for the model that answered; the weights of this search are marked in it."""
+    if state.reference_weights is None:
+        return _NO_WEIGHTS
+    weights = state.result.weights if state.has_two_modalities else {}
+    return render_statistics(compute_weight_statistics(state.reference_weights), weights, images)
 
 
 def render_statistics(
-    atlas: WeightStatistics, weights: Mapping[str, Weight], pictures: GalleryImages
+    statistics: WeightStatistics, weights: Mapping[str, Weight], images: GalleryImages
 ) -> str:
-    """A row of drawings a stream, the queries that lean furthest, and all of it as tables."""
+    """Drawings for each stream, the most extreme queries, and all of it as tables."""
     rows = "".join(
-        _stream(place, name, stream, weights.get(name))
-        for place, (name, stream) in enumerate(atlas.streams.items())
+        _stream(index, name, stream, weights.get(name))
+        for index, (name, stream) in enumerate(statistics.streams.items())
     )
-    told = f'<p class="hint">{escape(atlas.protocol)}: how much each stream listened to the picture'
-    if any(stream.by_share is not None for stream in atlas.streams.values()):
-        told += (
+    protocol = escape(statistics.protocol)
+    about = f'<p class="hint">{protocol}: how much each stream listened to the picture'
+    if any(stream.by_share is not None for stream in statistics.streams.values()):
+        about += (
             ", and whether that fits the truth. Of these queries it is known how much of what is "
             "wished for only the picture can tell"
         )
-    missing = _QUERIES_NOT_KEPT if atlas.picture_led is None else ""
+    missing = _NO_QUERIES if statistics.picture_led is None else ""
     return (
-        f'{told}.</p><div class="atlas">{rows}</div>{missing}{_ends(atlas, pictures)}'
-        f"{_tables(atlas)}"
+        f'{about}.</p><div class="atlas">{rows}</div>{missing}{_ends(statistics, images)}'
+        f"{_tables(statistics)}"
     )
 
 
-def query_asked(
-    data: Mapping[str, Any], standing: SearchState | None, pictures: GalleryImages
+def parse_reference_query(
+    side: object, index: object, state: SearchState, images: GalleryImages
 ) -> Example | None:
-    """The query that a browser asked for; None where there is no such one in this gallery."""
-    if standing is None or standing.reference_weights is None:
+    """The extreme query that a browser names; None if there is none in this gallery.
+
+    Args:
+        side: "picture" or "words": which list of queries.
+        index: The query's index in it.
+        state: The answer beside which the queries are shown.
+        images: The gallery.
+    """
+    if state.reference_weights is None:
         return None
-    atlas = compute_weight_statistics(standing.reference_weights)
-    sides = {"picture": atlas.picture_led, "words": atlas.word_led}
-    side, place = data.get("side"), data.get("place")
-    queries = sides.get(side) if isinstance(side, str) else None
-    if not isinstance(place, int) or not 0 <= place < len(queries or ()):
+    statistics = compute_weight_statistics(state.reference_weights)
+    sides = {"picture": statistics.picture_led, "words": statistics.word_led}
+    queries = (sides.get(side) if isinstance(side, str) else None) or []
+    if not isinstance(index, int) or not 0 <= index < len(queries):
         return None
-    led = (queries or [])[place]
-    return Example(led.reference, led.words) if led.reference in pictures.ids else None
+    query = queries[index]
+    return Example(query.reference, query.words) if query.reference in images.ids else None
 
 
-def _stream(place: int, name: str, stream: StreamStatistics, weight: Weight | None) -> str:
+def _stream(index: int, name: str, stream: StreamStatistics, weight: Weight | None) -> str:
     here = None if weight is None or not 0 < weight.image < 1 else weight.image
-    told = (
+    summary = (
         f"Half of the queries weigh the picture below {_percent(stream.median)}; "
         f"all lie from {_percent(stream.lowest)} to {_percent(stream.highest)}."
     )
-    drawn = (
-        f"<figure>{_histogram(place, name, stream, here)}<figcaption>{told}</figcaption></figure>"
-    )
+    histogram = _histogram(index, name, stream, here)
+    figures = f"<figure>{histogram}<figcaption>{summary}</figcaption></figure>"
     if stream.by_share is not None:
-        drawn += (
+        figures += (
             f"<figure>{_by_share(name, stream)}<figcaption>{_follows(stream)}</figcaption></figure>"
         )
-    return f"<h3>{escape(name_stream(name))} stream</h3>{drawn}"
+    return f"<h3>{escape(format_stream(name))} stream</h3>{figures}"
 
 
 def _follows(stream: StreamStatistics) -> str:
@@ -109,7 +111,7 @@ def _follows(stream: StreamStatistics) -> str:
     )
 
 
-def _histogram(place: int, name: str, stream: StreamStatistics, here: float | None) -> str:
+def _histogram(index: int, name: str, stream: StreamStatistics, here: float | None) -> str:
     most = max(stream.counts) or 1
     width = (_RIGHT - _LEFT) / HISTOGRAM_BINS
     bars = "".join(
@@ -127,14 +129,15 @@ def _histogram(place: int, name: str, stream: StreamStatistics, here: float | No
             f'y="{_TOP - 9}">this search</text>'
         )
     label = (
-        f"How often the {name_stream(name)} stream gave each weight; the tables below say the same"
+        f"How often the {format_stream(name)} stream gave each weight; the tables below say the "
+        "same"
     )
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(label)}"><defs>'
-        f'<linearGradient id="atlas-{place}" gradientUnits="userSpaceOnUse" x1="{_LEFT}" '
+        f'<linearGradient id="atlas-{index}" gradientUnits="userSpaceOnUse" x1="{_LEFT}" '
         f'x2="{_RIGHT}" y1="0" y2="0"><stop class="from" offset="0"/>'
         '<stop class="between" offset=".5"/><stop class="to" offset="1"/></linearGradient></defs>'
-        f'<g fill="url(#atlas-{place})">{bars}</g>{_base()}{mark}'
+        f'<g fill="url(#atlas-{index})">{bars}</g>{_base()}{mark}'
         f'<text class="end of-text" x="{_LEFT}" y="{_BOTTOM + 18}">only the words</text>'
         f'<text class="end of-image" text-anchor="end" x="{_RIGHT}" y="{_BOTTOM + 18}">only the '
         "picture</text></svg>"
@@ -161,7 +164,7 @@ def _by_share(name: str, stream: StreamStatistics) -> str:
         for at, sign in ((0.0, "0"), (0.5, "½"), (1.0, "1"))
     )
     label = (
-        f"The {name_stream(name)} stream's mean picture weight by the true share; "
+        f"The {format_stream(name)} stream's mean picture weight by the true share; "
         "the tables below say the same"
     )
     return (
@@ -185,42 +188,42 @@ def _x(share: float) -> float:
 
 
 def _y(share: float) -> float:
-    """From 0 at the bottom to 1 at the top; what lies beyond is cut off there."""
+    """From 0 at the bottom to 1 at the top; values beyond are clipped."""
     return _BOTTOM - (_BOTTOM - _TOP) * min(max(share, 0.0), 1.0)
 
 
-def _ends(atlas: WeightStatistics, pictures: GalleryImages) -> str:
+def _ends(statistics: WeightStatistics, images: GalleryImages) -> str:
     sides = (
-        ("words", "Most led by the words", atlas.word_led),
-        ("picture", "Most led by the picture", atlas.picture_led),
+        ("words", "Most led by the words", statistics.word_led),
+        ("picture", "Most led by the picture", statistics.picture_led),
     )
     lists = "".join(
-        f"<div><h3>{title}</h3>{_list(side, queries, pictures)}</div>"
+        f"<div><h3>{title}</h3>{_list(side, queries, images)}</div>"
         for side, title, queries in sides
         if queries
     )
     return f'<div class="atlas-ends">{lists}</div>' if lists else ""
 
 
-def _list(side: str, queries: Sequence[ExtremeQuery], pictures: GalleryImages) -> str:
+def _list(side: str, queries: Sequence[ExtremeQuery], images: GalleryImages) -> str:
     items = "".join(
-        f"<li>{_query(side, place, query, pictures)}</li>" for place, query in enumerate(queries)
+        f"<li>{_query(side, index, query, images)}</li>" for index, query in enumerate(queries)
     )
     return f'<ul class="tries">{items}</ul>'
 
 
-def _query(side: str, place: int, query: ExtremeQuery, pictures: GalleryImages) -> str:
+def _query(side: str, index: int, query: ExtremeQuery, images: GalleryImages) -> str:
     mean = sum(query.image_weights.values()) / len(query.image_weights)
     picture, words = percents(mean)
-    weighed = f"picture {picture} %, words {words} %"
-    told = f"{escape(query.words)}<small>{weighed}{_truth(query)}</small>"
-    if query.reference not in pictures.ids:  # another gallery is open: it can be read, not asked
-        return f'<p class="untried">{told}</p>'
-    alt = escape(f"Like {pictures.describe(query.reference)}, but:")
+    weights = f"picture {picture} %, words {words} %"
+    text = f"{escape(query.words)}<small>{weights}{_truth(query)}</small>"
+    if query.reference not in images.ids:  # another gallery is open
+        return f'<p class="untried">{text}</p>'
+    alt = escape(f"Like {images.describe(query.reference)}, but:")
     return (
-        f'<button type="button" data-side="{side}" data-place="{place}">'
-        f'<img src="{escape(url_of(pictures.thumbnail(query.reference)))}" alt="{alt}" width="40" '
-        f'height="40" loading="lazy"><span>{told}</span></button>'
+        f'<button type="button" data-side="{side}" data-place="{index}">'
+        f'<img src="{escape(url_of(images.thumbnail(query.reference)))}" alt="{alt}" width="40" '
+        f'height="40" loading="lazy"><span>{text}</span></button>'
     )
 
 
@@ -230,8 +233,8 @@ def _truth(query: ExtremeQuery) -> str:
     return f"; only the picture can tell {_percent(query.picture_share)}"
 
 
-def _tables(atlas: WeightStatistics) -> str:
-    tables = "".join(_table(name, stream) for name, stream in atlas.streams.items())
+def _tables(statistics: WeightStatistics) -> str:
+    tables = "".join(_table(name, stream) for name, stream in statistics.streams.items())
     return (
         '<details class="note"><summary>The atlas as tables</summary><div class="scroller" '
         f'tabindex="0" role="region" aria-label="Tables of the atlas">{tables}</div></details>'
@@ -239,28 +242,28 @@ def _tables(atlas: WeightStatistics) -> str:
 
 
 def _table(name: str, stream: StreamStatistics) -> str:
-    spoken = escape(name_stream(name))
-    each = HISTOGRAM_BINS // 10
-    tenths = [sum(stream.counts[at : at + each]) for at in range(0, HISTOGRAM_BINS, each)]
-    counted = "".join(
-        f"<tr><th scope='row'>{place / 10:.1f} to {(place + 1) / 10:.1f}</th>"
-        f"<td>{count(number)}</td></tr>"
-        for place, number in enumerate(tenths)
+    label = escape(format_stream(name))
+    width = HISTOGRAM_BINS // 10
+    tenths = [sum(stream.counts[at : at + width]) for at in range(0, HISTOGRAM_BINS, width)]
+    rows = "".join(
+        f"<tr><th scope='row'>{tenth / 10:.1f} to {(tenth + 1) / 10:.1f}</th>"
+        f"<td>{format_count(number)}</td></tr>"
+        for tenth, number in enumerate(tenths)
     )
     table = (
-        f"<table><caption>{spoken}: how many queries have which weight of the picture</caption>"
+        f"<table><caption>{label}: how many queries have which weight of the picture</caption>"
         '<thead><tr><th scope="col">weight</th><th scope="col">queries</th></tr></thead>'
-        f"<tbody>{counted}</tbody></table>"
+        f"<tbody>{rows}</tbody></table>"
     )
     if stream.by_share is None:
         return table
     rows = "".join(
         f"<tr><th scope='row'>{_percent(step.low)} to {_percent(step.high)}</th>"
-        f"<td>{count(step.queries)}</td><td>{step.mean:.2f}</td><td>{step.deviation:.2f}</td></tr>"
+        f"<td>{format_count(step.queries)}</td><td>{step.mean:.2f}</td><td>{step.deviation:.2f}</td></tr>"
         for step in stream.by_share
     )
     return table + (
-        f"<table><caption>{spoken}: mean weight by what only the picture can tell</caption>"
+        f"<table><caption>{label}: mean weight by what only the picture can tell</caption>"
         '<thead><tr><th scope="col">only the picture can tell</th><th scope="col">queries</th>'
         '<th scope="col">mean weight</th><th scope="col">standard deviation</th></tr></thead>'
         f"<tbody>{rows}</tbody></table>"
@@ -272,8 +275,8 @@ def _percent(share: float) -> str:
 
 
 def statistics_table(searcher: Searcher) -> dict[str, Any]:
-    """The `/atlas` endpoint's answer; no streams where the checkpoint has no reference weights."""
-    context: ReferenceWeights | None = searcher.reference_weights
-    if context is None:
+    """The `/atlas` endpoint's answer; without streams where there are no reference weights."""
+    reference_weights: ReferenceWeights | None = searcher.reference_weights
+    if reference_weights is None:
         return WeightStatistics(0, "", {}, None, None).to_dict()
-    return compute_weight_statistics(context).to_dict()
+    return compute_weight_statistics(reference_weights).to_dict()

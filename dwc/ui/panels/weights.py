@@ -1,10 +1,14 @@
-"""What a search listens to: the sentence, and the dial with where each stream stands."""
+"""What a search listens to: a sentence, the dial with each stream's weight, and the slider."""
 
 from collections.abc import Mapping
 
-from dwc.search.reference_weights import HISTOGRAM_BINS, QueryWeights, ReferenceWeights
+from dwc.search.reference_weights import HISTOGRAM_BINS, ReferenceWeights, describe_weights
 from dwc.search.results import Weight, mean_image_weight
-from dwc.ui.format import escape, name_stream, percents, weight_in_words
+from dwc.ui.format import escape, format_stream, on_load, percents, weight_in_words
+from dwc.ui.state import SearchState
+
+SLIDER_STEPS = 1000
+SLIDER_ON_LOAD = on_load("dwcPanels.weightSlider", "lean", "rest")
 
 WHAT_IT_IS_NOT = """
 <details class="note"><summary>What these percentages are, and what they are not</summary>
@@ -19,63 +23,113 @@ it is in the bar under each result, exactly, part by part.</p></details>
 """
 
 
+def render_answer_weights(state: SearchState) -> str:
+    """The sentence, its context and the dial, for an answer at its shift."""
+    weights, shift = state.result.weights, state.result.shift
+    composed, reference_weights = state.query.encoding.composed, state.reference_weights
+    context = describe_weights(composed, reference_weights, shift)
+    return render_weights(weights, shift != 0, context.summary, reference_weights)
+
+
 def render_weights(
     weights: Mapping[str, Weight],
-    leaned: bool = False,
-    told: QueryWeights | None = None,
-    context: ReferenceWeights | None = None,
+    is_shifted: bool = False,
+    summary: str = "",
+    reference_weights: ReferenceWeights | None = None,
 ) -> str:
     """The sentence and the dial; empty where nothing has been searched.
 
-    `leaned` weights are not what the model chose, and the sentence says so. `told` puts the weights
-    in their context, which is drawn behind the dial: how other queries were weighed.
+    Args:
+        weights: The weights by stream.
+        is_shifted: Whether a person changed them: the model chose others, and the sentence says so.
+        summary: How the weights compare with those of other queries.
+        reference_weights: The weights of other queries, drawn behind the dial.
     """
     if not weights:
         return ""
     mean = mean_image_weight(weights)
-    note = "" if told is None else f'<p class="hint">{escape(told.summary)}</p>'
-    return f'<p class="sentence">{_sentence(mean, leaned)}</p>{note}{_dial(weights, context)}'
+    note = f'<p class="hint">{escape(summary)}</p>' if summary else ""
+    dial = _dial(weights, reference_weights)
+    return f'<p class="sentence">{_sentence(mean, is_shifted)}</p>{note}{dial}'
 
 
-def _sentence(image_weight: float, leaned: bool) -> str:
-    picture, words = percents(image_weight)
-    listens = "Leaned by hand, this search listens to" if leaned else "This search listens to"
-    if picture == 100:
-        return f'{listens} <b class="of-image">the picture alone</b>.'
-    if words == 100:
-        return f'{listens} <b class="of-text">the words alone</b>.'
+def render_answer_slider(state: SearchState) -> str:
+    """The slider of an answer, at its shift."""
+    return render_slider(state.sweep.weights(), mean_image_weight(state.result.weights))
+
+
+def render_slider(weights: Mapping[str, Weight], position: float | None = None) -> str:
+    """The slider from only the words, over the learned weight, to only the picture.
+
+    Args:
+        weights: The learned weights by stream; without any, the slider is empty.
+        position: The mean image weight at which the slider is; None for the learned one.
+    """
+    if not weights:
+        return ""
+    mean = mean_image_weight(weights)
+    picture, words = percents(mean)
+    if not any(0 < weight.image < 1 for weight in weights.values()):
+        return (
+            '<div class="lean"><p class="sr-only">There is nothing to lean to: the search has '
+            "only one of picture and words.</p></div>"
+        )
+    learned = round(SLIDER_STEPS * mean)
+    value = learned if position is None else round(SLIDER_STEPS * position)
+    spoken = f"picture {picture} %, words {words} %"
+    if value == learned:
+        spoken = f"as learned: {spoken}"
+    else:
+        spoken = "picture {} %, words {} %".format(*percents(value / SLIDER_STEPS))
+    disabled = "disabled" if value == learned else ""
     return (
-        f'{listens} <b class="of-image">the picture {picture}&nbsp;%</b> '
+        f'<div class="lean"><input type="range" min="0" max="{SLIDER_STEPS}" step="1" '
+        f'value="{value}" data-learned="{learned}" aria-label="Lean the search: left to the words, '
+        f'right to the picture" aria-valuetext="{spoken}">'
+        f'<button type="button" id="learned" style="--at:{100 * mean:.2f}%" {disabled}>as learned'
+        "</button></div>"
+    )
+
+
+def _sentence(image_weight: float, is_shifted: bool) -> str:
+    picture, words = percents(image_weight)
+    start = "Leaned by hand, this search listens to" if is_shifted else "This search listens to"
+    if picture == 100:
+        return f'{start} <b class="of-image">the picture alone</b>.'
+    if words == 100:
+        return f'{start} <b class="of-text">the words alone</b>.'
+    return (
+        f'{start} <b class="of-image">the picture {picture}&nbsp;%</b> '
         f'and to <b class="of-text">the words {words}&nbsp;%</b>.'
     )
 
 
-def _dial(weights: Mapping[str, Weight], context: ReferenceWeights | None) -> str:
+def _dial(weights: Mapping[str, Weight], reference_weights: ReferenceWeights | None) -> str:
     pins = "".join(
-        _pin(stream, weight, below=place % 2 == 1)
-        for place, (stream, weight) in enumerate(weights.items())
+        _pin(stream, weight, below=index % 2 == 1)
+        for index, (stream, weight) in enumerate(weights.items())
     )
     spoken = " ".join(
-        f"The {name_stream(stream)} stream listens {weight_in_words(weight.image)}: "
+        f"The {format_stream(stream)} stream listens {weight_in_words(weight.image)}: "
         f"picture {percents(weight.image)[0]} %, words {percents(weight.image)[1]} %."
         for stream, weight in weights.items()
     )
     return (
         f'<div class="dial"><p class="sr-only">{escape(spoken)}</p>'
-        f'<div class="scale" aria-hidden="true">{_others(context)}'
+        f'<div class="scale" aria-hidden="true">{_distribution(reference_weights)}'
         f'<i class="track"></i>{pins}</div>'
         '<div class="ends" aria-hidden="true"><span class="of-text">only the words</span>'
         '<span class="of-image">only the picture</span></div></div>'
     )
 
 
-def _others(context: ReferenceWeights | None) -> str:
+def _distribution(reference_weights: ReferenceWeights | None) -> str:
     """How often other queries had each weight: a hill along the track."""
-    if context is None:
+    if reference_weights is None:
         return ""
     points = " ".join(
-        f"{(place + 0.5) / HISTOGRAM_BINS * 100:.2f},{20 - 20 * height:.2f}"
-        for place, height in enumerate(context.histogram)
+        f"{(index + 0.5) / HISTOGRAM_BINS * 100:.2f},{20 - 20 * height:.2f}"
+        for index, height in enumerate(reference_weights.histogram)
     )
     return (
         '<svg class="others" viewBox="0 0 100 20" preserveAspectRatio="none">'
@@ -84,14 +138,14 @@ def _others(context: ReferenceWeights | None) -> str:
 
 
 def _pin(stream: str, weight: Weight, below: bool) -> str:
-    # The label shifts left by the same share as it stands to the right: it never leaves the dial.
-    place = 100 * weight.image
+    # The label is shifted left by the same share as it is placed right: it never leaves the dial.
+    left = 100 * weight.image
     side = "below" if below else "over"
     return (
-        f'<i class="pin {side}" style="left:{place:.2f}%"></i>'
+        f'<i class="pin {side}" style="left:{left:.2f}%"></i>'
         f'<span class="pin-label {side}" data-stream="{escape(stream)}" '
         f'data-weight="{weight.image:.6f}" '
-        f'style="left:{place:.2f}%;transform:translateX(-{place:.2f}%)">'
-        f"<b>{escape(name_stream(stream))}</b> "
+        f'style="left:{left:.2f}%;transform:translateX(-{left:.2f}%)">'
+        f"<b>{escape(format_stream(stream))}</b> "
         f"listens {escape(weight_in_words(weight.image))}</span>"
     )

@@ -1,15 +1,28 @@
-"""What each word did: to the weight, and to the score of the result that is looked at."""
+"""What each word did to the weight, and to the score of the selected result."""
 
-from dwc.explain.word_ablation import WordEffect, WordEffects
-from dwc.ui.format import escape, signed
+from dwc.explain.score_split import explain_score
+from dwc.explain.word_ablation import WordEffect, WordEffects, ablate_words
+from dwc.search.searcher import Searcher
+from dwc.ui.format import escape, render_hint, signed
+from dwc.ui.gallery_images import GalleryImages
+from dwc.ui.state import SearchState
 
-_UNFELT = 0.005  # of a weight: less than half a point reads as nothing
-NO_WORDS = '<p class="hint">The search has no words.</p>'
-ONE_WORD = '<p class="hint">Without its only word there would be no search to compare with.</p>'
+_NO_EFFECT = 0.005
+"""Of a weight: a smaller effect rounds to no percentage point."""
+
+NO_WORDS = render_hint("The search has no words.")
+ONE_WORD = render_hint("Without its only word there would be no search to compare with.")
+
+
+def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
+    """The panel for the selected result of an answer."""
+    selected, shift = state.selected_hit, state.request.shift
+    rank = explain_score(state.sweep, selected, shift).rank
+    return render_word_effects(ablate_words(searcher, state.query, selected, shift), rank)
 
 
 def render_word_effects(effects: WordEffects, rank: int | None) -> str:
-    """One row a word; bars grow to the left for the words and to the right for the picture."""
+    """One row a word; bars grow left for the words and right for the picture."""
     heading = "<h3>What each word did</h3>"
     if not effects.words:
         return heading + (ONE_WORD if effects.weights else NO_WORDS)
@@ -38,11 +51,11 @@ def _row(effect: WordEffect, mean: float, most: float) -> str:
             f'<s>{word}</s><span class="aside">not known to the CNN stream, which hears it as any '
             "unknown word</span>"
         )
-    felt = abs(mean) >= _UNFELT
+    has_effect = abs(mean) >= _NO_EFFECT
     side = "picture" if mean > 0 else "words"
     points = round(abs(100 * mean))
     unit = "point" if points == 1 else "points"
-    said = f"{points} {unit} to the {side}" if felt else "no effect"
+    effect_in_words = f"{points} {unit} to the {side}" if has_effect else "no effect"
     width = 50 * abs(mean) / most
     left = 50 - (width if mean < 0 else 0)
     score = ""
@@ -52,5 +65,5 @@ def _row(effect: WordEffect, mean: float, most: float) -> str:
     return (
         f'<tr><th scope="row">{word}</th><td class="steps"><i class="pull {side}" '
         f'style="left:{left:.2f}%;width:{width:.2f}%"></i></td>'
-        f'<td class="said">{said}</td>{score}</tr>'
+        f'<td class="said">{effect_in_words}</td>{score}</tr>'
     )

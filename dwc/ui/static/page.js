@@ -1,15 +1,15 @@
-/* What the page does without the server: light and dark, upload limits, the way to the next question. */
+/* What the page does without the server: light and dark, upload limits, copying, saving, scrolling. */
 window.dwc = (() => {
-  const REMEMBERED = "dwc-theme";
+  const STORED = "dwc-theme";
   const dark = () => document.body.classList.contains("dark");
 
-  function remembered() {
+  function storedTheme() {
     // Storage may be forbidden, as in a sandboxed frame.
-    try { return localStorage.getItem(REMEMBERED); } catch { return null; }
+    try { return localStorage.getItem(STORED); } catch { return null; }
   }
 
-  function remember(theme) {
-    try { localStorage.setItem(REMEMBERED, theme); } catch { /* the choice lasts for this visit */ }
+  function storeTheme(theme) {
+    try { localStorage.setItem(STORED, theme); } catch { /* the choice lasts for this visit */ }
   }
 
   function show(theme) {
@@ -21,41 +21,45 @@ window.dwc = (() => {
     return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
   }
 
-  /* The server never writes here, so that it cannot take for shown what it has not sent. */
-  function say(message) {
-    const place = document.getElementById("refused-upload");
-    if (place) place.textContent = message;
+  /* The server never writes into this element, so that it always knows what it contains. */
+  function showUploadError(message) {
+    const element = document.getElementById("refused-upload");
+    if (element) element.textContent = message;
   }
 
-  /* A search that takes longer than a glance is shown and told as such. */
+  /* Show a search that takes longer than a quarter of a second, with its position in the queue. */
   function watchSearches() {
     const results = document.querySelector("#results .html-container");
     if (!results) return;
     let timer;
-    const tell = (searching) => {
+    const showSearching = (searching) => {
       document.body.toggleAttribute("data-searching", searching);
       const status = document.getElementById("search-status");
-      if (status) status.textContent = searching ? "Searching…" : "";
+      const queue = results.closest("#results").textContent.match(/queue: (\d+)\/(\d+)/);
+      const position = searching && queue ? ` ${queue[1]} of ${queue[2]} in the queue` : "";
+      document.getElementById("search")?.style.setProperty("--position", `"${position}"`);
+      if (status) status.textContent = searching ? `Searching…${position}` : "";
     };
     new MutationObserver(() => {
       clearTimeout(timer);
-      if (results.classList.contains("pending")) timer = setTimeout(() => tell(true), 250);
-      else tell(false);
+      if (results.classList.contains("pending")) timer = setTimeout(() => showSearching(true), 250);
+      else showSearching(false);
     }).observe(results, {attributes: true, attributeFilter: ["class"]});
   }
 
   /* Runs once Gradio has put the page in place, since it sets its own theme while it does. */
   function start() {
-    show(remembered() ?? system());
+    show(storedTheme() ?? system());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-      if (remembered() === null) show(system());
+      if (storedTheme() === null) show(system());
     });
     watchSearches();
     showModel();
+    window.dwcSession.start();
     document.documentElement.lang = "en";
   }
 
-  /* A new reference is in place: lead to the words, ready to be typed over. */
+  /* A new reference is in place: focus the words, selected, ready to be replaced. */
   function askAgain() {
     const words = document.querySelector("#words textarea, #words input");
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -66,7 +70,7 @@ window.dwc = (() => {
     words?.select();
   }
 
-  /* A result was asked about: lead to its reasons, which may lie below the fold. */
+  /* A result was selected: scroll to its explanation. */
   function showWhy() {
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     document.getElementById("reasons")?.scrollIntoView({
@@ -74,22 +78,22 @@ window.dwc = (() => {
     });
   }
 
-  /* Put the answer's address into the address line, and copy it. */
+  /* Copy the answer's address, and put it into the address line. */
   async function share(button) {
-    const told = document.getElementById("taken");
-    if (button.dataset.refusal) { told.textContent = button.dataset.refusal; return; }
+    const status = document.getElementById("taken");
+    if (button.dataset.refusal) { status.textContent = button.dataset.refusal; return; }
     const address = new URL(location.href);
     address.search = button.dataset.query;
-    history.replaceState(null, "", address);
+    history.replaceState(history.state, "", address);
     try {
       await navigator.clipboard.writeText(address.href);
-      told.textContent = "The link is copied.";
+      status.textContent = "The link is copied.";
     } catch {
-      told.textContent = "The link is in the address line.";
+      status.textContent = "The link is in the address line.";
     }
   }
 
-  /* Hand over an answer as a file, which the server made for it just now. */
+  /* Save an answer's file, which the server has just written. */
   function save(parcel) {
     if (!parcel) return;
     const link = document.createElement("a");
@@ -97,24 +101,24 @@ window.dwc = (() => {
     link.download = parcel.name;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-    const told = document.getElementById("taken");
-    if (told) told.textContent = `${parcel.name} is saved.`;
+    const status = document.getElementById("taken");
+    if (status) status.textContent = `${parcel.name} is saved.`;
   }
 
-  /* Copy what a button abbreviates, and say so; where copying is not allowed its title has it. */
+  /* Copy what a button abbreviates. Where copying is not allowed, show it. */
   async function copy(button) {
-    const told = document.getElementById("copied");
+    const status = document.getElementById("copied");
     try {
       await navigator.clipboard.writeText(button.dataset.copy);
-      told.textContent = "Copied";
+      status.textContent = "Copied";
     } catch {
-      told.textContent = button.dataset.copy;
+      status.textContent = button.dataset.copy;
     }
-    setTimeout(() => { told.textContent = ""; }, 4000);
+    setTimeout(() => { status.textContent = ""; }, 4000);
   }
 
-  /* The choice shows which model answers. Once a person has chosen, the browser keeps what they
-     chose; but a model may not load, and a page that is opened again begins with the first. */
+  /* Show in the choice which model answers. The browser would keep what was chosen, but that model
+     may not have loaded, and a page that is opened again begins with the default. */
   function showModel() {
     const choice = document.getElementById("model-choice");
     const chosen = choice?.querySelector("option[selected]");
@@ -126,10 +130,10 @@ window.dwc = (() => {
     if (shared) share(shared);
     const copied = event.target.closest?.("button[data-copy]");
     if (copied) copy(copied);
-    if (event.target.closest?.("#search, #examples button, .tile, .card button")) say("");
+    if (event.target.closest?.("#search, #examples button, .tile, .card button")) showUploadError("");
     if (!event.target.closest?.("#theme-toggle")) return;
     const theme = dark() ? "light" : "dark";
-    remember(theme);
+    storeTheme(theme);
     show(theme);
   });
 
@@ -139,7 +143,7 @@ window.dwc = (() => {
     const files = event.dataTransfer?.files ?? event.clipboardData?.files ?? event.target.files;
     const file = files?.[0];
     if (!file) return;
-    say("");
+    showUploadError("");
     let trouble = "";
     if (file.size > DWC_MAX_UPLOAD_BYTES) {
       const size = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
@@ -152,7 +156,7 @@ window.dwc = (() => {
     event.preventDefault();
     event.stopImmediatePropagation();
     if (event.target.matches?.("input[type=file]")) event.target.value = "";
-    say(trouble);
+    showUploadError(trouble);
   }
   for (const kind of ["change", "drop", "paste"]) document.addEventListener(kind, guard, true);
 

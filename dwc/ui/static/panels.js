@@ -98,7 +98,7 @@ window.dwcPanels = (() => {
     };
     element.addEventListener("input", (event) => {
       const slider = event.target.closest("input");
-      if (!slider) return;
+      if (!slider || window.dwcSession.isPending()) return; // another answer's slider is on its way
       describe();
       rest();
       if (slider.value === slider.dataset.learned) trigger("lean", {learned: true});

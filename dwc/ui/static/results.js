@@ -1,13 +1,14 @@
 /* The result cards: keyboard, "more", and near-duplicates folded under the better picture. */
 window.dwcResults = (() => {
   /* The switch above the cards. Style hides folded cards; `arrange` moves the unfolded ones. */
-  function foldSwitch({element}) {
+  function foldSwitch({element, trigger}) {
     element.addEventListener("click", (event) => {
       const fold = event.target.closest("#fold");
       if (!fold) return;
       const folded = document.getElementById("answer").toggleAttribute("data-folded");
       fold.setAttribute("aria-checked", String(folded));
       document.dispatchEvent(new Event("dwc-folded"));
+      trigger("fold", {folded}); // the server refills the page
     });
   }
 
@@ -64,6 +65,7 @@ window.dwcResults = (() => {
       const button = event.target.closest("button");
       if (!button) return;
       if (button.dataset.more !== undefined) {
+        if (window.dwcSession.isPending()) return; // these cards are about to be replaced
         countBefore = element.querySelectorAll(".card").length;
         trigger("more", {});
       } else if (button.classList.contains("alike")) toggleGroup(element, button);

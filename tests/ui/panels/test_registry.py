@@ -7,18 +7,18 @@ import pytest
 
 from dwc.errors import CheckpointError, QueryError
 from dwc.search.model_pool import ModelPool
-from dwc.ui.handlers import answer_with
-from dwc.ui.layout import build_answer_column
+from dwc.ui.layout import PageContent, build_layout
 from dwc.ui.panels.registry import (
-    AT_ONCE,
-    LATER,
-    OF_RESULT,
+    FAST_PANELS,
     PANELS,
+    RESULT_PANELS,
+    SLOW_PANELS,
     ExplanationPanel,
     render_panels,
 )
 from dwc.ui.state import select_hit
 from tests.ui.reading import read
+from tests.ui.searching import search
 
 
 def refuse(searcher, pictures, standing):
@@ -27,19 +27,19 @@ def refuse(searcher, pictures, standing):
 
 TOLD = ExplanationPanel("told", "Told", lambda *_: "<p>told</p>")
 REFUSED = ExplanationPanel("refused", "Refused", refuse)
-LOOKED_AT = ExplanationPanel("at", "At", lambda *given: given[2].looked_at, of_result=True)
+LOOKED_AT = ExplanationPanel("at", "At", lambda *given: given[2].selected_hit, of_result=True)
 BY = ExplanationPanel("by", "", lambda searcher, *_: searcher.checkpoint.name)
 
 
 @pytest.fixture
 def standing(two_models, pictures):
-    return answer_with(two_models, pictures, "second", None, "blue").standing
+    return search(two_models, pictures, None, "blue", model="second")
 
 
 def test_every_panel_has_an_element_of_its_own():
     assert len({panel.id for panel in PANELS}) == len(PANELS)
-    assert {*AT_ONCE, *LATER} == set(PANELS)
-    assert {panel.id for panel in OF_RESULT} >= {"why", "words-effect"}
+    assert {*FAST_PANELS, *SLOW_PANELS} == set(PANELS)
+    assert {panel.id for panel in RESULT_PANELS} >= {"why", "words-effect"}
 
 
 def test_a_panels_trouble_is_its_own(two_models, pictures, standing):
@@ -50,7 +50,8 @@ def test_a_panels_trouble_is_its_own(two_models, pictures, standing):
 
 def test_the_model_that_answered_explains(two_models, pictures, standing):
     assert render_panels([BY], two_models, pictures, standing) == ["second"]
-    assert render_panels([BY], two_models, pictures, replace(standing, model="first")) == ["first"]
+    other = replace(standing, request=replace(standing.request, model="first"))
+    assert render_panels([BY], two_models, pictures, other) == ["first"]
 
 
 def test_a_model_that_cannot_be_loaded_again_is_told(two_models, pictures, standing):
@@ -76,16 +77,22 @@ def test_the_first_result_is_looked_at_until_another_is_chosen(two_models, pictu
 
 
 def test_panels_of_one_row_stand_side_by_side(two_models, pictures):
-    first = answer_with(two_models, pictures, None, None, "blue")
-    panels = [TOLD, replace(TOLD, id="left", row="pair"), replace(TOLD, id="right", row="pair")]
-    with gr.Blocks() as page:
-        shown = build_answer_column(first, panels, ["1", "2", "3"], pictures, names_model=False)
-    assert [element.value for element in shown.explained.values()] == ["1", "2", "3"]
-    assert list(shown.explained) == ["told", "left", "right"]
-    row = shown.explained["left"].parent
+    opening = search(two_models, pictures, None, "blue")
+    panels = [
+        replace(TOLD, id=id, row=row, render=lambda *_, id=id: f"<p>{id}</p>")
+        for id, row in (("told", ""), ("left", "pair"), ("right", "pair"))
+    ]
+    with gr.Blocks():
+        components = build_layout(PageContent(two_models, pictures, [], opening), panels)
+    shown = components.panels
+    assert {id: element.value for id, element in shown.items()} == {
+        id: f"<p>{id}</p>" for id in ("told", "left", "right")
+    }
+    assert list(shown) == ["told", "left", "right"]
+    row = shown["left"].parent
     assert row.elem_id == "pair"
-    assert row is shown.explained["right"].parent
-    assert shown.explained["told"].parent is page
+    assert row is shown["right"].parent
+    assert shown["told"].parent is components.results.parent
 
 
 @pytest.mark.parametrize("title", [False, True])

@@ -12,7 +12,7 @@ from dwc.explain.attention_maps import AttentionMaps, WordAttention
 from dwc.ui.panels.attention_maps import (
     describe_gate,
     describe_word,
-    place_of,
+    locate_maximum,
     render_attention_maps,
 )
 from tests.ui.reading import read
@@ -49,12 +49,12 @@ def pixels(image):
     [(0, 0, "the upper left"), (1, 2, "the middle"), (3, 1, "the bottom"), (2, 3, "the right")],
 )
 def test_places_are_thirds_of_the_picture(row, column, place):
-    assert place_of(maps(), peak(row, column)) == place
+    assert locate_maximum(maps(), peak(row, column)) == place
 
 
 def test_places_are_of_the_picture_where_its_middle_alone_is_seen():
     seen = maps(box=(150.0, 0.0, 250.0, 200.0))
-    assert place_of(seen, peak(0, 0)) == "the top"  # its left third is not seen at all
+    assert locate_maximum(seen, peak(0, 0)) == "the top"  # its left third is not seen at all
 
 
 def test_a_word_says_where_it_looked_and_how_surely():

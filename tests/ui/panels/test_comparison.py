@@ -16,27 +16,27 @@ from dwc.search.model_pool import ModelPool
 from dwc.search.query import image_embedder, model_identity
 from dwc.search.results import Weight
 from dwc.search.searcher import Searcher
-from dwc.ui.api import compare_question, explain_question
+from dwc.ui.api import compare_query, explain_query
 from dwc.ui.gallery_images import StoreImages
 from dwc.ui.panels import comparison as compare_panel
 from dwc.ui.panels import paraphrases as paraphrase_panel
 from dwc.ui.panels.attention_maps import render_attention
 from dwc.ui.panels.comparison import (
+    COLUMN_LENGTH,
     COMPARED,
-    SHOWN,
-    ComparisonEvents,
-    comparison_html,
-    pin_of,
+    ComparisonHandlers,
+    pin_answer,
     render_comparison,
 )
-from dwc.ui.panels.paraphrases import paraphrase_html, probe_html, read_wordings
-from dwc.ui.relevance import Truth
-from dwc.ui.state import SearchState
+from dwc.ui.panels.paraphrases import parse_wordings, render_answered_form
+from dwc.ui.relevance import Relevance
+from dwc.ui.state import SearchRequest
 from tests.search.tiny import write_tiny_checkpoint
 from tests.ui.live import draw_gallery
 from tests.ui.reading import read
+from tests.ui.searching import pool_of, search
 
-UNKNOWN = Truth(None, "nobody knows")
+UNKNOWN = Relevance(None, "nobody knows")
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +57,12 @@ def world(tmp_path_factory):
 
 
 def standing_for(searcher, words, reference_id=None):
-    asked = searcher.encode_query(text=words, reference_id=reference_id)
-    return SearchState(asked, searcher.sweep(asked), searcher.answer(asked), "one")
+    images = StoreImages(searcher.store)
+    return search(pool_of(searcher, "one"), images, reference_id, words)
+
+
+def screen_of(standing):
+    return {"request": standing.request.to_dict()}
 
 
 @pytest.fixture(scope="module")
@@ -80,15 +84,19 @@ def columns_of(html):
 
 def test_each_reading_is_a_column_and_the_learned_one_is_first(world, standing):
     searchers, pictures = world
-    html = comparison_html(searchers["one"], pictures, standing, None, {"two": searchers["two"]})
+    html = compare_panel.render(
+        searchers["one"], pictures, standing, None, {"two": searchers["two"]}
+    )
     columns = columns_of(html)
     assert list(columns) == ["As learned", "Only the picture", "Only the words", "Half and half",
                              "two"]  # fmt: skip
     answers = {"As learned": 0.0, "Only the picture": math.inf, "Only the words": -math.inf}
     for title, shift in answers.items():
-        found = searchers["one"].answer(standing.query, SHOWN, shift)
+        found = searchers["one"].answer(standing.query, COLUMN_LENGTH, shift)
         assert columns[title][0] == [hit.id for hit in found.hits]
-    found = searchers["two"].search(text="is blue <b>", reference_id=pictures.ids[4], k=SHOWN)
+    found = searchers["two"].search(
+        text="is blue <b>", reference_id=pictures.ids[4], k=COLUMN_LENGTH
+    )
     assert columns["two"][0] == [hit.id for hit in found.hits]
     assert set(columns["As learned"][1]) == {""}
     assert "two ends of the dial" in read(html).full_text()
@@ -120,7 +128,7 @@ def test_moves_are_marked_and_read_out(pictures):
 
 
 def test_what_fits_is_outlined_and_counted(pictures):
-    truth = Truth(frozenset({"p-0001", "p-0006", "p-0029"}))
+    truth = Relevance(frozenset({"p-0001", "p-0006", "p-0029"}))
     html = render_comparison(Comparison([made([5, 4, 3, 2, 1, 6]), LEARNED]), truth, pictures)
     tree = read(html)
     learned, words = tree.all("section", cls="ranking")
@@ -136,7 +144,7 @@ def test_what_nobody_knows_is_not_marked(pictures):
     assert "Nothing is marked as fitting: nobody knows." in tree.one(cls="hint").full_text()
     assert tree.all(cls="fits") == []
     assert "that fit" not in tree.one(cls="ranking").full_text()
-    none = read(render_comparison(Comparison([LEARNED]), Truth(frozenset()), pictures))
+    none = read(render_comparison(Comparison([LEARNED]), Relevance(frozenset()), pictures))
     assert "None of the 30" in none.one(cls="hint").full_text()
 
 
@@ -145,15 +153,34 @@ class Page:
 
     def __init__(self, world, names=("one", "two")):
         searchers, pictures = world
-        self.models = ModelPool(names, searchers.__getitem__)
+        self.models, self.images = ModelPool(names, searchers.__getitem__), pictures
         with gr.Blocks():
             panels = {
                 "compare": gr.HTML(js_on_load=compare_panel.ON_LOAD),
                 "paraphrase": gr.HTML(js_on_load=paraphrase_panel.ON_LOAD),
             }
-            self.events = ComparisonEvents(self.models, pictures, gr.State(None), panels, {})
-            self.events.connect()
-            self.events.after(gr.Button().click(lambda: None))
+            self.compare, self.pin = panels["compare"], gr.JSON()
+            self.cache = gr.State(None)
+            self.handlers = ComparisonHandlers(
+                self.models, pictures, self.current, panels, self.pin, self.cache
+            )
+        self.repeated = []
+
+    def current(self, state, screen):
+        """The answer on the screen: the one cached, or noted as repeated."""
+        if state is None and screen is not None:
+            self.repeated.append(screen)
+            request = SearchRequest.from_dict(screen["request"])
+            return search(self.models, self.images, request.reference_id, request.words)
+        return state
+
+    def pin_or_drop(self, standing, keep):
+        update = self.handlers.pin_or_drop(standing, screen_of(standing), did(keep=keep))
+        return update[self.compare], update[self.pin], update[self.cache]
+
+    def add_columns(self, standing, kept=None, cache=None):
+        update = self.handlers.add_columns(standing, None, kept, cache)
+        return update.get(self.compare)
 
 
 def did(**data):
@@ -163,48 +190,51 @@ def did(**data):
 def test_a_pinned_answer_stands_beside_the_next(world, standing):
     searchers, pictures = world
     page = Page(world, ["one"])
-    html, pin = page.events._pin_or_drop(standing, did(keep=True))
+    html, kept, pin = page.pin_or_drop(standing, keep=True)
     assert pin.column.name == "Pinned: is blue <b>"
     assert "is blue <b>" in read(html).one("q").full_text()
     now = standing_for(searchers["one"], "is red", pictures.ids[9])
-    columns = columns_of(page.events._add_columns(now, pin))
+    columns = columns_of(page.add_columns(now, kept, pin))
+    assert page.repeated == []
+    # A server that has lost the pin finds it again by what the browser keeps.
+    assert columns_of(page.add_columns(now, kept, None)) == columns
+    assert page.repeated == [kept]
     before = [hit.id for hit in standing.result.hits]
-    assert columns["Pinned: is blue <b>"][0] == before[:SHOWN]
+    assert columns["Pinned: is blue <b>"][0] == before[:COLUMN_LENGTH]
     ranks = {hit.id: hit.rank for hit in searchers["one"].answer(now.query, 100).hits}
     for id, mark in zip(*columns["Pinned: is blue <b>"], strict=True):
         assert id not in ranks or f"rank {ranks[id]} as learned" in mark
-    html, pin = page.events._pin_or_drop(now, did(keep=False))
-    assert pin is None
+    html, kept, pin = page.pin_or_drop(now, keep=False)
+    assert (kept, pin) == (None, None)
     assert "Pinned" not in read(html).full_text()
 
 
 def test_nothing_is_added_where_there_is_nothing_to_add(world, standing):
     page = Page(world, ["one"])
-    skipped = page.events._add_columns(standing, None)
-    assert not isinstance(skipped, str)
-    assert not isinstance(page.events._add_columns(None, None), str)
-    assert not any(isinstance(one, str) for one in page.events._pin_or_drop(None, did(keep=True)))
+    assert page.add_columns(standing) is None
+    assert page.add_columns(None) is None
+    assert page.handlers.pin_or_drop(None, None, did(keep=True)) == gr.skip()
 
 
 def test_models_in_memory_have_their_columns_and_no_other_is_loaded(world, standing):
     page = Page(world)
     with page.models.using("one"):
         pass
-    assert not isinstance(page.events._add_columns(standing, None), str)
+    assert page.add_columns(standing) is None
     with page.models.using("two"):
         pass
-    assert "two" in columns_of(page.events._add_columns(standing, None))
+    assert "two" in columns_of(page.add_columns(standing))
 
 
 def test_a_pin_says_which_model_answered_where_there_are_several(world, standing):
-    pictures = world[1]
-    assert pin_of(standing, pictures, "one").asked.endswith("is blue <b> (one)")
-    assert Page(world).events._pin_or_drop(standing, did(keep=True))[1].asked.endswith("(one)")
+    pin = pin_answer(standing, world[1], screen_of(standing), "one")
+    assert pin.description.endswith("is blue <b> (one)")
+    assert Page(world).pin_or_drop(standing, keep=True)[2].description.endswith("(one)")
 
 
 def test_wordings_are_asked_and_stay_in_their_field(world, standing):
     searchers, pictures = world
-    html = probe_html(searchers["one"], pictures, standing, "is navy\n\n zork </i> ")
+    html = render_answered_form(searchers["one"], standing, "is navy\n\n zork </i> ")
     tree = read(html)
     assert tree.one("textarea").full_text() == "is navy\n\n zork </i> "
     rows = tree.one("tbody").all("tr")
@@ -222,10 +252,10 @@ def test_wordings_are_asked_and_stay_in_their_field(world, standing):
 
 @pytest.mark.parametrize("given", ["", " \n ", None, ["a", 1], "blue " * 300, "a\n" * 9])
 def test_what_cannot_be_asked_is_told(world, standing, given):
-    searchers, pictures = world
+    searchers, _ = world
     with pytest.raises(QueryError):
-        read_wordings(given)
-    tree = read(probe_html(searchers["one"], pictures, standing, given))
+        parse_wordings(given)
+    tree = read(render_answered_form(searchers["one"], standing, given))
     assert tree.one(cls="trouble").full_text()
     assert len(tree.all("textarea")) == 1
 
@@ -233,8 +263,8 @@ def test_what_cannot_be_asked_is_told(world, standing, given):
 def test_without_words_there_is_nothing_to_say_otherwise(world):
     searchers, pictures = world
     picture_alone = standing_for(searchers["one"], "", pictures.ids[0])
-    assert paraphrase_html(searchers["one"], pictures, picture_alone) == ""
-    assert "<textarea" in paraphrase_html(
+    assert paraphrase_panel.render(searchers["one"], pictures, picture_alone) == ""
+    assert "<textarea" in paraphrase_panel.render(
         searchers["one"], pictures, standing_for(searchers["one"], "is blue")
     )
 
@@ -250,7 +280,7 @@ def test_why_there_are_no_regions_is_told(world, standing):
 
 def test_the_api_explains_a_result_in_plain_data(world, standing):
     searchers, pictures = world
-    told = explain_question(searchers["one"], standing.query, "", 0.5)
+    told = explain_query(searchers["one"], standing.query, "", 0.5)
     assert json.loads(json.dumps(told, allow_nan=False)) == told
     best = searchers["one"].answer(standing.query, 1, 0.5).hits[0]
     assert (told["why"]["id"], told["why"]["rank"]) == (best.id, 1)
@@ -259,16 +289,16 @@ def test_the_api_explains_a_result_in_plain_data(world, standing):
     assert [word["word"] for word in told["regions"]["words"]][:2] == ["is", "blue"]
     assert told["trace"]["shifts"][0] == "-inf"
     other = pictures.ids[20]
-    assert explain_question(searchers["one"], standing.query, other, 0.0)["why"]["id"] == other
+    assert explain_query(searchers["one"], standing.query, other, 0.0)["why"]["id"] == other
     with pytest.raises(QueryError, match="no picture 'nowhere'"):
-        explain_question(searchers["one"], standing.query, "nowhere", 0.0)
+        explain_query(searchers["one"], standing.query, "nowhere", 0.0)
     words = searchers["one"].encode_query(text="is blue")
-    assert explain_question(searchers["one"], words, "", 0.0)["regions"] is None
+    assert explain_query(searchers["one"], words, "", 0.0)["regions"] is None
 
 
 def test_the_api_compares_in_plain_data(world, standing):
     searchers, pictures = world
-    told = compare_question(searchers["one"], pictures, standing.query, 4)
+    told = compare_query(searchers["one"], pictures, standing.query, 4)
     assert json.loads(json.dumps(told, allow_nan=False)) == told
     assert told["columns"] == compare(standing.sweep, standing.query, 4).to_dict()["columns"]
     assert told["fitting"] is None

@@ -9,20 +9,21 @@ from urllib.parse import parse_qs, parse_qsl
 
 import pytest
 
+from dwc.errors import QueryError
 from dwc.search.model_pool import Origin
-from dwc.ui.handlers import answer, answer_with
-from dwc.ui.panels.toolbar import link_query, parcel, render_toolbar, to_csv, to_json
-from dwc.ui.share_link import follow_link
+from dwc.ui.handlers import answer_request
+from dwc.ui.panels.toolbar import export_answer, render_toolbar, to_csv, to_json
+from dwc.ui.share_link import read_link, write_link
 from dwc.ui.state import reweighted
 from tests.ui.reading import read
+from tests.ui.searching import search
 
 ORIGIN = Origin("tiny", "0123456789ab", None, "colours", "ba9876543210")
 
 
 @pytest.fixture
 def standing(searcher, pictures):
-    file = {"path": str(pictures.thumbnail(pictures.ids[2]))}
-    return answer(searcher, pictures, file, "=blue & shorter").standing
+    return search(searcher, pictures, pictures.ids[2], "=blue & shorter")
 
 
 def test_the_csv_has_every_result_with_its_parts_and_its_question(standing):
@@ -68,63 +69,70 @@ def test_a_file_is_made_when_its_button_is_pressed(standing):
     assert "dwc" not in toolbar
     kinds = [b.attributes.get("data-save") for b in read(toolbar).all("button")]
     assert kinds == ["csv", "json", None]
-    assert parcel("csv", standing, ORIGIN) == {
+    assert export_answer("csv", standing) == {
         "name": "dwc-results.csv",
         "type": "text/csv",
-        "content": to_csv(standing, ORIGIN),
+        "content": to_csv(standing, standing.origin),
     }
-    assert json.loads(parcel("json", standing, ORIGIN)["content"])["results"]
-    assert [parcel(kind, standing, ORIGIN) for kind in ("xls", None, ["csv"])] == [None] * 3
+    assert json.loads(export_answer("json", standing)["content"])["results"]
+    assert [export_answer(kind, standing) for kind in ("xls", None, ["csv"])] == [None] * 3
     assert render_toolbar(None) == ""
 
 
 @pytest.mark.parametrize("shift", [0.0, 1.25, math.inf, -math.inf])
 def test_a_link_asks_the_same_again(models, pictures, standing, shift):
     moved = reweighted(standing, shift)
-    parameters = {name: values[0] for name, values in parse_qs(link_query(moved)).items()}
-    assert ("shift" in parameters) == (shift != 0)
-    assert "model" not in parameters
-    linked = follow_link(models, pictures, parameters)
-    found = linked.panels.standing
-    assert found.query.reference_id == standing.query.reference_id
-    assert linked.words == "=blue & shorter"
-    assert found.shift == pytest.approx(shift)
+    link = write_link(moved.request)
+    assert ("shift" in parse_qs(link)) == (shift != 0)
+    assert "model" not in parse_qs(link)
+    request, message = read_link(f"?{link}", models, pictures)
+    assert message == ""
+    assert request.words == "=blue & shorter"
+    found = answer_request(models, pictures, request)
+    assert found.request.reference_id == standing.request.reference_id
+    assert found.request.shift == pytest.approx(shift)
     assert [hit.id for hit in found.result.hits] == [hit.id for hit in moved.result.hits]
 
 
 def test_a_link_names_the_model_where_there_is_a_choice(two_models, pictures):
     name = two_models.names[1]
-    standing = answer_with(two_models, pictures, name, None, "blue").standing
-    parameters = dict(parse_qsl(link_query(standing, names_model=True)))
-    assert parameters == {"text": "blue", "model": name}
-    linked = follow_link(two_models, pictures, parameters)
-    assert linked.model == linked.panels.standing.model == name
-    first = follow_link(two_models, pictures, {"text": "blue"})
-    assert first.model == two_models.default
-    assert first.panels.results != linked.panels.results
+    standing = search(two_models, pictures, None, "blue", model=name)
+    link = write_link(standing.request, names_model=True)
+    assert dict(parse_qsl(link)) == {"text": "blue", "model": name}
+    assert read_link(link, two_models, pictures)[0].model == name
+    assert read_link("text=blue", two_models, pictures)[0].model == two_models.default
 
 
 def test_a_link_cannot_carry_an_upload(standing):
-    uploaded = replace(standing, query=replace(standing.query, image=object(), reference_id=None))
-    assert link_query(uploaded) is None
-    assert "uploaded" in read(render_toolbar(uploaded)).all("button")[2].attributes["data-refusal"]
+    request = replace(standing.request, reference_id=None, upload="/somewhere/cat.png")
+    uploaded = replace(standing, request=request)
+    assert write_link(request) is None
+    tree = read(render_toolbar(uploaded))
+    assert "uploaded" in tree.all("button")[2].attributes["data-refusal"]
+    assert "cannot carry an uploaded picture" in tree.one(cls="hint").full_text()
 
 
 @pytest.mark.parametrize(
-    ("parameters", "complaint"),
+    ("link", "complaint"),
     [
-        ({"ref": "gone", "text": "blue"}, "'gone', is not in this gallery"),
-        ({"text": "blue", "shift": "left"}, "shift is 'left'"),
-        ({"text": "blue", "model": "gone"}, "no model 'gone' here. Choose one of these: first"),
-        ({"text": "w " * 80}, "at most 70 are read"),
+        ("ref=gone&text=blue", "'gone', is not in this gallery"),
+        ("text=blue&shift=left", "shift is 'left'"),
+        ("text=blue&model=gone", "no model 'gone' here. Choose one of these: first"),
     ],
 )
-def test_links_that_ask_amiss_are_told(models, pictures, parameters, complaint):
-    panels = follow_link(models, pictures, parameters).panels
-    assert complaint in read(panels.trouble).full_text()
-    assert panels.standing is None
+def test_links_that_ask_amiss_are_told(models, pictures, link, complaint):
+    request, message = read_link(link, models, pictures)
+    assert complaint in message
+    assert request.words == "blue"
+
+
+def test_a_link_with_too_many_words_is_read_and_not_answered(models, pictures):
+    request, message = read_link("text=" + "w+" * 80, models, pictures)
+    assert message == ""
+    with pytest.raises(QueryError, match="at most 70 are read"):
+        answer_request(models, pictures, request)
 
 
 def test_an_address_that_asks_nothing_is_let_be(models, pictures):
-    assert follow_link(models, pictures, {}) is None
-    assert follow_link(models, pictures, {"__theme": "dark", "shift": "2"}) is None
+    assert read_link("", models, pictures) == (None, "")
+    assert read_link("?__theme=dark&shift=2", models, pictures) == (None, "")

@@ -3,23 +3,15 @@
 import pytest
 
 from dwc.search.near_duplicates import DuplicateGroups
-from dwc.ui.handlers import answer
-from dwc.ui.panels.results import (
-    MOST,
-    STEP,
-    describe_duplicates,
-    render_more,
-    render_results,
-    with_more,
-)
-from dwc.ui.state import reweighted
+from dwc.ui.panels.results import describe_duplicates, render_more, render_results
+from dwc.ui.state import MAX_RESULTS_SHOWN, MORE_RESULTS, reweighted, with_more
 from tests.ui.reading import read
+from tests.ui.searching import search
 
 
 @pytest.fixture
 def standing(searcher, pictures):
-    file = {"path": str(pictures.thumbnail(pictures.ids[3]))}
-    return answer(searcher, pictures, file, "is blue").standing
+    return search(searcher, pictures, pictures.ids[3], "is blue")
 
 
 def ids(standing):
@@ -31,7 +23,7 @@ def test_more_goes_on_where_the_answer_stood_and_ends_with_the_gallery(searcher,
         at = reweighted(standing, shift)
         while (further := with_more(at)) is not None:
             assert ids(further)[: len(ids(at))] == ids(at)
-            assert len(ids(further)) in (len(ids(at)) + STEP, 29)
+            assert len(ids(further)) in (len(ids(at)) + MORE_RESULTS, 29)
             at = further
         everything = searcher.answer(standing.query, 100, shift).hits
         assert at.result.hits == everything
@@ -43,7 +35,7 @@ def test_further_results_have_exact_parts_and_stay_when_leaned(searcher, standin
     for hit in further.result.hits:
         assert sum(hit.parts.values()) == pytest.approx(hit.score, abs=1e-5)
     moved = reweighted(further, -2.0)
-    assert moved.result.hits == searcher.answer(standing.query, 2 * STEP, -2.0).hits
+    assert moved.result.hits == searcher.answer(standing.query, 2 * MORE_RESULTS, -2.0).hits
 
 
 @pytest.mark.parametrize(
@@ -52,8 +44,8 @@ def test_further_results_have_exact_parts_and_stay_when_leaned(searcher, standin
         (12, 1999, 12, "12 of 1,999 shown"),
         (24, 29, 5, "24 of 29 shown"),
         (29, 29, 0, "29 of 29 shown."),
-        (MOST, 1999, 0, "ask otherwise"),
-        (MOST - 3, 1999, 3, f"{MOST - 3} of 1,999 shown"),
+        (MAX_RESULTS_SHOWN, 1999, 0, "ask otherwise"),
+        (MAX_RESULTS_SHOWN - 3, 1999, 3, f"{MAX_RESULTS_SHOWN - 3} of 1,999 shown"),
     ],
 )
 def test_the_button_offers_what_there_is(shown, ranked, offered, told):

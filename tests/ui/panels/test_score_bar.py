@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dwc.ui.panels.score_bar import PART_ORDER, Scale, render_bar, render_legend
+from dwc.ui.panels.results import PART_ORDER, Scale, render_bar, render_legend
 from tests.ui.reading import read
 
 parts = st.fixed_dictionaries(

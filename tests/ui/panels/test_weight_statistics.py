@@ -10,9 +10,9 @@ from dwc.search.reference_weights import ReferenceQueries, ReferenceWeights
 from dwc.search.results import Weight
 from dwc.ui.panels.examples import Example
 from dwc.ui.panels.weight_statistics import (
-    query_asked,
+    parse_reference_query,
+    render,
     render_statistics,
-    render_weight_statistics,
     statistics_table,
 )
 from tests.ui.reading import read
@@ -36,15 +36,17 @@ def context(pictures):
     return ReferenceWeights.from_queries(asked, "30 <made> queries")
 
 
-def standing(context, can_lean=True, clip=0.4):
+def standing(context, has_both=True, clip=0.4):
     weights = {"clip": Weight(clip, 1 - clip), "cnn": Weight(0.7, 0.3)}
     return SimpleNamespace(
-        reference_weights=context, can_lean=can_lean, result=SimpleNamespace(weights=weights)
+        reference_weights=context,
+        has_two_modalities=has_both,
+        result=SimpleNamespace(weights=weights),
     )
 
 
 def drawn(context, pictures, **options):
-    return read(render_weight_statistics(None, pictures, standing(context, **options)))
+    return read(render(None, pictures, standing(context, **options)))
 
 
 def test_each_stream_has_its_counts_and_its_truth(context, pictures):
@@ -77,7 +79,7 @@ def test_this_search_is_marked_where_it_has_a_weight(context, pictures):
     assert [float(mark.attributes["x1"]) for mark in marks] == pytest.approx(
         [26 + 320 * 0.4, 26 + 320 * 0.7], abs=0.06
     )
-    assert drawn(context, pictures, can_lean=False).all("line", "here") == []
+    assert drawn(context, pictures, has_both=False).all("line", "here") == []
     assert len(drawn(context, pictures, clip=1.0).all("line", "here")) == 1
 
 
@@ -106,14 +108,14 @@ def test_the_furthest_queries_are_one_click_away(context, pictures):
             "side": button.attributes["data-side"],
             "place": int(button.attributes["data-place"]),
         }
-        asked = query_asked(data, now, pictures)
+        asked = parse_reference_query(data["side"], data["place"], now, pictures)
         assert asked.words in button.full_text()
         assert pictures.describe(asked.reference_id) in button.one("img").attributes["alt"]
     means = [
         (a + b) / 2 for a, b in zip(*context.reference_queries.image_weights.values(), strict=True)
     ]
     last = means.index(max(means))
-    first = query_asked({"side": "picture", "place": 0}, now, pictures)
+    first = parse_reference_query("picture", 0, now, pictures)
     assert first == Example(pictures.ids[last], f"in <colour> {last}")
 
 
@@ -126,9 +128,9 @@ def test_the_furthest_queries_are_one_click_away(context, pictures):
     ],
 )  # fmt: skip
 def test_what_is_no_query_is_not_asked(context, pictures, data):
-    assert query_asked(data, standing(context), pictures) is None
-    assert query_asked({"side": "words", "place": 0}, None, pictures) is None
-    assert query_asked({"side": "words", "place": 0}, standing(None), pictures) is None
+    sent = data.get("side"), data.get("place")
+    assert parse_reference_query(*sent, standing(context), pictures) is None
+    assert parse_reference_query("words", 0, standing(None), pictures) is None
 
 
 def test_queries_of_another_gallery_can_be_read_only(context, pictures):
@@ -142,7 +144,7 @@ def test_queries_of_another_gallery_can_be_read_only(context, pictures):
     page = drawn(other, pictures)
     assert page.all("button") == []
     assert len(page.all("p", "untried")) == 2 * EXTREMES
-    assert query_asked({"side": "words", "place": 0}, standing(other), pictures) is None
+    assert parse_reference_query("words", 0, standing(other), pictures) is None
 
 
 def test_a_file_of_weights_alone_is_drawn_and_says_what_it_lacks(context, pictures):

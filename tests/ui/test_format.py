@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dwc.ui.format import above, escape, percents, round_to_sum, signed, timing, weight_in_words
+from dwc.ui.format import (
+    escape,
+    format_percentile,
+    format_timing,
+    percents,
+    round_to_sum,
+    signed,
+    weight_in_words,
+)
 
 parts = st.lists(st.floats(-2, 2), min_size=1, max_size=6)
 
@@ -27,7 +35,7 @@ def test_percents_sum_to_100_and_hide_nothing(weight):
 
 @given(st.floats(0, 99.9999))
 def test_a_percentile_is_never_rounded_up(percentile):
-    shown = float(above(percentile).split()[1])
+    shown = float(format_percentile(percentile).split()[1])
     assert percentile - 0.1 - 1e-6 < shown <= percentile + 1e-6
 
 
@@ -58,8 +66,8 @@ def test_the_lean_is_symmetric(weight):
 
 def test_signs_and_times():
     assert [signed(value) for value in (0.5, -0.5, -0.001, 0)] == ["0.50", "−0.50", "0.00", "0.00"]
-    assert timing({"encode": 18.6, "total": 19.2}, 2000) == "2,000 pictures · 19 ms"
-    assert timing({"encode": 1200.0, "search": 300.0}, 5) == "5 pictures · 1.5 s"
+    assert format_timing({"encode": 18.6, "total": 19.2}, 2000) == "2,000 pictures · 19 ms"
+    assert format_timing({"encode": 1200.0, "search": 300.0}, 5) == "5 pictures · 1.5 s"
 
 
 @given(st.text())

@@ -8,7 +8,7 @@ from PIL import Image
 from dwc.catalogue.splits import gallery
 from dwc.search.query import EncodedQuery
 from dwc.ui.gallery_images import StoreImages
-from dwc.ui.relevance import address_of, garments_of, own_questions, truth_of
+from dwc.ui.relevance import find_relevant, garments_of, own_queries, query_address
 
 GARMENTS = {item.id: item.garment for item in gallery("test", 400)}
 SKIRT = next(id for id, garment in GARMENTS.items() if garment.category == "skirt")
@@ -31,15 +31,15 @@ class DrawnPictures(StoreImages):
 def test_what_fits_is_known_for_a_drawn_reference():
     garment = GARMENTS[SKIRT]
     colour = "blue" if garment["colour"] != "blue" else "red"
-    truth = truth_of(GARMENTS, asked(f"in {colour}", SKIRT))
-    assert truth.why_unknown == ""
+    relevance = find_relevant(GARMENTS, asked(f"in {colour}", SKIRT))
+    assert relevance.why_unknown == ""
     for id, other in GARMENTS.items():
         same = all(
             other.get(name) == value
             for name, value in garment.attributes.items()
             if name not in ("colour", "shade", "second_colour")
         )
-        if id in truth.fitting:
+        if id in relevance.ids:
             assert other.category == "skirt"
             assert other["colour"] == colour
             assert same
@@ -47,11 +47,11 @@ def test_what_fits_is_known_for_a_drawn_reference():
 
 def test_the_reference_is_no_answer():
     own = GARMENTS[SKIRT]["colour"]
-    assert SKIRT not in truth_of(GARMENTS, asked(f"in {own}", SKIRT)).fitting
+    assert SKIRT not in find_relevant(GARMENTS, asked(f"in {own}", SKIRT)).ids
 
 
 def test_words_alone_are_a_description():
-    fitting = truth_of(GARMENTS, asked("a skirt", image=None)).fitting
+    fitting = find_relevant(GARMENTS, asked("a skirt", image=None)).ids
     assert fitting == {id for id, garment in GARMENTS.items() if garment.category == "skirt"}
 
 
@@ -65,20 +65,20 @@ def test_words_alone_are_a_description():
     ],
 )
 def test_why_nothing_is_known_is_told(garments, question, why):
-    truth = truth_of(garments, question)
-    assert truth.fitting is None
-    assert why in truth.why_unknown
+    relevance = find_relevant(garments, question)
+    assert relevance.ids is None
+    assert why in relevance.why_unknown
 
 
 def test_the_catalogues_own_questions_have_several_answers():
     pictures = DrawnPictures()
-    questions = own_questions(pictures)
+    questions = own_queries(pictures)
     assert 0 < len(questions) <= 3
-    assert own_questions(pictures) is questions
+    assert own_queries(pictures) is questions
     for question in questions:
-        truth = truth_of(GARMENTS, asked(question["text"], question["ref"]))
-        assert len(truth.fitting) >= 2
-    assert address_of({"ref": "a b", "text": "no <i>"}) == "?ref=a+b&text=no+%3Ci%3E"
+        relevance = find_relevant(GARMENTS, asked(question["text"], question["ref"]))
+        assert len(relevance.ids) >= 2
+    assert query_address({"ref": "a b", "text": "no <i>"}) == "?ref=a+b&text=no+%3Ci%3E"
 
 
 def test_other_galleries_have_no_questions():

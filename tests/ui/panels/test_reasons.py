@@ -8,27 +8,27 @@ import pytest
 import torch
 
 from dwc.checkpoints import load
+from dwc.errors import QueryError
 from dwc.explain.model_input import describe_model_input
 from dwc.explain.word_ablation import WordEffect, WordEffects
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
-from dwc.search.model_pool import ModelPool
 from dwc.search.query import image_embedder, model_identity
 from dwc.search.reference_weights import ReferenceWeights, describe_weights
 from dwc.search.results import Weight
 from dwc.search.searcher import Searcher
 from dwc.ui.gallery_images import StoreImages
-from dwc.ui.handlers import answer, reweight, weights_of
 from dwc.ui.panels.model_input import render_model_input
 from dwc.ui.panels.rank_trace import LIMIT, render_trace
-from dwc.ui.panels.registry import OF_RESULT, PANELS, render_panels
-from dwc.ui.panels.weight_slider import render_slider
-from dwc.ui.panels.weights import render_weights
+from dwc.ui.panels.registry import PANELS, RESULT_PANELS, render_panels
+from dwc.ui.panels.results import render_answer
+from dwc.ui.panels.weights import render_answer_weights, render_slider, render_weights
 from dwc.ui.panels.word_ablation import render_word_effects
-from dwc.ui.state import reweighted, select_hit
+from dwc.ui.state import parse_slider, reweighted, select_hit
 from tests.search.tiny import SIZE_PX, write_tiny_checkpoint
 from tests.ui.live import draw_gallery
 from tests.ui.reading import read
+from tests.ui.searching import pool_of, search
 
 WORDS = "is blue <b> and shorter"
 
@@ -48,20 +48,18 @@ def world(tmp_path_factory):
 @pytest.fixture(scope="module")
 def standing(world):
     searcher, pictures = world
-    file = {"path": str(pictures.thumbnail(pictures.ids[3]))}
-    return answer(searcher, pictures, file, WORDS).standing
+    return search(searcher, pictures, pictures.ids[3], WORDS)
 
 
 @pytest.fixture(scope="module")
 def words_alone(world):
-    return answer(*world, None, "is blue").standing
+    return search(*world, None, "is blue")
 
 
 def filled(world, standing, panels=PANELS):
     """What the panels show, by their ids, with one model to ask."""
     searcher, pictures = world
-    models = ModelPool([standing.model or "tiny"], lambda name: searcher)
-    shown = render_panels(panels, models, pictures, standing)
+    shown = render_panels(panels, pool_of(searcher), pictures, standing)
     return {panel.id: html for panel, html in zip(panels, shown, strict=True)}
 
 
@@ -83,7 +81,9 @@ def test_the_weights_in_their_context(world, standing):
         {"clip": [0.0, 0.01, 0.02], "cnn": [0.98, 0.99, 1.0]}, 3, "three queries made up"
     )
     told = describe_weights(standing.query.encoding.composed, context)
-    tree = read(render_weights(standing.result.weights, told=told, context=context))
+    tree = read(
+        render_weights(standing.result.weights, summary=told.summary, reference_weights=context)
+    )
     assert (
         "than in 100 % (CLIP) and 0 % (CNN) of 3 reference queries"
         in tree.one(cls="hint").full_text()
@@ -93,8 +93,10 @@ def test_the_weights_in_their_context(world, standing):
     ]
     assert min(heights[1:4]) < heights[20] == 20  # a hill at the words' end, none in the middle
     assert searcher.reference_weights is None
-    assert "reference queries" not in weights_of(standing)
-    assert "of 3 reference queries" in weights_of(replace(standing, reference_weights=context))
+    assert "reference queries" not in render_answer_weights(standing)
+    assert "of 3 reference queries" in render_answer_weights(
+        replace(standing, reference_weights=context)
+    )
 
 
 def test_without_picture_or_words_there_is_no_slider():
@@ -105,31 +107,31 @@ def test_without_picture_or_words_there_is_no_slider():
 @pytest.mark.parametrize("position", [0, 0.25, 0.9, 1])
 def test_leaning_shows_what_a_search_at_that_shift_finds(world, standing, position):
     searcher, pictures = world
-    weights, results, moved = reweight(pictures, standing, {"position": position})
-    expected = searcher.answer(standing.query, 12, moved.shift)
-    assert ids_of(results) == [hit.id for hit in expected.hits]
-    assert "Leaned by hand" in weights
+    moved = reweighted(standing, parse_slider(position, None, standing))
+    expected = searcher.answer(standing.query, 12, moved.request.shift)
+    assert ids_of(render_answer(moved, pictures)) == [hit.id for hit in expected.hits]
+    assert "Leaned by hand" in render_answer_weights(moved)
     mean = sum(weight.image for weight in moved.result.weights.values()) / 2
     assert mean == pytest.approx(position, abs=1e-5)
 
 
 def test_the_learned_point_is_the_first_answer_again(world, standing):
     _, pictures = world
-    away = reweight(pictures, standing, {"position": 1})[2]
-    weights, results, home = reweight(pictures, away, {"learned": True})
-    assert ids_of(results) == [hit.id for hit in standing.result.hits]
-    assert home.shift == 0
-    assert "Leaned by hand" not in weights
+    away = reweighted(standing, parse_slider(1, None, standing))
+    home = reweighted(away, parse_slider(None, True, away))
+    assert ids_of(render_answer(home, pictures)) == [hit.id for hit in standing.result.hits]
+    assert home.request.shift == 0
+    assert "Leaned by hand" not in render_answer_weights(home)
 
 
-@pytest.mark.parametrize("data", [{}, {"position": "left"}, {"position": 7}, {"position": True}])
-def test_what_no_slider_asks_for_changes_nothing(world, standing, data):
-    assert reweight(world[1], standing, data) is None
+@pytest.mark.parametrize("position", [None, "left", 7, True])
+def test_what_no_slider_sends_is_refused(standing, position):
+    with pytest.raises(QueryError):
+        parse_slider(position, None, standing)
 
 
 def test_nothing_leans_where_there_is_nothing_to_lean(world, words_alone):
-    assert reweight(world[1], None, {"position": 0.5}) is None
-    assert reweight(world[1], words_alone, {"position": 0.5}) is None
+    assert not words_alone.has_two_modalities
     told = filled(world, words_alone)
     assert "nothing to lean to" in told["trace"]
     assert "Why no. 1" in told["why"]
@@ -162,7 +164,7 @@ def test_the_trace_draws_the_ranks_and_says_them(world, standing):
 
 def test_the_waterfall_adds_up_and_the_place_is_told(world, standing):
     hit = standing.result.hits[2]
-    told = filled(world, select_hit(standing, hit.id), OF_RESULT)
+    told = filled(world, select_hit(standing, hit.id), RESULT_PANELS)
     tree = read(told["why"])
     assert tree.one("h3").full_text().startswith("Why no. 3 scores")
     parts = [
@@ -180,7 +182,7 @@ def test_the_waterfall_adds_up_and_the_place_is_told(world, standing):
 
 def test_reasons_follow_the_lean(world, standing):
     moved = reweighted(standing, math.inf)
-    why = filled(world, moved, OF_RESULT)["why"]
+    why = filled(world, moved, RESULT_PANELS)["why"]
     assert "Why no. 1" in why
     tree = read(why)
     values = [c.attributes.get("data-value") for c in tree.all(cls="number")]
@@ -188,7 +190,7 @@ def test_reasons_follow_the_lean(world, standing):
 
 
 def test_each_word_has_a_row_and_no_word_is_markup(world, standing):
-    tree = read(filled(world, standing, OF_RESULT)["words-effect"])
+    tree = read(filled(world, standing, RESULT_PANELS)["words-effect"])
     rows = tree.one("tbody").all("tr")
     assert [row.all("th")[0].full_text().split()[0] for row in rows][:2] == ["is", "blue"]
     assert len(rows) == len(WORDS.split())
@@ -218,8 +220,7 @@ def test_word_effects_say_which_way_and_how_far():
 
 def test_what_the_model_read_is_shown_as_it_read_it(world):
     searcher, pictures = world
-    file = {"path": str(pictures.thumbnail(pictures.ids[3]))}
-    standing = answer(searcher, pictures, file, "is blue zebra <b>").standing
+    standing = search(searcher, pictures, pictures.ids[3], "is blue zebra <b>")
     read_question = describe_model_input(searcher.checkpoint, standing.query)
     assert read_question.picture.size == (SIZE_PX, SIZE_PX)
     assert read_question.text == "<BOS> is blue zebra <b> <EOS>"

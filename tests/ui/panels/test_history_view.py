@@ -1,7 +1,7 @@
 """The strip of steps as a browser would see it."""
 
 from dwc.ui.history import HistoryQuery, SearchHistory, WeightShift
-from dwc.ui.panels.history_view import deleted_message, is_kept, render_history
+from dwc.ui.panels.history_view import deleted_message, image_exists, render_history
 from tests.ui.reading import read
 
 EVIL = '<img src=x onerror="alert(1)">'
@@ -10,10 +10,10 @@ MINUTES = 10
 
 def way(pictures, upload=None):
     """Three steps, back to the first, and another: the second and third are left aside."""
-    trail = SearchHistory().ask(HistoryQuery("is blue", pictures.ids[2]), WeightShift(0.0, 0.69))
-    trail = trail.ask(HistoryQuery("longer", pictures.ids[5]), WeightShift(1.2, 0.9))
-    trail = trail.ask(HistoryQuery("", upload=upload), WeightShift(0.0, 1.0)).back_to(1)
-    return trail.ask(HistoryQuery(EVIL), WeightShift(0.0, 0.0))
+    trail = SearchHistory().search(HistoryQuery("is blue", pictures.ids[2]), WeightShift(0.0, 0.69))
+    trail = trail.search(HistoryQuery("longer", pictures.ids[5]), WeightShift(1.2, 0.9))
+    trail = trail.search(HistoryQuery("", upload=upload), WeightShift(0.0, 1.0)).back_to(1)
+    return trail.search(HistoryQuery(EVIL), WeightShift(0.0, 0.0))
 
 
 def stops(tree):
@@ -52,31 +52,31 @@ def test_where_one_stands_is_marked_and_what_was_left_lies_below(pictures):
     assert shown[2].one("button").attributes["aria-label"].endswith("left aside")
 
 
-def test_an_upload_is_shown_while_it_is_kept_and_said_to_be_deleted_after(pictures, tmp_path):
-    upload = tmp_path / "cat & dog.png"
+def test_an_upload_is_shown_while_it_is_kept_and_said_to_be_deleted_after(pictures, uploads):
+    upload = uploads / "cat & dog.png"
     upload.write_bytes(b"a picture")
     trail = way(pictures, str(upload))
     kept = stops(read(render_history(trail, pictures, MINUTES)))[3]
     assert kept.one("img").attributes["src"].endswith("cat%20%26%20dog.png")
-    assert is_kept(trail.steps[2])
+    assert image_exists(trail.steps[2])
     upload.unlink()
-    assert not is_kept(trail.steps[2])
+    assert not image_exists(trail.steps[2])
     gone = stops(read(render_history(trail, pictures, MINUTES)))[3]
     assert gone.all("img") == []
     assert "deleted after 10 minutes" in gone.one("button").attributes["aria-label"]
     assert "uploads are deleted after 10 minutes" in deleted_message(trail.steps[2], MINUTES)
-    assert all(is_kept(trail.steps[place]) for place in (0, 1, 3))
+    assert all(image_exists(trail.steps[place]) for place in (0, 1, 3))
 
 
 def test_what_people_typed_is_never_markup(pictures):
-    tree = read(render_history(way(pictures), pictures, MINUTES, said=EVIL))
+    tree = read(render_history(way(pictures), pictures, MINUTES, message=EVIL))
     assert not [image for image in tree.all("img") if "onerror" in image.attributes]
     assert tree.one("p").full_text() == EVIL
     assert EVIL in tree.full_text().replace(EVIL, "", 1)
 
 
 def test_a_single_step_says_what_the_strip_is_for(pictures):
-    trail = SearchHistory().ask(HistoryQuery("is blue"), WeightShift(0.0, 0.0))
+    trail = SearchHistory().search(HistoryQuery("is blue"), WeightShift(0.0, 0.0))
     tree = read(render_history(trail, pictures, MINUTES))
     assert "alone" in tree.one("nav").classes()
     assert "go back to it" in tree.one(cls="hint").full_text()

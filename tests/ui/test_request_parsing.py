@@ -4,9 +4,8 @@ import pytest
 from PIL import Image
 
 from dwc.errors import ImageError, QueryError
-from dwc.ui.handlers import answer, first_answer, reference_of
+from dwc.ui.handlers import find_opening
 from dwc.ui.panels.examples import Example
-from dwc.ui.panels.results import EMPTY
 from dwc.ui.request_parsing import MAX_CHARACTERS, run_search
 
 
@@ -90,22 +89,8 @@ def test_text_has_a_limit(searcher, pictures):
         run_search(searcher, pictures, None, "a" * (MAX_CHARACTERS + 1))
 
 
-def test_a_complaint_leaves_the_results_standing(searcher, pictures):
-    panels = answer(searcher, pictures, None, "")
-    assert "nothing to search" in panels.trouble
-    assert (panels.unknown, panels.weights, panels.results) == ("", None, None)
-    assert answer(searcher, pictures, None, "blue").trouble == ""
-
-
-def test_only_gallery_pictures_become_the_reference(pictures):
-    assert reference_of({"id": "p-0003"}, pictures) == str(pictures.thumbnail("p-0003"))
-    for sent in ("../p-0003", "nothing", None, 3, ["p-0003"]):
-        assert reference_of({"id": sent}, pictures) is None
-
-
 def test_the_page_opens_with_the_first_example_that_has_an_answer(models, pictures):
     unanswerable, answerable = Example("p-0001", "blue " * 80), Example("p-0002", "blue")
-    example, panels = first_answer(models, pictures, [unanswerable, answerable])
-    assert example == answerable
-    assert panels.trouble == ""
-    assert first_answer(models, pictures, [unanswerable])[1].results == EMPTY
+    opening = find_opening(models, pictures, [unanswerable, answerable])
+    assert (opening.request.reference_id, opening.request.words) == ("p-0002", "blue")
+    assert find_opening(models, pictures, [unanswerable]) is None

@@ -23,7 +23,7 @@ from dwc.ui.panels.map import (
     name_groups,
     name_place,
     nearest_positions,
-    render_map,
+    render,
 )
 from tests.ui.reading import read
 
@@ -84,12 +84,12 @@ MARKS = MapMarks(
 
 
 def standing(model="only"):
-    return SimpleNamespace(model=model, query=None, result=None)
+    return SimpleNamespace(request=SimpleNamespace(model=model), query=None, result=None)
 
 
 def test_the_panel_holds_what_is_drawn_and_says_what_it_is(known, searcher, pictures, monkeypatch):
     monkeypatch.setattr(map_panel, "locate_answer", lambda *_: MARKS)
-    html = render_map(searcher, pictures, standing())
+    html = render(searcher, pictures, standing())
     page = read(html)
     told = json.loads(page.one(cls="map").attributes["data-map"])
     assert told["model"] == "only"
@@ -106,7 +106,7 @@ def test_the_panel_holds_what_is_drawn_and_says_what_it_is(known, searcher, pict
 
 def test_a_gallery_never_laid_out_is_said_to_be(monkeypatch, searcher, pictures):
     monkeypatch.setattr(map_panel, "PROJECTIONS", SimpleNamespace(known=lambda _: None))
-    page = read(render_map(searcher, pictures, standing("<other>")))
+    page = read(render(searcher, pictures, standing("<other>")))
     waiting = page.one(cls="map-waiting")
     assert json.loads(waiting.attributes["data-map"]) == {"model": "<other>"}
     assert "being laid out" in page.full_text()

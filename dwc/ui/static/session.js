@@ -1,0 +1,145 @@
+/* Which search is on the screen, and how it survives: the address, Back and Forward, a reload, a
+   reconnect, a link that waits for a busy server.
+
+   The server's memory of a visit may be lost at any time. So the browser keeps what it shows: the
+   answer's request in the entry of the browser's history, the visit's own history, the pin, and what
+   is in the fields in the tab's storage. */
+window.dwcSession = (() => {
+  const STORED = "dwc-visit";
+  const RETRY_MS = [1000, 2000, 4000, 8000];
+  let fire = null; // triggers the event `restore` of the page
+  let screen = null; // the answer shown, as `describe_screen` in handlers.py describes it
+  let fields = null; // what is in the fields: the reference's file, and the words
+  let failures = 0; // of opening or restoring, one after the other
+
+  function stored() {
+    // Storage may be forbidden, as in a sandboxed frame.
+    try { return JSON.parse(sessionStorage.getItem(STORED)) ?? {}; } catch { return {}; }
+  }
+
+  function store(changes) {
+    try { sessionStorage.setItem(STORED, JSON.stringify({...stored(), ...changes})); } catch { /* not kept */ }
+  }
+
+  function answerColumn() {
+    return document.getElementById("answer");
+  }
+
+  function notify(text) {
+    const notice = document.getElementById("answer-notice-text");
+    if (notice && notice.textContent !== text) notice.textContent = text;
+  }
+
+  function isWaiting() {
+    return answerColumn()?.hasAttribute("data-waiting") ?? false;
+  }
+
+  function isPending() {
+    return document.querySelector("#results .html-container")?.classList.contains("pending") ?? false;
+  }
+
+  /* Whether the address or this entry of the browser's history names a search. */
+  function isAddressed() {
+    const parameters = new URLSearchParams(location.search);
+    return Boolean(history.state?.screen || parameters.get("ref") || parameters.get("text"));
+  }
+
+  /* Hide the answer on the screen until that of the address has come: it belongs to another search. */
+  function wait(text) {
+    answerColumn()?.setAttribute("data-waiting", "");
+    notify(text);
+  }
+
+  /* What the server needs to restore this entry of the browser's history. `loads`: the page is new. */
+  function visit(loads) {
+    const entry = history.state?.screen ? history.state : null;
+    const kept = stored();
+    return {
+      address: location.search,
+      screen: entry?.screen ?? null,
+      step: entry?.step ?? null,
+      history: entry || !loads ? kept.history ?? null : null,
+      pin: entry || !loads ? kept.pin ?? null : null,
+      draft: entry && loads ? kept.draft ?? null : null,
+    };
+  }
+
+  function start() {
+    if (isAddressed()) wait("Opening this search…");
+  }
+
+  function connect({trigger}) {
+    fire = trigger;
+    addEventListener("popstate", () => {
+      wait("Opening this search…");
+      fire("restore", {visit: visit(false)});
+    });
+  }
+
+  /* Opening or restoring was refused or lost: do it again as soon as there is room. */
+  function retry() {
+    const delay = RETRY_MS[Math.min(failures, RETRY_MS.length - 1)];
+    failures += 1;
+    if (isWaiting()) notify("The server is busy. This search is opened as soon as there is room.");
+    setTimeout(() => fire?.("restore", {visit: visit(true)}), delay);
+  }
+
+  function question({request}) {
+    return JSON.stringify([request.words, request.reference_id, request.upload, request.model]);
+  }
+
+  function showFolding(folded) {
+    answerColumn()?.toggleAttribute("data-folded", folded);
+    document.getElementById("fold")?.setAttribute("aria-checked", String(folded));
+    document.dispatchEvent(new Event("dwc-folded"));
+  }
+
+  /* An answer, or none, is on the screen: the address follows it. */
+  function show(shown) {
+    const isNew = !screen || !shown || question(screen) !== question(shown);
+    screen = shown;
+    failures = 0;
+    answerColumn()?.removeAttribute("data-waiting");
+    if (!screen) {
+      notify("");
+      return;
+    }
+    showFolding(screen.request.folded);
+    const address = location.pathname + (screen.link ? `?${screen.link}` : "");
+    const entry = history.state?.screen;
+    if (!entry || question(entry) === question(screen)) {
+      history.replaceState({...history.state, screen}, "", address);
+    } else {
+      history.pushState({screen}, "", address);
+    }
+    if (isNew) answerColumn()?.setAttribute("data-explaining", "");
+  }
+
+  /* The panels explain the answer on the screen. */
+  function explained() {
+    answerColumn()?.removeAttribute("data-explaining");
+  }
+
+  /* Mark the answer where the fields hold another search than it answers. */
+  function compare(reference, words, shown) {
+    fields = {reference: reference?.path ?? null, words: words ?? ""};
+    store({draft: fields});
+    if (isWaiting()) return;
+    const differs = shown && (fields.reference !== shown.reference || fields.words.trim() !== shown.request.words);
+    answerColumn()?.toggleAttribute("data-stale", Boolean(differs));
+    notify(differs ? `These results answer another search: ${shown.description}. Press Search for yours.` : "");
+  }
+
+  /* The server took no search: what is shown still answers the one before. */
+  function refuse() {
+    notify("The server did not take this search; it may be busy. These results answer an earlier one. Search again.");
+  }
+
+  /* The visit's history or the pin changed. */
+  function keep(visited, pin) {
+    store({history: visited, pin});
+    if (history.state?.screen) history.replaceState({...history.state, step: visited?.current ?? null}, "");
+  }
+
+  return {start, connect, visit, retry, refuse, show, explained, compare, keep, isPending};
+})();
