@@ -146,7 +146,12 @@ class _Wiring:
             **ON_MODEL,
         )
         restored = c.session.restore(
-            handlers.restore, None, self.restored, show_progress="hidden", **ON_MODEL
+            handlers.restore,
+            None,
+            self.restored,
+            show_progress="hidden",
+            trigger_mode="multiple",  # Back twice: the second must not be dropped
+            **ON_MODEL,
         )
         for event in (opened, restored):
             self._add_columns_after(event)

@@ -45,12 +45,19 @@ def environment(cache: Path) -> dict[str, str]:
     }
 
 
-@contextmanager
-def serve(model: Path, gallery: Path, cache: Path, *options: str) -> Iterator[str]:
-    """Start the app, with more options if given, give its address once it answers, and stop it."""
+def free_port() -> int:
+    """A port on which nothing listens."""
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serve(
+    model: Path, gallery: Path, cache: Path, *options: str, port: int | None = None
+) -> Iterator[str]:
+    """Start the app, with more options if given, give its address once it answers, and stop it."""
+    port = free_port() if port is None else port
     log = cache / "app.log"
     command = [sys.executable, "app.py", "--model", str(model), "--gallery", str(gallery), *options]
     with log.open("wb") as output:

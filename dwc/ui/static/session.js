@@ -6,11 +6,14 @@
    is in the fields in the tab's storage. */
 window.dwcSession = (() => {
   const STORED = "dwc-visit";
+  const ADDRESS_MS = 250;
   const RETRY_MS = [1000, 2000, 4000, 8000];
   let fire = null; // triggers the event `restore` of the page
   let screen = null; // the answer shown, as `describe_screen` in handlers.py describes it
   let fields = null; // what is in the fields: the reference's file, and the words
   let failures = 0; // of opening or restoring, one after the other
+  let updating; // the timer that writes the answer into the address
+  let expected = null; // the question of the history entry that is being restored
 
   function stored() {
     // Storage may be forbidden, as in a sandboxed frame.
@@ -70,7 +73,9 @@ window.dwcSession = (() => {
 
   function connect({trigger}) {
     fire = trigger;
+    addEventListener("pagehide", () => updateEntry(screen));
     addEventListener("popstate", () => {
+      expected = history.state?.screen ? question(history.state.screen) : null;
       wait("Opening this search…");
       fire("restore", {visit: visit(false)});
     });
@@ -88,6 +93,10 @@ window.dwcSession = (() => {
     return JSON.stringify([request.words, request.reference_id, request.upload, request.model]);
   }
 
+  function isFolded() {
+    return answerColumn()?.hasAttribute("data-folded") ?? false;
+  }
+
   function showFolding(folded) {
     answerColumn()?.toggleAttribute("data-folded", folded);
     document.getElementById("fold")?.setAttribute("aria-checked", String(folded));
@@ -99,20 +108,38 @@ window.dwcSession = (() => {
     const isNew = !screen || !shown || question(screen) !== question(shown);
     screen = shown;
     failures = 0;
+    if (shown && expected && question(shown) !== expected) return; // of an entry that was left since
+    expected = null;
     answerColumn()?.removeAttribute("data-waiting");
     if (!screen) {
       notify("");
       return;
     }
-    showFolding(screen.request.folded);
-    const address = location.pathname + (screen.link ? `?${screen.link}` : "");
+    if (isNew || isFolded() !== screen.request.folded) showFolding(screen.request.folded);
     const entry = history.state?.screen;
-    if (!entry || question(entry) === question(screen)) {
-      history.replaceState({...history.state, screen}, "", address);
-    } else {
-      history.pushState({screen}, "", address);
+    if (entry && question(entry) !== question(screen)) {
+      clearTimeout(updating);
+      history.pushState({screen}, "", addressOf(screen));
+    } else if (isNew) updateEntry(screen);
+    else {
+      // Browsers refuse to follow a hand on the slider: they limit how often the address changes.
+      clearTimeout(updating);
+      updating = setTimeout(() => updateEntry(screen), ADDRESS_MS);
     }
     if (isNew) answerColumn()?.setAttribute("data-explaining", "");
+  }
+
+  function addressOf({link}) {
+    return location.pathname + (link ? `?${link}` : "");
+  }
+
+  /* Write an answer into the current entry of the browser's history, and into the address. */
+  function updateEntry(shown) {
+    clearTimeout(updating);
+    const entry = history.state?.screen;
+    if (shown && (!entry || question(entry) === question(shown))) {
+      history.replaceState({...history.state, screen: shown}, "", addressOf(shown));
+    }
   }
 
   /* The panels explain the answer on the screen. */

@@ -1,0 +1,315 @@
+"""What the browser shows and what the server knows: restarts, cut networks, dropped sessions.
+
+Whatever happens, nothing shows, saves or links an answer to another question than is asked.
+"""
+
+import json
+import re
+from contextlib import ExitStack
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from PIL import Image
+
+from tests.browser.answers import await_answer
+from tests.browser.leaning import SLIDER, lean
+from tests.browser.proxy import Proxy
+from tests.search.tiny import write_tiny_checkpoint
+from tests.ui.live import draw_gallery, free_port, serve
+
+pytestmark = pytest.mark.browser
+
+WORDS = "#words textarea"
+NOTICE = "#answer-notice-text"
+
+
+class Server:
+    """The app on one port, behind a network that can be cut; it can be restarted."""
+
+    def __init__(self, place):
+        self.place = place
+        (place / "gallery").mkdir()
+        self.gallery = draw_gallery(place / "gallery")
+        self.model = write_tiny_checkpoint(place / "model")
+        self.port = free_port()
+        self.running = ExitStack()
+        self.start()
+        self.proxy = Proxy(self.port)
+        self.address = f"http://127.0.0.1:{self.proxy.port}/"
+
+    def start(self):
+        self.running.enter_context(serve(self.model, self.gallery, self.place, port=self.port))
+
+    def stop(self):
+        self.running.close()
+
+    def restart(self):
+        self.stop()
+        self.start()
+
+    def close(self):
+        self.stop()
+        self.proxy.close()
+
+
+@pytest.fixture(scope="module")
+def server(browser, tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("session"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def address(server):
+    return server.address
+
+
+def cards(page):
+    return page.eval_on_selector_all(
+        "#results .card", "cards => cards.map((card) => [card.dataset.id, "
+        "card.querySelector('.score').dataset.score])"
+    )  # fmt: skip
+
+
+def search(page, words, tile=None):
+    if tile is not None:
+        thumbnail = page.get_attribute(f"#gallery .tile >> nth={tile} >> img", "src")
+        page.click(f"#gallery .tile >> nth={tile}")
+        page.wait_for_function(
+            "src => document.querySelector('#reference img').src.endsWith(src)", arg=thumbnail
+        )
+    page.fill(WORDS, words)
+    await_answer(page, lambda: page.click("#search"))
+    wait_for_step(page, words)
+
+
+def wait_for_step(page, words):
+    page.wait_for_function(
+        "words => history.state?.screen?.request.words === words && history.state.step",
+        arg=words,
+    )
+
+
+def save(page, kind="csv"):
+    with page.expect_download() as download:
+        page.click(f'#export button[data-save="{kind}"]')
+    return download.value.path().read_text()
+
+
+def untimed(content):
+    return re.sub(r'"timings_ms": \{.*?\}', "", content, flags=re.DOTALL)
+
+
+class Forgetful:
+    """Between page and server: `forget` gives the visit another session, as if it was dropped."""
+
+    def __init__(self, page):
+        self.sessions = 0
+        page.route(re.compile(r"/(queue/(join|data)|run/predict)"), self._rename)
+
+    def forget(self):
+        self.sessions += 1
+
+    def _rename(self, route):
+        request = route.request
+        if not self.sessions:
+            route.continue_()
+        elif request.method == "POST":
+            data = request.post_data_json
+            data["session_hash"] = f"another{self.sessions}"
+            route.continue_(post_data=json.dumps(data))
+        else:
+            another = f"session_hash=another{self.sessions}"
+            route.continue_(url=re.sub(r"session_hash=\w+", another, request.url))
+
+
+def test_buttons_act_on_the_screen_after_a_restart_and_dropped_sessions(open_page, server):
+    page = open_page()
+    search(page, "is red", tile=5)
+    before = cards(page)
+    saved = {kind: save(page, kind) for kind in ("csv", "json")}
+    server.restart()
+    assert save(page) == saved["csv"]
+    assert cards(page) == before
+    session = Forgetful(page)
+
+    session.forget()
+    assert untimed(save(page, "json")) == untimed(saved["json"])
+
+    session.forget()
+    page.click("[data-more]")
+    page.wait_for_function("document.querySelectorAll('#results .card').length === 24")
+    assert cards(page)[:12] == before
+
+    session.forget()
+    page.click("#results .card:nth-child(3) .frame")
+    page.wait_for_function("document.querySelector('#why h3').textContent.includes('no. 3')")
+    parts = page.eval_on_selector_all(
+        "#why td.number[data-value]", "cells => cells.map((cell) => Number(cell.dataset.value))"
+    )
+    assert sum(parts) == pytest.approx(float(before[2][1]), abs=1e-4)
+
+    session.forget()
+    lean(page, 0.9)
+    page.wait_for_function("location.search.includes('shift=')")
+    leaned = cards(page)
+    answer = json.loads(save(page, "json"))
+    assert answer["query"]["text"] == "is red"
+    assert [result["id"] for result in answer["results"]] == [id for id, _ in leaned]
+
+    session.forget()
+    page.click("#learned")
+    page.wait_for_function("!location.search.includes('shift=')")
+    assert cards(page)[:12] == before
+
+    session.forget()
+    page.click("#fold")
+    page.wait_for_function("history.state.screen.request.folded")
+    page.click("#fold")
+    page.wait_for_function("!history.state.screen.request.folded")
+    assert cards(page)[:12] == before
+
+    session.forget()
+    page.click("#pin")
+    page.wait_for_selector("#compare q")
+    assert "is red" in page.inner_text("#compare q")
+    session.forget()
+    page.fill("#wordings", "is navy")
+    page.click("#probe")
+    page.wait_for_selector("#paraphrase table")
+    assert "is red" in page.inner_text("#paraphrase table")
+
+    session.forget()
+    page.click("#share")
+    assert parse_qs(urlsplit(page.url).query)["text"] == ["is red"]
+    page.click("#trail button[data-step] >> nth=0")
+    page.wait_for_function("history.state.screen.request.words !== 'is red'")
+    assert page.input_value(WORDS) == page.evaluate("history.state.screen.request.words")
+
+
+def test_picture_words_position_and_history_survive_a_server_that_is_away(
+    open_page, server, tmp_path
+):
+    page = open_page()
+    picture = tmp_path / "mine.png"
+    Image.effect_noise((90, 70), 60).convert("RGB").save(picture)
+    with page.expect_response(re.compile("/upload")):
+        page.set_input_files("#reference input[type=file]", picture)
+    page.wait_for_function("document.querySelector('#reference img')?.src.includes('mine')")
+    search(page, "is red")
+    page.click("[data-more]")
+    page.wait_for_function("document.querySelectorAll('#results .card').length === 24")
+    before = cards(page)
+    assert page.evaluate("location.search") == ""
+    assert "cannot carry an uploaded picture" in page.inner_text("#taken")
+    page.fill(WORDS, "is blue")  # not searched yet
+    server.proxy.cut()
+    page.click("#search")  # Gradio notices that the server is away, and will reload the page
+    page.wait_for_timeout(1500)
+    server.proxy.mend()
+    page.wait_for_function("performance.getEntriesByType('navigation')[0].type === 'reload'")
+    page.wait_for_function("document.querySelectorAll('#results .card').length === 24")
+    page.wait_for_function(f"document.querySelector('{WORDS}').value === 'is blue'")
+    assert cards(page) == before
+    assert "mine" in page.get_attribute("#reference img", "src")
+    assert page.locator("#trail button[data-step]").count() == 2
+    page.wait_for_function(f"document.querySelector('{NOTICE}').textContent.includes('is red')")
+    await_answer(page, lambda: page.click("#search"))
+    page.wait_for_function(f"document.querySelector('{NOTICE}').textContent === ''")
+    assert cards(page) != before
+
+
+def test_the_address_follows_the_search_and_back_and_forward_lead_along(open_page, server):
+    page = open_page()
+    own = cards(page)
+    search(page, "is red", tile=5)
+    red = cards(page)
+    lean(page, 0.9)
+    page.wait_for_function("location.search.includes('shift=')")
+    red_leaned = cards(page)
+    search(page, "is blue")
+    blue, address = cards(page), page.url
+    page.go_back()
+    page.wait_for_function(f"document.querySelector('{WORDS}').value === 'is red'")
+    page.wait_for_function("document.querySelector('#answer[data-waiting]') === null")
+    assert cards(page) == red_leaned
+    assert page.get_attribute("#trail [aria-current]", "data-step") == "2"
+    page.go_back()
+    page.wait_for_function("!location.search && !document.querySelector('#answer[data-waiting]')")
+    assert cards(page) == own
+    page.go_forward()
+    page.go_forward()
+    page.wait_for_function("history.state?.screen?.request.words === 'is blue'")
+    page.wait_for_function("document.querySelector('#answer[data-waiting]') === null")
+    page.wait_for_function(f"document.querySelector('{WORDS}').value === 'is blue'")
+    assert cards(page) == blue
+    page.reload()
+    page.wait_for_function(f"document.querySelector('{WORDS}')?.value === 'is blue'")
+    page.wait_for_function("document.querySelector('#answer[data-waiting]') === null")
+    assert cards(page) == blue
+    assert page.locator("#trail button[data-step]").count() == 3
+    other = open_page()
+    other.goto(address)
+    other.wait_for_function(f"document.querySelector('{WORDS}')?.value === 'is blue'")
+    other.wait_for_function("document.querySelector('#answer[data-waiting]') === null")
+    assert cards(other) == blue
+    assert red != red_leaned
+
+
+def test_results_of_another_question_are_marked(open_page):
+    page = open_page()
+    assert page.inner_text(NOTICE) == ""
+    words = page.input_value(WORDS)
+    page.fill(WORDS, "is red")
+    page.wait_for_function(f"document.querySelector('{NOTICE}').textContent !== ''")
+    assert words in page.inner_text(NOTICE)
+    page.fill(WORDS, f" {words} ")
+    page.wait_for_function(f"document.querySelector('{NOTICE}').textContent === ''")
+    page.click("#gallery .tile >> nth=9")
+    page.wait_for_function(f"document.querySelector('{NOTICE}').textContent !== ''")
+
+
+def test_a_link_is_followed_as_soon_as_there_is_room(open_page, server, browser):
+    """The server takes nothing for a while: the page shows no other answer under the link."""
+    page = browser.new_page()
+    page.set_default_timeout(20_000)
+    refused = []
+
+    def refuse(route):
+        if len(refused) < 2:
+            refused.append(route.request.url)
+            route.fulfill(status=503, json={"detail": "Queue is full."})
+        else:
+            route.continue_()
+
+    page.route(re.compile("/queue/join"), refuse)
+    page.goto(f"{server.address}?text=is+blue")
+    page.wait_for_selector("#answer[data-waiting]", state="attached")
+    page.wait_for_function(f"document.querySelector('{NOTICE}').textContent.includes('busy')")
+    assert page.locator("#results").is_hidden()
+    assert page.locator("#weights").is_hidden()
+    page.wait_for_function("history.state?.screen?.request.words === 'is blue'")
+    page.wait_for_selector("#results .card")
+    assert page.input_value(WORDS) == "is blue"
+    assert page.evaluate("location.search") == "?text=is+blue"
+    assert len(refused) == 2
+    page.close()
+
+
+def test_a_refused_search_leaves_no_doubt_about_the_results(open_page):
+    page = open_page()
+    search(page, "is red")
+    before = cards(page)
+    page.route(
+        re.compile("/queue/join"),
+        lambda route: route.fulfill(status=503, json={"detail": "Queue is full."}),
+    )
+    page.fill(WORDS, "is blue")
+    page.click("#search")
+    page.wait_for_function(f"document.querySelector('{NOTICE}').textContent.includes('not take')")
+    assert cards(page) == before
+    page.unroute_all()
+    assert json.loads(save(page, "json"))["query"]["text"] == "is red"
+    search(page, "is blue")
+    assert page.inner_text(NOTICE) == ""
+    assert page.locator(SLIDER).count() == 1
