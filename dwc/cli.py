@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from dwc import __version__
+from dwc.commands.output import printable_lines
 from dwc.errors import DWCError
 
 COMMANDS = (
@@ -29,7 +30,8 @@ COMMANDS = (
     "weights",
 )
 
-_VALUES_WITH_MINUS = ("--text", "--shift")  # options whose value may begin with a minus
+# Options whose value may begin with a minus.
+_VALUES_WITH_MINUS = ("--text", "--shift", "--image", "--reference-id")
 
 FAILED = 2
 INTERRUPTED = 130  # as shells report SIGINT
@@ -57,7 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):
             # A name that the terminal's encoding lacks is spelled out, and ends nothing.
             stream.reconfigure(errors="backslashreplace")
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_PrintableFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     arguments = sys.argv[1:] if arguments is None else arguments
     args = _parser(arguments).parse_args(_attach_values(arguments))
     try:
@@ -71,6 +75,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _fail("interrupted")
         return INTERRUPTED
+
+
+class _PrintableFormatter(logging.Formatter):
+    """Escapes the control characters of messages, which may hold the names of files."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable_lines(super().format(record))
 
 
 def _attach_values(arguments: Sequence[str]) -> list[str]:
@@ -103,5 +114,5 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _fail(message: str) -> int:
-    sys.stderr.write(f"{message}\n")
+    sys.stderr.write(f"{printable_lines(message)}\n")
     return FAILED

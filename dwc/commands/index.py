@@ -1,10 +1,12 @@
 """`python -m dwc index`: embed pictures into a store that can be searched."""
 
 import argparse
-import json
 import shutil
 import sys
 from typing import Any
+
+from dwc.commands.output import json_text
+from dwc.datasets.image_kinds import printable
 
 HELP = "embed pictures into a store; the same command goes on, adds what is new, follows what moved"
 
@@ -84,9 +86,10 @@ def run(args: argparse.Namespace) -> int:
     print_skipped(manifest.skipped, manifest.remarks())
     if args.json:
         summary = {"store": str(store.path), "embedded": embedded, **manifest.summary()}
-        sys.stdout.write(json.dumps(summary, indent=2) + "\n")
+        sys.stdout.write(json_text(summary) + "\n")
     else:
-        sys.stdout.write(f"{store.path}: {len(store)} pictures, {len(manifest.skipped)} skipped\n")
+        counts = f"{len(store)} pictures, {len(manifest.skipped)} skipped"
+        sys.stdout.write(f"{printable(str(store.path))}: {counts}\n")
     if len(store) == 0:
         raise ImageError(
             f"{args.source}: none of its {len(manifest.skipped)} pictures can be read. The reasons "
@@ -98,11 +101,11 @@ def run(args: argparse.Namespace) -> int:
 def print_skipped(skipped: dict[str, str], remarks: list[str]) -> None:
     """Print the reasons of skipped files, the first ones, and remarks on the rest to stderr."""
     for reason in list(skipped.values())[:_SKIPPED_PRINTED]:
-        sys.stderr.write(f"skipped: {reason}\n")
+        sys.stderr.write(f"skipped: {printable(reason)}\n")
     if len(skipped) > _SKIPPED_PRINTED:
         sys.stderr.write(f"skipped: and {len(skipped) - _SKIPPED_PRINTED} more\n")
     for remark in remarks:
-        sys.stderr.write(f"{remark}\n")
+        sys.stderr.write(f"{printable(remark)}\n")
 
 
 def _list_stores(remove_orphans: bool, as_json: bool) -> int:
@@ -118,7 +121,7 @@ def _list_stores(remove_orphans: bool, as_json: bool) -> int:
             {**store._asdict(), "path": str(store.path), "removed": store in removed}
             for store in stores
         ]
-        sys.stdout.write(json.dumps(entries, indent=2) + "\n")
+        sys.stdout.write(json_text(entries) + "\n")
         return 0
     for store in stores:
         state = "removed" if store in removed else "orphan" if store.orphan else "in use"

@@ -1,15 +1,14 @@
-"""`python -m dwc search`: ask a store, from the command line."""
+"""`python -m dwc search`: search a store from the command line."""
 
 import argparse
-import json
-import math
 import sys
 from typing import TYPE_CHECKING
 
+from dwc.commands.output import json_text
 from dwc.datasets.image_kinds import printable
 
 if TYPE_CHECKING:
-    from dwc.search.results import SearchResult
+    from dwc.search.results import Hit, SearchResult
 
 HELP = "search a store with a picture, words, or both"
 
@@ -27,13 +26,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         help="lean to the picture (positive) or the words (negative); inf and -inf are the ends",
     )
+    parser.add_argument(
+        "--fold",
+        action="store_true",
+        help="show one of each group of near-duplicates, and fill the list up to K",
+    )
     parser.add_argument("--model", help="a checkpoint's folder or Hub id (the store's own)")
     parser.add_argument("--model-revision", help="the model's commit, branch or tag on the Hub")
     parser.add_argument("--json", action="store_true", help="print all that is known, as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Search once, and print what was found."""
+    """Search once, and print the results."""
     from dwc.gallery.store import Store
 
     store = Store.open(args.store)  # before torch is imported, which takes seconds
@@ -43,28 +47,24 @@ def run(args: argparse.Namespace) -> int:
 
     made_by = store.manifest.model
     if args.model is None:
-        loaded = load(made_by.name, args.model_revision or made_by.revision)
+        checkpoint = load(made_by.name, args.model_revision or made_by.revision)
     else:
-        loaded = load(args.model, args.model_revision)
-    result = Searcher(loaded, store).search(
-        args.image, args.text, args.k, args.shift, reference_id=args.reference_id
+        checkpoint = load(args.model, args.model_revision)
+    result = Searcher(checkpoint, store).search(
+        args.image,
+        args.text,
+        args.k,
+        args.shift,
+        reference_id=args.reference_id,
+        fold=args.fold,
     )
-    sys.stdout.write((to_json(result) if args.json else to_table(result)) + "\n")
+    text = json_text(result.to_dict()) if args.json else format_table(result)
+    sys.stdout.write(f"{text}\n")
     return 0
 
 
-def to_json(result: "SearchResult") -> str:
-    """The answer as standard JSON, which has no infinity: an infinite shift becomes a string."""
-    answer = result.to_dict()
-    if math.isinf(result.shift):
-        answer["shift"] = str(result.shift)
-    # In an encoding without all letters they are escaped, as JSON does it.
-    is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-    return json.dumps(answer, indent=2, ensure_ascii=not is_unicode, allow_nan=False)
-
-
-def to_table(result: "SearchResult") -> str:
-    """The answer for people: the weights, then a line a hit."""
+def format_table(result: "SearchResult") -> str:
+    """The answer for people: the weights, then one line a hit."""
     lines = [
         f"{name}: picture {weight.image:.0%}, words {weight.text:.0%}"
         for name, weight in result.weights.items()
@@ -75,8 +75,12 @@ def to_table(result: "SearchResult") -> str:
     parts = list(result.hits[0].parts) if result.hits else []
     lines.append("  ".join(["rank", " score", *parts, "id"]))
     for hit in result.hits:
-        shares = [f"{hit.parts[name]:>{len(name)}.3f}" for name in parts]
-        lines.append(
-            "  ".join([f"{hit.rank:>4}", f"{hit.score:>6.3f}", *shares, printable(hit.id)])
-        )
-    return "\n".join(lines)
+        scores = [f"{hit.parts[name]:>{len(name)}.3f}" for name in parts]
+        lines.append("  ".join([f"{hit.rank:>4}", f"{hit.score:>6.3f}", *scores, _label(hit)]))
+    return "\n".join(map(printable, lines))
+
+
+def _label(hit: "Hit") -> str:
+    copies = len(hit.near_duplicates or ())
+    noun = "near-duplicate" if copies == 1 else "near-duplicates"
+    return f"{hit.id} (+{copies} {noun})" if copies else hit.id

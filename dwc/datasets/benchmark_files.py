@@ -6,12 +6,14 @@ Where a benchmark's pictures lie: by id, in whichever of its usual trees somebod
 """
 
 import json
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from dwc.datasets.image_kinds import sniff_kind
 from dwc.errors import DatasetError
 
 _LISTED = 9  # names in an error
@@ -87,7 +89,38 @@ def _beside(path: Path) -> str:
     )
 
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif")
+
+_HEADER_BYTES = 64
+_TRAILER_BYTES = 16
+_TRAILERS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9", "GIF": b";"}
+
+
+def best_copy(paths: Sequence[Path]) -> Path:
+    """Choose the first of several files of one image that is complete.
+
+    A download that failed leaves an empty file, a page of HTML or a part of the image, often beside
+    a sound copy. First and last bytes tell. Where no file is complete, the first that begins as an
+    image is chosen, and the first of all where none does.
+    """
+    if len(paths) == 1:
+        return paths[0]
+    return max(paths, key=_soundness)  # the first of equals
+
+
+def _soundness(path: Path) -> int:
+    """0 for a file that is no image, 1 for one that begins as an image, 2 for one that ends so."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(_HEADER_BYTES)
+            file.seek(-min(_TRAILER_BYTES, path.stat().st_size), os.SEEK_END)
+            trailer = file.read()
+    except OSError:
+        return 0
+    kind = sniff_kind(header)
+    if kind is None:
+        return 0
+    return 1 + (_TRAILERS.get(kind, b"") in trailer)
 
 
 class ImageFiles(ABC):
@@ -126,7 +159,8 @@ class ImageFiles(ABC):
 class NamedImages(ImageFiles):
     """Images named by their ids, in one of several folders.
 
-    The first folder has precedence, and .png over .jpg.
+    Of several files of one id the first complete one is taken, in the order of the folders and of
+    `SUFFIXES`.
     """
 
     def __init__(self, folders: Iterable[Path], owner: str) -> None:
@@ -140,14 +174,14 @@ class NamedImages(ImageFiles):
         self._owner = owner
 
     def _list(self) -> dict[str, Path]:
-        paths: dict[str, Path] = {}
+        copies: dict[str, list[Path]] = {}
         for folder in self._folders:
             if folder.is_dir():
                 images = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES]
                 images.sort(key=lambda path: (SUFFIXES.index(path.suffix.lower()), path.name))
                 for path in images:
-                    paths.setdefault(path.stem, path)
-        return paths
+                    copies.setdefault(path.stem, []).append(path)
+        return {name: best_copy(paths) for name, paths in copies.items()}
 
     def _advice(self) -> str:
         folders = ", ".join(str(folder) for folder in self._folders)
@@ -166,7 +200,7 @@ class ListedImages(ImageFiles):
         """Name the paths.
 
         Args:
-            bases: Folders, of which the first that has an image has precedence.
+            bases: Folders, of which the first that has a complete image has precedence.
             relative: The relative paths that an image may have, by id.
             owner: The benchmark, for the error ("CIRR's").
         """
@@ -178,9 +212,8 @@ class ListedImages(ImageFiles):
         existing: dict[str, Path] = {}
         for name, paths in self._relative.items():
             candidates = (base / path for base in self._bases for path in paths)
-            path = next((path for path in candidates if path.is_file()), None)
-            if path is not None:
-                existing[name] = path
+            if copies := [path for path in candidates if path.is_file()]:
+                existing[name] = best_copy(copies)
         return existing
 
     def _advice(self) -> str:

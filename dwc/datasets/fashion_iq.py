@@ -2,13 +2,13 @@
 
     captions/cap.<category>.<split>.json        [{"target", "candidate", "captions": [a, b]}, …]
     image_splits/split.<category>.<split>.json  [id, …]
-    images/<id>.png|jpg                         or in another of the folders of `TREES`
+    images/<id>.png|jpg|webp|gif                or in another of the folders of `TREES`
 
 Many of the images' links are dead. Missing images are left out and named, and are no error. Numbers
 of different protocols (`PROTOCOLS`) are not comparable.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,9 +124,17 @@ def fashion_iq_benchmark(
         gallery=tuple(ids if rules.full_gallery else [name for name in ids if name in used]),
         queries=tuple(query for t in triplets for query in _queries(t, rules)),
         reference_removed=rules.reference_removed,
-        notes={"used by": rules.used_by, "triplets": str(len(triplets))},
+        notes=_notes(triplets, rules),
     )
     return drop_missing(benchmark, pictures.missing(benchmark.gallery)) if pictures else benchmark
+
+
+def _notes(triplets: Sequence[Triplet], rules: Protocol) -> dict[str, str]:
+    notes = {"used by": rules.used_by, "triplets": str(len(triplets))}
+    same = list(dict.fromkeys(t.target for t in triplets if t.target == t.reference))
+    if same and rules.reference_removed:
+        notes["never found, since reference and target are one picture"] = ", ".join(same)
+    return notes
 
 
 def _queries(triplet: Triplet, rules: Protocol) -> list[RetrievalQuery]:

@@ -1,3 +1,4 @@
+import io
 import json
 import logging
 import os
@@ -5,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from dwc.datasets.fashion_iq import (
     CATEGORIES,
@@ -179,3 +181,45 @@ def test_the_real_files_have_the_documented_counts() -> None:
         assert tuple(len(each.queries) for each in made) == queries
     with pytest.raises(DatasetError, match="withholds"):
         fashion_iq_triplets(root, "dress", "test")
+
+
+def saved(kind: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.effect_noise((40, 30), 50).convert("RGB").save(buffer, kind)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [b"", b"<!DOCTYPE html><html>404 Not Found</html>", saved("PNG")[:300]],
+    ids=["empty", "html", "cut"],
+)
+@pytest.mark.parametrize("folder", ["images", "all_imgs"])
+def test_a_sound_copy_is_taken_over_a_failed_download(
+    root: Path, broken: bytes, folder: str
+) -> None:
+    put_pictures(root, "images", "A.png")
+    put_pictures(root, folder, "A.jpg")
+    (root / "images" / "A.png").write_bytes(broken)
+    (root / folder / "A.jpg").write_bytes(saved("JPEG"))
+    assert FashionIqImages(root, "dress").find("A") == root / folder / "A.jpg"
+    (root / "images" / "A.png").write_bytes(saved("PNG"))
+    assert FashionIqImages(root, "dress").find("A") == root / "images" / "A.png"
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".gif", ".WEBP"])
+def test_webp_and_gif_are_images(root: Path, suffix: str) -> None:
+    put_pictures(root, "images", f"A{suffix}")
+    assert FashionIqImages(root, "dress").find("A") == root / "images" / f"A{suffix}"
+
+
+def test_an_unreadable_image_without_another_copy_is_not_missing(root: Path) -> None:
+    put_pictures(root, "images", "A.png", "A.jpg")
+    assert FashionIqImages(root, "dress").find("A") == root / "images" / "A.png"
+
+
+@pytest.mark.parametrize(("protocol", "named"), [("P1", False), ("P2", True), ("P3", True)])
+def test_a_triplet_of_one_picture_is_named(root: Path, protocol: str, named: bool) -> None:
+    write(root, [*ENTRIES, entry("C", "C", "is the same", "no change")], IDS)
+    notes = fashion_iq_benchmark(root, "dress", protocol).notes
+    assert ("C" in notes.values()) is named

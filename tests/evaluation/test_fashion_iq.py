@@ -141,6 +141,28 @@ def naive(root, category, protocol):
     return asked, gallery
 
 
+@pytest.mark.parametrize("protocol", ["P1", "P2", "P3", "P4"])
+def test_a_triplet_of_one_picture_is_counted_apart(world, tmp_path, protocol):
+    write(tmp_path, "images")
+    path = tmp_path / "captions" / "cap.dress.val.json"
+    entries = json.loads(path.read_text())
+    same = {"candidate": "dress0", "target": "dress0", "captions": ["top red", "bottom red"]}
+    path.write_text(json.dumps([*entries, same]))
+    report = evaluate_benchmark("fashion_iq", *world, tmp_path, BenchmarkOptions(protocol=protocol))
+    dress = report["categories"]["dress"]
+    count = 2 if protocol == "P4" else 1
+    assert dress["queries"] == 4 * count
+    if protocol == "P1":  # the reference stays in the gallery, and is found
+        assert "unanswerable" not in report
+        return
+    assert report["unanswerable"] == dress["unanswerable"] == count
+    assert dress["answerable"]["queries"] == 3 * count
+    for k in (1, 10, 50):
+        answered = dress["answerable"][f"recall@{k}"]
+        assert dress[f"recall@{k}"] == pytest.approx(answered * 3 / 4)
+    assert "unanswerable" not in report["categories"]["shirt"]
+
+
 @pytest.mark.skipif("DWC_TEST_DATA" not in os.environ, reason="DWC_TEST_DATA is not set")
 @pytest.mark.parametrize("protocol", ["P1", "P2", "P3", "P4"])
 def test_the_real_annotations(tmp_path, protocol):

@@ -129,6 +129,37 @@ def test_an_id_that_the_gallery_lacks_is_told():
         NearDuplicates(vectors, ids).group(["g1", "nobody"])
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 1000), st.integers(1, 25), st.randoms())
+def test_folded_pages_are_filled_up(seed, k, shuffler):
+    """Against a naive reading: go down the ranking until `k` images duplicate no better one."""
+    vectors, ids = with_copies(seed, 30, 0.02)
+    order = shuffler.sample(range(30), 30)
+    alike = NearDuplicates(vectors, ids)
+    groups: dict[int, list[int]] = {}
+    for position in order:
+        near = [n for n in groups if cosine(vectors[n], vectors[position]) >= alike.threshold]
+        if near:
+            groups[near[0]].append(position)
+        elif len(groups) == k:
+            break
+        else:
+            groups[position] = []
+    asked = []
+    found = alike.fold(lambda count: asked.append(count) or np.array(order[:count]), k)
+    assert found == groups
+    assert list(found) == list(groups)
+    assert asked[0] == 2 * k
+
+
+def test_one_picture_many_times_is_one_result():
+    vectors, ids = made_gallery(400)
+    vectors[:390] = vectors[0]
+    found = NearDuplicates(vectors, ids).fold(lambda count: np.arange(400)[:count], 5)
+    assert list(found) == [0, 390, 391, 392, 393]
+    assert found[0] == list(range(1, 390))
+
+
 @pytest.mark.bench
 def test_folding_costs_next_to_nothing():
     vectors, ids = made_gallery(100_000, widths=(256, 256))
