@@ -166,15 +166,16 @@ def _train_two_worlds(args: argparse.Namespace) -> dict[str, Any]:
     """Go on from a checkpoint of drawings, which is trained first where none is given."""
     from dwc.training.catalogue.publish_two_worlds import publish_two_worlds
     from dwc.training.catalogue.recipe import CatalogueRecipe
-    from dwc.training.catalogue.train_catalogue import publish_catalogue
+    from dwc.training.catalogue.train_catalogue import claim_work, publish_catalogue
     from dwc.training.catalogue.two_worlds import TwoWorldRecipe, check_wardrobe
 
     wardrobe = check_wardrobe(Path(args.wardrobe) if args.wardrobe else None)
     start = args.start
     if start is None:
         drawings = args.work / "drawings"
+        recipe = CatalogueRecipe.of(args.seed, args.share)
+        claim_work(recipe, args.work)
         if not (drawings / "evaluation.json").is_file():  # written last
-            recipe = CatalogueRecipe.of(args.seed, args.share)
             publish_catalogue(recipe, args.work, drawings, args.photographs)
         start = str(drawings)
     return publish_two_worlds(

@@ -20,7 +20,7 @@ WARDROBE_ATTRIBUTES = (
 CHANGEABLE = ("colour", "pattern", "sleeve", "length")  # what a composed query may ask to change
 _UNKNOWN = frozenset({"-", "?", "other"})
 _COLUMNS = frozenset({"file", "split", "label", "category", "caption", *WARDROBE_ATTRIBUTES})
-_TABLE = "attributes.csv"
+TABLE = "attributes.csv"
 _NAMED_COLOR_SHARE = 0.3  # of the colors asked for, those by a name that fixes the shade: "navy"
 
 # Names that people have for one shade of a color.
@@ -106,10 +106,10 @@ def read_wardrobe(folder: Path, split: str | None = None) -> list[Photograph]:
     Raises:
         DatasetError: there is no table, it lacks columns, or no row belongs to the split.
     """
-    table = folder / _TABLE
+    table = folder / TABLE
     if not table.is_file():
         raise DatasetError(
-            f"{folder} has no {_TABLE}; expected a wardrobe: that table beside the folder photos/. "
+            f"{folder} has no {TABLE}; expected a wardrobe: that table beside the folder photos/. "
             "Give the folder that holds it: --data FOLDER"
         )
     with table.open(newline="", encoding="utf-8") as lines:

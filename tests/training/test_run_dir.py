@@ -26,6 +26,7 @@ from dwc.training.run_dir import (
     recipe_record,
     stage_seconds,
 )
+from tests.datasets.test_wardrobe import photograph, write_table
 
 STAGES = ("drawing", "contrastive", "attributes", "keeping", "reading", "alternating")
 
@@ -130,6 +131,22 @@ def test_another_seed_is_refused_in_the_work_folder_of_a_checkpoint(
     recipe = replace(CatalogueRecipe(), measured_queries=5, comparison_steps=1)
     with pytest.raises(_DrawingBeganError):
         train_catalogue.train_catalogue(recipe, tmp_path / "w")
+
+
+def test_another_seed_is_refused_after_the_drawings_of_a_checkpoint_of_both_worlds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The checkpoint of drawings in the work folder is finished, and would be taken as it is."""
+    wardrobe = tmp_path / "wardrobe"
+    wardrobe.mkdir()
+    write_table(wardrobe, [photograph("a.jpg")])
+    train_catalogue.claim_work(CatalogueRecipe(), tmp_path / "w")
+    (tmp_path / "w" / "drawings").mkdir()
+    (tmp_path / "w" / "drawings" / "evaluation.json").write_text("{}")
+    command = ["train", "catalogue", "--wardrobe", str(wardrobe), "--seed", "1"]
+    command += ["--work", str(tmp_path / "w"), "--out", str(tmp_path / "o")]
+    assert main(command) == 2
+    assert "seed 0 (now: 1)" in capsys.readouterr().err
 
 
 def test_an_array_file_appears_when_it_is_filled(tmp_path: Path) -> None:

@@ -81,6 +81,12 @@ class TrainedCatalogue:
     cached: CachedPool
 
 
+def claim_work(recipe: CatalogueRecipe, work: Path) -> None:
+    """Write the recipe to the work folder; TrainingError if the folder belongs to another one."""
+    described = recipe_record(recipe).items()
+    claim(work, {name: v for name, v in described if not name.startswith(_AFTER_TRAINING)})
+
+
 def train_catalogue(recipe: CatalogueRecipe, work: Path) -> TrainedCatalogue:
     """Run every stage of the recipe.
 
@@ -91,8 +97,7 @@ def train_catalogue(recipe: CatalogueRecipe, work: Path) -> TrainedCatalogue:
     Raises:
         TrainingError: the folder belongs to another recipe, or the disk is full.
     """
-    described = recipe_record(recipe).items()
-    claim(work, {name: v for name, v in described if not name.startswith(_AFTER_TRAINING)})
+    claim_work(recipe, work)
     torch.manual_seed(recipe.seed)
     pool = draw_pool(recipe.pool, work, workers=os.cpu_count() or 1)
     processor = make_processor(pool.items, recipe.seed, recipe.vocabulary_texts)

@@ -22,8 +22,9 @@ from torch import nn
 from transformers import ResNetModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from dwc.datasets.wardrobe import read_wardrobe
+from dwc.datasets.wardrobe import TABLE, read_wardrobe
 from dwc.errors import TrainingError
+from dwc.files import file_digest
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.efficientnet_lite import MEAN, STD
 from dwc.modeling.modeling_dwc import DWCModel
@@ -64,7 +65,7 @@ from dwc.training.catalogue.widening import (
     widened_config,
 )
 from dwc.training.dwc.mutual_training import MutualSettings, train_mutually
-from dwc.training.feature_cache import encode_texts
+from dwc.training.feature_cache import encode_texts, weights_digest
 from dwc.training.loop import LoopSettings
 from dwc.training.run_dir import claim, recipe_record
 
@@ -169,9 +170,11 @@ def train_two_worlds(
     States, cached rows and logs go to the folder `work`, from which a run that was killed goes on.
 
     Raises:
-        TrainingError: the work folder belongs to another recipe, or the wardrobe is too small.
+        TrainingError: the work folder belongs to another recipe, start or wardrobe, or the wardrobe
+            is too small.
     """
-    claim(work, recipe_record(recipe))
+    inputs = {"start": weights_digest([start]), "wardrobe": file_digest(wardrobe / TABLE)[:12]}
+    claim(work, inputs | recipe_record(recipe))
     torch.manual_seed(recipe.seed)
     teacher = teacher or SentenceTeacher()
     workers = os.cpu_count() or 1

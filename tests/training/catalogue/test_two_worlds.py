@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -175,6 +176,19 @@ def test_a_finished_run_ends_in_the_same_weights(published, wardrobe, tmp_path, 
         str(place / "start"), wardrobe, TINY, place / "work", tmp_path / "again", (40, 20)
     )
     assert again["fingerprint"] == numbers["fingerprint"]
+
+
+def test_another_recipe_is_refused_in_its_work_folder(published, wardrobe, tmp_path) -> None:
+    place, _ = published
+    arguments = (place / "work", tmp_path / "out", (40, 20))
+    with pytest.raises(TrainingError, match=r"seed 0 \(now: 1\)"):
+        publish_two_worlds(str(place / "start"), wardrobe, replace(TINY, seed=1), *arguments)
+    other = shutil.copytree(wardrobe, tmp_path / "wardrobe")
+    with (other / "attributes.csv").open("a") as table:
+        table.write("\n")
+    with pytest.raises(TrainingError, match="holds a training with wardrobe"):
+        publish_two_worlds(str(place / "start"), other, TINY, *arguments)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_share_of_the_recipe_is_a_shorter_one() -> None:
