@@ -139,7 +139,7 @@ def test_another_seed_is_refused_after_the_drawings_of_a_checkpoint_of_both_worl
     """The checkpoint of drawings in the work folder is finished, and would be taken as it is."""
     wardrobe = tmp_path / "wardrobe"
     wardrobe.mkdir()
-    write_table(wardrobe, [photograph("a.jpg")])
+    write_table(wardrobe, [replace(photograph("a.jpg"), split="train")])
     train_catalogue.claim_work(CatalogueRecipe(), tmp_path / "w")
     (tmp_path / "w" / "drawings").mkdir()
     (tmp_path / "w" / "drawings" / "evaluation.json").write_text("{}")
