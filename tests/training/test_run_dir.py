@@ -15,7 +15,7 @@ import pytest
 
 from dwc.cli import main
 from dwc.errors import TrainingError
-from dwc.training.catalogue import train_catalogue
+from dwc.training.catalogue import train_catalogue, two_worlds
 from dwc.training.catalogue.recipe import CatalogueRecipe
 from dwc.training.dwc.mutual_training import MutualSettings
 from dwc.training.run_dir import (
@@ -26,7 +26,6 @@ from dwc.training.run_dir import (
     recipe_record,
     stage_seconds,
 )
-from tests.datasets.test_wardrobe import photograph, write_table
 
 STAGES = ("drawing", "contrastive", "attributes", "keeping", "reading", "alternating")
 
@@ -134,16 +133,14 @@ def test_another_seed_is_refused_in_the_work_folder_of_a_checkpoint(
 
 
 def test_another_seed_is_refused_after_the_drawings_of_a_checkpoint_of_both_worlds(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The checkpoint of drawings in the work folder is finished, and would be taken as it is."""
-    wardrobe = tmp_path / "wardrobe"
-    wardrobe.mkdir()
-    write_table(wardrobe, [replace(photograph("a.jpg"), split="train")])
+    monkeypatch.setattr(two_worlds, "check_wardrobe", lambda folder: folder)
     train_catalogue.claim_work(CatalogueRecipe(), tmp_path / "w")
     (tmp_path / "w" / "drawings").mkdir()
     (tmp_path / "w" / "drawings" / "evaluation.json").write_text("{}")
-    command = ["train", "catalogue", "--wardrobe", str(wardrobe), "--seed", "1"]
+    command = ["train", "catalogue", "--wardrobe", str(tmp_path), "--seed", "1"]
     command += ["--work", str(tmp_path / "w"), "--out", str(tmp_path / "o")]
     assert main(command) == 2
     assert "seed 0 (now: 1)" in capsys.readouterr().err
