@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
     loaded = load(args.model, args.model_revision)
     with ProgressLine() as line:
-        store, embedded = update_store(
+        store, embedded, removed = update_store(
             source,
             image_embedder(loaded),
             args.out,
@@ -83,13 +83,15 @@ def run(args: argparse.Namespace) -> int:
             prune=args.prune,
         )
     manifest = store.manifest
-    print_skipped(manifest.skipped, manifest.remarks())
+    remarks = [f"{removed:,} removed from the store"] if removed else []
+    print_skipped(manifest.skipped, remarks + manifest.remarks())
     if args.json:
-        summary = {"store": str(store.path), "embedded": embedded, **manifest.summary()}
+        counts = {"embedded": embedded, "removed": removed}
+        summary = {"store": str(store.path), **counts, **manifest.summary()}
         sys.stdout.write(json_text(summary) + "\n")
     else:
-        counts = f"{len(store)} pictures, {len(manifest.skipped)} skipped"
-        sys.stdout.write(f"{printable(str(store.path))}: {counts}\n")
+        sizes = f"{len(store)} pictures, {len(manifest.skipped)} skipped"
+        sys.stdout.write(f"{printable(str(store.path))}: {sizes}\n")
     if len(store) == 0:
         raise ImageError(
             f"{args.source}: none of its {len(manifest.skipped)} pictures can be read. The reasons "

@@ -68,12 +68,12 @@ STRIP_ASPECT = 5
 # Larger pictures are halved, once or more, down to this short side or above: more than the 336 px
 # that the largest CLIP reads. A JPEG is decoded at a half or a quarter in a fraction of the time,
 # what comes after is as much faster, and a batch of photographs stays small in memory.
-KEPT_SHORT_SIDE = 512
+MIN_SHORT_SIDE = 512
 # Frames of an animation that are decoded to find one that is not a single color.
 _MAX_FRAMES = 48
 _SINGLE_COLOR_RANGE = 8
 _ANIMATED = frozenset({"GIF", "WEBP", "PNG", "AVIF", "TIFF"})
-# Backgrounds of cut-out objects, the first that hides less than half of the object.
+# Backgrounds of cut-out objects, the first that hides at most a quarter of the object.
 _BACKGROUNDS = ((255, 255, 255), (128, 128, 128), (40, 40, 40))
 _HIDDEN_DIFFERENCE = 40
 
@@ -101,7 +101,7 @@ IGNORED_PROFILE = "ignored_profile"
 def decode(source: str | Path | bytes | Image.Image, max_pixels: int | None = None) -> Image.Image:
     """Read an image: upright, sRGB, without alpha.
 
-    An image whose short side is twice `KEPT_SHORT_SIDE` or more comes back at a half, a quarter or
+    An image whose short side is twice `MIN_SHORT_SIDE` or more comes back at a half, a quarter or
     an eighth. Of a strip (one side more than `STRIP_ASPECT` times the other) comes a square: the
     top of a high one, the middle of a wide one.
 
@@ -179,7 +179,7 @@ def hash_pixels(image: Image.Image) -> str:
     """
     digest = hashlib.blake2b(digest_size=16)
     digest.update(struct.pack("<II", *image.size))
-    digest.update(image.convert("RGB").tobytes())
+    digest.update((image if image.mode == "RGB" else image.convert("RGB")).tobytes())
     return digest.hexdigest()
 
 
@@ -225,7 +225,7 @@ def _convert(
     width, height = image.size
     if width == 0 or height == 0:
         raise ImageError(f"{name}: has no pixels ({width} x {height}). Give another picture.")
-    halvings = min(3, (min(width, height) // KEPT_SHORT_SIDE).bit_length() - 1)
+    halvings = min(3, (min(width, height) // MIN_SHORT_SIDE).bit_length() - 1)
     shrink = 2 ** max(0, halvings)
     try:
         reducible = image.format in ("JPEG", "MPO") and not _is_multi_scan(image)
@@ -353,7 +353,7 @@ def _flatten(layers: Image.Image) -> Image.Image:
     for background in _BACKGROUNDS:
         difference = np.abs(values[..., :3] - background).max(axis=-1)
         hidden.append(int(weights[difference < _HIDDEN_DIFFERENCE].sum()))
-    best = next((n for n, weight in enumerate(hidden) if 2 * weight <= total), None)
+    best = next((n for n, weight in enumerate(hidden) if 4 * weight <= total), None)
     if best is None:
         best = int(np.argmin(hidden))
     ground = Image.new("RGBA", layers.size, (*_BACKGROUNDS[best], 255))
@@ -487,18 +487,20 @@ def _from_levels(levels: NDArray[np.uint16], bits: int | None = None) -> Image.I
 def _from_numbers(values: NDArray[np.float64]) -> Image.Image:
     """Numbers (H, W) or (H, W, 3) as 8 bits: white is 1, 255 or 65,535, the least that fits.
 
-    A few highlights above 1 are cut off. Numbers that fit none of these are stretched from their
-    least to their greatest.
+    Fractions up to `_HIGHLIGHT` are of a picture with highlights above white, which are cut off.
+    Numbers that fit none of these are stretched from their least to their greatest.
     """
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    if low >= 0 and float(np.quantile(finite, 0.98) if finite.size else 1) <= 1:
+    if low >= 0 and (high <= 1 or (high <= _HIGHLIGHT and bool((finite % 1 != 0).any()))):
         low, high = 0.0, 1.0
     elif low >= 0 and high <= 65_535:
         low, high = 0.0, 255.0 if high <= 255 else 65_535.0
     scaled = (np.nan_to_num(values, nan=low, posinf=high, neginf=low) - low) / ((high - low) or 1.0)
     return Image.fromarray((scaled.clip(0, 1) * 255).round().astype(np.uint8))
 
+
+_HIGHLIGHT = 32
 
 # Pillow reads the first byte of each 16-bit color level. Reading the same file in the other byte
 # order gives the second.

@@ -41,7 +41,7 @@ from dwc.gallery.store import (
     thumbnail_file,
 )
 from dwc.gallery.store_writer import StoreWriter
-from dwc.gallery.walker import KIND_NOT_SUPPORTED, REASONS, UNREADABLE
+from dwc.gallery.walker import EXCLUDED, KIND_NOT_SUPPORTED, REASONS, UNREADABLE
 
 Embed = Callable[[Sequence[Image.Image]], NDArray[np.float32]]
 """Upright sRGB images, n of them -> (n, D) float32, each stream's part of unit length."""
@@ -57,10 +57,11 @@ _UNSETTLED = -1
 
 
 class BuildResult(NamedTuple):
-    """The store, and how many pictures were embedded in this run."""
+    """The store, and how many pictures were embedded and removed in this run."""
 
     store: Store
     embedded: int
+    removed: int
 
 
 class _Prepared(NamedTuple):
@@ -135,13 +136,13 @@ def update_store(
             another gallery.
     """
     listing = source.list()
-    if not listing.items and not _has_rows(path, source):
+    if not listing.items and (EXCLUDED in listing.reasons or not _has_rows(path, source)):
         raise ImageError(f"{source.argument}: has no pictures in it. {_describe_nothing(listing)}")
     check = partial(_check_gallery, path, source)
     with StoreWriter(path, model, source.spec, source.argument, check) as writer:
         build = _Build(writer, source, listing, embed, batch_size, workers or os.cpu_count() or 1)
         build.run(progress, prune)
-    return BuildResult(Store.open(path), build.embedded)
+    return BuildResult(Store.open(path), build.embedded, build.removed)
 
 
 class _Build:
@@ -156,7 +157,7 @@ class _Build:
         batch_size: int,
         workers: int,
     ) -> None:
-        self.embedded = 0
+        self.embedded = self.removed = 0
         self._writer, self._listing, self._embed = writer, listing, embed
         self._computed = source.computed
         self._batch_size, self._workers = batch_size, workers
@@ -315,6 +316,7 @@ class _Build:
         """
         if not changed and not dropped:
             return
+        self.removed = len(dropped)
         writer = self._writer
         position = {row.content_key: n for n, row in enumerate(writer.rows)}
         reused = {id: position[key] for id, (_, key) in changed.items() if key in position}

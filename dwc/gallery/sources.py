@@ -172,6 +172,9 @@ class FolderSource:
         self.folder = Path(folder).expanduser().resolve()
         self.exclude = tuple(exclude)
         self._visit_once = visit_once
+        if self.folder.is_file():
+            name = printable(folder)
+            raise ImageError(f"{name}: is a file; a gallery is a folder. Name the folder it is in.")
         if not may_be_away and not self.folder.is_dir():
             raise ImageError(f"{printable(folder)}: there is no such folder. Check the path.")
         parse_patterns(self.exclude)

@@ -76,7 +76,22 @@ def test_an_away_subtree_is_kept_said_and_removed_on_request(gallery, index, tmp
     assert "3 pictures are not there now" in err
     assert "--prune" in err
     code, answer, err = index(gallery, "--prune")
-    assert (code, answer["pictures"], answer["away"]) == (0, 3, 0)
+    assert (code, answer["pictures"], answer["away"], answer["removed"]) == (0, 3, 0, 3)
+    assert "3 removed from the store" in err
+
+
+def test_excluding_everything_removes_nothing(gallery, index, tmp_path):
+    index(gallery)
+    code, answer, err = index(gallery, "--exclude", "*")
+    assert (code, answer) == (2, None)
+    assert "has no pictures in it. Left out: 4 excluded" in err
+    assert len(Store.open(tmp_path / "store")) == 6
+
+
+def test_a_file_instead_of_a_folder_is_named(gallery, index):
+    code, _, err = index(gallery / "p1.png")
+    assert code == 2
+    assert "is a file; a gallery is a folder" in err
 
 
 def test_another_folder_into_a_store_is_refused(gallery, index, tmp_path):

@@ -497,6 +497,25 @@ def test_gray_of_floating_point_has_its_true_brightness():
     assert_close(decoded.getpixel((3, 3)), (64, 64, 64), 1)
 
 
+def test_highlights_above_white_are_cut_off():
+    values = np.full((20, 20), 0.5, dtype=np.float32)
+    values[:, :8], values[0, 0] = 3.25, 20
+    decoded = decode(Image.fromarray(values))
+    assert decoded.getpixel((15, 15)) == (128, 128, 128)
+    assert decoded.getpixel((3, 15)) == (255, 255, 255)
+    dark = decode(Image.fromarray(np.full((20, 20), 20, dtype=np.float32)))
+    assert dark.getpixel((3, 3)) == (20, 20, 20)
+
+
+def test_an_object_half_white_half_black_can_be_seen():
+    cut_out = Image.new("RGBA", (60, 60), (0, 0, 0, 0))
+    cut_out.paste((255, 255, 255, 255), (10, 10, 50, 30))
+    cut_out.paste((0, 0, 0, 255), (10, 30, 50, 50))
+    decoded = decode(cut_out)
+    outside = decoded.getpixel((2, 2))
+    assert all(abs(decoded.getpixel(at)[0] - outside[0]) > 80 for at in ((30, 20), (30, 40)))
+
+
 def test_a_tiff_that_is_not_read_is_named_as_what_it_is():
     content = tiff_of(np.zeros((4, 4, 3), dtype=np.uint32))
     with pytest.raises(UnsupportedImageError, match="TIFF of 3 x 32-bit integers") as raised:

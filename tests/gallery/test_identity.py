@@ -90,6 +90,23 @@ def test_away_pictures_are_removed_when_that_is_requested(build, photos):
     assert len(list(store.path.glob("thumbnails/*/*"))) == 10
 
 
+@pytest.mark.parametrize("prune", [False, True])
+def test_a_locked_subtree_keeps_its_rows(build, photos, monkeypatch, prune):
+    build(photos)
+    scan = os.scandir
+
+    def locked(path):
+        if str(path).endswith("deep"):
+            raise PermissionError(13, "Permission denied")
+        return scan(path)
+
+    monkeypatch.setattr("os.scandir", locked)
+    store = build(photos, prune=prune)
+    assert (len(store), len(store.away), build.embedded) == (13, 3, 0)
+    assert store.manifest.left_out == {"unreadable": 1}
+    assert "Permission denied" in store.manifest.skipped["deep"]
+
+
 def test_an_open_store_goes_on_while_its_gallery_shrinks(build, photos):
     reader = build(photos)
     shutil.rmtree(photos / "deep")
@@ -302,5 +319,5 @@ def test_a_restricted_store_has_the_rows_of_its_pictures(build, photos):
 def test_the_number_of_embedded_pictures_is_returned(photos, tmp_path):
     source = FolderSource(photos)
     first = update_store(source, mean_colors, tmp_path / "store", IDENTITY)
-    assert (len(first.store), first.embedded) == (13, 13)
+    assert (len(first.store), first.embedded, first.removed) == (13, 13, 0)
     assert update_store(source, mean_colors, tmp_path / "store", IDENTITY).embedded == 0
