@@ -17,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from dwc.files import atomic_path, write_text
 from dwc.modeling.modeling_dwc import DWCModel
+from dwc.training.run_dir import reporting_full_disk
 
 logger = logging.getLogger(__name__)
 
@@ -187,7 +188,10 @@ class EpochSelection:
             if not name.startswith(_FROZEN)
         }
         metadata = {"epoch": str(epoch), "score": repr(score)}
-        with atomic_path(self._folder / _BEST) as partial:
+        with (
+            reporting_full_disk(self._folder, "the best weights"),
+            atomic_path(self._folder / _BEST) as partial,
+        ):
             save_file(weights, partial, metadata)
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from dwc.files import atomic_folder, outdated_folder, partial_folder
 from dwc.progress import progress_bar
-from dwc.training.run_dir import STATE_COMPLETE, append_log
+from dwc.training.run_dir import STATE_COMPLETE, append_log, reporting_full_disk
 
 logger = logging.getLogger(__name__)
 
@@ -152,7 +152,10 @@ def _find_state(folder: Path) -> Path | None:
 def _save(accelerator: Accelerator, folder: Path) -> None:
     """Save a state beside the last one, which is removed only when the new one is complete."""
     is_main = accelerator.is_main_process
-    with atomic_folder(folder) if is_main else nullcontext(partial_folder(folder)) as partial:
+    with (
+        reporting_full_disk(folder.parent, "a state"),
+        atomic_folder(folder) if is_main else nullcontext(partial_folder(folder)) as partial,
+    ):
         accelerator.wait_for_everyone()
         accelerator.save_state(str(partial))
         accelerator.wait_for_everyone()

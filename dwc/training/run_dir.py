@@ -5,6 +5,7 @@ was started with one recipe would silently continue that one when another is giv
 use writes the recipe down and later uses compare.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -41,6 +42,8 @@ PUBLISHED_NAMES: Mapping[str, str] = {
 }
 
 _LISTED_DIFFERENCES = 5
+_FULL_DISK_CODES = (errno.ENOSPC, errno.EDQUOT)
+_FULL_DISK_TEXTS = ("No space left", "unexpected pos", "failed writing file")
 
 
 def recipe_record(recipe: Any) -> Any:
@@ -182,12 +185,39 @@ def new_array_file(file: Path, shape: tuple[int, ...], dtype: Any) -> Iterator[n
         rows.flush()
 
 
+@contextmanager
+def reporting_full_disk(folder: Path, content: str) -> Iterator[None]:
+    """Turn the errors of a full disk within the block into one that says what to do.
+
+    torch and safetensors report it as other errors than OSError.
+
+    Args:
+        folder: Where the block writes.
+        content: What it writes, such as "a state".
+
+    Raises:
+        TrainingError: the disk is full.
+    """
+    try:
+        yield
+    except Exception as error:
+        is_full = isinstance(error, OSError) and error.errno in _FULL_DISK_CODES
+        if not is_full and not any(text in str(error) for text in _FULL_DISK_TEXTS):
+            raise
+        free = shutil.disk_usage(folder).free
+        raise TrainingError(
+            f"cannot write {content} to {folder}: the disk is full ({free / 1e6:,.1f} MB free). "
+            "What was written before is complete: free some space and repeat the command to "
+            "continue from it"
+        ) from error
+
+
 def _reserve(file: Path) -> None:
     """Allocate every block of a sparse file; OSError where the disk has too few."""
     size = file.stat().st_size
     if not hasattr(os, "posix_fallocate"):  # macOS, Windows
         if shutil.disk_usage(file.parent).free < size:
-            raise OSError(28, os.strerror(28))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return
     with file.open("r+b") as stream:
         os.posix_fallocate(stream.fileno(), 0, size)

@@ -6,24 +6,29 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from accelerate import Accelerator
+from safetensors.torch import save_file
 
 from dwc.cli import main
 from dwc.errors import TrainingError
 from dwc.training.catalogue import train_catalogue, two_worlds
 from dwc.training.catalogue.recipe import CatalogueRecipe
 from dwc.training.dwc.mutual_training import MutualSettings
+from dwc.training.loop import LoopSettings, run_stage
 from dwc.training.run_dir import (
     RECIPE_FILE,
     claim,
     merge_logs,
     new_array_file,
     recipe_record,
+    reporting_full_disk,
     stage_seconds,
 )
 
@@ -191,6 +196,45 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("a file system cannot be mounted here")
     yield folder
     subprocess.run([shutil.which("umount") or "umount", str(folder)], check=True)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda file: torch.save(torch.zeros(1_000_000), file),
+        lambda file: save_file({"weight": torch.zeros(1_000_000)}, file),
+        lambda file: file.write_bytes(bytes(4_000_000)),
+    ],
+    ids=["torch", "safetensors", "plain"],
+)
+def test_writing_to_a_full_disk_says_so(small_disk: Path, write: Callable[[Path], object]) -> None:
+    with (
+        pytest.raises(TrainingError, match=r"cannot write a state .* disk is full .* repeat"),
+        reporting_full_disk(small_disk, "a state"),
+    ):
+        write(small_disk / "state")
+
+
+def test_a_state_that_does_not_fit_leaves_the_last_one(small_disk: Path) -> None:
+    def train(total_steps: int, extra_bytes: int) -> None:
+        accelerator = Accelerator(cpu=True)
+        layer = accelerator.prepare(torch.nn.Linear(4, 4))
+        (small_disk / "other").write_bytes(bytes(extra_bytes))
+        loop = LoopSettings(total_steps, small_disk, save_every=1)
+        run_stage("stage", accelerator, lambda _: {"loss": float(layer.bias.sum()) * 0}, loop)
+
+    train(1, 0)
+    room = shutil.disk_usage(small_disk).free
+    with pytest.raises(TrainingError, match="cannot write a state"):
+        train(2, room - 4_096)
+    assert (small_disk / "stage" / "complete").exists()
+    (small_disk / "other").unlink()
+    train(2, 0)
+
+
+def test_other_errors_pass_through(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="of another kind"), reporting_full_disk(tmp_path, "x"):
+        raise RuntimeError("of another kind")
 
 
 def test_a_really_full_disk_raises_instead_of_a_bus_error(small_disk: Path) -> None:

@@ -26,6 +26,7 @@ from dwc.training.feature_cache import (
     cache_image_features,
     cache_text_features,
 )
+from dwc.training.run_dir import reporting_full_disk
 
 _SEED = 0  # of views, triplets and descriptions: all runs share the cached features
 _TENSORS, _COMPLETE = "features.pt", "complete.json"
@@ -126,7 +127,7 @@ class StudyFeatures:
 
 def save_features(features: StudyFeatures, folder: Path) -> None:
     """Write the features to a folder, atomically."""
-    with atomic_folder(folder) as partial:
+    with reporting_full_disk(folder.parent, "features"), atomic_folder(folder) as partial:
         features.config.save_pretrained(partial)
         torch.save(_as_tensors(features), partial / _TENSORS)
         write_json(partial / _COMPLETE, {"triplets": len(features.noise)})
