@@ -1,4 +1,4 @@
-"""Where in the picture the words looked: the CNN stream's attention, laid over the reference."""
+"""The CNN stream's attention between words and image regions, laid over the reference."""
 
 import string
 from dataclasses import dataclass
@@ -14,18 +14,21 @@ from dwc.search.query import EncodedQuery
 
 Grid = NDArray[np.float32]
 
-_DIGITS = 5  # of the numbers in `to_dict`, for maps that are shown
+_DIGITS = 5  # of the numbers in `to_dict`
 
 
 @dataclass(frozen=True, eq=False)
 class WordAttention:
-    """One typed word over the picture's H by W regions, as the CNN stream related them.
+    """The attention of one typed word over the image's H by W regions.
 
-    `looks_at` (H, W), in [0, 1], is where the word looked, 1 at the region it looked at most.
-    `focus`, in (0, 1], is the share of its attention that this region has; 1 / (H W) is a word that
-    looked everywhere alike, whose map then says nothing. `heard_at` (H, W), in [0, 1], is the share
-    that the word has in what each region heard. `position` counts the words that the stream read,
-    from 0; it hears all `unknown` ones as the same word.
+    Attributes:
+        position: counts the typed words, from 0.
+        word: as typed.
+        unknown: whether the vocabulary lacks it; all unknown words are one to the stream.
+        attention: (H, W), the word's attention to each region, divided by its maximum, in [0, 1].
+        focus: the maximum, in (0, 1]. At 1 / (H W) the attention is uniform, and the map has no
+            information.
+        region_share: (H, W), the word's share in each region's attention to the words, in [0, 1].
     """
 
     position: int
@@ -38,16 +41,20 @@ class WordAttention:
 
 @dataclass(frozen=True, eq=False)
 class AttentionMaps:
-    """The maps of one query, on the network's own coarse grid of H by W regions.
+    """The maps of one query, on the network's grid of H by W regions.
 
-    `image_gate` (H, W), in (0, 1), is how much of the picture's own features passed the image
-    editor, the mean of the channels. `template_heard_at` (H, W), in [0, 1], is what each region
-    heard of the words that the caption template adds; with all `heard_at` it sums to 1. `box` is
-    the part of the picture that the network sees, (left, top, right, bottom) in its pixels, beyond
-    them where the picture is padded; `size` is the picture's (width, height).
+    Attention shows what was compared, not what decided: only the CNN stream has it, the receptive
+    field of a region is much larger than its square, and an editor may ignore its inputs.
 
-    Attention shows what was compared, not what decided: the CNN stream alone has it, every region
-    has seen much of the picture besides its own square, and an editor may ignore what it heard.
+    Attributes:
+        words: one for each typed word.
+        image_gate: (H, W), the share of the image's own features that passes the image editor, the
+            mean over channels, in (0, 1).
+        template_share: (H, W), the share of the caption template's words in each region's
+            attention, in [0, 1]; with every `region_share` it sums to 1.
+        box: the part of the image that the network gets, (left, top, right, bottom) in pixels,
+            beyond the image where it is padded.
+        size: the image's (width, height).
     """
 
     words: list[WordAttention]
@@ -57,9 +64,9 @@ class AttentionMaps:
     size: tuple[int, int]
 
     def upscaled(self, grid: Grid) -> Grid:
-        """One of the maps (H, W) at the picture's size (height, width), interpolated linearly.
+        """Interpolate a map (H, W) linearly to the image's (height, width).
 
-        In [0, 1], like the map; 0 where the network does not see the picture.
+        In [0, 1], like the map; 0 outside of `box`.
         """
         (left, top, right, bottom), (width, height) = self.box, self.size
         rows = _interpolation(height, grid.shape[0], top, bottom)  # (height, H)
@@ -88,50 +95,51 @@ class AttentionMaps:
 
 
 @torch.inference_mode()
-def attention_maps(checkpoint: Checkpoint, asked: EncodedQuery) -> AttentionMaps | None:
-    """Relate a question's words to the regions of its picture.
+def attention_maps(checkpoint: Checkpoint, query: EncodedQuery) -> AttentionMaps | None:
+    """Compute the attention between a query's words and the regions of its image.
 
-    None where there is nothing to relate: no CNN stream, no picture, or no word it can read.
+    Returns:
+        None without a CNN stream, an image, or a word that is read.
     """
     stream, processor = checkpoint.model.cnn_stream, checkpoint.processor
-    if stream is None or asked.image is None or not asked.text:
+    if stream is None or query.image is None or not query.text:
         return None
-    inputs = processor(images=asked.image, text=asked.encoding.model_text)
+    inputs = processor(images=query.image, text=query.encoding.model_text)
     if not bool(inputs["word_mask"].any()):
         return None
     device = next(stream.parameters()).device
     maps = checkpoint.model.region_maps(
         **{name: inputs[name].to(device) for name in ("pixel_values", "word_ids", "word_mask")}
     )
-    looked = maps.regions_by_word[0].float().cpu().numpy()  # (L, H, W)
-    heard = maps.words_by_region[0].float().cpu().numpy()  # (L, H, W)
+    to_regions = maps.regions_by_word[0].float().cpu().numpy()  # (L, H, W)
+    to_words = maps.words_by_region[0].float().cpu().numpy()  # (L, H, W)
     words = []
-    typed = _typed_places(checkpoint, asked)
+    typed = _typed_rows(checkpoint, query)
     for position, (row, word) in enumerate(typed.items()):
-        focus = float(looked[row].max())
+        focus = float(to_regions[row].max())
         words.append(
             WordAttention(
                 position=position,
                 word=word,
                 unknown=int(inputs["word_ids"][0, row]) == WORD_PADDING_ID,
-                attention=looked[row] / focus,
+                attention=to_regions[row] / focus,
                 focus=focus,
-                region_share=heard[row],
+                region_share=to_words[row],
             )
         )
-    others = [row for row in range(len(heard)) if row not in typed]
+    template_rows = [row for row in range(len(to_words)) if row not in typed]
     return AttentionMaps(
         words=words,
         image_gate=maps.image_gate[0].float().cpu().numpy(),
-        template_share=heard[others].sum(axis=0),
-        box=_seen_box(processor, asked.image.size),
-        size=asked.image.size,
+        template_share=to_words[template_rows].sum(axis=0),
+        box=_input_box(processor, query.image.size),
+        size=query.image.size,
     )
 
 
-def _typed_places(checkpoint: Checkpoint, asked: EncodedQuery) -> dict[int, str]:
-    """Which of the word ids a person typed, and as what; the others are the template's."""
-    read = asked.encoding.model_text.encode("utf-8", "ignore").decode(
+def _typed_rows(checkpoint: Checkpoint, query: EncodedQuery) -> dict[int, str]:
+    """The words that a person typed by their rows; the other rows are the template's."""
+    read = query.encoding.model_text.encode("utf-8", "ignore").decode(
         "utf-8"
     )  # as the processor does
     template = (checkpoint.model.config.caption_template or {}).get("single", "{0}")
@@ -146,7 +154,7 @@ def _typed_places(checkpoint: Checkpoint, asked: EncodedQuery) -> dict[int, str]
 
 
 def _widened(text: str, first: int, last: int, start: int, end: int) -> str:
-    """A word as typed: with the letters beside it that the vocabulary drops, less punctuation."""
+    """A word as typed: with adjacent letters that the vocabulary drops, without punctuation."""
     while first > start and not text[first - 1].isspace():
         first -= 1
     while last < end and not text[last].isspace():
@@ -154,24 +162,24 @@ def _widened(text: str, first: int, last: int, start: int, end: int) -> str:
     return text[first:last].strip(string.punctuation)
 
 
-def _seen_box(processor: DWCProcessor, size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """What the preprocessing keeps of a picture (width, height), in the picture's pixels."""
-    pictures = processor.image_processor
+def _input_box(processor: DWCProcessor, size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """The part of an image (width, height) that the preprocessing keeps, in the image's pixels."""
+    preprocessing = processor.image_processor
     width, height = size
-    if not pictures.do_center_crop:
+    if not preprocessing.do_center_crop:
         return 0.0, 0.0, float(width), float(height)
     resized = {"width": width, "height": height}
-    if pictures.do_resize:
-        wanted = dict(pictures.size)
-        short = wanted.get("shortest_edge")
+    if preprocessing.do_resize:
+        target = dict(preprocessing.size)
+        short = target.get("shortest_edge")
         if short:
             resized = {
                 "width": int(short * width / min(size)),
                 "height": int(short * height / min(size)),
             }
         else:
-            resized = {"width": wanted["width"], "height": wanted["height"]}
-    crop = dict(pictures.crop_size)
+            resized = {"width": target["width"], "height": target["height"]}
+    crop = dict(preprocessing.crop_size)
     ends = {}
     for side, length in (("width", width), ("height", height)):
         first = (resized[side] - crop[side]) // 2  # negative where the crop pads
@@ -180,13 +188,13 @@ def _seen_box(processor: DWCProcessor, size: tuple[int, int]) -> tuple[float, fl
 
 
 def _interpolation(length: int, cells: int, start: float, end: float) -> Grid:
-    """The matrix (length, cells) from cells that divide [start, end) to pixels, linearly.
+    """The matrix (length, cells) that interpolates linearly from cells over [start, end) to pixels.
 
-    Pixels beyond the outermost cells' centres repeat these; pixels outside are 0.
+    Pixels beyond the outermost cells' centers repeat these; pixels outside are 0.
     """
-    centres = np.arange(length) + 0.5
-    at = (centres - start) / (end - start) * cells - 0.5
-    inside = (centres >= start) & (centres < end)
+    centers = np.arange(length) + 0.5
+    at = (centers - start) / (end - start) * cells - 0.5
+    inside = (centers >= start) & (centers < end)
     at = np.clip(at, 0, cells - 1)
     matrix = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(cells)[None, :]))
     return (matrix * inside[:, None]).astype(np.float32)

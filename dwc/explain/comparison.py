@@ -1,4 +1,4 @@
-"""One question read several ways, side by side: by one part, by the plain mean, by other models."""
+"""Compare the results of one query: by each part alone, by the plain mean, by other models."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,10 +14,12 @@ from dwc.search.weight_sweep import VARIANTS, WeightSweep
 
 @dataclass(frozen=True)
 class ComparedHit:
-    """One picture of a column, and where the model as it is puts it.
+    """One image of a column, beside its rank by the learned weights.
 
-    `learned_rank` counts from 1 over the whole gallery; `change` is `learned_rank - rank`, positive
-    where the picture stands higher here. Both are None for what that gallery does not rank.
+    Attributes:
+        rank: from 1, in the column.
+        learned_rank: from 1, over the whole gallery; None for an image that it does not rank.
+        change: `learned_rank - rank`, positive where the image ranks higher in the column.
     """
 
     rank: int
@@ -29,9 +31,15 @@ class ComparedHit:
 
 @dataclass(frozen=True)
 class ComparisonColumn:
-    """The best of one reading; `shared` is how many of them are among the best as learned, too.
+    """The best images of one variant, model or earlier query.
 
     Scores compare within a column, not between columns.
+
+    Attributes:
+        name: the variant's, the model's, or the earlier query's.
+        weights: by stream.
+        hits: best first.
+        shared: how many of the hits are among the best by the learned weights.
     """
 
     name: str
@@ -42,12 +50,11 @@ class ComparisonColumn:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Readings of one question: this model's, "learned" the last; other models'; kept ones.
+    """The columns of one query: its variants ("learned" the last), other models, earlier queries.
 
-    "picture" and "words" are the edited parts, each of which has looked at the other: they show
-    what the weight mixes, not what a search with the picture, or the words, alone would find. A
-    reading that the question has nothing for is not there. That a reading finds other pictures does
-    not say which finds better ones.
+    "picture" and "words" rank by the edited parts, each computed with the other modality at hand:
+    they show what the weight mixes, not the results for the image or the text alone. A variant
+    that the query lacks has no column. Different results do not tell which are better.
     """
 
     columns: list[ComparisonColumn]
@@ -59,42 +66,50 @@ class Comparison:
 
 def compare(
     sweep: WeightSweep,
-    asked: EncodedQuery,
+    query: EncodedQuery,
     k: int = 10,
     others: Mapping[str, Searcher] | None = None,
-    kept: Sequence[ComparisonColumn] = (),
+    saved: Sequence[ComparisonColumn] = (),
 ) -> Comparison:
-    """Show the `k` best of a question by every reading of its `sweep`, a `Searcher.sweep(asked)`.
+    """Compare the `k` best of every variant of a query.
 
-    `others` are searchers of other checkpoints over the same pictures, by the names of their
-    columns; they read the same reference and words anew, and leave out what this one leaves out.
-    `kept` are columns of earlier questions, which stay as they are but for their ranks here.
-    Raises QueryError for a `k` below 1, another's column that has a reading's name, and what
-    another checkpoint cannot be asked.
+    Args:
+        sweep: what `Searcher.sweep` returned for the query.
+        query: the query.
+        k: 1 or more.
+        others: searchers of other checkpoints over the same images, by the names of their columns;
+            they encode the same reference and text.
+        saved: columns of earlier queries; only their ranks are computed anew.
+
+    Raises:
+        QueryError: for a `k` below 1, another model with a variant's name, and a query that another
+            checkpoint refuses.
     """
     if k < 1:
         raise QueryError(f"k is {k}; it is the number of results, 1 or more.")
     others = others or {}
     for name in set(others) & set(VARIANTS):
-        raise QueryError(f"{name!r} names a reading; give the other checkpoint another name.")
-    home = _home_of(sweep, k)
+        raise QueryError(f"{name!r} names a variant; give the other checkpoint another name.")
+    learned = _learned_ranking(sweep, k)
     columns = []
-    for reading in VARIANTS:
-        scores, weights = sweep.variant_scores(reading), sweep.variant_weights(reading)
+    for variant in VARIANTS:
+        scores, weights = sweep.variant_scores(variant), sweep.variant_weights(variant)
         if scores is not None and weights is not None:
-            columns.append(_column(reading, weights, sweep, scores, k, home))
+            columns.append(_column(variant, weights, sweep, scores, k, learned))
     for name, other in others.items():
-        swept = other.sweep(_ask_again(other, asked))
-        columns.append(_column(name, swept.weights(), swept, swept.scores(), k, home))
-    for column in kept:
-        ranks = [home.rank(hit.id) for hit in column.hits]
-        hits = [_held(hit, rank) for hit, rank in zip(column.hits, ranks, strict=True)]
-        columns.append(replace(column, hits=hits, shared=_shared(hits, home)))
+        other_sweep = other.sweep(_encode_again(other, query))
+        columns.append(
+            _column(name, other_sweep.weights(), other_sweep, other_sweep.scores(), k, learned)
+        )
+    for column in saved:
+        ranks = [learned.rank(hit.id) for hit in column.hits]
+        hits = [_with_change(hit, rank) for hit, rank in zip(column.hits, ranks, strict=True)]
+        columns.append(replace(column, hits=hits, shared=_shared(hits, learned)))
     return Comparison(columns)
 
 
-class _Home(NamedTuple):
-    """The learned reading, to which every column is held."""
+class _LearnedRanking(NamedTuple):
+    """The ranking by the learned weights, with which every column is compared."""
 
     sweep: WeightSweep
     scores: Vectors
@@ -103,45 +118,54 @@ class _Home(NamedTuple):
     def rank(self, id: str) -> int | None:
         try:
             position = self.sweep.position(id)
-        except QueryError:  # another gallery may have more, or the reference
+        except QueryError:  # an image of another gallery, or the reference
             return None
         return self.sweep.rank(self.scores, position)
 
 
 def learned_column(sweep: WeightSweep, k: int = 10) -> ComparisonColumn:
-    """The `k` best of a question as the model is, to be kept and compared with later ones."""
-    return _column("learned", sweep.weights(), sweep, sweep.scores(), k, _home_of(sweep, k))
+    """The `k` best of a query by the learned weights, to be compared with later queries."""
+    return _column("learned", sweep.weights(), sweep, sweep.scores(), k, _learned_ranking(sweep, k))
 
 
-def _home_of(sweep: WeightSweep, k: int) -> _Home:
-    return _Home(sweep, sweep.scores(), {sweep.ids[place] for place in sweep.top(0.0, k).tolist()})
+def _learned_ranking(sweep: WeightSweep, k: int) -> _LearnedRanking:
+    return _LearnedRanking(
+        sweep, sweep.scores(), {sweep.ids[position] for position in sweep.top(0.0, k).tolist()}
+    )
 
 
 def _column(
-    name: str, weights: dict[str, Weight], swept: WeightSweep, scores: Vectors, k: int, home: _Home
+    name: str,
+    weights: dict[str, Weight],
+    other_sweep: WeightSweep,
+    scores: Vectors,
+    k: int,
+    learned: _LearnedRanking,
 ) -> ComparisonColumn:
     hits = []
-    for rank, position in enumerate(best_positions(scores, k, swept.excluded).tolist(), start=1):
-        id = swept.ids[position]
+    for rank, position in enumerate(
+        best_positions(scores, k, other_sweep.excluded).tolist(), start=1
+    ):
+        id = other_sweep.ids[position]
         hit = ComparedHit(rank, id, float(scores[position]), None, None)
-        hits.append(_held(hit, home.rank(id)))
-    return ComparisonColumn(name, weights, hits, _shared(hits, home))
+        hits.append(_with_change(hit, learned.rank(id)))
+    return ComparisonColumn(name, weights, hits, _shared(hits, learned))
 
 
-def _held(hit: ComparedHit, learned_rank: int | None) -> ComparedHit:
+def _with_change(hit: ComparedHit, learned_rank: int | None) -> ComparedHit:
     change = None if learned_rank is None else learned_rank - hit.rank
     return replace(hit, learned_rank=learned_rank, change=change)
 
 
-def _shared(hits: Sequence[ComparedHit], home: _Home) -> int:
-    return sum(hit.id in home.best for hit in hits)
+def _shared(hits: Sequence[ComparedHit], learned: _LearnedRanking) -> int:
+    return sum(hit.id in learned.best for hit in hits)
 
 
-def _ask_again(other: Searcher, asked: EncodedQuery) -> EncodedQuery:
-    by_id = asked.reference_id is not None and asked.reference_id in other.store.ids
+def _encode_again(other: Searcher, query: EncodedQuery) -> EncodedQuery:
+    by_id = query.reference_id is not None and query.reference_id in other.store.ids
     return other.encode_query(
-        image=None if by_id else asked.image,
-        text=asked.text,
-        reference_id=asked.reference_id if by_id else None,
-        exclude_reference=bool(asked.excluded),
+        image=None if by_id else query.image,
+        text=query.text,
+        reference_id=query.reference_id if by_id else None,
+        exclude_reference=query.exclude_reference,
     )

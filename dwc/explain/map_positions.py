@@ -1,7 +1,7 @@
-"""Where a question and its answer lie on a gallery's map.
+"""The positions of a query and its results on a gallery's map.
 
-Only the gallery's pictures have places of their own there. The composed query is no picture, and an
-uploaded one is not of the gallery: each is put among those that the model finds nearest to it.
+Only gallery images have positions of their own. A composed query and an uploaded image are placed
+at the mean of the gallery images nearest to them.
 """
 
 from collections.abc import Sequence
@@ -18,15 +18,18 @@ from dwc.search.results import SearchResult
 from dwc.search.searcher import Searcher
 
 NEIGHBORS = 5
-"""Of how many nearest pictures a place is the mean."""
+"""The number of nearest images whose mean is a position."""
 
 
 @dataclass(frozen=True)
 class MapMark:
-    """A place on the map, `x` to the right and `y` downwards, in [0, 1].
+    """A point of the map.
 
-    `position` is the gallery picture's that lies there; None for what is no picture of the gallery,
-    which lies at the mean of those `among`.
+    Attributes:
+        x: to the right, in [0, 1].
+        y: downwards, in [0, 1].
+        position: that of the gallery image at this point; None for a mean.
+        among: the positions of the images whose mean it is.
     """
 
     x: float
@@ -49,59 +52,62 @@ class MapMarks:
 
 
 def locate_answer(
-    searcher: Searcher, projection: Projection, asked: EncodedQuery, result: SearchResult
+    searcher: Searcher, projection: Projection, query: EncodedQuery, result: SearchResult
 ) -> MapMarks:
-    """Place a question that `searcher` answered on its gallery's map.
+    """Locate a query and its results on the gallery's map.
 
-    The query is None where nothing was found. An uploaded reference is embedded once more, as the
-    gallery's pictures were.
+    An uploaded reference is embedded as the gallery's images were.
+
+    Returns:
+        The marks; that of the query is None without results.
     """
     positions = [searcher.store.position(hit.id) for hit in result.hits]
     scores = [hit.score for hit in result.hits]
-    places = projection.unit
+    points = projection.unit
     return MapMarks(
-        reference=_mark_reference(searcher, places, asked),
-        query=_mark_among(places, positions[: NEIGHBORS + 1], scores[: NEIGHBORS + 1]),
-        results=tuple(_mark_picture(places, position) for position in positions),
+        reference=_mark_reference(searcher, points, query),
+        query=_mark_among(points, positions[: NEIGHBORS + 1], scores[: NEIGHBORS + 1]),
+        results=tuple(_mark_image(points, position) for position in positions),
     )
 
 
-def weighted_mean(places: NDArray[np.float64], scores: Sequence[float]) -> tuple[float, float]:
-    """The mean of the best-scored `AMONG` places (k, 2), each by how far it outdoes the next.
+def weighted_mean(points: NDArray[np.float64], scores: Sequence[float]) -> tuple[float, float]:
+    """The mean of the `NEIGHBORS` points (k, 2) with the highest scores, weighted by the scores.
 
-    The next is the one after them, or the last where there are no more; of equals, each alike.
+    A weight is the score's excess over the next score after them, or over the last one where there
+    is none. Equal scores have equal weights.
     """
     scored = np.asarray(scores[: NEIGHBORS + 1], dtype=np.float64)
     ahead = scored[:NEIGHBORS] - scored[-1]
     shares = ahead / ahead.sum() if ahead.sum() > 0 else np.full(len(ahead), 1 / len(ahead))
-    x, y = shares @ places[: len(ahead)]
+    x, y = shares @ points[: len(ahead)]
     return float(x), float(y)
 
 
 def _mark_reference(
-    searcher: Searcher, places: NDArray[np.float64], asked: EncodedQuery
+    searcher: Searcher, points: NDArray[np.float64], query: EncodedQuery
 ) -> MapMark | None:
-    if asked.reference_id is not None:
-        return _mark_picture(places, searcher.store.position(asked.reference_id))
-    if asked.image is None:
+    if query.reference_id is not None:
+        return _mark_image(points, searcher.store.position(query.reference_id))
+    if query.image is None:
         return None
-    if asked.excluded:  # uploaded, but the gallery has the very same picture
-        return _mark_picture(places, asked.excluded[0])
-    (vector,) = image_embedder(searcher.checkpoint)([asked.image])  # (D,)
+    if query.excluded:  # uploaded, but the gallery has an image with the same pixels
+        return _mark_image(points, query.excluded[0])
+    (vector,) = image_embedder(searcher.checkpoint)([query.image])  # (D,)
     scores = searcher.index.scores(vector)
     nearest = best_positions(scores, NEIGHBORS + 1, ()).tolist()
-    return _mark_among(places, nearest, scores[nearest].tolist())
+    return _mark_among(points, nearest, scores[nearest].tolist())
 
 
-def _mark_picture(places: NDArray[np.float64], position: int) -> MapMark:
-    x, y = places[position].tolist()
+def _mark_image(points: NDArray[np.float64], position: int) -> MapMark:
+    x, y = points[position].tolist()
     return MapMark(x, y, position)
 
 
 def _mark_among(
-    places: NDArray[np.float64], positions: Sequence[int], scores: Sequence[float]
+    points: NDArray[np.float64], positions: Sequence[int], scores: Sequence[float]
 ) -> MapMark | None:
     if not positions:
         return None
-    x, y = weighted_mean(places[list(positions)], scores)
+    x, y = weighted_mean(points[list(positions)], scores)
     return MapMark(x, y, None, tuple(positions[:NEIGHBORS]))

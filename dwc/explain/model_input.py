@@ -1,4 +1,4 @@
-"""What the model read of a question: the picture as its pixels, the words as its tokens."""
+"""The model's input for a query: the image as its pixels, the text as its tokens."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ _END_OF_WORD = "</w>"  # CLIP's mark on the last piece of a word
 
 @dataclass(frozen=True)
 class InputWord:
-    """One word as the CNN stream's vocabulary has it; all unknown words are one and the same."""
+    """One word for the CNN stream; all words that its vocabulary lacks are the same to it."""
 
     word: str
     known: bool
@@ -22,12 +22,13 @@ class InputWord:
 
 @dataclass(frozen=True, eq=False)
 class ModelInput:
-    """A question as the model got it.
+    """The input that both streams get.
 
-    `picture` is what both image networks see, cropped and scaled as the checkpoint says; None
-    without one. `text` is what was typed in the checkpoint's template. `clip_pieces` are CLIP's
-    tokens, its marks of start and end among them; `words` the CNN stream's. Either is empty for a
-    model without that stream, or a question without words.
+    Attributes:
+        picture: cropped and scaled by the checkpoint's preprocessing; None without an image.
+        text: in the checkpoint's caption template.
+        clip_pieces: CLIP's tokens with those of start and end; empty without a CLIP stream or text.
+        words: the CNN stream's tokens; empty without a CNN stream or text.
     """
 
     picture: Image.Image | None

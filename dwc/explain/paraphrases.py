@@ -1,4 +1,4 @@
-"""The same wish in other words: does the answer stay, and does the weight?"""
+"""How much results and weights change when the text is put in other words."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -15,7 +15,7 @@ from dwc.search.searcher import Searcher
 
 @dataclass(frozen=True)
 class ParaphraseAnswer:
-    """One wording's answer: the image weights by stream, in [0, 1], and the best, best first."""
+    """The result of one text: image weights by stream, in [0, 1], and the best ids, best first."""
 
     text: str
     image_weights: dict[str, float]
@@ -25,7 +25,7 @@ class ParaphraseAnswer:
 
 @dataclass(frozen=True)
 class WeightSpread:
-    """How far values lie apart: the least, the greatest, and their standard deviation."""
+    """The range and the standard deviation of values."""
 
     least: float
     greatest: float
@@ -34,14 +34,18 @@ class WeightSpread:
 
 @dataclass(frozen=True)
 class ParaphraseProbe:
-    """Several wordings of one question, the first as asked.
+    """The results of several texts with the same meaning.
 
-    `overlaps[a][b]` is what the best of two wordings have in common, over all that either has
-    (Jaccard), in [0, 1]; `mean_overlap` is over all pairs. `overlap_by_chance` is about what two
-    random answers of as many would have. `weights` is the spread of every stream's image weight.
+    Whether they mean the same is for a person to judge. Where many images fit equally well, a low
+    overlap is no fault.
 
-    Whether the wordings mean the same is for a person to judge; where many pictures fit a wish
-    alike, a low overlap is no fault.
+    Attributes:
+        wordings: one for each text, the query's own first.
+        overlaps: `overlaps[a][b]` is the Jaccard index of the results of two texts, in [0, 1].
+        mean_overlap: the mean over all pairs.
+        overlap_by_chance: about that of two random results of the same length.
+        weights: the spread of every stream's image weight.
+        shift: what was added to the logit of every image weight.
     """
 
     wordings: list[ParaphraseAnswer]
@@ -58,28 +62,33 @@ class ParaphraseProbe:
 
 def probe_paraphrases(
     searcher: Searcher,
-    asked: EncodedQuery,
+    query: EncodedQuery,
     wordings: Sequence[str],
     k: int = 10,
     shift: float = 0.0,
 ) -> ParaphraseProbe:
-    """Ask a question of this searcher again in other `wordings`, one or more, in one pass.
+    """Search again with other texts, in one pass of the model.
 
-    Raises QueryError without words to paraphrase, for no or a blank wording, for one with more
-    words than the model reads, for a `k` below 1, and for a shift that is NaN.
+    Args:
+        wordings: one or more texts.
+        k: how many results are compared, 1 or more.
+
+    Raises:
+        QueryError: for a query without text, no or a blank text, one with more words than the model
+            reads, a `k` below 1, and a shift that is NaN.
     """
-    if not asked.text:
+    if not query.text:
         raise QueryError("the question has no words to put in others. Ask it with words.")
     if k < 1:
         raise QueryError(f"k is {k}; it is the number of results, 1 or more.")
     if math.isnan(shift):
         raise QueryError("the shift is not a number. Give 0 for the learned weight.")
     others = [wording.strip() for wording in wordings]
-    again = searcher.compose_texts(asked.image, others).shifted(shift)
-    excluded = searcher.sweep(asked).excluded
+    again = searcher.compose_texts(query.image, others).shifted(shift)
+    excluded = searcher.sweep(query).excluded
     answers: list[ParaphraseAnswer] = []
-    texts = [asked.text, *others]
-    for composed, count in ((asked.encoding.composed.shifted(shift), 1), (again, len(others))):
+    texts = [query.text, *others]
+    for composed, count in ((query.encoding.composed.shifted(shift), 1), (again, len(others))):
         embeddings = composed.embedding.float().numpy()  # (count, D)
         for row in range(count):
             best = best_positions(searcher.index.scores(embeddings[row]), k, excluded)
@@ -112,7 +121,7 @@ def probe_paraphrases(
 
 
 def jaccard(one: Collection[str], other: Collection[str]) -> float:
-    """What two sets have in common, over all that either has, in [0, 1]; 1 for two empty ones."""
+    """The Jaccard index of two sets, in [0, 1]; 1 for two empty ones."""
     together = set(one) | set(other)
     return len(set(one) & set(other)) / len(together) if together else 1.0
 

@@ -1,4 +1,4 @@
-"""Why a picture was found: its score taken apart, and where it would stand otherwise."""
+"""Explain one result: the parts of its score, and its rank by other variants of the query."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,16 +12,21 @@ from dwc.search.weight_sweep import VARIANTS, WeightSweep
 
 @dataclass(frozen=True)
 class ScoreExplanation:
-    """One gallery picture's place in the answer to one query.
+    """One gallery image's rank and score for one query.
 
-    `rank` (from 1), `score`, `parts` and `percentile` are as in `Hit`, at the shift asked for.
-    `margin` is by how much the score exceeds the next one's: 0 or more, None for the last. Margins
-    compare within one query; across queries they are no measure of certainty.
-
-    `ranks` has this picture's rank by picture alone, words alone, their plain average (every weight
-    0.5) and as learned (shift 0); None where the query lacks that modality. The picture and the
-    words are the edited ones, each of which has looked at the other, so "picture" is not what a
-    search without words finds. `ranked` is how many pictures compete.
+    Attributes:
+        id: the image's.
+        rank: from 1, at the shift.
+        score: as in `Hit`.
+        parts: as in `Hit`.
+        percentile: as in `Hit`.
+        margin: the score's excess over the next one, 0 or more; None for the last. Margins compare
+            within one query; across queries they do not measure certainty.
+        ranks: the rank by every variant: image alone, text alone, plain average (every weight 0.5)
+            and learned (shift 0); None where the query lacks that modality. The parts are edited
+            with the other modality at hand, so "picture" is not a search without text.
+        ranked: the number of ranked images.
+        shift: what was added to the logit of every image weight.
     """
 
     id: str
@@ -40,9 +45,10 @@ class ScoreExplanation:
 
 
 def explain_score(sweep: WeightSweep, id: str, shift: float = 0.0) -> ScoreExplanation:
-    """Explain one picture's place at a shift.
+    """Explain one image's rank at a shift.
 
-    Raises QueryError for an id that the gallery lacks or does not rank, and a shift that is NaN.
+    Raises:
+        QueryError: for an id that the gallery lacks or does not rank, and a shift that is NaN.
     """
     position = sweep.position(id)
     scores = sweep.scores(shift)
@@ -56,8 +62,7 @@ def explain_score(sweep: WeightSweep, id: str, shift: float = 0.0) -> ScoreExpla
         percentile=100.0 * np.count_nonzero(rivals < scores[position]) / len(rivals),
         margin=_margin(rivals, rank),
         ranks={
-            reading: _rank_as(sweep, sweep.variant_scores(reading), position)
-            for reading in VARIANTS
+            variant: _rank(sweep, sweep.variant_scores(variant), position) for variant in VARIANTS
         },
         ranked=len(sweep),
         shift=shift,
@@ -65,12 +70,12 @@ def explain_score(sweep: WeightSweep, id: str, shift: float = 0.0) -> ScoreExpla
 
 
 def _margin(rivals: Vectors, rank: int) -> float | None:
-    """From the score at a rank down to the next one's."""
+    """The difference between the score at a rank and the next lower one."""
     if rank == len(rivals):
         return None
     ascending = np.partition(rivals, [len(rivals) - rank - 1, len(rivals) - rank])
     return float(ascending[len(rivals) - rank] - ascending[len(rivals) - rank - 1])
 
 
-def _rank_as(sweep: WeightSweep, scores: Vectors | None, position: int) -> int | None:
+def _rank(sweep: WeightSweep, scores: Vectors | None, position: int) -> int | None:
     return None if scores is None else sweep.rank(scores, position)

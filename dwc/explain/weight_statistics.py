@@ -1,4 +1,4 @@
-"""Where a checkpoint listens to the picture and where to the words, over its reference queries."""
+"""Statistics of a checkpoint's image weights over its reference queries."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,16 +12,16 @@ from dwc.search.reference_weights import ReferenceQueries, ReferenceWeights
 HISTOGRAM_BINS = 40
 SHARE_BINS = 10
 MIN_QUERIES = 5
-"""Of fewer queries no mean is told."""
+"""The fewest queries of which a mean is reported."""
 EXTREMES = 4
-"""How many of the queries that lean most to each side are told."""
+"""The number of queries reported at each end."""
 
 
 @dataclass(frozen=True)
 class ShareBin:
-    """The queries of which the picture alone tells a share from `low` to `high`, in [0, 1].
+    """The queries whose true image share lies between `low` and `high`, in [0, 1].
 
-    `mean` and `deviation` (its standard deviation) are of their image weights.
+    `mean` and `deviation` (standard deviation) are of their image weights.
     """
 
     low: float
@@ -35,9 +35,14 @@ class ShareBin:
 class StreamStatistics:
     """One stream's image weights over the set.
 
-    `counts` says how many lie in each of `HISTOGRAM_STEPS` equal steps from 0 to 1; `lowest`,
-    `median` and `highest` are weights. `by_share` and `correlation` (Spearman's, of weight and
-    share) are None where the truth is not kept; `correlation` also where all weights are one.
+    Attributes:
+        counts: the number in each of `HISTOGRAM_BINS` equal bins from 0 to 1.
+        lowest: the lowest weight.
+        median: the median weight.
+        highest: the highest weight.
+        by_share: means by the true image share; None where the truth is not recorded.
+        correlation: Spearman's, of weight and share; None without the truth, and where all weights
+            are equal.
     """
 
     counts: list[int]
@@ -50,7 +55,7 @@ class StreamStatistics:
 
 @dataclass(frozen=True)
 class ExtremeQuery:
-    """A query that leans far to one side; the weights by stream, and the true share if known."""
+    """A query with an extreme mean weight; weights by stream, and the true share where known."""
 
     reference: str
     words: str
@@ -60,9 +65,9 @@ class ExtremeQuery:
 
 @dataclass(frozen=True)
 class WeightStatistics:
-    """The weights of a set of `queries`, by stream, and the queries at both ends of their mean.
+    """The weights of a set of queries, by stream, and the queries at both ends of the mean weight.
 
-    The two lists are the most extreme first; None where only the weights were kept.
+    The two lists begin with the most extreme; they are None where only weights were recorded.
     """
 
     queries: int
@@ -76,18 +81,18 @@ class WeightStatistics:
         return asdict(self)
 
 
-def compute_weight_statistics(context: ReferenceWeights) -> WeightStatistics:
+def compute_weight_statistics(reference: ReferenceWeights) -> WeightStatistics:
     """Count, bin and correlate a checkpoint's reference weights."""
-    asked = context.reference_queries
+    queries = reference.reference_queries
     picture_led = word_led = None
-    if asked is not None:
-        picture_led, word_led = _ends(asked)
+    if queries is not None:
+        picture_led, word_led = _ends(queries)
     return WeightStatistics(
-        queries=context.queries,
-        protocol=context.protocol,
+        queries=reference.queries,
+        protocol=reference.protocol,
         streams={
-            name: _stream_atlas(weights, *_beside(asked, name))
-            for name, weights in context.weights.items()
+            name: _stream_statistics(weights, *_shares_and_weights(queries, name))
+            for name, weights in reference.weights.items()
         },
         picture_led=picture_led,
         word_led=word_led,
@@ -97,27 +102,27 @@ def compute_weight_statistics(context: ReferenceWeights) -> WeightStatistics:
 def bin_by_share(shares: Sequence[float], weights: Sequence[float]) -> list[ShareBin]:
     """Means over `SHARE_STEPS` equal steps of the share, those of fewer than `FEWEST` left out."""
     share, weight = np.asarray(shares, dtype=np.float64), np.asarray(weights, dtype=np.float64)
-    # Shares are of a few attributes: 0.3 must not fall below 0.3 by its rounding.
-    place = np.minimum(np.floor(share * SHARE_BINS + 1e-9), SHARE_BINS - 1).astype(int)
+    # Shares are ratios of small counts: rounding must not move 0.3 to the bin below 0.3.
+    index = np.minimum(np.floor(share * SHARE_BINS + 1e-9), SHARE_BINS - 1).astype(int)
     steps = []
     for step in range(SHARE_BINS):
-        here = weight[place == step]
+        here = weight[index == step]
         if len(here) >= MIN_QUERIES:
             low, high = step / SHARE_BINS, (step + 1) / SHARE_BINS
             steps.append(ShareBin(low, high, len(here), float(here.mean()), float(here.std())))
     return steps
 
 
-def _beside(
-    asked: ReferenceQueries | None, stream: str
+def _shares_and_weights(
+    queries: ReferenceQueries | None, stream: str
 ) -> tuple[list[float] | None, list[float] | None]:
     """The true shares and, in their order, the stream's weights."""
-    if asked is None or asked.picture_shares is None:
+    if queries is None or queries.picture_shares is None:
         return None, None
-    return asked.picture_shares, asked.image_weights[stream]
+    return queries.picture_shares, queries.image_weights[stream]
 
 
-def _stream_atlas(
+def _stream_statistics(
     ordered: Sequence[float], shares: Sequence[float] | None, weights: Sequence[float] | None
 ) -> StreamStatistics:
     counts, _ = np.histogram(ordered, bins=HISTOGRAM_BINS, range=(0.0, 1.0))
@@ -131,22 +136,22 @@ def _stream_atlas(
     )
 
 
-def _ends(asked: ReferenceQueries) -> tuple[list[ExtremeQuery], list[ExtremeQuery]]:
+def _ends(queries: ReferenceQueries) -> tuple[list[ExtremeQuery], list[ExtremeQuery]]:
     """The queries with the highest mean image weight and those with the lowest, outermost first."""
-    means = np.mean(list(asked.image_weights.values()), axis=0)  # (queries,)
+    means = np.mean(list(queries.image_weights.values()), axis=0)  # (queries,)
     order = np.argsort(means, kind="stable").tolist()
     # A set of fewer than both ends take is halved, so that no query leans to both sides.
     count = min(EXTREMES, len(order) // 2)
-    word_led = [_led(asked, place) for place in order[:count]]
-    picture_led = [_led(asked, place) for place in order[::-1][:count]]
+    word_led = [_extreme(queries, index) for index in order[:count]]
+    picture_led = [_extreme(queries, index) for index in order[::-1][:count]]
     return picture_led, word_led
 
 
-def _led(asked: ReferenceQueries, place: int) -> ExtremeQuery:
-    shares = asked.picture_shares
+def _extreme(queries: ReferenceQueries, index: int) -> ExtremeQuery:
+    shares = queries.picture_shares
     return ExtremeQuery(
-        reference=asked.references[place],
-        words=asked.words[place],
-        image_weights={name: weights[place] for name, weights in asked.image_weights.items()},
-        picture_share=None if shares is None else shares[place],
+        reference=queries.references[index],
+        words=queries.words[index],
+        image_weights={name: weights[index] for name, weights in queries.image_weights.items()},
+        picture_share=None if shares is None else shares[index],
     )

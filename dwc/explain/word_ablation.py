@@ -1,7 +1,4 @@
-"""A text without one of its words, still written as a person would.
-
-What each word did: the query once more without it, for every word, in one pass of the model.
-"""
+"""The effect of each word: the query again without it, for all words in one pass of the model."""
 
 import string
 from dataclasses import asdict, dataclass
@@ -17,25 +14,25 @@ from dwc.search.query import EncodedQuery
 from dwc.search.results import shift_to_json
 from dwc.search.searcher import Searcher
 
-# Of two marks that meet where a word was, the stronger stays.
+# Where a word is removed, the stronger of two adjacent marks stays.
 _MARKS = {",": 1, ";": 2, ":": 2, ".": 3, "!": 3, "?": 3}
 
 
 class TypedWord(NamedTuple):
-    """A word where it was typed: `position` counts words from 0; punctuation is left off."""
+    """A typed word without punctuation; `position` counts the words from 0."""
 
     position: int
     word: str
 
 
 def typed_words(text: str) -> list[TypedWord]:
-    """The words of a text: what white space separates and is not punctuation alone."""
+    """The words of a text: separated by white space, and not punctuation alone."""
     words = [piece.strip(string.punctuation) for piece in text.split()]
     return [TypedWord(position, word) for position, word in enumerate(filter(None, words))]
 
 
 def remove_word(text: str, position: int) -> str:
-    """The text without its word at a position, as `typed_words` counts.
+    """Remove one word from a text, which stays written as a person would write it.
 
     A mark behind the word (, ; : . ! ?) moves to the word before it, the stronger of two staying;
     quotes and brackets about the word alone go with it, those about several words stay; white
@@ -43,13 +40,13 @@ def remove_word(text: str, position: int) -> str:
     """
     pieces = text.split()
     is_word = [bool(piece.strip(string.punctuation)) for piece in pieces]
-    places = [place for place, found in enumerate(is_word) if found]
-    if not 0 <= position < len(places):
-        raise ValueError(f"the text has {len(places)} words; there is none at {position}.")
-    if len(places) == 1:
+    indices = [index for index, flag in enumerate(is_word) if flag]
+    if not 0 <= position < len(indices):
+        raise ValueError(f"the text has {len(indices)} words; there is none at {position}.")
+    if len(indices) == 1:
         return ""
-    place = places[position]
-    before, piece, after = pieces[:place], pieces[place], pieces[place + 1 :]
+    index = indices[position]
+    before, piece, after = pieces[:index], pieces[index], pieces[index + 1 :]
     word = piece.strip(string.punctuation)
     opening, _, closing = piece.partition(word)
     opening, closing, mark = _unpaired(opening, closing)
@@ -61,7 +58,7 @@ def remove_word(text: str, position: int) -> str:
 
 
 def _unpaired(opening: str, closing: str) -> tuple[str, str, str]:
-    """What stays of the punctuation about a word that goes: opening, closing, and one mark."""
+    """The punctuation around a removed word that stays: opening, closing, and one mark."""
     mark = max((c for c in closing if c in _MARKS), key=_MARKS.__getitem__, default="")
     opens = [c for c in opening if c in '([{"']
     closes = [c for c in closing if c in ')]}"']
@@ -72,23 +69,27 @@ def _unpaired(opening: str, closing: str) -> tuple[str, str, str]:
 
 
 def _end_with(piece: str, mark: str) -> str:
-    """A piece that ends with a mark, in place of a weaker one it had."""
-    had = piece[-1] if piece[-1] in _MARKS else ""
-    if _MARKS.get(mark, 0) > _MARKS.get(had, 0):
-        return piece.removesuffix(had) + mark
+    """End a piece with a mark, which replaces a weaker one."""
+    former = piece[-1] if piece[-1] in _MARKS else ""
+    if _MARKS.get(mark, 0) > _MARKS.get(former, 0):
+        return piece.removesuffix(former) + mark
     return piece
 
 
 @dataclass(frozen=True)
 class WordEffect:
-    """What leaving one typed word out takes away.
+    """The effect of one typed word.
 
-    `position` counts the typed words from 0, so that a repeated word has its own effects.
-    `weight_effect` is, by stream, the image weight with the word less the one without it, in
-    [-1, 1]: negative where the word leans the query to the words. `score_effect` is the same for
-    the chosen result's score, in [-4, 4] with two streams: positive where the word helps it; None
-    where no result was chosen. `unknown` words the word vocabulary lacks: the CNN stream hears all
-    of them as the same word, while CLIP reads any word by its pieces.
+    Attributes:
+        position: counts the typed words from 0; a repeated word has effects of its own.
+        word: without punctuation.
+        without: the text without it.
+        weight_effect: by stream, the image weight with the word minus that without it, in [-1, 1];
+            negative where the word raises the text's weight.
+        score_effect: the same for the score of one result, in [-4, 4] with two streams; positive
+            where the word raises it. None where no result was given.
+        unknown: whether the word vocabulary lacks it. The CNN stream reads all unknown words as the
+            same word; CLIP reads any word by its pieces.
     """
 
     position: int
@@ -101,11 +102,17 @@ class WordEffect:
 
 @dataclass(frozen=True)
 class WordEffects:
-    """The effects of every typed word, each left out by itself.
+    """The effects of every typed word, each removed alone.
 
-    Effects do not add up to the whole: words act together, and of two that say the same neither
-    may seem to matter. A text short of a word can also read oddly, which the model never saw.
-    `weights` (the image weights, by stream) and `score` are the whole query's.
+    Effects do not add up: words act together, and of two synonyms neither may have an effect. A
+    text without one of its words can also be unlike the texts of the training.
+
+    Attributes:
+        words: in the order of the text.
+        weights: the complete query's image weights, by stream.
+        id: the result whose score is explained; None without one.
+        score: its score for the complete query.
+        shift: what was added to the logit of every image weight.
     """
 
     words: list[WordEffect]
@@ -120,43 +127,47 @@ class WordEffects:
 
 
 def ablate_words(
-    searcher: Searcher, asked: EncodedQuery, id: str | None = None, shift: float = 0.0
+    searcher: Searcher, query: EncodedQuery, id: str | None = None, shift: float = 0.0
 ) -> WordEffects:
-    """Leave out each typed word of a question asked of this searcher.
+    """Remove each typed word of a query in turn.
 
-    `id` is the result whose score is watched. The only word of a query without picture leaves no
-    query; it is not among the effects. Without words there are none. Raises QueryError for an id
-    that the gallery lacks, and a shift that is NaN.
+    The only word of a query without image leaves no query, and has no effect.
+
+    Args:
+        id: the result whose score is explained.
+
+    Raises:
+        QueryError: for an id that the gallery lacks, and a shift that is NaN.
     """
     if np.isnan(shift):
         raise QueryError("the shift is not a number. Give 0 for the learned weight.")
     vector = None if id is None else _vector(searcher, id)
-    words = typed_words(asked.text)
-    texts = [remove_word(asked.text, word.position) for word in words]
-    whole = _Seen(asked.encoding.composed.shifted(shift), vector)
+    words = typed_words(query.text)
+    texts = [remove_word(query.text, word.position) for word in words]
+    complete = _QueryScores(query.encoding.composed.shifted(shift), vector)
     without = None
     if len(words) > 1:
-        without = _Seen(searcher.compose_texts(asked.image, texts).shifted(shift), vector)
-    elif words and asked.image is not None:
-        alone = searcher.encode(asked.image, "")
-        without = _Seen(alone.composed.shifted(shift), vector)
+        without = _QueryScores(searcher.compose_texts(query.image, texts).shifted(shift), vector)
+    elif words and query.image is not None:
+        alone = searcher.encode(query.image, "")
+        without = _QueryScores(alone.composed.shifted(shift), vector)
     effects = []
     if without is not None:
         effects = [
-            _effect(searcher, word, text, whole, without, row)
+            _effect(searcher, word, text, complete, without, row)
             for row, (word, text) in enumerate(zip(words, texts, strict=True))
         ]
     return WordEffects(
         words=effects,
-        weights={name: float(weights[0]) for name, weights in whole.weights.items()},
+        weights={name: float(weights[0]) for name, weights in complete.weights.items()},
         id=id,
-        score=None if whole.scores is None else float(whole.scores[0]),
+        score=None if complete.scores is None else float(complete.scores[0]),
         shift=shift,
     )
 
 
-class _Seen:
-    """The image weights (N) by stream, and the chosen result's scores (N), of N queries."""
+class _QueryScores:
+    """The image weights (N) by stream, and one result's scores (N), of N queries."""
 
     def __init__(self, composed: ComposedQuery, vector: NDArray[np.float32] | None) -> None:
         self.weights = {
@@ -169,17 +180,23 @@ class _Seen:
 
 
 def _effect(
-    searcher: Searcher, word: TypedWord, text: str, whole: _Seen, without: _Seen, row: int
+    searcher: Searcher,
+    word: TypedWord,
+    text: str,
+    complete: _QueryScores,
+    without: _QueryScores,
+    row: int,
 ) -> WordEffect:
     score_effect = None
-    if whole.scores is not None and without.scores is not None:
-        score_effect = whole.scores[0] - without.scores[row]
+    if complete.scores is not None and without.scores is not None:
+        score_effect = complete.scores[0] - without.scores[row]
     return WordEffect(
         position=word.position,
         word=word.word,
         without=text,
         weight_effect={
-            name: weights[0] - without.weights[name][row] for name, weights in whole.weights.items()
+            name: weights[0] - without.weights[name][row]
+            for name, weights in complete.weights.items()
         },
         score_effect=score_effect,
         unknown=bool(searcher.checkpoint.processor.unknown_words(word.word)),

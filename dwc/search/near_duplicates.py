@@ -197,6 +197,7 @@ _CELLS = 32
 # Of 255. 150 photographs differ by at most 30 from their copies of a third of the size, as JPEG of
 # quality 75; no two of 400 photographs, and no two of 600 drawn garments, differ by less than 75.
 _MAX_CELL_DIFFERENCE = 32
+_MAX_COLOR_SHIFT = 3.5  # 120 photographs saved again at a JPEG quality of 20: at most 2.5
 _MAX_RATIO_DIFFERENCE = 0.03
 
 Cells = NDArray[np.int16]
@@ -214,5 +215,11 @@ def same_ratio(one: tuple[int, int], other: tuple[int, int]) -> bool:
 
 
 def same_picture(one: Cells, other: Cells) -> bool:
-    """Whether two images are one picture, saved or scaled again: no cell differs by over 32."""
-    return int(np.abs(one - other).max()) <= _MAX_CELL_DIFFERENCE
+    """Whether two images are one picture, saved or scaled again.
+
+    No cell differs by over 32 levels, and the mean color by over 3.5: a plain color that is a
+    little darker is another picture.
+    """
+    difference = one - other
+    shift = np.abs(difference.mean(axis=(0, 1))).max()  # by channel
+    return bool(np.abs(difference).max() <= _MAX_CELL_DIFFERENCE and shift <= _MAX_COLOR_SHIFT)

@@ -94,7 +94,7 @@ def test_a_kept_column_is_held_to_the_question_asked_now(searcher):
     assert earlier == compare(searcher.sweep(before), before, 6).columns[-1]
     now = searcher.encode_query(text="is blue", reference_id="p09.png")
     ranks = {hit.id: hit.rank for hit in searcher.answer(now, k=100).hits}
-    columns = compare(searcher.sweep(now), now, 6, kept=[replace(earlier, name="earlier")]).columns
+    columns = compare(searcher.sweep(now), now, 6, saved=[replace(earlier, name="earlier")]).columns
     assert [column.name for column in columns][-2:] == ["learned", "earlier"]
     kept = columns[-1]
     assert [hit.id for hit in kept.hits] == [hit.id for hit in earlier.hits]
@@ -110,5 +110,5 @@ def test_what_cannot_be_compared_is_told(searcher, another):
     asked = searcher.encode_query(text="is red")
     with pytest.raises(QueryError, match="k is 0"):
         compare(searcher.sweep(asked), asked, 0)
-    with pytest.raises(QueryError, match="'words' names a reading"):
+    with pytest.raises(QueryError, match="'words' names a variant"):
         compare(searcher.sweep(asked), asked, 3, {"words": another})

@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
+from dwc.search.near_duplicates import image_cells, same_picture
 from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 
@@ -94,6 +95,14 @@ def test_copies_stay_where_the_reference_does(searcher):
     result = searcher.search(motif(1), "is red", k=100, exclude_reference=False)
     assert len([id for id in ids(result) if id.startswith("m01")]) == 1 + len(SAVED_AGAIN)
     assert result.notes == []
+
+
+@pytest.mark.parametrize("color", [(30, 40, 120), (30, 46, 126)])
+def test_another_plain_color_is_another_picture(color):
+    reference = image_cells(Image.new("RGB", (64, 64), (30, 40, 110)))
+    swatch = jpeg(Image.new("RGB", (64, 64), color), 60)
+    assert not same_picture(reference, image_cells(swatch))
+    assert same_picture(image_cells(Image.new("RGB", (64, 64), color)), image_cells(swatch))
 
 
 def test_many_copies_of_the_reference_are_all_left_out(searcher):
