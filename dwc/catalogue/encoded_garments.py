@@ -27,22 +27,22 @@ class EncodedGarments:
         members: dict[str, list[int]] = {}
         for index, garment in enumerate(garments):
             members.setdefault(garment.category, []).append(index)
-        self._indices = {name: np.array(places) for name, places in members.items()}
-        self._codes = {name: self._coded(name, places) for name, places in members.items()}
+        self._indices = {name: np.array(indices) for name, indices in members.items()}
+        self._codes = {name: self._coded(name, indices) for name, indices in members.items()}
         self._common = np.zeros((len(garments), len(COMMON)), dtype=np.uint8)
         self._category = np.zeros(len(garments), dtype=np.uint8)
         self._row = np.zeros(len(garments), dtype=np.intp)
-        for number, (name, places) in enumerate(self._indices.items()):
-            self._common[places] = self._codes[name][:, : len(COMMON)]
-            self._category[places] = number
-            self._row[places] = np.arange(len(places))
+        for number, (name, indices) in enumerate(self._indices.items()):
+            self._common[indices] = self._codes[name][:, : len(COMMON)]
+            self._category[indices] = number
+            self._row[indices] = np.arange(len(indices))
 
-    def _coded(self, category: str, places: Sequence[int]) -> NDArray[np.uint8]:
+    def _coded(self, category: str, indices: Sequence[int]) -> NDArray[np.uint8]:
         numbers = [_numbers(values) for values in attributes_of(category).values()]
         return np.array(
             [
                 [number[value] for number, value in zip(numbers, values, strict=True)]
-                for values in (self.garments[place].values for place in places)
+                for values in (self.garments[index].values for index in indices)
             ],
             dtype=np.uint8,
         )
@@ -54,12 +54,12 @@ class EncodedGarments:
         if category not in self._indices:
             return np.zeros(0, dtype=np.intp)
         codes = self._codes[category]
-        kept = np.ones(len(codes), dtype=bool)
+        mask = np.ones(len(codes), dtype=bool)
         for column, (name, values) in enumerate(attributes_of(category).items()):
             if name in constraints:
                 table = np.array([value in constraints[name] for value in values])
-                kept &= table[codes[:, column]]
-        return self._indices[category][kept]
+                mask &= table[codes[:, column]]
+        return self._indices[category][mask]
 
     def draw_pair(self, rng: random.Random) -> tuple[int, int]:
         """Draw places of two different garments, balanced over how much they differ.
@@ -67,7 +67,7 @@ class EncodedGarments:
         How many attributes are to change is drawn evenly, as a share of them; then references are
         drawn until one has a partner nearby that differs in just so many, or, after a few, in the
         nearest number that there is. A few pairs cross categories and share at least three of
-        colour, shade, pattern and second colour. ValueError where no two garments of a category
+        color, shade, pattern and second color. ValueError where no two garments of a category
         differ.
         """
         crosses = rng.random() < _OTHER_CATEGORY_SHARE
@@ -107,13 +107,13 @@ class EncodedGarments:
         near = slice(start, reference + _NEARBY)
         shared = np.count_nonzero(self._common[near] == self._common[reference], axis=1)  # (n,)
         other = self._category[near] != self._category[reference]
-        places = start + np.flatnonzero((shared >= len(COMMON) - 1) & other)
-        return _pick(rng, places) if len(places) else None
+        indices = start + np.flatnonzero((shared >= len(COMMON) - 1) & other)
+        return _pick(rng, indices) if len(indices) else None
 
 
 def _numbers(values: Sequence[str]) -> dict[str, int]:
     return {value: number for number, value in enumerate(values)}
 
 
-def _pick(rng: random.Random, places: NDArray[np.intp]) -> int:
-    return int(places[rng.randrange(len(places))])
+def _pick(rng: random.Random, indices: NDArray[np.intp]) -> int:
+    return int(indices[rng.randrange(len(indices))])

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def triplets_of(
     items: Sequence[CatalogueItem], drawn: Iterable[tuple[int, int, Modification]]
 ) -> list[Triplet]:
-    """Drawn places and wishes as triplets of ids with two captions each."""
+    """Drawn places and modifications as triplets of ids with two captions each."""
     return [
-        Triplet(items[reference].id, two_captions(wish.captions), items[target].id)
-        for reference, target, wish in drawn
+        Triplet(items[reference].id, two_captions(modification.captions), items[target].id)
+        for reference, target, modification in drawn
     ]
 
 
@@ -57,7 +57,7 @@ def write_fashion_iq(
     _write_json(root / "image_splits" / f"split.{name}.{split}.json", [item.id for item in items])
 
 
-def draw_pictures(
+def draw_images(
     root: Path,
     items: Iterable[CatalogueItem],
     size_px: int,

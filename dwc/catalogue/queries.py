@@ -72,19 +72,19 @@ def _query(
     rng: random.Random,
     negation_share: float,
 ) -> CatalogueQuery:
-    reference, target = (items[place] for place in pair)
+    reference, target = (items[index] for index in pair)
     asked = draw_modification(reference.garment, target.garment, rng, negation_share)
     limits = constraints(reference.garment, asked)
-    places = [
-        place
+    indices = [
+        index
         for category in sorted(asked.allowed_categories(reference.garment))
-        for place in pool.matching(category, limits)
+        for index in pool.matching(category, limits)
     ]
     return CatalogueQuery(
         reference=reference.id,
         captions=asked.captions,
         target=target.id,
-        hits=frozenset(items[place].id for place in places) - {reference.id},
+        hits=frozenset(items[index].id for index in indices) - {reference.id},
         stated=asked.stated
         | ({"category"} if asked.changes_category(reference.garment) else set()),
         relative=asked.relative,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-COLOURS = (
+COLORS = (
     "red", "pink", "orange", "yellow", "green", "teal", "blue", "purple",
     "brown", "beige", "grey", "black", "white",
 )  # fmt: skip
@@ -33,7 +33,7 @@ ORDERED: dict[str, tuple[str, ...]] = {
     "sole": ("thin", "chunky"),
 }
 
-# Attributes beyond colour, shade, pattern and second colour, which every category has.
+# Attributes beyond color, shade, pattern and second color, which every category has.
 CATEGORIES: dict[str, dict[str, tuple[str, ...]]] = {
     "dress": {
         "sleeve": ("sleeveless", "short", "elbow", "long"),
@@ -147,10 +147,10 @@ def patterns_of(category: str) -> tuple[str, ...]:
 def attributes_of(category: str) -> dict[str, tuple[str, ...]]:
     """Every attribute of a category with its values, in the order in which a garment lists them."""
     return {
-        "colour": COLOURS,
+        "colour": COLORS,
         "shade": SHADES,
         "pattern": patterns_of(category),
-        "second_colour": ("none", *COLOURS),
+        "second_colour": ("none", *COLORS),
         **CATEGORIES[category],
     }
 
@@ -195,7 +195,7 @@ class Garment:
     def with_values(self, **changes: str) -> "Garment":
         """The same garment with some values changed, made consistent.
 
-        A garment that becomes plain loses its second colour; one that becomes black or white has
+        A garment that becomes plain loses its second color; one that becomes black or white has
         the middle shade. ValueError where the rest does not fit.
         """
         values = {**self.attributes, **changes}
@@ -223,12 +223,12 @@ def sample_value(rng: random.Random, category: str, attribute: str) -> str:
 
 
 def sample_garment(rng: random.Random, category: str | None = None) -> Garment:
-    """Draw a garment: category, colour and the rest uniformly, a share of them plain."""
+    """Draw a garment: category, color and the rest uniformly, a share of them plain."""
     category = category or rng.choice(tuple(CATEGORIES))
     values = {name: sample_value(rng, category, name) for name in attributes_of(category)}
     if values["colour"] in UNSHADED:
         values["shade"] = "mid"
-    others = [colour for colour in COLOURS if colour != values["colour"]]
+    others = [color for color in COLORS if color != values["colour"]]
     values["second_colour"] = "none" if values["pattern"] == "plain" else rng.choice(others)
     return Garment.of(category, **values)
 
@@ -237,8 +237,8 @@ def count_garments(category: str | None = None) -> int:
     """How many distinct garments there are, in all or in one category."""
     if category is None:
         return sum(count_garments(name) for name in CATEGORIES)
-    shades = sum(1 if colour in UNSHADED else len(SHADES) for colour in COLOURS)
-    dressings = 1 + (len(patterns_of(category)) - 1) * (len(COLOURS) - 1)
+    shades = sum(1 if color in UNSHADED else len(SHADES) for color in COLORS)
+    dressings = 1 + (len(patterns_of(category)) - 1) * (len(COLORS) - 1)
     total = shades * dressings
     for values in CATEGORIES[category].values():
         total *= len(values)

@@ -1,6 +1,6 @@
 """Which garments belong to training and which to the test, galleries of them, training triplets.
 
-A combination of category, colour and pattern belongs to one split, so that the test holds
+A combination of category, color and pattern belongs to one split, so that the test holds
 combinations that no training picture shows, of parts that training does show.
 """
 
@@ -41,14 +41,14 @@ class CatalogueItem:
 
 
 @cache
-def _split_of(category: str, colour: str, pattern: str) -> Split:
-    digest = sha256(f"{category}|{colour}|{pattern}".encode()).digest()
+def _split_of(category: str, color: str, pattern: str) -> Split:
+    digest = sha256(f"{category}|{color}|{pattern}".encode()).digest()
     draw = int.from_bytes(digest[:4], "big") % 100
     return SPLITS[bisect_right(_BOUNDS, draw)]
 
 
 def split_of(garment: Garment) -> Split:
-    """The split that a garment's combination of category, colour and pattern belongs to."""
+    """The split that a garment's combination of category, color and pattern belongs to."""
     return _split_of(garment.category, garment["colour"], garment["pattern"])
 
 
@@ -101,7 +101,7 @@ def _another(rng: random.Random, base: Garment, name: str) -> str:
 
 
 def _consistent(rng: random.Random, category: str, values: dict[str, str]) -> Garment | None:
-    """A garment of about these values: the second colour and the shade give way."""
+    """A garment of about these values: the second color and the shade give way."""
     if values["pattern"] == "plain":
         values["second_colour"] = "none"
     elif values["second_colour"] in ("none", values["colour"]):
@@ -146,15 +146,15 @@ def gallery(split: Split, size: int, seed: int = 0) -> list[CatalogueItem]:
         for garment in family(rng, split):
             if garment not in seen and len(items) < size:
                 seen.add(garment)
-                place = len(items)
-                name = f"{split}-{place:05d}"
-                items.append(CatalogueItem(name, garment, picture_seed(split, seed, place)))
+                index = len(items)
+                name = f"{split}-{index:05d}"
+                items.append(CatalogueItem(name, garment, picture_seed(split, seed, index)))
     return items
 
 
-def picture_seed(split: Split, seed: int, place: int) -> int:
+def picture_seed(split: Split, seed: int, index: int) -> int:
     """The seed of an item's pose, light and background, below 2**31."""
-    digest = sha256(f"picture|{split}|{seed}|{place}".encode()).digest()
+    digest = sha256(f"picture|{split}|{seed}|{index}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
 
@@ -165,12 +165,21 @@ def training_triplets(
     wrong_text_share: float = 0.0,
     negation_share: float = 0.0,
 ) -> Iterator[tuple[int, int, Modification]]:
-    """Draw (place of the reference, place of the target, wish) from a pool, endlessly or `count`.
+    """Draw training triplets from a pool, balanced over the number of attributes that change.
 
-    Balanced over the number of attributes that change (`CodedGarments.draw_pair`).
-    `wrong_text_share` (0 to 1) is the label noise: that share of the triplets carries the wish of
-    the one drawn before, which as a rule is about something else. The pictures stay.
-    `negation_share` (0 to 1) is that of `draw_modification`.
+    Args:
+        items: The pool.
+        seed: Decides pairs and words.
+        count: How many triplets; endless where None.
+        wrong_text_share: The label noise, 0 to 1: this share of the triplets has the modification
+            of the triplet drawn before, which as a rule is about something else.
+        negation_share: That of `draw_modification`.
+
+    Yields:
+        Index of the reference, index of the target, and the modification.
+
+    Raises:
+        ValueError: `wrong_text_share` is no share, or the pool has no pair.
     """
     if not 0 <= wrong_text_share <= 1:
         raise ValueError(f"wrong_text_share is a share from 0 to 1, not {wrong_text_share}")

@@ -15,7 +15,7 @@ from PIL import Image, ImageFilter
 from dwc.catalogue.drawing.contact_sheet import contact_sheet, main, varied_garments
 from dwc.catalogue.drawing.draw import Style, draw, draw_shape, generator, on_hanger
 from dwc.catalogue.drawing.garments import outline
-from dwc.catalogue.drawing.materials import difference, material_of, nearest_colour
+from dwc.catalogue.drawing.materials import difference, material_of, nearest_color
 from dwc.catalogue.drawing.parts import Disc, Line, Part, Shape, mirror, smooth
 from dwc.catalogue.drawing.patterns import Pattern
 from dwc.catalogue.drawing.pose import Pose
@@ -23,7 +23,7 @@ from dwc.catalogue.drawing.raster import Layer
 from dwc.catalogue.drawing.render import Renderer
 from dwc.catalogue.schema import (
     CATEGORIES,
-    COLOURS,
+    COLORS,
     PATTERNS,
     SHADES,
     UNSHADED,
@@ -32,7 +32,7 @@ from dwc.catalogue.schema import (
 )
 
 STYLES: tuple[Style, ...] = get_args(Style)
-CLASSES = [(c, s) for c in COLOURS for s in SHADES if s == "mid" or c not in UNSHADED]
+CLASSES = [(c, s) for c in COLORS for s in SHADES if s == "mid" or c not in UNSHADED]
 
 
 def tee(**values: str) -> Garment:
@@ -89,7 +89,7 @@ def test_another_process_draws_the_same_picture() -> None:
 
 
 def test_earlier_pictures_leave_no_trace_in_later_ones() -> None:
-    """Tiles and colours are kept between calls, and must not be changed by one."""
+    """Tiles and colors are kept between calls, and must not be changed by one."""
     garment = tee(pattern="leopard", second_colour="black")
     before = np.asarray(draw(garment, 1, 64, "training"))
     for seed, other in enumerate(varied_garments(20, seed=2)):
@@ -122,29 +122,29 @@ def test_what_cannot_be_drawn_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("colour", "shade"), CLASSES)
-def test_colours_are_told_from_the_picture(colour: str, shade: str) -> None:
-    """Shading, folds and weave leave a garment's colour what it is called."""
+def test_colors_are_told_from_the_picture(color: str, shade: str) -> None:
+    """Shading, folds and weave leave a garment's color what it is called."""
     for seed in range(3):
         for style in ("gallery", "plain"):
-            seen = np.median(middle(draw(tee(colour=colour, shade=shade), seed, 128, style)), 0)
-            assert nearest_colour(seen) == (colour, shade), (seen, seed, style)
+            seen = np.median(middle(draw(tee(colour=color, shade=shade), seed, 128, style)), 0)
+            assert nearest_color(seen) == (color, shade), (seen, seed, style)
 
 
-def test_colours_survive_the_hasty_photograph_mostly() -> None:
+def test_colors_survive_the_hasty_photograph_mostly() -> None:
     right = 0
-    for colour in COLOURS:
+    for color in COLORS:
         for seed in range(8):
-            picture = draw(tee(colour=colour), seed, 80, "training")
-            right += nearest_colour(np.median(middle(picture), 0))[0] == colour
-    assert right > 0.6 * 8 * len(COLOURS)
+            picture = draw(tee(colour=color), seed, 80, "training")
+            right += nearest_color(np.median(middle(picture), 0))[0] == color
+    assert right > 0.6 * 8 * len(COLORS)
 
 
 def test_garments_stand_out_from_gallery_backgrounds() -> None:
-    for colour, shade in CLASSES:
+    for color, shade in CLASSES:
         for seed in range(4):
-            picture = draw(tee(colour=colour, shade=shade), seed, 64)
+            picture = draw(tee(colour=color, shade=shade), seed, 64)
             border = np.asarray(picture, float)[:3].reshape(-1, 3).mean(0) / 255
-            assert difference(np.median(middle(picture), 0), border) > 0.07, (colour, shade, seed)
+            assert difference(np.median(middle(picture), 0), border) > 0.07, (color, shade, seed)
 
 
 @pytest.mark.parametrize("pattern", [p for p in PATTERNS if p not in ("plain", "colour_block")])
@@ -156,11 +156,11 @@ def test_patterns_show_even_when_small(pattern: str) -> None:
 
 
 @pytest.mark.parametrize("pattern", [p for p in PATTERNS if p != "plain"])
-def test_patterned_garments_show_both_colours(pattern: str) -> None:
+def test_patterned_garments_show_both_colors(pattern: str) -> None:
     for seed in range(3):
         garment = tee(colour="yellow", pattern=pattern, second_colour="blue")
         pixels = np.asarray(draw(garment, seed, 128, "plain"), float)[24:104, 36:92] / 255
-        names = [nearest_colour(pixel)[0] for pixel in pixels[::4, ::4].reshape(-1, 3)]
+        names = [nearest_color(pixel)[0] for pixel in pixels[::4, ::4].reshape(-1, 3)]
         assert names.count("yellow") > 0.1 * len(names)
         assert names.count("blue") > 0.02 * len(names)
 
@@ -241,8 +241,8 @@ def test_later_pieces_cover_earlier_ones_and_shade_them() -> None:
     "kind", ["seam", "stitch", "fold", "crease", "lace", "zip", "chain", "edge"]
 )
 @pytest.mark.parametrize("colour", ["black", "white", "red"])
-def test_every_line_shows_on_dark_and_pale_cloth(kind: str, colour: str) -> None:
-    garment = tee(colour=colour)
+def test_every_line_shows_on_dark_and_pale_cloth(kind: str, color: str) -> None:
+    garment = tee(colour=color)
     body = Part(square(0.8), roundness=0.0)
     line = Line(smooth([(-0.5, 0.02), (0, 0.0), (0.5, 0.02)], closed=False), kind, 0.03)  # type: ignore[arg-type]
     pictures = []

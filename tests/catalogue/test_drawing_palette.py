@@ -7,18 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dwc.catalogue.drawing.materials import (
-    colour_of,
+    color_of,
     difference,
     lightness,
-    nearest_colour,
+    nearest_color,
     oklab_to_srgb,
     oklch_to_srgb,
-    second_colour_of,
+    second_color_of,
     srgb_to_oklab,
 )
-from dwc.catalogue.schema import COLOURS, SHADES, UNSHADED
+from dwc.catalogue.schema import COLORS, SHADES, UNSHADED
 
-CLASSES = [(c, s) for c in COLOURS for s in SHADES if s == "mid" or c not in UNSHADED]
+CLASSES = [(c, s) for c in COLORS for s in SHADES if s == "mid" or c not in UNSHADED]
 channel = st.floats(0, 1)
 
 
@@ -27,15 +27,15 @@ def test_oklab_and_back(rgb: tuple[float, float, float]) -> None:
     assert np.allclose(oklab_to_srgb(srgb_to_oklab(rgb)), rgb, atol=1e-4)
 
 
-def test_oklab_of_known_colours() -> None:
+def test_oklab_of_known_colors() -> None:
     # Ottosson's page gives these for linear primaries.
     assert np.allclose(srgb_to_oklab((1, 1, 1)), (1, 0, 0), atol=1e-4)
     assert np.allclose(srgb_to_oklab((1, 0, 0)), (0.62796, 0.22486, 0.12585), atol=1e-4)
     assert np.allclose(srgb_to_oklab((0, 0, 1)), (0.45201, -0.03246, -0.31153), atol=1e-4)
 
 
-def test_every_colour_is_one_that_a_screen_shows() -> None:
-    """Clipping to sRGB would move colours together unseen."""
+def test_every_color_is_one_that_a_screen_shows() -> None:
+    """Clipping to sRGB would move colors together unseen."""
     from dwc.catalogue.drawing.materials import _CHOSEN
 
     for name, shades in _CHOSEN.items():
@@ -49,32 +49,32 @@ def test_every_colour_is_one_that_a_screen_shows() -> None:
 def test_classes_are_apart() -> None:
     assert len(CLASSES) == 35
     for one, other in itertools.combinations(CLASSES, 2):
-        apart = difference(colour_of(*one), colour_of(*other))
+        apart = difference(color_of(*one), color_of(*other))
         assert apart > (0.075 if one[0] == other[0] else 0.068), (one, other, apart)
 
 
 def test_shades_are_ordered() -> None:
-    for colour in set(COLOURS) - UNSHADED:
-        light, mid, dark = (lightness(colour_of(colour, shade)) for shade in SHADES)
-        assert light > mid + 0.05, colour
-        assert mid > dark + 0.05, colour
+    for color in set(COLORS) - UNSHADED:
+        light, mid, dark = (lightness(color_of(color, shade)) for shade in SHADES)
+        assert light > mid + 0.05, color
+        assert mid > dark + 0.05, color
 
 
-def test_second_colours_stand_out_and_stay_themselves() -> None:
+def test_second_colors_stand_out_and_stay_themselves() -> None:
     for main, shade in CLASSES:
-        for second in set(COLOURS) - {main}:
-            value = second_colour_of(second, main, shade)
-            assert nearest_colour(value)[0] == second
-            assert difference(value, colour_of(main, shade)) > 0.085, (main, shade, second)
+        for second in set(COLORS) - {main}:
+            value = second_color_of(second, main, shade)
+            assert nearest_color(value)[0] == second
+            assert difference(value, color_of(main, shade)) > 0.085, (main, shade, second)
 
 
-def test_nearest_colour_finds_each_class_under_a_little_noise() -> None:
+def test_nearest_color_finds_each_class_under_a_little_noise() -> None:
     rng = random.Random(0)
     for name in CLASSES:
-        value = colour_of(*name) + np.array([rng.uniform(-0.008, 0.008) for _ in range(3)])
-        assert nearest_colour(np.clip(value, 0, 1)) == name
+        value = color_of(*name) + np.array([rng.uniform(-0.008, 0.008) for _ in range(3)])
+        assert nearest_color(np.clip(value, 0, 1)) == name
 
 
 def test_black_has_no_light_shade() -> None:
     with pytest.raises(KeyError):
-        colour_of("black", "light")
+        color_of("black", "light")

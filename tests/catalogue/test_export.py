@@ -3,7 +3,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from dwc.catalogue.export import draw_pictures, triplets_of, triplets_of_queries, write_fashion_iq
+from dwc.catalogue.export import draw_images, triplets_of, triplets_of_queries, write_fashion_iq
 from dwc.catalogue.queries import queries
 from dwc.catalogue.splits import gallery, training_triplets
 from dwc.datasets.fashion_iq import (
@@ -21,10 +21,10 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     write_fashion_iq(tmp_path, "catalogue", "train", items, written)
     assert fashion_iq_triplets(tmp_path, "catalogue", "train") == written
     assert split_ids(tmp_path, "catalogue", "train") == [item.id for item in items]
-    for (reference, target, wish), triplet in zip(drawn, written, strict=True):
+    for (reference, target, modification), triplet in zip(drawn, written, strict=True):
         assert triplet.reference == items[reference].id
         assert triplet.target == items[target].id
-        assert set(triplet.captions) == set(wish.captions)
+        assert set(triplet.captions) == set(modification.captions)
     entry = json.loads((tmp_path / "captions" / "cap.catalogue.train.json").read_text())[0]
     assert set(entry) == {"target", "candidate", "captions"}
     assert len(entry["captions"]) == 2
@@ -46,8 +46,8 @@ def test_exported_queries_are_a_benchmark_with_pictures(tmp_path: Path) -> None:
 
 def test_pictures_are_drawn_once(tmp_path: Path) -> None:
     items = gallery("test", 3)
-    assert draw_pictures(tmp_path, items, size_px=32, style="plain") == 3
-    assert draw_pictures(tmp_path, items, size_px=32, style="plain") == 0
+    assert draw_images(tmp_path, items, size_px=32, style="plain") == 3
+    assert draw_images(tmp_path, items, size_px=32, style="plain") == 0
     for item in items:
         found = FashionIqImages(tmp_path, "catalogue").find(item.id)
         assert found is not None

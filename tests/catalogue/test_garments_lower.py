@@ -103,10 +103,10 @@ def test_every_attribute_changes_the_shape(category: str) -> None:
 
 
 @pytest.mark.parametrize("category", BUILDERS)
-def test_colours_and_patterns_do_not_change_the_shape(category: str) -> None:
+def test_colors_and_patterns_do_not_change_the_shape(category: str) -> None:
     garment = sample_garment(random.Random(1), category).with_values(pattern="plain")
-    recoloured = garment.with_values(colour="red" if garment["colour"] != "red" else "blue")
-    assert same(build(garment, 4), build(recoloured, 4))
+    recolored = garment.with_values(colour="red" if garment["colour"] != "red" else "blue")
+    assert same(build(garment, 4), build(recolored, 4))
 
 
 def proportion(garment: Garment, seed: int) -> float:

@@ -166,7 +166,7 @@ def test_each_attribute_changes_the_shape(category: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("category", UPPER)
-def test_colours_and_patterns_leave_the_shape_alone(category: str) -> None:
+def test_colors_and_patterns_leave_the_shape_alone(category: str) -> None:
     red = garment_of(category, 2, colour="red", pattern="striped", second_colour="blue")
     green = red.with_values(colour="green", pattern="plain")
     assert fingerprint(draw_outline(red, 3)) == fingerprint(draw_outline(green, 3))
@@ -299,7 +299,7 @@ def test_pockets_are_pieces_of_plain_cloth_on_the_body(category: str, value: str
 
 
 def flat_plain_pieces(shape: Shape) -> list[Part]:
-    """Pieces of the garment's colour on its body, flatter than a sleeve, without the pattern."""
+    """Pieces of the garment's color on its body, flatter than a sleeve, without the pattern."""
     trunk = body(shape)
     return [
         item

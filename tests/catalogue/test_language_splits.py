@@ -5,7 +5,7 @@ from hashlib import sha256
 import pytest
 
 from dwc.catalogue.language.description import describe
-from dwc.catalogue.schema import CATEGORIES, COLOURS, PATTERNS, Garment, sample_garment
+from dwc.catalogue.schema import CATEGORIES, COLORS, PATTERNS, Garment, sample_garment
 from dwc.catalogue.splits import SPLITS, family, gallery, split_of, training_triplets
 
 
@@ -22,9 +22,9 @@ def test_splits_share_no_combination_and_training_knows_every_part() -> None:
     assert not found["train"] & found["test"]
     assert not found["train"] & found["val"]
     assert not found["val"] & found["test"]
-    categories, colours, patterns = (set(part) for part in zip(*found["train"], strict=True))
+    categories, colors, patterns = (set(part) for part in zip(*found["train"], strict=True))
     assert categories == set(CATEGORIES)
-    assert colours == set(COLOURS)
+    assert colors == set(COLORS)
     assert patterns == set(PATTERNS)
     total = sum(len(combinations) for combinations in found.values())
     assert len(found["train"]) / total == pytest.approx(0.7, abs=0.03)
@@ -66,7 +66,9 @@ def test_the_catalogue_is_the_same_everywhere() -> None:
     lines = [f"{i.id} {i.garment.category} {i.garment.values} {i.picture_seed}" for i in items]
     lines += [describe(item.garment, rng) for item in items]
     drawn = training_triplets(items, seed=0, count=40)
-    lines += [f"{reference} {target} {wish.captions}" for reference, target, wish in drawn]
+    lines += [
+        f"{reference} {target} {modification.captions}" for reference, target, modification in drawn
+    ]
     assert sha256("\n".join(lines).encode()).hexdigest()[:16] == "7c180c3aab6135c3"
 
 
@@ -88,8 +90,8 @@ def test_the_noise_dial_changes_the_words_and_nothing_else() -> None:
     items = gallery("train", 500)
     clean = list(training_triplets(items, 3, 800))
     noisy = list(training_triplets(items, 3, 800, wrong_text_share=0.25))
-    right = {(reference, target): wish for reference, target, wish in clean}
-    both = [(right[r, t], wish) for r, t, wish in noisy if (r, t) in right]
+    right = {(reference, target): modification for reference, target, modification in clean}
+    both = [(right[r, t], modification) for r, t, modification in noisy if (r, t) in right]
     wrong = sum(one != other for one, other in both) / len(both)
     assert len(both) > 700
     assert wrong == pytest.approx(0.25, abs=0.06)

@@ -109,7 +109,7 @@ def hand_made(
         (hand_made({"colour"}, set(), {"shade"}), 8 / 9),
         (hand_made({"colour", "shade"}, {"length", "sleeve"}, set()), 7 / 10),
         (hand_made(set(attributes_of("dress")), set(), set()), 1 / 10),
-        # A skirt has 8; the words tell the category, the picture colour, shade and pattern.
+        # A skirt has 8; the words tell the category, the picture color, shade and pattern.
         (
             hand_made({"second_colour"}, set(), set(attributes_of("skirt")) - set(COMMON), "skirt"),
             3 / 5,
@@ -127,7 +127,7 @@ def test_the_picture_share_is_a_share(seed: int) -> None:
     assert 0 <= picture_share(reference, asked) <= 1
 
 
-def test_black_settles_the_shade_and_plain_the_second_colour() -> None:
+def test_black_settles_the_shade_and_plain_the_second_color() -> None:
     striped = DRESS.with_values(pattern="striped", second_colour="white")
     target = DRESS.with_values(colour="black")
     seen = set()

@@ -12,7 +12,7 @@ from dwc.catalogue.language.nouns import HYPERNYMS, NOUNS, generic_nouns
 from dwc.catalogue.language.value_words import shaded_names
 from dwc.catalogue.schema import (
     CATEGORIES,
-    COLOURS,
+    COLORS,
     SHADES,
     UNSHADED,
     Garment,
@@ -33,12 +33,12 @@ EVERYDAY = {
 
 @pytest.fixture(scope="module")
 def spoken() -> list[str]:
-    """A page of what the language says: descriptions and wishes over training garments."""
+    """A page of what the language says: descriptions and modifications over training garments."""
     items = gallery("train", 1200)
     rng = random.Random(0)
     said = [describe(item.garment, rng) for item in items for _ in range(4)]
-    for _, _, wish in training_triplets(items, seed=0, count=4000):
-        said += wish.captions
+    for _, _, modification in training_triplets(items, seed=0, count=4000):
+        said += modification.captions
     return said
 
 
@@ -97,12 +97,12 @@ def test_names_speak_of_values_that_there_are(category: str) -> None:
         assert members <= set(CATEGORIES)
 
 
-def test_a_shaded_colour_name_means_one_colour_and_shade() -> None:
+def test_a_shaded_color_name_means_one_color_and_shade() -> None:
     meanings = defaultdict(set)
-    for colour in COLOURS:
-        for shade in ("mid",) if colour in UNSHADED else SHADES:
-            for name in shaded_names(colour, shade):
-                meanings[name].add((colour, shade))
+    for color in COLORS:
+        for shade in ("mid",) if color in UNSHADED else SHADES:
+            for name in shaded_names(color, shade):
+                meanings[name].add((color, shade))
     assert {name: found for name, found in meanings.items() if len(found) > 1} == {}
     assert meanings["navy"] == {("blue", "dark")}
 

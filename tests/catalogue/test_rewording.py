@@ -1,4 +1,4 @@
-"""Other words for a wish ask for the same."""
+"""Other words for a modification ask for the same."""
 
 import pytest
 

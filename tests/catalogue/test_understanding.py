@@ -92,7 +92,7 @@ def test_another_category_keeps_the_look():
     "words",
     [
         "", "...", "cosy", "blue <b>", "blau", "longer than 2 metres",
-        "make the sleeves blue",  # the catalogue has no sleeves of another colour
+        "make the sleeves blue",  # the catalogue has no sleeves of another color
         "with red buttons", "a floral print in red and not", "blue and red", "with or without",
         "no stripes and a belt and no belt", "longer and shorter", "no belt or stripes", "no",
         "no leopard print and polka dots",  # are the dots wanted?

@@ -3,7 +3,7 @@
 garments/     a garment -> its pieces, lines and buttons (parts.py: Shape)
 pose          where they lie in the picture, in pixels
 palette, fabric, patterns, emblems, hanger     what they are made of and wear
-raster, render     pieces -> a layer of colour, cover and light
+raster, render     pieces -> a layer of color, cover and light
 scene              shown well: a calm background, a soft shadow
 surroundings, photograph     shown as in a hasty photograph, for training
 draw          a garment and a seed -> a picture

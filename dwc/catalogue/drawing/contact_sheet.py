@@ -21,7 +21,7 @@ DEFAULT_SEED = 21
 def varied_garments(count: int, seed: int) -> list[Garment]:
     """`count` random garments in random order, every category as often as any other, if it can be.
 
-    Neighbours in the list differ in colour, so that a page does not clump.
+    Neighbours in the list differ in color, so that a page does not clump.
     """
     rng = random.Random(seed)
     names: list[str] = []
@@ -46,10 +46,10 @@ def contact_sheet(
 ) -> Image.Image:
     """Draw `columns` x `rows` garments, `tile` pixels each, `gap` white pixels apart."""
     sheet = Image.new("RGB", (columns * (tile + gap) + gap, rows * (tile + gap) + gap), "white")
-    for place, garment in enumerate(varied_garments(columns * rows, seed)):
-        row, column = divmod(place, columns)
-        picture = draw(garment, seed=place, size=tile, style=style)
-        sheet.paste(picture, (gap + column * (tile + gap), gap + row * (tile + gap)))
+    for index, garment in enumerate(varied_garments(columns * rows, seed)):
+        row, column = divmod(index, columns)
+        image = draw(garment, seed=index, size=tile, style=style)
+        sheet.paste(image, (gap + column * (tile + gap), gap + row * (tile + gap)))
     return sheet
 
 

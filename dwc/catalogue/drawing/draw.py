@@ -16,11 +16,11 @@ from dwc.catalogue.drawing.materials import material_of
 from dwc.catalogue.drawing.noise import crease_tile, cut
 from dwc.catalogue.drawing.parts import Line, Part, Shape, smooth
 from dwc.catalogue.drawing.patterns import Pattern
-from dwc.catalogue.drawing.photograph import Haste, varied
+from dwc.catalogue.drawing.photograph import Snapshot, varied
 from dwc.catalogue.drawing.pose import Crumple, Pose
 from dwc.catalogue.drawing.raster import Layer, ribbon
 from dwc.catalogue.drawing.render import Renderer
-from dwc.catalogue.drawing.scene import Picture, as_image, backdrop, cast_shadow, compose
+from dwc.catalogue.drawing.scene import ImageArray, as_image, backdrop, cast_shadow, compose
 from dwc.catalogue.schema import Garment
 
 _WIRE = 0.026  # thickness, in units of the curves' square
@@ -70,7 +70,7 @@ def draw(garment: Garment, seed: int, size: int = 256, style: Style = "gallery")
     """Draw a garment: an RGB picture, `size` pixels a side.
 
     The same for the same arguments, in any process. What is not described
-    (pose, light, background, buttons' colour, place and scale of the pattern) comes from `seed`.
+    (pose, light, background, buttons' color, place and scale of the pattern) comes from `seed`.
     ValueError for a size below 16 or an unknown style.
     """
     rng = generator(garment, seed, style)
@@ -87,7 +87,7 @@ def generator(garment: Garment, seed: int, style: str) -> np.random.Generator:
 def draw_shape(
     shape: Shape, garment: Garment, rng: np.random.Generator, size: int, style: Style = "gallery"
 ) -> Image.Image:
-    """Draw an outline in the colours of a garment; see `draw`."""
+    """Draw an outline in the colors of a garment; see `draw`."""
     if size < SMALLEST_SIZE:
         raise ValueError(f"size is {size} pixels; a garment takes at least {SMALLEST_SIZE}")
     if style not in get_args(Style):
@@ -95,15 +95,15 @@ def draw_shape(
     if style != "plain" and rng.random() < _ON_HANGER:
         shape = on_hanger(shape, clipped=garment.category in _CLIPPED)
     if style == "training":
-        picture = _photographed(shape, garment, rng, size)
+        image = _photographed(shape, garment, rng, size)
     else:
-        picture = _well_lit(shape, garment, rng, size, style == "plain")
-    return as_image(picture)
+        image = _well_lit(shape, garment, rng, size, style == "plain")
+    return as_image(image)
 
 
 def _well_lit(
     shape: Shape, garment: Garment, rng: np.random.Generator, size: int, plain: bool
-) -> Picture:
+) -> ImageArray:
     if plain:
         pose = Pose()
         light = (-0.5, -0.866)
@@ -126,24 +126,26 @@ def _well_lit(
         return compose(layer, np.ones((size, size, 3), np.float32), 0 * layer.alpha)
     folds = cut(crease_tile(), rng, size, size / 160) * np.float32(0.022)
     layer.tone((0, 0, size, size), folds)
-    colours = [material.colours["main"], material.colours["second"]]
-    background = backdrop(rng, colours, size)
+    colors = [material.colors["main"], material.colors["second"]]
+    background = backdrop(rng, colors, size)
     shadow = 0.20 * cast_shadow(layer, 0.035 * size, 0.035 * size)
     shadow += 0.22 * cast_shadow(layer, 0.008 * size, 0.009 * size)
     return compose(layer, background, shadow)
 
 
-def _photographed(shape: Shape, garment: Garment, rng: np.random.Generator, size: int) -> Picture:
-    haste = Haste.draw(rng)
-    pose = haste.pose(rng)
+def _photographed(
+    shape: Shape, garment: Garment, rng: np.random.Generator, size: int
+) -> ImageArray:
+    snapshot = Snapshot.draw(rng)
+    pose = snapshot.pose(rng)
     material = material_of(garment, rng)
     for role in ("main", "second"):
-        material.colours[role] = varied(material.colours[role], rng, haste.strength)
-    askew = 0.012 + 0.03 * haste.strength * rng.random()
+        material.colors[role] = varied(material.colors[role], rng, snapshot.strength)
+    askew = 0.012 + 0.03 * snapshot.strength * rng.random()
     pattern = Pattern.draw(garment["pattern"], rng, size, askew, garment.category in _IN_PAIRS)
-    layer = Layer.empty(size, haste.light_direction(rng))
+    layer = Layer.empty(size, snapshot.light_direction(rng))
     unit = pose.zoom * size / 2
-    detail = float(rng.uniform(1 - 0.65 * haste.strength, 1))
+    detail = float(rng.uniform(1 - 0.65 * snapshot.strength, 1))
     Renderer(layer, material, pattern, unit, pose.turn, detail).draw(pose.place(shape, size), rng)
-    haste.wrinkle(layer, rng)
-    return haste.show(layer, rng, [material.colours["main"], material.colours["second"]])
+    snapshot.wrinkle(layer, rng)
+    return snapshot.show(layer, rng, [material.colors["main"], material.colors["second"]])

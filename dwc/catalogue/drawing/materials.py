@@ -1,10 +1,10 @@
 """Colors, chosen in OKLab, and the materials that garments are made of.
 
-The colours that garments are drawn in, chosen in OKLab: distance there is how unlike they look.
+The colors that garments are drawn in, chosen in OKLab: distance there is how unlike they look.
 
 Ottosson, "A perceptual color space for image processing" (2020): https://bottosson.github.io/posts/oklab/
 
-Materials: the fine structure of cloth, knit and leather, and the colours that go with one.
+Materials: the fine structure of cloth, knit and leather, and the colors that go with one.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from dwc.catalogue.drawing.noise import Field, cloud_tile
 from dwc.catalogue.drawing.parts import Role
 from dwc.catalogue.schema import Garment
 
-Colour = NDArray[np.float32]  # (3,), sRGB in [0, 1]
+Color = NDArray[np.float32]  # (3,), sRGB in [0, 1]
 
 _TO_CONE = np.array(
     [
@@ -54,7 +54,7 @@ _CHOSEN: dict[str, dict[str, tuple[float, float, float]]] = {
     "black": {"mid": (0.22, 0.006, 270)},
     "white": {"mid": (0.975, 0.004, 95)},
 }
-# A second colour has no shade of its own; nearer than this to the main colour, it takes another.
+# A second color has no shade of its own; nearer than this to the main color, it takes another.
 _CONTRAST = 0.17
 
 
@@ -71,59 +71,59 @@ def oklab_to_srgb(lab: ArrayLike) -> NDArray[np.float64]:
     return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
-def oklch_to_srgb(lightness: float, chroma: float, hue: float) -> Colour:
-    """One colour from lightness (0 to 1), chroma (0 to about 0.3) and hue (degrees)."""
+def oklch_to_srgb(lightness: float, chroma: float, hue: float) -> Color:
+    """One color from lightness (0 to 1), chroma (0 to about 0.3) and hue (degrees)."""
     angle = np.deg2rad(hue)
     lab = (lightness, chroma * np.cos(angle), chroma * np.sin(angle))
     return oklab_to_srgb(lab).astype(np.float32)
 
 
 @lru_cache(maxsize=64)
-def colour_of(colour: str, shade: str = "mid") -> Colour:
-    """The sRGB value of a colour of the schema in one of its shades; KeyError where it has none."""
-    value = oklch_to_srgb(*_CHOSEN[colour][shade])
+def color_of(color: str, shade: str = "mid") -> Color:
+    """The sRGB value of a color of the schema in one of its shades; KeyError where it has none."""
+    value = oklch_to_srgb(*_CHOSEN[color][shade])
     value.setflags(write=False)
     return value
 
 
 @lru_cache(maxsize=1024)
-def second_colour_of(colour: str, main: str, main_shade: str) -> Colour:
-    """The sRGB value of a second colour that stands out from the main one.
+def second_color_of(color: str, main: str, main_shade: str) -> Color:
+    """The sRGB value of a second color that stands out from the main one.
 
-    The middle shade, unless it lies too near the main colour; then the shade farthest from it.
+    The middle shade, unless it lies too near the main color; then the shade farthest from it.
     """
-    base = colour_of(main, main_shade)
-    if difference(colour_of(colour), base) >= _CONTRAST:
-        return colour_of(colour)
-    shades = _CHOSEN[colour]
-    return max((colour_of(colour, s) for s in shades), key=lambda value: difference(value, base))
+    base = color_of(main, main_shade)
+    if difference(color_of(color), base) >= _CONTRAST:
+        return color_of(color)
+    shades = _CHOSEN[color]
+    return max((color_of(color, s) for s in shades), key=lambda value: difference(value, base))
 
 
-def difference(one: ArrayLike, other: ArrayLike) -> float:
-    """How different two sRGB colours look: their distance in OKLab; 0.02 is just noticeable."""
-    return float(np.linalg.norm(srgb_to_oklab(one) - srgb_to_oklab(other)))
+def difference(first: ArrayLike, second: ArrayLike) -> float:
+    """How different two sRGB colors look: their distance in OKLab; 0.02 is just noticeable."""
+    return float(np.linalg.norm(srgb_to_oklab(first) - srgb_to_oklab(second)))
 
 
 def lightness(rgb: ArrayLike) -> float:
-    """OKLab lightness of an sRGB colour, 0 black to 1 white."""
+    """OKLab lightness of an sRGB color, 0 black to 1 white."""
     return float(srgb_to_oklab(rgb)[..., 0])
 
 
-def shifted(rgb: ArrayLike, lighter: float = 0.0, chroma: float = 1.0) -> Colour:
-    """An sRGB colour made lighter (negative: darker) and its chroma multiplied."""
+def shifted(rgb: ArrayLike, lighter: float = 0.0, chroma: float = 1.0) -> Color:
+    """An sRGB color made lighter (negative: darker) and its chroma multiplied."""
     lab = srgb_to_oklab(rgb)
     lab[0] = np.clip(lab[0] + lighter, 0.06, 0.99)
     lab[1:] *= chroma
     return oklab_to_srgb(lab).astype(np.float32)
 
 
-def nearest_colour(rgb: ArrayLike) -> tuple[str, str]:
-    """The (colour, shade) of the schema that an sRGB value is nearest to."""
+def nearest_color(rgb: ArrayLike) -> tuple[str, str]:
+    """The (color, shade) of the schema that an sRGB value is nearest to."""
     return _NAMES[int(np.linalg.norm(_NAMED_LAB - srgb_to_oklab(rgb), axis=1).argmin())]
 
 
-_NAMES = [(colour, shade) for colour, shades in _CHOSEN.items() for shade in shades]
-_NAMED_LAB = srgb_to_oklab(np.stack([colour_of(*name) for name in _NAMES]))  # (35, 3)
+_NAMES = [(color, shade) for color, shades in _CHOSEN.items() for shade in shades]
+_NAMED_LAB = srgb_to_oklab(np.stack([color_of(*name) for name in _NAMES]))  # (35, 3)
 
 
 _KNITTED = frozenset({"jumper", "hat"})
@@ -137,13 +137,13 @@ _GUM, _BLACK_RUBBER = oklch_to_srgb(0.66, 0.075, 65), oklch_to_srgb(0.27, 0.006,
 
 @dataclass(frozen=True)
 class Material:
-    """The colour of each role, and how the surface looks close to.
+    """The color of each role, and how the surface looks close to.
 
     `weave` names the fine structure, `depth` is how strong it is, `gloss` (0 to 1) how much the
     surface shines.
     """
 
-    colours: dict[Role, Colour]
+    colors: dict[Role, Color]
     weave: str
     depth: float
     gloss: float
@@ -151,21 +151,21 @@ class Material:
     @cached_property
     def is_dark(self) -> bool:
         """Whether seams have to be lighter than the cloth to be seen."""
-        return lightness(self.colours["main"]) < 0.47
+        return lightness(self.colors["main"]) < 0.47
 
 
 def material_of(garment: Garment, rng: np.random.Generator) -> Material:
-    """What a garment is made of; the described colours are exact, the rest is drawn at random."""
-    colour, shade, second_name = garment["colour"], garment["shade"], garment["second_colour"]
-    main = colour_of(colour, shade)
-    second = main if second_name == "none" else second_colour_of(second_name, colour, shade)
-    trim, lining, tinted_sole = _dyed_alike(colour, shade)
+    """What a garment is made of; the described colors are exact, the rest is drawn at random."""
+    color, shade, second_name = garment["colour"], garment["shade"], garment["second_colour"]
+    main = color_of(color, shade)
+    second = main if second_name == "none" else second_color_of(second_name, color, shade)
+    trim, lining, tinted_sole = _dyed_alike(color, shade)
     soles = [_RUBBER, _GUM, _BLACK_RUBBER] if garment.category == "trainers" else [
         _GUM, _BLACK_RUBBER, tinted_sole
     ]  # fmt: skip
     apart = [sole for sole in soles if abs(float(sole.mean()) - float(main.mean())) > 0.1] or soles
     sole = apart[int(rng.integers(len(apart)))]
-    colours: dict[Role, Colour] = {
+    colors: dict[Role, Color] = {
         "main": main,
         "second": second,
         "trim": trim,
@@ -180,25 +180,25 @@ def material_of(garment: Garment, rng: np.random.Generator) -> Material:
         weave, depth, gloss = "leather", 0.018, float(rng.uniform(0.25, 0.8))
     elif garment.category in _WOVEN:
         weave, depth = "twill", 0.024
-    return Material(colours, weave, depth, gloss)
+    return Material(colors, weave, depth, gloss)
 
 
 @lru_cache(maxsize=64)
-def _dyed_alike(colour: str, shade: str) -> tuple[Colour, Colour, Colour]:
-    """The trim, lining and sole that go with a colour."""
-    main = colour_of(colour, shade)
+def _dyed_alike(color: str, shade: str) -> tuple[Color, Color, Color]:
+    """The trim, lining and sole that go with a color."""
+    main = color_of(color, shade)
     level = lightness(main)
     trim = shifted(main, -0.2 if level > 0.45 else 0.22, 0.85)
     lining = shifted(main, -0.17 if level > 0.30 else -0.07, 0.8)
     return trim, lining, shifted(main, -0.16 if level > 0.42 else 0.14, 0.6)
 
 
-def button_colour(material: Material) -> Colour:
+def button_color(material: Material) -> Color:
     """Pale buttons on dark cloth and dark ones on pale cloth, with something of its hue."""
-    level = lightness(material.colours["main"])
+    level = lightness(material.colors["main"])
     pale = level < 0.62
     base = _BUTTON_PALE if pale else _BUTTON_DARK
-    tinted = shifted(material.colours["main"], (0.85 if pale else 0.42) - level, 0.7)
+    tinted = shifted(material.colors["main"], (0.85 if pale else 0.42) - level, 0.7)
     return (0.5 * base + 0.5 * tinted).astype(np.float32)
 
 

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 Points = NDArray[np.float64]  # (n, 2), x and y
 
 Role = Literal["main", "second", "trim", "lining", "sole", "metal"]
-"""Which colour a piece has: the garment's colour, its second one, a trim that goes with the colour
+"""Which color a piece has: the garment's color, its second one, a trim that goes with the color
 (a belt, a collar: darker or contrasting), the inside seen at a neck or cuff (darker), a shoe's
 sole, buckles and zips."""
 

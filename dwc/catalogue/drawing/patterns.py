@@ -1,6 +1,6 @@
 """Patterns on cloth, and the prints on a chest.
 
-Patterned cloth: how much of the second colour each point of a piece has.
+Patterned cloth: how much of the second color each point of a piece has.
 
 Each pattern is a tile that repeats, painted once with Pillow; drawing a piece is a lookup in it.
 
@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 from dwc.catalogue.drawing.noise import cloud_tile, cut
 from dwc.catalogue.drawing.parts import Part, Points, smooth
 
-Weight = NDArray[np.float32]  # (height, width), 0 main colour to 1 second colour
+Weight = NDArray[np.float32]  # (height, width), 0 main color to 1 second color
 
 _SIDE = 256  # pixels of a tile, before it is scaled
 _OVER = 2  # painted larger, then reduced: smooth edges
@@ -52,7 +52,7 @@ class Pattern:
         """The pattern with its scale, phase and layout drawn at random.
 
         `askew` is by how much cloth lies off its straight course, as a share of the picture;
-        `across` keeps colour blocks one above the other, so that a pair is one of a kind.
+        `across` keeps color blocks one above the other, so that a pair is one of a kind.
         """
         scale = float(rng.uniform(0.85, 1.2))
         phase = (float(rng.uniform()), float(rng.uniform()))
@@ -73,7 +73,7 @@ class Pattern:
         span: tuple[float, ...],
         turn: float,
     ) -> Weight | None:
-        """The share of the second colour at each pixel of `box`, or None where there is none.
+        """The share of the second color at each pixel of `box`, or None where there is none.
 
         `part` in pixels, `box` its (left, top, right, bottom), `unit` the pixels a unit of the
         curves, `turn` the garment's (radians, clockwise), `span` the (left, top, right, bottom) of

@@ -6,7 +6,7 @@ The hasty photograph: what a telephone makes of a garment on a floor, for traini
 
 Strengths are drawn anew for each picture, and a share of pictures is near to the gallery's, so that
 a model learns the garment and not the circumstances. The mean hue changes little: beyond that
-nobody could tell the colour.
+nobody could tell the color.
 """
 
 import io
@@ -18,36 +18,36 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from dwc.catalogue.drawing.materials import Colour, oklab_to_srgb, oklch_to_srgb, srgb_to_oklab
+from dwc.catalogue.drawing.materials import Color, oklab_to_srgb, oklch_to_srgb, srgb_to_oklab
 from dwc.catalogue.drawing.noise import Field, cloud_tile, crease_tile, cut, upsampled
 from dwc.catalogue.drawing.patterns import turned_tile
 from dwc.catalogue.drawing.pose import Crumple, Pose
 from dwc.catalogue.drawing.raster import Layer
-from dwc.catalogue.drawing.scene import Picture, as_image, backdrop, cast_shadow, compose
+from dwc.catalogue.drawing.scene import ImageArray, as_image, backdrop, cast_shadow, compose
 
 _NAMED = ("striped", "checked", "dotted", "floral", "zigzag", "leopard", "pinstriped")
 
 
-def surroundings(rng: np.random.Generator, garment_colours: list[Colour], size: int) -> Picture:
+def surroundings(rng: np.random.Generator, garment_colors: list[Color], size: int) -> ImageArray:
     """A random home background (size, size, 3): floor, carpet, sheet, wall, clutter.
 
-    Usually it differs from the garment's colours; a share of one in five may be alike.
+    Usually it differs from the garment's colors; a share of one in five may be alike.
     """
     kinds, shares = zip(*_KINDS, strict=True)
     kind = kinds[int(rng.choice(len(kinds), p=np.array(shares) / sum(shares)))]
-    picture = kind(rng, size)
+    rgb = kind(rng, size)
     for _ in range(3):
         if rng.random() < 0.2:
             break
-        seen = srgb_to_oklab(np.stack([picture.mean(axis=(0, 1)), *garment_colours]))
+        seen = srgb_to_oklab(np.stack([rgb.mean(axis=(0, 1)), *garment_colors]))
         if np.linalg.norm(seen[1:] - seen[0], axis=1).min() > 0.12:
             break
-        picture = kinds[int(rng.choice(len(kinds), p=np.array(shares) / sum(shares)))](rng, size)
-    return picture
+        rgb = kinds[int(rng.choice(len(kinds), p=np.array(shares) / sum(shares)))](rng, size)
+    return rgb
 
 
-def any_colour(rng: np.random.Generator, vivid: float = 0.06) -> Colour:
-    """A random colour of household things: any lightness, mostly muted; `vivid` the mean chroma."""
+def any_color(rng: np.random.Generator, vivid: float = 0.06) -> Color:
+    """A random color of household things: any lightness, mostly muted; `vivid` the mean chroma."""
     lightness = float(rng.beta(1.6, 1.1) * 0.78 + 0.2)
     chroma = min(float(rng.exponential(vivid)), 0.22)
     return oklch_to_srgb(lightness, chroma, float(rng.uniform(0, 360)))
@@ -67,14 +67,14 @@ def creased_cloth(rng: np.random.Generator, size: int, strength: float) -> Field
     return 1 + np.float32(strength) * (0.35 * folds + slope)
 
 
-def _wall(rng: np.random.Generator, size: int) -> Picture:
+def _wall(rng: np.random.Generator, size: int) -> ImageArray:
     """A plain wall or paper, with a little unevenness."""
     lightness, chroma = float(rng.uniform(0.55, 0.98)), float(rng.exponential(0.015))
     tint = oklch_to_srgb(lightness, chroma, float(rng.uniform(0, 360)))
     return tint * (1 + np.float32(0.02) * cut(cloud_tile(1.2), rng, size))[..., None]
 
 
-def _wood(rng: np.random.Generator, size: int) -> Picture:
+def _wood(rng: np.random.Generator, size: int) -> ImageArray:
     """Parquet or laminate: planks with grain, turned, from pale grey to red brown."""
     level, grey = float(rng.uniform(0.42, 0.88)), float(rng.beta(1.2, 1.5))
     tint = oklch_to_srgb(level, 0.015 + 0.085 * (1 - grey), float(rng.uniform(50, 85)))
@@ -104,7 +104,7 @@ def _planks() -> Field:
     return field.astype(np.float32)
 
 
-def _tiles(rng: np.random.Generator, size: int) -> Picture:
+def _tiles(rng: np.random.Generator, size: int) -> ImageArray:
     """Floor tiles with joints, pale mostly, turned."""
     level = float(rng.uniform(0.6, 0.95))
     tint = oklch_to_srgb(level, float(rng.exponential(0.015)), float(rng.uniform(40, 110)))
@@ -123,30 +123,30 @@ def _joints() -> Field:
     return np.maximum(joint[None], joint[:, None])
 
 
-def _carpet(rng: np.random.Generator, size: int) -> Picture:
-    """A rug: coarse grain, any colour, at times with an ornament in a second one."""
-    tint = any_colour(rng, 0.045)
+def _carpet(rng: np.random.Generator, size: int) -> ImageArray:
+    """A rug: coarse grain, any color, at times with an ornament in a second one."""
+    tint = any_color(rng, 0.045)
     field = np.float32(rng.uniform(0.04, 0.16)) * cut(
         cloud_tile(0.5, 128), rng, size, rng.uniform(1.0, 2.6) * size / 128
     )
     field = field + np.float32(0.05) * cut(cloud_tile(1.6), rng, size)
-    picture = np.broadcast_to(tint, (size, size, 3))
+    rgb = np.broadcast_to(tint, (size, size, 3))
     if rng.random() < 0.35:
         ornament = np.clip(cut(crease_tile(1.3, 10), rng, size, size / 128) * 1.5 + 0.6, 0, 1)
-        picture = tint + np.float32(0.75) * ornament[..., None] * (any_colour(rng, 0.08) - tint)
-    return picture * (1 + field)[..., None]
+        rgb = tint + np.float32(0.75) * ornament[..., None] * (any_color(rng, 0.08) - tint)
+    return rgb * (1 + field)[..., None]
 
 
-def _sheet(rng: np.random.Generator, size: int) -> Picture:
-    """A bed sheet or blanket in folds: white, or any colour, vivid ones too."""
+def _sheet(rng: np.random.Generator, size: int) -> ImageArray:
+    """A bed sheet or blanket in folds: white, or any color, vivid ones too."""
     pale = oklch_to_srgb(float(rng.uniform(0.8, 0.97)), 0.012, float(rng.uniform(40, 260)))
-    tint = pale if rng.random() < 0.4 else any_colour(rng, 0.10)
+    tint = pale if rng.random() < 0.4 else any_color(rng, 0.10)
     return tint * creased_cloth(rng, size, float(rng.uniform(0.02, 0.10)))[..., None]
 
 
-def _patterned(rng: np.random.Generator, size: int) -> Picture:
+def _patterned(rng: np.random.Generator, size: int) -> ImageArray:
     """Patterned bed linen or upholstery, lightly creased."""
-    one, other = any_colour(rng, 0.06), any_colour(rng, 0.10)
+    one, other = any_color(rng, 0.06), any_color(rng, 0.10)
     name = str(rng.choice(_NAMED))
     weight = turned_tile(
         name, size, rng.uniform(0.35, 1.6) * 256 / (0.3 * size), float(rng.uniform(0, np.pi)), rng
@@ -156,7 +156,7 @@ def _patterned(rng: np.random.Generator, size: int) -> Picture:
     return cloth * creased_cloth(rng, size, float(rng.uniform(0.01, 0.06)))[..., None]
 
 
-def _two_parts(rng: np.random.Generator, size: int) -> Picture:
+def _two_parts(rng: np.random.Generator, size: int) -> ImageArray:
     """A wall above a floor, a bed's edge, a door's frame: two grounds and a straight border."""
     plain = (_wall, _wood, _carpet, _sheet, _wall)
     one = plain[int(rng.integers(5))](rng, size)
@@ -170,9 +170,9 @@ def _two_parts(rng: np.random.Generator, size: int) -> Picture:
     return (one + weight * (other - one)) * dark.astype(np.float32)
 
 
-def _clutter(rng: np.random.Generator, size: int) -> Picture:
-    """Furniture and things: overlapping blocks of many colours."""
-    image = Image.new("RGB", (size, size), _as_ink(any_colour(rng)))
+def _clutter(rng: np.random.Generator, size: int) -> ImageArray:
+    """Furniture and things: overlapping blocks of many colors."""
+    image = Image.new("RGB", (size, size), _as_ink(any_color(rng)))
     pen = ImageDraw.Draw(image)
     for _ in range(int(rng.integers(4, 14))):
         middle = rng.uniform(0, size, 2)
@@ -182,21 +182,21 @@ def _clutter(rng: np.random.Generator, size: int) -> Picture:
         corners = (np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * half) @ turn.T + middle
         if rng.random() < 0.25:
             low, high = middle - half, middle + half
-            pen.ellipse((low[0], low[1], high[0], high[1]), fill=_as_ink(any_colour(rng, 0.08)))
+            pen.ellipse((low[0], low[1], high[0], high[1]), fill=_as_ink(any_color(rng, 0.08)))
         else:
-            pen.polygon(corners.ravel().tolist(), fill=_as_ink(any_colour(rng, 0.08)))
-    picture = np.asarray(image, dtype=np.float32) / np.float32(255)
-    return picture * (1 + np.float32(0.05) * cut(cloud_tile(1.2), rng, size))[..., None]
+            pen.polygon(corners.ravel().tolist(), fill=_as_ink(any_color(rng, 0.08)))
+    rgb = np.asarray(image, dtype=np.float32) / np.float32(255)
+    return rgb * (1 + np.float32(0.05) * cut(cloud_tile(1.2), rng, size))[..., None]
 
 
-def _as_ink(colour: Colour) -> tuple[int, int, int]:
-    red, green, blue = (colour * 255).astype(int).tolist()
+def _as_ink(color: Color) -> tuple[int, int, int]:
+    red, green, blue = (color * 255).astype(int).tolist()
     return red, green, blue
 
 
-def foreground(picture: Picture, rng: np.random.Generator) -> None:
+def foreground(rgb: ImageArray, rng: np.random.Generator) -> None:
     """Lay something over the picture's edge: a hand that holds, or another piece of cloth."""
-    size = len(picture)
+    size = len(rgb)
     angle = float(rng.uniform(0, 2 * np.pi))
     inward = np.array([np.cos(angle), np.sin(angle)])
     border = size / 2 * (1 - inward / np.abs(inward).max())
@@ -212,7 +212,7 @@ def foreground(picture: Picture, rng: np.random.Generator) -> None:
             pen.line([*(root * 2), *(tip * 2)], fill=255, width=max(2, round(wide * 1.7)))
             low, high = (tip - wide * 0.42) * 2, (tip + wide * 0.42) * 2
             pen.ellipse((*low, *high), fill=255)
-        colour: NDArray[np.float32] = skin
+        color: NDArray[np.float32] = skin
     else:
         depth = rng.uniform(0.04, 0.16) * size
         t = np.linspace(-1, 1, 12)
@@ -222,9 +222,9 @@ def foreground(picture: Picture, rng: np.random.Generator) -> None:
         rim = np.concatenate([front, (border + across * size - inward * size)[None],
                               (border - across * size - inward * size)[None]])  # fmt: skip
         pen.polygon((rim * 2).ravel().tolist(), fill=255)
-        colour = any_colour(rng, 0.09) * creased_cloth(rng, size, 0.06)[..., None]
+        color = any_color(rng, 0.09) * creased_cloth(rng, size, 0.06)[..., None]
     cover = np.asarray(mask.reduce(2), dtype=np.float32)[..., None] / np.float32(255)
-    picture += cover * (colour - picture)
+    rgb += cover * (color - rgb)
 
 
 def uneven_light(rng: np.random.Generator, size: int, strength: float) -> Field:
@@ -245,7 +245,7 @@ def uneven_light(rng: np.random.Generator, size: int, strength: float) -> Field:
     return field.astype(np.float32)
 
 
-_KINDS: tuple[tuple[Callable[[np.random.Generator, int], Picture], float], ...] = (
+_KINDS: tuple[tuple[Callable[[np.random.Generator, int], ImageArray], float], ...] = (
     (_wall, 0.17), (_wood, 0.18), (_tiles, 0.08), (_carpet, 0.16), (_sheet, 0.20),
     (_patterned, 0.08), (_two_parts, 0.09), (_clutter, 0.04),
 )  # fmt: skip
@@ -255,13 +255,13 @@ _NEAR_GALLERY = 0.25  # share of pictures taken with care
 
 
 @dataclass(frozen=True)
-class Haste:
+class Snapshot:
     """How roughly a picture is taken: `strength` 0 (as in the gallery) to 1."""
 
     strength: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> "Haste":
+    def draw(cls, rng: np.random.Generator) -> "Snapshot":
         """A random haste."""
         careful = rng.random() < _NEAR_GALLERY
         return cls(float(rng.uniform(0, 0.2) if careful else rng.uniform(0.4, 1.0)))
@@ -298,39 +298,39 @@ class Haste:
             patches = cut(crease_tile(2.1, 12), rng, size, size / 90)
             layer.tone(box, np.float32(rng.uniform(0.02, 0.07)) * patches)
 
-    def show(self, layer: Layer, rng: np.random.Generator, colours: list[Field]) -> Picture:
+    def show(self, layer: Layer, rng: np.random.Generator, colors: list[Field]) -> ImageArray:
         """The garment on its ground, with its shadow, in its light, as the camera saw it."""
         size, strength = layer.size, self.strength
         if strength < 0.2 and rng.random() < 0.6:
-            ground = backdrop(rng, colours, size)
+            ground = backdrop(rng, colors, size)
         else:
-            ground = surroundings(rng, colours, size)
+            ground = surroundings(rng, colors, size)
         hard = rng.random() * strength
         shadow = np.float32(0.15 + 0.30 * rng.random()) * cast_shadow(
             layer, float(rng.uniform(0.01, 0.07)) * size, max(0.6, (0.045 - 0.035 * hard) * size)
         )
         shadow += np.float32(0.25 * rng.random()) * cast_shadow(layer, 0.008 * size, 0.012 * size)
-        picture = compose(layer, ground, shadow)
+        rgb = compose(layer, ground, shadow)
         if rng.random() < 0.14 * strength:
-            foreground(picture, rng)
-        return self._expose(picture, rng)
+            foreground(rgb, rng)
+        return self._expose(rgb, rng)
 
-    def _expose(self, picture: Picture, rng: np.random.Generator) -> Picture:
+    def _expose(self, rgb: ImageArray, rng: np.random.Generator) -> ImageArray:
         """Light, exposure, white balance, then lens, sensor and file."""
-        size, strength = len(picture), self.strength
-        picture = picture * uneven_light(rng, size, 0.3 + strength)[..., None]
+        size, strength = len(rgb), self.strength
+        rgb = rgb * uneven_light(rng, size, 0.3 + strength)[..., None]
         gains = np.exp(rng.normal(0, 0.035 * strength, 3) + rng.normal(0, 0.15 * strength))
-        picture = np.clip(picture * gains.astype(np.float32), 0, 1)
+        rgb = np.clip(rgb * gains.astype(np.float32), 0, 1)
         gamma = np.float32(np.exp(rng.normal(0, 0.16 * strength)))
         if abs(gamma - 1) > 0.02:
-            picture = picture**gamma
+            rgb = rgb**gamma
         fade = np.float32(rng.uniform(0, 0.10) * strength)  # haze lifts the blacks
-        picture = picture * (1 - fade) + fade * np.float32(rng.uniform(0.2, 0.9))
-        return self._record(picture, rng)
+        rgb = rgb * (1 - fade) + fade * np.float32(rng.uniform(0.2, 0.9))
+        return self._record(rgb, rng)
 
-    def _record(self, picture: Picture, rng: np.random.Generator) -> Picture:
-        size, strength = len(picture), self.strength
-        image = as_image(picture)
+    def _record(self, rgb: ImageArray, rng: np.random.Generator) -> ImageArray:
+        size, strength = len(rgb), self.strength
+        image = as_image(rgb)
         if rng.random() < 0.25 * strength:
             side = max(12, round(size * rng.uniform(0.55, 0.9)))
             image = image.resize((side, side), Image.Resampling.BILINEAR)
@@ -351,9 +351,9 @@ class Haste:
         return np.asarray(image, dtype=np.float32) * np.float32(1 / 255)
 
 
-def varied(colour: Field, rng: np.random.Generator, strength: float) -> Field:
+def varied(color: Field, rng: np.random.Generator, strength: float) -> Field:
     """A dye a little off its name: lightness, chroma and hue vary, the colour's name stays."""
-    lab = srgb_to_oklab(colour)
+    lab = srgb_to_oklab(color)
     lab[0] += rng.normal(0, 0.018 * strength)
     chroma = rng.uniform(1 - 0.28 * strength, 1.06)
     angle = rng.normal(0, 0.06 * strength)

@@ -82,14 +82,14 @@ class Pose:
             corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
             pieces.append(np.asarray(corners, dtype=np.float64))
         pieces.append(np.asarray(shape.hung_from, dtype=np.float64).reshape(-1, 2))
-        every = np.concatenate(pieces)
+        stacked = np.concatenate(pieces)
         if self.crumple is not None:
-            every = self.crumple(every)
+            stacked = self.crumple(stacked)
         depth = 1.0
         if self.tilt != (0.0, 0.0):
-            depth = np.clip(1 + every @ np.asarray(self.tilt), 0.6, 1.6)[:, None]
-        every = every @ matrix.T / depth + offset
-        placed = iter(np.split(every, np.cumsum([len(piece) for piece in pieces])[:-1]))
+            depth = np.clip(1 + stacked @ np.asarray(self.tilt), 0.6, 1.6)[:, None]
+        stacked = stacked @ matrix.T / depth + offset
+        placed = iter(np.split(stacked, np.cumsum([len(piece) for piece in pieces])[:-1]))
 
         items: list[Part | Line | Disc] = []
         for item in shape.items:

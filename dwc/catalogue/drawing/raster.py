@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from dwc.catalogue.drawing.materials import Colour
+from dwc.catalogue.drawing.materials import Color
 from dwc.catalogue.drawing.noise import Field, relief, upsampled
 from dwc.catalogue.drawing.parts import Points
 
@@ -21,7 +21,7 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 OVER = 3  # how much finer masks are filled
 
 
-def colours(height: int, width: int) -> NDArray[np.float32]:
+def colors(height: int, width: int) -> NDArray[np.float32]:
     """Black (height, width, 3): in memory all of red, then all of green, then all of blue.
 
     So a field that is laid over them goes along rows, not three numbers at a time: a fifth of the
@@ -34,8 +34,8 @@ def colours(height: int, width: int) -> NDArray[np.float32]:
 class Layer:
     """A garment on nothing: `rgb` (size, size, 3) multiplied by `alpha` (size, size), in [0, 1].
 
-    `tones` (size, size) is how much lighter or darker than its own colour each point is, about 0:
-    kept apart until the end, since one field is cheaper to change than three colours. `light` is
+    `tones` (size, size) is how much lighter or darker than its own color each point is, about 0:
+    kept apart until the end, since one field is cheaper to change than three colors. `light` is
     the unit direction (x, y; y down) from which light comes.
     """
 
@@ -47,7 +47,7 @@ class Layer:
     @classmethod
     def empty(cls, size: int, light: tuple[float, float]) -> "Layer":
         """A layer on which nothing is drawn yet."""
-        rgb = colours(size, size)
+        rgb = colors(size, size)
         return cls(rgb, np.zeros_like(rgb[..., 0]), np.zeros_like(rgb[..., 0]), light)
 
     @property
@@ -64,15 +64,15 @@ class Layer:
         return (left, top, right, bottom) if right - left > 1 and bottom - top > 1 else None
 
     def paint(
-        self, box: Box, mask: Field, colour: NDArray[np.float32], tone: Field | None = None
+        self, box: Box, mask: Field, color: NDArray[np.float32], tone: Field | None = None
     ) -> None:
-        """Lay a colour, (3,) or (h, w, 3), over a box where the mask (h, w) says.
+        """Lay a color, (3,) or (h, w, 3), over a box where the mask (h, w) says.
 
         `tone` (h, w) is the light on what is laid; without it, as on what lies beneath.
         """
         left, top, right, bottom = box
         region = self.rgb[top:bottom, left:right]
-        region += mask[..., None] * (colour - region)
+        region += mask[..., None] * (color - region)
         alpha = self.alpha[top:bottom, left:right]
         alpha += mask * (1 - alpha)
         if tone is not None:
@@ -85,7 +85,7 @@ class Layer:
         self.tones[top:bottom, left:right] += amount
 
     def lit(self) -> NDArray[np.float32]:
-        """The colours (size, size, 3) in their light, multiplied by `alpha`; the layer's own array.
+        """The colors (size, size, 3) in their light, multiplied by `alpha`; the layer's own array.
 
         Partly in proportion and partly absolute, so that folds show on black cloth too. To be taken
         once, at the end: in fresh memory, the pages alone would cost as much as the arithmetic.
@@ -204,7 +204,7 @@ def dashed(points: Points, length: float, gap: float, width: float) -> list[Poin
     return list(np.concatenate([ends + across, ends[:, ::-1] - across], axis=1))
 
 
-def mixed(one: Colour, other: Colour, weight: Field) -> NDArray[np.float32]:
-    """Two colours mixed: (h, w, 3), weight 0 the one and 1 the other."""
-    found = np.multiply(weight[..., None], other - one, out=colours(*weight.shape))
+def mixed(one: Color, other: Color, weight: Field) -> NDArray[np.float32]:
+    """Two colors mixed: (h, w, 3), weight 0 the one and 1 the other."""
+    found = np.multiply(weight[..., None], other - one, out=colors(*weight.shape))
     return np.add(one, found, out=found)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dwc.catalogue.drawing.materials import Material, button_colour, oklch_to_srgb, weave_tile
+from dwc.catalogue.drawing.materials import Material, button_color, oklch_to_srgb, weave_tile
 from dwc.catalogue.drawing.noise import Field, relief
 from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Shape
 from dwc.catalogue.drawing.patterns import Pattern, draw_emblem
@@ -25,7 +25,7 @@ from dwc.catalogue.drawing.raster import (
     softened,
 )
 
-_TONAL = frozenset({"seam", "stitch", "fold", "crease", "edge"})  # they lay on no colour
+_TONAL = frozenset({"seam", "stitch", "fold", "crease", "edge"})  # they lay on no color
 _SMALL_UNIT = 56  # pixels: below it, what a pixel cannot show is left out
 _LEAST_PRINT = 0.15  # half the side of a print, in units: smaller ones nobody sees at 64 pixels
 _LACE = oklch_to_srgb(0.95, 0.012, 90)
@@ -62,10 +62,10 @@ class Renderer:
         spans = [
             item.outline for item in shape.items if isinstance(item, Part) and _has_pattern(item)
         ]
-        every = np.concatenate(spans) if spans else np.zeros((1, 2))
+        points = np.concatenate(spans) if spans else np.zeros((1, 2))
         cos, sin = np.cos(self.turn), np.sin(self.turn)
-        every = every @ np.array([[cos, -sin], [sin, cos]])  # upright again
-        span = (*every.min(axis=0).tolist(), *every.max(axis=0).tolist())
+        points = points @ np.array([[cos, -sin], [sin, cos]])  # upright again
+        span = (*points.min(axis=0).tolist(), *points.max(axis=0).tolist())
         for key, group in groupby(_tonal_lines_first(shape), key=_painted_together):
             members = list(group)
             if isinstance(members[0], Part):
@@ -106,11 +106,11 @@ class Renderer:
         if self.is_small:  # one blur serves the shadow and the shading
             bulge = softened(mask, bulge_radius(thickness))
         self._shadow(mask, box, reach, bulge)
-        colour: NDArray[np.float32] = self.material.colours[part.role]
+        color: NDArray[np.float32] = self.material.colors[part.role]
         if _has_pattern(part):
             weight = self.pattern.weight(part, box, self.unit, span, self.turn)
             if weight is not None:
-                colour = mixed(colour, self.material.colours["second"], weight)
+                color = mixed(color, self.material.colors["second"], weight)
         shade = np.zeros((1, 1), np.float32)
         if thickness > 1.5:
             roundness, light = part.roundness * self.detail, self.layer.light
@@ -123,7 +123,7 @@ class Renderer:
                     shade = shade + self._gloss(shade)
                 if not self.is_small or self.material.depth > 0.05:
                     shade = shade + self._weave(box)
-        self.layer.paint(box, as_field(mask), colour, shade)
+        self.layer.paint(box, as_field(mask), color, shade)
 
     def _gloss(self, shade: Field) -> Field:
         """A highlight where the piece faces the light most."""
@@ -152,7 +152,7 @@ class Renderer:
         if box is None:
             return
         cover = as_field(filled(outlines, box, tuple(holes)))
-        self.layer.paint(box, cover * np.float32(0.97), self.material.colours["second"])
+        self.layer.paint(box, cover * np.float32(0.97), self.material.colors["second"])
 
     def _lines(self, lines: list[Line], kind: str) -> None:
         ends = np.concatenate([line.points for line in lines])
@@ -215,7 +215,7 @@ class Renderer:
         mask = filled(outlines, box)
         cover = as_field(mask)
         self._tone(box, softened(mask, max(0.02 * self.unit, 0.8)) * np.float32(-0.5))
-        light_lace = float(np.mean(self.material.colours["main"])) < 0.75
+        light_lace = float(np.mean(self.material.colors["main"])) < 0.75
         lace = _LACE if light_lace else _DARK_LACE
         self.layer.paint(box, cover, lace, self._emboss(cover, 0.25))
 
@@ -260,7 +260,7 @@ class Renderer:
         if not outlines:
             return
         cover = as_field(filled(outlines, box))
-        metal = self.material.colours["metal"]
+        metal = self.material.colors["metal"]
         self.layer.paint(box, cover, metal, self._emboss(cover, emboss))
 
     def _discs(self, discs: list[Disc]) -> None:
@@ -274,7 +274,7 @@ class Renderer:
         mask = filled([disc.centre + circle * max(disc.radius, 0.8) for disc in discs], box)
         cover = as_field(mask)
         role = discs[0].role
-        colour = button_colour(self.material) if role == "trim" else self.material.colours[role]
+        color = button_color(self.material) if role == "trim" else self.material.colors[role]
         light = np.asarray(self.layer.light)
         shift = tuple(np.round(-light * max(0.2 * radius, 0.6)).astype(int))
         shadow = np.roll(softened(mask, max(0.35 * radius, 0.7)), (shift[1], shift[0]), (0, 1))
@@ -292,7 +292,7 @@ class Renderer:
                     for disc in discs for side in (-1, 1)
                 ]  # fmt: skip
                 tone = tone - as_field(filled(holes, box)) * np.float32(0.7)
-        self.layer.paint(box, cover, colour, tone)
+        self.layer.paint(box, cover, color, tone)
 
 
 def _tonal_lines_first(shape: Shape) -> list[Part | Line | Disc]:

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
 
-from dwc.catalogue.drawing.materials import Colour, oklch_to_srgb, srgb_to_oklab
+from dwc.catalogue.drawing.materials import Color, oklch_to_srgb, srgb_to_oklab
 from dwc.catalogue.drawing.noise import Field, cloud_tile, cut, upsampled
-from dwc.catalogue.drawing.raster import Layer, colours
+from dwc.catalogue.drawing.raster import Layer, colors
 
-Picture = NDArray[np.float32]  # (size, size, 3), sRGB in [0, 1]
+ImageArray = NDArray[np.float32]  # (size, size, 3), sRGB in [0, 1]
 
 # Lightness, chroma, hue: off-whites and muted pastels that stay behind any garment.
 _TINTS = tuple(
@@ -26,10 +26,10 @@ _TINTS = tuple(
 _TINTS_LAB = srgb_to_oklab(np.stack(_TINTS))
 
 
-def backdrop(rng: np.random.Generator, garment_colours: list[Colour], size: int) -> Picture:
-    """A calm background (size, size, 3) on which the garment's colours stand out."""
+def backdrop(rng: np.random.Generator, garment_colors: list[Color], size: int) -> ImageArray:
+    """A calm background (size, size, 3) on which the garment's colors stand out."""
     distance = np.linalg.norm(
-        _TINTS_LAB[:, None] - srgb_to_oklab(np.stack(garment_colours))[None], axis=-1
+        _TINTS_LAB[:, None] - srgb_to_oklab(np.stack(garment_colors))[None], axis=-1
     ).min(axis=1)  # (tints,)
     choices = np.flatnonzero(distance > 0.15)
     if not len(choices):
@@ -47,7 +47,7 @@ def backdrop(rng: np.random.Generator, garment_colours: list[Colour], size: int)
         light = light + cut(_linen_tile(), rng, size, size / 256) * np.float32(0.014)
     elif kind < 0.5:
         light = light + cut(cloud_tile(0.6, 96), rng, size, size / 256) * np.float32(0.006)
-    return np.multiply(tint, light[..., None], out=colours(size, size))
+    return np.multiply(tint, light[..., None], out=colors(size, size))
 
 
 @lru_cache(maxsize=1)
@@ -92,19 +92,19 @@ def cast_shadow(layer: Layer, reach: float, blur: float) -> Field:
     return np.asarray(moved, dtype=np.float32) * np.float32(1 / 255)
 
 
-def compose(layer: Layer, background: Picture, shadow: Field) -> Picture:
+def compose(layer: Layer, background: ImageArray, shadow: Field) -> ImageArray:
     """The garment over the darkened background; neither can be used again."""
     background *= ((1 - shadow) * (1 - layer.alpha))[..., None]
     background += layer.lit()
     return background
 
 
-def as_image(picture: Picture) -> Image.Image:
+def as_image(image: ImageArray) -> Image.Image:
     """A picture in whole numbers, rounded; what is too bright or too dark is cut off.
 
     The picture cannot be used again.
     """
-    picture *= 255
-    picture += np.float32(0.5)
-    pixels = np.clip(picture, 0, 255, out=picture).astype(np.uint8)
+    image *= 255
+    image += np.float32(0.5)
+    pixels = np.clip(image, 0, 255, out=image).astype(np.uint8)
     return Image.merge("RGB", [Image.fromarray(pixels[..., channel]) for channel in range(3)])

@@ -17,13 +17,13 @@ from dwc.catalogue.language.nouns import (
 )
 from dwc.catalogue.language.statements import (
     Statement,
-    say_colour,
+    say_color,
     say_compared,
     say_covering,
     say_denial,
-    say_pattern_in_colour,
+    say_pattern_in_color,
     say_shade_compared,
-    say_two_colours,
+    say_two_colors,
     say_value,
 )
 from dwc.catalogue.schema import COMMON, UNSHADED, Garment
@@ -33,7 +33,7 @@ _LOOSE_SHARE = 0.12  # of attributes at the end of their scale, said as "longer"
 _DENIAL_SHARE = 0.15  # of partial descriptions, one thing that it does not have
 _BARE_EXCLUSION_SHARE = 0.35  # of descriptions by exclusion, those that say nothing else
 _AFTER_NOUN = ("without ", "with no ", "minus ", "sans ")
-_COLOUR_FAVOUR = 0.6  # of partial descriptions that would leave the colour out, those that do not
+_COLOR_FAVOUR = 0.6  # of partial descriptions that would leave the color out, those that do not
 
 
 def describe(
@@ -59,14 +59,14 @@ def describe(
         return describe_fully(garment, rng)
     names = list(garment.attributes)
     chosen = set(rng.sample(names, round(detail * len(names))))
-    if chosen and "colour" not in chosen and rng.random() < _COLOUR_FAVOUR:
+    if chosen and "colour" not in chosen and rng.random() < _COLOR_FAVOUR:
         chosen.add("colour")
     noun, plural, countable = _name(garment, rng, bare=not chosen)
     chosen -= {name for name, values in noun.says.items() if len(values) == 1}
-    sayings = _sayings(garment, chosen, rng, loose=True)
+    statements = _statements(garment, chosen, rng, loose=True)
     if chosen and rng.random() < _DENIAL_SHARE:
-        sayings += _denial(garment, chosen, rng)
-    return noun_phrase(rng, noun.text, _ordered(rng, sayings), plural, countable)
+        statements += _denial(garment, chosen, rng)
+    return noun_phrase(rng, noun.text, _ordered(rng, statements), plural, countable)
 
 
 def describe_excluding(garment: Garment, rng: random.Random) -> Exclusion:
@@ -83,12 +83,12 @@ def describe_excluding(garment: Garment, rng: random.Random) -> Exclusion:
         text = f"{rng.choice(('something', 'anything'))} {exclusion.text}" if opens else None
         return replace(exclusion, text=text or exclusion.text)
     if "category" in exclusion.excluded:  # the noun would say which category it is
-        statements = _sayings(garment, {"colour"}, rng, loose=False)
+        statements = _statements(garment, {"colour"}, rng, loose=False)
         thing = noun_phrase(rng, "something", statements, countable=False)
     else:
         noun, plural, countable = _name(garment, rng, bare=not chosen)
         chosen -= {name for name, values in noun.says.items() if len(values) == 1}
-        statements = _ordered(rng, _sayings(garment, chosen, rng, loose=True))
+        statements = _ordered(rng, _statements(garment, chosen, rng, loose=True))
         thing = noun_phrase(rng, noun.text, statements, plural, countable)
     frame = "{}, {}"
     if exclusion.text.startswith(_AFTER_NOUN):
@@ -102,8 +102,8 @@ def describe_fully(garment: Garment, rng: random.Random) -> str:
     """Describe a garment so that the category and every attribute are fixed by the words."""
     noun = rng.choice(nouns_for(garment))
     said = {name for name, values in noun.says.items() if len(values) == 1}
-    sayings = _sayings(garment, set(garment.attributes) - said, rng, loose=False)
-    return noun_phrase(rng, noun.text, _ordered(rng, sayings), garment.category in PLURAL)
+    statements = _statements(garment, set(garment.attributes) - said, rng, loose=False)
+    return noun_phrase(rng, noun.text, _ordered(rng, statements), garment.category in PLURAL)
 
 
 def _name(garment: Garment, rng: random.Random, bare: bool) -> tuple[Noun, bool, bool]:
@@ -124,7 +124,7 @@ def _name(garment: Garment, rng: random.Random, bare: bool) -> tuple[Noun, bool,
     return rng.choice(nouns), garment.category in PLURAL, True
 
 
-def _sayings(
+def _statements(
     garment: Garment, chosen: set[str], rng: random.Random, loose: bool
 ) -> list[Statement]:
     """Say each chosen attribute; `loose` lets some be said vaguely."""
@@ -136,13 +136,13 @@ def _sayings(
 
 
 def _look(garment: Garment, chosen: set[str], rng: random.Random, loose: bool) -> list[Statement]:
-    """Colour, shade, pattern and second colour, which share their words."""
+    """Colour, shade, pattern and second color, which share their words."""
     said: list[Statement] = []
-    colour, shade, second = garment["colour"], garment["shade"], garment["second_colour"]
+    color, shade, second = garment["colour"], garment["shade"], garment["second_colour"]
     named = None
     if "colour" in chosen:
-        named = say_colour(rng, colour, shade if "shade" in chosen else None)
-    elif "shade" in chosen and colour not in UNSHADED:
+        named = say_color(rng, color, shade if "shade" in chosen else None)
+    elif "shade" in chosen and color not in UNSHADED:
         opposite = {"light": "dark", "dark": "light"}.get(shade)
         compared = None
         if loose and opposite and rng.random() < 2 * _LOOSE_SHARE:
@@ -152,8 +152,8 @@ def _look(garment: Garment, chosen: set[str], rng: random.Random, loose: bool) -
     patterned = pattern != "plain"
     if "second_colour" in chosen and patterned:
         if named and rng.random() < 0.35:
-            return [*said, say_two_colours(rng, named, pattern, second)]
-        said.append(say_pattern_in_colour(rng, pattern, second))
+            return [*said, say_two_colors(rng, named, pattern, second)]
+        said.append(say_pattern_in_color(rng, pattern, second))
     elif "pattern" in chosen or ("second_colour" in chosen and not patterned):
         covering = None
         if loose and rng.random() < _LOOSE_SHARE:
@@ -193,13 +193,13 @@ def _denial(garment: Garment, chosen: set[str], rng: random.Random) -> list[Stat
     if not possible:
         return []
     name, value = rng.choice(possible)
-    saying = say_denial(rng, garment.category, name, value, garment[name])
-    return [saying] if saying else []
+    statement = say_denial(rng, garment.category, name, value, garment[name])
+    return [statement] if statement else []
 
 
-def _ordered(rng: random.Random, sayings: list[Statement]) -> list[Statement]:
-    """Shuffle, then mostly bring adjectives into the usual order: the rest, then colour last."""
-    rng.shuffle(sayings)
+def _ordered(rng: random.Random, statements: list[Statement]) -> list[Statement]:
+    """Shuffle, then mostly bring adjectives into the usual order: the rest, then color last."""
+    rng.shuffle(statements)
     if rng.random() < 0.7:
-        sayings.sort(key=lambda saying: saying.form == "colour")
-    return sayings
+        statements.sort(key=lambda statement: statement.form == "colour")
+    return statements

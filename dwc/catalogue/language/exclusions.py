@@ -222,8 +222,8 @@ def other_number(phrase: str) -> str | None:
 
 
 def _split_head(phrase: str) -> tuple[str, str]:
-    found = _AFTER_HEAD.search(f"{phrase} ")
-    return (phrase[: found.start()], phrase[found.start() :]) if found else (phrase, "")
+    match = _AFTER_HEAD.search(f"{phrase} ")
+    return (phrase[: match.start()], phrase[match.start() :]) if match else (phrase, "")
 
 
 def say_exclusion(
@@ -278,13 +278,13 @@ def fill_form(form: str, kind: Kind, name: str) -> str:
     """A form of `FORMS` with a name in it, with the article that it needs."""
     plural = is_plural(name)
     bare = kind in ("thing", "absence", "category") and (
-        plural or name in _NO_ARTICLE or name.endswith(_COLOUR_TAILS)
+        plural or name in _NO_ARTICLE or name.endswith(_COLOR_TAILS)
     )
     other = name if plural or name in _NO_ARTICLE else other_number(name) or name
     return form.format(x=name, a=name if bare else with_article(name), s=other, p=name)
 
 
-_COLOUR_TAILS = (" in the pattern", " as the second colour")  # "without white in the pattern"
+_COLOR_TAILS = (" in the pattern", " as the second colour")  # "without white in the pattern"
 _NO_ARTICLE = _UNCOUNTED | UNCOUNTABLE
 
 
@@ -343,9 +343,9 @@ def exclusion_captions(
     frame = rng.choice(("{0}, {1}", "{0}, {1}", "{1}, {0}"))
     if clause.startswith(AFTER_BUT) and rng.random() < 0.3:
         frame = rng.choice(("{0} but {1}", "{0}, but {1}"))
-    place = rng.randrange(len(captions))
+    position = rng.randrange(len(captions))
     joined = [
-        frame.format(caption, clause) if number == place else caption
+        frame.format(caption, clause) if number == position else caption
         for number, caption in enumerate(captions)
     ]
     return tuple(joined)
@@ -372,11 +372,13 @@ def exclude_something(
         if name not in chosen and (name, value) != ("second_colour", "none"):
             possible.setdefault(name, []).append(value)
     if not possible or (with_category and rng.random() < 1 / 6):
-        others = [
+        candidates = [
             name
             for name in CATEGORIES
             if not any({name, garment.category} <= wide for wide in wide_names().values())
         ]
-        return say_category_exclusion(rng, rng.choice([o for o in others if o != garment.category]))
+        return say_category_exclusion(
+            rng, rng.choice([o for o in candidates if o != garment.category])
+        )
     name = rng.choice(list(possible))
     return say_exclusion(rng, garment.category, name, rng.choice(possible[name]))

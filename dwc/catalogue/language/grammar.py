@@ -1,4 +1,4 @@
-"""Sayings put into grammar: noun phrases ("a navy dress with a belt"), predicates ("is longer")."""
+"""Statements as noun phrases ("a navy dress with a belt") and predicates ("is longer")."""
 
 import random
 from collections.abc import Iterable, Sequence
@@ -30,39 +30,43 @@ def without(things: Sequence[str]) -> str:
     return f"without {', '.join(first)} or {last}" if first else f"without {last}"
 
 
-def adjectives(sayings: Iterable[Statement]) -> list[Statement]:
+def adjectives(statements: Iterable[Statement]) -> list[Statement]:
     """Those that stand before a noun or after "is", denials last: "plain and not red"."""
-    found = [saying for saying in sayings if saying.form in ("colour", "is")]
-    return sorted(found, key=_denies)
+    matching = [statement for statement in statements if statement.form in ("colour", "is")]
+    return sorted(matching, key=_denies)
 
 
-def _denies(saying: Statement) -> bool:
-    return saying.text.startswith("not ")
+def _denies(statement: Statement) -> bool:
+    return statement.text.startswith("not ")
 
 
-def _being(rng: random.Random, sayings: Iterable[Statement]) -> list[str]:
-    """The adjectives' words after "is"; half the time colour and pattern as one, `blue striped`."""
-    said = adjectives(sayings)
-    colour = next((saying for saying in said if saying.form == "colour"), None)
+def _being(rng: random.Random, statements: Iterable[Statement]) -> list[str]:
+    """The adjectives' words after "is"; half the time color and pattern as one, `blue striped`."""
+    described = adjectives(statements)
+    color = next((statement for statement in described if statement.form == "colour"), None)
     pattern = next(
-        (s for s in said if s.form == "is" and set(s.allowed) == {"pattern"} and not s.relative),
+        (
+            s
+            for s in described
+            if s.form == "is" and set(s.allowed) == {"pattern"} and not s.relative
+        ),
         None,
     )
-    if colour is None or pattern is None or rng.random() < 0.5:
-        return [saying.text for saying in said]
+    if color is None or pattern is None or rng.random() < 0.5:
+        return [statement.text for statement in described]
     plain = pattern.allowed["pattern"] == {"plain"}
-    pair = (pattern.text, colour.text) if plain else (colour.text, pattern.text)
-    rest = [saying.text for saying in said if saying not in (colour, pattern)]
+    pair = (pattern.text, color.text) if plain else (color.text, pattern.text)
+    rest = [statement.text for statement in described if statement not in (color, pattern)]
     return [" ".join(pair), *rest]
 
 
-def having(rng: random.Random, sayings: Iterable[Statement], opening: str = "with") -> str:
+def having(rng: random.Random, statements: Iterable[Statement], opening: str = "with") -> str:
     """`with long sleeves and no belt`, `with a hood, without pockets`; empty where nothing is had.
 
     `opening` may be a verb ("has"), after which what is lacking follows "no".
     """
-    had = [saying.text for saying in sayings if saying.form == "has"]
-    lacked = [saying.text for saying in sayings if saying.form == "no"]
+    had = [statement.text for statement in statements if statement.form == "has"]
+    lacked = [statement.text for statement in statements if statement.form == "no"]
     if opening == "with" and lacked and rng.random() < 0.5:
         tail = without(lacked)
         return f"with {join(rng, had)} and {tail}" if had else tail
@@ -73,7 +77,7 @@ def having(rng: random.Random, sayings: Iterable[Statement], opening: str = "wit
 def noun_phrase(
     rng: random.Random,
     noun: str,
-    sayings: Sequence[Statement],
+    statements: Sequence[Statement],
     plural: bool = False,
     countable: bool = True,
 ) -> str:
@@ -81,8 +85,8 @@ def noun_phrase(
 
     `something` takes its adjectives behind it.
     """
-    before = [saying.text for saying in adjectives(sayings)]
-    after = having(rng, sayings)
+    before = [statement.text for statement in adjectives(statements)]
+    after = having(rng, statements)
     if noun == "something":
         return " ".join(part for part in (noun, join(rng, before), after) if part)
     if len(before) > 1 and rng.random() < (0.15 if len(before) == 2 else 0.3):
@@ -95,31 +99,31 @@ def noun_phrase(
     return f"{phrase} {after}".strip()
 
 
-def predicate(rng: random.Random, sayings: Sequence[Statement], plural: bool = False) -> str:
+def predicate(rng: random.Random, statements: Sequence[Statement], plural: bool = False) -> str:
     """What it is and has: `is blue and longer with a belt`, `has no stripes`."""
     being, has = ("are", "have") if plural else ("is", "has")
-    said = adjectives(sayings)
-    if not said:
-        return having(rng, sayings, has)
-    colours_only = all(saying.form == "colour" for saying in said)
-    verb = f"{being} in" if colours_only and rng.random() < 0.08 else being
-    opening = f"{verb} {join(rng, _being(rng, sayings))}"
-    rest = [saying for saying in sayings if saying.form in ("has", "no")]
+    described = adjectives(statements)
+    if not described:
+        return having(rng, statements, has)
+    colors_only = all(statement.form == "colour" for statement in described)
+    verb = f"{being} in" if colors_only and rng.random() < 0.08 else being
+    opening = f"{verb} {join(rng, _being(rng, statements))}"
+    rest = [statement for statement in statements if statement.form in ("has", "no")]
     if not rest:
         return opening
     # "Not red with a hood" would deny the hood as well.
-    if rng.random() < 0.5 and not _denies(said[-1]):
+    if rng.random() < 0.5 and not _denies(described[-1]):
         return f"{opening} {having(rng, rest)}"
     return f"{opening} and {having(rng, rest, has)}"
 
 
-def change(rng: random.Random, sayings: Sequence[Statement]) -> str:
+def change(rng: random.Random, statements: Sequence[Statement]) -> str:
     """The bare change, to follow "but" or "make it": `blue with a belt`, `with a hood`."""
-    said = adjectives(sayings)
-    words = join(rng, _being(rng, sayings))
-    rest = having(rng, sayings)
-    if len(said) == 1 and said[0].form == "colour" and rng.random() < 0.6:
+    described = adjectives(statements)
+    words = join(rng, _being(rng, statements))
+    rest = having(rng, statements)
+    if len(described) == 1 and described[0].form == "colour" and rng.random() < 0.6:
         words = f"in {words}"
-    if said and rest and _denies(said[-1]):
+    if described and rest and _denies(described[-1]):
         return f"{words} and {rest}"
     return f"{words} {rest}".strip()

@@ -19,7 +19,7 @@ from dwc.catalogue.language.nouns import NOUNS
 from dwc.catalogue.language.statements import Allowed
 from dwc.catalogue.schema import (
     CATEGORIES,
-    COLOURS,
+    COLORS,
     COMMON,
     SHADES,
     UNSHADED,
@@ -65,7 +65,7 @@ class Lexicon:
     """Phrases without a first article, by how they enter a sentence.
 
     `being` follow "is" and stand before a noun, `having` follow "with", `names` are nouns,
-    `settings` ask for nothing. `colours` are those of `being` that a second colour may follow, and
+    `settings` ask for nothing. `colors` are those of `being` that a second color may follow, and
     `looks` how it does: "white striped". `excluded` is everything that may follow "no", "not",
     "without" and the like; `lacking` is the part of it that carries on a list that "no" began
     ("no stripes and belt"), where other words are what is wanted ("no stripes and long sleeves").
@@ -77,8 +77,8 @@ class Lexicon:
     excluded: Phrases = field(default_factory=dict)
     names: Phrases = field(default_factory=dict)
     settings: Phrases = field(default_factory=dict)
-    colours: Phrases = field(default_factory=dict)
-    looks: Phrases = field(default_factory=dict)
+    colors: Phrases = field(default_factory=dict)
+    pattern_words: Phrases = field(default_factory=dict)
 
     def add_words(self, words: value_words.Words, allowed: Allowed) -> None:
         """Put in every way to say one thing."""
@@ -122,21 +122,21 @@ def words_of_category(category: str, is_named: bool) -> Lexicon:
     well ("polo neck") is that word.
     """
     lexicon = Lexicon()
-    for colour in COLOURS:
-        _add_colour(lexicon, colour)
+    for color in COLORS:
+        _add_color(lexicon, color)
     for pattern in patterns_of(category):
-        _add_pattern_in_colours(lexicon, pattern)
+        _add_pattern_in_colors(lexicon, pattern)
     for name, values in attributes_of(category).items():
         if name not in ("colour", "second_colour"):
             for value in values:
                 lexicon.add_words(
                     value_words.words_for(category, name, value), {name: frozenset({value})}
                 )
-    here = attributes_of(category)
+    present = attributes_of(category)
     for (name, covered), words in value_words.COVERING.items():
-        if covered <= frozenset(here.get(name, ())):
+        if covered <= frozenset(present.get(name, ())):
             lexicon.add_words(words, {name: covered})
-    lexicon.add_words(value_words.PATTERNED, {"pattern": frozenset(here["pattern"]) - {"plain"}})
+    lexicon.add_words(value_words.PATTERNED, {"pattern": frozenset(present["pattern"]) - {"plain"}})
     for noun in NOUNS[category]:
         if is_named:
             put(lexicon.names, noun.text, {"category": frozenset({category}), **noun.says})
@@ -173,11 +173,11 @@ def _add_exclusions(lexicon: Lexicon, category: str) -> None:
                 if _key(text) not in lexicon.being:
                     put(lexicon.being, text, left, excludes=True)
     for (name, covered), words in value_words.COVERING.items():
-        here = frozenset(attributes_of(category).get(name, ()))
-        if here and covered <= here:
+        present = frozenset(attributes_of(category).get(name, ()))
+        if present and covered <= present:
             for text in (*words.being, *map(without_article, words.having)):
-                if covered < here or text not in names:
-                    lexicon.exclude(text, {name: here - covered})
+                if covered < present or text not in names:
+                    lexicon.exclude(text, {name: present - covered})
             things += map(without_article, words.having)
     for text in (*value_words.PATTERNED.being, *value_words.PATTERNED.having):
         lexicon.exclude(text, {"pattern": frozenset({"plain"})})
@@ -226,22 +226,22 @@ def comparisons(category: str, reference: Garment) -> Lexicon:
                 put(lexicon.having, f"{word} {text}", {name: frozenset(values) - {before}})
         scale = value_words.scale(category, name)
         if before in scale:
-            place = scale.index(before)
+            rank = scale.index(before)
             less, more = value_words.compared(category, name)
-            _add_compared(lexicon, less, name, scale[:place][::-1])
-            _add_compared(lexicon, more, name, scale[place + 1 :])
+            _add_compared(lexicon, less, name, scale[:rank][::-1])
+            _add_compared(lexicon, more, name, scale[rank + 1 :])
     _add_busyness(lexicon, category, value_words.BUSYNESS[reference["pattern"]])
-    place = SHADES.index(reference["shade"])
+    rank = SHADES.index(reference["shade"])
     for words, beyond in (
-        (("darker", "deeper"), SHADES[place + 1 :]),
-        (("lighter", "paler"), SHADES[:place]),
+        (("darker", "deeper"), SHADES[rank + 1 :]),
+        (("lighter", "paler"), SHADES[:rank]),
     ):
-        for colour in set(COLOURS) - UNSHADED:
-            allowed = {"colour": frozenset({colour}), "shade": frozenset(beyond)}
-            for name in value_words.BARE[colour]:
+        for color in set(COLORS) - UNSHADED:
+            allowed = {"colour": frozenset({color}), "shade": frozenset(beyond)}
+            for name in value_words.BARE[color]:
                 for word in words:
                     put(lexicon.being, f"{word} {name}", allowed)
-                    put(lexicon.colours, f"{word} {name}", allowed)
+                    put(lexicon.colors, f"{word} {name}", allowed)
     return lexicon
 
 
@@ -249,37 +249,37 @@ def _says_a_value(lexicon: Lexicon, text: str) -> bool:
     return any(tuple(text.split()) in phrases for phrases in (lexicon.being, lexicon.having))
 
 
-def _add_colour(lexicon: Lexicon, colour: str) -> None:
-    is_shaded = colour not in UNSHADED
-    fixed = {"colour": frozenset({colour})}
-    for name in value_words.BARE[colour]:
+def _add_color(lexicon: Lexicon, color: str) -> None:
+    is_shaded = color not in UNSHADED
+    fixed = {"colour": frozenset({color})}
+    for name in value_words.BARE[color]:
         allowed = fixed if is_shaded else {**fixed, "shade": frozenset({"mid"})}
         put(lexicon.being, name, allowed)
-        put(lexicon.colours, name, allowed)
+        put(lexicon.colors, name, allowed)
     for shade in SHADES if is_shaded else ():
-        for name in value_words.shaded_names(colour, shade):
+        for name in value_words.shaded_names(color, shade):
             allowed = {**fixed, "shade": frozenset({shade})}
             put(lexicon.being, name, allowed)
-            put(lexicon.colours, name, allowed)
+            put(lexicon.colors, name, allowed)
 
 
-def _add_pattern_in_colours(lexicon: Lexicon, pattern: str) -> None:
-    for colour in COLOURS:
-        second = {"second_colour": frozenset({colour})}
+def _add_pattern_in_colors(lexicon: Lexicon, pattern: str) -> None:
+    for color in COLORS:
+        second = {"second_colour": frozenset({color})}
         allowed = {"pattern": frozenset({pattern}), **second}
-        for name in _beside(colour):
-            for frame in value_words.PATTERN_IN_COLOUR.get(pattern, ()):
+        for name in _beside(color):
+            for frame in value_words.PATTERN_IN_COLOR.get(pattern, ()):
                 put(lexicon.having, frame.format(name), allowed)
             for frame in ("{} in the pattern", "pattern in {}", "{} as the second colour"):
                 put(lexicon.having, frame.format(name), second)
             if pattern != "plain":
-                for look in value_words.PATTERN_WORDS[pattern].being:
-                    put(lexicon.looks, f"{name} {look}", allowed)
+                for pattern_word in value_words.PATTERN_WORDS[pattern].being:
+                    put(lexicon.pattern_words, f"{name} {pattern_word}", allowed)
 
 
-def _beside(colour: str) -> Iterable[str]:
+def _beside(color: str) -> Iterable[str]:
     """A colour's names as one of two."""
-    return (colour,) if colour in UNSHADED else value_words.BARE[colour]
+    return (color,) if color in UNSHADED else value_words.BARE[color]
 
 
 def _add_compared(

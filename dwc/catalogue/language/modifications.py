@@ -1,18 +1,18 @@
-"""How wishes are asked: sayings made into one or two captions in the annotators' manner.
+"""How modifications are asked: statements made into one or two captions in the annotators' manner.
 
-Wishes: the words that turn one garment into another, and what exactly they ask for.
+Modifications: the words that turn one garment into another, and what exactly they ask for.
 
-How a wish is read, everywhere in the catalogue:
+How a modification is read, everywhere in the catalogue:
 
 - An attribute that the words speak of takes one of the values they *allow*.
 - One of which they say nothing stays as it is in the picture.
-- A few are *free*, told by neither. A colour named without a shade leaves the shade free. A pattern
-  put on a plain garment leaves its colour free; so does one that is changed in a way that leaves
-  "plain" possible. Where the picture's second colour has become the main one, it is free too. And
-  when the category changes, all that the new category has beyond colour, shade, pattern and second
-  colour is free, since the picture shows another kind of thing.
-- Some words settle two attributes: "navy" colour and shade, "black" and "white" as well (they have
-  one shade), "plain" pattern and second colour. Both count as told.
+- A few are *free*, told by neither. A color named without a shade leaves the shade free. A pattern
+  put on a plain garment leaves its color free; so does one that is changed in a way that leaves
+  "plain" possible. Where the picture's second color has become the main one, it is free too. And
+  when the category changes, all that the new category has beyond color, shade, pattern and second
+  color is free, since the picture shows another kind of thing.
+- Some words settle two attributes: "navy" color and shade, "black" and "white" as well (they have
+  one shade), "plain" pattern and second color. Both count as told.
 """
 
 import random
@@ -34,7 +34,7 @@ from dwc.catalogue.language.statements import (
     Allowed,
     Statement,
     say_change,
-    say_colour,
+    say_color,
     say_look_change,
     say_unchanged,
     say_value,
@@ -42,7 +42,7 @@ from dwc.catalogue.language.statements import (
 from dwc.catalogue.language.value_words import meant_by_denial
 from dwc.catalogue.schema import CATEGORIES, COMMON, UNSHADED, Garment, attributes_of
 
-_TWO_CAPTIONS_SHARE = 0.7  # of wishes with at least two things to say
+_TWO_CAPTIONS_SHARE = 0.7  # of modifications with at least two things to say
 
 # What may stand before a change that is not a sentence: "same but longer". {} is the noun.
 _ALONE = ("same but", "the same {} but", "just like this but", "exactly the same only")
@@ -59,11 +59,11 @@ _TO_BE = ("should be", "could it be", "needs to be")
 _TO_BE_PLURAL = ("should be", "could they be", "need to be")
 
 
-def phrase_wish(
-    reference: Garment, sayings: Sequence[Statement], rng: random.Random
+def phrase_modification(
+    reference: Garment, statements: Sequence[Statement], rng: random.Random
 ) -> tuple[str, ...]:
     """One or two captions which together say all of `sayings`."""
-    order = list(sayings)
+    order = list(statements)
     rng.shuffle(order)
     if len(order) > 1 and rng.random() < _TWO_CAPTIONS_SHARE:
         cut = rng.randrange(1, len(order))
@@ -78,14 +78,14 @@ def phrase_change_of_category(
     reference: Garment,
     target: Garment,
     noun: Noun,
-    sayings: Sequence[Statement],
+    statements: Sequence[Statement],
     rng: random.Random,
 ) -> tuple[str, ...]:
     """`as a skirt with a belt`, `a bag in the same colours`."""
-    order = list(sayings)
+    order = list(statements)
     rng.shuffle(order)
     plural = target.category in PLURAL
-    spoken = {name for saying in sayings for name in saying.allowed}
+    spoken = {name for statement in statements for name in statement.allowed}
     second: tuple[str, ...] = ()
     if len(order) > 1 and rng.random() < 0.4:
         cut = rng.randrange(1, len(order))
@@ -107,30 +107,30 @@ def phrase_change_of_category(
 
 
 def _caption(
-    reference: Garment, sayings: Sequence[Statement], rng: random.Random, alone: bool
+    reference: Garment, statements: Sequence[Statement], rng: random.Random, alone: bool
 ) -> str:
-    """One caption; `alone` where it says the whole wish: the rest may be called the same."""
+    """One caption; `alone` where it is the only one, so that the rest may be called the same."""
     plural = reference.category in PLURAL
     noun = rng.choice(generic_nouns(reference.category)).text
     draw = rng.random()
     if alone and draw < 0.3:
         opening = rng.choice(_ALONE).format(noun)
-        return f"{opening} {change(rng, sayings)}"
+        return f"{opening} {change(rng, statements)}"
     if draw < 0.42:
-        return change(rng, sayings)
+        return change(rng, statements)
     if draw < 0.52:
         openings = list(_OPENINGS_PLURAL if plural else _OPENINGS)
-        if adjectives(sayings):
+        if adjectives(statements):
             openings += _TO_BE_PLURAL if plural else _TO_BE
-        return f"{rng.choice(openings)} {change(rng, sayings)}"
+        return f"{rng.choice(openings)} {change(rng, statements)}"
     if draw < 0.6:
         subject = f"the {noun}" if rng.random() < 0.6 else ("they" if plural else "it")
-        return f"{subject} {predicate(rng, sayings, plural)}"
+        return f"{subject} {predicate(rng, statements, plural)}"
     # Annotators often write "is" and "has" of a pair, too.
-    return predicate(rng, sayings, plural and rng.random() < 0.6)
+    return predicate(rng, statements, plural and rng.random() < 0.6)
 
 
-_RESTATED_SHARE = 0.12  # of wishes, those that also name something that stays
+_RESTATED_SHARE = 0.12  # of modifications, those that also name something that stays
 _OWN_SHARE = 0.4  # of the attributes of a new category, those that the words mention
 
 
@@ -197,17 +197,19 @@ def draw_modification(
     if reference.category != target.category:
         if excludes:
             return _exclude_category(reference, target, rng)
-        return _wish_for_category(reference, target, rng)
+        return _modify_category(reference, target, rng)
     changed = [name for name, value in target.attributes.items() if value != reference[name]]
     if excludes:
         return _exclude_values(reference, target, changed, rng)
-    sayings = say_look_change(reference, target, changed, rng)
-    sayings += [say_change(reference, target, name, rng) for name in changed if name not in COMMON]
-    sayings = _complete(reference, target, sayings, rng)
+    statements = say_look_change(reference, target, changed, rng)
+    statements += [
+        say_change(reference, target, name, rng) for name in changed if name not in COMMON
+    ]
+    statements = _complete(reference, target, statements, rng)
     if rng.random() < _RESTATED_SHARE:
-        sayings += say_unchanged(target, changed, rng)
-    captions = phrase_wish(reference, sayings, rng)
-    return _read(reference, None, captions, sayings)
+        statements += say_unchanged(target, changed, rng)
+    captions = phrase_modification(reference, statements, rng)
+    return _read(reference, None, captions, statements)
 
 
 _SECOND_EXCLUSION_SHARE = 0.25  # of modifications that exclude, those with two exclusions
@@ -233,11 +235,11 @@ def _exclude_values(
         both = frozenset(changed) | settled | {"colour", "second_colour"}
         exclusions.append(exclude_something(rng, target, both, with_category=False))
     rest = [name for name in changed if name not in settled]
-    sayings = say_look_change(reference, target, rest, rng)
-    sayings += [say_change(reference, target, name, rng) for name in rest if name not in COMMON]
-    silent = [*exchanged, *_as_sayings(reference, exclusions)]
-    said = _complete(reference, target, [*silent, *sayings], rng)[len(silent) :]
-    captions = phrase_wish(reference, said, rng) if said else ()
+    statements = say_look_change(reference, target, rest, rng)
+    statements += [say_change(reference, target, name, rng) for name in rest if name not in COMMON]
+    silent = [*exchanged, *_as_statements(reference, exclusions)]
+    said = _complete(reference, target, [*silent, *statements], rng)[len(silent) :]
+    captions = phrase_modification(reference, said, rng) if said else ()
     captions = exclusion_captions(rng, captions, [exclusion.text for exclusion in exclusions])
     return _read(reference, None, captions, [*silent, *said], exclusions)
 
@@ -271,9 +273,7 @@ def _exclude_value(
         return say_exclusion(rng, category, name, before)
     if rng.random() >= _EXCHANGE_SHARE:
         return say_exclusion(rng, category, name, before)
-    new = (
-        say_colour(rng, after, None) if name == "colour" else say_value(rng, category, name, after)
-    )
+    new = say_color(rng, after, None) if name == "colour" else say_value(rng, category, name, after)
     if new.form == "no":
         return say_exclusion(rng, category, name, before)
     exchanged.append(new)
@@ -289,18 +289,18 @@ def _exclude_category(reference: Garment, target: Garment, rng: random.Random) -
     while target.category in exclusion.excluded["category"]:
         exclusion = say_category_exclusion(rng, reference.category)
     if rng.random() < 0.5:
-        named = _wish_for_category(reference, target, rng)
+        named = _modify_category(reference, target, rng)
         captions = exclusion_captions(rng, named.captions, [exclusion.text])
         return replace(named, captions=captions, excluded=exclusion.excluded)
     changed = [name for name in COMMON if target[name] != reference[name]]
-    sayings = say_look_change(reference, target, changed, rng)
-    sayings = _complete(reference, target, sayings, rng)
-    captions = (change(rng, sayings),) if sayings else ()
+    statements = say_look_change(reference, target, changed, rng)
+    statements = _complete(reference, target, statements, rng)
+    captions = (change(rng, statements),) if statements else ()
     captions = exclusion_captions(rng, captions, [exclusion.text])
-    return _read(reference, None, captions, sayings, [exclusion])
+    return _read(reference, None, captions, statements, [exclusion])
 
 
-def _as_sayings(reference: Garment, exclusions: Iterable[Exclusion]) -> list[Statement]:
+def _as_statements(reference: Garment, exclusions: Iterable[Exclusion]) -> list[Statement]:
     """What exclusions allow of the attributes of which the reference has an excluded value."""
     return [
         Statement("no", "", {name: values})
@@ -310,45 +310,48 @@ def _as_sayings(reference: Garment, exclusions: Iterable[Exclusion]) -> list[Sta
     ]
 
 
-def _wish_for_category(reference: Garment, target: Garment, rng: random.Random) -> Modification:
+def _modify_category(reference: Garment, target: Garment, rng: random.Random) -> Modification:
     """`as a skirt`, `the same pattern on a bag`: the look stays but for what is spoken of."""
     changed = [name for name in COMMON if target[name] != reference[name]]
     noun = rng.choice(nouns_for(target))
-    sayings = say_look_change(reference, target, changed, rng)
+    statements = say_look_change(reference, target, changed, rng)
     said = {name for name, values in noun.says.items() if len(values) == 1}
     for name in target.attributes:
         if name not in COMMON and name not in said and rng.random() < _OWN_SHARE:
-            sayings += say_unchanged(target, [n for n in target.attributes if n != name], rng)
-    sayings = _complete(reference, target, sayings, rng)
-    captions = phrase_change_of_category(reference, target, noun, sayings, rng)
-    return _read(reference, target.category, captions, [*sayings, _as_saying(noun)])
+            statements += say_unchanged(target, [n for n in target.attributes if n != name], rng)
+    statements = _complete(reference, target, statements, rng)
+    captions = phrase_change_of_category(reference, target, noun, statements, rng)
+    return _read(reference, target.category, captions, [*statements, _as_statement(noun)])
 
 
-def _as_saying(noun: Noun) -> Statement:
+def _as_statement(noun: Noun) -> Statement:
     return Statement("is", noun.text, noun.says)
 
 
 def _complete(
-    reference: Garment, target: Garment, sayings: list[Statement], rng: random.Random
+    reference: Garment, target: Garment, statements: list[Statement], rng: random.Random
 ) -> list[Statement]:
-    """Add what is still to be said: changing a colour, say, settles whether a second one stays."""
+    """Add what is still to be said: changing a color, say, settles whether a second one stays."""
     for name in COMMON:
-        allowed, free = settle(reference, target.category, (s.allowed for s in sayings))
+        allowed, free = settle(reference, target.category, (s.allowed for s in statements))
         if target[name] != reference[name] and name not in allowed and name not in free:
-            sayings = [*sayings, *say_look_change(reference, target, [name], rng, plainly=True)]
-    return sayings
+            statements = [
+                *statements,
+                *say_look_change(reference, target, [name], rng, plainly=True),
+            ]
+    return statements
 
 
 def settle(
-    reference: Garment, category: str, sayings: Iterable[Allowed]
+    reference: Garment, category: str, statements: Iterable[Allowed]
 ) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
-    """Read sayings together: what is allowed of each attribute spoken of, and what is free.
+    """Read statements together: what is allowed of each attribute spoken of, and what is free.
 
     The rules are those of the module's docstring.
     """
     allowed: dict[str, frozenset[str]] = {}
-    for saying in sayings:
-        for name, values in saying.items():
+    for statement in statements:
+        for name, values in statement.items():
             allowed[name] = allowed[name] & values if name in allowed else values
     free: set[str] = set()
     applicable = attributes_of(category)
@@ -374,12 +377,14 @@ def _read(
     reference: Garment,
     category: str | None,
     captions: tuple[str, ...],
-    sayings: Sequence[Statement],
+    statements: Sequence[Statement],
     exclusions: Sequence[Exclusion] = (),
 ) -> Modification:
     """Put captions together with what they mean."""
-    allowed, free = settle(reference, category or reference.category, (s.allowed for s in sayings))
-    relative = frozenset(name for saying in sayings for name in saying.relative)
+    allowed, free = settle(
+        reference, category or reference.category, (s.allowed for s in statements)
+    )
+    relative = frozenset(name for statement in statements for name in statement.relative)
     stated = frozenset(allowed) - relative
     excluded: dict[str, frozenset[str]] = {}
     for exclusion in exclusions:
@@ -388,36 +393,45 @@ def _read(
     return Modification(captions, category, allowed, stated, relative, free, excluded)
 
 
-def _names(reference: Garment, wish: Modification) -> tuple[str, ...]:
+def _names(reference: Garment, modification: Modification) -> tuple[str, ...]:
     """The attributes of the garments that are asked for; the shared ones where any category is."""
-    if wish.category is None and wish.changes_category(reference):
+    if modification.category is None and modification.changes_category(reference):
         return COMMON
-    return tuple(attributes_of(wish.category or reference.category))
+    return tuple(attributes_of(modification.category or reference.category))
 
 
-def constraints(reference: Garment, wish: Modification) -> dict[str, frozenset[str]]:
+def constraints(reference: Garment, modification: Modification) -> dict[str, frozenset[str]]:
     """The allowed values of every attribute but the free ones, words and picture together."""
     return {
-        name: wish.allowed[name] if name in wish.allowed else frozenset({reference[name]})
-        for name in _names(reference, wish)
-        if name not in wish.free
+        name: modification.allowed[name]
+        if name in modification.allowed
+        else frozenset({reference[name]})
+        for name in _names(reference, modification)
+        if name not in modification.free
     }
 
 
-def picture_only(reference: Garment, wish: Modification) -> frozenset[str]:
+def picture_only(reference: Garment, modification: Modification) -> frozenset[str]:
     """The attributes that the picture alone tells; `category` among them unless words change it."""
-    stays = frozenset(_names(reference, wish)) - wish.free - wish.stated - wish.relative
-    return stays if wish.changes_category(reference) else stays | {"category"}
+    stays = (
+        frozenset(_names(reference, modification))
+        - modification.free
+        - modification.stated
+        - modification.relative
+    )
+    return stays if modification.changes_category(reference) else stays | {"category"}
 
 
-def fits(reference: Garment, wish: Modification, candidate: Garment) -> bool:
+def fits(reference: Garment, modification: Modification, candidate: Garment) -> bool:
     """Whether a garment is what somebody who sees `reference` and reads `wish` asked for."""
-    if candidate.category not in wish.allowed_categories(reference):
+    if candidate.category not in modification.allowed_categories(reference):
         return False
-    return all(candidate[name] in values for name, values in constraints(reference, wish).items())
+    return all(
+        candidate[name] in values for name, values in constraints(reference, modification).items()
+    )
 
 
-def picture_share(reference: Garment, wish: Modification) -> float:
+def picture_share(reference: Garment, modification: Modification) -> float:
     """How much of what is asked for only the picture tells, in [0, 1].
 
         (picture_only + relative / 2) / (picture_only + relative + stated)
@@ -427,7 +441,7 @@ def picture_share(reference: Garment, wish: Modification) -> float:
     An excluded value that the picture has counts as stated; one that it does not have changes
     nothing, and leaves its attribute to the picture.
     """
-    picture = len(picture_only(reference, wish))
-    stated = len(wish.stated) + wish.changes_category(reference)
-    relative = len(wish.relative)
+    picture = len(picture_only(reference, modification))
+    stated = len(modification.stated) + modification.changes_category(reference)
+    relative = len(modification.relative)
     return (picture + relative / 2) / (picture + relative + stated)

@@ -1,4 +1,4 @@
-"""Other words for the same wish, out of the catalogue's own language."""
+"""Other words for the same modification, out of the catalogue's own language."""
 
 from typing import NamedTuple
 
@@ -22,15 +22,15 @@ def paraphrase(text: str, reference: Garment | None, count: int) -> list[str]:
     category = demand.category or (reference.category if reference else min(demand.by_category))
     tables = _tables(category, reference)
     tokens = tuple(text.lower().replace(",", " , ").split())
-    found: list[str] = []
+    texts: list[str] = []
     for turn in range(1, 4 * count + 1):
         other = _joined(_turned(tokens, tables, turn))
         if (
-            other not in (*found, _joined(tokens))
+            other not in (*texts, _joined(tokens))
             and parse_modification(other, reference) == demand
         ):
-            found.append(other)
-    return found[:count]
+            texts.append(other)
+    return texts[:count]
 
 
 class _Tables(NamedTuple):

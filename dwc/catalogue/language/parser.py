@@ -1,8 +1,8 @@
 """The catalogue's language read back: which garments somebody asks for with these words.
 
-Only what the catalogue itself may say is read, and only where it has one meaning; all else is not
-understood, so that what is can be taken for the truth. How the pieces of a wish are put together is
-said in `wishes`.
+Only the catalogue's own language is parsed, and only where it has one meaning; everything else is
+not understood, so that the result can be taken for the truth. `modifications` has the rules by
+which the phrases of a text are put together.
 """
 
 import re
@@ -84,18 +84,23 @@ class Demand:
 
 
 def parse_modification(text: str, reference: Garment | None = None) -> Demand | None:
-    """What words ask for, of somebody who sees `reference`, or nothing; None if not understood.
+    """Parse a modification of a reference, or a description.
 
-    With a reference they are a wish, and what they leave out stays as it is there. Without one they
-    are a description, which has to name a category or say nothing but what is not wanted ("no
-    stripes"), and what they leave out may be anything.
+    Args:
+        text: The words.
+        reference: The garment that they modify; its attributes stay where the words do not speak
+            of them. Without one the words are a description: they have to name a category or say
+            nothing but what is not wanted ("no stripes"), and the rest may have any value.
+
+    Returns:
+        What the words ask for; None where they have no meaning in this language, or several.
     """
     tokens = _tokens(text)
     if reference is not None:
         lexicons = [words_of_category(reference.category, is_named=False)]
         lexicons.append(comparisons(reference.category, reference))
         if meanings := _Reader(tokens, lexicons).read(named=False):
-            return _wished(reference, None, meanings)
+            return _modified(reference, None, meanings)
     found = []
     for category in CATEGORIES:
         if (reference and category == reference.category) or not named_in(tokens, category):
@@ -113,7 +118,7 @@ def parse_modification(text: str, reference: Garment | None = None) -> Demand | 
     return (
         _described(category, meanings)
         if reference is None
-        else _wished(reference, category, meanings)
+        else _modified(reference, category, meanings)
     )
 
 
@@ -202,7 +207,7 @@ class _Reader:
         elif token in (",", "and", "or"):
             yield from self._separated(start, mode)
         else:
-            yield from self._said(start, mode)
+            yield from self._wanted(start, mode)
 
     def _separated(self, start: int, mode: str) -> Iterator[_Step]:
         token = self._tokens[start]
@@ -217,7 +222,7 @@ class _Reader:
             return
         yield _Step(0, start + 1, after)
 
-    def _said(self, start: int, mode: str) -> Iterator[_Step]:
+    def _wanted(self, start: int, mode: str) -> Iterator[_Step]:
         if mode == "listed_color":
             return
         if mode == "listed":  # "without pockets, stripes": a list goes on as long as it can
@@ -238,7 +243,7 @@ class _Reader:
             if is_open or mode in ("be", "adjective"):
                 yield from self._matches(start, lexicon.being, "adjective")
                 yield from self._matches(start, lexicon.names, "name")
-                yield from self._two_colours(start, lexicon)
+                yield from self._two_colors(start, lexicon)
             if is_open or mode == "have":
                 yield from self._matches(start, lexicon.having, "thing")
             if mode in ("denied", "holding", "removed"):  # "not a red dress"
@@ -286,14 +291,14 @@ class _Reader:
             for meaning in phrases.get(self._tokens[start:end], ()):
                 yield _Step(1, end, after, meaning)
 
-    def _two_colours(self, start: int, lexicon: Lexicon) -> Iterator[_Step]:
-        """`navy and white striped`: the second colour is the pattern's."""
-        looks = self._lexicons[0].looks
-        for colour in self._matches(start, lexicon.colours, ""):
-            if self._tokens[colour.end : colour.end + 1] == ("and",):
-                for look in self._matches(colour.end + 1, looks, ""):
-                    both = Meaning(colour.meaning.allowed | look.meaning.allowed)
-                    yield _Step(1, look.end, "adjective", both)
+    def _two_colors(self, start: int, lexicon: Lexicon) -> Iterator[_Step]:
+        """`navy and white striped`: the second color is the pattern's."""
+        pattern_words = self._lexicons[0].pattern_words
+        for color in self._matches(start, lexicon.colors, ""):
+            if self._tokens[color.end : color.end + 1] == ("and",):
+                for pattern in self._matches(color.end + 1, pattern_words, ""):
+                    both = Meaning(color.meaning.allowed | pattern.meaning.allowed)
+                    yield _Step(1, pattern.end, "adjective", both)
 
 
 def _speaks_of(meaning: Meaning, attribute: str) -> bool:
@@ -320,7 +325,7 @@ def _tokens(text: str) -> Tokens:
     return tuple("a" if word == "an" else word for word in words)
 
 
-def _wished(
+def _modified(
     reference: Garment, category: str | None, readings: Sequence[frozenset[Meaning]]
 ) -> Demand | None:
     """What the readings of a modification agree on."""
@@ -329,12 +334,12 @@ def _wished(
 
 def _changed(reference: Garment, category: str | None, reading: frozenset[Meaning]) -> Demand:
     """One reading of a modification, together with its reference."""
-    sayings = [_attributes(meaning) for meaning in reading if not meaning.excludes]
-    wanted = {name for saying in sayings for name in saying}
+    statements = [_attributes(meaning) for meaning in reading if not meaning.excludes]
+    wanted = {name for statement in statements for name in statement}
     for meaning in reading:
         if meaning.excludes:
             left = _attributes(meaning).items()
-            sayings.append(
+            statements.append(
                 {
                     n: allowed
                     for n, allowed in left
@@ -344,12 +349,12 @@ def _changed(reference: Garment, category: str | None, reading: frozenset[Meanin
     categories = _categories(reading)
     kind = category or reference.category
     if kind in categories:
-        allowed, free = settle(reference, kind, sayings)
+        allowed, free = settle(reference, kind, statements)
         changed = Modification((), category, allowed, frozenset(allowed), frozenset(), free)
         return Demand(kind, constraints(reference, changed))
     if category is not None or not wanted <= set(COMMON):
         return Demand(None, {})
-    allowed, free = settle(reference, kind, sayings)
+    allowed, free = settle(reference, kind, statements)
     excluded = {"category": frozenset(CATEGORIES) - categories}
     changed = Modification((), None, allowed, frozenset(allowed), frozenset(), free, excluded)
     values = constraints(reference, changed)

@@ -2,7 +2,7 @@
 
 One thing said of a garment: its words, and which values it allows.
 
-A `Saying` is the smallest piece of the language; descriptions and wishes put several into a
+A `Saying` is the smallest piece of the language; descriptions and modifications put several into a
 sentence. What it allows is what a reader who knows the language would accept.
 
 What to say of each difference between two garments: absolutely, by comparison, by denial.
@@ -15,7 +15,7 @@ from typing import Literal
 
 from dwc.catalogue.language import value_words
 from dwc.catalogue.schema import (
-    COLOURS,
+    COLORS,
     COMMON,
     SHADES,
     UNSHADED,
@@ -25,7 +25,7 @@ from dwc.catalogue.schema import (
 )
 
 Form = Literal["colour", "is", "has", "no"]
-"""How the words enter a sentence: a colour (after "is" or "in", before the noun), an adjective
+"""How the words enter a sentence: a color (after "is" or "in", before the noun), an adjective
 (after "is", before the noun), a thing that it has (after "has" or "with"), one that it lacks
 (after "no" or "without")."""
 
@@ -46,54 +46,54 @@ class Statement:
     relative: frozenset[str] = frozenset()
 
 
-def say_colour(rng: random.Random, colour: str, shade: str | None) -> Statement:
-    """The colour; with a shade both are fixed, without one the shade is left open.
+def say_color(rng: random.Random, color: str, shade: str | None) -> Statement:
+    """The color; with a shade both are fixed, without one the shade is left open.
 
     Black and white have one shade, so that their bare names fix it.
     """
-    allowed = {"colour": frozenset({colour})}
-    if colour in UNSHADED:
+    allowed = {"colour": frozenset({color})}
+    if color in UNSHADED:
         allowed["shade"] = frozenset({"mid"})
-        return Statement("colour", rng.choice(value_words.BARE[colour]), allowed)
+        return Statement("colour", rng.choice(value_words.BARE[color]), allowed)
     if shade is None:
-        return Statement("colour", rng.choice(value_words.BARE[colour]), allowed)
+        return Statement("colour", rng.choice(value_words.BARE[color]), allowed)
     allowed["shade"] = frozenset({shade})
-    return Statement("colour", rng.choice(value_words.shaded_names(colour, shade)), allowed)
+    return Statement("colour", rng.choice(value_words.shaded_names(color, shade)), allowed)
 
 
-def say_pattern_in_colour(rng: random.Random, pattern: str, second_colour: str) -> Statement:
-    """A pattern and its colour: `white stripes`."""
-    frame = rng.choice(value_words.PATTERN_IN_COLOUR[pattern])
-    text = frame.format(_beside(rng, second_colour))
+def say_pattern_in_color(rng: random.Random, pattern: str, second_color: str) -> Statement:
+    """A pattern and its color: `white stripes`."""
+    frame = rng.choice(value_words.PATTERN_IN_COLOR[pattern])
+    text = frame.format(_beside(rng, second_color))
     if text.startswith("a "):
         text = f"{'an' if text[2] in 'aeiou' else 'a'} {text[2:]}"
-    allowed = {"pattern": frozenset({pattern}), "second_colour": frozenset({second_colour})}
+    allowed = {"pattern": frozenset({pattern}), "second_colour": frozenset({second_color})}
     return Statement("has", text, allowed)
 
 
-def say_two_colours(rng: random.Random, colour: Statement, pattern: str, second: str) -> Statement:
-    """Both colours and the pattern in one: `blue and white striped`."""
-    looks = value_words.PATTERN_WORDS[pattern].being
-    first = min(colour.allowed["colour"])
-    name = first if first in UNSHADED else colour.text
-    text = f"{name} and {_beside(rng, second)} {rng.choice(looks)}"
+def say_two_colors(rng: random.Random, color: Statement, pattern: str, second: str) -> Statement:
+    """Both colors and the pattern in one: `blue and white striped`."""
+    adjectives = value_words.PATTERN_WORDS[pattern].being
+    first = min(color.allowed["colour"])
+    name = first if first in UNSHADED else color.text
+    text = f"{name} and {_beside(rng, second)} {rng.choice(adjectives)}"
     allowed = {
-        **colour.allowed,
+        **color.allowed,
         "pattern": frozenset({pattern}),
         "second_colour": frozenset({second}),
     }
-    return Statement("is", text, allowed, colour.relative)
+    return Statement("is", text, allowed, color.relative)
 
 
-def say_second_colour(rng: random.Random, second: str) -> Statement:
-    """The pattern's colour alone: `white in the pattern`."""
+def say_second_color(rng: random.Random, second: str) -> Statement:
+    """The pattern's color alone: `white in the pattern`."""
     name = _beside(rng, second)
     frame = rng.choice(("{} in the pattern", "a pattern in {}", "{} as the second colour"))
     return Statement("has", frame.format(name), {"second_colour": frozenset({second})})
 
 
 def say_value(rng: random.Random, category: str, attribute: str, value: str) -> Statement:
-    """A value of any attribute but the colours, in one of the ways that fix it."""
+    """A value of any attribute but the colors, in one of the ways that fix it."""
     words = value_words.words_for(category, attribute, value)
     return _choose(rng, words, {attribute: frozenset({value})})
 
@@ -102,13 +102,13 @@ def say_covering(
     rng: random.Random, category: str, attribute: str, value: str, not_value: str | None = None
 ) -> Statement | None:
     """A word that covers several values, `value` among them and `not_value` not: `with sleeves`."""
-    here = frozenset(attributes_of(category)[attribute])
+    present = frozenset(attributes_of(category)[attribute])
     if attribute == "pattern":
         if value == "plain" or not_value not in (None, "plain"):
             return None
-        return _choose(rng, value_words.PATTERNED, {"pattern": here - {"plain"}})
+        return _choose(rng, value_words.PATTERNED, {"pattern": present - {"plain"}})
     for (name, values), words in value_words.COVERING.items():
-        if name == attribute and value in values and not_value not in values and values <= here:
+        if name == attribute and value in values and not_value not in values and values <= present:
             return _choose(rng, words, {attribute: values})
     return None
 
@@ -163,7 +163,7 @@ def say_busyness(rng: random.Random, category: str, before: str, after: str) -> 
 
 
 def say_shade_compared(
-    rng: random.Random, colour: str | None, before: str, after: str
+    rng: random.Random, color: str | None, before: str, after: str
 ) -> Statement | None:
     """`a darker blue`, or `darker` alone; None where the shades are the same."""
     start, end = SHADES.index(before), SHADES.index(after)
@@ -171,12 +171,12 @@ def say_shade_compared(
         return None
     beyond = frozenset(SHADES[start + 1 :] if end > start else SHADES[:start])
     relative = frozenset({"shade"})
-    if colour is None:
+    if color is None:
         text, form = _pick(rng, value_words.compared("dress", "shade")[end > start])
         return Statement(form, text, {"shade": beyond}, relative)
     word = rng.choice(("darker", "deeper") if end > start else ("lighter", "paler"))
-    text = f"{word} {rng.choice(value_words.BARE[colour])}"
-    return Statement("colour", text, {"colour": frozenset({colour}), "shade": beyond}, relative)
+    text = f"{word} {rng.choice(value_words.BARE[color])}"
+    return Statement("colour", text, {"colour": frozenset({color}), "shade": beyond}, relative)
 
 
 def say_denial(
@@ -187,7 +187,7 @@ def say_denial(
         if value == actual:
             return None
         name = rng.choice(value_words.BARE[value])
-        return Statement("is", f"not {name}", {"colour": frozenset(COLOURS) - {value}})
+        return Statement("is", f"not {name}", {"colour": frozenset(COLORS) - {value}})
     names = value_words.DENIED.get((attribute, value))
     left = value_words.meant_by_denial(category, attribute, value)
     if names is None or actual not in left:
@@ -209,9 +209,9 @@ def say_different(
     )
 
 
-def _beside(rng: random.Random, colour: str) -> str:
+def _beside(rng: random.Random, color: str) -> str:
     """A colour's name as one of two: a stripe is black, not "all black"."""
-    return colour if colour in UNSHADED else rng.choice(value_words.BARE[colour])
+    return color if color in UNSHADED else rng.choice(value_words.BARE[color])
 
 
 def _choose(rng: random.Random, words: value_words.Words, allowed: Allowed) -> Statement:
@@ -221,12 +221,12 @@ def _choose(rng: random.Random, words: value_words.Words, allowed: Allowed) -> S
 
 def _pick(rng: random.Random, words: value_words.Words) -> tuple[str, Form]:
     """A form that there are words for, then one of its words."""
-    every: tuple[tuple[Form, tuple[str, ...]], ...] = (
+    by_form: tuple[tuple[Form, tuple[str, ...]], ...] = (
         ("is", words.being),
         ("has", words.having),
         ("no", words.lacking),
     )
-    forms = [(form, texts) for form, texts in every if texts]
+    forms = [(form, texts) for form, texts in by_form if texts]
     form, texts = rng.choice(forms)
     return rng.choice(texts), form
 
@@ -239,7 +239,7 @@ COVERED_SHARE = 0.2
 
 
 def say_change(reference: Garment, target: Garment, name: str, rng: random.Random) -> Statement:
-    """Ask for the target's value of an attribute beyond colour and pattern."""
+    """Ask for the target's value of an attribute beyond color and pattern."""
     category, before, after = target.category, reference[name], target[name]
     if rng.random() < DENIED_SHARE and (denial := say_denial(rng, category, name, before, after)):
         return denial
@@ -267,20 +267,20 @@ def say_look_change(
     rng: random.Random,
     plainly: bool = False,
 ) -> list[Statement]:
-    """Ask for the target's colour, shade, pattern and second colour as far as they are `changed`.
+    """Ask for the target's color, shade, pattern and second color as far as they are `changed`.
 
     `plainly` says them absolutely.
     """
-    colour = _colour_change(reference, target, changed, rng, plainly)
+    color = _color_change(reference, target, changed, rng, plainly)
     pattern = _pattern_change(reference, target, changed, rng, plainly)
-    named = colour is not None and colour.form == "colour"
-    told = pattern is not None and pattern.allowed.keys() == {"pattern", "second_colour"}
-    if colour and named and told and rng.random() < 0.4:
-        return [say_two_colours(rng, colour, target["pattern"], target["second_colour"])]
-    return [saying for saying in (colour, pattern) if saying]
+    named = color is not None and color.form == "colour"
+    is_fixed = pattern is not None and pattern.allowed.keys() == {"pattern", "second_colour"}
+    if color and named and is_fixed and rng.random() < 0.4:
+        return [say_two_colors(rng, color, target["pattern"], target["second_colour"])]
+    return [statement for statement in (color, pattern) if statement]
 
 
-def _colour_change(
+def _color_change(
     reference: Garment,
     target: Garment,
     changed: Collection[str],
@@ -297,7 +297,7 @@ def _colour_change(
             return say_shade_compared(rng, named, reference["shade"], target["shade"])
         if rng.random() < 0.5:
             return say_value(rng, target.category, "shade", target["shade"])
-        return say_colour(rng, after, target["shade"])
+        return say_color(rng, after, target["shade"])
     draw = rng.random()
     if not plainly:
         if draw < 0.05:
@@ -306,8 +306,8 @@ def _colour_change(
             return say_different(rng, target.category, "colour", before)
         if draw < 0.3 and comparable:
             return say_shade_compared(rng, after, reference["shade"], target["shade"])
-    shade_said = 0.8 if "shade" in changed else 0.35
-    return say_colour(rng, after, target["shade"] if rng.random() < shade_said else None)
+    shade_share = 0.8 if "shade" in changed else 0.35
+    return say_color(rng, after, target["shade"] if rng.random() < shade_share else None)
 
 
 def _pattern_change(
@@ -322,16 +322,16 @@ def _pattern_change(
         if "second_colour" not in changed:
             return None
         if rng.random() < 0.4:
-            return say_second_colour(rng, second)
-        return say_pattern_in_colour(rng, after, second)
+            return say_second_color(rng, second)
+        return say_pattern_in_color(rng, after, second)
     if not plainly:
         vague = _vague_pattern_change(before, after, target.category, rng)
         if vague:
             return vague
-    # A pattern on a plain garment may leave its colour open; another pattern keeps the colour.
-    second_said = 0.55 if before == "plain" else 1.0 if "second_colour" in changed else 0.15
-    if after != "plain" and rng.random() < second_said:
-        return say_pattern_in_colour(rng, after, second)
+    # A pattern on a plain garment may leave its color open; another pattern keeps the color.
+    second_share = 0.55 if before == "plain" else 1.0 if "second_colour" in changed else 0.15
+    if after != "plain" and rng.random() < second_share:
+        return say_pattern_in_color(rng, after, second)
     return say_value(rng, target.category, "pattern", after)
 
 
@@ -350,18 +350,20 @@ def _vague_pattern_change(
     return None
 
 
-def say_unchanged(target: Garment, spoken: Collection[str], rng: random.Random) -> list[Statement]:
+def say_unchanged(
+    target: Garment, mentioned: Collection[str], rng: random.Random
+) -> list[Statement]:
     """Name one thing that is not among `spoken`, though the picture shows it; empty where none."""
     names = [
         name
         for name in target.attributes
-        if name not in spoken and (name not in COMMON or name == "colour")
+        if name not in mentioned and (name not in COMMON or name == "colour")
     ]
     if not names:
         return []
     name = rng.choice(names)
     if name == "colour":  # with its shade: the bare name would unsettle the shade seen
-        if "shade" in spoken:
+        if "shade" in mentioned:
             return []
-        return [say_colour(rng, target["colour"], target["shade"])]
+        return [say_color(rng, target["colour"], target["shade"])]
     return [say_value(rng, target.category, name, target[name])]

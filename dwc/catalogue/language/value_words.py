@@ -1,4 +1,4 @@
-"""What people call a colour: names that leave the shade open, and names that fix it.
+"""What people call a color: names that leave the shade open, and names that fix it.
 
 The words for every attribute's values, alone and compared with a picture's.
 
@@ -10,18 +10,18 @@ the value. `DENIED` names a value so that it can be denied: "no stripes" leaves 
 from dataclasses import dataclass
 from functools import cache
 
-from dwc.catalogue.schema import COLOURS, ORDERED, UNSHADED, attributes_of
+from dwc.catalogue.schema import COLORS, ORDERED, UNSHADED, attributes_of
 
-# A bare name says the colour and leaves the shade open: a blue coat may be navy.
+# A bare name says the color and leaves the shade open: a blue coat may be navy.
 BARE: dict[str, tuple[str, ...]] = {
-    **{colour: (colour,) for colour in COLOURS},
+    **{color: (color,) for color in COLORS},
     "grey": ("grey", "gray"),
     "purple": ("purple", "purple", "violet"),
     "black": ("black", "black", "jet black"),
     "white": ("white", "white", "pure white"),
 }
 
-# A name of its own for one shade of a colour: navy is dark blue and nothing else.
+# A name of its own for one shade of a color: navy is dark blue and nothing else.
 NAMED: dict[tuple[str, str], tuple[str, ...]] = {
     ("red", "light"): ("salmon red", "washed-out red"),
     ("red", "mid"): ("scarlet", "bright red", "cherry red"),
@@ -65,12 +65,12 @@ SHADE_WORDS: dict[str, tuple[str, ...]] = {
 }
 
 
-def shaded_names(colour: str, shade: str) -> tuple[str, ...]:
-    """Names that fix colour and shade together: `dark blue`, `navy`; for black and white, bare."""
-    if colour in UNSHADED:
-        return BARE[colour]
-    described = tuple(f"{word} {name}" for word in SHADE_WORDS[shade] for name in BARE[colour][:2])
-    return described + NAMED[colour, shade]
+def shaded_names(color: str, shade: str) -> tuple[str, ...]:
+    """Names that fix color and shade together: `dark blue`, `navy`; for black and white, bare."""
+    if color in UNSHADED:
+        return BARE[color]
+    described = tuple(f"{word} {name}" for word in SHADE_WORDS[shade] for name in BARE[color][:2])
+    return described + NAMED[color, shade]
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,8 @@ PATTERN_WORDS: dict[str, Words] = {
     ),
 }
 
-# With the second colour's name put in: what the garment has, and what it is beside its own colour.
-PATTERN_IN_COLOUR: dict[str, tuple[str, ...]] = {
+# With the second colour's name put in: what the garment has, and what it is beside its own color.
+PATTERN_IN_COLOR: dict[str, tuple[str, ...]] = {
     "striped": ("{} stripes", "stripes in {}"),
     "pinstriped": ("{} pinstripes", "fine {} stripes"),
     "checked": ("{} checks", "a {} plaid pattern", "a check pattern in {}"),
@@ -407,7 +407,7 @@ ATTRIBUTE_NAMES: dict[str, tuple[str, ...]] = {
 
 @cache
 def words_for(category: str, attribute: str, value: str) -> Words:
-    """The words that fix a value; not for colours, which `colour_words` has."""
+    """The words that fix a value; not for colors, which `color_words` has."""
     special = _SPECIAL.get((category, attribute, value))
     return special or _GENERAL[attribute, value]
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dwc.catalogue.schema import COLOURS, PATTERNS, SHADES, UNSHADED
+from dwc.catalogue.schema import COLORS, PATTERNS, SHADES, UNSHADED
 from dwc.datasets.image_loading import decode
 from dwc.datasets.wardrobe import (
     Photograph,
@@ -76,10 +76,10 @@ _SAME_IN_COLOR = (
 HEADS: dict[str, tuple[str, ...]] = {
     "category": (*(name for name in _NOUNS if name != "other"), "cardigan", "sweatshirt", "jacket",
                  "coat", "dress", "skirt", "shorts"),
-    "colour": COLOURS,
+    "colour": COLORS,
     "shade": SHADES,
     "pattern": (*PATTERNS, "other"),
-    "second": ("-", *COLOURS),
+    "second": ("-", *COLORS),
     "sleeve": ("sleeveless", "short", "elbow", "long"),
     "neckline": (
         "round", "v", "square", "collar", "hood", "stand", "lapel", "roll", "off_shoulder",
@@ -157,7 +157,7 @@ def load_photographs(folder: Path, work: Path, seed: int, workers: int) -> Photo
         with ProcessPoolExecutor(workers) as pool:
             parts = list(pool.map(read, photographs, chunksize=20))
         made = [
-            (row, COLOURS.index(new.colour), SHADES.index(new.shade))
+            (row, COLORS.index(new.colour), SHADES.index(new.shade))
             for row, part in enumerate(parts)
             for new in part.recolored
         ]
@@ -168,7 +168,7 @@ def load_photographs(folder: Path, work: Path, seed: int, workers: int) -> Photo
         unfinished.rename(path)
         logger.info("%d photographs, %d recolored", len(photographs), len(made))
     stored = np.load(path)
-    recolorings = [Recoloring(r, COLOURS[c], SHADES[s]) for r, c, s in stored["made"].tolist()]
+    recolorings = [Recoloring(r, COLORS[c], SHADES[s]) for r, c, s in stored["made"].tolist()]
     pixels = torch.from_numpy(stored["pixels"]).permute(0, 3, 1, 2)
     return PhotographPool(photographs, recolorings, pixels)
 
@@ -195,7 +195,7 @@ def _read_photograph(folder: Path, seed: int, photograph: Photograph) -> _ReadPh
     rng = random.Random(f"{seed}/{photograph.file}")
     own = (photograph.attributes["colour"], photograph.attributes["second"])
     recolored = []
-    for colour in rng.sample([name for name in COLOURS if name not in own], _RECOLORINGS):
+    for colour in rng.sample([name for name in COLORS if name not in own], _RECOLORINGS):
         shade = "mid" if colour in UNSHADED else rng.choice(SHADES)
         new = recolor(pixels / 255.0, garment, colour, shade)
         recolored.append(_Recolored(colour, shade, (new * 255).round().astype(np.uint8)))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from sklearn.cluster import KMeans
 
-from dwc.catalogue.drawing.materials import colour_of, oklab_to_srgb, srgb_to_oklab
+from dwc.catalogue.drawing.materials import color_of, oklab_to_srgb, srgb_to_oklab
 
 Pixels = NDArray[np.floating]
 
@@ -90,7 +90,7 @@ def recolor(photograph: Pixels, garment: GarmentMask, colour: str, shade: str) -
     chroma_away = np.clip(np.hypot(offset[..., 1], offset[..., 2]) - 0.05, 0, None)
     lightness_away = np.clip(abs(offset[..., 0]) - 0.25, 0, None)
     share = np.clip(soft, 0, 1) * np.exp(-chroma_away / 0.04 - lightness_away / 0.05)
-    target = srgb_to_oklab(colour_of(colour, shade))
+    target = srgb_to_oklab(color_of(colour, shade))
     contrast = np.clip((target[0] + 0.2) / (garment.color[0] + 0.2), 0.6, 1.3)
     lightness = np.clip(target[0] + offset[..., 0] * contrast, 0.03, 1.0)
     fading = np.clip(lightness / max(target[0], 1e-3), 0.4, 1.25)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dwc.catalogue.language.description import describe, describe_fully
 from dwc.catalogue.language.nouns import nouns_for
-from dwc.catalogue.language.statements import say_colour, say_value
+from dwc.catalogue.language.statements import say_color, say_value
 from dwc.catalogue.schema import Garment
 from dwc.training.catalogue.augmentation import random_views
 from dwc.training.catalogue.batches import CatalogueBatches
@@ -48,7 +48,7 @@ def draw_tag(garment: Garment, rng: random.Random) -> Tag:
         noun = rng.choice(nouns_for(garment))
         return Tag(noun.text, dict(noun.says), garment.category)
     if name == "colour":
-        statement = say_colour(rng, garment["colour"], None)
+        statement = say_color(rng, garment["colour"], None)
     else:
         statement = say_value(rng, garment.category, name, garment[name])
     text = f"no {statement.text}" if statement.form == "no" else statement.text

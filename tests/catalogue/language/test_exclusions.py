@@ -26,7 +26,7 @@ from dwc.catalogue.language.modifications import (
     picture_share,
 )
 from dwc.catalogue.queries import queries
-from dwc.catalogue.schema import CATEGORIES, COLOURS, COMMON, Garment, attributes_of, sample_garment
+from dwc.catalogue.schema import CATEGORIES, COLORS, COMMON, Garment, attributes_of, sample_garment
 from dwc.catalogue.splits import family, gallery, training_triplets
 
 seeds = st.integers(min_value=0, max_value=2**32)
@@ -166,10 +166,12 @@ def test_everything_is_excluded_in_every_form_sooner_or_later() -> None:
 
 def test_a_share_of_the_texts_excludes_and_none_by_default() -> None:
     items = gallery("train", 800)
-    wishes = [wish for _, _, wish in training_triplets(items, 0, 1500, negation_share=0.3)]
-    share = sum(bool(wish.excluded) for wish in wishes) / len(wishes)
+    wishes = [
+        modification for _, _, modification in training_triplets(items, 0, 1500, negation_share=0.3)
+    ]
+    share = sum(bool(modification.excluded) for modification in wishes) / len(wishes)
     assert share == pytest.approx(0.3, abs=0.04)
-    assert not any(wish.excluded for _, _, wish in training_triplets(items, 0, 500))
+    assert not any(modification.excluded for _, _, modification in training_triplets(items, 0, 500))
     rng, other = random.Random(1), random.Random(1)
     same = [describe(item.garment, rng, negation_share=0.0) for item in items[:50]]
     assert same == [describe(item.garment, other) for item in items[:50]]
@@ -196,7 +198,7 @@ def test_one_form_of_one_value() -> None:
     assert said.text.startswith("remove the ")
     assert said.allowed == {"hem": {"straight", "flared"}}
     assert say_exclusion(rng, "hat", "colour", "red").allowed["second_colour"] >= {"none", "blue"}
-    assert set(say_exclusion(rng, "hat", "colour", "red").allowed["colour"]) == set(COLOURS) - {
+    assert set(say_exclusion(rng, "hat", "colour", "red").allowed["colour"]) == set(COLORS) - {
         "red"
     }
     assert "hat" not in say_category_exclusion(rng, "hat").allowed["category"]

@@ -17,7 +17,7 @@ from dwc.catalogue.language.exclusions import (
 from dwc.catalogue.language.modifications import draw_modification, fits
 from dwc.catalogue.language.paraphrase import paraphrase
 from dwc.catalogue.language.parser import parse_modification
-from dwc.catalogue.schema import CATEGORIES, COLOURS, Garment, attributes_of, sample_garment
+from dwc.catalogue.schema import CATEGORIES, COLORS, Garment, attributes_of, sample_garment
 from dwc.catalogue.splits import family, gallery
 from tests.catalogue.language.test_exclusions import STRIPED
 
@@ -123,12 +123,12 @@ def test_stripes_are_excluded(words: str) -> None:
         ("remove the stripes and the belt", {"waist": {"plain"}}),
         ("remove the belt and make it longer", {"waist": {"plain"}, "length": {"long"}}),
         ("longer, without the collar", {"length": {"long"}, "neckline": {"round", "v", "square"}}),
-        ("no white", {"colour": {"red"}, "second_colour": {"none", *COLOURS} - {"white"}}),
+        ("no white", {"colour": {"red"}, "second_colour": {"none", *COLORS} - {"white"}}),
         ("no blue", {"colour": {"red"}, "second_colour": {"white"}}),
         ("not v-neck", {"neckline": {"collar"}}),
         ("nothing but red", {"colour": {"red"}}),
         ("a skirt, not a dress", {"colour": {"red"}, "pattern": {"striped"}}),
-        ("-red -belt", {"colour": set(COLOURS) - {"red"}, "waist": {"plain"}}),
+        ("-red -belt", {"colour": set(COLORS) - {"red"}, "waist": {"plain"}}),
     ],
 )
 def test_exclusions_beside_what_is_wanted(words: str, changes: dict[str, set[str]]) -> None:

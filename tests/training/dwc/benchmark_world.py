@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from transformers import CLIPConfig, CLIPModel, ResNetConfig, ResNetModel
 
-from dwc.catalogue.export import draw_pictures, triplets_of, write_fashion_iq
+from dwc.catalogue.export import draw_images, triplets_of, write_fashion_iq
 from dwc.catalogue.splits import gallery, training_triplets
 from dwc.datasets.fashion_iq import CATEGORIES
 from dwc.training.catalogue.tokenizer import train_clip_tokenizer
@@ -43,7 +43,7 @@ def write_data(root: Path) -> list[str]:
     captions = []
     for split in ("train", "val"):
         every = gallery(split, len(CATEGORIES) * ITEMS[split])
-        draw_pictures(root, every, PX, suffix=".png")
+        draw_images(root, every, PX, suffix=".png")
         for number, category in enumerate(CATEGORIES):
             items = every[number * ITEMS[split] : (number + 1) * ITEMS[split]]
             triplets = triplets_of(items, training_triplets(items, 0, TRIPLETS[split]))

@@ -1,6 +1,6 @@
 """The parallel projection of shoes and hats modeled in space, and the views of shoes.
 
-Shoes and hats are modelled in space; this is how they come to lie in the picture.
+Shoes and hats are modeled in space; this is how they come to lie in the picture.
 
 From where shoes are seen, and how two of them make a pair.
 """

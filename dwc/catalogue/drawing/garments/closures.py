@@ -83,7 +83,7 @@ def buckled_belt(torso: Torso, y: float, height: float, sag: float, loops: bool)
 
 
 def tied_belt(torso: Torso, y: float, height: float, sag: float, at: float) -> list[Item]:
-    """A belt of cloth, knotted at `at` from the centre, its two ends hanging."""
+    """A belt of cloth, knotted at `at` from the center, its two ends hanging."""
     items = _belt(torso, y, height, sag)
     middle = y + sag * 0.9
     for way, length in ((-1, 0.24), (1, 0.20)):

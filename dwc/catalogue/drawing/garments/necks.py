@@ -27,7 +27,7 @@ from dwc.catalogue.drawing.parts import (
 
 
 def cut_neckline(kind: str, half_width: float, depth: float) -> Points:
-    """The right half of a neckline, (n, 2), from the centre front up to (half_width, 0)."""
+    """The right half of a neckline, (n, 2), from the center front up to (half_width, 0)."""
     if kind == "round":
         angle = unit_steps(9) * (np.pi / 2)
         return np.stack([half_width * np.sin(angle), depth * np.cos(angle)], axis=1)
@@ -45,7 +45,7 @@ def neck_lining(neckline: Points, rise: float = 0.012) -> list[Item]:
     """
     half_width = float(neckline[-1, 0])
     back = arc((half_width, 0), (0, -2 * rise), (-half_width, 0), 9)
-    front = mirror(neckline)  # from the left shoulder down to the centre
+    front = mirror(neckline)  # from the left shoulder down to the center
     outline = np.concatenate([neckline, back, front]) * (1.02, 1.0)
     items: list[Item] = [Part(outline, "lining", patterned=False, roundness=0.25)]
     depth = float(neckline[0, 1])
@@ -67,7 +67,7 @@ def neck_band(
     deeper = depth + width * (1.0 if kind == "round" else 1.7)
     rise = torso.shoulder_at(torso.neck + width)
     outer = shifted(cut_neckline(kind, torso.neck + width, deeper - rise), 0, rise)
-    inside = np.concatenate([mirror(inner), inner[1:]])  # left shoulder, centre, right shoulder
+    inside = np.concatenate([mirror(inner), inner[1:]])  # left shoulder, center, right shoulder
     outside = np.concatenate([mirror(outer), outer[1:]])
     band = np.concatenate([inside, outside[::-1]])
     items: list[Item] = [Part(band, role, patterned=False, roundness=0.5)]
@@ -118,7 +118,7 @@ def turned_collar(
     role: Role = "main",
     stand: float = 0.035,
 ) -> NeckPiece:
-    """A shirt's collar: two leaves that meet at the centre front, `drop` below the shoulders.
+    """A shirt's collar: two leaves that meet at the center front, `drop` below the shoulders.
 
     `size` scales the leaves; `pointed` ones have sharp tips, others are round.
     """
@@ -151,7 +151,7 @@ def turned_collar(
 
 
 def lapels(neck: float, gorge: float, break_y: float, size: float, notch: float) -> NeckPiece:
-    """A tailored collar: lapels folded out from a break point at the centre front.
+    """A tailored collar: lapels folded out from a break point at the center front.
 
     `gorge` is the height at which collar and lapel meet, `break_y` where the fold ends, `size`
     scales their breadth, `notch` (0 to 1) how deep the notch between them is.

@@ -223,7 +223,7 @@ def _fastening(
 
 
 def _cutaway(torso: Torso, rise: float) -> Points:
-    """A hem from right to left whose two fronts part and round off at the centre."""
+    """A hem from right to left whose two fronts part and round off at the center."""
     x, y = torso.hem
     right = np.concatenate(
         [

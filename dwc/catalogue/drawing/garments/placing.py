@@ -4,7 +4,7 @@ How a garment happens to lie or hang: nothing that a description of it would men
 
 Moving drawn pieces as a whole: turning, mirroring, copying, fitting them into the picture.
 
-From a garment cut in metres around its own origin to one that fills the picture.
+From a garment cut in meters around its own origin to one that fills the picture.
 """
 
 import math

@@ -57,7 +57,7 @@ class Upper:
     """The surface of an upper as one camera sees it.
 
     `rows` (n, 8) are the cross-sections from the toe on: back or bottom point (x, z), front or top
-    point (x, z), centre y, half the width, half the section's angle as a share of pi (0.5: an arch
+    point (x, z), center y, half the width, half the section's angle as a share of pi (0.5: an arch
     that stands on the sole, 1: a closed ring), and how far the section sags at its sides.
     """
 

@@ -131,7 +131,7 @@ def cut_sleeve(
 
     shoulder, armpit = np.array(torso.shoulder), np.array(torso.armpit)
     start = 0.5 * (shoulder + armpit) + (0.024, -0.01)
-    reach = max(length - 0.04, 0.08)  # the centre line starts below the shoulder's tip
+    reach = max(length - 0.04, 0.08)  # the center line starts below the shoulder's tip
     middle = start + upper * reach / 2
     above, below = middle - upper * reach * 0.10, middle + lower * reach * 0.10
     centre = bow(start, above, below, middle + lower * reach / 2, _STATIONS)  # (n, 2)

@@ -2,7 +2,7 @@
 
 The trunk of a garment: from the neck over shoulders and armholes down to the hem.
 
-Lengths are in metres of a garment of middle size; the origin is between the two points where the
+Lengths are in meters of a garment of middle size; the origin is between the two points where the
 shoulder seams meet the neck, y down. `placing.place` brings the finished garment into the picture.
 
 Where cloth falls from what holds it: folds at armpits, waist and hem, darts and yokes.
@@ -65,7 +65,7 @@ class Torso:
     def outline(self, neckline: Points, hem: Points) -> Points:
         """The closed outline.
 
-        `neckline` (n, 2) is its right half from the centre front up to (neck, 0); `hem` (m, 2) runs
+        `neckline` (n, 2) is its right half from the center front up to (neck, 0); `hem` (m, 2) runs
         from the right side seam to the left one.
         """
         right = np.concatenate([neckline, self.armhole, self.side_seam[1:-1]])
