@@ -1,4 +1,4 @@
-"""Garments as rows of small integers, so that a whole gallery is compared at once."""
+"""Garments as rows of small integers, for comparing a gallery at once."""
 
 import random
 from collections.abc import Collection, Mapping, Sequence
@@ -16,10 +16,10 @@ _TRIES = 200  # a pool in which this many references have no relative is too sma
 
 
 class EncodedGarments:
-    """A pool of garments, coded once, from which pairs are drawn and matches found.
+    """A pool of garments, encoded once, to draw pairs from and to search.
 
-    Within a category a garment is a row of value numbers (m, attributes of the category); beside
-    that every garment has a row of the four attributes that all have (n, 4).
+    Within a category a garment is a row of value numbers (m, attributes of the category). All
+    garments also have a row (n, 4) of the four attributes that every category has.
     """
 
     def __init__(self, garments: Sequence[Garment]) -> None:
@@ -50,7 +50,15 @@ class EncodedGarments:
     def matching(
         self, category: str, constraints: Mapping[str, Collection[str]]
     ) -> NDArray[np.intp]:
-        """The places of every garment of a category whose attributes are all as constrained."""
+        """Find the garments of a category whose attributes all have allowed values.
+
+        Args:
+            category: The category.
+            constraints: Attribute to its allowed values; other attributes may have any.
+
+        Returns:
+            Indices into the pool, ascending.
+        """
         if category not in self._indices:
             return np.zeros(0, dtype=np.intp)
         codes = self._codes[category]
@@ -62,13 +70,18 @@ class EncodedGarments:
         return self._indices[category][mask]
 
     def draw_pair(self, rng: random.Random) -> tuple[int, int]:
-        """Draw places of two different garments, balanced over how much they differ.
+        """Draw two different garments, balanced over how much they differ.
 
-        How many attributes are to change is drawn evenly, as a share of them; then references are
-        drawn until one has a partner nearby that differs in just so many, or, after a few, in the
-        nearest number that there is. A few pairs cross categories and share at least three of
-        color, shade, pattern and second color. ValueError where no two garments of a category
-        differ.
+        The share of attributes that differ is drawn evenly. References are drawn until one has a
+        partner nearby that differs in just so many attributes; after a few, the nearest number is
+        taken. A few pairs cross categories and share at least three of color, shade, pattern and
+        second color.
+
+        Returns:
+            Indices of the reference and the target.
+
+        Raises:
+            ValueError: No two garments of a category differ.
         """
         crosses = rng.random() < _OTHER_CATEGORY_SHARE
         share = rng.random()

@@ -1,4 +1,4 @@
-"""A drawn catalogue written as FashionIQ's files, so that one loader and one protocol read both."""
+"""Write a drawn catalogue as FashionIQ's files, so that one loader and one protocol read both."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def triplets_of(
     items: Sequence[CatalogueItem], drawn: Iterable[tuple[int, int, Modification]]
 ) -> list[Triplet]:
-    """Drawn places and modifications as triplets of ids with two captions each."""
+    """Turn drawn index pairs and modifications into triplets of ids with two captions."""
     return [
         Triplet(items[reference].id, two_captions(modification.captions), items[target].id)
         for reference, target, modification in drawn

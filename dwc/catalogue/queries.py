@@ -1,4 +1,4 @@
-"""Questions to a gallery of drawn garments, of which the whole truth is known."""
+"""Queries to a gallery of drawn garments, with their complete ground truth."""
 
 import random
 from collections.abc import Sequence
@@ -19,11 +19,18 @@ _REPEATS = 200  # a gallery that repeats itself this often in a row has no more 
 
 @dataclass(frozen=True)
 class CatalogueQuery:
-    """A question, every gallery item that answers it, and who tells which attribute.
+    """A query, every gallery item that fits it, and the source of each attribute.
 
-    `hits` holds the target, never the reference. `stated` by the words alone, `relative` by words
-    and picture together, `picture_only` by the picture alone (`category` may be in `stated` or
-    here), `free` by neither. `picture_share` (0 to 1) as in `wishes.picture_share`.
+    Attributes:
+        reference: Id of the reference.
+        captions: One or two texts.
+        target: Id of the target.
+        hits: Ids of all items that fit, the target among them, the reference not.
+        stated: Attributes fixed by the words alone; `category` may be here or in `picture_only`.
+        relative: Attributes fixed by words and picture together.
+        picture_only: Attributes fixed by the picture alone.
+        free: Attributes that may have any value.
+        picture_share: `modifications.picture_share`, 0 to 1.
     """
 
     reference: str
@@ -40,11 +47,17 @@ class CatalogueQuery:
 def queries(
     items: Sequence[CatalogueItem], count: int, seed: int, negation_share: float = 0.0
 ) -> list[CatalogueQuery]:
-    """Ask `count` questions of a gallery, no two with the same reference and target.
+    """Draw queries to a gallery, no two with the same reference and target.
 
-    The seed draws which are asked; the gallery is as given. `negation_share` is that of
-    `draw_modification`; with 0 these are the queries of the published benchmark. ValueError where
-    the gallery is too small for so many.
+    Args:
+        items: The gallery.
+        count: How many queries.
+        seed: Decides which queries; the gallery is as given.
+        negation_share: That of `draw_modification`. With 0 these are the published benchmark's
+            queries.
+
+    Raises:
+        ValueError: The gallery is too small for so many.
     """
     rng = random.Random(f"queries|{seed}")
     pool = EncodedGarments([item.garment for item in items])
@@ -99,7 +112,7 @@ def benchmark(
     asked: Sequence[CatalogueQuery],
     protocol: str = "catalogue-test",
 ) -> Benchmark:
-    """The gallery and its questions as every benchmark has them; references are removed."""
+    """The gallery and its queries in the form of every benchmark; references are removed."""
     return Benchmark(
         protocol=protocol,
         gallery=tuple(item.id for item in items),

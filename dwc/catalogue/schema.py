@@ -1,8 +1,7 @@
-"""What a drawn garment can be: categories, the attributes that apply to each, and their values.
+"""The schema of drawn garments: categories, their attributes, and the attributes' values.
 
-A `Garment` is a category and one value for each attribute of that category, nothing else: two
-garments are the same exactly when these are. How it is drawn, and in what words it is described,
-is decided elsewhere.
+A `Garment` is a category and one value for each attribute of that category. Two garments are equal
+exactly when these are. Drawing and language are elsewhere.
 """
 
 import random
@@ -164,7 +163,11 @@ class Garment:
 
     @classmethod
     def of(cls, category: str, **values: str) -> "Garment":
-        """Build and check a garment; ValueError names what does not fit."""
+        """Build and check a garment.
+
+        Raises:
+            ValueError: A value does not fit; the message names it.
+        """
         if category not in CATEGORIES:
             raise ValueError(f"no category {category!r}; there are {', '.join(CATEGORIES)}")
         expected = attributes_of(category)
@@ -216,7 +219,7 @@ class Garment:
 
 
 def sample_value(rng: random.Random, category: str, attribute: str) -> str:
-    """Draw one value of an attribute, not regarding the others; patterns favour plain."""
+    """Draw one value of an attribute, independent of the others; patterns favor plain."""
     if attribute == "pattern" and rng.random() < PLAIN_SHARE:
         return "plain"
     return rng.choice(attributes_of(category)[attribute])

@@ -1,7 +1,7 @@
-"""Which garments belong to training and which to the test, galleries of them, training triplets.
+"""The splits of all garments, galleries of each split, and training triplets.
 
-A combination of category, color and pattern belongs to one split, so that the test holds
-combinations that no training picture shows, of parts that training does show.
+A combination of category, color and pattern belongs to one split. The test split has combinations
+that no training image shows, made of parts that training images do show.
 """
 
 import random
@@ -33,7 +33,7 @@ _TRIES = 60
 
 @dataclass(frozen=True)
 class CatalogueItem:
-    """One picture of a catalogue: what it shows, and the seed of everything else about it."""
+    """One image of a catalogue: its garment, and the seed of everything else in it."""
 
     id: str
     garment: Garment
@@ -132,8 +132,8 @@ def _other_category(rng: random.Random, base: Garment, split: Split) -> Garment 
 def gallery(split: Split, size: int, seed: int = 0) -> list[CatalogueItem]:
     """The first `size` items of a split's endless catalogue, all garments distinct.
 
-    An item depends on split, seed and its place alone, not on `size`. Items of a family stand
-    side by side.
+    An item depends on the split, the seed and its index, not on `size`. Items of a family are
+    neighbors.
     """
     if size < 0:
         raise ValueError(f"a gallery has 0 or more items, not {size}")

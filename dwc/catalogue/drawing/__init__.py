@@ -1,13 +1,14 @@
-"""Garments drawn as pictures: cut pieces as curves, then cloth, light and background.
+"""Draw garments as images: cut pieces as curves, then cloth, light and background.
 
-garments/     a garment -> its pieces, lines and buttons (parts.py: Shape)
-pose          where they lie in the picture, in pixels
-palette, fabric, patterns, emblems, hanger     what they are made of and wear
-raster, render     pieces -> a layer of color, cover and light
-scene              shown well: a calm background, a soft shadow
-surroundings, photograph     shown as in a hasty photograph, for training
-draw          a garment and a seed -> a picture
-contact_sheet a page of them
+garments/      a garment -> its pieces, lines and buttons (`parts.Shape`)
+pose           the shape in pixels of the image
+materials      colors and the fine structure of cloth, knit and leather
+patterns       stripes, checks, prints
+raster, render pieces -> a layer of color, coverage and light
+scene          a calm background with a soft shadow (styles "gallery" and "plain")
+photograph     a hasty photograph at home (style "training")
+draw           a garment and a seed -> an image
+contact_sheet  a page of drawings
 """
 
 DRAWING_VERSION = 2

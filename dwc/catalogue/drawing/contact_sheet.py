@@ -1,4 +1,4 @@
-"""A page of garments at a glance: the figure of the documentation, and the way to judge a change.
+"""Draw a page of garments: the figure of the documentation, and a check of changes by eye.
 
 python -m dwc.catalogue.drawing.contact_sheet --out assets/figures/catalogue.png
 python -m dwc.catalogue.drawing.contact_sheet --style training --tile 80 --out /tmp/training.png
@@ -19,9 +19,9 @@ DEFAULT_SEED = 21
 
 
 def varied_garments(count: int, seed: int) -> list[Garment]:
-    """`count` random garments in random order, every category as often as any other, if it can be.
+    """Draw `count` random garments in random order, of all categories equally often.
 
-    Neighbours in the list differ in color, so that a page does not clump.
+    Two neighbors in the list never have the same color.
     """
     rng = random.Random(seed)
     names: list[str] = []

@@ -1,9 +1,4 @@
-"""Draw a garment from a seed.
-
-The hanger of a garment that hangs: under the shoulders, or clipped to a waistband.
-
-A garment and a seed to a picture.
-"""
+"""Draw a garment from a seed, in one of three styles."""
 
 import hashlib
 from typing import Literal, get_args
@@ -27,10 +22,11 @@ _WIRE = 0.026  # thickness, in units of the curves' square
 
 
 def on_hanger(shape: Shape, clipped: bool) -> Shape:
-    """The shape with a hanger between the two points that hold it, drawn behind it.
+    """Put a hanger behind a shape, between the two points that hold it.
 
-    `clipped` adds the bar and clips that hold a skirt or trousers. A shape that hangs from
-    anything but two points is returned as it is.
+    Args:
+        shape: The garment; returned as it is unless it hangs from exactly two points.
+        clipped: Add the bar and the clips that hold a skirt or trousers.
     """
     if len(shape.hung_from) != 2:
         return shape
@@ -67,18 +63,26 @@ _IN_PAIRS = frozenset({"trainers", "boots", "heels", "flats", "sandals"})
 
 
 def draw(garment: Garment, seed: int, size: int = 256, style: Style = "gallery") -> Image.Image:
-    """Draw a garment: an RGB picture, `size` pixels a side.
+    """Draw a garment as an RGB image.
 
-    The same for the same arguments, in any process. What is not described
-    (pose, light, background, buttons' color, place and scale of the pattern) comes from `seed`.
-    ValueError for a size below 16 or an unknown style.
+    The image is the same for the same arguments, in any process. What a garment does not fix (pose,
+    light, background, color of buttons, position and scale of the pattern) comes from the seed.
+
+    Args:
+        garment: What to draw.
+        seed: Decides everything that the garment does not.
+        size: Pixels a side, 16 or more.
+        style: One of `Style`.
+
+    Raises:
+        ValueError: The size is below 16, or the style unknown.
     """
     rng = generator(garment, seed, style)
     return draw_shape(outline(garment, rng), garment, rng, size, style)
 
 
 def generator(garment: Garment, seed: int, style: str) -> np.random.Generator:
-    """The random numbers of one picture, the same in every process."""
+    """The random generator of one image, the same in every process."""
     key = "|".join((garment.category, *garment.values, str(seed), style))
     digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
     return np.random.default_rng(int.from_bytes(digest, "little"))

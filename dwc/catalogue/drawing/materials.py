@@ -1,10 +1,7 @@
 """Colors, chosen in OKLab, and the materials that garments are made of.
 
-The colors that garments are drawn in, chosen in OKLab: distance there is how unlike they look.
-
-Ottosson, "A perceptual color space for image processing" (2020): https://bottosson.github.io/posts/oklab/
-
-Materials: the fine structure of cloth, knit and leather, and the colors that go with one.
+A distance in OKLab is how different two colors look (Ottosson, "A perceptual color space for image
+processing", 2020: https://bottosson.github.io/posts/oklab/).
 """
 
 from dataclasses import dataclass
@@ -80,7 +77,11 @@ def oklch_to_srgb(lightness: float, chroma: float, hue: float) -> Color:
 
 @lru_cache(maxsize=64)
 def color_of(color: str, shade: str = "mid") -> Color:
-    """The sRGB value of a color of the schema in one of its shades; KeyError where it has none."""
+    """The sRGB value of a color of the schema in one of its shades.
+
+    Raises:
+        KeyError: The color has no such shade.
+    """
     value = oklch_to_srgb(*_CHOSEN[color][shade])
     value.setflags(write=False)
     return value
@@ -137,10 +138,13 @@ _GUM, _BLACK_RUBBER = oklch_to_srgb(0.66, 0.075, 65), oklch_to_srgb(0.27, 0.006,
 
 @dataclass(frozen=True)
 class Material:
-    """The color of each role, and how the surface looks close to.
+    """The color of each role, and the surface.
 
-    `weave` names the fine structure, `depth` is how strong it is, `gloss` (0 to 1) how much the
-    surface shines.
+    Attributes:
+        colors: sRGB of each role.
+        weave: Name of the fine structure.
+        depth: How strong the fine structure is.
+        gloss: How much the surface shines, 0 to 1.
     """
 
     colors: dict[Role, Color]
@@ -155,7 +159,7 @@ class Material:
 
 
 def material_of(garment: Garment, rng: np.random.Generator) -> Material:
-    """What a garment is made of; the described colors are exact, the rest is drawn at random."""
+    """Choose a garment's material; the described colors are exact, the rest is random."""
     color, shade, second_name = garment["colour"], garment["shade"], garment["second_colour"]
     main = color_of(color, shade)
     second = main if second_name == "none" else second_color_of(second_name, color, shade)

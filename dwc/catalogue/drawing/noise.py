@@ -1,4 +1,4 @@
-"""Smooth random fields, made once and cut anew: what folds, light and materials are drawn with."""
+"""Smooth random fields for folds, light and materials: tiles made once, cut at random."""
 
 from functools import lru_cache
 

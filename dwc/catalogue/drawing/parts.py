@@ -1,14 +1,7 @@
-"""What a garment is drawn from: cut pieces and lines, as curves without pixels.
+"""Pieces, lines and buttons as curves without pixels, and the curves they are cut along.
 
-Coordinates: x to the right, y down. The picture is the square [-1, 1] x [-1, 1], and a garment
+Coordinates: x to the right, y down. The image is the square [-1, 1] x [-1, 1], and a garment
 fills about [-0.85, 0.85] of its longer side. Parts are painted in the order given, back to front.
-
-What a garment is drawn from: cut pieces and lines, as curves without pixels.
-
-Coordinates: x to the right, y down, the picture is the square [-1, 1] x [-1, 1], and a garment
-fills about [-0.85, 0.85] of its longer side. Parts are painted in the order given, back to front.
-
-Curves that several garments are cut along: arcs, bands, scallops, ribbing.
 """
 
 from dataclasses import dataclass, field
@@ -35,10 +28,14 @@ chain, and an edge (a hem or cuff that stands out)."""
 class Part:
     """One piece of cloth or leather, filled and shaded.
 
-    `outline` (n, 2) is closed (the last point joins the first), already smooth. `grain` turns the
-    pattern with the piece (radians, clockwise; 0 is upright): a sleeve's stripes run around the
-    sleeve. `roundness` (0 flat to 1 tube-like) says how much the shading falls off towards the
-    edges. `patterned` False leaves the pattern out (belts, soles, linings).
+    Attributes:
+        outline: Closed curve (n, 2), already smooth; the last point joins the first.
+        role: Which of the garment's colors it has.
+        grain: Turn of the pattern in radians, clockwise; 0 is upright. A sleeve's stripes run
+            around the sleeve.
+        roundness: How much the shading falls off towards the edges, 0 (flat) to 1 (a tube).
+        patterned: Whether the pattern is on it; not on belts, soles and linings.
+        holes: Outlines of holes.
     """
 
     outline: Points
@@ -69,10 +66,13 @@ class Disc:
 
 @dataclass(frozen=True)
 class Shape:
-    """A whole garment, back to front, and where a print on it would sit.
+    """A garment's items, back to front.
 
-    `print_box` is (left, top, right, bottom) of the area for a chest print, None where there is
-    none. `hung_from` are points a hanger or a peg would hold (may be empty).
+    Attributes:
+        items: Parts, lines and discs.
+        print_box: (left, top, right, bottom) of the area for a chest print; None where there is
+            none.
+        hung_from: Points that a hanger or a peg holds; may be empty.
     """
 
     items: tuple[Part | Line | Disc, ...]

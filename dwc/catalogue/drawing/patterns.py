@@ -1,10 +1,7 @@
 """Patterns on cloth, and the prints on a chest.
 
-Patterned cloth: how much of the second color each point of a piece has.
-
-Each pattern is a tile that repeats, painted once with Pillow; drawing a piece is a lookup in it.
-
-Prints for the chest: simple emblems as outlines in the square [-1, 1] x [-1, 1].
+A pattern is a tile that repeats, painted once with Pillow; the weight of the second color at a
+pixel is a lookup in it. A print is a set of outlines in the square [-1, 1] x [-1, 1].
 """
 
 from collections.abc import Callable
@@ -32,7 +29,7 @@ _EXTENT = {
 
 @dataclass(frozen=True)
 class Pattern:
-    """A pattern as one garment wears it: its name, scale and where the tile begins (0 to 1)."""
+    """A pattern on one garment: its name, its scale and the tile's offset (0 to 1)."""
 
     name: str
     scale: float = 1.0

@@ -1,12 +1,8 @@
-"""Hasty photographs for training: surroundings, uneven light, blur and noise.
+"""Hasty photographs at home, for training: surroundings, uneven light, blur and noise.
 
-What clothes lie on and hang before when people photograph them at home.
-
-The hasty photograph: what a telephone makes of a garment on a floor, for training.
-
-Strengths are drawn anew for each picture, and a share of pictures is near to the gallery's, so that
-a model learns the garment and not the circumstances. The mean hue changes little: beyond that
-nobody could tell the color.
+Strengths are drawn for each image, and a share of images is close to the gallery's, so that a model
+learns the garment and not the circumstances. The mean hue changes little: beyond that, the color
+could not be told.
 """
 
 import io
@@ -256,13 +252,13 @@ _NEAR_GALLERY = 0.25  # share of pictures taken with care
 
 @dataclass(frozen=True)
 class Snapshot:
-    """How roughly a picture is taken: `strength` 0 (as in the gallery) to 1."""
+    """How rough a photograph is: `strength` from 0 (as in the gallery) to 1."""
 
     strength: float
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> "Snapshot":
-        """A random haste."""
+        """Draw a random strength."""
         careful = rng.random() < _NEAR_GALLERY
         return cls(float(rng.uniform(0, 0.2) if careful else rng.uniform(0.4, 1.0)))
 
@@ -284,7 +280,7 @@ class Snapshot:
         )
 
     def light_direction(self, rng: np.random.Generator) -> tuple[float, float]:
-        """From where light comes, mostly above."""
+        """The direction of the light, mostly from above."""
         angle = rng.normal(-np.pi / 2, 0.6 + 0.8 * self.strength)
         return (float(np.cos(angle)), float(np.sin(angle)))
 
@@ -299,7 +295,7 @@ class Snapshot:
             layer.tone(box, np.float32(rng.uniform(0.02, 0.07)) * patches)
 
     def show(self, layer: Layer, rng: np.random.Generator, colors: list[Field]) -> ImageArray:
-        """The garment on its ground, with its shadow, in its light, as the camera saw it."""
+        """Compose the garment, its background and shadow, and apply light and camera."""
         size, strength = layer.size, self.strength
         if strength < 0.2 and rng.random() < 0.6:
             ground = backdrop(rng, colors, size)
@@ -352,7 +348,7 @@ class Snapshot:
 
 
 def varied(color: Field, rng: np.random.Generator, strength: float) -> Field:
-    """A dye a little off its name: lightness, chroma and hue vary, the colour's name stays."""
+    """Vary a color's lightness, chroma and hue a little; its name stays true."""
     lab = srgb_to_oklab(color)
     lab[0] += rng.normal(0, 0.018 * strength)
     chroma = rng.uniform(1 - 0.28 * strength, 1.06)

@@ -1,4 +1,4 @@
-"""Where a garment lies in the picture: from the curves' square to pixels."""
+"""The pose of a garment: from the curves' square to pixels of the image."""
 
 from dataclasses import dataclass
 
@@ -44,9 +44,14 @@ class Crumple:
 class Pose:
     """An affine map from the curves' square [-1, 1]² to pixels, after an optional crumple.
 
-    `turn` (radians, clockwise), `zoom` (1 fills the picture as the curves say), `aspect` (width
-    over height), `lean` (a shear), `tilt` (x, y) the perspective of a camera not held level (0.1:
-    that end is 10 % farther), `centre` (x, y) where the square's middle comes to lie, in units.
+    Attributes:
+        turn: Radians, clockwise.
+        zoom: 1 fills the image as the curves say.
+        aspect: Width over height.
+        lean: A shear.
+        centre: (x, y) of the square's middle, in units.
+        tilt: (x, y), the perspective of a camera that is not level; 0.1 puts that end 10 % farther.
+        crumple: A displacement before the map.
     """
 
     turn: float = 0.0

@@ -1,7 +1,7 @@
-"""Pieces, lines and buttons onto pixels, with their shading.
+"""Fill pieces, lines and buttons as pixels, with their shading.
 
-Masks are filled three times finer than the picture and reduced, so edges are smooth; shading is
-computed coarsely, where a soft thing loses nothing, and stretched.
+Masks are filled three times finer than the image and reduced, so that edges are smooth. Shading is
+computed at a coarse size and stretched, which loses nothing where it is soft.
 """
 
 from dataclasses import dataclass

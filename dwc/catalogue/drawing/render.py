@@ -1,4 +1,4 @@
-"""A placed shape, piece after piece, onto a layer."""
+"""Paint a placed shape onto a layer, piece after piece."""
 
 from itertools import groupby
 

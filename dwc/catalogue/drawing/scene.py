@@ -1,4 +1,4 @@
-"""Where a garment is shown when it is shown well: calm backgrounds and soft shadows."""
+"""Calm backgrounds and soft shadows, for the gallery's style."""
 
 import math
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""Descriptions of a garment, from one word to everything there is to say."""
+"""Descriptions of a garment, from one word to every attribute."""
 
 import random
 from dataclasses import replace
@@ -44,11 +44,16 @@ def describe(
 ) -> str:
     """Describe a garment as people do: `shorts`, `a navy tee`, up to every attribute.
 
-    `detail` (0 to 1) is the share of the attributes mentioned; where it is None a third of the
-    descriptions say all and the rest part of it, down to the bare name. Everything said is true;
-    a loose comparative ("a longer, darker dress") is said of values at the end of their scale.
-    A share `negation_share` (0 to 1) of the descriptions are those of `describe_excluding`
-    instead; with 0 nothing is drawn for it.
+    Everything stated is true; a loose comparative ("a longer, darker dress") is only used of values
+    at the end of their scale.
+
+    Args:
+        garment: The garment.
+        rng: Draws the words.
+        detail: Share of the attributes that are mentioned, 0 to 1. Where None, a third of the
+            descriptions mention all, the rest a part, down to the bare noun.
+        negation_share: Share of descriptions by exclusion (`describe_excluding`), 0 to 1. With 0
+            nothing is drawn for it.
     """
     if negation_share > 0 and rng.random() < negation_share:
         return describe_excluding(garment, rng).text
@@ -70,10 +75,12 @@ def describe(
 
 
 def describe_excluding(garment: Garment, rng: random.Random) -> Exclusion:
-    """Describe a garment by what it is not: `anything but red`, `a blue dress without any stripes`.
+    """Describe a garment by what it is not: `anything but red`, `a dress without any stripes`.
 
-    A third says nothing else. Everything said is true of the garment; `excluded` has the values
-    that the text excludes.
+    A third of the texts state nothing else. Everything is true of the garment.
+
+    Returns:
+        The text, and in `excluded` the values that it excludes.
     """
     count = 0 if rng.random() < _BARE_EXCLUSION_SHARE else rng.randrange(4)
     chosen = set(rng.sample(list(garment.attributes), count))
@@ -107,9 +114,9 @@ def describe_fully(garment: Garment, rng: random.Random) -> str:
 
 
 def _name(garment: Garment, rng: random.Random, bare: bool) -> tuple[Noun, bool, bool]:
-    """What to call it, whether that is a plural, and whether it can be counted.
+    """Draw a noun; whether it is a plural, and whether it is countable.
 
-    A `bare` name stands alone, where "something" would say nothing.
+    A `bare` noun stands alone, where "something" would say nothing.
     """
     wide = [name for name, members in HYPERNYMS.items() if garment.category in members]
     if bare:
@@ -127,7 +134,7 @@ def _name(garment: Garment, rng: random.Random, bare: bool) -> tuple[Noun, bool,
 def _statements(
     garment: Garment, chosen: set[str], rng: random.Random, loose: bool
 ) -> list[Statement]:
-    """Say each chosen attribute; `loose` lets some be said vaguely."""
+    """State each chosen attribute; `loose` allows vague words for some."""
     said = _look(garment, chosen, rng, loose)
     for name in garment.attributes:
         if name in chosen and name not in COMMON:
@@ -136,7 +143,7 @@ def _statements(
 
 
 def _look(garment: Garment, chosen: set[str], rng: random.Random, loose: bool) -> list[Statement]:
-    """Colour, shade, pattern and second color, which share their words."""
+    """State color, shade, pattern and second color, which share their words."""
     said: list[Statement] = []
     color, shade, second = garment["colour"], garment["shade"], garment["second_colour"]
     named = None
@@ -176,7 +183,7 @@ def _value(garment: Garment, name: str, rng: random.Random, loose: bool) -> Stat
 
 
 def _denial(garment: Garment, chosen: set[str], rng: random.Random) -> list[Statement]:
-    """One true denial of something that an attribute not yet spoken of might have been."""
+    """Deny one value that an attribute not yet mentioned might have had; it is true."""
     open_to = [
         (name, value)
         for (name, value) in value_words.DENIED

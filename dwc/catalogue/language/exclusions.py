@@ -1,16 +1,16 @@
-"""Exclusions: every way to say what a garment is not to be, to have, or to be called.
+"""Exclusions: what a garment is not to be, not to have, or not to be called.
 
 The catalogue's first language denies a few values in two ways ("no stripes", "not red"). This
-module names every value of every attribute and every category (`excluded_names`), and has the
-forms in which people exclude them (`FORMS`): "without any stripes", "remove the belt", "anything
-but red", "non-striped", "not a dress". The generators use it where their `negation_share` is above
-0; the parser reads all of it.
+module names every value of every attribute and every category (`excluded_names`) and has the forms
+in which people exclude them (`FORMS`): "without any stripes", "remove the belt", "anything but
+red", "non-striped", "not a dress". The generators use them where their `negation_share` is above 0;
+the parser reads all of them.
 
-An exclusion says what is not wanted and nothing else: "no stripes" allows every other pattern
+An exclusion only states what is not wanted: "no stripes" allows every other pattern
 (`excluded_meaning`), and where the reference has no stripes, its pattern stays as it is.
 
-No form has a leading minus ("-stripes"): it is written as "without" before a text is read
-(`dwc.negation.spell_out_minus`), since the word tokenizer drops punctuation.
+No form has a leading minus ("-stripes"): `dwc.negation.spell_out_minus` writes it as "without"
+before a model reads a text, since the word tokenizer deletes punctuation.
 """
 
 import random
@@ -123,8 +123,7 @@ class Exclusion:
     Attributes:
         text: The clause, "without any stripes".
         excluded: Attribute, or "category", to the values that are not wanted.
-        allowed: What a reader of the clause and the reference accepts of each attribute that it
-            changes; attributes that the reference already has as wanted are not among them.
+        allowed: The values left of each of these attributes.
     """
 
     text: str
@@ -297,10 +296,17 @@ def _is_counted(name: str) -> bool:
 def say_exchange(
     rng: random.Random, category: str, attribute: str, new: str, old: str, is_thing: bool
 ) -> Exclusion:
-    """`dots instead of stripes`: a value excluded beside the words `new` for the one wanted.
+    """Exclude a value beside the words for the one that is wanted: `dots instead of stripes`.
 
-    `is_thing` where `new` is something that a garment has; the old value is named alike if it can
-    be. A value that has no name but the lack of something ("no pockets") is excluded alone.
+    Args:
+        rng: Draws name and form.
+        category: The category whose words are used.
+        attribute: The attribute.
+        new: The words for the value that is wanted.
+        old: The value that is excluded. Where its only name is the lack of a part ("no pockets"),
+            it is excluded alone.
+        is_thing: Whether `new` is a part of the garment; `old` is then named as a part, too, if it
+            can.
     """
     names = excluded_names(category, attribute, old)
     wanted: Kind = "thing" if is_thing else "colour" if attribute == "colour" else "adjective"
@@ -352,7 +358,7 @@ def exclusion_captions(
 
 
 def true_exclusions(garment: Garment) -> Iterator[tuple[str, str]]:
-    """Attributes with the values that a garment does not have and that can be said so of it."""
+    """Yield each attribute with each value that the garment does not have."""
     for name, values in attributes_of(garment.category).items():
         for value in values:
             left = excluded_meaning(garment.category, name, value)
@@ -363,9 +369,9 @@ def true_exclusions(garment: Garment) -> Iterator[tuple[str, str]]:
 def exclude_something(
     rng: random.Random, garment: Garment, chosen: frozenset[str], with_category: bool = True
 ) -> Exclusion:
-    """Exclude, of an attribute not `chosen`, something that the garment does not have.
+    """Exclude something that the garment does not have, of an attribute not `chosen`.
 
-    One in six excludes a category instead, `with_category`; all do where no attribute is left.
+    With `with_category` one in six excludes a category instead; all do where no attribute is left.
     """
     possible: dict[str, list[str]] = {}
     for name, value in true_exclusions(garment):

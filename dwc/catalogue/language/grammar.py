@@ -31,7 +31,7 @@ def without(things: Sequence[str]) -> str:
 
 
 def adjectives(statements: Iterable[Statement]) -> list[Statement]:
-    """Those that stand before a noun or after "is", denials last: "plain and not red"."""
+    """Statements that stand before a noun or after "is"; denials last: "plain and not red"."""
     matching = [statement for statement in statements if statement.form in ("colour", "is")]
     return sorted(matching, key=_denies)
 
@@ -61,7 +61,7 @@ def _being(rng: random.Random, statements: Iterable[Statement]) -> list[str]:
 
 
 def having(rng: random.Random, statements: Iterable[Statement], opening: str = "with") -> str:
-    """`with long sleeves and no belt`, `with a hood, without pockets`; empty where nothing is had.
+    """Join parts and lacks: `with long sleeves and no belt`; empty where there are none.
 
     `opening` may be a verb ("has"), after which what is lacking follows "no".
     """
@@ -81,9 +81,9 @@ def noun_phrase(
     plural: bool = False,
     countable: bool = True,
 ) -> str:
-    """A noun with everything said of it: `a light blue striped dress with long sleeves`.
+    """A noun with its statements: `a light blue striped dress with long sleeves`.
 
-    `something` takes its adjectives behind it.
+    The adjectives of `something` follow it.
     """
     before = [statement.text for statement in adjectives(statements)]
     after = having(rng, statements)
@@ -100,7 +100,7 @@ def noun_phrase(
 
 
 def predicate(rng: random.Random, statements: Sequence[Statement], plural: bool = False) -> str:
-    """What it is and has: `is blue and longer with a belt`, `has no stripes`."""
+    """A predicate: `is blue and longer with a belt`, `has no stripes`."""
     being, has = ("are", "have") if plural else ("is", "has")
     described = adjectives(statements)
     if not described:
@@ -118,7 +118,7 @@ def predicate(rng: random.Random, statements: Sequence[Statement], plural: bool 
 
 
 def change(rng: random.Random, statements: Sequence[Statement]) -> str:
-    """The bare change, to follow "but" or "make it": `blue with a belt`, `with a hood`."""
+    """The change alone, to follow "but" or "make it": `blue with a belt`, `with a hood`."""
     described = adjectives(statements)
     words = join(rng, _being(rng, statements))
     rest = having(rng, statements)

@@ -1,4 +1,4 @@
-"""Every phrase of the catalogue's language with what it allows, to be looked up by its words."""
+"""A lookup table from every phrase of the catalogue's language to the values it allows."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -32,13 +32,13 @@ Tokens = tuple[str, ...]
 
 
 class Meaning(NamedTuple):
-    """What a phrase says.
+    """What a phrase means.
 
     Attributes:
-        allowed: The values allowed of each attribute that the phrase speaks of; under `category`
-            in a name that is news, or in an excluded name.
-        excludes: Whether the phrase only says what is not wanted: an attribute of which the
-            reference has an allowed value stays as it is.
+        allowed: Pairs of an attribute and its allowed values. A noun that names a new category, or
+            an excluded category, has its pair under `category`.
+        excludes: Whether the phrase only excludes: an attribute of which the reference has an
+            allowed value then stays as it is.
     """
 
     allowed: frozenset[tuple[str, frozenset[str]]] = frozenset()
@@ -46,7 +46,7 @@ class Meaning(NamedTuple):
 
     @property
     def says_something(self) -> bool:
-        """Whether the phrase asks for anything; an exclusion does, even of what cannot be."""
+        """Whether the phrase restricts anything."""
         return bool(self.allowed) or self.excludes
 
 
@@ -116,10 +116,13 @@ def named_in(tokens: Tokens, category: str) -> bool:
 
 @cache
 def words_of_category(category: str, is_named: bool) -> Lexicon:
-    """What may be said of a category without seeing any; `is_named` where its name is news.
+    """The phrases about a category that need no reference.
 
-    Else the name says only what it says beyond the category, and one that is a word for a value as
-    well ("polo neck") is that word.
+    Args:
+        category: The category.
+        is_named: Whether its nouns name it as a new category. Otherwise a noun has only its meaning
+            beyond the category, and one that is also a phrase for a value ("polo neck") is that
+            phrase.
     """
     lexicon = Lexicon()
     for color in COLORS:
@@ -149,10 +152,10 @@ def words_of_category(category: str, is_named: bool) -> Lexicon:
 
 
 def _add_exclusions(lexicon: Lexicon, category: str) -> None:
-    """Everything that can be excluded: the values of the category, and other categories.
+    """Add everything that can be excluded: values of the category, and categories.
 
-    Phrases come in the singular and the plural. A phrase that would leave no value ("heels" of
-    heels, which all have one) is taken for the name that it is as well.
+    Phrases come in the singular and the plural. A phrase that leaves no value ("heels" of heels,
+    which all have one) is the category's noun instead.
     """
     names = {text for name in CATEGORIES for text in category_names(name)}
     things: list[str] = []
@@ -197,7 +200,7 @@ _NO_OTHER_NUMBER = frozenset({"flats", "heels", "shorts"})
 
 
 def _add_other_numbers(phrases: Phrases, texts: Iterable[str]) -> None:
-    """Let each of the phrases be said in the other number, unless that is a phrase already."""
+    """Add the other number of each phrase, unless that is a phrase already."""
     for text in texts:
         other = other_number(text)
         if other is not None and _key(text) in phrases:
@@ -215,7 +218,7 @@ def excludable_anywhere() -> frozenset[Tokens]:
 
 
 def comparisons(category: str, reference: Garment) -> Lexicon:
-    """What may be said by comparison with a garment that is seen: `longer`, `a darker blue`."""
+    """The phrases that compare with a reference: `longer`, `a darker blue`."""
     lexicon = Lexicon()
     for name, values in attributes_of(category).items():
         if category != reference.category and name not in COMMON:
@@ -278,7 +281,7 @@ def _add_pattern_in_colors(lexicon: Lexicon, pattern: str) -> None:
 
 
 def _beside(color: str) -> Iterable[str]:
-    """A colour's names as one of two."""
+    """The names of a color as the second of two."""
     return (color,) if color in UNSHADED else value_words.BARE[color]
 
 

@@ -1,18 +1,18 @@
-"""How modifications are asked: statements made into one or two captions in the annotators' manner.
-
-Modifications: the words that turn one garment into another, and what exactly they ask for.
+"""Modifications: the words that turn one garment into another, and what exactly they ask for.
 
 How a modification is read, everywhere in the catalogue:
 
-- An attribute that the words speak of takes one of the values they *allow*.
-- One of which they say nothing stays as it is in the picture.
-- A few are *free*, told by neither. A color named without a shade leaves the shade free. A pattern
-  put on a plain garment leaves its color free; so does one that is changed in a way that leaves
-  "plain" possible. Where the picture's second color has become the main one, it is free too. And
-  when the category changes, all that the new category has beyond color, shade, pattern and second
-  color is free, since the picture shows another kind of thing.
-- Some words settle two attributes: "navy" color and shade, "black" and "white" as well (they have
-  one shade), "plain" pattern and second color. Both count as told.
+- An attribute that the words mention takes one of the values that they *allow*.
+- An attribute that they do not mention stays as it is in the picture.
+- A few are *free* and may have any value. A color named without a shade leaves the shade free. A
+  pattern on a garment that was plain leaves its second color free; so does a change that leaves
+  "plain" possible. Where the picture's second color becomes the main one, the second is free. When
+  the category changes, everything but color, shade, pattern and second color is free, since the
+  picture shows another kind of garment.
+- Some words fix two attributes: "navy" color and shade, "black" and "white" as well (they have one
+  shade), "plain" pattern and second color. Both count as stated.
+- An exclusion ("no stripes") allows all other values where the picture has an excluded one;
+  otherwise the attribute stays as it is in the picture.
 """
 
 import random
@@ -62,7 +62,7 @@ _TO_BE_PLURAL = ("should be", "could they be", "need to be")
 def phrase_modification(
     reference: Garment, statements: Sequence[Statement], rng: random.Random
 ) -> tuple[str, ...]:
-    """One or two captions which together say all of `sayings`."""
+    """Phrase all statements as one or two captions."""
     order = list(statements)
     rng.shuffle(order)
     if len(order) > 1 and rng.random() < _TWO_CAPTIONS_SHARE:
@@ -81,7 +81,7 @@ def phrase_change_of_category(
     statements: Sequence[Statement],
     rng: random.Random,
 ) -> tuple[str, ...]:
-    """`as a skirt with a belt`, `a bag in the same colours`."""
+    """Phrase a change of category: `as a skirt with a belt`, `a bag in the same colours`."""
     order = list(statements)
     rng.shuffle(order)
     plural = target.category in PLURAL
@@ -136,18 +136,18 @@ _OWN_SHARE = 0.4  # of the attributes of a new category, those that the words me
 
 @dataclass(frozen=True)
 class Modification:
-    """One or two captions, and what they allow.
+    """One or two captions, and the values that they allow.
 
     Attributes:
-        captions: One or two texts, which together say everything.
+        captions: One or two texts, to be read together.
         category: The new category, or None where the words name none.
-        allowed: The values allowed of every attribute that the words speak of.
-        stated: The attributes among `allowed` that are known from the words alone.
-        relative: Those known from words and picture together ("longer").
-        free: Attributes that may have any value. All that are in none of these stay as in the
+        allowed: The allowed values of every attribute that the words mention.
+        stated: The attributes among `allowed` that the words alone fix.
+        relative: Those that words and picture fix together ("longer").
+        free: Attributes that may have any value. Attributes in none of these stay as in the
             picture.
         excluded: Attribute to the values that the words exclude, whether or not the picture has
-            them. Excluded categories are under "category". Only modifications drawn with a
+            them; excluded categories are under "category". Only modifications drawn with a
             `negation_share` have any.
     """
 
@@ -160,7 +160,7 @@ class Modification:
     excluded: Values = field(default_factory=dict)
 
     def allowed_categories(self, reference: Garment) -> frozenset[str]:
-        """The categories that somebody who has `reference` before them accepts."""
+        """The categories that fit the words and the reference."""
         if self.category is not None:
             return frozenset({self.category})
         excluded = self.excluded.get("category", frozenset())
@@ -176,17 +176,17 @@ class Modification:
 def draw_modification(
     reference: Garment, target: Garment, rng: random.Random, negation_share: float = 0.0
 ) -> Modification:
-    """Draw words that ask, of somebody who has `reference`, for `target`, which always fits.
+    """Draw the words that turn `reference` into `target`; the target always fits them.
 
-    Everything that differs is either asked for or left free.
+    Everything that differs is either mentioned or free.
 
     Args:
-        reference: The garment that the words change.
+        reference: The garment that the words modify.
         target: The garment that they ask for, different from the reference.
         rng: Draws the words.
-        negation_share: How many of the modifications, 0 to 1, exclude something in the words of
-            `exclusions` ("without any stripes", "anything but red", "not a dress"). With 0 nothing
-            is drawn for it, and the words are those of the first language.
+        negation_share: Share of the modifications that exclude something in the words of
+            `exclusions` ("without any stripes", "anything but red", "not a dress"), 0 to 1. With 0
+            nothing is drawn for it, and the words are those of the first language.
 
     Raises:
         ValueError: Nothing differs.
@@ -220,9 +220,9 @@ _NEEDLESS_SHARE = 0.2  # of modifications that exclude, those that also exclude 
 def _exclude_values(
     reference: Garment, target: Garment, changed: Sequence[str], rng: random.Random
 ) -> Modification:
-    """`make it longer and lose the stripes`: ask for some of what differs by excluding.
+    """Ask for a part of the differences by exclusion: `make it longer and lose the stripes`.
 
-    Where nothing that differs can be excluded, something is that neither garment has.
+    Where no difference can be excluded, the words exclude something that neither garment has.
     """
     possible = [name for name in changed if _can_be_excluded(reference, target, name, changed)]
     wanted = 1 + (rng.random() < _SECOND_EXCLUSION_SHARE)
@@ -265,7 +265,7 @@ def _exclude_value(
     exchanged: list[Statement],
     rng: random.Random,
 ) -> Exclusion:
-    """Exclude what the reference has; what is wanted instead is added to `exchanged`, if said."""
+    """Exclude the reference's value; the wanted one goes to `exchanged`, if it is named."""
     category, before, after = reference.category, reference[name], target[name]
     if name == "second_colour":
         if target["colour"] != before and rng.random() < 0.5:
@@ -281,9 +281,9 @@ def _exclude_value(
 
 
 def _exclude_category(reference: Garment, target: Garment, rng: random.Random) -> Modification:
-    """`not a dress`, `anything but a dress, in red`: another category, whichever.
+    """Exclude the reference's category: `not a dress`, `anything but a dress, in red`.
 
-    Half of them name the new category as well: "a skirt instead of the dress".
+    Half of the texts name the new category as well: "a skirt instead of the dress".
     """
     exclusion = say_category_exclusion(rng, reference.category)
     while target.category in exclusion.excluded["category"]:
@@ -301,7 +301,7 @@ def _exclude_category(reference: Garment, target: Garment, rng: random.Random) -
 
 
 def _as_statements(reference: Garment, exclusions: Iterable[Exclusion]) -> list[Statement]:
-    """What exclusions allow of the attributes of which the reference has an excluded value."""
+    """The exclusions as statements, of attributes whose value in the reference is excluded."""
     return [
         Statement("no", "", {name: values})
         for exclusion in exclusions
@@ -311,7 +311,7 @@ def _as_statements(reference: Garment, exclusions: Iterable[Exclusion]) -> list[
 
 
 def _modify_category(reference: Garment, target: Garment, rng: random.Random) -> Modification:
-    """`as a skirt`, `the same pattern on a bag`: the look stays but for what is spoken of."""
+    """Change the category: `as a skirt`, `the same pattern on a bag`."""
     changed = [name for name in COMMON if target[name] != reference[name]]
     noun = rng.choice(nouns_for(target))
     statements = say_look_change(reference, target, changed, rng)
@@ -331,7 +331,7 @@ def _as_statement(noun: Noun) -> Statement:
 def _complete(
     reference: Garment, target: Garment, statements: list[Statement], rng: random.Random
 ) -> list[Statement]:
-    """Add what is still to be said: changing a color, say, settles whether a second one stays."""
+    """Add what has to be stated as well: changing a color may settle whether a second one stays."""
     for name in COMMON:
         allowed, free = settle(reference, target.category, (s.allowed for s in statements))
         if target[name] != reference[name] and name not in allowed and name not in free:
@@ -345,7 +345,7 @@ def _complete(
 def settle(
     reference: Garment, category: str, statements: Iterable[Allowed]
 ) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
-    """Read statements together: what is allowed of each attribute spoken of, and what is free.
+    """Combine statements: the allowed values of each mentioned attribute, and the free attributes.
 
     The rules are those of the module's docstring.
     """
@@ -380,7 +380,7 @@ def _read(
     statements: Sequence[Statement],
     exclusions: Sequence[Exclusion] = (),
 ) -> Modification:
-    """Put captions together with what they mean."""
+    """Combine captions, statements and exclusions into a modification."""
     allowed, free = settle(
         reference, category or reference.category, (s.allowed for s in statements)
     )
@@ -394,14 +394,14 @@ def _read(
 
 
 def _names(reference: Garment, modification: Modification) -> tuple[str, ...]:
-    """The attributes of the garments that are asked for; the shared ones where any category is."""
+    """The attributes of the target's category; the shared ones where several categories fit."""
     if modification.category is None and modification.changes_category(reference):
         return COMMON
     return tuple(attributes_of(modification.category or reference.category))
 
 
 def constraints(reference: Garment, modification: Modification) -> dict[str, frozenset[str]]:
-    """The allowed values of every attribute but the free ones, words and picture together."""
+    """The allowed values of every attribute that is not free, from words and picture together."""
     return {
         name: modification.allowed[name]
         if name in modification.allowed
@@ -412,7 +412,7 @@ def constraints(reference: Garment, modification: Modification) -> dict[str, fro
 
 
 def picture_only(reference: Garment, modification: Modification) -> frozenset[str]:
-    """The attributes that the picture alone tells; `category` among them unless words change it."""
+    """The attributes fixed by the picture alone; `category` among them unless words change it."""
     stays = (
         frozenset(_names(reference, modification))
         - modification.free
@@ -423,7 +423,7 @@ def picture_only(reference: Garment, modification: Modification) -> frozenset[st
 
 
 def fits(reference: Garment, modification: Modification, candidate: Garment) -> bool:
-    """Whether a garment is what somebody who sees `reference` and reads `wish` asked for."""
+    """Whether a candidate fits a reference and a modification."""
     if candidate.category not in modification.allowed_categories(reference):
         return False
     return all(
@@ -432,14 +432,14 @@ def fits(reference: Garment, modification: Modification, candidate: Garment) -> 
 
 
 def picture_share(reference: Garment, modification: Modification) -> float:
-    """How much of what is asked for only the picture tells, in [0, 1].
+    """The share of the constraints that only the picture gives, in [0, 1].
 
         (picture_only + relative / 2) / (picture_only + relative + stated)
 
-    each the number of attributes of that kind. The category counts as one attribute: the
-    picture's, unless the words name or exclude it, which states it. Free attributes are left out.
-    An excluded value that the picture has counts as stated; one that it does not have changes
-    nothing, and leaves its attribute to the picture.
+    each the number of attributes of that kind. The category counts as one attribute: the picture's,
+    unless the words name or exclude it, which states it. Free attributes are left out. An excluded
+    value that the picture has counts as stated; one that it does not have changes nothing, and its
+    attribute stays the picture's.
     """
     picture = len(picture_only(reference, modification))
     stated = len(modification.stated) + modification.changes_category(reference)

@@ -1,7 +1,7 @@
-"""What people call the thing itself: `a tee`, `trousers`, `a cardigan`, `footwear`.
+"""Nouns for garments: `a tee`, `trousers`, `a cardigan`, `footwear`.
 
-Some names say more than the category: a cardigan is a jumper that buttons. A name is used only of
-a garment that has what it says, and what it says counts as told.
+Some fix more than the category: a cardigan is a jumper with buttons. A noun is only used of a
+garment that has these values, and they count as stated.
 """
 
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from dwc.catalogue.schema import Garment
 
 @dataclass(frozen=True)
 class Noun:
-    """A name with what it says beyond the category: attribute to the values that it covers."""
+    """A noun with the values that it fixes beyond the category: attribute to values."""
 
     text: str
     says: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def suits(self, garment: Garment) -> bool:
-        """Whether the garment has what the name says."""
+        """Whether the garment has the values that the noun fixes."""
         return all(garment.get(name) in values for name, values in self.says.items())
 
 
@@ -214,7 +214,7 @@ PLURAL_HYPERNYMS = frozenset({"bottoms", "shoes", "kicks"})
 
 
 def generic_nouns(category: str) -> tuple[Noun, ...]:
-    """The names of a category that say no more than the category."""
+    """The nouns of a category that fix no more than the category."""
     return tuple(noun for noun in NOUNS[category] if not noun.says)
 
 
@@ -229,5 +229,5 @@ def with_article(phrase: str) -> str:
 
 
 def article(phrase: str) -> str:
-    """`a` or `an`: spelled vowels, but for words such as `one-coloured`."""
+    """`a` or `an`: by spelled vowels, except for words such as `one-coloured`."""
     return "an" if phrase[0] in "aeiou" and not phrase.startswith(("one", "uni")) else "a"

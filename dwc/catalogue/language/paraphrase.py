@@ -1,4 +1,4 @@
-"""Other words for the same modification, out of the catalogue's own language."""
+"""Paraphrases of a text, out of the catalogue's own language."""
 
 from typing import NamedTuple
 
@@ -12,9 +12,15 @@ _DENYING = frozenset({"no", "not", "without"})
 
 
 def paraphrase(text: str, reference: Garment | None, count: int) -> list[str]:
-    """Up to `count` texts that ask exactly for what this one asks for, each phrase in other words.
+    """Find texts that have exactly the same meaning, with other phrases.
 
-    None for a text that `understand` does not, or whose words have no others.
+    Args:
+        text: A modification of the reference, or a description without one.
+        reference: The garment that the text modifies.
+        count: How many at most.
+
+    Returns:
+        Up to `count` texts; none where the parser cannot read the text, or no phrase has a synonym.
     """
     demand = parse_modification(text, reference)
     if demand is None:
@@ -34,7 +40,7 @@ def paraphrase(text: str, reference: Garment | None, count: int) -> list[str]:
 
 
 class _Tables(NamedTuple):
-    """The phrases that may take each other's places: what is asked for, what is denied."""
+    """The phrases that may replace each other: those that are wanted, and those denied."""
 
     said: list[Phrases]
     denied: list[Phrases]
@@ -50,7 +56,7 @@ def _tables(category: str, reference: Garment | None) -> _Tables:
 
 
 def _turned(tokens: Tokens, tables: _Tables, turn: int) -> list[str]:
-    """Every phrase, the longest first, put in the `turn`-th of the other ways to say it."""
+    """Replace every phrase, the longest first, by its `turn`-th synonym."""
     words: list[str] = []
     start = 0
     while start < len(tokens):
@@ -68,7 +74,7 @@ def _turned(tokens: Tokens, tables: _Tables, turn: int) -> list[str]:
 
 
 def _others(phrase: Tokens, tables: list[Phrases]) -> list[Tokens]:
-    """The other phrases that mean exactly the same; those that ask for nothing have none."""
+    """The synonyms of a phrase: other phrases with exactly the same meaning."""
     for table in tables:
         meanings = table.get(phrase)
         if meanings is not None and any(meaning.says_something for meaning in meanings):
@@ -77,7 +83,7 @@ def _others(phrase: Tokens, tables: list[Phrases]) -> list[Tokens]:
 
 
 def _joined(words: Tokens | list[str]) -> str:
-    """A text with its articles as the words after them want."""
+    """Join words, with the articles that they need."""
     fitted = [
         article(after) if word in ("a", "an") and after else word
         for word, after in zip(words, [*words[1:], ""], strict=True)

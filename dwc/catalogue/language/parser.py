@@ -1,8 +1,8 @@
-"""The catalogue's language read back: which garments somebody asks for with these words.
+"""The parser of the catalogue's language: from a text to the garments that it asks for.
 
 Only the catalogue's own language is parsed, and only where it has one meaning; everything else is
 not understood, so that the result can be taken for the truth. `modifications` has the rules by
-which the phrases of a text are put together.
+which the phrases of a text are combined.
 """
 
 import re
@@ -54,13 +54,13 @@ _ARTICLES = frozenset({"a", "any", "the"})
 
 @dataclass(frozen=True)
 class Demand:
-    """What is asked for.
+    """What a text asks for.
 
     Attributes:
-        category: The category asked for, or None where several may be.
-        values: The values that attributes of the garment may have.
-        by_category: Where `category` is None, the categories that may be, each with the values
-            that its attributes may have.
+        category: The category, or None where several fit.
+        values: The allowed values of the garment's attributes.
+        by_category: Where `category` is None, each category that fits, with the allowed values of
+            its attributes.
     """
 
     category: str | None
@@ -123,12 +123,12 @@ def parse_modification(text: str, reference: Garment | None = None) -> Demand | 
 
 
 class _Reading(NamedTuple):
-    """A way to read the rest of a text.
+    """One way to parse the rest of a text.
 
     Attributes:
-        pieces: In how many pieces.
-        named: How many categories it names.
-        said: What it says.
+        pieces: The number of phrases.
+        named: The number of categories that are named.
+        said: The meanings.
     """
 
     pieces: int
@@ -137,13 +137,13 @@ class _Reading(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """One piece of a text.
+    """One phrase of a text.
 
     Attributes:
         pieces: How much it counts: 0 for a word that only joins.
-        end: Where it ends.
+        end: The index after its last token.
         after: The mode after it.
-        meaning: What it says.
+        meaning: What it means.
     """
 
     pieces: int
@@ -173,12 +173,12 @@ class _Reader:
         self._known: dict[tuple[int, str], list[_Reading]] = {}
 
     def read(self, named: bool) -> list[frozenset[Meaning]]:
-        """The different readings that say something, and name a category once, or never."""
+        """The readings that mean something, and name a category once, or never."""
         found = self._from(0, "open")
         return [reading.said for reading in found if reading.named == named and reading.said]
 
     def _from(self, start: int, mode: str) -> list[_Reading]:
-        """The shortest readings of the rest, by how often they name a category."""
+        """The shortest readings of the rest, by the number of categories that they name."""
         if start == len(self._tokens):
             is_open = mode in _EXCLUDING or mode == "listed_color"
             return [] if is_open else [_Reading(0, 0, frozenset())]
@@ -255,7 +255,7 @@ class _Reader:
             yield from self._carried_on(start, "denied")
 
     def _openings(self, start: int, mode: str) -> Iterator[_Step]:
-        """Words that only say how the next ones are meant."""
+        """Words that only decide how the next ones are meant."""
         token = self._tokens[start]
         after = self._tokens[start + 1 : start + 2]
         if token == "nothing" and after == ("but",):
@@ -275,12 +275,12 @@ class _Reader:
             yield _Step(1, start + 1, "be")
 
     def _excluded(self, start: int, after: str) -> Iterator[_Step]:
-        """Whatever can be excluded."""
+        """Phrases that can be excluded."""
         for lexicon in self._lexicons:
             yield from self._matches(start, lexicon.excluded, after)
 
     def _carried_on(self, start: int, after: str) -> Iterator[_Step]:
-        """What carries on a list of exclusions."""
+        """Phrases that continue a list of exclusions."""
         for lexicon in self._lexicons:
             yield from self._matches(start, lexicon.lacking, after)
 
@@ -328,7 +328,7 @@ def _tokens(text: str) -> Tokens:
 def _modified(
     reference: Garment, category: str | None, readings: Sequence[frozenset[Meaning]]
 ) -> Demand | None:
-    """What the readings of a modification agree on."""
+    """The demand on which all readings of a modification agree."""
     return _only([_changed(reference, category, reading) for reading in readings])
 
 
@@ -362,7 +362,7 @@ def _changed(reference: Garment, category: str | None, reading: frozenset[Meanin
 
 
 def _described(category: str, readings: Sequence[frozenset[Meaning]]) -> Demand | None:
-    """What the readings of a description of one category agree on."""
+    """The demand on which all readings of a description of one category agree."""
     demands = []
     for reading in readings:
         values: dict[str, frozenset[str]] = {}
@@ -375,9 +375,9 @@ def _described(category: str, readings: Sequence[frozenset[Meaning]]) -> Demand 
 
 
 def _all_but(tokens: Tokens) -> Demand | None:
-    """What is left where a description of any garment only excludes: "no stripes", "not a hat".
+    """The demand of a description that only excludes: "no stripes", "not a hat".
 
-    A category that has no such attribute has not got what is excluded.
+    A category without the attribute does not have the excluded value.
     """
     by_category = {}
     for category in CATEGORIES:
@@ -393,7 +393,7 @@ def _all_but(tokens: Tokens) -> Demand | None:
 
 @cache
 def _vacuous(category: str) -> Lexicon:
-    """Phrases that can be excluded of other categories, and that say nothing of this one."""
+    """Phrases that can be excluded of other categories, and mean nothing for this one."""
     own = words_of_category(category, is_named=False).excluded
     says_nothing = {Meaning(excludes=True)}
     phrases: Phrases = dict.fromkeys(excludable_anywhere() - own.keys(), says_nothing)
@@ -401,7 +401,7 @@ def _vacuous(category: str) -> Lexicon:
 
 
 def _attributes(meaning: Meaning) -> dict[str, frozenset[str]]:
-    """What a phrase allows of the attributes."""
+    """The allowed values of the attributes that a phrase mentions."""
     return {name: allowed for name, allowed in meaning.allowed if name != "category"}
 
 
@@ -416,6 +416,6 @@ def _categories(reading: frozenset[Meaning]) -> frozenset[str]:
 
 
 def _only(demands: Sequence[Demand]) -> Demand | None:
-    """What all readings agree on; None where they do not, or one thing speaks against another."""
+    """The demand if all readings agree and no attribute is left without a value; else None."""
     first = demands[0]
     return first if all(demand == first for demand in demands) and first.is_possible else None

@@ -1,11 +1,8 @@
-"""Statements about a garment: the words, and the values that they allow.
+"""Statements about a garment: words, and the values that they allow.
 
-One thing said of a garment: its words, and which values it allows.
-
-A `Saying` is the smallest piece of the language; descriptions and modifications put several into a
-sentence. What it allows is what a reader who knows the language would accept.
-
-What to say of each difference between two garments: absolutely, by comparison, by denial.
+A `Statement` is the smallest piece of the language; descriptions and modifications combine several
+into a sentence. `say_change` and `say_look_change` choose how a difference between two garments is
+stated: absolutely, by comparison or by denial.
 """
 
 import random
@@ -34,10 +31,14 @@ Allowed = Mapping[str, frozenset[str]]
 
 @dataclass(frozen=True)
 class Statement:
-    """Words, their form, and the values that they allow of each attribute they speak of.
+    """Words, their form, and the values that they allow of each attribute they mention.
 
-    `relative` are the attributes of which only somebody who sees the reference knows what is
-    allowed; the others are told by the words alone.
+    Attributes:
+        form: How the words enter a sentence.
+        text: The words.
+        allowed: Attribute to its allowed values.
+        relative: Attributes of which the allowed values depend on the reference; those of all
+            others follow from the words alone.
     """
 
     form: Form
@@ -47,7 +48,7 @@ class Statement:
 
 
 def say_color(rng: random.Random, color: str, shade: str | None) -> Statement:
-    """The color; with a shade both are fixed, without one the shade is left open.
+    """State the color; a shade is fixed if given, else open.
 
     Black and white have one shade, so that their bare names fix it.
     """
@@ -93,7 +94,7 @@ def say_second_color(rng: random.Random, second: str) -> Statement:
 
 
 def say_value(rng: random.Random, category: str, attribute: str, value: str) -> Statement:
-    """A value of any attribute but the colors, in one of the ways that fix it."""
+    """State a value of any attribute but the colors, in words that fix it."""
     words = value_words.words_for(category, attribute, value)
     return _choose(rng, words, {attribute: frozenset({value})})
 
@@ -101,7 +102,7 @@ def say_value(rng: random.Random, category: str, attribute: str, value: str) -> 
 def say_covering(
     rng: random.Random, category: str, attribute: str, value: str, not_value: str | None = None
 ) -> Statement | None:
-    """A word that covers several values, `value` among them and `not_value` not: `with sleeves`."""
+    """Words for several values, `value` among them and `not_value` not: `with sleeves`."""
     present = frozenset(attributes_of(category)[attribute])
     if attribute == "pattern":
         if value == "plain" or not_value not in (None, "plain"):
@@ -198,7 +199,7 @@ def say_denial(
 def say_different(
     rng: random.Random, category: str, attribute: str, before: str
 ) -> Statement | None:
-    """`a different neckline`: anything but what the picture has."""
+    """`a different neckline`: any value but the reference's."""
     names = value_words.ATTRIBUTE_NAMES.get(attribute)
     if names is None:
         return None
@@ -210,7 +211,7 @@ def say_different(
 
 
 def _beside(rng: random.Random, color: str) -> str:
-    """A colour's name as one of two: a stripe is black, not "all black"."""
+    """The name of a color as one of two: a stripe is black, not "all black"."""
     return color if color in UNSHADED else rng.choice(value_words.BARE[color])
 
 
@@ -220,7 +221,7 @@ def _choose(rng: random.Random, words: value_words.Words, allowed: Allowed) -> S
 
 
 def _pick(rng: random.Random, words: value_words.Words) -> tuple[str, Form]:
-    """A form that there are words for, then one of its words."""
+    """Draw a form that has words, then one of its words."""
     by_form: tuple[tuple[Form, tuple[str, ...]], ...] = (
         ("is", words.being),
         ("has", words.having),
@@ -239,7 +240,7 @@ COVERED_SHARE = 0.2
 
 
 def say_change(reference: Garment, target: Garment, name: str, rng: random.Random) -> Statement:
-    """Ask for the target's value of an attribute beyond color and pattern."""
+    """Ask for the target's value of an attribute other than color and pattern."""
     category, before, after = target.category, reference[name], target[name]
     if rng.random() < DENIED_SHARE and (denial := say_denial(rng, category, name, before, after)):
         return denial
@@ -267,9 +268,9 @@ def say_look_change(
     rng: random.Random,
     plainly: bool = False,
 ) -> list[Statement]:
-    """Ask for the target's color, shade, pattern and second color as far as they are `changed`.
+    """Ask for the target's color, shade, pattern and second color, if they are `changed`.
 
-    `plainly` says them absolutely.
+    With `plainly` they are stated absolutely.
     """
     color = _color_change(reference, target, changed, rng, plainly)
     pattern = _pattern_change(reference, target, changed, rng, plainly)

@@ -1,10 +1,9 @@
-"""What people call a color: names that leave the shade open, and names that fix it.
+"""The words for every attribute's values, alone and in comparison with a reference.
 
-The words for every attribute's values, alone and compared with a picture's.
-
-A value is spoken of in up to three ways: as what the garment *is* (before the noun or after "is"),
-what it *has* (after "has" or "with"), and what it *lacks* (after "no" or "without"). All three fix
-the value. `DENIED` names a value so that it can be denied: "no stripes" leaves every other pattern.
+A value has up to three kinds of words: what the garment *is* (before the noun or after "is"), what
+it *has* (after "has" or "with"), and what it *lacks* (after "no" or "without"). All three fix the
+value. `DENIED` names a value so that it can be denied: "no stripes" leaves every other pattern.
+Colors have names that leave the shade open (`BARE`) and names that fix it (`NAMED`).
 """
 
 from dataclasses import dataclass
@@ -66,7 +65,7 @@ SHADE_WORDS: dict[str, tuple[str, ...]] = {
 
 
 def shaded_names(color: str, shade: str) -> tuple[str, ...]:
-    """Names that fix color and shade together: `dark blue`, `navy`; for black and white, bare."""
+    """Names that fix color and shade together: `dark blue`, `navy`; bare for black and white."""
     if color in UNSHADED:
         return BARE[color]
     described = tuple(f"{word} {name}" for word in SHADE_WORDS[shade] for name in BARE[color][:2])
@@ -407,7 +406,7 @@ ATTRIBUTE_NAMES: dict[str, tuple[str, ...]] = {
 
 @cache
 def words_for(category: str, attribute: str, value: str) -> Words:
-    """The words that fix a value; not for colors, which `color_words` has."""
+    """The words that fix a value of any attribute but the colors."""
     special = _SPECIAL.get((category, attribute, value))
     return special or _GENERAL[attribute, value]
 
@@ -427,7 +426,7 @@ def scale(category: str, attribute: str) -> tuple[str, ...]:
 
 @cache
 def meant_by_denial(category: str, attribute: str, value: str) -> frozenset[str]:
-    """What is left when a value is denied; "no stripes" denies pinstripes as well."""
+    """The values left when one is denied; "no stripes" denies pinstripes as well."""
     gone = {value}
     if attribute == "pattern" and value in ("striped", "pinstriped"):
         gone = {"striped", "pinstriped"}

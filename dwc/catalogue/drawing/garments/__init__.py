@@ -1,4 +1,4 @@
-"""The outlines of all garments, one builder a category."""
+"""The outlines of all garments, with one builder for each category."""
 
 from collections.abc import Callable
 
@@ -38,8 +38,9 @@ BUILDERS: dict[str, Builder] = {
 
 
 def outline(garment: Garment, rng: np.random.Generator) -> Shape:
-    """A garment in the square [-1, 1]²; what a description leaves open comes from `rng`.
+    """Build the shape of a garment in the square [-1, 1]².
 
-    The same for the same garment and the same state of `rng`.
+    The result depends on the garment and the state of `rng` alone, which decides what the garment
+    does not.
     """
     return BUILDERS[garment.category](garment, rng)

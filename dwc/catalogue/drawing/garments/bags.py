@@ -1,4 +1,4 @@
-"""Bags: boxy ones, rounded ones and totes, by handles, a long strap or a chain."""
+"""Bags: boxy, rounded and tote, with handles, a shoulder strap or a chain."""
 
 from dataclasses import dataclass
 
@@ -66,7 +66,7 @@ def _cut(shape: str, rng: np.random.Generator) -> Body:
 
 
 def bag(garment: Garment, rng: np.random.Generator) -> Shape:
-    """A bag seen from the front or turned a little, its strap up or fallen to a side."""
+    """Build a bag, seen from the front or turned a little, its strap up or fallen to a side."""
     shape, strap, fastening = garment["shape"], garment["strap"], garment["fastening"]
     body = _cut(shape, rng)
     rim = 0.0 if fastening != "none" else float(rng.uniform(0.085, 0.12))
@@ -229,7 +229,7 @@ def _flap(body: Body, shape: str, rng: np.random.Generator) -> list[Item]:
 
 
 def _zip(body: Body, rng: np.random.Generator) -> list[Item]:
-    """A zip along the top, its cloth seen to both sides, and the puller."""
+    """A zip along the top with the cloth on both sides and the puller."""
     y = float(rng.uniform(0.12, 0.17))
     half = body.half_width(y) * 0.86
     side = 1.0 if rng.random() < 0.5 else -1.0

@@ -1,9 +1,4 @@
-"""The parallel projection of shoes and hats modeled in space, and the views of shoes.
-
-Shoes and hats are modeled in space; this is how they come to lie in the picture.
-
-From where shoes are seen, and how two of them make a pair.
-"""
+"""The parallel projection of shoes and hats modeled in space, and the views of shoes."""
 
 import math
 from dataclasses import dataclass, field
@@ -24,8 +19,10 @@ FROM_ABOVE = math.radians(50)
 class Camera:
     """A parallel projection.
 
-    `yaw` (radians): 0 looks at the shoe's side with its toe to the right, -pi/2 has the toe point
-    at the viewer, pi/2 away. `elevation`: 0 looks level, pi/2 straight down.
+    Attributes:
+        yaw: Radians; 0 is the side view of a shoe with its toe to the right, -pi/2 has the toe
+            towards the camera, pi/2 away from it.
+        elevation: Radians; 0 is level, pi/2 straight down.
     """
 
     yaw: float
@@ -40,19 +37,19 @@ class Camera:
 
     @property
     def from_above(self) -> bool:
-        """Whether one looks down into the shoe rather than at its side."""
+        """Whether the opening of a shoe faces the camera more than its side."""
         return self.elevation > FROM_ABOVE
 
     @property
     def towards(self) -> NDArray[np.float64]:
-        """The unit vector in space from the shoe to the viewer."""
+        """The unit vector in space from the shoe to the camera."""
         level = -math.cos(self.elevation)
         return np.array(
             [level * math.sin(self.yaw), level * math.cos(self.yaw), math.sin(self.elevation)]
         )
 
     def project(self, places: NDArray[np.float64]) -> Points:
-        """Picture points (..., 2), y down, of places in space (..., 3)."""
+        """Project points in space (..., 3) to image points (..., 2), y down."""
         return np.asarray(places @ self._matrix)
 
 
@@ -73,7 +70,7 @@ Arrangement = Literal["single", "side_pair", "quarter_pair", "front_pair", "abov
 
 @dataclass(frozen=True)
 class View:
-    """A camera and what is done with the one shoe that it sees to fill the picture."""
+    """A camera, and the arrangement of one shoe or a pair that fills the image."""
 
     arrangement: Arrangement
     camera: Camera
@@ -83,7 +80,7 @@ class View:
     slip: float
 
     def compose(self, shoe: list[Item]) -> Shape:
-        """The picture of one shoe, or of it and its companion."""
+        """Arrange one shoe, or it and its mirrored companion."""
         left, top, right, bottom = bounds(shoe)
         width, height = right - left, bottom - top
         if self.arrangement == "single":

@@ -1,4 +1,4 @@
-"""What closes, gathers and carries: buttons, zips, belts, pockets, knitted bands."""
+"""Fastenings, belts, pockets and knitted bands."""
 
 import numpy as np
 

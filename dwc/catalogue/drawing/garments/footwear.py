@@ -1,13 +1,4 @@
-"""Trainers, boots, heels, flats and sandals, with their laces, straps and buckles.
-
-What closes a shoe: laces, buckles, straps, zips.
-
-Shoes cut low over the instep: flats and heels.
-
-Shoes that hold the foot by laces, straps or a shaft: trainers and boots.
-
-Sandals: a sole with straps over the bare foot.
-"""
+"""Trainers, boots, heels, flats and sandals, with their laces, straps and buckles."""
 
 from typing import Literal
 
@@ -132,7 +123,7 @@ QUARTER = ((7.0, 0.8), (8.6, 0.62), (10.0, 0.66), (10.0, 1.0), (8.6, 1.0), (7.6,
 
 
 def ankle_strap_behind(foot: Upper) -> list[Item]:
-    """What is seen of an ankle strap from inside, to be drawn before the shoe itself."""
+    """The part of an ankle strap behind the foot, to be drawn before the shoe."""
     items: list[Item] = [Part(foot.inside_of_band(*ANKLE), "lining", 0.0, 0.3, patterned=False)]
     for side in (-1, 1):
         quarter = foot.flank(side, QUARTER, clamped=False)
@@ -268,7 +259,7 @@ def trainers(garment: Garment, rng: np.random.Generator) -> Shape:
 
 
 def _flank_marks(upper: Upper, rng: np.random.Generator) -> list[Item]:
-    """What sports shoes carry on their sides: stripes, a swoosh or nothing, and a heel piece."""
+    """Marks on the sides of sports shoes (stripes, a swoosh or nothing) and a heel piece."""
     kind = rng.random()
     items: list[Item] = []
     for side in (-1, 1):

@@ -16,7 +16,7 @@ OVAL = 1.12  # a head is longer than wide
 
 
 def hat(garment: Garment, rng: np.random.Generator) -> Shape:
-    """A hat from a little above, turned to either side, lying level or tilted."""
+    """Build a hat, viewed from slightly above, turned to either side, level or tilted."""
     brim, banded = garment["brim"], garment["trim"] == "band"
     builder = {"none": _beanie, "peaked": _cap, "narrow": _narrow, "wide": _sun_hat}[brim]
     items = builder(banded, rng)

@@ -1,11 +1,4 @@
-"""Skirts, trousers and shorts: waistbands, legs and hems.
-
-What holds skirts, trousers and shorts at the waist: band, belt, drawstring.
-
-A leg of trousers or shorts: its measures, how it lies, and places on it.
-
-Skirts, trousers and shorts.
-"""
+"""Skirts, trousers and shorts: waistbands, legs and hems."""
 
 import math
 from collections.abc import Callable

@@ -1,7 +1,4 @@
-"""Necklines without a collar: how the front is cut, what shows behind it, bands and roll necks.
-
-Collars, lapels, hoods and standing collars: cloth that is turned over or up at the neck.
-"""
+"""Necklines, collars, lapels, hoods and neck bands."""
 
 from dataclasses import dataclass
 
@@ -39,7 +36,7 @@ def cut_neckline(kind: str, half_width: float, depth: float) -> Points:
 
 
 def neck_lining(neckline: Points, rise: float = 0.012) -> list[Item]:
-    """The inside of the back seen through the neckline, with its label, for the bottom layer.
+    """The inside of the back in the neckline's opening, with its label, for the bottom layer.
 
     `rise` is how far the back of the neck stands above the shoulders' ends.
     """
@@ -100,7 +97,7 @@ def roll_neck(half_width: float, height: float) -> tuple[list[Item], list[Item]]
 
 @dataclass(frozen=True)
 class NeckPiece:
-    """What goes behind the body, and what goes on top of it."""
+    """The items behind the body, and those on top of it."""
 
     behind: list[Item]
     on_top: list[Item]
@@ -187,7 +184,7 @@ def lapels(neck: float, gorge: float, break_y: float, size: float, notch: float)
 
 
 def hood_up(neck: float, drop: float, height: float, width: float) -> NeckPiece:
-    """A hood that stands above the neck, its opening towards us."""
+    """A hood that stands above the neck, its opening to the front."""
     outer = np.concatenate(
         [
             arc(

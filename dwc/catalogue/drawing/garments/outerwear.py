@@ -1,4 +1,4 @@
-"""Jackets and coats: heavier cloth, open down the front, over something else."""
+"""Jackets and coats."""
 
 import numpy as np
 

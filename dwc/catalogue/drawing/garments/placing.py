@@ -1,10 +1,7 @@
-"""The stance of a garment, and its items moved into the square [-1, 1]².
+"""The stance of a garment, and the move of its items into the square [-1, 1]².
 
-How a garment happens to lie or hang: nothing that a description of it would mention.
-
-Moving drawn pieces as a whole: turning, mirroring, copying, fitting them into the picture.
-
-From a garment cut in meters around its own origin to one that fills the picture.
+Garments are cut in meters around their own origin. The stance is how a garment happens to lie or
+hang; no description mentions it.
 """
 
 import math

@@ -1,19 +1,14 @@
 """Shoes in space: the last that uppers are cut on, and the soles and heels below it.
 
-A shoe's upper in space: a bent tube of cross-sections from the toe over the instep upwards.
-
 Space: x from the heel's back (0) to the toe's tip (about 1), y across the shoe, z up from the
-ground, in lengths of the shoe. A place on the upper is (k, v): k counts the cross-sections from
-the toe (0) on, v runs across a section from one side's feather edge (-1) over the ridge (0) to the
-other's (1). Sections stand upright at the toe and fan out around the heel, until the last one lies
-like the opening for the foot, which it is.
+ground, in lengths of the shoe. An upper is a bent tube of cross-sections. A point on it is (k, v):
+k counts the cross-sections from the toe (0); v runs across a section from the lower edge of one
+side (-1) over the ridge (0) to the other (1). Sections stand upright at the toe and fan out around
+the heel; the last one is the opening for the foot.
 
-Cross-sections of uppers behind the toe, by kind of shoe.
-
-Each row is (back x, back z, front x, front z, half width, angle, sag) as `Base.rows` takes it; they
-continue the five rows of the toe, so that the first of them is section 5.
-
-What a shoe stands on: its plan, the slope of the bed from heel to ball, sole and heel block.
+The tables of cross-sections behind the toe have one row a section: (back x, back z, front x, front
+z, half width, angle, sag), as `Base.rows` takes it. They continue the five rows of the toe, so that
+the first of them is section 5.
 """
 
 import math
@@ -54,11 +49,13 @@ def _spline_basis(knots: int) -> Floats:
 
 
 class Upper:
-    """The surface of an upper as one camera sees it.
+    """The surface of an upper in one camera's projection.
 
-    `rows` (n, 8) are the cross-sections from the toe on: back or bottom point (x, z), front or top
-    point (x, z), center y, half the width, half the section's angle as a share of pi (0.5: an arch
-    that stands on the sole, 1: a closed ring), and how far the section sags at its sides.
+    Attributes:
+        rows: Cross-sections (n, 8) from the toe on: back or bottom point (x, z), front or top point
+            (x, z), center y, half the width, half the section's angle as a share of pi (0.5: an
+            arch that stands on the sole; 1: a closed ring), and how far the section sags at its
+            sides.
     """
 
     def __init__(self, rows: ArrayLike, camera: Camera) -> None:
@@ -109,7 +106,7 @@ class Upper:
         return np.interp(rows, some, low[some]), np.interp(rows, some, high[some])
 
     def places(self, k: ArrayLike, v: ArrayLike) -> Floats:
-        """Points in space (n, 3) of places on the surface, k and v of n numbers (or one)."""
+        """Points in space (n, 3) at k and v, which are n numbers each, or one."""
         position = np.atleast_1d(np.asarray(k, dtype=np.float64)) * STRETCH
         position = np.minimum(np.maximum(position, 0), len(self._sections) - 1)
         below = np.minimum(position.astype(np.intp), len(self._sections) - 2)
@@ -119,23 +116,23 @@ class Upper:
         return self._surface(sections.T, np.asarray(v, dtype=np.float64))
 
     def visible(self, k: ArrayLike) -> tuple[Floats, Floats]:
-        """The least and greatest v of sections `k` that the camera sees."""
+        """The least and the greatest v of sections `k` that face the camera."""
         position = np.asarray(k, dtype=np.float64) * STRETCH
         grid = np.arange(len(self._low))
         return np.interp(position, grid, self._low), np.interp(position, grid, self._high)
 
     def on_view(self, k: ArrayLike, v: ArrayLike) -> Points:
-        """Picture points (n, 2) of places, moved along their section to where they can be seen."""
+        """Image points (n, 2), moved along their section to where it faces the camera."""
         low, high = self.visible(k)
         return self.camera.project(self.places(k, np.maximum(np.minimum(v, high), low)))
 
     def hidden(self, k: float, v: float) -> bool:
-        """Whether the place lies on the side turned away."""
+        """Whether a point lies on the side away from the camera."""
         low, high = self.visible(k)
         return not float(low) - 0.02 <= v <= float(high) + 0.02
 
     def ring(self, k: float, start: float = -1.0, end: float = 1.0, count: int = 24) -> Points:
-        """A section's curve in the picture, whether it can be seen or not."""
+        """A section's curve in the image, hidden parts included."""
         return self.camera.project(self.places(k, np.linspace(start, end, count)))
 
     def outline(self) -> Points:
@@ -468,7 +465,7 @@ def _near_chain(camera: Camera, plan: Points, height: Floats) -> Points:
 
 
 def _halves(camera: Camera, plan: Points) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Indices of the plan's far and near half as the camera sees them, in one direction round."""
+    """Indices of the plan's far and near half for the camera, both in one direction."""
     across = plan @ (np.cos(camera.yaw), -np.sin(camera.yaw))
     away = plan @ (np.sin(camera.yaw), np.cos(camera.yaw))
     count = len(plan)

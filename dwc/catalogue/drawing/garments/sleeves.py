@@ -1,4 +1,4 @@
-"""Sleeves: bent tubes that start at an armhole, with what finishes them at the wrist."""
+"""Sleeves: bent tubes that start at an armhole, with cuffs and ribbing at the wrist."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -169,7 +169,7 @@ def set_sleeves(
     rng: np.random.Generator,
     roundness: float = 0.8,
 ) -> tuple[list[Item], list[Item]]:
-    """Both sleeves: what goes under the body, and what goes over it, as the stance says.
+    """Both sleeves: the items under the body and those over it, as the stance says.
 
     With `length` 0 there are none, and the inside of the back shows at the armholes.
     """

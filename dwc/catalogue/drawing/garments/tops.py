@@ -1,9 +1,4 @@
-"""T-shirts, shirts, jumpers and hoodies.
-
-Tops pulled over the head or zipped: T-shirts, jumpers and cardigans, hoodies.
-
-Shirts: a turned collar, a buttoned front, a hem cut in a curve.
-"""
+"""T-shirts, shirts, jumpers and hoodies."""
 
 import numpy as np
 

@@ -1,11 +1,7 @@
 """The body block that tops are cut from, and the folds and darts of its cloth.
 
-The trunk of a garment: from the neck over shoulders and armholes down to the hem.
-
-Lengths are in meters of a garment of middle size; the origin is between the two points where the
-shoulder seams meet the neck, y down. `placing.place` brings the finished garment into the picture.
-
-Where cloth falls from what holds it: folds at armpits, waist and hem, darts and yokes.
+Lengths are in meters of a garment of middle size. The origin is between the two points where the
+shoulder seams meet the neck, y down. `placing.place` moves the finished garment into the image.
 """
 
 from dataclasses import dataclass, replace
