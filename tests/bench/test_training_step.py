@@ -10,7 +10,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from dwc.catalogue.export import draw_pictures, triplets_of
+from dwc.catalogue.export import draw_images, triplets_of
 from dwc.catalogue.splits import gallery, training_triplets
 from dwc.convert.to_checkpoint import authors_image_processor
 from dwc.modeling.configuration_dwc import CnnStreamConfig, DWCConfig
@@ -68,7 +68,7 @@ class _After:
 
 def drawn_pictures(root: Path) -> BenchmarkData:
     items = gallery("train", 60)
-    draw_pictures(root, items, PICTURE_PX, suffix=".jpg")
+    draw_images(root, items, PICTURE_PX, suffix=".jpg")
     triplets = triplets_of(items, training_triplets(items, 0, SIZE * STEPS))
     names = [name for t in triplets for name in (t.reference, t.target)]
     found = {path.stem: path for path in root.rglob("*.jpg")}
