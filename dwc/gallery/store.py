@@ -187,7 +187,7 @@ def thumbnail_file(folder: Path, content_key: str) -> Path:
 
 def checksum(vector: NDArray[np.float32]) -> int:
     """CRC-32 of a vector's bytes."""
-    return zlib.crc32(np.ascontiguousarray(vector, dtype="<f4").tobytes())
+    return zlib.crc32(np.ascontiguousarray(vector, dtype="<f4").data)
 
 
 def write_manifest(connection: sqlite3.Connection, **entries: Any) -> None:

@@ -288,13 +288,14 @@ class StoreWriter:
         sound = []
         if complete_rows:
             shape = (complete_rows, self.model.dimension)
-            vectors = np.memmap(self._vectors, dtype="<f4", mode="r", shape=shape)
+            mapped = np.memmap(self._vectors, dtype="<f4", mode="r", shape=shape)
+            vectors = mapped.view(np.ndarray)  # rows of a memory map are slow to take
             sound = [
                 row.id
                 for row, vector in zip(self._rows, vectors, strict=False)
                 if checksum(vector) == row.checksum
             ]
-            del vectors  # a file that is mapped cannot be cut on every system
+            del vectors, mapped  # a file that is mapped cannot be cut on every system
         if len(sound) < len(self._rows):
             logger.warning(
                 "%s: %d vectors are missing or damaged; their pictures are embedded again.",
