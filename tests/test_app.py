@@ -100,6 +100,18 @@ def test_a_shift_leans_the_weights(search, gallery):
     assert search(**asked, shift="inf")["weights"]["clip"]["image"] == 1
 
 
+def test_near_duplicates_are_folded_and_the_answer_is_filled_up(search):
+    """Figures of neighboring hues look alike to an untrained model."""
+    plain, folded = search(text="is blue", k=12), search(text="is blue", k=12, fold=True)
+    assert "near_duplicates" not in plain["results"][0]
+    assert len(folded["results"]) == 12
+    under = [id for result in folded["results"] for id in result["near_duplicates"]]
+    ids = [result["id"] for result in folded["results"]]
+    assert under
+    assert not set(ids) & set(under)
+    assert {result["id"] for result in plain["results"]} <= {*ids, *under}
+
+
 def test_unknown_words_are_listed(search):
     assert search(text="is blue with sequins")["unknown_words"] == ["sequins"]
 
@@ -109,7 +121,6 @@ def test_unknown_words_are_listed(search):
     [
         ({}, "nothing to search"),
         ({"text": "   "}, "nothing to search"),
-        ({"text": "blue " * 60}, "at most 24. Shorten"),
         ({"text": "x" * 5000}, "5,000 characters"),
         ({"text": "blue", "k": 0}, "k is 0"),
         ({"text": "blue", "shift": "far"}, "shift is 'far'"),
@@ -118,6 +129,12 @@ def test_unknown_words_are_listed(search):
 def test_what_cannot_be_asked_is_told(search, asked, complaint):
     with pytest.raises(AppError, match=complaint):
         search(**asked)
+
+
+def test_of_a_long_text_the_beginning_is_read_and_said_to_be(search):
+    answer = search(text="is blue with long sleeves " * 12, k=1)
+    assert "Only the beginning of the text was read" in " ".join(answer["notes"])
+    assert answer["results"]
 
 
 def test_a_broken_and_a_huge_picture_are_told_and_the_app_goes_on(search, tmp_path):
@@ -169,7 +186,9 @@ def test_only_these_are_public(address):
         "/search", "/explain", "/compare", "/paraphrase", "/map", "/atlas",
     }  # fmt: skip
     parameters = api["named_endpoints"]["/search"]["parameters"]
-    assert [one["parameter_name"] for one in parameters] == ["reference", "text", "k", "shift"]
+    assert [one["parameter_name"] for one in parameters] == [
+        "reference", "text", "k", "shift", "fold"
+    ]  # fmt: skip
     assert all(one["parameter_has_default"] for one in parameters)
 
 
@@ -219,7 +238,7 @@ def test_one_of_several_models_is_asked_by_its_name(place, model, gallery):
         client = Client(address, verbose=False)
         told = client.view_api(return_format="dict")["named_endpoints"]["/search"]["parameters"]
         assert [one["parameter_name"] for one in told] == [
-            "reference", "text", "k", "shift", "model"
+            "reference", "text", "k", "shift", "model", "fold"
         ]  # fmt: skip
         assert all(one["parameter_has_default"] for one in told)
         by_default = client.predict(text="is blue", api_name="/search")
@@ -231,6 +250,14 @@ def test_one_of_several_models_is_asked_by_its_name(place, model, gallery):
         assert again["results"] == by_default["results"]
         with pytest.raises(AppError, match="no model 'third' here"):
             client.predict(text="is blue", model="third", api_name="/search")
+
+
+def test_the_page_says_what_was_skipped_and_not_where_it_lies(address, place):
+    with urlopen(f"{address}config", timeout=10) as reply:
+        page = reply.read().decode()
+    assert "broken.png" in page
+    assert "What this gallery leaves out: 1 files that cannot be read" in page
+    assert str(place / "gallery") not in page
 
 
 def test_nothing_is_counted_or_shared(address):

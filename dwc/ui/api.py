@@ -46,7 +46,7 @@ Answer = dict[str, Any]
 def add_search_endpoint(models: ModelPool, images: GalleryImages, concurrency_id: str) -> None:
     """Add `/search`. Call inside `gr.Blocks`.
 
-    Its last input is `model`, if there is more than one to choose from.
+    It has an input `model`, if there is more than one to choose from; `fold` comes last.
     """
 
     def search(
@@ -55,6 +55,7 @@ def add_search_endpoint(models: ModelPool, images: GalleryImages, concurrency_id
         k: float = DEFAULT_RESULTS,
         shift: float = 0.0,
         model: str = "",
+        fold: bool = False,
     ) -> Answer:
         """Find the gallery's pictures that look like a reference picture and fit words of change.
 
@@ -65,6 +66,8 @@ def add_search_endpoint(models: ModelPool, images: GalleryImages, concurrency_id
             shift: Leans the learned weight of every stream: 0 is as learned, positive numbers lean
                 to the picture, negative ones to the words, "inf" and "-inf" all the way.
             model: Which of the app's models answers, by its name; empty for the first.
+            fold: Whether near-duplicates are folded under the best of each group, with further
+                results in their place.
 
         Returns:
             The weight of picture and words in each stream, the results with their scores and the
@@ -74,12 +77,30 @@ def add_search_endpoint(models: ModelPool, images: GalleryImages, concurrency_id
         with api_errors():
             name = models.require(model)
             with models.using(name) as searcher:
-                result = run_search(searcher, images, reference, text, k, shift)
+                result = run_search(searcher, images, reference, text, k, shift, fold)
             return {**result.to_dict(), **models.origin(name).to_dict()}
 
+    def search_default(
+        reference: FileData | None = None,
+        text: str = "",
+        k: float = DEFAULT_RESULTS,
+        shift: float = 0.0,
+        fold: bool = False,
+    ) -> Answer:
+        return search(reference, text, k, shift, fold=fold)
+
+    search_default.__doc__ = search.__doc__  # the API's own page shows it
     k = gr.Number(value=DEFAULT_RESULTS, visible=False, label="k")
     shift = gr.Number(value=0.0, visible=False, label="shift")
-    _add_endpoint(search, "search", models, concurrency_id, [k, shift])
+    fold = gr.Checkbox(value=False, visible=False, label="fold")
+    _add_endpoint(
+        search if len(models.names) > 1 else search_default,
+        "search",
+        models,
+        concurrency_id,
+        [k, shift],
+        [fold],
+    )
 
 
 def add_explaining_endpoints(models: ModelPool, images: GalleryImages, concurrency_id: str) -> None:
@@ -282,8 +303,9 @@ def _add_endpoint(
     models: ModelPool,
     concurrency_id: str,
     inputs: Sequence[gr.components.Component],
+    last_inputs: Sequence[gr.components.Component] = (),
 ) -> None:
-    """Add an endpoint with a reference, a text, `inputs`, and the model if there are several."""
+    """Add an endpoint: a reference, a text, `inputs`, the model if there are several, the rest."""
     # Components of its own, never shown: the page's must not decide what an endpoint takes.
     reference = gr.Image(visible=False, label="reference", type="filepath")
     refuse_addresses(reference)
@@ -293,7 +315,7 @@ def _add_endpoint(
         model.append(gr.Textbox(value=models.default, visible=False, label="model"))
     gr.Button(visible=False).click(
         function,
-        [reference, text, *inputs, *model],
+        [reference, text, *inputs, *model, *last_inputs],
         gr.JSON(visible=False, label="result"),
         api_name=name,
         # The file stays unopened: it is decoded within limits, with our own messages.

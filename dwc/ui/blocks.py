@@ -45,6 +45,21 @@ QUEUE_LENGTH = 64
 """How many events wait at most; further ones are refused, and the page says so."""
 
 
+class PageBlocks(gr.Blocks):
+    """Blocks whose public `/search` may be called without its last inputs.
+
+    Gradio's own clients fill in what is left out. Scripts that post plain data would have to be
+    changed whenever an input is added.
+    """
+
+    def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
+        """Fill in the values that `/search` lacks at its end; otherwise as Gradio does."""
+        if block_fn.api_name == "search":
+            missing = block_fn.inputs[len(inputs) :]
+            inputs.extend(component.value for component in missing)
+        super().validate_inputs(block_fn, inputs)
+
+
 def build_page(models: ModelPool, images: GalleryImages, examples: Sequence[Example]) -> gr.Blocks:
     """The page, ready to be launched with `startup.launch_options`.
 
@@ -52,7 +67,7 @@ def build_page(models: ModelPool, images: GalleryImages, examples: Sequence[Exam
     here. A link, or what a visitor's browser showed before, replaces it when the page loads.
     """
     opening = find_opening(models, images, examples)
-    with gr.Blocks(
+    with PageBlocks(
         title="DWC: what a search listens to",
         fill_width=True,
         analytics_enabled=False,

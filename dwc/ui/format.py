@@ -9,8 +9,12 @@ MODALITY_NAMES = {"image": "picture", "text": "words", "joint": "both together"}
 
 
 def escape(text: object) -> str:
-    """Make a text safe inside an element or a quoted attribute."""
-    return escape_html(str(text), quote=True)
+    """Make a text safe inside an element or a quoted attribute, and in UTF-8.
+
+    A file name may have bytes that are no text; they are shown as escapes.
+    """
+    encodable = str(text).encode("utf-8", "backslashreplace").decode("utf-8")
+    return escape_html(encodable, quote=True)
 
 
 def render_error(message: str) -> str:

@@ -1,9 +1,6 @@
-"""The gallery's pictures as the page needs them: names, thumbnails, descriptions.
+"""The gallery's images as the page needs them: ids, thumbnails, descriptions."""
 
-An embedding store as the page's `Pictures`.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -20,38 +17,46 @@ class GalleryImages(Protocol):
 
     @property
     def ids(self) -> Sequence[str]:
-        """In the order in which the gallery is leafed through."""
+        """The images' ids in the order of the gallery browser."""
 
     @property
     def noun(self) -> str:
-        """What its members are called, in the plural: "garments"."""
+        """What the images are called, in the plural: "garments"."""
 
     @property
     def folder(self) -> Path:
-        """Where the thumbnails lie, and nothing else: all of it is served."""
+        """The folder of the thumbnails. It contains nothing else: all of it is served."""
 
-    def thumbnail(self, picture_id: str) -> Path:
+    @property
+    def skipped(self) -> Mapping[str, str]:
+        """The files that could not be read, with the reasons."""
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What else was left out of the gallery, a sentence each."""
+
+    def thumbnail(self, image_id: str) -> Path:
         """The thumbnail's file, inside `folder`."""
 
-    def describe(self, picture_id: str) -> str:
-        """The picture in words, for those who cannot see it."""
+    def describe(self, image_id: str) -> str:
+        """The image in words, for those who cannot see it."""
 
     def id_of(self, thumbnail: str | Path) -> str | None:
-        """The picture whose thumbnail this file is, or None."""
+        """The id of the image with this thumbnail; None if there is none."""
 
 
 def url_of(thumbnail: Path) -> str:
-    """Where the browser finds a thumbnail; relative, so that it holds behind a proxy's prefix."""
+    """A thumbnail's address; relative, so that it also holds behind a proxy's prefix."""
     return f"gradio_api/file={quote(str(thumbnail))}"
 
 
-# Values that say what a garment has not; a description leaves them out.
+# Values that say what a garment does not have; a description omits them.
 _ABSENT = frozenset({"none", "plain", "mid", "regular"})
 _CATEGORY_NAMES = {"t_shirt": "T-shirt"}
 
 
 class StoreImages:
-    """The pictures of a store, described by their file names, or by what was drawn."""
+    """The images of a store, described by their file names, or by what was drawn."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -59,33 +64,40 @@ class StoreImages:
         self.is_catalogue = store.manifest.source.get("kind") == CATALOGUE
         self.noun = "garments" if self.is_catalogue else "pictures"
         self.folder = (store.path / THUMBNAILS).absolute()
+        self.remarks = store.manifest.remarks()
 
-    def thumbnail(self, picture_id: str) -> Path:
-        """The thumbnail's file, by an absolute path."""
-        return self._store.thumbnail(picture_id).absolute()
+    @cached_property
+    def skipped(self) -> dict[str, str]:
+        """The files that could not be read, with the reasons; no reason shows the server's path."""
+        reasons = self._store.manifest.skipped.items()
+        return {image_id: reason.rpartition(f"{image_id}: ")[2] for image_id, reason in reasons}
 
-    def describe(self, picture_id: str) -> str:
-        """A drawn garment in words; of any other picture the file's name, without its suffix."""
-        if (garment := self.garments.get(picture_id)) is not None:
+    def thumbnail(self, image_id: str) -> Path:
+        """The thumbnail's file, as an absolute path."""
+        return self._store.thumbnail(image_id).absolute()
+
+    def describe(self, image_id: str) -> str:
+        """A drawn garment in words; for any other image its file name without the suffix."""
+        if (garment := self.garments.get(image_id)) is not None:
             return describe_garment(garment)
-        return PurePosixPath(picture_id).stem.replace("_", " ")
+        return PurePosixPath(image_id).stem.replace("_", " ")
 
-    def kind(self, picture_id: str) -> str | None:
-        """What a drawn garment is, in a word; None for any other picture."""
-        garment = self.garments.get(picture_id)
+    def kind(self, image_id: str) -> str | None:
+        """A drawn garment's category; None for any other image."""
+        garment = self.garments.get(image_id)
         return None if garment is None else _name_category(garment)
 
     def id_of(self, thumbnail: str | Path) -> str | None:
-        """The picture of that thumbnail; of several with the same content, the first."""
+        """The image with that thumbnail; the first of several with the same content."""
         path = Path(thumbnail)
-        picture_id = self._by_content.get(path.stem)
-        if picture_id is None or self.thumbnail(picture_id) != path:
+        image_id = self._by_content.get(path.stem)
+        if image_id is None or self.thumbnail(image_id) != path:
             return None
-        return picture_id
+        return image_id
 
     @cached_property
     def garments(self) -> dict[str, Garment]:
-        """What the catalogue's pictures show, by id; empty for other galleries."""
+        """What the catalogue's images show, by id; empty for other galleries."""
         if not self.is_catalogue:
             return {}
         source = self._store.manifest.source
@@ -101,15 +113,15 @@ class StoreImages:
 
 
 def describe_garment(garment: Garment) -> str:
-    """`dark blue striped dress with white, long sleeve, v neckline`: one order, no variety."""
-    shown = {name: value for name, value in garment.attributes.items() if value not in _ABSENT}
-    look = [shown.pop(name, "") for name in ("shade", "colour", "pattern")]
-    second = shown.pop("second_colour", "")
+    """`dark blue striped dress with white, long sleeve, v neckline`: always in one order."""
+    attributes = {name: value for name, value in garment.attributes.items() if value not in _ABSENT}
+    look = [attributes.pop(name, "") for name in ("shade", "colour", "pattern")]
+    second = attributes.pop("second_colour", "")
     words = [*look, _name_category(garment)]
     head = " ".join(word.replace("_", " ") for word in words if word)
     if second:
         head += f" with {second}"
-    return ", ".join([head, *(f"{value} {name}" for name, value in shown.items())])
+    return ", ".join([head, *(f"{value} {name}" for name, value in attributes.items())])
 
 
 def _name_category(garment: Garment) -> str:

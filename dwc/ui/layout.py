@@ -164,6 +164,7 @@ def _build_answer_column(
         elem_id="gallery",
         js_on_load=gallery_browser.ON_LOAD,
     )
+    html_if(gallery_browser.render_left_out(images), elem_id="left-out")
     return {
         "weights": dial,
         "slider": slider,

@@ -49,6 +49,7 @@ class SearchEngine(Protocol):
         k: int = 12,
         shift: float = 0.0,
         sweep: WeightSweep | None = None,
+        fold: bool = False,
     ) -> SearchResult:
         """Find the `k` best images; `sweep`, if it was made already, is not made again."""
 
@@ -63,6 +64,7 @@ def run_search(
     text: str | None,
     k: object = DEFAULT_RESULTS,
     shift: object = 0.0,
+    fold: object = False,
 ) -> SearchResult:
     """Search with a reference as Gradio describes it (its file is not opened yet) and a text.
 
@@ -71,7 +73,7 @@ def run_search(
         ImageError: The reference cannot be read.
     """
     query = searcher.encode_query(**parse_query(images, reference, text))
-    return searcher.answer(query, parse_count(k), parse_shift(shift))
+    return searcher.answer(query, parse_count(k), parse_shift(shift), fold=fold is True)
 
 
 def parse_query(

@@ -147,7 +147,12 @@ def test_nothing_to_search_is_told_in_the_page_and_the_results_stay(open_page):
 
 
 def test_words_that_are_too_many_are_told(open_page):
-    assert "Shorten" in complaint(open_page(), "blue " * 60)
+    page = open_page()
+    assert "Shorten" in complaint(page, "blue " * 201)
+    search(page, "is blue with long sleeves " * 12)
+    assert "Only the beginning of the text was read" in page.inner_text("#results .remark >> nth=0")
+    page.click("#read summary")
+    assert "with long sleeves" in page.inner_text("#read s >> nth=0")
 
 
 def test_an_upload_is_searched_and_a_broken_one_is_told(open_page, tmp_path):

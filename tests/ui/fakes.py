@@ -2,8 +2,9 @@
 
 import colorsys
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 import torch
 from PIL import Image
@@ -23,6 +24,8 @@ class ColouredPictures:
     """Squares of one colour, one file each."""
 
     noun = "colours"
+    skipped: Mapping[str, str] = MappingProxyType({})
+    remarks: Sequence[str] = ()
 
     def __init__(self, folder: Path, size: int) -> None:
         self.folder = folder
@@ -92,11 +95,12 @@ class RandomSearcher:
         k: int = 12,
         shift: float = 0.0,
         sweep: WeightSweep | None = None,
+        fold: bool = False,
     ) -> SearchResult:
         self.asked |= {"k": k, "shift": shift}
         sweep = sweep or self.sweep(asked)
         return SearchResult(
-            hits=sweep.hits(shift, k),
+            hits=sweep.hits(shift, k, self.near_duplicates if fold else None),
             weights=sweep.weights(shift),
             unknown_words=[word for word in asked.text.split() if "sequin" in word],
             timings_ms={"embed": 14.2, "search": 0.4, "total": 14.6},

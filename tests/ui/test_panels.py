@@ -1,13 +1,23 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from dwc.explain.model_input import ModelInput
+from dwc.modeling.text_cleaning import TypedText
 from dwc.search.model_pool import Origin
 from dwc.search.results import Hit, SearchResult, Weight
 from dwc.ui.format import render_error, render_unknown_words
 from dwc.ui.panels.examples import Example, choose_generic, parse_example, render_examples
-from dwc.ui.panels.gallery_browser import PAGE_SIZE, parse_page, render_gallery
+from dwc.ui.panels.gallery_browser import (
+    MAX_SKIPPED_SHOWN,
+    PAGE_SIZE,
+    parse_page,
+    render_gallery,
+    render_left_out,
+)
 from dwc.ui.panels.header import render_header
+from dwc.ui.panels.model_input import render_model_input
 from dwc.ui.panels.results import render_results
 from dwc.ui.panels.weights import WHAT_IT_IS_NOT, render_weights
 from tests.ui.reading import read
@@ -145,3 +155,31 @@ def test_a_commit_is_shown_short_and_copied_whole(pictures):
     assert button.attributes["data-copy"] == commit
     assert commit in button.attributes["title"]
     assert read(render_header(["o/n"], "o/n", ORIGIN, pictures)).all(cls="commit") == []
+
+
+def test_the_page_says_what_the_gallery_leaves_out():
+    skipped = {f"broken-{n}.png": "is not a picture" for n in range(MAX_SKIPPED_SHOWN + 2)}
+    skipped["broken-0.png"] = EVIL
+    remarks = ["3 HEIC pictures not read. Install pillow-heif."]
+    tree = read(render_left_out(SimpleNamespace(skipped=skipped, remarks=remarks)))
+    items = [item.full_text() for item in tree.all("li")]
+    assert items[0] == remarks[0]
+    assert items[1] == f"broken-0.png: {EVIL}"
+    assert len(items) == 1 + MAX_SKIPPED_SHOWN + 1
+    assert items[-1] == "and 2 more files"
+    assert f"{MAX_SKIPPED_SHOWN + 2} files that cannot be read" in tree.one("summary").full_text()
+    assert render_left_out(SimpleNamespace(skipped={}, remarks=[])) == ""
+
+
+def test_a_name_that_is_no_text_is_shown_as_escapes():
+    name = b"Andr\xe9.png".decode("utf-8", "surrogateescape")
+    tree = read(render_left_out(SimpleNamespace(skipped={name: "is empty"}, remarks=[])))
+    assert tree.one("li").full_text() == "Andr\\udce9.png: is empty"
+
+
+def test_a_text_that_was_cut_is_shown_with_what_was_not_read():
+    model_input = ModelInput(None, "is blue", [], [])
+    typed = TypedText("is blue", "is blue with long sleeves", "with long sleeves", (), 4)
+    tree = read(render_model_input(model_input, typed))
+    assert tree.one("s").full_text() == "with long sleeves"
+    assert read(render_model_input(model_input, TypedText("is blue"))).all("s") == []

@@ -7,6 +7,9 @@ PAGE_SIZE = 24
 
 ON_LOAD = on_load("dwcPanels.galleryBrowser", "follow", "turn")
 
+MAX_SKIPPED_SHOWN = 50
+"""How many unreadable files are named; further ones are counted."""
+
 HEADING = """
 <h2 id="browse">The gallery</h2>
 <p class="hint">Every picture that a search looks through. Choose one to search from it.</p>
@@ -38,6 +41,26 @@ def render_gallery(images: GalleryImages, page: int) -> str:
         f'<span class="where" aria-live="polite">{format_count(first + 1 if ids else 0)}'
         f"–{format_count(first + len(ids))} of {format_count(len(images.ids))}</span>"
         f"{_button('Next', page + 1, page == last)}{_button('Last', last, page == last)}</nav>"
+    )
+
+
+def render_left_out(images: GalleryImages) -> str:
+    """A closed note on what no search finds, and why; empty if nothing was left out."""
+    skipped = list(images.skipped.items())
+    items = [f"<li>{escape(remark)}</li>" for remark in images.remarks]
+    items += [
+        f"<li><b>{escape(image_id)}</b>: {escape(reason)}</li>"
+        for image_id, reason in skipped[:MAX_SKIPPED_SHOWN]
+    ]
+    if len(skipped) > MAX_SKIPPED_SHOWN:
+        items.append(f"<li>and {format_count(len(skipped) - MAX_SKIPPED_SHOWN)} more files</li>")
+    if not items:
+        return ""
+    unread = f"{format_count(len(skipped))} files that cannot be read" if skipped else ""
+    summary = "What this gallery leaves out" + (f": {unread}" if unread else "")
+    return (
+        f'<details class="note"><summary>{summary}</summary>'
+        f'<ul class="left-out">{"".join(items)}</ul></details>'
     )
 
 

@@ -6,6 +6,7 @@ import io
 from PIL import Image
 
 from dwc.explain.model_input import ModelInput, describe_model_input
+from dwc.modeling.text_cleaning import TypedText
 from dwc.search.searcher import Searcher
 from dwc.ui.format import escape
 from dwc.ui.gallery_images import GalleryImages
@@ -14,11 +15,17 @@ from dwc.ui.state import SearchState
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
     """The panel for an answer."""
-    return render_model_input(describe_model_input(searcher.checkpoint, state.query))
+    model_input = describe_model_input(searcher.checkpoint, state.query)
+    return render_model_input(model_input, state.query.typed)
 
 
-def render_model_input(model_input: ModelInput) -> str:
-    """A closed note with the input of each stream."""
+def render_model_input(model_input: ModelInput, typed: TypedText | None = None) -> str:
+    """A closed note with the input of each stream.
+
+    Args:
+        model_input: What each stream was given.
+        typed: The typed text, to show what of it was not read.
+    """
     figure = ""
     if model_input.picture is not None:
         width, height = model_input.picture.size
@@ -27,7 +34,7 @@ def render_model_input(model_input: ModelInput) -> str:
             f'height="128" alt="The reference as the model sees it">'
             f"<figcaption>the picture, {width} by {height} pixels</figcaption></figure>"
         )
-    rows = ""
+    rows = "" if typed is None else _typed_row(typed)
     if model_input.text:
         rows += f"<dt>sent</dt><dd><q>{escape(model_input.text)}</q></dd>"
     if model_input.clip_pieces:
@@ -44,6 +51,16 @@ def render_model_input(model_input: ModelInput) -> str:
     return (
         '<details class="note"><summary>What the model read</summary>'
         f'<div class="read">{figure}<dl>{rows}</dl></div></details>'
+    )
+
+
+def _typed_row(typed: TypedText) -> str:
+    """The typed text with the end that was cut off struck through; empty if all of it is read."""
+    if not typed.cut:
+        return ""
+    return (
+        f"<dt>typed</dt><dd><q>{escape(typed.text)}</q> "
+        f'<s>{escape(typed.cut)}</s><span class="sr-only"> not read</span></dd>'
     )
 
 
