@@ -55,7 +55,7 @@ def ask_and_complain(page):
     page.wait_for_selector('#trail button[data-step="2"]')
     page.click("#fold")
     page.locator("#results .alike").first.click()
-    page.fill(WORDS, "blue " * 60)
+    page.fill(WORDS, "blue " * 201)
     page.click("#search")
     page.wait_for_selector("#message .trouble")
 
