@@ -10,7 +10,7 @@ no picture are read by their meaning.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import cast
 
 import torch
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 from transformers import ResNetModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
@@ -82,6 +82,9 @@ class TwoWorldRecipe:
         new_channels: channels that are added to the CNN stream's regions.
         merges: tokens that are added to CLIP's vocabulary at most.
         dictionary: words of the teacher's vocabulary that are learned without pictures.
+        trained_shares: of the streams' final weights, how much is what the last stage made of them,
+            CLIP stream and CNN stream; the rest is what they were on drawings. Wortsman et al.
+            2022, "Robust fine-tuning of zero-shot models".
         negation_share: of the texts over drawings, those that exclude something.
     """
 
@@ -103,6 +106,7 @@ class TwoWorldRecipe:
     )
     mix: BatchMix = field(default_factory=BatchMix)
     mixed_precision: str = "bf16"
+    trained_shares: tuple[float, float] = (0.8, 0.7)
     streams: MutualSettings = field(
         default_factory=lambda: MutualSettings(
             total_steps=700,
@@ -218,6 +222,7 @@ def train_two_worlds(
         recipe.mixed_precision,
     )
     start_new_channels(model, photographs[0])
+    before_streams = _stream_weights(model)
     train_streams(
         model,
         processor,
@@ -231,8 +236,33 @@ def train_two_worlds(
         recipe.seed,
         recipe.mixed_precision,
     )
+    interpolate_streams(model, before_streams, recipe.trained_shares)
     fit_two_world_ood(model, photographs[0], drawings)
     return model, processor
+
+
+def _stream_weights(model: DWCModel) -> dict[str, Tensor]:
+    """Copies of all that `train_streams` changes."""
+    return {
+        name: tensor.clone()
+        for name, tensor in model.state_dict().items()
+        if name.startswith(("clip_stream.", "cnn_stream.")) and ".resnet." not in name
+    }
+
+
+@torch.no_grad()
+def interpolate_streams(
+    model: DWCModel, before: Mapping[str, Tensor], trained_shares: tuple[float, float]
+) -> None:
+    """Set the streams' weights, in place, between those `before` and the trained ones.
+
+    Batch statistics are interpolated as well.
+    """
+    shares = dict(zip(("clip_stream", "cnn_stream"), trained_shares, strict=True))
+    weights = model.state_dict()
+    for name, start in before.items():
+        if start.is_floating_point():
+            weights[name].lerp_(start, 1 - shares[name.split(".")[0]])
 
 
 def _widened(

@@ -191,6 +191,19 @@ def test_another_recipe_is_refused_in_its_work_folder(published, wardrobe, tmp_p
     assert not (tmp_path / "out").exists()
 
 
+def test_streams_are_interpolated_and_towers_stay(published) -> None:
+    model = load(str(published[0] / "out")).model
+    before = {
+        "clip_stream.project_image.bias": torch.zeros(256),
+        "cnn_stream.project_image.bias": torch.ones(256),
+    }
+    clip = model.clip_stream.project_image.bias.detach().clone()
+    cnn = model.cnn_stream.project_image.bias.detach().clone()
+    two_worlds.interpolate_streams(model, before, (0.75, 0.5))
+    torch.testing.assert_close(model.clip_stream.project_image.bias.detach(), 0.75 * clip)
+    torch.testing.assert_close(model.cnn_stream.project_image.bias.detach(), 0.5 * cnn + 0.5)
+
+
 def test_a_share_of_the_recipe_is_a_shorter_one() -> None:
     short = TwoWorldRecipe.scaled(3, 0.1)
     assert short.seed == 3
