@@ -15,7 +15,7 @@ from dwc.checkpoints.load import ALL_BUNDLED, Checkpoint
 from dwc.errors import QueryError
 from dwc.gallery.builder import Embed
 from dwc.gallery.store import ModelIdentity
-from dwc.modeling.composition import ComposedQuery
+from dwc.modeling.composition import ComposedQuery, Composition
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import fill_template
 from dwc.modeling.text_cleaning import TypedText
@@ -153,3 +153,27 @@ def compose_texts(
     if "pixel_values" in inputs:
         inputs["pixel_values"] = inputs["pixel_values"].expand(len(texts), -1, -1, -1)
     return compose(inputs)
+
+
+def concatenate(queries: Sequence[ComposedQuery]) -> ComposedQuery:
+    """Several queries of the same model as one batch."""
+    streams = {}
+    for name in queries[0].streams:
+        parts = [query.streams[name] for query in queries]
+        joint = None
+        if any(part.joint_part is not None for part in parts):
+            joint = torch.cat(
+                [
+                    torch.zeros_like(part.embedding) if part.joint_part is None else part.joint_part
+                    for part in parts
+                ]
+            )
+        streams[name] = Composition(
+            torch.cat([part.embedding for part in parts]),
+            torch.cat([part.image_part for part in parts]),
+            torch.cat([part.text_part for part in parts]),
+            torch.cat([part.image_weight for part in parts]),
+            joint,
+        )
+    scores = [query.ood_score for query in queries if query.ood_score is not None]
+    return ComposedQuery(**streams, ood_score=torch.cat(scores) if scores else None)

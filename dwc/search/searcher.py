@@ -28,6 +28,7 @@ from dwc.search.query import (
     EncodedQuery,
     QueryEncoding,
     compose_texts,
+    concatenate,
     encode_query,
     model_composer,
 )
@@ -201,8 +202,19 @@ class Searcher:
         return encode_query(self.checkpoint, image, text, self.compose)
 
     def compose_texts(self, image: Image.Image | None, texts: Sequence[str]) -> ComposedQuery:
-        """`dwc.search.query.compose_texts` with this searcher's model."""
-        return compose_texts(self.checkpoint, image, texts, self.compose)
+        """Compose one image, or none, with each of N texts, as `encode_query` does with one.
+
+        This is one pass of the model, unless a text has no known word and the image stays alone.
+        """
+        processor, template = (
+            self.checkpoint.processor,
+            self.checkpoint.model.config.caption_template,
+        )
+        readable = [processor.read_typed(text, template or {}).text for text in texts]
+        is_blank = any(not text.strip() for text in texts)
+        if image is None or is_blank or all(readable):
+            return compose_texts(self.checkpoint, image, texts, self.compose)
+        return concatenate([self.encode(image, text).composed for text in readable])
 
     def sweep(self, query: EncodedQuery) -> WeightSweep:
         """Read the gallery once for a query; any shift then costs next to nothing."""

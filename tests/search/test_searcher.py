@@ -235,6 +235,15 @@ def test_the_answer_is_plain_data(searcher, reference):
     assert answer["gallery_size"] == 21
 
 
+def test_texts_composed_together_are_those_composed_alone(searcher, reference):
+    """Also where one of them has no word that the model knows, and the image stays alone."""
+    texts = ["is red", "zork", "is blue and shorter"]
+    together = searcher.compose_texts(reference, texts).embedding
+    for row, text in zip(together, texts, strict=True):
+        alone = searcher.encode_query(reference, text).encoding.composed.embedding[0]
+        assert row.numpy() == pytest.approx(alone.numpy(), abs=1e-5)
+
+
 def test_threads_do_not_disturb_each_other(searcher, pictures):
     files = sorted(pictures.glob("*.png"))
     questions = [
