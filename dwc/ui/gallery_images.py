@@ -64,7 +64,11 @@ class StoreImages:
         self.is_catalogue = store.manifest.source.get("kind") == CATALOGUE
         self.noun = "garments" if self.is_catalogue else "pictures"
         self.folder = (store.path / THUMBNAILS).absolute()
-        self.remarks = store.manifest.remarks()
+
+    @property
+    def remarks(self) -> list[str]:
+        """What else was left out of the gallery, a sentence each."""
+        return self._store.manifest.remarks()
 
     @cached_property
     def skipped(self) -> dict[str, str]:

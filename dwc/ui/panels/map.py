@@ -1,11 +1,7 @@
-"""Names for a map's regions, where it is known what the pictures show.
+"""The gallery as a map, with the query and its answer marked; the same in words; its endpoint.
 
-A map in words: where question and results lie, and beside which pictures.
-
-The gallery as a map, the question and its answer marked on it.
-
-The panel holds what is said and marked; its dots are drawn by `map.js`, which asks `MapService` for
-them when the map comes into view: only then is a gallery laid out that never was.
+The panel contains the marks and the words. `map.js` draws the dots, and requests them through
+`MapService` when the map comes into view: only then is a new gallery's map computed.
 """
 
 import base64
@@ -28,57 +24,71 @@ from dwc.ui.format import escape, format_count, on_load
 from dwc.ui.gallery_images import GalleryImages, StoreImages, url_of
 from dwc.ui.state import SearchState
 
-FEWEST = 10
-"""Of fewer pictures no region is named."""
+MIN_GROUP = 10
+"""A kind with fewer images gets no name on the map."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Pictures of one kind: its name, how many, and the place in [0, 1] where the name stands."""
+    """The images of one kind.
+
+    Attributes:
+        name: The kind.
+        count: How many there are.
+        x: Where its name is written, from 0 (left) to 1.
+        y: The same, from 0 (top) to 1.
+    """
 
     name: str
-    pictures: int
+    count: int
     x: float
     y: float
 
 
 def kinds_of(images: GalleryImages, ids: Sequence[str]) -> list[str] | None:
-    """What the pictures of these ids show; None where that is not known of all."""
+    """What the images of these ids show; None unless it is known of all of them."""
     if not isinstance(images, StoreImages) or not images.garments:
         return None
-    kinds = [images.kind(picture_id) for picture_id in ids]
+    kinds = [images.kind(image_id) for image_id in ids]
     return [kind for kind in kinds if kind is not None] if None not in kinds else None
 
 
-def name_groups(places: NDArray[np.float64], kinds: Sequence[str]) -> list[Group]:
-    """Where the name of each kind stands, given places (n, 2) in [0, 1] and n kinds.
+def name_groups(points: NDArray[np.float64], kinds: Sequence[str]) -> list[Group]:
+    """Where to write the name of each kind.
 
-    It stands at the kind's own picture nearest to its median: of a kind in two heaps, in one.
+    A name is written at the kind's image nearest to its median: for a kind in two clusters, that is
+    in one of them.
+
+    Args:
+        points: The images' positions on the map (n, 2), in [0, 1].
+        kinds: What each image shows (n).
     """
     groups = []
-    named = np.asarray(kinds)
+    kind_of_each = np.asarray(kinds)
     for name in sorted(set(kinds)):
-        members = places[named == name]
-        if len(members) < FEWEST:
+        members = points[kind_of_each == name]
+        if len(members) < MIN_GROUP:
             continue
-        away = ((members - np.median(members, axis=0)) ** 2).sum(1)
-        x, y = members[away.argmin()].tolist()
+        distances = ((members - np.median(members, axis=0)) ** 2).sum(1)
+        x, y = members[distances.argmin()].tolist()
         groups.append(Group(name, len(members), x, y))
     return groups
 
 
-NEIGHBOURS = 3
+NEIGHBORS = 3
+"""How many neighbors of the reference are named."""
+
 Describe = Callable[[int], str]
-"""The picture at a position of the store, in words."""
+"""Returns the image at a position of the store in words."""
 
 _NEAR = 0.12
-"""An eighth of the way across: what lies closer looks as if it lay together."""
+"""An eighth of the map's width: closer marks look as if they were together."""
 _COLUMNS = ("left", "", "right")
 _ROWS = ("upper", "", "lower")
 
 
-def name_place(x: float, y: float) -> str:
-    """A place in [0, 1] as one of nine: "upper left", "top", "middle"."""
+def name_location(x: float, y: float) -> str:
+    """A point in [0, 1] as one of nine locations: "upper left", "top", "middle"."""
     column = _COLUMNS[min(int(3 * x), 2)]
     row = _ROWS[min(int(3 * y), 2)]
     if row and column:
@@ -87,91 +97,99 @@ def name_place(x: float, y: float) -> str:
 
 
 def nearest_positions(
-    places: NDArray[np.float64], x: float, y: float, count: int, without: Sequence[int] = ()
+    points: NDArray[np.float64], x: float, y: float, count: int, without: Sequence[int] = ()
 ) -> list[int]:
-    """The positions of the `count` places (n, 2) nearest to a place, nearest first."""
-    away = ((places - (x, y)) ** 2).sum(1)
-    away[list(without)] = np.inf
-    order = np.argsort(away, kind="stable")[:count]
-    return [position for position in order.tolist() if np.isfinite(away[position])]
+    """The positions of the `count` points (n, 2) nearest to (x, y), nearest first."""
+    distances = ((points - (x, y)) ** 2).sum(1)
+    distances[list(without)] = np.inf
+    order = np.argsort(distances, kind="stable")[:count]
+    return [position for position in order.tolist() if np.isfinite(distances[position])]
 
 
 def describe_map(
     marks: MapMarks,
-    places: NDArray[np.float64],
+    points: NDArray[np.float64],
     describe: Describe,
     kinds: Sequence[str] | None = None,
 ) -> str:
-    """What the map shows of an answer, as a closed note of sentences; `kinds` as `kinds_of`."""
-    told = []
+    """What the map shows of an answer, in sentences, as a closed note.
+
+    Args:
+        marks: The reference, the query and the results on the map.
+        points: The images' positions on the map (n, 2), in [0, 1].
+        describe: Returns an image in words.
+        kinds: What each image shows, as `kinds_of` returns it.
+    """
+    sentences = []
     if marks.reference is not None:
-        told.append(_tell_reference(marks.reference, places, describe))
+        sentences.append(_describe_reference(marks.reference, points, describe))
     if marks.query is not None:
-        told.append(_tell_query(marks.query, marks.reference))
-    lines = "".join(f"<p>{sentence}</p>" for sentence in told)
+        sentences.append(_describe_query(marks.query, marks.reference))
+    lines = "".join(f"<p>{sentence}</p>" for sentence in sentences)
     items = "".join(
         f"<li>{escape(describe(_position(mark)))}: "
-        f"{name_place(mark.x, mark.y)}{_beside_query(mark, marks.query)}</li>"
+        f"{name_location(mark.x, mark.y)}{_near_query(mark, marks.query)}</li>"
         for mark in marks.results
     )
     return (
         '<details class="note"><summary>The map in words</summary>'
-        f"{lines}{_tell_results(marks, kinds)}<ol>{items}</ol></details>"
+        f"{lines}{_describe_results(marks, kinds)}<ol>{items}</ol></details>"
     )
 
 
-def _tell_reference(mark: MapMark, places: NDArray[np.float64], describe: Describe) -> str:
+def _describe_reference(mark: MapMark, points: NDArray[np.float64], describe: Describe) -> str:
     if mark.position is None:
-        near = [escape(describe(position)) for position in mark.among[:NEIGHBOURS]]
+        near = [escape(describe(position)) for position in mark.among[:NEIGHBORS]]
         return (
             "The reference is not of this gallery. It is put among the pictures that the model "
-            f"finds most like it, {_place(mark)}: {'; '.join(near)}."
+            f"finds most like it, {_location(mark)}: {'; '.join(near)}."
         )
-    nearest = nearest_positions(places, mark.x, mark.y, NEIGHBOURS, [mark.position])
+    nearest = nearest_positions(points, mark.x, mark.y, NEIGHBORS, [mark.position])
     near = [escape(describe(position)) for position in nearest]
-    beside = f" Nearest to it: {'; '.join(near)}." if near else ""
-    return f"The reference, {escape(describe(mark.position))}, lies {_place(mark)}.{beside}"
+    neighbors = f" Nearest to it: {'; '.join(near)}." if near else ""
+    return f"The reference, {escape(describe(mark.position))}, lies {_location(mark)}.{neighbors}"
 
 
-def _tell_query(mark: MapMark, reference: MapMark | None) -> str:
-    way = ""
+def _describe_query(mark: MapMark, reference: MapMark | None) -> str:
+    relation = ""
     if reference is not None:
         close = _distance(mark, reference) < _NEAR
-        way = ", close to the reference" if close else ", away from the reference"
+        relation = ", close to the reference" if close else ", away from the reference"
     return (
-        f"The search lies {_place(mark)}{way}. It is no picture: it is put at the mean of the "
-        f"{len(mark.among)} that fit it best."
+        f"The search lies {_location(mark)}{relation}. It is no picture: it is put at the mean of "
+        f"the {len(mark.among)} that fit it best."
     )
 
 
-def _tell_results(marks: MapMarks, kinds: Sequence[str] | None) -> str:
+def _describe_results(marks: MapMarks, kinds: Sequence[str] | None) -> str:
     if not marks.results or marks.query is None:
         return ""
     close = sum(_distance(mark, marks.query) < _NEAR for mark in marks.results)
-    shown = ""
+    kinds_found = ""
     if kinds is not None:
-        counted = Counter(kinds[_position(mark)] for mark in marks.results).most_common()
-        shown = " They are " + ", ".join(f"{escape(kind)} ({n})" for kind, n in counted) + "."
-    lie = "lies" if close == 1 else "lie"
-    return f"<p>{close} of the {len(marks.results)} results {lie} close to the search.{shown}</p>"
+        counts = Counter(kinds[_position(mark)] for mark in marks.results).most_common()
+        kinds_found = " They are " + ", ".join(f"{escape(kind)} ({n})" for kind, n in counts) + "."
+    verb = "lies" if close == 1 else "lie"
+    counted = f"{close} of the {len(marks.results)} results {verb} close to the search."
+    return f"<p>{counted}{kinds_found}</p>"
 
 
-def _beside_query(mark: MapMark, query: MapMark | None) -> str:
+def _near_query(mark: MapMark, query: MapMark | None) -> str:
     return ", close to the search" if query and _distance(mark, query) < _NEAR else ""
 
 
-def _distance(one: MapMark, other: MapMark) -> float:
-    return float(np.hypot(one.x - other.x, one.y - other.y))
+def _distance(a: MapMark, b: MapMark) -> float:
+    return float(np.hypot(a.x - b.x, a.y - b.y))
 
 
-def _place(mark: MapMark) -> str:
-    place = name_place(mark.x, mark.y)
-    return f"in the {place}" if place == "middle" else f"at the {place}"
+def _location(mark: MapMark) -> str:
+    location = name_location(mark.x, mark.y)
+    return f"in the {location}" if location == "middle" else f"at the {location}"
 
 
 def _position(mark: MapMark) -> int:
     if mark.position is None:
-        raise ValueError("a result is a picture of the gallery, and has its position")
+        raise ValueError("a result is an image of the gallery, and has a position")
     return mark.position
 
 
@@ -179,20 +197,20 @@ ON_LOAD = on_load("dwcMap.show")
 SERVICE_ON_LOAD = "window.dwcMap.serve({server, trigger}, 'follow', 'laid_out');"
 
 PROJECTIONS = ProjectionCache()
-"""One for the whole app: what a gallery's map is depends on nothing else."""
+"""One cache for the whole app: a gallery's map depends on its store only."""
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
     """The panel for an answer: the map with its marks, or that the map is being computed."""
     projection = PROJECTIONS.known(searcher.store)
     if projection is None:
-        return _yet_to_come(state.request.model, images)
+        return _waiting(state.request.model, images)
     marks = locate_answer(searcher, projection, state.query, state.result)
     ids = searcher.store.ids
     kinds = kinds_of(images, ids)
-    places = projection.unit
-    groups = [] if kinds is None else name_groups(places, kinds)
-    drawn = {
+    points = projection.unit
+    groups = [] if kinds is None else name_groups(points, kinds)
+    data = {
         "model": state.request.model,
         "store": searcher.store.fingerprint,
         "marks": marks.to_dict(),
@@ -202,28 +220,28 @@ def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str
         f'<p class="hint">Each dot is one of the {format_count(len(ids))} {escape(images.noun)}. '
         "What "
         "the model finds alike lies close together; up, down, left and right mean nothing.</p>"
-        f'<div class="map" data-map="{escape(json.dumps(drawn))}">{_stage(images, len(ids))}'
+        f'<div class="map" data-map="{escape(json.dumps(data))}">{_stage(images, len(ids))}'
         f'<div class="map-side">{_legend(marks)}<div class="map-card" aria-live="polite">'
         '<p class="hint">Choose a dot to see its picture. Zoom with + and −, or Ctrl and the '
         "wheel; drag to move.</p></div></div></div>"
-        f'<p class="hint">{_how_true(projection)}</p>'
-        f"{describe_map(marks, places, lambda place: images.describe(ids[place]), kinds)}"
+        f'<p class="hint">{_describe_accuracy(projection)}</p>'
+        f"{describe_map(marks, points, lambda position: images.describe(ids[position]), kinds)}"
     )
 
 
-def _yet_to_come(model: str, images: GalleryImages) -> str:
-    waiting = escape(json.dumps({"model": model}))
+def _waiting(model: str, images: GalleryImages) -> str:
+    data = escape(json.dumps({"model": model}))
     return (
-        f'<div class="map-waiting" data-map="{waiting}"><p class="hint" role="status">'
+        f'<div class="map-waiting" data-map="{data}"><p class="hint" role="status">'
         f"The {format_count(len(images.ids))} {escape(images.noun)} are being laid out. This is "
         "done "
         'once, and kept: <span class="map-clock">a few seconds</span>.</p></div>'
     )
 
 
-def _stage(images: GalleryImages, number: int) -> str:
+def _stage(images: GalleryImages, count: int) -> str:
     label = (
-        f"Map of the {number:,} {images.noun}. The arrow keys go from dot to dot, Enter to the "
+        f"Map of the {count:,} {images.noun}. The arrow keys go from dot to dot, Enter to the "
         "chosen picture; plus, minus and zero zoom."
     )
     tools = "".join(
@@ -242,49 +260,52 @@ def _stage(images: GalleryImages, number: int) -> str:
 
 
 def _legend(marks: MapMarks) -> str:
-    shown = []
+    signs = []
     if marks.reference is not None:
         uploaded = "" if marks.reference.position is not None else ", among what it is most like"
-        shown.append(("reference", f"the reference{uploaded}"))
+        signs.append(("reference", f"the reference{uploaded}"))
     if marks.query is not None:
         about = "the search itself: no picture, so put at the mean of the "
-        shown.append(("query", f"{about}{len(marks.query.among)} that fit it best"))
+        signs.append(("query", f"{about}{len(marks.query.among)} that fit it best"))
     if marks.results:
-        shown.append(("result", "the results, by rank"))
+        signs.append(("result", "the results, by rank"))
     items = "".join(
-        f'<li><i class="map-sign {kind}" aria-hidden="true"></i>{text}</li>' for kind, text in shown
+        f'<li><i class="map-sign {kind}" aria-hidden="true"></i>{text}</li>' for kind, text in signs
     )
     return f'<ul class="map-legend">{items}</ul>'
 
 
-def _how_true(projection: Projection) -> str:
-    told = "A flat map cannot keep everything. "
+def _describe_accuracy(projection: Projection) -> str:
+    text = "A flat map cannot keep everything. "
     if projection.neighbours_kept is not None:
-        told += (
+        text += (
             "Of a picture's 10 nearest by the model, on average "
             f"{10 * projection.neighbours_kept:.1f} are among its 10 nearest here. "
         )
     if projection.laid_out < len(projection.positions):
-        told += (
+        text += (
             f"{format_count(LANDMARKS)} pictures were laid out, each other one put among the three "
             "that "
             "it is most like. "
         )
-    return told + "Close means alike; how far apart far things lie means little."
+    return text + "Close means alike; how far apart far things lie means little."
 
 
 class MapService:
-    """What `map.js` asks for; every argument comes from a browser."""
+    """What `map.js` requests; every argument comes from a browser."""
 
     def __init__(self, models: ModelPool, images: GalleryImages) -> None:
         self._models = models
         self._images = images
 
-    def points(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """A model's map of the gallery, laid out now if it never was: the store's fingerprint, and
-        x and y of every picture as 16-bit numbers, little-endian, in base64.
+    def points(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """A model's map of the gallery, computed now if it never was.
+
+        Returns:
+            `store`, the store's fingerprint, and `points`, x and y of every image as 16-bit
+            numbers, little-endian, in base64.
         """
-        with self._models.using(self._models.require(asked.get("model"))) as searcher:
+        with self._models.using(self._models.require(request.get("model"))) as searcher:
             projection = PROJECTIONS.get(searcher.store)
             packed = np.ascontiguousarray(projection.positions, dtype="<u2").tobytes()
             return {
@@ -292,13 +313,14 @@ class MapService:
                 "points": base64.b64encode(packed).decode(),
             }
 
-    def card(self, asked: Mapping[str, Any]) -> str:
-        """The picture at a position, as HTML, with the way to search from it.
+    def card(self, request: Mapping[str, Any]) -> str:
+        """The image at a position as HTML, with the button that searches from it.
 
-        Raises QueryError for a position that the gallery has not.
+        Raises:
+            QueryError: The gallery has no such position.
         """
-        position = asked.get("position")
-        with self._models.using(self._models.require(asked.get("model"))) as searcher:
+        position = request.get("position")
+        with self._models.using(self._models.require(request.get("model"))) as searcher:
             ids = searcher.store.ids
         if isinstance(position, bool) or not isinstance(position, int):
             raise QueryError(f"the position is {position!r}; a whole number was expected.")
@@ -308,19 +330,19 @@ class MapService:
 
 
 def add_map_service(models: ModelPool, images: GalleryImages) -> gr.HTML:
-    """The element, never seen, through which `map.js` asks `MapService` and tells the page.
+    """The hidden element through which `map.js` calls `MapService` and notifies the page.
 
-    Its events: `laid_out`, once a gallery has been laid out and the map can be shown, and `follow`
-    with the id of the picture to search from. Call inside `gr.Blocks`.
+    Its events: `laid_out`, once a gallery's map has been computed and can be shown, and `follow`
+    with the id of the image to search from. Call inside `gr.Blocks`.
     """
     service = MapService(models, images)
 
-    # Functions of their own, since Gradio marks what it may call, and methods cannot be marked.
-    def points(asked: dict[str, Any]) -> dict[str, Any]:
-        return service.points(asked)
+    # Functions, since Gradio sets an attribute on what it may call, and methods take none.
+    def points(request: dict[str, Any]) -> dict[str, Any]:
+        return service.points(request)
 
-    def card(asked: dict[str, Any]) -> str:
-        return service.card(asked)
+    def card(request: dict[str, Any]) -> str:
+        return service.card(request)
 
     return gr.HTML(
         "",
@@ -331,35 +353,36 @@ def add_map_service(models: ModelPool, images: GalleryImages) -> gr.HTML:
     )
 
 
-def render_card(picture_id: str, images: GalleryImages) -> str:
-    """One picture of the map, larger, and the button that makes it the next reference."""
-    name = escape(images.describe(picture_id))
+def render_card(image_id: str, images: GalleryImages) -> str:
+    """One image of the map, enlarged, and the button that makes it the next reference."""
+    name = escape(images.describe(image_id))
     return (
-        f'<img src="{escape(url_of(images.thumbnail(picture_id)))}" width="160" height="160" '
-        f'alt=""><p>{name}</p><button type="button" data-id="{escape(picture_id)}" '
+        f'<img src="{escape(url_of(images.thumbnail(image_id)))}" width="160" height="160" '
+        f'alt=""><p>{name}</p><button type="button" data-id="{escape(image_id)}" '
         f'aria-label="Search from here: make {name} the next picture">from here</button>'
     )
 
 
 def map_table(searcher: Searcher, start: int, limit: int) -> dict[str, Any]:
-    """The `/map` endpoint's answer: `limit` pictures' places from `start`, laid out if need be.
+    """The `/map` endpoint's answer: the positions of `limit` images from `start`.
 
-    Raises QueryError for a start or limit that is below 0 or above the gallery's size.
+    Raises:
+        QueryError: `start` is not from 0 to the gallery's size, or `limit` is negative.
     """
-    number = len(searcher.store)
-    if not 0 <= start <= number or limit < 0:
+    size = len(searcher.store)
+    if not 0 <= start <= size or limit < 0:
         raise QueryError(
-            f"start is {start} and limit {limit}; expected a start from 0 to {number} and a limit "
+            f"start is {start} and limit {limit}; expected a start from 0 to {size} and a limit "
             "of 0 or more."
         )
     projection = PROJECTIONS.get(searcher.store)
-    shown = projection.unit[start : start + limit].round(5)
+    points = projection.unit[start : start + limit].round(5)
     return {
-        "gallery_size": number,
+        "gallery_size": size,
         "laid_out": projection.laid_out,
         "neighbours_kept": projection.neighbours_kept,
         "start": start,
         "ids": searcher.store.ids[start : start + limit],
-        "x": shown[:, 0].tolist(),
-        "y": shown[:, 1].tolist(),
+        "x": points[:, 0].tolist(),
+        "y": points[:, 1].tolist(),
     }

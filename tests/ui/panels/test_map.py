@@ -15,13 +15,13 @@ from dwc.gallery.projection import Projection
 from dwc.ui.gallery_images import StoreImages
 from dwc.ui.panels import map as map_panel
 from dwc.ui.panels.map import (
-    FEWEST,
+    MIN_GROUP,
     MapService,
     describe_map,
     kinds_of,
     map_table,
     name_groups,
-    name_place,
+    name_location,
     nearest_positions,
     render,
 )
@@ -146,7 +146,7 @@ def test_the_twin_of_words_alone_and_of_an_upload(pictures):
     ],
 )  # fmt: skip
 def test_places_have_nine_names(x, y, name):
-    assert name_place(x, y) == name
+    assert name_location(x, y) == name
 
 
 def test_the_nearest_are_found_without_those_left_out():
@@ -156,11 +156,11 @@ def test_the_nearest_are_found_without_those_left_out():
 
 
 def test_a_groups_name_stands_at_one_of_its_own():
-    heap = np.random.default_rng(0).normal((0.2, 0.3), 0.02, (FEWEST, 2))
-    far = np.array([[0.9, 0.9]] * (FEWEST - 1))
-    kinds = ["dress"] * FEWEST + ["hat"] * (FEWEST - 1)
+    heap = np.random.default_rng(0).normal((0.2, 0.3), 0.02, (MIN_GROUP, 2))
+    far = np.array([[0.9, 0.9]] * (MIN_GROUP - 1))
+    kinds = ["dress"] * MIN_GROUP + ["hat"] * (MIN_GROUP - 1)
     (group,) = name_groups(np.concatenate([heap, far]), kinds)
-    assert (group.name, group.pictures) == ("dress", FEWEST)
+    assert (group.name, group.count) == ("dress", MIN_GROUP)
     assert (group.x, group.y) in {tuple(place) for place in heap.tolist()}
     median = np.median(heap, axis=0)
     nearest = heap[((heap - median) ** 2).sum(1).argmin()]
