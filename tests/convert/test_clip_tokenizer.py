@@ -222,7 +222,7 @@ def test_over_the_network_one_file_is_fetched(clip, tmp_path):
 
 def test_a_server_that_says_nothing_is_not_waited_for(clip, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(clip_tokenizer, "_PATIENCE_S", 0.2)
+    monkeypatch.setattr(clip_tokenizer, "_TIMEOUT_S", 0.2)
     monkeypatch.setenv("no_proxy", "*")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}/merges.txt"
