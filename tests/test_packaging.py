@@ -33,15 +33,21 @@ def build(what, source, out):
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
+def source(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("source")
     for name in SOURCES:
         path = ROOT / name
         if path.is_dir():
             ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(path, source / name, ignore=ignored)
+            shutil.copytree(path, folder / name, ignore=ignored)
         elif path.is_file():
-            shutil.copy(path, source / name)
+            shutil.copy(path, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(source, tmp_path_factory):
+    out = tmp_path_factory.mktemp("dist")
     build("build_sdist", source, out)
     (archive,) = out.glob("*.tar.gz")
     with tarfile.open(archive) as content:
@@ -51,21 +57,24 @@ def wheel(tmp_path_factory):
     return file
 
 
-@pytest.fixture(scope="module")
-def installed(wheel, tmp_path_factory):
-    """A clean environment with the wheel, which borrows the dependencies of this one."""
-    folder = tmp_path_factory.mktemp("environment")
+def make_environment(folder, *requirements):
+    """A clean environment that borrows the dependencies of this one."""
     venv.create(folder, with_pip=False)
-    python = folder / "bin" / "python"
-    subprocess.run(
-        [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps",
-         "--no-index", str(wheel)],
-        check=True,
-    )  # fmt: skip
     packages = next(folder.glob("lib/python*/site-packages"))
     # A path line; .pth files below it, such as that of an editable install, are not read.
     (packages / "borrowed.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install",
+         "--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--ignore-installed",
+         *map(str, requirements)],
+        check=True,
+    )  # fmt: skip
     return folder
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    return make_environment(tmp_path_factory.mktemp("environment"), wheel)
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +119,18 @@ def test_the_wheel_answers_a_search(installed, empty, environment, pictures, tmp
     found = answer.get("results") or answer["hits"]
     assert sorted(Path(hit["id"]).name for hit in found) == ["blue.png", "green.png", "red.png"]
     assert list(empty.iterdir()) == []
+
+
+def test_an_editable_install_reads_the_assets_of_its_checkout(source, empty, environment, tmp_path):
+    editable = make_environment(tmp_path / "environment", "--editable", source)
+    lookup = "from dwc.files import asset_path as a; print(a('checkpoints', 'dwc-catalogue'))"
+    printed = subprocess.run(
+        [editable / "bin" / "python", "-c", lookup],
+        cwd=empty, env=environment, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert Path(printed.strip()) == source / "assets" / "checkpoints" / "dwc-catalogue"
+    assert "search" in dwc(editable, empty, environment, "--help")
+    assert not (source / "dwc" / "_assets").exists()
 
 
 def test_the_wheel_serves_the_page(installed, empty, environment, pictures):

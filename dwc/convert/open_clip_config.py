@@ -154,9 +154,10 @@ def read_preprocessor_config(file: Path, image_size_px: int) -> ImagePreprocessi
             f"{file} prepares images of {output_px} px, and CLIP reads {image_size_px} px; "
             "correct it, or give the folder without it to use the authors' preprocessing"
         )
+    normalizes = content.get("do_normalize", True)
     return ImagePreprocessing(
-        mean=_channels(file, "image_mean", content["image_mean"]),
-        std=_channels(file, "image_std", content["image_std"]),
+        mean=_channels(file, "image_mean", content["image_mean"] if normalizes else 0.0),
+        std=_channels(file, "image_std", content["image_std"] if normalizes else 1.0),
         squash=squash,
         resize_px=resize_px,
         resample=int(content.get("resample", 3)),

@@ -224,17 +224,20 @@ def _make_image_processor(
     if stated is None or choice == "authors":
         log(f"images: short side to {size_px} px, bicubic, then the center; CLIP's mean and std")
         return authors
-    if stated.squash:
-        processor = DWCImageProcessor(
-            size={"height": size_px, "width": size_px}, do_center_crop=False
-        )
-    else:
-        processor = authors
-        processor.size = type(processor.size)(shortest_edge=stated.resize_px or size_px)
-    processor.image_mean, processor.image_std = list(stated.mean), list(stated.std)
-    processor.resample = stated.resample
+    resize_px = stated.resize_px or size_px
+    processor = DWCImageProcessor(
+        size={"height": resize_px, "width": resize_px}
+        if stated.squash
+        else {"shortest_edge": resize_px},
+        crop_size={"height": size_px, "width": size_px},
+        do_center_crop=not stated.squash or resize_px != size_px,
+        image_mean=list(stated.mean),
+        image_std=list(stated.std),
+        resample=stated.resample,
+        crop_rounding="nearest",
+    )
     log(f"images: {size_px} px, {stated.describe()}")
-    if processor.to_dict() != authors_image_processor(size_px).to_dict():
+    if processor.to_json_string() != authors.to_json_string():
         log(
             "  which differs from the authors' preprocessing; if this model was trained with "
             "theirs, give --preprocessing authors"

@@ -5,9 +5,11 @@ import json
 import pytest
 import torch
 from huggingface_hub import ModelCard
+from PIL import Image
 from safetensors.torch import save_file
 from transformers import CLIPConfig, CLIPModel
 
+from dwc.checkpoints.validate import prepared_image_size
 from dwc.convert import convert
 from dwc.convert.open_clip_config import read_open_clip_config
 from dwc.convert.openai_clip import backbone_config
@@ -135,14 +137,18 @@ def test_a_pickled_open_clip_folder_is_read_with_its_config(tmp_path):
     assert read_clip(folder).config.vision_config.hidden_act == "gelu"
 
 
-def test_a_transformers_clip_brings_its_preprocessing(tmp_path):
+def write_transformers_clip(folder):
     tower = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1,
              "num_attention_heads": 2}  # fmt: skip
     text = {**tower, "vocab_size": 530, "eos_token_id": 529}
     vision = {**tower, "image_size": 48, "patch_size": 16, "hidden_act": "gelu"}
     CLIPModel(
         CLIPConfig(text_config=text, vision_config=vision, projection_dim=24)
-    ).save_pretrained(tmp_path)
+    ).save_pretrained(folder)
+
+
+def test_a_transformers_clip_brings_its_preprocessing(tmp_path):
+    write_transformers_clip(tmp_path)
     assert read_clip(tmp_path).preprocessing is None
     values = {"image_mean": 0.5, "image_std": [0.5] * 3, "size": {"shortest_edge": 56},
               "crop_size": 48, "resample": 2}  # fmt: skip
@@ -163,3 +169,18 @@ def test_a_safetensors_file_reads_the_config_beside_it(tmp_path):
     source = read_clip(tmp_path / "laion.safetensors")
     assert source.preprocessing.squash
     assert source.assumed == ()
+
+
+def test_a_square_that_is_cropped_stays_one(files, tmp_path):
+    write_transformers_clip(tmp_path / "clip")
+    values = {"image_mean": 0.5, "image_std": 0.5, "size": {"height": 56, "width": 56},
+              "crop_size": {"height": 48, "width": 48}}  # fmt: skip
+    (tmp_path / "clip" / "preprocessor_config.json").write_text(json.dumps(values))
+    out, _ = run({**files, "clip": tmp_path / "clip"}, tmp_path)
+    processor = DWCProcessor.from_pretrained(out)
+    assert prepared_image_size(processor) == (48, 48)
+    image = Image.new("RGB", (300, 100), "white")
+    image.paste("black", (0, 0, 5, 100))  # the first of 56 columns: outside of the crop
+    pixels = processor(images=image)["pixel_values"]
+    assert pixels.shape == (1, 3, 48, 48)
+    assert float(pixels.min()) == pytest.approx(1.0, abs=1e-5)
