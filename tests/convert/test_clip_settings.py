@@ -140,7 +140,7 @@ def test_a_pickled_open_clip_folder_is_read_with_its_config(tmp_path):
 def write_transformers_clip(folder):
     tower = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1,
              "num_attention_heads": 2}  # fmt: skip
-    text = {**tower, "vocab_size": 530, "eos_token_id": 529}
+    text = {**tower, "vocab_size": 530, "bos_token_id": 528, "eos_token_id": 529}
     vision = {**tower, "image_size": 48, "patch_size": 16, "hidden_act": "gelu"}
     CLIPModel(
         CLIPConfig(text_config=text, vision_config=vision, projection_dim=24)
