@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "convert": {"errors", "files", "modeling", "checkpoints"},
     "catalogue": {"errors", "files", "datasets", "negation"},
     "gallery": {"errors", "files", "datasets", "catalogue"},
-    "evaluation": {"errors", "files", "modeling", "datasets", "catalogue"},
+    "evaluation": {"errors", "files", "progress", "modeling", "datasets", "catalogue"},
     "search": {"errors", "files", "modeling", "checkpoints", "datasets", "gallery", "negation"},
     "explain": {"errors", "files", "modeling", "checkpoints", "gallery", "evaluation", "search"},
     "training": {

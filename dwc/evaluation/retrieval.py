@@ -16,6 +16,7 @@ from dwc.errors import DatasetError, ImageError, QueryError
 from dwc.evaluation.metrics import correlation, first_hit_rank, recalls
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, fill_template
+from dwc.progress import progress_bar
 
 logger = logging.getLogger(__name__)
 
@@ -166,14 +167,15 @@ def batched(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
         yield chunk
 
 
-def _logged_batches(items: Sequence[Item], size: int, what: str) -> Iterator[list[Item]]:
-    """As `batched`; logs progress every 10 %, since a benchmark takes minutes to hours."""
-    done = 0
-    for chunk in batched(items, size):
-        yield chunk
-        before, done = done, done + len(chunk)
-        if 10 * done // len(items) > 10 * before // len(items):
-            logger.info("%d of %d %s", done, len(items), what)
+def _tracked_batches(items: Sequence[Item], size: int, what: str) -> Iterator[list[Item]]:
+    """As `batched`, with progress every 10 %, since a benchmark takes minutes to hours."""
+    bar = progress_bar(len(items), what, logger, line_every=max(1, len(items) // 10))
+    try:
+        for chunk in batched(items, size):
+            yield chunk
+            bar.update(len(chunk))
+    finally:
+        bar.close()
 
 
 def embed_gallery(
@@ -208,7 +210,7 @@ def embed_readable(
     """
     chunks: list[Vectors] = []
     unreadable: dict[str, str] = {}
-    for chunk in _logged_batches(ids, batch_size, "pictures"):
+    for chunk in _tracked_batches(ids, batch_size, "pictures"):
         opened = [_open(open_image, name, unreadable) for name in chunk]
         images = [image for image in opened if image is not None]
         if images:
@@ -244,7 +246,7 @@ def compose_queries(
     embeddings: dict[str, list[torch.Tensor]] = {}
     weights: dict[str, list[torch.Tensor]] = {}
     texts_cut = 0
-    for chunk in _logged_batches(queries, batch_size, "queries"):
+    for chunk in _tracked_batches(queries, batch_size, "queries"):
         texts = [readable_text(processor, model.config.caption_template, q.captions) for q in chunk]
         texts_cut += sum(cut for _, cut in texts)
         inputs = processor(

@@ -1,7 +1,4 @@
-"""What an answer came from: which checkpoint, over which gallery.
-
-Several checkpoints over one gallery: asked for by name, and only so many in memory at a time.
-"""
+"""Several checkpoints over one gallery, requested by name, with a limit on those in memory."""
 
 import threading
 from collections import OrderedDict
@@ -17,9 +14,14 @@ from dwc.search.searcher import Searcher
 
 @dataclass(frozen=True)
 class Origin:
-    """What an answer came from, so that it can be told again: model and gallery.
+    """The model and the gallery of an answer, so that it can be reproduced.
 
-    `revision` is the Hub's commit, whole; None for a folder.
+    Attributes:
+        model: the checkpoint's name; a folder by its own name.
+        fingerprint: the checkpoint's.
+        revision: the Hub's full commit; None for a folder.
+        gallery: the gallery's name; a folder by its own name.
+        gallery_fingerprint: the store's.
     """
 
     model: str
@@ -29,7 +31,7 @@ class Origin:
     gallery_fingerprint: str
 
     def to_dict(self) -> dict[str, Any]:
-        """`model` and `gallery`, each with its name and what tells it from others; for JSON."""
+        """For JSON: `model` and `gallery`, each with name and fingerprint."""
         return {
             "model": {
                 "name": self.model,
@@ -41,7 +43,7 @@ class Origin:
 
 
 def origin_of(searcher: Searcher) -> Origin:
-    """What this searcher's answers come from; folders by their own name, without the way there."""
+    """The origin of a searcher's answers."""
     checkpoint, store = searcher.checkpoint, searcher.store
     return Origin(
         model=short_name(checkpoint.name),
@@ -53,17 +55,17 @@ def origin_of(searcher: Searcher) -> Origin:
 
 
 def short_name(name: str) -> str:
-    """A folder's own name without the way to it; a name of the Hub as it is."""
+    """The last part of a folder's path; a name of the Hub as it is."""
     path = Path(name)
     is_path = path.is_absolute() or name.startswith((".", "~")) or path.is_dir()
     return path.name if is_path and path.name else name
 
 
 KEEP_LOADED = 2
-"""How many checkpoints stay in memory, unless told: two can be gone to and fro between at once.
+"""The default number of checkpoints in memory: two can be compared without loading.
 
 Each takes its weights (float32, four bytes a parameter) and, while it searches, its gallery's
-vectors; loading one anew takes seconds.
+vectors. Loading one takes seconds.
 """
 
 Open = Callable[[str], Searcher]
@@ -76,19 +78,20 @@ class _Loaded:
 
 
 class ModelPool:
-    """The searchers of a page, by the names of their checkpoints; the first answers by default.
+    """The searchers of a page by the names of their checkpoints, the first being the default.
 
-    At most `keep_loaded` of them are in memory. For one more, that which was used longest ago is
-    let go, to be opened again when it is asked for. Any number of threads may ask: none is let go
-    while it is in use, no two threads open the same, and where all are in use one waits. A thread
-    that is using one already, to compare it with another, is not made to wait: until it is done,
-    there may be more in memory than `keep_loaded`.
+    At most `keep_loaded` of them are in memory. To load another, the least recently used is
+    unloaded. It may be used from any thread: a searcher in use is never unloaded, no two threads
+    load the same one, and where all are in use a thread waits. A thread that uses one already, to
+    compare it with another, does not wait; until it is done more than `keep_loaded` may be in
+    memory.
     """
 
     def __init__(self, names: Sequence[str], open: Open, keep_loaded: int = KEEP_LOADED) -> None:
-        """`open` makes the searcher of a name, whenever it is needed and not in memory.
+        """Take the names and a function that loads the searcher of a name.
 
-        Raises ValueError for no names, one that is there twice, or `keep_loaded` below 1.
+        Raises:
+            ValueError: for no names, repeated names, or a `keep_loaded` below 1.
         """
         if not names or len(set(names)) < len(names):
             raise ValueError(f"the models are named {list(names)}; one name each is needed.")
@@ -98,29 +101,29 @@ class ModelPool:
         self._open = open
         self._keep_loaded = keep_loaded
         self._origins: dict[str, Origin] = {}
-        self._loaded: OrderedDict[str, _Loaded] = OrderedDict()  # used longest ago first
+        self._loaded: OrderedDict[str, _Loaded] = OrderedDict()  # the least recently used first
         self._opening: set[str] = set()
         self._changed = threading.Condition()
-        self._here = threading.local()  # `.uses`: how many this thread is using
+        self._here = threading.local()  # `.uses`: the number in use by this thread
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What can be asked for, in the order in which it was offered."""
+        """The names of the checkpoints, in the order of the constructor."""
         return tuple(self._names)
 
     @property
     def default(self) -> str:
-        """What answers where no other is asked for."""
+        """The name used where none is given."""
         return self._names[0]
 
     @property
     def in_memory(self) -> tuple[str, ...]:
-        """The names of those that are loaded, that which was used longest ago first."""
+        """The names of loaded checkpoints, the least recently used first."""
         with self._changed:
             return tuple(self._loaded)
 
     def require(self, name: object = None) -> str:
-        """The name itself, or the first for None and ""; QueryError for one that is not offered."""
+        """Return the name, or the default for None and ""; `QueryError` for an unknown name."""
         if name is None or name == "":
             return self.default
         if name not in self._names:
@@ -130,23 +133,24 @@ class ModelPool:
 
     @contextmanager
     def using(self, name: str | None = None) -> Iterator[Searcher]:
-        """The searcher of a name (None: the first), which stays in memory within the block.
+        """Yield the searcher of a name (None: the default), which stays in memory within the block.
 
-        It is not to be kept beyond the block. Raises QueryError for a name that is not offered, and
-        what opening it raises; the others go on answering.
+        Raises:
+            QueryError: for an unknown name.
+            DWCError: what loading the checkpoint raises; the others still answer.
         """
         name = self.require(name)
-        loaded = self._take(name)
+        loaded = self._acquire(name)
         self._here.uses = self._uses_here + 1
         try:
             yield loaded.searcher
         finally:
             del loaded
             self._here.uses -= 1
-            self._give_back(name)
+            self._release(name)
 
     def origin(self, name: str | None = None) -> Origin:
-        """Where the answers of a name come from; it is opened for this only if it never was."""
+        """The origin of a name's answers; the checkpoint is loaded if it never was."""
         name = self.require(name)
         if name not in self._origins:
             with self.using(name):
@@ -154,14 +158,14 @@ class ModelPool:
         return self._origins[name]
 
     def remove(self, name: str) -> None:
-        """Offer a name no longer: it cannot be opened. Not to be called while the page serves."""
+        """Remove a checkpoint that cannot be loaded. Not to be called while the page serves."""
         self._names.remove(name)
 
     @property
     def _uses_here(self) -> int:
         return getattr(self._here, "uses", 0)
 
-    def _take(self, name: str) -> _Loaded:
+    def _acquire(self, name: str) -> _Loaded:
         with self._changed:
             while True:
                 if (loaded := self._loaded.get(name)) is not None:
@@ -187,19 +191,19 @@ class ModelPool:
             self._changed.notify_all()
             return loaded
 
-    def _give_back(self, name: str) -> None:
+    def _release(self, name: str) -> None:
         with self._changed:
             self._loaded[name].users -= 1
-            self._let_go(self._keep_loaded)
+            self._unload(self._keep_loaded)
             self._changed.notify_all()
 
     def _has_room(self) -> bool:
-        """Make room for one more; whether there is any now."""
-        self._let_go(self._keep_loaded - 1)
+        """Unload what is not in use, and return whether another may be loaded."""
+        self._unload(self._keep_loaded - 1)
         return len(self._loaded) + len(self._opening) < self._keep_loaded
 
-    def _let_go(self, most: int) -> None:
-        """Let go of what is in no use, longest unused first, until `most` are left."""
+    def _unload(self, most: int) -> None:
+        """Unload what is not in use, the least recently used first, until `most` are left."""
         for name in list(self._loaded):
             if len(self._loaded) + len(self._opening) <= most:
                 return
