@@ -106,6 +106,8 @@ window.dwcSession = (() => {
   /* An answer, or none, is on the screen: the address follows it. */
   function show(shown) {
     const isNew = !screen || !shown || question(screen) !== question(shown);
+    // What is opened or restored comes with its explanations; after a search they follow.
+    const isExplained = !screen || isWaiting();
     screen = shown;
     failures = 0;
     if (shown && expected && question(shown) !== expected) return; // of an entry that was left since
@@ -126,7 +128,7 @@ window.dwcSession = (() => {
       clearTimeout(updating);
       updating = setTimeout(() => updateEntry(screen), ADDRESS_MS);
     }
-    if (isNew) answerColumn()?.setAttribute("data-explaining", "");
+    if (isNew && !isExplained) answerColumn()?.setAttribute("data-explaining", "");
   }
 
   function addressOf({link}) {
