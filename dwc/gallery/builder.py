@@ -38,6 +38,7 @@ from dwc.gallery.store import (
     ModelIdentity,
     Store,
     StoredImage,
+    collector_paused,
     thumbnail_file,
 )
 from dwc.gallery.store_writer import StoreWriter
@@ -135,7 +136,8 @@ def update_store(
         StoreError: The folder cannot be written as a store of this model, or is the store of
             another gallery.
     """
-    listing = source.list()
+    with collector_paused():
+        listing = source.list()
     if not listing.items and (EXCLUDED in listing.reasons or not _has_rows(path, source)):
         raise ImageError(f"{source.argument}: has no pictures in it. {_describe_nothing(listing)}")
     check = partial(_check_gallery, path, source)
@@ -171,8 +173,9 @@ class _Build:
         for entry in listing.left_out.values():
             if entry.message is not None:
                 writer.skip(entry.id, entry.message)
-        settled, stale, new = self._sort()
-        gone, dropped = self._missing()
+        with collector_paused():
+            settled, stale, new = self._sort()
+            gone, dropped = self._missing()
         keys = writer.content_keys
         for id in gone:
             self._gone_by_key.setdefault(keys[id], []).append(id)

@@ -31,6 +31,7 @@ from dwc.gallery.store import (
     ModelIdentity,
     StoredImage,
     checksum,
+    collector_paused,
     model_entry,
     read_files,
     read_manifest,
@@ -255,8 +256,9 @@ class StoreWriter:
             )
         if manifest is not None:
             self._generation = manifest.generation
-            self._rows = read_rows(self._connection, self.path)
-            self.files = read_files(self._connection)
+            with collector_paused():
+                self._rows = read_rows(self._connection, self.path)
+                self.files = read_files(self._connection)
             self.report = read_report(self._connection)
             self._has_leftovers = not manifest.complete
             if self._check_source is not None:
