@@ -24,9 +24,11 @@ def triplets_of(
     ]
 
 
-def triplets_of_queries(asked: Iterable[CatalogueQuery]) -> list[Triplet]:
+def triplets_of_queries(queries: Iterable[CatalogueQuery]) -> list[Triplet]:
     """Queries as triplets of ids with two captions each."""
-    return [Triplet(query.reference, two_captions(query.captions), query.target) for query in asked]
+    return [
+        Triplet(query.reference, two_captions(query.captions), query.target) for query in queries
+    ]
 
 
 def two_captions(captions: tuple[str, ...]) -> tuple[str, str]:

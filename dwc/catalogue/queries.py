@@ -61,21 +61,21 @@ def queries(
     """
     rng = random.Random(f"queries|{seed}")
     pool = EncodedGarments([item.garment for item in items])
-    asked: dict[tuple[int, int], CatalogueQuery] = {}
+    drawn: dict[tuple[int, int], CatalogueQuery] = {}
     repeats = 0
-    while len(asked) < count:
+    while len(drawn) < count:
         pair = pool.draw_pair(rng)
-        if pair in asked:
+        if pair in drawn:
             repeats += 1
             if repeats == _REPEATS:
                 raise ValueError(
-                    f"{len(items)} items gave {len(asked)} different queries of {count} wanted; "
+                    f"{len(items)} items gave {len(drawn)} different queries of {count} wanted; "
                     "take a larger gallery or ask fewer"
                 )
             continue
         repeats = 0
-        asked[pair] = _query(items, pool, pair, rng, negation_share)
-    return list(asked.values())
+        drawn[pair] = _query(items, pool, pair, rng, negation_share)
+    return list(drawn.values())
 
 
 def _query(
@@ -86,30 +86,30 @@ def _query(
     negation_share: float,
 ) -> CatalogueQuery:
     reference, target = (items[index] for index in pair)
-    asked = draw_modification(reference.garment, target.garment, rng, negation_share)
-    limits = constraints(reference.garment, asked)
+    modification = draw_modification(reference.garment, target.garment, rng, negation_share)
+    limits = constraints(reference.garment, modification)
     indices = [
         index
-        for category in sorted(asked.allowed_categories(reference.garment))
+        for category in sorted(modification.allowed_categories(reference.garment))
         for index in pool.matching(category, limits)
     ]
     return CatalogueQuery(
         reference=reference.id,
-        captions=asked.captions,
+        captions=modification.captions,
         target=target.id,
         hits=frozenset(items[index].id for index in indices) - {reference.id},
-        stated=asked.stated
-        | ({"category"} if asked.changes_category(reference.garment) else set()),
-        relative=asked.relative,
-        picture_only=picture_only(reference.garment, asked),
-        free=asked.free,
-        picture_share=picture_share(reference.garment, asked),
+        stated=modification.stated
+        | ({"category"} if modification.changes_category(reference.garment) else set()),
+        relative=modification.relative,
+        picture_only=picture_only(reference.garment, modification),
+        free=modification.free,
+        picture_share=picture_share(reference.garment, modification),
     )
 
 
 def benchmark(
     items: Sequence[CatalogueItem],
-    asked: Sequence[CatalogueQuery],
+    drawn: Sequence[CatalogueQuery],
     protocol: str = "catalogue-test",
 ) -> Benchmark:
     """The gallery and its queries in the form of every benchmark; references are removed."""
@@ -118,7 +118,7 @@ def benchmark(
         gallery=tuple(item.id for item in items),
         queries=tuple(
             RetrievalQuery(query.reference, query.captions, query.hits, query.picture_share)
-            for query in asked
+            for query in drawn
         ),
         reference_removed=True,
     )

@@ -32,8 +32,8 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 
 def test_exported_queries_are_a_benchmark_with_pictures(tmp_path: Path) -> None:
     items = gallery("test", 12)
-    asked = triplets_of_queries(queries(items, 10, seed=0))
-    write_fashion_iq(tmp_path, "catalogue", "test", items, asked)
+    drawn = triplets_of_queries(queries(items, 10, seed=0))
+    write_fashion_iq(tmp_path, "catalogue", "test", items, drawn)
     (tmp_path / "images").mkdir()
     for item in items[:11]:
         (tmp_path / "images" / f"{item.id}.jpg").touch()

@@ -21,20 +21,20 @@ def test_matching_at_once_equals_one_by_one(items: list[CatalogueItem]) -> None:
     several = 0
     for _ in range(300):
         reference, target = (garments[place] for place in pool.draw_pair(rng))
-        asked = draw_modification(reference, target, rng)
-        category = asked.category or reference.category
-        quick = pool.matching(category, constraints(reference, asked)).tolist()
-        slow = [place for place, each in enumerate(garments) if fits(reference, asked, each)]
+        drawn = draw_modification(reference, target, rng)
+        category = drawn.category or reference.category
+        quick = pool.matching(category, constraints(reference, drawn)).tolist()
+        slow = [place for place, each in enumerate(garments) if fits(reference, drawn, each)]
         assert quick == slow
         several += len(slow) > 1
     assert several > 20
 
 
 def test_queries_know_their_truth(items: list[CatalogueItem]) -> None:
-    asked = queries(items, 300, seed=0)
+    drawn = queries(items, 300, seed=0)
     garments = {item.id: item.garment for item in items}
-    assert len({(query.reference, query.target) for query in asked}) == 300
-    for query in asked:
+    assert len({(query.reference, query.target) for query in drawn}) == 300
+    for query in drawn:
         assert query.target in query.hits
         assert query.reference not in query.hits
         assert query.hits <= set(garments)
@@ -57,10 +57,10 @@ def test_queries_spread_over_the_shares(items: list[CatalogueItem]) -> None:
 def test_the_seed_draws_the_queries_and_more_queries_begin_alike(
     items: list[CatalogueItem],
 ) -> None:
-    asked = queries(items, 50, seed=1)
-    assert asked == queries(items, 50, seed=1)
-    assert asked == queries(items, 80, seed=1)[:50]
-    assert asked != queries(items, 50, seed=2)
+    drawn = queries(items, 50, seed=1)
+    assert drawn == queries(items, 50, seed=1)
+    assert drawn == queries(items, 80, seed=1)[:50]
+    assert drawn != queries(items, 50, seed=2)
 
 
 def test_a_gallery_too_small_for_so_many_queries() -> None:
@@ -71,12 +71,12 @@ def test_a_gallery_too_small_for_so_many_queries() -> None:
 
 
 def test_as_a_benchmark(items: list[CatalogueItem]) -> None:
-    asked = queries(items, 20, seed=0)
-    made = benchmark(items, asked)
+    drawn = queries(items, 20, seed=0)
+    made = benchmark(items, drawn)
     assert made.protocol == "catalogue-test"
     assert made.gallery == tuple(item.id for item in items)
     assert made.reference_removed
-    for query, converted in zip(asked, made.queries, strict=True):
+    for query, converted in zip(drawn, made.queries, strict=True):
         assert converted.reference == query.reference
         assert converted.captions == query.captions
         assert converted.hits == query.hits

@@ -192,7 +192,9 @@ def draw_modification(
         ValueError: Nothing differs.
     """
     if reference == target:
-        raise ValueError(f"nothing to wish for: the reference is the target, {reference}")
+        raise ValueError(
+            f"nothing to change: reference and target are the same garment, {reference}"
+        )
     excludes = negation_share > 0 and rng.random() < negation_share
     if reference.category != target.category:
         if excludes:

@@ -81,16 +81,16 @@ def test_singular_and_plural(text: str, other: str | None) -> None:
 def test_a_target_fits_the_exclusion_drawn_for_it(seed: int) -> None:
     rng = random.Random(seed)
     reference, target = rng.sample(family(rng, "train"), 2)
-    asked = draw_modification(reference, target, rng, negation_share=1.0)
-    assert asked.excluded
-    assert fits(reference, asked, target)
-    for name, values in asked.excluded.items():
+    change = draw_modification(reference, target, rng, negation_share=1.0)
+    assert change.excluded
+    assert fits(reference, change, target)
+    for name, values in change.excluded.items():
         actual = target.category if name == "category" else target.get(name)
         assert actual not in values
         if name != "category" and reference.get(name) in values:
-            assert name in asked.stated
-    assert 1 <= len(asked.captions) <= 2
-    for caption in asked.captions:
+            assert name in change.stated
+    assert 1 <= len(change.captions) <= 2
+    for caption in change.captions:
         assert re.fullmatch(r"[a-z0-9',\- ]+", caption), caption
         assert "  " not in caption
 
@@ -102,38 +102,38 @@ def test_an_exclusion_between_any_two_garments(first: int, second: int) -> None:
     reference, target = sample_garment(rng), sample_garment(random.Random(second))
     if reference == target:
         return
-    asked = draw_modification(reference, target, rng, negation_share=1.0)
-    assert fits(reference, asked, target)
-    assert 0 <= picture_share(reference, asked) <= 1
-    kinds = [asked.stated, asked.relative, asked.free, picture_only(reference, asked)]
+    change = draw_modification(reference, target, rng, negation_share=1.0)
+    assert fits(reference, change, target)
+    assert 0 <= picture_share(reference, change) <= 1
+    kinds = [change.stated, change.relative, change.free, picture_only(reference, change)]
     counts = Counter(name for kind in kinds for name in kind if name != "category")
     assert set(counts.values()) == {1}
-    if asked.changes_category(reference) and asked.category is None:
-        assert set(constraints(reference, asked)) <= set(COMMON)
-        assert asked.allowed_categories(reference) == set(CATEGORIES) - asked.excluded["category"]
-        assert not fits(reference, asked, reference)
+    if change.changes_category(reference) and change.category is None:
+        assert set(constraints(reference, change)) <= set(COMMON)
+        assert change.allowed_categories(reference) == set(CATEGORIES) - change.excluded["category"]
+        assert not fits(reference, change, reference)
 
 
 def test_excluding_what_the_picture_has_leaves_all_other_values() -> None:
     target = STRIPED.with_values(waist="plain")
     for seed in range(50):
-        asked = draw_modification(STRIPED, target, random.Random(seed), negation_share=1.0)
-        limits = constraints(STRIPED, asked)
+        change = draw_modification(STRIPED, target, random.Random(seed), negation_share=1.0)
+        limits = constraints(STRIPED, change)
         assert limits["waist"] == {"plain"}
         assert limits["colour"] == {"red"}
         assert limits["pattern"] == {"striped"}
-        assert "belted" in asked.excluded["waist"]
+        assert "belted" in change.excluded["waist"]
 
 
 def test_excluding_what_the_picture_lacks_changes_nothing() -> None:
     target = STRIPED.with_values(length="long")
     needless = 0
     for seed in range(200):
-        asked = draw_modification(STRIPED, target, random.Random(seed), negation_share=1.0)
-        for name, values in asked.excluded.items():
+        change = draw_modification(STRIPED, target, random.Random(seed), negation_share=1.0)
+        for name, values in change.excluded.items():
             if name != "category" and STRIPED[name] not in values:
                 needless += 1
-                assert constraints(STRIPED, asked)[name] == {STRIPED[name]}
+                assert constraints(STRIPED, change)[name] == {STRIPED[name]}
     assert needless
 
 
@@ -166,10 +166,10 @@ def test_everything_is_excluded_in_every_form_sooner_or_later() -> None:
 
 def test_a_share_of_the_texts_excludes_and_none_by_default() -> None:
     items = gallery("train", 800)
-    wishes = [
+    changes = [
         modification for _, _, modification in training_triplets(items, 0, 1500, negation_share=0.3)
     ]
-    share = sum(bool(modification.excluded) for modification in wishes) / len(wishes)
+    share = sum(bool(modification.excluded) for modification in changes) / len(changes)
     assert share == pytest.approx(0.3, abs=0.04)
     assert not any(modification.excluded for _, _, modification in training_triplets(items, 0, 500))
     rng, other = random.Random(1), random.Random(1)

@@ -146,7 +146,7 @@ def test_exclusions_beside_what_is_wanted(words: str, changes: dict[str, set[str
         "not only striped",
     ],
 )  # fmt: skip
-def test_what_may_exclude_something_else_is_not_understood(words: str) -> None:
+def test_ambiguous_exclusions_are_not_parsed(words: str) -> None:
     assert parse_modification(words, STRIPED) is None
 
 
@@ -180,19 +180,19 @@ def test_a_category_without_sleeves_has_none() -> None:
 def test_drawn_exclusions_are_read_as_they_are_meant() -> None:
     rng = random.Random(5)
     garments = [item.garment for item in gallery("test", 400)]
-    understood = 0
+    parsed = 0
     drawn = 600
     for _ in range(drawn):
         reference, target = rng.sample(family(rng, "train"), 2)
-        asked = draw_modification(reference, target, rng, negation_share=1.0)
-        demand = parse_modification(" , ".join(asked.captions), reference)
+        change = draw_modification(reference, target, rng, negation_share=1.0)
+        demand = parse_modification(" , ".join(change.captions), reference)
         if demand is None:
             continue
-        understood += 1
-        assert demand.fits(target), asked.captions
+        parsed += 1
+        assert demand.fits(target), change.captions
         for garment in garments[::7]:
-            assert demand.fits(garment) == fits(reference, asked, garment), asked.captions
-    assert understood >= 0.95 * drawn
+            assert demand.fits(garment) == fits(reference, change, garment), change.captions
+    assert parsed >= 0.95 * drawn
 
 
 def test_paraphrases_of_an_exclusion() -> None:

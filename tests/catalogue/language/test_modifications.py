@@ -34,9 +34,9 @@ def pair(seed: int) -> tuple[Garment, Garment, Modification]:
 
 @given(seeds)
 @settings(max_examples=400, deadline=None)
-def test_a_target_fits_its_own_wish(seed: int) -> None:
-    reference, target, asked = pair(seed)
-    assert fits(reference, asked, target)
+def test_a_target_fits_its_own_modification(seed: int) -> None:
+    reference, target, change = pair(seed)
+    assert fits(reference, change, target)
 
 
 @given(seeds, seeds)
@@ -52,32 +52,32 @@ def test_a_target_of_any_two_garments_fits_too(first: int, second: int) -> None:
 @given(seeds)
 @settings(max_examples=300, deadline=None)
 def test_the_reference_fits_only_where_all_that_differs_is_left_open(seed: int) -> None:
-    reference, _, asked = pair(seed)
-    spoken = [name for name in asked.allowed if reference.get(name) not in asked.allowed[name]]
-    assert fits(reference, asked, reference) == (asked.category is None and not spoken)
+    reference, _, change = pair(seed)
+    mentioned = [name for name in change.allowed if reference.get(name) not in change.allowed[name]]
+    assert fits(reference, change, reference) == (change.category is None and not mentioned)
 
 
 @given(seeds)
 @settings(max_examples=300, deadline=None)
 def test_changing_what_stays_in_the_picture_no_longer_fits(seed: int) -> None:
-    reference, target, asked = pair(seed)
-    for name in picture_only(reference, asked) - {"category"}:
+    reference, target, change = pair(seed)
+    for name in picture_only(reference, change) - {"category"}:
         for value in attributes_of(target.category)[name]:
             if value != target[name]:
                 values = {**target.attributes, name: value}
                 changed = Garment(target.category, tuple(values.values()))
-                assert not fits(reference, asked, changed)
+                assert not fits(reference, change, changed)
 
 
 @given(seeds)
 @settings(max_examples=300, deadline=None)
-def test_every_attribute_is_told_by_exactly_one(seed: int) -> None:
-    reference, target, asked = pair(seed)
+def test_every_attribute_has_exactly_one_source(seed: int) -> None:
+    reference, target, change = pair(seed)
     kinds = [
-        asked.stated,
-        asked.relative,
-        asked.free,
-        picture_only(reference, asked) - {"category"},
+        change.stated,
+        change.relative,
+        change.free,
+        picture_only(reference, change) - {"category"},
     ]
     counts = Counter(name for kind in kinds for name in kind)
     assert counts == Counter(list(attributes_of(target.category)))
@@ -86,22 +86,22 @@ def test_every_attribute_is_told_by_exactly_one(seed: int) -> None:
 @given(seeds)
 @settings(max_examples=200, deadline=None)
 def test_relative_words_mean_other_things_of_other_pictures(seed: int) -> None:
-    reference, _, asked = pair(seed)
-    for name in asked.relative:
-        assert reference[name] not in asked.allowed[name]
+    reference, _, change = pair(seed)
+    for name in change.relative:
+        assert reference[name] not in change.allowed[name]
 
 
 def hand_made(
-    told: set[str], relative: set[str], free: set[str], category: str | None = None
+    stated: set[str], relative: set[str], free: set[str], category: str | None = None
 ) -> Modification:
-    allowed = {name: frozenset({"x"}) for name in told | relative}
+    allowed = {name: frozenset({"x"}) for name in stated | relative}
     return Modification(
-        ("",), category, allowed, frozenset(told), frozenset(relative), frozenset(free)
+        ("",), category, allowed, frozenset(stated), frozenset(relative), frozenset(free)
     )
 
 
 @pytest.mark.parametrize(
-    ("asked", "share"),
+    ("change", "share"),
     [
         # A dress has 9 attributes and its category, which only the picture tells.
         (hand_made({"length"}, set(), set()), 9 / 10),
@@ -116,15 +116,15 @@ def hand_made(
         ),
     ],
 )
-def test_the_picture_share_of_hand_made_wishes(asked: Modification, share: float) -> None:
-    assert picture_share(DRESS, asked) == pytest.approx(share)
+def test_the_picture_share_of_hand_made_modifications(change: Modification, share: float) -> None:
+    assert picture_share(DRESS, change) == pytest.approx(share)
 
 
 @given(seeds)
 @settings(max_examples=200, deadline=None)
 def test_the_picture_share_is_a_share(seed: int) -> None:
-    reference, _, asked = pair(seed)
-    assert 0 <= picture_share(reference, asked) <= 1
+    reference, _, change = pair(seed)
+    assert 0 <= picture_share(reference, change) <= 1
 
 
 def test_black_settles_the_shade_and_plain_the_second_color() -> None:
@@ -132,51 +132,50 @@ def test_black_settles_the_shade_and_plain_the_second_color() -> None:
     target = DRESS.with_values(colour="black")
     seen = set()
     for seed in range(60):
-        asked = draw_modification(striped, target, random.Random(seed))
-        limits = constraints(striped, asked)
-        if asked.allowed["colour"] == {"black"}:
+        change = draw_modification(striped, target, random.Random(seed))
+        limits = constraints(striped, change)
+        if change.allowed["colour"] == {"black"}:
             assert limits["shade"] == {"mid"}
-            assert "shade" in asked.stated
-        if asked.allowed["pattern"] == {"plain"}:
+            assert "shade" in change.stated
+        if change.allowed["pattern"] == {"plain"}:
             assert limits["second_colour"] == {"none"}
-            assert "second_colour" in asked.stated
+            assert "second_colour" in change.stated
             seen.add("plain")
         else:
-            assert "second_colour" in asked.free
+            assert "second_colour" in change.free
             seen.add("open")
     assert seen == {"plain", "open"}
 
 
 def test_no_stripes_leaves_everything_but_stripes() -> None:
     striped = DRESS.with_values(pattern="striped", second_colour="white")
+    drawn = [draw_modification(striped, DRESS, random.Random(seed)) for seed in range(200)]
     denials = [
-        asked
-        for asked in (draw_modification(striped, DRESS, random.Random(seed)) for seed in range(200))
-        if any("no stripes" in caption for caption in asked.captions)
+        change for change in drawn if any("no stripes" in caption for caption in change.captions)
     ]
     assert denials
-    for asked in denials:
+    for change in denials:
         dotted = DRESS.with_values(pattern="dotted", second_colour="blue")
-        assert fits(striped, asked, dotted)
-        assert not fits(striped, asked, striped)
+        assert fits(striped, change, dotted)
+        assert not fits(striped, change, striped)
 
 
 def test_longer_is_anything_longer_than_the_picture() -> None:
     short = DRESS.with_values(length="short")
     long = DRESS.with_values(length="long")
     for seed in range(200):
-        asked = draw_modification(short, long, random.Random(seed))
-        if asked.captions == ("is longer",):
-            assert fits(short, asked, DRESS)
-            assert fits(short, asked, long)
-            assert not fits(short, asked, short)
-            assert picture_share(short, asked) == pytest.approx(9.5 / 10)
+        change = draw_modification(short, long, random.Random(seed))
+        if change.captions == ("is longer",):
+            assert fits(short, change, DRESS)
+            assert fits(short, change, long)
+            assert not fits(short, change, short)
+            assert picture_share(short, change) == pytest.approx(9.5 / 10)
             return
-    pytest.fail("nobody asked for a longer one in 200 wishes")
+    pytest.fail("no modification asks for a longer one in 200 draws")
 
 
-def test_a_wish_for_the_same_garment_is_refused() -> None:
-    with pytest.raises(ValueError, match="nothing to wish for"):
+def test_a_modification_to_the_same_garment_is_refused() -> None:
+    with pytest.raises(ValueError, match="nothing to change"):
         draw_modification(DRESS, DRESS, random.Random(0))
 
 
@@ -186,10 +185,10 @@ def test_all_three_manners_are_used() -> None:
     counts: Counter[str] = Counter()
     for one, other in pairwise(items):
         if one.garment.category == other.garment.category:
-            asked = draw_modification(one.garment, other.garment, rng)
-            counts["relative"] += len(asked.relative)
-            counts["open"] += sum(len(asked.allowed[name]) > 1 for name in asked.stated)
-            counts["fixed"] += sum(len(asked.allowed[name]) == 1 for name in asked.stated)
+            change = draw_modification(one.garment, other.garment, rng)
+            counts["relative"] += len(change.relative)
+            counts["open"] += sum(len(change.allowed[name]) > 1 for name in change.stated)
+            counts["fixed"] += sum(len(change.allowed[name]) == 1 for name in change.stated)
     total = sum(counts.values())
     assert 0.15 < counts["relative"] / total < 0.4
     assert 0.03 < counts["open"] / total < 0.2

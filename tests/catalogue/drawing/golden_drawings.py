@@ -1,6 +1,6 @@
 """A few drawings, coarse: what tells that the pictures changed without `DRAWING_VERSION`.
 
-Renew them, after raising the version:  python -m tests.catalogue.golden_drawings
+Renew them, after raising the version:  python -m tests.catalogue.drawing.golden_drawings
 """
 
 import json
@@ -16,7 +16,7 @@ from dwc.catalogue.drawing.draw import draw
 from dwc.catalogue.schema import CATEGORIES, Garment, sample_garment
 
 FILE = Path(__file__).with_suffix(".json")
-RENEWAL = "python -m tests.catalogue.golden_drawings"
+RENEWAL = "python -m tests.catalogue.drawing.golden_drawings"
 SIDE = 16
 SHOWN = (("gallery", 256), ("training", 80))  # as the page's gallery and the training's pool
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from dwc.catalogue.drawing import DRAWING_VERSION
-from tests.catalogue.golden_drawings import FILE, RENEWAL, SIDE, coarse, drawings
+from tests.catalogue.drawing.golden_drawings import FILE, RENEWAL, SIDE, coarse, drawings
 
 # Rounding differs by platform, and moves a mean by far less; the smallest button moves it by more.
 LEVELS = 2.0

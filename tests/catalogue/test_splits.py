@@ -15,20 +15,20 @@ def combination(garment: Garment) -> tuple[str, str, str]:
 
 def test_splits_share_no_combination_and_training_knows_every_part() -> None:
     rng = random.Random(0)
-    found: dict[str, set[tuple[str, str, str]]] = {split: set() for split in SPLITS}
+    combinations: dict[str, set[tuple[str, str, str]]] = {split: set() for split in SPLITS}
     for _ in range(30_000):
         garment = sample_garment(rng)
-        found[split_of(garment)].add(combination(garment))
-    assert not found["train"] & found["test"]
-    assert not found["train"] & found["val"]
-    assert not found["val"] & found["test"]
-    categories, colors, patterns = (set(part) for part in zip(*found["train"], strict=True))
+        combinations[split_of(garment)].add(combination(garment))
+    assert not combinations["train"] & combinations["test"]
+    assert not combinations["train"] & combinations["val"]
+    assert not combinations["val"] & combinations["test"]
+    categories, colors, patterns = (set(part) for part in zip(*combinations["train"], strict=True))
     assert categories == set(CATEGORIES)
     assert colors == set(COLORS)
     assert patterns == set(PATTERNS)
-    total = sum(len(combinations) for combinations in found.values())
-    assert len(found["train"]) / total == pytest.approx(0.7, abs=0.03)
-    assert len(found["test"]) / total == pytest.approx(0.2, abs=0.03)
+    total = sum(map(len, combinations.values()))
+    assert len(combinations["train"]) / total == pytest.approx(0.7, abs=0.03)
+    assert len(combinations["test"]) / total == pytest.approx(0.2, abs=0.03)
 
 
 @pytest.mark.parametrize("split", SPLITS)

@@ -29,32 +29,32 @@ def items():
     return gallery("test", 500)
 
 
-def test_what_is_asked_is_understood_as_it_was_meant(items):
+def test_queries_are_parsed_as_they_are_meant(items):
     garments = {item.id: item.garment for item in items}
-    understood = 0
-    asked = queries(items, 200, seed=11)
-    for query in asked:
+    parsed = 0
+    drawn = queries(items, 200, seed=11)
+    for query in drawn:
         reference = garments[query.reference]
         demand = parse_modification(" and ".join(dict.fromkeys(query.captions)), reference)
         if demand is None:
             continue
-        understood += 1
+        parsed += 1
         fitting = {id for id, garment in garments.items() if demand.fits(garment)}
         assert fitting - {query.reference} == query.hits, query.captions
-    assert understood >= 0.97 * len(asked)
+    assert parsed >= 0.97 * len(drawn)
 
 
 def test_descriptions_fit_what_they_describe(items):
     rng = random.Random(3)
-    understood = 0
+    parsed = 0
     for item in items[:150]:
         full = parse_modification(describe_fully(item.garment, rng))
         partial = parse_modification(describe(item.garment, rng))
         assert partial is None or partial.fits(item.garment)
         if full is not None:
-            understood += 1
+            parsed += 1
             assert [other.id for other in items if full.fits(other.garment)] == [item.id]
-    assert understood >= 0.9 * 150
+    assert parsed >= 0.9 * 150
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_descriptions_fit_what_they_describe(items):
         ("without a belt or sleeves", {"waist": {"plain"}, "sleeve": {"sleeveless"}}),
     ],
 )
-def test_a_wish_keeps_what_it_leaves_out(words, changes):
+def test_a_modification_keeps_what_it_leaves_out(words, changes):
     demand = parse_modification(words, DRESS)
     assert demand.category == "dress"
     for name, values in demand.values.items():
@@ -98,7 +98,7 @@ def test_another_category_keeps_the_look():
         "no leopard print and polka dots",  # are the dots wanted?
     ],
 )  # fmt: skip
-def test_what_may_mean_something_else_is_not_understood(words):
+def test_ambiguous_words_are_not_parsed(words):
     assert parse_modification(words, DRESS) is None
 
 

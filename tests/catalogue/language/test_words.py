@@ -32,24 +32,24 @@ EVERYDAY = {
 
 
 @pytest.fixture(scope="module")
-def spoken() -> list[str]:
+def texts() -> list[str]:
     """A page of what the language says: descriptions and modifications over training garments."""
     items = gallery("train", 1200)
     rng = random.Random(0)
-    said = [describe(item.garment, rng) for item in items for _ in range(4)]
+    drawn = [describe(item.garment, rng) for item in items for _ in range(4)]
     for _, _, modification in training_triplets(items, seed=0, count=4000):
-        said += modification.captions
-    return said
+        drawn += modification.captions
+    return drawn
 
 
-def test_the_vocabulary_is_large(spoken: list[str]) -> None:
-    words = {word for text in spoken for word in re.findall(r"[a-z'-]+", text)}
+def test_the_vocabulary_is_large(texts: list[str]) -> None:
+    words = {word for text in texts for word in re.findall(r"[a-z'-]+", text)}
     assert len(words) >= 400
     assert not EVERYDAY - words
 
 
-def test_what_is_said_is_tidy(spoken: list[str]) -> None:
-    for text in spoken:
+def test_texts_are_tidy(texts: list[str]) -> None:
+    for text in texts:
         assert re.fullmatch(r"[a-z0-9',\- ]+", text), text
         assert "  " not in text
         assert text == text.strip()

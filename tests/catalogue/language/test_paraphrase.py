@@ -4,7 +4,7 @@ import pytest
 
 from dwc.catalogue.language.paraphrase import paraphrase
 from dwc.catalogue.language.parser import parse_modification
-from tests.catalogue.test_understanding import DRESS
+from tests.catalogue.language.test_parser import DRESS
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,6 @@ def test_rewordings_mean_the_same(words, reference):
         assert parse_modification(other, reference) == parse_modification(words, reference)
 
 
-def test_what_is_not_understood_has_no_other_words():
+def test_unparsed_words_have_no_paraphrase():
     assert paraphrase("for a wedding", DRESS, 3) == []
     assert paraphrase("blue", None, 3) == []
