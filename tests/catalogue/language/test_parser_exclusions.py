@@ -1,12 +1,14 @@
 """Exclusions are read in every form: of every value and category, alone and beside changes."""
 
 import random
+from collections.abc import Iterator
 
 import pytest
 
 from dwc.catalogue.language.exclusions import (
     FORMS,
     LEXICAL_NEGATIONS,
+    Kind,
     category_names,
     excluded_meaning,
     excluded_names,
@@ -31,6 +33,15 @@ def garment_with(category: str, attribute: str, value: str) -> Garment:
             return garment
 
 
+def names_in_both_numbers(category: str, attribute: str, value: str) -> Iterator[tuple[Kind, str]]:
+    """The names of a value; those of things in the singular and the plural."""
+    for kind, name in excluded_names(category, attribute, value):
+        yield kind, name
+        other = other_number(name)
+        if kind == "thing" and other is not None:
+            yield kind, other
+
+
 @pytest.mark.parametrize("category", CATEGORIES)
 def test_every_value_is_excluded_in_every_form(category: str) -> None:
     unread, wrong, count = [], [], 0
@@ -38,21 +49,24 @@ def test_every_value_is_excluded_in_every_form(category: str) -> None:
         for value in values:
             reference = garment_with(category, attribute, value)
             left = excluded_meaning(category, attribute, value)[attribute]
-            for kind, name in excluded_names(category, attribute, value):
-                for text in (name, other_number(name)) if kind == "thing" else (name,):
-                    for form in FORMS[kind] if text else ():
-                        said = fill_form(form, kind, text or "")
-                        demand = parse_modification(said, reference)
-                        count += 1
-                        if demand is None:
-                            unread.append(said)
-                        elif demand.values.get(attribute, left) != left or any(
-                            values != {reference[other]}
-                            for other, values in demand.values.items()
-                            if other not in (attribute, "shade", "second_colour")
-                        ):
-                            wrong.append((said, attribute, value))
-    assert count > 500
+            complete: set[str] = set()
+            for kind, text in names_in_both_numbers(category, attribute, value):
+                # All forms with one name, and every name in some forms.
+                forms = FORMS[kind] if kind not in complete else FORMS[kind][count % 7 :: 11]
+                complete.add(kind)
+                for form in forms:
+                    said = fill_form(form, kind, text)
+                    demand = parse_modification(said, reference)
+                    count += 1
+                    if demand is None:
+                        unread.append(said)
+                    elif demand.values.get(attribute, left) != left or any(
+                        values != {reference[other]}
+                        for other, values in demand.values.items()
+                        if other not in (attribute, "shade", "second_colour")
+                    ):
+                        wrong.append((said, attribute, value))
+    assert count > 300
     assert not wrong
     assert not unread
 
