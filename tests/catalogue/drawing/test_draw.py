@@ -121,7 +121,7 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         draw(tee(), 0, style="comic")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("colour", "shade"), CLASSES)
+@pytest.mark.parametrize(("color", "shade"), CLASSES)
 def test_colors_are_told_from_the_picture(color: str, shade: str) -> None:
     """Shading, folds and weave leave a garment's color what it is called."""
     for seed in range(3):
@@ -240,7 +240,7 @@ def test_later_pieces_cover_earlier_ones_and_shade_them() -> None:
 @pytest.mark.parametrize(
     "kind", ["seam", "stitch", "fold", "crease", "lace", "zip", "chain", "edge"]
 )
-@pytest.mark.parametrize("colour", ["black", "white", "red"])
+@pytest.mark.parametrize("color", ["black", "white", "red"])
 def test_every_line_shows_on_dark_and_pale_cloth(kind: str, color: str) -> None:
     garment = tee(colour=color)
     body = Part(square(0.8), roundness=0.0)
