@@ -37,9 +37,9 @@ class ModelInput:
     words: list[InputWord]
 
 
-def describe_model_input(checkpoint: Checkpoint, asked: EncodedQuery) -> ModelInput:
-    """Show what `Searcher.ask` gave to the model, by the checkpoint's own processor."""
-    processor, text = checkpoint.processor, asked.encoding.model_text
+def describe_model_input(checkpoint: Checkpoint, query: EncodedQuery) -> ModelInput:
+    """Recompute the input of a query with the checkpoint's processor."""
+    processor, text = checkpoint.processor, query.encoding.model_text
     pieces: list[str] = []
     words: list[InputWord] = []
     if text and processor.clip_tokenizer is not None:
@@ -47,9 +47,9 @@ def describe_model_input(checkpoint: Checkpoint, asked: EncodedQuery) -> ModelIn
         pieces = [token.removesuffix(_END_OF_WORD) for token in tokens]
     if processor.word_tokenizer is not None:
         words = _input_words(processor, text)
-        if asked.typed is not None:
-            words += [InputWord(word, False) for word in asked.typed.unreadable]
-    picture = None if asked.image is None else _as_seen(checkpoint, asked.image)
+        if query.typed is not None:
+            words += [InputWord(word, False) for word in query.typed.unreadable]
+    picture = None if query.image is None else _input_image(checkpoint, query.image)
     return ModelInput(picture, text, pieces, words)
 
 
@@ -67,8 +67,8 @@ def _input_words(processor: DWCProcessor, text: str) -> list[InputWord]:
     return words
 
 
-def _as_seen(checkpoint: Checkpoint, image: Image.Image) -> Image.Image:
-    """The network's input as a picture again."""
+def _input_image(checkpoint: Checkpoint, image: Image.Image) -> Image.Image:
+    """The preprocessed pixels as an RGB image."""
     processor = checkpoint.processor
     pixels = processor(images=image)["pixel_values"][0].numpy()  # (3, H, W)
     mean = np.array(processor.image_processor.image_mean)[:, None, None]

@@ -246,15 +246,15 @@ class Searcher:
             near = [n for n in batch if same_ratio(image.size, (rows[n].width, rows[n].height))]
             if known is not None:
                 near = self.near_duplicates.near(known, near)
-            found = []
+            same = []
             if near:
                 own = image_cells(image) if own is None else own
                 for position in near:
                     cells = self._cells(position)
                     if cells is not None and same_picture(own, cells):
-                        found.append(position)
-            copies += found
-            if not found or len(ranked) < count:
+                        same.append(position)
+            copies += same
+            if not same or len(ranked) < count:
                 return copies
 
     def _read_cells(self, position: int) -> Cells | None:
