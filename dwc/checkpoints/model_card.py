@@ -169,7 +169,11 @@ def write_progressive_card(folder: Path, numbers: Mapping[str, Any]) -> None:
 def result_sections(numbers: Mapping[str, Any]) -> list[str]:
     """Return the tables of a DWC checkpoint's `evaluation.json`, a Markdown section each."""
     if "wardrobe" in numbers:
-        return [two_world_measured(numbers), _combiners(numbers["combiners"])]
+        return [
+            two_world_measured(numbers),
+            _drawings(numbers["catalogue"]),
+            _combiners(numbers["combiners"]),
+        ]
     return [
         _drawings(numbers["catalogue"]),
         _combiners(numbers["combiners"]),

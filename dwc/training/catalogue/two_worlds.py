@@ -24,7 +24,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from dwc.datasets.wardrobe import TABLE, read_wardrobe
 from dwc.errors import TrainingError
-from dwc.files import file_digest
+from dwc.files import atomic_path, file_digest
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.efficientnet_lite import MEAN, STD
 from dwc.modeling.modeling_dwc import DWCModel
@@ -222,7 +222,7 @@ def train_two_worlds(
         recipe.mixed_precision,
     )
     start_new_channels(model, photographs[0])
-    before_streams = _stream_weights(model)
+    before_streams = _stream_weights(model, work / "streams-before.pt")
     train_streams(
         model,
         processor,
@@ -241,13 +241,21 @@ def train_two_worlds(
     return model, processor
 
 
-def _stream_weights(model: DWCModel) -> dict[str, Tensor]:
-    """Copies of all that `train_streams` changes."""
-    return {
-        name: tensor.clone()
-        for name, tensor in model.state_dict().items()
-        if name.startswith(("clip_stream.", "cnn_stream.")) and ".resnet." not in name
-    }
+def _stream_weights(model: DWCModel, file: Path) -> dict[str, Tensor]:
+    """Return copies of all that `train_streams` changes.
+
+    They are written to `file`, and read from it where it is there: some are computed, and the last
+    digits of that are not the same in every process.
+    """
+    if not file.exists():
+        weights = {
+            name: tensor.clone()
+            for name, tensor in model.state_dict().items()
+            if name.startswith(("clip_stream.", "cnn_stream.")) and ".resnet." not in name
+        }
+        with atomic_path(file) as partial:
+            torch.save(weights, partial)
+    return torch.load(file, weights_only=True)
 
 
 @torch.no_grad()
