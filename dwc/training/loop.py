@@ -9,7 +9,6 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,9 +17,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from dwc.files import atomic_folder, outdated_folder, partial_folder
 from dwc.progress import progress_bar
-from dwc.training.run_dir import STATE_COMPLETE, append_log, reporting_full_disk
+from dwc.training.run_dir import append_log, find_state, save_state
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +106,7 @@ def run_stage(
     counter = _StepCounter()
     accelerator.register_for_checkpointing(counter)
     state_folder = settings.folder / stage if settings.folder else None
-    state = _find_state(state_folder) if state_folder else None
+    state = find_state(state_folder) if state_folder else None
     if state:
         accelerator.load_state(str(state))
         logger.info("%s: continues after step %d", stage, counter.done)
@@ -137,31 +135,10 @@ def run_stage(
                 _log(stage, accelerator, settings, counter.done, means, time.monotonic() - start)
             bar.update()
             if state_folder and counter.done % settings.save_every == 0:
-                _save(accelerator, state_folder)
+                save_state(accelerator, state_folder)
     if state_folder and first < settings.total_steps:
-        _save(accelerator, state_folder)
+        save_state(accelerator, state_folder)
     return means
-
-
-def _find_state(folder: Path) -> Path | None:
-    """Return the last complete state; a kill may have come at any point of `_save`."""
-    candidates = (folder, partial_folder(folder), outdated_folder(folder))
-    return next((state for state in candidates if (state / STATE_COMPLETE).exists()), None)
-
-
-def _save(accelerator: Accelerator, folder: Path) -> None:
-    """Save a state beside the last one, which is removed only when the new one is complete."""
-    is_main = accelerator.is_main_process
-    with (
-        reporting_full_disk(folder.parent, "a state"),
-        atomic_folder(folder) if is_main else nullcontext(partial_folder(folder)) as partial,
-    ):
-        accelerator.wait_for_everyone()
-        accelerator.save_state(str(partial))
-        accelerator.wait_for_everyone()
-        if is_main:
-            (partial / STATE_COMPLETE).touch()
-    accelerator.wait_for_everyone()
 
 
 def _log(

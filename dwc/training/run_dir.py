@@ -1,4 +1,4 @@
-"""A work folder: the recipe that it belongs to, its stages' logs, and its large files.
+"""A work folder: the recipe that it belongs to, its stages' states and logs, its large files.
 
 A training writes states, logs and caches to a work folder and continues from them. A folder that
 was started with one recipe would silently continue that one when another is given, so the first
@@ -10,15 +10,25 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dwc.errors import TrainingError
-from dwc.files import atomic_path, write_json, write_text
+from dwc.files import (
+    atomic_folder,
+    atomic_path,
+    outdated_folder,
+    partial_folder,
+    write_json,
+    write_text,
+)
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 RECIPE_FILE = "recipe.json"
 STATE_COMPLETE = "complete"  # marks a saved state that is whole; see `loop.run_stage`
@@ -108,6 +118,27 @@ def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
         else:
             flat[name] = value if isinstance(value, (int, float, str, bool)) else str(value)
     return flat
+
+
+def find_state(folder: Path) -> Path | None:
+    """Return the last complete state; a kill may have come at any point of `save_state`."""
+    candidates = (folder, partial_folder(folder), outdated_folder(folder))
+    return next((state for state in candidates if (state / STATE_COMPLETE).exists()), None)
+
+
+def save_state(accelerator: "Accelerator", folder: Path) -> None:
+    """Save a state beside the last one, which is removed only when the new one is complete."""
+    is_main = accelerator.is_main_process
+    with (
+        reporting_full_disk(folder.parent, "a state"),
+        atomic_folder(folder) if is_main else nullcontext(partial_folder(folder)) as partial,
+    ):
+        accelerator.wait_for_everyone()
+        accelerator.save_state(str(partial))
+        accelerator.wait_for_everyone()
+        if is_main:
+            (partial / STATE_COMPLETE).touch()
+    accelerator.wait_for_everyone()
 
 
 def append_log(folder: Path, stage: str, line: Mapping[str, Any]) -> None:

@@ -10,9 +10,6 @@ from dwc.ui.api import add_explaining_endpoints, add_overview_endpoints, add_sea
 from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.handlers import PageComponents, PageHandlers, find_opening
 from dwc.ui.layout import (
-    UPLOAD_CHECK_SECONDS,
-    UPLOAD_LIFETIME_SECONDS,
-    UPLOAD_MINUTES,
     PageContent,
     build_layout,
 )
@@ -27,6 +24,7 @@ from dwc.ui.panels.registry import (
     SLOW_PANELS,
     ExplanationPanel,
 )
+from dwc.ui.security import UPLOAD_CHECK_SECONDS, UPLOAD_LIFETIME_SECONDS, UPLOAD_MINUTES
 
 MODEL = "model"
 """The queue of events that run the model. Two at once on the same cores would both take longer."""

@@ -24,16 +24,8 @@ from dwc.ui.panels import (
 )
 from dwc.ui.panels.map import add_map_service
 from dwc.ui.panels.registry import ExplanationPanel, render_panels
-from dwc.ui.security import refuse_addresses
+from dwc.ui.security import UPLOAD_MINUTES, refuse_addresses
 from dwc.ui.state import SearchState
-
-UPLOAD_CHECK_SECONDS = 60
-"""How often expired uploads are looked for."""
-
-UPLOAD_LIFETIME_SECONDS = 600
-"""After how long an upload is deleted."""
-
-UPLOAD_MINUTES = UPLOAD_LIFETIME_SECONDS // 60
 
 
 @dataclass(frozen=True)

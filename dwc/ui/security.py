@@ -1,4 +1,4 @@
-"""Which files a browser may name, and which of Gradio's routes are closed.
+"""Which files a browser may name, how long uploads stay, and which of Gradio's routes are closed.
 
 A browser may name what was uploaded here, and nothing is fetched from elsewhere.
 """
@@ -13,6 +13,14 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dwc.errors import ImageError
+
+UPLOAD_CHECK_SECONDS = 60
+"""How often expired uploads are looked for."""
+
+UPLOAD_LIFETIME_SECONDS = 600
+"""After how long an upload is deleted."""
+
+UPLOAD_MINUTES = UPLOAD_LIFETIME_SECONDS // 60
 
 
 def is_upload(path: str) -> bool:
