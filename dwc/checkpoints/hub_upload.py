@@ -9,7 +9,7 @@ from typing import Any
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants
 
-from dwc.checkpoints.hub_retry import FAILURES, explain, with_retries
+from dwc.checkpoints.hub_download import FAILURES, explain, with_retries
 from dwc.checkpoints.load import companions, content, is_companion, is_part, load
 from dwc.checkpoints.model_card import CARD, CardFacts, render_card
 from dwc.errors import CheckpointError

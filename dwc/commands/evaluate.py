@@ -132,7 +132,7 @@ def _measure(checkpoint: "Checkpoint", args: argparse.Namespace) -> dict[str, An
         return evaluate_photographs(model, processor, read_labeled_photographs(args.data))
     drawn = {"queries": args.queries, "seed": args.seed}
     if args.dataset == "wardrobe":
-        from dwc.evaluation.wardrobe import evaluate_wardrobe
+        from dwc.evaluation.photographs import evaluate_wardrobe
 
         return evaluate_wardrobe(model, processor, args.data, args.split, **drawn)
     if args.submission:

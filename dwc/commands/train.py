@@ -157,17 +157,16 @@ def _run_catalogue(args: argparse.Namespace) -> int:
         recipe = CatalogueRecipe.of(args.seed, args.share)
         numbers = publish_catalogue(recipe, args.work, args.out, args.photographs)
     else:
-        numbers = _train_two_worlds(args)
+        numbers = _train_jointly(args)
     logger.info("%s", json.dumps(numbers["catalogue"], indent=2))
     return 0
 
 
-def _train_two_worlds(args: argparse.Namespace) -> dict[str, Any]:
+def _train_jointly(args: argparse.Namespace) -> dict[str, Any]:
     """Go on from a checkpoint of drawings, which is trained first where none is given."""
-    from dwc.training.catalogue.publish_two_worlds import publish_two_worlds
+    from dwc.training.catalogue.joint_training import JointRecipe, check_wardrobe, publish_joint
     from dwc.training.catalogue.recipe import CatalogueRecipe
     from dwc.training.catalogue.train_catalogue import claim_work, publish_catalogue
-    from dwc.training.catalogue.two_worlds import TwoWorldRecipe, check_wardrobe
 
     wardrobe = check_wardrobe(Path(args.wardrobe) if args.wardrobe else None)
     start = args.start
@@ -178,11 +177,11 @@ def _train_two_worlds(args: argparse.Namespace) -> dict[str, Any]:
         if not (drawings / "evaluation.json").is_file():  # written last
             publish_catalogue(recipe, args.work, drawings, args.photographs)
         start = str(drawings)
-    return publish_two_worlds(
+    return publish_joint(
         start,
         wardrobe,
-        TwoWorldRecipe.scaled(args.seed, args.share),
-        args.work / "two-worlds",
+        JointRecipe.scaled(args.seed, args.share),
+        args.work / "joint",
         args.out,
     )
 

@@ -22,14 +22,16 @@ from transformers import CLIPModel, PreTrainedModel
 from transformers.utils.hub import cached_file
 
 from dwc.convert.key_mapping import Rule
-from dwc.convert.open_clip_config import (
+from dwc.convert.openai_clip import (
     CONFIG_FILE,
     UNSTATED,
     ImagePreprocessing,
+    backbone_config,
+    backbone_rules,
+    backbone_weights,
     read_open_clip_config,
     read_preprocessor_config,
 )
-from dwc.convert.openai_clip import backbone_config, backbone_rules, backbone_weights
 from dwc.errors import CheckpointError, list_names
 from dwc.modeling.configuration_dwc import ClipBackboneConfig
 

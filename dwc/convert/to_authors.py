@@ -26,8 +26,13 @@ from dwc.convert.author_names import (
     global_state,
     local_state,
 )
-from dwc.convert.open_clip_config import ClipSettings
-from dwc.convert.openai_clip import backbone_config, backbone_weights, openai_state, released_name
+from dwc.convert.openai_clip import (
+    ClipSettings,
+    backbone_config,
+    backbone_weights,
+    openai_state,
+    released_name,
+)
 from dwc.convert.to_checkpoint import authors_image_processor
 from dwc.errors import CheckpointError
 from dwc.modeling.configuration_dwc import ClipBackboneConfig, CnnStreamConfig, DWCConfig

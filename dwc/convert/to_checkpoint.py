@@ -25,8 +25,7 @@ from dwc.convert.author_names import (
 )
 from dwc.convert.clip_tokenizer import OPENAI_COMMIT, OPENAI_REPO, find_clip_tokenizer
 from dwc.convert.key_mapping import moves, rename_back, require_fit
-from dwc.convert.open_clip_config import ImagePreprocessing
-from dwc.convert.openai_clip import released_name
+from dwc.convert.openai_clip import ImagePreprocessing, released_name
 from dwc.convert.sources import Original, read_authors_weights, read_captions, read_clip
 from dwc.errors import CheckpointError, list_names
 from dwc.modeling.configuration_dwc import DWCConfig

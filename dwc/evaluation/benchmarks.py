@@ -17,8 +17,8 @@ from dwc.datasets.shoes import ShoesImages, shoes_benchmark
 from dwc.datasets.triplets import Benchmark
 from dwc.errors import DatasetError
 from dwc.evaluation.cirr import cirr_report
-from dwc.evaluation.coverage import KS, BenchmarkResult, Coverage, evaluate_files
 from dwc.evaluation.metrics import recalls
+from dwc.evaluation.retrieval import KS, BenchmarkResult, Coverage, evaluate_files
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor
 

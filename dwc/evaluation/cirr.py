@@ -18,9 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwc.datasets.cirr import CirrQuery, cirr_benchmark, cirr_images
-from dwc.evaluation.coverage import BenchmarkResult, encode_files
 from dwc.evaluation.metrics import first_hit_rank, recall_at
-from dwc.evaluation.retrieval import EncodedBenchmark, Vectors
+from dwc.evaluation.retrieval import BenchmarkResult, EncodedBenchmark, Vectors, encode_files
 from dwc.files import write_text
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor

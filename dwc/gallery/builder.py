@@ -26,7 +26,7 @@ from dwc.datasets.image_loading import (
     RENDERING_VERSION,
     hash_pixels,
 )
-from dwc.datasets.prefetch import prefetched, worker_pool
+from dwc.datasets.image_prefetch import prefetched, worker_pool
 from dwc.errors import ImageError, StoreError
 from dwc.files import write_bytes
 from dwc.gallery.sources import Item, Listing, Source, Stamp, is_same_gallery

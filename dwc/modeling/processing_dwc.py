@@ -28,12 +28,7 @@ from transformers.tokenization_utils_tokenizers import TokenizersBackend
 from transformers.utils.hub import cached_file
 
 from dwc.errors import CheckpointError, QueryError
-from dwc.modeling.text_cleaning import (
-    FUNCTION_WORDS,
-    TypedText,
-    clean_as_openai,
-    clean_typed_text,
-)
+from dwc.modeling.text_cleaning import FUNCTION_WORDS, TypedText, clean_as_openai, clean_typed_text
 
 
 def fill_template(template: Mapping[str, str], captions: Sequence[str]) -> str:

@@ -16,13 +16,7 @@ from dwc.gallery.exact_search import ExactIndex, best_positions
 from dwc.gallery.store import Store
 from dwc.modeling.composition import ComposedQuery
 from dwc.negation import negation_note
-from dwc.search.near_duplicates import (
-    Cells,
-    NearDuplicates,
-    image_cells,
-    same_picture,
-    same_ratio,
-)
+from dwc.search.near_duplicates import Cells, NearDuplicates, image_cells, same_picture, same_ratio
 from dwc.search.query import (
     Compose,
     EncodedQuery,

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from transformers import ResNetModel
 
 from dwc.catalogue.language.description import describe
-from dwc.datasets.prefetch import ImagePrefetcher
+from dwc.datasets.image_prefetch import ImagePrefetcher
 from dwc.errors import ImageError, QueryError
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.modeling_dwc import DWCModel

@@ -9,10 +9,7 @@ from dwc.search.model_pool import ModelPool
 from dwc.ui.api import add_explaining_endpoints, add_overview_endpoints, add_search_endpoint
 from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.handlers import PageComponents, PageHandlers, find_opening
-from dwc.ui.layout import (
-    PageContent,
-    build_layout,
-)
+from dwc.ui.layout import PageContent, build_layout
 from dwc.ui.panels.comparison import ComparisonHandlers
 from dwc.ui.panels.examples import Example
 from dwc.ui.panels.registry import (

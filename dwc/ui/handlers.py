@@ -15,25 +15,14 @@ from dwc.ui.panels.comparison import describe_query
 from dwc.ui.panels.examples import Example, parse_example
 from dwc.ui.panels.gallery_browser import parse_page, render_gallery
 from dwc.ui.panels.header import render_header
-from dwc.ui.panels.history_view import (
-    deleted_message,
-    image_exists,
-    record_answer,
-    render_history,
-)
-from dwc.ui.panels.registry import (
-    PANELS,
-    RESULT_PANELS,
-    ExplanationPanel,
-    render_panels,
-)
+from dwc.ui.panels.history_view import deleted_message, image_exists, record_answer, render_history
+from dwc.ui.panels.registry import PANELS, RESULT_PANELS, ExplanationPanel, render_panels
 from dwc.ui.panels.results import EMPTY, render_answer
-from dwc.ui.panels.toolbar import export_answer, render_toolbar
+from dwc.ui.panels.save_and_share import export_answer, render_toolbar
 from dwc.ui.panels.weight_statistics import parse_reference_query
 from dwc.ui.panels.weights import render_answer_slider, render_answer_weights
-from dwc.ui.request_parsing import FileData, parse_query
+from dwc.ui.request_parsing import FileData, parse_query, read_link, write_link
 from dwc.ui.security import is_upload
-from dwc.ui.share_link import read_link, write_link
 from dwc.ui.state import (
     SearchRequest,
     SearchState,

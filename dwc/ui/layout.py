@@ -18,8 +18,8 @@ from dwc.ui.panels import (
     header,
     history_view,
     results,
+    save_and_share,
     study,
-    toolbar,
     weights,
 )
 from dwc.ui.panels.map import add_map_service
@@ -144,9 +144,9 @@ def _build_answer_column(
         js_on_load=results.ON_LOAD,
     )
     tools = html(
-        toolbar.render_toolbar(opening, names_model=len(models.names) > 1),
+        save_and_share.render_toolbar(opening, names_model=len(models.names) > 1),
         elem_id="export",
-        js_on_load=toolbar.ON_LOAD,
+        js_on_load=save_and_share.ON_LOAD,
     )
     contents = render_panels(panels, models, images, opening)
     panel_components = dict(_lay_out_panels(panels, contents))

@@ -1,23 +1,28 @@
 """A query as a browser or an API client sends it -> arguments of a `Searcher`.
 
 Everything is checked here; what is wrong is a `DWCError` with a message for the sender.
+
+Links that repeat a search: `?ref=…&text=…&shift=…&model=…`.
 """
 
 import math
 from collections.abc import Mapping
 from typing import Any, Protocol
+from urllib.parse import parse_qsl, urlencode
 
 from PIL import Image
 
 from dwc.datasets.image_loading import decode
 from dwc.errors import ImageError, QueryError
+from dwc.search.model_pool import ModelPool
 from dwc.search.near_duplicates import NearDuplicates
 from dwc.search.query import EncodedQuery
 from dwc.search.reference_weights import ReferenceWeights
-from dwc.search.results import SearchResult
+from dwc.search.results import SearchResult, shift_to_json
 from dwc.search.weight_sweep import WeightSweep
 from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.security import read_upload
+from dwc.ui.state import SearchRequest
 
 MAX_CHARACTERS = 1000
 """The longest text taken: far beyond what a tokenizer reads, and cheap to cut."""
@@ -153,3 +158,49 @@ def _parse_number(value: object, name: str) -> float:
         except (ValueError, OverflowError):
             pass
     raise QueryError(f"{name} is {value!r}; expected a number.")
+
+
+def write_link(request: SearchRequest, names_model: bool = False) -> str | None:
+    """The query string that repeats a search; None for an uploaded reference.
+
+    Args:
+        request: The search.
+        names_model: Whether to name the model, where there is a choice.
+    """
+    if request.upload is not None:
+        return None
+    parameters: dict[str, Any] = {}
+    if request.reference_id is not None:
+        parameters["ref"] = request.reference_id
+    if request.words:
+        parameters["text"] = request.words
+    if request.shift != 0:
+        parameters["shift"] = shift_to_json(request.shift)
+    if names_model:
+        parameters["model"] = request.model
+    return urlencode(parameters)
+
+
+def read_link(
+    link: str, models: ModelPool, images: GalleryImages
+) -> tuple[SearchRequest | None, str]:
+    """Read an address's query string.
+
+    Returns:
+        The search, None where the link has neither a reference nor words; and a message for the
+        page where the link names an image, a shift or a model that does not exist.
+    """
+    parameters: Mapping[str, str] = dict(parse_qsl(link.removeprefix("?")))
+    reference_id, words = parameters.get("ref") or None, parameters.get("text") or ""
+    if reference_id is None and not words:
+        return None, ""
+    request = SearchRequest(words, reference_id, model=models.default)
+    if reference_id is not None and reference_id not in images.ids:
+        message = f"The link's picture, {reference_id!r}, is not in this gallery. Choose another."
+        return SearchRequest(words, model=models.default), message
+    try:
+        shift = parse_shift(parameters.get("shift") or 0.0)
+        model = models.require(parameters.get("model"))
+    except QueryError as error:
+        return request, f"In the link, {error}"
+    return SearchRequest(words, reference_id, model=model, shift=shift), ""

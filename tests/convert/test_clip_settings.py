@@ -11,8 +11,7 @@ from transformers import CLIPConfig, CLIPModel
 
 from dwc.checkpoints.validate import prepared_image_size
 from dwc.convert import convert
-from dwc.convert.open_clip_config import read_open_clip_config
-from dwc.convert.openai_clip import backbone_config
+from dwc.convert.openai_clip import backbone_config, read_open_clip_config
 from dwc.convert.sources import read_clip
 from dwc.errors import CheckpointError
 from dwc.modeling.processing_dwc import DWCProcessor

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from dwc.datasets.prefetch import ImagePrefetcher, image_order
+from dwc.datasets.image_prefetch import ImagePrefetcher, image_order
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
 from dwc.errors import ImageError
 

@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from dwc.datasets.restricted_pickle import PickledArray, read_pickled_npy
+from dwc.datasets.css3d import PickledArray, read_pickled_npy
 from dwc.errors import DatasetError
 
 

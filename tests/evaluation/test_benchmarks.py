@@ -7,7 +7,7 @@ import pytest
 from dwc.datasets.benchmark_files import NamedImages
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
 from dwc.errors import DatasetError
-from dwc.evaluation.coverage import BenchmarkResult, evaluate_files
+from dwc.evaluation.retrieval import BenchmarkResult, evaluate_files
 from tests.evaluation.made import WORLD, Asked, check_recalls, write_pictures
 
 GALLERY = [f"g{n}" for n in range(30)]

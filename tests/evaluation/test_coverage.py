@@ -2,7 +2,7 @@
 
 import pytest
 
-from dwc.evaluation.coverage import MAX_NAMED, Coverage
+from dwc.evaluation.retrieval import MAX_NAMED, Coverage
 
 WHOLE = Coverage(
     queries=2_000, all_queries=2_000, evaluated=2_000, gallery=3_000, all_gallery=3_000

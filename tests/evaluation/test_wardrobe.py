@@ -10,8 +10,7 @@ from PIL import Image
 from dwc.cli import main
 from dwc.datasets.wardrobe import attribute_changes, image_path
 from dwc.evaluation.metrics import spearman
-from dwc.evaluation.photographs import CLASS_WORDS
-from dwc.evaluation.wardrobe import evaluate_wardrobe
+from dwc.evaluation.photographs import CLASS_WORDS, evaluate_wardrobe
 from tests.datasets.test_wardrobe import random_wardrobe, write_table
 from tests.search.tiny import write_tiny_checkpoint
 from tests.training.tiny import tiny_model, tiny_processor

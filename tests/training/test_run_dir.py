@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from dwc.cli import main
 from dwc.errors import TrainingError
-from dwc.training.catalogue import train_catalogue, two_worlds
+from dwc.training.catalogue import joint_training, train_catalogue
 from dwc.training.catalogue.recipe import CatalogueRecipe
 from dwc.training.dwc.mutual_training import MutualSettings
 from dwc.training.loop import LoopSettings, run_stage
@@ -141,7 +141,7 @@ def test_another_seed_is_refused_after_the_drawings_of_a_checkpoint_of_both_worl
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The checkpoint of drawings in the work folder is finished, and would be taken as it is."""
-    monkeypatch.setattr(two_worlds, "check_wardrobe", lambda folder: folder)
+    monkeypatch.setattr(joint_training, "check_wardrobe", lambda folder: folder)
     train_catalogue.claim_work(CatalogueRecipe(), tmp_path / "w")
     (tmp_path / "w" / "drawings").mkdir()
     (tmp_path / "w" / "drawings" / "evaluation.json").write_text("{}")

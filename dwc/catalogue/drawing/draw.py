@@ -7,8 +7,7 @@ import numpy as np
 from PIL import Image
 
 from dwc.catalogue.drawing.garments import outline
-from dwc.catalogue.drawing.materials import material_of
-from dwc.catalogue.drawing.noise import crease_tile, cut
+from dwc.catalogue.drawing.materials import crease_tile, cut, material_of
 from dwc.catalogue.drawing.parts import Line, Part, Shape, smooth
 from dwc.catalogue.drawing.patterns import Pattern
 from dwc.catalogue.drawing.photograph import Snapshot, varied

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from dwc.catalogue.drawing.noise import cloud_tile, cut
+from dwc.catalogue.drawing.materials import cloud_tile, cut
 from dwc.catalogue.drawing.parts import Part, Points, smooth
 
 Weight = NDArray[np.float32]  # (height, width), 0 main color to 1 second color

@@ -14,8 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from dwc.catalogue.drawing.materials import Color, oklab_to_srgb, oklch_to_srgb, srgb_to_oklab
-from dwc.catalogue.drawing.noise import Field, cloud_tile, crease_tile, cut, upsampled
+from dwc.catalogue.drawing.materials import (
+    Color,
+    Field,
+    cloud_tile,
+    crease_tile,
+    cut,
+    oklab_to_srgb,
+    oklch_to_srgb,
+    srgb_to_oklab,
+    upsampled,
+)
 from dwc.catalogue.drawing.patterns import turned_tile
 from dwc.catalogue.drawing.pose import Crumple, Pose
 from dwc.catalogue.drawing.raster import Layer

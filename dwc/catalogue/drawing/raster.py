@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from dwc.catalogue.drawing.materials import Color
-from dwc.catalogue.drawing.noise import Field, relief, upsampled
+from dwc.catalogue.drawing.materials import Color, Field, relief, upsampled
 from dwc.catalogue.drawing.parts import Points
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels

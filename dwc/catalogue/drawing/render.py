@@ -6,8 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dwc.catalogue.drawing.materials import Material, button_color, oklch_to_srgb, weave_tile
-from dwc.catalogue.drawing.noise import Field, relief
+from dwc.catalogue.drawing.materials import (
+    Field,
+    Material,
+    button_color,
+    oklch_to_srgb,
+    relief,
+    weave_tile,
+)
 from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Shape
 from dwc.catalogue.drawing.patterns import Pattern, draw_emblem
 from dwc.catalogue.drawing.raster import (

@@ -7,8 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
 
-from dwc.catalogue.drawing.materials import Color, oklch_to_srgb, srgb_to_oklab
-from dwc.catalogue.drawing.noise import Field, cloud_tile, cut, upsampled
+from dwc.catalogue.drawing.materials import (
+    Color,
+    Field,
+    cloud_tile,
+    cut,
+    oklch_to_srgb,
+    srgb_to_oklab,
+    upsampled,
+)
 from dwc.catalogue.drawing.raster import Layer, colors
 
 ImageArray = NDArray[np.float32]  # (size, size, 3), sRGB in [0, 1]

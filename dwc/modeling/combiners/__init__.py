@@ -6,15 +6,20 @@
 """
 
 from dwc.modeling.combiners.base import Combiner, combiner_class, combiner_names, register
-from dwc.modeling.combiners.baselines import Average, ConcatenationMLP, ImageOnly, TextOnly
-from dwc.modeling.combiners.clip4cir import Clip4CirCombiner
+from dwc.modeling.combiners.baselines import (
+    Average,
+    Clip4CirCombiner,
+    ConcatenationMLP,
+    ImageOnly,
+    TextOnly,
+    Tirg,
+)
 from dwc.modeling.combiners.dwc import (
     DynamicWeightedCombiner,
     JointDynamicCombiner,
     UnitDynamicCombiner,
 )
 from dwc.modeling.combiners.progressive import FixedWeightCombiner, ProgressiveCombiner
-from dwc.modeling.combiners.tirg import Tirg
 
 __all__ = [
     "Average",

@@ -2,10 +2,27 @@
 
 The image-only, text-only and concatenation baselines of Vo et al. 2019, "Composing Text and Image
 for Image Retrieval" (TIRG), and the unweighted mean.
+
+CLIP4Cir's Combiner.
+
+Baldrati et al. 2022, "Effective Conditioned and Composed Image Retrieval Combining CLIP-based
+Features" (CVPR).
+
+Parameter names: `project_image`, `project_text`, `join`, `output`, `weigh.{0,3}`.
+
+TIRG: the image's features, gated, plus a residual computed from both modalities.
+
+Vo et al. 2019, "Composing Text and Image for Image Retrieval - An Empirical Odyssey" (CVPR, arXiv
+1812.07119), as in the released code (github.com/google/tirg) but without its scale of the
+normalized embeddings: only a softmax depends on it, and the loss's temperature has that role here.
+
+Parameter names: `gate.{0,2}`, `residual.{0,2,4}` (`0` is a batch norm), `gate_scale`,
+`residual_scale`.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from dwc.modeling.combiners.base import Combiner, mlp, register
 from dwc.modeling.composition import Composition
@@ -65,3 +82,74 @@ class ConcatenationMLP(Combiner):
         joint_part = self.join(torch.cat([image_features, text_features], dim=-1))  # (N, dim)
         weight = _constant_weight(image_features, 0.5)
         return Composition.mix(image_features, text_features, weight, joint_part)
+
+
+@register("clip4cir")
+class Clip4CirCombiner(Combiner):
+    """A joint part from wide projections plus a learned mix of the input features.
+
+    Takes CLIP's features at unit length. The projections are four times as wide, the hidden layers
+    eight times.
+    """
+
+    uses_projections = False
+
+    def __init__(self, dim: int, dropout: float):
+        super().__init__(dim, dropout)
+        self.project_image = nn.Linear(dim, 4 * dim)
+        self.project_text = nn.Linear(dim, 4 * dim)
+        self.join = nn.Linear(8 * dim, 8 * dim)
+        self.output = nn.Linear(8 * dim, dim)
+        self.weigh = mlp(8 * dim, 8 * dim, 1, dropout)
+        self.dropout = dropout
+
+    def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
+        """(N, dim), (N, dim), unit length -> N queries; the parts are the input features."""
+        both = torch.cat(
+            [
+                self._relu_dropout(self.project_text(text_features)),
+                self._relu_dropout(self.project_image(image_features)),
+            ],
+            dim=-1,
+        )  # (N, 8 dim)
+        joint_part = self.output(self._relu_dropout(self.join(both)))  # (N, dim)
+        # The paper's scalar is the text's weight; the image's is its complement.
+        image_weight = 1 - torch.sigmoid(self.weigh(both))  # (N, 1)
+        return Composition.mix(image_features, text_features, image_weight, joint_part)
+
+    def _relu_dropout(self, features: Tensor) -> Tensor:
+        return functional.dropout(functional.relu(features), self.dropout, self.training)
+
+
+@register("tirg")
+class Tirg(Combiner):
+    """Gated image features plus a residual of both modalities.
+
+    TIRG has neither a weight nor a text part. Its query `norm(gated image + residual)` equals
+    `norm(0.5 gated image + 0.5 residual)`, so the gated image is the image part, the residual the
+    text part, and every weight is 0.5.
+
+    `dropout` is unused, as in the released code. Batch norm needs at least two queries in training.
+    """
+
+    def __init__(self, dim: int, dropout: float):
+        super().__init__(dim, dropout)
+        self.gate = nn.Sequential(nn.BatchNorm1d(2 * dim), nn.ReLU(), nn.Linear(2 * dim, dim))
+        self.residual = nn.Sequential(
+            nn.BatchNorm1d(2 * dim),
+            nn.ReLU(),
+            nn.Linear(2 * dim, 2 * dim),
+            nn.ReLU(),
+            nn.Linear(2 * dim, dim),
+        )
+        # Initial values of the released code.
+        self.gate_scale = nn.Parameter(torch.tensor(1.0))
+        self.residual_scale = nn.Parameter(torch.tensor(10.0))
+
+    def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
+        """(N, dim), (N, dim) -> N queries of weight 0.5: gated image, residual."""
+        both = torch.cat([image_features, text_features], dim=-1)  # (N, 2 dim)
+        gated = self.gate_scale * torch.sigmoid(self.gate(both)) * image_features  # (N, dim)
+        residual = self.residual_scale * self.residual(both)  # (N, dim)
+        weight = image_features.new_full((len(image_features), 1), 0.5)
+        return Composition.mix(gated, residual, weight)

@@ -1,11 +1,24 @@
-"""Random views of a batch of images, computed on tensors."""
+"""Random views of a batch of images, computed on tensors.
+
+Recoloring the garment of a photograph, and nothing else of it.
+
+A photograph and its recoloring show the same garment in another color: a pair that few wardrobes
+hold. The garment is found by its colors: the clusters of the center that hardly touch the border.
+"""
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from sklearn.cluster import KMeans
 from torch import Tensor
 from torch.nn import functional
+
+from dwc.catalogue.drawing.materials import color_of, oklab_to_srgb, srgb_to_oklab
 
 
 def random_views(
@@ -81,3 +94,95 @@ def _cut_rectangles(views: Tensor, size: int, generator: torch.Generator) -> Non
         left = int(torch.randint(0, size - width, (1,), generator=generator))
         color = torch.rand(3, 1, 1, generator=generator)
         views[index, :, top : top + height, left : left + width] = color
+
+
+Pixels = NDArray[np.floating]
+
+_SIDE = 96  # pixels at which the garment is found
+_CLUSTERS = 5
+_AXES = np.array([0.7, 2.0, 2.0])  # of OKLab: light and shadow count less than color
+_SMOOTHING = (0.8, 0.8, 0)
+_CENTER_RADIUS, _BORDER = 0.35, 0.88  # as shares of half the side
+_MOST_ON_BORDER = 0.12  # of the border, the share that a garment's cluster may cover
+_LEAST_OF_CENTER = 0.3
+_NEAR_CHROMA, _NEAR_LIGHTNESS = 0.09, 0.22  # of clusters that are the same cloth in other light
+_AREA = (0.08, 0.75)  # of the photograph, what a garment covers at least and at most
+
+_ROWS, _COLUMNS = np.mgrid[0:_SIDE, 0:_SIDE] / (_SIDE - 1) * 2 - 1
+_CENTER = np.hypot(_ROWS, _COLUMNS) < _CENTER_RADIUS
+_EDGE = np.maximum(abs(_ROWS), abs(_COLUMNS)) > _BORDER
+
+
+@dataclass(frozen=True)
+class GarmentMask:
+    """Where a photograph shows its garment's main color: `mask` (96, 96) from 0 to 1, and it."""
+
+    mask: Pixels
+    color: Pixels  # (3,), OKLab, the median
+
+
+def find_garment(photograph: Pixels) -> GarmentMask | None:
+    """Find the main color of the garment in a photograph (96, 96, 3), sRGB from 0 to 1.
+
+    None where no color of the center keeps off the border, or covers too little or too much.
+    """
+    lab = ndimage.gaussian_filter(srgb_to_oklab(photograph), _SMOOTHING)
+    features = (lab * _AXES).reshape(-1, 3)
+    clusters = KMeans(_CLUSTERS, n_init=1, random_state=0, max_iter=30).fit(features[::3])
+    labels = clusters.predict(features).reshape(_SIDE, _SIDE)
+    in_center = np.array([(labels[_CENTER] == number).mean() for number in range(_CLUSTERS)])
+    on_border = np.array([(labels[_EDGE] == number).mean() for number in range(_CLUSTERS)])
+    inner = [n for n in np.argsort(-in_center) if on_border[n] < _MOST_ON_BORDER]
+    if not inner or in_center[inner[0]] < _LEAST_OF_CENTER:
+        return None
+    offsets = clusters.cluster_centers_[inner] - clusters.cluster_centers_[inner[0]]
+    is_near = (np.hypot(offsets[:, 1], offsets[:, 2]) < _NEAR_CHROMA) & (
+        abs(offsets[:, 0]) < _NEAR_LIGHTNESS
+    )
+    mask = _connected(np.isin(labels, np.array(inner)[is_near]))
+    touches = (mask & _EDGE).sum() / _EDGE.sum()
+    if not _AREA[0] < mask.mean() < _AREA[1] or touches > _MOST_ON_BORDER:
+        return None
+    return GarmentMask(mask.astype(np.float64), np.median(lab[mask], axis=0))
+
+
+def _connected(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The parts of a mask that lie in the center or are large."""
+    parts, count = ndimage.label(mask)
+    numbers = np.arange(1, count + 1)
+    sizes = ndimage.sum(mask, parts, numbers)
+    central = ndimage.sum(mask & _CENTER, parts, numbers)
+    if not count:
+        return mask
+    return np.isin(parts, numbers[(central > 40) | (sizes > 0.15 * sizes.max())])
+
+
+def recolor(photograph: Pixels, garment: GarmentMask, colour: str, shade: str) -> Pixels:
+    """Give the garment another color of the schema; its folds and its pattern stay.
+
+    Args:
+        photograph: (H, W, 3), sRGB from 0 to 1, square.
+        garment: as `find_garment` gives it for the same photograph.
+        colour: the new color's name in the schema.
+        shade: its shade.
+    """
+    side = len(photograph)
+    soft = ndimage.gaussian_filter(ndimage.zoom(garment.mask, side / _SIDE, order=1), 1.5)
+    lab = srgb_to_oklab(photograph)
+    offset = lab - garment.color
+    chroma_away = np.clip(np.hypot(offset[..., 1], offset[..., 2]) - 0.05, 0, None)
+    lightness_away = np.clip(abs(offset[..., 0]) - 0.25, 0, None)
+    share = np.clip(soft, 0, 1) * np.exp(-chroma_away / 0.04 - lightness_away / 0.05)
+    target = srgb_to_oklab(color_of(colour, shade))
+    contrast = np.clip((target[0] + 0.2) / (garment.color[0] + 0.2), 0.6, 1.3)
+    lightness = np.clip(target[0] + offset[..., 0] * contrast, 0.03, 1.0)
+    fading = np.clip(lightness / max(target[0], 1e-3), 0.4, 1.25)
+    new = np.stack(
+        [
+            lightness,
+            target[1] * fading + 0.3 * offset[..., 1],
+            target[2] * fading + 0.3 * offset[..., 2],
+        ],
+        axis=-1,
+    )
+    return photograph * (1 - share[..., None]) + oklab_to_srgb(new) * share[..., None]

@@ -14,16 +14,15 @@ from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.composition import normalize
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor
-from dwc.training.catalogue.image_rows import ImageRows, image_networks
+from dwc.training.catalogue.joint_batches import JointTexts
 from dwc.training.catalogue.photographs import (
     HEADS,
     NOT_APPLICABLE,
     PhotographPool,
     encode_photographs,
 )
-from dwc.training.catalogue.sentence_teacher import TEACHER_DIM, SentenceTeacher
-from dwc.training.catalogue.two_world_texts import TwoWorldTexts
-from dwc.training.catalogue.widening import kept_channels
+from dwc.training.catalogue.text_tuning import TEACHER_DIM, SentenceTeacher
+from dwc.training.catalogue.widening import ImageRows, image_networks, kept_channels
 from dwc.training.feature_cache import encode_texts
 from dwc.training.loop import AdamWSettings, LoopSettings, OptimizerStep, decay_groups, run_stage
 
@@ -75,7 +74,7 @@ def _matching_loss(logits: Tensor, ids: Tensor) -> Tensor:
 def train_projection(
     model: DWCModel,
     pool: PhotographPool,
-    texts: TwoWorldTexts,
+    texts: JointTexts,
     photographs: Sequence[ImageRows],
     drawings: ImageRows,
     teacher: SentenceTeacher,
@@ -153,7 +152,7 @@ def tune_text_tower(
     model: DWCModel,
     processor: DWCProcessor,
     before: tuple[DWCModel, DWCProcessor],
-    texts: TwoWorldTexts,
+    texts: JointTexts,
     photographs: ImageRows,
     teacher: SentenceTeacher,
     teacher_map: nn.Linear,

@@ -24,7 +24,7 @@ from dwc.datasets.wardrobe import (
     read_wardrobe,
 )
 from dwc.errors import TrainingError
-from dwc.training.catalogue.recoloring import find_garment, recolor
+from dwc.training.catalogue.augmentation import find_garment, recolor
 
 logger = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ from dwc.checkpoints.validate import check_agreement
 from dwc.convert.clip_tokenizer import find_clip_tokenizer
 from dwc.convert.sources import read_clip, read_whole
 from dwc.convert.to_checkpoint import authors_image_processor
-from dwc.datasets.prefetch import ImagePrefetcher, image_order
+from dwc.datasets.image_prefetch import ImagePrefetcher, image_order
 from dwc.errors import CheckpointError, TrainingError
 from dwc.evaluation.benchmarks import BenchmarkOptions, evaluate_benchmark
 from dwc.evaluation.metrics import recalls

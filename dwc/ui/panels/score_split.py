@@ -2,14 +2,7 @@
 
 from dwc.explain.score_split import ScoreExplanation, explain_score
 from dwc.search.searcher import Searcher
-from dwc.ui.format import (
-    escape,
-    format_count,
-    format_part,
-    format_percentile,
-    round_to_sum,
-    signed,
-)
+from dwc.ui.format import escape, format_count, format_part, format_percentile, round_to_sum, signed
 from dwc.ui.gallery_images import GalleryImages, url_of
 from dwc.ui.panels.results import order_parts
 from dwc.ui.state import SearchState

@@ -10,7 +10,7 @@ from typing import Any
 from dwc.search.model_pool import Origin
 from dwc.search.results import shift_to_json
 from dwc.ui.format import escape, on_load
-from dwc.ui.share_link import write_link
+from dwc.ui.request_parsing import write_link
 from dwc.ui.state import SearchState
 
 ON_LOAD = on_load("dwcPanels.toolbar", "save")

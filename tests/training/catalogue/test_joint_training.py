@@ -1,4 +1,4 @@
-"""From a checkpoint of drawings and a wardrobe to one of both worlds, with everything small."""
+"""From a checkpoint of drawings and a wardrobe to a joint one, with everything small."""
 
 import json
 import random
@@ -18,8 +18,11 @@ from dwc.cli import main
 from dwc.datasets.wardrobe import image_path
 from dwc.errors import DatasetError, TrainingError
 from dwc.modeling.modeling_dwc import DWCModel
-from dwc.training.catalogue import two_worlds
+from dwc.training.catalogue import joint_training
+from dwc.training.catalogue.augmentation import find_garment, recolor
 from dwc.training.catalogue.drawn_pool import PoolSettings
+from dwc.training.catalogue.joint_batches import BatchMix
+from dwc.training.catalogue.joint_training import JointRecipe, check_wardrobe, publish_joint
 from dwc.training.catalogue.photograph_towers import StageSettings
 from dwc.training.catalogue.photographs import (
     attribute_triplets,
@@ -28,19 +31,15 @@ from dwc.training.catalogue.photographs import (
     load_photographs,
     recoloring_triplets,
 )
-from dwc.training.catalogue.publish_two_worlds import publish_two_worlds
 from dwc.training.catalogue.recipe import catalogue_config
-from dwc.training.catalogue.recoloring import find_garment, recolor
 from dwc.training.catalogue.train_catalogue import make_processor
-from dwc.training.catalogue.two_world_batches import BatchMix
-from dwc.training.catalogue.two_worlds import TwoWorldRecipe, check_wardrobe
 from dwc.training.dwc.mutual_training import MutualSettings
 from tests.datasets.test_wardrobe import photograph, write_table
 
 FLOOR = (200, 190, 180)
 COLORS = {"red": (200, 40, 40), "blue": (40, 60, 190), "green": (40, 160, 60)}
 
-TINY = TwoWorldRecipe(
+TINY = JointRecipe(
     image_size=64,
     pool=PoolSettings(items=600, styles=("gallery",), size_px=64),
     views=2,
@@ -99,7 +98,7 @@ def wardrobe(tmp_path_factory) -> Path:
 def published(tmp_path_factory, wardrobe):
     """The start's folder, the work folder, the checkpoint's folder and the numbers."""
     torch.set_num_threads(1)
-    place = tmp_path_factory.mktemp("two-worlds")
+    place = tmp_path_factory.mktemp("joint")
     processor = make_processor(gallery("train", 60), 0, 400)
     tokenizer = processor.clip_tokenizer
     torch.manual_seed(0)
@@ -108,8 +107,8 @@ def published(tmp_path_factory, wardrobe):
     )
     save_checkpoint(DWCModel(config), processor, place / "start", dtype=torch.float16)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(two_worlds, "SentenceTeacher", FakeTeacher)
-        numbers = publish_two_worlds(
+        patch.setattr(joint_training, "SentenceTeacher", FakeTeacher)
+        numbers = publish_joint(
             str(place / "start"), wardrobe, TINY, place / "work", place / "out", (40, 20)
         )
     return place, numbers
@@ -165,14 +164,14 @@ def test_a_checkpoint_of_both_worlds_is_written_and_measured(published) -> None:
         json.loads(line)["stage"]
         for line in (place / "out" / "training.jsonl").read_text().splitlines()
     }
-    assert stages == set(two_worlds.STAGES)
+    assert stages == set(joint_training.STAGES)
     assert loaded.processor.unknown_words("a worda striped zzyzx") == ["zzyzx"]
 
 
 def test_a_finished_run_ends_in_the_same_weights(published, wardrobe, tmp_path, monkeypatch):
     place, numbers = published
-    monkeypatch.setattr(two_worlds, "SentenceTeacher", FakeTeacher)
-    again = publish_two_worlds(
+    monkeypatch.setattr(joint_training, "SentenceTeacher", FakeTeacher)
+    again = publish_joint(
         str(place / "start"), wardrobe, TINY, place / "work", tmp_path / "again", (40, 20)
     )
     assert again["fingerprint"] == numbers["fingerprint"]
@@ -182,12 +181,12 @@ def test_another_recipe_is_refused_in_its_work_folder(published, wardrobe, tmp_p
     place, _ = published
     arguments = (place / "work", tmp_path / "out", (40, 20))
     with pytest.raises(TrainingError, match=r"seed 0 \(now: 1\)"):
-        publish_two_worlds(str(place / "start"), wardrobe, replace(TINY, seed=1), *arguments)
+        publish_joint(str(place / "start"), wardrobe, replace(TINY, seed=1), *arguments)
     other = shutil.copytree(wardrobe, tmp_path / "wardrobe")
     with (other / "attributes.csv").open("a") as table:
         table.write("\n")
     with pytest.raises(TrainingError, match="holds a training with wardrobe"):
-        publish_two_worlds(str(place / "start"), other, TINY, *arguments)
+        publish_joint(str(place / "start"), other, TINY, *arguments)
     assert not (tmp_path / "out").exists()
 
 
@@ -199,16 +198,16 @@ def test_streams_are_interpolated_and_towers_stay(published) -> None:
     }
     clip = model.clip_stream.project_image.bias.detach().clone()
     cnn = model.cnn_stream.project_image.bias.detach().clone()
-    two_worlds.interpolate_streams(model, before, (0.75, 0.5))
+    joint_training.interpolate_streams(model, before, (0.75, 0.5))
     torch.testing.assert_close(model.clip_stream.project_image.bias.detach(), 0.75 * clip)
     torch.testing.assert_close(model.cnn_stream.project_image.bias.detach(), 0.5 * cnn + 0.5)
 
 
 def test_a_share_of_the_recipe_is_a_shorter_one() -> None:
-    short = TwoWorldRecipe.scaled(3, 0.1)
+    short = JointRecipe.scaled(3, 0.1)
     assert short.seed == 3
-    assert short.streams.total_steps == TwoWorldRecipe().streams.total_steps // 10
-    assert replace(short, seed=0).image_size == TwoWorldRecipe().image_size
+    assert short.streams.total_steps == JointRecipe().streams.total_steps // 10
+    assert replace(short, seed=0).image_size == JointRecipe().image_size
 
 
 def test_a_wardrobe_is_asked_for_before_anything_is_trained(tmp_path, capsys) -> None:

