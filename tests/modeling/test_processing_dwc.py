@@ -196,7 +196,7 @@ def test_merges_of_earlier_versions_are_read(processor, tmp_path):
         (lambda content: content["model"].pop("merges"), "does not hold the vocabulary"),
         (
             lambda content: content["added_tokens"].append({"content": "<new>", "id": 9_999}),
-            r"adds tokens that are none of its vocabulary: \['<new>'\]",
+            r"adds tokens that its vocabulary lacks: \['<new>'\]",
         ),
     ],
 )
