@@ -73,6 +73,8 @@ def open_page(browser, address):
         page.wait_for_selector("#results .card")
         # The script's start has run once the language is set: events are wired by then.
         page.wait_for_function("document.documentElement.lang === 'en'")
+        # The server has filled the visit's state: a search is not overtaken by the page's opening.
+        page.wait_for_function("history.state?.screen != null")
         return page
 
     yield open_page
