@@ -1,6 +1,6 @@
-"""The public endpoints beside the page.
+"""The public API endpoints, in addition to the page.
 
-`/search` answers a query; `/explain`, `/compare` and `/paraphrase` explain an answer; `/map` and
+`/search` runs a query; `/explain`, `/compare` and `/paraphrase` explain a search result; `/map` and
 `/atlas` describe the gallery and the model.
 """
 
@@ -35,10 +35,10 @@ from dwc.ui.request_parsing import (
 from dwc.ui.security import refuse_addresses
 
 COMPARED = 10
-"""How many results are compared or ranked, unless a request says otherwise."""
+"""How many results are compared or ranked by default."""
 
 MAP_PAGE = 10_000
-"""How many images' positions `/map` returns at once, unless a request says otherwise."""
+"""How many images' positions `/map` returns at once by default."""
 
 Answer = dict[str, Any]
 
@@ -160,17 +160,17 @@ def add_overview_endpoints(models: ModelPool) -> None:
 
 
 def explain_query(searcher: Searcher, query: EncodedQuery, id: str, shift: float) -> Answer:
-    """Everything that explains one result of a query.
+    """Return everything that explains one result of a query.
 
     Args:
-        searcher: What answers the query.
+        searcher: The searcher that runs the query.
         query: The encoded query.
-        id: The result; empty for the best.
-        shift: Added to the logit of each stream's image weight.
+        id: The result's image id; empty for the best.
+        shift: Number added to the logit of each stream's image weight.
 
     Returns:
-        "why", "word_effects", "trace" and "regions", each as its `to_dict` returns it; "regions" is
-        None where no words attend to an image.
+        A dict with "why", "word_effects", "trace" and "regions", each as its `to_dict` returns it;
+        "regions" is None if the query does not have both words and an image.
 
     Raises:
         QueryError: The id is not ranked.
@@ -189,7 +189,7 @@ def explain_query(searcher: Searcher, query: EncodedQuery, id: str, shift: float
 
 
 def compare_query(searcher: Searcher, images: GalleryImages, query: EncodedQuery, k: int) -> Answer:
-    """The `k` best of a query by each of its readings, and all relevant images if they are known.
+    """Return the `k` best results by each ranking of a query, and all relevant images if known.
 
     Returns:
         The comparison, and "fitting": the relevant ids, or None with the reason in "why_unknown".
@@ -290,7 +290,7 @@ class _ExplainingEndpoints:
 
 @contextmanager
 def api_errors() -> Iterator[None]:
-    """Report this package's errors to the client of the API, without a traceback in the log."""
+    """Report this package's errors to the API client, without a traceback in the log."""
     try:
         yield
     except DWCError as error:
@@ -305,8 +305,11 @@ def _add_endpoint(
     inputs: Sequence[gr.components.Component],
     last_inputs: Sequence[gr.components.Component] = (),
 ) -> None:
-    """Add an endpoint: a reference, a text, `inputs`, the model if there are several, the rest."""
-    # Components of its own, never shown: the page's must not decide what an endpoint takes.
+    """Add an endpoint with inputs in this order.
+
+    A reference, a text, `inputs`, the model if there are several, and `last_inputs`.
+    """
+    # Hidden components of its own, so the page's settings do not limit an endpoint's inputs.
     reference = gr.Image(visible=False, label="reference", type="filepath")
     refuse_addresses(reference)
     text = gr.Textbox(value="", visible=False, label="text")
@@ -318,7 +321,7 @@ def _add_endpoint(
         [reference, text, *inputs, *model, *last_inputs],
         gr.JSON(visible=False, label="result"),
         api_name=name,
-        # The file stays unopened: it is decoded within limits, with our own messages.
+        # Gradio does not open the file: it is decoded within limits, with our own messages.
         preprocess=False,
         concurrency_id=concurrency_id,
         concurrency_limit=1,

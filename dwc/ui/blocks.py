@@ -1,4 +1,4 @@
-"""The page as Gradio blocks: which event of which component calls which handler."""
+"""The page as Gradio blocks: connects each component's events to their handlers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -37,18 +37,18 @@ LIGHT: dict[str, Any] = {
     "api_visibility": "private",
 }
 QUEUE_LENGTH = 64
-"""How many events wait at most; further ones are refused, and the page says so."""
+"""How many events may wait; further ones are refused with a message on the page."""
 
 
 class PageBlocks(gr.Blocks):
-    """Blocks whose public `/search` may be called without its last inputs.
+    """Gradio blocks whose public `/search` may be called without its last inputs.
 
-    Gradio's own clients fill in what is left out. Scripts that post plain data would have to be
-    changed whenever an input is added.
+    Gradio's own clients fill in missing inputs. Without this class, scripts that post plain data
+    would have to be changed whenever an input is added.
     """
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
-        """Fill in the values that `/search` lacks at its end; otherwise as Gradio does."""
+        """Fill in missing last inputs of `/search`, then validate as Gradio does."""
         if block_fn.api_name == "search":
             missing = block_fn.inputs[len(inputs) :]
             inputs.extend(component.value for component in missing)
@@ -56,10 +56,10 @@ class PageBlocks(gr.Blocks):
 
 
 def build_page(models: ModelPool, images: GalleryImages, examples: Sequence[Example]) -> gr.Blocks:
-    """The page, ready to be launched with `startup.launch_options`.
+    """Build the page, ready to be launched with `startup.launch_options`.
 
-    It opens with an answer: the first example that the first model can answer is searched once,
-    here. A link, or what a visitor's browser showed before, replaces it when the page loads.
+    The page opens with a search result: the first example that the first model can search is run
+    once, here. When the page loads, a link or what the visitor's browser showed before replaces it.
     """
     opening = find_opening(models, images, examples)
     with PageBlocks(
@@ -114,9 +114,9 @@ class _Wiring:
     def _connect_searches(self) -> None:
         c, handlers = self.components, self.handlers
         searching: dict[str, Any] = {
-            # The file stays unopened: handlers decode it within limits, with their own messages.
+            # Gradio does not open the file: handlers decode it, with limits and messages of ours.
             "preprocess": False,
-            # A search requested during another is made next. By default it would be dropped.
+            # A search requested during another one runs next. By default it would be dropped.
             "trigger_mode": "always_last",
             "show_progress": "minimal",
             "show_progress_on": c.results,
@@ -145,7 +145,7 @@ class _Wiring:
         self._explain_after(back)
 
     def _connect_session(self) -> None:
-        """Opening, restoring, and what the browser's script follows; see `session.js`."""
+        """Connect the events of opening and restoring, and those for the script `session.js`."""
         c, handlers = self.components, self.handlers
         opened = self.page.load(
             handlers.open_page,
@@ -160,7 +160,7 @@ class _Wiring:
             None,
             self.restored,
             show_progress="hidden",
-            trigger_mode="multiple",  # Back twice: the second must not be dropped
+            trigger_mode="multiple",  # if Back is pressed twice, the second must not be dropped
             **ON_MODEL,
         )
         for event in (opened, restored):
@@ -258,7 +258,7 @@ class _Wiring:
         )
 
     def _explain_after(self, event: Any) -> None:
-        """After an answer: record it in the history, fill the panels, the slow ones last."""
+        """After a search, record it in the history, then fill the panels, the slow ones last."""
         event.failure(None, js="() => window.dwcSession.refuse()", api_visibility="private")
         event = self._record_after(event)
         for panels in (FAST_PANELS, SLOW_PANELS):

@@ -1,4 +1,4 @@
-"""Numbers, texts and messages as the page shows them."""
+"""Formatting of numbers, texts and messages for the page."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,26 +9,26 @@ MODALITY_NAMES = {"image": "picture", "text": "words", "joint": "both together"}
 
 
 def escape(text: object) -> str:
-    """Make a text safe inside an element or a quoted attribute, and in UTF-8.
+    """Escape a text for use inside an HTML element or a quoted attribute, and as UTF-8.
 
-    A file name may have bytes that are no text; they are shown as escapes.
+    Bytes of a file name that are not valid text are shown as escape sequences.
     """
     encodable = str(text).encode("utf-8", "backslashreplace").decode("utf-8")
     return escape_html(encodable, quote=True)
 
 
 def render_error(message: str) -> str:
-    """Why a search could not be made; empty for no message."""
+    """Render an error message; empty for no message."""
     return f'<p class="trouble" role="alert">{escape(message)}</p>' if message else ""
 
 
 def render_hint(text: str) -> str:
-    """A sentence in small type."""
+    """Render a sentence in small type."""
     return f'<p class="hint">{escape(text)}</p>'
 
 
 def render_unknown_words(words: Sequence[str]) -> str:
-    """The typed words that are not in the model's vocabulary, struck through; empty for none."""
+    """Render the typed words outside the model's vocabulary, struck through; empty for none."""
     if not words:
         return ""
     struck = ", ".join(f"<s>{escape(word)}</s>" for word in words)
@@ -41,12 +41,12 @@ def render_unknown_words(words: Sequence[str]) -> str:
 
 
 def format_stream(stream: str) -> str:
-    """CLIP and CNN by their proper names, any other stream by its own."""
+    """Return a stream's display name: CLIP and CNN in capitals, any other name as it is."""
     return STREAM_NAMES.get(stream, stream)
 
 
 def format_part(part: str) -> str:
-    """`clip_image` -> `picture, CLIP stream`."""
+    """Return a score part's display name, such as `picture, CLIP stream` for `clip_image`."""
     stream, _, modality = part.rpartition("_")
     return f"{MODALITY_NAMES.get(modality, modality)}, {format_stream(stream)} stream"
 
@@ -68,9 +68,9 @@ def weight_in_words(image_weight: float) -> str:
 
 
 def percents(image_weight: float) -> tuple[int, int]:
-    """The picture's and the words' share of a weight in whole percent; they sum to 100.
+    """Return the image's and the text's share of a weight in whole percent; they sum to 100.
 
-    0 and 100 are reserved for exactly nothing and all.
+    0 and 100 are returned only for weights of exactly 0 and 1.
     """
     picture = round(100 * image_weight)
     if 0 < image_weight < 1:
@@ -79,15 +79,15 @@ def percents(image_weight: float) -> tuple[int, int]:
 
 
 def format_percentile(percentile: float) -> str:
-    """`above 99.7 %`, rounded down: only the whole gallery reads as 100."""
+    """Format a percentile such as `above 99.7 %`, rounded down so that only 1 becomes 100 %."""
     floored = math.floor(percentile * 10 + 1e-9) / 10
     return f"above {floored:g} %"
 
 
 def round_to_sum(values: Sequence[float], total: float, digits: int = 2) -> list[float]:
-    """Round so that the rounded values add up to the rounded total (largest remainders first).
+    """Round values so that they add up to the rounded total (largest remainders first).
 
-    Each value moves by less than one unit of the last digit as long as `total` is their sum.
+    Each value changes by less than one unit of the last digit if `total` is their sum.
     """
     scale = 10**digits
     floors = [math.floor(value * scale) for value in values]
@@ -101,27 +101,30 @@ def round_to_sum(values: Sequence[float], total: float, digits: int = 2) -> list
 
 
 def signed(value: float) -> str:
-    """Two decimals with a true minus sign, and none before zero."""
+    """Format with two decimals and a true minus sign; zero has no sign."""
     return f"{value + 0.0:.2f}".replace("-0.00", "0.00").replace("-", "−")
 
 
 def format_count(number: int) -> str:
-    """A count with thousands separated."""
+    """Format a count with thousands separators."""
     return f"{number:,}"
 
 
 def format_timing(timings_ms: Mapping[str, float], gallery_size: int) -> str:
-    """`2,000 pictures · 19 ms`: the total if it is given, else the sum of all steps."""
+    """Format a gallery size and time, such as `2,000 pictures · 19 ms`.
+
+    The time is the entry for the total if there is one, else the sum of all steps.
+    """
     total = timings_ms.get("total", sum(timings_ms.values()))
     duration = f"{total:.0f} ms" if total < 1000 else f"{total / 1000:.1f} s"
     return f"{format_count(gallery_size)} pictures · {duration}"
 
 
 def on_load(function: str, *events: str) -> str:
-    """The call that connects an element's script, a function of `static/`, when it is in place.
+    """Return the JavaScript that runs a function of `static/` when an element has been inserted.
 
     Args:
-        function: The function with its namespace, `dwcPanels.examples`.
+        function: The function with its namespace, such as `dwcPanels.examples`.
         events: The names of the element's own events. Gradio finds them, quoted, in the call.
     """
     names = "".join(f", '{event}'" for event in events)

@@ -1,4 +1,4 @@
-"""The gallery's images as the page needs them: ids, thumbnails, descriptions."""
+"""The data about the gallery's images that the page needs: ids, thumbnails and descriptions."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -13,7 +13,7 @@ from dwc.gallery.store import THUMBNAILS, Store
 
 
 class GalleryImages(Protocol):
-    """What a gallery must offer to be shown."""
+    """Interface of a gallery that the page can show."""
 
     @property
     def ids(self) -> Sequence[str]:
@@ -21,42 +21,42 @@ class GalleryImages(Protocol):
 
     @property
     def noun(self) -> str:
-        """What the images are called, in the plural: "garments"."""
+        """The plural noun for the images, such as "garments"."""
 
     @property
     def folder(self) -> Path:
-        """The folder of the thumbnails. It contains nothing else: all of it is served."""
+        """The folder of the thumbnails. It must contain nothing else, since all of it is served."""
 
     @property
     def skipped(self) -> Mapping[str, str]:
-        """The files that could not be read, with the reasons."""
+        """The files that could not be read, mapped to the reasons."""
 
     @property
     def remarks(self) -> Sequence[str]:
-        """What else was left out of the gallery, a sentence each."""
+        """One sentence for each other kind of images that the gallery leaves out."""
 
     def thumbnail(self, image_id: str) -> Path:
-        """The thumbnail's file, inside `folder`."""
+        """Return the path of the image's thumbnail, inside `folder`."""
 
     def describe(self, image_id: str) -> str:
-        """The image in words, for those who cannot see it."""
+        """Return a description of the image, for visitors who cannot see it."""
 
     def id_of(self, thumbnail: str | Path) -> str | None:
-        """The id of the image with this thumbnail; None if there is none."""
+        """Return the id of the image with this thumbnail; None if there is none."""
 
 
 def url_of(thumbnail: Path) -> str:
-    """A thumbnail's address; relative, so that it also holds behind a proxy's prefix."""
+    """Return a thumbnail's URL; it is relative, so it also works behind a proxy's prefix."""
     return f"gradio_api/file={quote(str(thumbnail))}"
 
 
-# Values that say what a garment does not have; a description omits them.
+# Attribute values that mean a feature is absent or ordinary; descriptions omit them.
 _ABSENT = frozenset({"none", "plain", "mid", "regular"})
 _CATEGORY_NAMES = {"t_shirt": "T-shirt"}
 
 
 class StoreImages:
-    """The images of a store, described by their file names, or by what was drawn."""
+    """The images of a vector store, described by their file names or their drawn attributes."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -67,32 +67,32 @@ class StoreImages:
 
     @property
     def remarks(self) -> list[str]:
-        """What else was left out of the gallery, a sentence each."""
+        """One sentence for each other kind of images that the gallery leaves out."""
         return self._store.manifest.remarks()
 
     @cached_property
     def skipped(self) -> dict[str, str]:
-        """The files that could not be read, with the reasons; no reason shows the server's path."""
+        """The files that could not be read, mapped to the reasons without the server's paths."""
         reasons = self._store.manifest.skipped.items()
         return {image_id: reason.rpartition(f"{image_id}: ")[2] for image_id, reason in reasons}
 
     def thumbnail(self, image_id: str) -> Path:
-        """The thumbnail's file, as an absolute path."""
+        """Return the absolute path of the image's thumbnail."""
         return self._store.thumbnail(image_id).absolute()
 
     def describe(self, image_id: str) -> str:
-        """A drawn garment in words; for any other image its file name without the suffix."""
+        """Describe a drawn garment by its attributes, any other image by its file name's stem."""
         if (garment := self.garments.get(image_id)) is not None:
             return describe_garment(garment)
         return PurePosixPath(image_id).stem.replace("_", " ")
 
     def kind(self, image_id: str) -> str | None:
-        """A drawn garment's category; None for any other image."""
+        """Return a drawn garment's category; None for any other image."""
         garment = self.garments.get(image_id)
         return None if garment is None else _name_category(garment)
 
     def id_of(self, thumbnail: str | Path) -> str | None:
-        """The image with that thumbnail; the first of several with the same content."""
+        """Return the id of the image with this thumbnail; the first if several are identical."""
         path = Path(thumbnail)
         image_id = self._by_content.get(path.stem)
         if image_id is None or self.thumbnail(image_id) != path:
@@ -101,7 +101,7 @@ class StoreImages:
 
     @cached_property
     def garments(self) -> dict[str, Garment]:
-        """What the catalogue's images show, by id; empty for other galleries."""
+        """The garments of the drawn catalogue by image id; empty for other galleries."""
         if not self.is_catalogue:
             return {}
         source = self._store.manifest.source
@@ -117,7 +117,10 @@ class StoreImages:
 
 
 def describe_garment(garment: Garment) -> str:
-    """`dark blue striped dress with white, long sleeve, v neckline`: always in one order."""
+    """Describe a garment, always in the same order of its attributes.
+
+    Example: `dark blue striped dress with white, long sleeve, v neckline`.
+    """
     attributes = {name: value for name, value in garment.attributes.items() if value not in _ABSENT}
     look = [attributes.pop(name, "") for name in ("shade", "colour", "pattern")]
     second = attributes.pop("second_colour", "")

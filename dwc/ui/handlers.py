@@ -1,4 +1,4 @@
-"""The handlers of the page's events: values of components in, `{component: value}` out."""
+"""Event handlers of the page: each takes component values and returns `{component: value}`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,41 +36,44 @@ from dwc.ui.state import (
 )
 
 Update = dict[Any, Any]
-"""New values by component; components that are not in it keep theirs."""
+"""New values by component; components that are not in the dict keep their values."""
 
 FORGOTTEN = "The server has forgotten this answer. Search again."
 
 
 @dataclass(frozen=True)
 class PageComponents:
-    """The components that handlers read and fill; `layout.py` builds them.
+    """The Gradio components that handlers read and update; `layout.py` creates them.
 
     Attributes:
-        header: The masthead, with the choice of a model.
+        header: The page header, with the model selector.
         reference: The reference image.
         words: The modification text.
-        unknown: The words that the model does not know.
-        search: The button.
-        message: Why a search could not be made.
-        history_strip: The history as tiles.
-        examples: Searches to try.
-        weights: The sentence and the dial.
-        slider: The weight slider.
+        unknown: The typed words that are not in the model's vocabulary.
+        search: The search button.
+        message: The error message that says why a search could not be made.
+        history_strip: The search history, drawn as tiles.
+        examples: Example searches to try.
+        weights: The sentence about the weights and the dial.
+        slider: The slider of the image weight.
         fold_switch: The switch that folds near-duplicates.
-        results: The cards.
-        toolbar: Export and link.
-        panels: The explaining panels by their ids.
+        results: The result cards.
+        toolbar: The export buttons and the link to the search.
+        panels: The explanation panels by their ids.
         gallery: The gallery browser.
-        map_service: Through which the map is loaded.
-        session: Through which the browser restores a search: Back, Forward, a waiting link.
-        model: The chosen model's name; kept by the browser, as are the next three.
-        screen: The answer on the screen: its request, origin, link, and description.
-        history: The history of the visit.
-        visit: What the browser knows when the page opens: its address, and what it showed before.
-        state: The server's cache of the answer.
-        parcel: A file that the browser is to save.
-        pin: How to repeat the pinned answer; kept by the browser.
-        pin_cache: The server's cache of the pinned answer.
+        map_service: Hidden element through which the browser loads the map's points.
+        session: Hidden element through which the browser restores a search (Back, Forward, or a
+            link that arrived before the page was ready).
+        model: The chosen model's name. The browser stores it.
+        screen: The search result on the screen: its request, origin, link, and description. The
+            browser stores it.
+        history: The search history of the visit. The browser stores it.
+        visit: What the browser sends when the page opens: its address, and what it showed before.
+            The browser stores it.
+        state: The server's cache of the search result.
+        parcel: A file for the browser to download.
+        pin: The request that repeats the pinned search. The browser stores it.
+        pin_cache: The server's cache of the pinned search result.
     """
 
     header: gr.HTML
@@ -101,7 +104,7 @@ class PageComponents:
 
     @property
     def answer(self) -> list[Any]:
-        """What an answer fills, but for the explaining panels."""
+        """Components that a search result fills, except the explanation panels."""
         return [
             self.message,
             self.unknown,
@@ -115,12 +118,12 @@ class PageComponents:
 
     @property
     def query(self) -> list[Any]:
-        """What a search starts from."""
+        """Components whose values are the input of a search."""
         return [self.reference, self.words, self.model, self.screen]
 
 
 def answer_request(models: ModelPool, images: GalleryImages, request: SearchRequest) -> SearchState:
-    """Search, and rank what the request shows.
+    """Search for a request and return the result with the hits that the request shows.
 
     Raises:
         DWCError: The model cannot be loaded, or the query cannot be searched.
@@ -136,7 +139,7 @@ def answer_request(models: ModelPool, images: GalleryImages, request: SearchRequ
     request = replace(request, words=request.words.strip(), model=name)
     weights = sweep.weights()
     if not any(0 < weight.image < 1 for weight in weights.values()):
-        request = replace(request, shift=0.0)  # there is only one modality
+        request = replace(request, shift=0.0)  # only one modality: there is no weight to shift
     result = replace(
         result,
         hits=rank(sweep, near_duplicates, request),
@@ -149,7 +152,10 @@ def answer_request(models: ModelPool, images: GalleryImages, request: SearchRequ
 def find_opening(
     models: ModelPool, images: GalleryImages, examples: Sequence[Example]
 ) -> SearchState | None:
-    """The answer with which the page opens: the first example that the first model can answer."""
+    """Return the result of the first example that the default model can search, else None.
+
+    The page opens with this result.
+    """
     for example in examples:
         request = SearchRequest(example.words, example.reference_id, model=models.default)
         try:
@@ -160,12 +166,13 @@ def find_opening(
 
 
 def describe_screen(state: SearchState, images: GalleryImages, names_model: bool) -> dict[str, Any]:
-    """What the browser keeps of the answer on its screen.
+    """Return the data about a search result that the browser stores.
 
     Returns:
-        `request` and `origin`, to repeat the search of the same model and gallery; `link`, the
-        address's query string, None for an upload; `reference`, the reference's file, by which the
-        page notices that another one is chosen; `description`, the search in a line.
+        A dict with `request` and `origin`, which repeat the search with the same model and gallery;
+        `link`, the query string of the page's address, None for an uploaded reference; `reference`,
+        the path of the reference's file, by which the page detects that another reference is
+        chosen; and `description`, the search in one line.
     """
     request = state.request
     reference = reference_file(request, images)
@@ -179,7 +186,7 @@ def describe_screen(state: SearchState, images: GalleryImages, names_model: bool
 
 
 def reference_file(request: SearchRequest, images: GalleryImages) -> FileData | None:
-    """A request's reference as Gradio describes a file.
+    """Return a request's reference in Gradio's format for files; None without a reference.
 
     Raises:
         QueryError: The gallery has no such image.
@@ -194,15 +201,15 @@ def reference_file(request: SearchRequest, images: GalleryImages) -> FileData | 
 
 
 def get_attribute(event: gr.EventData, name: str) -> Any:
-    """An attribute of an event's payload; None if the browser did not send it."""
+    """Return an attribute of an event's payload; None if the browser did not send it."""
     return getattr(event, name, None)
 
 
 class PageHandlers:
-    """Everything that the page's events do.
+    """The handlers of all events of the page.
 
-    Handlers get what the browser shows (`screen`) together with the server's `state`; see
-    `dwc.ui.state`.
+    Handlers that act on a search result receive both what the browser shows (`screen`) and the
+    server's `state`; `dwc.ui.state` explains the two.
     """
 
     def __init__(
@@ -214,17 +221,17 @@ class PageHandlers:
         opening: SearchState | None,
         upload_minutes: int,
     ) -> None:
-        """Serve a page with these components, which opens with the answer `opening`."""
+        """Create the handlers; the page opens with the search result `opening`."""
         self._models, self._images, self._examples = models, images, examples
         self._components, self._opening = components, opening
         self._upload_minutes = upload_minutes
 
     def current_state(self, state: SearchState | None, screen: object) -> SearchState | None:
-        """The answer on the screen, from the cache or searched again; None where there is none.
+        """Return the search result on the screen, cached or searched again; None if there is none.
 
         Raises:
-            DWCError: The search cannot be repeated, or would be answered by another model or over
-                another gallery than the answer on the screen.
+            DWCError: The search cannot be repeated, or it would now use another model or another
+                gallery than the result on the screen.
         """
         shown = screen if isinstance(screen, Mapping) else {}
         request = SearchRequest.from_dict(shown.get("request"))
@@ -245,18 +252,18 @@ class PageHandlers:
     def search_fields(
         self, reference: FileData | None, words: str | None, model: str, screen: object
     ) -> Update:
-        """Search with what is in the fields."""
+        """Search with the reference and the text in the input fields."""
         return self._search(self._parse_fields(reference, words, model), screen)
 
     def try_example(self, model: str, screen: object, event: gr.EventData) -> Update:
-        """Search with an example."""
+        """Search with the example that was clicked."""
         example = parse_example(get_attribute(event, "example"), self._examples)
         return self._search_example(example, model, screen)
 
     def try_reference_query(
         self, model: str, screen: object, state: SearchState | None, event: gr.EventData
     ) -> Update:
-        """Search with one of the queries that the model's weight statistics show."""
+        """Search with one of the queries that the panel of weight statistics shows."""
 
         def act(current: SearchState) -> Update:
             side, index = get_attribute(event, "side"), get_attribute(event, "place")
@@ -273,7 +280,7 @@ class PageHandlers:
         screen: object,
         event: gr.EventData,
     ) -> Update:
-        """Answer by another model; where it cannot be loaded, the last one stays chosen."""
+        """Switch to another model and search again; keep the current one if loading fails."""
         c = self._components
         try:
             name = self._models.require(get_attribute(event, "model"))
@@ -289,7 +296,7 @@ class PageHandlers:
     # Opening and restoring
 
     def open_page(self, visit: object) -> Update:
-        """Fill a visitor's state: from what the browser showed before, its link, or the opening."""
+        """Restore a visitor's page from the browser's data, else its link, else the opening."""
         known = visit if isinstance(visit, Mapping) else {}
         screen = known.get("screen")
         shown = screen if isinstance(screen, Mapping) else {}
@@ -317,11 +324,11 @@ class PageHandlers:
         return update | self._restore_draft(known.get("draft"))
 
     def restore(self, event: gr.EventData) -> Update:
-        """`open_page`, for a link that waited, and for the browser's Back and Forward."""
+        """Restore a search as `open_page` does, for Back, Forward or a delayed link."""
         return self.open_page(get_attribute(event, "visit"))
 
     def go_back(self, history: object, model: str, screen: object, event: gr.EventData) -> Update:
-        """Repeat a step of the history, weighted as it was last."""
+        """Repeat a search of the history at the weight it was last shown with."""
         there = SearchHistory.from_dict(history).back_to(get_attribute(event, "step"))
         step = None if there is None else there.current_step
         if there is None or step is None:
@@ -348,10 +355,10 @@ class PageHandlers:
         recorded = self._show_history(record_answer(there, state))
         return {**fields, **self._show(state), **recorded}
 
-    # Acting on the answer
+    # Acting on the search result
 
     def reweight(self, state: SearchState | None, screen: object, event: gr.EventData) -> Update:
-        """Follow the slider; the model is not run."""
+        """Rank the results again at the slider's position; the model is not run."""
 
         def act(current: SearchState) -> Update:
             if not current.has_two_modalities:
@@ -376,7 +383,7 @@ class PageHandlers:
         return self._with_current(state, screen, act)
 
     def fold(self, state: SearchState | None, screen: object, event: gr.EventData) -> Update:
-        """Fold near-duplicates and refill the page, or unfold them."""
+        """Fold near-duplicates and show further results in their place, or unfold them."""
         folded = get_attribute(event, "folded") is True
         return self._with_current(
             state, screen, lambda current: self._show_ranking(with_folding(current, folded))
@@ -385,7 +392,7 @@ class PageHandlers:
     def select_result(
         self, state: SearchState | None, screen: object, event: gr.EventData
     ) -> Update:
-        """Explain another result."""
+        """Select another result to be explained."""
 
         def act(current: SearchState) -> Update:
             selected = select_hit(current, get_attribute(event, "id"))
@@ -399,16 +406,16 @@ class PageHandlers:
         return self._with_current(state, screen, act)
 
     def save(self, state: SearchState | None, screen: object, event: gr.EventData) -> Update:
-        """Write the answer on the screen as a file."""
+        """Send the search result on the screen to the browser as a file to download."""
 
         def act(current: SearchState) -> Update:
             return {self._components.parcel: export_answer(get_attribute(event, "kind"), current)}
 
-        # Where this fails, the file of an earlier answer must not be saved once more.
+        # If this fails, the file of an earlier search result must not be saved again.
         return self._with_current(state, screen, act, {self._components.parcel: None})
 
     def record(self, history: object, state: SearchState | None, screen: object) -> Update:
-        """Add the answer on the screen to the history."""
+        """Add the search result on the screen to the history."""
 
         def act(current: SearchState) -> Update:
             before = SearchHistory.from_dict(history)
@@ -420,7 +427,7 @@ class PageHandlers:
     def explain(
         self, panels: Sequence[ExplanationPanel]
     ) -> Callable[[SearchState | None, object], Update]:
-        """The handler that fills these panels for the answer on the screen."""
+        """Return a handler that fills these panels for the search result on the screen."""
 
         def fill_panels(state: SearchState | None, screen: object) -> Update:
             shown = screen if isinstance(screen, Mapping) else {}
@@ -429,38 +436,38 @@ class PageHandlers:
                 return self._with_current(
                     state, screen, lambda current: self.fill_panels(panels, current)
                 )
-            return gr.skip()  # a later search is answered already, and will be explained
+            return gr.skip()  # a later search finished; its event fills the panels
 
         return fill_panels
 
     # The gallery
 
     def use_reference(self, event: gr.EventData) -> Update:
-        """Make an image of the gallery the next reference."""
+        """Use an image of the gallery as the next reference."""
         image_id = get_attribute(event, "id")
         if not isinstance(image_id, str) or image_id not in self._images.ids:
             return gr.skip()
         return {self._components.reference: str(self._images.thumbnail(image_id))}
 
     def turn_page(self, event: gr.EventData) -> Update:
-        """Show another page of the gallery."""
+        """Show another page of the gallery browser."""
         page = parse_page(get_attribute(event, "page"), self._images)
         return {self._components.gallery: render_gallery(self._images, page)}
 
     # Rendering
 
     def fill_panels(self, panels: Sequence[ExplanationPanel], state: SearchState) -> Update:
-        """The explaining panels of an answer."""
+        """Return the content of these explanation panels for a search result."""
         contents = render_panels(panels, self._models, self._images, state)
         components = [self._components.panels[panel.id] for panel in panels]
         return dict(zip(components, contents, strict=True))
 
     def render_header(self, model: str) -> str:
-        """The masthead with a model chosen."""
+        """Render the page header with this model selected."""
         return render_header(self._models.names, model, self._models.origin(model), self._images)
 
     def _search(self, request: SearchRequest, screen: object) -> Update:
-        """Answer a request; an error message leaves the results on the screen as they are."""
+        """Run a request; if it fails, show an error message and keep the results on the screen."""
         try:
             folded = self._carried(screen).folded
             return self._show(self._answer(replace(request, folded=folded)))
@@ -469,7 +476,7 @@ class PageHandlers:
             return {c.message: render_error(str(error)), c.unknown: ""}
 
     def _search_example(self, example: Example | None, model: str, screen: object) -> Update:
-        """Search with an example, and put it into the fields; nothing where there is none."""
+        """Search with an example and show it in the input fields; do nothing for None."""
         if example is None:
             return gr.skip()
         request = SearchRequest(example.words, example.reference_id, model=model)
@@ -489,7 +496,7 @@ class PageHandlers:
         return SearchRequest(words or "", image_id, upload, model)
 
     def _carried(self, screen: object) -> SearchRequest:
-        """An empty request that keeps what a visitor has set for all answers."""
+        """Return an empty request that keeps the settings a visitor made for all searches."""
         shown = screen if isinstance(screen, Mapping) else {}
         request = SearchRequest.from_dict(shown.get("request"))
         return SearchRequest(folded=request is not None and request.folded)
@@ -501,9 +508,9 @@ class PageHandlers:
         act: Callable[[SearchState], Update],
         otherwise: Update | None = None,
     ) -> Update:
-        """Act on the answer on the screen.
+        """Apply `act` to the search result on the screen.
 
-        Where there is none, or it cannot be had again, `otherwise` is returned, with a message.
+        If there is no search result, or it cannot be restored, return `otherwise` with a message.
         """
         c = self._components
         try:
@@ -532,14 +539,14 @@ class PageHandlers:
         return {c.results: results, c.toolbar: toolbar, **self._remember(state)}
 
     def _remember(self, state: SearchState) -> Update:
-        """Cache an answer, and let the browser keep how to repeat it."""
+        """Cache a search result on the server, and send the browser the request that repeats it."""
         screen = describe_screen(state, self._images, self._names_model)
         if self._opening is not None and state.request == self._opening.request:
-            screen["link"] = ""  # the page's own answer needs no address
+            screen["link"] = ""  # the page's opening search needs no link
         return {self._components.state: state, self._components.screen: screen}
 
     def _clear_answer(self, message: str) -> Update:
-        """No answer, and why: what is on the screen would belong to another search."""
+        """Clear the results and show why: those on the screen would belong to another search."""
         c = self._components
         cleared = dict.fromkeys((c.unknown, c.weights, c.slider, c.toolbar, *c.panels.values()), "")
         return {
@@ -551,7 +558,7 @@ class PageHandlers:
         }
 
     def _open_with_own_answer(self) -> Update:
-        """The page shows its own answer already; only the visitor's state is filled."""
+        """Fill only the visitor's state, since the page already shows its opening search result."""
         if self._opening is None:
             return gr.skip()
         return {**self._remember(self._opening), **self._show_history(self._opening_history())}
@@ -568,7 +575,7 @@ class PageHandlers:
         return {c.reference: path, c.words: request.words}
 
     def _restore_draft(self, draft: object) -> Update:
-        """What was in the fields but not searched yet; uploads as long as they exist."""
+        """Restore input that was not searched yet; an upload only if its file still exists."""
         if not isinstance(draft, Mapping):
             return {}
         c = self._components
@@ -592,12 +599,12 @@ class PageHandlers:
 
     @property
     def _names_model(self) -> bool:
-        """Whether links name the model: there is a choice."""
+        """Return whether links name the model, which they do if there are several models."""
         return len(self._models.names) > 1
 
 
 def _question(request: SearchRequest) -> tuple[str, str | None, str | None, str]:
-    """What is asked, whatever part of the answer is shown."""
+    """Return the query and model of a request, without what part of the results is shown."""
     return request.words, request.reference_id, request.upload, request.model
 
 

@@ -1,4 +1,4 @@
-"""The history of a visit: a tree of its searches, with the one at which the visit stands."""
+"""The search history of a visit: a tree of searches, one of which is the current one."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -7,12 +7,12 @@ from typing import Any
 from dwc.search.results import shift_to_json
 
 MAX_STEPS = 24
-"""How many steps are kept: more than a person can tell apart, and a few kilobytes."""
+"""How many steps are stored: more than a person can tell apart, in a few kilobytes."""
 
 
 @dataclass(frozen=True)
 class HistoryQuery:
-    """What was searched: words, and a gallery image's id or an upload's file, or neither."""
+    """A query of the history: a text, and a gallery image's id, an uploaded file, or neither."""
 
     words: str
     reference_id: str | None = None
@@ -21,7 +21,9 @@ class HistoryQuery:
 
 @dataclass(frozen=True)
 class WeightShift:
-    """How an answer was weighted: the shift (0 as learned), and the mean image weight in [0, 1]."""
+    """The weight of a search result: the shift (0 is as learned) and the mean image weight in [0,
+    1].
+    """
 
     shift: float
     image_weight: float
@@ -33,9 +35,9 @@ class HistoryStep:
 
     Attributes:
         number: Counts from 1 over the whole visit; no number is used twice.
-        parent: The step from which it was searched; None for the first that is kept.
-        query: What was searched.
-        weight_shift: How its answer was weighted last.
+        parent: The number of the step that preceded it; None for the first that is stored.
+        query: The query.
+        weight_shift: The weight with which its results were last shown.
     """
 
     number: int
@@ -46,12 +48,12 @@ class HistoryStep:
 
 @dataclass(frozen=True)
 class HistoryRow:
-    """Steps in sequence, as they are drawn on one row.
+    """Consecutive steps that are drawn on one row.
 
     Attributes:
         column: The column of the first step, from 0.
         up: How many rows above this one its parent is drawn; 0 for the top row.
-        steps: The steps.
+        steps: The steps of the row.
     """
 
     column: int
@@ -61,20 +63,20 @@ class HistoryRow:
 
 @dataclass(frozen=True)
 class SearchHistory:
-    """A tree of at most `MAX_STEPS` steps; every change returns another history.
+    """An immutable tree of at most `MAX_STEPS` steps; every change returns a new history.
 
-    Beyond the limit, the oldest leaf of an abandoned branch is dropped first, then the beginning.
+    Beyond the limit, the oldest leaf of an abandoned branch is dropped first, then the first steps.
 
     Attributes:
-        steps: In ascending order of their numbers: a parent comes before its children.
-        current: The step at which the visit stands; None before the first.
+        steps: The steps in ascending order of their numbers, so parents precede their children.
+        current: The number of the current step; None before the first search.
     """
 
     steps: tuple[HistoryStep, ...] = ()
     current: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The history as a browser keeps it: only dicts, lists, numbers and strings."""
+        """Return the history as the browser stores it: only dicts, lists, numbers and strings."""
         steps = [asdict(step) for step in self.steps]
         for step in steps:
             step["weight_shift"]["shift"] = shift_to_json(step["weight_shift"]["shift"])
@@ -82,7 +84,7 @@ class SearchHistory:
 
     @classmethod
     def from_dict(cls, content: object) -> "SearchHistory":
-        """Read what a browser sent; an empty history for anything but a tree of steps."""
+        """Parse a history sent by a browser; empty if it is not a valid tree of steps."""
         try:
             history = _parse_history(content)
             return _bounded(history) if _is_tree(history) else cls()
@@ -90,9 +92,9 @@ class SearchHistory:
             return cls()
 
     def search(self, query: HistoryQuery, weight_shift: WeightShift) -> "SearchHistory":
-        """Add a search from the current step.
+        """Add a search as a child of the current step.
 
-        Repeating an existing child moves to it instead of adding a step.
+        If the current step has such a child already, move to it instead.
         """
         step = self.current_step
         if step is not None and step.query == query:
@@ -105,7 +107,7 @@ class SearchHistory:
         return _bounded(SearchHistory((*self.steps, added), number))
 
     def reweighted(self, weight_shift: WeightShift) -> "SearchHistory":
-        """Give the current step another weight shift."""
+        """Set the weight shift of the current step."""
         steps = tuple(
             replace(step, weight_shift=weight_shift) if step.number == self.current else step
             for step in self.steps
@@ -113,13 +115,18 @@ class SearchHistory:
         return replace(self, steps=steps)
 
     def back_to(self, number: object) -> "SearchHistory | None":
-        """Move to another step; None if there is no such step."""
+        """Move to the step with this number; None if there is no such step."""
         if type(number) is not int or number not in self._by_number:  # as a browser sent it
             return None
         return replace(self, current=number)
 
     def back_to_query(self, query: HistoryQuery, number: object = None) -> "SearchHistory | None":
-        """Move to a step with this query: that of the number, else the newest; None if none."""
+        """Move to the step with this number if it has the query, else to the newest step that has
+        it.
+
+        Returns:
+            The history at that step; None if no step has the query.
+        """
         numbers = [step.number for step in self.steps if step.query == query]
         if not numbers:
             return None
@@ -127,14 +134,15 @@ class SearchHistory:
 
     @property
     def current_step(self) -> HistoryStep | None:
-        """The step at which the visit stands; None before the first."""
+        """The current step; None before the first search."""
         return None if self.current is None else self._by_number[self.current]
 
     def rows(self) -> list[HistoryRow]:
-        """The tree as rows, for drawing: each step is in exactly one.
+        """Arrange the tree in rows for drawing; each step is in exactly one row.
 
-        The first row goes from the beginning over the current step to the newest after it. Branches
-        follow below, those furthest along first, so that the line down to a branch crosses no row.
+        The first row goes from the first step over the current step to its newest descendant.
+        Branches follow below, those that start furthest along first, so the line to a branch
+        crosses no row.
         """
         if self.current_step is None:
             return []
@@ -164,7 +172,7 @@ class SearchHistory:
         return path
 
     def _extended(self, path: tuple[HistoryStep, ...]) -> tuple[HistoryStep, ...]:
-        """The path, continued by the newest child of each last step."""
+        """Extend a path by the newest child of its last step until there is none."""
         while children := self._children(path[-1].number):
             path = (*path, children[-1])
         return path
@@ -175,7 +183,7 @@ class SearchHistory:
 
 
 def _bounded(history: SearchHistory) -> SearchHistory:
-    """Drop what is beyond `MAX_STEPS`."""
+    """Drop steps beyond `MAX_STEPS`."""
     steps = list(history.steps)
     path = {step.number for step in history._path_to(history.current)}
     while len(steps) > MAX_STEPS:
@@ -191,7 +199,11 @@ def _bounded(history: SearchHistory) -> SearchHistory:
 
 
 def _parse_history(content: Any) -> SearchHistory:
-    """Build a history from JSON; raises KeyError, TypeError or ValueError for other content."""
+    """Build a history from JSON.
+
+    Raises:
+        KeyError, TypeError, ValueError: The content is not a history.
+    """
     steps = tuple(
         HistoryStep(
             number=step["number"],
@@ -215,7 +227,7 @@ def _texts(query: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _is_tree(history: SearchHistory) -> bool:
-    """Whether numbers ascend, every parent comes earlier, and the current step exists."""
+    """Return whether numbers ascend, parents precede children, and the current step exists."""
     earlier: set[int] = set()
     roots = 0
     for step in history.steps:

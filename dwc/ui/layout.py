@@ -1,4 +1,4 @@
-"""How the page is arranged: the query on the left, the answer on the right."""
+"""Layout of the page: the query on the left, the search result on the right."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from dwc.ui.state import SearchState
 
 @dataclass(frozen=True)
 class PageContent:
-    """What the page shows: models, images, examples, and the answer with which it opens."""
+    """The page's content: models, images, examples, and the search result it opens with."""
 
     models: ModelPool
     images: GalleryImages
@@ -39,7 +39,7 @@ class PageContent:
 
 
 def build_layout(content: PageContent, panels: Sequence[ExplanationPanel]) -> PageComponents:
-    """Lay out the page, filled with its opening answer. Call inside `gr.Blocks`."""
+    """Create the page's components, filled with the opening result. Call inside `gr.Blocks`."""
     models, images = content.models, content.images
     masthead = html(
         header.render_header(models.names, models.default, models.origin(), images),
@@ -62,7 +62,7 @@ def build_layout(content: PageContent, panels: Sequence[ExplanationPanel]) -> Pa
 
 
 def _build_query_column(content: PageContent) -> dict[str, Any]:
-    """The reference, the words, the button, the history, and searches to try."""
+    """Create the components for the reference, text, search button, history and examples."""
     images, opening = content.images, content.opening
     file = None if opening is None else reference_file(opening.request, images)
     html('<h2 id="like-this">Like this…</h2>')
@@ -121,7 +121,7 @@ def _build_query_column(content: PageContent) -> dict[str, Any]:
 def _build_answer_column(
     content: PageContent, panels: Sequence[ExplanationPanel]
 ) -> dict[str, Any]:
-    """The weights, the results, what explains them, and the gallery."""
+    """Create the components for the weights, results, explanation panels and gallery."""
     models, images, opening = content.models, content.images, content.opening
     html('<p role="status" id="answer-notice-text"></p>', elem_id="answer-notice")
     dial = html(
@@ -169,7 +169,7 @@ def _build_answer_column(
 
 
 def _build_session(content: PageContent) -> dict[str, Any]:
-    """What the browser keeps, hidden in the page so that its script can read it; and the cache."""
+    """Create the hidden components for the browser's stored data, and the server's cache."""
     models, opening = content.models, content.opening
     screen = None
     if opening is not None:
@@ -211,11 +211,11 @@ def _lay_out_panel(panel: ExplanationPanel, value: str) -> gr.HTML:
 
 
 def html(value: str, **options: Any) -> gr.HTML:
-    """An element without Gradio's own styles and scripts."""
+    """Create an HTML element without Gradio's own styles and scripts."""
     return gr.HTML(value, apply_default_css=False, **{"js_on_load": None, **options})
 
 
 def html_if(value: str, **options: Any) -> None:
-    """An element as `html` makes it; none where it would be empty."""
+    """Create an element as `html` does, unless it would be empty."""
     if value:
         html(value, **options)

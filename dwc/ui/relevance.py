@@ -1,4 +1,4 @@
-"""Which images truly fit a query: known for drawn garments, where the words can be parsed."""
+"""Relevance of images to a query; known for drawn garments if the text can be parsed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from dwc.catalogue.splits import CatalogueItem
 from dwc.search.query import EncodedQuery
 from dwc.ui.gallery_images import GalleryImages, StoreImages
 
-_DRAWN = 60  # queries drawn; of these, short ones with several answers are chosen
-_MIN_GARMENTS = 240  # of fewer, so many different queries cannot be drawn
+_DRAWN = 60  # queries drawn; the short ones with several relevant images are chosen
+_MIN_GARMENTS = 240  # too few different queries can be drawn from a smaller gallery
 _MAX_CHARACTERS = 48
 _CHOSEN = 3
 
 
 @dataclass(frozen=True)
 class Relevance:
-    """The images that fit everything a query requests.
+    """The images that match everything a query asks for.
 
     Attributes:
-        ids: The ids of the images; None where nobody can know them.
-        why_unknown: The reason, where `ids` is None.
+        ids: The ids of the relevant images; None if they are unknown.
+        why_unknown: The reason if `ids` is None.
     """
 
     ids: frozenset[str] | None
@@ -32,15 +32,15 @@ class Relevance:
 
 
 def garments_of(images: GalleryImages) -> Mapping[str, Garment]:
-    """What a gallery's images show, by id; empty where that is not known."""
+    """Return the garment that each image shows, by image id; empty if unknown."""
     return images.garments if isinstance(images, StoreImages) else {}
 
 
 def find_relevant(garments: Mapping[str, Garment], query: EncodedQuery) -> Relevance:
-    """The garments that fit a query; the reference itself is not an answer.
+    """Find the garments that match a query, except the reference itself.
 
-    Unknown for other galleries, for an uploaded reference, for a query without words, and for words
-    that the catalogue would not use in this way.
+    The result is unknown for other galleries, for an uploaded reference, for a query without text,
+    and for texts that the catalogue's grammar does not produce.
     """
     if not garments:
         return Relevance(None, "of this gallery nobody has said what is in its pictures")
@@ -56,15 +56,15 @@ def find_relevant(garments: Mapping[str, Garment], query: EncodedQuery) -> Relev
 
 
 def count_relevant(ids: Sequence[str], relevant: frozenset[str]) -> int:
-    """How many of these ids are relevant."""
+    """Count how many of these ids are relevant."""
     return sum(id in relevant for id in ids)
 
 
 def own_queries(images: GalleryImages) -> tuple[dict[str, str], ...]:
-    """Queries of the catalogue's own test as an address carries them: `ref` and `text`.
+    """Return queries of the catalogue's own test as link parameters `ref` and `text`.
 
-    Short queries with more than one relevant image, the same at every start; none for small or
-    other galleries.
+    They are short queries with more than one relevant image, the same at every start; none for
+    small or other galleries.
     """
     return _own_queries(images) if isinstance(images, StoreImages) else ()
 
@@ -93,5 +93,5 @@ def _ids_that_fit(garments: Mapping[str, Garment], demand: Demand) -> frozenset[
 
 
 def query_address(query: Mapping[str, str]) -> str:
-    """The link that repeats a query."""
+    """Return the link that repeats a query."""
     return f"?{urlencode(query)}"

@@ -1,8 +1,8 @@
-"""A query as a browser or an API client sends it -> arguments of a `Searcher`.
+"""Conversion of a query from a browser or an API client to the arguments of a `Searcher`.
 
-Everything is checked here; what is wrong is a `DWCError` with a message for the sender.
+All input is checked here; invalid input raises a `DWCError` with a message for the sender.
 
-Links that repeat a search: `?ref=…&text=…&shift=…&model=…`.
+Links that repeat a search have the form `?ref=…&text=…&shift=…&model=…`.
 """
 
 import math
@@ -25,20 +25,20 @@ from dwc.ui.security import read_upload
 from dwc.ui.state import SearchRequest
 
 MAX_CHARACTERS = 1000
-"""The longest text taken: far beyond what a tokenizer reads, and cheap to cut."""
+"""The longest accepted text: far longer than a tokenizer's limit, and cheap to cut."""
 
 MAX_RESULTS = 200
 """The largest `k` of the API."""
 
 DEFAULT_RESULTS = 12
-"""The API's `k`, unless given."""
+"""The API's default `k`."""
 
 FileData = Mapping[str, Any]
-"""A file as Gradio describes it: `path` on the server, and more."""
+"""A file in Gradio's format: `path` on the server, and more."""
 
 
 class SearchEngine(Protocol):
-    """What answers queries: `dwc.search.searcher.Searcher`."""
+    """Interface for running queries, implemented by `dwc.search.searcher.Searcher`."""
 
     reference_weights: ReferenceWeights | None
     near_duplicates: NearDuplicates
@@ -46,7 +46,7 @@ class SearchEngine(Protocol):
     def encode_query(
         self, image: Image.Image | None = None, text: str = "", reference_id: str | None = None
     ) -> EncodedQuery:
-        """Encode a query; `QueryError` where there is nothing to search."""
+        """Encode a query; raise `QueryError` if it has neither an image nor a text."""
 
     def answer(
         self,
@@ -56,10 +56,10 @@ class SearchEngine(Protocol):
         sweep: WeightSweep | None = None,
         fold: bool = False,
     ) -> SearchResult:
-        """Find the `k` best images; `sweep`, if it was made already, is not made again."""
+        """Find the `k` best images; use `sweep` if it is given instead of scoring again."""
 
     def sweep(self, query: EncodedQuery) -> WeightSweep:
-        """Score the gallery once for all shifts."""
+        """Score the gallery once for all shifts of the image weight."""
 
 
 def run_search(
@@ -71,7 +71,7 @@ def run_search(
     shift: object = 0.0,
     fold: object = False,
 ) -> SearchResult:
-    """Search with a reference as Gradio describes it (its file is not opened yet) and a text.
+    """Search with a text and a reference in Gradio's file format (not opened yet).
 
     Raises:
         QueryError: There is nothing to search, the text is too long, or `k` or `shift` is invalid.
@@ -84,7 +84,7 @@ def run_search(
 def parse_query(
     images: GalleryImages, reference: FileData | None, text: str | None
 ) -> dict[str, Any]:
-    """The arguments of `SearchEngine.encode_query` for what a browser sends.
+    """Convert a browser's input to the arguments of `SearchEngine.encode_query`.
 
     Raises:
         QueryError: There is nothing to search, or the text is too long.
@@ -105,9 +105,9 @@ def parse_query(
 def parse_reference(
     reference: FileData | None, images: GalleryImages
 ) -> tuple[Image.Image | None, str | None]:
-    """The reference as an image, or as an id if it is one of the gallery; never both.
+    """Return the reference as an image, or as an id if it is in the gallery; never both.
 
-    An image of the gallery arrives as its thumbnail's file; the searcher finds the original.
+    A gallery image arrives as its thumbnail's file; the searcher finds the original.
 
     Raises:
         ImageError: The file did not arrive, was not uploaded here, or is not a readable image.
@@ -120,14 +120,14 @@ def parse_reference(
     if (image_id := images.id_of(path)) is not None:
         return None, image_id
     try:
-        # As bytes: a message must not show where uploads are stored.
+        # Decoded from bytes, so that no error message shows where uploads are stored.
         return decode(read_upload(path)), None
     except ImageError as error:
         raise ImageError(str(error).replace("the picture given: ", "The picture ")) from error
 
 
 def parse_count(k: object) -> int:
-    """A number of results as JSON may carry it.
+    """Parse a number of results from JSON.
 
     Raises:
         QueryError: It is not a whole number from 1 to `MAX_RESULTS`.
@@ -139,7 +139,7 @@ def parse_count(k: object) -> int:
 
 
 def parse_shift(shift: object) -> float:
-    """A shift as JSON or an address may carry it; "inf" and "-inf" are the two ends.
+    """Parse a shift from JSON or a link; "inf" and "-inf" mean image or text only.
 
     Raises:
         QueryError: It is not a number.
@@ -161,11 +161,11 @@ def _parse_number(value: object, name: str) -> float:
 
 
 def write_link(request: SearchRequest, names_model: bool = False) -> str | None:
-    """The query string that repeats a search; None for an uploaded reference.
+    """Return the query string that repeats a search; None for an uploaded reference.
 
     Args:
         request: The search.
-        names_model: Whether to name the model, where there is a choice.
+        names_model: Whether to name the model, which is needed if there are several.
     """
     if request.upload is not None:
         return None
@@ -184,11 +184,11 @@ def write_link(request: SearchRequest, names_model: bool = False) -> str | None:
 def read_link(
     link: str, models: ModelPool, images: GalleryImages
 ) -> tuple[SearchRequest | None, str]:
-    """Read an address's query string.
+    """Parse the query string of a link.
 
     Returns:
-        The search, None where the link has neither a reference nor words; and a message for the
-        page where the link names an image, a shift or a model that does not exist.
+        The search, None if the link has neither a reference nor a text; and an error message for
+        the page if the link names an image, shift or model that does not exist.
     """
     parameters: Mapping[str, str] = dict(parse_qsl(link.removeprefix("?")))
     reference_id, words = parameters.get("ref") or None, parameters.get("text") or ""

@@ -1,6 +1,6 @@
-"""Which files a browser may name, how long uploads stay, and which of Gradio's routes are closed.
+"""Security rules: readable files, lifetime of uploads, and Gradio routes that are closed.
 
-A browser may name what was uploaded here, and nothing is fetched from elsewhere.
+A browser may refer only to files uploaded here; the server fetches nothing from elsewhere.
 """
 
 from pathlib import Path
@@ -15,27 +15,27 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from dwc.errors import ImageError
 
 UPLOAD_CHECK_SECONDS = 60
-"""How often expired uploads are looked for."""
+"""Interval between checks for expired uploads, in seconds."""
 
 UPLOAD_LIFETIME_SECONDS = 600
-"""After how long an upload is deleted."""
+"""Time after which an upload is deleted, in seconds."""
 
 UPLOAD_MINUTES = UPLOAD_LIFETIME_SECONDS // 60
 
 
 def is_upload(path: str) -> bool:
-    """Whether a path is a file in the folder of uploads, and still exists."""
+    """Return whether a path is an existing file in the upload folder."""
     try:
         return _is_in_upload_folder(path) and Path(path).is_file()
-    except OSError:  # too long, or a loop of links
+    except OSError:  # the path is too long, or a loop of links
         return False
 
 
 def read_upload(path: str) -> bytes:
-    """The content of an uploaded file.
+    """Return the content of an uploaded file.
 
-    A request names its file itself, and Gradio checks the name only where the request marks it as
-    a file. So it is checked here.
+    The request itself names the file, and Gradio checks the name only if the request marks it as a
+    file, so it is checked here.
 
     Raises:
         ImageError: The file is not an upload, or no longer exists.
@@ -56,7 +56,7 @@ def _is_in_upload_folder(path: str) -> bool:
 
 
 def refuse_addresses(component: gr.Image) -> None:
-    """Make a component take uploads only: Gradio would fetch any public address for its sender."""
+    """Make a component accept uploads only; Gradio would fetch any public URL for the sender."""
     move_file = component.async_move_resource_to_block_cache
 
     async def move_upload(path: str | Path | None) -> Any:
@@ -69,8 +69,8 @@ def refuse_addresses(component: gr.Image) -> None:
     component.async_move_resource_to_block_cache = move_upload
 
 
-# Gradio fetches `/file=https://…` and `/proxy=…` for any client. The page shows its own files only,
-# and must not make requests in a stranger's name.
+# Gradio fetches `/file=https://…` and `/proxy=…` for any client. The page needs only its own
+# files, and the server must not make requests on behalf of strangers.
 _FETCHING_ROUTES = ("/file=http:", "/file=https:", "/proxy=")
 
 
@@ -81,7 +81,7 @@ class FetchNothing:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on every other request."""
+        """Answer 404 to such a request; forward every other request."""
         if scope["type"] == "http":
             path = scope["path"].lower()
             if any(route in path for route in _FETCHING_ROUTES):

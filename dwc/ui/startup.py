@@ -1,4 +1,4 @@
-"""Start-up: models opened over a gallery that each has embedded, and how the page is launched."""
+"""Start-up of the app: open the models, embed the gallery with each, and configure the launch."""
 
 import hashlib
 import logging
@@ -32,11 +32,12 @@ _NOT_IN_FILE_NAMES = re.compile(r"[^A-Za-z0-9.-]+")
 _SKIPPED_LOGGED = 20
 
 ShowProgress = Callable[[str], AbstractContextManager[Progress]]
-"""Shows how far the gallery is embedded, by the model of that name."""
+"""Given a model's name, returns a context manager that shows the progress of embedding the gallery.
+"""
 
 
 class OpenedModels(NamedTuple):
-    """The models that answer, and the first model's store, whose images are shown."""
+    """The opened models, and the vector store of the first model, whose images the page shows."""
 
     models: ModelPool
     store: Store
@@ -49,22 +50,23 @@ def open_models(
     keep_loaded: int = KEEP_LOADED,
     waits: bool = True,
 ) -> OpenedModels:
-    """Open every model once, so that its gallery is embedded; at most `keep_loaded` stay loaded.
+    """Open every model once to embed the gallery with it; at most `keep_loaded` stay in memory.
 
-    A model that cannot be loaded, or whose gallery cannot be embedded, is named in a warning and
-    left out. The first model is the default and has to load.
+    A model that cannot be loaded, or that cannot embed the gallery, is named in a warning and left
+    out. The first model is the default and has to load.
 
     Args:
-        arguments: Folders, names of the Hub, or None for the bundled model.
-        gallery: As for `open_gallery`.
-        show_progress: Shows the embedding of the gallery.
+        arguments: Where each model is loaded from: a folder, a name on the Hugging Face Hub, or
+            None for the bundled model.
+        gallery: The gallery, as for `open_gallery`.
+        show_progress: Shows the progress of embedding the gallery.
         keep_loaded: How many models stay in memory.
-        waits: Whether to open all models before returning. Otherwise only the first is opened; the
-            others are opened by `open_meanwhile`, or by their first query.
+        waits: Whether to open all models before returning. Otherwise only the first is opened; each
+            of the others is opened by `open_meanwhile` or by its first query.
 
     Raises:
         DWCError: The first model cannot be opened.
-        OSError: The first model's files or its store cannot be read or written.
+        OSError: The first model's files cannot be read, or its store cannot be read or written.
     """
     sources = name_models(arguments)
     opener = _ModelOpener(sources, gallery, show_progress)
@@ -78,9 +80,9 @@ def open_models(
 
 
 def list_bundled() -> list[str]:
-    """The names of the checkpoints that come with this package, the default first.
+    """Return the names of the checkpoints that come with this package, the default first.
 
-    A checkpoint other than the default is listed only if it has been made.
+    A checkpoint other than the default is listed only if its files exist.
     """
     first, *others = load.ALL_BUNDLED
     folder = load.BUNDLED_FOLDER.parent
@@ -88,7 +90,7 @@ def list_bundled() -> list[str]:
 
 
 def open_meanwhile(models: ModelPool) -> threading.Thread:
-    """Open the models one after the other in the background, while the first answers already.
+    """Open the models one by one in a background thread, while the first already serves queries.
 
     Failures are logged; requesting a failed model raises the same error.
     """
@@ -119,9 +121,9 @@ def _open_or_withdraw(models: ModelPool, name: str) -> None:
 
 
 def name_models(arguments: Sequence[str | None]) -> dict[str, str]:
-    """Map the name of each model to what it is loaded from; a repeated argument counts once.
+    """Map each model's name to where it is loaded from; repeated arguments count once.
 
-    A folder's name is its last component, preceded by as many parents as make it unique.
+    A folder's name is its last component, preceded by as many parent folders as make it unique.
     """
     distinct = list(dict.fromkeys(argument or load.BUNDLED for argument in arguments))
     names = [short_name(argument) for argument in distinct]
@@ -136,7 +138,7 @@ def name_models(arguments: Sequence[str | None]) -> dict[str, str]:
 
 
 class _OpenedBefore(NamedTuple):
-    """A model that was opened before, and has to be the same when it is opened again."""
+    """A model that was opened before; opening it again must give the same model."""
 
     fingerprint: str
     revision: str | None
@@ -144,17 +146,20 @@ class _OpenedBefore(NamedTuple):
 
 
 class _ModelOpener:
-    """Opens models over one gallery: the first time embeds it, later reuses the vectors."""
+    """Opens models for one gallery: embeds it the first time, reuses the vectors later."""
 
     def __init__(
         self, sources: Mapping[str, str], gallery: str, show_progress: ShowProgress
     ) -> None:
-        self.stores: dict[str, Store] = {}  # of the first model only: the page shows its images
+        self.stores: dict[str, Store] = {}  # the first model's only: the page shows its images
         self._sources, self._gallery, self._show_progress = sources, gallery, show_progress
         self._opened_before: dict[str, _OpenedBefore] = {}
 
     def open(self, name: str) -> Searcher:
-        """Load the model of a name, with its gallery's vectors. Its passes borrow a lent GPU."""
+        """Load the named model and its gallery vectors.
+
+        Forward passes run on a ZeroGPU where the Space has one.
+        """
         if name in self._opened_before:
             searcher = self._open_again(name, self._opened_before[name])
         else:
@@ -181,7 +186,7 @@ class _ModelOpener:
         repository = self._sources[name].partition("@")[0]
         argument = self._sources[name] if before.revision is None else repository
         try:
-            # The commit that was loaded at first, wherever its branch is by now.
+            # Use the commit that was loaded first, even if its branch has moved since.
             checkpoint = load.load(argument, revision=before.revision)
             if checkpoint.fingerprint != before.fingerprint:
                 raise CheckpointError(
@@ -201,9 +206,10 @@ class _ModelOpener:
 
 
 def _match_images(store: Store, shown_store: Store) -> Store:
-    """A store without images that the page does not show; both have the same files of today.
+    """Remove the images that the page does not show from a store.
 
-    A store that is older than the other keeps images whose files are gone.
+    Both stores were updated from the same current files, but a store that is older than the other
+    still contains images whose files have been deleted.
     """
     if set(store.ids) - store.away != set(shown_store.ids) - shown_store.away:
         raise StoreError(
@@ -214,7 +220,7 @@ def _match_images(store: Store, shown_store: Store) -> Store:
 
 
 def store_folder(fingerprint: str, source: Source) -> Path:
-    """The folder of a gallery's vectors: `galleries/<gallery>-<hash of its source>-<model>`."""
+    """Return the vectors' folder: `galleries/<gallery>-<hash of its source>-<model>`."""
     name = Path(source.argument).name or source.argument
     label = _NOT_IN_FILE_NAMES.sub("-", name)[:40].strip("-.")
     digest = hashlib.blake2b(repr(sorted(source.spec.items())).encode(), digest_size=4).hexdigest()
@@ -222,12 +228,12 @@ def store_folder(fingerprint: str, source: Source) -> Path:
 
 
 def open_gallery(argument: str, checkpoint: Checkpoint, progress: Progress | None = None) -> Store:
-    """Open a gallery for a model: embed it if that has not been done, else bring it up to date.
+    """Open a gallery's vector store for a model: embed the gallery, or update an existing store.
 
     Args:
-        argument: "catalogue", a folder, or a dataset of the Hub.
-        checkpoint: The model that embeds it.
-        progress: Called while images are embedded.
+        argument: "catalogue", a folder, or a dataset on the Hugging Face Hub.
+        checkpoint: The model that embeds the gallery.
+        progress: Callback for the progress of embedding.
 
     Raises:
         ImageError: The gallery does not exist, or has no readable image.
@@ -236,12 +242,12 @@ def open_gallery(argument: str, checkpoint: Checkpoint, progress: Progress | Non
     try:
         source = open_source(argument)
         path = store_folder(checkpoint.fingerprint, source)
-    except ImageError:  # a drive that is off: the store shows what was on it
+    except ImageError:  # e.g. the drive is not mounted: use the images embedded earlier
         source = FolderSource(argument, may_be_away=True)
         path = store_folder(checkpoint.fingerprint, source)
         if not path.is_dir():
             raise
-    if not path.is_dir():  # a gallery that was renamed, or embedded by an older version
+    if not path.is_dir():  # the gallery was renamed, or embedded by an older version
         path = find_store(path.parent, checkpoint.fingerprint, source) or path
     store = build_store(
         source,
@@ -262,7 +268,7 @@ def open_gallery(argument: str, checkpoint: Checkpoint, progress: Progress | Non
 
 
 _STATIC = Path(__file__).parent / "static"
-# A later file may refine what an earlier one says.
+# Later files may override values of earlier ones.
 _STYLES = (
     "style.css",
     "history.css",
@@ -274,13 +280,13 @@ _STYLES = (
 _SCRIPTS = ("page.js", "session.js", "results.js", "panels.js", "map_drawing.js", "map.js")
 
 FONTS = ("Inter", "Helvetica Neue", "Arial", "sans-serif")
-"""Installed fonts only: nothing is fetched from elsewhere."""
+"""Fonts that are installed on the visitor's machine; the page downloads none."""
 
 MAX_UPLOAD_BYTES = 60 * 1024 * 1024
 
 
 def make_theme() -> gr.themes.Base:
-    """Gradio's own components (upload field, text field, buttons) in the page's colors."""
+    """Return a theme with the page's colors for Gradio's own components (such as buttons)."""
     return gr.themes.Base(
         primary_hue=gr.themes.colors.slate,
         neutral_hue=gr.themes.colors.slate,
@@ -290,20 +296,20 @@ def make_theme() -> gr.themes.Base:
 
 
 def read_style() -> str:
-    """The style sheets, one after the other."""
+    """Return the page's style sheets, concatenated."""
     return "\n".join((_STATIC / name).read_text(encoding="utf-8") for name in _STYLES)
 
 
 def make_head(max_upload_bytes: int) -> str:
-    """The scripts for the page's head, which refuse larger uploads before they are sent."""
+    """Return the scripts for the page's head; they refuse too large uploads before sending them."""
     script = "\n".join((_STATIC / name).read_text(encoding="utf-8") for name in _SCRIPTS)
     return f"<script>const DWC_MAX_UPLOAD_BYTES = {max_upload_bytes};\n{script}</script>"
 
 
 def launch_options(images: GalleryImages, host: str | None, port: int | None) -> dict[str, Any]:
-    """Keyword arguments for `gr.Blocks.launch`.
+    """Return the keyword arguments for `gr.Blocks.launch`.
 
-    Where `host` or `port` is None, Gradio's own rules hold: GRADIO_SERVER_NAME and
+    Where `host` or `port` is None, Gradio's own rules apply: GRADIO_SERVER_NAME and
     GRADIO_SERVER_PORT (which Spaces set), else 127.0.0.1 and the first free port from 7860.
     """
     return {
@@ -324,5 +330,5 @@ def launch_options(images: GalleryImages, host: str | None, port: int | None) ->
 
 
 def serve_thumbnails(images: GalleryImages) -> None:
-    """Serve the thumbnails from their folder, without copies in Gradio's cache."""
+    """Let Gradio serve the thumbnails from their folder without copying them to its cache."""
     gr.set_static_paths([images.folder])

@@ -1,9 +1,10 @@
-"""What the browser shows, and what the server remembers of it.
+"""What the browser stores about the search on its screen, and what the server caches of it.
 
-The browser keeps a `SearchRequest` for the answer on its screen, and sends it with every action.
-The server keeps a `SearchState`: the answer to the visitor's last request, as a cache. It starts
-empty, and may be lost at any time. An action on another answer than the cached one repeats the
-search of its request, so no action ever acts on an answer that is not on the screen.
+The browser stores a `SearchRequest` for the search result on its screen, and sends it with every
+action. The server caches a `SearchState`, the result of the visitor's last request. The cache
+starts empty and may be lost at any time. If an action concerns another result than the cached one,
+the server repeats the search of the request, so an action always applies to the result on the
+screen.
 """
 
 import math
@@ -20,31 +21,32 @@ from dwc.search.results import Hit, SearchResult, shift_to_json
 from dwc.search.weight_sweep import WeightSweep, shift_for_weight
 
 RESULTS_SHOWN = 12
-"""How many results an answer begins with."""
+"""How many results are shown at first."""
 
 MORE_RESULTS = 12
 """How many results each "Show more" adds."""
 
 MAX_RESULTS_SHOWN = 96
-"""How many results the page shows at most; the commands and the endpoint give more."""
+"""The maximum number of results on the page; the command line and the API return more."""
 
 MAX_HITS_FOLDED = 192
-"""How far down the ranking folded pages are refilled."""
+"""The lowest rank from which results are taken to replace folded near-duplicates."""
 
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """A search, with all that is needed to repeat it and to show the same part of its answer.
+    """A search with everything needed to repeat it and to show the same part of its results.
 
     Attributes:
-        words: What should be different; empty for none.
-        reference_id: The reference, if it is an image of the gallery.
-        upload: The reference's file on the server, if it was uploaded.
+        words: The modification text, which says what should be different; may be empty.
+        reference_id: The id of the reference, if it is an image of the gallery.
+        upload: The path of the reference's file on the server, if it was uploaded.
         model: The model's name; empty for the default.
-        shift: Added to the logit of each stream's image weight; infinite at the two ends.
+        shift: Number added to the logit of each stream's image weight; infinite for image or text
+            only.
         count: How many results are shown, not counting folded near-duplicates.
-        folded: Whether near-duplicates are folded under the better image.
-        selected: The result that is explained; None for the first.
+        folded: Whether near-duplicates are folded under the better-ranked image.
+        selected: The id of the result that is explained; None for the first.
     """
 
     words: str = ""
@@ -58,16 +60,16 @@ class SearchRequest:
 
     @property
     def has_reference(self) -> bool:
-        """Whether the search starts from an image."""
+        """Whether the search has a reference image."""
         return self.reference_id is not None or self.upload is not None
 
     def to_dict(self) -> dict[str, Any]:
-        """The request as JSON can carry it: an infinite shift by its name."""
+        """Return the request as a JSON-compatible dict; an infinite shift becomes a string."""
         return {**asdict(self), "shift": shift_to_json(self.shift)}
 
     @classmethod
     def from_dict(cls, content: object) -> "SearchRequest | None":
-        """Read what a browser sent; None for anything that `to_dict` does not return."""
+        """Parse a request sent by a browser; None unless it has the form of `to_dict`'s result."""
         if not isinstance(content, Mapping):
             return None
         try:
@@ -90,15 +92,15 @@ class SearchRequest:
 
 @dataclass(frozen=True, eq=False)
 class SearchState:
-    """The answer to one request; each session of the page has its own.
+    """The result of one request; each session of the page has its own state.
 
     Attributes:
-        request: What was searched, and which part of the answer is shown.
+        request: The request: what was searched, and which part of the result is shown.
         query: The encoded query.
-        sweep: Its scores over the gallery at any shift.
-        result: The answer at the request's shift, with as many hits as are shown or folded.
-        origin: The model and the gallery that the answer comes from.
-        reference_weights: The model's weights on other queries; None if it has none.
+        sweep: The query's scores against the gallery for any shift of the image weight.
+        result: The search result at the request's shift, with all hits that are shown or folded.
+        origin: The model and the gallery of the search.
+        reference_weights: The model's image weights for other queries; None if not available.
         near_duplicates: Finds near-duplicates in the model's gallery.
     """
 
@@ -111,27 +113,27 @@ class SearchState:
     near_duplicates: NearDuplicates
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "SearchState":
-        return self  # Gradio copies session state; this one never changes
+        return self  # Gradio copies session state; this object is immutable
 
     @property
     def selected_hit(self) -> str:
-        """The id of the image that is explained; there has to be a result."""
+        """The id of the image that is explained; requires at least one result."""
         selected = self.request.selected
         return self.result.hits[0].id if selected is None else selected
 
     @property
     def has_two_modalities(self) -> bool:
-        """Whether there are an image and words, and so a weight to shift."""
+        """Whether the query has both an image and a text, so that their weight can be shifted."""
         return any(0 < weight.image < 1 for weight in self.sweep.weights().values())
 
     @property
     def duplicate_groups(self) -> DuplicateGroups:
-        """The near-duplicates among the hits."""
+        """The groups of near-duplicates among the hits."""
         return self.near_duplicates.group([hit.id for hit in self.result.hits])
 
     @property
     def visible_result(self) -> SearchResult:
-        """The result without the hits that are folded away."""
+        """The search result without the hits that are folded."""
         if not self.request.folded:
             return self.result
         pairs = zip(self.result.hits, self.duplicate_groups.duplicate_of, strict=True)
@@ -139,10 +141,10 @@ class SearchState:
 
 
 def rank(sweep: WeightSweep, near_duplicates: NearDuplicates, request: SearchRequest) -> list[Hit]:
-    """The hits that an answer to the request shows.
+    """Return the hits to show for a request.
 
-    Folding refills the page: the ranking is followed down until `request.count` hits stand for
-    themselves, at most to rank `MAX_HITS_FOLDED`.
+    If near-duplicates are folded, hits are added from further down the ranking, at most to rank
+    `MAX_HITS_FOLDED`, until `request.count` of them are not folded under another.
     """
     length = request.count
     hits = sweep.hits(request.shift, length)
@@ -166,7 +168,7 @@ def rank(sweep: WeightSweep, near_duplicates: NearDuplicates, request: SearchReq
 
 
 def update_request(state: SearchState, request: SearchRequest) -> SearchState:
-    """The same search with another shift, count, folding or selection; no model is run."""
+    """Return the state for a changed shift, count, folding or selection; runs no model."""
     result = state.result
     same_ranking = (request.shift, request.count, request.folded) == (
         state.request.shift,
@@ -182,19 +184,19 @@ def update_request(state: SearchState, request: SearchRequest) -> SearchState:
 
 
 def reweighted(state: SearchState, shift: float) -> SearchState:
-    """The same search at another shift."""
+    """Return the state of the same search at another shift."""
     return update_request(state, replace(state.request, shift=shift))
 
 
 def select_hit(state: SearchState, image_id: object) -> SearchState | None:
-    """The same answer with another of its results selected; None if it is not among them."""
+    """Return the state with another result selected; None if the image is not a result."""
     if image_id not in [hit.id for hit in state.result.hits]:
         return None
     return update_request(state, replace(state.request, selected=str(image_id)))
 
 
 def with_more(state: SearchState) -> SearchState | None:
-    """The same answer with the next results; None where there are no more to show."""
+    """Return the state with more results shown; None if there are no more to show."""
     count = min(state.request.count + MORE_RESULTS, MAX_RESULTS_SHOWN)
     if count <= state.request.count or len(state.result.hits) >= len(state.sweep):
         return None
@@ -202,17 +204,17 @@ def with_more(state: SearchState) -> SearchState | None:
 
 
 def with_folding(state: SearchState, folded: bool) -> SearchState:
-    """The same answer with near-duplicates folded, or not."""
+    """Return the state with near-duplicates folded or unfolded."""
     return update_request(state, replace(state.request, folded=folded))
 
 
 def parse_slider(position: object, at_learned: object, state: SearchState) -> float:
-    """The shift that a browser's slider requests.
+    """Return the shift that corresponds to a position of the slider in the browser.
 
     Args:
-        position: A mean image weight, from 0 to 1.
-        at_learned: True for the learned weight, whatever the position.
-        state: The answer that is reweighted.
+        position: The requested mean image weight, from 0 to 1.
+        at_learned: True for the learned weight; the position is then ignored.
+        state: The search result to be ranked again.
 
     Raises:
         QueryError: The position is not a number from 0 to 1.
@@ -225,7 +227,11 @@ def parse_slider(position: object, at_learned: object, state: SearchState) -> fl
 
 
 def _checked(value: Any, *types: type) -> Any:
-    """The value itself, if it is of one of these types exactly: True is no int."""
+    """Return the value if its type is exactly one of these (so True is not an int).
+
+    Raises:
+        TypeError: The value has another type.
+    """
     if type(value) not in types:
         raise TypeError(f"{value!r} is none of {types}")
     return value

@@ -1,7 +1,7 @@
-"""Where the model computes: this machine's GPU, one lent by a ZeroGPU Space, or the CPU.
+"""Choice of the device that runs the model: a local GPU, a ZeroGPU Space's GPU, or the CPU.
 
-`spaces`, which only Spaces have, changes how torch sees GPUs and has to be imported before torch:
-import this module first.
+ZeroGPU gives a process a GPU only during single calls. The package `spaces`, which only Spaces
+have, changes how torch sees GPUs and must be imported before torch: import this module first.
 """
 
 import copy
@@ -27,8 +27,8 @@ except ImportError:
 
 
 LEASE_SECONDS = 15
-"""The longest time for which a GPU is lent. A query takes well under a second, and a short lease is
-granted sooner."""
+"""The longest time for which ZeroGPU grants the GPU. A query takes well under a second, and short
+requests are granted sooner."""
 
 _LENT_DEVICE = "cuda"
 
@@ -36,23 +36,23 @@ _log = logging.getLogger(__name__)
 
 
 def is_lent() -> bool:
-    """Whether a GPU is available during single calls only (ZeroGPU)."""
+    """Return whether a GPU is available only during single calls (ZeroGPU)."""
     return spaces is not None and bool(spaces.config.Config.zero_gpu)
 
 
 def use_local_gpu(model: "DWCModel") -> None:
-    """Move a model to this machine's own GPU, if there is one. A lent GPU is left alone."""
+    """Move a model to this machine's own GPU, if there is one; do nothing on ZeroGPU."""
     if not is_lent() and torch.cuda.is_available():
         model.to("cuda")
 
 
 def borrow_gpu(searcher: "Searcher") -> None:
-    """Let every pass of a searcher's model borrow the GPU where one is lent; else change nothing.
+    """Run each forward pass of a searcher's model on the ZeroGPU; do nothing if there is none.
 
-    A lent GPU belongs to another process, forked from this one, and is available for one call.
-    Inputs and outputs are copied between the processes, and its tensors are of no use here. So the
-    GPU gets a copy of the model. The model itself stays on the CPU for all that does not borrow:
-    attention maps, and queries for which no GPU is granted.
+    The GPU belongs to another process, forked from this one, and is available for one call. Inputs
+    and outputs are copied between the processes, and tensors on the GPU cannot be used here. So the
+    GPU gets a copy of the model. The model itself stays on the CPU for everything else: attention
+    maps, and queries for which no GPU is granted.
     """
     if is_lent():
         from dwc.search.query import model_composer
@@ -65,7 +65,7 @@ def borrow_gpu(searcher: "Searcher") -> None:
 def _compose_on_gpu_or_cpu(
     on_gpu: "Compose", on_cpu: "Compose", inputs: "Mapping[str, Tensor]"
 ) -> "ComposedQuery":
-    """One pass on the lent GPU, or on the CPU where no GPU is granted."""
+    """Run a forward pass on the ZeroGPU, or on the CPU if no GPU is granted."""
     try:
         return on_gpu(dict(inputs))
     except Exception as error:  # a spent quota or an expired lease; the types belong to Spaces

@@ -1,4 +1,4 @@
-"""Attention maps: the regions each word attends to, and where the words replace the image."""
+"""Attention maps: where each word attends, and where the text replaces image features."""
 
 import base64
 import io
@@ -27,12 +27,12 @@ NO_STREAM = (
 )
 UNREAD = "The CNN stream can read none of these words, so that none looked at the picture."
 
-_TEXT_COLOR = (47, 107, 216)  # the style sheet's --word and --picture, over a gray image
+_TEXT_COLOR = (47, 107, 216)  # the style sheet's --word; like --picture, drawn over a gray image
 _IMAGE_COLOR = (217, 130, 43)
-_MAX_OPACITY = 0.82  # of the strongest color over the gray
-_REFERENCE_PX = 320  # the longest side at which the reference is drawn
-_CELL_PX = 8  # pixels of an overlay per region; the browser's scaling makes them smooth
-_DIFFUSE = 2.0  # times an even share: below it, a word's strongest region says little
+_MAX_OPACITY = 0.82  # opacity of the strongest color over the gray image
+_REFERENCE_PX = 320  # the longest side of the drawn reference, in pixels
+_CELL_PX = 8  # overlay pixels per image region; the browser smooths them when it scales
+_DIFFUSE = 2.0  # multiple of uniform attention below which a word has no clear focus
 _FLAT = 0.02  # regions whose gates differ by less are described as equal
 
 _LOCATIONS = (
@@ -43,12 +43,12 @@ _LOCATIONS = (
 
 
 class _Frame(NamedTuple):
-    """The reference as it is drawn, and the part of it that the network sees.
+    """The reference as it is drawn, and the part of it that is the network's input.
 
     Attributes:
         address: The reference as a data URL.
-        aspect: Its width and height, as CSS takes an aspect ratio.
-        box: The edges of the part that the network sees, as CSS in percent.
+        aspect: Its width and height in the form of CSS's `aspect-ratio`.
+        box: CSS for the edges of the part that the network receives, in percent.
     """
 
     address: str
@@ -57,12 +57,12 @@ class _Frame(NamedTuple):
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """The panel for an answer."""
+    """Render the panel for a search result."""
     return render_attention(searcher.checkpoint, state.query)
 
 
 def render_attention(checkpoint: Checkpoint, query: EncodedQuery) -> str:
-    """The attention maps of a query, or a sentence that says why there are none."""
+    """Render the attention maps of a query, or a sentence that says why there are none."""
     maps = attention_maps(checkpoint, query)
     if query.image is None:
         return render_hint(NO_PICTURE)
@@ -75,11 +75,11 @@ def render_attention(checkpoint: Checkpoint, query: EncodedQuery) -> str:
 
 
 def render_attention_maps(maps: AttentionMaps, reference: Image.Image) -> str:
-    """The two drawings with their legends and the choice of a word, and the same in sentences.
+    """Render both drawings with legends and a word selector, and the same content in sentences.
 
     Args:
         maps: The attention maps.
-        reference: The reference at any size.
+        reference: The reference image at any size.
     """
     frame = _frame(maps, reference)
     rows, columns = maps.image_gate.shape
@@ -95,7 +95,7 @@ def render_attention_maps(maps: AttentionMaps, reference: Image.Image) -> str:
 
 
 def locate_maximum(maps: AttentionMaps, grid: Grid) -> str:
-    """Where in the image a map is strongest, by thirds: "the upper left", "the middle"."""
+    """Name the third of the image, per axis, where a map is largest, such as "the upper left"."""
     row, column = np.unravel_index(int(grid.argmax()), grid.shape)
     (left, top, right, bottom), (width, height) = maps.box, maps.size
     across = (left + (column + 0.5) / grid.shape[1] * (right - left)) / width
@@ -104,7 +104,10 @@ def locate_maximum(maps: AttentionMaps, grid: Grid) -> str:
 
 
 def describe_word(maps: AttentionMaps, word: WordAttention) -> str:
-    """`“long” looks most at the bottom (16 % of its attention, 2.6 times an even share).`"""
+    """Return a sentence about where a word attends most.
+
+    Example: `“long” looks most at the bottom (16 % of its attention, 2.6 times an even share).`
+    """
     times = word.focus * word.attention.size
     location = locate_maximum(maps, word.attention)
     share = f"{100 * word.focus:.0f}\N{NO-BREAK SPACE}%"
@@ -119,7 +122,7 @@ def describe_word(maps: AttentionMaps, word: WordAttention) -> str:
 
 
 def describe_gate(maps: AttentionMaps) -> str:
-    """Where most and least of the image passes the gate, in a sentence."""
+    """Return a sentence that says where the gate keeps most and least of the image."""
     gate = maps.image_gate
     least, most = (f"{100 * float(end):.0f}\N{NO-BREAK SPACE}%" for end in (gate.min(), gate.max()))
     if float(gate.max() - gate.min()) < _FLAT:
@@ -144,7 +147,7 @@ def _render_words(maps: AttentionMaps, frame: _Frame) -> str:
     overlays, captions = "", ""
     for index, word in enumerate(maps.words):
         label, hidden = escape(describe_word(maps, word)), " hidden" * (index > 0)
-        # One scale for all words of a query: a word that attends to all regions stays pale.
+        # All words of a query share one color scale, so a word with uniform attention is pale.
         strength = _smooth(word.attention * word.focus / most)
         paint = _paint(np.broadcast_to(np.array(_TEXT_COLOR), (*strength.shape, 3)), strength)
         overlays += (
@@ -167,7 +170,7 @@ def _render_gate(maps: AttentionMaps, frame: _Frame) -> str:
     least, most = float(gate.min()), float(gate.max())
     flat = most - least < _FLAT
     label = escape(describe_gate(maps))
-    # Scaled to its own range; a flat gate is left unpainted.
+    # The gate's color scale spans its own range; a constant gate is not painted.
     centered = np.zeros_like(gate) if flat else 2 * (gate - least) / (most - least) - 1
     strength = _smooth(centered, -1.0)
     colors = np.where(strength[..., None] > 0, np.array(_IMAGE_COLOR), np.array(_TEXT_COLOR))
@@ -224,7 +227,7 @@ def _frame(maps: AttentionMaps, reference: Image.Image) -> _Frame:
 
 
 def _smooth(grid: Grid, least: float = 0.0) -> Grid:
-    """Enlarge a map (H, W) in [least, 1] smoothly: the few cells would show as squares."""
+    """Enlarge a map (height, width) with values in [least, 1] by smooth interpolation."""
     rows, columns = grid.shape
     size = (columns * _CELL_PX, rows * _CELL_PX)
     larger = Image.fromarray(grid.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)
@@ -232,7 +235,12 @@ def _smooth(grid: Grid, least: float = 0.0) -> Grid:
 
 
 def _paint(colors: NDArray[Any], strength: Grid) -> str:
-    """Colors (H, W, 3), as opaque as their strength (H, W) in [0, 1], as a data URL."""
+    """Return an overlay as a data URL.
+
+    Args:
+        colors: The color of each pixel (height, width, 3).
+        strength: The opacity of each pixel (height, width), in [0, 1].
+    """
     opaque = np.round(255 * _MAX_OPACITY * strength)[..., None]
     pixels = np.concatenate([colors, opaque], axis=-1).astype(np.uint8)
     return _data_url(Image.fromarray(pixels, "RGBA"), "PNG")

@@ -1,6 +1,6 @@
-"""One query ranked in several ways, side by side, and what of it fits where that is known.
+"""Comparison of rankings of one query side by side, with the number of relevant results if known.
 
-Also what the comparing panels' events do: pin an answer, add other models, try other wordings.
+Also the handlers of the panel's events: pin a search result, add other models, try paraphrases.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,10 +35,10 @@ from dwc.ui.relevance import (
 from dwc.ui.state import SearchRequest, SearchState
 
 COMPARED = 10
-"""How many of each ranking are compared: what "new" means, and what is counted."""
+"""How many top results of each ranking are compared and counted, for example as "new"."""
 
 COLUMN_LENGTH = 5
-"""How many of each ranking are shown."""
+"""How many results of each ranking are shown."""
 
 ON_LOAD = on_load("dwcPanels.comparison", "pin")
 
@@ -58,12 +58,12 @@ ABOUT = (
 
 @dataclass(frozen=True)
 class Pin:
-    """An answer that a visitor keeps for comparison.
+    """A search result that a visitor pinned for comparison.
 
     Attributes:
-        description: What was searched, in a line.
-        column: What was found with the learned weight.
-        screen: How the browser repeats the search.
+        description: The search in one line.
+        column: The results with the learned weight.
+        screen: The data with which the browser repeats the search.
     """
 
     description: str
@@ -71,13 +71,13 @@ class Pin:
     screen: Mapping[str, Any]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Pin":
-        return self  # Gradio copies session state; this one never changes
+        return self  # Gradio copies session state; this object is immutable
 
 
 def pin_answer(
     state: SearchState, images: GalleryImages, screen: Mapping[str, Any], model: str = ""
 ) -> Pin:
-    """Keep an answer with its learned weight, with the model's name if there is a choice."""
+    """Pin a search result at its learned weight; name the model if there are several."""
     words = state.query.text
     column = learned_column(state.sweep, COMPARED)
     title = ": ".join(part for part in ("Pinned", words) if part)
@@ -88,7 +88,7 @@ def pin_answer(
 
 
 def describe_query(request: SearchRequest, images: GalleryImages) -> str:
-    """`green dress; longer`: a search in a line."""
+    """Describe a search in one line, such as `green dress; longer`."""
     if not request.has_reference:
         return request.words
     reference = "the uploaded picture"
@@ -104,7 +104,7 @@ def render(
     pin: Pin | None = None,
     others: Mapping[str, Searcher] | None = None,
 ) -> str:
-    """The panel for an answer, with a pinned answer and with `others` by their models' names."""
+    """Render the panel, with a pinned search result and with `others`, columns by model name."""
     pinned = [] if pin is None else [pin.column]
     comparison = compare(state.sweep, state.query, COMPARED, others, pinned)
     relevance = find_relevant(garments_of(images), state.query)
@@ -115,7 +115,7 @@ def render(
 def render_comparison(
     comparison: Comparison, relevance: Relevance, images: GalleryImages, pin: Pin | None = None
 ) -> str:
-    """Each ranking as a column of small images; relevant ones are outlined where they are known."""
+    """Render each ranking as a column of small images, with relevant ones outlined if known."""
     learned = next(column for column in comparison.columns if column.name == _LEARNED)
     first = [learned, *(column for column in comparison.columns if column is not learned)]
     columns = "".join(_column(column, relevance, images) for column in first)
@@ -158,7 +158,7 @@ def _hit(
 
 
 def _moved(hit: ComparedHit) -> str:
-    """How far above or below its learned rank a hit is."""
+    """Describe how far above or below its rank at the learned weight a hit is."""
     if hit.learned_rank is None or hit.change is None:
         return _mark("new", "new", "not ranked as learned")
     learned = f"rank {format_count(hit.learned_rank)} as learned"
@@ -195,7 +195,7 @@ def _describe_relevance(relevance: Relevance, total: int) -> str:
 
 
 def _pinning(pin: Pin | None, is_present: bool) -> str:
-    """The buttons of the pin. The one pressed last keeps the id `pin`, to get the focus back."""
+    """Render the pin buttons; the one pressed last keeps the id `pin` so that it regains focus."""
     pin_label = "Pin this answer, to compare the next one with it"
     if pin is None:
         return f'<div class="toolbar pinning">{_button("keep", pin_label, "pin")}</div>'
@@ -232,8 +232,9 @@ def _ids(column: ComparisonColumn) -> list[str]:
 
 
 class ComparisonHandlers:
-    """The events of `#compare` and `#paraphrase`. A pin is kept by the browser, as is its search;
-    the server caches its column.
+    """Handlers for the events of the panels `#compare` and `#paraphrase`.
+
+    The browser stores the pinned search, as it does the current one; the server caches its column.
     """
 
     def __init__(
@@ -245,7 +246,7 @@ class ComparisonHandlers:
         pin: gr.JSON,
         pin_cache: gr.State,
     ) -> None:
-        """`current_state` returns the answer on the screen: `PageHandlers.current_state`."""
+        """Create the handlers; `current_state` is `PageHandlers.current_state`."""
         self._models, self._images, self._current_state = models, images, current_state
         self._comparison, self._paraphrases = panels["compare"], panels["paraphrase"]
         self._pin, self._pin_cache = pin, pin_cache
@@ -253,7 +254,7 @@ class ComparisonHandlers:
     def pin_or_drop(
         self, state: SearchState | None, screen: Mapping[str, Any] | None, event: gr.EventData
     ) -> dict[Any, Any]:
-        """Pin the answer on the screen, or drop the pin."""
+        """Pin the search result on the screen, or remove the pin."""
         try:
             current = self._current_state(state, screen)
             if current is None or screen is None:
@@ -270,7 +271,7 @@ class ComparisonHandlers:
     def add_columns(
         self, state: SearchState | None, screen: object, pin: object, cache: Pin | None
     ) -> dict[Any, Any]:
-        """Add the pinned answer and the other models in memory to the comparison."""
+        """Add the pinned search result and the other models in memory to the comparison."""
         try:
             current = self._current_state(state, screen)
             if current is None or (pin is None and not self._other_models(current)):
@@ -283,7 +284,7 @@ class ComparisonHandlers:
     def probe(
         self, state: SearchState | None, screen: object, event: gr.EventData
     ) -> dict[Any, Any]:
-        """Search with other wordings, and compare the answers."""
+        """Search with paraphrases of the text and compare the results."""
         try:
             current = self._current_state(state, screen)
             if current is None:
@@ -291,11 +292,11 @@ class ComparisonHandlers:
             wordings = getattr(event, "wordings", None)
             with self._models.using(current.request.model) as searcher:
                 return {self._paraphrases: render_answered_form(searcher, current, wordings)}
-        except DWCError as error:  # also: the model cannot be loaded again
+        except DWCError as error:  # raised also when the model cannot be loaded again
             return {self._paraphrases: render_error(str(error))}
 
     def _current_pin(self, pin: object, cache: Pin | None) -> Pin | None:
-        """The pin that the browser keeps, from the cache or searched again."""
+        """Return the pinned search result, cached or searched again; None without a pin."""
         if not isinstance(pin, Mapping):
             return None
         if cache is not None and cache.screen == pin:
@@ -309,7 +310,7 @@ class ComparisonHandlers:
         return state.request.model if len(self._models.names) > 1 else ""
 
     def _other_models(self, state: SearchState) -> list[str]:
-        """The other models in memory: a comparison loads no model that nobody chose."""
+        """Return the names of the other models in memory; a comparison loads no further model."""
         return [name for name in self._models.in_memory if name != state.request.model]
 
     def _render(self, state: SearchState, pin: Pin | None) -> str:
@@ -319,5 +320,5 @@ class ComparisonHandlers:
             others = {name: used.enter_context(self._models.using(name)) for name in names}
             try:
                 return render(searcher, self._images, state, pin, others)
-            except QueryError:  # another model may read fewer words
+            except QueryError:  # another model may accept fewer words
                 return render(searcher, self._images, state, pin)

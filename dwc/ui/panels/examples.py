@@ -1,4 +1,4 @@
-"""Searches that are one click away, chosen from the gallery that is loaded."""
+"""Example searches that start with one click, chosen to suit the current gallery."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ from dwc.ui.gallery_images import GalleryImages, StoreImages, url_of
 ON_LOAD = on_load("dwcPanels.examples", "ask")
 
 GENERIC_WORDS = ("in red", "darker", "with stripes", "without any pattern")
-"""Modifications that make sense for most pictures of things people wear or own."""
+"""Modification texts that make sense for most pictures of things people wear or own."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """A search: an image of the gallery, words, or both."""
+    """An example search: an image of the gallery, a text, or both."""
 
     reference_id: str | None
     words: str
@@ -23,12 +23,12 @@ class Example:
 
 @dataclass(frozen=True)
 class Wish:
-    """Words, and the garments that they make sense for.
+    """A modification text and the conditions for garments that it makes sense for.
 
     Attributes:
         words: The modification text.
         category: The garment's category.
-        values: The attribute values that the garment has to have.
+        values: The attribute values that the garment must have.
         other_than: The attribute values that it must not have.
     """
 
@@ -38,7 +38,7 @@ class Wish:
     other_than: Mapping[str, str] = field(default_factory=dict)
 
     def suits(self, garment: Garment) -> bool:
-        """Whether the words ask for something that this garment does not have."""
+        """Return whether a garment meets the conditions, so that the text asks for a change."""
         return (
             garment.category == self.category
             and all(garment.get(name) == value for name, value in self.values.items())
@@ -46,8 +46,8 @@ class Wish:
         )
 
 
-# The page opens with the first: its answer takes both the words (sleeves, shade) and the picture
-# (which garment, which color).
+# The page opens with the first example. Its search needs both the words (sleeves, shade) and
+# the picture (which garment, which color).
 CATALOGUE_WISHES = (
     Wish("darker, with long sleeves", "t_shirt", {"sleeve": "short", "shade": "light"}),
     Wish(
@@ -64,14 +64,14 @@ CATALOGUE_WORDS_ONLY = "a yellow floral skirt"
 
 
 def choose_examples(images: StoreImages) -> list[Example]:
-    """Examples that make sense for this gallery."""
+    """Return examples that make sense for this gallery."""
     if images.garments:
         return choose_from_catalogue(images.garments)
     return choose_generic(images)
 
 
 def choose_from_catalogue(garments: Mapping[str, Garment]) -> list[Example]:
-    """Examples from drawn garments: for each wish the first garment it suits; and words alone."""
+    """Return one example per wish with the first suitable garment, and examples with only text."""
     chosen = []
     for wish in CATALOGUE_WISHES:
         suited = (image_id for image_id, garment in garments.items() if wish.suits(garment))
@@ -81,7 +81,7 @@ def choose_from_catalogue(garments: Mapping[str, Garment]) -> list[Example]:
 
 
 def choose_generic(images: GalleryImages) -> list[Example]:
-    """Examples for a gallery about which nothing is known: images spread over it, common words."""
+    """Return examples for an unknown gallery: images spread over it, with generic texts."""
     total = len(images.ids)
     indices = dict.fromkeys(
         (2 * turn + 1) * total // (2 * len(GENERIC_WORDS)) for turn in range(len(GENERIC_WORDS))
@@ -94,14 +94,14 @@ def choose_generic(images: GalleryImages) -> list[Example]:
 
 
 def parse_example(index: object, examples: Sequence[Example]) -> Example | None:
-    """The example that a browser names by its index; None if there is none."""
+    """Return the example with the index that a browser sent; None if there is none."""
     if not isinstance(index, int) or not 0 <= index < len(examples):
         return None
     return examples[index]
 
 
 def render_examples(examples: Sequence[Example], images: GalleryImages) -> str:
-    """One button an example, with its image and its words."""
+    """Render one button per example, with its image and its text."""
     if not examples:
         return ""
     buttons = "".join(

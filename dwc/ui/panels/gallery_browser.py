@@ -1,4 +1,4 @@
-"""The gallery, a page at a time; any of its images can become the reference."""
+"""The gallery browser: one page of images at a time; each can become the reference."""
 
 from dwc.ui.format import escape, format_count, on_load
 from dwc.ui.gallery_images import GalleryImages, url_of
@@ -8,7 +8,7 @@ PAGE_SIZE = 24
 ON_LOAD = on_load("dwcPanels.galleryBrowser", "follow", "turn")
 
 MAX_SKIPPED_SHOWN = 50
-"""How many unreadable files are named; further ones are counted."""
+"""How many unreadable files are listed by name; the rest are only counted."""
 
 HEADING = """
 <h2 id="browse">The gallery</h2>
@@ -17,19 +17,19 @@ HEADING = """
 
 
 def count_pages(images: GalleryImages) -> int:
-    """How many pages the gallery fills; an empty one still has a page."""
+    """Return the number of pages of the gallery; at least 1, even if it is empty."""
     return max(1, -(-len(images.ids) // PAGE_SIZE))
 
 
 def parse_page(page: object, images: GalleryImages) -> int:
-    """The page that a browser names, from 0; whatever it sent, an existing page."""
+    """Return the page index, from 0, that a browser sent, corrected to an existing page."""
     if not isinstance(page, int):
         return 0
     return min(max(page, 0), count_pages(images) - 1)
 
 
 def render_gallery(images: GalleryImages, page: int) -> str:
-    """One page of the gallery, from 0, with the buttons to the others."""
+    """Render the page with this index, from 0, and the buttons to the other pages."""
     first = page * PAGE_SIZE
     ids = images.ids[first : first + PAGE_SIZE]
     tiles = "".join(_tile(image_id, images) for image_id in ids)
@@ -45,7 +45,7 @@ def render_gallery(images: GalleryImages, page: int) -> str:
 
 
 def render_left_out(images: GalleryImages) -> str:
-    """A closed note on what no search finds, and why; empty if nothing was left out."""
+    """Render a collapsed note on images missing from the gallery; empty if there are none."""
     skipped = list(images.skipped.items())
     items = [f"<li>{escape(remark)}</li>" for remark in images.remarks]
     items += [

@@ -1,4 +1,4 @@
-"""The masthead: the title, the model that answers, the gallery, and the theme toggle."""
+"""The page header: the title, the model in use, the gallery, and the theme toggle."""
 
 from collections.abc import Sequence
 
@@ -9,16 +9,16 @@ from dwc.ui.gallery_images import GalleryImages
 ON_LOAD = on_load("dwcPanels.header", "choose")
 
 COMMIT_DIGITS = 7
-"""How many digits of a commit are shown: as many as git and the Hub show."""
+"""How many digits of a commit hash are shown: as many as git and the Hugging Face Hub show."""
 
 
 def render_header(names: Sequence[str], chosen: str, origin: Origin, images: GalleryImages) -> str:
-    """The masthead; `page.js` works the toggle.
+    """Render the page header; `page.js` implements the theme toggle.
 
     Args:
-        names: The models on offer; with several there is a choice.
-        chosen: The model that answers.
-        origin: Where that model comes from.
+        names: The names of the available models; if there are several, a selector is shown.
+        chosen: The name of the selected model.
+        origin: Where the selected model was loaded from.
         images: The gallery.
     """
     return (
@@ -49,7 +49,7 @@ def _model(names: Sequence[str], chosen: str) -> str:
 
 
 def _commit(revision: str | None) -> str:
-    """The Hub's commit, shortened, on a button that copies all of it; empty for none."""
+    """Render a shortened commit hash as a button that copies all of it; empty without a commit."""
     if revision is None:
         return ""
     commit = escape(revision)

@@ -1,4 +1,4 @@
-"""The history of a visit as a strip: a tile a step, abandoned branches fainter and below."""
+"""The search history of a visit, drawn as a tree: one tile per step, abandoned branches paler."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ _HINT = "Every search of this visit is kept here. Choose one to go back to it."
 
 
 def record_answer(history: SearchHistory, state: SearchState | None) -> SearchHistory:
-    """The history with the answer on the screen; the same if it is recorded already."""
+    """Return the history with the current search added; unchanged if it is already recorded."""
     if state is None:
         return history
     request = state.request
@@ -25,12 +25,12 @@ def record_answer(history: SearchHistory, state: SearchState | None) -> SearchHi
 
 
 def image_exists(step: HistoryStep) -> bool:
-    """Whether a step's reference still exists; a step without reference needs none."""
+    """Return whether a step's reference image still exists; True for a step without a reference."""
     return step.query.upload is None or is_upload(step.query.upload)
 
 
 def deleted_message(step: HistoryStep, upload_minutes: int) -> str:
-    """The message for a step whose uploaded reference has been deleted."""
+    """Return the message for a step whose uploaded reference has been deleted."""
     rest = "Its words are back: choose" if step.query.words else "Choose"
     return (
         f"Step {step.number} began from a picture that you uploaded, and uploads are deleted after "
@@ -41,13 +41,13 @@ def deleted_message(step: HistoryStep, upload_minutes: int) -> str:
 def render_history(
     history: SearchHistory, images: GalleryImages, upload_minutes: int, message: str = ""
 ) -> str:
-    """The tree of steps under its heading; empty before the first.
+    """Render the tree of steps under its heading; empty before the first search.
 
     Args:
-        history: The visit.
+        history: The search history of the visit.
         images: The gallery.
         upload_minutes: After how many minutes uploads are deleted.
-        message: What there is to say about going back.
+        message: A message about going back to a step; empty for none.
     """
     rows = history.rows()
     if not rows:
@@ -105,10 +105,10 @@ def _tile(
 
 
 def _reference(step: HistoryStep, images: GalleryImages, upload_minutes: int) -> tuple[str, str]:
-    """The reference's thumbnail as HTML, and what it is called."""
+    """Return the HTML of the reference's thumbnail, and the reference's name."""
     query = step.query
     if query.reference_id is not None:
-        if query.reference_id not in images.ids:  # kept by the browser, from another gallery
+        if query.reference_id not in images.ids:  # the step is from another gallery
             return '<span class="no-picture">picture gone</span>', "a picture that is gone"
         name = images.describe(query.reference_id)
         return _thumbnail(url_of(images.thumbnail(query.reference_id)), name), f"like {name}"

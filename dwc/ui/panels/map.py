@@ -1,7 +1,7 @@
-"""The gallery as a map, with the query and its answer marked; the same in words; its endpoint.
+"""The map of the gallery with the query and its results, a description in words, and its endpoint.
 
-The panel contains the marks and the words. `map.js` draws the dots, and requests them through
-`MapService` when the map comes into view: only then is a new gallery's map computed.
+The panel contains the markers and the description. `map.js` draws the dots; it requests them
+through `MapService` when the map scrolls into view, and only then is a new gallery's map computed.
 """
 
 import base64
@@ -25,18 +25,18 @@ from dwc.ui.gallery_images import GalleryImages, StoreImages, url_of
 from dwc.ui.state import SearchState
 
 MIN_GROUP = 10
-"""A kind with fewer images gets no name on the map."""
+"""A category with fewer images gets no label on the map."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """The images of one kind.
+    """The images of one category.
 
     Attributes:
-        name: The kind.
-        count: How many there are.
-        x: Where its name is written, from 0 (left) to 1.
-        y: The same, from 0 (top) to 1.
+        name: The category's name.
+        count: The number of images.
+        x: Horizontal position of the label, from 0 (left) to 1 (right).
+        y: Vertical position of the label, from 0 (top) to 1 (bottom).
     """
 
     name: str
@@ -46,7 +46,7 @@ class Group:
 
 
 def kinds_of(images: GalleryImages, ids: Sequence[str]) -> list[str] | None:
-    """What the images of these ids show; None unless it is known of all of them."""
+    """Return the category of each of these images; None unless all of them are known."""
     if not isinstance(images, StoreImages) or not images.garments:
         return None
     kinds = [images.kind(image_id) for image_id in ids]
@@ -54,14 +54,14 @@ def kinds_of(images: GalleryImages, ids: Sequence[str]) -> list[str] | None:
 
 
 def name_groups(points: NDArray[np.float64], kinds: Sequence[str]) -> list[Group]:
-    """Where to write the name of each kind.
+    """Return the label position of each category on the map.
 
-    A name is written at the kind's image nearest to its median: for a kind in two clusters, that is
-    in one of them.
+    A label is placed at the image of the category that is nearest to the category's median
+    position, so for a category that forms two clusters the label lies in one of them.
 
     Args:
-        points: The images' positions on the map (n, 2), in [0, 1].
-        kinds: What each image shows (n).
+        points: The positions of the n images on the map (n, 2), in [0, 1].
+        kinds: The category of each image (n).
     """
     groups = []
     kind_of_each = np.asarray(kinds)
@@ -76,19 +76,19 @@ def name_groups(points: NDArray[np.float64], kinds: Sequence[str]) -> list[Group
 
 
 NEIGHBORS = 3
-"""How many neighbors of the reference are named."""
+"""How many neighbors of the reference the description names."""
 
 Describe = Callable[[int], str]
-"""Returns the image at a position of the store in words."""
+"""Returns a description of the image at an index of the store."""
 
 _NEAR = 0.12
-"""An eighth of the map's width: closer marks look as if they were together."""
+"""Distance below which two markers look as if they coincide: about an eighth of the map's width."""
 _COLUMNS = ("left", "", "right")
 _ROWS = ("upper", "", "lower")
 
 
 def name_location(x: float, y: float) -> str:
-    """A point in [0, 1] as one of nine locations: "upper left", "top", "middle"."""
+    """Name the ninth of the map around a point in [0, 1]: "upper left", "top", "middle"."""
     column = _COLUMNS[min(int(3 * x), 2)]
     row = _ROWS[min(int(3 * y), 2)]
     if row and column:
@@ -99,7 +99,7 @@ def name_location(x: float, y: float) -> str:
 def nearest_positions(
     points: NDArray[np.float64], x: float, y: float, count: int, without: Sequence[int] = ()
 ) -> list[int]:
-    """The positions of the `count` points (n, 2) nearest to (x, y), nearest first."""
+    """Return the indices of the `count` points (n, 2) nearest to (x, y), nearest first."""
     distances = ((points - (x, y)) ** 2).sum(1)
     distances[list(without)] = np.inf
     order = np.argsort(distances, kind="stable")[:count]
@@ -112,13 +112,13 @@ def describe_map(
     describe: Describe,
     kinds: Sequence[str] | None = None,
 ) -> str:
-    """What the map shows of an answer, in sentences, as a closed note.
+    """Describe in sentences what the map shows of a search result, as a collapsed note.
 
     Args:
-        marks: The reference, the query and the results on the map.
-        points: The images' positions on the map (n, 2), in [0, 1].
-        describe: Returns an image in words.
-        kinds: What each image shows, as `kinds_of` returns it.
+        marks: The markers of the reference, the query and the results.
+        points: The positions of the n images on the map (n, 2), in [0, 1].
+        describe: Returns a description of an image.
+        kinds: The category of each image, as `kinds_of` returns it.
     """
     sentences = []
     if marks.reference is not None:
@@ -197,11 +197,11 @@ ON_LOAD = on_load("dwcMap.show")
 SERVICE_ON_LOAD = "window.dwcMap.serve({server, trigger}, 'follow', 'laid_out');"
 
 PROJECTIONS = ProjectionCache()
-"""One cache for the whole app: a gallery's map depends on its store only."""
+"""One cache for the whole app, since a gallery's map depends only on its vector store."""
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """The panel for an answer: the map with its marks, or that the map is being computed."""
+    """Render the map with its markers, or a notice that the map is still being computed."""
     projection = PROJECTIONS.known(searcher.store)
     if projection is None:
         return _waiting(state.request.model, images)
@@ -292,18 +292,18 @@ def _describe_accuracy(projection: Projection) -> str:
 
 
 class MapService:
-    """What `map.js` requests; every argument comes from a browser."""
+    """Server functions that `map.js` calls; their arguments come from a browser, untrusted."""
 
     def __init__(self, models: ModelPool, images: GalleryImages) -> None:
         self._models = models
         self._images = images
 
     def points(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """A model's map of the gallery, computed now if it never was.
+        """Return a model's map of the gallery; compute it if it has not been computed yet.
 
         Returns:
-            `store`, the store's fingerprint, and `points`, x and y of every image as 16-bit
-            numbers, little-endian, in base64.
+            A dict with `store`, the fingerprint of the vector store, and `points`, the x and y
+            coordinates of every image as 16-bit little-endian numbers, encoded in base64.
         """
         with self._models.using(self._models.require(request.get("model"))) as searcher:
             projection = PROJECTIONS.get(searcher.store)
@@ -314,10 +314,10 @@ class MapService:
             }
 
     def card(self, request: Mapping[str, Any]) -> str:
-        """The image at a position as HTML, with the button that searches from it.
+        """Render the image at an index of the store, with a button that searches from it.
 
         Raises:
-            QueryError: The gallery has no such position.
+            QueryError: The gallery has no such index.
         """
         position = request.get("position")
         with self._models.using(self._models.require(request.get("model"))) as searcher:
@@ -330,14 +330,14 @@ class MapService:
 
 
 def add_map_service(models: ModelPool, images: GalleryImages) -> gr.HTML:
-    """The hidden element through which `map.js` calls `MapService` and notifies the page.
+    """Add the hidden element that connects `map.js` with `MapService` and the page.
 
-    Its events: `laid_out`, once a gallery's map has been computed and can be shown, and `follow`
-    with the id of the image to search from. Call inside `gr.Blocks`.
+    The events are `laid_out`, sent when a gallery's map has been computed and can be shown, and
+    `follow`, sent with the id of the image to search from. Call inside `gr.Blocks`.
     """
     service = MapService(models, images)
 
-    # Functions, since Gradio sets an attribute on what it may call, and methods take none.
+    # Gradio sets an attribute on these callables, which functions allow but methods do not.
     def points(request: dict[str, Any]) -> dict[str, Any]:
         return service.points(request)
 
@@ -354,7 +354,7 @@ def add_map_service(models: ModelPool, images: GalleryImages) -> gr.HTML:
 
 
 def render_card(image_id: str, images: GalleryImages) -> str:
-    """One image of the map, enlarged, and the button that makes it the next reference."""
+    """Render one image of the map, enlarged, with a button that makes it the next reference."""
     name = escape(images.describe(image_id))
     return (
         f'<img src="{escape(url_of(images.thumbnail(image_id)))}" width="160" height="160" '
@@ -364,10 +364,10 @@ def render_card(image_id: str, images: GalleryImages) -> str:
 
 
 def map_table(searcher: Searcher, start: int, limit: int) -> dict[str, Any]:
-    """The `/map` endpoint's answer: the positions of `limit` images from `start`.
+    """Return the `/map` endpoint's response: positions of `limit` images from `start`.
 
     Raises:
-        QueryError: `start` is not from 0 to the gallery's size, or `limit` is negative.
+        QueryError: `start` is not between 0 and the gallery's size, or `limit` is negative.
     """
     size = len(searcher.store)
     if not 0 <= start <= size or limit < 0:

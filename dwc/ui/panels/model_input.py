@@ -1,4 +1,4 @@
-"""What the model read: the reference in its pixels, the words in its tokens."""
+"""Panel that shows the model's input: the preprocessed reference image and the tokenized text."""
 
 import base64
 import io
@@ -14,17 +14,17 @@ from dwc.ui.state import SearchState
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """The panel for an answer."""
+    """Render the panel for a search result."""
     model_input = describe_model_input(searcher.checkpoint, state.query)
     return render_model_input(model_input, state.query.typed)
 
 
 def render_model_input(model_input: ModelInput, typed: TypedText | None = None) -> str:
-    """A closed note with the input of each stream.
+    """Render a collapsed note with the input of each stream.
 
     Args:
-        model_input: What each stream was given.
-        typed: The typed text, to show what of it was not read.
+        model_input: The input of each stream.
+        typed: The typed text, to show which part of it was cut off.
     """
     figure = ""
     if model_input.picture is not None:
@@ -55,7 +55,7 @@ def render_model_input(model_input: ModelInput, typed: TypedText | None = None) 
 
 
 def _typed_row(typed: TypedText) -> str:
-    """The typed text with the end that was cut off struck through; empty if all of it is read."""
+    """Render the typed text with the part that was cut off struck through; empty if nothing was."""
     if not typed.cut:
         return ""
     return (

@@ -1,4 +1,4 @@
-"""The same wish in other words: how far results and weights agree, on request."""
+"""Paraphrase test: how far the results and weights of several wordings of one query agree."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,21 +21,21 @@ from dwc.ui.state import SearchState
 ON_LOAD = on_load("dwcPanels.paraphrases", "probe")
 
 COMPARED = 10
-"""How many results of each wording are compared."""
+"""How many top results of each wording are compared."""
 
 MAX_WORDINGS = 8
 _SUGGESTED = 3
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """The panel for an answer: the field, with suggestions; empty for a query without words."""
+    """Render the input field with suggested paraphrases; empty for a query without text."""
     if not state.query.text:
         return ""
     return render_form(suggest(state, garments_of(images)), are_suggested=True)
 
 
 def render_answered_form(searcher: Searcher, state: SearchState, wordings: object) -> str:
-    """The field as it was sent, with the comparison or an error message."""
+    """Render the input field as it was sent, with the comparison or an error message."""
     form = render_form(wordings.splitlines() if isinstance(wordings, str) else [])
     try:
         texts = parse_wordings(wordings)
@@ -45,7 +45,7 @@ def render_answered_form(searcher: Searcher, state: SearchState, wordings: objec
 
 
 def render_form(wordings: Sequence[str], are_suggested: bool = False) -> str:
-    """The field with these wordings in it."""
+    """Render the input field with these wordings in it."""
     label = "Say the same in other words, one wording a line, and see what changes."
     if are_suggested and wordings:
         label += " These ask for the same in the catalogue's own language; change them as you like."
@@ -58,7 +58,7 @@ def render_form(wordings: Sequence[str], are_suggested: bool = False) -> str:
 
 
 def suggest(state: SearchState, garments: Mapping[str, Garment]) -> list[str]:
-    """Paraphrases of a query about drawn garments; empty for other galleries."""
+    """Return paraphrases of a query about drawn garments; empty for other galleries."""
     request = state.request
     if not garments or request.upload is not None:
         return []
@@ -67,10 +67,10 @@ def suggest(state: SearchState, garments: Mapping[str, Garment]) -> list[str]:
 
 
 def parse_wordings(wordings: object) -> list[str]:
-    """The wordings of a text, one a line, or of a list.
+    """Parse wordings from a list, or from a text with one per line.
 
     Raises:
-        QueryError: There are none, too many, or too long ones.
+        QueryError: There are no wordings, too many, or too long ones.
     """
     lines = wordings.splitlines() if isinstance(wordings, str) else wordings
     if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
@@ -87,7 +87,7 @@ def parse_wordings(wordings: object) -> list[str]:
 
 
 def render_probe(probe: ParaphraseProbe) -> str:
-    """One row a wording: its weights on a strip, and how many of its results the first shares."""
+    """Render one row per wording: its weights, and how many results it shares with the first."""
     first = probe.wordings[0]
     rows = "".join(_row(wording, first) for wording in probe.wordings)
     spreads = "; ".join(_spread(stream, spread) for stream, spread in probe.weights.items())

@@ -1,4 +1,4 @@
-"""What if the weight moved: each result as a line, its rank over the weight."""
+"""Rank trace: a chart with one line per result that shows its rank over the image weight."""
 
 import math
 from collections.abc import Sequence
@@ -12,16 +12,16 @@ from dwc.ui.gallery_images import GalleryImages, url_of
 from dwc.ui.state import SearchState
 
 POSITIONS = 41
-"""Steps of the drawing, evenly over the weight."""
+"""Number of evenly spaced image weights at which the chart is drawn."""
 
 TRACED = 5
-"""An image that is among this many best at any step has a line."""
+"""An image has a line if it is among this many best at any of the positions."""
 
 LIMIT = 30
-"""The last rank drawn; lower ranks run along the bottom."""
+"""The last rank drawn; lower ranks are drawn along the bottom edge."""
 
 LEADERS = 3
-"""How many leading images are marked, as learned and at each end."""
+"""How many top images are marked at the learned weight and at each end."""
 
 _WIDTH, _HEIGHT = 1000, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 990, 26, 284
@@ -32,7 +32,7 @@ NO_WEIGHT = render_hint("There is nothing to lean to: give a picture and words."
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """The panel for an answer."""
+    """Render the panel for a search result."""
     if not state.has_two_modalities:
         return NO_WEIGHT
     steps = range(1, POSITIONS - 1)
@@ -41,10 +41,10 @@ def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str
 
 
 def render_trace(trace: RankTrace, images: GalleryImages) -> str:
-    """The drawing with the pictures that lead at each end, a sentence, and the same as a table."""
+    """Render the chart with the top images at each end, a sentence, and a table of its data."""
     weights = [sum(step.values()) / len(step) for step in trace.image_weights]  # in [0, 1]
     kinds = {item.id: _kind(item, trace.learned) for item in trace.items}
-    order = ("other", "by-words", "by-picture", "led")  # the most important last, on top
+    order = ("other", "by-words", "by-picture", "led")  # the most important is drawn last, on top
     lines = "".join(
         _line(item, kinds[item.id], weights, trace, images)
         for kind in order
@@ -129,7 +129,7 @@ def _x(weight: float) -> float:
 
 
 def _y(rank: int | None) -> float:
-    """A logarithmic scale: the first ranks apart, the later ones close."""
+    """Return the vertical position of a rank on a logarithmic scale."""
     share = 1.0 if rank is None or rank > LIMIT else math.log(rank) / math.log(LIMIT + 1)
     return _TOP + (_BOTTOM - _TOP) * share
 
@@ -150,7 +150,7 @@ def _leaders(trace: RankTrace, step: int, end: str, images: GalleryImages) -> st
 
 
 def _steadiness(trace: RankTrace, weights: Sequence[float]) -> str:
-    """Over which share of the weight's range the first result stays first."""
+    """Describe for which share of the image weight's range the first result stays first."""
     first = next((item for item in trace.items if item.ranks[trace.learned] == 1), None)
     if first is None:
         return ""

@@ -1,6 +1,6 @@
-"""The panels that explain an answer, in their order down the page.
+"""The list of panels that explain a search result, in the order in which the page shows them.
 
-A new panel is one line in `PANELS`; the page lays it out and fills it for every answer.
+To add a panel, add one line to `PANELS`; the page lays it out and fills it after every search.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,23 +27,24 @@ from dwc.ui.panels import (
 from dwc.ui.state import SearchState
 
 Render = Callable[[Searcher, GalleryImages, SearchState], str]
-"""The searcher that gave an answer, the gallery, an answer with results -> the panel's HTML."""
+"""Returns a panel's HTML, given the searcher, the gallery and a search state that has results."""
 
 
 @dataclass(frozen=True)
 class ExplanationPanel:
-    """One panel, a section under the results; hidden while it is empty.
+    """One explanation panel: a page section below the results, hidden while it is empty.
 
     Attributes:
-        id: The element's id.
-        label: Names the section for screen readers. Without it there is no section, as for a
-            closed note.
-        render: Returns the content for an answer.
-        title: Whether the label is a heading as well.
-        row: Panels in sequence with the same row are side by side in an element of that id.
-        of_result: Whether it explains the selected result, and is filled for each selection.
-        slow: Whether it is filled after the others.
-        on_load: What its `gr.HTML` runs in the browser.
+        id: The id of the HTML element.
+        label: The section's name for screen readers. If it is empty, the content is not wrapped in
+            a section; collapsed notes use this.
+        render: Returns the panel's content for a search result.
+        title: Whether the label is also shown as a heading.
+        row: The id of an element that places consecutive panels with the same `row` side by side.
+        of_result: Whether the panel explains the selected result, and so is filled at each
+            selection.
+        slow: Whether the panel is filled after the others.
+        on_load: The JavaScript that the panel's `gr.HTML` runs in the browser.
     """
 
     id: str
@@ -57,7 +58,7 @@ class ExplanationPanel:
 
     @property
     def template(self) -> str:
-        """The section around what `render` returns."""
+        """The HTML template of the section around the output of `render`."""
         if not self.label:
             return "${value}"
         if not self.title:
@@ -69,7 +70,7 @@ class ExplanationPanel:
 
 
 def _panel(id: str, label: str, module: ModuleType, **options: Any) -> ExplanationPanel:
-    """The panel of a module, which has `render` and may have `ON_LOAD`."""
+    """Create the panel of a module that defines `render` and optionally `ON_LOAD`."""
     on_load = getattr(module, "ON_LOAD", None)
     return ExplanationPanel(id, label, module.render, on_load=on_load, **options)
 
@@ -85,14 +86,14 @@ PANELS: tuple[ExplanationPanel, ...] = (
     _panel("map", "The gallery as a map", map, title=True, slow=True),
     _panel("atlas", "What it usually listens to", weight_statistics, title=True, slow=True),
 )
-"""All panels, in their order down the page."""
+"""All panels in the order in which the page shows them."""
 
 FAST_PANELS = tuple(panel for panel in PANELS if not panel.slow)
 SLOW_PANELS = tuple(panel for panel in PANELS if panel.slow)
 RESULT_PANELS = tuple(panel for panel in PANELS if panel.of_result)
 MAP_PANELS = tuple(panel for panel in PANELS if panel.id == "map")
 SHIFT_PANELS = (*RESULT_PANELS, *MAP_PANELS)
-"""Filled again once the slider rests; the trace shows every shift already."""
+"""Panels filled again after the slider stops. The rank trace is not: it covers every shift."""
 
 
 def render_panels(
@@ -101,10 +102,10 @@ def render_panels(
     images: GalleryImages,
     state: SearchState | None,
 ) -> list[str]:
-    """The content of these panels for an answer, by the model that gave it.
+    """Render these panels for a search result with the model that produced it.
 
-    Every panel is empty for an answer without results. A panel that fails shows its own error
-    message, and the others their content.
+    Every panel is empty if there are no results. A panel that fails shows its own error message;
+    the others are not affected.
     """
     if state is None or not state.result.hits or not panels:
         return ["" for _ in panels]

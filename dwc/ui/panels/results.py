@@ -1,6 +1,6 @@
-"""The result cards: rank, image, score with its bar of parts, and the ways on from each.
+"""The result cards: rank, image, score with a bar of its parts, and the actions for each result.
 
-Near-duplicates are folded by a switch above the cards, and a button below shows more results.
+A switch above the cards folds near-duplicates, and a button below shows more results.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,17 +38,17 @@ EMPTY = """
 <p>Choose a picture, say what should be different, and search. Either alone works, too.</p></div>
 """
 
-# Image before text, and the CLIP stream before the CNN stream, wherever parts are listed.
+# Order of parts wherever they are listed: image before text, CLIP stream before CNN stream.
 PART_ORDER = ("clip_image", "cnn_image", "clip_text", "cnn_text")
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What the bars of one answer share, so that they can be compared.
+    """The common scale of the score bars of one search result, so that they can be compared.
 
     Attributes:
         negative: The largest sum of negative parts among the results, as a positive number.
-        positive: The largest sum of positive parts.
+        positive: The largest sum of positive parts among the results.
     """
 
     negative: float
@@ -56,20 +56,20 @@ class Scale:
 
     @classmethod
     def of(cls, all_parts: Iterable[Mapping[str, float]]) -> "Scale":
-        """The scale on which all of these results fit."""
+        """Return the smallest scale on which the bars of all these results fit."""
         listed = list(all_parts)
         negative = max((_sum_negative(parts) for parts in listed), default=0.0)
         positive = max((_sum_positive(parts) for parts in listed), default=0.0)
         return cls(negative, positive)
 
     def percent(self, value: float) -> float:
-        """The width of a value, in percent of the bar."""
+        """Return the width of a value in percent of the bar."""
         span = self.negative + self.positive
         return 100 * value / span if span > 0 else 0.0
 
 
 def render_answer(state: SearchState, images: GalleryImages) -> str:
-    """The results of an answer, with its near-duplicates and the way to more."""
+    """Render the results with their near-duplicates and the button for more."""
     groups, is_folded = state.duplicate_groups, state.request.folded
     return render_results(state.result, images, len(state.sweep), groups, is_folded)
 
@@ -81,12 +81,12 @@ def render_results(
     groups: DuplicateGroups | None = None,
     is_folded: bool = False,
 ) -> str:
-    """All hits as an ordered list, under the legend of the bars and the remarks on the answer.
+    """Render all hits as an ordered list, below the bars' legend and remarks on the search.
 
     Args:
-        result: The answer.
+        result: The search result.
         images: The gallery.
-        ranked: How many images are ranked; None for no way to more of them.
+        ranked: The number of ranked images; None to omit the button for more results.
         groups: The near-duplicates among the hits, which the page can fold.
         is_folded: Whether they are folded now, and so not counted as shown.
     """
@@ -109,7 +109,7 @@ def render_results(
 
 
 def describe_duplicates(groups: DuplicateGroups) -> str:
-    """How many near-duplicates there are, and what counts as one in this gallery."""
+    """Describe how many near-duplicates there are, and what counts as one in this gallery."""
     total = len(groups.duplicate_of)
     if groups.count == 0:
         counted = f"None of these {total} looks nearly like a better one"
@@ -125,12 +125,12 @@ def describe_duplicates(groups: DuplicateGroups) -> str:
 
 
 def render_more(shown: int, ranked: int, listed: int | None = None) -> str:
-    """The button for more results, and how far down the ranking they go.
+    """Render the button for more results, and how far down the ranking the shown results go.
 
     Args:
-        shown: How many results are shown.
-        ranked: How many images are ranked.
-        listed: How many are shown or folded; None where none are folded.
+        shown: The number of results shown.
+        ranked: The number of ranked images.
+        listed: The number of results shown or folded; None if none are folded.
     """
     listed = shown if listed is None else listed
     message = f"{format_count(listed)} of {format_count(ranked)} shown"
@@ -145,13 +145,13 @@ def render_more(shown: int, ranked: int, listed: int | None = None) -> str:
 
 
 def order_parts(parts: Mapping[str, float]) -> list[str]:
-    """The parts' names in the page's order; unknown streams come last."""
+    """Return the names of the parts in the page's order; unknown streams come last."""
     known = [name for name in PART_ORDER if name in parts]
     return known + [name for name in parts if name not in known]
 
 
 def render_bar(parts: Mapping[str, float], score: float, scale: Scale) -> str:
-    """A score as a bar: positive parts right of zero, negative ones left; and the same in text."""
+    """Render a score as a bar, positive parts right of zero, negative ones left, and as text."""
     names = order_parts(parts)
     left = [_segment(name, parts[name], scale) for name in names if parts[name] < 0]
     right = [_segment(name, parts[name], scale) for name in names if parts[name] >= 0]
@@ -166,7 +166,7 @@ def render_bar(parts: Mapping[str, float], score: float, scale: Scale) -> str:
 
 
 def render_legend(part_names: Iterable[str]) -> str:
-    """Which color is which part."""
+    """Render the legend that maps colors to parts."""
     items = "".join(
         f'<li><i class="swatch {escape(name)}"></i>{escape(format_part(name))}</li>'
         for name in order_parts(dict.fromkeys(part_names, 0.0))
@@ -175,7 +175,7 @@ def render_legend(part_names: Iterable[str]) -> str:
 
 
 def _segment(name: str, value: float, scale: Scale) -> str:
-    # Widths are of the side, whose own width is the side's share of the bar.
+    # Widths are relative to the side (negative or positive), whose width is its share of the bar.
     side = scale.negative if value < 0 else scale.positive
     width = 100 * abs(value) / side if side > 0 else 0.0
     return (
@@ -210,7 +210,7 @@ def _sum_positive(parts: Mapping[str, float]) -> float:
 def _group_of(
     index: int, hits: Sequence[Hit], groups: DuplicateGroups | None
 ) -> tuple[int | None, int]:
-    """The rank of the hit that this one is folded under, or None; how many are folded under it."""
+    """Return the rank of the hit under which this one is folded, or None, and how many it folds."""
     if groups is None:
         return None, 0
     leader = groups.duplicate_of[index]

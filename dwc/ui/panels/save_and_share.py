@@ -1,4 +1,4 @@
-"""The toolbar of an answer: saved as CSV or JSON, or copied as a link that repeats the search."""
+"""The toolbar of a search result: save it as CSV or JSON, or copy a link to the search."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ ON_LOAD = on_load("dwcPanels.toolbar", "save")
 
 NO_LINK = "A link cannot carry an uploaded picture."
 
-# A spreadsheet would take a cell that begins so for a formula.
+# A spreadsheet would interpret a cell that starts with one of these as a formula.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -29,9 +29,9 @@ class _Format:
 
 
 def render_toolbar(state: SearchState | None, names_model: bool = False) -> str:
-    """The buttons and the link; empty where nothing has been searched.
+    """Render the buttons and the link; empty before the first search.
 
-    A file is written when its button is pressed: see `export_answer`.
+    A file is written only when its button is pressed: see `export_answer`.
     """
     if state is None:
         return ""
@@ -50,7 +50,11 @@ def render_toolbar(state: SearchState | None, names_model: bool = False) -> str:
 
 
 def export_answer(kind: object, state: SearchState) -> dict[str, str] | None:
-    """The file that a browser requests: `name`, media `type`, `content`; None for no such kind."""
+    """Return the file that a browser requests; None for an unknown kind.
+
+    Returns:
+        A dict with the file's `name`, media `type` and `content`.
+    """
     if not isinstance(kind, str) or kind not in _FORMATS:
         return None
     file = _FORMATS[kind]
@@ -58,7 +62,7 @@ def export_answer(kind: object, state: SearchState) -> dict[str, str] | None:
 
 
 def to_json(state: SearchState, origin: Origin) -> str:
-    """Query, origin and answer as one JSON text."""
+    """Return the query, origin and results as one JSON text."""
     return json.dumps(
         {"query": _query(state), **origin.to_dict(), **state.visible_result.to_dict()},
         indent=2,
@@ -67,7 +71,7 @@ def to_json(state: SearchState, origin: Origin) -> str:
 
 
 def to_csv(state: SearchState, origin: Origin) -> str:
-    """One line a result; query, weights and origin are repeated in each."""
+    """Return CSV with one line per result; each line repeats the query, weights and origin."""
     query = _query(state)
     weights = {f"{name}_weight": w.image for name, w in state.result.weights.items()}
     lines = io.StringIO()

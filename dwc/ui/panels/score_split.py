@@ -1,4 +1,4 @@
-"""Why this result: its score split as a waterfall, and its rank among the others."""
+"""Panel with the selected result's score split into parts (waterfall chart) and its ranks."""
 
 from dwc.explain.score_split import ScoreExplanation, explain_score
 from dwc.search.searcher import Searcher
@@ -16,13 +16,13 @@ _RANKED = {
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """The panel for the selected result of an answer."""
+    """Render the panel for the selected result."""
     explanation = explain_score(state.sweep, state.selected_hit, state.request.shift)
     return render_score_split(explanation, images)
 
 
 def render_score_split(explanation: ScoreExplanation, images: GalleryImages) -> str:
-    """The waterfall, with facts about the result's rank."""
+    """Render the waterfall chart, with facts about the result's rank."""
     name = escape(images.describe(explanation.id))
     thumbnail = escape(url_of(images.thumbnail(explanation.id)))
     return (

@@ -1,4 +1,4 @@
-"""What each part of the model is worth: the study's numbers, if it has been made."""
+"""The ablation study: how much each part of the model contributes, if the study has been run."""
 
 import json
 import logging
@@ -12,7 +12,7 @@ from dwc.ui.format import escape
 logger = logging.getLogger(__name__)
 
 STUDY_FILE = asset_path("study", "study.json")
-"""Where `python -m dwc study` writes it."""
+"""The file that `python -m dwc study` writes."""
 
 _FAMILIES = {
     "dwc": "DWC, a part at a time",
@@ -40,7 +40,7 @@ Spread = Mapping[str, float | None]
 
 
 def read_study(file: Path = STUDY_FILE) -> dict[str, Any] | None:
-    """The study's summary; None if it has not been made, or its file cannot be read."""
+    """Return the study's summary; None if the file does not exist or cannot be read."""
     if not file.is_file():
         return None
     try:
@@ -52,13 +52,13 @@ def read_study(file: Path = STUDY_FILE) -> dict[str, Any] | None:
 
 
 def render_study_file(file: Path = STUDY_FILE) -> str:
-    """The section for the foot of the page; empty without a study."""
+    """Render the section for the foot of the page; empty without a study."""
     summary = read_study(file)
     return "" if summary is None else render_study(summary)
 
 
 def render_study(summary: Mapping[str, Any]) -> str:
-    """The section, closed until it is opened."""
+    """Render the section, collapsed at first."""
     families = "".join(
         _family(title, [row for row in summary["variants"] if family in row["families"]])
         for family, title in _FAMILIES.items()
@@ -89,7 +89,7 @@ def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _family(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """A bar and the number for each variant's R@1; the first bar has the picture's color."""
+    """Render a bar and the R@1 (recall at 1) of each variant; the first bar has the image color."""
     if not rows:
         return ""
     top = max(row["numbers"]["recall@1"]["mean"] for row in rows) or 1.0
@@ -136,7 +136,7 @@ def _table(title: str, heads: Sequence[str], body: str) -> str:
 
 
 def percent(spread: Spread | None) -> str:
-    """A share in percent with its deviation; a dash where there is none."""
+    """Format a share in percent with its standard deviation; a dash if there is no value."""
     if spread is None or spread["mean"] is None:
         return "–"
     mean, deviation = f"{100 * spread['mean']:.1f}", spread["deviation"]

@@ -1,4 +1,7 @@
-"""The atlas: a checkpoint's weights on many queries, how well they fit the truth, the extremes."""
+"""The atlas: statistics of a checkpoint's image weights over many queries.
+
+It shows the weights' distribution, how well they fit the ground truth, and the extreme queries.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -35,7 +38,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 26, 346, 22, 138
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """The panel for the model that answered; the weights of this search are marked in it."""
+    """Render the panel for the model in use, with the weights of this search marked."""
     if state.reference_weights is None:
         return _NO_WEIGHTS
     weights = state.result.weights if state.has_two_modalities else {}
@@ -45,7 +48,7 @@ def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str
 def render_statistics(
     statistics: WeightStatistics, weights: Mapping[str, Weight], images: GalleryImages
 ) -> str:
-    """Drawings for each stream, the most extreme queries, and all of it as tables."""
+    """Render charts for each stream, the most extreme queries, and the same data as tables."""
     rows = "".join(
         _stream(index, name, stream, weights.get(name))
         for index, (name, stream) in enumerate(statistics.streams.items())
@@ -67,12 +70,12 @@ def render_statistics(
 def parse_reference_query(
     side: object, index: object, state: SearchState, images: GalleryImages
 ) -> Example | None:
-    """The extreme query that a browser names; None if there is none in this gallery.
+    """Return the extreme query that a browser selected; None if this gallery has none such.
 
     Args:
-        side: "picture" or "words": which list of queries.
-        index: The query's index in it.
-        state: The answer beside which the queries are shown.
+        side: The list of queries: "picture" or "words".
+        index: The query's index in the list.
+        state: The search result with which the queries are shown.
         images: The gallery.
     """
     if state.reference_weights is None:
@@ -188,7 +191,7 @@ def _x(share: float) -> float:
 
 
 def _y(share: float) -> float:
-    """From 0 at the bottom to 1 at the top; values beyond are clipped."""
+    """Return the vertical position of a share from 0 (bottom) to 1 (top), clipped to that range."""
     return _BOTTOM - (_BOTTOM - _TOP) * min(max(share, 0.0), 1.0)
 
 
@@ -275,7 +278,7 @@ def _percent(share: float) -> str:
 
 
 def statistics_table(searcher: Searcher) -> dict[str, Any]:
-    """The `/atlas` endpoint's answer; without streams where there are no reference weights."""
+    """Return the `/atlas` endpoint's response; no streams if there are no reference weights."""
     reference_weights: ReferenceWeights | None = searcher.reference_weights
     if reference_weights is None:
         return WeightStatistics(0, "", {}, None, None).to_dict()

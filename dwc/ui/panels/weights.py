@@ -1,4 +1,4 @@
-"""What a search listens to: a sentence, the dial with each stream's weight, and the slider."""
+"""The image and text weights of a search: a sentence, a dial with each stream, and the slider."""
 
 from collections.abc import Mapping
 
@@ -24,7 +24,7 @@ it is in the bar under each result, exactly, part by part.</p></details>
 
 
 def render_answer_weights(state: SearchState) -> str:
-    """The sentence, its context and the dial, for an answer at its shift."""
+    """Render the sentence, its context and the dial for a search result at its shift."""
     weights, shift = state.result.weights, state.result.shift
     composed, reference_weights = state.query.encoding.composed, state.reference_weights
     context = describe_weights(composed, reference_weights, shift)
@@ -37,12 +37,12 @@ def render_weights(
     summary: str = "",
     reference_weights: ReferenceWeights | None = None,
 ) -> str:
-    """The sentence and the dial; empty where nothing has been searched.
+    """Render the sentence and the dial; empty before the first search.
 
     Args:
         weights: The weights by stream.
-        is_shifted: Whether a person changed them: the model chose others, and the sentence says so.
-        summary: How the weights compare with those of other queries.
+        is_shifted: Whether the user changed the weights; the sentence then says so.
+        summary: A sentence that compares the weights with those of other queries.
         reference_weights: The weights of other queries, drawn behind the dial.
     """
     if not weights:
@@ -54,16 +54,16 @@ def render_weights(
 
 
 def render_answer_slider(state: SearchState) -> str:
-    """The slider of an answer, at its shift."""
+    """Render the slider at the shift of a search result."""
     return render_slider(state.sweep.weights(), mean_image_weight(state.result.weights))
 
 
 def render_slider(weights: Mapping[str, Weight], position: float | None = None) -> str:
-    """The slider from only the words, over the learned weight, to only the picture.
+    """Render the slider from text only, over the learned weight, to image only.
 
     Args:
-        weights: The learned weights by stream; without any, the slider is empty.
-        position: The mean image weight at which the slider is; None for the learned one.
+        weights: The learned weights by stream; if empty, the slider is empty.
+        position: The slider's mean image weight; None for the learned weight.
     """
     if not weights:
         return ""
@@ -124,7 +124,7 @@ def _dial(weights: Mapping[str, Weight], reference_weights: ReferenceWeights | N
 
 
 def _distribution(reference_weights: ReferenceWeights | None) -> str:
-    """How often other queries had each weight: a hill along the track."""
+    """Draw the distribution of other queries' weights as a curve along the dial's track."""
     if reference_weights is None:
         return ""
     points = " ".join(
@@ -138,7 +138,7 @@ def _distribution(reference_weights: ReferenceWeights | None) -> str:
 
 
 def _pin(stream: str, weight: Weight, below: bool) -> str:
-    # The label is shifted left by the same share as it is placed right: it never leaves the dial.
+    # The label is shifted left by the same share as it is placed right, so it stays in the dial.
     left = 100 * weight.image
     side = "below" if below else "over"
     return (

@@ -1,4 +1,4 @@
-"""What each word did to the weight, and to the score of the selected result."""
+"""Word ablation: the effect of each word on the weight and on the selected result's score."""
 
 from dwc.explain.score_split import explain_score
 from dwc.explain.word_ablation import WordEffect, WordEffects, ablate_words
@@ -8,21 +8,21 @@ from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.state import SearchState
 
 _NO_EFFECT = 0.005
-"""Of a weight: a smaller effect rounds to no percentage point."""
+"""Change of a weight below which the effect rounds to zero percentage points."""
 
 NO_WORDS = render_hint("The search has no words.")
 ONE_WORD = render_hint("Without its only word there would be no search to compare with.")
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """The panel for the selected result of an answer."""
+    """Render the panel for the selected result."""
     selected, shift = state.selected_hit, state.request.shift
     rank = explain_score(state.sweep, selected, shift).rank
     return render_word_effects(ablate_words(searcher, state.query, selected, shift), rank)
 
 
 def render_word_effects(effects: WordEffects, rank: int | None) -> str:
-    """One row a word; bars grow left for the words and right for the picture."""
+    """Render one row per word; bars extend left toward the text and right toward the image."""
     heading = "<h3>What each word did</h3>"
     if not effects.words:
         return heading + (ONE_WORD if effects.weights else NO_WORDS)
