@@ -33,7 +33,7 @@ _LOOSE_SHARE = 0.12  # share of values at the end of their scale stated as "long
 _DENIAL_SHARE = 0.15  # share of partial descriptions that also deny one value
 _BARE_EXCLUSION_SHARE = 0.35  # share of descriptions by exclusion that state nothing else
 _AFTER_NOUN = ("without ", "with no ", "minus ", "sans ")
-_COLOR_FAVOUR = 0.6  # of partial descriptions that would leave the color out, those that do not
+_COLOR_FAVOUR = 0.6  # share of partial descriptions to which an omitted color is added
 
 
 def describe(
@@ -124,7 +124,7 @@ def _name(garment: Garment, rng: random.Random, bare: bool) -> tuple[Noun, bool,
     if wide and rng.random() < _HYPERNYM_SHARE:
         name = rng.choice(wide)
         return Noun(name), name in PLURAL_HYPERNYMS, name not in UNCOUNTABLE
-    # Half the time a name that says nothing beyond the category, so that each stays common.
+    # Half the time use a noun that fixes nothing beyond the category, so that these stay common.
     nouns = nouns_for(garment)
     if rng.random() < 0.5:
         nouns = tuple(noun for noun in NOUNS[garment.category] if not noun.says)

@@ -214,9 +214,9 @@ def draw_modification(
     return _read(reference, None, captions, statements)
 
 
-_SECOND_EXCLUSION_SHARE = 0.25  # of modifications that exclude, those with two exclusions
-_EXCHANGE_SHARE = 0.2  # of exclusions, those with the value wanted instead
-_NEEDLESS_SHARE = 0.2  # of modifications that exclude, those that also exclude what is not there
+_SECOND_EXCLUSION_SHARE = 0.25  # share of modifications with exclusions that have two
+_EXCHANGE_SHARE = 0.2  # share of exclusions that also name the value wanted instead
+_NEEDLESS_SHARE = 0.2  # share of those that also exclude a value that the target lacks anyway
 
 
 def _exclude_values(
