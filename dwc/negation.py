@@ -1,9 +1,10 @@
-"""The words that exclude, how far each reaches, and which of them a vocabulary lacks.
+"""Negations: phrases that exclude something, their scope, and those that a vocabulary lacks.
 
-`NEGATIONS` is what the catalogue's parser reads and what its generators say. A model knows only
-what it was trained on: the bundled checkpoints until now on "no", "not" and "without", so that they
-may answer "anything but red" with red. `unknown_function_words` lists such words in a text;
-`Searcher` puts `negation_note` among the notes of its answer, and the page shows it there.
+`NEGATIONS` has the negations that the catalogue's parser understands and its generators use. A
+model understands only those that it was trained on. The bundled checkpoints until now know "no",
+"not" and "without", so that they may return red garments for "anything but red".
+`unknown_function_words` lists the negations in a text that a model has not learned; `Searcher` adds
+`negation_note` to the notes of its search result, and the page shows it there.
 """
 
 import re
@@ -13,11 +14,12 @@ from typing import Literal
 Tokens = tuple[str, ...]
 
 Reach = Literal["no", "without", "removing"]
-"""What a negation excludes: the next thing alone; also a list with "or"; also a list with "and"."""
+"""What a negation excludes. "no": only the next thing; "without": also each thing of a list with
+"or"; "removing": also each thing of a list with "and"."""
 
 
 def _phrases(text: str) -> tuple[Tokens, ...]:
-    """Comma-separated phrases as tokens."""
+    """Split comma-separated phrases, each into its words."""
     return tuple(tuple(phrase.split()) for phrase in text.split(","))
 
 
@@ -41,11 +43,11 @@ _BY_REACH: dict[Reach, str] = {
 NEGATIONS: dict[Tokens, Reach] = {
     phrase: reach for reach, text in _BY_REACH.items() for phrase in _phrases(text)
 }
-"""Every negation as its words in lower case, with its reach."""
+"""Maps every negation, as a tuple of lower-case words, to its reach."""
 LONGEST_NEGATION = max(map(len, NEGATIONS))
 
-# Their words also stand in other phrases ("as a skirt instead", "a pair of"): the negation counts
-# as known only beside a word that such a training has as well.
+# Negations whose words also occur in other phrases ("as a skirt instead", "a pair of"). Each counts
+# as known only if the vocabulary also has the given word, which comes from training on negations.
 _LEARNED_WITH: dict[Tokens, str] = {("instead", "of"): "than"}
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
@@ -53,16 +55,16 @@ _MINUS = re.compile(r"(?:(?<=^)|(?<=[\s,;(]))[-\u2212](?=[^\W\d_])(?!(?:no|not|w
 
 
 def spell_out_minus(text: str) -> str:
-    """Write a leading minus as a word: "dress -stripes" becomes "dress without stripes".
+    """Replace a leading minus by "without": "dress -stripes" becomes "dress without stripes".
 
-    Only a hyphen or minus sign at the start of a word counts; "long-sleeved" and "a - b" stay, and
-    a dash before a negation ("longer -no belt").
+    Only a hyphen or minus sign at the start of a word is replaced. "long-sleeved", "a - b" and a
+    dash before a negation ("longer -no belt") stay unchanged.
     """
     return _MINUS.sub("without ", text)
 
 
 def negations_in(text: str) -> list[Tokens]:
-    """The negations of a text in their order, the longest where one begins another."""
+    """Return the negations of a text in order; where several begin at a word, only the longest."""
     words: list[str] = []
     for word in _WORD.findall(spell_out_minus(text).lower().replace("\u2019", "'")):
         words += word.split("-", 1) if word.startswith("non-") else [word]
@@ -84,10 +86,10 @@ def unknown_function_words(text: str, is_known: Callable[[str], bool]) -> list[s
 
     Args:
         text: The text as typed.
-        is_known: Whether the model's vocabulary has a word.
+        is_known: Function that returns whether the model's vocabulary has a given word.
 
     Returns:
-        Each negation once, in order, in lower case: "without any", "minus". Empty where all are
+        Each such negation once, in order, in lower case: "without any", "minus". Empty if all are
         known.
     """
     unknown: dict[str, None] = {}
@@ -99,7 +101,7 @@ def unknown_function_words(text: str, is_known: Callable[[str], bool]) -> list[s
 
 
 def negation_note(text: str, is_known: Callable[[str], bool]) -> str | None:
-    """Say which negations of a text the model has not learned, and what to write instead."""
+    """Return a note on negations that the model has not learned and their replacement, or None."""
     unknown = unknown_function_words(text, is_known)
     if not unknown:
         return None

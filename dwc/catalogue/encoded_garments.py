@@ -1,4 +1,4 @@
-"""Garments as rows of small integers, for comparing a gallery at once."""
+"""Garments encoded as rows of small integers, so that a whole gallery is compared at once."""
 
 import random
 from collections.abc import Collection, Mapping, Sequence
@@ -8,18 +8,19 @@ from numpy.typing import NDArray
 
 from dwc.catalogue.schema import COMMON, Garment, attributes_of
 
-_OTHER_CATEGORY_SHARE = 0.05  # of pairs, those that cross categories, where the pool has any
-_NEARBY = 512  # rows on either side among which a partner is sought, so that a draw costs the same
-# in any pool; a garment's relatives stand beside it
-_PATIENCE = 6  # references tried for a partner that differs just as much as wanted
-_TRIES = 200  # a pool in which this many references have no relative is too small
+_OTHER_CATEGORY_SHARE = 0.05  # share of pairs from two categories, if the pool has such pairs
+_NEARBY = 512  # a partner is sought within this many rows on either side, so that the cost of a
+# draw does not depend on the pool's size; similar garments have neighboring indices
+_PATIENCE = 6  # references tried for a partner that differs in exactly the wanted number
+_TRIES = 200  # references tried in all before the pool is reported as too small
 
 
 class EncodedGarments:
-    """A pool of garments, encoded once, to draw pairs from and to search.
+    """A pool of garments, encoded once, from which pairs are drawn and which can be searched.
 
-    Within a category a garment is a row of value numbers (m, attributes of the category). All
-    garments also have a row (n, 4) of the four attributes that every category has.
+    The m garments of a category are an array of value numbers, shape (m, attributes of the
+    category). All n garments also form an array of shape (n, 4) of the four attributes that every
+    category has.
     """
 
     def __init__(self, garments: Sequence[Garment]) -> None:
@@ -50,11 +51,11 @@ class EncodedGarments:
     def matching(
         self, category: str, constraints: Mapping[str, Collection[str]]
     ) -> NDArray[np.intp]:
-        """Find the garments of a category whose attributes all have allowed values.
+        """Return the garments of a category whose attributes all have allowed values.
 
         Args:
             category: The category.
-            constraints: Attribute to its allowed values; other attributes may have any.
+            constraints: Maps attributes to their allowed values; other attributes may have any.
 
         Returns:
             Indices into the pool, ascending.
@@ -70,12 +71,12 @@ class EncodedGarments:
         return self._indices[category][mask]
 
     def draw_pair(self, rng: random.Random) -> tuple[int, int]:
-        """Draw two different garments, balanced over how much they differ.
+        """Draw two different garments, balanced over the number of attributes that differ.
 
-        The share of attributes that differ is drawn evenly. References are drawn until one has a
-        partner nearby that differs in just so many attributes; after a few, the nearest number is
-        taken. A few pairs cross categories and share at least three of color, shade, pattern and
-        second color.
+        The share of attributes that differ is drawn uniformly. References are drawn until one has a
+        nearby partner that differs in exactly that many attributes; after a few references, the
+        partner with the closest number is taken. A few pairs are of two categories; these share at
+        least three of color, shade, pattern and second color.
 
         Returns:
             Indices of the reference and the target.
@@ -100,7 +101,7 @@ class EncodedGarments:
     def _in_the_same_category(
         self, rng: random.Random, reference: int, share: float, exactly: bool
     ) -> int | None:
-        """A partner that differs in about `share` (0 to 1) of the attributes; None where none."""
+        """Draw a partner that differs in about `share` (0 to 1) of the attributes; None if none."""
         category = self.garments[reference].category
         row = int(self._row[reference])
         start = max(0, row - _NEARBY)
@@ -109,7 +110,7 @@ class EncodedGarments:
         differing = np.count_nonzero(codes != codes[row - start], axis=1)  # (m,)
         wanted = 1 + int(share * count)
         distance = np.abs(differing - wanted)
-        distance[differing == 0] = count  # itself; the others are less than `count` away
+        distance[differing == 0] = count  # the garment itself; all other distances are smaller
         nearest = distance.min()
         if nearest == count or (exactly and nearest > 0):
             return None

@@ -1,4 +1,4 @@
-"""Write a drawn catalogue as FashionIQ's files, so that one loader and one protocol read both."""
+"""Export of a drawn catalogue in FashionIQ's file format, so that one loader reads both."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def triplets_of(
     items: Sequence[CatalogueItem], drawn: Iterable[tuple[int, int, Modification]]
 ) -> list[Triplet]:
-    """Turn drawn index pairs and modifications into triplets of ids with two captions."""
+    """Return drawn index pairs and modifications as triplets of ids with two captions each."""
     return [
         Triplet(items[reference].id, two_captions(modification.captions), items[target].id)
         for reference, target, modification in drawn
@@ -25,14 +25,17 @@ def triplets_of(
 
 
 def triplets_of_queries(queries: Iterable[CatalogueQuery]) -> list[Triplet]:
-    """Queries as triplets of ids with two captions each."""
+    """Return queries as triplets of ids with two captions each."""
     return [
         Triplet(query.reference, two_captions(query.captions), query.target) for query in queries
     ]
 
 
 def two_captions(captions: tuple[str, ...]) -> tuple[str, str]:
-    """FashionIQ always has two; a single one is given twice, as its annotators often do."""
+    """Return two captions, as FashionIQ requires; a single caption is repeated.
+
+    FashionIQ's annotators often repeat a caption as well.
+    """
     return captions[0], captions[-1]
 
 
@@ -45,7 +48,7 @@ def write_fashion_iq(
 ) -> None:
     """Write `captions/cap.<name>.<split>.json` and `image_splits/split.<name>.<split>.json`.
 
-    `name` takes the place of FashionIQ's categories. Files of an earlier export are replaced.
+    `name` is used where FashionIQ has a category. Files of an earlier export are overwritten.
     """
     captions = [
         {
@@ -66,9 +69,9 @@ def draw_images(
     style: "Style" = "gallery",
     suffix: str = ".jpg",
 ) -> int:
-    """Draw every item that has no picture yet into `images/<id><suffix>`; returns how many.
+    """Draw every item without an image file into `images/<id><suffix>`; return how many were drawn.
 
-    Pictures are square, `size_px` a side; `style` as in `drawing.draw`.
+    Images are square with a side of `size_px` pixels; `style` is that of `drawing.draw`.
     """
     from dwc.catalogue.drawing.draw import draw
 

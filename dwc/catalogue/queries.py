@@ -1,4 +1,4 @@
-"""Queries to a gallery of drawn garments, with their complete ground truth."""
+"""Queries against a gallery of drawn garments, each with all gallery items that fit it."""
 
 import random
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from dwc.catalogue.language.modifications import (
 from dwc.catalogue.splits import CatalogueItem
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
 
-_REPEATS = 200  # a gallery that repeats itself this often in a row has no more questions
+_REPEATS = 200  # after so many repeated pairs in a row the gallery is taken to have no new ones
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,16 @@ class CatalogueQuery:
     """A query, every gallery item that fits it, and the source of each attribute.
 
     Attributes:
-        reference: Id of the reference.
+        reference: Id of the reference image.
         captions: One or two texts.
-        target: Id of the target.
-        hits: Ids of all items that fit, the target among them, the reference not.
-        stated: Attributes fixed by the words alone; `category` may be here or in `picture_only`.
-        relative: Attributes fixed by words and picture together.
-        picture_only: Attributes fixed by the picture alone.
+        target: Id of the target image.
+        hits: Ids of all items that fit, including the target, without the reference.
+        stated: Attributes fixed by the text alone. `category` is either here or in `picture_only`.
+        relative: Attributes fixed by the text and the reference image together ("longer").
+        picture_only: Attributes fixed by the reference image alone.
         free: Attributes that may have any value.
-        picture_share: `modifications.picture_share`, 0 to 1.
+        picture_share: Share of the constraints that only the reference image gives, 0 to 1; see
+            `modifications.picture_share`.
     """
 
     reference: str
@@ -47,17 +48,17 @@ class CatalogueQuery:
 def queries(
     items: Sequence[CatalogueItem], count: int, seed: int, negation_share: float = 0.0
 ) -> list[CatalogueQuery]:
-    """Draw queries to a gallery, no two with the same reference and target.
+    """Draw queries against a gallery, no two with the same reference and target.
 
     Args:
         items: The gallery.
-        count: How many queries.
-        seed: Decides which queries; the gallery is as given.
-        negation_share: That of `draw_modification`. With 0 these are the published benchmark's
-            queries.
+        count: The number of queries.
+        seed: The seed of the queries.
+        negation_share: Share of queries with an exclusion, see `draw_modification`. With 0 these
+            are the published benchmark's queries.
 
     Raises:
-        ValueError: The gallery is too small for so many.
+        ValueError: The gallery is too small for this number of queries.
     """
     rng = random.Random(f"queries|{seed}")
     pool = EncodedGarments([item.garment for item in items])
@@ -112,7 +113,7 @@ def benchmark(
     drawn: Sequence[CatalogueQuery],
     protocol: str = "catalogue-test",
 ) -> Benchmark:
-    """The gallery and its queries in the form of every benchmark; references are removed."""
+    """Return the gallery and queries as a `Benchmark` that leaves out each query's reference."""
     return Benchmark(
         protocol=protocol,
         gallery=tuple(item.id for item in items),

@@ -1,7 +1,7 @@
 """The schema of drawn garments: categories, their attributes, and the attributes' values.
 
 A `Garment` is a category and one value for each attribute of that category. Two garments are equal
-exactly when these are. Drawing and language are elsewhere.
+exactly when their categories and values are. Drawing and language are in packages of their own.
 """
 
 import random
@@ -20,9 +20,9 @@ PATTERNS = (
     "colour_block", "graphic",
 )  # fmt: skip
 GRAPHIC_CATEGORIES = frozenset({"t_shirt", "jumper", "hoodie", "bag"})  # a print on the chest
-PLAIN_SHARE = 0.35  # of garments sampled, the share without a pattern
+PLAIN_SHARE = 0.35  # share of sampled garments without a pattern
 
-# Values from least to most, so that "longer" or "chunkier" has a meaning. Only these are compared.
+# Values from least to most, which define "longer" or "chunkier". No other attributes are compared.
 ORDERED: dict[str, tuple[str, ...]] = {
     "shade": SHADES,
     "sleeve": ("sleeveless", "short", "elbow", "long"),
@@ -139,12 +139,12 @@ COMMON = ("colour", "shade", "pattern", "second_colour")
 
 
 def patterns_of(category: str) -> tuple[str, ...]:
-    """The patterns that a category is drawn with."""
+    """Return the patterns that a category can have."""
     return PATTERNS if category in GRAPHIC_CATEGORIES else PATTERNS[:-1]
 
 
 def attributes_of(category: str) -> dict[str, tuple[str, ...]]:
-    """Every attribute of a category with its values, in the order in which a garment lists them."""
+    """Return every attribute of a category with its values, in the order of `Garment.values`."""
     return {
         "colour": COLORS,
         "shade": SHADES,
@@ -196,10 +196,13 @@ class Garment:
         return self.attributes.get(attribute)
 
     def with_values(self, **changes: str) -> "Garment":
-        """The same garment with some values changed, made consistent.
+        """Return the same garment with some values changed, made consistent.
 
         A garment that becomes plain loses its second color; one that becomes black or white has
-        the middle shade. ValueError where the rest does not fit.
+        the middle shade.
+
+        Raises:
+            ValueError: The values do not fit the category or contradict each other.
         """
         values = {**self.attributes, **changes}
         if values["pattern"] == "plain":
@@ -219,14 +222,14 @@ class Garment:
 
 
 def sample_value(rng: random.Random, category: str, attribute: str) -> str:
-    """Draw one value of an attribute, independent of the others; patterns favor plain."""
+    """Draw one value of an attribute independently of the others; "plain" is drawn more often."""
     if attribute == "pattern" and rng.random() < PLAIN_SHARE:
         return "plain"
     return rng.choice(attributes_of(category)[attribute])
 
 
 def sample_garment(rng: random.Random, category: str | None = None) -> Garment:
-    """Draw a garment: category, color and the rest uniformly, a share of them plain."""
+    """Draw a garment with uniformly drawn values, except that `PLAIN_SHARE` adds plain garments."""
     category = category or rng.choice(tuple(CATEGORIES))
     values = {name: sample_value(rng, category, name) for name in attributes_of(category)}
     if values["colour"] in UNSHADED:
@@ -237,7 +240,7 @@ def sample_garment(rng: random.Random, category: str | None = None) -> Garment:
 
 
 def count_garments(category: str | None = None) -> int:
-    """How many distinct garments there are, in all or in one category."""
+    """Return the number of distinct garments, of one category or of all if None is given."""
     if category is None:
         return sum(count_garments(name) for name in CATEGORIES)
     shades = sum(1 if color in UNSHADED else len(SHADES) for color in COLORS)

@@ -1,7 +1,7 @@
-"""The splits of all garments, galleries of each split, and training triplets.
+"""The train, val and test splits of all garments, their galleries, and training triplets.
 
-A combination of category, color and pattern belongs to one split. The test split has combinations
-that no training image shows, made of parts that training images do show.
+Each combination of category, color and pattern belongs to exactly one split. No training image
+shows a combination of the test split, although each of its parts occurs in training images.
 """
 
 import random
@@ -26,14 +26,14 @@ from dwc.catalogue.schema import (
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
-_BOUNDS = (70, 80)  # percent of the combinations: the first 70 train, the next 10 val, 20 test
-_OTHER_CATEGORY_SHARE = 0.12  # of families, those with the look on another kind of garment
+_BOUNDS = (70, 80)  # percent of the combinations: 70 for train, the next 10 for val, 20 for test
+_OTHER_CATEGORY_SHARE = 0.12  # share of families that also have a garment of another category
 _TRIES = 60
 
 
 @dataclass(frozen=True)
 class CatalogueItem:
-    """One image of a catalogue: its garment, and the seed of everything else in it."""
+    """One image of a catalogue: its id, its garment, and the seed of pose, light and background."""
 
     id: str
     garment: Garment
@@ -48,7 +48,7 @@ def _split_of(category: str, color: str, pattern: str) -> Split:
 
 
 def split_of(garment: Garment) -> Split:
-    """The split that a garment's combination of category, color and pattern belongs to."""
+    """Return the split of a garment's combination of category, color and pattern."""
     return _split_of(garment.category, garment["colour"], garment["pattern"])
 
 
@@ -61,10 +61,11 @@ def sample_in_split(rng: random.Random, split: Split, category: str | None = Non
 
 
 def family(rng: random.Random, split: Split) -> list[Garment]:
-    """A garment and four or so relatives in the same split, all distinct.
+    """Draw a garment and about four similar ones of the same split, all distinct.
 
-    After the base come one with one attribute changed, one with two, one with about half, one with
-    all, and now and then another kind of garment with the base's look.
+    After the first garment come one with one attribute changed, one with two, one with half of
+    them and one with all, and sometimes a garment of another category with the same color, shade,
+    pattern and second color.
     """
     base = sample_in_split(rng, split)
     names = len(base.values)
@@ -81,7 +82,7 @@ def family(rng: random.Random, split: Split) -> list[Garment]:
 
 
 def _relative(rng: random.Random, base: Garment, count: int, split: Split) -> Garment | None:
-    """The base with about `count` attributes changed; None where the tries run out."""
+    """Return the base with about `count` attributes changed; None if no try succeeds."""
     names = list(base.attributes)
     for _ in range(_TRIES):
         values = dict(base.attributes)
@@ -101,7 +102,7 @@ def _another(rng: random.Random, base: Garment, name: str) -> str:
 
 
 def _consistent(rng: random.Random, category: str, values: dict[str, str]) -> Garment | None:
-    """A garment of about these values: the second color and the shade give way."""
+    """Return a garment of these values; an inconsistent second color or shade is replaced."""
     if values["pattern"] == "plain":
         values["second_colour"] = "none"
     elif values["second_colour"] in ("none", values["colour"]):
@@ -113,7 +114,10 @@ def _consistent(rng: random.Random, category: str, values: dict[str, str]) -> Ga
 
 
 def _other_category(rng: random.Random, base: Garment, split: Split) -> Garment | None:
-    """Another kind of garment with the look of the base, or all but one thing of it."""
+    """Draw a garment of another category that shares all or all but one of `COMMON` with the base.
+
+    The result is None if no try succeeds.
+    """
     for _ in range(_TRIES):
         category = rng.choice([name for name in CATEGORIES if name != base.category])
         drawn = sample_garment(rng, category)
@@ -130,10 +134,10 @@ def _other_category(rng: random.Random, base: Garment, split: Split) -> Garment 
 
 
 def gallery(split: Split, size: int, seed: int = 0) -> list[CatalogueItem]:
-    """The first `size` items of a split's endless catalogue, all garments distinct.
+    """Return the first `size` items of a split's endless catalogue; all garments are distinct.
 
-    An item depends on the split, the seed and its index, not on `size`. Items of a family are
-    neighbors.
+    An item depends on the split, the seed and its index, not on `size`. The items of a family (see
+    `family`) have neighboring indices.
     """
     if size < 0:
         raise ValueError(f"a gallery has 0 or more items, not {size}")
@@ -153,7 +157,7 @@ def gallery(split: Split, size: int, seed: int = 0) -> list[CatalogueItem]:
 
 
 def picture_seed(split: Split, seed: int, index: int) -> int:
-    """The seed of an item's pose, light and background, below 2**31."""
+    """Return the seed of an item's pose, light and background, an integer below 2**31."""
     digest = sha256(f"picture|{split}|{seed}|{index}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
@@ -168,23 +172,23 @@ def training_triplets(
     """Draw training triplets from a pool, balanced over the number of attributes that change.
 
     Args:
-        items: The pool.
-        seed: Decides pairs and words.
-        count: How many triplets; endless where None.
+        items: The pool of images.
+        seed: The seed of the pairs and the words.
+        count: The number of triplets; endless if None.
         wrong_text_share: The label noise, 0 to 1: this share of the triplets has the modification
-            of the triplet drawn before, which as a rule is about something else.
-        negation_share: That of `draw_modification`.
+            of the previous triplet, which usually does not fit.
+        negation_share: Share of modifications with an exclusion, see `draw_modification`.
 
     Yields:
         Index of the reference, index of the target, and the modification.
 
     Raises:
-        ValueError: `wrong_text_share` is no share, or the pool has no pair.
+        ValueError: `wrong_text_share` is not from 0 to 1, or the pool has no pair.
     """
     if not 0 <= wrong_text_share <= 1:
         raise ValueError(f"wrong_text_share is a share from 0 to 1, not {wrong_text_share}")
     rng = random.Random(f"triplets|{seed}")
-    noise = random.Random(f"noise|{seed}")  # its own, so that the dial leaves the pairs alone
+    noise = random.Random(f"noise|{seed}")  # separate, so that the noise does not change the pairs
     pool = EncodedGarments([item.garment for item in items])
     drawn = 0
     before: Modification | None = None

@@ -28,12 +28,12 @@ from dwc.catalogue.language.statements import (
 )
 from dwc.catalogue.schema import COMMON, UNSHADED, Garment
 
-_HYPERNYM_SHARE = 0.12  # of partial descriptions
-_LOOSE_SHARE = 0.12  # of attributes at the end of their scale, said as "longer", "darker"
-_DENIAL_SHARE = 0.15  # of partial descriptions, one thing that it does not have
-_BARE_EXCLUSION_SHARE = 0.35  # of descriptions by exclusion, those that say nothing else
+_HYPERNYM_SHARE = 0.12  # share of partial descriptions with a wider noun such as "footwear"
+_LOOSE_SHARE = 0.12  # share of values at the end of their scale stated as "longer", "darker"
+_DENIAL_SHARE = 0.15  # share of partial descriptions that also deny one value
+_BARE_EXCLUSION_SHARE = 0.35  # share of descriptions by exclusion that state nothing else
 _AFTER_NOUN = ("without ", "with no ", "minus ", "sans ")
-_COLOR_FAVOUR = 0.6  # of partial descriptions that would leave the color out, those that do not
+_COLOR_FAVOUR = 0.6  # share of partial descriptions to which an omitted color is added
 
 
 def describe(
@@ -42,18 +42,18 @@ def describe(
     detail: float | None = None,
     negation_share: float = 0.0,
 ) -> str:
-    """Describe a garment as people do: `shorts`, `a navy tee`, up to every attribute.
+    """Return a description of a garment, from `shorts` or `a navy tee` up to every attribute.
 
-    Everything stated is true; a loose comparative ("a longer, darker dress") is only used of values
-    at the end of their scale.
+    Everything stated is true; a comparative without a reference ("a longer, darker dress") is used
+    only for values at the end of their scale.
 
     Args:
         garment: The garment.
         rng: Draws the words.
-        detail: Share of the attributes that are mentioned, 0 to 1. Where None, a third of the
-            descriptions mention all, the rest a part, down to the bare noun.
-        negation_share: Share of descriptions by exclusion (`describe_excluding`), 0 to 1. With 0
-            nothing is drawn for it.
+        detail: Share of the attributes that are mentioned, 0 to 1. If None, a third of the
+            descriptions mention all attributes, the others some or none.
+        negation_share: Share of descriptions by exclusion (`describe_excluding`), 0 to 1. With 0,
+            no random number is drawn for it.
     """
     if negation_share > 0 and rng.random() < negation_share:
         return describe_excluding(garment, rng).text
@@ -75,9 +75,9 @@ def describe(
 
 
 def describe_excluding(garment: Garment, rng: random.Random) -> Exclusion:
-    """Describe a garment by what it is not: `anything but red`, `a dress without any stripes`.
+    """Return a description with an exclusion: `anything but red`, `a dress without any stripes`.
 
-    A third of the texts state nothing else. Everything is true of the garment.
+    A third of the texts state nothing else. Everything stated is true of the garment.
 
     Returns:
         The text, and in `excluded` the values that it excludes.
@@ -106,7 +106,7 @@ def describe_excluding(garment: Garment, rng: random.Random) -> Exclusion:
 
 
 def describe_fully(garment: Garment, rng: random.Random) -> str:
-    """Describe a garment so that the category and every attribute are fixed by the words."""
+    """Return a description that fixes the category and every attribute of a garment."""
     noun = rng.choice(nouns_for(garment))
     said = {name for name, values in noun.says.items() if len(values) == 1}
     statements = _statements(garment, set(garment.attributes) - said, rng, loose=False)
@@ -114,9 +114,9 @@ def describe_fully(garment: Garment, rng: random.Random) -> str:
 
 
 def _name(garment: Garment, rng: random.Random, bare: bool) -> tuple[Noun, bool, bool]:
-    """Draw a noun; whether it is a plural, and whether it is countable.
+    """Draw a noun; return it, whether it is plural, and whether it is countable.
 
-    A `bare` noun stands alone, where "something" would say nothing.
+    A `bare` noun is the whole description, so it is never "something".
     """
     wide = [name for name, members in HYPERNYMS.items() if garment.category in members]
     if bare:
@@ -124,7 +124,7 @@ def _name(garment: Garment, rng: random.Random, bare: bool) -> tuple[Noun, bool,
     if wide and rng.random() < _HYPERNYM_SHARE:
         name = rng.choice(wide)
         return Noun(name), name in PLURAL_HYPERNYMS, name not in UNCOUNTABLE
-    # Half the time a name that says nothing beyond the category, so that each stays common.
+    # Half the time use a noun that fixes nothing beyond the category, so that these stay common.
     nouns = nouns_for(garment)
     if rng.random() < 0.5:
         nouns = tuple(noun for noun in NOUNS[garment.category] if not noun.says)
@@ -134,7 +134,7 @@ def _name(garment: Garment, rng: random.Random, bare: bool) -> tuple[Noun, bool,
 def _statements(
     garment: Garment, chosen: set[str], rng: random.Random, loose: bool
 ) -> list[Statement]:
-    """State each chosen attribute; `loose` allows vague words for some."""
+    """Return statements of each chosen attribute; `loose` allows vague words for some."""
     said = _look(garment, chosen, rng, loose)
     for name in garment.attributes:
         if name in chosen and name not in COMMON:
@@ -143,7 +143,7 @@ def _statements(
 
 
 def _look(garment: Garment, chosen: set[str], rng: random.Random, loose: bool) -> list[Statement]:
-    """State color, shade, pattern and second color, which share their words."""
+    """Return statements of the chosen ones of color, shade, pattern and second color."""
     said: list[Statement] = []
     color, shade, second = garment["colour"], garment["shade"], garment["second_colour"]
     named = None
@@ -183,7 +183,7 @@ def _value(garment: Garment, name: str, rng: random.Random, loose: bool) -> Stat
 
 
 def _denial(garment: Garment, chosen: set[str], rng: random.Random) -> list[Statement]:
-    """Deny one value that an attribute not yet mentioned might have had; it is true."""
+    """Return a true denial of one value of an attribute not in `chosen`; empty if there is none."""
     open_to = [
         (name, value)
         for (name, value) in value_words.DENIED
@@ -205,7 +205,7 @@ def _denial(garment: Garment, chosen: set[str], rng: random.Random) -> list[Stat
 
 
 def _ordered(rng: random.Random, statements: list[Statement]) -> list[Statement]:
-    """Shuffle, then mostly bring adjectives into the usual order: the rest, then color last."""
+    """Return the statements shuffled; in 70 % of cases, the color is then moved to the end."""
     rng.shuffle(statements)
     if rng.random() < 0.7:
         statements.sort(key=lambda statement: statement.form == "colour")

@@ -1,16 +1,16 @@
-"""Exclusions: what a garment is not to be, not to have, or not to be called.
+"""Exclusions: phrases for attribute values and categories that a garment must not have.
 
 The catalogue's first language denies a few values in two ways ("no stripes", "not red"). This
-module names every value of every attribute and every category (`excluded_names`) and has the forms
-in which people exclude them (`FORMS`): "without any stripes", "remove the belt", "anything but
-red", "non-striped", "not a dress". The generators use them where their `negation_share` is above 0;
-the parser reads all of them.
+module has a name for every value of every attribute and for every category (`excluded_names`,
+`category_names`), and the forms in which people exclude them (`FORMS`): "without any stripes",
+"remove the belt", "anything but red", "non-striped", "not a dress". The text generators use these
+only if their `negation_share` is above 0; the parser understands all of them.
 
 An exclusion only states what is not wanted: "no stripes" allows every other pattern
 (`excluded_meaning`), and where the reference has no stripes, its pattern stays as it is.
 
-No form has a leading minus ("-stripes"): `dwc.negation.spell_out_minus` writes it as "without"
-before a model reads a text, since the word tokenizer deletes punctuation.
+No form has a leading minus ("-stripes"): `dwc.negation.spell_out_minus` replaces it by "without"
+before a text is tokenized for a model, since the word tokenizer deletes punctuation.
 """
 
 import random
@@ -25,13 +25,13 @@ from dwc.catalogue.language.nouns import HYPERNYMS, UNCOUNTABLE, generic_nouns, 
 from dwc.catalogue.schema import CATEGORIES, Garment, attributes_of
 
 Kind = Literal["thing", "adjective", "colour", "category", "absence"]
-"""What is excluded: a part ("stripes"), a property ("striped"), a color, a kind of garment, or the
-lack of a part ("not without pockets")."""
+"""What kind of name is excluded: a part ("stripes"), a property ("striped"), a color, a category of
+garment, or the absence of a part ("not without pockets")."""
 
 Values = Mapping[str, frozenset[str]]
 
-# {x} the name, {a} the name with its article, {s} its plural, {p} the name for an article "the".
-# Every form stands alone or after a comma; those of `_AFTER_BE` also follow "is".
+# Templates: {x} is the name, {a} the name with its article, {s} its plural, {p} the name as it
+# follows "the". Every form can stand alone or after a comma.
 FORMS: dict[Kind, tuple[str, ...]] = {
     "thing": (
         "no {x}", "no {x}", "without {a}", "without {a}", "without any {x}", "without any {x}",
@@ -70,7 +70,7 @@ FORMS: dict[Kind, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 
-# Words before a positive change and an exclusion of the same attribute: "dots instead of stripes".
+# Templates that replace one value of an attribute by another: "dots instead of stripes".
 _EXCHANGES = (
     "{new} instead of {old}", "{new} rather than {old}", "{new}, not {old}", "not {old} but {new}",
 )  # fmt: skip
@@ -80,11 +80,12 @@ AFTER_BUT = (
     "no ", "not ", "without ", "with no ", "has no ", "does", "isn't ", "is not ", "should ",
     "remove ", "lose ", "drop ", "get ", "leave ", "take ", "i ",
 )  # fmt: skip
-"""Starts of the clauses that may follow "but"."""
+"""Beginnings of the clauses that may follow "but"."""
 
 _ALONE = ("same but {}", "like this but {}", "the same, {}", "please, {}", "just like this but {}")
 
-# "Collarless" and the like, beside those that name a value of the schema ("sleeveless").
+# Single words that exclude a value ("collarless"), except those that are themselves the words for a
+# value of the schema ("sleeveless").
 LEXICAL_NEGATIONS: dict[tuple[str, str], tuple[str, ...]] = {
     ("pattern", "striped"): ("stripeless", "unstriped"),
     ("pattern", "graphic"): ("logoless",),
@@ -104,7 +105,7 @@ LEXICAL_NEGATIONS: dict[tuple[str, str], tuple[str, ...]] = {
     ("trim", "band"): ("bandless",),
 }
 
-# Heads of phrases that people also say in the other number: "no stripe", "without belts".
+# Nouns (in the singular) that people use in the singular and the plural: "no stripe", "no stripes".
 _COUNTED = frozenset({
     "stripe", "pinstripe", "check", "dot", "spot", "flower", "zigzag", "line", "block", "graphic",
     "logo", "motif", "collar", "lapel", "hood", "ruffle", "frill", "belt", "drawstring", "button",
@@ -118,12 +119,12 @@ _AFTER_HEAD = re.compile(r" (?:on|at|down|around|to|for|with|in|that|across|of|a
 
 @dataclass(frozen=True)
 class Exclusion:
-    """One clause that excludes values, or a category.
+    """One clause that excludes attribute values or categories.
 
     Attributes:
-        text: The clause, "without any stripes".
-        excluded: Attribute, or "category", to the values that are not wanted.
-        allowed: The values left of each of these attributes.
+        text: The clause, for example "without any stripes".
+        excluded: Maps each restricted attribute, or "category", to its excluded values.
+        allowed: Maps the same attributes to the values that remain allowed.
     """
 
     text: str
@@ -133,9 +134,9 @@ class Exclusion:
 
 @cache
 def excluded_names(category: str, attribute: str, value: str) -> tuple[tuple[Kind, str], ...]:
-    """Every name by which a value of a category can be excluded, with its kind.
+    """Return every name by which an attribute value can be excluded, each after its kind.
 
-    Names come without an article. Each value has at least one.
+    Names have no article. Each value has at least one name.
     """
     if attribute == "colour":
         return tuple(("colour", name) for name in dict.fromkeys(value_words.BARE[value]))
@@ -158,9 +159,10 @@ def excluded_names(category: str, attribute: str, value: str) -> tuple[tuple[Kin
 
 @cache
 def excluded_meaning(category: str, attribute: str, value: str) -> Values:
-    """What is left of each attribute when a value is excluded.
+    """Return the values that remain allowed when a value is excluded, by attribute.
 
-    A color is excluded as the main and as the second color. "No stripes" excludes pinstripes too.
+    A color is excluded both as the main and as the second color. "No stripes" also excludes
+    pinstripes.
     """
     if attribute == "colour":
         return {
@@ -171,33 +173,34 @@ def excluded_meaning(category: str, attribute: str, value: str) -> Values:
 
 
 def category_names(category: str) -> tuple[str, ...]:
-    """The bare names by which a category is excluded."""
+    """Return the names by which a category is excluded, without articles."""
     return tuple(noun.text for noun in generic_nouns(category))
 
 
 def wide_names() -> dict[str, frozenset[str]]:
-    """Names of several categories at once that can be excluded: "shoes", "outerwear"."""
+    """Map each name for several categories that can be excluded ("shoes") to those categories."""
     return {
         name: members for name, members in HYPERNYMS.items() if name not in ("something", "garment")
     }
 
 
 def without_article(phrase: str) -> str:
-    """A phrase without its first "a" or "an"."""
+    """Return a phrase without its leading "a" or "an"."""
     return phrase.removeprefix("a ").removeprefix("an ")
 
 
 def is_plural(phrase: str) -> bool:
-    """Whether the head of a phrase is a plural: "stripes", "buttons down the front"."""
+    """Return whether the main noun of a phrase is plural: "stripes", "buttons down the front"."""
     head = _split_head(phrase)[0].split()[-1]
     return head.endswith("s") and not head.endswith("ss")
 
 
 @cache
 def other_number(phrase: str) -> str | None:
-    """The plural of a singular phrase and the reverse: "stripe" of "stripes"; None where none is.
+    """Return the plural of a singular phrase, or the singular of a plural one; None if none exists.
 
-    The head is the last word before a preposition: "chest pockets", "pocket on the chest".
+    The word that changes is the main noun, which is the last word before a preposition: "pockets"
+    in "chest pockets", "pocket" in "pocket on the chest".
     """
     front, tail = _split_head(phrase)
     *before, head = front.split()
@@ -228,14 +231,14 @@ def _split_head(phrase: str) -> tuple[str, str]:
 def say_exclusion(
     rng: random.Random, category: str, attribute: str, value: str, text_form: str | None = None
 ) -> Exclusion:
-    """Exclude one value of an attribute, in one of the ways that people do.
+    """Return a clause that excludes one value of an attribute, with randomly drawn words.
 
     Args:
-        rng: Draws name and form.
+        rng: Draws the name and the form.
         category: The category whose words are used.
         attribute: The attribute, one of `attributes_of(category)`.
-        value: The value that is not wanted.
-        text_form: One of `FORMS` for the drawn kind; drawn where None.
+        value: The value to exclude.
+        text_form: The template to use, one of `FORMS`; drawn if None.
     """
     left = excluded_meaning(category, attribute, value)
     excluded = {
@@ -251,7 +254,7 @@ def say_exclusion(
 
 
 def say_category_exclusion(rng: random.Random, category: str) -> Exclusion:
-    """Exclude a category: "anything but a dress", "not a skirt"; now and then a wider one."""
+    """Return a clause that excludes a category ("not a skirt") or, sometimes, a group of them."""
     wide = [name for name, members in wide_names().items() if category in members]
     if wide and rng.random() < 0.15:
         name = rng.choice(wide)
@@ -264,7 +267,7 @@ def say_category_exclusion(rng: random.Random, category: str) -> Exclusion:
 
 
 def _phrase(rng: random.Random, kind: Kind, name: str, text_form: str | None = None) -> str:
-    """Put a name into a form."""
+    """Fill a name into a template; draws the template if `text_form` is None, and the number."""
     if kind in ("thing", "absence") and _is_counted(name) and rng.random() < 0.3:
         name = other_number(name) or name
     form = text_form or rng.choice(FORMS[kind])
@@ -274,7 +277,7 @@ def _phrase(rng: random.Random, kind: Kind, name: str, text_form: str | None = N
 
 
 def fill_form(form: str, kind: Kind, name: str) -> str:
-    """A form of `FORMS` with a name in it, with the article that it needs."""
+    """Fill a name into a template of `FORMS`, with the article that it needs."""
     plural = is_plural(name)
     bare = kind in ("thing", "absence", "category") and (
         plural or name in _NO_ARTICLE or name.endswith(_COLOR_TAILS)
@@ -288,7 +291,7 @@ _NO_ARTICLE = _UNCOUNTED | UNCOUNTABLE
 
 
 def _is_counted(name: str) -> bool:
-    """Whether people say a thing in both numbers: "no stripe", "no stripes"."""
+    """Return whether people use a name in both numbers: "no stripe", "no stripes"."""
     head = _split_head(name)[0].split()[-1]
     return head in _COUNTED or head in {f"{word}s" for word in _COUNTED}
 
@@ -296,17 +299,17 @@ def _is_counted(name: str) -> bool:
 def say_exchange(
     rng: random.Random, category: str, attribute: str, new: str, old: str, is_thing: bool
 ) -> Exclusion:
-    """Exclude a value beside the words for the one that is wanted: `dots instead of stripes`.
+    """Return a clause that replaces one value by another: `dots instead of stripes`.
 
     Args:
-        rng: Draws name and form.
+        rng: Draws the name and the form.
         category: The category whose words are used.
         attribute: The attribute.
-        new: The words for the value that is wanted.
-        old: The value that is excluded. Where its only name is the lack of a part ("no pockets"),
-            it is excluded alone.
-        is_thing: Whether `new` is a part of the garment; `old` is then named as a part, too, if it
-            can.
+        new: The words for the wanted value.
+        old: The value to exclude. If its only name is the absence of a part ("no pockets"), the
+            clause excludes it without mentioning `new`.
+        is_thing: Whether `new` is a part of the garment; `old` is then also named as a part if it
+            has such a name.
     """
     names = excluded_names(category, attribute, old)
     wanted: Kind = "thing" if is_thing else "colour" if attribute == "colour" else "adjective"
@@ -330,12 +333,12 @@ def say_exchange(
 def exclusion_captions(
     rng: random.Random, captions: Sequence[str], clauses: Sequence[str]
 ) -> tuple[str, ...]:
-    """Captions together with clauses that exclude, as one or two captions.
+    """Combine captions and clauses that exclude something into one or two captions.
 
     Args:
         rng: Draws the arrangement.
-        captions: Up to two captions for what else is asked, or none.
-        clauses: The exclusions' clauses, one at least.
+        captions: None, one or two captions for all other changes.
+        clauses: The clauses that exclude something, at least one.
     """
     clause = rng.choice((", ", " and ")).join(clauses) if len(clauses) > 1 else clauses[0]
     if not captions:
@@ -358,7 +361,7 @@ def exclusion_captions(
 
 
 def true_exclusions(garment: Garment) -> Iterator[tuple[str, str]]:
-    """Yield each attribute with each value that the garment does not have."""
+    """Yield each pair of an attribute and a value whose exclusion is true of the garment."""
     for name, values in attributes_of(garment.category).items():
         for value in values:
             left = excluded_meaning(garment.category, name, value)
@@ -369,9 +372,10 @@ def true_exclusions(garment: Garment) -> Iterator[tuple[str, str]]:
 def exclude_something(
     rng: random.Random, garment: Garment, chosen: frozenset[str], with_category: bool = True
 ) -> Exclusion:
-    """Exclude something that the garment does not have, of an attribute not `chosen`.
+    """Return a clause that excludes a value that the garment does not have.
 
-    With `with_category` one in six excludes a category instead; all do where no attribute is left.
+    The value is of an attribute that is not in `chosen`. With `with_category`, one clause in six
+    excludes a category instead; a category is always excluded if no such attribute exists.
     """
     possible: dict[str, list[str]] = {}
     for name, value in true_exclusions(garment):

@@ -1,4 +1,4 @@
-"""Statements as noun phrases ("a navy dress with a belt") and predicates ("is longer")."""
+"""Functions that join statements into noun phrases ("a dress") and predicates ("is longer")."""
 
 import random
 from collections.abc import Iterable, Sequence
@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dwc.catalogue.language.nouns import with_article
 from dwc.catalogue.language.statements import Statement
 
-_UNCOUNTED = frozenset({"plaid"})  # "without plaid", where most take an article or an s
+_UNCOUNTED = frozenset({"plaid"})  # used without an article: "without plaid"
 
 
 def join(rng: random.Random, parts: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`; now and then without commas, as people type."""
+    """Join parts as `a`, `a and b` or `a, b and c`; sometimes with "and" instead of commas."""
     if len(parts) < 2:
         return "".join(parts)
     if len(parts) == 2:
@@ -21,7 +21,7 @@ def join(rng: random.Random, parts: Sequence[str]) -> str:
 
 
 def without(things: Sequence[str]) -> str:
-    """`without sleeves`, `without pockets, stripes or a belt`."""
+    """Return `without sleeves`, or `without pockets, stripes or a belt` for several things."""
     named = [
         thing if thing.endswith("s") or thing in _UNCOUNTED else with_article(thing)
         for thing in things
@@ -31,7 +31,7 @@ def without(things: Sequence[str]) -> str:
 
 
 def adjectives(statements: Iterable[Statement]) -> list[Statement]:
-    """Statements that stand before a noun or after "is"; denials last: "plain and not red"."""
+    """Return the statements that stand before a noun or after "is", those with "not" last."""
     matching = [statement for statement in statements if statement.form in ("colour", "is")]
     return sorted(matching, key=_denies)
 
@@ -41,7 +41,7 @@ def _denies(statement: Statement) -> bool:
 
 
 def _being(rng: random.Random, statements: Iterable[Statement]) -> list[str]:
-    """The adjectives' words after "is"; half the time color and pattern as one, `blue striped`."""
+    """Return the adjectives as they follow "is"; half the time with `blue striped` as one."""
     described = adjectives(statements)
     color = next((statement for statement in described if statement.form == "colour"), None)
     pattern = next(
@@ -61,9 +61,9 @@ def _being(rng: random.Random, statements: Iterable[Statement]) -> list[str]:
 
 
 def having(rng: random.Random, statements: Iterable[Statement], opening: str = "with") -> str:
-    """Join parts and lacks: `with long sleeves and no belt`; empty where there are none.
+    """Join the parts that a garment has and lacks: `with long sleeves and no belt`; may be empty.
 
-    `opening` may be a verb ("has"), after which what is lacking follows "no".
+    `opening` may be a verb ("has"); parts that the garment lacks then follow "no".
     """
     had = [statement.text for statement in statements if statement.form == "has"]
     lacked = [statement.text for statement in statements if statement.form == "no"]
@@ -81,9 +81,9 @@ def noun_phrase(
     plural: bool = False,
     countable: bool = True,
 ) -> str:
-    """A noun with its statements: `a light blue striped dress with long sleeves`.
+    """Return a noun with its statements: `a light blue striped dress with long sleeves`.
 
-    The adjectives of `something` follow it.
+    Adjectives stand before the noun, except for "something", which they follow.
     """
     before = [statement.text for statement in adjectives(statements)]
     after = having(rng, statements)
@@ -100,7 +100,7 @@ def noun_phrase(
 
 
 def predicate(rng: random.Random, statements: Sequence[Statement], plural: bool = False) -> str:
-    """A predicate: `is blue and longer with a belt`, `has no stripes`."""
+    """Return statements as a predicate: `is blue and longer with a belt`, `has no stripes`."""
     being, has = ("are", "have") if plural else ("is", "has")
     described = adjectives(statements)
     if not described:
@@ -111,14 +111,14 @@ def predicate(rng: random.Random, statements: Sequence[Statement], plural: bool 
     rest = [statement for statement in statements if statement.form in ("has", "no")]
     if not rest:
         return opening
-    # "Not red with a hood" would deny the hood as well.
+    # "Not red with a hood" would mean that the hood is denied as well.
     if rng.random() < 0.5 and not _denies(described[-1]):
         return f"{opening} {having(rng, rest)}"
     return f"{opening} and {having(rng, rest, has)}"
 
 
 def change(rng: random.Random, statements: Sequence[Statement]) -> str:
-    """The change alone, to follow "but" or "make it": `blue with a belt`, `with a hood`."""
+    """Return statements in a form that can follow "but" or "make it": `blue with a belt`."""
     described = adjectives(statements)
     words = join(rng, _being(rng, statements))
     rest = having(rng, statements)

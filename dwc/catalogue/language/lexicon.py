@@ -32,13 +32,13 @@ Tokens = tuple[str, ...]
 
 
 class Meaning(NamedTuple):
-    """What a phrase means.
+    """The meaning of a phrase: the attribute values that it allows.
 
     Attributes:
         allowed: Pairs of an attribute and its allowed values. A noun that names a new category, or
-            an excluded category, has its pair under `category`.
-        excludes: Whether the phrase only excludes: an attribute of which the reference has an
-            allowed value then stays as it is.
+            an excluded category, has its pair under "category".
+        excludes: Whether the phrase only excludes values. An attribute whose value in the reference
+            is allowed then keeps that value.
     """
 
     allowed: frozenset[tuple[str, frozenset[str]]] = frozenset()
@@ -62,13 +62,20 @@ _SETTINGS = (
 
 @dataclass
 class Lexicon:
-    """Phrases without a first article, by how they enter a sentence.
+    """Phrases with their meanings, grouped by where they can stand in a sentence.
 
-    `being` follow "is" and stand before a noun, `having` follow "with", `names` are nouns,
-    `settings` ask for nothing. `colors` are those of `being` that a second color may follow, and
-    `looks` how it does: "white striped". `excluded` is everything that may follow "no", "not",
-    "without" and the like; `lacking` is the part of it that carries on a list that "no" began
-    ("no stripes and belt"), where other words are what is wanted ("no stripes and long sleeves").
+    A phrase is stored without its leading article.
+
+    Attributes:
+        being: Phrases that follow "is" or stand before a noun.
+        having: Phrases that follow "with".
+        lacking: The phrases of `excluded` that can continue a list begun by "no" ("no stripes and
+            belt"); other phrases in that place are wanted ("no stripes and long sleeves").
+        excluded: Phrases that can follow "no", "not", "without" and the like.
+        names: Nouns.
+        settings: Phrases that restrict nothing.
+        colors: The phrases of `being` that a second color can follow ("navy and white striped").
+        pattern_words: A second color with its pattern: "white striped".
     """
 
     being: Phrases = field(default_factory=dict)
@@ -81,7 +88,7 @@ class Lexicon:
     pattern_words: Phrases = field(default_factory=dict)
 
     def add_words(self, words: value_words.Words, allowed: Allowed) -> None:
-        """Put in every way to say one thing."""
+        """Add all phrases that express the same allowed values to the lexicon."""
         for text in words.being:
             put(self.being, text, allowed)
         for text in words.having:
@@ -90,39 +97,45 @@ class Lexicon:
             self.exclude(text, allowed, carries_on=True)
 
     def exclude(self, text: str, allowed: Allowed, carries_on: bool = False) -> None:
-        """Put in an excluded phrase with what it leaves; `carries_on` puts it in `lacking` too."""
+        """Add a phrase to `excluded`, and to `lacking` too if `carries_on`.
+
+        Args:
+            text: The phrase.
+            allowed: The values that remain allowed when the phrase is excluded.
+            carries_on: Whether the phrase can continue a list of exclusions begun by "no".
+        """
         put(self.excluded, text, allowed, excludes=True)
         if carries_on:
             put(self.lacking, text, allowed, excludes=True)
 
 
 def put(phrases: Phrases, text: str, allowed: Allowed, excludes: bool = False) -> None:
-    """Add a meaning of a phrase."""
+    """Add a phrase and its meaning to `phrases`; a phrase may have several meanings."""
     meaning = Meaning(frozenset(allowed.items()), excludes)
     phrases.setdefault(_key(text), set()).add(meaning)
 
 
 def _key(text: str) -> Tokens:
-    """The words of a phrase without its first article, each article in it as "a"."""
+    """Return the words of a phrase without its leading article, with every "an" as "a"."""
     tokens = text.removeprefix("a ").removeprefix("an ").split()
     return tuple("a" if token == "an" else token for token in tokens)
 
 
 def named_in(tokens: Tokens, category: str) -> bool:
-    """Whether one of a category's names is among the words."""
+    """Return whether the words contain a name of the category."""
     text = f" {' '.join(tokens)} "
     return any(f" {noun.text} " in text for noun in NOUNS[category])
 
 
 @cache
 def words_of_category(category: str, is_named: bool) -> Lexicon:
-    """The phrases about a category that need no reference.
+    """Return the phrases about a category whose meaning does not depend on a reference garment.
 
     Args:
         category: The category.
-        is_named: Whether its nouns name it as a new category. Otherwise a noun has only its meaning
-            beyond the category, and one that is also a phrase for a value ("polo neck") is that
-            phrase.
+        is_named: Whether the category's nouns name it as the new category. Otherwise a noun
+            restricts only the attributes that it fixes beyond the category, and a noun that is also
+            a phrase for a value ("polo neck") has only the meaning of that phrase.
     """
     lexicon = Lexicon()
     for color in COLORS:
@@ -152,10 +165,10 @@ def words_of_category(category: str, is_named: bool) -> Lexicon:
 
 
 def _add_exclusions(lexicon: Lexicon, category: str) -> None:
-    """Add everything that can be excluded: values of the category, and categories.
+    """Add the phrases that can be excluded: those for values of the category, and all categories.
 
-    Phrases come in the singular and the plural. A phrase that leaves no value ("heels" of heels,
-    which all have one) is the category's noun instead.
+    Phrases are added in the singular and the plural. Where excluding a phrase would leave no value
+    (all heels have a "heel"), the phrase is treated as the category's noun instead.
     """
     names = {text for name in CATEGORIES for text in category_names(name)}
     things: list[str] = []
@@ -195,12 +208,12 @@ def _add_exclusions(lexicon: Lexicon, category: str) -> None:
         lexicon.excluded.setdefault(key, meanings)
 
 
-# Names of categories that are other words in the other number: "no flats" is not "no flat".
+# Names of categories that mean something else in the singular: "no flats" is not "no flat".
 _NO_OTHER_NUMBER = frozenset({"flats", "heels", "shorts"})
 
 
 def _add_other_numbers(phrases: Phrases, texts: Iterable[str]) -> None:
-    """Add the other number of each phrase, unless that is a phrase already."""
+    """Add the plural of each singular phrase and the reverse, unless it is already present."""
     for text in texts:
         other = other_number(text)
         if other is not None and _key(text) in phrases:
@@ -209,7 +222,7 @@ def _add_other_numbers(phrases: Phrases, texts: Iterable[str]) -> None:
 
 @cache
 def excludable_anywhere() -> frozenset[Tokens]:
-    """Every phrase that can be excluded of some category."""
+    """Return every phrase that can be excluded of at least one category."""
     return frozenset(
         key
         for category in CATEGORIES
@@ -218,7 +231,7 @@ def excludable_anywhere() -> frozenset[Tokens]:
 
 
 def comparisons(category: str, reference: Garment) -> Lexicon:
-    """The phrases that compare with a reference: `longer`, `a darker blue`."""
+    """Return the phrases that compare with a reference garment: `longer`, `a darker blue`."""
     lexicon = Lexicon()
     for name, values in attributes_of(category).items():
         if category != reference.category and name not in COMMON:
@@ -281,7 +294,7 @@ def _add_pattern_in_colors(lexicon: Lexicon, pattern: str) -> None:
 
 
 def _beside(color: str) -> Iterable[str]:
-    """The names of a color as the second of two."""
+    """Return the names that a color can have as the second of two colors."""
     return (color,) if color in UNSHADED else value_words.BARE[color]
 
 

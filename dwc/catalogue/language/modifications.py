@@ -1,18 +1,18 @@
-"""Modifications: the words that turn one garment into another, and what exactly they ask for.
+"""Modifications: texts that turn a reference garment into a target, and their exact meaning.
 
-How a modification is read, everywhere in the catalogue:
+The whole catalogue interprets a modification of a reference image by these rules:
 
-- An attribute that the words mention takes one of the values that they *allow*.
-- An attribute that they do not mention stays as it is in the picture.
-- A few are *free* and may have any value. A color named without a shade leaves the shade free. A
-  pattern on a garment that was plain leaves its second color free; so does a change that leaves
-  "plain" possible. Where the picture's second color becomes the main one, the second is free. When
-  the category changes, everything but color, shade, pattern and second color is free, since the
-  picture shows another kind of garment.
-- Some words fix two attributes: "navy" color and shade, "black" and "white" as well (they have one
-  shade), "plain" pattern and second color. Both count as stated.
-- An exclusion ("no stripes") allows all other values where the picture has an excluded one;
-  otherwise the attribute stays as it is in the picture.
+- An attribute that the text mentions takes one of the values that the text *allows*.
+- An attribute that the text does not mention keeps its value in the reference image.
+- A few attributes are *free*, that is, may have any value. A color named without a shade leaves the
+  shade free. A pattern on a garment that was plain leaves its second color free; so does a change
+  that leaves "plain" possible. If the image's second color becomes the main color, the second color
+  is free. If the category changes, every attribute except color, shade, pattern and second color is
+  free, since the image shows another category.
+- Some words fix two attributes: "navy", "black" and "white" fix color and shade (black and white
+  have only one shade), and "plain" fixes pattern and second color. Both attributes count as stated.
+- An exclusion ("no stripes") allows all other values if the image has an excluded value; otherwise
+  the attribute keeps its value in the image.
 """
 
 import random
@@ -42,9 +42,9 @@ from dwc.catalogue.language.statements import (
 from dwc.catalogue.language.value_words import meant_by_denial
 from dwc.catalogue.schema import CATEGORIES, COMMON, UNSHADED, Garment, attributes_of
 
-_TWO_CAPTIONS_SHARE = 0.7  # of modifications with at least two things to say
+_TWO_CAPTIONS_SHARE = 0.7  # share of two captions among modifications of two or more statements
 
-# What may stand before a change that is not a sentence: "same but longer". {} is the noun.
+# Openings of a caption before a change that is not a sentence: "same but longer". {} is the noun.
 _ALONE = ("same but", "the same {} but", "just like this but", "exactly the same only")
 _OPENINGS = (
     "make it", "i want it", "i'd like it", "like this but", "similar but", "same style but",
@@ -54,7 +54,7 @@ _OPENINGS_PLURAL = (
     "make them", "i want them", "i'd like them", "like these but", "similar but", "same style but",
     "look similar but",
 )  # fmt: skip
-# These want an adjective: nobody asks "could it be with a belt".
+# Openings that need an adjective after them: nobody writes "could it be with a belt".
 _TO_BE = ("should be", "could it be", "needs to be")
 _TO_BE_PLURAL = ("should be", "could they be", "need to be")
 
@@ -62,14 +62,14 @@ _TO_BE_PLURAL = ("should be", "could they be", "need to be")
 def phrase_modification(
     reference: Garment, statements: Sequence[Statement], rng: random.Random
 ) -> tuple[str, ...]:
-    """Phrase all statements as one or two captions."""
+    """Return one or two captions that express all statements."""
     order = list(statements)
     rng.shuffle(order)
     if len(order) > 1 and rng.random() < _TWO_CAPTIONS_SHARE:
         cut = rng.randrange(1, len(order))
         first, second = order[:cut], order[cut:]
         return tuple(_caption(reference, part, rng, alone=False) for part in (first, second))
-    if len(order) == 1 and rng.random() < 0.15:  # two annotators, one observation
+    if len(order) == 1 and rng.random() < 0.15:  # as if two annotators made the same observation
         return tuple(_caption(reference, order, rng, alone=False) for _ in range(2))
     return (_caption(reference, order, rng, alone=True),)
 
@@ -81,7 +81,7 @@ def phrase_change_of_category(
     statements: Sequence[Statement],
     rng: random.Random,
 ) -> tuple[str, ...]:
-    """Phrase a change of category: `as a skirt with a belt`, `a bag in the same colours`."""
+    """Return captions for a change of category: `as a skirt with a belt`, `a bag to match`."""
     order = list(statements)
     rng.shuffle(order)
     plural = target.category in PLURAL
@@ -109,7 +109,7 @@ def phrase_change_of_category(
 def _caption(
     reference: Garment, statements: Sequence[Statement], rng: random.Random, alone: bool
 ) -> str:
-    """One caption; `alone` where it is the only one, so that the rest may be called the same."""
+    """Return one caption; only if it is `alone` may it say that all else stays ("same but")."""
     plural = reference.category in PLURAL
     noun = rng.choice(generic_nouns(reference.category)).text
     draw = rng.random()
@@ -126,29 +126,29 @@ def _caption(
     if draw < 0.6:
         subject = f"the {noun}" if rng.random() < 0.6 else ("they" if plural else "it")
         return f"{subject} {predicate(rng, statements, plural)}"
-    # Annotators often write "is" and "has" of a pair, too.
+    # Annotators often write "is" and "has" for a pair, too.
     return predicate(rng, statements, plural and rng.random() < 0.6)
 
 
-_RESTATED_SHARE = 0.12  # of modifications, those that also name something that stays
-_OWN_SHARE = 0.4  # of the attributes of a new category, those that the words mention
+_RESTATED_SHARE = 0.12  # share of modifications that also name an unchanged attribute
+_OWN_SHARE = 0.4  # share of a new category's own attributes that the text mentions
 
 
 @dataclass(frozen=True)
 class Modification:
-    """One or two captions, and the values that they allow.
+    """One or two captions, and the attribute values that they allow.
 
     Attributes:
-        captions: One or two texts, to be read together.
-        category: The new category, or None where the words name none.
-        allowed: The allowed values of every attribute that the words mention.
-        stated: The attributes among `allowed` that the words alone fix.
-        relative: Those that words and picture fix together ("longer").
-        free: Attributes that may have any value. Attributes in none of these stay as in the
-            picture.
-        excluded: Attribute to the values that the words exclude, whether or not the picture has
-            them; excluded categories are under "category". Only modifications drawn with a
-            `negation_share` have any.
+        captions: One or two texts, which apply together.
+        category: The new category, or None if the text names none.
+        allowed: Maps every attribute that the text mentions to its allowed values.
+        stated: The attributes in `allowed` that the text alone fixes.
+        relative: The attributes in `allowed` that text and image fix together ("longer").
+        free: The attributes that may have any value. An attribute neither in `allowed` nor in
+            `free` keeps its value in the image.
+        excluded: Maps attributes to the values that the text excludes, whether or not the image has
+            them; excluded categories are under "category". Empty unless the modification was drawn
+            with a `negation_share` above 0.
     """
 
     captions: tuple[str, ...]
@@ -160,7 +160,7 @@ class Modification:
     excluded: Values = field(default_factory=dict)
 
     def allowed_categories(self, reference: Garment) -> frozenset[str]:
-        """The categories that fit the words and the reference."""
+        """Return the categories that fit the text and the reference."""
         if self.category is not None:
             return frozenset({self.category})
         excluded = self.excluded.get("category", frozenset())
@@ -169,24 +169,24 @@ class Modification:
         return frozenset({reference.category})
 
     def changes_category(self, reference: Garment) -> bool:
-        """Whether the words, not the picture, decide the category."""
+        """Return whether the text, not the reference image, decides the category."""
         return self.category is not None or reference.category in self.excluded.get("category", ())
 
 
 def draw_modification(
     reference: Garment, target: Garment, rng: random.Random, negation_share: float = 0.0
 ) -> Modification:
-    """Draw the words that turn `reference` into `target`; the target always fits them.
+    """Draw a modification that turns `reference` into `target`; the target always fits it.
 
-    Everything that differs is either mentioned or free.
+    Every attribute that differs is either mentioned or free.
 
     Args:
-        reference: The garment that the words modify.
-        target: The garment that they ask for, different from the reference.
+        reference: The garment to modify.
+        target: The wanted garment, different from the reference.
         rng: Draws the words.
-        negation_share: Share of the modifications that exclude something in the words of
-            `exclusions` ("without any stripes", "anything but red", "not a dress"), 0 to 1. With 0
-            nothing is drawn for it, and the words are those of the first language.
+        negation_share: Share of the modifications, 0 to 1, that exclude something with the phrases
+            of `exclusions` ("without any stripes", "anything but red", "not a dress"). With 0, no
+            random number is drawn for it, and the texts are those of the first language.
 
     Raises:
         ValueError: Nothing differs.
@@ -214,17 +214,17 @@ def draw_modification(
     return _read(reference, None, captions, statements)
 
 
-_SECOND_EXCLUSION_SHARE = 0.25  # of modifications that exclude, those with two exclusions
-_EXCHANGE_SHARE = 0.2  # of exclusions, those with the value wanted instead
-_NEEDLESS_SHARE = 0.2  # of modifications that exclude, those that also exclude what is not there
+_SECOND_EXCLUSION_SHARE = 0.25  # share of modifications with exclusions that have two
+_EXCHANGE_SHARE = 0.2  # share of exclusions that also name the value wanted instead
+_NEEDLESS_SHARE = 0.2  # share of those that also exclude a value that the target lacks anyway
 
 
 def _exclude_values(
     reference: Garment, target: Garment, changed: Sequence[str], rng: random.Random
 ) -> Modification:
-    """Ask for a part of the differences by exclusion: `make it longer and lose the stripes`.
+    """Draw a modification that asks for some differences by exclusion: `longer, lose the stripes`.
 
-    Where no difference can be excluded, the words exclude something that neither garment has.
+    If no difference can be asked for by exclusion, the text excludes a value of neither garment.
     """
     possible = [name for name in changed if _can_be_excluded(reference, target, name, changed)]
     wanted = 1 + (rng.random() < _SECOND_EXCLUSION_SHARE)
@@ -249,7 +249,7 @@ def _exclude_values(
 def _can_be_excluded(
     reference: Garment, target: Garment, name: str, changed: Sequence[str]
 ) -> bool:
-    """Whether excluding the reference's value of an attribute leads to the target."""
+    """Return whether the target fits an exclusion of the reference's value of an attribute."""
     before = reference[name]
     if name == "colour":
         return target["second_colour"] != before
@@ -267,7 +267,10 @@ def _exclude_value(
     exchanged: list[Statement],
     rng: random.Random,
 ) -> Exclusion:
-    """Exclude the reference's value; the wanted one goes to `exchanged`, if it is named."""
+    """Return an exclusion of the reference's value.
+
+    If the text also names the wanted value, its statement is appended to `exchanged`.
+    """
     category, before, after = reference.category, reference[name], target[name]
     if name == "second_colour":
         if target["colour"] != before and rng.random() < 0.5:
@@ -283,7 +286,7 @@ def _exclude_value(
 
 
 def _exclude_category(reference: Garment, target: Garment, rng: random.Random) -> Modification:
-    """Exclude the reference's category: `not a dress`, `anything but a dress, in red`.
+    """Draw a modification that excludes the reference's category: `anything but a dress, in red`.
 
     Half of the texts name the new category as well: "a skirt instead of the dress".
     """
@@ -303,7 +306,7 @@ def _exclude_category(reference: Garment, target: Garment, rng: random.Random) -
 
 
 def _as_statements(reference: Garment, exclusions: Iterable[Exclusion]) -> list[Statement]:
-    """The exclusions as statements, of attributes whose value in the reference is excluded."""
+    """Return statements of the attributes whose value in the reference is excluded."""
     return [
         Statement("no", "", {name: values})
         for exclusion in exclusions
@@ -313,7 +316,7 @@ def _as_statements(reference: Garment, exclusions: Iterable[Exclusion]) -> list[
 
 
 def _modify_category(reference: Garment, target: Garment, rng: random.Random) -> Modification:
-    """Change the category: `as a skirt`, `the same pattern on a bag`."""
+    """Draw a modification that changes the category: `as a skirt`, `the same pattern on a bag`."""
     changed = [name for name in COMMON if target[name] != reference[name]]
     noun = rng.choice(nouns_for(target))
     statements = say_look_change(reference, target, changed, rng)
@@ -333,7 +336,10 @@ def _as_statement(noun: Noun) -> Statement:
 def _complete(
     reference: Garment, target: Garment, statements: list[Statement], rng: random.Random
 ) -> list[Statement]:
-    """Add what has to be stated as well: changing a color may settle whether a second one stays."""
+    """Return the statements plus those still needed so that no difference stays unmentioned.
+
+    For example, changing the color may decide whether the second color is free.
+    """
     for name in COMMON:
         allowed, free = settle(reference, target.category, (s.allowed for s in statements))
         if target[name] != reference[name] and name not in allowed and name not in free:
@@ -347,9 +353,10 @@ def _complete(
 def settle(
     reference: Garment, category: str, statements: Iterable[Allowed]
 ) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
-    """Combine statements: the allowed values of each mentioned attribute, and the free attributes.
+    """Combine statements by the rules of the module's docstring.
 
-    The rules are those of the module's docstring.
+    Returns:
+        The allowed values of each mentioned attribute, and the free attributes.
     """
     allowed: dict[str, frozenset[str]] = {}
     for statement in statements:
@@ -396,14 +403,14 @@ def _read(
 
 
 def _names(reference: Garment, modification: Modification) -> tuple[str, ...]:
-    """The attributes of the target's category; the shared ones where several categories fit."""
+    """Return the attributes of the new category, or `COMMON` if several categories fit."""
     if modification.category is None and modification.changes_category(reference):
         return COMMON
     return tuple(attributes_of(modification.category or reference.category))
 
 
 def constraints(reference: Garment, modification: Modification) -> dict[str, frozenset[str]]:
-    """The allowed values of every attribute that is not free, from words and picture together."""
+    """Return the allowed values of every attribute that is not free, from text and image."""
     return {
         name: modification.allowed[name]
         if name in modification.allowed
@@ -414,7 +421,7 @@ def constraints(reference: Garment, modification: Modification) -> dict[str, fro
 
 
 def picture_only(reference: Garment, modification: Modification) -> frozenset[str]:
-    """The attributes fixed by the picture alone; `category` among them unless words change it."""
+    """Return the attributes fixed by the image alone; "category" too unless the text changes it."""
     stays = (
         frozenset(_names(reference, modification))
         - modification.free
@@ -425,7 +432,7 @@ def picture_only(reference: Garment, modification: Modification) -> frozenset[st
 
 
 def fits(reference: Garment, modification: Modification, candidate: Garment) -> bool:
-    """Whether a candidate fits a reference and a modification."""
+    """Return whether a candidate fits a reference and its modification."""
     if candidate.category not in modification.allowed_categories(reference):
         return False
     return all(
@@ -434,14 +441,14 @@ def fits(reference: Garment, modification: Modification, candidate: Garment) -> 
 
 
 def picture_share(reference: Garment, modification: Modification) -> float:
-    """The share of the constraints that only the picture gives, in [0, 1].
+    """Return the share of the constraints that only the image gives, in [0, 1].
 
         (picture_only + relative / 2) / (picture_only + relative + stated)
 
-    each the number of attributes of that kind. The category counts as one attribute: the picture's,
-    unless the words name or exclude it, which states it. Free attributes are left out. An excluded
-    value that the picture has counts as stated; one that it does not have changes nothing, and its
-    attribute stays the picture's.
+    Each term is the number of attributes of that kind. The category counts as one attribute: as
+    stated if the text names or excludes it, else as given by the image. Free attributes are not
+    counted. An attribute with an excluded value counts as stated if the image has that value;
+    otherwise the exclusion changes nothing, and the attribute counts as given by the image.
     """
     picture = len(picture_only(reference, modification))
     stated = len(modification.stated) + modification.changes_category(reference)

@@ -1,7 +1,7 @@
 """Nouns for garments: `a tee`, `trousers`, `a cardigan`, `footwear`.
 
-Some fix more than the category: a cardigan is a jumper with buttons. A noun is only used of a
-garment that has these values, and they count as stated.
+Some nouns fix more than the category: a cardigan is a jumper with buttons. Such a noun is used only
+for garments that have these values, and the values count as stated.
 """
 
 from collections.abc import Mapping
@@ -12,25 +12,25 @@ from dwc.catalogue.schema import Garment
 
 @dataclass(frozen=True)
 class Noun:
-    """A noun with the values that it fixes beyond the category: attribute to values."""
+    """A noun for a garment; `says` maps the attributes that it fixes to their allowed values."""
 
     text: str
     says: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def suits(self, garment: Garment) -> bool:
-        """Whether the garment has the values that the noun fixes."""
+        """Return whether the garment has the values that the noun fixes."""
         return all(garment.get(name) in values for name, values in self.says.items())
 
 
 def _noun(text: str, **says: str) -> Noun:
-    """A noun; several values of one attribute are separated by blanks."""
+    """Build a noun; several allowed values of one attribute are separated by spaces."""
     return Noun(text, {name: frozenset(values.split()) for name, values in says.items()})
 
 
-# Listed in the plural: "a pair of boots", "the shorts are".
+# Categories whose nouns are plural: "a pair of boots", "the shorts are".
 PLURAL = frozenset({"trousers", "shorts", "trainers", "boots", "heels", "flats", "sandals"})
 
-# The first names of each category say no more than the category.
+# The first nouns of each category fix nothing beyond the category.
 NOUNS: dict[str, tuple[Noun, ...]] = {
     "dress": (
         _noun("dress"),
@@ -192,7 +192,7 @@ NOUNS: dict[str, tuple[Noun, ...]] = {
 
 SHOES = frozenset({"trainers", "boots", "heels", "flats", "sandals"})
 
-# Names for several categories at once; said in the singular or the plural as written.
+# Names for several categories at once, each used only in the number (singular or plural) given.
 HYPERNYMS: dict[str, frozenset[str]] = {
     "top": frozenset({"t_shirt", "shirt", "jumper", "hoodie"}),
     "upper": frozenset({"t_shirt", "shirt", "jumper"}),
@@ -214,20 +214,20 @@ PLURAL_HYPERNYMS = frozenset({"bottoms", "shoes", "kicks"})
 
 
 def generic_nouns(category: str) -> tuple[Noun, ...]:
-    """The nouns of a category that fix no more than the category."""
+    """Return the nouns of a category that fix nothing beyond the category."""
     return tuple(noun for noun in NOUNS[category] if not noun.says)
 
 
 def nouns_for(garment: Garment) -> tuple[Noun, ...]:
-    """Every name of its category that suits the garment."""
+    """Return every noun of the garment's category whose fixed values the garment has."""
     return tuple(noun for noun in NOUNS[garment.category] if noun.suits(garment))
 
 
 def with_article(phrase: str) -> str:
-    """Put `a` or `an` before a phrase, by its sound."""
+    """Return a phrase with `a` or `an` before it."""
     return f"{article(phrase)} {phrase}"
 
 
 def article(phrase: str) -> str:
-    """`a` or `an`: by spelled vowels, except for words such as `one-coloured`."""
+    """Return `an` before a written vowel, except in words such as `one-coloured`, else `a`."""
     return "an" if phrase[0] in "aeiou" and not phrase.startswith(("one", "uni")) else "a"

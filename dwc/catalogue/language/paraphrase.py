@@ -1,4 +1,4 @@
-"""Paraphrases of a text, out of the catalogue's own language."""
+"""Paraphrases of a text within the catalogue's own language."""
 
 from typing import NamedTuple
 
@@ -7,20 +7,20 @@ from dwc.catalogue.language.nouns import article
 from dwc.catalogue.language.parser import parse_modification
 from dwc.catalogue.schema import Garment
 
-_LONGEST = 7  # words of a phrase
+_LONGEST = 7  # maximum number of words in a phrase
 _DENYING = frozenset({"no", "not", "without"})
 
 
 def paraphrase(text: str, reference: Garment | None, count: int) -> list[str]:
-    """Find texts that have exactly the same meaning, with other phrases.
+    """Return texts that have exactly the same meaning in other words.
 
     Args:
         text: A modification of the reference, or a description without one.
         reference: The garment that the text modifies.
-        count: How many at most.
+        count: The maximum number of texts.
 
     Returns:
-        Up to `count` texts; none where the parser cannot read the text, or no phrase has a synonym.
+        Up to `count` texts; empty if the parser rejects the text or no phrase has a synonym.
     """
     demand = parse_modification(text, reference)
     if demand is None:
@@ -40,7 +40,7 @@ def paraphrase(text: str, reference: Garment | None, count: int) -> list[str]:
 
 
 class _Tables(NamedTuple):
-    """The phrases that may replace each other: those that are wanted, and those denied."""
+    """Tables of phrases that may replace each other: for wanted and for denied values."""
 
     said: list[Phrases]
     denied: list[Phrases]
@@ -74,7 +74,7 @@ def _turned(tokens: Tokens, tables: _Tables, turn: int) -> list[str]:
 
 
 def _others(phrase: Tokens, tables: list[Phrases]) -> list[Tokens]:
-    """The synonyms of a phrase: other phrases with exactly the same meaning."""
+    """Return the synonyms of a phrase, that is, other phrases with exactly the same meaning."""
     for table in tables:
         meanings = table.get(phrase)
         if meanings is not None and any(meaning.says_something for meaning in meanings):
@@ -83,7 +83,7 @@ def _others(phrase: Tokens, tables: list[Phrases]) -> list[Tokens]:
 
 
 def _joined(words: Tokens | list[str]) -> str:
-    """Join words, with the articles that they need."""
+    """Join words into a text, with "a" or "an" corrected to suit the next word."""
     fitted = [
         article(after) if word in ("a", "an") and after else word
         for word, after in zip(words, [*words[1:], ""], strict=True)

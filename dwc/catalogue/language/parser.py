@@ -1,8 +1,8 @@
-"""The parser of the catalogue's language: from a text to the garments that it asks for.
+"""Parser of the catalogue's language: turns a text into constraints on garment attributes.
 
-Only the catalogue's own language is parsed, and only where it has one meaning; everything else is
-not understood, so that the result can be taken for the truth. `modifications` has the rules by
-which the phrases of a text are combined.
+The parser accepts only texts of the catalogue's own language that have exactly one meaning, and
+rejects all others, so that its result can serve as ground truth. The rules that combine the
+phrases of a text are those of `modifications`.
 """
 
 import re
@@ -28,9 +28,10 @@ from dwc.negation import LONGEST_NEGATION, NEGATIONS, spell_out_minus
 _NOTHING = Meaning()
 _TOKEN = re.compile(r"[a-z]+(?:['-][a-z]+)*|,")
 _STOPS = re.compile(r"[.;:!?]+")
-_LONGEST = 7  # words of a phrase
+_LONGEST = 7  # maximum number of words in a phrase
 
-# Words that ask for nothing by themselves, by what may follow them.
+# Words without a meaning of their own, grouped by what may follow them: after `_HAVE` a thing
+# ("with a belt"), after `_BE` an adjective or a noun ("make it blue").
 _HAVE = frozenset({"has", "have", "with", "add"})
 _BE = frozenset({
     "is", "are", "be", "make", "it", "them", "they", "this", "these", "the", "i", "i'd", "want",
@@ -38,7 +39,7 @@ _BE = frozenset({
     "could", "needs", "need", "to", "as", "instead", "show", "me", "of", "pair", "please",
     "something", "anything", "everything",
 })  # fmt: skip
-# Before these words a filler is part of a negation: "instead of", "anything but".
+# Fillers that are part of a negation if one of the listed words follows: "instead of".
 _NOT_FILLERS = {
     "instead": ("of",),
     "something": ("but", "except", "other"),
@@ -54,13 +55,13 @@ _ARTICLES = frozenset({"a", "any", "the"})
 
 @dataclass(frozen=True)
 class Demand:
-    """What a text asks for.
+    """The attribute constraints that a text expresses.
 
     Attributes:
-        category: The category, or None where several fit.
-        values: The allowed values of the garment's attributes.
-        by_category: Where `category` is None, each category that fits, with the allowed values of
-            its attributes.
+        category: The required category, or None if several categories fit.
+        values: Maps each constrained attribute to its allowed values.
+        by_category: If `category` is None, maps each category that fits to its own attribute
+            constraints, in the form of `values`.
     """
 
     category: str | None
@@ -68,7 +69,7 @@ class Demand:
     by_category: Mapping[str, Mapping[str, frozenset[str]]] = field(default_factory=dict)
 
     def fits(self, garment: Garment) -> bool:
-        """Whether a garment is what was asked for."""
+        """Return whether a garment satisfies the constraints."""
         if self.category is not None and garment.category != self.category:
             return False
         if self.category is None and garment.category not in self.by_category:
@@ -78,22 +79,23 @@ class Demand:
 
     @property
     def is_possible(self) -> bool:
-        """Whether some garment may fit: no attribute is left without a value."""
+        """Whether a garment may fit: a category fits and each attribute has an allowed value."""
         possible = bool(self.category or self.by_category)
         return possible and all(self.values.values())
 
 
 def parse_modification(text: str, reference: Garment | None = None) -> Demand | None:
-    """Parse a modification of a reference, or a description.
+    """Parse a modification of a reference garment, or a description of a garment.
 
     Args:
-        text: The words.
-        reference: The garment that they modify; its attributes stay where the words do not speak
-            of them. Without one the words are a description: they have to name a category or say
-            nothing but what is not wanted ("no stripes"), and the rest may have any value.
+        text: The text to parse.
+        reference: The garment that the text modifies; attributes that the text does not mention
+            keep its values. If None, the text is a description: it has to name a category or
+            contain only exclusions ("no stripes"), and attributes that it does not mention may have
+            any value.
 
     Returns:
-        What the words ask for; None where they have no meaning in this language, or several.
+        The attribute constraints; None if the text has no meaning in this language or several.
     """
     tokens = _tokens(text)
     if reference is not None:
@@ -123,12 +125,12 @@ def parse_modification(text: str, reference: Garment | None = None) -> Demand | 
 
 
 class _Reading(NamedTuple):
-    """One way to parse the rest of a text.
+    """One parsed alternative of the rest of a text, from some token to the end.
 
     Attributes:
-        pieces: The number of phrases.
-        named: The number of categories that are named.
-        said: The meanings.
+        pieces: The number of phrases that the rest is split into.
+        named: The number of phrases that name a category.
+        said: The meanings of the phrases, without those that restrict nothing.
     """
 
     pieces: int
@@ -137,13 +139,13 @@ class _Reading(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """One phrase of a text.
+    """One phrase of a text, as one step of the parser.
 
     Attributes:
-        pieces: How much it counts: 0 for a word that only joins.
-        end: The index after its last token.
-        after: The mode after it.
-        meaning: What it means.
+        pieces: How many phrases the step counts as: 0 for a word that only joins, else 1.
+        end: The index after the phrase's last token.
+        after: The mode of the parser after the phrase, see `_Reader`.
+        meaning: The meaning of the phrase.
     """
 
     pieces: int
@@ -153,18 +155,21 @@ class _Step(NamedTuple):
 
 
 class _Reader:
-    """Reads a text in as few pieces as it can be; several readings in equally few all count.
+    """Parser that splits a text into as few phrases as possible and returns all such alternatives.
 
-    What may come next depends on the mode:
+    The mode decides which phrases may come next:
 
-    - "open": anything, as at the start. "be": adjectives and names, as after "is". "have": things,
-      as after "with". "adjective", "thing", "name": after one of these.
-    - "no", "without", "removing": what comes is excluded. "denied", "holding", "removed": after it.
-    - "listed": after the comma of "without pockets, stripes". "listed_color": after a color in such
-      a list, which has to end with "or": the color of "without pockets, blue" is wanted.
-    - "either": after "no stripes and", where what follows may be excluded or wanted.
-      "and_remove": after "remove the stripes and", where what follows is excluded unless a verb
-      comes. "remove_either": after its comma.
+    - "open": any phrase, as at the start of a text.
+    - "be": adjectives and nouns, as after "is". "have": things, as after "with".
+    - "adjective", "thing", "name": the state after a phrase of that kind.
+    - "no", "without", "removing": the next phrase is excluded. "denied", "holding", "removed": the
+      state after the phrase that these three exclude, in the same order.
+    - "listed": after the comma of a list of exclusions ("without pockets, stripes").
+      "listed_color": after a color in such a list. The list then has to end with "or", because in
+      "without pockets, blue" the color is wanted.
+    - "either": after "no stripes and", where the next phrase may be excluded or wanted.
+    - "and_remove": after "remove the stripes and", where the next phrase is excluded unless a verb
+      follows. "remove_either": after a comma in the same place.
     """
 
     def __init__(self, tokens: Tokens, lexicons: Sequence[Lexicon]) -> None:
@@ -173,12 +178,20 @@ class _Reader:
         self._known: dict[tuple[int, str], list[_Reading]] = {}
 
     def read(self, named: bool) -> list[frozenset[Meaning]]:
-        """The readings that mean something, and name a category once, or never."""
+        """Return the meanings of each parsed alternative of the text that restricts something.
+
+        Args:
+            named: Whether an alternative has to name a category exactly once, or never.
+        """
         found = self._from(0, "open")
         return [reading.said for reading in found if reading.named == named and reading.said]
 
     def _from(self, start: int, mode: str) -> list[_Reading]:
-        """The shortest readings of the rest, by the number of categories that they name."""
+        """Return the parsed alternatives of the text from token `start` on, if begun in `mode`.
+
+        Among alternatives that name equally many categories, only those with the fewest phrases are
+        returned.
+        """
         if start == len(self._tokens):
             is_open = mode in _EXCLUDING or mode == "listed_color"
             return [] if is_open else [_Reading(0, 0, frozenset())]
@@ -225,7 +238,7 @@ class _Reader:
     def _wanted(self, start: int, mode: str) -> Iterator[_Step]:
         if mode == "listed_color":
             return
-        if mode == "listed":  # "without pockets, stripes": a list goes on as long as it can
+        if mode == "listed":  # "without pockets, stripes": prefer to continue the list
             listed = list(self._carried_on(start, "holding"))
             things = [step for step in listed if not _speaks_of(step.meaning, "colour")]
             if things:
@@ -255,7 +268,7 @@ class _Reader:
             yield from self._carried_on(start, "denied")
 
     def _openings(self, start: int, mode: str) -> Iterator[_Step]:
-        """Words that only decide how the next ones are meant."""
+        """Yield the words that only decide the mode of the next phrase: "no", "with", "is"."""
         token = self._tokens[start]
         after = self._tokens[start + 1 : start + 2]
         if token == "nothing" and after == ("but",):
@@ -267,7 +280,7 @@ class _Reader:
                 break
         if token in _HAVE or (token == "for" and mode == "removed"):
             yield _Step(1, start + 1, "have")
-        if token == "but":  # "no stripes but dots", where "same but" goes on as "is" does
+        if token == "but":  # "no stripes but dots"; elsewhere ("same but") it acts like "is"
             excluded = mode in ("denied", "holding", "removed")
             yield _Step(1, start + 1, "open" if excluded else "be")
         is_filler = token in _BE and not (after and after[0] in _NOT_FILLERS.get(token, ()))
@@ -275,12 +288,12 @@ class _Reader:
             yield _Step(1, start + 1, "be")
 
     def _excluded(self, start: int, after: str) -> Iterator[_Step]:
-        """Phrases that can be excluded."""
+        """Yield the phrases at `start` that can be excluded; the mode after them is `after`."""
         for lexicon in self._lexicons:
             yield from self._matches(start, lexicon.excluded, after)
 
     def _carried_on(self, start: int, after: str) -> Iterator[_Step]:
-        """Phrases that continue a list of exclusions."""
+        """Yield the phrases at `start` that can continue a list of exclusions."""
         for lexicon in self._lexicons:
             yield from self._matches(start, lexicon.lacking, after)
 
@@ -292,7 +305,7 @@ class _Reader:
                 yield _Step(1, end, after, meaning)
 
     def _two_colors(self, start: int, lexicon: Lexicon) -> Iterator[_Step]:
-        """`navy and white striped`: the second color is the pattern's."""
+        """Yield phrases like `navy and white striped`; the second color is that of the pattern."""
         pattern_words = self._lexicons[0].pattern_words
         for color in self._matches(start, lexicon.colors, ""):
             if self._tokens[color.end : color.end + 1] == ("and",):
@@ -302,17 +315,17 @@ class _Reader:
 
 
 def _speaks_of(meaning: Meaning, attribute: str) -> bool:
-    """Whether a phrase speaks of an attribute, or of the category."""
+    """Return whether a phrase restricts an attribute (or the category, if "category" is given)."""
     return any(name == attribute for name, _ in meaning.allowed)
 
 
 def _names_category(meaning: Meaning) -> bool:
-    """Whether a phrase is the name of the category that is asked for."""
+    """Return whether a phrase names the wanted category."""
     return not meaning.excludes and _speaks_of(meaning, "category")
 
 
 def _tokens(text: str) -> Tokens:
-    """Words and commas, every article as "a"; none where there is anything else."""
+    """Split a text into words and commas, with "an" as "a"; empty if it has other characters."""
     plain = _STOPS.sub(",", spell_out_minus(text.lower()))
     tokens = tuple(_TOKEN.findall(plain))
     if "".join(tokens) != "".join(plain.split()):
@@ -328,12 +341,12 @@ def _tokens(text: str) -> Tokens:
 def _modified(
     reference: Garment, category: str | None, readings: Sequence[frozenset[Meaning]]
 ) -> Demand | None:
-    """The demand on which all readings of a modification agree."""
+    """Return the constraints of a modification if all parsed alternatives agree, else None."""
     return _only([_changed(reference, category, reading) for reading in readings])
 
 
 def _changed(reference: Garment, category: str | None, reading: frozenset[Meaning]) -> Demand:
-    """One reading of a modification, together with its reference."""
+    """Return the constraints of one parsed alternative of a modification of `reference`."""
     statements = [_attributes(meaning) for meaning in reading if not meaning.excludes]
     wanted = {name for statement in statements for name in statement}
     for meaning in reading:
@@ -362,7 +375,7 @@ def _changed(reference: Garment, category: str | None, reading: frozenset[Meanin
 
 
 def _described(category: str, readings: Sequence[frozenset[Meaning]]) -> Demand | None:
-    """The demand on which all readings of a description of one category agree."""
+    """Return the constraints of a description of one category if all alternatives agree."""
     demands = []
     for reading in readings:
         values: dict[str, frozenset[str]] = {}
@@ -375,9 +388,9 @@ def _described(category: str, readings: Sequence[frozenset[Meaning]]) -> Demand 
 
 
 def _all_but(tokens: Tokens) -> Demand | None:
-    """The demand of a description that only excludes: "no stripes", "not a hat".
+    """Return the constraints of a description made only of exclusions: "no stripes", "not a hat".
 
-    A category without the attribute does not have the excluded value.
+    A category that lacks an excluded attribute fits, because it cannot have the excluded value.
     """
     by_category = {}
     for category in CATEGORIES:
@@ -393,7 +406,7 @@ def _all_but(tokens: Tokens) -> Demand | None:
 
 @cache
 def _vacuous(category: str) -> Lexicon:
-    """Phrases that can be excluded of other categories, and mean nothing for this one."""
+    """Return phrases that can be excluded of other categories but restrict nothing in this one."""
     own = words_of_category(category, is_named=False).excluded
     says_nothing = {Meaning(excludes=True)}
     phrases: Phrases = dict.fromkeys(excludable_anywhere() - own.keys(), says_nothing)
@@ -401,12 +414,12 @@ def _vacuous(category: str) -> Lexicon:
 
 
 def _attributes(meaning: Meaning) -> dict[str, frozenset[str]]:
-    """The allowed values of the attributes that a phrase mentions."""
+    """Return the allowed values of each attribute that a phrase mentions."""
     return {name: allowed for name, allowed in meaning.allowed if name != "category"}
 
 
 def _categories(reading: frozenset[Meaning]) -> frozenset[str]:
-    """The categories that are not excluded."""
+    """Return the categories that a parsed alternative does not exclude."""
     left = frozenset(CATEGORIES)
     for meaning in reading:
         if meaning.excludes:
@@ -416,6 +429,6 @@ def _categories(reading: frozenset[Meaning]) -> frozenset[str]:
 
 
 def _only(demands: Sequence[Demand]) -> Demand | None:
-    """The demand if all readings agree and no attribute is left without a value; else None."""
+    """Return the constraints if all are equal and some garment may satisfy them, else None."""
     first = demands[0]
     return first if all(demand == first for demand in demands) and first.is_possible else None

@@ -1,8 +1,8 @@
-"""Statements about a garment: words, and the values that they allow.
+"""Statements about a garment: a phrase together with the attribute values that it allows.
 
-A `Statement` is the smallest piece of the language; descriptions and modifications combine several
+A `Statement` is the smallest unit of the language; descriptions and modifications combine several
 into a sentence. `say_change` and `say_look_change` choose how a difference between two garments is
-stated: absolutely, by comparison or by denial.
+stated: absolutely ("blue"), by comparison ("longer") or by denial ("not red").
 """
 
 import random
@@ -22,23 +22,23 @@ from dwc.catalogue.schema import (
 )
 
 Form = Literal["colour", "is", "has", "no"]
-"""How the words enter a sentence: a color (after "is" or "in", before the noun), an adjective
-(after "is", before the noun), a thing that it has (after "has" or "with"), one that it lacks
-(after "no" or "without")."""
+"""Where a phrase can stand in a sentence. "colour": a color, after "is" or "in" or before the noun;
+"is": an adjective, after "is" or before the noun; "has": a part of the garment, after "has" or
+"with"; "no": a part that the garment lacks, after "no" or "without"."""
 
 Allowed = Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True)
 class Statement:
-    """Words, their form, and the values that they allow of each attribute they mention.
+    """A phrase, where it can stand in a sentence, and the attribute values that it allows.
 
     Attributes:
-        form: How the words enter a sentence.
-        text: The words.
-        allowed: Attribute to its allowed values.
-        relative: Attributes of which the allowed values depend on the reference; those of all
-            others follow from the words alone.
+        form: Where the phrase can stand in a sentence, see `Form`.
+        text: The phrase.
+        allowed: Maps each attribute that the phrase mentions to its allowed values.
+        relative: The attributes whose allowed values depend on the reference garment; those of all
+            other attributes follow from the phrase alone.
     """
 
     form: Form
@@ -48,9 +48,9 @@ class Statement:
 
 
 def say_color(rng: random.Random, color: str, shade: str | None) -> Statement:
-    """State the color; a shade is fixed if given, else open.
+    """Return a statement of the color, and of the shade if one is given.
 
-    Black and white have one shade, so that their bare names fix it.
+    Black and white have only one shade, so their names always fix it.
     """
     allowed = {"colour": frozenset({color})}
     if color in UNSHADED:
@@ -63,7 +63,7 @@ def say_color(rng: random.Random, color: str, shade: str | None) -> Statement:
 
 
 def say_pattern_in_color(rng: random.Random, pattern: str, second_color: str) -> Statement:
-    """A pattern and its color: `white stripes`."""
+    """Return a statement of a pattern and its color: `white stripes`."""
     frame = rng.choice(value_words.PATTERN_IN_COLOR[pattern])
     text = frame.format(_beside(rng, second_color))
     if text.startswith("a "):
@@ -73,7 +73,7 @@ def say_pattern_in_color(rng: random.Random, pattern: str, second_color: str) ->
 
 
 def say_two_colors(rng: random.Random, color: Statement, pattern: str, second: str) -> Statement:
-    """Both colors and the pattern in one: `blue and white striped`."""
+    """Return one statement of both colors and the pattern: `blue and white striped`."""
     adjectives = value_words.PATTERN_WORDS[pattern].being
     first = min(color.allowed["colour"])
     name = first if first in UNSHADED else color.text
@@ -87,14 +87,14 @@ def say_two_colors(rng: random.Random, color: Statement, pattern: str, second: s
 
 
 def say_second_color(rng: random.Random, second: str) -> Statement:
-    """The pattern's color alone: `white in the pattern`."""
+    """Return a statement of the pattern's color alone: `white in the pattern`."""
     name = _beside(rng, second)
     frame = rng.choice(("{} in the pattern", "a pattern in {}", "{} as the second colour"))
     return Statement("has", frame.format(name), {"second_colour": frozenset({second})})
 
 
 def say_value(rng: random.Random, category: str, attribute: str, value: str) -> Statement:
-    """State a value of any attribute but the colors, in words that fix it."""
+    """Return a statement that fixes the value of any attribute except the two colors."""
     words = value_words.words_for(category, attribute, value)
     return _choose(rng, words, {attribute: frozenset({value})})
 
@@ -102,7 +102,10 @@ def say_value(rng: random.Random, category: str, attribute: str, value: str) -> 
 def say_covering(
     rng: random.Random, category: str, attribute: str, value: str, not_value: str | None = None
 ) -> Statement | None:
-    """Words for several values, `value` among them and `not_value` not: `with sleeves`."""
+    """Return a statement that allows several values (`with sleeves`), or None if there is none.
+
+    The allowed values include `value` and do not include `not_value`.
+    """
     present = frozenset(attributes_of(category)[attribute])
     if attribute == "pattern":
         if value == "plain" or not_value not in (None, "plain"):
@@ -122,10 +125,11 @@ def say_compared(
     after: str,
     by_how_much: bool = True,
 ) -> Statement | None:
-    """`longer`, `a lot looser`: relative to `before`; None where the two are not comparable.
+    """Return a comparison with the value `before` (`longer`, `a lot looser`) that allows `after`.
 
-    Plain comparatives allow every value beyond; "a bit" allows the next one, "a lot" all but the
-    next one. Before a noun these do not stand, so `by_how_much` can be turned off.
+    A plain comparative allows every value beyond `before`; with "a bit" it allows only the next
+    value, with "a lot" all but the next one. Such expressions of degree cannot stand before a noun;
+    `by_how_much=False` avoids them. The result is None if the two values cannot be compared.
     """
     scale = value_words.scale(category, attribute)
     if before not in scale or after not in scale or before == after:
@@ -146,7 +150,7 @@ def say_compared(
 
 
 def say_busyness(rng: random.Random, category: str, before: str, after: str) -> Statement | None:
-    """`busier` or `less busy` than the pattern `before`; None where neither is true."""
+    """Return the statement `busier` or `less busy` than the pattern `before`; None if neither."""
     start, end = value_words.BUSYNESS[before], value_words.BUSYNESS[after]
     if start == end:
         return None
@@ -166,7 +170,14 @@ def say_busyness(rng: random.Random, category: str, before: str, after: str) -> 
 def say_shade_compared(
     rng: random.Random, color: str | None, before: str, after: str
 ) -> Statement | None:
-    """`a darker blue`, or `darker` alone; None where the shades are the same."""
+    """Return a comparison of shades, `a darker blue` or only `darker`; None if they are equal.
+
+    Args:
+        rng: Draws the words.
+        color: The color to name, or None to name none.
+        before: The shade of the reference.
+        after: The wanted shade.
+    """
     start, end = SHADES.index(before), SHADES.index(after)
     if start == end:
         return None
@@ -183,7 +194,10 @@ def say_shade_compared(
 def say_denial(
     rng: random.Random, category: str, attribute: str, value: str, actual: str
 ) -> Statement | None:
-    """`no stripes`, `not red`: everything but `value`; None where `actual` would not fit it."""
+    """Return a denial of `value` (`no stripes`, `not red`).
+
+    The result is None if the denial would exclude the value `actual` too, or has no words.
+    """
     if attribute == "colour":
         if value == actual:
             return None
@@ -199,7 +213,10 @@ def say_denial(
 def say_different(
     rng: random.Random, category: str, attribute: str, before: str
 ) -> Statement | None:
-    """`a different neckline`: any value but the reference's."""
+    """Return a statement that allows every value except the reference's: `a different neckline`.
+
+    The result is None for an attribute without a name of its own.
+    """
     names = value_words.ATTRIBUTE_NAMES.get(attribute)
     if names is None:
         return None
@@ -211,7 +228,7 @@ def say_different(
 
 
 def _beside(rng: random.Random, color: str) -> str:
-    """The name of a color as one of two: a stripe is black, not "all black"."""
+    """Return a name for one of two colors: a stripe is "black", never "all black"."""
     return color if color in UNSHADED else rng.choice(value_words.BARE[color])
 
 
@@ -221,7 +238,7 @@ def _choose(rng: random.Random, words: value_words.Words, allowed: Allowed) -> S
 
 
 def _pick(rng: random.Random, words: value_words.Words) -> tuple[str, Form]:
-    """Draw a form that has words, then one of its words."""
+    """Draw one of the forms for which there are phrases, then one of its phrases."""
     by_form: tuple[tuple[Form, tuple[str, ...]], ...] = (
         ("is", words.being),
         ("has", words.having),
@@ -232,19 +249,20 @@ def _pick(rng: random.Random, words: value_words.Words) -> tuple[str, Form]:
     return rng.choice(texts), form
 
 
-# How a difference is spoken of, where the way is open; the rest is said absolutely.
+# Probabilities of the ways to state a difference, tried in the order of `say_change`, each where it
+# is possible; all other differences are stated absolutely.
 DENIED_SHARE = 0.2
-COMPARED_SHARE = 0.7  # only some attributes can be compared, so that of all about a third are
+COMPARED_SHARE = 0.7  # only some attributes are comparable: about a third of all are compared
 DIFFERENT_SHARE = 0.04
 COVERED_SHARE = 0.2
 
 
 def say_change(reference: Garment, target: Garment, name: str, rng: random.Random) -> Statement:
-    """Ask for the target's value of an attribute other than color and pattern."""
+    """Return a statement that asks for the target's value of an attribute not in `COMMON`."""
     category, before, after = target.category, reference[name], target[name]
     if rng.random() < DENIED_SHARE and (denial := say_denial(rng, category, name, before, after)):
         return denial
-    # "Shorter sleeves" and "a lower heel" are not how people ask for none at all.
+    # People do not say "shorter sleeves" or "a lower heel" to ask for none at all.
     comparable = before != "sleeveless" and after not in ("sleeveless", "flat")
     if (
         comparable
@@ -268,9 +286,10 @@ def say_look_change(
     rng: random.Random,
     plainly: bool = False,
 ) -> list[Statement]:
-    """Ask for the target's color, shade, pattern and second color, if they are `changed`.
+    """Return statements that ask for the target's color, shade, pattern and second color.
 
-    With `plainly` they are stated absolutely.
+    Only attributes in `changed` are stated. With `plainly` they are stated absolutely, without
+    comparisons or denials.
     """
     color = _color_change(reference, target, changed, rng, plainly)
     pattern = _pattern_change(reference, target, changed, rng, plainly)
@@ -329,7 +348,8 @@ def _pattern_change(
         vague = _vague_pattern_change(before, after, target.category, rng)
         if vague:
             return vague
-    # A pattern on a plain garment may leave its color open; another pattern keeps the color.
+    # Adding a pattern to a plain garment may leave the pattern's color open; replacing one pattern
+    # by another keeps the pattern's color.
     second_share = 0.55 if before == "plain" else 1.0 if "second_colour" in changed else 0.15
     if after != "plain" and rng.random() < second_share:
         return say_pattern_in_color(rng, after, second)
@@ -354,7 +374,7 @@ def _vague_pattern_change(
 def say_unchanged(
     target: Garment, mentioned: Collection[str], rng: random.Random
 ) -> list[Statement]:
-    """Name one thing that is not among `spoken`, though the picture shows it; empty where none."""
+    """Return a statement of one attribute not in `mentioned`, or an empty list if there is none."""
     names = [
         name
         for name in target.attributes
@@ -363,7 +383,7 @@ def say_unchanged(
     if not names:
         return []
     name = rng.choice(names)
-    if name == "colour":  # with its shade: the bare name would unsettle the shade seen
+    if name == "colour":  # name the shade too: a color name alone would leave the shade free
         if "shade" in mentioned:
             return []
         return [say_color(rng, target["colour"], target["shade"])]

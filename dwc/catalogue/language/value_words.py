@@ -1,8 +1,8 @@
-"""The words for every attribute's values, alone and in comparison with a reference.
+"""Words for the values of every attribute, absolute and in comparison with a reference.
 
 A value has up to three kinds of words: what the garment *is* (before the noun or after "is"), what
 it *has* (after "has" or "with"), and what it *lacks* (after "no" or "without"). All three fix the
-value. `DENIED` names a value so that it can be denied: "no stripes" leaves every other pattern.
+value. `DENIED` has the names used to deny a value: "no stripes" allows every other pattern.
 Colors have names that leave the shade open (`BARE`) and names that fix it (`NAMED`).
 """
 
@@ -11,7 +11,7 @@ from functools import cache
 
 from dwc.catalogue.schema import COLORS, ORDERED, UNSHADED, attributes_of
 
-# A bare name says the color and leaves the shade open: a blue coat may be navy.
+# Names that fix the color and leave the shade open: a blue coat may be navy.
 BARE: dict[str, tuple[str, ...]] = {
     **{color: (color,) for color in COLORS},
     "grey": ("grey", "gray"),
@@ -20,7 +20,7 @@ BARE: dict[str, tuple[str, ...]] = {
     "white": ("white", "white", "pure white"),
 }
 
-# A name of its own for one shade of a color: navy is dark blue and nothing else.
+# Names that fix a color and its shade: navy is always dark blue.
 NAMED: dict[tuple[str, str], tuple[str, ...]] = {
     ("red", "light"): ("salmon red", "washed-out red"),
     ("red", "mid"): ("scarlet", "bright red", "cherry red"),
@@ -65,7 +65,7 @@ SHADE_WORDS: dict[str, tuple[str, ...]] = {
 
 
 def shaded_names(color: str, shade: str) -> tuple[str, ...]:
-    """Names that fix color and shade together: `dark blue`, `navy`; bare for black and white."""
+    """Return names that fix color and shade: `dark blue`, `navy`; for black and white, `BARE`."""
     if color in UNSHADED:
         return BARE[color]
     described = tuple(f"{word} {name}" for word in SHADE_WORDS[shade] for name in BARE[color][:2])
@@ -74,7 +74,7 @@ def shaded_names(color: str, shade: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Words:
-    """Ways to say one thing: after "is", after "has", and after "no"."""
+    """Phrases that express the same thing: those after "is", after "has", and after "no"."""
 
     being: tuple[str, ...] = ()
     having: tuple[str, ...] = ()
@@ -82,7 +82,7 @@ class Words:
 
 
 def _words(being: str = "", having: str = "", lacking: str = "") -> Words:
-    """Words from comma-separated lists."""
+    """Build `Words` from comma-separated lists."""
     lists = (
         tuple(w.strip() for w in text.split(",") if w.strip()) for text in (being, having, lacking)
     )
@@ -110,7 +110,7 @@ PATTERN_WORDS: dict[str, Words] = {
     ),
 }
 
-# With the second colour's name put in: what the garment has, and what it is beside its own color.
+# Templates of phrases for a pattern in the second color; {} is the color's name.
 PATTERN_IN_COLOR: dict[str, tuple[str, ...]] = {
     "striped": ("{} stripes", "stripes in {}"),
     "pinstriped": ("{} pinstripes", "fine {} stripes"),
@@ -123,7 +123,7 @@ PATTERN_IN_COLOR: dict[str, tuple[str, ...]] = {
     "graphic": ("a {} graphic", "a {} logo", "a {} picture on the front"),
 }
 
-# How much goes on in a pattern, for "busier" and "less busy"; equal ranks are not compared.
+# Rank of each pattern for "busier" and "less busy"; patterns of equal rank are not compared.
 BUSYNESS: dict[str, int] = {
     "plain": 0, "pinstriped": 1, "colour_block": 1, "striped": 2, "dotted": 2, "checked": 2,
     "graphic": 2, "zigzag": 3, "floral": 3, "leopard": 3,
@@ -232,7 +232,7 @@ _GENERAL: dict[tuple[str, str], Words] = {
     ("trim", "band"): _words("", "a band, a hat band, a ribbon around it"),
 }
 
-# A category's own words for a value, in place of the general ones.
+# Words for a value that a category uses instead of the general ones.
 _SPECIAL: dict[tuple[str, str, str], Words] = {
     ("dress", "length", "short"): _words("short, mini", "a mini length, a hem above the knee"),
     ("dress", "length", "medium"): _words(
@@ -293,7 +293,7 @@ _SPECIAL: dict[tuple[str, str, str], Words] = {
     ("flats", "heel", "flat"): _words("flat, completely flat", "a flat sole", "heel"),
 }  # fmt: skip
 
-# What is denied: the noun after "no", by attribute and the value that it names.
+# Nouns that follow "no" to deny a value, by attribute and denied value.
 DENIED: dict[tuple[str, str], tuple[str, ...]] = {
     ("pattern", "striped"): ("stripes",),
     ("pattern", "pinstriped"): ("stripes", "pinstripes"),
@@ -330,7 +330,7 @@ DENIED: dict[tuple[str, str], tuple[str, ...]] = {
     ("trim", "band"): ("band", "ribbon"),
 }
 
-# Words that cover several values and need no picture: "with sleeves", "patterned".
+# Words that allow several values, whatever the reference is: "with sleeves", "patterned".
 COVERING: dict[tuple[str, frozenset[str]], Words] = {
     ("sleeve", frozenset({"short", "elbow", "long"})): _words("", "sleeves"),
     ("heel", frozenset({"low", "high"})): _words("heeled", "a heel, heels"),
@@ -338,7 +338,7 @@ COVERING: dict[tuple[str, frozenset[str]], Words] = {
 }
 PATTERNED = _words("patterned", "a pattern, some pattern")
 
-# Less and more of an ordered attribute, by comparison with a picture.
+# Words for less and for more of an ordered attribute than the reference has.
 _COMPARED: dict[str, tuple[Words, Words]] = {
     "shade": (
         _words("lighter, paler, lighter coloured"),
@@ -406,27 +406,27 @@ ATTRIBUTE_NAMES: dict[str, tuple[str, ...]] = {
 
 @cache
 def words_for(category: str, attribute: str, value: str) -> Words:
-    """The words that fix a value of any attribute but the colors."""
+    """Return the words that fix a value of any attribute except the two colors."""
     special = _SPECIAL.get((category, attribute, value))
     return special or _GENERAL[attribute, value]
 
 
 @cache
 def compared(category: str, attribute: str) -> tuple[Words, Words]:
-    """The words for less and for more of an ordered attribute, or of `busyness`."""
+    """Return the words for less and for more of an ordered attribute, or of "busyness"."""
     return _COMPARED_SPECIAL.get((category, attribute)) or _COMPARED[attribute]
 
 
 @cache
 def scale(category: str, attribute: str) -> tuple[str, ...]:
-    """An ordered attribute's values that the category has, from least to most; else empty."""
+    """Return a category's values of an ordered attribute from least to most; else empty."""
     values = attributes_of(category).get(attribute, ())
     return tuple(value for value in ORDERED.get(attribute, ()) if value in values)
 
 
 @cache
 def meant_by_denial(category: str, attribute: str, value: str) -> frozenset[str]:
-    """The values left when one is denied; "no stripes" denies pinstripes as well."""
+    """Return the values that stay allowed if one is denied; "no stripes" also denies pinstripes."""
     gone = {value}
     if attribute == "pattern" and value in ("striped", "pinstriped"):
         gone = {"striped", "pinstriped"}
@@ -435,5 +435,5 @@ def meant_by_denial(category: str, attribute: str, value: str) -> frozenset[str]
 
 @cache
 def values_of(category: str, attribute: str) -> frozenset[str]:
-    """The values that an attribute of a category has."""
+    """Return the values that an attribute of a category can have."""
     return frozenset(attributes_of(category)[attribute])
