@@ -41,9 +41,10 @@ _DARK_LACE = oklch_to_srgb(0.30, 0.012, 90)
 class Renderer:
     """Draws one garment onto a layer.
 
-    Attributes: `unit` is the number of pixels per unit of the curve coordinates, `turn` the
-    rotation of the whole garment in radians, and `detail` (0 to 1) the strength of seams, folds and
-    the shading of pieces.
+    Attributes:
+        unit: Pixels per unit of the curve coordinates.
+        turn: Rotation of the whole garment in radians.
+        detail: Strength of seams, folds and the shading of pieces, 0 to 1.
     """
 
     def __init__(

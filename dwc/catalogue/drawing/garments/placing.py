@@ -20,8 +20,10 @@ Setting = Literal["flat", "hung", "worn"]
 class Arm:
     """One sleeve's position, in radians.
 
-    `lift` rotates the upper sleeve outwards from hanging straight down; `bend` rotates the forearm
-    back towards the body at the elbow. If `in_front`, the sleeve lies on the body, else behind it.
+    Attributes:
+        lift: Outward rotation of the upper sleeve from hanging straight down.
+        bend: Rotation of the forearm at the elbow, back towards the body.
+        in_front: Whether the sleeve lies on the body; otherwise it is behind it.
     """
 
     lift: float
@@ -31,10 +33,16 @@ class Arm:
 
 @dataclass(frozen=True)
 class Stance:
-    """How a garment lies or hangs: its setting, its sleeves and its distortion.
+    """How a garment lies or hangs.
 
-    The sleeve on the left of the image comes first. `lean` shears it sideways, `bow` bends it,
-    `tilt` lowers one shoulder; `width` and `length` stretch it a little.
+    Attributes:
+        setting: Whether it is laid flat, hung or worn.
+        arms: Positions of its two sleeves; the one on the left of the image is first.
+        lean: Sideways shear.
+        bow: Strength of its bend.
+        tilt: By how much one shoulder is lowered.
+        width: Horizontal stretch factor.
+        length: Vertical stretch factor.
     """
 
     setting: Setting

@@ -336,10 +336,13 @@ TOE_HEIGHTS: dict[Toe, tuple[float, ...]] = {
 class Base:
     """Measures of a sole, all in lengths of the shoe.
 
-    Attributes: `rise` is the heel's height above the ball, `platform` the ball's height above the
-    ground, `sheet` the thickness of the sole itself, `margin` the distance by which it extends
-    beyond the upper. If `wedge`, the sole fills the arch down to the ground; otherwise a heel block
-    carries the heel, with `slender` from 0 (a block) to 1 (a stiletto).
+    Attributes:
+        rise: Height of the heel above the ball of the foot.
+        platform: Height of the ball above the ground.
+        sheet: Thickness of the sole itself.
+        margin: Distance by which the sole extends beyond the upper.
+        wedge: Whether the sole fills the arch down to the ground, instead of a heel block.
+        slender: Shape of the heel block, from 0 (a block) to 1 (a stiletto).
     """
 
     toe: Toe = "round"

@@ -29,9 +29,11 @@ _STATIONS = 15
 class Sleeve:
     """One sleeve, on its own side of the garment.
 
-    Attributes: `outer` and `inner` are the edges (n, 2) from armhole to wrist; `direction` is the
-    unit vector along the sleeve at its end; `grain` is the rotation of its cloth in radians,
-    clockwise.
+    Attributes:
+        outer: Outer edge (n, 2) from armhole to wrist.
+        inner: Inner edge (n, 2) from armhole to wrist.
+        direction: Unit vector along the sleeve at its end.
+        grain: Rotation of its cloth in radians, clockwise.
     """
 
     outer: Points
