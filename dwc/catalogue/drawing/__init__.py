@@ -1,18 +1,19 @@
-"""Draw garments as images: cut pieces as curves, then cloth, light and background.
+"""Draw garments as images: garment pieces as curves, then cloth, light and background.
 
-garments/      a garment -> its pieces, lines and buttons (`parts.Shape`)
-pose           the shape in pixels of the image
+garments/      from a garment's description to its pieces, lines and buttons (`parts.Shape`)
+pose           the map from curve coordinates to image pixels
 materials      colors and the fine structure of cloth, knit and leather
-patterns       stripes, checks, prints
-raster, render pieces -> a layer of color, coverage and light
+patterns       stripes, checks and prints
+raster, render from pieces to a layer of color, coverage and light
 scene          a calm background with a soft shadow (styles "gallery" and "plain")
-photograph     a hasty photograph at home (style "training")
-draw           a garment and a seed -> an image
+photograph     the look of a hasty photograph taken at home (style "training")
+draw           from a garment and a seed to an image
 contact_sheet  a page of drawings
 """
 
 DRAWING_VERSION = 2
-"""Raise it whenever any picture changes.
+"""Version of the drawing code; increase it whenever any image changes.
 
-Embedded galleries and drawn pools are kept under it; those of another version are drawn again.
+Cached gallery embeddings and image pools are stored under this number. Those of another version
+are computed again.
 """

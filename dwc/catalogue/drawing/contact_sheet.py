@@ -1,4 +1,4 @@
-"""Draw a page of garments: the figure of the documentation, and a check of changes by eye.
+"""Draw a page of garments, as a figure for the documentation and to check changes by eye.
 
 python -m dwc.catalogue.drawing.contact_sheet --out assets/figures/catalogue.png
 python -m dwc.catalogue.drawing.contact_sheet --style training --tile 80 --out /tmp/training.png
@@ -19,9 +19,9 @@ DEFAULT_SEED = 21
 
 
 def varied_garments(count: int, seed: int) -> list[Garment]:
-    """Draw `count` random garments in random order, of all categories equally often.
+    """Return `count` random garments in random order, with all categories equally frequent.
 
-    Two neighbors in the list never have the same color.
+    No two neighbors in the list have the same color.
     """
     rng = random.Random(seed)
     names: list[str] = []
@@ -44,7 +44,7 @@ def contact_sheet(
     seed: int = DEFAULT_SEED,
     gap: int = 4,
 ) -> Image.Image:
-    """Draw `columns` x `rows` garments, `tile` pixels each, `gap` white pixels apart."""
+    """Draw a grid of garments, each `tile` pixels wide and high, and `gap` white pixels apart."""
     sheet = Image.new("RGB", (columns * (tile + gap) + gap, rows * (tile + gap) + gap), "white")
     for index, garment in enumerate(varied_garments(columns * rows, seed)):
         row, column = divmod(index, columns)

@@ -17,15 +17,15 @@ from dwc.catalogue.drawing.render import Renderer
 from dwc.catalogue.drawing.scene import ImageArray, as_image, backdrop, cast_shadow, compose
 from dwc.catalogue.schema import Garment
 
-_WIRE = 0.026  # thickness, in units of the curves' square
+_WIRE = 0.026  # thickness in units of the curve coordinates
 
 
 def on_hanger(shape: Shape, clipped: bool) -> Shape:
-    """Put a hanger behind a shape, between the two points that hold it.
+    """Return the shape with a hanger behind it, between the two points that hold it.
 
     Args:
-        shape: The garment; returned as it is unless it hangs from exactly two points.
-        clipped: Add the bar and the clips that hold a skirt or trousers.
+        shape: The garment; returned unchanged unless it hangs from exactly two points.
+        clipped: Whether to add the bar and the clips that hold a skirt or trousers.
     """
     if len(shape.hung_from) != 2:
         return shape
@@ -52,11 +52,14 @@ def on_hanger(shape: Shape, clipped: bool) -> Shape:
 
 
 Style = Literal["gallery", "training", "plain"]
-"""How a garment is shown: well lit on a calm background; as a hasty photograph; flat on white."""
+"""How a garment is shown.
 
-SMALLEST_SIZE = 16  # pixels a side; below it a seam is wider than a sleeve
+gallery: well lit on a calm background; training: as in a hasty photograph; plain: flat on white.
+"""
 
-_ON_HANGER = 0.6  # of the garments that hang, the share whose hanger is seen
+SMALLEST_SIZE = 16  # pixels per side; in smaller images a seam would be wider than a sleeve
+
+_ON_HANGER = 0.6  # share of hanging garments drawn with a visible hanger
 _CLIPPED = frozenset({"skirt", "trousers", "shorts"})
 _IN_PAIRS = frozenset({"trainers", "boots", "heels", "flats", "sandals"})
 
@@ -64,13 +67,14 @@ _IN_PAIRS = frozenset({"trainers", "boots", "heels", "flats", "sandals"})
 def draw(garment: Garment, seed: int, size: int = 256, style: Style = "gallery") -> Image.Image:
     """Draw a garment as an RGB image.
 
-    The image is the same for the same arguments, in any process. What a garment does not fix (pose,
-    light, background, color of buttons, position and scale of the pattern) comes from the seed.
+    The image is the same for the same arguments, in any process. What the description leaves open
+    (pose, light, background, color of buttons, position and scale of the pattern) follows from the
+    seed.
 
     Args:
-        garment: What to draw.
-        seed: Decides everything that the garment does not.
-        size: Pixels a side, 16 or more.
+        garment: Description of the garment.
+        seed: Seed of all that the description leaves open.
+        size: Pixels per side, 16 or more.
         style: One of `Style`.
 
     Raises:
@@ -81,7 +85,7 @@ def draw(garment: Garment, seed: int, size: int = 256, style: Style = "gallery")
 
 
 def generator(garment: Garment, seed: int, style: str) -> np.random.Generator:
-    """The random generator of one image, the same in every process."""
+    """Return the random generator of one image, which is the same in every process."""
     key = "|".join((garment.category, *garment.values, str(seed), style))
     digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
     return np.random.default_rng(int.from_bytes(digest, "little"))
@@ -90,7 +94,7 @@ def generator(garment: Garment, seed: int, style: str) -> np.random.Generator:
 def draw_shape(
     shape: Shape, garment: Garment, rng: np.random.Generator, size: int, style: Style = "gallery"
 ) -> Image.Image:
-    """Draw an outline in the colors of a garment; see `draw`."""
+    """Draw a shape in the colors of a garment; see `draw`."""
     if size < SMALLEST_SIZE:
         raise ValueError(f"size is {size} pixels; a garment takes at least {SMALLEST_SIZE}")
     if style not in get_args(Style):

@@ -1,9 +1,9 @@
-"""Smooth random fields for folds, light and materials: tiles made once, cut at random.
+"""Garment materials, their colors (chosen in OKLab), and random textures for folds and light.
 
-Colors, chosen in OKLab, and the materials that garments are made of.
+Textures are fixed repeating tiles, computed once, from which random sections are cut.
 
-A distance in OKLab is how different two colors look (Ottosson, "A perceptual color space for image
-processing", 2020: https://bottosson.github.io/posts/oklab/).
+A distance in OKLab measures how different two colors look (Ottosson, "A perceptual color space for
+image processing", 2020: https://bottosson.github.io/posts/oklab/).
 """
 
 from dataclasses import dataclass
@@ -22,17 +22,21 @@ _TILE = 256
 
 
 def upsampled(field: Field, width: int, height: int, sharp: bool = False) -> Field:
-    """A low resolution field (h, w) stretched smoothly to (height, width)."""
+    """Enlarge a low-resolution field (h, w) to (height, width) with smooth interpolation."""
     method = Image.Resampling.BICUBIC if sharp else Image.Resampling.BILINEAR
     return np.asarray(Image.fromarray(field).resize((width, height), method))
 
 
 @lru_cache(maxsize=32)
 def cloud_tile(roughness: float, finest: int = 64, side: int = _TILE) -> Field:
-    """Fractal noise (side, side) that repeats without a seam; mean 0, standard deviation 1.
+    """Return fractal noise (side, side) that repeats seamlessly; mean 0, standard deviation 1.
 
-    Amplitude falls with frequency to the power of `roughness` (2 is smooth, 0 white) up to `finest`
-    waves a side. Fixed: callers cut and turn it with their own generator.
+    Args:
+        roughness: Exponent by which the amplitude falls with frequency: 2 is smooth, 0 white noise.
+        finest: Highest frequency, in waves per side.
+        side: Pixels per side.
+
+    The tile is always the same; callers cut and rotate it with their own random generator.
     """
     rng = np.random.default_rng(side + finest)
     frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None]) * side
@@ -45,7 +49,10 @@ def cloud_tile(roughness: float, finest: int = 64, side: int = _TILE) -> Field:
 
 @lru_cache(maxsize=8)
 def crease_tile(roughness: float = 1.6, finest: int = 24) -> Field:
-    """Ridged noise: smooth hollows between narrow ridges, as in crumpled cloth; mean 0, sd 1."""
+    """Return ridged noise as in crumpled cloth: smooth hollows between narrow ridges.
+
+    Mean 0, standard deviation 1.
+    """
     ridges = -np.abs(cloud_tile(roughness, finest)) + 0.35 * np.abs(
         np.roll(cloud_tile(roughness, finest).T, (91, 37), (0, 1))
     )
@@ -53,7 +60,7 @@ def crease_tile(roughness: float = 1.6, finest: int = 24) -> Field:
 
 
 def cut(tile: Field, rng: np.random.Generator, side: int, zoom: float = 1.0) -> Field:
-    """A random square (side, side) of a repeating tile, turned and mirrored at random.
+    """Cut a random square (side, side) from a repeating tile, rotated and mirrored at random.
 
     `zoom` > 1 magnifies: side / zoom pixels of the tile are stretched over the square.
     """
@@ -61,7 +68,7 @@ def cut(tile: Field, rng: np.random.Generator, side: int, zoom: float = 1.0) -> 
     need = max(4, min(period, round(side / zoom)))
     top, left, turn = rng.integers(0, (period, period, 8)).tolist()
     field = tile[top : top + need, left : left + need]
-    if field.shape != (need, need):  # over the border, where the tile begins anew
+    if field.shape != (need, need):  # the square crosses the tile's border, so wrap around
         rows, columns = np.arange(top, top + need), np.arange(left, left + need)
         field = tile.take(rows, 0, mode="wrap").take(columns, 1, mode="wrap")
     field = np.rot90(field, turn % 4)
@@ -73,7 +80,7 @@ def cut(tile: Field, rng: np.random.Generator, side: int, zoom: float = 1.0) -> 
 
 
 def relief(height: Field, light: tuple[float, float]) -> Field:
-    """How much each point of a height field (h, w) faces a light that comes from (x, y)."""
+    """Return how much each point of a height field (h, w) faces light from the direction (x, y)."""
     facing = np.zeros_like(height)
     facing[:, 1:-1] -= (height[:, 2:] - height[:, :-2]) * np.float32(light[0])
     facing[1:-1] -= (height[2:] - height[:-2]) * np.float32(light[1])
@@ -99,9 +106,9 @@ _TO_LAB = np.array(
 _FROM_CONE = np.linalg.inv(_TO_CONE)
 _FROM_LAB = np.linalg.inv(_TO_LAB)
 
-# (lightness 0..1, chroma, hue in degrees). Neighbours that people confuse are kept apart on
-# purpose: pinks lean to blue and reds to orange; beige is lighter and greyer than brown and orange;
-# teal's hue lies 45 degrees from both green and blue.
+# (lightness 0..1, chroma, hue in degrees). Colors that are easily confused are kept apart: pinks
+# tend to blue and reds to orange; beige is lighter and greyer than brown and orange; teal's hue is
+# 45 degrees from both green and blue.
 _CHOSEN: dict[str, dict[str, tuple[float, float, float]]] = {
     "red": {"light": (0.67, 0.185, 24), "mid": (0.56, 0.215, 27), "dark": (0.41, 0.150, 23)},
     "pink": {"light": (0.875, 0.075, 356), "mid": (0.775, 0.135, 355), "dark": (0.655, 0.205, 358)},
@@ -117,25 +124,26 @@ _CHOSEN: dict[str, dict[str, tuple[float, float, float]]] = {
     "black": {"mid": (0.22, 0.006, 270)},
     "white": {"mid": (0.975, 0.004, 95)},
 }
-# A second color has no shade of its own; nearer than this to the main color, it takes another.
+# Least OKLab distance between the main color and the middle shade of the second color; below it,
+# the second color uses another shade.
 _CONTRAST = 0.17
 
 
 def srgb_to_oklab(rgb: ArrayLike) -> NDArray[np.float64]:
-    """sRGB (..., 3) in [0, 1] to OKLab (..., 3): lightness in [0, 1], green-red, blue-yellow."""
+    """Convert sRGB (..., 3) in [0, 1] to OKLab: lightness in [0, 1], green-red, blue-yellow."""
     encoded = np.clip(np.asarray(rgb, dtype=np.float64), 0, 1)
     linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
     return np.cbrt(linear @ _TO_CONE.T) @ _TO_LAB.T
 
 
 def oklab_to_srgb(lab: ArrayLike) -> NDArray[np.float64]:
-    """OKLab (..., 3) to sRGB (..., 3), clipped to [0, 1]."""
+    """Convert OKLab (..., 3) to sRGB (..., 3), clipped to [0, 1]."""
     linear = np.clip((np.asarray(lab, dtype=np.float64) @ _FROM_LAB.T) ** 3 @ _FROM_CONE.T, 0, 1)
     return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
 def oklch_to_srgb(lightness: float, chroma: float, hue: float) -> Color:
-    """One color from lightness (0 to 1), chroma (0 to about 0.3) and hue (degrees)."""
+    """Return the sRGB color of a lightness (0 to 1), chroma (0 to about 0.3) and hue (degrees)."""
     angle = np.deg2rad(hue)
     lab = (lightness, chroma * np.cos(angle), chroma * np.sin(angle))
     return oklab_to_srgb(lab).astype(np.float32)
@@ -143,7 +151,7 @@ def oklch_to_srgb(lightness: float, chroma: float, hue: float) -> Color:
 
 @lru_cache(maxsize=64)
 def color_of(color: str, shade: str = "mid") -> Color:
-    """The sRGB value of a color of the schema in one of its shades.
+    """Return the sRGB value of one of the schema's colors in one of its shades.
 
     Raises:
         KeyError: The color has no such shade.
@@ -155,9 +163,10 @@ def color_of(color: str, shade: str = "mid") -> Color:
 
 @lru_cache(maxsize=1024)
 def second_color_of(color: str, main: str, main_shade: str) -> Color:
-    """The sRGB value of a second color that stands out from the main one.
+    """Return the sRGB value of a second color that stands out from the main one.
 
-    The middle shade, unless it lies too near the main color; then the shade farthest from it.
+    It is the middle shade, or the most different shade if the middle one is too near the main
+    color.
     """
     base = color_of(main, main_shade)
     if difference(color_of(color), base) >= _CONTRAST:
@@ -167,17 +176,17 @@ def second_color_of(color: str, main: str, main_shade: str) -> Color:
 
 
 def difference(first: ArrayLike, second: ArrayLike) -> float:
-    """How different two sRGB colors look: their distance in OKLab; 0.02 is just noticeable."""
+    """Return the OKLab distance of two sRGB colors; 0.02 is just noticeable."""
     return float(np.linalg.norm(srgb_to_oklab(first) - srgb_to_oklab(second)))
 
 
 def lightness(rgb: ArrayLike) -> float:
-    """OKLab lightness of an sRGB color, 0 black to 1 white."""
+    """Return the OKLab lightness of an sRGB color, from 0 (black) to 1 (white)."""
     return float(srgb_to_oklab(rgb)[..., 0])
 
 
 def shifted(rgb: ArrayLike, lighter: float = 0.0, chroma: float = 1.0) -> Color:
-    """An sRGB color made lighter (negative: darker) and its chroma multiplied."""
+    """Return an sRGB color with `lighter` added to its lightness and its chroma times `chroma`."""
     lab = srgb_to_oklab(rgb)
     lab[0] = np.clip(lab[0] + lighter, 0.06, 0.99)
     lab[1:] *= chroma
@@ -185,7 +194,7 @@ def shifted(rgb: ArrayLike, lighter: float = 0.0, chroma: float = 1.0) -> Color:
 
 
 def nearest_color(rgb: ArrayLike) -> tuple[str, str]:
-    """The (color, shade) of the schema that an sRGB value is nearest to."""
+    """Return the name (color, shade) of the schema's color nearest to an sRGB value."""
     return _NAMES[int(np.linalg.norm(_NAMED_LAB - srgb_to_oklab(rgb), axis=1).argmin())]
 
 
@@ -204,12 +213,12 @@ _GUM, _BLACK_RUBBER = oklch_to_srgb(0.66, 0.075, 65), oklch_to_srgb(0.27, 0.006,
 
 @dataclass(frozen=True)
 class Material:
-    """The color of each role, and the surface.
+    """The colors of a garment's roles and the look of its surface.
 
     Attributes:
-        colors: sRGB of each role.
-        weave: Name of the fine structure.
-        depth: How strong the fine structure is.
+        colors: sRGB color of each role.
+        weave: Name of the fine structure, such as a knit.
+        depth: Strength of the fine structure.
         gloss: How much the surface shines, 0 to 1.
     """
 
@@ -220,12 +229,12 @@ class Material:
 
     @cached_property
     def is_dark(self) -> bool:
-        """Whether seams have to be lighter than the cloth to be seen."""
+        """Whether the cloth is so dark that seams must be lighter than it to be visible."""
         return lightness(self.colors["main"]) < 0.47
 
 
 def material_of(garment: Garment, rng: np.random.Generator) -> Material:
-    """Choose a garment's material; the described colors are exact, the rest is random."""
+    """Choose a garment's material: described colors are exact, everything else is random."""
     color, shade, second_name = garment["colour"], garment["shade"], garment["second_colour"]
     main = color_of(color, shade)
     second = main if second_name == "none" else second_color_of(second_name, color, shade)
@@ -255,7 +264,7 @@ def material_of(garment: Garment, rng: np.random.Generator) -> Material:
 
 @lru_cache(maxsize=64)
 def _dyed_alike(color: str, shade: str) -> tuple[Color, Color, Color]:
-    """The trim, lining and sole that go with a color."""
+    """Return trim, lining and sole colors that go with a color."""
     main = color_of(color, shade)
     level = lightness(main)
     trim = shifted(main, -0.2 if level > 0.45 else 0.22, 0.85)
@@ -264,7 +273,7 @@ def _dyed_alike(color: str, shade: str) -> tuple[Color, Color, Color]:
 
 
 def button_color(material: Material) -> Color:
-    """Pale buttons on dark cloth and dark ones on pale cloth, with something of its hue."""
+    """Return a color for buttons: pale on dark cloth, dark on pale cloth, in a similar hue."""
     level = lightness(material.colors["main"])
     pale = level < 0.62
     base = _BUTTON_PALE if pale else _BUTTON_DARK
@@ -274,10 +283,10 @@ def button_color(material: Material) -> Color:
 
 @lru_cache(maxsize=64)
 def weave_tile(weave: str, unit: int) -> Field:
-    """The fine structure of a material, a tile of mean 0 and height about 1.
+    """Return a tile with the fine structure of a material, mean 0 and height about 1.
 
-    `unit` is how many pixels a unit of the curves' square has: threads keep their size in the
-    garment, and vanish where they would be finer than a pixel.
+    `unit` is the number of pixels per unit of the curve coordinates. Threads keep their size
+    relative to the garment and are left out where they would be finer than a pixel.
     """
     side = 128
     y, x = np.mgrid[0:side, 0:side].astype(np.float32)

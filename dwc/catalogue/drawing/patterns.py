@@ -1,7 +1,7 @@
 """Patterns on cloth, and the prints on a chest.
 
-A pattern is a tile that repeats, painted once with Pillow; the weight of the second color at a
-pixel is a lookup in it. A print is a set of outlines in the square [-1, 1] x [-1, 1].
+A pattern is a repeating tile, painted once with Pillow; the weight of the second color at a pixel
+is looked up in it. A print is a set of outlines in the square [-1, 1] x [-1, 1].
 """
 
 from collections.abc import Callable
@@ -15,12 +15,13 @@ from PIL import Image, ImageDraw
 from dwc.catalogue.drawing.materials import cloud_tile, cut
 from dwc.catalogue.drawing.parts import Part, Points, smooth
 
-Weight = NDArray[np.float32]  # (height, width), 0 main color to 1 second color
+Weight = NDArray[np.float32]  # (height, width), from 0 (main color) to 1 (second color)
 
-_SIDE = 256  # pixels of a tile, before it is scaled
-_OVER = 2  # painted larger, then reduced: smooth edges
-_FINER = 3  # pixels of a tile for one of the picture
-# Side of a tile in units of the curves' square. At 64 pixels a stripe is then two pixels wide.
+_SIDE = 256  # pixels per side of a tile before scaling
+_OVER = 2  # oversampling factor in painting tiles, for smooth edges
+_FINER = 3  # pixels of a scaled tile per image pixel
+# Side of a tile in units of the curve coordinates. A stripe is then two pixels wide in an image of
+# 64 pixels.
 _EXTENT = {
     "striped": 0.44, "pinstriped": 0.36, "checked": 0.44, "dotted": 0.40, "floral": 0.66,
     "zigzag": 0.42, "leopard": 0.72,
@@ -29,13 +30,13 @@ _EXTENT = {
 
 @dataclass(frozen=True)
 class Pattern:
-    """A pattern on one garment: its name, its scale and the tile's offset (0 to 1)."""
+    """A pattern on one garment: its name, its scale and the tile's offset `phase` (0 to 1)."""
 
     name: str
     scale: float = 1.0
     phase: tuple[float, float] = (0.0, 0.0)
     layout: int = 0
-    bend: NDArray[np.float32] | None = None  # (2, size, size): pixels by which cloth lies askew
+    bend: NDArray[np.float32] | None = None  # (2, size, size), local shift in pixels
 
     @classmethod
     def draw(
@@ -46,10 +47,16 @@ class Pattern:
         askew: float = 0.012,
         across: bool = False,
     ) -> "Pattern":
-        """The pattern with its scale, phase and layout drawn at random.
+        """Return the pattern with random scale, phase and layout.
 
-        `askew` is by how much cloth lies off its straight course, as a share of the picture;
-        `across` keeps color blocks one above the other, so that a pair is one of a kind.
+        Args:
+            name: The pattern's name.
+            rng: Random generator.
+            size: Pixels per side of the image.
+            askew: Strength of the random local shift of the pattern, as a fraction of the image
+                size.
+            across: Arrange color blocks only one above the other, so that both shoes of a pair
+                match.
         """
         scale = float(rng.uniform(0.85, 1.2))
         phase = (float(rng.uniform()), float(rng.uniform()))
@@ -70,11 +77,14 @@ class Pattern:
         span: tuple[float, ...],
         turn: float,
     ) -> Weight | None:
-        """The share of the second color at each pixel of `box`, or None where there is none.
+        """Return the weight of the second color at each pixel of `box`; None if there is none.
 
-        `part` in pixels, `box` its (left, top, right, bottom), `unit` the pixels a unit of the
-        curves, `turn` the garment's (radians, clockwise), `span` the (left, top, right, bottom) of
-        all patterned pieces together, turned back.
+        Args:
+            part: The piece, in pixel coordinates.
+            box: Pixel box (left, top, right, bottom).
+            unit: Pixels per unit of the curve coordinates.
+            span: Extent (left, top, right, bottom) of all patterned pieces, rotated back by `turn`.
+            turn: Rotation of the garment in radians, clockwise.
         """
         if self.name == "colour_block":
             return _block_weight(self.layout, box, span, turn)
@@ -92,7 +102,7 @@ class Pattern:
             y = y + self.bend[1, top:bottom, left:right]
         cos, sin = np.float32(np.cos(grain) * _FINER), np.float32(np.sin(grain) * _FINER)
         side = _FINER * period
-        # Truncation towards zero rounds differently for negative numbers: keep all positive.
+        # Truncation towards zero rounds differently for negative numbers, so keep all positive.
         far = side * np.float32(1 + np.ceil(3 * (right + bottom) / period))
         columns = (cos * x + sin * y + np.float32(self.phase[0] * side + far)).astype(np.int32)
         rows = (cos * y - sin * x + np.float32(self.phase[1] * side + far)).astype(np.int32)
@@ -103,12 +113,17 @@ class Pattern:
 def turned_tile(
     tile: str | Weight, size: int, step: float, angle: float, rng: np.random.Generator
 ) -> Weight:
-    """A square (size, size) of a repeating tile, or of a pattern's, turned by `angle` (radians).
+    """Return a square (size, size) of a repeating tile, rotated by `angle` (radians).
 
-    `step` is how many of the tile's pixels one pixel of the square spans.
+    Args:
+        tile: A pattern's name or the tile itself.
+        size: Pixels per side of the square.
+        step: Number of the tile's pixels per pixel of the square.
+        angle: Rotation in radians.
+        rng: Random generator.
     """
     source = _tile(tile).astype(np.float32) / np.float32(255) if isinstance(tile, str) else tile
-    # Pixels finer than the square's are averaged first, or thin lines would flicker.
+    # Average tile pixels that are finer than the square's, or thin lines would show aliasing.
     source = _reduced(source, max(1, int(step)))
     step = step / max(1, int(step))
     start = rng.uniform(0, len(source), 2)
@@ -129,7 +144,7 @@ def _reduced(tile: Weight, factor: int) -> Weight:
 def _block_weight(
     layout: int, box: tuple[int, int, int, int], span: tuple[float, ...], turn: float
 ) -> Weight:
-    """Big blocks over the whole garment, following its own up and down."""
+    """Return the second color's weight in `box` for large blocks along the garment's own axes."""
     left, top, right, bottom = box
     middle = ((span[0] + span[2]) / 2, (span[1] + span[3]) / 2)
     half = (max(span[2] - span[0], 1) / 2, max(span[3] - span[1], 1) / 2)
@@ -139,13 +154,13 @@ def _block_weight(
     x = (cos * across + sin * down - np.float32(middle[0])) / np.float32(half[0])
     y = (cos * down - sin * across - np.float32(middle[1])) / np.float32(half[1])
     kind, sharp = layout % 5, min(half)
-    if kind == 0:  # the lower half
+    if kind == 0:  # lower half
         edge = y - 0.05
-    elif kind == 1:  # a broad band across
+    elif kind == 1:  # broad horizontal band
         edge = 0.32 - np.abs(y + 0.12)
-    elif kind == 2:  # cut on the slant
+    elif kind == 2:  # diagonal halves
         edge = y + (0.9 if layout % 2 else -0.9) * x
-    elif kind == 3:  # left and right
+    elif kind == 3:  # left and right halves
         edge = x if layout % 2 else -x
     else:  # quarters
         edge = -np.sign(x) * np.sign(y) * np.minimum(np.abs(x), np.abs(y))
@@ -154,9 +169,10 @@ def _block_weight(
 
 @lru_cache(maxsize=160)
 def _scaled_tile(name: str, period: int) -> NDArray[np.uint8]:
-    """The pattern's tile for a repeat of `period` pixels, `_FINER` times as fine.
+    """Return the pattern's tile for a repeat of `period` pixels, at `_FINER` times that resolution.
 
-    Averaged over a pixel of the picture, so that the nearest of its pixels gives smooth edges.
+    It is averaged over the area of an image pixel, so that nearest-neighbor lookup gives smooth
+    edges.
     """
     side = _FINER * period
     tile = np.asarray(Image.fromarray(_tile(name)).resize((side, side), Image.Resampling.BOX))
@@ -211,7 +227,7 @@ def _zigzags(pen: ImageDraw.ImageDraw, side: int) -> None:
 
 
 def _repeated(x: float, y: float, reach: float) -> list[tuple[float, float]]:
-    """A place in the unit square, and its repeats across the borders that `reach` touches."""
+    """Return a place in the unit square and its repeats across the borders within `reach`."""
     return [
         (x + right, y + down)
         for right in (-1, 0, 1)
@@ -247,7 +263,7 @@ def _flowers(pen: ImageDraw.ImageDraw, side: int) -> None:
 
 
 def _leopard(pen: ImageDraw.ImageDraw, side: int) -> None:
-    """Rosettes: broken, uneven rings around a paler heart, and small spots between them."""
+    """Paint rosettes: broken, uneven rings around a paler center, with small spots between them."""
     rng = np.random.default_rng(7)
     rows, columns = 6, 5
     for place in range(rows * columns):
@@ -319,7 +335,7 @@ def _sun(rng: np.random.Generator) -> list[Points]:
 
 
 def _words(rng: np.random.Generator) -> list[Points]:
-    """Bars of uneven width in two or three rows, as lettering looks from afar."""
+    """Return bars of uneven width in two or three rows, which resemble text from afar."""
     blocks = []
     rows = int(rng.integers(2, 4))
     for row in range(rows):
@@ -380,10 +396,13 @@ def draw_emblem(
     turn: float,
     least_radius: float = 0.0,
 ) -> tuple[list[Points], list[Points]]:
-    """The outlines of a random emblem and the holes in it.
+    """Return the outlines of a random emblem and the outlines of its holes.
 
-    It fills `box` (left, top, right, bottom), is turned by `turn` (radians) and at least
-    `least_radius` from its middle to its sides.
+    Args:
+        rng: Random generator.
+        box: Area (left, top, right, bottom) that the emblem fills.
+        turn: Rotation in radians.
+        least_radius: Lower limit of half the emblem's width.
     """
     emblem = _EMBLEMS[int(rng.integers(len(_EMBLEMS)))]
     middle = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])

@@ -1,8 +1,8 @@
-"""Hasty photographs at home, for training: surroundings, uneven light, blur and noise.
+"""Imitation of hasty photographs at home, for training: surroundings, light, blur and noise.
 
-Strengths are drawn for each image, and a share of images is close to the gallery's, so that a model
-learns the garment and not the circumstances. The mean hue changes little: beyond that, the color
-could not be told.
+The strength of these effects is random for each image, and some images stay close to the gallery
+style, so that a model learns the garment and not the circumstances. The mean hue changes only
+little because the garment's color could otherwise not be recognized.
 """
 
 import io
@@ -34,9 +34,9 @@ _NAMED = ("striped", "checked", "dotted", "floral", "zigzag", "leopard", "pinstr
 
 
 def surroundings(rng: np.random.Generator, garment_colors: list[Color], size: int) -> ImageArray:
-    """A random home background (size, size, 3): floor, carpet, sheet, wall, clutter.
+    """Return a random home background (size, size, 3): floor, carpet, sheet, wall or clutter.
 
-    Usually it differs from the garment's colors; a share of one in five may be alike.
+    It usually differs from the garment's colors; one background in five may be similar.
     """
     kinds, shares = zip(*_KINDS, strict=True)
     kind = kinds[int(rng.choice(len(kinds), p=np.array(shares) / sum(shares)))]
@@ -52,18 +52,18 @@ def surroundings(rng: np.random.Generator, garment_colors: list[Color], size: in
 
 
 def any_color(rng: np.random.Generator, vivid: float = 0.06) -> Color:
-    """A random color of household things: any lightness, mostly muted; `vivid` the mean chroma."""
+    """Return a random, mostly muted color of household things; `vivid` is the mean chroma."""
     lightness = float(rng.beta(1.6, 1.1) * 0.78 + 0.2)
     chroma = min(float(rng.exponential(vivid)), 0.22)
     return oklch_to_srgb(lightness, chroma, float(rng.uniform(0, 360)))
 
 
 def creased_cloth(rng: np.random.Generator, size: int, strength: float) -> Field:
-    """The light (size, size), about 1, on cloth that lies in folds."""
+    """Return the brightness (size, size), about 1, of cloth that lies in folds."""
     zoom = size / rng.uniform(70, 220)
     tile = crease_tile() if rng.random() < 0.5 else crease_tile(2.1, 12)
     folds = cut(tile, rng, size, zoom)
-    # Lit from one side, a ridge has a light and a dark flank.
+    # Light comes from one side, so a ridge has a light and a dark flank.
     slope = np.zeros_like(folds)
     slope[:, 1:] = folds[:, 1:] - folds[:, :-1]
     if rng.random() < 0.5:
@@ -73,14 +73,14 @@ def creased_cloth(rng: np.random.Generator, size: int, strength: float) -> Field
 
 
 def _wall(rng: np.random.Generator, size: int) -> ImageArray:
-    """A plain wall or paper, with a little unevenness."""
+    """Return a slightly uneven plain wall or sheet of paper."""
     lightness, chroma = float(rng.uniform(0.55, 0.98)), float(rng.exponential(0.015))
     tint = oklch_to_srgb(lightness, chroma, float(rng.uniform(0, 360)))
     return tint * (1 + np.float32(0.02) * cut(cloud_tile(1.2), rng, size))[..., None]
 
 
 def _wood(rng: np.random.Generator, size: int) -> ImageArray:
-    """Parquet or laminate: planks with grain, turned, from pale grey to red brown."""
+    """Return a rotated floor of parquet or laminate planks, from pale grey to red brown."""
     level, grey = float(rng.uniform(0.42, 0.88)), float(rng.beta(1.2, 1.5))
     tint = oklch_to_srgb(level, 0.015 + 0.085 * (1 - grey), float(rng.uniform(50, 85)))
     angle = float(rng.choice([0.0, np.pi / 2]) + rng.normal(0, 0.12))
@@ -93,7 +93,7 @@ def _wood(rng: np.random.Generator, size: int) -> ImageArray:
 
 @lru_cache(maxsize=1)
 def _planks() -> Field:
-    """Planks along x, (256, 256), repeating; mean about 0."""
+    """Return a repeating texture (256, 256) of planks along x, mean about 0."""
     rng = np.random.default_rng(11)
     fine = np.asarray(
         Image.fromarray(cloud_tile(0.7, 100)[:, :20].copy()).resize((256, 256)), np.float32
@@ -110,7 +110,7 @@ def _planks() -> Field:
 
 
 def _tiles(rng: np.random.Generator, size: int) -> ImageArray:
-    """Floor tiles with joints, pale mostly, turned."""
+    """Return rotated floor tiles with joints, mostly pale."""
     level = float(rng.uniform(0.6, 0.95))
     tint = oklch_to_srgb(level, float(rng.exponential(0.015)), float(rng.uniform(40, 110)))
     scale = rng.uniform(0.5, 1.5) * 256 / size
@@ -122,14 +122,14 @@ def _tiles(rng: np.random.Generator, size: int) -> ImageArray:
 
 @lru_cache(maxsize=1)
 def _joints() -> Field:
-    """The joints between four tiles, 1 in the joint, (256, 256)."""
+    """Return the mask (256, 256) of the joints between four tiles; 1 is in the joint."""
     side = np.arange(256) % 128
     joint = np.clip(2.6 - np.minimum(side, 128 - side), 0, 1).astype(np.float32)
     return np.maximum(joint[None], joint[:, None])
 
 
 def _carpet(rng: np.random.Generator, size: int) -> ImageArray:
-    """A rug: coarse grain, any color, at times with an ornament in a second one."""
+    """Return a coarse-grained rug of any color, sometimes with an ornament in a second color."""
     tint = any_color(rng, 0.045)
     field = np.float32(rng.uniform(0.04, 0.16)) * cut(
         cloud_tile(0.5, 128), rng, size, rng.uniform(1.0, 2.6) * size / 128
@@ -143,14 +143,14 @@ def _carpet(rng: np.random.Generator, size: int) -> ImageArray:
 
 
 def _sheet(rng: np.random.Generator, size: int) -> ImageArray:
-    """A bed sheet or blanket in folds: white, or any color, vivid ones too."""
+    """Return a folded bed sheet or blanket in white or any color, including vivid ones."""
     pale = oklch_to_srgb(float(rng.uniform(0.8, 0.97)), 0.012, float(rng.uniform(40, 260)))
     tint = pale if rng.random() < 0.4 else any_color(rng, 0.10)
     return tint * creased_cloth(rng, size, float(rng.uniform(0.02, 0.10)))[..., None]
 
 
 def _patterned(rng: np.random.Generator, size: int) -> ImageArray:
-    """Patterned bed linen or upholstery, lightly creased."""
+    """Return patterned bed linen or upholstery, lightly creased."""
     one, other = any_color(rng, 0.06), any_color(rng, 0.10)
     name = str(rng.choice(_NAMED))
     weight = turned_tile(
@@ -162,7 +162,7 @@ def _patterned(rng: np.random.Generator, size: int) -> ImageArray:
 
 
 def _two_parts(rng: np.random.Generator, size: int) -> ImageArray:
-    """A wall above a floor, a bed's edge, a door's frame: two grounds and a straight border."""
+    """Return two surfaces with a straight border, such as a wall and a floor or a bed's edge."""
     plain = (_wall, _wood, _carpet, _sheet, _wall)
     one = plain[int(rng.integers(5))](rng, size)
     other = plain[int(rng.integers(5))](rng, size)
@@ -176,7 +176,7 @@ def _two_parts(rng: np.random.Generator, size: int) -> ImageArray:
 
 
 def _clutter(rng: np.random.Generator, size: int) -> ImageArray:
-    """Furniture and things: overlapping blocks of many colors."""
+    """Return furniture and other things as overlapping blocks of many colors."""
     image = Image.new("RGB", (size, size), _as_ink(any_color(rng)))
     pen = ImageDraw.Draw(image)
     for _ in range(int(rng.integers(4, 14))):
@@ -200,7 +200,7 @@ def _as_ink(color: Color) -> tuple[int, int, int]:
 
 
 def foreground(rgb: ImageArray, rng: np.random.Generator) -> None:
-    """Lay something over the picture's edge: a hand that holds, or another piece of cloth."""
+    """Draw an obstacle over the image's edge, in place: a hand or another piece of cloth."""
     size = len(rgb)
     angle = float(rng.uniform(0, 2 * np.pi))
     inward = np.array([np.cos(angle), np.sin(angle)])
@@ -233,7 +233,10 @@ def foreground(rgb: ImageArray, rng: np.random.Generator) -> None:
 
 
 def uneven_light(rng: np.random.Generator, size: int, strength: float) -> Field:
-    """The light (size, size), about 1, of a window, a lamp or a flash, at times with a shadow."""
+    """Return the brightness (size, size), about 1, under a window, lamp or flash.
+
+    Sometimes it includes a cast shadow.
+    """
     steps = np.linspace(-1, 1, 10, dtype=np.float32)
     x, y = steps[None], steps[:, None]
     angle, centre = rng.uniform(0, 2 * np.pi), rng.normal(0, 0.4, 2).astype(np.float32)
@@ -241,7 +244,7 @@ def uneven_light(rng: np.random.Generator, size: int, strength: float) -> Field:
     spot = 0.5 - ((x - centre[0]) ** 2 + (y - centre[1]) ** 2) * np.float32(0.5)
     light = np.float32(rng.normal(0, 0.18)) * slope + np.float32(rng.normal(0.03, 0.12)) * spot
     field = upsampled((1 + np.float32(strength) * light).astype(np.float32), size, size)
-    if rng.random() < 0.25 * strength:  # the photographer's shadow, or the window frame's
+    if rng.random() < 0.25 * strength:  # shadow of the photographer or of the window frame
         steps = np.linspace(-1, 1, size, dtype=np.float32)
         angle = rng.uniform(0, 2 * np.pi)
         edge = np.float32(np.cos(angle)) * steps[None] + np.float32(np.sin(angle)) * steps[:, None]
@@ -256,23 +259,23 @@ _KINDS: tuple[tuple[Callable[[np.random.Generator, int], ImageArray], float], ..
 )  # fmt: skip
 
 
-_NEAR_GALLERY = 0.25  # share of pictures taken with care
+_NEAR_GALLERY = 0.25  # share of careful photographs, similar to the gallery style
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """How rough a photograph is: `strength` from 0 (as in the gallery) to 1."""
+    """The imperfections of one photograph; `strength` is from 0 (as in the gallery) to 1."""
 
     strength: float
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> "Snapshot":
-        """Draw a random strength."""
+        """Return a snapshot of random strength."""
         careful = rng.random() < _NEAR_GALLERY
         return cls(float(rng.uniform(0, 0.2) if careful else rng.uniform(0.4, 1.0)))
 
     def pose(self, rng: np.random.Generator) -> Pose:
-        """Where the garment lies: turned, near or far, off the middle, at an angle, crumpled."""
+        """Return a random pose: rotation, distance, offset, viewing angle and crumpling."""
         strength = self.strength
         turn = np.clip(rng.normal(0, 0.05 + 0.22 * strength), -0.44, 0.44)
         if rng.random() < 0.07 * strength:
@@ -289,22 +292,22 @@ class Snapshot:
         )
 
     def light_direction(self, rng: np.random.Generator) -> tuple[float, float]:
-        """The direction of the light, mostly from above."""
+        """Return a random direction (x, y) of the light, mostly from above."""
         angle = rng.normal(-np.pi / 2, 0.6 + 0.8 * self.strength)
         return (float(np.cos(angle)), float(np.sin(angle)))
 
     def wrinkle(self, layer: Layer, rng: np.random.Generator) -> None:
-        """Lay folds over the garment, and blur what was drawn too sharply for cloth."""
+        """Add folds over the whole garment, and blur details too sharp for cloth, in place."""
         size = layer.size
         box = (0, 0, size, size)
         depth = 0.02 + 0.18 * self.strength * rng.random()
         layer.tone(box, creased_cloth(rng, size, float(depth)) - 1)
-        if rng.random() < 0.5 * self.strength:  # worn and faded in places
+        if rng.random() < 0.5 * self.strength:  # worn and faded in some areas
             patches = cut(crease_tile(2.1, 12), rng, size, size / 90)
             layer.tone(box, np.float32(rng.uniform(0.02, 0.07)) * patches)
 
     def show(self, layer: Layer, rng: np.random.Generator, colors: list[Field]) -> ImageArray:
-        """Compose the garment, its background and shadow, and apply light and camera."""
+        """Return the garment with background and shadow, after light and camera effects."""
         size, strength = layer.size, self.strength
         if strength < 0.2 and rng.random() < 0.6:
             ground = backdrop(rng, colors, size)
@@ -321,7 +324,7 @@ class Snapshot:
         return self._expose(rgb, rng)
 
     def _expose(self, rgb: ImageArray, rng: np.random.Generator) -> ImageArray:
-        """Light, exposure, white balance, then lens, sensor and file."""
+        """Apply light, exposure and white balance, then lens, sensor and compression."""
         size, strength = len(rgb), self.strength
         rgb = rgb * uneven_light(rng, size, 0.3 + strength)[..., None]
         gains = np.exp(rng.normal(0, 0.035 * strength, 3) + rng.normal(0, 0.15 * strength))
@@ -329,7 +332,7 @@ class Snapshot:
         gamma = np.float32(np.exp(rng.normal(0, 0.16 * strength)))
         if abs(gamma - 1) > 0.02:
             rgb = rgb**gamma
-        fade = np.float32(rng.uniform(0, 0.10) * strength)  # haze lifts the blacks
+        fade = np.float32(rng.uniform(0, 0.10) * strength)  # haze brightens black
         rgb = rgb * (1 - fade) + fade * np.float32(rng.uniform(0.2, 0.9))
         return self._record(rgb, rng)
 
@@ -357,7 +360,7 @@ class Snapshot:
 
 
 def varied(color: Field, rng: np.random.Generator, strength: float) -> Field:
-    """Vary a color's lightness, chroma and hue a little; its name stays true."""
+    """Vary a color's lightness, chroma and hue so little that its name stays correct."""
     lab = srgb_to_oklab(color)
     lab[0] += rng.normal(0, 0.018 * strength)
     chroma = rng.uniform(1 - 0.28 * strength, 1.06)

@@ -1,4 +1,4 @@
-"""The pose of a garment: from the curves' square to pixels of the image."""
+"""The pose of a garment: the map from curve coordinates in [-1, 1]² to image pixels."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,12 @@ from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Shape
 
 @dataclass(frozen=True)
 class Crumple:
-    """A smooth displacement field: a few waves in random directions.
+    """A smooth displacement field: the sum of a few waves in random directions.
 
-    `waves` (k, 2) are radians a unit, `phases` (2, k) radians, `heights` (2, k) units.
+    Attributes:
+        waves: Wave vectors (k, 2) of the k waves, in radians per unit of the curve coordinates.
+        phases: Phases (2, k) in radians, for the x and the y displacement.
+        heights: Amplitudes (2, k) in units of the curve coordinates.
     """
 
     waves: NDArray[np.float64]
@@ -21,10 +24,10 @@ class Crumple:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, strength: float, waves: int = 5) -> "Crumple":
-        """A random field; `strength` is its root mean square displacement in units."""
+        """Return a random field with a root mean square displacement of `strength` units."""
         angles = rng.uniform(0, 2 * np.pi, waves)
         lengths = np.exp(rng.uniform(np.log(1.5), np.log(11.0), waves))
-        heights = rng.normal(size=(2, waves)) / lengths  # the shorter the wave, the lower
+        heights = rng.normal(size=(2, waves)) / lengths  # shorter waves get smaller amplitudes
         heights *= strength / np.sqrt((heights**2).sum() / 4 + 1e-12)
         return cls(
             lengths[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1),
@@ -33,7 +36,7 @@ class Crumple:
         )
 
     def __call__(self, points: Points) -> Points:
-        """The points, displaced."""
+        """Return the points (n, 2), displaced."""
         angles = points @ self.waves.T
         across = np.sin(angles + self.phases[0]) @ self.heights[0]
         down = np.sin(angles + self.phases[1]) @ self.heights[1]
@@ -42,16 +45,16 @@ class Crumple:
 
 @dataclass(frozen=True)
 class Pose:
-    """An affine map from the curves' square [-1, 1]² to pixels, after an optional crumple.
+    """An affine map from the curve coordinates [-1, 1]² to pixels, after an optional displacement.
 
     Attributes:
-        turn: Radians, clockwise.
-        zoom: 1 fills the image as the curves say.
-        aspect: Width over height.
-        lean: A shear.
-        centre: (x, y) of the square's middle, in units.
-        tilt: (x, y), the perspective of a camera that is not level; 0.1 puts that end 10 % farther.
-        crumple: A displacement before the map.
+        turn: Rotation in radians, clockwise.
+        zoom: Scale factor; at 1 the square [-1, 1]² fills the image.
+        aspect: Stretch factor, width over height.
+        lean: Horizontal shear.
+        centre: Position (x, y) of the square's center, in units of the curve coordinates.
+        tilt: Perspective (x, y) of a camera that is not level; 0.1 puts that end 10 % farther away.
+        crumple: Displacement field applied before the map.
     """
 
     turn: float = 0.0
@@ -63,7 +66,7 @@ class Pose:
     crumple: Crumple | None = None
 
     def place(self, shape: Shape, size: int) -> Shape:
-        """The same shape with every point and width in pixels of a picture `size` pixels wide."""
+        """Return the shape with all points and widths in pixels of an image `size` pixels wide."""
         half = size / 2
         stretch = np.sqrt(self.aspect)
         cos, sin = np.cos(self.turn), np.sin(self.turn)
@@ -72,7 +75,8 @@ class Pose:
         offset = half * (1 + np.asarray(self.centre))
         scale = self.zoom * half
 
-        # One pass over all points: a call for each piece costs more than the arithmetic.
+        # All points are transformed in one call: a call for each piece would cost more than the
+        # arithmetic.
         pieces: list[Points] = []
         for item in shape.items:
             if isinstance(item, Part):

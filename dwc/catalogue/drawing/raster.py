@@ -1,7 +1,7 @@
-"""Fill pieces, lines and buttons as pixels, with their shading.
+"""Rasterization of pieces, lines and buttons, with their shading.
 
-Masks are filled three times finer than the image and reduced, so that edges are smooth. Shading is
-computed at a coarse size and stretched, which loses nothing where it is soft.
+Masks are filled at three times the image's resolution and reduced, for smooth edges. Shading is
+computed at a low resolution and enlarged, which loses no detail because it is soft.
 """
 
 from dataclasses import dataclass
@@ -17,25 +17,29 @@ from dwc.catalogue.drawing.parts import Points
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 
-OVER = 3  # how much finer masks are filled
+OVER = 3  # oversampling factor of masks
 
 
 def colors(height: int, width: int) -> NDArray[np.float32]:
-    """Black (height, width, 3): in memory all of red, then all of green, then all of blue.
+    """Return a black image (height, width, 3) stored as three planes: red, green and blue.
 
-    So a field that is laid over them goes along rows, not three numbers at a time: a fifth of the
-    time. What is computed from such an array lies in memory as it does.
+    Combining it with a (height, width) field then runs along contiguous rows, which takes a fifth
+    of the time of interleaved colors. Arrays computed from it have the same memory layout.
     """
     return np.zeros((3, height, width), np.float32).transpose(1, 2, 0)
 
 
 @dataclass
 class Layer:
-    """A garment on nothing: `rgb` (size, size, 3) multiplied by `alpha` (size, size), in [0, 1].
+    """A drawn garment without background.
 
-    `tones` (size, size) is how much lighter or darker than its own color each point is, about 0:
-    kept apart until the end, since one field is cheaper to change than three colors. `light` is
-    the unit direction (x, y; y down) from which light comes.
+    Attributes:
+        rgb: Colors (size, size, 3) in [0, 1], premultiplied by `alpha`.
+        alpha: Coverage (size, size) in [0, 1].
+        tones: Lightening (positive) or darkening (negative) of each pixel (size, size). It is
+            applied only at the end because one field is cheaper to change than three color
+            channels.
+        light: Unit direction (x, y; y down) from which light comes.
     """
 
     rgb: NDArray[np.float32]
@@ -45,17 +49,17 @@ class Layer:
 
     @classmethod
     def empty(cls, size: int, light: tuple[float, float]) -> "Layer":
-        """A layer on which nothing is drawn yet."""
+        """Return a layer on which nothing is drawn yet."""
         rgb = colors(size, size)
         return cls(rgb, np.zeros_like(rgb[..., 0]), np.zeros_like(rgb[..., 0]), light)
 
     @property
     def size(self) -> int:
-        """Pixels a side."""
+        """Width and height in pixels."""
         return len(self.alpha)
 
     def box_around(self, points: Points, margin: float) -> Box | None:
-        """The pixels around points with a margin, cut at the picture; None if all lie outside."""
+        """Return the pixel box around points plus a margin, clipped to the image; None if empty."""
         low, high = points.min(axis=0).tolist(), points.max(axis=0).tolist()
         left, top = max(floor(low[0] - margin), 0), max(floor(low[1] - margin), 0)
         right = min(ceil(high[0] + margin), self.size)
@@ -65,9 +69,10 @@ class Layer:
     def paint(
         self, box: Box, mask: Field, color: NDArray[np.float32], tone: Field | None = None
     ) -> None:
-        """Lay a color, (3,) or (h, w, 3), over a box where the mask (h, w) says.
+        """Paint a color, (3,) or (h, w, 3), onto a box with the opacity `mask` (h, w).
 
-        `tone` (h, w) is the light on what is laid; without it, as on what lies beneath.
+        `tone` (h, w) is the lightening of the new paint; without it, the paint gets that of what it
+        covers.
         """
         left, top, right, bottom = box
         region = self.rgb[top:bottom, left:right]
@@ -79,15 +84,16 @@ class Layer:
             beneath += mask * (tone - beneath)
 
     def tone(self, box: Box, amount: Field) -> None:
-        """Make what is drawn in a box lighter (positive) or darker (negative), -1 to 1."""
+        """Lighten (positive) or darken (negative) what is drawn in a box, by -1 to 1."""
         left, top, right, bottom = box
         self.tones[top:bottom, left:right] += amount
 
     def lit(self) -> NDArray[np.float32]:
-        """The colors (size, size, 3) in their light, multiplied by `alpha`; the layer's own array.
+        """Apply `tones` and return the colors (size, size, 3), premultiplied by `alpha`.
 
-        Partly in proportion and partly absolute, so that folds show on black cloth too. To be taken
-        once, at the end: in fresh memory, the pages alone would cost as much as the arithmetic.
+        The change is partly proportional and partly absolute, so that folds show on black cloth
+        too. Call it only once, at the end: it overwrites and returns the layer's own array, because
+        allocating a new one would take as long as the arithmetic.
         """
         tones, alpha = self.tones, self.alpha
         self.rgb *= (1 + np.float32(0.75) * tones)[..., None]
@@ -96,7 +102,7 @@ class Layer:
 
 
 def filled(outlines: list[Points], box: Box, holes: tuple[Points, ...] = ()) -> Image.Image:
-    """The mask ("L") of closed outlines within a box, with smooth edges."""
+    """Return the mask (image mode "L") of closed outlines within a box, with smooth edges."""
     left, top, right, bottom = box
     mask = Image.new("L", ((right - left) * OVER, (bottom - top) * OVER), 0)
     pen = ImageDraw.Draw(mask)
@@ -109,12 +115,12 @@ def filled(outlines: list[Points], box: Box, holes: tuple[Points, ...] = ()) -> 
 
 
 def as_field(mask: Image.Image) -> Field:
-    """An "L" mask as (h, w) in [0, 1]."""
+    """Convert a mask of mode "L" to an array (h, w) in [0, 1]."""
     return np.multiply(np.asarray(mask), np.float32(1 / 255), dtype=np.float32)
 
 
 def softened(mask: Image.Image, radius: float) -> Field:
-    """A mask blurred by `radius` pixels, computed at a size at which that is cheap."""
+    """Blur a mask by `radius` pixels, computed at a reduced size for speed."""
     width, height = mask.size
     factor = max(1, min(int(radius / 1.5), width // 4, height // 4))
     if factor > 1:
@@ -127,16 +133,22 @@ def softened(mask: Image.Image, radius: float) -> Field:
 
 
 def bulge_radius(thickness: float) -> float:
-    """By how many pixels a piece's mask is blurred to serve as its height."""
+    """Return the radius in pixels by which to blur a piece's mask to obtain its height field."""
     return max(0.16 * thickness, 0.6)
 
 
 def roundness_shade(
     bulge: Field, radius: float, roundness: float, light: tuple[float, float]
 ) -> Field:
-    """How a bulging piece catches light: (h, w), about 0, less at edges and away from the light.
+    """Return the shading (h, w) of a bulging piece, darker at edges and away from the light.
 
-    `bulge` is the piece's mask, blurred by `radius` pixels of its own.
+    Values are around 0.
+
+    Args:
+        bulge: The piece's mask blurred by `radius`, used as its height field.
+        radius: Blur radius in pixels of `bulge`.
+        roundness: Strength of the bulge, from 0 (flat) to 1 (a tube).
+        light: Unit direction (x, y) from which light comes.
     """
     facing = relief(bulge, light)
     facing *= np.float32(0.5 * roundness * radius)
@@ -151,7 +163,7 @@ def roundness_shade(
 def coarse_roundness_shade(
     mask: Image.Image, thickness: float, roundness: float, light: tuple[float, float]
 ) -> Field:
-    """`roundness_shade` of a mask, computed at a size at which that is cheap."""
+    """Compute `roundness_shade` for a mask, at a reduced size for speed."""
     factor = int(np.clip(thickness / 9, 1, 4))
     radius = bulge_radius(thickness) / factor
     small = (mask.reduce(factor) if factor > 1 else mask).filter(ImageFilter.GaussianBlur(radius))
@@ -163,7 +175,7 @@ def coarse_roundness_shade(
 
 
 def ribbon(points: Points, width: float, taper: bool = False) -> Points:
-    """The closed outline of a line of a given width; tapered, it is thin at both ends."""
+    """Return the closed outline of a line of a given width; if `taper`, it is thin at both ends."""
     if len(points) < 2:
         return points
     along = np.empty_like(points)
@@ -178,12 +190,12 @@ def ribbon(points: Points, width: float, taper: bool = False) -> Points:
 
 @lru_cache(maxsize=64)
 def _spindle(count: int) -> NDArray[np.float64]:
-    """Widths (count, 1) along a line that is thin at both ends."""
+    """Return relative widths (count, 1) along a line that is thin at both ends."""
     return np.sin(np.linspace(0.12, np.pi - 0.12, count))[:, None] ** 0.7
 
 
 def dashes(points: Points, length: float, gap: float) -> Points:
-    """Where dashes `length` long and `gap` apart begin and end: (dashes, 2, 2)."""
+    """Return start and end points (dashes, 2, 2) of dashes `length` long and `gap` apart."""
     steps = np.hypot(*np.diff(points, axis=0).T)
     travelled = np.concatenate([[0.0], np.cumsum(steps)])
     count = int((travelled[-1] + gap) // (length + gap))
@@ -195,7 +207,7 @@ def dashes(points: Points, length: float, gap: float) -> Points:
 
 
 def dashed(points: Points, length: float, gap: float, width: float) -> list[Points]:
-    """The outlines of dashes along a line, see `dashes`; each (4, 2)."""
+    """Return the outlines of the dashes along a line, each (4, 2); see `dashes`."""
     ends = dashes(points, length, gap)
     along = ends[:, 1] - ends[:, 0]
     along /= np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-6)[:, None]
@@ -204,6 +216,6 @@ def dashed(points: Points, length: float, gap: float, width: float) -> list[Poin
 
 
 def mixed(one: Color, other: Color, weight: Field) -> NDArray[np.float32]:
-    """Two colors mixed: (h, w, 3), weight 0 the one and 1 the other."""
+    """Mix two colors with the weights (h, w): 0 gives the first, 1 the second. Return (h, w, 3)."""
     found = np.multiply(weight[..., None], other - one, out=colors(*weight.shape))
     return np.add(one, found, out=found)

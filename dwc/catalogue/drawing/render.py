@@ -1,4 +1,4 @@
-"""Paint a placed shape onto a layer, piece after piece."""
+"""Paint the pieces, lines and buttons of a shape in pixel coordinates onto a layer."""
 
 from itertools import groupby
 
@@ -31,18 +31,20 @@ from dwc.catalogue.drawing.raster import (
     softened,
 )
 
-_TONAL = frozenset({"seam", "stitch", "fold", "crease", "edge"})  # they lay on no color
-_SMALL_UNIT = 56  # pixels: below it, what a pixel cannot show is left out
-_LEAST_PRINT = 0.15  # half the side of a print, in units: smaller ones nobody sees at 64 pixels
+_TONAL = frozenset({"seam", "stitch", "fold", "crease", "edge"})  # they only lighten or darken
+_SMALL_UNIT = 56  # pixels per unit; below it, details finer than a pixel are left out
+_LEAST_PRINT = 0.15  # least half side of a print in units; smaller is invisible at 64 pixels
 _LACE = oklch_to_srgb(0.95, 0.012, 90)
 _DARK_LACE = oklch_to_srgb(0.30, 0.012, 90)
 
 
 class Renderer:
-    """Draws one garment; `unit` is how many pixels a unit of the curves' square has.
+    """Draws one garment onto a layer.
 
-    `turn` (radians) is the whole garment's; `detail` (0 to 1) how strongly seams, folds and the
-    shading of pieces show.
+    Attributes:
+        unit: Pixels per unit of the curve coordinates.
+        turn: Rotation of the whole garment in radians.
+        detail: Strength of seams, folds and the shading of pieces, 0 to 1.
     """
 
     def __init__(
@@ -63,14 +65,17 @@ class Renderer:
         self.is_small = unit < _SMALL_UNIT
 
     def draw(self, shape: Shape, rng: np.random.Generator) -> None:
-        """Draw every item of a shape in pixels, back to front; the print after its piece."""
+        """Draw all items of a shape in pixel coordinates, back to front.
+
+        A chest print is painted right after the piece that it is on.
+        """
         printed_after = self._piece_under_print(shape) if self.pattern.name == "graphic" else None
         spans = [
             item.outline for item in shape.items if isinstance(item, Part) and _has_pattern(item)
         ]
         points = np.concatenate(spans) if spans else np.zeros((1, 2))
         cos, sin = np.cos(self.turn), np.sin(self.turn)
-        points = points @ np.array([[cos, -sin], [sin, cos]])  # upright again
+        points = points @ np.array([[cos, -sin], [sin, cos]])  # undo the garment's rotation
         span = (*points.min(axis=0).tolist(), *points.max(axis=0).tolist())
         for key, group in groupby(_tonal_lines_first(shape), key=_painted_together):
             members = list(group)
@@ -85,7 +90,10 @@ class Renderer:
                 self._discs([item for item in members if isinstance(item, Disc)])
 
     def _piece_under_print(self, shape: Shape) -> Part | None:
-        """The last patterned piece under much of the print: pockets are printed over."""
+        """Return the last patterned piece that overlaps much of the print area.
+
+        It may be a pocket, so that pockets are printed over.
+        """
         if shape.print_box is None:
             return None
         box = np.array(shape.print_box).reshape(2, 2)
@@ -109,7 +117,7 @@ class Renderer:
             return
         mask = filled([outline], box, part.holes)
         bulge = None
-        if self.is_small:  # one blur serves the shadow and the shading
+        if self.is_small:  # blur once for both shadow and shading
             bulge = softened(mask, bulge_radius(thickness))
         self._shadow(mask, box, reach, bulge)
         color: NDArray[np.float32] = self.material.colors[part.role]
@@ -132,7 +140,7 @@ class Renderer:
         self.layer.paint(box, as_field(mask), color, shade)
 
     def _gloss(self, shade: Field) -> Field:
-        """A highlight where the piece faces the light most."""
+        """Return a highlight where the piece faces the light most."""
         return np.float32(2.2 * self.material.gloss) * np.maximum(shade - np.float32(0.05), 0)
 
     def _weave(self, box: Box) -> Field:
@@ -142,14 +150,17 @@ class Renderer:
         return tile[rows[:, None], columns[None]] * np.float32(self.material.depth)
 
     def _shadow(self, mask: Image.Image, box: Box, reach: float, soft: Field | None) -> None:
-        """The soft shadow that a piece throws on the pieces beneath it; `soft`, if it is there."""
+        """Darken the pieces beneath with the soft shadow of a piece.
+
+        `soft` is the already blurred mask, or None to compute it.
+        """
         left, top, right, bottom = box
         if not self.layer.alpha[top:bottom, left:right].any():
             return
         shadow = softened(mask, reach) if soft is None else soft
         right_by = -round(self.layer.light[0] * reach * 0.5)
         down_by = -round(self.layer.light[1] * reach * 0.5)
-        # What moves in over one border left over the other, where the margin is empty.
+        # Values that wrap around to the opposite border come from the box's margin, which is empty.
         shadow = np.roll(shadow, (down_by, right_by), (0, 1))
         self._tone(box, shadow * np.float32(-0.26))
 
@@ -177,7 +188,7 @@ class Renderer:
         self.layer.tone(box, amount if self.detail == 1.0 else amount * np.float32(self.detail))
 
     def _emboss(self, cover: Field, strength: float) -> Field:
-        """Light on one side of a raised line and dark on the other."""
+        """Return the relief of a raised line: light on one side and dark on the other."""
         return relief(cover, self.layer.light) * np.float32(strength)
 
     def _seams(self, lines: list[Line], box: Box) -> None:
@@ -187,7 +198,7 @@ class Renderer:
         self._tone(box, cover * np.float32(depth) + self._emboss(cover, 0.10))
 
     def _stitches(self, lines: list[Line], box: Box) -> None:
-        if self.is_small:  # finer than a pixel
+        if self.is_small:  # stitches would be finer than a pixel
             return
         length, gap = max(0.020 * self.unit, 2.2), max(0.013 * self.unit, 1.4)
         outlines = [
@@ -206,7 +217,7 @@ class Renderer:
             filled([ribbon(line.points, max(line.width, 1.2), taper=True) for line in lines], box),
             radius,
         )
-        # A crease swallows more light than its flank throws back.
+        # The dark side of a crease is stronger than its light side.
         flanks = self._emboss(cover, 0.75 * radius)
         lit = np.where(flanks > 0, np.float32(0.45) * flanks, np.float32(0.8) * flanks)
         self._tone(box, lit - np.float32(0.08) * cover)
@@ -262,7 +273,7 @@ class Renderer:
         self._raised(links, box, 0.5)
 
     def _raised(self, outlines: list[Points], box: Box, emboss: float) -> None:
-        """Small metal things: filled, a dark rim, a highlight towards the light."""
+        """Paint small metal items: filled, with a dark rim and a highlight towards the light."""
         if not outlines:
             return
         cover = as_field(filled(outlines, box))
@@ -302,9 +313,9 @@ class Renderer:
 
 
 def _tonal_lines_first(shape: Shape) -> list[Part | Line | Disc]:
-    """The items in an order that looks the same and leaves fewer groups to paint.
+    """Return the items reordered so that fewer groups are painted, with the same result.
 
-    Between two pieces, lines that only make the cloth lighter or darker add up in any order.
+    Between two pieces, lines that only lighten or darken the cloth add up in any order.
     """
     ordered: list[Part | Line | Disc] = []
     tonal: list[Line] = []
@@ -323,7 +334,7 @@ def _tonal_lines_first(shape: Shape) -> list[Part | Line | Disc]:
 
 
 def _painted_together(item: Part | Line | Disc) -> tuple[object, object]:
-    """Neighbours with the same key are painted in one go."""
+    """Return a grouping key; neighboring items with the same key are painted at once."""
     if isinstance(item, Part):
         return ("part", id(item))
     if isinstance(item, Line):
@@ -336,7 +347,7 @@ def _has_pattern(part: Part) -> bool:
 
 
 def _thickness(outline: Points) -> float:
-    """The typical width of a piece: twice its area over half its perimeter, in pixels."""
+    """Return the typical width of a piece in pixels: twice its area over half its perimeter."""
     x, y = outline[:, 0], outline[:, 1]
     twice_area = x[:-1] @ y[1:] - y[:-1] @ x[1:] + x[-1] * y[0] - y[-1] * x[0]
     length = np.hypot(x[1:] - x[:-1], y[1:] - y[:-1]).sum() + np.hypot(x[0] - x[-1], y[0] - y[-1])

@@ -1,4 +1,4 @@
-"""Calm backgrounds and soft shadows, for the gallery's style."""
+"""Calm backgrounds and soft shadows for the gallery style."""
 
 import math
 from functools import lru_cache
@@ -20,7 +20,8 @@ from dwc.catalogue.drawing.raster import Layer, colors
 
 ImageArray = NDArray[np.float32]  # (size, size, 3), sRGB in [0, 1]
 
-# Lightness, chroma, hue: off-whites and muted pastels that stay behind any garment.
+# (lightness, chroma, hue) of the backgrounds: off-whites and muted pastels that do not distract
+# from any garment.
 _TINTS = tuple(
     oklch_to_srgb(*value)
     for value in (
@@ -34,7 +35,7 @@ _TINTS_LAB = srgb_to_oklab(np.stack(_TINTS))
 
 
 def backdrop(rng: np.random.Generator, garment_colors: list[Color], size: int) -> ImageArray:
-    """A calm background (size, size, 3) on which the garment's colors stand out."""
+    """Return a random calm background (size, size, 3) that contrasts with the garment's colors."""
     distance = np.linalg.norm(
         _TINTS_LAB[:, None] - srgb_to_oklab(np.stack(garment_colors))[None], axis=-1
     ).min(axis=1)  # (tints,)
@@ -59,7 +60,7 @@ def backdrop(rng: np.random.Generator, garment_colors: list[Color], size: int) -
 
 @lru_cache(maxsize=1)
 def _wood_tile() -> Field:
-    """Planks with a fine grain along them, (256, 256), mean about 0."""
+    """Return a (256, 256) texture of wooden planks with a fine grain along them, mean about 0."""
     grain = np.asarray(
         Image.fromarray(cloud_tile(1.0, 90)[:24]).resize((256, 256), Image.Resampling.BICUBIC)
     ).T.copy()
@@ -73,7 +74,7 @@ def _wood_tile() -> Field:
 
 @lru_cache(maxsize=1)
 def _linen_tile() -> Field:
-    """Threads across and along, of uneven thickness, (256, 256), mean about 0."""
+    """Return a (256, 256) texture of linen: crossing threads of uneven thickness, mean about 0."""
     noise = cloud_tile(0.3, 100)
     across = noise.mean(axis=0, keepdims=True) * 8 + np.roll(noise, 9, 0)
     threads = np.asarray(
@@ -83,9 +84,12 @@ def _linen_tile() -> Field:
 
 
 def cast_shadow(layer: Layer, reach: float, blur: float) -> Field:
-    """The shadow (size, size), 0 to 1, of a garment on what it lies on.
+    """Return the shadow (size, size), 0 to 1, that a garment casts on the surface below it.
 
-    `reach` and `blur` in pixels: how far it falls from the light, and how soft it is.
+    Args:
+        layer: The drawn garment.
+        reach: Distance in pixels by which the shadow is offset away from the light.
+        blur: Softness of the shadow's edge in pixels.
     """
     size = layer.size
     factor = max(1, min(4, int(blur / 1.5)))
@@ -100,16 +104,16 @@ def cast_shadow(layer: Layer, reach: float, blur: float) -> Field:
 
 
 def compose(layer: Layer, background: ImageArray, shadow: Field) -> ImageArray:
-    """The garment over the darkened background; neither can be used again."""
+    """Return the garment over the shadowed background; overwrites both inputs."""
     background *= ((1 - shadow) * (1 - layer.alpha))[..., None]
     background += layer.lit()
     return background
 
 
 def as_image(image: ImageArray) -> Image.Image:
-    """A picture in whole numbers, rounded; what is too bright or too dark is cut off.
+    """Convert a float image to an 8-bit image by rounding; values out of range are clipped.
 
-    The picture cannot be used again.
+    Overwrites the input array.
     """
     image *= 255
     image += np.float32(0.5)

@@ -1,4 +1,4 @@
-"""The outlines of all garments, with one builder for each category."""
+"""The outlines of all garments, with one builder function per category."""
 
 from collections.abc import Callable
 
@@ -40,7 +40,7 @@ BUILDERS: dict[str, Builder] = {
 def outline(garment: Garment, rng: np.random.Generator) -> Shape:
     """Build the shape of a garment in the square [-1, 1]².
 
-    The result depends on the garment and the state of `rng` alone, which decides what the garment
-    does not.
+    The result depends only on the garment and the state of `rng`, which determines what the
+    garment's description leaves open.
     """
     return BUILDERS[garment.category](garment, rng)

@@ -22,7 +22,7 @@ from dwc.catalogue.schema import Garment
 
 @dataclass(frozen=True)
 class Body:
-    """A bag's front: its right side from the top corner to the middle of the bottom.
+    """The front of a bag, given by its right side from the top corner to the middle of the bottom.
 
     The top lies at y = 0 between x = -`top` and `top`; `widest` is half the greatest width.
     """
@@ -33,12 +33,12 @@ class Body:
     height: float
 
     def outline(self, dip: float) -> Points:
-        """The front with its upper edge hanging `dip` lower in the middle."""
+        """Return the outline of the front; its upper edge is `dip` lower in the middle."""
         edge = arc((-self.top, 0.0), (0.0, 2 * dip), (self.top, 0.0), 14)
         return np.concatenate([edge, self.right, mirror(self.right)])
 
     def half_width(self, y: float) -> float:
-        """Half the width at a height."""
+        """Return half the width at height `y`."""
         order = np.argsort(self.right[:, 1], kind="stable")
         return float(np.interp(y, self.right[order, 1], self.right[order, 0]))
 
@@ -66,7 +66,7 @@ def _cut(shape: str, rng: np.random.Generator) -> Body:
 
 
 def bag(garment: Garment, rng: np.random.Generator) -> Shape:
-    """Build a bag, seen from the front or turned a little, its strap up or fallen to a side."""
+    """Build a bag, seen from the front or at an angle, its strap upright or fallen to a side."""
     shape, strap, fastening = garment["shape"], garment["strap"], garment["fastening"]
     body = _cut(shape, rng)
     rim = 0.0 if fastening != "none" else float(rng.uniform(0.085, 0.12))
@@ -99,7 +99,7 @@ def bag(garment: Garment, rng: np.random.Generator) -> Shape:
 
 
 def _ribbon(path: Points, width: float) -> Points:
-    """The outline of a strip `width` wide along a path."""
+    """Return the outline of a strip `width` wide along a path."""
     along = np.gradient(path, axis=0)
     across = np.stack([-along[:, 1], along[:, 0]], axis=1)
     across *= width / 2 / np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-9)[:, None]
@@ -107,7 +107,10 @@ def _ribbon(path: Points, width: float) -> Points:
 
 
 def _handle(foot: float, reach: float, gap: float, sewn: float) -> list[Item]:
-    """A short loop `reach` high from (-gap, foot) to (gap, foot), sewn on down to `sewn`."""
+    """Return a short handle from (-gap, foot) to (gap, foot), `reach` high.
+
+    Its ends are sewn to the bag down to `sewn`.
+    """
     knots = [
         (-gap, foot + sewn), (-gap, foot - 0.06), (-gap * 0.78, foot - 0.72 * reach),
         (0, foot - reach), (gap * 0.78, foot - 0.72 * reach), (gap, foot - 0.06),
@@ -121,7 +124,7 @@ def _handle(foot: float, reach: float, gap: float, sewn: float) -> list[Item]:
 
 
 def _long_strap(body: Body, chain: bool, rng: np.random.Generator) -> list[Item]:
-    """A strap for the shoulder: up in a tall loop, leaning, or fallen beside the bag."""
+    """Return a shoulder strap: a loop that stands upright, leans or lies next to the bag."""
     start, end = (-body.top * 0.93, 0.04), (body.top * 0.93, 0.04)
     chance = rng.random()
     reach = float(rng.uniform(0.78, 0.98))
@@ -133,7 +136,7 @@ def _long_strap(body: Body, chain: bool, rng: np.random.Generator) -> list[Item]
         path = np.stack(
             [0.93 * body.top * np.cos(angle) * pinch + lean * rise, 0.04 - reach * rise], axis=1
         )
-    else:  # slack: over to the side and down beside the bag
+    else:  # slack: falls to the side of the bag
         out = body.widest + float(rng.uniform(0.16, 0.26))
         knots = [
             start, (-body.top * 0.6, -0.22), (0.0, -0.34), (body.top * 0.8, -0.3),
@@ -155,7 +158,7 @@ def _long_strap(body: Body, chain: bool, rng: np.random.Generator) -> list[Item]
 
 
 def _gusset(body: Body, depth: float) -> Part:
-    """The side of a bag that is turned a little."""
+    """Return the side panel of a bag that is seen at an angle."""
     bottom = body.half_width(body.height * 0.5)
     outline = [
         (body.top - 0.04, 0.01), (body.top + depth, -0.04),
@@ -209,7 +212,7 @@ def _flap(body: Body, shape: str, rng: np.random.Generator) -> list[Item]:
     }[kind]
     if kind == "round":
         side = smooth(np.array(right), closed=False, samples=7)
-    else:  # straight edges with the corners rounded off
+    else:  # straight edges with rounded corners
         side = rounded(np.array([*right, (0.0, -0.015)]), 0.07, 4)[4:-7]
     outline = np.concatenate([side, mirror(side)])
     tip = float(side[-1, 1])
@@ -229,7 +232,7 @@ def _flap(body: Body, shape: str, rng: np.random.Generator) -> list[Item]:
 
 
 def _zip(body: Body, rng: np.random.Generator) -> list[Item]:
-    """A zip along the top with the cloth on both sides and the puller."""
+    """Return a zip along the top, with cloth on both sides and a puller."""
     y = float(rng.uniform(0.12, 0.17))
     half = body.half_width(y) * 0.86
     side = 1.0 if rng.random() < 0.5 else -1.0

@@ -1,4 +1,4 @@
-"""The parallel projection of shoes and hats modeled in space, and the views of shoes."""
+"""The parallel projection of three-dimensional shoes and hats, and the views of shoes."""
 
 import math
 from dataclasses import dataclass, field
@@ -20,8 +20,8 @@ class Camera:
     """A parallel projection.
 
     Attributes:
-        yaw: Radians; 0 is the side view of a shoe with its toe to the right, -pi/2 has the toe
-            towards the camera, pi/2 away from it.
+        yaw: Radians; 0 is the side view of a shoe with its toe to the right, at -pi/2 the toe
+            points towards the camera, at pi/2 away from it.
         elevation: Radians; 0 is level, pi/2 straight down.
     """
 
@@ -37,7 +37,7 @@ class Camera:
 
     @property
     def from_above(self) -> bool:
-        """Whether the opening of a shoe faces the camera more than its side."""
+        """Whether the opening of a shoe faces the camera more than its side does."""
         return self.elevation > FROM_ABOVE
 
     @property
@@ -60,7 +60,7 @@ def _hull_rays() -> NDArray[np.float64]:
 
 
 def hull(points: Points) -> Points:
-    """The convex outline of `points` (n, 2), at most HULL_DIRECTIONS of them, clockwise."""
+    """Return the convex hull of `points` (n, 2), clockwise, with at most HULL_DIRECTIONS points."""
     furthest = np.argmax(points @ _hull_rays(), axis=0)
     return points[furthest[np.diff(furthest, append=furthest[0]) != 0]]
 
@@ -70,7 +70,7 @@ Arrangement = Literal["single", "side_pair", "quarter_pair", "front_pair", "abov
 
 @dataclass(frozen=True)
 class View:
-    """A camera, and the arrangement of one shoe or a pair that fills the image."""
+    """A camera, and the arrangement of a single shoe or a pair in the image."""
 
     arrangement: Arrangement
     camera: Camera
@@ -80,7 +80,7 @@ class View:
     slip: float
 
     def compose(self, shoe: list[Item]) -> Shape:
-        """Arrange one shoe, or it and its mirrored companion."""
+        """Arrange the items of a shoe, alone or with its mirrored counterpart."""
         left, top, right, bottom = bounds(shoe)
         width, height = right - left, bottom - top
         if self.arrangement == "single":
@@ -92,8 +92,8 @@ class View:
             )
             return framed(moved([*other, *shoe], flip=self.flip, turn=self.turn), span=1.7)
         if self.arrangement == "lying":
-            # The second one lies beside the first, its toe the other way: below it where the shoe
-            # is longer than high, so that the pair fills the picture.
+            # The second shoe lies next to the first, its toe the other way: below it where the shoe
+            # is longer than high, so that the pair fills the image.
             gap = 0.04 + 0.1 * self.spread
             other = moved(shoe, flip=True, turn=0.5 * self.slip)
             other_left, other_top, other_right, _ = bounds(other)
@@ -104,7 +104,7 @@ class View:
                 shift = (left - gap - other_right, 0.15 * self.slip)
             other = moved(other, shift=shift)
             return framed(moved([*other, *shoe], flip=self.flip, turn=self.turn), span=1.7)
-        # Two mirrored shoes beside each other, each turned by `turn` from the middle.
+        # Two mirrored shoes next to each other, each rotated by `turn`.
         half = moved(shoe, turn=self.turn)
         left, _, _, _ = bounds(half)
         half = moved(half, shift=(0.03 + 0.1 * self.spread - left, 0.0))
@@ -116,8 +116,9 @@ class View:
 
 Kind = Literal["low", "heeled", "tall"]
 
-# How often each arrangement is drawn. A heel's height and a sole's thickness show from the
-# side and hardly from the front or above; tall boots lie down instead of being seen from above.
+# Relative frequency of each arrangement. The height of a heel and the thickness of a sole are
+# visible from the side and hardly from the front or above; tall boots are shown lying down instead
+# of from above.
 SHARES: dict[Kind, dict[Arrangement, float]] = {
     "low": {
         "single": 0.24,
@@ -144,7 +145,7 @@ SHARES: dict[Kind, dict[Arrangement, float]] = {
 
 
 def draw_view(rng: np.random.Generator, kind: Kind = "low") -> View:
-    """Draw a view that suits a kind of shoe."""
+    """Return a random view that suits a kind of shoe."""
     shares = SHARES[kind]
     marks = np.cumsum(list(shares.values()))
     chance = rng.random() * marks[-1]
@@ -169,7 +170,7 @@ def draw_view(rng: np.random.Generator, kind: Kind = "low") -> View:
         return View(arrangement, camera, flip, math.radians(6 * turn), spread, slip)
     toes_down = bool(rng.random() < 0.6)
     lean, steep = 16 * (yaw - 0.4), 56 + 26 * elevation
-    if kind == "heeled":  # turned and flat enough for the heel's height to show
+    if kind == "heeled":  # rotated and low enough to show the heel's height
         toes_down, lean, steep = True, 14 + 16 * yaw, 51 + 8 * elevation
     camera = Camera(math.radians(-90 + lean if toes_down else 90 - lean), math.radians(steep))
     return View(arrangement, camera, flip, math.radians(4 * turn), spread, slip)

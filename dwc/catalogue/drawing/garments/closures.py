@@ -24,12 +24,12 @@ def _upright(x: float, top: float, bottom: float) -> Points:
 
 
 def button_row(x: float, top: float, bottom: float, count: int, radius: float) -> list[Item]:
-    """Buttons one below another."""
+    """Return a vertical row of buttons."""
     return [Disc((x, float(y)), radius) for y in np.linspace(top, bottom, count)]
 
 
 def placket(top: float, bottom: float, half_width: float) -> list[Item]:
-    """The band that the buttons of a shirt sit on: its edge and its stitching."""
+    """Return the edge and stitching of a shirt's placket, the band that carries the buttons."""
     return [
         Line(_upright(half_width, top, bottom), "seam", 0.010),
         Line(_upright(-half_width, top, bottom), "stitch", 0.006),
@@ -37,13 +37,13 @@ def placket(top: float, bottom: float, half_width: float) -> list[Item]:
 
 
 def zip_tape(top: float, bottom: float, width: float, slant: float = 0.0) -> Line:
-    """A zip's teeth between their tapes."""
+    """Return the teeth of a zip between its tapes."""
     tape = arc((0, top), (slant * 0.4, (top + bottom) / 2), (slant, bottom), 8)
     return Line(tape, "zip", width)
 
 
 def zip_fastening(top: float, bottom: float, slant: float = 0.0, width: float = 0.03) -> list[Item]:
-    """A zip down the front with its puller; `slant` moves its lower end sideways."""
+    """Return a zip down the front with its puller; `slant` moves its lower end sideways."""
     pull = polygon((-0.016, 0.0), (0.016, 0.0), (0.02, 0.07), (-0.02, 0.07))
     pull = shifted(rounded(pull, 0.008, 3), slant * 0.05, top + 0.004)
     return [
@@ -53,7 +53,7 @@ def zip_fastening(top: float, bottom: float, slant: float = 0.0, width: float = 
 
 
 def front_opening(top: float, bottom: float, x: float = 0.0) -> Line:
-    """The edge of the front that lies on top."""
+    """Return the edge of the overlapping side of the front."""
     return Line(_upright(x, top, bottom), "edge", 0.012)
 
 
@@ -65,7 +65,7 @@ def _belt(torso: Torso, y: float, height: float, sag: float) -> list[Item]:
 
 
 def buckled_belt(torso: Torso, y: float, height: float, sag: float, loops: bool) -> list[Item]:
-    """A belt around the waist with a buckle and the holes of its end."""
+    """Return a belt around the waist with a buckle and the holes at its end."""
     items = _belt(torso, y, height, sag)
     middle = y + sag
     half = height * 0.78
@@ -83,7 +83,7 @@ def buckled_belt(torso: Torso, y: float, height: float, sag: float, loops: bool)
 
 
 def tied_belt(torso: Torso, y: float, height: float, sag: float, at: float) -> list[Item]:
-    """A belt of cloth, knotted at `at` from the center, its two ends hanging."""
+    """Return a cloth belt, knotted at distance `at` from the center, with two hanging ends."""
     items = _belt(torso, y, height, sag)
     middle = y + sag * 0.9
     for way, length in ((-1, 0.24), (1, 0.20)):
@@ -102,7 +102,7 @@ def _box(left: float, top: float, right: float, bottom: float) -> Points:
 def patch_pocket(
     side: int, centre: float, top: float, width: float, height: float, pointed: bool, flap: bool
 ) -> list[Item]:
-    """A pocket sewn on, `centre` from the middle of the front."""
+    """Return a patch pocket; `centre` is its distance from the middle of the front."""
     half, dip = width / 2, 0.022 if pointed else 0.0
 
     def sewn(points: Points) -> Points:
@@ -113,7 +113,7 @@ def patch_pocket(
     )
     bag = sewn(rounded(corners, 0.006 if pointed else 0.03))
     items: list[Item] = [
-        Part(bag, roundness=0.35, patterned=False),  # or it is lost in the pattern
+        Part(bag, roundness=0.35, patterned=False),  # else hidden by the pattern
         Line(bag[2:], "edge", 0.02),
         Line(sewn(rounded(corners * (0.82, 0.91), 0.02)[4:]), "stitch", 0.006),
     ]
@@ -135,7 +135,7 @@ def patch_pocket(
 
 
 def pouch_pocket(top: float, height: float, half_width: float, split: bool) -> list[Item]:
-    """A hoodie's pocket for both hands; in two where a zip runs through it."""
+    """Return a hoodie's pocket for both hands; if `split`, two halves on both sides of a zip."""
     upper, middle = half_width * 0.60, 0.016 if split else 0.0
     mouth = arc(
         (upper, top), (half_width * 0.69, top + height * 0.42), (half_width, top + height * 0.66), 7
@@ -157,7 +157,7 @@ def pouch_pocket(top: float, height: float, half_width: float, split: bool) -> l
 
 
 def welt_pocket(side: int, start: tuple[float, float], end: tuple[float, float]) -> list[Item]:
-    """A pocket of which only the slit with its narrow lip shows."""
+    """Return a welt pocket, of which only the slit and its narrow lip are visible."""
     slit = polygon(start, end)
     along = slit[1] - slit[0]
     across = np.array([along[1], -along[0]]) / float(np.hypot(*along)) * 0.011
@@ -166,7 +166,10 @@ def welt_pocket(side: int, start: tuple[float, float], end: tuple[float, float])
 
 
 def hem_band(torso: Torso, depth: float, sag: float, taper: float, ribs: int) -> list[Item]:
-    """A band below the hem, knitted in ribs (or none), narrowing to `taper` of the hem's width."""
+    """Return a band below the hem that narrows to `taper` times the hem's width.
+
+    It is knitted with `ribs` ribs, or plain if `ribs` is 0.
+    """
     x, y = torso.hem
     top = arc((-x, y - 0.006), (0, y + 2 * sag - 0.006), (x, y - 0.006), 11)
     low = x * taper

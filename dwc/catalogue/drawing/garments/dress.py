@@ -1,4 +1,4 @@
-"""Dresses: a bodice, a waist, and a skirt whose hem is straight, flared or ruffled."""
+"""Dresses: a bodice, a waist and a skirt whose hem is straight, flared or ruffled."""
 
 import numpy as np
 
@@ -12,11 +12,11 @@ from dwc.catalogue.schema import Garment
 
 _LENGTHS = {"short": 0.80, "medium": 1.06, "long": 1.40}
 _WAIST = 0.385
-_RUFFLE = 0.11  # how far the lowest ruffle hangs
+_RUFFLE = 0.11  # by how much the lowest ruffle hangs below the hem
 
 
 def dress(garment: Garment, rng: np.random.Generator) -> Shape:
-    """A dress; sleeveless ones have broad straps or thin ones."""
+    """Build a dress; without sleeves it has broad or thin straps."""
     stance = draw_stance(rng)
     kind = garment["neckline"]
     strappy = garment["sleeve"] == "sleeveless" and kind != "collar" and rng.random() < 0.4
@@ -137,7 +137,7 @@ def _skirt_and_bodice(
 
 
 def _pleats(torso: Torso, hem: Points, waves: int, rng: np.random.Generator) -> list[Item]:
-    """Folds that fan out from the waist to the waves of a flared hem."""
+    """Return folds that fan out from the waist to the waves of a flared hem."""
     items: list[Item] = []
     waist = torso.half_width(_WAIST + 0.02)
     for index in range(waves):
@@ -151,7 +151,7 @@ def _pleats(torso: Torso, hem: Points, waves: int, rng: np.random.Generator) -> 
 
 
 def _ruffles(torso: Torso, rng: np.random.Generator) -> list[Item]:
-    """One to three tiers of gathered cloth above the hem, the lowest hanging below it."""
+    """Return one to three gathered tiers above the hem; the lowest hangs below it."""
     tiers, lobes = int(rng.integers(1, 4)), int(rng.integers(6, 9))
     end = torso.hem[1]
     items: list[Item] = []

@@ -24,7 +24,7 @@ from dwc.catalogue.schema import Garment
 
 
 def closed_upper(upper: Upper, rng: np.random.Generator, roundness: float = 0.6) -> list[Item]:
-    """The upper and the opening for the foot, with its lining and sometimes an insole."""
+    """Return the upper with the opening for the foot, its lining and sometimes an insole."""
     ring = upper.opening()
     items: list[Item] = [
         Part(upper.outline(), "main", 0.0, roundness),
@@ -39,7 +39,7 @@ def closed_upper(upper: Upper, rng: np.random.Generator, roundness: float = 0.6)
 
 
 def lacing(upper: Upper, start: float, end: float, *, spread: float, rows: int) -> list[Item]:
-    """Laces in crosses over the instep from section `start` up to `end`, with their eyelets."""
+    """Return crossed laces with eyelets over the instep, from section `start` up to `end`."""
     k = np.linspace(start, end, rows)
     left, right = upper.on_view(k, -spread), upper.on_view(k, spread)
     zigzag = np.empty((2 * rows - 1, 2))
@@ -59,7 +59,7 @@ def lacing(upper: Upper, start: float, end: float, *, spread: float, rows: int) 
 def bow(
     upper: Upper, k: float, *, size: float, kind: Literal["lace", "trim"] = "lace"
 ) -> list[Item]:
-    """A tied bow on the ridge at section k; of laces, or of ribbon (`trim`)."""
+    """Return a tied bow on the ridge at section k, made of laces or of ribbon (`trim`)."""
     centre = upper.on_view([k], 0.0)[0]
     loops = np.array([(0, 0), (0.6, -0.5), (1.05, -0.1), (0.65, 0.3), (0, 0)]) * size
     tail = np.array([(0, 0), (0.3, 0.5), (0.55, 1.1)]) * size
@@ -82,7 +82,7 @@ def bow(
 
 
 def buckle(upper: Upper, front: float, back: float, *, v: float, size: float) -> list[Item]:
-    """A frame of metal with a tongue, on a strap between sections `front` and `back`."""
+    """Return a metal buckle on a strap between sections `front` and `back`."""
     low, high = (float(bound) for bound in upper.visible((front + back) / 2))
     v = max(min(v, max(high - 0.12, (low + high) / 2)), low + 0.12)
     centre = upper.on_view([(front + back) / 2], v)[0]
@@ -103,7 +103,7 @@ def buckle(upper: Upper, front: float, back: float, *, v: float, size: float) ->
 def buckled_strap(
     upper: Upper, front: float, back: float, *, reach: float, button: bool = False
 ) -> list[Item]:
-    """A strap across from side to side, closed by a buckle or a button on its outer end."""
+    """Return a strap from side to side, closed by a buckle or a button on its outer end."""
     band: Points = upper.band((front, front), (back, back), reach=reach)
     items: list[Item] = [Part(band, "main", 0.0, 0.5)]
     items += [Line(edge, "edge", 0.016) for edge in (band[:BAND_POINTS], band[BAND_POINTS:])]
@@ -118,12 +118,12 @@ def buckled_strap(
     return items
 
 
-ANKLE = (9.1, 10.0)  # the sections between which a strap around the ankle lies
+ANKLE = (9.1, 10.0)  # the sections between which an ankle strap lies
 QUARTER = ((7.0, 0.8), (8.6, 0.62), (10.0, 0.66), (10.0, 1.0), (8.6, 1.0), (7.6, 1.0))
 
 
 def ankle_strap_behind(foot: Upper) -> list[Item]:
-    """The part of an ankle strap behind the foot, to be drawn before the shoe."""
+    """Return the part of an ankle strap behind the foot, to be painted before the shoe."""
     items: list[Item] = [Part(foot.inside_of_band(*ANKLE), "lining", 0.0, 0.3, patterned=False)]
     for side in (-1, 1):
         quarter = foot.flank(side, QUARTER, clamped=False)
@@ -132,7 +132,7 @@ def ankle_strap_behind(foot: Upper) -> list[Item]:
 
 
 def ankle_strap(foot: Upper) -> list[Item]:
-    """A strap around the ankle with a buckle, and the quarters that hold it at the heel."""
+    """Return a buckled ankle strap and the pieces that hold it at the heel."""
     items: list[Item] = [
         Part(foot.flank(side, QUARTER), "main", 0.0, 0.5)
         for side in (-1, 1)
@@ -142,7 +142,7 @@ def ankle_strap(foot: Upper) -> list[Item]:
 
 
 def flats(garment: Garment, rng: np.random.Generator) -> Shape:
-    """Ballerinas, loafers, lace-ups and Mary Janes, flat or on a low heel."""
+    """Build ballerinas, loafers, lace-ups or Mary Janes, flat or with a low heel."""
     low = garment["heel"] == "low"
     view = draw_view(rng, "heeled" if low else "low")
     camera = view.camera
@@ -183,7 +183,7 @@ def flats(garment: Garment, rng: np.random.Generator) -> Shape:
 
 
 def heels(garment: Garment, rng: np.random.Generator) -> Shape:
-    """Pumps on a heel; open at the toe, with an ankle strap, on a platform."""
+    """Build heeled pumps, optionally with an open toe, an ankle strap or a platform."""
     high, chunky = garment["heel"] == "high", garment["sole"] == "chunky"
     view = draw_view(rng, "heeled")
     camera = view.camera
@@ -216,11 +216,11 @@ def heels(garment: Garment, rng: np.random.Generator) -> Shape:
     return view.compose(items)
 
 
-SHAFT_TOPS = {"short": 0.56, "medium": 1.0, "long": 1.62}  # ankle, middle of the calf, knee
+SHAFT_TOPS = {"short": 0.56, "medium": 1.0, "long": 1.62}  # up to ankle, mid-calf, knee
 
 
 def trainers(garment: Garment, rng: np.random.Generator) -> Shape:
-    """Sports shoes with a rubber sole, low or over the ankle."""
+    """Build sports shoes with a rubber sole, low or above the ankle."""
     tall = garment["length"] == "medium"
     chunky = garment["sole"] == "chunky"
     view = draw_view(rng, "tall" if tall else "low")
@@ -238,7 +238,7 @@ def trainers(garment: Garment, rng: np.random.Generator) -> Shape:
     last = upper.last_section
     items: list[Item] = [*base.parts(camera)]
     items += closed_upper(upper, rng)
-    if rng.random() < 0.6:  # a cap of rubber over the toe
+    if rng.random() < 0.6:  # rubber toe cap
         cap = upper.band((0.0, 0.0), (2.7, 2.7))
         items.append(Part(cap, "sole", 0.0, 0.5, patterned=False))
     else:
@@ -259,7 +259,7 @@ def trainers(garment: Garment, rng: np.random.Generator) -> Shape:
 
 
 def _flank_marks(upper: Upper, rng: np.random.Generator) -> list[Item]:
-    """Marks on the sides of sports shoes (stripes, a swoosh or nothing) and a heel piece."""
+    """Return marks on the sides of sports shoes (stripes, a swoosh or nothing) and a heel piece."""
     kind = rng.random()
     items: list[Item] = []
     for side in (-1, 1):
@@ -279,7 +279,7 @@ def _flank_marks(upper: Upper, rng: np.random.Generator) -> list[Item]:
 
 
 def _leather_seams(upper: Upper, rng: np.random.Generator) -> list[Item]:
-    """A cap at the toe, a seam around the ankle, a loop to pull the boot on by."""
+    """Return a toe cap, a seam around the ankle and a pull loop for a boot."""
     items: list[Item] = []
     if rng.random() < 0.4:
         items.append(Line(upper.across(float(rng.uniform(3.0, 3.8))), "seam", 0.014))
@@ -292,7 +292,7 @@ def _leather_seams(upper: Upper, rng: np.random.Generator) -> list[Item]:
 
 
 def boots(garment: Garment, rng: np.random.Generator) -> Shape:
-    """Boots to the ankle, the calf or the knee."""
+    """Build boots that reach the ankle, the calf or the knee."""
     view = draw_view(rng, "tall")
     camera = view.camera
     heel = {"flat": 0.0, "low": 0.16, "high": 0.42}[garment["heel"]]
@@ -331,7 +331,7 @@ def boots(garment: Garment, rng: np.random.Generator) -> Shape:
         items.append(Line(np.array([(x, y), (x, y + 0.1)]), "edge", 0.026))
     elif fastening == "buckle":
         straps = [(8.1, 9.2)]
-        if garment["length"] != "short":  # a second one, as broad, near the top
+        if garment["length"] != "short":  # a second strap of the same width, near the top
             end = last - 0.22 / apart
             straps.append((end - 0.12 / apart, end))
         for front, back in straps:
@@ -342,7 +342,7 @@ def boots(garment: Garment, rng: np.random.Generator) -> Shape:
 
 
 def sandals(garment: Garment, rng: np.random.Generator) -> Shape:
-    """Sandals, flat or heeled, with thin, wide or crossed straps."""
+    """Build sandals, flat or heeled, with thin, wide or crossed straps."""
     view = draw_view(rng, "low" if garment["heel"] == "flat" else "heeled")
     camera = view.camera
     chunky = garment["sole"] == "chunky"

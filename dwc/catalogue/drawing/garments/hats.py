@@ -1,4 +1,4 @@
-"""Hats: beanies, caps, bucket hats and trilbies, sun hats, as bodies of revolution."""
+"""Hats (beanies, caps, bucket hats, trilbies and sun hats), modeled as bodies of revolution."""
 
 import math
 
@@ -12,11 +12,11 @@ from dwc.catalogue.schema import Garment
 
 Floats = NDArray[np.float64]
 ROUND: Floats = np.arange(48, dtype=np.float64) * (2 * np.pi / 48)
-OVAL = 1.12  # a head is longer than wide
+OVAL = 1.12  # length over width of a head
 
 
 def hat(garment: Garment, rng: np.random.Generator) -> Shape:
-    """Build a hat, viewed from slightly above, turned to either side, level or tilted."""
+    """Build a hat seen from slightly above, rotated to either side, level or tilted."""
     brim, banded = garment["brim"], garment["trim"] == "band"
     builder = {"none": _beanie, "peaked": _cap, "narrow": _narrow, "wide": _sun_hat}[brim]
     items = builder(banded, rng)
@@ -26,7 +26,10 @@ def hat(garment: Garment, rng: np.random.Generator) -> Shape:
 
 
 def _ring(radius: float | Floats, height: float | Floats, angle: Floats = ROUND) -> Floats:
-    """Points in space of a level ring, or of a wavy one if the numbers are arrays."""
+    """Return the points in space of a horizontal ring.
+
+    If radius and height are arrays over `angle`, the ring is wavy.
+    """
     return np.stack(
         [
             OVAL * radius * np.cos(angle),
@@ -38,18 +41,18 @@ def _ring(radius: float | Floats, height: float | Floats, angle: Floats = ROUND)
 
 
 def _near(camera: Camera, radius: float, height: float, count: int = 17) -> Points:
-    """The near half of a ring in the picture, from left to right."""
+    """Return the near half of a ring in the image, from left to right."""
     start = -camera.yaw - math.pi
     return camera.project(_ring(radius, height, start + np.linspace(0, math.pi, count)))
 
 
 def _strip(camera: Camera, low: tuple[float, float], high: tuple[float, float]) -> Points:
-    """The near side of a band between two rings (radius, height)."""
+    """Return the near side of a band between two rings, given as (radius, height)."""
     return np.concatenate([_near(camera, *high), _near(camera, *low)[::-1]])
 
 
 def _crown(camera: Camera, profile: list[tuple[float, float]]) -> Points:
-    """The outline of a body of revolution, its profile given as (radius, height) upwards."""
+    """Return the outline of a body of revolution with profile points (radius, height) upwards."""
     curve = smooth(np.array(profile), closed=False, samples=4)
     rings = (
         _ring(curve[:, :1], curve[:, 1:], ROUND[None, :])
@@ -60,7 +63,7 @@ def _crown(camera: Camera, profile: list[tuple[float, float]]) -> Points:
 
 
 def _meridian(camera: Camera, profile: list[tuple[float, float]], angle: float) -> Points | None:
-    """The line up a crown at an angle around it, or None if it lies on the far side."""
+    """Return the line up a crown at `angle` around its axis, or None if it is on the far side."""
     facing = np.array([math.cos(angle) / OVAL, math.sin(angle), 0.25]) @ camera.towards
     if facing < 0.05:
         return None
@@ -158,7 +161,7 @@ def _narrow(banded: bool, rng: np.random.Generator) -> list[Item]:
 
 
 def _bucket(banded: bool, rng: np.random.Generator) -> list[Item]:
-    """A soft hat whose brim slopes down."""
+    """Build a soft hat with a brim that slopes down."""
     camera = Camera(0.0, math.radians(float(rng.uniform(8, 24))))
     profile = [(0.5, 0.0), (0.47, 0.3), (0.43, 0.5), (0.4, 0.54), (0.2, 0.56), (0.0, 0.56)]
     rim, drop = float(rng.uniform(0.68, 0.76)), float(rng.uniform(-0.24, -0.18))
@@ -182,7 +185,7 @@ def _bucket(banded: bool, rng: np.random.Generator) -> list[Item]:
 def _brimmed(
     camera: Camera, rim: float, lift: Floats, profile: list[tuple[float, float]]
 ) -> list[Item]:
-    """A stiff brim with its edge at heights `lift` (48,), and the crown on it."""
+    """Build a crown on a stiff brim of radius `rim`, whose edge is at heights `lift` (48,)."""
     edge = _ring(rim, lift)
     base = profile[0][0]
     outline = hull(camera.project(edge)) if np.ptp(lift) < 0.02 else camera.project(edge)
@@ -231,7 +234,7 @@ def _hat_band(
     items: list[Item] = [Part(strip, "trim", 0.0, 0.6, patterned=False)]
     angle = np.array([-camera.yaw - math.pi * float(rng.uniform(0.25, 0.75))])
     knot = camera.project(_ring(low + 0.01, 0.09, angle))[0]
-    if rng.random() < 0.6:  # the ribbon's bow
+    if rng.random() < 0.6:  # bow of the ribbon
         wing = np.array([(0.0, -0.03), (0.1, -0.07), (0.11, 0.07), (0.0, 0.03)])
         items += [
             Part(wing * (side, 1) + knot, "trim", 0.0, 0.4, patterned=False) for side in (-1.0, 1.0)

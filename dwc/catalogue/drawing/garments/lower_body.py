@@ -16,12 +16,15 @@ WAIST_STEPS = np.linspace(-1, 1, 13)
 
 
 def waist_line(half_width: float, y: float, dip: float) -> Points:
-    """The waist from left to right, `dip` lower in its middle, (13, 2)."""
+    """Return the waist's curve (13, 2) from left to right, `dip` lower in its middle."""
     return np.stack([WAIST_STEPS * half_width, y + dip * (1 - WAIST_STEPS**2)], axis=1)
 
 
 def waistband(top: float, bottom: float, depth: float, dip: float) -> list[Item]:
-    """The band of half widths `top` and `bottom`, `depth` high, and the back seen above it."""
+    """Return a waistband, and the inside of the back visible above it.
+
+    `top` and `bottom` are half widths of the band, `depth` is its height.
+    """
     above, below = waist_line(top, 0.0, dip), waist_line(bottom, depth, dip)
     back = waist_line(top, 0.0, -0.35 * dip)
     return [
@@ -32,7 +35,7 @@ def waistband(top: float, bottom: float, depth: float, dip: float) -> list[Item]
 
 
 def belt_loops(half_width: float, depth: float, dip: float) -> list[Item]:
-    """Upright loops of cloth over the band or belt."""
+    """Return vertical belt loops over the waistband or belt."""
     items: list[Item] = []
     for share in (-0.72, -0.34, 0.34, 0.72):
         x, y = share * half_width, dip * (1 - share**2)
@@ -43,7 +46,7 @@ def belt_loops(half_width: float, depth: float, dip: float) -> list[Item]:
 
 
 def belt(half_width: float, depth: float, dip: float, rng: np.random.Generator) -> list[Item]:
-    """A belt of leather with a buckle a little off or at the middle, and its loose end."""
+    """Return a leather belt with its loose end and a buckle at or near the middle."""
     centre = float(rng.uniform(-0.05, 0.05))
     size, side = float(rng.uniform(0.07, 0.09)), 1.0 if rng.random() < 0.5 else -1.0
     above, below = waist_line(half_width, -0.004, dip), waist_line(half_width, depth, dip)
@@ -69,7 +72,7 @@ def belt(half_width: float, depth: float, dip: float, rng: np.random.Generator) 
 
 
 def drawstring(half_width: float, depth: float, dip: float, rng: np.random.Generator) -> list[Item]:
-    """A gathered waist, tied by a cord in a bow with two hanging ends."""
+    """Return a gathered waist and a cord tied in a bow with two hanging ends."""
     items: list[Item] = []
     for share in np.linspace(-0.92, 0.92, 15):
         x, y = share * half_width, dip * (1 - share**2)
@@ -82,7 +85,7 @@ def drawstring(half_width: float, depth: float, dip: float, rng: np.random.Gener
     for side in (-1.0, 1.0):
         end = np.array(
             [(0, 0), (0.035, length * 0.45), (rng.uniform(0.02, 0.1), length)]
-        )  # hangs down, each end its own way
+        )  # each end hangs differently
         items.append(
             Line(smooth(shifted(loop * (side, 1), 0, y), closed=False, samples=5), "lace", 0.03)
         )
@@ -105,10 +108,11 @@ DOWN = np.array([0.12, 0.3, 0.5, 0.75, 1.0])
 
 @dataclass(frozen=True)
 class Cut:
-    """Measures of trousers; the waist lies at y = 0 and the crotch at `rise`.
+    """Measures of trousers; the waist is at y = 0 and the crotch at y = `rise`.
 
-    `waist` and `hip` are half the width of the whole; `thigh`, `knee` and `hem` half the width of
-    one leg; `inseam` the length from crotch to hem, with the knee at `knee_at` below the crotch.
+    `waist` and `hip` are half the width of the whole garment; `thigh`, `knee` and `hem` half the
+    width of one leg; `inseam` is the length from crotch to hem, with the knee at `knee_at` below
+    the crotch.
     """
 
     waist: float
@@ -131,7 +135,10 @@ def _with_slopes(
 
 @dataclass(frozen=True)
 class Leg:
-    """The right leg (x > 0) of a cut; `spread` turns it outwards at the hip, `bend` at the knee."""
+    """The right leg (x > 0) of trousers.
+
+    `spread` rotates the leg outwards at the hip, `bend` rotates the lower leg at the knee.
+    """
 
     cut: Cut
     spread: float
@@ -139,7 +146,10 @@ class Leg:
 
     @cached_property
     def _frame(self) -> tuple[Floats, Floats, Floats]:
-        """Marks down the leg (0 crotch, 1 hem); x, y, turn, half width there and slopes after."""
+        """Return key positions along the leg (0 crotch, 1 hem), the values there, and their slopes.
+
+        The values are x, y, rotation and half width.
+        """
         cut = self.cut
         first, second = self.spread, self.spread + self.bend
         start = (cut.hip * 0.5, cut.rise, first, cut.thigh)
@@ -159,7 +169,10 @@ class Leg:
         return _with_slopes((0.0, share, 1.0), (start, middle, (*hem, second, cut.hem)))
 
     def at(self, down: ArrayLike, across: ArrayLike) -> Points:
-        """Points (n, 2) `down` the leg (0 crotch, 1 hem), from -1 inside to 1 outside."""
+        """Return points (n, 2) on the leg.
+
+        `down` is from 0 (crotch) to 1 (hem), `across` from -1 (inner edge) to 1 (outer edge).
+        """
         marks, places, slopes = self._frame
         down = np.atleast_1d(np.asarray(down, dtype=np.float64))
         inside = np.minimum(np.maximum(down, 0.0), 1.0)
@@ -168,7 +181,7 @@ class Leg:
         )
         x, y, turn, half = places[:, below] + slopes[:, below] * (inside - marks[below])
         sideways = half * np.asarray(across, dtype=np.float64)
-        over = (down - inside) * self.cut.inseam  # beyond either end, straight on
+        over = (down - inside) * self.cut.inseam  # beyond either end, continue straight
         cosine, sine = np.cos(turn), np.sin(turn)
         points = np.empty((len(sideways), 2))
         points[:, 0] = x + sideways * cosine + over * sine
@@ -177,15 +190,15 @@ class Leg:
 
     @property
     def grain(self) -> float:
-        """The direction in which the leg's pattern runs, clockwise."""
+        """The direction in which the leg's pattern runs, clockwise in radians."""
         return -self.spread - 0.35 * self.bend
 
     def outline(self) -> Points:
-        """The right half of the garment below the waistband, with its leg."""
+        """Return the outline of the garment's right half below the waistband, with its leg."""
         cut = self.cut
         outside = self.at(DOWN, 1.0)
         inside = self.at(DOWN[::-1], -1.0)
-        if self.bend > -0.05:  # legs that lie beside each other do not cross the middle
+        if self.bend > -0.05:  # legs that lie next to each other do not cross the middle
             inside[:, 0] = np.maximum(inside[:, 0], 0.012)
         side = [
             (cut.waist, 0.0),
@@ -204,7 +217,7 @@ class Leg:
         )
 
     def patch(self, top: float, bottom: float, inner: float, outer: float) -> Points:
-        """Four corners (4, 2) of a piece on the leg, clockwise from the inner top."""
+        """Return the corners (4, 2) of a piece on the leg, clockwise from the inner top."""
         return self.at([top, top, bottom, bottom], [inner, outer, outer, inner])
 
 
@@ -212,7 +225,7 @@ BAND = 0.075  # height of the waistband
 BELT = 0.115
 RIBS = np.linspace(-0.95, 0.95, 9)
 
-# Half widths: hip of the whole, then thigh, knee and hem of a leg.
+# Half widths of the whole hip, then of the thigh, knee and hem of one leg.
 TROUSER_FITS = {
     "slim": (0.325, 0.155, 0.1, 0.075),
     "regular": (0.36, 0.175, 0.14, 0.13),
@@ -229,7 +242,7 @@ SKIRT_LENGTHS = {"short": 0.62, "medium": 1.02, "long": 1.6}
 
 
 def trousers(garment: Garment, rng: np.random.Generator) -> Shape:
-    """Jeans, chinos, joggers and wide trousers, lying or hung."""
+    """Build jeans, chinos, joggers or wide trousers, lying or hanging."""
     hip, thigh, knee, hem = TROUSER_FITS[garment["fit"]]
     inseam = TROUSER_INSEAMS[garment["length"]] * float(rng.uniform(0.97, 1.03))
     if garment["length"] == "cropped":
@@ -239,7 +252,7 @@ def trousers(garment: Garment, rng: np.random.Generator) -> Shape:
 
 
 def shorts(garment: Garment, rng: np.random.Generator) -> Shape:
-    """Shorts that end at the thigh or at the knee."""
+    """Build shorts that end at the thigh or at the knee."""
     hip, thigh, knee, hem = SHORTS_FITS[garment["fit"]]
     inseam = SHORTS_INSEAMS[garment["length"]] * float(rng.uniform(0.97, 1.03))
     cut = Cut(hip * 0.83, hip, 0.42, thigh, knee, hem, inseam)
@@ -257,7 +270,7 @@ def _two_legged(garment: Garment, rng: np.random.Generator, cut: Cut) -> Shape:
         spread += float(rng.uniform(0.06, 0.16))
     elif chance < 0.42:
         bend_left -= float(rng.uniform(0.1, 0.3))
-    # The legs part at the hem, however wide they are.
+    # Keep a gap between the legs at the hem, however wide they are.
     apart = (cut.hem + (0.035 if is_shorts else 0.02) - cut.hip * 0.5) / cut.inseam
     spread = max(spread, math.asin(min(max(apart, 0.0), 0.2)))
     legs = (Leg(cut, spread, bend_left), Leg(cut, spread, bend_right))
@@ -313,14 +326,14 @@ def _leg_lines(leg: Leg, rng: np.random.Generator, jeans: bool) -> list[Item]:
         downs = rng.uniform(0.36, 0.56, 3)
         ends = downs + rng.uniform(-0.04, 0.04, 3)
         starts, stops = leg.at(downs, -0.9), leg.at(ends, rng.uniform(-0.1, 0.4, 3))
-        for start, stop in zip(starts, stops, strict=True):  # across the back of the knee
+        for start, stop in zip(starts, stops, strict=True):  # creases across the back of the knee
             middle = (start + stop) / 2 + (0, 0.03)
             items.append(Line(arc(start, middle, stop, 6), "crease", 0.03))
         down = float(rng.uniform(0.86, 0.93))
         items.append(Line(leg.at([down, down + 0.03], [0.9, 0.0]), "crease", 0.025))
     if jeans:
         items.append(Line(leg.at((0.05, 0.3, 0.45, 0.7, 1.0), 0.9), "stitch", 0.008))
-    elif rng.random() < 0.5:  # pressed
+    elif rng.random() < 0.5:  # pressed crease
         items.append(Line(leg.at((-0.1, 0.3, 0.45, 0.7, 1.0), 0.0), "fold", 0.02))
     return items
 
@@ -397,7 +410,7 @@ def _cargo_pocket(leg: Leg) -> list[Item]:
 
 
 def skirt(garment: Garment, rng: np.random.Generator) -> Shape:
-    """Pencil skirts, flared and pleated ones, ruffled tiers."""
+    """Build a pencil, flared, pleated or tiered ruffled skirt."""
     length = SKIRT_LENGTHS[garment["length"]] * float(rng.uniform(0.97, 1.03))
     hem = garment["hem"]
     waist, dip = 0.27, 0.03
@@ -412,7 +425,7 @@ def skirt(garment: Garment, rng: np.random.Generator) -> Shape:
     lean = float(rng.uniform(-0.03, 0.03))
 
     def side(down: float) -> float:
-        """Half the width at a share of the length."""
+        """Return half the width at a fraction `down` of the length."""
         if hem == "straight":
             return float(np.interp(down * length, (0, 0.3, length), (waist, hip, bottom)))
         bell = down**0.85 if hem == "flared" else down
@@ -524,7 +537,7 @@ def _ruffles(
             start, end = high[index], low[index * 8]
             pieces.append(Line(np.stack([start + (end - start) * 0.1, end]), "fold", 0.022))
         pieces.append(Line(low, "edge", 0.012))
-        items = pieces + items  # the upper tiers lie over the lower ones
+        items = pieces + items  # upper tiers are painted over the lower ones
     return items
 
 

@@ -24,7 +24,7 @@ from dwc.catalogue.drawing.parts import (
 
 
 def cut_neckline(kind: str, half_width: float, depth: float) -> Points:
-    """The right half of a neckline, (n, 2), from the center front up to (half_width, 0)."""
+    """Return the right half of a neckline, (n, 2), from the center front up to (half_width, 0)."""
     if kind == "round":
         angle = unit_steps(9) * (np.pi / 2)
         return np.stack([half_width * np.sin(angle), depth * np.cos(angle)], axis=1)
@@ -36,9 +36,9 @@ def cut_neckline(kind: str, half_width: float, depth: float) -> Points:
 
 
 def neck_lining(neckline: Points, rise: float = 0.012) -> list[Item]:
-    """The inside of the back in the neckline's opening, with its label, for the bottom layer.
+    """Return the inside of the back, visible in the neckline, with its label; to be painted first.
 
-    `rise` is how far the back of the neck stands above the shoulders' ends.
+    `rise` is how far the back of the neck stands above the shoulders' inner ends.
     """
     half_width = float(neckline[-1, 0])
     back = arc((half_width, 0), (0, -2 * rise), (-half_width, 0), 9)
@@ -59,7 +59,7 @@ def neck_lining(neckline: Points, rise: float = 0.012) -> list[Item]:
 def neck_band(
     torso: Torso, kind: str, depth: float, width: float, role: Role = "main", ribbed: bool = False
 ) -> list[Item]:
-    """A band sewn around a round or v neckline of this depth, `width` broad."""
+    """Return a band of width `width` sewn around a round or v neckline of depth `depth`."""
     inner = cut_neckline(kind, torso.neck, depth)
     deeper = depth + width * (1.0 if kind == "round" else 1.7)
     rise = torso.shoulder_at(torso.neck + width)
@@ -76,7 +76,10 @@ def neck_band(
 
 
 def roll_neck(half_width: float, height: float) -> tuple[list[Item], list[Item]]:
-    """A knitted tube around the neck, folded over: its back, and its front to go on the body."""
+    """Return a folded knitted tube around the neck.
+
+    The first list is its back; the second its front, to be painted over the body.
+    """
     top = half_width * 0.94
     back: list[Item] = [
         Part(ellipse((0, -height), top, 0.026), "lining", patterned=False, roundness=0.2)
@@ -97,7 +100,7 @@ def roll_neck(half_width: float, height: float) -> tuple[list[Item], list[Item]]
 
 @dataclass(frozen=True)
 class NeckPiece:
-    """The items behind the body, and those on top of it."""
+    """A collar or hood: its items behind the body and those on top of it."""
 
     behind: list[Item]
     on_top: list[Item]
@@ -115,9 +118,9 @@ def turned_collar(
     role: Role = "main",
     stand: float = 0.035,
 ) -> NeckPiece:
-    """A shirt's collar: two leaves that meet at the center front, `drop` below the shoulders.
+    """Return a shirt's collar: two leaves meeting at the center front, `drop` below the shoulders.
 
-    `size` scales the leaves; `pointed` ones have sharp tips, others are round.
+    `size` scales the leaves; they have sharp tips if `pointed`, else round ones.
     """
     top = arc((neck * 0.95, -stand * 0.6), (0, -stand * 2.1), (-neck * 0.95, -stand * 0.6), 9)
     well = np.concatenate([top, arc((-neck, 0), (0, 2.0 * drop), (neck, 0), 9)])
@@ -148,10 +151,14 @@ def turned_collar(
 
 
 def lapels(neck: float, gorge: float, break_y: float, size: float, notch: float) -> NeckPiece:
-    """A tailored collar: lapels folded out from a break point at the center front.
+    """Return a tailored collar: lapels folded out from a break point at the center front.
 
-    `gorge` is the height at which collar and lapel meet, `break_y` where the fold ends, `size`
-    scales their breadth, `notch` (0 to 1) how deep the notch between them is.
+    Args:
+        neck: Half the neck's width at the shoulder.
+        gorge: Height at which collar and lapel meet.
+        break_y: Height at which the fold ends.
+        size: Factor for the breadth of the lapels.
+        notch: Depth of the notch between collar and lapel, 0 to 1.
     """
     back = arc((neck, -0.02), (0, -0.085), (-neck, -0.02), 9)
     edge = arc((0.0, break_y), (neck * 0.62, break_y * 0.5), (neck, 0), 7)
@@ -184,7 +191,7 @@ def lapels(neck: float, gorge: float, break_y: float, size: float, notch: float)
 
 
 def hood_up(neck: float, drop: float, height: float, width: float) -> NeckPiece:
-    """A hood that stands above the neck, its opening to the front."""
+    """Return a hood that stands above the neck, with its opening to the front."""
     outer = np.concatenate(
         [
             arc(
@@ -222,7 +229,7 @@ def hood_up(neck: float, drop: float, height: float, width: float) -> NeckPiece:
 
 
 def hood_down(neck: float, drop: float, size: float) -> NeckPiece:
-    """A hood fallen onto the shoulders: a broad soft roll around the neck."""
+    """Return a hood that lies on the shoulders: a broad soft roll around the neck."""
     wide, high = neck + 0.085 * size, 0.10 * size
     behind: list[Item] = [
         Part(ellipse((0, -0.012), wide * 0.98, high, 24), roundness=0.7),
@@ -244,7 +251,7 @@ def hood_down(neck: float, drop: float, size: float) -> NeckPiece:
 
 
 def drawstrings(start_y: float, spread: float, lengths: tuple[float, float]) -> list[Item]:
-    """Two cords that hang from a hood, with their tips."""
+    """Return two cords that hang from a hood, with their tips."""
     items: list[Item] = []
     for side, length in zip((-1, 1), lengths, strict=True):
         x = side * spread
@@ -259,7 +266,7 @@ def drawstrings(start_y: float, spread: float, lengths: tuple[float, float]) -> 
 
 
 def standing_collar(neck: float, height: float, drop: float, gap: float) -> NeckPiece:
-    """A band around the neck that stands up, open or closed at the front (`gap` at its top)."""
+    """Return a band that stands up around the neck; `gap` is its opening at the top."""
     top = neck * 1.02
     back = arc((top, -height), (0, -height - 0.045), (-top, -height), 9)
     behind: list[Item] = [

@@ -43,7 +43,7 @@ _COAT_LENGTHS = {"medium": 0.90, "long": 1.34}
 
 
 def jacket(garment: Garment, rng: np.random.Generator) -> Shape:
-    """A jacket: with a collar like a denim one, with lapels like a blazer, or without either."""
+    """Build a jacket: denim-like with a collar, blazer-like with lapels, or collarless."""
     stance = draw_stance(rng)
     kind, zipped = garment["neckline"], garment["fastening"] == "zip"
     block = BLOCKS[garment["fit"]].eased(0.020)
@@ -85,7 +85,7 @@ def jacket(garment: Garment, rng: np.random.Generator) -> Shape:
 def _jacket_neck(
     kind: str, neck: float, length: float, rng: np.random.Generator
 ) -> tuple[Points, NeckPiece]:
-    """How the body is cut at the neck, and what is sewn to it."""
+    """Return a jacket's neckline, and the collar or lapels sewn to it."""
     if kind == "lapel":
         break_y = min(float(rng.uniform(0.30, 0.40)), 0.57 * length)
         piece = lapels(neck, 0.105, break_y, float(rng.uniform(0.95, 1.3)), rng.random())
@@ -116,7 +116,7 @@ def _jacket_pockets(garment: Garment, torso: Torso, rng: np.random.Generator) ->
 
 
 def coat(garment: Garment, rng: np.random.Generator) -> Shape:
-    """A coat: with lapels, a hood or a standing collar."""
+    """Build a coat with lapels, a hood or a standing collar."""
     stance = draw_stance(rng)
     kind, zipped = garment["neckline"], garment["fastening"] == "zip"
     belted = garment["waist"] == "belted"
@@ -156,7 +156,7 @@ def coat(garment: Garment, rng: np.random.Generator) -> Shape:
 def _coat_neck(
     kind: str, zipped: bool, neck: float, rng: np.random.Generator
 ) -> tuple[Points, NeckPiece, float]:
-    """How the body is cut at the neck, what is sewn to it, and where the fastening begins."""
+    """Return a coat's neckline, its collar or hood, and the y of the fastening's top."""
     drop = 0.07
     if kind == "lapel":
         break_y = float(rng.uniform(0.28, 0.34))
@@ -223,7 +223,7 @@ def _fastening(
 
 
 def _cutaway(torso: Torso, rise: float) -> Points:
-    """A hem from right to left whose two fronts part and round off at the center."""
+    """Return a hem from right to left whose two fronts diverge in a curve at the center."""
     x, y = torso.hem
     right = np.concatenate(
         [
@@ -235,7 +235,7 @@ def _cutaway(torso: Torso, rise: float) -> Points:
 
 
 def _split_hem(torso: Torso, sag: float) -> Points:
-    """A hem from right to left with a narrow slit where the fronts meet."""
+    """Return a hem from right to left with a narrow slit where the fronts meet."""
     hem = torso.level_hem(sag, 14)
     middle = np.array([[0.004, hem[6:8, 1].mean()], [0.0, torso.hem[1] - 0.05]])
     left = middle[:1] * (-1, 1)

@@ -1,7 +1,7 @@
-"""The stance of a garment, and the move of its items into the square [-1, 1]².
+"""The stance of a garment, and the transformation of its items into the square [-1, 1]².
 
 Garments are cut in meters around their own origin. The stance is how a garment happens to lie or
-hang; no description mentions it.
+hang; descriptions do not mention it.
 """
 
 import math
@@ -20,8 +20,10 @@ Setting = Literal["flat", "hung", "worn"]
 class Arm:
     """One sleeve's position, in radians.
 
-    `lift` turns the upper sleeve outwards from hanging straight down; `bend` turns the forearm
-    back towards the body at the elbow. A sleeve `in_front` lies on the body, others behind it.
+    Attributes:
+        lift: Outward rotation of the upper sleeve from hanging straight down.
+        bend: Rotation of the forearm at the elbow, back towards the body.
+        in_front: Whether the sleeve lies on the body; otherwise it is behind it.
     """
 
     lift: float
@@ -31,10 +33,16 @@ class Arm:
 
 @dataclass(frozen=True)
 class Stance:
-    """A garment's setting, its two sleeves (left of the picture first), and how crooked it lies.
+    """How a garment lies or hangs.
 
-    `lean` shears it sideways, `bow` bends it, `tilt` drops one shoulder; `width` and `length`
-    stretch it a little.
+    Attributes:
+        setting: Whether it is laid flat, hung or worn.
+        arms: Positions of its two sleeves; the one on the left of the image is first.
+        lean: Sideways shear.
+        bow: Strength of its bend.
+        tilt: By how much one shoulder is lowered.
+        width: Horizontal stretch factor.
+        length: Vertical stretch factor.
     """
 
     setting: Setting
@@ -47,17 +55,17 @@ class Stance:
 
     @property
     def roundness(self) -> float:
-        """How much the body's shading falls off to its sides: a worn garment is rounder."""
+        """How strongly the body's shading falls off to its sides; stronger for worn garments."""
         return {"flat": 0.4, "hung": 0.5, "worn": 0.65}[self.setting]
 
     @property
     def shoulder_drop(self) -> float:
-        """How much further shoulders slope than laid flat."""
+        """By how much the shoulders slope more than in a garment laid flat."""
         return {"flat": 0.0, "hung": 0.02, "worn": 0.01}[self.setting]
 
 
 def draw_stance(rng: np.random.Generator) -> Stance:
-    """Draw a stance; garments laid flat with sleeves spread are the most frequent."""
+    """Return a random stance; most often laid flat with the sleeves spread."""
     setting: Setting = ("flat", "flat", "hung", "worn")[int(rng.integers(4))]
     manner = _draw_manner(rng, setting)
     other = _draw_manner(rng, setting) if setting == "flat" and rng.random() < 0.25 else manner
@@ -97,7 +105,7 @@ Item = Part | Line | Disc
 
 
 def shifted(points: Points, across: float, down: float) -> Points:
-    """The points, moved without turning."""
+    """Return the points translated without rotation."""
     return np.asarray(points + np.array((across, down)))
 
 
@@ -109,14 +117,18 @@ def moved(
     turn: float = 0.0,
     shift: tuple[float, float] = (0.0, 0.0),
 ) -> list[Item]:
-    """The items mirrored left to right (`flip`), scaled, turned clockwise (radians) and shifted."""
+    """Return the items mirrored left to right (if `flip`), scaled, rotated and translated.
+
+    `turn` is in radians, clockwise.
+    """
     cosine, sine = scale * math.cos(turn), scale * math.sin(turn)
     across = -1.0 if flip else 1.0
-    # Row vectors: (x, y) @ matrix; y points down, so a positive angle turns clockwise.
+    # Points are row vectors: (x, y) @ matrix. As y points down, a positive angle rotates clockwise.
     matrix = np.array([[across * cosine, across * sine], [-sine, cosine]])
     offset = np.array(shift)
 
-    # One product for all points: a call for each piece costs more than the arithmetic.
+    # All points are transformed in one product: a call for each piece would cost more than the
+    # arithmetic.
     items = list(items)
     clouds: list[Points] = []
     for item in items:
@@ -149,7 +161,7 @@ def moved(
 
 
 def bounds(items: Iterable[Item]) -> tuple[float, float, float, float]:
-    """(left, top, right, bottom) of everything that is drawn; a line's width is not counted."""
+    """Return the extent (left, top, right, bottom) of all items, ignoring the width of lines."""
     clouds = [
         item.outline
         if isinstance(item, Part)
@@ -170,7 +182,7 @@ def framed(
     print_box: tuple[float, float, float, float] | None = None,
     hung_from: Sequence[tuple[float, float]] = (),
 ) -> Shape:
-    """Centre the items and scale them so that their longer side is `span` (the picture's is 2)."""
+    """Center the items and scale them so that their longer side is `span` (the image's is 2)."""
     left, top, right, bottom = bounds(items)
     scale = span / max(right - left, bottom - top)
     across, down = -scale * (left + right) / 2, -scale * (top + bottom) / 2
@@ -188,7 +200,7 @@ def framed(
     )
 
 
-FILL = 0.85  # of the half picture, along the garment's longer side
+FILL = 0.85  # length of the garment's longer side as a fraction of the image's
 
 Box = tuple[float, float, float, float]
 
@@ -201,10 +213,15 @@ def place(
     held_at: tuple[float, float] | None = None,
     largest_scale: float = 2.3,
 ) -> Shape:
-    """Lay the items a little crooked as the stance says, and scale them into the picture.
+    """Return the items as a shape, distorted according to the stance and scaled to the image.
 
-    `held_at` is a point of the right shoulder for a hanger, used where the garment hangs.
-    `largest_scale` keeps short garments from being blown up to the size of long ones.
+    Args:
+        items: The garment's items in meters.
+        stance: How the garment lies or hangs.
+        print_box: Area (left, top, right, bottom) for a chest print, in meters.
+        held_at: Point of the right shoulder where a hanger holds the garment, used if it hangs.
+        largest_scale: Upper limit of the scale, so that short garments are not drawn as large as
+            long ones.
     """
     arrays: list[Points] = []
     for item in items:
@@ -246,6 +263,6 @@ def place(
 
 
 def _crooked(points: Points, stance: Stance) -> Points:
-    """The points (n, 2) stretched, sheared, bent and tilted as the stance says."""
+    """Return the points (n, 2) stretched, sheared, bent and tilted according to the stance."""
     x, y = points[:, 0] * stance.width, points[:, 1] * stance.length
     return np.stack([x + stance.lean * y + stance.bow * np.sin(3 * y), y + stance.tilt * x], axis=1)

@@ -1,14 +1,17 @@
-"""Shoes in space: the last that uppers are cut on, and the soles and heels below it.
+"""Three-dimensional models of shoes: uppers, soles and heels.
 
-Space: x from the heel's back (0) to the toe's tip (about 1), y across the shoe, z up from the
-ground, in lengths of the shoe. An upper is a bent tube of cross-sections. A point on it is (k, v):
-k counts the cross-sections from the toe (0); v runs across a section from the lower edge of one
-side (-1) over the ridge (0) to the other (1). Sections stand upright at the toe and fan out around
-the heel; the last one is the opening for the foot.
+An upper is the part of a shoe above its sole; it is shaped over a last, a model of the foot.
 
-The tables of cross-sections behind the toe have one row a section: (back x, back z, front x, front
-z, half width, angle, sag), as `Base.rows` takes it. They continue the five rows of the toe, so that
-the first of them is section 5.
+Space: x from the back of the heel (0) to the tip of the toe (about 1), y across the shoe, z up from
+the ground; the unit is the length of the shoe. An upper is a bent tube of cross-sections. A point
+on it is given as (k, v): k is the index of the cross-section, counted from the toe (0); v runs
+across a section from the lower edge of one side (-1) over the ridge (0) to that of the other (1).
+Sections stand upright at the toe and fan out around the heel; the last one is the opening for the
+foot.
+
+The tables of cross-sections behind the toe have one row per section: (back x, back z, front x,
+front z, half width, angle, sag), the input of `Base.rows`. The toe has five rows, so the first row
+of a table is section 5.
 """
 
 import math
@@ -24,14 +27,14 @@ from dwc.catalogue.drawing.parts import Line, Part, Points, smooth
 
 Floats = NDArray[np.float64]
 
-STRETCH = 4  # sections computed for each one given
-BAND_POINTS = 15  # along each edge of a strap
-ACROSS = np.linspace(-1, 1, 19)  # where the surface is sampled along a section
+STRETCH = 4  # interpolated sections for each one given
+BAND_POINTS = 15  # number of points along each edge of a strap
+ACROSS = np.linspace(-1, 1, 19)  # values of v at which the surface is sampled
 
 
 @lru_cache(maxsize=32)
 def _spline_basis(knots: int) -> Floats:
-    """Catmull-Rom weights, (samples, knots), of an open curve with STRETCH samples a stretch."""
+    """Return Catmull-Rom weights (samples, knots) of an open curve, STRETCH samples per segment."""
     samples = (knots - 1) * STRETCH + 1
     basis = np.zeros((samples, knots))
     for row in range(samples):
@@ -52,10 +55,10 @@ class Upper:
     """The surface of an upper in one camera's projection.
 
     Attributes:
-        rows: Cross-sections (n, 8) from the toe on: back or bottom point (x, z), front or top point
-            (x, z), center y, half the width, half the section's angle as a share of pi (0.5: an
-            arch that stands on the sole; 1: a closed ring), and how far the section sags at its
-            sides.
+        rows: Cross-sections (n, 8), starting at the toe: back or bottom point (x, z), front or top
+            point (x, z), center y, half the width, half the section's angle as a fraction of pi
+            (0.5: an arch that stands on the sole; 1: a closed ring), and how far the section sags
+            at its sides.
     """
 
     def __init__(self, rows: ArrayLike, camera: Camera) -> None:
@@ -82,7 +85,7 @@ class Upper:
         return places
 
     def _visible_range(self) -> tuple[Floats, Floats]:
-        """For each section the least and greatest v that faces the camera."""
+        """Return for each section the least and the greatest v that face the camera."""
         along = np.gradient(self._mesh, axis=0)
         across = np.gradient(self._mesh, axis=1)
         facing = np.cross(across, along) @ self.camera.towards  # (s, v)
@@ -102,11 +105,11 @@ class Upper:
         some = np.flatnonzero(seen.any(axis=1))
         if len(some) == 0:
             return low, high
-        # A section of which nothing is seen (the very tip of a toe) goes on like its neighbour.
+        # A section without any visible point (the very tip of a toe) gets its neighbor's range.
         return np.interp(rows, some, low[some]), np.interp(rows, some, high[some])
 
     def places(self, k: ArrayLike, v: ArrayLike) -> Floats:
-        """Points in space (n, 3) at k and v, which are n numbers each, or one."""
+        """Return the points in space (n, 3) at k and v, each of which is n numbers or one."""
         position = np.atleast_1d(np.asarray(k, dtype=np.float64)) * STRETCH
         position = np.minimum(np.maximum(position, 0), len(self._sections) - 1)
         below = np.minimum(position.astype(np.intp), len(self._sections) - 2)
@@ -116,27 +119,27 @@ class Upper:
         return self._surface(sections.T, np.asarray(v, dtype=np.float64))
 
     def visible(self, k: ArrayLike) -> tuple[Floats, Floats]:
-        """The least and the greatest v of sections `k` that face the camera."""
+        """Return the least and the greatest v of sections `k` that face the camera."""
         position = np.asarray(k, dtype=np.float64) * STRETCH
         grid = np.arange(len(self._low))
         return np.interp(position, grid, self._low), np.interp(position, grid, self._high)
 
     def on_view(self, k: ArrayLike, v: ArrayLike) -> Points:
-        """Image points (n, 2), moved along their section to where it faces the camera."""
+        """Return image points (n, 2), moved to the visible part of their section if hidden."""
         low, high = self.visible(k)
         return self.camera.project(self.places(k, np.maximum(np.minimum(v, high), low)))
 
     def hidden(self, k: float, v: float) -> bool:
-        """Whether a point lies on the side away from the camera."""
+        """Return whether a point lies on the side away from the camera."""
         low, high = self.visible(k)
         return not float(low) - 0.02 <= v <= float(high) + 0.02
 
     def ring(self, k: float, start: float = -1.0, end: float = 1.0, count: int = 24) -> Points:
-        """A section's curve in the image, hidden parts included."""
+        """Return the image curve (count, 2) of section `k`, including its hidden parts."""
         return self.camera.project(self.places(k, np.linspace(start, end, count)))
 
     def outline(self) -> Points:
-        """The upper's silhouette with its opening."""
+        """Return the outline of the upper in the image, including its opening."""
         if self.camera.from_above:
             return hull(self.camera.project(self._mesh.reshape(-1, 3)))
         k = np.arange(len(self._sections)) / STRETCH
@@ -153,15 +156,19 @@ class Upper:
         return self.camera.project(np.concatenate(chains))
 
     def opening(self) -> Points:
-        """The outline of the hole for the foot."""
+        """Return the outline of the opening for the foot."""
         return self.ring(self.last_section)[:-1]
 
     def band(
         self, front: tuple[float, float], back: tuple[float, float], reach: float = 1.0
     ) -> Points:
-        """A strap across: its front edge runs from section front[0] at v = -reach to front[1].
+        """Return the visible outline of a strap across the upper; its ends follow the surface.
 
-        The outline is the stretch that can be seen; its ends follow the surface.
+        Args:
+            front: Sections (start, end) between which the front edge runs, from one side to the
+                other.
+            back: The same for the back edge.
+            reach: The strap extends from v = -reach to v = reach.
         """
         share = self._seen_stretch(front, back, reach)
         v = (2 * share - 1) * reach
@@ -179,7 +186,7 @@ class Upper:
     def _seen_stretch(
         self, front: tuple[float, float], back: tuple[float, float], reach: float
     ) -> Floats:
-        """Shares (BAND_POINTS,) of a strap's length that the camera sees."""
+        """Return BAND_POINTS fractions (0 to 1) of a strap's length that span its visible part."""
         share = np.linspace(0, 1, BAND_POINTS)
         if front[0] == front[1] and back[0] == back[1]:
             return share
@@ -195,7 +202,7 @@ class Upper:
         return np.linspace(share[inside[0]], share[inside[-1]], BAND_POINTS)
 
     def inside_of_band(self, front: float, back: float) -> Points:
-        """The far, inner side of a strip that goes all the way round, seen through the opening."""
+        """Return the far, inner side of a strip all around the leg, seen through the opening."""
         (low_front, low_back), (high_front, high_back) = self.visible([front, back])
         near = self.places(
             np.full(16, front),
@@ -208,15 +215,16 @@ class Upper:
         return self.camera.project(np.concatenate([near, far]))
 
     def along(self, v: float, start: float, end: float, count: int = 12) -> Points:
-        """A line along the shoe at one v, from section `start` to `end`."""
+        """Return a line along the shoe at constant v, from section `start` to `end`."""
         return self.on_view(np.linspace(start, end, count), v)
 
     def flank(
         self, side: int, knots: tuple[tuple[float, float], ...], *, clamped: bool = True
     ) -> Points:
-        """A piece on one side (-1 or 1) with corners (k, |v|), its edges on the surface.
+        """Return a piece on one side (-1 or 1) with corners (k, |v|) and its edges on the surface.
 
-        Without `clamped` also what is turned away: the piece's inner side, seen from behind.
+        If not `clamped`, include parts turned away from the camera: the piece's inner side from
+        behind.
         """
         corners = np.array([*knots, knots[0]])
         steps = np.arange(4 * len(knots)) / 4
@@ -226,13 +234,13 @@ class Upper:
         return self.on_view(k, v) if clamped else self.camera.project(self.places(k, v))
 
     def across(self, k: float, start: float = -1.0, end: float = 1.0, count: int = 14) -> Points:
-        """A line across the shoe along one section, the visible stretch of it."""
+        """Return the visible part of a line across the shoe along section `k`."""
         return self.on_view(k, np.linspace(start, end, count))
 
 
 Rows = tuple[tuple[float, ...], ...]
 
-# The bare foot and ankle: what straps lie on.
+# Cross-sections of the bare foot and ankle, on which straps lie.
 FOOT: Rows = (
     (0.55, 0.0, 0.60, 0.205, 0.152, 0.5, 0.0),
     (0.36, 0.0, 0.51, 0.255, 0.128, 0.5, 0.0),
@@ -284,9 +292,11 @@ BOOT_FOOT: Rows = (
 
 
 def boot_shaft(top: float, calf: float) -> tuple[Rows, float]:
-    """The shaft of a boot that ends `top` above the bed, and how far apart its sections are.
+    """Return the cross-sections of a boot's shaft and the distance between them.
 
-    `calf` widens it on its way up.
+    Args:
+        top: Height of the shaft's upper end above the footbed.
+        calf: By how much the shaft widens towards the top.
     """
     levels = np.linspace(0.45, top, max(2, round((top - 0.3) / 0.28)))
     rows = []
@@ -299,7 +309,7 @@ def boot_shaft(top: float, calf: float) -> tuple[Rows, float]:
 
 
 def start_at(rows: NDArray[np.float64], section: float) -> NDArray[np.float64]:
-    """The rows from a (fractional) section on: an upper that leaves the toes free."""
+    """Return the rows from a (fractional) section on, for an upper that leaves the toes free."""
     whole = int(section)
     share = section - whole
     first = rows[whole] * (1 - share) + rows[whole + 1] * share
@@ -308,14 +318,14 @@ def start_at(rows: NDArray[np.float64], section: float) -> NDArray[np.float64]:
 
 Toe = Literal["round", "pointed"]
 
-# Half the width at stations from the toe's tip to the heel's back, in lengths of the shoe.
+# Half the width at positions from the tip of the toe to the back of the heel, in shoe lengths.
 PLANS: dict[Toe, tuple[tuple[float, float], ...]] = {
     "round": ((1.0, 0.0), (0.988, 0.073), (0.956, 0.12), (0.88, 0.158), (0.74, 0.174)),
     "pointed": ((1.20, 0.0), (1.165, 0.02), (1.07, 0.058), (0.94, 0.11), (0.76, 0.159)),
 }
 BACK_OF_PLAN = ((0.55, 0.152), (0.36, 0.126), (0.18, 0.122), (0.06, 0.1), (0.012, 0.055))
 
-# Height of the upper over the bed at the same stations of the toe.
+# Height of the upper above the footbed at the same positions of the toe.
 TOE_HEIGHTS: dict[Toe, tuple[float, ...]] = {
     "round": (0.035, 0.1, 0.125, 0.142, 0.16),
     "pointed": (0.008, 0.034, 0.064, 0.1, 0.145),
@@ -326,10 +336,13 @@ TOE_HEIGHTS: dict[Toe, tuple[float, ...]] = {
 class Base:
     """Measures of a sole, all in lengths of the shoe.
 
-    `rise` lifts the heel above the ball, `platform` is the ball's height above the ground, `sheet`
-    the thickness of the sole itself, `margin` how far it stands out around the upper. A `wedge`
-    fills the arch down to the ground; otherwise a heel block carries the heel, `slender` from 0 (a
-    block) to 1 (a stiletto).
+    Attributes:
+        rise: Height of the heel above the ball of the foot.
+        platform: Height of the ball above the ground.
+        sheet: Thickness of the sole itself.
+        margin: Distance by which the sole extends beyond the upper.
+        wedge: Whether the sole fills the arch down to the ground, instead of a heel block.
+        slender: Shape of the heel block, from 0 (a block) to 1 (a stiletto).
     """
 
     toe: Toe = "round"
@@ -343,25 +356,28 @@ class Base:
     swing: float = 0.02
 
     def bed(self, x: NDArray[np.float64] | float) -> Floats:
-        """Height of the bed that the foot stands on."""
+        """Return the height of the footbed at x."""
         x = np.asarray(x, dtype=np.float64)
         slope = np.clip((0.7 - x) / 0.52, 0, 1)
         spring = np.clip(x - 0.75, 0, None) ** 2 * 0.35
         return np.asarray(self.platform + self.rise * slope**2 * (3 - 2 * slope) + spring)
 
     def centre(self, x: NDArray[np.float64] | float) -> Floats:
-        """The middle line's shift across: shoes bend inwards towards the toe."""
+        """Return the y of the center line at x: shoes bend inwards towards the toe."""
         x = np.asarray(x, dtype=np.float64)
         return np.asarray(self.swing * np.sin((x - 0.15) * 3.4) * np.clip(x, 0, 1))
 
     def rows(
         self, back: tuple[tuple[float, ...], ...], toe_height: float = 1.0, lifted: float = 0.5
     ) -> Floats:
-        """Cross-sections (n, 8) of an upper for `last.Upper`: those of the toe, then `back`.
+        """Return the cross-sections (n, 8) of an upper for `Upper`: those of the toe, then `back`.
 
-        Each of `back` is (back x, back z, front x, front z, half width, angle, sag), the heights
-        counted from the bed: the bed below the point itself, but for the front points by the share
-        `lifted` from there to below the section's back (an instep rises with the heel).
+        Args:
+            back: Rows (back x, back z, front x, front z, half width, angle, sag), with heights
+                above the footbed. Back points refer to the footbed directly below them.
+            toe_height: Factor for the height of the toe.
+            lifted: For front points, the reference is at this fraction between the footbed below
+                them and that below the section's back, because an instep rises with the heel.
         """
         out: list[tuple[float, ...]] = [
             (x, 0.0, x, height * toe_height, width, 0.5, 0.0)
@@ -385,7 +401,7 @@ class Base:
         return smooth(both, samples=4)
 
     def plan(self, margin: float | None = None) -> Points:
-        """The sole's outline from above, (n, 2): x along the shoe, y across."""
+        """Return the sole's outline from above, (n, 2): x along the shoe, y across."""
         margin = self.margin if margin is None else margin
         grown = self._plan.copy()
         grown[:, 0] = 0.5 + (grown[:, 0] - 0.5) * (1 + 2 * margin)
@@ -394,14 +410,14 @@ class Base:
         return grown
 
     def footbed(self, camera: Camera, margin: float = -0.012) -> Part:
-        """The upper side of the sole, where no upper hides it."""
+        """Return the upper side of the sole, visible where no upper covers it."""
         plan = self.plan(margin)
         return Part(
             camera.project(_lifted(plan, self.bed(plan[:, 0]))), "lining", 0.0, 0.3, patterned=False
         )
 
     def parts(self, camera: Camera) -> list[Part | Line]:
-        """Heel block and sole, to be drawn before the upper."""
+        """Return the heel block and the sole, to be painted before the upper."""
         plan = self.plan()
         top = self.bed(plan[:, 0])
         bottom = np.maximum(top - self.sheet, 0.0)
@@ -425,7 +441,7 @@ class Base:
         middle = 0.112 - 0.03 * self.slender * share
         across_view = np.hypot(
             along * np.cos(camera.yaw), across * np.sin(camera.yaw)
-        )  # the ellipse's half width in the picture
+        )  # half width of the ellipse in the image
         spine = camera.project(
             np.stack([middle, 0 * share + float(self.centre(0.1)), top * (1 - share)], axis=1)
         )
@@ -449,10 +465,11 @@ def _lifted(plan: Points, height: Floats) -> Floats:
 
 
 def _swept(camera: Camera, plan: Points, top: Floats, bottom: Floats) -> Points:
-    """Outline of the slab between two copies of `plan` at heights `top` and `bottom`.
+    """Return the image outline of the slab between copies of `plan` at heights `top` and `bottom`.
 
-    Heights move points straight up in the picture, so the slab is bounded by the far half of its
-    upper edge and the near half of its lower one, between the plan's leftmost and rightmost point.
+    Heights move points straight up in the image, so the slab is bounded by the far half of its
+    upper edge and the near half of its lower edge, between the plan's leftmost and rightmost
+    points.
     """
     upper = camera.project(_lifted(plan, top))
     lower = camera.project(_lifted(plan, bottom))
@@ -465,7 +482,7 @@ def _near_chain(camera: Camera, plan: Points, height: Floats) -> Points:
 
 
 def _halves(camera: Camera, plan: Points) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Indices of the plan's far and near half for the camera, both in one direction."""
+    """Return indices of the plan's far and near halves for the camera, in the same direction."""
     across = plan @ (np.cos(camera.yaw), -np.sin(camera.yaw))
     away = plan @ (np.sin(camera.yaw), np.cos(camera.yaw))
     count = len(plan)

@@ -1,4 +1,4 @@
-"""Sleeves: bent tubes that start at an armhole, with cuffs and ribbing at the wrist."""
+"""Sleeves: bent tubes that start at an armhole, with cuffs or ribbing at the wrist."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -27,10 +27,13 @@ _STATIONS = 15
 
 @dataclass(frozen=True)
 class Sleeve:
-    """A sleeve's two edges from armhole to wrist, on its own side of the garment.
+    """One sleeve, on its own side of the garment.
 
-    `outer` and `inner` are (n, 2); `direction` is the unit vector along its end, `grain` the turn
-    of its cloth in radians, clockwise.
+    Attributes:
+        outer: Outer edge (n, 2) from armhole to wrist.
+        inner: Inner edge (n, 2) from armhole to wrist.
+        direction: Unit vector along the sleeve at its end.
+        grain: Rotation of its cloth in radians, clockwise.
     """
 
     outer: Points
@@ -43,11 +46,11 @@ class Sleeve:
 
     @property
     def wrist(self) -> Points:
-        """The end's edge, (n, 2), from the outer to the inner side, bulging a little."""
+        """Return the slightly curved end (n, 2) of the sleeve, from outer to inner side."""
         return self.edge_beyond(0.0)
 
     def edge_beyond(self, distance: float, taper: float = 1.0) -> Points:
-        """A line across the sleeve, `distance` past its end, `taper` times as wide."""
+        """Return a line across the sleeve, `distance` beyond its end and `taper` times as wide."""
         outer, inner = self.outer[-1], self.inner[-1]
         middle = (outer + inner) / 2
         outer, inner = middle + (outer - middle) * taper, middle + (inner - middle) * taper
@@ -56,35 +59,35 @@ class Sleeve:
         return arc(outer + ahead, middle + bulge, inner + ahead, 7)
 
     def cloth(self, roundness: float = 0.8) -> Part:
-        """The sleeve's piece of cloth."""
+        """Return the sleeve's piece of cloth."""
         outline = np.concatenate([self.outer, self.wrist[1:-1], self.inner[::-1], self.closing])
         return Part(outline, grain=self.grain, roundness=roundness)
 
     def opening(self) -> Part:
-        """The inside that shows at the end of a wide sleeve; to be painted before the cloth."""
+        """Return the inside visible at the end of a wide sleeve, to be painted before the cloth."""
         lens = np.concatenate([self.edge_beyond(-0.02), self.edge_beyond(0.016, 0.94)[::-1]])
         return Part(lens, "lining", patterned=False, roundness=0.3)
 
     def cuff(self, depth: float, taper: float = 0.92, role: Role = "main") -> Part:
-        """A band sewn to the end."""
+        """Return a band sewn to the sleeve's end."""
         near, far = self.edge_beyond(-0.004), self.edge_beyond(depth, taper)
         return Part(np.concatenate([near, far[::-1]]), role, self.grain, roundness=0.8)
 
     def turn_up(self, depth: float) -> Part:
-        """The end turned back outside, a little wider than the sleeve."""
+        """Return the end folded back outside, a little wider than the sleeve."""
         near, far = self.edge_beyond(-depth, 1.06), self.edge_beyond(0.002, 1.06)
         return Part(np.concatenate([near, far[::-1]]), "main", self.grain, 0.8, patterned=False)
 
     def ribbing(self, depth: float, taper: float = 0.92) -> Line:
-        """The ribs of a knitted cuff."""
+        """Return the ribs of a knitted cuff."""
         return Line(comb(self.edge_beyond(0.0), self.edge_beyond(depth, taper), 9), "seam", 0.005)
 
     def across(self, distance: float) -> Points:
-        """A line across the sleeve at a distance before its end, outer to inner."""
+        """Return a line across the sleeve at `distance` before its end, outer to inner edge."""
         return self.edge_beyond(-distance)
 
     def creases(self, rng: np.random.Generator) -> list[Line]:
-        """Folds: from the armpit outwards, and where the elbow is bent."""
+        """Return random folds: from the armpit outwards, and at the elbow where it is bent."""
         lines = []
         at = int(rng.integers(3, 6))
         start, end = self.inner[1], self.inner[at] * 0.35 + self.outer[at] * 0.65
@@ -103,7 +106,7 @@ class Sleeve:
         return lines
 
     def cuff_button(self, depth: float) -> Disc:
-        """A button on the cuff."""
+        """Return a button on the cuff."""
         edge = self.edge_beyond(depth * 0.5, 0.6)
         return Disc((float(edge[1, 0]), float(edge[1, 1])), 0.009)
 
@@ -115,11 +118,15 @@ def cut_sleeve(
     length: float,
     widths: tuple[float, float, float],
 ) -> Sleeve:
-    """A sleeve set into the torso's armhole.
+    """Return a sleeve set into the torso's armhole.
 
-    `length` is measured from the shoulder's tip, `widths` are half the sleeve's at the upper arm,
-    the middle and the end. A sleeve that ends above the elbow does not bend there, and does not
-    hang straight down.
+    Args:
+        torso: The garment's body.
+        side: 1 for the right, -1 for the left.
+        arm: Position of the arm. A sleeve that ends above the elbow does not bend and does not hang
+            straight down.
+        length: Length from the tip of the shoulder.
+        widths: Half the sleeve's width at the upper arm, the middle and the end.
     """
     t = unit_steps(_STATIONS)
     bend = arm.bend * min(1.0, max(0.0, (length - 0.2) / 0.35)) ** 1.5
@@ -131,7 +138,7 @@ def cut_sleeve(
 
     shoulder, armpit = np.array(torso.shoulder), np.array(torso.armpit)
     start = 0.5 * (shoulder + armpit) + (0.024, -0.01)
-    reach = max(length - 0.04, 0.08)  # the center line starts below the shoulder's tip
+    reach = max(length - 0.04, 0.08)  # the center line starts below the tip of the shoulder
     middle = start + upper * reach / 2
     above, below = middle - upper * reach * 0.10, middle + lower * reach * 0.10
     centre = bow(start, above, below, middle + lower * reach / 2, _STATIONS)  # (n, 2)
@@ -142,13 +149,13 @@ def cut_sleeve(
 
     distance = t * reach
     settled = np.minimum(distance / min(0.15, 0.8 * reach), 1)[:, None]
-    fade = (1 - settled) ** 2 * (1 + 2 * settled)  # from the armhole's line to the tube's
+    fade = (1 - settled) ** 2 * (1 + 2 * settled)  # 1 at the armhole's curve, 0 at the tube
     outer, inner = centre + normal * half, centre - normal * half
     outer += (shoulder - outer[0]) * fade
     inner += (armpit - inner[0]) * fade
     closing = torso.armhole[-2:0:-1]
     if not arm.in_front:
-        closing = closing - (0.025, 0.0)  # under the body, so that no gap shows
+        closing = closing - (0.025, 0.0)  # overlap with the body, so that no gap shows
     return Sleeve(
         side_of(outer, side),
         side_of(inner, side),
@@ -169,9 +176,9 @@ def set_sleeves(
     rng: np.random.Generator,
     roundness: float = 0.8,
 ) -> tuple[list[Item], list[Item]]:
-    """Both sleeves: the items under the body and those over it, as the stance says.
+    """Return both sleeves: the items painted under the body and those over it, given by the stance.
 
-    With `length` 0 there are none, and the inside of the back shows at the armholes.
+    With `length` 0 there are no sleeves, and the inside of the back is visible at the armholes.
     """
     under: list[Item] = []
     over: list[Item] = []

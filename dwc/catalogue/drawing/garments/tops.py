@@ -30,7 +30,7 @@ _LENGTHS = {"cropped": 0.43, "medium": 0.67, "long": 0.92}
 
 
 def t_shirt(garment: Garment, rng: np.random.Generator) -> Shape:
-    """A T-shirt, or a tank top where it has no sleeves."""
+    """Build a T-shirt, or a tank top if it has no sleeves."""
     stance = draw_stance(rng)
     block = BLOCKS[garment["fit"]]
     sleeveless = garment["sleeve"] == "sleeveless"
@@ -69,7 +69,7 @@ def t_shirt(garment: Garment, rng: np.random.Generator) -> Shape:
 
 
 def jumper(garment: Garment, rng: np.random.Generator) -> Shape:
-    """A jumper, or a cardigan where it has buttons."""
+    """Build a jumper, or a cardigan if it has buttons."""
     stance = draw_stance(rng)
     block = BLOCKS[garment["fit"]].eased(0.012)
     buttoned = garment["fastening"] == "buttons"
@@ -122,7 +122,7 @@ def jumper(garment: Garment, rng: np.random.Generator) -> Shape:
 
 
 def hoodie(garment: Garment, rng: np.random.Generator) -> Shape:
-    """A sweatshirt with a hood, pulled over or zipped."""
+    """Build a hoodie, as a pullover or with a zip."""
     stance = draw_stance(rng)
     block = BLOCKS[garment["fit"]].eased(0.014)
     zipped = garment["fastening"] == "zip"
@@ -167,13 +167,13 @@ def hoodie(garment: Garment, rng: np.random.Generator) -> Shape:
 
 
 def _held(torso: Torso) -> tuple[float, float]:
-    """Where a hanger carries the right shoulder."""
+    """Return the point of the right shoulder where a hanger holds the garment."""
     x = 0.7 * torso.shoulder[0] + 0.3 * torso.neck
     return x, torso.shoulder_at(x)
 
 
 def shirt(garment: Garment, rng: np.random.Generator) -> Shape:
-    """A shirt or blouse."""
+    """Build a shirt or blouse."""
     stance = draw_stance(rng)
     block = BLOCKS[garment["fit"]].eased(0.004)
     neck, drop = 0.076, float(rng.uniform(0.05, 0.065))
@@ -219,7 +219,7 @@ def shirt(garment: Garment, rng: np.random.Generator) -> Shape:
 
 
 def shirt_tail(torso: Torso, tail: float) -> Points:
-    """A hem from right to left that is cut up at the side seams by `tail`."""
+    """Return a hem from right to left that is `tail` higher at the side seams."""
     x, y = torso.hem
     if tail < 0.02:
         return torso.level_hem(tail)

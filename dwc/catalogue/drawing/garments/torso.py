@@ -1,7 +1,8 @@
-"""The body block that tops are cut from, and the folds and darts of its cloth.
+"""The body of tops, and the folds and darts of its cloth.
 
-Lengths are in meters of a garment of middle size. The origin is between the two points where the
-shoulder seams meet the neck, y down. `placing.place` moves the finished garment into the image.
+Lengths are in meters of a garment of middle size. The origin is midway between the points where the
+shoulder seams meet the neck; y points down. `placing.place` moves the finished garment into the
+image.
 """
 
 from dataclasses import dataclass, replace
@@ -11,16 +12,16 @@ import numpy as np
 
 from dwc.catalogue.drawing.parts import Line, Part, Points, Vector, arc, mirror, side_of, smooth
 
-WAIST = 0.40  # below the shoulder's neck end
+WAIST = 0.40  # y in meters; y = 0 is where the shoulder seam meets the neck
 HIP = 0.60
 
 
 @dataclass(frozen=True)
 class Torso:
-    """Landmarks of the right half (x > 0); the left is its mirror image.
+    """Landmarks of the right half (x > 0) of a garment's body; the left half is its mirror image.
 
     `neck` is half the neckline's width at the shoulder, `sides` (n, 2) the knots of the side seam
-    from armpit to hem, `armhole_inset` how far the armhole bites into the chest.
+    from armpit to hem, `armhole_inset` how far the armhole curves into the chest.
     """
 
     neck: float
@@ -30,55 +31,56 @@ class Torso:
 
     @property
     def armpit(self) -> Vector:
-        """Where the armhole meets the side seam."""
+        """The point where the armhole meets the side seam."""
         return self.sides[0]
 
     @property
     def hem(self) -> Vector:
-        """Where the side seam ends."""
+        """The point where the side seam ends."""
         return self.sides[-1]
 
     @cached_property
     def armhole(self) -> Points:
-        """The curve from the shoulder's tip to the armpit."""
+        """Return the curve from the tip of the shoulder to the armpit."""
         (shoulder_x, shoulder_y), (armpit_x, armpit_y) = self.shoulder, self.armpit
         inset = min(shoulder_x, armpit_x) - self.armhole_inset
         return arc(self.shoulder, (inset, 0.3 * shoulder_y + 0.7 * armpit_y), self.armpit)
 
     @cached_property
     def side_seam(self) -> Points:
-        """The curve from armpit to hem."""
+        """Return the curve from armpit to hem."""
         return smooth(self.sides, closed=False, samples=6)
 
     def half_width(self, y: float) -> float:
-        """Half the width at a height between armpit and hem."""
+        """Return half the body's width at a height `y` between armpit and hem."""
         return float(np.interp(y, self.side_seam[:, 1], self.side_seam[:, 0]))
 
     def shoulder_at(self, x: float) -> float:
-        """Height of the shoulder seam at `x` between neck and shoulder's tip."""
+        """Return the y of the shoulder seam at `x` between neck and tip of the shoulder."""
         return self.shoulder[1] * (x - self.neck) / (self.shoulder[0] - self.neck)
 
     def outline(self, neckline: Points, hem: Points) -> Points:
-        """The closed outline.
+        """Return the body's closed outline.
 
-        `neckline` (n, 2) is its right half from the center front up to (neck, 0); `hem` (m, 2) runs
-        from the right side seam to the left one.
+        Args:
+            neckline: Its right half (n, 2), from the center front up to (neck, 0).
+            hem: Curve (m, 2) from the right side seam to the left one.
         """
         right = np.concatenate([neckline, self.armhole, self.side_seam[1:-1]])
         return np.concatenate([right, hem, mirror(right)[:-1]])
 
     def level_hem(self, sag: float, count: int = 13) -> Points:
-        """A hem from right to left that hangs `sag` lower in the middle than at the sides."""
+        """Return a hem from right to left that is `sag` lower in the middle than at the sides."""
         x, y = self.hem
         return arc((x, y), (0.0, y + 2 * sag), (-x, y), count)
 
     def across(self, y: float, sag: float, count: int = 9) -> Points:
-        """A line across the front at a height, from left to right."""
+        """Return a line across the front at `y`, left to right, `sag` lower in the middle."""
         x = self.half_width(y)
         return arc((-x, y), (0.0, y + 2 * sag), (x, y), count)
 
     def armhole_lining(self, side: int) -> Part:
-        """The sliver of the back's inside that shows at an armhole without a sleeve."""
+        """Return the strip of the back's inside visible at an armhole without a sleeve."""
         (shoulder_x, shoulder_y), (armpit_x, armpit_y) = self.shoulder, self.armpit
         middle = 0.3 * shoulder_y + 0.7 * armpit_y
         inset = min(shoulder_x, armpit_x) - self.armhole_inset
@@ -90,7 +92,7 @@ class Torso:
 def sides(
     armpit: Vector, waist: float, hip: float, hem: Vector, waist_y: float = WAIST
 ) -> tuple[Vector, ...]:
-    """Knots of a side seam; waist and hip are left out where the garment ends above them."""
+    """Return the knots of a side seam, without waist and hip where the garment ends above them."""
     knots = [armpit]
     if hem[1] > waist_y + 0.06:
         knots.append((waist, waist_y))
@@ -101,8 +103,11 @@ def sides(
 
 @dataclass(frozen=True)
 class Block:
-    """The measures of a fit: half widths from shoulder to hip, the armhole's depth, and a factor
-    for the sleeves' width."""
+    """The measures of a fit.
+
+    They are the half widths from shoulder to hip, the armhole's depth and a factor for the sleeves'
+    width.
+    """
 
     shoulder: float
     chest: float
@@ -112,7 +117,7 @@ class Block:
     sleeve: float
 
     def eased(self, ease: float) -> "Block":
-        """The same fit, cut wider by `ease` all around: for what is worn over other clothes."""
+        """Return the same fit, wider by `ease` all around, for garments worn over others."""
         return replace(
             self,
             shoulder=self.shoulder + 0.5 * ease,
@@ -125,7 +130,7 @@ class Block:
     def torso(
         self, neck: float, length: float, *, drop: float = 0.0, sleeveless: bool = False
     ) -> Torso:
-        """A torso of this fit, `length` from neck to hem, its shoulders sloping by `drop` more."""
+        """Return a torso of this fit, `length` long; `drop` adds to the slope of the shoulders."""
         shoulder = (self.shoulder, 0.052 + 0.25 * (self.shoulder - 0.2) + drop)
         armpit = (self.chest, self.armhole + drop)
         inset = 0.02
@@ -148,7 +153,7 @@ BLOCKS = {
 
 
 def body_folds(torso: Torso, rng: np.random.Generator, softness: float) -> list[Line]:
-    """Folds from the armpits to the chest and along the sides; `softness` 0 to 1 is how many."""
+    """Return folds from the armpits to the chest and along the sides, more with high `softness`."""
     lines = []
     armpit_x, armpit_y = torso.armpit
     bottom = torso.hem[1]
@@ -183,7 +188,7 @@ def body_folds(torso: Torso, rng: np.random.Generator, softness: float) -> list[
 
 
 def waist_gathers(torso: Torso, y: float, depth: float, rng: np.random.Generator) -> list[Line]:
-    """Short creases above and below a belt."""
+    """Return short creases above and below a belt."""
     x = torso.half_width(y)
     lines = []
     for at in np.linspace(-0.78, 0.78, 6) + rng.normal(0, 0.05, 6):
@@ -194,13 +199,13 @@ def waist_gathers(torso: Torso, y: float, depth: float, rng: np.random.Generator
 
 
 def darts(torso: Torso, y: float, length: float) -> list[Line]:
-    """Two darts that shape the waist."""
+    """Return two darts that shape the waist."""
     x = torso.half_width(y) * 0.5
     dart = arc((x * 1.08, y - length), (x, y - length / 2), (x, y), 4)
     return [Line(side_of(dart, side), "seam", 0.008) for side in (-1, 1)]
 
 
 def yoke(torso: Torso, y: float, sag: float) -> Line:
-    """The seam across the chest below the shoulders."""
+    """Return the seam across the chest below the shoulders."""
     x = float(np.interp(y, torso.armhole[:, 1], torso.armhole[:, 0])) - 0.002
     return Line(arc((-x, y), (0, y + sag), (x, y), 9), "seam", 0.010)
