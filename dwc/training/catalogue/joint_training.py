@@ -174,7 +174,7 @@ def train_jointly(
     work: Path,
     teacher: SentenceTeacher | None = None,
 ) -> tuple[DWCModel, DWCProcessor]:
-    """Train a copy of a drawings model on drawings and photographs, and return it and its processor.
+    """Train a copy of a drawings model on drawings and photographs; return it with its processor.
 
     Training states, cached features and logs are written to `work`; a killed run resumes from them.
 
