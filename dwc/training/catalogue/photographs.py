@@ -234,7 +234,7 @@ def encode_photographs(photographs: Sequence[Photograph]) -> Tensor:
 
 
 def describe_photograph(photograph: Photograph, rng: random.Random) -> str:
-    """Return a short text of one to four words: a noun, mostly with its color, or also a pattern."""
+    """Return a short text of one to four words: a noun, mostly with a color, or also a pattern."""
     category = photograph.category
     noun = rng.choice(_NOUNS.get(category, (category,)))
     if photograph.label in _LABEL_NOUNS and rng.random() < 0.35:

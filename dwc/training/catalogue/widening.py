@@ -344,7 +344,7 @@ def cache_rows(
 
 
 def image_networks(model: DWCModel) -> tuple[EfficientNetLiteTower, Any]:
-    """Return the image tower and the CNN stream of a model whose streams share EfficientNet-Lite."""
+    """Return the image tower and CNN stream of a model whose streams share EfficientNet-Lite."""
     assert model.clip is not None
     assert model.cnn_stream is not None
     tower = model.clip.vision_model
