@@ -1,9 +1,7 @@
-"""Random views of a batch of images, computed on tensors.
+"""Image augmentation: random views of a batch of images, and recoloring of a photograph's garment.
 
-Recoloring the garment of a photograph, and nothing else of it.
-
-A photograph and its recoloring show the same garment in another color: a pair that few wardrobes
-hold. The garment is found by its colors: the clusters of the center that hardly touch the border.
+A photograph and its recolored copy show the same garment in two colors, a pair that few wardrobes
+contain. The garment is detected by color clusters that cover the center but hardly the border.
 """
 
 import math
@@ -115,7 +113,7 @@ _EDGE = np.maximum(abs(_ROWS), abs(_COLUMNS)) > _BORDER
 
 @dataclass(frozen=True)
 class GarmentMask:
-    """Where a photograph shows its garment's main color: `mask` (96, 96) from 0 to 1, and it."""
+    """Mask (96, 96), from 0 to 1, of a garment's main color in a photograph, and that color."""
 
     mask: Pixels
     color: Pixels  # (3,), OKLab, the median
@@ -124,7 +122,8 @@ class GarmentMask:
 def find_garment(photograph: Pixels) -> GarmentMask | None:
     """Find the main color of the garment in a photograph (96, 96, 3), sRGB from 0 to 1.
 
-    None where no color of the center keeps off the border, or covers too little or too much.
+    Return None if every color of the center also covers the border, or covers too small or too
+    large an area.
     """
     lab = ndimage.gaussian_filter(srgb_to_oklab(photograph), _SMOOTHING)
     features = (lab * _AXES).reshape(-1, 3)
@@ -147,7 +146,7 @@ def find_garment(photograph: Pixels) -> GarmentMask | None:
 
 
 def _connected(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The parts of a mask that lie in the center or are large."""
+    """Return the mask reduced to its connected parts that overlap the center or are large."""
     parts, count = ndimage.label(mask)
     numbers = np.arange(1, count + 1)
     sizes = ndimage.sum(mask, parts, numbers)
@@ -158,7 +157,7 @@ def _connected(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def recolor(photograph: Pixels, garment: GarmentMask, colour: str, shade: str) -> Pixels:
-    """Give the garment another color of the schema; its folds and its pattern stay.
+    """Return the photograph with its garment in another color; folds and pattern are preserved.
 
     Args:
         photograph: (H, W, 3), sRGB from 0 to 1, square.

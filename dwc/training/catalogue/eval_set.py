@@ -1,4 +1,4 @@
-"""Cached evaluation queries to a drawn gallery, for any head on the same frozen towers."""
+"""Cached features of evaluation queries and their drawn gallery, for heads on frozen towers."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from dwc.training.feature_cache import CachedTexts, encode_texts, tower_features
 _CHUNK = 250
 
 Streams = Mapping[str, tuple[Composition, Tensor]]
-"""Of each stream the queries (N) and the gallery (M, D)."""
+"""By stream: the N composed queries, and the gallery's embeddings (M, D)."""
 
 
 @dataclass(frozen=True)

