@@ -1,4 +1,4 @@
-"""`python -m dwc app`: serve the page, on one's own machine and as a Space (through app.py).
+"""`python -m dwc app`: serve the web app, locally or as a Hugging Face Space (through app.py).
 
 The gallery is embedded at the first start and cached for the next, once for each model, since each
 model has its own vectors. The cache is DWC_CACHE, else `dwc` under XDG_CACHE_HOME or ~/.cache. With
@@ -82,7 +82,7 @@ def split_models(names: str) -> list[str]:
 
 
 def parse_model_count(text: str) -> int:
-    """A number of models, 1 or more.
+    """Parse a number of models, 1 or more.
 
     Raises:
         argparse.ArgumentTypeError: Anything else.

@@ -1,4 +1,4 @@
-"""`python -m dwc convert`: the authors' weights and a CLIP to a checkpoint, or the other way."""
+"""`python -m dwc convert`: convert the authors' parameters and a CLIP to a checkpoint or back."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""`python -m dwc evaluate`: a benchmark's numbers for a checkpoint."""
+"""`python -m dwc evaluate`: evaluate a checkpoint on a benchmark."""
 
 import argparse
 import json

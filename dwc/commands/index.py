@@ -53,7 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build or update the store; pictures that cannot be read are named, and do not fail it."""
+    """Build or update the store; list unreadable pictures without failing."""
     if args.list_stores or args.remove_orphans:
         return _list_stores(args.remove_orphans, args.json)
     from dwc.errors import ImageError, QueryError
@@ -137,7 +137,7 @@ def _list_stores(remove_orphans: bool, as_json: bool) -> int:
 
 
 class ProgressLine:
-    """The progress on stderr: tqdm's line on a terminal, a line for every tenth elsewhere."""
+    """Progress display on stderr: a tqdm bar on a terminal, else one line per 10 percent."""
 
     def __init__(self, label: str = "") -> None:
         """`label` names what is counted, where there is more than one thing to count."""

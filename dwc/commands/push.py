@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _facts(args: argparse.Namespace) -> "CardFacts | None":
-    """The facts for a card that the command line gives; None without any."""
+    """Return the model card's facts from the command line, or None if there are none."""
     from dwc.checkpoints.hub_upload import read_evaluations
     from dwc.checkpoints.model_card import CardFacts
 

@@ -163,7 +163,7 @@ def _run_catalogue(args: argparse.Namespace) -> int:
 
 
 def _train_jointly(args: argparse.Namespace) -> dict[str, Any]:
-    """Go on from a checkpoint of drawings, which is trained first where none is given."""
+    """Continue training from a checkpoint for drawings, trained first if none is given."""
     from dwc.training.catalogue.joint_training import JointRecipe, check_wardrobe, publish_joint
     from dwc.training.catalogue.recipe import CatalogueRecipe
     from dwc.training.catalogue.train_catalogue import claim_work, publish_catalogue
@@ -273,7 +273,7 @@ def _run_dwc(args: argparse.Namespace) -> int:
 
 
 def _log_recalls(out: Path, numbers: Mapping[str, Any]) -> None:
-    """Log the recalls, on the process that has them."""
+    """Log the recalls if this process has them."""
     if numbers:
         recalls = {name: value for name, value in numbers.items() if name.startswith("recall@")}
         logger.info("%s: %s", out, json.dumps(recalls))

@@ -61,7 +61,7 @@ class TowerSettings(AdamWSettings):
 
 
 class Towers(Protocol):
-    """Interface of the trained encoders: a CLIP or its stand-in for cached inputs (`CachedTowers`)."""
+    """Interface of the trained encoders: a CLIP or its stand-in `CachedTowers`."""
 
     logit_scale: nn.Parameter
 
