@@ -7,7 +7,7 @@ from typing import Any
 
 from dwc.datasets.image_kinds import printable
 
-# Control characters, which a terminal obeys, and those that turn the direction of what follows.
+# Control characters, which a terminal interprets, and characters that change text direction.
 _CONTROLS = re.compile("[\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 

@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check and list the files; upload them unless it is a dry run; print where they are."""
+    """Check and list the files, upload them unless it is a dry run, and print their location."""
     from dwc.checkpoints.hub_upload import CARD, check_folder, list_files, make_card, push
 
     facts = _facts(args)

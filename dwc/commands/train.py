@@ -1,4 +1,4 @@
-"""`python -m dwc train`: train a checkpoint, from nothing or on a benchmark.
+"""`python -m dwc train`: train a checkpoint from scratch or on a benchmark.
 
 train catalogue     the bundled checkpoint: everything from nothing, on drawn garments
 train dwc           DWC on a benchmark, on top of a CLIP and a ResNet that exist
@@ -118,7 +118,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train and evaluate; the checkpoint's folder also gets its numbers, log and card."""
+    """Train and evaluate; write the checkpoint, its evaluation, its log and its model card."""
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     logging.getLogger("dwc").setLevel(logging.INFO)

@@ -3,23 +3,24 @@
 Stage one, open domain: symmetric InfoNCE between images and captions of any kind. A CLIP from the
 Hub has been trained that way already and starts with stage two.
 
-Stage two, fashion: pretraining tasks. The paper's abstract says that there are some; here they are
+Stage two, fashion: pretraining tasks. The paper's abstract does not name them; ours are
 
     image and description    symmetric InfoNCE
     image and image          symmetric InfoNCE over two images of each product
     image and tags           symmetric InfoNCE with attribute tags as text; a tag belongs to every
                              image of the batch that has the attribute
 
-Stage three, hybrid: composed queries with an adaptive, self-supervised weight.
+Stage three, hybrid: composed queries q of image v and text t with an adaptive image weight w,
+trained by self-supervision to match a pseudo weight w*.
 
-    q = norm(w v + (1 - w) t)       InfoNCE of q to the targets of the batch, one way
-    w -> w*                         binary cross-entropy to the pseudo weights
+    q = norm(w v + (1 - w) t)       InfoNCE from q to the targets of the batch, one direction
+    w -> w*                         binary cross-entropy of w and w*
 
 See `dwc.modeling.combiners.progressive` for both weights. Queries of one modality have no weight to
 learn; only the retrieval loss includes them.
 
-In the losses, N rows are on the left, M on the right, D is the embedding size, and embeddings have
-unit length. `matches` (N, M) says what belongs together; the matches of a row share it evenly.
+The losses compare N embeddings `left` with M embeddings `right`, of size D and unit length.
+`matches` (N, M) marks matching pairs; the matches of a row have equal target probabilities.
 """
 
 from collections.abc import Callable
