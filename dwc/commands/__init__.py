@@ -1,1 +1,1 @@
-"""The commands of `python -m dwc`, one a module; see `dwc.cli`."""
+"""The commands of `python -m dwc`, one per module; see `dwc.cli`."""

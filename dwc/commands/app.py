@@ -1,4 +1,4 @@
-"""`python -m dwc app`: serve the page, on one's own machine and as a Space (through app.py).
+"""`python -m dwc app`: serve the web app, locally or as a Hugging Face Space (through app.py).
 
 The gallery is embedded at the first start and cached for the next, once for each model, since each
 model has its own vectors. The cache is DWC_CACHE, else `dwc` under XDG_CACHE_HOME or ~/.cache. With
@@ -24,7 +24,7 @@ DEFAULT_KEEP_LOADED = "2"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments; those left out come from the environment when it runs."""
+    """Add the command's arguments; environment variables replace omitted ones at run time."""
     parser.add_argument(
         "--model",
         action="append",
@@ -50,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def complete_from_environment(args: argparse.Namespace) -> argparse.Namespace:
-    """Fill in what the command line left out.
+    """Set arguments omitted from the command line from environment variables or defaults.
 
     Returns:
         The arguments with `models` (an empty list for the bundled models), `keep_loaded` and
@@ -82,7 +82,7 @@ def split_models(names: str) -> list[str]:
 
 
 def parse_model_count(text: str) -> int:
-    """A number of models, 1 or more.
+    """Parse a number of models, 1 or more.
 
     Raises:
         argparse.ArgumentTypeError: Anything else.
@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
     args = complete_from_environment(args)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 
-    from dwc.ui import zerogpu  # noqa: F401  # has to come before anything that imports torch
+    from dwc.ui import zerogpu  # noqa: F401  # must precede every import of torch
     from dwc.ui.blocks import build_page
     from dwc.ui.gallery_images import StoreImages
     from dwc.ui.panels.examples import choose_examples
@@ -122,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
         waits=bool(args.models),
     )
     images = StoreImages(store)
-    serve_thumbnails(images)  # first: otherwise the page would open with a copy, as of an upload
+    serve_thumbnails(images)  # before the page is built, or gradio would copy the images
     page = build_page(models, images, choose_examples(images))
     if not args.models:
         open_meanwhile(models)
@@ -132,7 +132,7 @@ def run(args: argparse.Namespace) -> int:
 
 @contextmanager
 def show_progress(name: str, several: bool) -> Iterator["Progress"]:
-    """Show on stderr how far a model has embedded the gallery, with its name if `several`."""
+    """Show a model's gallery embedding progress on stderr, with its name if there are `several`."""
     from dwc.commands.index import ProgressLine
 
     with ProgressLine(name if several else "") as line:

@@ -1,4 +1,4 @@
-"""`python -m dwc evaluate`: a benchmark's numbers for a checkpoint."""
+"""`python -m dwc evaluate`: evaluate a checkpoint on a benchmark."""
 
 import argparse
 import json
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 HELP = "measure a checkpoint on a benchmark"
 
-# The splits that each benchmark can be measured on, its usual one first.
+# Splits available for each benchmark, the default split first.
 SPLITS = {
     "catalogue": ("test", "val"),
     "fashion_iq": ("val",),
@@ -24,10 +24,10 @@ SPLITS = {
     "wardrobe": ("eval",),
 }
 
-# Benchmarks whose table names its splits: any name may be asked for.
+# Benchmarks whose data table defines the splits, so that any split name is accepted.
 _NAMES_ITS_SPLITS = frozenset({"wardrobe"})
 
-# Options that only one benchmark has, by their name among the arguments.
+# Options that apply to one benchmark only, by argument name.
 BELONGS_TO = {
     "protocol": "fashion_iq",
     "category": "fashion_iq",
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Set the split; raise DatasetError for options that do not belong together."""
+    """Set the default split; raise DatasetError for incompatible options."""
     from dwc.errors import DatasetError
 
     for option, dataset in BELONGS_TO.items():
@@ -148,7 +148,7 @@ def _measure(checkpoint: "Checkpoint", args: argparse.Namespace) -> dict[str, An
 
 
 def require_folder(folder: Path | None, dataset: str) -> Path:
-    """Return the folder if it is one; raise DatasetError, which says how to give one, otherwise."""
+    """Return the folder if it exists; otherwise raise DatasetError with instructions."""
     from dwc.errors import DatasetError
 
     if folder is None:

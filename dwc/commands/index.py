@@ -53,7 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build or update the store; pictures that cannot be read are named, and do not fail it."""
+    """Build or update the store; list unreadable pictures without failing."""
     if args.list_stores or args.remove_orphans:
         return _list_stores(args.remove_orphans, args.json)
     from dwc.errors import ImageError, QueryError
@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def print_skipped(skipped: dict[str, str], remarks: list[str]) -> None:
-    """Print the reasons of skipped files, the first ones, and remarks on the rest to stderr."""
+    """Print to stderr why the first few skipped files were skipped, and remarks on others."""
     for reason in list(skipped.values())[:_SKIPPED_PRINTED]:
         sys.stderr.write(f"skipped: {printable(reason)}\n")
     if len(skipped) > _SKIPPED_PRINTED:
@@ -137,10 +137,10 @@ def _list_stores(remove_orphans: bool, as_json: bool) -> int:
 
 
 class ProgressLine:
-    """The progress on stderr: tqdm's line on a terminal, a line for every tenth elsewhere."""
+    """Progress display on stderr: a tqdm bar on a terminal, else one line per 10 percent."""
 
     def __init__(self, label: str = "") -> None:
-        """`label` names what is counted, where there is more than one thing to count."""
+        """Set the label of the progress display, needed if several things are counted."""
         self._label = f"{label}: " if label else ""
         self._on_terminal = sys.stderr.isatty()
         self._printed_tenths = -1
@@ -154,7 +154,7 @@ class ProgressLine:
             self._bar.close()
 
     def show(self, finished: int, total: int, seconds_left: float) -> None:
-        """Show how many pictures are finished, and the time that the rest will take."""
+        """Display the number of finished pictures and the estimated remaining time."""
         from tqdm import tqdm
 
         if self._on_terminal:

@@ -1,4 +1,4 @@
-"""Text for a terminal or a pipe that may lack characters, and must not get control codes."""
+"""Output text without control codes, in characters that the terminal or pipe can encode."""
 
 import json
 import re
@@ -7,12 +7,12 @@ from typing import Any
 
 from dwc.datasets.image_kinds import printable
 
-# Control characters, which a terminal obeys, and those that turn the direction of what follows.
+# Control characters, which a terminal interprets, and characters that change text direction.
 _CONTROLS = re.compile("[\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def printable_lines(text: str) -> str:
-    """Escape control characters, such as those in the name of a file, but for the ends of lines."""
+    """Escape control characters, for example in file names, except for line ends."""
     return "\n".join(map(printable, text.split("\n")))
 
 

@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check and list the files; upload them unless it is a dry run; print where they are."""
+    """Check and list the files, upload them unless it is a dry run, and print their location."""
     from dwc.checkpoints.hub_upload import CARD, check_folder, list_files, make_card, push
 
     facts = _facts(args)
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _facts(args: argparse.Namespace) -> "CardFacts | None":
-    """The facts for a card that the command line gives; None without any."""
+    """Return the model card's facts from the command line, or None if there are none."""
     from dwc.checkpoints.hub_upload import read_evaluations
     from dwc.checkpoints.model_card import CardFacts
 

@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the page."""
+    """Write the Markdown page and return the exit status."""
     from dwc.checkpoints.model_card import render_results
     from dwc.files import write_text
 

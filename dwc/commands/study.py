@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run what is not finished, and write the results."""
+    """Run the unfinished parts of the study and write the results; return the exit status."""
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     from dwc.errors import TrainingError

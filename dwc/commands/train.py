@@ -1,4 +1,4 @@
-"""`python -m dwc train`: train a checkpoint, from nothing or on a benchmark.
+"""`python -m dwc train`: train a checkpoint from scratch or on a benchmark.
 
 train catalogue     the bundled checkpoint: everything from nothing, on drawn garments
 train dwc           DWC on a benchmark, on top of a CLIP and a ResNet that exist
@@ -118,7 +118,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train and evaluate; the checkpoint's folder also gets its numbers, log and card."""
+    """Train and evaluate; write the checkpoint, its evaluation, its log and its model card."""
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     logging.getLogger("dwc").setLevel(logging.INFO)
@@ -163,7 +163,7 @@ def _run_catalogue(args: argparse.Namespace) -> int:
 
 
 def _train_jointly(args: argparse.Namespace) -> dict[str, Any]:
-    """Go on from a checkpoint of drawings, which is trained first where none is given."""
+    """Continue training from a checkpoint for drawings, trained first if none is given."""
     from dwc.training.catalogue.joint_training import JointRecipe, check_wardrobe, publish_joint
     from dwc.training.catalogue.recipe import CatalogueRecipe
     from dwc.training.catalogue.train_catalogue import claim_work, publish_catalogue
@@ -273,7 +273,7 @@ def _run_dwc(args: argparse.Namespace) -> int:
 
 
 def _log_recalls(out: Path, numbers: Mapping[str, Any]) -> None:
-    """Log the recalls, on the process that has them."""
+    """Log the recalls if this process has them."""
     if numbers:
         recalls = {name: value for name, value in numbers.items() if name.startswith("recall@")}
         logger.info("%s: %s", out, json.dumps(recalls))

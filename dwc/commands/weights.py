@@ -18,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compose the queries; write them and their weights into the checkpoint's folder."""
+    """Compute image weights of sample queries and write both into the checkpoint's folder."""
     from dwc.checkpoints.load import load
     from dwc.evaluation.catalogue import catalogue_weights
     from dwc.search.reference_weights import ReferenceQueries, ReferenceWeights
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     )
     reference_queries = ReferenceQueries(
         references=[query.reference for query in queries],
-        # On one line, as on the page; the model reads two captions of the catalogue the same way.
+        # On one line, as on the page; the model's template joins two captions the same way.
         words=[" and ".join(query.captions) for query in queries],
         picture_shares=[round(float(query.picture_share or 0), _DIGITS) for query in queries],
         image_weights={

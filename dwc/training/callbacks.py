@@ -1,4 +1,4 @@
-"""Callbacks of the loop: a moving average of the weights, and the choice of the best epoch."""
+"""Training-loop callbacks: a moving average of the parameters and selection of the best epoch."""
 
 import json
 import logging
@@ -23,24 +23,24 @@ logger = logging.getLogger(__name__)
 
 _STREAMS = ("clip_stream", "cnn_stream")
 _BEST, _HISTORY = "best.safetensors", "epochs.jsonl"
-_FROZEN = "clip."  # the frozen CLIP does not change, so it is not written with every best epoch
+_FROZEN = "clip."  # prefix of the frozen CLIP's parameters; they never change and are not saved
 
 Measure = Callable[[], tuple[float, Mapping[str, float]]]
 
 
 class WeightAverage:
-    """Exponential moving average of both streams' weights; the frozen CLIP needs none.
+    """Exponential moving average of both streams' parameters; the frozen CLIP is not averaged.
 
-    After n updates the decay is at most (1 + n) / (10 + n), so that the random initial weights are
-    soon forgotten. Running statistics of batch norms are averaged, counters copied.
+    After n updates the decay is at most (1 + n) / (10 + n), so that the random initial parameters
+    soon lose their influence. Batch-norm running statistics are averaged; counters are copied.
     """
 
     def __init__(self, model: DWCModel, decay: float) -> None:
-        """Start from the model's weights; the model must be on its device already.
+        """Initialize the average with the parameters of the model, already on its final device.
 
         Args:
-            model: The model to follow.
-            decay: The decay of a step, in [0, 1).
+            model: The model whose parameters are averaged.
+            decay: Largest share of the old average that an update retains, in [0, 1).
         """
         self._model = model
         self._streams = nn.ModuleDict(
@@ -60,12 +60,12 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Add the current weights to the average."""
+        """Add the model's current parameters to the average."""
         self._average.update_parameters(self._streams)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Replace the model's streams by the averaged ones within the block."""
+        """Replace the model's streams with the averaged ones inside the `with` block."""
         averaged = dict(cast(nn.ModuleDict, self._average.module).items())
         try:
             for name, stream in averaged.items():
@@ -76,20 +76,20 @@ class WeightAverage:
                 setattr(self._model, name, stream)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the averages and the number of updates."""
+        """Return the averaged parameters and the number of updates."""
         return self._average.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Continue from a saved state."""
+        """Load the averages and the number of updates from a saved state."""
         self._average.load_state_dict(state)
 
 
 class EpochSelection:
-    """Measures epochs, keeps the best epoch's weights, and updates the average after each step.
+    """Callback that evaluates epochs, saves the best epoch's parameters and updates the average.
 
-    Its folder holds `epochs.jsonl`, a line for each measured epoch, and the weights of the best so
-    far. An epoch measured before a kill is not measured again, and of equal epochs the first wins:
-    a run that was killed chooses like an uninterrupted one.
+    Its folder contains `epochs.jsonl`, with one line per evaluated epoch, and the parameters of the
+    best epoch so far. A resumed run does not repeat evaluations made before it was interrupted, and
+    the first of several equal epochs wins, so it selects the same epoch as an uninterrupted run.
     """
 
     def __init__(
@@ -102,16 +102,16 @@ class EpochSelection:
         accelerator: Accelerator,
         average: WeightAverage | None = None,
     ) -> None:
-        """Read what was measured before.
+        """Load the evaluations that an earlier run wrote to the folder, if any.
 
         Args:
-            model: The model that is trained.
-            measure: Returns the score of the model as it is, and the numbers behind the score.
-            epochs: After how many finished epochs to measure.
-            steps_per_epoch: Steps of an epoch.
-            folder: Where the history and the best weights go.
-            accelerator: The stage's own.
-            average: The weights to measure and keep instead of the model's own.
+            model: The model in training.
+            measure: Evaluates the model; returns its score (higher is better) and named metrics.
+            epochs: Numbers of finished epochs after which the model is evaluated.
+            steps_per_epoch: Number of training steps in an epoch.
+            folder: Folder for the history and the best parameters.
+            accelerator: The accelerator of this training stage.
+            average: Average to evaluate and save instead of the model's own parameters.
         """
         self._model, self._measure, self._average = model, measure, average
         self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
@@ -119,26 +119,26 @@ class EpochSelection:
         self._lines = _read_history(folder / _HISTORY)
         self._best = _read_score(folder / _BEST)
         self.seconds = 0.0
-        """Time spent measuring since this object was made."""
+        """Seconds spent on evaluation since this object was created."""
 
     @property
     def history(self) -> list[dict[str, float]]:
-        """The numbers of every measured epoch, in order."""
+        """Metrics of every evaluated epoch, in order of epochs."""
         return [self._lines[epoch] for epoch in sorted(self._lines)]
 
     def before_step(self, step: int) -> None:
-        """Measure if an epoch begins with this step."""
+        """Evaluate the model if this step is the first of an epoch."""
         epoch, rest = divmod(step, self._steps_per_epoch)
         if rest == 0:
             self.measure_epoch(epoch)
 
     def after_step(self, done: int) -> None:
-        """Update the average."""
+        """Update the moving average, if there is one."""
         if self._average is not None:
             self._average.update()
 
     def measure_epoch(self, epoch: int) -> None:
-        """Measure the weights after `epoch` finished epochs, if due and not measured before."""
+        """Evaluate the model after `epoch` finished epochs, if that is due and not yet done."""
         if epoch not in self._epochs or epoch in self._lines:
             return
         start = time.monotonic()
@@ -162,15 +162,15 @@ class EpochSelection:
         logger.info("after epoch %d: %s%s", epoch, listed, ", the best so far" if is_best else "")
 
     def load_best(self) -> int:
-        """Load the best weights into the model.
+        """Load the best epoch's parameters into the model.
 
-        Call it on every process, after all have measured the last epoch.
+        Call it on every process, after all of them have evaluated the last epoch.
 
         Returns:
-            The number of finished epochs that the weights are of.
+            The number of finished epochs after which these parameters were saved.
 
         Raises:
-            RuntimeError: the weights are of another model.
+            RuntimeError: the saved parameters belong to a different model.
         """
         file = self._folder / _BEST
         with safe_open(file, "pt") as tensors:

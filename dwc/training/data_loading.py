@@ -1,4 +1,4 @@
-"""Batches by step number: sharded over processes, prefetched where that pays."""
+"""Loading of training batches by step number, split over processes and optionally prefetched."""
 
 import os
 import sys
@@ -15,19 +15,20 @@ Batch = TypeVar("Batch")
 def shard_and_prefetch(
     make: Callable[[int], Batch], total_steps: int, accelerator: Accelerator
 ) -> Callable[[int], Batch]:
-    """Return this process's share of the batches that `make` gives by number.
+    """Return a function that loads this process's share of the batches.
 
-    A worker process prefetches them if a GPU trains or a core is free. If every core trains, the
-    worker would take one from threads that work in lockstep, and cost more than it saves; without
-    fork, everything that makes a batch would have to be sent to the worker.
+    A worker process prefetches batches if training runs on a GPU or a core is free. If training
+    uses every core, the worker would slow down threads that wait for one another, which costs more
+    than prefetching saves. On systems without fork there is no worker, since all data needed to
+    make a batch would have to be sent to it.
 
     Args:
-        make: Returns the batch of a number, the same one every time.
-        total_steps: Steps of the stage.
-        accelerator: Knows rank, number of processes and device.
+        make: Returns the batch with a given number; must be deterministic.
+        total_steps: Number of steps of the training stage.
+        accelerator: Provides the rank, the number of processes and the device.
 
     Returns:
-        A function from the step to this process's batch.
+        A function that takes a step number and returns this process's batch for that step.
     """
     rank, world = accelerator.process_index, accelerator.num_processes
 
@@ -41,19 +42,19 @@ def shard_and_prefetch(
 
 
 class StepLoader(Generic[Batch]):
-    """Reads a data set by step through a `DataLoader` that runs on to the last step."""
+    """Loader that returns a data set's batches by step number through one running `DataLoader`."""
 
     def __init__(self, data: Dataset, total_steps: int, **options: Any) -> None:
-        """Remember the data; `options` are further arguments of `DataLoader`."""
+        """Store the data set; `options` are passed to `DataLoader`."""
         self._data, self._total, self._options = data, total_steps, options
         self._next: int | None = None
         self._iterator: Iterator[Batch] = iter(())
 
     def __call__(self, step: int) -> Batch:
-        """Return the batch of a step; steps in order are prefetched, others restart the loader."""
+        """Return the batch of a step; a step out of sequence restarts the loader."""
         if step != self._next:
-            # Without a generator of its own, a loader draws from torch's global one, and dropout
-            # would differ between a resumed run and an uninterrupted one.
+            # Without its own generator, a loader uses torch's global one, and dropout would
+            # differ between a resumed run and an uninterrupted one.
             loader = DataLoader(
                 self._data,
                 batch_size=None,
@@ -69,10 +70,10 @@ class StepLoader(Generic[Batch]):
         return batch
 
     def close(self) -> None:
-        """End the processes that prefetch; a further call starts new ones.
+        """Stop the prefetching processes; the next batch request starts new ones.
 
-        The garbage collector may close a loader's queues before it ends the processes, which torch
-        then waits for, 5 seconds each.
+        Without an explicit close, the garbage collector may close a loader's queues before its
+        processes end, and torch then waits 5 seconds for each process.
         """
         self._next, self._iterator = None, iter(())
 
@@ -86,7 +87,7 @@ class _ByStep(Dataset, Generic[Batch]):
 
 
 class PrefetchLoader(StepLoader[Batch]):
-    """Makes batches in a forked worker process, four steps ahead."""
+    """Loader that makes batches in a forked worker process, up to four steps ahead."""
 
     def __init__(self, make: Callable[[int], Batch], total_steps: int) -> None:
         super().__init__(

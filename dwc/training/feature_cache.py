@@ -1,12 +1,15 @@
-"""Features of frozen towers, computed once and stored; a step then costs only its head.
+"""Caches of frozen encoders' ("towers'") features, so that a training step skips the encoders.
 
-A cached image is one row: CLIP's features, then the ResNet's last feature map, flattened. Rows take
-the place of pixels, and cached CLIP features that of token ids, so the same loop trains on either;
-`with_cached_features` swaps the towers for stand-ins. Three kinds of cache:
+A cached image is one row: CLIP's features, then the ResNet's last feature map, flattened. Rows
+replace pixels, and cached CLIP features replace token ids, so the same training loop accepts both;
+`with_cached_features` replaces the towers with stand-ins. There are three kinds of cache:
 
 - `cache_image_features`, `cache_text_features`: a pool of drawings and its texts, for both streams;
-- `cache_tower_inputs`: the input of the image tower's last layer, for PL;
+- `cache_tower_inputs`: inputs of the image tower's last layer, for PL (Progressive Learning);
 - `cache_clip_features`: CLIP's features of a benchmark's images and texts (`ClipFeatureTable`).
+
+In shapes, F is the size of CLIP's features, and C, h, w are channels, height and width of the
+ResNet's last feature map. N is the number of rows.
 """
 
 import hashlib
@@ -45,24 +48,30 @@ from dwc.training.run_dir import append_log, new_array_file
 logger = logging.getLogger(__name__)
 
 Preprocessing = tuple[int, Sequence[float], Sequence[float]]
-"""Side in pixels, mean and standard deviation of each channel."""
+"""Side of the square image in pixels, and mean and standard deviation of each channel."""
 
-_CHUNK = 500  # images or texts in one forward pass
-_TABLE_CHUNK = 64  # the same for the full-size images of a benchmark
+_CHUNK = 500  # images or texts per forward pass
+_TABLE_CHUNK = 64  # full-size benchmark images per forward pass
 
 
 @dataclass(frozen=True)
 class CachedTexts:
-    """T texts: CLIP's `features` (T, F), and word ids `words` (T, L) with `lengths` (T,)."""
+    """CLIP features and word ids of T texts with at most L words.
+
+    Attributes:
+        features: CLIP's text features (T, F).
+        words: Padded word ids (T, L).
+        lengths: Number of words in each text (T,).
+    """
 
     features: Tensor
     words: Tensor
     lengths: Tensor
 
     def take(self, rows: Tensor) -> dict[str, Tensor]:
-        """Return the text inputs of a group of queries; see `TripletBatch`.
+        """Return the text inputs of the given rows as a group of queries; see `TripletBatch`.
 
-        Padding is as long as the longest of these texts.
+        Word ids are padded to the longest of these texts.
         """
         lengths = self.lengths[rows]
         longest = int(lengths.max())
@@ -77,10 +86,10 @@ class CachedTexts:
 
 @dataclass(frozen=True)
 class CachedImages:
-    """Several views of every image of a pool.
+    """Cached rows of several randomly augmented views of every image of a pool.
 
     Attributes:
-        rows: (views, images, F + C h w).
+        rows: Cached rows (views, images, F + C h w).
         map_shape: (C, h, w) of the ResNet's last feature map.
     """
 
@@ -89,31 +98,31 @@ class CachedImages:
 
     @property
     def count(self) -> int:
-        """The number of images."""
+        """Number of images."""
         return self.rows.shape[1]
 
     @property
     def feature_dim(self) -> int:
-        """F, the size of CLIP's features."""
+        """Size F of CLIP's features."""
         channels, height, width = self.map_shape
         return self.rows.shape[-1] - channels * height * width
 
     def sample(self, indices: Tensor, generator: torch.Generator) -> Tensor:
-        """Return a random view of each image: indices (N,) -> (N, F + C h w) float32."""
+        """Return rows (N, F + C h w) in float32, one random view for each image index (N,)."""
         views = torch.randint(0, len(self.rows), (len(indices),), generator=generator)
         return self.rows[views, indices].float()
 
 
 @dataclass(frozen=True)
 class CachedPool:
-    """The features of a pool of drawings and of triplets over it.
+    """Cached features of a pool of drawings and of T triplets of its images.
 
     Attributes:
-        images: The drawings.
-        references: Indices (T,) of images.
-        targets: Indices (T,) of images.
-        modifications: The T modification texts.
-        descriptions: A text for every image.
+        images: Cached features of the drawings.
+        references: Image indices of the reference images (T,).
+        targets: Image indices of the target images (T,).
+        modifications: Cached features of the T modification texts.
+        descriptions: Cached features of one description per image.
     """
 
     images: CachedImages
@@ -124,41 +133,41 @@ class CachedPool:
 
 
 class CachedClip(nn.Module):
-    """Stand-in for a CLIP whose inputs are cached rows and cached text features."""
+    """Stand-in for CLIP that takes cached rows and cached text features as inputs."""
 
-    vision_model = None  # no map of regions to share with the CNN stream
+    vision_model = None  # there are no feature maps to share with the CNN stream
 
     def __init__(self, feature_dim: int) -> None:
         super().__init__()
         self.feature_dim = feature_dim
 
     def image_features(self, rows: Tensor) -> Tensor:
-        """Rows (N, F + C h w) -> features (N, F)."""
+        """Return the CLIP features (N, F) in cached rows (N, F + C h w)."""
         return rows[:, : self.feature_dim]
 
     def text_features(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return the features (N, F) as they are."""
+        """Return the text features (N, F) unchanged."""
         return features
 
 
 class CachedFeatureMaps(nn.Module):
-    """Stand-in for a ResNet that returns the cached last feature map of each row."""
+    """Stand-in for a ResNet that returns the last feature maps stored in cached rows."""
 
     def __init__(self, map_shape: tuple[int, int, int]) -> None:
         super().__init__()
         self.map_shape = map_shape
 
     def forward(self, rows: Tensor) -> SimpleNamespace:
-        """Rows (N, F + C h w) -> an output whose `last_hidden_state` is (N, C, h, w)."""
+        """Return the cached feature maps (N, C, h, w) as an output's `last_hidden_state`."""
         size = self.map_shape[0] * self.map_shape[1] * self.map_shape[2]
         return SimpleNamespace(last_hidden_state=rows[:, -size:].unflatten(1, self.map_shape))
 
 
 class CachedTowers(nn.Module):
-    """Stand-in for a CLIP whose image inputs are those of its last image layer; trainable.
+    """Trainable stand-in for CLIP that takes cached inputs of the last image layer, not pixels.
 
-    The layers are the CLIP's own, so it trains along; the rest of its image tower is not part of
-    this module.
+    The layers are shared with the CLIP, so training changes the CLIP too. The other layers of its
+    image tower are not part of this module.
     """
 
     def __init__(self, clip: ClipBackbone) -> None:
@@ -169,19 +178,19 @@ class CachedTowers(nn.Module):
         self._encode_texts = clip.text_features
 
     def image_features(self, inputs: Tensor) -> Tensor:
-        """Inputs of the last layer (N, K), see `last_layer_inputs` -> features (N, F)."""
+        """Return features (N, F) for last-layer inputs (N, K) made by `last_layer_inputs`."""
         return self.image_layer(inputs)
 
     def text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """As `ClipBackbone.text_features`."""
+        """Return text features (N, F), like `ClipBackbone.text_features`."""
         return self._encode_texts(input_ids, attention_mask)
 
 
 @contextmanager
 def with_cached_features(model: DWCModel, cached: CachedPool) -> Iterator[DWCModel]:
-    """Replace the model's towers by stand-ins for cached rows and texts within the block.
+    """Replace the model's towers with stand-ins for cached features inside the `with` block.
 
-    The towers are back afterwards, unchanged: the CNN stream's ResNet is frozen like CLIP.
+    Afterwards the towers are restored, unchanged: both CLIP and the CNN stream's ResNet are frozen.
     """
     assert model.clip is not None, "features are cached for both streams; this model lacks CLIP's"
     assert model.cnn_stream is not None, "features are cached for both streams; this model has one"
@@ -206,11 +215,11 @@ def cache_view_features(
 
     Args:
         pool: The drawings.
-        views: Views per drawing.
-        seed: Decides the views.
-        preprocessing: Of the views.
-        compute: Pixels (N, 3, side, side) -> features (N, K).
-        file: Receives (views, drawings, K) float16, as .npy.
+        views: Number of random views per drawing.
+        seed: Seed of the random views.
+        preprocessing: Size and normalization of the views.
+        compute: Function from pixels (N, 3, side, side) to features (N, K).
+        file: Path of the .npy file to write: (views, drawings, K) in float16.
 
     Raises:
         TrainingError: the disk has too little space.
@@ -239,10 +248,10 @@ def cache_view_features(
 def cache_image_features(
     model: DWCModel, pool: DrawnPool, views: int, seed: int, folder: Path
 ) -> CachedImages:
-    """Compute both image towers' features of `views` random views of every drawing.
+    """Return both image towers' features of `views` random views of every drawing.
 
-    They are stored in `folder` as float16, and read back if the file is of these very towers,
-    drawings, views and seed. The model is left in eval mode.
+    The features are stored in `folder` as float16 and loaded from there if a file for the same
+    towers, drawings, views and seed exists. The model is left in eval mode.
     """
     model.eval()
     assert model.clip is not None
@@ -264,7 +273,7 @@ def cache_image_features(
 
 
 def tower_features(model: DWCModel, pixel_values: Tensor) -> Tensor:
-    """Pixels (N, 3, H, W) -> rows (N, F + C h w): CLIP's features and the ResNet's last map."""
+    """Return rows (N, F + C h w) for pixels (N, 3, H, W): CLIP features and ResNet feature map."""
     assert model.clip is not None
     assert model.cnn_stream is not None
     maps = model.cnn_stream.resnet(pixel_values).last_hidden_state
@@ -285,13 +294,13 @@ def cache_text_features(
     """Encode the modification text of every triplet and a description of every drawing.
 
     Args:
-        model: Its CLIP encodes; left in eval mode.
-        processor: Tokenizes.
-        images: The drawings' cached features, part of the result.
+        model: Model whose CLIP encodes the texts; left in eval mode.
+        processor: Tokenizer of the texts.
+        images: Cached image features to include in the result.
         pool: The drawings.
-        triplets: Triplets over the pool.
-        seed: Decides the descriptions.
-        folder: Receives a log line; the features stay in memory.
+        triplets: Triplets of the pool's images.
+        seed: Seed of the random descriptions.
+        folder: Folder of the log that receives a line; the features are not written to disk.
     """
     model.eval()
     template = model.config.caption_template
@@ -310,9 +319,9 @@ def cache_text_features(
 
 @torch.inference_mode()
 def encode_texts(model: DWCModel, processor: DWCProcessor, texts: Sequence[str]) -> CachedTexts:
-    """Encode texts with CLIP and the word tokenizer; the caption template is in them already."""
+    """Encode texts, already filled into the caption template, with CLIP and the word tokenizer."""
     assert model.clip is not None
-    # By length, since a batch is padded to its longest text.
+    # Sorted by length, since a batch is padded to its longest text.
     order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
     chunks = [order[start : start + _CHUNK] for start in range(0, len(order), _CHUNK)]
     features = torch.zeros(len(texts), model.clip.config.projection_dim)
@@ -335,7 +344,7 @@ def encode_texts(model: DWCModel, processor: DWCProcessor, texts: Sequence[str])
 
 @contextmanager
 def _timed(folder: Path, kind: str, count: int) -> Iterator[None]:
-    """Log the duration of the block, a line of stage "keeping" (the published name)."""
+    """Append the duration of the `with` block to the log of stage "keeping" (a published name)."""
     start = time.monotonic()
     yield
     seconds = round(time.monotonic() - start, 1)
@@ -345,12 +354,12 @@ def _timed(folder: Path, kind: str, count: int) -> Iterator[None]:
 def weights_digest(
     modules: Iterable[nn.Module], header: bytes = b"", skipped_prefix: str | None = None
 ) -> str:
-    """Return 12 hex digits of the parameters and buffers of modules, names included.
+    """Return a hash, 12 hex digits, of the modules' parameters and buffers and their names.
 
     Args:
-        modules: Hashed one after the other.
-        header: Hashed first.
-        skipped_prefix: Tensors whose names begin with this are left out.
+        modules: Modules to hash, in this order.
+        header: Bytes to hash before the modules.
+        skipped_prefix: Tensors whose names begin with this prefix are not hashed.
     """
     digest = hashlib.sha256(header)
     for module in modules:
@@ -362,7 +371,7 @@ def weights_digest(
 
 
 def _image_cache_name(model: DWCModel, pool: DrawnPool, views: int, seed: int) -> str:
-    """Return 12 hex digits of all that decides the cached image features."""
+    """Return a hash, 12 hex digits, of everything that affects the cached image features."""
     assert model.clip is not None
     assert model.cnn_stream is not None
     settings = repr((views, seed, PICTURE_PX, MEAN, STD, pool.items[-1])).encode()
@@ -372,21 +381,21 @@ def _image_cache_name(model: DWCModel, pool: DrawnPool, views: int, seed: int) -
 
 
 def last_image_layer(clip: ClipBackbone) -> nn.Linear:
-    """Return the linear layer that ends a CLIP's image tower."""
+    """Return the linear layer at the end of a CLIP's image tower."""
     if isinstance(clip.vision_model, ModifiedResNet):
         return clip.vision_model.attention_pool.projection
-    assert clip.visual_projection is not None  # every other tower has one
+    assert clip.visual_projection is not None  # all towers but ModifiedResNet have it
     return clip.visual_projection
 
 
 @torch.no_grad()
 def last_layer_inputs(clip: ClipBackbone, pixel_values: Tensor) -> Tensor:
-    """Pixels (N, 3, H, W) -> the inputs (N, K) of the image tower's last layer."""
+    """Return the inputs (N, K) of the image tower's last layer for pixels (N, 3, H, W)."""
     return input_of(last_image_layer(clip), lambda: clip.image_features(pixel_values))
 
 
 def input_of(layer: nn.Module, call: Callable[[], object]) -> Tensor:
-    """Return the input of a layer while `call` runs, which must use the layer once."""
+    """Run `call` and return the input that `layer` received; `call` must use it exactly once."""
     inputs: list[Tensor] = []
     hook = layer.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0]))
     try:
@@ -408,22 +417,23 @@ def cache_tower_inputs(
 ) -> Tensor:
     """Compute the inputs of CLIP's last image layer for random views of every drawing.
 
-    An image tower takes nearly all the time of a step. For a CLIP that is trained on such images
-    already, all but the last layer can stay frozen: the inputs of that layer are computed once for
-    a few views of every image, and it trains on them, together with the text tower.
+    The image tower takes nearly all the time of a training step. If the CLIP is already trained on
+    similar images, all but its last image layer can remain frozen: the inputs of that layer are
+    computed once for a few views of every image, and the layer trains on them, together with the
+    text tower.
 
     Args:
         clip: The CLIP; left in eval mode.
         pool: The drawings.
-        views: Views per drawing.
-        seed: Decides the views.
-        preprocessing: Of the views.
-        folder: Where the file goes; it is read back if it exists.
-        name: Part of the file's name; differs for other CLIPs, pools, views and seeds.
-        mixed_precision: "no" or "bf16".
+        views: Number of random views per drawing.
+        seed: Seed of the random views.
+        preprocessing: Size and normalization of the views.
+        folder: Folder of the cache file; an existing file is loaded instead of recomputed.
+        name: Part of the file's name; must differ for different CLIPs, pools, views and seeds.
+        mixed_precision: Precision of the forward pass, "no" (float32) or "bf16".
 
     Returns:
-        (views, drawings, K) float16, on the CPU.
+        The inputs (views, drawings, K) in float16, on the CPU; K is the layer's input size.
     """
     file = folder / f"tower-inputs-{name}.npy"
     if not file.exists():
@@ -440,17 +450,17 @@ def cache_tower_inputs(
 
 @dataclass(frozen=True)
 class ClipFeatureTable:
-    """CLIP's features of a benchmark's images and texts, in files.
+    """Files with CLIP's features of a benchmark's images and texts.
 
-    CLIP is frozen, and training uses an image in two views at most, as it is and mirrored: after
-    one pass a step needs no forward pass of CLIP. Files are opened by the reader, so that sending a
-    table to another process costs nothing.
+    CLIP is frozen, and training uses at most two views of an image (original and mirrored), so
+    training steps need no forward pass of CLIP once the files are written. Files are opened only
+    when features are loaded, so that a table can be sent to another process at almost no cost.
 
     Attributes:
-        images_file: Features (images * views, F).
-        rows: Image names to their row, before multiplication by `views`.
-        views: 1, or 2 if mirrored views are included.
-        texts_file: Features (triplets, F); None if texts are drawn rather than fixed.
+        images_file: File with image features (images * views, F).
+        rows: Maps each image name to its index; multiply by `views` for the row in the file.
+        views: Views per image: 1, or 2 if mirrored views are included.
+        texts_file: File with text features (triplets, F); None if texts are sampled at random.
     """
 
     images_file: Path
@@ -459,7 +469,7 @@ class ClipFeatureTable:
     texts_file: Path | None
 
     def images(self, names: Sequence[str], mirrored: Sequence[bool]) -> Tensor:
-        """Return the features (N, F) float32 of images in these views."""
+        """Return the features (N, F) in float32 of the named images, mirrored where specified."""
         rows = [
             self.rows[name] * self.views + int(is_mirrored)
             for name, is_mirrored in zip(names, mirrored, strict=True)
@@ -467,7 +477,7 @@ class ClipFeatureTable:
         return torch.from_numpy(_mapped(self.images_file)[rows])
 
     def texts(self, triplets: Sequence[int]) -> Tensor | None:
-        """Return the features (N, F) float32 of the texts of triplets, by their numbers."""
+        """Return the text features (N, F) in float32 of the triplets with the given indices."""
         if self.texts_file is None:
             return None
         return torch.from_numpy(_mapped(self.texts_file)[list(triplets)])
@@ -487,19 +497,19 @@ def cache_clip_features(
     accelerator: Accelerator,
     threads: int,
 ) -> ClipFeatureTable:
-    """Compute what `folder` does not hold yet; of several processes the first does it for all.
+    """Return the table of a benchmark's CLIP features, computing files that `folder` lacks.
 
-    Images and texts that cannot be read have rows of NaN: the batch that uses them opens them as
-    well, and its error names the triplet.
+    Of several processes, only the first computes features. Unreadable images and texts get rows of
+    NaN: a batch that uses one opens the original as well and reports the triplet in its error.
 
     Args:
         clip: The frozen CLIP.
-        processor: Preprocesses and tokenizes.
+        processor: Image preprocessor and tokenizer.
         template: The caption template.
-        data: The benchmark.
-        folder: Where the files go.
-        accelerator: Knows the processes and the precision.
-        threads: Threads that open images.
+        data: The benchmark's training data.
+        folder: Folder of the feature files.
+        accelerator: Provides the processes and the precision.
+        threads: Number of threads that load images.
     """
     names = list(dict.fromkeys(data.learned.names()))
     fixed = data.learned if isinstance(data.learned, FixedTriplets) else None
@@ -524,7 +534,7 @@ def cache_clip_features(
 
 @contextmanager
 def _new_table(file: Path, count: int, clip: ClipBackbone) -> Iterator[np.ndarray]:
-    """Yield `count` rows of NaN to fill."""
+    """Yield an array of `count` rows, initialized with NaN, to fill and save as `file`."""
     shape = (count, clip.config.projection_dim)
     with new_array_file(file, shape, np.float32) as rows:
         rows[:] = np.nan

@@ -1,8 +1,8 @@
-"""The loop that all training stages run in: steps, schedule, log, saved states, resumption.
+"""Training loop of all stages, with learning-rate schedule, logging, saved states and resumption.
 
-A stage's data is a function of the step number, so a run that was killed and continues from its
-last saved state sees the same batches, and ends in the same weights, as an uninterrupted one.
-`OptimizerStep` is what most stages' steps share: AdamW, warm-up and cosine, gradient clipping.
+A stage's data depends only on the step number, so a run that resumes from its last saved state
+uses the same batches and ends with the same parameters as an uninterrupted run. `OptimizerStep`
+implements the optimizer of most stages: AdamW, warm-up and cosine schedule, gradient clipping.
 """
 
 import logging
@@ -27,14 +27,14 @@ StepFunction = Callable[[int], Mapping[str, float]]
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """Length of a stage and what it writes.
+    """Length of a training stage, and where and how often it saves states and log lines.
 
     Attributes:
-        total_steps: Steps of the stage.
-        folder: Where the state (`folder/<stage>`) and the log (`folder/<stage>.jsonl`) go; None
-            writes neither.
-        save_every: Steps between two saved states.
-        log_every: Steps between two log lines.
+        total_steps: Number of steps of the stage.
+        folder: Folder of the state (`folder/<stage>`) and the log (`folder/<stage>.jsonl`); with
+            None, neither is written.
+        save_every: Number of steps between two saved states.
+        log_every: Number of steps between two log lines.
     """
 
     total_steps: int
@@ -44,18 +44,18 @@ class LoopSettings:
 
 
 class Callback(Protocol):
-    """Called between steps, to evaluate or to average weights."""
+    """Object that the loop calls between steps, for example to evaluate or average the model."""
 
     def before_step(self, step: int) -> None:
-        """Called before a step; after a resumption, also before the step that it continues with."""
+        """Run before a step, including the first step after a resumption."""
 
     def after_step(self, done: int) -> None:
-        """Called after `done` steps, before a state is saved: the state includes its changes."""
+        """Run when `done` steps are finished; the next saved state includes changes made here."""
 
 
 @dataclass
 class _StepCounter:
-    """The number of finished steps, in a form that accelerate saves with a state."""
+    """Counter of finished steps that accelerate can save and load with a state."""
 
     done: int = 0
 
@@ -67,7 +67,7 @@ class _StepCounter:
 
 
 def cosine_with_warmup(total_steps: int, warmup_steps: int) -> Callable[[int], float]:
-    """Return the learning rate's factor by step: linear warm-up, then half a cosine to 0."""
+    """Return a schedule of learning-rate factors: linear warm-up, then half a cosine down to 0."""
 
     def factor(step: int) -> float:
         if step < warmup_steps:
@@ -85,23 +85,25 @@ def run_stage(
     settings: LoopSettings,
     callback: Callback | None = None,
 ) -> dict[str, float]:
-    """Run a stage to its end, from its last saved state if there is one.
+    """Run a training stage to its end, resuming from its last saved state if there is one.
 
-    Means over `log_every` steps go to the log, to the accelerator's trackers and, as JSON lines, to
-    `folder/<stage>.jsonl`.
+    Means over `log_every` steps are written to the Python log, to the accelerator's trackers and,
+    as JSON lines, to `folder/<stage>.jsonl`.
 
     Args:
-        stage: The name of the stage, and of its files.
-        accelerator: A new one for each stage; all that is trained went through its `prepare`.
-        step_function: Does one step, optimizer included, and returns numbers to log.
-        settings: Length, folder and intervals.
-        callback: Called between steps.
+        stage: Name of the stage and of its files.
+        accelerator: A new accelerator for this stage, with all trained modules and optimizers
+            already passed to its `prepare`.
+        step_function: Performs one training step, including the optimizer's, and returns named
+            numbers to log.
+        settings: Length, folder and intervals of the stage.
+        callback: Object to call between steps.
 
     Returns:
-        The last means logged; empty if no step was left to do.
+        The means that were logged last; empty if the stage was already finished.
 
     Raises:
-        FloatingPointError: a number that a step returned is not finite.
+        FloatingPointError: a step returned a number that is not finite.
     """
     counter = _StepCounter()
     accelerator.register_for_checkpointing(counter)
@@ -158,14 +160,14 @@ def _log(
 
 @dataclass(frozen=True)
 class AdamWSettings:
-    """Length and optimizer of a stage: AdamW with warm-up and cosine.
+    """Length and optimizer settings of a stage trained by AdamW with warm-up and cosine schedule.
 
     Attributes:
-        total_steps: Steps of the stage; the cosine reaches 0 there.
-        learning_rate: After the warm-up.
-        weight_decay: Of parameter groups that have none of their own.
-        warmup_steps: Part of `total_steps`.
-        max_gradient_norm: Longer gradients are clipped to this length.
+        total_steps: Number of steps of the stage; the learning rate reaches 0 after the last.
+        learning_rate: Learning rate at the end of the warm-up.
+        weight_decay: Weight decay of parameter groups that define none of their own.
+        warmup_steps: Number of warm-up steps, included in `total_steps`.
+        max_gradient_norm: Gradients with a larger norm are clipped to this norm.
     """
 
     total_steps: int
@@ -176,12 +178,13 @@ class AdamWSettings:
 
 
 class OptimizerStep:
-    """A module with its AdamW and schedule under an accelerator; call it with a loss.
+    """Callable that performs one AdamW step, with schedule and gradient clipping, for a loss.
 
-    Their state is saved with the accelerator's, which must be a new one for each stage.
+    The states of module, optimizer and schedule are saved with the accelerator's state; use a new
+    accelerator for each stage.
 
     Attributes:
-        module: The module given, prepared and in training mode.
+        module: The trained module, prepared by the accelerator and in training mode.
     """
 
     def __init__(
@@ -192,14 +195,15 @@ class OptimizerStep:
         groups: list[dict[str, Any]] | None = None,
         betas: tuple[float, float] = (0.9, 0.999),
     ) -> None:
-        """Prepare module and optimizer.
+        """Prepare the module, the optimizer and the schedule.
 
         Args:
-            module: What is trained.
-            settings: Rate, decay, schedule and clipping.
-            accelerator: The stage's own.
-            groups: The optimizer's parameter groups; one of all trainable parameters by default.
-            betas: AdamW's.
+            module: The module to train.
+            settings: Learning rate, weight decay, schedule and clipping.
+            accelerator: The accelerator of this training stage.
+            groups: Parameter groups of the optimizer; by default one group with all trainable
+                parameters.
+            betas: Coefficients of AdamW's two running averages.
         """
         trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(
@@ -217,7 +221,7 @@ class OptimizerStep:
         self.module.train()
 
     def __call__(self, loss: Tensor) -> None:
-        """Do one optimizer step on a loss."""
+        """Backpropagate a loss and perform one optimizer step."""
         self._optimizer.zero_grad(set_to_none=True)
         self._accelerator.backward(loss)
         self._accelerator.clip_grad_norm_(self.module.parameters(), self._max_norm)
@@ -226,7 +230,7 @@ class OptimizerStep:
 
 
 def decay_groups(module: nn.Module) -> list[dict[str, Any]]:
-    """Return parameter groups in which norms, biases and scales have no weight decay."""
+    """Return the module's parameter groups; norms, biases and scales have no weight decay."""
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     return [
         {"params": [parameter for parameter in trained if parameter.ndim > 1]},

@@ -1,7 +1,7 @@
-"""Losses of DWC as pure functions of embeddings and labels.
+"""Loss functions of DWC, computed from embeddings and labels.
 
-B is the batch size, D the embedding size. Embeddings have unit length; row j of the queries belongs
-to row j of the gallery (its target). Formulas follow the released code of DWC (AAAI 2024).
+B is the batch size and D the embedding size. Embeddings have unit length; row j of the gallery is
+the target of row j of the queries. Formulas follow the released code of DWC (AAAI 2024).
 """
 
 import torch
@@ -12,16 +12,17 @@ from torch.nn import functional
 def soft_labels(
     gallery: Tensor, labels: Tensor, temperature: float = 0.07, alpha: float = 0.2
 ) -> Tensor:
-    """Soft-similarity labels (SSG): how far each target of the batch answers each query.
+    """Compute soft-similarity labels (SSG): target probabilities of each query over the batch.
 
-    Targets with the same label share the answer evenly; a part `alpha` of each row goes to targets
-    by their similarity. The gradient flows through the similarities, as in the released code.
+    Each row mixes a uniform distribution over the targets with the query's label (share
+    1 - `alpha`) and a softmax over the similarities of its target to all targets (share `alpha`).
+    The gradient flows through the similarities, as in the released code.
 
     Args:
         gallery: Target embeddings (B, D).
-        labels: Target identities (B,).
-        temperature: Divides the similarities.
-        alpha: The similarities' share, in [0, 1].
+        labels: Integer identities of the targets (B,).
+        temperature: Divisor of the similarities.
+        alpha: Share of the similarity distribution, in [0, 1].
 
     Returns:
         Labels (B, B); rows sum to 1.
@@ -42,14 +43,14 @@ def contrastive_loss(
     alpha: float = 0.2,
     gce_q: float = 0.0,
 ) -> Tensor:
-    """Mixed-modality contrastive loss, from each query to its targets (one way).
+    """Compute the mixed-modality contrastive loss from queries to targets (one direction).
 
     Args:
         query: Query embeddings (B, D).
         gallery: Target embeddings (B, D).
-        labels: Target identities (B,).
-        temperature: Divides the similarities.
-        alpha: See `soft_labels`.
+        labels: Integer identities of the targets (B,).
+        temperature: Divisor of the similarities.
+        alpha: Share of the similarity distribution in the labels; see `soft_labels`.
         gce_q: q of the generalised cross entropy (Zhang & Sabuncu, NeurIPS 2018), in [0, 1); our
             addition for data with wrong texts. At 0 a target of probability p costs -log p, as in
             the paper; above 0 it costs (1 - p^q) / q, so that improbable targets weigh less.
@@ -71,15 +72,17 @@ def mutual_loss(
     teacher_gallery: Tensor,
     scale: float = 10.0,
 ) -> Tensor:
-    """Mutual enhancement: KL from the teacher stream's ranking of the batch to this stream's.
+    """Compute the mutual-enhancement loss between the two streams' rankings of the batch.
+
+    It is the Kullback-Leibler (KL) divergence of this stream's ranking from the teacher stream's.
 
     Args:
-        query: This stream's queries (B, D).
-        gallery: This stream's targets (B, D).
-        teacher_query: The other stream's queries (B, D'); detached here.
+        query: This stream's query embeddings (B, D).
+        gallery: This stream's target embeddings (B, D).
+        teacher_query: The other stream's query embeddings (B, D'); detached here.
         teacher_gallery: The other stream's embeddings (B, D') of the *targets*, or, as in the
             released code, of the *references*; `MutualSettings.teacher_side` chooses. Detached.
-        scale: Multiplies the cosines of both.
+        scale: Factor of both streams' cosine similarities.
 
     Returns:
         The loss, a scalar.
@@ -92,14 +95,15 @@ def mutual_loss(
 
 
 def weight_loss(image_weight: Tensor, teacher_weight: Tensor) -> Tensor:
-    """KL from the teacher stream's image weights to this stream's; ours, in neither paper.
+    """Compute the KL divergence of this stream's image weights from the teacher stream's.
 
-    A weight is read as the probability of the image in a choice between image and text. Only
-    queries with both modalities count: the others' weights are 0 or 1 in both streams.
+    This loss is our addition and in neither paper. An image weight is treated as the probability
+    of the image in a choice between image and text. Only queries with both modalities count: the
+    weights of all others are 0 or 1 in both streams.
 
     Args:
-        image_weight: This stream's weights (B, 1).
-        teacher_weight: The other stream's weights (B, 1); detached here.
+        image_weight: This stream's image weights (B, 1), in [0, 1].
+        teacher_weight: The other stream's image weights (B, 1), in [0, 1]; detached here.
 
     Returns:
         The loss, a scalar; 0 if no query has both modalities.
@@ -114,17 +118,18 @@ def weight_loss(image_weight: Tensor, teacher_weight: Tensor) -> Tensor:
 
 
 def share_loss(image_weight: Tensor, image_shares: Tensor) -> Tensor:
-    """KL from known shares to a stream's image weights; ours, in neither paper.
+    """Compute the KL divergence of a stream's image weights from known image shares.
 
-    Only queries with both modalities and a known share count.
+    This loss is our addition and in neither paper. Only queries with both modalities and a known
+    share count.
 
     Args:
-        image_weight: This stream's weights (B, 1).
-        image_shares: How much of what each query asks for only its image tells, (B,) in [0, 1];
-            NaN where it is not known.
+        image_weight: This stream's image weights (B, 1), in [0, 1].
+        image_shares: Share of the target's attributes that only the query image determines, (B,)
+            in [0, 1]; NaN where unknown.
 
     Returns:
-        The loss, a scalar; 0 if every weight is its share, or no query counts.
+        The loss, a scalar; 0 if every weight equals its share or no query counts.
     """
     weight = image_weight.squeeze(-1)
     counts = torch.isfinite(image_shares) & (weight.detach() > 0) & (weight.detach() < 1)
@@ -137,12 +142,12 @@ def share_loss(image_weight: Tensor, image_shares: Tensor) -> Tensor:
 
 
 def image_text_loss(images: Tensor, texts: Tensor, logit_scale: Tensor) -> Tensor:
-    """CLIP's symmetric contrastive loss.
+    """Compute CLIP's symmetric contrastive loss.
 
     Args:
-        images: Unit embeddings (B, D).
-        texts: Unit embeddings (B, D), row by row with the images.
-        logit_scale: Multiplies the cosines, a scalar tensor.
+        images: Unit-length image embeddings (B, D).
+        texts: Unit-length text embeddings (B, D); row j describes image j.
+        logit_scale: Factor of the cosine similarities, a scalar tensor.
 
     Returns:
         The loss, a scalar.

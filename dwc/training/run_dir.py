@@ -1,8 +1,8 @@
-"""A work folder: the recipe that it belongs to, its stages' states and logs, its large files.
+"""Work folder of a training run: its recipe, saved states, logs and large array files.
 
-A training writes states, logs and caches to a work folder and continues from them. A folder that
-was started with one recipe would silently continue that one when another is given, so the first
-use writes the recipe down and later uses compare.
+A training run writes states, logs and caches to a work folder and resumes from them. To prevent
+resuming states of one recipe under another, the first run writes its recipe to the folder, and
+later runs compare theirs with it.
 """
 
 import errno
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 RECIPE_FILE = "recipe.json"
-STATE_COMPLETE = "complete"  # marks a saved state that is whole; see `loop.run_stage`
+STATE_COMPLETE = "complete"  # marks a completely written state; see `loop.run_stage`
 
-# Field names of recipes as they are written to JSON files and read by `--set`. They came first and
-# stay, since files written with them exist.
+# Published names of recipe fields, used in JSON files and by `--set`. They are older than the
+# current field names and must not change, since existing files contain them.
 PUBLISHED_NAMES: Mapping[str, str] = {
     "gce_q": "doubt",
     "weight_distillation": "weight_teaching",
@@ -57,9 +57,9 @@ _FULL_DISK_TEXTS = ("No space left", "unexpected pos", "failed writing file")
 
 
 def recipe_record(recipe: Any) -> Any:
-    """Return a recipe (dataclasses, sequences, plain values) as JSON-able data.
+    """Return a recipe (dataclasses, sequences, plain values) as JSON-serializable data.
 
-    Fields have their published names.
+    Field names are replaced with their published names.
     """
     if is_dataclass(recipe):
         return {
@@ -72,16 +72,16 @@ def recipe_record(recipe: Any) -> Any:
 
 
 def claim(folder: Path, recipe: Mapping[str, Any], writes: bool = True) -> None:
-    """Write the recipe to a work folder, or check that the folder belongs to this very recipe.
+    """Write the recipe to a new work folder, or check that the folder's recipe is the same.
 
     Args:
-        folder: The work folder; made if missing. Drawings and caches may be in it already: their
-            names hold what they depend on.
-        recipe: All that decides the training's weights, as JSON-able data.
-        writes: False for all processes but the first, which only compare.
+        folder: The work folder; created if missing. It may already contain drawings and caches,
+            since their file names identify the settings that they depend on.
+        recipe: All settings that affect the trained parameters, as JSON-serializable data.
+        writes: Whether this process may write the recipe; True on the main process only.
 
     Raises:
-        TrainingError: the folder belongs to another recipe, or holds states of an unknown one.
+        TrainingError: the folder belongs to another recipe, or contains states without a recipe.
     """
     file = folder / RECIPE_FILE
     if not file.is_file():
@@ -110,7 +110,7 @@ def claim(folder: Path, recipe: Mapping[str, Any], writes: bool = True) -> None:
 
 
 def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested mappings as one level with dotted names and values that every tracker takes."""
+    """Flatten nested mappings to dotted names with values that every experiment tracker accepts."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
@@ -121,13 +121,13 @@ def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def find_state(folder: Path) -> Path | None:
-    """Return the last complete state; a kill may have come at any point of `save_state`."""
+    """Return the last complete state, or None; `save_state` may have been interrupted anywhere."""
     candidates = (folder, partial_folder(folder), outdated_folder(folder))
     return next((state for state in candidates if (state / STATE_COMPLETE).exists()), None)
 
 
 def save_state(accelerator: "Accelerator", folder: Path) -> None:
-    """Save a state beside the last one, which is removed only when the new one is complete."""
+    """Save a state; the previous state is removed only when the new one is complete."""
     is_main = accelerator.is_main_process
     with (
         reporting_full_disk(folder.parent, "a state"),
@@ -142,23 +142,23 @@ def save_state(accelerator: "Accelerator", folder: Path) -> None:
 
 
 def append_log(folder: Path, stage: str, line: Mapping[str, Any]) -> None:
-    """Append a JSON line to the log of a stage, `folder/<stage>.jsonl`."""
+    """Append a JSON line to a stage's log file, `folder/<stage>.jsonl`."""
     folder.mkdir(parents=True, exist_ok=True)
     with stage_log(folder, stage).open("a") as log:
         log.write(json.dumps(line) + "\n")
 
 
 def stage_log(folder: Path, stage: str) -> Path:
-    """Return the file that `append_log` appends to."""
+    """Return the path of a stage's log file."""
     return folder / f"{stage}.jsonl"
 
 
 def stage_seconds(folder: Path, stages: Sequence[str], totals: Sequence[str]) -> dict[str, float]:
-    """Return how long each stage ran by its log, all resumptions included.
+    """Return each stage's run time in seconds according to its log, summed over resumed runs.
 
-    The clock of a stage restarts with each resumption: a clock that goes back ends one run and
-    begins the next. Stages in `totals` (drawing, caching) log one line per finished piece of work
-    instead, with its own duration.
+    The logged time restarts at 0 with each resumption, so a decrease from one line to the next
+    marks a new run. Stages in `totals` (drawing, caching) instead log one line per finished task,
+    with the duration of that task.
     """
     seconds = {}
     for stage in stages:
@@ -173,12 +173,12 @@ def stage_seconds(folder: Path, stages: Sequence[str], totals: Sequence[str]) ->
 
 
 def read_log(folder: Path, stage: str) -> list[dict[str, Any]]:
-    """Return the lines of a stage's log."""
+    """Return the parsed lines of a stage's log file."""
     return [json.loads(line) for line in stage_log(folder, stage).read_text().splitlines()]
 
 
 def merge_logs(folder: Path, stages: Sequence[str], out: Path) -> None:
-    """Write one log of all stages beside a checkpoint: JSON lines, the stage in each."""
+    """Merge the logs of all stages into one file of JSON lines, each with its stage's name."""
     lines = [
         json.dumps({"stage": stage, **line}) + "\n"
         for stage in stages
@@ -189,16 +189,16 @@ def merge_logs(folder: Path, stages: Sequence[str], out: Path) -> None:
 
 @contextmanager
 def new_array_file(file: Path, shape: tuple[int, ...], dtype: Any) -> Iterator[np.ndarray]:
-    """Yield a memory-mapped array to fill; it becomes `file` (.npy) when the block succeeds.
+    """Yield a memory-mapped array to fill, and save it as `file` (.npy) if the block succeeds.
 
     Args:
-        file: The file to make.
-        shape: The array's shape.
-        dtype: The array's NumPy type.
+        file: Path of the file to create.
+        shape: Shape of the array.
+        dtype: NumPy data type of the array.
 
     Raises:
-        TrainingError: the disk has too little space. It is reserved before anything is computed:
-            writing to a mapped page that the disk has no room for kills the process (SIGBUS).
+        TrainingError: the disk has too little space. The space is reserved first, because writing
+            to a mapped page without disk space kills the process (SIGBUS).
     """
     with atomic_path(file, unique=False) as partial:
         try:
@@ -218,13 +218,13 @@ def new_array_file(file: Path, shape: tuple[int, ...], dtype: Any) -> Iterator[n
 
 @contextmanager
 def reporting_full_disk(folder: Path, content: str) -> Iterator[None]:
-    """Turn the errors of a full disk within the block into one that says what to do.
+    """Convert full-disk errors inside the `with` block into one that tells the user what to do.
 
-    torch and safetensors report it as other errors than OSError.
+    torch and safetensors report a full disk with exceptions other than OSError.
 
     Args:
-        folder: Where the block writes.
-        content: What it writes, such as "a state".
+        folder: Folder that the block writes to.
+        content: Description of the written data for the error message, such as "a state".
 
     Raises:
         TrainingError: the disk is full.
@@ -244,7 +244,7 @@ def reporting_full_disk(folder: Path, content: str) -> Iterator[None]:
 
 
 def _reserve(file: Path) -> None:
-    """Allocate every block of a sparse file; OSError where the disk has too few."""
+    """Allocate all disk blocks of a sparse file; raise OSError if the disk has too few."""
     size = file.stat().st_size
     if not hasattr(os, "posix_fallocate"):  # macOS, Windows
         if shutil.disk_usage(file.parent).free < size:

@@ -1,7 +1,7 @@
-"""Ablation of the learned weight: the same queries with fixed weights and with the best possible.
+"""Ablation of the learned image weight: the same queries with fixed and with oracle weights.
 
-A query's parts and the gallery stay the same; only the weight that mixes the parts changes, so no
-other weight needs a forward pass.
+The image weight mixes a query's image part with its text part. The parts and the gallery do not
+depend on it, so queries with other weights are evaluated without a further forward pass.
 """
 
 from collections.abc import Sequence
@@ -18,19 +18,20 @@ from dwc.modeling.composition import Composition
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, fill_template
 
-GRID = tuple(step / 20 for step in range(21))  # candidates for fixed and oracle weights
-_NO_HIT = torch.iinfo(torch.int64).max  # the rank without any hit, beyond every K
+GRID = tuple(step / 20 for step in range(21))  # candidate image weights, fixed and oracle
+_NO_HIT = torch.iinfo(torch.int64).max  # rank of a query without any hit, larger than every K
 
 
 @dataclass(frozen=True)
 class AblationQueries:
-    """One stream's queries with a gallery and their hits.
+    """One stream's N queries, a gallery of M images, and the hits of each query.
 
     Attributes:
-        queries: N compositions.
-        gallery: Unit embeddings (M, D).
-        hits: (N, M) bool.
-        left_out: (N, M) bool: images left out of a query's ranking (its reference); never hits.
+        queries: N composed queries with their image and text parts.
+        gallery: Unit-length embeddings (M, D) of the gallery images.
+        hits: Boolean (N, M): whether a gallery image is correct for a query.
+        left_out: Boolean (N, M): images excluded from a query's ranking, such as its reference
+            image; never hits.
     """
 
     queries: Composition
@@ -40,13 +41,13 @@ class AblationQueries:
 
 
 def ranks_at(eval_set: AblationQueries, image_weight: Tensor | float) -> Tensor:
-    """Return the rank (N,) of each query's first hit, from 1, with other image weights.
+    """Return the rank (N,) of each query's first hit, from 1, for the given image weights.
 
-    A hit ranks behind tied misses; without any hit the rank is beyond every K.
+    A hit ranks behind misses with the same score; the rank of a query without hits exceeds every K.
 
     Args:
-        eval_set: The queries.
-        image_weight: (N, 1), or one weight for all queries.
+        eval_set: The N queries.
+        image_weight: Image weights (N, 1), or one weight for all queries, in [0, 1].
     """
     queries = eval_set.queries
     weight = torch.as_tensor(image_weight, dtype=queries.image_weight.dtype)
@@ -61,9 +62,10 @@ def ranks_at(eval_set: AblationQueries, image_weight: Tensor | float) -> Tensor:
 
 
 def best_fixed_weight(eval_set: AblationQueries) -> float:
-    """Return the weight of `GRID` with the best R@1 when all queries use it.
+    """Return the image weight in `GRID` with the best recall at 1 (R@1) if all queries use it.
 
-    Ties are decided by the mean rank. Choose it on other queries than those reported.
+    Ties are resolved by the mean rank. Select the weight on different queries than the evaluated
+    ones.
     """
 
     def quality(weight: float) -> tuple[float, float]:
@@ -74,14 +76,14 @@ def best_fixed_weight(eval_set: AblationQueries) -> float:
 
 
 def oracle_weights(eval_set: AblationQueries) -> Tensor:
-    """Return the weight (N, 1) of `GRID` that ranks each query's own target best: an upper bound.
+    """Return the image weights (N, 1) in `GRID` that rank each target best (an upper bound).
 
-    Of equal weights the middle one is taken: between two weights that rank the target first, a
-    third mostly does so too.
+    Among equally good weights the middle one is selected, since a weight between two that rank the
+    target first usually does so too.
     """
     ranks = torch.stack([ranks_at(eval_set, weight) for weight in GRID], dim=-1)  # (N, grid)
     is_best = ranks == ranks.amin(dim=-1, keepdim=True)
-    order = is_best.cumsum(dim=-1)  # 1 for the first of the best, 2 for the second …
+    order = is_best.cumsum(dim=-1)  # 1 for the first of the best weights, 2 for the second …
     middle = (is_best.sum(dim=-1, keepdim=True) + 1) // 2
     index = (is_best & (order == middle)).int().argmax(dim=-1)  # (N,)
     return torch.tensor(GRID, dtype=eval_set.queries.image_weight.dtype)[index][:, None]
@@ -90,15 +92,15 @@ def oracle_weights(eval_set: AblationQueries) -> Tensor:
 def weight_ablation(
     eval_set: AblationQueries, chosen_on: AblationQueries, ks: Sequence[int] = (1, 10, 50)
 ) -> dict[str, dict[str, Any]]:
-    """Evaluate the learned weight, single modalities, fixed weights and the oracle's.
+    """Evaluate queries with learned, single-modality, fixed and oracle image weights.
 
     Args:
-        eval_set: The queries to report.
-        chosen_on: The queries that the best fixed weight is chosen on.
-        ks: The K of the recalls.
+        eval_set: The queries to evaluate.
+        chosen_on: The queries on which the best fixed weight is selected.
+        ks: Values of K for the recalls at K.
 
     Returns:
-        By name of the weight: the recalls as fractions, and `image_weight_mean`.
+        For each kind of weight, its recalls as fractions (0 to 1) and `image_weight_mean`.
     """
     weights: dict[str, Tensor | float] = {
         "learned": eval_set.queries.image_weight,
@@ -128,11 +130,11 @@ def encode_queries(
     """Encode a benchmark's queries and gallery with a model's CLIP stream.
 
     Args:
-        model: The model.
-        processor: Preprocesses and tokenizes.
-        benchmark: Gallery, queries and hits.
-        open_image: Returns an image by name.
-        batch_size: Images or queries of a forward pass.
+        model: Model with a CLIP stream.
+        processor: Image preprocessor and tokenizer.
+        benchmark: Benchmark with gallery, queries and hits.
+        open_image: Function that loads an image by name.
+        batch_size: Number of images or queries per forward pass.
 
     Raises:
         ValueError: the model has no CLIP stream.
@@ -160,7 +162,7 @@ def encode_queries(
 
 
 def _concatenate(parts: list[Composition]) -> Composition:
-    """Concatenate compositions along the queries, in float32 on the CPU."""
+    """Concatenate batches of composed queries, in float32 on the CPU."""
 
     def rows(name: str) -> Tensor:
         return torch.cat([getattr(part, name).float().cpu() for part in parts])

@@ -1,8 +1,9 @@
-"""Batches of drawn garments for PL's stages; a reconstruction.
+"""Batches of drawn garments for the stages of Progressive Learning (PL), a reconstruction.
 
-All drawings are fashion, so the stages differ in their texts. Stage one has captions as of any
-image: the kind of thing and a word or two. Stage two has a shop's texts: full descriptions,
-attribute tags, and two images of each product. Stage three uses `CatalogueBatches.triplets`.
+All drawings show garments, so the stages differ in their texts. Stage one has short general
+captions: the kind of garment and one or two attributes. Stage two has texts like an online shop's
+(full descriptions and attribute tags) and two images of each product. Stage three uses
+`CatalogueBatches.triplets`.
 """
 
 import random
@@ -22,27 +23,27 @@ from dwc.training.catalogue.pretraining import PairBatch
 from dwc.training.catalogue.recipe import MEAN, PICTURE_PX, STD
 from dwc.training.progressive.stages import FashionBatch
 
-_CAPTION_DETAIL = 0.25  # largest share of the attributes in an open-domain caption
-_FULL_SHARE = 0.6  # share of stage two's descriptions that omit nothing
+_CAPTION_DETAIL = 0.25  # maximum share of a garment's attributes in a stage-one caption
+_FULL_SHARE = 0.6  # share of stage-two descriptions that mention every attribute
 
 
 @dataclass(frozen=True)
 class Tag:
-    """An attribute as text, with the values that it allows, in `category` only if there is one."""
+    """Attribute text with the attribute values that it matches, limited to `category` if set."""
 
     text: str
     allowed: dict[str, frozenset[str]]
     category: str | None = None
 
     def suits(self, garment: Garment) -> bool:
-        """Return whether the tag is true of a garment."""
+        """Return whether the tag describes a garment correctly."""
         if self.category not in (None, garment.category):
             return False
         return all(garment.get(name) in values for name, values in self.allowed.items())
 
 
 def draw_tag(garment: Garment, rng: random.Random) -> Tag:
-    """Draw a true tag of a garment: its kind, its color, or another attribute."""
+    """Return a random tag that matches a garment: its kind, its color, or another attribute."""
     name = rng.choice(["kind", *(name for name in garment.attributes if name != "second_colour")])
     if name == "kind":
         noun = rng.choice(nouns_for(garment))
@@ -52,20 +53,20 @@ def draw_tag(garment: Garment, rng: random.Random) -> Tag:
     else:
         statement = say_value(rng, garment.category, name, garment[name])
     text = f"no {statement.text}" if statement.form == "no" else statement.text
-    # The same words can mean a different length for another kind of garment.
+    # The same words can mean different lengths for different kinds of garment.
     category = None if name in ("colour", "shade", "pattern") else garment.category
     return Tag(text, dict(statement.allowed), category)
 
 
 @dataclass(frozen=True)
 class ProgressiveBatches(CatalogueBatches):
-    """Makes the batches of PL's stages from a pool, with the preprocessing of the trained CLIP.
+    """Batches of PL's stages from a pool of drawings, preprocessed for the CLIP in training.
 
     Attributes:
-        size_px: Side of an image.
-        mean: Subtracted from each channel.
-        std: Divides each channel.
-        cached: (views, items, K): an image is one of these rows instead of pixels; see
+        size_px: Side of an image in pixels.
+        mean: Mean of each channel, subtracted from it.
+        std: Standard deviation of each channel, its divisor.
+        cached: Optional cached rows (views, items, K) that replace the images' pixels; see
             `cache_tower_inputs`.
     """
 
@@ -75,7 +76,7 @@ class ProgressiveBatches(CatalogueBatches):
     cached: Tensor | None = None
 
     def open_domain(self, size: int) -> Callable[[int], PairBatch]:
-        """Make stage one's batches: `size` garments at random, each with a short caption."""
+        """Return a function from step to stage-one batch: `size` random garments with captions."""
 
         def batch(step: int) -> PairBatch:
             generator, rng = self._random("open_domain", step)
@@ -94,9 +95,10 @@ class ProgressiveBatches(CatalogueBatches):
         return batch
 
     def fashion(self, size: int) -> Callable[[int], FashionBatch]:
-        """Make stage two's batches: two images, a description and a tag of each garment.
+        """Return a function from step to stage-two batch of `size` garments.
 
-        Half of the garments are hard negatives of each other.
+        Each garment has two images, a description and a tag. Half of the garments are similar to
+        one another (hard negatives).
         """
 
         def batch(step: int) -> FashionBatch:

@@ -1,6 +1,6 @@
-"""The recipe of PL on drawn garments, and the CLIPs that stage two can start from.
+"""Recipe of Progressive Learning (PL) on drawn garments, and the CLIPs that it can start from.
 
-A reconstruction: every number is this project's own.
+This is a reconstruction: every number is this project's own choice.
 """
 
 import logging
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 Stage = Literal["open_domain", "fashion", "hybrid"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
-# PL without its weight: every query is half and half, as before stage three.
+# PL without its learned weight: image and text have equal weights, as before stage three.
 FIXED_COMBINER = "progressive_fixed"
 
 _POOL_BYTES = 4_000_000_000
@@ -35,30 +35,30 @@ _POOL_BYTES = 4_000_000_000
 
 @dataclass(frozen=True)
 class ProgressiveRecipe:
-    """What is drawn, which stages run, and for how long.
+    """All settings of a training run: data, stages and their lengths, and evaluation.
 
     Attributes:
-        seed: Decides every random number.
+        seed: Seed of all random numbers.
         stages: The stages to run, in order.
-        combiner: "progressive_fixed" omits the adaptive weight.
-        dropout: Of the combiner.
-        pool: The drawings.
-        open_domain: Stage one.
-        open_domain_batch: Its batch size.
-        fashion: Stage two.
-        fashion_batch: Its batch size.
-        hybrid: Stage three.
-        hybrid_batch: Its batch size.
-        triplets: How many triplets over the pool.
-        text_only_share: Share of queries without an image.
-        image_only_share: Share of queries without a text.
-        mixed_precision: Of all stages.
-        vocabulary_texts: Texts that the vocabularies are learned from.
-        ood_items: Held-out drawings that set the out-of-distribution threshold.
-        cached_views: Above 0, the image tower is frozen but for its last layer, whose inputs are
+        combiner: Name of the combiner; "progressive_fixed" omits the adaptive image weight.
+        dropout: Dropout probability in the combiner.
+        pool: Settings of the pool of drawings.
+        open_domain: Settings of stage one.
+        open_domain_batch: Batch size of stage one.
+        fashion: Settings of stage two.
+        fashion_batch: Batch size of stage two.
+        hybrid: Settings of stage three.
+        hybrid_batch: Batch size of stage three.
+        triplets: Number of training triplets made from the pool.
+        text_only_share: Share of queries without an image, 0 to 1.
+        image_only_share: Share of queries without a text, 0 to 1.
+        mixed_precision: Precision of all stages, as accelerate names it.
+        vocabulary_texts: Number of texts from which the tokenizers' vocabularies are learned.
+        ood_items: Number of held-out drawings that set the out-of-distribution (OOD) threshold.
+        cached_views: If above 0, only the last layer of the image tower is trained, on inputs
             cached for this many views of each drawing; see `cache_tower_inputs`.
-        measured_gallery: Garments of a split that the model is evaluated on.
-        measured_queries: Queries to them.
+        measured_gallery: Number of garments in the evaluation gallery of a split.
+        measured_queries: Number of evaluation queries for that gallery.
     """
 
     seed: int = 0
@@ -92,14 +92,14 @@ class ProgressiveRecipe:
 
     @classmethod
     def of(cls, seed: int = 0, share: float = 1.0) -> "ProgressiveRecipe":
-        """Return the recipe with another seed, or a share of its steps and drawings."""
+        """Return the default recipe with a given seed and a share of its steps and drawings."""
         return scale_recipe(cls(seed=seed), share, STAGES)
 
     def fine_tuning(self, size_px: int) -> "ProgressiveRecipe":
-        """Return the recipe for a pretrained CLIP with images of `size_px` pixels.
+        """Return the recipe for a pretrained CLIP whose input images have `size_px` pixels a side.
 
-        Its towers have a hundredth of the learning rate. Drawings are larger than its images in the
-        same ratio as for the small CLIP, and no more of them than fit into 4 GB.
+        The towers' learning rate is divided by 100. The ratio of drawing size to input size is the
+        same as for the small CLIP, and the number of drawings is limited to 4 GB.
         """
         drawn_px = size_px * self.pool.size_px // PICTURE_PX
         most = _POOL_BYTES // (len(self.pool.styles) * 3 * drawn_px**2)
@@ -111,11 +111,11 @@ class ProgressiveRecipe:
         )
 
     def with_cached_images(self, views: int = 4) -> "ProgressiveRecipe":
-        """Return the recipe for a CLIP trained on drawings: minutes on one core, not hours.
+        """Return a faster recipe for a CLIP that is already trained on drawings.
 
-        Only the last layer of its image tower is trained, and its text tower is trained already, so
-        half the rate and an eighth of the steps suffice for stage two, and half the steps for
-        stage three.
+        It takes minutes instead of hours on one core. Only the last layer of the image tower is
+        trained, and the text tower is trained already, so half the learning rate and an eighth of
+        the steps suffice for stage two, and half the steps for stage three.
         """
         fashion, hybrid = self.fashion, self.hybrid
         return replace(
@@ -143,7 +143,7 @@ class ProgressiveRecipe:
 class Start:
     """A CLIP that has completed stage one, with its processor.
 
-    `name` says where it comes from, for log and card.
+    `name` is its source, as written in the log and the model card.
     """
 
     name: str
@@ -152,7 +152,7 @@ class Start:
 
 
 def small_clip(processor: DWCProcessor) -> ClipBackboneConfig:
-    """Return the bundled model's CLIP configuration, for a processor's vocabulary."""
+    """Return the bundled model's CLIP configuration, adapted to a processor's vocabulary."""
     tokens, end = len(processor.clip_tokenizer), int(processor.clip_tokenizer.eos_token_id)
     return catalogue_config(len(processor.word_tokenizer), tokens, end).clip_config
 
@@ -164,7 +164,7 @@ def progressive_config(
     template: dict[str, str],
     familiarity: bool,
 ) -> DWCConfig:
-    """Return PL's configuration: a CLIP and a combiner on its own features, no CNN stream."""
+    """Return PL's model configuration: a CLIP with a combiner of its features, no CNN stream."""
     return DWCConfig(
         clip_config=clip,
         cnn_config=None,
@@ -177,10 +177,10 @@ def progressive_config(
 
 
 def start_from_checkpoint(name: str | Path | None) -> Start:
-    """Return the CLIP of a checkpoint of this project; None is the bundled one.
+    """Return the CLIP of a checkpoint of this project; None means the bundled checkpoint.
 
     Raises:
-        CheckpointError: it cannot be loaded, or has no CLIP.
+        CheckpointError: the checkpoint cannot be loaded or has no CLIP.
     """
     loaded = load.load(name)
     if loaded.model.clip is None:
@@ -189,14 +189,14 @@ def start_from_checkpoint(name: str | Path | None) -> Start:
 
 
 def start_from_clip(source: str, clip_tokenizer: str | None = None) -> Start:
-    """Return OpenAI's CLIP or a similar one.
+    """Return a pretrained CLIP: OpenAI's or a similar one.
 
-    Images are resized at the short side and center-cropped, with CLIP's mean and standard
-    deviation.
+    The short side of an image is resized, and the image is center-cropped and normalized with
+    CLIP's mean and standard deviation.
 
     Args:
-        source: A Hub id, a transformers folder, or a file of weights.
-        clip_tokenizer: Its tokenizer, if none is beside it.
+        source: Hub id, transformers folder, or file of parameters.
+        clip_tokenizer: Source of the tokenizer, if `source` does not include one.
 
     Raises:
         CheckpointError: CLIP or its tokenizer cannot be read.

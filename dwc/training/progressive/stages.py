@@ -1,25 +1,26 @@
-"""The three stages of PL, and the losses and training loop that they share; a reconstruction.
+"""The three stages of Progressive Learning (PL), with shared losses and loop; a reconstruction.
 
-Stage one, open domain: symmetric InfoNCE between images and captions of any kind. A CLIP of the Hub
-has been trained that way already and starts with stage two.
+Stage one, open domain: symmetric InfoNCE between images and captions of any kind. A CLIP from the
+Hub has been trained that way already and starts with stage two.
 
-Stage two, fashion: pretraining tasks. The paper's abstract says that there are some; here they are
+Stage two, fashion: pretraining tasks. The paper's abstract does not name them; ours are
 
     image and description    symmetric InfoNCE
     image and image          symmetric InfoNCE over two images of each product
     image and tags           symmetric InfoNCE with attribute tags as text; a tag belongs to every
                              image of the batch that has the attribute
 
-Stage three, hybrid: composed queries with an adaptive, self-supervised weight.
+Stage three, hybrid: composed queries q of image v and text t with an adaptive image weight w,
+trained by self-supervision to match a pseudo weight w*.
 
-    q = norm(w v + (1 - w) t)       InfoNCE of q to the targets of the batch, one way
-    w -> w*                         binary cross-entropy to the pseudo weights
+    q = norm(w v + (1 - w) t)       InfoNCE from q to the targets of the batch, one direction
+    w -> w*                         binary cross-entropy of w and w*
 
 See `dwc.modeling.combiners.progressive` for both weights. Queries of one modality have no weight to
 learn; only the retrieval loss includes them.
 
-In the losses, N rows are on the left, M on the right, D is the embedding size, and embeddings have
-unit length. `matches` (N, M) says what belongs together; the matches of a row share it evenly.
+The losses compare N embeddings `left` with M embeddings `right`, of size D and unit length.
+`matches` (N, M) marks matching pairs; the matches of a row have equal target probabilities.
 """
 
 from collections.abc import Callable
@@ -50,10 +51,10 @@ _LARGEST_SCALE = 100.0  # as in CLIP's own training
 
 @dataclass(frozen=True)
 class TowerSettings(AdamWSettings):
-    """Settings of a stage.
+    """Optimizer settings of a stage.
 
-    `head_learning_rate` is that of parameters outside the towers. The defaults suit untrained
-    towers; a CLIP of the Hub needs a rate of about 1e-5.
+    `head_learning_rate` is the learning rate of parameters outside the towers (CLIP's two
+    encoders). The defaults suit untrained towers; a CLIP from the Hub needs about 1e-5.
     """
 
     warmup_steps: int = 200
@@ -61,25 +62,25 @@ class TowerSettings(AdamWSettings):
 
 
 class Towers(Protocol):
-    """What a stage trains: a CLIP, or its stand-in for cached inputs (`CachedTowers`)."""
+    """Interface of the trained encoders: a CLIP or its stand-in `CachedTowers`."""
 
     logit_scale: nn.Parameter
 
     def image_features(self, pixel_values: Tensor, /) -> Tensor:
-        """Images -> features (N, F)."""
+        """Return features (N, F) of N images."""
 
     def text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None, /) -> Tensor:
-        """Token ids (N, L) and their mask -> features (N, F)."""
+        """Return features (N, F) of texts given as token ids (N, L) and their mask (N, L)."""
 
     def requires_grad_(self, requires_grad: bool = True) -> Any:
-        """As of a module."""
+        """Like the method of `torch.nn.Module`."""
 
     def eval(self) -> Any:
-        """As of a module."""
+        """Like the method of `torch.nn.Module`."""
 
 
 def cosine_scale(clip: Towers) -> Tensor:
-    """Return the factor of cosines in a softmax: CLIP's learned scale, at most 100."""
+    """Return the factor of cosine similarities in a softmax: CLIP's learned scale, at most 100."""
     return clip.logit_scale.exp().clamp(max=_LARGEST_SCALE)
 
 
@@ -92,23 +93,23 @@ def train_towers(
     accelerator: Accelerator,
     loop: LoopSettings,
 ) -> dict[str, float]:
-    """Train a module in place, from its last saved state if there is one; see `run_stage`.
+    """Train a module in place, resuming from its last saved state, if any; see `run_stage`.
 
     Args:
-        stage: Name of log and state.
-        module: Its `clip` holds the towers. It maps a batch (a dataclass of tensors, or of lists
-            and dicts of them) to outputs.
-        batches: Returns the batch of a step.
-        objective: Returns the loss of outputs, and numbers to log.
-        settings: The optimizer's.
-        accelerator: A new one, since its saved state holds all that it prepared.
-        loop: Length and folder.
+        stage: Name of the stage's log and state.
+        module: Module whose `clip` is the towers; it maps a batch (a dataclass of tensors, or of
+            lists and dicts of tensors) to outputs.
+        batches: Function that returns the batch of a step.
+        objective: Function that returns the loss of the outputs, and numbers to log.
+        settings: Optimizer settings.
+        accelerator: A new accelerator, since its saved state includes all that it prepared.
+        loop: Length and folder of the stage.
 
     Returns:
-        The last means logged.
+        The means that were logged last.
 
     Raises:
-        ValueError: nothing is trainable.
+        ValueError: the module has no trainable parameters.
     """
     groups = parameter_groups(module, settings)
     if not groups:
@@ -131,12 +132,14 @@ def train_towers(
 
 
 def _to_device(batch: Any, device: torch.device) -> Any:
-    """Return a batch (a dataclass) with all its tensors on the device."""
+    """Return a copy of a batch (a dataclass) with all tensors on the device."""
     return replace(batch, **send_to_device(vars(batch), device, non_blocking=True))
 
 
 def parameter_groups(module: nn.Module, settings: TowerSettings) -> list[dict[str, Any]]:
-    """Return the optimizer's groups: the module's `clip` and the rest, at their own rates.
+    """Return parameter groups of the module's `clip` and of its other parameters.
+
+    Each of the two has its own learning rate.
 
     Norms, biases and scales have no weight decay.
     """
@@ -156,18 +159,18 @@ def parameter_groups(module: nn.Module, settings: TowerSettings) -> list[dict[st
 
 
 def same_label(labels: Tensor) -> Tensor:
-    """Labels (B,) -> (B, B) bool: which rows have the same label."""
+    """Return a boolean matrix (B, B) of which pairs of labels (B,) are equal."""
     return labels[:, None] == labels[None, :]
 
 
 def one_way_loss(left: Tensor, right: Tensor, matches: Tensor, scale: Tensor | float) -> Tensor:
-    """InfoNCE from each row of `left` to its matches in `right`.
+    """Compute InfoNCE from each row of `left` to its matches in `right`.
 
     Args:
-        left: (N, D).
-        right: (M, D).
-        matches: (N, M) bool. Rows without a match do not count.
-        scale: Multiplies the cosines.
+        left: Unit-length embeddings (N, D).
+        right: Unit-length embeddings (M, D).
+        matches: Boolean matrix (N, M) of matching pairs; rows without a match are ignored.
+        scale: Factor of the cosine similarities.
 
     Returns:
         The loss, a scalar; 0 if no row has a match.
@@ -180,7 +183,7 @@ def one_way_loss(left: Tensor, right: Tensor, matches: Tensor, scale: Tensor | f
 
 
 def matching_loss(left: Tensor, right: Tensor, matches: Tensor, scale: Tensor | float) -> Tensor:
-    """Symmetric InfoNCE: the mean of both directions; see `one_way_loss`."""
+    """Compute symmetric InfoNCE, the mean of `one_way_loss` in both directions."""
     forward = one_way_loss(left, right, matches, scale)
     return (forward + one_way_loss(right, left, matches.T, scale)) / 2
 
@@ -194,7 +197,7 @@ def top1_accuracy(left: Tensor, right: Tensor, matches: Tensor) -> float:
 
 @dataclass(frozen=True)
 class OpenDomainOutput:
-    """Unit embeddings `images` and `texts` (B, D), and the scalar `scale` of their cosines."""
+    """Unit-length embeddings `images` and `texts` (B, D), and the factor `scale` of cosines."""
 
     images: Tensor
     texts: Tensor
@@ -231,24 +234,24 @@ def train_open_domain(
     loop: LoopSettings,
     stage: str = "open_domain",
 ) -> dict[str, float]:
-    """Train both towers of a CLIP in place, without attribute labels; see `train_towers`."""
+    """Train both towers of a CLIP in place on images and captions; see `train_towers`."""
     module = _OpenDomain(clip)
     return train_towers(stage, module, batches, open_domain_objective, settings, accelerator, loop)
 
 
 @dataclass(frozen=True)
 class FashionBatch:
-    """B products with an image and a description, and optionally a second image and tags.
+    """B products with an image and a description, and optionally a second image and T tags.
 
     Attributes:
-        pixels: (B, 3, H, W).
-        input_ids: Tokens (B, L) of the descriptions.
-        attention_mask: (B, L).
-        labels: (B,), equal for rows of the same product.
-        other_pixels: (B, 3, H, W).
-        tag_ids: Tokens (T, L) of the tags.
-        tag_mask: (T, L).
-        has_tag: (B, T) bool.
+        pixels: Pixels of the first images (B, 3, H, W).
+        input_ids: Token ids of the descriptions (B, L), L tokens each.
+        attention_mask: Attention mask of the descriptions (B, L).
+        labels: Product identities (B,), equal for rows of the same product.
+        other_pixels: Pixels of the second images (B, 3, H, W).
+        tag_ids: Token ids of the tags (T, L).
+        tag_mask: Attention mask of the tags (T, L).
+        has_tag: Boolean matrix (B, T) of which tag describes which product.
     """
 
     pixels: Tensor
@@ -263,10 +266,10 @@ class FashionBatch:
 
 @dataclass(frozen=True)
 class FashionSettings(TowerSettings):
-    """Weights of the image-image and the image-tag loss; that of the descriptions is 1.
+    """Settings of stage two, with the factors of the image-image loss and the image-tag loss.
 
-    A weight of 0 omits a task. `image_scale` multiplies the cosines of two images, which are more
-    similar than an image and a text.
+    The factor of the description loss is 1; a factor of 0 omits a task. `image_scale` multiplies
+    the cosine similarities of two images, which are higher than those of an image and a text.
     """
 
     image_weight: float = 0.5
@@ -276,7 +279,7 @@ class FashionSettings(TowerSettings):
 
 @dataclass(frozen=True)
 class FashionOutput:
-    """Unit embeddings (B, D), of tags (T, D), and the scalar `scale` of images with texts."""
+    """Unit-length embeddings (B, D), tags (T, D), and the image-text cosine factor `scale`."""
 
     images: Tensor
     texts: Tensor
@@ -346,14 +349,14 @@ def train_fashion(
 
 @dataclass(frozen=True)
 class HybridSettings(TowerSettings):
-    """How the weight is trained, and whether the towers are.
+    """Settings of stage three: training of the image weight and of the towers.
 
     Attributes:
-        weight_loss: Multiplies the self-supervision's loss; with 0 the weight is trained by
-            retrieval alone.
+        weight_loss: Factor of the self-supervised loss; at 0 the image weight is trained by the
+            retrieval loss alone.
         gamma: How strongly the pseudo weight favors the better modality.
-        pseudo_temperature: Of the softmax over the batch that compares the modalities.
-        trains_towers: False freezes the towers, in eval mode.
+        pseudo_temperature: Temperature of the softmax over the batch that compares modalities.
+        trains_towers: Whether the towers are trained; if False, they are frozen in eval mode.
     """
 
     weight_loss: float = 1.0
@@ -367,10 +370,10 @@ class HybridOutput:
     """The outputs of stage three.
 
     Attributes:
-        groups: Composed queries, group by group.
-        composed: Whether each group has both modalities.
+        groups: Composed queries of each query group.
+        composed: For each group, whether its queries have both modalities.
         targets: Target embeddings (B, D).
-        scale: Scalar factor of the cosines.
+        scale: Factor of the cosine similarities, a scalar.
     """
 
     groups: list[Composition]
@@ -409,7 +412,7 @@ class _Hybrid(nn.Module):
 def hybrid_objective(
     output: HybridOutput, batch: TripletBatch, settings: HybridSettings
 ) -> tuple[Tensor, dict[str, float]]:
-    """Return the retrieval loss of all queries plus the self-supervision of learned weights.
+    """Return the retrieval loss plus the self-supervised loss of image weights, and log numbers.
 
     The pseudo weight of a query is computed over the targets of the whole batch.
     """
@@ -433,7 +436,7 @@ def hybrid_objective(
 def _learned_weights(
     output: HybridOutput, labels: Tensor, settings: HybridSettings
 ) -> tuple[Tensor, Tensor] | None:
-    """Return the learned weights (N, 1) and their pseudo weights; None if none is learned."""
+    """Return learned image weights (N, 1) and their pseudo weights, or None if none is learned."""
     weights, pseudo, start = [], [], 0
     for group, has_both in zip(output.groups, output.composed, strict=True):
         end = start + len(group.embedding)
@@ -462,13 +465,13 @@ def train_hybrid(
     loop: LoopSettings,
     stage: str = "hybrid",
 ) -> dict[str, float]:
-    """Train a stream, and the towers if so set, in place; see `train_towers`.
+    """Train a stream, and optionally the towers, in place; see `train_towers`.
 
-    The stream may have any combiner. Weights that it learns are pulled to the pseudo weights; with
-    "progressive_fixed", which learns none, this is the stage without its adaptive weight.
+    The stream may have any combiner. Learned image weights are trained to match the pseudo weights;
+    "progressive_fixed" has no learned weight and omits this part.
 
     Raises:
-        ValueError: neither towers nor stream have trainable parameters.
+        ValueError: neither the towers nor the stream have trainable parameters.
     """
     module = _Hybrid(clip, stream, settings.trains_towers)
     objective = partial(hybrid_objective, settings=settings)

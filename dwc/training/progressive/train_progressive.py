@@ -1,9 +1,9 @@
-"""PL on drawn garments, from a recipe to an evaluated checkpoint with its card.
+"""Progressive Learning (PL) on drawn garments, from a recipe to an evaluated checkpoint.
 
     draw_pool -> (make_processor -> stage one) or a CLIP from elsewhere -> stage two -> stage three
               -> a complete checkpoint -> its evaluation
 
-Each stage saves its state in the work folder; a run that was killed continues.
+Each stage saves its state in the work folder, so an interrupted run can resume.
 """
 
 import copy
@@ -65,7 +65,7 @@ _TEMPLATE = {"single": "{0}", "pair": "{0} and {1}"}
 
 @dataclass(frozen=True)
 class TrainedProgressive:
-    """The result of a training: the model in eval mode, and its processor."""
+    """Result of a training run: the model in eval mode, and its processor."""
 
     model: DWCModel
     processor: DWCProcessor
@@ -73,7 +73,7 @@ class TrainedProgressive:
 
 @dataclass(frozen=True)
 class _Parts:
-    """What the stages train, and their batches; `towers` are `clip` or its cached stand-in."""
+    """Modules that the stages train, and their batches; `towers` is `clip` or its stand-in."""
 
     clip: ClipBackbone
     towers: ClipBackbone | CachedTowers
@@ -89,17 +89,17 @@ def train_progressive(
     until: Stage = "hybrid",
     drawings: Path | None = None,
 ) -> TrainedProgressive:
-    """Run the recipe's stages.
+    """Run the recipe's stages and return the trained model.
 
-    A stage that is finished in `work` is loaded and not run again, so stages can be run one at a
-    time. Without stage three no weight is learned, and every query is half and half.
+    A stage that is finished in `work` is loaded instead of repeated, so stages can be run one at a
+    time. Without stage three no image weight is learned, and image and text have equal weights.
 
     Args:
-        recipe: What to train.
-        work: The folder of states, logs and caches.
+        recipe: The training recipe.
+        work: Folder of states, logs and caches.
         start: A CLIP that has completed stage one; it is copied, and stage one is skipped.
         until: The last stage to run.
-        drawings: The folder that drawings are read from or drawn to; `work` by default.
+        drawings: Folder of the pool of drawings, created there if missing; `work` by default.
 
     Raises:
         TrainingError: `work` belongs to another recipe or start, images are to be cached without a
@@ -113,7 +113,7 @@ def train_progressive(
     torch.manual_seed(recipe.seed)
     processes = PartialState()
     drawings = drawings or work
-    with processes.main_process_first():  # one process draws, the others read its file
+    with processes.main_process_first():  # the first process draws, the others load its file
         claim(work, _claimed(recipe, start))
         pool = draw_pool(recipe.pool, drawings, workers=os.cpu_count() or 1)
     if start is None:
@@ -182,7 +182,7 @@ def _with_cached_images(
     preprocessing: Preprocessing,
     work: Path,
 ) -> _Parts:
-    """Return the parts with cached inputs of the image tower's last layer instead of pixels."""
+    """Return the parts adapted to cached inputs of the image tower's last layer, not pixels."""
     name = description_digest(
         [_start_name(start), recipe.seed, preprocessing, recipe.cached_views, asdict(recipe.pool)]
     )
@@ -201,7 +201,7 @@ def _with_cached_images(
 
 
 def _run_stage(stage: Stage, recipe: ProgressiveRecipe, parts: _Parts, work: Path) -> None:
-    # A seed of its own, so that stages run one at a time have the same random numbers.
+    # Each stage has its own seed, so that stages run one at a time use the same random numbers.
     torch.manual_seed(random.Random(f"{recipe.seed}/{stage}").getrandbits(63))
     accelerator = Accelerator(mixed_precision=recipe.mixed_precision)
     steps = getattr(recipe, stage).total_steps
@@ -224,10 +224,10 @@ def _run_stage(stage: Stage, recipe: ProgressiveRecipe, parts: _Parts, work: Pat
 
 
 def _preprocessing(processor: DWCProcessor) -> Preprocessing:
-    """Return side, mean and standard deviation of a processor's images.
+    """Return side in pixels, mean and standard deviation of a processor's output images.
 
     Raises:
-        CheckpointError: the images are not square, or not of one size.
+        CheckpointError: the images are not square or not all of one size.
     """
     size = prepared_image_size(processor)
     if size is None or size[0] != size[1]:
@@ -240,13 +240,13 @@ def _preprocessing(processor: DWCProcessor) -> Preprocessing:
 
 
 def _claimed(recipe: ProgressiveRecipe, start: Start | None) -> dict[str, Any]:
-    """Return all that decides the weights; how the model is evaluated may change."""
+    """Return all settings that affect the trained parameters, without evaluation settings."""
     described = {k: v for k, v in recipe_record(recipe).items() if not k.startswith("measured_")}
     return {**described, "start": None if start is None else _start_name(start)}
 
 
 def _start_name(start: Start) -> str:
-    """Return the start's name and a digest of its weights."""
+    """Return the name of the starting CLIP and a hash of its parameters."""
     return f"{start.name} {weights_digest([start.clip])}"
 
 
@@ -260,19 +260,19 @@ def publish_progressive(
 ) -> dict[str, Any]:
     """Train, then write the checkpoint, its evaluation, its log and its model card.
 
-    The best fixed weight is chosen on the catalogue's validation split.
+    The best fixed image weight is selected on the catalogue's validation split.
 
     Args:
-        recipe: What to train.
+        recipe: The training recipe.
         work: See `train_progressive`.
-        out: The checkpoint's folder.
+        out: Folder of the checkpoint.
         start: See `train_progressive`.
         until: See `train_progressive`.
         drawings: See `train_progressive`.
 
     Returns:
-        The content of `evaluation.json`, measured on the files written; empty on all processes but
-        the first.
+        The content of `evaluation.json`, measured with the written checkpoint; empty on all
+        processes but the first.
     """
     trained = train_progressive(recipe, work, start, until, drawings)
     if not PartialState().is_main_process:
@@ -304,7 +304,7 @@ def publish_progressive(
 
 
 def _encode_split(loaded: Checkpoint, recipe: ProgressiveRecipe, split: Split) -> AblationQueries:
-    """Encode the catalogue's queries of a split, those of `evaluate_catalogue`."""
+    """Encode a split's catalogue queries, the same as in `evaluate_catalogue`."""
     items = gallery(split, recipe.measured_gallery)
     eval_queries = queries(items, recipe.measured_queries, 0)
     return encode_queries(

@@ -1,4 +1,4 @@
-"""The study's settings, and its cached features: a pool and the queries to two galleries."""
+"""Settings of the study, and its cached features: a training pool and two evaluation sets."""
 
 import os
 import random
@@ -28,38 +28,38 @@ from dwc.training.feature_cache import (
 )
 from dwc.training.run_dir import reporting_full_disk
 
-_SEED = 0  # of views, triplets and descriptions: all runs share the cached features
+_SEED = 0  # for views, triplets and descriptions; all runs share the cached features
 _TENSORS, _COMPLETE = "features.pt", "complete.json"
-_FORMAT = 2  # of the cached features
+_FORMAT = 2  # version of the cached features' file format
 
 
 def _bundled_settings() -> MutualSettings:
-    """Return the bundled checkpoint's own settings."""
+    """Return the training settings of the bundled checkpoint."""
     return CatalogueRecipe().mutual
 
 
 @dataclass(frozen=True)
 class StudySettings:
-    """Sizes and lengths, the same for all variants.
+    """Data and training settings shared by all variants.
 
     Attributes:
-        seeds: Each variant is trained once with each.
-        pool: The drawings.
-        views: Cached views of each drawing.
-        triplets: How many triplets over the pool.
-        gallery: Garments of a split that the variants are evaluated on.
-        queries: Queries to them.
-        steps: Of every training but PL's stage two.
-        fashion_steps: Of PL's stage two.
+        seeds: Random seeds; each variant is trained once per seed.
+        pool: Settings of the pool of drawings.
+        views: Number of cached views of each drawing.
+        triplets: Number of training triplets made from the pool.
+        gallery: Number of garments in the evaluation gallery of a split.
+        queries: Number of evaluation queries for that gallery.
+        steps: Number of training steps, except in PL's stage two.
+        fashion_steps: Number of training steps in PL's stage two.
         batch: Batch size.
-        learning_rate: DWC's and the baselines'.
-        pl_learning_rate: PL's.
-        warmup_steps: Of the cosine schedule.
-        temperature: Of the contrastive loss.
-        alpha: Of the soft labels.
-        cnn_hidden_dim: Of the study's CNN stream, smaller than the bundled one's.
-        mixed_precision: Of every training.
-        wrong_texts: Shares of wrong training texts to try.
+        learning_rate: Learning rate of DWC and the baselines.
+        pl_learning_rate: Learning rate of PL.
+        warmup_steps: Number of warm-up steps before the cosine schedule.
+        temperature: Temperature of the contrastive loss.
+        alpha: Share of similarities in the soft labels, in [0, 1].
+        cnn_hidden_dim: Hidden size of the study's CNN stream, smaller than the bundled one's.
+        mixed_precision: Precision of all training runs, as accelerate names it.
+        wrong_texts: Shares of wrong training texts to test, each in [0, 1].
     """
 
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -81,12 +81,12 @@ class StudySettings:
     wrong_texts: tuple[float, ...] = (0.0, 0.1, 0.2, 0.4)
 
     def features_name(self, fingerprint: str) -> str:
-        """Return 12 hex digits of all that decides the cached features."""
+        """Return a hash, 12 hex digits, of everything that affects the cached features."""
         names = ("pool", "views", "triplets", "gallery", "queries")
         return description_digest([_FORMAT, fingerprint, {n: asdict(self)[n] for n in names}])
 
     def runs_name(self, fingerprint: str) -> str:
-        """Return 12 hex digits of all that decides a run's numbers, but its variant and seed."""
+        """Return a hash, 12 hex digits, of all that affects a run except its variant and seed."""
         left_out = ("seeds", "wrong_texts")
         described = {name: value for name, value in asdict(self).items() if name not in left_out}
         return description_digest([fingerprint, described])
@@ -94,14 +94,14 @@ class StudySettings:
 
 @dataclass(frozen=True)
 class StudyFeatures:
-    """The cached features.
+    """Cached features of the training pool and both evaluation sets.
 
     Attributes:
-        config: The configuration of the checkpoint whose towers are frozen.
-        pool: Drawings and triplets.
-        noise: (T,) in [0, 1): triplets with small values get wrong texts first.
-        test: Queries to the test gallery.
-        val: Queries to the validation gallery.
+        config: Configuration of the checkpoint that provides the frozen towers.
+        pool: Features of the drawings and of T triplets.
+        noise: Random number in [0, 1) of each triplet (T,); small ones get wrong texts first.
+        test: Queries and gallery of the test split.
+        val: Queries and gallery of the validation split.
     """
 
     config: DWCConfig
@@ -113,8 +113,8 @@ class StudyFeatures:
     def pool_with(self, wrong_share: float) -> CachedPool:
         """Return the pool with a share (0 to 1) of wrong modification texts.
 
-        A wrong text is that of the triplet before, as in `training_triplets`; what is wrong at a
-        smaller share is wrong at a larger one too.
+        A wrong text is the previous triplet's text, as in `training_triplets`. Texts that are wrong
+        at a smaller share are also wrong at a larger share.
         """
         if wrong_share == 0:
             return self.pool
@@ -134,12 +134,12 @@ def save_features(features: StudyFeatures, folder: Path) -> None:
 
 
 def is_complete(folder: Path) -> bool:
-    """Return whether a folder holds features."""
+    """Return whether a folder contains completely written features."""
     return (folder / _COMPLETE).is_file()
 
 
 def load_features(folder: Path) -> StudyFeatures:
-    """Read what `save_features` wrote; tensors stay on disk until they are used."""
+    """Load features written by `save_features`; tensors are read from disk when first used."""
     tensors = torch.load(folder / _TENSORS, mmap=True, weights_only=True)
     pool = tensors["pool"]
     images = CachedImages(pool["images"]["rows"], tuple(pool["images"]["map_shape"]))
@@ -163,7 +163,7 @@ def _eval_set(tensors: dict[str, Any]) -> CachedEvalSet:
 
 
 def _as_tensors(part: Any) -> Any:
-    """Return a dataclass as a dict of tensors, dicts and tuples; `config` has a file of its own."""
+    """Return a dataclass as nested dicts of tensors and tuples; `config` has a separate file."""
     if isinstance(part, (Tensor, tuple)):
         return part
     return {
@@ -179,10 +179,10 @@ def cache_features(
     """Compute the study's features unless they are cached.
 
     Args:
-        settings: What to compute.
-        checkpoint: Its towers compute the features.
-        work: The study's work folder.
-        drawings: The folder that drawings are read from or drawn to.
+        settings: Settings of the study.
+        checkpoint: Checkpoint whose towers compute the features.
+        work: Work folder of the study.
+        drawings: Folder of the pool of drawings, created there if missing.
 
     Returns:
         The folder of the features.

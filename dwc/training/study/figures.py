@@ -1,7 +1,7 @@
-"""The study's figures as SVG, for light and dark backgrounds, in shades of gray.
+"""The study's figures as SVG, in shades of gray, for light and dark backgrounds.
 
-Orange and blue mean picture and words throughout the project, and nothing here is either. Every
-number of a figure is in the tables as well.
+The project uses orange for the image and blue for the text, so the figures avoid both colors. Every
+number in a figure is in the tables as well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ polyline { fill: none !important; stroke-width: 2; }
 
 @dataclass(frozen=True)
 class PlotRow:
-    """A labeled mean with its standard deviation and the single values."""
+    """Plot row with a label, a mean, its standard deviation and the individual values."""
 
     label: str
     mean: float
@@ -48,7 +48,7 @@ class PlotRow:
 
 @dataclass(frozen=True)
 class PlotLine:
-    """A named line through points (x, y); `kind`, its style, is first, second or third."""
+    """Named line through points (x, y); its style `kind` is "first", "second" or "third"."""
 
     name: str
     kind: str
@@ -105,7 +105,7 @@ def _rows(variants: Sequence[Mapping[str, Any]], family: str) -> list[PlotRow]:
 
 
 def _noise(summary: Mapping[str, Any]) -> list[PlotLine]:
-    """Return a line for each kind of labels; without wrong texts, soft labels are DWC's own."""
+    """Return a plot line for each kind of labels; soft labels without wrong texts are plain DWC."""
     rows = [row for row in summary["variants"] if "noise" in row["families"]]
     lines = []
     for labels, name, kind in (
@@ -131,7 +131,7 @@ def _points(bins: Sequence[Mapping[str, Any]], name: str) -> list[tuple[float, f
 
 
 def draw_rows(title: str, rows: Sequence[PlotRow]) -> str:
-    """Draw a dot for each row's mean, a whisker of one deviation each way, and the values."""
+    """Return an SVG with each row's mean, values and whiskers of one standard deviation."""
     left = round(_LETTER * max(len(row.label) for row in rows)) + 12  # end of the labels
     width = left + _PLOT + _RIGHT
     top = _rounded_up(max(max(row.mean + row.deviation, *row.values) for row in rows))
@@ -167,7 +167,7 @@ def draw_rows(title: str, rows: Sequence[PlotRow]) -> str:
 
 
 def draw_lines(title: str, axis: str, lines: Sequence[PlotLine], top: float | None = None) -> str:
-    """Draw lines over a common axis, with a legend and the values as tooltips."""
+    """Return an SVG of lines over a common axis, with a legend and values as tooltips."""
     points = [point for line in lines for point in line.points]
     top = top or _rounded_up(max((y for _, y in points), default=1.0))
     right = max((x for x, _ in points), default=1.0) or 1.0
@@ -203,7 +203,7 @@ def draw_lines(title: str, axis: str, lines: Sequence[PlotLine], top: float | No
                 f'<circle class="{line.kind}" cx="{x:.1f}" cy="{y:.1f}" r="4">'
                 f"<title>{escape(line.name)}: {value:.1f}</title></circle>"
             )
-        # Names are stacked, so that lines with close ends stay legible.
+        # Names are stacked so that they do not overlap if lines end close to one another.
         y = 46 + 22 * number
         parts.append(
             f'<circle class="{line.kind}" cx="{left + width + 22}" cy="{y - 4}" r="4"/>'
@@ -217,7 +217,7 @@ def _ticks(top: float) -> list[float]:
 
 
 def _rounded_up(value: float) -> float:
-    """Round up to a multiple of 10, at least 10, so that five ticks are whole numbers."""
+    """Round up to a multiple of 10, at least 10, so that five axis ticks are integers."""
     return max(10.0, 10.0 * -(-value // 10))
 
 

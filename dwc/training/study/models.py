@@ -1,4 +1,4 @@
-"""DWC's and PL's models on cached features, with parts removed or added."""
+"""DWC and Progressive Learning (PL) models on cached features, with parts removed or added."""
 
 import copy
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from dwc.training.study.variants import Variant
 
 
 class _Constant(nn.Module):
-    """Stand-in for an MLP: the same number for every query, without parameters."""
+    """Stand-in for an MLP, without parameters, that outputs the same number for every query."""
 
     def __init__(self, value: float, out_dim: int) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class _Constant(nn.Module):
 
 
 class _UneditedCnnStream(CnnStream):
-    """A CNN stream without editors: both parts are the pooled features as they are."""
+    """CNN stream without editors; image part and text part are the unchanged pooled features."""
 
     def _edit_image(self, features: Tensor, regions: Tensor, word_context: Tensor) -> Tensor:
         return self.project_image(self.pool_image(features.flatten(2)))
@@ -42,7 +42,7 @@ class _UneditedCnnStream(CnnStream):
 
 
 def build_dwc(variant: Variant, features: StudyFeatures, settings: StudySettings) -> DWCModel:
-    """Build an untrained model with the variant's streams and parts, for cached features."""
+    """Return an untrained DWC model for cached features with the variant's streams and parts."""
     images = features.pool.images
     config: DWCConfig = copy.deepcopy(features.config)
     config.familiarity = False
@@ -73,7 +73,7 @@ def build_dwc(variant: Variant, features: StudyFeatures, settings: StudySettings
 
 
 def _change_parts(combiner: nn.Module, variant: Variant, dim: int) -> None:
-    """Open the gates of DWC's combiner, or fix its weight at one half; in place."""
+    """Open the gates of DWC's combiner, or fix its image weight at one half, in place."""
     if not variant.edits:
         combiner.edit_image = _Constant(torch.inf, dim)
         combiner.edit_text = _Constant(torch.inf, dim)
@@ -85,12 +85,13 @@ class LinearTowers(nn.Module):
     """PL's towers on cached features: one trainable linear layer behind each of CLIP's towers."""
 
     def __init__(self, dim: int, log_scale: float, is_clip: bool = True) -> None:
-        """Make the layers.
+        """Create the layers.
 
         Args:
-            dim: F.
-            log_scale: Initial logarithm of the cosines' scale.
-            is_clip: Start as the identity, that is, as the CLIP itself; else at random.
+            dim: Size F of CLIP's features.
+            log_scale: Initial logarithm of the factor of cosine similarities.
+            is_clip: Whether the layers start as the identity, which equals the CLIP itself;
+                otherwise they are initialized at random.
         """
         super().__init__()
         self.dim = dim
@@ -102,24 +103,24 @@ class LinearTowers(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def image_features(self, rows: Tensor) -> Tensor:
-        """Cached rows (N, F + C h w) -> (N, F)."""
+        """Return image features (N, F) of cached rows; see `feature_cache` for their layout."""
         return self.image_layer(rows[:, : self.dim])
 
     def text_features(self, texts: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Cached features (N, F) -> (N, F)."""
+        """Return text features (N, F) of cached CLIP features (N, F)."""
         return self.text_layer(texts)
 
 
 @dataclass(frozen=True)
 class PLModel:
-    """PL on cached features."""
+    """PL model (towers and CLIP stream) on cached features."""
 
     towers: LinearTowers
     stream: ClipStream
 
 
 def build_pl(variant: Variant, features: StudyFeatures) -> PLModel:
-    """Build an untrained PL; without stage one, its towers start at random."""
+    """Return an untrained PL model; without stage one, its towers are initialized at random."""
     dim, config = features.pool.images.feature_dim, features.config
     scale = config.clip_config.logit_scale_init_value
     combiner = variant.combiner if "hybrid" in variant.stages else "progressive_fixed"

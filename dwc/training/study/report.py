@@ -1,4 +1,4 @@
-"""The study's results as files: `study.json`, a Markdown page with all numbers, and figures."""
+"""Files of the study's results: `study.json`, a Markdown page with all numbers, and figures."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -47,7 +47,7 @@ def write_markdown(summary: Mapping[str, Any]) -> str:
 
 
 def method_paragraph(summary: Mapping[str, Any]) -> str:
-    """Return a paragraph on data, budget and frozen parts; the page shows it too."""
+    """Return a paragraph on data, training budget and frozen parts, also part of the page."""
     settings = summary["settings"]
     seeds = len(summary["seeds"])
     return (
@@ -131,12 +131,12 @@ def _weights(weights: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def percent(spread: Mapping[str, float | None] | None) -> str:
-    """Return a share and its deviation in percent; empty without a value."""
+    """Format a share (0 to 1) and its deviation in percent; an empty string without a value."""
     return _format(spread, 100, 1)
 
 
 def plain(spread: Mapping[str, float | None] | None) -> str:
-    """Return a number and its deviation; empty without a value."""
+    """Format a number and its deviation; an empty string without a value."""
     return _format(spread, 1, 2)
 
 
@@ -159,15 +159,15 @@ def write_study(
     out: Path,
     workers: int,
 ) -> Path:
-    """Run the study and write its results; see `run_all`.
+    """Run the study with `run_all` and write its results.
 
     Args:
-        settings: The study's.
-        model: The checkpoint whose towers are frozen; None is the bundled one.
-        work: The folder of cached features and finished runs.
-        drawings: The folder that drawings are read from or drawn to.
-        out: Results go to its folder `study`.
-        workers: Processes of one core each.
+        settings: Settings of the study.
+        model: Checkpoint that provides the frozen towers; None means the bundled one.
+        work: Folder of cached features and finished runs.
+        drawings: Folder of the pool of drawings, created there if missing.
+        out: Parent of the results' folder `study`.
+        workers: Number of worker processes, each on one core.
 
     Returns:
         The folder of the results.

@@ -1,7 +1,7 @@
-"""Runs of the study: variants trained and evaluated, in several processes.
+"""Training and evaluation of the study's variants, in several processes.
 
-A run is a function of its variant, its seed, the features and the settings. Each is written when it
-is finished, and not run again.
+A run is determined by its variant, its seed, the features and the settings. Its result is saved
+when it is finished, and the run is not repeated.
 """
 
 import json
@@ -50,13 +50,13 @@ logger = logging.getLogger(__name__)
 Numbers = dict[str, Any]
 
 KS = (1, 10, 50)
-SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # edges of the bins of queries by `picture_shares`
-_FEWEST = 30  # queries of a bin for a correlation within it
+SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # bin edges of `picture_shares`
+_FEWEST = 30  # smallest number of queries in a bin to compute a correlation
 
 
 @torch.inference_mode()
 def evaluate_dwc(model: DWCModel, features: StudyFeatures) -> Numbers:
-    """Evaluate a DWC model on the test queries, and its CLIP stream with other weights."""
+    """Return metrics of a DWC model on the test set, and of its CLIP stream with other weights."""
     streams = embed_queries(model, features.test)
     numbers = evaluate(streams, features.test)
     if "clip" in streams:
@@ -67,7 +67,7 @@ def evaluate_dwc(model: DWCModel, features: StudyFeatures) -> Numbers:
 
 @torch.inference_mode()
 def evaluate_pl(model: PLModel, features: StudyFeatures) -> Numbers:
-    """Evaluate PL on the test queries, and with other weights."""
+    """Return metrics of a Progressive Learning (PL) model, with learned and other image weights."""
     streams = {"clip": _embed_pl(model, features.test)}
     numbers = evaluate(streams, features.test)
     chosen_on = _embed_pl(model, features.val)
@@ -76,12 +76,13 @@ def evaluate_pl(model: PLModel, features: StudyFeatures) -> Numbers:
 
 
 def evaluate(streams: Streams, eval_set: CachedEvalSet) -> Numbers:
-    """Evaluate each stream and all streams together.
+    """Evaluate each stream and the sum of all streams' scores.
 
     Returns:
-        `recall@K` and, by stream, `image_weight_mean` and `weight_truth_correlation` (None if all
-        weights are equal); `by_share`: the same for each bin of `SHARES`; `found_first`: for
-        "together" and each stream a character per query, "1" if its first result is a hit.
+        `recall@K` and, for each stream, `image_weight_mean` and `weight_truth_correlation` (None if
+        all weights are equal); `by_share`: the same metrics for each bin of `SHARES`;
+        `found_first`: for "together" and each stream, a string with one character per query, "1"
+        if the first result is a hit, else "0".
     """
     scores = {name: query.embedding @ gallery.T for name, (query, gallery) in streams.items()}
     ranks = {name: first_ranks(values, eval_set) for name, values in scores.items()}
@@ -102,7 +103,7 @@ def evaluate(streams: Streams, eval_set: CachedEvalSet) -> Numbers:
 
 
 def _bins(shares: Tensor) -> list[tuple[float, float, Tensor]]:
-    """Return (from, to, mask of queries); the last bin includes its upper edge."""
+    """Return each bin's lower edge, upper edge and query mask; the last includes its upper edge."""
     bins = []
     for low, high in pairwise(SHARES):
         above = shares >= low
@@ -117,7 +118,7 @@ def _numbers(
     eval_set: CachedEvalSet,
     mask: Tensor,
 ) -> Numbers:
-    """Return recalls and weights of the queries in a mask (N,); None where it is empty."""
+    """Return recalls and weight metrics of the queries in a mask (N,); None if it is empty."""
     count = int(mask.sum())
     streams = {
         name: {
@@ -164,7 +165,7 @@ def _other_weights(
 
 
 def run_variant(run: Run, features: StudyFeatures, settings: StudySettings) -> Numbers:
-    """Train and evaluate a variant; return its numbers and the `seconds` that it took."""
+    """Train and evaluate a variant; return its metrics and its run time in `seconds`."""
     start = time.monotonic()
     torch.manual_seed(run.seed)
     if "pl" in run.variant.families:
@@ -175,9 +176,10 @@ def run_variant(run: Run, features: StudyFeatures, settings: StudySettings) -> N
 
 
 def fashion_batches(cached: CachedPool, size: int, seed: int) -> Callable[[int], FashionBatch]:
-    """Make batches for PL's stage two: two views and a description of each image.
+    """Return a function from step to batch for PL's stage two.
 
-    Half are hard negatives of each other. Each batch is a function of (seed, step).
+    Each image has two views and a description. Half of the images are similar to one another (hard
+    negatives). A batch depends only on the seed and the step.
     """
     items = cached.images.count
 
@@ -218,7 +220,7 @@ def _train_dwc(run: Run, features: StudyFeatures, settings: StudySettings) -> DW
 
 
 def _mutual_settings(run: Run, settings: StudySettings) -> MutualSettings:
-    """Return a variant's recipe; the authors' has as many triplets in smaller batches."""
+    """Return a variant's recipe; the authors' settings use as many triplets in smaller batches."""
     variant = run.variant
     if variant.authors:
         steps = max(1, settings.steps * settings.batch // AUTHORS.batch_size)
@@ -274,15 +276,16 @@ def _accelerator(settings: StudySettings) -> Accelerator:
 
 
 def _short_loop(steps: int) -> LoopSettings:
-    """Return a loop that saves no state and logs once at its end."""
+    """Return loop settings that save no state and log once, at the end."""
     return LoopSettings(steps, log_every=steps)
 
 
 @dataclass(frozen=True)
 class StudyResults:
-    """The numbers of every run, by the variant's name and then by seed.
+    """Metrics of all runs, by the variant's name and then by seed.
 
-    `fingerprint` and `checkpoint` (a name) are those of the checkpoint with the frozen towers.
+    `fingerprint` and `checkpoint` are the hash and the name of the checkpoint that provides the
+    frozen towers.
     """
 
     numbers: dict[str, dict[int, Numbers]]
@@ -293,20 +296,20 @@ class StudyResults:
 def run_all(
     settings: StudySettings, model: str | None, work: Path, drawings: Path, workers: int
 ) -> StudyResults:
-    """Run what is not finished yet.
+    """Perform all unfinished runs and return the results of all runs.
 
     Args:
-        settings: The study's.
-        model: The checkpoint whose towers are frozen; None is the bundled one.
-        work: The folder of cached features and finished runs; a stopped study continues from it.
-        drawings: The folder that drawings are read from or drawn to.
-        workers: Processes of one core each; 1 runs in this process.
+        settings: Settings of the study.
+        model: Checkpoint that provides the frozen towers; None means the bundled one.
+        work: Folder of cached features and finished runs; a stopped study resumes from it.
+        drawings: Folder of the pool of drawings, created there if missing.
+        workers: Number of worker processes, each on one core; with 1, runs use this process.
     """
     loaded = load.load(model)
     features = cache_features(settings, loaded, work, drawings)
     results = work / f"runs-{settings.runs_name(loaded.fingerprint)}"
     variants = all_variants(settings.wrong_texts)
-    # Seed by seed, so that a study that is stopped early has all variants.
+    # Ordered by seed, so that a study stopped early includes all variants.
     runs = [Run(variant, seed) for seed in settings.seeds for variant in variants]
     remaining = [run for run in runs if not _file(results, run).exists()]
     done = len(runs) - len(remaining)
@@ -329,11 +332,11 @@ def _file(folder: Path, run: Run) -> Path:
 def _finished(
     runs: Sequence[Run], folder: Path, settings: StudySettings, workers: int
 ) -> Iterator[tuple[Run, Numbers]]:
-    """Yield each run with its numbers when it is finished."""
+    """Yield each run with its metrics as soon as it is finished."""
     if workers == 1:
         features = load_features(folder)
         threads = torch.get_num_threads()
-        # One thread, as in a worker process: sums are then the same to the last bit.
+        # One thread, as in a worker process, so that sums are bitwise equal.
         torch.set_num_threads(1)
         try:
             for run in runs:
@@ -341,23 +344,23 @@ def _finished(
         finally:
             torch.set_num_threads(threads)
         return
-    # Spawned: a fork would inherit torch's threads in whatever state they are.
+    # Spawned, since a forked process would inherit torch's threads in an undefined state.
     with ProcessPoolExecutor(
         workers, get_context("spawn"), initializer=_start_worker, initargs=(folder, settings)
     ) as pool:
-        # Long runs first, or the last of them would run alone; seeds stay in order.
+        # Long runs first, so that none of them runs alone at the end; seeds remain in order.
         ordered = sorted(runs, key=lambda run: (run.seed, -run.variant.cost))
         jobs = {pool.submit(_run_in_worker, run): run for run in ordered}
         try:
             for job in as_completed(jobs):
                 yield jobs[job], job.result()
-        finally:  # after a failure or an interrupt, do not run the rest
+        finally:  # after a failure or an interrupt, cancel the remaining runs
             pool.shutdown(cancel_futures=True)
 
 
 @dataclass
 class _Worker:
-    """What a worker process loads once."""
+    """Data that each worker process loads once."""
 
     features: StudyFeatures
     settings: StudySettings

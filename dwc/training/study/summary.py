@@ -1,8 +1,8 @@
-"""Means and deviations over seeds, and a verdict on each claim.
+"""Summary of the study: means and deviations over seeds, and a verdict on each claim.
 
-A difference counts if it exceeds twice its standard error. The error has two sources: the seeds,
-and the queries where both variants answered the same ones. A smaller difference is reported as
-indistinguishable from chance.
+A difference is significant if it exceeds twice its standard error. The error has two sources: the
+seeds and, if both variants were evaluated on the same queries, the queries. A smaller difference is
+reported as indistinguishable from chance.
 """
 
 import math
@@ -16,24 +16,24 @@ from dwc.training.study.runs import Numbers, StudyResults
 from dwc.training.study.variants import OURS, Claim, Variant, all_claims, all_variants
 
 BySeed = Mapping[int, Numbers]
-_ERRORS = 2.0  # how many standard errors a difference must exceed
+_ERRORS = 2.0  # number of standard errors that a difference must exceed
 _WEIGHTS = ("learned", "image_only", "text_only", "half", "best_fixed", "oracle")
 
 
 class Spread(NamedTuple):
-    """The mean of a number over seeds and its standard deviation; None for a single seed."""
+    """Mean of a number over seeds and its standard deviation (None for a single seed)."""
 
     mean: float
     deviation: float | None
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
-        """Return the spread of at least one value."""
+        """Return mean and standard deviation of one or more values."""
         return cls(fmean(values), stdev(values) if len(values) > 1 else None)
 
 
 def summarize(settings: StudySettings, results: StudyResults) -> dict[str, Any]:
-    """Return all that tables, figures and page show, as JSON-able data."""
+    """Return all content of tables, figures and page as JSON-serializable data."""
     variants = all_variants(settings.wrong_texts)
     rows = [_row(variant, results.numbers[variant.name]) for variant in variants]
     claims = all_claims(settings.wrong_texts)
@@ -52,7 +52,7 @@ def summarize(settings: StudySettings, results: StudyResults) -> dict[str, Any]:
 
 
 def lookup(numbers: Numbers, path: str) -> float | None:
-    """Return a number of a run by its dotted path, or None."""
+    """Return the number at a dotted path of a run's metrics, or None if it is missing."""
     value: Any = numbers
     for name in path.split("."):
         if not isinstance(value, Mapping) or name not in value:
@@ -62,14 +62,14 @@ def lookup(numbers: Numbers, path: str) -> float | None:
 
 
 def spread_of(by_seed: BySeed, path: str) -> Spread | None:
-    """Return the spread of a number over seeds; None if a run lacks it."""
+    """Return a number's mean and deviation over seeds, or None if a run lacks the number."""
     values = [lookup(numbers, path) for numbers in by_seed.values()]
     present = [value for value in values if value is not None]
     return Spread.of(present) if values and len(present) == len(values) else None
 
 
 def _row(variant: Variant, by_seed: BySeed) -> dict[str, Any]:
-    """Return a variant with all numbers that its runs have."""
+    """Return a table row: a variant's description and all metrics of its runs."""
     paths = {f"recall@{k}": f"recall@{k}" for k in (1, 10, 50)}
     paths |= _stream_paths(("recall@1", "image_weight_mean", "weight_truth_correlation"))
     return {
@@ -85,7 +85,7 @@ def _row(variant: Variant, by_seed: BySeed) -> dict[str, Any]:
 
 
 def _stream_paths(names: Sequence[str]) -> dict[str, str]:
-    """Return "stream.name" with the dotted path in a run's numbers, for both streams."""
+    """Map "stream.name" to the dotted path in a run's metrics, for both streams."""
     return {
         f"{stream}.{name}": f"streams.{stream}.{name}"
         for stream in ("clip", "cnn")
@@ -94,20 +94,20 @@ def _stream_paths(names: Sequence[str]) -> dict[str, str]:
 
 
 def _spreads(by_seed: BySeed, paths: Mapping[str, str]) -> dict[str, dict[str, float | None]]:
-    """Return the spread of each number, by name, as JSON-able data."""
+    """Return each number's mean and deviation by name, as JSON-serializable data."""
     spreads = {name: spread_of(by_seed, path) for name, path in paths.items()}
     return {name: spread._asdict() for name, spread in spreads.items() if spread}
 
 
 def _labels(variant: Variant) -> str:
-    """Return how a variant trains on wrong texts: "soft", "hard" or "doubted" labels."""
+    """Return the kind of labels a variant uses with wrong texts: "soft", "hard" or "doubted"."""
     if variant.gce_q > 0:
         return "doubted"
     return "soft" if variant.alpha is None else "hard"
 
 
 def evaluate_claim(claim: Claim, numbers: Mapping[str, BySeed]) -> dict[str, Any]:
-    """Return whether a claim holds, by how much, and a sentence that says so."""
+    """Return whether a claim holds, the difference, and a sentence that states the verdict."""
     better = numbers[claim.better]
     metric, worse_metric = claim.metric, claim.worse_metric or claim.metric
     differences = []
@@ -139,7 +139,7 @@ def evaluate_claim(claim: Claim, numbers: Mapping[str, BySeed]) -> dict[str, Any
 
 
 def _unanswered(claim: Claim, is_better: bool) -> dict[str, Any]:
-    """Return the verdict for a missing number: all weights are equal, or a stream is missing."""
+    """Return the verdict for a number missing due to equal weights or an absent stream."""
     name = claim.better if is_better else claim.worse
     return {
         "claim": claim.text,
@@ -198,7 +198,7 @@ def _sentence(claim: Claim, verdict: str, difference: float, error: float) -> st
 
 
 def _by_share(by_seed: BySeed) -> list[dict[str, Any]]:
-    """Return a variant's numbers by the share that only the picture tells, without empty bins."""
+    """Return a variant's metrics per nonempty bin of the share that only the image determines."""
     bins = []
     for index, first in enumerate(next(iter(by_seed.values()))["by_share"]):
         if not first["queries"]:
@@ -213,5 +213,5 @@ def _by_share(by_seed: BySeed) -> list[dict[str, Any]]:
 
 
 def _weights(by_seed: BySeed) -> dict[str, Any]:
-    """Return R@1 with the learned weight and with others."""
+    """Return R@1 (recall at 1) with learned, single-modality, fixed and oracle image weights."""
     return _spreads(by_seed, {name: f"weights.{name}.recall@1" for name in _WEIGHTS})

@@ -1,4 +1,4 @@
-"""The study's variants and claims, as tables: each variant is a full system with one change."""
+"""Tables of the study's variants (complete systems that differ in one part) and claims."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,25 +12,25 @@ Source = Literal["DWC", "PL", "ours"]
 
 @dataclass(frozen=True)
 class Variant:
-    """One system.
+    """Configuration of a system to train and evaluate.
 
     Attributes:
-        name: Part of its files' names.
-        families: The tables it appears in.
-        label: Its name for readers.
-        streams: DWC's streams that it has.
-        combiner: The CLIP stream's.
-        edits: False removes the editors: both parts are the features as they are.
-        weighs: False fixes every weight at one half.
-        alpha: Of the soft labels; the study's by default.
-        mutual: Whether the streams teach each other.
+        name: Unique name, part of its files' names.
+        families: Result tables that include the variant.
+        label: Name shown in tables and figures.
+        streams: Streams of the DWC model, "clip" and/or "cnn".
+        combiner: Name of the CLIP stream's combiner.
+        edits: Whether editors modify the features; if False, both parts are unedited features.
+        weighs: Whether image weights are learned; if False, each is fixed at one half.
+        alpha: Share of similarities in the soft labels; None uses the study's setting.
+        mutual: Whether the streams are trained with the mutual-enhancement loss.
         teacher_side: See `MutualSettings`.
-        authors: Whether it uses the authors' settings, for the same number of triplets.
+        authors: Whether to use the DWC authors' settings, with the same number of triplets.
         wrong_share: Share of training texts that belong to another triplet.
         gce_q: See `MutualSettings`.
         weight_distillation: See `MutualSettings`.
-        stages: PL's stages.
-        self_supervised: Whether PL's weight is self-supervised.
+        stages: Training stages of Progressive Learning (PL).
+        self_supervised: Whether PL's image weight is trained with the self-supervised loss.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Variant:
 
     @property
     def cost(self) -> float:
-        """Estimated seconds on one core; long runs start first."""
+        """Estimated run time in seconds on one core; long runs start first."""
         seconds = 60.0 if "cnn" in self.streams else 15.0
         if self.combiner == "clip4cir":
             seconds *= 4
@@ -61,31 +61,31 @@ class Variant:
 
 @dataclass(frozen=True)
 class Run:
-    """A variant with a seed."""
+    """Training and evaluation of a variant with a random seed."""
 
     variant: Variant
     seed: int
 
     @property
     def name(self) -> str:
-        """Its file's name, without the suffix."""
+        """Name of the run's file, without suffix."""
         return f"{self.variant.name}-{self.seed}"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence that the runs' numbers support or not.
+    """Statement that the runs' metrics support or contradict.
 
     It holds if `metric` of the variant `better` exceeds that of `worse` by at least `least`.
 
     Attributes:
-        text: The sentence.
-        better: A variant's name.
-        worse: A variant's name; None compares with `least` alone.
-        metric: A dotted path into a run's numbers.
-        source: Who claims it: a paper, or this project.
-        worse_metric: The metric of `worse`, if another.
-        least: The smallest difference.
+        text: The statement, as a sentence.
+        better: Name of the variant that should have the higher metric.
+        worse: Name of the other variant; None compares the metric with `least` alone.
+        metric: Dotted path of the metric in a run's numbers.
+        source: Source of the claim: a paper or this project.
+        worse_metric: Metric of `worse`, if different from `metric`.
+        least: Smallest difference that supports the claim.
     """
 
     text: str
@@ -98,19 +98,19 @@ class Claim:
 
 
 CORRELATED = 0.3
-"""Spearman's correlation from which a weight counts as following the truth."""
+"""Smallest Spearman correlation at which image weights count as following the true shares."""
 
 COST_OF_WRONG_TEXTS = 0.05
-"""How much R@1 a fifth of wrong texts may cost."""
+"""Largest acceptable loss of R@1 (recall at 1, 0 to 1) if a fifth of the texts are wrong."""
 
 _GCE_Q = 0.4
 
 BOTH = ("clip", "cnn")
 OURS = "dwc_ours"
-"""The variant with both changes of ours that keep the weights informative."""
+"""The variant with both of this project's changes that keep image weights informative."""
 
 _FULL = Variant("dwc", ("dwc",), "DWC, all parts", BOTH)
-# Also the reference for other combiners and for wrong texts.
+# Also the baseline for comparisons of combiners and of wrong texts.
 _CLIP = Variant("dwc_clip_alone", ("dwc", "combiner", "noise"), "DWC's CLIP stream alone")
 _PL = Variant("pl", ("pl",), "PL, all parts (reconstruction)", combiner="progressive")
 
@@ -177,7 +177,7 @@ _PL_VARIANTS: Sequence[tuple[str, str, Mapping[str, Any]]] = (
     ("pl_unsupervised", "weight learned from retrieval alone", {"self_supervised": False}),
 )
 
-# Alpha, q and label of each way to train on wrong texts.
+# Soft-label alpha, loss exponent q (`gce_q`) and label of each way to train on wrong texts.
 _NOISE: Mapping[str, tuple[float | None, float, str]] = {
     "soft": (None, 0.0, "soft labels (SSG)"),
     "hard": (0.0, 0.0, "hard labels"),
@@ -186,10 +186,10 @@ _NOISE: Mapping[str, tuple[float | None, float, str]] = {
 
 
 def all_variants(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Variant]:
-    """Return every variant, DWC's first.
+    """Return all variants, with those of DWC first.
 
     Args:
-        wrong_texts: Shares of wrong training texts.
+        wrong_texts: Shares of wrong training texts to test, each in [0, 1].
     """
     return [
         _FULL,
@@ -214,7 +214,7 @@ def _changed(
 
 
 def _noise(wrong_texts: Sequence[float]) -> Iterator[Variant]:
-    """Yield every share with each kind of label; soft labels on clean texts are DWC's own."""
+    """Yield a variant for each share and kind of label, except soft labels without wrong texts."""
     for share in wrong_texts:
         for kind, (alpha, gce_q, label) in _NOISE.items():
             if share > 0 or kind != "soft":
@@ -235,12 +235,12 @@ _LEARNED, _BEST_FIXED = "weights.learned.recall@1", "weights.best_fixed.recall@1
 
 
 def _follows(text: str, variant: str, metric: str, source: Source = "DWC") -> Claim:
-    """Return the claim that a weight follows the share that only the picture tells."""
+    """Return the claim that image weights follow the share that only the image determines."""
     return Claim(text, variant, None, metric, source, least=CORRELATED)
 
 
 def _beats_fixed(text: str, variant: str, source: Source) -> Claim:
-    """Return the claim that a variant's learned weight beats its best fixed one."""
+    """Return the claim that a variant's learned image weights beat its best fixed weight."""
     return Claim(text, variant, variant, _LEARNED, source, _BEST_FIXED)
 
 
@@ -359,10 +359,10 @@ _CLAIMS_ON_PL = (
 
 
 def all_claims(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Claim]:
-    """Return every claim that the study evaluates.
+    """Return all claims that the study evaluates.
 
     Args:
-        wrong_texts: Shares of wrong training texts.
+        wrong_texts: Shares of wrong training texts to test, each in [0, 1].
     """
     percents = [round(100 * share) for share in wrong_texts if share > 0]
     return [
