@@ -1,4 +1,4 @@
-"""The CNN stream's attention between words and image regions, laid over the reference."""
+"""Maps of the CNN stream's attention between the query's words and regions of the reference."""
 
 import string
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from dwc.search.query import EncodedQuery
 
 Grid = NDArray[np.float32]
 
-_DIGITS = 5  # of the numbers in `to_dict`
+_DIGITS = 5  # decimal places of the numbers in `to_dict`
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,12 +22,13 @@ class WordAttention:
     """The attention of one typed word over the image's H by W regions.
 
     Attributes:
-        position: counts the typed words, from 0.
-        word: as typed.
-        unknown: whether the vocabulary lacks it; all unknown words are one to the stream.
+        position: index of the word among the typed words, from 0.
+        word: the word as typed.
+        unknown: whether the word is missing from the vocabulary; the stream encodes all unknown
+            words alike.
         attention: (H, W), the word's attention to each region, divided by its maximum, in [0, 1].
-        focus: the maximum, in (0, 1]. At 1 / (H W) the attention is uniform, and the map has no
-            information.
+        focus: the maximum before that division, in (0, 1]. At 1 / (H W) the attention is uniform,
+            and the map has no information.
         region_share: (H, W), the word's share in each region's attention to the words, in [0, 1].
     """
 
@@ -41,20 +42,21 @@ class WordAttention:
 
 @dataclass(frozen=True, eq=False)
 class AttentionMaps:
-    """The maps of one query, on the network's grid of H by W regions.
+    """The attention maps of one query, on the network's grid of H by W regions.
 
-    Attention shows what was compared, not what decided: only the CNN stream has it, the receptive
-    field of a region is much larger than its square, and an editor may ignore its inputs.
+    Attention shows what the model compared, not what determined the results: only the CNN stream
+    has it, the receptive field of a region is much larger than its square, and an editor may
+    ignore its inputs.
 
     Attributes:
-        words: one for each typed word.
-        image_gate: (H, W), the share of the image's own features that passes the image editor, the
-            mean over channels, in (0, 1).
+        words: the attention of each typed word, in order.
+        image_gate: (H, W), the share of the image's own features that the image editor preserves,
+            averaged over channels, in (0, 1).
         template_share: (H, W), the share of the caption template's words in each region's
-            attention, in [0, 1]; with every `region_share` it sums to 1.
-        box: the part of the image that the network gets, (left, top, right, bottom) in pixels,
-            beyond the image where it is padded.
-        size: the image's (width, height).
+            attention, in [0, 1]; its sum with the `region_share` of all words is 1.
+        box: the part of the image that is input to the network, (left, top, right, bottom) in
+            pixels; it extends beyond the image where the image is padded.
+        size: the image's (width, height) in pixels.
     """
 
     words: list[WordAttention]
@@ -64,9 +66,9 @@ class AttentionMaps:
     size: tuple[int, int]
 
     def upscaled(self, grid: Grid) -> Grid:
-        """Interpolate a map (H, W) linearly to the image's (height, width).
+        """Return a map (H, W) interpolated linearly to the image's (height, width).
 
-        In [0, 1], like the map; 0 outside of `box`.
+        Values are in [0, 1], as in the map, and 0 outside of `box`.
         """
         (left, top, right, bottom), (width, height) = self.box, self.size
         rows = _interpolation(height, grid.shape[0], top, bottom)  # (height, H)
@@ -74,7 +76,7 @@ class AttentionMaps:
         return np.clip(rows @ grid @ columns.T, 0, 1)
 
     def to_dict(self) -> dict[str, Any]:
-        """Only dicts, lists, numbers and strings; maps are lists of rows, on the coarse grid."""
+        """Return the maps as JSON-compatible values; each map is a list of its H rows."""
         return {
             "words": [
                 {
@@ -99,7 +101,8 @@ def attention_maps(checkpoint: Checkpoint, query: EncodedQuery) -> AttentionMaps
     """Compute the attention between a query's words and the regions of its image.
 
     Returns:
-        None without a CNN stream, an image, or a word that is read.
+        The maps, or None if the model has no CNN stream or the query has no image or no word that
+        the CNN stream encodes.
     """
     stream, processor = checkpoint.model.cnn_stream, checkpoint.processor
     if stream is None or query.image is None or not query.text:
@@ -138,10 +141,10 @@ def attention_maps(checkpoint: Checkpoint, query: EncodedQuery) -> AttentionMaps
 
 
 def _typed_rows(checkpoint: Checkpoint, query: EncodedQuery) -> dict[int, str]:
-    """The words that a person typed by their rows; the other rows are the template's."""
+    """Return the typed words by their row in the maps; other rows belong to the template."""
     read = query.encoding.model_text.encode("utf-8", "ignore").decode(
         "utf-8"
-    )  # as the processor does
+    )  # the same text as in the processor
     template = (checkpoint.model.config.caption_template or {}).get("single", "{0}")
     start = len(template.partition("{0}")[0].format())
     end = len(read) - len(template.partition("{0}")[2].format())
@@ -154,7 +157,7 @@ def _typed_rows(checkpoint: Checkpoint, query: EncodedQuery) -> dict[int, str]:
 
 
 def _widened(text: str, first: int, last: int, start: int, end: int) -> str:
-    """A word as typed: with adjacent letters that the vocabulary drops, without punctuation."""
+    """Return a word as typed: with adjacent letters that the tokenizer drops, no punctuation."""
     while first > start and not text[first - 1].isspace():
         first -= 1
     while last < end and not text[last].isspace():
@@ -163,7 +166,7 @@ def _widened(text: str, first: int, last: int, start: int, end: int) -> str:
 
 
 def _input_box(processor: DWCProcessor, size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """The part of an image (width, height) that the preprocessing keeps, in the image's pixels."""
+    """Return the box of an image of `size` (width, height) that preprocessing crops, in pixels."""
     preprocessing = processor.image_processor
     width, height = size
     if not preprocessing.do_center_crop:
@@ -188,9 +191,10 @@ def _input_box(processor: DWCProcessor, size: tuple[int, int]) -> tuple[float, f
 
 
 def _interpolation(length: int, cells: int, start: float, end: float) -> Grid:
-    """The matrix (length, cells) that interpolates linearly from cells over [start, end) to pixels.
+    """Return the matrix (length, cells) that interpolates linearly from cells to pixels.
 
-    Pixels beyond the outermost cells' centers repeat these; pixels outside are 0.
+    The cells divide the pixel range [start, end) evenly. Pixels of the range beyond the center of
+    an outermost cell get that cell's value; pixels outside of the range get 0.
     """
     centers = np.arange(length) + 0.5
     at = (centers - start) / (end - start) * cells - 0.5

@@ -1,4 +1,7 @@
-"""Compare the results of one query: by each part alone, by the plain mean, by other models."""
+"""Comparison of one query's results with those of its variants, other models and earlier queries.
+
+The variants rank by the image part alone, the text part alone, or the plain mean of both.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,11 +17,12 @@ from dwc.search.weight_sweep import VARIANTS, WeightSweep
 
 @dataclass(frozen=True)
 class ComparedHit:
-    """One image of a column, beside its rank by the learned weights.
+    """One image of a column, with its rank by the learned weights for comparison.
 
     Attributes:
-        rank: from 1, in the column.
-        learned_rank: from 1, over the whole gallery; None for an image that it does not rank.
+        rank: the image's rank in the column, from 1.
+        learned_rank: the image's rank by the learned weights over the whole gallery, from 1; None
+            if that ranking does not contain the image.
         change: `learned_rank - rank`, positive where the image ranks higher in the column.
     """
 
@@ -33,13 +37,13 @@ class ComparedHit:
 class ComparisonColumn:
     """The best images of one variant, model or earlier query.
 
-    Scores compare within a column, not between columns.
+    Scores are comparable only within a column.
 
     Attributes:
-        name: the variant's, the model's, or the earlier query's.
-        weights: by stream.
-        hits: best first.
-        shared: how many of the hits are among the best by the learned weights.
+        name: the name of the variant, the model, or the earlier query.
+        weights: the image and text weights of each stream.
+        hits: the images, best first.
+        shared: how many of the hits are also among the best by the learned weights.
     """
 
     name: str
@@ -50,17 +54,18 @@ class ComparisonColumn:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The columns of one query: its variants ("learned" the last), other models, earlier queries.
+    """The columns of one query: its variants ("learned" is last), other models, earlier queries.
 
-    "picture" and "words" rank by the edited parts, each computed with the other modality at hand:
-    they show what the weight mixes, not the results for the image or the text alone. A variant
-    that the query lacks has no column. Different results do not tell which are better.
+    "picture" and "words" rank by the edited image and text parts. Each part is computed from both
+    modalities, so these columns show what the weight mixes, not the results of a search by image
+    or by text alone. A variant that needs a modality which the query lacks has no column. That
+    results differ does not say which are better.
     """
 
     columns: list[ComparisonColumn]
 
     def to_dict(self) -> dict[str, Any]:
-        """Only dicts, lists, numbers and strings."""
+        """Return the comparison as JSON-compatible dicts, lists, numbers and strings."""
         return asdict(self)
 
 
@@ -71,19 +76,19 @@ def compare(
     others: Mapping[str, Searcher] | None = None,
     saved: Sequence[ComparisonColumn] = (),
 ) -> Comparison:
-    """Compare the `k` best of every variant of a query.
+    """Return the `k` best images of every variant of a query, of other models and earlier queries.
 
     Args:
-        sweep: what `Searcher.sweep` returned for the query.
-        query: the query.
-        k: 1 or more.
-        others: searchers of other checkpoints over the same images, by the names of their columns;
-            they encode the same reference and text.
-        saved: columns of earlier queries; only their ranks are computed anew.
+        sweep: the return value of `Searcher.sweep` for the query.
+        query: the encoded query.
+        k: number of images in each column, 1 or more.
+        others: searchers of other checkpoints over the same images, by column name; each encodes
+            the same reference and text with its own model.
+        saved: columns of earlier queries; only their learned ranks are recomputed.
 
     Raises:
-        QueryError: for a `k` below 1, another model with a variant's name, and a query that another
-            checkpoint refuses.
+        QueryError: if `k` is below 1, another model has the name of a variant, or another
+            checkpoint rejects the query.
     """
     if k < 1:
         raise QueryError(f"k is {k}; it is the number of results, 1 or more.")
@@ -109,7 +114,7 @@ def compare(
 
 
 class _LearnedRanking(NamedTuple):
-    """The ranking by the learned weights, with which every column is compared."""
+    """The ranking by the learned weights, to which every column is compared."""
 
     sweep: WeightSweep
     scores: Vectors
@@ -118,13 +123,13 @@ class _LearnedRanking(NamedTuple):
     def rank(self, id: str) -> int | None:
         try:
             position = self.sweep.position(id)
-        except QueryError:  # an image of another gallery, or the reference
+        except QueryError:  # the image is not in this gallery, or is the excluded reference
             return None
         return self.sweep.rank(self.scores, position)
 
 
 def learned_column(sweep: WeightSweep, k: int = 10) -> ComparisonColumn:
-    """The `k` best of a query by the learned weights, to be compared with later queries."""
+    """Return the `k` best images by the learned weights, as a column to compare later queries."""
     return _column("learned", sweep.weights(), sweep, sweep.scores(), k, _learned_ranking(sweep, k))
 
 

@@ -1,4 +1,4 @@
-"""The positions of a query and its results on a gallery's map.
+"""The positions of a query and its results on the two-dimensional map of a gallery.
 
 Only gallery images have positions of their own. A composed query and an uploaded image are placed
 at the mean of the gallery images nearest to them.
@@ -18,18 +18,18 @@ from dwc.search.results import SearchResult
 from dwc.search.searcher import Searcher
 
 NEIGHBORS = 5
-"""The number of nearest images whose mean is a position."""
+"""The number of nearest gallery images whose mean position places a query."""
 
 
 @dataclass(frozen=True)
 class MapMark:
-    """A point of the map.
+    """A marked point of the map.
 
     Attributes:
-        x: to the right, in [0, 1].
-        y: downwards, in [0, 1].
-        position: that of the gallery image at this point; None for a mean.
-        among: the positions of the images whose mean it is.
+        x: horizontal coordinate, in [0, 1], increasing to the right.
+        y: vertical coordinate, in [0, 1], increasing downwards.
+        position: index in the gallery of the image at this point; None if the point is a mean.
+        among: indices in the gallery of the images whose mean this point is.
     """
 
     x: float
@@ -40,14 +40,14 @@ class MapMark:
 
 @dataclass(frozen=True)
 class MapMarks:
-    """The reference (None for words alone), the composed query, and the results, best first."""
+    """The marks of the reference (None without one), the query, and the results, best first."""
 
     reference: MapMark | None
     query: MapMark | None
     results: tuple[MapMark, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Only dicts, lists and numbers."""
+        """Return the marks as JSON-compatible dicts, lists and numbers."""
         return asdict(self)
 
 
@@ -56,10 +56,10 @@ def locate_answer(
 ) -> MapMarks:
     """Locate a query and its results on the gallery's map.
 
-    An uploaded reference is embedded as the gallery's images were.
+    An uploaded reference is embedded in the same way as the gallery's images.
 
     Returns:
-        The marks; that of the query is None without results.
+        The marks; the query's mark is None if there are no results.
     """
     positions = [searcher.store.position(hit.id) for hit in result.hits]
     scores = [hit.score for hit in result.hits]
@@ -72,10 +72,14 @@ def locate_answer(
 
 
 def weighted_mean(points: NDArray[np.float64], scores: Sequence[float]) -> tuple[float, float]:
-    """The mean of the `NEIGHBORS` points (k, 2) with the highest scores, weighted by the scores.
+    """Return the weighted mean of the `NEIGHBORS` points with the highest scores.
 
-    A weight is the score's excess over the next score after them, or over the last one where there
-    is none. Equal scores have equal weights.
+    A point's weight is its score minus the first score that is not used, or minus the lowest score
+    if all are used. Points of equal score have equal weights.
+
+    Args:
+        points: coordinates (k, 2) of k points, best first.
+        scores: k scores, descending.
     """
     scored = np.asarray(scores[: NEIGHBORS + 1], dtype=np.float64)
     ahead = scored[:NEIGHBORS] - scored[-1]
@@ -91,7 +95,7 @@ def _mark_reference(
         return _mark_image(points, searcher.store.position(query.reference_id))
     if query.image is None:
         return None
-    if query.excluded:  # uploaded, but the gallery has an image with the same pixels
+    if query.excluded:  # the reference was uploaded, but the gallery has an identical image
         return _mark_image(points, query.excluded[0])
     (vector,) = image_embedder(searcher.checkpoint)([query.image])  # (D,)
     scores = searcher.index.scores(vector)

@@ -1,4 +1,4 @@
-"""The model's input for a query: the image as its pixels, the text as its tokens."""
+"""The model's input for a query: the preprocessed image and the tokenized text."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ from dwc.checkpoints.load import Checkpoint
 from dwc.modeling.processing_dwc import WORD_PADDING_ID, DWCProcessor
 from dwc.search.query import EncodedQuery
 
-_END_OF_WORD = "</w>"  # CLIP's mark on the last piece of a word
+_END_OF_WORD = "</w>"  # the suffix of CLIP's tokens that end a word
 
 
 @dataclass(frozen=True)
 class InputWord:
-    """One word for the CNN stream; all words that its vocabulary lacks are the same to it."""
+    """One word of the CNN stream's input; the stream encodes all unknown words alike."""
 
     word: str
     known: bool
@@ -22,13 +22,14 @@ class InputWord:
 
 @dataclass(frozen=True, eq=False)
 class ModelInput:
-    """The input that both streams get.
+    """The input of both streams for one query.
 
     Attributes:
-        picture: cropped and scaled by the checkpoint's preprocessing; None without an image.
-        text: in the checkpoint's caption template.
-        clip_pieces: CLIP's tokens with those of start and end; empty without a CLIP stream or text.
-        words: the CNN stream's tokens; empty without a CNN stream or text.
+        picture: the image, cropped and scaled by the checkpoint's preprocessing; None without one.
+        text: the text inserted in the checkpoint's caption template.
+        clip_pieces: CLIP's tokens, including the start and end tokens; empty without a CLIP stream
+            or text.
+        words: the CNN stream's words; empty without a CNN stream or text.
     """
 
     picture: Image.Image | None
@@ -38,7 +39,7 @@ class ModelInput:
 
 
 def describe_model_input(checkpoint: Checkpoint, query: EncodedQuery) -> ModelInput:
-    """Recompute the input of a query with the checkpoint's processor."""
+    """Return the model's input for a query, recomputed with the checkpoint's processor."""
     processor, text = checkpoint.processor, query.encoding.model_text
     pieces: list[str] = []
     words: list[InputWord] = []
@@ -54,7 +55,7 @@ def describe_model_input(checkpoint: Checkpoint, query: EncodedQuery) -> ModelIn
 
 
 def _input_words(processor: DWCProcessor, text: str) -> list[InputWord]:
-    """The words that the word tokenizer makes, and those of which it leaves nothing."""
+    """Return the words of the word tokenizer, and the typed words for which it has no token."""
     words = []
     for item in text.split():
         encoding = processor.word_tokenizer.backend_tokenizer.encode(item)
@@ -68,7 +69,7 @@ def _input_words(processor: DWCProcessor, text: str) -> list[InputWord]:
 
 
 def _input_image(checkpoint: Checkpoint, image: Image.Image) -> Image.Image:
-    """The preprocessed pixels as an RGB image."""
+    """Return the preprocessed pixels of an image as an RGB image."""
     processor = checkpoint.processor
     pixels = processor(images=image)["pixel_values"][0].numpy()  # (3, H, W)
     mean = np.array(processor.image_processor.image_mean)[:, None, None]

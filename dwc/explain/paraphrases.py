@@ -1,4 +1,4 @@
-"""How much results and weights change when the text is put in other words."""
+"""Measurement of how much results and image weights change when the text is paraphrased."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -15,7 +15,7 @@ from dwc.search.searcher import Searcher
 
 @dataclass(frozen=True)
 class ParaphraseAnswer:
-    """The result of one text: image weights by stream, in [0, 1], and the best ids, best first."""
+    """The result of one text: image weights by stream, in [0, 1], and result ids, best first."""
 
     text: str
     image_weights: dict[str, float]
@@ -25,7 +25,7 @@ class ParaphraseAnswer:
 
 @dataclass(frozen=True)
 class WeightSpread:
-    """The range and the standard deviation of values."""
+    """The minimum, maximum and standard deviation of some values."""
 
     least: float
     greatest: float
@@ -36,16 +36,16 @@ class WeightSpread:
 class ParaphraseProbe:
     """The results of several texts with the same meaning.
 
-    Whether they mean the same is for a person to judge. Where many images fit equally well, a low
-    overlap is no fault.
+    Only a person can judge whether the texts have the same meaning. Where many images match equally
+    well, a low overlap is not an error.
 
     Attributes:
-        wordings: one for each text, the query's own first.
-        overlaps: `overlaps[a][b]` is the Jaccard index of the results of two texts, in [0, 1].
-        mean_overlap: the mean over all pairs.
-        overlap_by_chance: about that of two random results of the same length.
-        weights: the spread of every stream's image weight.
-        shift: what was added to the logit of every image weight.
+        wordings: the result of each text; the query's own text is first.
+        overlaps: `overlaps[a][b]` is the Jaccard index of the results of texts a and b, in [0, 1].
+        mean_overlap: the mean overlap over all pairs of texts.
+        overlap_by_chance: the approximate overlap of two random result lists of the same length.
+        weights: the spread of each stream's image weight over the texts.
+        shift: the number added to the logit of every image weight.
     """
 
     wordings: list[ParaphraseAnswer]
@@ -56,7 +56,7 @@ class ParaphraseProbe:
     shift: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Only dicts, lists, numbers and strings; an infinite shift by its name."""
+        """Return JSON-compatible values; an infinite shift is "inf" or "-inf"."""
         return {**asdict(self), "shift": shift_to_json(self.shift)}
 
 
@@ -67,15 +67,18 @@ def probe_paraphrases(
     k: int = 10,
     shift: float = 0.0,
 ) -> ParaphraseProbe:
-    """Search again with other texts, in one pass of the model.
+    """Search again with paraphrases of the text, encoded in one forward pass of the model.
 
     Args:
-        wordings: one or more texts.
-        k: how many results are compared, 1 or more.
+        searcher: the searcher that encoded the query.
+        query: the encoded query, with a text.
+        wordings: one or more paraphrases.
+        k: number of results to compare, 1 or more.
+        shift: number added to the logit of every image weight.
 
     Raises:
-        QueryError: for a query without text, no or a blank text, one with more words than the model
-            reads, a `k` below 1, and a shift that is NaN.
+        QueryError: if the query has no text, no paraphrase is given, a paraphrase is blank or
+            exceeds the model's limit, `k` is below 1, or the shift is NaN.
     """
     if not query.text:
         raise QueryError("the question has no words to put in others. Ask it with words.")
@@ -121,7 +124,7 @@ def probe_paraphrases(
 
 
 def jaccard(one: Collection[str], other: Collection[str]) -> float:
-    """The Jaccard index of two sets, in [0, 1]; 1 for two empty ones."""
+    """Return the Jaccard index of two sets, in [0, 1]; it is 1 if both are empty."""
     together = set(one) | set(other)
     return len(set(one) & set(other)) / len(together) if together else 1.0
 

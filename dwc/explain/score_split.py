@@ -1,4 +1,4 @@
-"""Explain one result: the parts of its score, and its rank by other variants of the query."""
+"""Explanation of one result: the parts of its score, and its rank by each variant of the query."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,18 +15,18 @@ class ScoreExplanation:
     """One gallery image's rank and score for one query.
 
     Attributes:
-        id: the image's.
-        rank: from 1, at the shift.
-        score: as in `Hit`.
-        parts: as in `Hit`.
-        percentile: as in `Hit`.
-        margin: the score's excess over the next one, 0 or more; None for the last. Margins compare
-            within one query; across queries they do not measure certainty.
+        id: the image's id.
+        rank: the image's rank at the shift, from 1.
+        score: the image's score, as in `Hit`.
+        parts: the parts of the score, as in `Hit`.
+        percentile: the percentile of the score, as in `Hit`.
+        margin: the score minus the next lower-ranked one, 0 or more; None for the last image.
+            Margins are comparable only within one query and do not measure certainty.
         ranks: the rank by every variant: image alone, text alone, plain average (every weight 0.5)
-            and learned (shift 0); None where the query lacks that modality. The parts are edited
-            with the other modality at hand, so "picture" is not a search without text.
+            and learned (shift 0); None where the query lacks that modality. Each part is computed
+            from both modalities, so "picture" is not a search without text.
         ranked: the number of ranked images.
-        shift: what was added to the logit of every image weight.
+        shift: the number added to the logit of every image weight.
     """
 
     id: str
@@ -40,15 +40,15 @@ class ScoreExplanation:
     shift: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Only dicts, lists, numbers and strings; an infinite shift by its name."""
+        """Return JSON-compatible values; an infinite shift is "inf" or "-inf"."""
         return {**asdict(self), "shift": shift_to_json(self.shift)}
 
 
 def explain_score(sweep: WeightSweep, id: str, shift: float = 0.0) -> ScoreExplanation:
-    """Explain one image's rank at a shift.
+    """Explain one image's rank and score when all image weights are shifted by `shift`.
 
     Raises:
-        QueryError: for an id that the gallery lacks or does not rank, and a shift that is NaN.
+        QueryError: if the id is not in the gallery or is excluded, or the shift is NaN.
     """
     position = sweep.position(id)
     scores = sweep.scores(shift)
@@ -70,7 +70,7 @@ def explain_score(sweep: WeightSweep, id: str, shift: float = 0.0) -> ScoreExpla
 
 
 def _margin(rivals: Vectors, rank: int) -> float | None:
-    """The difference between the score at a rank and the next lower one."""
+    """Return the score at a rank minus the score at the next rank; None at the last rank."""
     if rank == len(rivals):
         return None
     ascending = np.partition(rivals, [len(rivals) - rank - 1, len(rivals) - rank])

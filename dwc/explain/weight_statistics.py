@@ -12,16 +12,17 @@ from dwc.search.reference_weights import ReferenceQueries, ReferenceWeights
 HISTOGRAM_BINS = 40
 SHARE_BINS = 10
 MIN_QUERIES = 5
-"""The fewest queries of which a mean is reported."""
+"""The minimum number of queries for which a mean is reported."""
 EXTREMES = 4
-"""The number of queries reported at each end."""
+"""The number of queries reported with the highest, and with the lowest, mean image weight."""
 
 
 @dataclass(frozen=True)
 class ShareBin:
-    """The queries whose true image share lies between `low` and `high`, in [0, 1].
+    """Image weights of the queries whose true image share lies between `low` and `high`.
 
-    `mean` and `deviation` (standard deviation) are of their image weights.
+    The shares are in [0, 1]; `mean` and `deviation` are the mean and the standard deviation of the
+    image weights.
     """
 
     low: float
@@ -33,16 +34,16 @@ class ShareBin:
 
 @dataclass(frozen=True)
 class StreamStatistics:
-    """One stream's image weights over the set.
+    """Statistics of one stream's image weights over the reference queries.
 
     Attributes:
-        counts: the number in each of `HISTOGRAM_BINS` equal bins from 0 to 1.
+        counts: the number of queries in each of `HISTOGRAM_BINS` equal bins from 0 to 1.
         lowest: the lowest weight.
         median: the median weight.
         highest: the highest weight.
-        by_share: means by the true image share; None where the truth is not recorded.
-        correlation: Spearman's, of weight and share; None without the truth, and where all weights
-            are equal.
+        by_share: mean weights by true image share; None if the true shares are not recorded.
+        correlation: Spearman's correlation of weight and true share; None without true shares or if
+            all weights are equal.
     """
 
     counts: list[int]
@@ -55,7 +56,7 @@ class StreamStatistics:
 
 @dataclass(frozen=True)
 class ExtremeQuery:
-    """A query with an extreme mean weight; weights by stream, and the true share where known."""
+    """A query of extreme mean image weight, with its weights by stream and true share if known."""
 
     reference: str
     words: str
@@ -65,9 +66,9 @@ class ExtremeQuery:
 
 @dataclass(frozen=True)
 class WeightStatistics:
-    """The weights of a set of queries, by stream, and the queries at both ends of the mean weight.
+    """Statistics of each stream's image weights, and the queries of highest and lowest mean weight.
 
-    The two lists begin with the most extreme; they are None where only weights were recorded.
+    The two lists begin with the most extreme query; they are None if only weights were recorded.
     """
 
     queries: int
@@ -77,12 +78,12 @@ class WeightStatistics:
     word_led: list[ExtremeQuery] | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Only dicts, lists, numbers and strings."""
+        """Return the statistics as JSON-compatible dicts, lists, numbers and strings."""
         return asdict(self)
 
 
 def compute_weight_statistics(reference: ReferenceWeights) -> WeightStatistics:
-    """Count, bin and correlate a checkpoint's reference weights."""
+    """Compute the histogram, quantiles and correlation of a checkpoint's reference weights."""
     queries = reference.reference_queries
     picture_led = word_led = None
     if queries is not None:
@@ -100,7 +101,10 @@ def compute_weight_statistics(reference: ReferenceWeights) -> WeightStatistics:
 
 
 def bin_by_share(shares: Sequence[float], weights: Sequence[float]) -> list[ShareBin]:
-    """Means over `SHARE_STEPS` equal steps of the share, those of fewer than `FEWEST` left out."""
+    """Return mean weights in `SHARE_BINS` equal bins of the true share.
+
+    Bins with fewer than `MIN_QUERIES` queries are omitted.
+    """
     share, weight = np.asarray(shares, dtype=np.float64), np.asarray(weights, dtype=np.float64)
     # Shares are ratios of small counts: rounding must not move 0.3 to the bin below 0.3.
     index = np.minimum(np.floor(share * SHARE_BINS + 1e-9), SHARE_BINS - 1).astype(int)
@@ -116,7 +120,7 @@ def bin_by_share(shares: Sequence[float], weights: Sequence[float]) -> list[Shar
 def _shares_and_weights(
     queries: ReferenceQueries | None, stream: str
 ) -> tuple[list[float] | None, list[float] | None]:
-    """The true shares and, in their order, the stream's weights."""
+    """Return the true shares and the stream's weights in the same order; None if not recorded."""
     if queries is None or queries.picture_shares is None:
         return None, None
     return queries.picture_shares, queries.image_weights[stream]
@@ -137,10 +141,10 @@ def _stream_statistics(
 
 
 def _ends(queries: ReferenceQueries) -> tuple[list[ExtremeQuery], list[ExtremeQuery]]:
-    """The queries with the highest mean image weight and those with the lowest, outermost first."""
+    """Return the queries of highest and of lowest mean image weight, most extreme first."""
     means = np.mean(list(queries.image_weights.values()), axis=0)  # (queries,)
     order = np.argsort(means, kind="stable").tolist()
-    # A set of fewer than both ends take is halved, so that no query leans to both sides.
+    # A set smaller than 2 * EXTREMES is halved, so that no query is in both lists.
     count = min(EXTREMES, len(order) // 2)
     word_led = [_extreme(queries, index) for index in order[:count]]
     picture_led = [_extreme(queries, index) for index in order[::-1][:count]]

@@ -1,4 +1,4 @@
-"""The effect of each word: the query again without it, for all words in one pass of the model."""
+"""The effect of each word, measured by removing it; one forward pass covers all words."""
 
 import string
 from dataclasses import asdict, dataclass
@@ -14,29 +14,29 @@ from dwc.search.query import EncodedQuery
 from dwc.search.results import shift_to_json
 from dwc.search.searcher import Searcher
 
-# Where a word is removed, the stronger of two adjacent marks stays.
+# Strength of punctuation marks: where a word is removed, the stronger of two adjacent marks stays.
 _MARKS = {",": 1, ";": 2, ":": 2, ".": 3, "!": 3, "?": 3}
 
 
 class TypedWord(NamedTuple):
-    """A typed word without punctuation; `position` counts the words from 0."""
+    """A typed word without punctuation, and its index `position` among the words, from 0."""
 
     position: int
     word: str
 
 
 def typed_words(text: str) -> list[TypedWord]:
-    """The words of a text: separated by white space, and not punctuation alone."""
+    """Return the words of a text, separated by white space; punctuation alone is not a word."""
     words = [piece.strip(string.punctuation) for piece in text.split()]
     return [TypedWord(position, word) for position, word in enumerate(filter(None, words))]
 
 
 def remove_word(text: str, position: int) -> str:
-    """Remove one word from a text, which stays written as a person would write it.
+    """Return a text without one of its words, with punctuation adjusted to remain natural.
 
-    A mark behind the word (, ; : . ! ?) moves to the word before it, the stronger of two staying;
-    quotes and brackets about the word alone go with it, those about several words stay; white
-    space becomes single spaces. Empty when no word is left.
+    A mark after the word (, ; : . ! ?) moves to the word before it, and the stronger of two marks
+    stays. Quotes and brackets around the word alone are removed with it; those around several words
+    stay. White space becomes single spaces. The result is empty if no word remains.
     """
     pieces = text.split()
     is_word = [bool(piece.strip(string.punctuation)) for piece in pieces]
@@ -58,18 +58,18 @@ def remove_word(text: str, position: int) -> str:
 
 
 def _unpaired(opening: str, closing: str) -> tuple[str, str, str]:
-    """The punctuation around a removed word that stays: opening, closing, and one mark."""
+    """Return the punctuation that stays after a word is removed: opening, closing, and one mark."""
     mark = max((c for c in closing if c in _MARKS), key=_MARKS.__getitem__, default="")
     opens = [c for c in opening if c in '([{"']
     closes = [c for c in closing if c in ')]}"']
-    while opens and closes:  # the innermost two belong together
+    while opens and closes:  # the innermost two form a pair
         opens.pop()
         closes.pop(0)
     return "".join(opens), "".join(closes), mark
 
 
 def _end_with(piece: str, mark: str) -> str:
-    """End a piece with a mark, which replaces a weaker one."""
+    """Return the piece with `mark` at its end, unless it already ends with a stronger one."""
     former = piece[-1] if piece[-1] in _MARKS else ""
     if _MARKS.get(mark, 0) > _MARKS.get(former, 0):
         return piece.removesuffix(former) + mark
@@ -81,15 +81,16 @@ class WordEffect:
     """The effect of one typed word.
 
     Attributes:
-        position: counts the typed words from 0; a repeated word has effects of its own.
-        word: without punctuation.
-        without: the text without it.
-        weight_effect: by stream, the image weight with the word minus that without it, in [-1, 1];
-            negative where the word raises the text's weight.
-        score_effect: the same for the score of one result, in [-4, 4] with two streams; positive
-            where the word raises it. None where no result was given.
-        unknown: whether the word vocabulary lacks it. The CNN stream reads all unknown words as the
-            same word; CLIP reads any word by its pieces.
+        position: index of the word among the typed words, from 0; each occurrence of a repeated
+            word has its own effect.
+        word: the word without punctuation.
+        without: the text without the word.
+        weight_effect: by stream, the image weight with the word minus the image weight without it,
+            in [-1, 1]; negative where the word raises the text's weight.
+        score_effect: one result's score with the word minus its score without it, in [-4, 4] with
+            two streams; positive where the word raises it. None if no result was given.
+        unknown: whether the word is missing from the word vocabulary. The CNN stream encodes all
+            unknown words alike; CLIP splits any word into known pieces.
     """
 
     position: int
@@ -102,17 +103,17 @@ class WordEffect:
 
 @dataclass(frozen=True)
 class WordEffects:
-    """The effects of every typed word, each removed alone.
+    """The effects of all typed words, each measured by removing that word only.
 
-    Effects do not add up: words act together, and of two synonyms neither may have an effect. A
-    text without one of its words can also be unlike the texts of the training.
+    Effects do not add up: words interact, and removing one of two synonyms may change nothing. A
+    text without one of its words can also be unlike the training texts.
 
     Attributes:
-        words: in the order of the text.
+        words: the effect of each word, in the order of the text.
         weights: the complete query's image weights, by stream.
-        id: the result whose score is explained; None without one.
-        score: its score for the complete query.
-        shift: what was added to the logit of every image weight.
+        id: the id of the result whose score is explained; None if no result was given.
+        score: the score of that result for the complete query; None if no result was given.
+        shift: the number added to the logit of every image weight.
     """
 
     words: list[WordEffect]
@@ -122,22 +123,26 @@ class WordEffects:
     shift: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Only dicts, lists, numbers and strings; an infinite shift by its name."""
+        """Return JSON-compatible values; an infinite shift is "inf" or "-inf"."""
         return {**asdict(self), "shift": shift_to_json(self.shift)}
 
 
 def ablate_words(
     searcher: Searcher, query: EncodedQuery, id: str | None = None, shift: float = 0.0
 ) -> WordEffects:
-    """Remove each typed word of a query in turn.
+    """Compute the effect of each typed word of a query by removing it.
 
-    The only word of a query without image leaves no query, and has no effect.
+    If the query has a single word and no image, removing the word leaves no query, so no effect is
+    reported.
 
     Args:
-        id: the result whose score is explained.
+        searcher: the searcher that encoded the query.
+        query: the encoded query.
+        id: the id of the result whose score is explained; None for image weights only.
+        shift: number added to the logit of every image weight.
 
     Raises:
-        QueryError: for an id that the gallery lacks, and a shift that is NaN.
+        QueryError: if the id is not in the gallery or the shift is NaN.
     """
     if np.isnan(shift):
         raise QueryError("the shift is not a number. Give 0 for the learned weight.")
@@ -167,7 +172,7 @@ def ablate_words(
 
 
 class _QueryScores:
-    """The image weights (N) by stream, and one result's scores (N), of N queries."""
+    """The image weights (N,) by stream, and one result's scores (N,), of N queries."""
 
     def __init__(self, composed: ComposedQuery, vector: NDArray[np.float32] | None) -> None:
         self.weights = {
@@ -204,7 +209,7 @@ def _effect(
 
 
 def _vector(searcher: Searcher, id: str) -> NDArray[np.float32]:
-    """The gallery vector (D,) of a picture, a copy."""
+    """Return a copy of the gallery vector (D,) of the image with this id."""
     if id not in searcher.store.ids:
         raise QueryError(f"the gallery has no picture {id!r}. Take one that it found.")
     return np.array(searcher.store.vectors[searcher.store.position(id)], dtype=np.float32)

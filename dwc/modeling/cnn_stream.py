@@ -1,4 +1,4 @@
-"""The CNN stream: a ResNet and an LSTM whose features edit each other.
+"""The CNN stream: a ResNet for images and an LSTM for texts, combined by cross-attention.
 
 The symbols beside the names are those of Huang et al. 2024, "Dynamic Weighted Combiner for
 Mixed-Modal Image Retrieval"; the editors follow Wen et al. 2021, "Comprehensive Linguistic-Visual
@@ -70,7 +70,7 @@ class WordEncoder(nn.Module):
         return states * mask.unsqueeze(-1)
 
     def _encode_bucketed(self, word_ids: Tensor, mask: Tensor) -> Tensor:
-        """The same in groups of similar length, which leaves out most of the padding."""
+        """Encode words as `forward` does, in groups of similar length to avoid most padding."""
 
         def encode(rows: Tensor, longest: int) -> Tensor:
             states, _ = self.lstm(self.embedding(word_ids[rows, :longest]))
@@ -250,7 +250,7 @@ class CnnStream(nn.Module):
 
     @staticmethod
     def _read(word_ids: Tensor | None, word_mask: Tensor | None) -> tuple[Tensor, Tensor] | None:
-        """The word ids (N, L) and their boolean mask (N, L), or None where no row has a word."""
+        """Return word ids (N, L) and their boolean mask (N, L), or None if no row has a word."""
         if word_ids is None:
             return None
         mask = torch.ones_like(word_ids, dtype=torch.bool)

@@ -72,7 +72,7 @@ class Composition:
         return cls(normalize(mixed), image_part, text_part, image_weight, joint_part)
 
     def shifted(self, shift: float) -> "Composition":
-        """The same queries with shifted weights; see `shift_weight`.
+        """Return the same queries with shifted image weights; see `shift_weight`.
 
         A joint part belongs to both modalities, so it is left out at plus and minus infinity.
         """

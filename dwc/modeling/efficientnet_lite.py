@@ -147,10 +147,10 @@ class EfficientNetLite(nn.Module):
 
 
 class EfficientNetLiteTower(nn.Module):
-    """CLIP's image tower: the pooled map, and beside it what a small network reads of the details.
+    """CLIP's image tower: EfficientNet-Lite, optionally with a small second network for details.
 
-    The small network sees the picture reduced to its own size. It was trained on drawings, where
-    ImageNet's features tell least; what it adds on photographs is mainly color.
+    The second network's input is the image reduced to its input size. It was trained on drawings,
+    for which ImageNet features are least informative; on photographs it mainly adds color.
     """
 
     def __init__(self, config: EfficientNetLiteConfig):

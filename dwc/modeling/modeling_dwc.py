@@ -131,7 +131,7 @@ class DWCModel(StrictModel):
     def region_maps(
         self, pixel_values: Tensor, word_ids: Tensor, word_mask: Tensor | None = None
     ) -> RegionMaps:
-        """Where the CNN stream relates words and regions; see `CnnStream.region_maps`."""
+        """Return the CNN stream's attention of words to regions; see `CnnStream.region_maps`."""
         if self.cnn_stream is None:
             raise QueryError("the model has no CNN stream, and so no regions.")
         shared_map = None

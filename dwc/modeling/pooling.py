@@ -1,4 +1,4 @@
-"""Generalized-mean pooling over maps and masked sequences.
+"""Generalized-mean (GeM) pooling over maps and masked sequences.
 
 Radenović, Tolias and Chum 2019, "Fine-tuning CNN Image Retrieval with No Human Annotation":
 `(mean x^p)^(1/p)`, between the mean (p = 1) and the maximum (p to infinity), p learned.

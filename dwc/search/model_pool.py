@@ -1,4 +1,4 @@
-"""Several checkpoints over one gallery, requested by name, with a limit on those in memory."""
+"""A pool of checkpoints for one gallery, loaded on request up to a maximum number in memory."""
 
 import threading
 from collections import OrderedDict
@@ -14,14 +14,14 @@ from dwc.search.searcher import Searcher
 
 @dataclass(frozen=True)
 class Origin:
-    """The model and the gallery of an answer, so that it can be reproduced.
+    """The model and the gallery of a search result, so that the result can be reproduced.
 
     Attributes:
-        model: the checkpoint's name; a folder by its own name.
-        fingerprint: the checkpoint's.
-        revision: the Hub's full commit; None for a folder.
-        gallery: the gallery's name; a folder by its own name.
-        gallery_fingerprint: the store's.
+        model: the checkpoint's name; for a folder, the last part of its path.
+        fingerprint: the checkpoint's fingerprint.
+        revision: the full commit hash on the Hugging Face Hub; None for a folder.
+        gallery: the gallery's name; for a folder, the last part of its path.
+        gallery_fingerprint: the fingerprint of the gallery's store.
     """
 
     model: str
@@ -31,7 +31,7 @@ class Origin:
     gallery_fingerprint: str
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: `model` and `gallery`, each with name and fingerprint."""
+        """Return JSON-compatible dicts `model` and `gallery`, each with name and fingerprint."""
         return {
             "model": {
                 "name": self.model,
@@ -43,7 +43,7 @@ class Origin:
 
 
 def origin_of(searcher: Searcher) -> Origin:
-    """The origin of a searcher's answers."""
+    """Return the model and gallery that a searcher uses."""
     checkpoint, store = searcher.checkpoint, searcher.store
     return Origin(
         model=short_name(checkpoint.name),
@@ -55,17 +55,17 @@ def origin_of(searcher: Searcher) -> Origin:
 
 
 def short_name(name: str) -> str:
-    """The last part of a folder's path; a name of the Hub as it is."""
+    """Return the last part of a folder's path; return a Hub name unchanged."""
     path = Path(name)
     is_path = path.is_absolute() or name.startswith((".", "~")) or path.is_dir()
     return path.name if is_path and path.name else name
 
 
 KEEP_LOADED = 2
-"""The default number of checkpoints in memory: two can be compared without loading.
+"""The default number of checkpoints in memory: two can be compared without reloading.
 
-Each takes its weights (float32, four bytes a parameter) and, while it searches, its gallery's
-vectors. Loading one takes seconds.
+Each needs memory for its parameters (float32, four bytes per parameter) and, during a search, for
+its gallery vectors. Loading a checkpoint takes seconds.
 """
 
 Open = Callable[[str], Searcher]
@@ -78,20 +78,25 @@ class _Loaded:
 
 
 class ModelPool:
-    """The searchers of a page by the names of their checkpoints, the first being the default.
+    """A pool of searchers, one per checkpoint name; the first name is the default.
 
-    At most `keep_loaded` of them are in memory. To load another, the least recently used is
-    unloaded. It may be used from any thread: a searcher in use is never unloaded, no two threads
-    load the same one, and where all are in use a thread waits. A thread that uses one already, to
-    compare it with another, does not wait; until it is done more than `keep_loaded` may be in
-    memory.
+    At most `keep_loaded` searchers are in memory; loading another unloads the least recently used
+    one. The pool is thread-safe: a searcher in use is never unloaded, a searcher is loaded by one
+    thread only, and a thread waits while all loaded searchers are in use. A thread that already
+    uses one searcher and requests a second, to compare them, does not wait; until it finishes,
+    more than `keep_loaded` may be in memory.
     """
 
     def __init__(self, names: Sequence[str], open: Open, keep_loaded: int = KEEP_LOADED) -> None:
-        """Take the names and a function that loads the searcher of a name.
+        """Create the pool without loading any checkpoint.
+
+        Args:
+            names: names of the checkpoints; the first is the default.
+            open: function that loads the searcher of a name.
+            keep_loaded: maximum number of searchers in memory, 1 or more.
 
         Raises:
-            ValueError: for no names, repeated names, or a `keep_loaded` below 1.
+            ValueError: if there are no names, a name is repeated, or `keep_loaded` is below 1.
         """
         if not names or len(set(names)) < len(names):
             raise ValueError(f"the models are named {list(names)}; one name each is needed.")
@@ -101,29 +106,29 @@ class ModelPool:
         self._open = open
         self._keep_loaded = keep_loaded
         self._origins: dict[str, Origin] = {}
-        self._loaded: OrderedDict[str, _Loaded] = OrderedDict()  # the least recently used first
+        self._loaded: OrderedDict[str, _Loaded] = OrderedDict()  # least recently used first
         self._opening: set[str] = set()
         self._changed = threading.Condition()
         self._here = threading.local()  # `.uses`: the number in use by this thread
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the checkpoints, in the order of the constructor."""
+        """The names of the checkpoints, in the order given to the constructor."""
         return tuple(self._names)
 
     @property
     def default(self) -> str:
-        """The name used where none is given."""
+        """The name of the checkpoint that is used when none is requested."""
         return self._names[0]
 
     @property
     def in_memory(self) -> tuple[str, ...]:
-        """The names of loaded checkpoints, the least recently used first."""
+        """The names of the loaded checkpoints, least recently used first."""
         with self._changed:
             return tuple(self._loaded)
 
     def require(self, name: object = None) -> str:
-        """Return the name, or the default for None and ""; `QueryError` for an unknown name."""
+        """Return `name`, or the default for None and ""; raise `QueryError` if it is unknown."""
         if name is None or name == "":
             return self.default
         if name not in self._names:
@@ -133,11 +138,11 @@ class ModelPool:
 
     @contextmanager
     def using(self, name: str | None = None) -> Iterator[Searcher]:
-        """Yield the searcher of a name (None: the default), which stays in memory within the block.
+        """Yield the searcher of a name (None: the default) and keep it loaded within the block.
 
         Raises:
-            QueryError: for an unknown name.
-            DWCError: what loading the checkpoint raises; the others still answer.
+            QueryError: if the name is unknown.
+            DWCError: if the checkpoint cannot be loaded; the other checkpoints remain usable.
         """
         name = self.require(name)
         loaded = self._acquire(name)
@@ -150,7 +155,7 @@ class ModelPool:
             self._release(name)
 
     def origin(self, name: str | None = None) -> Origin:
-        """The origin of a name's answers; the checkpoint is loaded if it never was."""
+        """Return the model and gallery of a name; load the checkpoint if it never was loaded."""
         name = self.require(name)
         if name not in self._origins:
             with self.using(name):
@@ -158,7 +163,7 @@ class ModelPool:
         return self._origins[name]
 
     def remove(self, name: str) -> None:
-        """Remove a checkpoint that cannot be loaded. Not to be called while the page serves."""
+        """Remove a checkpoint that cannot be loaded; call this only before the page is served."""
         self._names.remove(name)
 
     @property
@@ -198,12 +203,12 @@ class ModelPool:
             self._changed.notify_all()
 
     def _has_room(self) -> bool:
-        """Unload what is not in use, and return whether another may be loaded."""
+        """Unload searchers that are not in use; return whether another may be loaded."""
         self._unload(self._keep_loaded - 1)
         return len(self._loaded) + len(self._opening) < self._keep_loaded
 
     def _unload(self, most: int) -> None:
-        """Unload what is not in use, the least recently used first, until `most` are left."""
+        """Unload unused searchers, least recently used first, until at most `most` remain."""
         for name in list(self._loaded):
             if len(self._loaded) + len(self._opening) <= most:
                 return

@@ -1,4 +1,4 @@
-"""A query before it is ranked: checked, loaded and encoded by the model."""
+"""Encoding of queries, and of gallery images, by a checkpoint's model."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,17 +21,18 @@ from dwc.modeling.processing_dwc import fill_template
 from dwc.modeling.text_cleaning import TypedText
 
 Compose = Callable[[Mapping[str, Tensor]], ComposedQuery]
-"""Runs a model on what its processor returned for N queries; inputs and output are on the CPU."""
+"""Function that runs a model on its processor's output for N queries, from CPU to CPU tensors."""
 
 
 class QueryEncoding(NamedTuple):
     """The model's output for one query.
 
     Attributes:
-        composed: the composed query, N is 1.
-        model_text: the text after the caption template.
-        ood_score: distance of the reference image from the training images, 1 or more for the
-            outermost 1 %; None without an image, or where the checkpoint has no statistics.
+        composed: the composed query, a batch of one.
+        model_text: the text inserted in the caption template.
+        ood_score: out-of-distribution score: the reference image's distance from the training
+            images, above 1 for the most distant 1 %; None without an image or if the checkpoint has
+            no statistics.
     """
 
     composed: ComposedQuery
@@ -41,19 +42,18 @@ class QueryEncoding(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class EncodedQuery:
-    """One query as a `Searcher` encoded it, for its answer and its explanations.
+    """One query encoded by a `Searcher`, from which results and explanations are computed.
 
     Attributes:
-        image: the decoded reference, upright RGB.
-        text: what the model reads of the typed text: clean, and shortened to its limit; image and
-            text are not both missing.
+        image: the decoded reference, upright RGB; None without one.
+        text: the cleaned text, shortened to the model's limit; empty only if there is an image.
         encoding: the model's output.
-        excluded: positions in that searcher's store that must not be among the results.
-        reference_id: the id of the reference where it is an image of the gallery.
+        excluded: positions in the searcher's store that must not be among the results.
+        reference_id: the id of the reference if it is an image of the gallery.
         notes: sentences for the person who searched.
-        encode_ms: how long loading and encoding took.
-        exclude_reference: whether the reference and its copies are left out of the results.
-        typed: the typed text, and what of it was not read.
+        encode_ms: duration of loading and encoding, in milliseconds.
+        exclude_reference: whether the reference and its copies are excluded from the results.
+        typed: the text as typed, with the parts that the model did not use.
     """
 
     image: Image.Image | None
@@ -68,15 +68,15 @@ class EncodedQuery:
 
 
 def model_identity(checkpoint: Checkpoint) -> ModelIdentity:
-    """What a store records of the model that makes its vectors."""
+    """Return the identity of a checkpoint, which a store records with the vectors it made."""
     config = checkpoint.model.config
     streams = {}
     if config.clip_config is not None:
         streams["clip"] = config.clip_embedding_dim
     if config.cnn_config is not None:
         streams["cnn"] = config.cnn_embedding_dim
-    # A folder's path is absolute, to be valid from any working directory. The names of bundled
-    # checkpoints and of the Hub are no paths, even where a folder of that name exists.
+    # A folder's path is made absolute, to be valid from any working directory. Names of bundled
+    # checkpoints and of the Hub are not paths, even if a folder of that name exists.
     is_folder = checkpoint.name not in ALL_BUNDLED and checkpoint.revision is None
     return ModelIdentity(
         fingerprint=checkpoint.fingerprint,
@@ -88,7 +88,7 @@ def model_identity(checkpoint: Checkpoint) -> ModelIdentity:
 
 
 def image_embedder(checkpoint: Checkpoint) -> Embed:
-    """Return the function that embeds gallery images as the vectors (n, D) of a store."""
+    """Return a function that embeds n gallery images as vectors (n, D) for a store."""
     device = next(checkpoint.model.parameters()).device
 
     def embed(images: Sequence[Image.Image]) -> NDArray[np.float32]:
@@ -100,7 +100,7 @@ def image_embedder(checkpoint: Checkpoint) -> Embed:
 
 
 def model_composer(model: DWCModel) -> Compose:
-    """Return the function that runs a model on the device where it is at the time of the call."""
+    """Return a function that runs a model on whatever device the model is on when called."""
 
     @torch.inference_mode()
     def compose(inputs: Mapping[str, Tensor]) -> ComposedQuery:
@@ -114,15 +114,16 @@ def model_composer(model: DWCModel) -> Compose:
 def encode_query(
     checkpoint: Checkpoint, image: Image.Image | None, text: str, compose: Compose
 ) -> QueryEncoding:
-    """Compose one query.
+    """Encode one query with a checkpoint's processor and model.
 
     Args:
+        checkpoint: the checkpoint.
         image: the reference, upright RGB, or None.
-        text: as typed; empty for none.
-        compose: runs the checkpoint's model, as `model_composer` makes it.
+        text: the text before the caption template; empty for none.
+        compose: function that runs the checkpoint's model, as returned by `model_composer`.
 
     Raises:
-        QueryError: for neither image nor text, or more words than the model reads.
+        QueryError: if there is neither image nor text, or the text exceeds the model's limit.
     """
     model_text = fill_template(checkpoint.model.config.caption_template or {}, [text])
     inputs = checkpoint.processor(images=image, text=model_text or None)
@@ -137,12 +138,12 @@ def compose_texts(
     texts: Sequence[str],
     compose: Compose,
 ) -> ComposedQuery:
-    """Compose one image, or none, with each of N texts, in one pass of the model.
+    """Compose one image (or none) with each of N texts in one forward pass of the model.
 
-    Row by row this equals `encode_query` of each text alone, up to rounding.
+    Row i equals the result of `encode_query` for text i, up to rounding.
 
     Raises:
-        QueryError: for no text, a blank one, or one with more words than the model reads.
+        QueryError: if there is no text, or a text is blank or exceeds the model's limit.
     """
     if not texts or not all(text.strip() for text in texts):
         raise QueryError(f"of {len(texts)} texts none may be blank, and at least one is needed.")
@@ -156,7 +157,7 @@ def compose_texts(
 
 
 def concatenate(queries: Sequence[ComposedQuery]) -> ComposedQuery:
-    """Several queries of the same model as one batch."""
+    """Concatenate composed queries of the same model into one batch."""
     streams = {}
     for name in queries[0].streams:
         parts = [query.streams[name] for query in queries]

@@ -1,7 +1,8 @@
-"""Reference weights: the image weights of many queries, to compare one query's weights with.
+"""Reference weights: the image weights of many queries, as a basis to judge one query's weights.
 
-A weight is a mixing coefficient, not a share: the parts it mixes may have different lengths. And a
-weight of 0.6 means little unless it is known that most queries' weights are 0.7.
+A weight is a mixing coefficient, not a share, because the parts that it mixes may have different
+lengths. A weight of 0.6 is hard to interpret without knowing, for example, that most queries have
+a weight of 0.7.
 """
 
 import json
@@ -21,14 +22,14 @@ from dwc.modeling.composition import ComposedQuery, Composition
 
 @dataclass(frozen=True)
 class ReferenceQueries:
-    """The queries behind reference weights; entry i of every list belongs to query i.
+    """The queries from which reference weights were computed; entry i of each list is query i's.
 
     Attributes:
-        references: ids in the gallery that was searched.
-        words: the text as a person would type it, on one line.
-        picture_shares: how much of the wanted image only the reference tells, in [0, 1]; None where
-            the truth is not known.
-        image_weights: by stream, in [0, 1].
+        references: ids of the reference images in the gallery that was searched.
+        words: the texts as a person would type them, each on one line.
+        picture_shares: true image shares in [0, 1]: how much of the wanted image is determined by
+            the reference only; None if they are not known.
+        image_weights: the image weights of each stream, in [0, 1].
     """
 
     references: list[str]
@@ -40,7 +41,7 @@ class ReferenceQueries:
         return len(self.references)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON, without the weights, which have their own place in the file."""
+        """Return the queries as JSON-compatible lists, without the weights (a separate field)."""
         return {
             "references": self.references,
             "words": self.words,
@@ -51,8 +52,8 @@ class ReferenceQueries:
 HISTOGRAM_BINS = 40
 """The number of bins of `ReferenceWeights.histogram`."""
 
-_DIGITS = 6  # of weights, more than the page shows
-_QUERIES = "asked"  # the file's field with the queries
+_DIGITS = 6  # decimal places of weights in the file, more than the page shows
+_QUERIES = "asked"  # name of the file's field that contains the queries
 _OTHER_FIELDS = ("queries", "protocol", _QUERIES)
 _CURE = "Delete it, or collect the weights again"
 _STREAM_NAMES = {"clip": "CLIP", "cnn": "CNN"}
@@ -60,15 +61,15 @@ _STREAM_NAMES = {"clip": "CLIP", "cnn": "CNN"}
 
 @dataclass(frozen=True)
 class ReferenceWeights:
-    """The image weights that a checkpoint gave to a set of queries.
+    """The image weights that a checkpoint assigned to a set of queries.
 
-    They are typical of that set alone.
+    They are representative of that set only.
 
     Attributes:
-        weights: by stream, ascending, in [0, 1].
+        weights: the weights of each stream, ascending, in [0, 1].
         queries: the number of queries.
-        protocol: which queries, in words.
-        reference_queries: the queries one by one; None for older files, which have only weights.
+        protocol: a sentence that describes the set of queries.
+        reference_queries: the individual queries; None for older files, which have only weights.
     """
 
     weights: dict[str, list[float]]
@@ -78,9 +79,10 @@ class ReferenceWeights:
 
     @cached_property
     def histogram(self) -> list[float]:
-        """How frequent each weight is, all streams together, in `HISTOGRAM_BINS` bins from 0 to 1.
+        """Return the smoothed histogram of all streams' weights, in `HISTOGRAM_BINS` bins.
 
-        Each is the mean of a bin and its neighbors, as a share (0 to 1) of the most frequent.
+        The bins divide [0, 1] evenly. Each value is the mean of a bin and its neighbors, divided by
+        the largest such mean, in [0, 1].
         """
         counts = [0] * HISTOGRAM_BINS
         for weights in self.weights.values():
@@ -91,10 +93,10 @@ class ReferenceWeights:
 
     @classmethod
     def load(cls, folder: str | Path) -> "ReferenceWeights | None":
-        """Read the file in a checkpoint's folder; None where there is none.
+        """Read the file in a checkpoint's folder; return None if there is none.
 
         Raises:
-            CheckpointError: for a file that is not as `save` writes it.
+            CheckpointError: if the file does not have the format of `save`.
         """
         file = Path(folder) / REFERENCE_WEIGHTS
         if not file.is_file():
@@ -113,17 +115,17 @@ class ReferenceWeights:
 
     @classmethod
     def from_queries(cls, queries: ReferenceQueries, protocol: str) -> "ReferenceWeights":
-        """The weights of these queries, with the queries themselves."""
+        """Create reference weights from queries, which are included."""
         weights = {name: sorted(weights) for name, weights in queries.image_weights.items()}
         return cls(weights, len(queries), protocol, queries)
 
     def save(self, folder: str | Path) -> Path:
-        """Write the file into a checkpoint's folder; return its path."""
+        """Write the file to a checkpoint's folder and return its path."""
         file = Path(folder) / REFERENCE_WEIGHTS
         content: dict[str, Any] = {"queries": self.queries, "protocol": self.protocol}
         if self.reference_queries is None:
             content |= self.weights
-        else:  # the weights in the queries' order
+        else:  # save the weights in the order of the queries
             content |= {
                 **self.reference_queries.image_weights,
                 _QUERIES: self.reference_queries.to_dict(),
@@ -132,9 +134,9 @@ class ReferenceWeights:
         return file
 
     def percentile(self, stream: str, image_weight: float) -> float | None:
-        """The share (0 to 100) of the set's weights below this one; ties count half.
+        """Return the percentage (0 to 100) of the set's weights below this one; ties count half.
 
-        None for a stream that the set lacks.
+        Return None for a stream that the set lacks.
         """
         known = self.weights.get(stream)
         if not known:
@@ -144,27 +146,28 @@ class ReferenceWeights:
 
 
 def load_reference_weights(checkpoint: Checkpoint) -> ReferenceWeights | None:
-    """The reference weights beside a checkpoint; None where it has none, or is in no folder.
+    """Load a checkpoint's reference weights; return None if it has none or is not in a folder.
 
     Raises:
-        CheckpointError: for a file that is not as `ReferenceWeights.save` writes it.
+        CheckpointError: if the file does not have the format of `ReferenceWeights.save`.
     """
     return None if checkpoint.folder is None else ReferenceWeights.load(checkpoint.folder)
 
 
 @dataclass(frozen=True)
 class StreamWeight:
-    """One stream's weight and the lengths of the parts that it mixes.
+    """One stream's image weight w and the lengths of the image part i and text part t it mixes.
 
     Attributes:
         image_weight: w, in [0, 1].
-        image_length: |w i|, from 0.
-        text_length: |(1-w) t|, from 0.
-        image_share: the first length over the sum of both, in [0, 1]; None where both are 0. It
-            tells how strongly the parts enter the mix, not how much of a score is theirs: parts may
-            point away from every gallery vector, or against each other. A joint part is not
-            counted.
-        percentile: the weight's among the reference weights, 0 to 100; None without them.
+        image_length: length of the weighted image part, |w i|, 0 or more.
+        text_length: length of the weighted text part, |(1-w) t|, 0 or more.
+        image_share: `image_length` divided by the sum of both lengths, in [0, 1]; None if both are
+            0. It measures how strongly each part enters the mix, not its contribution to a score:
+            parts may point away from every gallery vector, or against each other. A joint part is
+            not counted.
+        percentile: percentile of the weight among the reference weights, 0 to 100; None without
+            reference weights.
     """
 
     image_weight: float
@@ -176,13 +179,13 @@ class StreamWeight:
 
 @dataclass(frozen=True)
 class QueryWeights:
-    """One query's weights beside the reference weights.
+    """One query's weights compared with the reference weights.
 
     Attributes:
-        streams: by stream.
-        queries: the number of reference queries; None without them.
-        protocol: which queries, in words; None without them.
-        summary: all of it in a sentence.
+        streams: the weight of each stream.
+        queries: the number of reference queries; None without reference weights.
+        protocol: a description of the reference queries; None without reference weights.
+        summary: a summary in one sentence.
     """
 
     streams: dict[str, StreamWeight]
@@ -191,19 +194,19 @@ class QueryWeights:
     summary: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Only dicts, numbers and strings."""
+        """Return the weights as JSON-compatible dicts, numbers and strings."""
         return asdict(self)
 
 
 def describe_weights(
     composed: ComposedQuery, reference: ReferenceWeights | None = None, shift: float = 0.0
 ) -> QueryWeights:
-    """Describe the weights of one query (N is 1) at a shift.
+    """Describe the weights of one query (a batch of one) at a shift of the image weights.
 
-    A query of one modality, whose weights are exactly 0 or 1, is compared with nothing.
+    A query of one modality, whose weights are exactly 0 or 1, is not compared with the reference.
 
     Raises:
-        QueryError: for a shift that is NaN.
+        QueryError: if the shift is NaN.
     """
     if math.isnan(shift):
         raise QueryError("the shift is not a number. Give 0 for the learned weight.")
@@ -270,7 +273,7 @@ def _join(pieces: Iterable[str]) -> str:
 
 
 def _problems(content: Any) -> list[str]:
-    """The problems of a file's content, none for a valid one."""
+    """Return the problems of a file's content; empty if it is valid."""
     if not isinstance(content, dict):
         return ["holds no table"]
     queries, protocol = content.get("queries"), content.get("protocol")
@@ -291,7 +294,7 @@ def _problems(content: Any) -> list[str]:
 
 
 def _query_problems(fields: Any, queries: int) -> list[str]:
-    """The problems of `ReferenceQueries.to_dict` as it was read from a file."""
+    """Return the problems of a file's queries, whose format is `ReferenceQueries.to_dict`."""
     if not isinstance(fields, dict):
         return ["the queries asked are no table"]
     problems = [

@@ -1,4 +1,4 @@
-"""The answer to a search as plain data: no tensors, ready for JSON."""
+"""The result of a search as plain data: no tensors, convertible to JSON."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -13,7 +13,7 @@ from dwc.gallery.exact_search import Vectors
 
 @dataclass(frozen=True)
 class TracedItem:
-    """One image's rank at every shift of a trace; None below the trace's limit."""
+    """One image's rank at every shift of a trace; None where it is beyond the trace's limit."""
 
     id: str
     ranks: list[int | None]
@@ -21,18 +21,19 @@ class TracedItem:
 
 @dataclass(frozen=True)
 class RankTrace:
-    """The ranks of everything that is among the best k at any of several shifts.
+    """The ranks at several shifts of the image weight of all images among the k best at any shift.
 
-    The two ends rank by the edited image part and the edited text part, each computed with the
-    other modality at hand.
+    The first and the last shift rank by the edited text part and the edited image part alone. Each
+    of these is computed from both modalities.
 
     Attributes:
-        shifts: ascending from minus infinity (text alone) to infinity (image alone).
-        learned: the index of shift 0, the learned weights.
-        image_weights: for each shift, every stream's image weight, in [0, 1]. A shift moves all
-            streams by the same logit, not to the same weight.
-        items: in the order of their ranks at shift 0; ranks count from 1, None beyond `limit`.
-        limit: the last rank reported.
+        shifts: ascending from minus infinity (text part alone) to infinity (image part alone).
+        learned: the index in `shifts` of shift 0, the learned weights.
+        image_weights: for each shift, every stream's image weight, in [0, 1]. A shift adds the same
+            number to the logits of all streams, so their weights may differ.
+        items: the images in the order of their ranks at shift 0; ranks count from 1 and are None
+            beyond `limit`.
+        limit: the last rank that is reported.
     """
 
     shifts: list[float]
@@ -42,12 +43,12 @@ class RankTrace:
     limit: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Only dicts, lists, numbers and strings; the infinite shifts are "-inf" and "inf"."""
+        """Return JSON-compatible values; the infinite shifts are "-inf" and "inf"."""
         return {**asdict(self), "shifts": [shift_to_json(shift) for shift in self.shifts]}
 
 
 def shift_to_json(shift: float) -> float | str:
-    """A shift for JSON, which has no infinity: "inf" and "-inf" are strings."""
+    """Return a shift for JSON, which has no infinity: "inf" or "-inf" for infinite shifts."""
     if math.isinf(shift):
         return "inf" if shift > 0 else "-inf"
     return shift
@@ -62,22 +63,23 @@ class Weight:
 
 
 def mean_image_weight(weights: Mapping[str, Weight]) -> float:
-    """The mean of the streams' image weights, in [0, 1], of at least one stream."""
+    """Return the mean image weight, in [0, 1], of one or more streams."""
     return sum(weight.image for weight in weights.values()) / len(weights)
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One result.
+    """One image of a search result.
 
     Attributes:
-        rank: from 1, in the list of hits.
+        rank: position in the list of hits, from 1.
         id: the image's id.
         score: the sum of the streams' cosines, in [-2, 2] with two streams.
-        parts: named `<stream>_image`, `<stream>_text` and, for some combiners, `<stream>_joint`;
-            they add up to `score`.
-        percentile: the share of the gallery with a lower score, 0 to 100.
-        near_duplicates: the ids folded under this one, best first; None where nothing was folded.
+        parts: the contributions to `score`, whose sum it is, named `<stream>_image`,
+            `<stream>_text` and, for some combiners, `<stream>_joint`.
+        percentile: the percentage of the gallery with a lower score, 0 to 100.
+        near_duplicates: the ids of near-duplicates hidden under this image, best first; None if the
+            search did not fold near-duplicates.
     """
 
     rank: int
@@ -88,7 +90,7 @@ class Hit:
     near_duplicates: list[str] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON; `near_duplicates` is there only where the search folded."""
+        """Return JSON-compatible values; `near_duplicates` is included only if not None."""
         content = asdict(self)
         if self.near_duplicates is None:
             del content["near_duplicates"]
@@ -97,18 +99,19 @@ class Hit:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The answer to one query.
+    """The result of one query.
 
     Attributes:
-        hits: best first.
-        weights: by stream.
-        unknown_words: typed words that the word vocabulary lacks.
-        timings_ms: `encode`, `search` and `total`.
+        hits: the images, best first.
+        weights: the image and text weights of each stream.
+        unknown_words: typed words that are not in the word vocabulary.
+        timings_ms: durations `encode`, `search` and `total` in milliseconds.
         gallery_size: the number of images in the gallery.
-        shift: what was added to the logit of every image weight.
-        ood_score: the reference's distance from the training images; above 1 it is larger than that
-            of 99 % of held-out training images. None where the checkpoint has no statistics.
-        model_text: the text after the caption template.
+        shift: the number added to the logit of every image weight.
+        ood_score: out-of-distribution score: the reference's distance from the training images;
+            above 1 it exceeds that of 99 % of held-out training images. None without an image or if
+            the checkpoint has no statistics.
+        model_text: the text inserted in the caption template.
         notes: sentences for the person who searched.
     """
 
@@ -123,7 +126,7 @@ class SearchResult:
     notes: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """The `/search` endpoint's answer: only dicts, lists, numbers and strings.
+        """Return the response of the `/search` endpoint as JSON-compatible values.
 
         An infinite shift is "inf" or "-inf".
         """
@@ -148,20 +151,20 @@ def build_hits(
     excluded: Collection[int] = (),
     near_duplicates: Sequence[list[str]] | None = None,
 ) -> list[Hit]:
-    """Build the hits of ranked positions.
+    """Build the hits for K ranked images of a gallery of n images.
 
     Args:
-        ids: the gallery's ids (n).
-        scores: (n,).
-        positions: (K,), best first.
-        parts: the K splits of their scores.
-        excluded: positions that count in no percentile.
-        near_duplicates: for each of the K the ids folded under it.
+        ids: the ids of the gallery's images, n strings.
+        scores: the scores of the gallery's images, shape (n,).
+        positions: indices in the gallery of the ranked images, shape (K,), best first.
+        parts: the parts of each ranked image's score, K mappings.
+        excluded: indices of images that do not count in percentiles.
+        near_duplicates: for each ranked image, the ids of the near-duplicates hidden under it.
     """
     if len(positions) == 0:
         return []
     rivals = np.delete(scores, list(excluded)) if excluded else scores
-    # Only what scores at least as high as the last hit has to be sorted.
+    # Only scores at least as high as the last hit's have to be sorted.
     upper = np.sort(rivals[rivals >= scores[positions].min()])
     lower = len(rivals) - len(upper) + np.searchsorted(upper, scores[positions], side="left")
     return [

@@ -1,4 +1,4 @@
-"""Search one gallery with one model: check the query, run the model once, rank."""
+"""The `Searcher`, which checks and encodes queries with one model and ranks one gallery."""
 
 import math
 import time
@@ -32,13 +32,13 @@ from dwc.search.weight_sweep import WeightSweep
 
 ImageInput = Image.Image | str | Path
 
-_COPIES_CHECKED = 24  # of the best at a time, while there are copies of the reference among them
-_CELLS_CACHED = 4096  # thumbnails as cells, 6 KB each
+_COPIES_CHECKED = 24  # batch size when the best images are checked for copies of the reference
+_CELLS_CACHED = 4096  # number of cached cell arrays of thumbnails, 6 KB each
 _COPIES_NAMED = 3
 
 
 class _Reference(NamedTuple):
-    """The reference image, if any, and the positions of the gallery's images with its pixels."""
+    """The reference image (if any) and the positions of gallery images with identical pixels."""
 
     image: Image.Image | None
     positions: list[int]
@@ -46,24 +46,24 @@ class _Reference(NamedTuple):
 
 
 class Searcher:
-    """Answers queries over one gallery with one model.
+    """Searches one gallery with one model.
 
-    It keeps no state of a query: the same arguments give the same answer, from any thread.
+    It stores no state between queries: equal arguments give equal results, from any thread.
 
     Attributes:
         checkpoint: the loaded model and its processor.
-        store: the gallery.
-        compose: runs the model; may be replaced to run it elsewhere.
-        index: scores the gallery for vectors other than a query's.
-        reference_weights: the weights of many queries, where the checkpoint comes with them.
-        near_duplicates: groups the gallery's near-duplicates.
+        store: the gallery's ids, vectors and images.
+        compose: function that runs the model; may be replaced to run it on another device.
+        index: index that scores the gallery for any vectors, not only those of queries.
+        reference_weights: the image weights of many queries; None if the checkpoint has none.
+        near_duplicates: finds near-duplicates in the gallery.
     """
 
     def __init__(self, checkpoint: Checkpoint, store: Store) -> None:
-        """Take a checkpoint and a store that it made.
+        """Create a searcher from a checkpoint and a store of vectors made by that checkpoint.
 
         Raises:
-            StoreError: for an empty store, or one that another model made.
+            StoreError: if the store is empty or was made by another model.
         """
         store.require_model(checkpoint.fingerprint, checkpoint.name)
         if len(store) == 0:
@@ -89,22 +89,23 @@ class Searcher:
         exclude_reference: bool = True,
         fold: bool = False,
     ) -> SearchResult:
-        """Find the `k` gallery images that fit an image, a text, or both.
+        """Return the `k` gallery images that best match an image, a text, or both.
 
         Args:
-            image: the reference, decoded or a file.
+            image: the reference image, decoded or as a file.
             text: the modification text.
             k: the number of results, 1 or more.
-            shift: added to the logit of every stream's image weight: 0 is what was learned,
-                positive favors the image, negative the text, plus or minus infinity is one alone.
-            reference_id: an image of the gallery as the reference, instead of `image`.
-            exclude_reference: leave out the reference: `reference_id`, images with the same pixels,
-                and the same picture saved or scaled again.
-            fold: fold near-duplicates under the best of each group, and fill up to `k` results.
+            shift: number added to the logit of every stream's image weight: 0 uses the learned
+                weights, positive values favor the image, negative values the text, and plus or
+                minus infinity uses the image part or the text part alone.
+            reference_id: id of a gallery image to use as the reference instead of `image`.
+            exclude_reference: exclude the reference from the results: the image `reference_id`,
+                images with identical pixels, and resaved or rescaled copies.
+            fold: hide near-duplicates under the best image of their group and return `k` groups.
 
         Raises:
-            QueryError: for a query that cannot be answered.
-            ImageError: for an image that cannot be read.
+            QueryError: if the query is invalid.
+            ImageError: if the image cannot be read.
         """
         _check_ranking(k, shift)
         query = self.encode_query(image, text, reference_id, exclude_reference)
@@ -118,10 +119,11 @@ class Searcher:
         sweep: WeightSweep | None = None,
         fold: bool = False,
     ) -> SearchResult:
-        """Rank the gallery for a query of `encode_query`; otherwise as `search`.
+        """Rank the gallery for an encoded query; parameters not listed are those of `search`.
 
         Args:
-            sweep: what `sweep` returned for this query, so that the gallery is not read again.
+            query: the return value of `encode_query`.
+            sweep: the return value of `sweep` for this query, to avoid reading the gallery again.
         """
         _check_ranking(k, shift)
         start = time.perf_counter()
@@ -156,9 +158,10 @@ class Searcher:
         reference_id: str | None = None,
         exclude_reference: bool = True,
     ) -> EncodedQuery:
-        """Load the reference and run the model, for `answer`, `sweep` and the explanations.
+        """Load the reference, run the model and return the encoded query.
 
-        The result belongs to this searcher's store and model. Raises as `search` does.
+        It is the input of `answer`, `sweep` and the explanations, and valid only for this
+        searcher's store and model. The parameters and exceptions are those of `search`.
         """
         start = time.perf_counter()
         _check_query(image, text.strip(), reference_id)
@@ -186,19 +189,20 @@ class Searcher:
         )
 
     def _unknown_words(self, query: EncodedQuery) -> list[str]:
-        """The words that were typed and that the word vocabulary lacks."""
+        """Return the typed words that are not in the word vocabulary."""
         if query.typed is not None and query.typed.unreadable:
             return list(dict.fromkeys(query.typed.unreadable))
         return self.checkpoint.processor.unknown_words(query.text)
 
     def encode(self, image: Image.Image | None, text: str) -> QueryEncoding:
-        """`dwc.search.query.encode_query` with this searcher's model."""
+        """Encode one query by `dwc.search.query.encode_query` with this searcher's model."""
         return encode_query(self.checkpoint, image, text, self.compose)
 
     def compose_texts(self, image: Image.Image | None, texts: Sequence[str]) -> ComposedQuery:
-        """Compose one image, or none, with each of N texts, as `encode_query` does with one.
+        """Compose one image (or none) with each of N texts, as `encode_query` does for one text.
 
-        This is one pass of the model, unless a text has no known word and the image stays alone.
+        This takes one forward pass, unless a text has no known word and is composed separately as
+        the image alone.
         """
         processor, template = (
             self.checkpoint.processor,
@@ -211,7 +215,7 @@ class Searcher:
         return concatenate([self.encode(image, text).composed for text in readable])
 
     def sweep(self, query: EncodedQuery) -> WeightSweep:
-        """Read the gallery once for a query; any shift then costs next to nothing."""
+        """Return the scores of a query at any shift, after reading the gallery's vectors once."""
         sweep = WeightSweep(
             query.encoding.composed, self.store.vectors, self.store.ids, query.excluded
         )
@@ -223,10 +227,10 @@ class Searcher:
         return sweep
 
     def _copies(self, query: EncodedQuery, image: Image.Image, sweep: WeightSweep) -> list[int]:
-        """The positions of the reference's copies that were saved or scaled again.
+        """Return the gallery positions of resaved or rescaled copies of the reference.
 
-        They are among the best for the image alone. A batch of these is checked at a time: by the
-        aspect ratio, by the embedding where the gallery has the reference's, then by the pixels.
+        Copies are among the best results for the image part alone. These are checked in batches: by
+        aspect ratio, then by embedding if the reference is in the gallery, then by pixels.
         """
         copies: list[int] = []
         own = None
@@ -252,7 +256,7 @@ class Searcher:
                 return copies
 
     def _read_cells(self, position: int) -> Cells | None:
-        """A gallery image as cells, from its thumbnail; None where that cannot be read."""
+        """Return a gallery image's cells from its thumbnail; None if that cannot be read."""
         try:
             return image_cells(decode(self.store.thumbnail(self.store.ids[position])))
         except ImageError:
@@ -267,7 +271,7 @@ class Searcher:
         return [f"The reference saved again is left out: {named}{more}."]
 
     def _negation_notes(self, text: str) -> list[str]:
-        """A note on words that exclude and that the model was not trained on."""
+        """Return a note if the text has words of negation on which the model was not trained."""
         unknown_words = self.checkpoint.processor.unknown_words
         note = negation_note(text, lambda word: not unknown_words(word))
         return [note] if note else []

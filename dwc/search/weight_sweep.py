@@ -1,8 +1,9 @@
-"""Rank a gallery for one query at any shift of its weights, after one pass over the vectors.
+"""Ranking of a gallery for one query at any shift of the image weight, reading the vectors once.
 
-A stream's embedding at weight w is norm(w i + (1-w) t [+ j]), so its cosine with a gallery vector g
-is a weighted sum of the products g·i, g·t [and g·j]. The products are computed once. After that the
-scores at a shift cost one pass over two or three numbers for each image and stream.
+A stream's embedding at image weight w is norm(w i + (1-w) t [+ j]), with the image part i, the text
+part t and, for some combiners, the joint part j. So its cosine with a gallery vector g is a
+weighted sum of the products g·i, g·t [and g·j]. The products are computed once; after that, the
+scores at a shift need only these two or three numbers for each image and stream.
 """
 
 import copy
@@ -26,13 +27,13 @@ TRACE_SHIFTS = (-math.inf, *(step / 2 for step in range(-12, 13)), math.inf)
 """The default shifts of a trace: at a logit of 6 a weight is within 0.25 % of 0 or 1."""
 
 TRACE_LIMIT = 200
-"""The last rank that a trace reports by default."""
+"""The default for the last rank that a trace reports."""
 
 Variant = Literal["picture", "words", "average", "learned"]
 VARIANTS: tuple[Variant, ...] = ("picture", "words", "average", "learned")
 """Ways to mix a query: one part alone, the plain mean (every weight 0.5), the learned weights.
 
-The parts are the edited features: an editor has already mixed the text into the image part.
+The parts are the edited features, each of which already depends on both modalities.
 """
 
 # Vectors are mapped read-only, and nothing here writes to them.
@@ -40,15 +41,15 @@ warnings.filterwarnings("ignore", message="The given NumPy array is not writable
 
 
 class WeightSweep:
-    """The scores of one query over a gallery of n images, at every shift.
+    """Scores of one query against n gallery images for any shift of the image weight.
 
-    The vectors are read once, in the constructor. Two or three products for each image and stream
-    are kept.
+    The constructor reads the vectors once and stores two or three products for each image and
+    stream.
 
     Attributes:
-        ids: the images' ids (n), in the order of the vectors.
-        excluded: positions that are never ranked, ascending.
-        build_ms: how long reading the vectors took.
+        ids: the ids of the n images, in the order of the vectors.
+        excluded: positions of images that are never ranked, ascending.
+        build_ms: duration of reading the vectors, in milliseconds.
     """
 
     def __init__(
@@ -58,16 +59,17 @@ class WeightSweep:
         ids: Sequence[str],
         excluded: Iterable[int] = (),
     ) -> None:
-        """Multiply the gallery with the query's parts.
+        """Compute the products of all gallery vectors with the query's parts.
 
         Args:
-            composed: one query (N is 1), not shifted.
-            vectors: (n, D) float32, the streams side by side; may be a memory map.
-            ids: n ids.
-            excluded: positions that are never ranked.
+            composed: one query (a batch of one), not shifted.
+            vectors: gallery vectors (n, D), float32, each the concatenation of the streams'
+                vectors; may be a memory map.
+            ids: the ids of the n images.
+            excluded: positions of images that are never ranked.
 
         Raises:
-            ValueError: for several queries, or a gallery of other dimensions.
+            ValueError: if there are several queries or the gallery's dimensions differ from theirs.
         """
         start = time.perf_counter()
         self._streams = {
@@ -83,47 +85,46 @@ class WeightSweep:
             )
         self.ids = ids
         self.excluded = tuple(sorted(set(excluded)))
-        self._products = _gallery_products(self._streams, vectors)  # (2 or 3 a stream, n)
+        self._products = _gallery_products(self._streams, vectors)  # (2 or 3 per stream, n)
         self.build_ms = (time.perf_counter() - start) * 1e3
 
     def __len__(self) -> int:
-        """The number of ranked images: all but the excluded."""
+        """Return the number of ranked images: all except the excluded ones."""
         return len(self.ids) - len(self.excluded)
 
     def excluding(self, positions: Iterable[int]) -> "WeightSweep":
-        """The same sweep with more positions excluded; the products are shared."""
+        """Return a sweep with additional excluded positions that shares this one's products."""
         other = copy.copy(self)
         other.excluded = tuple(sorted({*self.excluded, *positions}))
         return other
 
     def scores(self, shift: float = 0.0) -> Vectors:
-        """The scores (n,) at a shift, those of excluded images too; `QueryError` for NaN."""
+        """Return all n scores at a shift, including excluded images; raise `QueryError` for NaN."""
         return self._mix(self._shifted(shift))
 
     def variant_scores(self, variant: Variant) -> Vectors | None:
-        """The scores (n,) of a variant of the query.
+        """Return the n scores of a variant of the query.
 
-        Returns:
-            None for a modality that the query lacks, and for "average" unless it has both.
+        Return None if the variant needs a modality that the query lacks; "average" needs both.
         """
         queries = self._variant(variant)
         return None if queries is None else self._mix(queries)
 
     def variant_weights(self, variant: Variant) -> dict[str, Weight] | None:
-        """The weights of a variant, by stream; None where `variant_scores` is None."""
+        """Return each stream's weights in a variant; None where `variant_scores` returns None."""
         queries = self._variant(variant)
         return None if queries is None else _weights(queries)
 
     def weights(self, shift: float = 0.0) -> dict[str, Weight]:
-        """The weights at a shift, by stream."""
+        """Return each stream's image and text weights at a shift."""
         return _weights(self._shifted(shift))
 
     def parts(self, position: int, shift: float = 0.0) -> dict[str, float]:
-        """The parts of one image's score, named as in `Hit.parts`; they add up to the score."""
+        """Return the parts of one image's score, named as in `Hit.parts`; they sum to the score."""
         return self.split([position], shift)[0]
 
     def split(self, positions: Sequence[int], shift: float = 0.0) -> list[dict[str, float]]:
-        """The parts of several images' scores, each as `parts` returns them."""
+        """Return the parts of several images' scores, each in the form of `parts`."""
         columns = list(positions)
         parts: dict[str, list[float]] = {}
         row = 0
@@ -140,15 +141,20 @@ class WeightSweep:
         return [{name: column[k] for name, column in parts.items()} for k in range(len(columns))]
 
     def top(self, shift: float, k: int) -> NDArray[np.int64]:
-        """The positions of the `k` (1 or more) best at a shift, best first; fewer if there are."""
+        """Return the positions of the `k` (1 or more) best images at a shift, best first.
+
+        There are fewer than `k` if fewer images are ranked.
+        """
         return best_positions(self.scores(shift), _require_positive(k), self.excluded)
 
     def hits(self, shift: float, k: int, duplicates: NearDuplicates | None = None) -> list[Hit]:
-        """The `k` best at a shift, as `Searcher.search` returns them, without running the model.
+        """Return the `k` best hits at a shift, as in `Searcher.search`, without running the model.
 
         Args:
-            duplicates: fold near-duplicates under the best of each group, and fill the list up with
-                what ranks next. By default nothing is folded.
+            shift: number added to the logit of every image weight.
+            k: number of hits, 1 or more.
+            duplicates: if given, near-duplicates are hidden under the best image of their group,
+                and the next images in rank take their places.
         """
         scores = self.scores(shift)
         copies: list[list[str]] | None = None
@@ -164,7 +170,7 @@ class WeightSweep:
         return build_hits(self.ids, scores, positions, parts, self.excluded, copies)
 
     def rank(self, scores: Vectors, position: int) -> int:
-        """An image's rank (from 1) by some scores (n,); the lower position wins a tie."""
+        """Return an image's rank (from 1) by n scores; of equal scores, the lower position wins."""
         own = scores[position]
         ahead = scores > own
         ahead[:position] |= scores[:position] == own
@@ -172,10 +178,10 @@ class WeightSweep:
         return 1 + int(np.count_nonzero(ahead))
 
     def position(self, id: str) -> int:
-        """The position of a ranked image.
+        """Return the position in the gallery of the image with this id.
 
         Raises:
-            QueryError: for an id that the gallery lacks, or that is excluded.
+            QueryError: if the id is not in the gallery or the image is excluded.
         """
         try:
             position = self.ids.index(id)
@@ -192,22 +198,24 @@ class WeightSweep:
     def rank_trace(
         self, shifts: Iterable[float] = TRACE_SHIFTS, k: int = 10, limit: int = TRACE_LIMIT
     ) -> RankTrace:
-        """Trace the ranks of everything that is among the `k` best at any of the shifts.
+        """Return the ranks of all images that are among the `k` best at any of the shifts.
 
         Args:
-            shifts: minus infinity, 0 and infinity are added.
-            k: 1 or more.
+            shifts: numbers added to the logit of every image weight; minus infinity, 0 and infinity
+                are always included.
+            k: number of best images considered at each shift, 1 or more.
             limit: the last rank that is reported, `k` or more.
 
         Raises:
-            QueryError: for a shift that is NaN, and for a `k` or `limit` out of range.
+            QueryError: if a shift is NaN, or `k` or `limit` is out of range.
         """
         if limit < _require_positive(k):
             raise QueryError(f"the limit is {limit}; it is the last rank reported, {k} or more.")
         steps = sorted({-math.inf, 0.0, math.inf, *shifts})
         orders = [self.top(shift, limit).tolist() for shift in steps]
         learned = steps.index(0.0)
-        # In the learned order first, then what each step adds, from words alone to picture alone.
+        # First the best images at shift 0, then the images that each shift adds, in ascending order
+        # of the shifts.
         in_order = dict.fromkeys(orders[learned])
         followed = {position for order in orders for position in order[:k]}
         in_order.update(dict.fromkeys(position for order in orders for position in order[:k]))
@@ -252,7 +260,7 @@ class WeightSweep:
                 for name, query in queries.items()
             ]
         )
-        # Element by element: a matrix product may round equal columns differently, and break ties.
+        # Summed elementwise: a matrix product may round equal columns differently and break ties.
         total = coefficients[0] * self._products[0]
         for coefficient, products in zip(coefficients[1:], self._products[1:], strict=True):
             total += coefficient * products
@@ -260,11 +268,11 @@ class WeightSweep:
 
 
 def _gallery_products(streams: Mapping[str, Composition], vectors: Vectors) -> Vectors:
-    """The gallery (n, D) times every part of every stream -> (P, n), in one pass.
+    """Return the products (P, n) of n gallery vectors (n, D) with all P parts of all streams.
 
-    A part is extended by zeros over the other streams' dimensions, which costs less than a second
-    pass over the vectors. PyTorch's product takes twice as long as a bare sum over 100,000 x 512,
-    NumPy's for so few columns four times as long and more.
+    The vectors are read once: each part is padded with zeros in the other streams' dimensions,
+    which costs less than reading the vectors a second time. For 100,000 x 512 values PyTorch's
+    matrix product takes twice as long as a plain sum, NumPy's at least four times as long.
     """
     columns = []
     start = 0
@@ -292,7 +300,7 @@ def _averaged(stream: Composition) -> Composition:
 
 
 def _coefficients(query: Composition, has_joint_row: bool) -> Vectors:
-    """The factor of each part's product in the cosine: its weight over the length of the mix."""
+    """Return each part's factor in the cosine: its weight divided by the length of the mix."""
     mixed = query.image_weight * query.image_part + (1 - query.image_weight) * query.text_part
     if query.joint_part is not None:
         mixed = mixed + query.joint_part
@@ -300,7 +308,7 @@ def _coefficients(query: Composition, has_joint_row: bool) -> Vectors:
     weight = float(query.image_weight)
     factors = [weight, 1 - weight]
     if has_joint_row:
-        factors.append(0.0 if query.joint_part is None else 1.0)  # no joint part at the two ends
+        factors.append(0.0 if query.joint_part is None else 1.0)  # no joint part at infinite shifts
     return (np.array(factors) / length).astype(np.float32)
 
 
@@ -310,21 +318,22 @@ def _require_positive(k: int) -> int:
     return k
 
 
-_MAX_LOGIT = 30.0  # float64 still tells such a weight from 0 and 1
+_MAX_LOGIT = 30.0  # at this logit float64 still distinguishes a weight from 0 and 1
 _BISECTIONS = 60
 
 
 def shift_for_weight(sweep: WeightSweep, position: float) -> float:
-    """Find the shift at which the mean of the streams' image weights has a given value.
+    """Return the shift at which the mean of the streams' image weights has a given value.
 
     Args:
+        sweep: the query's scores.
         position: the mean image weight, in [0, 1]; 0 and 1 give minus infinity and infinity.
 
     Returns:
-        The shift; 0 for a query without image or without text, whose weights do not move.
+        The shift; 0 for a query without image or without text, whose weights are fixed.
 
     Raises:
-        QueryError: for a position outside [0, 1].
+        QueryError: if the position is outside [0, 1].
     """
     if not 0 <= position <= 1:
         raise QueryError(

@@ -1,4 +1,4 @@
-"""PL's combiner: a per-query weight, trained by which modality finds the target better.
+"""Combiner of Progressive Learning (PL): a weight trained by which modality finds the target.
 
 After Zhao et al. 2022, "Progressive Learning for Image Retrieval with Hybrid-Modality Queries"
 (SIGIR, arXiv 2204.11212). The paper's abstract names a self-supervised adaptive weighting of the
