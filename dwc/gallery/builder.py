@@ -129,7 +129,7 @@ def update_store(
             one per core. Drawings use processes instead, so a script that builds a store of the
             catalogue needs an `if __name__ == "__main__"` guard.
         progress: Callback, called at the beginning and whenever pictures are finished.
-        prune: Remove pictures whose files are gone; otherwise they stay in the store, listed as away.
+        prune: Remove pictures whose files are gone; otherwise they are kept and listed as away.
 
     Raises:
         ImageError: The source has no pictures.

@@ -117,7 +117,7 @@ class _Components:
             self._directions = fitted.components_.T  # (D, C)
 
     def of(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the coordinates (m, C) of m rows (m, D); the component of largest variance first."""
+        """Return the coordinates (m, C) of m rows (m, D), components of largest variance first."""
         return (np.asarray(rows, dtype=np.float64) - self._mean) @ self._directions
 
 

@@ -164,7 +164,7 @@ class FolderSource:
             folder: Path of the folder.
             exclude: Patterns of what to leave out, in the syntax of `.gitignore`.
             visit_once: Whether files and folders with several names count once.
-            may_be_away: Whether a missing folder is listed as unreadable instead of raising an error.
+            may_be_away: Whether a missing folder is listed as unreadable instead of an error.
 
         Raises:
             ImageError: There is no such folder, or a pattern is malformed.
@@ -231,7 +231,7 @@ class HubDatasetSource:
     def __init__(
         self, repo_id: str, revision: str | None = None, exclude: Iterable[str] = ()
     ) -> None:
-        """Create the source of a repository `owner/name` at a commit, branch or tag (default `main`)."""
+        """Create the source of `repo_id` (`owner/name`) at a commit, branch or tag."""
         self.repo_id = repo_id
         self.revision = revision
         self.exclude = tuple(exclude)
