@@ -57,7 +57,7 @@ def cirr_queries(encoded: EncodedBenchmark) -> list[CirrQuery]:
 def subset_scores(
     encoded: EncodedBenchmark, view: tuple[Vectors, Vectors]
 ) -> list[tuple[list[str], NDArray[np.floating]]]:
-    """Return each query's available names of its set and their scores, in the set's order.
+    """Return for each query the available names in its set and their scores, in order.
 
     Args:
         view: Query and gallery vectors, one of `encoded.views`.
@@ -102,8 +102,8 @@ def write_submission(
     """Rank the images for all queries of the split and write both submission files.
 
     Returns:
-        Counts, coverage and the paths of the files. `complete` tells whether the files contain every
-        query, as the server requires; queries whose reference is missing are left out.
+        Counts, coverage and the paths of the files. `complete` tells whether the files contain
+        every query, as the server requires; queries whose reference is missing are left out.
     """
     benchmark = cirr_benchmark(root, split, targets_withheld=True)
     encoded, coverage = encode_files(benchmark, cirr_images(root, split), model, processor)
@@ -142,7 +142,7 @@ def best_of_split(encoded: EncodedBenchmark) -> dict[str, list[str]]:
 
 
 def best_of_subset(encoded: EncodedBenchmark) -> dict[str, list[str]]:
-    """Return for each pair id the 3 best of the five other names in the reference's set."""
+    """Return, by pair id, the 3 best of the five other names in the reference's set."""
     scored = zip(
         subset_scores(encoded, encoded.views["together"]), cirr_queries(encoded), strict=True
     )
