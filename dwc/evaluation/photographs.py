@@ -148,9 +148,9 @@ def evaluate_wardrobe(
         `classes`: precision@10 for the query text of each class. `captions`: recalls of the
         photograph that a caption describes. `composed`: recalls of any photograph that matches a
         reference image and a text change. `streams`: for each stream, recalls on the composed
-        queries and `weight_truth_correlation`, Spearman's correlation of the image weight with
-        the share of the target's attributes that only the image determines. Unreadable photographs are left out and
-        counted.
+        queries and `weight_truth_correlation`, Spearman's correlation of the image weight with the
+        share of the target's attributes that only the image determines. Unreadable photographs are
+        left out and counted.
     """
     photographs = read_wardrobe(folder, split)
     benchmark = composed_benchmark(photographs, f"wardrobe-{split}", seed)
