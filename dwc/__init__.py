@@ -1,4 +1,4 @@
-"""DWC: composed image retrieval with the learned weight of image and text made visible.
+"""DWC: composed image retrieval that shows the learned weights of image and text.
 
 Imports point one way, which a test enforces:
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["DWCConfig", "DWCModel", "DWCProcessor", "Searcher"]
 
-# Looked up when first asked for: `import dwc` alone costs no torch.
+# Modules of public names, imported on first access, so that `import dwc` does not import torch.
 _HOMES = {
     "DWCConfig": "dwc.modeling.configuration_dwc",
     "DWCModel": "dwc.modeling.modeling_dwc",

@@ -1,4 +1,4 @@
-"""The command line, `dwc COMMAND` or `python -m dwc COMMAND`; one module of `dwc.commands` each.
+"""The command line (`dwc COMMAND` or `python -m dwc COMMAND`), one `dwc.commands` module each.
 
 A command's module has `HELP`, `configure(parser)` and `run(args)`, and imports torch and other slow
 packages only when it runs, so that help is instant.
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            # A name that the terminal's encoding lacks is spelled out, and ends nothing.
+            # Characters that the terminal's encoding lacks are escaped instead of raising an error.
             stream.reconfigure(errors="backslashreplace")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_PrintableFormatter("%(message)s"))
@@ -97,7 +97,7 @@ def _attach_values(arguments: Sequence[str]) -> list[str]:
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser of the given command, or of all commands for help and mistakes."""
+    """Return the parser of the given command, or of all commands for help and errors."""
     requested = [name for name in arguments[:1] if name in COMMANDS]
     parser = argparse.ArgumentParser(
         prog="dwc" if Path(sys.argv[0]).stem == "dwc" else "python -m dwc",

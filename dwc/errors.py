@@ -45,7 +45,7 @@ class TrainingError(DWCError):
 
 
 def list_names(names: Iterable[str]) -> str:
-    """The first 12 names in order and the count of the rest, for a message."""
+    """Return the first 12 sorted names and the count of the rest, for a message."""
     ordered = sorted(names)
     rest = len(ordered) - _LISTED
     return ", ".join(ordered[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,4 +1,4 @@
-"""Atomic writes, content digests, and the bundled assets; on the standard library alone.
+"""Atomic writes, content digests, and paths of bundled assets; uses only the standard library.
 
 An atomic write goes to a temporary name beside its target and is renamed at the end: a reader sees
 the old content or the new, and an interrupted write leaves the old.

@@ -69,7 +69,7 @@ def track(
 
 
 class _LogBar(tqdm):
-    """A tqdm bar whose every display is one line of a logger."""
+    """A tqdm bar that writes each update as one line to a logger."""
 
     monitor_interval = 0  # no thread that displays the bar at other times
 
@@ -79,14 +79,14 @@ class _LogBar(tqdm):
         super().__init__(bar_format=_LINE, leave=False, file=sys.stderr, **options)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
-        """Log the bar's line, but for the one before the first unit."""
+        """Log the bar's line, except before the first unit is done."""
         if self.n > self.initial and self.n != self._lines:
             self._lines = self.n
             self._logger.info("%s", str(self))
         return True
 
     def clear(self, nolock: bool = False) -> None:
-        """Do nothing: lines stay."""
+        """Do nothing, since logged lines cannot be removed."""
 
     def close(self) -> None:
         """Log the last line, unless it was logged already."""

@@ -1,4 +1,4 @@
-"""A cache of verified hashes of the Hub cache's files.
+"""Cache of verified content hashes of files in the Hub's download cache.
 
 Hashing a paper's weights takes longer than reading them. So a folder beside the cache's other
 folders of a repository has one empty file per verified content, named by the hash and the file's
@@ -17,12 +17,12 @@ _log = logging.getLogger(__name__)
 
 
 def was_checked(file: Path, content_hash: str) -> bool:
-    """Whether this file was compared with this hash and has not changed since."""
+    """Return whether this file was verified against this hash and has not changed since."""
     return _marker(file, content_hash).is_file()
 
 
 def remember_checked(file: Path, content_hash: str) -> None:
-    """Note that this file has this hash, unless it was written within the last two seconds."""
+    """Record that this file has this hash, unless it was written in the last two seconds."""
     state = file.stat()
     if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) < _SETTLED_NS:
         return
@@ -37,7 +37,7 @@ def remember_checked(file: Path, content_hash: str) -> None:
 
 
 def load_cached_digest(folder: Path, key: str) -> str | None:
-    """Load the text stored under a key; None where there is no complete one.
+    """Return the text stored under a key; None if there is no complete text.
 
     Args:
         folder: A commit's folder in the cache, `REPOSITORY/snapshots/COMMIT`.
@@ -65,7 +65,7 @@ def _note(folder: Path, key: str) -> Path:
 
 
 def _marker(file: Path, content_hash: str) -> Path:
-    """The marker of a file in its present state; `file` is `REPOSITORY/snapshots/COMMIT/PATH`."""
+    """Return the marker of the present state of `REPOSITORY/snapshots/COMMIT/PATH`."""
     state = file.stat()
     stamp = (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
     repository = next(parent.parent for parent in file.parents if parent.name == "snapshots")

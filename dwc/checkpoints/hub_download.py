@@ -1,8 +1,8 @@
-"""Requests to the Hub: retries where they help, and explanations of failures.
+"""Download and verify files of a Hub model repository, with retries and clear errors.
 
 Every message says what was seen and what to do.
 
-Finds a commit of a model repository, and fetches and verifies its files.
+A commit of the repository is looked up first; then its files are fetched and verified.
 
 The Hub names every file by a hash of its content. The client compares only lengths, so files are
 hashed here after a download and after any change: damaged content is deleted, fetched again, and
@@ -57,7 +57,7 @@ _Result = TypeVar("_Result")
 
 
 def with_retries(request: Callable[[], _Result]) -> _Result:
-    """Call `request`, and again after a while where the Hub is busy or has a passing fault."""
+    """Call `request` and return its result; retry if the Hub is busy or fails temporarily."""
     for wait_s in _WAITS_S:
         try:
             return request()
@@ -74,7 +74,7 @@ def with_retries(request: Callable[[], _Result]) -> _Result:
 def explain(
     error: BaseException, repo: str, revision: str | None = None, path: str | None = None
 ) -> str:
-    """One sentence on what happened to a request about a repository, and one on the cure."""
+    """Return a sentence on why a request for a repository failed, and one on what to do."""
     where = f"{repo}@{revision}" if revision else repo
     what = f"{path} of {where}" if path else where
     chain = list(_causes(error))
@@ -85,7 +85,7 @@ def explain(
 
 
 def _explain_answer(error: BaseException, repo: str, revision: str | None, what: str) -> str | None:
-    """Explain a refusal by the Hub, or by its client on the Hub's behalf."""
+    """Explain an error reported by the Hub or its client; None for other errors."""
     status = _status(error)
     if isinstance(error, HFValidationError):
         return f"{repo} is no name of the Hub: {error}. Give owner/name."
@@ -123,7 +123,7 @@ def _explain_answer(error: BaseException, repo: str, revision: str | None, what:
 
 
 def _explain_silence(error: BaseException, what: str) -> str | None:
-    """Explain a missing or incomplete answer, or a full disk."""
+    """Explain a missing or incomplete response, or a full disk; None for other errors."""
     if isinstance(error, OfflineModeIsEnabled):
         return (
             f"{what} is not in {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE forbids to fetch it. "
@@ -163,7 +163,7 @@ def _status(error: BaseException) -> int | None:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and its causes, the original one last."""
+    """Yield the error and its chain of causes, the original cause last."""
     current: BaseException | None = error
     while current is not None:
         yield current
@@ -198,14 +198,14 @@ class Commit:
 
     @property
     def where(self) -> str:
-        """The repository and revision, in the form in which they are requested."""
+        """Name of the repository and revision, in the form in which a user requests them."""
         return f"{self.repo}@{self.revision}" if self.revision else self.repo
 
 
 def find_commit(repo: str, revision: str | None = None, token: str | None = None) -> Commit:
     """Look up what a branch, tag or commit of a model repository contains.
 
-    Without an answer of the Hub, the latest complete commit of that revision in the cache is used,
+    If the Hub does not respond, the latest complete commit of that revision in the cache is used,
     with a warning.
 
     Raises:
@@ -289,7 +289,7 @@ def fetch_files(commit: Commit, paths: Iterable[str]) -> Path:
 
 
 def _find_cached(repo: str, revision: str | None) -> Commit | None:
-    """The commit that the cache has for a revision or hash."""
+    """Return the cached commit of a revision or hash; None if there is none."""
     config_file = try_to_load_from_cache(repo, "config.json", revision=revision)
     if not isinstance(config_file, str):
         return None
@@ -303,13 +303,13 @@ def _find_cached(repo: str, revision: str | None) -> Commit | None:
 
 
 def _blob_hash(file: Path) -> str:
-    """The hash in the name of the blob that a cached file links to; else empty."""
+    """Return the hash in the name of the blob that a cached file links to; "" if none."""
     name = Path(os.readlink(file)).name if file.is_symlink() else ""
     return name if _CONTENT_NAME.fullmatch(name) else ""
 
 
 def _hash_content(file: Path, expected: str) -> str:
-    """The hash of a file's content, of the expected kind; empty where none is expected."""
+    """Hash a file's content with the algorithm of `expected`; "" if `expected` is empty."""
     if not expected:
         return ""
     digest = hashlib.sha256() if len(expected) == 64 else hashlib.sha1(usedforsecurity=False)
@@ -328,7 +328,7 @@ def _delete(file: Path) -> None:
 
 
 def _record_revision(commit: Commit, folder: Path) -> None:
-    """Record which commit a branch or tag stands for, in the cache's own form."""
+    """Record the commit of a branch or tag in the format of the Hub's cache."""
     revision = commit.revision or _MAIN
     if revision == commit.hash:
         return

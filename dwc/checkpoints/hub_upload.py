@@ -1,4 +1,4 @@
-"""Publishes a checkpoint and its model card as one commit of a model repository."""
+"""Publish a checkpoint and its model card as one commit of a model repository."""
 
 import json
 import tempfile
@@ -35,7 +35,7 @@ def publish(
     private: bool = False,
     token: str | None = None,
 ) -> Published:
-    """Make files one commit of a model repository.
+    """Upload files to a model repository as one commit.
 
     The repository and the branch are created if necessary. Either everything changes or nothing: it
     is one commit on top of the one whose paths were read.
@@ -43,7 +43,7 @@ def publish(
     Args:
         files: Local files by path in the repository.
         repo: The repository.
-        outdated: Selects from the existing paths those to delete.
+        outdated: Function that selects the paths to delete from the existing paths.
         revision: The branch.
         private: Make a new repository private.
         token: Token for the Hub.
@@ -84,7 +84,7 @@ def publish(
 
 
 def list_files(folder: str | Path) -> dict[str, Path]:
-    """The files that `push` uploads, by path in the repository.
+    """Return the files that `push` uploads, by path in the repository.
 
     These are the checkpoint, its companions, and its card if it has one.
     """
@@ -106,10 +106,10 @@ def check_folder(folder: str | Path) -> str:
 
 
 def make_card(folder: str | Path, name: str, facts: CardFacts | None) -> str | None:
-    """Render the card of a folder without one; None where it has its own.
+    """Render the model card of a checkpoint's folder; None if the folder already has a card.
 
     Raises:
-        CheckpointError: It has its own, and there are facts for another.
+        CheckpointError: The folder has a card, but facts for a new card were given.
     """
     if (Path(folder) / CARD).is_file():
         if facts is not None:

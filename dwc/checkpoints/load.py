@@ -1,4 +1,4 @@
-"""Loads checkpoints: bundled ones, folders, and models of the Hub.
+"""Load checkpoints: bundled ones, local folders, and models on the Hub.
 
 A checkpoint is a self-contained folder:
 
@@ -57,7 +57,7 @@ _PARTS = re.compile(
 _SHA256_DIGITS = 64  # the Hub names small files by another hash
 _CONTENT_RULES = "2"  # version of what `fingerprint` reads and `load` checks
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
-_STATISTICS = "familiarity."  # an inverse covariance outruns float16's range
+_STATISTICS = "familiarity."  # an inverse covariance exceeds float16's range
 # Written by the library and not read by the model, so they may differ.
 _UNREAD_FIELDS = ("transformers_version", "_name_or_path")
 
@@ -122,7 +122,7 @@ def load(
 
 
 def fingerprint(folder: str | Path, hashes: Mapping[str, str] | None = None) -> str:
-    """12 hex digits that identify a checkpoint's content.
+    """Return 12 hex digits that identify a checkpoint's content.
 
     Weights count byte by byte, JSON files by their values, so that line ends and the version of the
     library that wrote them do not matter.
@@ -152,12 +152,12 @@ def fingerprint(folder: str | Path, hashes: Mapping[str, str] | None = None) -> 
 
 
 def is_part(path: str) -> bool:
-    """Whether a path, relative to its folder, belongs to a checkpoint."""
+    """Return whether a path, relative to its folder, belongs to a checkpoint."""
     return _PARTS.fullmatch(path) is not None
 
 
 def content(folder: Path) -> list[Path]:
-    """The files of a folder that belong to its checkpoint, in a fixed order."""
+    """Return the files of a folder that belong to its checkpoint, in a fixed order."""
     files = [*folder.glob("*"), *folder.glob("*/*")]
     return sorted(
         file for file in files if is_part(file.relative_to(folder).as_posix()) and file.is_file()
@@ -165,12 +165,12 @@ def content(folder: Path) -> list[Path]:
 
 
 def is_companion(path: str) -> bool:
-    """Whether a path is stored with a checkpoint without being part of it."""
+    """Return whether a path is stored with a checkpoint without being part of it."""
     return path in _COMPANIONS
 
 
 def companions(folder: Path) -> list[Path]:
-    """The files that are stored with a checkpoint; other weights make them outdated."""
+    """Return the files stored with a checkpoint; they are outdated if the weights change."""
     return [folder / name for name in _COMPANIONS if (folder / name).is_file()]
 
 
@@ -268,7 +268,7 @@ def _content_key(location: _Location) -> str | None:
 
 
 def _recognize(folder: Path, name: str) -> _Location:
-    """The folder, if its file names and config are those of a checkpoint."""
+    """Return the location of a folder; raise `CheckpointError` if it is no checkpoint."""
     files = [*folder.glob("*"), *folder.glob("*/*")]
     names = [file.relative_to(folder).as_posix() for file in files]
     require_checkpoint(names, lambda: folder / CONFIG, name)

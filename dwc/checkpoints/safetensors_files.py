@@ -1,4 +1,4 @@
-"""Reads safetensors files by mapping them, and scans tensors for NaN.
+"""Read safetensors files by memory mapping, and scan tensors for non-finite numbers.
 
 A paper's model is 700 MB, and copying it takes longer than everything else in loading. So a tensor
 of the wanted type stays in the mapped file. The mapping is private: writing to such a tensor
@@ -85,12 +85,12 @@ class Weights:
         self._scan = _FiniteScan({} if known_finite else self.tensors)
 
     def not_finite(self) -> list[str]:
-        """Names of the tensors with a NaN or an infinity."""
+        """Return the names of the tensors that contain NaN or infinity."""
         return self._scan.not_finite()
 
 
 def map_tensors(file: Path) -> dict[str, Tensor]:
-    """The tensors of one safetensors file, by name, as they are in it."""
+    """Map one safetensors file and return its tensors by name, with their stored types."""
     with safe_open(file, framework="pt"):
         pass  # checks the header, and that tensors fill the file without a gap
     with file.open("rb") as stream:
@@ -121,7 +121,7 @@ def map_tensors(file: Path) -> dict[str, Tensor]:
 
 
 def find_non_finite(tensors: Mapping[str, Tensor]) -> list[str]:
-    """Names of the tensors with a NaN or an infinity."""
+    """Return the names of the tensors that contain NaN or infinity."""
     return _FiniteScan(tensors).not_finite()
 
 
@@ -148,7 +148,7 @@ class _FiniteScan:
         threads.shutdown(wait=False)
 
     def not_finite(self) -> list[str]:
-        """Names of the tensors with a NaN or an infinity."""
+        """Return the names of the tensors that contain NaN or infinity."""
         sound = all(done.result() for done in self._finite_sums)
         return [
             name
@@ -158,7 +158,7 @@ class _FiniteScan:
 
 
 def _find_files(folder: Path) -> list[Path]:
-    """The files of the weights: one, or those that the index names."""
+    """Return the weight files: a single file, or all files that the index names."""
     index = folder / WEIGHTS_INDEX
     if (folder / WEIGHTS).is_file() or not index.is_file():
         return [folder / WEIGHTS]

@@ -1,4 +1,4 @@
-"""Writes checkpoints: completely into a folder beside, then moved into place."""
+"""Write checkpoints atomically: into a temporary folder, which is then moved into place."""
 
 import shutil
 import tempfile

@@ -1,4 +1,4 @@
-"""Checks that files are a checkpoint of this project, and that model and processor fit together.
+"""Check that files are a checkpoint of this project and that model and processor fit together.
 
 The first check uses file names and `config.json` only, before any weight is fetched: what it
 refuses may be large, or dangerous to read.
@@ -140,11 +140,11 @@ WITHOUT_CLIP_TOKENIZER = (
     f" {CONVERT} --clip-tokenizer PATH (bpe_simple_vocab_16e6.txt.gz of "
     "openai/CLIP, or a transformers CLIP tokenizer's folder)"
 )
-"""What a checkpoint without CLIP's tokenizer can do, and the cure."""
+"""Message on what a checkpoint without CLIP's tokenizer can do, and how to add one."""
 
 
 def check_agreement(model: DWCModel, processor: DWCProcessor, name: str) -> None:
-    """Raise CheckpointError where the processor does not make what the model reads."""
+    """Raise CheckpointError if the processor's outputs do not fit the model's inputs."""
     for problem in _disagreements(model.config, processor):
         raise CheckpointError(
             f"{name}: {problem}. Model and processor belong to different checkpoints; take both "

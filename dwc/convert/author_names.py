@@ -1,4 +1,4 @@
-"""The authors' names of the two streams (`fuxianghuang1/DWC`, commit 5f32a7e).
+"""The tensor names that the authors' code uses (`fuxianghuang1/DWC`, commit 5f32a7e).
 
 Their checkpoint is two files, `{"model_state_dict": …}` each: the "global" stream over CLIP's
 features (CLIP itself is not in it) and the "local" stream. Both contain modules whose outputs are
@@ -31,7 +31,7 @@ GLOBAL_RULES = (
 
 
 def _resnet_rules() -> list[Rule]:
-    """torchvision's names of a bottleneck ResNet -> transformers'."""
+    """Return rules that rename torchvision's bottleneck ResNet to transformers' names."""
     embedder = "resnet.embedder.embedder"
     rules = [
         Rule("img_model.conv1.weight", (f"{embedder}.convolution.weight",)),
@@ -51,7 +51,7 @@ def _resnet_rules() -> list[Rule]:
 
 
 def _inception_rules() -> list[Rule]:
-    """The five Inception blocks; the authors' layer numbers count activations as well."""
+    """Return rules for the five Inception blocks; the authors' layer numbers count activations."""
     blocks = {
         "imgconv": "embed_regions",
         "imgatt": "gate_image",
@@ -144,16 +144,16 @@ def cnn_stream_config(weights: Mapping[str, Tensor], source: str) -> CnnStreamCo
 
 
 def global_state(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """`ClipStream`'s weights as the authors' code loads them, with every name that it expects."""
+    """Return `ClipStream`'s weights under all names that the authors' code expects."""
     return {"loss_weight": torch.tensor([_INITIAL_LOSS_WEIGHT])} | rename_back(
         weights, GLOBAL_RULES
     )
 
 
 def local_state(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """`CnnStream`'s weights as the authors' code loads them, with every name that it expects.
+    """Return `CnnStream`'s weights under all names that the authors' code expects.
 
-    Modules that their code never uses are zero; the loss weight is their initial value.
+    Tensors of modules that their code never uses are zero; the loss weight is their initial value.
     """
     dim, channels = weights["project_image.weight"].shape
     hidden = weights["word_encoder.lstm.weight_hh_l0"].shape[1]

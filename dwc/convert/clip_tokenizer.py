@@ -1,4 +1,4 @@
-"""Sources of CLIP's tokenizer, in this order:
+"""Find CLIP's tokenizer in one of these sources, tried in this order:
 
 1. the given file or folder: OpenAI's merges (`.txt` or `.txt.gz`), or a transformers tokenizer;
 2. the transformers folder or Hub repository of CLIP itself;
@@ -35,7 +35,7 @@ OPENAI_REPO = "openai/clip-vit-base-patch32"
 OPENAI_COMMIT = "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268"
 """The Hub's copy of the merges that all of OpenAI's models share (MIT license)."""
 
-_OPENAI_TOKENS = 49_408  # another CLIP has learned other merges
+_OPENAI_TOKENS = 49_408  # a CLIP with another vocabulary size uses other merges
 _OPENAI_FILE = "bpe_simple_vocab_16e6.txt.gz"
 _WHOLE, _TABLE, _MERGES = "tokenizer.json", "vocab.json", "merges.txt"
 _TRANSFORMERS_FILES = (
@@ -46,7 +46,7 @@ _TRANSFORMERS_FILES = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
-_TIMEOUT_S = 3.0  # the Hub's client waits half a minute
+_TIMEOUT_S = 3.0  # shorter than the half minute of the Hub's client
 _GZIP_MAGIC = b"\x1f\x8b"
 _CURE = "Give the tokenizer of this CLIP with --clip-tokenizer"
 
@@ -57,15 +57,15 @@ def find_clip_tokenizer(
     """Find the tokenizer of a CLIP.
 
     Args:
-        given: The user's choice, or None.
-        clip: What `read_clip` read: a file, a folder, or a Hub name.
-        config: The CLIP's sizes.
+        given: File or folder of the tokenizer that the user chose, or None.
+        clip: Source of CLIP's weights: a file, a folder, or a Hub name.
+        config: Configuration of the CLIP model.
 
     Returns:
-        The tokenizer; None where none is given, lies beside it, or can be fetched.
+        The tokenizer; None if it is neither given, nor next to the weights, nor downloadable.
 
     Raises:
-        CheckpointError: It cannot be read, or does not match the embedding's rows.
+        CheckpointError: The tokenizer cannot be read, or does not match the token embedding.
     """
     text = config.text_config
     source = _find(clip, text.vocab_size) if given is None else _require(Path(given).expanduser())
@@ -93,7 +93,7 @@ def _require(given: Path) -> Path:
 
 
 def _find(clip: str | Path, tokens: int) -> Path | None:
-    """The first source that exists: a file of merges, or a folder of transformers' files."""
+    """Return the first source that exists: a file of merges, or a transformers folder."""
     path = Path(clip).expanduser()
     if path.is_file():
         source = _beside(path.parent)
@@ -106,12 +106,12 @@ def _find(clip: str | Path, tokens: int) -> Path | None:
 
 
 def _in_folder(folder: Path) -> Path | None:
-    """Look in a folder that belongs to a model or a tokenizer."""
+    """Return the tokenizer in the folder of a model or tokenizer; None if there is none."""
     return folder if (folder / _WHOLE).is_file() else _beside(folder, transformers_first=True)
 
 
 def _beside(folder: Path, transformers_first: bool = False) -> Path | None:
-    """Look in a folder of mixed content, where `tokenizer.json` may be any model's."""
+    """Look in a folder of mixed content, where `tokenizer.json` may belong to any model."""
     openai = folder / _OPENAI_FILE
     pair = (folder / _TABLE).is_file() and (folder / _MERGES).is_file()
     if pair and (transformers_first or not openai.is_file()):
@@ -120,7 +120,7 @@ def _beside(folder: Path, transformers_first: bool = False) -> Path | None:
 
 
 def _fetch_repository(name: str) -> Path | None:
-    """The tokenizer files of CLIP's repository; None if it is out of reach."""
+    """Download the tokenizer files of CLIP's repository; None if it cannot be reached."""
     repo, _, revision = name.partition("@")
     try:
         return Path(
@@ -133,7 +133,7 @@ def _fetch_repository(name: str) -> Path | None:
 
 
 def _fetch_openai() -> Path | None:
-    """The Hub's copy: its merges, or the folder of a cached tokenizer; None if out of reach."""
+    """Return the merges from the Hub, or the folder of a cached tokenizer; None if offline."""
     for name in (_MERGES, _WHOLE):
         cached = try_to_load_from_cache(OPENAI_REPO, name, revision=OPENAI_COMMIT)
         if isinstance(cached, str):
@@ -149,7 +149,7 @@ def _fetch_openai() -> Path | None:
 
 
 def _is_reachable(address: str) -> bool:
-    """Whether a server has this file; asks once with a short timeout."""
+    """Return whether a server has this file; send one request with a short timeout."""
     try:
         with urlopen(Request(address, method="HEAD"), timeout=_TIMEOUT_S):
             return True
@@ -168,9 +168,9 @@ def _read_transformers(folder: Path) -> CLIPTokenizer:
 
 
 def _read_openai(file: Path, text: CLIPTextConfig) -> CLIPTokenizer:
-    """Read OpenAI's file: a header, then two tokens a line, most frequent first.
+    """Read OpenAI's file of merges: a header, then two tokens per line, most frequent first.
 
-    It has more merges than CLIP uses; only as many count as the embedding has rows for.
+    The file has more merges than CLIP uses; those beyond the rows of the embedding are ignored.
     """
     count = text.vocab_size - len(CLIP_BYTE_TOKENS) - len(CLIP_MARKS)
     try:

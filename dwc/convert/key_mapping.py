@@ -1,4 +1,4 @@
-"""Rules that rename a state dict, both ways, with every tensor accounted for."""
+"""Rules that rename a state dict's tensors in both directions; no tensor is silently dropped."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dwc.errors import CheckpointError, list_names
 
-# What the placeholders of a rule stand for.
+# Regular expressions of the placeholders in a rule.
 _PLACEHOLDERS = {
     "n": r"\d+",
     "leaf": "weight|bias",
@@ -20,7 +20,7 @@ _PLACEHOLDERS = {
 
 @dataclass(frozen=True)
 class Rule:
-    """What becomes of the tensors of one name or of a family of names.
+    """A rule that renames tensors with a given name or name pattern.
 
     Attributes:
         theirs: Foreign name. `{n}` stands for any number, `{leaf}` for weight or bias,
@@ -43,8 +43,8 @@ def rename(
     Args:
         state: Tensors by foreign name.
         rules: The rules, in order.
-        source: Where they were read, for messages.
-        kind: What they were taken for, for messages.
+        source: Where the tensors were read, for messages.
+        kind: The assumed kind of model, for messages.
 
     Raises:
         CheckpointError: No rule knows a name; the message lists all of them.
@@ -58,12 +58,12 @@ def rename(
 
 
 def rename_back(state: Mapping[str, Tensor], rules: Sequence[Rule]) -> dict[str, Tensor]:
-    """Undo `rename`: join what was split, swap back what was swapped.
+    """Undo `rename`: join tensors that were split and undo transpositions.
 
     Tensors that the rules know as unused are not created.
 
     Raises:
-        CheckpointError: No rule leads to a name; the message lists all of them.
+        CheckpointError: No rule produces one of the names; the message lists all such names.
     """
     theirs: dict[str, Tensor] = {}
     used: set[str] = set()
@@ -89,7 +89,7 @@ def rename_back(state: Mapping[str, Tensor], rules: Sequence[Rule]) -> dict[str,
 
 
 def moves(names: Sequence[str], rules: Sequence[Rule]) -> dict[str, tuple[str, ...]]:
-    """Map each name to its new names; to none if it is unused."""
+    """Return the new names of each name; an unused tensor has none."""
     return {
         name: targets
         for name, targets, _ in _follow(dict.fromkeys(names), rules, "the file", "the model")
@@ -119,7 +119,7 @@ def require_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], sou
 def _follow(
     names: Mapping[str, object], rules: Sequence[Rule], source: str, kind: str
 ) -> list[tuple[str, tuple[str, ...], bool]]:
-    """Each name, its new names, and whether its axes swap."""
+    """Return each name, its new names, and whether the tensor is transposed."""
     matches = []
     unknown = []
     for name in names:

@@ -1,9 +1,10 @@
-"""Settings of a CLIP that its tensors do not show: activation, heads, image preprocessing.
+"""Settings of CLIP that its tensors do not determine, and OpenAI's names of CLIP's tensors.
 
-Read from open_clip's `open_clip_config.json` and transformers' `preprocessor_config.json`. A
-setting that this converter does not know is an error: ignoring it would give another model.
+Activation, heads and image preprocessing are read from open_clip's `open_clip_config.json` and
+transformers' `preprocessor_config.json`. An unknown setting is an error, since ignoring it would
+give another model.
 
-OpenAI's names of CLIP's tensors, and the sizes that the tensors show.
+The sizes are derived from the tensors.
 
 Radford et al. 2021; `openai/CLIP` at commit d05afc4. All nine released models fit: RN50, RN101,
 RN50x4, RN50x16, RN50x64, ViT-B/32, ViT-B/16, ViT-L/14 and its 336 px version.
@@ -37,16 +38,16 @@ _CURE = "give --clip-config none to convert without this config, or the config o
 
 
 class ImagePreprocessing(NamedTuple):
-    """How a CLIP's images are prepared.
+    """The image preprocessing of a CLIP model.
 
     Attributes:
-        mean: Subtracted from the channels, which are in [0, 1].
-        std: Divides them.
-        squash: True resizes to a square whatever the shape, False the short side before a center
-            crop.
+        mean: Mean of each channel, subtracted from values in [0, 1].
+        std: Standard deviation of each channel, by which the result is divided.
+        squash: True to resize to a square regardless of the aspect ratio, False to resize the short
+            side and crop the center.
         resize_px: Side of that square, or the short side.
         resample: PIL's number of the interpolation.
-        origin: Where it is stated.
+        origin: The file that states it.
     """
 
     mean: tuple[float, ...]
@@ -57,7 +58,7 @@ class ImagePreprocessing(NamedTuple):
     origin: str = ""
 
     def describe(self) -> str:
-        """One line for logs and cards."""
+        """Return a one-line description for logs and model cards."""
         resize = "resized to a square" if self.squash else "short side resized, center cropped"
         filters = {2: "bilinear", 3: "bicubic"}
         mean, std = (", ".join(f"{value:.4g}" for value in row) for row in (self.mean, self.std))
@@ -66,7 +67,7 @@ class ImagePreprocessing(NamedTuple):
 
 
 class ClipSettings(NamedTuple):
-    """What configs state about a CLIP; None for what they leave open.
+    """Settings of a CLIP model from its config files; None for settings that they do not state.
 
     Attributes:
         activation: transformers' name of the MLPs' activation.
@@ -98,14 +99,14 @@ class ClipSettings(NamedTuple):
 
 
 UNSTATED = ClipSettings()
-"""Nothing is stated."""
+"""Settings of a CLIP without config files: none is stated."""
 
 
 def read_open_clip_config(file: Path) -> ClipSettings:
     """Read `open_clip_config.json`.
 
     Raises:
-        CheckpointError: It is none, or has settings that this converter does not support.
+        CheckpointError: The file is no such config, or has settings that are not supported.
     """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -196,7 +197,7 @@ def _read_preprocess_cfg(file: Path, values: Mapping[str, Any]) -> ImagePreproce
 
 
 def _sizes_of(config: ClipBackboneConfig) -> dict[str, Any]:
-    """The sizes of a CLIP by open_clip's names."""
+    """Return the sizes of a CLIP by open_clip's field names."""
     vision, text = config.vision_config, config.text_config
     sizes = {
         "embed_dim": config.projection_dim,
@@ -246,11 +247,11 @@ def _channels(file: Path, field: str, value: Any) -> tuple[float, ...]:
 
 _HEAD_DIM = 64  # in every tower of OpenAI's
 _WIDE_HEAD_DIMS = {1280: 80, 1408: 88, 1664: 104}  # of open_clip's ViT-H, ViT-g, ViT-bigG
-_ACTIVATION = "quick_gelu"  # OpenAI's; no tensor shows it
+_ACTIVATION = "quick_gelu"  # of OpenAI's models; tensors do not determine it
 
 
 class Sizes(NamedTuple):
-    """What distinguishes the released models.
+    """The sizes that distinguish OpenAI's released models.
 
     Attributes:
         tower: Blocks of each stage and width of a ResNet; layers, width and patch of a ViT.
@@ -380,7 +381,7 @@ def openai_state(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def released_name(config: ClipBackboneConfig) -> str | None:
-    """Name of OpenAI's model with these sizes; its weights may be others. None without a match."""
+    """Return the name of OpenAI's model of the same sizes, or None; weights may differ."""
     vision = config.vision_config
     if isinstance(vision, ModifiedResNetConfig):
         tower = (*vision.layers, vision.width)
@@ -398,8 +399,8 @@ def backbone_config(
     Args:
         state: The tensors.
         source: Where they were read, for messages.
-        settings: What tensors do not show. By default OpenAI's activation, heads of 64 channels,
-            and in wide ViTs those of open_clip's.
+        settings: Settings that tensors do not determine. By default OpenAI's activation, heads
+            of 64 channels, and open_clip's head sizes in wide ViTs.
 
     Raises:
         CheckpointError: A tensor is missing, or the shapes do not make a CLIP.
@@ -479,5 +480,5 @@ def _modified_resnet_config(
 
 
 def _count(state: Mapping[str, Tensor], pattern: str) -> int:
-    """Count the different values of the pattern's group."""
+    """Count the distinct values that the pattern's group matches in the names."""
     return len({match[1] for name in state if (match := re.fullmatch(pattern, name))})

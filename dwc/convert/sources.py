@@ -1,4 +1,4 @@
-"""Reads the sources of a conversion: weight files, folders, Hub names, training captions.
+"""Read the inputs of a conversion: weight files, folders, Hub models, training captions.
 
 Pickles are read by torch's restricted unpickler: tensors, plain containers, numpy scalars and
 `argparse.Namespace`, nothing that runs code.
@@ -48,14 +48,14 @@ _FORBIDDEN_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
 
 class Original(NamedTuple):
-    """A state dict as it was read.
+    """A state dict with its source and its renaming rules.
 
     Attributes:
         source: The file, folder or Hub name.
-        kind: What it was taken for.
+        kind: The kind of model that it is assumed to be.
         state: Its tensors by name, without wrappers' prefixes.
         rules: The mapping to this project's names; None where the names are the same.
-        notes: What was unwrapped or stripped.
+        notes: Messages on wrappers and prefixes that were removed.
     """
 
     source: str
@@ -66,15 +66,15 @@ class Original(NamedTuple):
 
 
 class ClipSource(NamedTuple):
-    """A CLIP as it was read.
+    """A CLIP model that was read, with its configuration and weights.
 
     Attributes:
         config: Its sizes and activation.
         weights: Its tensors under `ClipBackbone`'s names.
         original: The state dict that was read.
-        preprocessing: Its own image preprocessing; None where nothing states one.
-        stated: Lines on settings that a file states, with the file.
-        assumed: Lines on settings that nothing states.
+        preprocessing: Image preprocessing from its config files; None if they state none.
+        stated: Messages on settings that a file states, with the file.
+        assumed: Messages on settings that no file states and that are assumed.
     """
 
     config: ClipBackboneConfig
@@ -106,7 +106,7 @@ def read_whole(
     random numbers.
 
     Args:
-        kind: The model's class.
+        kind: Class of the model.
         source: A folder or a Hub name (`name@revision`).
         cure: A sentence for error messages on what to give instead.
         unread: Prefixes of tensors that may be present and are ignored.
@@ -158,7 +158,7 @@ def read_authors_weights(file: str | Path) -> tuple[dict[str, Tensor], tuple[str
     """Read one of the authors' `.pth` files, `{"model_state_dict": …}`, or a state dict of theirs.
 
     Returns:
-        The state dict, and notes on what was unwrapped.
+        The state dict, and messages on the wrappers that were removed.
     """
     state, notes = _unwrap(_read_pickle(Path(file)), Path(file))
     return state, tuple(note for note in notes if "'model_state_dict'" not in note)
@@ -270,7 +270,7 @@ def _read_transformers_clip(source: str, activation: str | None) -> ClipSource:
 
 
 def _find_part(name: str, revision: str, part: str) -> Path | None:
-    """A file of a folder or a Hub repository; None where it has none or is out of reach."""
+    """Return a file of a folder or Hub repository; None if it is missing or unreachable."""
     try:
         file = cached_file(
             name,
@@ -307,7 +307,7 @@ def read_captions(file: str | Path) -> list[str] | dict[str, int]:
 
 
 def _read_state(file: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """The state dict in a file of any supported format, and notes on what was unwrapped."""
+    """Read a state dict from a file of any supported format, with messages on unwrapping."""
     if file.suffix == ".safetensors":
         try:
             return _unwrap(load_file(file), file)
@@ -320,7 +320,7 @@ def _read_state(file: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
 
 
 def _unwrap(content: object, file: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Find the state dict in what a training script saved, without its wrappers' prefixes.
+    """Return the state dict inside a training script's file, without prefixes of wrappers.
 
     Returns:
         The state dict, and a note for each key that was entered and each prefix that was removed.
@@ -362,7 +362,7 @@ def _read_pickle(file: Path) -> object:
 
 
 def _harmless_globals() -> list[Any]:
-    """What training scripts save beside tensors, and what cannot run code when it is unpickled."""
+    """Return the non-tensor types that training scripts save and that are safe to unpickle."""
     scalar = type(np.float64(0)).__reduce__(np.float64(0))[0]
     numbers = [type(np.dtype(code)) for code in "?bBhHiIlLqQefdFD"]
     names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
@@ -370,7 +370,7 @@ def _harmless_globals() -> list[Any]:
 
 
 def _explain_unread(file: Path, error: str) -> str:
-    """Say what a pickle holds beside tensors, and give the lines that rewrite it."""
+    """Return a message on a pickle's unsupported objects, with code that rewrites the file."""
     match = _FORBIDDEN_GLOBAL.search(_TERMINAL_CODES.sub("", error))
     what = f" ({match[1]})" if match else ""
     return (

@@ -1,4 +1,4 @@
-"""A checkpoint to files that the authors' code loads, verified before they are moved into place.
+"""Convert a checkpoint to files that the authors' code loads, and verify them before use.
 
     global.pth      the CLIP stream, for `Our_global6`           {"model_state_dict": …}
     local.pth       the CNN stream, for `Our_local3`             {"model_state_dict": …}
@@ -60,7 +60,7 @@ _TOWER = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
 def convert_to_authors(
     out: str | Path, checkpoint: Checkpoint, log: Callable[[str], object]
 ) -> dict[str, Path]:
-    """Write what the authors' code can load of a checkpoint.
+    """Write the parts of a checkpoint that the authors' code can load.
 
     Before any file is moved into place, converting it again must give the same weights, bit by bit.
 
@@ -108,7 +108,7 @@ def convert_to_authors(
 
 
 def _clip_obstacles(model: DWCModel) -> list[str]:
-    """Why the authors' and OpenAI's code cannot load the CLIP stream; empty if it can."""
+    """Return the reasons why the authors' and OpenAI's code cannot load the CLIP stream."""
     if model.clip is None:
         return ["the checkpoint has none"]
     problems = []
@@ -149,7 +149,7 @@ def _has_openai_mlps(tower: Any) -> bool:
 def _differences(
     ours: ClipBackboneConfig, theirs: ClipBackboneConfig
 ) -> list[tuple[str, object, object]]:
-    """Where two CLIPs with the same tensors differ: field, our value, their value."""
+    """Return the differing fields of two CLIP configs, each with our value and their value."""
     differences = []
     for tower in ("text_config", "vision_config"):
         a, b = getattr(ours, tower), getattr(theirs, tower)
@@ -161,7 +161,7 @@ def _differences(
 
 
 def _cnn_obstacles(config: DWCConfig, processor: DWCProcessor) -> list[str]:
-    """Why the authors' code cannot load the CNN stream; empty if it can."""
+    """Return the reasons why the authors' code cannot load the CNN stream; empty if it can."""
     cnn = config.cnn_config
     if cnn is None:
         return ["the checkpoint has none"]
@@ -189,7 +189,7 @@ def _plain(value: Any) -> Any:
 
 
 def _words_in_order(processor: DWCProcessor) -> list[str]:
-    """The words by id without the reserved ones; as captions they make the same vocabulary."""
+    """Return the words by id without reserved ones; as captions they give this vocabulary."""
     if processor.word_tokenizer is None:
         return []
     table = processor.word_tokenizer.get_vocab()
@@ -199,7 +199,7 @@ def _words_in_order(processor: DWCProcessor) -> list[str]:
 def _write_verified(
     out: Path, states: Mapping[str, Mapping[str, Tensor]], words: list[str] | None, model: DWCModel
 ) -> dict[str, Path]:
-    """Write beside `out`, read back, compare, and only then move into place."""
+    """Write to a temporary folder, read back and compare, and only then move it to `out`."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as workplace:
         for name, state in states.items():
@@ -242,7 +242,7 @@ def _require_same(name: str, file: Path, model: DWCModel) -> None:
 
 
 def _advice(config: DWCConfig, processor: DWCProcessor, states: Mapping[str, object]) -> list[str]:
-    """Settings that the authors' code needs, and what it would do differently."""
+    """Return messages on settings that the authors' code needs, and on its differences."""
     lines = []
     if GLOBAL_FILE in states:
         name = released_name(config.clip_config)

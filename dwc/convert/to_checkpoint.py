@@ -1,4 +1,4 @@
-"""The authors' weights and a CLIP to one checkpoint, verified before it is moved into place."""
+"""Convert the authors' weights and a CLIP model to one checkpoint, and verify it before use."""
 
 import logging
 import tempfile
@@ -41,23 +41,23 @@ CAPTION_TEMPLATES = {
     "fashion_iq": {"single": "<BOS> {0} <EOS>", "pair": "<BOS> {0} <AND> {1} <EOS>"},
     "plain": {"single": "{0}", "pair": "{0} and {1}"},
 }
-"""The forms in which training saw its captions: as the authors write FashionIQ's, or plain."""
+"""Caption templates used in training: the authors' FashionIQ template, or plain text."""
 
 _logger = logging.getLogger(__name__)
 
 _AUTHORS_IMAGE_SIZE_PX = 224
 _SHARD_MB = 2_000
-_TOLERANCE = 1e-5  # not 0: memory alignment decides which kernel multiplies a weight
+_TOLERANCE = 1e-5  # not 0: the multiplication kernel depends on a weight's memory alignment
 
 
 class _Stream(NamedTuple):
-    """One stream as read, ready to become part of a model.
+    """One converted stream, ready to become part of a model.
 
     Attributes:
         weights: Tensors under `DWCModel`'s names.
         config: Fields of the model's config.
         tokenizers: Fields of the processor.
-        originals: What was read, by the prefix of its names in the model.
+        originals: The state dicts that were read, by the prefix of their names in the model.
         messages: Lines for the log.
         notes: Lines for the model card on what a file states or the conversion assumes.
         image_size_px: Side of the images; None if any serves.
@@ -176,7 +176,7 @@ def authors_image_processor(size_px: int) -> DWCImageProcessor:
 
 
 def describe(originals: Mapping[str, Original]) -> list[str]:
-    """Describe state dicts in lines: where the tensors of each of their modules went.
+    """Return lines that describe where the tensors of each module of the state dicts went.
 
     Args:
         originals: The state dicts by the prefix of their names in the model.
@@ -210,14 +210,14 @@ def _describe(prefix: str, original: Original) -> list[str]:
 
 
 def _module(name: str) -> str:
-    """The first part of a tensor's name: the module it is in."""
+    """Return the first part of a tensor's name, which names its module."""
     return name.split(".")[0]
 
 
 def _make_image_processor(
     streams: list[_Stream], size_px: int, choice: str, log: Callable[[str], object]
 ) -> DWCImageProcessor:
-    """The image processor of the checkpoint; logs what it does and where that is from."""
+    """Return the checkpoint's image processor; log its settings and their origin."""
     stated = next((one.preprocessing for one in streams if one.preprocessing), None)
     authors = authors_image_processor(size_px)
     if stated is None or choice == "authors":
@@ -343,7 +343,7 @@ def _rows(weights: dict[str, Tensor], name: str, source: str | Path) -> int:
 
 
 def _image_size(streams: list[_Stream], given_px: int | None) -> int:
-    """The side of the prepared images in pixels."""
+    """Return the side of the preprocessed images in pixels."""
     read_px = next((one.image_size_px for one in streams if one.image_size_px), None)
     if given_px is not None and given_px < 1:
         raise CheckpointError(f"the image size is {given_px} px; give a side of at least 1 px")
@@ -356,7 +356,7 @@ def _image_size(streams: list[_Stream], given_px: int | None) -> int:
 
 
 def _assemble(config: DWCConfig, weights: dict[str, Tensor], source: str) -> DWCModel:
-    """Make the model with these weights; CheckpointError where they do not fit."""
+    """Create the model with these weights; raise CheckpointError if they do not fit."""
     with torch.device("meta"):
         expected = DWCModel(config).state_dict()
     require_fit(weights, expected, source)
@@ -372,7 +372,7 @@ def _write_verified(
     out: Path,
     log: Callable[[str], object],
 ) -> Path:
-    """Write beside `out`, load again, compare with the originals, then move into place."""
+    """Write to a temporary folder, load and compare with the originals, then move it to `out`."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as workplace:
         written = save_checkpoint(
@@ -416,7 +416,7 @@ def _sources(originals: dict[str, Original]) -> tuple[str, ...]:
 
 
 def _changed(prefix: str, original: Original, model: DWCModel) -> list[str]:
-    """Names of the original tensors that the model's do not lead back to."""
+    """Return the names of original tensors that the model's weights do not reproduce."""
     ours = {
         name.removeprefix(prefix): tensor
         for name, tensor in model.state_dict().items()
@@ -431,7 +431,7 @@ def _changed(prefix: str, original: Original, model: DWCModel) -> list[str]:
 
 
 def _embed_fixed_query(model: DWCModel, processor: DWCProcessor) -> Tensor:
-    """The embedding (1, D) of a fixed query of image and text."""
+    """Return the embedding (1, D) of a fixed query of image and text."""
     size = prepared_image_size(processor)
     shape = (1, 3, *(size or (_AUTHORS_IMAGE_SIZE_PX, _AUTHORS_IMAGE_SIZE_PX)))
     inputs = dict(processor(text="red"))

@@ -1,8 +1,8 @@
-"""Files of a benchmark: annotations as text and JSON, and where its images lie.
+"""Read a benchmark's annotation files (text and JSON) and locate its images.
 
-Reading a benchmark's text files, with errors that say what was seen and what to do.
+Errors say what was seen and what to do.
 
-Where a benchmark's pictures lie: by id, in whichever of its usual trees somebody has them.
+Images are found by id in any of the folder layouts that are common for a benchmark.
 """
 
 import json
@@ -47,13 +47,13 @@ def read_json(path: Path, kind: type[list] | type[dict], advice: str) -> Any:
 
 
 def read_lines(path: Path, advice: str) -> list[str]:
-    """The lines of a text file without line ends, with empty lines; errors as in `read_json`."""
+    """Return the lines of a text file, including empty ones; errors as in `read_json`."""
     lines = read_text(path, advice).split("\n")
     return lines[:-1] if lines[-1] == "" else lines
 
 
 def read_text(path: Path, advice: str) -> str:
-    """The text of a UTF-8 file with newlines as line ends; errors as in `read_json`."""
+    """Return the text of a UTF-8 file, line ends as newlines; errors as in `read_json`."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -63,13 +63,13 @@ def read_text(path: Path, advice: str) -> str:
 
 
 def shorten(value: object, limit: int = 80) -> str:
-    """A value's `repr`, cut to `limit` characters."""
+    """Return a value's `repr`, cut to `limit` characters."""
     text = repr(value)
     return text if len(text) <= limit else f"{text[:limit]}…"
 
 
 def describe_folder(folder: Path) -> str:
-    """List the content of a folder in a few words; of its nearest parent if it does not exist."""
+    """Return a short listing of a folder, or of its nearest parent if it does not exist."""
     existing = next((path for path in (folder, *folder.parents) if path.is_dir()), None)
     if existing is None:
         return f"{folder} is not there"
@@ -79,7 +79,7 @@ def describe_folder(folder: Path) -> str:
 
 
 def _beside(path: Path) -> str:
-    """Files with similar names beside a missing file, to reveal a misspelled name or split."""
+    """Return files with names similar to a missing file's, to reveal a misspelled name."""
     start, end = path.name.split(".")[0], path.suffix
     names = sorted(other.name for other in path.parent.glob(f"{start}*{end}"))
     return (
@@ -109,7 +109,7 @@ def best_copy(paths: Sequence[Path]) -> Path:
 
 
 def _soundness(path: Path) -> int:
-    """0 for a file that is no image, 1 for one that begins as an image, 2 for one that ends so."""
+    """Return 0 for a file that is no image, 1 for an incomplete and 2 for a complete image."""
     try:
         with path.open("rb") as file:
             header = file.read(_HEADER_BYTES)
@@ -146,7 +146,7 @@ class ImageFiles(ABC):
         return self._paths.get(name)
 
     def missing(self, names: Iterable[str]) -> list[str]:
-        """The names without an image, without repetition, in their order.
+        """Return the distinct names whose image is missing, in their order.
 
         An image that exists but cannot be read is not missing.
 

@@ -1,4 +1,4 @@
-"""Kinds of image files: their suffixes, their first bytes, and what to do about those not read."""
+"""Image file formats: suffixes, signatures, and advice for formats that cannot be read."""
 
 import re
 import sys
@@ -112,7 +112,7 @@ def _sniff_iso_media(header: bytes) -> str | None:
 
 
 def advice_for(kind: str) -> str:
-    """What to do so that images of a kind are read, as a sentence."""
+    """Return a sentence on how to make images of an unsupported kind readable."""
     if kind == HEIC:
         return "Install what reads it: pip install 'dwc[images]' (or pillow-heif)."
     if kind == "RAW":
@@ -121,7 +121,7 @@ def advice_for(kind: str) -> str:
 
 
 def printable(text: object) -> str:
-    """A name or message as it can be printed and stored: control characters are spelled out.
+    """Return a name or message that is safe to print and store: control characters escaped.
 
     The bytes of a file name that are not UTF-8 become `\\xe9` and the like.
     """
@@ -141,7 +141,7 @@ def _spell(character: str) -> str:
 
 
 def escape_name(name: str) -> str:
-    """A file name or path as UTF-8 text from which `unescape_name` gives the name back.
+    """Return a file name or path as UTF-8 text; `unescape_name` reverses this.
 
     A name that is not UTF-8 has no representation in a database or in JSON. Its odd bytes are
     spelled out, `\\xe9`, and so are backslashes, so that no two names become the same text.
@@ -154,7 +154,7 @@ def escape_name(name: str) -> str:
 
 
 def unescape_name(text: str) -> str:
-    """The file name that `escape_name` made this text of."""
+    """Return the file name from a text that `escape_name` returned."""
     if "\\" not in text or sys.platform == "win32":
         return text
     return _ESCAPE.sub(_unescape, text)

@@ -125,7 +125,7 @@ def decode(source: str | Path | bytes | Image.Image, max_pixels: int | None = No
 
 
 def open_binary(path: str | Path) -> IO[bytes]:
-    """Open a file for reading; `ImageError` says what is wrong with the path."""
+    """Open a file for reading; raise `ImageError` if that fails."""
     name = printable(path)
     try:
         return Path(path).open("rb")
@@ -268,7 +268,7 @@ def _check_size(image: Image.Image, name: str, limit: int, shrink: int) -> None:
 
 
 def _is_multi_scan(image: Image.Image) -> bool:
-    """Whether a JPEG's decoder holds the whole image, whatever the size that it is read at.
+    """Return whether decoding a JPEG needs memory for the full image even if it is reduced.
 
     Progressive files, and sequential ones whose first scan does not have every component.
     """
@@ -341,7 +341,7 @@ def _reduce(image: Image.Image, shrink: int) -> Image.Image:
 
 
 def _flatten(layers: Image.Image) -> Image.Image:
-    """Put an RGBA image on a background against which what is opaque can be seen."""
+    """Blend an RGBA image with a background color that contrasts with its opaque parts."""
     alpha = layers.getchannel("A")
     if alpha.getextrema() == (255, 255):
         return layers.convert("RGB")
@@ -458,7 +458,7 @@ def _transform(icc: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | Non
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Give a gray image of more than 8 bits 8 of them, at its true brightness."""
+    """Convert a gray image of more than 8 bits to 8 bits, at its true brightness."""
     if image.mode.startswith("I;16"):
         return _from_levels(np.asarray(image).astype(np.uint16))
     if image.mode == "I":
@@ -473,7 +473,7 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _from_levels(levels: NDArray[np.uint16], bits: int | None = None) -> Image.Image:
-    """16-bit levels (H, W) or (H, W, 3) as 8 bits.
+    """Convert 16-bit levels (height, width) or (height, width, 3) to an 8-bit image.
 
     A scanner or camera of 10, 12 or 14 bits often stores them as they are: where no level is above
     their white, that is the white.
@@ -485,7 +485,9 @@ def _from_levels(levels: NDArray[np.uint16], bits: int | None = None) -> Image.I
 
 
 def _from_numbers(values: NDArray[np.float64]) -> Image.Image:
-    """Numbers (H, W) or (H, W, 3) as 8 bits: white is 1, 255 or 65,535, the least that fits.
+    """Convert numbers (height, width) or (height, width, 3) to an 8-bit image.
+
+    White is the least of 1, 255 and 65,535 that fits the values.
 
     Fractions up to `_HIGHLIGHT` are of a picture with highlights above white, which are cut off.
     Numbers that fit none of these are stretched from their least to their greatest.
@@ -524,7 +526,7 @@ def _deep_raw_mode(image: Image.Image) -> str | None:
 def _restore_depth(
     image: Image.Image, raw_mode: str, reopen: Callable[[], Image.Image | None]
 ) -> Image.Image:
-    """A color image of 16 bits a channel at its true brightness.
+    """Return a color image of 16 bits per channel at its true brightness.
 
     Only an image whose levels all lie below a quarter of the range is read again: it is one of
     10, 12 or 14 bits.

@@ -1,4 +1,4 @@
-"""Work ahead of its consumer, with the results in order: threads for files, processes for drawings.
+"""Compute results ahead of their use, in order: in threads for files, processes for drawings.
 
 The gallery builder, the evaluation and the training open their images through this module.
 """
@@ -91,7 +91,7 @@ def prefetched(
 
 
 def _end_with_parent() -> None:
-    """Leave interrupts to the parent, and end with it even when it is killed."""
+    """Ignore interrupts in a worker process, and end it when its parent process ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
@@ -122,7 +122,7 @@ class ImagePrefetcher:
         self._ahead = LookAhead(self._pool, self._open, order, _IMAGES_AHEAD_PER_THREAD * threads)
 
     def __call__(self, name: str) -> Image.Image:
-        """The image of a name; ImageError where it cannot be read, KeyError without a path."""
+        """Return the image of a name; ImageError if it is unreadable, KeyError without a path."""
         if name not in self._ahead.pending:
             return self._open(name)
         while (taken := self._ahead.take()) is not None:

@@ -22,7 +22,7 @@ class Triplet:
 
 @dataclass(frozen=True)
 class RetrievalQuery:
-    """A query for a gallery, with its relevant images.
+    """A retrieval query with the ids of its relevant gallery images.
 
     `hits` are the ids of the relevant images. `picture_share`, where the truth is known, is the
     share (0 to 1) of the target's attributes that only the image determines.
@@ -36,7 +36,7 @@ class RetrievalQuery:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A protocol ready to run: its name, the ordered gallery, the queries, the missing images."""
+    """An evaluation protocol: its name, the ordered gallery, queries and missing images."""
 
     protocol: str
     gallery: tuple[str, ...]

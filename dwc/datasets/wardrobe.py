@@ -69,7 +69,7 @@ _PHRASES = {"pattern": _PATTERN_PHRASES, "sleeve": _SLEEVE_PHRASES, "length": _L
 
 @dataclass(frozen=True)
 class Photograph:
-    """A photograph; `attributes` has the eight columns, as they stand in the table."""
+    """A photograph of the table; `attributes` maps the eight column names to their values."""
 
     file: str
     split: str
@@ -86,11 +86,11 @@ class Photograph:
 
 @dataclass(frozen=True)
 class AttributeChange:
-    """A reference (a row of the photographs), the new values of one or two attributes, the truth.
+    """A query: a reference photograph, new values of one or two attributes, and its hits.
 
-    `words` ask for the change. `hits` are the rows that fit: of the reference's category, with the
+    `words` describe the change. `hits` are the matching rows: of the reference's category, with the
     new values, and with the reference's other changeable attributes where those are known.
-    `image_share` (0 to 1) is the share of what is asked for that only the picture tells.
+    `image_share` (0 to 1) is the share of the required attributes that only the image determines.
     """
 
     reference: int
@@ -136,12 +136,12 @@ def read_wardrobe(folder: Path, split: str | None = None) -> list[Photograph]:
 
 
 def image_path(folder: Path, file: str) -> Path:
-    """Where a wardrobe keeps a photograph."""
+    """Return the path of a photograph in a wardrobe dataset's folder."""
     return folder / "photos" / file
 
 
 def attribute_changes(photographs: Sequence[Photograph], seed: int) -> list[AttributeChange]:
-    """Draw at most one query for each reference: what another of its category has otherwise.
+    """Draw at most one query per reference: a change to another photograph of its category.
 
     One or two of the changeable attributes differ, the others that are known are equal. References
     of the category `other`, and those without such another photograph, have no query.
@@ -175,10 +175,10 @@ def attribute_changes(photographs: Sequence[Photograph], seed: int) -> list[Attr
 
 
 def changes_between(reference: Photograph, target: Photograph) -> dict[str, str]:
-    """The one or two changeable attributes in which a target differs; empty where it is no target.
+    """Return the one or two changeable attributes that differ in a target, with new values.
 
-    It is none where more differ, where none does, or where a value that is known of the reference
-    or would have to be asked for is unknown of the target.
+    The result is empty if none or more than two differ, or if an attribute that is known for the
+    reference, or that would change, is unknown for the target.
     """
     changes = {}
     for name in CHANGEABLE:
@@ -195,7 +195,7 @@ def changes_between(reference: Photograph, target: Photograph) -> dict[str, str]
 def fitting(
     photographs: Sequence[Photograph], reference: int, changes: dict[str, str], among: Sequence[int]
 ) -> tuple[int, ...]:
-    """The rows `among` the photographs, of one category, that have what is asked for."""
+    """Return the rows in `among` (of one category) that have the required attributes."""
     wanted = {
         name: changes.get(name, photographs[reference].known(name))
         for name in CHANGEABLE
@@ -210,13 +210,13 @@ def fitting(
 
 
 def image_share(reference: Photograph, changes: dict[str, str]) -> float:
-    """1 - changed / (1 + known): the category counts as known, and as told by the picture."""
+    """Return 1 - changed / (1 + known); the 1 is the category, which the image determines."""
     known = sum(reference.known(name) is not None for name in CHANGEABLE)
     return 1 - len(changes) / (1 + known)
 
 
 def phrase_changes(changes: dict[str, str], shade: str, rng: random.Random) -> str:
-    """Say the changes as people do; `shade` is the target's, for a name such as navy."""
+    """Phrase the changes as a person would; `shade` is the target's, for names such as navy."""
     phrases = []
     for name, value in changes.items():
         if name == "colour":

@@ -1,4 +1,4 @@
-"""The registry of the literature's benchmarks: how each is read, and what its report adds."""
+"""Registry of published benchmarks: how each one is read, evaluated and reported."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -27,14 +27,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class BenchmarkOptions:
-    """What is evaluated; a benchmark reads the fields that it has.
+    """Options of an evaluation; each benchmark ignores the options that do not concern it.
 
     Attributes:
-        split: None for the benchmark's usual one.
-        protocol: FashionIQ's, P1 to P4.
-        categories: FashionIQ's, for a model of one of them alone.
-        states_answer: end Fashion200k's text in "and get <the target's caption>", as DWC's released
-            code does. Such numbers compare only with each other; `protocol` and `notes` say so.
+        split: Name of the split; None for the benchmark's usual one.
+        protocol: FashionIQ's evaluation protocol, P1 to P4.
+        categories: FashionIQ's categories to evaluate, for a model of only some of them.
+        states_answer: End Fashion200k's text with "and get <the target's caption>", as DWC's code
+            does. Such numbers are comparable only with each other; `protocol` and `notes` of
+            the report say so.
     """
 
     split: str | None = None
@@ -44,7 +45,7 @@ class BenchmarkOptions:
 
 
 class Part(NamedTuple):
-    """A gallery with its queries, and where its images are; FashionIQ has one for a category."""
+    """A gallery with its queries and image files; FashionIQ has one part per category."""
 
     name: str
     benchmark: Benchmark
@@ -53,7 +54,7 @@ class Part(NamedTuple):
 
 @dataclass
 class Evaluation:
-    """The results of a benchmark's parts by name, and the errors of those that were left out."""
+    """Results of a benchmark's parts by name, and the errors of the parts that were left out."""
 
     root: Path
     split: str
@@ -70,10 +71,10 @@ class Evaluation:
         queries: int | None,
         seed: int,
     ) -> None:
-        """Evaluate a part, or record why it is left out."""
+        """Evaluate a part, or record the error if it cannot be evaluated."""
         try:
             result = evaluate_files(part.benchmark, part.files, model, processor, queries, seed)
-        except DatasetError as error:  # no image is there, or none that belong together
+        except DatasetError as error:  # no images, or no query with all its images
             self.left_out[part.name] = error
             gallery = part.benchmark.gallery
             self.coverages.append(
@@ -85,19 +86,20 @@ class Evaluation:
 
     @property
     def only(self) -> BenchmarkResult:
-        """The result of a benchmark that has one part."""
+        """Result of a benchmark that has exactly one part."""
         (result,) = self.results.values()
         return result
 
 
 @dataclass(frozen=True)
 class BenchmarkEntry:
-    """A benchmark of the literature.
+    """How a published benchmark is read and reported.
 
     Attributes:
-        splits: those with targets, the usual one first.
-        read: root, split and options -> the parts. `DatasetError` for files not as documented.
-        report: the report's fields, for JSON.
+        splits: Names of the splits, the usual one first.
+        read: Function of root, split and options that returns the parts; it raises `DatasetError`
+            for files that are not as documented.
+        report: Function that returns the fields of the report, for JSON.
     """
 
     splits: tuple[str, ...]
@@ -116,18 +118,18 @@ def evaluate_benchmark(
 ) -> dict[str, Any]:
     """Evaluate a model on a benchmark of `BENCHMARKS`.
 
-    Missing images are counted. A part without any query is named and left out.
+    Missing images are counted. A part without queries is left out and named in the report.
 
     Args:
-        root: the benchmark's folder.
-        queries: how many queries of each part are evaluated, drawn by `seed`; by default all.
+        root: Folder of the benchmark's files.
+        queries: Number of queries per part to evaluate, sampled with `seed`; by default all.
 
     Returns:
-        Recalls as fractions, over both streams and by stream, the protocol, counts, coverage, and
-        what the benchmark's entry adds.
+        Recalls as fractions (both streams together and by stream), the protocol, counts, coverage,
+        and the additional fields of the benchmark.
 
     Raises:
-        DatasetError: for files not as documented, and where no query is left.
+        DatasetError: Files are not as documented, or no query is left.
     """
     entry = BENCHMARKS[name]
     options = options or BenchmarkOptions()
@@ -147,29 +149,29 @@ def _plain_report(run: Evaluation) -> dict[str, Any]:
 
 
 def _read_css3d(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
-    """All scenes of the split; every scene with the target's label is a hit."""
+    """Return all scenes of the split; every scene with the target's label is a hit."""
     benchmark = css3d_benchmark(root, split)
     return [Part("css3d", benchmark, css3d_images(root, benchmark.gallery))]
 
 
 def _read_fashion200k(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
-    """All images of the split; every image with the target's caption is a hit."""
+    """Return all images of the split; every image with the target's caption is a hit."""
     benchmark = fashion200k_benchmark(root, split, options.states_answer)
     return [Part("fashion200k", benchmark, fashion200k_images(root, benchmark.gallery))]
 
 
 def _read_cirr(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
-    """All images of the split. A split that withholds its targets raises `DatasetError`."""
+    """Return all images of the split; raise `DatasetError` if its targets are withheld."""
     return [Part("cirr", cirr_benchmark(root, split), cirr_images(root, split))]
 
 
 def _read_shoes(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
-    """All images of the split; each pair twice, as the released code lists it."""
+    """Return all images of the split; each pair occurs twice, as in the released code."""
     return [Part("shoes", shoes_benchmark(root, split), ShoesImages(root))]
 
 
 def _report_shoes(run: Evaluation) -> dict[str, Any]:
-    """Add `each_pair_once`: published numbers count a pair twice, which the main ones do, too."""
+    """Return the report; pairs count twice as in publications, once in `each_pair_once`."""
     report = run.only.report
     rank_of = dict(zip(report.benchmark.queries, report.ranks["together"], strict=True))
     pairs = shoes_benchmark(run.root, run.split, "once").queries
@@ -179,7 +181,7 @@ def _report_shoes(run: Evaluation) -> dict[str, Any]:
 
 
 def _read_fashion_iq(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
-    """The categories of the split, each with its own gallery."""
+    """Return one part per category of the split, each with its own gallery."""
     return [
         Part(
             category,
@@ -191,9 +193,9 @@ def _read_fashion_iq(root: Path, split: str, options: BenchmarkOptions) -> list[
 
 
 def _report_fashion_iq(run: Evaluation) -> dict[str, Any]:
-    """The mean of the categories' recalls, and every category's report.
+    """Return the mean of the categories' recalls, and the report of every category.
 
-    A category without queries is named in `categories_left_out` and in no mean.
+    A category without queries is named in `categories_left_out` and is not part of the means.
     """
     reports = {category: result.to_dict() for category, result in run.results.items()}
     every = list(reports.values())
@@ -218,7 +220,7 @@ def _report_fashion_iq(run: Evaluation) -> dict[str, Any]:
 
 
 def _means(reports: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """The mean over categories of each recall, and that of R@10 and R@50, which papers rank by."""
+    """Return each recall's mean over categories, and the mean of R@10 and R@50 (papers' metric)."""
     means = {f"recall@{k}": sum(r[f"recall@{k}"] for r in reports) / len(reports) for k in KS}
     return {**means, "mean_of_averages": (means["recall@10"] + means["recall@50"]) / 2}
 
@@ -230,4 +232,4 @@ BENCHMARKS: Mapping[str, BenchmarkEntry] = {
     "css3d": BenchmarkEntry(("test",), _read_css3d, _plain_report),
     "cirr": BenchmarkEntry(("val", "test1"), _read_cirr, lambda run: cirr_report(run.only)),
 }
-"""The benchmarks by the name of `--dataset`."""
+"""The benchmarks by the value of the option `--dataset`."""

@@ -1,4 +1,4 @@
-"""The catalogue's own benchmark, whose truth is known, over images drawn once by all cores."""
+"""Retrieval benchmark on the drawn catalogue, where all attributes of each image are known."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from dwc.evaluation.retrieval import compose_queries, run_benchmark
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor
 
-IMAGE_PX = 256  # as the page's gallery draws them
+IMAGE_PX = 256  # the size of the drawings in the web page's gallery
 GALLERY_SIZE = 2_000
 QUERIES = 2_000
 
@@ -27,13 +27,13 @@ class CatalogueImages:
     """Opens catalogue images by id, exactly as the gallery draws them."""
 
     def __init__(self, items: Sequence[CatalogueItem], workers: int | None = None) -> None:
-        """Draw every item with `workers` processes, by default one a core."""
+        """Draw all items with `workers` processes, by default one per core."""
         with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
             images = pool.map(_draw, items, chunksize=50)
             self._images = dict(zip((item.id for item in items), images, strict=True))
 
     def __call__(self, item_id: str) -> Image.Image:
-        """The image of one item, RGB, `IMAGE_PX` square; KeyError for an id not drawn."""
+        """Return an item's RGB image, `IMAGE_PX` square; raise KeyError for an unknown id."""
         return self._images[item_id]
 
 
@@ -50,15 +50,16 @@ def evaluate_catalogue(
     seed: int = 0,
     pictures: Callable[[str], Image.Image] | None = None,
 ) -> dict[str, Any]:
-    """Evaluate a model on the catalogue; every item that fits a query is a hit.
+    """Evaluate a model on the catalogue; every item that matches a query is a hit.
 
     Args:
-        gallery_size: the gallery depends on it and on `split` alone.
-        queries: how many queries are drawn by `seed`.
-        pictures: opens an item's image by id; by default they are drawn here.
+        gallery_size: Number of gallery images; the gallery depends only on this and on `split`.
+        queries: Number of queries, sampled with `seed`.
+        pictures: Function that opens an item's image by id; by default the images are drawn.
 
     Returns:
-        Recalls together and by stream, and how the weights correlate with the truth.
+        Recalls (both streams together and by stream), and the correlation of the image weights with
+        the share of the target's attributes that only the image determines.
     """
     items, drawn = _benchmark(split, gallery_size, queries, seed)
     report = run_benchmark(drawn, model, processor, pictures or CatalogueImages(items))
@@ -73,7 +74,7 @@ def catalogue_weights(
     queries: int = QUERIES,
     seed: int = 0,
 ) -> tuple[tuple[RetrievalQuery, ...], dict[str, NDArray[np.float32]]]:
-    """The N queries of `evaluate_catalogue`, and each stream's image weights (N,)."""
+    """Return the N queries of `evaluate_catalogue`, and each stream's image weights (N,)."""
     items, drawn = _benchmark(split, gallery_size, queries, seed)
     composed = compose_queries(model, processor, drawn.queries, CatalogueImages(items))
     return drawn.queries, composed.image_weights

@@ -1,11 +1,11 @@
-"""CIRR's report, over the split and within each set of six, and its server's submission files.
+"""CIRR's report (recalls over the split and within each set of six) and its submission files.
 
-The server scores two JSON files, since the targets of test1 are withheld.
+The targets of test1 are withheld; CIRR's test server scores two JSON files:
 
     recall.json           {"version": "rc2", "metric": "recall", "<pairid>": [50 names], …}
     recall_subset.json    {"version": "rc2", "metric": "recall_subset", "<pairid>": [3 names], …}
 
-The names are best first; the one listed first in the split (or the set) wins a tie.
+The names are ordered best first; ties are ordered as in the split (or the set).
 Source: https://github.com/Cuberick-Orion/CIRR/blob/main/Test-split_server.md
 """
 
@@ -30,14 +30,14 @@ HEADLINE = "mean_of_recall@5_and_recall_subset@1"
 
 
 def cirr_report(result: BenchmarkResult) -> dict[str, Any]:
-    """Recalls over the split, the reference left out, and among the five others of its set.
+    """Return recalls over the split without the reference, and within the reference's set.
 
-    The hit is `target_hard` alone, as the server and the papers have it. `target_soft`, which names
-    the reference in place of the target for 37 queries of the validation split, is not read.
+    Only `target_hard` is a hit, as on the server and in papers. `target_soft` is not used; for 37
+    queries of the validation split it names the reference instead of the target.
 
     Returns:
-        For JSON; `HEADLINE` is what papers rank by, and `whole_subsets` the share of queries whose
-        five others are all there.
+        The report for JSON. `HEADLINE` is the papers' main metric; `whole_subsets` is the share of
+        queries for which all five other images of the set are available.
     """
     numbers = result.to_dict(CIRR_KS)
     ranks = subset_ranks(result.encoded)
@@ -50,17 +50,17 @@ def cirr_report(result: BenchmarkResult) -> dict[str, Any]:
 
 
 def cirr_queries(encoded: EncodedBenchmark) -> list[CirrQuery]:
-    """The queries of CIRR's benchmark with their own type."""
+    """Return the benchmark's queries, typed as `CirrQuery`."""
     return [cast(CirrQuery, query) for query in encoded.benchmark.queries]
 
 
 def subset_scores(
     encoded: EncodedBenchmark, view: tuple[Vectors, Vectors]
 ) -> list[tuple[list[str], NDArray[np.floating]]]:
-    """For each query the names of its set that are there, and their scores, in the set's order.
+    """Return for each query the available names in its set and their scores, in order.
 
     Args:
-        view: one of `encoded.views`.
+        view: Query and gallery vectors, one of `encoded.views`.
     """
     position = {name: index for index, name in enumerate(encoded.benchmark.gallery)}
     vectors, gallery = view
@@ -72,7 +72,7 @@ def subset_scores(
 
 
 def subset_ranks(encoded: EncodedBenchmark) -> dict[str, NDArray[np.int64]]:
-    """For "together" and each stream, the target's rank (N,) among the others of its set."""
+    """Return each target's rank (N,) in its set, for "together" and for each of the streams."""
     ranks = {}
     for name, view in encoded.views.items():
         scored = zip(subset_scores(encoded, view), encoded.benchmark.queries, strict=True)
@@ -99,11 +99,11 @@ RANKING_LENGTHS = {"recall": 50, "recall_subset": 3}
 def write_submission(
     model: DWCModel, processor: DWCProcessor, root: Path, folder: Path, split: str = "test1"
 ) -> dict[str, Any]:
-    """Rank for every query of the split and write both files into `folder`.
+    """Rank the images for all queries of the split and write both submission files.
 
     Returns:
-        Counts, coverage and the files; `complete` is whether every query is in the files, as the
-        server demands. A query whose reference is missing is not.
+        Counts, coverage and the paths of the files. `complete` tells whether the files contain
+        every query, as the server requires; queries whose reference is missing are left out.
     """
     benchmark = cirr_benchmark(root, split, targets_withheld=True)
     encoded, coverage = encode_files(benchmark, cirr_images(root, split), model, processor)
@@ -130,7 +130,7 @@ def write_submission(
 
 
 def best_of_split(encoded: EncodedBenchmark) -> dict[str, list[str]]:
-    """The 50 best names of the split by pair id, without the reference."""
+    """Return the 50 best names of the split for each pair id, without the reference."""
     names = encoded.benchmark.gallery
     vectors, gallery = encoded.views["together"]
     length = RANKING_LENGTHS["recall"]
@@ -142,7 +142,7 @@ def best_of_split(encoded: EncodedBenchmark) -> dict[str, list[str]]:
 
 
 def best_of_subset(encoded: EncodedBenchmark) -> dict[str, list[str]]:
-    """The 3 best names among the five others of the reference's set, by pair id."""
+    """Return, by pair id, the 3 best of the five other names in the reference's set."""
     scored = zip(
         subset_scores(encoded, encoded.views["together"]), cirr_queries(encoded), strict=True
     )

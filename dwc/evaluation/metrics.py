@@ -1,7 +1,7 @@
-"""Ranks, recall and rank correlation, on arrays.
+"""Ranks, recall and rank correlation, computed on arrays.
 
-A hit is ranked after every miss with the same score, so that a model that gives all images one
-score has a recall of 0. A score that is NaN loses as a hit and wins as a miss.
+A hit is ranked after every miss with the same score, so that a model with equal scores for all
+images has a recall of 0. A NaN score ranks last for a hit and first for a miss.
 """
 
 from collections.abc import Iterable
@@ -9,38 +9,39 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-NEVER = int(np.iinfo(np.int64).max)  # the rank of a hit that the gallery lacks, beyond every K
+NEVER = int(np.iinfo(np.int64).max)  # the rank if the gallery has no hit; greater than any K
 
 
 def first_hit_rank(scores: NDArray[np.floating], hits: NDArray[np.bool_]) -> int:
-    """The rank (from 1) of the hit with the highest score.
+    """Return the rank (from 1) of the hit with the highest score.
 
     Args:
-        scores: (M,). Images to be left out (the reference) have -inf and must not be hits.
-        hits: (M,), which of the images are hits.
+        scores: Scores (M,) of M images. Images to leave out (the reference) have -inf and must not
+            be hits.
+        hits: Mask (M,) of the images that are hits.
 
     Returns:
-        `NEVER` without any hit.
+        The rank; `NEVER` if there is no hit.
     """
     if not hits.any():
         return NEVER
-    best = np.fmax.reduce(scores[hits])  # the greatest that is a number
+    best = np.fmax.reduce(scores[hits])  # the greatest, ignoring NaN
     return 1 + int((~(scores[~hits] < best)).sum())
 
 
 def recall_at(ranks: ArrayLike, k: int) -> float:
-    """The share (0 to 1) of queries whose first hit is among the first `k`; NaN without queries."""
+    """Return the share (0 to 1) of ranks up to `k`; NaN if there are no ranks."""
     ranks = np.asarray(ranks)
     return float((ranks <= k).mean()) if len(ranks) else float("nan")
 
 
 def recalls(ranks: ArrayLike, ks: Iterable[int] = (1, 10, 50)) -> dict[str, float]:
-    """Several recalls by their usual names, `recall@K`."""
+    """Return the recall at each of `ks`, by name (`recall@K`)."""
     return {f"recall@{k}": recall_at(ranks, k) for k in ks}
 
 
 def average_ranks(values: ArrayLike) -> NDArray[np.float64]:
-    """Rank of each value from 1 upwards; equal values share the mean of their ranks."""
+    """Return the rank (from 1) of each value; equal values get the mean of their ranks."""
     values = np.asarray(values)
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
@@ -48,7 +49,7 @@ def average_ranks(values: ArrayLike) -> NDArray[np.float64]:
 
 
 def spearman(a: ArrayLike, b: ArrayLike) -> float:
-    """Rank correlation in [-1, 1]; NaN where one side is constant."""
+    """Return Spearman's rank correlation in [-1, 1]; NaN if one side is constant."""
     ranks_a, ranks_b = average_ranks(a), average_ranks(b)
     ranks_a, ranks_b = ranks_a - ranks_a.mean(), ranks_b - ranks_b.mean()
     scale = np.sqrt((ranks_a**2).sum() * (ranks_b**2).sum())
@@ -56,6 +57,6 @@ def spearman(a: ArrayLike, b: ArrayLike) -> float:
 
 
 def correlation(a: ArrayLike, b: ArrayLike) -> float | None:
-    """`spearman`, for reports: None where one side is constant."""
+    """Return `spearman` for a report: None instead of NaN if one side is constant."""
     value = spearman(a, b)
     return None if np.isnan(value) else value

@@ -1,6 +1,7 @@
 """Text-only retrieval over labeled photographs, to test a model of drawings on real images.
 
-The wardrobe's protocol: words alone, captions, composed queries, weight and truth.
+For the wardrobe dataset, also caption retrieval, composed queries, and the correlation of the image
+weight with its expected value.
 """
 
 import csv
@@ -43,17 +44,17 @@ CLASS_WORDS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class LabeledPhotographs:
-    """Photographs and their classes, in the same order."""
+    """The paths of photographs and their class labels, in the same order."""
 
     paths: list[Path]
     labels: list[str]
 
 
 def read_labeled_photographs(folder: Path) -> LabeledPhotographs:
-    """Read `labels.csv` (columns `file`, `label`), which is beside the photographs.
+    """Read the photographs of a folder from its `labels.csv` (columns `file`, `label`).
 
     Raises:
-        DatasetError: where the table is missing or has other columns.
+        DatasetError: The table is missing or has other columns.
     """
     table = folder / "labels.csv"
     if not table.is_file():
@@ -75,7 +76,7 @@ def evaluate_photographs(
     photographs: LabeledPhotographs,
     k: int = 10,
 ) -> dict[str, Any]:
-    """Precision among the first `k` for each class's words, their mean, and what chance gives."""
+    """Compute precision@k of text-only queries for each class, their mean, and chance level."""
     by_name = {str(path): path for path in photographs.paths}
     gallery = embed_gallery(model, processor, list(by_name), lambda name: decode(by_name[name]))
     return {
@@ -92,14 +93,14 @@ def class_precision(
     labels: Sequence[str],
     k: int = 10,
 ) -> dict[str, Any]:
-    """Precision among the first `k` for the words of each class that occurs among the labels.
+    """Compute precision@k of one text-only query for each class that occurs in the labels.
 
     Args:
-        gallery: the photographs' embeddings (M, sum of D).
-        labels: the class of each photograph, in the same order.
+        gallery: Embeddings (M, sum of D) of M photographs; D is the dimension of a stream.
+        labels: Class of each photograph, in the same order.
 
     Returns:
-        The mean as `precision@k`, the mean that chance gives, and each class's precision and words.
+        The mean as `precision@k`, the chance level, and each class's precision and query text.
     """
     classes = [name for name in CLASS_WORDS if name in labels]
     if not classes:
@@ -136,20 +137,20 @@ def evaluate_wardrobe(
     queries: int | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Measure a model on a split of a wardrobe.
+    """Evaluate a model on a split of the wardrobe dataset of labeled photographs.
 
     Args:
-        folder: `attributes.csv` and the photographs, as `dwc.datasets.wardrobe` describes them.
-        queries: how many of the composed queries are asked, by default all.
-        seed: draws the change that is asked of each reference, and which queries are asked.
+        folder: Folder with `attributes.csv` and the photographs; see `dwc.datasets.wardrobe`.
+        queries: Number of composed queries to evaluate; by default all.
+        seed: Random seed for the attribute change of each reference and the choice of queries.
 
     Returns:
-        `classes`: precision among the first ten for the words of each class. `captions`: recalls of
-        the photograph that a caption describes. `composed`: recalls of any photograph that fits a
-        reference and the words of a change. `streams`: for each stream, its recalls on the composed
+        `classes`: precision@10 for the query text of each class. `captions`: recalls of the
+        photograph that a caption describes. `composed`: recalls of any photograph that matches a
+        reference image and a text change. `streams`: for each stream, recalls on the composed
         queries and `weight_truth_correlation`, Spearman's correlation of the image weight with the
-        share of the wish that only the picture tells. Photographs that cannot be read are left out
-        and counted.
+        share of the target's attributes that only the image determines. Unreadable photographs are
+        left out and counted.
     """
     photographs = read_wardrobe(folder, split)
     benchmark = composed_benchmark(photographs, f"wardrobe-{split}", seed)
@@ -189,7 +190,7 @@ def evaluate_wardrobe(
 
 
 def composed_benchmark(photographs: Sequence[Photograph], protocol: str, seed: int) -> Benchmark:
-    """The photographs as a gallery, and a query for each reference that has one."""
+    """Return a benchmark: all photographs as the gallery, and at most one query per reference."""
     files = [photograph.file for photograph in photographs]
     return Benchmark(
         protocol=protocol,
@@ -213,7 +214,7 @@ def caption_recalls(
     photographs: Sequence[Photograph],
     gallery: Vectors,
 ) -> dict[str, Any]:
-    """Recalls of each photograph for its own caption, words alone; `gallery` (M, sum of D)."""
+    """Compute recalls of the M photographs of `gallery` (M, sum of D) for their captions alone."""
     template = model.config.caption_template
     embeddings = []
     for chunk in batched(photographs, _BATCH_SIZE):

@@ -1,6 +1,7 @@
-"""Run a benchmark: embed its gallery, compose its queries, rank, count.
+"""Run a retrieval benchmark: embed the gallery, compose the queries, and rank the hits.
 
-Run a benchmark on the image files that are there, and report how much of it that was.
+Missing image files are left out, and the report says how much of the benchmark was evaluated. In
+shapes, N is the number of queries, M of gallery images, and D the dimension of a stream.
 """
 
 import logging
@@ -34,10 +35,10 @@ Item = TypeVar("Item")
 def readable_text(
     processor: DWCProcessor, template: Mapping[str, str], captions: Sequence[str]
 ) -> tuple[str, bool]:
-    """Fill the caption template, with captions no longer than the model reads.
+    """Fill the caption template, shortening captions that exceed the model's token limit.
 
-    CLIP reads a limited number of tokens, and some annotators wrote more. The longest caption loses
-    its last word until the text is short enough, so that the template's own words stay.
+    Some annotators wrote more than CLIP's limit of tokens. The last word of the longest caption is
+    removed until the text is short enough, so that the template's own words remain.
 
     Returns:
         The text, and whether it was cut.
@@ -62,12 +63,12 @@ def _is_readable(processor: DWCProcessor, text: str) -> bool:
 
 @dataclass(frozen=True)
 class QueryVectors:
-    """Composed queries as arrays.
+    """The vectors and image weights of composed queries.
 
     Attributes:
-        embeddings: by stream, (N, D).
-        image_weights: by stream, (N,).
-        texts_cut: how many texts were longer than the model reads.
+        embeddings: Query vectors (N, D) of each stream, by stream.
+        image_weights: Image weights (N,) of each stream, by stream.
+        texts_cut: Number of texts that were shortened to the model's token limit.
     """
 
     embeddings: dict[str, Vectors]
@@ -77,14 +78,14 @@ class QueryVectors:
 
 @dataclass(frozen=True)
 class EncodedBenchmark:
-    """A benchmark as vectors.
+    """The vectors of a benchmark's gallery and queries.
 
     Attributes:
-        benchmark: what is evaluated, without the images that could not be read.
-        gallery: (M, sum of D).
-        queries: the composed queries.
-        answerable: the number of queries before some were drawn.
-        unreadable: id to reason, of images that could not be read.
+        benchmark: The benchmark without the images that could not be read.
+        gallery: Gallery vectors (M, sum of D).
+        queries: The composed queries.
+        answerable: Number of queries with all their images, before the sampling of queries.
+        unreadable: Reason for each image that could not be read, by id.
     """
 
     benchmark: Benchmark
@@ -95,7 +96,7 @@ class EncodedBenchmark:
 
     @property
     def views(self) -> dict[str, tuple[Vectors, Vectors]]:
-        """For "together" and each stream, the query vectors (N, D) and gallery vectors (M, D)."""
+        """Query vectors (N, D) and gallery vectors (M, D) for "together" and for each stream."""
         together = np.concatenate(list(self.queries.embeddings.values()), axis=1)
         views = {"together": (together, self.gallery)}
         start = 0
@@ -108,13 +109,13 @@ class EncodedBenchmark:
 
 @dataclass(frozen=True)
 class RankReport:
-    """The ranks that a benchmark gave.
+    """The ranks of a benchmark's hits, with the image weights of its queries.
 
     Attributes:
-        benchmark: what was evaluated.
-        ranks: for "together" and each stream, the rank of each query's first hit (N,).
-        image_weights: by stream, (N,).
-        texts_cut: how many texts were longer than the model reads.
+        benchmark: The evaluated benchmark.
+        ranks: Rank (N,) of each query's first hit, for "together" and for each stream.
+        image_weights: Image weights (N,) of each stream, by stream.
+        texts_cut: Number of texts that were shortened to the model's token limit.
     """
 
     benchmark: Benchmark
@@ -123,9 +124,10 @@ class RankReport:
     texts_cut: int = 0
 
     def weight_truth_correlation(self, stream: str) -> float | None:
-        """Spearman's correlation of the image weight with the share that only the image tells.
+        """Return Spearman's correlation of the image weight with its known ideal value.
 
-        None where the truth is not known, and where all weights or all shares are equal.
+        The ideal is the share of the target's attributes that only the image determines. None if
+        it is unknown, or if all weights or all shares are equal.
         """
         shares = [query.picture_share for query in self.benchmark.queries]
         if not shares or any(share is None for share in shares):
@@ -133,11 +135,11 @@ class RankReport:
         return correlation(self.image_weights[stream], np.array(shares, dtype=np.float64))
 
     def to_dict(self, ks: Sequence[int] = (1, 10, 50)) -> dict[str, Any]:
-        """Recalls as fractions, together and by stream, the protocol and counts.
+        """Return recalls as fractions (together and by stream), the protocol and counts, for JSON.
 
-        Where queries cannot be answered, since their only hit is the reference, which is left out,
-        they count as misses, as in published numbers; `unanswerable` counts them, and `answerable`
-        has the recalls of the others.
+        A query whose only hit is its reference cannot succeed, since the reference is removed from
+        the results. Such queries count as misses, as in published numbers; `unanswerable` is their
+        number, and `answerable` has the recalls without them.
         """
         streams: dict[str, dict[str, Any]] = {}
         for name in self.image_weights:
@@ -167,14 +169,14 @@ class RankReport:
 
 
 def batched(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
-    """Consecutive lists of at most `size` items."""
+    """Yield consecutive lists of at most `size` items."""
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
 
 
 def _tracked_batches(items: Sequence[Item], size: int, what: str) -> Iterator[list[Item]]:
-    """As `batched`, with progress every 10 %, since a benchmark takes minutes to hours."""
+    """Yield batches as `batched` does and show the progress every 10 %."""
     bar = progress_bar(len(items), what, logger, line_every=max(1, len(items) // 10))
     try:
         for chunk in batched(items, size):
@@ -194,7 +196,7 @@ def embed_gallery(
     """Embed the images `ids`, in their order, as gallery vectors (M, sum of D).
 
     Raises:
-        ImageError: for the first that cannot be read.
+        ImageError: An image cannot be read.
     """
     chunks = batched(ids, batch_size)
     return np.concatenate(
@@ -209,10 +211,10 @@ def embed_readable(
     open_image: OpenImage,
     batch_size: int = 64,
 ) -> tuple[Vectors, dict[str, str]]:
-    """Embed the images that can be read.
+    """Embed the readable images and collect the errors of the others.
 
     Returns:
-        The vectors (M, sum of D) in order, and id to reason of the others.
+        The vectors (M, sum of D) in order, and the reason for each unreadable image, by id.
     """
     chunks: list[Vectors] = []
     unreadable: dict[str, str] = {}
@@ -225,7 +227,7 @@ def embed_readable(
 
 
 def _open(open_image: OpenImage, name: str, unreadable: dict[str, str]) -> Image.Image | None:
-    """Open an image; where it cannot be read return None and add the reason to `unreadable`."""
+    """Return the image; if it cannot be read, return None and add the reason to `unreadable`."""
     try:
         return open_image(name)
     except ImageError as error:
@@ -248,7 +250,7 @@ def compose_queries(
     open_image: OpenImage,
     batch_size: int = 64,
 ) -> QueryVectors:
-    """Compose every query, its captions in the checkpoint's template."""
+    """Compose every query, with its captions filled into the checkpoint's template."""
     embeddings: dict[str, list[torch.Tensor]] = {}
     weights: dict[str, list[torch.Tensor]] = {}
     texts_cut = 0
@@ -274,7 +276,7 @@ def compose_queries(
 def rank_hits(
     benchmark: Benchmark, queries: Vectors, gallery: Vectors, chunk: int = 512
 ) -> NDArray[np.int64]:
-    """Rank each query's first hit (N,), without the reference where the protocol removes it."""
+    """Return the rank (N,) of each query's first hit; the protocol may remove the reference."""
     position = {name: index for index, name in enumerate(benchmark.gallery)}
     ranks = []
     for start in range(0, len(queries), chunk):
@@ -298,13 +300,13 @@ def encode_benchmark(
     queries: int | None = None,
     seed: int = 0,
 ) -> EncodedBenchmark:
-    """Embed the gallery, leave out what cannot be read, and compose the queries.
+    """Embed the gallery, leave out unreadable images, and compose the queries.
 
     Args:
-        queries: how many of the remaining queries are evaluated, drawn by `seed`; by default all.
+        queries: Number of the remaining queries to evaluate, sampled with `seed`; by default all.
 
     Raises:
-        DatasetError: where no query is left.
+        DatasetError: No query is left.
     """
     gallery, unreadable = embed_readable(
         model, processor, benchmark.gallery, open_image, batch_size
@@ -321,7 +323,7 @@ def encode_benchmark(
 
 
 def rank_benchmark(encoded: EncodedBenchmark) -> RankReport:
-    """Rank for both streams together and for each alone."""
+    """Rank the hits of all queries, for both streams together and for each alone."""
     ranks = {name: rank_hits(encoded.benchmark, *view) for name, view in encoded.views.items()}
     queries = encoded.queries
     return RankReport(encoded.benchmark, ranks, queries.image_weights, queries.texts_cut)
@@ -334,29 +336,30 @@ def run_benchmark(
     open_image: OpenImage,
     batch_size: int = 64,
 ) -> RankReport:
-    """Embed, compose and rank, for both streams together and for each alone."""
+    """Encode a benchmark and rank its hits, for both streams together and for each alone."""
     return rank_benchmark(encode_benchmark(benchmark, model, processor, open_image, batch_size))
 
 
 KS = (1, 10, 50)
 
-# With this share of queries and gallery, what is lost moves a recall by less than the seeds do.
+# With this share of queries and gallery present, the missing rest changes a recall by less than the
+# variation between random seeds.
 NEARLY_COMPLETE = 0.99
-MAX_NAMED = 20  # missing images named in a report
+MAX_NAMED = 20  # number of missing images that a report names
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """The parts of a benchmark that were there.
+    """How much of a benchmark's images and queries was available.
 
     Attributes:
-        queries: how many queries could be evaluated.
-        all_queries: how many the benchmark has.
-        evaluated: how many were evaluated, after a draw.
-        gallery: how many gallery images were there.
-        all_gallery: how many the benchmark has.
-        missing: the images that were missing or unreadable.
-        unreadable: how many of these were unreadable.
+        queries: Number of queries that could be evaluated.
+        all_queries: Number of queries in the complete benchmark.
+        evaluated: Number of queries that were evaluated, after sampling.
+        gallery: Number of gallery images that were available.
+        all_gallery: Number of gallery images in the complete benchmark.
+        missing: Names of the images that were missing or unreadable.
+        unreadable: Number of these images that were unreadable.
     """
 
     queries: int
@@ -369,7 +372,7 @@ class Coverage:
 
     @classmethod
     def total(cls, parts: Iterable["Coverage"]) -> "Coverage":
-        """The coverage of several benchmarks together; their counts are added up."""
+        """Return the coverage of several benchmarks together; their counts are added up."""
         every = list(parts)
         return cls(
             queries=sum(part.queries for part in every),
@@ -388,16 +391,16 @@ class Coverage:
 
     @property
     def gallery_share(self) -> float:
-        """The share (0 to 1) of the gallery that was there."""
+        """The share (0 to 1) of the gallery images that were available."""
         return self.gallery / self.all_gallery if self.all_gallery else 0.0
 
     @property
     def comparable(self) -> bool:
-        """Whether the numbers are those of the complete benchmark."""
+        """Whether the complete benchmark was evaluated."""
         return not self.missing and self.evaluated == self.all_queries and self.gallery_share == 1
 
     def describe(self) -> str:
-        """How far the numbers compare with those of the complete benchmark, in words."""
+        """Return a sentence on how comparable the numbers are with the complete benchmark's."""
         if self.comparable:
             return "comparable: every picture was there and every query was asked"
         sentences = []
@@ -419,7 +422,7 @@ class Coverage:
         return "; ".join(sentences)
 
     def to_dict(self) -> dict[str, Any]:
-        """Counts, shares and the description, for a report."""
+        """Return counts, shares and the description, for a report."""
         return {
             "missing": len(self.missing),
             "unreadable": self.unreadable,
@@ -447,7 +450,7 @@ class BenchmarkResult:
     coverage: Coverage
 
     def to_dict(self, ks: Sequence[int] = KS) -> dict[str, Any]:
-        """The recalls, the coverage, and the benchmark's own notes."""
+        """Return the recalls, the coverage and the benchmark's notes, for a report."""
         return {
             **self.report.to_dict(ks),
             **self.coverage.to_dict(),
@@ -463,16 +466,16 @@ def evaluate_files(
     queries: int | None = None,
     seed: int = 0,
 ) -> BenchmarkResult:
-    """Evaluate a model on the images of a benchmark that are there.
+    """Evaluate a model on the available images of a benchmark.
 
-    Images that are missing or unreadable leave the gallery; queries without their reference or any
-    of their hits are left out. Both are counted.
+    Missing and unreadable images are removed from the gallery. A query is left out if its reference
+    or all of its hits are missing. Both are counted.
 
     Args:
-        queries: how many of the remaining queries are evaluated, drawn by `seed`; by default all.
+        queries: Number of the remaining queries to evaluate, sampled with `seed`; by default all.
 
     Raises:
-        DatasetError: where no image is there, or no query is left.
+        DatasetError: No image is available, or no query is left.
     """
     encoded, coverage = encode_files(benchmark, files, model, processor, queries, seed)
     return BenchmarkResult(encoded, rank_benchmark(encoded), coverage)

@@ -1,4 +1,4 @@
-"""From pictures to a searchable store, without torch.
+"""Build and search a store of image vectors; this package does not import torch.
 
 sources (walker) -> builder (given an embedding function) -> store_writer -> store -> exact_search
 """

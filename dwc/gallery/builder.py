@@ -1,8 +1,8 @@
-"""Build a store from a source of pictures, or bring one up to date with it.
+"""Build a gallery store from a source of pictures, or update an existing store.
 
-A picture's identity is its content. A file whose size and time of change are as they were is not
-opened; a file that moved or was copied keeps the vector of its content. A picture whose file is not
-there keeps its row, since a drive may be away, until its removal is requested.
+Pictures are identified by their content. A file whose size and modification time are unchanged is
+not opened; a file that was moved or copied reuses the vector of its content. A picture whose file
+is missing keeps its row until its removal is requested, since a drive may be disconnected.
 """
 
 import os
@@ -45,20 +45,20 @@ from dwc.gallery.store_writer import StoreWriter
 from dwc.gallery.walker import EXCLUDED, KIND_NOT_SUPPORTED, REASONS, UNREADABLE
 
 Embed = Callable[[Sequence[Image.Image]], NDArray[np.float32]]
-"""Upright sRGB images, n of them -> (n, D) float32, each stream's part of unit length."""
+"""Embeds n upright sRGB images as float32 vectors (n, D); each stream's part has unit length."""
 
 Progress = Callable[[int, int, float], None]
-"""Called with the number of finished pictures, their total, and the seconds left."""
+"""Callback with the number of finished pictures, the total number, and the seconds left."""
 
-# A file that was written this shortly before it was read may change again without another time of
-# change: file systems count time in steps of up to 2 s, and a server's clock may be ahead.
+# A file that was written this shortly before it was read may change again and still have the same
+# modification time: file systems count in steps of up to 2 s, and a server's clock may be ahead.
 _UNSETTLED_NS = 2_000_000_000
 _CLOCK_AHEAD_NS = 3_600_000_000_000
 _UNSETTLED = -1
 
 
 class BuildResult(NamedTuple):
-    """The store, and how many pictures were embedded and removed in this run."""
+    """The result of a build: the store, and how many pictures were embedded and removed."""
 
     store: Store
     embedded: int
@@ -66,7 +66,7 @@ class BuildResult(NamedTuple):
 
 
 class _Prepared(NamedTuple):
-    """A picture for the model, with everything that a row of the store needs."""
+    """A decoded picture to embed, with its thumbnail and its row for the store."""
 
     item: Item
     row: StoredImage
@@ -75,7 +75,7 @@ class _Prepared(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """A picture whose content is in the store already."""
+    """A picture whose content is already in the store."""
 
     item: Item
     content_key: str
@@ -100,7 +100,7 @@ def build_store(
     progress: Progress | None = None,
     prune: bool = False,
 ) -> Store:
-    """Bring the store at `path` up to date with a source; see `update_store`."""
+    """Create or update the store at `path` and return it; see `update_store`."""
     result = update_store(source, embed, path, model, batch_size, workers, progress, prune)
     return result.store
 
@@ -115,21 +115,21 @@ def update_store(
     progress: Progress | None = None,
     prune: bool = False,
 ) -> BuildResult:
-    """Bring the store at `path` up to date with a source, beginning the store if there is none.
+    """Update the store at `path` to match a source; create the store if there is none.
 
-    Each batch is committed as it is done, so that the same call after a kill goes on from there.
+    Each batch is committed when it is finished, so the same call resumes there after a kill.
 
     Args:
-        source: The pictures.
-        embed: The model's image embedding.
-        path: The store's folder.
-        model: What identifies the model.
-        batch_size: Pictures that are embedded and committed together.
-        workers: Threads that read and decode while the model works, by default one a core. For
-            drawings they are processes, so a script that builds a catalogue's store needs its
-            `if __name__ == "__main__"`.
-        progress: Called at the beginning and as pictures are finished.
-        prune: Remove the pictures whose files are gone. Without it they are kept, as away.
+        source: The source of the pictures.
+        embed: Function that embeds images with the model.
+        path: Folder of the store.
+        model: Identity of the model, recorded in the store.
+        batch_size: Number of pictures that are embedded and committed together.
+        workers: Number of threads that read and decode pictures while the model runs; by default
+            one per core. Drawings use processes instead, so a script that builds a store of the
+            catalogue needs an `if __name__ == "__main__"` guard.
+        progress: Callback, called at the beginning and whenever pictures are finished.
+        prune: Remove pictures whose files are gone; otherwise they are kept and listed as away.
 
     Raises:
         ImageError: The source has no pictures.
@@ -148,7 +148,7 @@ def update_store(
 
 
 class _Build:
-    """One run over a listing, with the store's writer."""
+    """One build run: brings the rows of a store writer up to date with a source's listing."""
 
     def __init__(
         self,
@@ -168,7 +168,7 @@ class _Build:
         self._gone_by_key: dict[str, list[str]] = {}
 
     def run(self, progress: Progress | None, prune: bool) -> None:
-        """Check what is known, embed what is new or changed, and report the rest."""
+        """Check known pictures, embed new and changed ones, and write the report of the build."""
         writer, listing = self._writer, self._listing
         for entry in listing.left_out.values():
             if entry.message is not None:
@@ -190,7 +190,7 @@ class _Build:
         writer.finish(away=sorted(rows - present), report=self._report(rows))
 
     def _sort(self) -> tuple[int, list[Item], list[Item]]:
-        """How many items need no look; those in the store that may have changed; the others."""
+        """Return the number of unchanged items, the stored items to check, and the new items."""
         writer = self._writer
         keys = writer.content_keys
         same_rendering = self._computed or writer.report.get("rendering") == RENDERING_VERSION
@@ -212,9 +212,9 @@ class _Build:
         return settled, stale, new
 
     def _missing(self) -> tuple[list[str], set[str]]:
-        """The store's pictures that are not listed: those that are gone, those left out by rule.
+        """Return the ids of stored pictures that are gone, and of those that a rule now leaves out.
 
-        A picture in a folder that cannot be read is neither.
+        A picture in a folder that cannot be read counts as neither.
         """
         listed = {item.id for item in self._listing.items}
         gone, dropped = [], set()
@@ -229,7 +229,7 @@ class _Build:
         return gone, dropped
 
     def _check(self, stale: Sequence[Item], clock: "_Clock") -> dict[str, tuple[Item, str]]:
-        """Compare files with the store; return those that changed, with their content keys."""
+        """Compare files with the store; return the changed items and their content keys, by id."""
         writer = self._writer
         rows = {row.id: row for row in writer.rows} if stale else {}
         again = not self._computed and writer.report.get("rendering") != RENDERING_VERSION
@@ -250,12 +250,12 @@ class _Build:
         return changed
 
     def _embed_items(self, items: Sequence[Item], clock: "_Clock") -> None:
-        """Embed items and commit them in batches; copy the vectors of contents that are known."""
+        """Embed items and commit them in batches; reuse the vectors of content already stored."""
         if not items:
             return
         known = frozenset(row.content_key for row in self._writer.rows)
         if self._computed:
-            known = frozenset()  # a drawing's key is its id's, and a set travels to each process
+            known = frozenset()  # each drawing has its own key, and processes would copy the set
         work = partial(_prepare, known=known)
         with worker_pool(self._workers, len(items), self._computed) as pool:
             results = prefetched(pool, work, items, self._batch_size + 2 * self._workers)
@@ -293,7 +293,7 @@ class _Build:
         self.embedded += len(prepared)
 
     def _reuse(self, known: Sequence[_Known]) -> None:
-        """Give moved pictures their rows, and copied ones copies of the row of their content."""
+        """Rename the rows of moved pictures, and duplicate the rows of copied pictures."""
         writer = self._writer
         moved: dict[str, str] = {}
         copied = []
@@ -313,9 +313,10 @@ class _Build:
             writer.append(rows, writer.vectors(origins))
 
     def _replace_rows(self, changed: dict[str, tuple[Item, str]], dropped: set[str]) -> None:
-        """Take out the rows of changed files and of dropped pictures.
+        """Remove the rows of changed files and of dropped pictures.
 
-        A changed file whose content is another row's gets that row's vector, and leaves `changed`.
+        A changed file whose content another row already has gets that row's vector and is removed
+        from `changed`.
         """
         if not changed and not dropped:
             return
@@ -325,7 +326,7 @@ class _Build:
         reused = {id: position[key] for id, (_, key) in changed.items() if key in position}
         for id in list(reused):
             item, key = changed[id]
-            if writer.rows[reused[id]].id == id:  # decoded otherwise by now
+            if writer.rows[reused[id]].id == id:  # same content, but decoded differently
                 del reused[id]
                 continue
             if candidates := self._gone_by_key.get(key):
@@ -344,7 +345,7 @@ class _Build:
             del changed[id]
 
     def _remaining(self, gone: Iterable[str]) -> set[str]:
-        """Those of the gone pictures that did not move."""
+        """Return the ids of gone pictures that still have a row, because they were not moved."""
         return set(gone) & {row.id for row in self._writer.rows}
 
     def _note(self, item: Item, content_key: str, reason: str | None = None) -> None:
@@ -374,7 +375,7 @@ class _Build:
 def _compare(
     item: Item, rows: dict[str, StoredImage], decode_again: bool
 ) -> str | _Unreadable | None:
-    """None for a file with the content of its row, else its content key."""
+    """Return the content key of a file that differs from its row; None for an unchanged file."""
     row = rows[item.id]
     try:
         key = item.content_key()
@@ -411,7 +412,7 @@ def _batches(results: Iterator[_Result], size: int) -> Iterator[list[_Result]]:
 
 
 def _reason_left_out(id: str, listing: Listing) -> str | None:
-    """Why a picture is not listed, where it or a folder that it lies in was left out."""
+    """Return why a picture or one of its parent folders was left out; None if it was not."""
     name = id
     while name:
         if name in listing.left_out:
@@ -421,7 +422,7 @@ def _reason_left_out(id: str, listing: Listing) -> str | None:
 
 
 def _has_rows(path: str | Path, source: Source) -> bool:
-    """Whether there is a store of this gallery with pictures in it."""
+    """Return whether a store of this gallery exists at `path` and contains pictures."""
     if not (Path(path) / DATABASE).is_file():
         return False
     store = Store.open(path)
@@ -450,7 +451,7 @@ def _describe_nothing(listing: Listing) -> str:
 
 
 class _Clock:
-    """Reports the progress, and the time left at the pace of this run."""
+    """Reports the progress of a build and estimates the remaining time from its speed so far."""
 
     def __init__(self, finished: int, total: int, progress: Progress | None) -> None:
         self._before = self._finished = finished
@@ -460,10 +461,10 @@ class _Clock:
         self.advance(0)
 
     def advance(self, count: int) -> None:
-        """Count pictures as finished."""
+        """Add `count` to the number of finished pictures and report the progress."""
         self._finished += count
         if self._progress is None:
             return
         worked = self._finished - self._before
-        pace = (time.monotonic() - self._start) / worked if worked else 0.0  # seconds a picture
+        pace = (time.monotonic() - self._start) / worked if worked else 0.0  # seconds per picture
         self._progress(self._finished, self._total, pace * (self._total - self._finished))

@@ -1,7 +1,7 @@
-"""Exact search: a matrix product over the vectors, which may be a memory map.
+"""Exact nearest-neighbor search by a matrix product over the vectors, which may be memory-mapped.
 
-A gallery of 200,000 x 2,048 is 1.6 GB and is read at the memory's speed, so nothing approximate is
-needed up to that size.
+A gallery of 200,000 vectors of 2,048 numbers is 1.6 GB and is read at memory speed, so no
+approximate search is needed up to that size.
 """
 
 from collections.abc import Collection
@@ -11,32 +11,32 @@ from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
 
-_GROUP = 64  # scores whose maximum bounds the k-th greatest from below
+_GROUP = 64  # group size; the k-th greatest group maximum is a lower bound of the k-th score
 
 
 class ExactIndex:
-    """Scores gallery vectors (n, D), float32, by their dot product with a vector."""
+    """Index of n float32 gallery vectors (n, D) that are scored by dot product with a query."""
 
     def __init__(self, vectors: Vectors) -> None:
-        """Take the vectors, which may be a memory map; they are never copied."""
+        """Store the vectors without copying them; they may be a memory map."""
         self._vectors = vectors
 
     def __len__(self) -> int:
         return len(self._vectors)
 
     def scores(self, query: Vectors) -> Vectors:
-        """The scores (n,) of every gallery image for one vector (D,)."""
+        """Return the scores (n,) of all gallery images for one query vector (D,)."""
         return self._vectors @ np.asarray(query, dtype=np.float32)
 
 
 def best_positions(scores: Vectors, k: int, exclude: Collection[int] = ()) -> NDArray[np.int64]:
-    """The positions of the `k` greatest of `scores` (n,), best first, ties by the lower position.
+    """Return the positions of the `k` greatest `scores` (n,), best first; ties by lower position.
 
     Args:
-        exclude: positions left out.
+        exclude: Positions that are left out.
 
     Returns:
-        `k` positions, or fewer where there are fewer.
+        `k` positions, or all of them if there are fewer.
     """
     if exclude:
         scores = scores.copy()
@@ -45,7 +45,7 @@ def best_positions(scores: Vectors, k: int, exclude: Collection[int] = ()) -> ND
     k = min(k, available)
     if k <= 0:
         return np.empty(0, dtype=np.int64)
-    # All that tie with the k-th are candidates, so that the order among equals is defined here.
+    # All scores equal to the k-th are candidates, so that the order of ties is well defined.
     candidates = np.flatnonzero(scores >= _lower_bound(scores, k))  # ascending
     least = np.partition(scores[candidates], len(candidates) - k)[len(candidates) - k]
     candidates = candidates[scores[candidates] >= least]
@@ -53,10 +53,10 @@ def best_positions(scores: Vectors, k: int, exclude: Collection[int] = ()) -> ND
 
 
 def _lower_bound(scores: Vectors, k: int) -> np.float32 | float:
-    """A number that at least `k` scores reach, and few more where `k` is small.
+    """Return a number that at least `k` scores reach; few more scores reach it if `k` is small.
 
-    The k-th greatest of the maxima of groups is one: partitioning the maxima costs a fraction of
-    partitioning all scores.
+    It is the k-th greatest of the maxima of groups of scores: partitioning the maxima costs a
+    fraction of partitioning all scores.
     """
     groups = len(scores) // _GROUP
     if k > groups:

@@ -1,9 +1,9 @@
-"""Project a gallery to two dimensions, and cache the projection beside its store.
+"""Projection of a gallery's vectors to two dimensions, cached in a file of its store.
 
-Pictures that are similar to a model lie close together. The projection is principal components
-followed by t-SNE (van der Maaten and Hinton, 2008, in Barnes and Hut's approximation, 2014), both
-of scikit-learn. t-SNE preserves neighborhoods, not distances: it shows that two groups lie apart,
-not how far.
+Pictures with similar vectors are placed close together. The projection computes principal
+components, then t-SNE (van der Maaten and Hinton, 2008, with the Barnes-Hut approximation, 2014),
+both from scikit-learn. t-SNE preserves neighborhoods, not distances: it shows that two groups are
+separate, not how far apart they are.
 """
 
 import logging
@@ -24,17 +24,17 @@ logger = logging.getLogger(__name__)
 
 FILE = "map.npz"
 METHOD = "pca 50, t-sne 30, landmarks 4000, no. 1"
-"""Names everything that moves a point; a projection by another method is computed again."""
+"""Identifies the method and its settings; a projection by another method is recomputed."""
 
 SIDE = 65_535
 LANDMARKS = 4_000  # t-SNE's time grows with n log n: seconds for these, many minutes for 100,000
 COMPONENTS = 50
 PERPLEXITY = 30.0
 ITERATIONS = 750
-FEWEST = 12  # below, t-SNE has no neighborhoods to preserve
+FEWEST = 12  # with fewer pictures, t-SNE has no neighborhoods to preserve
 
 _NEAREST_LANDMARKS = 3
-_SAMPLED = 256  # pictures whose neighborhoods are compared; the error is then below 0.02
+_SAMPLED = 256  # pictures sampled to compare neighborhoods; the error is below 0.02
 _NEIGHBORS = 10
 _CHUNK = 2_048
 _SEED = 0
@@ -44,12 +44,13 @@ Points = NDArray[np.uint16]
 
 @dataclass(frozen=True)
 class Projection:
-    """The positions of a gallery's pictures.
+    """The two-dimensional positions of a gallery's pictures.
 
-    `positions` (n, 2), x to the right and y downwards, are in 0 to `SIDE`, in the store's order.
-    `laid_out` of them were placed by t-SNE, the others next to the most similar of these.
-    `neighbours_kept` (0 to 1) is the mean share of a picture's 10 nearest by the model that are
-    among its 10 nearest here, estimated on a sample; None for too few pictures.
+    `positions` (n, 2) of n pictures are x to the right and y downwards, from 0 to `SIDE`, in the
+    store's order. `laid_out` is the number of pictures placed by t-SNE; the others are placed next
+    to the most similar of these. `neighbours_kept` (0 to 1) is the mean share of a picture's 10
+    nearest neighbors by the model's vectors that are also among its 10 nearest in the projection,
+    estimated on a sample; None for too few pictures.
     """
 
     positions: Points
@@ -58,16 +59,16 @@ class Projection:
 
     @property
     def unit(self) -> NDArray[np.float64]:
-        """The positions (n, 2) in [0, 1]."""
+        """Return the positions (n, 2) scaled to [0, 1]."""
         return self.positions / float(SIDE)
 
 
 def project(vectors: NDArray[np.float32], landmarks: int = LANDMARKS) -> Projection:
-    """Project vectors (n, D), each stream's part of unit length; deterministic.
+    """Project n vectors (n, D), each stream's part of unit length; the result is deterministic.
 
-    Of more than `landmarks` pictures that many are drawn evenly and placed by t-SNE. Every other
-    picture is placed at the mean of its three most similar ones, weighted by similarity. Memory is
-    that of a few thousand rows, and about a kilobyte a picture.
+    If there are more than `landmarks` pictures, t-SNE places an evenly spaced sample of that size.
+    Every other picture is placed at the mean position of the three most similar sampled pictures,
+    weighted by similarity. Memory use is a few thousand rows plus about a kilobyte per picture.
     """
     count = len(vectors)
     chosen = np.arange(count)
@@ -91,9 +92,9 @@ def project(vectors: NDArray[np.float32], landmarks: int = LANDMARKS) -> Project
 def interpolate_positions(
     rows: NDArray[np.float64], others: NDArray[np.float64], points: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Positions (m, 2) of rows (m, C), given the positions (l, 2) of other rows (l, C).
+    """Return positions (m, 2) of m rows (m, C), given positions `points` (l, 2) of `others` (l, C).
 
-    The mean of the positions of the three nearest others, weighted by inverse squared distance.
+    Each is the mean position of the three nearest others, weighted by inverse squared distance.
     """
     count = min(_NEAREST_LANDMARKS, len(others))
     distances = (rows**2).sum(1)[:, None] - 2 * rows @ others.T + (others**2).sum(1)  # (m, l)
@@ -104,7 +105,7 @@ def interpolate_positions(
 
 
 class _Components:
-    """The principal components of some rows (l, D), and the coordinates of other rows in them."""
+    """Principal components fitted to l rows (l, D); computes the coordinates of other rows."""
 
     def __init__(self, rows: NDArray[np.float64]) -> None:
         self._mean = rows.mean(0)
@@ -116,12 +117,12 @@ class _Components:
             self._directions = fitted.components_.T  # (D, C)
 
     def of(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-        """The coordinates (m, C) of rows (m, D), the component of largest variance first."""
+        """Return the coordinates (m, C) of m rows (m, D), components of largest variance first."""
         return (np.asarray(rows, dtype=np.float64) - self._mean) @ self._directions
 
 
 def _lay_out(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Positions (l, 2) by t-SNE of rows (l, C)."""
+    """Compute positions (l, 2) of l rows (l, C) with t-SNE."""
     if len(rows) < FEWEST:
         return np.pad(rows[:, :2], ((0, 0), (0, max(0, 2 - rows.shape[1]))))
     from sklearn.manifold import TSNE
@@ -139,7 +140,7 @@ def _lay_out(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _fit(points: NDArray[np.float64]) -> Points:
-    """Positions (n, 2) as integers from 0 to `SIDE`, centered, with one scale for both axes."""
+    """Return positions (n, 2) as integers from 0 to `SIDE`, centered, both axes scaled equally."""
     low, high = points.min(0), points.max(0)
     extent = float((high - low).max()) or 1.0
     centered = (points - (low + high) / 2) / extent + 0.5
@@ -176,10 +177,10 @@ def _chunks(vectors: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
 
 
 def load_projection(store: Store) -> Projection | None:
-    """Read the projection beside a store; None if there is none.
+    """Read the saved projection of a store; None if there is none.
 
     Raises:
-        StoreError: It belongs to another store (other pictures, another order, another model), was
+        StoreError: The projection belongs to another store (other pictures, order or model), was
             computed by another method, or is damaged.
     """
     file = store.path / FILE
@@ -208,7 +209,7 @@ def load_projection(store: Store) -> Projection | None:
 
 
 def save_projection(store: Store, projection: Projection) -> Path:
-    """Write a store's projection beside it, atomically, and return the file's path."""
+    """Write a projection into its store's folder atomically and return the file's path."""
     file = store.path / FILE
     share = projection.neighbours_kept
     with atomic_path(file) as partial:
@@ -224,10 +225,10 @@ def save_projection(store: Store, projection: Projection) -> Path:
 
 
 class ProjectionCache:
-    """The projections of stores, each computed once, however many threads request it at once.
+    """Cache of stores' projections; each is computed once even if several threads request it.
 
-    Stores are identified by their fingerprints: no store is held here, and one that is opened again
-    is the same.
+    Stores are identified by their fingerprints: the cache keeps no store open, and a store that is
+    opened again counts as the same.
     """
 
     def __init__(self) -> None:
@@ -236,13 +237,13 @@ class ProjectionCache:
         self._computed: dict[str, Projection] = {}
 
     def known(self, store: Store) -> Projection | None:
-        """A projection in memory or in the store's file, or None: nothing is computed."""
+        """Return the projection if it is in memory or saved, else None; never compute it."""
         if store.fingerprint not in self._computed and (read := _read(store)) is not None:
             self._computed[store.fingerprint] = read
         return self._computed.get(store.fingerprint)
 
     def get(self, store: Store) -> Projection:
-        """Read the projection, or compute it (seconds) and save it over a file of another store."""
+        """Return the projection; compute it (in seconds) and save it if no valid one is saved."""
         with self._lock:
             computing = self._computing.setdefault(store.fingerprint, threading.Lock())
         with computing:
@@ -251,7 +252,7 @@ class ProjectionCache:
             computed = self._computed[store.fingerprint] = project(store.vectors)
             try:
                 save_projection(store, computed)
-            except OSError as error:  # a store may lie where nothing can be written
+            except OSError as error:  # the store's folder may be read-only
                 logger.warning("%s: its map is not saved: %s", store.path, error)
             return computed
 

@@ -1,4 +1,4 @@
-"""Sources of a gallery's pictures: a folder, a dataset of the Hub, the drawn catalogue."""
+"""Sources of a gallery's pictures: a folder, a dataset on the Hub, or the drawn catalogue."""
 
 import hashlib
 import os
@@ -24,37 +24,37 @@ _BLOCK_BYTES = 1 << 20
 
 
 class Stamp(NamedTuple):
-    """Size in bytes and time of the last change of a file: whether to look at it again."""
+    """Size in bytes and modification time of a file, to detect whether it must be read again."""
 
     size: int
     mtime_ns: int
 
 
 class Item(Protocol):
-    """One picture of a source; cheap to hold, and picklable."""
+    """One picture of a source, not yet decoded; small in memory, and picklable."""
 
     @property
     def id(self) -> str:
-        """Unique in its source, and the same every time that the source is listed."""
+        """Identifier that is unique in the source and stable from one listing to the next."""
 
     @property
     def stamp(self) -> Stamp | None:
-        """The file's stamp; None for a picture that is not a file."""
+        """Size and modification time of the file; None for a picture that is not a file."""
 
     def content_key(self) -> str:
-        """A hash that changes exactly when the content does; `ImageError` if it is gone."""
+        """Return a hash that identifies the content; raise `ImageError` if the picture is gone."""
 
     def open(self) -> Image.Image:
-        """The picture, upright sRGB; `ImageError` if it cannot be read."""
+        """Return the picture, upright in sRGB; raise `ImageError` if it cannot be read."""
 
     def load(self, known: Collection[str]) -> tuple[str, Image.Image | None]:
-        """Read the picture once.
+        """Return the content key and, unless the key is in `known`, the decoded picture.
 
         Args:
             known: Content keys of pictures that need not be decoded.
 
         Returns:
-            The content key, and the picture, or None where its key is known.
+            The content key, and the picture, or None if its key is in `known`.
 
         Raises:
             ImageError: The picture cannot be read.
@@ -63,9 +63,9 @@ class Item(Protocol):
 
 @dataclass(frozen=True)
 class Listing:
-    """The pictures of a source, in a stable order, and what was left out.
+    """The pictures of a source, in a stable order, and the files that were left out.
 
-    `left_out` has every file and folder that was left out, by id.
+    `left_out` maps the id of every file and folder that was left out to the reason.
     """
 
     items: Sequence[Item]
@@ -73,39 +73,39 @@ class Listing:
 
     @property
     def reasons(self) -> dict[str, int]:
-        """How many were left out for each reason."""
+        """Return the number of files and folders left out, by reason."""
         return dict(Counter(entry.reason for entry in self.left_out.values()))
 
     @property
     def unsupported(self) -> dict[str, int]:
-        """How many pictures are of each kind that is not read here."""
+        """Return the number of pictures of each image format that cannot be read."""
         return dict(Counter(entry.kind for entry in self.left_out.values() if entry.kind))
 
 
 class Source(Protocol):
-    """A listing of pictures that can be written down (`spec`) and found again.
+    """A source of pictures that can be serialized (`spec`) and opened again (`from_spec`).
 
-    `computed` says that opening a picture is work in Python, not the decoding of a file.
+    `computed` is True if opening a picture runs Python code instead of decoding a file.
     """
 
     computed: bool
 
     @property
     def argument(self) -> str:
-        """What names this source on the command line."""
+        """Return the argument that names this source on the command line."""
 
     @property
     def spec(self) -> dict[str, Any]:
-        """JSON-able; `from_spec` gives the source back."""
+        """Return a JSON-able description from which `from_spec` opens the source again."""
 
     def list(self) -> Listing:
-        """The pictures there are now, and what is left out."""
+        """Return the present pictures and what was left out."""
 
     def items(self) -> Sequence[Item]:
-        """The pictures there are now."""
+        """Return the present pictures."""
 
     def item(self, id: str) -> Item:
-        """One picture by its id; `ImageError` if the source has none of that id."""
+        """Return the picture of an id; raise `ImageError` if there is none."""
 
 
 class FileItem(NamedTuple):
@@ -116,7 +116,7 @@ class FileItem(NamedTuple):
     stamp: Stamp | None = None
 
     def content_key(self) -> str:
-        """A hash of the file's bytes."""
+        """Return a hash of the file's bytes."""
         return self._read(None)[0]
 
     def open(self) -> Image.Image:
@@ -124,7 +124,7 @@ class FileItem(NamedTuple):
         return decode(self.path)
 
     def load(self, known: Collection[str]) -> tuple[str, Image.Image | None]:
-        """Hash the file, and decode it unless its key is known, with one opening."""
+        """Hash the file, and decode it unless its key is known; the file is opened once."""
         return self._read(known)
 
     def _read(self, known: Collection[str] | None) -> tuple[str, Image.Image | None]:
@@ -143,10 +143,10 @@ class FileItem(NamedTuple):
 
 
 class FolderSource:
-    """The picture files of a folder and the folders in it, by their paths relative to it.
+    """The picture files of a folder and its subfolders, identified by relative path.
 
-    See `dwc.gallery.walker` for what is left out. The folder is named without links in its path, so
-    that every name that leads to it makes the same source.
+    See `dwc.gallery.walker` for what is left out. Links in the folder's path are resolved, so that
+    all paths to the folder give the same source.
     """
 
     computed = False
@@ -158,13 +158,13 @@ class FolderSource:
         visit_once: bool = True,
         may_be_away: bool = False,
     ) -> None:
-        """Name a folder.
+        """Create the source of a folder.
 
         Args:
-            folder: Its path.
+            folder: Path of the folder.
             exclude: Patterns of what to leave out, in the syntax of `.gitignore`.
             visit_once: Whether files and folders with several names count once.
-            may_be_away: Whether a folder that does not exist is listed as unreadable.
+            may_be_away: Whether a missing folder is listed as unreadable instead of an error.
 
         Raises:
             ImageError: There is no such folder, or a pattern is malformed.
@@ -181,17 +181,17 @@ class FolderSource:
 
     @property
     def argument(self) -> str:
-        """The folder's path."""
+        """Return the folder's path."""
         return str(self.folder)
 
     @property
     def spec(self) -> dict[str, Any]:
-        """The folder's absolute path, and what is excluded."""
+        """Return the folder's absolute path and the exclude patterns."""
         excluded = {"exclude": list(self.exclude)} if self.exclude else {}
         return {"kind": "folder", "folder": str(self.folder), **excluded}
 
     def list(self) -> Listing:
-        """Walk the folder; the pictures are ordered by id."""
+        """Walk the folder and list its pictures, ordered by id."""
         items, left_out = [], {}
         for entry in walk_folder(self.folder, self.exclude, self._visit_once):
             if isinstance(entry, LeftOut):
@@ -201,11 +201,11 @@ class FolderSource:
         return Listing(sorted(items), left_out)
 
     def items(self) -> Sequence[FileItem]:
-        """The picture files there are now, ordered by id."""
+        """Return the present picture files, ordered by id."""
         return self.list().items  # type: ignore[return-value]
 
     def item(self, id: str) -> FileItem:
-        """The file of that relative path; a path that leads out of the folder is refused."""
+        """Return the file of a relative path; a path that leads out of the folder is refused."""
         relative = PurePosixPath(unescape_name(id))
         path = self.folder / relative
         if relative.is_absolute() or ".." in relative.parts or not _is_file(path):
@@ -231,7 +231,7 @@ class HubDatasetSource:
     def __init__(
         self, repo_id: str, revision: str | None = None, exclude: Iterable[str] = ()
     ) -> None:
-        """`repo_id` is `owner/name`; `revision` a commit, branch or tag, by default `main`."""
+        """Create the source of `repo_id` (`owner/name`) at a commit, branch or tag."""
         self.repo_id = repo_id
         self.revision = revision
         self.exclude = tuple(exclude)
@@ -239,25 +239,25 @@ class HubDatasetSource:
 
     @property
     def argument(self) -> str:
-        """The repository's id."""
+        """Return the repository's id."""
         return self.repo_id
 
     @property
     def spec(self) -> dict[str, Any]:
-        """The repository and its revision, and what is excluded."""
+        """Return the repository, its revision and the exclude patterns."""
         excluded = {"exclude": list(self.exclude)} if self.exclude else {}
         return {"kind": "hub", "repo_id": self.repo_id, "revision": self.revision, **excluded}
 
     def list(self) -> Listing:
-        """The picture files, ordered by id; the first call downloads them."""
+        """List the picture files, ordered by id; the first call downloads them."""
         return self._downloaded.list()
 
     def items(self) -> Sequence[FileItem]:
-        """The picture files, ordered by id."""
+        """Return the picture files, ordered by id."""
         return self._downloaded.items()
 
     def item(self, id: str) -> FileItem:
-        """The file of that path in the repository."""
+        """Return the file of a path in the repository."""
         return self._downloaded.item(id)
 
     @cached_property
@@ -282,13 +282,13 @@ class HubDatasetSource:
                 f"{self.repo_id}: is neither a folder here nor a dataset that the Hub gives out "
                 f"({error}). Check the name, the connection, and your access."
             ) from error
-        # The Hub's cache links equal files to one blob; each of their names is a picture.
+        # The Hub's cache links files of equal content to one blob; each name counts as a picture.
         return FolderSource(folder, self.exclude, visit_once=False)
 
 
 @dataclass(frozen=True)
 class DrawnItem:
-    """A garment of the catalogue, drawn when it is opened; see `Item`."""
+    """A catalogue garment that is drawn when it is opened; see `Item`."""
 
     garment: "CatalogueItem"
     picture_px: int
@@ -296,11 +296,11 @@ class DrawnItem:
 
     @property
     def id(self) -> str:
-        """The catalogue's id."""
+        """Id of the garment in the catalogue."""
         return self.garment.id
 
     def content_key(self) -> str:
-        """A hash of all that a drawing depends on: garment, seed, size, and the drawing itself."""
+        """Return a hash of what determines the drawing: garment, seed, size and drawing code."""
         from dwc.catalogue.drawing import DRAWING_VERSION
 
         garment = self.garment
@@ -308,36 +308,36 @@ class DrawnItem:
         return hashlib.blake2b(drawn.encode(), digest_size=16).hexdigest()
 
     def open(self) -> Image.Image:
-        """Draw it."""
+        """Draw the garment."""
         from dwc.catalogue.drawing.draw import draw
 
         return draw(self.garment.garment, self.garment.picture_seed, self.picture_px)
 
     def load(self, known: Collection[str]) -> tuple[str, Image.Image | None]:
-        """Draw it unless its key is known."""
+        """Return the content key, and the drawing unless the key is in `known`."""
         key = self.content_key()
         return key, None if key in known else self.open()
 
 
 class CatalogueSource:
-    """The drawn garments of one split of the catalogue, `picture_px` wide and high."""
+    """The drawn garments of one catalogue split, as squares of `picture_px` pixels."""
 
     computed = True
 
     def __init__(self, split: "Split" = "test", size: int = 2000, picture_px: int = 256) -> None:
-        """`size` garments; the smaller gallery is the beginning of the larger."""
+        """Create the source of the first `size` garments of a split."""
         self.split = split
         self.size = size
         self.picture_px = picture_px
 
     @property
     def argument(self) -> str:
-        """The word that stands for the bundled garments."""
+        """Return the word that names the bundled garments."""
         return CATALOGUE
 
     @property
     def spec(self) -> dict[str, Any]:
-        """Split, size and picture size."""
+        """Return the split, the number of garments and the picture size."""
         return {
             "kind": CATALOGUE,
             "split": self.split,
@@ -346,15 +346,15 @@ class CatalogueSource:
         }
 
     def list(self) -> Listing:
-        """Every garment, in the catalogue's order."""
+        """Return all garments, in the catalogue's order."""
         return Listing(self.items())
 
     def items(self) -> Sequence[DrawnItem]:
-        """Every garment, in the catalogue's order."""
+        """Return all garments, in the catalogue's order."""
         return list(self._by_id.values())
 
     def item(self, id: str) -> DrawnItem:
-        """The garment of that id."""
+        """Return the garment of an id."""
         if id not in self._by_id:
             raise ImageError(
                 f"{id}: is not in the catalogue's {self.split} split of {self.size}. "
@@ -370,13 +370,13 @@ class CatalogueSource:
 
 
 def open_source(argument: str, revision: str | None = None, exclude: Iterable[str] = ()) -> Source:
-    """The source that an argument of the command line names.
+    """Open the source that a command-line argument names.
 
-    "catalogue" is the bundled garments (write `./catalogue` for a folder of that name), an existing
-    folder is itself, and anything else of the form `owner/name` a dataset of the Hub.
+    "catalogue" names the bundled garments (write `./catalogue` for a folder of that name). The path
+    of an existing folder names that folder; any other `owner/name` names a dataset on the Hub.
 
     Args:
-        argument: The argument.
+        argument: The command-line argument.
         revision: A dataset's commit, branch or tag.
         exclude: Patterns of what to leave out of a folder or dataset.
 
@@ -391,7 +391,7 @@ def open_source(argument: str, revision: str | None = None, exclude: Iterable[st
 
 
 def from_spec(spec: dict[str, Any]) -> Source:
-    """The source that a `spec` was taken from; `ImageError` if its folder is gone."""
+    """Open the source that a `spec` describes; raise `ImageError` if its folder is gone."""
     options = {name: value for name, value in spec.items() if name != "kind"}
     kinds = {"folder": FolderSource, "hub": HubDatasetSource, CATALOGUE: CatalogueSource}
     return kinds[spec["kind"]](**options)
@@ -401,10 +401,10 @@ _COMPARED_PICTURES = 24
 
 
 def is_same_gallery(spec: dict[str, Any], source: Source, content_keys: Mapping[str, str]) -> bool:
-    """Whether a store's pictures are those of a source.
+    """Return whether a store contains the pictures of a source.
 
-    A folder that was renamed or moved is recognized by what is in it: the folder that the store
-    names is gone, and of a sample of the store's pictures half or more are in the new one.
+    A folder that was renamed or moved is recognized by its content: the folder recorded in the
+    store is gone, and at least half of a sample of the store's pictures are in the new folder.
 
     Args:
         spec: The spec of the store's source.

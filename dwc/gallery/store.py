@@ -1,16 +1,16 @@
-"""A gallery store on disk: its format, and a reader that searches it and finds its images again.
+"""A gallery store on disk: its file format, and a reader that gives access to rows and images.
 
-    gallery.sqlite       one row a picture, the manifest, what was skipped and left out
-    vectors-<g>.f32      row after row of float32, in the order of the rows; g counts rewritings
-    thumbnails/ab/….webp by content key
-    writer.lock          held while a process writes
+    gallery.sqlite       one row per picture, the manifest, files skipped and left out
+    vectors-<g>.f32      float32 vectors in the order of the rows; g counts the rewrites
+    thumbnails/ab/….webp thumbnails, named by content key
+    writer.lock          locked while a process writes
 
-The database says how many rows count and which vector file is theirs, so that its transactions are
-the only commit points: whatever else lies in the folder is left from a kill, and is cut off.
+The database records the valid number of rows and their vector file, so that its transactions are
+the only commit points: any other data in the folder is left from a killed process and is removed.
 
-A picture's identity is its content key. The table `files` has the size and time of change that its
-file had when it was read, which only decide whether the file is read again. A picture whose file is
-gone keeps its row and is listed in `away`, until its removal is requested. Tables that an older
+Pictures are identified by content key. The table `files` has the size and modification time of each
+file when it was last read; these only decide whether the file is read again. A picture whose file
+is gone keeps its row and is listed in `away` until its removal is requested. Tables that an older
 version did not write count as empty.
 """
 
@@ -70,11 +70,11 @@ CREATE TABLE IF NOT EXISTS report (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """The model that made a store's vectors.
+    """Identity of the model that computed a store's vectors.
 
     `name` is the folder or Hub id that the model was loaded from, `fingerprint` changes with its
-    weights. `streams` maps each stream to its dimension, in the order in which a vector holds them.
-    `preprocessing` describes what the pictures went through, for people to read.
+    weights. `streams` maps each stream to its dimension, in the order of the parts of a vector.
+    `preprocessing` describes in words how the pictures were preprocessed.
     """
 
     fingerprint: str
@@ -85,7 +85,7 @@ class ModelIdentity:
 
     @property
     def dimension(self) -> int:
-        """Length of one vector: the streams' side by side."""
+        """Length of one vector, which concatenates the vectors of all streams."""
         return sum(self.streams.values())
 
 
@@ -95,10 +95,10 @@ class Manifest:
 
     `source` is the spec of the pictures' source, `argument` its name on the command line.
     `complete` is False between a build's first commit and its end. `count` is the number of rows.
-    `skipped` maps the ids of files that could not be read to the reasons. `left_out` counts what
-    was left out by reason, `unsupported` the pictures that are not read here by kind. `away` are
-    the ids of pictures whose files were not there at the last build. `ignored_profiles` are the ids
-    of pictures whose color profile is broken.
+    `skipped` maps the ids of files that could not be read to the reasons. `left_out` counts files
+    and folders left out, by reason; `unsupported` counts pictures of unreadable formats, by format.
+    `away` are the ids of pictures whose files were missing at the last build. `ignored_profiles`
+    are the ids of pictures whose color profile is broken.
     """
 
     format: int
@@ -115,7 +115,7 @@ class Manifest:
     ignored_profiles: tuple[str, ...] = ()
 
     def summary(self) -> dict[str, Any]:
-        """What the last build took and left out, as JSON-able data.
+        """Return what the last build included and left out, as JSON-able data.
 
         Returns:
             `pictures` (the store's rows), `away` (how many of them have no file now), `left_out`
@@ -132,7 +132,7 @@ class Manifest:
         }
 
     def remarks(self) -> list[str]:
-        """What a person should know of the last build, a sentence each; without the skipped."""
+        """Return remarks on the last build for a person, one sentence each; omits skipped files."""
         sentences = []
         if self.away:
             sentences.append(
@@ -151,7 +151,7 @@ class Manifest:
 
 
 class StoredImage(NamedTuple):
-    """One row: sizes in pixels, and as `checksum` the CRC-32 of the vector's bytes."""
+    """One row of a store; sizes are in pixels, `checksum` is the CRC-32 of the vector's bytes."""
 
     id: str
     content_key: str
@@ -162,9 +162,9 @@ class StoredImage(NamedTuple):
 
 
 class KnownFile(NamedTuple):
-    """A file as it was when it was read.
+    """State of a file when it was last read.
 
-    `reason` is set where it could not be decoded; `content_key` is then empty.
+    `reason` is set if it could not be decoded; `content_key` is then empty.
     """
 
     stamp: Stamp
@@ -178,9 +178,9 @@ def _count(count: int, noun: str) -> str:
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Pause the cyclic garbage collector while many objects are made that live on.
+    """Pause the cyclic garbage collector while many long-lived objects are created.
 
-    It would traverse all of the process's objects again and again: with 100,000 pictures, seconds.
+    Otherwise it would scan all objects repeatedly, which takes seconds with 100,000 pictures.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -192,22 +192,22 @@ def collector_paused() -> Iterator[None]:
 
 
 def vector_file(folder: Path, generation: int) -> Path:
-    """The path of the vectors of a generation."""
+    """Return the path of the vector file of a generation (the number of rewrites)."""
     return folder / f"vectors-{generation}.f32"
 
 
 def thumbnail_file(folder: Path, content_key: str) -> Path:
-    """The path of a content's thumbnail; two levels, since folders of 100,000 are slow."""
+    """Return the path of a thumbnail; two folder levels, since folders of 100,000 are slow."""
     return folder / THUMBNAILS / content_key[:2] / f"{content_key}.webp"
 
 
 def checksum(vector: NDArray[np.float32]) -> int:
-    """CRC-32 of a vector's bytes."""
+    """Return the CRC-32 of a vector's bytes."""
     return zlib.crc32(np.ascontiguousarray(vector, dtype="<f4").data)
 
 
 def write_manifest(connection: sqlite3.Connection, **entries: Any) -> None:
-    """Set entries of the manifest, inside the caller's transaction."""
+    """Write entries of the manifest, inside the caller's transaction."""
     connection.executemany(
         "INSERT OR REPLACE INTO manifest VALUES (?, ?)",
         [(name, json.dumps(value)) for name, value in entries.items()],
@@ -215,13 +215,13 @@ def write_manifest(connection: sqlite3.Connection, **entries: Any) -> None:
 
 
 def model_entry(model: ModelIdentity) -> dict[str, Any]:
-    """A model's identity as a manifest entry."""
-    # A list of pairs, since the streams' order is the vectors' and JSON objects promise none.
+    """Return a model's identity as a manifest entry."""
+    # A list of pairs, since the order of the streams matters and JSON objects are unordered.
     return {**asdict(model), "streams": list(model.streams.items())}
 
 
 def read_manifest(connection: sqlite3.Connection, folder: Path) -> Manifest | None:
-    """The manifest, or None for a database in which nothing was ever committed.
+    """Read the manifest; None for a database in which nothing was ever committed.
 
     Raises `StoreError` for a store of another format.
     """
@@ -254,12 +254,12 @@ def read_manifest(connection: sqlite3.Connection, folder: Path) -> Manifest | No
 
 
 def read_report(connection: sqlite3.Connection) -> dict[str, Any]:
-    """What the last finished build reported; empty for a store of an older version."""
+    """Read the report of the last finished build; empty for a store of an older version."""
     return _read_entries(connection, "report")
 
 
 def read_files(connection: sqlite3.Connection) -> dict[str, KnownFile]:
-    """The files as they were when they were read, by id; empty as above."""
+    """Read the last known state of each file, by id; empty for a store of an older version."""
     query = "SELECT id, size, mtime_ns, content_key, reason FROM files"
     return {
         id: KnownFile(Stamp(size, mtime), key, reason)
@@ -278,7 +278,7 @@ def _read_table(connection: sqlite3.Connection, query: str, table: str) -> list[
 
 
 def read_rows(connection: sqlite3.Connection, folder: Path) -> list[StoredImage]:
-    """Every row, in the order of the vectors; `StoreError` if positions are missing."""
+    """Read all rows in the order of the vectors; raise `StoreError` if positions are missing."""
     rows = connection.execute(
         "SELECT position, id, content_key, pixel_hash, width, height, checksum "
         "FROM pictures ORDER BY position"
@@ -289,19 +289,21 @@ def read_rows(connection: sqlite3.Connection, folder: Path) -> list[StoredImage]
 
 
 def rebuild_command(argument: str | None, folder: Path, model: str = "MODEL") -> str:
-    """The sentence with the command that builds a store again."""
+    """Return a sentence with the command that rebuilds a store."""
     return f"Rebuild it: python -m dwc index {argument or 'PHOTOS'} --model {model} --out {folder}"
 
 
-# One picture is requested several times in a row: other words, another weight, an explanation.
-# Opening it costs a tenth of a query where it is decoded, and a whole one where it is drawn.
+# A picture is often requested several times in a row, for example with another text, another image
+# weight or for an explanation. Decoding it takes a tenth of a query's time, drawing it as long as a
+# query.
 MAX_IMAGES = 16
-# Larger ones are opened anew: 16 of these are 96 MB, and a strip may have fifty times as many.
+# Larger images are not cached: 16 of this size take 96 MB, and a very long image may have fifty
+# times as many pixels.
 MAX_PIXELS_CACHED = 2_000_000
 
 
 class ImageCache:
-    """The images used last, at most `size` of at most `max_pixels`; safe for threads."""
+    """Thread-safe cache of the `size` last used images of at most `max_pixels` pixels each."""
 
     def __init__(self, size: int = MAX_IMAGES, max_pixels: int = MAX_PIXELS_CACHED) -> None:
         self._size = size
@@ -310,18 +312,18 @@ class ImageCache:
         self._lock = Lock()
 
     def get(self, key: Hashable, open_image: Callable[[], Image.Image]) -> Image.Image:
-        """Return the image of a key as the caller's own copy, opening it if it is not cached.
+        """Return a copy of the image of a key, opening the image if it is not cached.
 
         Args:
-            key: Identifies what the image shows: two images never share one.
-            open_image: Opens it.
+            key: Key that identifies the image; different images must have different keys.
+            open_image: Function that opens the image.
         """
         with self._lock:
             image = self._images.get(key)
             if image is not None:
                 self._images.move_to_end(key)
         if image is None:
-            image = open_image()  # outside the lock: it takes long, and may fail
+            image = open_image()  # outside the lock: this is slow, and may fail
             if image.width * image.height > self._max_pixels:
                 return image
             with self._lock:
@@ -333,23 +335,23 @@ class ImageCache:
 
 logger = logging.getLogger(__name__)
 
-# Reading every vector of a 200,000 x 2,048 store takes seconds; this many, evenly spread, take
-# milliseconds, and miss no file that was cut, swapped or overwritten as a whole.
+# Reading all vectors of a 200,000 x 2,048 store takes seconds. Checking this many evenly spaced
+# rows takes milliseconds and detects any file that was cut, swapped or overwritten as a whole.
 CHECKED_ROWS = 2048
 
 
 class GalleryImage(NamedTuple):
-    """A picture of a gallery; `original` is False where only its thumbnail is left."""
+    """A picture of a gallery; `original` is False if only its thumbnail is available."""
 
     image: Image.Image
     original: bool
 
 
 class Store:
-    """A store opened for reading, by any number of threads.
+    """A store that is open for reading; safe to use from several threads.
 
-    `rows` and `vectors` (n, D), float32, each stream's part of unit length, are in the same order:
-    a picture's index in both is its position.
+    `rows` and the float32 `vectors` (n, D) of n pictures have the same order: a picture's index in
+    both is its position. In each vector, each stream's part has unit length.
     """
 
     def __init__(
@@ -359,7 +361,7 @@ class Store:
         rows: list[StoredImage],
         vectors: NDArray[np.float32],
     ) -> None:
-        """Called by `open`, which reads the arguments from a folder."""
+        """Create a store from the content that `open` reads from a folder."""
         self.path = path
         self.manifest = manifest
         self.rows = rows
@@ -368,7 +370,7 @@ class Store:
         self._position = {id: position for position, id in enumerate(self.ids)}
         self._recent = ImageCache()
         self._source: Source | None = None
-        with suppress(ImageError):  # the pictures may be gone; the thumbnails are not
+        with suppress(ImageError):  # the pictures may be gone; the thumbnails remain
             self._source = from_spec(manifest.source)
 
     @cached_property
@@ -388,8 +390,8 @@ class Store:
         """Open a store's folder.
 
         Raises:
-            StoreError: The folder is no store, is of another format, or is damaged: rows without
-                vectors, or vectors that are not those written.
+            StoreError: The folder is no store, has another format, or is damaged: vectors are
+                missing or differ from their checksums.
         """
         folder = Path(path)
         if not (folder / DATABASE).is_file():
@@ -399,7 +401,7 @@ class Store:
             )
         try:
             with closing(_connect(folder)) as connection, collector_paused():
-                connection.execute("BEGIN")  # manifest and rows of one moment
+                connection.execute("BEGIN")  # read manifest and rows in one snapshot
                 manifest = read_manifest(connection, folder)
                 rows = read_rows(connection, folder) if manifest else []
                 vectors = _map_vectors(folder, manifest, len(rows)) if manifest else None
@@ -424,14 +426,14 @@ class Store:
 
     @cached_property
     def fingerprint(self) -> str:
-        """12 hex digits: a hash of the pictures, their order, and the model of their vectors."""
+        """Hash of the pictures, their order, and the model of their vectors, as 12 hex digits."""
         digest = sha256(self.manifest.model.fingerprint.encode())
         for row in self.rows:
             digest.update(f"{row.id}\0{row.content_key}\n".encode())
         return digest.hexdigest()[:12]
 
     def require_model(self, fingerprint: str, name: str) -> None:
-        """Raise `StoreError` unless the model of that fingerprint made this store."""
+        """Raise `StoreError` unless the model with this fingerprint computed the vectors."""
         made_by = self.manifest.model.fingerprint
         if fingerprint != made_by:
             raise StoreError(
@@ -440,34 +442,34 @@ class Store:
             )
 
     def verify(self) -> None:
-        """Check every vector against its row; `StoreError` names the first that differs."""
+        """Check every vector's checksum; raise `StoreError` that names the first mismatch."""
         self._check(np.arange(len(self.rows)))
 
     def position(self, id: str) -> int:
-        """The index of a picture's row; `StoreError` for an id that the store does not have."""
+        """Return the index of a picture's row; raise `StoreError` for an unknown id."""
         if id not in self._position:
             raise StoreError(f"{self.path}: has no picture {id!r} among its {len(self)}.")
         return self._position[id]
 
     def positions_showing(self, image: Image.Image) -> list[int]:
-        """The positions of all pictures with exactly these pixels (a decoded image), ascending."""
+        """Return the positions of all pictures with exactly these pixels, ascending."""
         if image.size not in self._sizes:
-            return []  # spares large uploads the hashing
+            return []  # avoids hashing large uploads
         return list(self._by_pixels.get(hash_pixels(image), ()))
 
     def positions_like(self, id: str) -> list[int]:
-        """The positions of a picture and of all with the same pixels, ascending."""
+        """Return the positions of a picture and of all pictures with the same pixels, ascending."""
         return list(self._by_pixels[self.rows[self.position(id)].pixel_hash])
 
     def thumbnail(self, id: str) -> Path:
-        """The file of a picture's thumbnail, WebP, its longer side at most 256 px."""
+        """Return the file of a picture's thumbnail: WebP, longer side at most 256 px."""
         return thumbnail_file(self.path, self.rows[self.position(id)].content_key)
 
     def picture(self, id: str) -> GalleryImage:
-        """The decoded picture, or its thumbnail where the original is gone or changed.
+        """Return the decoded picture, or its thumbnail if the original is gone or changed.
 
         Raises:
-            ImageError: Both are gone.
+            ImageError: Both the original and the thumbnail are gone.
         """
         row = self.rows[self.position(id)]
         if self._source is not None:
@@ -482,11 +484,11 @@ class Store:
 
     @property
     def away(self) -> frozenset[str]:
-        """The ids of the pictures whose files were not there at the last build."""
+        """Return the ids of the pictures whose files were missing at the last build."""
         return self.manifest.away
 
     def restrict(self, ids: Collection[str]) -> "Store":
-        """This store without the pictures that are not among `ids`; itself if there are none."""
+        """Return a store of only the pictures in `ids`; this store itself if `ids` has all."""
         wanted = set(ids)
         positions = [n for n, row in enumerate(self.rows) if row.id in wanted]
         if len(positions) == len(self):
@@ -522,13 +524,13 @@ def _map_vectors(folder: Path, manifest: Manifest, count: int) -> NDArray[np.flo
 def find_store(folder: Path, fingerprint: str, source: Source) -> Path | None:
     """Find the store of a gallery among the stores in a folder.
 
-    A gallery whose folder was renamed, moved or is reached by another name has its store under
-    another name.
+    The store's folder name depends on the path of the gallery, so a gallery that was renamed or
+    moved, or that has several paths, is recognized by its content.
 
     Args:
-        folder: A folder of stores, named `…-<model fingerprint>`.
-        fingerprint: The model's.
-        source: The gallery.
+        folder: Folder that contains the stores, whose names are `…-<model fingerprint>`.
+        fingerprint: Fingerprint of the model.
+        source: Source of the gallery's pictures.
 
     Returns:
         The store's path, or None.
@@ -546,7 +548,7 @@ def find_store(folder: Path, fingerprint: str, source: Source) -> Path | None:
 
 
 class ListedStore(NamedTuple):
-    """A store in a folder of stores; `orphan` says that the folder of its pictures is gone."""
+    """A store in a folder of stores; `orphan` is True if the folder of its pictures is gone."""
 
     path: Path
     argument: str
@@ -557,7 +559,7 @@ class ListedStore(NamedTuple):
 
 
 def list_stores(folder: Path) -> list[ListedStore]:
-    """The stores in a folder, such as the page's cache, by name."""
+    """Return the stores in a folder, such as the web page's cache, sorted by name."""
     stores = []
     for path in sorted(folder.glob("*")):
         if not (path / DATABASE).is_file():
@@ -577,6 +579,6 @@ def list_stores(folder: Path) -> list[ListedStore]:
 
 
 def _connect(folder: Path) -> sqlite3.Connection:
-    # Not read-only: a build that was killed leaves a journal that SQLite has to roll back.
-    # A write-protected file is opened for reading all the same.
+    # Opened for writing because a killed build leaves a journal that SQLite has to roll back.
+    # With this mode a write-protected file is still opened, read-only.
     return sqlite3.connect(f"{(folder / DATABASE).absolute().as_uri()}?mode=rw", uri=True)

@@ -1,8 +1,8 @@
-"""Write a store so that a kill at any instant loses at most the batch in work.
+"""Write a gallery store so that a kill at any time loses at most the unfinished batch.
 
-A batch's vectors go to the end of the vector file and reach the disk; then one transaction adds its
-rows. Before the transaction's end the batch does not exist, after it the batch is complete. Rows
-are taken out by writing a vector file of the next generation and switching to it in one
+A batch's vectors are appended to the vector file and flushed to disk; then one transaction adds its
+rows. Before the transaction is committed the batch does not exist; afterwards it is complete. Rows
+are removed by writing a new vector file (the next generation) and switching to it in one
 transaction.
 """
 
@@ -44,11 +44,11 @@ from dwc.gallery.store import (
 
 logger = logging.getLogger(__name__)
 
-_COPIED_ROWS = 4096  # copied at a time when rows are taken out: 32 MB at 2,048 dimensions
+_COPIED_ROWS = 4096  # rows copied at a time when rows are removed: 32 MB at 2,048 dimensions
 
 
 class StoreWriter:
-    """The one writer of a store; a context manager, and a second writer is refused meanwhile."""
+    """Context manager that writes a store; a second writer of the same store is refused."""
 
     def __init__(
         self,
@@ -58,19 +58,19 @@ class StoreWriter:
         argument: str,
         check_source: Callable[[Manifest, Mapping[str, str]], None] | None = None,
     ) -> None:
-        """Open the store at a path, or begin one.
+        """Open the store at a path, or create one.
 
         Args:
-            path: The store's folder.
-            model: The model of the vectors.
+            path: Folder of the store.
+            model: Identity of the model that computes the vectors.
             source: The spec of the pictures' source.
-            argument: What names the source on the command line.
-            check_source: Called with the manifest and the content keys (by id) of a store that
-                exists; raises `StoreError` where the source's pictures do not belong into it.
+            argument: Command-line argument that names the source.
+            check_source: Called with the manifest and content keys (by id) of an existing store;
+                raises `StoreError` if the store is not of this source.
 
         Raises:
-            StoreError: The folder holds something else, another model's vectors, or is being
-                written by another process.
+            StoreError: The folder contains other files or another model's vectors, or another
+                process is writing it.
         """
         self.path = Path(path)
         self.model = model
@@ -86,7 +86,7 @@ class StoreWriter:
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(self.path)
         try:
-            # No implicit transactions: each one here is written out.
+            # Disables implicit transactions; all transactions here are explicit.
             self._connection = sqlite3.connect(self.path / DATABASE, isolation_level=None)
             self._connection.execute("PRAGMA synchronous = FULL")
             self._begin(source, argument)
@@ -112,28 +112,28 @@ class StoreWriter:
         self.close()
 
     def close(self) -> None:
-        """Close the store; what was appended stays."""
+        """Close the store; all appended rows remain."""
         if hasattr(self, "_connection"):
             self._connection.close()
         self._lock.close()
 
     @property
     def rows(self) -> Sequence[StoredImage]:
-        """The pictures committed so far, in the order of their vectors."""
+        """Return the rows committed so far, in the order of their vectors."""
         return self._rows
 
     @property
     def content_keys(self) -> dict[str, str]:
-        """The pictures committed so far, id to content key."""
+        """Return the content key of each committed picture, by id."""
         return {row.id: row.content_key for row in self._rows}
 
     def vectors(self, positions: Sequence[int]) -> NDArray[np.float32]:
-        """Read the vectors (n, D) at some positions."""
+        """Read the vectors (n, D) at n positions."""
         shape = (len(self._rows), self.model.dimension)
         return np.array(np.memmap(self._vectors, dtype="<f4", mode="r", shape=shape)[positions])
 
     def append(self, pictures: Sequence[StoredImage], vectors: NDArray[np.float32]) -> None:
-        """Commit pictures and their vectors (n, D); their checksums are filled in here."""
+        """Commit n pictures and their vectors (n, D); this fills in the checksums."""
         if vectors.shape != (len(pictures), self.model.dimension):
             raise ValueError(
                 f"{len(pictures)} pictures of {self.model.dimension} dimensions; "
@@ -155,7 +155,7 @@ class StoreWriter:
         self._rows += rows
 
     def rename(self, ids: Mapping[str, str]) -> None:
-        """Give rows other ids, old to new; their pictures moved."""
+        """Change the ids of rows whose pictures moved; `ids` maps old to new."""
         if not ids:
             return
         with self._transaction():
@@ -165,27 +165,27 @@ class StoreWriter:
         self._rows = [row._replace(id=ids.get(row.id, row.id)) for row in self._rows]
 
     def skip(self, id: str, reason: str) -> None:
-        """Note a picture that could not be read."""
+        """Record that a picture could not be read, with the reason."""
         self._skipped[id] = reason
 
     def note_file(self, id: str, file: KnownFile) -> None:
-        """Note how a file was when it was read."""
+        """Record the state of a file when it was read."""
         if self.files.get(id) != file:
             self.files[id] = file
             self._changed_files.add(id)
 
     def keep(self, ids: Collection[str]) -> None:
-        """Take out every picture but these, and close the gaps."""
+        """Remove all rows except those of `ids`; the remaining positions become consecutive."""
         self.rewrite([n for n, row in enumerate(self._rows) if row.id in ids])
 
     def rewrite(
         self, positions: Sequence[int], pictures: Sequence[StoredImage] | None = None
     ) -> None:
-        """Replace all rows.
+        """Replace all rows by a selection of the present vectors.
 
         Args:
-            positions: The rows whose vectors remain, in the new order; one may remain twice.
-            pictures: What these vectors are of, by default what they were of.
+            positions: Positions of the vectors to copy, in the new order; may repeat.
+            pictures: The row of each copied vector; by default its present row.
         """
         rows = list(pictures) if pictures is not None else [self._rows[n] for n in positions]
         if rows == self._rows:
@@ -201,11 +201,11 @@ class StoreWriter:
         _remove(former)
 
     def finish(self, away: Collection[str] = (), report: dict[str, Any] | None = None) -> None:
-        """Mark the store complete and clear away what no row needs.
+        """Mark the store complete and delete files that no row needs.
 
         Args:
-            away: The ids of the rows whose files are not there.
-            report: What else the build found, JSON-able values by name.
+            away: Ids of the rows whose files are missing.
+            report: Further results of the build, as JSON-able values by name.
         """
         entries = [(name, json.dumps(value)) for name, value in (report or {}).items()]
         known = {row.id for row in self._rows} | set(self._skipped)
@@ -225,7 +225,7 @@ class StoreWriter:
                     _remove(file)
 
     def _write_notes(self) -> None:
-        """Write what was skipped and read since the last time, in the caller's transaction."""
+        """Write the files skipped and read since the last call, in the caller's transaction."""
         self._connection.executemany(
             "INSERT OR REPLACE INTO skipped VALUES (?, ?)", list(self._skipped.items())
         )
@@ -264,7 +264,7 @@ class StoreWriter:
             if self._check_source is not None:
                 self._check_source(manifest, self.content_keys)
         with self._transaction():
-            # One statement each: `executescript` would commit by itself.
+            # Statements run one by one, since `executescript` would commit the transaction.
             for statement in SCHEMA.split(";"):
                 self._connection.execute(statement)
             self._connection.execute("DELETE FROM skipped")
@@ -285,19 +285,19 @@ class StoreWriter:
         os.truncate(self._vectors, len(self._rows) * self._stride)
 
     def _drop_damaged_rows(self) -> None:
-        """Take out rows whose vectors are missing or altered, so that they are embedded again."""
+        """Remove rows whose vectors are missing or altered, so that they are embedded again."""
         complete_rows = min(len(self._rows), self._vectors.stat().st_size // self._stride)
         sound = []
         if complete_rows:
             shape = (complete_rows, self.model.dimension)
             mapped = np.memmap(self._vectors, dtype="<f4", mode="r", shape=shape)
-            vectors = mapped.view(np.ndarray)  # rows of a memory map are slow to take
+            vectors = mapped.view(np.ndarray)  # indexing a memory map is slow
             sound = [
                 row.id
                 for row, vector in zip(self._rows, vectors, strict=False)
                 if checksum(vector) == row.checksum
             ]
-            del vectors, mapped  # a file that is mapped cannot be cut on every system
+            del vectors, mapped  # some systems cannot truncate a mapped file
         if len(sound) < len(self._rows):
             logger.warning(
                 "%s: %d vectors are missing or damaged; their pictures are embedded again.",
@@ -324,7 +324,7 @@ class StoreWriter:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._connection:  # commits, or rolls back when an exception leaves
+        with self._connection:  # commits, or rolls back on an exception
             self._connection.execute("BEGIN IMMEDIATE")
             yield
 
@@ -341,7 +341,7 @@ def _refuse_foreign_folder(folder: Path) -> None:
 
 
 def _lock(folder: Path) -> sqlite3.Connection:
-    # SQLite's exclusive lock works on every system, and the kernel lifts it when its holder dies.
+    # SQLite's exclusive lock works on every system and is released when its process dies.
     connection = sqlite3.connect(folder / LOCK, timeout=0, isolation_level=None)
     try:
         connection.execute("BEGIN EXCLUSIVE")
@@ -356,5 +356,5 @@ def _lock(folder: Path) -> sqlite3.Connection:
 def _remove(file: Path) -> None:
     try:
         file.unlink(missing_ok=True)
-    except PermissionError:  # Windows keeps mapped files; the next writer tries again
+    except PermissionError:  # Windows cannot delete mapped files; the next writer tries again
         logger.info("%s: still in use; left for later", file)

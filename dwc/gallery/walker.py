@@ -1,8 +1,8 @@
-"""Walk a folder of pictures: yield each picture file once, and all that is left out with a reason.
+"""Walk a folder: yield each picture file once, and each file or folder left out, with the reason.
 
-Links are followed after the folders that the gallery has itself, so that a picture goes by its own
-name where it has one. Each folder and file is visited once, by device and inode, so that circles
-end and a picture with several names is one.
+Links are followed after all real folders, so that a picture inside the gallery is listed under its
+own path rather than a link's. Each folder and file is visited once, identified by device and inode,
+so that circular links end and a picture with several names is listed once.
 """
 
 import os
@@ -37,10 +37,10 @@ REASONS = (
     UNREADABLE, KIND_NOT_SUPPORTED, EXCLUDED, SERVICE_FOLDER, OWN_STORE, LINKED_TWICE, HIDDEN,
     NOT_A_PICTURE,
 )  # fmt: skip
-"""Why something is left out, what needs attention first."""
+"""The reasons for leaving something out, ordered by how much they need attention."""
 
-# Folders that network drives, systems and photo managers fill with previews or deleted files;
-# lower case. `Thumbnails` is not among them: people name their own folders so.
+# Folders that network drives, systems and photo managers fill with previews or deleted files, in
+# lower case. `Thumbnails` is not listed, since people also give that name to their own folders.
 _SERVICE_FOLDERS = frozenset(
     {
         "@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@__thumb", "@tmp",
@@ -50,7 +50,7 @@ _SERVICE_FOLDERS = frozenset(
     }
 )  # fmt: skip
 _PREVIEW_SUFFIXES = (".lrdata", ".lrcat-data", ".cocatalog", ".thumbnails")
-# In a library of Apple's Photos the pictures lie in `originals` (before: `Masters`).
+# A library of Apple Photos has its pictures in `originals` (older versions: `Masters`).
 _LIBRARY_SUFFIXES = (".photoslibrary", ".aplibrary", ".migratedphotolibrary")
 _LIBRARY_FOLDERS = frozenset({"originals", "masters"})
 _CACHE_TAG = "CACHEDIR.TAG"
@@ -63,7 +63,7 @@ _NOT_PICTURES = frozenset({".thm", ".ico", ".cur"})  # previews of videos, icons
 
 
 class FoundFile(NamedTuple):
-    """A picture file.
+    """A picture file that was found in the gallery's folder.
 
     `id` is its path relative to the gallery, with `/`, as UTF-8 text. `mtime_ns` is the time of
     its last change in nanoseconds.
@@ -76,10 +76,10 @@ class FoundFile(NamedTuple):
 
 
 class LeftOut(NamedTuple):
-    """A file or folder that is left out.
+    """A file or folder that is left out, with the reason.
 
-    `kind` names the kind of a picture that is not read ("HEIC"). `message` is set where a person
-    would miss the file: it says what is wrong and what to do.
+    `kind` names the format of a picture that cannot be read ("HEIC"). `message` is set if a person
+    would expect the file to be included: it says what is wrong and what to do.
     """
 
     id: str
@@ -89,7 +89,7 @@ class LeftOut(NamedTuple):
 
 
 def parse_patterns(patterns: Sequence[str]) -> pathspec.PathSpec | None:
-    """Compile patterns in the syntax of `.gitignore`; `ImageError` for a malformed one."""
+    """Compile patterns in the syntax of `.gitignore`; raise `ImageError` if one is malformed."""
     if not patterns:
         return None
     try:
@@ -101,7 +101,7 @@ def parse_patterns(patterns: Sequence[str]) -> pathspec.PathSpec | None:
 
 
 def cache_folder() -> Path:
-    """Where embedded galleries are kept: DWC_CACHE, else `dwc` in XDG_CACHE_HOME or ~/.cache."""
+    """Return the folder of cached stores: DWC_CACHE, else `dwc` in XDG_CACHE_HOME or ~/.cache."""
     if named := os.environ.get("DWC_CACHE"):
         return Path(named).expanduser()
     home = os.environ.get("XDG_CACHE_HOME")
@@ -111,14 +111,14 @@ def cache_folder() -> Path:
 def walk_folder(
     root: Path, exclude: Sequence[str] = (), visit_once: bool = True
 ) -> Iterator[FoundFile | LeftOut]:
-    """Yield every picture file below a folder, and what is left out.
+    """Yield every picture file below a folder, and every file or folder that is left out.
 
     Args:
-        root: The folder; it is walked whatever its own name is, unless it is a store.
-        exclude: Patterns in the syntax of `.gitignore`, relative to the folder. What lies in an
-            excluded folder stays excluded.
-        visit_once: Leave out a file that was met under another name. The Hub's cache links equal
-            files to one, so that there every name counts.
+        root: The folder; it is walked regardless of its own name, unless it is a store.
+        exclude: Patterns in the syntax of `.gitignore`, relative to the folder. Everything in an
+            excluded folder is excluded.
+        visit_once: Leave out a file that was already found under another name. Set to False for the
+            Hub's cache, which links files of equal content to one, so that every name counts.
     """
     yield from _Walk(root, parse_patterns(exclude), visit_once).run()
 
@@ -249,12 +249,12 @@ class _Walk:
 
 
 def is_store(names: Sequence[str]) -> bool:
-    """Whether a folder with entries of these names is a gallery store."""
+    """Return whether a folder with entries of these names is a gallery store."""
     return DATABASE in names and any(name.startswith(_STORE_MEMBERS) for name in names)
 
 
 def _own_folders() -> set[tuple[int, int]]:
-    """Device and inode of the folders in which this package and its page keep files."""
+    """Return device and inode of the folders where this package and its web page store files."""
     uploads = os.environ.get("GRADIO_TEMP_DIR") or os.path.join(tempfile.gettempdir(), "gradio")
     own = set()
     for folder in (str(cache_folder()), uploads):
@@ -267,7 +267,7 @@ def _own_folders() -> set[tuple[int, int]]:
 
 
 def _is_cache_tag(path: str) -> bool:
-    """Whether a file is the tag by which programs mark their caches (bford.info/cachedir)."""
+    """Return whether a file is a tag that marks a cache folder (see bford.info/cachedir)."""
     try:
         with open(path, "rb") as file:
             return file.read(len(_CACHE_SIGNATURE)) == _CACHE_SIGNATURE
