@@ -116,31 +116,51 @@ class _Wiring:
         searching: dict[str, Any] = {
             # Gradio does not open the file: handlers decode it, with limits and messages of ours.
             "preprocess": False,
-            # A search requested during another one runs next. By default it would be dropped.
-            "trigger_mode": "always_last",
             "show_progress": "minimal",
             "show_progress_on": c.results,
             **ON_MODEL,
         }
         filled = [c.reference, c.words, *c.answer]
         for start in (c.search.click, c.words.submit):
-            self._explain_after(start(handlers.search_fields, c.query, c.answer, **searching))
-        example = c.examples.ask(handlers.try_example, [c.model, c.screen], filled, **searching)
+            # A search requested during another one runs next. By default it would be dropped.
+            event = start(
+                handlers.search_fields,
+                c.query,
+                c.answer,
+                trigger_mode="always_last",
+                **searching,
+            )
+            self._explain_after(event)
+        example = self._on(
+            c.examples, "ask", handlers.try_example, [c.model, c.screen], filled, **searching
+        )
         self._explain_after(example)
-        query = c.panels["atlas"].ask(
-            handlers.try_reference_query, [c.model, c.screen, c.state], filled, **searching
+        query = self._on(
+            c.panels["atlas"],
+            "ask",
+            handlers.try_reference_query,
+            [c.model, c.screen, c.state],
+            filled,
+            **searching,
         )
         self._explain_after(query)
-        chosen = c.header.choose(
-            handlers.choose_model, c.query, [c.header, c.model, *c.answer], **searching
+        chosen = self._on(
+            c.header,
+            "choose",
+            handlers.choose_model,
+            c.query,
+            [c.header, c.model, *c.answer],
+            **searching,
         )
         chosen.then(None, js="() => window.dwc.showModel()", api_visibility="private")
         self._explain_after(chosen)
-        back = c.history_strip.back(
+        back = self._on(
+            c.history_strip,
+            "back",
             handlers.go_back,
             [c.history, c.model, c.screen],
             [*filled, c.history, c.history_strip],
-            **{**searching, "trigger_mode": "once"},
+            **searching,
         )
         self._explain_after(back)
 
@@ -155,12 +175,13 @@ class _Wiring:
             show_progress="hidden",
             **ON_MODEL,
         )
-        restored = c.session.restore(
+        restored = self._on(
+            c.session,
+            "restore",
             handlers.restore,
             None,
             self.restored,
             show_progress="hidden",
-            trigger_mode="multiple",  # if Back is pressed twice, the second must not be dropped
             **ON_MODEL,
         )
         for event in (opened, restored):
@@ -191,47 +212,60 @@ class _Wiring:
     def _connect_answer(self) -> None:
         c, handlers = self.components, self.handlers
         ranking = [c.results, c.toolbar, c.state, c.screen, c.message]
-        c.slider.lean(
+        self._on(
+            c.slider,
+            "lean",
             handlers.reweight,
             self.current,
             [c.weights, *ranking],
-            trigger_mode="always_last",
             **LIGHT,
         )
-        rested = c.slider.rest(
+        rested = self._on(
+            c.slider,
+            "rest",
             handlers.explain(SHIFT_PANELS),
             self.current,
             [*self._of(SHIFT_PANELS), c.state, c.message],
             show_progress="hidden",
-            trigger_mode="always_last",
             **ON_MODEL,
         )
         self._record_after(rested)
-        c.results.more(handlers.show_more, self.current, ranking, **LIGHT)
-        c.fold_switch.fold(handlers.fold, self.current, ranking, **LIGHT)
-        c.results.why(
+        self._on(c.results, "more", handlers.show_more, self.current, ranking, **LIGHT)
+        self._on(c.fold_switch, "fold", handlers.fold, self.current, ranking, **LIGHT)
+        self._on(
+            c.results,
+            "why",
             handlers.select_result,
             self.current,
             [c.state, c.screen, c.message, *self._of(RESULT_PANELS)],
             show_progress="hidden",
             **ON_MODEL,
         ).then(None, js="() => window.dwc.showWhy()", api_visibility="private")
-        c.toolbar.save(
-            handlers.save, self.current, [c.parcel, c.state, c.message], **LIGHT
+        self._on(
+            c.toolbar,
+            "save",
+            handlers.save,
+            self.current,
+            [c.parcel, c.state, c.message],
+            **LIGHT,
         ).success(
             None, c.parcel, js="(parcel) => window.dwc.save(parcel)", api_visibility="private"
         )
 
     def _connect_comparison(self) -> None:
         c = self.components
-        pinned = c.panels["compare"].pin(
+        pinned = self._on(
+            c.panels["compare"],
+            "pin",
             self.comparison.pin_or_drop,
             self.current,
             [c.panels["compare"], c.pin, c.pin_cache],
             show_progress="hidden",
             **ON_MODEL,
         )
-        probed = c.panels["paraphrase"].probe(
+        probed = self._on(
+            c.panels["paraphrase"],
+            "probe",
             self.comparison.probe,
             self.current,
             c.panels["paraphrase"],
@@ -245,17 +279,35 @@ class _Wiring:
     def _connect_gallery(self) -> None:
         c, handlers = self.components, self.handlers
         for panel in (c.results, c.gallery, c.map_service):
-            panel.follow(handlers.use_reference, None, c.reference, **LIGHT).then(
+            self._on(panel, "follow", handlers.use_reference, None, c.reference, **LIGHT).then(
                 None, js="() => window.dwc.askAgain()", api_visibility="private"
             )
-        c.gallery.turn(handlers.turn_page, None, c.gallery, **LIGHT)
-        c.map_service.laid_out(
+        self._on(c.gallery, "turn", handlers.turn_page, None, c.gallery, **LIGHT)
+        self._on(
+            c.map_service,
+            "laid_out",
             handlers.explain(MAP_PANELS),
             self.current,
             [*self._of(MAP_PANELS), c.state, c.message],
             show_progress="hidden",
             **ON_MODEL,
         )
+
+    def _on(self, component: Any, name: str, *handling: Any, **options: Any) -> Any:
+        """Connect an event that an element's script sends; `static/events.js` sends the next one.
+
+        Args:
+            component: The element; it has an `elem_id`.
+            name: The event's name.
+            handling: The handler, its inputs and its outputs.
+            options: Further options of the listener.
+        """
+        listen = getattr(component, name)
+        event = listen(*handling, trigger_mode="multiple", **options)
+        ended = f"() => window.dwcEvents.ended('{component.elem_id}-{name}')"
+        for outcome in (event.success, event.failure):
+            outcome(None, js=ended, api_visibility="private")
+        return event
 
     def _explain_after(self, event: Any) -> None:
         """After a search, record it in the history, then fill the panels, the slow ones last."""

@@ -123,9 +123,13 @@ def format_timing(timings_ms: Mapping[str, float], gallery_size: int) -> str:
 def on_load(function: str, *events: str) -> str:
     """Return the JavaScript that runs a function of `static/` when an element has been inserted.
 
+    The element's events are sent one of a kind at a time; see `static/events.js`.
+
     Args:
         function: The function with its namespace, such as `dwcPanels.examples`.
         events: The names of the element's own events. Gradio finds them, quoted, in the call.
     """
     names = "".join(f", '{event}'" for event in events)
-    return f"window.{function}({{element, trigger, watch, props}}{names});"
+    gated = "window.dwcEvents.gate(element.closest('.block').id, trigger)"
+    # Gradio puts the id of a component on its block, not on the element itself.
+    return f"window.{function}({{element, trigger: {gated}, watch, props}}{names});"

@@ -277,7 +277,15 @@ _STYLES = (
     "weight_statistics.css",
     "study.css",
 )
-_SCRIPTS = ("page.js", "session.js", "results.js", "panels.js", "map_drawing.js", "map.js")
+_SCRIPTS = (
+    "events.js",
+    "page.js",
+    "session.js",
+    "results.js",
+    "panels.js",
+    "map_drawing.js",
+    "map.js",
+)
 
 FONTS = ("Inter", "Helvetica Neue", "Arial", "sans-serif")
 """Fonts that are installed on the visitor's machine; the page downloads none."""

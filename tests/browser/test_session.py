@@ -181,6 +181,36 @@ def test_buttons_act_on_the_screen_after_a_restart_and_dropped_sessions(open_pag
     assert page.input_value(WORDS) == page.evaluate("history.state.screen.request.words")
 
 
+def test_the_last_of_two_quick_clicks_counts(open_page):
+    page = open_page()
+    search(page, "is red", tile=5)
+    click = """([selector, numbers]) => {
+        const found = document.querySelectorAll(selector);
+        for (const number of numbers) found[number].click();
+    }"""
+    page.evaluate(click, ["#results .card .frame", [1, 3]])
+    page.wait_for_function("document.querySelector('#why h3')?.textContent.includes('no. 4')")
+    page.evaluate(click, ["#fold", [0, 0]])
+    page.wait_for_timeout(1500)
+    assert page.evaluate("history.state.screen.request.folded") is False
+    assert page.get_attribute("#fold", "aria-checked") == "false"
+    page.eval_on_selector(
+        SLIDER,
+        """(slider) => {
+            for (const share of [0.9, 0.7, 0.1]) {
+                slider.value = share * slider.max;
+                slider.dispatchEvent(new Event('input', {bubbles: true}));
+            }
+        }""",
+    )
+    page.wait_for_function("history.state.screen.request.shift < 0")
+    page.evaluate(click, ["#gallery .tile", [2, 7]])
+    wanted = page.get_attribute("#gallery .tile >> nth=7 >> img", "src")
+    page.wait_for_function(
+        "src => document.querySelector('#reference img').src.endsWith(src)", arg=wanted
+    )
+
+
 def test_picture_words_position_and_history_survive_a_server_that_is_away(
     open_page, server, tmp_path
 ):

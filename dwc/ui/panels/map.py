@@ -194,7 +194,11 @@ def _position(mark: MapMark) -> int:
 
 
 ON_LOAD = on_load("dwcMap.show")
-SERVICE_ON_LOAD = "window.dwcMap.serve({server, trigger}, 'follow', 'laid_out');"
+_SERVICE_ID = "map-service"
+SERVICE_ON_LOAD = (
+    f"window.dwcMap.serve({{server, trigger: window.dwcEvents.gate('{_SERVICE_ID}', trigger)}}, "
+    "'follow', 'laid_out');"
+)
 
 PROJECTIONS = ProjectionCache()
 """One cache for the whole app, since a gallery's map depends only on its vector store."""
@@ -346,7 +350,7 @@ def add_map_service(models: ModelPool, images: GalleryImages) -> gr.HTML:
 
     return gr.HTML(
         "",
-        elem_id="map-service",
+        elem_id=_SERVICE_ID,
         apply_default_css=False,
         server_functions=[points, card],
         js_on_load=SERVICE_ON_LOAD,
