@@ -1,6 +1,7 @@
-"""Security rules: readable files, lifetime of uploads, and Gradio routes that are closed.
+"""Security rules: which files a request may name, when uploads are deleted, and blocked routes.
 
-A browser may refer only to files uploaded here; the server fetches nothing from elsewhere.
+A browser may refer only to files that were uploaded to this server, and the server fetches nothing
+from other addresses.
 """
 
 from pathlib import Path
@@ -34,8 +35,8 @@ def is_upload(path: str) -> bool:
 def read_upload(path: str) -> bytes:
     """Return the content of an uploaded file.
 
-    The request itself names the file, and Gradio checks the name only if the request marks it as a
-    file, so it is checked here.
+    The path comes from the request. Gradio checks a path only if the request marks it as a file, so
+    it is checked here.
 
     Raises:
         ImageError: The file is not an upload, or no longer exists.
@@ -56,7 +57,7 @@ def _is_in_upload_folder(path: str) -> bool:
 
 
 def refuse_addresses(component: gr.Image) -> None:
-    """Make a component accept uploads only; Gradio would fetch any public URL for the sender."""
+    """Make a component refuse web addresses, which Gradio would otherwise fetch for the sender."""
     move_file = component.async_move_resource_to_block_cache
 
     async def move_upload(path: str | Path | None) -> Any:
@@ -75,13 +76,13 @@ _FETCHING_ROUTES = ("/file=http:", "/file=https:", "/proxy=")
 
 
 class FetchNothing:
-    """Middleware that answers 404 to requests that would make the server fetch an address."""
+    """Middleware that rejects requests which would make the server fetch an address, with 404."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 404 to such a request; forward every other request."""
+        """Reject such a request with status 404; forward every other request."""
         if scope["type"] == "http":
             path = scope["path"].lower()
             if any(route in path for route in _FETCHING_ROUTES):
