@@ -40,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
     """Search once, and print the results."""
     from dwc.gallery.store import Store
 
-    store = Store.open(args.store)  # before torch is imported, which takes seconds
+    # A wrong path is reported before torch is imported, which takes seconds.
+    store = Store.open(args.store)
 
     from dwc.checkpoints.load import load
     from dwc.search.searcher import Searcher
