@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check the folder and list its files; unless it is a dry run, upload them and print the URL."""
+    """Check the folder and list its files; upload them, unless it is a dry run; print the URL."""
     from dwc.checkpoints.hub_upload import CARD, check_folder, list_files, make_card, push
 
     facts = _facts(args)
