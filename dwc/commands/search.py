@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Search once, and print the results."""
+    """Search the store once, print the results, and return the exit status."""
     from dwc.gallery.store import Store
 
     # A wrong path is reported before torch is imported, which takes seconds.

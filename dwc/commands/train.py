@@ -112,14 +112,14 @@ _MOST_WORKERS = 8
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of every recipe."""
+    """Declare the arguments of all training recipes, which are subcommands."""
     recipes = parser.add_subparsers(dest="recipe", metavar="RECIPE", required=True)
     for name, (summary, configure_recipe, _) in _RECIPES.items():
         configure_recipe(recipes.add_parser(name, help=summary, description=summary))
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train and evaluate; write the checkpoint, its evaluation, its log and its model card."""
+    """Run a training recipe; write the checkpoint, its evaluation, its log and its model card."""
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     logging.getLogger("dwc").setLevel(logging.INFO)
@@ -178,7 +178,7 @@ def _train_jointly(args: argparse.Namespace) -> dict[str, Any]:
         drawings = args.work / "drawings"
         recipe = CatalogueRecipe.of(args.seed, args.share)
         claim_work(recipe, args.work)
-        if not (drawings / "evaluation.json").is_file():  # written last
+        if not (drawings / "evaluation.json").is_file():  # written last, when training is complete
             publish_catalogue(recipe, args.work, drawings, args.photographs)
         start = str(drawings)
     return publish_joint(

@@ -94,7 +94,7 @@ class Evaluation:
         """
         try:
             result = evaluate_files(part.benchmark, part.files, model, processor, queries, seed)
-        except DatasetError as error:  # no images, or no query with all its images
+        except DatasetError as error:  # no image is available, or no query is left
             self.left_out[part.name] = error
             gallery = part.benchmark.gallery
             self.coverages.append(

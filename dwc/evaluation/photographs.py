@@ -31,7 +31,7 @@ from dwc.evaluation.retrieval import (
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, fill_template
 
-# The query text of each class; the classes are those of the Clothing dataset (full, CC0).
+# The query text of each class. The classes are those of the "Clothing dataset (full)", license CC0.
 CLASS_WORDS: Mapping[str, str] = {
     "T-Shirt": "t-shirt",
     "Longsleeve": "longsleeve",

@@ -380,7 +380,12 @@ CHECKED_ROWS = 2048
 
 
 class GalleryImage(NamedTuple):
-    """A picture of a gallery; `original` is False if only its thumbnail is available."""
+    """A picture of a gallery.
+
+    Attributes:
+        image: The decoded original, or the thumbnail if the original is not available.
+        original: Whether `image` is the original.
+    """
 
     image: Image.Image
     original: bool
@@ -434,8 +439,8 @@ class Store:
         """Open a store's folder.
 
         Raises:
-            StoreError: The folder is no store, has another format, or is damaged: vectors are
-                missing or differ from their checksums.
+            StoreError: The folder is not a store, its format is of another version, or it is
+                damaged: vectors are missing or do not match their checksums.
         """
         folder = Path(path)
         if not (folder / DATABASE).is_file():

@@ -190,7 +190,7 @@ class _Walk:
                 else:
                     try:
                         info = entry.stat(follow_symlinks=False)
-                        if not info.st_ino:  # Windows
+                        if not info.st_ino:  # on Windows, `DirEntry.stat` omits the inode
                             info = os.stat(entry.path)
                     except OSError as error:
                         yield _unreadable(inner, entry.path, error, "file")

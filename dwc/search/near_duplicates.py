@@ -121,8 +121,9 @@ class NearDuplicates:
             k: number of images, 1 or more.
 
         Returns:
-            The positions of the `k` images, best first, each with the positions of its
-            near-duplicates that rank above the first image that would be number `k + 1`.
+            The positions of the `k` images, best first, each mapped to the positions of its
+            near-duplicates. The ranking is followed only until the next image that is not a
+            near-duplicate, which would be number `k + 1`; later near-duplicates are not listed.
         """
         grouping = _Grouping(self._vectors, self.threshold)
         groups: dict[int, list[int]] = {}
@@ -145,7 +146,7 @@ class NearDuplicates:
             count *= 4
 
     def near(self, position: int, candidates: Sequence[int]) -> list[int]:
-        """Return those `candidates` that are near-duplicates of the image at `position`."""
+        """Return those of the positions `candidates` whose images duplicate that at `position`."""
         units = _units(self._vectors[[position, *candidates]])
         cosines = units[1:] @ units[0]
         return [other for other, c in zip(candidates, cosines, strict=True) if c >= self.threshold]

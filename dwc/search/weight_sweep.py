@@ -221,7 +221,7 @@ class WeightSweep:
         Args:
             shifts: numbers added to the logit of every image weight; minus infinity, 0 and infinity
                 are always included.
-            k: number of best images considered at each shift, 1 or more.
+            k: how many of the best images at each shift the trace contains, 1 or more.
             limit: the last rank that is reported, `k` or more.
 
         Raises:
@@ -232,8 +232,8 @@ class WeightSweep:
         steps = sorted({-math.inf, 0.0, math.inf, *shifts})
         orders = [self.top(shift, limit).tolist() for shift in steps]
         learned = steps.index(0.0)
-        # First the best images at shift 0, then the images that each shift adds, in ascending order
-        # of the shifts.
+        # The order of the items: first the best images at shift 0, then the images that the other
+        # shifts add, in ascending order of the shifts.
         in_order = dict.fromkeys(orders[learned])
         followed = {position for order in orders for position in order[:k]}
         in_order.update(dict.fromkeys(position for order in orders for position in order[:k]))

@@ -29,7 +29,7 @@ def render_hint(text: str) -> str:
 
 
 def render_unknown_words(words: Sequence[str]) -> str:
-    """Render the typed words outside the model's vocabulary, struck through; empty for none."""
+    """Render a message about words outside the model's vocabulary; empty if there are none."""
     if not words:
         return ""
     struck = ", ".join(f"<s>{escape(word)}</s>" for word in words)
@@ -113,9 +113,12 @@ def format_count(number: int) -> str:
 
 
 def format_timing(timings_ms: Mapping[str, float], gallery_size: int) -> str:
-    """Format a gallery size and time, such as `2,000 pictures · 19 ms`.
+    """Format a gallery's size and a search's duration, as in `2,000 pictures · 19 ms`.
 
-    The time is the entry for the total if there is one, else the sum of all steps.
+    Args:
+        timings_ms: The durations of the steps in milliseconds, and of all steps as `total`; without
+            `total`, their sum is used.
+        gallery_size: The number of images in the gallery.
     """
     total = timings_ms.get("total", sum(timings_ms.values()))
     duration = f"{total:.0f} ms" if total < 1000 else f"{total / 1000:.1f} s"

@@ -203,7 +203,7 @@ def reference_file(request: SearchRequest, images: GalleryImages) -> FileData | 
 
 
 def get_attribute(event: gr.EventData, name: str) -> Any:
-    """Return an attribute of an event's payload; None if the browser did not send it."""
+    """Return a value that the browser sent with an event, by its name; None if it sent none."""
     return getattr(event, name, None)
 
 
@@ -528,9 +528,10 @@ class PageHandlers:
         act: Callable[[SearchState], Update],
         otherwise: Update | None = None,
     ) -> Update:
-        """Apply `act` to the search result on the screen and return the updates of both.
+        """Apply `act` to the search result on the screen and return its updates.
 
-        If there is no search result, `otherwise` is returned; if it cannot be restored, `otherwise`
+        If the search had to be repeated, the updates also cache its result. If there is no search
+        result on the screen, `otherwise` is returned; if the search cannot be repeated, `otherwise`
         with an error message.
         """
         c = self._components

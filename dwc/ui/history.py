@@ -215,10 +215,10 @@ def _bounded(history: SearchHistory) -> SearchHistory:
 
 
 def _parse_history(content: Any) -> SearchHistory:
-    """Build a history from JSON.
+    """Convert the JSON form of a history (see `SearchHistory.to_dict`) to a history.
 
     Raises:
-        KeyError, TypeError, ValueError: The content is not a history.
+        KeyError, TypeError, ValueError: The content does not have that form.
     """
     steps = tuple(
         HistoryStep(
@@ -253,7 +253,7 @@ def _is_tree(history: SearchHistory) -> bool:
         weight, is_after = step.weight_shift.image_weight, step.number > max(earlier, default=0)
         if type(step.number) is not int or not is_after or not 0 <= weight <= 1:
             return False
-        if step.weight_shift.shift != step.weight_shift.shift:  # not a number
+        if step.weight_shift.shift != step.weight_shift.shift:  # NaN
             return False
         if step.parent is None:
             roots += 1

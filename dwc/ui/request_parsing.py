@@ -56,7 +56,7 @@ class SearchEngine(Protocol):
         sweep: WeightSweep | None = None,
         fold: bool = False,
     ) -> SearchResult:
-        """Find the `k` best images; use `sweep` if it is given instead of scoring again."""
+        """Return the `k` best images; if `sweep` is given, use its scores instead of new ones."""
 
     def sweep(self, query: EncodedQuery) -> WeightSweep:
         """Score the gallery once for all shifts of the image weight."""
@@ -163,7 +163,7 @@ def parse_shift(shift: object) -> float:
 
 
 def _parse_number(value: object, name: str) -> float:
-    # JSON has no infinity: it arrives as a string.
+    # Strings are accepted because JSON has no infinity, which is sent as "inf" or "-inf".
     if isinstance(value, (int, float, str)) and not isinstance(value, bool):
         try:
             return float(value)
@@ -199,8 +199,8 @@ def read_link(
     """Parse the query string of a link.
 
     Returns:
-        The search, None if the link has neither a reference nor a text; and an error message for
-        the page if the link names an image, shift or model that does not exist.
+        The search, or None if the link has neither a reference nor a text; and an error message for
+        the page, which is empty unless the link names an image, shift or model that does not exist.
     """
     parameters: Mapping[str, str] = dict(parse_qsl(link.removeprefix("?")))
     reference_id, words = parameters.get("ref") or None, parameters.get("text") or ""

@@ -28,7 +28,7 @@ def is_upload(path: str) -> bool:
     """Return whether a path is an existing file in the upload folder."""
     try:
         return _is_in_upload_folder(path) and Path(path).is_file()
-    except OSError:  # the path is too long, or a loop of links
+    except OSError:  # for example, the path is too long or has a loop of symbolic links
         return False
 
 
@@ -52,7 +52,7 @@ def read_upload(path: str) -> bytes:
 def _is_in_upload_folder(path: str) -> bool:
     try:
         return Path(path).resolve().is_relative_to(Path(get_upload_folder()).resolve())
-    except (OSError, ValueError, RuntimeError):  # a null character, or a loop of links
+    except (OSError, ValueError, RuntimeError):  # for example, it has a null character
         return False
 
 

@@ -229,7 +229,7 @@ def parse_slider(position: object, at_learned: object, state: SearchState) -> fl
 
 
 def _checked(value: Any, *types: type) -> Any:
-    """Return the value if its type is exactly one of these (so True is not an int).
+    """Return the value if its type is exactly one of `types`; True, a bool, is not an int then.
 
     Raises:
         TypeError: The value has another type.

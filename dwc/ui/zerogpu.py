@@ -72,6 +72,6 @@ def _compose_on_gpu_or_cpu(
     """Run a forward pass on ZeroGPU, or on the CPU if no GPU is granted."""
     try:
         return on_gpu(dict(inputs))
-    except Exception as error:  # a spent quota or an expired lease; the types belong to Spaces
+    except Exception as error:  # for example, the quota is used up; only Spaces define the types
         _log.warning("no GPU was lent, so the CPU answers: %s", error)
         return on_cpu(inputs)
