@@ -70,8 +70,9 @@ class PageComponents:
         model: The name of the selected model.
         screen: The data about the search result on the screen, as returned by `describe_screen`.
         history: The search history of the visit, as returned by `SearchHistory.to_dict`.
-        visit: The data that the script `session.js` sends when the page opens: the query string of
-            its address, and `screen`, `history`, `pin` and unsent input from before a reload.
+        visit: The data that the script `session.js` sends when the page opens: `address`, the query
+            string of the page's address, and what the page showed before a reload, if that is why
+            it opens: `screen`, `history`, its current `step`, `pin`, and `draft`, the input fields.
         state: The cached search result of this visitor.
         parcel: A file for the browser to download.
         pin: The data that repeats the pinned search, in the form of `screen`; None without a pin.
@@ -311,8 +312,8 @@ class PageHandlers:
             visit: The data that the browser sends; see `PageComponents.visit`.
 
         Returns:
-            The search that the page showed before; without one, the search that the address
-            describes; without that, the page's own opening search.
+            The updates that show a search: the one that the page showed before; without that, the
+            one in the page's address; without that, the page's own opening search.
         """
         known = visit if isinstance(visit, Mapping) else {}
         screen = known.get("screen")
