@@ -1,6 +1,6 @@
-"""The page's entry point, as Spaces run it: python app.py [--model M]… [--gallery G] [--port P].
+"""Entry point of the web app for Hugging Face Spaces; it does the same as `dwc app`.
 
-The same as `dwc app`.
+Usage: python app.py [--model M]… [--gallery G] [--port P]
 """
 
 import sys
@@ -10,7 +10,11 @@ from dwc import cli
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve the page; `arguments` are those of `dwc app`, by default the command line's."""
+    """Serve the page and return the exit code.
+
+    Args:
+        arguments: The arguments of `dwc app`; by default those of the process.
+    """
     return cli.main(["app", *(sys.argv[1:] if arguments is None else arguments)])
 
 

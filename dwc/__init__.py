@@ -1,23 +1,24 @@
 """DWC: composed image retrieval that shows the learned weights of image and text.
 
-Imports point one way, which a test enforces:
+Packages import each other only in one direction. These are the main dependencies ("a -> b" means
+that a imports b); `tests/test_architecture.py` has all of them and enforces them:
 
     ui -> explain -> search -> gallery, modeling
     training, evaluation -> datasets, modeling
     catalogue -> datasets
 
-    modeling/     configuration, model and processor (the Hub's convention), both streams, combiners
-    checkpoints/  checkpoint files: load, validate, save, the Hub, the model card
-    convert/      the authors' weights and OpenAI's CLIP to a checkpoint, and back
-    datasets/     benchmark files to triplets and galleries; image loading, prefetching
+    modeling/     the model: configuration, processor, both streams, combiners
+    checkpoints/  checkpoint files: loading, validation, saving, the Hub, the model card
+    convert/      conversion of the authors' weights and OpenAI's CLIP to a checkpoint, and back
+    datasets/     reading of benchmark files and images
     catalogue/    the drawn garments: schema, drawing, language, splits, export
-    training/     loop, losses, feature cache; dwc/, catalogue/, progressive/, study/
+    training/     training loop, losses and feature cache; a subpackage for each recipe
     evaluation/   metrics, retrieval, benchmarks
-    gallery/      image sources, the embedding store, exact search, the projection
-    search/       Searcher, its queries, results and weight sweep
+    gallery/      image sources, the store of image vectors, exact search, the gallery's map
+    search/       Searcher, its queries and results, scores at any shift of the image weight
     explain/      score split, word ablation, attention maps, paraphrases, weight statistics
-    ui/           the page: blocks, handlers, state; panels/, static/
-    commands/     one module a subcommand of `python -m dwc`
+    ui/           the web page: blocks, handlers and state; panels/ and static/
+    commands/     the subcommands of `python -m dwc`, one module each
 """
 
 from importlib import import_module
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["DWCConfig", "DWCModel", "DWCProcessor", "Searcher"]
 
-# Modules of public names, imported on first access, so that `import dwc` does not import torch.
+# The module of each public name. It is imported when the name is first accessed, so that
+# `import dwc` does not import torch.
 _HOMES = {
     "DWCConfig": "dwc.modeling.configuration_dwc",
     "DWCModel": "dwc.modeling.modeling_dwc",

@@ -1,4 +1,4 @@
-"""`python -m dwc COMMAND`."""
+"""Entry point of `python -m dwc COMMAND`."""
 
 import sys
 

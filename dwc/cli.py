@@ -1,7 +1,7 @@
-"""The command line (`dwc COMMAND` or `python -m dwc COMMAND`), one `dwc.commands` module each.
+"""The command line: `dwc COMMAND` or `python -m dwc COMMAND`.
 
-A command's module has `HELP`, `configure(parser)` and `run(args)`, and imports torch and other slow
-packages only when it runs, so that help is instant.
+Each command is a module of `dwc.commands` with `HELP`, `configure(parser)` and `run(args)`. It
+imports torch and other slow packages only in `run`, so that help appears at once.
 """
 
 import argparse
@@ -30,7 +30,7 @@ COMMANDS = (
     "weights",
 )
 
-# Options whose value may begin with a minus.
+# Options whose value may begin with a minus sign.
 _VALUES_WITH_MINUS = ("--text", "--shift", "--image", "--reference-id")
 
 FAILED = 2
@@ -38,7 +38,7 @@ INTERRUPTED = 130  # as shells report SIGINT
 
 
 class Command(Protocol):
-    """The interface of a module of `dwc.commands`."""
+    """Interface of the modules of `dwc.commands`."""
 
     HELP: str
     configure: Callable[[argparse.ArgumentParser], None]
@@ -49,11 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        arguments: The command line; None for that of the process.
+        arguments: The command and its arguments; None for those of the process.
 
     Returns:
-        The exit code: 0 for success, 2 for a mistake in arguments or files (reported on stderr),
-        130 for an interrupt.
+        The exit code: 0 for success, 2 for an error in arguments or files (reported on stderr),
+        130 if the user interrupted the command.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"{type(error).__name__}: {error}")
     except BrokenPipeError:
         return _fail("the output was closed before it was written")
-    except OSError as error:  # a full disk, a read-only folder
+    except OSError as error:  # for example, a full disk or a read-only folder
         return _fail(str(error))
     except KeyboardInterrupt:
         _fail("interrupted")
@@ -78,14 +78,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _PrintableFormatter(logging.Formatter):
-    """Escapes the control characters of messages, which may hold the names of files."""
+    """Escapes control characters in log messages, since file names in them may contain some."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable_lines(super().format(record))
 
 
 def _attach_values(arguments: Sequence[str]) -> list[str]:
-    """Write `--text -stripes` as `--text=-stripes`, which argparse does not take for an option."""
+    """Join options and values that begin with a minus sign: `--text -stripes` to `--text=-stripes`.
+
+    Otherwise argparse would interpret such a value as an option.
+    """
     attached: list[str] = []
     for argument in arguments:
         is_value = argument.startswith("-") and not argument.startswith("--")
@@ -97,7 +100,10 @@ def _attach_values(arguments: Sequence[str]) -> list[str]:
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """Return the parser of the given command, or of all commands for help and errors."""
+    """Return a parser for the command in `arguments`, or for all commands if there is none.
+
+    In this way only the module of the requested command is imported.
+    """
     requested = [name for name in arguments[:1] if name in COMMANDS]
     parser = argparse.ArgumentParser(
         prog="dwc" if Path(sys.argv[0]).stem == "dwc" else "python -m dwc",

@@ -1,31 +1,31 @@
 """The errors of this package; catch `DWCError` for all of them.
 
     DWCError
-    ├── QueryError        a query cannot be searched
+    ├── QueryError        a query is invalid
     ├── ImageError        an image cannot be read
     ├── CheckpointError   a model cannot be loaded, converted or written
     ├── StoreError        a gallery store is missing, broken, or of another model
     ├── DatasetError      a benchmark's files are missing or not as documented
     └── TrainingError     a training cannot start or continue
 
-Every message says what was seen, what was expected, and what to do.
+Every error message says what was found, what was expected, and what to do.
 """
 
 from collections.abc import Iterable
 
-_LISTED = 12  # names in one message
+_LISTED = 12  # maximum number of names in one message
 
 
 class DWCError(Exception):
-    """Base of all errors that this package raises on purpose."""
+    """Base class of all errors that this package raises on purpose."""
 
 
 class QueryError(DWCError):
-    """A query cannot be searched: nothing given, too long, not a number."""
+    """A query is invalid: for example, it is empty or too long, or a parameter is not a number."""
 
 
 class ImageError(DWCError):
-    """An image cannot be read: not an image, cut short, too large."""
+    """An image cannot be read: for example, it is truncated, too large, or not an image at all."""
 
 
 class CheckpointError(DWCError):
@@ -45,7 +45,7 @@ class TrainingError(DWCError):
 
 
 def list_names(names: Iterable[str]) -> str:
-    """Return the first 12 sorted names and the count of the rest, for a message."""
+    """Return, for a message, the first 12 names in sorted order and the number of the others."""
     ordered = sorted(names)
     rest = len(ordered) - _LISTED
     return ", ".join(ordered[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")

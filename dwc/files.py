@@ -1,7 +1,7 @@
-"""Atomic writes, content digests, and paths of bundled assets; uses only the standard library.
+"""Atomic writes, hashes of files, and paths of bundled assets.
 
-An atomic write goes to a temporary name beside its target and is renamed at the end: a reader sees
-the old content or the new, and an interrupted write leaves the old.
+An atomic write creates a temporary file in the same folder and renames it at the end. So other
+processes see either the old or the new content, and an interrupted write leaves the old content.
 """
 
 import hashlib
@@ -18,13 +18,14 @@ _BLOCK_BYTES = 1 << 20
 
 
 def asset_path(*parts: str) -> Path:
-    """Path of a bundled asset, in an installed package or in a checkout.
+    """Return the path of a bundled asset, in an installed package or in a source checkout.
 
     Args:
-        *parts: The path below `assets/`, such as "checkpoints", "dwc-catalogue".
+        *parts: The components of the path below `assets/`, such as "checkpoints", "dwc-catalogue".
 
     Returns:
-        The path, which may not exist: a wheel holds the assets of `setup.py` only.
+        The path, which may not exist: an installed package has only the assets that `setup.py`
+        lists.
     """
     package = Path(__file__).resolve().parent
     installed = package / "_assets"
@@ -32,29 +33,29 @@ def asset_path(*parts: str) -> Path:
 
 
 class Digest(Protocol):
-    """A hash object of `hashlib`."""
+    """Interface of the hash objects of `hashlib`."""
 
     def update(self, data: bytes, /) -> None:
-        """Add bytes."""
+        """Add bytes to the hashed data."""
 
     def hexdigest(self) -> str:
-        """The digest so far, in hex digits."""
+        """Return the hash of the data so far, in hex digits."""
 
 
 @contextmanager
 def atomic_path(path: str | Path, *, fsync: bool = False, unique: bool = True) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` when the block succeeds.
+    """Yield a temporary path in the folder of `path`; rename it to `path` when the block succeeds.
 
     An exception in the block removes the temporary file and leaves `path` as it was. The temporary
-    name ends in the suffix of `path`, since some writers (`numpy.save`) append one otherwise.
+    name has the suffix of `path`, since some functions (`numpy.save`) otherwise append one.
 
     Args:
-        path: The file to write or replace. Missing parent folders are made.
-        fsync: Force content and rename to the disk before returning, so that they survive a power
-            failure.
-        unique: Use a temporary name of this process and thread, so that several may write the same
-            file. With False the name is fixed: the next write reuses what a killed one left behind,
-            which matters for files of gigabytes.
+        path: The file to write or replace. Missing parent folders are created.
+        fsync: Whether content and rename are flushed to the disk before returning, so that they
+            survive a power failure.
+        unique: Whether the temporary name contains the ids of this process and thread, so that
+            several of them may write the same file. If not, a file that a killed process left
+            behind is overwritten by the next write, which matters for files of gigabytes.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,14 +75,14 @@ def atomic_path(path: str | Path, *, fsync: bool = False, unique: bool = True) -
 
 @contextmanager
 def atomic_folder(folder: str | Path) -> Iterator[Path]:
-    """Yield an empty folder beside `folder`; move it there when the block succeeds.
+    """Yield an empty temporary folder; rename it to `folder` when the block succeeds.
 
-    A folder that exists is replaced as a whole. An exception in the block leaves it as it was. A
-    kill between the two renames leaves the old content in `.NAME.outdated`, beside the new content
-    in `.NAME.partial`; at any other instant `folder` is complete.
+    An existing folder is replaced as a whole. An exception in the block leaves it as it was. To
+    replace it takes two renames. If the process is killed between them, the old content is in
+    `.NAME.outdated` and the new content in `.NAME.partial`; at any other time `folder` is complete.
 
     Args:
-        folder: The folder to write or replace. Missing parent folders are made.
+        folder: The folder to write or replace. Missing parent folders are created.
     """
     folder = Path(folder)
     partial, outdated = partial_folder(folder), outdated_folder(folder)
@@ -100,12 +101,12 @@ def atomic_folder(folder: str | Path) -> Iterator[Path]:
 
 
 def partial_folder(folder: Path) -> Path:
-    """Return where `atomic_folder` collects new content before it moves it to `folder`."""
+    """Return the temporary folder in which `atomic_folder` collects the new content of `folder`."""
     return folder.with_name(f".{folder.name}.partial")
 
 
 def outdated_folder(folder: Path) -> Path:
-    """Return where `atomic_folder` puts old content while it moves the new to `folder`."""
+    """Return the folder to which `atomic_folder` moves the old content of `folder` at the end."""
     return folder.with_name(f".{folder.name}.outdated")
 
 
@@ -123,29 +124,29 @@ def write_text(path: str | Path, text: str, *, fsync: bool = False) -> None:
 def write_json(
     path: str | Path, content: Any, *, indent: int | None = 2, fsync: bool = False
 ) -> None:
-    """Write JSON and a line end atomically; see `atomic_path` for `fsync`."""
+    """Write a value as JSON, followed by a line end, atomically; see `atomic_path` for `fsync`."""
     write_text(path, json.dumps(content, indent=indent) + "\n", fsync=fsync)
 
 
 def sync_folder(folder: str | Path) -> None:
-    """Force a folder's entries (new, renamed and removed files) to the disk.
+    """Flush a folder's entries (new, renamed and removed files) to the disk.
 
-    Does nothing where folders cannot be opened (Windows) or synchronized (some network drives).
+    This does nothing where folders cannot be opened (Windows) or flushed (some network drives).
     """
     with suppress(OSError):
         _sync(Path(folder))
 
 
 def file_digest(path: str | Path, digest: Digest | None = None) -> str:
-    """Hash a file in blocks, so that its size does not matter.
+    """Return the hash of a file, which is read in blocks, so that it may be larger than memory.
 
     Args:
         path: The file.
-        digest: The hash object to feed, with a prefix in it where a format asks for one; a new
-            SHA-256 if None.
+        digest: The hash object to use; it may already contain a prefix that a format requires. None
+            for a new SHA-256 object.
 
     Returns:
-        The digest in hex digits.
+        The hash in hex digits.
     """
     digest = hashlib.sha256() if digest is None else digest
     with Path(path).open("rb") as stream:
@@ -155,14 +156,16 @@ def file_digest(path: str | Path, digest: Digest | None = None) -> str:
 
 
 def description_digest(description: Any, digits: int = 12) -> str:
-    """Hash a JSON-able description, such as the settings that a cached file depends on.
+    """Return a hash of a JSON-compatible value, such as the settings that a cached file depends on.
 
     Args:
-        description: Dicts with string keys in any order, lists, strings, numbers, booleans, None.
+        description: The value, of dicts with string keys, lists, strings, numbers, booleans and
+            None.
         digits: The length of the result.
 
     Returns:
-        The first hex digits of the SHA-256 of its JSON: equal for equal descriptions.
+        The first hex digits of the SHA-256 hash of the value's JSON. The order of keys does not
+        matter.
     """
     text = json.dumps(description, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:digits]

@@ -1,10 +1,10 @@
-"""Negations: phrases that exclude something, their scope, and those that a vocabulary lacks.
+"""Negations: phrases that exclude something, such as "without" or "anything but".
 
 `NEGATIONS` has the negations that the catalogue's parser understands and its generators use. A
-model understands only those that it was trained on. The bundled checkpoints until now know "no",
-"not" and "without", so that they may return red garments for "anything but red".
-`unknown_function_words` lists the negations in a text that a model has not learned; `Searcher` adds
-`negation_note` to the notes of its search result, and the page shows it there.
+model understands only those that it was trained on. The bundled checkpoints know only "no", "not"
+and "without", so they may return red garments for "anything but red". `unknown_function_words`
+lists the negations in a text that a model has not learned. `Searcher` adds `negation_note` to the
+notes of a search result, which the page shows.
 """
 
 import re
@@ -14,12 +14,12 @@ from typing import Literal
 Tokens = tuple[str, ...]
 
 Reach = Literal["no", "without", "removing"]
-"""What a negation excludes. "no": only the next thing; "without": also each thing of a list with
-"or"; "removing": also each thing of a list with "and"."""
+"""What a negation excludes. "no": only the next thing; "without": also all things of a list that is
+joined by "or"; "removing": also all things of a list that is joined by "and"."""
 
 
 def _phrases(text: str) -> tuple[Tokens, ...]:
-    """Split comma-separated phrases, each into its words."""
+    """Split a text at commas into phrases, and each phrase into its words."""
     return tuple(tuple(phrase.split()) for phrase in text.split(","))
 
 
@@ -43,11 +43,12 @@ _BY_REACH: dict[Reach, str] = {
 NEGATIONS: dict[Tokens, Reach] = {
     phrase: reach for reach, text in _BY_REACH.items() for phrase in _phrases(text)
 }
-"""Maps every negation, as a tuple of lower-case words, to its reach."""
+"""What each negation excludes (its reach), by the negation as a tuple of lower-case words."""
 LONGEST_NEGATION = max(map(len, NEGATIONS))
 
-# Negations whose words also occur in other phrases ("as a skirt instead", "a pair of"). Each counts
-# as known only if the vocabulary also has the given word, which comes from training on negations.
+# Negations whose words also occur in other phrases ("as a skirt instead", "a pair of"). A model has
+# learned such a negation only if its vocabulary also has the given word, which enters a vocabulary
+# only by training on negations.
 _LEARNED_WITH: dict[Tokens, str] = {("instead", "of"): "than"}
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
@@ -64,7 +65,7 @@ def spell_out_minus(text: str) -> str:
 
 
 def negations_in(text: str) -> list[Tokens]:
-    """Return the negations of a text in order; where several begin at a word, only the longest."""
+    """Return the negations in a text, in order; of several that begin at one word, the longest."""
     words: list[str] = []
     for word in _WORD.findall(spell_out_minus(text).lower().replace("\u2019", "'")):
         words += word.split("-", 1) if word.startswith("non-") else [word]
@@ -82,15 +83,15 @@ def negations_in(text: str) -> list[Tokens]:
 
 
 def unknown_function_words(text: str, is_known: Callable[[str], bool]) -> list[str]:
-    """List the negations of a text that a model has not learned.
+    """Return the negations in a text that a model has not learned.
 
     Args:
         text: The text as typed.
-        is_known: Function that returns whether the model's vocabulary has a given word.
+        is_known: Function that returns whether a word is in the model's vocabulary.
 
     Returns:
-        Each such negation once, in order, in lower case: "without any", "minus". Empty if all are
-        known.
+        Each of these negations once, in order, in lower case, such as "without any". Empty if all
+        are known.
     """
     unknown: dict[str, None] = {}
     for phrase in negations_in(text):
@@ -101,7 +102,11 @@ def unknown_function_words(text: str, is_known: Callable[[str], bool]) -> list[s
 
 
 def negation_note(text: str, is_known: Callable[[str], bool]) -> str | None:
-    """Return a note on negations that the model has not learned and their replacement, or None."""
+    """Return a message that names the negations in a text that a model has not learned, or None.
+
+    The message also suggests a negation that the model knows, if there is one. For the parameters
+    see `unknown_function_words`.
+    """
     unknown = unknown_function_words(text, is_known)
     if not unknown:
         return None

@@ -1,4 +1,4 @@
-"""Progress of long work: a tqdm bar on a terminal, a log line now and then elsewhere."""
+"""Progress of long tasks: a tqdm bar on a terminal, otherwise a log line from time to time."""
 
 import logging
 import sys
@@ -20,18 +20,18 @@ def progress_bar(
     done: int = 0,
     line_every: int | None = None,
 ) -> tqdm:
-    """Make a bar that counts up to `total`; call its `update(n)`, and `close()` at the end.
+    """Return a progress bar that counts to `total`; call its `update(n)`, and `close()` at the end.
 
-    Where stderr is not a terminal the bar writes whole lines to `logger` at level INFO, so that a
+    If stderr is not a terminal, the bar writes lines to `logger` at level INFO instead, so that a
     log file stays readable.
 
     Args:
-        total: How many units there are.
-        description: What is counted, such as "drawing".
-        logger: Where lines go.
-        done: How many units were done before.
-        line_every: Write a line after this many units; by default every 10 seconds. The last unit
-            always gets one.
+        total: Number of units to count.
+        description: Text before the numbers that says what is counted.
+        logger: The logger for the lines.
+        done: Number of units that were finished before.
+        line_every: Number of units after which a line is written; by default a line is written
+            every 10 seconds. One is always written at the end.
     """
     if sys.stderr.isatty():
         return tqdm(total=total, initial=done, desc=description, leave=False, dynamic_ncols=True)
@@ -48,13 +48,13 @@ def progress_bar(
 def track(
     items: Iterable[Item], description: str, logger: logging.Logger, total: int | None = None
 ) -> Iterator[Item]:
-    """Yield the items and show how many are done; see `progress_bar`.
+    """Yield the items and show how many are finished; see `progress_bar`.
 
     Args:
-        items: What to go through.
-        description: What is counted.
-        logger: Where lines go.
-        total: How many items there are; `len(items)` by default.
+        items: The items.
+        description: Text before the numbers that says what is counted.
+        logger: The logger for the lines.
+        total: Number of items; by default `len(items)`.
     """
     if total is None:
         assert isinstance(items, Sized), "give total for items without a length"
@@ -71,7 +71,7 @@ def track(
 class _LogBar(tqdm):
     """A tqdm bar that writes each update as one line to a logger."""
 
-    monitor_interval = 0  # no thread that displays the bar at other times
+    monitor_interval = 0  # disables tqdm's thread, which would update the bar at other times
 
     def __init__(self, *, logger: logging.Logger, **options: object) -> None:
         self._logger = logger

@@ -1,8 +1,9 @@
 """`python -m dwc app`: serve the web app, locally or as a Hugging Face Space (through app.py).
 
-The gallery is embedded at the first start and cached for the next, once for each model, since each
-model has its own vectors. The cache is DWC_CACHE, else `dwc` under XDG_CACHE_HOME or ~/.cache. With
-several models the page offers a choice, and `--keep-loaded` of them stay in memory.
+The gallery is embedded once with each model, since each model has its own vectors. The vectors are
+cached for later starts in the folder that the environment variable DWC_CACHE names, by default in
+`dwc` under XDG_CACHE_HOME or ~/.cache. If there are several models, the page offers a choice, and
+at most `--keep-loaded` of them stay in memory.
 """
 
 import argparse
@@ -24,7 +25,7 @@ DEFAULT_KEEP_LOADED = "2"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments; environment variables replace omitted ones at run time."""
+    """Add the command's arguments; `run` reads omitted ones from environment variables."""
     parser.add_argument(
         "--model",
         action="append",
@@ -50,14 +51,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def complete_from_environment(args: argparse.Namespace) -> argparse.Namespace:
-    """Set arguments omitted from the command line from environment variables or defaults.
+    """Set omitted command-line arguments from environment variables or defaults.
 
     Returns:
-        The arguments with `models` (an empty list for the bundled models), `keep_loaded` and
+        The arguments, with `models` (an empty list for the bundled models), `keep_loaded` and
         `gallery` set.
 
     Raises:
-        DWCError: A variable of the environment has no valid value.
+        DWCError: An environment variable has an invalid value.
     """
     models, keep_loaded = args.models, args.keep_loaded
     if models is None:
@@ -75,7 +76,7 @@ def complete_from_environment(args: argparse.Namespace) -> argparse.Namespace:
 
 
 def split_models(names: str) -> list[str]:
-    """Split DWC_MODEL at commas and spaces; an existing folder's path is not split."""
+    """Split the value of DWC_MODEL at commas and spaces, unless it is the path of a folder."""
     if names and Path(names).expanduser().is_dir():
         return [names]
     return names.replace(",", " ").split()
@@ -85,7 +86,7 @@ def parse_model_count(text: str) -> int:
     """Parse a number of models, 1 or more.
 
     Raises:
-        argparse.ArgumentTypeError: Anything else.
+        argparse.ArgumentTypeError: The text is not such a number.
     """
     try:
         number = int(text)
@@ -101,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     args = complete_from_environment(args)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 
-    from dwc.ui import zerogpu  # noqa: F401  # must precede every import of torch
+    from dwc.ui import zerogpu  # noqa: F401  # must be imported before torch
     from dwc.ui.blocks import build_page
     from dwc.ui.gallery_images import StoreImages
     from dwc.ui.panels.examples import choose_examples
@@ -122,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
         waits=bool(args.models),
     )
     images = StoreImages(store)
-    serve_thumbnails(images)  # before the page is built, or gradio would copy the images
+    serve_thumbnails(images)  # must precede the building of the page: else Gradio copies the images
     page = build_page(models, images, choose_examples(images))
     if not args.models:
         open_meanwhile(models)
@@ -132,7 +133,15 @@ def run(args: argparse.Namespace) -> int:
 
 @contextmanager
 def show_progress(name: str, several: bool) -> Iterator["Progress"]:
-    """Show a model's gallery embedding progress on stderr, with its name if there are `several`."""
+    """Show on stderr the progress of embedding the gallery with a model.
+
+    Args:
+        name: The model's name.
+        several: Whether there are several models, so that the name is shown.
+
+    Yields:
+        The callback for the progress.
+    """
     from dwc.commands.index import ProgressLine
 
     with ProgressLine(name if several else "") as line:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 HELP = "measure a checkpoint on a benchmark"
 
-# Splits available for each benchmark, the default split first.
+# The splits of each benchmark; the first is the default.
 SPLITS = {
     "catalogue": ("test", "val"),
     "fashion_iq": ("val",),
@@ -24,10 +24,10 @@ SPLITS = {
     "wardrobe": ("eval",),
 }
 
-# Benchmarks whose data table defines the splits, so that any split name is accepted.
+# Benchmarks whose own table defines the splits, so that any name of a split is accepted.
 _NAMES_ITS_SPLITS = frozenset({"wardrobe"})
 
-# Options that apply to one benchmark only, by argument name.
+# Options that only one benchmark has: the benchmark's name, by the name of the argument.
 BELONGS_TO = {
     "protocol": "fashion_iq",
     "category": "fashion_iq",
@@ -91,7 +91,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Set the default split; raise DatasetError for incompatible options."""
+    """Set `args.split` to the default if it is omitted, and check that the options are compatible.
+
+    Raises:
+        DatasetError: Options are incompatible, or the data folder is missing.
+    """
     from dwc.errors import DatasetError
 
     for option, dataset in BELONGS_TO.items():

@@ -53,7 +53,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build or update the store; list unreadable pictures without failing."""
+    """Build or update the store, or list the stores of the page; return the exit status.
+
+    Pictures that cannot be read are skipped and listed.
+    """
     if args.list_stores or args.remove_orphans:
         return _list_stores(args.remove_orphans, args.json)
     from dwc.errors import ImageError, QueryError
@@ -65,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     from dwc.gallery.builder import update_store
     from dwc.gallery.sources import open_source
 
-    # Before torch is imported, which takes seconds.
+    # Mistakes in the arguments are reported before torch is imported, which takes seconds.
     source = open_source(args.source, args.revision, args.exclude)
 
     from dwc.checkpoints.load import load
@@ -101,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def print_skipped(skipped: dict[str, str], remarks: list[str]) -> None:
-    """Print to stderr why the first few skipped files were skipped, and remarks on others."""
+    """Print to stderr why files were skipped, for the first few of them, and then the remarks."""
     for reason in list(skipped.values())[:_SKIPPED_PRINTED]:
         sys.stderr.write(f"skipped: {printable(reason)}\n")
     if len(skipped) > _SKIPPED_PRINTED:
@@ -140,7 +143,7 @@ class ProgressLine:
     """Progress display on stderr: a tqdm bar on a terminal, else one line per 10 percent."""
 
     def __init__(self, label: str = "") -> None:
-        """Set the label of the progress display, needed if several things are counted."""
+        """Create the display; `label` is a text before the numbers, such as the model's name."""
         self._label = f"{label}: " if label else ""
         self._on_terminal = sys.stderr.isatty()
         self._printed_tenths = -1
@@ -154,7 +157,7 @@ class ProgressLine:
             self._bar.close()
 
     def show(self, finished: int, total: int, seconds_left: float) -> None:
-        """Display the number of finished pictures and the estimated remaining time."""
+        """Display the number of finished pictures and the estimated seconds left."""
         from tqdm import tqdm
 
         if self._on_terminal:

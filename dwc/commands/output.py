@@ -1,4 +1,4 @@
-"""Output text without control codes, in characters that the terminal or pipe can encode."""
+"""Conversion of text for output: no control characters, and only characters that can be encoded."""
 
 import json
 import re
@@ -12,18 +12,19 @@ _CONTROLS = re.compile("[\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u
 
 
 def printable_lines(text: str) -> str:
-    """Escape control characters, for example in file names, except for line ends."""
+    """Escape the control characters of a text, such as those in file names, except line ends."""
     return "\n".join(map(printable, text.split("\n")))
 
 
 def json_text(content: Any, encoding: str | None = None) -> str:
-    r"""Standard JSON that an encoding can carry, without control characters.
+    r"""Return a value as JSON that an encoding can represent, without control characters.
 
-    Letters stay as they are where the encoding has all of them; otherwise everything beyond ASCII
-    is written as \uXXXX, which every reader of JSON decodes.
+    Letters are not escaped if the encoding has all of them. Otherwise all characters beyond ASCII
+    are written as \uXXXX, which every JSON parser decodes.
 
     Args:
-        encoding: by default that of stdout.
+        content: The JSON-compatible value.
+        encoding: The encoding of the output; by default that of stdout.
     """
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     try:

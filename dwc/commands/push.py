@@ -1,4 +1,4 @@
-"""`python -m dwc push`: publish a checkpoint on the Hub."""
+"""`python -m dwc push`: publish a checkpoint on the Hugging Face Hub."""
 
 import argparse
 import sys
@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check and list the files, upload them unless it is a dry run, and print their location."""
+    """Check the folder and list its files; upload them, unless it is a dry run; print the URL."""
     from dwc.checkpoints.hub_upload import CARD, check_folder, list_files, make_card, push
 
     facts = _facts(args)
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _facts(args: argparse.Namespace) -> "CardFacts | None":
-    """Return the model card's facts from the command line, or None if there are none."""
+    """Return the facts for the model card that the command line gives; None if it gives none."""
     from dwc.checkpoints.hub_upload import read_evaluations
     from dwc.checkpoints.model_card import CardFacts
 

@@ -1,4 +1,4 @@
-"""`python -m dwc report`: the tables of a checkpoint's evaluation as Markdown."""
+"""`python -m dwc report`: write the tables of checkpoints' evaluations as a Markdown page."""
 
 import argparse
 import sys

@@ -37,10 +37,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Search once, and print the results."""
+    """Search the store once, print the results, and return the exit status."""
     from dwc.gallery.store import Store
 
-    store = Store.open(args.store)  # before torch is imported, which takes seconds
+    # A wrong path is reported before torch is imported, which takes seconds.
+    store = Store.open(args.store)
 
     from dwc.checkpoints.load import load
     from dwc.search.searcher import Searcher

@@ -1,8 +1,9 @@
 """`python -m dwc train`: train a checkpoint from scratch or on a benchmark.
 
-train catalogue     the bundled checkpoint: everything from nothing, on drawn garments
-train dwc           DWC on a benchmark, on top of a CLIP and a ResNet that exist
-train progressive   PL's three stages, a reconstruction, on drawn garments
+train catalogue     the bundled checkpoint: all parts from random parameters, on drawn garments
+train dwc           DWC on a benchmark, with an existing CLIP and ResNet
+train progressive   the three stages of PL (Progressive Learning), which are a reconstruction of
+                    the paper's, on drawn garments
 """
 
 import argparse
@@ -111,14 +112,14 @@ _MOST_WORKERS = 8
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of every recipe."""
+    """Declare the arguments of all training recipes, which are subcommands."""
     recipes = parser.add_subparsers(dest="recipe", metavar="RECIPE", required=True)
     for name, (summary, configure_recipe, _) in _RECIPES.items():
         configure_recipe(recipes.add_parser(name, help=summary, description=summary))
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train and evaluate; write the checkpoint, its evaluation, its log and its model card."""
+    """Run a training recipe; write the checkpoint, its evaluation, its log and its model card."""
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     logging.getLogger("dwc").setLevel(logging.INFO)
@@ -163,7 +164,10 @@ def _run_catalogue(args: argparse.Namespace) -> int:
 
 
 def _train_jointly(args: argparse.Namespace) -> dict[str, Any]:
-    """Continue training from a checkpoint for drawings, trained first if none is given."""
+    """Train on drawings and photographs, starting from a checkpoint that was trained on drawings.
+
+    That checkpoint is trained first if none is given. Return the content of `evaluation.json`.
+    """
     from dwc.training.catalogue.joint_training import JointRecipe, check_wardrobe, publish_joint
     from dwc.training.catalogue.recipe import CatalogueRecipe
     from dwc.training.catalogue.train_catalogue import claim_work, publish_catalogue
@@ -174,7 +178,7 @@ def _train_jointly(args: argparse.Namespace) -> dict[str, Any]:
         drawings = args.work / "drawings"
         recipe = CatalogueRecipe.of(args.seed, args.share)
         claim_work(recipe, args.work)
-        if not (drawings / "evaluation.json").is_file():  # written last
+        if not (drawings / "evaluation.json").is_file():  # written last, when training is complete
             publish_catalogue(recipe, args.work, drawings, args.photographs)
         start = str(drawings)
     return publish_joint(
@@ -273,7 +277,10 @@ def _run_dwc(args: argparse.Namespace) -> int:
 
 
 def _log_recalls(out: Path, numbers: Mapping[str, Any]) -> None:
-    """Log the recalls if this process has them."""
+    """Log the recalls of a finished training.
+
+    In distributed training only one process has them; in the others `numbers` is empty.
+    """
     if numbers:
         recalls = {name: value for name, value in numbers.items() if name.startswith("recall@")}
         logger.info("%s: %s", out, json.dumps(recalls))

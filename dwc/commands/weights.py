@@ -1,4 +1,4 @@
-"""`python -m dwc weights`: collect the reference weights of a checkpoint."""
+"""`python -m dwc weights`: compute a checkpoint's image weights for many queries, and save them."""
 
 import argparse
 import sys
@@ -18,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compute image weights of sample queries and write both into the checkpoint's folder."""
+    """Compute the image weights of sample queries; save queries and weights with the checkpoint."""
     from dwc.checkpoints.load import load
     from dwc.evaluation.catalogue import catalogue_weights
     from dwc.search.reference_weights import ReferenceQueries, ReferenceWeights
@@ -33,7 +33,8 @@ def run(args: argparse.Namespace) -> int:
     )
     reference_queries = ReferenceQueries(
         references=[query.reference for query in queries],
-        # On one line, as on the page; the model's template joins two captions the same way.
+        # The texts are on one line, as on the page. The model's caption template joins two captions
+        # in the same way.
         words=[" and ".join(query.captions) for query in queries],
         picture_shares=[round(float(query.picture_share or 0), _DIGITS) for query in queries],
         image_weights={

@@ -1,4 +1,4 @@
-"""Registry of published benchmarks: how each one is read, evaluated and reported."""
+"""Registry of the published benchmarks, with the functions that read and report each of them."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -30,12 +30,12 @@ class BenchmarkOptions:
     """Options of an evaluation; each benchmark ignores the options that do not concern it.
 
     Attributes:
-        split: Name of the split; None for the benchmark's usual one.
+        split: Name of the split; None for the benchmark's default.
         protocol: FashionIQ's evaluation protocol, P1 to P4.
-        categories: FashionIQ's categories to evaluate, for a model of only some of them.
-        states_answer: End Fashion200k's text with "and get <the target's caption>", as DWC's code
-            does. Such numbers are comparable only with each other; `protocol` and `notes` of
-            the report say so.
+        categories: FashionIQ's categories to evaluate; by default all three.
+        states_answer: Whether Fashion200k's texts end with "and get <the target's caption>", as in
+            DWC's released code. Recalls with this option are comparable only with each other;
+            `protocol` and `notes` of the report say so.
     """
 
     split: str | None = None
@@ -45,7 +45,10 @@ class BenchmarkOptions:
 
 
 class Part(NamedTuple):
-    """A gallery with its queries and image files; FashionIQ has one part per category."""
+    """A gallery with its queries and image files.
+
+    FashionIQ has one part per category; every other benchmark consists of a single part.
+    """
 
     name: str
     benchmark: Benchmark
@@ -54,7 +57,16 @@ class Part(NamedTuple):
 
 @dataclass
 class Evaluation:
-    """Results of a benchmark's parts by name, and the errors of the parts that were left out."""
+    """The results of all parts of a benchmark.
+
+    Attributes:
+        root: Folder of the benchmark's files.
+        split: Name of the split.
+        options: The options of the evaluation.
+        results: The result of each evaluated part, by the part's name.
+        left_out: The error for each part that could not be evaluated, by the part's name.
+        coverages: The coverage of every part, including those left out, in the order of the parts.
+    """
 
     root: Path
     split: str
@@ -71,10 +83,18 @@ class Evaluation:
         queries: int | None,
         seed: int,
     ) -> None:
-        """Evaluate a part, or record the error if it cannot be evaluated."""
+        """Evaluate a model on a part and record the result, or the error if that is impossible.
+
+        Args:
+            part: The part.
+            model: The model.
+            processor: The model's processor.
+            queries: Number of queries to evaluate, sampled with `seed`; None for all.
+            seed: Random seed of the sample.
+        """
         try:
             result = evaluate_files(part.benchmark, part.files, model, processor, queries, seed)
-        except DatasetError as error:  # no images, or no query with all its images
+        except DatasetError as error:  # no image is available, or no query is left
             self.left_out[part.name] = error
             gallery = part.benchmark.gallery
             self.coverages.append(
@@ -86,20 +106,20 @@ class Evaluation:
 
     @property
     def only(self) -> BenchmarkResult:
-        """Result of a benchmark that has exactly one part."""
+        """The result of a benchmark that has exactly one part."""
         (result,) = self.results.values()
         return result
 
 
 @dataclass(frozen=True)
 class BenchmarkEntry:
-    """How a published benchmark is read and reported.
+    """The splits of a published benchmark, and the functions that read and report it.
 
     Attributes:
-        splits: Names of the splits, the usual one first.
-        read: Function of root, split and options that returns the parts; it raises `DatasetError`
-            for files that are not as documented.
-        report: Function that returns the fields of the report, for JSON.
+        splits: Names of the splits; the first is the default.
+        read: Function that reads the parts of a split from the benchmark's folder, the split's name
+            and the options; it raises `DatasetError` for files that are not as documented.
+        report: Function that returns the report of an evaluation as JSON-compatible values.
     """
 
     splits: tuple[str, ...]
@@ -118,15 +138,21 @@ def evaluate_benchmark(
 ) -> dict[str, Any]:
     """Evaluate a model on a benchmark of `BENCHMARKS`.
 
-    Missing images are counted. A part without queries is left out and named in the report.
+    Missing images are left out and counted. So is a part without any query that can be evaluated;
+    a warning names it.
 
     Args:
+        name: The benchmark's key in `BENCHMARKS`.
+        model: The model.
+        processor: The model's processor.
         root: Folder of the benchmark's files.
+        options: The options of the evaluation; by default those of `BenchmarkOptions()`.
         queries: Number of queries per part to evaluate, sampled with `seed`; by default all.
+        seed: Random seed of the sample.
 
     Returns:
-        Recalls as fractions (both streams together and by stream), the protocol, counts, coverage,
-        and the additional fields of the benchmark.
+        The report, for JSON: recalls in [0, 1] (for both streams together and for each stream), the
+        protocol, counts, coverage, and the additional fields of the benchmark.
 
     Raises:
         DatasetError: Files are not as documented, or no query is left.
@@ -149,29 +175,39 @@ def _plain_report(run: Evaluation) -> dict[str, Any]:
 
 
 def _read_css3d(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
-    """Return all scenes of the split; every scene with the target's label is a hit."""
+    """Return one part with all scenes of the split; scenes with the target's label are hits."""
     benchmark = css3d_benchmark(root, split)
     return [Part("css3d", benchmark, css3d_images(root, benchmark.gallery))]
 
 
 def _read_fashion200k(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
-    """Return all images of the split; every image with the target's caption is a hit."""
+    """Return one part with all images of the split; images with the target's caption are hits."""
     benchmark = fashion200k_benchmark(root, split, options.states_answer)
     return [Part("fashion200k", benchmark, fashion200k_images(root, benchmark.gallery))]
 
 
 def _read_cirr(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
-    """Return all images of the split; raise `DatasetError` if its targets are withheld."""
+    """Return one part with all images of the split.
+
+    Raises:
+        DatasetError: The split's targets are not published.
+    """
     return [Part("cirr", cirr_benchmark(root, split), cirr_images(root, split))]
 
 
 def _read_shoes(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
-    """Return all images of the split; each pair occurs twice, as in the released code."""
+    """Return one part with all images of the split.
+
+    Each pair of reference and target occurs in two queries, as in DWC's released code.
+    """
     return [Part("shoes", shoes_benchmark(root, split), ShoesImages(root))]
 
 
 def _report_shoes(run: Evaluation) -> dict[str, Any]:
-    """Return the report; pairs count twice as in publications, once in `each_pair_once`."""
+    """Return the report, in which each pair counts twice, as in publications.
+
+    The field `each_pair_once` has the recalls with every pair counted once.
+    """
     report = run.only.report
     rank_of = dict(zip(report.benchmark.queries, report.ranks["together"], strict=True))
     pairs = shoes_benchmark(run.root, run.split, "once").queries
@@ -220,7 +256,10 @@ def _report_fashion_iq(run: Evaluation) -> dict[str, Any]:
 
 
 def _means(reports: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return each recall's mean over categories, and the mean of R@10 and R@50 (papers' metric)."""
+    """Return the means of the recalls over all categories.
+
+    `mean_of_averages`, the main metric in papers, is the mean of R@10 and R@50.
+    """
     means = {f"recall@{k}": sum(r[f"recall@{k}"] for r in reports) / len(reports) for k in KS}
     return {**means, "mean_of_averages": (means["recall@10"] + means["recall@50"]) / 2}
 
@@ -232,4 +271,4 @@ BENCHMARKS: Mapping[str, BenchmarkEntry] = {
     "css3d": BenchmarkEntry(("test",), _read_css3d, _plain_report),
     "cirr": BenchmarkEntry(("val", "test1"), _read_cirr, lambda run: cirr_report(run.only)),
 }
-"""The benchmarks by the value of the option `--dataset`."""
+"""The benchmarks by name, which is the value of the command-line option `--dataset`."""

@@ -24,10 +24,10 @@ QUERIES = 2_000
 
 
 class CatalogueImages:
-    """Opens catalogue images by id, exactly as the gallery draws them."""
+    """Function object that returns the image of a catalogue item, as drawn for the gallery."""
 
     def __init__(self, items: Sequence[CatalogueItem], workers: int | None = None) -> None:
-        """Draw all items with `workers` processes, by default one per core."""
+        """Draw all items, using `workers` processes; by default one per core."""
         with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
             images = pool.map(_draw, items, chunksize=50)
             self._images = dict(zip((item.id for item in items), images, strict=True))
@@ -53,13 +53,18 @@ def evaluate_catalogue(
     """Evaluate a model on the catalogue; every item that matches a query is a hit.
 
     Args:
+        model: The model.
+        processor: The model's processor.
+        split: Name of the catalogue's split.
         gallery_size: Number of gallery images; the gallery depends only on this and on `split`.
-        queries: Number of queries, sampled with `seed`.
+        queries: Number of queries.
+        seed: Random seed from which the queries are generated.
         pictures: Function that opens an item's image by id; by default the images are drawn.
 
     Returns:
-        Recalls (both streams together and by stream), and the correlation of the image weights with
-        the share of the target's attributes that only the image determines.
+        `RankReport.to_dict` with `split` and `seed` added. It has the protocol, counts, recalls for
+        both streams together, and under `streams`, for each stream, recalls, the mean image weight,
+        and the correlation of the image weights with the true image shares.
     """
     items, drawn = _benchmark(split, gallery_size, queries, seed)
     report = run_benchmark(drawn, model, processor, pictures or CatalogueImages(items))
@@ -74,7 +79,10 @@ def catalogue_weights(
     queries: int = QUERIES,
     seed: int = 0,
 ) -> tuple[tuple[RetrievalQuery, ...], dict[str, NDArray[np.float32]]]:
-    """Return the N queries of `evaluate_catalogue`, and each stream's image weights (N,)."""
+    """Return the N queries of `evaluate_catalogue`, and the image weights (N,) of each stream.
+
+    The parameters are those of `evaluate_catalogue`.
+    """
     items, drawn = _benchmark(split, gallery_size, queries, seed)
     composed = compose_queries(model, processor, drawn.queries, CatalogueImages(items))
     return drawn.queries, composed.image_weights

@@ -1,11 +1,11 @@
-"""CIRR's report (recalls over the split and within each set of six) and its submission files.
+"""CIRR's report, with recalls over the split and within sets of six images; its submission files.
 
-The targets of test1 are withheld; CIRR's test server scores two JSON files:
+The targets of the split test1 are not published; CIRR's test server scores two JSON files:
 
     recall.json           {"version": "rc2", "metric": "recall", "<pairid>": [50 names], …}
     recall_subset.json    {"version": "rc2", "metric": "recall_subset", "<pairid>": [3 names], …}
 
-The names are ordered best first; ties are ordered as in the split (or the set).
+The names are ordered best first; names of equal score are in the order of the split (or the set).
 Source: https://github.com/Cuberick-Orion/CIRR/blob/main/Test-split_server.md
 """
 
@@ -30,14 +30,15 @@ HEADLINE = "mean_of_recall@5_and_recall_subset@1"
 
 
 def cirr_report(result: BenchmarkResult) -> dict[str, Any]:
-    """Return recalls over the split without the reference, and within the reference's set.
+    """Return CIRR's report: recalls over the whole split, and within the reference's set of six.
 
-    Only `target_hard` is a hit, as on the server and in papers. `target_soft` is not used; for 37
-    queries of the validation split it names the reference instead of the target.
+    The reference is never ranked. Only the image `target_hard` of the annotations is a hit, as on
+    the server and in papers. `target_soft` is not used: for 37 queries of the validation split it
+    names the reference instead of the target.
 
     Returns:
-        The report for JSON. `HEADLINE` is the papers' main metric; `whole_subsets` is the share of
-        queries for which all five other images of the set are available.
+        The report for JSON. The key `HEADLINE` has the papers' main metric. `whole_subsets` is the
+        share (0 to 1) of queries for which all five other images of the set are available.
     """
     numbers = result.to_dict(CIRR_KS)
     ranks = subset_ranks(result.encoded)
@@ -50,17 +51,22 @@ def cirr_report(result: BenchmarkResult) -> dict[str, Any]:
 
 
 def cirr_queries(encoded: EncodedBenchmark) -> list[CirrQuery]:
-    """Return the benchmark's queries, typed as `CirrQuery`."""
+    """Return the queries of CIRR's benchmark, with their type narrowed to `CirrQuery`."""
     return [cast(CirrQuery, query) for query in encoded.benchmark.queries]
 
 
 def subset_scores(
     encoded: EncodedBenchmark, view: tuple[Vectors, Vectors]
 ) -> list[tuple[list[str], NDArray[np.floating]]]:
-    """Return for each query the available names in its set and their scores, in order.
+    """Return the scores of the other images in the set of each query's reference.
 
     Args:
+        encoded: The vectors of the benchmark.
         view: Query and gallery vectors, one of `encoded.views`.
+
+    Returns:
+        For each query, the names of the available other images (at most five), and their scores in
+        the same order.
     """
     position = {name: index for index, name in enumerate(encoded.benchmark.gallery)}
     vectors, gallery = view
@@ -72,7 +78,7 @@ def subset_scores(
 
 
 def subset_ranks(encoded: EncodedBenchmark) -> dict[str, NDArray[np.int64]]:
-    """Return each target's rank (N,) in its set, for "together" and for each of the streams."""
+    """Return each target's rank (N,) within its set, from 1, for "together" and for each stream."""
     ranks = {}
     for name, view in encoded.views.items():
         scored = zip(subset_scores(encoded, view), encoded.benchmark.queries, strict=True)
@@ -99,11 +105,19 @@ RANKING_LENGTHS = {"recall": 50, "recall_subset": 3}
 def write_submission(
     model: DWCModel, processor: DWCProcessor, root: Path, folder: Path, split: str = "test1"
 ) -> dict[str, Any]:
-    """Rank the images for all queries of the split and write both submission files.
+    """Rank the images for all queries of a split, and write both submission files.
+
+    Args:
+        model: The model.
+        processor: The model's processor.
+        root: Folder of CIRR's files.
+        folder: Folder for the submission files.
+        split: Name of the split.
 
     Returns:
-        Counts, coverage and the paths of the files. `complete` tells whether the files contain
-        every query, as the server requires; queries whose reference is missing are left out.
+        Counts, coverage and the paths of the files. `complete` says whether the files contain every
+        query with all its names, as the server requires; queries whose reference is missing are
+        left out.
     """
     benchmark = cirr_benchmark(root, split, targets_withheld=True)
     encoded, coverage = encode_files(benchmark, cirr_images(root, split), model, processor)
@@ -130,7 +144,7 @@ def write_submission(
 
 
 def best_of_split(encoded: EncodedBenchmark) -> dict[str, list[str]]:
-    """Return the 50 best names of the split for each pair id, without the reference."""
+    """Return, by pair id, the names of the 50 best images of the split, without the reference."""
     names = encoded.benchmark.gallery
     vectors, gallery = encoded.views["together"]
     length = RANKING_LENGTHS["recall"]
@@ -142,7 +156,7 @@ def best_of_split(encoded: EncodedBenchmark) -> dict[str, list[str]]:
 
 
 def best_of_subset(encoded: EncodedBenchmark) -> dict[str, list[str]]:
-    """Return, by pair id, the 3 best of the five other names in the reference's set."""
+    """Return, by pair id, the names of the 3 best of the other images in the reference's set."""
     scored = zip(
         subset_scores(encoded, encoded.views["together"]), cirr_queries(encoded), strict=True
     )

@@ -1,7 +1,8 @@
 """Ranks, recall and rank correlation, computed on arrays.
 
-A hit is ranked after every miss with the same score, so that a model with equal scores for all
-images has a recall of 0. A NaN score ranks last for a hit and first for a miss.
+A hit is a relevant image, a miss any other image. A hit is ranked after every miss with the same
+score, so that a model with equal scores for all images has a recall of 0 unless K exceeds the
+number of misses. A hit with a NaN score ranks last, a miss with a NaN score first.
 """
 
 from collections.abc import Iterable
@@ -9,7 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-NEVER = int(np.iinfo(np.int64).max)  # the rank if the gallery has no hit; greater than any K
+NEVER = int(np.iinfo(np.int64).max)  # stands for the rank if there is no hit; greater than any K
 
 
 def first_hit_rank(scores: NDArray[np.floating], hits: NDArray[np.bool_]) -> int:
@@ -30,13 +31,13 @@ def first_hit_rank(scores: NDArray[np.floating], hits: NDArray[np.bool_]) -> int
 
 
 def recall_at(ranks: ArrayLike, k: int) -> float:
-    """Return the share (0 to 1) of ranks up to `k`; NaN if there are no ranks."""
+    """Return the share (0 to 1) of ranks that are at most `k`; NaN if there are no ranks."""
     ranks = np.asarray(ranks)
     return float((ranks <= k).mean()) if len(ranks) else float("nan")
 
 
 def recalls(ranks: ArrayLike, ks: Iterable[int] = (1, 10, 50)) -> dict[str, float]:
-    """Return the recall at each of `ks`, by name (`recall@K`)."""
+    """Return the recall at each number of `ks`, with keys of the form `recall@K`."""
     return {f"recall@{k}": recall_at(ranks, k) for k in ks}
 
 
@@ -57,6 +58,6 @@ def spearman(a: ArrayLike, b: ArrayLike) -> float:
 
 
 def correlation(a: ArrayLike, b: ArrayLike) -> float | None:
-    """Return `spearman` for a report: None instead of NaN if one side is constant."""
+    """Return Spearman's rank correlation, or None instead of NaN, which JSON lacks."""
     value = spearman(a, b)
     return None if np.isnan(value) else value

@@ -1,7 +1,8 @@
-"""Text-only retrieval over labeled photographs, to test a model of drawings on real images.
+"""Retrieval over labeled photographs, to test on real images a model that was trained on drawings.
 
-For the wardrobe dataset, also caption retrieval, composed queries, and the correlation of the image
-weight with its expected value.
+All photographs have class labels, which are searched for by text alone. Those of the wardrobe
+dataset also have captions and attributes. They allow tests of caption retrieval, of queries with
+image and text, and of the correlation of the image weight with the true image share.
 """
 
 import csv
@@ -30,7 +31,7 @@ from dwc.evaluation.retrieval import (
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, fill_template
 
-# The query text of each class; the classes are those of the Clothing dataset (full, CC0).
+# The query text of each class. The classes are those of the "Clothing dataset (full)", license CC0.
 CLASS_WORDS: Mapping[str, str] = {
     "T-Shirt": "t-shirt",
     "Longsleeve": "longsleeve",
@@ -76,7 +77,11 @@ def evaluate_photographs(
     photographs: LabeledPhotographs,
     k: int = 10,
 ) -> dict[str, Any]:
-    """Compute precision@k of text-only queries for each class, their mean, and chance level."""
+    """Compute precision@k of text-only queries for each class of photographs.
+
+    Returns:
+        The protocol and the values of `class_precision`.
+    """
     by_name = {str(path): path for path in photographs.paths}
     gallery = embed_gallery(model, processor, list(by_name), lambda name: decode(by_name[name]))
     return {
@@ -96,11 +101,15 @@ def class_precision(
     """Compute precision@k of one text-only query for each class that occurs in the labels.
 
     Args:
+        model: The model.
+        processor: The model's processor.
         gallery: Embeddings (M, sum of D) of M photographs; D is the dimension of a stream.
-        labels: Class of each photograph, in the same order.
+        labels: The class of each photograph, in the same order.
+        k: How many of the best photographs count.
 
     Returns:
-        The mean as `precision@k`, the chance level, and each class's precision and query text.
+        `precision@k`: the mean over the classes. `chance`: the mean precision of random results.
+        `classes`: the precision of each class. `words`: the query text of each class.
     """
     classes = [name for name in CLASS_WORDS if name in labels]
     if not classes:
@@ -140,9 +149,12 @@ def evaluate_wardrobe(
     """Evaluate a model on a split of the wardrobe dataset of labeled photographs.
 
     Args:
+        model: The model.
+        processor: The model's processor.
         folder: Folder with `attributes.csv` and the photographs; see `dwc.datasets.wardrobe`.
+        split: Name of the split.
         queries: Number of composed queries to evaluate; by default all.
-        seed: Random seed for the attribute change of each reference and the choice of queries.
+        seed: Random seed for the attribute change of each reference and for the sample of queries.
 
     Returns:
         `classes`: precision@10 for the query text of each class. `captions`: recalls of the
@@ -190,7 +202,15 @@ def evaluate_wardrobe(
 
 
 def composed_benchmark(photographs: Sequence[Photograph], protocol: str, seed: int) -> Benchmark:
-    """Return a benchmark: all photographs as the gallery, and at most one query per reference."""
+    """Return a benchmark of composed queries, at most one per photograph, over all photographs.
+
+    A query consists of a photograph and a text that asks for a change of its attributes.
+
+    Args:
+        photographs: The photographs, which form the gallery.
+        protocol: The name of the benchmark.
+        seed: Random seed for the attribute changes.
+    """
     files = [photograph.file for photograph in photographs]
     return Benchmark(
         protocol=protocol,
@@ -214,7 +234,14 @@ def caption_recalls(
     photographs: Sequence[Photograph],
     gallery: Vectors,
 ) -> dict[str, Any]:
-    """Compute recalls of the M photographs of `gallery` (M, sum of D) for their captions alone."""
+    """Compute the recalls of M photographs when each is searched for by its caption alone.
+
+    Args:
+        model: The model.
+        processor: The model's processor.
+        photographs: The M photographs.
+        gallery: Their embeddings (M, sum of D), in the same order.
+    """
     template = model.config.caption_template
     embeddings = []
     for chunk in batched(photographs, _BATCH_SIZE):

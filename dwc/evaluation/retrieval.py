@@ -1,7 +1,8 @@
 """Run a retrieval benchmark: embed the gallery, compose the queries, and rank the hits.
 
 Missing image files are left out, and the report says how much of the benchmark was evaluated. In
-shapes, N is the number of queries, M of gallery images, and D the dimension of a stream.
+shapes, N is the number of queries, M the number of gallery images, and D the dimension of a stream;
+"sum of D" is the sum over all streams. "together" names the ranking by all streams.
 """
 
 import logging
@@ -35,13 +36,13 @@ Item = TypeVar("Item")
 def readable_text(
     processor: DWCProcessor, template: Mapping[str, str], captions: Sequence[str]
 ) -> tuple[str, bool]:
-    """Fill the caption template, shortening captions that exceed the model's token limit.
+    """Insert a query's captions in the caption template, shortened to the model's token limit.
 
-    Some annotators wrote more than CLIP's limit of tokens. The last word of the longest caption is
+    Some annotators wrote captions that exceed CLIP's limit. The last word of the longest caption is
     removed until the text is short enough, so that the template's own words remain.
 
     Returns:
-        The text, and whether it was cut.
+        The text, and whether captions were shortened.
     """
     words = [caption.split() for caption in captions]
     text = fill_template(template, captions)
@@ -84,7 +85,8 @@ class EncodedBenchmark:
         benchmark: The benchmark without the images that could not be read.
         gallery: Gallery vectors (M, sum of D).
         queries: The composed queries.
-        answerable: Number of queries with all their images, before the sampling of queries.
+        answerable: Number of queries whose reference and at least one hit are available, before
+            queries are sampled.
         unreadable: Reason for each image that could not be read, by id.
     """
 
@@ -124,10 +126,11 @@ class RankReport:
     texts_cut: int = 0
 
     def weight_truth_correlation(self, stream: str) -> float | None:
-        """Return Spearman's correlation of the image weight with its known ideal value.
+        """Return Spearman's correlation of a stream's image weights with the true image shares.
 
-        The ideal is the share of the target's attributes that only the image determines. None if
-        it is unknown, or if all weights or all shares are equal.
+        The true image share of a query is the share of the target's attributes that only the image
+        determines. The result is None if the true shares are unknown, or if all weights or all
+        shares are equal.
         """
         shares = [query.picture_share for query in self.benchmark.queries]
         if not shares or any(share is None for share in shares):
@@ -135,11 +138,14 @@ class RankReport:
         return correlation(self.image_weights[stream], np.array(shares, dtype=np.float64))
 
     def to_dict(self, ks: Sequence[int] = (1, 10, 50)) -> dict[str, Any]:
-        """Return recalls as fractions (together and by stream), the protocol and counts, for JSON.
+        """Return the report for JSON: the protocol, counts, and recalls in [0, 1] at each of `ks`.
+
+        The recalls of all streams together are at the top level, those of each stream in `streams`,
+        with the mean image weight and, if it is known, `weight_truth_correlation`.
 
         A query whose only hit is its reference cannot succeed, since the reference is removed from
-        the results. Such queries count as misses, as in published numbers; `unanswerable` is their
-        number, and `answerable` has the recalls without them.
+        the results. Such queries count as misses, as in published results. If there are any, the
+        report has their number, `unanswerable`, and the recalls without them, `answerable`.
         """
         streams: dict[str, dict[str, Any]] = {}
         for name in self.image_weights:
@@ -176,7 +182,7 @@ def batched(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
 
 
 def _tracked_batches(items: Sequence[Item], size: int, what: str) -> Iterator[list[Item]]:
-    """Yield batches as `batched` does and show the progress every 10 %."""
+    """Yield batches as `batched` does, and show the progress; `what` names the items."""
     bar = progress_bar(len(items), what, logger, line_every=max(1, len(items) // 10))
     try:
         for chunk in batched(items, size):
@@ -193,7 +199,7 @@ def embed_gallery(
     open_image: OpenImage,
     batch_size: int = 64,
 ) -> Vectors:
-    """Embed the images `ids`, in their order, as gallery vectors (M, sum of D).
+    """Embed the images of M ids as gallery vectors (M, sum of D), in the order of the ids.
 
     Raises:
         ImageError: An image cannot be read.
@@ -211,10 +217,11 @@ def embed_readable(
     open_image: OpenImage,
     batch_size: int = 64,
 ) -> tuple[Vectors, dict[str, str]]:
-    """Embed the readable images and collect the errors of the others.
+    """Embed the images that can be read, and collect the errors for the others.
 
     Returns:
-        The vectors (M, sum of D) in order, and the reason for each unreadable image, by id.
+        The vectors (M, sum of D) of the M readable images, in the order of `ids`; and the reason
+        why each other image cannot be read, by id.
     """
     chunks: list[Vectors] = []
     unreadable: dict[str, str] = {}
@@ -250,7 +257,10 @@ def compose_queries(
     open_image: OpenImage,
     batch_size: int = 64,
 ) -> QueryVectors:
-    """Compose every query, with its captions filled into the checkpoint's template."""
+    """Compute the vectors and image weights of all queries.
+
+    Captions are inserted in the checkpoint's caption template and shortened to its token limit.
+    """
     embeddings: dict[str, list[torch.Tensor]] = {}
     weights: dict[str, list[torch.Tensor]] = {}
     texts_cut = 0
@@ -276,7 +286,16 @@ def compose_queries(
 def rank_hits(
     benchmark: Benchmark, queries: Vectors, gallery: Vectors, chunk: int = 512
 ) -> NDArray[np.int64]:
-    """Return the rank (N,) of each query's first hit; the protocol may remove the reference."""
+    """Return the rank (N,), from 1, of the best hit of each query.
+
+    If the benchmark says so, the query's reference is removed from the ranking.
+
+    Args:
+        benchmark: The benchmark of N queries over M gallery images.
+        queries: Query vectors (N, any dimension).
+        gallery: Gallery vectors (M, the same dimension).
+        chunk: Number of queries whose scores are in memory at a time.
+    """
     position = {name: index for index, name in enumerate(benchmark.gallery)}
     ranks = []
     for start in range(0, len(queries), chunk):
@@ -300,10 +319,19 @@ def encode_benchmark(
     queries: int | None = None,
     seed: int = 0,
 ) -> EncodedBenchmark:
-    """Embed the gallery, leave out unreadable images, and compose the queries.
+    """Compute the vectors of a benchmark's gallery and queries.
+
+    Images that cannot be read are removed, and so are queries whose reference or only hits are
+    among them.
 
     Args:
-        queries: Number of the remaining queries to evaluate, sampled with `seed`; by default all.
+        benchmark: The benchmark.
+        model: The model.
+        processor: The model's processor.
+        open_image: Function that opens an image by id; raises `ImageError` if that is impossible.
+        batch_size: Number of images or queries that the model processes at a time.
+        queries: Number of the remaining queries to encode, sampled with `seed`; by default all.
+        seed: Random seed of the sample.
 
     Raises:
         DatasetError: No query is left.
@@ -323,7 +351,7 @@ def encode_benchmark(
 
 
 def rank_benchmark(encoded: EncodedBenchmark) -> RankReport:
-    """Rank the hits of all queries, for both streams together and for each alone."""
+    """Compute the rank of each query's best hit, for all streams together and for each stream."""
     ranks = {name: rank_hits(encoded.benchmark, *view) for name, view in encoded.views.items()}
     queries = encoded.queries
     return RankReport(encoded.benchmark, ranks, queries.image_weights, queries.texts_cut)
@@ -336,14 +364,14 @@ def run_benchmark(
     open_image: OpenImage,
     batch_size: int = 64,
 ) -> RankReport:
-    """Encode a benchmark and rank its hits, for both streams together and for each alone."""
+    """Evaluate a model on a benchmark whose images `open_image` opens by id."""
     return rank_benchmark(encode_benchmark(benchmark, model, processor, open_image, batch_size))
 
 
 KS = (1, 10, 50)
 
-# With this share of queries and gallery present, the missing rest changes a recall by less than the
-# variation between random seeds.
+# If at least this share of the queries and of the gallery is available, what is missing changes a
+# recall by less than the variation between random seeds.
 NEARLY_COMPLETE = 0.99
 MAX_NAMED = 20  # number of missing images that a report names
 
@@ -358,8 +386,8 @@ class Coverage:
         evaluated: Number of queries that were evaluated, after sampling.
         gallery: Number of gallery images that were available.
         all_gallery: Number of gallery images in the complete benchmark.
-        missing: Names of the images that were missing or unreadable.
-        unreadable: Number of these images that were unreadable.
+        missing: Ids of the gallery images that were missing or unreadable.
+        unreadable: Number of images that existed but could not be read.
     """
 
     queries: int
@@ -372,7 +400,7 @@ class Coverage:
 
     @classmethod
     def total(cls, parts: Iterable["Coverage"]) -> "Coverage":
-        """Return the coverage of several benchmarks together; their counts are added up."""
+        """Return the joint coverage of several parts of a benchmark: their counts are added up."""
         every = list(parts)
         return cls(
             queries=sum(part.queries for part in every),
@@ -400,7 +428,7 @@ class Coverage:
         return not self.missing and self.evaluated == self.all_queries and self.gallery_share == 1
 
     def describe(self) -> str:
-        """Return a sentence on how comparable the numbers are with the complete benchmark's."""
+        """Describe how comparable the recalls are with those on the complete benchmark."""
         if self.comparable:
             return "comparable: every picture was there and every query was asked"
         sentences = []
@@ -422,7 +450,7 @@ class Coverage:
         return "; ".join(sentences)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return counts, shares and the description, for a report."""
+        """Return counts, shares and the description as JSON-compatible values, for a report."""
         return {
             "missing": len(self.missing),
             "unreadable": self.unreadable,
@@ -450,7 +478,7 @@ class BenchmarkResult:
     coverage: Coverage
 
     def to_dict(self, ks: Sequence[int] = KS) -> dict[str, Any]:
-        """Return the recalls, the coverage and the benchmark's notes, for a report."""
+        """Return the report for JSON: recalls at each of `ks`, coverage, and notes."""
         return {
             **self.report.to_dict(ks),
             **self.coverage.to_dict(),
@@ -469,10 +497,15 @@ def evaluate_files(
     """Evaluate a model on the available images of a benchmark.
 
     Missing and unreadable images are removed from the gallery. A query is left out if its reference
-    or all of its hits are missing. Both are counted.
+    or all of its hits are missing. Both are counted in the result's coverage.
 
     Args:
+        benchmark: The complete benchmark.
+        files: Finds the image files by id.
+        model: The model.
+        processor: The model's processor.
         queries: Number of the remaining queries to evaluate, sampled with `seed`; by default all.
+        seed: Random seed of the sample.
 
     Raises:
         DatasetError: No image is available, or no query is left.
@@ -489,7 +522,7 @@ def encode_files(
     queries: int | None = None,
     seed: int = 0,
 ) -> tuple[EncodedBenchmark, Coverage]:
-    """Encode a benchmark as `evaluate_files` does, without ranking."""
+    """Compute a benchmark's vectors and coverage as `evaluate_files` does, but do not rank."""
     present = drop_missing(benchmark, files.missing(image_order(benchmark)))
     located = {name: files.find(name) for name in image_order(present)}
     paths = {name: path for name, path in located.items() if path is not None}

@@ -1,8 +1,9 @@
 """Build a gallery store from a source of pictures, or update an existing store.
 
 Pictures are identified by their content. A file whose size and modification time are unchanged is
-not opened; a file that was moved or copied reuses the vector of its content. A picture whose file
-is missing keeps its row until its removal is requested, since a drive may be disconnected.
+not opened again. A file that was moved or copied gets the vector already stored for its content.
+A picture whose file is missing keeps its row until its removal is requested with `prune`, since its
+drive may only be disconnected.
 """
 
 import os
@@ -45,13 +46,19 @@ from dwc.gallery.store_writer import StoreWriter
 from dwc.gallery.walker import EXCLUDED, KIND_NOT_SUPPORTED, REASONS, UNREADABLE
 
 Embed = Callable[[Sequence[Image.Image]], NDArray[np.float32]]
-"""Embeds n upright sRGB images as float32 vectors (n, D); each stream's part has unit length."""
+"""Function that embeds n upright sRGB images as float32 vectors (n, D).
+
+A vector concatenates the vectors of all streams, each of unit length; D is the sum of their sizes.
+"""
 
 Progress = Callable[[int, int, float], None]
-"""Callback with the number of finished pictures, the total number, and the seconds left."""
+"""Callback with the number of finished pictures, the total number, and the estimated seconds left.
+"""
 
-# A file that was written this shortly before it was read may change again and still have the same
-# modification time: file systems count in steps of up to 2 s, and a server's clock may be ahead.
+# A file that was modified less than 2 s before it was read may change again and still have the same
+# modification time, since file systems store it in steps of up to 2 s. The same holds for times up
+# to an hour in the future, since a file server's clock may be ahead. For such a file `_UNSETTLED`
+# is recorded as the modification time, so that the next build reads the file again.
 _UNSETTLED_NS = 2_000_000_000
 _CLOCK_AHEAD_NS = 3_600_000_000_000
 _UNSETTLED = -1
@@ -75,7 +82,7 @@ class _Prepared(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """A picture whose content is already in the store."""
+    """A picture whose content is already in the store, so that it need not be embedded."""
 
     item: Item
     content_key: str
@@ -100,7 +107,7 @@ def build_store(
     progress: Progress | None = None,
     prune: bool = False,
 ) -> Store:
-    """Create or update the store at `path` and return it; see `update_store`."""
+    """Create or update the store at `path` and open it; for the parameters see `update_store`."""
     result = update_store(source, embed, path, model, batch_size, workers, progress, prune)
     return result.store
 
@@ -117,7 +124,8 @@ def update_store(
 ) -> BuildResult:
     """Update the store at `path` to match a source; create the store if there is none.
 
-    Each batch is committed when it is finished, so the same call resumes there after a kill.
+    Each batch is committed when it is finished. If the process is killed, the same call continues
+    from the last committed batch.
 
     Args:
         source: The source of the pictures.
@@ -129,7 +137,8 @@ def update_store(
             one per core. Drawings use processes instead, so a script that builds a store of the
             catalogue needs an `if __name__ == "__main__"` guard.
         progress: Callback, called at the beginning and whenever pictures are finished.
-        prune: Remove pictures whose files are gone; otherwise they are kept and listed as away.
+        prune: Whether pictures whose files are gone are removed; otherwise they are kept, and
+            listed in `Store.away`.
 
     Raises:
         ImageError: The source has no pictures.
@@ -148,7 +157,7 @@ def update_store(
 
 
 class _Build:
-    """One build run: brings the rows of a store writer up to date with a source's listing."""
+    """One run of a build, which updates the rows of a store to match the listing of a source."""
 
     def __init__(
         self,
@@ -190,7 +199,12 @@ class _Build:
         writer.finish(away=sorted(rows - present), report=self._report(rows))
 
     def _sort(self) -> tuple[int, list[Item], list[Item]]:
-        """Return the number of unchanged items, the stored items to check, and the new items."""
+        """Sort the listed items by what has to be done with them.
+
+        Returns:
+            The number of unchanged items, including those that are known to be unreadable; the
+            items that are stored but may have changed; and the new items.
+        """
         writer = self._writer
         keys = writer.content_keys
         same_rendering = self._computed or writer.report.get("rendering") == RENDERING_VERSION
@@ -212,9 +226,12 @@ class _Build:
         return settled, stale, new
 
     def _missing(self) -> tuple[list[str], set[str]]:
-        """Return the ids of stored pictures that are gone, and of those that a rule now leaves out.
+        """Find the stored pictures that the source does not list any more.
 
-        A picture in a folder that cannot be read counts as neither.
+        Returns:
+            The ids of pictures whose files are gone; and the ids of pictures that a rule now leaves
+            out, such as an exclude pattern. Pictures that cannot be read, or whose folder cannot
+            be read, are in neither.
         """
         listed = {item.id for item in self._listing.items}
         gone, dropped = [], set()
@@ -229,7 +246,11 @@ class _Build:
         return gone, dropped
 
     def _check(self, stale: Sequence[Item], clock: "_Clock") -> dict[str, tuple[Item, str]]:
-        """Compare files with the store; return the changed items and their content keys, by id."""
+        """Compare the content of stored items with the store.
+
+        Returns:
+            The items whose content has changed and their new content keys, by id.
+        """
         writer = self._writer
         rows = {row.id: row for row in writer.rows} if stale else {}
         again = not self._computed and writer.report.get("rendering") != RENDERING_VERSION
@@ -255,7 +276,7 @@ class _Build:
             return
         known = frozenset(row.content_key for row in self._writer.rows)
         if self._computed:
-            known = frozenset()  # each drawing has its own key, and processes would copy the set
+            known = frozenset()  # no two drawings are equal, and each process would copy the set
         work = partial(_prepare, known=known)
         with worker_pool(self._workers, len(items), self._computed) as pool:
             results = prefetched(pool, work, items, self._batch_size + 2 * self._workers)
@@ -293,7 +314,11 @@ class _Build:
         self.embedded += len(prepared)
 
     def _reuse(self, known: Sequence[_Known]) -> None:
-        """Rename the rows of moved pictures, and duplicate the rows of copied pictures."""
+        """Add pictures whose content is stored already, without embedding them.
+
+        If a picture with the same content is gone, it was moved: its row is renamed. Otherwise the
+        picture is a copy: the row of the same content is duplicated.
+        """
         writer = self._writer
         moved: dict[str, str] = {}
         copied = []
@@ -315,8 +340,12 @@ class _Build:
     def _replace_rows(self, changed: dict[str, tuple[Item, str]], dropped: set[str]) -> None:
         """Remove the rows of changed files and of dropped pictures.
 
-        A changed file whose content another row already has gets that row's vector and is removed
-        from `changed`.
+        A changed file whose new content is in another row gets the vector of that row. It need not
+        be embedded, and is therefore removed from `changed`.
+
+        Args:
+            changed: The changed items and their new content keys, by id.
+            dropped: The ids of the pictures to remove.
         """
         if not changed and not dropped:
             return
@@ -326,7 +355,7 @@ class _Build:
         reused = {id: position[key] for id, (_, key) in changed.items() if key in position}
         for id in list(reused):
             item, key = changed[id]
-            if writer.rows[reused[id]].id == id:  # same content, but decoded differently
+            if writer.rows[reused[id]].id == id:  # the same file, which is now decoded differently
                 del reused[id]
                 continue
             if candidates := self._gone_by_key.get(key):
@@ -345,7 +374,7 @@ class _Build:
             del changed[id]
 
     def _remaining(self, gone: Iterable[str]) -> set[str]:
-        """Return the ids of gone pictures that still have a row, because they were not moved."""
+        """Return those ids of gone pictures that still have a row, since no moved file took it."""
         return set(gone) & {row.id for row in self._writer.rows}
 
     def _note(self, item: Item, content_key: str, reason: str | None = None) -> None:
@@ -375,7 +404,13 @@ class _Build:
 def _compare(
     item: Item, rows: dict[str, StoredImage], decode_again: bool
 ) -> str | _Unreadable | None:
-    """Return the content key of a file that differs from its row; None for an unchanged file."""
+    """Return the content key of a file if it differs from the file's row; None if it does not.
+
+    Args:
+        item: The file.
+        rows: The rows of the store, by id.
+        decode_again: Whether to compare the decoded pixels, too, since the decoder has changed.
+    """
     row = rows[item.id]
     try:
         key = item.content_key()
@@ -402,7 +437,8 @@ def _thumbnail(image: Image.Image) -> bytes:
     small = image.copy()
     small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)
     encoded = BytesIO()
-    small.save(encoded, "WEBP", quality=85, method=2)  # method 2: smaller than 0, and no slower
+    # Method 2 of the encoder gives smaller files than method 0 and is no slower.
+    small.save(encoded, "WEBP", quality=85, method=2)
     return encoded.getvalue()
 
 
@@ -412,7 +448,7 @@ def _batches(results: Iterator[_Result], size: int) -> Iterator[list[_Result]]:
 
 
 def _reason_left_out(id: str, listing: Listing) -> str | None:
-    """Return why a picture or one of its parent folders was left out; None if it was not."""
+    """Return the reason why a picture or one of its parent folders was left out, or None."""
     name = id
     while name:
         if name in listing.left_out:

@@ -1,6 +1,6 @@
-"""Exact nearest-neighbor search by a matrix product over the vectors, which may be memory-mapped.
+"""Exact nearest-neighbor search: the dot product of a query with all vectors of a gallery.
 
-A gallery of 200,000 vectors of 2,048 numbers is 1.6 GB and is read at memory speed, so no
+200,000 vectors of 2,048 numbers take 1.6 GB, which are read at the speed of memory. So no
 approximate search is needed up to that size.
 """
 
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
 
-_GROUP = 64  # group size; the k-th greatest group maximum is a lower bound of the k-th score
+_GROUP = 64  # number of scores in each group of `_lower_bound`
 
 
 class ExactIndex:
-    """Index of n float32 gallery vectors (n, D) that are scored by dot product with a query."""
+    """Scores n float32 gallery vectors (n, D) by their dot products with a query vector."""
 
     def __init__(self, vectors: Vectors) -> None:
         """Store the vectors without copying them; they may be a memory map."""
@@ -30,13 +30,16 @@ class ExactIndex:
 
 
 def best_positions(scores: Vectors, k: int, exclude: Collection[int] = ()) -> NDArray[np.int64]:
-    """Return the positions of the `k` greatest `scores` (n,), best first; ties by lower position.
+    """Return the positions of the `k` greatest scores.
 
     Args:
-        exclude: Positions that are left out.
+        scores: The scores (n,) of n images.
+        k: Number of positions to return.
+        exclude: Positions that are never returned.
 
     Returns:
-        `k` positions, or all of them if there are fewer.
+        `k` positions in order of descending score, of equal scores the lower position first. There
+        are fewer if fewer images are available.
     """
     if exclude:
         scores = scores.copy()
@@ -53,10 +56,11 @@ def best_positions(scores: Vectors, k: int, exclude: Collection[int] = ()) -> ND
 
 
 def _lower_bound(scores: Vectors, k: int) -> np.float32 | float:
-    """Return a number that at least `k` scores reach; few more scores reach it if `k` is small.
+    """Return a lower bound of the k-th greatest score; for small `k`, few more scores exceed it.
 
-    It is the k-th greatest of the maxima of groups of scores: partitioning the maxima costs a
-    fraction of partitioning all scores.
+    The scores are divided into groups of 64. The bound is the k-th greatest of the groups' maxima:
+    `k` groups have a score of at least this value. To find it takes a fraction of the time that
+    finding the k-th greatest score takes.
     """
     groups = len(scores) // _GROUP
     if k > groups:

@@ -1,9 +1,9 @@
 """Projection of a gallery's vectors to two dimensions, cached in a file of its store.
 
-Pictures with similar vectors are placed close together. The projection computes principal
-components, then t-SNE (van der Maaten and Hinton, 2008, with the Barnes-Hut approximation, 2014),
-both from scikit-learn. t-SNE preserves neighborhoods, not distances: it shows that two groups are
-separate, not how far apart they are.
+Pictures with similar vectors are placed close together. The vectors are reduced to their principal
+components, which t-SNE (van der Maaten and Hinton, 2008, with the Barnes-Hut approximation, 2014)
+maps to two dimensions; both methods are from scikit-learn. t-SNE preserves neighborhoods, not
+distances: it shows that two groups are separate, not how far apart they are.
 """
 
 import logging
@@ -26,15 +26,15 @@ FILE = "map.npz"
 METHOD = "pca 50, t-sne 30, landmarks 4000, no. 1"
 """Identifies the method and its settings; a projection by another method is recomputed."""
 
-SIDE = 65_535
-LANDMARKS = 4_000  # t-SNE's time grows with n log n: seconds for these, many minutes for 100,000
+SIDE = 65_535  # the greatest coordinate, so that coordinates fit 16-bit integers
+LANDMARKS = 4_000  # t-SNE takes seconds for this many pictures, and many minutes for 100,000
 COMPONENTS = 50
 PERPLEXITY = 30.0
 ITERATIONS = 750
-FEWEST = 12  # with fewer pictures, t-SNE has no neighborhoods to preserve
+FEWEST = 12  # with fewer pictures, t-SNE is not used, since there are no neighborhoods to preserve
 
 _NEAREST_LANDMARKS = 3
-_SAMPLED = 256  # pictures sampled to compare neighborhoods; the error is below 0.02
+_SAMPLED = 256  # number of pictures for the estimate of `neighbours_kept`; its error is below 0.02
 _NEIGHBORS = 10
 _CHUNK = 2_048
 _SEED = 0
@@ -44,13 +44,16 @@ Points = NDArray[np.uint16]
 
 @dataclass(frozen=True)
 class Projection:
-    """The two-dimensional positions of a gallery's pictures.
+    """The two-dimensional positions of a gallery's n pictures.
 
-    `positions` (n, 2) of n pictures are x to the right and y downwards, from 0 to `SIDE`, in the
-    store's order. `laid_out` is the number of pictures placed by t-SNE; the others are placed next
-    to the most similar of these. `neighbours_kept` (0 to 1) is the mean share of a picture's 10
-    nearest neighbors by the model's vectors that are also among its 10 nearest in the projection,
-    estimated on a sample; None for too few pictures.
+    Attributes:
+        positions: Coordinates (n, 2) in the order of the store, x to the right and y downwards,
+            integers from 0 to `SIDE`.
+        laid_out: Number of pictures placed by t-SNE; each of the others is placed between the most
+            similar of these.
+        neighbours_kept: Mean share (0 to 1) of a picture's 10 nearest neighbors by the model's
+            vectors that are also among its 10 nearest neighbors in the projection, estimated on a
+            sample; None for too few pictures.
     """
 
     positions: Points
@@ -59,16 +62,20 @@ class Projection:
 
     @property
     def unit(self) -> NDArray[np.float64]:
-        """Return the positions (n, 2) scaled to [0, 1]."""
+        """The positions (n, 2), scaled to [0, 1]."""
         return self.positions / float(SIDE)
 
 
 def project(vectors: NDArray[np.float32], landmarks: int = LANDMARKS) -> Projection:
-    """Project n vectors (n, D), each stream's part of unit length; the result is deterministic.
+    """Project n vectors to two dimensions; the result is the same for the same vectors.
 
-    If there are more than `landmarks` pictures, t-SNE places an evenly spaced sample of that size.
-    Every other picture is placed at the mean position of the three most similar sampled pictures,
+    If there are more than `landmarks` pictures, t-SNE places a random sample of that size. Every
+    other picture is placed at the mean position of the three most similar sampled pictures,
     weighted by similarity. Memory use is a few thousand rows plus about a kilobyte per picture.
+
+    Args:
+        vectors: Vectors (n, D) in which each stream's part has unit length.
+        landmarks: The greatest number of pictures that t-SNE places.
     """
     count = len(vectors)
     chosen = np.arange(count)
@@ -92,9 +99,15 @@ def project(vectors: NDArray[np.float32], landmarks: int = LANDMARKS) -> Project
 def interpolate_positions(
     rows: NDArray[np.float64], others: NDArray[np.float64], points: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return positions (m, 2) of m rows (m, C), given positions `points` (l, 2) of `others` (l, C).
+    """Return the mean positions of each row's nearest others, weighted by inverse squared distance.
 
-    Each is the mean position of the three nearest others, weighted by inverse squared distance.
+    Args:
+        rows: Coordinates (m, C) of m pictures in C principal components.
+        others: Coordinates (l, C) of l pictures whose positions are known.
+        points: Positions (l, 2) of these l pictures.
+
+    Returns:
+        Positions (m, 2), each computed from the three nearest of the l pictures.
     """
     count = min(_NEAREST_LANDMARKS, len(others))
     distances = (rows**2).sum(1)[:, None] - 2 * rows @ others.T + (others**2).sum(1)  # (m, l)
@@ -105,7 +118,7 @@ def interpolate_positions(
 
 
 class _Components:
-    """Principal components fitted to l rows (l, D); computes the coordinates of other rows."""
+    """The C principal components of l rows (l, D), which convert any rows to C coordinates."""
 
     def __init__(self, rows: NDArray[np.float64]) -> None:
         self._mean = rows.mean(0)
@@ -117,12 +130,15 @@ class _Components:
             self._directions = fitted.components_.T  # (D, C)
 
     def of(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the coordinates (m, C) of m rows (m, D), components of largest variance first."""
+        """Return the coordinates (m, C) of m rows (m, D), in order of descending variance."""
         return (np.asarray(rows, dtype=np.float64) - self._mean) @ self._directions
 
 
 def _lay_out(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Compute positions (l, 2) of l rows (l, C) with t-SNE."""
+    """Compute positions (l, 2) of l rows (l, C) with t-SNE.
+
+    For fewer than `FEWEST` rows, the first two components are the positions.
+    """
     if len(rows) < FEWEST:
         return np.pad(rows[:, :2], ((0, 0), (0, max(0, 2 - rows.shape[1]))))
     from sklearn.manifold import TSNE
@@ -140,7 +156,7 @@ def _lay_out(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _fit(points: NDArray[np.float64]) -> Points:
-    """Return positions (n, 2) as integers from 0 to `SIDE`, centered, both axes scaled equally."""
+    """Convert positions (n, 2) to integers from 0 to `SIDE`, centered; both axes have one scale."""
     low, high = points.min(0), points.max(0)
     extent = float((high - low).max()) or 1.0
     centered = (points - (low + high) / 2) / extent + 0.5
@@ -225,10 +241,10 @@ def save_projection(store: Store, projection: Projection) -> Path:
 
 
 class ProjectionCache:
-    """Cache of stores' projections; each is computed once even if several threads request it.
+    """Cache of the projections of stores; several threads may use it.
 
-    Stores are identified by their fingerprints: the cache keeps no store open, and a store that is
-    opened again counts as the same.
+    If several threads request the same projection, it is computed once. Stores are identified by
+    their fingerprints, so a store that is opened again has the same projection.
     """
 
     def __init__(self) -> None:
@@ -237,13 +253,17 @@ class ProjectionCache:
         self._computed: dict[str, Projection] = {}
 
     def known(self, store: Store) -> Projection | None:
-        """Return the projection if it is in memory or saved, else None; never compute it."""
+        """Return a store's projection if it is in memory or in the store's folder, else None."""
         if store.fingerprint not in self._computed and (read := _read(store)) is not None:
             self._computed[store.fingerprint] = read
         return self._computed.get(store.fingerprint)
 
     def get(self, store: Store) -> Projection:
-        """Return the projection; compute it (in seconds) and save it if no valid one is saved."""
+        """Return a store's projection, computing it if it is neither in memory nor in the folder.
+
+        A computed projection, which takes seconds, is saved in the store's folder. If the folder
+        cannot be written, the projection is only kept in memory.
+        """
         with self._lock:
             computing = self._computing.setdefault(store.fingerprint, threading.Lock())
         with computing:

@@ -24,18 +24,18 @@ _BLOCK_BYTES = 1 << 20
 
 
 class Stamp(NamedTuple):
-    """Size in bytes and modification time of a file, to detect whether it must be read again."""
+    """A file's size in bytes and modification time in nanoseconds, to detect that it changed."""
 
     size: int
     mtime_ns: int
 
 
 class Item(Protocol):
-    """One picture of a source, not yet decoded; small in memory, and picklable."""
+    """Interface of one picture of a source, not yet decoded; small in memory, and picklable."""
 
     @property
     def id(self) -> str:
-        """Identifier that is unique in the source and stable from one listing to the next."""
+        """Identifier that is unique in the source and the same in every listing."""
 
     @property
     def stamp(self) -> Stamp | None:
@@ -63,9 +63,11 @@ class Item(Protocol):
 
 @dataclass(frozen=True)
 class Listing:
-    """The pictures of a source, in a stable order, and the files that were left out.
+    """The content of a source at one time.
 
-    `left_out` maps the id of every file and folder that was left out to the reason.
+    Attributes:
+        items: The pictures, in an order that is the same for the same pictures.
+        left_out: The files and folders that were left out, with the reasons, by id.
     """
 
     items: Sequence[Item]
@@ -73,39 +75,42 @@ class Listing:
 
     @property
     def reasons(self) -> dict[str, int]:
-        """Return the number of files and folders left out, by reason."""
+        """The number of files and folders that were left out, by reason."""
         return dict(Counter(entry.reason for entry in self.left_out.values()))
 
     @property
     def unsupported(self) -> dict[str, int]:
-        """Return the number of pictures of each image format that cannot be read."""
+        """The number of pictures in each image format that cannot be read, by format."""
         return dict(Counter(entry.kind for entry in self.left_out.values() if entry.kind))
 
 
 class Source(Protocol):
-    """A source of pictures that can be serialized (`spec`) and opened again (`from_spec`).
+    """Interface of a source of pictures.
 
-    `computed` is True if opening a picture runs Python code instead of decoding a file.
+    A source can be saved as its `spec` and opened again by `from_spec`.
+
+    Attributes:
+        computed: Whether pictures are drawn by Python code instead of decoded from files.
     """
 
     computed: bool
 
     @property
     def argument(self) -> str:
-        """Return the argument that names this source on the command line."""
+        """The argument that names this source on the command line."""
 
     @property
     def spec(self) -> dict[str, Any]:
-        """Return a JSON-able description from which `from_spec` opens the source again."""
+        """A JSON-compatible description, from which `from_spec` opens the source again."""
 
     def list(self) -> Listing:
-        """Return the present pictures and what was left out."""
+        """List the pictures that the source contains now, and the files that are left out."""
 
     def items(self) -> Sequence[Item]:
-        """Return the present pictures."""
+        """Return the pictures that the source contains now."""
 
     def item(self, id: str) -> Item:
-        """Return the picture of an id; raise `ImageError` if there is none."""
+        """Return the picture with an id; raise `ImageError` if there is none."""
 
 
 class FileItem(NamedTuple):
@@ -124,7 +129,10 @@ class FileItem(NamedTuple):
         return decode(self.path)
 
     def load(self, known: Collection[str]) -> tuple[str, Image.Image | None]:
-        """Hash the file, and decode it unless its key is known; the file is opened once."""
+        """Return the hash of the file's bytes and, unless it is in `known`, the decoded picture.
+
+        The file is opened only once.
+        """
         return self._read(known)
 
     def _read(self, known: Collection[str] | None) -> tuple[str, Image.Image | None]:
@@ -143,10 +151,10 @@ class FileItem(NamedTuple):
 
 
 class FolderSource:
-    """The picture files of a folder and its subfolders, identified by relative path.
+    """The picture files of a folder and its subfolders, identified by their relative paths.
 
-    See `dwc.gallery.walker` for what is left out. Links in the folder's path are resolved, so that
-    all paths to the folder give the same source.
+    `dwc.gallery.walker` describes what is left out. Links in the folder's path are resolved, so
+    that all paths to the folder give the same source.
     """
 
     computed = False
@@ -163,8 +171,8 @@ class FolderSource:
         Args:
             folder: Path of the folder.
             exclude: Patterns of what to leave out, in the syntax of `.gitignore`.
-            visit_once: Whether files and folders with several names count once.
-            may_be_away: Whether a missing folder is listed as unreadable instead of an error.
+            visit_once: Whether a file or folder that has several names (links) is listed only once.
+            may_be_away: Whether the folder may be missing. `list` then reports it as unreadable.
 
         Raises:
             ImageError: There is no such folder, or a pattern is malformed.
@@ -181,12 +189,12 @@ class FolderSource:
 
     @property
     def argument(self) -> str:
-        """Return the folder's path."""
+        """The folder's absolute path."""
         return str(self.folder)
 
     @property
     def spec(self) -> dict[str, Any]:
-        """Return the folder's absolute path and the exclude patterns."""
+        """The folder's absolute path and the exclude patterns, as JSON-compatible values."""
         excluded = {"exclude": list(self.exclude)} if self.exclude else {}
         return {"kind": "folder", "folder": str(self.folder), **excluded}
 
@@ -201,11 +209,15 @@ class FolderSource:
         return Listing(sorted(items), left_out)
 
     def items(self) -> Sequence[FileItem]:
-        """Return the present picture files, ordered by id."""
+        """Return the picture files that the folder contains now, ordered by id."""
         return self.list().items  # type: ignore[return-value]
 
     def item(self, id: str) -> FileItem:
-        """Return the file of a relative path; a path that leads out of the folder is refused."""
+        """Return the picture file with an id.
+
+        Raises:
+            ImageError: There is no such file in the folder.
+        """
         relative = PurePosixPath(unescape_name(id))
         path = self.folder / relative
         if relative.is_absolute() or ".." in relative.parts or not _is_file(path):
@@ -221,9 +233,9 @@ def _is_file(path: Path) -> bool:
 
 
 class HubDatasetSource:
-    """The picture files of a dataset repository of the Hugging Face Hub, downloaded once.
+    """The picture files of a dataset repository on the Hugging Face Hub, downloaded once.
 
-    Pictures inside Parquet or archive files are not found; only files that are pictures.
+    Only picture files count; pictures inside Parquet files or archives are not found.
     """
 
     computed = False
@@ -239,12 +251,12 @@ class HubDatasetSource:
 
     @property
     def argument(self) -> str:
-        """Return the repository's id."""
+        """The repository's id."""
         return self.repo_id
 
     @property
     def spec(self) -> dict[str, Any]:
-        """Return the repository, its revision and the exclude patterns."""
+        """The repository, its revision and the exclude patterns, as JSON-compatible values."""
         excluded = {"exclude": list(self.exclude)} if self.exclude else {}
         return {"kind": "hub", "repo_id": self.repo_id, "revision": self.revision, **excluded}
 
@@ -257,7 +269,7 @@ class HubDatasetSource:
         return self._downloaded.items()
 
     def item(self, id: str) -> FileItem:
-        """Return the file of a path in the repository."""
+        """Return the picture file with an id, which is its path in the repository."""
         return self._downloaded.item(id)
 
     @cached_property
@@ -282,13 +294,14 @@ class HubDatasetSource:
                 f"{self.repo_id}: is neither a folder here nor a dataset that the Hub gives out "
                 f"({error}). Check the name, the connection, and your access."
             ) from error
-        # The Hub's cache links files of equal content to one blob; each name counts as a picture.
+        # In the Hub's cache, names of files with equal content are links to one file. Every name
+        # counts as a picture.
         return FolderSource(folder, self.exclude, visit_once=False)
 
 
 @dataclass(frozen=True)
 class DrawnItem:
-    """A catalogue garment that is drawn when it is opened; see `Item`."""
+    """A catalogue garment, which is drawn when it is opened; see `Item`."""
 
     garment: "CatalogueItem"
     picture_px: int
@@ -300,7 +313,10 @@ class DrawnItem:
         return self.garment.id
 
     def content_key(self) -> str:
-        """Return a hash of what determines the drawing: garment, seed, size and drawing code."""
+        """Return a hash of everything that determines the drawing.
+
+        That is the garment, the random seed, the size, and the version of the drawing code.
+        """
         from dwc.catalogue.drawing import DRAWING_VERSION
 
         garment = self.garment
@@ -332,12 +348,12 @@ class CatalogueSource:
 
     @property
     def argument(self) -> str:
-        """Return the word that names the bundled garments."""
+        """The word "catalogue"."""
         return CATALOGUE
 
     @property
     def spec(self) -> dict[str, Any]:
-        """Return the split, the number of garments and the picture size."""
+        """The split, the number of garments and the picture size, as JSON-compatible values."""
         return {
             "kind": CATALOGUE,
             "split": self.split,
@@ -346,7 +362,7 @@ class CatalogueSource:
         }
 
     def list(self) -> Listing:
-        """Return all garments, in the catalogue's order."""
+        """List all garments, in the catalogue's order."""
         return Listing(self.items())
 
     def items(self) -> Sequence[DrawnItem]:
@@ -354,7 +370,7 @@ class CatalogueSource:
         return list(self._by_id.values())
 
     def item(self, id: str) -> DrawnItem:
-        """Return the garment of an id."""
+        """Return the garment with an id; raise `ImageError` if there is none."""
         if id not in self._by_id:
             raise ImageError(
                 f"{id}: is not in the catalogue's {self.split} split of {self.size}. "
@@ -391,7 +407,7 @@ def open_source(argument: str, revision: str | None = None, exclude: Iterable[st
 
 
 def from_spec(spec: dict[str, Any]) -> Source:
-    """Open the source that a `spec` describes; raise `ImageError` if its folder is gone."""
+    """Open the source that a `Source.spec` describes; raise `ImageError` if its folder is gone."""
     options = {name: value for name, value in spec.items() if name != "kind"}
     kinds = {"folder": FolderSource, "hub": HubDatasetSource, CATALOGUE: CatalogueSource}
     return kinds[spec["kind"]](**options)
@@ -401,13 +417,14 @@ _COMPARED_PICTURES = 24
 
 
 def is_same_gallery(spec: dict[str, Any], source: Source, content_keys: Mapping[str, str]) -> bool:
-    """Return whether a store contains the pictures of a source.
+    """Return whether a store was built from a source, so that the source may update it.
 
-    A folder that was renamed or moved is recognized by its content: the folder recorded in the
-    store is gone, and at least half of a sample of the store's pictures are in the new folder.
+    Datasets are compared by repository id; two catalogue sources always match. A folder that was
+    renamed or moved is recognized by a sample of the store's pictures: no file of the sample is in
+    the recorded folder any more, and at least half of them have the same content in the new folder.
 
     Args:
-        spec: The spec of the store's source.
+        spec: The `spec` of the source that is recorded in the store.
         source: The source that is to be indexed.
         content_keys: The content keys of the store's pictures, by id.
     """

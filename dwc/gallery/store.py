@@ -1,17 +1,20 @@
 """A gallery store on disk: its file format, and a reader that gives access to rows and images.
 
-    gallery.sqlite       one row per picture, the manifest, files skipped and left out
-    vectors-<g>.f32      float32 vectors in the order of the rows; g counts the rewrites
+A store is a folder with these files:
+
+    gallery.sqlite       one row per picture, the manifest, and the files skipped and left out
+    vectors-<g>.f32      float32 vectors in the order of the rows; g is the number of rewrites
     thumbnails/ab/….webp thumbnails, named by content key
-    writer.lock          locked while a process writes
+    writer.lock          locked while a process writes the store
 
-The database records the valid number of rows and their vector file, so that its transactions are
-the only commit points: any other data in the folder is left from a killed process and is removed.
+The database determines how many rows are valid and which vector file belongs to them. Changes take
+effect only when its transactions are committed; any other data in the folder was left by a process
+that was killed, and is removed.
 
-Pictures are identified by content key. The table `files` has the size and modification time of each
-file when it was last read; these only decide whether the file is read again. A picture whose file
-is gone keeps its row and is listed in `away` until its removal is requested. Tables that an older
-version did not write count as empty.
+A picture's content key is a hash of its content. The table `files` has the size and modification
+time of each file when it was last read, by which the next build decides whether to read the file
+again. A picture whose file is gone keeps its row, and is listed in the table `away`, until its
+removal is requested. Tables that do not exist in stores of older versions count as empty.
 """
 
 import gc
@@ -72,9 +75,12 @@ CREATE TABLE IF NOT EXISTS report (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 class ModelIdentity:
     """Identity of the model that computed a store's vectors.
 
-    `name` is the folder or Hub id that the model was loaded from, `fingerprint` changes with its
-    weights. `streams` maps each stream to its dimension, in the order of the parts of a vector.
-    `preprocessing` describes in words how the pictures were preprocessed.
+    Attributes:
+        fingerprint: Hash that identifies the model's parameters and configuration.
+        name: The folder or Hub id from which the model was loaded.
+        revision: The commit on the Hub; None for a folder.
+        streams: The dimension of each stream's vector, in the order of the parts of a vector.
+        preprocessing: The settings with which pictures were preprocessed.
     """
 
     fingerprint: str
@@ -85,20 +91,27 @@ class ModelIdentity:
 
     @property
     def dimension(self) -> int:
-        """Length of one vector, which concatenates the vectors of all streams."""
+        """The length of one vector, which concatenates the vectors of all streams."""
         return sum(self.streams.values())
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The description of a store.
+    """The description of a store and of its last build.
 
-    `source` is the spec of the pictures' source, `argument` its name on the command line.
-    `complete` is False between a build's first commit and its end. `count` is the number of rows.
-    `skipped` maps the ids of files that could not be read to the reasons. `left_out` counts files
-    and folders left out, by reason; `unsupported` counts pictures of unreadable formats, by format.
-    `away` are the ids of pictures whose files were missing at the last build. `ignored_profiles`
-    are the ids of pictures whose color profile is broken.
+    Attributes:
+        format: The version of the file format.
+        model: The model that computed the vectors.
+        source: The `spec` of the source of the pictures.
+        argument: The name of that source on the command line.
+        generation: How many times the vector file was rewritten.
+        complete: Whether the last build was finished.
+        count: Number of rows.
+        skipped: The reasons why files could not be read, by id.
+        left_out: Number of files and folders that were left out, by reason.
+        unsupported: Number of pictures in formats that cannot be read, by format.
+        away: Ids of the stored pictures whose files were missing at the last build.
+        ignored_profiles: Ids of the pictures whose color profile is broken and was ignored.
     """
 
     format: int
@@ -115,12 +128,11 @@ class Manifest:
     ignored_profiles: tuple[str, ...] = ()
 
     def summary(self) -> dict[str, Any]:
-        """Return what the last build included and left out, as JSON-able data.
+        """Return what the last build included and left out, as JSON-compatible values.
 
         Returns:
-            `pictures` (the store's rows), `away` (how many of them have no file now), `left_out`
-            (reason to count), `unsupported` (kind to count), `skipped` (id to reason) and
-            `ignored_profiles` (ids).
+            `pictures`, the number of rows; `away`, how many of them had no file at the last build;
+            and `left_out`, `unsupported`, `skipped` and `ignored_profiles` as in this class.
         """
         return {
             "pictures": self.count,
@@ -132,7 +144,10 @@ class Manifest:
         }
 
     def remarks(self) -> list[str]:
-        """Return remarks on the last build for a person, one sentence each; omits skipped files."""
+        """Return sentences for the user on missing and left-out pictures of the last build.
+
+        They do not mention the files in `skipped`.
+        """
         sentences = []
         if self.away:
             sentences.append(
@@ -151,7 +166,16 @@ class Manifest:
 
 
 class StoredImage(NamedTuple):
-    """One row of a store; sizes are in pixels, `checksum` is the CRC-32 of the vector's bytes."""
+    """One row of a store.
+
+    Attributes:
+        id: Id of the picture in its source.
+        content_key: Hash of the picture file's content.
+        pixel_hash: Hash of the decoded pixels.
+        width: Width in pixels.
+        height: Height in pixels.
+        checksum: CRC-32 of the vector's bytes.
+    """
 
     id: str
     content_key: str
@@ -162,9 +186,12 @@ class StoredImage(NamedTuple):
 
 
 class KnownFile(NamedTuple):
-    """State of a file when it was last read.
+    """The state of a file when it was last read.
 
-    `reason` is set if it could not be decoded; `content_key` is then empty.
+    Attributes:
+        stamp: Its size and modification time.
+        content_key: Hash of its content; empty if it could not be decoded.
+        reason: The reason if it could not be decoded, else None.
     """
 
     stamp: Stamp
@@ -178,9 +205,10 @@ def _count(count: int, noun: str) -> str:
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Pause the cyclic garbage collector while many long-lived objects are created.
+    """Disable Python's cyclic garbage collector within the block, which creates many objects.
 
-    Otherwise it would scan all objects repeatedly, which takes seconds with 100,000 pictures.
+    Otherwise the collector would scan all objects repeatedly, which takes seconds for 100,000
+    pictures.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -192,12 +220,15 @@ def collector_paused() -> Iterator[None]:
 
 
 def vector_file(folder: Path, generation: int) -> Path:
-    """Return the path of the vector file of a generation (the number of rewrites)."""
+    """Return the path of a store's vector file after `generation` rewrites."""
     return folder / f"vectors-{generation}.f32"
 
 
 def thumbnail_file(folder: Path, content_key: str) -> Path:
-    """Return the path of a thumbnail; two folder levels, since folders of 100,000 are slow."""
+    """Return the path of a thumbnail.
+
+    Thumbnails are in subfolders, since folders with 100,000 files are slow.
+    """
     return folder / THUMBNAILS / content_key[:2] / f"{content_key}.webp"
 
 
@@ -207,7 +238,7 @@ def checksum(vector: NDArray[np.float32]) -> int:
 
 
 def write_manifest(connection: sqlite3.Connection, **entries: Any) -> None:
-    """Write entries of the manifest, inside the caller's transaction."""
+    """Write entries of the manifest by name, inside the caller's transaction."""
     connection.executemany(
         "INSERT OR REPLACE INTO manifest VALUES (?, ?)",
         [(name, json.dumps(value)) for name, value in entries.items()],
@@ -215,15 +246,16 @@ def write_manifest(connection: sqlite3.Connection, **entries: Any) -> None:
 
 
 def model_entry(model: ModelIdentity) -> dict[str, Any]:
-    """Return a model's identity as a manifest entry."""
+    """Return a model's identity as the JSON-compatible value of the manifest's entry `model`."""
     # A list of pairs, since the order of the streams matters and JSON objects are unordered.
     return {**asdict(model), "streams": list(model.streams.items())}
 
 
 def read_manifest(connection: sqlite3.Connection, folder: Path) -> Manifest | None:
-    """Read the manifest; None for a database in which nothing was ever committed.
+    """Read the manifest of a store; None if nothing was ever committed to the database.
 
-    Raises `StoreError` for a store of another format.
+    Raises:
+        StoreError: The store has another file format.
     """
     entries = _read_entries(connection, "manifest")
     if not entries:
@@ -254,12 +286,15 @@ def read_manifest(connection: sqlite3.Connection, folder: Path) -> Manifest | No
 
 
 def read_report(connection: sqlite3.Connection) -> dict[str, Any]:
-    """Read the report of the last finished build; empty for a store of an older version."""
+    """Read the report of the last finished build; empty if an older version wrote the store."""
     return _read_entries(connection, "report")
 
 
 def read_files(connection: sqlite3.Connection) -> dict[str, KnownFile]:
-    """Read the last known state of each file, by id; empty for a store of an older version."""
+    """Read the state of each file when it was last read, by id.
+
+    The result is empty if an older version wrote the store.
+    """
     query = "SELECT id, size, mtime_ns, content_key, reason FROM files"
     return {
         id: KnownFile(Stamp(size, mtime), key, reason)
@@ -278,7 +313,7 @@ def _read_table(connection: sqlite3.Connection, query: str, table: str) -> list[
 
 
 def read_rows(connection: sqlite3.Connection, folder: Path) -> list[StoredImage]:
-    """Read all rows in the order of the vectors; raise `StoreError` if positions are missing."""
+    """Read all rows in the order of the vectors; raise `StoreError` if rows are missing."""
     rows = connection.execute(
         "SELECT position, id, content_key, pixel_hash, width, height, checksum "
         "FROM pictures ORDER BY position"
@@ -293,17 +328,20 @@ def rebuild_command(argument: str | None, folder: Path, model: str = "MODEL") ->
     return f"Rebuild it: python -m dwc index {argument or 'PHOTOS'} --model {model} --out {folder}"
 
 
-# A picture is often requested several times in a row, for example with another text, another image
-# weight or for an explanation. Decoding it takes a tenth of a query's time, drawing it as long as a
-# query.
+# Number of cached images. A reference is often requested several times in a row, with other texts
+# or for explanations. To decode an image takes a tenth of a query's time; to draw one takes as long
+# as a query.
 MAX_IMAGES = 16
-# Larger images are not cached: 16 of this size take 96 MB, and a very long image may have fifty
-# times as many pixels.
+# Images with more pixels are not cached, since some have fifty times as many. 16 images of this
+# size take 96 MB.
 MAX_PIXELS_CACHED = 2_000_000
 
 
 class ImageCache:
-    """Thread-safe cache of the `size` last used images of at most `max_pixels` pixels each."""
+    """Thread-safe cache of the `size` most recently used images.
+
+    Images with more than `max_pixels` pixels are not cached.
+    """
 
     def __init__(self, size: int = MAX_IMAGES, max_pixels: int = MAX_PIXELS_CACHED) -> None:
         self._size = size
@@ -312,7 +350,7 @@ class ImageCache:
         self._lock = Lock()
 
     def get(self, key: Hashable, open_image: Callable[[], Image.Image]) -> Image.Image:
-        """Return a copy of the image of a key, opening the image if it is not cached.
+        """Return a copy of the image with a key; open the image first if it is not cached.
 
         Args:
             key: Key that identifies the image; different images must have different keys.
@@ -335,13 +373,19 @@ class ImageCache:
 
 logger = logging.getLogger(__name__)
 
-# Reading all vectors of a 200,000 x 2,048 store takes seconds. Checking this many evenly spaced
-# rows takes milliseconds and detects any file that was cut, swapped or overwritten as a whole.
+# Number of evenly spaced rows whose checksums are verified when a store is opened. It takes
+# milliseconds, and detects a vector file that was cut, swapped or overwritten as a whole. To read
+# all vectors would take seconds for 200,000 x 2,048 numbers.
 CHECKED_ROWS = 2048
 
 
 class GalleryImage(NamedTuple):
-    """A picture of a gallery; `original` is False if only its thumbnail is available."""
+    """A picture of a gallery.
+
+    Attributes:
+        image: The decoded original, or the thumbnail if the original is not available.
+        original: Whether `image` is the original.
+    """
 
     image: Image.Image
     original: bool
@@ -350,8 +394,13 @@ class GalleryImage(NamedTuple):
 class Store:
     """A store that is open for reading; safe to use from several threads.
 
-    `rows` and the float32 `vectors` (n, D) of n pictures have the same order: a picture's index in
-    both is its position. In each vector, each stream's part has unit length.
+    Attributes:
+        path: Folder of the store.
+        manifest: Description of the store.
+        rows: The rows of the n pictures. A picture's index in this list is its position.
+        vectors: Float32 vectors (n, D) in the order of the rows. Each is the concatenation of the
+            streams' vectors, which have unit length.
+        ids: Ids of the pictures in the order of the rows.
     """
 
     def __init__(
@@ -361,7 +410,7 @@ class Store:
         rows: list[StoredImage],
         vectors: NDArray[np.float32],
     ) -> None:
-        """Create a store from the content that `open` reads from a folder."""
+        """Create the reader from a store's content; use `open` to read it from a folder."""
         self.path = path
         self.manifest = manifest
         self.rows = rows
@@ -390,8 +439,8 @@ class Store:
         """Open a store's folder.
 
         Raises:
-            StoreError: The folder is no store, has another format, or is damaged: vectors are
-                missing or differ from their checksums.
+            StoreError: The folder is not a store, its format is of another version, or it is
+                damaged: vectors are missing or do not match their checksums.
         """
         folder = Path(path)
         if not (folder / DATABASE).is_file():
@@ -426,7 +475,7 @@ class Store:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the pictures, their order, and the model of their vectors, as 12 hex digits."""
+        """Hash, as 12 hex digits, of the pictures, their order, and the model of the vectors."""
         digest = sha256(self.manifest.model.fingerprint.encode())
         for row in self.rows:
             digest.update(f"{row.id}\0{row.content_key}\n".encode())
@@ -442,19 +491,19 @@ class Store:
             )
 
     def verify(self) -> None:
-        """Check every vector's checksum; raise `StoreError` that names the first mismatch."""
+        """Verify the checksum of every vector; raise `StoreError` at the first mismatch."""
         self._check(np.arange(len(self.rows)))
 
     def position(self, id: str) -> int:
-        """Return the index of a picture's row; raise `StoreError` for an unknown id."""
+        """Return the position of the picture with an id; raise `StoreError` for an unknown id."""
         if id not in self._position:
             raise StoreError(f"{self.path}: has no picture {id!r} among its {len(self)}.")
         return self._position[id]
 
     def positions_showing(self, image: Image.Image) -> list[int]:
-        """Return the positions of all pictures with exactly these pixels, ascending."""
+        """Return the positions of all pictures with the same pixels as an image, ascending."""
         if image.size not in self._sizes:
-            return []  # avoids hashing large uploads
+            return []  # no picture has this size, so the image need not be hashed
         return list(self._by_pixels.get(hash_pixels(image), ()))
 
     def positions_like(self, id: str) -> list[int]:
@@ -462,7 +511,7 @@ class Store:
         return list(self._by_pixels[self.rows[self.position(id)].pixel_hash])
 
     def thumbnail(self, id: str) -> Path:
-        """Return the file of a picture's thumbnail: WebP, longer side at most 256 px."""
+        """Return the path of a picture's thumbnail, a WebP file of at most 256 by 256 pixels."""
         return thumbnail_file(self.path, self.rows[self.position(id)].content_key)
 
     def picture(self, id: str) -> GalleryImage:
@@ -484,11 +533,14 @@ class Store:
 
     @property
     def away(self) -> frozenset[str]:
-        """Return the ids of the pictures whose files were missing at the last build."""
+        """The ids of the pictures whose files were missing at the last build."""
         return self.manifest.away
 
     def restrict(self, ids: Collection[str]) -> "Store":
-        """Return a store of only the pictures in `ids`; this store itself if `ids` has all."""
+        """Return a store with only those pictures whose ids are in `ids`.
+
+        It is this store itself if no picture is left out.
+        """
         wanted = set(ids)
         positions = [n for n, row in enumerate(self.rows) if row.id in wanted]
         if len(positions) == len(self):
@@ -522,18 +574,18 @@ def _map_vectors(folder: Path, manifest: Manifest, count: int) -> NDArray[np.flo
 
 
 def find_store(folder: Path, fingerprint: str, source: Source) -> Path | None:
-    """Find the store of a gallery among the stores in a folder.
+    """Find a store that was built from a source, among the stores in a folder.
 
-    The store's folder name depends on the path of the gallery, so a gallery that was renamed or
-    moved, or that has several paths, is recognized by its content.
+    This finds the store of a folder of pictures that has been renamed or moved since: a store is
+    compared by `is_same_gallery`, not by its name. Stores that cannot be read are passed over.
 
     Args:
-        folder: Folder that contains the stores, whose names are `…-<model fingerprint>`.
-        fingerprint: Fingerprint of the model.
+        folder: Folder that contains the stores, whose names end in `-<model fingerprint>`.
+        fingerprint: Fingerprint of the model that computed the vectors.
         source: Source of the gallery's pictures.
 
     Returns:
-        The store's path, or None.
+        The path of the first such store in order of their names; None if there is none.
     """
     for path in sorted(folder.glob(f"*-{fingerprint}")):
         with suppress(StoreError, OSError, sqlite3.Error, KeyError):
@@ -548,7 +600,16 @@ def find_store(folder: Path, fingerprint: str, source: Source) -> Path | None:
 
 
 class ListedStore(NamedTuple):
-    """A store in a folder of stores; `orphan` is True if the folder of its pictures is gone."""
+    """Facts about one of several stores.
+
+    Attributes:
+        path: Folder of the store.
+        argument: Command-line argument that names the source of the pictures.
+        model: Name of the model.
+        pictures: Number of pictures.
+        bytes: Size of the store on disk.
+        orphan: Whether the folder of its pictures does not exist any more.
+    """
 
     path: Path
     argument: str
@@ -559,7 +620,10 @@ class ListedStore(NamedTuple):
 
 
 def list_stores(folder: Path) -> list[ListedStore]:
-    """Return the stores in a folder, such as the web page's cache, sorted by name."""
+    """Return facts about the stores in a folder, such as the web page's cache, sorted by name.
+
+    Stores that cannot be read are left out.
+    """
     stores = []
     for path in sorted(folder.glob("*")):
         if not (path / DATABASE).is_file():
@@ -579,6 +643,6 @@ def list_stores(folder: Path) -> list[ListedStore]:
 
 
 def _connect(folder: Path) -> sqlite3.Connection:
-    # Opened for writing because a killed build leaves a journal that SQLite has to roll back.
-    # With this mode a write-protected file is still opened, read-only.
+    # The database is opened for writing, because a killed build leaves a journal that SQLite has to
+    # roll back. In this mode, SQLite opens a write-protected file as read-only.
     return sqlite3.connect(f"{(folder / DATABASE).absolute().as_uri()}?mode=rw", uri=True)

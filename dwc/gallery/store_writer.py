@@ -1,4 +1,4 @@
-"""Write a gallery store so that a kill at any time loses at most the unfinished batch.
+"""Write a gallery store. If the process is killed, at most the unfinished batch is lost.
 
 A batch's vectors are appended to the vector file and flushed to disk; then one transaction adds its
 rows. Before the transaction is committed the batch does not exist; afterwards it is complete. Rows
@@ -48,7 +48,14 @@ _COPIED_ROWS = 4096  # rows copied at a time when rows are removed: 32 MB at 2,0
 
 
 class StoreWriter:
-    """Context manager that writes a store; a second writer of the same store is refused."""
+    """Context manager that writes a store and locks it against other writers.
+
+    Attributes:
+        path: Folder of the store.
+        model: Identity of the model that computes the vectors.
+        files: State of each file when it was last read, by id.
+        report: Report of the last finished build.
+    """
 
     def __init__(
         self,
@@ -112,28 +119,28 @@ class StoreWriter:
         self.close()
 
     def close(self) -> None:
-        """Close the store; all appended rows remain."""
+        """Close the store and release its lock; rows that were appended are saved."""
         if hasattr(self, "_connection"):
             self._connection.close()
         self._lock.close()
 
     @property
     def rows(self) -> Sequence[StoredImage]:
-        """Return the rows committed so far, in the order of their vectors."""
+        """The rows committed so far, in the order of their vectors."""
         return self._rows
 
     @property
     def content_keys(self) -> dict[str, str]:
-        """Return the content key of each committed picture, by id."""
+        """The content key of each committed picture, by id."""
         return {row.id: row.content_key for row in self._rows}
 
     def vectors(self, positions: Sequence[int]) -> NDArray[np.float32]:
-        """Read the vectors (n, D) at n positions."""
+        """Read the vectors (n, D) at n positions; positions are indices of rows."""
         shape = (len(self._rows), self.model.dimension)
         return np.array(np.memmap(self._vectors, dtype="<f4", mode="r", shape=shape)[positions])
 
     def append(self, pictures: Sequence[StoredImage], vectors: NDArray[np.float32]) -> None:
-        """Commit n pictures and their vectors (n, D); this fills in the checksums."""
+        """Commit n pictures and their vectors (n, D); the rows' checksums are computed here."""
         if vectors.shape != (len(pictures), self.model.dimension):
             raise ValueError(
                 f"{len(pictures)} pictures of {self.model.dimension} dimensions; "
@@ -155,7 +162,7 @@ class StoreWriter:
         self._rows += rows
 
     def rename(self, ids: Mapping[str, str]) -> None:
-        """Change the ids of rows whose pictures moved; `ids` maps old to new."""
+        """Change the ids of rows whose pictures have moved; `ids` maps old ids to new ids."""
         if not ids:
             return
         with self._transaction():
@@ -169,7 +176,7 @@ class StoreWriter:
         self._skipped[id] = reason
 
     def note_file(self, id: str, file: KnownFile) -> None:
-        """Record the state of a file when it was read."""
+        """Record the state in which a file was read."""
         if self.files.get(id) != file:
             self.files[id] = file
             self._changed_files.add(id)
@@ -181,11 +188,11 @@ class StoreWriter:
     def rewrite(
         self, positions: Sequence[int], pictures: Sequence[StoredImage] | None = None
     ) -> None:
-        """Replace all rows by a selection of the present vectors.
+        """Replace all rows by others that use a selection of the present vectors.
 
         Args:
-            positions: Positions of the vectors to copy, in the new order; may repeat.
-            pictures: The row of each copied vector; by default its present row.
+            positions: Positions of the vectors to keep, in the new order; may have repetitions.
+            pictures: The new row of each of these vectors; by default its present row.
         """
         rows = list(pictures) if pictures is not None else [self._rows[n] for n in positions]
         if rows == self._rows:
@@ -201,11 +208,11 @@ class StoreWriter:
         _remove(former)
 
     def finish(self, away: Collection[str] = (), report: dict[str, Any] | None = None) -> None:
-        """Mark the store complete and delete files that no row needs.
+        """Mark the store as complete, and delete thumbnails that no row uses.
 
         Args:
             away: Ids of the rows whose files are missing.
-            report: Further results of the build, as JSON-able values by name.
+            report: Further results of the build, as JSON-compatible values by name.
         """
         entries = [(name, json.dumps(value)) for name, value in (report or {}).items()]
         known = {row.id for row in self._rows} | set(self._skipped)
@@ -225,7 +232,7 @@ class StoreWriter:
                     _remove(file)
 
     def _write_notes(self) -> None:
-        """Write the files skipped and read since the last call, in the caller's transaction."""
+        """Save which files were skipped or read, inside the caller's transaction."""
         self._connection.executemany(
             "INSERT OR REPLACE INTO skipped VALUES (?, ?)", list(self._skipped.items())
         )

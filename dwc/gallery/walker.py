@@ -1,8 +1,8 @@
-"""Walk a folder: yield each picture file once, and each file or folder left out, with the reason.
+"""List the picture files in a folder and its subfolders, and what is left out, with the reasons.
 
-Links are followed after all real folders, so that a picture inside the gallery is listed under its
-own path rather than a link's. Each folder and file is visited once, identified by device and inode,
-so that circular links end and a picture with several names is listed once.
+Symbolic links are followed after all real folders, so that a picture inside the gallery is listed
+under its own path rather than that of a link. Each folder and file, identified by device and inode,
+is visited once, so that circular links end and a picture with several names is listed once.
 """
 
 import os
@@ -39,8 +39,8 @@ REASONS = (
 )  # fmt: skip
 """The reasons for leaving something out, ordered by how much they need attention."""
 
-# Folders that network drives, systems and photo managers fill with previews or deleted files, in
-# lower case. `Thumbnails` is not listed, since people also give that name to their own folders.
+# Names, in lower case, of folders that network drives, operating systems and photo managers fill
+# with previews or deleted files. `Thumbnails` is not listed, since users also choose that name.
 _SERVICE_FOLDERS = frozenset(
     {
         "@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@__thumb", "@tmp",
@@ -65,8 +65,11 @@ _NOT_PICTURES = frozenset({".thm", ".ico", ".cur"})  # previews of videos, icons
 class FoundFile(NamedTuple):
     """A picture file that was found in the gallery's folder.
 
-    `id` is its path relative to the gallery, with `/`, as UTF-8 text. `mtime_ns` is the time of
-    its last change in nanoseconds.
+    Attributes:
+        id: Its path relative to the gallery's folder, with `/` as separator, as UTF-8 text.
+        path: Its path.
+        size: Its size in bytes.
+        mtime_ns: Its modification time in nanoseconds.
     """
 
     id: str
@@ -78,8 +81,12 @@ class FoundFile(NamedTuple):
 class LeftOut(NamedTuple):
     """A file or folder that is left out, with the reason.
 
-    `kind` names the format of a picture that cannot be read ("HEIC"). `message` is set if a person
-    would expect the file to be included: it says what is wrong and what to do.
+    Attributes:
+        id: Its path relative to the gallery's folder, with `/` as separator, as UTF-8 text.
+        reason: One of `REASONS`.
+        kind: The format of a picture that cannot be read, such as "HEIC"; else None.
+        message: What is wrong and what to do, if users would expect the file to be included; else
+            None.
     """
 
     id: str
@@ -101,7 +108,11 @@ def parse_patterns(patterns: Sequence[str]) -> pathspec.PathSpec | None:
 
 
 def cache_folder() -> Path:
-    """Return the folder of cached stores: DWC_CACHE, else `dwc` in XDG_CACHE_HOME or ~/.cache."""
+    """Return this package's cache folder.
+
+    It is given by the environment variable DWC_CACHE; by default it is the folder `dwc` in
+    XDG_CACHE_HOME or in ~/.cache.
+    """
     if named := os.environ.get("DWC_CACHE"):
         return Path(named).expanduser()
     home = os.environ.get("XDG_CACHE_HOME")
@@ -114,11 +125,11 @@ def walk_folder(
     """Yield every picture file below a folder, and every file or folder that is left out.
 
     Args:
-        root: The folder; it is walked regardless of its own name, unless it is a store.
+        root: The folder. It may have any name; if it is a gallery store, it is left out.
         exclude: Patterns in the syntax of `.gitignore`, relative to the folder. Everything in an
             excluded folder is excluded.
-        visit_once: Leave out a file that was already found under another name. Set to False for the
-            Hub's cache, which links files of equal content to one, so that every name counts.
+        visit_once: Whether a file that was already found under another name is left out. False is
+            for the Hub's cache, in which files of equal content are links to one file.
     """
     yield from _Walk(root, parse_patterns(exclude), visit_once).run()
 
@@ -179,7 +190,7 @@ class _Walk:
                 else:
                     try:
                         info = entry.stat(follow_symlinks=False)
-                        if not info.st_ino:  # Windows
+                        if not info.st_ino:  # on Windows, `DirEntry.stat` omits the inode
                             info = os.stat(entry.path)
                     except OSError as error:
                         yield _unreadable(inner, entry.path, error, "file")
@@ -249,12 +260,12 @@ class _Walk:
 
 
 def is_store(names: Sequence[str]) -> bool:
-    """Return whether a folder with entries of these names is a gallery store."""
+    """Return whether a folder is a gallery store, given the names of its entries."""
     return DATABASE in names and any(name.startswith(_STORE_MEMBERS) for name in names)
 
 
 def _own_folders() -> set[tuple[int, int]]:
-    """Return device and inode of the folders where this package and its web page store files."""
+    """Return the device and inode of each folder in which this package or its page stores files."""
     uploads = os.environ.get("GRADIO_TEMP_DIR") or os.path.join(tempfile.gettempdir(), "gradio")
     own = set()
     for folder in (str(cache_folder()), uploads):
@@ -267,7 +278,7 @@ def _own_folders() -> set[tuple[int, int]]:
 
 
 def _is_cache_tag(path: str) -> bool:
-    """Return whether a file is a tag that marks a cache folder (see bford.info/cachedir)."""
+    """Return whether a file marks its folder as a cache, as defined at bford.info/cachedir."""
     try:
         with open(path, "rb") as file:
             return file.read(len(_CACHE_SIGNATURE)) == _CACHE_SIGNATURE

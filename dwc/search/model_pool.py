@@ -1,4 +1,4 @@
-"""A pool of checkpoints for one gallery, loaded on request up to a maximum number in memory."""
+"""A pool of models for one gallery, which are loaded on request; a limited number is in memory."""
 
 import threading
 from collections import OrderedDict
@@ -31,7 +31,7 @@ class Origin:
     gallery_fingerprint: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON-compatible dicts `model` and `gallery`, each with name and fingerprint."""
+        """Return the fields as JSON-compatible dicts `model` and `gallery`."""
         return {
             "model": {
                 "name": self.model,
@@ -62,13 +62,14 @@ def short_name(name: str) -> str:
 
 
 KEEP_LOADED = 2
-"""The default number of checkpoints in memory: two can be compared without reloading.
+"""The default number of checkpoints in memory: enough to compare two without reloading.
 
-Each needs memory for its parameters (float32, four bytes per parameter) and, during a search, for
-its gallery vectors. Loading a checkpoint takes seconds.
+A checkpoint needs memory for its parameters (float32, four bytes per parameter) and, during a
+search, for its gallery vectors. To load one takes seconds.
 """
 
 Open = Callable[[str], Searcher]
+"""Function that loads the searcher of a checkpoint, given the checkpoint's name."""
 
 
 @dataclass
@@ -80,11 +81,11 @@ class _Loaded:
 class ModelPool:
     """A pool of searchers, one per checkpoint name; the first name is the default.
 
-    At most `keep_loaded` searchers are in memory; loading another unloads the least recently used
-    one. The pool is thread-safe: a searcher in use is never unloaded, a searcher is loaded by one
-    thread only, and a thread waits while all loaded searchers are in use. A thread that already
-    uses one searcher and requests a second, to compare them, does not wait; until it finishes,
-    more than `keep_loaded` may be in memory.
+    At most `keep_loaded` searchers are in memory. Loading another one unloads the least recently
+    used one that is not in use. If all are in use, a thread that requests another one waits. Only a
+    thread that already uses a searcher, as in a comparison of models, does not wait, since it might
+    wait for itself; until it finishes, more than `keep_loaded` may be in memory. The pool is
+    thread-safe, and a searcher that several threads request is loaded once.
     """
 
     def __init__(self, names: Sequence[str], open: Open, keep_loaded: int = KEEP_LOADED) -> None:
@@ -92,7 +93,7 @@ class ModelPool:
 
         Args:
             names: names of the checkpoints; the first is the default.
-            open: function that loads the searcher of a name.
+            open: function that loads the searcher of a checkpoint, given its name.
             keep_loaded: maximum number of searchers in memory, 1 or more.
 
         Raises:
@@ -109,7 +110,7 @@ class ModelPool:
         self._loaded: OrderedDict[str, _Loaded] = OrderedDict()  # least recently used first
         self._opening: set[str] = set()
         self._changed = threading.Condition()
-        self._here = threading.local()  # `.uses`: the number in use by this thread
+        self._here = threading.local()  # `.uses`: how many searchers the current thread is using
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -138,7 +139,10 @@ class ModelPool:
 
     @contextmanager
     def using(self, name: str | None = None) -> Iterator[Searcher]:
-        """Yield the searcher of a name (None: the default) and keep it loaded within the block.
+        """Yield the searcher of a checkpoint, which stays loaded within the block.
+
+        Args:
+            name: the checkpoint's name; None for the default.
 
         Raises:
             QueryError: if the name is unknown.
@@ -155,7 +159,10 @@ class ModelPool:
             self._release(name)
 
     def origin(self, name: str | None = None) -> Origin:
-        """Return the model and gallery of a name; load the checkpoint if it never was loaded."""
+        """Return the model and the gallery of a checkpoint, given its name; None for the default.
+
+        The checkpoint is loaded if it has never been loaded.
+        """
         name = self.require(name)
         if name not in self._origins:
             with self.using(name):
@@ -163,7 +170,10 @@ class ModelPool:
         return self._origins[name]
 
     def remove(self, name: str) -> None:
-        """Remove a checkpoint that cannot be loaded; call this only before the page is served."""
+        """Remove the name of a checkpoint that cannot be loaded.
+
+        This is not thread-safe: call it only before the page is served.
+        """
         self._names.remove(name)
 
     @property
@@ -203,12 +213,15 @@ class ModelPool:
             self._changed.notify_all()
 
     def _has_room(self) -> bool:
-        """Unload searchers that are not in use; return whether another may be loaded."""
+        """Return whether another searcher may be loaded, after unloading unused ones if needed."""
         self._unload(self._keep_loaded - 1)
         return len(self._loaded) + len(self._opening) < self._keep_loaded
 
     def _unload(self, most: int) -> None:
-        """Unload unused searchers, least recently used first, until at most `most` remain."""
+        """Unload searchers that are not in use until at most `most` are loaded or being loaded.
+
+        The least recently used are unloaded first. More remain if they are in use.
+        """
         for name in list(self._loaded):
             if len(self._loaded) + len(self._opening) <= most:
                 return

@@ -1,15 +1,15 @@
-"""Detection of near-duplicates: among results by embeddings, of the reference by pixels.
+"""Detection of near-duplicates among results, by embeddings, and of the reference, by pixels.
 
-The spread of embeddings depends on the model and on the gallery, so the limit is relative to the
-gallery: two images are near-duplicates if the distance of their embeddings is at most 1/20 of the
-median distance between two images of the gallery.
+Two gallery images are near-duplicates if the distance of their embeddings, which is 1 minus the
+cosine, is at most 1/20 of the median distance between two images of the gallery. The limit is
+relative because the spread of embeddings depends on the model and on the gallery.
 
-The value 1/20 was measured with a checkpoint trained on the drawn garments, on 2,000 of them. As a
-share of the median distance, nine in ten copies of an image lie within 0.003 of it when saved as a
-low-quality JPEG, 0.028 when cropped by 6 % on every side, 0.041 when mirrored, and 0.052 when
-cropped by 10 %. Of all pairs of different garments, 1 in 15,000 is within 1/20; three in four of
-these pairs differ in a single attribute. Within 1/10 lie 1 in 5,000 pairs, including garments that
-differ in belt, pocket or length, which a person would not want to be hidden.
+The value 1/20 was chosen by measurements on 2,000 drawn garments, with a checkpoint trained on such
+drawings. Nine in ten changed copies of an image have a distance to it of at most these shares of
+the median distance: 0.003 if saved as a low-quality JPEG, 0.028 if cropped by 6 % on every side,
+0.041 if mirrored, and 0.052 if cropped by 10 %. Of all pairs of different garments, 1 in 15,000 is
+within 1/20; three in four of these pairs differ in a single attribute. Within 1/10 there are 1 in
+5,000 pairs, including garments that differ in belt, pocket or length, which should not be hidden.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,9 +27,12 @@ NEAR_SHARE = 1 / 20
 """Maximum distance between near-duplicates, as a share of the gallery's median distance."""
 
 SAMPLE_SIZE = 512
-"""Number of images sampled for the median distance: 131,000 pairs, 4 MB for vectors of 2,048."""
+"""Number of images sampled for the median distance.
 
-_ROUNDING = 1e-6  # an upper bound of the distance between equal vectors
+They form 131,000 pairs; their vectors take 4 MB if each has 2,048 numbers.
+"""
+
+_ROUNDING = 1e-6  # an upper bound of the computed distance between equal vectors
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,15 @@ class DuplicateGroups:
 
 
 class NearDuplicates:
-    """Groups near-duplicates of one gallery by the mean of the streams' cosines."""
+    """Finds the near-duplicates in one gallery, by the mean over the streams of the cosines."""
 
     def __init__(self, vectors: Vectors, ids: Sequence[str]) -> None:
-        """Store the vectors (n, D) and ids of n gallery images; each stream has unit length."""
+        """Store the vectors and the ids of a gallery, without copying them.
+
+        Args:
+            vectors: vectors (n, D) of n images, in which each stream's part has unit length.
+            ids: the ids of the n images.
+        """
         self._vectors = vectors
         self._ids = ids
 
@@ -69,7 +77,7 @@ class NearDuplicates:
     def median_cosine(self) -> float:
         """The median cosine between two images of the gallery, in [-1, 1]; 1 for a single image.
 
-        It is computed from a sample of images at even intervals in the gallery.
+        It is computed from a sample of `SAMPLE_SIZE` images at even intervals in the gallery.
         """
         count = len(self._vectors)
         rows = np.unique(np.linspace(0, max(count - 1, 0), min(count, SAMPLE_SIZE)).astype(int))
@@ -84,7 +92,7 @@ class NearDuplicates:
         return min(1.0 - NEAR_SHARE * (1.0 - self.median_cosine), 1.0 - _ROUNDING)
 
     def group(self, ids: Sequence[str]) -> DuplicateGroups:
-        """Return the groups of near-duplicates among images given best first.
+        """Return the groups of near-duplicates among ranked images, given their ids, best first.
 
         Each image is compared only with higher-ranked images that are not duplicates themselves, so
         a chain of small differences cannot join two images that differ clearly.
@@ -113,8 +121,9 @@ class NearDuplicates:
             k: number of images, 1 or more.
 
         Returns:
-            The positions of the `k` images, best first, each with the positions of its
-            near-duplicates that rank above the first image that would be number `k + 1`.
+            The positions of the `k` images, best first, each mapped to the positions of its
+            near-duplicates. The ranking is followed only until the next image that is not a
+            near-duplicate, which would be number `k + 1`; later near-duplicates are not listed.
         """
         grouping = _Grouping(self._vectors, self.threshold)
         groups: dict[int, list[int]] = {}
@@ -137,7 +146,7 @@ class NearDuplicates:
             count *= 4
 
     def near(self, position: int, candidates: Sequence[int]) -> list[int]:
-        """Return those `candidates` that are near-duplicates of the image at `position`."""
+        """Return those of the positions `candidates` whose images duplicate that at `position`."""
         units = _units(self._vectors[[position, *candidates]])
         cosines = units[1:] @ units[0]
         return [other for other, c in zip(candidates, cosines, strict=True) if c >= self.threshold]
@@ -151,19 +160,24 @@ _BLOCK = 256  # number of images compared at a time
 
 
 class _Grouping:
-    """Assigns each image of a sequence to its leader: the first earlier image that it duplicates.
+    """Assigns a leader to each image of a sequence.
 
-    An image that duplicates none is its own leader.
+    The leader is the first earlier image that is its own leader and a near-duplicate of the image.
+    If there is none, the image is its own leader.
     """
 
     def __init__(self, vectors: Vectors, threshold: float) -> None:
         self._vectors, self._threshold = vectors, threshold
-        self._leaders: list[int] = []  # indices of the images that duplicate none
-        self._units: list[Vectors] = []  # unit vectors (D,) of these images
+        self._leaders: list[int] = []  # indices of the leaders
+        self._units: list[Vectors] = []  # unit vectors (D,) of the leaders
         self._count = 0
 
     def add(self, positions: NDArray[np.int64]) -> list[int]:
-        """Add images and return the index of each one's leader, counted over all calls."""
+        """Add images to the sequence, and return the index of each one's leader in the sequence.
+
+        Args:
+            positions: positions of the images in the gallery.
+        """
         assigned: list[int] = []
         for start in range(0, len(positions), _BLOCK):
             units = _units(self._vectors[positions[start : start + _BLOCK]])
@@ -192,24 +206,26 @@ class _Grouping:
 
 
 def _units(vectors: Vectors) -> Vectors:
-    """Return vectors with rows of unit length, so that all streams have equal influence."""
+    """Return the vectors (n, D) divided by their lengths."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.maximum(lengths, 1e-12)
 
 
 _CELLS = 32
-# In levels of 255. 150 photographs differ by at most 30 from their copies at a third of the size,
-# saved as JPEG of quality 75. Any two of 400 different photographs, and any two of 600 drawn
-# garments, differ by at least 75.
+# Greatest difference of any cell between copies of a picture, on the scale from 0 to 255. Measured:
+# at most 30 between 150 photographs and their copies at a third of the size, saved as JPEG of
+# quality 75; at least 75 between any two of 400 different photographs or of 600 drawn garments.
 _MAX_CELL_DIFFERENCE = 32
-_MAX_COLOR_SHIFT = 3.5  # levels of 255; at most 2.5 for 120 photographs resaved at JPEG quality 20
+# Greatest difference of the mean color, on the same scale. Measured: at most 2.5 between 120
+# photographs and their copies saved as JPEG of quality 20.
+_MAX_COLOR_SHIFT = 3.5
 _MAX_RATIO_DIFFERENCE = 0.03
 
 Cells = NDArray[np.int16]
 
 
 def image_cells(image: Image.Image) -> Cells:
-    """Return the mean colors of an RGB image in 32 by 32 cells: (32, 32, 3), 0 to 255."""
+    """Return the mean colors of an image in 32 by 32 cells: (32, 32, 3), RGB from 0 to 255."""
     small = image.convert("RGB").resize((_CELLS, _CELLS), Image.Resampling.BOX)
     return np.asarray(small, dtype=np.int16)
 
@@ -220,10 +236,14 @@ def same_ratio(one: tuple[int, int], other: tuple[int, int]) -> bool:
 
 
 def same_picture(one: Cells, other: Cells) -> bool:
-    """Return whether two images are the same picture, possibly resaved or rescaled.
+    """Return whether two images are copies of one picture, possibly saved again or rescaled.
 
-    This is so if no cell differs by more than 32 levels of 255 and the mean color by at most 3.5;
-    the second condition separates plain colors of slightly different brightness.
+    On the scale from 0 to 255, no cell may differ by more than 32, and the mean color by no more
+    than 3.5. The second condition distinguishes plain surfaces of slightly different brightness.
+
+    Args:
+        one: mean colors of one image, as `image_cells` returns them.
+        other: mean colors of the other image.
     """
     difference = one - other
     shift = np.abs(difference.mean(axis=(0, 1))).max()  # maximum over the color channels

@@ -1,4 +1,4 @@
-"""Encoding of queries, and of gallery images, by a checkpoint's model."""
+"""Encoding of queries and of gallery images with a checkpoint's model."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,10 @@ from dwc.modeling.processing_dwc import fill_template
 from dwc.modeling.text_cleaning import TypedText
 
 Compose = Callable[[Mapping[str, Tensor]], ComposedQuery]
-"""Function that runs a model on its processor's output for N queries, from CPU to CPU tensors."""
+"""Function that composes N queries with a model, given the processor's output for them.
+
+Its inputs and outputs are CPU tensors, whichever device the model is on.
+"""
 
 
 class QueryEncoding(NamedTuple):
@@ -29,7 +32,7 @@ class QueryEncoding(NamedTuple):
 
     Attributes:
         composed: the composed query, a batch of one.
-        model_text: the text inserted in the caption template.
+        model_text: the caption template with the query's text inserted.
         ood_score: out-of-distribution score: the reference image's distance from the training
             images, above 1 for the most distant 1 %; None without an image or if the checkpoint has
             no statistics.
@@ -50,10 +53,10 @@ class EncodedQuery:
         encoding: the model's output.
         excluded: positions in the searcher's store that must not be among the results.
         reference_id: the id of the reference if it is an image of the gallery.
-        notes: sentences for the person who searched.
-        encode_ms: duration of loading and encoding, in milliseconds.
+        notes: messages for the user, such as that the text was cut.
+        encode_ms: duration of loading the reference and encoding the query, in milliseconds.
         exclude_reference: whether the reference and its copies are excluded from the results.
-        typed: the text as typed, with the parts that the model did not use.
+        typed: the text as typed, with the parts of it that the model did not use.
     """
 
     image: Image.Image | None
@@ -68,7 +71,7 @@ class EncodedQuery:
 
 
 def model_identity(checkpoint: Checkpoint) -> ModelIdentity:
-    """Return the identity of a checkpoint, which a store records with the vectors it made."""
+    """Return a checkpoint's identity, as a store records it for the model of its vectors."""
     config = checkpoint.model.config
     streams = {}
     if config.clip_config is not None:
@@ -88,7 +91,7 @@ def model_identity(checkpoint: Checkpoint) -> ModelIdentity:
 
 
 def image_embedder(checkpoint: Checkpoint) -> Embed:
-    """Return a function that embeds n gallery images as vectors (n, D) for a store."""
+    """Return a function that embeds n gallery images as vectors (n, D), for a store."""
     device = next(checkpoint.model.parameters()).device
 
     def embed(images: Sequence[Image.Image]) -> NDArray[np.float32]:
@@ -100,7 +103,7 @@ def image_embedder(checkpoint: Checkpoint) -> Embed:
 
 
 def model_composer(model: DWCModel) -> Compose:
-    """Return a function that runs a model on whatever device the model is on when called."""
+    """Return a function that composes queries with a model, on the model's device at each call."""
 
     @torch.inference_mode()
     def compose(inputs: Mapping[str, Tensor]) -> ComposedQuery:
@@ -119,7 +122,7 @@ def encode_query(
     Args:
         checkpoint: the checkpoint.
         image: the reference, upright RGB, or None.
-        text: the text before the caption template; empty for none.
+        text: the text to be inserted in the caption template; empty for none.
         compose: function that runs the checkpoint's model, as returned by `model_composer`.
 
     Raises:
@@ -140,7 +143,14 @@ def compose_texts(
 ) -> ComposedQuery:
     """Compose one image (or none) with each of N texts in one forward pass of the model.
 
-    Row i equals the result of `encode_query` for text i, up to rounding.
+    Args:
+        checkpoint: the checkpoint.
+        image: the reference, upright RGB, or None.
+        texts: the N texts, none of them blank.
+        compose: function that runs the checkpoint's model, as returned by `model_composer`.
+
+    Returns:
+        A batch of N queries. Row i equals the result of `encode_query` for text i, up to rounding.
 
     Raises:
         QueryError: if there is no text, or a text is blank or exceeds the model's limit.

@@ -1,8 +1,8 @@
-"""Reference weights: the image weights of many queries, as a basis to judge one query's weights.
+"""Reference weights: a checkpoint's image weights for many queries, to compare one query's with.
 
 A weight is a mixing coefficient, not a share, because the parts that it mixes may have different
-lengths. A weight of 0.6 is hard to interpret without knowing, for example, that most queries have
-a weight of 0.7.
+lengths. So a weight of 0.6 means little without knowing, for example, that most queries have a
+weight of 0.7.
 """
 
 import json
@@ -22,13 +22,15 @@ from dwc.modeling.composition import ComposedQuery, Composition
 
 @dataclass(frozen=True)
 class ReferenceQueries:
-    """The queries from which reference weights were computed; entry i of each list is query i's.
+    """The queries for which reference weights were computed.
+
+    Entry i of each list belongs to query i.
 
     Attributes:
         references: ids of the reference images in the gallery that was searched.
         words: the texts as a person would type them, each on one line.
-        picture_shares: true image shares in [0, 1]: how much of the wanted image is determined by
-            the reference only; None if they are not known.
+        picture_shares: true image shares in [0, 1]: the share of the target's attributes that only
+            the reference image determines; None if they are not known.
         image_weights: the image weights of each stream, in [0, 1].
     """
 
@@ -79,10 +81,10 @@ class ReferenceWeights:
 
     @cached_property
     def histogram(self) -> list[float]:
-        """Return the smoothed histogram of all streams' weights, in `HISTOGRAM_BINS` bins.
+        """The smoothed histogram of all streams' weights: `HISTOGRAM_BINS` numbers in [0, 1].
 
-        The bins divide [0, 1] evenly. Each value is the mean of a bin and its neighbors, divided by
-        the largest such mean, in [0, 1].
+        The bins divide [0, 1] evenly. Each number is the mean of the counts of a bin and of its
+        neighbors, divided by the largest such mean.
         """
         counts = [0] * HISTOGRAM_BINS
         for weights in self.weights.values():
@@ -115,7 +117,12 @@ class ReferenceWeights:
 
     @classmethod
     def from_queries(cls, queries: ReferenceQueries, protocol: str) -> "ReferenceWeights":
-        """Create reference weights from queries, which are included."""
+        """Create reference weights from queries and their weights.
+
+        Args:
+            queries: the queries, which become `reference_queries`.
+            protocol: a sentence that describes the set of queries.
+        """
         weights = {name: sorted(weights) for name, weights in queries.image_weights.items()}
         return cls(weights, len(queries), protocol, queries)
 
@@ -134,9 +141,9 @@ class ReferenceWeights:
         return file
 
     def percentile(self, stream: str, image_weight: float) -> float | None:
-        """Return the percentage (0 to 100) of the set's weights below this one; ties count half.
+        """Return the percentage (0 to 100) of a stream's reference weights that are below a weight.
 
-        Return None for a stream that the set lacks.
+        Equal weights count half. The result is None if there are no weights of the stream.
         """
         known = self.weights.get(stream)
         if not known:
@@ -156,7 +163,7 @@ def load_reference_weights(checkpoint: Checkpoint) -> ReferenceWeights | None:
 
 @dataclass(frozen=True)
 class StreamWeight:
-    """One stream's image weight w and the lengths of the image part i and text part t it mixes.
+    """One stream's image weight w, and the lengths of the image part i and text part t it mixes.
 
     Attributes:
         image_weight: w, in [0, 1].
@@ -203,7 +210,12 @@ def describe_weights(
 ) -> QueryWeights:
     """Describe the weights of one query (a batch of one) at a shift of the image weights.
 
-    A query of one modality, whose weights are exactly 0 or 1, is not compared with the reference.
+    A query with only an image or only a text, whose weights are exactly 1 or 0, is not compared.
+
+    Args:
+        composed: the query.
+        reference: the reference weights; None to compare with none.
+        shift: the number added to the logit of every image weight.
 
     Raises:
         QueryError: if the shift is NaN.
@@ -273,7 +285,7 @@ def _join(pieces: Iterable[str]) -> str:
 
 
 def _problems(content: Any) -> list[str]:
-    """Return the problems of a file's content; empty if it is valid."""
+    """Return what is wrong with the content of a file of reference weights; empty if valid."""
     if not isinstance(content, dict):
         return ["holds no table"]
     queries, protocol = content.get("queries"), content.get("protocol")
@@ -294,7 +306,7 @@ def _problems(content: Any) -> list[str]:
 
 
 def _query_problems(fields: Any, queries: int) -> list[str]:
-    """Return the problems of a file's queries, whose format is `ReferenceQueries.to_dict`."""
+    """Return what is wrong with a file's queries, whose format is that of `ReferenceQueries`."""
     if not isinstance(fields, dict):
         return ["the queries asked are no table"]
     problems = [

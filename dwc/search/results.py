@@ -1,4 +1,4 @@
-"""The result of a search as plain data: no tensors, convertible to JSON."""
+"""The result of a search as plain data: it contains no tensors and can be converted to JSON."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -13,7 +13,12 @@ from dwc.gallery.exact_search import Vectors
 
 @dataclass(frozen=True)
 class TracedItem:
-    """One image's rank at every shift of a trace; None where it is beyond the trace's limit."""
+    """One image of a rank trace.
+
+    Attributes:
+        id: the image's id.
+        ranks: its rank at each shift, from 1; None where it is beyond the trace's limit.
+    """
 
     id: str
     ranks: list[int | None]
@@ -21,18 +26,19 @@ class TracedItem:
 
 @dataclass(frozen=True)
 class RankTrace:
-    """The ranks at several shifts of the image weight of all images among the k best at any shift.
+    """How the ranks of images change with the image weight, for one query.
 
-    The first and the last shift rank by the edited text part and the edited image part alone. Each
-    of these is computed from both modalities.
+    The trace has all images that are among the k best at any of several shifts. At the first shift
+    the ranking depends only on the edited text part, at the last only on the edited image part;
+    each of these parts is computed from both modalities.
 
     Attributes:
-        shifts: ascending from minus infinity (text part alone) to infinity (image part alone).
+        shifts: the numbers added to the logit of every image weight, ascending from minus infinity
+            (text part alone) to infinity (image part alone).
         learned: the index in `shifts` of shift 0, the learned weights.
         image_weights: for each shift, every stream's image weight, in [0, 1]. A shift adds the same
             number to the logits of all streams, so their weights may differ.
-        items: the images in the order of their ranks at shift 0; ranks count from 1 and are None
-            beyond `limit`.
+        items: the images, in the order of their ranks at shift 0.
         limit: the last rank that is reported.
     """
 
@@ -74,9 +80,10 @@ class Hit:
     Attributes:
         rank: position in the list of hits, from 1.
         id: the image's id.
-        score: the sum of the streams' cosines, in [-2, 2] with two streams.
-        parts: the contributions to `score`, whose sum it is, named `<stream>_image`,
-            `<stream>_text` and, for some combiners, `<stream>_joint`.
+        score: the sum over the streams of the cosine of query and image, in [-2, 2] with two
+            streams.
+        parts: the parts whose sum is `score`, named `<stream>_image`, `<stream>_text` and, for some
+            combiners, `<stream>_joint`.
         percentile: the percentage of the gallery with a lower score, 0 to 100.
         near_duplicates: the ids of near-duplicates hidden under this image, best first; None if the
             search did not fold near-duplicates.
@@ -105,14 +112,14 @@ class SearchResult:
         hits: the images, best first.
         weights: the image and text weights of each stream.
         unknown_words: typed words that are not in the word vocabulary.
-        timings_ms: durations `encode`, `search` and `total` in milliseconds.
+        timings_ms: the durations `encode`, `search` and `total` in milliseconds.
         gallery_size: the number of images in the gallery.
         shift: the number added to the logit of every image weight.
         ood_score: out-of-distribution score: the reference's distance from the training images;
             above 1 it exceeds that of 99 % of held-out training images. None without an image or if
             the checkpoint has no statistics.
-        model_text: the text inserted in the caption template.
-        notes: sentences for the person who searched.
+        model_text: the caption template with the query's text inserted.
+        notes: messages for the user.
     """
 
     hits: list[Hit]

@@ -1,4 +1,4 @@
-"""The `Searcher`, which checks and encodes queries with one model and ranks one gallery."""
+"""The class `Searcher`, which searches one gallery with one model."""
 
 import math
 import time
@@ -32,13 +32,19 @@ from dwc.search.weight_sweep import WeightSweep
 
 ImageInput = Image.Image | str | Path
 
-_COPIES_CHECKED = 24  # batch size when the best images are checked for copies of the reference
+_COPIES_CHECKED = 24  # number of images checked at a time for being copies of the reference
 _CELLS_CACHED = 4096  # number of cached cell arrays of thumbnails, 6 KB each
 _COPIES_NAMED = 3
 
 
 class _Reference(NamedTuple):
-    """The reference image (if any) and the positions of gallery images with identical pixels."""
+    """A query's reference.
+
+    Attributes:
+        image: the decoded image; None for a query without a reference.
+        positions: positions of all gallery images with identical pixels.
+        notes: messages for the user.
+    """
 
     image: Image.Image | None
     positions: list[int]
@@ -48,13 +54,14 @@ class _Reference(NamedTuple):
 class Searcher:
     """Searches one gallery with one model.
 
-    It stores no state between queries: equal arguments give equal results, from any thread.
+    A searcher has no state that changes between queries: equal arguments give equal results, and
+    several threads may use it.
 
     Attributes:
         checkpoint: the loaded model and its processor.
         store: the gallery's ids, vectors and images.
         compose: function that runs the model; may be replaced to run it on another device.
-        index: index that scores the gallery for any vectors, not only those of queries.
+        index: scores the gallery for any vector, not only for queries.
         reference_weights: the image weights of many queries; None if the checkpoint has none.
         near_duplicates: finds near-duplicates in the gallery.
     """
@@ -119,11 +126,14 @@ class Searcher:
         sweep: WeightSweep | None = None,
         fold: bool = False,
     ) -> SearchResult:
-        """Rank the gallery for an encoded query; parameters not listed are those of `search`.
+        """Return the `k` gallery images that best match an encoded query.
 
         Args:
             query: the return value of `encode_query`.
+            k: the number of results, 1 or more.
+            shift: number added to the logit of every stream's image weight, as in `search`.
             sweep: the return value of `sweep` for this query, to avoid reading the gallery again.
+            fold: hide near-duplicates, as in `search`.
         """
         _check_ranking(k, shift)
         start = time.perf_counter()
@@ -158,10 +168,11 @@ class Searcher:
         reference_id: str | None = None,
         exclude_reference: bool = True,
     ) -> EncodedQuery:
-        """Load the reference, run the model and return the encoded query.
+        """Load the reference, run the model, and return the encoded query.
 
-        It is the input of `answer`, `sweep` and the explanations, and valid only for this
-        searcher's store and model. The parameters and exceptions are those of `search`.
+        An encoded query is the input of `answer`, of `sweep` and of the explanations. It is valid
+        only for this searcher's store and model. The parameters and exceptions are those of
+        `search`.
         """
         start = time.perf_counter()
         _check_query(image, text.strip(), reference_id)
@@ -195,14 +206,14 @@ class Searcher:
         return self.checkpoint.processor.unknown_words(query.text)
 
     def encode(self, image: Image.Image | None, text: str) -> QueryEncoding:
-        """Encode one query by `dwc.search.query.encode_query` with this searcher's model."""
+        """Run this searcher's model on an image, a text, or both; see `query.encode_query`."""
         return encode_query(self.checkpoint, image, text, self.compose)
 
     def compose_texts(self, image: Image.Image | None, texts: Sequence[str]) -> ComposedQuery:
         """Compose one image (or none) with each of N texts, as `encode_query` does for one text.
 
-        This takes one forward pass, unless a text has no known word and is composed separately as
-        the image alone.
+        This takes one forward pass of the model. Only if there is an image and a text without any
+        known word, which is encoded as the image alone, every text takes a forward pass of its own.
         """
         processor, template = (
             self.checkpoint.processor,
@@ -215,7 +226,11 @@ class Searcher:
         return concatenate([self.encode(image, text).composed for text in readable])
 
     def sweep(self, query: EncodedQuery) -> WeightSweep:
-        """Return the scores of a query at any shift, after reading the gallery's vectors once."""
+        """Score the gallery for a query; return the scores for all shifts of the image weight.
+
+        The gallery's vectors are read once. Copies of the reference are excluded if the query
+        excludes its reference.
+        """
         sweep = WeightSweep(
             query.encoding.composed, self.store.vectors, self.store.ids, query.excluded
         )
@@ -229,8 +244,9 @@ class Searcher:
     def _copies(self, query: EncodedQuery, image: Image.Image, sweep: WeightSweep) -> list[int]:
         """Return the gallery positions of resaved or rescaled copies of the reference.
 
-        Copies are among the best results for the image part alone. These are checked in batches: by
-        aspect ratio, then by embedding if the reference is in the gallery, then by pixels.
+        Copies are among the best results for the image part alone. These results are checked in
+        batches, until a batch has no copy: by aspect ratio, by embedding if the reference is in the
+        gallery, and by pixels.
         """
         copies: list[int] = []
         own = None
@@ -256,7 +272,10 @@ class Searcher:
                 return copies
 
     def _read_cells(self, position: int) -> Cells | None:
-        """Return a gallery image's cells from its thumbnail; None if that cannot be read."""
+        """Return the mean colors in the cells of a gallery image (see `image_cells`).
+
+        They are computed from the thumbnail; the result is None if it cannot be read.
+        """
         try:
             return image_cells(decode(self.store.thumbnail(self.store.ids[position])))
         except ImageError:

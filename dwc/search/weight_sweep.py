@@ -1,9 +1,12 @@
-"""Ranking of a gallery for one query at any shift of the image weight, reading the vectors once.
+"""Scores of a gallery for one query at any shift of the image weight.
 
-A stream's embedding at image weight w is norm(w i + (1-w) t [+ j]), with the image part i, the text
-part t and, for some combiners, the joint part j. So its cosine with a gallery vector g is a
-weighted sum of the products g·i, g·t [and g·j]. The products are computed once; after that, the
-scores at a shift need only these two or three numbers for each image and stream.
+A shift is a number that is added to the logit of every stream's image weight.
+
+A stream's embedding at image weight w is w i + (1-w) t [+ j] divided by its length, with the image
+part i, the text part t and, for some combiners, the joint part j. So its cosine with a gallery
+vector g is a weighted sum of the dot products g·i, g·t [and g·j]. These are computed once, for
+which the gallery's vectors are read once. After that, the scores at any shift need only these two
+or three numbers for each image and stream.
 """
 
 import copy
@@ -24,27 +27,30 @@ from dwc.search.near_duplicates import NearDuplicates
 from dwc.search.results import Hit, RankTrace, TracedItem, Weight, build_hits
 
 TRACE_SHIFTS = (-math.inf, *(step / 2 for step in range(-12, 13)), math.inf)
-"""The default shifts of a trace: at a logit of 6 a weight is within 0.25 % of 0 or 1."""
+"""The default shifts of a rank trace: from -6 to 6 in steps of 0.5, and both infinities.
+
+A weight of 0.5 shifted by 6 or -6 is within 0.0025 of 1 or 0.
+"""
 
 TRACE_LIMIT = 200
-"""The default for the last rank that a trace reports."""
+"""The last rank that a rank trace reports by default."""
 
 Variant = Literal["picture", "words", "average", "learned"]
 VARIANTS: tuple[Variant, ...] = ("picture", "words", "average", "learned")
-"""Ways to mix a query: one part alone, the plain mean (every weight 0.5), the learned weights.
+"""The variants of a query: only the image part, only the text part, every weight 0.5, or learned.
 
 The parts are the edited features, each of which already depends on both modalities.
 """
 
-# Vectors are mapped read-only, and nothing here writes to them.
+# PyTorch warns about memory-mapped vectors that are read-only. Nothing here writes to them.
 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
 
 
 class WeightSweep:
     """Scores of one query against n gallery images for any shift of the image weight.
 
-    The constructor reads the vectors once and stores two or three products for each image and
-    stream.
+    The constructor reads the gallery's vectors once, and stores two or three dot products for each
+    image and stream.
 
     Attributes:
         ids: the ids of the n images, in the order of the vectors.
@@ -59,7 +65,7 @@ class WeightSweep:
         ids: Sequence[str],
         excluded: Iterable[int] = (),
     ) -> None:
-        """Compute the products of all gallery vectors with the query's parts.
+        """Compute the dot products of all gallery vectors with the query's parts.
 
         Args:
             composed: one query (a batch of one), not shifted.
@@ -93,19 +99,24 @@ class WeightSweep:
         return len(self.ids) - len(self.excluded)
 
     def excluding(self, positions: Iterable[int]) -> "WeightSweep":
-        """Return a sweep with additional excluded positions that shares this one's products."""
+        """Return the same sweep, but with more excluded positions; the products are not copied."""
         other = copy.copy(self)
         other.excluded = tuple(sorted({*self.excluded, *positions}))
         return other
 
     def scores(self, shift: float = 0.0) -> Vectors:
-        """Return all n scores at a shift, including excluded images; raise `QueryError` for NaN."""
+        """Return the scores (n,) of all images at a shift, including excluded images.
+
+        Raises:
+            QueryError: if the shift is NaN.
+        """
         return self._mix(self._shifted(shift))
 
     def variant_scores(self, variant: Variant) -> Vectors | None:
-        """Return the n scores of a variant of the query.
+        """Return the scores (n,) of all images for a variant of the query.
 
-        Return None if the variant needs a modality that the query lacks; "average" needs both.
+        The result is None if the query lacks a modality that the variant needs; "average" needs
+        both an image and a text.
         """
         queries = self._variant(variant)
         return None if queries is None else self._mix(queries)
@@ -124,7 +135,7 @@ class WeightSweep:
         return self.split([position], shift)[0]
 
     def split(self, positions: Sequence[int], shift: float = 0.0) -> list[dict[str, float]]:
-        """Return the parts of several images' scores, each in the form of `parts`."""
+        """Return the parts of the scores of several images, given their positions; see `parts`."""
         columns = list(positions)
         parts: dict[str, list[float]] = {}
         row = 0
@@ -148,7 +159,7 @@ class WeightSweep:
         return best_positions(self.scores(shift), _require_positive(k), self.excluded)
 
     def hits(self, shift: float, k: int, duplicates: NearDuplicates | None = None) -> list[Hit]:
-        """Return the `k` best hits at a shift, as in `Searcher.search`, without running the model.
+        """Return the `k` best hits at a shift; the model is not run.
 
         Args:
             shift: number added to the logit of every image weight.
@@ -170,7 +181,14 @@ class WeightSweep:
         return build_hits(self.ids, scores, positions, parts, self.excluded, copies)
 
     def rank(self, scores: Vectors, position: int) -> int:
-        """Return an image's rank (from 1) by n scores; of equal scores, the lower position wins."""
+        """Return the rank of an image, from 1, when the gallery is ordered by given scores.
+
+        Of images with equal scores, the one with the lower position ranks higher.
+
+        Args:
+            scores: the scores (n,) of all images.
+            position: the image's position.
+        """
         own = scores[position]
         ahead = scores > own
         ahead[:position] |= scores[:position] == own
@@ -203,7 +221,7 @@ class WeightSweep:
         Args:
             shifts: numbers added to the logit of every image weight; minus infinity, 0 and infinity
                 are always included.
-            k: number of best images considered at each shift, 1 or more.
+            k: how many of the best images at each shift the trace contains, 1 or more.
             limit: the last rank that is reported, `k` or more.
 
         Raises:
@@ -214,8 +232,8 @@ class WeightSweep:
         steps = sorted({-math.inf, 0.0, math.inf, *shifts})
         orders = [self.top(shift, limit).tolist() for shift in steps]
         learned = steps.index(0.0)
-        # First the best images at shift 0, then the images that each shift adds, in ascending order
-        # of the shifts.
+        # The order of the items: first the best images at shift 0, then the images that the other
+        # shifts add, in ascending order of the shifts.
         in_order = dict.fromkeys(orders[learned])
         followed = {position for order in orders for position in order[:k]}
         in_order.update(dict.fromkeys(position for order in orders for position in order[:k]))
@@ -260,7 +278,8 @@ class WeightSweep:
                 for name, query in queries.items()
             ]
         )
-        # Summed elementwise: a matrix product may round equal columns differently and break ties.
+        # The rows are added one by one, so that images with equal products have equal scores. A
+        # matrix product may round equal columns differently.
         total = coefficients[0] * self._products[0]
         for coefficient, products in zip(coefficients[1:], self._products[1:], strict=True):
             total += coefficient * products
@@ -268,11 +287,12 @@ class WeightSweep:
 
 
 def _gallery_products(streams: Mapping[str, Composition], vectors: Vectors) -> Vectors:
-    """Return the products (P, n) of n gallery vectors (n, D) with all P parts of all streams.
+    """Return the dot products (P, n) of n gallery vectors (n, D) with all P parts of all streams.
 
-    The vectors are read once: each part is padded with zeros in the other streams' dimensions,
-    which costs less than reading the vectors a second time. For 100,000 x 512 values PyTorch's
-    matrix product takes twice as long as a plain sum, NumPy's at least four times as long.
+    One matrix product computes them, so that the vectors are read once. For this, each part is
+    padded with zeros in the dimensions of the other streams, which costs less than to read the
+    vectors a second time. PyTorch is used because its matrix product is faster here: for 100,000 x
+    512 values it takes twice as long as the sum of the values, NumPy's at least four times as long.
     """
     columns = []
     start = 0
@@ -300,7 +320,14 @@ def _averaged(stream: Composition) -> Composition:
 
 
 def _coefficients(query: Composition, has_joint_row: bool) -> Vectors:
-    """Return each part's factor in the cosine: its weight divided by the length of the mix."""
+    """Return the factor of each part's dot product in the cosine, as an array (2 or 3,).
+
+    The factor is the part's weight divided by the length of the weighted sum of all parts.
+
+    Args:
+        query: one stream's parts and weight.
+        has_joint_row: whether the dot products include those of a joint part.
+    """
     mixed = query.image_weight * query.image_part + (1 - query.image_weight) * query.text_part
     if query.joint_part is not None:
         mixed = mixed + query.joint_part
@@ -308,7 +335,8 @@ def _coefficients(query: Composition, has_joint_row: bool) -> Vectors:
     weight = float(query.image_weight)
     factors = [weight, 1 - weight]
     if has_joint_row:
-        factors.append(0.0 if query.joint_part is None else 1.0)  # no joint part at infinite shifts
+        # A composition that was shifted by infinity has no joint part.
+        factors.append(0.0 if query.joint_part is None else 1.0)
     return (np.array(factors) / length).astype(np.float32)
 
 
@@ -318,7 +346,7 @@ def _require_positive(k: int) -> int:
     return k
 
 
-_MAX_LOGIT = 30.0  # at this logit float64 still distinguishes a weight from 0 and 1
+_MAX_LOGIT = 30.0  # the weights at this logit and its negative still differ from 1 and 0 in float64
 _BISECTIONS = 60
 
 

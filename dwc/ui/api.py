@@ -1,4 +1,4 @@
-"""The public API endpoints, in addition to the page.
+"""The public API endpoints of the app.
 
 `/search` runs a query; `/explain`, `/compare` and `/paraphrase` explain a search result; `/map` and
 `/atlas` describe the gallery and the model.
@@ -35,7 +35,7 @@ from dwc.ui.request_parsing import (
 from dwc.ui.security import refuse_addresses
 
 COMPARED = 10
-"""How many results are compared or ranked by default."""
+"""How many of the best results of each ranking the explaining endpoints consider by default."""
 
 MAP_PAGE = 10_000
 """How many images' positions `/map` returns at once by default."""
@@ -44,9 +44,9 @@ Answer = dict[str, Any]
 
 
 def add_search_endpoint(models: ModelPool, images: GalleryImages, concurrency_id: str) -> None:
-    """Add `/search`. Call inside `gr.Blocks`.
+    """Add the endpoint `/search`. Call inside `gr.Blocks`.
 
-    It has an input `model`, if there is more than one to choose from; `fold` comes last.
+    If there are several models, it has an input `model`, before the last input `fold`.
     """
 
     def search(
@@ -89,7 +89,7 @@ def add_search_endpoint(models: ModelPool, images: GalleryImages, concurrency_id
     ) -> Answer:
         return search(reference, text, k, shift, fold=fold)
 
-    search_default.__doc__ = search.__doc__  # the API's own page shows it
+    search_default.__doc__ = search.__doc__  # shown on the page that documents the API
     k = gr.Number(value=DEFAULT_RESULTS, visible=False, label="k")
     shift = gr.Number(value=0.0, visible=False, label="shift")
     fold = gr.Checkbox(value=False, visible=False, label="fold")
@@ -104,9 +104,9 @@ def add_search_endpoint(models: ModelPool, images: GalleryImages, concurrency_id
 
 
 def add_explaining_endpoints(models: ModelPool, images: GalleryImages, concurrency_id: str) -> None:
-    """Add `/explain`, `/compare` and `/paraphrase`. Call inside `gr.Blocks`.
+    """Add the endpoints `/explain`, `/compare` and `/paraphrase`. Call inside `gr.Blocks`.
 
-    The last input of each is `model`, if there is more than one to choose from.
+    If there are several models, the last input of each endpoint is `model`.
     """
     endpoints = _ExplainingEndpoints(models, images)
     id = gr.Textbox(value="", visible=False, label="id")
@@ -120,7 +120,7 @@ def add_explaining_endpoints(models: ModelPool, images: GalleryImages, concurren
 
 
 def add_overview_endpoints(models: ModelPool) -> None:
-    """Add `/map` and `/atlas`. Call inside `gr.Blocks`."""
+    """Add the endpoints `/map` and `/atlas`. Call inside `gr.Blocks`."""
 
     def tell_map(start: int = 0, limit: int = MAP_PAGE, model: str = "") -> Answer:
         """Tell where the gallery's pictures lie on its map, in two dimensions.
@@ -160,20 +160,21 @@ def add_overview_endpoints(models: ModelPool) -> None:
 
 
 def explain_query(searcher: Searcher, query: EncodedQuery, id: str, shift: float) -> Answer:
-    """Return everything that explains one result of a query.
+    """Return the explanations of one result of a query, for the endpoint `/explain`.
 
     Args:
         searcher: The searcher that runs the query.
         query: The encoded query.
-        id: The result's image id; empty for the best.
+        id: The id of the image to explain; empty for the best result.
         shift: Number added to the logit of each stream's image weight.
 
     Returns:
-        A dict with "why", "word_effects", "trace" and "regions", each as its `to_dict` returns it;
-        "regions" is None if the query does not have both words and an image.
+        A dict with "why" (the score's parts and ranks), "word_effects", "trace" (ranks at all
+        weights) and "regions" (attention maps). "regions" is None if the model has no CNN stream,
+        or the query lacks an image or words that the stream can encode.
 
     Raises:
-        QueryError: The id is not ranked.
+        QueryError: The image is not in the gallery, is the reference itself, or nothing is ranked.
     """
     sweep = searcher.sweep(query)
     if not len(sweep):
@@ -189,10 +190,11 @@ def explain_query(searcher: Searcher, query: EncodedQuery, id: str, shift: float
 
 
 def compare_query(searcher: Searcher, images: GalleryImages, query: EncodedQuery, k: int) -> Answer:
-    """Return the `k` best results by each ranking of a query, and all relevant images if known.
+    """Return the `k` best results of each ranking for a query, for the endpoint `/compare`.
 
     Returns:
-        The comparison, and "fitting": the relevant ids, or None with the reason in "why_unknown".
+        The fields of `Comparison.to_dict`; "fitting", the ids of all relevant images, or None if
+        they are unknown; and "why_unknown", the reason for None.
     """
     relevance = find_relevant(garments_of(images), query)
     return {
@@ -203,7 +205,7 @@ def compare_query(searcher: Searcher, images: GalleryImages, query: EncodedQuery
 
 
 class _ExplainingEndpoints:
-    """The functions behind the explaining endpoints; their docstrings are the API's own pages."""
+    """The functions of the explaining endpoints; the API's documentation shows their docstrings."""
 
     def __init__(self, models: ModelPool, images: GalleryImages) -> None:
         self._models, self._images = models, images
@@ -290,7 +292,7 @@ class _ExplainingEndpoints:
 
 @contextmanager
 def api_errors() -> Iterator[None]:
-    """Report this package's errors to the API client, without a traceback in the log."""
+    """Report this package's errors in the block to the API client, without logging a traceback."""
     try:
         yield
     except DWCError as error:
@@ -305,11 +307,13 @@ def _add_endpoint(
     inputs: Sequence[gr.components.Component],
     last_inputs: Sequence[gr.components.Component] = (),
 ) -> None:
-    """Add an endpoint with inputs in this order.
+    """Add an endpoint that calls a function and returns its result as JSON.
 
-    A reference, a text, `inputs`, the model if there are several, and `last_inputs`.
+    The endpoint's inputs are, in this order: the reference, the text, `inputs`, the model if there
+    are several, and `last_inputs`.
     """
-    # Hidden components of its own, so the page's settings do not limit an endpoint's inputs.
+    # The endpoint has hidden components of its own, so that the settings of the page's components
+    # do not limit its inputs.
     reference = gr.Image(visible=False, label="reference", type="filepath")
     refuse_addresses(reference)
     text = gr.Textbox(value="", visible=False, label="text")
@@ -321,7 +325,8 @@ def _add_endpoint(
         [reference, text, *inputs, *model, *last_inputs],
         gr.JSON(visible=False, label="result"),
         api_name=name,
-        # Gradio does not open the file: it is decoded within limits, with our own messages.
+        # Gradio must not open the file: this package decodes it, with its own size limits and
+        # error messages.
         preprocess=False,
         concurrency_id=concurrency_id,
         concurrency_limit=1,

@@ -24,7 +24,10 @@ from dwc.ui.panels.registry import (
 from dwc.ui.security import UPLOAD_CHECK_SECONDS, UPLOAD_LIFETIME_SECONDS, UPLOAD_MINUTES
 
 MODEL = "model"
-"""The queue of events that run the model. Two at once on the same cores would both take longer."""
+"""The Gradio concurrency id of all events that run a model.
+
+Such events run one at a time: two at once on the same cores would both take longer.
+"""
 
 ON_MODEL: dict[str, Any] = {
     "concurrency_id": MODEL,
@@ -41,14 +44,14 @@ QUEUE_LENGTH = 64
 
 
 class PageBlocks(gr.Blocks):
-    """Gradio blocks whose public `/search` may be called without its last inputs.
+    """Gradio blocks whose public endpoint `/search` may be called without its last inputs.
 
-    Gradio's own clients fill in missing inputs. Without this class, scripts that post plain data
-    would have to be changed whenever an input is added.
+    Gradio's own clients fill in missing inputs, but scripts that send plain HTTP requests do not.
+    Without this class such scripts would fail whenever an input is added.
     """
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
-        """Fill in missing last inputs of `/search`, then validate as Gradio does."""
+        """Add default values for missing last inputs of `/search`, then validate as Gradio does."""
         if block_fn.api_name == "search":
             missing = block_fn.inputs[len(inputs) :]
             inputs.extend(component.value for component in missing)
@@ -58,8 +61,9 @@ class PageBlocks(gr.Blocks):
 def build_page(models: ModelPool, images: GalleryImages, examples: Sequence[Example]) -> gr.Blocks:
     """Build the page, ready to be launched with `startup.launch_options`.
 
-    The page opens with a search result: the first example that the first model can search is run
-    once, here. When the page loads, a link or what the visitor's browser showed before replaces it.
+    The page opens with the result of an example search, which is run once, here: the first example
+    that the default model can search. When a browser loads the page, the search of the link or the
+    search that the browser showed before a reload replaces it.
     """
     opening = find_opening(models, images, examples)
     with PageBlocks(
@@ -114,7 +118,8 @@ class _Wiring:
     def _connect_searches(self) -> None:
         c, handlers = self.components, self.handlers
         searching: dict[str, Any] = {
-            # Gradio does not open the file: handlers decode it, with limits and messages of ours.
+            # Gradio must not open the file: the handlers decode it, with their own size limits and
+            # error messages.
             "preprocess": False,
             "show_progress": "minimal",
             "show_progress_on": c.results,
@@ -165,7 +170,10 @@ class _Wiring:
         self._explain_after(back)
 
     def _connect_session(self) -> None:
-        """Connect the events of opening and restoring, and those for the script `session.js`."""
+        """Connect the events that open or restore the page, and those that call `session.js`.
+
+        That script stores in the browser what is on the screen, and keeps the address up to date.
+        """
         c, handlers = self.components, self.handlers
         opened = self.page.load(
             handlers.open_page,

@@ -9,9 +9,10 @@ MODALITY_NAMES = {"image": "picture", "text": "words", "joint": "both together"}
 
 
 def escape(text: object) -> str:
-    """Escape a text for use inside an HTML element or a quoted attribute, and as UTF-8.
+    """Escape a text for use inside an HTML element or a quoted attribute.
 
-    Bytes of a file name that are not valid text are shown as escape sequences.
+    Characters that UTF-8 cannot encode, which stand for invalid bytes in file names, become
+    backslash escapes.
     """
     encodable = str(text).encode("utf-8", "backslashreplace").decode("utf-8")
     return escape_html(encodable, quote=True)
@@ -28,7 +29,7 @@ def render_hint(text: str) -> str:
 
 
 def render_unknown_words(words: Sequence[str]) -> str:
-    """Render the typed words outside the model's vocabulary, struck through; empty for none."""
+    """Render a message about words outside the model's vocabulary; empty if there are none."""
     if not words:
         return ""
     struck = ", ".join(f"<s>{escape(word)}</s>" for word in words)
@@ -52,7 +53,7 @@ def format_part(part: str) -> str:
 
 
 def weight_in_words(image_weight: float) -> str:
-    """Describe a weight in [0, 1], from only the words (0) to only the picture (1)."""
+    """Describe an image weight in words: "only to the words" for 0, "only to the picture" for 1."""
     if image_weight >= 0.995:
         return "only to the picture"
     if image_weight <= 0.005:
@@ -79,15 +80,16 @@ def percents(image_weight: float) -> tuple[int, int]:
 
 
 def format_percentile(percentile: float) -> str:
-    """Format a percentile such as `above 99.7 %`, rounded down so that only 1 becomes 100 %."""
+    """Format a percentile (0 to 100) as in `above 99.7 %`, rounded down to one decimal place."""
     floored = math.floor(percentile * 10 + 1e-9) / 10
     return f"above {floored:g} %"
 
 
 def round_to_sum(values: Sequence[float], total: float, digits: int = 2) -> list[float]:
-    """Round values so that they add up to the rounded total (largest remainders first).
+    """Round values to `digits` decimal places so that they add up to the rounded total.
 
-    Each value changes by less than one unit of the last digit if `total` is their sum.
+    All values are rounded down; then those with the largest remainders are raised by one unit of
+    the last place until the sum is right. `total` should be the sum of the values.
     """
     scale = 10**digits
     floors = [math.floor(value * scale) for value in values]
@@ -101,7 +103,7 @@ def round_to_sum(values: Sequence[float], total: float, digits: int = 2) -> list
 
 
 def signed(value: float) -> str:
-    """Format with two decimals and a true minus sign; zero has no sign."""
+    """Format a number with two decimals and a typographic minus sign; zero has no sign."""
     return f"{value + 0.0:.2f}".replace("-0.00", "0.00").replace("-", "−")
 
 
@@ -111,9 +113,12 @@ def format_count(number: int) -> str:
 
 
 def format_timing(timings_ms: Mapping[str, float], gallery_size: int) -> str:
-    """Format a gallery size and time, such as `2,000 pictures · 19 ms`.
+    """Format a gallery's size and a search's duration, as in `2,000 pictures · 19 ms`.
 
-    The time is the entry for the total if there is one, else the sum of all steps.
+    Args:
+        timings_ms: The durations of the steps in milliseconds, and of all steps as `total`; without
+            `total`, their sum is used.
+        gallery_size: The number of images in the gallery.
     """
     total = timings_ms.get("total", sum(timings_ms.values()))
     duration = f"{total:.0f} ms" if total < 1000 else f"{total / 1000:.1f} s"
@@ -127,7 +132,8 @@ def on_load(function: str, *events: str) -> str:
 
     Args:
         function: The function with its namespace, such as `dwcPanels.examples`.
-        events: The names of the element's own events. Gradio finds them, quoted, in the call.
+        events: The names of the events that the function may trigger on the element. Gradio
+            recognizes an element's events by their quoted names in this code.
     """
     names = "".join(f", '{event}'" for event in events)
     gated = "window.dwcEvents.gate(element.closest('.block').id, trigger)"

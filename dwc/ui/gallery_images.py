@@ -33,7 +33,7 @@ class GalleryImages(Protocol):
 
     @property
     def remarks(self) -> Sequence[str]:
-        """One sentence for each other kind of images that the gallery leaves out."""
+        """Sentences on other images that the gallery leaves out or whose files are missing."""
 
     def thumbnail(self, image_id: str) -> Path:
         """Return the path of the image's thumbnail, inside `folder`."""
@@ -56,7 +56,7 @@ _CATEGORY_NAMES = {"t_shirt": "T-shirt"}
 
 
 class StoreImages:
-    """The images of a vector store, described by their file names or their drawn attributes."""
+    """The images of a vector store; drawn garments are described by attributes, others by name."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -67,7 +67,7 @@ class StoreImages:
 
     @property
     def remarks(self) -> list[str]:
-        """One sentence for each other kind of images that the gallery leaves out."""
+        """Sentences on other images that the gallery leaves out or whose files are missing."""
         return self._store.manifest.remarks()
 
     @cached_property
@@ -92,7 +92,10 @@ class StoreImages:
         return None if garment is None else _name_category(garment)
 
     def id_of(self, thumbnail: str | Path) -> str | None:
-        """Return the id of the image with this thumbnail; the first if several are identical."""
+        """Return the id of the image with this thumbnail; None if there is none.
+
+        Images with identical content share a thumbnail; the first of them is returned.
+        """
         path = Path(thumbnail)
         image_id = self._by_content.get(path.stem)
         if image_id is None or self.thumbnail(image_id) != path:

@@ -45,6 +45,9 @@ FORGOTTEN = "The server has forgotten this answer. Search again."
 class PageComponents:
     """The Gradio components that handlers read and update; `layout.py` creates them.
 
+    The last components, from `session` on, are hidden. Those of type `gr.State` hold their values
+    on the server, the others in the browser.
+
     Attributes:
         header: The page header, with the model selector.
         reference: The reference image.
@@ -52,9 +55,9 @@ class PageComponents:
         unknown: The typed words that are not in the model's vocabulary.
         search: The search button.
         message: The error message that says why a search could not be made.
-        history_strip: The search history, drawn as tiles.
+        history_strip: The drawn search history, with one tile per search.
         examples: Example searches to try.
-        weights: The sentence about the weights and the dial.
+        weights: The sentence about the weights, and the dial that shows them.
         slider: The slider of the image weight.
         fold_switch: The switch that folds near-duplicates.
         results: The result cards.
@@ -62,18 +65,18 @@ class PageComponents:
         panels: The explanation panels by their ids.
         gallery: The gallery browser.
         map_service: Hidden element through which the browser loads the map's points.
-        session: Hidden element through which the browser restores a search (Back, Forward, or a
-            link that arrived before the page was ready).
-        model: The chosen model's name. The browser stores it.
-        screen: The search result on the screen: its request, origin, link, and description. The
-            browser stores it.
-        history: The search history of the visit. The browser stores it.
-        visit: What the browser sends when the page opens: its address, and what it showed before.
-            The browser stores it.
-        state: The server's cache of the search result.
+        session: Element whose event `restore` asks the server to show a search again: after Back
+            or Forward, or after an attempt that failed because the server was busy.
+        model: The name of the selected model.
+        screen: The data about the search result on the screen, as returned by `describe_screen`.
+        history: The search history of the visit, as returned by `SearchHistory.to_dict`.
+        visit: The data that the script `session.js` sends when the page opens: `address`, the query
+            string of the page's address, and what the page showed before a reload, if that is why
+            it opens: `screen`, `history`, its current `step`, `pin`, and `draft`, the input fields.
+        state: The cached search result of this visitor.
         parcel: A file for the browser to download.
-        pin: The request that repeats the pinned search. The browser stores it.
-        pin_cache: The server's cache of the pinned search result.
+        pin: The data that repeats the pinned search, in the form of `screen`; None without a pin.
+        pin_cache: The cached pinned search result.
     """
 
     header: gr.HTML
@@ -104,7 +107,7 @@ class PageComponents:
 
     @property
     def answer(self) -> list[Any]:
-        """Components that a search result fills, except the explanation panels."""
+        """The components that a new search result fills, except the explanation panels."""
         return [
             self.message,
             self.unknown,
@@ -118,12 +121,12 @@ class PageComponents:
 
     @property
     def query(self) -> list[Any]:
-        """Components whose values are the input of a search."""
+        """The components whose values are the input of a search."""
         return [self.reference, self.words, self.model, self.screen]
 
 
 def answer_request(models: ModelPool, images: GalleryImages, request: SearchRequest) -> SearchState:
-    """Search for a request and return the result with the hits that the request shows.
+    """Run the search of a request; return its result, with as many hits as the request shows.
 
     Raises:
         DWCError: The model cannot be loaded, or the query cannot be searched.
@@ -169,10 +172,10 @@ def describe_screen(state: SearchState, images: GalleryImages, names_model: bool
     """Return the data about a search result that the browser stores.
 
     Returns:
-        A dict with `request` and `origin`, which repeat the search with the same model and gallery;
-        `link`, the query string of the page's address, None for an uploaded reference; `reference`,
-        the path of the reference's file, by which the page detects that another reference is
-        chosen; and `description`, the search in one line.
+        A dict with `request`, which repeats the search; `origin`, a string that identifies the
+        model and the gallery; `link`, the query string of the page's address, None for an uploaded
+        reference; `reference`, the path of the reference's file, by which the page detects that
+        another reference has been chosen; and `description`, the search in one line.
     """
     request = state.request
     reference = reference_file(request, images)
@@ -201,7 +204,7 @@ def reference_file(request: SearchRequest, images: GalleryImages) -> FileData | 
 
 
 def get_attribute(event: gr.EventData, name: str) -> Any:
-    """Return an attribute of an event's payload; None if the browser did not send it."""
+    """Return a value that the browser sent with an event, by its name; None if it sent none."""
     return getattr(event, name, None)
 
 
@@ -227,7 +230,14 @@ class PageHandlers:
         self._upload_minutes = upload_minutes
 
     def current_state(self, state: SearchState | None, screen: object) -> SearchState | None:
-        """Return the search result on the screen, cached or searched again; None if there is none.
+        """Return the search result on the screen, from the cache or by searching again.
+
+        Args:
+            state: The cached search result, which may be missing or belong to another search.
+            screen: The data about the search result on the screen, as sent by the browser.
+
+        Returns:
+            The search result; None if `screen` describes none.
 
         Raises:
             DWCError: The search cannot be repeated, or it would now use another model or another
@@ -296,7 +306,15 @@ class PageHandlers:
     # Opening and restoring
 
     def open_page(self, visit: object) -> Update:
-        """Restore a visitor's page from the browser's data, else its link, else the opening."""
+        """Fill the page when it is opened, reloaded or restored.
+
+        Args:
+            visit: The data that the browser sends; see `PageComponents.visit`.
+
+        Returns:
+            The updates that show a search: the one that the page showed before; without that, the
+            one in the page's address; without that, the page's own opening search.
+        """
         known = visit if isinstance(visit, Mapping) else {}
         screen = known.get("screen")
         shown = screen if isinstance(screen, Mapping) else {}
@@ -324,11 +342,14 @@ class PageHandlers:
         return update | self._restore_draft(known.get("draft"))
 
     def restore(self, event: gr.EventData) -> Update:
-        """Restore a search as `open_page` does, for Back, Forward or a delayed link."""
+        """Fill the page as `open_page` does, when the browser requests it after opening.
+
+        The browser does so for Back and Forward, and to repeat an attempt that failed.
+        """
         return self.open_page(get_attribute(event, "visit"))
 
     def go_back(self, history: object, model: str, screen: object, event: gr.EventData) -> Update:
-        """Repeat a search of the history at the weight it was last shown with."""
+        """Repeat a search of the history, with the weight shift with which it was last shown."""
         there = SearchHistory.from_dict(history).back_to(get_attribute(event, "step"))
         step = None if there is None else there.current_step
         if there is None or step is None:
@@ -496,7 +517,7 @@ class PageHandlers:
         return SearchRequest(words or "", image_id, upload, model)
 
     def _carried(self, screen: object) -> SearchRequest:
-        """Return an empty request that keeps the settings a visitor made for all searches."""
+        """Return an empty request with the setting that a visitor's searches share: `folded`."""
         shown = screen if isinstance(screen, Mapping) else {}
         request = SearchRequest.from_dict(shown.get("request"))
         return SearchRequest(folded=request is not None and request.folded)
@@ -508,9 +529,11 @@ class PageHandlers:
         act: Callable[[SearchState], Update],
         otherwise: Update | None = None,
     ) -> Update:
-        """Apply `act` to the search result on the screen.
+        """Apply `act` to the search result on the screen and return its updates.
 
-        If there is no search result, or it cannot be restored, return `otherwise` with a message.
+        If the search had to be repeated, the updates also cache its result. If there is no search
+        result on the screen, `otherwise` is returned; if the search cannot be repeated, `otherwise`
+        with an error message.
         """
         c = self._components
         try:
@@ -546,7 +569,7 @@ class PageHandlers:
         return {self._components.state: state, self._components.screen: screen}
 
     def _clear_answer(self, message: str) -> Update:
-        """Clear the results and show why: those on the screen would belong to another search."""
+        """Clear the results, since those on the screen belong to another search; show a message."""
         c = self._components
         cleared = dict.fromkeys((c.unknown, c.weights, c.slider, c.toolbar, *c.panels.values()), "")
         return {
@@ -558,7 +581,10 @@ class PageHandlers:
         }
 
     def _open_with_own_answer(self) -> Update:
-        """Fill only the visitor's state, since the page already shows its opening search result."""
+        """Fill only the hidden components and the history for the page's opening search result.
+
+        All other components already show that result.
+        """
         if self._opening is None:
             return gr.skip()
         return {**self._remember(self._opening), **self._show_history(self._opening_history())}
@@ -575,7 +601,10 @@ class PageHandlers:
         return {c.reference: path, c.words: request.words}
 
     def _restore_draft(self, draft: object) -> Update:
-        """Restore input that was not searched yet; an upload only if its file still exists."""
+        """Fill the input fields with input that was not searched yet.
+
+        An uploaded reference is restored only if its file still exists.
+        """
         if not isinstance(draft, Mapping):
             return {}
         c = self._components
@@ -599,12 +628,15 @@ class PageHandlers:
 
     @property
     def _names_model(self) -> bool:
-        """Return whether links name the model, which they do if there are several models."""
+        """Whether links name the model, which they do if there are several models."""
         return len(self._models.names) > 1
 
 
 def _question(request: SearchRequest) -> tuple[str, str | None, str | None, str]:
-    """Return the query and model of a request, without what part of the results is shown."""
+    """Return the fields of a request that determine its model and query.
+
+    The other fields determine which part of the ranking is shown, and at which weight.
+    """
     return request.words, request.reference_id, request.upload, request.model
 
 

@@ -1,4 +1,4 @@
-"""The search history of a visit: a tree of searches, one of which is the current one."""
+"""The search history of a visit: a tree of searches, with one of them as the current one."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -12,7 +12,13 @@ MAX_STEPS = 24
 
 @dataclass(frozen=True)
 class HistoryQuery:
-    """A query of the history: a text, and a gallery image's id, an uploaded file, or neither."""
+    """A query of the history.
+
+    Attributes:
+        words: The modification text; may be empty.
+        reference_id: The id of the reference, if it is an image of the gallery.
+        upload: The path of the reference's file, if it was uploaded.
+    """
 
     words: str
     reference_id: str | None = None
@@ -21,8 +27,11 @@ class HistoryQuery:
 
 @dataclass(frozen=True)
 class WeightShift:
-    """The weight of a search result: the shift (0 is as learned) and the mean image weight in [0,
-    1].
+    """The weight with which a search result is shown.
+
+    Attributes:
+        shift: The number added to the logit of each image weight; 0 for the learned weights.
+        image_weight: The mean image weight of the streams at this shift, in [0, 1].
     """
 
     shift: float
@@ -34,8 +43,8 @@ class HistoryStep:
     """One search of a visit.
 
     Attributes:
-        number: Counts from 1 over the whole visit; no number is used twice.
-        parent: The number of the step that preceded it; None for the first that is stored.
+        number: The number of the step, from 1; later steps have higher numbers.
+        parent: The number of the step from which this search was made; None for the root.
         query: The query.
         weight_shift: The weight with which its results were last shown.
     """
@@ -48,12 +57,12 @@ class HistoryStep:
 
 @dataclass(frozen=True)
 class HistoryRow:
-    """Consecutive steps that are drawn on one row.
+    """One row of the drawn tree: a step and a chain of its descendants, in consecutive columns.
 
     Attributes:
         column: The column of the first step, from 0.
-        up: How many rows above this one its parent is drawn; 0 for the top row.
-        steps: The steps of the row.
+        up: How many rows above this one the parent of the first step is drawn; 0 for the top row.
+        steps: The steps of the row, each the child of the one before it.
     """
 
     column: int
@@ -65,10 +74,11 @@ class HistoryRow:
 class SearchHistory:
     """An immutable tree of at most `MAX_STEPS` steps; every change returns a new history.
 
-    Beyond the limit, the oldest leaf of an abandoned branch is dropped first, then the first steps.
+    When there are more, the oldest leaves outside the path from the root to the current step are
+    dropped first, then the root.
 
     Attributes:
-        steps: The steps in ascending order of their numbers, so parents precede their children.
+        steps: The steps in ascending order of their numbers; parents precede their children.
         current: The number of the current step; None before the first search.
     """
 
@@ -76,7 +86,7 @@ class SearchHistory:
     current: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the history as the browser stores it: only dicts, lists, numbers and strings."""
+        """Return the history as JSON-compatible values, in which form the browser stores it."""
         steps = [asdict(step) for step in self.steps]
         for step in steps:
             step["weight_shift"]["shift"] = shift_to_json(step["weight_shift"]["shift"])
@@ -92,9 +102,10 @@ class SearchHistory:
             return cls()
 
     def search(self, query: HistoryQuery, weight_shift: WeightShift) -> "SearchHistory":
-        """Add a search as a child of the current step.
+        """Add a search as a child of the current step, and make it the current step.
 
-        If the current step has such a child already, move to it instead.
+        If the current step or one of its children already has this query, no step is added: that
+        step becomes the current one and gets the weight shift.
         """
         step = self.current_step
         if step is not None and step.query == query:
@@ -107,7 +118,7 @@ class SearchHistory:
         return _bounded(SearchHistory((*self.steps, added), number))
 
     def reweighted(self, weight_shift: WeightShift) -> "SearchHistory":
-        """Set the weight shift of the current step."""
+        """Return the history with another weight shift of the current step."""
         steps = tuple(
             replace(step, weight_shift=weight_shift) if step.number == self.current else step
             for step in self.steps
@@ -115,17 +126,21 @@ class SearchHistory:
         return replace(self, steps=steps)
 
     def back_to(self, number: object) -> "SearchHistory | None":
-        """Move to the step with this number; None if there is no such step."""
-        if type(number) is not int or number not in self._by_number:  # as a browser sent it
+        """Make the step with this number the current one; return None if there is no such step."""
+        if type(number) is not int or number not in self._by_number:  # a browser may send anything
             return None
         return replace(self, current=number)
 
     def back_to_query(self, query: HistoryQuery, number: object = None) -> "SearchHistory | None":
-        """Move to the step with this number if it has the query, else to the newest step that has
-        it.
+        """Make a step with the given query the current one.
+
+        Args:
+            query: The query.
+            number: The number of the preferred step; if it has another query, the newest step with
+                the given query is used.
 
         Returns:
-            The history at that step; None if no step has the query.
+            The history with that current step; None if no step has the query.
         """
         numbers = [step.number for step in self.steps if step.query == query]
         if not numbers:
@@ -140,9 +155,10 @@ class SearchHistory:
     def rows(self) -> list[HistoryRow]:
         """Arrange the tree in rows for drawing; each step is in exactly one row.
 
-        The first row goes from the first step over the current step to its newest descendant.
-        Branches follow below, those that start furthest along first, so the line to a branch
-        crosses no row.
+        The first row contains the path from the root to the current step; from there it continues
+        with the newest child of each step. Every other branch has a row below, which starts one
+        column to the right of its parent. Branches of later steps come first, so that the vertical
+        line from a branch up to its parent crosses no other row.
         """
         if self.current_step is None:
             return []
@@ -183,7 +199,7 @@ class SearchHistory:
 
 
 def _bounded(history: SearchHistory) -> SearchHistory:
-    """Drop steps beyond `MAX_STEPS`."""
+    """Return the history without the steps beyond `MAX_STEPS`; see `SearchHistory`."""
     steps = list(history.steps)
     path = {step.number for step in history._path_to(history.current)}
     while len(steps) > MAX_STEPS:
@@ -199,10 +215,10 @@ def _bounded(history: SearchHistory) -> SearchHistory:
 
 
 def _parse_history(content: Any) -> SearchHistory:
-    """Build a history from JSON.
+    """Convert the JSON form of a history (see `SearchHistory.to_dict`) to a history.
 
     Raises:
-        KeyError, TypeError, ValueError: The content is not a history.
+        KeyError, TypeError, ValueError: The content does not have that form.
     """
     steps = tuple(
         HistoryStep(
@@ -227,14 +243,17 @@ def _texts(query: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _is_tree(history: SearchHistory) -> bool:
-    """Return whether numbers ascend, parents precede children, and the current step exists."""
+    """Return whether the steps form one tree, in ascending order, that has the current step.
+
+    Weights outside [0, 1] and shifts that are NaN also make the history invalid.
+    """
     earlier: set[int] = set()
     roots = 0
     for step in history.steps:
         weight, is_after = step.weight_shift.image_weight, step.number > max(earlier, default=0)
         if type(step.number) is not int or not is_after or not 0 <= weight <= 1:
             return False
-        if step.weight_shift.shift != step.weight_shift.shift:  # not a number
+        if step.weight_shift.shift != step.weight_shift.shift:  # NaN
             return False
         if step.parent is None:
             roots += 1

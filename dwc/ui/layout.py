@@ -30,7 +30,7 @@ from dwc.ui.state import SearchState
 
 @dataclass(frozen=True)
 class PageContent:
-    """The page's content: models, images, examples, and the search result it opens with."""
+    """The page's content: the models, the gallery, the examples, and the opening search result."""
 
     models: ModelPool
     images: GalleryImages
@@ -169,7 +169,7 @@ def _build_answer_column(
 
 
 def _build_session(content: PageContent) -> dict[str, Any]:
-    """Create the hidden components for the browser's stored data, and the server's cache."""
+    """Create the hidden components: data that the browser stores, and caches on the server."""
     models, opening = content.models, content.opening
     screen = None
     if opening is not None:
@@ -216,6 +216,6 @@ def html(value: str, **options: Any) -> gr.HTML:
 
 
 def html_if(value: str, **options: Any) -> None:
-    """Create an element as `html` does, unless it would be empty."""
+    """Create an HTML element as `html` does, unless its content is empty."""
     if value:
         html(value, **options)

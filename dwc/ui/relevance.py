@@ -1,4 +1,4 @@
-"""Relevance of images to a query; known for drawn garments if the text can be parsed."""
+"""Which images are relevant to a query: known for drawn garments, if the text can be parsed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from dwc.catalogue.splits import CatalogueItem
 from dwc.search.query import EncodedQuery
 from dwc.ui.gallery_images import GalleryImages, StoreImages
 
-_DRAWN = 60  # queries drawn; the short ones with several relevant images are chosen
-_MIN_GARMENTS = 240  # too few different queries can be drawn from a smaller gallery
+_DRAWN = 60  # number of queries sampled, from which the suitable ones are chosen
+_MIN_GARMENTS = 240  # a smaller gallery has too few different queries
 _MAX_CHARACTERS = 48
 _CHOSEN = 3
 
@@ -61,10 +61,13 @@ def count_relevant(ids: Sequence[str], relevant: frozenset[str]) -> int:
 
 
 def own_queries(images: GalleryImages) -> tuple[dict[str, str], ...]:
-    """Return queries of the catalogue's own test as link parameters `ref` and `text`.
+    """Return a few sample queries from the catalogue's own retrieval benchmark.
 
-    They are short queries with more than one relevant image, the same at every start; none for
-    small or other galleries.
+    They are short and have more than one relevant image. They are the same at every start.
+
+    Returns:
+        For each query the link parameters `ref` (the reference's id) and `text`; empty for a
+        gallery that is small or is not of drawn garments.
     """
     return _own_queries(images) if isinstance(images, StoreImages) else ()
 

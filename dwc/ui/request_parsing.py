@@ -34,7 +34,7 @@ DEFAULT_RESULTS = 12
 """The API's default `k`."""
 
 FileData = Mapping[str, Any]
-"""A file in Gradio's format: `path` on the server, and more."""
+"""A file in Gradio's format: a dict with the file's `path` on the server, among other entries."""
 
 
 class SearchEngine(Protocol):
@@ -56,7 +56,7 @@ class SearchEngine(Protocol):
         sweep: WeightSweep | None = None,
         fold: bool = False,
     ) -> SearchResult:
-        """Find the `k` best images; use `sweep` if it is given instead of scoring again."""
+        """Return the `k` best images; if `sweep` is given, use its scores instead of new ones."""
 
     def sweep(self, query: EncodedQuery) -> WeightSweep:
         """Score the gallery once for all shifts of the image weight."""
@@ -71,7 +71,16 @@ def run_search(
     shift: object = 0.0,
     fold: object = False,
 ) -> SearchResult:
-    """Search with a text and a reference in Gradio's file format (not opened yet).
+    """Check and run a search requested by a browser or an API client.
+
+    Args:
+        searcher: Runs the search.
+        images: The gallery.
+        reference: The reference image, not opened yet; None without one.
+        text: The modification text; None or empty without one.
+        k: The number of results.
+        shift: Number added to the logit of each stream's image weight.
+        fold: Whether near-duplicates are folded under the better-ranked image.
 
     Raises:
         QueryError: There is nothing to search, the text is too long, or `k` or `shift` is invalid.
@@ -105,9 +114,12 @@ def parse_query(
 def parse_reference(
     reference: FileData | None, images: GalleryImages
 ) -> tuple[Image.Image | None, str | None]:
-    """Return the reference as an image, or as an id if it is in the gallery; never both.
+    """Return the reference as a decoded image, or as an id if it is an image of the gallery.
 
-    A gallery image arrives as its thumbnail's file; the searcher finds the original.
+    The browser sends a gallery image as the file of its thumbnail.
+
+    Returns:
+        The image and the id. Exactly one of them is None; both are None without a reference.
 
     Raises:
         ImageError: The file did not arrive, was not uploaded here, or is not a readable image.
@@ -151,7 +163,7 @@ def parse_shift(shift: object) -> float:
 
 
 def _parse_number(value: object, name: str) -> float:
-    # JSON has no infinity: it arrives as a string.
+    # Strings are accepted because JSON has no infinity, which is sent as "inf" or "-inf".
     if isinstance(value, (int, float, str)) and not isinstance(value, bool):
         try:
             return float(value)
@@ -187,8 +199,8 @@ def read_link(
     """Parse the query string of a link.
 
     Returns:
-        The search, None if the link has neither a reference nor a text; and an error message for
-        the page if the link names an image, shift or model that does not exist.
+        The search, or None if the link has neither a reference nor a text; and an error message for
+        the page, which is empty unless the link names an image, shift or model that does not exist.
     """
     parameters: Mapping[str, str] = dict(parse_qsl(link.removeprefix("?")))
     reference_id, words = parameters.get("ref") or None, parameters.get("text") or ""

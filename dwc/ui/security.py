@@ -1,6 +1,7 @@
-"""Security rules: readable files, lifetime of uploads, and Gradio routes that are closed.
+"""Security rules: which files a request may name, when uploads are deleted, and blocked routes.
 
-A browser may refer only to files uploaded here; the server fetches nothing from elsewhere.
+A browser may refer only to files that were uploaded to this server, and the server fetches nothing
+from other addresses.
 """
 
 from pathlib import Path
@@ -27,15 +28,15 @@ def is_upload(path: str) -> bool:
     """Return whether a path is an existing file in the upload folder."""
     try:
         return _is_in_upload_folder(path) and Path(path).is_file()
-    except OSError:  # the path is too long, or a loop of links
+    except OSError:  # for example, the path is too long or has a loop of symbolic links
         return False
 
 
 def read_upload(path: str) -> bytes:
     """Return the content of an uploaded file.
 
-    The request itself names the file, and Gradio checks the name only if the request marks it as a
-    file, so it is checked here.
+    The path comes from the request. Gradio checks a path only if the request marks it as a file, so
+    it is checked here.
 
     Raises:
         ImageError: The file is not an upload, or no longer exists.
@@ -51,12 +52,12 @@ def read_upload(path: str) -> bytes:
 def _is_in_upload_folder(path: str) -> bool:
     try:
         return Path(path).resolve().is_relative_to(Path(get_upload_folder()).resolve())
-    except (OSError, ValueError, RuntimeError):  # a null character, or a loop of links
+    except (OSError, ValueError, RuntimeError):  # for example, it has a null character
         return False
 
 
 def refuse_addresses(component: gr.Image) -> None:
-    """Make a component accept uploads only; Gradio would fetch any public URL for the sender."""
+    """Make a component refuse web addresses, which Gradio would otherwise fetch for the sender."""
     move_file = component.async_move_resource_to_block_cache
 
     async def move_upload(path: str | Path | None) -> Any:
@@ -75,13 +76,13 @@ _FETCHING_ROUTES = ("/file=http:", "/file=https:", "/proxy=")
 
 
 class FetchNothing:
-    """Middleware that answers 404 to requests that would make the server fetch an address."""
+    """Middleware that rejects requests which would make the server fetch an address, with 404."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 404 to such a request; forward every other request."""
+        """Reject such a request with status 404; forward every other request."""
         if scope["type"] == "http":
             path = scope["path"].lower()
             if any(route in path for route in _FETCHING_ROUTES):

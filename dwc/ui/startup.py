@@ -1,4 +1,4 @@
-"""Start-up of the app: open the models, embed the gallery with each, and configure the launch."""
+"""Start-up of the app: open the models, embed the gallery with each, and set launch options."""
 
 import hashlib
 import logging
@@ -32,12 +32,15 @@ _NOT_IN_FILE_NAMES = re.compile(r"[^A-Za-z0-9.-]+")
 _SKIPPED_LOGGED = 20
 
 ShowProgress = Callable[[str], AbstractContextManager[Progress]]
-"""Given a model's name, returns a context manager that shows the progress of embedding the gallery.
-"""
+"""Function that returns, for a model's name, a context manager that displays the progress of
+embedding the gallery and yields the callback for it."""
 
 
 class OpenedModels(NamedTuple):
-    """The opened models, and the vector store of the first model, whose images the page shows."""
+    """The opened models, and the vector store of the first model.
+
+    The page shows the images of that store, whichever model is selected.
+    """
 
     models: ModelPool
     store: Store
@@ -121,9 +124,10 @@ def _open_or_withdraw(models: ModelPool, name: str) -> None:
 
 
 def name_models(arguments: Sequence[str | None]) -> dict[str, str]:
-    """Map each model's name to where it is loaded from; repeated arguments count once.
+    """Return where each model is loaded from, by model name; repeated arguments count once.
 
-    A folder's name is its last component, preceded by as many parent folders as make it unique.
+    The name of a folder is the last component of its path, preceded by as many parent folders as
+    are needed to make it unique.
     """
     distinct = list(dict.fromkeys(argument or load.BUNDLED for argument in arguments))
     names = [short_name(argument) for argument in distinct]
@@ -138,7 +142,13 @@ def name_models(arguments: Sequence[str | None]) -> dict[str, str]:
 
 
 class _OpenedBefore(NamedTuple):
-    """A model that was opened before; opening it again must give the same model."""
+    """What identifies a model that was opened before, to verify it when it is opened again.
+
+    Attributes:
+        fingerprint: The checkpoint's fingerprint.
+        revision: The commit on the Hugging Face Hub; None for a folder.
+        store: The folder of the vector store.
+    """
 
     fingerprint: str
     revision: str | None
@@ -146,19 +156,24 @@ class _OpenedBefore(NamedTuple):
 
 
 class _ModelOpener:
-    """Opens models for one gallery: embeds it the first time, reuses the vectors later."""
+    """Opens models for one gallery.
+
+    The gallery is embedded, or its store updated, when a model is opened for the first time. Later
+    the vectors are only read.
+    """
 
     def __init__(
         self, sources: Mapping[str, str], gallery: str, show_progress: ShowProgress
     ) -> None:
-        self.stores: dict[str, Store] = {}  # the first model's only: the page shows its images
+        # Contains only the store of the model that was opened first: the page shows its images.
+        self.stores: dict[str, Store] = {}
         self._sources, self._gallery, self._show_progress = sources, gallery, show_progress
         self._opened_before: dict[str, _OpenedBefore] = {}
 
     def open(self, name: str) -> Searcher:
         """Load the named model and its gallery vectors.
 
-        Forward passes run on a ZeroGPU where the Space has one.
+        In a Space with ZeroGPU, the model's forward passes run on that GPU.
         """
         if name in self._opened_before:
             searcher = self._open_again(name, self._opened_before[name])
@@ -186,7 +201,7 @@ class _ModelOpener:
         repository = self._sources[name].partition("@")[0]
         argument = self._sources[name] if before.revision is None else repository
         try:
-            # Use the commit that was loaded first, even if its branch has moved since.
+            # Load the same commit as before, even if the branch has a newer one.
             checkpoint = load.load(argument, revision=before.revision)
             if checkpoint.fingerprint != before.fingerprint:
                 raise CheckpointError(
@@ -206,10 +221,13 @@ class _ModelOpener:
 
 
 def _match_images(store: Store, shown_store: Store) -> Store:
-    """Remove the images that the page does not show from a store.
+    """Return `store` with only the images that the page shows, which are those of `shown_store`.
 
-    Both stores were updated from the same current files, but a store that is older than the other
-    still contains images whose files have been deleted.
+    A store keeps images whose files are missing (`Store.away`). Each model has its own store, so
+    these may differ between the two. All other images must be the same.
+
+    Raises:
+        StoreError: The images whose files exist differ, because the gallery changed in between.
     """
     if set(store.ids) - store.away != set(shown_store.ids) - shown_store.away:
         raise StoreError(
@@ -220,7 +238,10 @@ def _match_images(store: Store, shown_store: Store) -> Store:
 
 
 def store_folder(fingerprint: str, source: Source) -> Path:
-    """Return the vectors' folder: `galleries/<gallery>-<hash of its source>-<model>`."""
+    """Return the folder of a gallery's vector store for the model with this fingerprint.
+
+    It is `galleries/<gallery name>-<hash of the source>-<fingerprint>` in the cache folder.
+    """
     name = Path(source.argument).name or source.argument
     label = _NOT_IN_FILE_NAMES.sub("-", name)[:40].strip("-.")
     digest = hashlib.blake2b(repr(sorted(source.spec.items())).encode(), digest_size=4).hexdigest()
@@ -242,12 +263,12 @@ def open_gallery(argument: str, checkpoint: Checkpoint, progress: Progress | Non
     try:
         source = open_source(argument)
         path = store_folder(checkpoint.fingerprint, source)
-    except ImageError:  # e.g. the drive is not mounted: use the images embedded earlier
+    except ImageError:  # for example, the drive is not mounted: use the images embedded earlier
         source = FolderSource(argument, may_be_away=True)
         path = store_folder(checkpoint.fingerprint, source)
         if not path.is_dir():
             raise
-    if not path.is_dir():  # the gallery was renamed, or embedded by an older version
+    if not path.is_dir():  # the gallery's folder may have been renamed: look for its former store
         path = find_store(path.parent, checkpoint.fingerprint, source) or path
     store = build_store(
         source,
@@ -268,7 +289,7 @@ def open_gallery(argument: str, checkpoint: Checkpoint, progress: Progress | Non
 
 
 _STATIC = Path(__file__).parent / "static"
-# Later files may override values of earlier ones.
+# In this order, since later style sheets override earlier ones.
 _STYLES = (
     "style.css",
     "history.css",
@@ -288,7 +309,7 @@ _SCRIPTS = (
 )
 
 FONTS = ("Inter", "Helvetica Neue", "Arial", "sans-serif")
-"""Fonts that are installed on the visitor's machine; the page downloads none."""
+"""Fonts to use if they are installed on the visitor's machine; the page downloads none."""
 
 MAX_UPLOAD_BYTES = 60 * 1024 * 1024
 
@@ -309,7 +330,7 @@ def read_style() -> str:
 
 
 def make_head(max_upload_bytes: int) -> str:
-    """Return the scripts for the page's head; they refuse too large uploads before sending them."""
+    """Return the page's scripts as an HTML element; they refuse uploads above the size limit."""
     script = "\n".join((_STATIC / name).read_text(encoding="utf-8") for name in _SCRIPTS)
     return f"<script>const DWC_MAX_UPLOAD_BYTES = {max_upload_bytes};\n{script}</script>"
 

@@ -1,10 +1,9 @@
-"""What the browser stores about the search on its screen, and what the server caches of it.
+"""The search on a visitor's screen: the request in the browser, and its result on the server.
 
-The browser stores a `SearchRequest` for the search result on its screen, and sends it with every
+The browser stores the `SearchRequest` of the search result on its screen, and sends it with every
 action. The server caches a `SearchState`, the result of the visitor's last request. The cache
-starts empty and may be lost at any time. If an action concerns another result than the cached one,
-the server repeats the search of the request, so an action always applies to the result on the
-screen.
+starts empty and may be lost at any time. If the request is not that of the cached result, the
+server repeats the search, so that an action always applies to the result on the screen.
 """
 
 import math
@@ -30,7 +29,7 @@ MAX_RESULTS_SHOWN = 96
 """The maximum number of results on the page; the command line and the API return more."""
 
 MAX_HITS_FOLDED = 192
-"""The lowest rank from which results are taken to replace folded near-duplicates."""
+"""The last rank from which results are taken to replace folded near-duplicates."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ class SearchRequest:
 
 @dataclass(frozen=True, eq=False)
 class SearchState:
-    """The result of one request; each session of the page has its own state.
+    """The result of one request; each visitor has their own state.
 
     Attributes:
         request: The request: what was searched, and which part of the result is shown.
@@ -141,10 +140,10 @@ class SearchState:
 
 
 def rank(sweep: WeightSweep, near_duplicates: NearDuplicates, request: SearchRequest) -> list[Hit]:
-    """Return the hits to show for a request.
+    """Return the hits to show for a request, including those that are folded.
 
     If near-duplicates are folded, hits are added from further down the ranking, at most to rank
-    `MAX_HITS_FOLDED`, until `request.count` of them are not folded under another.
+    `MAX_HITS_FOLDED`, until `request.count` of them are not folded.
     """
     length = request.count
     hits = sweep.hits(request.shift, length)
@@ -168,7 +167,10 @@ def rank(sweep: WeightSweep, near_duplicates: NearDuplicates, request: SearchReq
 
 
 def update_request(state: SearchState, request: SearchRequest) -> SearchState:
-    """Return the state for a changed shift, count, folding or selection; runs no model."""
+    """Return the state for a request of the same query, without running the model.
+
+    The request may have another shift, count, folding or selection than the state's.
+    """
     result = state.result
     same_ranking = (request.shift, request.count, request.folded) == (
         state.request.shift,
@@ -217,7 +219,7 @@ def parse_slider(position: object, at_learned: object, state: SearchState) -> fl
         state: The search result to be ranked again.
 
     Raises:
-        QueryError: The position is not a number from 0 to 1.
+        QueryError: The position is not a number from 0 to 1, and `at_learned` is not True.
     """
     if at_learned is True:
         return 0.0
@@ -227,7 +229,7 @@ def parse_slider(position: object, at_learned: object, state: SearchState) -> fl
 
 
 def _checked(value: Any, *types: type) -> Any:
-    """Return the value if its type is exactly one of these (so True is not an int).
+    """Return the value if its type is exactly one of `types`; True, a bool, is not an int then.
 
     Raises:
         TypeError: The value has another type.

@@ -1,7 +1,9 @@
-"""Choice of the device that runs the model: a local GPU, a ZeroGPU Space's GPU, or the CPU.
+"""Choice of the device that runs the model: a local GPU, the GPU of ZeroGPU, or the CPU.
 
-ZeroGPU gives a process a GPU only during single calls. The package `spaces`, which only Spaces
-have, changes how torch sees GPUs and must be imported before torch: import this module first.
+ZeroGPU is a service for Hugging Face Spaces that gives a process access to a shared GPU only during
+single function calls. It needs the package `spaces`, which is installed only in Spaces. That
+package patches torch and must be imported before it, so import this module before any other that
+imports torch.
 """
 
 import copy
@@ -27,8 +29,10 @@ except ImportError:
 
 
 LEASE_SECONDS = 15
-"""The longest time for which ZeroGPU grants the GPU. A query takes well under a second, and short
-requests are granted sooner."""
+"""The requested maximum duration of a call on ZeroGPU.
+
+A query takes well under a second; ZeroGPU grants the GPU sooner for short requests.
+"""
 
 _LENT_DEVICE = "cuda"
 
@@ -36,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 
 def is_lent() -> bool:
-    """Return whether a GPU is available only during single calls (ZeroGPU)."""
+    """Return whether this process runs on ZeroGPU, where a GPU is available only during calls."""
     return spaces is not None and bool(spaces.config.Config.zero_gpu)
 
 
@@ -47,12 +51,12 @@ def use_local_gpu(model: "DWCModel") -> None:
 
 
 def borrow_gpu(searcher: "Searcher") -> None:
-    """Run each forward pass of a searcher's model on the ZeroGPU; do nothing if there is none.
+    """Make a searcher run its model's forward passes on ZeroGPU; do nothing without ZeroGPU.
 
-    The GPU belongs to another process, forked from this one, and is available for one call. Inputs
-    and outputs are copied between the processes, and tensors on the GPU cannot be used here. So the
-    GPU gets a copy of the model. The model itself stays on the CPU for everything else: attention
-    maps, and queries for which no GPU is granted.
+    ZeroGPU runs each call in another process, forked from this one. Inputs and outputs are copied
+    between the processes, and tensors on the GPU cannot be used here. Therefore the GPU gets a
+    copy of the model. The model itself stays on the CPU for everything else: attention maps, and
+    queries for which no GPU is granted.
     """
     if is_lent():
         from dwc.search.query import model_composer
@@ -65,9 +69,9 @@ def borrow_gpu(searcher: "Searcher") -> None:
 def _compose_on_gpu_or_cpu(
     on_gpu: "Compose", on_cpu: "Compose", inputs: "Mapping[str, Tensor]"
 ) -> "ComposedQuery":
-    """Run a forward pass on the ZeroGPU, or on the CPU if no GPU is granted."""
+    """Run a forward pass on ZeroGPU, or on the CPU if no GPU is granted."""
     try:
         return on_gpu(dict(inputs))
-    except Exception as error:  # a spent quota or an expired lease; the types belong to Spaces
+    except Exception as error:  # for example, the quota is used up; only Spaces define the types
         _log.warning("no GPU was lent, so the CPU answers: %s", error)
         return on_cpu(inputs)

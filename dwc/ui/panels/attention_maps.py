@@ -1,4 +1,9 @@
-"""Attention maps: where each word attends, and where the text replaces image features."""
+"""Panel of attention maps, drawn over the reference image.
+
+One drawing shows how a word's attention is distributed over the regions of the image. The other
+shows the gate: the share of each region's image features that is preserved before image and text
+are mixed.
+"""
 
 import base64
 import io
@@ -27,13 +32,13 @@ NO_STREAM = (
 )
 UNREAD = "The CNN stream can read none of these words, so that none looked at the picture."
 
-_TEXT_COLOR = (47, 107, 216)  # the style sheet's --word; like --picture, drawn over a gray image
-_IMAGE_COLOR = (217, 130, 43)
+_TEXT_COLOR = (47, 107, 216)  # RGB, as --word in the style sheet
+_IMAGE_COLOR = (217, 130, 43)  # RGB, as --picture in the style sheet
 _MAX_OPACITY = 0.82  # opacity of the strongest color over the gray image
-_REFERENCE_PX = 320  # the longest side of the drawn reference, in pixels
+_REFERENCE_PX = 320  # the longer side of the drawn reference, in pixels
 _CELL_PX = 8  # overlay pixels per image region; the browser smooths them when it scales
-_DIFFUSE = 2.0  # multiple of uniform attention below which a word has no clear focus
-_FLAT = 0.02  # regions whose gates differ by less are described as equal
+_DIFFUSE = 2.0  # a word has no clear focus if its maximum is below this multiple of the mean
+_FLAT = 0.02  # a gate whose values differ by less than this is described as constant
 
 _LOCATIONS = (
     ("the upper left", "the top", "the upper right"),
@@ -43,12 +48,13 @@ _LOCATIONS = (
 
 
 class _Frame(NamedTuple):
-    """The reference as it is drawn, and the part of it that is the network's input.
+    """The drawn reference image, and the position in it of the part that the network receives.
 
     Attributes:
-        address: The reference as a data URL.
-        aspect: Its width and height in the form of CSS's `aspect-ratio`.
-        box: CSS for the edges of the part that the network receives, in percent.
+        address: The reference image, reduced in size, as a data URL.
+        aspect: The width and height of the reference image as a value of CSS's `aspect-ratio`.
+        box: CSS declarations of `left`, `top`, `width` and `height` of the part that the network
+            receives, in percent of the image's width or height.
     """
 
     address: str
@@ -95,7 +101,12 @@ def render_attention_maps(maps: AttentionMaps, reference: Image.Image) -> str:
 
 
 def locate_maximum(maps: AttentionMaps, grid: Grid) -> str:
-    """Name the third of the image, per axis, where a map is largest, such as "the upper left"."""
+    """Describe where in the image a map has its maximum, such as "the upper left".
+
+    Args:
+        maps: The attention maps, which contain the position of the grid in the image.
+        grid: One map, as an array (rows, columns) with one value per region.
+    """
     row, column = np.unravel_index(int(grid.argmax()), grid.shape)
     (left, top, right, bottom), (width, height) = maps.box, maps.size
     across = (left + (column + 0.5) / grid.shape[1] * (right - left)) / width
@@ -104,7 +115,7 @@ def locate_maximum(maps: AttentionMaps, grid: Grid) -> str:
 
 
 def describe_word(maps: AttentionMaps, word: WordAttention) -> str:
-    """Return a sentence about where a word attends most.
+    """Return a sentence that says where in the image a word's attention is highest.
 
     Example: `“long” looks most at the bottom (16 % of its attention, 2.6 times an even share).`
     """
@@ -122,7 +133,7 @@ def describe_word(maps: AttentionMaps, word: WordAttention) -> str:
 
 
 def describe_gate(maps: AttentionMaps) -> str:
-    """Return a sentence that says where the gate keeps most and least of the image."""
+    """Return a sentence that says where most and where least of the image features is preserved."""
     gate = maps.image_gate
     least, most = (f"{100 * float(end):.0f}\N{NO-BREAK SPACE}%" for end in (gate.min(), gate.max()))
     if float(gate.max() - gate.min()) < _FLAT:
@@ -227,7 +238,7 @@ def _frame(maps: AttentionMaps, reference: Image.Image) -> _Frame:
 
 
 def _smooth(grid: Grid, least: float = 0.0) -> Grid:
-    """Enlarge a map (height, width) with values in [least, 1] by smooth interpolation."""
+    """Enlarge a map (rows, columns) by bicubic interpolation, and clip it to [least, 1]."""
     rows, columns = grid.shape
     size = (columns * _CELL_PX, rows * _CELL_PX)
     larger = Image.fromarray(grid.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)

@@ -1,6 +1,7 @@
-"""Comparison of rankings of one query side by side, with the number of relevant results if known.
+"""Panel that compares several rankings for one query side by side, each in a column.
 
-Also the handlers of the panel's events: pin a search result, add other models, try paraphrases.
+Relevant results are marked and counted if they are known. This module also contains the handlers
+of the panel's events: pin a search result, add columns of other models, and test paraphrases.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,10 +36,10 @@ from dwc.ui.relevance import (
 from dwc.ui.state import SearchRequest, SearchState
 
 COMPARED = 10
-"""How many top results of each ranking are compared and counted, for example as "new"."""
+"""How many of the best results of each ranking are compared with those at the learned weight."""
 
 COLUMN_LENGTH = 5
-"""How many results of each ranking are shown."""
+"""How many of the best results of each ranking are shown."""
 
 ON_LOAD = on_load("dwcPanels.comparison", "pin")
 
@@ -62,8 +63,8 @@ class Pin:
 
     Attributes:
         description: The search in one line.
-        column: The results with the learned weight.
-        screen: The data with which the browser repeats the search.
+        column: The results at the learned weight, as a column of the comparison.
+        screen: The data that repeats the search, as `dwc.ui.handlers.describe_screen` returns it.
     """
 
     description: str
@@ -77,7 +78,14 @@ class Pin:
 def pin_answer(
     state: SearchState, images: GalleryImages, screen: Mapping[str, Any], model: str = ""
 ) -> Pin:
-    """Pin a search result at its learned weight; name the model if there are several."""
+    """Return a pin for a search result, with its ranking at the learned weight.
+
+    Args:
+        state: The search result.
+        images: The gallery.
+        screen: The data that repeats the search; see `Pin`.
+        model: The model's name, to be added to the description; empty if there is only one model.
+    """
     words = state.query.text
     column = learned_column(state.sweep, COMPARED)
     title = ": ".join(part for part in ("Pinned", words) if part)
@@ -104,7 +112,15 @@ def render(
     pin: Pin | None = None,
     others: Mapping[str, Searcher] | None = None,
 ) -> str:
-    """Render the panel, with a pinned search result and with `others`, columns by model name."""
+    """Render the panel for a search result.
+
+    Args:
+        searcher: The model in use; not needed here, but every panel's `render` has this parameter.
+        images: The gallery.
+        state: The search result.
+        pin: A pinned search result, which gets a column; None without one.
+        others: The other models that get a column, by name; None without any.
+    """
     pinned = [] if pin is None else [pin.column]
     comparison = compare(state.sweep, state.query, COMPARED, others, pinned)
     relevance = find_relevant(garments_of(images), state.query)
@@ -115,7 +131,7 @@ def render(
 def render_comparison(
     comparison: Comparison, relevance: Relevance, images: GalleryImages, pin: Pin | None = None
 ) -> str:
-    """Render each ranking as a column of small images, with relevant ones outlined if known."""
+    """Render each ranking as a column of small images; relevant images, if known, are outlined."""
     learned = next(column for column in comparison.columns if column.name == _LEARNED)
     first = [learned, *(column for column in comparison.columns if column is not learned)]
     columns = "".join(_column(column, relevance, images) for column in first)
@@ -158,7 +174,7 @@ def _hit(
 
 
 def _moved(hit: ComparedHit) -> str:
-    """Describe how far above or below its rank at the learned weight a hit is."""
+    """Render a mark with the difference between a hit's rank here and at the learned weight."""
     if hit.learned_rank is None or hit.change is None:
         return _mark("new", "new", "not ranked as learned")
     learned = f"rank {format_count(hit.learned_rank)} as learned"
@@ -195,7 +211,14 @@ def _describe_relevance(relevance: Relevance, total: int) -> str:
 
 
 def _pinning(pin: Pin | None, is_present: bool) -> str:
-    """Render the pin buttons; the one pressed last keeps the id `pin` so that it regains focus."""
+    """Render the buttons that pin a search result or remove the pin.
+
+    One of them has the id `pin`: it receives the keyboard focus when the panel has been updated.
+
+    Args:
+        pin: The pinned search result; None without one.
+        is_present: Whether the pinned search has the same results as the current one.
+    """
     pin_label = "Pin this answer, to compare the next one with it"
     if pin is None:
         return f'<div class="toolbar pinning">{_button("keep", pin_label, "pin")}</div>'
@@ -234,7 +257,7 @@ def _ids(column: ComparisonColumn) -> list[str]:
 class ComparisonHandlers:
     """Handlers for the events of the panels `#compare` and `#paraphrase`.
 
-    The browser stores the pinned search, as it does the current one; the server caches its column.
+    The browser stores the data that repeats the pinned search; the server caches its results.
     """
 
     def __init__(
@@ -296,7 +319,7 @@ class ComparisonHandlers:
             return {self._paraphrases: render_error(str(error))}
 
     def _current_pin(self, pin: object, cache: Pin | None) -> Pin | None:
-        """Return the pinned search result, cached or searched again; None without a pin."""
+        """Return the pinned search result from the cache or by a new search; None without a pin."""
         if not isinstance(pin, Mapping):
             return None
         if cache is not None and cache.screen == pin:

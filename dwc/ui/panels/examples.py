@@ -1,4 +1,4 @@
-"""Example searches that start with one click, chosen to suit the current gallery."""
+"""Panel of example searches, which start with one click and suit the current gallery."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ GENERIC_WORDS = ("in red", "darker", "with stripes", "without any pattern")
 
 @dataclass(frozen=True)
 class Example:
-    """An example search: an image of the gallery, a text, or both."""
+    """An example search: the id of a gallery image (or None) and a modification text (or empty)."""
 
     reference_id: str | None
     words: str
@@ -23,13 +23,13 @@ class Example:
 
 @dataclass(frozen=True)
 class Wish:
-    """A modification text and the conditions for garments that it makes sense for.
+    """A modification text, and the conditions that a garment must meet to be its reference.
 
     Attributes:
         words: The modification text.
         category: The garment's category.
-        values: The attribute values that the garment must have.
-        other_than: The attribute values that it must not have.
+        values: The values that the garment must have, by attribute name.
+        other_than: The values that the garment must not have, by attribute name.
     """
 
     words: str
@@ -38,7 +38,7 @@ class Wish:
     other_than: Mapping[str, str] = field(default_factory=dict)
 
     def suits(self, garment: Garment) -> bool:
-        """Return whether a garment meets the conditions, so that the text asks for a change."""
+        """Return whether a garment meets the conditions."""
         return (
             garment.category == self.category
             and all(garment.get(name) == value for name, value in self.values.items())
@@ -46,8 +46,8 @@ class Wish:
         )
 
 
-# The page opens with the first example. Its search needs both the words (sleeves, shade) and
-# the picture (which garment, which color).
+# The page opens with the first example. Both modalities matter in it: the text determines sleeves
+# and shade, the image determines the kind of garment and its color.
 CATALOGUE_WISHES = (
     Wish("darker, with long sleeves", "t_shirt", {"sleeve": "short", "shade": "light"}),
     Wish(
@@ -71,7 +71,10 @@ def choose_examples(images: StoreImages) -> list[Example]:
 
 
 def choose_from_catalogue(garments: Mapping[str, Garment]) -> list[Example]:
-    """Return one example per wish with the first suitable garment, and examples with only text."""
+    """Return an example for each wish, with the first suitable garment, and one with only text.
+
+    A wish for which the gallery has no suitable garment is left out.
+    """
     chosen = []
     for wish in CATALOGUE_WISHES:
         suited = (image_id for image_id, garment in garments.items() if wish.suits(garment))
@@ -81,7 +84,7 @@ def choose_from_catalogue(garments: Mapping[str, Garment]) -> list[Example]:
 
 
 def choose_generic(images: GalleryImages) -> list[Example]:
-    """Return examples for an unknown gallery: images spread over it, with generic texts."""
+    """Return examples for any gallery: images at even intervals, with the generic texts."""
     total = len(images.ids)
     indices = dict.fromkeys(
         (2 * turn + 1) * total // (2 * len(GENERIC_WORDS)) for turn in range(len(GENERIC_WORDS))

@@ -1,4 +1,4 @@
-"""The gallery browser: one page of images at a time; each can become the reference."""
+"""The gallery browser: shows the gallery page by page; a click makes an image the reference."""
 
 from dwc.ui.format import escape, format_count, on_load
 from dwc.ui.gallery_images import GalleryImages, url_of

@@ -1,4 +1,7 @@
-"""The search history of a visit, drawn as a tree: one tile per step, abandoned branches paler."""
+"""The search history of a visit, drawn as a tree with one tile per search.
+
+The top row contains the current search; the branches below it are drawn paler.
+"""
 
 from pathlib import Path
 
@@ -15,7 +18,11 @@ _HINT = "Every search of this visit is kept here. Choose one to go back to it."
 
 
 def record_answer(history: SearchHistory, state: SearchState | None) -> SearchHistory:
-    """Return the history with the current search added; unchanged if it is already recorded."""
+    """Return the history with a search result recorded; None leaves the history unchanged.
+
+    A search that the history already has at this point is not added again; only its weight is
+    updated.
+    """
     if state is None:
         return history
     request = state.request

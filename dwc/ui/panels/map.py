@@ -1,7 +1,8 @@
-"""The map of the gallery with the query and its results, a description in words, and its endpoint.
+"""Panel with a map of the gallery, on which the query and its results are marked.
 
-The panel contains the markers and the description. `map.js` draws the dots; it requests them
-through `MapService` when the map scrolls into view, and only then is a new gallery's map computed.
+The panel contains the markers and a description of the map in words. The script `map.js` draws
+the gallery's images as dots. It requests their positions from `MapService` when the map scrolls
+into view; the map of a new gallery is computed only then. `map_table` is the API's version.
 """
 
 import base64
@@ -25,16 +26,16 @@ from dwc.ui.gallery_images import GalleryImages, StoreImages, url_of
 from dwc.ui.state import SearchState
 
 MIN_GROUP = 10
-"""A category with fewer images gets no label on the map."""
+"""The minimum number of images for which a category gets a label on the map."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """The images of one category.
+    """A category of images and the position of its label on the map.
 
     Attributes:
         name: The category's name.
-        count: The number of images.
+        count: The number of images in the category.
         x: Horizontal position of the label, from 0 (left) to 1 (right).
         y: Vertical position of the label, from 0 (top) to 1 (bottom).
     """
@@ -46,7 +47,7 @@ class Group:
 
 
 def kinds_of(images: GalleryImages, ids: Sequence[str]) -> list[str] | None:
-    """Return the category of each of these images; None unless all of them are known."""
+    """Return the category of each of these images; None if any category is unknown."""
     if not isinstance(images, StoreImages) or not images.garments:
         return None
     kinds = [images.kind(image_id) for image_id in ids]
@@ -54,7 +55,7 @@ def kinds_of(images: GalleryImages, ids: Sequence[str]) -> list[str] | None:
 
 
 def name_groups(points: NDArray[np.float64], kinds: Sequence[str]) -> list[Group]:
-    """Return the label position of each category on the map.
+    """Return the categories with at least `MIN_GROUP` images, with the position of their labels.
 
     A label is placed at the image of the category that is nearest to the category's median
     position, so for a category that forms two clusters the label lies in one of them.
@@ -79,16 +80,21 @@ NEIGHBORS = 3
 """How many neighbors of the reference the description names."""
 
 Describe = Callable[[int], str]
-"""Returns a description of the image at an index of the store."""
+"""Function that returns a description of the image at an index of the store."""
 
 _NEAR = 0.12
-"""Distance below which two markers look as if they coincide: about an eighth of the map's width."""
+"""The distance below which two markers are described as close, as a share of the map's width."""
 _COLUMNS = ("left", "", "right")
 _ROWS = ("upper", "", "lower")
 
 
 def name_location(x: float, y: float) -> str:
-    """Name the ninth of the map around a point in [0, 1]: "upper left", "top", "middle"."""
+    """Describe where on the map a point is: "upper left", "top", "middle" and so on.
+
+    Args:
+        x: Horizontal position, from 0 (left) to 1 (right).
+        y: Vertical position, from 0 (top) to 1 (bottom).
+    """
     column = _COLUMNS[min(int(3 * x), 2)]
     row = _ROWS[min(int(3 * y), 2)]
     if row and column:
@@ -99,7 +105,10 @@ def name_location(x: float, y: float) -> str:
 def nearest_positions(
     points: NDArray[np.float64], x: float, y: float, count: int, without: Sequence[int] = ()
 ) -> list[int]:
-    """Return the indices of the `count` points (n, 2) nearest to (x, y), nearest first."""
+    """Return the indices of the `count` of n points (n, 2) that are nearest to (x, y).
+
+    They are ordered from near to far; the indices in `without` are left out.
+    """
     distances = ((points - (x, y)) ** 2).sum(1)
     distances[list(without)] = np.inf
     order = np.argsort(distances, kind="stable")[:count]
@@ -112,13 +121,13 @@ def describe_map(
     describe: Describe,
     kinds: Sequence[str] | None = None,
 ) -> str:
-    """Describe in sentences what the map shows of a search result, as a collapsed note.
+    """Render a collapsed note that describes in sentences what the map shows of a search result.
 
     Args:
         marks: The markers of the reference, the query and the results.
         points: The positions of the n images on the map (n, 2), in [0, 1].
-        describe: Returns a description of an image.
-        kinds: The category of each image, as `kinds_of` returns it.
+        describe: Function that returns a description of the image at an index.
+        kinds: The category of each image (n), as `kinds_of` returns it.
     """
     sentences = []
     if marks.reference is not None:
@@ -296,7 +305,7 @@ def _describe_accuracy(projection: Projection) -> str:
 
 
 class MapService:
-    """Server functions that `map.js` calls; their arguments come from a browser, untrusted."""
+    """Server functions that `map.js` calls; they check their arguments, sent by a browser."""
 
     def __init__(self, models: ModelPool, images: GalleryImages) -> None:
         self._models = models
@@ -305,9 +314,13 @@ class MapService:
     def points(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Return a model's map of the gallery; compute it if it has not been computed yet.
 
+        Args:
+            request: A dict with `model`, the model's name.
+
         Returns:
             A dict with `store`, the fingerprint of the vector store, and `points`, the x and y
-            coordinates of every image as 16-bit little-endian numbers, encoded in base64.
+            coordinates of every image as unsigned 16-bit little-endian numbers from 0 to 65,535,
+            encoded in base64.
         """
         with self._models.using(self._models.require(request.get("model"))) as searcher:
             projection = PROJECTIONS.get(searcher.store)
@@ -318,10 +331,13 @@ class MapService:
             }
 
     def card(self, request: Mapping[str, Any]) -> str:
-        """Render the image at an index of the store, with a button that searches from it.
+        """Render the image at an index of the store, with a button that makes it the reference.
+
+        Args:
+            request: A dict with `model`, the model's name, and `position`, the index.
 
         Raises:
-            QueryError: The gallery has no such index.
+            QueryError: The index is not a whole number, or the gallery has no such index.
         """
         position = request.get("position")
         with self._models.using(self._models.require(request.get("model"))) as searcher:
@@ -334,10 +350,10 @@ class MapService:
 
 
 def add_map_service(models: ModelPool, images: GalleryImages) -> gr.HTML:
-    """Add the hidden element that connects `map.js` with `MapService` and the page.
+    """Create the hidden element through which `map.js` calls `MapService`; call in `gr.Blocks`.
 
-    The events are `laid_out`, sent when a gallery's map has been computed and can be shown, and
-    `follow`, sent with the id of the image to search from. Call inside `gr.Blocks`.
+    `map.js` triggers two events of the element: `laid_out` when a gallery's map has been computed
+    and can be shown, and `follow` with the id of an image that becomes the reference.
     """
     service = MapService(models, images)
 
@@ -368,7 +384,9 @@ def render_card(image_id: str, images: GalleryImages) -> str:
 
 
 def map_table(searcher: Searcher, start: int, limit: int) -> dict[str, Any]:
-    """Return the `/map` endpoint's response: positions of `limit` images from `start`.
+    """Return the response of the `/map` endpoint: map positions of up to `limit` images.
+
+    The images are those from index `start`, in the order of the store.
 
     Raises:
         QueryError: `start` is not between 0 and the gallery's size, or `limit` is negative.

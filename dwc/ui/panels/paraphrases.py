@@ -1,4 +1,4 @@
-"""Paraphrase test: how far the results and weights of several wordings of one query agree."""
+"""Panel that tests how much results and weights change with the wording of a query."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,7 +21,7 @@ from dwc.ui.state import SearchState
 ON_LOAD = on_load("dwcPanels.paraphrases", "probe")
 
 COMPARED = 10
-"""How many top results of each wording are compared."""
+"""How many of the best results for each wording are compared."""
 
 MAX_WORDINGS = 8
 _SUGGESTED = 3
@@ -35,7 +35,10 @@ def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str
 
 
 def render_answered_form(searcher: Searcher, state: SearchState, wordings: object) -> str:
-    """Render the input field as it was sent, with the comparison or an error message."""
+    """Render the input field with the wordings sent by the browser, and below it their comparison.
+
+    If the wordings are invalid or cannot be searched, an error message replaces the comparison.
+    """
     form = render_form(wordings.splitlines() if isinstance(wordings, str) else [])
     try:
         texts = parse_wordings(wordings)
@@ -45,7 +48,12 @@ def render_answered_form(searcher: Searcher, state: SearchState, wordings: objec
 
 
 def render_form(wordings: Sequence[str], are_suggested: bool = False) -> str:
-    """Render the input field with these wordings in it."""
+    """Render the input field, filled with these wordings, one per line.
+
+    Args:
+        wordings: The wordings.
+        are_suggested: Whether the wordings are suggestions of the page; the label then says so.
+    """
     label = "Say the same in other words, one wording a line, and see what changes."
     if are_suggested and wordings:
         label += " These ask for the same in the catalogue's own language; change them as you like."
@@ -70,7 +78,7 @@ def parse_wordings(wordings: object) -> list[str]:
     """Parse wordings from a list, or from a text with one per line.
 
     Raises:
-        QueryError: There are no wordings, too many, or too long ones.
+        QueryError: The wordings are not texts, or there are none, too many, or too long ones.
     """
     lines = wordings.splitlines() if isinstance(wordings, str) else wordings
     if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
@@ -87,7 +95,10 @@ def parse_wordings(wordings: object) -> list[str]:
 
 
 def render_probe(probe: ParaphraseProbe) -> str:
-    """Render one row per wording: its weights, and how many results it shares with the first."""
+    """Render a table with one row per wording, and a sentence that summarizes it.
+
+    A row shows the wording's image weights, and how many results it shares with the first wording.
+    """
     first = probe.wordings[0]
     rows = "".join(_row(wording, first) for wording in probe.wordings)
     spreads = "; ".join(_spread(stream, spread) for stream, spread in probe.weights.items())

@@ -1,4 +1,4 @@
-"""Rank trace: a chart with one line per result that shows its rank over the image weight."""
+"""Panel with the rank trace: a chart of each result's rank as a function of the image weight."""
 
 import math
 from collections.abc import Sequence
@@ -12,16 +12,16 @@ from dwc.ui.gallery_images import GalleryImages, url_of
 from dwc.ui.state import SearchState
 
 POSITIONS = 41
-"""Number of evenly spaced image weights at which the chart is drawn."""
+"""Number of evenly spaced image weights from 0 to 1 at which ranks are computed."""
 
 TRACED = 5
-"""An image has a line if it is among this many best at any of the positions."""
+"""An image gets a line if it is among this many best images at any of these image weights."""
 
 LIMIT = 30
-"""The last rank drawn; lower ranks are drawn along the bottom edge."""
+"""The last rank that has its own height in the chart; all later ranks are at the bottom edge."""
 
 LEADERS = 3
-"""How many top images are marked at the learned weight and at each end."""
+"""How many of the best images at the learned weight, and at each end, have highlighted lines."""
 
 _WIDTH, _HEIGHT = 1000, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 990, 26, 284
@@ -41,10 +41,10 @@ def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str
 
 
 def render_trace(trace: RankTrace, images: GalleryImages) -> str:
-    """Render the chart with the top images at each end, a sentence, and a table of its data."""
+    """Render the chart between the best images at either end, with a summary and a data table."""
     weights = [sum(step.values()) / len(step) for step in trace.image_weights]  # in [0, 1]
     kinds = {item.id: _kind(item, trace.learned) for item in trace.items}
-    order = ("other", "by-words", "by-picture", "led")  # the most important is drawn last, on top
+    order = ("other", "by-words", "by-picture", "led")  # later lines are drawn over earlier ones
     lines = "".join(
         _line(item, kinds[item.id], weights, trace, images)
         for kind in order
@@ -129,7 +129,10 @@ def _x(weight: float) -> float:
 
 
 def _y(rank: int | None) -> float:
-    """Return the vertical position of a rank on a logarithmic scale."""
+    """Return the y coordinate of a rank in the chart, which has a logarithmic scale.
+
+    Rank 1 is at the top edge; None and ranks beyond `LIMIT` are at the bottom edge.
+    """
     share = 1.0 if rank is None or rank > LIMIT else math.log(rank) / math.log(LIMIT + 1)
     return _TOP + (_BOTTOM - _TOP) * share
 
@@ -150,7 +153,7 @@ def _leaders(trace: RankTrace, step: int, end: str, images: GalleryImages) -> st
 
 
 def _steadiness(trace: RankTrace, weights: Sequence[float]) -> str:
-    """Describe for which share of the image weight's range the first result stays first."""
+    """Return a sentence on how much of the image weight's range keeps the first result first."""
     first = next((item for item in trace.items if item.ranks[trace.learned] == 1), None)
     if first is None:
         return ""

@@ -27,7 +27,7 @@ from dwc.ui.panels import (
 from dwc.ui.state import SearchState
 
 Render = Callable[[Searcher, GalleryImages, SearchState], str]
-"""Returns a panel's HTML, given the searcher, the gallery and a search state that has results."""
+"""Function that returns a panel's HTML for a searcher, a gallery and a state that has results."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,15 @@ class ExplanationPanel:
     Attributes:
         id: The id of the HTML element.
         label: The section's name for screen readers. If it is empty, the content is not wrapped in
-            a section; collapsed notes use this.
-        render: Returns the panel's content for a search result.
+            a section; a panel that is only a collapsed note needs none.
+        render: Function that returns the panel's content for a search result.
         title: Whether the label is also shown as a heading.
-        row: The id of an element that places consecutive panels with the same `row` side by side.
-        of_result: Whether the panel explains the selected result, and so is filled at each
-            selection.
-        slow: Whether the panel is filled after the others.
-        on_load: The JavaScript that the panel's `gr.HTML` runs in the browser.
+        row: The id of the row in which consecutive panels with the same `row` stand side by side;
+            empty for a panel of full width.
+        of_result: Whether the panel explains the selected result, so that it has to be filled again
+            whenever another result is selected.
+        slow: Whether the panel is filled after all panels that are not slow.
+        on_load: The JavaScript that the browser runs when it inserts the panel; None without any.
     """
 
     id: str
@@ -70,7 +71,7 @@ class ExplanationPanel:
 
 
 def _panel(id: str, label: str, module: ModuleType, **options: Any) -> ExplanationPanel:
-    """Create the panel of a module that defines `render` and optionally `ON_LOAD`."""
+    """Create a panel from a module that defines `render` and, optionally, `ON_LOAD`."""
     on_load = getattr(module, "ON_LOAD", None)
     return ExplanationPanel(id, label, module.render, on_load=on_load, **options)
 
@@ -93,7 +94,10 @@ SLOW_PANELS = tuple(panel for panel in PANELS if panel.slow)
 RESULT_PANELS = tuple(panel for panel in PANELS if panel.of_result)
 MAP_PANELS = tuple(panel for panel in PANELS if panel.id == "map")
 SHIFT_PANELS = (*RESULT_PANELS, *MAP_PANELS)
-"""Panels filled again after the slider stops. The rank trace is not: it covers every shift."""
+"""Panels that are filled again when the slider of the image weight stops.
+
+The rank trace is not among them, since it already covers all image weights.
+"""
 
 
 def render_panels(
@@ -102,17 +106,18 @@ def render_panels(
     images: GalleryImages,
     state: SearchState | None,
 ) -> list[str]:
-    """Render these panels for a search result with the model that produced it.
+    """Render these panels for a search result, with the model that produced it.
 
-    Every panel is empty if there are no results. A panel that fails shows its own error message;
-    the others are not affected.
+    Returns:
+        The HTML of each panel, in order. All are empty if there are no results. A panel that fails
+        is replaced by its error message; the others are not affected.
     """
     if state is None or not state.result.hits or not panels:
         return ["" for _ in panels]
     try:
         with models.using(state.request.model) as searcher:
             return [_render(panel, searcher, images, state) for panel in panels]
-    except DWCError as error:  # the model was unloaded, and cannot be loaded again
+    except DWCError as error:  # the model was unloaded and cannot be loaded again
         return [render_error(str(error)), *("" for _ in panels[1:])]
 
 

@@ -1,6 +1,7 @@
-"""The result cards: rank, image, score with a bar of its parts, and the actions for each result.
+"""The result cards: each shows a result's rank, image, score and score parts, and its buttons.
 
-A switch above the cards folds near-duplicates, and a button below shows more results.
+A switch above the cards folds near-duplicates, that is, hides each under the better-ranked image;
+a button below the cards shows more results.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,11 +45,11 @@ PART_ORDER = ("clip_image", "cnn_image", "clip_text", "cnn_text")
 
 @dataclass(frozen=True)
 class Scale:
-    """The common scale of the score bars of one search result, so that they can be compared.
+    """The common scale of the score bars of all results of a search, so that they are comparable.
 
     Attributes:
-        negative: The largest sum of negative parts among the results, as a positive number.
-        positive: The largest sum of positive parts among the results.
+        negative: The largest sum of a result's negative score parts, as a positive number.
+        positive: The largest sum of a result's positive score parts.
     """
 
     negative: float
@@ -56,20 +57,20 @@ class Scale:
 
     @classmethod
     def of(cls, all_parts: Iterable[Mapping[str, float]]) -> "Scale":
-        """Return the smallest scale on which the bars of all these results fit."""
+        """Return the smallest scale on which all results fit, given each result's score parts."""
         listed = list(all_parts)
         negative = max((_sum_negative(parts) for parts in listed), default=0.0)
         positive = max((_sum_positive(parts) for parts in listed), default=0.0)
         return cls(negative, positive)
 
     def percent(self, value: float) -> float:
-        """Return the width of a value in percent of the bar."""
+        """Convert an absolute score to a width in percent of the whole bar."""
         span = self.negative + self.positive
         return 100 * value / span if span > 0 else 0.0
 
 
 def render_answer(state: SearchState, images: GalleryImages) -> str:
-    """Render the results with their near-duplicates and the button for more."""
+    """Render the results of a search, near-duplicates included, and the button for more."""
     groups, is_folded = state.duplicate_groups, state.request.folded
     return render_results(state.result, images, len(state.sweep), groups, is_folded)
 
@@ -87,8 +88,8 @@ def render_results(
         result: The search result.
         images: The gallery.
         ranked: The number of ranked images; None to omit the button for more results.
-        groups: The near-duplicates among the hits, which the page can fold.
-        is_folded: Whether they are folded now, and so not counted as shown.
+        groups: The near-duplicates among the hits, which the page can fold; None if unknown.
+        is_folded: Whether the near-duplicates are folded now, and therefore not counted as shown.
     """
     scale = Scale.of(hit.parts for hit in result.hits)
     cards = "".join(
@@ -109,7 +110,7 @@ def render_results(
 
 
 def describe_duplicates(groups: DuplicateGroups) -> str:
-    """Describe how many near-duplicates there are, and what counts as one in this gallery."""
+    """Return sentences on the number of near-duplicates and on their definition in this gallery."""
     total = len(groups.duplicate_of)
     if groups.count == 0:
         counted = f"None of these {total} looks nearly like a better one"
@@ -125,12 +126,12 @@ def describe_duplicates(groups: DuplicateGroups) -> str:
 
 
 def render_more(shown: int, ranked: int, listed: int | None = None) -> str:
-    """Render the button for more results, and how far down the ranking the shown results go.
+    """Render the button for more results, and a message on how many of all images are shown.
 
     Args:
         shown: The number of results shown.
         ranked: The number of ranked images.
-        listed: The number of results shown or folded; None if none are folded.
+        listed: The number of results including the folded ones; None if none are folded.
     """
     listed = shown if listed is None else listed
     message = f"{format_count(listed)} of {format_count(ranked)} shown"
@@ -145,13 +146,21 @@ def render_more(shown: int, ranked: int, listed: int | None = None) -> str:
 
 
 def order_parts(parts: Mapping[str, float]) -> list[str]:
-    """Return the names of the parts in the page's order; unknown streams come last."""
+    """Return the names of the parts in the order of `PART_ORDER`; all other names come last."""
     known = [name for name in PART_ORDER if name in parts]
     return known + [name for name in parts if name not in known]
 
 
 def render_bar(parts: Mapping[str, float], score: float, scale: Scale) -> str:
-    """Render a score as a bar, positive parts right of zero, negative ones left, and as text."""
+    """Render a score as a bar of its parts and as text.
+
+    Positive parts are drawn to the right of zero, negative parts to the left.
+
+    Args:
+        parts: The parts of the score by name.
+        score: The sum of the parts.
+        scale: The scale of the bar, common to all results.
+    """
     names = order_parts(parts)
     left = [_segment(name, parts[name], scale) for name in names if parts[name] < 0]
     right = [_segment(name, parts[name], scale) for name in names if parts[name] >= 0]
@@ -210,7 +219,12 @@ def _sum_positive(parts: Mapping[str, float]) -> float:
 def _group_of(
     index: int, hits: Sequence[Hit], groups: DuplicateGroups | None
 ) -> tuple[int | None, int]:
-    """Return the rank of the hit under which this one is folded, or None, and how many it folds."""
+    """Return how the hit at an index (from 0) is related to its near-duplicates.
+
+    Returns:
+        The rank of the hit under which this one is folded, None if it is not folded; and the number
+        of hits that are folded under this one.
+    """
     if groups is None:
         return None, 0
     leader = groups.duplicate_of[index]

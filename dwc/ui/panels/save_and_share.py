@@ -29,9 +29,13 @@ class _Format:
 
 
 def render_toolbar(state: SearchState | None, names_model: bool = False) -> str:
-    """Render the buttons and the link; empty before the first search.
+    """Render the toolbar; empty before the first search.
 
-    A file is written only when its button is pressed: see `export_answer`.
+    It contains no file: `export_answer` creates a file when its button is pressed.
+
+    Args:
+        state: The search result; None before the first search.
+        names_model: Whether the link names the model.
     """
     if state is None:
         return ""
@@ -50,10 +54,10 @@ def render_toolbar(state: SearchState | None, names_model: bool = False) -> str:
 
 
 def export_answer(kind: object, state: SearchState) -> dict[str, str] | None:
-    """Return the file that a browser requests; None for an unknown kind.
+    """Return the file of a kind ("csv" or "json") that a browser requests.
 
     Returns:
-        A dict with the file's `name`, media `type` and `content`.
+        A dict with the file's `name`, media `type` and `content`; None for an unknown kind.
     """
     if not isinstance(kind, str) or kind not in _FORMATS:
         return None

@@ -1,4 +1,4 @@
-"""Panel with the selected result's score split into parts (waterfall chart) and its ranks."""
+"""Panel with the parts of the selected result's score, as a waterfall chart, and its ranks."""
 
 from dwc.explain.score_split import ScoreExplanation, explain_score
 from dwc.search.searcher import Searcher

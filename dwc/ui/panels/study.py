@@ -1,4 +1,8 @@
-"""The ablation study: how much each part of the model contributes, if the study has been run."""
+"""Section with the results of the ablation study, which measures what each model part contributes.
+
+PL (Progressive Learning) is the other model in the study. Without the study's file, the section is
+empty.
+"""
 
 import json
 import logging
@@ -89,7 +93,10 @@ def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _family(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """Render a bar and the R@1 (recall at 1) of each variant; the first bar has the image color."""
+    """Render a table of variants, one per row, with the R@1 (recall at 1) as a bar and a number.
+
+    The style sheet draws the first bar darker than the others.
+    """
     if not rows:
         return ""
     top = max(row["numbers"]["recall@1"]["mean"] for row in rows) or 1.0
@@ -136,7 +143,7 @@ def _table(title: str, heads: Sequence[str], body: str) -> str:
 
 
 def percent(spread: Spread | None) -> str:
-    """Format a share in percent with its standard deviation; a dash if there is no value."""
+    """Format a mean share in percent, with its standard deviation; a dash if there is no value."""
     if spread is None or spread["mean"] is None:
         return "–"
     mean, deviation = f"{100 * spread['mean']:.1f}", spread["deviation"]

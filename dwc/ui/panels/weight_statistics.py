@@ -1,6 +1,7 @@
-"""The atlas: statistics of a checkpoint's image weights over many queries.
+"""Panel with statistics of a checkpoint's image weights over many queries; the page's "atlas".
 
-It shows the weights' distribution, how well they fit the ground truth, and the extreme queries.
+It shows the distribution of the weights, their correlation with the true image shares, and the
+queries with the highest and lowest weights.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,7 +49,14 @@ def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str
 def render_statistics(
     statistics: WeightStatistics, weights: Mapping[str, Weight], images: GalleryImages
 ) -> str:
-    """Render charts for each stream, the most extreme queries, and the same data as tables."""
+    """Render the charts of each stream, the queries of extreme weights, and the data as tables.
+
+    Args:
+        statistics: The statistics of the model's image weights.
+        weights: The weights of the current search by stream, which are marked in the charts; empty
+            for none.
+        images: The gallery.
+    """
     rows = "".join(
         _stream(index, name, stream, weights.get(name))
         for index, (name, stream) in enumerate(statistics.streams.items())
@@ -70,13 +78,17 @@ def render_statistics(
 def parse_reference_query(
     side: object, index: object, state: SearchState, images: GalleryImages
 ) -> Example | None:
-    """Return the extreme query that a browser selected; None if this gallery has none such.
+    """Return the query that was selected in a browser among those of extreme weights.
 
     Args:
-        side: The list of queries: "picture" or "words".
-        index: The query's index in the list.
+        side: The list that contains the query: "picture" for the highest image weights, "words"
+            for the lowest.
+        index: The query's index in that list, from 0.
         state: The search result with which the queries are shown.
         images: The gallery.
+
+    Returns:
+        The query; None if there is no such query, or its reference is not in this gallery.
     """
     if state.reference_weights is None:
         return None
@@ -191,7 +203,7 @@ def _x(share: float) -> float:
 
 
 def _y(share: float) -> float:
-    """Return the vertical position of a share from 0 (bottom) to 1 (top), clipped to that range."""
+    """Return the y coordinate in a chart of a share, clipped to the range 0 (bottom) to 1 (top)."""
     return _BOTTOM - (_BOTTOM - _TOP) * min(max(share, 0.0), 1.0)
 
 
@@ -278,7 +290,7 @@ def _percent(share: float) -> str:
 
 
 def statistics_table(searcher: Searcher) -> dict[str, Any]:
-    """Return the `/atlas` endpoint's response; no streams if there are no reference weights."""
+    """Return the response of the `/atlas` endpoint; without reference weights it has no streams."""
     reference_weights: ReferenceWeights | None = searcher.reference_weights
     if reference_weights is None:
         return WeightStatistics(0, "", {}, None, None).to_dict()

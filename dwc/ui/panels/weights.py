@@ -1,4 +1,8 @@
-"""The image and text weights of a search: a sentence, a dial with each stream, and the slider."""
+"""Display of a search's image and text weights: a sentence, a dial, and the slider.
+
+The dial is a scale from text only to image only with a mark for each stream's image weight. With
+the slider the visitor shifts the weights.
+"""
 
 from collections.abc import Mapping
 
@@ -24,7 +28,10 @@ it is in the bar under each result, exactly, part by part.</p></details>
 
 
 def render_answer_weights(state: SearchState) -> str:
-    """Render the sentence, its context and the dial for a search result at its shift."""
+    """Render the sentence, a comparison with other queries' weights, and the dial.
+
+    All of them show the weights of the search result at its current shift.
+    """
     weights, shift = state.result.weights, state.result.shift
     composed, reference_weights = state.query.encoding.composed, state.reference_weights
     context = describe_weights(composed, reference_weights, shift)
@@ -54,16 +61,18 @@ def render_weights(
 
 
 def render_answer_slider(state: SearchState) -> str:
-    """Render the slider at the shift of a search result."""
+    """Render the slider at the mean image weight that a search result has at its shift."""
     return render_slider(state.sweep.weights(), mean_image_weight(state.result.weights))
 
 
 def render_slider(weights: Mapping[str, Weight], position: float | None = None) -> str:
-    """Render the slider from text only, over the learned weight, to image only.
+    """Render the slider of the mean image weight, from 0 (text only) to 1 (image only).
+
+    The slider is empty if `weights` is, and replaced by a message if the query has one modality.
 
     Args:
-        weights: The learned weights by stream; if empty, the slider is empty.
-        position: The slider's mean image weight; None for the learned weight.
+        weights: The learned weights by stream.
+        position: The mean image weight to which the slider is set; None for the learned weight.
     """
     if not weights:
         return ""
@@ -138,7 +147,7 @@ def _distribution(reference_weights: ReferenceWeights | None) -> str:
 
 
 def _pin(stream: str, weight: Weight, below: bool) -> str:
-    # The label is shifted left by the same share as it is placed right, so it stays in the dial.
+    # Moving the label left by the same percentage of its own width keeps it inside the dial.
     left = 100 * weight.image
     side = "below" if below else "over"
     return (

@@ -1,4 +1,7 @@
-"""Word ablation: the effect of each word on the weight and on the selected result's score."""
+"""Panel with the effect of each word on the image weight and on the selected result's score.
+
+The effect is measured by encoding the query once more without the word.
+"""
 
 from dwc.explain.score_split import explain_score
 from dwc.explain.word_ablation import WordEffect, WordEffects, ablate_words
@@ -8,7 +11,7 @@ from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.state import SearchState
 
 _NO_EFFECT = 0.005
-"""Change of a weight below which the effect rounds to zero percentage points."""
+"""The change of a weight below which an effect is zero when rounded to percentage points."""
 
 NO_WORDS = render_hint("The search has no words.")
 ONE_WORD = render_hint("Without its only word there would be no search to compare with.")
@@ -22,7 +25,14 @@ def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str
 
 
 def render_word_effects(effects: WordEffects, rank: int | None) -> str:
-    """Render one row per word; bars extend left toward the text and right toward the image."""
+    """Render a table with one row per word.
+
+    A bar to the right means that the word raises the image weight, to the left that it lowers it.
+
+    Args:
+        effects: The effects of the words.
+        rank: The rank of the selected result; None to omit the column with the score effects.
+    """
     heading = "<h3>What each word did</h3>"
     if not effects.words:
         return heading + (ONE_WORD if effects.weights else NO_WORDS)
