@@ -1,6 +1,7 @@
 """Comparison of one query's results with those of its variants, other models and earlier queries.
 
-The variants rank by the image part alone, the text part alone, or the plain mean of both.
+The variants rank by the image part alone, the text part alone, the plain mean of both, or both with
+the learned weights.
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,12 +55,12 @@ class ComparisonColumn:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The columns of one query: its variants ("learned" is last), other models, earlier queries.
+    """The columns of one query, for its variants, other models and earlier queries, in this order.
 
-    "picture" and "words" rank by the edited image and text parts. Each part is computed from both
-    modalities, so these columns show what the weight mixes, not the results of a search by image
-    or by text alone. A variant that needs a modality which the query lacks has no column. That
-    results differ does not say which are better.
+    The last variant is "learned". The columns "picture" and "words" rank by the edited image part
+    and the edited text part. Each part is computed from both modalities, so these columns are not
+    the results of a search by image or text alone. A variant has no column if it needs a modality
+    that the query lacks. Differences between columns do not tell which results are better.
     """
 
     columns: list[ComparisonColumn]

@@ -68,7 +68,8 @@ class ExtremeQuery:
 class WeightStatistics:
     """Statistics of each stream's image weights, and the queries of highest and lowest mean weight.
 
-    The two lists begin with the most extreme query; they are None if only weights were recorded.
+    `picture_led` has the queries of highest and `word_led` those of lowest mean weight, most
+    extreme first; both are None if only weights were recorded.
     """
 
     queries: int
@@ -106,7 +107,8 @@ def bin_by_share(shares: Sequence[float], weights: Sequence[float]) -> list[Shar
     Bins with fewer than `MIN_QUERIES` queries are omitted.
     """
     share, weight = np.asarray(shares, dtype=np.float64), np.asarray(weights, dtype=np.float64)
-    # Shares are ratios of small counts: rounding must not move 0.3 to the bin below 0.3.
+    # Shares are ratios of small counts, such as 3/10; rounding errors must not move them to the
+    # bin below.
     index = np.minimum(np.floor(share * SHARE_BINS + 1e-9), SHARE_BINS - 1).astype(int)
     steps = []
     for step in range(SHARE_BINS):
