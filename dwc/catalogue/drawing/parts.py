@@ -76,7 +76,7 @@ class Shape:
 
     Attributes:
         items: Parts, lines and discs in painting order, back to front.
-        print_box: Area (left, top, right, bottom) for a chest print; None where there is none.
+        print_box: Area (left, top, right, bottom) for a chest print; None for garments without one.
         hung_from: Points held by a hanger or clips; may be empty.
     """
 

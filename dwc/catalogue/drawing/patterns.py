@@ -1,7 +1,7 @@
-"""Patterns on cloth, and the prints on a chest.
+"""Patterns on cloth, and prints on the chest of a garment.
 
-A pattern is a repeating tile, painted once with Pillow; the weight of the second color at a pixel
-is looked up in it. A print is a set of outlines in the square [-1, 1] x [-1, 1].
+A pattern is a repeating tile that is painted once with Pillow and contains the weight of the
+garment's second color at each pixel. A print is a set of outlines in the square [-1, 1] x [-1, 1].
 """
 
 from collections.abc import Callable
@@ -55,8 +55,8 @@ class Pattern:
             size: Pixels per side of the image.
             askew: Strength of the random local shift of the pattern, as a fraction of the image
                 size.
-            across: Arrange color blocks only one above the other, so that both shoes of a pair
-                match.
+            across: Whether color blocks may only be one above the other, so that both shoes of a
+                pair match.
         """
         scale = float(rng.uniform(0.85, 1.2))
         phase = (float(rng.uniform()), float(rng.uniform()))

@@ -2,7 +2,7 @@
 
 A `Statement` is the smallest unit of the language; descriptions and modifications combine several
 into a sentence. `say_change` and `say_look_change` choose how a difference between two garments is
-stated: absolutely ("blue"), by comparison ("longer") or by denial ("not red").
+expressed: absolutely ("blue"), by comparison ("longer") or by denial ("not red").
 """
 
 import random
@@ -37,8 +37,8 @@ class Statement:
         form: Where the phrase can stand in a sentence, see `Form`.
         text: The phrase.
         allowed: Maps each attribute that the phrase mentions to its allowed values.
-        relative: The attributes whose allowed values depend on the reference garment; those of all
-            other attributes follow from the phrase alone.
+        relative: The attributes whose allowed values depend on the reference garment ("longer").
+            For all other attributes they depend on the phrase alone.
     """
 
     form: Form
@@ -249,10 +249,10 @@ def _pick(rng: random.Random, words: value_words.Words) -> tuple[str, Form]:
     return rng.choice(texts), form
 
 
-# Probabilities of the ways to state a difference, tried in the order of `say_change`, each where it
-# is possible; all other differences are stated absolutely.
+# Probabilities of the ways to express a difference, which `say_change` tries in this order if they
+# are possible; all other differences are expressed absolutely.
 DENIED_SHARE = 0.2
-COMPARED_SHARE = 0.7  # only some attributes are comparable: about a third of all are compared
+COMPARED_SHARE = 0.7  # of comparable attributes; about a third of all differences are compared
 DIFFERENT_SHARE = 0.04
 COVERED_SHARE = 0.2
 

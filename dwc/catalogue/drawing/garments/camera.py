@@ -92,8 +92,8 @@ class View:
             )
             return framed(moved([*other, *shoe], flip=self.flip, turn=self.turn), span=1.7)
         if self.arrangement == "lying":
-            # The second shoe lies next to the first, its toe the other way: below it where the shoe
-            # is longer than high, so that the pair fills the image.
+            # The second shoe lies next to the first with its toe pointing the other way, or below
+            # the first if the shoe is longer than high, so that the pair fills the image.
             gap = 0.04 + 0.1 * self.spread
             other = moved(shoe, flip=True, turn=0.5 * self.slip)
             other_left, other_top, other_right, _ = bounds(other)

@@ -11,8 +11,8 @@ from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Shape, comb, s
 from dwc.catalogue.schema import Garment
 
 Floats = NDArray[np.float64]
-ROUND: Floats = np.arange(48, dtype=np.float64) * (2 * np.pi / 48)
-OVAL = 1.12  # length over width of a head
+ROUND: Floats = np.arange(48, dtype=np.float64) * (2 * np.pi / 48)  # angles of a full circle
+OVAL = 1.12  # ratio of length to width of a head
 
 
 def hat(garment: Garment, rng: np.random.Generator) -> Shape:

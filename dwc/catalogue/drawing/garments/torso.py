@@ -92,7 +92,7 @@ class Torso:
 def sides(
     armpit: Vector, waist: float, hip: float, hem: Vector, waist_y: float = WAIST
 ) -> tuple[Vector, ...]:
-    """Return the knots of a side seam, without waist and hip where the garment ends above them."""
+    """Return the knots of a side seam, without waist and hip if the garment ends above them."""
     knots = [armpit]
     if hem[1] > waist_y + 0.06:
         knots.append((waist, waist_y))
@@ -103,10 +103,10 @@ def sides(
 
 @dataclass(frozen=True)
 class Block:
-    """The measures of a fit.
+    """The measures of one fit of a garment.
 
-    They are the half widths from shoulder to hip, the armhole's depth and a factor for the sleeves'
-    width.
+    These are the half widths of shoulder, chest, waist and hip, the depth of the armhole, and a
+    factor for the width of the sleeves.
     """
 
     shoulder: float
