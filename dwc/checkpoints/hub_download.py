@@ -212,8 +212,8 @@ class Commit:
 def find_commit(repo: str, revision: str | None = None, token: str | None = None) -> Commit:
     """Return the commit, with its list of files, of a branch, tag or commit hash in a repository.
 
-    If the Hub cannot be used, return the latest complete commit of that revision in the cache, with
-    a warning.
+    In offline mode, or if the request to the Hub fails, return the latest complete commit of that
+    revision in the cache instead; after a failure, with a warning.
 
     Raises:
         CheckpointError: The revision does not exist, or neither the Hub nor the cache has it.

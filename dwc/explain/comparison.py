@@ -22,9 +22,11 @@ class ComparedHit:
 
     Attributes:
         rank: the image's rank in the column, from 1.
+        id: the image's id.
+        score: the image's score in the column.
         learned_rank: the image's rank by the learned weights over the whole gallery, from 1; None
             if that ranking does not contain the image.
-        change: `learned_rank - rank`, positive where the image ranks higher in the column.
+        change: `learned_rank - rank`, positive if the image ranks higher in the column.
     """
 
     rank: int

@@ -19,10 +19,16 @@ EXTREMES = 4
 
 @dataclass(frozen=True)
 class ShareBin:
-    """Image weights of the queries whose true image share lies between `low` and `high`.
+    """Mean and spread of the image weights of queries with similar true image share.
 
-    The shares are in [0, 1]; `mean` and `deviation` are the mean and the standard deviation of the
-    image weights.
+    The true image share of a query is the share of its constraints that only the image gives.
+
+    Attributes:
+        low: the lower bound of the true image share, in [0, 1].
+        high: the upper bound of the true image share, in [0, 1].
+        queries: the number of queries between these bounds.
+        mean: the mean of their image weights.
+        deviation: the standard deviation of their image weights.
     """
 
     low: float
@@ -56,7 +62,14 @@ class StreamStatistics:
 
 @dataclass(frozen=True)
 class ExtremeQuery:
-    """A query of extreme mean image weight, with its weights by stream and true share if known."""
+    """A query of very high or very low mean image weight.
+
+    Attributes:
+        reference: the id of the query's reference image.
+        words: the query's text.
+        image_weights: the image weight of each stream, in [0, 1].
+        picture_share: the true image share, in [0, 1]; None if it is not known.
+    """
 
     reference: str
     words: str

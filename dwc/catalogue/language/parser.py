@@ -187,7 +187,7 @@ class _Reader:
         return [reading.said for reading in found if reading.named == named and reading.said]
 
     def _from(self, start: int, mode: str) -> list[_Reading]:
-        """Return the parsed alternatives of the text from token `start` on, if begun in `mode`.
+        """Return the parsed alternatives of the text from token `start` on, beginning in `mode`.
 
         Among alternatives that name equally many categories, only those with the fewest phrases are
         returned.

@@ -94,7 +94,7 @@ def say_second_color(rng: random.Random, second: str) -> Statement:
 
 
 def say_value(rng: random.Random, category: str, attribute: str, value: str) -> Statement:
-    """Return a statement that fixes the value of any attribute except the two colors."""
+    """Return a statement of the value of an attribute other than the two colors."""
     words = value_words.words_for(category, attribute, value)
     return _choose(rng, words, {attribute: frozenset({value})})
 

@@ -109,7 +109,7 @@ def _ribbon(path: Points, width: float) -> Points:
 def _handle(foot: float, reach: float, gap: float, sewn: float) -> list[Item]:
     """Return a short handle from (-gap, foot) to (gap, foot), `reach` high.
 
-    Its ends are sewn to the bag down to `sewn`.
+    Its ends overlap the bag by the length `sewn`.
     """
     knots = [
         (-gap, foot + sewn), (-gap, foot - 0.06), (-gap * 0.78, foot - 0.72 * reach),

@@ -52,7 +52,10 @@ def _strip(camera: Camera, low: tuple[float, float], high: tuple[float, float]) 
 
 
 def _crown(camera: Camera, profile: list[tuple[float, float]]) -> Points:
-    """Return the outline of a body of revolution with profile points (radius, height) upwards."""
+    """Return the image outline of a body of revolution.
+
+    `profile` has its radius and height at some points, from the bottom to the top.
+    """
     curve = smooth(np.array(profile), closed=False, samples=4)
     rings = (
         _ring(curve[:, :1], curve[:, 1:], ROUND[None, :])
