@@ -153,7 +153,7 @@ def fingerprint(folder: str | Path, hashes: Mapping[str, str] | None = None) -> 
 
 
 def is_part(path: str) -> bool:
-    """Return whether a path, relative to a checkpoint's folder, is that of a checkpoint file."""
+    """Return whether a file with this path, relative to its folder, is part of a checkpoint."""
     return _PARTS.fullmatch(path) is not None
 
 
@@ -166,7 +166,7 @@ def content(folder: Path) -> list[Path]:
 
 
 def is_companion(path: str) -> bool:
-    """Return whether a path is that of a file stored with a checkpoint without being part of it."""
+    """Return whether a file with this path is stored with a checkpoint but not part of it."""
     return path in _COMPANIONS
 
 

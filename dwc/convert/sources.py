@@ -275,7 +275,7 @@ def _read_transformers_clip(source: str, activation: str | None) -> ClipSource:
 
 
 def _find_part(name: str, revision: str, part: str) -> Path | None:
-    """Return a file of a folder or Hub repository; None if it is missing or unreachable."""
+    """Return the file `part` of a folder or Hub repository `name`; None if it cannot be found."""
     try:
         file = cached_file(
             name,

@@ -21,7 +21,8 @@ EXTREMES = 4
 class ShareBin:
     """Mean and spread of the image weights of queries with similar true image share.
 
-    The true image share of a query is the share of its constraints that only the image gives.
+    The true image share of a query is how much of the wanted image only the reference determines;
+    see `ReferenceQueries`.
 
     Attributes:
         low: the lower bound of the true image share, in [0, 1].

@@ -63,7 +63,7 @@ class PackedSequences:
 
     @cached_property
     def window(self) -> Tensor:
-        """For each word, the number (1 to 3) of words among it and its neighbors, (M, 1)."""
+        """Number of words, 1 to 3, in the group of each word and its direct neighbors, (M, 1)."""
         return 1 + self._has_before.float() + self._has_after.float()
 
     def pack(self, padded: Tensor) -> Tensor:

@@ -164,7 +164,11 @@ def _strip_accents(text: str) -> str:
 
 
 def _separate(word: str, is_known: Callable[[str], bool]) -> str:
-    """Separate joined words if the parts are known and the joined word is not."""
+    """Return a word split into the words of which it consists, or unchanged.
+
+    A known word is not split. At punctuation, one known part suffices; elsewhere all parts must be
+    known.
+    """
     if is_known(word):
         return word
     parts = _JOINT.split(word)

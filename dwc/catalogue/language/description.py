@@ -89,7 +89,7 @@ def describe_excluding(garment: Garment, rng: random.Random) -> Exclusion:
         opens = exclusion.text.startswith(_AFTER_NOUN)
         text = f"{rng.choice(('something', 'anything'))} {exclusion.text}" if opens else None
         return replace(exclusion, text=text or exclusion.text)
-    if "category" in exclusion.excluded:  # the noun would say which category it is
+    if "category" in exclusion.excluded:  # use no noun, because it would name the category
         statements = _statements(garment, {"colour"}, rng, loose=False)
         thing = noun_phrase(rng, "something", statements, countable=False)
     else:
@@ -124,7 +124,7 @@ def _name(garment: Garment, rng: random.Random, bare: bool) -> tuple[Noun, bool,
     if wide and rng.random() < _HYPERNYM_SHARE:
         name = rng.choice(wide)
         return Noun(name), name in PLURAL_HYPERNYMS, name not in UNCOUNTABLE
-    # Half the time use a noun that fixes nothing beyond the category, so that these stay common.
+    # Half the time, use a noun that specifies only the category, so that these remain frequent.
     nouns = nouns_for(garment)
     if rng.random() < 0.5:
         nouns = tuple(noun for noun in NOUNS[garment.category] if not noun.says)

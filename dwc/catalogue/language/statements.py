@@ -50,7 +50,7 @@ class Statement:
 def say_color(rng: random.Random, color: str, shade: str | None) -> Statement:
     """Return a statement of the color, and of the shade if one is given.
 
-    Black and white have only one shade, so their names always fix it.
+    Black and white have only one shade, so their names always specify the shade as well.
     """
     allowed = {"colour": frozenset({color})}
     if color in UNSHADED:
@@ -262,7 +262,7 @@ def say_change(reference: Garment, target: Garment, name: str, rng: random.Rando
     category, before, after = target.category, reference[name], target[name]
     if rng.random() < DENIED_SHARE and (denial := say_denial(rng, category, name, before, after)):
         return denial
-    # People do not say "shorter sleeves" or "a lower heel" to ask for none at all.
+    # Nobody writes "shorter sleeves" or "a lower heel" for a garment without sleeves or heel.
     comparable = before != "sleeveless" and after not in ("sleeveless", "flat")
     if (
         comparable

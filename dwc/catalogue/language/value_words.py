@@ -330,7 +330,7 @@ DENIED: dict[tuple[str, str], tuple[str, ...]] = {
     ("trim", "band"): ("band", "ribbon"),
 }
 
-# Words that allow several values, whatever the reference is: "with sleeves", "patterned".
+# Words that allow several values, independent of the reference: "with sleeves", "patterned".
 COVERING: dict[tuple[str, frozenset[str]], Words] = {
     ("sleeve", frozenset({"short", "elbow", "long"})): _words("", "sleeves"),
     ("heel", frozenset({"low", "high"})): _words("heeled", "a heel, heels"),
