@@ -117,7 +117,13 @@ def compare(
 
 
 class _LearnedRanking(NamedTuple):
-    """The ranking by the learned weights, to which every column is compared."""
+    """The ranking by the learned weights, to which every column is compared.
+
+    Attributes:
+        sweep: the sweep of the query.
+        scores: the score of each gallery image by the learned weights.
+        best: the ids of the best images.
+    """
 
     sweep: WeightSweep
     scores: Vectors

@@ -33,9 +33,9 @@ def shift_weight(image_weight: Tensor, shift: float) -> Tensor:
 
 
 class ScoreParts(NamedTuple):
-    """Contributions of the parts of N queries to their cosines with M gallery vectors.
+    """Contributions of the image, text and joint parts of N queries to their M cosines.
 
-    The three contributions sum to the cosine.
+    The cosines are those with M gallery vectors; the three contributions sum to the cosine.
     """
 
     image: Tensor  # (N, M)

@@ -506,7 +506,7 @@ def _check_word_table(table: Mapping[str, int]) -> None:
 
 
 def _drop_surrogates(text: str) -> str:
-    """Return a text without lone surrogates, which are no characters and which tokenizers reject."""
+    """Return a text without lone surrogates, which are no characters and fail in tokenizers."""
     return text.encode("utf-8", "ignore").decode("utf-8")
 
 

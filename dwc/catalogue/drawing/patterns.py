@@ -30,13 +30,21 @@ _EXTENT = {
 
 @dataclass(frozen=True)
 class Pattern:
-    """A pattern on one garment: its name, its scale and the tile's offset `phase` (0 to 1)."""
+    """The pattern of one garment.
+
+    Attributes:
+        name: The pattern's name, one of the schema's.
+        scale: Factor of the tile's size.
+        phase: Offset (x, y) of the tile, 0 to 1 in units of its size.
+        layout: Number that selects the arrangement of color blocks.
+        bend: Local displacement (2, size, size) of the pattern in pixels; None for none.
+    """
 
     name: str
     scale: float = 1.0
     phase: tuple[float, float] = (0.0, 0.0)
     layout: int = 0
-    bend: NDArray[np.float32] | None = None  # (2, size, size), local shift in pixels
+    bend: NDArray[np.float32] | None = None
 
     @classmethod
     def draw(

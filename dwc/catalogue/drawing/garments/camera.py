@@ -70,7 +70,16 @@ Arrangement = Literal["single", "side_pair", "quarter_pair", "front_pair", "abov
 
 @dataclass(frozen=True)
 class View:
-    """A camera, and the arrangement of a single shoe or a pair in the image."""
+    """A camera, and the arrangement of a single shoe or a pair in the image.
+
+    Attributes:
+        arrangement: Single shoe, or how the two shoes of a pair are placed.
+        camera: The camera.
+        flip: Whether the image is mirrored left to right.
+        turn: Rotation of each shoe in radians.
+        spread: Distance between the two shoes, 0 (close) to 1.
+        slip: Random misalignment of the second shoe, -1 to 1.
+    """
 
     arrangement: Arrangement
     camera: Camera

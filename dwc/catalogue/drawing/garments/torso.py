@@ -20,8 +20,11 @@ HIP = 0.60
 class Torso:
     """Landmarks of the right half (x > 0) of a garment's body; the left half is its mirror image.
 
-    `neck` is half the neckline's width at the shoulder, `sides` (n, 2) the knots of the side seam
-    from armpit to hem, `armhole_inset` how far the armhole curves into the chest.
+    Attributes:
+        neck: Half the neckline's width at the shoulder, in meters.
+        shoulder: Tip of the shoulder (x, y), in meters.
+        sides: Knots (n, 2) of the side seam from armpit to hem, in meters.
+        armhole_inset: How far the armhole curves into the chest, in meters.
     """
 
     neck: float
