@@ -1,4 +1,4 @@
-"""Garments encoded as rows of small integers, so that a whole gallery is compared at once."""
+"""Garments encoded as arrays of small integers, for fast comparison with a whole gallery."""
 
 import random
 from collections.abc import Collection, Mapping, Sequence
@@ -9,18 +9,19 @@ from numpy.typing import NDArray
 from dwc.catalogue.schema import COMMON, Garment, attributes_of
 
 _OTHER_CATEGORY_SHARE = 0.05  # share of pairs from two categories, if the pool has such pairs
-_NEARBY = 512  # a partner is sought within this many rows on either side, so that the cost of a
-# draw does not depend on the pool's size; similar garments have neighboring indices
-_PATIENCE = 6  # references tried for a partner that differs in exactly the wanted number
-_TRIES = 200  # references tried in all before the pool is reported as too small
+# A partner is searched only within this many rows before and after a garment, so that the time for
+# a pair does not depend on the pool's size. Similar garments have neighboring indices.
+_NEARBY = 512
+_PATIENCE = 6  # references tried for a partner that differs in exactly the drawn number
+_TRIES = 200  # references tried in total before the pool is reported as too small
 
 
 class EncodedGarments:
-    """A pool of garments, encoded once, from which pairs are drawn and which can be searched.
+    """A pool of encoded garments, which can be searched and from which pairs can be drawn.
 
-    The m garments of a category are an array of value numbers, shape (m, attributes of the
-    category). All n garments also form an array of shape (n, 4) of the four attributes that every
-    category has.
+    The m garments of a category are encoded as an array (m, number of the category's attributes),
+    whose entries are indices of attribute values. A further array (n, 4) has the four attributes
+    that every category has, for all n garments.
     """
 
     def __init__(self, garments: Sequence[Garment]) -> None:
@@ -71,12 +72,12 @@ class EncodedGarments:
         return self._indices[category][mask]
 
     def draw_pair(self, rng: random.Random) -> tuple[int, int]:
-        """Draw two different garments, balanced over the number of attributes that differ.
+        """Draw two different garments, with a uniform distribution of how much they differ.
 
-        The share of attributes that differ is drawn uniformly. References are drawn until one has a
-        nearby partner that differs in exactly that many attributes; after a few references, the
-        partner with the closest number is taken. A few pairs are of two categories; these share at
-        least three of color, shade, pattern and second color.
+        The share of attributes that differ is drawn uniformly. Then references are drawn until one
+        has a nearby partner that differs in exactly that many attributes; after a few references,
+        the partner with the closest number is used. A few pairs have different categories; they
+        share at least three of color, shade, pattern and second color.
 
         Returns:
             Indices of the reference and the target.

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 def triplets_of(
     items: Sequence[CatalogueItem], drawn: Iterable[tuple[int, int, Modification]]
 ) -> list[Triplet]:
-    """Return drawn index pairs and modifications as triplets of ids with two captions each."""
+    """Return triplets of ids with two captions each.
+
+    Args:
+        items: The catalogue's items.
+        drawn: Triplets as from `splits.training_triplets`: the indices of reference and target in
+            `items`, and the modification.
+    """
     return [
         Triplet(items[reference].id, two_captions(modification.captions), items[target].id)
         for reference, target, modification in drawn
@@ -34,7 +40,7 @@ def triplets_of_queries(queries: Iterable[CatalogueQuery]) -> list[Triplet]:
 def two_captions(captions: tuple[str, ...]) -> tuple[str, str]:
     """Return two captions, as FashionIQ requires; a single caption is repeated.
 
-    FashionIQ's annotators often repeat a caption as well.
+    In FashionIQ, too, the two captions of a query are often the same.
     """
     return captions[0], captions[-1]
 

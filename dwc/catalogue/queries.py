@@ -14,21 +14,22 @@ from dwc.catalogue.language.modifications import (
 from dwc.catalogue.splits import CatalogueItem
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
 
-_REPEATS = 200  # after so many repeated pairs in a row the gallery is taken to have no new ones
+_REPEATS = 200  # repeated pairs in a row after which the gallery is assumed to have no new ones
 
 
 @dataclass(frozen=True)
 class CatalogueQuery:
-    """A query, every gallery item that fits it, and the source of each attribute.
+    """A query, the gallery items that fit it, and what determines each attribute.
 
     Attributes:
         reference: Id of the reference image.
         captions: One or two texts.
         target: Id of the target image.
-        hits: Ids of all items that fit, including the target, without the reference.
-        stated: Attributes fixed by the text alone. `category` is either here or in `picture_only`.
-        relative: Attributes fixed by the text and the reference image together ("longer").
-        picture_only: Attributes fixed by the reference image alone.
+        hits: Ids of all gallery items that fit, including the target, without the reference.
+        stated: Attributes that the text alone determines. "category" is either here or in
+            `picture_only`.
+        relative: Attributes that the text and the reference image determine together ("longer").
+        picture_only: Attributes that the reference image alone determines.
         free: Attributes that may have any value.
         picture_share: Share of the constraints that only the reference image gives, 0 to 1; see
             `modifications.picture_share`.

@@ -1,7 +1,7 @@
 """The schema of drawn garments: categories, their attributes, and the attributes' values.
 
-A `Garment` is a category and one value for each attribute of that category. Two garments are equal
-exactly when their categories and values are. Drawing and language are in packages of their own.
+A `Garment` is a category with one value for each attribute of that category; garments with the same
+category and values are equal. The packages `drawing` and `language` draw and describe garments.
 """
 
 import random
@@ -14,15 +14,16 @@ COLORS = (
     "brown", "beige", "grey", "black", "white",
 )  # fmt: skip
 SHADES = ("light", "mid", "dark")
-UNSHADED = frozenset({"black", "white"})  # always "mid": they have no lighter or darker shade
+UNSHADED = frozenset({"black", "white"})  # colors without shades; their shade is always "mid"
 PATTERNS = (
     "plain", "striped", "pinstriped", "checked", "dotted", "floral", "zigzag", "leopard",
     "colour_block", "graphic",
 )  # fmt: skip
-GRAPHIC_CATEGORIES = frozenset({"t_shirt", "jumper", "hoodie", "bag"})  # a print on the chest
+GRAPHIC_CATEGORIES = frozenset({"t_shirt", "jumper", "hoodie", "bag"})  # may have a print
 PLAIN_SHARE = 0.35  # share of sampled garments without a pattern
 
-# Values from least to most, which define "longer" or "chunkier". No other attributes are compared.
+# Values of ordered attributes from least to most, which define comparatives such as "longer". Other
+# attributes are not compared.
 ORDERED: dict[str, tuple[str, ...]] = {
     "shade": SHADES,
     "sleeve": ("sleeveless", "short", "elbow", "long"),
@@ -32,7 +33,8 @@ ORDERED: dict[str, tuple[str, ...]] = {
     "sole": ("thin", "chunky"),
 }
 
-# Attributes beyond color, shade, pattern and second color, which every category has.
+# Attributes of each category in addition to color, shade, pattern and second color, which every
+# category has.
 CATEGORIES: dict[str, dict[str, tuple[str, ...]]] = {
     "dress": {
         "sleeve": ("sleeveless", "short", "elbow", "long"),
@@ -163,10 +165,11 @@ class Garment:
 
     @classmethod
     def of(cls, category: str, **values: str) -> "Garment":
-        """Build and check a garment.
+        """Return a garment of these attribute values after checking them.
 
         Raises:
-            ValueError: A value does not fit; the message names it.
+            ValueError: The category is unknown, attributes are missing or unknown, or a value is
+                invalid or contradicts another.
         """
         if category not in CATEGORIES:
             raise ValueError(f"no category {category!r}; there are {', '.join(CATEGORIES)}")
@@ -185,21 +188,21 @@ class Garment:
 
     @cached_property
     def attributes(self) -> Mapping[str, str]:
-        """Attribute name to value; the category is not among them."""
+        """The values by attribute name, without the category."""
         return dict(zip(attributes_of(self.category), self.values, strict=True))
 
     def __getitem__(self, attribute: str) -> str:
         return self.attributes[attribute]
 
     def get(self, attribute: str) -> str | None:
-        """The value, or None where the attribute does not apply to the category."""
+        """Return an attribute's value, or None if the category does not have the attribute."""
         return self.attributes.get(attribute)
 
     def with_values(self, **changes: str) -> "Garment":
-        """Return the same garment with some values changed, made consistent.
+        """Return the same garment with some values changed.
 
-        A garment that becomes plain loses its second color; one that becomes black or white has
-        the middle shade.
+        Two other values are adapted: a plain garment gets no second color, and a black or white
+        garment the middle shade.
 
         Raises:
             ValueError: The values do not fit the category or contradict each other.
@@ -229,7 +232,10 @@ def sample_value(rng: random.Random, category: str, attribute: str) -> str:
 
 
 def sample_garment(rng: random.Random, category: str | None = None) -> Garment:
-    """Draw a garment with uniformly drawn values, except that `PLAIN_SHARE` adds plain garments."""
+    """Draw a random garment, with uniformly distributed values except for the pattern "plain".
+
+    Plain garments are more frequent; see `PLAIN_SHARE`.
+    """
     category = category or rng.choice(tuple(CATEGORIES))
     values = {name: sample_value(rng, category, name) for name in attributes_of(category)}
     if values["colour"] in UNSHADED:

@@ -1,7 +1,8 @@
 """The train, val and test splits of all garments, their galleries, and training triplets.
 
-Each combination of category, color and pattern belongs to exactly one split. No training image
-shows a combination of the test split, although each of its parts occurs in training images.
+Each combination of category, color and pattern belongs to exactly one split. So no training image
+shows a combination of the test split, although its category, color and pattern each occur in
+training images.
 """
 
 import random
@@ -26,14 +27,14 @@ from dwc.catalogue.schema import (
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
-_BOUNDS = (70, 80)  # percent of the combinations: 70 for train, the next 10 for val, 20 for test
+_BOUNDS = (70, 80)  # in percent: 70 % of the combinations for train, 10 % for val, 20 % for test
 _OTHER_CATEGORY_SHARE = 0.12  # share of families that also have a garment of another category
 _TRIES = 60
 
 
 @dataclass(frozen=True)
 class CatalogueItem:
-    """One image of a catalogue: its id, its garment, and the seed of pose, light and background."""
+    """One image of a catalogue: its id, its garment, and the seed with which it is drawn."""
 
     id: str
     garment: Garment
@@ -82,7 +83,10 @@ def family(rng: random.Random, split: Split) -> list[Garment]:
 
 
 def _relative(rng: random.Random, base: Garment, count: int, split: Split) -> Garment | None:
-    """Return the base with about `count` attributes changed; None if no try succeeds."""
+    """Return `base` with about `count` attributes changed at random.
+
+    The result has the same split; it is None if all attempts fail.
+    """
     names = list(base.attributes)
     for _ in range(_TRIES):
         values = dict(base.attributes)
@@ -102,7 +106,7 @@ def _another(rng: random.Random, base: Garment, name: str) -> str:
 
 
 def _consistent(rng: random.Random, category: str, values: dict[str, str]) -> Garment | None:
-    """Return a garment of these values; an inconsistent second color or shade is replaced."""
+    """Return a garment of these values, with an inconsistent second color or shade replaced."""
     if values["pattern"] == "plain":
         values["second_colour"] = "none"
     elif values["second_colour"] in ("none", values["colour"]):
@@ -173,11 +177,11 @@ def training_triplets(
 
     Args:
         items: The pool of images.
-        seed: The seed of the pairs and the words.
-        count: The number of triplets; endless if None.
-        wrong_text_share: The label noise, 0 to 1: this share of the triplets has the modification
+        seed: The seed by which pairs and words are chosen.
+        count: The number of triplets; None for an endless iterator.
+        wrong_text_share: The label noise: the share (0 to 1) of triplets that get the modification
             of the previous triplet, which usually does not fit.
-        negation_share: Share of modifications with an exclusion, see `draw_modification`.
+        negation_share: Share of modifications with an exclusion; see `draw_modification`.
 
     Yields:
         Index of the reference, index of the target, and the modification.

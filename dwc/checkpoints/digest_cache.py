@@ -1,9 +1,9 @@
-"""Cache of verified content hashes of files in the Hub's download cache.
+"""A record of verified files in the download cache of the Hugging Face Hub.
 
-Hashing a paper's weights takes longer than reading them. So a folder beside the cache's other
-folders of a repository has one empty file per verified content, named by the hash and the file's
-state (size, times, inode), which any write changes. It also stores short texts that derive from
-such content, under a key.
+Hashing large weights takes longer than loading them. So each repository's folder in the cache gets
+a further folder with one empty marker file per verified file. The marker's name consists of the
+content hash and the file's state (size, times, inode), which any write to the file changes. The
+same folder also stores short texts that were computed from verified files, each under a key.
 """
 
 import logging
@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 
 _FOLDER = ".dwc-checked"
-_SETTLED_NS = 2_000_000_000  # coarsest clock of file systems, which may miss a write
+# Least age of a verified file in nanoseconds. Some file systems have a time resolution of two
+# seconds, so a second write within that time could go unnoticed.
+_SETTLED_NS = 2_000_000_000
 
 _log = logging.getLogger(__name__)
 
@@ -32,16 +34,16 @@ def remember_checked(file: Path, content_hash: str) -> None:
         for outdated in marker.parent.glob(f"{content_hash}-*"):
             outdated.unlink(missing_ok=True)
         marker.touch()
-    except OSError as error:  # a read-only cache works as well
+    except OSError as error:  # a read-only cache is usable too
         _log.debug("%s is hashed again at the next load: %s", file, error)
 
 
 def load_cached_digest(folder: Path, key: str) -> str | None:
-    """Return the text stored under a key; None if there is no complete text.
+    """Return the text that is stored under a key, or None if there is none or it is incomplete.
 
     Args:
         folder: A commit's folder in the cache, `REPOSITORY/snapshots/COMMIT`.
-        key: A plain name.
+        key: The key, which is used as part of a file name.
     """
     try:
         text = _note(folder, key).read_text(encoding="ascii")
@@ -51,12 +53,12 @@ def load_cached_digest(folder: Path, key: str) -> str | None:
 
 
 def save_cached_digest(folder: Path, key: str, text: str) -> None:
-    """Store a line of ASCII under a key."""
+    """Store one line of ASCII text under a key; `folder` and `key` as in `load_cached_digest`."""
     note = _note(folder, key)
     try:
         note.parent.mkdir(exist_ok=True)
         note.write_text(f"{text}\n", encoding="ascii")
-    except OSError as error:  # a read-only cache works as well
+    except OSError as error:  # a read-only cache is usable too
         _log.debug("%s is computed again at the next load: %s", key, error)
 
 
@@ -65,7 +67,10 @@ def _note(folder: Path, key: str) -> Path:
 
 
 def _marker(file: Path, content_hash: str) -> Path:
-    """Return the marker of the present state of `REPOSITORY/snapshots/COMMIT/PATH`."""
+    """Return the path of the marker for the current state of a file in the cache.
+
+    The file is `REPOSITORY/snapshots/COMMIT/PATH`.
+    """
     state = file.stat()
     stamp = (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
     repository = next(parent.parent for parent in file.parents if parent.name == "snapshots")

@@ -1,12 +1,11 @@
-"""Download and verify files of a Hub model repository, with retries and clear errors.
+"""Download and verify files of model repositories on the Hugging Face Hub ("the Hub").
 
-Every message says what was seen and what to do.
+`find_commit` looks up a commit of a repository; `fetch_file` and `fetch_files` download its files.
+Requests are retried, and every error message says what happened and what to do about it.
 
-A commit of the repository is looked up first; then its files are fetched and verified.
-
-The Hub names every file by a hash of its content. The client compares only lengths, so files are
-hashed here after a download and after any change: damaged content is deleted, fetched again, and
-never read. A branch is recorded in the cache, for use offline, only once its files are complete.
+The Hub lists a hash of each file's content, but its client compares only file sizes. So this module
+hashes each file after its download and whenever it has changed; a damaged file is deleted and
+downloaded again. A branch is recorded in the cache, for use offline, once all its files are there.
 """
 
 import errno
@@ -43,13 +42,13 @@ from dwc.checkpoints.digest_cache import remember_checked, was_checked
 from dwc.errors import CheckpointError
 from dwc.files import file_digest, write_text
 
-# ValueError: an answer that is not the Hub's, or an invalid name. RuntimeError: uploads and the Xet
-# storage.
+# ValueError occurs for a response in an unexpected format or an invalid name, RuntimeError in
+# uploads and in the Hub's Xet storage.
 FAILURES = (HTTPError, OSError, XetDownloadError, ValueError, KeyError, RuntimeError)
 """Errors of the Hub's client that `explain` can explain."""
 
-_WAITS_S = (1.0, 2.0, 4.0)  # between attempts
-_LONGEST_WAIT_S = 30.0  # whatever the Hub requests
+_WAITS_S = (1.0, 2.0, 4.0)  # seconds between attempts
+_LONGEST_WAIT_S = 30.0  # seconds; applies even if the Hub requests a longer wait
 _TRANSIENT = (408, 429, 500, 502, 503, 504)
 _LOG_IN = "log in (hf auth login), set HF_TOKEN, or give a token that may"
 
@@ -74,7 +73,14 @@ def with_retries(request: Callable[[], _Result]) -> _Result:
 def explain(
     error: BaseException, repo: str, revision: str | None = None, path: str | None = None
 ) -> str:
-    """Return a sentence on why a request for a repository failed, and one on what to do."""
+    """Return a message that says why a request to the Hub failed and what to do about it.
+
+    Args:
+        error: The error that the Hub's client raised.
+        repo: The repository.
+        revision: The requested branch, tag or commit, if any.
+        path: The requested file, if any.
+    """
     where = f"{repo}@{revision}" if revision else repo
     what = f"{path} of {where}" if path else where
     chain = list(_causes(error))
@@ -171,7 +177,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 _MAIN = "main"
-_CONTENT_NAME = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")  # SHA-256 of large files, else git's SHA-1
+# Hashes of file contents: SHA-256 for large files, git's SHA-1 for others.
+_CONTENT_NAME = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")
 
 _log = logging.getLogger(__name__)
 
@@ -181,13 +188,13 @@ class Commit:
     """One commit of a model repository.
 
     Attributes:
-        repo: The repository.
+        repo: The repository, `owner/name`.
         hash: The commit's hash.
-        files: Hash of each file's content by path: SHA-256 (64 hex digits) of a large file, git's
-            SHA-1 of a blob (40) of another, empty where only the cache is at hand and does not
-            tell.
-        revision: The requested branch or tag; None for the default branch.
-        token: Token for the Hub.
+        files: Hash of each file's content, by path: SHA-256 (64 hex digits) for a large file, git's
+            SHA-1 of the blob (40 hex digits) for any other. It is empty if unknown, which happens
+            only for commits found in the cache.
+        revision: The requested branch, tag or commit; None for the default branch.
+        token: Access token for the Hub; None for the client's default.
     """
 
     repo: str
@@ -198,18 +205,18 @@ class Commit:
 
     @property
     def where(self) -> str:
-        """Name of the repository and revision, in the form in which a user requests them."""
+        """The repository and its revision in the form that users write: `owner/name@revision`."""
         return f"{self.repo}@{self.revision}" if self.revision else self.repo
 
 
 def find_commit(repo: str, revision: str | None = None, token: str | None = None) -> Commit:
-    """Look up what a branch, tag or commit of a model repository contains.
+    """Return the commit, with its list of files, of a branch, tag or commit hash in a repository.
 
-    If the Hub does not respond, the latest complete commit of that revision in the cache is used,
-    with a warning.
+    In offline mode, or if the request to the Hub fails, return the latest complete commit of that
+    revision in the cache instead; after a failure, with a warning.
 
     Raises:
-        CheckpointError: There is neither, or no such revision.
+        CheckpointError: The revision does not exist, or neither the Hub nor the cache has it.
     """
     try:
         if constants.HF_HUB_OFFLINE and (cached := _find_cached(repo, revision)):
@@ -236,17 +243,17 @@ def find_commit(repo: str, revision: str | None = None, token: str | None = None
 
 
 def fetch_file(commit: Commit, path: str) -> Path:
-    """Return a file of a commit, downloaded unless cached, its content verified.
+    """Return the local path of a commit's file after verifying its content.
 
-    Damaged content is fetched again once.
+    The file is downloaded if the cache lacks it, and once more if its content is damaged.
 
     Raises:
-        CheckpointError: It is out of reach, or damaged twice.
+        CheckpointError: The file cannot be downloaded, or its content was damaged twice.
     """
     actual = ""
     for _ in range(2):
         try:
-            # The client would look there as well, but prepares a request first: ten times as long.
+            # The client's download function also checks the cache, but takes ten times as long.
             cached = try_to_load_from_cache(commit.repo, path, revision=commit.hash)
             file = Path(cached) if isinstance(cached, str) else _download(commit, path)
             if commit.files[path] and was_checked(file, commit.files[path]):
@@ -278,9 +285,9 @@ def _download(commit: Commit, path: str) -> Path:
 
 
 def fetch_files(commit: Commit, paths: Iterable[str]) -> Path:
-    """Return the folder that holds these files, each verified; its name is the commit's hash.
+    """Download and verify files of a commit and return their folder, named by the commit's hash.
 
-    Only when all are there is the commit recorded for its revision.
+    Once all of them are there, record the commit in the cache as the latest of its revision.
     """
     folders = {path: fetch_file(commit, path) for path in paths}
     folder = next(file.parents[path.count("/")] for path, file in folders.items())
@@ -289,7 +296,7 @@ def fetch_files(commit: Commit, paths: Iterable[str]) -> Path:
 
 
 def _find_cached(repo: str, revision: str | None) -> Commit | None:
-    """Return the cached commit of a revision or hash; None if there is none."""
+    """Return the commit in the cache for a branch, tag or commit hash; None if there is none."""
     config_file = try_to_load_from_cache(repo, "config.json", revision=revision)
     if not isinstance(config_file, str):
         return None
@@ -303,23 +310,29 @@ def _find_cached(repo: str, revision: str | None) -> Commit | None:
 
 
 def _blob_hash(file: Path) -> str:
-    """Return the hash in the name of the blob that a cached file links to; "" if none."""
+    """Return the content hash of a cached file from the name of the file that it links to.
+
+    The hash is "" if the file is no link or the name is no hash.
+    """
     name = Path(os.readlink(file)).name if file.is_symlink() else ""
     return name if _CONTENT_NAME.fullmatch(name) else ""
 
 
 def _hash_content(file: Path, expected: str) -> str:
-    """Hash a file's content with the algorithm of `expected`; "" if `expected` is empty."""
+    """Return a file's content hash in hex, by the algorithm of the hash `expected`.
+
+    The result is "" if `expected` is empty.
+    """
     if not expected:
         return ""
     digest = hashlib.sha256() if len(expected) == 64 else hashlib.sha1(usedforsecurity=False)
-    if len(expected) == 40:  # git hashes a header as well
+    if len(expected) == 40:  # git's hash includes a header
         digest.update(b"blob %d\0" % file.stat().st_size)
     return file_digest(file, digest)
 
 
 def _delete(file: Path) -> None:
-    """Delete a file from the cache: the link and its target."""
+    """Delete a file from the cache, including the file that it links to."""
     while file.is_symlink():
         target = file.parent / os.readlink(file)
         file.unlink()
@@ -328,7 +341,7 @@ def _delete(file: Path) -> None:
 
 
 def _record_revision(commit: Commit, folder: Path) -> None:
-    """Record the commit of a branch or tag in the format of the Hub's cache."""
+    """Record which commit a branch or tag points to, in the format of the Hub's cache."""
     revision = commit.revision or _MAIN
     if revision == commit.hash:
         return
@@ -337,5 +350,5 @@ def _record_revision(commit: Commit, folder: Path) -> None:
         if reference.is_file() and reference.read_text() == commit.hash:
             return
         write_text(reference, commit.hash)
-    except OSError as error:  # a read-only cache works as well
+    except OSError as error:  # a read-only cache is usable too
         _log.warning("%s is not recorded for use offline: %s", commit.where, error)

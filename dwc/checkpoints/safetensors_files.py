@@ -1,8 +1,8 @@
-"""Read safetensors files by memory mapping, and scan tensors for non-finite numbers.
+"""Load safetensors files by memory mapping, and scan tensors for non-finite numbers.
 
-A paper's model is 700 MB, and copying it takes longer than everything else in loading. So a tensor
-of the wanted type stays in the mapped file. The mapping is private: writing to such a tensor
-changes memory of the process only, never the file.
+The paper's model is 700 MB, and copying it takes longer than all other steps of loading. So a
+tensor that already has the requested type is a view of the mapped file. The mapping is private:
+writing to such a tensor changes memory of the process only, never the file.
 """
 
 import json
@@ -24,7 +24,7 @@ from dwc.errors import CheckpointError
 
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
-"""The table of files by tensor, where there are several files."""
+"""JSON file that gives each tensor's file, if the weights are split into several files."""
 
 _TYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
@@ -32,22 +32,27 @@ _TYPES = {
     "U8": torch.uint8, "BOOL": torch.bool,
 }  # fmt: skip
 _LENGTH_BYTES = 8  # a file begins with the length of its header, little-endian
-_SUMMED_FAST = (torch.float32, torch.float64)
-_PIECE = 1 << 25  # numbers of one sum; before each, a thread waits for the interpreter
+_SUMMED_FAST = (torch.float32, torch.float64)  # types that NumPy sums quickly
+# Numbers in one sum. Pieces must not be small, because a thread waits for the Python interpreter
+# before each sum.
+_PIECE = 1 << 25
 
 
 def is_folder(source: str | os.PathLike[str]) -> bool:
-    """Whether this is a local folder, and not a name on the Hub."""
+    """Return whether `source` is an existing local folder rather than a name on the Hub."""
     return os.path.isdir(source)
 
 
 def read_weights(
     folder: str | os.PathLike[str], dtype: torch.dtype = torch.float32
 ) -> dict[str, Tensor]:
-    """Read the tensors of a folder's safetensors files, by name; floating ones as `dtype`.
+    """Return the tensors of a folder's safetensors files by name.
+
+    Floating-point tensors are converted to `dtype`; others keep their type.
 
     Raises:
-        CheckpointError: The index names a file elsewhere, or two files have the same tensor.
+        CheckpointError: The index names a file outside the folder, or two files have the same
+            tensor.
         OSError, SafetensorError: A file is missing or damaged.
     """
     tensors: dict[str, Tensor] = {}
@@ -65,8 +70,8 @@ def read_weights(
 class Weights:
     """A folder's tensors, with a scan for non-finite numbers that runs in the background.
 
-    The scan occupies cores but not the interpreter, so the caller can read vocabularies and make
-    modules meanwhile.
+    The scan does not block the Python interpreter, so the caller can load vocabularies and
+    construct modules meanwhile. With `known_finite` there is no scan.
 
     Attributes:
         tensors: The tensors by name.
@@ -92,13 +97,13 @@ class Weights:
 def map_tensors(file: Path) -> dict[str, Tensor]:
     """Map one safetensors file and return its tensors by name, with their stored types."""
     with safe_open(file, framework="pt"):
-        pass  # checks the header, and that tensors fill the file without a gap
+        pass  # opening validates the header and that tensors fill the file without a gap
     with file.open("rb") as stream:
         content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
     start = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES], "little")
     header = orjson.loads(content[_LENGTH_BYTES:start])
     header.pop("__metadata__", None)
-    by_type: dict[torch.dtype, Tensor] = {}  # views of the file, which hold the mapping open
+    by_type: dict[torch.dtype, Tensor] = {}  # views of the whole file, which keep the mapping open
     tensors = {}
     for name, entry in header.items():
         if entry["dtype"] not in _TYPES:
@@ -126,12 +131,12 @@ def find_non_finite(tensors: Mapping[str, Tensor]) -> list[str]:
 
 
 class _FiniteScan:
-    """A scan of tensors for non-finite numbers on every core, started at once.
+    """A scan of tensors for non-finite numbers that starts at construction, on all cores.
 
-    A sum is NaN or infinite if one of its terms is, so one pass at the speed of memory shows
-    whether a closer look is needed. NumPy sums on one core and releases the interpreter, hence one
-    thread per core. The pieces to sum are prepared before: a thread that needs the interpreter for
-    each tensor would wait for it each time.
+    A sum is NaN or infinite if one of its terms is, so fast sums show whether a closer check is
+    needed. NumPy sums on one core and releases the interpreter, so there is one thread per core.
+    The pieces to sum are prepared in advance, because a thread that needs the interpreter for each
+    tensor would have to wait for it each time.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
@@ -158,7 +163,7 @@ class _FiniteScan:
 
 
 def _find_files(folder: Path) -> list[Path]:
-    """Return the weight files: a single file, or all files that the index names."""
+    """Return a folder's weight files: the single file, or all files that the index names."""
     index = folder / WEIGHTS_INDEX
     if (folder / WEIGHTS).is_file() or not index.is_file():
         return [folder / WEIGHTS]
@@ -177,7 +182,10 @@ def _find_files(folder: Path) -> list[Path]:
 
 
 class _Span(NamedTuple):
-    """A contiguous tensor's location: its storage's address, offset and length in numbers."""
+    """A contiguous tensor and its location in memory.
+
+    `storage` is its storage's address; `first` (its offset there) and `length` count numbers.
+    """
 
     storage: int
     first: int
@@ -198,10 +206,10 @@ class _Span(NamedTuple):
 
 
 def _runs(tensors: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Join neighboring tensors of one storage into flat tensors.
+    """Yield flat tensors that each cover adjacent tensors of one storage and type.
 
-    A model has a thousand tensors, most of them small, and a call for each takes longer than the
-    sums.
+    A model has a thousand tensors, most of them small. Calling a function for each takes longer
+    than the sums themselves.
     """
     spans = sorted(map(_Span.of, tensors), key=lambda span: span[:3])
     start = 0
@@ -214,15 +222,16 @@ def _runs(tensors: Iterable[Tensor]) -> Iterator[Tensor]:
 
 
 def _has_finite_sum(numbers: NDArray[np.floating]) -> bool:
-    """Whether the sum is finite; not if any number is NaN or infinite, or the sum overflows."""
+    """Return whether the sum is finite: no number is NaN or infinite, and it does not overflow."""
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(numbers.sum()))
 
 
 def _is_finite(tensor: Tensor) -> bool:
-    """Whether every number is finite, in one pass and without a temporary of the same size.
+    """Return whether every number is finite.
 
-    Minimum and maximum are NaN if any number is.
+    It suffices to check minimum and maximum, which are NaN if any number is NaN. This takes one
+    pass over the tensor and no temporary copy.
     """
     if not tensor.numel():
         return True

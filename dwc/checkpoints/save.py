@@ -26,25 +26,27 @@ def save_checkpoint(
     max_shard_mb: float = 9.5,
     clip_tokenizer_optional: bool = False,
 ) -> Path:
-    """Write a checkpoint into a folder, replacing one that is there.
+    """Write a checkpoint into a folder, replacing any checkpoint in it.
 
-    Everything is written beside the folder first and moved in last, so that an interrupted write
-    leaves what was there.
+    All files are first written into a temporary folder next to `folder` and then moved, so that an
+    interrupted write leaves the previous checkpoint as it was.
 
     Args:
         model: The model.
-        processor: Its processor.
-        folder: The folder.
-        dtype: Type of the weights on disk; they are loaded as float32 in any case.
-        max_shard_mb: Largest file in millions of bytes; a single larger tensor gets its own file.
-        clip_tokenizer_optional: Also write a checkpoint that lacks only CLIP's tokenizer, which
-            `load` refuses.
+        processor: The model's processor.
+        folder: The checkpoint's folder, which is created if necessary.
+        dtype: Type of the weights on disk; `load` converts them to float32 in any case.
+        max_shard_mb: Maximum size of a file in millions of bytes; a larger tensor gets its own
+            file.
+        clip_tokenizer_optional: Whether to write a checkpoint that lacks only CLIP's tokenizer,
+            which `load` rejects by default.
 
     Returns:
-        The folder.
+        `folder` as a path.
 
     Raises:
-        CheckpointError: Model and processor disagree, or a weight does not fit `dtype`.
+        CheckpointError: Model and processor do not fit together, or a weight is not finite in
+            `dtype`.
     """
     folder = Path(folder)
     if not clip_tokenizer_optional:
@@ -65,11 +67,14 @@ def save_checkpoint(
 
 
 def move_checkpoint(written: Path, folder: Path) -> Path:
-    """Move a checkpoint's files into a folder, replacing one that is there; return the folder."""
+    """Move a checkpoint's files from `written` into `folder`, and return `folder`.
+
+    They replace any checkpoint that is there.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for outdated in [*content(folder), *companions(folder)]:
         outdated.unlink()
-    # Weights are written readable to their owner only, and a server may run as another user.
+    # Weights were written readable by their owner only, but a server may run as another user.
     mode = (written / "config.json").stat().st_mode
     for file in [*content(written), *companions(written)]:
         file.chmod(mode)
@@ -81,7 +86,7 @@ def move_checkpoint(written: Path, folder: Path) -> Path:
 
 @contextmanager
 def without_progress_bar() -> Iterator[None]:
-    """Hide transformers' progress bars."""
+    """Hide transformers' progress bars within a `with` block."""
     was_enabled = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
@@ -92,7 +97,10 @@ def without_progress_bar() -> Iterator[None]:
 
 
 def _cast(state: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """Convert weights to another float type; counters and statistics keep theirs."""
+    """Return weights converted to another float type.
+
+    Integer tensors and the out-of-distribution statistics keep their types.
+    """
     cast = {
         name: tensor.to(dtype)
         if tensor.is_floating_point() and not name.startswith(_STATISTICS)

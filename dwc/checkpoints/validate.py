@@ -1,13 +1,13 @@
 """Check that files are a checkpoint of this project and that model and processor fit together.
 
-The first check uses file names and `config.json` only, before any weight is fetched: what it
-refuses may be large, or dangerous to read.
+The first check uses only file names and `config.json`, before weights are downloaded, because other
+files may be large or unsafe to load.
 
-Pickles are refused even beside safetensors. Many repositories on the Hub have `pytorch_model.bin`
-for old readers, but no version of this program has ever written a pickle. So one beside a DWC
-model's weights comes from something else: a trainer's state, or code meant for careless readers.
-Telling which would need reading it. The price is small: the owner deletes a file, or the reader
-names an earlier commit.
+A checkpoint with pickle files is rejected even if it also has safetensors. Many repositories on the
+Hub have a `pytorch_model.bin` for old programs, but no version of this program has ever written a
+pickle. So a pickle in a DWC checkpoint comes from elsewhere: it may be a trainer's state or
+malicious code, and finding out would mean loading it. The remedy is easy: the owner deletes the
+file, or the user requests an earlier commit.
 """
 
 import json
@@ -31,23 +31,24 @@ CONVERT = (
 _PROCESSOR = "processor_config.json"
 _PICKLES = (".pth", ".pt", ".ckpt", ".bin", ".pkl", ".pickle")
 _CLIP = "clip"
-# Files that identify other kinds of repositories.
+# Files that identify other kinds of models.
 _OTHERS = {
     "model_index.json": "a diffusion pipeline",
     "open_clip_config.json": "an open_clip model",
     "adapter_config.json": "an adapter of another model",
     "modules.json": "a sentence-transformers model",
 }
-_LISTED = 5  # files in one message
+_LISTED = 5  # maximum number of files listed in a message
 
 
 def require_checkpoint(names: Collection[str], find_config: Callable[[], Path], name: str) -> None:
     """Raise CheckpointError unless this is a complete checkpoint without pickles.
 
     Args:
-        names: Paths of all files of a folder or repository.
-        find_config: Returns its `config.json`.
-        name: The requested name.
+        names: Paths of all files of the folder or repository.
+        find_config: Function that returns the local path of its `config.json`, which it may have to
+            download.
+        name: The name or path by which the checkpoint was requested, for messages.
     """
     has_weights = WEIGHTS in names or WEIGHTS_INDEX in names
     if CONFIG in names:
@@ -72,7 +73,7 @@ def require_checkpoint(names: Collection[str], find_config: Callable[[], Path], 
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """Read a JSON object; CheckpointError where there is none."""
+    """Return the JSON object in a file; raise CheckpointError if the file has none."""
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -153,7 +154,7 @@ def check_agreement(model: DWCModel, processor: DWCProcessor, name: str) -> None
 
 
 def require_clip_tokenizer(config: DWCConfig, processor: DWCProcessor, name: str) -> None:
-    """Raise CheckpointError where the model has a CLIP and the processor no tokenizer for it."""
+    """Raise CheckpointError if the model has a CLIP stream but the processor no CLIP tokenizer."""
     if config.clip_config is not None and processor.clip_tokenizer is None:
         raise CheckpointError(f"{name} has no clip_tokenizer. {WITHOUT_CLIP_TOKENIZER}")
 
@@ -198,7 +199,7 @@ def _disagreements(config: DWCConfig, processor: DWCProcessor) -> list[str]:
 
 
 def prepared_image_size(processor: DWCProcessor) -> tuple[int, int] | None:
-    """Height and width in pixels of prepared images; None where they differ."""
+    """Return height and width in pixels of preprocessed images; None if they are not fixed."""
     image_processor = processor.image_processor
     size: dict[str, int | None] = {}
     if image_processor.do_center_crop:

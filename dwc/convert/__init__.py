@@ -1,15 +1,15 @@
-"""Conversion of other projects' weights to checkpoints of this project, and back.
+"""Conversion of the paper authors' weights to checkpoints of this project, and back.
 
 Only this package contains the tensor names of other projects.
 
-key_mapping.py       rules that rename a state dict, both ways, with every tensor accounted for
-author_names.py      the authors' names of the two streams
-openai_clip.py       OpenAI's names of CLIP's tensors, and the sizes derived from the tensors
-open_clip_config.py  settings not stored in tensors: activation, heads, preprocessing
-sources.py           files, folders and Hub names to state dicts; training captions
-clip_tokenizer.py    sources of CLIP's tokenizer, which CLIP's weights do not contain
-to_checkpoint.py     the conversion to a checkpoint
-to_authors.py        the other way: files that the authors' code can load
+key_mapping.py       rules that rename the tensors of a state dict, in both directions
+author_names.py      the authors' tensor names of the two streams
+openai_clip.py       OpenAI's tensor names of CLIP, the sizes derived from CLIP's tensors, and
+                     settings that are not stored in tensors (activation, heads, preprocessing)
+sources.py           loading of weights from files, folders and the Hub, and of training captions
+clip_tokenizer.py    search for CLIP's tokenizer, which CLIP's weights do not contain
+to_checkpoint.py     conversion to a checkpoint
+to_authors.py        conversion of a checkpoint to files that the authors' code can load
 """
 
 from dwc.convert.to_authors import convert_to_authors

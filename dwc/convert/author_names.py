@@ -1,8 +1,9 @@
-"""The tensor names that the authors' code uses (`fuxianghuang1/DWC`, commit 5f32a7e).
+"""The tensor names that the paper authors' code uses (`fuxianghuang1/DWC`, commit 5f32a7e).
 
-Their checkpoint is two files, `{"model_state_dict": …}` each: the "global" stream over CLIP's
-features (CLIP itself is not in it) and the "local" stream. Both contain modules whose outputs are
-never used in retrieval.
+Their checkpoint consists of two files with a dict `{"model_state_dict": …}` each. One has the
+"global" stream, which is this project's CLIP stream (without CLIP itself), the other the "local"
+stream, which is this project's CNN stream. Both also contain modules whose outputs retrieval does
+not use.
 """
 
 from collections.abc import Mapping
@@ -31,7 +32,7 @@ GLOBAL_RULES = (
 
 
 def _resnet_rules() -> list[Rule]:
-    """Return rules that rename torchvision's bottleneck ResNet to transformers' names."""
+    """Return rules that rename a ResNet's tensors from torchvision's to transformers' names."""
     embedder = "resnet.embedder.embedder"
     rules = [
         Rule("img_model.conv1.weight", (f"{embedder}.convolution.weight",)),
@@ -51,7 +52,10 @@ def _resnet_rules() -> list[Rule]:
 
 
 def _inception_rules() -> list[Rule]:
-    """Return rules for the five Inception blocks; the authors' layer numbers count activations."""
+    """Return rules for the five Inception blocks.
+
+    The authors' numbers of layers also count activations.
+    """
     blocks = {
         "imgconv": "embed_regions",
         "imgatt": "gate_image",
@@ -120,10 +124,14 @@ def cnn_stream_weights(state: Mapping[str, Tensor], source: str) -> dict[str, Te
 
 
 def cnn_stream_config(weights: Mapping[str, Tensor], source: str) -> CnnStreamConfig:
-    """Derive the CNN stream's sizes from its tensors (our names); the ResNet is a ResNet-50.
+    """Return the CNN stream's config with the sizes of its tensors; the ResNet is a ResNet-50.
+
+    Args:
+        weights: The tensors by this project's names.
+        source: Where they were read, for messages.
 
     Raises:
-        CheckpointError: A tensor is missing, or the shapes do not make a CNN stream.
+        CheckpointError: A tensor is missing, or the shapes are not those of a CNN stream.
     """
     try:
         vocab_size, word_dim = weights["word_encoder.embedding.weight"].shape
@@ -153,7 +161,8 @@ def global_state(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def local_state(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return `CnnStream`'s weights under all names that the authors' code expects.
 
-    Tensors of modules that their code never uses are zero; the loss weight is their initial value.
+    Tensors of modules that their code never uses are set to zero, and the loss weight to the value
+    at which their training starts.
     """
     dim, channels = weights["project_image.weight"].shape
     hidden = weights["word_encoder.lstm.weight_hh_l0"].shape[1]

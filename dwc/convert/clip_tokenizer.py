@@ -1,13 +1,15 @@
-"""Find CLIP's tokenizer in one of these sources, tried in this order:
+"""Search for CLIP's tokenizer in these sources, in this order:
 
-1. the given file or folder: OpenAI's merges (`.txt` or `.txt.gz`), or a transformers tokenizer;
+1. the file or folder that the user gives: OpenAI's file of merges (the byte-pair merges, `.txt` or
+   `.txt.gz`), or a transformers tokenizer;
 2. the transformers folder or Hub repository of CLIP itself;
-3. `bpe_simple_vocab_16e6.txt.gz`, or `vocab.json` and `merges.txt`, beside CLIP's weights;
-4. openai/clip-vit-base-patch32, whose merges all of OpenAI's models share: from the Hub's cache,
-   else over the network. One file of half a megabyte; never weights.
+3. `bpe_simple_vocab_16e6.txt.gz`, or `vocab.json` and `merges.txt`, in the folder of CLIP's
+   weights;
+4. openai/clip-vit-base-patch32, which has the same merges as all of OpenAI's models: from the Hub's
+   cache, otherwise by downloading one file of half a megabyte.
 
-The first source that exists is used: if it cannot be read or belongs to another CLIP, that is an
-error, and later ones are not tried.
+The first source that exists is used. If it is unreadable or belongs to another CLIP, an error is
+raised and the later sources are not tried.
 """
 
 import gzip
@@ -33,9 +35,9 @@ from dwc.modeling.processing_dwc import CLIP_BYTE_TOKENS, CLIP_MARKS, build_clip
 
 OPENAI_REPO = "openai/clip-vit-base-patch32"
 OPENAI_COMMIT = "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268"
-"""The Hub's copy of the merges that all of OpenAI's models share (MIT license)."""
+"""Commit of `OPENAI_REPO` with the merges that all of OpenAI's models share (MIT license)."""
 
-_OPENAI_TOKENS = 49_408  # a CLIP with another vocabulary size uses other merges
+_OPENAI_TOKENS = 49_408  # OpenAI's vocabulary size; another size means other merges
 _OPENAI_FILE = "bpe_simple_vocab_16e6.txt.gz"
 _WHOLE, _TABLE, _MERGES = "tokenizer.json", "vocab.json", "merges.txt"
 _TRANSFORMERS_FILES = (
@@ -46,7 +48,7 @@ _TRANSFORMERS_FILES = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
-_TIMEOUT_S = 3.0  # shorter than the half minute of the Hub's client
+_TIMEOUT_S = 3.0  # in place of the Hub client's half minute
 _GZIP_MAGIC = b"\x1f\x8b"
 _CURE = "Give the tokenizer of this CLIP with --clip-tokenizer"
 
@@ -62,10 +64,10 @@ def find_clip_tokenizer(
         config: Configuration of the CLIP model.
 
     Returns:
-        The tokenizer; None if it is neither given, nor next to the weights, nor downloadable.
+        The tokenizer; None if no source exists.
 
     Raises:
-        CheckpointError: The tokenizer cannot be read, or does not match the token embedding.
+        CheckpointError: The tokenizer cannot be read, or does not match CLIP's token embedding.
     """
     text = config.text_config
     source = _find(clip, text.vocab_size) if given is None else _require(Path(given).expanduser())
@@ -111,7 +113,12 @@ def _in_folder(folder: Path) -> Path | None:
 
 
 def _beside(folder: Path, transformers_first: bool = False) -> Path | None:
-    """Look in a folder of mixed content, where `tokenizer.json` may belong to any model."""
+    """Return CLIP's tokenizer files in a folder that may also hold files of other models.
+
+    `tokenizer.json` is ignored, because it may belong to another model. The result is OpenAI's file
+    of merges, or `folder` if it has `vocab.json` and `merges.txt`, or None. If the folder has both,
+    `transformers_first` selects the latter.
+    """
     openai = folder / _OPENAI_FILE
     pair = (folder / _TABLE).is_file() and (folder / _MERGES).is_file()
     if pair and (transformers_first or not openai.is_file()):
@@ -154,7 +161,8 @@ def _is_reachable(address: str) -> bool:
         with urlopen(Request(address, method="HEAD"), timeout=_TIMEOUT_S):
             return True
     except URLError as error:
-        # Reachable, but Python cannot check its certificate; the Hub's client has its own store.
+        # The server is reachable, but Python could not verify its certificate. The Hub's client
+        # may still succeed, since it has its own certificates.
         return isinstance(error.reason, ssl.SSLError)
     except OSError:
         return False
@@ -168,9 +176,10 @@ def _read_transformers(folder: Path) -> CLIPTokenizer:
 
 
 def _read_openai(file: Path, text: CLIPTextConfig) -> CLIPTokenizer:
-    """Read OpenAI's file of merges: a header, then two tokens per line, most frequent first.
+    """Return the tokenizer that OpenAI's file of merges defines.
 
-    The file has more merges than CLIP uses; those beyond the rows of the embedding are ignored.
+    The file has a header and then two tokens per line, in order of priority. It has more merges
+    than CLIP uses; those for which the embedding has no row are ignored.
     """
     count = text.vocab_size - len(CLIP_BYTE_TOKENS) - len(CLIP_MARKS)
     try:

@@ -1,4 +1,7 @@
-"""Rules that rename a state dict's tensors in both directions; no tensor is silently dropped."""
+"""Rules that rename the tensors of a state dict in both directions.
+
+A tensor that no rule matches is an error, so no tensor is silently dropped.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -20,14 +23,15 @@ _PLACEHOLDERS = {
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule that renames tensors with a given name or name pattern.
+    """A rule that renames the tensors whose names match a pattern.
 
     Attributes:
-        theirs: Foreign name. `{n}` stands for any number, `{leaf}` for weight or bias,
-            `{statistic}` for any tensor of a batch norm.
-        ours: This project's names. A tensor with several is split evenly along its first axis; with
-            none, it is known and unused.
-        transposed: Swap the two axes of a matrix.
+        theirs: The pattern of names in the other project. `{n}` stands for any number, `{leaf}` for
+            weight or bias, `{statistic}` for any tensor of a batch norm.
+        ours: The corresponding names in this project, with the same placeholders. If there are
+            several, the tensor is split evenly among them along its first axis; if there are none,
+            this project does not use the tensor.
+        transposed: Whether the two axes of a matrix are swapped.
     """
 
     theirs: str
@@ -38,16 +42,18 @@ class Rule:
 def rename(
     state: Mapping[str, Tensor], rules: Sequence[Rule], source: str, kind: str
 ) -> dict[str, Tensor]:
-    """Apply the first matching rule to each name, without copying where possible.
+    """Return the tensors under this project's names, by the first rule that matches each name.
+
+    Tensors are views of the given ones where possible.
 
     Args:
-        state: Tensors by foreign name.
-        rules: The rules, in order.
+        state: Tensors by the other project's names.
+        rules: The rules, in order of priority.
         source: Where the tensors were read, for messages.
-        kind: The assumed kind of model, for messages.
+        kind: The expected kind of model, for messages.
 
     Raises:
-        CheckpointError: No rule knows a name; the message lists all of them.
+        CheckpointError: No rule matches some names; the message lists them.
     """
     renamed: dict[str, Tensor] = {}
     for name, targets, transposed in _follow(state, rules, source, kind):
@@ -58,12 +64,17 @@ def rename(
 
 
 def rename_back(state: Mapping[str, Tensor], rules: Sequence[Rule]) -> dict[str, Tensor]:
-    """Undo `rename`: join tensors that were split and undo transpositions.
+    """Undo `rename`: return the tensors under the other project's names.
 
-    Tensors that the rules know as unused are not created.
+    Split tensors are joined and transpositions undone. Tensors that this project does not use are
+    not created.
+
+    Args:
+        state: Tensors by this project's names.
+        rules: The rules that `rename` uses.
 
     Raises:
-        CheckpointError: No rule produces one of the names; the message lists all such names.
+        CheckpointError: No rule produces some of the names; the message lists them.
     """
     theirs: dict[str, Tensor] = {}
     used: set[str] = set()
@@ -89,7 +100,7 @@ def rename_back(state: Mapping[str, Tensor], rules: Sequence[Rule]) -> dict[str,
 
 
 def moves(names: Sequence[str], rules: Sequence[Rule]) -> dict[str, tuple[str, ...]]:
-    """Return the new names of each name; an unused tensor has none."""
+    """Return this project's names for each name of the other project; none if it is unused."""
     return {
         name: targets
         for name, targets, _ in _follow(dict.fromkeys(names), rules, "the file", "the model")
@@ -97,7 +108,13 @@ def moves(names: Sequence[str], rules: Sequence[Rule]) -> dict[str, tuple[str, .
 
 
 def require_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str) -> None:
-    """Raise CheckpointError listing tensors that are missing, misshapen, or unexpected."""
+    """Raise CheckpointError if tensors are missing, unexpected, or of wrong shape; list them.
+
+    Args:
+        state: The tensors by name.
+        expected: Tensors with the expected names and shapes.
+        source: Where `state` was read, for messages.
+    """
     problems = {
         "missing": [name for name in expected if name not in state],
         "unexpected": [name for name in state if name not in expected],
@@ -119,7 +136,10 @@ def require_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], sou
 def _follow(
     names: Mapping[str, object], rules: Sequence[Rule], source: str, kind: str
 ) -> list[tuple[str, tuple[str, ...], bool]]:
-    """Return each name, its new names, and whether the tensor is transposed."""
+    """Return each name with this project's names for it and whether its tensor is transposed.
+
+    The arguments are those of `rename`; raise CheckpointError if no rule matches some names.
+    """
     matches = []
     unknown = []
     for name in names:
@@ -140,7 +160,7 @@ def _follow(
 
 @lru_cache(maxsize=1024)
 def _pattern(template: str) -> re.Pattern[str]:
-    """Compile a rule's name into a regular expression."""
+    """Return the regular expression for a name pattern of a rule."""
     pieces = re.split(r"\{(\w+)\}", template)  # text and placeholders alternate
     return re.compile(
         "".join(

@@ -1,13 +1,13 @@
-"""Settings of CLIP that its tensors do not determine, and OpenAI's names of CLIP's tensors.
+"""OpenAI's tensor names of CLIP, and the derivation of a CLIP's config.
 
-Activation, heads and image preprocessing are read from open_clip's `open_clip_config.json` and
-transformers' `preprocessor_config.json`. An unknown setting is an error, since ignoring it would
-give another model.
+Sizes are derived from the tensors. Activation, attention heads and image preprocessing, which
+tensors do not determine, are read from open_clip's `open_clip_config.json` and transformers'
+`preprocessor_config.json`. An unknown setting there is an error, since ignoring it would give a
+different model.
 
-The sizes are derived from the tensors.
-
-Radford et al. 2021; `openai/CLIP` at commit d05afc4. All nine released models fit: RN50, RN101,
-RN50x4, RN50x16, RN50x64, ViT-B/32, ViT-B/16, ViT-L/14 and its 336 px version.
+Names are those of `openai/CLIP` at commit d05afc4 (Radford et al. 2021). All nine released models
+are supported: RN50, RN101, RN50x4, RN50x16, RN50x64, ViT-B/32, ViT-B/16, ViT-L/14 and its 336 px
+version.
 """
 
 import json
@@ -30,10 +30,10 @@ CONFIG_FILE = "open_clip_config.json"
 _MODEL_FIELDS = {"embed_dim", "quick_gelu", "vision_cfg", "text_cfg", "init_logit_scale"}
 _VISION_FIELDS = {"image_size", "layers", "width", "patch_size", "head_width", "mlp_ratio"}
 _TEXT_FIELDS = {"context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio"}
-# Fields that only matter in training, or that choose a tokenizer with CLIP's own merges.
+# Fields that only affect training, or that select a tokenizer with the same merges as CLIP's.
 _IGNORED_FIELDS = {"patch_dropout", "vocab_size_multiple", "custom_text"}
 _PREPROCESS_FIELDS = {"size", "mode", "mean", "std", "interpolation", "resize_mode", "fill_color"}
-_RESAMPLING = {"bilinear": 2, "bicubic": 3, "random": 3}  # PIL's numbers
+_RESAMPLING = {"bilinear": 2, "bicubic": 3, "random": 3}  # PIL's numbers of the filters
 _CURE = "give --clip-config none to convert without this config, or the config of these weights"
 
 
@@ -41,13 +41,14 @@ class ImagePreprocessing(NamedTuple):
     """The image preprocessing of a CLIP model.
 
     Attributes:
-        mean: Mean of each channel, subtracted from values in [0, 1].
-        std: Standard deviation of each channel, by which the result is divided.
-        squash: True to resize to a square regardless of the aspect ratio, False to resize the short
+        mean: Mean of each channel, which is subtracted from pixel values in [0, 1].
+        std: Standard deviation of each channel, by which the difference is divided.
+        squash: True to resize to a square regardless of the aspect ratio; False to resize the short
             side and crop the center.
-        resize_px: Side of that square, or the short side.
-        resample: PIL's number of the interpolation.
-        origin: The file that states it.
+        resize_px: Length in pixels of the square's side or of the short side after resizing; None
+            for the model's image size.
+        resample: PIL's number of the interpolation filter.
+        origin: Name of the file with these settings; empty if there is none.
     """
 
     mean: tuple[float, ...]
@@ -67,14 +68,14 @@ class ImagePreprocessing(NamedTuple):
 
 
 class ClipSettings(NamedTuple):
-    """Settings of a CLIP model from its config files; None for settings that they do not state.
+    """Settings of a CLIP model from its config files; None for settings that the files lack.
 
     Attributes:
-        activation: transformers' name of the MLPs' activation.
-        vision_head_dim: Channels of each head of a ViT.
-        text_heads: Heads of the text tower.
-        preprocessing: Preparation of images.
-        sizes: Further sizes by open_clip's field, to compare with the weights.
+        activation: transformers' name of the activation in the MLPs.
+        vision_head_dim: Channels of each attention head of a ViT.
+        text_heads: Number of attention heads of the text tower.
+        preprocessing: Image preprocessing.
+        sizes: Sizes by the name of open_clip's field, to compare with the weights.
     """
 
     activation: str | None = None
@@ -84,7 +85,13 @@ class ClipSettings(NamedTuple):
     sizes: Mapping[str, Any] = {}
 
     def require_fit(self, config: ClipBackboneConfig, source: str, origin: str) -> None:
-        """Raise CheckpointError where these settings belong to another model than the weights."""
+        """Raise CheckpointError if the sizes in these settings differ from those of the weights.
+
+        Args:
+            config: Config derived from the weights.
+            source: Where the weights were read, for messages.
+            origin: Where the settings were read, for messages.
+        """
         actual = _sizes_of(config)
         wrong = [
             f"{field} is {value}, the weights have {actual[field]}"
@@ -99,14 +106,14 @@ class ClipSettings(NamedTuple):
 
 
 UNSTATED = ClipSettings()
-"""Settings of a CLIP without config files: none is stated."""
+"""Settings of a CLIP without config files: all are None."""
 
 
 def read_open_clip_config(file: Path) -> ClipSettings:
-    """Read `open_clip_config.json`.
+    """Return the settings in a file `open_clip_config.json`.
 
     Raises:
-        CheckpointError: The file is no such config, or has settings that are not supported.
+        CheckpointError: The file is not such a config, or has settings that are not supported.
     """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -138,14 +145,17 @@ def read_open_clip_config(file: Path) -> ClipSettings:
 
 
 def read_preprocessor_config(file: Path, image_size_px: int) -> ImagePreprocessing | None:
-    """Read transformers' `preprocessor_config.json`; None if it states no mean.
+    """Return the image preprocessing in transformers' `preprocessor_config.json`.
 
     Args:
         file: The file.
-        image_size_px: The side that the image tower reads.
+        image_size_px: Height and width of the image tower's input in pixels.
+
+    Returns:
+        The preprocessing; None if the file lacks the mean or the standard deviation.
 
     Raises:
-        CheckpointError: It prepares images of another size, or in an unsupported way.
+        CheckpointError: The preprocessing gives images of another size, or is not supported.
     """
     try:
         content = dict(json.loads(file.read_text(encoding="utf-8")))
@@ -197,7 +207,7 @@ def _read_preprocess_cfg(file: Path, values: Mapping[str, Any]) -> ImagePreproce
 
 
 def _sizes_of(config: ClipBackboneConfig) -> dict[str, Any]:
-    """Return the sizes of a CLIP by open_clip's field names."""
+    """Return the sizes in a CLIP config by open_clip's field names."""
     vision, text = config.vision_config, config.text_config
     sizes = {
         "embed_dim": config.projection_dim,
@@ -245,8 +255,9 @@ def _channels(file: Path, field: str, value: Any) -> tuple[float, ...]:
     return values
 
 
-_HEAD_DIM = 64  # in every tower of OpenAI's
-_WIDE_HEAD_DIMS = {1280: 80, 1408: 88, 1664: 104}  # of open_clip's ViT-H, ViT-g, ViT-bigG
+_HEAD_DIM = 64  # channels of an attention head in all of OpenAI's towers
+# Channels of an attention head by ViT width, for open_clip's ViT-H, ViT-g and ViT-bigG.
+_WIDE_HEAD_DIMS = {1280: 80, 1408: 88, 1664: 104}
 _ACTIVATION = "quick_gelu"  # of OpenAI's models; tensors do not determine it
 
 
@@ -254,8 +265,9 @@ class Sizes(NamedTuple):
     """The sizes that distinguish OpenAI's released models.
 
     Attributes:
-        tower: Blocks of each stage and width of a ResNet; layers, width and patch of a ViT.
-        image_size_px: Side of the images.
+        tower: For a ResNet, the number of blocks of each stage and the width; for a ViT, the number
+            of layers, the width, and the patch size in pixels.
+        image_size_px: Height and width of the images in pixels.
         projection_dim: Length of the features.
     """
 
@@ -275,11 +287,14 @@ RELEASED = {
     "ViT-L/14": Sizes((24, 1024, 14), 224, 768),
     "ViT-L/14@336px": Sizes((24, 1024, 14), 336, 768),
 }
-"""OpenAI's models by name."""
+"""Sizes of OpenAI's released models by name."""
 
 
 def _transformer_rules(theirs: str, ours: str) -> list[Rule]:
-    """Rules of a stack of residual attention blocks; the joint projection is split in three."""
+    """Return rules for a transformer whose name is `theirs` in OpenAI's and `ours` in this project.
+
+    OpenAI's joint projection of queries, keys and values is split in three.
+    """
     block, layer = f"{theirs}.resblocks.{{n}}", f"{ours}.encoder.layers.{{n}}"
     attention = tuple(f"{layer}.self_attn.{part}_proj.{{leaf}}" for part in "qkv")
     parts = {
@@ -299,7 +314,7 @@ def _transformer_rules(theirs: str, ours: str) -> list[Rule]:
 
 
 def _normalized_rules(convolution: str, norm: str, ours: str) -> list[Rule]:
-    """Rules of a bias-free convolution and its batch norm."""
+    """Return rules for a bias-free convolution and its batch norm."""
     return [
         Rule(f"{convolution}.weight", (f"{ours}.convolution.weight",)),
         Rule(f"{norm}.{{statistic}}", (f"{ours}.normalisation.{{statistic}}",)),
@@ -336,7 +351,7 @@ _TEXT_RULES = (
     Rule("text_projection", ("text_projection.weight",), transposed=True),
     Rule("logit_scale", ("logit_scale",)),
     *_transformer_rules("transformer", "text_model"),
-    # Numbers about the model, in the released archives only.
+    # Numbers that describe the model; only OpenAI's released archives have them.
     Rule("input_resolution", ()),
     Rule("context_length", ()),
     Rule("vocab_size", ()),
@@ -357,12 +372,12 @@ _VIT_RULES = (
 
 
 def backbone_rules(state: Mapping[str, Tensor]) -> tuple[Rule, ...]:
-    """The rules for a CLIP with OpenAI's names: a ViT or a ModifiedResNet."""
+    """Return the rules for a CLIP state dict with OpenAI's names, by its kind of image tower."""
     return _VIT_RULES if _is_vit(state) else _MODIFIED_RESNET_RULES
 
 
 def backbone_weights(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
-    """Rename OpenAI's state dict to `ClipBackbone`'s names.
+    """Return a CLIP state dict with OpenAI's names under the names of `ClipBackbone`.
 
     Raises:
         CheckpointError: There are unknown names; the message lists them.
@@ -371,17 +386,17 @@ def backbone_weights(state: Mapping[str, Tensor], source: str) -> dict[str, Tens
 
 
 def openai_state(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename `ClipBackbone`'s weights to OpenAI's names.
+    """Return the weights of a `ClipBackbone` under OpenAI's names.
 
     Raises:
-        CheckpointError: A tensor has no name there.
+        CheckpointError: OpenAI's code has no name for some tensor.
     """
     is_vit = "visual_projection.weight" in weights
     return rename_back(weights, _VIT_RULES if is_vit else _MODIFIED_RESNET_RULES)
 
 
 def released_name(config: ClipBackboneConfig) -> str | None:
-    """Return the name of OpenAI's model of the same sizes, or None; weights may differ."""
+    """Return the name of OpenAI's model with these sizes, or None; its weights may differ."""
     vision = config.vision_config
     if isinstance(vision, ModifiedResNetConfig):
         tower = (*vision.layers, vision.width)
@@ -394,16 +409,16 @@ def released_name(config: ClipBackboneConfig) -> str | None:
 def backbone_config(
     state: Mapping[str, Tensor], source: str, settings: ClipSettings = UNSTATED
 ) -> ClipBackboneConfig:
-    """Derive the sizes from tensors with OpenAI's names.
+    """Return the config of a CLIP with the sizes of its tensors.
 
     Args:
-        state: The tensors.
+        state: The tensors by OpenAI's names.
         source: Where they were read, for messages.
-        settings: Settings that tensors do not determine. By default OpenAI's activation, heads
-            of 64 channels, and open_clip's head sizes in wide ViTs.
+        settings: Settings that tensors do not determine. By default, OpenAI's activation and
+            attention heads of 64 channels, or open_clip's head sizes in wide ViTs.
 
     Raises:
-        CheckpointError: A tensor is missing, or the shapes do not make a CLIP.
+        CheckpointError: A tensor is missing, or the shapes are not those of a CLIP.
     """
     try:
         width = state["ln_final.weight"].shape[0]
@@ -418,7 +433,7 @@ def backbone_config(
             max_position_embeddings=state["positional_embedding"].shape[0],
             projection_dim=projection_dim,
             hidden_act=settings.activation or _ACTIVATION,
-            # The last two tokens are the start and the end of a text, which also pads.
+            # The last two ids are the start and the end of a text; the latter is also the padding.
             bos_token_id=vocab_size - 2,
             eos_token_id=vocab_size - 1,
             pad_token_id=vocab_size - 1,
@@ -469,7 +484,7 @@ def _modified_resnet_config(
     state: Mapping[str, Tensor], projection_dim: int
 ) -> ModifiedResNetConfig:
     regions, channels = state["visual.attnpool.positional_embedding"].shape
-    reduction = 32  # a stem that divides by 4, three stages that halve
+    reduction = 32  # the stem divides the resolution by 4, three of the stages by 2 each
     return ModifiedResNetConfig(
         layers=[_count(state, rf"visual\.layer{stage}\.(\d+)\..*") for stage in range(1, 5)],
         width=state["visual.layer1.0.conv1.weight"].shape[0],
@@ -480,5 +495,5 @@ def _modified_resnet_config(
 
 
 def _count(state: Mapping[str, Tensor], pattern: str) -> int:
-    """Count the distinct values that the pattern's group matches in the names."""
+    """Return how many distinct strings the pattern's group matches in the names of tensors."""
     return len({match[1] for name in state if (match := re.fullmatch(pattern, name))})

@@ -1,7 +1,7 @@
-"""Read the inputs of a conversion: weight files, folders, Hub models, training captions.
+"""Load the inputs of a conversion: weights from files, folders or the Hub, and training captions.
 
-Pickles are read by torch's restricted unpickler: tensors, plain containers, numpy scalars and
-`argparse.Namespace`, nothing that runs code.
+Pickle files are loaded with torch's restricted unpickler, which accepts tensors, plain containers,
+numpy scalars and `argparse.Namespace` only and runs no code of the file.
 """
 
 import argparse
@@ -39,8 +39,8 @@ _Model = TypeVar("_Model", bound=PreTrainedModel)
 
 _OPEN_CLIP_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _PREPROCESSOR = "preprocessor_config.json"
-# Keys under which training scripts save a state dict, and prefixes that wrappers put before every
-# name: torch.compile, DistributedDataParallel, Lightning.
+# Keys under which training scripts store a state dict, and prefixes that the wrappers of
+# torch.compile, DistributedDataParallel and Lightning add to every tensor name.
 _NESTINGS = ("model_state_dict", "state_dict", "model", "module", "net")
 _PREFIXES = ("_orig_mod.", "module.", "model.")
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*m")
@@ -48,13 +48,13 @@ _FORBIDDEN_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
 
 class Original(NamedTuple):
-    """A state dict with its source and its renaming rules.
+    """A state dict as loaded, with its source and the rules that rename it.
 
     Attributes:
         source: The file, folder or Hub name.
-        kind: The kind of model that it is assumed to be.
-        state: Its tensors by name, without wrappers' prefixes.
-        rules: The mapping to this project's names; None where the names are the same.
+        kind: Description of the kind of model that it is expected to be.
+        state: The tensors by their original names, without prefixes of wrappers.
+        rules: The rules that rename them to this project's names; None if the names are the same.
         notes: Messages on wrappers and prefixes that were removed.
     """
 
@@ -66,15 +66,15 @@ class Original(NamedTuple):
 
 
 class ClipSource(NamedTuple):
-    """A CLIP model that was read, with its configuration and weights.
+    """A loaded CLIP model.
 
     Attributes:
-        config: Its sizes and activation.
-        weights: Its tensors under `ClipBackbone`'s names.
-        original: The state dict that was read.
-        preprocessing: Image preprocessing from its config files; None if they state none.
-        stated: Messages on settings that a file states, with the file.
-        assumed: Messages on settings that no file states and that are assumed.
+        config: Its config.
+        weights: Its tensors under the names of `ClipBackbone`.
+        original: The state dict as loaded.
+        preprocessing: Image preprocessing from its config files; None if they have none.
+        stated: Messages on settings that are given or come from a file.
+        assumed: Messages on settings that are assumed because no file has them.
     """
 
     config: ClipBackboneConfig
@@ -86,7 +86,10 @@ class ClipSource(NamedTuple):
 
 
 def split_revision(source: str | Path) -> tuple[str, str]:
-    """Split a Hub name `owner/name@revision` into name and revision; folders have none ("")."""
+    """Return the name and the revision in a Hub name `owner/name@revision`.
+
+    The revision is "" if none is given or if `source` is an existing folder.
+    """
     if Path(source).expanduser().is_dir():
         return str(Path(source).expanduser()), ""
     name, _, revision = str(source).partition("@")
@@ -100,17 +103,17 @@ def read_whole(
     unread: Sequence[str] = (),
     spare: Sequence[str] = (),
 ) -> _Model:
-    """Load a transformers model strictly, in float32 and eval mode.
+    """Load a transformers model in float32 and eval mode, or fail if tensors do not fit.
 
-    transformers only warns about missing and unexpected tensors and fills the missing ones with
-    random numbers.
+    transformers itself only warns about missing and unexpected tensors and fills the missing ones
+    with random numbers.
 
     Args:
         kind: Class of the model.
-        source: A folder or a Hub name (`name@revision`).
-        cure: A sentence for error messages on what to give instead.
-        unread: Prefixes of tensors that may be present and are ignored.
-        spare: Suffixes of tensors that may be missing.
+        source: A folder or a Hub name, with or without a revision (`name@revision`).
+        cure: A sentence that tells the user what to give instead, for error messages.
+        unread: Name prefixes of unexpected tensors that are ignored.
+        spare: Name suffixes of tensors that may be missing.
 
     Raises:
         CheckpointError: The model has another type or cannot be loaded, or tensors are missing,
@@ -129,7 +132,7 @@ def read_whole(
             name,
             dtype=torch.float32,
             output_loading_info=True,
-            ignore_mismatched_sizes=True,  # listed below with the others
+            ignore_mismatched_sizes=True,  # wrong shapes are reported below
             **options,
         )
     except (OSError, ValueError, SafetensorError) as error:
@@ -155,7 +158,7 @@ def _faults(report: dict[str, Any], unread: tuple[str, ...], spare: tuple[str, .
 
 
 def read_authors_weights(file: str | Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Read one of the authors' `.pth` files, `{"model_state_dict": …}`, or a state dict of theirs.
+    """Load one of the authors' `.pth` files: `{"model_state_dict": …}`, or only the state dict.
 
     Returns:
         The state dict, and messages on the wrappers that were removed.
@@ -169,17 +172,19 @@ def read_clip(
     config_file: str | Path | None = None,
     activation: str | None = None,
 ) -> ClipSource:
-    """Read a CLIP from a state dict with OpenAI's names, a folder, or the Hub.
+    """Load a CLIP from a file with OpenAI's tensor names, a folder, or the Hub.
 
     A file is `.safetensors`, a pickled state dict (open_clip's training files too), or one of
-    OpenAI's TorchScript archives; a folder is transformers' or open_clip's. open_clip's config
-    beside the weights states the activation and the preprocessing, and has to fit the weights.
+    OpenAI's TorchScript archives; a folder is in the format of transformers or open_clip. A file
+    `open_clip_config.json` in the folder of the weights gives the activation and the preprocessing,
+    and must fit the weights.
 
     Args:
-        source: The file, folder or Hub name (`openai/clip-vit-base-patch32@main`).
-        config_file: open_clip's config for weights with OpenAI's names; "none" for no config, None
-            for `open_clip_config.json` beside the weights.
-        activation: transformers' name of the activation (`gelu`, `quick_gelu`); overrides configs.
+        source: The file, folder or Hub name (such as `openai/clip-vit-base-patch32@main`).
+        config_file: open_clip's config for weights with OpenAI's names; "none" to use no config,
+            None to use `open_clip_config.json` in the folder of the weights if it exists.
+        activation: transformers' name of the activation (`gelu`, `quick_gelu`), which overrides
+            that in configs; None to use the configs.
 
     Raises:
         CheckpointError: The source is not a CLIP, or its config does not fit its weights.
@@ -270,7 +275,7 @@ def _read_transformers_clip(source: str, activation: str | None) -> ClipSource:
 
 
 def _find_part(name: str, revision: str, part: str) -> Path | None:
-    """Return a file of a folder or Hub repository; None if it is missing or unreachable."""
+    """Return the file `part` of a folder or Hub repository `name`; None if it cannot be found."""
     try:
         file = cached_file(
             name,
@@ -280,15 +285,16 @@ def _find_part(name: str, revision: str, part: str) -> Path | None:
             _raise_exceptions_for_missing_entries=False,
             _raise_exceptions_for_connection_errors=False,
         )
-    except (OSError, ValueError):  # reported when it is read as a transformers CLIP
+    except (OSError, ValueError):  # loading it as a transformers CLIP will report the error
         return None
     return None if file is None else Path(file)
 
 
 def read_captions(file: str | Path) -> list[str] | dict[str, int]:
-    """Read the training captions in order (a JSON list), or a word-to-id table (a JSON object).
+    """Return the training captions in order, or a table from words to ids, from a JSON file.
 
-    The table may stand under `word2id`, where the authors' code reads it.
+    Captions are a JSON list, the table is a JSON object. The table may also be stored under the key
+    `word2id`, as for the authors' code.
     """
     try:
         content = json.loads(Path(file).read_text(encoding="utf-8"))
@@ -307,23 +313,22 @@ def read_captions(file: str | Path) -> list[str] | dict[str, int]:
 
 
 def _read_state(file: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Read a state dict from a file of any supported format, with messages on unwrapping."""
+    """Return the state dict in a file of any supported format, and messages on unwrapping it."""
     if file.suffix == ".safetensors":
         try:
             return _unwrap(load_file(file), file)
         except SafetensorError as error:
             raise CheckpointError(f"{file} is not a safetensors file: {error}") from error
     if _is_torchscript(file):
-        # OpenAI's releases. They contain no Python, and their TorchScript is not called.
+        # OpenAI's released archives contain no Python, and their TorchScript is never executed.
         return dict(torch.jit.load(file, map_location="cpu").state_dict()), ()
     return _unwrap(_read_pickle(file), file)
 
 
 def _unwrap(content: object, file: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Return the state dict inside a training script's file, without prefixes of wrappers.
+    """Return the state dict that a training script stored in a file, and notes on unwrapping it.
 
-    Returns:
-        The state dict, and a note for each key that was entered and each prefix that was removed.
+    There is one note for each dict key under which it was found and for each removed prefix.
     """
     notes = []
     while isinstance(content, Mapping) and not _is_state_dict(content):
@@ -370,7 +375,7 @@ def _harmless_globals() -> list[Any]:
 
 
 def _explain_unread(file: Path, error: str) -> str:
-    """Return a message on a pickle's unsupported objects, with code that rewrites the file."""
+    """Return an error message for a rejected pickle file, with code that rewrites the file."""
     match = _FORBIDDEN_GLOBAL.search(_TERMINAL_CODES.sub("", error))
     what = f" ({match[1]})" if match else ""
     return (

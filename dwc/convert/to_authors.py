@@ -1,12 +1,13 @@
-"""Convert a checkpoint to files that the authors' code loads, and verify them before use.
+"""Convert a checkpoint to files that the paper authors' code can load, and verify the files.
 
     global.pth      the CLIP stream, for `Our_global6`           {"model_state_dict": …}
     local.pth       the CNN stream, for `Our_local3`             {"model_state_dict": …}
     clip.pt         CLIP with OpenAI's names, for `clip.load`
     captions.json   the vocabulary: its words in the order of their ids
 
-Only what their code can load is written: many of its sizes are fixed, its CLIP is one that
-`clip.load` builds from a state dict, and its combiner is DWC's.
+`Our_global6` and `Our_local3` are classes of the authors' code. A stream is written only if their
+code can load it: many of its sizes are fixed, CLIP must be one that `clip.load` can build from a
+state dict, and the combiner must be DWC's.
 """
 
 import json
@@ -46,7 +47,7 @@ GLOBAL_FILE, LOCAL_FILE, CLIP_FILE, WORDS_FILE = (
     "captions.json",
 )
 _STATE = "model_state_dict"
-_DIM = 1024  # of their CNN stream, whatever --image_embed_dim says
+_DIM = 1024  # embedding length of their CNN stream, which ignores their option --image_embed_dim
 _OPENAI_HEAD_DIM = 64
 _SIZES = ("word_embedding_dim", "hidden_dim", "word_temperature", "region_temperature")
 _RESNET = ("num_channels", "embedding_size", "hidden_sizes", "depths", "layer_type", "hidden_act",
@@ -60,18 +61,19 @@ _TOWER = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
 def convert_to_authors(
     out: str | Path, checkpoint: Checkpoint, log: Callable[[str], object]
 ) -> dict[str, Path]:
-    """Write the parts of a checkpoint that the authors' code can load.
+    """Write the streams of a checkpoint that the authors' code can load.
 
-    Before any file is moved into place, converting it again must give the same weights, bit by bit.
+    Before the files are moved to `out`, they are converted back and must give exactly the same
+    weights.
 
     Args:
-        out: The folder to write.
+        out: The folder to write to.
         checkpoint: The loaded checkpoint.
-        log: Called with each line on what was written, what was not and why, and which settings the
-            authors' code needs.
+        log: Function that is called with each line of a report: what was written, what was not and
+            why, and which settings the authors' code needs.
 
     Returns:
-        The files by name.
+        The written files by name.
 
     Raises:
         CheckpointError: Their code can load neither stream; the message says why.
@@ -134,14 +136,14 @@ def _clip_obstacles(model: DWCModel) -> list[str]:
 
 
 def _as_openai(clip: ClipBackboneConfig) -> ClipSettings:
-    """The settings that OpenAI's code derives from tensors: heads of 64 channels."""
+    """Return the settings that OpenAI's code assumes: quick_gelu and heads of 64 channels."""
     return ClipSettings(
         "quick_gelu", _OPENAI_HEAD_DIM, clip.text_config.hidden_size // _OPENAI_HEAD_DIM
     )
 
 
 def _has_openai_mlps(tower: Any) -> bool:
-    """Whether a tower's MLPs, if it has any, are four times as wide as its states."""
+    """Return whether a tower's MLPs, if it has any, are four times as wide as its states."""
     width = getattr(tower, "intermediate_size", None)
     return width is None or width == 4 * tower.hidden_size
 
@@ -149,7 +151,7 @@ def _has_openai_mlps(tower: Any) -> bool:
 def _differences(
     ours: ClipBackboneConfig, theirs: ClipBackboneConfig
 ) -> list[tuple[str, object, object]]:
-    """Return the differing fields of two CLIP configs, each with our value and their value."""
+    """Return the fields in which two CLIP configs differ, each with both values."""
     differences = []
     for tower in ("text_config", "vision_config"):
         a, b = getattr(ours, tower), getattr(theirs, tower)
@@ -184,12 +186,15 @@ def _cnn_obstacles(config: DWCConfig, processor: DWCProcessor) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    """A field's value as a list, whether made here (a tuple) or read from JSON (a list)."""
+    """Return a tuple as a list and other values unchanged, so that configs can be compared."""
     return list(value) if isinstance(value, tuple) else value
 
 
 def _words_in_order(processor: DWCProcessor) -> list[str]:
-    """Return the words by id without reserved ones; as captions they give this vocabulary."""
+    """Return the words of the vocabulary in the order of their ids, without the reserved words.
+
+    Used as captions, they give the same vocabulary again.
+    """
     if processor.word_tokenizer is None:
         return []
     table = processor.word_tokenizer.get_vocab()
@@ -199,11 +204,18 @@ def _words_in_order(processor: DWCProcessor) -> list[str]:
 def _write_verified(
     out: Path, states: Mapping[str, Mapping[str, Tensor]], words: list[str] | None, model: DWCModel
 ) -> dict[str, Path]:
-    """Write to a temporary folder, read back and compare, and only then move it to `out`."""
+    """Write the files to a temporary folder, verify them, move them to `out`, and return them.
+
+    Args:
+        out: The folder to write to.
+        states: State dicts by file name.
+        words: The vocabulary to write; None for none.
+        model: The model whose weights the files must reproduce.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as workplace:
         for name, state in states.items():
-            # Copies, since `torch.save` writes the whole storage of a view.
+            # Copies, because `torch.save` would write the whole storage of a view.
             whole = {key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
                      for key, tensor in state.items()}  # fmt: skip
             content = whole if name == CLIP_FILE else {_STATE: whole}
@@ -218,7 +230,7 @@ def _write_verified(
 
 
 def _require_same(name: str, file: Path, model: DWCModel) -> None:
-    """Raise CheckpointError unless the file converts back to the model's weights bit by bit."""
+    """Raise CheckpointError unless converting the file back gives exactly the model's weights."""
     content = torch.load(file, map_location="cpu", weights_only=True)
     rename, part = {
         GLOBAL_FILE: (clip_stream_weights, model.clip_stream),
@@ -242,7 +254,7 @@ def _require_same(name: str, file: Path, model: DWCModel) -> None:
 
 
 def _advice(config: DWCConfig, processor: DWCProcessor, states: Mapping[str, object]) -> list[str]:
-    """Return messages on settings that the authors' code needs, and on its differences."""
+    """Return messages on the settings that the authors' code needs and on what differs there."""
     lines = []
     if GLOBAL_FILE in states:
         name = released_name(config.clip_config)

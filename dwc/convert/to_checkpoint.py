@@ -1,4 +1,4 @@
-"""Convert the authors' weights and a CLIP model to one checkpoint, and verify it before use."""
+"""Convert the paper authors' weights and a CLIP model to one checkpoint, and verify it."""
 
 import logging
 import tempfile
@@ -41,27 +41,29 @@ CAPTION_TEMPLATES = {
     "fashion_iq": {"single": "<BOS> {0} <EOS>", "pair": "<BOS> {0} <AND> {1} <EOS>"},
     "plain": {"single": "{0}", "pair": "{0} and {1}"},
 }
-"""Caption templates used in training: the authors' FashionIQ template, or plain text."""
+"""Caption templates by name: that of the authors' FashionIQ training, and plain text."""
 
 _logger = logging.getLogger(__name__)
 
 _AUTHORS_IMAGE_SIZE_PX = 224
 _SHARD_MB = 2_000
-_TOLERANCE = 1e-5  # not 0: the multiplication kernel depends on a weight's memory alignment
+# Greatest allowed difference of embeddings after reloading. It is not 0, because a weight's memory
+# alignment selects the matrix multiplication kernel.
+_TOLERANCE = 1e-5
 
 
 class _Stream(NamedTuple):
-    """One converted stream, ready to become part of a model.
+    """One converted stream of a model.
 
     Attributes:
-        weights: Tensors under `DWCModel`'s names.
-        config: Fields of the model's config.
-        tokenizers: Fields of the processor.
-        originals: The state dicts that were read, by the prefix of their names in the model.
+        weights: Tensors under the names of `DWCModel`.
+        config: Its fields of the model's config, by name.
+        tokenizers: Its tokenizer, by the name of the processor's argument.
+        originals: The state dicts as loaded, by the prefix of their tensors' names in the model.
         messages: Lines for the log.
-        notes: Lines for the model card on what a file states or the conversion assumes.
-        image_size_px: Side of the images; None if any serves.
-        preprocessing: CLIP's own image preprocessing, if stated.
+        notes: Lines for the model card on settings that come from a file or are assumed.
+        image_size_px: Required height and width of images in pixels; None if any size works.
+        preprocessing: Image preprocessing from CLIP's config files; None if they have none.
     """
 
     weights: dict[str, Tensor]
@@ -93,34 +95,36 @@ def convert(
 ) -> Path:
     """Convert the authors' model to a checkpoint of this project.
 
-    Before the checkpoint is moved into place it is loaded again: every tensor has to lead back, bit
-    by bit, to the one that was read, and a fixed query to the same embedding.
+    Before the checkpoint is moved to `out`, it is loaded again and verified: renamed back, every
+    tensor must be identical to the original, and a fixed query must have the same embedding.
 
     Args:
-        out: The folder to write.
-        global_weights: The authors' file of the CLIP stream; needs `clip`.
-        local_weights: The authors' file of the CNN stream; needs `captions`. Either stream may be
-            left out.
-        clip: CLIP's weights; see `sources.read_clip`.
-        captions: The training captions; see `sources.read_captions`.
-        clip_tokenizer: CLIP's tokenizer, where `clip_tokenizer.py` would find none or another.
-            Without any, the checkpoint is written with a warning: its model composes from token
-            ids, and `load` refuses it.
+        out: The folder to write to.
+        global_weights: The authors' file of the CLIP stream; requires `clip`. None for no CLIP
+            stream.
+        local_weights: The authors' file of the CNN stream; requires `captions`. None for no CNN
+            stream.
+        clip: Source of CLIP's weights; see `sources.read_clip`.
+        captions: File of the training captions; see `sources.read_captions`.
+        clip_tokenizer: CLIP's tokenizer; None to search for it as described in `clip_tokenizer.py`.
+            If none is found, the checkpoint is written with a warning: its model needs token ids as
+            input, and `load` rejects it by default.
         clip_config: open_clip's config of weights with OpenAI's names; see `sources.read_clip`.
-        clip_activation: CLIP's activation, `gelu` or `quick_gelu`; overrides configs.
-        preprocessing: "clip" prepares images as a config of CLIP states, or as the authors do where
-            none does; "authors" always as the authors do.
-        template: The form in which training saw its captions; FashionIQ's by default.
-        image_size_px: Side of the images in training; CLIP's by default, or 224 without CLIP.
+        clip_activation: CLIP's activation, `gelu` or `quick_gelu`, which overrides configs.
+        preprocessing: "clip" to preprocess images as CLIP's config files say, or as the authors do
+            if they say nothing; "authors" to preprocess as the authors do in any case.
+        template: The caption template used in training; by default that of FashionIQ.
+        image_size_px: Height and width of the images in training, in pixels; by default those of
+            CLIP, or 224 without CLIP.
         card: Further facts for the model card.
-        log: Called with each line of the report.
+        log: Function that is called with each line of the report; by default the module's logger.
 
     Returns:
-        The folder.
+        The checkpoint's folder.
 
     Raises:
-        CheckpointError: Something is missing, unknown, misshapen or contradictory; the message
-            lists it.
+        CheckpointError: Inputs or tensors are missing, unknown, of wrong shape, or contradict each
+            other; the message lists them.
     """
     _check_request(global_weights, local_weights, clip, captions)
     streams = []
@@ -164,9 +168,10 @@ def convert(
 
 
 def authors_image_processor(size_px: int) -> DWCImageProcessor:
-    """The authors' preprocessing: short side to `size_px`, bicubic, then torchvision's center crop.
+    """Return the authors' image preprocessing for images of `size_px` by `size_px` pixels.
 
-    The mean and the standard deviation are those of OpenAI's CLIP.
+    The short side is resized to `size_px` with bicubic interpolation, the center is cropped as by
+    torchvision, and pixels are normalized by the mean and standard deviation of OpenAI's CLIP.
     """
     return DWCImageProcessor(
         size={"shortest_edge": size_px},
@@ -176,10 +181,10 @@ def authors_image_processor(size_px: int) -> DWCImageProcessor:
 
 
 def describe(originals: Mapping[str, Original]) -> list[str]:
-    """Return lines that describe where the tensors of each module of the state dicts went.
+    """Return lines that say to which module of the model each original module was converted.
 
     Args:
-        originals: The state dicts by the prefix of their names in the model.
+        originals: The state dicts as loaded, by the prefix of their tensors' names in the model.
     """
     return [line for prefix, original in originals.items() for line in _describe(prefix, original)]
 
@@ -210,7 +215,7 @@ def _describe(prefix: str, original: Original) -> list[str]:
 
 
 def _module(name: str) -> str:
-    """Return the first part of a tensor's name, which names its module."""
+    """Return the first part of a tensor's name, which is the name of its module."""
     return name.split(".")[0]
 
 
@@ -343,7 +348,7 @@ def _rows(weights: dict[str, Tensor], name: str, source: str | Path) -> int:
 
 
 def _image_size(streams: list[_Stream], given_px: int | None) -> int:
-    """Return the side of the preprocessed images in pixels."""
+    """Return the height and width of the preprocessed images in pixels."""
     read_px = next((one.image_size_px for one in streams if one.image_size_px), None)
     if given_px is not None and given_px < 1:
         raise CheckpointError(f"the image size is {given_px} px; give a side of at least 1 px")
@@ -372,7 +377,11 @@ def _write_verified(
     out: Path,
     log: Callable[[str], object],
 ) -> Path:
-    """Write to a temporary folder, load and compare with the originals, then move it to `out`."""
+    """Write a checkpoint to a temporary folder, verify it, move it to `out`, and return `out`.
+
+    It is verified by loading it and comparing it with the originals. Then its model card is
+    written.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as workplace:
         written = save_checkpoint(
@@ -382,7 +391,7 @@ def _write_verified(
             max_shard_mb=_SHARD_MB,
             clip_tokenizer_optional=True,
         )
-        # Not by `load`, which refuses a checkpoint without CLIP's tokenizer.
+        # `load` is not used, because it rejects a checkpoint without CLIP's tokenizer.
         loaded = DWCModel.from_pretrained(written)
         changed = [name for one in originals.items() for name in _changed(*one, loaded)]
         expected = _embed_fixed_query(model, processor)

@@ -44,9 +44,9 @@ class WordAttention:
 class AttentionMaps:
     """The attention maps of one query, on the network's grid of H by W regions.
 
-    Attention shows what the model compared, not what determined the results: only the CNN stream
-    has it, the receptive field of a region is much larger than its square, and an editor may
-    ignore its inputs.
+    Attention does not tell what determined the results: only the CNN stream has attention, a
+    region's features depend on a much larger area of the image than the region's square, and later
+    layers may ignore the attended features.
 
     Attributes:
         words: the attention of each typed word, in order.
@@ -141,7 +141,7 @@ def attention_maps(checkpoint: Checkpoint, query: EncodedQuery) -> AttentionMaps
 
 
 def _typed_rows(checkpoint: Checkpoint, query: EncodedQuery) -> dict[int, str]:
-    """Return the typed words by their row in the maps; other rows belong to the template."""
+    """Return the typed words by their row index in the maps; other rows are template words."""
     read = query.encoding.model_text.encode("utf-8", "ignore").decode(
         "utf-8"
     )  # the same text as in the processor
@@ -157,7 +157,10 @@ def _typed_rows(checkpoint: Checkpoint, query: EncodedQuery) -> dict[int, str]:
 
 
 def _widened(text: str, first: int, last: int, start: int, end: int) -> str:
-    """Return a word as typed: with adjacent letters that the tokenizer drops, no punctuation."""
+    """Return the whole word around text[first:last], without punctuation at its ends.
+
+    The tokenizer may have dropped some of its letters. The word lies between `start` and `end`.
+    """
     while first > start and not text[first - 1].isspace():
         first -= 1
     while last < end and not text[last].isspace():
@@ -166,7 +169,10 @@ def _widened(text: str, first: int, last: int, start: int, end: int) -> str:
 
 
 def _input_box(processor: DWCProcessor, size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """Return the box of an image of `size` (width, height) that preprocessing crops, in pixels."""
+    """Return the part of an image of `size` (width, height) that preprocessing keeps.
+
+    The box is (left, top, right, bottom) in pixels of the image.
+    """
     preprocessing = processor.image_processor
     width, height = size
     if not preprocessing.do_center_crop:

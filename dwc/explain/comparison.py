@@ -1,6 +1,7 @@
 """Comparison of one query's results with those of its variants, other models and earlier queries.
 
-The variants rank by the image part alone, the text part alone, or the plain mean of both.
+The variants rank by the image part alone, the text part alone, the plain mean of both, or both with
+the learned weights.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,9 +22,11 @@ class ComparedHit:
 
     Attributes:
         rank: the image's rank in the column, from 1.
+        id: the image's id.
+        score: the image's score in the column.
         learned_rank: the image's rank by the learned weights over the whole gallery, from 1; None
             if that ranking does not contain the image.
-        change: `learned_rank - rank`, positive where the image ranks higher in the column.
+        change: `learned_rank - rank`, positive if the image ranks higher in the column.
     """
 
     rank: int
@@ -54,12 +57,12 @@ class ComparisonColumn:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The columns of one query: its variants ("learned" is last), other models, earlier queries.
+    """The columns of one query, for its variants, other models and earlier queries, in this order.
 
-    "picture" and "words" rank by the edited image and text parts. Each part is computed from both
-    modalities, so these columns show what the weight mixes, not the results of a search by image
-    or by text alone. A variant that needs a modality which the query lacks has no column. That
-    results differ does not say which are better.
+    The last variant is "learned". The columns "picture" and "words" rank by the edited image part
+    and the edited text part. Each part is computed from both modalities, so these columns are not
+    the results of a search by image or text alone. A variant has no column if it needs a modality
+    that the query lacks. Differences between columns do not tell which results are better.
     """
 
     columns: list[ComparisonColumn]
@@ -114,7 +117,13 @@ def compare(
 
 
 class _LearnedRanking(NamedTuple):
-    """The ranking by the learned weights, to which every column is compared."""
+    """The ranking by the learned weights, to which every column is compared.
+
+    Attributes:
+        sweep: the sweep of the query.
+        scores: the score of each gallery image by the learned weights.
+        best: the ids of the best images.
+    """
 
     sweep: WeightSweep
     scores: Vectors

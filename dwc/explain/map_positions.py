@@ -29,7 +29,8 @@ class MapMark:
         x: horizontal coordinate, in [0, 1], increasing to the right.
         y: vertical coordinate, in [0, 1], increasing downwards.
         position: index in the gallery of the image at this point; None if the point is a mean.
-        among: indices in the gallery of the images whose mean this point is.
+        among: indices in the gallery of the images whose mean position is this point; empty if the
+            point is an image.
     """
 
     x: float

@@ -15,7 +15,14 @@ from dwc.search.searcher import Searcher
 
 @dataclass(frozen=True)
 class ParaphraseAnswer:
-    """The result of one text: image weights by stream, in [0, 1], and result ids, best first."""
+    """The search results of one text.
+
+    Attributes:
+        text: the text.
+        image_weights: the image weight of each stream, in [0, 1].
+        ids: the ids of the results, best first.
+        unknown_words: the words of the text that the word vocabulary lacks.
+    """
 
     text: str
     image_weights: dict[str, float]

@@ -22,9 +22,10 @@ class ScoreExplanation:
         percentile: the percentile of the score, as in `Hit`.
         margin: the score minus the next lower-ranked one, 0 or more; None for the last image.
             Margins are comparable only within one query and do not measure certainty.
-        ranks: the rank by every variant: image alone, text alone, plain average (every weight 0.5)
-            and learned (shift 0); None where the query lacks that modality. Each part is computed
-            from both modalities, so "picture" is not a search without text.
+        ranks: the image's rank by each variant of the query: image part alone, text part alone,
+            plain average (every weight 0.5) and learned weights (shift 0); None if the query lacks
+            the modality. Each part is computed from both modalities, so the rank by "picture" is
+            not that of a search without text.
         ranked: the number of ranked images.
         shift: the number added to the logit of every image weight.
     """

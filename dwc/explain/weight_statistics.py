@@ -19,10 +19,17 @@ EXTREMES = 4
 
 @dataclass(frozen=True)
 class ShareBin:
-    """Image weights of the queries whose true image share lies between `low` and `high`.
+    """Mean and spread of the image weights of queries with similar true image share.
 
-    The shares are in [0, 1]; `mean` and `deviation` are the mean and the standard deviation of the
-    image weights.
+    The true image share of a query is how much of the wanted image only the reference determines;
+    see `ReferenceQueries`.
+
+    Attributes:
+        low: the lower bound of the true image share, in [0, 1].
+        high: the upper bound of the true image share, in [0, 1].
+        queries: the number of queries between these bounds.
+        mean: the mean of their image weights.
+        deviation: the standard deviation of their image weights.
     """
 
     low: float
@@ -56,7 +63,14 @@ class StreamStatistics:
 
 @dataclass(frozen=True)
 class ExtremeQuery:
-    """A query of extreme mean image weight, with its weights by stream and true share if known."""
+    """A query of very high or very low mean image weight.
+
+    Attributes:
+        reference: the id of the query's reference image.
+        words: the query's text.
+        image_weights: the image weight of each stream, in [0, 1].
+        picture_share: the true image share, in [0, 1]; None if it is not known.
+    """
 
     reference: str
     words: str
@@ -68,7 +82,8 @@ class ExtremeQuery:
 class WeightStatistics:
     """Statistics of each stream's image weights, and the queries of highest and lowest mean weight.
 
-    The two lists begin with the most extreme query; they are None if only weights were recorded.
+    `picture_led` has the queries of highest and `word_led` those of lowest mean weight, most
+    extreme first; both are None if only weights were recorded.
     """
 
     queries: int
@@ -106,7 +121,8 @@ def bin_by_share(shares: Sequence[float], weights: Sequence[float]) -> list[Shar
     Bins with fewer than `MIN_QUERIES` queries are omitted.
     """
     share, weight = np.asarray(shares, dtype=np.float64), np.asarray(weights, dtype=np.float64)
-    # Shares are ratios of small counts: rounding must not move 0.3 to the bin below 0.3.
+    # Shares are ratios of small counts, such as 3/10; rounding errors must not move them to the
+    # bin below.
     index = np.minimum(np.floor(share * SHARE_BINS + 1e-9), SHARE_BINS - 1).astype(int)
     steps = []
     for step in range(SHARE_BINS):

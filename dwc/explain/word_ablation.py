@@ -14,7 +14,7 @@ from dwc.search.query import EncodedQuery
 from dwc.search.results import shift_to_json
 from dwc.search.searcher import Searcher
 
-# Strength of punctuation marks: where a word is removed, the stronger of two adjacent marks stays.
+# Strength of punctuation marks: if removing a word makes two marks adjacent, the stronger stays.
 _MARKS = {",": 1, ";": 2, ":": 2, ".": 3, "!": 3, "?": 3}
 
 
@@ -34,9 +34,14 @@ def typed_words(text: str) -> list[TypedWord]:
 def remove_word(text: str, position: int) -> str:
     """Return a text without one of its words, with punctuation adjusted to remain natural.
 
-    A mark after the word (, ; : . ! ?) moves to the word before it, and the stronger of two marks
-    stays. Quotes and brackets around the word alone are removed with it; those around several words
-    stay. White space becomes single spaces. The result is empty if no word remains.
+    A mark after the removed word (, ; : . ! ?) moves to the word before it; if that word has a mark
+    already, the stronger mark stays. Quotes and brackets around the removed word alone are removed;
+    those around several words stay. White space becomes single spaces. The result is empty if no
+    word remains.
+
+    Args:
+        text: the text.
+        position: index of the word to remove among the words of the text, from 0.
     """
     pieces = text.split()
     is_word = [bool(piece.strip(string.punctuation)) for piece in pieces]
@@ -172,7 +177,12 @@ def ablate_words(
 
 
 class _QueryScores:
-    """The image weights (N,) by stream, and one result's scores (N,), of N queries."""
+    """The image weights of N queries by stream, and one gallery image's scores for them.
+
+    Attributes:
+        weights: by stream, N image weights in [0, 1].
+        scores: N scores of the gallery image; None if no image was given.
+    """
 
     def __init__(self, composed: ComposedQuery, vector: NDArray[np.float32] | None) -> None:
         self.weights = {

@@ -1,11 +1,12 @@
-"""CLIP's two towers, which map images and texts into one feature space.
+"""CLIP's text encoder and image encoder ("towers"), which share one feature space.
 
-An ordinary module that can be trained; `DWCModel` freezes it.
+`ClipBackbone` can be trained like any module; `DWCModel` freezes it.
 
 Parameter names are those of transformers' `CLIPModel`: `text_model.*`, `vision_model.*`,
-`text_projection.weight`, `visual_projection.weight`, `logit_scale`. With a ModifiedResNet or an
-EfficientNet-Lite, `vision_model.*` is named as in `modified_resnet.py` or `efficientnet_lite.py`,
-and there is no `visual_projection`, since these towers already end in the common space.
+`text_projection.weight`, `visual_projection.weight`, `logit_scale`. If the image tower is a
+ModifiedResNet or an EfficientNet-Lite, the names under `vision_model.` are those documented in
+`modified_resnet.py` or `efficientnet_lite.py`, and there is no `visual_projection`, because these
+towers output vectors of the shared feature space themselves.
 """
 
 import torch
@@ -25,9 +26,12 @@ from dwc.modeling.strict_loading import StrictModel
 
 
 class ClipBackbone(StrictModel):
-    """CLIP with either image tower; returns features that are not normalized.
+    """CLIP with a ViT, ModifiedResNet or EfficientNet-Lite image tower.
 
-    Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision".
+    The returned features are not scaled to unit length.
+
+    Source: Radford et al. 2021, "Learning Transferable Visual Models From Natural Language
+    Supervision".
     """
 
     config: ClipBackboneConfig
@@ -54,8 +58,8 @@ class ClipBackbone(StrictModel):
             )
         self.logit_scale = nn.Parameter(torch.tensor(config.logit_scale_init_value))
         self.post_init()
-        # Residual branches start at zero. This cannot stand in `_init_weights`, which transformers
-        # calls only for modules that own parameters directly.
+        # Initialize residual branches to output zero. `_init_weights` cannot do this: transformers
+        # calls it only for modules that own parameters directly.
         for module in self.modules():
             if isinstance(module, AntiAliasedBottleneck):
                 nn.init.zeros_(module.expand.normalisation.weight)
@@ -64,10 +68,11 @@ class ClipBackbone(StrictModel):
         """Embed images.
 
         Args:
-            pixel_values: (N, 3, image_size, image_size), normalized by CLIP's mean and deviation.
+            pixel_values: N images (N, 3, image_size, image_size), normalized by CLIP's channel
+                means and standard deviations.
 
         Returns:
-            Features (N, F), not normalized.
+            Features (N, F), not scaled to unit length; F is `projection_dim`.
         """
         if self.visual_projection is None:
             return self.vision_model(pixel_values)
@@ -77,15 +82,15 @@ class ClipBackbone(StrictModel):
     def text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Embed texts.
 
-        The feature is read at a text's first end-of-text token. Attention is causal, so padding
-        behind that token changes nothing and `attention_mask` is optional.
+        A text's feature is the projected hidden state at its first end-of-text token. Attention is
+        causal, so padding after that token changes nothing and `attention_mask` is optional.
 
         Args:
-            input_ids: Token ids (N, L), padded on the right.
-            attention_mask: (N, L), 1 on tokens.
+            input_ids: Token ids (N, L) of N texts, padded on the right to L tokens.
+            attention_mask: (N, L), 1 on tokens and 0 on padding.
 
         Returns:
-            Features (N, F), not normalized.
+            Features (N, F), not scaled to unit length; F is `projection_dim`.
 
         Raises:
             QueryError: A text is too long, or has no end-of-text token.
@@ -96,8 +101,8 @@ class ClipBackbone(StrictModel):
                 f"the text has {input_ids.shape[1]} CLIP tokens; this model reads at most "
                 f"{longest}. Shorten it."
             )
-        # transformers pools at the largest id where `eos_token_id` is 2, for early conversions.
-        # That is wrong for a small vocabulary, so the position is looked up here.
+        # If `eos_token_id` is 2, as in early conversions, transformers pools at the position of the
+        # largest id. That is wrong for a small vocabulary, so the position is searched here.
         end = self.config.text_config.eos_token_id
         is_end = input_ids == end  # (N, L)
         if not bool(is_end.any(dim=1).all()):
@@ -118,15 +123,15 @@ class ClipBackbone(StrictModel):
     def _encode_texts(
         self, input_ids: Tensor, attention_mask: Tensor | None, ends: Tensor
     ) -> Tensor:
-        """Encode texts (N, L) and project the states at `ends` (N,) to (N, F)."""
+        """Encode texts (N, L) and return the projected states (N, F) at positions `ends` (N,)."""
         states = self.text_model(input_ids=input_ids, attention_mask=attention_mask)
         rows = torch.arange(len(input_ids), device=input_ids.device)
         return self.text_projection(states.last_hidden_state[rows, ends])
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Initialize as OpenAI's training did: projections preserve lengths.
+        """Initialize a module as OpenAI's training did: projections keep vector lengths on average.
 
-        The towers from transformers initialize themselves in the same way.
+        The towers that come from transformers use the same initialization by default.
         """
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=module.in_features**-0.5)

@@ -1,7 +1,8 @@
 """The CLIP stream: projections of frozen CLIP features, and a combiner.
 
-Parameter names: `project_image`, `project_text` (W_i, W_t; each with `.weight` and `.bias`; absent
-where the combiner takes CLIP's own features), `combiner.*` as in the combiner's module.
+Parameter names: `project_image` and `project_text` (the paper's W_i and W_t), each with `.weight`
+and `.bias`, absent if the combiner takes CLIP's own features; and `combiner.*`, documented in the
+combiner's module.
 """
 
 import torch
@@ -14,15 +15,15 @@ from dwc.modeling.composition import Composition, normalize
 
 
 class ClipStream(nn.Module):
-    """Composes queries and embeds gallery images from CLIP features."""
+    """Turns CLIP features into composed queries and gallery embeddings."""
 
     def __init__(self, feature_dim: int, embedding_dim: int, combiner: str, dropout: float):
-        """Make the stream.
+        """Build the stream.
 
         Args:
-            feature_dim: Length F of CLIP's features.
+            feature_dim: Length F of CLIP's feature vectors.
             embedding_dim: Length D of the embeddings.
-            combiner: A registered combiner's name.
+            combiner: Name of a registered combiner.
             dropout: Dropout probability in training, 0 to 1.
         """
         super().__init__()
@@ -37,18 +38,18 @@ class ClipStream(nn.Module):
         self.combiner = combiner_type(embedding_dim, dropout)
 
     def embed(self, image_features: Tensor) -> Tensor:
-        """Embed gallery images: CLIP's image features (N, F) -> unit vectors (N, D)."""
+        """Map CLIP's image features (N, F) of gallery images to unit-length embeddings (N, D)."""
         return self._project(self.project_image, image_features)
 
     def compose(self, image_features: Tensor | None, text_features: Tensor | None) -> Composition:
-        """Compose N queries from CLIP's features, which need not be normalized.
+        """Compose N queries from CLIP's features, which need not have unit length.
 
-        A missing modality counts as a zero feature: the image weight is then exactly 0 (no images)
-        or 1 (no texts), and there is no joint part.
+        A missing modality is replaced by zero vectors: the image weight is then exactly 0 (no
+        images) or 1 (no texts), and the composition has no joint part.
 
         Args:
-            image_features: (N, F), or None.
-            text_features: (N, F), or None.
+            image_features: CLIP's image features (N, F), or None for queries without images.
+            text_features: CLIP's text features (N, F), or None for queries without texts.
 
         Raises:
             QueryError: Both are None.
@@ -66,13 +67,19 @@ class ClipStream(nn.Module):
     def _compose_single_modality(
         self, image: Tensor, text: Tensor, image_weight: float
     ) -> Composition:
-        """Compose a query of one modality with a fixed image weight."""
+        """Compose queries that lack one modality, with `image_weight` 0 or 1.
+
+        `image` and `text` are projected features (N, D), all zeros for the missing modality.
+        """
         composed = self.combiner(image, text)
         weight = torch.full_like(composed.image_weight, image_weight)
         return Composition.mix(composed.image_part, composed.text_part, weight)
 
     def _project(self, projection: nn.Linear | None, features: Tensor) -> Tensor:
-        """norm(Drop(ReLU(W x))); norm(x) where the combiner takes CLIP's own features."""
+        """Return features (N, F) projected to unit vectors: normalize(dropout(relu(W x + b))).
+
+        Without a projection (the combiner takes CLIP's own features), only normalize them.
+        """
         if projection is None:
             return normalize(features)
         activated = functional.relu(projection(features))  # (N, D)

@@ -1,22 +1,25 @@
 """The CNN stream: a ResNet for images and an LSTM for texts, combined by cross-attention.
 
-The symbols beside the names are those of Huang et al. 2024, "Dynamic Weighted Combiner for
-Mixed-Modal Image Retrieval"; the editors follow Wen et al. 2021, "Comprehensive Linguistic-Visual
-Composition Network for Image Retrieval" (CLVC-Net).
+Symbols in comments are those of Huang et al. 2024, "Dynamic Weighted Combiner for Mixed-Modal Image
+Retrieval": X the image's feature map, E its region embeddings, T the word states, C the attended
+words of each region, V the attended regions of each word, i and t the edited image and text. The
+editors (gate and addition) follow Wen et al. 2021, "Comprehensive Linguistic-Visual Composition
+Network for Image Retrieval" (CLVC-Net).
 
-Parameter names:
+Parameter names (Inc1d and Inc2d are Inception blocks, GeM is generalized-mean pooling):
 
     resnet.*                        transformers' ResNetModel, or as in `efficientnet_lite.py`
-    project_regions.{weight,bias}   of the ResNet's and the shared map, where the config shares it
+    project_regions.{weight,bias}   1x1 convolution over the backbone's map and CLIP's map, only
+                                    if the config shares CLIP's map
     word_encoder.embedding.weight   word vectors
     word_encoder.lstm.*_l0          LSTM (Hochreiter and Schmidhuber 1997)
-    embed_regions.*                 Inc2d that makes E of X
-    gate_image.*, add_image.*       Inc2d of [E; C] and of C, in the image editor
-    gate_text.*, add_text.*         Inc1d of [T; V] and of V, in the text editor
-    pool_image.p, pool_text.p       GeM_i and GeM_t, of the edited features
-    pool_gallery.p                  GeM_img, of a gallery image's features
+    embed_regions.*                 Inc2d that computes E from X
+    gate_image.*, add_image.*       Inc2d on [E; C] and on C, the image editor
+    gate_text.*, add_text.*         Inc1d on [T; V] and on V, the text editor
+    pool_image.p, pool_text.p       exponents of GeM_i and GeM_t, over the edited features
+    pool_gallery.p                  exponent of GeM_img, over a gallery image's features
     project_image, project_text     W_img and W_txt, each .weight and .bias
-    weigh.{0,3}.{weight,bias}       MLP_w
+    weigh.{0,3}.{weight,bias}       MLP_w, which computes the image weight
 """
 
 from dataclasses import dataclass
@@ -38,7 +41,10 @@ from dwc.modeling.pooling import GeneralizedMean
 
 
 class WordEncoder(nn.Module):
-    """An embedding and an LSTM: one state per word, which depends on the words before it."""
+    """A word embedding and an LSTM, which give one state per word.
+
+    A word's state depends on the word and those before it.
+    """
 
     def __init__(self, vocab_size: int, embedding_dim: int, hidden_dim: int):
         super().__init__()
@@ -49,12 +55,12 @@ class WordEncoder(nn.Module):
         """Encode words.
 
         Args:
-            word_ids: (N, L).
-            mask: (N, L), True on words, which padding must follow since the LSTM runs left to
-                right.
+            word_ids: Word ids (N, L) of N texts, padded to L words.
+            mask: (N, L), True on words. Padding must come after the words, because the LSTM runs
+                from left to right.
 
         Returns:
-            States (N, L, H), zero on padding.
+            States (N, L, H) of length H, zero on padding.
 
         Raises:
             QueryError: A word follows padding.
@@ -70,7 +76,7 @@ class WordEncoder(nn.Module):
         return states * mask.unsqueeze(-1)
 
     def _encode_bucketed(self, word_ids: Tensor, mask: Tensor) -> Tensor:
-        """Encode words as `forward` does, in groups of similar length to avoid most padding."""
+        """Compute what `forward` does in groups of texts of similar length, with less padding."""
 
         def encode(rows: Tensor, longest: int) -> Tensor:
             states, _ = self.lstm(self.embedding(word_ids[rows, :longest]))
@@ -82,13 +88,15 @@ class WordEncoder(nn.Module):
 
 @dataclass(frozen=True)
 class CrossAttention:
-    """Attention between L words and R regions of N queries, features of length H.
+    """Attention between the L words and the R image regions of N queries.
 
     Attributes:
-        word_context: (N, R, H), the attended words of each region.
-        region_context: (N, L, H), the attended regions of each word.
-        over_words: (N, L, R), weights that sum to 1 over the words of each region; 0 on padding.
-        over_regions: (N, L, R), weights that sum to 1 over the regions of each word; 0 on padding.
+        word_context: (N, R, H), for each region the mean of the word features (length H), weighted
+            by `over_words`.
+        region_context: (N, L, H), for each word the mean of the region features, weighted by
+            `over_regions`.
+        over_words: (N, L, R), attention weights; each region's sum to 1 over words, 0 on padding.
+        over_regions: (N, L, R), attention weights; each word's sum to 1 over regions, 0 on padding.
     """
 
     word_context: Tensor
@@ -104,18 +112,18 @@ def cross_attention(
     word_temperature: float,
     region_temperature: float,
 ) -> CrossAttention:
-    """Attend words to regions and regions to words by dot products; no parameters.
+    """Compute dot-product attention in both directions between words and image regions.
 
     Args:
-        words: (N, L, H).
-        regions: (N, R, H).
+        words: Features (N, L, H) of the L words of N queries, of length H.
+        regions: Features (N, R, H) of their R image regions.
         mask: (N, L), True on words. A query without words has contexts of zero.
-        word_temperature: Divides the scores before the softmax over words.
-        region_temperature: Divides the scores before the softmax over regions.
+        word_temperature: Divisor of the scores before the softmax over words, above 0.
+        region_temperature: Divisor of the scores before the softmax over regions, above 0.
     """
     valid = mask.unsqueeze(-1)  # (N, L, 1)
     scores = words @ regions.transpose(1, 2)  # (N, L, R): S
-    # The lowest finite number, not minus infinity: a row of padding alone must not become NaN.
+    # The lowest finite number, not minus infinity: a query without words must not yield NaN.
     masked = (scores / word_temperature).masked_fill(~valid, torch.finfo(scores.dtype).min)
     over_words = masked.softmax(dim=1) * valid  # (N, L, R): A_i
     over_regions = (scores / region_temperature).softmax(dim=2) * valid  # (N, L, R): A_t
@@ -129,13 +137,15 @@ def cross_attention(
 
 @dataclass(frozen=True)
 class RegionMaps:
-    """The cross-attention of N queries, L words over H by W regions.
+    """Cross-attention of N queries between L words and a map of H by W image regions.
 
     Attributes:
-        words_by_region: (N, L, H, W), sums to 1 over the words of each region; 0 on padding.
-        regions_by_word: (N, L, H, W), sums to 1 over the regions of each word; 0 on padding.
-        image_gate: (N, H, W) in (0, 1), the share of the image's own features that the image editor
-            keeps, averaged over channels.
+        words_by_region: (N, L, H, W), weights that sum to 1 over the words of each region; 0 on
+            padding.
+        regions_by_word: (N, L, H, W), weights that sum to 1 over the regions of each word; 0 on
+            padding.
+        image_gate: (N, H, W) in (0, 1), the factor by which the image editor multiplies the image's
+            own features, averaged over channels.
     """
 
     words_by_region: Tensor
@@ -144,10 +154,10 @@ class RegionMaps:
 
 
 class CnnStream(nn.Module):
-    """Composes queries and embeds gallery images from pixels and word ids.
+    """Composes queries from pixels and word ids, and embeds gallery images.
 
-    Shapes: N queries, L words, a map of h by w regions, C channels of the ResNet's last stage,
-    states of length H, embeddings of length D.
+    Letters in shapes: N queries or images, L words, h by w regions, C channels of the feature map,
+    H the length of word states and region embeddings, D the length of embeddings.
     """
 
     def __init__(self, config: CnnStreamConfig, embedding_dim: int, dropout: float):
@@ -175,9 +185,15 @@ class CnnStream(nn.Module):
         self.weigh = mlp(2 * embedding_dim, embedding_dim, 1, dropout)
 
     def embed(self, pixel_values: Tensor, shared_map: Tensor | None = None) -> Tensor:
-        """Embed gallery images: normalized pixels (N, 3, height, width) -> unit vectors (N, D).
+        """Embed gallery images.
 
-        `shared_map` (N, 1280, h, w) is the map of CLIP's image tower, where the config shares it.
+        Args:
+            pixel_values: Normalized pixels (N, 3, height, width).
+            shared_map: Last feature map (N, 1280, h, w) of CLIP's image tower, which is required if
+                the config has `shared_channels` and ignored otherwise.
+
+        Returns:
+            Unit vectors (N, D).
         """
         features = self._feature_map(pixel_values, shared_map).flatten(2)  # (N, C, h w)
         return normalize(self.project_image(self.pool_gallery(features)))
@@ -191,13 +207,14 @@ class CnnStream(nn.Module):
     ) -> Composition:
         """Compose N queries.
 
-        A query without words (ids None, or a mask row all False) has image weight exactly 1, one
-        without an image exactly 0; the part of the missing modality is zero.
+        A query without words (`word_ids` None, or a row of `word_mask` all False) has an image
+        weight of exactly 1; a query without an image has exactly 0. The part of the missing
+        modality is zero.
 
         Args:
-            pixel_values: (N, 3, height, width), normalized, or None.
-            word_ids: (N, L), or None.
-            word_mask: (N, L) bool, True on words, padding behind them; None for no padding.
+            pixel_values: Normalized pixels (N, 3, height, width), or None for no images.
+            word_ids: Word ids (N, L), or None for no words.
+            word_mask: (N, L) bool, True on words, with padding after them; None for no padding.
             shared_map: As in `embed`.
 
         Raises:
@@ -228,7 +245,7 @@ class CnnStream(nn.Module):
         word_mask: Tensor | None = None,
         shared_map: Tensor | None = None,
     ) -> RegionMaps:
-        """Return the cross-attention of queries; the arguments are those of `compose`.
+        """Return the cross-attention of queries; the arguments are as in `compose`.
 
         Raises:
             QueryError: No query has words.
@@ -264,7 +281,7 @@ class CnnStream(nn.Module):
         return (word_ids, mask) if bool(mask.any()) else None
 
     def _compose_words(self, text: tuple[Tensor, Tensor] | None) -> Composition:
-        """Compose queries without an image: zero region context, image weight 0."""
+        """Compose queries without an image: the region context is zero, the image weight 0."""
         if text is None or not bool(text[1].any(dim=1).all()):
             raise QueryError(
                 "a query has neither a picture nor words that the CNN stream can read; give at "
@@ -277,14 +294,14 @@ class CnnStream(nn.Module):
         return Composition.mix(torch.zeros_like(text_part), text_part, weight)
 
     def _compose_image(self, features: Tensor, regions: Tensor) -> Composition:
-        """Compose queries without words: zero word context, image weight 1."""
+        """Compose queries without words: the word context is zero, the image weight 1."""
         context = torch.zeros_like(regions).flatten(2).transpose(1, 2)  # (N, h w, H)
         image_part = self._edit_image(features, regions, context)  # (N, D)
         weight = image_part.new_ones(len(image_part), 1)
         return Composition.mix(image_part, torch.zeros_like(image_part), weight)
 
     def _feature_map(self, pixel_values: Tensor, shared_map: Tensor | None) -> Tensor:
-        """Images (N, 3, height, width) -> map of regions (N, C, h, w): X."""
+        """Return the feature map X (N, C, h, w) of images (N, 3, height, width)."""
         if self.project_regions is None:
             return self.resnet(pixel_values).last_hidden_state
         if shared_map is None:
@@ -298,11 +315,11 @@ class CnnStream(nn.Module):
         return torch.relu(self.project_regions(both))
 
     def _regions(self, features: Tensor) -> Tensor:
-        """(N, C, h, w) -> region embeddings (N, H, h, w): E."""
+        """Return the region embeddings E (N, H, h, w) of a feature map X (N, C, h, w)."""
         return torch.relu(self.embed_regions(features))
 
     def _attend(self, words: Tensor, regions: Tensor, mask: Tensor) -> CrossAttention:
-        """Words (N, L, H) and regions (N, H, h, w) -> their attention and contexts."""
+        """Return the attention between word states (N, L, H) and region embeddings (N, H, h, w)."""
         return cross_attention(
             words,
             regions.flatten(2).transpose(1, 2),  # (N, h w, H)
@@ -313,22 +330,37 @@ class CnnStream(nn.Module):
 
     @staticmethod
     def _as_map(context: Tensor, grid: torch.Size) -> Tensor:
-        """(N, h w, H) -> (N, H, h, w)."""
+        """Reshape a context of regions from (N, h w, H) to a map (N, H, h, w)."""
         return context.transpose(1, 2).unflatten(-1, grid)
 
     def _image_gate(self, regions: Tensor, word_context: Tensor) -> Tensor:
-        """(N, H, h, w) twice -> (N, C, h, w), in (0, 1)."""
+        """Return the image editor's gate (N, C, h, w) in (0, 1).
+
+        `regions` (E) and `word_context` (C, as a map) are (N, H, h, w).
+        """
         return torch.sigmoid(self.gate_image(torch.cat([regions, word_context], dim=1)))
 
     def _edit_image(self, features: Tensor, regions: Tensor, word_context: Tensor) -> Tensor:
-        """X (N, C, h, w), E (N, H, h, w), C (N, h w, H) -> the image part (N, D)."""
+        """Return the image part (N, D) of queries.
+
+        Args:
+            features: Feature map X (N, C, h, w).
+            regions: Region embeddings E (N, H, h, w).
+            word_context: Attended words of each region (N, h w, H).
+        """
         context = self._as_map(word_context, features.shape[-2:])  # (N, H, h, w)
         edited = self._image_gate(regions, context) * features
         edited = edited + torch.relu(self.add_image(context))  # (N, C, h, w): F_i
         return self.project_image(self.pool_image(edited.flatten(2)))
 
     def _edit_text(self, words: Tensor, region_context: Tensor, mask: Tensor) -> Tensor:
-        """T (N, L, H), V (N, L, H) and the mask (N, L) -> the text part (N, D)."""
+        """Return the text part (N, D) of queries.
+
+        Args:
+            words: Word states T (N, L, H).
+            region_context: Attended regions V of each word (N, L, H).
+            mask: (N, L), True on words.
+        """
         sequences = PackedSequences(mask)
         states, context = sequences.pack(words), sequences.pack(region_context)  # (M, H)
         gate = torch.sigmoid(self.gate_text(torch.cat([states, context], dim=-1), sequences))

@@ -1,4 +1,4 @@
-"""A composed query: its parts, their weighted sum, and the exact split of its scores.
+"""Composed queries: their parts, the weighted sum of the parts, and the scores of each part.
 
 embedding = norm(image_weight * image_part + (1 - image_weight) * text_part [+ joint_part])
 """
@@ -12,17 +12,18 @@ from torch.nn import functional
 
 
 def normalize(vectors: Tensor) -> Tensor:
-    """Scale each row (the last axis) to unit length; a zero row stays zero."""
+    """Scale the vectors along the last axis to unit length; a zero vector stays zero."""
     return functional.normalize(vectors, dim=-1, eps=1e-12)
 
 
 def shift_weight(image_weight: Tensor, shift: float) -> Tensor:
-    """Add `shift` to the logit of image weights.
+    """Return image weights with `shift` added to their logits: sigmoid(logit(weight) + shift).
 
     Args:
-        image_weight: In [0, 1], any shape. Exactly 0 or 1 (a query of one modality) stays.
-        shift: 0 leaves the weight, positive favors the image, negative the text; plus and minus
-            infinity give exactly 1 and 0.
+        image_weight: Weights in [0, 1] of any shape. Exactly 0 and 1 (queries of one modality) stay
+            as they are.
+        shift: 0 changes nothing, a positive value favors the image, a negative one the text; plus
+            and minus infinity give exactly 1 and 0.
     """
     if shift == 0:
         return image_weight
@@ -32,7 +33,10 @@ def shift_weight(image_weight: Tensor, shift: float) -> Tensor:
 
 
 class ScoreParts(NamedTuple):
-    """The contribution of each part of a query to each cosine; the three sum to the score."""
+    """Contributions of the image, text and joint parts of N queries to their M cosines.
+
+    The cosines are those with M gallery vectors; the three contributions sum to the cosine.
+    """
 
     image: Tensor  # (N, M)
     text: Tensor  # (N, M)
@@ -41,14 +45,15 @@ class ScoreParts(NamedTuple):
 
 @dataclass(frozen=True)
 class Composition:
-    """Composed queries of one stream: N queries, D dimensions.
+    """N composed queries of one stream, with embeddings of length D.
 
     Attributes:
-        embedding: (N, D), unit length.
-        image_part: (N, D), edited image features before mixing, any length.
-        text_part: (N, D), edited text features before mixing, any length.
-        image_weight: (N, 1) in [0, 1]; the text's weight is its complement.
-        joint_part: (N, D), added unweighted; None for combiners without one.
+        embedding: Query embeddings (N, D) of unit length.
+        image_part: (N, D), image features as the combiner edited them, not scaled to unit length.
+        text_part: (N, D), text features as the combiner edited them, not scaled to unit length.
+        image_weight: (N, 1) in [0, 1], the weight of the image part; the text part's weight is
+            1 - image_weight.
+        joint_part: (N, D), added without a weight; None for combiners without a joint part.
     """
 
     embedding: Tensor
@@ -65,16 +70,17 @@ class Composition:
         image_weight: Tensor,
         joint_part: Tensor | None = None,
     ) -> "Composition":
-        """Mix the parts by the weight and scale to unit length."""
+        """Return the composition of these parts; its embedding is their normalized weighted sum."""
         mixed = image_weight * image_part + (1 - image_weight) * text_part  # (N, D)
         if joint_part is not None:
             mixed = mixed + joint_part
         return cls(normalize(mixed), image_part, text_part, image_weight, joint_part)
 
     def shifted(self, shift: float) -> "Composition":
-        """Return the same queries with shifted image weights; see `shift_weight`.
+        """Return the same queries with image weights shifted by `shift_weight`.
 
-        A joint part belongs to both modalities, so it is left out at plus and minus infinity.
+        A joint part depends on both modalities, so it is dropped for a shift of plus or minus
+        infinity, which means one modality alone.
         """
         if shift == 0:
             return self
@@ -83,7 +89,7 @@ class Composition:
         return Composition.mix(self.image_part, self.text_part, weight, joint)
 
     def to(self, target: torch.device | str | torch.dtype) -> "Composition":
-        """The same queries on another device or in another float type."""
+        """Return the same queries on another device or in another float type."""
         joint = None if self.joint_part is None else self.joint_part.to(target)
         return Composition(
             self.embedding.to(target),
@@ -94,14 +100,13 @@ class Composition:
         )
 
     def split_scores(self, gallery: Tensor) -> ScoreParts:
-        """Split the cosines with gallery vectors into their exact parts.
+        """Split the cosines with gallery vectors into the contributions of the queries' parts.
 
-        Gallery vectors do not depend on the query, so a score is a sum over the query's parts and
-        nothing is approximated. The parts are those of the *edited* features, which already depend
-        on the other modality.
+        The split is exact: a cosine is linear in the query vector, which is a sum of parts. Note
+        that the parts are *edited* features, each of which already depends on the other modality.
 
         Args:
-            gallery: (M, D), unit length.
+            gallery: Gallery vectors (M, D) of unit length.
         """
         mixed = self.image_weight * self.image_part + (1 - self.image_weight) * self.text_part
         if self.joint_part is not None:
@@ -116,13 +121,14 @@ class Composition:
 
 @dataclass(frozen=True)
 class ComposedQuery:
-    """The same N queries in each stream of a model; None for a stream that it lacks.
+    """N queries as composed by each stream of a model.
 
     Attributes:
-        clip: The CLIP stream's composition.
-        cnn: The CNN stream's composition.
-        ood_score: (N,), from 0; above 1 the reference lies further from the training images than
-            nearly all of them. None without images or without the statistics.
+        clip: The CLIP stream's composition; None if the model has no CLIP stream.
+        cnn: The CNN stream's composition; None if the model has no CNN stream.
+        ood_score: Out-of-distribution scores (N,) of the reference images, at least 0; above 1, an
+            image lies further from the mean training image than 99% of similar images do. None if
+            the queries have no images or the model no such statistics.
     """
 
     clip: Composition | None = None
@@ -131,22 +137,22 @@ class ComposedQuery:
 
     @property
     def streams(self) -> dict[str, Composition]:
-        """The existing streams by name, in the order of the gallery vectors."""
+        """The compositions of the existing streams by name, in the order of gallery vectors."""
         named = {"clip": self.clip, "cnn": self.cnn}
         return {name: stream for name, stream in named.items() if stream is not None}
 
     @property
     def embedding(self) -> Tensor:
-        """(N, sum of D): the streams' unit vectors side by side, so that scores add up."""
+        """The streams' unit vectors, concatenated (N, sum of D), so that dot products add up."""
         return torch.cat([stream.embedding for stream in self.streams.values()], dim=-1)
 
     def shifted(self, shift: float) -> "ComposedQuery":
-        """The same queries with every stream's weight shifted; see `Composition.shifted`."""
+        """Return the same queries with every stream's weight shifted; see `Composition.shifted`."""
         shifted = {name: stream.shifted(shift) for name, stream in self.streams.items()}
         return replace(self, clip=shifted.get("clip"), cnn=shifted.get("cnn"))
 
     def to(self, device: torch.device | str) -> "ComposedQuery":
-        """The same queries on another device."""
+        """Return the same queries on another device."""
         return ComposedQuery(
             **{name: stream.to(device) for name, stream in self.streams.items()},
             ood_score=None if self.ood_score is None else self.ood_score.to(device),

@@ -1,4 +1,4 @@
-"""Model configuration: `DWCConfig` and its sub-configs, validated when made.
+"""Model configuration: `DWCConfig` and its sub-configs, validated when they are constructed.
 
     DWCConfig
     ├── clip_config: ClipBackboneConfig
@@ -7,8 +7,8 @@
     └── cnn_config: CnnStreamConfig
         └── resnet_config: transformers' ResNetConfig, or EfficientNetLiteConfig
 
-A sub-config of None leaves its stream out. Every sub-config may be given as a dict, as it stands in
-`config.json`.
+If `clip_config` or `cnn_config` is None, the model lacks that stream. Every sub-config may be given
+as a dict, in the form it has in `config.json`.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ from transformers import (
 
 from dwc.modeling.combiners import combiner_class, combiner_names
 
-# Fields that some version of the library writes into any config.
+# Fields that some version of transformers writes into every config.
 _LIBRARY = {
     *PretrainedConfig().to_dict(),
     "attn_implementation",
@@ -41,15 +41,18 @@ _LIBRARY = {
 def require_known_fields(
     kind: type[PretrainedConfig], values: Mapping[str, Any], location: str
 ) -> None:
-    """Reject fields that a config class does not have: misspellings, or those of a later version.
+    """Raise an error if a config has fields unknown to its class.
+
+    Such fields are misspelled or come from a later version.
 
     Args:
         kind: The config class.
-        values: The given fields. Names with a leading underscore belong to the library.
-        location: Where they stand, for the message.
+        values: The config's fields by name. transformers' own fields and names with a leading
+            underscore are accepted.
+        location: Name of the config in the error message.
 
     Raises:
-        ValueError: There are such fields.
+        ValueError: `values` has unknown fields.
     """
     own = sorted(set(kind.__dataclass_fields__) - set(PretrainedConfig.__dataclass_fields__))
     unknown = sorted(
@@ -67,13 +70,14 @@ def require_known_fields(
 
 FORMAT_VERSION = 1
 
-# OpenAI's vocabulary ends in the end-of-text token. transformers' early conversions say `2`.
+# In OpenAI's vocabulary the last id is the end-of-text token. transformers' early conversions
+# give `2` as its id, which is corrected here.
 _OPENAI_VOCAB_SIZE = 49408
 _OPENAI_EOS_TOKEN_ID = 49407
 
 
 def _require_positive(config: PretrainedConfig, *names: str) -> None:
-    """Raise ValueError naming the first of these fields that is not positive."""
+    """Raise ValueError if one of the named fields of a config is not above 0."""
     for name in names:
         value = getattr(config, name)
         if value <= 0:
@@ -82,14 +86,14 @@ def _require_positive(config: PretrainedConfig, *names: str) -> None:
 
 @strict
 class ModifiedResNetConfig(PretrainedConfig):
-    """CLIP's ModifiedResNet image tower; the defaults are RN50's.
+    """Config of CLIP's ModifiedResNet image tower; the defaults are those of RN50.
 
     Attributes:
-        layers: Blocks of each stage.
+        layers: Number of blocks in each stage.
         width: Channels of the stem; the last stage has `width * 4 * 2**(stages - 1)`.
-        image_size: Side of the input in pixels.
-        num_channels: Channels of the input.
-        num_attention_heads: Heads of the attention pool.
+        image_size: Height and width of the input in pixels.
+        num_channels: Channels of the input, 3 for RGB.
+        num_attention_heads: Heads of the attention pooling layer.
         projection_dim: Length of the output features.
     """
 
@@ -115,16 +119,19 @@ class ModifiedResNetConfig(PretrainedConfig):
 
     @property
     def grid_size(self) -> int:
-        """Rows (and columns) of the last stage's map: the stem divides by 4, each stage by 2."""
+        """Number of rows, and of columns, of the last stage's feature map."""
         return self.image_size // self.reduction
 
     @property
     def reduction(self) -> int:
-        """Side in image pixels of one cell of the last stage's map."""
+        """Side in image pixels of one cell of the last stage's map.
+
+        The stem divides the resolution by 4, each stage after the first by 2.
+        """
         return 4 * 2 ** (len(self.layers) - 1)
 
     def _check(self) -> None:
-        """Raise ValueError where the numbers do not fit together."""
+        """Raise ValueError if a number is out of range or the numbers contradict each other."""
         _require_positive(
             self, "width", "image_size", "num_channels", "num_attention_heads", "projection_dim"
         )
@@ -146,28 +153,31 @@ class ModifiedResNetConfig(PretrainedConfig):
 
 @strict
 class EfficientNetLiteConfig(PretrainedConfig):
-    """EfficientNet-Lite as CLIP's image tower or as a backbone; the defaults are Lite0's.
+    """Config of EfficientNet-Lite; the defaults are those of Lite0.
+
+    It serves as CLIP's image tower or as the CNN stream's backbone.
 
     Attributes:
-        width: Multiplies Lite0's channels.
-        depth: Multiplies Lite0's blocks.
-        image_size: Side of the images in pixels.
-        projection_dim: Length of the features, as an image tower.
-        detail_config: ModifiedResNetConfig of a small network beside the tower, which reads the
-            image at its own size; None for none.
+        width: Factor of Lite0's numbers of channels.
+        depth: Factor of Lite0's numbers of blocks.
+        image_size: Height and width of the input in pixels.
+        projection_dim: Length of the output features; used by the image tower only.
+        detail_config: ModifiedResNetConfig of a small second network, which gets the image at the
+            size in that config and whose features are concatenated with the backbone's; None for
+            none. Used by the image tower only.
     """
 
     model_type = "efficientnet_lite"
     base_config_key = "vision_config"
     sub_configs: ClassVar[dict[str, type]] = {"detail_config": ModifiedResNetConfig}
-    feature_dim: ClassVar[int] = 1280  # channels of the last map, for every width
+    feature_dim: ClassVar[int] = 1280  # channels of the last map, whatever the width
     reduction: ClassVar[int] = 32  # side in image pixels of one cell of the last map
 
     width: float = 1.0
     depth: float = 1.0
     image_size: int = 224
     projection_dim: int = 512
-    # Any: a dict, a config or None on the way in; a config or None from __post_init__ on.
+    # Any: given as a dict, a config or None; after __post_init__ a config or None.
     detail_config: Any = None
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -182,15 +192,16 @@ _IMAGE_TOWERS = (CLIPVisionConfig, ModifiedResNetConfig, EfficientNetLiteConfig)
 
 @strict
 class ClipBackboneConfig(PretrainedConfig):
-    """The frozen CLIP: a text tower, an image tower, and the length of their features.
+    """Config of CLIP: a text tower, an image tower, and the length of their features.
 
     Attributes:
-        text_config: Text tower; texts are pooled at the first `eos_token_id`.
-        vision_config: ViT (`clip_vision_model`, the default), ModifiedResNet
-            (`clip_modified_resnet`) or EfficientNet-Lite (`efficientnet_lite`), by its
-            `model_type`.
+        text_config: The text tower's config. A text's feature is taken at the first token with the
+            id `eos_token_id`.
+        vision_config: The image tower's config. Its `model_type` selects a ViT
+            (`clip_vision_model`, the default), a ModifiedResNet (`clip_modified_resnet`) or an
+            EfficientNet-Lite (`efficientnet_lite`).
         projection_dim: Length of the features of both towers.
-        logit_scale_init_value: Log of CLIP's initial logit scale.
+        logit_scale_init_value: Natural logarithm of CLIP's initial logit scale.
     """
 
     model_type = "dwc_clip"
@@ -199,7 +210,7 @@ class ClipBackboneConfig(PretrainedConfig):
         "vision_config": PretrainedConfig,
     }
 
-    # Any: a dict, a config or None on the way in; a config from __post_init__ on.
+    # Any: given as a dict, a config or None; after __post_init__ a config.
     text_config: Any = None
     vision_config: Any = None
     projection_dim: int = 512
@@ -227,7 +238,7 @@ class ClipBackboneConfig(PretrainedConfig):
 
     @classmethod
     def rn50(cls) -> "ClipBackboneConfig":
-        """OpenAI's RN50, the paper's default."""
+        """Return the config of OpenAI's CLIP RN50, which the paper uses by default."""
         return cls(
             projection_dim=1024,
             text_config=CLIPTextConfig(projection_dim=1024),
@@ -236,12 +247,12 @@ class ClipBackboneConfig(PretrainedConfig):
 
     @classmethod
     def vit_b32(cls) -> "ClipBackboneConfig":
-        """OpenAI's ViT-B/32."""
+        """Return the config of OpenAI's CLIP ViT-B/32."""
         return cls(text_config=CLIPTextConfig(), vision_config=CLIPVisionConfig())
 
     @classmethod
     def from_clip(cls, config: CLIPConfig) -> "ClipBackboneConfig":
-        """The towers of a transformers CLIP."""
+        """Return the config of a CLIP model that is described by transformers' `CLIPConfig`."""
         text = {**config.text_config.to_dict(), "projection_dim": config.projection_dim}
         vision = {**config.vision_config.to_dict(), "projection_dim": config.projection_dim}
         return cls(
@@ -252,7 +263,7 @@ class ClipBackboneConfig(PretrainedConfig):
         )
 
     def _check(self) -> None:
-        """Raise ValueError where feature lengths differ or the end-of-text id is out of range."""
+        """Raise ValueError if feature lengths differ or the end-of-text id is out of range."""
         _require_positive(self, "projection_dim")
         for name in ("text_config", "vision_config"):
             length = getattr(self, name).projection_dim
@@ -271,26 +282,29 @@ class ClipBackboneConfig(PretrainedConfig):
 
 @strict
 class CnnStreamConfig(PretrainedConfig):
-    """The CNN stream: a ResNet, an LSTM over words, and the temperatures of their attention.
+    """Config of the CNN stream: an image backbone, an LSTM over words, and their cross-attention.
 
     Attributes:
-        resnet_config: The backbone: a ResNet (the default) or an EfficientNet-Lite, by its
-            `model_type`.
-        shared_channels: Channels of the regions that come from CLIP's image tower, which must be an
-            EfficientNet-Lite and then computes its map once for both streams; 0 for none.
-        resnet_size: Side in pixels at which the ResNet reads images beside a shared map.
-        vocab_size: Ids of the word vocabulary, special ones included.
+        resnet_config: The image backbone's config. Its `model_type` selects a ResNet (the default)
+            or an EfficientNet-Lite.
+        shared_channels: Number of channels that the feature map of CLIP's image tower adds to the
+            feature map of this stream; 0 to use the backbone alone. If above 0, the image tower
+            must be an EfficientNet-Lite, whose map is then computed once for both streams.
+        resnet_size: Height and width in pixels to which images are reduced for the backbone if
+            `shared_channels` is above 0.
+        vocab_size: Number of ids of the word vocabulary, including the special ones.
         word_embedding_dim: Length of word vectors.
-        hidden_dim: Length of LSTM states and region embeddings, which meet in a dot product.
-        word_temperature: Divides the scores before the softmax over words.
-        region_temperature: Divides the scores before the softmax over regions.
-        gem_p: Initial exponent of the three GeM poolings.
+        hidden_dim: Length of LSTM states and of region embeddings, which must be equal for the dot
+            products of the cross-attention.
+        word_temperature: Divisor of the scores before the softmax over words.
+        region_temperature: Divisor of the scores before the softmax over regions.
+        gem_p: Initial exponent of the three generalized-mean (GeM) pooling layers.
     """
 
     model_type = "dwc_cnn"
     sub_configs: ClassVar[dict[str, type]] = {"resnet_config": PretrainedConfig}
 
-    # Any: a dict, a config or None on the way in; a config from __post_init__ on.
+    # Any: given as a dict, a config or None; after __post_init__ a config.
     resnet_config: Any = None
     shared_channels: int = 0
     resnet_size: int = 64
@@ -312,7 +326,7 @@ class CnnStreamConfig(PretrainedConfig):
 
     @property
     def feature_dim(self) -> int:
-        """Channels of the map of regions."""
+        """Channels of the stream's feature map: the backbone's plus the shared ones."""
         return self.backbone_channels + self.shared_channels
 
     @property
@@ -324,7 +338,7 @@ class CnnStreamConfig(PretrainedConfig):
         return backbone.hidden_sizes[-1]
 
     def _check(self) -> None:
-        """Raise ValueError where a number is out of range."""
+        """Raise ValueError if a number is out of range."""
         _require_positive(
             self,
             "vocab_size",
@@ -351,17 +365,20 @@ class CnnStreamConfig(PretrainedConfig):
 
 @strict
 class DWCConfig(PretrainedConfig):
-    """A whole model: its streams, the length of their embeddings, and caption settings.
+    """Config of a whole model: its streams, the length of their embeddings, and its text template.
 
     Attributes:
-        clip_config: The CLIP stream's backbone; None for no CLIP stream.
-        cnn_config: The CNN stream; None for no CNN stream. At least one stream is needed.
+        clip_config: Config of the CLIP stream's backbone; None for a model without a CLIP stream.
+        cnn_config: Config of the CNN stream; None for a model without a CNN stream. At least one
+            stream is needed.
         clip_embedding_dim: Length of the CLIP stream's embeddings.
         cnn_embedding_dim: Length of the CNN stream's embeddings.
         combiner: Registered name of the CLIP stream's combiner.
-        dropout: Dropout probability in training, 0 to 1.
-        caption_template: The form of one caption (`single`) and of two (`pair`) in training.
-        familiarity: Whether the weights include out-of-distribution statistics.
+        dropout: Dropout probability in training, at least 0 and below 1.
+        caption_template: Format strings by which training turned one caption (`single`) or two
+            captions (`pair`) into a text.
+        familiarity: Whether the weights include out-of-distribution (OOD) statistics of the
+            training images.
         format_version: Version of the checkpoint format.
     """
 
@@ -370,10 +387,11 @@ class DWCConfig(PretrainedConfig):
         "clip_config": ClipBackboneConfig,
         "cnn_config": CnnStreamConfig,
     }
-    # Without this, older transformers build a default model's config to compare with.
+    # Without this, older versions of transformers construct a default config for comparison, which
+    # fails here.
     has_no_defaults_at_init: ClassVar[bool] = True
 
-    # Any: a dict or a config on the way in; a config, or None, from __post_init__ on.
+    # Any: given as a dict, a config or None; after __post_init__ a config or None.
     clip_config: Any = None
     cnn_config: Any = None
     clip_embedding_dim: int = 1024
@@ -398,10 +416,10 @@ class DWCConfig(PretrainedConfig):
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """Make a config from the content of `config.json`.
+        """Return a config from the content of `config.json`.
 
-        Unknown fields are checked in this project's configs only: transformers' own may hold fields
-        of any version of the library.
+        Unknown fields are rejected in this project's configs only: transformers' own configs may
+        hold fields of any version of that library.
 
         Raises:
             ValueError: One of this project's configs has unknown fields.
@@ -410,7 +428,7 @@ class DWCConfig(PretrainedConfig):
             clip = config_dict.get("clip_config")
             vision = clip.get("vision_config") if isinstance(clip, dict) else None
             if isinstance(vision, dict) and "model_type" not in vision:
-                vision = None  # transformers' own
+                vision = None  # a ViT, whose config is transformers' own
             for location, kind, values in (
                 ("the config", cls, config_dict),
                 ("clip_config", ClipBackboneConfig, clip),
@@ -426,14 +444,17 @@ class DWCConfig(PretrainedConfig):
 
     @classmethod
     def paper(cls, vocab_size: int, clip_config: ClipBackboneConfig | None = None) -> "DWCConfig":
-        """The paper's model for a word vocabulary of this size, with CLIP RN50 by default."""
+        """Return the config of the paper's model for a vocabulary of `vocab_size` words.
+
+        Its CLIP backbone is RN50 unless `clip_config` is given.
+        """
         return cls(
             clip_config=clip_config or ClipBackboneConfig.rn50(),
             cnn_config=CnnStreamConfig(vocab_size=vocab_size),
         )
 
     def _check(self) -> None:
-        """Raise ValueError where the streams and the combiner do not fit together."""
+        """Raise ValueError if a value is invalid or does not fit the streams or the combiner."""
         if self.format_version != FORMAT_VERSION:
             raise ValueError(
                 f"format_version is {self.format_version}; this version of dwc reads "
@@ -474,7 +495,7 @@ class DWCConfig(PretrainedConfig):
                 )
 
     def _check_caption_template(self) -> None:
-        """Raise ValueError where a template lacks a placeholder or repeats it."""
+        """Raise ValueError if a caption template lacks a placeholder or repeats it."""
         for form, slots in {"single": 1, "pair": 2}.items():
             text = self.caption_template.get(form)
             expected = " and ".join(f"{{{location}}}" for location in range(slots))

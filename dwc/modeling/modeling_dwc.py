@@ -1,8 +1,8 @@
-"""The model: two streams that compose one image and one text.
+"""`DWCModel`, which composes queries of an image and a text with up to two streams.
 
 Parameter names: `clip.*` as in `clip_backbone.py`, `clip_stream.*` as in `clip_stream.py`,
-`cnn_stream.*` as in `cnn_stream.py`, `familiarity.*` as in `ood.py`; modules that the config leaves
-out have none.
+`cnn_stream.*` as in `cnn_stream.py`, `familiarity.*` as in `ood.py`. Names of modules that the
+config leaves out do not occur.
 """
 
 from typing import Any
@@ -22,10 +22,11 @@ from dwc.modeling.strict_loading import StrictModel
 
 
 class DWCModel(StrictModel):
-    """The Dynamic Weighted Combiner: composes queries and embeds gallery images.
+    """The Dynamic Weighted Combiner (DWC): composes queries and embeds gallery images.
 
-    Huang et al. 2024, "Dynamic Weighted Combiner for Mixed-Modal Image Retrieval" (AAAI). CLIP is
-    frozen and stays in eval mode in training. A stream that the config leaves out is None.
+    Source: Huang et al. 2024, "Dynamic Weighted Combiner for Mixed-Modal Image Retrieval" (AAAI).
+    CLIP is frozen and stays in eval mode during training. A stream that the config leaves out is
+    None.
     """
 
     config: DWCConfig
@@ -58,7 +59,7 @@ class DWCModel(StrictModel):
         """Load a checkpoint strictly; see `StrictModel.from_pretrained`."""
         loaded = super().from_pretrained(*arguments, **options)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
-        model._freeze_clip()  # loading replaces the frozen parameters by new ones
+        model._freeze_clip()  # loading replaced the frozen parameters by new, unfrozen ones
         return loaded
 
     def train(self, mode: bool = True) -> "DWCModel":
@@ -69,7 +70,7 @@ class DWCModel(StrictModel):
         return self
 
     def forward(self, **inputs: Tensor) -> ComposedQuery:
-        """Compose; see `compose`."""
+        """Compose queries; see `compose`."""
         return self.compose(**inputs)
 
     def compose(
@@ -82,18 +83,19 @@ class DWCModel(StrictModel):
     ) -> ComposedQuery:
         """Compose N queries from the tensors that `DWCProcessor` returns.
 
-        Without images a query is its text alone, without texts its image alone.
+        Images or texts may be left out; the queries then consist of the other modality alone.
 
         Args:
-            pixel_values: (N, 3, height, width), normalized by CLIP's mean and deviation.
-            clip_input_ids: CLIP's token ids (N, L).
-            clip_attention_mask: (N, L), 1 on tokens.
-            word_ids: Ids of the CNN stream's words (N, W).
+            pixel_values: Reference images (N, 3, height, width), normalized by CLIP's channel means
+                and standard deviations.
+            clip_input_ids: Token ids (N, L) of CLIP's tokenizer.
+            clip_attention_mask: (N, L), 1 on tokens and 0 on padding.
+            word_ids: Word ids (N, W) of the CNN stream's tokenizer.
             word_mask: (N, W) bool, True on words.
 
         Raises:
-            QueryError: There are neither images nor texts, or only one of two streams gets the
-                text.
+            QueryError: Neither images nor texts are given, or the model has two streams and only
+                one of them gets the texts.
         """
         self._require_both_forms(clip_input_ids, word_ids)
         clip = cnn = ood_score = shared_map = None
@@ -114,10 +116,12 @@ class DWCModel(StrictModel):
         """Embed gallery images.
 
         Args:
-            pixel_values: (N, 3, height, width), normalized by CLIP's mean and deviation.
+            pixel_values: N images (N, 3, height, width), normalized by CLIP's channel means and
+                standard deviations.
 
         Returns:
-            (N, sum of D): unit vectors of the CLIP stream, then of the CNN stream.
+            (N, sum of D): each image's unit vector of the CLIP stream, of length D, followed by
+            that of the CNN stream.
         """
         embeddings = []
         shared_map = None
@@ -131,7 +135,10 @@ class DWCModel(StrictModel):
     def region_maps(
         self, pixel_values: Tensor, word_ids: Tensor, word_mask: Tensor | None = None
     ) -> RegionMaps:
-        """Return the CNN stream's attention of words to regions; see `CnnStream.region_maps`."""
+        """Return the CNN stream's attention between words and image regions.
+
+        See `CnnStream.region_maps`.
+        """
         if self.cnn_stream is None:
             raise QueryError("the model has no CNN stream, and so no regions.")
         shared_map = None
@@ -141,11 +148,14 @@ class DWCModel(StrictModel):
 
     @property
     def shares_backbone(self) -> bool:
-        """Whether the CNN stream's regions hold channels of CLIP's image tower."""
+        """Whether the CNN stream also uses the feature map of CLIP's image tower."""
         return self.cnn_stream is not None and self.cnn_stream.project_regions is not None
 
     def _clip_image_features(self, pixel_values: Tensor) -> tuple[Tensor, Tensor | None]:
-        """CLIP's features (N, F) of pictures; the tower's map, where the CNN stream shares it."""
+        """Return CLIP's image features (N, F) and the image tower's feature map.
+
+        The map is None unless the CNN stream shares it.
+        """
         assert self.clip is not None
         tower = self.clip.vision_model
         if not (self.shares_backbone and isinstance(tower, EfficientNetLiteTower)):
@@ -154,7 +164,7 @@ class DWCModel(StrictModel):
         return tower.pool(shared_map, pixel_values), shared_map
 
     def _require_both_forms(self, clip_input_ids: Tensor | None, word_ids: Tensor | None) -> None:
-        """Raise QueryError where only one of two streams gets the text."""
+        """Raise QueryError if the model has two streams and only one of them gets the texts."""
         if self.clip is None or self.cnn_stream is None:
             return
         if (clip_input_ids is None) != (word_ids is None):
@@ -167,13 +177,16 @@ class DWCModel(StrictModel):
             )
 
     def _freeze_clip(self) -> None:
-        """Exclude CLIP's parameters from training, and set its layers to eval mode."""
+        """Exclude CLIP's parameters from training and set CLIP to eval mode."""
         if self.clip is not None:
             self.clip.requires_grad_(False)
             self.clip.eval()
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Initialize layers as PyTorch does, like the authors' training; norms as transformers."""
+        """Initialize linear, convolution, LSTM and embedding layers as PyTorch does by default.
+
+        The authors' training did the same. Other modules are initialized as in transformers.
+        """
         if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.LSTM, nn.Embedding)):
             module.reset_parameters()
         else:

@@ -4,7 +4,7 @@ Radford et al. 2021, "Learning Transferable Visual Models From Natural Language 
 section 2.4: a ResNet with a stem of three convolutions, an average pool before every strided
 convolution against aliasing, and attention in place of the last average pool.
 
-Parameter names, beside OpenAI's:
+Parameter names (left) and OpenAI's names for the same parameters (right):
 
     stem.{0,1,2}.{convolution,normalisation}              conv{1,2,3}, bn{1,2,3}
     stages.S.B.reduce.{convolution,normalisation}         layer{S+1}.B.conv1, bn1
@@ -38,12 +38,15 @@ class NormalizedConvolution(nn.Module):
         self.normalisation = nn.BatchNorm2d(out_channels)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, out_channels, H / stride, W / stride)."""
+        """Map (N, C, H, W) to (N, out_channels, H / stride, W / stride)."""
         return self.normalisation(self.convolution(features))
 
 
 class AntiAliasedBottleneck(nn.Module):
-    """1x1, 3x3, average pool, 1x1; convolutions have stride 1, the pool downsamples."""
+    """Bottleneck block: 1x1 convolution, 3x3 convolution, average pool, 1x1 convolution.
+
+    The convolutions have stride 1; the average pool reduces the resolution by `stride`.
+    """
 
     def __init__(self, in_channels: int, channels: int, stride: int):
         super().__init__()
@@ -58,7 +61,7 @@ class AntiAliasedBottleneck(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, 4 * channels, H / stride, W / stride)."""
+        """Map (N, C, H, W) to (N, 4 * channels, H / stride, W / stride)."""
         residual = functional.relu(self.reduce(features))
         residual = self.downsample(functional.relu(self.spatial(residual)))
         residual = self.expand(residual)
@@ -68,7 +71,10 @@ class AntiAliasedBottleneck(nn.Module):
 
 
 class AttentionPool(nn.Module):
-    """Pools a map by attention with one query, the map's mean; learned positions."""
+    """Pools a feature map by attention; the only query is the map's mean.
+
+    It has learned position embeddings, for one map size.
+    """
 
     def __init__(self, grid_size: int, feature_dim: int, heads: int, projection_dim: int):
         super().__init__()
@@ -82,7 +88,7 @@ class AttentionPool(nn.Module):
         self.projection = nn.Linear(feature_dim, projection_dim)
 
     def forward(self, features: Tensor) -> Tensor:
-        """(N, C, grid, grid) -> (N, projection_dim)."""
+        """Pool a feature map (N, C, grid_size, grid_size) to features (N, projection_dim)."""
         if features.shape[-2:] != (self.grid_size, self.grid_size):
             raise ValueError(
                 f"the image tower's last map is {tuple(features.shape[-2:])} cells; its position "
@@ -100,7 +106,7 @@ class AttentionPool(nn.Module):
         return self.projection(pooled.flatten(1))
 
     def _by_head(self, tokens: Tensor) -> Tensor:
-        """(N, T, C) -> (N, heads, T, C / heads)."""
+        """Split the channels among attention heads: (N, T, C) to (N, heads, T, C / heads)."""
         return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
@@ -135,7 +141,10 @@ class ModifiedResNet(nn.Module):
         )
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        """(N, 3, image_size, image_size), normalised, -> (N, projection_dim), not unit length."""
+        """Map normalized images (N, 3, image_size, image_size) to features (N, projection_dim).
+
+        The features are not scaled to unit length.
+        """
         features = pixel_values
         for layer in self.stem:
             features = functional.relu(layer(features))

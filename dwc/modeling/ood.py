@@ -1,8 +1,8 @@
-"""Out-of-distribution score of an image: how far it lies from the training images.
+"""Out-of-distribution (OOD) score of an image: how far it lies from the training images.
 
-Lee et al. 2018, "A Simple Unified Framework for Detecting Out-of-Distribution Samples and
-Adversarial Attacks": the Mahalanobis distance of its features, here from the single mean of the
-training images.
+The score is the Mahalanobis distance of the image's features from the mean of the training images'
+features. After Lee et al. 2018, "A Simple Unified Framework for Detecting Out-of-Distribution
+Samples and Adversarial Attacks", but with one mean for all training images.
 
 Buffer names: `mean`, `precision`, `threshold`.
 """
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class MahalanobisOOD(nn.Module):
-    """Mean and inverse covariance of training features, and a distance threshold."""
+    """Mean and inverse covariance of the training images' features, and a distance threshold."""
 
     mean: Tensor  # (F,)
     precision: Tensor  # (F, F)
@@ -25,9 +25,9 @@ class MahalanobisOOD(nn.Module):
         self.register_buffer("threshold", torch.ones(()))
 
     def score(self, image_features: Tensor) -> Tensor:
-        """Distance over threshold of CLIP's image features (N, F) -> (N,).
+        """Return each image's distance divided by the threshold, from CLIP's features (N, F).
 
-        At least 0; above 1 is out of distribution.
+        Scores (N,) are at least 0; above 1, an image is out of distribution.
         """
         return self._distance(image_features) / self.threshold
 
@@ -39,14 +39,14 @@ class MahalanobisOOD(nn.Module):
         quantile: float = 0.99,
         shrinkage: float = 0.05,
     ) -> None:
-        """Estimate the statistics.
+        """Estimate the mean, the inverse covariance and the threshold from images.
 
         Args:
-            features: CLIP's features of training images (M, F), M at least 2.
-            held_out: Features of other images of the same kind (K, F), K at least 1.
-            quantile: The threshold is this quantile of the held-out distances.
-            shrinkage: Share (0 to 1) of a multiple of the identity in the covariance, which makes
-                it invertible for any M.
+            features: CLIP's features (M, F) of M training images, at least 2.
+            held_out: CLIP's features (K, F) of K other images of the same kind, at least 1.
+            quantile: The threshold is this quantile (0 to 1) of the held-out images' distances.
+            shrinkage: Share (0 to 1) of a scaled identity matrix that is mixed into the covariance,
+                which makes it invertible for any M.
 
         Raises:
             ValueError: There are too few images.
@@ -67,7 +67,7 @@ class MahalanobisOOD(nn.Module):
         self.threshold.copy_(torch.quantile(distances, quantile).clamp_min(1e-12))
 
     def _distance(self, image_features: Tensor) -> Tensor:
-        """Mahalanobis distance of each row, (N, F) -> (N,)."""
+        """Return the Mahalanobis distance (N,) of each row of `image_features` (N, F)."""
         offset = image_features - self.mean  # (N, F)
         squared = ((offset @ self.precision) * offset).sum(dim=-1)
         return squared.clamp_min(0).sqrt()

@@ -1,8 +1,8 @@
-"""Batches of sequences without the cost and the influence of padding.
+"""Batches of word sequences without the cost and the effects of padding.
 
-`PackedSequences` lays the words of a batch one after the other. Layers over packed rows cost what
-there is to read, and batch statistics over them are of words alone: with padding, a sequence's
-features would depend on the length of the others in its batch.
+`PackedSequences` stores the words of all sequences of a batch as consecutive rows, without padding.
+Layers then compute nothing for padding, and batch norm's statistics are those of words alone; with
+padding, a sequence's features would depend on the lengths of the others in its batch.
 """
 
 from collections.abc import Callable
@@ -12,22 +12,22 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-MANY = 64
+MANY = 64  # number of texts from which `length_bucketed` is faster than one call
 
 
 def length_bucketed(lengths: Tensor, encode: Callable[[Tensor, int], Tensor]) -> Tensor:
-    """Encode texts in three groups of similar length.
+    """Encode texts in three groups of similar length, to save padding.
 
-    Most texts are short and a few are long: groups have less padding, which pays for three calls
-    from `MANY` texts on.
+    Most texts are short and a few are long. For `MANY` texts or more, the saved padding outweighs
+    the cost of three calls.
 
     Args:
-        lengths: (N,), the texts' lengths.
-        encode: `encode(rows, longest)` takes indices of texts and their greatest length, and
-            returns one row per text.
+        lengths: Lengths (N,) of the texts.
+        encode: Function `encode(rows, longest)` that takes the indices of some texts and their
+            greatest length, and returns a tensor with one row per text.
 
     Returns:
-        The rows of all texts, in the order of `lengths`.
+        The encoded rows of all N texts, in the order of `lengths`.
     """
     order = lengths.argsort()
     half, most = len(order) // 2, len(order) * 7 // 8
@@ -39,10 +39,12 @@ def length_bucketed(lengths: Tensor, encode: Callable[[Tensor, int], Tensor]) ->
 
 @dataclass(frozen=True)
 class PackedSequences:
-    """Which of N sequences' L positions hold words, M in all.
+    """Positions of the M words in N padded sequences of L positions each.
+
+    It converts between padded tensors (N, L, C) and packed ones (M, C), for C channels.
 
     Attributes:
-        mask: (N, L) bool, True on words, which padding follows.
+        mask: (N, L) bool, True on words; padding comes after a sequence's words.
     """
 
     mask: Tensor
@@ -61,20 +63,23 @@ class PackedSequences:
 
     @cached_property
     def window(self) -> Tensor:
-        """(M, 1): the number of words in a window of three around each word, 1 to 3."""
+        """Number of words, 1 to 3, in the group of each word and its direct neighbors, (M, 1)."""
         return 1 + self._has_before.float() + self._has_after.float()
 
     def pack(self, padded: Tensor) -> Tensor:
-        """(N, L, C) -> (M, C)."""
+        """Return the rows of the words: (N, L, C) to (M, C)."""
         return padded.flatten(0, 1).index_select(0, self._positions)
 
     def unpack(self, rows: Tensor) -> Tensor:
-        """(M, C) -> (N, L, C), zero on padding."""
+        """Return the padded form of packed rows: (M, C) to (N, L, C), zero on padding."""
         empty = rows.new_zeros(self.mask.numel(), rows.shape[1])
         return empty.index_copy(0, self._positions, rows).unflatten(0, self.mask.shape)
 
     def neighbors(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """(M, C) -> the left and the right neighbor of each word, zero at a sequence's ends."""
+        """Return the rows of each word's left and right neighbors, two tensors (M, C).
+
+        The neighbor of a word at the end of its sequence is zero.
+        """
         none = rows.new_zeros(1, rows.shape[1])
         before = torch.cat([none, rows[:-1]]) * self._has_before
         after = torch.cat([rows[1:], none]) * self._has_after

@@ -1,7 +1,8 @@
-"""Generalized-mean (GeM) pooling over maps and masked sequences.
+"""Generalized-mean (GeM) pooling over feature maps and masked sequences.
 
-Radenović, Tolias and Chum 2019, "Fine-tuning CNN Image Retrieval with No Human Annotation":
-`(mean x^p)^(1/p)`, between the mean (p = 1) and the maximum (p to infinity), p learned.
+GeM is `(mean x^p)^(1/p)` with a learned p. It equals the mean for p = 1 and approaches the maximum
+for large p. Source: Radenović, Tolias and Chum 2019, "Fine-tuning CNN Image Retrieval with No Human
+Annotation".
 
 Parameter name: `p`, of shape (1,).
 """
@@ -11,9 +12,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-_FLOOR = 1e-6  # negative values have no real power
-# Log of a term's share of the greatest term: lost in any float32 sum. The exponential of smaller
-# values takes a CPU six times as long.
+_FLOOR = 1e-6  # smallest input, because powers of negative values are not real
+# Smallest logarithm of a term relative to the greatest term. Such a term is lost in a float32 sum
+# anyway, and on a CPU the exponential of smaller values takes six times as long.
 _FAINTEST = -80.0
 
 
@@ -28,11 +29,12 @@ class GeneralizedMean(nn.Module):
         """Pool (N, C, L) to (N, C).
 
         Args:
-            features: (N, C, L); values below 1e-6 count as 1e-6.
-            mask: (N, L), True on valid positions; None if all are. A row without any is zero.
+            features: (N, C, L); values below 1e-6 are replaced by 1e-6.
+            mask: (N, L), True on valid positions; None if all positions are valid. The result of a
+                row without valid positions is zero.
         """
-        # In logarithms: with a learned p the powers soon exceed any float, and powers take a CPU
-        # twice as long, above all backward.
+        # Computed in logarithms: with a learned p the powers soon overflow, and on a CPU powers
+        # take twice as long, most of it in the backward pass.
         logs = features.float().clamp_min(_FLOOR).log() * self.p  # (N, C, L)
         if mask is None:
             logs = _log_sum_exp(logs) - math.log(logs.shape[-1])
@@ -46,7 +48,7 @@ class GeneralizedMean(nn.Module):
 
 
 def _log_sum_exp(logs: Tensor) -> Tensor:
-    """`logs.logsumexp(dim=-1)` in less time, forward and backward."""
+    """Return `logs.logsumexp(dim=-1)`, faster than torch both forward and backward."""
     greatest = logs.detach().amax(dim=-1, keepdim=True)
     shares = (logs - greatest).clamp_min(_FAINTEST).exp()
     return shares.sum(dim=-1).log() + greatest.squeeze(-1)

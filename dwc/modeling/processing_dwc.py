@@ -1,11 +1,11 @@
-"""Images and texts to the tensors that a DWC model reads.
+"""The processor, which converts images and texts into the input tensors of a DWC model.
 
     images -> image processor  -> pixel_values                        (N, 3, H, W)
     text   -> CLIP's tokenizer -> clip_input_ids, clip_attention_mask (N, C)
            -> word tokenizer   -> word_ids, word_mask                 (N, L)
 
-All three parts travel with the checkpoint. The processor reads texts exactly as given; callers
-apply the checkpoint's caption template before (`fill_template`).
+All three parts are saved in the checkpoint. The processor uses texts exactly as given; callers
+apply the checkpoint's caption template first (`fill_template`).
 """
 
 import json
@@ -32,15 +32,15 @@ from dwc.modeling.text_cleaning import FUNCTION_WORDS, TypedText, clean_as_opena
 
 
 def fill_template(template: Mapping[str, str], captions: Sequence[str]) -> str:
-    """Join an annotator's phrases into one text by `DWCConfig.caption_template`.
+    """Join the captions of one query into one text by `DWCConfig.caption_template`.
 
     Args:
-        template: Format strings `single` (one phrase) and `pair` (two).
-        captions: Phrases; blank ones are dropped. Of more than two, all after the first are joined
-            by "and".
+        template: Format strings `single` (for one caption) and `pair` (for two).
+        captions: Captions; blank ones are dropped. If there are more than two, all after the first
+            are joined by "and" to form the second.
 
     Returns:
-        The text; empty without phrases.
+        The text; empty if there are no captions.
     """
     phrases = [phrase.strip() for phrase in captions if phrase.strip()]
     if not phrases:
@@ -51,11 +51,11 @@ def fill_template(template: Mapping[str, str], captions: Sequence[str]) -> str:
 
 
 UNKNOWN_WORD = "<UNK>"
-RESERVED_WORDS = (UNKNOWN_WORD, "<AND>", "<BOS>", "<EOS>")  # ids 0 to 3; no text yields them
-WORD_PADDING_ID = 0  # also the id of unknown words; only the mask tells padding
+RESERVED_WORDS = (UNKNOWN_WORD, "<AND>", "<BOS>", "<EOS>")  # ids 0 to 3; they match no text
+WORD_PADDING_ID = 0  # also the id of unknown words, so only the mask identifies padding
 
 CLIP_WORD_END = "</w>"
-_OPENAI_TOKENS = 49_408  # a CLIP with OpenAI's merges, which was trained on text of the web
+_OPENAI_TOKENS = 49_408  # size of OpenAI's vocabulary; a CLIP with it was trained on web texts
 CLIP_MARKS = ("<|startoftext|>", "<|endoftext|>")
 _BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())  # a printable stand-in for each byte
 CLIP_BYTE_TOKENS = (*_BYTES, *(byte + CLIP_WORD_END for byte in _BYTES))
@@ -68,10 +68,11 @@ _TOKENIZERS = {"clip_tokenizer": CLIPTokenizer, "word_tokenizer": TokenizersBack
 
 
 class DWCImageProcessor(CLIPImageProcessorPil):
-    """CLIP's PIL image processor with a choice of where an odd surplus is center cropped.
+    """CLIP's PIL image processor with a choice of how the center crop rounds its position.
 
-    Of 115 surplus rows, transformers' processor leaves 57 above the crop ("floor"), torchvision,
-    with which the authors trained, 58: it rounds halves to the even number ("nearest").
+    If the image has 115 rows more than the crop, transformers' processor cuts 57 rows above the
+    crop (`crop_rounding` "floor"). torchvision, with which the authors trained, cuts 58, because it
+    rounds 57.5 to the nearest even number ("nearest").
     """
 
     crop_rounding = "floor"
@@ -94,7 +95,7 @@ class DWCImageProcessor(CLIPImageProcessorPil):
         return image[:, rows, columns]
 
     def to_dict(self) -> dict[str, Any]:
-        """As CLIP's image processor, with `crop_rounding` where it is not the library's."""
+        """Return the settings of CLIP's image processor, with `crop_rounding` unless "floor"."""
         values = super().to_dict()
         values["image_processor_type"] = "CLIPImageProcessor"
         values.pop("crop_rounding", None)
@@ -104,12 +105,12 @@ class DWCImageProcessor(CLIPImageProcessorPil):
 
 
 class DWCProcessor(ProcessorMixin):
-    """Turns images and texts into a DWC model's inputs.
+    """Converts images and texts into a DWC model's inputs.
 
-    A tokenizer is None where the model lacks its stream. CLIP's is None as well where a conversion
-    could not obtain it; texts then become word ids only. Saved as one folder:
-    `processor_config.json` (with the preprocessing of images) and one sub-folder for each
-    tokenizer.
+    A tokenizer is None if the model lacks its stream. CLIP's tokenizer is also None if the
+    conversion of a checkpoint could not obtain it; texts are then converted into word ids only. The
+    processor is saved as `processor_config.json` (which includes the image settings) and one
+    sub-folder for each tokenizer.
     """
 
     def __init__(
@@ -119,14 +120,14 @@ class DWCProcessor(ProcessorMixin):
         word_tokenizer: TokenizersBackend | None = None,
         clip_text_cleaning: str = "none",
     ) -> None:
-        """Combine the parts.
+        """Combine an image processor and tokenizers.
 
         Args:
-            image_processor: Prepares images.
+            image_processor: Resizes, crops and normalizes images.
             clip_tokenizer: CLIP's tokenizer, or None.
             word_tokenizer: The CNN stream's word tokenizer, or None.
-            clip_text_cleaning: "openai" cleans texts for CLIP as OpenAI's `clip.tokenize` does,
-                with which the authors trained; "none" leaves them.
+            clip_text_cleaning: "openai" to clean texts for CLIP as OpenAI's `clip.tokenize` does,
+                with which the authors trained; "none" to leave texts as they are.
         """
         super().__init__(image_processor, clip_tokenizer, word_tokenizer)
         if clip_text_cleaning not in ("none", "openai"):
@@ -144,18 +145,18 @@ class DWCProcessor(ProcessorMixin):
         """Process images, texts, or both; a single one counts as a batch of one.
 
         Args:
-            images: PIL images, upright RGB.
-            text: Texts; an empty one gives a row whose mask is False throughout.
-            return_tensors: "pt" only.
+            images: PIL images in RGB, already rotated upright.
+            text: Texts; for an empty text all of the `word_mask` row is False.
+            return_tensors: Must be "pt".
 
         Returns:
-            `pixel_values` (N, 3, H, W), float32, normalized; `clip_input_ids` and
-            `clip_attention_mask`
-            (N, C), int64; `word_ids` (N, L), int64; `word_mask` (N, L), bool, True on words. Texts
-            are padded on the right to the longest of the batch.
+            For N images, `pixel_values` (N, 3, H, W), float32, normalized. For N texts,
+            `clip_input_ids` and `clip_attention_mask` (N, C), int64, `word_ids` (N, L), int64, and
+            `word_mask` (N, L), bool, True on words. Texts are padded on the right to the longest of
+            the batch.
 
         Raises:
-            QueryError: A text has more CLIP tokens than the model reads, or a list is empty.
+            QueryError: A text has more CLIP tokens than the model allows, or a list is empty.
         """
         if return_tensors != "pt":
             raise ValueError(f"return_tensors is 'pt', torch tensors; got {return_tensors!r}")
@@ -174,14 +175,14 @@ class DWCProcessor(ProcessorMixin):
         return BatchFeature(inputs)
 
     def unknown_words(self, text: str) -> list[str]:
-        """List the words of a text that the word vocabulary lacks.
+        """Return the words of a text that are not in the word vocabulary.
 
         Args:
             text: The text before the caption template.
 
         Returns:
-            Each word once, in order, as written but without punctuation around it. Empty for a
-            model without a word vocabulary.
+            Each unknown word once, in order of appearance, as written but without punctuation
+            around it. Empty if the model has no word vocabulary.
         """
         if self.word_tokenizer is None:
             return []
@@ -189,17 +190,17 @@ class DWCProcessor(ProcessorMixin):
         for typed in _drop_surrogates(text).split():
             word = typed.strip(string.punctuation)
             ids = self.word_tokenizer.backend_tokenizer.encode(word).ids
-            # A word in another script has no ids at all, and is unknown as well.
+            # A word outside the Latin script has no ids at all and counts as unknown too.
             if word and (not ids or WORD_PADDING_ID in ids):
                 unknown[word] = None
         return list(unknown)
 
     def read_typed(self, typed: str, template: Mapping[str, str]) -> TypedText:
-        """Clean a typed text, and shorten it at a word to what the model reads.
+        """Clean a text that a person typed, and cut it after a word if it has too many CLIP tokens.
 
         Args:
             typed: The text as typed.
-            template: The checkpoint's caption template, which takes some of the tokens.
+            template: The checkpoint's caption template, whose own tokens count too.
         """
         is_known = None if self.word_tokenizer is None else self._is_known
         clean = clean_typed_text(_drop_surrogates(typed), is_known)
@@ -213,12 +214,17 @@ class DWCProcessor(ProcessorMixin):
         return TypedText(text, typed, clean[len(text) :].strip(), (), self.max_clip_tokens)
 
     def _is_known(self, word: str) -> bool:
-        """Whether the word vocabulary has a word, its punctuation deleted."""
+        """Return whether a word, without its punctuation, is in the word vocabulary."""
         ids = self.word_tokenizer.backend_tokenizer.encode(word).ids
         return bool(ids) and WORD_PADDING_ID not in ids
 
     def _can_read(self, words: Sequence[str]) -> bool:
-        """Whether a text has a word that some stream knows beside function words."""
+        """Return whether at least one stream can use a text, given as a list of words.
+
+        The word vocabulary can use it if it has all words or at least one that is not a function
+        word. A CLIP with OpenAI's vocabulary, or a model without a word vocabulary, can use every
+        text that has an ASCII letter or digit.
+        """
         if self.word_tokenizer is not None:
             unknown = [word for word in words if not self._is_known(word)]
             if words and not unknown:
@@ -233,7 +239,10 @@ class DWCProcessor(ProcessorMixin):
         return any(char.isascii() and char.isalnum() for word in words for char in word)
 
     def _shorten(self, text: str, template: Mapping[str, str]) -> str:
-        """The longest beginning that can be read with the template, up to a content word."""
+        """Return the longest beginning of a text that, in the template, has few enough CLIP tokens.
+
+        If words are cut off, trailing function words are cut off as well.
+        """
         if self.clip_tokenizer is None:
             return text
         ends = [match.end() for match in re.finditer(r"\S+", text)]
@@ -244,7 +253,7 @@ class DWCProcessor(ProcessorMixin):
             return len(encode(filled).ids) > self.clip_tokenizer.model_max_length
 
         count = max(1, bisect_left(ends, True, key=is_too_long))
-        if count < len(ends):  # not to end in "without" or "and a"
+        if count < len(ends):  # avoid a text that ends in "without" or "and a"
             words = text.split()
             while count > 1 and words[count - 1].lower() in FUNCTION_WORDS:
                 count -= 1
@@ -252,12 +261,12 @@ class DWCProcessor(ProcessorMixin):
 
     @property
     def max_clip_tokens(self) -> int | None:
-        """Most CLIP tokens of a text, start and end included; None without CLIP."""
+        """Maximum number of CLIP tokens of a text, including start and end; None without CLIP."""
         return None if self.clip_tokenizer is None else self.clip_tokenizer.model_max_length
 
     @property
     def model_input_names(self) -> list[str]:
-        """The names that `__call__` may return."""
+        """The names of the tensors that `__call__` may return."""
         names = ["pixel_values"]
         if self.clip_tokenizer is not None:
             names += ["clip_input_ids", "clip_attention_mask"]
@@ -293,13 +302,13 @@ class DWCProcessor(ProcessorMixin):
         return {"word_ids": ids, "word_mask": mask}
 
     def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
-        """As in the base class, but a tokenizer may be None."""
+        """Check an argument's type as the base class does, but allow None for a tokenizer."""
         if argument is None and argument_name in _TOKENIZERS:
             return type(None)
         return super().check_argument_for_proper_class(argument_name, argument)
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of `processor_config.json`: preprocessing and the names of the tokenizers."""
+        """Return the content of `processor_config.json`: image settings and tokenizer names."""
         values = {
             "image_processor": self.image_processor.to_dict(),
             "processor_class": type(self).__name__,
@@ -316,11 +325,11 @@ class DWCProcessor(ProcessorMixin):
 
         Args:
             save_directory: The folder.
-            push_to_hub: Upload it as well.
+            push_to_hub: Whether to upload it to the Hugging Face Hub as well.
             **kwargs: Arguments of `push_to_hub`.
 
         Returns:
-            The path of `processor_config.json`.
+            A list of one path, that of `processor_config.json`.
         """
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
@@ -339,13 +348,17 @@ class DWCProcessor(ProcessorMixin):
     def from_pretrained(
         cls, pretrained_model_name_or_path: str | Path, **kwargs: Any
     ) -> "DWCProcessor":
-        """Load from a folder or a Hub id; `revision`, `token` and `cache_dir` as in transformers.
+        """Load a processor from a folder or a repository on the Hugging Face Hub.
 
-        The classes are named here and not looked up from the files: a checkpoint cannot choose what
-        code reads it, and images are resized by PIL whether or not torchvision is installed.
+        The classes of its parts are fixed here and not taken from the files. So a checkpoint cannot
+        choose the code that loads it, and PIL resizes images even if torchvision is installed.
+
+        Args:
+            pretrained_model_name_or_path: Folder or repository id.
+            **kwargs: `revision`, `token` and `cache_dir` as in transformers.
 
         Raises:
-            CheckpointError: There is no complete processor of this project.
+            CheckpointError: The files of a DWC processor are missing, incomplete or invalid.
         """
         name = str(pretrained_model_name_or_path)
         try:
@@ -374,10 +387,16 @@ class DWCProcessor(ProcessorMixin):
 def _read_tokenizer(
     kind: type[TokenizersBackend], name: str, folder: str, **options: Any
 ) -> TokenizersBackend:
-    """Read a tokenizer from its two files.
+    """Load a tokenizer from `tokenizer.json` and `tokenizer_config.json`.
 
-    Its own `from_pretrained` would read CLIP's 50,000 tokens twice, and its `save_pretrained` would
-    then write another `tokenizer_config.json` than it has read.
+    The class's own `from_pretrained` would parse CLIP's 50,000 tokens twice, and after it
+    `save_pretrained` would write a `tokenizer_config.json` that differs from the loaded one.
+
+    Args:
+        kind: The tokenizer's class.
+        name: Folder or Hub id of the checkpoint.
+        folder: Sub-folder of the tokenizer in the checkpoint.
+        **options: Further arguments of transformers' `cached_file`.
 
     Raises:
         ValueError: The files do not describe a tokenizer of this kind.
@@ -388,7 +407,7 @@ def _read_tokenizer(
     )
     values = json.loads(settings_file.read_text(encoding="utf-8"))
     settings = {field: values[field] for field in _TOKENIZER_SETTINGS if field in values}
-    content = orjson.loads(file.read_bytes())  # a third of json's time for 100,000 values
+    content = orjson.loads(file.read_bytes())  # three times as fast as json for 100,000 values
     if kind is not CLIPTokenizer:
         return kind(tokenizer_file=str(file), **settings)
     try:
@@ -400,7 +419,7 @@ def _read_tokenizer(
         merges = [merge.split(" ") for merge in merges]
     pairs = list(map(tuple, merges))
     tokenizer = kind(vocab=vocabulary, merges=pairs, **settings)
-    pairs.clear()  # copied to Rust by now; 8 MB less for the garbage collector
+    pairs.clear()  # the tokenizer has its own copy; this frees 8 MB
     foreign = [token for token in added if tokenizer.convert_tokens_to_ids(token) != added[token]]
     if foreign:
         raise ValueError(f"{file} adds tokens that its vocabulary lacks: {foreign[:5]}")
@@ -408,18 +427,21 @@ def _read_tokenizer(
 
 
 def _minify_json(file: Path) -> None:
-    """Rewrite a JSON file without white space: half the size, and read in half the time."""
+    """Rewrite a JSON file without white space, which halves its size and its loading time."""
     content = json.loads(file.read_text(encoding="utf-8"))
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     file.write_text(text, encoding="utf-8")
 
 
 def build_word_tokenizer(words: Iterable[str] | Mapping[str, int]) -> TokenizersBackend:
-    """Make the word tokenizer from training captions in order, or from a word-to-id table.
+    """Return the word tokenizer for a vocabulary.
 
-    Characters outside ASCII are dropped, punctuation is deleted (`v-neck` becomes `vneck`), letters
-    are lower-cased, and white space separates words. Ids 0 to 3 are `<UNK> <AND> <BOS> <EOS>`; from
-    captions, words follow in order of first appearance.
+    It drops characters outside ASCII, deletes punctuation (`v-neck` becomes `vneck`), lower-cases
+    letters and splits at white space. Ids 0 to 3 are `<UNK> <AND> <BOS> <EOS>`.
+
+    Args:
+        words: A table from words to ids, or the training captions, whose words get ids from 4 in
+            order of first appearance.
 
     Raises:
         CheckpointError: The ids of a table do not run from 0 (`<UNK>`) without a gap.
@@ -438,16 +460,16 @@ def build_word_tokenizer(words: Iterable[str] | Mapping[str, int]) -> Tokenizers
 
 
 def build_clip_tokenizer(merges: Sequence[tuple[str, str]], max_tokens: int = 77) -> CLIPTokenizer:
-    """Make a tokenizer of CLIP's form from its merges.
+    """Return a byte-pair tokenizer of CLIP's form.
 
-    Ids are laid out as in CLIP: the 256 bytes, the 256 bytes that end a word (`</w>`), the merges,
-    `<|startoftext|>`, `<|endoftext|>`.
+    Ids have CLIP's order: the 256 bytes, the 256 bytes at the end of a word (`</w>`), the merged
+    tokens, `<|startoftext|>`, `<|endoftext|>`.
 
     Args:
-        merges: Pairs of tokens, in order.
-        max_tokens: Most tokens of a text, start and end included.
+        merges: Pairs of tokens to merge, in order of priority.
+        max_tokens: Maximum number of tokens of a text, including start and end.
     """
-    merged = dict.fromkeys("".join(pair) for pair in merges)  # two pairs may make one token
+    merged = dict.fromkeys("".join(pair) for pair in merges)  # two pairs may give the same token
     tokens = [*CLIP_BYTE_TOKENS, *merged, *CLIP_MARKS]
     return CLIPTokenizer(
         vocab={token: i for i, token in enumerate(tokens)},
@@ -484,12 +506,15 @@ def _check_word_table(table: Mapping[str, int]) -> None:
 
 
 def _drop_surrogates(text: str) -> str:
-    """Drop lone surrogates, which are not characters and which no tokenizer accepts."""
+    """Return a text without lone surrogates, which are no characters and fail in tokenizers."""
     return text.encode("utf-8", "ignore").decode("utf-8")
 
 
 def _pad(rows: Sequence[Sequence[int]], padding: int) -> tuple[Tensor, Tensor]:
-    """Stack rows of ids into (N, L) int64 with a mask (N, L) bool; L is at least 1."""
+    """Pad N lists of ids on the right to the longest, at least 1, and return ids and mask.
+
+    Both are (N, L): the ids int64, the mask bool and True on the given ids.
+    """
     length = max([1, *map(len, rows)])
     ids = torch.tensor([[*row, *[padding] * (length - len(row))] for row in rows])
     lengths = torch.tensor([len(row) for row in rows])

@@ -1,7 +1,7 @@
-"""Loading that either reads every tensor or fails.
+"""`StrictModel`, a model class that loads either all tensors of a checkpoint or none.
 
 transformers only warns about missing or unexpected tensors and fills the missing ones with random
-numbers. Here each of these is an error that lists the tensors.
+numbers. `StrictModel` raises an error that lists them.
 """
 
 import threading
@@ -18,8 +18,8 @@ from transformers.initialization import no_init_weights
 from dwc.checkpoints.safetensors_files import Weights, find_non_finite, is_folder
 from dwc.errors import CheckpointError, list_names
 
-# `no_init_weights` replaces functions of torch for all threads; two threads at once would each save
-# the other's replacement as the original.
+# `no_init_weights` replaces functions of torch for all threads and later restores them. If two
+# threads used it at once, one could restore the other's replacement in place of the original.
 _NO_INIT_LOCK = threading.Lock()
 
 _Model = TypeVar("_Model", bound="StrictModel")
@@ -30,12 +30,13 @@ class StrictModel(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls: type[_Model], *arguments: Any, **options: Any) -> Any:
-        """Load from a folder or a Hub id; same arguments as in transformers, but strict.
+        """Load a model from a folder or a Hub id, or fail if its weights are not complete.
 
-        Reads only safetensors, converts to float32 unless `dtype` says otherwise, and returns the
-        model in eval mode. Folders are read by this module, several times as fast as by
-        transformers, unless options other than `dtype` are given. `weights`: a folder's `Weights`
-        of the same `dtype`, if the caller has begun to read them.
+        It takes the arguments of transformers' `from_pretrained` and one more, `weights`: the
+        `Weights` of the folder in the same `dtype`, if the caller has already started to load them.
+        Only safetensors files are read. The model has `dtype` (float32 by default) and is in eval
+        mode. If no option but `dtype` and `weights` is given, this module loads a folder itself,
+        several times as fast as transformers.
 
         Raises:
             CheckpointError: Tensors are missing, unexpected, misshapen or not finite; files are
@@ -43,7 +44,7 @@ class StrictModel(PreTrainedModel):
         """
         wants_info = options.pop("output_loading_info", False)
         dtype = options.pop("dtype", options.pop("torch_dtype", torch.float32))
-        options.pop("ignore_mismatched_sizes", None)  # listed below with the others
+        options.pop("ignore_mismatched_sizes", None)  # wrong shapes are always reported below
         options.pop("use_safetensors", None)
         weights = options.pop("weights", None)
         source = arguments[0] if arguments else options.get("pretrained_model_name_or_path")
@@ -75,7 +76,7 @@ class StrictModel(PreTrainedModel):
     def _read(
         cls: type[_Model], folder: Any, dtype: torch.dtype, weights: Weights
     ) -> tuple[_Model, "Faults"]:
-        """Read a folder; return the model and the faults of its weights."""
+        """Load a folder; return the model and the faults of its weights."""
         config = cls.config_class.from_pretrained(folder)
         config.name_or_path = str(folder)
         config.dtype = dtype
@@ -85,11 +86,14 @@ class StrictModel(PreTrainedModel):
         return model.eval(), faults._replace(not_finite=sorted(weights.not_finite()))
 
     def _adjust_missing_and_unexpected_keys(self, loading_info: Any) -> None:
-        """Report every key: transformers would ignore buffers of old checkpoints."""
+        """Do nothing, so that all keys are reported; transformers would ignore some old buffers."""
 
 
 class Faults(NamedTuple):
-    """Names of faulty tensors; for misshapen ones, also the shape found and the shape expected."""
+    """Names of missing, unexpected, wrongly shaped and non-finite tensors.
+
+    For wrongly shaped tensors (`misshapen`), also the shape found and the shape expected.
+    """
 
     missing: list[str]
     unexpected: list[str]
@@ -117,7 +121,7 @@ class Faults(NamedTuple):
             )
 
     def as_info(self) -> dict[str, Any]:
-        """The faults in the form of transformers' `output_loading_info`."""
+        """Return the faults in the form of transformers' `output_loading_info`."""
         return {
             "missing_keys": set(self.missing),
             "unexpected_keys": set(self.unexpected),

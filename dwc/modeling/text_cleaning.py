@@ -1,8 +1,8 @@
-"""Cleaning of texts: what people type, before both tokenizers, and OpenAI's cleaning for CLIP.
+"""Cleaning of texts that people type, and OpenAI's text cleaning for CLIP.
 
-What is typed has spaces, letters and punctuation that no training caption has. `clean_typed_text`
-makes of them what a person means; the result goes to both tokenizers. Training captions are never
-cleaned that way: a model reads them as its training did.
+Typed texts contain kinds of spaces, letters and punctuation that occur in no training caption.
+`clean_typed_text` replaces them by plain equivalents before the text goes to both tokenizers.
+Training captions are not cleaned this way, since the model was trained on them as they are.
 """
 
 import html
@@ -30,11 +30,11 @@ _QUOTES = str.maketrans(
 _WORD = re.compile(r"\S+")
 _JOINT = re.compile(r"(?<=\w)(?<!_)(?:[^\w\s']+|_+)(?=\w)")
 _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_SHORTEST_PART = 3  # letters of a word that is joined to another without a sign
-_LONGEST_QUOTE = 120  # characters
-_SPACED_JOINTS = ",;:/|&+"  # stay, with a space behind; others become a space
+_SHORTEST_PART = 3  # fewest letters of each word when "reddress" is split into two words
+_LONGEST_QUOTE = 120  # most characters of a text that is quoted in a message
+_SPACED_JOINTS = ",;:/|&+"  # kept between separated words, plus a space; others become a space
 
-# English words that carry no content by themselves; German and others share some of them.
+# English words that carry no content by themselves; some also occur in other languages.
 FUNCTION_WORDS = frozenset(
     {"a", "an", "the", "this", "that", "these", "those", "it", "its", "is", "are", "was", "were"}
     | {"be", "been", "has", "have", "had", "do", "does", "did", "with", "without", "of", "in", "on"}
@@ -50,14 +50,16 @@ _log = logging.getLogger(__name__)
 
 
 class TypedText(NamedTuple):
-    """What a model reads of a typed text.
+    """A typed text after cleaning, with what was left out of it.
 
     Attributes:
-        text: The clean text before the caption template; empty where no word is readable.
+        text: The cleaned text, before the caption template is applied; empty if the model knows no
+            word of it.
         typed: The text as typed.
-        cut: The end that was left out, since the model reads no more; empty mostly.
-        unreadable: The words of a text without a single readable one; empty mostly.
-        max_tokens: The most CLIP tokens that the model reads; None without CLIP.
+        cut: The end of the cleaned text that was cut off because the text was too long; empty if
+            nothing was cut.
+        unreadable: All words of the text if the model knows none of them; otherwise empty.
+        max_tokens: Maximum number of CLIP tokens of a text; None without CLIP.
     """
 
     text: str
@@ -68,7 +70,7 @@ class TypedText(NamedTuple):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Messages for the person who typed the text: what was not read, and why."""
+        """Messages to the user that say which part of the text was ignored, and why."""
         if self.unreadable:
             words = ", ".join(self.unreadable[:12])
             return (
@@ -93,22 +95,23 @@ def _abridge(text: str) -> str:
 
 
 def clean_typed_text(text: str, is_known: Callable[[str], bool] | None = None) -> str:
-    """Clean what a person typed.
+    """Clean a text that a person typed.
 
-    Every kind of space becomes one space, and invisible characters go. Full-width and other
-    compatibility letters become plain ones, accents go (`café` becomes `cafe`), typographic quotes
-    and dashes become ASCII. Words joined by punctuation (`red/dress`) or by nothing (`RedDress`,
-    `reddress`) are separated where the vocabulary has the parts and not the joined word. A leading
-    minus becomes a word (`-stripes` becomes `without stripes`): the word tokenizer deletes it,
-    which means the opposite.
+    - Each run of white space becomes one space, and invisible characters are removed.
+    - Full-width and other compatibility letters become plain letters, accents are removed (`café`
+      becomes `cafe`), and typographic quotes and dashes become ASCII.
+    - Words joined by punctuation (`red/dress`) or by nothing (`RedDress`, `reddress`) are separated
+      if the vocabulary has the parts and not the joined word.
+    - A leading minus becomes a word (`-stripes` becomes `without stripes`), because the word
+      tokenizer would delete the minus and so reverse the meaning.
 
     Args:
-        text: The text.
-        is_known: Whether a word is in the model's vocabulary, punctuation deleted; None without
-            one, which leaves joined words.
+        text: The text as typed.
+        is_known: Function that tells whether a word, without its punctuation, is in the model's
+            vocabulary. If None (the model has no vocabulary), joined words are not separated.
 
     Returns:
-        The clean text, without spaces at its ends.
+        The cleaned text, without spaces at its ends.
     """
     text = html.unescape(text)
     text = "".join(" " if _is_space(char) else char for char in text)
@@ -121,9 +124,10 @@ def clean_typed_text(text: str, is_known: Callable[[str], bool] | None = None) -
 
 
 def clean_as_openai(text: str) -> str:
-    """Clean a text as OpenAI's `clip.tokenize` does: ftfy, HTML entities twice, white space.
+    """Clean a text as OpenAI's `clip.tokenize` does.
 
-    Without ftfy a text outside ASCII cannot be cleaned so, which is logged once.
+    Repair the encoding with ftfy, unescape HTML entities twice, and collapse white space. If the
+    package ftfy is not installed, its step is skipped for texts outside ASCII, with one warning.
     """
     if not text.isascii():
         fix_text = _find_ftfy()
@@ -151,7 +155,7 @@ def _is_space(char: str) -> bool:
 
 
 def _strip_accents(text: str) -> str:
-    """Remove the accents of Latin letters; other scripts need their marks."""
+    """Remove the accents of Latin letters; letters of other scripts keep their marks."""
     kept = []
     for char in text:
         base = unicodedata.normalize("NFD", char)[0]
@@ -160,7 +164,11 @@ def _strip_accents(text: str) -> str:
 
 
 def _separate(word: str, is_known: Callable[[str], bool]) -> str:
-    """Separate joined words where the parts are known and the joined word is not."""
+    """Return a word split into the words of which it consists, or unchanged.
+
+    A known word is not split. At punctuation, one known part suffices; elsewhere all parts must be
+    known.
+    """
     if is_known(word):
         return word
     parts = _JOINT.split(word)

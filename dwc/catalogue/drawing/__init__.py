@@ -1,19 +1,22 @@
-"""Draw garments as images: garment pieces as curves, then cloth, light and background.
+"""Drawing of garments as images.
 
-garments/      from a garment's description to its pieces, lines and buttons (`parts.Shape`)
-pose           the map from curve coordinates to image pixels
+A garment is first modeled as pieces bounded by curves; then cloth, light and background are
+painted. The modules are:
+
+garments/      builds the pieces, lines and buttons (`parts.Shape`) of a described garment
+pose           maps curve coordinates to image pixels
 materials      colors and the fine structure of cloth, knit and leather
 patterns       stripes, checks and prints
-raster, render from pieces to a layer of color, coverage and light
-scene          a calm background with a soft shadow (styles "gallery" and "plain")
+raster, render paint the pieces onto a layer of color, opacity and brightness
+scene          calm backgrounds with a soft shadow (style "gallery")
 photograph     the look of a hasty photograph taken at home (style "training")
-draw           from a garment and a seed to an image
-contact_sheet  a page of drawings
+draw           draws a garment with a seed as an image
+contact_sheet  draws a page of garments
 """
 
 DRAWING_VERSION = 2
 """Version of the drawing code; increase it whenever any image changes.
 
-Cached gallery embeddings and image pools are stored under this number. Those of another version
-are computed again.
+Cached gallery embeddings and image pools are stored together with this number and are recomputed
+if it has changed.
 """

@@ -1,4 +1,4 @@
-"""Draw a page of garments, as a figure for the documentation and to check changes by eye.
+"""Draw a page of garments, for the documentation and to inspect changes of the drawing code.
 
 python -m dwc.catalogue.drawing.contact_sheet --out assets/figures/catalogue.png
 python -m dwc.catalogue.drawing.contact_sheet --style training --tile 80 --out /tmp/training.png

@@ -21,11 +21,11 @@ _WIRE = 0.026  # thickness in units of the curve coordinates
 
 
 def on_hanger(shape: Shape, clipped: bool) -> Shape:
-    """Return the shape with a hanger behind it, between the two points that hold it.
+    """Return the shape with a hanger drawn behind it.
 
     Args:
-        shape: The garment; returned unchanged unless it hangs from exactly two points.
-        clipped: Whether to add the bar and the clips that hold a skirt or trousers.
+        shape: The garment; it is returned unchanged unless it has exactly two points `hung_from`.
+        clipped: Whether the hanger has a bar with clips, as for a skirt or trousers.
     """
     if len(shape.hung_from) != 2:
         return shape
@@ -67,18 +67,18 @@ _IN_PAIRS = frozenset({"trainers", "boots", "heels", "flats", "sandals"})
 def draw(garment: Garment, seed: int, size: int = 256, style: Style = "gallery") -> Image.Image:
     """Draw a garment as an RGB image.
 
-    The image is the same for the same arguments, in any process. What the description leaves open
-    (pose, light, background, color of buttons, position and scale of the pattern) follows from the
-    seed.
+    The same arguments always give the same image. Everything that the description does not specify
+    (pose, light, background, color of buttons, position and scale of the pattern) is random and
+    determined by the seed.
 
     Args:
         garment: Description of the garment.
-        seed: Seed of all that the description leaves open.
-        size: Pixels per side, 16 or more.
+        seed: Seed of the random properties.
+        size: Width and height of the image in pixels, 16 or more.
         style: One of `Style`.
 
     Raises:
-        ValueError: The size is below 16, or the style unknown.
+        ValueError: The size is below 16, or the style is unknown.
     """
     rng = generator(garment, seed, style)
     return draw_shape(outline(garment, rng), garment, rng, size, style)
@@ -94,7 +94,7 @@ def generator(garment: Garment, seed: int, style: str) -> np.random.Generator:
 def draw_shape(
     shape: Shape, garment: Garment, rng: np.random.Generator, size: int, style: Style = "gallery"
 ) -> Image.Image:
-    """Draw a shape in the colors of a garment; see `draw`."""
+    """Draw an already built shape in the colors of a garment; otherwise like `draw`."""
     if size < SMALLEST_SIZE:
         raise ValueError(f"size is {size} pixels; a garment takes at least {SMALLEST_SIZE}")
     if style not in get_args(Style):

@@ -106,9 +106,9 @@ _TO_LAB = np.array(
 _FROM_CONE = np.linalg.inv(_TO_CONE)
 _FROM_LAB = np.linalg.inv(_TO_LAB)
 
-# (lightness 0..1, chroma, hue in degrees). Colors that are easily confused are kept apart: pinks
-# tend to blue and reds to orange; beige is lighter and greyer than brown and orange; teal's hue is
-# 45 degrees from both green and blue.
+# Each shade of each color as (lightness from 0 to 1, chroma, hue in degrees). Colors that are
+# easily confused were chosen to differ: pinks tend to blue and reds to orange; beige is lighter and
+# greyer than brown and orange; teal's hue is 45 degrees from both green and blue.
 _CHOSEN: dict[str, dict[str, tuple[float, float, float]]] = {
     "red": {"light": (0.67, 0.185, 24), "mid": (0.56, 0.215, 27), "dark": (0.41, 0.150, 23)},
     "pink": {"light": (0.875, 0.075, 356), "mid": (0.775, 0.135, 355), "dark": (0.655, 0.205, 358)},
@@ -234,7 +234,7 @@ class Material:
 
 
 def material_of(garment: Garment, rng: np.random.Generator) -> Material:
-    """Choose a garment's material: described colors are exact, everything else is random."""
+    """Choose a garment's material: its two colors as described, everything else at random."""
     color, shade, second_name = garment["colour"], garment["shade"], garment["second_colour"]
     main = color_of(color, shade)
     second = main if second_name == "none" else second_color_of(second_name, color, shade)
@@ -285,8 +285,8 @@ def button_color(material: Material) -> Color:
 def weave_tile(weave: str, unit: int) -> Field:
     """Return a tile with the fine structure of a material, mean 0 and height about 1.
 
-    `unit` is the number of pixels per unit of the curve coordinates. Threads keep their size
-    relative to the garment and are left out where they would be finer than a pixel.
+    `unit` is the number of pixels per unit of the curve coordinates. Threads scale with the garment
+    and are left out if they would be finer than a pixel.
     """
     side = 128
     y, x = np.mgrid[0:side, 0:side].astype(np.float32)

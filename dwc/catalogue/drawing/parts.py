@@ -54,7 +54,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Line:
-    """A line on the cloth: `points` (n, 2), already smooth; `width` in the same units."""
+    """A line on the cloth.
+
+    Attributes:
+        points: Points (n, 2) of the line, already smooth.
+        kind: Kind of line, which determines how it is painted.
+        width: Width in the unit of the points.
+    """
 
     points: Points
     kind: LineKind = "seam"
@@ -63,7 +69,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Disc:
-    """A button, stud or eyelet: `centre` (x, y) and `radius` in the same units."""
+    """A round button, stud or eyelet.
+
+    Attributes:
+        centre: Center (x, y).
+        radius: Radius in the unit of the center.
+        role: Role that determines its color.
+    """
 
     centre: tuple[float, float]
     radius: float = 0.02
@@ -76,7 +88,7 @@ class Shape:
 
     Attributes:
         items: Parts, lines and discs in painting order, back to front.
-        print_box: Area (left, top, right, bottom) for a chest print; None where there is none.
+        print_box: Area (left, top, right, bottom) for a chest print; None for garments without one.
         hung_from: Points held by a hanger or clips; may be empty.
     """
 

@@ -1,7 +1,7 @@
-"""Patterns on cloth, and the prints on a chest.
+"""Patterns on cloth, and prints on the chest of a garment.
 
-A pattern is a repeating tile, painted once with Pillow; the weight of the second color at a pixel
-is looked up in it. A print is a set of outlines in the square [-1, 1] x [-1, 1].
+A pattern is a repeating tile that is painted once with Pillow and contains the weight of the
+garment's second color at each pixel. A print is a set of outlines in the square [-1, 1] x [-1, 1].
 """
 
 from collections.abc import Callable
@@ -30,13 +30,21 @@ _EXTENT = {
 
 @dataclass(frozen=True)
 class Pattern:
-    """A pattern on one garment: its name, its scale and the tile's offset `phase` (0 to 1)."""
+    """The pattern of one garment.
+
+    Attributes:
+        name: The pattern's name, one of the schema's.
+        scale: Factor of the tile's size.
+        phase: Offset (x, y) of the tile, 0 to 1 in units of its size.
+        layout: Number that selects the arrangement of color blocks.
+        bend: Local displacement (2, size, size) of the pattern in pixels; None for none.
+    """
 
     name: str
     scale: float = 1.0
     phase: tuple[float, float] = (0.0, 0.0)
     layout: int = 0
-    bend: NDArray[np.float32] | None = None  # (2, size, size), local shift in pixels
+    bend: NDArray[np.float32] | None = None
 
     @classmethod
     def draw(
@@ -55,8 +63,8 @@ class Pattern:
             size: Pixels per side of the image.
             askew: Strength of the random local shift of the pattern, as a fraction of the image
                 size.
-            across: Arrange color blocks only one above the other, so that both shoes of a pair
-                match.
+            across: Whether color blocks may only be one above the other, so that both shoes of a
+                pair match.
         """
         scale = float(rng.uniform(0.85, 1.2))
         phase = (float(rng.uniform()), float(rng.uniform()))

@@ -1,8 +1,8 @@
-"""Imitation of hasty photographs at home, for training: surroundings, light, blur and noise.
+"""Imitation of hasty photographs taken at home, for training: background, light, blur and noise.
 
-The strength of these effects is random for each image, and some images stay close to the gallery
-style, so that a model learns the garment and not the circumstances. The mean hue changes only
-little because the garment's color could otherwise not be recognized.
+The strength of these effects is random for each image, and some images look almost like the gallery
+style, so that a model learns to ignore the effects. The mean hue changes only a little, because
+otherwise the garment's color could not be recognized.
 """
 
 import io

@@ -21,10 +21,10 @@ OVER = 3  # oversampling factor of masks
 
 
 def colors(height: int, width: int) -> NDArray[np.float32]:
-    """Return a black image (height, width, 3) stored as three planes: red, green and blue.
+    """Return a black image (height, width, 3) that is stored as three planes: red, green and blue.
 
-    Combining it with a (height, width) field then runs along contiguous rows, which takes a fifth
-    of the time of interleaved colors. Arrays computed from it have the same memory layout.
+    With this memory layout, arithmetic with a (height, width) field takes a fifth of the time that
+    it takes with interleaved colors. Arrays computed from the image have the same layout.
     """
     return np.zeros((3, height, width), np.float32).transpose(1, 2, 0)
 
@@ -37,8 +37,8 @@ class Layer:
         rgb: Colors (size, size, 3) in [0, 1], premultiplied by `alpha`.
         alpha: Coverage (size, size) in [0, 1].
         tones: Lightening (positive) or darkening (negative) of each pixel (size, size). It is
-            applied only at the end because one field is cheaper to change than three color
-            channels.
+            collected separately and applied at the end, because changing one field is faster than
+            changing three color channels.
         light: Unit direction (x, y; y down) from which light comes.
     """
 

@@ -1,4 +1,4 @@
-"""Descriptions of a garment, from one word to every attribute."""
+"""Random descriptions of a garment, from a single noun to a text that states every attribute."""
 
 import random
 from dataclasses import replace
@@ -28,8 +28,8 @@ from dwc.catalogue.language.statements import (
 )
 from dwc.catalogue.schema import COMMON, UNSHADED, Garment
 
-_HYPERNYM_SHARE = 0.12  # share of partial descriptions with a wider noun such as "footwear"
-_LOOSE_SHARE = 0.12  # share of values at the end of their scale stated as "longer", "darker"
+_HYPERNYM_SHARE = 0.12  # share of partial descriptions with a more general noun ("footwear")
+_LOOSE_SHARE = 0.12  # share of extreme values that are stated as a comparative ("longer")
 _DENIAL_SHARE = 0.15  # share of partial descriptions that also deny one value
 _BARE_EXCLUSION_SHARE = 0.35  # share of descriptions by exclusion that state nothing else
 _AFTER_NOUN = ("without ", "with no ", "minus ", "sans ")
@@ -44,16 +44,16 @@ def describe(
 ) -> str:
     """Return a description of a garment, from `shorts` or `a navy tee` up to every attribute.
 
-    Everything stated is true; a comparative without a reference ("a longer, darker dress") is used
-    only for values at the end of their scale.
+    Everything that it states is true. A comparative without a reference ("a longer, darker dress")
+    is used only for the most extreme value of an attribute.
 
     Args:
         garment: The garment.
-        rng: Draws the words.
+        rng: Random generator by which the words are chosen.
         detail: Share of the attributes that are mentioned, 0 to 1. If None, a third of the
             descriptions mention all attributes, the others some or none.
-        negation_share: Share of descriptions by exclusion (`describe_excluding`), 0 to 1. With 0,
-            no random number is drawn for it.
+        negation_share: Probability of a description by exclusion (`describe_excluding`), 0 to 1.
+            With 0, no random number is drawn for this choice.
     """
     if negation_share > 0 and rng.random() < negation_share:
         return describe_excluding(garment, rng).text
@@ -77,7 +77,7 @@ def describe(
 def describe_excluding(garment: Garment, rng: random.Random) -> Exclusion:
     """Return a description with an exclusion: `anything but red`, `a dress without any stripes`.
 
-    A third of the texts state nothing else. Everything stated is true of the garment.
+    A third of the texts consist of the exclusion alone. All texts are true of the garment.
 
     Returns:
         The text, and in `excluded` the values that it excludes.
@@ -89,7 +89,7 @@ def describe_excluding(garment: Garment, rng: random.Random) -> Exclusion:
         opens = exclusion.text.startswith(_AFTER_NOUN)
         text = f"{rng.choice(('something', 'anything'))} {exclusion.text}" if opens else None
         return replace(exclusion, text=text or exclusion.text)
-    if "category" in exclusion.excluded:  # the noun would say which category it is
+    if "category" in exclusion.excluded:  # use no noun, because it would name the category
         statements = _statements(garment, {"colour"}, rng, loose=False)
         thing = noun_phrase(rng, "something", statements, countable=False)
     else:
@@ -106,7 +106,7 @@ def describe_excluding(garment: Garment, rng: random.Random) -> Exclusion:
 
 
 def describe_fully(garment: Garment, rng: random.Random) -> str:
-    """Return a description that fixes the category and every attribute of a garment."""
+    """Return a description that states the category and every attribute of a garment."""
     noun = rng.choice(nouns_for(garment))
     said = {name for name, values in noun.says.items() if len(values) == 1}
     statements = _statements(garment, set(garment.attributes) - said, rng, loose=False)
@@ -124,7 +124,7 @@ def _name(garment: Garment, rng: random.Random, bare: bool) -> tuple[Noun, bool,
     if wide and rng.random() < _HYPERNYM_SHARE:
         name = rng.choice(wide)
         return Noun(name), name in PLURAL_HYPERNYMS, name not in UNCOUNTABLE
-    # Half the time use a noun that fixes nothing beyond the category, so that these stay common.
+    # Half the time, use a noun that specifies only the category, so that these remain frequent.
     nouns = nouns_for(garment)
     if rng.random() < 0.5:
         nouns = tuple(noun for noun in NOUNS[garment.category] if not noun.says)
@@ -134,7 +134,7 @@ def _name(garment: Garment, rng: random.Random, bare: bool) -> tuple[Noun, bool,
 def _statements(
     garment: Garment, chosen: set[str], rng: random.Random, loose: bool
 ) -> list[Statement]:
-    """Return statements of each chosen attribute; `loose` allows vague words for some."""
+    """Return statements of the chosen attributes; `loose` allows vague words for some of them."""
     said = _look(garment, chosen, rng, loose)
     for name in garment.attributes:
         if name in chosen and name not in COMMON:
@@ -143,7 +143,7 @@ def _statements(
 
 
 def _look(garment: Garment, chosen: set[str], rng: random.Random, loose: bool) -> list[Statement]:
-    """Return statements of the chosen ones of color, shade, pattern and second color."""
+    """Return statements of color, shade, pattern and second color, as far as they are `chosen`."""
     said: list[Statement] = []
     color, shade, second = garment["colour"], garment["shade"], garment["second_colour"]
     named = None

@@ -1,16 +1,16 @@
 """Exclusions: phrases for attribute values and categories that a garment must not have.
 
-The catalogue's first language denies a few values in two ways ("no stripes", "not red"). This
-module has a name for every value of every attribute and for every category (`excluded_names`,
-`category_names`), and the forms in which people exclude them (`FORMS`): "without any stripes",
-"remove the belt", "anything but red", "non-striped", "not a dress". The text generators use these
-only if their `negation_share` is above 0; the parser understands all of them.
+The first version of the catalogue's language can deny only a few values, in two ways ("no stripes",
+"not red"; see `statements`). This module has names for every value of every attribute and for every
+category (`excluded_names`, `category_names`), and templates of phrases that exclude them (`FORMS`):
+"without any stripes", "remove the belt", "anything but red", "non-striped", "not a dress". The text
+generators use these only if their `negation_share` is above 0; the parser accepts all of them.
 
-An exclusion only states what is not wanted: "no stripes" allows every other pattern
-(`excluded_meaning`), and where the reference has no stripes, its pattern stays as it is.
+An exclusion states only what is not wanted: "no stripes" allows every other pattern
+(`excluded_meaning`). If the reference has no stripes, its pattern is to stay as it is.
 
-No form has a leading minus ("-stripes"): `dwc.negation.spell_out_minus` replaces it by "without"
-before a text is tokenized for a model, since the word tokenizer deletes punctuation.
+No template has a leading minus ("-stripes"): `dwc.negation.spell_out_minus` replaces a minus in a
+user's text by "without" before the text is tokenized, since the word tokenizer deletes punctuation.
 """
 
 import random
@@ -30,8 +30,8 @@ garment, or the absence of a part ("not without pockets")."""
 
 Values = Mapping[str, frozenset[str]]
 
-# Templates: {x} is the name, {a} the name with its article, {s} its plural, {p} the name as it
-# follows "the". Every form can stand alone or after a comma.
+# Templates of exclusions by kind of name. {x} is the name, {a} the name with its article, {s} its
+# plural, {p} the name as it is used after "the". Each can stand alone or after a comma.
 FORMS: dict[Kind, tuple[str, ...]] = {
     "thing": (
         "no {x}", "no {x}", "without {a}", "without {a}", "without any {x}", "without any {x}",
@@ -84,8 +84,8 @@ AFTER_BUT = (
 
 _ALONE = ("same but {}", "like this but {}", "the same, {}", "please, {}", "just like this but {}")
 
-# Single words that exclude a value ("collarless"), except those that are themselves the words for a
-# value of the schema ("sleeveless").
+# Single words that exclude a value ("collarless"), by attribute and value. Words that name a value
+# of the schema themselves ("sleeveless") are not included.
 LEXICAL_NEGATIONS: dict[tuple[str, str], tuple[str, ...]] = {
     ("pattern", "striped"): ("stripeless", "unstriped"),
     ("pattern", "graphic"): ("logoless",),
@@ -105,7 +105,7 @@ LEXICAL_NEGATIONS: dict[tuple[str, str], tuple[str, ...]] = {
     ("trim", "band"): ("bandless",),
 }
 
-# Nouns (in the singular) that people use in the singular and the plural: "no stripe", "no stripes".
+# Nouns, in the singular, that can be excluded in both numbers: "no stripe", "no stripes".
 _COUNTED = frozenset({
     "stripe", "pinstripe", "check", "dot", "spot", "flower", "zigzag", "line", "block", "graphic",
     "logo", "motif", "collar", "lapel", "hood", "ruffle", "frill", "belt", "drawstring", "button",
@@ -134,7 +134,7 @@ class Exclusion:
 
 @cache
 def excluded_names(category: str, attribute: str, value: str) -> tuple[tuple[Kind, str], ...]:
-    """Return every name by which an attribute value can be excluded, each after its kind.
+    """Return pairs (kind, name) of all names by which an attribute value can be excluded.
 
     Names have no article. Each value has at least one name.
     """
@@ -238,7 +238,7 @@ def say_exclusion(
         category: The category whose words are used.
         attribute: The attribute, one of `attributes_of(category)`.
         value: The value to exclude.
-        text_form: The template to use, one of `FORMS`; drawn if None.
+        text_form: The template to use, one of `FORMS`; chosen at random if None.
     """
     left = excluded_meaning(category, attribute, value)
     excluded = {
@@ -254,7 +254,7 @@ def say_exclusion(
 
 
 def say_category_exclusion(rng: random.Random, category: str) -> Exclusion:
-    """Return a clause that excludes a category ("not a skirt") or, sometimes, a group of them."""
+    """Return a clause that excludes a category ("not a skirt") or, sometimes, a group of these."""
     wide = [name for name, members in wide_names().items() if category in members]
     if wide and rng.random() < 0.15:
         name = rng.choice(wide)
@@ -267,7 +267,10 @@ def say_category_exclusion(rng: random.Random, category: str) -> Exclusion:
 
 
 def _phrase(rng: random.Random, kind: Kind, name: str, text_form: str | None = None) -> str:
-    """Fill a name into a template; draws the template if `text_form` is None, and the number."""
+    """Return a template filled with a name, in the singular or plural at random.
+
+    The template is `text_form`, or a random one for this kind of name if that is None.
+    """
     if kind in ("thing", "absence") and _is_counted(name) and rng.random() < 0.3:
         name = other_number(name) or name
     form = text_form or rng.choice(FORMS[kind])
@@ -277,7 +280,7 @@ def _phrase(rng: random.Random, kind: Kind, name: str, text_form: str | None = N
 
 
 def fill_form(form: str, kind: Kind, name: str) -> str:
-    """Fill a name into a template of `FORMS`, with the article that it needs."""
+    """Return a template of `FORMS` filled with a name, with the right article."""
     plural = is_plural(name)
     bare = kind in ("thing", "absence", "category") and (
         plural or name in _NO_ARTICLE or name.endswith(_COLOR_TAILS)
@@ -291,7 +294,7 @@ _NO_ARTICLE = _UNCOUNTED | UNCOUNTABLE
 
 
 def _is_counted(name: str) -> bool:
-    """Return whether people use a name in both numbers: "no stripe", "no stripes"."""
+    """Return whether a name can be used in the singular and the plural: "no stripe(s)"."""
     head = _split_head(name)[0].split()[-1]
     return head in _COUNTED or head in {f"{word}s" for word in _COUNTED}
 

@@ -41,7 +41,7 @@ def _denies(statement: Statement) -> bool:
 
 
 def _being(rng: random.Random, statements: Iterable[Statement]) -> list[str]:
-    """Return the adjectives as they follow "is"; half the time with `blue striped` as one."""
+    """Return the adjectives as used after "is"; half the time `blue striped` is one of them."""
     described = adjectives(statements)
     color = next((statement for statement in described if statement.form == "colour"), None)
     pattern = next(
@@ -61,9 +61,9 @@ def _being(rng: random.Random, statements: Iterable[Statement]) -> list[str]:
 
 
 def having(rng: random.Random, statements: Iterable[Statement], opening: str = "with") -> str:
-    """Join the parts that a garment has and lacks: `with long sleeves and no belt`; may be empty.
+    """Return the parts that a garment has and lacks as text: `with long sleeves and no belt`.
 
-    `opening` may be a verb ("has"); parts that the garment lacks then follow "no".
+    The text is empty if no statement is about parts. `opening` is "with" or a verb ("has").
     """
     had = [statement.text for statement in statements if statement.form == "has"]
     lacked = [statement.text for statement in statements if statement.form == "no"]
@@ -118,7 +118,7 @@ def predicate(rng: random.Random, statements: Sequence[Statement], plural: bool 
 
 
 def change(rng: random.Random, statements: Sequence[Statement]) -> str:
-    """Return statements in a form that can follow "but" or "make it": `blue with a belt`."""
+    """Return statements as a phrase for use after "but" or "make it": `blue with a belt`."""
     described = adjectives(statements)
     words = join(rng, _being(rng, statements))
     rest = having(rng, statements)

@@ -1,4 +1,4 @@
-"""A lookup table from every phrase of the catalogue's language to the values it allows."""
+"""The lexicon: tables from the phrases of the catalogue's language to the values they allow."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -35,8 +35,8 @@ class Meaning(NamedTuple):
     """The meaning of a phrase: the attribute values that it allows.
 
     Attributes:
-        allowed: Pairs of an attribute and its allowed values. A noun that names a new category, or
-            an excluded category, has its pair under "category".
+        allowed: Pairs of an attribute and its allowed values. For a noun that names a new category,
+            or for an excluded category, the attribute is "category".
         excludes: Whether the phrase only excludes values. An attribute whose value in the reference
             is allowed then keeps that value.
     """
@@ -69,11 +69,12 @@ class Lexicon:
     Attributes:
         being: Phrases that follow "is" or stand before a noun.
         having: Phrases that follow "with".
-        lacking: The phrases of `excluded` that can continue a list begun by "no" ("no stripes and
-            belt"); other phrases in that place are wanted ("no stripes and long sleeves").
-        excluded: Phrases that can follow "no", "not", "without" and the like.
+        lacking: Those phrases of `excluded` that remain excluded when they continue a list after
+            "no" ("no stripes and belt"); other phrases in this place are wanted ("no stripes and
+            long sleeves").
+        excluded: Phrases that can follow "no", "not", "without" and similar words.
         names: Nouns.
-        settings: Phrases that restrict nothing.
+        settings: Phrases without a meaning, which restrict nothing ("to match").
         colors: The phrases of `being` that a second color can follow ("navy and white striped").
         pattern_words: A second color with its pattern: "white striped".
     """
@@ -133,9 +134,9 @@ def words_of_category(category: str, is_named: bool) -> Lexicon:
 
     Args:
         category: The category.
-        is_named: Whether the category's nouns name it as the new category. Otherwise a noun
-            restricts only the attributes that it fixes beyond the category, and a noun that is also
-            a phrase for a value ("polo neck") has only the meaning of that phrase.
+        is_named: Whether a noun of the category changes the category to this one. If not, a noun
+            only restricts the attributes that it specifies in addition to the category, and a noun
+            that is also a phrase for a value ("polo neck") has only the meaning of that phrase.
     """
     lexicon = Lexicon()
     for color in COLORS:
@@ -222,7 +223,7 @@ def _add_other_numbers(phrases: Phrases, texts: Iterable[str]) -> None:
 
 @cache
 def excludable_anywhere() -> frozenset[Tokens]:
-    """Return every phrase that can be excluded of at least one category."""
+    """Return every phrase that can be excluded in at least one category."""
     return frozenset(
         key
         for category in CATEGORIES
@@ -294,7 +295,7 @@ def _add_pattern_in_colors(lexicon: Lexicon, pattern: str) -> None:
 
 
 def _beside(color: str) -> Iterable[str]:
-    """Return the names that a color can have as the second of two colors."""
+    """Return the names of a color when it is the second of two colors in a phrase."""
     return (color,) if color in UNSHADED else value_words.BARE[color]
 
 

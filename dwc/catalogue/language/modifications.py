@@ -1,6 +1,6 @@
-"""Modifications: texts that turn a reference garment into a target, and their exact meaning.
+"""Modifications: texts that describe how a target differs from a reference, with their meaning.
 
-The whole catalogue interprets a modification of a reference image by these rules:
+The whole package interprets a modification of a reference image by these rules:
 
 - An attribute that the text mentions takes one of the values that the text *allows*.
 - An attribute that the text does not mention keeps its value in the reference image.
@@ -9,8 +9,9 @@ The whole catalogue interprets a modification of a reference image by these rule
   that leaves "plain" possible. If the image's second color becomes the main color, the second color
   is free. If the category changes, every attribute except color, shade, pattern and second color is
   free, since the image shows another category.
-- Some words fix two attributes: "navy", "black" and "white" fix color and shade (black and white
-  have only one shade), and "plain" fixes pattern and second color. Both attributes count as stated.
+- Some words specify two attributes: "navy", "black" and "white" specify color and shade (black and
+  white have only one shade), and "plain" specifies pattern and second color. Both attributes count
+  as stated.
 - An exclusion ("no stripes") allows all other values if the image has an excluded value; otherwise
   the attribute keeps its value in the image.
 """
@@ -109,7 +110,10 @@ def phrase_change_of_category(
 def _caption(
     reference: Garment, statements: Sequence[Statement], rng: random.Random, alone: bool
 ) -> str:
-    """Return one caption; only if it is `alone` may it say that all else stays ("same but")."""
+    """Return one caption that expresses the statements.
+
+    If it is the only caption (`alone`), it may also say that all else stays the same ("same but").
+    """
     plural = reference.category in PLURAL
     noun = rng.choice(generic_nouns(reference.category)).text
     draw = rng.random()
@@ -142,8 +146,8 @@ class Modification:
         captions: One or two texts, which apply together.
         category: The new category, or None if the text names none.
         allowed: Maps every attribute that the text mentions to its allowed values.
-        stated: The attributes in `allowed` that the text alone fixes.
-        relative: The attributes in `allowed` that text and image fix together ("longer").
+        stated: The attributes in `allowed` that the text alone determines.
+        relative: The attributes in `allowed` that text and image determine together ("longer").
         free: The attributes that may have any value. An attribute neither in `allowed` nor in
             `free` keeps its value in the image.
         excluded: Maps attributes to the values that the text excludes, whether or not the image has
@@ -183,13 +187,14 @@ def draw_modification(
     Args:
         reference: The garment to modify.
         target: The wanted garment, different from the reference.
-        rng: Draws the words.
-        negation_share: Share of the modifications, 0 to 1, that exclude something with the phrases
-            of `exclusions` ("without any stripes", "anything but red", "not a dress"). With 0, no
-            random number is drawn for it, and the texts are those of the first language.
+        rng: Random generator by which the words are chosen.
+        negation_share: Probability, 0 to 1, of a modification that excludes something with the
+            phrases of `exclusions` ("without any stripes", "anything but red", "not a dress"). With
+            0, no random number is drawn for this choice, and the texts are those of the first
+            version of the language.
 
     Raises:
-        ValueError: Nothing differs.
+        ValueError: The two garments are equal.
     """
     if reference == target:
         raise ValueError(
@@ -216,7 +221,8 @@ def draw_modification(
 
 _SECOND_EXCLUSION_SHARE = 0.25  # share of modifications with exclusions that have two
 _EXCHANGE_SHARE = 0.2  # share of exclusions that also name the value wanted instead
-_NEEDLESS_SHARE = 0.2  # share of those that also exclude a value that the target lacks anyway
+# Share of modifications with exclusions that also exclude a value that neither garment has.
+_NEEDLESS_SHARE = 0.2
 
 
 def _exclude_values(
@@ -421,7 +427,10 @@ def constraints(reference: Garment, modification: Modification) -> dict[str, fro
 
 
 def picture_only(reference: Garment, modification: Modification) -> frozenset[str]:
-    """Return the attributes fixed by the image alone; "category" too unless the text changes it."""
+    """Return the attributes that only the image determines.
+
+    "category" is among them unless the text changes the category.
+    """
     stays = (
         frozenset(_names(reference, modification))
         - modification.free
@@ -445,8 +454,8 @@ def picture_share(reference: Garment, modification: Modification) -> float:
 
         (picture_only + relative / 2) / (picture_only + relative + stated)
 
-    Each term is the number of attributes of that kind. The category counts as one attribute: as
-    stated if the text names or excludes it, else as given by the image. Free attributes are not
+    Each term is the number of attributes of that kind. The category counts as one attribute, which
+    is stated if the text changes it and given by the image otherwise. Free attributes are not
     counted. An attribute with an excluded value counts as stated if the image has that value;
     otherwise the exclusion changes nothing, and the attribute counts as given by the image.
     """

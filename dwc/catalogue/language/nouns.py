@@ -1,7 +1,7 @@
 """Nouns for garments: `a tee`, `trousers`, `a cardigan`, `footwear`.
 
-Some nouns fix more than the category: a cardigan is a jumper with buttons. Such a noun is used only
-for garments that have these values, and the values count as stated.
+Some nouns also specify attributes: a cardigan is a jumper with buttons. Such a noun is used only
+for garments that have these values, and these attributes count as stated by the text.
 """
 
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from dwc.catalogue.schema import Garment
 
 @dataclass(frozen=True)
 class Noun:
-    """A noun for a garment; `says` maps the attributes that it fixes to their allowed values."""
+    """A noun for a garment; `says` maps each attribute that it specifies to its allowed values."""
 
     text: str
     says: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def suits(self, garment: Garment) -> bool:
-        """Return whether the garment has the values that the noun fixes."""
+        """Return whether the garment has the values that the noun specifies."""
         return all(garment.get(name) in values for name, values in self.says.items())
 
 
@@ -30,7 +30,7 @@ def _noun(text: str, **says: str) -> Noun:
 # Categories whose nouns are plural: "a pair of boots", "the shorts are".
 PLURAL = frozenset({"trousers", "shorts", "trainers", "boots", "heels", "flats", "sandals"})
 
-# The first nouns of each category fix nothing beyond the category.
+# The first nouns of each category specify nothing but the category.
 NOUNS: dict[str, tuple[Noun, ...]] = {
     "dress": (
         _noun("dress"),
@@ -214,12 +214,12 @@ PLURAL_HYPERNYMS = frozenset({"bottoms", "shoes", "kicks"})
 
 
 def generic_nouns(category: str) -> tuple[Noun, ...]:
-    """Return the nouns of a category that fix nothing beyond the category."""
+    """Return the nouns of a category that specify no attributes."""
     return tuple(noun for noun in NOUNS[category] if not noun.says)
 
 
 def nouns_for(garment: Garment) -> tuple[Noun, ...]:
-    """Return every noun of the garment's category whose fixed values the garment has."""
+    """Return the nouns of the garment's category that are true of the garment."""
     return tuple(noun for noun in NOUNS[garment.category] if noun.suits(garment))
 
 

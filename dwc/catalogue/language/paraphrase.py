@@ -40,7 +40,7 @@ def paraphrase(text: str, reference: Garment | None, count: int) -> list[str]:
 
 
 class _Tables(NamedTuple):
-    """Tables of phrases that may replace each other: for wanted and for denied values."""
+    """Tables of phrases with their meanings, for wanted values and for denied values."""
 
     said: list[Phrases]
     denied: list[Phrases]
@@ -56,7 +56,10 @@ def _tables(category: str, reference: Garment | None) -> _Tables:
 
 
 def _turned(tokens: Tokens, tables: _Tables, turn: int) -> list[str]:
-    """Replace every phrase, the longest first, by its `turn`-th synonym."""
+    """Return the words with every phrase replaced by its `turn`-th synonym, counted from 1.
+
+    At each place, the longest phrase with a synonym is replaced. Synonyms are counted cyclically.
+    """
     words: list[str] = []
     start = 0
     while start < len(tokens):

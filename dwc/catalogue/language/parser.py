@@ -30,8 +30,8 @@ _TOKEN = re.compile(r"[a-z]+(?:['-][a-z]+)*|,")
 _STOPS = re.compile(r"[.;:!?]+")
 _LONGEST = 7  # maximum number of words in a phrase
 
-# Words without a meaning of their own, grouped by what may follow them: after `_HAVE` a thing
-# ("with a belt"), after `_BE` an adjective or a noun ("make it blue").
+# Words without a meaning of their own, grouped by what may follow them: a part of the garment after
+# `_HAVE` ("with a belt"), an adjective or a noun after `_BE` ("make it blue").
 _HAVE = frozenset({"has", "have", "with", "add"})
 _BE = frozenset({
     "is", "are", "be", "make", "it", "them", "they", "this", "these", "the", "i", "i'd", "want",
@@ -39,7 +39,7 @@ _BE = frozenset({
     "could", "needs", "need", "to", "as", "instead", "show", "me", "of", "pair", "please",
     "something", "anything", "everything",
 })  # fmt: skip
-# Fillers that are part of a negation if one of the listed words follows: "instead of".
+# Filler words that are part of a negation if one of the listed words follows, as in "instead of".
 _NOT_FILLERS = {
     "instead": ("of",),
     "something": ("but", "except", "other"),
@@ -59,8 +59,8 @@ class Demand:
 
     Attributes:
         category: The required category, or None if several categories fit.
-        values: Maps each constrained attribute to its allowed values.
-        by_category: If `category` is None, maps each category that fits to its own attribute
+        values: Maps each constrained attribute to its allowed values; used if `category` is given.
+        by_category: Used if `category` is None: maps each category that fits to its attribute
             constraints, in the form of `values`.
     """
 
@@ -79,7 +79,7 @@ class Demand:
 
     @property
     def is_possible(self) -> bool:
-        """Whether a garment may fit: a category fits and each attribute has an allowed value."""
+        """Whether a category fits and no attribute is left without an allowed value."""
         possible = bool(self.category or self.by_category)
         return possible and all(self.values.values())
 
@@ -125,12 +125,12 @@ def parse_modification(text: str, reference: Garment | None = None) -> Demand | 
 
 
 class _Reading(NamedTuple):
-    """One parsed alternative of the rest of a text, from some token to the end.
+    """One way to parse the part of a text from some token to the end ("parsed alternative").
 
     Attributes:
-        pieces: The number of phrases that the rest is split into.
-        named: The number of phrases that name a category.
-        said: The meanings of the phrases, without those that restrict nothing.
+        pieces: The number of phrases into which this part is split.
+        named: The number of these phrases that name a category.
+        said: The meanings of these phrases, without those that restrict nothing.
     """
 
     pieces: int
@@ -142,9 +142,9 @@ class _Step(NamedTuple):
     """One phrase of a text, as one step of the parser.
 
     Attributes:
-        pieces: How many phrases the step counts as: 0 for a word that only joins, else 1.
-        end: The index after the phrase's last token.
-        after: The mode of the parser after the phrase, see `_Reader`.
+        pieces: The number of phrases for which the step counts: 0 for a conjunction, else 1.
+        end: The index of the token after the phrase.
+        after: The mode of the parser after the phrase; see `_Reader`.
         meaning: The meaning of the phrase.
     """
 
@@ -187,7 +187,7 @@ class _Reader:
         return [reading.said for reading in found if reading.named == named and reading.said]
 
     def _from(self, start: int, mode: str) -> list[_Reading]:
-        """Return the parsed alternatives of the text from token `start` on, if begun in `mode`.
+        """Return the parsed alternatives of the text from token `start` on, beginning in `mode`.
 
         Among alternatives that name equally many categories, only those with the fewest phrases are
         returned.
@@ -268,7 +268,7 @@ class _Reader:
             yield from self._carried_on(start, "denied")
 
     def _openings(self, start: int, mode: str) -> Iterator[_Step]:
-        """Yield the words that only decide the mode of the next phrase: "no", "with", "is"."""
+        """Yield words that only determine the mode for the next phrase: "no", "with", "is"."""
         token = self._tokens[start]
         after = self._tokens[start + 1 : start + 2]
         if token == "nothing" and after == ("but",):
@@ -288,7 +288,7 @@ class _Reader:
             yield _Step(1, start + 1, "be")
 
     def _excluded(self, start: int, after: str) -> Iterator[_Step]:
-        """Yield the phrases at `start` that can be excluded; the mode after them is `after`."""
+        """Yield the phrases at `start` that can be excluded; `after` is the mode after them."""
         for lexicon in self._lexicons:
             yield from self._matches(start, lexicon.excluded, after)
 
@@ -406,7 +406,7 @@ def _all_but(tokens: Tokens) -> Demand | None:
 
 @cache
 def _vacuous(category: str) -> Lexicon:
-    """Return phrases that can be excluded of other categories but restrict nothing in this one."""
+    """Return phrases that can be excluded in other categories but restrict nothing in this one."""
     own = words_of_category(category, is_named=False).excluded
     says_nothing = {Meaning(excludes=True)}
     phrases: Phrases = dict.fromkeys(excludable_anywhere() - own.keys(), says_nothing)

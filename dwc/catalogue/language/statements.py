@@ -2,7 +2,7 @@
 
 A `Statement` is the smallest unit of the language; descriptions and modifications combine several
 into a sentence. `say_change` and `say_look_change` choose how a difference between two garments is
-stated: absolutely ("blue"), by comparison ("longer") or by denial ("not red").
+expressed: absolutely ("blue"), by comparison ("longer") or by denial ("not red").
 """
 
 import random
@@ -37,8 +37,8 @@ class Statement:
         form: Where the phrase can stand in a sentence, see `Form`.
         text: The phrase.
         allowed: Maps each attribute that the phrase mentions to its allowed values.
-        relative: The attributes whose allowed values depend on the reference garment; those of all
-            other attributes follow from the phrase alone.
+        relative: The attributes whose allowed values depend on the reference garment ("longer").
+            For all other attributes they depend on the phrase alone.
     """
 
     form: Form
@@ -50,7 +50,7 @@ class Statement:
 def say_color(rng: random.Random, color: str, shade: str | None) -> Statement:
     """Return a statement of the color, and of the shade if one is given.
 
-    Black and white have only one shade, so their names always fix it.
+    Black and white have only one shade, so their names always specify the shade as well.
     """
     allowed = {"colour": frozenset({color})}
     if color in UNSHADED:
@@ -94,7 +94,7 @@ def say_second_color(rng: random.Random, second: str) -> Statement:
 
 
 def say_value(rng: random.Random, category: str, attribute: str, value: str) -> Statement:
-    """Return a statement that fixes the value of any attribute except the two colors."""
+    """Return a statement of the value of an attribute other than the two colors."""
     words = value_words.words_for(category, attribute, value)
     return _choose(rng, words, {attribute: frozenset({value})})
 
@@ -249,10 +249,10 @@ def _pick(rng: random.Random, words: value_words.Words) -> tuple[str, Form]:
     return rng.choice(texts), form
 
 
-# Probabilities of the ways to state a difference, tried in the order of `say_change`, each where it
-# is possible; all other differences are stated absolutely.
+# Probabilities of the ways to express a difference, which `say_change` tries in this order if they
+# are possible; all other differences are expressed absolutely.
 DENIED_SHARE = 0.2
-COMPARED_SHARE = 0.7  # only some attributes are comparable: about a third of all are compared
+COMPARED_SHARE = 0.7  # of comparable attributes; about a third of all differences are compared
 DIFFERENT_SHARE = 0.04
 COVERED_SHARE = 0.2
 
@@ -262,7 +262,7 @@ def say_change(reference: Garment, target: Garment, name: str, rng: random.Rando
     category, before, after = target.category, reference[name], target[name]
     if rng.random() < DENIED_SHARE and (denial := say_denial(rng, category, name, before, after)):
         return denial
-    # People do not say "shorter sleeves" or "a lower heel" to ask for none at all.
+    # Nobody writes "shorter sleeves" or "a lower heel" for a garment without sleeves or heel.
     comparable = before != "sleeveless" and after not in ("sleeveless", "flat")
     if (
         comparable

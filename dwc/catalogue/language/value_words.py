@@ -1,9 +1,9 @@
 """Words for the values of every attribute, absolute and in comparison with a reference.
 
 A value has up to three kinds of words: what the garment *is* (before the noun or after "is"), what
-it *has* (after "has" or "with"), and what it *lacks* (after "no" or "without"). All three fix the
-value. `DENIED` has the names used to deny a value: "no stripes" allows every other pattern.
-Colors have names that leave the shade open (`BARE`) and names that fix it (`NAMED`).
+it *has* (after "has" or "with"), and what it *lacks* (after "no" or "without"). Each allows exactly
+that value. `DENIED` has the names by which a value is denied: "no stripes" allows every other
+pattern. Some names of a color allow every shade (`BARE`), others only one (`NAMED`).
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from functools import cache
 
 from dwc.catalogue.schema import COLORS, ORDERED, UNSHADED, attributes_of
 
-# Names that fix the color and leave the shade open: a blue coat may be navy.
+# Names that specify the color but not the shade: a blue coat may be navy.
 BARE: dict[str, tuple[str, ...]] = {
     **{color: (color,) for color in COLORS},
     "grey": ("grey", "gray"),
@@ -20,7 +20,7 @@ BARE: dict[str, tuple[str, ...]] = {
     "white": ("white", "white", "pure white"),
 }
 
-# Names that fix a color and its shade: navy is always dark blue.
+# Names that specify a color and its shade: navy is always dark blue.
 NAMED: dict[tuple[str, str], tuple[str, ...]] = {
     ("red", "light"): ("salmon red", "washed-out red"),
     ("red", "mid"): ("scarlet", "bright red", "cherry red"),
@@ -65,7 +65,7 @@ SHADE_WORDS: dict[str, tuple[str, ...]] = {
 
 
 def shaded_names(color: str, shade: str) -> tuple[str, ...]:
-    """Return names that fix color and shade: `dark blue`, `navy`; for black and white, `BARE`."""
+    """Return names of a color in a shade: `dark blue`, `navy`; for black and white, `BARE`."""
     if color in UNSHADED:
         return BARE[color]
     described = tuple(f"{word} {name}" for word in SHADE_WORDS[shade] for name in BARE[color][:2])
@@ -74,7 +74,7 @@ def shaded_names(color: str, shade: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Words:
-    """Phrases that express the same thing: those after "is", after "has", and after "no"."""
+    """Phrases with the same meaning, for use after "is", after "has", and after "no"."""
 
     being: tuple[str, ...] = ()
     having: tuple[str, ...] = ()
@@ -82,7 +82,7 @@ class Words:
 
 
 def _words(being: str = "", having: str = "", lacking: str = "") -> Words:
-    """Build `Words` from comma-separated lists."""
+    """Return `Words` from comma-separated lists of phrases."""
     lists = (
         tuple(w.strip() for w in text.split(",") if w.strip()) for text in (being, having, lacking)
     )
@@ -330,7 +330,7 @@ DENIED: dict[tuple[str, str], tuple[str, ...]] = {
     ("trim", "band"): ("band", "ribbon"),
 }
 
-# Words that allow several values, whatever the reference is: "with sleeves", "patterned".
+# Words that allow several values, independent of the reference: "with sleeves", "patterned".
 COVERING: dict[tuple[str, frozenset[str]], Words] = {
     ("sleeve", frozenset({"short", "elbow", "long"})): _words("", "sleeves"),
     ("heel", frozenset({"low", "high"})): _words("heeled", "a heel, heels"),
@@ -406,14 +406,14 @@ ATTRIBUTE_NAMES: dict[str, tuple[str, ...]] = {
 
 @cache
 def words_for(category: str, attribute: str, value: str) -> Words:
-    """Return the words that fix a value of any attribute except the two colors."""
+    """Return the words for a value of any attribute except the two colors."""
     special = _SPECIAL.get((category, attribute, value))
     return special or _GENERAL[attribute, value]
 
 
 @cache
 def compared(category: str, attribute: str) -> tuple[Words, Words]:
-    """Return the words for less and for more of an ordered attribute, or of "busyness"."""
+    """Return the words for less and for more of an ordered attribute or of "busyness"."""
     return _COMPARED_SPECIAL.get((category, attribute)) or _COMPARED[attribute]
 
 
@@ -426,7 +426,10 @@ def scale(category: str, attribute: str) -> tuple[str, ...]:
 
 @cache
 def meant_by_denial(category: str, attribute: str, value: str) -> frozenset[str]:
-    """Return the values that stay allowed if one is denied; "no stripes" also denies pinstripes."""
+    """Return the values that remain allowed if one is denied.
+
+    Denying stripes or pinstripes denies both.
+    """
     gone = {value}
     if attribute == "pattern" and value in ("striped", "pinstriped"):
         gone = {"striped", "pinstriped"}

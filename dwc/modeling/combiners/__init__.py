@@ -1,8 +1,9 @@
-"""Combiners, which mix image features and text features into a query; chosen by name.
+"""Combiners: modules that mix image features and text features into a query.
 
     combiner(image_features, text_features) -> Composition
 
-`combiner_class("dwc")` looks one up, `combiner_names()` lists them, `register("name")` adds one.
+`combiner_class("dwc")` returns the combiner class of a name, `combiner_names()` lists all names,
+and the decorator `register("name")` adds a class.
 """
 
 from dwc.modeling.combiners.base import Combiner, combiner_class, combiner_names, register

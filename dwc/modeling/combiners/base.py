@@ -1,4 +1,4 @@
-"""The combiner interface, the register of names, and the two-layer perceptron they share."""
+"""The combiners' base class, their registry by name, and the two-layer perceptron they share."""
 
 from collections.abc import Callable
 from typing import ClassVar, TypeVar
@@ -9,7 +9,10 @@ from dwc.modeling.composition import Composition
 
 
 def mlp(in_dim: int, hidden_dim: int, out_dim: int, dropout: float) -> nn.Sequential:
-    """Linear, ReLU, dropout, linear; the parameters are `{0,3}.{weight,bias}`."""
+    """Return a perceptron of two linear layers with ReLU and dropout between them.
+
+    Its parameter names are `{0,3}.{weight,bias}`.
+    """
     return nn.Sequential(
         nn.Linear(in_dim, hidden_dim),
         nn.ReLU(),
@@ -19,37 +22,37 @@ def mlp(in_dim: int, hidden_dim: int, out_dim: int, dropout: float) -> nn.Sequen
 
 
 class Combiner(nn.Module):
-    """Mixes unit image features and unit text features into a query.
+    """Base class of modules that mix image and text features of unit length into a query.
 
     Attributes:
-        uses_projections: True if the features are the stream's own projections of CLIP's features,
-            False if they are CLIP's features at unit length.
+        uses_projections: True if the combiner takes the CLIP stream's learned projections of CLIP's
+            features, False if it takes CLIP's features scaled to unit length.
     """
 
     uses_projections: ClassVar[bool] = True
 
     def __init__(self, dim: int, dropout: float):
-        """Make a combiner.
+        """Build a combiner.
 
         Args:
-            dim: Length of the features.
+            dim: Length of the feature vectors.
             dropout: Dropout probability in training, 0 to 1.
         """
         super().__init__()
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
-        """(N, dim), (N, dim) -> N queries."""
+        """Compose N queries from image and text features, each (N, dim)."""
         raise NotImplementedError(f"{type(self).__name__} does not define forward.")
 
     def side_loss(
         self, composed: Composition, gallery: Tensor, labels: Tensor, temperature: float
     ) -> Tensor | None:
-        """Return a scalar loss besides retrieval, or None.
+        """Return a scalar training loss to add to the retrieval loss, or None if there is none.
 
         Args:
-            composed: B queries from `forward`.
-            gallery: (B, dim), unit embeddings of their targets in the same order.
-            labels: (B,), equal where targets show the same thing.
+            composed: B queries that `forward` returned.
+            gallery: Unit-length embeddings (B, dim) of the queries' target images, in their order.
+            labels: (B,), equal for targets that show the same item.
             temperature: Temperature of the retrieval loss.
         """
         return None
@@ -60,7 +63,7 @@ _REGISTER: dict[str, type[Combiner]] = {}
 
 
 def register(name: str) -> Callable[[_CombinerType], _CombinerType]:
-    """Class decorator that registers a combiner under a free name."""
+    """Return a class decorator that registers a combiner under a name not yet in use."""
 
     def add(combiner: _CombinerType) -> _CombinerType:
         if name in _REGISTER:
@@ -75,10 +78,10 @@ def register(name: str) -> Callable[[_CombinerType], _CombinerType]:
 
 
 def combiner_class(name: str) -> type[Combiner]:
-    """Look up a combiner by name.
+    """Return the combiner class registered under a name.
 
     Raises:
-        ValueError: There is none; the message lists the names.
+        ValueError: No combiner has this name; the message lists all names.
     """
     if name not in _REGISTER:
         raise ValueError(f"no combiner is named {name!r}; there are {', '.join(combiner_names())}.")
@@ -86,5 +89,5 @@ def combiner_class(name: str) -> type[Combiner]:
 
 
 def combiner_names() -> list[str]:
-    """The sorted names of all combiners."""
+    """Return the sorted names of all combiners."""
     return sorted(_REGISTER)

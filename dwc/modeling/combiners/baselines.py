@@ -1,23 +1,9 @@
-"""Baselines: one modality alone, the mean of both, and a perceptron on their concatenation.
+"""Baseline combiners from earlier work.
 
-The image-only, text-only and concatenation baselines of Vo et al. 2019, "Composing Text and Image
-for Image Retrieval" (TIRG), and the unweighted mean.
-
-CLIP4Cir's Combiner.
-
-Baldrati et al. 2022, "Effective Conditioned and Composed Image Retrieval Combining CLIP-based
-Features" (CVPR).
-
-Parameter names: `project_image`, `project_text`, `join`, `output`, `weigh.{0,3}`.
-
-TIRG: the image's features, gated, plus a residual computed from both modalities.
-
-Vo et al. 2019, "Composing Text and Image for Image Retrieval - An Empirical Odyssey" (CVPR, arXiv
-1812.07119), as in the released code (github.com/google/tirg) but without its scale of the
-normalized embeddings: only a softmax depends on it, and the loss's temperature has that role here.
-
-Parameter names: `gate.{0,2}`, `residual.{0,2,4}` (`0` is a batch norm), `gate_scale`,
-`residual_scale`.
+`ImageOnly`, `TextOnly`, `ConcatenationMLP` and `Tirg` follow Vo et al. 2019, "Composing Text and
+Image for Image Retrieval - An Empirical Odyssey" (CVPR, arXiv 1812.07119); `Average` is the
+unweighted mean; `Clip4CirCombiner` follows Baldrati et al. 2022, "Effective Conditioned and
+Composed Image Retrieval Combining CLIP-based Features" (CVPR).
 """
 
 import torch
@@ -29,46 +15,46 @@ from dwc.modeling.composition import Composition
 
 
 def _constant_weight(features: Tensor, image_weight: float) -> Tensor:
-    """The same weight for every query: (N, dim) -> (N, 1)."""
+    """Return `image_weight` for every query as a tensor (N, 1), for features (N, dim)."""
     return features.new_full((len(features), 1), image_weight)
 
 
 @register("image_only")
 class ImageOnly(Combiner):
-    """The reference image's features; the text is ignored."""
+    """Uses the reference image's features as the query and ignores the text."""
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
-        """(N, dim), (N, dim) -> N queries of image weight 1."""
+        """Compose N queries of image weight 1 from image and text features, each (N, dim)."""
         weight = _constant_weight(image_features, 1.0)
         return Composition.mix(image_features, text_features, weight)
 
 
 @register("text_only")
 class TextOnly(Combiner):
-    """The text's features; the image is ignored."""
+    """Uses the text's features as the query and ignores the image."""
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
-        """(N, dim), (N, dim) -> N queries of image weight 0."""
+        """Compose N queries of image weight 0 from image and text features, each (N, dim)."""
         weight = _constant_weight(image_features, 0.0)
         return Composition.mix(image_features, text_features, weight)
 
 
 @register("average")
 class Average(Combiner):
-    """The mean of both, with the same weight for every query."""
+    """Uses the mean of image and text features, with weight 0.5 for every query."""
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
-        """(N, dim), (N, dim) -> N queries of image weight 0.5."""
+        """Compose N queries of image weight 0.5 from image and text features, each (N, dim)."""
         weight = _constant_weight(image_features, 0.5)
         return Composition.mix(image_features, text_features, weight)
 
 
 @register("concat_mlp")
 class ConcatenationMLP(Combiner):
-    """The mean of both plus a perceptron on their concatenation as joint part.
+    """Adds a perceptron on the concatenated features (the joint part) to their mean.
 
-    The mean gives the query an image part and a text part, so that its weight can be shifted; the
-    perceptron alone would be a joint part only.
+    The mean gives the query an image part and a text part, so that a user can shift the image
+    weight; the perceptron's output alone could not be split into such parts.
 
     Parameter names: `join.{0,3}.{weight,bias}`.
     """
@@ -78,7 +64,7 @@ class ConcatenationMLP(Combiner):
         self.join = mlp(2 * dim, dim, dim, dropout)
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
-        """(N, dim), (N, dim) -> N queries of image weight 0.5, with a joint part."""
+        """Compose N queries of image weight 0.5, with a joint part, from features (N, dim) each."""
         joint_part = self.join(torch.cat([image_features, text_features], dim=-1))  # (N, dim)
         weight = _constant_weight(image_features, 0.5)
         return Composition.mix(image_features, text_features, weight, joint_part)
@@ -86,10 +72,12 @@ class ConcatenationMLP(Combiner):
 
 @register("clip4cir")
 class Clip4CirCombiner(Combiner):
-    """A joint part from wide projections plus a learned mix of the input features.
+    """CLIP4Cir's Combiner: a joint part from wide projections plus a weighted mean of the inputs.
 
-    Takes CLIP's features at unit length. The projections are four times as wide, the hidden layers
-    eight times.
+    Its inputs are CLIP's features scaled to unit length. The projections are four times as wide as
+    the features, the hidden layers eight times.
+
+    Parameter names: `project_image`, `project_text`, `join`, `output`, `weigh.{0,3}`.
     """
 
     uses_projections = False
@@ -104,7 +92,7 @@ class Clip4CirCombiner(Combiner):
         self.dropout = dropout
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
-        """(N, dim), (N, dim), unit length -> N queries; the parts are the input features."""
+        """Compose N queries from unit-length features (N, dim), which are also their parts."""
         both = torch.cat(
             [
                 self._relu_dropout(self.project_text(text_features)),
@@ -113,7 +101,7 @@ class Clip4CirCombiner(Combiner):
             dim=-1,
         )  # (N, 8 dim)
         joint_part = self.output(self._relu_dropout(self.join(both)))  # (N, dim)
-        # The paper's scalar is the text's weight; the image's is its complement.
+        # The scalar in the paper is the weight of the text.
         image_weight = 1 - torch.sigmoid(self.weigh(both))  # (N, 1)
         return Composition.mix(image_features, text_features, image_weight, joint_part)
 
@@ -123,13 +111,19 @@ class Clip4CirCombiner(Combiner):
 
 @register("tirg")
 class Tirg(Combiner):
-    """Gated image features plus a residual of both modalities.
+    """TIRG: gated image features plus a residual computed from both modalities.
+
+    It follows the released code (github.com/google/tirg) except for the learned scale of the
+    normalized embeddings, which only affects a softmax; here the loss's temperature has that role.
 
     TIRG has neither a weight nor a text part. Its query `norm(gated image + residual)` equals
-    `norm(0.5 gated image + 0.5 residual)`, so the gated image is the image part, the residual the
-    text part, and every weight is 0.5.
+    `norm(0.5 gated image + 0.5 residual)`, so the gated image is taken as the image part, the
+    residual as the text part, and every weight is 0.5.
 
     `dropout` is unused, as in the released code. Batch norm needs at least two queries in training.
+
+    Parameter names: `gate.{0,2}`, `residual.{0,2,4}` (`0` is a batch norm), `gate_scale`,
+    `residual_scale`.
     """
 
     def __init__(self, dim: int, dropout: float):
@@ -147,7 +141,7 @@ class Tirg(Combiner):
         self.residual_scale = nn.Parameter(torch.tensor(10.0))
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
-        """(N, dim), (N, dim) -> N queries of weight 0.5: gated image, residual."""
+        """Compose N queries of image weight 0.5 from image and text features, each (N, dim)."""
         both = torch.cat([image_features, text_features], dim=-1)  # (N, 2 dim)
         gated = self.gate_scale * torch.sigmoid(self.gate(both)) * image_features  # (N, dim)
         residual = self.residual_scale * self.residual(both)  # (N, dim)

@@ -1,15 +1,18 @@
-"""Combiner of Progressive Learning (PL): a weight trained by which modality finds the target.
+"""Combiner of Progressive Learning (PL), whose image weight is trained on pseudo weights.
+
+The pseudo weight of a query measures how much better its image alone finds the target than its
+text alone.
 
 After Zhao et al. 2022, "Progressive Learning for Image Retrieval with Hybrid-Modality Queries"
 (SIGIR, arXiv 2204.11212). The paper's abstract names a self-supervised adaptive weighting of the
-two modalities; its code was not released. **This is a reconstruction**: the input of the weight
-head, the pseudo weights and the loss are this project's own.
+two modalities; its code was not released. **This is a reconstruction**: the inputs of the weight
+MLP, the pseudo weights and the loss are this project's own.
 
     v, t    CLIP's features of image and text, unit length
-    w       sigmoid(MLP[v; t; v * t]), without a gradient into v and t
-    q       norm(w v + (1 - w) t)
-    s_m     probability of the target in a softmax over the batch, from modality m alone
-    w*      s_v^gamma / (s_v^gamma + s_t^gamma), the pseudo weight, target of w
+    w       image weight: sigmoid(MLP[v; t; v * t]), without a gradient into v and t
+    q       query: norm(w v + (1 - w) t)
+    s_m     probability of the target in a softmax over the batch, from modality m (v or t) alone
+    w*      pseudo weight, which w is trained to predict: s_v^gamma / (s_v^gamma + s_t^gamma)
 
 Parameter names: `weigh.{0,3}`.
 """
@@ -31,44 +34,43 @@ def pseudo_weights(
     temperature: float = 0.07,
     gamma: float = 1.0,
 ) -> Tensor:
-    """Pseudo image weights: how much better the image alone finds the target than the text.
+    """Return image weights that measure how much better the image finds the target than the text.
 
-    A modality's probability of the target is that of its matches in a softmax over the gallery. A
-    reconstruction.
+    Each modality's score is the total probability of the matching gallery rows in a softmax over
+    its cosines with the gallery. The formula is a reconstruction; see the module's docstring.
 
     Args:
-        image_features: (N, D), any length.
-        text_features: (N, D), any length.
-        gallery: (M, D), the batch's targets, unit length.
-        matches: (N, M) bool, the right answers of each query, at least one per row.
-        temperature: Temperature of the softmax.
-        gamma: From 0, how sharply the better modality wins; 0 makes every weight 0.5.
+        image_features: Image features (N, D) of N queries, of any vector length.
+        text_features: Text features (N, D), of any vector length.
+        gallery: Unit-length embeddings (M, D) of the batch's target images.
+        matches: (N, M) bool, True on the correct targets of each query, at least one per row.
+        temperature: Temperature of the softmax, above 0.
+        gamma: Sharpness, at least 0: larger values move the weights towards 0 and 1; 0 makes every
+            weight 0.5.
 
     Returns:
-        (N, 1) in [0, 1], without a gradient.
+        Pseudo weights (N, 1) in [0, 1], without a gradient.
     """
     image = _log_probability(image_features, gallery, matches, temperature)
     text = _log_probability(text_features, gallery, matches, temperature)
-    return torch.sigmoid(gamma * (image - text))[:, None]  # (N, 1): w*, in logs against underflow
+    # Equal to s_v^gamma / (s_v^gamma + s_t^gamma), but from logarithms, which do not underflow.
+    return torch.sigmoid(gamma * (image - text))[:, None]  # (N, 1): w*
 
 
 def weight_loss(image_weight: Tensor, pseudo: Tensor) -> Tensor:
-    """Binary cross-entropy between weights and pseudo weights; a reconstruction.
+    """Return the binary cross-entropy between image weights and pseudo weights, a scalar.
 
     Args:
-        image_weight: (N, 1) in [0, 1].
-        wanted: Pseudo weights (N, 1) in [0, 1]; gets no gradient.
-
-    Returns:
-        A scalar.
+        image_weight: The combiner's image weights (N, 1) in [0, 1].
+        pseudo: Pseudo weights (N, 1) in [0, 1]; they get no gradient.
     """
-    # In half precision a weight can round to exactly 0 or 1.
+    # In float32, because in half precision a weight can round to exactly 0 or 1.
     with torch.autocast(image_weight.device.type, enabled=False):
         return functional.binary_cross_entropy(image_weight.float(), pseudo.detach().float())
 
 
 def _log_probability(query: Tensor, gallery: Tensor, matches: Tensor, temperature: float) -> Tensor:
-    """Log-probability (N,) of each query's matches."""
+    """Return each query's log-probability (N,) of all its matches; see `pseudo_weights`."""
     log_probabilities = functional.log_softmax(
         normalize(query.float()) @ gallery.float().T / temperature, dim=-1
     )
@@ -77,9 +79,9 @@ def _log_probability(query: Tensor, gallery: Tensor, matches: Tensor, temperatur
 
 @register("progressive")
 class ProgressiveCombiner(Combiner):
-    """CLIP's own features mixed by a self-supervised weight; a reconstruction.
+    """Mixes CLIP's own features by a weight trained on pseudo weights (a reconstruction of PL).
 
-    The weight head passes no gradient into the features: retrieval alone trains the towers.
+    The weight MLP passes no gradient into the features: only the retrieval loss trains CLIP.
     """
 
     uses_projections = False
@@ -89,7 +91,7 @@ class ProgressiveCombiner(Combiner):
         self.weigh = mlp(3 * dim, dim, 1, dropout)
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
-        """(N, dim), (N, dim), unit length -> N queries; the parts are the input features."""
+        """Compose N queries from unit-length features (N, dim), which are also their parts."""
         image, text = image_features.detach(), text_features.detach()
         both = torch.cat([image, text, image * text], dim=-1)  # (N, 3 dim)
         image_weight = torch.sigmoid(self.weigh(both))  # (N, 1): w
@@ -98,7 +100,7 @@ class ProgressiveCombiner(Combiner):
     def side_loss(
         self, composed: Composition, gallery: Tensor, labels: Tensor, temperature: float
     ) -> Tensor:
-        """Train the weights towards the pseudo weights with `gamma` 1; see `pseudo_weights`."""
+        """Return the loss between image weights and pseudo weights of `gamma` 1, a scalar."""
         same = labels[:, None] == labels[None, :]  # (B, B)
         pseudo = pseudo_weights(composed.image_part, composed.text_part, gallery, same, temperature)
         return weight_loss(composed.image_weight, pseudo)
@@ -106,11 +108,11 @@ class ProgressiveCombiner(Combiner):
 
 @register("progressive_fixed")
 class FixedWeightCombiner(Combiner):
-    """PL without its adaptive weight: the mean of CLIP's own features."""
+    """Progressive Learning without its adaptive weight: the mean of CLIP's own features."""
 
     uses_projections = False
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
-        """(N, dim), (N, dim), unit length -> N queries of image weight 0.5."""
+        """Compose N queries of image weight 0.5 from unit-length features, each (N, dim)."""
         weight = image_features.new_full((len(image_features), 1), 0.5)
         return Composition.mix(image_features, text_features, weight)

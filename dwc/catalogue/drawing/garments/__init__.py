@@ -40,7 +40,7 @@ BUILDERS: dict[str, Builder] = {
 def outline(garment: Garment, rng: np.random.Generator) -> Shape:
     """Build the shape of a garment in the square [-1, 1]².
 
-    The result depends only on the garment and the state of `rng`, which determines what the
-    garment's description leaves open.
+    The result depends only on the garment and on `rng`, from which all properties that the
+    garment's description does not specify are drawn.
     """
     return BUILDERS[garment.category](garment, rng)

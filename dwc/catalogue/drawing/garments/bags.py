@@ -22,9 +22,13 @@ from dwc.catalogue.schema import Garment
 
 @dataclass(frozen=True)
 class Body:
-    """The front of a bag, given by its right side from the top corner to the middle of the bottom.
+    """The front of a bag, which is symmetrical.
 
-    The top lies at y = 0 between x = -`top` and `top`; `widest` is half the greatest width.
+    Attributes:
+        right: Outline (n, 2) of the right half, from the top corner to the middle of the bottom.
+        top: Half the width of the top edge, which lies at y = 0.
+        widest: Half the greatest width.
+        height: Height of the front.
     """
 
     right: Points
@@ -109,7 +113,7 @@ def _ribbon(path: Points, width: float) -> Points:
 def _handle(foot: float, reach: float, gap: float, sewn: float) -> list[Item]:
     """Return a short handle from (-gap, foot) to (gap, foot), `reach` high.
 
-    Its ends are sewn to the bag down to `sewn`.
+    Its ends overlap the bag by the length `sewn`.
     """
     knots = [
         (-gap, foot + sewn), (-gap, foot - 0.06), (-gap * 0.78, foot - 0.72 * reach),

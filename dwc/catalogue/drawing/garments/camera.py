@@ -70,7 +70,16 @@ Arrangement = Literal["single", "side_pair", "quarter_pair", "front_pair", "abov
 
 @dataclass(frozen=True)
 class View:
-    """A camera, and the arrangement of a single shoe or a pair in the image."""
+    """A camera, and the arrangement of a single shoe or a pair in the image.
+
+    Attributes:
+        arrangement: Single shoe, or how the two shoes of a pair are placed.
+        camera: The camera.
+        flip: Whether the image is mirrored left to right.
+        turn: Rotation of each shoe in radians.
+        spread: Distance between the two shoes, 0 (close) to 1.
+        slip: Random misalignment of the second shoe, -1 to 1.
+    """
 
     arrangement: Arrangement
     camera: Camera
@@ -92,8 +101,8 @@ class View:
             )
             return framed(moved([*other, *shoe], flip=self.flip, turn=self.turn), span=1.7)
         if self.arrangement == "lying":
-            # The second shoe lies next to the first, its toe the other way: below it where the shoe
-            # is longer than high, so that the pair fills the image.
+            # The second shoe lies next to the first with its toe pointing the other way, or below
+            # the first if the shoe is longer than high, so that the pair fills the image.
             gap = 0.04 + 0.1 * self.spread
             other = moved(shoe, flip=True, turn=0.5 * self.slip)
             other_left, other_top, other_right, _ = bounds(other)

@@ -216,7 +216,9 @@ def heels(garment: Garment, rng: np.random.Generator) -> Shape:
     return view.compose(items)
 
 
-SHAFT_TOPS = {"short": 0.56, "medium": 1.0, "long": 1.62}  # up to ankle, mid-calf, knee
+# Height of a boot's shaft, in lengths of the shoe: up to the ankle, the middle of the calf, the
+# knee.
+SHAFT_TOPS = {"short": 0.56, "medium": 1.0, "long": 1.62}
 
 
 def trainers(garment: Garment, rng: np.random.Generator) -> Shape:

@@ -11,8 +11,8 @@ from dwc.catalogue.drawing.parts import Disc, Line, Part, Points, Shape, comb, s
 from dwc.catalogue.schema import Garment
 
 Floats = NDArray[np.float64]
-ROUND: Floats = np.arange(48, dtype=np.float64) * (2 * np.pi / 48)
-OVAL = 1.12  # length over width of a head
+ROUND: Floats = np.arange(48, dtype=np.float64) * (2 * np.pi / 48)  # angles of a full circle
+OVAL = 1.12  # ratio of length to width of a head
 
 
 def hat(garment: Garment, rng: np.random.Generator) -> Shape:
@@ -52,7 +52,10 @@ def _strip(camera: Camera, low: tuple[float, float], high: tuple[float, float]) 
 
 
 def _crown(camera: Camera, profile: list[tuple[float, float]]) -> Points:
-    """Return the outline of a body of revolution with profile points (radius, height) upwards."""
+    """Return the image outline of a body of revolution.
+
+    `profile` has its radius and height at some points, from the bottom to the top.
+    """
     curve = smooth(np.array(profile), closed=False, samples=4)
     rings = (
         _ring(curve[:, :1], curve[:, 1:], ROUND[None, :])

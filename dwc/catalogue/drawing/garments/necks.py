@@ -100,7 +100,7 @@ def roll_neck(half_width: float, height: float) -> tuple[list[Item], list[Item]]
 
 @dataclass(frozen=True)
 class NeckPiece:
-    """A collar or hood: its items behind the body and those on top of it."""
+    """A collar or hood: its items that are painted behind the body and those painted over it."""
 
     behind: list[Item]
     on_top: list[Item]

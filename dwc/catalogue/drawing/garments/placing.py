@@ -38,9 +38,9 @@ class Stance:
     Attributes:
         setting: Whether it is laid flat, hung or worn.
         arms: Positions of its two sleeves; the one on the left of the image is first.
-        lean: Sideways shear.
-        bow: Strength of its bend.
-        tilt: By how much one shoulder is lowered.
+        lean: Horizontal shear, in horizontal units per vertical unit.
+        bow: Strength of the sideways bend.
+        tilt: Vertical shear, which lowers one shoulder.
         width: Horizontal stretch factor.
         length: Vertical stretch factor.
     """
@@ -105,7 +105,7 @@ Item = Part | Line | Disc
 
 
 def shifted(points: Points, across: float, down: float) -> Points:
-    """Return the points translated without rotation."""
+    """Return the points translated by `across` to the right and `down` downwards."""
     return np.asarray(points + np.array((across, down)))
 
 

@@ -221,10 +221,13 @@ class Upper:
     def flank(
         self, side: int, knots: tuple[tuple[float, float], ...], *, clamped: bool = True
     ) -> Points:
-        """Return a piece on one side (-1 or 1) with corners (k, |v|) and its edges on the surface.
+        """Return the outline of a piece of the surface on one side of the shoe.
 
-        If not `clamped`, include parts turned away from the camera: the piece's inner side from
-        behind.
+        Args:
+            side: The side, -1 or 1.
+            knots: Corners (k, |v|) of the piece.
+            clamped: Whether hidden points are moved to the visible part of the surface. If not,
+                parts that face away from the camera are included too.
         """
         corners = np.array([*knots, knots[0]])
         steps = np.arange(4 * len(knots)) / 4
@@ -376,8 +379,9 @@ class Base:
             back: Rows (back x, back z, front x, front z, half width, angle, sag), with heights
                 above the footbed. Back points refer to the footbed directly below them.
             toe_height: Factor for the height of the toe.
-            lifted: For front points, the reference is at this fraction between the footbed below
-                them and that below the section's back, because an instep rises with the heel.
+            lifted: Where the footbed's height for front points is taken: 0 for directly below the
+                point, 1 for below the section's back point, or between these. Values above 0 make
+                the instep rise with the heel.
         """
         out: list[tuple[float, ...]] = [
             (x, 0.0, x, height * toe_height, width, 0.5, 0.0)

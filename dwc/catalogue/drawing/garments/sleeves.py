@@ -130,7 +130,7 @@ def cut_sleeve(
     """
     t = unit_steps(_STATIONS)
     bend = arm.bend * min(1.0, max(0.0, (length - 0.2) / 0.35)) ** 1.5
-    # A short sleeve stands off: the shorter it is, the less its weight pulls it down.
+    # The shorter a sleeve is, the more it sticks out, because less weight pulls it down.
     lift = max(arm.lift, 0.55 - 0.75 * length)
     fore = lift - bend
     upper = np.array([np.sin(lift), np.cos(lift)])

@@ -20,8 +20,11 @@ HIP = 0.60
 class Torso:
     """Landmarks of the right half (x > 0) of a garment's body; the left half is its mirror image.
 
-    `neck` is half the neckline's width at the shoulder, `sides` (n, 2) the knots of the side seam
-    from armpit to hem, `armhole_inset` how far the armhole curves into the chest.
+    Attributes:
+        neck: Half the neckline's width at the shoulder, in meters.
+        shoulder: Tip of the shoulder (x, y), in meters.
+        sides: Knots (n, 2) of the side seam from armpit to hem, in meters.
+        armhole_inset: How far the armhole curves into the chest, in meters.
     """
 
     neck: float
@@ -92,7 +95,7 @@ class Torso:
 def sides(
     armpit: Vector, waist: float, hip: float, hem: Vector, waist_y: float = WAIST
 ) -> tuple[Vector, ...]:
-    """Return the knots of a side seam, without waist and hip where the garment ends above them."""
+    """Return the knots of a side seam, without waist and hip if the garment ends above them."""
     knots = [armpit]
     if hem[1] > waist_y + 0.06:
         knots.append((waist, waist_y))
@@ -103,10 +106,10 @@ def sides(
 
 @dataclass(frozen=True)
 class Block:
-    """The measures of a fit.
+    """The measures of one fit of a garment.
 
-    They are the half widths from shoulder to hip, the armhole's depth and a factor for the sleeves'
-    width.
+    These are the half widths of shoulder, chest, waist and hip, the depth of the armhole, and a
+    factor for the width of the sleeves.
     """
 
     shoulder: float
