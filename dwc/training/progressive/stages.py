@@ -137,11 +137,10 @@ def _to_device(batch: Any, device: torch.device) -> Any:
 
 
 def parameter_groups(module: nn.Module, settings: TowerSettings) -> list[dict[str, Any]]:
-    """Return parameter groups of the module's `clip` and of its other parameters.
+    """Return optimizer parameter groups of a module, with their learning rates and weight decays.
 
-    Each of the two has its own learning rate.
-
-    Norms, biases and scales have no weight decay.
+    The parameters of `module.clip` have a learning rate different from that of all others. Norms,
+    biases and scales have no weight decay.
     """
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
