@@ -34,7 +34,8 @@ def make_processor(items: list[CatalogueItem], seed: int, vocabulary_texts: int)
     Args:
         items: The garments that the texts are about.
         seed: Seed of the random texts.
-        vocabulary_texts: Number of texts; half are descriptions, half are modification texts.
+        vocabulary_texts: Number of texts; half are descriptions, half are modifications, which may
+            consist of two phrases.
     """
     rng = random.Random(f"{seed}/texts")
     texts: list[str] = []
