@@ -213,8 +213,8 @@ def fit_ood(model: DWCModel, pool: PoolSettings, items: int, seed: int, drawings
     """Fit the out-of-distribution statistics of a model in place.
 
     The statistics are fitted on training garments and the threshold is set on validation garments,
-    both drawn in the gallery's style. The score shall tell whether a query image resembles the
-    gallery; images in the training style would vary far more.
+    both drawn in the gallery's style, because the score is meant to tell whether a query image
+    resembles the gallery. Images in the training style vary far more.
 
     Args:
         model: The model, on the CPU.
