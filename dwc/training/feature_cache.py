@@ -1,9 +1,9 @@
 """Caches of features of frozen image and text encoders ("towers"), which make training faster.
 
 The cached features of an image form one row: CLIP's features, followed by the ResNet's flattened
-last feature map. In a batch, such rows take the place of pixels, and cached text features that of
-token ids, and `with_cached_features` replaces the model's towers with stand-ins for them. The same
-training loop is thus used with and without caches. There are three kinds of cache:
+last feature map. A batch contains such rows instead of pixels, and cached text features instead of
+token ids. `with_cached_features` replaces the model's towers with stand-ins that accept them, so
+that training with and without caches uses the same loop. There are three kinds of cache:
 
 - `cache_image_features`, `cache_text_features`: a pool of drawings and its texts, for both streams;
 - `cache_tower_inputs`: inputs of the image tower's last layer, for PL (Progressive Learning);
