@@ -1,8 +1,7 @@
-"""Read a benchmark's annotation files (text and JSON) and locate its images.
+"""Reading of a benchmark's annotation files (text and JSON), and lookup of its image files.
 
-Errors say what was seen and what to do.
-
-Images are found by id in any of the folder layouts that are common for a benchmark.
+Error messages state what a file contains, what was expected and what to do. Image files are looked
+up by image id in the folder layouts that are common for the benchmark.
 """
 
 import json
@@ -16,19 +15,19 @@ from typing import Any
 from dwc.datasets.image_kinds import sniff_kind
 from dwc.errors import DatasetError
 
-_LISTED = 9  # names in an error
+_LISTED = 9  # maximum number of file names listed in an error message
 
 
 def read_json(path: Path, kind: type[list] | type[dict], advice: str) -> Any:
-    """Read a JSON file that holds a list or an object.
+    """Return the content of a JSON file that contains a list or an object.
 
     Args:
         path: The file.
-        kind: `list` or `dict`.
-        advice: How to get the file, the end of the error if it is missing.
+        kind: Expected type of the content, `list` or `dict`.
+        advice: How to obtain the file; the last part of the error message if it is missing.
 
     Raises:
-        DatasetError: The file is missing, unreadable, or holds something else.
+        DatasetError: The file is missing or unreadable, or its content has another type.
     """
     try:
         content = json.loads(read_text(path, advice))
@@ -47,13 +46,13 @@ def read_json(path: Path, kind: type[list] | type[dict], advice: str) -> Any:
 
 
 def read_lines(path: Path, advice: str) -> list[str]:
-    """Return the lines of a text file, including empty ones; errors as in `read_json`."""
+    """Return the lines of a text file, including empty ones; raises errors like `read_json`."""
     lines = read_text(path, advice).split("\n")
     return lines[:-1] if lines[-1] == "" else lines
 
 
 def read_text(path: Path, advice: str) -> str:
-    """Return the text of a UTF-8 file, line ends as newlines; errors as in `read_json`."""
+    """Return the text of a UTF-8 file with normalized line ends; raises errors like `read_json`."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -79,7 +78,11 @@ def describe_folder(folder: Path) -> str:
 
 
 def _beside(path: Path) -> str:
-    """Return files with names similar to a missing file's, to reveal a misspelled name."""
+    """Describe the folder of a missing file, for the error message.
+
+    Files with similar names are listed, to reveal a misspelled name; without any, the folder's
+    content is listed.
+    """
     start, end = path.name.split(".")[0], path.suffix
     names = sorted(other.name for other in path.parent.glob(f"{start}*{end}"))
     return (
@@ -97,11 +100,11 @@ _TRAILERS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9", "GIF": b";"}
 
 
 def best_copy(paths: Sequence[Path]) -> Path:
-    """Choose the first of several files of one image that is complete.
+    """Return the first complete file among several files of the same image.
 
-    A download that failed leaves an empty file, a page of HTML or a part of the image, often beside
-    a sound copy. First and last bytes tell. Where no file is complete, the first that begins as an
-    image is chosen, and the first of all where none does.
+    A failed download leaves an empty file, an HTML page or the beginning of an image, often in the
+    same folder as an intact copy. Completeness is judged by a file's first and last bytes. If no
+    file is complete, the first that begins like an image is returned, or else the first file.
     """
     if len(paths) == 1:
         return paths[0]
@@ -109,7 +112,7 @@ def best_copy(paths: Sequence[Path]) -> Path:
 
 
 def _soundness(path: Path) -> int:
-    """Return 0 for a file that is no image, 1 for an incomplete and 2 for a complete image."""
+    """Return 0 if a file is not an image, 1 for an incomplete image, and 2 for a complete one."""
     try:
         with path.open("rb") as file:
             header = file.read(_HEADER_BYTES)
@@ -124,15 +127,18 @@ def _soundness(path: Path) -> int:
 
 
 class ImageFiles(ABC):
-    """Finds images by id; the folders are read once, at the first request."""
+    """Lookup of a benchmark's image files by image id.
+
+    The folders are searched once, when the first image is looked up.
+    """
 
     @abstractmethod
     def _list(self) -> dict[str, Path]:
-        """The path of each image that exists, by id."""
+        """Return the paths of all existing images by id."""
 
     @abstractmethod
     def _advice(self) -> str:
-        """The folders that were searched, and where to put the images, for the error."""
+        """Return which folders were searched and where to put the images, for error messages."""
 
     @cached_property
     def _paths(self) -> dict[str, Path]:
@@ -142,11 +148,15 @@ class ImageFiles(ABC):
         return paths
 
     def find(self, name: str) -> Path | None:
-        """The path of an image, None if it is missing; `DatasetError` if all images are missing."""
+        """Return the path of an image, or None if it is missing.
+
+        Raises:
+            DatasetError: All images are missing.
+        """
         return self._paths.get(name)
 
     def missing(self, names: Iterable[str]) -> list[str]:
-        """Return the distinct names whose image is missing, in their order.
+        """Return the names of missing images, without repetition, in the order of `names`.
 
         An image that exists but cannot be read is not missing.
 
@@ -157,18 +167,18 @@ class ImageFiles(ABC):
 
 
 class NamedImages(ImageFiles):
-    """Images named by their ids, in one of several folders.
+    """Lookup of images whose file names are their ids, in one of several folders.
 
-    Of several files of one id the first complete one is taken, in the order of the folders and of
-    `SUFFIXES`.
+    If several files have the same id, the first complete one is used, in the order of the folders
+    and of `SUFFIXES`.
     """
 
     def __init__(self, folders: Iterable[Path], owner: str) -> None:
-        """Name the folders.
+        """Store the folders without searching them.
 
         Args:
-            folders: Folders, which need not exist.
-            owner: The benchmark, for the error ("FashionIQ's").
+            folders: Folders of images; some may not exist.
+            owner: Name of the benchmark in the possessive ("FashionIQ's"), for error messages.
         """
         self._folders = list(folders)
         self._owner = owner
@@ -192,17 +202,18 @@ class NamedImages(ImageFiles):
 
 
 class ListedImages(ImageFiles):
-    """Images whose relative paths the benchmark lists, below one of several folders."""
+    """Lookup of images whose relative paths are given by the benchmark."""
 
     def __init__(
         self, bases: Sequence[Path], relative: Mapping[str, Sequence[str]], owner: str
     ) -> None:
-        """Name the paths.
+        """Store the folders and paths without searching them.
 
         Args:
-            bases: Folders, of which the first that has a complete image has precedence.
-            relative: The relative paths that an image may have, by id.
-            owner: The benchmark, for the error ("CIRR's").
+            bases: Folders that the paths may be relative to. If several contain an image, the first
+                complete file is used.
+            relative: Possible relative paths of each image, by id.
+            owner: Name of the benchmark in the possessive ("CIRR's"), for error messages.
         """
         self._bases = bases
         self._relative = relative

@@ -1,12 +1,12 @@
-"""CIRR as its authors distribute it.
+"""Reading of the benchmark CIRR in the format in which its authors distribute it.
 
     captions/cap.rc2.<split>.json        [{"pairid", "reference", "target_hard", "caption",
                                            "img_set": {"members": [six names]}}, …]
     image_splits/split.rc2.<split>.json  {name: path, …}
     dev/…png, test1/…png, train/<n>/…png at those paths, or under images/ or img_raw/
 
-Both folders may lie in one called `cirr`, as the authors pack them, beside the pictures. The
-targets of the split test1 are withheld: a server scores what is sent in.
+Both folders may be in a folder `cirr` next to the images, as in the authors' archive. The targets
+of the split test1 are not published; predictions for it are scored by the authors' test server.
 """
 
 from dataclasses import dataclass
@@ -28,9 +28,11 @@ _ADVICE = (
 
 @dataclass(frozen=True)
 class CirrQuery(RetrievalQuery):
-    """A query with its number on the test server and the five images most like its reference.
+    """A query of CIRR; `hits` is empty if the target is withheld.
 
-    `hits` is empty if the target is withheld.
+    Attributes:
+        pair_id: Number of the query on the test server.
+        others: The five other images of the set of similar images that contains the reference.
     """
 
     pair_id: int = -1
@@ -38,7 +40,7 @@ class CirrQuery(RetrievalQuery):
 
 
 def cirr_queries(root: Path, split: str) -> list[CirrQuery]:
-    """All queries of a split, in the order of the file.
+    """Return all queries of a split, in the order of the file.
 
     Raises:
         DatasetError: A file is missing or not as documented.
@@ -57,14 +59,23 @@ def cirr_queries(root: Path, split: str) -> list[CirrQuery]:
 
 
 def cirr_triplets(root: Path, split: str) -> list[Triplet]:
-    """All triplets of a split; `DatasetError` also for test1, whose targets are withheld."""
+    """Return all triplets of a split.
+
+    Raises:
+        DatasetError: A file is missing or not as documented, or the split is test1, whose targets
+            are withheld.
+    """
     queries = cirr_queries(root, split)
     _require_targets(queries, split)
     return [Triplet(query.reference, query.captions, next(iter(query.hits))) for query in queries]
 
 
 def image_paths(root: Path, split: str) -> dict[str, str]:
-    """The relative path of each image of a split, by name, in order; errors as above."""
+    """Return the relative paths of a split's images by image name, in the order of the file.
+
+    Raises:
+        DatasetError: The file is missing or not as documented.
+    """
     path = _file(root, split, "image_splits", "split")
     paths = read_json(path, dict, _ADVICE)
     for name, relative in paths.items():
@@ -77,11 +88,13 @@ def image_paths(root: Path, split: str) -> dict[str, str]:
 
 
 def cirr_benchmark(root: Path, split: str = "val", targets_withheld: bool = False) -> Benchmark:
-    """The queries of a split over all its images, without the reference in the results.
+    """Return a benchmark with all queries of a split and all its images as the gallery.
+
+    The reference image of a query is excluded from its results.
 
     Args:
         root: The data folder.
-        split: A split.
+        split: Name of the split, one of `SPLITS`.
         targets_withheld: Whether queries without a target are allowed, as in test1.
 
     Returns:
@@ -109,7 +122,11 @@ def cirr_benchmark(root: Path, split: str = "val", targets_withheld: bool = Fals
 
 
 def cirr_images(root: Path, split: str) -> ListedImages:
-    """The images of a split: at the listed paths, or all in the split's first folder."""
+    """Return a lookup of the image files of a split.
+
+    An image may have its listed path, or be directly in the first folder of that path, or directly
+    in one of the folders searched.
+    """
     folders = [Path(root), Path(root).parent] if Path(root).name == "cirr" else [Path(root)]
     bases = [folder / inner for folder in folders for inner in ("", "images", "img_raw")]
     relative: dict[str, tuple[str, ...]] = {}

@@ -1,17 +1,18 @@
-"""Read a pickled `.npy` file as plain data, without calling anything that the file names.
+"""Reading of the benchmark CSS3D, and a safe reader for the pickled `.npy` file of its annotations.
 
-A pickle is a program that may call any importable function. This reader allows only the names with
-which numpy pickles arrays, types and numbers, and replaces them by inert classes: numpy's own would
-trust the lengths and flags in the file. The result consists of dicts, lists, tuples, text, bytes,
-numbers and `PickledArray`s.
-
-CSS3D, the drawn scenes that TIRG's authors made: "make middle-left small object yellow".
+CSS3D has rendered scenes of simple objects, made by TIRG's authors, with modification texts such as
+"make middle-left small object yellow". It consists of these files:
 
     css_toy_dataset_novel2_small.dup.npy    a pickled dict: split -> objects_img, labels, mods
     images/css_<split>_<number>.png         six digits, in the order of objects_img
 
-A modification (`mods`) has its words (`to_str`) and the numbers of the scenes before (`from`) and
-after (`to`). Scenes with the same label are equal; any of them is a hit.
+A modification (an element of `mods`) has a text (`to_str`) and the numbers of the scenes before
+(`from`) and after it (`to`). Scenes with the same label are equal, so all of them are hits.
+
+A pickle is a program that may call any importable function. The reader in this module allows only
+the names with which numpy pickles arrays, types and numbers. It replaces them with its own classes,
+because numpy's functions would trust the lengths and flags in the file. The result consists of
+dicts, lists, tuples, text, bytes, numbers and objects of the class `PickledArray`.
 """
 
 import pickle
@@ -26,11 +27,13 @@ from dwc.datasets.benchmark_files import ListedImages, describe_folder, shorten
 from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet
 from dwc.errors import DatasetError
 
-_PLAIN_KINDS = "biufSU"  # booleans, integers, numbers, bytes, text; "O", objects, is read as a list
+# Codes of allowed numpy types: booleans, signed and unsigned integers, floating-point numbers,
+# bytes and text. Elements of type "O" (objects) are read as a list.
+_PLAIN_KINDS = "biufSU"
 
 
 class PickledType:
-    """A numpy type by its code ("i8") and byte order."""
+    """Replacement for a pickled numpy type: its code, such as "i8", and its byte order."""
 
     def __init__(self, code: Any = None, *_: Any) -> None:
         self._code = code
@@ -47,7 +50,7 @@ class PickledType:
         return self._code in ("O", "O8", "O4")
 
     def to_numpy(self) -> np.dtype:
-        """The numpy type; `UnpicklingError` for other types than numbers and text."""
+        """Return the numpy type; raise `UnpicklingError` if it is not a number or text type."""
         code = self._code
         if not isinstance(code, str) or code[:1] not in _PLAIN_KINDS or not code[1:].isdigit():
             raise pickle.UnpicklingError(f"an array of type {code!r}")
@@ -59,7 +62,7 @@ class PickledType:
 
 
 class PickledArray:
-    """An array of the file, with its elements in a flat list."""
+    """Replacement for a pickled numpy array: its shape, and its elements in a flat list."""
 
     def __init__(self, *_: Any) -> None:
         self.shape: tuple[int, ...] = ()
@@ -86,7 +89,7 @@ class PickledArray:
 
 
 class _EmptyArray:
-    """Replaces the function that makes an empty array, which its state fills afterwards."""
+    """Replacement for numpy's function that creates an empty array, which is filled afterwards."""
 
     def __new__(cls, *_: Any) -> Any:
         return PickledArray()
@@ -96,7 +99,7 @@ class _EmptyArray:
 
 
 class _Number:
-    """Replaces the function that makes a numpy scalar from its type and bytes."""
+    """Replacement for numpy's function that creates a scalar from its type and bytes."""
 
     def __new__(cls, kind: Any = None, content: Any = b"") -> Any:
         if not isinstance(kind, PickledType):
@@ -109,9 +112,9 @@ class _Number:
 
 
 class _Bytes:
-    """Replaces `codecs.encode`, with which bytes are pickled for Python 2.
+    """Replacement for the two functions with which bytes are pickled for Python 2.
 
-    Also replaces `bytes`, without arguments: empty bytes are pickled so.
+    These are `codecs.encode`, and `bytes` without arguments for empty bytes.
     """
 
     def __new__(cls, text: Any = "", encoding: Any = "latin1") -> Any:
@@ -144,15 +147,15 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 def read_pickled_npy(path: Path, advice: str) -> Any:
-    """Read the object that `numpy.save` pickled into a file.
+    """Return the object that `numpy.save` pickled into a file, as plain data.
 
     Args:
         path: The file.
-        advice: How to get the file, the end of the error if it is missing.
+        advice: How to obtain the file; the last part of the error message if it is missing.
 
     Raises:
-        DatasetError: The file is missing, is no such file, or holds anything but arrays, dicts,
-            lists, text and numbers.
+        DatasetError: The file is missing, has another format, or contains anything but arrays,
+            dicts, lists, text and numbers.
     """
     try:
         with path.open("rb") as file:
@@ -182,7 +185,7 @@ def read_pickled_npy(path: Path, advice: str) -> Any:
     return content.elements[0]
 
 
-# What the unpickler raises on an invalid program.
+# Exceptions that the unpickler raises on an invalid pickle.
 _BROKEN = (
     OSError, EOFError, ValueError, TypeError, AttributeError, LookupError, ImportError,
     MemoryError, OverflowError, RecursionError,
@@ -190,7 +193,7 @@ _BROKEN = (
 
 
 def _numbers(kind: PickledType, content: Any) -> list[Any]:
-    if isinstance(content, str):  # bytes that Python 2 wrote
+    if isinstance(content, str):  # bytes pickled by Python 2
         content = content.encode("latin1")
     dtype = kind.to_numpy()
     if not isinstance(content, bytes) or not dtype.itemsize or len(content) % dtype.itemsize:
@@ -204,7 +207,13 @@ _ADVICE = f"expected {FILE} in the data folder. Name the folder that has it"
 
 
 class _Split:
-    """One validated split: the number of scenes, their labels, and (words, before, after)."""
+    """Validated content of a split.
+
+    Attributes:
+        size: Number of scenes.
+        labels: Label of each scene.
+        changes: Modifications: the text, and the numbers of the scenes before and after.
+    """
 
     def __init__(self, root: Path, split: str) -> None:
         path = Path(root) / FILE
@@ -265,7 +274,11 @@ class _Split:
 
 
 def css3d_triplets(root: Path, split: str) -> list[Triplet]:
-    """All pairs of scenes before and after a modification; `DatasetError` as for the benchmark."""
+    """Return the modifications of a split as triplets of scenes before and after.
+
+    Raises:
+        DatasetError: The file is missing or not as documented.
+    """
     return [
         Triplet(_name(split, before), (words,), _name(split, after))
         for words, before, after in _Split(root, split).changes
@@ -273,7 +286,9 @@ def css3d_triplets(root: Path, split: str) -> list[Triplet]:
 
 
 def css3d_benchmark(root: Path, split: str = "test") -> Benchmark:
-    """All modifications of a split as queries over its scenes, without the reference in results.
+    """Return a benchmark with the modifications of a split as queries and its scenes as gallery.
+
+    The reference image of a query is excluded from its results.
 
     Raises:
         DatasetError: The file is missing or not as documented.
@@ -295,7 +310,7 @@ def css3d_benchmark(root: Path, split: str = "test") -> Benchmark:
 
 
 def css3d_images(root: Path, names: Iterable[str]) -> ListedImages:
-    """The images of the scenes."""
+    """Return a lookup of the image files of the named scenes."""
     bases = [Path(root) / "images", Path(root)]
     return ListedImages(bases, {name: (f"{name}.png",) for name in names}, "CSS3D's")
 

@@ -1,13 +1,14 @@
-"""Fashion200k as its authors distribute it, with the queries that TIRG's authors added.
+"""Reading of the benchmark Fashion200k in its authors' format, with the queries of TIRG's authors.
 
     labels/<category>_<split>_detect_all.txt    path <tab> detection score <tab> caption
     test_queries.txt                            path of the reference, of the target
     women/…/<product>_<n>.jpeg                  the pictures, or under images/
 
-There are no annotators' texts: two captions that differ in one word make a pair, and its text says
-which word replaces which. Any image with the target's caption is a hit. DWC's released code appends
-"and get <the target's caption>", so that its queries state their own answer (`states_answer`);
-numbers with and without it are not comparable.
+There are no texts by annotators. Two images whose captions differ in one word form a pair, and the
+modification text of the pair says which word replaces which. Any image with the target's caption is
+a hit. DWC's released code appends "and get <the target's caption>" to the text, so that a query
+contains the description of its hits (`states_answer`). Metrics with and without this addition are
+not comparable.
 """
 
 import random
@@ -21,7 +22,8 @@ from dwc.errors import DatasetError
 
 SPLITS = ("train", "test")
 
-# Word tokenization deletes these signs, which would make some captions equal.
+# Characters and their spelled-out names. Word tokenization deletes the characters, which would make
+# some captions equal.
 _SPELLED_OUT = str.maketrans({".": "dotmark", "?": "questionmark", "&": "andmark", "*": "starmark"})
 _ADVICE = (
     "expected Fashion200k's labels/ and, for testing, TIRG's test_queries.txt. "
@@ -31,21 +33,21 @@ _ADVICE = (
 
 @dataclass(frozen=True)
 class LabeledImage:
-    """An image's path as in the label files, and its cleaned caption."""
+    """An image of the label files: its path and its cleaned caption."""
 
     path: str
     caption: str
 
 
 def clean_caption(caption: str) -> str:
-    """The caption without surrounding white space, with `. ? & *` spelled out."""
+    """Return the caption without surrounding white space and with `. ? & *` spelled out."""
     return caption.strip().translate(_SPELLED_OUT)
 
 
 def labeled_images(root: Path, split: str) -> list[LabeledImage]:
-    """All images of a split ("train" or "test"), by label file and line.
+    """Return all images of a split ("train" or "test"), ordered by label file and line.
 
-    An image that is listed twice has its first caption.
+    An image that is listed several times has its first caption.
 
     Raises:
         DatasetError: Files are missing or not as documented.
@@ -70,10 +72,15 @@ def labeled_images(root: Path, split: str) -> list[LabeledImage]:
 
 
 def replacing_text(source: str, target: str, states_answer: bool = False) -> str:
-    """The text "replace A with B", with the first word of each caption that the other lacks.
+    """Return the modification text "replace A with B" for two captions.
 
-    If a caption has no such word, its last word is used. With `states_answer`, the target's caption
-    follows.
+    A is the first word of `source` that is not in `target`, and B the first word of `target` that
+    is not in `source`. If there is no such word, the last word is used.
+
+    Args:
+        source: Caption of the reference image.
+        target: Caption of the target image.
+        states_answer: Whether to append " and get " and the target's caption.
     """
     old, new = _own_word(source, target), _own_word(target, source)
     answer = f" and get {target}" if states_answer else ""
@@ -83,7 +90,14 @@ def replacing_text(source: str, target: str, states_answer: bool = False) -> str
 def fashion200k_benchmark(
     root: Path, split: str = "test", states_answer: bool = False
 ) -> Benchmark:
-    """The queries of `test_queries.txt` over all test images, without the reference in the results.
+    """Return a benchmark with the queries of `test_queries.txt` and all test images as the gallery.
+
+    The reference image of a query is excluded from its results.
+
+    Args:
+        root: The data folder.
+        split: Must be "test".
+        states_answer: See `replacing_text`.
 
     Raises:
         DatasetError: Files are missing or not as documented, or the split is "train", which has no
@@ -118,19 +132,28 @@ def fashion200k_benchmark(
 
 
 def fashion200k_images(root: Path, names: Iterable[str]) -> ListedImages:
-    """The images of the label files."""
+    """Return a lookup of the image files with the given paths, as in the label files."""
     bases = [Path(root), Path(root) / "images"]
     return ListedImages(bases, {name: (name,) for name in names}, "Fashion200k's")
 
 
 class TrainPairs:
-    """Draws training triplets: two images whose captions differ in one word.
+    """Source of random training triplets of images whose captions differ in one word.
 
-    Two captions differ in one word if removing one word from each leaves the same sequence.
+    Two captions differ in one word if removing one word from each leaves the same sequence of
+    words. The index of a triplet is that of its reference among all images that can be paired.
     """
 
     def __init__(self, pictures: Sequence[LabeledImage], states_answer: bool = False) -> None:
-        """Raises `DatasetError` if no two captions differ in one word."""
+        """Find the images that can be paired.
+
+        Args:
+            pictures: Images from which references and targets are drawn.
+            states_answer: See `replacing_text`.
+
+        Raises:
+            DatasetError: No two captions differ in one word.
+        """
         self._pictures = pictures
         self._states_answer = states_answer
         self._paths: dict[str, list[str]] = {}
@@ -140,7 +163,7 @@ class TrainPairs:
         for caption in self._paths:
             for rest in _without_a_word(caption):
                 self._children.setdefault(rest, []).append(caption)
-        self.indices = [  # of the images that have a partner
+        self.indices = [  # indices of the images that can be paired with another
             index for index, picture in enumerate(pictures) if self._rests(picture.caption)
         ]
         if not self.indices:
@@ -150,14 +173,18 @@ class TrainPairs:
             )
 
     def __len__(self) -> int:
-        """The number of images that have a partner."""
+        """Return the number of images that can be paired with another."""
         return len(self.indices)
 
     def draw(self, index: int, generator: random.Random) -> Triplet:
-        """Draw a triplet whose reference is the image number `index` of those with a partner.
+        """Return a random triplet with a given reference.
 
-        Draws a remainder of its caption, then another caption with that remainder, then an image of
-        that caption.
+        Three random choices are made: the word to remove from the reference's caption, another
+        caption that equals the rest after removal of one word, and an image with that caption.
+
+        Args:
+            index: Index of the reference among the images that can be paired.
+            generator: Source of random choices.
         """
         picture = self._pictures[self.indices[index]]
         rest = generator.choice(self._rests(picture.caption))
@@ -167,11 +194,14 @@ class TrainPairs:
         return Triplet(picture.path, (text,), generator.choice(self._paths[caption]))
 
     def names(self) -> Iterable[str]:
-        """The paths of all images that may be drawn."""
+        """Return the paths of all given images, a superset of those in triplets."""
         return (picture.path for picture in self._pictures)
 
     def _rests(self, caption: str) -> list[tuple[str, ...]]:
-        """The caption without one word, for each word where another caption leaves the same."""
+        """Return the caption without one word, as a tuple, for each word that can be replaced.
+
+        A word can be replaced if another caption equals the rest after removal of one word.
+        """
         return [rest for rest in _without_a_word(caption) if len(self._children[rest]) > 1]
 
 

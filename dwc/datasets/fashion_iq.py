@@ -1,11 +1,11 @@
-"""FashionIQ as its authors distribute it, and other datasets in its format.
+"""Reading of the benchmark FashionIQ in its authors' format, and of other data in this format.
 
     captions/cap.<category>.<split>.json        [{"target", "candidate", "captions": [a, b]}, …]
     image_splits/split.<category>.<split>.json  [id, …]
     images/<id>.png|jpg|webp|gif                or in another of the folders of `TREES`
 
-Many of the images' links are dead. Missing images are left out and named, and are no error. Numbers
-of different protocols (`PROTOCOLS`) are not comparable.
+Many of the published image links are dead, so missing images are no error; they are left out and
+listed. Metrics of different evaluation protocols (`PROTOCOLS`) are not comparable.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from dwc.errors import DatasetError
 
 CATEGORIES = ("dress", "shirt", "toptee")
 
-# Folders in which people keep the images; the first that has an image has precedence.
+# Common folders of the images; if several contain an image, the first has precedence.
 TREES = (
     "images", "all_imgs", "resized_image/{category}", "image_data/{category}",
     "images/{category}", "{category}",
@@ -33,11 +33,20 @@ _ADVICE = (
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a split is evaluated: the gallery, the reference in the results or not, the texts."""
+    """Rules for the evaluation of a split.
 
-    full_gallery: bool  # all of the split; otherwise the references and targets of its triplets
+    Attributes:
+        full_gallery: Whether the gallery is all images of the split; otherwise it is the references
+            and targets of its triplets.
+        reference_removed: Whether the reference image of a query is excluded from its results.
+        captions_joined: Whether both captions of a triplet form one query; otherwise each caption
+            is a query of its own.
+        used_by: Names of methods whose papers use the protocol.
+    """
+
+    full_gallery: bool
     reference_removed: bool
-    captions_joined: bool  # both captions in one query; otherwise a query for each
+    captions_joined: bool
     used_by: str
 
 
@@ -50,7 +59,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
 
 
 def fashion_iq_triplets(root: Path, category: str, split: str) -> list[Triplet]:
-    """All triplets of a category and split, in the order of the file.
+    """Return all triplets of a category and split, in the order of the file.
 
     Raises:
         DatasetError: The file is missing, is not as documented, or withholds the targets (as
@@ -62,7 +71,11 @@ def fashion_iq_triplets(root: Path, category: str, split: str) -> list[Triplet]:
 
 
 def split_ids(root: Path, category: str, split: str) -> list[str]:
-    """The image ids of a category and split, in the order of the file; errors as above."""
+    """Return the image ids of a category and split, in the order of the file.
+
+    Raises:
+        DatasetError: The file is missing or not as documented.
+    """
     path = Path(root) / "image_splits" / f"split.{category}.{split}.json"
     ids = read_json(path, list, _ADVICE)
     for index, name in enumerate(ids):
@@ -80,7 +93,7 @@ def split_ids(root: Path, category: str, split: str) -> list[str]:
 
 
 class FashionIqImages(NamedImages):
-    """Finds images by id in the folders in which FashionIQ is commonly kept."""
+    """Lookup of a category's images by id in the folders of `TREES`."""
 
     def __init__(self, root: Path, category: str) -> None:
         folders = [Path(root) / tree.format(category=category) for tree in TREES]
@@ -94,16 +107,15 @@ def fashion_iq_benchmark(
     split: str = "val",
     pictures: FashionIqImages | None = None,
 ) -> Benchmark:
-    """A category's split under one of `PROTOCOLS`.
+    """Return a benchmark with a category's split under an evaluation protocol.
 
     Args:
         root: The data folder.
-        category: A category.
-        protocol: A key of `PROTOCOLS`.
-        split: A split.
-        pictures: The image files. Given these, missing images leave the gallery and are listed in
-            `missing`, and queries without reference or target image are dropped. Without, no file
-            is looked up.
+        category: Name of the category, such as "dress".
+        protocol: Key of the evaluation protocol in `PROTOCOLS`.
+        split: Name of the split, such as "val".
+        pictures: Lookup of the image files, used to remove missing images from the benchmark (see
+            `drop_missing`). If None, all images are assumed to exist.
 
     Raises:
         DatasetError: The protocol is unknown, or files are not as documented.

@@ -37,7 +37,7 @@ UNREAD_SUFFIXES = {
     ".bpg": "BPG",
     ".flif": "FLIF",
 }
-"""Suffixes of images that need more than Pillow, and the kind of image."""
+"""Suffixes of image files that Pillow alone cannot read, with the kind of image."""
 
 _SIGNATURES = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -72,7 +72,7 @@ _HEIF_BRANDS = frozenset(
 
 
 class UnsupportedImageError(ImageError):
-    """A file is an image of a kind that is not read here; `kind` names it ("HEIC")."""
+    """Error for an image of a kind that cannot be read here; `kind` is its name, such as "HEIC"."""
 
     def __init__(self, message: str, kind: str) -> None:
         super().__init__(message)
@@ -83,9 +83,9 @@ class UnsupportedImageError(ImageError):
 
 
 def sniff_kind(header: bytes) -> str | None:
-    """Name the kind of image that a file's first 64 bytes begin; None for everything else.
+    """Return the kind of image by a file's first 64 bytes, or None if they match no known kind.
 
-    The kinds that are read have Pillow's names ("JPEG").
+    Kinds that Pillow can read have the same names as in Pillow, such as "JPEG".
     """
     if header[4:8] == b"ftyp":
         return _sniff_iso_media(header)
@@ -121,9 +121,9 @@ def advice_for(kind: str) -> str:
 
 
 def printable(text: object) -> str:
-    """Return a name or message that is safe to print and store: control characters escaped.
+    """Return a name or message with escaped control characters, so that it is safe to print.
 
-    The bytes of a file name that are not UTF-8 become `\\xe9` and the like.
+    Bytes of a file name that are not UTF-8 are escaped as well, for example as `\\xe9`.
     """
     text = str(text)
     if text.isprintable():
@@ -135,16 +135,17 @@ def printable(text: object) -> str:
 
 def _spell(character: str) -> str:
     code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as Python holds it in a name
+    if 0xDC80 <= code <= 0xDCFF:  # how Python represents a byte of a file name that is not UTF-8
         return f"\\x{code - 0xDC00:02x}"
     return character.encode("unicode_escape").decode("ascii")
 
 
 def escape_name(name: str) -> str:
-    """Return a file name or path as UTF-8 text; `unescape_name` reverses this.
+    """Return a file name or path as text that can be encoded as UTF-8; `unescape_name` reverses it.
 
-    A name that is not UTF-8 has no representation in a database or in JSON. Its odd bytes are
-    spelled out, `\\xe9`, and so are backslashes, so that no two names become the same text.
+    A file name that is not UTF-8 cannot be stored in a database or in JSON. Its invalid bytes are
+    replaced with escapes such as `\\xe9`. Backslashes are doubled, so that different names never
+    result in the same text.
     """
     if "\\" in name and sys.platform != "win32":
         name = name.replace("\\", "\\\\")

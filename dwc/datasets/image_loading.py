@@ -1,9 +1,12 @@
-"""Decode a file into an upright sRGB image, or raise an `ImageError` that says why not.
+"""Decoding of image files to upright sRGB images, with an `ImageError` that explains a failure.
 
-The model, the thumbnails and the page use this decoder alone, so that all of them get the same
-picture: upright by its EXIF orientation, in sRGB, at its true brightness, the first frame that is
-not a single color, on a background against which a cut-out object is visible, and reduced while it
-is decoded where the format allows that.
+The model, the thumbnails and the page all use this decoder, so that they get the same pixels:
+
+- The image is rotated according to its EXIF orientation, converted to sRGB, and shown at its true
+  brightness even if it is stored with more than 8 bits per channel.
+- Of an animation, the first frame that has more than a single color is used.
+- A transparent background is replaced with a color that contrasts with the object.
+- A large image is reduced, during decoding if the format allows that.
 """
 
 import hashlib
@@ -32,15 +35,15 @@ from dwc.datasets.image_kinds import (
 )
 from dwc.errors import ImageError
 
-# pillow-heif opens pictures upright and resets their orientation; of several, the primary one.
+# pillow-heif opens the primary image of a file, rotates it upright and resets its orientation.
 HAS_HEIF = find_spec("pillow_heif") is not None
 if HAS_HEIF:
     import pillow_heif
 
     pillow_heif.register_heif_opener()
 
-# Formats whose decoders stay inside Pillow (EPS would start Ghostscript), less those that this
-# Pillow was built without.
+# Formats that Pillow decodes by itself (for EPS it would start Ghostscript), without those that
+# the installed Pillow does not support.
 Image.init()
 FORMATS = tuple(
     name
@@ -52,32 +55,35 @@ FORMATS = tuple(
 )  # fmt: skip
 SUFFIXES = IMAGE_SUFFIXES | ({".heic", ".heif", ".hif"} if HAS_HEIF else set())
 DECODER_VERSION = f"1, Pillow {Image.__version__}, HEIC {HAS_HEIF}"
-"""Changes with what can be read: files that could not be read before are tried again then."""
+"""Identifies the readable formats. If it changes, previously unreadable files are tried again."""
 
 RENDERING_VERSION = 1
-"""Changes when the same file is decoded to other pixels: stores compare their pictures again."""
+"""Incremented when files are decoded to different pixels; stores then hash their images again."""
 
-MAX_PIXELS = 80_000_000  # decoded at once: 240 MB as RGB
+MAX_PIXELS = 80_000_000  # default limit of pixels in a decoded image: 240 MB as RGB
 LIMIT_VARIABLE = "DWC_MAX_DECODED_MB"
 _BYTES_PER_PIXEL = 3
-# A JPEG of which an eighth is decoded still has to be read through: 640 megapixels take seconds.
+# An image may have this many times the limit of pixels if it is reduced during decoding. More is
+# not allowed, because the whole file is still read: a JPEG of 640 megapixels takes seconds.
 _MAX_REDUCTION = 8
-# A preprocessor enlarges the short side to 224 px or more, so a 1 x 50,000 strip would become
-# 224 x 11,200,000 pixels, and a thumbnail of it a line. Of a strip a square part is taken.
+# An image with a larger aspect ratio is cropped to a square. Otherwise a preprocessor, which
+# resizes the short side to 224 px or more, would enlarge a strip of 1 x 50,000 pixels to
+# 224 x 11,200,000, and its thumbnail would be a line.
 STRIP_ASPECT = 5
-# Larger pictures are halved, once or more, down to this short side or above: more than the 336 px
-# that the largest CLIP reads. A JPEG is decoded at a half or a quarter in a fraction of the time,
-# what comes after is as much faster, and a batch of photographs stays small in memory.
+# Larger images are halved repeatedly, as long as the short side does not fall below this number of
+# pixels, which exceeds the 336 px of the largest CLIP's input. Decoding a JPEG at a half or a
+# quarter of its size and processing it takes a fraction of the time and memory.
 MIN_SHORT_SIDE = 512
-# Frames of an animation that are decoded to find one that is not a single color.
+# Maximum number of frames of an animation that are decoded to find one with more than one color.
 _MAX_FRAMES = 48
 _SINGLE_COLOR_RANGE = 8
 _ANIMATED = frozenset({"GIF", "WEBP", "PNG", "AVIF", "TIFF"})
-# Backgrounds of cut-out objects, the first that hides at most a quarter of the object.
+# Background colors of cut-out objects (RGB). The first that hides at most a quarter of the object
+# is used; a pixel is hidden if its color differs by less than `_HIDDEN_DIFFERENCE`.
 _BACKGROUNDS = ((255, 255, 255), (128, 128, 128), (40, 40, 40))
 _HIDDEN_DIFFERENCE = 40
 
-# What Pillow's decoders raise on damaged files.
+# Exceptions that Pillow's decoders raise on damaged files.
 _DECODER_ERRORS = (
     OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, MemoryError,
     RuntimeError, struct.error, zlib.error, Image.DecompressionBombError,
@@ -95,24 +101,24 @@ _UPRIGHT = {
 }
 
 IGNORED_PROFILE = "ignored_profile"
-"""Set in the `info` of a decoded image whose color profile was broken and therefore not used."""
+"""Key in the `info` of a decoded image whose color profile was broken and therefore not used."""
 
 
 def decode(source: str | Path | bytes | Image.Image, max_pixels: int | None = None) -> Image.Image:
-    """Read an image: upright, sRGB, without alpha.
+    """Return an image as an upright sRGB image without alpha channel.
 
-    An image whose short side is twice `MIN_SHORT_SIDE` or more comes back at a half, a quarter or
-    an eighth. Of a strip (one side more than `STRIP_ASPECT` times the other) comes a square: the
-    top of a high one, the middle of a wide one.
+    An image whose short side is at least twice `MIN_SHORT_SIDE` is reduced to a half, a quarter or
+    an eighth of its size. A strip (one side more than `STRIP_ASPECT` times the other) is cropped to
+    a square: the top of a high strip, or the middle of a wide one.
 
     Args:
-        source: A file's path, a file's bytes or a PIL image.
-        max_pixels: How many pixels (width x height) may be decoded at once, checked on the header
-            before anything is decoded. By default `pixel_limit()`. A JPEG counts as reduced.
+        source: Path of a file, content of a file, or a PIL image.
+        max_pixels: Maximum number of pixels (width x height) to decode, by default `pixel_limit()`.
+            It is checked before decoding; for a JPEG, the size after its reduction counts.
 
     Raises:
-        ImageError: The source is missing, empty, no image, cut short, damaged or too large.
-        UnsupportedImageError: The source is an image of a kind that is not read here.
+        ImageError: The source is missing, empty, not an image, truncated, damaged or too large.
+        UnsupportedImageError: The source is an image of a kind that cannot be read here.
     """
     limit = pixel_limit() if max_pixels is None else max_pixels
     if isinstance(source, Image.Image):
@@ -140,7 +146,7 @@ def open_binary(path: str | Path) -> IO[bytes]:
 
 
 def decode_file(file: IO[bytes], name: str, max_pixels: int | None = None) -> Image.Image:
-    """Read an image from an open file; see `decode`. `name` is what errors call it."""
+    """Return the image in an open file, like `decode`; `name` denotes the file in errors."""
     limit = pixel_limit() if max_pixels is None else max_pixels
     try:
         file.seek(0)
@@ -157,7 +163,13 @@ def decode_file(file: IO[bytes], name: str, max_pixels: int | None = None) -> Im
 
 
 def pixel_limit() -> int:
-    """How many pixels may be decoded at once: `DWC_MAX_DECODED_MB` megabytes of them, or 240."""
+    """Return the maximum number of pixels in a decoded image.
+
+    Their size as RGB is limited to 240 MB, or to the environment variable `DWC_MAX_DECODED_MB`.
+
+    Raises:
+        ImageError: The variable is not a number of megabytes.
+    """
     setting = os.environ.get(LIMIT_VARIABLE)
     if not setting:
         return MAX_PIXELS
@@ -173,9 +185,9 @@ def pixel_limit() -> int:
 
 
 def hash_pixels(image: Image.Image) -> str:
-    """Hash a decoded image: equal exactly when size and every RGB pixel agree.
+    """Return a hash, 32 hex digits, of a decoded image's size and RGB pixels.
 
-    Files that differ in metadata or lossless format share it.
+    Files that differ only in metadata or in their lossless format have the same hash.
     """
     digest = hashlib.blake2b(digest_size=16)
     digest.update(struct.pack("<II", *image.size))
@@ -184,10 +196,10 @@ def hash_pixels(image: Image.Image) -> str:
 
 
 def _open_image(file: IO[bytes], header: bytes, name: str) -> Image.Image | None:
-    """Open a file by the formats that are read; None where none of them recognizes it.
+    """Open a file with the first of `FORMATS` that recognizes it; return None if none does.
 
-    Like `Image.open`, without its limit of pixels: that warns of a large JPEG and refuses a huge
-    one at its full size, before it can be reduced.
+    This is like `Image.open`, but without its limit of pixels. That limit applies to the full size
+    of a JPEG, although the image may be small enough after its reduction.
     """
     formats = list(FORMATS)
     if name.lower().endswith(".tga"):  # TGA has no signature at its beginning
@@ -270,7 +282,7 @@ def _check_size(image: Image.Image, name: str, limit: int, shrink: int) -> None:
 def _is_multi_scan(image: Image.Image) -> bool:
     """Return whether decoding a JPEG needs memory for the full image even if it is reduced.
 
-    Progressive files, and sequential ones whose first scan does not have every component.
+    This is so for progressive files, and for sequential ones whose first scan lacks a component.
     """
     if image.info.get("progressive") or image.info.get("progression"):
         return True
@@ -282,7 +294,7 @@ def _is_multi_scan(image: Image.Image) -> bool:
         file.seek(2)
         while True:
             marker, length = struct.unpack(">HH", file.read(4))
-            if marker == 0xFFDA:  # start of scan: its first byte counts the components
+            if marker == 0xFFDA:  # start of scan; its first byte is the number of components
                 return file.read(1)[0] < getattr(image, "layers", 1)
             file.seek(length - 2, os.SEEK_CUR)
     except (struct.error, IndexError, OSError, ValueError):
@@ -292,7 +304,7 @@ def _is_multi_scan(image: Image.Image) -> bool:
 
 
 def _seek_content(image: Image.Image) -> None:
-    """Go to the first frame that is not a single color, or else to the first."""
+    """Seek the first frame with more than a single color, or the first frame if there is none."""
     for frame in range(_MAX_FRAMES):
         try:
             image.seek(frame)
@@ -307,7 +319,7 @@ def _seek_content(image: Image.Image) -> None:
 
 def _turn_upright(image: Image.Image, original: Image.Image) -> Image.Image:
     orientation = None
-    # An image with broken EXIF is still an image; it is taken as upright.
+    # An image with broken EXIF data can still be used; it is assumed to be upright.
     with suppress(*_DECODER_ERRORS):
         orientation = original.getexif().get(_ORIENTATION_TAG)
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
@@ -361,7 +373,10 @@ def _flatten(layers: Image.Image) -> Image.Image:
 
 
 def _apply_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
-    """Convert RGB, RGBA, L, CMYK or LAB to sRGB by the profile, to RGB where it has none."""
+    """Convert an RGB, RGBA, L, CMYK or LAB image to sRGB with its color profile.
+
+    Without a usable profile, the image is converted to RGB; RGBA stays RGBA.
+    """
     if icc and image.mode == "L" and _color_space(icc) == "RGB":
         image = image.convert("RGB")
     transform = _transform(icc, image.mode) if icc or image.mode == "LAB" else None
@@ -375,9 +390,9 @@ def _apply_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
 
 _EXIF_IFD, _INTEROPERABILITY_IFD = 0x8769, 0xA005
 _COLOR_SPACE_TAG, _SRGB_COLOR_SPACE = 0xA001, 1
-_ADOBE_RGB = "R03"  # the interoperability index of pictures that cameras store in Adobe RGB
+_ADOBE_RGB = "R03"  # EXIF interoperability index of images that cameras store in Adobe RGB
 _ADOBE_GAMMA = 563 / 256
-# Linear Adobe RGB (1998) to linear sRGB; both have the white of D65.
+# Matrix from linear Adobe RGB (1998) to linear sRGB; both have the white point D65.
 _ADOBE_TO_SRGB = np.array(
     [[1.39836, -0.39836, 0.0], [0.0, 1.0, 0.0], [0.0, -0.04293, 1.04293]], dtype=np.float32
 )
@@ -385,9 +400,9 @@ _SRGB_GAMMA = 2.2
 
 
 def _apply_declared_color(image: Image.Image, original: Image.Image) -> Image.Image:
-    """Convert an RGB image without a profile whose file declares other colors than sRGB.
+    """Convert an RGB image without a color profile to sRGB if its file declares other colors.
 
-    Cameras mark Adobe RGB in EXIF alone; a PNG may declare its gamma.
+    Cameras declare Adobe RGB in the EXIF data only; a PNG may declare its gamma.
     """
     gamma = original.info.get("gamma")
     if original.format == "PNG" and gamma and "srgb" not in original.info:
@@ -422,7 +437,7 @@ _PROFILE_MODES = {"RGB": ("RGB", "RGBA"), "GRAY": ("L",), "CMYK": ("CMYK",), "La
 
 @lru_cache(maxsize=32)
 def _color_space(icc: bytes) -> str | None:
-    """The color space of a profile ("RGB", "GRAY", "CMYK", …); None for a broken one."""
+    """Return a profile's color space ("RGB", "GRAY", "CMYK", …), or None if it is broken."""
     try:
         return ImageCms.getOpenProfile(BytesIO(icc)).profile.xcolor_space.strip()
     except _CMS_ERRORS:
@@ -431,10 +446,11 @@ def _color_space(icc: bytes) -> str | None:
 
 @lru_cache(maxsize=32)
 def _transform(icc: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """The conversion to sRGB; None for sRGB itself, and for a profile that does not fit the mode.
+    """Return the conversion of images of a mode to sRGB, or None if none is needed or possible.
 
-    A profile stays on an image that was converted to another mode, so that a CMYK profile on an
-    RGB image says nothing.
+    None is needed if the profile is sRGB itself. None is possible if the profile has another color
+    space than the mode: an image that was converted to another mode may retain its old profile, so
+    a CMYK profile of an RGB image, for example, is meaningless.
     """
     try:
         if icc is None:
@@ -464,7 +480,7 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     if image.mode == "I":
         integers = np.asarray(image)
         if (integers.min() >= 0 and 255 < integers.max() <= 65_535) or image.format == "PPM":
-            # A PGM declares its white, and Pillow scales it to 65,535.
+            # A PGM file declares its white level, which Pillow scales to 65,535.
             return _from_levels(integers.astype(np.uint16), 16 if image.format == "PPM" else None)
         return _from_numbers(integers.astype(np.float64))
     if image.mode == "F":
@@ -473,10 +489,14 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _from_levels(levels: NDArray[np.uint16], bits: int | None = None) -> Image.Image:
-    """Convert 16-bit levels (height, width) or (height, width, 3) to an 8-bit image.
+    """Convert 16-bit levels to an 8-bit image.
 
-    A scanner or camera of 10, 12 or 14 bits often stores them as they are: where no level is above
-    their white, that is the white.
+    Scanners and cameras with 10, 12 or 14 bits often store their levels unscaled. By default, white
+    is therefore the highest level of the smallest of 10, 12, 14 and 16 bits that fits all levels.
+
+    Args:
+        levels: Levels (height, width) or (height, width, 3).
+        bits: Number of bits that determines white, if it is known.
     """
     if bits is None:
         highest = int(levels.max())
@@ -487,10 +507,10 @@ def _from_levels(levels: NDArray[np.uint16], bits: int | None = None) -> Image.I
 def _from_numbers(values: NDArray[np.float64]) -> Image.Image:
     """Convert numbers (height, width) or (height, width, 3) to an 8-bit image.
 
-    White is the least of 1, 255 and 65,535 that fits the values.
-
-    Fractions up to `_HIGHLIGHT` are of a picture with highlights above white, which are cut off.
-    Numbers that fit none of these are stretched from their least to their greatest.
+    White is the smallest of 1, 255 and 65,535 that is not below any value. Values with fractions
+    and a maximum of at most `_HIGHLIGHT` belong to an image with highlights brighter than white:
+    white is 1, and larger values are clipped. If values are negative or exceed 65,535, the range
+    from their minimum to their maximum is scaled to that from black to white.
     """
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
@@ -504,8 +524,8 @@ def _from_numbers(values: NDArray[np.float64]) -> Image.Image:
 
 _HIGHLIGHT = 32
 
-# Pillow reads the first byte of each 16-bit color level. Reading the same file in the other byte
-# order gives the second.
+# Of each 16-bit color level, Pillow reads only the high byte. Reading the same file with the other
+# byte order gives the low byte. Keys and values are Pillow's names of raw modes.
 _OTHER_BYTE = {
     f"{mode};16{order}": f"{mode};16{other}"
     for mode in ("RGB", "RGBA")
@@ -514,7 +534,7 @@ _OTHER_BYTE = {
 
 
 def _deep_raw_mode(image: Image.Image) -> str | None:
-    """The storage mode of a color image of 16 bits a channel; None for all other images."""
+    """Return Pillow's raw mode of a color image with 16 bits per channel, or None for others."""
     tiles = getattr(image, "tile", None)
     if not tiles or image.mode not in ("RGB", "RGBA"):
         return None
@@ -526,10 +546,15 @@ def _deep_raw_mode(image: Image.Image) -> str | None:
 def _restore_depth(
     image: Image.Image, raw_mode: str, reopen: Callable[[], Image.Image | None]
 ) -> Image.Image:
-    """Return a color image of 16 bits per channel at its true brightness.
+    """Return a color image of 16 bits per channel as an 8-bit image at its true brightness.
 
-    Only an image whose levels all lie below a quarter of the range is read again: it is one of
-    10, 12 or 14 bits.
+    If all levels are below a quarter of the range, the image has 10, 12 or 14 bits. It is then read
+    again to obtain the low bytes of its levels, and scaled.
+
+    Args:
+        image: The decoded image, with the high bytes of the levels.
+        raw_mode: Pillow's raw mode of the image.
+        reopen: Function that opens the file again.
     """
     high = np.asarray(image, dtype=np.uint16)[..., :3]
     if int(high.max()) >= 64:
@@ -553,9 +578,11 @@ def _restore_depth(
 
 
 def _decode_float_tiff(file: IO[bytes], header: bytes, name: str, limit: int) -> Image.Image:
-    """Read an uncompressed TIFF of floating-point colors, which Pillow does not open.
+    """Return the image of an uncompressed floating-point TIFF, which Pillow cannot open.
 
-    Raises `ImageError` with the number of its channels and bits for every other TIFF.
+    Raises:
+        UnsupportedImageError: The TIFF has another format; the message names its channels and bits.
+        ImageError: The file is damaged or the image is too large.
     """
     try:
         tags = TiffImagePlugin.ImageFileDirectory_v2(header[:8])

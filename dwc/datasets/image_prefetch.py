@@ -1,6 +1,6 @@
-"""Compute results ahead of their use, in order: in threads for files, processes for drawings.
+"""Computation of results in worker threads or processes before they are needed, in order.
 
-The gallery builder, the evaluation and the training open their images through this module.
+The gallery builder, the evaluation and the training use this module to load or draw images.
 """
 
 import multiprocessing
@@ -23,30 +23,34 @@ from dwc.datasets.triplets import Benchmark
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-# Starting a process takes about half a second, in which 20 garments are drawn.
+# Starting a process takes about half a second, as long as drawing 20 garments.
 _MIN_TASKS_FOR_PROCESSES = 64
 _IMAGES_AHEAD_PER_THREAD = 4
 
 
 def worker_pool(count: int, tasks: int, computed: bool) -> Executor:
-    """A pool of `count` workers.
+    """Return a pool of worker processes for many tasks of Python code, else of threads.
+
+    Python code holds the interpreter's lock: two threads draw garments more slowly than one. The
+    decoding of image files releases the lock, so threads run it in parallel.
 
     Args:
-        count: How many threads or processes.
-        tasks: How many tasks they will get.
-        computed: Whether a task is work in Python, which holds the interpreter's lock (two threads
-            draw more slowly than one); many such tasks get processes. Decoding a file leaves the
-            lock, so threads share it.
+        count: Number of workers.
+        tasks: Number of tasks that the workers will get.
+        computed: Whether the tasks mainly run Python code.
     """
     if not computed or count == 1 or tasks < _MIN_TASKS_FOR_PROCESSES:
         return ThreadPoolExecutor(count)
-    # Not forked: the parent may have threads of torch and of a server.
+    # Processes are not forked, because this one may have threads of torch and of a server.
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent)
 
 
 class LookAhead(Generic[Task, Result]):
-    """Runs `work` over tasks in their order, at most `window` of them submitted or waiting."""
+    """Queue of tasks that a pool executes in order before their results are taken.
+
+    At most `window` tasks are executing, waiting, or finished but not taken.
+    """
 
     def __init__(
         self, pool: Executor, work: Callable[[Task], Result], tasks: Iterable[Task], window: int
@@ -57,11 +61,11 @@ class LookAhead(Generic[Task, Result]):
 
     @property
     def pending(self) -> list[Task]:
-        """The tasks that were submitted and not taken yet, in order."""
+        """Tasks whose results have not been taken yet, in order."""
         return [task for task, _ in self._pending]
 
     def take(self) -> tuple[Task, Future[Result]] | None:
-        """The next task with its future result; None after the last."""
+        """Return the next task with its future result, or None after the last task."""
         if not self._pending:
             return None
         taken = self._pending.popleft()
@@ -69,7 +73,7 @@ class LookAhead(Generic[Task, Result]):
         return taken
 
     def cancel(self) -> None:
-        """Drop the tasks that have not begun."""
+        """Cancel all tasks that have not started."""
         for _, future in self._pending:
             future.cancel()
 
@@ -81,7 +85,14 @@ class LookAhead(Generic[Task, Result]):
 def prefetched(
     pool: Executor, work: Callable[[Task], Result], tasks: Iterable[Task], window: int
 ) -> Iterator[Result]:
-    """The results of `work` in the order of `tasks`; at most `window` are submitted or waiting."""
+    """Yield the results of `work` for all tasks, in order, while later tasks are being executed.
+
+    Args:
+        pool: Pool that executes the tasks.
+        work: Function from a task to its result.
+        tasks: The tasks.
+        window: Maximum number of tasks that are executing, waiting, or finished but not yielded.
+    """
     ahead = LookAhead(pool, work, tasks, window)
     try:
         while (taken := ahead.take()) is not None:
@@ -91,7 +102,7 @@ def prefetched(
 
 
 def _end_with_parent() -> None:
-    """Ignore interrupts in a worker process, and end it when its parent process ends."""
+    """Make this worker process ignore interrupts and end when its parent process ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
@@ -104,15 +115,15 @@ def _end_with_parent() -> None:
 
 
 def image_order(benchmark: Benchmark) -> Iterable[str]:
-    """The names of the images that running a benchmark opens, in the order in which it does."""
+    """Return the names of all images that an evaluation opens, in the order of their use."""
     return chain(benchmark.gallery, (query.reference for query in benchmark.queries))
 
 
 class ImagePrefetcher:
-    """Opens images by name, with the next ones of an expected order already in work.
+    """Callable that returns images by name and loads the next ones of an expected order in advance.
 
-    A context manager. An expected image that is passed over is dropped; an image that was not
-    expected is opened when it is requested.
+    It is a context manager. If a later image of the order is requested, the skipped ones are
+    discarded. An image that is not among those being loaded is opened when it is requested.
     """
 
     def __init__(self, paths: Mapping[str, Path], order: Iterable[str], threads: int) -> None:
@@ -122,7 +133,12 @@ class ImagePrefetcher:
         self._ahead = LookAhead(self._pool, self._open, order, _IMAGES_AHEAD_PER_THREAD * threads)
 
     def __call__(self, name: str) -> Image.Image:
-        """Return the image of a name; ImageError if it is unreadable, KeyError without a path."""
+        """Return the named image.
+
+        Raises:
+            ImageError: The image file cannot be read.
+            KeyError: There is no path for the name.
+        """
         if name not in self._ahead.pending:
             return self._open(name)
         while (taken := self._ahead.take()) is not None:

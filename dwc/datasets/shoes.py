@@ -1,13 +1,14 @@
-"""Shoes with relative captions, as its authors distribute it.
+"""Reading of the benchmark Shoes, with relative captions, in its authors' format.
 
     relative_captions_shoes.json    [{"ImageName": target, "ReferenceImageName", "RelativeCaption"}]
-    train_im_names.txt, eval_im_names.txt                       a picture's file name a line
+    train_im_names.txt, eval_im_names.txt                       one image file name per line
     womens_<kind>/<n>/img_womens_<kind>_<id>.jpg                or under images/ or attributedata/
 
-A pair belongs to the split that lists both of its images. DWC's released code iterates over that
-list and so adds each pair twice, for its target and for its reference, except a pair whose
-reference is its target: 3,521 queries for 1,761 pairs (`LISTINGS`). The target of such a pair is
-never in the results, since the reference is removed from them; `self_pairs` names them.
+A pair belongs to the split that lists both of its images. DWC's released code iterates over the
+images of a split and adds the pairs of each image. A pair is thus added twice, at its target and at
+its reference, unless both are the same image: 1,761 pairs become 3,521 queries. `LISTINGS` has this
+and the other way to list pairs. The target of a pair of one image is never in the results, since
+the reference is excluded from them; `self_pairs` returns such images.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,10 +30,10 @@ _KEYS = ("ReferenceImageName", "RelativeCaption", "ImageName")
 
 
 def split_names(root: Path, split: str) -> list[str]:
-    """The image names of a split ("train" or "test"), in the order of the file.
+    """Return the image names of a split ("train" or "test"), in the order of the file.
 
     Raises:
-        DatasetError: The split is another, or the file is missing or lists a name twice.
+        DatasetError: The split is unknown, or the file is missing or lists a name twice.
     """
     if split not in SPLITS:
         raise DatasetError(f"Shoes has no split {split!r}; there are {', '.join(SPLITS)}")
@@ -47,13 +48,14 @@ def split_names(root: Path, split: str) -> list[str]:
 
 
 def shoes_triplets(root: Path, split: str, listing: str = "twice") -> list[Triplet]:
-    """The pairs of a split as triplets with one caption.
+    """Return the annotated image pairs of a split as triplets with one caption each.
 
     Args:
         root: The data folder.
-        split: "train" or "test".
-        listing: "once", in the order of the file, or "twice", in the order of the split's names,
-            as in the released code.
+        split: Name of the split, "train" or "test".
+        listing: "once" for each pair once, in the order of the file; "twice" for the pairs of each
+            image in turn, in the order of the split's images, as in the released code, so that
+            every pair occurs at both of its images.
 
     Raises:
         DatasetError: Files are missing or not as documented.
@@ -64,7 +66,10 @@ def shoes_triplets(root: Path, split: str, listing: str = "twice") -> list[Tripl
 
 
 def shoes_benchmark(root: Path, split: str = "test", listing: str = "twice") -> Benchmark:
-    """The queries of a split over all its images; arguments as in `shoes_triplets`."""
+    """Return a benchmark with the pairs of a split as queries and all its images as the gallery.
+
+    Arguments and errors are those of `shoes_triplets`.
+    """
     names = split_names(root, split)
     pairs = shoes_triplets(root, split, "once")
     triplets = pairs if listing == "once" else shoes_triplets(root, split, listing)
@@ -83,12 +88,12 @@ def shoes_benchmark(root: Path, split: str = "test", listing: str = "twice") -> 
 
 
 def self_pairs(pairs: Iterable[Triplet]) -> list[str]:
-    """The images that are both reference and target of a pair, without repetition."""
+    """Return the images that are both reference and target of the same pair, without repetition."""
     return list(dict.fromkeys(t.target for t in pairs if t.target == t.reference))
 
 
 class ShoesImages(ImageFiles):
-    """Finds images by file name in the folders of the kinds of shoes, or all in one folder."""
+    """Lookup of images by file name, in folders for each kind of shoe or all in one folder."""
 
     def __init__(self, root: Path) -> None:
         self._bases = [Path(root) / name for name in ("", "images", "attributedata")]

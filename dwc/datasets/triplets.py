@@ -1,4 +1,4 @@
-"""The common form of all benchmarks: training triplets, and queries with their gallery."""
+"""Data structures common to all benchmarks: training triplets, and queries with their gallery."""
 
 import logging
 import random
@@ -10,9 +10,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Triplet:
-    """A reference image, the modification text, and the target image.
+    """A training example: a reference image, a modification text and a target image.
 
-    `captions` are the annotators' phrases, one or two, before any caption template.
+    Attributes:
+        reference: Name of the reference image.
+        captions: The annotators' phrases, usually one or two, which a caption template joins to the
+            modification text.
+        target: Name of the target image.
     """
 
     reference: str
@@ -22,10 +26,14 @@ class Triplet:
 
 @dataclass(frozen=True)
 class RetrievalQuery:
-    """A retrieval query with the ids of its relevant gallery images.
+    """A composed query with its correct results.
 
-    `hits` are the ids of the relevant images. `picture_share`, where the truth is known, is the
-    share (0 to 1) of the target's attributes that only the image determines.
+    Attributes:
+        reference: Name of the reference image.
+        captions: Phrases of the modification text; see `Triplet`.
+        hits: Names of the gallery images that are correct results.
+        picture_share: True image weight of the query, or None if unknown: the share (0 to 1) of the
+            target's attributes that only the query image determines.
     """
 
     reference: str
@@ -36,7 +44,16 @@ class RetrievalQuery:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """An evaluation protocol: its name, the ordered gallery, queries and missing images."""
+    """A gallery with queries to evaluate.
+
+    Attributes:
+        protocol: Name of the evaluation protocol.
+        gallery: Names of the gallery images, in order.
+        queries: The queries.
+        reference_removed: Whether the reference image of a query is excluded from its results.
+        missing: Names of gallery images that were removed because their files are missing.
+        notes: Further facts about the benchmark by title, for reports.
+    """
 
     protocol: str
     gallery: tuple[str, ...]
@@ -47,10 +64,10 @@ class Benchmark:
 
 
 def drop_missing(benchmark: Benchmark, missing: Collection[str]) -> Benchmark:
-    """Remove missing images from a benchmark; they are logged and listed in its `missing`.
+    """Return the benchmark without missing images, which are listed in its `missing` and logged.
 
-    They leave the gallery and the hits. A query is removed when its reference or all of its hits
-    are missing.
+    They are removed from the gallery and from the hits of queries. A query is removed if its
+    reference or all of its hits are missing.
     """
     lost = set(missing)
     if not lost:
@@ -75,9 +92,9 @@ def drop_missing(benchmark: Benchmark, missing: Collection[str]) -> Benchmark:
 
 
 def sample_queries(benchmark: Benchmark, count: int, seed: int) -> Benchmark:
-    """Draw `count` of a benchmark's queries by a seed, and keep their order and the gallery.
+    """Return the benchmark with `count` randomly sampled queries, in their original order.
 
-    A benchmark with fewer queries is returned unchanged.
+    A benchmark that has no more than `count` queries is returned unchanged.
     """
     if count >= len(benchmark.queries):
         return benchmark

@@ -1,9 +1,10 @@
-"""The wardrobe: photographs of people's clothes with their category, attributes and a caption.
+"""Reading of a wardrobe: photographs of clothes with their category, attributes and a caption.
 
-A wardrobe is a folder with `attributes.csv`, a row a photograph, and the photographs in `photos/`.
-The columns that are read: `file`, `split`, `label` (the class that the photographer gave),
-`category`, `colour`, `shade`, `pattern`, `second`, `sleeve`, `neckline`, `length`, `fastening` and
-`caption`. In an attribute, `-` means that it does not apply and `?` that it cannot be told.
+A wardrobe is a folder with the table `attributes.csv`, which has one row per photograph, and a
+folder `photos/`. The table's columns are `file`, `split`, `label` (the class assigned by the
+photographer), `category`, `colour`, `shade`, `pattern`, `second` (the second color), `sleeve`,
+`neckline`, `length`, `fastening` and `caption`; further columns are ignored. The attribute value
+`-` means that an attribute does not apply, and `?` that the photograph does not show it.
 """
 
 import csv
@@ -17,13 +18,14 @@ from dwc.errors import DatasetError
 WARDROBE_ATTRIBUTES = (
     "colour", "shade", "pattern", "second", "sleeve", "neckline", "length", "fastening",
 )  # fmt: skip
-CHANGEABLE = ("colour", "pattern", "sleeve", "length")  # what a composed query may ask to change
+CHANGEABLE = ("colour", "pattern", "sleeve", "length")  # attributes that a query may change
 _UNKNOWN = frozenset({"-", "?", "other"})
 _COLUMNS = frozenset({"file", "split", "label", "category", "caption", *WARDROBE_ATTRIBUTES})
 TABLE = "attributes.csv"
-_NAMED_COLOR_SHARE = 0.3  # of the colors asked for, those by a name that fixes the shade: "navy"
+# Share of colors phrased by a name that includes the shade, such as "navy", if there is one.
+_NAMED_COLOR_SHARE = 0.3
 
-# Names that people have for one shade of a color.
+# Common names of a color in a certain shade.
 _NAMED_COLORS = {
     ("red", "dark"): ("burgundy", "maroon"),
     ("pink", "dark"): ("hot pink",),
@@ -69,7 +71,7 @@ _PHRASES = {"pattern": _PATTERN_PHRASES, "sleeve": _SLEEVE_PHRASES, "length": _L
 
 @dataclass(frozen=True)
 class Photograph:
-    """A photograph of the table; `attributes` maps the eight column names to their values."""
+    """A row of the table; `attributes` maps the names in `WARDROBE_ATTRIBUTES` to their values."""
 
     file: str
     split: str
@@ -79,18 +81,22 @@ class Photograph:
     caption: str
 
     def known(self, attribute: str) -> str | None:
-        """The attribute's value; None where it does not apply, cannot be told or is `other`."""
+        """Return an attribute's value, or None if it is `-` (inapplicable), `?` or `other`."""
         value = self.attributes[attribute]
         return None if value in _UNKNOWN else value
 
 
 @dataclass(frozen=True)
 class AttributeChange:
-    """A query: a reference photograph, new values of one or two attributes, and its hits.
+    """A composed query that changes one or two attributes of a reference photograph.
 
-    `words` describe the change. `hits` are the matching rows: of the reference's category, with the
-    new values, and with the reference's other changeable attributes where those are known.
-    `image_share` (0 to 1) is the share of the required attributes that only the image determines.
+    Attributes:
+        reference: Row of the reference photograph.
+        changes: New values by attribute name.
+        words: The modification text.
+        hits: Rows of the correct results: photographs of the reference's category that have the new
+            values and, of the other changeable attributes, the reference's known values.
+        image_share: Share of the required attributes that only the image determines, 0 to 1.
     """
 
     reference: int
@@ -141,10 +147,14 @@ def image_path(folder: Path, file: str) -> Path:
 
 
 def attribute_changes(photographs: Sequence[Photograph], seed: int) -> list[AttributeChange]:
-    """Draw at most one query per reference: a change to another photograph of its category.
+    """Return one random query for each photograph for which `changes_between` finds a target.
 
-    One or two of the changeable attributes differ, the others that are known are equal. References
-    of the category `other`, and those without such another photograph, have no query.
+    Its target is a photograph of the same category that differs in one or two changeable
+    attributes. Photographs of the category `other` are not used.
+
+    Args:
+        photographs: References and possible targets.
+        seed: Seed of all random choices.
     """
     by_category: dict[str, list[int]] = {}
     for row, photograph in enumerate(photographs):
@@ -175,10 +185,10 @@ def attribute_changes(photographs: Sequence[Photograph], seed: int) -> list[Attr
 
 
 def changes_between(reference: Photograph, target: Photograph) -> dict[str, str]:
-    """Return the one or two changeable attributes that differ in a target, with new values.
+    """Return the target's values of the one or two changeable attributes that differ.
 
-    The result is empty if none or more than two differ, or if an attribute that is known for the
-    reference, or that would change, is unknown for the target.
+    Attributes that are unknown for the reference are ignored. The result is empty if no or more
+    than two attributes differ, or if one that is known for the reference is unknown for the target.
     """
     changes = {}
     for name in CHANGEABLE:
@@ -195,7 +205,14 @@ def changes_between(reference: Photograph, target: Photograph) -> dict[str, str]
 def fitting(
     photographs: Sequence[Photograph], reference: int, changes: dict[str, str], among: Sequence[int]
 ) -> tuple[int, ...]:
-    """Return the rows in `among` (of one category) that have the required attributes."""
+    """Return the rows of all photographs that are correct results for a query.
+
+    Args:
+        photographs: All photographs.
+        reference: Row of the reference photograph; it is never a result.
+        changes: New values by attribute name.
+        among: Rows of the photographs of the reference's category.
+    """
     wanted = {
         name: changes.get(name, photographs[reference].known(name))
         for name in CHANGEABLE
@@ -210,13 +227,23 @@ def fitting(
 
 
 def image_share(reference: Photograph, changes: dict[str, str]) -> float:
-    """Return 1 - changed / (1 + known); the 1 is the category, which the image determines."""
+    """Return the share of required attributes that only the image determines, in [0, 1].
+
+    It is 1 - changed / (1 + known), where `known` counts the reference's known changeable
+    attributes, and 1 stands for the category, which the image always determines.
+    """
     known = sum(reference.known(name) is not None for name in CHANGEABLE)
     return 1 - len(changes) / (1 + known)
 
 
 def phrase_changes(changes: dict[str, str], shade: str, rng: random.Random) -> str:
-    """Phrase the changes as a person would; `shade` is the target's, for names such as navy."""
+    """Return a random phrasing of changes, such as "in navy and with long sleeves".
+
+    Args:
+        changes: New values by attribute name.
+        shade: The target's shade, for color names that include the shade.
+        rng: Source of random choices.
+    """
     phrases = []
     for name, value in changes.items():
         if name == "colour":

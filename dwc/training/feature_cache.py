@@ -1,8 +1,9 @@
-"""Caches of frozen encoders' ("towers'") features, so that a training step skips the encoders.
+"""Caches of features of frozen image and text encoders ("towers"), which make training faster.
 
-A cached image is one row: CLIP's features, then the ResNet's last feature map, flattened. Rows
-replace pixels, and cached CLIP features replace token ids, so the same training loop accepts both;
-`with_cached_features` replaces the towers with stand-ins. There are three kinds of cache:
+The cached features of an image form one row: CLIP's features, followed by the ResNet's flattened
+last feature map. A batch contains such rows instead of pixels, and cached text features instead of
+token ids. `with_cached_features` replaces the model's towers with stand-ins that accept them, so
+that training with and without caches uses the same loop. There are three kinds of cache:
 
 - `cache_image_features`, `cache_text_features`: a pool of drawings and its texts, for both streams;
 - `cache_tower_inputs`: inputs of the image tower's last layer, for PL (Progressive Learning);
@@ -56,7 +57,7 @@ _TABLE_CHUNK = 64  # full-size benchmark images per forward pass
 
 @dataclass(frozen=True)
 class CachedTexts:
-    """CLIP features and word ids of T texts with at most L words.
+    """CLIP features, of size F, and word ids of T texts with at most L words.
 
     Attributes:
         features: CLIP's text features (T, F).
@@ -69,9 +70,10 @@ class CachedTexts:
     lengths: Tensor
 
     def take(self, rows: Tensor) -> dict[str, Tensor]:
-        """Return the text inputs of the given rows as a group of queries; see `TripletBatch`.
+        """Return model inputs for the texts with the given indices; see `TripletBatch.queries`.
 
-        Word ids are padded to the longest of these texts.
+        CLIP's features take the place of token ids. Word ids are padded to the longest of these
+        texts.
         """
         lengths = self.lengths[rows]
         longest = int(lengths.max())
@@ -133,7 +135,7 @@ class CachedPool:
 
 
 class CachedClip(nn.Module):
-    """Stand-in for CLIP that takes cached rows and cached text features as inputs."""
+    """Stand-in for CLIP that takes rows of cached image features and cached text features."""
 
     vision_model = None  # there are no feature maps to share with the CNN stream
 
@@ -248,10 +250,10 @@ def cache_view_features(
 def cache_image_features(
     model: DWCModel, pool: DrawnPool, views: int, seed: int, folder: Path
 ) -> CachedImages:
-    """Return both image towers' features of `views` random views of every drawing.
+    """Return the features of `views` random views of every drawing, from CLIP and the ResNet.
 
-    The features are stored in `folder` as float16 and loaded from there if a file for the same
-    towers, drawings, views and seed exists. The model is left in eval mode.
+    They are stored in `folder` as float16. If the folder has a file for the same towers, drawings,
+    views and seed, they are loaded from it instead. The model is left in eval mode.
     """
     model.eval()
     assert model.clip is not None
@@ -344,7 +346,10 @@ def encode_texts(model: DWCModel, processor: DWCProcessor, texts: Sequence[str])
 
 @contextmanager
 def _timed(folder: Path, kind: str, count: int) -> Iterator[None]:
-    """Append the duration of the `with` block to the log of stage "keeping" (a published name)."""
+    """Append the duration of the `with` block to the log of the stage "keeping".
+
+    This is the stage of feature caching; its name must not change because published files have it.
+    """
     start = time.monotonic()
     yield
     seconds = round(time.monotonic() - start, 1)

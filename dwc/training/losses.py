@@ -1,7 +1,8 @@
 """Loss functions of DWC, computed from embeddings and labels.
 
-B is the batch size and D the embedding size. Embeddings have unit length; row j of the gallery is
-the target of row j of the queries. Formulas follow the released code of DWC (AAAI 2024).
+B is the batch size and D the embedding size. Embeddings have unit length. Row j of the gallery is
+the target of row j of the queries. The formulas of DWC's own losses follow its released code (AAAI
+2024).
 """
 
 import torch
@@ -51,9 +52,10 @@ def contrastive_loss(
         labels: Integer identities of the targets (B,).
         temperature: Divisor of the similarities.
         alpha: Share of the similarity distribution in the labels; see `soft_labels`.
-        gce_q: q of the generalised cross entropy (Zhang & Sabuncu, NeurIPS 2018), in [0, 1); our
-            addition for data with wrong texts. At 0 a target of probability p costs -log p, as in
-            the paper; above 0 it costs (1 - p^q) / q, so that improbable targets weigh less.
+        gce_q: Parameter q of the generalized cross entropy (Zhang & Sabuncu, NeurIPS 2018), in
+            [0, 1); our addition for data with wrong texts. With q = 0 the loss of a target of
+            probability p is -log p, as in the paper. With q > 0 it is (1 - p^q) / q, so that
+            improbable targets have less influence.
 
     Returns:
         The loss, a scalar.

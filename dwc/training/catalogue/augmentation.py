@@ -1,7 +1,8 @@
 """Image augmentation: random views of a batch of images, and recoloring of a photograph's garment.
 
-A photograph and its recolored copy show the same garment in two colors, a pair that few wardrobes
-contain. The garment is detected by color clusters that cover the center but hardly the border.
+A photograph and its recolored copy show the same garment in two colors; few sets of real
+photographs have such pairs. The garment is detected as the color clusters that cover the center of
+the photograph but hardly any of its border.
 """
 
 import math
@@ -26,22 +27,26 @@ def random_views(
     mean: Sequence[float],
     std: Sequence[float],
 ) -> Tensor:
-    """Crop, rotate, mirror and relight each image at random, and normalize.
+    """Return a randomly transformed and normalized view of each image.
 
-    Zoom 0.85 to 1.18 with the aspect ratio up to 12 % off, shift up to 7 % of the side, rotation up
-    to 8 degrees; half are mirrored; brightness and contrast within 12 %, each channel within 4 %
-    (more makes colors hard to tell apart); one in six is slightly blurred by a coarser grid; one in
-    eight loses a rectangle of up to 30 % of the side.
+    The random transformations are:
+
+    - zoom by 0.85 to 1.18, change of the aspect ratio by up to 12 %, shift by up to 7 % of the
+      side, rotation by up to 8 degrees, and mirroring of half of the images;
+    - change of brightness and contrast by up to 12 %, and of each color channel by up to 4 % (with
+      more, colors would be hard to distinguish);
+    - slight blur of one image in six, by resizing it to a coarser grid and back;
+    - replacement of a rectangle of up to 30 % of the side in one image in eight.
 
     Args:
-        images: (N, 3, H, W) uint8.
+        images: Images (N, 3, H, W), uint8.
         size: Side of the views in pixels.
-        generator: Decides every random number.
-        mean: Subtracted from each channel, for values in [0, 1].
-        std: Divides each channel.
+        generator: Source of all random numbers, on the CPU.
+        mean: Mean of each channel, for values in [0, 1]; it is subtracted.
+        std: Standard deviation of each channel; its divisor.
 
     Returns:
-        (N, 3, size, size) float32, in the channels-last layout.
+        Views (N, 3, size, size) in float32 and in the channels-last layout.
     """
     count = len(images)
 
@@ -84,7 +89,7 @@ def random_views(
 
 
 def _cut_rectangles(views: Tensor, size: int, generator: torch.Generator) -> None:
-    """Paint a rectangle of one random color over one view in eight, in place."""
+    """Paint a randomly colored rectangle over one view in eight, in place."""
     chosen = torch.nonzero(torch.rand(len(views), generator=generator) < 1 / 8).flatten().tolist()
     for index in chosen:
         height, width = (torch.rand(2, generator=generator) * 0.25 + 0.05).mul(size).int().tolist()
@@ -96,15 +101,20 @@ def _cut_rectangles(views: Tensor, size: int, generator: torch.Generator) -> Non
 
 Pixels = NDArray[np.floating]
 
-_SIDE = 96  # pixels at which the garment is found
-_CLUSTERS = 5
-_AXES = np.array([0.7, 2.0, 2.0])  # of OKLab: light and shadow count less than color
-_SMOOTHING = (0.8, 0.8, 0)
-_CENTER_RADIUS, _BORDER = 0.35, 0.88  # as shares of half the side
-_MOST_ON_BORDER = 0.12  # of the border, the share that a garment's cluster may cover
-_LEAST_OF_CENTER = 0.3
-_NEAR_CHROMA, _NEAR_LIGHTNESS = 0.09, 0.22  # of clusters that are the same cloth in other light
-_AREA = (0.08, 0.75)  # of the photograph, what a garment covers at least and at most
+_SIDE = 96  # side in pixels of the image in which the garment is detected
+_CLUSTERS = 5  # number of color clusters
+# Weights of OKLab's axes in the clustering: lightness has less influence than color, so that light
+# and shadow do not separate parts of a garment.
+_AXES = np.array([0.7, 2.0, 2.0])
+_SMOOTHING = (0.8, 0.8, 0)  # standard deviations of the Gaussian blur (rows, columns, channels)
+# Radius of the center, and inner edge of the border, as shares of half the side.
+_CENTER_RADIUS, _BORDER = 0.35, 0.88
+_MOST_ON_BORDER = 0.12  # largest share of the border that a cluster of the garment may cover
+_LEAST_OF_CENTER = 0.3  # smallest share of the center that the garment's main cluster must cover
+# Largest differences in chroma and lightness (OKLab) from the main cluster of other clusters that
+# belong to the same garment, in different light.
+_NEAR_CHROMA, _NEAR_LIGHTNESS = 0.09, 0.22
+_AREA = (0.08, 0.75)  # smallest and largest share of the photograph that a garment may cover
 
 _ROWS, _COLUMNS = np.mgrid[0:_SIDE, 0:_SIDE] / (_SIDE - 1) * 2 - 1
 _CENTER = np.hypot(_ROWS, _COLUMNS) < _CENTER_RADIUS
@@ -113,17 +123,22 @@ _EDGE = np.maximum(abs(_ROWS), abs(_COLUMNS)) > _BORDER
 
 @dataclass(frozen=True)
 class GarmentMask:
-    """Mask (96, 96), from 0 to 1, of a garment's main color in a photograph, and that color."""
+    """Area and color of a garment in a photograph.
+
+    Attributes:
+        mask: Mask (96, 96) of the garment's main color, with values 0 or 1.
+        color: Median color of the area in OKLab (3,).
+    """
 
     mask: Pixels
-    color: Pixels  # (3,), OKLab, the median
+    color: Pixels
 
 
 def find_garment(photograph: Pixels) -> GarmentMask | None:
-    """Find the main color of the garment in a photograph (96, 96, 3), sRGB from 0 to 1.
+    """Detect the area of the garment's main color in a photograph (96, 96, 3), sRGB in [0, 1].
 
-    Return None if every color of the center also covers the border, or covers too small or too
-    large an area.
+    Return None if there is no clear result: if each color of the center covers too much of the
+    border or too little of the center, or if the detected area is too small or too large.
     """
     lab = ndimage.gaussian_filter(srgb_to_oklab(photograph), _SMOOTHING)
     features = (lab * _AXES).reshape(-1, 3)
@@ -157,13 +172,13 @@ def _connected(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def recolor(photograph: Pixels, garment: GarmentMask, colour: str, shade: str) -> Pixels:
-    """Return the photograph with its garment in another color; folds and pattern are preserved.
+    """Return a photograph with its garment in another color; folds and pattern are preserved.
 
     Args:
-        photograph: (H, W, 3), sRGB from 0 to 1, square.
-        garment: as `find_garment` gives it for the same photograph.
-        colour: the new color's name in the schema.
-        shade: its shade.
+        photograph: Square photograph (H, H, 3), sRGB in [0, 1].
+        garment: Result of `find_garment` for the same photograph.
+        colour: Name of the new color in the catalogue's schema.
+        shade: Shade of the new color.
     """
     side = len(photograph)
     soft = ndimage.gaussian_filter(ndimage.zoom(garment.mask, side / _SIDE, order=1), 1.5)

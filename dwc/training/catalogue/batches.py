@@ -1,11 +1,12 @@
 """Batches of drawn garments for every training stage.
 
-Each batch is a function of (seed, step) alone, with its images, views and texts. A resumed run gets
-the batches that an uninterrupted one would, and processes never share a batch.
+The images, augmented views and texts of a batch depend only on the seed and the step. A resumed run
+therefore gets the same batches as an uninterrupted one.
 
-Half of a batch consists of hard negatives: neighbors in the pool, garments of one family that often
-differ in one or two attributes. Among garments drawn at random, category and color tell nearly all
-apart, and no smaller difference would be learned.
+Batches for contrastive losses contain hard negatives, about half of a batch: groups of four
+neighbors in the pool, which are garments of one family and often differ in one or two attributes
+only. Nearly all garments drawn at random differ in category or color, so a model trained on random
+garments alone would not learn finer differences.
 """
 
 import random
@@ -26,18 +27,18 @@ from dwc.training.catalogue.text_tuning import TextTuningBatch, encode_modificat
 from dwc.training.dwc.mutual_training import TripletBatch
 from dwc.training.feature_cache import CachedImages, CachedPool
 
-_NEIGHBORS = 4  # neighbors of the pool that enter a batch together
-_FULL_SHARE = 0.6  # share of hard negatives whose description omits nothing
+_NEIGHBORS = 4  # size of a group of neighbors of the pool that enter a batch together
+_FULL_SHARE = 0.6  # share of hard negatives whose description mentions every attribute
 
 
 @dataclass(frozen=True)
 class CatalogueBatches:
-    """Makes the batches of all stages that train on pixels.
+    """Batches of pixels for all training stages.
 
     Attributes:
         pool: The drawings.
-        processor: Tokenizes.
-        seed: Decides every random number.
+        processor: Tokenizer of the texts.
+        seed: Seed of all random choices.
         template: The caption template.
     """
 
@@ -49,17 +50,17 @@ class CatalogueBatches:
     def pairs(
         self, size: int, triplets: Sequence[PoolTriplet], modification_share: float
     ) -> Callable[[int], PairBatch]:
-        """Make batches of images with texts and attributes, for contrastive pretraining.
+        """Return a function from step to batch of images with texts, for contrastive pretraining.
 
-        A text describes its image, or is the modification text of a triplet with the target as
-        image: "longer" and "without stripes" are said of images too, and a CLIP that is frozen
-        afterwards must have seen such words. Hard negatives mostly get full descriptions, since a
-        few words would fit them all.
+        The text of an image is its description, or a modification text whose target is the image.
+        The latter teach CLIP words such as "longer" and "without", which it could not learn later,
+        when it is frozen. Hard negatives mostly get full descriptions, since a description of a few
+        words would match all garments of their group.
 
         Args:
-            size: B.
-            triplets: Where modification texts come from.
-            modification_share: Their share of the batch, in [0, 1].
+            size: Number of images in a batch.
+            triplets: Triplets that provide the modification texts.
+            modification_share: Share of modification texts among the texts, in [0, 1].
         """
         labels = encode_labels([item.garment for item in self.pool.items])
 
@@ -89,7 +90,7 @@ class CatalogueBatches:
         return batch
 
     def labeled(self, size: int) -> Callable[[int], LabeledBatch]:
-        """Make batches of `size` images with attributes, for attribute classification."""
+        """Return a function from step to batch of `size` images with their attribute labels."""
         labels = encode_labels([item.garment for item in self.pool.items])
 
         def batch(step: int) -> LabeledBatch:
@@ -106,14 +107,14 @@ class CatalogueBatches:
         text_only: float,
         image_only: float,
     ) -> Callable[[int], TripletBatch]:
-        """Make batches of triplets, for composed queries.
+        """Return a function from step to batch of composed queries with their targets.
 
-        Queries of one modality are among them, since the page allows them. Half of the remaining
-        targets are hard negatives of each other.
+        A batch also has queries of one modality, since users may leave out the image or the text.
+        Up to half of the targets are hard negatives of one another.
 
         Args:
-            triplets: The triplets to draw from.
-            size: B.
+            triplets: The triplets from which composed queries are drawn.
+            size: Number of queries in a batch.
             text_only: Share of queries that are a description without an image, in [0, 1].
             image_only: Share of queries that are an image without a text, in [0, 1].
         """
@@ -163,7 +164,16 @@ class CatalogueBatches:
 
 
 def draw_hard_negatives(items: int, count: int, generator: torch.Generator) -> Tensor:
-    """Draw distinct positions in a pool of `items`, in runs of four neighbors: (at most count,)."""
+    """Draw random groups of four neighboring items of a pool.
+
+    Args:
+        items: Number of items in the pool.
+        count: Maximum number of items to draw.
+        generator: Source of random choices.
+
+    Returns:
+        Distinct item indices, group by group; their number is a multiple of four.
+    """
     runs = torch.randperm(items // _NEIGHBORS, generator=generator)[: count // _NEIGHBORS]
     return (runs[:, None] * _NEIGHBORS + torch.arange(_NEIGHBORS)).flatten()
 
@@ -171,16 +181,16 @@ def draw_hard_negatives(items: int, count: int, generator: torch.Generator) -> T
 def cached_triplet_batches(
     cached: CachedPool, size: int, text_only: float, image_only: float, seed: int
 ) -> Callable[[int], TripletBatch]:
-    """Make batches like `CatalogueBatches.triplets`, of cached features.
+    """Return a function from step to batch like `CatalogueBatches.triplets`, of cached features.
 
-    For a model within `with_cached_features`; each batch is a function of (seed, step).
+    The model that gets these batches must be prepared by `with_cached_features`.
 
     Args:
-        cached: The pool's features.
-        size: B.
+        cached: Cached features of the pool and its triplets.
+        size: Number of queries in a batch.
         text_only: Share of queries that are a description without an image, in [0, 1].
         image_only: Share of queries that are an image without a text, in [0, 1].
-        seed: Decides every random number.
+        seed: Seed of all random choices.
     """
     text_count, image_count = round(size * text_only), round(size * image_only)
     composed_count = size - text_count - image_count
@@ -191,7 +201,7 @@ def cached_triplet_batches(
     count = torch.searchsorted(ordered, torch.arange(items), right=True) - first
 
     def triplets_to(targets: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw a triplet for each of these targets that has any."""
+        """Return the index of a random triplet for each of the target images that has triplets."""
         present = targets[count[targets] > 0]
         number = (torch.rand(len(present), generator=generator) * count[present]).long()
         return by_target[first[present] + number]
@@ -231,18 +241,18 @@ def text_tuning_batches(
     described_share: float,
     seed: int,
 ) -> Callable[[int], TextTuningBatch]:
-    """Make batches of texts with cached images; each is a function of (seed, step).
+    """Return a function from step to batch of texts with cached features of their images.
 
     Args:
-        images: The drawings' cached features.
+        images: Cached features of the drawings.
         pool: The drawings.
-        triplets: Triplets over the pool.
-        processor: Tokenizes.
+        triplets: Triplets of the pool's images.
+        processor: Tokenizer of the texts.
         template: The caption template.
-        size: B.
+        size: Number of texts in a batch.
         described_share: Share of texts that describe their image, in [0, 1]; the others are
             modification texts, with the target as image.
-        seed: Decides every random number.
+        seed: Seed of all random choices.
     """
     described = round(size * described_share)
 

@@ -1,7 +1,7 @@
-"""Comparison of combiners: a CLIP stream's head trained on cached features of a frozen CLIP.
+"""Comparison of combiners by training a CLIP stream with each on cached features of a frozen CLIP.
 
-Every combiner gets the same features, triplets, steps and loss, so only the way of combining
-differs.
+All combiners are trained on the same features and triplets, for the same number of steps and with
+the same retrieval loss.
 """
 
 import copy
@@ -32,13 +32,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FeatureBank:
-    """CLIP's features of several views of every image of a pool, and of triplets over it.
+    """CLIP features, of size F, of a pool's images and of the texts of T triplets of them.
 
     Attributes:
-        images: (views, images, F).
-        references: Indices (T,) of images.
-        targets: Indices (T,) of images.
-        texts: (T, F).
+        images: Image features of several augmented views of each image (views, images, F).
+        references: Image indices of the triplets' reference images (T,).
+        targets: Image indices of the triplets' targets (T,).
+        texts: Features of the triplets' modification texts (T, F).
     """
 
     images: Tensor
@@ -47,7 +47,12 @@ class FeatureBank:
     texts: Tensor
 
     def batch(self, step: int, size: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return reference, text and target features (B, F) and the target indices (B,)."""
+        """Return a random batch of `size` triplets that depends only on the step and the seed.
+
+        Returns:
+            Features of the references, texts and targets, (size, F) each, and the targets' image
+            indices (size,).
+        """
         generator = torch.Generator().manual_seed(random.Random(f"{seed}/{step}").getrandbits(63))
         drawn = torch.randint(0, len(self.texts), (size,), generator=generator)
         views = torch.randint(0, len(self.images), (2, size), generator=generator)
@@ -61,7 +66,7 @@ class FeatureBank:
 
 
 def feature_bank(cached: CachedPool) -> FeatureBank:
-    """Return the CLIP features among cached features."""
+    """Return the CLIP features contained in a pool's cached features, in float32."""
     images = cached.images.rows[..., : cached.images.feature_dim].float()
     return FeatureBank(images, cached.references, cached.targets, cached.modifications.features)
 
@@ -76,20 +81,21 @@ def train_on_features(
     mixed_precision: str = "no",
     log_every: int = 500,
 ) -> dict[str, float]:
-    """Train a CLIP stream's head in place, without a teacher.
+    """Train a CLIP stream in place on cached features, without a teacher.
 
     Args:
-        stream: With any combiner.
-        bank: The features.
-        settings: The optimizer's and the loss's.
-        batch_size: B.
-        seed: Decides the batches.
-        stage: A name for the log.
-        mixed_precision: "no" or "bf16", of the head; the loss is computed in float32.
-        log_every: Steps between log lines.
+        stream: The stream, with any combiner.
+        bank: The cached features.
+        settings: Number of steps, and settings of the optimizer and the loss.
+        batch_size: Number of triplets in a batch.
+        seed: Seed of the batches.
+        stage: Name of the training in the log.
+        mixed_precision: Precision of the stream, "no" (float32) or "bf16"; the loss is computed in
+            float32.
+        log_every: Number of steps between log lines.
 
     Returns:
-        The last means logged; empty if the stream has no parameters.
+        The means that were logged last; empty if the stream has no trainable parameters.
     """
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
     trained = [parameter for parameter in stream.parameters() if parameter.requires_grad]
@@ -126,10 +132,20 @@ def train_on_features(
 
 @dataclass(frozen=True)
 class CombinerComparison:
-    """What all combiners share: features, steps, and the learning rates to try.
+    """Data and settings of a comparison, equal for all combiners.
 
-    Each combiner is trained at every rate of `learning_rates`; the run with the best R@1 on `val`
-    is evaluated on `test`.
+    Each combiner is trained once with each learning rate; the run with the best recall at 1 (R@1)
+    on the validation queries is evaluated on the test queries.
+
+    Attributes:
+        bank: Cached features to train on.
+        settings: Number of steps, and settings of the optimizer and the loss.
+        learning_rates: Learning rates to try.
+        batch_size: Number of triplets in a batch.
+        mixed_precision: Precision of the streams, "no" (float32) or "bf16".
+        seed: Seed of the initial parameters and of the batches.
+        val: Validation queries.
+        test: Test queries.
     """
 
     bank: FeatureBank
@@ -147,9 +163,14 @@ def compare_combiners(
 ) -> dict[str, dict[str, Any]]:
     """Train and evaluate a CLIP stream with each combiner.
 
+    Args:
+        config: Model configuration that provides all settings except the combiner.
+        comparison: Data and training settings.
+
     Returns:
-        By combiner: `recall@K`, `weight_truth_correlation` (None if all weights are equal), the
-        number of trained `parameters`, and the best `learning_rate` (None if nothing is trained).
+        For each combiner name: `recall@K`; `weight_truth_correlation`, the correlation of learned
+        and true image weights (None if all weights are equal); the number of trained `parameters`;
+        and the best `learning_rate` (None if the combiner has no parameters).
     """
     numbers = {}
     for name in combiner_names():
@@ -172,7 +193,7 @@ def compare_combiners(
 def _train(
     config: DWCConfig, name: str, comparison: CombinerComparison, rate: float
 ) -> tuple[DWCModel, float]:
-    """Train a combiner at a rate; return the model and its R@1 on the validation queries."""
+    """Train a stream with the named combiner and return the model and its validation R@1."""
     torch.manual_seed(comparison.seed)
     model = DWCModel(_clip_only(config, name))
     model.clip = cast(ClipBackbone, CachedClip(config.clip_config.projection_dim))

@@ -1,4 +1,4 @@
-"""The pool of drawn garments that the bundled checkpoint is trained on: drawn once, in memory."""
+"""The pool of drawn garments for training: drawn once, stored in a file, and kept in memory."""
 
 import json
 import logging
@@ -24,27 +24,28 @@ PoolTriplet = tuple[int, int, Modification]
 
 logger = logging.getLogger(__name__)
 
-# How many times larger images are drawn before they are reduced to the pool's size. A line finer
-# than a pixel is drawn one pixel wide, so details of small drawings are plainer than those of the
-# large ones that people see.
+# Factor by which images are drawn larger before they are reduced to the pool's size. Lines thinner
+# than a pixel are drawn one pixel wide, so that details would be more prominent in small drawings
+# than in the large ones that users see.
 SUPERSAMPLING: dict[Style, int] = {"gallery": 2, "training": 1, "plain": 2}
 
-_CHUNK = 250  # drawings of one task of a worker
+_CHUNK = 250  # drawings per task of a worker process
 
 
 @dataclass(frozen=True)
 class PoolSettings:
-    """What is drawn: one image of each garment in every style.
+    """Settings of a pool, which has one image of each garment in every style.
 
-    By default half of the images are in the gallery's style, which people see, and half are hasty
-    photographs: from those alone a network needs twice as many images to recognize garments well.
+    By default, half of the images have the style of the gallery that users see, and half have the
+    training style, which resembles careless photographs. With the latter alone, a network needs
+    twice as many images to recognize garments well.
 
     Attributes:
-        items: How many garments of the split.
-        styles: The styles to draw.
+        items: Number of garments.
+        styles: Drawing styles; each garment is drawn once in each.
         size_px: Side of an image in pixels.
-        split: The catalogue's split.
-        seed: Decides the garments.
+        split: Split of the catalogue that the garments belong to.
+        seed: Seed of the random garments.
     """
 
     items: int = 40_000
@@ -56,24 +57,29 @@ class PoolSettings:
 
 @dataclass(frozen=True)
 class DrawnPool:
-    """Garments and their images: `pictures` (styles, items, 3, H, W) uint8."""
+    """A pool of garments and their images.
+
+    Attributes:
+        items: The garments.
+        pictures: Images of the garments (styles, items, 3, H, W), uint8.
+    """
 
     items: list[CatalogueItem]
     pictures: Tensor
 
     def take(self, indices: Tensor, generator: torch.Generator) -> Tensor:
-        """Return an image of a random style for each item: indices (N,) -> (N, 3, H, W) uint8."""
+        """Return images (N, 3, H, W), uint8, of items by index (N,), each in a random style."""
         styles = torch.randint(0, len(self.pictures), (len(indices),), generator=generator)
         return self.pictures[styles, indices]
 
 
 def draw_pool(settings: PoolSettings, folder: Path, workers: int) -> DrawnPool:
-    """Draw the pool, or read it from `folder` if it was drawn before.
+    """Draw the pool and store it in a file, or load it if the file exists.
 
     Args:
-        settings: What to draw; part of the file's name.
-        folder: Where the file is or goes.
-        workers: Processes that draw.
+        settings: Settings of the pool; the file's name depends on them.
+        folder: Folder of the file.
+        workers: Number of processes that draw.
 
     Raises:
         TrainingError: the disk has too little space.

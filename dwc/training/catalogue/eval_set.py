@@ -1,4 +1,8 @@
-"""Cached features of evaluation queries and their drawn gallery, for heads on frozen towers."""
+"""Cached features of evaluation queries and their gallery of drawings.
+
+With them, models that differ only in the layers after the frozen image and text encoders
+("towers") can be evaluated without further forward passes of the towers.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,19 +22,20 @@ from dwc.training.feature_cache import CachedTexts, encode_texts, tower_features
 _CHUNK = 250
 
 Streams = Mapping[str, tuple[Composition, Tensor]]
-"""By stream: the N composed queries, and the gallery's embeddings (M, D)."""
+"""For each stream name: N composed queries, and embeddings (M, D) of the M gallery images."""
 
 
 @dataclass(frozen=True)
 class CachedEvalSet:
-    """The features of N queries and of their gallery of M images.
+    """Cached features of N queries and of their gallery of M images.
 
     Attributes:
-        rows: The gallery, (M, F + C h w), as in `CachedImages`.
-        texts: The queries' texts.
-        references: Indices (N,) of gallery images.
-        hits: Which images answer which query, (N, M) bool.
-        picture_shares: As in `RetrievalQuery`, (N,).
+        rows: Cached rows of the gallery images, (M, F + C h w) in float16: CLIP's F features and
+            the ResNet's flattened feature map (C channels, h x w); see `tower_features`.
+        texts: Cached features of the N modification texts.
+        references: Gallery indices of the reference images (N,).
+        hits: Boolean (N, M): whether a gallery image is correct for a query.
+        picture_shares: True image weights of the queries (N,), in [0, 1]; see `RetrievalQuery`.
     """
 
     rows: Tensor
@@ -49,15 +54,18 @@ def cache_eval_set(
     count: int,
     open_image: Callable[[str], Image.Image] | None = None,
 ) -> CachedEvalSet:
-    """Cache the queries of a split that `evaluate_catalogue` uses with seed 0.
+    """Compute features of the gallery and queries of a split of the catalogue.
+
+    The queries are those that `evaluate_catalogue` uses with seed 0.
 
     Args:
-        model: Its towers compute the features.
-        processor: Preprocesses and tokenizes.
-        split: The catalogue's split.
-        gallery_size: M.
-        count: N.
-        open_image: Returns an item's image by id; by default it is drawn.
+        model: Model whose towers compute the features.
+        processor: Image preprocessor and tokenizers.
+        split: Split of the catalogue.
+        gallery_size: Number of gallery images M.
+        count: Number of queries N.
+        open_image: Function that returns the image of an item by its id; by default, images are
+            drawn.
     """
     items = gallery(split, gallery_size)
     eval_queries = queries(items, count, 0)
@@ -82,7 +90,7 @@ def cache_eval_set(
 
 
 def embed_queries(model: DWCModel, eval_set: CachedEvalSet) -> Streams:
-    """Embed queries and gallery with a model whose towers are stand-ins for cached features."""
+    """Embed queries and gallery with a model prepared by `with_cached_features`."""
     rows = eval_set.rows.float()  # (M, F + C h w)
     gallery = torch.cat([model.embed_images(chunk) for chunk in rows.split(_CHUNK)])
     composed: dict[str, list[Composition]] = {}
@@ -103,8 +111,10 @@ def embed_queries(model: DWCModel, eval_set: CachedEvalSet) -> Streams:
 def first_ranks(scores: Tensor, eval_set: CachedEvalSet) -> Tensor:
     """Return the rank (N,) of each query's first hit, from 1; a hit ranks behind tied misses.
 
+    The reference image of a query is excluded from its ranking.
+
     Args:
-        scores: (N, M). The query's reference is left out of the ranking.
+        scores: Scores (N, M) of the gallery images for each query.
         eval_set: The queries.
     """
     rows = torch.arange(len(scores))
@@ -119,7 +129,7 @@ def first_ranks(scores: Tensor, eval_set: CachedEvalSet) -> Tensor:
 
 
 def concatenate(parts: list[Composition]) -> Composition:
-    """Concatenate compositions along the queries."""
+    """Concatenate batches of composed queries."""
     joints = [part.joint_part for part in parts if part.joint_part is not None]
     return Composition(
         embedding=torch.cat([part.embedding for part in parts]),

@@ -1,4 +1,4 @@
-"""Training texts of drawings and photographs, and batches of both made from cached features."""
+"""Training texts for drawings and photographs, and batches of both, made from cached features."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -27,16 +27,17 @@ from dwc.training.feature_cache import CachedTexts
 
 @dataclass(frozen=True)
 class JointTexts:
-    """All texts of a joint training.
+    """All texts of a joint training on drawings and photographs.
 
     Attributes:
         captions: One caption per photograph.
         short_texts: Four short texts per image: photographs first, then recolored photographs.
-        drawing_names: A noun, mostly with a color, for each drawing.
+        drawing_names: For each drawing, a noun, mostly with a color.
         descriptions: One description per drawing.
-        modifications: Triplets over drawings: reference index, target index, modification text, and
-            the share of the query that only the image tells, in [0, 1].
-        words: Words of the teacher's dictionary that belong to no image.
+        modifications: Triplets of drawings: index of the reference, index of the target,
+            modification text, and true image weight (the share of the target's attributes that only
+            the reference image determines, in [0, 1]).
+        words: Words of the teacher's vocabulary that are learned without images.
     """
 
     captions: list[str]
@@ -62,9 +63,10 @@ def collect_texts(
         pool: The photographs.
         items: The drawings.
         template: The caption template.
-        triplets: Number of triplets over the drawings.
-        negation_share: Share of the texts about drawings that exclude something, in [0, 1].
-        words: Words of the teacher's dictionary.
+        triplets: Number of triplets of drawings.
+        negation_share: Share of the texts about drawings that exclude an attribute value, such as
+            "without stripes", in [0, 1].
+        words: Words of the teacher's vocabulary.
         seed: Seed of all random choices.
     """
     rng = random.Random(f"{seed}/two worlds")
@@ -100,11 +102,11 @@ class BatchMix:
     """Number of queries of each kind in a batch.
 
     Attributes:
-        drawings: Composed queries over drawings; about half have targets of the same families.
+        drawings: Composed queries of drawings; the targets of about half are hard negatives.
         photographs: Composed queries whose target is another photograph.
         recolorings: Composed queries whose target is the same garment in another color.
         captions: Text-only queries with the caption of a photograph.
-        short_texts: Text-only queries with a short text of a photograph.
+        short_texts: Text-only queries with a short text of a photograph or recolored photograph.
         descriptions: Text-only queries with the description of a drawing.
         images: Image-only queries with a photograph.
     """
@@ -120,16 +122,19 @@ class BatchMix:
 
 @dataclass(frozen=True)
 class JointBatches:
-    """Batches of drawings and photographs from cached features, determined by (seed, step).
+    """Batches of drawings and photographs from cached features.
+
+    A batch depends only on the seed and the step.
 
     Attributes:
         pool: The photographs.
         texts: All texts.
-        photographs: Cached outputs of the image networks for the photographs, then the recolored
-            photographs; one `ImageRows` per view.
+        photographs: Cached outputs of the image networks for the photographs, followed by the
+            recolored photographs; one `ImageRows` per augmented view.
         drawings: Cached outputs of the image networks for the drawings.
-        features: CLIP's features of the photographs, a tensor per view, and of the drawings.
-        encoded: Cached model inputs of all texts.
+        features: CLIP features (images, F) of the photographs, one tensor per view, and of the
+            drawings.
+        encoded: Cached features of all texts.
         rows: Index in `encoded` of each text.
         mix: Number of queries of each kind.
         seed: Seed of all random choices.
@@ -157,7 +162,7 @@ class JointBatches:
         def number(label: tuple[object, ...]) -> int:
             return labels.setdefault(label, len(labels))
 
-        # Number all labels now, so that a resumed run assigns the same numbers.
+        # All labels get their numbers now, so that a resumed run assigns the same numbers.
         for triplet in [*attributes, *recolorings]:
             number(triplet.label)
         count = len(self.pool.photographs)
@@ -218,13 +223,14 @@ class JointBatches:
     def _draw_drawings(
         self, by_target: dict[int, list[Any]], count: int, rng: random.Random
     ) -> list[tuple[int, int, str, float]]:
-        """Draw `count` triplets over drawings; half of them have targets of the same families.
+        """Draw random triplets of drawings.
 
-        A family is four neighboring drawings of the pool.
+        The targets of half of the triplets are hard negatives: groups of four neighboring drawings
+        of the pool, which are similar to one another.
 
         Args:
             by_target: Triplets by target index.
-            count: Number of triplets.
+            count: Number of triplets to draw.
             rng: Source of random choices.
         """
         chosen: list[tuple[int, int, str, float]] = []
@@ -255,7 +261,13 @@ class JointBatches:
 
 
 def _stable(number: Any, name: tuple[object, ...]) -> int:
-    """Return the integer of a label: a fixed one for an image or a drawing, else from `number`."""
+    """Return the integer for a label that identifies targets.
+
+    Args:
+        number: Function that assigns integers to labels.
+        name: The label: a kind and a value. For the kinds "image" and "drawing" the value is an
+            index, from which the integer is computed; `number` is used for all other kinds.
+    """
     offsets = {"image": 10_000_000, "drawing": 20_000_000}
     kind, value = name[0], name[1]
     return offsets[str(kind)] + int(cast(int, value)) if kind in offsets else number(name)

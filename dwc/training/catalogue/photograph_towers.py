@@ -1,6 +1,7 @@
-"""Training of the image projection and the text tower on photographs and their texts.
+"""Training of CLIP's image projection and text encoder ("text tower") on photographs and texts.
 
-The image networks are frozen; a sentence encoder is the teacher of the texts' features.
+The image networks are frozen; a sentence encoder is the teacher of the text features. In a widened
+model, CLIP's features consist of an old part, learned on drawings, and a new part for photographs.
 """
 
 import random
@@ -38,9 +39,10 @@ class StageSettings(AdamWSettings):
 
 
 class _Projector(nn.Module):
-    """Linear maps of image features and of the teacher's text vectors to one common space.
+    """Linear maps of cached image features and of the teacher's text vectors to a common space.
 
-    The image map becomes the new part of CLIP's image features; linear heads classify attributes.
+    The image map becomes the part of CLIP's image projection that computes the new features. On
+    these features, linear heads classify attributes.
     """
 
     mean: Tensor
@@ -56,7 +58,10 @@ class _Projector(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
 
     def forward(self, rows: Tensor, dropout: float = 0.35) -> Tensor:
-        """Return the image features (N, features) of cached tower outputs (N, 1280 + D)."""
+        """Return the new features (N, features) of cached tower outputs (N, 1280 + D).
+
+        The outputs are `ImageRows.towers`. They are standardized; dropout applies in training.
+        """
         standard = (rows - self.mean) / self.deviation
         return self.images(functional.dropout(standard, dropout, self.training))
 
@@ -64,8 +69,8 @@ class _Projector(nn.Module):
         """Return the mean attribute classification loss over all applicable labels.
 
         Args:
-            features: (N, features).
-            labels: (N, attributes), as from `encode_photographs`.
+            features: New features of N images (N, features), from `forward`.
+            labels: Labels of the images (N, attributes), from `encode_photographs`.
         """
         losses = [
             functional.cross_entropy(head(features), wanted, reduction="sum", label_smoothing=0.05)
@@ -75,11 +80,11 @@ class _Projector(nn.Module):
 
 
 def _matching_loss(logits: Tensor, ids: Tensor) -> Tensor:
-    """Return the symmetric cross-entropy of B images and B texts.
+    """Return the symmetric contrastive loss of B image-text pairs.
 
     Args:
-        logits: Scaled similarities of images and texts, (B, B).
-        ids: (B,); pairs with equal ids share the target probability evenly.
+        logits: Scaled similarities (B, B) of images (rows) and texts (columns).
+        ids: Ids of the pairs' texts (B,); texts with equal ids are equally correct for an image.
     """
     same = (ids[:, None] == ids[None, :]).float()
     wanted = same / same.sum(dim=1, keepdim=True)
@@ -99,11 +104,26 @@ def train_projection(
     seed: int,
     mixed_precision: str = "bf16",
 ) -> nn.Linear:
-    """Train the new part of the image projection in place, and return the map of teacher vectors.
+    """Train the new part of the image projection in place.
 
-    Three losses are summed: contrastive matching of photographs with captions and short texts, and
-    of recolored photographs and drawings with short texts; classification of a photograph's
-    attributes; and similarity of two views of one photograph.
+    Three losses are summed: a contrastive loss of photographs with their captions or short texts
+    and of recolored photographs and drawings with their short texts; classification of the
+    attributes of photographs; and a contrastive loss of two views of the same photograph.
+
+    Args:
+        model: The widened model.
+        pool: The photographs.
+        texts: All texts.
+        photographs: Cached outputs of the image networks, one `ImageRows` per augmented view.
+        drawings: Cached outputs of the image networks for the drawings.
+        teacher: The sentence encoder.
+        settings: Optimizer settings.
+        loop: Length and folder of the stage.
+        seed: Seed of the batches.
+        mixed_precision: Precision of the training, as accelerate names it.
+
+    Returns:
+        The trained linear map of the teacher's vectors to CLIP's new features.
     """
     tower, _ = image_networks(model)
     count = len(pool.photographs)
@@ -156,7 +176,7 @@ def train_projection(
 
 
 def _generator(name: str) -> torch.Generator:
-    """Return a random generator whose seed depends only on `name`, in every process."""
+    """Return a random generator whose seed depends only on `name`."""
     return torch.Generator().manual_seed(random.Random(name).getrandbits(63))
 
 
@@ -178,11 +198,24 @@ def tune_text_tower(
     seed: int,
     mixed_precision: str = "bf16",
 ) -> None:
-    """Train CLIP's text tower in place on texts of photographs, and preserve those of drawings.
+    """Train CLIP's text tower in place on texts of photographs, preserving texts of drawings.
 
-    The new part of the features is trained to match `teacher_map` of the teacher's vector of the
-    text, and to match a caption to its photograph. The old part is trained to stay equal to the
-    features of the model `before` for texts about drawings.
+    For texts of photographs, the new part of the features is trained to equal the mapped vector of
+    the teacher, and, for captions, to match the image features of the photograph. For texts of
+    drawings, the old part is trained to stay equal to the features of the drawings model.
+
+    Args:
+        model: The widened model, with trained projection.
+        processor: The processor of the model.
+        before: The drawings model and its processor.
+        texts: All texts.
+        photographs: Cached outputs of the image networks for the photographs.
+        teacher: The sentence encoder.
+        teacher_map: Map of the teacher's vectors to the new features, from `train_projection`.
+        settings: Optimizer settings.
+        loop: Length and folder of the stage.
+        seed: Seed of the batches.
+        mixed_precision: Precision of the training, as accelerate names it.
     """
     assert model.clip is not None
     clip = model.clip
@@ -213,7 +246,7 @@ def tune_text_tower(
         chosen = [taught[row] for row in rows.tolist()]
         chosen += [of_drawings[row] for row in drawn.tolist()]
         inputs = processor(text=chosen)
-        # On CPUs the fused attention's backward pass takes four times as long as the plain one.
+        # On CPUs the backward pass of fused attention takes four times as long as the plain one.
         with accelerator.autocast(), sdpa_kernel(SDPBackend.MATH):
             features = optimizer_step.module(
                 inputs["clip_input_ids"], inputs["clip_attention_mask"]
@@ -229,14 +262,14 @@ def tune_text_tower(
 
     run_stage("photograph-texts", accelerator, step, loop)
     clip.eval()
-    with torch.no_grad():  # give the new part the mean norm of the old one on texts of drawings
+    with torch.no_grad():  # scale the new part to the old part's mean norm on texts of drawings
         features = encode_texts(model, processor, of_drawings[:500]).features
         ratio = features[:, :old].norm(dim=1).mean() / features[:, old:].norm(dim=1).mean()
         clip.text_projection.weight[old:] *= ratio
 
 
 class _TextHalves(nn.Module):
-    """CLIP with all parameters but the text tower's frozen; computes text features."""
+    """CLIP as a module that outputs text features; only its text tower is trainable."""
 
     def __init__(self, clip: ClipBackbone) -> None:
         super().__init__()
@@ -245,20 +278,21 @@ class _TextHalves(nn.Module):
         self.clip = clip
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Return the features (N, F) of N texts from L token ids each and their mask, (N, L)."""
+        """Return features (N, F) of texts given as token ids (N, L) and their mask (N, L)."""
         return self.clip.text_features(input_ids, attention_mask)
 
 
 @torch.no_grad()
 def start_new_channels(model: DWCModel, photographs: ImageRows, rows: int = 600) -> None:
-    """Initialize the new channels of the CNN stream's region map, in place.
+    """Initialize the parameters of the CNN stream's new channels in place.
 
-    They are the main singular directions of the projection to CLIP's new features, each with both
-    signs, scaled to the standard deviation of the ResNet's channels.
+    Initially, the new channels are linear maps of EfficientNet-Lite's feature map. Their directions
+    are the main singular directions of the projection to CLIP's new features, each with both signs.
+    Their values are scaled to the standard deviation of the ResNet's channels.
 
     Args:
-        model: The widened model with a trained projection.
-        photographs: Cached outputs of the image networks.
+        model: The widened model, with trained projection.
+        photographs: Cached outputs of the image networks for the photographs.
         rows: Number of photographs used to estimate the scale.
     """
     tower, stream = image_networks(model)

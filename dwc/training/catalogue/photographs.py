@@ -1,4 +1,4 @@
-"""Training data from a wardrobe's photographs: pixels, recolored copies, texts and triplets."""
+"""Training data from photographs of a wardrobe: pixels, recolored copies, texts and triplets."""
 
 import logging
 import random
@@ -87,12 +87,18 @@ HEADS: dict[str, tuple[str, ...]] = {
     "length": ("cropped", "short", "medium", "long"),
     "fastening": ("none", "buttons", "zip", "strap", "laces", "buckle"),
 }  # fmt: skip
-NOT_APPLICABLE = -100  # the label that cross-entropy ignores by default
+NOT_APPLICABLE = -100  # label of an unknown value; cross-entropy ignores it by default
 
 
 @dataclass(frozen=True)
 class Recoloring:
-    """A recolored copy of a photograph: the photograph's index, and the garment's new color."""
+    """A recolored copy of a photograph.
+
+    Attributes:
+        source: Index of the photograph.
+        colour: New color of the garment.
+        shade: Shade of the new color.
+    """
 
     source: int
     colour: str
@@ -107,8 +113,9 @@ class PhotographTriplet:
         reference: Index of the reference image; photographs come first, then recolored copies.
         target: Index of the target image, counted in the same way.
         words: The modification text.
-        image_share: Share of the query that only the image tells, in [0, 1].
-        label: Equal for targets that count as the same.
+        image_share: True image weight of the query: the share of the target's attributes that only
+            the reference image determines, in [0, 1].
+        label: Identity of the target; equal for targets that count as the same.
     """
 
     reference: int
@@ -125,7 +132,8 @@ class PhotographPool:
     Attributes:
         photographs: The photographs.
         recolorings: Their recolored copies.
-        pixels: The N images, photographs first, then recolored copies: (N, 3, H, W) uint8.
+        pixels: Pixels of the N images, photographs first, then recolored copies (N, 3, H, W),
+            uint8.
     """
 
     photographs: list[Photograph]
@@ -138,7 +146,7 @@ class PhotographPool:
         return len(self.pixels)
 
     def photograph_of(self, image: int) -> Photograph:
-        """Return the record of an image by index; a recolored copy's has the new color."""
+        """Return the record of an image by index; that of a recolored copy has the new color."""
         count = len(self.photographs)
         if image < count:
             return self.photographs[image]
@@ -149,13 +157,13 @@ class PhotographPool:
 
 
 def load_photographs(folder: Path, work: Path, seed: int, workers: int) -> PhotographPool:
-    """Load a wardrobe's training split and make recolored copies, cached in `work`.
+    """Return a wardrobe's training photographs with recolored copies, which are cached in a file.
 
     Args:
         folder: The wardrobe's folder.
         work: Folder of the cache file.
         seed: Seed of the new colors.
-        workers: Number of processes.
+        workers: Number of worker processes.
 
     Raises:
         TrainingError: The wardrobe has fewer than two training photographs.
@@ -216,10 +224,10 @@ def _read_photograph(folder: Path, seed: int, photograph: Photograph) -> _ReadPh
 
 
 def encode_photographs(photographs: Sequence[Photograph]) -> Tensor:
-    """Return the class labels of N photographs for each attribute of `HEADS`.
+    """Return the class labels of N photographs for each attribute in `HEADS`.
 
     Returns:
-        (N, attributes) int64; `NOT_APPLICABLE` where `HEADS` does not list the value.
+        Labels (N, attributes), int64; `NOT_APPLICABLE` where `HEADS` does not list the value.
     """
     rows = []
     for photograph in photographs:
@@ -234,7 +242,7 @@ def encode_photographs(photographs: Sequence[Photograph]) -> Tensor:
 
 
 def describe_photograph(photograph: Photograph, rng: random.Random) -> str:
-    """Return a short text of one to four words: a noun, mostly with a color, or also a pattern."""
+    """Return a random short text: a noun, mostly with a color, sometimes also with a pattern."""
     category = photograph.category
     noun = rng.choice(_NOUNS.get(category, (category,)))
     if photograph.label in _LABEL_NOUNS and rng.random() < 0.35:
@@ -254,7 +262,7 @@ def attribute_triplets(pool: PhotographPool, each: int, seed: int) -> list[Photo
 
     Args:
         pool: The photographs.
-        each: Number of triplets per reference that has a possible target in its category.
+        each: Number of triplets for each reference that has a possible target.
         seed: Seed of all random choices.
     """
     rng = random.Random(f"{seed}/attributes")

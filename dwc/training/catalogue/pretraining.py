@@ -1,10 +1,11 @@
-"""Pretraining of both image towers on drawn garments, before DWC's own training.
+"""Pretraining of CLIP and of the CNN stream's ResNet on drawn garments, before DWC's own training.
 
-- The CLIP, contrastively, from scratch. A few words say little about an image, and what they leave
-  out teaches the image tower nothing; where attributes are known, it learns to classify them too.
-- The CNN stream's ResNet, by attribute classification. The authors start from a ResNet trained on
-  ImageNet's labels; drawings have labels of their own: one linear head for the category and one for
-  each attribute, on the pooled features. A garment trains only the heads that apply to it.
+- CLIP is trained contrastively from scratch. A short text mentions few attributes of an image, and
+  the image encoder learns nothing from attributes that the text omits. If the attributes are known,
+  it is therefore trained to classify them as well.
+- The ResNet is trained to classify attributes. The authors start from a ResNet trained on
+  ImageNet's labels; for drawings, the labels are the garment's category and attributes, each
+  classified from the pooled features by a linear head. Attributes that a garment lacks are ignored.
 """
 
 from collections.abc import Callable
@@ -22,11 +23,11 @@ from dwc.modeling.composition import normalize
 from dwc.training.loop import AdamWSettings, LoopSettings, OptimizerStep, decay_groups, run_stage
 from dwc.training.losses import image_text_loss
 
-NOT_APPLICABLE = -100  # the label that cross-entropy ignores by default
+NOT_APPLICABLE = -100  # label of a missing attribute; cross-entropy ignores it by default
 
 
 def label_vocabulary() -> dict[str, tuple[str, ...]]:
-    """Return the values of every head: the category's, then each attribute's."""
+    """Return the classes of every classification head by name: "category", then each attribute."""
     heads: dict[str, dict[str, None]] = {"category": dict.fromkeys(CATEGORIES)}
     for category in CATEGORIES:
         for name, values in attributes_of(category).items():
@@ -35,7 +36,11 @@ def label_vocabulary() -> dict[str, tuple[str, ...]]:
 
 
 def encode_labels(garments: list[Garment]) -> Tensor:
-    """Return labels (N, heads) int64; `NOT_APPLICABLE` where a garment lacks the attribute."""
+    """Return the class indices of N garments for each head of `label_vocabulary`.
+
+    Returns:
+        Labels (N, heads), int64; `NOT_APPLICABLE` where a garment lacks the attribute.
+    """
     numbers = {
         name: {value: index for index, value in enumerate(values)}
         for name, values in label_vocabulary().items()
@@ -54,7 +59,7 @@ def encode_labels(garments: list[Garment]) -> Tensor:
 
 @dataclass(frozen=True)
 class LabeledBatch:
-    """Images `pixels` (B, 3, H, W) and `labels` (B, heads), see `encode_labels`."""
+    """B images `pixels` (B, 3, H, W) and their labels (B, heads); see `encode_labels`."""
 
     pixels: Tensor
     labels: Tensor
@@ -69,7 +74,7 @@ class AttributeSettings(AdamWSettings):
 
 
 class AttributeHeads(nn.Module):
-    """One linear classifier for the category and one for each attribute, on shared features."""
+    """Linear classifiers of a garment's category and of each attribute, on the same features."""
 
     def __init__(self, feature_dim: int) -> None:
         super().__init__()
@@ -78,18 +83,19 @@ class AttributeHeads(nn.Module):
         )
 
     def forward(self, features: Tensor) -> list[Tensor]:
-        """Features (B, F) -> the logits (B, values) of every head."""
+        """Return each head's logits (B, classes) for features (B, F)."""
         return [head(features) for head in self.heads]
 
 
 def attribute_loss(logits: list[Tensor], labels: Tensor) -> tuple[Tensor, float]:
-    """Return the mean cross-entropy over all labels that apply, and their accuracy.
+    """Return the mean cross-entropy over all applicable labels, and the share of correct ones.
 
-    Every label counts the same, so the color, which every garment has, weighs more than the brim.
+    Each label has the same weight, so attributes of every garment, such as the color, contribute
+    more to the loss than rare ones, such as the brim.
 
     Args:
-        logits: As from `AttributeHeads`.
-        labels: (B, heads), as from `encode_labels`.
+        logits: Logits (B, classes) of each head, from `AttributeHeads`.
+        labels: Labels (B, heads), from `encode_labels`.
     """
     losses, correct = [], 0
     for head_logits, expected in zip(logits, labels.unbind(dim=1), strict=True):
@@ -122,16 +128,16 @@ def train_attributes(
     """Train a convolutional network in place to classify attributes.
 
     Args:
-        backbone: Returns an output with `last_hidden_state` (B, channels, H, W).
-        channels: Of that map.
-        batches: Returns the batch of a step.
-        settings: The optimizer's.
-        accelerator: A new one.
-        loop: Length and folder.
-        stage: Name of log and state.
+        backbone: Network whose output has a feature map `last_hidden_state` (B, channels, h, w).
+        channels: Number of channels of the feature map.
+        batches: Function from a step to its batch.
+        settings: Optimizer settings.
+        accelerator: A new accelerator for this training stage.
+        loop: Length and folder of the stage.
+        stage: Name of the stage and of its files.
 
     Returns:
-        The last means logged.
+        The means that were logged last.
     """
     classifier = _AttributeClassifier(backbone, channels)
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -150,13 +156,13 @@ def train_attributes(
 
 @dataclass(frozen=True)
 class PairBatch:
-    """Images with their texts, row by row.
+    """B images, each with a text.
 
     Attributes:
-        pixels: (B, 3, H, W).
-        input_ids: CLIP's tokens (B, L).
-        attention_mask: (B, L).
-        labels: The images' attributes (B, heads), see `encode_labels`, where they are known.
+        pixels: Pixels of the images (B, 3, H, W).
+        input_ids: CLIP token ids of the texts (B, L), L tokens each.
+        attention_mask: Attention mask of the texts (B, L).
+        labels: Attribute labels of the images (B, heads), see `encode_labels`, or None.
     """
 
     pixels: Tensor
@@ -169,8 +175,8 @@ class PairBatch:
 class ContrastiveSettings(AdamWSettings):
     """Settings of contrastive pretraining.
 
-    The temperature is learned; its inverse starts at CLIP's 1/0.07 and stays below 100.
-    `attribute_weight` multiplies the attribute loss, which is added to the contrastive one.
+    The temperature is learned: its inverse starts at 1/0.07, as in CLIP, and is limited to 100.
+    `attribute_weight` is the factor of the attribute loss, which is added to the contrastive loss.
     """
 
     warmup_steps: int = 200
@@ -199,18 +205,18 @@ def train_contrastive(
     loop: LoopSettings,
     stage: str = "contrastive",
 ) -> dict[str, float]:
-    """Train both towers of a CLIP in place.
+    """Train the image encoder and the text encoder of a CLIP in place on image-text pairs.
 
     Args:
-        clip: The CLIP.
-        batches: Returns the batch of a step.
-        settings: The optimizer's.
-        accelerator: A new one.
-        loop: Length and folder.
-        stage: Name of log and state.
+        clip: The CLIP to train.
+        batches: Function from a step to its batch.
+        settings: Optimizer settings and the factor of the attribute loss.
+        accelerator: A new accelerator for this training stage.
+        loop: Length and folder of the stage.
+        stage: Name of the stage and of its files.
 
     Returns:
-        The last means logged.
+        The means that were logged last.
     """
     encoder = _DualEncoder(clip)
     encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

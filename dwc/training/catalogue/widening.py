@@ -1,9 +1,9 @@
 """Widening of a drawings model for photographs, and cached outputs of its frozen image networks.
 
-Widening adds EfficientNet-Lite to the small image tower of the CLIP stream and to the ResNet of the
-CNN stream, and extends both vocabularies. The old parameters are copied, and the new parameters are
-initialized so that they do not change the output: the widened model computes the same embeddings as
-the old one, up to differences in image downscaling.
+Widening adds EfficientNet-Lite next to the small image encoder of CLIP and next to the ResNet of
+the CNN stream, and extends both vocabularies. Old parameters are copied, and new ones are
+initialized so that they do not affect the output: except for differences in image downscaling, the
+widened model computes the same embeddings as the old one.
 """
 
 import json
@@ -38,7 +38,8 @@ from dwc.modeling.processing_dwc import RESERVED_WORDS
 from dwc.training.catalogue.augmentation import random_views
 from dwc.training.catalogue.text_tuning import SentenceTeacher
 
-# The branches of an Inception block in output order; each value is eighths of the output channels.
+# Branches of an Inception block in the order of their output channels. Each value is the branch's
+# share of the output channels in eighths.
 _BRANCHES = {"point": 3, "narrow": 2, "wide": 2, "pooled": 1}
 
 
@@ -57,7 +58,8 @@ def widened_config(
         config: Configuration of the drawings model; its CLIP's image tower is a ModifiedResNet.
         image_size: Side of EfficientNet-Lite's input images in pixels.
         new_features: Number of dimensions added to CLIP's features.
-        new_channels: Number of channels added to the CNN stream's region map; a multiple of 8.
+        new_channels: Number of channels added to the CNN stream's region map (its image feature
+            map); a multiple of 8.
         clip_vocabulary: Number of tokens of the larger CLIP tokenizer.
         word_vocabulary: Number of words of the larger word vocabulary, special words included.
         eos_token_id: Id of the larger CLIP tokenizer's end-of-text token.
@@ -132,7 +134,7 @@ def widen(
             _copy_into_corner(tensor, new[name])
     for name, tensor in rename_package_weights(lite_weights).items():
         new[f"clip.vision_model.backbone.{name}"].copy_(tensor)
-    assert widened.clip is not None  # so says widened_config
+    assert widened.clip is not None  # see `widened_config`
     assert widened.cnn_stream is not None
     vision = widened.clip.vision_model
     assert isinstance(vision, EfficientNetLiteTower)
@@ -196,10 +198,10 @@ def _copy_into_corner(old: Tensor, new: Tensor) -> None:
 def extend_merges(
     tokenizer: CLIPTokenizer, texts: Iterable[str], count: int
 ) -> list[tuple[str, str]]:
-    """Return the tokenizer's merges and up to `count` additional ones that shorten `texts` most.
+    """Return the tokenizer's merges (pairs of tokens to join) and up to `count` additional ones.
 
-    The old merges come first and unchanged, so that most texts on which the tokenizer was trained
-    are tokenized as before.
+    Each additional merge joins the most frequent pair of tokens in `texts`. The old merges come
+    first, so that most texts on which the tokenizer was trained are tokenized as before.
     """
     backend = tokenizer.backend_tokenizer
     words: dict[tuple[str, ...], int] = {}
@@ -317,7 +319,7 @@ class ImageRows:
 def cache_rows(
     model: DWCModel, pixels: Tensor, views: int, seed: int, file: Path
 ) -> list[ImageRows]:
-    """Return the image networks' outputs for random views of images, one `ImageRows` per view.
+    """Return the image networks' outputs for random views of images, as one `ImageRows` per view.
 
     Args:
         model: The widened model.
@@ -363,9 +365,10 @@ def _rows_of(tower: EfficientNetLiteTower, stream: Any, images: Tensor) -> list[
 
 
 class CachedRegions(nn.Module):
-    """Replacement for the ResNet that makes the region map from cached maps.
+    """Stand-in for the ResNet that makes the CNN stream's region map from cached feature maps.
 
-    The ResNet's channels are taken from the cache; only the new channels are computed and trained.
+    The ResNet's own channels are taken from the cache. Only the new channels are computed, from the
+    feature maps of the ResNet and of EfficientNet-Lite, and trained.
     """
 
     def __init__(self, projection: nn.Conv2d, own: int, grid: tuple[int, int]) -> None:

@@ -1,7 +1,8 @@
-"""Batches of a benchmark's triplets, read from image files.
+"""Batches of a benchmark's triplets, made from image files.
 
-A batch is a function of (seed, step), with its order, drawn triplets and mirrored images, for any
-number of worker processes: a resumed training gets the batches of an uninterrupted one.
+The content of a batch (order of triplets, randomly drawn triplets, mirrored images) depends only on
+the seed and the step, not on the number of worker processes. A resumed training therefore gets the
+same batches as an uninterrupted one.
 """
 
 import random
@@ -26,20 +27,20 @@ from dwc.training.feature_cache import ClipFeatureTable
 
 @dataclass(frozen=True)
 class BenchmarkBatches:
-    """Makes one process's batches; the last, incomplete batch of an epoch is dropped.
+    """Training batches of one process, by step; an epoch's last, incomplete batch is dropped.
 
     Attributes:
         data: The benchmark.
-        processor: Preprocesses and tokenizes.
+        processor: Image preprocessor and tokenizers.
         template: The caption template.
-        size: Triplets of one process and step.
-        seed: Decides every random number.
-        masks_padding: False pads every text to the longest of its batch and counts padding as
-            words.
-        rank: This process's number.
-        world: The number of processes.
-        clip_table: CLIP's features; with them, no image is opened for a model without CNN stream
-            (its processor has no word tokenizer).
+        size: Number of triplets in a batch of one process.
+        seed: Seed of all random choices.
+        masks_padding: Whether the CNN stream ignores the padding of texts. If False, the padding of
+            a text, up to the longest text of its batch, counts as words.
+        rank: Index of this process, from 0.
+        world: Number of processes.
+        clip_table: Cached CLIP features, or None. With cached features, images are opened only if
+            the model has a CNN stream, that is, if the processor has a word tokenizer.
     """
 
     data: BenchmarkData
@@ -54,7 +55,11 @@ class BenchmarkBatches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """How many steps take every triplet once; DatasetError if not even one."""
+        """Number of complete steps in an epoch.
+
+        Raises:
+            DatasetError: there are too few triplets for one step.
+        """
         steps = len(self.data.learned) // (self.size * self.world)
         if steps == 0:
             raise DatasetError(
@@ -64,10 +69,11 @@ class BenchmarkBatches:
         return steps
 
     def make(self, step: int) -> TripletBatch:
-        """Return the batch of a step.
+        """Return this process's batch of a step, on the CPU.
 
         Raises:
-            DatasetError: an image or a text cannot be read; the message names the triplet.
+            DatasetError: an image cannot be read or a text cannot be tokenized; the message names
+                the triplet.
         """
         epoch, number = divmod(step, self.steps_per_epoch)
         start = (number * self.world + self.rank) * self.size
@@ -108,12 +114,12 @@ class BenchmarkBatches:
         return _View(name, mirrored, ImageOps.mirror(image) if mirrored else image)
 
     def _preprocess(self, views: "list[_View]") -> Tensor:
-        """Return pixels (B, 3, H, W) in the layout that convolutions are fastest on."""
+        """Return pixels (B, 3, H, W) in the channels-last layout, the fastest for convolutions."""
         pixels = self.processor(images=[view.image for view in views if view.image])["pixel_values"]
         return pixels.contiguous(memory_format=torch.channels_last)
 
     def _cached_features(self, views: "list[_View]") -> Tensor:
-        """Return CLIP's features (B, F) of these views."""
+        """Return CLIP's cached features (B, F) of B views, F values each."""
         assert self.clip_table is not None
         return self.clip_table.images(
             [view.name for view in views], [view.mirrored for view in views]
@@ -138,14 +144,14 @@ class BenchmarkBatches:
             raise DatasetError(f"{_describe(index, triplet)}: {error}") from error
 
     def _labels(self, triplets: list[Triplet]) -> Tensor:
-        """Return labels (B,), equal where two targets count as the same."""
+        """Return integer labels (B,); targets that count as the same have equal labels."""
         numbers: dict[str, int] = {}
         answers = [self.data.answers.get(t.target, t.target) for t in triplets]
         return torch.tensor([numbers.setdefault(answer, len(numbers)) for answer in answers])
 
 
 class _View(NamedTuple):
-    """An image in a batch; `image` is None if no tower needs pixels."""
+    """An image of a batch, possibly mirrored; `image` is None if no network needs its pixels."""
 
     name: str
     mirrored: bool
@@ -166,7 +172,10 @@ def _describe(index: int, triplet: Triplet) -> str:
 
 
 class _BySteps(Dataset):
-    """Returns errors instead of raising them: a worker's would arrive as text with a traceback."""
+    """Data set of batches by step that returns a DatasetError instead of raising it.
+
+    An error raised in a worker process would reach the main process as text with a traceback.
+    """
 
     def __init__(self, batches: BenchmarkBatches) -> None:
         self._batches = batches
@@ -179,7 +188,10 @@ class _BySteps(Dataset):
 
 
 class BatchLoader:
-    """Loads batches onto a device, prefetched by `workers` processes; 0 loads in this process."""
+    """Loader that prefetches batches in worker processes and moves them to a device.
+
+    With `workers` 0, batches are made in this process, when they are requested.
+    """
 
     def __init__(
         self, batches: BenchmarkBatches, total_steps: int, device: torch.device, workers: int
@@ -194,7 +206,11 @@ class BatchLoader:
         )
 
     def __call__(self, step: int) -> TripletBatch:
-        """Return the batch of a step; steps in order are prefetched. Raises as `make` does."""
+        """Return the batch of a step; consecutive steps are prefetched.
+
+        Raises:
+            DatasetError: as in `BenchmarkBatches.make`.
+        """
         batch = self._load(step)
         if isinstance(batch, DatasetError):
             self._load.close()

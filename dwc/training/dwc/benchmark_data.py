@@ -1,6 +1,7 @@
-"""A benchmark for training: its triplets, the queries that select an epoch, and its evaluation.
+"""Training data of a benchmark: its triplets, the queries to select an epoch, and its evaluation.
 
-Missing images are counted and left out everywhere; they never stop a training.
+Triplets and queries whose images are missing are left out. They are counted, and do not stop a
+training unless too few triplets or queries remain.
 """
 
 import random
@@ -23,36 +24,38 @@ CATEGORIES: Mapping[str, tuple[str, ...]] = {
     "fashion200k": (),
     "css3d": (),
 }
-"""The benchmarks that DWC can be trained on, each with its categories, if any."""
+"""Benchmarks that DWC can be trained on, with the categories of each; most have none."""
 
-PROTOCOL = "P3"  # of FashionIQ: the authors'
-# The best epoch has the highest mean of these recalls, those that each benchmark's authors report.
+PROTOCOL = "P3"  # FashionIQ's evaluation protocol that DWC's authors use
+# Values of K: the best epoch has the highest mean of these recalls@K, which are the recalls that
+# the benchmark's authors report.
 SELECTION_KS: Mapping[str, tuple[int, ...]] = {
     "fashion_iq": (10, 50),
     "shoes": (1, 10, 50),
     "fashion200k": (1, 10, 50),
     "css3d": (1,),
 }
-_MIRRORED = ("fashion_iq", "shoes")  # CSS3D's texts say left and right
-_MOST_QUERIES = 2_000  # held-out queries; more would cost time and add little
+# Benchmarks whose images are mirrored at random. CSS3D's are not: its texts say left and right.
+_MIRRORED = ("fashion_iq", "shoes")
+_MOST_QUERIES = 2_000  # most held-out queries; more would take time and add little precision
 
 
 class TripletSource(Protocol):
-    """Triplets by index; what is not fixed is drawn."""
+    """Source of training triplets by index; parts of a triplet may be drawn at random."""
 
     def __len__(self) -> int:
-        """Return the number of triplets of an epoch."""
+        """Return the number of triplets in an epoch."""
 
     def draw(self, index: int, generator: random.Random, /) -> Triplet:
-        """Return the triplet of an index; the same for the same state of the generator."""
+        """Return the triplet of an index; `generator` makes all its random choices."""
 
     def names(self) -> Iterable[str]:
-        """Return every image that may be drawn, at least once each."""
+        """Return the names of all images that a triplet may contain, possibly with repetitions."""
 
 
 @dataclass(frozen=True)
 class FixedTriplets:
-    """Triplets that annotators wrote."""
+    """Source of triplets that are the same in every epoch."""
 
     triplets: Sequence[Triplet]
 
@@ -60,29 +63,31 @@ class FixedTriplets:
         return len(self.triplets)
 
     def draw(self, index: int, generator: random.Random) -> Triplet:
-        """Return the triplet of an index."""
+        """Return the triplet of an index; nothing is random."""
         return self.triplets[index]
 
     def names(self) -> Iterable[str]:
-        """Return references and targets, triplet by triplet."""
+        """Return the names of the reference and target images, triplet by triplet."""
         return _image_names(self.triplets)
 
 
 @dataclass(frozen=True)
 class BenchmarkData:
-    """A benchmark that was read.
+    """Data of a benchmark for training, epoch selection and evaluation.
 
     Attributes:
         learned: The triplets to train on.
-        vocabulary: The training captions in order, also those without images, so that dead links
-            do not renumber words.
-        selection: Galleries with queries that select the best epoch.
-        evaluation: Galleries with queries for the reported numbers, by category.
-        paths: Image files by name.
-        mirrored: Whether training mirrors images.
-        chosen_by: The K of the recalls whose mean selects the best epoch.
-        counts: For the report.
-        answers: What a target counts as, where a benchmark accepts more than that very image.
+        vocabulary: All training captions in order. Captions of missing images are included, so that
+            word ids do not depend on which images could be downloaded.
+        selection: Galleries with the queries whose recall selects the best epoch.
+        evaluation: Galleries with the queries of the reported metrics, by category ("" if the
+            benchmark has no categories).
+        paths: Image files by image name.
+        mirrored: Whether training mirrors images at random.
+        chosen_by: Values of K; the epoch with the highest mean of these recalls@K is the best.
+        counts: Numbers of triplets, images and queries, by description, for the log and the report.
+        answers: Identity of an image, by image name: images of equal identity count as the same
+            target. An image that is not listed counts only as itself.
     """
 
     learned: TripletSource
@@ -104,11 +109,11 @@ def read_benchmark(
     Args:
         dataset: One of `CATEGORIES`.
         root: The benchmark's folder.
-        preset: Decides what is held out, and the variants of a benchmark.
-        categories: Those of FashionIQ that one model is trained on; all by default.
+        preset: Settings that choose the held-out data and the variant of the benchmark.
+        categories: FashionIQ's categories to read; all by default. Ignored for other benchmarks.
 
     Raises:
-        DatasetError: files are not as documented, or too few images are there.
+        DatasetError: files are missing or not in the documented format, or too few images exist.
     """
     readers: Mapping[str, Callable[[], _Parts]] = {
         "fashion_iq": partial(_read_fashion_iq, root, categories or fashion_iq.CATEGORIES),
@@ -146,7 +151,11 @@ def read_benchmark(
 
 @dataclass
 class _Parts:
-    """What the readers collect; `groups` are triplets by gallery (FashionIQ's categories)."""
+    """Parts of a `BenchmarkData` while it is read.
+
+    Each of `groups` has the triplets of one gallery; FashionIQ has one per category. `missing` has
+    the names of missing images. The other attributes are those of `BenchmarkData`.
+    """
 
     evaluation: dict[str, Benchmark]
     vocabulary: list[str]
@@ -159,7 +168,7 @@ class _Parts:
     counts: dict[str, int] = field(default_factory=dict)
 
     def find(self, files: ImageFiles, names: Iterable[str]) -> None:
-        """Add the paths of images, or their names to the missing ones."""
+        """Look up image files: add found ones to `paths`, and names of others to `missing`."""
         for name in dict.fromkeys(names):
             path = files.find(name)
             if path is None:
@@ -168,7 +177,7 @@ class _Parts:
                 self.paths[name] = path
 
     def add_group(self, triplets: Sequence[Triplet]) -> None:
-        """Add the triplets whose two images exist as a group."""
+        """Add a group with those of the triplets whose reference and target images both exist."""
         complete = [t for t in triplets if t.reference in self.paths and t.target in self.paths]
         self.groups.append(complete)
         counts = {"triplets": len(triplets), "triplets_with_pictures": len(complete)}
@@ -176,7 +185,7 @@ class _Parts:
             self.counts[name] = self.counts.get(name, 0) + count
 
     def hold_out(self, preset: BenchmarkPreset) -> None:
-        """Split the groups into triplets to train on and held-out queries, as the preset says."""
+        """Split the groups into training triplets and, if the preset says so, held-out queries."""
         learned = [triplet for group in self.groups for triplet in group]
         if preset.chooses_on == "held_out":
             answers = {self._answer(triplet.target) for triplet in learned}
@@ -196,13 +205,20 @@ class _Parts:
 
 
 def is_held_out(answer: str, preset: BenchmarkPreset) -> bool:
-    """Return whether an answer is held out of training; depends on it and the preset's seed."""
+    """Return whether targets of an identity are held out of training.
+
+    The choice is pseudorandom and depends only on the identity and the preset's seed.
+
+    Args:
+        answer: Identity of a target: a value of `BenchmarkData.answers`, or an image name.
+        preset: Provides the seed and the share that is held out.
+    """
     digest = sha256(f"{preset.seed}/{answer}".encode()).digest()
     return int.from_bytes(digest[:4], "big") / 2**32 < preset.held_out_share
 
 
 def _held_out_benchmark(triplets: Sequence[Triplet], answers: Mapping[str, str]) -> Benchmark:
-    """Return triplets as queries over their references and targets, like FashionIQ's P3."""
+    """Return triplets as queries whose gallery is all their images, as in FashionIQ's P3."""
     gallery = tuple(dict.fromkeys(_image_names(triplets)))
     by_answer: dict[str, set[str]] = {}
     for name in gallery:
@@ -235,7 +251,7 @@ def _read_fashion_iq(root: Path, categories: Sequence[str]) -> _Parts:
 def _read_shoes(root: Path, listing: str) -> _Parts:
     images = shoes.ShoesImages(root)
     triplets = shoes.shoes_triplets(root, "train", listing)
-    # Both presets are evaluated like the released code, so that their numbers can be compared.
+    # Both presets are evaluated as in the released code, so that their metrics are comparable.
     benchmark = shoes.shoes_benchmark(root, "test")
     parts = _Parts({"": drop_missing(benchmark, images.missing(benchmark.gallery))}, [])
     parts.find(images, (*_image_names(triplets), *benchmark.gallery))
@@ -251,7 +267,8 @@ def _read_css3d(root: Path, same_target: str) -> _Parts:
     parts = _Parts({"": drop_missing(benchmark, files.missing(benchmark.gallery))}, [])
     parts.find(files, (*_image_names(triplets), *benchmark.gallery))
     if same_target == "answer":
-        # Its hits are all scenes with the target's label; the first name represents the label.
+        # The hits of a query are all scenes with the target's label; the alphabetically first of
+        # their names serves as the label's identity.
         labeled = css3d.css3d_benchmark(root, "train").queries
         parts.answers |= {name: min(query.hits) for query in labeled for name in query.hits}
     parts.add_group(triplets)
@@ -295,7 +312,7 @@ def _require(
     parts: _Parts,
     selection: Sequence[Benchmark],
 ) -> None:
-    """Raise DatasetError if too little is left to train, to select an epoch, or to evaluate."""
+    """Raise DatasetError if there are too few triplets for a batch, or a gallery has no queries."""
     count = 0 if parts.learned is None else len(parts.learned)
     if count < preset.batch_size:
         raise DatasetError(

@@ -1,9 +1,10 @@
-"""Mutual training of DWC: the streams step in turn, each with the other as its teacher.
+"""Mutual training of DWC's two streams, each of which is the other's teacher.
 
-An iteration, as in the released code: the CLIP stream steps with the CNN stream as teacher, then
-the CNN stream steps with the updated CLIP stream as teacher. The CNN stream does not change in
-between, so one forward pass of it serves as teacher and as student; the released code runs it
-twice, which moves its batch norms' running means twice as fast and changes nothing else.
+As in the released code, each training step updates both streams: first the CLIP stream with the CNN
+stream as its teacher, then the CNN stream with the updated CLIP stream as its teacher. The CNN
+stream does not change before its own update, so one forward pass provides its outputs for both. The
+released code computes it twice, and the only effect of this is that the running statistics of its
+batch norms change twice as fast.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,17 +29,17 @@ from dwc.training.losses import contrastive_loss, mutual_loss, share_loss, weigh
 
 @dataclass(frozen=True)
 class TripletBatch:
-    """Queries in one or more groups, and their B targets in the same order.
+    """B queries, divided into groups by modality, and their B target images in the same order.
 
     Attributes:
-        queries: Inputs of `DWCModel.compose`, a group each. Groups differ in what is present: both
-            modalities, text only, image only. Where CLIP's features are known, a group has them as
-            "clip_image_features" and "clip_text_features" (N, F).
-        target_pixels: (B, 3, H, W); None if no tower needs them.
-        labels: (B,); equal where two targets count as the same.
-        target_clip_features: (B, F) where they are known.
-        image_shares: (B,) where the truth is known: the share of what a query asks for that only
-            its image tells, NaN where it is not known.
+        queries: One dictionary of `DWCModel.compose` inputs per group. All N queries of a group
+            have the same modalities: image and text, text only, or image only. A group may also
+            have cached CLIP features, "clip_image_features" and "clip_text_features", (N, F) each.
+        target_pixels: Pixels of the targets (B, 3, H, W); None if no network needs them.
+        labels: Integer identities of the targets (B,); targets that count as the same are equal.
+        target_clip_features: Cached CLIP features of the targets (B, F), or None.
+        image_shares: True image weights of the queries (B,), in [0, 1], or None: the share of the
+            target's attributes that only the query image determines; NaN where it is unknown.
     """
 
     queries: list[dict[str, Tensor]]
@@ -48,15 +49,15 @@ class TripletBatch:
     image_shares: Tensor | None = None
 
     def to(self, device: torch.device) -> "TripletBatch":
-        """Return the batch on a device; from pinned memory the copy may still be under way."""
+        """Return the batch on a device; copies from pinned memory are asynchronous."""
         return self._map(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> "TripletBatch":
-        """Return the batch in pinned memory; called by a `DataLoader`."""
+        """Return the batch in pinned memory; `DataLoader` calls this method."""
         return self._map(lambda tensor: tensor.pin_memory())
 
     def require_target_pixels(self) -> Tensor:
-        """Return the targets' pixels; ValueError if they were left out."""
+        """Return the targets' pixels (B, 3, H, W); raise ValueError if there are none."""
         if self.target_pixels is None:
             raise ValueError("this batch has no pixels of its targets, but a tower needs them")
         return self.target_pixels
@@ -76,30 +77,36 @@ class TripletBatch:
 
 @dataclass(frozen=True)
 class MutualSettings:
-    """The recipe of mutual training; the defaults are the released code's.
+    """Hyperparameters of mutual training.
+
+    The defaults are those of the released code, except `teacher_side`.
 
     Attributes:
-        total_steps: Steps of both streams.
-        learning_rate: Of the CLIP stream, and of the CNN stream unless it has its own.
-        cnn_learning_rate: Of the CNN stream.
-        eps: Adam's.
-        weight_decay: Adam's.
-        schedule: "constant" is the released code's; "cosine" warms up and falls to 0.
-        warmup_steps: Of the cosine.
-        temperature: Of the contrastive loss.
-        alpha: Share of the soft labels; see `soft_labels`.
-        gce_q: Ours, for data with wrong texts; see `contrastive_loss`. 0 is the paper's.
-        mutual_weight: Multiplies the mutual loss.
-        weight_distillation: Ours: multiplies the loss that pulls the CNN stream's image weights to
-            the CLIP stream's; 0, the paper's, leaves them independent.
-        share_teaching: Ours: multiplies the loss that pulls both streams' image weights to the
-            shares that only the image tells, where batches have them; see `share_loss`.
-        teacher_scale: Multiplies the cosines in the mutual loss.
-        teacher_side: The teacher's gallery: its embeddings of the targets, or, as in the released
-            code, of the reference images.
-        max_gradient_norm: Longer gradients are clipped to this; None clips none.
-        log_every: Part of the recipe's record; `LoopSettings` decides.
-        save_every: The same.
+        total_steps: Number of training steps; each updates both streams.
+        learning_rate: Adam's learning rate.
+        cnn_learning_rate: Learning rate of the CNN stream, if it differs from `learning_rate`.
+        eps: Adam's epsilon.
+        weight_decay: Adam's weight decay.
+        schedule: Learning-rate schedule: "constant", as in the released code, or "cosine", a
+            linear warm-up followed by a cosine decay to 0.
+        warmup_steps: Number of warm-up steps of the cosine schedule.
+        temperature: Temperature of the contrastive loss.
+        alpha: Share of the similarity distribution in the soft labels, in [0, 1]; see
+            `soft_labels`.
+        gce_q: Parameter q of the contrastive loss, our addition for data with wrong texts; see
+            `contrastive_loss`. 0 is the paper's loss.
+        mutual_weight: Factor of the mutual loss.
+        weight_distillation: Factor of `weight_loss`, our addition, which draws the CNN stream's
+            image weights towards the CLIP stream's. 0, as in the paper, disables it.
+        share_teaching: Factor of `share_loss`, our addition, which draws both streams' image
+            weights towards the true image shares of a batch, if it has any. 0 disables it.
+        teacher_scale: Factor of the cosine similarities in the mutual loss.
+        teacher_side: Images that the teacher's queries are compared with in the mutual loss: the
+            targets ("target"), or, as in the released code, the reference images ("reference").
+        max_gradient_norm: Gradients with a larger norm are clipped to this norm; None disables
+            clipping.
+        log_every: Stored with the recipe only; logging depends on `LoopSettings.log_every`.
+        save_every: Stored with the recipe only; saving depends on `LoopSettings.save_every`.
     """
 
     total_steps: int
@@ -124,13 +131,13 @@ class MutualSettings:
 
 @dataclass(frozen=True)
 class StreamOutput:
-    """One stream's embeddings of a batch, (B, D) each.
+    """Outputs of one stream for a batch of B triplets, with embeddings of size D.
 
     Attributes:
-        query: The composed queries.
-        target: The targets.
-        image_weight: (B, 1).
-        reference: The reference images; None unless asked for.
+        query: Embeddings of the composed queries (B, D).
+        target: Embeddings of the targets (B, D).
+        image_weight: Image weights of the queries (B, 1), in [0, 1].
+        reference: Embeddings of the reference images (B, D); None if not requested.
     """
 
     query: Tensor
@@ -141,12 +148,12 @@ class StreamOutput:
 
 @dataclass(frozen=True)
 class ClipFeatures:
-    """The frozen CLIP's features of a batch.
+    """Features of a batch from the frozen CLIP, with F values each.
 
     Attributes:
-        images: (N, F) for each group of queries; None for a group without images.
-        texts: (N, F) for each group of queries; None for a group without texts.
-        targets: (B, F).
+        images: For each group of N queries, its image features (N, F), or None without images.
+        texts: For each group of N queries, its text features (N, F), or None without texts.
+        targets: Image features of the B targets (B, F).
     """
 
     images: list[Tensor | None]
@@ -155,7 +162,10 @@ class ClipFeatures:
 
 
 class _ClipStudent(nn.Module):
-    """The CLIP stream on features; a module of its own so that gradients sync over devices."""
+    """The CLIP stream, applied to CLIP's features of a batch.
+
+    A single module for the whole batch lets accelerate synchronize its gradients over devices.
+    """
 
     def __init__(self, stream: ClipStream) -> None:
         super().__init__()
@@ -172,7 +182,7 @@ class _ClipStudent(nn.Module):
 
 
 class _CnnStudent(nn.Module):
-    """The CNN stream on pixels and word ids."""
+    """The CNN stream, applied to the pixels and word ids of a batch."""
 
     def __init__(self, stream: CnnStream) -> None:
         super().__init__()
@@ -188,10 +198,12 @@ class _CnnStudent(nn.Module):
         return StreamOutput(query, targets, weight, reference)
 
     def _compose(self, group: Mapping[str, Tensor]) -> Composition:
-        """Compose a group; batch norms of a group with one modality use running statistics.
+        """Compose the queries of a group.
 
-        Contexts of a missing modality are zero. Averaged in, they would give batch norms statistics
-        that no query has, and the stream would rank well within training batches only.
+        If the group lacks a modality, batch norms use their running statistics and do not update
+        them. The inputs for a missing modality are zero. If these zeros entered the batch
+        statistics, the statistics would fit no actual query, and the stream would rank well within
+        training batches only.
         """
         inputs = [group.get(name) for name in ("pixel_values", "word_ids", "word_mask")]
         has_both = inputs[0] is not None and inputs[1] is not None
@@ -221,7 +233,7 @@ def _require_references(images: Tensor | None) -> Tensor:
 
 @torch.no_grad()
 def frozen_clip_features(clip: ClipBackbone, batch: TripletBatch) -> ClipFeatures:
-    """Return the frozen CLIP's raw features of a batch; those that it brings are not computed."""
+    """Return the frozen CLIP's features of a batch; features cached in the batch are reused."""
     images: list[Tensor | None] = []
     texts: list[Tensor | None] = []
     for group in batch.queries:
@@ -247,21 +259,21 @@ def train_mutually(
     stage: str = "alternating",
     callback: Callback | None = None,
 ) -> Mapping[str, float]:
-    """Train both streams in place; a model with one stream trains it without a teacher.
+    """Train both streams of a model in place; a single stream is trained without a teacher.
 
-    The model is left in train mode on the accelerator's device.
+    The model is left in training mode on the accelerator's device.
 
     Args:
-        model: The model.
-        batches: Returns the batch of a step, the same one every time.
-        settings: The recipe.
-        accelerator: A new one.
-        loop: Length, folder and intervals.
-        stage: Name of log and state.
-        callback: Called between steps.
+        model: The model to train.
+        batches: Function from a step to its batch; must be deterministic.
+        settings: The hyperparameters.
+        accelerator: A new accelerator for this training stage.
+        loop: Number of steps, folder of states and logs, and intervals of saving and logging.
+        stage: Name of the stage and of its files.
+        callback: Object to call between steps.
 
     Returns:
-        The last means logged.
+        The means that were logged last; see `run_stage`.
     """
     model.to(accelerator.device, memory_format=torch.channels_last).train()
     trainers: dict[str, Any] = {}
@@ -297,7 +309,13 @@ def train_mutually(
 def build_adam(
     trained: list[nn.Parameter], settings: MutualSettings, learning_rate: float | None = None
 ) -> tuple[Adam, LambdaLR]:
-    """Return Adam and its schedule for parameters; `learning_rate` overrides the settings'."""
+    """Return an Adam optimizer and its learning-rate schedule.
+
+    Args:
+        trained: The parameters to optimize.
+        settings: Hyperparameters of the optimizer and the schedule.
+        learning_rate: Learning rate to use instead of the settings'.
+    """
     optimizer = Adam(
         trained,
         lr=learning_rate or settings.learning_rate,
@@ -312,7 +330,7 @@ def build_adam(
 
 
 class StreamTrainer:
-    """A stream with its optimizer and schedule."""
+    """A stream with its optimizer, its learning-rate schedule and its loss."""
 
     def __init__(
         self,
@@ -330,15 +348,15 @@ class StreamTrainer:
     def step(
         self, name: str, outputs: Mapping[str, StreamOutput], batch: TripletBatch
     ) -> dict[str, float]:
-        """Do one optimizer step; the other stream's output, if there is one, is the teacher.
+        """Perform one optimizer step; the other stream's output, if any, serves as the teacher.
 
         Args:
-            name: This stream's, "clip" or "cnn".
-            outputs: By stream.
-            batch: Its labels and, where known, its image shares.
+            name: Name of this stream, "clip" or "cnn".
+            outputs: Outputs of the streams for the batch, by stream name.
+            batch: Provides the labels of the targets and, if known, the true image shares.
 
         Returns:
-            Numbers to log.
+            Losses and accuracy to log, by name.
         """
         settings, student, labels = self.settings, outputs[name], batch.labels
         query, target = student.query.float(), student.target.float()

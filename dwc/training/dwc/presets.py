@@ -1,11 +1,11 @@
-"""Presets of a training on a benchmark: the authors' recipe and ours, with all numbers.
+"""Presets of all hyperparameters for training on a benchmark: the authors' recipe and ours.
 
-`AUTHORS` does what the released code does, slips included; each slip is a switch here. It differs
-in one thing: between epochs the checkpoint is measured as it will be used, a query independent of
-its batch, where the released code lets padding into a query's embedding.
+`AUTHORS` reproduces the released code, including its mistakes; a setting controls each of them. One
+thing differs: when an epoch is evaluated, the embedding of a query does not depend on its batch, as
+in later use of the checkpoint, while in the released code the padding of a batch affects it.
 
-`RECOMMENDED` undoes the slips and adds what trainings commonly have today. Its additions were
-useful on drawn garments; they are not tuned on any of these benchmarks.
+`RECOMMENDED` corrects the mistakes and adds techniques that are common today. They were useful on
+drawn garments, but are not tuned on any of these benchmarks.
 """
 
 import types
@@ -24,57 +24,67 @@ COMBINERS = (
     "dwc", "dwc_unit", "dwc_joint",
     "image_only", "text_only", "average", "concat_mlp", "tirg", "clip4cir",
 )  # fmt: skip
-"""The combiners that train on retrieval alone; PL's have a training of their own."""
+"""Combiners that can be trained on a benchmark.
+
+Those of Progressive Learning (PL) are trained by `dwc.training.progressive` instead.
+"""
 
 
 @dataclass(frozen=True)
 class BenchmarkPreset:
-    """All settings of a training but its data; the defaults are the authors'.
+    """All hyperparameters of training on a benchmark; the defaults are the authors'.
 
     Attributes:
-        name: The preset's.
-        epochs: Of the training triplets.
-        batch_size: Triplets of one process and step.
-        learning_rate: Adam's, after the warm-up.
-        eps: Adam's.
-        weight_decay: Adam's.
-        schedule: See `MutualSettings`.
-        warmup_steps: Of the cosine schedule.
-        max_gradient_norm: None clips no gradients.
-        temperature: Of the contrastive loss.
-        alpha: Share of the soft labels.
-        gce_q: Ours, see `MutualSettings`; 0 is the paper's and the released code's.
-        mutual_weight: Multiplies the mutual loss.
-        weight_distillation: Ours, see `MutualSettings`; 0 is the paper's.
-        teacher_scale: Of the mutual loss.
-        teacher_side: The teacher's gallery in the mutual loss; the released code's is "reference".
-        states_answer: Whether Fashion200k's queries end in their target's caption; the released
-            code's do.
-        masks_padding: False lets padding count as words in LSTM, softmax, batch norm and pooling,
-            so that an embedding depends on its batch, as in the released code.
-        caption_form: "authors" writes FashionIQ's texts as `<BOS> a <AND> b <EOS>`, whose marks
-            become words of the vocabulary; "plain" writes `a and b`.
-        chooses_on: The best epoch is selected on the "evaluation" set itself, or on "held_out"
-            targets of the training set, which are then not trained on.
-        held_out_share: Share of the targets that are held out.
-        same_target: Two targets of a batch count as the same if they are the same "picture", or if
-            the benchmark accepts both as "answer" (Fashion200k's captions, CSS3D's labels).
-        shoes_listing: Each pair of Shoes "twice" per epoch, as in the released code, or "once".
-        one_model_per_category: Of FashionIQ.
-        measures: Whether an epoch is measured "before" it begins, so that the last weights never
-            are, or "after" it.
-        ema_decay: Of the average of the weights; 0 keeps none.
-        mixed_precision: On GPUs; on CPUs training is in float32.
-        embedding_dim: Of both streams.
-        word_embedding_dim: Of the CNN stream's words.
-        hidden_dim: Of the CNN stream's LSTM.
-        dropout: Of both streams.
-        streams: "clip" omits the CNN stream; CLIP's features are cached, so a step then costs only
-            its head.
-        combiner: The CLIP stream's, one of `COMBINERS`.
-        seed: Decides every random number.
-        log_every: Steps between log lines.
-        save_every: Steps between saved states, a multiple of `log_every`.
+        name: Name of the preset.
+        epochs: Number of epochs.
+        batch_size: Number of triplets in a batch of one process, at least 2.
+        learning_rate: Adam's learning rate, after the warm-up.
+        eps: Adam's epsilon.
+        weight_decay: Adam's weight decay.
+        schedule: Learning-rate schedule; see `MutualSettings`.
+        warmup_steps: Number of warm-up steps of the cosine schedule.
+        max_gradient_norm: Gradients with a larger norm are clipped to this norm; None disables
+            clipping.
+        temperature: Temperature of the contrastive loss.
+        alpha: Share of the similarity distribution in the soft labels, in [0, 1); see
+            `soft_labels`.
+        gce_q: Our addition, see `MutualSettings`; 0, as in the paper and the released code,
+            disables it.
+        mutual_weight: Factor of the mutual loss.
+        weight_distillation: Our addition, see `MutualSettings`; 0, as in the paper, disables it.
+        teacher_scale: Factor of the cosine similarities in the mutual loss.
+        teacher_side: Images that the teacher's queries are compared with in the mutual loss:
+            targets, or, as in the released code, reference images.
+        states_answer: Whether the text of a Fashion200k query ends with its target's caption, as in
+            the released code.
+        masks_padding: Whether the CNN stream ignores the padding of texts. If False, padding counts
+            as words in the LSTM, softmax, batch norm and pooling, so that an embedding depends on
+            its batch, as in the released code.
+        caption_form: Form of FashionIQ's texts: "authors" for `<BOS> a <AND> b <EOS>`, whose three
+            marks become words of the vocabulary, or "plain" for `a and b`.
+        chooses_on: Queries that select the best epoch: those of the "evaluation" set itself, or
+            "held_out" ones from the training set, whose targets are not used for training.
+        held_out_share: Share of the training targets that are held out, in (0, 1).
+        same_target: When two targets of a batch count as the same: if they are the same "picture",
+            or if the benchmark accepts both as "answer" to the same queries (equal captions of
+            Fashion200k, equal labels of CSS3D).
+        shoes_listing: Whether an epoch has each pair of Shoes "twice", as in the released code, or
+            "once".
+        one_model_per_category: Whether each category of FashionIQ gets its own model.
+        measures: Whether the model is evaluated "before" each epoch, so that its final parameters
+            are never evaluated, or "after" each epoch.
+        ema_decay: Decay of the exponential moving average of the parameters; 0 disables averaging.
+        mixed_precision: Precision on GPUs; on CPUs training is in float32.
+        embedding_dim: Embedding size of both streams.
+        word_embedding_dim: Size of the CNN stream's word vectors.
+        hidden_dim: Hidden size of the CNN stream's LSTM.
+        dropout: Dropout probability in both streams.
+        streams: "both", or "clip" for a model without CNN stream. CLIP's features are cached, so a
+            step of such a model computes only the CLIP stream's layers after CLIP.
+        combiner: Name of the CLIP stream's combiner, one of `COMBINERS`.
+        seed: Seed of all random choices.
+        log_every: Number of steps between log lines.
+        save_every: Number of steps between saved states, a multiple of `log_every`.
     """
 
     name: str = "authors"
@@ -145,17 +155,17 @@ class BenchmarkPreset:
             raise TrainingError(f"{name} is {getattr(self, name)}; it {rule}")
 
     def caption_template(self, dataset: str) -> Mapping[str, str]:
-        """Return the caption template for a checkpoint trained on a benchmark."""
+        """Return the caption template to use for a benchmark; see `CAPTION_TEMPLATES`."""
         marked = self.caption_form == "authors" and dataset == "fashion_iq"
         return CAPTION_TEMPLATES["fashion_iq" if marked else "plain"]
 
     def measured_epochs(self) -> range:
-        """Return after how many finished epochs the weights are measured."""
+        """Return the numbers of finished epochs at which the model is evaluated."""
         first = 0 if self.measures == "before" else 1
         return range(first, first + self.epochs)
 
     def mutual_settings(self, steps_per_epoch: int) -> MutualSettings:
-        """Return the settings of mutual training."""
+        """Return the settings of mutual training for a given number of steps per epoch."""
         total = self.epochs * steps_per_epoch
         return MutualSettings(
             total_steps=total,
@@ -205,15 +215,15 @@ PRESETS = {preset.name: preset for preset in (AUTHORS, RECOMMENDED)}
 
 
 def override(preset: BenchmarkPreset, assignments: Sequence[str]) -> BenchmarkPreset:
-    """Return the preset with some fields changed.
+    """Return a preset with some of its fields changed.
 
     Args:
-        preset: What to start from.
-        assignments: Each `name=value`. Booleans are yes and no; "none" is no limit, where there may
-            be none. Published names of fields (`doubt` for `gce_q`) are accepted too.
+        preset: The preset to change.
+        assignments: Texts of the form `name=value`. Booleans are "yes" or "no". Fields that may be
+            None accept "none". Published names of fields (`doubt` for `gce_q`) are accepted too.
 
     Raises:
-        TrainingError: no field has the name, or its type does not allow the value.
+        TrainingError: there is no field of a given name, or the field does not allow the value.
     """
     kinds = get_type_hints(BenchmarkPreset)
     names = [field.name for field in fields(BenchmarkPreset) if field.name != "name"]
@@ -231,7 +241,7 @@ def override(preset: BenchmarkPreset, assignments: Sequence[str]) -> BenchmarkPr
 
 
 def _parse(name: str, text: str, kind: Any) -> Any:
-    """Return the value of a text."""
+    """Parse the text of a field's value; raise TrainingError if its type does not allow it."""
     if get_origin(kind) is Literal:
         if text not in get_args(kind):
             raise TrainingError(f"{name} is {text!r}; it is one of {', '.join(get_args(kind))}")

@@ -1,9 +1,9 @@
-"""DWC trained on a benchmark, from a frozen CLIP and ImageNet's ResNet to a measured checkpoint.
+"""Training of DWC on a benchmark, from a frozen CLIP and a ResNet to an evaluated checkpoint.
 
     read_benchmark -> build_model -> cache_clip_features -> train_mutually with EpochSelection
                    -> the best epoch's weights -> a checkpoint -> its evaluation
 
-A training that was killed continues when the command is repeated.
+An interrupted training resumes when the same command is repeated.
 """
 
 import logging
@@ -50,7 +50,7 @@ from dwc.training.run_dir import claim, flatten, recipe_record, stage_log
 logger = logging.getLogger(__name__)
 
 RESNET = "microsoft/resnet-50"
-"""ImageNet's ResNet-50, from which the authors start their CNN stream."""
+"""The ResNet-50 trained on ImageNet, from which the authors' CNN stream starts."""
 
 STAGE = "alternating"
 _SHARD_MB = 2_000
@@ -65,19 +65,19 @@ def build_model(
     template: Mapping[str, str],
     clip_tokenizer: str | None = None,
 ) -> tuple[DWCModel, DWCProcessor]:
-    """Build a model with untrained heads, and its processor.
+    """Build a model with a pretrained CLIP and ResNet but untrained streams, and its processor.
 
-    Images are resized to CLIP's size at the short side (bicubic) and center-cropped for both
-    streams, with CLIP's mean and standard deviation.
+    For both streams, the processor resizes the short side of an image to CLIP's input size
+    (bicubic), center-crops it, and normalizes it with CLIP's mean and standard deviation.
 
     Args:
-        clip: A Hub id, a transformers folder, or a file of OpenAI's weights (the RN50 family is
-            published as files only).
-        resnet: A Hub id or folder of transformers' ResNet; not read without CNN stream.
-        captions: The word vocabulary's texts, in order.
-        preset: Sizes, combiner, streams, seed.
+        clip: Hub id, transformers folder, or file of parameters from OpenAI (the CLIPs with a
+            ResNet are published as files only).
+        resnet: Hub id or folder of a transformers ResNet; ignored if there is no CNN stream.
+        captions: Texts that define the word vocabulary; ids follow their order.
+        preset: Sizes, combiner, streams and seed of the model.
         template: The caption template.
-        clip_tokenizer: CLIP's tokenizer, if none is beside it.
+        clip_tokenizer: Source of CLIP's tokenizer, if `clip` does not include one.
 
     Returns:
         The model in eval mode and the processor.
@@ -134,26 +134,28 @@ def _read_resnet(name: str) -> ResNetModel:
         name,
         f"Give a ResNet of transformers, by its folder or Hub name, such as {RESNET}: --resnet",
         unread=("classifier.",),
-        spare=(".num_batches_tracked",),  # counters of batch norms, which nothing here uses
+        spare=(".num_batches_tracked",),  # step counters of batch norms; unused here
     )
 
 
 @dataclass(frozen=True)
 class BenchmarkTraining:
-    """The arguments of a training.
+    """Arguments of training on a benchmark.
 
     Attributes:
-        dataset: One of `CATEGORIES`.
+        dataset: Name of the benchmark, a key of `CATEGORIES`.
         data: The benchmark's folder.
         clip: See `build_model`.
-        preset: The recipe.
-        out: The checkpoint's folder; with a model per category, it holds a folder for each.
-        work: States, logs and caches, divided in the same way.
+        preset: The hyperparameters.
+        out: Folder of the checkpoint. If each category gets its own model, the folder contains one
+            checkpoint folder per category.
+        work: Folder of states, logs and caches, with the same sub-folders as `out`.
         resnet: See `build_model`.
         clip_tokenizer: See `build_model`.
-        categories: Of FashionIQ, all by default; the preset decides whether they share a model.
-        workers: Processes that load images.
-        trackers: accelerate's names of trackers ("tensorboard", …).
+        categories: Categories of FashionIQ to train on, all if empty. The preset determines whether
+            they share a model.
+        workers: Number of processes that load images.
+        trackers: Names of experiment trackers that accelerate supports, such as "tensorboard".
     """
 
     dataset: str
@@ -170,24 +172,24 @@ class BenchmarkTraining:
 
     @property
     def threads(self) -> int:
-        """Threads that open images between steps."""
+        """Number of threads that load images for caching and evaluation."""
         return max(1, self.workers)
 
 
 def train_benchmark(args: BenchmarkTraining) -> dict[str, Any]:
-    """Train, select the best epoch, write the checkpoint and evaluate it.
+    """Train DWC, select the best epoch, write its checkpoint and evaluate the checkpoint.
 
-    Beside the checkpoint lie `evaluation.json`, `training.json` (the recipe, counts, every epoch's
-    numbers), the log, and the model card.
+    The checkpoint's folder also receives `evaluation.json`, `training.json` (the recipe, counts of
+    the data, and the metrics of every epoch), the log `training.jsonl` and a model card.
 
     Returns:
-        The content of `evaluation.json`, measured on the files written; empty on all processes but
-        the first.
+        The content of `evaluation.json`, measured with the written checkpoint; empty on all
+        processes but the first.
 
     Raises:
         DatasetError: the data cannot be read; for a damaged image the message names the triplet.
         CheckpointError: CLIP or the ResNet cannot be read.
-        TrainingError: `work` belongs to another training, or an argument is wrong.
+        TrainingError: `work` belongs to another training, or an argument is invalid.
     """
     _check(args)
     categories = args.categories or CATEGORIES[args.dataset]
@@ -224,7 +226,11 @@ def _check(args: BenchmarkTraining) -> None:
 
 
 def _train_model(args: BenchmarkTraining, categories: Sequence[str]) -> dict[str, Any]:
-    """Train and evaluate one model, of one or more categories."""
+    """Train one model, on one or more categories, and return its evaluation metrics.
+
+    They are also written to `evaluation.json`, next to the checkpoint. The result is empty on all
+    processes but the first.
+    """
     preset = args.preset
     accelerator = Accelerator(
         mixed_precision=_precision(preset),
@@ -321,7 +327,10 @@ def _run_epochs(
 
 
 def _precision(preset: BenchmarkPreset) -> str:
-    """Return the mixed precision to use: the preset's on GPUs, bfloat16 if they support it."""
+    """Return the mixed precision to use: "no" on a CPU, else the preset's.
+
+    If the GPU does not support bfloat16, float16 replaces it.
+    """
     if not torch.cuda.is_available():
         return "no"
     if preset.mixed_precision == "bf16" and not torch.cuda.is_bf16_supported():
@@ -333,7 +342,11 @@ def _precision(preset: BenchmarkPreset) -> str:
 def _measure(
     model: DWCModel, processor: DWCProcessor, data: BenchmarkData, threads: int
 ) -> tuple[float, dict[str, float]]:
-    """Return the score of an epoch and all recalls, averaged over the selection's galleries."""
+    """Return the selection score of the current model, and its recalls by name.
+
+    Recalls are means over the selection's galleries; the score is the mean of the recalls of both
+    streams together.
+    """
     by_gallery: list[dict[str, float]] = []
     for benchmark in data.selection:
         with ImagePrefetcher(data.paths, image_order(benchmark), threads) as open_image:
@@ -355,7 +368,7 @@ def _measure(
 def _evaluate(
     args: BenchmarkTraining, categories: Sequence[str], device: torch.device
 ) -> dict[str, Any]:
-    """Evaluate the written checkpoint as `python -m dwc evaluate` does, and write the numbers."""
+    """Evaluate the written checkpoint like `python -m dwc evaluate`; write and return metrics."""
     loaded = load.load(args.out)
     loaded.model.to(device)
     options = BenchmarkOptions(
@@ -388,7 +401,11 @@ def _card_facts(
 
 
 def _average(models: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the mean recalls of one model per category, and each model's numbers."""
+    """Return the mean of the recalls of all categories' models, and the metrics of each model.
+
+    Args:
+        models: Evaluation metrics of each category's model, by category.
+    """
     first = next(iter(models.values()))
     names = [name for name in first if name.startswith("recall@") or name == "mean_of_averages"]
 
@@ -413,7 +430,7 @@ def _recipe(
     data: BenchmarkData,
     accelerator: Accelerator,
 ) -> dict[str, Any]:
-    """Return all that decides the result of a training, apart from the machine."""
+    """Return all settings that affect the trained parameters, and a digest of the training data."""
     content = [*data.vocabulary, *sorted(data.paths), dict(data.counts)]
     return {
         "dataset": args.dataset,

@@ -1,7 +1,8 @@
 """Ablation of the learned image weight: the same queries with fixed and with oracle weights.
 
 The image weight mixes a query's image part with its text part. The parts and the gallery do not
-depend on it, so queries with other weights are evaluated without a further forward pass.
+depend on it, so queries with other weights are evaluated without a further forward pass. The oracle
+weight of a query is the one that ranks its target best.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ _NO_HIT = torch.iinfo(torch.int64).max  # rank of a query without any hit, large
 
 @dataclass(frozen=True)
 class AblationQueries:
-    """One stream's N queries, a gallery of M images, and the hits of each query.
+    """Embeddings of N queries and of a gallery of M images in one stream, with correct results.
 
     Attributes:
         queries: N composed queries with their image and text parts.

@@ -29,14 +29,20 @@ _FULL_SHARE = 0.6  # share of stage-two descriptions that mention every attribut
 
 @dataclass(frozen=True)
 class Tag:
-    """Attribute text with the attribute values that it matches, limited to `category` if set."""
+    """A text about a garment's kind or about one of its attributes.
+
+    Attributes:
+        text: The text.
+        allowed: Attribute values that match the text, by attribute name.
+        category: Category of the garments that the text applies to; None means all.
+    """
 
     text: str
     allowed: dict[str, frozenset[str]]
     category: str | None = None
 
     def suits(self, garment: Garment) -> bool:
-        """Return whether the tag describes a garment correctly."""
+        """Return whether the tag is true of a garment."""
         if self.category not in (None, garment.category):
             return False
         return all(garment.get(name) in values for name, values in self.allowed.items())

@@ -1,5 +1,8 @@
 """The three stages of Progressive Learning (PL), with shared losses and loop; a reconstruction.
 
+All stages use the contrastive loss InfoNCE, the cross-entropy of a softmax over similarities. It is
+symmetric if it is the mean over both directions, such as images to texts and texts to images.
+
 Stage one, open domain: symmetric InfoNCE between images and captions of any kind. A CLIP from the
 Hub has been trained that way already and starts with stage two.
 
@@ -73,10 +76,10 @@ class Towers(Protocol):
         """Return features (N, F) of texts given as token ids (N, L) and their mask (N, L)."""
 
     def requires_grad_(self, requires_grad: bool = True) -> Any:
-        """Like the method of `torch.nn.Module`."""
+        """Enable or disable gradients of all parameters, as in `torch.nn.Module`."""
 
     def eval(self) -> Any:
-        """Like the method of `torch.nn.Module`."""
+        """Switch to eval mode, as in `torch.nn.Module`."""
 
 
 def cosine_scale(clip: Towers) -> Tensor:
@@ -97,12 +100,13 @@ def train_towers(
 
     Args:
         stage: Name of the stage's log and state.
-        module: Module whose `clip` is the towers; it maps a batch (a dataclass of tensors, or of
-            lists and dicts of tensors) to outputs.
+        module: Module that maps a batch (a dataclass of tensors, or of lists and dicts of tensors)
+            to outputs; its attribute `clip` has the image and text towers.
         batches: Function that returns the batch of a step.
         objective: Function that returns the loss of the outputs, and numbers to log.
         settings: Optimizer settings.
-        accelerator: A new accelerator, since its saved state includes all that it prepared.
+        accelerator: A new accelerator for this stage; its saved state includes all modules and
+            optimizers that it prepared.
         loop: Length and folder of the stage.
 
     Returns:
@@ -137,11 +141,10 @@ def _to_device(batch: Any, device: torch.device) -> Any:
 
 
 def parameter_groups(module: nn.Module, settings: TowerSettings) -> list[dict[str, Any]]:
-    """Return parameter groups of the module's `clip` and of its other parameters.
+    """Return optimizer parameter groups of a module, with their learning rates and weight decays.
 
-    Each of the two has its own learning rate.
-
-    Norms, biases and scales have no weight decay.
+    The parameters of `module.clip` have a learning rate different from that of all others. Norms,
+    biases and scales have no weight decay.
     """
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
@@ -164,7 +167,7 @@ def same_label(labels: Tensor) -> Tensor:
 
 
 def one_way_loss(left: Tensor, right: Tensor, matches: Tensor, scale: Tensor | float) -> Tensor:
-    """Compute InfoNCE from each row of `left` to its matches in `right`.
+    """Compute the contrastive loss InfoNCE from each row of `left` to its matches in `right`.
 
     Args:
         left: Unit-length embeddings (N, D).
@@ -183,7 +186,7 @@ def one_way_loss(left: Tensor, right: Tensor, matches: Tensor, scale: Tensor | f
 
 
 def matching_loss(left: Tensor, right: Tensor, matches: Tensor, scale: Tensor | float) -> Tensor:
-    """Compute symmetric InfoNCE, the mean of `one_way_loss` in both directions."""
+    """Compute symmetric InfoNCE: the mean of `one_way_loss` from left to right and back."""
     forward = one_way_loss(left, right, matches, scale)
     return (forward + one_way_loss(right, left, matches.T, scale)) / 2
 
@@ -197,7 +200,13 @@ def top1_accuracy(left: Tensor, right: Tensor, matches: Tensor) -> float:
 
 @dataclass(frozen=True)
 class OpenDomainOutput:
-    """Unit-length embeddings `images` and `texts` (B, D), and the factor `scale` of cosines."""
+    """Outputs of stage one for B image-caption pairs.
+
+    Attributes:
+        images: Unit-length image embeddings (B, D).
+        texts: Unit-length caption embeddings (B, D).
+        scale: Factor of the cosine similarities, a scalar.
+    """
 
     images: Tensor
     texts: Tensor
@@ -279,7 +288,15 @@ class FashionSettings(TowerSettings):
 
 @dataclass(frozen=True)
 class FashionOutput:
-    """Unit-length embeddings (B, D), tags (T, D), and the image-text cosine factor `scale`."""
+    """Outputs of stage two for B products and T tags, with unit-length embeddings.
+
+    Attributes:
+        images: Embeddings of the first images (B, D).
+        texts: Embeddings of the descriptions (B, D).
+        scale: Factor of the cosine similarities of images and texts, a scalar.
+        others: Embeddings of the second images (B, D), or None.
+        tags: Embeddings of the tags (T, D), or None.
+    """
 
     images: Tensor
     texts: Tensor
@@ -341,7 +358,7 @@ def train_fashion(
     loop: LoopSettings,
     stage: str = "fashion",
 ) -> dict[str, float]:
-    """Train both towers of a CLIP in place; see `train_towers`."""
+    """Train both towers of a CLIP in place on stage two's tasks; see `train_towers`."""
     module = _Fashion(clip, settings)
     objective = partial(fashion_objective, settings=settings)
     return train_towers(stage, module, batches, objective, settings, accelerator, loop)
@@ -367,11 +384,11 @@ class HybridSettings(TowerSettings):
 
 @dataclass(frozen=True)
 class HybridOutput:
-    """The outputs of stage three.
+    """Outputs of stage three for B queries and targets.
 
     Attributes:
-        groups: Composed queries of each query group.
-        composed: For each group, whether its queries have both modalities.
+        groups: Composed queries of each group; see `TripletBatch.queries`.
+        composed: For each group, whether its queries have both image and text.
         targets: Target embeddings (B, D).
         scale: Factor of the cosine similarities, a scalar.
     """
@@ -412,9 +429,12 @@ class _Hybrid(nn.Module):
 def hybrid_objective(
     output: HybridOutput, batch: TripletBatch, settings: HybridSettings
 ) -> tuple[Tensor, dict[str, float]]:
-    """Return the retrieval loss plus the self-supervised loss of image weights, and log numbers.
+    """Return the sum of the retrieval loss and the self-supervised loss of the image weights.
 
-    The pseudo weight of a query is computed over the targets of the whole batch.
+    The pseudo weight of a query is computed over all targets of the batch.
+
+    Returns:
+        The loss, a scalar, and numbers to log by name.
     """
     queries = torch.cat([group.embedding for group in output.groups]).float()
     targets = output.targets.float()
@@ -436,7 +456,11 @@ def hybrid_objective(
 def _learned_weights(
     output: HybridOutput, labels: Tensor, settings: HybridSettings
 ) -> tuple[Tensor, Tensor] | None:
-    """Return learned image weights (N, 1) and their pseudo weights, or None if none is learned."""
+    """Return the learned image weights (N, 1) of a batch and their pseudo weights (N, 1).
+
+    Only queries with both image and text have learned weights. Return None if there are no such
+    queries or the combiner learns no weight.
+    """
     weights, pseudo, start = [], [], 0
     for group, has_both in zip(output.groups, output.composed, strict=True):
         end = start + len(group.embedding)

@@ -182,7 +182,7 @@ def _with_cached_images(
     preprocessing: Preprocessing,
     work: Path,
 ) -> _Parts:
-    """Return the parts adapted to cached inputs of the image tower's last layer, not pixels."""
+    """Return the parts changed to use cached inputs of the image tower's last layer, not pixels."""
     name = description_digest(
         [_start_name(start), recipe.seed, preprocessing, recipe.cached_views, asdict(recipe.pool)]
     )
@@ -240,7 +240,7 @@ def _preprocessing(processor: DWCProcessor) -> Preprocessing:
 
 
 def _claimed(recipe: ProgressiveRecipe, start: Start | None) -> dict[str, Any]:
-    """Return all settings that affect the trained parameters, without evaluation settings."""
+    """Return all settings that affect the trained parameters; evaluation settings are excluded."""
     described = {k: v for k, v in recipe_record(recipe).items() if not k.startswith("measured_")}
     return {**described, "start": None if start is None else _start_name(start)}
 

@@ -73,7 +73,11 @@ def build_dwc(variant: Variant, features: StudyFeatures, settings: StudySettings
 
 
 def _change_parts(combiner: nn.Module, variant: Variant, dim: int) -> None:
-    """Open the gates of DWC's combiner, or fix its image weight at one half, in place."""
+    """Remove parts of DWC's combiner in place, as the variant specifies.
+
+    Without editors, features are used unchanged, since the gates that multiply them are fixed at 1.
+    Without learned weights, the image weight is fixed at one half.
+    """
     if not variant.edits:
         combiner.edit_image = _Constant(torch.inf, dim)
         combiner.edit_text = _Constant(torch.inf, dim)
@@ -90,8 +94,8 @@ class LinearTowers(nn.Module):
         Args:
             dim: Size F of CLIP's features.
             log_scale: Initial logarithm of the factor of cosine similarities.
-            is_clip: Whether the layers start as the identity, which equals the CLIP itself;
-                otherwise they are initialized at random.
+            is_clip: Whether the layers start as the identity, so that the towers initially equal
+                CLIP's; otherwise the layers are initialized at random.
         """
         super().__init__()
         self.dim = dim

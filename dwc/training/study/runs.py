@@ -220,7 +220,11 @@ def _train_dwc(run: Run, features: StudyFeatures, settings: StudySettings) -> DW
 
 
 def _mutual_settings(run: Run, settings: StudySettings) -> MutualSettings:
-    """Return a variant's recipe; the authors' settings use as many triplets in smaller batches."""
+    """Return the mutual-training settings of a run.
+
+    With the authors' settings, batches are smaller and steps more numerous, so that the number of
+    triplets is the same.
+    """
     variant = run.variant
     if variant.authors:
         steps = max(1, settings.steps * settings.batch // AUTHORS.batch_size)
@@ -282,10 +286,12 @@ def _short_loop(steps: int) -> LoopSettings:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """Metrics of all runs, by the variant's name and then by seed.
+    """Results of all runs.
 
-    `fingerprint` and `checkpoint` are the hash and the name of the checkpoint that provides the
-    frozen towers.
+    Attributes:
+        numbers: Metrics of each run, by variant name and then by seed.
+        fingerprint: Hash of the checkpoint that provides the frozen towers.
+        checkpoint: Name of this checkpoint.
     """
 
     numbers: dict[str, dict[int, Numbers]]

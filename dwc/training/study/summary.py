@@ -139,7 +139,14 @@ def evaluate_claim(claim: Claim, numbers: Mapping[str, BySeed]) -> dict[str, Any
 
 
 def _unanswered(claim: Claim, is_better: bool) -> dict[str, Any]:
-    """Return the verdict for a number missing due to equal weights or an absent stream."""
+    """Return the verdict "undecided" for a claim whose metric is missing.
+
+    A metric is missing if a variant lacks the stream, or a correlation if all weights are equal.
+
+    Args:
+        claim: The claim.
+        is_better: Whether the metric of `claim.better` is missing, otherwise that of `claim.worse`.
+    """
     name = claim.better if is_better else claim.worse
     return {
         "claim": claim.text,

@@ -76,7 +76,8 @@ class Run:
 class Claim:
     """Statement that the runs' metrics support or contradict.
 
-    It holds if `metric` of the variant `better` exceeds that of `worse` by at least `least`.
+    It holds if `metric` of the variant `better` exceeds that of `worse` by more than `least`, and
+    the excess is larger than two standard errors.
 
     Attributes:
         text: The statement, as a sentence.
