@@ -23,7 +23,7 @@ from dwc.training.catalogue.augmentation import find_garment, recolor
 from dwc.training.catalogue.drawn_pool import PoolSettings
 from dwc.training.catalogue.joint_batches import BatchMix
 from dwc.training.catalogue.joint_training import JointRecipe, check_wardrobe, publish_joint
-from dwc.training.catalogue.photograph_towers import StageSettings
+from dwc.training.catalogue.photograph_towers import ImageStageSettings, StageSettings
 from dwc.training.catalogue.photographs import (
     attribute_triplets,
     describe_photograph,
@@ -48,7 +48,9 @@ TINY = JointRecipe(
     new_channels=16,
     merges=20,
     dictionary=12,
-    projection=StageSettings(2, warmup_steps=1),
+    projection=ImageStageSettings(
+        2, warmup_steps=1, frozen_steps=1, photographs=8, recolored=4, second_views=3, drawings=4
+    ),
     texts=StageSettings(2, warmup_steps=1),
     mix=BatchMix(6, 4, 4, 3, 2, 2, 2),
     mixed_precision="no",
