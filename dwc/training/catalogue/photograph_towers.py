@@ -113,8 +113,8 @@ class _Projector(nn.Module):
             with_gradient: Whether the upper blocks are trained by this call.
         """
         with torch.set_grad_enabled(with_gradient and torch.is_grad_enabled()):
-            pooled = self._upper(unpack_lower(lower)).float().mean(dim=(2, 3))
-        standard = (torch.cat([pooled, details.float()], dim=1) - self.mean) / self.deviation
+            pooled = self._upper(lower).float().mean(dim=(2, 3))
+        standard = (torch.cat([pooled, details], dim=1) - self.mean) / self.deviation
         return self.images(functional.dropout(standard, _DROPOUT, self.training))
 
     def name(self, features: Tensor, labels: Tensor) -> Tensor:
@@ -230,11 +230,11 @@ def train_image_tower(
             (photographs[second], again),
             (drawings, drawn),
         ]
+        lower = torch.cat([outputs.lower[rows] for outputs, rows in parts])
+        details = torch.cat([outputs.details[rows] for outputs, rows in parts])
         with accelerator.autocast():
             features = optimizer_step.module(
-                torch.cat([outputs.lower[rows] for outputs, rows in parts]),
-                torch.cat([outputs.details[rows] for outputs, rows in parts]),
-                number >= settings.frozen_steps,
+                unpack_lower(lower), details.float(), number >= settings.frozen_steps
             )
         own, twice, of_drawings = features.float().split([len(rows) for _, rows in parts])
         all_ids = torch.cat([ids, named[drawn]])

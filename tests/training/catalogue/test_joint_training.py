@@ -53,7 +53,7 @@ TINY = JointRecipe(
     ),
     texts=StageSettings(2, warmup_steps=1),
     mix=BatchMix(6, 4, 4, 3, 2, 2, 2),
-    mixed_precision="no",
+    mixed_precision="bf16",
     streams=MutualSettings(
         total_steps=2,
         schedule="cosine",
