@@ -150,12 +150,23 @@ class EfficientNetLite(nn.Module):
         The output's `last_hidden_state` is (N, C, ceil(height / 32), ceil(width / 32)), where C is
         1280 channels.
         """
-        features = functional.relu6(self.stem(pixel_values))
-        for block in self.blocks:
-            features = block(features)
+        features = self.run_lower(pixel_values, len(self.blocks))
         return BaseModelOutputWithNoAttention(
-            last_hidden_state=functional.relu6(self.head(features))
+            last_hidden_state=self.run_upper(features, len(self.blocks))
         )
+
+    def run_lower(self, pixel_values: Tensor, end: int) -> Tensor:
+        """Return the output (N, C, h, w) of the stem and the first `end` blocks."""
+        features = functional.relu6(self.stem(pixel_values))
+        for block in self.blocks[:end]:
+            features = block(features)
+        return features
+
+    def run_upper(self, features: Tensor, start: int) -> Tensor:
+        """Return the head's map, given the output (N, C, h, w) of the first `start` blocks."""
+        for block in self.blocks[start:]:
+            features = block(features)
+        return functional.relu6(self.head(features))
 
 
 class EfficientNetLiteTower(nn.Module):
@@ -195,20 +206,21 @@ class EfficientNetLiteTower(nn.Module):
 
 
 def reduced(pixel_values: Tensor, size_px: int) -> Tensor:
-    """Resize images for a small second network, with antialiasing.
+    """Return images downscaled and normalized for the small networks.
+
+    The filter is bicubic and antialiased, like that of the small networks' own preprocessing.
 
     Args:
-        pixel_values: Images (N, 3, height, width), normalized as EfficientNet-Lite's input.
-        size_px: Height and width of the result in pixels.
+        pixel_values: (N, 3, height, width), normalized for EfficientNet-Lite.
+        size_px: Side of the result in pixels.
 
     Returns:
-        Images (N, 3, size_px, size_px), normalized as (x - 0.5) / 0.25 for x from 0 to 1, on which
-        the networks for 64 pixels were trained.
+        (N, 3, size_px, size_px), normalized with mean 0.5 and standard deviation 0.25.
     """
     small = functional.interpolate(
-        pixel_values, size=(size_px, size_px), mode="bilinear", antialias=True, align_corners=False
+        pixel_values, size=(size_px, size_px), mode="bicubic", antialias=True, align_corners=False
     )
-    return (small * STD + MEAN - _DETAIL_MEAN) / _DETAIL_STD
+    return ((small * STD + MEAN).clamp(0, 1) - _DETAIL_MEAN) / _DETAIL_STD
 
 
 _PACKAGE_MODULES = {

@@ -111,11 +111,11 @@ class BatchMix:
         images: Image-only queries with a photograph.
     """
 
-    drawings: int = 52
-    photographs: int = 34
+    drawings: int = 56
+    photographs: int = 44
     recolorings: int = 28
-    captions: int = 28
-    short_texts: int = 10
+    captions: int = 30
+    short_texts: int = 20
     descriptions: int = 8
     images: int = 4
 

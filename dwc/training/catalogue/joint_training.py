@@ -1,14 +1,15 @@
 """Training of a drawings model on drawings, photographs and recolored photographs together.
 
-    widen -> cache_rows -> train_projection -> tune_text_tower -> start_new_channels
-          -> train_streams -> interpolate_streams -> fit_joint_ood
+    widen -> cache_frozen_outputs -> train_image_tower -> cache_rows -> tune_text_tower
+          -> start_new_channels -> train_streams -> interpolate_streams -> fit_joint_ood
+
+EfficientNet-Lite starts from its ImageNet weights, and its upper blocks are trained. Its lower
+blocks are frozen, as are the two small image networks, which have the weights learned on drawings.
+The other trained parts are the projection of the image features, the text tower, and both streams,
+which start from their weights learned on drawings.
 
 The input is a checkpoint trained on drawings (the "drawings model") and a wardrobe (a folder of
 labeled photographs); the output is an evaluated checkpoint for drawings and photographs.
-
-The image networks are frozen: EfficientNet-Lite has its ImageNet parameters; the drawings model's
-image encoder and ResNet have theirs. The trained parts are the projection of CLIP's image features,
-CLIP's text encoder, and both streams, which start from their parameters in the drawings model.
 
 A sentence encoder is the teacher of CLIP's text encoder, which learns to output a linear map of the
 sentence encoder's vectors. Words that occur with no training image thus also get meaningful
@@ -46,9 +47,10 @@ from dwc.modeling.processing_dwc import DWCProcessor, build_clip_tokenizer, buil
 from dwc.training.catalogue.drawn_pool import PoolSettings, draw_pool
 from dwc.training.catalogue.joint_batches import BatchMix, JointBatches, JointTexts, collect_texts
 from dwc.training.catalogue.photograph_towers import (
+    ImageStageSettings,
     StageSettings,
     start_new_channels,
-    train_projection,
+    train_image_tower,
     tune_text_tower,
 )
 from dwc.training.catalogue.photographs import (
@@ -63,6 +65,7 @@ from dwc.training.catalogue.text_tuning import SentenceTeacher
 from dwc.training.catalogue.widening import (
     CachedRegions,
     ImageRows,
+    cache_frozen_outputs,
     cache_rows,
     extend_merges,
     image_networks,
@@ -84,9 +87,10 @@ class JointRecipe:
     Attributes:
         seed: Seed of all random numbers.
         image_size: Side of EfficientNet-Lite's input images in pixels.
-        pool: Settings of the drawings; their side is at least `image_size`.
-        views: Number of cached augmented views of each photograph.
-        triplets: Number of training triplets of drawings.
+        pool: The drawings; their side is at least `image_size`.
+        trained_from: Index of EfficientNet-Lite's first trained block, of 16.
+        views: Number of random views of each photograph.
+        triplets: Number of triplets over the drawings.
         new_features: Number of dimensions added to CLIP's features.
         new_channels: Number of channels added to the CNN stream's region map, which is its image
             feature map.
@@ -107,16 +111,19 @@ class JointRecipe:
     seed: int = 0
     image_size: int = 160
     pool: PoolSettings = field(
-        default_factory=lambda: PoolSettings(items=8_000, styles=("gallery",), size_px=192)
+        default_factory=lambda: PoolSettings(items=12_000, styles=("gallery",), size_px=192)
     )
-    views: int = 2
-    triplets: int = 24_000
+    trained_from: int = 9
+    views: int = 3
+    triplets: int = 48_000
     new_features: int = 256
     new_channels: int = 64
     merges: int = 3_000
     dictionary: int = 1_500
     negation_share: float = 0.12
-    projection: StageSettings = field(default_factory=lambda: StageSettings(400, 1.2e-3))
+    projection: ImageStageSettings = field(
+        default_factory=lambda: ImageStageSettings(600, 1e-3, max_gradient_norm=2.0)
+    )
     texts: StageSettings = field(
         default_factory=lambda: StageSettings(450, 1e-3, weight_decay=0.02)
     )
@@ -219,20 +226,28 @@ def train_jointly(
         recipe.seed,
     )
     model, processor = _widened(start, start_processor, texts, teacher, recipe)
-    photographs = cache_rows(model, pool.pixels, recipe.views, 1, work / "photograph-rows.pt")
-    drawings = cache_rows(model, drawn.pictures[0], 1, 5, work / "drawing-rows.pt")[0]
-    teacher_map = train_projection(
+    start_block = recipe.trained_from
+    frozen = cache_frozen_outputs(
+        model, pool.pixels, recipe.views, 1, start_block, work / "photographs-frozen.pt"
+    )
+    frozen_drawings = cache_frozen_outputs(
+        model, drawn.pictures[0], 1, 5, start_block, work / "drawings-frozen.pt"
+    )
+    teacher_map = train_image_tower(
         model,
         pool,
         texts,
-        photographs,
-        drawings,
+        frozen,
+        frozen_drawings[0],
+        start_block,
         teacher,
         recipe.projection,
         LoopSettings(recipe.projection.total_steps, work),
         recipe.seed,
         recipe.mixed_precision,
     )
+    photographs = cache_rows(model, frozen, start_block, work / "photograph-rows.pt")
+    drawings = cache_rows(model, frozen_drawings, start_block, work / "drawing-rows.pt")[0]
     tune_text_tower(
         model,
         processor,

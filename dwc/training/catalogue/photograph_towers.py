@@ -1,12 +1,13 @@
-"""Training of CLIP's image projection and text encoder ("text tower") on photographs and texts.
+"""Training of the image tower and the text tower on photographs and their texts.
 
-The image networks are frozen; a sentence encoder is the teacher of the text features. In a widened
-model, CLIP's features consist of an old part, learned on drawings, and a new part for photographs.
+Of the image networks, EfficientNet-Lite's upper blocks are trained and everything else is frozen. A
+sentence encoder is the teacher of the texts' features.
 """
 
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from accelerate import Accelerator
@@ -16,6 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.composition import normalize
+from dwc.modeling.efficientnet_lite import EfficientNetLite, EfficientNetLiteTower
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor
 from dwc.training.catalogue.joint_batches import JointTexts
@@ -26,7 +28,13 @@ from dwc.training.catalogue.photographs import (
     encode_photographs,
 )
 from dwc.training.catalogue.text_tuning import TEACHER_DIM, SentenceTeacher
-from dwc.training.catalogue.widening import ImageRows, image_networks, kept_channels
+from dwc.training.catalogue.widening import (
+    FrozenOutputs,
+    ImageRows,
+    image_networks,
+    kept_channels,
+    unpack_lower,
+)
 from dwc.training.feature_cache import encode_texts
 from dwc.training.loop import AdamWSettings, LoopSettings, OptimizerStep, decay_groups, run_stage
 
@@ -38,18 +46,49 @@ class StageSettings(AdamWSettings):
     warmup_steps: int = 40
 
 
-class _Projector(nn.Module):
-    """Linear maps of cached image features and of the teacher's text vectors to a common space.
+@dataclass(frozen=True)
+class ImageStageSettings(StageSettings):
+    """Optimizer settings of the image tower's training.
 
-    The image map becomes the part of CLIP's image projection that computes the new features. On
-    these features, linear heads classify attributes.
+    Attributes:
+        backbone_rate: Learning rate of EfficientNet-Lite's upper blocks, as a share of the others'.
+        frozen_steps: Number of first steps in which these blocks are not trained, because the new
+            linear maps have not yet learned anything that a gradient could tell them.
+        photographs: Number of photographs in a batch.
+        recolored: Number of recolored photographs in a batch.
+        second_views: Number of photographs that are in the batch in a second view as well.
+        drawings: Number of drawings in a batch.
+    """
+
+    backbone_rate: float = 0.3
+    frozen_steps: int = 80
+    photographs: int = 96
+    recolored: int = 48
+    second_views: int = 24
+    drawings: int = 24
+
+
+class _Projector(nn.Module):
+    """EfficientNet-Lite's upper blocks, and linear maps of images and texts to one common space.
+
+    The images' map becomes the new part of CLIP's image features; that of the texts takes the
+    teacher's vectors. Linear heads classify attributes. Batch norms use their running statistics.
     """
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, mean: Tensor, deviation: Tensor, features: int) -> None:
+    def __init__(
+        self,
+        backbone: EfficientNetLite,
+        trained_from: int,
+        mean: Tensor,
+        deviation: Tensor,
+        features: int,
+    ) -> None:
         super().__init__()
+        self.blocks, self.head = backbone.blocks[trained_from:], backbone.head
+        self._upper = partial(backbone.run_upper, start=trained_from)
         self.register_buffer("mean", mean)
         self.register_buffer("deviation", deviation)
         self.images = nn.Linear(len(mean), features)
@@ -57,13 +96,26 @@ class _Projector(nn.Module):
         self.heads = nn.ModuleList(nn.Linear(features, len(values)) for values in HEADS.values())
         self.log_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
 
-    def forward(self, rows: Tensor, dropout: float = 0.35) -> Tensor:
-        """Return the new features (N, features) of cached tower outputs (N, 1280 + D).
+    def train(self, mode: bool = True) -> "_Projector":
+        """Set training mode; the batch norms keep their running statistics."""
+        super().train(mode)
+        for module in [*self.blocks.modules(), *self.head.modules()]:
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
 
-        The outputs are `ImageRows.towers`. They are standardized; dropout applies in training.
+    def forward(self, lower: Tensor, details: Tensor, with_gradient: bool = True) -> Tensor:
+        """Return the features (N, features) of N images.
+
+        Args:
+            lower: Output of the frozen lower blocks, (N, C, h, w).
+            details: Features from the small image tower, (N, D).
+            with_gradient: Whether the upper blocks are trained by this call.
         """
-        standard = (rows - self.mean) / self.deviation
-        return self.images(functional.dropout(standard, dropout, self.training))
+        with torch.set_grad_enabled(with_gradient and torch.is_grad_enabled()):
+            pooled = self._upper(lower).float().mean(dim=(2, 3))
+        standard = (torch.cat([pooled, details], dim=1) - self.mean) / self.deviation
+        return self.images(functional.dropout(standard, _DROPOUT, self.training))
 
     def name(self, features: Tensor, labels: Tensor) -> Tensor:
         """Return the mean attribute classification loss over all applicable labels.
@@ -79,6 +131,11 @@ class _Projector(nn.Module):
         return torch.stack(losses).sum() / (labels != NOT_APPLICABLE).sum().clamp_min(1)
 
 
+_DROPOUT = 0.3
+_CHUNK = 64
+_SAMPLE = 2_000  # images of which the features' statistics are computed
+
+
 def _matching_loss(logits: Tensor, ids: Tensor) -> Tensor:
     """Return the symmetric contrastive loss of B image-text pairs.
 
@@ -92,46 +149,47 @@ def _matching_loss(logits: Tensor, ids: Tensor) -> Tensor:
     return (forward - (wanted * logits.T.log_softmax(dim=1)).sum(dim=1).mean()) / 2
 
 
-def train_projection(
+def train_image_tower(
     model: DWCModel,
     pool: PhotographPool,
     texts: JointTexts,
-    photographs: Sequence[ImageRows],
-    drawings: ImageRows,
+    photographs: Sequence[FrozenOutputs],
+    drawings: FrozenOutputs,
+    trained_from: int,
     teacher: SentenceTeacher,
-    settings: StageSettings,
+    settings: ImageStageSettings,
     loop: LoopSettings,
     seed: int,
     mixed_precision: str = "bf16",
 ) -> nn.Linear:
-    """Train the new part of the image projection in place.
+    """Train EfficientNet-Lite's upper blocks and the new part of the image projection in place.
 
-    Three losses are summed: a contrastive loss of photographs with their captions or short texts
-    and of recolored photographs and drawings with their short texts; classification of the
-    attributes of photographs; and a contrastive loss of two views of the same photograph.
+    Three losses are summed: contrastive matching of photographs with captions and short texts, and
+    of recolored photographs and drawings with short texts; classification of a photograph's
+    attributes; and similarity of two views of one photograph.
 
     Args:
         model: The widened model.
         pool: The photographs.
-        texts: All texts.
-        photographs: Cached outputs of the image networks, one `ImageRows` per augmented view.
-        drawings: Cached outputs of the image networks for the drawings.
+        texts: All texts of the training.
+        photographs: Outputs of the frozen parts for all images of `pool`, one per view.
+        drawings: Outputs of the frozen parts for the drawings.
+        trained_from: Index of EfficientNet-Lite's first trained block.
         teacher: The sentence encoder.
-        settings: Optimizer settings.
-        loop: Length and folder of the stage.
-        seed: Seed of the batches.
-        mixed_precision: Precision of the training, as accelerate names it.
+        settings: Batch sizes and optimizer.
+        loop: Length and folder.
+        seed: Seed of all random choices.
+        mixed_precision: Precision of the upper blocks, as accelerate names it.
 
     Returns:
-        The trained linear map of the teacher's vectors to CLIP's new features.
+        The map of the teacher's vectors (N, 384) to the images' new features.
     """
     tower, _ = image_networks(model)
     count = len(pool.photographs)
-    towers = [rows.towers for rows in photographs]
-    drawn = drawings.towers
-    both = torch.cat([towers[0], drawn])
-    old = tower.projection.out_features - _new_features(model)
-    projector = _Projector(both.mean(0), both.std(0) + 1e-2, _new_features(model))
+    sample = _pooled_sample(tower, [photographs[0], drawings], trained_from)
+    projector = _Projector(
+        tower.backbone, trained_from, sample.mean(0), sample.std(0) + 1e-2, _new_features(model)
+    )
     names = list(dict.fromkeys([t for row in texts.short_texts for t in row] + texts.drawing_names))
     place = {text: row for row, text in enumerate(names)}
     vectors = torch.cat([teacher.encode(names), teacher.encode(texts.captions)])
@@ -139,40 +197,85 @@ def train_projection(
     named = torch.tensor([place[text] for text in texts.drawing_names])
     labels = encode_photographs([pool.photograph_of(image) for image in range(pool.images)])
     accelerator = Accelerator(cpu=True, mixed_precision=mixed_precision)
-    optimizer_step = OptimizerStep(projector, settings, accelerator, decay_groups(projector))
+    upper = {id(p) for part in (projector.blocks, projector.head) for p in part.parameters()}
+    rate = settings.learning_rate * settings.backbone_rate
+    groups = [
+        {**group, "params": [p for p in group["params"] if (id(p) in upper) == is_upper]}
+        | ({"lr": rate} if is_upper else {})
+        for is_upper in (False, True)
+        for group in decay_groups(projector)
+    ]
+    optimizer_step = OptimizerStep(projector, settings, accelerator, groups)
 
     def step(number: int) -> dict[str, float]:
         generator = _generator(f"{seed}/projection/{number}")
-        images = torch.randint(0, pool.images, (224,), generator=generator)
-        is_whole = (images < count) & (torch.rand(224, generator=generator) < 0.65)
-        picked = short[images, torch.randint(0, short.shape[1], (224,), generator=generator)]
-        ids = torch.where(is_whole, len(names) + images, picked)
-        drawings_picked = torch.randint(0, len(drawn), (64,), generator=generator)
-        view = int(torch.randint(0, len(towers), (1,), generator=generator))
-        features = projector(towers[view][images])
-        from_drawings = projector(drawn[drawings_picked])
-        every = normalize(torch.cat([features, from_drawings]))
-        all_ids = torch.cat([ids, named[drawings_picked]])
-        scale = projector.log_scale.exp().clamp(max=60)
+
+        def draw(low: int, high: int, size: int) -> Tensor:
+            return torch.randint(low, high, (size if high > low else 0,), generator=generator)
+
+        images = torch.cat(
+            [
+                torch.randperm(count, generator=generator)[: settings.photographs],
+                draw(count, pool.images, settings.recolored),
+            ]
+        )
+        has_caption = (images < count) & (torch.rand(len(images), generator=generator) < 0.65)
+        column = torch.randint(0, short.shape[1], (len(images),), generator=generator)
+        ids = torch.where(has_caption, len(names) + images, short[images, column])
+        drawn = draw(0, len(drawings.lower), settings.drawings)
+        again = images[: settings.second_views]
+        first, second = torch.randperm(len(photographs), generator=generator)[:2].tolist()
+        parts = [
+            (photographs[first], images),
+            (photographs[second], again),
+            (drawings, drawn),
+        ]
+        lower = torch.cat([outputs.lower[rows] for outputs, rows in parts])
+        details = torch.cat([outputs.details[rows] for outputs, rows in parts])
+        with accelerator.autocast():
+            features = optimizer_step.module(
+                unpack_lower(lower), details.float(), number >= settings.frozen_steps
+            )
+        own, twice, of_drawings = features.float().split([len(rows) for _, rows in parts])
+        all_ids = torch.cat([ids, named[drawn]])
+        scale = projector.log_scale.exp().clamp(max=100)
+        every = normalize(torch.cat([own, of_drawings]))
         logits = scale * every @ normalize(projector.texts(vectors[all_ids])).T
         matching = _matching_loss(logits, all_ids)
-        naming = projector.name(features, labels[images])
-        other = normalize(projector(towers[view - 1][images[:64]]))
-        alike = functional.cross_entropy(15 * other @ every[:64].T, torch.arange(64))
-        loss = 2 * matching + naming + 0.2 * alike
+        naming = projector.name(own, labels[images])
+        similarity = 10 * normalize(twice) @ every[: len(images)].T
+        alike = functional.cross_entropy(similarity, torch.arange(len(again)))
+        loss = matching + naming + 0.3 * alike
         optimizer_step(loss)
         return {"matching": float(matching.detach()), "naming": float(naming.detach())}
 
     run_stage("projection", accelerator, step, loop)
     projector.eval()
     with torch.no_grad():
+        old = tower.projection.out_features - _new_features(model)
         weight = projector.images.weight / projector.deviation
         bias = projector.images.bias - weight @ projector.mean
-        lengths = (both @ weight.T + bias).norm(dim=1).mean()
-        details = both[:, -drawings.details.shape[1] :].norm(dim=1).mean()
+        sample = _pooled_sample(tower, [photographs[0], drawings], trained_from)
+        lengths = (sample @ weight.T + bias).norm(dim=1).mean()
+        details = sample[:, -drawings.details.shape[1] :].norm(dim=1).mean()
         tower.projection.weight[old:] = weight * details / lengths
         tower.projection.bias[old:] = bias * details / lengths
     return projector.texts
+
+
+@torch.no_grad()
+def _pooled_sample(
+    tower: EfficientNetLiteTower, parts: Sequence[FrozenOutputs], trained_from: int
+) -> Tensor:
+    """Return the image projection's inputs (N, 1280 + D) for the first images of each part."""
+    rows = []
+    for outputs in parts:
+        chunks = [part[:_SAMPLE].split(_CHUNK) for part in (outputs.lower, outputs.details)]
+        for lower, details in zip(*chunks, strict=True):
+            with torch.autocast("cpu", torch.bfloat16):
+                shared = tower.backbone.run_upper(unpack_lower(lower), trained_from)
+            rows.append(torch.cat([shared.float().mean(dim=(2, 3)), details.float()], dim=1))
+    return torch.cat(rows)
 
 
 def _generator(name: str) -> torch.Generator:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from dwc.catalogue.schema import COLORS, PATTERNS, SHADES, UNSHADED
@@ -24,6 +26,7 @@ from dwc.datasets.wardrobe import (
     read_wardrobe,
 )
 from dwc.errors import TrainingError
+from dwc.progress import track
 from dwc.training.catalogue.augmentation import find_garment, recolor
 
 logger = logging.getLogger(__name__)
@@ -31,6 +34,7 @@ logger = logging.getLogger(__name__)
 TRAIN_SPLIT = "train"
 _SIZE_PX = 192
 _MASK_PX = 96
+_CHUNK = 20  # photographs of one task of a worker
 _RECOLORINGS = 2  # recolored copies of each photograph in which the garment is detected
 
 # Common nouns for each category of a wardrobe; the data set's own class name is one more noun.
@@ -175,8 +179,11 @@ def load_photographs(folder: Path, work: Path, seed: int, workers: int) -> Photo
     if not path.exists():
         work.mkdir(parents=True, exist_ok=True)
         read = partial(_read_photograph, folder, seed)
-        with ProcessPoolExecutor(workers) as pool:
-            parts = list(pool.map(read, photographs, chunksize=20))
+        # Workers are not forked: k-means starts OpenMP threads, which hang in the fork of a process
+        # that has started its own.
+        with ProcessPoolExecutor(workers, get_context("spawn"), threadpool_limits, (1,)) as pool:
+            jobs = pool.map(read, photographs, chunksize=_CHUNK)
+            parts = list(track(jobs, "recoloring", logger, len(photographs)))
         made = [
             (row, COLORS.index(new.colour), SHADES.index(new.shade))
             for row, part in enumerate(parts)

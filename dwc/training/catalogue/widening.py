@@ -1,4 +1,4 @@
-"""Widening of a drawings model for photographs, and cached outputs of its frozen image networks.
+"""Widening of a drawings model for photographs, and cached outputs of its image networks.
 
 Widening adds EfficientNet-Lite next to the small image encoder of CLIP and next to the ResNet of
 the CNN stream, and extends both vocabularies. Old parameters are copied, and new ones are
@@ -7,6 +7,7 @@ widened model computes the same embeddings as the old one.
 """
 
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTokenizer
 
+from dwc.files import atomic_path
 from dwc.modeling.configuration_dwc import (
     ClipBackboneConfig,
     CnnStreamConfig,
@@ -35,6 +37,7 @@ from dwc.modeling.efficientnet_lite import (
 )
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import RESERVED_WORDS
+from dwc.progress import track
 from dwc.training.catalogue.augmentation import random_views
 from dwc.training.catalogue.text_tuning import SentenceTeacher
 
@@ -278,12 +281,29 @@ def place_new_words(
     embedding[rows[~is_old]] = middle + (vectors[~is_old] - mean) @ regression
 
 
+logger = logging.getLogger(__name__)
+
 _CHUNK = 64
 
 
 @dataclass(frozen=True)
+class FrozenOutputs:
+    """Outputs of the frozen parts of the image networks for N images, float16.
+
+    Attributes:
+        lower: Output of EfficientNet-Lite's frozen lower blocks, (N, C, h, w).
+        details: D features from the small image tower, (N, D).
+        regions: Feature map of the small ResNet, (N, C', h', w').
+    """
+
+    lower: Tensor
+    details: Tensor
+    regions: Tensor
+
+
+@dataclass(frozen=True)
 class ImageRows:
-    """Outputs of the frozen image networks for N images.
+    """Outputs of the image networks for N images.
 
     Attributes:
         pooled: Spatial mean of EfficientNet-Lite's feature map, (N, 1280).
@@ -316,16 +336,17 @@ class ImageRows:
 
 
 @torch.inference_mode()
-def cache_rows(
-    model: DWCModel, pixels: Tensor, views: int, seed: int, file: Path
-) -> list[ImageRows]:
-    """Return the image networks' outputs for random views of images, as one `ImageRows` per view.
+def cache_frozen_outputs(
+    model: DWCModel, pixels: Tensor, views: int, seed: int, trained_from: int, file: Path
+) -> list[FrozenOutputs]:
+    """Return the frozen parts' outputs for random views of images, one `FrozenOutputs` per view.
 
     Args:
         model: The widened model.
         pixels: Images (N, 3, H, W) uint8.
         views: Number of views of each image.
         seed: Seed of the views.
+        trained_from: Index of EfficientNet-Lite's first trained block.
         file: Cache file; it is loaded if it exists, and written otherwise.
     """
     if not file.exists():
@@ -334,15 +355,56 @@ def cache_rows(
         parts: list[list[Tensor]] = []
         for view in range(views):
             generator = torch.Generator().manual_seed(seed + view)
-            for chunk in pixels.split(_CHUNK):
+            chunks = track(pixels.split(_CHUNK), f"view {view + 1}, by {_CHUNK}", logger)
+            for chunk in chunks:
                 images = random_views(chunk, size_px, generator, (MEAN,) * 3, (STD,) * 3)
-                parts.append(_rows_of(tower, stream, images))
-        stacked = [torch.cat(columns) for columns in zip(*parts, strict=True)]
-        unfinished = file.with_suffix(".partial.pt")
-        torch.save([tensor.unflatten(0, (views, -1)) for tensor in stacked], unfinished)
-        unfinished.rename(file)
+                parts.append(_frozen_outputs(tower, stream, images, trained_from))
+        _write_views(parts, views, file)
+    return [FrozenOutputs(*tensors) for tensors in _read_views(file)]
+
+
+@torch.inference_mode()
+def cache_rows(
+    model: DWCModel, frozen: Sequence[FrozenOutputs], trained_from: int, file: Path
+) -> list[ImageRows]:
+    """Return the image networks' outputs, one `ImageRows` per view.
+
+    Args:
+        model: The widened model, with its upper blocks trained.
+        frozen: The outputs of the frozen parts, one per view.
+        trained_from: Index of EfficientNet-Lite's first trained block.
+        file: Cache file; it is loaded if it exists, and written otherwise.
+    """
+    if not file.exists():
+        tower, _ = image_networks(model)
+        parts = []
+        for view in frozen:
+            for rows in torch.arange(len(view.lower)).split(_CHUNK):
+                with torch.autocast("cpu", torch.bfloat16):
+                    shared = tower.backbone.run_upper(unpack_lower(view.lower[rows]), trained_from)
+                shared, own = shared.float(), view.regions[rows]
+                grid = functional.adaptive_avg_pool2d(shared, own.shape[-2:])
+                pooled = shared.mean(dim=(2, 3))
+                parts.append([pooled.half(), view.details[rows], own, grid.half()])
+        _write_views(parts, len(frozen), file)
+    return [ImageRows(*tensors) for tensors in _read_views(file)]
+
+
+def unpack_lower(lower: Tensor) -> Tensor:
+    """Return cached maps (N, C, h, w) in the type and layout that the upper blocks run fastest."""
+    return lower.float().contiguous(memory_format=torch.channels_last)
+
+
+def _write_views(parts: Sequence[Sequence[Tensor]], views: int, file: Path) -> None:
+    stacked = [torch.cat(columns) for columns in zip(*parts, strict=True)]
+    with atomic_path(file) as partial:
+        torch.save([tensor.unflatten(0, (views, -1)) for tensor in stacked], partial)
+
+
+def _read_views(file: Path) -> list[list[Tensor]]:
+    """Return the tensors of each view, memory-mapped from the file."""
     stored = torch.load(file, weights_only=True, mmap=True)
-    return [ImageRows(*(tensor[view] for tensor in stored)) for view in range(len(stored[0]))]
+    return [[tensor[view] for tensor in stored] for view in range(len(stored[0]))]
 
 
 def image_networks(model: DWCModel) -> tuple[EfficientNetLiteTower, Any]:
@@ -354,14 +416,15 @@ def image_networks(model: DWCModel) -> tuple[EfficientNetLiteTower, Any]:
     return tower, model.cnn_stream
 
 
-def _rows_of(tower: EfficientNetLiteTower, stream: Any, images: Tensor) -> list[Tensor]:
+def _frozen_outputs(
+    tower: EfficientNetLiteTower, stream: Any, images: Tensor, trained_from: int
+) -> list[Tensor]:
+    assert tower.detail is not None
     with torch.autocast("cpu", torch.bfloat16):
-        shared = tower.region_map(images)
-        own = stream.resnet(reduced(images, stream.config.resnet_size)).last_hidden_state
-        assert tower.detail is not None
+        lower = tower.backbone.run_lower(images, trained_from)
         details = tower.detail(reduced(images, tower.detail_size))
-    grid = functional.adaptive_avg_pool2d(shared.float(), own.shape[-2:])
-    return [part.half() for part in (shared.float().mean(dim=(2, 3)), details, own, grid)]
+        own = stream.resnet(reduced(images, stream.config.resnet_size)).last_hidden_state
+    return [lower.half(), details.half(), own.half()]
 
 
 class CachedRegions(nn.Module):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from PIL import Image
 
 from dwc.catalogue.splits import gallery
@@ -23,7 +24,7 @@ from dwc.training.catalogue.augmentation import find_garment, recolor
 from dwc.training.catalogue.drawn_pool import PoolSettings
 from dwc.training.catalogue.joint_batches import BatchMix
 from dwc.training.catalogue.joint_training import JointRecipe, check_wardrobe, publish_joint
-from dwc.training.catalogue.photograph_towers import StageSettings
+from dwc.training.catalogue.photograph_towers import ImageStageSettings, StageSettings
 from dwc.training.catalogue.photographs import (
     attribute_triplets,
     describe_photograph,
@@ -48,10 +49,12 @@ TINY = JointRecipe(
     new_channels=16,
     merges=20,
     dictionary=12,
-    projection=StageSettings(2, warmup_steps=1),
+    projection=ImageStageSettings(
+        2, warmup_steps=1, frozen_steps=1, photographs=8, recolored=4, second_views=3, drawings=4
+    ),
     texts=StageSettings(2, warmup_steps=1),
     mix=BatchMix(6, 4, 4, 3, 2, 2, 2),
-    mixed_precision="no",
+    mixed_precision="bf16",
     streams=MutualSettings(
         total_steps=2,
         schedule="cosine",
@@ -106,12 +109,14 @@ def published(tmp_path_factory, wardrobe):
         len(processor.word_tokenizer), len(tokenizer), int(tokenizer.eos_token_id)
     )
     save_checkpoint(DWCModel(config), processor, place / "start", dtype=torch.float16)
+    AcceleratorState._reset_state()  # another test's precision
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(joint_training, "SentenceTeacher", FakeTeacher)
         numbers = publish_joint(
             str(place / "start"), wardrobe, TINY, place / "work", place / "out", (40, 20)
         )
-    return place, numbers
+    yield place, numbers
+    AcceleratorState._reset_state()
 
 
 def test_the_garment_is_found_and_nothing_else_is_recolored() -> None:
