@@ -119,6 +119,24 @@ def weight_loss(image_weight: Tensor, teacher_weight: Tensor) -> Tensor:
     return functional.binary_cross_entropy(student, teacher) - entropy
 
 
+def anchor_loss(embedding: Tensor, anchors: Tensor) -> Tensor:
+    """Compute the mean cosine distance of embeddings to anchors, embeddings to be preserved.
+
+    This loss is our addition and in neither paper.
+
+    Args:
+        embedding: Embeddings (B, D) with norm 1.
+        anchors: Embeddings (B, D) with norm 1; rows of NaN where there is nothing to preserve.
+
+    Returns:
+        The loss, a scalar; 0 if no row has an anchor.
+    """
+    has_anchor = torch.isfinite(anchors[:, 0])
+    if not has_anchor.any():
+        return embedding.new_zeros(())
+    return 1 - (embedding[has_anchor] * anchors[has_anchor]).sum(dim=1).mean()
+
+
 def share_loss(image_weight: Tensor, image_shares: Tensor) -> Tensor:
     """Compute the KL divergence of a stream's image weights from known image shares.
 

@@ -97,6 +97,9 @@ def _name_drawing(garment: Garment, rng: random.Random) -> str:
     return noun if rng.random() < 0.15 else f"{garment['colour']} {noun}"
 
 
+TRIPLETS_EACH = 8  # triplets for each reference among the photographs
+
+
 @dataclass(frozen=True)
 class BatchMix:
     """Number of queries of each kind in a batch.
@@ -111,10 +114,10 @@ class BatchMix:
         images: Image-only queries with a photograph.
     """
 
-    drawings: int = 56
-    photographs: int = 44
-    recolorings: int = 28
-    captions: int = 30
+    drawings: int = 64
+    photographs: int = 56
+    recolorings: int = 32
+    captions: int = 36
     short_texts: int = 20
     descriptions: int = 8
     images: int = 4
@@ -138,6 +141,8 @@ class JointBatches:
         rows: Index in `encoded` of each text.
         mix: Number of queries of each kind.
         seed: Seed of all random choices.
+        anchors: For each stream's name, embeddings of all triplets' queries and of all drawings
+            that are to be preserved; or None.
     """
 
     pool: PhotographPool
@@ -149,14 +154,15 @@ class JointBatches:
     rows: dict[str, int]
     mix: BatchMix
     seed: int
+    anchors: dict[str, tuple[Tensor, Tensor]] | None = None
 
     def batches(self) -> Callable[[int], TripletBatch]:
         """Return a function that maps a step to its batch."""
-        attributes = attribute_triplets(self.pool, 3, self.seed)
+        attributes = attribute_triplets(self.pool, TRIPLETS_EACH, self.seed)
         recolorings = recoloring_triplets(self.pool, self.seed)
-        by_target: dict[int, list[tuple[int, int, str, float]]] = {}
-        for modification in self.texts.modifications:
-            by_target.setdefault(modification[1], []).append(modification)
+        by_target: dict[int, list[int]] = {}
+        for row, modification in enumerate(self.texts.modifications):
+            by_target.setdefault(modification[1], []).append(row)
         labels: dict[tuple[object, ...], int] = {}
 
         def number(label: tuple[object, ...]) -> int:
@@ -169,7 +175,8 @@ class JointBatches:
 
         def batch(step: int) -> TripletBatch:
             rng, mix = random.Random(f"{self.seed}/two worlds/{step}"), self.mix
-            drawn = self._draw_drawings(by_target, mix.drawings, rng)
+            drawn_rows = self._draw_drawings(by_target, mix.drawings, rng)
+            drawn = [self.texts.modifications[row] for row in drawn_rows]
             asked = rng.choices(attributes, k=mix.photographs)
             asked += rng.choices(recolorings, k=mix.recolorings) if recolorings else []
             views = [rng.randrange(len(self.photographs)) for _ in asked]
@@ -216,31 +223,52 @@ class JointBatches:
                 labels=torch.tensor([_stable(number, name) for name in names]),
                 target_clip_features=pixels[:, :features],
                 image_shares=torch.tensor(shares + unknown),
+                anchors=self._anchors(drawn_rows, len(names)),
             )
 
         return batch
 
     def _draw_drawings(
-        self, by_target: dict[int, list[Any]], count: int, rng: random.Random
-    ) -> list[tuple[int, int, str, float]]:
+        self, by_target: dict[int, list[int]], count: int, rng: random.Random
+    ) -> list[int]:
         """Draw random triplets of drawings.
 
         The targets of half of the triplets are hard negatives: groups of four neighboring drawings
         of the pool, which are similar to one another.
 
         Args:
-            by_target: Triplets by target index.
+            by_target: Row numbers of triplets by target index.
             count: Number of triplets to draw.
             rng: Source of random choices.
         """
-        chosen: list[tuple[int, int, str, float]] = []
+        chosen: list[int] = []
         while len(chosen) < count // 2:
             start = rng.randrange(max(1, len(self.texts.descriptions) // 4)) * 4
             family = [row for row in range(start, start + 4) if row in by_target]
             chosen += [rng.choice(by_target[row]) for row in family]
         return chosen[: count // 2] + rng.choices(
-            self.texts.modifications, k=count - len(chosen[: count // 2])
+            range(len(self.texts.modifications)), k=count - len(chosen[: count // 2])
         )
+
+    def _anchors(self, rows: list[int], count: int) -> dict[str, tuple[Tensor, Tensor]] | None:
+        """Return the anchors of a batch of `count` queries that starts with triplets of drawings.
+
+        Args:
+            rows: Row numbers of these triplets.
+            count: Number of queries in the batch.
+        """
+        if self.anchors is None:
+            return None
+        items = [self.texts.modifications[row][1] for row in rows]
+        anchors = {}
+        for name, (queries, targets) in self.anchors.items():
+            both = []
+            for embeddings, chosen in ((queries, rows), (targets, items)):
+                padded = torch.full((count, embeddings.shape[1]), float("nan"))
+                padded[: len(chosen)] = embeddings[chosen].float()
+                both.append(padded)
+            anchors[name] = (both[0], both[1])
+        return anchors
 
     def _photograph(self, image: int, view: int) -> Tensor:
         features, rows = self.features[0][view], self.photographs[view]

@@ -21,6 +21,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,8 +45,15 @@ from dwc.modeling.clip_backbone import ClipBackbone
 from dwc.modeling.efficientnet_lite import MEAN, STD
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, build_clip_tokenizer, build_word_tokenizer
+from dwc.negation import negations_in
 from dwc.training.catalogue.drawn_pool import PoolSettings, draw_pool
-from dwc.training.catalogue.joint_batches import BatchMix, JointBatches, JointTexts, collect_texts
+from dwc.training.catalogue.joint_batches import (
+    TRIPLETS_EACH,
+    BatchMix,
+    JointBatches,
+    JointTexts,
+    collect_texts,
+)
 from dwc.training.catalogue.photograph_towers import (
     ImageStageSettings,
     StageSettings,
@@ -75,7 +83,7 @@ from dwc.training.catalogue.widening import (
     widened_config,
 )
 from dwc.training.dwc.mutual_training import MutualSettings, train_mutually
-from dwc.training.feature_cache import encode_texts, weights_digest
+from dwc.training.feature_cache import CachedFeatureMaps, encode_texts, weights_digest
 from dwc.training.loop import LoopSettings
 from dwc.training.run_dir import claim, merge_logs, recipe_record
 
@@ -113,7 +121,7 @@ class JointRecipe:
     pool: PoolSettings = field(
         default_factory=lambda: PoolSettings(items=12_000, styles=("gallery",), size_px=192)
     )
-    trained_from: int = 9
+    trained_from: int = 5
     views: int = 3
     triplets: int = 48_000
     new_features: int = 256
@@ -122,23 +130,24 @@ class JointRecipe:
     dictionary: int = 1_500
     negation_share: float = 0.12
     projection: ImageStageSettings = field(
-        default_factory=lambda: ImageStageSettings(600, 1e-3, max_gradient_norm=2.0)
+        default_factory=lambda: ImageStageSettings(1_500, 1e-3, max_gradient_norm=2.0)
     )
     texts: StageSettings = field(
-        default_factory=lambda: StageSettings(450, 1e-3, weight_decay=0.02)
+        default_factory=lambda: StageSettings(2_200, 1e-3, weight_decay=0.02)
     )
     mix: BatchMix = field(default_factory=BatchMix)
     mixed_precision: str = "bf16"
-    trained_shares: tuple[float, float] = (0.8, 0.7)
+    trained_shares: tuple[float, float] = (0.9, 0.9)
     streams: MutualSettings = field(
         default_factory=lambda: MutualSettings(
-            total_steps=700,
+            total_steps=1_200,
             learning_rate=3e-3,
             cnn_learning_rate=2.5e-3,
             schedule="cosine",
             warmup_steps=40,
             weight_distillation=0.3,
-            share_teaching=1.0,
+            share_teaching=2.0,
+            anchoring=2.0,
             temperature=0.04,
             alpha=0.1,
             max_gradient_norm=5.0,
@@ -176,6 +185,7 @@ def check_wardrobe(folder: Path | None) -> Path:
     return folder
 
 
+_CHUNK = 256  # drawings or texts of one forward pass
 _HELD_OUT = 5  # every fifth image is held out to set the out-of-distribution threshold
 STAGES = ("projection", "photograph-texts", "joint")
 _PACKAGES = {
@@ -275,6 +285,7 @@ def train_jointly(
         LoopSettings(recipe.streams.total_steps, work),
         recipe.seed,
         recipe.mixed_precision,
+        drawing_anchors(start, start_processor, texts, drawings, work / "drawing-anchors.pt"),
     )
     interpolate_streams(model, before_streams, recipe.trained_shares)
     fit_joint_ood(model, photographs[0], drawings)
@@ -296,6 +307,66 @@ def _stream_weights(model: DWCModel, file: Path) -> dict[str, Tensor]:
         with atomic_path(file) as partial:
             torch.save(weights, partial)
     return torch.load(file, weights_only=True)
+
+
+@torch.no_grad()
+def drawing_anchors(
+    start: DWCModel,
+    start_processor: DWCProcessor,
+    texts: JointTexts,
+    drawings: ImageRows,
+    file: Path,
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return the drawings model's embeddings, which the joint training should preserve.
+
+    Queries with a negation other than "without" have none: the drawings model cannot read them.
+
+    Args:
+        start: The drawings model.
+        start_processor: Its processor.
+        texts: All texts.
+        drawings: Cached outputs of the image networks for the drawings.
+        file: Cache file; it is loaded if it exists, and written otherwise.
+
+    Returns:
+        For each stream's name, embeddings of all triplets' queries (T, D) and of all drawings
+        (N, D), float16.
+    """
+    if file.exists():
+        return torch.load(file, weights_only=True)
+    assert start.clip_stream is not None
+    assert start.cnn_stream is not None
+    cnn = deepcopy(start.cnn_stream).eval()
+    channels, height, width = drawings.regions.shape[1:]
+    cnn.resnet = cast(ResNetModel, CachedFeatureMaps((channels, height, width)))
+    clip = start.clip_stream.eval()
+    count, modifications = len(drawings.details), texts.modifications
+    encoded = encode_texts(start, start_processor, [text for _, _, text, _ in modifications])
+    references = torch.tensor([reference for reference, *_ in modifications])
+    targets: dict[str, list[Tensor]] = {"clip": [], "cnn": []}
+    queries: dict[str, list[Tensor]] = {"clip": [], "cnn": []}
+    for rows in torch.arange(count).split(_CHUNK):
+        targets["clip"].append(clip.embed(drawings.details[rows].float()))
+        targets["cnn"].append(cnn.embed(drawings.regions[rows].float().flatten(1)))
+    for rows in torch.arange(len(modifications)).split(_CHUNK):
+        inputs, images = encoded.take(rows), references[rows]
+        of_clip = clip.compose(drawings.details[images].float(), inputs["clip_input_ids"])
+        of_cnn = cnn.compose(
+            drawings.regions[images].float().flatten(1), inputs["word_ids"], inputs["word_mask"]
+        )
+        queries["clip"].append(of_clip.embedding)
+        queries["cnn"].append(of_cnn.embedding)
+    excludes = torch.tensor(
+        [bool(set(negations_in(text)) - {("without",)}) for _, _, text, _ in modifications]
+    )
+    anchors = {}
+    for name in targets:
+        of_queries = torch.cat(queries[name])
+        of_queries[excludes] = float("nan")
+        anchors[name] = (of_queries.half(), torch.cat(targets[name]).half())
+    with atomic_path(file) as partial:
+        torch.save(anchors, partial)
+    return anchors
 
 
 @torch.no_grad()
@@ -374,6 +445,7 @@ def train_streams(
     loop: LoopSettings,
     seed: int,
     mixed_precision: str = "bf16",
+    anchors: dict[str, tuple[Tensor, Tensor]] | None = None,
 ) -> None:
     """Train both streams of a widened model in place on cached features.
 
@@ -392,12 +464,13 @@ def train_streams(
         loop: Length and folder of the stage.
         seed: Seed of the batches.
         mixed_precision: Precision of the training, as accelerate names it.
+        anchors: The return value of `drawing_anchors`, or None.
     """
     tower, stream = image_networks(model)
     clip, resnet, projection = model.clip, stream.resnet, stream.project_regions
     every = [*texts.captions, *(text for row in texts.short_texts for text in row)]
     every += [*(m[2] for m in texts.modifications), *texts.descriptions]
-    every += [triplet.words for triplet in attribute_triplets(pool, 3, seed)]
+    every += [triplet.words for triplet in attribute_triplets(pool, TRIPLETS_EACH, seed)]
     every += [triplet.words for triplet in recoloring_triplets(pool, seed)]
     unique = list(dict.fromkeys(every))
     with torch.no_grad():
@@ -413,6 +486,7 @@ def train_streams(
         {text: row for row, text in enumerate(unique)},
         mix,
         seed,
+        anchors,
     )
     regions = CachedRegions(
         projection,

@@ -344,8 +344,8 @@ def tune_text_tower(
             return torch.randint(low, high, (size,), generator=generator)
 
         names = len(taught) - len(texts.words)
-        rows = torch.cat([draw(0, count, 56), draw(count, names, 40), draw(names, len(taught), 40)])
-        drawn = draw(0, len(of_drawings), 72)
+        rows = torch.cat([draw(0, count, 80), draw(count, names, 40), draw(names, len(taught), 40)])
+        drawn = draw(0, len(of_drawings), 96)
         chosen = [taught[row] for row in rows.tolist()]
         chosen += [of_drawings[row] for row in drawn.tolist()]
         inputs = processor(text=chosen)
@@ -358,9 +358,9 @@ def tune_text_tower(
         new, own = normalize(features[: len(rows), old:]), features[len(rows) :, :old]
         distance = (1 - (new * wanted[rows]).sum(dim=1)).mean()
         order = _matching_loss(40 * new @ wanted[rows].T, rows)
-        found = functional.cross_entropy(40 * new[:56] @ images[rows[:56]].T, torch.arange(56))
+        found = _matching_loss(40 * new[:80] @ images[rows[:80]].T, rows[:80])
         memory = ((own - kept[drawn]) ** 2).mean() / spread
-        optimizer_step(4 * distance + 0.3 * order + found + 2 * memory)
+        optimizer_step(4 * distance + 0.3 * order + found + 4 * memory)
         return {"distance": float(distance.detach()), "memory": float(memory.detach())}
 
     run_stage("photograph-texts", accelerator, step, loop)

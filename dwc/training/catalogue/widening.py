@@ -383,7 +383,7 @@ def cache_rows(
                 with torch.autocast("cpu", torch.bfloat16):
                     shared = tower.backbone.run_upper(unpack_lower(view.lower[rows]), trained_from)
                 shared, own = shared.float(), view.regions[rows]
-                grid = functional.adaptive_avg_pool2d(shared, own.shape[-2:])
+                grid = functional.adaptive_avg_pool2d(shared, (own.shape[-2], own.shape[-1]))
                 pooled = shared.mean(dim=(2, 3))
                 parts.append([pooled.half(), view.details[rows], own, grid.half()])
         _write_views(parts, len(frozen), file)

@@ -24,7 +24,7 @@ from dwc.modeling.cnn_stream import CnnStream
 from dwc.modeling.composition import Composition
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.training.loop import Callback, LoopSettings, cosine_with_warmup, run_stage
-from dwc.training.losses import contrastive_loss, mutual_loss, share_loss, weight_loss
+from dwc.training.losses import anchor_loss, contrastive_loss, mutual_loss, share_loss, weight_loss
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class TripletBatch:
         target_clip_features: Cached CLIP features of the targets (B, F), or None.
         image_shares: True image weights of the queries (B,), in [0, 1], or None: the share of the
             target's attributes that only the query image determines; NaN where it is unknown.
+        anchors: For each stream's name, embeddings (B, D) of the queries and of the targets that
+            the stream should preserve, with rows of NaN where there are none; or None.
     """
 
     queries: list[dict[str, Tensor]]
@@ -47,6 +49,7 @@ class TripletBatch:
     labels: Tensor
     target_clip_features: Tensor | None = None
     image_shares: Tensor | None = None
+    anchors: dict[str, tuple[Tensor, Tensor]] | None = None
 
     def to(self, device: torch.device) -> "TripletBatch":
         """Return the batch on a device; copies from pinned memory are asynchronous."""
@@ -72,6 +75,9 @@ class TripletBatch:
             change(self.labels),
             None if features is None else change(features),
             None if shares is None else change(shares),
+            None
+            if self.anchors is None
+            else {name: (change(q), change(t)) for name, (q, t) in self.anchors.items()},
         )
 
 
@@ -100,6 +106,8 @@ class MutualSettings:
             image weights towards the CLIP stream's. 0, as in the paper, disables it.
         share_teaching: Factor of `share_loss`, our addition, which draws both streams' image
             weights towards the true image shares of a batch, if it has any. 0 disables it.
+        anchoring: Factor of `anchor_loss`, our addition, which preserves the embeddings of a batch
+            that has anchors. 0 disables it.
         teacher_scale: Factor of the cosine similarities in the mutual loss.
         teacher_side: Images that the teacher's queries are compared with in the mutual loss: the
             targets ("target"), or, as in the released code, the reference images ("reference").
@@ -122,6 +130,7 @@ class MutualSettings:
     mutual_weight: float = 1.0
     weight_distillation: float = 0.0
     share_teaching: float = 0.0
+    anchoring: float = 0.0
     teacher_scale: float = 10.0
     teacher_side: Literal["target", "reference"] = "target"
     max_gradient_norm: float | None = None
@@ -385,6 +394,11 @@ class StreamTrainer:
             truth = share_loss(student.image_weight.float(), batch.image_shares)
             loss = loss + settings.share_teaching * truth
             numbers[f"{name}_share"] = float(truth.detach())
+        if batch.anchors is not None and settings.anchoring > 0:
+            anchors = batch.anchors[name]
+            distance = anchor_loss(query, anchors[0]) + anchor_loss(target, anchors[1])
+            loss = loss + settings.anchoring * distance
+            numbers[f"{name}_anchor"] = float(distance.detach())
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         if settings.max_gradient_norm is not None:

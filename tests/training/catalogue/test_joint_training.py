@@ -61,6 +61,7 @@ TINY = JointRecipe(
         warmup_steps=1,
         share_teaching=1.0,
         weight_distillation=0.3,
+        anchoring=1.0,
     ),
 )
 
