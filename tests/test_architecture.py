@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "explain": {"errors", "files", "modeling", "checkpoints", "gallery", "evaluation", "search"},
     "training": {
         "errors", "files", "progress", "modeling", "checkpoints", "convert", "datasets",
-        "catalogue", "evaluation",
+        "catalogue", "evaluation", "negation",
     },
     "ui": {
         "errors", "files", "modeling", "checkpoints", "datasets", "gallery", "catalogue", "search",

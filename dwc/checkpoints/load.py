@@ -49,7 +49,10 @@ BUNDLED_FOLDER = asset_path("checkpoints", BUNDLED)
 REFERENCE_WEIGHTS = "reference_weights.json"
 """File with the image weights of a checkpoint's reference queries, not part of its fingerprint."""
 
-_COMPANIONS = (REFERENCE_WEIGHTS,)
+GALLERY_VECTORS = "gallery.safetensors"
+"""File with the vectors of the default gallery, not part of the checkpoint's fingerprint."""
+
+_COMPANIONS = (REFERENCE_WEIGHTS, GALLERY_VECTORS)
 # Paths of a checkpoint's files, which are downloaded and determine its fingerprint.
 _PARTS = re.compile(
     r"(config|processor_config|model\.safetensors\.index)\.json|model[^/]*\.safetensors|"

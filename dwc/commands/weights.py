@@ -1,17 +1,23 @@
-"""`python -m dwc weights`: compute a checkpoint's image weights for many queries, and save them."""
+"""`python -m dwc weights`: save what the page needs of a checkpoint besides its parameters.
+
+That is the image weights of many queries, and the vectors of the default gallery.
+"""
 
 import argparse
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-HELP = "collect the weights of the catalogue's test queries, to compare each search's with"
+HELP = "save what the page needs besides a model: weights of test queries, the gallery's vectors"
 
 _DIGITS = 6
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("model", type=Path, help="a checkpoint's folder; the file is written there")
+    parser.add_argument(
+        "model", type=Path, help="a checkpoint's folder; the files are written there"
+    )
     parser.add_argument("--gallery", type=int, default=2_000, help="how many garments are drawn")
     parser.add_argument("--queries", type=int, default=2_000, help="how many are asked")
     parser.add_argument("--seed", type=int, default=0, help="draws which are asked")
@@ -19,8 +25,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compute the image weights of sample queries; save queries and weights with the checkpoint."""
-    from dwc.checkpoints.load import load
+    from dwc.checkpoints.load import GALLERY_VECTORS, load
     from dwc.evaluation.catalogue import catalogue_weights
+    from dwc.gallery.builder import build_store
+    from dwc.gallery.precomputed import save_precomputed
+    from dwc.gallery.sources import CATALOGUE, open_source
+    from dwc.search.query import image_embedder, model_identity
     from dwc.search.reference_weights import ReferenceQueries, ReferenceWeights
 
     checkpoint = load(args.model)
@@ -43,5 +53,16 @@ def run(args: argparse.Namespace) -> int:
     )
     protocol = f"{args.queries:,} wishes over the catalogue's test garments, seed {args.seed}"
     file = ReferenceWeights.from_queries(reference_queries, protocol).save(args.model)
+    sys.stdout.write(f"{file}\n")
+    with TemporaryDirectory() as folder:
+        store = build_store(
+            open_source(CATALOGUE),
+            image_embedder(checkpoint),
+            Path(folder) / "store",
+            model_identity(checkpoint),
+        )
+        file = args.model / GALLERY_VECTORS
+        save_precomputed(store, file)
+        del store  # some systems cannot delete a mapped file
     sys.stdout.write(f"{file}\n")
     return 0

@@ -46,6 +46,18 @@ def worker_pool(count: int, tasks: int, computed: bool) -> Executor:
     return ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent)
 
 
+def background_process() -> Executor:
+    """Return a pool with one worker process of low priority, for work that nobody waits for."""
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(1, mp_context=context, initializer=_start_in_background)
+
+
+def _start_in_background() -> None:
+    if hasattr(os, "nice"):
+        os.nice(15)
+    _end_with_parent()
+
+
 class LookAhead(Generic[Task, Result]):
     """Queue of tasks that a pool executes in order before their results are taken.
 

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -30,16 +29,17 @@ from dwc.datasets.image_loading import (
 from dwc.datasets.image_prefetch import prefetched, worker_pool
 from dwc.errors import ImageError, StoreError
 from dwc.files import write_bytes
+from dwc.gallery.precomputed import PrecomputedVector
 from dwc.gallery.sources import Item, Listing, Source, Stamp, is_same_gallery
 from dwc.gallery.store import (
     DATABASE,
-    THUMBNAIL_PX,
     KnownFile,
     Manifest,
     ModelIdentity,
     Store,
     StoredImage,
     collector_paused,
+    encode_thumbnail,
     thumbnail_file,
 )
 from dwc.gallery.store_writer import StoreWriter
@@ -106,9 +106,12 @@ def build_store(
     workers: int | None = None,
     progress: Progress | None = None,
     prune: bool = False,
+    precomputed: Mapping[str, PrecomputedVector] | None = None,
 ) -> Store:
     """Create or update the store at `path` and open it; for the parameters see `update_store`."""
-    result = update_store(source, embed, path, model, batch_size, workers, progress, prune)
+    result = update_store(
+        source, embed, path, model, batch_size, workers, progress, prune, precomputed
+    )
     return result.store
 
 
@@ -121,6 +124,7 @@ def update_store(
     workers: int | None = None,
     progress: Progress | None = None,
     prune: bool = False,
+    precomputed: Mapping[str, PrecomputedVector] | None = None,
 ) -> BuildResult:
     """Update the store at `path` to match a source; create the store if there is none.
 
@@ -139,6 +143,8 @@ def update_store(
         progress: Callback, called at the beginning and whenever pictures are finished.
         prune: Whether pictures whose files are gone are removed; otherwise they are kept, and
             listed in `Store.away`.
+        precomputed: Rows and vectors of drawn garments that need not be drawn and embedded, by
+            content key.
 
     Raises:
         ImageError: The source has no pictures.
@@ -152,6 +158,7 @@ def update_store(
     check = partial(_check_gallery, path, source)
     with StoreWriter(path, model, source.spec, source.argument, check) as writer:
         build = _Build(writer, source, listing, embed, batch_size, workers or os.cpu_count() or 1)
+        build.precomputed = dict(precomputed or {}) if source.computed else {}
         build.run(progress, prune)
     return BuildResult(Store.open(path), build.embedded, build.removed)
 
@@ -169,6 +176,7 @@ class _Build:
         workers: int,
     ) -> None:
         self.embedded = self.removed = 0
+        self.precomputed: dict[str, PrecomputedVector] = {}
         self._writer, self._listing, self._embed = writer, listing, embed
         self._computed = source.computed
         self._batch_size, self._workers = batch_size, workers
@@ -190,7 +198,7 @@ class _Build:
             self._gone_by_key.setdefault(keys[id], []).append(id)
         clock = _Clock(settled, len(listing.items), progress)
         changed = self._check(stale, clock)
-        self._embed_items(new, clock)
+        self._embed_items(self._append_precomputed(new, clock), clock)
         dropped |= self._remaining(gone) if prune else set()
         self._replace_rows(changed, dropped)
         self._embed_items([item for item, _ in changed.values()], clock)
@@ -269,6 +277,23 @@ class _Build:
                     self._note(item, rows[item.id].content_key)
                 clock.advance(1)
         return changed
+
+    def _append_precomputed(self, items: Sequence[Item], clock: "_Clock") -> list[Item]:
+        """Add the items whose vectors are precomputed; return the others."""
+        if not self.precomputed:
+            return list(items)
+        rows, vectors, others = [], [], []
+        for item in items:
+            found = self.precomputed.get(item.content_key())
+            if found is None or found.row.id != item.id:
+                others.append(item)
+            else:
+                rows.append(found.row)
+                vectors.append(found.vector)
+        if rows:
+            self._writer.append(rows, np.stack(vectors).astype(np.float32))
+            clock.advance(len(rows))
+        return others
 
     def _embed_items(self, items: Sequence[Item], clock: "_Clock") -> None:
         """Embed items and commit them in batches; reuse the vectors of content already stored."""
@@ -430,16 +455,7 @@ def _prepare(item: Item, known: frozenset[str]) -> _Result:
     if image is None:
         return _Known(item, key)
     row = StoredImage(item.id, key, hash_pixels(image), image.width, image.height, checksum=0)
-    return _Prepared(item, row, image, _thumbnail(image))
-
-
-def _thumbnail(image: Image.Image) -> bytes:
-    small = image.copy()
-    small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)
-    encoded = BytesIO()
-    # Method 2 of the encoder gives smaller files than method 0 and is no slower.
-    small.save(encoded, "WEBP", quality=85, method=2)
-    return encoded.getvalue()
+    return _Prepared(item, row, image, encode_thumbnail(image))
 
 
 def _batches(results: Iterator[_Result], size: int) -> Iterator[list[_Result]]:

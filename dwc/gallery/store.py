@@ -28,6 +28,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
@@ -39,6 +40,7 @@ from PIL import Image
 from dwc.datasets.image_kinds import advice_for
 from dwc.datasets.image_loading import decode, hash_pixels
 from dwc.errors import ImageError, StoreError
+from dwc.files import write_bytes
 from dwc.gallery.sources import Source, Stamp, from_spec, is_same_gallery
 from dwc.gallery.walker import DATABASE, REASONS
 
@@ -230,6 +232,16 @@ def thumbnail_file(folder: Path, content_key: str) -> Path:
     Thumbnails are in subfolders, since folders with 100,000 files are slow.
     """
     return folder / THUMBNAILS / content_key[:2] / f"{content_key}.webp"
+
+
+def encode_thumbnail(image: Image.Image) -> bytes:
+    """Return the thumbnail of a picture: a WebP file of at most 256 by 256 pixels."""
+    small = image.copy()
+    small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS)
+    encoded = BytesIO()
+    # Method 2 of the encoder gives smaller files than method 0 and is no slower.
+    small.save(encoded, "WEBP", quality=85, method=2)
+    return encoded.getvalue()
 
 
 def checksum(vector: NDArray[np.float32]) -> int:
@@ -511,8 +523,32 @@ class Store:
         return list(self._by_pixels[self.rows[self.position(id)].pixel_hash])
 
     def thumbnail(self, id: str) -> Path:
-        """Return the path of a picture's thumbnail, a WebP file of at most 256 by 256 pixels."""
+        """Return the path of a picture's thumbnail, a WebP file of at most 256 by 256 pixels.
+
+        The file of a drawn garment may not exist yet; `draw_thumbnail` creates it.
+        """
         return thumbnail_file(self.path, self.rows[self.position(id)].content_key)
+
+    def draw_thumbnail(self, id: str) -> Path:
+        """Return the path of a picture's thumbnail, after drawing it if it is a missing drawing.
+
+        Raises:
+            ImageError: The drawing's file cannot be written.
+        """
+        path = self.thumbnail(id)
+        if self.is_drawn and not path.exists():
+            assert self._source is not None
+            thumbnail = encode_thumbnail(self._source.item(id).open())
+            try:
+                write_bytes(path, thumbnail)
+            except OSError as error:
+                raise ImageError(f"{path}: cannot be written ({error.strerror}).") from error
+        return path
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether the pictures are drawn by Python code instead of decoded from files."""
+        return self._source is not None and self._source.computed
 
     def picture(self, id: str) -> GalleryImage:
         """Return the decoded picture, or its thumbnail if the original is gone or changed.
@@ -529,7 +565,7 @@ class Store:
                     return GalleryImage(image, original=True)
             except ImageError as error:
                 logger.info("%s: its thumbnail stands in (%s)", id, error)
-        return GalleryImage(decode(self.thumbnail(id)), original=False)
+        return GalleryImage(decode(self.draw_thumbnail(id)), original=False)
 
     @property
     def away(self) -> frozenset[str]:

@@ -22,6 +22,7 @@ Parameter names (Inc1d and Inc2d are Inception blocks, GeM is generalized-mean p
     weigh.{0,3}.{weight,bias}       MLP_w, which computes the image weight
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +38,51 @@ from dwc.modeling.configuration_dwc import CnnStreamConfig, EfficientNetLiteConf
 from dwc.modeling.efficientnet_lite import EfficientNetLite, reduced
 from dwc.modeling.inception import Inception1d, Inception2d
 from dwc.modeling.packed_sequences import MANY, PackedSequences, length_bucketed
-from dwc.modeling.pooling import GeneralizedMean
+
+_FLOOR = 1e-6  # smallest input, because powers of negative values are not real
+# Smallest logarithm of a term relative to the greatest term. Such a term is lost in a float32 sum
+# anyway, and on a CPU the exponential of smaller values takes six times as long.
+_FAINTEST = -80.0
+
+
+class GeneralizedMean(nn.Module):
+    """Generalized-mean (GeM) pooling over the last axis: `(mean x^p)^(1/p)` with a learned p.
+
+    It equals the mean for p = 1 and approaches the maximum for large p. Source: Radenović, Tolias
+    and Chum 2019, "Fine-tuning CNN Image Retrieval with No Human Annotation".
+    """
+
+    def __init__(self, p: float = 3.0):
+        super().__init__()
+        self.p = nn.Parameter(torch.full((1,), p))
+
+    def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Pool (N, C, L) to (N, C).
+
+        Args:
+            features: (N, C, L); values below 1e-6 are replaced by 1e-6.
+            mask: (N, L), True on valid positions; None if all positions are valid. The result of a
+                row without valid positions is zero.
+        """
+        # Computed in logarithms: with a learned p the powers soon overflow, and on a CPU powers
+        # take twice as long, most of it in the backward pass.
+        logs = features.float().clamp_min(_FLOOR).log() * self.p  # (N, C, L)
+        if mask is None:
+            logs = _log_sum_exp(logs) - math.log(logs.shape[-1])
+            return (logs / self.p).exp().to(features.dtype)
+        valid = mask.unsqueeze(1)  # (N, 1, L)
+        count = valid.sum(dim=-1)  # (N, 1)
+        logs = _log_sum_exp(logs.masked_fill(~valid, torch.finfo(logs.dtype).min))
+        # A row without valid positions gets a finite logarithm here and becomes zero below.
+        logs = torch.where(count > 0, logs - count.clamp_min(1).log(), 0.0)
+        return ((logs / self.p).exp() * (count > 0)).to(features.dtype)
+
+
+def _log_sum_exp(logs: Tensor) -> Tensor:
+    """Return `logs.logsumexp(dim=-1)`, faster than torch both forward and backward."""
+    greatest = logs.detach().amax(dim=-1, keepdim=True)
+    shares = (logs - greatest).clamp_min(_FAINTEST).exp()
+    return shares.sum(dim=-1).log() + greatest.squeeze(-1)
 
 
 class WordEncoder(nn.Module):

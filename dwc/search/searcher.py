@@ -277,7 +277,7 @@ class Searcher:
         They are computed from the thumbnail; the result is None if it cannot be read.
         """
         try:
-            return image_cells(decode(self.store.thumbnail(self.store.ids[position])))
+            return image_cells(decode(self.store.draw_thumbnail(self.store.ids[position])))
         except ImageError:
             return None
 

@@ -38,6 +38,12 @@ class GalleryImages(Protocol):
     def thumbnail(self, image_id: str) -> Path:
         """Return the path of the image's thumbnail, inside `folder`."""
 
+    def draw_thumbnail(self, image_id: str) -> Path:
+        """Return the same path as `thumbnail`, after creating the file if it does not exist yet."""
+
+    def draw_missing(self, thumbnail: str | Path) -> None:
+        """Create a thumbnail's file if it belongs to an image and does not exist yet."""
+
     def describe(self, image_id: str) -> str:
         """Return a description of the image, for visitors who cannot see it."""
 
@@ -79,6 +85,18 @@ class StoreImages:
     def thumbnail(self, image_id: str) -> Path:
         """Return the absolute path of the image's thumbnail."""
         return self._store.thumbnail(image_id).absolute()
+
+    def draw_thumbnail(self, image_id: str) -> Path:
+        """Return the absolute path of the image's thumbnail, after drawing it if it is missing."""
+        return self._store.draw_thumbnail(image_id).absolute()
+
+    def draw_missing(self, thumbnail: str | Path) -> None:
+        """Draw a thumbnail that a browser requests before it exists; ignore other paths."""
+        path = Path(thumbnail)
+        if self._store.is_drawn and path.is_relative_to(self.folder) and not path.exists():
+            image_id = self.id_of(path)
+            if image_id is not None:
+                self.draw_thumbnail(image_id)
 
     def describe(self, image_id: str) -> str:
         """Describe a drawn garment by its attributes, any other image by its file name's stem."""

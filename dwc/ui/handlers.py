@@ -200,7 +200,7 @@ def reference_file(request: SearchRequest, images: GalleryImages) -> FileData | 
         return None
     if request.reference_id not in images.ids:
         raise QueryError(f"the picture {request.reference_id!r} is not in this gallery.")
-    return {"path": str(images.thumbnail(request.reference_id))}
+    return {"path": str(images.draw_thumbnail(request.reference_id))}
 
 
 def get_attribute(event: gr.EventData, name: str) -> Any:
@@ -468,7 +468,7 @@ class PageHandlers:
         image_id = get_attribute(event, "id")
         if not isinstance(image_id, str) or image_id not in self._images.ids:
             return gr.skip()
-        return {self._components.reference: str(self._images.thumbnail(image_id))}
+        return {self._components.reference: str(self._images.draw_thumbnail(image_id))}
 
     def turn_page(self, event: gr.EventData) -> Update:
         """Show another page of the gallery browser."""
@@ -597,7 +597,7 @@ class PageHandlers:
         upload = request.upload
         path = upload if upload is not None and is_upload(upload) else None
         if request.reference_id in self._images.ids:
-            path = str(self._images.thumbnail(str(request.reference_id)))
+            path = str(self._images.draw_thumbnail(str(request.reference_id)))
         return {c.reference: path, c.words: request.words}
 
     def _restore_draft(self, draft: object) -> Update:

@@ -9,11 +9,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import gradio as gr
+from anyio import CapacityLimiter, to_thread
 from gradio.utils import get_upload_folder
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dwc.errors import ImageError
+from dwc.ui.gallery_images import GalleryImages
 
 UPLOAD_CHECK_SECONDS = 60
 """Interval between checks for expired uploads, in seconds."""
@@ -72,7 +74,25 @@ def refuse_addresses(component: gr.Image) -> None:
 
 # Gradio fetches `/file=https://…` and `/proxy=…` for any client. The page needs only its own
 # files, and the server must not make requests on behalf of strangers.
+_FILE_ROUTE = "/file="
+_DRAWING_THREADS = 2  # more would only take the interpreter's lock from each other
 _FETCHING_ROUTES = ("/file=http:", "/file=https:", "/proxy=")
+
+
+class DrawThumbnails:
+    """Middleware that draws a garment's thumbnail when a browser requests it for the first time."""
+
+    def __init__(self, app: ASGIApp, images: GalleryImages) -> None:
+        self.app, self.images = app, images
+        self._threads = CapacityLimiter(_DRAWING_THREADS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Draw the requested file if it is a thumbnail that does not exist; forward the request."""
+        if scope["type"] == "http":
+            _, is_file, path = scope["path"].partition(_FILE_ROUTE)
+            if is_file:
+                await to_thread.run_sync(self.images.draw_missing, path, limiter=self._threads)
+        await self.app(scope, receive, send)
 
 
 class FetchNothing:

@@ -5,6 +5,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,9 +14,10 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from dwc.checkpoints import load
-from dwc.checkpoints.load import Checkpoint
+from dwc.checkpoints.load import GALLERY_VECTORS, Checkpoint
 from dwc.errors import CheckpointError, DWCError, ImageError, StoreError
 from dwc.gallery.builder import Progress, build_store
+from dwc.gallery.precomputed import PrecomputedVector, draw_thumbnails, load_precomputed
 from dwc.gallery.sources import FolderSource, Source, open_source
 from dwc.gallery.store import Store, find_store
 from dwc.gallery.walker import cache_folder
@@ -24,7 +26,7 @@ from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 from dwc.ui import zerogpu
 from dwc.ui.gallery_images import GalleryImages
-from dwc.ui.security import FetchNothing
+from dwc.ui.security import DrawThumbnails, FetchNothing
 
 logger = logging.getLogger(__name__)
 
@@ -92,10 +94,11 @@ def list_bundled() -> list[str]:
     return [first, *(name for name in others if (folder / name).is_dir())]
 
 
-def open_meanwhile(models: ModelPool) -> threading.Thread:
+def open_meanwhile(models: ModelPool, store: Store) -> threading.Thread:
     """Open the models one by one in a background thread, while the first already serves queries.
 
-    Failures are logged; requesting a failed model raises the same error.
+    Then draw the thumbnails of `store`, the gallery that is shown, that do not exist yet. Failures
+    are logged; requesting a failed model raises the same error.
     """
 
     def open_or_log(name: str) -> None:
@@ -108,6 +111,10 @@ def open_meanwhile(models: ModelPool) -> threading.Thread:
     def open_all() -> None:
         for name in models.names:
             open_or_log(name)
+        try:
+            draw_thumbnails(store)
+        except (DWCError, OSError, BrokenExecutor) as error:
+            logger.warning("The gallery's pictures are drawn when they are shown: %s", error)
 
     thread = threading.Thread(target=open_all, name="open-models", daemon=True)
     thread.start()
@@ -276,6 +283,7 @@ def open_gallery(argument: str, checkpoint: Checkpoint, progress: Progress | Non
         path,
         model_identity(checkpoint),
         progress=progress,
+        precomputed=_precomputed_vectors(checkpoint) if source.computed else None,
     )
     for image_id, reason in list(store.manifest.skipped.items())[:_SKIPPED_LOGGED]:
         logger.warning("%s was skipped: %s", image_id, reason)
@@ -286,6 +294,12 @@ def open_gallery(argument: str, checkpoint: Checkpoint, progress: Progress | Non
             f"{argument}: none of its {len(store.manifest.skipped)} pictures can be read."
         )
     return store
+
+
+def _precomputed_vectors(checkpoint: Checkpoint) -> Mapping[str, PrecomputedVector]:
+    if checkpoint.folder is None:
+        return {}
+    return load_precomputed(checkpoint.folder / GALLERY_VECTORS, checkpoint.fingerprint)
 
 
 _STATIC = Path(__file__).parent / "static"
@@ -349,7 +363,9 @@ def launch_options(images: GalleryImages, host: str | None, port: int | None) ->
         "max_file_size": MAX_UPLOAD_BYTES,
         "footer_links": ["api"],
         "ssr_mode": False,
-        "app_kwargs": {"middleware": [Middleware(FetchNothing)]},
+        "app_kwargs": {
+            "middleware": [Middleware(FetchNothing), Middleware(DrawThumbnails, images=images)]
+        },
         "show_error": True,
         "theme": make_theme(),
         "css": read_style(),

@@ -154,12 +154,12 @@ def test_models_whose_stores_differ_in_away_pictures_answer_together(tinies, gal
 def test_the_first_answers_while_the_others_are_opened(tinies, gallery, caplog):
     counts = Counts()
     arguments = [str(tinies[0]), "/nowhere/model", str(tinies[1])]
-    models, _ = open_models(arguments, str(gallery), counts.show, waits=False)
+    models, store = open_models(arguments, str(gallery), counts.show, waits=False)
     assert (models.names, models.in_memory) == (("one", "model", "two"), ("one",))
     ask(models, "one")
     assert counts.embedded == [("one", 6)]
     with caplog.at_level(logging.WARNING):
-        open_meanwhile(models).join(timeout=60)
+        open_meanwhile(models, store).join(timeout=60)
     assert counts.embedded[1:] == [("two", 6)]
     assert models.in_memory == ("one", "two")
     assert "The model model cannot be opened: there is no folder" in caplog.text
