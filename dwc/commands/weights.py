@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from dwc.evaluation.catalogue import catalogue_weights
     from dwc.gallery.builder import build_store
     from dwc.gallery.precomputed import save_precomputed
-    from dwc.gallery.sources import CATALOGUE, open_source
+    from dwc.gallery.sources import CatalogueSource
     from dwc.search.query import image_embedder, model_identity
     from dwc.search.reference_weights import ReferenceQueries, ReferenceWeights
 
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     sys.stdout.write(f"{file}\n")
     with TemporaryDirectory() as folder:
         store = build_store(
-            open_source(CATALOGUE),
+            CatalogueSource(size=args.gallery),
             image_embedder(checkpoint),
             Path(folder) / "store",
             model_identity(checkpoint),

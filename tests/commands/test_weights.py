@@ -1,5 +1,7 @@
 """The weights kept beside a checkpoint, and that they change nothing of what it is."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -8,6 +10,7 @@ from dwc.catalogue.splits import gallery
 from dwc.checkpoints import load
 from dwc.cli import main
 from dwc.evaluation.catalogue import CatalogueImages, evaluate_catalogue
+from dwc.gallery.precomputed import load_precomputed
 from dwc.search.query import encode_query, model_composer
 from dwc.search.reference_weights import ReferenceWeights
 from tests.search.tiny import write_tiny_checkpoint
@@ -18,7 +21,9 @@ def test_the_weights_of_many_queries_are_kept(tmp_path, capsys):
     folder = write_tiny_checkpoint(tmp_path / "model")
     before = load.fingerprint(folder)
     assert main(["weights", str(folder), "--gallery", "40", "--queries", "25"]) == 0
-    assert capsys.readouterr().out.strip().endswith("reference_weights.json")
+    files = [Path(line).name for line in capsys.readouterr().out.splitlines()]
+    assert files == ["reference_weights.json", "gallery.safetensors"]
+    assert len(load_precomputed(folder / files[1], before)) == 40
     context = ReferenceWeights.load(folder)
     assert context.queries == 25
     assert "25 wishes" in context.protocol
