@@ -644,6 +644,7 @@ def joint_training(numbers: Mapping[str, Any]) -> str:
     """Return the section on how such a checkpoint was trained, from its `evaluation.json`."""
     recipe = numbers["recipe"]
     streams, mix = recipe["streams"], recipe["mix"]
+    clip_share, cnn_share = recipe["trained_shares"]
     kinds = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in mix.items())
     return f"""## How it was made
 
@@ -651,15 +652,16 @@ def joint_training(numbers: Mapping[str, Any]) -> str:
 {recipe["seed"]}:
 
 1. The model is widened by EfficientNet-Lite0 and by larger vocabularies.
-2. {recipe["projection"]["total_steps"]:,} steps train EfficientNet-Lite0 from block {recipe["trained_from"]} on and a projection of
-   its features, on photographs, recolored photographs and {recipe["pool"]["items"]:,} drawings.
-3. {recipe["texts"]["total_steps"]:,} steps train the text tower, with a sentence encoder as the teacher of words that no
-   picture goes with.
+2. {recipe["projection"]["total_steps"]:,} steps train EfficientNet-Lite0 from block
+   {recipe["trained_from"]} on and a projection of its features, on photographs, recolored
+   photographs and {recipe["pool"]["items"]:,} drawings.
+3. {recipe["texts"]["total_steps"]:,} steps train the text tower, with a sentence encoder as the
+   teacher of words that no picture goes with.
 4. {streams["total_steps"]:,} steps train both streams, in batches of {kinds}. The image weights are
    drawn to the share of a wish that only its picture tells, where it is known, and the embeddings
    of drawings to those of the checkpoint of drawings.
-5. The streams' parameters are interpolated between their values before and after step 4: the CLIP
-   stream at {recipe["trained_shares"][0]}, the CNN stream at {recipe["trained_shares"][1]} of the way.
+5. The streams' parameters are interpolated between their values before and after step 4, at
+   {clip_share} of the way for the CLIP stream and {cnn_share} for the CNN stream.
 
 The log is `training.jsonl`, every number of this card is in `evaluation.json`.
 {numbers.get("made_note", "")}"""
