@@ -42,6 +42,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
     parser.add_argument(
+        "--check",
+        metavar="STORE",
+        help="verify a store instead: its database, every vector and every thumbnail",
+    )
+    parser.add_argument(
         "--list-stores",
         action="store_true",
         help="list the galleries that the page has embedded, and which of them are orphans: their "
@@ -53,12 +58,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build or update the store, or list the stores of the page; return the exit status.
+    """Build, update or check a store, or list the stores of the page; return the exit status.
 
     Pictures that cannot be read are skipped and listed.
     """
     if args.list_stores or args.remove_orphans:
         return _list_stores(args.remove_orphans, args.json)
+    if args.check is not None:
+        return _check_store(args.check, args.json)
     from dwc.errors import ImageError, QueryError
 
     if args.source is None or args.out is None:
@@ -111,6 +118,19 @@ def print_skipped(skipped: dict[str, str], remarks: list[str]) -> None:
         sys.stderr.write(f"skipped: and {len(skipped) - _SKIPPED_PRINTED} more\n")
     for remark in remarks:
         sys.stderr.write(f"{printable(remark)}\n")
+
+
+def _check_store(folder: str, as_json: bool) -> int:
+    from dwc.gallery.store import Store
+
+    store = Store.open(folder)
+    store.check()
+    if as_json:
+        summary = {"store": str(store.path), "sound": True, **store.manifest.summary()}
+        sys.stdout.write(json_text(summary) + "\n")
+    else:
+        sys.stdout.write(f"{printable(str(store.path))}: {len(store):,} pictures, all sound\n")
+    return 0
 
 
 def _list_stores(remove_orphans: bool, as_json: bool) -> int:

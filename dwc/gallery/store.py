@@ -506,6 +506,40 @@ class Store:
         """Verify the checksum of every vector; raise `StoreError` at the first mismatch."""
         self._check(np.arange(len(self.rows)))
 
+    def check(self) -> None:
+        """Verify the whole store: the database, every vector and every thumbnail.
+
+        Raises:
+            StoreError: Something is damaged or missing; the message says what, and the cure.
+        """
+        cure = rebuild_command(self.manifest.argument, self.path, self.manifest.model.name).replace(
+            "Rebuild it", "Delete the folder and rebuild it"
+        )
+        try:
+            with closing(_connect(self.path)) as connection:
+                ((report, *_), *_) = connection.execute("PRAGMA integrity_check").fetchall()
+        except sqlite3.Error as error:
+            report = str(error)
+        if report != "ok":
+            raise StoreError(f"{self.path}: {DATABASE} is damaged ({report}). {cure}")
+        self.verify()
+        damaged = [row.id for row in self.rows if not self._has_sound_thumbnail(row)]
+        if damaged:
+            raise StoreError(
+                f"{self.path}: {len(damaged):,} of {len(self):,} thumbnails are missing or "
+                f"damaged, the first is that of {damaged[0]!r}. {cure}"
+            )
+
+    def _has_sound_thumbnail(self, row: StoredImage) -> bool:
+        file = thumbnail_file(self.path, row.content_key)
+        if self.is_drawn and not file.exists():
+            return True  # it is drawn when it is shown
+        try:
+            decode(file)
+        except ImageError:
+            return False
+        return True
+
     def position(self, id: str) -> int:
         """Return the position of the picture with an id; raise `StoreError` for an unknown id."""
         if id not in self._position:

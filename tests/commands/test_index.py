@@ -13,7 +13,7 @@ from PIL import Image
 from dwc.cli import main
 from dwc.commands.index import ProgressLine
 from dwc.datasets.image_loading import HAS_HEIF
-from dwc.gallery.store import Store
+from dwc.gallery.store import DATABASE, Store
 from tests.datasets.test_image_loading import iso_header, saved, two_halves
 from tests.search.tiny import write_tiny_checkpoint
 
@@ -218,3 +218,25 @@ def test_progress_on_a_terminal_is_one_line(capsys, monkeypatch):
     printed = capsys.readouterr().err
     assert "20/20" in printed
     assert printed.count("\n") == 1
+
+
+def test_a_store_is_checked_down_to_each_bit(index, gallery, tmp_path, capsys) -> None:
+    code, _, _ = index(gallery)
+    assert code == 0
+    folder = tmp_path / "store"
+    assert main(["index", "--check", str(folder)]) == 0
+    assert "6 pictures, all sound" in capsys.readouterr().out
+    vectors = next(folder.glob("vectors-*.f32"))
+    thumbnail = next(folder.glob("thumbnails/*/*"))
+    for file, offset in ((vectors, 1), (vectors, -1), (folder / DATABASE, 0), (thumbnail, 0)):
+        sound = file.read_bytes()
+        flipped = bytearray(sound)
+        flipped[offset] ^= 0x10
+        file.write_bytes(flipped)
+        assert main(["index", "--check", str(folder)]) == 2, file
+        message = capsys.readouterr().err
+        assert "python -m dwc index" in message or "index again" in message
+        file.write_bytes(sound)
+    thumbnail.unlink()
+    assert main(["index", "--check", str(folder)]) == 2
+    assert "1 of 6 thumbnails" in capsys.readouterr().err
