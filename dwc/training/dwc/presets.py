@@ -1,11 +1,12 @@
 """Presets of all hyperparameters for training on a benchmark: the authors' recipe and ours.
 
-`AUTHORS` reproduces the released code, including its mistakes; a setting controls each of them. One
-thing differs: when an epoch is evaluated, the embedding of a query does not depend on its batch, as
-in later use of the checkpoint, while in the released code the padding of a batch affects it.
+`AUTHORS` reproduces the authors' released code, including its mistakes; each mistake is controlled
+by a setting. One thing differs. When the released code evaluates an epoch, the padding of a batch
+affects the embeddings of its queries. Here, an embedding does not depend on the batch, neither in
+this evaluation nor in later use of the checkpoint.
 
-`RECOMMENDED` corrects the mistakes and adds techniques that are common today. They were useful on
-drawn garments, but are not tuned on any of these benchmarks.
+`RECOMMENDED` corrects the mistakes and adds techniques that are common today. These techniques were
+useful on drawn garments, but are not tuned on any of these benchmarks.
 """
 
 import types
