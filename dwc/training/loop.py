@@ -96,8 +96,8 @@ def run_stage(
     """Run a training stage to its end, resuming from its last saved state if there is one.
 
     Every `log_every` steps, the means of the numbers that the steps returned since the last log
-    line are shown in the progress bar, sent to the accelerator's trackers, and appended as a JSON
-    line to `folder/<stage>.jsonl`.
+    line are shown in the progress bar (in the Python log if there is no terminal), sent to the
+    accelerator's trackers, and appended as a JSON line to `folder/<stage>.jsonl`.
 
     Args:
         stage: Name of the stage and of its files.

@@ -68,7 +68,7 @@ class TowerSettings(AdamWSettings):
 
 
 class Towers(Protocol):
-    """Interface of the encoders that a stage trains: a CLIP or a stand-in such as `CachedTowers`."""
+    """Interface of the encoders that a stage trains: a CLIP, or a stand-in like `CachedTowers`."""
 
     logit_scale: nn.Parameter
 
