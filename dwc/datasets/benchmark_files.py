@@ -148,7 +148,7 @@ class ImageFiles(ABC):
 
     @abstractmethod
     def _advice(self) -> str:
-        """Return the end of an error message: folders that were searched, and where to put images."""
+        """Return the end of an error message: the searched folders, and where to put images."""
 
     @cached_property
     def _paths(self) -> dict[str, Path]:

@@ -42,8 +42,8 @@ if HAS_HEIF:
 
     pillow_heif.register_heif_opener()
 
-# Formats that the installed Pillow decodes by itself. (For other formats, such as EPS, it would
-# start an external program.)
+# Formats that the installed Pillow decodes by itself. (For EPS, it would start the external program
+# Ghostscript.)
 Image.init()
 FORMATS = tuple(
     name
@@ -64,7 +64,7 @@ MAX_PIXELS = 80_000_000  # default limit of pixels in a decoded image: 240 MB as
 LIMIT_VARIABLE = "DWC_MAX_DECODED_MB"
 _BYTES_PER_PIXEL = 3
 # An image that is reduced during decoding may have this many times the limit of pixels. Larger
-# images are rejected, because the whole file is read anyway: a JPEG of 640 megapixels takes seconds.
+# images are rejected, because the whole file is still read: a JPEG of 640 megapixels takes seconds.
 _MAX_REDUCTION = 8
 # An image with a larger aspect ratio is cropped to a square. Otherwise a preprocessor, which
 # resizes the short side to 224 px or more, would enlarge a strip of 1 x 50,000 pixels to
@@ -501,7 +501,10 @@ def _transform(icc: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | Non
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Convert a gray image of more than 8 bits to 8 bits at its true brightness; return others."""
+    """Convert a gray image of more than 8 bits to 8 bits, at its true brightness.
+
+    Other images are returned unchanged.
+    """
     if image.mode.startswith("I;16"):
         return _from_levels(np.asarray(image).astype(np.uint16))
     if image.mode == "I":

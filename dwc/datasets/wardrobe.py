@@ -23,10 +23,11 @@ CHANGEABLE = ("colour", "pattern", "sleeve", "length")  # attributes that a quer
 _UNKNOWN = frozenset({"-", "?", "other"})
 _COLUMNS = frozenset({"file", "split", "label", "category", "caption", *WARDROBE_ATTRIBUTES})
 TABLE = "attributes.csv"
-# Share of colors phrased by a name that includes the shade, such as "navy", if there is one.
+# If a color in a certain shade has common names, such as "navy", a text uses one of them with this
+# probability.
 _NAMED_COLOR_SHARE = 0.3
 
-# Common names of a color in a certain shade.
+# Color and shade -> common names.
 _NAMED_COLORS = {
     ("red", "dark"): ("burgundy", "maroon"),
     ("pink", "dark"): ("hot pink",),

@@ -1,8 +1,8 @@
-"""The CLIP stream: projections of frozen CLIP features, and a combiner.
+"""The CLIP stream: projections of frozen CLIP features, and a combiner of image and text.
 
 Parameter names: `project_image` and `project_text` (the paper's W_i and W_t), each with `.weight`
-and `.bias`, absent if the combiner takes CLIP's own features; and `combiner.*`, documented in the
-combiner's module.
+and `.bias`; and `combiner.*`, documented in the combiner's module. The projections do not exist if
+the combiner takes CLIP's own features.
 """
 
 import torch
@@ -44,8 +44,8 @@ class ClipStream(nn.Module):
     def compose(self, image_features: Tensor | None, text_features: Tensor | None) -> Composition:
         """Compose N queries from CLIP's features, which need not have unit length.
 
-        A missing modality is replaced by zero vectors: the image weight is then exactly 0 (no
-        images) or 1 (no texts), and the composition has no joint part.
+        A missing modality is replaced by zero vectors. The image weight is then exactly 0 (for
+        missing images) or 1 (for missing texts), and the composition has no joint part.
 
         Args:
             image_features: CLIP's image features (N, F), or None for queries without images.

@@ -1,10 +1,13 @@
 """The CNN stream: a ResNet for images and an LSTM for texts, combined by cross-attention.
 
+Image and text are first adapted to each other by "editors": a gate multiplies the features, and an
+addition computed from the other modality is added. The editors follow Wen et al. 2021,
+"Comprehensive Linguistic-Visual Composition Network for Image Retrieval" (CLVC-Net).
+
 Symbols in comments are those of Huang et al. 2024, "Dynamic Weighted Combiner for Mixed-Modal Image
-Retrieval": X the image's feature map, E its region embeddings, T the word states, C the attended
-words of each region, V the attended regions of each word, i and t the edited image and text. The
-editors (gate and addition) follow Wen et al. 2021, "Comprehensive Linguistic-Visual Composition
-Network for Image Retrieval" (CLVC-Net).
+Retrieval": X is the image's feature map, E its region embeddings, T the word states, C for each
+region the attended words, V for each word the attended regions, i the image part and t the text
+part (edited image and text).
 
 Parameter names (Inc1d and Inc2d are Inception blocks, GeM is generalized-mean pooling):
 
@@ -41,9 +44,9 @@ from dwc.modeling.pooling import GeneralizedMean
 
 
 class WordEncoder(nn.Module):
-    """A word embedding and an LSTM, which give one state per word.
+    """A word embedding and an LSTM, which compute one state vector per word of a text.
 
-    A word's state depends on the word and those before it.
+    The state of a word depends on the word and the words before it.
     """
 
     def __init__(self, vocab_size: int, embedding_dim: int, hidden_dim: int):
@@ -76,7 +79,10 @@ class WordEncoder(nn.Module):
         return states * mask.unsqueeze(-1)
 
     def _encode_bucketed(self, word_ids: Tensor, mask: Tensor) -> Tensor:
-        """Compute what `forward` does in groups of texts of similar length, with less padding."""
+        """Encode words like `forward`, but in groups of texts of similar length.
+
+        Less padding is computed this way.
+        """
 
         def encode(rows: Tensor, longest: int) -> Tensor:
             states, _ = self.lstm(self.embedding(word_ids[rows, :longest]))
@@ -91,12 +97,14 @@ class CrossAttention:
     """Attention between the L words and the R image regions of N queries.
 
     Attributes:
-        word_context: (N, R, H), for each region the mean of the word features (length H), weighted
+        word_context: (N, R, H), for each region the mean of the word features of length H, weighted
             by `over_words`.
-        region_context: (N, L, H), for each word the mean of the region features, weighted by
-            `over_regions`.
-        over_words: (N, L, R), attention weights; each region's sum to 1 over words, 0 on padding.
-        over_regions: (N, L, R), attention weights; each word's sum to 1 over regions, 0 on padding.
+        region_context: (N, L, H), for each word the mean of the region features of length H,
+            weighted by `over_regions`.
+        over_words: Attention weights (N, L, R). For each region they sum to 1 over the words; they
+            are 0 on padding.
+        over_regions: Attention weights (N, L, R). For each word they sum to 1 over the regions;
+            they are 0 on padding.
     """
 
     word_context: Tensor
@@ -115,9 +123,10 @@ def cross_attention(
     """Compute dot-product attention in both directions between words and image regions.
 
     Args:
-        words: Features (N, L, H) of the L words of N queries, of length H.
-        regions: Features (N, R, H) of their R image regions.
-        mask: (N, L), True on words. A query without words has contexts of zero.
+        words: Features (N, L, H) of length H for the L words of N queries.
+        regions: Features (N, R, H) of length H for the R image regions of the queries.
+        mask: (N, L), True on words and False on padding. For a query without words, both contexts
+            of the result are zero.
         word_temperature: Divisor of the scores before the softmax over words, above 0.
         region_temperature: Divisor of the scores before the softmax over regions, above 0.
     """
@@ -144,8 +153,8 @@ class RegionMaps:
             padding.
         regions_by_word: (N, L, H, W), weights that sum to 1 over the regions of each word; 0 on
             padding.
-        image_gate: (N, H, W) in (0, 1), the factor by which the image editor multiplies the image's
-            own features, averaged over channels.
+        image_gate: (N, H, W) in (0, 1): the factors by which the image editor multiplies the
+            image's own features, averaged over channels.
     """
 
     words_by_region: Tensor
@@ -207,9 +216,9 @@ class CnnStream(nn.Module):
     ) -> Composition:
         """Compose N queries.
 
-        A query without words (`word_ids` None, or a row of `word_mask` all False) has an image
-        weight of exactly 1; a query without an image has exactly 0. The part of the missing
-        modality is zero.
+        A query without words (`word_ids` is None, or its row of `word_mask` is all False) has an
+        image weight of exactly 1, and a query without an image has exactly 0. The part of the
+        missing modality is zero.
 
         Args:
             pixel_values: Normalized pixels (N, 3, height, width), or None for no images.
@@ -245,7 +254,7 @@ class CnnStream(nn.Module):
         word_mask: Tensor | None = None,
         shared_map: Tensor | None = None,
     ) -> RegionMaps:
-        """Return the cross-attention of queries; the arguments are as in `compose`.
+        """Return the cross-attention between words and regions; arguments are as in `compose`.
 
         Raises:
             QueryError: No query has words.
@@ -281,7 +290,10 @@ class CnnStream(nn.Module):
         return (word_ids, mask) if bool(mask.any()) else None
 
     def _compose_words(self, text: tuple[Tensor, Tensor] | None) -> Composition:
-        """Compose queries without an image: the region context is zero, the image weight 0."""
+        """Compose queries without an image, with an image weight of 0.
+
+        The region context and the image part are zero.
+        """
         if text is None or not bool(text[1].any(dim=1).all()):
             raise QueryError(
                 "a query has neither a picture nor words that the CNN stream can read; give at "
@@ -294,7 +306,10 @@ class CnnStream(nn.Module):
         return Composition.mix(torch.zeros_like(text_part), text_part, weight)
 
     def _compose_image(self, features: Tensor, regions: Tensor) -> Composition:
-        """Compose queries without words: the word context is zero, the image weight 1."""
+        """Compose queries without words, with an image weight of 1.
+
+        The word context and the text part are zero.
+        """
         context = torch.zeros_like(regions).flatten(2).transpose(1, 2)  # (N, h w, H)
         image_part = self._edit_image(features, regions, context)  # (N, D)
         weight = image_part.new_ones(len(image_part), 1)
@@ -319,7 +334,10 @@ class CnnStream(nn.Module):
         return torch.relu(self.embed_regions(features))
 
     def _attend(self, words: Tensor, regions: Tensor, mask: Tensor) -> CrossAttention:
-        """Return the attention between word states (N, L, H) and region embeddings (N, H, h, w)."""
+        """Return the attention between word states (N, L, H) and region embeddings (N, H, h, w).
+
+        `mask` (N, L) is True on words.
+        """
         return cross_attention(
             words,
             regions.flatten(2).transpose(1, 2),  # (N, h w, H)
@@ -330,13 +348,14 @@ class CnnStream(nn.Module):
 
     @staticmethod
     def _as_map(context: Tensor, grid: torch.Size) -> Tensor:
-        """Reshape a context of regions from (N, h w, H) to a map (N, H, h, w)."""
+        """Reshape features of all regions from (N, h w, H) to a map (N, H, h, w)."""
         return context.transpose(1, 2).unflatten(-1, grid)
 
     def _image_gate(self, regions: Tensor, word_context: Tensor) -> Tensor:
         """Return the image editor's gate (N, C, h, w) in (0, 1).
 
-        `regions` (E) and `word_context` (C, as a map) are (N, H, h, w).
+        `regions` are the region embeddings E (N, H, h, w), and `word_context` is the attended words
+        of each region (the paper's C) as a map (N, H, h, w).
         """
         return torch.sigmoid(self.gate_image(torch.cat([regions, word_context], dim=1)))
 

@@ -18,7 +18,7 @@ from dwc.modeling.packed_sequences import PackedSequences
 
 
 def _branches(in_channels: int, out_channels: int) -> dict[str, list[tuple[int, int, int]]]:
-    """Return each branch's convolutions as (input channels, output channels, kernel size)."""
+    """Return branch name -> convolutions, as (input channels, output channels, kernel size)."""
     if out_channels % 8:
         raise ValueError(f"an Inception block has {out_channels} outputs; give a multiple of 8.")
     eighth = out_channels // 8
@@ -70,7 +70,7 @@ class _Step1d(nn.Module):
 
 
 class _Inception(nn.Module):
-    """Base class with the four branches, which are made of `step` modules."""
+    """Base class with the four branches; each is a sequence of modules of the class `step`."""
 
     def __init__(self, in_channels: int, out_channels: int, step: type[nn.Module]):
         super().__init__()
@@ -83,7 +83,8 @@ class _Inception(nn.Module):
         Args:
             features: Input of the branches `point`, `narrow` and `wide`.
             averaged: The average-pooled input, which goes to the branch `pooled`.
-            *sequences: Further arguments of each `step` module.
+            *sequences: Further arguments of each `step` module: the packed sequences in 1-d, none
+                in 2-d.
         """
         sources = {"point": features, "narrow": features, "wide": features, "pooled": averaged}
         outputs = [
@@ -127,7 +128,7 @@ class Inception2d(_Inception):
 
 
 class Inception1d(_Inception):
-    """An Inception block for packed sequences, whose results do not depend on padding."""
+    """An Inception block for packed sequences; its results do not depend on padding."""
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__(in_channels, out_channels, _Step1d)

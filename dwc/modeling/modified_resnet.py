@@ -71,9 +71,9 @@ class AntiAliasedBottleneck(nn.Module):
 
 
 class AttentionPool(nn.Module):
-    """Pools a feature map by attention; the only query is the map's mean.
+    """Pools a feature map to one feature vector by attention, with the map's mean as the query.
 
-    It has learned position embeddings, for one map size.
+    Its learned position embeddings fit one size of the map only.
     """
 
     def __init__(self, grid_size: int, feature_dim: int, heads: int, projection_dim: int):
@@ -106,7 +106,7 @@ class AttentionPool(nn.Module):
         return self.projection(pooled.flatten(1))
 
     def _by_head(self, tokens: Tensor) -> Tensor:
-        """Split the channels among attention heads: (N, T, C) to (N, heads, T, C / heads)."""
+        """Split the channels of T tokens among the heads: (N, T, C) to (N, heads, T, C / heads)."""
         return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 

@@ -1,8 +1,8 @@
 """Batches of word sequences without the cost and the effects of padding.
 
 `PackedSequences` stores the words of all sequences of a batch as consecutive rows, without padding.
-Layers then compute nothing for padding, and batch norm's statistics are those of words alone; with
-padding, a sequence's features would depend on the lengths of the others in its batch.
+Layers then compute nothing for padding, and batch norm's statistics include words only. With
+padding, the features of a sequence would depend on the lengths of the other sequences in its batch.
 """
 
 from collections.abc import Callable
@@ -12,19 +12,19 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-MANY = 64  # number of texts from which `length_bucketed` is faster than one call
+MANY = 64  # for at least this many texts, `length_bucketed` is faster than one call
 
 
 def length_bucketed(lengths: Tensor, encode: Callable[[Tensor, int], Tensor]) -> Tensor:
-    """Encode texts in three groups of similar length, to save padding.
+    """Encode texts in three groups of similar length, so that less padding is needed.
 
     Most texts are short and a few are long. For `MANY` texts or more, the saved padding outweighs
-    the cost of three calls.
+    the cost of three calls instead of one.
 
     Args:
         lengths: Lengths (N,) of the texts.
-        encode: Function `encode(rows, longest)` that takes the indices of some texts and their
-            greatest length, and returns a tensor with one row per text.
+        encode: Function `encode(rows, longest)` that takes the indices of some texts and the
+            greatest of their lengths, and returns a tensor with one row per text.
 
     Returns:
         The encoded rows of all N texts, in the order of `lengths`.
@@ -63,7 +63,7 @@ class PackedSequences:
 
     @cached_property
     def window(self) -> Tensor:
-        """Number of words, 1 to 3, in the group of each word and its direct neighbors, (M, 1)."""
+        """For each word, 1 plus the number of its direct neighbors in the sequence, (M, 1)."""
         return 1 + self._has_before.float() + self._has_after.float()
 
     def pack(self, padded: Tensor) -> Tensor:
@@ -76,9 +76,9 @@ class PackedSequences:
         return empty.index_copy(0, self._positions, rows).unflatten(0, self.mask.shape)
 
     def neighbors(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the rows of each word's left and right neighbors, two tensors (M, C).
+        """Return the row of each word's left neighbor (M, C), and of its right neighbor (M, C).
 
-        The neighbor of a word at the end of its sequence is zero.
+        The row is zero where a word has no such neighbor in its sequence.
         """
         none = rows.new_zeros(1, rows.shape[1])
         before = torch.cat([none, rows[:-1]]) * self._has_before

@@ -12,9 +12,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-_FLOOR = 1e-6  # smallest input, because powers of negative values are not real
-# Smallest logarithm of a term relative to the greatest term. Such a term is lost in a float32 sum
-# anyway, and on a CPU the exponential of smaller values takes six times as long.
+_FLOOR = 1e-6  # smaller inputs are replaced by it: powers of negative numbers are not real
+# Lower limit of a term's logarithm relative to the greatest term. A term of this size is lost in a
+# float32 sum anyway, and on a CPU the exponential of smaller values takes six times as long.
 _FAINTEST = -80.0
 
 
@@ -26,12 +26,12 @@ class GeneralizedMean(nn.Module):
         self.p = nn.Parameter(torch.full((1,), p))
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Pool (N, C, L) to (N, C).
+        """Pool N sequences of L positions and C channels: (N, C, L) to (N, C).
 
         Args:
             features: (N, C, L); values below 1e-6 are replaced by 1e-6.
             mask: (N, L), True on valid positions; None if all positions are valid. The result of a
-                row without valid positions is zero.
+                sequence without valid positions is zero.
         """
         # Computed in logarithms: with a learned p the powers soon overflow, and on a CPU powers
         # take twice as long, most of it in the backward pass.

@@ -103,7 +103,7 @@ def _row(variant: Variant, by_seed: BySeed) -> dict[str, Any]:
 
 
 def _stream_paths(names: Sequence[str]) -> dict[str, str]:
-    """Return "<stream>.<name>" -> dotted path in a run's metrics, for both streams and each name."""
+    """Return "<stream>.<name>" -> dotted path in a run's metrics, for each stream and name."""
     return {
         f"{stream}.{name}": f"streams.{stream}.{name}"
         for stream in ("clip", "cnn")
