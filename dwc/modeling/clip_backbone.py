@@ -124,9 +124,14 @@ class ClipBackbone(StrictModel):
     def _encode_texts(
         self, input_ids: Tensor, attention_mask: Tensor | None, ends: Tensor
     ) -> Tensor:
-        """Encode texts (N, L) and return their features (N, F).
+        """Encode N texts of L tokens each and return features of size F, (N, F).
 
-        The features are the projected hidden states at the positions `ends` (N,).
+        The features of a text are the projected hidden state at its position in `ends`.
+
+        Args:
+            input_ids: Token ids (N, L).
+            attention_mask: (N, L), 1 on tokens and 0 on padding; None for no mask.
+            ends: Position of the first end-of-text token in each text (N,).
         """
         states = self.text_model(input_ids=input_ids, attention_mask=attention_mask)
         rows = torch.arange(len(input_ids), device=input_ids.device)

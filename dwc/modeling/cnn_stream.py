@@ -194,15 +194,16 @@ class CnnStream(nn.Module):
         self.weigh = mlp(2 * embedding_dim, embedding_dim, 1, dropout)
 
     def embed(self, pixel_values: Tensor, shared_map: Tensor | None = None) -> Tensor:
-        """Embed gallery images.
+        """Embed N gallery images.
 
         Args:
             pixel_values: Normalized pixels (N, 3, height, width).
-            shared_map: Last feature map (N, 1280, h, w) of CLIP's image tower, which is required if
-                the config has `shared_channels` and ignored otherwise.
+            shared_map: Last feature map of CLIP's image tower, of height h and width w,
+                (N, 1280, h, w). It is required if the config's `shared_channels` is above 0, and
+                ignored otherwise.
 
         Returns:
-            Unit vectors (N, D).
+            Unit vectors of length D, (N, D).
         """
         features = self._feature_map(pixel_values, shared_map).flatten(2)  # (N, C, h w)
         return normalize(self.project_image(self.pool_gallery(features)))
@@ -222,7 +223,7 @@ class CnnStream(nn.Module):
 
         Args:
             pixel_values: Normalized pixels (N, 3, height, width), or None for no images.
-            word_ids: Word ids (N, L), or None for no words.
+            word_ids: Word ids (N, L), padded to L words, or None for no words.
             word_mask: (N, L) bool, True on words, with padding after them; None for no padding.
             shared_map: As in `embed`.
 
@@ -276,7 +277,10 @@ class CnnStream(nn.Module):
 
     @staticmethod
     def _read(word_ids: Tensor | None, word_mask: Tensor | None) -> tuple[Tensor, Tensor] | None:
-        """Return word ids (N, L) and their boolean mask (N, L), or None if no row has a word."""
+        """Return the word ids of N texts and their boolean mask, each (N, L) for L words.
+
+        The result is None if no text has a word.
+        """
         if word_ids is None:
             return None
         mask = torch.ones_like(word_ids, dtype=torch.bool)
@@ -316,7 +320,10 @@ class CnnStream(nn.Module):
         return Composition.mix(image_part, torch.zeros_like(image_part), weight)
 
     def _feature_map(self, pixel_values: Tensor, shared_map: Tensor | None) -> Tensor:
-        """Return the feature map X (N, C, h, w) of images (N, 3, height, width)."""
+        """Return the feature map X (N, C, h, w) of N images (N, 3, height, width).
+
+        Letters of shapes are explained in the class's docstring; the arguments are as in `embed`.
+        """
         if self.project_regions is None:
             return self.resnet(pixel_values).last_hidden_state
         if shared_map is None:
@@ -330,13 +337,20 @@ class CnnStream(nn.Module):
         return torch.relu(self.project_regions(both))
 
     def _regions(self, features: Tensor) -> Tensor:
-        """Return the region embeddings E (N, H, h, w) of a feature map X (N, C, h, w)."""
+        """Return the embeddings E of all h by w image regions, (N, H, h, w).
+
+        Args:
+            features: Feature map X of N images with C channels, (N, C, h, w).
+        """
         return torch.relu(self.embed_regions(features))
 
     def _attend(self, words: Tensor, regions: Tensor, mask: Tensor) -> CrossAttention:
-        """Return the attention between word states (N, L, H) and region embeddings (N, H, h, w).
+        """Return the cross-attention between L words and h by w image regions of N queries.
 
-        `mask` (N, L) is True on words.
+        Args:
+            words: Word states of length H, (N, L, H).
+            regions: Region embeddings of length H, (N, H, h, w).
+            mask: (N, L), True on words.
         """
         return cross_attention(
             words,
@@ -348,24 +362,25 @@ class CnnStream(nn.Module):
 
     @staticmethod
     def _as_map(context: Tensor, grid: torch.Size) -> Tensor:
-        """Reshape features of all regions from (N, h w, H) to a map (N, H, h, w)."""
+        """Reshape features of length H of all regions from (N, h w, H) to a map (N, H, h, w)."""
         return context.transpose(1, 2).unflatten(-1, grid)
 
     def _image_gate(self, regions: Tensor, word_context: Tensor) -> Tensor:
-        """Return the image editor's gate (N, C, h, w) in (0, 1).
+        """Return the image editor's gate in (0, 1) for N images of h by w regions, (N, C, h, w).
 
-        `regions` are the region embeddings E (N, H, h, w), and `word_context` is the attended words
-        of each region (the paper's C) as a map (N, H, h, w).
+        Args:
+            regions: Region embeddings E of length H, (N, H, h, w).
+            word_context: Attended words of each region, as a map (N, H, h, w).
         """
         return torch.sigmoid(self.gate_image(torch.cat([regions, word_context], dim=1)))
 
     def _edit_image(self, features: Tensor, regions: Tensor, word_context: Tensor) -> Tensor:
-        """Return the image part (N, D) of queries.
+        """Return the image part of N queries, of length D, (N, D).
 
         Args:
-            features: Feature map X (N, C, h, w).
-            regions: Region embeddings E (N, H, h, w).
-            word_context: Attended words of each region (N, h w, H).
+            features: Feature map X of h by w regions and C channels, (N, C, h, w).
+            regions: Region embeddings E of length H, (N, H, h, w).
+            word_context: Attended words of each region, of length H, (N, h w, H).
         """
         context = self._as_map(word_context, features.shape[-2:])  # (N, H, h, w)
         edited = self._image_gate(regions, context) * features
@@ -373,11 +388,11 @@ class CnnStream(nn.Module):
         return self.project_image(self.pool_image(edited.flatten(2)))
 
     def _edit_text(self, words: Tensor, region_context: Tensor, mask: Tensor) -> Tensor:
-        """Return the text part (N, D) of queries.
+        """Return the text part of N queries, of length D, (N, D).
 
         Args:
-            words: Word states T (N, L, H).
-            region_context: Attended regions V of each word (N, L, H).
+            words: Word states T of length H for L words, (N, L, H).
+            region_context: Attended regions V of each word, of length H, (N, L, H).
             mask: (N, L), True on words.
         """
         sequences = PackedSequences(mask)

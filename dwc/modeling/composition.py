@@ -116,7 +116,10 @@ class Composition:
         text part on the image.
 
         Args:
-            gallery: Gallery vectors (M, D) of unit length.
+            gallery: M gallery vectors of length D, scaled to unit length, (M, D).
+
+        Returns:
+            The contributions of the image, text and joint parts, each (N, M).
         """
         mixed = self.image_weight * self.image_part + (1 - self.image_weight) * self.text_part
         if self.joint_part is not None:

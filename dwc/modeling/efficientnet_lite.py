@@ -165,14 +165,27 @@ class EfficientNetLite(nn.Module):
         )
 
     def run_lower(self, pixel_values: Tensor, end: int) -> Tensor:
-        """Return the feature map (N, C, h, w) after the stem and the first `end` blocks."""
+        """Return the feature map after the stem and the first `end` blocks.
+
+        Args:
+            pixel_values: Normalized pixels of N images, (N, 3, height, width).
+            end: Number of blocks to run.
+
+        Returns:
+            Map of h by w cells with C channels, (N, C, h, w).
+        """
         features = functional.relu6(self.stem(pixel_values))
         for block in self.blocks[:end]:
             features = block(features)
         return features
 
     def run_upper(self, features: Tensor, start: int) -> Tensor:
-        """Return the head's feature map, given the map (N, C, h, w) after `start` blocks."""
+        """Return the head's feature map, given the result of `run_lower` after `start` blocks.
+
+        Args:
+            features: Map of h by w cells with C channels for N images, (N, C, h, w).
+            start: Number of blocks that were run already.
+        """
         for block in self.blocks[start:]:
             features = block(features)
         return functional.relu6(self.head(features))
@@ -198,18 +211,26 @@ class EfficientNetLiteTower(nn.Module):
         self.projection = nn.Linear(features, config.projection_dim)
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        """Map normalized pixels (N, 3, image_size, image_size) to features (N, projection_dim)."""
+        """Map N normalized images to features (N, projection_dim).
+
+        Args:
+            pixel_values: The images (N, 3, image_size, image_size).
+        """
         return self.pool(self.region_map(pixel_values), pixel_values)
 
     def region_map(self, pixel_values: Tensor) -> Tensor:
-        """Map normalized pixels (N, 3, height, width) to the backbone's map (N, C, h, w)."""
+        """Return the backbone's feature map of N images: h by w cells, C channels, (N, C, h, w).
+
+        `pixel_values` are the normalized pixels (N, 3, height, width).
+        """
         return self.backbone(pixel_values).last_hidden_state
 
     def pool(self, region_map: Tensor, pixel_values: Tensor) -> Tensor:
         """Compute the tower's features from the feature map of the backbone.
 
         Args:
-            region_map: The backbone's feature map (N, C, h, w), from the method `region_map`.
+            region_map: The backbone's feature map of N images with h by w cells and C channels,
+                (N, C, h, w), as returned by the method `region_map`.
             pixel_values: The images (N, 3, height, width) from which the map was computed.
 
         Returns:
@@ -229,7 +250,7 @@ def reduced(pixel_values: Tensor, size_px: int) -> Tensor:
     filter is bicubic and antialiased, as in their original preprocessing.
 
     Args:
-        pixel_values: Images (N, 3, height, width), normalized for EfficientNet-Lite.
+        pixel_values: N images (N, 3, height, width), normalized for EfficientNet-Lite.
         size_px: Height and width of the result in pixels.
 
     Returns:

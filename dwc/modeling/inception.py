@@ -45,7 +45,10 @@ class _Step2d(nn.Module):
         self.normalisation = nn.BatchNorm2d(out_channels)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (N, C, H, W) to (N, out_channels, H, W)."""
+        """Map N feature maps (N, C, H, W) to (N, out_channels, H, W).
+
+        C is the number of input channels, H the height and W the width.
+        """
         return self.normalisation(self.convolution(features))
 
 
@@ -60,7 +63,10 @@ class _Step1d(nn.Module):
         self.normalisation = nn.BatchNorm1d(out_channels)
 
     def forward(self, rows: Tensor, sequences: PackedSequences) -> Tensor:
-        """Map the M words of packed sequences from (M, C) to (M, out_channels)."""
+        """Map the features of the M words of packed sequences from (M, C) to (M, out_channels).
+
+        C is the number of input channels.
+        """
         weight = self.convolution.weight  # (out_channels, C, 1 or 3)
         if weight.shape[-1] == 3:
             before, after = sequences.neighbors(rows)
@@ -120,7 +126,10 @@ class Inception2d(_Inception):
         super().__init__(in_channels, out_channels, _Step2d)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (N, in_channels, H, W) to (N, out_channels, H, W); no activation is applied."""
+        """Map N feature maps (N, in_channels, height, width) to (N, out_channels, height, width).
+
+        No activation is applied to the result.
+        """
         averaged = functional.avg_pool2d(
             features, kernel_size=3, stride=1, padding=1, count_include_pad=False
         )

@@ -87,9 +87,9 @@ class DWCModel(StrictModel):
         Args:
             pixel_values: Reference images (N, 3, height, width), normalized by CLIP's channel means
                 and standard deviations.
-            clip_input_ids: Token ids (N, L) of CLIP's tokenizer.
+            clip_input_ids: Token ids of CLIP's tokenizer, padded to L tokens, (N, L).
             clip_attention_mask: (N, L), 1 on tokens and 0 on padding.
-            word_ids: Word ids (N, W) of the CNN stream's tokenizer.
+            word_ids: Word ids of the CNN stream's tokenizer, padded to W words, (N, W).
             word_mask: (N, W) bool, True on words.
 
         Raises:
@@ -154,7 +154,7 @@ class DWCModel(StrictModel):
         return self.cnn_stream is not None and self.cnn_stream.project_regions is not None
 
     def _clip_image_features(self, pixel_values: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return CLIP's image features (N, F) of N images and the image tower's feature map.
+        """Return CLIP's features of N images, of size F, (N, F), and the image tower's feature map.
 
         The map is None if the CNN stream does not use it.
         """

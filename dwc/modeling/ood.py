@@ -71,7 +71,10 @@ class MahalanobisOOD(nn.Module):
         self.threshold.copy_(torch.quantile(distances, quantile).clamp_min(1e-12))
 
     def _distance(self, image_features: Tensor) -> Tensor:
-        """Return the Mahalanobis distance (N,) of each row of `image_features` (N, F)."""
+        """Return the Mahalanobis distance of N images from the mean, (N,).
+
+        `image_features` are CLIP's features of size F, (N, F).
+        """
         offset = image_features - self.mean  # (N, F)
         squared = ((offset @ self.precision) * offset).sum(dim=-1)
         return squared.clamp_min(0).sqrt()

@@ -63,22 +63,34 @@ class PackedSequences:
 
     @cached_property
     def window(self) -> Tensor:
-        """For each word, 1 plus the number of its direct neighbors in the sequence, (M, 1)."""
+        """For each of the M words, 1 plus the number of its neighbors in the sequence, (M, 1)."""
         return 1 + self._has_before.float() + self._has_after.float()
 
     def pack(self, padded: Tensor) -> Tensor:
-        """Return the rows of the words: (N, L, C) to (M, C)."""
+        """Return the features of the M words of N padded sequences: (N, L, C) to (M, C).
+
+        L is the padded length and C the number of channels.
+        """
         return padded.flatten(0, 1).index_select(0, self._positions)
 
     def unpack(self, rows: Tensor) -> Tensor:
-        """Return the padded form of packed rows: (M, C) to (N, L, C), zero on padding."""
+        """Return the features of M words as N padded sequences: (M, C) to (N, L, C).
+
+        L is the padded length and C the number of channels. The result is zero on padding.
+        """
         empty = rows.new_zeros(self.mask.numel(), rows.shape[1])
         return empty.index_copy(0, self._positions, rows).unflatten(0, self.mask.shape)
 
     def neighbors(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the row of each word's left neighbor (M, C), and of its right neighbor (M, C).
+        """Return the features of each word's left neighbor, and those of its right neighbor.
 
-        The row is zero where a word has no such neighbor in its sequence.
+        They are zero where a word has no such neighbor in its sequence.
+
+        Args:
+            rows: Features of the M words with C channels, (M, C).
+
+        Returns:
+            Two tensors (M, C).
         """
         none = rows.new_zeros(1, rows.shape[1])
         before = torch.cat([none, rows[:-1]]) * self._has_before

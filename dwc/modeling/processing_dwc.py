@@ -85,7 +85,7 @@ class DWCImageProcessor(CLIPImageProcessorPil):
         self.crop_rounding = crop_rounding
 
     def center_crop(self, image: Any, size: Any, **kwargs: Any) -> Any:
-        """Crop an array (C, H, W) to `size` (height, width) around its center."""
+        """Crop an image, an array (channels, height, width), to `size` around its center."""
         top, left = (image.shape[1] - size.height) / 2, (image.shape[2] - size.width) / 2
         if self.crop_rounding == "floor" or top < 0 or left < 0:
             return super().center_crop(image, size, **kwargs)
@@ -154,10 +154,10 @@ class DWCProcessor(ProcessorMixin):
             return_tensors: Must be "pt".
 
         Returns:
-            For N images, `pixel_values` (N, 3, H, W), float32, normalized. For N texts,
-            `clip_input_ids` and `clip_attention_mask` (N, C), int64, `word_ids` (N, L), int64, and
-            `word_mask` (N, L), bool, True on words. Texts are padded on the right to the longest of
-            the batch.
+            For N images, `pixel_values` (N, 3, height, width), float32, normalized. For N texts,
+            `clip_input_ids` and `clip_attention_mask`, int64, each (N, C) for C tokens; `word_ids`,
+            int64, and `word_mask`, bool, True on words, each (N, L) for L words. Texts are padded
+            on the right to the longest text of the batch.
 
         Raises:
             QueryError: A text has more CLIP tokens than the model allows, or a list is empty.

@@ -112,7 +112,14 @@ class CachedImages:
         return self.rows.shape[-1] - channels * height * width
 
     def sample(self, indices: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the row of a random view for each image index (N,): (N, F + C h w) in float32."""
+        """Return the row of a random view for each of N image indices, in float32.
+
+        The result is (N, F + C h w), with F, C, h and w as in the class's docstring.
+
+        Args:
+            indices: The image indices (N,).
+            generator: Source of random choices.
+        """
         views = torch.randint(0, len(self.rows), (len(indices),), generator=generator)
         return self.rows[views, indices].float()
 
@@ -149,11 +156,11 @@ class CachedClip(nn.Module):
         self.feature_dim = feature_dim
 
     def image_features(self, rows: Tensor) -> Tensor:
-        """Return CLIP's features, the first F columns of cached rows: (N, F + C h w) to (N, F)."""
+        """Return CLIP's features (N, F), the first F columns of N rows of `CachedImages.rows`."""
         return rows[:, : self.feature_dim]
 
     def text_features(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return the cached text features (N, F) unchanged; the mask is ignored."""
+        """Return the cached features of N texts, of size F, (N, F), unchanged; ignore the mask."""
         return features
 
 
@@ -165,10 +172,14 @@ class CachedFeatureMaps(nn.Module):
         self.map_shape = map_shape
 
     def forward(self, rows: Tensor) -> SimpleNamespace:
-        """Return an object whose `last_hidden_state` is the feature maps (N, C, h, w) of the rows.
+        """Return the feature maps that N cached rows contain.
 
         Args:
-            rows: Cached rows (N, F + C h w); see `CachedImages.rows`.
+            rows: The rows; see `CachedImages.rows`.
+
+        Returns:
+            An object whose `last_hidden_state` is the maps (N, C, h, w) of C channels, height h and
+            width w.
         """
         size = self.map_shape[0] * self.map_shape[1] * self.map_shape[2]
         return SimpleNamespace(last_hidden_state=rows[:, -size:].unflatten(1, self.map_shape))
@@ -189,11 +200,14 @@ class CachedTowers(nn.Module):
         self._encode_texts = clip.text_features
 
     def image_features(self, inputs: Tensor) -> Tensor:
-        """Return features (N, F) for inputs of the last image layer, of size K, (N, K)."""
+        """Map inputs of the last image layer to image features: (N, K) to (N, F).
+
+        N is the number of images, K the layer's input size and F the size of the features.
+        """
         return self.image_layer(inputs)
 
     def text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Return the text features (N, F) of N texts, like `ClipBackbone.text_features`."""
+        """Return the features of texts like `ClipBackbone.text_features`."""
         return self._encode_texts(input_ids, attention_mask)
 
 
@@ -297,10 +311,11 @@ def tower_features(model: DWCModel, pixel_values: Tensor) -> Tensor:
 
     Args:
         model: Model with both streams, on the device of the pixels.
-        pixel_values: Normalized images (N, 3, H, W) of height H and width W.
+        pixel_values: Normalized images (N, 3, height, width).
 
     Returns:
-        Rows (N, F + C h w) in float32.
+        Rows (N, F + C h w) in float32: CLIP's F features, then the ResNet's flattened feature map
+        with C channels, height h and width w.
     """
     assert model.clip is not None
     assert model.cnn_stream is not None
@@ -532,7 +547,7 @@ class ClipFeatureTable:
     texts_file: Path | None
 
     def images(self, names: Sequence[str], mirrored: Sequence[bool]) -> Tensor:
-        """Return the features of N images, (N, F) in float32.
+        """Return CLIP's features of N images, of size F, (N, F) in float32.
 
         Args:
             names: Names of the images.
@@ -545,9 +560,12 @@ class ClipFeatureTable:
         return torch.from_numpy(_mapped(self.images_file)[rows])
 
     def texts(self, triplets: Sequence[int]) -> Tensor | None:
-        """Return the text features of N triplets by index, (N, F) in float32.
+        """Return CLIP's text features of N triplets, of size F, (N, F) in float32.
 
         The result is None if the table has no text features.
+
+        Args:
+            triplets: Indices of the triplets.
         """
         if self.texts_file is None:
             return None
@@ -605,7 +623,10 @@ def cache_clip_features(
 
 @contextmanager
 def _new_table(file: Path, count: int, clip: ClipBackbone) -> Iterator[np.ndarray]:
-    """Yield an array (count, F), initialized with NaN, and save it as `file` after the block."""
+    """Yield an array for CLIP's features, initialized with NaN, and save it after the `with` block.
+
+    Its shape is (count, F), where F is the size of CLIP's features.
+    """
     shape = (count, clip.config.projection_dim)
     with new_array_file(file, shape, np.float32) as rows:
         rows[:] = np.nan

@@ -15,7 +15,7 @@ from dwc.modeling.composition import Composition
 
 
 def _constant_weight(features: Tensor, image_weight: float) -> Tensor:
-    """Return a tensor (N, 1) filled with `image_weight`, on the device of `features` (N, dim)."""
+    """Return `image_weight` for each of N queries, (N, 1), on the device of `features` (N, dim)."""
     return features.new_full((len(features), 1), image_weight)
 
 

@@ -38,9 +38,9 @@ class DynamicWeightedCombiner(Combiner):
         return Composition.mix(image_part, text_part, image_weight)
 
     def edit(self, image_features: Tensor, text_features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the gated image features and the gated text features, each (N, dim).
+        """Return the gated image features and the gated text features of N queries, each (N, dim).
 
-        They are the paper's i and t.
+        They are the paper's i and t. The arguments are the features before gating, each (N, dim).
         """
         both = torch.cat([image_features, text_features], dim=-1)  # (N, 2 dim)
         image_part = torch.sigmoid(self.edit_image(both)) * image_features
@@ -59,7 +59,7 @@ class UnitDynamicCombiner(DynamicWeightedCombiner):
     """
 
     def edit(self, image_features: Tensor, text_features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the gated image and text features, each (N, dim), scaled to unit length.
+        """Return the gated image and text features of N queries, each (N, dim), at unit length.
 
         Features of a missing modality, which are zero, stay zero.
         """

@@ -42,9 +42,9 @@ def pseudo_weights(
     the module's docstring.
 
     Args:
-        image_features: Image features (N, D) of N queries, of any vector length.
-        text_features: Text features (N, D), of any vector length.
-        gallery: Unit-length embeddings (M, D) of the batch's target images.
+        image_features: Image features of N queries, of size D and any vector length, (N, D).
+        text_features: Text features of any vector length, (N, D).
+        gallery: Unit-length embeddings of the batch's M target images, (M, D).
         matches: Boolean matrix (N, M), True on the correct targets of each query, at least one per
             row.
         temperature: Temperature of the softmax, above 0.
@@ -64,7 +64,7 @@ def weight_loss(image_weight: Tensor, pseudo: Tensor) -> Tensor:
     """Return the binary cross-entropy between image weights and pseudo weights, a scalar.
 
     Args:
-        image_weight: The combiner's image weights (N, 1) in [0, 1].
+        image_weight: The combiner's image weights of N queries, (N, 1), in [0, 1].
         pseudo: Pseudo weights (N, 1) in [0, 1]; they get no gradient.
     """
     # In float32, because in half precision a weight can round to exactly 0 or 1.
@@ -76,8 +76,8 @@ def _log_probability(query: Tensor, gallery: Tensor, matches: Tensor, temperatur
     """Return the log-probability of each query's correct targets in a softmax, (N,).
 
     Args:
-        query: Image features or text features (N, D) of N queries.
-        gallery: Unit-length embeddings (M, D).
+        query: Image features or text features of N queries, of size D, (N, D).
+        gallery: Unit-length embeddings of M target images, (M, D).
         matches: Boolean matrix (N, M), True on the correct targets of each query.
         temperature: Temperature of the softmax.
     """

@@ -51,8 +51,8 @@ class FeatureBank:
         """Sample `size` triplets at random; the result depends only on the step and the seed.
 
         Returns:
-            Features of the reference images, of the texts and of the target images, (size, F) each,
-            and the targets' image indices (size,).
+            CLIP features of the reference images, of the texts and of the target images, of size F,
+            (size, F) each; and the targets' image indices (size,).
         """
         generator = torch.Generator().manual_seed(random.Random(f"{seed}/{step}").getrandbits(63))
         drawn = torch.randint(0, len(self.texts), (size,), generator=generator)

@@ -68,7 +68,15 @@ class DrawnPool:
     pictures: Tensor
 
     def take(self, indices: Tensor, generator: torch.Generator) -> Tensor:
-        """Return an image in a random style for each item index (N,): (N, 3, H, W), uint8."""
+        """Return an image in a random style for each of N item indices.
+
+        Args:
+            indices: The item indices (N,).
+            generator: Source of random choices.
+
+        Returns:
+            Images (N, 3, H, W) of height H and width W, uint8.
+        """
         styles = torch.randint(0, len(self.pictures), (len(indices),), generator=generator)
         return self.pictures[styles, indices]
 

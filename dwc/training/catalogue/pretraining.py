@@ -104,7 +104,7 @@ def attribute_loss(logits: list[Tensor], labels: Tensor) -> tuple[Tensor, float]
     therefore contributes more to the loss than a rare one, such as the brim.
 
     Args:
-        logits: Logits (B, classes) of each head, from `AttributeHeads`.
+        logits: Logits of each head for B images, (B, classes), from `AttributeHeads`.
         labels: Labels (B, heads), from `encode_labels`.
 
     Returns:

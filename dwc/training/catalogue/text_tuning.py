@@ -120,9 +120,10 @@ class _TextTuner(nn.Module):
         )
 
     def forward(self, batch: TextTuningBatch) -> tuple[Tensor, list[Tensor]]:
-        """Return the features (B, F) of all texts, and a list of each head's logits (M, classes).
+        """Return the features of all B texts, of size F, (B, F), and the logits of all heads.
 
-        Logits are computed for the M modification texts only.
+        The logits are a list with one tensor (M, classes) per head. They are computed for the M
+        modification texts only.
         """
         features = self.clip.text_features(batch.input_ids, batch.attention_mask)
         count = len(batch.labels)

@@ -121,12 +121,15 @@ class BenchmarkBatches:
         return _View(name, mirrored, ImageOps.mirror(image) if mirrored else image)
 
     def _preprocess(self, views: "list[_View]") -> Tensor:
-        """Return pixels (B, 3, H, W) in the channels-last layout, the fastest for convolutions."""
+        """Return the normalized pixels of B views, (B, 3, height, width).
+
+        Their memory layout is channels-last, the fastest for convolutions.
+        """
         pixels = self.processor(images=[view.image for view in views if view.image])["pixel_values"]
         return pixels.contiguous(memory_format=torch.channels_last)
 
     def _cached_features(self, views: "list[_View]") -> Tensor:
-        """Return CLIP's cached features (B, F) of B views, F values each."""
+        """Return CLIP's cached features of B views, of size F, (B, F)."""
         assert self.clip_table is not None
         return self.clip_table.images(
             [view.name for view in views], [view.mirrored for view in views]
@@ -151,9 +154,9 @@ class BenchmarkBatches:
             raise DatasetError(f"{_describe(index, triplet)}: {error}") from error
 
     def _labels(self, triplets: list[Triplet]) -> Tensor:
-        """Return an integer label per target (B,); targets that count as the same have equal ones.
+        """Return an integer label for the target of each of B triplets, (B,).
 
-        `BenchmarkData.answers` defines which targets count as the same.
+        Targets that count as the same, as defined by `BenchmarkData.answers`, have equal labels.
         """
         numbers: dict[str, int] = {}
         answers = [self.data.answers.get(t.target, t.target) for t in triplets]

@@ -29,7 +29,7 @@ class AblationQueries:
 
     Attributes:
         queries: N composed queries with their image and text parts.
-        gallery: Unit-length embeddings (M, D) of the gallery images.
+        gallery: Unit-length embeddings of the gallery images, of size D, (M, D).
         hits: Boolean matrix (N, M), True where a gallery image is a correct result of a query.
         left_out: Boolean matrix (N, M), True where a gallery image is excluded from a query's
             ranking, such as the query's reference image. An excluded image is never a hit.
@@ -78,7 +78,7 @@ def best_fixed_weight(eval_set: AblationQueries) -> float:
 
 
 def oracle_weights(eval_set: AblationQueries) -> Tensor:
-    """Return for each query the weight in `GRID` that gives its target the best rank, (N, 1).
+    """Return for each of N queries the weight in `GRID` that ranks its target best, (N, 1).
 
     These weights depend on the targets, so their recall is an upper bound. Of several best weights,
     the middle one is returned, since any weight between two best ones is usually a best one too.

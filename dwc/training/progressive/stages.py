@@ -76,9 +76,10 @@ class Towers(Protocol):
         """Return features of size F of N images, (N, F)."""
 
     def text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None, /) -> Tensor:
-        """Return features (N, F) of N texts of L tokens each.
+        """Return features of size F of N texts, (N, F).
 
-        The texts are given as token ids (N, L) and a mask (N, L), 1 on tokens and 0 on padding.
+        The texts, padded to L tokens, are given as token ids (N, L) and a mask (N, L), which is 1
+        on tokens and 0 on padding.
         """
 
     def requires_grad_(self, requires_grad: bool = True) -> Any:
@@ -177,8 +178,8 @@ def one_way_loss(left: Tensor, right: Tensor, matches: Tensor, scale: Tensor | f
     """Compute the contrastive loss InfoNCE from each row of `left` to its matches in `right`.
 
     Args:
-        left: Unit-length embeddings (N, D).
-        right: Unit-length embeddings (M, D).
+        left: N unit-length embeddings of size D, (N, D).
+        right: M unit-length embeddings of size D, (M, D).
         matches: Boolean matrix (N, M), True for matching pairs; rows without a match are ignored.
         scale: Factor of the cosine similarities.
 
@@ -205,8 +206,8 @@ def top1_accuracy(left: Tensor, right: Tensor, matches: Tensor) -> float:
     """Return the share (0 to 1) of embeddings whose most similar counterpart is a match.
 
     Args:
-        left: Unit-length embeddings (N, D), over which the share is computed.
-        right: Unit-length embeddings (M, D), among which the most similar one is searched.
+        left: N unit-length embeddings of size D, (N, D), over which the share is computed.
+        right: M unit-length embeddings, (M, D), among which the most similar one is searched.
         matches: Boolean matrix (N, M), True for matching pairs.
     """
     nearest = (left.detach() @ right.detach().T).argmax(dim=-1)  # (N,)
@@ -216,7 +217,7 @@ def top1_accuracy(left: Tensor, right: Tensor, matches: Tensor) -> float:
 
 @dataclass(frozen=True)
 class OpenDomainOutput:
-    """Outputs of stage one for B image-caption pairs.
+    """Outputs of stage one for B image-caption pairs, with embeddings of size D.
 
     Attributes:
         images: Unit-length image embeddings (B, D).
@@ -313,7 +314,7 @@ class FashionSettings(TowerSettings):
 
 @dataclass(frozen=True)
 class FashionOutput:
-    """Outputs of stage two for B products and T tags, with unit-length embeddings.
+    """Outputs of stage two for B products and T tags, with unit-length embeddings of size D.
 
     Attributes:
         images: Embeddings of the first images (B, D).
@@ -417,7 +418,7 @@ class HybridSettings(TowerSettings):
 
 @dataclass(frozen=True)
 class HybridOutput:
-    """Outputs of stage three for B queries and targets.
+    """Outputs of stage three for B queries and their targets, with embeddings of size D.
 
     Attributes:
         groups: Composed queries in groups, as in `TripletBatch.queries`: all queries of a group

@@ -125,11 +125,14 @@ class LinearTowers(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def image_features(self, rows: Tensor) -> Tensor:
-        """Return image features (N, F) of N cached rows; see `CachedImages.rows`."""
+        """Return image features of size F for N cached rows, (N, F); see `CachedImages.rows`."""
         return self.image_layer(rows[:, : self.dim])
 
     def text_features(self, texts: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return text features (N, F) for cached CLIP features (N, F); the mask is ignored."""
+        """Return text features of size F for N texts, (N, F); ignore the mask.
+
+        `texts` are CLIP's cached text features (N, F).
+        """
         return self.text_layer(texts)
 
 
