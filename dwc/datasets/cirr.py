@@ -28,7 +28,7 @@ _ADVICE = (
 
 @dataclass(frozen=True)
 class CirrQuery(RetrievalQuery):
-    """A query of CIRR; `hits` is empty if its target is not published.
+    """A query of CIRR; `hits` (correct results) is empty if its target is not published.
 
     Attributes:
         pair_id: Number of the query on the test server.

@@ -47,7 +47,7 @@ class PickledType:
 
     @property
     def is_object(self) -> bool:
-        """Whether the elements are pickled as objects."""
+        """Whether the elements of an array of this type are Python objects, pickled one by one."""
         return self._code in ("O", "O8", "O4")
 
     def to_numpy(self) -> np.dtype:

@@ -95,7 +95,7 @@ def self_pairs(pairs: Iterable[Triplet]) -> list[str]:
 
 
 class ShoesImages(ImageFiles):
-    """Lookup of images by file name, whether each kind of shoe has its folder or all share one."""
+    """Lookup of images by file name, in one folder per kind of shoe or in one common folder."""
 
     def __init__(self, root: Path) -> None:
         self._bases = [Path(root) / name for name in ("", "images", "attributedata")]

@@ -51,8 +51,10 @@ class Composition:
 
     Attributes:
         embedding: Query embeddings (N, D) of unit length.
-        image_part: (N, D), image features as the combiner edited them, not scaled to unit length.
-        text_part: (N, D), text features as the combiner edited them, not scaled to unit length.
+        image_part: Image features (N, D), as the combiner adapted them to the text; not scaled to
+            unit length.
+        text_part: Text features (N, D), as the combiner adapted them to the image; not scaled to
+            unit length.
         image_weight: (N, 1) in [0, 1], the weight of the image part; the text part's weight is
             1 - image_weight.
         joint_part: (N, D), a part computed from image and text together and added without a weight;

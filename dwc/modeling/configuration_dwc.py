@@ -86,7 +86,7 @@ def _require_positive(config: PretrainedConfig, *names: str) -> None:
 
 @strict
 class ModifiedResNetConfig(PretrainedConfig):
-    """Config of CLIP's ModifiedResNet image tower; the defaults are those of RN50.
+    """Config of CLIP's image tower (image encoder) ModifiedResNet; the defaults are those of RN50.
 
     Attributes:
         layers: Number of blocks in each stage.
@@ -114,12 +114,12 @@ class ModifiedResNetConfig(PretrainedConfig):
 
     @property
     def feature_dim(self) -> int:
-        """Channels of the last stage."""
+        """Number of channels of the last stage's feature map."""
         return self.width * 4 * 2 ** (len(self.layers) - 1)
 
     @property
     def grid_size(self) -> int:
-        """Number of rows, and of columns, of the last stage's feature map."""
+        """Side of the last stage's square feature map in cells."""
         return self.image_size // self.reduction
 
     @property
@@ -192,7 +192,7 @@ _IMAGE_TOWERS = (CLIPVisionConfig, ModifiedResNetConfig, EfficientNetLiteConfig)
 
 @strict
 class ClipBackboneConfig(PretrainedConfig):
-    """Config of CLIP: a text tower, an image tower, and the length of their features.
+    """Config of CLIP, which has a text encoder and an image encoder ("towers").
 
     Attributes:
         text_config: The text tower's config. The features of a text are computed from the hidden
@@ -327,12 +327,12 @@ class CnnStreamConfig(PretrainedConfig):
 
     @property
     def feature_dim(self) -> int:
-        """Channels of the stream's feature map: the backbone's plus the shared ones."""
+        """Number of channels of the stream's feature map: the backbone's plus `shared_channels`."""
         return self.backbone_channels + self.shared_channels
 
     @property
     def backbone_channels(self) -> int:
-        """Channels of the backbone's last stage."""
+        """Number of channels of the feature map of the backbone's last stage."""
         backbone = self.resnet_config
         if isinstance(backbone, EfficientNetLiteConfig):
             return backbone.feature_dim

@@ -85,7 +85,7 @@ def _round_channels(channels: float) -> int:
 
 
 class ConvolutionNorm(nn.Module):
-    """A bias-free convolution with TensorFlow's "same" padding, followed by batch norm."""
+    """A convolution without bias and with TensorFlow's "same" padding, followed by batch norm."""
 
     def __init__(
         self,
@@ -115,7 +115,10 @@ class ConvolutionNorm(nn.Module):
 
 
 def _same_padding(size: int, kernel_size: int, stride: int) -> tuple[int, int]:
-    """Return TensorFlow's "same" padding before and after an axis of `size` elements."""
+    """Return how many elements TensorFlow's "same" padding adds before and after an axis.
+
+    `size` is the number of elements of the axis before padding.
+    """
     total = max((math.ceil(size / stride) - 1) * stride + kernel_size - size, 0)
     return total // 2, total - total // 2
 

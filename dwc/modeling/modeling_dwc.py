@@ -55,7 +55,7 @@ class DWCModel(StrictModel):
 
     @classmethod
     def from_pretrained(cls, *arguments: Any, **options: Any) -> Any:
-        """Load a checkpoint strictly; see `StrictModel.from_pretrained`."""
+        """Load a checkpoint like `StrictModel.from_pretrained`, and freeze CLIP."""
         loaded = super().from_pretrained(*arguments, **options)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         model._freeze_clip()  # loading replaced the frozen parameters by new, unfrozen ones

@@ -1,4 +1,4 @@
-"""CLIP's ModifiedResNet image tower (RN50 and its family), which transformers lacks.
+"""ModifiedResNet, the image encoder ("tower") of CLIP RN50 and its family; transformers lacks it.
 
 Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision",
 section 2.4: a ResNet with a stem of three convolutions, an average pool before every strided
@@ -124,7 +124,7 @@ class AttentionPool(nn.Module):
 
 
 class ModifiedResNet(nn.Module):
-    """CLIP's convolutional image tower."""
+    """CLIP's convolutional image tower (image encoder)."""
 
     def __init__(self, config: ModifiedResNetConfig):
         super().__init__()

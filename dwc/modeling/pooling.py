@@ -19,7 +19,7 @@ _FAINTEST = -80.0
 
 
 class GeneralizedMean(nn.Module):
-    """GeM pooling over the last axis."""
+    """Generalized-mean (GeM) pooling over the last axis, with a learned exponent p."""
 
     def __init__(self, p: float = 3.0):
         super().__init__()
@@ -48,7 +48,7 @@ class GeneralizedMean(nn.Module):
 
 
 def _log_sum_exp(logs: Tensor) -> Tensor:
-    """Return `logs.logsumexp(dim=-1)`, faster than torch both forward and backward."""
+    """Return `logs.logsumexp(dim=-1)`; forward and backward pass are faster than torch's."""
     greatest = logs.detach().amax(dim=-1, keepdim=True)
     shares = (logs - greatest).clamp_min(_FAINTEST).exp()
     return shares.sum(dim=-1).log() + greatest.squeeze(-1)

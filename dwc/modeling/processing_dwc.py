@@ -267,7 +267,10 @@ class DWCProcessor(ProcessorMixin):
 
     @property
     def max_clip_tokens(self) -> int | None:
-        """Maximum number of CLIP tokens of a text, including start and end; None without CLIP."""
+        """Maximum number of CLIP tokens of a text, including the start and end tokens.
+
+        None if there is no CLIP tokenizer.
+        """
         return None if self.clip_tokenizer is None else self.clip_tokenizer.model_max_length
 
     @property

@@ -89,7 +89,7 @@ class CachedTexts:
 
 @dataclass(frozen=True)
 class CachedImages:
-    """Cached features of every image of a pool, in several augmented copies ("views") per image.
+    """Cached features of drawings, for several augmented copies ("views") of every drawing.
 
     Attributes:
         rows: One row per view and image (views, images, F + C h w): CLIP's F features, then the
@@ -107,12 +107,12 @@ class CachedImages:
 
     @property
     def feature_dim(self) -> int:
-        """Size F of CLIP's features."""
+        """Size F of CLIP's features: the row length minus the size of a flattened feature map."""
         channels, height, width = self.map_shape
         return self.rows.shape[-1] - channels * height * width
 
     def sample(self, indices: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the row of a random view for each of N image indices, in float32.
+        """Return the row of a random view (augmented copy) for each of N image indices, in float32.
 
         The result is (N, F + C h w), with F, C, h and w as in the class's docstring.
 
@@ -186,7 +186,7 @@ class CachedFeatureMaps(nn.Module):
 
 
 class CachedTowers(nn.Module):
-    """Trainable stand-in for CLIP whose image tower consists of its last layer only.
+    """Trainable stand-in for CLIP whose image tower (image encoder) is only the last layer.
 
     It takes cached inputs of that layer instead of pixels; see `cache_tower_inputs`. Its parameters
     are those of the original CLIP, so training changes the CLIP too.
@@ -215,8 +215,8 @@ class CachedTowers(nn.Module):
 def with_cached_features(model: DWCModel, cached: CachedPool) -> Iterator[DWCModel]:
     """Make the model accept cached features instead of pixels and token ids in the `with` block.
 
-    Stand-ins replace its towers, CLIP and the CNN stream's ResNet. After the block, the towers are
-    back in place; training inside the block does not change them.
+    In the block, stand-ins replace CLIP and the CNN stream's ResNet. After the block, both are back
+    in place; training in the block does not change them.
     """
     assert model.clip is not None, "features are cached for both streams; this model lacks CLIP's"
     assert model.cnn_stream is not None, "features are cached for both streams; this model has one"
@@ -277,11 +277,12 @@ def cache_image_features(
 ) -> CachedImages:
     """Return CLIP's and the ResNet's features of augmented copies ("views") of every drawing.
 
-    The features are stored in a file. If it exists already, for the same towers, drawings, number
-    of views and seed, it is loaded instead.
+    The features are stored in a file. If it exists already, for the same CLIP and ResNet, drawings,
+    number of views and seed, it is loaded instead.
 
     Args:
-        model: Model with both streams whose towers compute the features; left in eval mode.
+        model: Model with both streams whose CLIP and ResNet compute the features; left in eval
+            mode.
         pool: The drawings.
         views: Number of views per drawing, each with a random augmentation.
         seed: Seed of the random augmentation.
@@ -457,7 +458,7 @@ def last_image_layer(clip: ClipBackbone) -> nn.Linear:
 
 @torch.no_grad()
 def last_layer_inputs(clip: ClipBackbone, pixel_values: Tensor) -> Tensor:
-    """Compute the inputs of the image tower's last layer for N images.
+    """Compute the inputs of the last layer of CLIP's image tower (image encoder) for N images.
 
     Args:
         clip: CLIP, on the device of the pixels.
@@ -492,10 +493,10 @@ def cache_tower_inputs(
 ) -> Tensor:
     """Compute the inputs of CLIP's last image layer for augmented copies of every drawing.
 
-    The image tower takes nearly all the time of a training step. If the CLIP is already trained on
-    similar images, all of the image tower except its last layer can remain frozen. The inputs of
-    that layer are then computed once, for a few augmented copies ("views") of every image, and only
-    the layer and the text tower are trained.
+    CLIP's image encoder ("tower") takes nearly all the time of a training step. If the CLIP is
+    already trained on similar images, all of the image tower except its last layer can remain
+    frozen. The inputs of that layer are then computed once, for a few augmented copies ("views") of
+    every image, and only the layer and the text encoder are trained.
 
     Args:
         clip: The CLIP; left in eval mode.

@@ -48,12 +48,13 @@ class Callback(Protocol):
     """Object that the loop calls between steps, for example to evaluate or average the model."""
 
     def before_step(self, step: int) -> None:
-        """Called before each step, with its number, also before the first step of a resumed run."""
+        """React to the start of a step, given its number; also the first step of a resumed run."""
 
     def after_step(self, done: int) -> None:
-        """Called when `done` steps are finished, before the state is saved.
+        """React to the end of a step, when `done` steps are finished.
 
-        The saved state therefore includes changes made here.
+        The loop calls this before it saves its state, so the saved state includes changes made
+        here.
         """
 
 

@@ -66,7 +66,7 @@ class ConcatenationMLP(Combiner):
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
         """Compose N queries of image weight 0.5 from image and text features, each (N, dim).
 
-        The queries have a joint part.
+        The queries have a joint part, which is computed from both features together.
         """
         joint_part = self.join(torch.cat([image_features, text_features], dim=-1))  # (N, dim)
         weight = _constant_weight(image_features, 0.5)
@@ -78,8 +78,8 @@ class Clip4CirCombiner(Combiner):
     """The Combiner of CLIP4Cir: a joint part plus a weighted mean of image and text features.
 
     Its inputs are CLIP's features scaled to unit length. The joint part and the weight are computed
-    from projections of the inputs. The projections are four times as wide as the features, the
-    hidden layers eight times.
+    from projections of both inputs together. The projections are four times as wide as the
+    features, the hidden layers eight times.
 
     Parameter names: `project_image`, `project_text`, `join`, `output`, `weigh.{0,3}`.
     """

@@ -83,7 +83,7 @@ class JointDynamicCombiner(DynamicWeightedCombiner):
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
         """Compose N queries from image and text features, each (N, dim).
 
-        The queries have a joint part.
+        The queries have a joint part, which is computed from both features together.
         """
         edited = super().forward(image_features, text_features)
         joint_part = self.join(torch.cat([image_features, text_features], dim=-1))  # (N, dim)

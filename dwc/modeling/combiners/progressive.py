@@ -92,7 +92,7 @@ class ProgressiveCombiner(Combiner):
     """Mixes CLIP's own features with an image weight that is trained to match pseudo weights.
 
     The MLP that computes the weight passes no gradient to the features, so only the retrieval loss
-    trains CLIP. This is a reconstruction of PL.
+    trains CLIP. This is a reconstruction of the combiner of Progressive Learning (PL).
     """
 
     uses_projections = False

@@ -89,7 +89,13 @@ def random_views(
 
 
 def _cut_rectangles(views: Tensor, size: int, generator: torch.Generator) -> None:
-    """Paint a randomly colored rectangle over one view in eight, in place."""
+    """Paint a randomly colored rectangle over one image in eight, in place.
+
+    Args:
+        views: Square images (N, 3, size, size), values in [0, 1].
+        size: Side of the images in pixels.
+        generator: Source of all random numbers.
+    """
     chosen = torch.nonzero(torch.rand(len(views), generator=generator) < 1 / 8).flatten().tolist()
     for index in chosen:
         height, width = (torch.rand(2, generator=generator) * 0.25 + 0.05).mul(size).int().tolist()

@@ -175,7 +175,9 @@ class CatalogueBatches:
 
 
 def draw_hard_negatives(items: int, count: int, generator: torch.Generator) -> Tensor:
-    """Sample groups of four neighboring items of a pool at random, without repetition.
+    """Sample groups of four neighboring items of a training pool at random, without repetition.
+
+    Neighbors in the pool are similar garments, which are hard to distinguish ("hard negatives").
 
     Args:
         items: Number of items in the pool.

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FeatureBank:
-    """CLIP features of size F of a pool's images, and of the modification texts of T triplets.
+    """CLIP features of size F of the training images, and of the texts of T training triplets.
 
     Attributes:
         images: Features of each image in several augmented copies ("views"), (views, images, F).
@@ -67,7 +67,7 @@ class FeatureBank:
 
 
 def feature_bank(cached: CachedPool) -> FeatureBank:
-    """Return only the CLIP features of a pool's cached features, in float32."""
+    """Return the CLIP features, in float32, that the cached features of a training pool contain."""
     images = cached.images.rows[..., : cached.images.feature_dim].float()
     return FeatureBank(images, cached.references, cached.targets, cached.modifications.features)
 
@@ -198,7 +198,17 @@ def compare_combiners(
 def _train(
     config: DWCConfig, name: str, comparison: CombinerComparison, rate: float
 ) -> tuple[DWCModel, float]:
-    """Train a stream with the named combiner and return the model and its validation R@1."""
+    """Train a CLIP stream with a combiner.
+
+    Args:
+        config: Model configuration that provides all settings except the combiner.
+        name: Name of the combiner.
+        comparison: Data and training settings.
+        rate: Learning rate.
+
+    Returns:
+        The model, and its recall at 1 (0 to 1) on the validation queries.
+    """
     torch.manual_seed(comparison.seed)
     model = DWCModel(_clip_only(config, name))
     model.clip = cast(ClipBackbone, CachedClip(config.clip_config.projection_dim))

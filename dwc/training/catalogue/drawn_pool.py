@@ -57,7 +57,7 @@ class PoolSettings:
 
 @dataclass(frozen=True)
 class DrawnPool:
-    """A pool of garments and their images.
+    """A pool of garments for training, and drawings of them.
 
     Attributes:
         items: The garments; those of one family are next to each other.

@@ -61,7 +61,7 @@ def cache_eval_set(
     The queries are the same as those of `evaluate_catalogue` with seed 0.
 
     Args:
-        model: Model, on the CPU, whose towers compute the features.
+        model: Model, on the CPU, whose image and text encoders compute the features.
         processor: Image preprocessor and tokenizers.
         split: Split of the catalogue: "train", "val" or "test".
         gallery_size: Number of gallery images M.

@@ -278,7 +278,7 @@ def attribute_triplets(pool: PhotographPool, each: int, seed: int) -> list[Photo
     """Return triplets of photographs of one category that differ in one or two attributes.
 
     Args:
-        pool: The photographs.
+        pool: The photographs; recolored copies are not used.
         each: Number of triplets for each reference photograph. A photograph that differs in this
             way from no other is the reference of no triplet.
         seed: Seed of all random choices.

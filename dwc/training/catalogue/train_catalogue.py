@@ -81,7 +81,7 @@ class TrainedCatalogue:
     Attributes:
         model: The trained model, on the CPU and in eval mode.
         processor: Its image preprocessor and tokenizers.
-        cached: Cached features of the training pool.
+        cached: Cached features of the training drawings and texts.
     """
 
     model: DWCModel
@@ -199,7 +199,14 @@ def _pretrain(
 def train_on_cached(
     model: DWCModel, cached: CachedPool, recipe: CatalogueRecipe, work: Path
 ) -> None:
-    """Train both streams of a model in place on cached features of its frozen encoders."""
+    """Train both streams of a model in place on cached features of its frozen encoders.
+
+    Args:
+        model: The model, on the device of the training.
+        cached: Features of the training drawings and texts, from the model's encoders.
+        recipe: The hyperparameters.
+        work: Folder of saved training states and logs.
+    """
     accelerator = _accelerator(recipe)
     batches = cached_triplet_batches(
         cached,

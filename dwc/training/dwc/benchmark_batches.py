@@ -121,7 +121,7 @@ class BenchmarkBatches:
         return _View(name, mirrored, ImageOps.mirror(image) if mirrored else image)
 
     def _preprocess(self, views: "list[_View]") -> Tensor:
-        """Return the normalized pixels of B views, (B, 3, height, width).
+        """Return the normalized pixels of B images, (B, 3, height, width).
 
         Their memory layout is channels-last, the fastest for convolutions.
         """
@@ -129,7 +129,7 @@ class BenchmarkBatches:
         return pixels.contiguous(memory_format=torch.channels_last)
 
     def _cached_features(self, views: "list[_View]") -> Tensor:
-        """Return CLIP's cached features of B views, of size F, (B, F)."""
+        """Return CLIP's cached features of B images, of size F, (B, F)."""
         assert self.clip_table is not None
         return self.clip_table.images(
             [view.name for view in views], [view.mirrored for view in views]

@@ -161,7 +161,11 @@ class BenchmarkPreset:
             raise TrainingError(f"{name} is {getattr(self, name)}; it {rule}")
 
     def caption_template(self, dataset: str) -> Mapping[str, str]:
-        """Return the caption template to use for a benchmark; see `CAPTION_TEMPLATES`."""
+        """Return the format strings that join captions to a text; see `CAPTION_TEMPLATES`.
+
+        Args:
+            dataset: Name of the benchmark, such as "fashion_iq".
+        """
         marked = self.caption_form == "authors" and dataset == "fashion_iq"
         return CAPTION_TEMPLATES["fashion_iq" if marked else "plain"]
 

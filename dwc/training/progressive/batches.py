@@ -65,7 +65,9 @@ def draw_tag(garment: Garment, rng: random.Random) -> Tag:
 
 @dataclass(frozen=True)
 class ProgressiveBatches(CatalogueBatches):
-    """Batches for PL's stages from a pool of drawings, preprocessed for the CLIP in training.
+    """Batches for the stages of Progressive Learning (PL) from a pool of drawings.
+
+    Images are preprocessed as the CLIP in training needs them.
 
     Attributes:
         size_px: Side of the square input images in pixels.

@@ -58,8 +58,8 @@ class ProgressiveRecipe:
         ood_items: Number of training drawings from which the out-of-distribution (OOD) statistics
             are computed, and also of held-out drawings from which the threshold is computed.
         cached_views: Number of augmented copies ("views") of each drawing for which the inputs of
-            the image tower's last layer are cached; only this layer of the tower is then trained.
-            0 to cache nothing and train the whole tower. See `cache_tower_inputs`.
+            the last layer of CLIP's image encoder are cached. Only this layer of the image encoder
+            is then trained. 0 to cache nothing and train all layers. See `cache_tower_inputs`.
         measured_gallery: Number of garments in the evaluation gallery of a split.
         measured_queries: Number of evaluation queries for that gallery.
     """
@@ -101,7 +101,7 @@ class ProgressiveRecipe:
     def fine_tuning(self, size_px: int) -> "ProgressiveRecipe":
         """Return the recipe changed for a pretrained CLIP with larger input images.
 
-        The learning rate of CLIP's two towers is divided by 100. Drawings are enlarged in
+        The learning rate of CLIP's two encoders is divided by 100. Drawings are enlarged in
         proportion to the input images, and their number is limited so that they take at most 4 GB.
 
         Args:
@@ -119,8 +119,8 @@ class ProgressiveRecipe:
     def with_cached_images(self, views: int = 4) -> "ProgressiveRecipe":
         """Return a faster recipe for a CLIP that is already trained on drawings.
 
-        It takes minutes instead of hours on one core, because only the last layer of the image
-        tower is trained, on cached inputs. Stage two has half the learning rate and an eighth of
+        It takes minutes instead of hours on one core, because only the last layer of CLIP's image
+        encoder is trained, on cached inputs. Stage two has half the learning rate and an eighth of
         the steps, and stage three half the steps, which suffice for a trained CLIP.
 
         Args:
@@ -179,7 +179,9 @@ def progressive_config(
     template: dict[str, str],
     familiarity: bool,
 ) -> DWCConfig:
-    """Return the configuration of a PL model: a CLIP and a combiner of its features, no CNN stream.
+    """Return the configuration of a Progressive Learning (PL) model.
+
+    It consists of a CLIP and a combiner of CLIP's features, without a CNN stream.
 
     Args:
         clip: CLIP's configuration.

@@ -90,7 +90,10 @@ class Towers(Protocol):
 
 
 def cosine_scale(clip: Towers) -> Tensor:
-    """Return CLIP's learned factor of cosine similarities in a softmax, a scalar, at most 100."""
+    """Return the factor, a scalar, that CLIP learned for cosine similarities in a softmax.
+
+    It is limited to 100.
+    """
     return clip.logit_scale.exp().clamp(max=_LARGEST_SCALE)
 
 
@@ -108,7 +111,7 @@ def train_towers(
     Args:
         stage: Name of the stage's log and state.
         module: Module that maps a batch (a dataclass of tensors, or of lists and dicts of tensors)
-            to outputs; its attribute `clip` contains the image and text towers.
+            to outputs; its attribute `clip` contains the image and text encoders ("towers").
         batches: Function that takes a step number and returns the batch of that step.
         objective: Function that takes the module's outputs and the batch. It returns the loss, and
             numbers to log by name.
@@ -265,7 +268,10 @@ def train_open_domain(
     loop: LoopSettings,
     stage: str = "open_domain",
 ) -> dict[str, float]:
-    """Train both towers of a CLIP in place on images and captions; see `train_towers`."""
+    """Train a CLIP's image and text encoders in place on images and captions (stage one).
+
+    Arguments and result are as in `train_towers`.
+    """
     module = _OpenDomain(clip)
     return train_towers(stage, module, batches, open_domain_objective, settings, accelerator, loop)
 
@@ -390,7 +396,10 @@ def train_fashion(
     loop: LoopSettings,
     stage: str = "fashion",
 ) -> dict[str, float]:
-    """Train both towers of a CLIP in place on stage two's tasks; see `train_towers`."""
+    """Train a CLIP's image and text encoders in place on the tasks of stage two.
+
+    Arguments and result are as in `train_towers`.
+    """
     module = _Fashion(clip, settings)
     objective = partial(fashion_objective, settings=settings)
     return train_towers(stage, module, batches, objective, settings, accelerator, loop)
@@ -398,7 +407,7 @@ def train_fashion(
 
 @dataclass(frozen=True)
 class HybridSettings(TowerSettings):
-    """Settings of stage three: training of the image weight and of the towers.
+    """Settings of stage three: training of the image weight and of CLIP's encoders ("towers").
 
     Attributes:
         weight_loss: Factor of the self-supervised loss, which trains the image weight towards the
@@ -528,10 +537,10 @@ def train_hybrid(
     loop: LoopSettings,
     stage: str = "hybrid",
 ) -> dict[str, float]:
-    """Train a stream, and optionally CLIP's towers, in place; see `train_towers`.
+    """Train a CLIP stream, and optionally CLIP's encoders ("towers"), in place (stage three).
 
     The stream may have any combiner. If the combiner learns image weights, they are also trained to
-    match the pseudo weights.
+    match the pseudo weights. Other arguments and the result are as in `train_towers`.
 
     Raises:
         ValueError: neither the towers nor the stream have trainable parameters.

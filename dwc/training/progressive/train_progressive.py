@@ -77,7 +77,8 @@ class _Parts:
 
     Attributes:
         clip: The CLIP in training.
-        towers: `clip`, or a stand-in that takes cached inputs and shares its parameters.
+        towers: Image and text encoders: `clip`, or a stand-in that takes cached inputs and shares
+            parameters with `clip`.
         stream: The CLIP stream with the combiner.
         batches: Batches of all stages.
         triplets: Training triplets of stage three.
@@ -194,7 +195,7 @@ def _with_cached_images(
 ) -> _Parts:
     """Return the parts changed so that the stages train on cached inputs instead of pixels.
 
-    These are the inputs of the image tower's last layer; see `cache_tower_inputs`.
+    These are the inputs of the last layer of CLIP's image encoder; see `cache_tower_inputs`.
     """
     name = description_digest(
         [_start_name(start), recipe.seed, preprocessing, recipe.cached_views, asdict(recipe.pool)]

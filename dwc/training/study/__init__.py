@@ -1,6 +1,6 @@
 """Ablation study of DWC and Progressive Learning (PL), all with the same data, budget and seeds.
 
-The study trains many variants of both methods, which differ in one part. The image and text
+The study trains many system variants: retrieval systems that differ in one part. The image and text
 encoders ("towers") are frozen and their features cached, so that training a variant takes well
 under a minute on one core. Variants are evaluated on the catalogue of drawn garments, for which the
 correct results and the true image weights are known.

@@ -1,4 +1,4 @@
-"""Settings of the study, and its cached features of a training pool and two evaluation sets."""
+"""Settings of the study, and its cached features of training data and of two evaluation sets."""
 
 import os
 import random
@@ -40,7 +40,7 @@ def _bundled_settings() -> MutualSettings:
 
 @dataclass(frozen=True)
 class StudySettings:
-    """Data and training settings shared by all variants.
+    """Data and training settings that all system variants of the study share.
 
     Attributes:
         seeds: Random seeds; each variant is trained once per seed.
@@ -85,7 +85,7 @@ class StudySettings:
         """Return a hash of 12 hex digits of all that affects the cached features.
 
         Args:
-            fingerprint: Hash of the checkpoint whose towers compute the features.
+            fingerprint: Hash of the checkpoint whose encoders compute the features.
         """
         names = ("pool", "views", "triplets", "gallery", "queries")
         return description_digest([_FORMAT, fingerprint, {n: asdict(self)[n] for n in names}])
@@ -93,8 +93,10 @@ class StudySettings:
     def runs_name(self, fingerprint: str) -> str:
         """Return a hash of 12 hex digits of all that affects a run except its variant and seed.
 
+        A run is the training and evaluation of a system variant with a seed.
+
         Args:
-            fingerprint: Hash of the checkpoint that provides the frozen towers.
+            fingerprint: Hash of the checkpoint that provides the frozen encoders.
         """
         left_out = ("seeds", "wrong_texts")
         described = {name: value for name, value in asdict(self).items() if name not in left_out}
@@ -103,10 +105,10 @@ class StudySettings:
 
 @dataclass(frozen=True)
 class StudyFeatures:
-    """Cached features of the training pool and both evaluation sets.
+    """Cached features of the training data and of both evaluation sets.
 
     Attributes:
-        config: Configuration of the checkpoint that provides the frozen towers.
+        config: Configuration of the checkpoint that provides the frozen encoders.
         pool: Features of the drawings and of T triplets.
         noise: A random number in [0, 1) for each triplet (T,). At a share s of wrong texts, the
             triplets with a number below s have wrong texts.
@@ -121,7 +123,7 @@ class StudyFeatures:
     val: CachedEvalSet
 
     def pool_with(self, wrong_share: float) -> CachedPool:
-        """Return the pool with wrong modification texts for some of the triplets.
+        """Return the training data with wrong modification texts for some of the triplets.
 
         A wrong text is the text of the previous triplet, as in `training_triplets`. Texts that are
         wrong at a smaller share are also wrong at a larger share.
@@ -193,7 +195,7 @@ def cache_features(
 
     Args:
         settings: Settings of the study.
-        checkpoint: Checkpoint whose towers compute the features.
+        checkpoint: Checkpoint whose image and text encoders compute the features.
         work: Work folder of the study.
         drawings: Folder of the pool of drawings, which are created if missing.
 

@@ -38,7 +38,7 @@ polyline { fill: none !important; stroke-width: 2; }
 
 @dataclass(frozen=True)
 class PlotRow:
-    """Row of a plot that shows the values of a variant.
+    """Row of a plot that shows the values of a system variant.
 
     Attributes:
         label: Name of the variant.

@@ -46,10 +46,10 @@ class _UneditedCnnStream(CnnStream):
 
 
 def build_dwc(variant: Variant, features: StudyFeatures, settings: StudySettings) -> DWCModel:
-    """Return an untrained DWC model with the streams and parts of a variant, on cached features.
+    """Return an untrained DWC model that takes cached features and has the parts of a variant.
 
     Args:
-        variant: The variant of DWC to build.
+        variant: The system variant to build, one of DWC.
         features: Cached features, which determine the sizes of the model.
         settings: Settings of the study, with the hidden size of the CNN stream.
     """
@@ -83,7 +83,7 @@ def build_dwc(variant: Variant, features: StudyFeatures, settings: StudySettings
 
 
 def _change_parts(combiner: nn.Module, variant: Variant, dim: int) -> None:
-    """Replace parts of DWC's combiner in place with constants, as the variant specifies.
+    """Replace parts of DWC's combiner in place with constants, as a system variant specifies.
 
     Without editors, the gates that multiply the features are fixed at 1, so the features are used
     unchanged. Without learned weights, the image weight is fixed at one half.
@@ -101,9 +101,9 @@ def _change_parts(combiner: nn.Module, variant: Variant, dim: int) -> None:
 
 
 class LinearTowers(nn.Module):
-    """PL's image and text towers: frozen CLIP towers, each followed by a trainable linear layer.
+    """Encoders of Progressive Learning (PL): CLIP's, each followed by a trainable linear layer.
 
-    The CLIP towers are not part of the module; their outputs are cached.
+    CLIP's frozen image and text encoders are not part of the module; their outputs are cached.
     """
 
     def __init__(self, dim: int, log_scale: float, is_clip: bool = True) -> None:
@@ -138,17 +138,25 @@ class LinearTowers(nn.Module):
 
 @dataclass(frozen=True)
 class PLModel:
-    """PL model that takes cached features: its towers, and the CLIP stream with the combiner."""
+    """Progressive Learning (PL) model that takes cached features.
+
+    Attributes:
+        towers: Image and text encoders on cached features.
+        stream: CLIP stream with the combiner.
+    """
 
     towers: LinearTowers
     stream: ClipStream
 
 
 def build_pl(variant: Variant, features: StudyFeatures) -> PLModel:
-    """Return an untrained PL model on cached features for a variant.
+    """Return an untrained Progressive Learning (PL) model that takes cached features.
 
-    If the variant includes stage one, the initial towers are those of CLIP, which stage one has
-    trained; otherwise the layers after CLIP are initialized at random.
+    Args:
+        variant: The system variant to build, one of PL. If it includes stage one, the initial
+            features are those of CLIP, which stage one has trained; otherwise the layers after CLIP
+            are initialized at random.
+        features: Cached features, which determine the sizes of the model.
     """
     dim, config = features.pool.images.feature_dim, features.config
     scale = config.clip_config.logit_scale_init_value

@@ -1,7 +1,7 @@
-"""Training and evaluation of the study's variants, in several processes.
+"""Training and evaluation of the study's system variants, in several processes.
 
-A run is the training and evaluation of a variant with a seed. When it is finished, its result is
-saved, so that the run is not repeated with the same features and settings.
+A run is the training and evaluation of a system variant with a seed. When it is finished, its
+result is saved, so that the run is not repeated with the same features and settings.
 """
 
 import json
@@ -144,7 +144,8 @@ def _numbers(
     """Return recalls and weight metrics of the queries that a mask selects.
 
     Args:
-        ranks: For each stream and for "together", the rank (N,) of each query's first hit.
+        ranks: For each stream and for "together" (all streams), the rank (N,) of each query's best
+            correct result.
         weights: For each stream, the image weights (N,) of the queries.
         eval_set: The N queries.
         mask: Boolean mask (N,) of the queries to include; if it selects none, all metrics but
@@ -196,7 +197,7 @@ def _other_weights(
 
 
 def run_variant(run: Run, features: StudyFeatures, settings: StudySettings) -> Numbers:
-    """Train and evaluate a variant with a seed, on the CPU.
+    """Train and evaluate a system variant with a seed, on the CPU.
 
     Returns:
         The metrics of `evaluate_dwc` or `evaluate_pl`, and the run time `seconds`.
@@ -211,10 +212,11 @@ def run_variant(run: Run, features: StudyFeatures, settings: StudySettings) -> N
 
 
 def fashion_batches(cached: CachedPool, size: int, seed: int) -> Callable[[int], FashionBatch]:
-    """Return the batches of PL's stage two: drawings in two views each, with descriptions.
+    """Return the batches of stage two of Progressive Learning (PL).
 
-    A view is an augmented copy of a drawing. About half of the drawings come in groups of similar
-    garments (hard negatives). A batch depends only on the seed and the step number.
+    A batch has two augmented copies ("views") of each drawing, and a description of it. About half
+    of the drawings come in groups of similar garments (hard negatives). A batch depends only on the
+    seed and the step number.
 
     Args:
         cached: Cached features of the pool.
@@ -332,8 +334,8 @@ class StudyResults:
     """Results of all runs.
 
     Attributes:
-        numbers: Metrics of each run, by variant name and then by seed.
-        fingerprint: Hash of the checkpoint that provides the frozen towers.
+        numbers: Name of a system variant -> seed -> metrics of the run.
+        fingerprint: Hash of the checkpoint that provides the frozen encoders.
         checkpoint: Name of this checkpoint.
     """
 
@@ -349,7 +351,7 @@ def run_all(
 
     Args:
         settings: Settings of the study.
-        model: Checkpoint that provides the frozen towers; None means the bundled one.
+        model: Checkpoint that provides the frozen encoders; None means the bundled one.
         work: Folder of cached features and finished runs; a stopped study resumes from it.
         drawings: Folder of the pool of drawings, which are created if missing.
         workers: Number of worker processes, each on one core; if 1, all runs use this process.
@@ -409,7 +411,7 @@ def _finished(
 
 @dataclass
 class _Worker:
-    """Data that each worker process loads once."""
+    """Data that a worker process loads once and uses for all its runs."""
 
     features: StudyFeatures
     settings: StudySettings

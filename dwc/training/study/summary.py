@@ -1,8 +1,9 @@
 """Summary of the study: means and deviations over seeds, and a verdict on each claim.
 
-A difference between two variants is significant if it exceeds twice its standard error; a smaller
-difference is reported as indistinguishable from chance. The error has two sources: the choice of
-seeds and, if the same metric of both variants is compared query by query, the choice of queries.
+A difference between two system variants is significant if it exceeds twice its standard error; a
+smaller difference is reported as indistinguishable from chance. The standard error has two sources:
+the choice of seeds and, if the same metric of both variants is compared query by query, the choice
+of queries.
 """
 
 import math
@@ -87,7 +88,7 @@ def spread_of(by_seed: BySeed, path: str) -> Spread | None:
 
 
 def _row(variant: Variant, by_seed: BySeed) -> dict[str, Any]:
-    """Return a table row: a variant's description and all metrics of its runs."""
+    """Return a table row with the description of a system variant and the metrics of its runs."""
     paths = {f"recall@{k}": f"recall@{k}" for k in (1, 10, 50)}
     paths |= _stream_paths(("recall@1", "image_weight_mean", "weight_truth_correlation"))
     return {
@@ -117,7 +118,7 @@ def _spreads(by_seed: BySeed, paths: Mapping[str, str]) -> dict[str, dict[str, f
     Numbers that a run lacks are left out.
 
     Args:
-        by_seed: Metrics of a variant's runs.
+        by_seed: Seed -> metrics of a system variant's run.
         paths: Name -> dotted path in a run's metrics.
     """
     spreads = {name: spread_of(by_seed, path) for name, path in paths.items()}
@@ -125,10 +126,10 @@ def _spreads(by_seed: BySeed, paths: Mapping[str, str]) -> dict[str, dict[str, f
 
 
 def _labels(variant: Variant) -> str:
-    """Return the name of a variant's way to train on wrong texts.
+    """Return the kind of loss with which a system variant is trained on wrong texts.
 
-    It is "doubted" for the generalized cross entropy (a `gce_q` above 0), else "soft" for soft
-    labels or "hard" for hard labels.
+    "doubted" is the generalized cross entropy (a `gce_q` above 0). Otherwise the loss is the cross
+    entropy with soft labels ("soft") or hard labels ("hard").
     """
     if variant.gce_q > 0:
         return "doubted"
@@ -140,7 +141,7 @@ def evaluate_claim(claim: Claim, numbers: Mapping[str, BySeed]) -> dict[str, Any
 
     Args:
         claim: The claim.
-        numbers: Metrics of all runs, by variant name and then by seed.
+        numbers: Name of a system variant -> seed -> metrics of the run.
 
     Returns:
         `claim`, its text; `whose`, its source; `verdict`, one of "holds", "reversed" and
@@ -178,10 +179,10 @@ def evaluate_claim(claim: Claim, numbers: Mapping[str, BySeed]) -> dict[str, Any
 
 
 def _unanswered(claim: Claim, is_better: bool) -> dict[str, Any]:
-    """Return the verdict "undecided" for a claim about a metric that a variant does not have.
+    """Return the verdict "undecided" for a claim about a metric that a system variant lacks.
 
-    A variant without a stream has no metrics of it, and a variant whose image weights are all equal
-    has no correlation.
+    A variant that has only one stream lacks the metrics of the other stream. A variant whose image
+    weights are all equal lacks the correlation of predicted and true image weights.
 
     Args:
         claim: The claim.
@@ -215,8 +216,8 @@ def _error_of_queries(better: BySeed, worse: BySeed, view: str) -> float:
     R@1 is the recall at 1. The difference of each query is averaged over seeds first.
 
     Args:
-        better: Metrics of a variant's runs.
-        worse: Metrics of the other variant's runs.
+        better: Seed -> metrics of one system variant's run.
+        worse: Seed -> metrics of the other system variant's run.
         view: "together" for all streams together, or the name of a stream.
     """
     hits = [
@@ -253,7 +254,7 @@ def _sentence(claim: Claim, verdict: str, difference: float, error: float) -> st
 
 
 def _by_share(by_seed: BySeed) -> list[dict[str, Any]]:
-    """Return a variant's metrics for each bin of true image weights that contains queries.
+    """Return a system variant's metrics for each bin of true image weights that contains queries.
 
     The true image weight of a query is the fraction of the target's attributes that come from the
     reference image and not from the text.
@@ -272,5 +273,8 @@ def _by_share(by_seed: BySeed) -> list[dict[str, Any]]:
 
 
 def _weights(by_seed: BySeed) -> dict[str, Any]:
-    """Return kind of image weight (see `weight_ablation`) -> mean and deviation of R@1."""
+    """Return kind of image weight -> mean and deviation over seeds of R@1 (recall at 1).
+
+    The kinds of image weight are those of `weight_ablation`.
+    """
     return _spreads(by_seed, {name: f"weights.{name}.recall@1" for name in _WEIGHTS})

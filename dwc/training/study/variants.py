@@ -1,6 +1,7 @@
-"""Tables of the study's variants and of the claims that it tests.
+"""Tables of the study's system variants and of the claims that it tests.
 
-A variant is a complete retrieval system; most variants differ in one part from a full system.
+A system variant is a complete retrieval system. Most of them differ in one part from full DWC or
+from full PL (Progressive Learning).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -70,7 +71,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Run:
-    """Training and evaluation of a variant with a random seed."""
+    """Training and evaluation of a system variant with a random seed."""
 
     variant: Variant
     seed: int
@@ -83,17 +84,18 @@ class Run:
 
 @dataclass(frozen=True)
 class Claim:
-    """Statement about two variants, or about one, that the metrics of the runs support or not.
+    """Statement that compares two system variants, or one with a fixed number, by a metric.
 
-    It holds if `metric` of the variant `better` exceeds that of the variant `worse` by more than
-    `least`, and the excess over `least` is larger than two standard errors.
+    It holds if `metric` of the variant `better` exceeds `metric` of the variant `worse` by more
+    than `least`, and the excess over `least` is larger than two standard errors.
 
     Attributes:
         text: The statement, as a sentence.
         better: Name of the variant that should have the higher metric.
         worse: Name of the other variant; None to compare the metric of `better` with `least`.
         metric: Dotted path of the metric in a run's numbers, such as "streams.clip.recall@1".
-        source: Source of the claim: the DWC paper, the PL paper or this project ("ours").
+        source: Source of the claim: the paper on DWC, the paper on Progressive Learning ("PL"), or
+            this project ("ours").
         worse_metric: Dotted path of the metric of `worse`; None if it is `metric` as well.
         least: Smallest difference that supports the claim.
     """
@@ -191,7 +193,7 @@ _PL_VARIANTS: Sequence[tuple[str, str, Mapping[str, Any]]] = (
     ("pl_unsupervised", "weight learned from retrieval alone", {"self_supervised": False}),
 )
 
-# Way to train on wrong texts -> `alpha` and `gce_q` of its variant, and its label in the tables.
+# Kind of loss for training on wrong texts -> `alpha`, `gce_q`, and label in the tables.
 _NOISE: Mapping[str, tuple[float | None, float, str]] = {
     "soft": (None, 0.0, "soft labels (SSG)"),
     "hard": (0.0, 0.0, "hard labels"),
@@ -200,7 +202,7 @@ _NOISE: Mapping[str, tuple[float | None, float, str]] = {
 
 
 def all_variants(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Variant]:
-    """Return all variants, with the variants of DWC first.
+    """Return all system variants of the study, with the variants of DWC first.
 
     Args:
         wrong_texts: Shares of wrong training texts to train with, each in [0, 1].
@@ -228,9 +230,10 @@ def _changed(
 
 
 def _noise(wrong_texts: Sequence[float]) -> Iterator[Variant]:
-    """Yield a variant for each share of wrong texts and each way to train on them.
+    """Yield a system variant for each share of wrong texts and each loss in `_NOISE`.
 
-    Soft labels without wrong texts are left out, since they are DWC's CLIP stream alone.
+    Soft labels without wrong texts are left out, since this variant exists already as DWC's CLIP
+    stream alone.
     """
     for share in wrong_texts:
         for kind, (alpha, gce_q, label) in _NOISE.items():
@@ -252,7 +255,7 @@ _LEARNED, _BEST_FIXED = "weights.learned.recall@1", "weights.best_fixed.recall@1
 
 
 def _follows(text: str, variant: str, metric: str, source: Source = "DWC") -> Claim:
-    """Return the claim that a variant's image weights follow the true image weights.
+    """Return the claim that a system variant's image weights follow the true image weights.
 
     Args:
         text: The claim, as a sentence.
@@ -264,7 +267,15 @@ def _follows(text: str, variant: str, metric: str, source: Source = "DWC") -> Cl
 
 
 def _beats_fixed(text: str, variant: str, source: Source) -> Claim:
-    """Return the claim that a variant's learned image weights beat its best fixed weight in R@1."""
+    """Return the claim that learned image weights give a better R@1 than the best fixed weight.
+
+    R@1 is the recall at 1.
+
+    Args:
+        text: The claim, as a sentence.
+        variant: Name of the system variant, evaluated with both kinds of weights.
+        source: Source of the claim.
+    """
     return Claim(text, variant, variant, _LEARNED, source, _BEST_FIXED)
 
 
@@ -386,7 +397,7 @@ def all_claims(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Clai
     """Return all claims that the study evaluates.
 
     Args:
-        wrong_texts: Shares of wrong training texts that variants are trained with, each in [0, 1].
+        wrong_texts: Shares of wrong training texts of the system variants, each in [0, 1].
     """
     percents = [round(100 * share) for share in wrong_texts if share > 0]
     return [
