@@ -255,7 +255,9 @@ class CnnStream(nn.Module):
         word_mask: Tensor | None = None,
         shared_map: Tensor | None = None,
     ) -> RegionMaps:
-        """Return the cross-attention between words and regions; arguments are as in `compose`.
+        """Compute the cross-attention between words and image regions; see `RegionMaps`.
+
+        The arguments are as in `compose`.
 
         Raises:
             QueryError: No query has words.

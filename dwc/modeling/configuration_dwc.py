@@ -293,7 +293,7 @@ class CnnStreamConfig(PretrainedConfig):
             then be an EfficientNet-Lite. 0 to use the stream's own backbone alone.
         resnet_size: Height and width in pixels to which images are reduced for the stream's own
             backbone if `shared_channels` is above 0.
-        vocab_size: Number of ids of the word vocabulary, including the special ones.
+        vocab_size: Number of ids of the word vocabulary, including special words like `<UNK>`.
         word_embedding_dim: Length of word vectors.
         hidden_dim: Length of LSTM states and of region embeddings, which must be equal for the dot
             products of the cross-attention.

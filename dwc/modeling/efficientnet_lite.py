@@ -105,7 +105,10 @@ class ConvolutionNorm(nn.Module):
         self.normalization = nn.BatchNorm2d(out_channels, eps=_BATCH_NORM_EPSILON)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (N, in_channels, H, W) to (N, out_channels, ceil(H / stride), ceil(W / stride))."""
+        """Map N feature maps of height H and width W to maps that are smaller by the stride.
+
+        (N, in_channels, H, W) becomes (N, out_channels, ceil(H / stride), ceil(W / stride)).
+        """
         kernel_size, stride = self.convolution.kernel_size[0], self.convolution.stride[0]
         if stride > 1:
             vertical = _same_padding(features.shape[-2], kernel_size, stride)
@@ -124,7 +127,7 @@ def _same_padding(size: int, kernel_size: int, stride: int) -> tuple[int, int]:
 
 
 class InvertedResidual(nn.Module):
-    """A block that widens its input, filters each channel, and narrows the result.
+    """A block that increases the number of channels, filters each channel, and decreases it again.
 
     The input is added to the result if both have the same shape.
     """
@@ -140,7 +143,10 @@ class InvertedResidual(nn.Module):
         self.has_shortcut = shape.stride == 1 and shape.in_channels == shape.out_channels
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (N, in_channels, H, W) to (N, out_channels, ceil(H / stride), ceil(W / stride))."""
+        """Map N feature maps of height H and width W to maps that are smaller by the stride.
+
+        (N, in_channels, H, W) becomes (N, out_channels, ceil(H / stride), ceil(W / stride)).
+        """
         wide = features if self.expand is None else functional.relu6(self.expand(features))
         narrow = self.project(functional.relu6(self.depthwise(wide)))
         return features + narrow if self.has_shortcut else narrow

@@ -69,7 +69,7 @@ class DWCModel(StrictModel):
         return self
 
     def forward(self, **inputs: Tensor) -> ComposedQuery:
-        """Compose queries; see `compose`."""
+        """Compose queries like `compose`."""
         return self.compose(**inputs)
 
     def compose(

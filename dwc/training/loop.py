@@ -241,9 +241,10 @@ class OptimizerStep:
 
 
 def decay_groups(module: nn.Module) -> list[dict[str, Any]]:
-    """Return two optimizer parameter groups: the module's matrices, and its vectors and scalars.
+    """Divide a module's trainable parameters into two groups for the optimizer.
 
-    The second group (norms, biases and scales) has no weight decay.
+    Parameters with at least two dimensions form the first group. The others (norms, biases and
+    scales) form the second, which has no weight decay.
     """
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     return [

@@ -244,7 +244,7 @@ def new_array_file(file: Path, shape: tuple[int, ...], dtype: Any) -> Iterator[n
 
 @contextmanager
 def reporting_full_disk(folder: Path, content: str) -> Iterator[None]:
-    """Replace an error caused by a full disk in the `with` block with a helpful TrainingError.
+    """Replace an error that a full disk causes in the `with` block with a clear TrainingError.
 
     torch and safetensors report a full disk with exceptions other than OSError, which are
     recognized by their messages.

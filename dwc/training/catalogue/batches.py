@@ -94,9 +94,10 @@ class CatalogueBatches:
         return batch
 
     def labeled(self, size: int) -> Callable[[int], LabeledBatch]:
-        """Return a function that takes a step number and returns `size` images with labels.
+        """Return the batches of `size` images with their attribute labels; see `encode_labels`.
 
-        The labels are the garments' category and attributes; see `encode_labels`.
+        Returns:
+            A function that takes a step number and returns the batch of that step.
         """
         labels = encode_labels([item.garment for item in self.pool.items])
 

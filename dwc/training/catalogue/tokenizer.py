@@ -1,4 +1,4 @@
-"""Construction of the processor for drawings, with a small CLIP tokenizer learned from its texts.
+"""Construction of the processor for drawings, with a CLIP tokenizer learned from their texts.
 
 The tokenizer works like the original CLIP tokenizer: texts are lower-cased and split by byte-level
 byte-pair encoding, the last token of a word ends with `</w>`, and each text is enclosed in

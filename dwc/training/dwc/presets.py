@@ -42,7 +42,8 @@ class BenchmarkPreset:
         learning_rate: Adam's learning rate, after the warm-up.
         eps: Adam's epsilon.
         weight_decay: Adam's weight decay.
-        schedule: Learning-rate schedule; see `MutualSettings`.
+        schedule: Learning-rate schedule: "constant", as in the released code, or "cosine", a linear
+            warm-up followed by a cosine decay to 0.
         warmup_steps: Number of warm-up steps of the cosine schedule.
         max_gradient_norm: Gradients with a larger norm are clipped to this norm; None disables
             clipping.
@@ -175,7 +176,11 @@ class BenchmarkPreset:
         return range(first, first + self.epochs)
 
     def mutual_settings(self, steps_per_epoch: int) -> MutualSettings:
-        """Return the settings of mutual training for a given number of steps per epoch."""
+        """Return the settings of mutual training, in which each stream is the other's teacher.
+
+        Args:
+            steps_per_epoch: Number of training steps in an epoch.
+        """
         total = self.epochs * steps_per_epoch
         return MutualSettings(
             total_steps=total,

@@ -147,13 +147,13 @@ class BenchmarkTraining:
     Attributes:
         dataset: Name of the benchmark, a key of `CATEGORIES`.
         data: The benchmark's folder.
-        clip: See `build_model`.
+        clip: Source of the pretrained CLIP; see `build_model`.
         preset: The hyperparameters.
         out: Folder of the checkpoint. If each category gets its own model, the folder contains one
             checkpoint folder per category.
         work: Folder of saved training states, logs and caches, with the same sub-folders as `out`.
-        resnet: See `build_model`.
-        clip_tokenizer: See `build_model`.
+        resnet: Hub id or folder of the CNN stream's pretrained ResNet.
+        clip_tokenizer: Source of CLIP's tokenizer, if `clip` does not include one.
         categories: Categories of FashionIQ to train on; all if empty. The preset determines whether
             there is one model for all of them or one per category.
         workers: Number of processes that load images.
@@ -380,7 +380,16 @@ def _measure(
 def _evaluate(
     args: BenchmarkTraining, categories: Sequence[str], device: torch.device
 ) -> dict[str, Any]:
-    """Evaluate the written checkpoint like `python -m dwc evaluate`; write and return metrics."""
+    """Evaluate the written checkpoint like `python -m dwc evaluate`.
+
+    Args:
+        args: Arguments of the training.
+        categories: Categories of the benchmark that the model is trained on.
+        device: Device of the model.
+
+    Returns:
+        The metrics, which are also written to `evaluation.json`.
+    """
     loaded = load.load(args.out)
     loaded.model.to(device)
     options = BenchmarkOptions(
@@ -445,7 +454,7 @@ def _recipe(
     data: BenchmarkData,
     accelerator: Accelerator,
 ) -> dict[str, Any]:
-    """Return all settings that affect the trained parameters, and a digest of the training data."""
+    """Return all settings that affect the trained parameters, with a hash of the training data."""
     content = [*data.vocabulary, *sorted(data.paths), dict(data.counts)]
     return {
         "dataset": args.dataset,

@@ -164,9 +164,12 @@ class Start:
 
 
 def small_clip(processor: DWCProcessor) -> ClipBackboneConfig:
-    """Return the configuration of the bundled checkpoint's CLIP, for the tokens of a processor.
+    """Return the configuration of a small CLIP like that of the bundled checkpoint.
 
-    It is a small CLIP for images of 64 pixels a side.
+    Its input images have 64 pixels a side.
+
+    Args:
+        processor: Processor whose CLIP tokenizer determines the number of tokens.
     """
     tokens, end = len(processor.clip_tokenizer), int(processor.clip_tokenizer.eos_token_id)
     return catalogue_config(len(processor.word_tokenizer), tokens, end).clip_config

@@ -193,7 +193,7 @@ def _with_cached_images(
     preprocessing: Preprocessing,
     work: Path,
 ) -> _Parts:
-    """Return the parts changed so that the stages train on cached inputs instead of pixels.
+    """Return a copy of `parts` with which the stages train on cached inputs instead of pixels.
 
     These are the inputs of the last layer of CLIP's image encoder; see `cache_tower_inputs`.
     """
@@ -282,11 +282,11 @@ def publish_progressive(
 
     Args:
         recipe: The hyperparameters.
-        work: See `train_progressive`.
+        work: Folder of saved training states, logs and caches.
         out: Folder of the checkpoint.
-        start: See `train_progressive`.
-        until: See `train_progressive`.
-        drawings: See `train_progressive`.
+        start: A pretrained CLIP that starts with stage two; None to train a CLIP from scratch.
+        until: The last stage to run.
+        drawings: Folder of the pool of drawings; `work` by default.
 
     Returns:
         The content of `evaluation.json`, measured with the written checkpoint; empty on all
