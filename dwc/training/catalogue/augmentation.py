@@ -27,7 +27,7 @@ def random_views(
     mean: Sequence[float],
     std: Sequence[float],
 ) -> Tensor:
-    """Return a randomly transformed and normalized view of each image.
+    """Return a randomly transformed and normalized copy ("view") of each image.
 
     The random transformations are:
 
@@ -36,7 +36,8 @@ def random_views(
     - change of brightness and contrast by up to 12 %, and of each color channel by up to 4 % (with
       more, colors would be hard to distinguish);
     - slight blur of one image in six, by resizing it to a coarser grid and back;
-    - replacement of a rectangle of up to 30 % of the side in one image in eight.
+    - in one image in eight, a rectangle with sides of up to 30 % of the image's side is painted in
+      a random color.
 
     Args:
         images: N RGB images (N, 3, H, W) of height H and width W, uint8.
@@ -170,7 +171,7 @@ def find_garment(photograph: Pixels) -> GarmentMask | None:
 
 
 def _connected(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the mask (96, 96) without connected parts that are small and outside the center."""
+    """Return a mask (96, 96) without connected parts that are small and hardly in the center."""
     parts, count = ndimage.label(mask)
     numbers = np.arange(1, count + 1)
     sizes = ndimage.sum(mask, parts, numbers)

@@ -335,10 +335,10 @@ def _run_epochs(
 
 
 def _precision(preset: BenchmarkPreset) -> str:
-    """Return the precision to train with, "no" (float32), "fp16" or "bf16".
+    """Return the precision to train with: "no" (float32), "fp16" or "bf16".
 
-    It is "no" on a CPU and the preset's on a GPU, except that "fp16" replaces "bf16" on a GPU that
-    does not support bfloat16.
+    On a CPU it is "no". On a GPU it is the preset's precision, but "fp16" instead of "bf16" if the
+    GPU does not support bfloat16.
     """
     if not torch.cuda.is_available():
         return "no"

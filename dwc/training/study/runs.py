@@ -148,8 +148,8 @@ def _numbers(
             correct result.
         weights: For each stream, the image weights (N,) of the queries.
         eval_set: The N queries.
-        mask: Boolean mask (N,) of the queries to include; if it selects none, all metrics but
-            `queries`, their number, are None.
+        mask: Boolean mask (N,) of the queries to include. If it selects none, all metrics except
+            the number of queries are None.
     """
     count = int(mask.sum())
     streams = {
