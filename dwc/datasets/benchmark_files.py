@@ -1,7 +1,7 @@
 """Reading of a benchmark's annotation files (text and JSON), and lookup of its image files.
 
 Error messages state what a file contains, what was expected and what to do. Image files are looked
-up by image id in the folder layouts that are common for the benchmark.
+up by image id, in several folder layouts that are common for the benchmark.
 """
 
 import json
@@ -24,7 +24,7 @@ def read_json(path: Path, kind: type[list] | type[dict], advice: str) -> Any:
     Args:
         path: The file.
         kind: Expected type of the content, `list` or `dict`.
-        advice: How to obtain the file; the last part of the error message if it is missing.
+        advice: How to obtain the file; the error message ends with it if the file is missing.
 
     Raises:
         DatasetError: The file is missing or unreadable, or its content has another type.
@@ -46,13 +46,19 @@ def read_json(path: Path, kind: type[list] | type[dict], advice: str) -> Any:
 
 
 def read_lines(path: Path, advice: str) -> list[str]:
-    """Return the lines of a text file, including empty ones; raises errors like `read_json`."""
+    """Return the lines of a UTF-8 text file, including empty ones.
+
+    Arguments and errors are as in `read_json`.
+    """
     lines = read_text(path, advice).split("\n")
     return lines[:-1] if lines[-1] == "" else lines
 
 
 def read_text(path: Path, advice: str) -> str:
-    """Return the text of a UTF-8 file with normalized line ends; raises errors like `read_json`."""
+    """Return the text of a UTF-8 file with "\\n" as line ends.
+
+    Arguments and errors are as in `read_json`.
+    """
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -68,7 +74,10 @@ def shorten(value: object, limit: int = 80) -> str:
 
 
 def describe_folder(folder: Path) -> str:
-    """Return a short listing of a folder, or of its nearest parent if it does not exist."""
+    """Return a sentence part that lists the content of a folder, such as "data holds a.txt, b.txt".
+
+    If the folder does not exist, the nearest existing parent folder is listed.
+    """
     existing = next((path for path in (folder, *folder.parents) if path.is_dir()), None)
     if existing is None:
         return f"{folder} is not there"
@@ -78,10 +87,10 @@ def describe_folder(folder: Path) -> str:
 
 
 def _beside(path: Path) -> str:
-    """Describe the folder of a missing file, for the error message.
+    """Describe what is in the folder of a missing file, for the error message.
 
-    Files with similar names are listed, to reveal a misspelled name; without any, the folder's
-    content is listed.
+    Files with similar names are listed, to reveal a misspelled name. If there are none, the content
+    of the folder is listed.
     """
     start, end = path.name.split(".")[0], path.suffix
     names = sorted(other.name for other in path.parent.glob(f"{start}*{end}"))
@@ -100,11 +109,12 @@ _TRAILERS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9", "GIF": b";"}
 
 
 def best_copy(paths: Sequence[Path]) -> Path:
-    """Return the first complete file among several files of the same image.
+    """Return the first complete file of several files that should contain the same image.
 
     A failed download leaves an empty file, an HTML page or the beginning of an image, often in the
     same folder as an intact copy. Completeness is judged by a file's first and last bytes. If no
-    file is complete, the first that begins like an image is returned, or else the first file.
+    file is complete, the first file that begins like an image is returned; if none does, the first
+    file.
     """
     if len(paths) == 1:
         return paths[0]
@@ -138,7 +148,7 @@ class ImageFiles(ABC):
 
     @abstractmethod
     def _advice(self) -> str:
-        """Return which folders were searched and where to put the images, for error messages."""
+        """Return the end of an error message: the searched folders, and where to put images."""
 
     @cached_property
     def _paths(self) -> dict[str, Path]:
@@ -167,10 +177,10 @@ class ImageFiles(ABC):
 
 
 class NamedImages(ImageFiles):
-    """Lookup of images whose file names are their ids, in one of several folders.
+    """Lookup of images whose file names without suffix are their ids, in several folders.
 
-    If several files have the same id, the first complete one is used, in the order of the folders
-    and of `SUFFIXES`.
+    If several files have the same id, the first complete file is used. Files are ordered by folder,
+    and in a folder as in `SUFFIXES`.
     """
 
     def __init__(self, folders: Iterable[Path], owner: str) -> None:
@@ -202,7 +212,7 @@ class NamedImages(ImageFiles):
 
 
 class ListedImages(ImageFiles):
-    """Lookup of images whose relative paths are given by the benchmark."""
+    """Lookup of images whose paths, relative to some folder, are listed by the benchmark."""
 
     def __init__(
         self, bases: Sequence[Path], relative: Mapping[str, Sequence[str]], owner: str
@@ -212,7 +222,7 @@ class ListedImages(ImageFiles):
         Args:
             bases: Folders that the paths may be relative to. If several contain an image, the first
                 complete file is used.
-            relative: Possible relative paths of each image, by id.
+            relative: Image id -> possible relative paths of the image.
             owner: Name of the benchmark in the possessive ("CIRR's"), for error messages.
         """
         self._bases = bases

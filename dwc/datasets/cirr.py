@@ -28,11 +28,12 @@ _ADVICE = (
 
 @dataclass(frozen=True)
 class CirrQuery(RetrievalQuery):
-    """A query of CIRR; `hits` is empty if the target is withheld.
+    """A query of CIRR; `hits` (correct results) is empty if its target is not published.
 
     Attributes:
         pair_id: Number of the query on the test server.
-        others: The five other images of the set of similar images that contains the reference.
+        others: Names of five images that are similar to the reference. Together with the reference,
+            they form an image set of CIRR.
     """
 
     pair_id: int = -1
@@ -71,7 +72,7 @@ def cirr_triplets(root: Path, split: str) -> list[Triplet]:
 
 
 def image_paths(root: Path, split: str) -> dict[str, str]:
-    """Return the relative paths of a split's images by image name, in the order of the file.
+    """Return image name -> relative path of all images of a split, in the order of the file.
 
     Raises:
         DatasetError: The file is missing or not as documented.
@@ -95,13 +96,14 @@ def cirr_benchmark(root: Path, split: str = "val", targets_withheld: bool = Fals
     Args:
         root: The data folder.
         split: Name of the split, one of `SPLITS`.
-        targets_withheld: Whether queries without a target are allowed, as in test1.
+        targets_withheld: Whether queries may have no target, as in the split test1.
 
     Returns:
         The benchmark; its queries are of the type `CirrQuery`.
 
     Raises:
-        DatasetError: A file is missing or not as documented, or targets are withheld.
+        DatasetError: A file is missing or not as documented, or a query has no target although
+            `targets_withheld` is False.
     """
     queries = cirr_queries(root, split)
     if not targets_withheld:
@@ -124,8 +126,9 @@ def cirr_benchmark(root: Path, split: str = "val", targets_withheld: bool = Fals
 def cirr_images(root: Path, split: str) -> ListedImages:
     """Return a lookup of the image files of a split.
 
-    An image may have its listed path, or be directly in the first folder of that path, or directly
-    in one of the folders searched.
+    An image may have the path that CIRR lists, such as "train/7/a.png", or a shorter one without
+    the inner folder ("train/a.png") or without any folder ("a.png"). Paths are relative to the data
+    folder or to its folders images/ and img_raw/.
     """
     folders = [Path(root), Path(root).parent] if Path(root).name == "cirr" else [Path(root)]
     bases = [folder / inner for folder in folders for inner in ("", "images", "img_raw")]

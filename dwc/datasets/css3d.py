@@ -1,18 +1,19 @@
 """Reading of the benchmark CSS3D, and a safe reader for the pickled `.npy` file of its annotations.
 
-CSS3D has rendered scenes of simple objects, made by TIRG's authors, with modification texts such as
-"make middle-left small object yellow". It consists of these files:
+CSS3D consists of rendered scenes of simple objects, with modification texts such as "make
+middle-left small object yellow". It was made by the authors of TIRG and has these files:
 
     css_toy_dataset_novel2_small.dup.npy    a pickled dict: split -> objects_img, labels, mods
     images/css_<split>_<number>.png         six digits, in the order of objects_img
 
-A modification (an element of `mods`) has a text (`to_str`) and the numbers of the scenes before
-(`from`) and after it (`to`). Scenes with the same label are equal, so all of them are hits.
+A modification (an element of `mods`) has a text (`to_str`), the numbers of the scenes before the
+modification (`from`) and the numbers of the scenes after it (`to`). Scenes with the same label show
+the same, so all scenes with the target's label are correct results (hits) of a query.
 
 A pickle is a program that may call any importable function. The reader in this module allows only
-the names with which numpy pickles arrays, types and numbers. It replaces them with its own classes,
-because numpy's functions would trust the lengths and flags in the file. The result consists of
-dicts, lists, tuples, text, bytes, numbers and objects of the class `PickledArray`.
+the functions and classes with which numpy pickles arrays, types and numbers. It replaces them with
+its own classes, because numpy's functions would trust the lengths and flags in the file. The result
+consists of dicts, lists, tuples, text, bytes, numbers and objects of the class `PickledArray`.
 """
 
 import pickle
@@ -33,7 +34,7 @@ _PLAIN_KINDS = "biufSU"
 
 
 class PickledType:
-    """Replacement for a pickled numpy type: its code, such as "i8", and its byte order."""
+    """Replacement for a pickled numpy type, with the type's code, such as "i8", and byte order."""
 
     def __init__(self, code: Any = None, *_: Any) -> None:
         self._code = code
@@ -46,7 +47,7 @@ class PickledType:
 
     @property
     def is_object(self) -> bool:
-        """Whether the elements are pickled as objects."""
+        """Whether the elements of an array of this type are Python objects, pickled one by one."""
         return self._code in ("O", "O8", "O4")
 
     def to_numpy(self) -> np.dtype:
@@ -62,7 +63,7 @@ class PickledType:
 
 
 class PickledArray:
-    """Replacement for a pickled numpy array: its shape, and its elements in a flat list."""
+    """Replacement for a pickled numpy array, with the array's shape and a flat list of elements."""
 
     def __init__(self, *_: Any) -> None:
         self.shape: tuple[int, ...] = ()
@@ -151,7 +152,7 @@ def read_pickled_npy(path: Path, advice: str) -> Any:
 
     Args:
         path: The file.
-        advice: How to obtain the file; the last part of the error message if it is missing.
+        advice: How to obtain the file; the error message ends with it if the file is missing.
 
     Raises:
         DatasetError: The file is missing, has another format, or contains anything but arrays,
@@ -211,8 +212,9 @@ class _Split:
 
     Attributes:
         size: Number of scenes.
-        labels: Label of each scene.
-        changes: Modifications: the text, and the numbers of the scenes before and after.
+        labels: Label of each scene; scenes with the same label show the same.
+        changes: Modifications, each with its text, the number of the scene before it, and the
+            number of the scene after it.
     """
 
     def __init__(self, root: Path, split: str) -> None:
@@ -274,7 +276,9 @@ class _Split:
 
 
 def css3d_triplets(root: Path, split: str) -> list[Triplet]:
-    """Return the modifications of a split as triplets of scenes before and after.
+    """Return the modifications of a split as triplets.
+
+    The reference is the scene before the modification, the target the scene after it.
 
     Raises:
         DatasetError: The file is missing or not as documented.
@@ -288,7 +292,8 @@ def css3d_triplets(root: Path, split: str) -> list[Triplet]:
 def css3d_benchmark(root: Path, split: str = "test") -> Benchmark:
     """Return a benchmark with the modifications of a split as queries and its scenes as gallery.
 
-    The reference image of a query is excluded from its results.
+    The hits (correct results) of a query are all scenes with the target's label. The reference
+    image of a query is excluded from its results.
 
     Raises:
         DatasetError: The file is missing or not as documented.

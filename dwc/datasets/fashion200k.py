@@ -4,11 +4,11 @@
     test_queries.txt                            path of the reference, of the target
     women/…/<product>_<n>.jpeg                  the pictures, or under images/
 
-There are no texts by annotators. Two images whose captions differ in one word form a pair, and the
-modification text of the pair says which word replaces which. Any image with the target's caption is
-a hit. DWC's released code appends "and get <the target's caption>" to the text, so that a query
-contains the description of its hits (`states_answer`). Metrics with and without this addition are
-not comparable.
+There are no modification texts by annotators. Two images whose captions differ in one word form a
+pair, and the text of the pair says which word replaces which, such as "replace red with blue". Any
+image with the target's caption is a hit (correct result). DWC's released code appends "and get <the
+target's caption>" to the text, so that a query contains the description of its hits; the argument
+`states_answer` controls this. Metrics with and without this addition are not comparable.
 """
 
 import random
@@ -75,7 +75,7 @@ def replacing_text(source: str, target: str, states_answer: bool = False) -> str
     """Return the modification text "replace A with B" for two captions.
 
     A is the first word of `source` that is not in `target`, and B the first word of `target` that
-    is not in `source`. If there is no such word, the last word is used.
+    is not in `source`. If a caption has no such word, its last word is used.
 
     Args:
         source: Caption of the reference image.
@@ -97,7 +97,8 @@ def fashion200k_benchmark(
     Args:
         root: The data folder.
         split: Must be "test".
-        states_answer: See `replacing_text`.
+        states_answer: Whether the text of a query also states its target's caption; see
+            `replacing_text`.
 
     Raises:
         DatasetError: Files are missing or not as documented, or the split is "train", which has no
@@ -132,24 +133,26 @@ def fashion200k_benchmark(
 
 
 def fashion200k_images(root: Path, names: Iterable[str]) -> ListedImages:
-    """Return a lookup of the image files with the given paths, as in the label files."""
+    """Return a lookup of image files; names are paths as in the label files."""
     bases = [Path(root), Path(root) / "images"]
     return ListedImages(bases, {name: (name,) for name in names}, "Fashion200k's")
 
 
 class TrainPairs:
-    """Source of random training triplets of images whose captions differ in one word.
+    """Source of random training triplets whose reference and target captions differ in one word.
 
     Two captions differ in one word if removing one word from each leaves the same sequence of
-    words. The index of a triplet is that of its reference among all images that can be paired.
+    words. A triplet has the same index as its reference has among all images for which such a
+    target exists.
     """
 
     def __init__(self, pictures: Sequence[LabeledImage], states_answer: bool = False) -> None:
         """Find the images that can be paired.
 
         Args:
-            pictures: Images from which references and targets are drawn.
-            states_answer: See `replacing_text`.
+            pictures: Images that serve as references and targets.
+            states_answer: Whether modification texts also state the target's caption; see
+                `replacing_text`.
 
         Raises:
             DatasetError: No two captions differ in one word.
@@ -177,10 +180,10 @@ class TrainPairs:
         return len(self.indices)
 
     def draw(self, index: int, generator: random.Random) -> Triplet:
-        """Return a random triplet with a given reference.
+        """Return a triplet with a given reference and a random target.
 
-        Three random choices are made: the word to remove from the reference's caption, another
-        caption that equals the rest after removal of one word, and an image with that caption.
+        Three random choices are made: the word to replace in the reference's caption, another
+        caption that differs only in this word, and an image with that caption as the target.
 
         Args:
             index: Index of the reference among the images that can be paired.
@@ -194,13 +197,13 @@ class TrainPairs:
         return Triplet(picture.path, (text,), generator.choice(self._paths[caption]))
 
     def names(self) -> Iterable[str]:
-        """Return the paths of all given images, a superset of those in triplets."""
+        """Return the paths of all given images; some of them may occur in no triplet."""
         return (picture.path for picture in self._pictures)
 
     def _rests(self, caption: str) -> list[tuple[str, ...]]:
-        """Return the caption without one word, as a tuple, for each word that can be replaced.
+        """Return the words of a caption without word i, for each i where word i can be replaced.
 
-        A word can be replaced if another caption equals the rest after removal of one word.
+        A word can be replaced if some other caption differs only in this word.
         """
         return [rest for rest in _without_a_word(caption) if len(self._children[rest]) > 1]
 

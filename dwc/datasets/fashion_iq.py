@@ -4,8 +4,9 @@
     image_splits/split.<category>.<split>.json  [id, …]
     images/<id>.png|jpg|webp|gif                or in another of the folders of `TREES`
 
-Many of the published image links are dead, so missing images are no error; they are left out and
-listed. Metrics of different evaluation protocols (`PROTOCOLS`) are not comparable.
+Many of the published image links are dead, so missing images are no error: a benchmark is made
+without them and lists their names. Metrics of different evaluation protocols (`PROTOCOLS`) are not
+comparable.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,11 +37,11 @@ class Protocol:
     """Rules for the evaluation of a split.
 
     Attributes:
-        full_gallery: Whether the gallery is all images of the split; otherwise it is the references
-            and targets of its triplets.
+        full_gallery: If True, the gallery is all images of the split; if False, only the reference
+            and target images of its triplets.
         reference_removed: Whether the reference image of a query is excluded from its results.
-        captions_joined: Whether both captions of a triplet form one query; otherwise each caption
-            is a query of its own.
+        captions_joined: If True, both captions of a triplet form one query; if False, each caption
+            forms a query of its own.
         used_by: Names of methods whose papers use the protocol.
     """
 
@@ -107,7 +108,7 @@ def fashion_iq_benchmark(
     split: str = "val",
     pictures: FashionIqImages | None = None,
 ) -> Benchmark:
-    """Return a benchmark with a category's split under an evaluation protocol.
+    """Return the benchmark of a category and split, following an evaluation protocol.
 
     Args:
         root: The data folder.

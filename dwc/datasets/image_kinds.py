@@ -37,7 +37,7 @@ UNREAD_SUFFIXES = {
     ".bpg": "BPG",
     ".flif": "FLIF",
 }
-"""Suffixes of image files that Pillow alone cannot read, with the kind of image."""
+"""Suffixes of image files that Pillow alone cannot read -> kind of image."""
 
 _SIGNATURES = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -83,9 +83,11 @@ class UnsupportedImageError(ImageError):
 
 
 def sniff_kind(header: bytes) -> str | None:
-    """Return the kind of image by a file's first 64 bytes, or None if they match no known kind.
+    """Identify the kind of an image file by the file's first 64 bytes.
 
-    Kinds that Pillow can read have the same names as in Pillow, such as "JPEG".
+    Returns:
+        The kind, such as "JPEG" or "RAW", or None if the bytes match no known kind. Kinds that
+        Pillow can read have the same names as in Pillow.
     """
     if header[4:8] == b"ftyp":
         return _sniff_iso_media(header)
@@ -141,11 +143,11 @@ def _spell(character: str) -> str:
 
 
 def escape_name(name: str) -> str:
-    """Return a file name or path as text that can be encoded as UTF-8; `unescape_name` reverses it.
+    """Return a file name or path as text that can be encoded as UTF-8.
 
     A file name that is not UTF-8 cannot be stored in a database or in JSON. Its invalid bytes are
-    replaced with escapes such as `\\xe9`. Backslashes are doubled, so that different names never
-    result in the same text.
+    replaced with escapes such as `\\xe9`. Backslashes are doubled (not on Windows), so that
+    different names never result in the same text. `unescape_name` is the inverse function.
     """
     if "\\" in name and sys.platform != "win32":
         name = name.replace("\\", "\\\\")

@@ -6,7 +6,7 @@ The model, the thumbnails and the page all use this decoder, so that they get th
   brightness even if it is stored with more than 8 bits per channel.
 - Of an animation, the first frame that has more than a single color is used.
 - A transparent background is replaced with a color that contrasts with the object.
-- A large image is reduced, during decoding if the format allows that.
+- A large image is reduced in size, during decoding if the format allows that.
 """
 
 import hashlib
@@ -42,8 +42,8 @@ if HAS_HEIF:
 
     pillow_heif.register_heif_opener()
 
-# Formats that Pillow decodes by itself (for EPS it would start Ghostscript), without those that
-# the installed Pillow does not support.
+# Formats that the installed Pillow decodes by itself. (For EPS, it would start the external program
+# Ghostscript.)
 Image.init()
 FORMATS = tuple(
     name
@@ -55,16 +55,16 @@ FORMATS = tuple(
 )  # fmt: skip
 SUFFIXES = IMAGE_SUFFIXES | ({".heic", ".heif", ".hif"} if HAS_HEIF else set())
 DECODER_VERSION = f"1, Pillow {Image.__version__}, HEIC {HAS_HEIF}"
-"""Identifies the readable formats. If it changes, previously unreadable files are tried again."""
+"""Identifies the set of readable formats. If it changes, unreadable files are tried again."""
 
 RENDERING_VERSION = 1
-"""Incremented when files are decoded to different pixels; stores then hash their images again."""
+"""Incremented when a change makes files decode to other pixels; stores then hash images again."""
 
 MAX_PIXELS = 80_000_000  # default limit of pixels in a decoded image: 240 MB as RGB
 LIMIT_VARIABLE = "DWC_MAX_DECODED_MB"
 _BYTES_PER_PIXEL = 3
-# An image may have this many times the limit of pixels if it is reduced during decoding. More is
-# not allowed, because the whole file is still read: a JPEG of 640 megapixels takes seconds.
+# An image that is reduced during decoding may have this many times the limit of pixels. Larger
+# images are rejected, because the whole file is still read: a JPEG of 640 megapixels takes seconds.
 _MAX_REDUCTION = 8
 # An image with a larger aspect ratio is cropped to a square. Otherwise a preprocessor, which
 # resizes the short side to 224 px or more, would enlarge a strip of 1 x 50,000 pixels to
@@ -78,8 +78,9 @@ MIN_SHORT_SIDE = 512
 _MAX_FRAMES = 48
 _SINGLE_COLOR_RANGE = 8
 _ANIMATED = frozenset({"GIF", "WEBP", "PNG", "AVIF", "TIFF"})
-# Background colors of cut-out objects (RGB). The first that hides at most a quarter of the object
-# is used; a pixel is hidden if its color differs by less than `_HIDDEN_DIFFERENCE`.
+# Background colors (RGB) for images with a transparent background. The first color that hides at
+# most a quarter of the object is used. A pixel of the object is hidden if each of its channels
+# differs from the background by less than `_HIDDEN_DIFFERENCE`.
 _BACKGROUNDS = ((255, 255, 255), (128, 128, 128), (40, 40, 40))
 _HIDDEN_DIFFERENCE = 40
 
@@ -101,20 +102,21 @@ _UPRIGHT = {
 }
 
 IGNORED_PROFILE = "ignored_profile"
-"""Key in the `info` of a decoded image whose color profile was broken and therefore not used."""
+"""Key that is set in the `info` of a decoded image if its color profile was broken and ignored."""
 
 
 def decode(source: str | Path | bytes | Image.Image, max_pixels: int | None = None) -> Image.Image:
-    """Return an image as an upright sRGB image without alpha channel.
+    """Decode an image to an upright sRGB image without alpha channel.
 
     An image whose short side is at least twice `MIN_SHORT_SIDE` is reduced to a half, a quarter or
-    an eighth of its size. A strip (one side more than `STRIP_ASPECT` times the other) is cropped to
-    a square: the top of a high strip, or the middle of a wide one.
+    an eighth of its width and height. A strip, with one side more than `STRIP_ASPECT` times the
+    other, is cropped to a square: the top of a high strip, or the middle of a wide one.
 
     Args:
         source: Path of a file, content of a file, or a PIL image.
         max_pixels: Maximum number of pixels (width x height) to decode, by default `pixel_limit()`.
-            It is checked before decoding; for a JPEG, the size after its reduction counts.
+            It is checked before decoding. For a JPEG that is reduced during decoding, the number of
+            pixels after the reduction counts.
 
     Raises:
         ImageError: The source is missing, empty, not an image, truncated, damaged or too large.
@@ -146,7 +148,13 @@ def open_binary(path: str | Path) -> IO[bytes]:
 
 
 def decode_file(file: IO[bytes], name: str, max_pixels: int | None = None) -> Image.Image:
-    """Return the image in an open file, like `decode`; `name` denotes the file in errors."""
+    """Decode the image in an open file like `decode`.
+
+    Args:
+        file: The open file.
+        name: Name of the file in error messages.
+        max_pixels: Maximum number of pixels to decode; see `decode`.
+    """
     limit = pixel_limit() if max_pixels is None else max_pixels
     try:
         file.seek(0)
@@ -163,9 +171,10 @@ def decode_file(file: IO[bytes], name: str, max_pixels: int | None = None) -> Im
 
 
 def pixel_limit() -> int:
-    """Return the maximum number of pixels in a decoded image.
+    """Return the maximum number of pixels (width x height) of a decoded image.
 
-    Their size as RGB is limited to 240 MB, or to the environment variable `DWC_MAX_DECODED_MB`.
+    By default, the decoded RGB image may have 240 MB. The environment variable
+    `DWC_MAX_DECODED_MB` sets another number of megabytes.
 
     Raises:
         ImageError: The variable is not a number of megabytes.
@@ -185,7 +194,7 @@ def pixel_limit() -> int:
 
 
 def hash_pixels(image: Image.Image) -> str:
-    """Return a hash, 32 hex digits, of a decoded image's size and RGB pixels.
+    """Return a hash of 32 hex digits of a decoded image's width, height and RGB pixels.
 
     Files that differ only in metadata or in their lossless format have the same hash.
     """
@@ -196,10 +205,10 @@ def hash_pixels(image: Image.Image) -> str:
 
 
 def _open_image(file: IO[bytes], header: bytes, name: str) -> Image.Image | None:
-    """Open a file with the first of `FORMATS` that recognizes it; return None if none does.
+    """Open a file in the first of `FORMATS` that recognizes it; return None if no format does.
 
-    This is like `Image.open`, but without its limit of pixels. That limit applies to the full size
-    of a JPEG, although the image may be small enough after its reduction.
+    Unlike `Image.open`, this function has no limit of pixels. The limit of `Image.open` counts the
+    full size of a JPEG, although the image may be small enough after its reduction.
     """
     formats = list(FORMATS)
     if name.lower().endswith(".tga"):  # TGA has no signature at its beginning
@@ -280,9 +289,10 @@ def _check_size(image: Image.Image, name: str, limit: int, shrink: int) -> None:
 
 
 def _is_multi_scan(image: Image.Image) -> bool:
-    """Return whether decoding a JPEG needs memory for the full image even if it is reduced.
+    """Return whether decoding a JPEG needs memory for the full image even if the image is reduced.
 
-    This is so for progressive files, and for sequential ones whose first scan lacks a component.
+    This is true of progressive files, and of sequential files whose first scan does not contain all
+    color components.
     """
     if image.info.get("progressive") or image.info.get("progression"):
         return True
@@ -336,7 +346,13 @@ def _take_part(image: Image.Image) -> Image.Image:
 
 
 def _to_srgb(image: Image.Image, icc: bytes | None, shrink: int) -> Image.Image:
-    """Convert an upright image of any mode to sRGB, reduced by `shrink` (1, 2, 4 or 8)."""
+    """Convert an upright image of any mode to sRGB and reduce its size.
+
+    Args:
+        image: The image.
+        icc: Content of its ICC color profile, or None.
+        shrink: Divisor of width and height: 1, 2, 4 or 8.
+    """
     image = _to_eight_bits(image)
     if image.has_transparency_data:
         layers = _apply_profile(image.convert("RGBA"), icc)
@@ -373,9 +389,10 @@ def _flatten(layers: Image.Image) -> Image.Image:
 
 
 def _apply_profile(image: Image.Image, icc: bytes | None) -> Image.Image:
-    """Convert an RGB, RGBA, L, CMYK or LAB image to sRGB with its color profile.
+    """Convert an RGB, RGBA, L, CMYK or LAB image to sRGB with its ICC color profile.
 
-    Without a usable profile, the image is converted to RGB; RGBA stays RGBA.
+    If the profile is missing or unusable, the image is converted to RGB without it. The result of
+    an RGBA image is RGBA.
     """
     if icc and image.mode == "L" and _color_space(icc) == "RGB":
         image = image.convert("RGB")
@@ -400,9 +417,13 @@ _SRGB_GAMMA = 2.2
 
 
 def _apply_declared_color(image: Image.Image, original: Image.Image) -> Image.Image:
-    """Convert an RGB image without a color profile to sRGB if its file declares other colors.
+    """Convert an RGB image to sRGB if its file declares another color space without a profile.
 
-    Cameras declare Adobe RGB in the EXIF data only; a PNG may declare its gamma.
+    Cameras declare Adobe RGB in the EXIF data only, and a PNG may declare a gamma.
+
+    Args:
+        image: The decoded RGB image.
+        original: The image as opened, with the file's metadata.
     """
     gamma = original.info.get("gamma")
     if original.format == "PNG" and gamma and "srgb" not in original.info:
@@ -446,11 +467,17 @@ def _color_space(icc: bytes) -> str | None:
 
 @lru_cache(maxsize=32)
 def _transform(icc: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Return the conversion of images of a mode to sRGB, or None if none is needed or possible.
+    """Return the transform that converts images of a mode with a color profile to sRGB.
 
-    None is needed if the profile is sRGB itself. None is possible if the profile has another color
-    space than the mode: an image that was converted to another mode may retain its old profile, so
-    a CMYK profile of an RGB image, for example, is meaningless.
+    Args:
+        icc: Content of the ICC color profile; None for LAB images without a profile.
+        mode: Pillow's mode of the images.
+
+    Returns:
+        The transform. None if the profile is sRGB itself, so that no conversion is needed, or if no
+        conversion is possible because the profile is broken or belongs to another color space than
+        the mode. An image that was converted to another mode may retain its old profile: a CMYK
+        profile in an RGB image, for example, is meaningless.
     """
     try:
         if icc is None:
@@ -474,7 +501,10 @@ def _transform(icc: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | Non
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Convert a gray image of more than 8 bits to 8 bits, at its true brightness."""
+    """Convert a gray image of more than 8 bits to 8 bits, at its true brightness.
+
+    Other images are returned unchanged.
+    """
     if image.mode.startswith("I;16"):
         return _from_levels(np.asarray(image).astype(np.uint16))
     if image.mode == "I":
@@ -489,14 +519,16 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _from_levels(levels: NDArray[np.uint16], bits: int | None = None) -> Image.Image:
-    """Convert 16-bit levels to an 8-bit image.
+    """Convert 16-bit brightness levels to an 8-bit image.
 
-    Scanners and cameras with 10, 12 or 14 bits often store their levels unscaled. By default, white
-    is therefore the highest level of the smallest of 10, 12, 14 and 16 bits that fits all levels.
+    Scanners and cameras with 10, 12 or 14 bits often store their levels unscaled in 16 bits. If
+    the number of bits is unknown, it is assumed to be the smallest of 10, 12, 14 and 16 that fits
+    all levels.
 
     Args:
         levels: Levels (height, width) or (height, width, 3).
-        bits: Number of bits that determines white, if it is known.
+        bits: Number of bits of the levels; white is the highest level of that many bits. None if
+            unknown.
     """
     if bits is None:
         highest = int(levels.max())
@@ -507,10 +539,10 @@ def _from_levels(levels: NDArray[np.uint16], bits: int | None = None) -> Image.I
 def _from_numbers(values: NDArray[np.float64]) -> Image.Image:
     """Convert numbers (height, width) or (height, width, 3) to an 8-bit image.
 
-    White is the smallest of 1, 255 and 65,535 that is not below any value. Values with fractions
-    and a maximum of at most `_HIGHLIGHT` belong to an image with highlights brighter than white:
-    white is 1, and larger values are clipped. If values are negative or exceed 65,535, the range
-    from their minimum to their maximum is scaled to that from black to white.
+    Black is 0, and white is the smallest of 1, 255 and 65,535 that no value exceeds. There are two
+    exceptions. Values with fractions and a maximum of at most `_HIGHLIGHT` belong to an image with
+    highlights brighter than white: white is 1, and larger values are clipped. If values are
+    negative or exceed 65,535, their minimum is black and their maximum is white.
     """
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
@@ -525,7 +557,7 @@ def _from_numbers(values: NDArray[np.float64]) -> Image.Image:
 _HIGHLIGHT = 32
 
 # Of each 16-bit color level, Pillow reads only the high byte. Reading the same file with the other
-# byte order gives the low byte. Keys and values are Pillow's names of raw modes.
+# byte order gives the low byte. Raw mode (in Pillow's terms) -> raw mode of the other byte order.
 _OTHER_BYTE = {
     f"{mode};16{order}": f"{mode};16{other}"
     for mode in ("RGB", "RGBA")
@@ -534,7 +566,7 @@ _OTHER_BYTE = {
 
 
 def _deep_raw_mode(image: Image.Image) -> str | None:
-    """Return Pillow's raw mode of a color image with 16 bits per channel, or None for others."""
+    """Return Pillow's raw mode of a color image with 16 bits per channel, None for other images."""
     tiles = getattr(image, "tile", None)
     if not tiles or image.mode not in ("RGB", "RGBA"):
         return None
@@ -548,8 +580,9 @@ def _restore_depth(
 ) -> Image.Image:
     """Return a color image of 16 bits per channel as an 8-bit image at its true brightness.
 
-    If all levels are below a quarter of the range, the image has 10, 12 or 14 bits. It is then read
-    again to obtain the low bytes of its levels, and scaled.
+    Usually this is the decoded image itself, which has the high byte of each level. If all levels
+    are below a quarter of the range, the image has 10, 12 or 14 bits. It is then read again to
+    obtain the low bytes of its levels, and scaled.
 
     Args:
         image: The decoded image, with the high bytes of the levels.

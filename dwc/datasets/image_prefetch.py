@@ -1,6 +1,7 @@
-"""Computation of results in worker threads or processes before they are needed, in order.
+"""Execution of tasks in worker threads or processes, ahead of the time their results are needed.
 
-The gallery builder, the evaluation and the training use this module to load or draw images.
+Results are returned in the order of the tasks. The gallery builder, the evaluation and the training
+use this module to load or draw images.
 """
 
 import multiprocessing
@@ -29,10 +30,11 @@ _IMAGES_AHEAD_PER_THREAD = 4
 
 
 def worker_pool(count: int, tasks: int, computed: bool) -> Executor:
-    """Return a pool of worker processes for many tasks of Python code, else of threads.
+    """Return a pool of worker processes or of threads, whichever is faster for the tasks.
 
-    Python code holds the interpreter's lock: two threads draw garments more slowly than one. The
-    decoding of image files releases the lock, so threads run it in parallel.
+    Many tasks of Python code get processes, because Python code holds the interpreter's lock: two
+    threads draw garments more slowly than one. Other tasks get threads; the decoding of image
+    files, for example, releases the lock.
 
     Args:
         count: Number of workers.
@@ -59,9 +61,10 @@ def _start_in_background() -> None:
 
 
 class LookAhead(Generic[Task, Result]):
-    """Queue of tasks that a pool executes in order before their results are taken.
+    """Queue of tasks that a pool executes in order, ahead of the time their results are taken.
 
-    At most `window` tasks are executing, waiting, or finished but not taken.
+    At most `window` tasks at a time are executing, waiting for a worker, or finished with a result
+    that has not been taken.
     """
 
     def __init__(
@@ -77,7 +80,7 @@ class LookAhead(Generic[Task, Result]):
         return [task for task, _ in self._pending]
 
     def take(self) -> tuple[Task, Future[Result]] | None:
-        """Return the next task with its future result, or None after the last task."""
+        """Return the next task and the `Future` of its result, or None after the last task."""
         if not self._pending:
             return None
         taken = self._pending.popleft()
@@ -101,9 +104,10 @@ def prefetched(
 
     Args:
         pool: Pool that executes the tasks.
-        work: Function from a task to its result.
+        work: Function that takes a task and returns its result.
         tasks: The tasks.
-        window: Maximum number of tasks that are executing, waiting, or finished but not yielded.
+        window: Maximum number of tasks that are executing, waiting for a worker, or finished with a
+            result that has not been yielded.
     """
     ahead = LookAhead(pool, work, tasks, window)
     try:
@@ -132,10 +136,10 @@ def image_order(benchmark: Benchmark) -> Iterable[str]:
 
 
 class ImagePrefetcher:
-    """Callable that returns images by name and loads the next ones of an expected order in advance.
+    """Callable that returns images by name and loads images in advance in an expected order.
 
-    It is a context manager. If a later image of the order is requested, the skipped ones are
-    discarded. An image that is not among those being loaded is opened when it is requested.
+    If the requested image is among those loaded in advance, the images before it in the order are
+    discarded. Other images are loaded when they are requested. The object is a context manager.
     """
 
     def __init__(self, paths: Mapping[str, Path], order: Iterable[str], threads: int) -> None:

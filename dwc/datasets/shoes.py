@@ -4,11 +4,13 @@
     train_im_names.txt, eval_im_names.txt                       one image file name per line
     womens_<kind>/<n>/img_womens_<kind>_<id>.jpg                or under images/ or attributedata/
 
-A pair belongs to the split that lists both of its images. DWC's released code iterates over the
-images of a split and adds the pairs of each image. A pair is thus added twice, at its target and at
-its reference, unless both are the same image: 1,761 pairs become 3,521 queries. `LISTINGS` has this
-and the other way to list pairs. The target of a pair of one image is never in the results, since
-the reference is excluded from them; `self_pairs` returns such images.
+A pair of a reference and a target image belongs to the split that lists both images. DWC's released
+code iterates over the images of a split and adds all pairs of each image. A pair is thus added
+twice, at its target and at its reference, unless both are the same image: 1,761 pairs become 3,521
+queries. With the listing "twice", this module does the same; with "once", each pair occurs once.
+
+If reference and target of a pair are the same image, the target is never in the results, since the
+reference is excluded from them. `self_pairs` returns such images.
 """
 
 from collections.abc import Iterable, Sequence
@@ -53,9 +55,9 @@ def shoes_triplets(root: Path, split: str, listing: str = "twice") -> list[Tripl
     Args:
         root: The data folder.
         split: Name of the split, "train" or "test".
-        listing: "once" for each pair once, in the order of the file; "twice" for the pairs of each
-            image in turn, in the order of the split's images, as in the released code, so that
-            every pair occurs at both of its images.
+        listing: "once" to return each pair once, in the order of the file. "twice" to return, for
+            each image of the split in order, all pairs that contain the image, as in the released
+            code.
 
     Raises:
         DatasetError: Files are missing or not as documented.
@@ -66,7 +68,7 @@ def shoes_triplets(root: Path, split: str, listing: str = "twice") -> list[Tripl
 
 
 def shoes_benchmark(root: Path, split: str = "test", listing: str = "twice") -> Benchmark:
-    """Return a benchmark with the pairs of a split as queries and all its images as the gallery.
+    """Return a benchmark with the pairs of a split as queries and the split's images as gallery.
 
     Arguments and errors are those of `shoes_triplets`.
     """
@@ -88,12 +90,12 @@ def shoes_benchmark(root: Path, split: str = "test", listing: str = "twice") -> 
 
 
 def self_pairs(pairs: Iterable[Triplet]) -> list[str]:
-    """Return the images that are both reference and target of the same pair, without repetition."""
+    """Return the names of images that are both reference and target of a pair, each once."""
     return list(dict.fromkeys(t.target for t in pairs if t.target == t.reference))
 
 
 class ShoesImages(ImageFiles):
-    """Lookup of images by file name, in folders for each kind of shoe or all in one folder."""
+    """Lookup of images by file name, in one folder per kind of shoe or in one common folder."""
 
     def __init__(self, root: Path) -> None:
         self._bases = [Path(root) / name for name in ("", "images", "attributedata")]

@@ -1,4 +1,4 @@
-"""Data structures common to all benchmarks: training triplets, and queries with their gallery."""
+"""Data structures of all benchmarks: training triplets, and queries with the gallery to search."""
 
 import logging
 import random
@@ -14,8 +14,8 @@ class Triplet:
 
     Attributes:
         reference: Name of the reference image.
-        captions: The annotators' phrases, usually one or two, which a caption template joins to the
-            modification text.
+        captions: Phrases by annotators, usually one or two. A caption template joins them to form
+            the modification text.
         target: Name of the target image.
     """
 
@@ -32,8 +32,8 @@ class RetrievalQuery:
         reference: Name of the reference image.
         captions: Phrases of the modification text; see `Triplet`.
         hits: Names of the gallery images that are correct results.
-        picture_share: True image weight of the query, or None if unknown: the share (0 to 1) of the
-            target's attributes that only the query image determines.
+        picture_share: True image weight of the query, in [0, 1]: the fraction of the target's
+            attributes that come from the reference image and not from the text. None if unknown.
     """
 
     reference: str
@@ -64,10 +64,15 @@ class Benchmark:
 
 
 def drop_missing(benchmark: Benchmark, missing: Collection[str]) -> Benchmark:
-    """Return the benchmark without missing images, which are listed in its `missing` and logged.
+    """Return a benchmark without the images whose files are missing.
 
-    They are removed from the gallery and from the hits of queries. A query is removed if its
-    reference or all of its hits are missing.
+    Missing images are removed from the gallery and from the queries' hits (correct results), and
+    are listed in `missing`. A query is removed if its reference is missing or all of its hits are.
+    The numbers of removed images and queries are logged.
+
+    Args:
+        benchmark: The benchmark with all images.
+        missing: Names of the missing images.
     """
     lost = set(missing)
     if not lost:

@@ -1,10 +1,11 @@
-"""Reading of a wardrobe: photographs of clothes with their category, attributes and a caption.
+"""Reading of a "wardrobe": photographs of clothes with their category, attributes and a caption.
 
-A wardrobe is a folder with the table `attributes.csv`, which has one row per photograph, and a
-folder `photos/`. The table's columns are `file`, `split`, `label` (the class assigned by the
+A wardrobe is a folder with the table `attributes.csv`, which has one row per photograph, and the
+sub-folder `photos/`. The table's columns are `file`, `split`, `label` (the class assigned by the
 photographer), `category`, `colour`, `shade`, `pattern`, `second` (the second color), `sleeve`,
 `neckline`, `length`, `fastening` and `caption`; further columns are ignored. The attribute value
-`-` means that an attribute does not apply, and `?` that the photograph does not show it.
+`-` means that an attribute does not apply to the garment, and `?` that the photograph does not show
+the attribute.
 """
 
 import csv
@@ -22,10 +23,11 @@ CHANGEABLE = ("colour", "pattern", "sleeve", "length")  # attributes that a quer
 _UNKNOWN = frozenset({"-", "?", "other"})
 _COLUMNS = frozenset({"file", "split", "label", "category", "caption", *WARDROBE_ATTRIBUTES})
 TABLE = "attributes.csv"
-# Share of colors phrased by a name that includes the shade, such as "navy", if there is one.
+# If a color in a certain shade has common names, such as "navy", a text uses one of them with this
+# probability.
 _NAMED_COLOR_SHARE = 0.3
 
-# Common names of a color in a certain shade.
+# Color and shade -> common names.
 _NAMED_COLORS = {
     ("red", "dark"): ("burgundy", "maroon"),
     ("pink", "dark"): ("hot pink",),
@@ -71,7 +73,11 @@ _PHRASES = {"pattern": _PATTERN_PHRASES, "sleeve": _SLEEVE_PHRASES, "length": _L
 
 @dataclass(frozen=True)
 class Photograph:
-    """A row of the table; `attributes` maps the names in `WARDROBE_ATTRIBUTES` to their values."""
+    """A row of the table `attributes.csv`, which describes a photograph.
+
+    The fields are the table's columns; `attributes` maps the attribute names in
+    `WARDROBE_ATTRIBUTES` to their values.
+    """
 
     file: str
     split: str
@@ -81,7 +87,7 @@ class Photograph:
     caption: str
 
     def known(self, attribute: str) -> str | None:
-        """Return an attribute's value, or None if it is `-` (inapplicable), `?` or `other`."""
+        """Return an attribute's value, or None if the value is `-`, `?` or `other`."""
         value = self.attributes[attribute]
         return None if value in _UNKNOWN else value
 
@@ -91,12 +97,14 @@ class AttributeChange:
     """A composed query that changes one or two attributes of a reference photograph.
 
     Attributes:
-        reference: Row of the reference photograph.
-        changes: New values by attribute name.
+        reference: Index of the reference photograph.
+        changes: Name of a changed attribute -> its new value.
         words: The modification text.
-        hits: Rows of the correct results: photographs of the reference's category that have the new
-            values and, of the other changeable attributes, the reference's known values.
-        image_share: Share of the required attributes that only the image determines, 0 to 1.
+        hits: Indices of the correct results: photographs of the reference's category with the new
+            values of the changed attributes. For the other attributes in `CHANGEABLE`, they have
+            the same values as the reference, where its values are known.
+        image_share: True image weight of the query, in [0, 1]: the fraction of the target's
+            attributes that come from the reference image and not from the text.
     """
 
     reference: int
@@ -107,7 +115,11 @@ class AttributeChange:
 
 
 def read_wardrobe(folder: Path, split: str | None = None) -> list[Photograph]:
-    """Read the photographs of a split, or of all splits, in the table's order.
+    """Read the records of a wardrobe's photographs, in the order of the table.
+
+    Args:
+        folder: Folder of the wardrobe.
+        split: Name of the split to read; None for all splits.
 
     Raises:
         DatasetError: there is no table, it lacks columns, or no row belongs to the split.
@@ -142,18 +154,19 @@ def read_wardrobe(folder: Path, split: str | None = None) -> list[Photograph]:
 
 
 def image_path(folder: Path, file: str) -> Path:
-    """Return the path of a photograph in a wardrobe dataset's folder."""
+    """Return the path of a photograph's file in the folder of a wardrobe."""
     return folder / "photos" / file
 
 
 def attribute_changes(photographs: Sequence[Photograph], seed: int) -> list[AttributeChange]:
-    """Return one random query for each photograph for which `changes_between` finds a target.
+    """Return a random query for each photograph that has a possible target.
 
-    Its target is a photograph of the same category that differs in one or two changeable
-    attributes. Photographs of the category `other` are not used.
+    A possible target is a photograph of the same category that differs in one or two of the
+    attributes in `CHANGEABLE`; see `changes_between`. Photographs of the category `other` are not
+    used.
 
     Args:
-        photographs: References and possible targets.
+        photographs: Photographs that serve as references and targets.
         seed: Seed of all random choices.
     """
     by_category: dict[str, list[int]] = {}
@@ -185,10 +198,13 @@ def attribute_changes(photographs: Sequence[Photograph], seed: int) -> list[Attr
 
 
 def changes_between(reference: Photograph, target: Photograph) -> dict[str, str]:
-    """Return the target's values of the one or two changeable attributes that differ.
+    """Return the attributes in which a target differs from a reference, if they are one or two.
 
-    Attributes that are unknown for the reference are ignored. The result is empty if no or more
-    than two attributes differ, or if one that is known for the reference is unknown for the target.
+    Only the attributes in `CHANGEABLE` whose values are known for the reference are compared.
+
+    Returns:
+        Name of a differing attribute -> its value for the target. Empty if no or more than two
+        attributes differ, or if the value of a compared attribute is unknown for the target.
     """
     changes = {}
     for name in CHANGEABLE:
@@ -205,13 +221,16 @@ def changes_between(reference: Photograph, target: Photograph) -> dict[str, str]
 def fitting(
     photographs: Sequence[Photograph], reference: int, changes: dict[str, str], among: Sequence[int]
 ) -> tuple[int, ...]:
-    """Return the rows of all photographs that are correct results for a query.
+    """Return the indices of all photographs that are correct results of a query.
+
+    They have the new values of the changed attributes and, for the other attributes in
+    `CHANGEABLE`, the values of the reference, where these are known.
 
     Args:
         photographs: All photographs.
-        reference: Row of the reference photograph; it is never a result.
-        changes: New values by attribute name.
-        among: Rows of the photographs of the reference's category.
+        reference: Index of the reference photograph, which is never a result.
+        changes: Name of a changed attribute -> its new value.
+        among: Indices of the photographs to consider, those of the reference's category.
     """
     wanted = {
         name: changes.get(name, photographs[reference].known(name))
@@ -227,20 +246,26 @@ def fitting(
 
 
 def image_share(reference: Photograph, changes: dict[str, str]) -> float:
-    """Return the share of required attributes that only the image determines, in [0, 1].
+    """Return the true image weight of a query, in [0, 1].
 
-    It is 1 - changed / (1 + known), where `known` counts the reference's known changeable
-    attributes, and 1 stands for the category, which the image always determines.
+    It is the fraction of the target's attributes that come from the reference image and not from
+    the text: 1 - changed / (1 + known). Here, `changed` is the number of changes, and `known` is
+    the number of attributes in `CHANGEABLE` whose values are known for the reference. The 1 in the
+    divisor stands for the category, which always comes from the image.
+
+    Args:
+        reference: The reference photograph.
+        changes: Name of a changed attribute -> its new value.
     """
     known = sum(reference.known(name) is not None for name in CHANGEABLE)
     return 1 - len(changes) / (1 + known)
 
 
 def phrase_changes(changes: dict[str, str], shade: str, rng: random.Random) -> str:
-    """Return a random phrasing of changes, such as "in navy and with long sleeves".
+    """Return a modification text for changes, such as "in navy and with long sleeves".
 
     Args:
-        changes: New values by attribute name.
+        changes: Name of a changed attribute -> its new value.
         shade: The target's shade, for color names that include the shade.
         rng: Source of random choices.
     """

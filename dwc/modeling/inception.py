@@ -18,7 +18,7 @@ from dwc.modeling.packed_sequences import PackedSequences
 
 
 def _branches(in_channels: int, out_channels: int) -> dict[str, list[tuple[int, int, int]]]:
-    """Return each branch's convolutions as (input channels, output channels, kernel size)."""
+    """Return branch name -> convolutions, as (input channels, output channels, kernel size)."""
     if out_channels % 8:
         raise ValueError(f"an Inception block has {out_channels} outputs; give a multiple of 8.")
     eighth = out_channels // 8
@@ -45,7 +45,10 @@ class _Step2d(nn.Module):
         self.normalisation = nn.BatchNorm2d(out_channels)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (N, C, H, W) to (N, out_channels, H, W)."""
+        """Map N feature maps (N, C, H, W) to (N, out_channels, H, W).
+
+        C is the number of input channels, H the height and W the width.
+        """
         return self.normalisation(self.convolution(features))
 
 
@@ -60,7 +63,10 @@ class _Step1d(nn.Module):
         self.normalisation = nn.BatchNorm1d(out_channels)
 
     def forward(self, rows: Tensor, sequences: PackedSequences) -> Tensor:
-        """Map the M words of packed sequences from (M, C) to (M, out_channels)."""
+        """Map the features of the M words of packed sequences from (M, C) to (M, out_channels).
+
+        C is the number of input channels.
+        """
         weight = self.convolution.weight  # (out_channels, C, 1 or 3)
         if weight.shape[-1] == 3:
             before, after = sequences.neighbors(rows)
@@ -70,7 +76,7 @@ class _Step1d(nn.Module):
 
 
 class _Inception(nn.Module):
-    """Base class with the four branches, which are made of `step` modules."""
+    """Base class with the four branches; each is a sequence of modules of the class `step`."""
 
     def __init__(self, in_channels: int, out_channels: int, step: type[nn.Module]):
         super().__init__()
@@ -83,7 +89,8 @@ class _Inception(nn.Module):
         Args:
             features: Input of the branches `point`, `narrow` and `wide`.
             averaged: The average-pooled input, which goes to the branch `pooled`.
-            *sequences: Further arguments of each `step` module.
+            *sequences: Further arguments of each `step` module: the packed sequences in 1-d, none
+                in 2-d.
         """
         sources = {"point": features, "narrow": features, "wide": features, "pooled": averaged}
         outputs = [
@@ -119,7 +126,10 @@ class Inception2d(_Inception):
         super().__init__(in_channels, out_channels, _Step2d)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (N, in_channels, H, W) to (N, out_channels, H, W); no activation is applied."""
+        """Map N feature maps (N, in_channels, height, width) to (N, out_channels, height, width).
+
+        No activation is applied to the result.
+        """
         averaged = functional.avg_pool2d(
             features, kernel_size=3, stride=1, padding=1, count_include_pad=False
         )
@@ -127,7 +137,7 @@ class Inception2d(_Inception):
 
 
 class Inception1d(_Inception):
-    """An Inception block for packed sequences, whose results do not depend on padding."""
+    """An Inception block for packed sequences; its results do not depend on padding."""
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__(in_channels, out_channels, _Step1d)

@@ -1,8 +1,8 @@
 """`DWCModel`, which composes queries of an image and a text with up to two streams.
 
 Parameter names: `clip.*` as in `clip_backbone.py`, `clip_stream.*` as in `clip_stream.py`,
-`cnn_stream.*` as in `cnn_stream.py`, `familiarity.*` as in `ood.py`. Names of modules that the
-config leaves out do not occur.
+`cnn_stream.*` as in `cnn_stream.py`, `familiarity.*` as in `ood.py`. Modules that the config omits
+have no parameters.
 """
 
 from typing import Any
@@ -25,8 +25,7 @@ class DWCModel(StrictModel):
     """The Dynamic Weighted Combiner (DWC): composes queries and embeds gallery images.
 
     Source: Huang et al. 2024, "Dynamic Weighted Combiner for Mixed-Modal Image Retrieval" (AAAI).
-    CLIP is frozen and stays in eval mode during training. A stream that the config leaves out is
-    None.
+    CLIP is frozen and stays in eval mode during training. A stream that the config omits is None.
     """
 
     config: DWCConfig
@@ -56,7 +55,7 @@ class DWCModel(StrictModel):
 
     @classmethod
     def from_pretrained(cls, *arguments: Any, **options: Any) -> Any:
-        """Load a checkpoint strictly; see `StrictModel.from_pretrained`."""
+        """Load a checkpoint like `StrictModel.from_pretrained`, and freeze CLIP."""
         loaded = super().from_pretrained(*arguments, **options)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         model._freeze_clip()  # loading replaced the frozen parameters by new, unfrozen ones
@@ -70,7 +69,7 @@ class DWCModel(StrictModel):
         return self
 
     def forward(self, **inputs: Tensor) -> ComposedQuery:
-        """Compose queries; see `compose`."""
+        """Compose queries like `compose`."""
         return self.compose(**inputs)
 
     def compose(
@@ -83,14 +82,14 @@ class DWCModel(StrictModel):
     ) -> ComposedQuery:
         """Compose N queries from the tensors that `DWCProcessor` returns.
 
-        Images or texts may be left out; the queries then consist of the other modality alone.
+        Either the image or the text tensors may be None; queries then have one modality only.
 
         Args:
             pixel_values: Reference images (N, 3, height, width), normalized by CLIP's channel means
                 and standard deviations.
-            clip_input_ids: Token ids (N, L) of CLIP's tokenizer.
+            clip_input_ids: Token ids of CLIP's tokenizer, padded to L tokens, (N, L).
             clip_attention_mask: (N, L), 1 on tokens and 0 on padding.
-            word_ids: Word ids (N, W) of the CNN stream's tokenizer.
+            word_ids: Word ids of the CNN stream's tokenizer, padded to W words, (N, W).
             word_mask: (N, W) bool, True on words.
 
         Raises:
@@ -120,8 +119,8 @@ class DWCModel(StrictModel):
                 standard deviations.
 
         Returns:
-            (N, sum of D): each image's unit vector of the CLIP stream, of length D, followed by
-            that of the CNN stream.
+            Embeddings of the N images, one per row: the unit vector of the CLIP stream, followed by
+            the unit vector of the CNN stream.
         """
         embeddings = []
         shared_map = None
@@ -137,7 +136,10 @@ class DWCModel(StrictModel):
     ) -> RegionMaps:
         """Return the CNN stream's attention between words and image regions.
 
-        See `CnnStream.region_maps`.
+        Arguments and result are those of `CnnStream.region_maps`.
+
+        Raises:
+            QueryError: The model has no CNN stream, or no query has words.
         """
         if self.cnn_stream is None:
             raise QueryError("the model has no CNN stream, and so no regions.")
@@ -152,9 +154,9 @@ class DWCModel(StrictModel):
         return self.cnn_stream is not None and self.cnn_stream.project_regions is not None
 
     def _clip_image_features(self, pixel_values: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return CLIP's image features (N, F) and the image tower's feature map.
+        """Return CLIP's features of N images, of size F, (N, F), and the image tower's feature map.
 
-        The map is None unless the CNN stream shares it.
+        The map is None if the CNN stream does not use it.
         """
         assert self.clip is not None
         tower = self.clip.vision_model

@@ -1,4 +1,4 @@
-"""CLIP's ModifiedResNet image tower (RN50 and its family), which transformers lacks.
+"""ModifiedResNet, the image encoder ("tower") of CLIP RN50 and its family; transformers lacks it.
 
 Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision",
 section 2.4: a ResNet with a stem of three convolutions, an average pool before every strided
@@ -38,7 +38,10 @@ class NormalizedConvolution(nn.Module):
         self.normalisation = nn.BatchNorm2d(out_channels)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (N, C, H, W) to (N, out_channels, H / stride, W / stride)."""
+        """Map N feature maps (N, C, H, W) to (N, out_channels, H / stride, W / stride).
+
+        C is the number of input channels, H the height and W the width.
+        """
         return self.normalisation(self.convolution(features))
 
 
@@ -61,7 +64,10 @@ class AntiAliasedBottleneck(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (N, C, H, W) to (N, 4 * channels, H / stride, W / stride)."""
+        """Map N feature maps (N, C, H, W) to (N, 4 * channels, H / stride, W / stride).
+
+        C is the number of input channels, H the height and W the width.
+        """
         residual = functional.relu(self.reduce(features))
         residual = self.downsample(functional.relu(self.spatial(residual)))
         residual = self.expand(residual)
@@ -71,9 +77,9 @@ class AntiAliasedBottleneck(nn.Module):
 
 
 class AttentionPool(nn.Module):
-    """Pools a feature map by attention; the only query is the map's mean.
+    """Pools a feature map to one feature vector by attention, with the map's mean as the query.
 
-    It has learned position embeddings, for one map size.
+    Its learned position embeddings fit one size of the map only.
     """
 
     def __init__(self, grid_size: int, feature_dim: int, heads: int, projection_dim: int):
@@ -88,7 +94,11 @@ class AttentionPool(nn.Module):
         self.projection = nn.Linear(feature_dim, projection_dim)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Pool a feature map (N, C, grid_size, grid_size) to features (N, projection_dim)."""
+        """Pool N feature maps of C channels to feature vectors (N, projection_dim).
+
+        Args:
+            features: The maps (N, C, grid_size, grid_size).
+        """
         if features.shape[-2:] != (self.grid_size, self.grid_size):
             raise ValueError(
                 f"the image tower's last map is {tuple(features.shape[-2:])} cells; its position "
@@ -106,12 +116,15 @@ class AttentionPool(nn.Module):
         return self.projection(pooled.flatten(1))
 
     def _by_head(self, tokens: Tensor) -> Tensor:
-        """Split the channels among attention heads: (N, T, C) to (N, heads, T, C / heads)."""
+        """Split C channels among the attention heads: (N, T, C) to (N, heads, T, C / heads).
+
+        N is the number of images, T the number of tokens.
+        """
         return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
 class ModifiedResNet(nn.Module):
-    """CLIP's convolutional image tower."""
+    """CLIP's convolutional image tower (image encoder)."""
 
     def __init__(self, config: ModifiedResNetConfig):
         super().__init__()
@@ -141,7 +154,7 @@ class ModifiedResNet(nn.Module):
         )
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        """Map normalized images (N, 3, image_size, image_size) to features (N, projection_dim).
+        """Map N normalized images (N, 3, image_size, image_size) to features (N, projection_dim).
 
         The features are not scaled to unit length.
         """

@@ -25,9 +25,13 @@ class MahalanobisOOD(nn.Module):
         self.register_buffer("threshold", torch.ones(()))
 
     def score(self, image_features: Tensor) -> Tensor:
-        """Return each image's distance divided by the threshold, from CLIP's features (N, F).
+        """Return the out-of-distribution score of each image, (N,).
 
-        Scores (N,) are at least 0; above 1, an image is out of distribution.
+        The score is the distance from the mean divided by the threshold, at least 0. An image with
+        a score above 1 counts as out of distribution.
+
+        Args:
+            image_features: CLIP's features of N images, of length F, (N, F).
         """
         return self._distance(image_features) / self.threshold
 
@@ -42,11 +46,11 @@ class MahalanobisOOD(nn.Module):
         """Estimate the mean, the inverse covariance and the threshold from images.
 
         Args:
-            features: CLIP's features (M, F) of M training images, at least 2.
-            held_out: CLIP's features (K, F) of K other images of the same kind, at least 1.
+            features: CLIP's features of M training images, of length F, (M, F); at least 2 images.
+            held_out: CLIP's features (K, F) of K other images of the same kind; at least 1 image.
             quantile: The threshold is this quantile (0 to 1) of the held-out images' distances.
-            shrinkage: Share (0 to 1) of a scaled identity matrix that is mixed into the covariance,
-                which makes it invertible for any M.
+            shrinkage: Share (0 to 1) of a scaled identity matrix that is mixed into the covariance
+                matrix, so that the matrix is invertible for any M.
 
         Raises:
             ValueError: There are too few images.
@@ -67,7 +71,10 @@ class MahalanobisOOD(nn.Module):
         self.threshold.copy_(torch.quantile(distances, quantile).clamp_min(1e-12))
 
     def _distance(self, image_features: Tensor) -> Tensor:
-        """Return the Mahalanobis distance (N,) of each row of `image_features` (N, F)."""
+        """Return the Mahalanobis distance of N images from the mean, (N,).
+
+        `image_features` are CLIP's features of size F, (N, F).
+        """
         offset = image_features - self.mean  # (N, F)
         squared = ((offset @ self.precision) * offset).sum(dim=-1)
         return squared.clamp_min(0).sqrt()

@@ -1,8 +1,8 @@
 """Batches of word sequences without the cost and the effects of padding.
 
 `PackedSequences` stores the words of all sequences of a batch as consecutive rows, without padding.
-Layers then compute nothing for padding, and batch norm's statistics are those of words alone; with
-padding, a sequence's features would depend on the lengths of the others in its batch.
+Layers then compute nothing for padding, and batch norm's statistics include words only. With
+padding, the features of a sequence would depend on the lengths of the other sequences in its batch.
 """
 
 from collections.abc import Callable
@@ -12,19 +12,19 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-MANY = 64  # number of texts from which `length_bucketed` is faster than one call
+MANY = 64  # for at least this many texts, `length_bucketed` is faster than one call
 
 
 def length_bucketed(lengths: Tensor, encode: Callable[[Tensor, int], Tensor]) -> Tensor:
-    """Encode texts in three groups of similar length, to save padding.
+    """Encode texts in three groups of similar length, so that less padding is needed.
 
     Most texts are short and a few are long. For `MANY` texts or more, the saved padding outweighs
-    the cost of three calls.
+    the cost of three calls instead of one.
 
     Args:
         lengths: Lengths (N,) of the texts.
-        encode: Function `encode(rows, longest)` that takes the indices of some texts and their
-            greatest length, and returns a tensor with one row per text.
+        encode: Function `encode(rows, longest)` that takes the indices of some texts and the
+            greatest of their lengths, and returns a tensor with one row per text.
 
     Returns:
         The encoded rows of all N texts, in the order of `lengths`.
@@ -63,22 +63,34 @@ class PackedSequences:
 
     @cached_property
     def window(self) -> Tensor:
-        """Number of words, 1 to 3, in the group of each word and its direct neighbors, (M, 1)."""
+        """For each of the M words, 1 plus the number of its neighbors in the sequence, (M, 1)."""
         return 1 + self._has_before.float() + self._has_after.float()
 
     def pack(self, padded: Tensor) -> Tensor:
-        """Return the rows of the words: (N, L, C) to (M, C)."""
+        """Return the features of the M words of N padded sequences: (N, L, C) to (M, C).
+
+        L is the padded length and C the number of channels.
+        """
         return padded.flatten(0, 1).index_select(0, self._positions)
 
     def unpack(self, rows: Tensor) -> Tensor:
-        """Return the padded form of packed rows: (M, C) to (N, L, C), zero on padding."""
+        """Return the features of M words as N padded sequences: (M, C) to (N, L, C).
+
+        L is the padded length and C the number of channels. The result is zero on padding.
+        """
         empty = rows.new_zeros(self.mask.numel(), rows.shape[1])
         return empty.index_copy(0, self._positions, rows).unflatten(0, self.mask.shape)
 
     def neighbors(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the rows of each word's left and right neighbors, two tensors (M, C).
+        """Return the features of each word's left neighbor, and those of its right neighbor.
 
-        The neighbor of a word at the end of its sequence is zero.
+        They are zero where a word has no such neighbor in its sequence.
+
+        Args:
+            rows: Features of the M words with C channels, (M, C).
+
+        Returns:
+            Two tensors (M, C).
         """
         none = rows.new_zeros(1, rows.shape[1])
         before = torch.cat([none, rows[:-1]]) * self._has_before

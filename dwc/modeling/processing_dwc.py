@@ -4,8 +4,9 @@
     text   -> CLIP's tokenizer -> clip_input_ids, clip_attention_mask (N, C)
            -> word tokenizer   -> word_ids, word_mask                 (N, L)
 
-All three parts are saved in the checkpoint. The processor uses texts exactly as given; callers
-apply the checkpoint's caption template first (`fill_template`).
+N is the number of images or texts, H and W are height and width in pixels, C is the number of CLIP
+tokens and L the number of words. All three parts are saved in the checkpoint. The processor uses
+texts exactly as given; callers apply the checkpoint's caption template first (`fill_template`).
 """
 
 import json
@@ -32,12 +33,12 @@ from dwc.modeling.text_cleaning import FUNCTION_WORDS, TypedText, clean_as_opena
 
 
 def fill_template(template: Mapping[str, str], captions: Sequence[str]) -> str:
-    """Join the captions of one query into one text by `DWCConfig.caption_template`.
+    """Join the captions of a query to one text with the template `DWCConfig.caption_template`.
 
     Args:
         template: Format strings `single` (for one caption) and `pair` (for two).
-        captions: Captions; blank ones are dropped. If there are more than two, all after the first
-            are joined by "and" to form the second.
+        captions: Captions; blank ones are ignored. If there are more than two, all but the first
+            are joined by "and" and used as the second.
 
     Returns:
         The text; empty if there are no captions.
@@ -51,7 +52,7 @@ def fill_template(template: Mapping[str, str], captions: Sequence[str]) -> str:
 
 
 UNKNOWN_WORD = "<UNK>"
-RESERVED_WORDS = (UNKNOWN_WORD, "<AND>", "<BOS>", "<EOS>")  # ids 0 to 3; they match no text
+RESERVED_WORDS = (UNKNOWN_WORD, "<AND>", "<BOS>", "<EOS>")  # ids 0 to 3; no word of a text is one
 WORD_PADDING_ID = 0  # also the id of unknown words, so only the mask identifies padding
 
 CLIP_WORD_END = "</w>"
@@ -68,11 +69,11 @@ _TOKENIZERS = {"clip_tokenizer": CLIPTokenizer, "word_tokenizer": TokenizersBack
 
 
 class DWCImageProcessor(CLIPImageProcessorPil):
-    """CLIP's PIL image processor with a choice of how the center crop rounds its position.
+    """CLIP's PIL image processor with an option for how the center crop rounds its position.
 
-    If the image has 115 rows more than the crop, transformers' processor cuts 57 rows above the
-    crop (`crop_rounding` "floor"). torchvision, with which the authors trained, cuts 58, because it
-    rounds 57.5 to the nearest even number ("nearest").
+    If an image has 115 rows more than the crop, the crop would start at row 57.5. transformers'
+    processor starts it at row 57 (`crop_rounding` "floor"). torchvision, with which the authors
+    trained, starts it at row 58, because it rounds to the nearest even number ("nearest").
     """
 
     crop_rounding = "floor"
@@ -84,7 +85,7 @@ class DWCImageProcessor(CLIPImageProcessorPil):
         self.crop_rounding = crop_rounding
 
     def center_crop(self, image: Any, size: Any, **kwargs: Any) -> Any:
-        """Crop an array (C, H, W) to `size` (height, width) around its center."""
+        """Crop an image, an array (channels, height, width), to `size` around its center."""
         top, left = (image.shape[1] - size.height) / 2, (image.shape[2] - size.width) / 2
         if self.crop_rounding == "floor" or top < 0 or left < 0:
             return super().center_crop(image, size, **kwargs)
@@ -95,7 +96,10 @@ class DWCImageProcessor(CLIPImageProcessorPil):
         return image[:, rows, columns]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings of CLIP's image processor, with `crop_rounding` unless "floor"."""
+        """Return the settings of CLIP's image processor.
+
+        They include `crop_rounding` only if it is not "floor".
+        """
         values = super().to_dict()
         values["image_processor_type"] = "CLIPImageProcessor"
         values.pop("crop_rounding", None)
@@ -105,12 +109,12 @@ class DWCImageProcessor(CLIPImageProcessorPil):
 
 
 class DWCProcessor(ProcessorMixin):
-    """Converts images and texts into a DWC model's inputs.
+    """Converts images and texts to the inputs of a DWC model.
 
-    A tokenizer is None if the model lacks its stream. CLIP's tokenizer is also None if the
-    conversion of a checkpoint could not obtain it; texts are then converted into word ids only. The
-    processor is saved as `processor_config.json` (which includes the image settings) and one
-    sub-folder for each tokenizer.
+    CLIP's tokenizer is None if the model has no CLIP stream, or if the tokenizer was not available
+    when the checkpoint was converted; texts are then converted to word ids only. The word tokenizer
+    is None if the model has no CNN stream. The processor is saved as `processor_config.json`, which
+    includes the image settings, and one sub-folder for each tokenizer.
     """
 
     def __init__(
@@ -126,8 +130,8 @@ class DWCProcessor(ProcessorMixin):
             image_processor: Resizes, crops and normalizes images.
             clip_tokenizer: CLIP's tokenizer, or None.
             word_tokenizer: The CNN stream's word tokenizer, or None.
-            clip_text_cleaning: "openai" to clean texts for CLIP as OpenAI's `clip.tokenize` does,
-                with which the authors trained; "none" to leave texts as they are.
+            clip_text_cleaning: "openai" to clean texts for CLIP like OpenAI's `clip.tokenize`, as
+                in the authors' training; "none" to leave texts as they are.
         """
         super().__init__(image_processor, clip_tokenizer, word_tokenizer)
         if clip_text_cleaning not in ("none", "openai"):
@@ -146,14 +150,14 @@ class DWCProcessor(ProcessorMixin):
 
         Args:
             images: PIL images in RGB, already rotated upright.
-            text: Texts; for an empty text all of the `word_mask` row is False.
+            text: Texts; an empty text is allowed and has a row of False in `word_mask`.
             return_tensors: Must be "pt".
 
         Returns:
-            For N images, `pixel_values` (N, 3, H, W), float32, normalized. For N texts,
-            `clip_input_ids` and `clip_attention_mask` (N, C), int64, `word_ids` (N, L), int64, and
-            `word_mask` (N, L), bool, True on words. Texts are padded on the right to the longest of
-            the batch.
+            For N images, `pixel_values` (N, 3, height, width), float32, normalized. For N texts,
+            `clip_input_ids` and `clip_attention_mask`, int64, each (N, C) for C tokens; `word_ids`,
+            int64, and `word_mask`, bool, True on words, each (N, L) for L words. Texts are padded
+            on the right to the longest text of the batch.
 
         Raises:
             QueryError: A text has more CLIP tokens than the model allows, or a list is empty.
@@ -178,7 +182,7 @@ class DWCProcessor(ProcessorMixin):
         """Return the words of a text that are not in the word vocabulary.
 
         Args:
-            text: The text before the caption template.
+            text: The text, without the words of the caption template.
 
         Returns:
             Each unknown word once, in order of appearance, as written but without punctuation
@@ -196,11 +200,12 @@ class DWCProcessor(ProcessorMixin):
         return list(unknown)
 
     def read_typed(self, typed: str, template: Mapping[str, str]) -> TypedText:
-        """Clean a text that a person typed, and cut it after a word if it has too many CLIP tokens.
+        """Clean a text that a person typed, and cut off words at its end if it is too long.
 
         Args:
             typed: The text as typed.
-            template: The checkpoint's caption template, whose own tokens count too.
+            template: The checkpoint's caption template. Its tokens count towards the maximum number
+                of CLIP tokens too.
         """
         is_known = None if self.word_tokenizer is None else self._is_known
         clean = clean_typed_text(_drop_surrogates(typed), is_known)
@@ -219,11 +224,11 @@ class DWCProcessor(ProcessorMixin):
         return bool(ids) and WORD_PADDING_ID not in ids
 
     def _can_read(self, words: Sequence[str]) -> bool:
-        """Return whether at least one stream can use a text, given as a list of words.
+        """Return whether the model can use a text, given as a list of words.
 
-        The word vocabulary can use it if it has all words or at least one that is not a function
-        word. A CLIP with OpenAI's vocabulary, or a model without a word vocabulary, can use every
-        text that has an ASCII letter or digit.
+        It can if the word vocabulary contains all words, or at least one word that is not a
+        function word such as "with". If CLIP has OpenAI's vocabulary or the model has no word
+        vocabulary, a text with an ASCII letter or digit suffices.
         """
         if self.word_tokenizer is not None:
             unknown = [word for word in words if not self._is_known(word)]
@@ -239,9 +244,10 @@ class DWCProcessor(ProcessorMixin):
         return any(char.isascii() and char.isalnum() for word in words for char in word)
 
     def _shorten(self, text: str, template: Mapping[str, str]) -> str:
-        """Return the longest beginning of a text that, in the template, has few enough CLIP tokens.
+        """Return the text without words at its end that exceed the maximum number of CLIP tokens.
 
-        If words are cut off, trailing function words are cut off as well.
+        The tokens of the caption template count as well. If words are cut off, function words that
+        are then at the end, such as "with", are cut off too.
         """
         if self.clip_tokenizer is None:
             return text
@@ -261,7 +267,10 @@ class DWCProcessor(ProcessorMixin):
 
     @property
     def max_clip_tokens(self) -> int | None:
-        """Maximum number of CLIP tokens of a text, including start and end; None without CLIP."""
+        """Maximum number of CLIP tokens of a text, including the start and end tokens.
+
+        None if there is no CLIP tokenizer.
+        """
         return None if self.clip_tokenizer is None else self.clip_tokenizer.model_max_length
 
     @property
@@ -308,7 +317,10 @@ class DWCProcessor(ProcessorMixin):
         return super().check_argument_for_proper_class(argument_name, argument)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the content of `processor_config.json`: image settings and tokenizer names."""
+        """Return the content of `processor_config.json`.
+
+        It consists of the image settings, the names of the tokenizers, and the text cleaning.
+        """
         values = {
             "image_processor": self.image_processor.to_dict(),
             "processor_class": type(self).__name__,
@@ -350,8 +362,9 @@ class DWCProcessor(ProcessorMixin):
     ) -> "DWCProcessor":
         """Load a processor from a folder or a repository on the Hugging Face Hub.
 
-        The classes of its parts are fixed here and not taken from the files. So a checkpoint cannot
-        choose the code that loads it, and PIL resizes images even if torchvision is installed.
+        The classes of its parts are fixed here and not taken from the files. A checkpoint therefore
+        cannot determine which code loads it, and PIL resizes images even if torchvision is
+        installed.
 
         Args:
             pretrained_model_name_or_path: Folder or repository id.
@@ -389,8 +402,9 @@ def _read_tokenizer(
 ) -> TokenizersBackend:
     """Load a tokenizer from `tokenizer.json` and `tokenizer_config.json`.
 
-    The class's own `from_pretrained` would parse CLIP's 50,000 tokens twice, and after it
-    `save_pretrained` would write a `tokenizer_config.json` that differs from the loaded one.
+    This function replaces the class's own `from_pretrained`, which would parse CLIP's 50,000 tokens
+    twice. Also, a tokenizer loaded that way would be saved with a different
+    `tokenizer_config.json`.
 
     Args:
         kind: The tokenizer's class.
@@ -437,11 +451,12 @@ def build_word_tokenizer(words: Iterable[str] | Mapping[str, int]) -> Tokenizers
     """Return the word tokenizer for a vocabulary.
 
     It drops characters outside ASCII, deletes punctuation (`v-neck` becomes `vneck`), lower-cases
-    letters and splits at white space. Ids 0 to 3 are `<UNK> <AND> <BOS> <EOS>`.
+    letters and splits at white space. The ids 0 to 3 belong to `<UNK>`, `<AND>`, `<BOS>` and
+    `<EOS>`.
 
     Args:
-        words: A table from words to ids, or the training captions, whose words get ids from 4 in
-            order of first appearance.
+        words: A mapping from words to ids; or the training captions, whose words get the ids from 4
+            on in the order in which they first occur.
 
     Raises:
         CheckpointError: The ids of a table do not run from 0 (`<UNK>`) without a gap.
@@ -462,8 +477,8 @@ def build_word_tokenizer(words: Iterable[str] | Mapping[str, int]) -> Tokenizers
 def build_clip_tokenizer(merges: Sequence[tuple[str, str]], max_tokens: int = 77) -> CLIPTokenizer:
     """Return a byte-pair tokenizer of CLIP's form.
 
-    Ids have CLIP's order: the 256 bytes, the 256 bytes at the end of a word (`</w>`), the merged
-    tokens, `<|startoftext|>`, `<|endoftext|>`.
+    Ids have CLIP's order: the 256 bytes, the 256 bytes with the mark `</w>` for the end of a word,
+    the merged tokens, `<|startoftext|>`, `<|endoftext|>`.
 
     Args:
         merges: Pairs of tokens to merge, in order of priority.
@@ -506,14 +521,15 @@ def _check_word_table(table: Mapping[str, int]) -> None:
 
 
 def _drop_surrogates(text: str) -> str:
-    """Return a text without lone surrogates, which are no characters and fail in tokenizers."""
+    """Return a text without lone surrogates (invalid characters), on which tokenizers fail."""
     return text.encode("utf-8", "ignore").decode("utf-8")
 
 
 def _pad(rows: Sequence[Sequence[int]], padding: int) -> tuple[Tensor, Tensor]:
-    """Pad N lists of ids on the right to the longest, at least 1, and return ids and mask.
+    """Pad N lists of ids on the right to the length L of the longest list, at least 1.
 
-    Both are (N, L): the ids int64, the mask bool and True on the given ids.
+    Returns:
+        The padded ids (N, L), int64; and a mask (N, L), bool, True on ids and False on padding.
     """
     length = max([1, *map(len, rows)])
     ids = torch.tensor([[*row, *[padding] * (length - len(row))] for row in rows])

@@ -19,7 +19,8 @@ from dwc.checkpoints.safetensors_files import Weights, find_non_finite, is_folde
 from dwc.errors import CheckpointError, list_names
 
 # `no_init_weights` replaces functions of torch for all threads and later restores them. If two
-# threads used it at once, one could restore the other's replacement in place of the original.
+# threads used it at once, one thread could save the other's replacement as the original function
+# and restore it.
 _NO_INIT_LOCK = threading.Lock()
 
 _Model = TypeVar("_Model", bound="StrictModel")
@@ -30,13 +31,13 @@ class StrictModel(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls: type[_Model], *arguments: Any, **options: Any) -> Any:
-        """Load a model from a folder or a Hub id, or fail if its weights are not complete.
+        """Load a model from a folder or a Hub id; raise an error if its weights are incomplete.
 
-        It takes the arguments of transformers' `from_pretrained` and one more, `weights`: the
-        `Weights` of the folder in the same `dtype`, if the caller has already started to load them.
-        Only safetensors files are read. The model has `dtype` (float32 by default) and is in eval
-        mode. If no option but `dtype` and `weights` is given, this module loads a folder itself,
-        several times as fast as transformers.
+        The arguments are those of transformers' `from_pretrained` and `weights`: the `Weights` of
+        the folder in the same `dtype`, if the caller has already started to load them. Only
+        safetensors files are read. The model's tensors have the type `dtype` (float32 by default),
+        and the model is in eval mode. A folder is loaded by this module, several times as fast as
+        by transformers, if no options except `dtype` and `weights` are given.
 
         Raises:
             CheckpointError: Tensors are missing, unexpected, misshapen or not finite; files are
@@ -76,7 +77,11 @@ class StrictModel(PreTrainedModel):
     def _read(
         cls: type[_Model], folder: Any, dtype: torch.dtype, weights: Weights
     ) -> tuple[_Model, "Faults"]:
-        """Load a folder; return the model and the faults of its weights."""
+        """Load a model from a folder without transformers.
+
+        Returns:
+            The model, in eval mode, and the faults of its weights.
+        """
         config = cls.config_class.from_pretrained(folder)
         config.name_or_path = str(folder)
         config.dtype = dtype
@@ -86,13 +91,20 @@ class StrictModel(PreTrainedModel):
         return model.eval(), faults._replace(not_finite=sorted(weights.not_finite()))
 
     def _adjust_missing_and_unexpected_keys(self, loading_info: Any) -> None:
-        """Do nothing, so that all keys are reported; transformers would ignore some old buffers."""
+        """Do nothing, so that all names are reported.
+
+        transformers would ignore the names of some buffers of old checkpoints.
+        """
 
 
 class Faults(NamedTuple):
-    """Names of missing, unexpected, wrongly shaped and non-finite tensors.
+    """Names of the tensors of a checkpoint that prevent its model from being loaded.
 
-    For wrongly shaped tensors (`misshapen`), also the shape found and the shape expected.
+    Attributes:
+        missing: Tensors of the model that the checkpoint lacks.
+        unexpected: Tensors of the checkpoint that the model does not have.
+        misshapen: Tensors of the wrong shape: name, shape in the checkpoint, expected shape.
+        not_finite: Tensors with values that are infinite or not a number.
     """
 
     missing: list[str]
@@ -101,7 +113,11 @@ class Faults(NamedTuple):
     not_finite: list[str]
 
     def require_none(self, source: Any) -> None:
-        """Raise CheckpointError listing the faults, if there are any."""
+        """Raise a CheckpointError that lists the faults, if there are any.
+
+        Args:
+            source: Folder or Hub id of the checkpoint, for the error message.
+        """
         shapes = [
             f"{name} (found {tuple(found)}, expected {tuple(expected)})"
             for name, found, expected in self.misshapen
@@ -131,7 +147,11 @@ class Faults(NamedTuple):
 
 
 def _fill(model: PreTrainedModel, tensors: Mapping[str, Tensor]) -> Faults:
-    """Assign tensors to a model's parameters and buffers without copying; return the faults."""
+    """Assign tensors to a model's parameters and buffers of the same names, without copying them.
+
+    Returns:
+        The missing, unexpected and misshapen tensors; misshapen ones are not assigned.
+    """
     slots = model.state_dict(keep_vars=True)
     misshapen = []
     for name in slots.keys() & tensors.keys():

@@ -1,7 +1,7 @@
 """Cleaning of texts that people type, and OpenAI's text cleaning for CLIP.
 
-Typed texts contain kinds of spaces, letters and punctuation that occur in no training caption.
-`clean_typed_text` replaces them by plain equivalents before the text goes to both tokenizers.
+Texts that people type contain kinds of spaces, letters and punctuation that occur in no training
+caption. `clean_typed_text` replaces them with plain equivalents before the tokenizers get the text.
 Training captions are not cleaned this way, since the model was trained on them as they are.
 """
 
@@ -32,9 +32,12 @@ _JOINT = re.compile(r"(?<=\w)(?<!_)(?:[^\w\s']+|_+)(?=\w)")
 _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SHORTEST_PART = 3  # fewest letters of each word when "reddress" is split into two words
 _LONGEST_QUOTE = 120  # most characters of a text that is quoted in a message
-_SPACED_JOINTS = ",;:/|&+"  # kept between separated words, plus a space; others become a space
+# When joined words are separated, these characters between them are kept and followed by a space;
+# others are replaced with a space.
+_SPACED_JOINTS = ",;:/|&+"
 
-# English words that carry no content by themselves; some also occur in other languages.
+# English words without content of their own. Some also occur in other languages, so they do not
+# show that a text is English.
 FUNCTION_WORDS = frozenset(
     {"a", "an", "the", "this", "that", "these", "those", "it", "its", "is", "are", "was", "were"}
     | {"be", "been", "has", "have", "had", "do", "does", "did", "with", "without", "of", "in", "on"}
@@ -50,15 +53,16 @@ _log = logging.getLogger(__name__)
 
 
 class TypedText(NamedTuple):
-    """A typed text after cleaning, with what was left out of it.
+    """A text that a person typed, after cleaning, with the words that were removed from it.
 
     Attributes:
-        text: The cleaned text, before the caption template is applied; empty if the model knows no
-            word of it.
+        text: The cleaned text, before the caption template is applied. Empty if the model cannot
+            use the text.
         typed: The text as typed.
         cut: The end of the cleaned text that was cut off because the text was too long; empty if
             nothing was cut.
-        unreadable: All words of the text if the model knows none of them; otherwise empty.
+        unreadable: All words of the text if the model cannot use it, because it knows no word with
+            content; otherwise empty.
         max_tokens: Maximum number of CLIP tokens of a text; None without CLIP.
     """
 
@@ -70,7 +74,7 @@ class TypedText(NamedTuple):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Messages to the user that say which part of the text was ignored, and why."""
+        """Messages that tell the user which part of the text was ignored, and why."""
         if self.unreadable:
             words = ", ".join(self.unreadable[:12])
             return (
@@ -100,8 +104,8 @@ def clean_typed_text(text: str, is_known: Callable[[str], bool] | None = None) -
     - Each run of white space becomes one space, and invisible characters are removed.
     - Full-width and other compatibility letters become plain letters, accents are removed (`café`
       becomes `cafe`), and typographic quotes and dashes become ASCII.
-    - Words joined by punctuation (`red/dress`) or by nothing (`RedDress`, `reddress`) are separated
-      if the vocabulary has the parts and not the joined word.
+    - Words joined with punctuation (`red/dress`) or without (`RedDress`, `reddress`) are separated
+      if the vocabulary contains the single words but not the joined word.
     - A leading minus becomes a word (`-stripes` becomes `without stripes`), because the word
       tokenizer would delete the minus and so reverse the meaning.
 
@@ -126,8 +130,9 @@ def clean_typed_text(text: str, is_known: Callable[[str], bool] | None = None) -
 def clean_as_openai(text: str) -> str:
     """Clean a text as OpenAI's `clip.tokenize` does.
 
-    Repair the encoding with ftfy, unescape HTML entities twice, and collapse white space. If the
-    package ftfy is not installed, its step is skipped for texts outside ASCII, with one warning.
+    Repair the encoding with the package ftfy, unescape HTML entities twice, and replace each run of
+    white space with one space. If ftfy is not installed, the encoding is not repaired; a warning is
+    logged once, at the first text with characters outside ASCII.
     """
     if not text.isascii():
         fix_text = _find_ftfy()
@@ -155,7 +160,7 @@ def _is_space(char: str) -> bool:
 
 
 def _strip_accents(text: str) -> str:
-    """Remove the accents of Latin letters; letters of other scripts keep their marks."""
+    """Return a text without accents on Latin letters; other scripts are unchanged."""
     kept = []
     for char in text:
         base = unicodedata.normalize("NFD", char)[0]
@@ -164,10 +169,14 @@ def _strip_accents(text: str) -> str:
 
 
 def _separate(word: str, is_known: Callable[[str], bool]) -> str:
-    """Return a word split into the words of which it consists, or unchanged.
+    """Separate joined words, such as `reddress` to `red dress`; return other words unchanged.
 
-    A known word is not split. At punctuation, one known part suffices; elsewhere all parts must be
-    known.
+    A word in the vocabulary is not separated. Otherwise, words joined with punctuation are
+    separated if one of them is in the vocabulary, and words joined without punctuation if all are.
+
+    Args:
+        word: The word.
+        is_known: Function that tells whether a word is in the vocabulary.
     """
     if is_known(word):
         return word

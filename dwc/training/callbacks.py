@@ -1,4 +1,4 @@
-"""Training-loop callbacks: a moving average of the parameters and selection of the best epoch."""
+"""Callbacks of the training loop: average the parameters over time, and select the best epoch."""
 
 import json
 import logging
@@ -31,15 +31,16 @@ Measure = Callable[[], tuple[float, Mapping[str, float]]]
 class WeightAverage:
     """Exponential moving average of both streams' parameters; the frozen CLIP is not averaged.
 
-    After n updates the decay is at most (1 + n) / (10 + n), so that the random initial parameters
-    soon lose their influence. Batch-norm running statistics are averaged; counters are copied.
+    The decay is the share of the old average that an update retains. After n updates it is at most
+    (1 + n) / (10 + n), so that the random initial parameters soon lose their influence. Batch-norm
+    running statistics are averaged too; integer step counters are copied.
     """
 
     def __init__(self, model: DWCModel, decay: float) -> None:
-        """Initialize the average with the parameters of the model, already on its final device.
+        """Initialize the average with the current parameters of the model.
 
         Args:
-            model: The model whose parameters are averaged.
+            model: The model whose parameters are averaged, already on the device of the training.
             decay: Largest share of the old average that an update retains, in [0, 1).
         """
         self._model = model
@@ -76,20 +77,21 @@ class WeightAverage:
                 setattr(self._model, name, stream)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the averaged parameters and the number of updates."""
+        """Return the averaged parameters and the number of updates, by name."""
         return self._average.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Load the averages and the number of updates from a saved state."""
+        """Load averaged parameters and the number of updates that `state_dict` returned."""
         self._average.load_state_dict(state)
 
 
 class EpochSelection:
-    """Callback that evaluates epochs, saves the best epoch's parameters and updates the average.
+    """Callback that evaluates the model after epochs and saves the best epoch's parameters.
 
-    Its folder contains `epochs.jsonl`, with one line per evaluated epoch, and the parameters of the
-    best epoch so far. A resumed run does not repeat evaluations made before it was interrupted, and
-    the first of several equal epochs wins, so it selects the same epoch as an uninterrupted run.
+    It also updates the moving average of the parameters, if there is one. Its folder contains
+    `epochs.jsonl`, with one line per evaluated epoch, and `best.safetensors`, the parameters of the
+    best epoch so far. A resumed run selects the same epoch as an uninterrupted one, because earlier
+    evaluations are loaded from the folder and the first of several equally good epochs is selected.
     """
 
     def __init__(
@@ -102,16 +104,18 @@ class EpochSelection:
         accelerator: Accelerator,
         average: WeightAverage | None = None,
     ) -> None:
-        """Load the evaluations that an earlier run wrote to the folder, if any.
+        """Create the callback and load the evaluations that an interrupted run left in the folder.
 
         Args:
             model: The model in training.
-            measure: Evaluates the model; returns its score (higher is better) and named metrics.
+            measure: Function without arguments that evaluates the model. It returns a score (higher
+                is better) and the metrics by name.
             epochs: Numbers of finished epochs after which the model is evaluated.
             steps_per_epoch: Number of training steps in an epoch.
             folder: Folder for the history and the best parameters.
             accelerator: The accelerator of this training stage.
-            average: Average to evaluate and save instead of the model's own parameters.
+            average: Moving average of the parameters, evaluated and saved instead of the model's
+                current parameters; None to use the current ones.
         """
         self._model, self._measure, self._average = model, measure, average
         self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
@@ -127,18 +131,21 @@ class EpochSelection:
         return [self._lines[epoch] for epoch in sorted(self._lines)]
 
     def before_step(self, step: int) -> None:
-        """Evaluate the model if this step is the first of an epoch."""
+        """Evaluate the model before the first step of an epoch; do nothing before other steps."""
         epoch, rest = divmod(step, self._steps_per_epoch)
         if rest == 0:
             self.measure_epoch(epoch)
 
     def after_step(self, done: int) -> None:
-        """Update the moving average, if there is one."""
+        """Update the moving average of the parameters, if there is one."""
         if self._average is not None:
             self._average.update()
 
     def measure_epoch(self, epoch: int) -> None:
-        """Evaluate the model after `epoch` finished epochs, if that is due and not yet done."""
+        """Evaluate the model after `epoch` finished epochs.
+
+        Nothing happens if this epoch is not to be evaluated or has been evaluated already.
+        """
         if epoch not in self._epochs or epoch in self._lines:
             return
         start = time.monotonic()

@@ -1,4 +1,4 @@
-"""Loading of training batches by step number, split over processes and optionally prefetched."""
+"""Loading of training batches by step number, for several processes and with prefetching."""
 
 import os
 import sys
@@ -15,15 +15,16 @@ Batch = TypeVar("Batch")
 def shard_and_prefetch(
     make: Callable[[int], Batch], total_steps: int, accelerator: Accelerator
 ) -> Callable[[int], Batch]:
-    """Return a function that loads this process's share of the batches.
+    """Return a function that loads this process's batches, prefetched if that saves time.
 
-    A worker process prefetches batches if training runs on a GPU or a core is free. If training
-    uses every core, the worker would slow down threads that wait for one another, which costs more
-    than prefetching saves. On systems without fork there is no worker, since all data needed to
-    make a batch would have to be sent to it.
+    On Linux, a worker process prefetches batches if training runs on a GPU or if a CPU core is
+    free. If training uses every core, a worker would slow down the training threads and cost more
+    time than prefetching saves. Other systems have no worker, because it cannot be forked there and
+    all data needed to make a batch would have to be sent to it.
 
     Args:
-        make: Returns the batch with a given number; must be deterministic.
+        make: Function that returns the batch with a given number, always the same for a number.
+            Step s of process r out of n gets the batch with number s * n + r.
         total_steps: Number of steps of the training stage.
         accelerator: Provides the rank, the number of processes and the device.
 
@@ -42,16 +43,25 @@ def shard_and_prefetch(
 
 
 class StepLoader(Generic[Batch]):
-    """Loader that returns a data set's batches by step number through one running `DataLoader`."""
+    """Loader that returns the batch of a step number, using one running `DataLoader`.
+
+    The data set's item with index s is the batch of step s.
+    """
 
     def __init__(self, data: Dataset, total_steps: int, **options: Any) -> None:
-        """Store the data set; `options` are passed to `DataLoader`."""
+        """Create a loader that starts its `DataLoader` when the first batch is requested.
+
+        Args:
+            data: Data set with one batch per step number.
+            total_steps: Number of steps of the training stage.
+            **options: Further arguments of `DataLoader`, such as `num_workers`.
+        """
         self._data, self._total, self._options = data, total_steps, options
         self._next: int | None = None
         self._iterator: Iterator[Batch] = iter(())
 
     def __call__(self, step: int) -> Batch:
-        """Return the batch of a step; a step out of sequence restarts the loader."""
+        """Return the batch of a step; a step that does not follow the last one restarts loading."""
         if step != self._next:
             # Without its own generator, a loader uses torch's global one, and dropout would
             # differ between a resumed run and an uninterrupted one.

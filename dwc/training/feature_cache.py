@@ -1,11 +1,12 @@
 """Caches of features of frozen image and text encoders ("towers"), which make training faster.
 
-The cached features of an image form one row: CLIP's features, followed by the ResNet's flattened
-last feature map. A batch contains such rows instead of pixels, and cached text features instead of
-token ids. `with_cached_features` replaces the model's towers with stand-ins that accept them, so
-that training with and without caches uses the same loop. There are three kinds of cache:
+For drawings, the cached features of an image form one row: CLIP's features, followed by the
+flattened last feature map of the CNN stream's ResNet. A batch contains such rows instead of pixels,
+and cached text features instead of token ids. `with_cached_features` replaces the model's towers
+with stand-ins that accept cached features, so that training with and without caches uses the same
+loop. There are three kinds of cache:
 
-- `cache_image_features`, `cache_text_features`: a pool of drawings and its texts, for both streams;
+- `cache_image_features`, `cache_text_features`: features of drawings and texts, for both streams;
 - `cache_tower_inputs`: inputs of the image tower's last layer, for PL (Progressive Learning);
 - `cache_clip_features`: CLIP's features of a benchmark's images and texts (`ClipFeatureTable`).
 
@@ -49,7 +50,7 @@ from dwc.training.run_dir import append_log, new_array_file
 logger = logging.getLogger(__name__)
 
 Preprocessing = tuple[int, Sequence[float], Sequence[float]]
-"""Side of the square image in pixels, and mean and standard deviation of each channel."""
+"""Side of the square images in pixels, and mean and standard deviation of each channel."""
 
 _CHUNK = 500  # images or texts per forward pass
 _TABLE_CHUNK = 64  # full-size benchmark images per forward pass
@@ -57,11 +58,11 @@ _TABLE_CHUNK = 64  # full-size benchmark images per forward pass
 
 @dataclass(frozen=True)
 class CachedTexts:
-    """CLIP features, of size F, and word ids of T texts with at most L words.
+    """CLIP features of size F, and word ids, of T texts with at most L words.
 
     Attributes:
         features: CLIP's text features (T, F).
-        words: Padded word ids (T, L).
+        words: Word ids for the CNN stream (T, L), padded on the right.
         lengths: Number of words in each text (T,).
     """
 
@@ -70,9 +71,9 @@ class CachedTexts:
     lengths: Tensor
 
     def take(self, rows: Tensor) -> dict[str, Tensor]:
-        """Return model inputs for the texts with the given indices; see `TripletBatch.queries`.
+        """Return the inputs of `DWCModel.compose` for the texts with the given indices (N,).
 
-        CLIP's features take the place of token ids. Word ids are padded to the longest of these
+        CLIP's features take the place of token ids. Word ids are padded to the longest of the N
         texts.
         """
         lengths = self.lengths[rows]
@@ -88,11 +89,12 @@ class CachedTexts:
 
 @dataclass(frozen=True)
 class CachedImages:
-    """Cached rows of several randomly augmented views of every image of a pool.
+    """Cached features of drawings, for several augmented copies ("views") of every drawing.
 
     Attributes:
-        rows: Cached rows (views, images, F + C h w).
-        map_shape: (C, h, w) of the ResNet's last feature map.
+        rows: One row per view and image (views, images, F + C h w): CLIP's F features, then the
+            ResNet's flattened last feature map with C channels, height h and width w.
+        map_shape: (C, h, w).
     """
 
     rows: Tensor
@@ -105,12 +107,19 @@ class CachedImages:
 
     @property
     def feature_dim(self) -> int:
-        """Size F of CLIP's features."""
+        """Size F of CLIP's features: the row length minus the size of a flattened feature map."""
         channels, height, width = self.map_shape
         return self.rows.shape[-1] - channels * height * width
 
     def sample(self, indices: Tensor, generator: torch.Generator) -> Tensor:
-        """Return rows (N, F + C h w) in float32, one random view for each image index (N,)."""
+        """Return the row of a random view (augmented copy) for each of N image indices, in float32.
+
+        The result is (N, F + C h w), with F, C, h and w as in the class's docstring.
+
+        Args:
+            indices: The image indices (N,).
+            generator: Source of random choices.
+        """
         views = torch.randint(0, len(self.rows), (len(indices),), generator=generator)
         return self.rows[views, indices].float()
 
@@ -135,7 +144,10 @@ class CachedPool:
 
 
 class CachedClip(nn.Module):
-    """Stand-in for CLIP that takes rows of cached image features and cached text features."""
+    """Stand-in for CLIP that takes rows of cached features instead of pixels and token ids.
+
+    The rows are those of `CachedImages.rows` and `CachedTexts.features`.
+    """
 
     vision_model = None  # there are no feature maps to share with the CNN stream
 
@@ -144,32 +156,40 @@ class CachedClip(nn.Module):
         self.feature_dim = feature_dim
 
     def image_features(self, rows: Tensor) -> Tensor:
-        """Return the CLIP features (N, F) in cached rows (N, F + C h w)."""
+        """Return CLIP's features (N, F), the first F columns of N rows of `CachedImages.rows`."""
         return rows[:, : self.feature_dim]
 
     def text_features(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return the text features (N, F) unchanged."""
+        """Return the cached features of N texts, of size F, (N, F), unchanged; ignore the mask."""
         return features
 
 
 class CachedFeatureMaps(nn.Module):
-    """Stand-in for a ResNet that returns the last feature maps stored in cached rows."""
+    """Stand-in for the CNN stream's ResNet that returns the feature maps stored in cached rows."""
 
     def __init__(self, map_shape: tuple[int, int, int]) -> None:
         super().__init__()
         self.map_shape = map_shape
 
     def forward(self, rows: Tensor) -> SimpleNamespace:
-        """Return the cached feature maps (N, C, h, w) as an output's `last_hidden_state`."""
+        """Return the feature maps that N cached rows contain.
+
+        Args:
+            rows: The rows; see `CachedImages.rows`.
+
+        Returns:
+            An object whose `last_hidden_state` is the maps (N, C, h, w) of C channels, height h and
+            width w.
+        """
         size = self.map_shape[0] * self.map_shape[1] * self.map_shape[2]
         return SimpleNamespace(last_hidden_state=rows[:, -size:].unflatten(1, self.map_shape))
 
 
 class CachedTowers(nn.Module):
-    """Trainable stand-in for CLIP that takes cached inputs of the last image layer, not pixels.
+    """Trainable stand-in for CLIP whose image tower (image encoder) is only the last layer.
 
-    The layers are shared with the CLIP, so training changes the CLIP too. The other layers of its
-    image tower are not part of this module.
+    It takes cached inputs of that layer instead of pixels; see `cache_tower_inputs`. Its parameters
+    are those of the original CLIP, so training changes the CLIP too.
     """
 
     def __init__(self, clip: ClipBackbone) -> None:
@@ -180,19 +200,23 @@ class CachedTowers(nn.Module):
         self._encode_texts = clip.text_features
 
     def image_features(self, inputs: Tensor) -> Tensor:
-        """Return features (N, F) for last-layer inputs (N, K) made by `last_layer_inputs`."""
+        """Map inputs of the last image layer to image features: (N, K) to (N, F).
+
+        N is the number of images, K the layer's input size and F the size of the features.
+        """
         return self.image_layer(inputs)
 
     def text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Return text features (N, F), like `ClipBackbone.text_features`."""
+        """Return the features of texts like `ClipBackbone.text_features`."""
         return self._encode_texts(input_ids, attention_mask)
 
 
 @contextmanager
 def with_cached_features(model: DWCModel, cached: CachedPool) -> Iterator[DWCModel]:
-    """Replace the model's towers with stand-ins for cached features inside the `with` block.
+    """Make the model accept cached features instead of pixels and token ids in the `with` block.
 
-    Afterwards the towers are restored, unchanged: both CLIP and the CNN stream's ResNet are frozen.
+    In the block, stand-ins replace CLIP and the CNN stream's ResNet. After the block, both are back
+    in place; training in the block does not change them.
     """
     assert model.clip is not None, "features are cached for both streams; this model lacks CLIP's"
     assert model.cnn_stream is not None, "features are cached for both streams; this model has one"
@@ -213,14 +237,15 @@ def cache_view_features(
     compute: Callable[[Tensor], Tensor],
     file: Path,
 ) -> None:
-    """Compute features of random views of every drawing and write them to a file.
+    """Compute features of augmented copies ("views") of every drawing and write them to a file.
 
     Args:
         pool: The drawings.
-        views: Number of random views per drawing.
-        seed: Seed of the random views.
+        views: Number of views per drawing, each with a random augmentation.
+        seed: Seed of the random augmentation.
         preprocessing: Size and normalization of the views.
-        compute: Function from pixels (N, 3, side, side) to features (N, K).
+        compute: Function that maps pixels (N, 3, side, side) to N feature vectors of length K,
+            (N, K).
         file: Path of the .npy file to write: (views, drawings, K) in float16.
 
     Raises:
@@ -250,10 +275,18 @@ def cache_view_features(
 def cache_image_features(
     model: DWCModel, pool: DrawnPool, views: int, seed: int, folder: Path
 ) -> CachedImages:
-    """Return the features of `views` random views of every drawing, from CLIP and the ResNet.
+    """Return CLIP's and the ResNet's features of augmented copies ("views") of every drawing.
 
-    They are stored in `folder` as float16. If the folder has a file for the same towers, drawings,
-    views and seed, they are loaded from it instead. The model is left in eval mode.
+    The features are stored in a file. If it exists already, for the same CLIP and ResNet, drawings,
+    number of views and seed, it is loaded instead.
+
+    Args:
+        model: Model with both streams whose CLIP and ResNet compute the features; left in eval
+            mode.
+        pool: The drawings.
+        views: Number of views per drawing, each with a random augmentation.
+        seed: Seed of the random augmentation.
+        folder: Folder of the file.
     """
     model.eval()
     assert model.clip is not None
@@ -275,7 +308,16 @@ def cache_image_features(
 
 
 def tower_features(model: DWCModel, pixel_values: Tensor) -> Tensor:
-    """Return rows (N, F + C h w) for pixels (N, 3, H, W): CLIP features and ResNet feature map."""
+    """Compute the features of N images, one row per image; see `CachedImages.rows`.
+
+    Args:
+        model: Model with both streams, on the device of the pixels.
+        pixel_values: Normalized images (N, 3, height, width).
+
+    Returns:
+        Rows (N, F + C h w) in float32: CLIP's F features, then the ResNet's flattened feature map
+        with C channels, height h and width w.
+    """
     assert model.clip is not None
     assert model.cnn_stream is not None
     maps = model.cnn_stream.resnet(pixel_values).last_hidden_state
@@ -293,7 +335,9 @@ def cache_text_features(
     seed: int,
     folder: Path,
 ) -> CachedPool:
-    """Encode the modification text of every triplet and a description of every drawing.
+    """Encode the texts of a pool, and return them together with its cached image features.
+
+    The texts are the modification text of every triplet and a random description of every drawing.
 
     Args:
         model: Model whose CLIP encodes the texts; left in eval mode.
@@ -302,7 +346,8 @@ def cache_text_features(
         pool: The drawings.
         triplets: Triplets of the pool's images.
         seed: Seed of the random descriptions.
-        folder: Folder of the log that receives a line; the features are not written to disk.
+        folder: Folder of the log "keeping.jsonl", which receives a line with the duration. The
+            features are not written to disk.
     """
     model.eval()
     template = model.config.caption_template
@@ -321,7 +366,16 @@ def cache_text_features(
 
 @torch.inference_mode()
 def encode_texts(model: DWCModel, processor: DWCProcessor, texts: Sequence[str]) -> CachedTexts:
-    """Encode texts, already filled into the caption template, with CLIP and the word tokenizer."""
+    """Encode texts with CLIP and with the word tokenizer of the CNN stream.
+
+    Args:
+        model: Model whose CLIP encodes the texts.
+        processor: Both tokenizers.
+        texts: The texts, to which the caption template has been applied already.
+
+    Returns:
+        CLIP features and word ids of the texts, on the CPU.
+    """
     assert model.clip is not None
     # Sorted by length, since a batch is padded to its longest text.
     order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
@@ -348,7 +402,13 @@ def encode_texts(model: DWCModel, processor: DWCProcessor, texts: Sequence[str])
 def _timed(folder: Path, kind: str, count: int) -> Iterator[None]:
     """Append the duration of the `with` block to the log of the stage "keeping".
 
-    This is the stage of feature caching; its name must not change because published files have it.
+    "keeping" is the caching of features; the name must not change, since published files contain
+    it.
+
+    Args:
+        folder: Folder of the log.
+        kind: What the block caches, "pictures" or "texts".
+        count: Number of images or texts.
     """
     start = time.monotonic()
     yield
@@ -359,12 +419,12 @@ def _timed(folder: Path, kind: str, count: int) -> Iterator[None]:
 def weights_digest(
     modules: Iterable[nn.Module], header: bytes = b"", skipped_prefix: str | None = None
 ) -> str:
-    """Return a hash, 12 hex digits, of the modules' parameters and buffers and their names.
+    """Return a hash of 12 hex digits that changes if a parameter or buffer of the modules changes.
 
     Args:
-        modules: Modules to hash, in this order.
+        modules: Modules whose tensors and their names are hashed, in this order.
         header: Bytes to hash before the modules.
-        skipped_prefix: Tensors whose names begin with this prefix are not hashed.
+        skipped_prefix: Tensors whose names begin with this prefix are not hashed; None for none.
     """
     digest = hashlib.sha256(header)
     for module in modules:
@@ -376,7 +436,10 @@ def weights_digest(
 
 
 def _image_cache_name(model: DWCModel, pool: DrawnPool, views: int, seed: int) -> str:
-    """Return a hash, 12 hex digits, of everything that affects the cached image features."""
+    """Return a hash of 12 hex digits of all that affects the cached image features.
+
+    Of the drawings themselves, only a sample is hashed.
+    """
     assert model.clip is not None
     assert model.cnn_stream is not None
     settings = repr((views, seed, PICTURE_PX, MEAN, STD, pool.items[-1])).encode()
@@ -386,7 +449,7 @@ def _image_cache_name(model: DWCModel, pool: DrawnPool, views: int, seed: int) -
 
 
 def last_image_layer(clip: ClipBackbone) -> nn.Linear:
-    """Return the linear layer at the end of a CLIP's image tower."""
+    """Return the last layer of a CLIP's image tower, which is linear."""
     if isinstance(clip.vision_model, ModifiedResNet):
         return clip.vision_model.attention_pool.projection
     assert clip.visual_projection is not None  # all towers but ModifiedResNet have it
@@ -395,12 +458,20 @@ def last_image_layer(clip: ClipBackbone) -> nn.Linear:
 
 @torch.no_grad()
 def last_layer_inputs(clip: ClipBackbone, pixel_values: Tensor) -> Tensor:
-    """Return the inputs (N, K) of the image tower's last layer for pixels (N, 3, H, W)."""
+    """Compute the inputs of the last layer of CLIP's image tower (image encoder) for N images.
+
+    Args:
+        clip: CLIP, on the device of the pixels.
+        pixel_values: Normalized images (N, 3, H, W) of height H and width W.
+
+    Returns:
+        The inputs (N, K), where K is the layer's input size.
+    """
     return input_of(last_image_layer(clip), lambda: clip.image_features(pixel_values))
 
 
 def input_of(layer: nn.Module, call: Callable[[], object]) -> Tensor:
-    """Run `call` and return the input that `layer` received; `call` must use it exactly once."""
+    """Run `call` and return the input of `layer`; `call` must use the layer exactly once."""
     inputs: list[Tensor] = []
     hook = layer.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0]))
     try:
@@ -420,21 +491,22 @@ def cache_tower_inputs(
     name: str,
     mixed_precision: str = "no",
 ) -> Tensor:
-    """Compute the inputs of CLIP's last image layer for random views of every drawing.
+    """Compute the inputs of CLIP's last image layer for augmented copies of every drawing.
 
-    The image tower takes nearly all the time of a training step. If the CLIP is already trained on
-    similar images, all but its last image layer can remain frozen: the inputs of that layer are
-    computed once for a few views of every image, and the layer trains on them, together with the
-    text tower.
+    CLIP's image encoder ("tower") takes nearly all the time of a training step. If the CLIP is
+    already trained on similar images, all of the image tower except its last layer can remain
+    frozen. The inputs of that layer are then computed once, for a few augmented copies ("views") of
+    every image, and only the layer and the text encoder are trained.
 
     Args:
         clip: The CLIP; left in eval mode.
         pool: The drawings.
-        views: Number of random views per drawing.
-        seed: Seed of the random views.
+        views: Number of views per drawing, each with a random augmentation.
+        seed: Seed of the random augmentation.
         preprocessing: Size and normalization of the views.
         folder: Folder of the cache file; an existing file is loaded instead of recomputed.
-        name: Part of the file's name; must differ for different CLIPs, pools, views and seeds.
+        name: Part of the file's name. It must be different if CLIP, pool, preprocessing, number of
+            views or seed are different.
         mixed_precision: Precision of the forward pass, "no" (float32) or "bf16".
 
     Returns:
@@ -457,15 +529,17 @@ def cache_tower_inputs(
 class ClipFeatureTable:
     """Files with CLIP's features of a benchmark's images and texts.
 
-    CLIP is frozen, and training uses at most two views of an image (original and mirrored), so
-    training steps need no forward pass of CLIP once the files are written. Files are opened only
-    when features are loaded, so that a table can be sent to another process at almost no cost.
+    CLIP is frozen, and training uses an image either unchanged or mirrored. Once the features of
+    both are in the files, training steps need no forward pass of CLIP. Files are opened only when
+    features are loaded, so that a table can be sent to another process at almost no cost.
 
     Attributes:
-        images_file: File with image features (images * views, F).
-        rows: Maps each image name to its index; multiply by `views` for the row in the file.
-        views: Views per image: 1, or 2 if mirrored views are included.
-        texts_file: File with text features (triplets, F); None if texts are sampled at random.
+        images_file: File with image features (images * views, F), where F is the size of CLIP's
+            features.
+        rows: Image name -> index of the image; its features are in the file's row index * views,
+            those of the mirrored image in the next row.
+        views: Rows per image: 1, or 2 if mirrored images are included.
+        texts_file: File with text features (triplets, F); None if triplets have random texts.
     """
 
     images_file: Path
@@ -474,7 +548,12 @@ class ClipFeatureTable:
     texts_file: Path | None
 
     def images(self, names: Sequence[str], mirrored: Sequence[bool]) -> Tensor:
-        """Return the features (N, F) in float32 of the named images, mirrored where specified."""
+        """Return CLIP's features of N images, of size F, (N, F) in float32.
+
+        Args:
+            names: Names of the images.
+            mirrored: For each image, whether to return the features of the mirrored image.
+        """
         rows = [
             self.rows[name] * self.views + int(is_mirrored)
             for name, is_mirrored in zip(names, mirrored, strict=True)
@@ -482,7 +561,13 @@ class ClipFeatureTable:
         return torch.from_numpy(_mapped(self.images_file)[rows])
 
     def texts(self, triplets: Sequence[int]) -> Tensor | None:
-        """Return the text features (N, F) in float32 of the triplets with the given indices."""
+        """Return CLIP's text features of N triplets, of size F, (N, F) in float32.
+
+        The result is None if the table has no text features.
+
+        Args:
+            triplets: Indices of the triplets.
+        """
         if self.texts_file is None:
             return None
         return torch.from_numpy(_mapped(self.texts_file)[list(triplets)])
@@ -504,16 +589,16 @@ def cache_clip_features(
 ) -> ClipFeatureTable:
     """Return the table of a benchmark's CLIP features, computing files that `folder` lacks.
 
-    Of several processes, only the first computes features. Unreadable images and texts get rows of
-    NaN: a batch that uses one opens the original as well and reports the triplet in its error.
+    Of several processes, only the first computes features. Images that cannot be read and texts
+    that cannot be tokenized get rows of NaN and cause no error here.
 
     Args:
         clip: The frozen CLIP.
         processor: Image preprocessor and tokenizer.
-        template: The caption template.
+        template: Format strings that join the captions of a triplet to one text.
         data: The benchmark's training data.
         folder: Folder of the feature files.
-        accelerator: Provides the processes and the precision.
+        accelerator: Provides the processes and the precision of the forward passes.
         threads: Number of threads that load images.
     """
     names = list(dict.fromkeys(data.learned.names()))
@@ -539,7 +624,10 @@ def cache_clip_features(
 
 @contextmanager
 def _new_table(file: Path, count: int, clip: ClipBackbone) -> Iterator[np.ndarray]:
-    """Yield an array of `count` rows, initialized with NaN, to fill and save as `file`."""
+    """Yield an array for CLIP's features, initialized with NaN, and save it after the `with` block.
+
+    Its shape is (count, F), where F is the size of CLIP's features.
+    """
     shape = (count, clip.config.projection_dim)
     with new_array_file(file, shape, np.float32) as rows:
         rows[:] = np.nan

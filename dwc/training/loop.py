@@ -1,8 +1,9 @@
-"""Training loop of all stages, with learning-rate schedule, logging, saved states and resumption.
+"""Training loop of all stages, with logging and resumption, and the optimizer of most stages.
 
-A stage's data depends only on the step number, so a run that resumes from its last saved state
-uses the same batches and ends with the same parameters as an uninterrupted run. `OptimizerStep`
-implements the optimizer of most stages: AdamW, warm-up and cosine schedule, gradient clipping.
+The batches of a stage depend only on the step number. A run that resumes from its last saved state
+therefore gets the same batches and ends with the same parameters as an uninterrupted run.
+`OptimizerStep` implements the optimizer of most stages: AdamW with a warm-up and cosine schedule of
+the learning rate, and gradient clipping.
 """
 
 import logging
@@ -27,12 +28,12 @@ StepFunction = Callable[[int], Mapping[str, float]]
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """Length of a training stage, and where and how often it saves states and log lines.
+    """Length of a training stage, and where and how often it saves its state and log lines.
 
     Attributes:
         total_steps: Number of steps of the stage.
-        folder: Folder of the state (`folder/<stage>`) and the log (`folder/<stage>.jsonl`); with
-            None, neither is written.
+        folder: Folder of the saved state (`folder/<stage>`) and the log (`folder/<stage>.jsonl`);
+            None to write neither.
         save_every: Number of steps between two saved states.
         log_every: Number of steps between two log lines.
     """
@@ -47,10 +48,14 @@ class Callback(Protocol):
     """Object that the loop calls between steps, for example to evaluate or average the model."""
 
     def before_step(self, step: int) -> None:
-        """Run before a step, including the first step after a resumption."""
+        """React to the start of a step, given its number; also the first step of a resumed run."""
 
     def after_step(self, done: int) -> None:
-        """Run when `done` steps are finished; the next saved state includes changes made here."""
+        """React to the end of a step, when `done` steps are finished.
+
+        The loop calls this before it saves its state, so the saved state includes changes made
+        here.
+        """
 
 
 @dataclass
@@ -67,7 +72,11 @@ class _StepCounter:
 
 
 def cosine_with_warmup(total_steps: int, warmup_steps: int) -> Callable[[int], float]:
-    """Return a schedule of learning-rate factors: linear warm-up, then half a cosine down to 0."""
+    """Return a function that maps a step number to the factor (0 to 1) of the learning rate.
+
+    The factor increases linearly to 1 in `warmup_steps`, then falls along half a cosine to 0 at
+    `total_steps`.
+    """
 
     def factor(step: int) -> float:
         if step < warmup_steps:
@@ -87,8 +96,9 @@ def run_stage(
 ) -> dict[str, float]:
     """Run a training stage to its end, resuming from its last saved state if there is one.
 
-    Means over `log_every` steps are written to the Python log, to the accelerator's trackers and,
-    as JSON lines, to `folder/<stage>.jsonl`.
+    Every `log_every` steps, the means of the numbers that the steps returned since the last log
+    line are shown in the progress bar (in the Python log if there is no terminal), sent to the
+    accelerator's trackers, and appended as a JSON line to `folder/<stage>.jsonl`.
 
     Args:
         stage: Name of the stage and of its files.
@@ -100,7 +110,8 @@ def run_stage(
         callback: Object to call between steps.
 
     Returns:
-        The means that were logged last; empty if the stage was already finished.
+        The content of the last log line: the mean of each number that `step_function` returns, by
+        name. Empty if the stage was already finished.
 
     Raises:
         FloatingPointError: a step returned a number that is not finite.
@@ -160,7 +171,7 @@ def _log(
 
 @dataclass(frozen=True)
 class AdamWSettings:
-    """Length and optimizer settings of a stage trained by AdamW with warm-up and cosine schedule.
+    """Settings of a stage that is trained by AdamW with a warm-up and cosine schedule.
 
     Attributes:
         total_steps: Number of steps of the stage; the learning rate reaches 0 after the last.
@@ -178,10 +189,10 @@ class AdamWSettings:
 
 
 class OptimizerStep:
-    """Callable that performs one AdamW step, with schedule and gradient clipping, for a loss.
+    """Callable that takes a loss and performs one AdamW step with gradient clipping.
 
-    The states of module, optimizer and schedule are saved with the accelerator's state; use a new
-    accelerator for each stage.
+    It also advances the learning-rate schedule. The states of module, optimizer and schedule become
+    part of the accelerator's saved state, so each stage needs a new accelerator.
 
     Attributes:
         module: The trained module, prepared by the accelerator and in training mode.
@@ -203,7 +214,7 @@ class OptimizerStep:
             accelerator: The accelerator of this training stage.
             groups: Parameter groups of the optimizer; by default one group with all trainable
                 parameters.
-            betas: Coefficients of AdamW's two running averages.
+            betas: AdamW's decay rates of the running averages of gradients and squared gradients.
         """
         trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(
@@ -230,7 +241,11 @@ class OptimizerStep:
 
 
 def decay_groups(module: nn.Module) -> list[dict[str, Any]]:
-    """Return the module's parameter groups; norms, biases and scales have no weight decay."""
+    """Divide a module's trainable parameters into two groups for the optimizer.
+
+    Parameters with at least two dimensions form the first group. The others (norms, biases and
+    scales) form the second, which has no weight decay.
+    """
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     return [
         {"params": [parameter for parameter in trained if parameter.ndim > 1]},

@@ -1,8 +1,8 @@
 """Work folder of a training run: its recipe, saved states, logs and large array files.
 
-A training run writes states, logs and caches to a work folder and resumes from them. To prevent
-resuming states of one recipe under another, the first run writes its recipe to the folder, and
-later runs compare theirs with it.
+A training run writes states, logs and caches to a work folder, and a later run resumes from them. A
+run must not resume from the states of another recipe (set of hyperparameters). The first run
+therefore writes its recipe to the folder, and later runs compare their recipe with it.
 """
 
 import errno
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 RECIPE_FILE = "recipe.json"
-STATE_COMPLETE = "complete"  # marks a completely written state; see `loop.run_stage`
+STATE_COMPLETE = "complete"  # name of an empty file in the folder of a completely written state
 
-# Published names of recipe fields, used in JSON files and by `--set`. They are older than the
-# current field names and must not change, since existing files contain them.
+# Current name -> published name of recipe fields. Published names are used in JSON files and by
+# `--set`. They are older and must not change, since existing files contain them.
 PUBLISHED_NAMES: Mapping[str, str] = {
     "gce_q": "doubt",
     "weight_distillation": "weight_teaching",
@@ -57,9 +57,10 @@ _FULL_DISK_TEXTS = ("No space left", "unexpected pos", "failed writing file")
 
 
 def recipe_record(recipe: Any) -> Any:
-    """Return a recipe (dataclasses, sequences, plain values) as JSON-serializable data.
+    """Return a recipe as JSON-serializable data, with the published names of its fields.
 
-    Field names are replaced with their published names.
+    Args:
+        recipe: A dataclass, or a field's value: a dataclass, a list or tuple, or a plain value.
     """
     if is_dataclass(recipe):
         return {
@@ -75,8 +76,8 @@ def claim(folder: Path, recipe: Mapping[str, Any], writes: bool = True) -> None:
     """Write the recipe to a new work folder, or check that the folder's recipe is the same.
 
     Args:
-        folder: The work folder; created if missing. It may already contain drawings and caches,
-            since their file names identify the settings that they depend on.
+        folder: The work folder; created if missing. A new folder may already contain drawings and
+            caches, since their file names identify the settings that they depend on.
         recipe: All settings that affect the trained parameters, as JSON-serializable data.
         writes: Whether this process may write the recipe; True on the main process only.
 
@@ -110,7 +111,11 @@ def claim(folder: Path, recipe: Mapping[str, Any], writes: bool = True) -> None:
 
 
 def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Flatten nested mappings to dotted names with values that every experiment tracker accepts."""
+    """Flatten nested mappings, such as `{"a": {"b": 1}}` to `{"a.b": 1}`.
+
+    Values that are not numbers, strings or booleans become strings, since experiment trackers do
+    not accept other types.
+    """
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
@@ -121,13 +126,23 @@ def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def find_state(folder: Path) -> Path | None:
-    """Return the last complete state, or None; `save_state` may have been interrupted anywhere."""
+    """Return the folder of the last complete state of a stage, or None if there is none.
+
+    It may differ from `folder`, because `save_state` may have been interrupted while it replaced an
+    older state.
+
+    Args:
+        folder: Folder in which `save_state` saves the stage's state.
+    """
     candidates = (folder, partial_folder(folder), outdated_folder(folder))
     return next((state for state in candidates if (state / STATE_COMPLETE).exists()), None)
 
 
 def save_state(accelerator: "Accelerator", folder: Path) -> None:
-    """Save a state; the previous state is removed only when the new one is complete."""
+    """Save the accelerator's state in `folder`, replacing the previous state there.
+
+    The previous state is removed only when the new one is complete. All processes must call this.
+    """
     is_main = accelerator.is_main_process
     with (
         reporting_full_disk(folder.parent, "a state"),
@@ -142,7 +157,7 @@ def save_state(accelerator: "Accelerator", folder: Path) -> None:
 
 
 def append_log(folder: Path, stage: str, line: Mapping[str, Any]) -> None:
-    """Append a JSON line to a stage's log file, `folder/<stage>.jsonl`."""
+    """Append `line` as JSON to a stage's log file, `folder/<stage>.jsonl`."""
     folder.mkdir(parents=True, exist_ok=True)
     with stage_log(folder, stage).open("a") as log:
         log.write(json.dumps(line) + "\n")
@@ -156,9 +171,14 @@ def stage_log(folder: Path, stage: str) -> Path:
 def stage_seconds(folder: Path, stages: Sequence[str], totals: Sequence[str]) -> dict[str, float]:
     """Return each stage's run time in seconds according to its log, summed over resumed runs.
 
-    The logged time restarts at 0 with each resumption, so a decrease from one line to the next
-    marks a new run. Stages in `totals` (drawing, caching) instead log one line per finished task,
-    with the duration of that task.
+    Most stages log the time since the start of the run. It restarts at 0 when a run resumes, so a
+    decrease from one line to the next marks a new run.
+
+    Args:
+        folder: Folder of the logs.
+        stages: Names of the stages.
+        totals: Names of the stages that log one line per finished task instead, with the duration
+            of that task (drawing and caching).
     """
     seconds = {}
     for stage in stages:
@@ -178,7 +198,13 @@ def read_log(folder: Path, stage: str) -> list[dict[str, Any]]:
 
 
 def merge_logs(folder: Path, stages: Sequence[str], out: Path) -> None:
-    """Merge the logs of all stages into one file of JSON lines, each with its stage's name."""
+    """Merge the logs of all stages into the file `training.jsonl`.
+
+    Args:
+        folder: Folder of the stages' logs.
+        stages: Names of the stages. Each line of the merged file has its stage's name as "stage".
+        out: Folder of the merged file.
+    """
     lines = [
         json.dumps({"stage": stage, **line}) + "\n"
         for stage in stages
@@ -189,10 +215,10 @@ def merge_logs(folder: Path, stages: Sequence[str], out: Path) -> None:
 
 @contextmanager
 def new_array_file(file: Path, shape: tuple[int, ...], dtype: Any) -> Iterator[np.ndarray]:
-    """Yield a memory-mapped array to fill, and save it as `file` (.npy) if the block succeeds.
+    """Yield a memory-mapped array to fill, and save it if the `with` block succeeds.
 
     Args:
-        file: Path of the file to create.
+        file: Path of the .npy file to create.
         shape: Shape of the array.
         dtype: NumPy data type of the array.
 
@@ -218,13 +244,14 @@ def new_array_file(file: Path, shape: tuple[int, ...], dtype: Any) -> Iterator[n
 
 @contextmanager
 def reporting_full_disk(folder: Path, content: str) -> Iterator[None]:
-    """Convert full-disk errors inside the `with` block into one that tells the user what to do.
+    """Replace an error that a full disk causes in the `with` block with a clear TrainingError.
 
-    torch and safetensors report a full disk with exceptions other than OSError.
+    torch and safetensors report a full disk with exceptions other than OSError, which are
+    recognized by their messages.
 
     Args:
         folder: Folder that the block writes to.
-        content: Description of the written data for the error message, such as "a state".
+        content: Description of the data to write, for the error message, such as "a state".
 
     Raises:
         TrainingError: the disk is full.
@@ -244,7 +271,10 @@ def reporting_full_disk(folder: Path, content: str) -> Iterator[None]:
 
 
 def _reserve(file: Path) -> None:
-    """Allocate all disk blocks of a sparse file; raise OSError if the disk has too few."""
+    """Allocate all disk blocks of a sparse file; raise OSError if the disk has too little space.
+
+    Where the system cannot allocate them (macOS, Windows), only check the free space.
+    """
     size = file.stat().st_size
     if not hasattr(os, "posix_fallocate"):  # macOS, Windows
         if shutil.disk_usage(file.parent).free < size:

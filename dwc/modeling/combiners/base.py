@@ -1,4 +1,4 @@
-"""The combiners' base class, their registry by name, and the two-layer perceptron they share."""
+"""Base class of the combiners, their registry by name, and a two-layer perceptron they use."""
 
 from collections.abc import Callable
 from typing import ClassVar, TypeVar
@@ -11,7 +11,7 @@ from dwc.modeling.composition import Composition
 def mlp(in_dim: int, hidden_dim: int, out_dim: int, dropout: float) -> nn.Sequential:
     """Return a perceptron of two linear layers with ReLU and dropout between them.
 
-    Its parameter names are `{0,3}.{weight,bias}`.
+    Its parameter names are `{0,3}.{weight,bias}`: 0 is the first linear layer, 3 the second.
     """
     return nn.Sequential(
         nn.Linear(in_dim, hidden_dim),
@@ -25,8 +25,8 @@ class Combiner(nn.Module):
     """Base class of modules that mix image and text features of unit length into a query.
 
     Attributes:
-        uses_projections: True if the combiner takes the CLIP stream's learned projections of CLIP's
-            features, False if it takes CLIP's features scaled to unit length.
+        uses_projections: True if the inputs of the combiner are learned projections of CLIP's
+            features, False if they are CLIP's features scaled to unit length.
     """
 
     uses_projections: ClassVar[bool] = True
@@ -35,7 +35,7 @@ class Combiner(nn.Module):
         """Build a combiner.
 
         Args:
-            dim: Length of the feature vectors.
+            dim: Length of the image and text feature vectors.
             dropout: Dropout probability in training, 0 to 1.
         """
         super().__init__()
@@ -47,11 +47,12 @@ class Combiner(nn.Module):
     def side_loss(
         self, composed: Composition, gallery: Tensor, labels: Tensor, temperature: float
     ) -> Tensor | None:
-        """Return a scalar training loss to add to the retrieval loss, or None if there is none.
+        """Return a scalar training loss to add to the retrieval loss; None by default.
 
         Args:
             composed: B queries that `forward` returned.
-            gallery: Unit-length embeddings (B, dim) of the queries' target images, in their order.
+            gallery: Unit-length embeddings (B, dim) of the target images, in the order of the
+                queries.
             labels: (B,), equal for targets that show the same item.
             temperature: Temperature of the retrieval loss.
         """

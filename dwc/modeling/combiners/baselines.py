@@ -15,7 +15,7 @@ from dwc.modeling.composition import Composition
 
 
 def _constant_weight(features: Tensor, image_weight: float) -> Tensor:
-    """Return `image_weight` for every query as a tensor (N, 1), for features (N, dim)."""
+    """Return `image_weight` for each of N queries, (N, 1), on the device of `features` (N, dim)."""
     return features.new_full((len(features), 1), image_weight)
 
 
@@ -51,10 +51,10 @@ class Average(Combiner):
 
 @register("concat_mlp")
 class ConcatenationMLP(Combiner):
-    """Adds a perceptron on the concatenated features (the joint part) to their mean.
+    """Adds the mean of the features and a joint part, a perceptron's output for both features.
 
-    The mean gives the query an image part and a text part, so that a user can shift the image
-    weight; the perceptron's output alone could not be split into such parts.
+    The mean gives the query an image part and a text part, so that a user can change the image
+    weight. The perceptron's output alone could not be split into such parts.
 
     Parameter names: `join.{0,3}.{weight,bias}`.
     """
@@ -64,7 +64,10 @@ class ConcatenationMLP(Combiner):
         self.join = mlp(2 * dim, dim, dim, dropout)
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
-        """Compose N queries of image weight 0.5, with a joint part, from features (N, dim) each."""
+        """Compose N queries of image weight 0.5 from image and text features, each (N, dim).
+
+        The queries have a joint part, which is computed from both features together.
+        """
         joint_part = self.join(torch.cat([image_features, text_features], dim=-1))  # (N, dim)
         weight = _constant_weight(image_features, 0.5)
         return Composition.mix(image_features, text_features, weight, joint_part)
@@ -72,10 +75,11 @@ class ConcatenationMLP(Combiner):
 
 @register("clip4cir")
 class Clip4CirCombiner(Combiner):
-    """CLIP4Cir's Combiner: a joint part from wide projections plus a weighted mean of the inputs.
+    """The Combiner of CLIP4Cir: a joint part plus a weighted mean of image and text features.
 
-    Its inputs are CLIP's features scaled to unit length. The projections are four times as wide as
-    the features, the hidden layers eight times.
+    Its inputs are CLIP's features scaled to unit length. The joint part and the weight are computed
+    from projections of both inputs together. The projections are four times as wide as the
+    features, the hidden layers eight times.
 
     Parameter names: `project_image`, `project_text`, `join`, `output`, `weigh.{0,3}`.
     """
@@ -92,7 +96,10 @@ class Clip4CirCombiner(Combiner):
         self.dropout = dropout
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
-        """Compose N queries from unit-length features (N, dim), which are also their parts."""
+        """Compose N queries from unit-length image and text features, each (N, dim).
+
+        The features are also the image part and the text part of the queries.
+        """
         both = torch.cat(
             [
                 self._relu_dropout(self.project_text(text_features)),
@@ -116,11 +123,12 @@ class Tirg(Combiner):
     It follows the released code (github.com/google/tirg) except for the learned scale of the
     normalized embeddings, which only affects a softmax; here the loss's temperature has that role.
 
-    TIRG has neither a weight nor a text part. Its query `norm(gated image + residual)` equals
-    `norm(0.5 gated image + 0.5 residual)`, so the gated image is taken as the image part, the
-    residual as the text part, and every weight is 0.5.
+    TIRG itself defines neither an image weight nor a text part. Its query
+    `norm(gated image + residual)` equals `norm(0.5 gated image + 0.5 residual)`. Here, the gated
+    image is therefore the image part, the residual is the text part, and every image weight is 0.5.
 
-    `dropout` is unused, as in the released code. Batch norm needs at least two queries in training.
+    `dropout` is unused, as in the released code. In training, a batch needs at least two queries
+    because of batch norm.
 
     Parameter names: `gate.{0,2}`, `residual.{0,2,4}` (`0` is a batch norm), `gate_scale`,
     `residual_scale`.

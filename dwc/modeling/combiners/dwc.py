@@ -1,4 +1,4 @@
-"""The paper's combiner (two gating MLPs and a weight MLP) and two variants of this project.
+"""DWC's combiner from the paper (two gating MLPs and a weight MLP) and two variations of it.
 
 Source: the Editable Modality De-equalizer of Huang et al. 2024, "Dynamic Weighted Combiner for
 Mixed-Modal Image Retrieval" (AAAI).
@@ -16,9 +16,9 @@ from dwc.modeling.composition import Composition, normalize
 
 @register("dwc")
 class DynamicWeightedCombiner(Combiner):
-    """Multiplies image and text features by learned gates, then mixes them by a query's weight.
+    """Multiplies image and text features by gates, then mixes them with an image weight per query.
 
-    Both gates and the weight depend on the image and the text.
+    MLPs compute both gates and the weight from the image and the text together.
     """
 
     def __init__(self, dim: int, dropout: float):
@@ -28,14 +28,20 @@ class DynamicWeightedCombiner(Combiner):
         self.weigh = mlp(2 * dim, dim, 1, dropout)
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
-        """Compose N queries from image and text features (N, dim); their parts are from `edit`."""
+        """Compose N queries from image and text features, each (N, dim).
+
+        The image part and the text part of the queries are the results of `edit`.
+        """
         image_part, text_part = self.edit(image_features, text_features)
         parts = torch.cat([image_part, text_part], dim=-1)  # (N, 2 dim)
         image_weight = torch.sigmoid(self.weigh(parts))  # (N, 1): w
         return Composition.mix(image_part, text_part, image_weight)
 
     def edit(self, image_features: Tensor, text_features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the gated image features and text features (the paper's i and t), (N, dim)."""
+        """Return the gated image features and the gated text features of N queries, each (N, dim).
+
+        They are the paper's i and t. The arguments are the features before gating, each (N, dim).
+        """
         both = torch.cat([image_features, text_features], dim=-1)  # (N, 2 dim)
         image_part = torch.sigmoid(self.edit_image(both)) * image_features
         text_part = torch.sigmoid(self.edit_text(both)) * text_features
@@ -44,27 +50,30 @@ class DynamicWeightedCombiner(Combiner):
 
 @register("dwc_unit")
 class UnitDynamicCombiner(DynamicWeightedCombiner):
-    """Variant of this project whose image and text parts are scaled to unit length.
+    """DWC's combiner with image and text parts scaled to unit length; this project's variation.
 
-    In the paper's combiner a gate may lengthen or shorten its part, which changes the balance of
-    image and text as the weight does. The more training uses the gates for this, the less the
-    weight tells how much a query depends on its image, with no gain in recall. With parts of unit
-    length the weight alone sets the balance.
+    In the paper's combiner, a gate may change the length of its part. This changes the balance of
+    image and text, as the image weight does. The more the trained gates influence the balance, the
+    less the weight says about how much a query depends on its image, with no gain in recall. If
+    both parts have unit length, the weight alone determines the balance.
     """
 
     def edit(self, image_features: Tensor, text_features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the gated features (N, dim) at unit length; a missing modality stays zero."""
+        """Return the gated image and text features of N queries, each (N, dim), at unit length.
+
+        Features of a missing modality, which are zero, stay zero.
+        """
         image_part, text_part = super().edit(image_features, text_features)
         return normalize(image_part), normalize(text_part)
 
 
 @register("dwc_joint")
 class JointDynamicCombiner(DynamicWeightedCombiner):
-    """Variant of this project that adds an unweighted joint part computed from both features.
+    """DWC's combiner with an additional joint part that has no weight; this project's variation.
 
-    The gates can only attenuate the features of image and text separately. The joint part adds
-    information that depends on both together, as in CLIP4Cir's Combiner but with a sixth of its
-    parameters.
+    The gates can only attenuate the features of the image and of the text. The joint part is
+    computed from both and adds information that depends on their combination, as in CLIP4Cir's
+    Combiner, but with a sixth of its parameters.
     """
 
     def __init__(self, dim: int, dropout: float):
@@ -72,7 +81,10 @@ class JointDynamicCombiner(DynamicWeightedCombiner):
         self.join = mlp(2 * dim, 4 * dim, dim, dropout)
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
-        """Compose N queries with a joint part from image and text features, each (N, dim)."""
+        """Compose N queries from image and text features, each (N, dim).
+
+        The queries have a joint part, which is computed from both features together.
+        """
         edited = super().forward(image_features, text_features)
         joint_part = self.join(torch.cat([image_features, text_features], dim=-1))  # (N, dim)
         return Composition.mix(edited.image_part, edited.text_part, edited.image_weight, joint_part)

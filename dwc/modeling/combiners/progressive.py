@@ -1,12 +1,12 @@
-"""Combiner of Progressive Learning (PL), whose image weight is trained on pseudo weights.
+"""Combiner of Progressive Learning (PL), whose image weight is trained to match a pseudo weight.
 
-The pseudo weight of a query measures how much better its image alone finds the target than its
-text alone.
+The pseudo weight of a query measures how much better the target is found with the query's image
+alone than with its text alone.
 
 After Zhao et al. 2022, "Progressive Learning for Image Retrieval with Hybrid-Modality Queries"
 (SIGIR, arXiv 2204.11212). The paper's abstract names a self-supervised adaptive weighting of the
 two modalities; its code was not released. **This is a reconstruction**: the inputs of the weight
-MLP, the pseudo weights and the loss are this project's own.
+MLP, the pseudo weights and the loss are this project's own choice.
 
     v, t    CLIP's features of image and text, unit length
     w       image weight: sigmoid(MLP[v; t; v * t]), without a gradient into v and t
@@ -34,19 +34,22 @@ def pseudo_weights(
     temperature: float = 0.07,
     gamma: float = 1.0,
 ) -> Tensor:
-    """Return image weights that measure how much better the image finds the target than the text.
+    """Return pseudo weights: image weights that are large where the image finds the target better.
 
-    Each modality's score is the total probability of the matching gallery rows in a softmax over
-    its cosines with the gallery. The formula is a reconstruction; see the module's docstring.
+    Each modality alone gets a score for a query: the total probability of the correct targets in a
+    softmax over the modality's cosines with all targets of the batch. The better the image's score
+    is compared with the text's score, the larger the weight. The formula is a reconstruction; see
+    the module's docstring.
 
     Args:
-        image_features: Image features (N, D) of N queries, of any vector length.
-        text_features: Text features (N, D), of any vector length.
-        gallery: Unit-length embeddings (M, D) of the batch's target images.
-        matches: (N, M) bool, True on the correct targets of each query, at least one per row.
+        image_features: Image features of N queries, of size D and any vector length, (N, D).
+        text_features: Text features of any vector length, (N, D).
+        gallery: Unit-length embeddings of the batch's M target images, (M, D).
+        matches: Boolean matrix (N, M), True on the correct targets of each query, at least one per
+            row.
         temperature: Temperature of the softmax, above 0.
-        gamma: Sharpness, at least 0: larger values move the weights towards 0 and 1; 0 makes every
-            weight 0.5.
+        gamma: Exponent of the scores, at least 0. Larger values move the weights towards 0 and 1; 0
+            makes every weight 0.5.
 
     Returns:
         Pseudo weights (N, 1) in [0, 1], without a gradient.
@@ -61,7 +64,7 @@ def weight_loss(image_weight: Tensor, pseudo: Tensor) -> Tensor:
     """Return the binary cross-entropy between image weights and pseudo weights, a scalar.
 
     Args:
-        image_weight: The combiner's image weights (N, 1) in [0, 1].
+        image_weight: The combiner's image weights of N queries, (N, 1), in [0, 1].
         pseudo: Pseudo weights (N, 1) in [0, 1]; they get no gradient.
     """
     # In float32, because in half precision a weight can round to exactly 0 or 1.
@@ -70,7 +73,14 @@ def weight_loss(image_weight: Tensor, pseudo: Tensor) -> Tensor:
 
 
 def _log_probability(query: Tensor, gallery: Tensor, matches: Tensor, temperature: float) -> Tensor:
-    """Return each query's log-probability (N,) of all its matches; see `pseudo_weights`."""
+    """Return the log-probability of each query's correct targets in a softmax, (N,).
+
+    Args:
+        query: Image features or text features of N queries, of size D, (N, D).
+        gallery: Unit-length embeddings of M target images, (M, D).
+        matches: Boolean matrix (N, M), True on the correct targets of each query.
+        temperature: Temperature of the softmax.
+    """
     log_probabilities = functional.log_softmax(
         normalize(query.float()) @ gallery.float().T / temperature, dim=-1
     )
@@ -79,9 +89,10 @@ def _log_probability(query: Tensor, gallery: Tensor, matches: Tensor, temperatur
 
 @register("progressive")
 class ProgressiveCombiner(Combiner):
-    """Mixes CLIP's own features by a weight trained on pseudo weights (a reconstruction of PL).
+    """Mixes CLIP's own features with an image weight that is trained to match pseudo weights.
 
-    The weight MLP passes no gradient into the features: only the retrieval loss trains CLIP.
+    The MLP that computes the weight passes no gradient to the features, so only the retrieval loss
+    trains CLIP. This is a reconstruction of the combiner of Progressive Learning (PL).
     """
 
     uses_projections = False
@@ -91,7 +102,10 @@ class ProgressiveCombiner(Combiner):
         self.weigh = mlp(3 * dim, dim, 1, dropout)
 
     def forward(self, image_features: Tensor, text_features: Tensor) -> Composition:
-        """Compose N queries from unit-length features (N, dim), which are also their parts."""
+        """Compose N queries from unit-length image and text features, each (N, dim).
+
+        The features are also the image part and the text part of the queries.
+        """
         image, text = image_features.detach(), text_features.detach()
         both = torch.cat([image, text, image * text], dim=-1)  # (N, 3 dim)
         image_weight = torch.sigmoid(self.weigh(both))  # (N, 1): w
@@ -100,7 +114,10 @@ class ProgressiveCombiner(Combiner):
     def side_loss(
         self, composed: Composition, gallery: Tensor, labels: Tensor, temperature: float
     ) -> Tensor:
-        """Return the loss between image weights and pseudo weights of `gamma` 1, a scalar."""
+        """Return the binary cross-entropy between image weights and pseudo weights, a scalar.
+
+        The pseudo weights are computed with `gamma` 1.
+        """
         same = labels[:, None] == labels[None, :]  # (B, B)
         pseudo = pseudo_weights(composed.image_part, composed.text_part, gallery, same, temperature)
         return weight_loss(composed.image_weight, pseudo)
@@ -108,7 +125,7 @@ class ProgressiveCombiner(Combiner):
 
 @register("progressive_fixed")
 class FixedWeightCombiner(Combiner):
-    """Progressive Learning without its adaptive weight: the mean of CLIP's own features."""
+    """Progressive Learning (PL) without its adaptive weight: the mean of CLIP's own features."""
 
     uses_projections = False
 

@@ -1,8 +1,8 @@
-"""Image augmentation: random views of a batch of images, and recoloring of a photograph's garment.
+"""Image augmentation: randomly transformed copies ("views"), and recoloring of garments.
 
 A photograph and its recolored copy show the same garment in two colors; few sets of real
-photographs have such pairs. The garment is detected as the color clusters that cover the center of
-the photograph but hardly any of its border.
+photographs have such pairs. The garment is detected by clustering the photograph's colors: its
+clusters cover the center of the photograph but hardly any of its border.
 """
 
 import math
@@ -27,23 +27,24 @@ def random_views(
     mean: Sequence[float],
     std: Sequence[float],
 ) -> Tensor:
-    """Return a randomly transformed and normalized view of each image.
+    """Return a randomly transformed and normalized copy ("view") of each image.
 
     The random transformations are:
 
-    - zoom by 0.85 to 1.18, change of the aspect ratio by up to 12 %, shift by up to 7 % of the
-      side, rotation by up to 8 degrees, and mirroring of half of the images;
+    - zoom by 0.85 to 1.18, change of the aspect ratio by up to 12 %, translation by up to 7 % of
+      the side, rotation by up to 8 degrees, and horizontal mirroring of half of the images;
     - change of brightness and contrast by up to 12 %, and of each color channel by up to 4 % (with
       more, colors would be hard to distinguish);
     - slight blur of one image in six, by resizing it to a coarser grid and back;
-    - replacement of a rectangle of up to 30 % of the side in one image in eight.
+    - in one image in eight, a rectangle with sides of up to 30 % of the image's side is painted in
+      a random color.
 
     Args:
-        images: Images (N, 3, H, W), uint8.
-        size: Side of the views in pixels.
+        images: N RGB images (N, 3, H, W) of height H and width W, uint8.
+        size: Side of the square views in pixels.
         generator: Source of all random numbers, on the CPU.
-        mean: Mean of each channel, for values in [0, 1]; it is subtracted.
-        std: Standard deviation of each channel; its divisor.
+        mean: Mean to subtract from each channel, for values in [0, 1].
+        std: Standard deviation to divide each channel by.
 
     Returns:
         Views (N, 3, size, size) in float32 and in the channels-last layout.
@@ -89,7 +90,13 @@ def random_views(
 
 
 def _cut_rectangles(views: Tensor, size: int, generator: torch.Generator) -> None:
-    """Paint a randomly colored rectangle over one view in eight, in place."""
+    """Paint a randomly colored rectangle over one image in eight, in place.
+
+    Args:
+        views: Square images (N, 3, size, size), values in [0, 1].
+        size: Side of the images in pixels.
+        generator: Source of all random numbers.
+    """
     chosen = torch.nonzero(torch.rand(len(views), generator=generator) < 1 / 8).flatten().tolist()
     for index in chosen:
         height, width = (torch.rand(2, generator=generator) * 0.25 + 0.05).mul(size).int().tolist()
@@ -107,12 +114,13 @@ _CLUSTERS = 5  # number of color clusters
 # and shadow do not separate parts of a garment.
 _AXES = np.array([0.7, 2.0, 2.0])
 _SMOOTHING = (0.8, 0.8, 0)  # standard deviations of the Gaussian blur (rows, columns, channels)
-# Radius of the center, and inner edge of the border, as shares of half the side.
+# Radius of the center region, and distance of the border region from the center of the image, both
+# as shares of half the side.
 _CENTER_RADIUS, _BORDER = 0.35, 0.88
 _MOST_ON_BORDER = 0.12  # largest share of the border that a cluster of the garment may cover
 _LEAST_OF_CENTER = 0.3  # smallest share of the center that the garment's main cluster must cover
-# Largest differences in chroma and lightness (OKLab) from the main cluster of other clusters that
-# belong to the same garment, in different light.
+# A cluster belongs to the garment too, in different light, if it differs from the garment's main
+# cluster by less than this in chroma and in lightness (OKLab).
 _NEAR_CHROMA, _NEAR_LIGHTNESS = 0.09, 0.22
 _AREA = (0.08, 0.75)  # smallest and largest share of the photograph that a garment may cover
 
@@ -126,8 +134,8 @@ class GarmentMask:
     """Area and color of a garment in a photograph.
 
     Attributes:
-        mask: Mask (96, 96) of the garment's main color, with values 0 or 1.
-        color: Median color of the area in OKLab (3,).
+        mask: Mask (96, 96) that is 1 where the garment has its main color and 0 elsewhere.
+        color: Median OKLab color of this area, (3,).
     """
 
     mask: Pixels
@@ -137,8 +145,10 @@ class GarmentMask:
 def find_garment(photograph: Pixels) -> GarmentMask | None:
     """Detect the area of the garment's main color in a photograph (96, 96, 3), sRGB in [0, 1].
 
-    Return None if there is no clear result: if each color of the center covers too much of the
-    border or too little of the center, or if the detected area is too small or too large.
+    Returns:
+        The area and its color. None if there is no clear result: no color cluster covers enough of
+        the center and little enough of the border, or the detected area is too small or too large
+        or covers too much of the border.
     """
     lab = ndimage.gaussian_filter(srgb_to_oklab(photograph), _SMOOTHING)
     features = (lab * _AXES).reshape(-1, 3)
@@ -161,7 +171,7 @@ def find_garment(photograph: Pixels) -> GarmentMask | None:
 
 
 def _connected(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the mask reduced to its connected parts that overlap the center or are large."""
+    """Return a mask (96, 96) without connected parts that are small and hardly in the center."""
     parts, count = ndimage.label(mask)
     numbers = np.arange(1, count + 1)
     sizes = ndimage.sum(mask, parts, numbers)
@@ -175,10 +185,13 @@ def recolor(photograph: Pixels, garment: GarmentMask, colour: str, shade: str) -
     """Return a photograph with its garment in another color; folds and pattern are preserved.
 
     Args:
-        photograph: Square photograph (H, H, 3), sRGB in [0, 1].
-        garment: Result of `find_garment` for the same photograph.
-        colour: Name of the new color in the catalogue's schema.
-        shade: Shade of the new color.
+        photograph: Square photograph (H, H, 3) of H pixels a side, sRGB in [0, 1].
+        garment: Result of `find_garment` for the same photograph, scaled down to 96 pixels.
+        colour: Name of the new color in the catalogue's schema, such as "blue".
+        shade: Name of the new color's shade in the schema, such as "mid".
+
+    Returns:
+        The recolored photograph (H, H, 3), sRGB in [0, 1].
     """
     side = len(photograph)
     soft = ndimage.gaussian_filter(ndimage.zoom(garment.mask, side / _SIDE, order=1), 1.5)

@@ -1,12 +1,12 @@
 """Batches of drawn garments for every training stage.
 
-The images, augmented views and texts of a batch depend only on the seed and the step. A resumed run
-therefore gets the same batches as an uninterrupted one.
+The images, their augmented copies ("views") and the texts of a batch depend only on the seed and
+the step number. A resumed run therefore gets the same batches as an uninterrupted one.
 
-Batches for contrastive losses contain hard negatives, about half of a batch: groups of four
-neighbors in the pool, which are garments of one family and often differ in one or two attributes
-only. Nearly all garments drawn at random differ in category or color, so a model trained on random
-garments alone would not learn finer differences.
+About half of a batch for a contrastive loss are hard negatives: groups of four garments that are
+next to each other in the pool, belong to one family, and often differ in only one or two
+attributes. Most garments that are sampled at random differ in category or color, so a model trained
+on random garments alone would not learn finer differences.
 """
 
 import random
@@ -27,19 +27,20 @@ from dwc.training.catalogue.text_tuning import TextTuningBatch, encode_modificat
 from dwc.training.dwc.mutual_training import TripletBatch
 from dwc.training.feature_cache import CachedImages, CachedPool
 
-_NEIGHBORS = 4  # size of a group of neighbors of the pool that enter a batch together
+_NEIGHBORS = 4  # number of neighboring garments of the pool in a group of hard negatives
 _FULL_SHARE = 0.6  # share of hard negatives whose description mentions every attribute
 
 
 @dataclass(frozen=True)
 class CatalogueBatches:
-    """Batches of pixels for all training stages.
+    """Batches for all training stages, with pixels and token ids (not cached features).
 
     Attributes:
-        pool: The drawings.
+        pool: The garments and their drawings.
         processor: Tokenizer of the texts.
         seed: Seed of all random choices.
-        template: The caption template.
+        template: Format strings that join the captions of a query to one text, such as
+            `{"single": "{0}", "pair": "{0} and {1}"}`.
     """
 
     pool: DrawnPool
@@ -50,17 +51,20 @@ class CatalogueBatches:
     def pairs(
         self, size: int, triplets: Sequence[PoolTriplet], modification_share: float
     ) -> Callable[[int], PairBatch]:
-        """Return a function from step to batch of images with texts, for contrastive pretraining.
+        """Return the batches of image-text pairs for CLIP's contrastive pretraining.
 
         The text of an image is its description, or a modification text whose target is the image.
-        The latter teach CLIP words such as "longer" and "without", which it could not learn later,
-        when it is frozen. Hard negatives mostly get full descriptions, since a description of a few
-        words would match all garments of their group.
+        Modification texts teach CLIP words such as "longer" and "without", which it could not learn
+        later, when it is frozen. Hard negatives mostly get full descriptions, since a description
+        of a few words would match all garments of their group.
 
         Args:
             size: Number of images in a batch.
             triplets: Triplets that provide the modification texts.
             modification_share: Share of modification texts among the texts, in [0, 1].
+
+        Returns:
+            A function that takes a step number and returns the batch of that step.
         """
         labels = encode_labels([item.garment for item in self.pool.items])
 
@@ -90,7 +94,11 @@ class CatalogueBatches:
         return batch
 
     def labeled(self, size: int) -> Callable[[int], LabeledBatch]:
-        """Return a function from step to batch of `size` images with their attribute labels."""
+        """Return the batches of `size` images with their attribute labels; see `encode_labels`.
+
+        Returns:
+            A function that takes a step number and returns the batch of that step.
+        """
         labels = encode_labels([item.garment for item in self.pool.items])
 
         def batch(step: int) -> LabeledBatch:
@@ -107,16 +115,20 @@ class CatalogueBatches:
         text_only: float,
         image_only: float,
     ) -> Callable[[int], TripletBatch]:
-        """Return a function from step to batch of composed queries with their targets.
+        """Return the batches of queries and their target images.
 
-        A batch also has queries of one modality, since users may leave out the image or the text.
-        Up to half of the targets are hard negatives of one another.
+        Most queries have a reference image and a modification text. Some have only one of the two,
+        since users may leave out the image or the text. Up to half of the targets belong to groups
+        of hard negatives.
 
         Args:
-            triplets: The triplets from which composed queries are drawn.
+            triplets: Triplets to sample at random for the queries with image and text.
             size: Number of queries in a batch.
             text_only: Share of queries that are a description without an image, in [0, 1].
             image_only: Share of queries that are an image without a text, in [0, 1].
+
+        Returns:
+            A function that takes a step number and returns the batch of that step.
         """
         text_count, image_count = round(size * text_only), round(size * image_only)
         by_target: dict[int, list[PoolTriplet]] = {}
@@ -164,15 +176,18 @@ class CatalogueBatches:
 
 
 def draw_hard_negatives(items: int, count: int, generator: torch.Generator) -> Tensor:
-    """Draw random groups of four neighboring items of a pool.
+    """Sample groups of four neighboring items of a training pool at random, without repetition.
+
+    Neighbors in the pool are similar garments, which are hard to distinguish ("hard negatives").
 
     Args:
         items: Number of items in the pool.
-        count: Maximum number of items to draw.
+        count: Maximum number of items to sample.
         generator: Source of random choices.
 
     Returns:
-        Distinct item indices, group by group; their number is a multiple of four.
+        Item indices, group by group; their number is the largest multiple of four up to `count`
+        and up to the size of the pool.
     """
     runs = torch.randperm(items // _NEIGHBORS, generator=generator)[: count // _NEIGHBORS]
     return (runs[:, None] * _NEIGHBORS + torch.arange(_NEIGHBORS)).flatten()
@@ -181,9 +196,10 @@ def draw_hard_negatives(items: int, count: int, generator: torch.Generator) -> T
 def cached_triplet_batches(
     cached: CachedPool, size: int, text_only: float, image_only: float, seed: int
 ) -> Callable[[int], TripletBatch]:
-    """Return a function from step to batch like `CatalogueBatches.triplets`, of cached features.
+    """Return batches like those of `CatalogueBatches.triplets`, but with cached features.
 
-    The model that gets these batches must be prepared by `with_cached_features`.
+    The batches have cached features in place of pixels and token ids, so the model that gets them
+    must be prepared by `with_cached_features`.
 
     Args:
         cached: Cached features of the pool and its triplets.
@@ -191,6 +207,9 @@ def cached_triplet_batches(
         text_only: Share of queries that are a description without an image, in [0, 1].
         image_only: Share of queries that are an image without a text, in [0, 1].
         seed: Seed of all random choices.
+
+    Returns:
+        A function that takes a step number and returns the batch of that step.
     """
     text_count, image_count = round(size * text_only), round(size * image_only)
     composed_count = size - text_count - image_count
@@ -201,7 +220,10 @@ def cached_triplet_batches(
     count = torch.searchsorted(ordered, torch.arange(items), right=True) - first
 
     def triplets_to(targets: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the index of a random triplet for each of the target images that has triplets."""
+        """Sample a triplet at random for each given target image and return the triplets' indices.
+
+        Images that are the target of no triplet are skipped.
+        """
         present = targets[count[targets] > 0]
         number = (torch.rand(len(present), generator=generator) * count[present]).long()
         return by_target[first[present] + number]
@@ -241,18 +263,21 @@ def text_tuning_batches(
     described_share: float,
     seed: int,
 ) -> Callable[[int], TextTuningBatch]:
-    """Return a function from step to batch of texts with cached features of their images.
+    """Return the batches of texts with cached features of their images, for `tune_text_tower`.
 
     Args:
         images: Cached features of the drawings.
-        pool: The drawings.
+        pool: The garments and their drawings.
         triplets: Triplets of the pool's images.
         processor: Tokenizer of the texts.
-        template: The caption template.
+        template: Format strings that join the captions of a query to one text.
         size: Number of texts in a batch.
-        described_share: Share of texts that describe their image, in [0, 1]; the others are
-            modification texts, with the target as image.
+        described_share: Share of texts that describe their image, in [0, 1]. The others are
+            modification texts, each with its triplet's target image.
         seed: Seed of all random choices.
+
+    Returns:
+        A function that takes a step number and returns the batch of that step.
     """
     described = round(size * described_share)
 

@@ -1,7 +1,8 @@
-"""Comparison of combiners by training a CLIP stream with each on cached features of a frozen CLIP.
+"""Comparison of combiners: a CLIP stream is trained and evaluated with each of them.
 
-All combiners are trained on the same features and triplets, for the same number of steps and with
-the same retrieval loss.
+A combiner mixes image and text features into a query. All combiners are trained on the same cached
+features of a frozen CLIP and on the same triplets, for the same number of steps and with the same
+retrieval loss.
 """
 
 import copy
@@ -32,10 +33,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FeatureBank:
-    """CLIP features, of size F, of a pool's images and of the texts of T triplets of them.
+    """CLIP features of size F of the training images, and of the texts of T training triplets.
 
     Attributes:
-        images: Image features of several augmented views of each image (views, images, F).
+        images: Features of each image in several augmented copies ("views"), (views, images, F).
         references: Image indices of the triplets' reference images (T,).
         targets: Image indices of the triplets' targets (T,).
         texts: Features of the triplets' modification texts (T, F).
@@ -47,11 +48,11 @@ class FeatureBank:
     texts: Tensor
 
     def batch(self, step: int, size: int, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return a random batch of `size` triplets that depends only on the step and the seed.
+        """Sample `size` triplets at random; the result depends only on the step and the seed.
 
         Returns:
-            Features of the references, texts and targets, (size, F) each, and the targets' image
-            indices (size,).
+            CLIP features of the reference images, of the texts and of the target images, of size F,
+            (size, F) each; and the targets' image indices (size,).
         """
         generator = torch.Generator().manual_seed(random.Random(f"{seed}/{step}").getrandbits(63))
         drawn = torch.randint(0, len(self.texts), (size,), generator=generator)
@@ -66,7 +67,7 @@ class FeatureBank:
 
 
 def feature_bank(cached: CachedPool) -> FeatureBank:
-    """Return the CLIP features contained in a pool's cached features, in float32."""
+    """Return the CLIP features, in float32, that the cached features of a training pool contain."""
     images = cached.images.rows[..., : cached.images.feature_dim].float()
     return FeatureBank(images, cached.references, cached.targets, cached.modifications.features)
 
@@ -81,7 +82,7 @@ def train_on_features(
     mixed_precision: str = "no",
     log_every: int = 500,
 ) -> dict[str, float]:
-    """Train a CLIP stream in place on cached features, without a teacher.
+    """Train a CLIP stream in place on cached features, without a second stream as its teacher.
 
     Args:
         stream: The stream, with any combiner.
@@ -89,13 +90,14 @@ def train_on_features(
         settings: Number of steps, and settings of the optimizer and the loss.
         batch_size: Number of triplets in a batch.
         seed: Seed of the batches.
-        stage: Name of the training in the log.
+        stage: Name of this training run in the log.
         mixed_precision: Precision of the stream, "no" (float32) or "bf16"; the loss is computed in
             float32.
         log_every: Number of steps between log lines.
 
     Returns:
-        The means that were logged last; empty if the stream has no trainable parameters.
+        `contrast`: the mean contrastive loss over the steps of the last log interval; an empty dict
+        if the stream has no trainable parameters.
     """
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
     trained = [parameter for parameter in stream.parameters() if parameter.requires_grad]
@@ -134,8 +136,8 @@ def train_on_features(
 class CombinerComparison:
     """Data and settings of a comparison, equal for all combiners.
 
-    Each combiner is trained once with each learning rate; the run with the best recall at 1 (R@1)
-    on the validation queries is evaluated on the test queries.
+    Each combiner is trained once with each learning rate. Of these runs, the one with the best
+    recall at 1 (R@1) on the validation queries is evaluated on the test queries.
 
     Attributes:
         bank: Cached features to train on.
@@ -168,9 +170,12 @@ def compare_combiners(
         comparison: Data and training settings.
 
     Returns:
-        For each combiner name: `recall@K`; `weight_truth_correlation`, the correlation of learned
-        and true image weights (None if all weights are equal); the number of trained `parameters`;
-        and the best `learning_rate` (None if the combiner has no parameters).
+        Metrics by combiner name. The metrics of a combiner are: `recall@K` in [0, 1];
+        `weight_truth_correlation`, the correlation of its image weights with the queries' true
+        image weights (None if all its weights are equal); `parameters`, the number of trained
+        parameters; and `learning_rate`, the best one (None without parameters). The true image
+        weight of a query is the fraction of the target's attributes that come from the reference
+        image and not from the text.
     """
     numbers = {}
     for name in combiner_names():
@@ -193,7 +198,17 @@ def compare_combiners(
 def _train(
     config: DWCConfig, name: str, comparison: CombinerComparison, rate: float
 ) -> tuple[DWCModel, float]:
-    """Train a stream with the named combiner and return the model and its validation R@1."""
+    """Train a CLIP stream with a combiner.
+
+    Args:
+        config: Model configuration that provides all settings except the combiner.
+        name: Name of the combiner.
+        comparison: Data and training settings.
+        rate: Learning rate.
+
+    Returns:
+        The model, and its recall at 1 (0 to 1) on the validation queries.
+    """
     torch.manual_seed(comparison.seed)
     model = DWCModel(_clip_only(config, name))
     model.clip = cast(ClipBackbone, CachedClip(config.clip_config.projection_dim))
@@ -223,7 +238,10 @@ def _evaluate(model: DWCModel, eval_set: CachedEvalSet) -> dict[str, Any]:
 
 
 def _clip_only(config: DWCConfig, combiner: str) -> DWCConfig:
-    """Return the configuration with another combiner and without the CNN stream."""
+    """Return a configuration with another combiner, but without CNN stream and OOD statistics.
+
+    OOD (out-of-distribution) statistics tell how unusual a reference image is.
+    """
     changed = copy.deepcopy(config)
     changed.cnn_config = None
     changed.familiarity = False

@@ -1,4 +1,4 @@
-"""The pool of drawn garments for training: drawn once, stored in a file, and kept in memory."""
+"""The pool of drawn garments for training: drawn once, stored in a file, and loaded into memory."""
 
 import json
 import logging
@@ -20,13 +20,13 @@ from dwc.progress import track
 from dwc.training.run_dir import append_log, new_array_file
 
 PoolTriplet = tuple[int, int, Modification]
-"""Positions of the reference and the target in the pool, and the modification text."""
+"""Index of the reference in the pool, index of the target in the pool, and the modification."""
 
 logger = logging.getLogger(__name__)
 
-# Factor by which images are drawn larger before they are reduced to the pool's size. Lines thinner
-# than a pixel are drawn one pixel wide, so that details would be more prominent in small drawings
-# than in the large ones that users see.
+# By style: images are drawn this many times larger and then reduced to the pool's size. Lines
+# thinner than a pixel are drawn one pixel wide, so details of drawings made directly at the small
+# size would be more prominent than in the large drawings that users see.
 SUPERSAMPLING: dict[Style, int] = {"gallery": 2, "training": 1, "plain": 2}
 
 _CHUNK = 250  # drawings per task of a worker process
@@ -37,14 +37,14 @@ class PoolSettings:
     """Settings of a pool, which has one image of each garment in every style.
 
     By default, half of the images have the style of the gallery that users see, and half have the
-    training style, which resembles careless photographs. With the latter alone, a network needs
-    twice as many images to recognize garments well.
+    training style, which resembles careless photographs. If all images had the training style, a
+    network would need twice as many images to recognize garments well.
 
     Attributes:
         items: Number of garments.
         styles: Drawing styles; each garment is drawn once in each.
-        size_px: Side of an image in pixels.
-        split: Split of the catalogue that the garments belong to.
+        size_px: Side of the square images in pixels.
+        split: Split of the catalogue that the garments belong to: "train", "val" or "test".
         seed: Seed of the random garments.
     """
 
@@ -57,18 +57,26 @@ class PoolSettings:
 
 @dataclass(frozen=True)
 class DrawnPool:
-    """A pool of garments and their images.
+    """A pool of garments for training, and drawings of them.
 
     Attributes:
-        items: The garments.
-        pictures: Images of the garments (styles, items, 3, H, W), uint8.
+        items: The garments; those of one family are next to each other.
+        pictures: Images of the garments (styles, items, 3, H, W) of height H and width W, uint8.
     """
 
     items: list[CatalogueItem]
     pictures: Tensor
 
     def take(self, indices: Tensor, generator: torch.Generator) -> Tensor:
-        """Return images (N, 3, H, W), uint8, of items by index (N,), each in a random style."""
+        """Return an image in a random style for each of N item indices.
+
+        Args:
+            indices: The item indices (N,).
+            generator: Source of random choices.
+
+        Returns:
+            Images (N, 3, H, W) of height H and width W, uint8.
+        """
         styles = torch.randint(0, len(self.pictures), (len(indices),), generator=generator)
         return self.pictures[styles, indices]
 
@@ -78,8 +86,11 @@ def draw_pool(settings: PoolSettings, folder: Path, workers: int) -> DrawnPool:
 
     Args:
         settings: Settings of the pool; the file's name depends on them.
-        folder: Folder of the file.
+        folder: Folder of the file, and of the log "drawing.jsonl" that records a new drawing.
         workers: Number of processes that draw.
+
+    Returns:
+        The garments and their drawings.
 
     Raises:
         TrainingError: the disk has too little space.

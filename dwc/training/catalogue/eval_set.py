@@ -30,12 +30,14 @@ class CachedEvalSet:
     """Cached features of N queries and of their gallery of M images.
 
     Attributes:
-        rows: Cached rows of the gallery images, (M, F + C h w) in float16: CLIP's F features and
-            the ResNet's flattened feature map (C channels, h x w); see `tower_features`.
+        rows: Features of the gallery images, one row per image, (M, F + C h w) in float16. A row
+            consists of CLIP's F features and of the ResNet's flattened feature map with C channels,
+            height h and width w; see `tower_features`.
         texts: Cached features of the N modification texts.
         references: Gallery indices of the reference images (N,).
-        hits: Boolean (N, M): whether a gallery image is correct for a query.
-        picture_shares: True image weights of the queries (N,), in [0, 1]; see `RetrievalQuery`.
+        hits: Boolean matrix (N, M), True where a gallery image is a correct result of a query.
+        picture_shares: True image weights of the queries (N,), in [0, 1]: the fraction of the
+            target's attributes that come from the reference image and not from the text.
     """
 
     rows: Tensor
@@ -54,18 +56,21 @@ def cache_eval_set(
     count: int,
     open_image: Callable[[str], Image.Image] | None = None,
 ) -> CachedEvalSet:
-    """Compute features of the gallery and queries of a split of the catalogue.
+    """Compute the features of a gallery and of queries from one split of the catalogue.
 
-    The queries are those that `evaluate_catalogue` uses with seed 0.
+    The queries are the same as those of `evaluate_catalogue` with seed 0.
 
     Args:
-        model: Model whose towers compute the features.
+        model: Model, on the CPU, whose image and text encoders compute the features.
         processor: Image preprocessor and tokenizers.
-        split: Split of the catalogue.
+        split: Split of the catalogue: "train", "val" or "test".
         gallery_size: Number of gallery images M.
         count: Number of queries N.
-        open_image: Function that returns the image of an item by its id; by default, images are
+        open_image: Function that takes an item's id and returns its image; by default, images are
             drawn.
+
+    Returns:
+        The cached features, on the CPU.
     """
     items = gallery(split, gallery_size)
     eval_queries = queries(items, count, 0)
@@ -90,7 +95,11 @@ def cache_eval_set(
 
 
 def embed_queries(model: DWCModel, eval_set: CachedEvalSet) -> Streams:
-    """Embed queries and gallery with a model prepared by `with_cached_features`."""
+    """Embed the queries and the gallery with a model prepared by `with_cached_features`.
+
+    Returns:
+        For each stream name, the composed queries and the embeddings of the gallery images.
+    """
     rows = eval_set.rows.float()  # (M, F + C h w)
     gallery = torch.cat([model.embed_images(chunk) for chunk in rows.split(_CHUNK)])
     composed: dict[str, list[Composition]] = {}
@@ -109,12 +118,13 @@ def embed_queries(model: DWCModel, eval_set: CachedEvalSet) -> Streams:
 
 
 def first_ranks(scores: Tensor, eval_set: CachedEvalSet) -> Tensor:
-    """Return the rank (N,) of each query's first hit, from 1; a hit ranks behind tied misses.
+    """Return the rank (N,) of each query's best-ranked hit (correct result); the top rank is 1.
 
-    The reference image of a query is excluded from its ranking.
+    A hit ranks behind other images with the same score. The reference image of a query is excluded
+    from its ranking.
 
     Args:
-        scores: Scores (N, M) of the gallery images for each query.
+        scores: Scores (N, M) of M gallery images for each of N queries.
         eval_set: The queries.
     """
     rows = torch.arange(len(scores))
@@ -129,7 +139,7 @@ def first_ranks(scores: Tensor, eval_set: CachedEvalSet) -> Tensor:
 
 
 def concatenate(parts: list[Composition]) -> Composition:
-    """Concatenate batches of composed queries."""
+    """Concatenate batches of composed queries into one `Composition`."""
     joints = [part.joint_part for part in parts if part.joint_part is not None]
     return Composition(
         embedding=torch.cat([part.embedding for part in parts]),

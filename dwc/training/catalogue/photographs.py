@@ -1,4 +1,4 @@
-"""Training data from photographs of a wardrobe: pixels, recolored copies, texts and triplets."""
+"""Training data from photographs of clothes: pixels, recolored copies, texts and triplets."""
 
 import logging
 import random
@@ -34,10 +34,11 @@ logger = logging.getLogger(__name__)
 TRAIN_SPLIT = "train"
 _SIZE_PX = 192
 _MASK_PX = 96
-_CHUNK = 20  # photographs of one task of a worker
+_CHUNK = 20  # photographs per task of a worker process
 _RECOLORINGS = 2  # recolored copies of each photograph in which the garment is detected
 
-# Common nouns for each category of a wardrobe; the data set's own class name is one more noun.
+# Common nouns for each category of photographs. A text may also use the noun of the data set's own
+# class name, in `_LABEL_NOUNS`.
 _NOUNS = {
     "t_shirt": ("t-shirt", "tee"),
     "tank_top": ("tank top", "vest top"),
@@ -76,7 +77,7 @@ _SAME_IN_COLOR = (
     "in {} please", "this in {}", "the same one in {}", "change the colour to {}", "{}",
 )  # fmt: skip
 
-# The attributes that are classified from a photograph's features, with their values.
+# Attributes that linear heads classify from a photograph's features -> classes of each head.
 HEADS: dict[str, tuple[str, ...]] = {
     "category": (*(name for name in _NOUNS if name != "other"), "cardigan", "sweatshirt", "jacket",
                  "coat", "dress", "skirt", "shorts"),
@@ -114,11 +115,11 @@ class PhotographTriplet:
     """A triplet of a reference image, a target image and a modification text.
 
     Attributes:
-        reference: Index of the reference image; photographs come first, then recolored copies.
-        target: Index of the target image, counted in the same way.
+        reference: Index of the reference image in `PhotographPool.pixels`.
+        target: Index of the target image in `PhotographPool.pixels`.
         words: The modification text.
-        image_share: True image weight of the query: the share of the target's attributes that only
-            the reference image determines, in [0, 1].
+        image_share: True image weight of the query, in [0, 1]: the fraction of the target's
+            attributes that come from the reference image and not from the text.
         label: Identity of the target; equal for targets that count as the same.
     """
 
@@ -131,13 +132,13 @@ class PhotographTriplet:
 
 @dataclass(frozen=True)
 class PhotographPool:
-    """The training split of a wardrobe.
+    """The training split of a data set of photographs of clothes, with recolored copies.
 
     Attributes:
-        photographs: The photographs.
-        recolorings: Their recolored copies.
-        pixels: Pixels of the N images, photographs first, then recolored copies (N, 3, H, W),
-            uint8.
+        photographs: Records of the photographs.
+        recolorings: Records of the recolored copies.
+        pixels: Pixels of the N images (N, 3, H, W) of height H and width W, uint8. The photographs
+            come first, then the recolored copies.
     """
 
     photographs: list[Photograph]
@@ -150,7 +151,10 @@ class PhotographPool:
         return len(self.pixels)
 
     def photograph_of(self, image: int) -> Photograph:
-        """Return the record of an image by index; that of a recolored copy has the new color."""
+        """Return the record of the image with a given index in `pixels`.
+
+        The record of a recolored copy is that of its photograph with the new color and shade.
+        """
         count = len(self.photographs)
         if image < count:
             return self.photographs[image]
@@ -161,16 +165,18 @@ class PhotographPool:
 
 
 def load_photographs(folder: Path, work: Path, seed: int, workers: int) -> PhotographPool:
-    """Return a wardrobe's training photographs with recolored copies, which are cached in a file.
+    """Load the training photographs of clothes from a folder and add recolored copies.
+
+    The pixels of photographs and copies are cached in a file, which later calls load.
 
     Args:
-        folder: The wardrobe's folder.
+        folder: Folder of the photographs, in the format of `dwc.datasets.wardrobe`.
         work: Folder of the cache file.
         seed: Seed of the new colors.
         workers: Number of worker processes.
 
     Raises:
-        TrainingError: The wardrobe has fewer than two training photographs.
+        TrainingError: The folder has fewer than two training photographs.
     """
     photographs = read_wardrobe(folder, TRAIN_SPLIT)
     if len(photographs) < 2:
@@ -234,7 +240,8 @@ def encode_photographs(photographs: Sequence[Photograph]) -> Tensor:
     """Return the class labels of N photographs for each attribute in `HEADS`.
 
     Returns:
-        Labels (N, attributes), int64; `NOT_APPLICABLE` where `HEADS` does not list the value.
+        Labels (N, attributes), int64. The label of a value is its index in the attribute's entry of
+        `HEADS`, or `NOT_APPLICABLE` for a value that the entry does not list.
     """
     rows = []
     for photograph in photographs:
@@ -249,7 +256,10 @@ def encode_photographs(photographs: Sequence[Photograph]) -> Tensor:
 
 
 def describe_photograph(photograph: Photograph, rng: random.Random) -> str:
-    """Return a random short text: a noun, mostly with a color, sometimes also with a pattern."""
+    """Return a short text about a photograph, such as "dress", "red dress" or "striped red dress".
+
+    The noun, and whether color and pattern are mentioned, are chosen at random.
+    """
     category = photograph.category
     noun = rng.choice(_NOUNS.get(category, (category,)))
     if photograph.label in _LABEL_NOUNS and rng.random() < 0.35:
@@ -265,11 +275,12 @@ def describe_photograph(photograph: Photograph, rng: random.Random) -> str:
 
 
 def attribute_triplets(pool: PhotographPool, each: int, seed: int) -> list[PhotographTriplet]:
-    """Return triplets whose reference and target differ in one or two attributes.
+    """Return triplets of photographs of one category that differ in one or two attributes.
 
     Args:
-        pool: The photographs.
-        each: Number of triplets for each reference that has a possible target.
+        pool: The photographs; recolored copies are not used.
+        each: Number of triplets for each reference photograph. A photograph that differs in this
+            way from no other is the reference of no triplet.
         seed: Seed of all random choices.
     """
     rng = random.Random(f"{seed}/attributes")
@@ -299,9 +310,14 @@ def attribute_triplets(pool: PhotographPool, each: int, seed: int) -> list[Photo
 
 
 def recoloring_triplets(pool: PhotographPool, seed: int) -> list[PhotographTriplet]:
-    """Return triplets whose target is the reference's garment in another color.
+    """Return triplets whose target is the garment of the reference image in another color.
 
-    Each photograph with recolored copies, and each copy, is the reference of one triplet.
+    The reference is a photograph or one of its recolored copies, and so is the target. Each
+    photograph with recolored copies, and each copy, is the reference of exactly one triplet.
+
+    Args:
+        pool: The photographs with their recolored copies.
+        seed: Seed of all random choices.
     """
     rng = random.Random(f"{seed}/recolorings")
     count = len(pool.photographs)

@@ -2,10 +2,10 @@
 
 - CLIP is trained contrastively from scratch. A short text mentions few attributes of an image, and
   the image encoder learns nothing from attributes that the text omits. If the attributes are known,
-  it is therefore trained to classify them as well.
-- The ResNet is trained to classify attributes. The authors start from a ResNet trained on
-  ImageNet's labels; for drawings, the labels are the garment's category and attributes, each
-  classified from the pooled features by a linear head. Attributes that a garment lacks are ignored.
+  the image encoder is therefore also trained to classify them.
+- The ResNet is trained to classify a garment's category and attributes, each by a linear head on
+  its pooled features. Attributes that a garment lacks are ignored. (DWC's authors start from a
+  ResNet that was trained on ImageNet's labels instead.)
 """
 
 from collections.abc import Callable
@@ -27,7 +27,11 @@ NOT_APPLICABLE = -100  # label of a missing attribute; cross-entropy ignores it 
 
 
 def label_vocabulary() -> dict[str, tuple[str, ...]]:
-    """Return the classes of every classification head by name: "category", then each attribute."""
+    """Return the names of all classification heads -> their classes.
+
+    The first head is "category", and its classes are the categories. Each other head is an
+    attribute, such as "colour", and its classes are the attribute's values in any category.
+    """
     heads: dict[str, dict[str, None]] = {"category": dict.fromkeys(CATEGORIES)}
     for category in CATEGORIES:
         for name, values in attributes_of(category).items():
@@ -36,10 +40,11 @@ def label_vocabulary() -> dict[str, tuple[str, ...]]:
 
 
 def encode_labels(garments: list[Garment]) -> Tensor:
-    """Return the class indices of N garments for each head of `label_vocabulary`.
+    """Return the class indices of N garments for each classification head.
 
     Returns:
-        Labels (N, heads), int64; `NOT_APPLICABLE` where a garment lacks the attribute.
+        Labels (N, heads), int64, one column per entry of `label_vocabulary`: the index of the
+        garment's value in the entry, or `NOT_APPLICABLE` if the garment lacks the attribute.
     """
     numbers = {
         name: {value: index for index, value in enumerate(values)}
@@ -59,7 +64,12 @@ def encode_labels(garments: list[Garment]) -> Tensor:
 
 @dataclass(frozen=True)
 class LabeledBatch:
-    """B images `pixels` (B, 3, H, W) and their labels (B, heads); see `encode_labels`."""
+    """B images with their attribute labels.
+
+    Attributes:
+        pixels: Pixels of the images (B, 3, H, W) of height H and width W.
+        labels: Labels (B, heads), from `encode_labels`.
+    """
 
     pixels: Tensor
     labels: Tensor
@@ -83,19 +93,23 @@ class AttributeHeads(nn.Module):
         )
 
     def forward(self, features: Tensor) -> list[Tensor]:
-        """Return each head's logits (B, classes) for features (B, F)."""
+        """Return the logits (B, classes) of each head for B feature vectors of length F, (B, F)."""
         return [head(features) for head in self.heads]
 
 
 def attribute_loss(logits: list[Tensor], labels: Tensor) -> tuple[Tensor, float]:
-    """Return the mean cross-entropy over all applicable labels, and the share of correct ones.
+    """Return the classification loss and accuracy over all labels that apply to their garment.
 
-    Each label has the same weight, so attributes of every garment, such as the color, contribute
-    more to the loss than rare ones, such as the brim.
+    Every label has the same weight. An attribute that all garments have, such as the color,
+    therefore contributes more to the loss than a rare one, such as the brim.
 
     Args:
-        logits: Logits (B, classes) of each head, from `AttributeHeads`.
+        logits: Logits of each head for B images, (B, classes), from `AttributeHeads`.
         labels: Labels (B, heads), from `encode_labels`.
+
+    Returns:
+        The mean cross-entropy, a scalar tensor, and the share (0 to 1) of correctly classified
+        labels.
     """
     losses, correct = [], 0
     for head_logits, expected in zip(logits, labels.unbind(dim=1), strict=True):
@@ -128,16 +142,17 @@ def train_attributes(
     """Train a convolutional network in place to classify attributes.
 
     Args:
-        backbone: Network whose output has a feature map `last_hidden_state` (B, channels, h, w).
+        backbone: Network whose output has a feature map `last_hidden_state`, (B, channels, h, w)
+            for B images, of height h and width w.
         channels: Number of channels of the feature map.
-        batches: Function from a step to its batch.
+        batches: Function that takes a step number and returns the batch of that step.
         settings: Optimizer settings.
         accelerator: A new accelerator for this training stage.
         loop: Length and folder of the stage.
         stage: Name of the stage and of its files.
 
     Returns:
-        The means that were logged last.
+        Means of `loss` and `accuracy` over the steps of the last log interval.
     """
     classifier = _AttributeClassifier(backbone, channels)
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -159,10 +174,10 @@ class PairBatch:
     """B images, each with a text.
 
     Attributes:
-        pixels: Pixels of the images (B, 3, H, W).
-        input_ids: CLIP token ids of the texts (B, L), L tokens each.
-        attention_mask: Attention mask of the texts (B, L).
-        labels: Attribute labels of the images (B, heads), see `encode_labels`, or None.
+        pixels: Pixels of the images (B, 3, H, W) of height H and width W.
+        input_ids: CLIP token ids of the texts (B, L), padded to L tokens.
+        attention_mask: (B, L), 1 on tokens and 0 on padding.
+        labels: Attribute labels of the images (B, heads), from `encode_labels`; None if unknown.
     """
 
     pixels: Tensor
@@ -175,8 +190,9 @@ class PairBatch:
 class ContrastiveSettings(AdamWSettings):
     """Settings of contrastive pretraining.
 
-    The temperature is learned: its inverse starts at 1/0.07, as in CLIP, and is limited to 100.
-    `attribute_weight` is the factor of the attribute loss, which is added to the contrastive loss.
+    The temperature is not a setting but is learned: its inverse starts at 1/0.07, as in CLIP, and
+    is limited to 100. `attribute_weight` is the factor of the attribute classification loss, which
+    is added to the contrastive loss.
     """
 
     warmup_steps: int = 200
@@ -209,14 +225,16 @@ def train_contrastive(
 
     Args:
         clip: The CLIP to train.
-        batches: Function from a step to its batch.
+        batches: Function that takes a step number and returns the batch of that step.
         settings: Optimizer settings and the factor of the attribute loss.
         accelerator: A new accelerator for this training stage.
         loop: Length and folder of the stage.
         stage: Name of the stage and of its files.
 
     Returns:
-        The means that were logged last.
+        Means over the steps of the last log interval of `loss`, `accuracy` (share of images whose
+        own text is the most similar of the batch), `contrast` (the contrastive loss) and, if the
+        batches have labels, `named_right` (share of correctly classified labels).
     """
     encoder = _DualEncoder(clip)
     encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

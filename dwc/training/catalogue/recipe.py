@@ -1,4 +1,4 @@
-"""Recipe of the drawings checkpoint, with all hyperparameters, and its model configuration."""
+"""Hyperparameters ("recipe") and model configuration of the checkpoint trained on drawings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -31,17 +31,19 @@ CLIP_VOCABULARY = 2_000
 def scale_recipe(
     recipe: Recipe, share: float, stages: Sequence[str], counts: Sequence[str] = ()
 ) -> Recipe:
-    """Return a recipe with a share of its training steps, drawings and triplets, for a quick trial.
+    """Scale down a recipe's training steps, drawings and triplets, for a quick trial.
 
-    Every stage retains at least one step; at least 600 drawings and 1,000 triplets remain, enough
-    for a batch or two.
+    At least one step per stage, 600 drawings and 1,000 triplets remain, enough for a batch or two.
 
     Args:
         recipe: A dataclass with the fields `pool` and `triplets`.
-        share: Share that remains, above 0 and at most 1.
-        stages: Names of fields with stage settings, whose `total_steps` and `warmup_steps` are
-            scaled.
-        counts: Names of fields with numbers to scale.
+        share: Factor of all numbers that are scaled, above 0 and at most 1.
+        stages: Names of fields with the settings of a stage, whose `total_steps` and `warmup_steps`
+            are scaled.
+        counts: Names of further fields with a number to scale.
+
+    Returns:
+        A changed copy of the recipe.
 
     Raises:
         ValueError: `share` is outside its range.
@@ -76,25 +78,27 @@ class CatalogueRecipe:
         pool: Settings of the pool of drawings.
         contrastive: Settings of CLIP's contrastive pretraining.
         contrastive_batch: Batch size of the contrastive pretraining.
-        modification_share: Share of modification texts in the contrastive pretraining, in [0, 1].
+        modification_share: Share of modification texts among the texts of the contrastive
+            pretraining, in [0, 1]; the others are descriptions.
         attributes: Settings of the ResNet's pretraining.
         attributes_batch: Batch size of the ResNet's pretraining.
-        cached_views: Number of augmented views of each drawing whose features are cached.
-        text_tuning: Settings of the further training of CLIP's text encoder.
+        cached_views: Number of augmented copies of each drawing whose features are cached.
+        text_tuning: Settings of the text tuning (further training of CLIP's text encoder).
         text_tuning_batch: Batch size of the text tuning.
         described_share: Share of descriptions among the texts of the text tuning, in [0, 1].
-        mutual: Settings of DWC's mutual training.
+        mutual: Settings of DWC's mutual training, in which each stream is the other's teacher.
         mutual_batch: Batch size of the mutual training.
         triplets: Number of training triplets made from the pool.
         text_only_share: Share of queries without an image in the mutual training, in [0, 1].
         image_only_share: Share of queries without a text in the mutual training, in [0, 1].
-        comparison_steps: Number of training steps of each combiner in the comparison of combiners.
-        comparison_rates: Learning rates to try in the comparison; the best one of each combiner is
-            reported.
-        mixed_precision: Precision of all stages, as accelerate names it.
-        vocabulary_texts: Number of texts from which both vocabularies are learned.
-        ood_items: Number of training drawings that the out-of-distribution statistics are fitted
-            on, and of held-out drawings that set the threshold.
+        comparison_steps: Number of training steps per combiner in the comparison of combiners.
+        comparison_rates: Learning rates to try in the comparison; each combiner is reported with
+            its best one.
+        mixed_precision: Precision of all stages, in accelerate's terms: "no", "fp16" or "bf16".
+        vocabulary_texts: Number of texts from which the CLIP tokenizer's vocabulary and the word
+            vocabulary are learned.
+        ood_items: Number of training drawings from which the out-of-distribution statistics are
+            computed, and also of held-out drawings from which the threshold is computed.
         measured_gallery: Number of test garments in the evaluation gallery.
         measured_queries: Number of evaluation queries.
     """
@@ -142,17 +146,18 @@ class CatalogueRecipe:
 
     @classmethod
     def of(cls, seed: int = 0, share: float = 1.0) -> "CatalogueRecipe":
-        """Return the default recipe with a given seed and a share of its steps and drawings."""
+        """Return the default recipe with a given seed, scaled by `share`; see `scale_recipe`."""
         stages = ("contrastive", "attributes", "text_tuning", "mutual")
         return scale_recipe(cls(seed=seed), share, stages, counts=("comparison_steps",))
 
 
 def catalogue_config(word_vocabulary: int, clip_vocabulary: int, eos_token_id: int) -> DWCConfig:
-    """Return the configuration of the drawings model.
+    """Return the configuration of the model that is trained on drawings.
 
-    Its images have 64 pixels a side; embeddings have 256 dimensions in both streams. Numbers of
-    channels are powers of two or multiples of 32, because batch norms and convolutions with 24 or
-    48 channels take up to eight times as long per channel on a CPU in bfloat16.
+    Its input images have 64 pixels a side, and its embeddings have 256 dimensions in both streams.
+    All numbers of channels are powers of two or multiples of 32, because batch norms and
+    convolutions with 24 or 48 channels take up to eight times as long per channel on a CPU in
+    bfloat16.
 
     Args:
         word_vocabulary: Number of words in the CNN stream's vocabulary.

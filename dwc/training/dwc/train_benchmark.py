@@ -1,7 +1,7 @@
 """Training of DWC on a benchmark, from a frozen CLIP and a ResNet to an evaluated checkpoint.
 
     read_benchmark -> build_model -> cache_clip_features -> train_mutually with EpochSelection
-                   -> the best epoch's weights -> a checkpoint -> its evaluation
+                   -> the best epoch's parameters -> a checkpoint -> its evaluation
 
 An interrupted training resumes when the same command is repeated.
 """
@@ -50,7 +50,7 @@ from dwc.training.run_dir import claim, flatten, recipe_record, stage_log
 logger = logging.getLogger(__name__)
 
 RESNET = "microsoft/resnet-50"
-"""The ResNet-50 trained on ImageNet, from which the authors' CNN stream starts."""
+"""Hub id of the ResNet-50 trained on ImageNet, from which the authors' CNN stream starts."""
 
 STAGE = "alternating"
 _SHARD_MB = 2_000
@@ -65,18 +65,20 @@ def build_model(
     template: Mapping[str, str],
     clip_tokenizer: str | None = None,
 ) -> tuple[DWCModel, DWCProcessor]:
-    """Build a model with a pretrained CLIP and ResNet but untrained streams, and its processor.
+    """Build a model from a pretrained CLIP and ResNet, and its processor.
 
-    For both streams, the processor resizes the short side of an image to CLIP's input size
-    (bicubic), center-crops it, and normalizes it with CLIP's mean and standard deviation.
+    The other layers of both streams are initialized at random. For both streams, the processor
+    resizes the short side of an image to CLIP's input size (bicubic), center-crops it, and
+    normalizes it with CLIP's mean and standard deviation.
 
     Args:
-        clip: Hub id, transformers folder, or file of parameters from OpenAI (the CLIPs with a
-            ResNet are published as files only).
+        clip: Source of CLIP: a Hub id, a folder in transformers' format, or a file of parameters
+            from OpenAI (CLIPs with a ResNet are published only as such files).
         resnet: Hub id or folder of a transformers ResNet; ignored if there is no CNN stream.
-        captions: Texts that define the word vocabulary; ids follow their order.
+        captions: Texts that define the word vocabulary; words get ids in the order in which they
+            occur.
         preset: Sizes, combiner, streams and seed of the model.
-        template: The caption template.
+        template: Format strings that join the captions of a query to one text.
         clip_tokenizer: Source of CLIP's tokenizer, if `clip` does not include one.
 
     Returns:
@@ -145,15 +147,15 @@ class BenchmarkTraining:
     Attributes:
         dataset: Name of the benchmark, a key of `CATEGORIES`.
         data: The benchmark's folder.
-        clip: See `build_model`.
+        clip: Source of the pretrained CLIP; see `build_model`.
         preset: The hyperparameters.
         out: Folder of the checkpoint. If each category gets its own model, the folder contains one
             checkpoint folder per category.
-        work: Folder of states, logs and caches, with the same sub-folders as `out`.
-        resnet: See `build_model`.
-        clip_tokenizer: See `build_model`.
-        categories: Categories of FashionIQ to train on, all if empty. The preset determines whether
-            they share a model.
+        work: Folder of saved training states, logs and caches, with the same sub-folders as `out`.
+        resnet: Hub id or folder of the CNN stream's pretrained ResNet.
+        clip_tokenizer: Source of CLIP's tokenizer, if `clip` does not include one.
+        categories: Categories of FashionIQ to train on; all if empty. The preset determines whether
+            there is one model for all of them or one per category.
         workers: Number of processes that load images.
         trackers: Names of experiment trackers that accelerate supports, such as "tensorboard".
     """
@@ -183,8 +185,9 @@ def train_benchmark(args: BenchmarkTraining) -> dict[str, Any]:
     the data, and the metrics of every epoch), the log `training.jsonl` and a model card.
 
     Returns:
-        The content of `evaluation.json`, measured with the written checkpoint; empty on all
-        processes but the first.
+        The content of `evaluation.json`, measured with the written checkpoint. If each category
+        gets its own model, the recalls are means over the models. Empty on all processes but the
+        first.
 
     Raises:
         DatasetError: the data cannot be read; for a damaged image the message names the triplet.
@@ -226,10 +229,10 @@ def _check(args: BenchmarkTraining) -> None:
 
 
 def _train_model(args: BenchmarkTraining, categories: Sequence[str]) -> dict[str, Any]:
-    """Train one model, on one or more categories, and return its evaluation metrics.
+    """Train one model on one or more categories, and return its evaluation metrics.
 
-    They are also written to `evaluation.json`, next to the checkpoint. The result is empty on all
-    processes but the first.
+    The metrics are also written to `evaluation.json` in the checkpoint's folder. The result is
+    empty on all processes but the first.
     """
     preset = args.preset
     accelerator = Accelerator(
@@ -275,7 +278,12 @@ def _run_epochs(
     template: Mapping[str, str],
     accelerator: Accelerator,
 ) -> dict[str, Any]:
-    """Train the model, load the best epoch's weights into it, and return a record of the run."""
+    """Train the model, load the best epoch's parameters into it, and return a record of the run.
+
+    Returns:
+        JSON-serializable data about the run, such as `chosen_epoch` (the number of the best epoch)
+        and `epochs` (the metrics of every evaluated epoch).
+    """
     preset = args.preset
     model.to(accelerator.device, memory_format=torch.channels_last)
     assert model.clip is not None  # see `build_model`
@@ -327,9 +335,10 @@ def _run_epochs(
 
 
 def _precision(preset: BenchmarkPreset) -> str:
-    """Return the mixed precision to use: "no" on a CPU, else the preset's.
+    """Return the precision to train with: "no" (float32), "fp16" or "bf16".
 
-    If the GPU does not support bfloat16, float16 replaces it.
+    On a CPU it is "no". On a GPU it is the preset's precision, but "fp16" instead of "bf16" if the
+    GPU does not support bfloat16.
     """
     if not torch.cuda.is_available():
         return "no"
@@ -342,10 +351,13 @@ def _precision(preset: BenchmarkPreset) -> str:
 def _measure(
     model: DWCModel, processor: DWCProcessor, data: BenchmarkData, threads: int
 ) -> tuple[float, dict[str, float]]:
-    """Return the selection score of the current model, and its recalls by name.
+    """Evaluate the current model on the queries that select the best epoch.
 
-    Recalls are means over the selection's galleries; the score is the mean of the recalls of both
-    streams together.
+    Returns:
+        The score of the epoch, and the recalls by name, each a mean over the galleries of
+        `data.selection`. Names are such as "recall@10" for both streams together and
+        "clip_recall@10" for one stream. The score is the mean of the recalls of both streams
+        together.
     """
     by_gallery: list[dict[str, float]] = []
     for benchmark in data.selection:
@@ -368,7 +380,16 @@ def _measure(
 def _evaluate(
     args: BenchmarkTraining, categories: Sequence[str], device: torch.device
 ) -> dict[str, Any]:
-    """Evaluate the written checkpoint like `python -m dwc evaluate`; write and return metrics."""
+    """Evaluate the written checkpoint like `python -m dwc evaluate`.
+
+    Args:
+        args: Arguments of the training.
+        categories: Categories of the benchmark that the model is trained on.
+        device: Device of the model.
+
+    Returns:
+        The metrics, which are also written to `evaluation.json`.
+    """
     loaded = load.load(args.out)
     loaded.model.to(device)
     options = BenchmarkOptions(
@@ -401,10 +422,13 @@ def _card_facts(
 
 
 def _average(models: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the mean of the recalls of all categories' models, and the metrics of each model.
+    """Return the content of `evaluation.json` for several models, one per category.
 
     Args:
-        models: Evaluation metrics of each category's model, by category.
+        models: Category -> evaluation metrics of its model.
+
+    Returns:
+        The recalls, each averaged over the models, and in `models` the metrics of each model.
     """
     first = next(iter(models.values()))
     names = [name for name in first if name.startswith("recall@") or name == "mean_of_averages"]
@@ -430,7 +454,7 @@ def _recipe(
     data: BenchmarkData,
     accelerator: Accelerator,
 ) -> dict[str, Any]:
-    """Return all settings that affect the trained parameters, and a digest of the training data."""
+    """Return all settings that affect the trained parameters, with a hash of the training data."""
     content = [*data.vocabulary, *sorted(data.paths), dict(data.counts)]
     return {
         "dataset": args.dataset,

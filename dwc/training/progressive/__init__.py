@@ -1,8 +1,9 @@
-"""Progressive Learning (PL), which trains on captions, then fashion, then image-text queries.
+"""Progressive Learning (PL): training in three stages, from captions to image-text queries.
 
 Zhao et al. 2022, "Progressive Learning for Image Retrieval with Hybrid-Modality Queries" (SIGIR,
-arXiv 2204.11212). **A reconstruction**: the abstract names the stages and the adaptive weight, and
-the code was not released; every loss, number and batch here is this project's own choice.
+arXiv 2204.11212). **A reconstruction**: the paper's abstract names the stages and the adaptive
+image weight, and its code was not released. Every loss, hyperparameter and batch composition here
+is this project's own choice.
 
     stages.py              losses of the three stages, and their shared training loop
     batches.py             batches of drawn garments for each stage

@@ -1,8 +1,8 @@
 """Ablation of the learned image weight: the same queries with fixed and with oracle weights.
 
 The image weight mixes a query's image part with its text part. The parts and the gallery do not
-depend on it, so queries with other weights are evaluated without a further forward pass. The oracle
-weight of a query is the one that ranks its target best.
+depend on the weight, so queries can be evaluated with other weights without a further forward pass.
+The oracle weight of a query is the weight that gives its target the best rank.
 """
 
 from collections.abc import Sequence
@@ -20,19 +20,19 @@ from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, fill_template
 
 GRID = tuple(step / 20 for step in range(21))  # candidate image weights, fixed and oracle
-_NO_HIT = torch.iinfo(torch.int64).max  # rank of a query without any hit, larger than every K
+_NO_HIT = torch.iinfo(torch.int64).max  # rank for a query without hits, larger than any K
 
 
 @dataclass(frozen=True)
 class AblationQueries:
-    """Embeddings of N queries and of a gallery of M images in one stream, with correct results.
+    """One stream's embeddings of N queries and M gallery images, with the queries' correct results.
 
     Attributes:
         queries: N composed queries with their image and text parts.
-        gallery: Unit-length embeddings (M, D) of the gallery images.
-        hits: Boolean (N, M): whether a gallery image is correct for a query.
-        left_out: Boolean (N, M): images excluded from a query's ranking, such as its reference
-            image; never hits.
+        gallery: Unit-length embeddings of the gallery images, of size D, (M, D).
+        hits: Boolean matrix (N, M), True where a gallery image is a correct result of a query.
+        left_out: Boolean matrix (N, M), True where a gallery image is excluded from a query's
+            ranking, such as the query's reference image. An excluded image is never a hit.
     """
 
     queries: Composition
@@ -42,9 +42,10 @@ class AblationQueries:
 
 
 def ranks_at(eval_set: AblationQueries, image_weight: Tensor | float) -> Tensor:
-    """Return the rank (N,) of each query's first hit, from 1, for the given image weights.
+    """Return the rank (N,) of each query's best-ranked hit (correct result), given image weights.
 
-    A hit ranks behind misses with the same score; the rank of a query without hits exceeds every K.
+    The top rank is 1. A hit ranks behind other images with the same score. For a query without hits
+    the rank is the largest integer, so that the query counts as a miss for any K.
 
     Args:
         eval_set: The N queries.
@@ -63,10 +64,10 @@ def ranks_at(eval_set: AblationQueries, image_weight: Tensor | float) -> Tensor:
 
 
 def best_fixed_weight(eval_set: AblationQueries) -> float:
-    """Return the image weight in `GRID` with the best recall at 1 (R@1) if all queries use it.
+    """Return the weight in `GRID` that gives the best recall at 1 (R@1) if all queries use it.
 
-    Ties are resolved by the mean rank. Select the weight on different queries than the evaluated
-    ones.
+    Of several such weights, the one with the best mean rank is returned. For a fair comparison, use
+    other queries here than in the evaluation.
     """
 
     def quality(weight: float) -> tuple[float, float]:
@@ -77,10 +78,10 @@ def best_fixed_weight(eval_set: AblationQueries) -> float:
 
 
 def oracle_weights(eval_set: AblationQueries) -> Tensor:
-    """Return the image weights (N, 1) in `GRID` that rank each target best (an upper bound).
+    """Return for each of N queries the weight in `GRID` that ranks its target best, (N, 1).
 
-    Among equally good weights the middle one is selected, since a weight between two that rank the
-    target first usually does so too.
+    These weights depend on the targets, so their recall is an upper bound. Of several best weights,
+    the middle one is returned, since any weight between two best ones is usually a best one too.
     """
     ranks = torch.stack([ranks_at(eval_set, weight) for weight in GRID], dim=-1)  # (N, grid)
     is_best = ranks == ranks.amin(dim=-1, keepdim=True)
@@ -93,7 +94,7 @@ def oracle_weights(eval_set: AblationQueries) -> Tensor:
 def weight_ablation(
     eval_set: AblationQueries, chosen_on: AblationQueries, ks: Sequence[int] = (1, 10, 50)
 ) -> dict[str, dict[str, Any]]:
-    """Evaluate queries with learned, single-modality, fixed and oracle image weights.
+    """Evaluate the same queries with learned, fixed and oracle image weights.
 
     Args:
         eval_set: The queries to evaluate.
@@ -101,7 +102,9 @@ def weight_ablation(
         ks: Values of K for the recalls at K.
 
     Returns:
-        For each kind of weight, its recalls as fractions (0 to 1) and `image_weight_mean`.
+        Kind of weight -> its `recall@K` (0 to 1) for each K and its `image_weight_mean`. The kinds
+        are "learned", "image_only" (1 for every query), "text_only" (0), "half" (0.5), "best_fixed"
+        (see `best_fixed_weight`) and "oracle" (see `oracle_weights`).
     """
     weights: dict[str, Tensor | float] = {
         "learned": eval_set.queries.image_weight,
@@ -133,8 +136,8 @@ def encode_queries(
     Args:
         model: Model with a CLIP stream.
         processor: Image preprocessor and tokenizer.
-        benchmark: Benchmark with gallery, queries and hits.
-        open_image: Function that loads an image by name.
+        benchmark: Benchmark with gallery, queries and their correct results.
+        open_image: Function that takes the name of an image and returns the image.
         batch_size: Number of images or queries per forward pass.
 
     Raises:

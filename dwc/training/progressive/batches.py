@@ -1,9 +1,8 @@
-"""Batches of drawn garments for the stages of Progressive Learning (PL), a reconstruction.
+"""Batches of drawn garments for the three stages of Progressive Learning (PL), a reconstruction.
 
-All drawings show garments, so the stages differ in their texts. Stage one has short general
-captions: the kind of garment and one or two attributes. Stage two has texts like an online shop's
-(full descriptions and attribute tags) and two images of each product. Stage three uses
-`CatalogueBatches.triplets`.
+Stage one has one short caption per garment, with its kind and one or two attributes. Stage two has
+two images of each garment, and texts as in an online shop: descriptions, most of them complete, and
+tags about single attributes. Stage three has composed queries from `CatalogueBatches.triplets`.
 """
 
 import random
@@ -29,12 +28,12 @@ _FULL_SHARE = 0.6  # share of stage-two descriptions that mention every attribut
 
 @dataclass(frozen=True)
 class Tag:
-    """A text about a garment's kind or about one of its attributes.
+    """A short text about a garment's kind or about one of its attributes, such as "long sleeves".
 
     Attributes:
         text: The text.
-        allowed: Attribute values that match the text, by attribute name.
-        category: Category of the garments that the text applies to; None means all.
+        allowed: Attribute name -> values of the attribute that match the text.
+        category: Category of the garments that the text applies to; None for all categories.
     """
 
     text: str
@@ -42,7 +41,7 @@ class Tag:
     category: str | None = None
 
     def suits(self, garment: Garment) -> bool:
-        """Return whether the tag is true of a garment."""
+        """Return whether the tag's text is true of a garment."""
         if self.category not in (None, garment.category):
             return False
         return all(garment.get(name) in values for name, values in self.allowed.items())
@@ -66,14 +65,17 @@ def draw_tag(garment: Garment, rng: random.Random) -> Tag:
 
 @dataclass(frozen=True)
 class ProgressiveBatches(CatalogueBatches):
-    """Batches of PL's stages from a pool of drawings, preprocessed for the CLIP in training.
+    """Batches for the stages of Progressive Learning (PL) from a pool of drawings.
+
+    Images are preprocessed as the CLIP in training needs them.
 
     Attributes:
-        size_px: Side of an image in pixels.
-        mean: Mean of each channel, subtracted from it.
-        std: Standard deviation of each channel, its divisor.
-        cached: Optional cached rows (views, items, K) that replace the images' pixels; see
-            `cache_tower_inputs`.
+        size_px: Side of the square input images in pixels.
+        mean: Mean to subtract from each channel, for values in [0, 1].
+        std: Standard deviation to divide each channel by.
+        cached: If not None, cached inputs of CLIP's last image layer, of size K, for several
+            augmented copies ("views") of each drawing, (views, items, K). They replace the images'
+            pixels; see `cache_tower_inputs`.
     """
 
     size_px: int = PICTURE_PX
@@ -82,7 +84,11 @@ class ProgressiveBatches(CatalogueBatches):
     cached: Tensor | None = None
 
     def open_domain(self, size: int) -> Callable[[int], PairBatch]:
-        """Return a function from step to stage-one batch: `size` random garments with captions."""
+        """Return the batches of stage one: `size` random garments, each with a short caption.
+
+        Returns:
+            A function that takes a step number and returns the batch of that step.
+        """
 
         def batch(step: int) -> PairBatch:
             generator, rng = self._random("open_domain", step)
@@ -101,10 +107,13 @@ class ProgressiveBatches(CatalogueBatches):
         return batch
 
     def fashion(self, size: int) -> Callable[[int], FashionBatch]:
-        """Return a function from step to stage-two batch of `size` garments.
+        """Return the batches of stage two: `size` garments with two images and two texts each.
 
-        Each garment has two images, a description and a tag. Half of the garments are similar to
-        one another (hard negatives).
+        The texts are a description and a tag. About half of the garments come in groups of similar
+        garments (hard negatives).
+
+        Returns:
+            A function that takes a step number and returns the batch of that step.
         """
 
         def batch(step: int) -> FashionBatch:

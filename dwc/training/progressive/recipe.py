@@ -1,4 +1,4 @@
-"""Recipe of Progressive Learning (PL) on drawn garments, and the CLIPs that it can start from.
+"""Hyperparameters ("recipe") of Progressive Learning (PL), and the CLIPs that it can start from.
 
 This is a reconstruction: every number is this project's own choice.
 """
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 Stage = Literal["open_domain", "fashion", "hybrid"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
-# PL without its learned weight: image and text have equal weights, as before stage three.
+# Name of PL's combiner without a learned image weight: image and text have equal weights.
 FIXED_COMBINER = "progressive_fixed"
 
 _POOL_BYTES = 4_000_000_000
@@ -40,7 +40,8 @@ class ProgressiveRecipe:
     Attributes:
         seed: Seed of all random numbers.
         stages: The stages to run, in order.
-        combiner: Name of the combiner; "progressive_fixed" omits the adaptive image weight.
+        combiner: Name of the combiner: "progressive" learns an image weight per query,
+            "progressive_fixed" gives image and text equal weights.
         dropout: Dropout probability in the combiner.
         pool: Settings of the pool of drawings.
         open_domain: Settings of stage one.
@@ -50,13 +51,15 @@ class ProgressiveRecipe:
         hybrid: Settings of stage three.
         hybrid_batch: Batch size of stage three.
         triplets: Number of training triplets made from the pool.
-        text_only_share: Share of queries without an image, 0 to 1.
-        image_only_share: Share of queries without a text, 0 to 1.
-        mixed_precision: Precision of all stages, as accelerate names it.
+        text_only_share: Share of stage three's queries without an image, 0 to 1.
+        image_only_share: Share of stage three's queries without a text, 0 to 1.
+        mixed_precision: Precision of all stages, in accelerate's terms: "no", "fp16" or "bf16".
         vocabulary_texts: Number of texts from which the tokenizers' vocabularies are learned.
-        ood_items: Number of held-out drawings that set the out-of-distribution (OOD) threshold.
-        cached_views: If above 0, only the last layer of the image tower is trained, on inputs
-            cached for this many views of each drawing; see `cache_tower_inputs`.
+        ood_items: Number of training drawings from which the out-of-distribution (OOD) statistics
+            are computed, and also of held-out drawings from which the threshold is computed.
+        cached_views: Number of augmented copies ("views") of each drawing for which the inputs of
+            the last layer of CLIP's image encoder are cached. Only this layer of the image encoder
+            is then trained. 0 to cache nothing and train all layers. See `cache_tower_inputs`.
         measured_gallery: Number of garments in the evaluation gallery of a split.
         measured_queries: Number of evaluation queries for that gallery.
     """
@@ -92,14 +95,17 @@ class ProgressiveRecipe:
 
     @classmethod
     def of(cls, seed: int = 0, share: float = 1.0) -> "ProgressiveRecipe":
-        """Return the default recipe with a given seed and a share of its steps and drawings."""
+        """Return the default recipe with a given seed, scaled by `share`; see `scale_recipe`."""
         return scale_recipe(cls(seed=seed), share, STAGES)
 
     def fine_tuning(self, size_px: int) -> "ProgressiveRecipe":
-        """Return the recipe for a pretrained CLIP whose input images have `size_px` pixels a side.
+        """Return the recipe changed for a pretrained CLIP with larger input images.
 
-        The towers' learning rate is divided by 100. The ratio of drawing size to input size is the
-        same as for the small CLIP, and the number of drawings is limited to 4 GB.
+        The learning rate of CLIP's two encoders is divided by 100. Drawings are enlarged in
+        proportion to the input images, and their number is limited so that they take at most 4 GB.
+
+        Args:
+            size_px: Side of the CLIP's input images in pixels.
         """
         drawn_px = size_px * self.pool.size_px // PICTURE_PX
         most = _POOL_BYTES // (len(self.pool.styles) * 3 * drawn_px**2)
@@ -113,9 +119,12 @@ class ProgressiveRecipe:
     def with_cached_images(self, views: int = 4) -> "ProgressiveRecipe":
         """Return a faster recipe for a CLIP that is already trained on drawings.
 
-        It takes minutes instead of hours on one core. Only the last layer of the image tower is
-        trained, and the text tower is trained already, so half the learning rate and an eighth of
-        the steps suffice for stage two, and half the steps for stage three.
+        It takes minutes instead of hours on one core, because only the last layer of CLIP's image
+        encoder is trained, on cached inputs. Stage two has half the learning rate and an eighth of
+        the steps, and stage three half the steps, which suffice for a trained CLIP.
+
+        Args:
+            views: Number of augmented copies of each drawing whose inputs are cached.
         """
         fashion, hybrid = self.fashion, self.hybrid
         return replace(
@@ -141,9 +150,12 @@ class ProgressiveRecipe:
 
 @dataclass(frozen=True)
 class Start:
-    """A CLIP that has completed stage one, with its processor.
+    """A CLIP that can start with stage two, because it is trained on images and captions already.
 
-    `name` is its source, as written in the log and the model card.
+    Attributes:
+        name: Source of the CLIP, as written in the evaluation and the model card.
+        clip: The CLIP.
+        processor: Its image preprocessor and tokenizers.
     """
 
     name: str
@@ -152,7 +164,13 @@ class Start:
 
 
 def small_clip(processor: DWCProcessor) -> ClipBackboneConfig:
-    """Return the bundled model's CLIP configuration, adapted to a processor's vocabulary."""
+    """Return the configuration of a small CLIP like that of the bundled checkpoint.
+
+    Its input images have 64 pixels a side.
+
+    Args:
+        processor: Processor whose CLIP tokenizer determines the number of tokens.
+    """
     tokens, end = len(processor.clip_tokenizer), int(processor.clip_tokenizer.eos_token_id)
     return catalogue_config(len(processor.word_tokenizer), tokens, end).clip_config
 
@@ -164,7 +182,18 @@ def progressive_config(
     template: dict[str, str],
     familiarity: bool,
 ) -> DWCConfig:
-    """Return PL's model configuration: a CLIP with a combiner of its features, no CNN stream."""
+    """Return the configuration of a Progressive Learning (PL) model.
+
+    It consists of a CLIP and a combiner of CLIP's features, without a CNN stream.
+
+    Args:
+        clip: CLIP's configuration.
+        combiner: Name of the combiner.
+        dropout: Dropout probability in the combiner.
+        template: Format strings that join the captions of a query to one text.
+        familiarity: Whether the model has out-of-distribution (OOD) statistics, which tell how
+            unusual a reference image is.
+    """
     return DWCConfig(
         clip_config=clip,
         cnn_config=None,
@@ -177,7 +206,10 @@ def progressive_config(
 
 
 def start_from_checkpoint(name: str | Path | None) -> Start:
-    """Return the CLIP of a checkpoint of this project; None means the bundled checkpoint.
+    """Return the CLIP of a checkpoint of this project.
+
+    Args:
+        name: Name or folder of the checkpoint; None for the bundled one.
 
     Raises:
         CheckpointError: the checkpoint cannot be loaded or has no CLIP.
@@ -189,13 +221,13 @@ def start_from_checkpoint(name: str | Path | None) -> Start:
 
 
 def start_from_clip(source: str, clip_tokenizer: str | None = None) -> Start:
-    """Return a pretrained CLIP: OpenAI's or a similar one.
+    """Return a pretrained CLIP, OpenAI's or a similar one, with a processor.
 
-    The short side of an image is resized, and the image is center-cropped and normalized with
-    CLIP's mean and standard deviation.
+    The processor resizes the short side of an image to CLIP's input size, center-crops the image
+    and normalizes it with CLIP's mean and standard deviation.
 
     Args:
-        source: Hub id, transformers folder, or file of parameters.
+        source: Hub id, folder in transformers' format, or file of parameters from OpenAI.
         clip_tokenizer: Source of the tokenizer, if `source` does not include one.
 
     Raises:

@@ -1,29 +1,31 @@
-"""The three stages of Progressive Learning (PL), with shared losses and loop; a reconstruction.
+"""The three stages of Progressive Learning (PL) and their losses; a reconstruction.
 
-All stages use the contrastive loss InfoNCE, the cross-entropy of a softmax over similarities. It is
-symmetric if it is the mean over both directions, such as images to texts and texts to images.
+All stages use the contrastive loss InfoNCE, the cross-entropy of a softmax over similarities.
+Symmetric InfoNCE is its mean over both directions, such as images to texts and texts to images.
 
 Stage one, open domain: symmetric InfoNCE between images and captions of any kind. A CLIP from the
 Hub has been trained that way already and starts with stage two.
 
-Stage two, fashion: pretraining tasks. The paper's abstract does not name them; ours are
+Stage two, fashion: three pretraining tasks. The paper's abstract does not name its tasks; ours are
 
     image and description    symmetric InfoNCE
     image and image          symmetric InfoNCE over two images of each product
     image and tags           symmetric InfoNCE with attribute tags as text; a tag belongs to every
                              image of the batch that has the attribute
 
-Stage three, hybrid: composed queries q of image v and text t with an adaptive image weight w,
-trained by self-supervision to match a pseudo weight w*.
+Stage three, hybrid: queries q composed of an image v and a text t with an adaptive image weight w.
+The weight is trained to match a pseudo weight w*, which is computed from the batch itself
+(self-supervision).
 
     q = norm(w v + (1 - w) t)       InfoNCE from q to the targets of the batch, one direction
     w -> w*                         binary cross-entropy of w and w*
 
-See `dwc.modeling.combiners.progressive` for both weights. Queries of one modality have no weight to
-learn; only the retrieval loss includes them.
+See `dwc.modeling.combiners.progressive` for both weights. Queries with only an image or only a text
+have no weight to learn; they contribute to the retrieval loss only.
 
 The losses compare N embeddings `left` with M embeddings `right`, of size D and unit length.
-`matches` (N, M) marks matching pairs; the matches of a row have equal target probabilities.
+`matches` (N, M) marks matching pairs. If a row has several matches, they get equal target
+probabilities.
 """
 
 from collections.abc import Callable
@@ -56,8 +58,9 @@ _LARGEST_SCALE = 100.0  # as in CLIP's own training
 class TowerSettings(AdamWSettings):
     """Optimizer settings of a stage.
 
-    `head_learning_rate` is the learning rate of parameters outside the towers (CLIP's two
-    encoders). The defaults suit untrained towers; a CLIP from the Hub needs about 1e-5.
+    `learning_rate` applies to the towers (CLIP's two encoders), `head_learning_rate` to all other
+    parameters. The default `learning_rate` suits untrained towers; a CLIP from the Hub needs about
+    1e-5.
     """
 
     warmup_steps: int = 200
@@ -65,15 +68,19 @@ class TowerSettings(AdamWSettings):
 
 
 class Towers(Protocol):
-    """Interface of the trained encoders: a CLIP or its stand-in `CachedTowers`."""
+    """Interface of the encoders that a stage trains: a CLIP, or a stand-in like `CachedTowers`."""
 
     logit_scale: nn.Parameter
 
     def image_features(self, pixel_values: Tensor, /) -> Tensor:
-        """Return features (N, F) of N images."""
+        """Return features of size F of N images, (N, F)."""
 
     def text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None, /) -> Tensor:
-        """Return features (N, F) of texts given as token ids (N, L) and their mask (N, L)."""
+        """Return features of size F of N texts, (N, F).
+
+        The texts, padded to L tokens, are given as token ids (N, L) and a mask (N, L), which is 1
+        on tokens and 0 on padding.
+        """
 
     def requires_grad_(self, requires_grad: bool = True) -> Any:
         """Enable or disable gradients of all parameters, as in `torch.nn.Module`."""
@@ -83,7 +90,10 @@ class Towers(Protocol):
 
 
 def cosine_scale(clip: Towers) -> Tensor:
-    """Return the factor of cosine similarities in a softmax: CLIP's learned scale, at most 100."""
+    """Return the factor, a scalar, that CLIP learned for cosine similarities in a softmax.
+
+    It is limited to 100.
+    """
     return clip.logit_scale.exp().clamp(max=_LARGEST_SCALE)
 
 
@@ -101,16 +111,17 @@ def train_towers(
     Args:
         stage: Name of the stage's log and state.
         module: Module that maps a batch (a dataclass of tensors, or of lists and dicts of tensors)
-            to outputs; its attribute `clip` has the image and text towers.
-        batches: Function that returns the batch of a step.
-        objective: Function that returns the loss of the outputs, and numbers to log.
+            to outputs; its attribute `clip` contains the image and text encoders ("towers").
+        batches: Function that takes a step number and returns the batch of that step.
+        objective: Function that takes the module's outputs and the batch. It returns the loss, and
+            numbers to log by name.
         settings: Optimizer settings.
         accelerator: A new accelerator for this stage; its saved state includes all modules and
             optimizers that it prepared.
         loop: Length and folder of the stage.
 
     Returns:
-        The means that were logged last.
+        Means of the loss and of the objective's numbers over the steps of the last log interval.
 
     Raises:
         ValueError: the module has no trainable parameters.
@@ -141,10 +152,10 @@ def _to_device(batch: Any, device: torch.device) -> Any:
 
 
 def parameter_groups(module: nn.Module, settings: TowerSettings) -> list[dict[str, Any]]:
-    """Return optimizer parameter groups of a module, with their learning rates and weight decays.
+    """Return the trainable parameters of a module in groups for the optimizer.
 
-    The parameters of `module.clip` have a learning rate different from that of all others. Norms,
-    biases and scales have no weight decay.
+    Parameters of `module.clip` get `settings.learning_rate`, all others
+    `settings.head_learning_rate`. Norms, biases and scales have no weight decay.
     """
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
@@ -162,7 +173,7 @@ def parameter_groups(module: nn.Module, settings: TowerSettings) -> list[dict[st
 
 
 def same_label(labels: Tensor) -> Tensor:
-    """Return a boolean matrix (B, B) of which pairs of labels (B,) are equal."""
+    """Return a boolean matrix (B, B) that is True where two of the B labels are equal."""
     return labels[:, None] == labels[None, :]
 
 
@@ -170,9 +181,9 @@ def one_way_loss(left: Tensor, right: Tensor, matches: Tensor, scale: Tensor | f
     """Compute the contrastive loss InfoNCE from each row of `left` to its matches in `right`.
 
     Args:
-        left: Unit-length embeddings (N, D).
-        right: Unit-length embeddings (M, D).
-        matches: Boolean matrix (N, M) of matching pairs; rows without a match are ignored.
+        left: N unit-length embeddings of size D, (N, D).
+        right: M unit-length embeddings of size D, (M, D).
+        matches: Boolean matrix (N, M), True for matching pairs; rows without a match are ignored.
         scale: Factor of the cosine similarities.
 
     Returns:
@@ -186,13 +197,22 @@ def one_way_loss(left: Tensor, right: Tensor, matches: Tensor, scale: Tensor | f
 
 
 def matching_loss(left: Tensor, right: Tensor, matches: Tensor, scale: Tensor | float) -> Tensor:
-    """Compute symmetric InfoNCE: the mean of `one_way_loss` from left to right and back."""
+    """Compute symmetric InfoNCE, the mean of `one_way_loss` in both directions.
+
+    The arguments are those of `one_way_loss`.
+    """
     forward = one_way_loss(left, right, matches, scale)
     return (forward + one_way_loss(right, left, matches.T, scale)) / 2
 
 
 def top1_accuracy(left: Tensor, right: Tensor, matches: Tensor) -> float:
-    """Return the share (0 to 1) of rows of `left` whose nearest row of `right` is a match."""
+    """Return the share (0 to 1) of embeddings whose most similar counterpart is a match.
+
+    Args:
+        left: N unit-length embeddings of size D, (N, D), over which the share is computed.
+        right: M unit-length embeddings, (M, D), among which the most similar one is searched.
+        matches: Boolean matrix (N, M), True for matching pairs.
+    """
     nearest = (left.detach() @ right.detach().T).argmax(dim=-1)  # (N,)
     rows = torch.arange(len(left), device=left.device)
     return float(matches[rows, nearest].float().mean())
@@ -200,7 +220,7 @@ def top1_accuracy(left: Tensor, right: Tensor, matches: Tensor) -> float:
 
 @dataclass(frozen=True)
 class OpenDomainOutput:
-    """Outputs of stage one for B image-caption pairs.
+    """Outputs of stage one for B image-caption pairs, with embeddings of size D.
 
     Attributes:
         images: Unit-length image embeddings (B, D).
@@ -229,7 +249,12 @@ class _OpenDomain(nn.Module):
 def open_domain_objective(
     output: OpenDomainOutput, batch: PairBatch
 ) -> tuple[Tensor, dict[str, float]]:
-    """Return CLIP's symmetric loss and the share of images whose own caption is the nearest."""
+    """Compute the loss of stage one.
+
+    Returns:
+        The symmetric InfoNCE of images and captions, a scalar; and `accuracy`, the share of images
+        whose own caption is the most similar of the batch.
+    """
     own = torch.eye(len(output.images), dtype=torch.bool, device=output.images.device)
     loss = matching_loss(output.images, output.texts, own, output.scale)
     return loss, {"accuracy": top1_accuracy(output.images, output.texts, own)}
@@ -243,7 +268,10 @@ def train_open_domain(
     loop: LoopSettings,
     stage: str = "open_domain",
 ) -> dict[str, float]:
-    """Train both towers of a CLIP in place on images and captions; see `train_towers`."""
+    """Train a CLIP's image and text encoders in place on images and captions (stage one).
+
+    Arguments and result are as in `train_towers`.
+    """
     module = _OpenDomain(clip)
     return train_towers(stage, module, batches, open_domain_objective, settings, accelerator, loop)
 
@@ -253,14 +281,14 @@ class FashionBatch:
     """B products with an image and a description, and optionally a second image and T tags.
 
     Attributes:
-        pixels: Pixels of the first images (B, 3, H, W).
-        input_ids: Token ids of the descriptions (B, L), L tokens each.
-        attention_mask: Attention mask of the descriptions (B, L).
+        pixels: Pixels of the first images (B, 3, H, W) of height H and width W.
+        input_ids: Token ids of the descriptions (B, L), padded to L tokens.
+        attention_mask: Mask of the descriptions (B, L), 1 on tokens and 0 on padding.
         labels: Product identities (B,), equal for rows of the same product.
-        other_pixels: Pixels of the second images (B, 3, H, W).
-        tag_ids: Token ids of the tags (T, L).
-        tag_mask: Attention mask of the tags (T, L).
-        has_tag: Boolean matrix (B, T) of which tag describes which product.
+        other_pixels: Pixels of the second images (B, 3, H, W), or None.
+        tag_ids: Token ids of the tags (T, K), padded to K tokens, or None.
+        tag_mask: Mask of the tags (T, K), 1 on tokens and 0 on padding, or None.
+        has_tag: Boolean matrix (B, T), True where a tag describes a product, or None.
     """
 
     pixels: Tensor
@@ -275,10 +303,14 @@ class FashionBatch:
 
 @dataclass(frozen=True)
 class FashionSettings(TowerSettings):
-    """Settings of stage two, with the factors of the image-image loss and the image-tag loss.
+    """Settings of stage two, whose loss is a weighted sum of the losses of three tasks.
 
-    The factor of the description loss is 1; a factor of 0 omits a task. `image_scale` multiplies
-    the cosine similarities of two images, which are higher than those of an image and a text.
+    Attributes:
+        image_weight: Factor of the loss between two images of a product; 0 omits this task.
+        tag_weight: Factor of the loss between images and tags; 0 omits this task. The loss between
+            images and descriptions has the factor 1.
+        image_scale: Factor of the cosine similarities of two images, which are higher than those of
+            an image and a text.
     """
 
     image_weight: float = 0.5
@@ -288,14 +320,14 @@ class FashionSettings(TowerSettings):
 
 @dataclass(frozen=True)
 class FashionOutput:
-    """Outputs of stage two for B products and T tags, with unit-length embeddings.
+    """Outputs of stage two for B products and T tags, with unit-length embeddings of size D.
 
     Attributes:
         images: Embeddings of the first images (B, D).
         texts: Embeddings of the descriptions (B, D).
         scale: Factor of the cosine similarities of images and texts, a scalar.
-        others: Embeddings of the second images (B, D), or None.
-        tags: Embeddings of the tags (T, D), or None.
+        others: Embeddings of the second images (B, D); None if their task is omitted.
+        tags: Embeddings of the tags (T, D); None if their task is omitted.
     """
 
     images: Tensor
@@ -334,7 +366,13 @@ class _Fashion(nn.Module):
 def fashion_objective(
     output: FashionOutput, batch: FashionBatch, settings: FashionSettings
 ) -> tuple[Tensor, dict[str, float]]:
-    """Return the weighted sum of the losses of the batch's tasks, and each loss by name."""
+    """Compute the loss of stage two.
+
+    Returns:
+        The weighted sum of the tasks' losses, a scalar; and numbers to log: each task's loss
+        ("described", "seen_again", "tagged") and `accuracy`, the share of images whose most similar
+        description in the batch is of the same product.
+    """
     products = same_label(batch.labels)  # (B, B)
     descriptions = matching_loss(output.images, output.texts, products, output.scale)
     loss, numbers = descriptions, {"described": float(descriptions.detach())}
@@ -358,7 +396,10 @@ def train_fashion(
     loop: LoopSettings,
     stage: str = "fashion",
 ) -> dict[str, float]:
-    """Train both towers of a CLIP in place on stage two's tasks; see `train_towers`."""
+    """Train a CLIP's image and text encoders in place on the tasks of stage two.
+
+    Arguments and result are as in `train_towers`.
+    """
     module = _Fashion(clip, settings)
     objective = partial(fashion_objective, settings=settings)
     return train_towers(stage, module, batches, objective, settings, accelerator, loop)
@@ -366,13 +407,15 @@ def train_fashion(
 
 @dataclass(frozen=True)
 class HybridSettings(TowerSettings):
-    """Settings of stage three: training of the image weight and of the towers.
+    """Settings of stage three: training of the image weight and of CLIP's encoders ("towers").
 
     Attributes:
-        weight_loss: Factor of the self-supervised loss; at 0 the image weight is trained by the
-            retrieval loss alone.
-        gamma: How strongly the pseudo weight favors the better modality.
-        pseudo_temperature: Temperature of the softmax over the batch that compares modalities.
+        weight_loss: Factor of the self-supervised loss, which trains the image weight towards the
+            pseudo weight; at 0 the image weight is trained by the retrieval loss alone.
+        gamma: How strongly the pseudo weight favors the modality that finds the target better; see
+            `pseudo_weights`.
+        pseudo_temperature: Temperature of the softmax over the batch's targets from which the
+            pseudo weight is computed.
         trains_towers: Whether the towers are trained; if False, they are frozen in eval mode.
     """
 
@@ -384,10 +427,11 @@ class HybridSettings(TowerSettings):
 
 @dataclass(frozen=True)
 class HybridOutput:
-    """Outputs of stage three for B queries and targets.
+    """Outputs of stage three for B queries and their targets, with embeddings of size D.
 
     Attributes:
-        groups: Composed queries of each group; see `TripletBatch.queries`.
+        groups: Composed queries in groups, as in `TripletBatch.queries`: all queries of a group
+            have the same modalities (image and text, image only, or text only).
         composed: For each group, whether its queries have both image and text.
         targets: Target embeddings (B, D).
         scale: Factor of the cosine similarities, a scalar.
@@ -429,9 +473,10 @@ class _Hybrid(nn.Module):
 def hybrid_objective(
     output: HybridOutput, batch: TripletBatch, settings: HybridSettings
 ) -> tuple[Tensor, dict[str, float]]:
-    """Return the sum of the retrieval loss and the self-supervised loss of the image weights.
+    """Compute the loss of stage three.
 
-    The pseudo weight of a query is computed over all targets of the batch.
+    It is the sum of the retrieval loss and the self-supervised loss, which trains the image weights
+    towards pseudo weights. The pseudo weight of a query is computed over all targets of the batch.
 
     Returns:
         The loss, a scalar, and numbers to log by name.
@@ -456,10 +501,13 @@ def hybrid_objective(
 def _learned_weights(
     output: HybridOutput, labels: Tensor, settings: HybridSettings
 ) -> tuple[Tensor, Tensor] | None:
-    """Return the learned image weights (N, 1) of a batch and their pseudo weights (N, 1).
+    """Return the learned image weights of a batch and the pseudo weights to train them towards.
 
-    Only queries with both image and text have learned weights. Return None if there are no such
-    queries or the combiner learns no weight.
+    Only queries with both image and text have learned weights.
+
+    Returns:
+        Image weights (N, 1) and pseudo weights (N, 1) of the N queries with image and text. None if
+        there are no such queries or the combiner learns no weight.
     """
     weights, pseudo, start = [], [], 0
     for group, has_both in zip(output.groups, output.composed, strict=True):
@@ -489,10 +537,10 @@ def train_hybrid(
     loop: LoopSettings,
     stage: str = "hybrid",
 ) -> dict[str, float]:
-    """Train a stream, and optionally the towers, in place; see `train_towers`.
+    """Train a CLIP stream, and optionally CLIP's encoders ("towers"), in place (stage three).
 
-    The stream may have any combiner. Learned image weights are trained to match the pseudo weights;
-    "progressive_fixed" has no learned weight and omits this part.
+    The stream may have any combiner. If the combiner learns image weights, they are also trained to
+    match the pseudo weights. Other arguments and the result are as in `train_towers`.
 
     Raises:
         ValueError: neither the towers nor the stream have trainable parameters.

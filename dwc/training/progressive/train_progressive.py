@@ -1,6 +1,6 @@
 """Progressive Learning (PL) on drawn garments, from a recipe to an evaluated checkpoint.
 
-    draw_pool -> (make_processor -> stage one) or a CLIP from elsewhere -> stage two -> stage three
+    draw_pool -> (make_processor -> stage one) or a pretrained CLIP -> stage two -> stage three
               -> a complete checkpoint -> its evaluation
 
 Each stage saves its state in the work folder, so an interrupted run can resume.
@@ -73,7 +73,16 @@ class TrainedProgressive:
 
 @dataclass(frozen=True)
 class _Parts:
-    """Modules that the stages train, and their batches; `towers` is `clip` or its stand-in."""
+    """Modules that the stages train, and their training data.
+
+    Attributes:
+        clip: The CLIP in training.
+        towers: Image and text encoders: `clip`, or a stand-in that takes cached inputs and shares
+            parameters with `clip`.
+        stream: The CLIP stream with the combiner.
+        batches: Batches of all stages.
+        triplets: Training triplets of stage three.
+    """
 
     clip: ClipBackbone
     towers: ClipBackbone | CachedTowers
@@ -91,19 +100,21 @@ def train_progressive(
 ) -> TrainedProgressive:
     """Run the recipe's stages and return the trained model.
 
-    A stage that is finished in `work` is loaded instead of repeated, so stages can be run one at a
-    time. Without stage three no image weight is learned, and image and text have equal weights.
+    A stage whose finished state is in `work` is loaded instead of repeated, so stages can be run
+    one at a time. If stage three is not run, no image weight is learned, and image and text have
+    equal weights.
 
     Args:
-        recipe: The training recipe.
-        work: Folder of states, logs and caches.
-        start: A CLIP that has completed stage one; it is copied, and stage one is skipped.
+        recipe: The hyperparameters.
+        work: Folder of saved training states, logs and caches.
+        start: A pretrained CLIP, which is copied and starts with stage two; None to train a CLIP
+            from scratch.
         until: The last stage to run.
-        drawings: Folder of the pool of drawings, created there if missing; `work` by default.
+        drawings: Folder of the pool of drawings, which are created if missing; `work` by default.
 
     Raises:
-        TrainingError: `work` belongs to another recipe or start, images are to be cached without a
-            start, or the disk is full.
+        TrainingError: `work` belongs to another recipe or another `start`, the recipe caches images
+            but `start` is None, or the disk is full.
     """
     if recipe.cached_views and start is None:
         raise TrainingError(
@@ -182,7 +193,10 @@ def _with_cached_images(
     preprocessing: Preprocessing,
     work: Path,
 ) -> _Parts:
-    """Return the parts changed to use cached inputs of the image tower's last layer, not pixels."""
+    """Return a copy of `parts` with which the stages train on cached inputs instead of pixels.
+
+    These are the inputs of the last layer of CLIP's image encoder; see `cache_tower_inputs`.
+    """
     name = description_digest(
         [_start_name(start), recipe.seed, preprocessing, recipe.cached_views, asdict(recipe.pool)]
     )
@@ -224,7 +238,10 @@ def _run_stage(stage: Stage, recipe: ProgressiveRecipe, parts: _Parts, work: Pat
 
 
 def _preprocessing(processor: DWCProcessor) -> Preprocessing:
-    """Return side in pixels, mean and standard deviation of a processor's output images.
+    """Return the image size and the normalization of a processor.
+
+    Returns:
+        Side of the square images in pixels, and mean and standard deviation of each channel.
 
     Raises:
         CheckpointError: the images are not square or not all of one size.
@@ -260,15 +277,16 @@ def publish_progressive(
 ) -> dict[str, Any]:
     """Train, then write the checkpoint, its evaluation, its log and its model card.
 
-    The best fixed image weight is selected on the catalogue's validation split.
+    The evaluation compares the learned image weights with fixed ones; the best fixed weight is
+    selected on the catalogue's validation split.
 
     Args:
-        recipe: The training recipe.
-        work: See `train_progressive`.
+        recipe: The hyperparameters.
+        work: Folder of saved training states, logs and caches.
         out: Folder of the checkpoint.
-        start: See `train_progressive`.
-        until: See `train_progressive`.
-        drawings: See `train_progressive`.
+        start: A pretrained CLIP that starts with stage two; None to train a CLIP from scratch.
+        until: The last stage to run.
+        drawings: Folder of the pool of drawings; `work` by default.
 
     Returns:
         The content of `evaluation.json`, measured with the written checkpoint; empty on all
@@ -304,7 +322,7 @@ def publish_progressive(
 
 
 def _encode_split(loaded: Checkpoint, recipe: ProgressiveRecipe, split: Split) -> AblationQueries:
-    """Encode a split's catalogue queries, the same as in `evaluate_catalogue`."""
+    """Encode the queries and the gallery of a catalogue split, as used by `evaluate_catalogue`."""
     items = gallery(split, recipe.measured_gallery)
     eval_queries = queries(items, recipe.measured_queries, 0)
     return encode_queries(

@@ -1,12 +1,13 @@
-"""Ablation study of DWC and Progressive Learning (PL) with equal data, budget and seeds.
+"""Ablation study of DWC and Progressive Learning (PL), all with the same data, budget and seeds.
 
-The image and text encoders ("towers") are frozen and their features cached, so that training a
-variant takes well under a minute on one core. Variants are evaluated on the catalogue of drawn
-garments, for which the correct results and image weights are known.
+The study trains many system variants: retrieval systems that differ in one part. The image and text
+encoders ("towers") are frozen and their features cached, so that training a variant takes well
+under a minute on one core. Variants are evaluated on the catalogue of drawn garments, for which the
+correct results and the true image weights are known.
 
     variants.py   tables of the variants and of the claims to test
     features.py   settings and cached features
-    models.py     DWC and PL models on cached features, with parts removed or added
+    models.py     DWC and PL models that take cached features, with parts removed or replaced
     runs.py       training and evaluation of variants in several processes
     summary.py    means and deviations over seeds, and a verdict on each claim
     report.py     results as Markdown

@@ -1,4 +1,4 @@
-"""Settings of the study, and its cached features: a training pool and two evaluation sets."""
+"""Settings of the study, and its cached features of training data and of two evaluation sets."""
 
 import os
 import random
@@ -28,38 +28,39 @@ from dwc.training.feature_cache import (
 )
 from dwc.training.run_dir import reporting_full_disk
 
-_SEED = 0  # for views, triplets and descriptions; all runs share the cached features
+_SEED = 0  # for augmentation, triplets and descriptions; all runs share the cached features
 _TENSORS, _COMPLETE = "features.pt", "complete.json"
 _FORMAT = 2  # version of the cached features' file format
 
 
 def _bundled_settings() -> MutualSettings:
-    """Return the training settings of the bundled checkpoint."""
+    """Return the settings of the mutual training of the bundled checkpoint."""
     return CatalogueRecipe().mutual
 
 
 @dataclass(frozen=True)
 class StudySettings:
-    """Data and training settings shared by all variants.
+    """Data and training settings that all system variants of the study share.
 
     Attributes:
         seeds: Random seeds; each variant is trained once per seed.
         pool: Settings of the pool of drawings.
-        views: Number of cached views of each drawing.
+        views: Number of augmented copies of each drawing whose features are cached.
         triplets: Number of training triplets made from the pool.
         gallery: Number of garments in the evaluation gallery of a split.
         queries: Number of evaluation queries for that gallery.
         steps: Number of training steps, except in PL's stage two.
         fashion_steps: Number of training steps in PL's stage two.
         batch: Batch size.
-        learning_rate: Learning rate of DWC and the baselines.
-        pl_learning_rate: Learning rate of PL.
+        learning_rate: Learning rate of DWC and the baseline combiners.
+        pl_learning_rate: Learning rate of Progressive Learning (PL).
         warmup_steps: Number of warm-up steps before the cosine schedule.
         temperature: Temperature of the contrastive loss.
-        alpha: Share of similarities in the soft labels, in [0, 1].
-        cnn_hidden_dim: Hidden size of the study's CNN stream, smaller than the bundled one's.
-        mixed_precision: Precision of all training runs, as accelerate names it.
-        wrong_texts: Shares of wrong training texts to test, each in [0, 1].
+        alpha: Share of the similarity distribution in the soft labels, in [0, 1].
+        cnn_hidden_dim: Hidden size of the CNN stream's LSTM, smaller than in the bundled model.
+        mixed_precision: Precision of all training runs, in accelerate's terms: "no", "fp16" or
+            "bf16".
+        wrong_texts: Shares of wrong training texts to train with, each in [0, 1].
     """
 
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -81,12 +82,22 @@ class StudySettings:
     wrong_texts: tuple[float, ...] = (0.0, 0.1, 0.2, 0.4)
 
     def features_name(self, fingerprint: str) -> str:
-        """Return a hash, 12 hex digits, of everything that affects the cached features."""
+        """Return a hash of 12 hex digits of all that affects the cached features.
+
+        Args:
+            fingerprint: Hash of the checkpoint whose encoders compute the features.
+        """
         names = ("pool", "views", "triplets", "gallery", "queries")
         return description_digest([_FORMAT, fingerprint, {n: asdict(self)[n] for n in names}])
 
     def runs_name(self, fingerprint: str) -> str:
-        """Return a hash, 12 hex digits, of all that affects a run except its variant and seed."""
+        """Return a hash of 12 hex digits of all that affects a run except its variant and seed.
+
+        A run is the training and evaluation of a system variant with a seed.
+
+        Args:
+            fingerprint: Hash of the checkpoint that provides the frozen encoders.
+        """
         left_out = ("seeds", "wrong_texts")
         described = {name: value for name, value in asdict(self).items() if name not in left_out}
         return description_digest([fingerprint, described])
@@ -94,12 +105,13 @@ class StudySettings:
 
 @dataclass(frozen=True)
 class StudyFeatures:
-    """Cached features of the training pool and both evaluation sets.
+    """Cached features of the training data and of both evaluation sets.
 
     Attributes:
-        config: Configuration of the checkpoint that provides the frozen towers.
+        config: Configuration of the checkpoint that provides the frozen encoders.
         pool: Features of the drawings and of T triplets.
-        noise: Random number in [0, 1) of each triplet (T,); small ones get wrong texts first.
+        noise: A random number in [0, 1) for each triplet (T,). At a share s of wrong texts, the
+            triplets with a number below s have wrong texts.
         test: Queries and gallery of the test split.
         val: Queries and gallery of the validation split.
     """
@@ -111,10 +123,13 @@ class StudyFeatures:
     val: CachedEvalSet
 
     def pool_with(self, wrong_share: float) -> CachedPool:
-        """Return the pool with a share (0 to 1) of wrong modification texts.
+        """Return the training data with wrong modification texts for some of the triplets.
 
-        A wrong text is the previous triplet's text, as in `training_triplets`. Texts that are wrong
-        at a smaller share are also wrong at a larger share.
+        A wrong text is the text of the previous triplet, as in `training_triplets`. Texts that are
+        wrong at a smaller share are also wrong at a larger share.
+
+        Args:
+            wrong_share: Share of triplets with a wrong text, 0 to 1.
         """
         if wrong_share == 0:
             return self.pool
@@ -126,7 +141,7 @@ class StudyFeatures:
 
 
 def save_features(features: StudyFeatures, folder: Path) -> None:
-    """Write the features to a folder, atomically."""
+    """Write the features to a folder; an interrupted call leaves no incomplete folder there."""
     with reporting_full_disk(folder.parent, "features"), atomic_folder(folder) as partial:
         features.config.save_pretrained(partial)
         torch.save(_as_tensors(features), partial / _TENSORS)
@@ -163,7 +178,7 @@ def _eval_set(tensors: dict[str, Any]) -> CachedEvalSet:
 
 
 def _as_tensors(part: Any) -> Any:
-    """Return a dataclass as nested dicts of tensors and tuples; `config` has a separate file."""
+    """Convert a dataclass to nested dicts of tensors and tuples, without its field `config`."""
     if isinstance(part, (Tensor, tuple)):
         return part
     return {
@@ -176,16 +191,16 @@ def _as_tensors(part: Any) -> Any:
 def cache_features(
     settings: StudySettings, checkpoint: Checkpoint, work: Path, drawings: Path
 ) -> Path:
-    """Compute the study's features unless they are cached.
+    """Compute the study's features and write them to a folder, unless they exist there already.
 
     Args:
         settings: Settings of the study.
-        checkpoint: Checkpoint whose towers compute the features.
+        checkpoint: Checkpoint whose image and text encoders compute the features.
         work: Work folder of the study.
-        drawings: Folder of the pool of drawings, created there if missing.
+        drawings: Folder of the pool of drawings, which are created if missing.
 
     Returns:
-        The folder of the features.
+        The folder of the features, inside `work`; see `load_features`.
 
     Raises:
         TrainingError: the checkpoint lacks a stream or has another image size than the catalogue,

@@ -38,7 +38,14 @@ polyline { fill: none !important; stroke-width: 2; }
 
 @dataclass(frozen=True)
 class PlotRow:
-    """Plot row with a label, a mean, its standard deviation and the individual values."""
+    """Row of a plot that shows the values of a system variant.
+
+    Attributes:
+        label: Name of the variant.
+        mean: Mean of the values.
+        deviation: Standard deviation of the values.
+        values: The values, one per seed.
+    """
 
     label: str
     mean: float
@@ -48,7 +55,13 @@ class PlotRow:
 
 @dataclass(frozen=True)
 class PlotLine:
-    """Named line through points (x, y); its style `kind` is "first", "second" or "third"."""
+    """Line of a plot.
+
+    Attributes:
+        name: Name in the legend.
+        kind: Style of the line: "first", "second" or "third".
+        points: Points (x, y) of the line in order.
+    """
 
     name: str
     kind: str
@@ -56,7 +69,14 @@ class PlotLine:
 
 
 def draw_figures(summary: Mapping[str, Any]) -> dict[str, str]:
-    """Return every figure's SVG by file name."""
+    """Render all figures of a study.
+
+    Args:
+        summary: Result of `summarize`.
+
+    Returns:
+        File name, such as "dwc.svg" -> content of the SVG file.
+    """
     titles = {
         "dwc": "DWC, a part at a time: R@1 in %",
         "combiner": "Ways of combining, one frozen CLIP: R@1 in %",
@@ -105,7 +125,10 @@ def _rows(variants: Sequence[Mapping[str, Any]], family: str) -> list[PlotRow]:
 
 
 def _noise(summary: Mapping[str, Any]) -> list[PlotLine]:
-    """Return a plot line for each kind of labels; soft labels without wrong texts are plain DWC."""
+    """Return the plot lines of recall over the share of wrong texts, one line per kind of labels.
+
+    The point of the soft labels at share 0 is that of DWC's CLIP stream alone.
+    """
     rows = [row for row in summary["variants"] if "noise" in row["families"]]
     lines = []
     for labels, name, kind in (
@@ -131,7 +154,10 @@ def _points(bins: Sequence[Mapping[str, Any]], name: str) -> list[tuple[float, f
 
 
 def draw_rows(title: str, rows: Sequence[PlotRow]) -> str:
-    """Return an SVG with each row's mean, values and whiskers of one standard deviation."""
+    """Render rows of points as SVG: each row has its mean, its values, and a whisker.
+
+    The whisker extends from the mean by one standard deviation to both sides.
+    """
     left = round(_LETTER * max(len(row.label) for row in rows)) + 12  # end of the labels
     width = left + _PLOT + _RIGHT
     top = _rounded_up(max(max(row.mean + row.deviation, *row.values) for row in rows))
@@ -167,7 +193,14 @@ def draw_rows(title: str, rows: Sequence[PlotRow]) -> str:
 
 
 def draw_lines(title: str, axis: str, lines: Sequence[PlotLine], top: float | None = None) -> str:
-    """Return an SVG of lines over a common axis, with a legend and values as tooltips."""
+    """Render lines over a common x axis as SVG, with a legend and the values as tooltips.
+
+    Args:
+        title: Title of the figure.
+        axis: Label of the x axis.
+        lines: The lines.
+        top: Upper end of the y axis, which starts at 0; by default the largest y value, rounded up.
+    """
     points = [point for line in lines for point in line.points]
     top = top or _rounded_up(max((y for _, y in points), default=1.0))
     right = max((x for x, _ in points), default=1.0) or 1.0

@@ -1,4 +1,4 @@
-"""DWC and Progressive Learning (PL) models on cached features, with parts removed or added."""
+"""DWC and Progressive Learning (PL) models of the study, which take cached features as input."""
 
 import copy
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from dwc.training.study.variants import Variant
 
 
 class _Constant(nn.Module):
-    """Stand-in for an MLP, without parameters, that outputs the same number for every query."""
+    """Stand-in for an MLP that outputs one fixed number for every query and output dimension."""
 
     def __init__(self, value: float, out_dim: int) -> None:
         super().__init__()
@@ -32,7 +32,11 @@ class _Constant(nn.Module):
 
 
 class _UneditedCnnStream(CnnStream):
-    """CNN stream without editors; image part and text part are the unchanged pooled features."""
+    """CNN stream whose image part and text part do not depend on the other modality.
+
+    The attention blocks ("editors") that adapt one modality to the other are not used; the parts
+    are projections of the pooled features.
+    """
 
     def _edit_image(self, features: Tensor, regions: Tensor, word_context: Tensor) -> Tensor:
         return self.project_image(self.pool_image(features.flatten(2)))
@@ -42,7 +46,13 @@ class _UneditedCnnStream(CnnStream):
 
 
 def build_dwc(variant: Variant, features: StudyFeatures, settings: StudySettings) -> DWCModel:
-    """Return an untrained DWC model for cached features with the variant's streams and parts."""
+    """Return an untrained DWC model that takes cached features and has the parts of a variant.
+
+    Args:
+        variant: The system variant to build, one of DWC.
+        features: Cached features, which determine the sizes of the model.
+        settings: Settings of the study, with the hidden size of the CNN stream.
+    """
     images = features.pool.images
     config: DWCConfig = copy.deepcopy(features.config)
     config.familiarity = False
@@ -73,10 +83,15 @@ def build_dwc(variant: Variant, features: StudyFeatures, settings: StudySettings
 
 
 def _change_parts(combiner: nn.Module, variant: Variant, dim: int) -> None:
-    """Remove parts of DWC's combiner in place, as the variant specifies.
+    """Replace parts of DWC's combiner in place with constants, as a system variant specifies.
 
-    Without editors, features are used unchanged, since the gates that multiply them are fixed at 1.
-    Without learned weights, the image weight is fixed at one half.
+    Without editors, the gates that multiply the features are fixed at 1, so the features are used
+    unchanged. Without learned weights, the image weight is fixed at one half.
+
+    Args:
+        combiner: The combiner of the CLIP stream.
+        variant: The variant, whose `edits` and `weighs` say which parts remain.
+        dim: Length of the feature vectors.
     """
     if not variant.edits:
         combiner.edit_image = _Constant(torch.inf, dim)
@@ -86,16 +101,19 @@ def _change_parts(combiner: nn.Module, variant: Variant, dim: int) -> None:
 
 
 class LinearTowers(nn.Module):
-    """PL's towers on cached features: one trainable linear layer behind each of CLIP's towers."""
+    """Encoders of Progressive Learning (PL): CLIP's, each followed by a trainable linear layer.
+
+    CLIP's frozen image and text encoders are not part of the module; their outputs are cached.
+    """
 
     def __init__(self, dim: int, log_scale: float, is_clip: bool = True) -> None:
         """Create the layers.
 
         Args:
             dim: Size F of CLIP's features.
-            log_scale: Initial logarithm of the factor of cosine similarities.
-            is_clip: Whether the layers start as the identity, so that the towers initially equal
-                CLIP's; otherwise the layers are initialized at random.
+            log_scale: Initial logarithm of the learned factor of cosine similarities.
+            is_clip: If True, the layers are initialized as the identity, so that the initial
+                features are those of CLIP; if False, they are initialized at random.
         """
         super().__init__()
         self.dim = dim
@@ -107,24 +125,39 @@ class LinearTowers(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def image_features(self, rows: Tensor) -> Tensor:
-        """Return image features (N, F) of cached rows; see `feature_cache` for their layout."""
+        """Return image features of size F for N cached rows, (N, F); see `CachedImages.rows`."""
         return self.image_layer(rows[:, : self.dim])
 
     def text_features(self, texts: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return text features (N, F) of cached CLIP features (N, F)."""
+        """Return text features of size F for N texts, (N, F); ignore the mask.
+
+        `texts` are CLIP's cached text features (N, F).
+        """
         return self.text_layer(texts)
 
 
 @dataclass(frozen=True)
 class PLModel:
-    """PL model (towers and CLIP stream) on cached features."""
+    """Progressive Learning (PL) model that takes cached features.
+
+    Attributes:
+        towers: Image and text encoders on cached features.
+        stream: CLIP stream with the combiner.
+    """
 
     towers: LinearTowers
     stream: ClipStream
 
 
 def build_pl(variant: Variant, features: StudyFeatures) -> PLModel:
-    """Return an untrained PL model; without stage one, its towers are initialized at random."""
+    """Return an untrained Progressive Learning (PL) model that takes cached features.
+
+    Args:
+        variant: The system variant to build, one of PL. If it includes stage one, the initial
+            features are those of CLIP, which stage one has trained; otherwise the layers after CLIP
+            are initialized at random.
+        features: Cached features, which determine the sizes of the model.
+    """
     dim, config = features.pool.images.feature_dim, features.config
     scale = config.clip_config.logit_scale_init_value
     combiner = variant.combiner if "hybrid" in variant.stages else "progressive_fixed"

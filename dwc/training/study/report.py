@@ -36,7 +36,7 @@ _SYSTEMS = {"dwc_clip_alone": "DWC's CLIP stream", "pl": "PL"}
 
 
 def write_markdown(summary: Mapping[str, Any]) -> str:
-    """Return the summary as a Markdown page."""
+    """Return the Markdown page of the study for a result of `summarize`."""
     sections = [_how(summary), _verdicts(summary["verdicts"])]
     for family, title in _FAMILIES.items():
         rows = [row for row in summary["variants"] if family in row["families"]]
@@ -47,7 +47,7 @@ def write_markdown(summary: Mapping[str, Any]) -> str:
 
 
 def method_paragraph(summary: Mapping[str, Any]) -> str:
-    """Return a paragraph on data, training budget and frozen parts, also part of the page."""
+    """Return the page's paragraph on how the study was made, for a result of `summarize`."""
     settings = summary["settings"]
     seeds = len(summary["seeds"])
     return (
@@ -131,12 +131,15 @@ def _weights(weights: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def percent(spread: Mapping[str, float | None] | None) -> str:
-    """Format a share (0 to 1) and its deviation in percent; an empty string without a value."""
+    """Format a mean of shares (0 to 1) and its deviation in percent, such as "52.9 ± 0.4".
+
+    The result is an empty string if there is no mean.
+    """
     return _format(spread, 100, 1)
 
 
 def plain(spread: Mapping[str, float | None] | None) -> str:
-    """Format a number and its deviation; an empty string without a value."""
+    """Format a mean and its deviation, such as "0.82 ± 0.01"; an empty string without a mean."""
     return _format(spread, 1, 2)
 
 
@@ -163,14 +166,14 @@ def write_study(
 
     Args:
         settings: Settings of the study.
-        model: Checkpoint that provides the frozen towers; None means the bundled one.
+        model: Checkpoint that provides the frozen encoders; None means the bundled one.
         work: Folder of cached features and finished runs.
-        drawings: Folder of the pool of drawings, created there if missing.
+        drawings: Folder of the pool of drawings, which are created if missing.
         out: Parent of the results' folder `study`.
         workers: Number of worker processes, each on one core.
 
     Returns:
-        The folder of the results.
+        The folder of the results, `out/study`.
     """
     results = run_all(settings, model, work, drawings, workers)
     summary = summarize(settings, results)

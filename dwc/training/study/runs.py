@@ -1,7 +1,7 @@
-"""Training and evaluation of the study's variants, in several processes.
+"""Training and evaluation of the study's system variants, in several processes.
 
-A run is determined by its variant, its seed, the features and the settings. Its result is saved
-when it is finished, and the run is not repeated.
+A run is the training and evaluation of a system variant with a seed. When it is finished, its
+result is saved, so that the run is not repeated with the same features and settings.
 """
 
 import json
@@ -50,13 +50,18 @@ logger = logging.getLogger(__name__)
 Numbers = dict[str, Any]
 
 KS = (1, 10, 50)
-SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # bin edges of `picture_shares`
+SHARES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # edges of the bins of true image weights
 _FEWEST = 30  # smallest number of queries in a bin to compute a correlation
 
 
 @torch.inference_mode()
 def evaluate_dwc(model: DWCModel, features: StudyFeatures) -> Numbers:
-    """Return metrics of a DWC model on the test set, and of its CLIP stream with other weights."""
+    """Return metrics of a DWC model on the test queries.
+
+    Returns:
+        The metrics of `evaluate`; and, if the model has a CLIP stream, `weights`: the recalls of
+        the CLIP stream with learned, fixed and oracle image weights, as in `weight_ablation`.
+    """
     streams = embed_queries(model, features.test)
     numbers = evaluate(streams, features.test)
     if "clip" in streams:
@@ -67,7 +72,12 @@ def evaluate_dwc(model: DWCModel, features: StudyFeatures) -> Numbers:
 
 @torch.inference_mode()
 def evaluate_pl(model: PLModel, features: StudyFeatures) -> Numbers:
-    """Return metrics of a Progressive Learning (PL) model, with learned and other image weights."""
+    """Return metrics of a Progressive Learning (PL) model on the test queries.
+
+    Returns:
+        The metrics of `evaluate`; and `weights`: the recalls with learned, fixed and oracle image
+        weights, as in `weight_ablation`.
+    """
     streams = {"clip": _embed_pl(model, features.test)}
     numbers = evaluate(streams, features.test)
     chosen_on = _embed_pl(model, features.val)
@@ -78,11 +88,19 @@ def evaluate_pl(model: PLModel, features: StudyFeatures) -> Numbers:
 def evaluate(streams: Streams, eval_set: CachedEvalSet) -> Numbers:
     """Evaluate each stream and the sum of all streams' scores.
 
+    Args:
+        streams: For each stream name, the queries and the gallery embeddings.
+        eval_set: The correct results and the true image weights of the queries. The true image
+            weight of a query is the fraction of the target's attributes that come from the
+            reference image and not from the text.
+
     Returns:
-        `recall@K` and, for each stream, `image_weight_mean` and `weight_truth_correlation` (None if
-        all weights are equal); `by_share`: the same metrics for each bin of `SHARES`;
-        `found_first`: for "together" and each stream, a string with one character per query, "1"
-        if the first result is a hit, else "0".
+        `queries`, the number of queries; `recall@K` of all streams together; `streams`, for each
+        stream its `recall@K`, `image_weight_mean` and `weight_truth_correlation`, the correlation
+        of predicted and true image weights (None if all predicted weights are equal); `by_share`,
+        the same metrics for each bin of true image weights; and `found_first`, for "together" and
+        each stream a string with one character per query, "1" if the first result is correct, else
+        "0".
     """
     scores = {name: query.embedding @ gallery.T for name, (query, gallery) in streams.items()}
     ranks = {name: first_ranks(values, eval_set) for name, values in scores.items()}
@@ -103,7 +121,12 @@ def evaluate(streams: Streams, eval_set: CachedEvalSet) -> Numbers:
 
 
 def _bins(shares: Tensor) -> list[tuple[float, float, Tensor]]:
-    """Return each bin's lower edge, upper edge and query mask; the last includes its upper edge."""
+    """Divide N queries into bins by their true image weights `shares` (N,); see `SHARES`.
+
+    Returns:
+        For each bin, its lower edge, its upper edge and the mask (N,) of its queries. The upper
+        edge belongs to the next bin, except that of the last bin.
+    """
     bins = []
     for low, high in pairwise(SHARES):
         above = shares >= low
@@ -118,7 +141,16 @@ def _numbers(
     eval_set: CachedEvalSet,
     mask: Tensor,
 ) -> Numbers:
-    """Return recalls and weight metrics of the queries in a mask (N,); None if it is empty."""
+    """Return recalls and weight metrics of the queries that a mask selects.
+
+    Args:
+        ranks: For each stream and for "together" (all streams), the rank (N,) of each query's best
+            correct result.
+        weights: For each stream, the image weights (N,) of the queries.
+        eval_set: The N queries.
+        mask: Boolean mask (N,) of the queries to include. If it selects none, all metrics except
+            the number of queries are None.
+    """
     count = int(mask.sum())
     streams = {
         name: {
@@ -165,7 +197,11 @@ def _other_weights(
 
 
 def run_variant(run: Run, features: StudyFeatures, settings: StudySettings) -> Numbers:
-    """Train and evaluate a variant; return its metrics and its run time in `seconds`."""
+    """Train and evaluate a system variant with a seed, on the CPU.
+
+    Returns:
+        The metrics of `evaluate_dwc` or `evaluate_pl`, and the run time `seconds`.
+    """
     start = time.monotonic()
     torch.manual_seed(run.seed)
     if "pl" in run.variant.families:
@@ -176,10 +212,19 @@ def run_variant(run: Run, features: StudyFeatures, settings: StudySettings) -> N
 
 
 def fashion_batches(cached: CachedPool, size: int, seed: int) -> Callable[[int], FashionBatch]:
-    """Return a function from step to batch for PL's stage two.
+    """Return the batches of stage two of Progressive Learning (PL).
 
-    Each image has two views and a description. Half of the images are similar to one another (hard
-    negatives). A batch depends only on the seed and the step.
+    A batch has two augmented copies ("views") of each drawing, and a description of it. About half
+    of the drawings come in groups of similar garments (hard negatives). A batch depends only on the
+    seed and the step number.
+
+    Args:
+        cached: Cached features of the pool.
+        size: Number of drawings in a batch.
+        seed: Seed of all random choices.
+
+    Returns:
+        A function that takes a step number and returns the batch of that step.
     """
     items = cached.images.count
 
@@ -220,10 +265,10 @@ def _train_dwc(run: Run, features: StudyFeatures, settings: StudySettings) -> DW
 
 
 def _mutual_settings(run: Run, settings: StudySettings) -> MutualSettings:
-    """Return the mutual-training settings of a run.
+    """Return the settings of a run's mutual training.
 
-    With the authors' settings, batches are smaller and steps more numerous, so that the number of
-    triplets is the same.
+    With the authors' settings, batches are smaller and steps more numerous, so that the total
+    number of triplets is the same.
     """
     variant = run.variant
     if variant.authors:
@@ -289,8 +334,8 @@ class StudyResults:
     """Results of all runs.
 
     Attributes:
-        numbers: Metrics of each run, by variant name and then by seed.
-        fingerprint: Hash of the checkpoint that provides the frozen towers.
+        numbers: Name of a system variant -> seed -> metrics of the run.
+        fingerprint: Hash of the checkpoint that provides the frozen encoders.
         checkpoint: Name of this checkpoint.
     """
 
@@ -306,10 +351,10 @@ def run_all(
 
     Args:
         settings: Settings of the study.
-        model: Checkpoint that provides the frozen towers; None means the bundled one.
+        model: Checkpoint that provides the frozen encoders; None means the bundled one.
         work: Folder of cached features and finished runs; a stopped study resumes from it.
-        drawings: Folder of the pool of drawings, created there if missing.
-        workers: Number of worker processes, each on one core; with 1, runs use this process.
+        drawings: Folder of the pool of drawings, which are created if missing.
+        workers: Number of worker processes, each on one core; if 1, all runs use this process.
     """
     loaded = load.load(model)
     features = cache_features(settings, loaded, work, drawings)
@@ -366,7 +411,7 @@ def _finished(
 
 @dataclass
 class _Worker:
-    """Data that each worker process loads once."""
+    """Data that a worker process loads once and uses for all its runs."""
 
     features: StudyFeatures
     settings: StudySettings

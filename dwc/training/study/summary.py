@@ -1,8 +1,9 @@
 """Summary of the study: means and deviations over seeds, and a verdict on each claim.
 
-A difference is significant if it exceeds twice its standard error. The error has two sources: the
-seeds and, if both variants were evaluated on the same queries, the queries. A smaller difference is
-reported as indistinguishable from chance.
+A difference between two system variants is significant if it exceeds twice its standard error; a
+smaller difference is reported as indistinguishable from chance. The standard error has two sources:
+the choice of seeds and, if the same metric of both variants is compared query by query, the choice
+of queries.
 """
 
 import math
@@ -33,7 +34,17 @@ class Spread(NamedTuple):
 
 
 def summarize(settings: StudySettings, results: StudyResults) -> dict[str, Any]:
-    """Return all content of tables, figures and page as JSON-serializable data."""
+    """Return the numbers of all tables and figures as JSON-serializable data.
+
+    Args:
+        settings: Settings of the study.
+        results: Metrics of all runs.
+
+    Returns:
+        The content of `study.json`: among others `variants`, the table rows; `verdicts`, the result
+        of each claim; `by_share`, metrics by true image weight; and `weights`, R@1 (recall at 1)
+        with learned, fixed and oracle image weights.
+    """
     variants = all_variants(settings.wrong_texts)
     rows = [_row(variant, results.numbers[variant.name]) for variant in variants]
     claims = all_claims(settings.wrong_texts)
@@ -52,7 +63,12 @@ def summarize(settings: StudySettings, results: StudyResults) -> dict[str, Any]:
 
 
 def lookup(numbers: Numbers, path: str) -> float | None:
-    """Return the number at a dotted path of a run's metrics, or None if it is missing."""
+    """Return the number at a dotted path of nested metrics, or None if it is missing.
+
+    Args:
+        numbers: Metrics of a run.
+        path: The path, such as "streams.clip.recall@1".
+    """
     value: Any = numbers
     for name in path.split("."):
         if not isinstance(value, Mapping) or name not in value:
@@ -62,14 +78,17 @@ def lookup(numbers: Numbers, path: str) -> float | None:
 
 
 def spread_of(by_seed: BySeed, path: str) -> Spread | None:
-    """Return a number's mean and deviation over seeds, or None if a run lacks the number."""
+    """Return mean and standard deviation over seeds of the number at a dotted path.
+
+    The result is None if a run lacks the number or if there are no runs.
+    """
     values = [lookup(numbers, path) for numbers in by_seed.values()]
     present = [value for value in values if value is not None]
     return Spread.of(present) if values and len(present) == len(values) else None
 
 
 def _row(variant: Variant, by_seed: BySeed) -> dict[str, Any]:
-    """Return a table row: a variant's description and all metrics of its runs."""
+    """Return a table row with the description of a system variant and the metrics of its runs."""
     paths = {f"recall@{k}": f"recall@{k}" for k in (1, 10, 50)}
     paths |= _stream_paths(("recall@1", "image_weight_mean", "weight_truth_correlation"))
     return {
@@ -85,7 +104,7 @@ def _row(variant: Variant, by_seed: BySeed) -> dict[str, Any]:
 
 
 def _stream_paths(names: Sequence[str]) -> dict[str, str]:
-    """Map "stream.name" to the dotted path in a run's metrics, for both streams."""
+    """Return "<stream>.<name>" -> dotted path in a run's metrics, for each stream and name."""
     return {
         f"{stream}.{name}": f"streams.{stream}.{name}"
         for stream in ("clip", "cnn")
@@ -94,20 +113,41 @@ def _stream_paths(names: Sequence[str]) -> dict[str, str]:
 
 
 def _spreads(by_seed: BySeed, paths: Mapping[str, str]) -> dict[str, dict[str, float | None]]:
-    """Return each number's mean and deviation by name, as JSON-serializable data."""
+    """Return name -> mean and deviation over seeds of the number at each dotted path.
+
+    Numbers that a run lacks are left out.
+
+    Args:
+        by_seed: Seed -> metrics of a system variant's run.
+        paths: Name -> dotted path in a run's metrics.
+    """
     spreads = {name: spread_of(by_seed, path) for name, path in paths.items()}
     return {name: spread._asdict() for name, spread in spreads.items() if spread}
 
 
 def _labels(variant: Variant) -> str:
-    """Return the kind of labels a variant uses with wrong texts: "soft", "hard" or "doubted"."""
+    """Return the kind of loss with which a system variant is trained on wrong texts.
+
+    "doubted" is the generalized cross entropy (a `gce_q` above 0). Otherwise the loss is the cross
+    entropy with soft labels ("soft") or hard labels ("hard").
+    """
     if variant.gce_q > 0:
         return "doubted"
     return "soft" if variant.alpha is None else "hard"
 
 
 def evaluate_claim(claim: Claim, numbers: Mapping[str, BySeed]) -> dict[str, Any]:
-    """Return whether a claim holds, the difference, and a sentence that states the verdict."""
+    """Compare the metrics that a claim is about.
+
+    Args:
+        claim: The claim.
+        numbers: Name of a system variant -> seed -> metrics of the run.
+
+    Returns:
+        `claim`, its text; `whose`, its source; `verdict`, one of "holds", "reversed" and
+        "undecided"; `difference`, the mean excess over the smallest difference that supports the
+        claim; `standard_error` of that excess; and `sentence`, which states the verdict.
+    """
     better = numbers[claim.better]
     metric, worse_metric = claim.metric, claim.worse_metric or claim.metric
     differences = []
@@ -139,13 +179,14 @@ def evaluate_claim(claim: Claim, numbers: Mapping[str, BySeed]) -> dict[str, Any
 
 
 def _unanswered(claim: Claim, is_better: bool) -> dict[str, Any]:
-    """Return the verdict "undecided" for a claim whose metric is missing.
+    """Return the verdict "undecided" for a claim about a metric that a system variant lacks.
 
-    A metric is missing if a variant lacks the stream, or a correlation if all weights are equal.
+    A variant that has only one stream lacks the metrics of the other stream. A variant whose image
+    weights are all equal lacks the correlation of predicted and true image weights.
 
     Args:
         claim: The claim.
-        is_better: Whether the metric of `claim.better` is missing, otherwise that of `claim.worse`.
+        is_better: True if the variant `claim.better` lacks the metric, False if `claim.worse` does.
     """
     name = claim.better if is_better else claim.worse
     return {
@@ -170,7 +211,15 @@ def _standard_error(
 
 
 def _error_of_queries(better: BySeed, worse: BySeed, view: str) -> float:
-    """Return the standard error of the mean difference over queries, each averaged over seeds."""
+    """Return the standard error of a difference in R@1 that is due to the choice of queries.
+
+    R@1 is the recall at 1. The difference of each query is averaged over seeds first.
+
+    Args:
+        better: Seed -> metrics of one system variant's run.
+        worse: Seed -> metrics of the other system variant's run.
+        view: "together" for all streams together, or the name of a stream.
+    """
     hits = [
         (better[seed]["found_first"].get(view), worse[seed]["found_first"].get(view))
         for seed in better
@@ -205,7 +254,11 @@ def _sentence(claim: Claim, verdict: str, difference: float, error: float) -> st
 
 
 def _by_share(by_seed: BySeed) -> list[dict[str, Any]]:
-    """Return a variant's metrics per nonempty bin of the share that only the image determines."""
+    """Return a system variant's metrics for each bin of true image weights that contains queries.
+
+    The true image weight of a query is the fraction of the target's attributes that come from the
+    reference image and not from the text.
+    """
     bins = []
     for index, first in enumerate(next(iter(by_seed.values()))["by_share"]):
         if not first["queries"]:
@@ -220,5 +273,8 @@ def _by_share(by_seed: BySeed) -> list[dict[str, Any]]:
 
 
 def _weights(by_seed: BySeed) -> dict[str, Any]:
-    """Return R@1 (recall at 1) with learned, single-modality, fixed and oracle image weights."""
+    """Return kind of image weight -> mean and deviation over seeds of R@1 (recall at 1).
+
+    The kinds of image weight are those of `weight_ablation`.
+    """
     return _spreads(by_seed, {name: f"weights.{name}.recall@1" for name in _WEIGHTS})

@@ -1,4 +1,8 @@
-"""Tables of the study's variants (complete systems that differ in one part) and claims."""
+"""Tables of the study's system variants and of the claims that it tests.
+
+A system variant is a complete retrieval system. Most of them differ in one part from full DWC or
+from full PL (Progressive Learning).
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,24 +16,30 @@ Source = Literal["DWC", "PL", "ours"]
 
 @dataclass(frozen=True)
 class Variant:
-    """Configuration of a system to train and evaluate.
+    """Configuration of a retrieval system to train and evaluate.
 
     Attributes:
-        name: Unique name, part of its files' names.
-        families: Result tables that include the variant.
+        name: Unique name, which is part of the names of its result files.
+        families: Names of the result tables that include the variant.
         label: Name shown in tables and figures.
         streams: Streams of the DWC model, "clip" and/or "cnn".
         combiner: Name of the CLIP stream's combiner.
-        edits: Whether editors modify the features; if False, both parts are unedited features.
+        edits: Whether DWC's editors adapt the features of each modality to the other; if False, the
+            image part and the text part of a query are its unedited features.
         weighs: Whether image weights are learned; if False, each is fixed at one half.
-        alpha: Share of similarities in the soft labels; None uses the study's setting.
-        mutual: Whether the streams are trained with the mutual-enhancement loss.
-        teacher_side: See `MutualSettings`.
+        alpha: Share of the similarity distribution in the soft labels; None uses the study's
+            setting.
+        mutual: Whether the streams are trained with the mutual loss, with which each stream learns
+            from the other.
+        teacher_side: Images that the teaching stream's queries are compared with in the mutual
+            loss; see `MutualSettings`.
         authors: Whether to use the DWC authors' settings, with the same number of triplets.
         wrong_share: Share of training texts that belong to another triplet.
-        gce_q: See `MutualSettings`.
-        weight_distillation: See `MutualSettings`.
-        stages: Training stages of Progressive Learning (PL).
+        gce_q: Exponent q of the generalized cross entropy (GCE), for data with wrong texts; see
+            `MutualSettings`.
+        weight_distillation: Factor of the loss that trains the CNN stream's image weights towards
+            those of the CLIP stream; see `MutualSettings`.
+        stages: Training stages of Progressive Learning (PL); unused for DWC.
         self_supervised: Whether PL's image weight is trained with the self-supervised loss.
     """
 
@@ -52,7 +62,7 @@ class Variant:
 
     @property
     def cost(self) -> float:
-        """Estimated run time in seconds on one core; long runs start first."""
+        """Estimated run time in seconds on one core, by which runs are ordered."""
         seconds = 60.0 if "cnn" in self.streams else 15.0
         if self.combiner == "clip4cir":
             seconds *= 4
@@ -61,7 +71,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Run:
-    """Training and evaluation of a variant with a random seed."""
+    """Training and evaluation of a system variant with a random seed."""
 
     variant: Variant
     seed: int
@@ -74,18 +84,19 @@ class Run:
 
 @dataclass(frozen=True)
 class Claim:
-    """Statement that the runs' metrics support or contradict.
+    """Statement that compares two system variants, or one with a fixed number, by a metric.
 
-    It holds if `metric` of the variant `better` exceeds that of `worse` by more than `least`, and
-    the excess is larger than two standard errors.
+    It holds if `metric` of the variant `better` exceeds `metric` of the variant `worse` by more
+    than `least`, and the excess over `least` is larger than two standard errors.
 
     Attributes:
         text: The statement, as a sentence.
         better: Name of the variant that should have the higher metric.
-        worse: Name of the other variant; None compares the metric with `least` alone.
-        metric: Dotted path of the metric in a run's numbers.
-        source: Source of the claim: a paper or this project.
-        worse_metric: Metric of `worse`, if different from `metric`.
+        worse: Name of the other variant; None to compare the metric of `better` with `least`.
+        metric: Dotted path of the metric in a run's numbers, such as "streams.clip.recall@1".
+        source: Source of the claim: the paper on DWC, the paper on Progressive Learning ("PL"), or
+            this project ("ours").
+        worse_metric: Dotted path of the metric of `worse`; None if it is `metric` as well.
         least: Smallest difference that supports the claim.
     """
 
@@ -99,7 +110,11 @@ class Claim:
 
 
 CORRELATED = 0.3
-"""Smallest Spearman correlation at which image weights count as following the true shares."""
+"""Smallest Spearman correlation at which image weights count as following the true ones.
+
+The true image weight of a query is the fraction of the target's attributes that come from the
+reference image and not from the text.
+"""
 
 COST_OF_WRONG_TEXTS = 0.05
 """Largest acceptable loss of R@1 (recall at 1, 0 to 1) if a fifth of the texts are wrong."""
@@ -108,7 +123,7 @@ _GCE_Q = 0.4
 
 BOTH = ("clip", "cnn")
 OURS = "dwc_ours"
-"""The variant with both of this project's changes that keep image weights informative."""
+"""Name of the DWC variant with this project's two changes that keep image weights informative."""
 
 _FULL = Variant("dwc", ("dwc",), "DWC, all parts", BOTH)
 # Also the baseline for comparisons of combiners and of wrong texts.
@@ -178,7 +193,7 @@ _PL_VARIANTS: Sequence[tuple[str, str, Mapping[str, Any]]] = (
     ("pl_unsupervised", "weight learned from retrieval alone", {"self_supervised": False}),
 )
 
-# Soft-label alpha, loss exponent q (`gce_q`) and label of each way to train on wrong texts.
+# Kind of loss for training on wrong texts -> `alpha`, `gce_q`, and label in the tables.
 _NOISE: Mapping[str, tuple[float | None, float, str]] = {
     "soft": (None, 0.0, "soft labels (SSG)"),
     "hard": (0.0, 0.0, "hard labels"),
@@ -187,10 +202,10 @@ _NOISE: Mapping[str, tuple[float | None, float, str]] = {
 
 
 def all_variants(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Variant]:
-    """Return all variants, with those of DWC first.
+    """Return all system variants of the study, with the variants of DWC first.
 
     Args:
-        wrong_texts: Shares of wrong training texts to test, each in [0, 1].
+        wrong_texts: Shares of wrong training texts to train with, each in [0, 1].
     """
     return [
         _FULL,
@@ -215,7 +230,11 @@ def _changed(
 
 
 def _noise(wrong_texts: Sequence[float]) -> Iterator[Variant]:
-    """Yield a variant for each share and kind of label, except soft labels without wrong texts."""
+    """Yield a system variant for each share of wrong texts and each loss in `_NOISE`.
+
+    Soft labels without wrong texts are left out, since this variant exists already as DWC's CLIP
+    stream alone.
+    """
     for share in wrong_texts:
         for kind, (alpha, gce_q, label) in _NOISE.items():
             if share > 0 or kind != "soft":
@@ -236,12 +255,27 @@ _LEARNED, _BEST_FIXED = "weights.learned.recall@1", "weights.best_fixed.recall@1
 
 
 def _follows(text: str, variant: str, metric: str, source: Source = "DWC") -> Claim:
-    """Return the claim that image weights follow the share that only the image determines."""
+    """Return the claim that a system variant's image weights follow the true image weights.
+
+    Args:
+        text: The claim, as a sentence.
+        variant: Name of the variant.
+        metric: Dotted path of the correlation of predicted and true image weights.
+        source: Source of the claim.
+    """
     return Claim(text, variant, None, metric, source, least=CORRELATED)
 
 
 def _beats_fixed(text: str, variant: str, source: Source) -> Claim:
-    """Return the claim that a variant's learned image weights beat its best fixed weight."""
+    """Return the claim that learned image weights give a better R@1 than the best fixed weight.
+
+    R@1 is the recall at 1.
+
+    Args:
+        text: The claim, as a sentence.
+        variant: Name of the system variant, evaluated with both kinds of weights.
+        source: Source of the claim.
+    """
     return Claim(text, variant, variant, _LEARNED, source, _BEST_FIXED)
 
 
@@ -363,7 +397,7 @@ def all_claims(wrong_texts: Sequence[float] = (0.0, 0.1, 0.2, 0.4)) -> list[Clai
     """Return all claims that the study evaluates.
 
     Args:
-        wrong_texts: Shares of wrong training texts to test, each in [0, 1].
+        wrong_texts: Shares of wrong training texts of the system variants, each in [0, 1].
     """
     percents = [round(100 * share) for share in wrong_texts if share > 0]
     return [
