@@ -1,4 +1,4 @@
-"""T-shirts, shirts, jumpers and hoodies."""
+"""T-shirts, shirts, jumpers and hoodies; coordinates are those of `torso`."""
 
 import numpy as np
 
@@ -219,7 +219,10 @@ def shirt(garment: Garment, rng: np.random.Generator) -> Shape:
 
 
 def shirt_tail(torso: Torso, tail: float) -> Points:
-    """Return a hem from right to left that is `tail` higher at the side seams."""
+    """Return a shirt's hem from right to left, higher at the sides and lower in the middle.
+
+    `tail` is the change in meters at each of these places.
+    """
     x, y = torso.hem
     if tail < 0.02:
         return torso.level_hem(tail)
