@@ -1,4 +1,7 @@
-"""`python -m dwc weights`: compute a checkpoint's image weights for many queries, and save them."""
+"""`python -m dwc weights`: save the image weights of a checkpoint for many comparison queries.
+
+The page compares the image weight of a user's query with these.
+"""
 
 import argparse
 import sys
@@ -18,7 +21,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compute the image weights of sample queries; save queries and weights with the checkpoint."""
+    """Compute a checkpoint's image weights for catalogue queries, and save both in its folder.
+
+    Returns:
+        The exit status.
+    """
     from dwc.checkpoints.load import load
     from dwc.evaluation.catalogue import catalogue_weights
     from dwc.search.reference_weights import ReferenceQueries, ReferenceWeights
