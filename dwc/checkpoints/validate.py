@@ -152,7 +152,16 @@ WITHOUT_CLIP_TOKENIZER = (
 
 
 def check_agreement(model: DWCModel, processor: DWCProcessor, name: str) -> None:
-    """Raise CheckpointError if the processor's outputs do not fit the model's inputs."""
+    """Check that the processor's outputs fit the model's inputs.
+
+    Args:
+        model: The model.
+        processor: The processor.
+        name: The name or path of the checkpoint, for messages.
+
+    Raises:
+        CheckpointError: They do not fit, for example because of different vocabulary sizes.
+    """
     for problem in _disagreements(model.config, processor):
         raise CheckpointError(
             f"{name}: {problem}. Model and processor belong to different checkpoints; take both "
@@ -161,7 +170,16 @@ def check_agreement(model: DWCModel, processor: DWCProcessor, name: str) -> None
 
 
 def require_clip_tokenizer(config: DWCConfig, processor: DWCProcessor, name: str) -> None:
-    """Raise CheckpointError if the model has a CLIP stream but the processor no CLIP tokenizer."""
+    """Check that there is a CLIP tokenizer if the model has a CLIP stream.
+
+    Args:
+        config: The model's config.
+        processor: The model's processor.
+        name: The name or path of the checkpoint, for messages.
+
+    Raises:
+        CheckpointError: The tokenizer is missing; the message says how to add it.
+    """
     if config.clip_config is not None and processor.clip_tokenizer is None:
         raise CheckpointError(f"{name} has no clip_tokenizer. {WITHOUT_CLIP_TOKENIZER}")
 

@@ -295,9 +295,9 @@ RELEASED = {
 
 
 def _transformer_rules(theirs: str, ours: str) -> list[Rule]:
-    """Return rules for a transformer, a module of OpenAI's model.
+    """Return rules for a transformer (the text tower, or a ViT).
 
-    OpenAI has one joint matrix for queries, keys and values; it is split in three.
+    OpenAI's code has one matrix for queries, keys and values; it is split in three.
 
     Args:
         theirs: Name of the module in OpenAI's code.

@@ -74,8 +74,8 @@ class Evaluation:
         options: The options of the evaluation.
         results: Maps the name of each evaluated part to its result.
         left_out: Maps the name of each part that could not be evaluated to the error.
-        coverages: For each part, in order, how much of it was available, including the parts that
-            could not be evaluated.
+        coverages: For each part, in order, how many of its images and queries were available. Parts
+            that could not be evaluated are included.
     """
 
     root: Path

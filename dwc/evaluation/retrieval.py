@@ -454,7 +454,7 @@ class Coverage:
 
     @classmethod
     def total(cls, parts: Iterable["Coverage"]) -> "Coverage":
-        """Return the coverage of a whole benchmark, with the summed counts of its parts."""
+        """Return how much of a whole benchmark was available: the sums over its parts' counts."""
         every = list(parts)
         return cls(
             queries=sum(part.queries for part in every),
@@ -564,7 +564,7 @@ def evaluate_files(
     """Evaluate a model on the available images of a benchmark.
 
     Missing and unreadable images are removed from the gallery. A query is left out if its reference
-    or all of its hits are missing. Both are counted in the result's coverage.
+    or all of its hits are missing. The result's `coverage` has the numbers of both.
 
     Args:
         benchmark: The complete benchmark.

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 Points = NDArray[np.float64]  # (n, 2), x and y
 
 Role = Literal["main", "second", "trim", "lining", "sole", "metal"]
-"""Role that determines a piece's color.
+"""What a piece is in the garment, which decides its color.
 
 main: the garment's color; second: its second color; trim: a color that goes with the main one,
 darker or contrasting (belts, collars); lining: the darker inside visible at a neck or cuff; sole: a
@@ -35,7 +35,7 @@ class Part:
 
     Attributes:
         outline: Closed curve (n, 2), already smooth; the last point is joined to the first.
-        role: Role that determines its color.
+        role: What the piece is in the garment, which decides its color; see `Role`.
         grain: Rotation of the pattern in radians, clockwise; 0 is upright. A sleeve's grain makes
             stripes run around the sleeve.
         roundness: Strength of the shading towards the edges, from 0 (flat) to 1 (a tube).
@@ -74,7 +74,7 @@ class Disc:
     Attributes:
         centre: Center (x, y).
         radius: Radius in the unit of the center.
-        role: Role that determines its color.
+        role: What it is in the garment, which decides its color; see `Role`.
     """
 
     centre: tuple[float, float]
@@ -89,7 +89,8 @@ class Shape:
     Attributes:
         items: Parts, lines and discs in painting order, back to front.
         print_box: Area (left, top, right, bottom) for a chest print; None for garments without one.
-        hung_from: Points held by a hanger or clips; may be empty.
+        hung_from: Points (x, y) at which a hanger or clips hold the garment; empty if it does not
+            hang.
     """
 
     items: tuple[Part | Line | Disc, ...]

@@ -359,7 +359,7 @@ def _has_pattern(part: Part) -> bool:
 
 
 def _thickness(outline: Points) -> float:
-    """Return the typical width of a piece in pixels: twice its area over half its perimeter."""
+    """Return the typical width of a piece in pixels: 4 * area / perimeter."""
     x, y = outline[:, 0], outline[:, 1]
     twice_area = x[:-1] @ y[1:] - y[:-1] @ x[1:] + x[-1] * y[0] - y[-1] * x[0]
     length = np.hypot(x[1:] - x[:-1], y[1:] - y[:-1]).sum() + np.hypot(x[0] - x[-1], y[0] - y[-1])

@@ -54,7 +54,8 @@ def describe(
         detail: Share of the attributes that are mentioned, 0 to 1. If None, it is random: a third
             of the descriptions mention all attributes, the others some or none.
         negation_share: Probability (0 to 1) that the description is one of `describe_excluding`,
-            which says what the garment is not. With 0, this choice uses no random number.
+            which says what the garment is not. With 0, no random number is used for this choice, so
+            that a given seed gives the same texts as before exclusions were introduced.
     """
     if negation_share > 0 and rng.random() < negation_share:
         return describe_excluding(garment, rng).text

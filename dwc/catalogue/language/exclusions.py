@@ -169,7 +169,7 @@ def excluded_meaning(category: str, attribute: str, value: str) -> Values:
     pinstripes.
 
     Returns:
-        Each restricted attribute -> its remaining values.
+        A dict from each restricted attribute to its remaining values.
     """
     if attribute == "colour":
         return {
@@ -185,7 +185,11 @@ def category_names(category: str) -> tuple[str, ...]:
 
 
 def wide_names() -> dict[str, frozenset[str]]:
-    """Return the names that exclude a group of categories ("shoes"), each -> its categories."""
+    """Return the names of groups of categories that can be excluded, such as "shoes".
+
+    Returns:
+        A dict from each name to the categories of the group.
+    """
     return {
         name: members for name, members in HYPERNYMS.items() if name not in ("something", "garment")
     }

@@ -119,7 +119,10 @@ def put(phrases: Phrases, text: str, allowed: Allowed, excludes: bool = False) -
 
 
 def _key(text: str) -> Tokens:
-    """Return the words of a phrase without its leading article; each other "an" becomes "a"."""
+    """Return the words of a phrase without its leading article.
+
+    An article "an" in the middle of the phrase becomes "a".
+    """
     tokens = text.removeprefix("a ").removeprefix("an ").split()
     return tuple("a" if token == "an" else token for token in tokens)
 

@@ -201,9 +201,9 @@ def draw_modification(
         target: The wanted garment, different from the reference.
         rng: Random generator by which the words are chosen.
         negation_share: Probability (0 to 1) that the modification excludes something by a phrase of
-            `exclusions`: "without any stripes", "anything but red", "not a dress". With 0, this
-            choice uses no random number, so that the texts of the first version of the language
-            are reproduced.
+            `exclusions`: "without any stripes", "anything but red", "not a dress". With 0, no
+            random number is used for this choice, so that a given seed gives the same texts as
+            before exclusions were introduced.
 
     Raises:
         ValueError: The two garments are equal.
@@ -420,7 +420,15 @@ def _read(
     statements: Sequence[Statement],
     exclusions: Sequence[Exclusion] = (),
 ) -> Modification:
-    """Return the modification with these captions, whose meaning statements and exclusions give."""
+    """Return a modification of given captions.
+
+    Args:
+        reference: The garment to modify.
+        category: The category that the captions name, or None.
+        captions: The captions.
+        statements: The statements that the captions express.
+        exclusions: The exclusions that the captions express.
+    """
     allowed, free = settle(
         reference, category or reference.category, (s.allowed for s in statements)
     )
@@ -441,9 +449,11 @@ def _names(reference: Garment, modification: Modification) -> tuple[str, ...]:
 
 
 def constraints(reference: Garment, modification: Modification) -> dict[str, frozenset[str]]:
-    """Return each attribute that is not free -> its allowed values.
+    """Return the constraints on the target garment, by attribute.
 
-    The values come from the text if it mentions the attribute, otherwise from the reference image.
+    Returns:
+        A dict from each attribute that is not free to its allowed values. They come from the text
+        if it mentions the attribute, otherwise from the reference image.
     """
     return {
         name: modification.allowed[name]

@@ -314,7 +314,10 @@ class _Reader:
                 yield _Step(1, end, after, meaning)
 
     def _two_colors(self, start: int, lexicon: Lexicon) -> Iterator[_Step]:
-        """Yield steps for phrases like "navy and white striped": a color, and a pattern's color."""
+        """Yield steps for phrases like "navy and white striped".
+
+        Such a phrase names the main color, then the second color with the pattern.
+        """
         pattern_words = self._lexicons[0].pattern_words
         for color in self._matches(start, lexicon.colors, ""):
             if self._tokens[color.end : color.end + 1] == ("and",):
@@ -359,18 +362,21 @@ def _modified(
     Args:
         reference: The garment to modify.
         category: The category that the text names, or None.
-        readings: The possible parses of the text.
+        readings: The possible parses of the text, each as the set of its phrases' meanings.
 
     Returns:
-        The constraints; None if two parses differ or if no garment can satisfy them.
+        The constraints; None if the parses give different ones, or if no garment can satisfy them.
     """
     return _only([_changed(reference, category, reading) for reading in readings])
 
 
 def _changed(reference: Garment, category: str | None, reading: frozenset[Meaning]) -> Demand:
-    """Return the constraints on the target garment by one parse of a modification.
+    """Return the constraints on the target garment according to one parse of a modification.
 
-    `category` is the category that the text names, or None.
+    Args:
+        reference: The garment to modify.
+        category: The category that the text names, or None.
+        reading: The parse: the set of the meanings of its phrases.
     """
     statements = [_attributes(meaning) for meaning in reading if not meaning.excludes]
     wanted = {name for statement in statements for name in statement}
@@ -400,11 +406,14 @@ def _changed(reference: Garment, category: str | None, reading: frozenset[Meanin
 
 
 def _described(category: str, readings: Sequence[frozenset[Meaning]]) -> Demand | None:
-    """Return the constraints by a description of a garment of one category.
+    """Return the constraints on the target garment according to a description of it.
+
+    Args:
+        category: The category of the garment.
+        readings: The possible parses of the text, each as the set of its phrases' meanings.
 
     Returns:
-        The constraints; None if two of the possible parses (`readings`) differ or if no garment
-        can satisfy them.
+        The constraints; None if the parses give different ones, or if no garment can satisfy them.
     """
     demands = []
     for reading in readings:
@@ -418,7 +427,9 @@ def _described(category: str, readings: Sequence[frozenset[Meaning]]) -> Demand 
 
 
 def _all_but(tokens: Tokens) -> Demand | None:
-    """Return the constraints by a description that only excludes: "no stripes", "not a hat".
+    """Return the constraints according to a description that only excludes something.
+
+    Examples: "no stripes", "not a hat".
 
     A category that lacks the attribute of an excluded value fits, because it cannot have the value.
 
@@ -440,7 +451,11 @@ def _all_but(tokens: Tokens) -> Demand | None:
 
 @cache
 def _vacuous(category: str) -> Lexicon:
-    """Return the phrases that exclude something only in other categories, with an empty meaning."""
+    """Return a lexicon of exclusions that are always true of a category.
+
+    These are the phrases that can be excluded in other categories but not in this one: "no sleeves"
+    is true of every hat. They restrict nothing.
+    """
     own = words_of_category(category, is_named=False).excluded
     says_nothing = {Meaning(excludes=True)}
     phrases: Phrases = dict.fromkeys(excludable_anywhere() - own.keys(), says_nothing)
@@ -463,10 +478,10 @@ def _categories(reading: frozenset[Meaning]) -> frozenset[str]:
 
 
 def _only(demands: Sequence[Demand]) -> Demand | None:
-    """Return the first of several constraints.
+    """Return the common value of several equal constraints.
 
     Returns:
-        The constraints; None if they are not all equal or if no garment can satisfy them.
+        The constraints; None if they are not all equal, or if no garment can satisfy them.
     """
     first = demands[0]
     return first if all(demand == first for demand in demands) and first.is_possible else None

@@ -109,7 +109,14 @@ def say_value(rng: random.Random, category: str, attribute: str, value: str) -> 
 def say_covering(
     rng: random.Random, category: str, attribute: str, value: str, not_value: str | None = None
 ) -> Statement | None:
-    """Return a statement that allows several values of an attribute: `sleeves` for any length.
+    """Return a statement that allows several values: `sleeves` allows sleeves of any length.
+
+    Args:
+        rng: The random generator that chooses the words.
+        category: The category of the garment.
+        attribute: The attribute.
+        value: A value that the statement has to allow.
+        not_value: A value that it must not allow; None for none.
 
     Returns:
         A statement that allows `value` but not `not_value`, or None if the language has no such
@@ -220,11 +227,18 @@ def say_shade_compared(
 def say_denial(
     rng: random.Random, category: str, attribute: str, value: str, actual: str
 ) -> Statement | None:
-    """Return a statement that denies `value`: `no stripes`, `not red`.
+    """Return a statement that denies a value of an attribute: `no stripes`, `not red`.
+
+    Args:
+        rng: The random generator that chooses the words.
+        category: The category of the garment.
+        attribute: The attribute.
+        value: The value to deny.
+        actual: The true value of the garment that the statement describes.
 
     Returns:
-        The statement; None if the denial would also exclude `actual`, the garment's true value, or
-        if the language has no words for it.
+        The statement; None if the denial would also exclude `actual`, or if the language has no
+        words for it.
     """
     if attribute == "colour":
         if value == actual:
@@ -257,7 +271,10 @@ def say_different(
 
 
 def _beside(rng: random.Random, color: str) -> str:
-    """Return a name for one of two colors: a stripe is "black", never "all black"."""
+    """Return a random name of a color for use as the second of two colors in a phrase.
+
+    For black and white, it is always "black" and "white", not "jet black" or "pure white".
+    """
     return color if color in UNSHADED else rng.choice(value_words.BARE[color])
 
 

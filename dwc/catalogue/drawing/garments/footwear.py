@@ -51,9 +51,10 @@ def lacing(upper: Upper, start: float, end: float, *, spread: float, rows: int) 
 
     Args:
         upper: The surface on which the laces lie.
-        start: Cross-section k of the first row.
-        end: Cross-section k of the last row.
-        spread: Position |v| of the eyelets.
+        start: Cross-section of the first row; the tip of the toe is 0.
+        end: Cross-section of the last row.
+        spread: Distance of the eyelets from the middle of the shoe; the lower edge of a side is at
+            distance 1.
         rows: The number of rows.
     """
     k = np.linspace(start, end, rows)
@@ -75,11 +76,11 @@ def lacing(upper: Upper, start: float, end: float, *, spread: float, rows: int) 
 def bow(
     upper: Upper, k: float, *, size: float, kind: Literal["lace", "trim"] = "lace"
 ) -> list[Item]:
-    """Return a tied bow in the middle of the shoe at cross-section `k`.
+    """Return a tied bow in the middle of the shoe.
 
     Args:
         upper: The surface on which the bow lies.
-        k: The cross-section.
+        k: The cross-section at which the bow lies; the tip of the toe is 0.
         size: Size of the bow, in lengths of the shoe.
         kind: "lace" for a bow of laces, "trim" for a bow of ribbon.
     """
@@ -105,10 +106,15 @@ def bow(
 
 
 def buckle(upper: Upper, front: float, back: float, *, v: float, size: float) -> list[Item]:
-    """Return a metal buckle on a strap between the cross-sections `front` and `back`.
+    """Return a metal buckle on a strap across the shoe.
 
-    `v` is its position across the shoe; it is moved to the visible side if necessary. `size` is in
-    lengths of the shoe.
+    Args:
+        upper: The surface on which the strap lies.
+        front: Cross-section of the strap's front edge; the tip of the toe is 0.
+        back: Cross-section of the strap's back edge.
+        v: Position across the shoe, from one side (-1) to the other (1). If it is hidden from the
+            camera, the buckle is moved to the visible side.
+        size: Width of the buckle, in lengths of the shoe.
     """
     low, high = (float(bound) for bound in upper.visible((front + back) / 2))
     v = max(min(v, max(high - 0.12, (low + high) / 2)), low + 0.12)
@@ -134,9 +140,10 @@ def buckled_strap(
 
     Args:
         upper: The surface on which the strap lies.
-        front: Cross-section k of its front edge.
-        back: Cross-section k of its back edge.
-        reach: The strap extends from v = -reach to v = reach.
+        front: Cross-section of its front edge; the tip of the toe is 0.
+        back: Cross-section of its back edge.
+        reach: Half its length; 1 reaches from the lower edge of one side over the shoe to the lower
+            edge of the other.
         button: Whether it is closed by a button instead of a buckle.
     """
     band: Points = upper.band((front, front), (back, back), reach=reach)

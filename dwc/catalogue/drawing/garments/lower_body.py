@@ -48,7 +48,10 @@ def waistband(top: float, bottom: float, depth: float, dip: float) -> list[Item]
 def belt_loops(half_width: float, depth: float, dip: float) -> list[Item]:
     """Return four belt loops over a waistband or belt.
 
-    The arguments are half its width, its height, and how much lower its middle is.
+    Args:
+        half_width: Half the width of the band.
+        depth: Height of the band.
+        dip: How much lower the band lies in the middle.
     """
     items: list[Item] = []
     for share in (-0.72, -0.34, 0.34, 0.72):
@@ -62,8 +65,11 @@ def belt_loops(half_width: float, depth: float, dip: float) -> list[Item]:
 def belt(half_width: float, depth: float, dip: float, rng: np.random.Generator) -> list[Item]:
     """Return a leather belt with a buckle near the middle and the holes at its end.
 
-    The arguments are half its width, its height, how much lower its middle is, and the random
-    generator.
+    Args:
+        half_width: Half the width of the belt.
+        depth: Height of the belt.
+        dip: How much lower the belt lies in the middle.
+        rng: The random generator.
     """
     centre = float(rng.uniform(-0.05, 0.05))
     size, side = float(rng.uniform(0.07, 0.09)), 1.0 if rng.random() < 0.5 else -1.0
@@ -92,8 +98,11 @@ def belt(half_width: float, depth: float, dip: float, rng: np.random.Generator) 
 def drawstring(half_width: float, depth: float, dip: float, rng: np.random.Generator) -> list[Item]:
     """Return the creases of an elastic waist, and a cord with a bow and two hanging ends.
 
-    The arguments are half the width of the waistband, its height, how much lower its middle is, and
-    the random generator.
+    Args:
+        half_width: Half the width of the waistband.
+        depth: Height of the waistband.
+        dip: How much lower the waistband lies in the middle.
+        rng: The random generator.
     """
     items: list[Item] = []
     for share in np.linspace(-0.92, 0.92, 15):

@@ -232,7 +232,7 @@ def hood_up(neck: float, drop: float, height: float, width: float) -> NeckPiece:
         neck: Half the neck's width at the shoulder.
         drop: Vertical position (y) of the hood's lower end in the middle of the front.
         height: Height of the hood above y = 0.
-        width: Measure of its half width.
+        width: About half the width of the hood.
     """
     outer = np.concatenate(
         [

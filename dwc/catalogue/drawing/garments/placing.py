@@ -226,7 +226,9 @@ def place(
     held_at: tuple[float, float] | None = None,
     largest_scale: float = 2.3,
 ) -> Shape:
-    """Return the items as a shape, distorted according to the stance and scaled to the image.
+    """Return the items of a garment as a shape in the image.
+
+    The items are distorted according to the way the garment lies or hangs, centered, and scaled.
 
     Args:
         items: The garment's items in meters.
@@ -277,6 +279,6 @@ def place(
 
 
 def _crooked(points: Points, stance: Stance) -> Points:
-    """Return points (n, 2) after the stretch, shear and bend of a stance."""
+    """Return points (n, 2) after the stretch, shear and bend that `stance` describes."""
     x, y = points[:, 0] * stance.width, points[:, 1] * stance.length
     return np.stack([x + stance.lean * y + stance.bow * np.sin(3 * y), y + stance.tilt * x], axis=1)

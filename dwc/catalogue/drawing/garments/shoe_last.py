@@ -38,9 +38,10 @@ ACROSS = np.linspace(-1, 1, 19)  # values of v at which the surface is sampled
 
 @lru_cache(maxsize=32)
 def _spline_basis(knots: int) -> Floats:
-    """Return the weights (samples, knots) of a smooth (Catmull-Rom) curve through `knots` points.
+    """Return a matrix that interpolates `knots` points by a smooth (Catmull-Rom) curve.
 
-    There are `STRETCH` samples per pair of neighboring points.
+    Its product with the points (knots, d) is the curve (samples, d), with `STRETCH` samples per
+    pair of neighboring points.
     """
     samples = (knots - 1) * STRETCH + 1
     basis = np.zeros((samples, knots))
@@ -100,9 +101,11 @@ class Upper:
         return places
 
     def _visible_range(self) -> tuple[Floats, Floats]:
-        """Return the smallest and the largest visible v of each interpolated cross-section.
+        """Return the visible range of each interpolated cross-section.
 
-        Visible means that the surface faces the camera there.
+        Returns:
+            The smallest and the largest position v (-1 to 1 across the shoe) at which the surface
+            faces the camera; one value per cross-section in each array.
         """
         along = np.gradient(self._mesh, axis=0)
         across = np.gradient(self._mesh, axis=1)
@@ -127,9 +130,11 @@ class Upper:
         return np.interp(rows, some, low[some]), np.interp(rows, some, high[some])
 
     def places(self, k: ArrayLike, v: ArrayLike) -> Floats:
-        """Return the points (n, 3) in space at the surface positions (k, v).
+        """Return n points (n, 3) of the surface in space.
 
-        `k` and `v` are arrays (n,) or single numbers.
+        Args:
+            k: Cross-sections, an array (n,) or one number; the tip of the toe is 0.
+            v: Positions across the shoe, an array (n,) or one number, -1 to 1.
         """
         position = np.atleast_1d(np.asarray(k, dtype=np.float64)) * STRETCH
         position = np.minimum(np.maximum(position, 0), len(self._sections) - 1)
@@ -140,28 +145,45 @@ class Upper:
         return self._surface(sections.T, np.asarray(v, dtype=np.float64))
 
     def visible(self, k: ArrayLike) -> tuple[Floats, Floats]:
-        """Return the smallest and the largest visible v of the cross-sections `k`."""
+        """Return the visible range of the cross-sections `k`; the tip of the toe is 0.
+
+        Returns:
+            The smallest and the largest position across the shoe (-1 to 1) at which the surface
+            faces the camera.
+        """
         position = np.asarray(k, dtype=np.float64) * STRETCH
         grid = np.arange(len(self._low))
         return np.interp(position, grid, self._low), np.interp(position, grid, self._high)
 
     def on_view(self, k: ArrayLike, v: ArrayLike) -> Points:
-        """Return the image points (n, 2) of the surface positions (k, v).
+        """Return n points (n, 2) of the surface in the image.
 
         A hidden point is moved to the nearest visible point of its cross-section.
+
+        Args:
+            k: Cross-sections, an array (n,) or one number; the tip of the toe is 0.
+            v: Positions across the shoe, an array (n,) or one number, -1 to 1.
         """
         low, high = self.visible(k)
         return self.camera.project(self.places(k, np.maximum(np.minimum(v, high), low)))
 
     def hidden(self, k: float, v: float) -> bool:
-        """Return whether the surface at (k, v) faces away from the camera."""
+        """Return whether the surface faces away from the camera at a point.
+
+        `k` is the point's cross-section (the tip of the toe is 0), `v` its position across the
+        shoe, -1 to 1.
+        """
         low, high = self.visible(k)
         return not float(low) - 0.02 <= v <= float(high) + 0.02
 
     def ring(self, k: float, start: float = -1.0, end: float = 1.0, count: int = 24) -> Points:
-        """Return the image (count, 2) of cross-section `k` from v = `start` to v = `end`.
+        """Return the image (count, 2) of a cross-section, including its hidden parts.
 
-        Hidden parts are included.
+        Args:
+            k: The cross-section; the tip of the toe is 0.
+            start: Position across the shoe at which the curve starts, -1 to 1.
+            end: Position at which it ends.
+            count: The number of points.
         """
         return self.camera.project(self.places(k, np.linspace(start, end, count)))
 
@@ -192,9 +214,11 @@ class Upper:
         """Return the visible outline of a strap across the upper; its ends follow the surface.
 
         Args:
-            front: Cross-sections k of the front edge at its two ends (v = -reach and v = reach).
-            back: Cross-sections k of the back edge at its two ends.
-            reach: The strap extends from v = -reach to v = reach.
+            front: The cross-sections at which the front edge starts and ends, on the two sides of
+                the shoe; the tip of the toe is 0.
+            back: The cross-sections at which the back edge starts and ends.
+            reach: Half the strap's length; 1 reaches from the lower edge of one side over the shoe
+                to the lower edge of the other.
         """
         share = self._seen_stretch(front, back, reach)
         v = (2 * share - 1) * reach
@@ -231,9 +255,9 @@ class Upper:
         return np.linspace(share[inside[0]], share[inside[-1]], BAND_POINTS)
 
     def inside_of_band(self, front: float, back: float) -> Points:
-        """Return the outline of a ring-shaped strap's inner side on the far side of the leg.
+        """Return the outline of the far part of a strap around the leg, which shows its inner side.
 
-        `front` and `back` are the cross-sections k of the strap's two edges.
+        `front` and `back` are the cross-sections of the strap's edges; the tip of the toe is 0.
         """
         (low_front, low_back), (high_front, high_back) = self.visible([front, back])
         near = self.places(
@@ -247,7 +271,14 @@ class Upper:
         return self.camera.project(np.concatenate([near, far]))
 
     def along(self, v: float, start: float, end: float, count: int = 12) -> Points:
-        """Return a line (count, 2) along the shoe at constant v, from k = `start` to k = `end`."""
+        """Return a line (count, 2) along the shoe in the image.
+
+        Args:
+            v: Position across the shoe, -1 to 1.
+            start: Cross-section at which the line starts; the tip of the toe is 0.
+            end: Cross-section at which it ends.
+            count: The number of points.
+        """
         return self.on_view(np.linspace(start, end, count), v)
 
     def flank(
@@ -257,9 +288,10 @@ class Upper:
 
         Args:
             side: The side, -1 or 1.
-            knots: Corners (k, |v|) of the piece.
-            clamped: Whether hidden points are moved to the visible part of the surface. If not,
-                parts that face away from the camera are included too.
+            knots: Corners of the piece. Each is a cross-section (the tip of the toe is 0) and the
+                distance from the middle of the shoe (the lower edge of a side is at 1).
+            clamped: Whether hidden points are moved to the visible part of the surface. Otherwise,
+                parts that face away from the camera are included.
         """
         corners = np.array([*knots, knots[0]])
         steps = np.arange(4 * len(knots)) / 4
@@ -269,7 +301,14 @@ class Upper:
         return self.on_view(k, v) if clamped else self.camera.project(self.places(k, v))
 
     def across(self, k: float, start: float = -1.0, end: float = 1.0, count: int = 14) -> Points:
-        """Return the visible part (count, 2) of cross-section `k` from v = `start` to `end`."""
+        """Return the visible part of a cross-section in the image, as a line (count, 2).
+
+        Args:
+            k: The cross-section; the tip of the toe is 0.
+            start: Position across the shoe at which the line starts, -1 to 1.
+            end: Position at which it ends.
+            count: The number of points.
+        """
         return self.on_view(k, np.linspace(start, end, count))
 
 
@@ -347,9 +386,11 @@ def boot_shaft(top: float, calf: float) -> tuple[Rows, float]:
 
 
 def start_at(rows: NDArray[np.float64], section: float) -> NDArray[np.float64]:
-    """Return the cross-sections from k = `section` on, for an upper that leaves the toes free.
+    """Return the cross-sections of an upper that leaves the toes free.
 
-    `section` may be a fraction; the first row is then interpolated.
+    Args:
+        rows: Cross-sections (n, 8) of the complete upper, starting at the tip of the toe.
+        section: The first cross-section to keep; between two rows, it is interpolated.
     """
     whole = int(section)
     share = section - whole
@@ -535,9 +576,15 @@ def _near_chain(camera: Camera, plan: Points, height: Floats) -> Points:
 
 
 def _halves(camera: Camera, plan: Points) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the indices of the points of `plan` that are far from and near to the camera.
+    """Split the points of an outline into the half that is far from the camera and the near half.
 
-    Both halves run from one side of the image to the other, one of them from right to left.
+    Args:
+        camera: The camera.
+        plan: Outline (n, 2) of a sole from above.
+
+    Returns:
+        The indices of the far half and those of the near half. One half runs from left to right in
+        the image, the other back from right to left.
     """
     across = plan @ (np.cos(camera.yaw), -np.sin(camera.yaw))
     away = plan @ (np.sin(camera.yaw), np.cos(camera.yaw))
