@@ -58,10 +58,11 @@ class EncodedGarments:
 
         Args:
             category: The category.
-            constraints: Maps attributes to their allowed values; other attributes may have any.
+            constraints: Maps attributes to their allowed values. Attributes that are not in it may
+                have any value.
 
         Returns:
-            Indices into the pool, ascending.
+            Indices of the garments in the pool, ascending.
         """
         if category not in self._indices:
             return np.zeros(0, dtype=np.intp)

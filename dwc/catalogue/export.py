@@ -1,4 +1,4 @@
-"""Export of a drawn catalogue in FashionIQ's file format, so that one loader reads both."""
+"""Export of a drawn catalogue in the file format of the FashionIQ dataset."""
 
 import json
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Queries against a gallery of drawn garments, each with all gallery items that fit it."""
+"""Random queries against a gallery of drawn garments; all fitting gallery items are known."""
 
 import random
 from collections.abc import Sequence

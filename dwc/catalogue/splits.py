@@ -49,7 +49,7 @@ def _split_of(category: str, color: str, pattern: str) -> Split:
 
 
 def split_of(garment: Garment) -> Split:
-    """Return the split of a garment's combination of category, color and pattern."""
+    """Return the split that a garment belongs to by its category, color and pattern."""
     return _split_of(garment.category, garment["colour"], garment["pattern"])
 
 

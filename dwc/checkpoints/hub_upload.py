@@ -1,4 +1,4 @@
-"""Publish a checkpoint and its model card as one commit of a repository on the Hugging Face Hub."""
+"""Publishing of a checkpoint with its model card as one commit on the Hugging Face Hub."""
 
 import json
 import tempfile

@@ -1,4 +1,4 @@
-"""Load checkpoints: bundled ones, local folders, and models on the Hub.
+"""Loading of checkpoints: bundled ones, local folders, and models on the Hugging Face Hub.
 
 A checkpoint is a self-contained folder:
 

@@ -1,4 +1,4 @@
-"""Load safetensors files by memory mapping, and scan tensors for non-finite numbers.
+"""Loading of safetensors files by memory mapping, and a scan of tensors for NaN and infinity.
 
 The paper's model has 700 MB, and copying it would take longer than all other steps of loading. So a
 tensor that already has the requested type is a view of the mapped file. Writing to such a tensor
@@ -51,8 +51,8 @@ def read_weights(
     Floating-point tensors are converted to `dtype`; others keep their type.
 
     Raises:
-        CheckpointError: The index names a file outside the folder, or two files have the same
-            tensor.
+        CheckpointError: Two files have a tensor of the same name; or the index
+            (`model.safetensors.index.json`) is invalid or names a file outside the folder.
         OSError, SafetensorError: A file is missing or damaged.
     """
     tensors: dict[str, Tensor] = {}

@@ -51,11 +51,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def complete_from_environment(args: argparse.Namespace) -> argparse.Namespace:
-    """Set omitted command-line arguments from environment variables or defaults.
+    """Replace omitted command-line arguments by environment variables or defaults.
 
     Returns:
-        The arguments, with `models` (an empty list for the bundled models), `keep_loaded` and
-        `gallery` set.
+        A copy of the arguments in which `models`, `keep_loaded` and `gallery` are set. An empty
+        list of models stands for the bundled models.
 
     Raises:
         DWCError: An environment variable has an invalid value.
@@ -98,7 +98,7 @@ def parse_model_count(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Load the models, build the page and serve it until interrupted."""
+    """Load the models, build the page, serve it until interrupted, and return the exit status."""
     args = complete_from_environment(args)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 

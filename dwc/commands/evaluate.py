@@ -74,7 +74,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the evaluation, print its numbers, and write them to the file of `--json`."""
+    """Run the evaluation, print its results, and write them to the file that `--json` names.
+
+    Returns:
+        The exit status.
+    """
     _check(args)
 
     from dwc.checkpoints.load import load

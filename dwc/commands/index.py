@@ -165,7 +165,13 @@ class ProgressLine:
             self._bar.close()
 
     def show(self, finished: int, total: int, seconds_left: float) -> None:
-        """Display the number of finished pictures and the estimated seconds left."""
+        """Display the progress.
+
+        Args:
+            finished: The number of finished images.
+            total: The number of all images.
+            seconds_left: The estimated seconds until all images are finished.
+        """
         from tqdm import tqdm
 
         if self._on_terminal:

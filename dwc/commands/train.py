@@ -120,7 +120,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run a training recipe; write the checkpoint, its evaluation, its log and its model card."""
+    """Run a training recipe and return the exit status.
+
+    Writes the checkpoint with its evaluation, its training log and its model card.
+    """
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     logging.getLogger("dwc").setLevel(logging.INFO)

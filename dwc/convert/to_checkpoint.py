@@ -173,8 +173,8 @@ def convert(
 def authors_image_processor(size_px: int) -> DWCImageProcessor:
     """Return the authors' image preprocessing for images of `size_px` by `size_px` pixels.
 
-    The short side is resized to `size_px` with bicubic interpolation, the center is cropped as by
-    torchvision, and pixels are normalized by the mean and standard deviation of OpenAI's CLIP.
+    The short side is resized to `size_px` with bicubic interpolation, and the center is cropped as
+    in torchvision. Pixels are normalized by the mean and standard deviation of OpenAI's CLIP.
     """
     return DWCImageProcessor(
         size={"shortest_edge": size_px},
@@ -219,7 +219,7 @@ def _describe(prefix: str, original: Original) -> list[str]:
 
 
 def _module(name: str) -> str:
-    """Return the first part of a tensor's name, which is the name of its module."""
+    """Return the part of a tensor's name before the first dot, the name of its module."""
     return name.split(".")[0]
 
 

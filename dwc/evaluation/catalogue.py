@@ -27,7 +27,7 @@ class CatalogueImages:
     """Callable object that returns the image of a catalogue item, drawn in the gallery style."""
 
     def __init__(self, items: Sequence[CatalogueItem], workers: int | None = None) -> None:
-        """Draw all items, using `workers` processes; by default one per core."""
+        """Draw the images of all items in `workers` processes; None for one process per core."""
         with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
             images = pool.map(_draw, items, chunksize=50)
             self._images = dict(zip((item.id for item in items), images, strict=True))

@@ -269,7 +269,10 @@ def embed_readable(
 
 
 def _open(open_image: OpenImage, name: str, unreadable: dict[str, str]) -> Image.Image | None:
-    """Return the image; if it cannot be read, return None and add the reason to `unreadable`."""
+    """Return the image with the id `name`.
+
+    If it cannot be read, None is returned, and the reason is added to `unreadable`.
+    """
     try:
         return open_image(name)
     except ImageError as error:
@@ -437,7 +440,8 @@ class Coverage:
     Attributes:
         queries: Number of queries that could be evaluated.
         all_queries: Number of queries in the complete benchmark.
-        evaluated: Number of queries that were evaluated, after sampling.
+        evaluated: Number of queries that were evaluated. It is smaller than `queries` if only a
+            random sample was evaluated.
         gallery: Number of gallery images that were available.
         all_gallery: Number of gallery images in the complete benchmark.
         missing: Ids of the gallery images that were missing or unreadable.

@@ -1,4 +1,4 @@
-"""Draw a garment from a seed, in one of three styles."""
+"""Drawing of a garment as an image in one of three styles; a seed decides all random details."""
 
 import hashlib
 from typing import Literal, get_args
@@ -24,7 +24,7 @@ def on_hanger(shape: Shape, clipped: bool) -> Shape:
     """Return the shape with a hanger drawn behind it.
 
     Args:
-        shape: The garment; it is returned unchanged unless it has exactly two points `hung_from`.
+        shape: The garment. If it has no two points `hung_from`, it is returned unchanged.
         clipped: Whether the hanger has a bar with clips, as for a skirt or trousers.
     """
     if len(shape.hung_from) != 2:

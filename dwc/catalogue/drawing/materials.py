@@ -137,20 +137,29 @@ _CONTRAST = 0.17
 
 
 def srgb_to_oklab(rgb: ArrayLike) -> NDArray[np.float64]:
-    """Convert sRGB (..., 3) in [0, 1] to OKLab: lightness in [0, 1], green-red, blue-yellow."""
+    """Convert sRGB colors (..., 3) in [0, 1] to OKLab colors (..., 3).
+
+    The three OKLab coordinates are lightness (0 to 1), green to red, and blue to yellow.
+    """
     encoded = np.clip(np.asarray(rgb, dtype=np.float64), 0, 1)
     linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
     return np.cbrt(linear @ _TO_CONE.T) @ _TO_LAB.T
 
 
 def oklab_to_srgb(lab: ArrayLike) -> NDArray[np.float64]:
-    """Convert OKLab (..., 3) to sRGB (..., 3), clipped to [0, 1]."""
+    """Convert OKLab colors (..., 3) to sRGB colors (..., 3), clipped to [0, 1]."""
     linear = np.clip((np.asarray(lab, dtype=np.float64) @ _FROM_LAB.T) ** 3 @ _FROM_CONE.T, 0, 1)
     return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
 def oklch_to_srgb(lightness: float, chroma: float, hue: float) -> Color:
-    """Return the sRGB color of a lightness (0 to 1), chroma (0 to about 0.3) and hue (degrees)."""
+    """Return the sRGB color that has a given lightness, chroma and hue in OKLab.
+
+    Args:
+        lightness: 0 (black) to 1 (white).
+        chroma: Strength of the color, 0 (grey) to about 0.3.
+        hue: Angle in degrees: 0 is pink, 90 yellow, 180 blue-green, 270 blue.
+    """
     angle = np.deg2rad(hue)
     lab = (lightness, chroma * np.cos(angle), chroma * np.sin(angle))
     return oklab_to_srgb(lab).astype(np.float32)

@@ -124,7 +124,10 @@ def smooth(points: object, closed: bool = True, samples: int = 12) -> Points:
 
 
 def mirror(points: Points) -> Points:
-    """Return the points mirrored at the vertical axis, in reverse order."""
+    """Return points (n, 2) mirrored at the vertical axis x = 0, in reverse order.
+
+    A curve for the right half of a garment thus gets its continuation on the left half.
+    """
     flipped = points[::-1].copy()
     flipped[:, 0] = -flipped[:, 0]
     return flipped
@@ -147,21 +150,27 @@ def _cubic_basis(count: int) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=64)
 def unit_steps(count: int) -> NDArray[np.float64]:
-    """Return `count` evenly spaced numbers from 0 to 1; cached, so do not modify it."""
+    """Return `count` evenly spaced numbers from 0 to 1.
+
+    The array is cached and cannot be written.
+    """
     steps = np.linspace(0, 1, count)
     steps.flags.writeable = False
     return steps
 
 
 def arc(start: ArrayLike, control: ArrayLike, end: ArrayLike, count: int = 8) -> Points:
-    """Return a quadratic Bezier curve (count, 2), including both ends."""
+    """Return a quadratic Bezier curve (count, 2) from `start` to `end`."""
     return _quadratic_basis(count) @ np.array([start, control, end], dtype=np.float64)
 
 
 def bow(
     start: ArrayLike, first: ArrayLike, second: ArrayLike, end: ArrayLike, count: int = 8
 ) -> Points:
-    """Return a cubic Bezier curve (count, 2), including both ends."""
+    """Return a cubic Bezier curve (count, 2) from `start` to `end`.
+
+    `first` and `second` are its control points.
+    """
     return _cubic_basis(count) @ np.array([start, first, second, end], dtype=np.float64)
 
 
@@ -211,7 +220,7 @@ def rounded(corners: Points, radius: float, count: int = 4) -> Points:
 
 
 def ellipse(centre: Vector, half_width: float, half_height: float, count: int = 20) -> Points:
-    """Return a closed ellipse (count, 2)."""
+    """Return `count` points (count, 2) of an ellipse around `centre`."""
     angle = np.arange(count) * (2 * np.pi / count)
     return np.stack(
         [centre[0] + half_width * np.cos(angle), centre[1] + half_height * np.sin(angle)], axis=1

@@ -76,14 +76,14 @@ def creased_cloth(rng: np.random.Generator, size: int, strength: float) -> Field
 
 
 def _wall(rng: np.random.Generator, size: int) -> ImageArray:
-    """Return a slightly uneven plain wall or sheet of paper."""
+    """Return an image (size, size, 3) of a plain, slightly uneven wall."""
     lightness, chroma = float(rng.uniform(0.55, 0.98)), float(rng.exponential(0.015))
     tint = oklch_to_srgb(lightness, chroma, float(rng.uniform(0, 360)))
     return tint * (1 + np.float32(0.02) * cut(cloud_tile(1.2), rng, size))[..., None]
 
 
 def _wood(rng: np.random.Generator, size: int) -> ImageArray:
-    """Return a rotated floor of parquet or laminate planks, from pale grey to red brown."""
+    """Return an image (size, size, 3) of a wooden floor, from pale grey to red brown."""
     level, grey = float(rng.uniform(0.42, 0.88)), float(rng.beta(1.2, 1.5))
     tint = oklch_to_srgb(level, 0.015 + 0.085 * (1 - grey), float(rng.uniform(50, 85)))
     angle = float(rng.choice([0.0, np.pi / 2]) + rng.normal(0, 0.12))
@@ -113,7 +113,7 @@ def _planks() -> Field:
 
 
 def _tiles(rng: np.random.Generator, size: int) -> ImageArray:
-    """Return rotated floor tiles with joints, mostly pale."""
+    """Return an image (size, size, 3) of floor tiles, mostly pale, at a random angle."""
     level = float(rng.uniform(0.6, 0.95))
     tint = oklch_to_srgb(level, float(rng.exponential(0.015)), float(rng.uniform(40, 110)))
     scale = rng.uniform(0.5, 1.5) * 256 / size
@@ -125,14 +125,14 @@ def _tiles(rng: np.random.Generator, size: int) -> ImageArray:
 
 @lru_cache(maxsize=1)
 def _joints() -> Field:
-    """Return the mask (256, 256) of the joints between four tiles; 1 is in the joint."""
+    """Return the mask (256, 256) of the joints between four tiles: 1 in a joint, 0 on a tile."""
     side = np.arange(256) % 128
     joint = np.clip(2.6 - np.minimum(side, 128 - side), 0, 1).astype(np.float32)
     return np.maximum(joint[None], joint[:, None])
 
 
 def _carpet(rng: np.random.Generator, size: int) -> ImageArray:
-    """Return a coarse-grained rug of any color, sometimes with an ornament in a second color."""
+    """Return an image (size, size, 3) of a carpet, sometimes with an ornament."""
     tint = any_color(rng, 0.045)
     field = np.float32(rng.uniform(0.04, 0.16)) * cut(
         cloud_tile(0.5, 128), rng, size, rng.uniform(1.0, 2.6) * size / 128
@@ -146,14 +146,14 @@ def _carpet(rng: np.random.Generator, size: int) -> ImageArray:
 
 
 def _sheet(rng: np.random.Generator, size: int) -> ImageArray:
-    """Return a folded bed sheet or blanket in white or any color, including vivid ones."""
+    """Return an image (size, size, 3) of a creased bed sheet or blanket of any color."""
     pale = oklch_to_srgb(float(rng.uniform(0.8, 0.97)), 0.012, float(rng.uniform(40, 260)))
     tint = pale if rng.random() < 0.4 else any_color(rng, 0.10)
     return tint * creased_cloth(rng, size, float(rng.uniform(0.02, 0.10)))[..., None]
 
 
 def _patterned(rng: np.random.Generator, size: int) -> ImageArray:
-    """Return patterned bed linen or upholstery, lightly creased."""
+    """Return an image (size, size, 3) of patterned, lightly creased cloth."""
     one, other = any_color(rng, 0.06), any_color(rng, 0.10)
     name = str(rng.choice(_NAMED))
     weight = turned_tile(
@@ -165,7 +165,7 @@ def _patterned(rng: np.random.Generator, size: int) -> ImageArray:
 
 
 def _two_parts(rng: np.random.Generator, size: int) -> ImageArray:
-    """Return two surfaces with a straight border, such as a wall and a floor or a bed's edge."""
+    """Return an image (size, size, 3) of two surfaces with a straight border: wall and floor."""
     plain = (_wall, _wood, _carpet, _sheet, _wall)
     one = plain[int(rng.integers(5))](rng, size)
     other = plain[int(rng.integers(5))](rng, size)
@@ -179,7 +179,7 @@ def _two_parts(rng: np.random.Generator, size: int) -> ImageArray:
 
 
 def _clutter(rng: np.random.Generator, size: int) -> ImageArray:
-    """Return furniture and other things as overlapping blocks of many colors."""
+    """Return an image (size, size, 3) of overlapping blocks of many colors, like furniture."""
     image = Image.new("RGB", (size, size), _as_ink(any_color(rng)))
     pen = ImageDraw.Draw(image)
     for _ in range(int(rng.integers(4, 14))):

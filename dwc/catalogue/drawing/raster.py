@@ -225,7 +225,7 @@ def ribbon(points: Points, width: float, taper: bool = False) -> Points:
 
 @lru_cache(maxsize=64)
 def _spindle(count: int) -> NDArray[np.float64]:
-    """Return relative widths (count, 1) along a line that is thin at both ends."""
+    """Return the widths (count, 1) of a line with thin ends, relative to the given width."""
     return np.sin(np.linspace(0.12, np.pi - 0.12, count))[:, None] ** 0.7
 
 

@@ -199,7 +199,12 @@ class Renderer:
         self.layer.tone(box, amount if self.detail == 1.0 else amount * np.float32(self.detail))
 
     def _emboss(self, cover: Field, strength: float) -> Field:
-        """Return the relief of a raised line: light on one side and dark on the other."""
+        """Return the shading (h, w) of a raised line: light on one side, dark on the other.
+
+        Args:
+            cover: Mask (h, w) of the line, 0 to 1.
+            strength: Factor of the shading.
+        """
         return relief(cover, self.layer.light) * np.float32(strength)
 
     def _seams(self, lines: list[Line], box: Box) -> None:

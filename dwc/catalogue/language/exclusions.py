@@ -201,7 +201,7 @@ def without_article(phrase: str) -> str:
 
 
 def is_plural(phrase: str) -> bool:
-    """Return whether the main noun of a phrase is plural: "stripes", "buttons down the front"."""
+    """Return whether the main noun of a phrase is plural, as in "buttons down the front"."""
     head = _split_head(phrase)[0].split()[-1]
     return head.endswith("s") and not head.endswith("ss")
 

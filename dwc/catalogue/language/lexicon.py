@@ -90,7 +90,12 @@ class Lexicon:
     pattern_words: Phrases = field(default_factory=dict)
 
     def add_words(self, words: value_words.Words, allowed: Allowed) -> None:
-        """Add all phrases that express the same allowed values to the lexicon."""
+        """Add phrases that have the same meaning.
+
+        Args:
+            words: The phrases.
+            allowed: The meaning: maps attributes to the values that the phrases allow.
+        """
         for text in words.being:
             put(self.being, text, allowed)
         for text in words.having:

@@ -340,7 +340,8 @@ def _tokens(text: str) -> Tokens:
     """Split a text into lowercase words and commas; "an" becomes "a".
 
     Returns:
-        The tokens; empty if the text has characters that are neither letters nor punctuation.
+        The tokens; empty if the text has other characters than letters, hyphens, apostrophes and
+        the punctuation marks `,.;:!?`.
     """
     plain = _STOPS.sub(",", spell_out_minus(text.lower()))
     tokens = tuple(_TOKEN.findall(plain))

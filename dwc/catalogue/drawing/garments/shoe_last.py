@@ -188,7 +188,7 @@ class Upper:
         return self.camera.project(self.places(k, np.linspace(start, end, count)))
 
     def outline(self) -> Points:
-        """Return the outline of the upper in the image, including its opening."""
+        """Return the outline (n, 2) of the upper in the image; it includes the opening."""
         if self.camera.from_above:
             return hull(self.camera.project(self._mesh.reshape(-1, 3)))
         k = np.arange(len(self._sections)) / STRETCH
@@ -205,7 +205,7 @@ class Upper:
         return self.camera.project(np.concatenate(chains))
 
     def opening(self) -> Points:
-        """Return the outline of the opening for the foot."""
+        """Return the outline (23, 2) of the opening for the foot in the image."""
         return self.ring(self.last_section)[:-1]
 
     def band(
@@ -442,7 +442,7 @@ class Base:
     swing: float = 0.02
 
     def bed(self, x: NDArray[np.float64] | float) -> Floats:
-        """Return the height of the footbed at x."""
+        """Return the height of the footbed above the ground at x, from 0 (heel) to 1 (toe)."""
         x = np.asarray(x, dtype=np.float64)
         slope = np.clip((0.7 - x) / 0.52, 0, 1)
         spring = np.clip(x - 0.75, 0, None) ** 2 * 0.35
@@ -507,7 +507,7 @@ class Base:
         )
 
     def parts(self, camera: Camera) -> list[Part | Line]:
-        """Return the heel block and the sole, to be painted before the upper."""
+        """Return the items of the heel block and the sole; they are painted before the upper."""
         plan = self.plan()
         top = self.bed(plan[:, 0])
         bottom = np.maximum(top - self.sheet, 0.0)

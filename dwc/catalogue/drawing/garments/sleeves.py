@@ -70,7 +70,7 @@ class Sleeve:
         return arc(outer + ahead, middle + bulge, inner + ahead, 7)
 
     def cloth(self, roundness: float = 0.8) -> Part:
-        """Return the sleeve's piece of cloth."""
+        """Return the main piece of the sleeve, without cuff."""
         outline = np.concatenate([self.outer, self.wrist[1:-1], self.inner[::-1], self.closing])
         return Part(outline, grain=self.grain, roundness=roundness)
 

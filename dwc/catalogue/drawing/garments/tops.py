@@ -167,7 +167,7 @@ def hoodie(garment: Garment, rng: np.random.Generator) -> Shape:
 
 
 def _held(torso: Torso) -> tuple[float, float]:
-    """Return the point of the right shoulder where a hanger holds the garment."""
+    """Return the point (x, y) of the right shoulder at which a hanger holds the garment."""
     x = 0.7 * torso.shoulder[0] + 0.3 * torso.neck
     return x, torso.shoulder_at(x)
 

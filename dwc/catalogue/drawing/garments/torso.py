@@ -36,24 +36,24 @@ class Torso:
 
     @property
     def armpit(self) -> Vector:
-        """The point where the armhole meets the side seam."""
+        """The point (x, y) where the armhole meets the side seam."""
         return self.sides[0]
 
     @property
     def hem(self) -> Vector:
-        """The point where the side seam ends."""
+        """The point (x, y) at the hem where the side seam ends."""
         return self.sides[-1]
 
     @cached_property
     def armhole(self) -> Points:
-        """Return the curve from the tip of the shoulder to the armpit."""
+        """The curve (n, 2) of the right armhole, from the tip of the shoulder to the armpit."""
         (shoulder_x, shoulder_y), (armpit_x, armpit_y) = self.shoulder, self.armpit
         inset = min(shoulder_x, armpit_x) - self.armhole_inset
         return arc(self.shoulder, (inset, 0.3 * shoulder_y + 0.7 * armpit_y), self.armpit)
 
     @cached_property
     def side_seam(self) -> Points:
-        """Return the curve from armpit to hem."""
+        """The curve (n, 2) of the right side seam, from armpit to hem."""
         return smooth(self.sides, closed=False, samples=6)
 
     def half_width(self, y: float) -> float:
@@ -76,14 +76,14 @@ class Torso:
         return np.concatenate([right, hem, mirror(right)[:-1]])
 
     def level_hem(self, sag: float, count: int = 13) -> Points:
-        """Return a hem (count, 2) from right to left; its middle is lower by `sag`."""
+        """Return a hem (count, 2) from right to left; its middle is `sag` meters lower."""
         x, y = self.hem
         return arc((x, y), (0.0, y + 2 * sag), (-x, y), count)
 
     def across(self, y: float, sag: float, count: int = 9) -> Points:
         """Return a line (count, 2) across the front at `y`, from left to right.
 
-        Its middle is lower by `sag`.
+        Its middle is `sag` meters lower.
         """
         x = self.half_width(y)
         return arc((-x, y), (0.0, y + 2 * sag), (x, y), count)
