@@ -12,16 +12,18 @@ _OTHER_CATEGORY_SHARE = 0.05  # share of pairs from two categories, if the pool 
 # A partner is searched only within this many rows before and after a garment, so that the time for
 # a pair does not depend on the pool's size. Similar garments have neighboring indices.
 _NEARBY = 512
-_PATIENCE = 6  # references tried for a partner that differs in exactly the drawn number
+# The number of references tried for a partner that differs in exactly the chosen number of
+# attributes; after that, the nearest number is good enough.
+_PATIENCE = 6
 _TRIES = 200  # references tried in total before the pool is reported as too small
 
 
 class EncodedGarments:
-    """A pool of encoded garments, which can be searched and from which pairs can be drawn.
+    """A pool of n encoded garments, for finding matching garments and sampling random pairs.
 
-    The m garments of a category are encoded as an array (m, number of the category's attributes),
-    whose entries are indices of attribute values. A further array (n, 4) has the four attributes
-    that every category has, for all n garments.
+    The m garments of a category are encoded as an array (m, number of the category's attributes);
+    an entry is the index of the garment's value in the list of the attribute's values. A further
+    array (n, 4) encodes color, shade, pattern and second color of all n garments.
     """
 
     def __init__(self, garments: Sequence[Garment]) -> None:
@@ -56,10 +58,11 @@ class EncodedGarments:
 
         Args:
             category: The category.
-            constraints: Maps attributes to their allowed values; other attributes may have any.
+            constraints: Maps attributes to their allowed values. Attributes that are not in it may
+                have any value.
 
         Returns:
-            Indices into the pool, ascending.
+            Indices of the garments in the pool, ascending.
         """
         if category not in self._indices:
             return np.zeros(0, dtype=np.intp)
@@ -72,12 +75,13 @@ class EncodedGarments:
         return self._indices[category][mask]
 
     def draw_pair(self, rng: random.Random) -> tuple[int, int]:
-        """Draw two different garments, with a uniform distribution of how much they differ.
+        """Return a random pair of different garments, such that all degrees of difference occur.
 
-        The share of attributes that differ is drawn uniformly. Then references are drawn until one
-        has a nearby partner that differs in exactly that many attributes; after a few references,
-        the partner with the closest number is used. A few pairs have different categories; they
-        share at least three of color, shade, pattern and second color.
+        The share of attributes that differ is chosen uniformly at random. Then random references
+        are tried until one has a partner that differs in exactly that share; the partner is
+        searched only among neighboring indices. If a few references have no such partner, the
+        partner with the closest share is used. A few pairs consist of garments of two categories
+        that agree in at least three of color, shade, pattern and second color.
 
         Returns:
             Indices of the reference and the target.
@@ -102,7 +106,17 @@ class EncodedGarments:
     def _in_the_same_category(
         self, rng: random.Random, reference: int, share: float, exactly: bool
     ) -> int | None:
-        """Draw a partner that differs in about `share` (0 to 1) of the attributes; None if none."""
+        """Return the index of a random partner that differs in about `share` of the attributes.
+
+        Args:
+            rng: The random generator.
+            reference: Index of the garment to which the partner is searched.
+            share: The share of attributes that should differ, 0 to 1.
+            exactly: Whether a partner that differs in another number of attributes is refused.
+
+        Returns:
+            The index, or None if no neighboring garment of the category is suitable.
+        """
         category = self.garments[reference].category
         row = int(self._row[reference])
         start = max(0, row - _NEARBY)

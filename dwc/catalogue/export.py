@@ -1,4 +1,4 @@
-"""Export of a drawn catalogue in FashionIQ's file format, so that one loader reads both."""
+"""Export of a drawn catalogue in the file format of the FashionIQ dataset."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 def triplets_of(
     items: Sequence[CatalogueItem], drawn: Iterable[tuple[int, int, Modification]]
 ) -> list[Triplet]:
-    """Return triplets of ids with two captions each.
+    """Convert triplets of indices into triplets of image ids with two captions each.
 
     Args:
         items: The catalogue's items.
-        drawn: Triplets as from `splits.training_triplets`: the indices of reference and target in
-            `items`, and the modification.
+        drawn: The triplets from `splits.training_triplets`: the index of the reference in `items`,
+            the index of the target, and the modification.
     """
     return [
         Triplet(items[reference].id, two_captions(modification.captions), items[target].id)
@@ -31,7 +31,7 @@ def triplets_of(
 
 
 def triplets_of_queries(queries: Iterable[CatalogueQuery]) -> list[Triplet]:
-    """Return queries as triplets of ids with two captions each."""
+    """Convert queries into triplets (reference id, two captions, target id)."""
     return [
         Triplet(query.reference, two_captions(query.captions), query.target) for query in queries
     ]
@@ -52,9 +52,17 @@ def write_fashion_iq(
     items: Sequence[CatalogueItem],
     triplets: Sequence[Triplet],
 ) -> None:
-    """Write `captions/cap.<name>.<split>.json` and `image_splits/split.<name>.<split>.json`.
+    """Write triplets and image ids in FashionIQ's format below the folder `root`.
 
-    `name` is used where FashionIQ has a category. Files of an earlier export are overwritten.
+    The triplets go to `captions/cap.<name>.<split>.json`, the ids of all items to
+    `image_splits/split.<name>.<split>.json`. Existing files are overwritten.
+
+    Args:
+        root: The folder of the exported data set.
+        name: The part of the file names where FashionIQ has a category ("dress").
+        split: "train", "val" or "test".
+        items: All images of the split.
+        triplets: The triplets of the split.
     """
     captions = [
         {
@@ -75,9 +83,17 @@ def draw_images(
     style: "Style" = "gallery",
     suffix: str = ".jpg",
 ) -> int:
-    """Draw every item without an image file into `images/<id><suffix>`; return how many were drawn.
+    """Draw the items and save them as `images/<id><suffix>` below `root`; skip existing files.
 
-    Images are square with a side of `size_px` pixels; `style` is that of `drawing.draw`.
+    Args:
+        root: The folder of the exported data set.
+        items: The items to draw.
+        size_px: Side of the square images in pixels.
+        style: The style of the drawings, see `drawing.draw`.
+        suffix: Suffix of the file names, which decides the file format.
+
+    Returns:
+        The number of images that were drawn.
     """
     from dwc.catalogue.drawing.draw import draw
 

@@ -1,4 +1,4 @@
-"""Queries against a gallery of drawn garments, each with all gallery items that fit it."""
+"""Random queries against a gallery of drawn garments; all fitting gallery items are known."""
 
 import random
 from collections.abc import Sequence
@@ -14,25 +14,27 @@ from dwc.catalogue.language.modifications import (
 from dwc.catalogue.splits import CatalogueItem
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
 
-_REPEATS = 200  # repeated pairs in a row after which the gallery is assumed to have no new ones
+# The number of already used pairs in a row after which the gallery is assumed to have no new pairs.
+_REPEATS = 200
 
 
 @dataclass(frozen=True)
 class CatalogueQuery:
-    """A query, the gallery items that fit it, and what determines each attribute.
+    """A query, the gallery items that fit it, and which attributes its text or image determines.
 
     Attributes:
         reference: Id of the reference image.
-        captions: One or two texts.
+        captions: One or two modification texts, which apply together.
         target: Id of the target image.
-        hits: Ids of all gallery items that fit, including the target, without the reference.
+        hits: Ids of all gallery items that fit the query. The target is one of them; the reference
+            never is.
         stated: Attributes that the text alone determines. "category" is either here or in
             `picture_only`.
         relative: Attributes that the text and the reference image determine together ("longer").
         picture_only: Attributes that the reference image alone determines.
         free: Attributes that may have any value.
-        picture_share: Share of the constraints that only the reference image gives, 0 to 1; see
-            `modifications.picture_share`.
+        picture_share: True image weight: fraction (0 to 1) of the constrained attributes that the
+            reference image determines and not the text; see `modifications.picture_share`.
     """
 
     reference: str
@@ -49,14 +51,14 @@ class CatalogueQuery:
 def queries(
     items: Sequence[CatalogueItem], count: int, seed: int, negation_share: float = 0.0
 ) -> list[CatalogueQuery]:
-    """Draw queries against a gallery, no two with the same reference and target.
+    """Sample queries against a gallery at random; no two have the same reference and target.
 
     Args:
         items: The gallery.
         count: The number of queries.
-        seed: The seed of the queries.
-        negation_share: Share of queries with an exclusion, see `draw_modification`. With 0 these
-            are the published benchmark's queries.
+        seed: The seed of the random choice of garments and words.
+        negation_share: Share (0 to 1) of queries whose text excludes something ("no stripes"); see
+            `draw_modification`. With 0, the queries are those of the published benchmark.
 
     Raises:
         ValueError: The gallery is too small for this number of queries.
@@ -114,7 +116,10 @@ def benchmark(
     drawn: Sequence[CatalogueQuery],
     protocol: str = "catalogue-test",
 ) -> Benchmark:
-    """Return the gallery and queries as a `Benchmark` that leaves out each query's reference."""
+    """Return a gallery and its queries as a `Benchmark`.
+
+    The reference of a query is not among the images that are ranked for it.
+    """
     return Benchmark(
         protocol=protocol,
         gallery=tuple(item.id for item in items),

@@ -20,10 +20,10 @@ PATTERNS = (
     "colour_block", "graphic",
 )  # fmt: skip
 GRAPHIC_CATEGORIES = frozenset({"t_shirt", "jumper", "hoodie", "bag"})  # may have a print
-PLAIN_SHARE = 0.35  # share of sampled garments without a pattern
+PLAIN_SHARE = 0.35  # probability of "plain" before the pattern is sampled uniformly
 
-# Values of ordered attributes from least to most, which define comparatives such as "longer". Other
-# attributes are not compared.
+# The attributes whose values have an order, with these values from least to most. The order gives
+# comparatives such as "longer" their meaning. All other attributes have no comparatives.
 ORDERED: dict[str, tuple[str, ...]] = {
     "shade": SHADES,
     "sleeve": ("sleeveless", "short", "elbow", "long"),
@@ -201,8 +201,8 @@ class Garment:
     def with_values(self, **changes: str) -> "Garment":
         """Return the same garment with some values changed.
 
-        Two other values are adapted: a plain garment gets no second color, and a black or white
-        garment the middle shade.
+        Values that `changes` would make inconsistent are adapted: the second color of a plain
+        garment becomes "none", and the shade of a black or white garment becomes "mid".
 
         Raises:
             ValueError: The values do not fit the category or contradict each other.
@@ -225,16 +225,21 @@ class Garment:
 
 
 def sample_value(rng: random.Random, category: str, attribute: str) -> str:
-    """Draw one value of an attribute independently of the others; "plain" is drawn more often."""
+    """Return a random value of an attribute, chosen independently of the other attributes.
+
+    All values are equally likely, except that the pattern "plain" is more frequent; see
+    `PLAIN_SHARE`.
+    """
     if attribute == "pattern" and rng.random() < PLAIN_SHARE:
         return "plain"
     return rng.choice(attributes_of(category)[attribute])
 
 
 def sample_garment(rng: random.Random, category: str | None = None) -> Garment:
-    """Draw a random garment, with uniformly distributed values except for the pattern "plain".
+    """Return a random garment of a category; None chooses the category at random, too.
 
-    Plain garments are more frequent; see `PLAIN_SHARE`.
+    The values of an attribute are equally likely, except that the pattern "plain" is more frequent;
+    see `PLAIN_SHARE`.
     """
     category = category or rng.choice(tuple(CATEGORIES))
     values = {name: sample_value(rng, category, name) for name in attributes_of(category)}
@@ -246,7 +251,7 @@ def sample_garment(rng: random.Random, category: str | None = None) -> Garment:
 
 
 def count_garments(category: str | None = None) -> int:
-    """Return the number of distinct garments, of one category or of all if None is given."""
+    """Return the number of distinct garments of a category, or of all categories if it is None."""
     if category is None:
         return sum(count_garments(name) for name in CATEGORIES)
     shades = sum(1 if color in UNSHADED else len(SHADES) for color in COLORS)

@@ -1,8 +1,8 @@
 """The train, val and test splits of all garments, their galleries, and training triplets.
 
-Each combination of category, color and pattern belongs to exactly one split. So no training image
-shows a combination of the test split, although its category, color and pattern each occur in
-training images.
+Each combination of category, color and pattern belongs to exactly one split. If "red striped dress"
+belongs to the test split, no training image shows it, but there are training images of other
+dresses, of other red garments and of other striped garments.
 """
 
 import random
@@ -29,12 +29,12 @@ Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 _BOUNDS = (70, 80)  # in percent: 70 % of the combinations for train, 10 % for val, 20 % for test
 _OTHER_CATEGORY_SHARE = 0.12  # share of families that also have a garment of another category
-_TRIES = 60
+_TRIES = 60  # random garments tried for one member of a family before that member is left out
 
 
 @dataclass(frozen=True)
 class CatalogueItem:
-    """One image of a catalogue: its id, its garment, and the seed with which it is drawn."""
+    """One image of a catalogue: its id, its garment, and the random seed of the drawing."""
 
     id: str
     garment: Garment
@@ -49,12 +49,12 @@ def _split_of(category: str, color: str, pattern: str) -> Split:
 
 
 def split_of(garment: Garment) -> Split:
-    """Return the split of a garment's combination of category, color and pattern."""
+    """Return the split that a garment belongs to by its category, color and pattern."""
     return _split_of(garment.category, garment["colour"], garment["pattern"])
 
 
 def sample_in_split(rng: random.Random, split: Split, category: str | None = None) -> Garment:
-    """Draw a garment of a split."""
+    """Return a random garment of a split, and of the category unless that is None."""
     while True:
         garment = sample_garment(rng, category)
         if split_of(garment) == split:
@@ -62,11 +62,12 @@ def sample_in_split(rng: random.Random, split: Split, category: str | None = Non
 
 
 def family(rng: random.Random, split: Split) -> list[Garment]:
-    """Draw a garment and about four similar ones of the same split, all distinct.
+    """Return a "family": a random garment, then about four distinct variations of it.
 
-    After the first garment come one with one attribute changed, one with two, one with half of
-    them and one with all, and sometimes a garment of another category with the same color, shade,
-    pattern and second color.
+    One variation has about one attribute changed, one about two, one half of them, and one all of
+    them. Sometimes there is also a garment of another category with nearly the same color, shade,
+    pattern and second color. All garments belong to `split`. A variation is left out if no garment
+    of the split is found for it.
     """
     base = sample_in_split(rng, split)
     names = len(base.values)
@@ -83,9 +84,10 @@ def family(rng: random.Random, split: Split) -> list[Garment]:
 
 
 def _relative(rng: random.Random, base: Garment, count: int, split: Split) -> Garment | None:
-    """Return `base` with about `count` attributes changed at random.
+    """Return a garment of the split that differs from `base` in about `count` random attributes.
 
-    The result has the same split; it is None if all attempts fail.
+    Returns:
+        The garment, or None if none of `_TRIES` random garments belongs to the split.
     """
     names = list(base.attributes)
     for _ in range(_TRIES):
@@ -106,7 +108,10 @@ def _another(rng: random.Random, base: Garment, name: str) -> str:
 
 
 def _consistent(rng: random.Random, category: str, values: dict[str, str]) -> Garment | None:
-    """Return a garment of these values, with an inconsistent second color or shade replaced."""
+    """Return a garment of these values, with a contradictory second color or shade replaced.
+
+    For example, a plain garment has no second color, so its second color becomes "none".
+    """
     if values["pattern"] == "plain":
         values["second_colour"] = "none"
     elif values["second_colour"] in ("none", values["colour"]):
@@ -118,9 +123,13 @@ def _consistent(rng: random.Random, category: str, values: dict[str, str]) -> Ga
 
 
 def _other_category(rng: random.Random, base: Garment, split: Split) -> Garment | None:
-    """Draw a garment of another category that shares all or all but one of `COMMON` with the base.
+    """Return a random garment of another category that looks nearly like the base.
 
-    The result is None if no try succeeds.
+    It has the color, shade, pattern and second color of the base; in 30 % of cases, one of these
+    four is replaced by a random value.
+
+    Returns:
+        The garment, or None if none of `_TRIES` random garments belongs to the split.
     """
     for _ in range(_TRIES):
         category = rng.choice([name for name in CATEGORIES if name != base.category])
@@ -138,10 +147,10 @@ def _other_category(rng: random.Random, base: Garment, split: Split) -> Garment 
 
 
 def gallery(split: Split, size: int, seed: int = 0) -> list[CatalogueItem]:
-    """Return the first `size` items of a split's endless catalogue; all garments are distinct.
+    """Return a gallery of `size` distinct garments of a split, as items with ids and seeds.
 
-    An item depends on the split, the seed and its index, not on `size`. The items of a family (see
-    `family`) have neighboring indices.
+    A larger gallery of the same split and seed starts with the items of the smaller one. Similar
+    garments (those of one `family`) have neighboring indices.
     """
     if size < 0:
         raise ValueError(f"a gallery has 0 or more items, not {size}")
@@ -161,7 +170,7 @@ def gallery(split: Split, size: int, seed: int = 0) -> list[CatalogueItem]:
 
 
 def picture_seed(split: Split, seed: int, index: int) -> int:
-    """Return the seed of an item's pose, light and background, an integer below 2**31."""
+    """Return the random seed of an item's pose, light and background, an integer below 2**31."""
     digest = sha256(f"picture|{split}|{seed}|{index}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
@@ -173,21 +182,23 @@ def training_triplets(
     wrong_text_share: float = 0.0,
     negation_share: float = 0.0,
 ) -> Iterator[tuple[int, int, Modification]]:
-    """Draw training triplets from a pool, balanced over the number of attributes that change.
+    """Yield random training triplets; few and many changed attributes are equally frequent.
 
     Args:
-        items: The pool of images.
-        seed: The seed by which pairs and words are chosen.
+        items: The images from which reference and target are chosen.
+        seed: The seed of the random choice of pairs and words.
         count: The number of triplets; None for an endless iterator.
         wrong_text_share: The label noise: the share (0 to 1) of triplets that get the modification
             of the previous triplet, which usually does not fit.
-        negation_share: Share of modifications with an exclusion; see `draw_modification`.
+        negation_share: Share (0 to 1) of modifications that exclude something ("no stripes"); see
+            `draw_modification`.
 
     Yields:
         Index of the reference, index of the target, and the modification.
 
     Raises:
-        ValueError: `wrong_text_share` is not from 0 to 1, or the pool has no pair.
+        ValueError: `wrong_text_share` is not from 0 to 1, or `items` has no two garments of one
+            category that differ.
     """
     if not 0 <= wrong_text_share <= 1:
         raise ValueError(f"wrong_text_share is a share from 0 to 1, not {wrong_text_share}")

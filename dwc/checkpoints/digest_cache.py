@@ -1,9 +1,11 @@
-"""A record of verified files in the download cache of the Hugging Face Hub.
+"""Records of verified files in the download cache of the Hugging Face Hub.
 
-Hashing large weights takes longer than loading them. So each repository's folder in the cache gets
-a further folder with one empty marker file per verified file. The marker's name consists of the
-content hash and the file's state (size, times, inode), which any write to the file changes. The
-same folder also stores short texts that were computed from verified files, each under a key.
+Hashing large weights takes longer than loading them, so a file is hashed only once. For each
+verified file, an empty marker file is created in the folder `.dwc-checked` of its repository in the
+cache. The marker's name consists of the content hash and the file's state (size, times, inode). Any
+write to the file changes its state, so the marker is no longer found.
+
+The same folder stores short texts that were computed from verified files, each under a key.
 """
 
 import logging
@@ -19,12 +21,12 @@ _log = logging.getLogger(__name__)
 
 
 def was_checked(file: Path, content_hash: str) -> bool:
-    """Return whether this file was verified against this hash and has not changed since."""
+    """Return whether a file in the cache was verified against a hash and has not changed since."""
     return _marker(file, content_hash).is_file()
 
 
 def remember_checked(file: Path, content_hash: str) -> None:
-    """Record that this file has this hash, unless it was written in the last two seconds."""
+    """Record that a file has a hash, unless the file was written in the last two seconds."""
     state = file.stat()
     if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) < _SETTLED_NS:
         return
@@ -39,11 +41,14 @@ def remember_checked(file: Path, content_hash: str) -> None:
 
 
 def load_cached_digest(folder: Path, key: str) -> str | None:
-    """Return the text that is stored under a key, or None if there is none or it is incomplete.
+    """Return the text that `save_cached_digest` stored under a key.
 
     Args:
         folder: A commit's folder in the cache, `REPOSITORY/snapshots/COMMIT`.
         key: The key, which is used as part of a file name.
+
+    Returns:
+        The text; None if no complete text is stored.
     """
     try:
         text = _note(folder, key).read_text(encoding="ascii")
@@ -53,7 +58,13 @@ def load_cached_digest(folder: Path, key: str) -> str | None:
 
 
 def save_cached_digest(folder: Path, key: str, text: str) -> None:
-    """Store one line of ASCII text under a key; `folder` and `key` as in `load_cached_digest`."""
+    """Store one line of ASCII text under a key.
+
+    Args:
+        folder: A commit's folder in the cache, `REPOSITORY/snapshots/COMMIT`.
+        key: The key, which is used as part of a file name.
+        text: The text, without a line end.
+    """
     note = _note(folder, key)
     try:
         note.parent.mkdir(exist_ok=True)
@@ -67,9 +78,11 @@ def _note(folder: Path, key: str) -> Path:
 
 
 def _marker(file: Path, content_hash: str) -> Path:
-    """Return the path of the marker for the current state of a file in the cache.
+    """Return the path of the marker file for the current state of a file in the cache.
 
-    The file is `REPOSITORY/snapshots/COMMIT/PATH`.
+    Args:
+        file: The file, `REPOSITORY/snapshots/COMMIT/PATH`.
+        content_hash: The hash of its content, in hex digits.
     """
     state = file.stat()
     stamp = (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)

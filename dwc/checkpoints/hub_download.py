@@ -5,7 +5,8 @@ Requests are retried, and every error message says what happened and what to do 
 
 The Hub lists a hash of each file's content, but its client compares only file sizes. So this module
 hashes each file after its download and whenever it has changed; a damaged file is deleted and
-downloaded again. A branch is recorded in the cache, for use offline, once all its files are there.
+downloaded again. Once all files of a branch are in the cache, the branch's commit is recorded, so
+that the branch can be loaded offline.
 """
 
 import errno
@@ -73,7 +74,7 @@ def with_retries(request: Callable[[], _Result]) -> _Result:
 def explain(
     error: BaseException, repo: str, revision: str | None = None, path: str | None = None
 ) -> str:
-    """Return a message that says why a request to the Hub failed and what to do about it.
+    """Return a message that says why a request to the Hub failed and how to solve it.
 
     Args:
         error: The error that the Hub's client raised.
@@ -91,7 +92,7 @@ def explain(
 
 
 def _explain_answer(error: BaseException, repo: str, revision: str | None, what: str) -> str | None:
-    """Explain an error reported by the Hub or its client; None for other errors."""
+    """Return a message on an error that the Hub or its client reported; None for other errors."""
     status = _status(error)
     if isinstance(error, HFValidationError):
         return f"{repo} is no name of the Hub: {error}. Give owner/name."
@@ -129,7 +130,10 @@ def _explain_answer(error: BaseException, repo: str, revision: str | None, what:
 
 
 def _explain_silence(error: BaseException, what: str) -> str | None:
-    """Explain a missing or incomplete response, or a full disk; None for other errors."""
+    """Return a message on a missing or incomplete response, or on a full disk.
+
+    The result is None for other errors.
+    """
     if isinstance(error, OfflineModeIsEnabled):
         return (
             f"{what} is not in {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE forbids to fetch it. "
@@ -169,7 +173,7 @@ def _status(error: BaseException) -> int | None:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield the error and its chain of causes, the original cause last."""
+    """Yield an error, the error that caused it, and so on; the original cause comes last."""
     current: BaseException | None = error
     while current is not None:
         yield current
@@ -190,9 +194,9 @@ class Commit:
     Attributes:
         repo: The repository, `owner/name`.
         hash: The commit's hash.
-        files: Hash of each file's content, by path: SHA-256 (64 hex digits) for a large file, git's
-            SHA-1 of the blob (40 hex digits) for any other. It is empty if unknown, which happens
-            only for commits found in the cache.
+        files: Maps the path of each file to the hash of its content: SHA-256 (64 hex digits) for a
+            large file, git's SHA-1 of the blob (40 hex digits) for any other. An unknown hash is
+            ""; this happens only for commits in the cache.
         revision: The requested branch, tag or commit; None for the default branch.
         token: Access token for the Hub; None for the client's default.
     """
@@ -210,10 +214,15 @@ class Commit:
 
 
 def find_commit(repo: str, revision: str | None = None, token: str | None = None) -> Commit:
-    """Return the commit, with its list of files, of a branch, tag or commit hash in a repository.
+    """Look up a commit of a repository, with its list of files.
 
-    In offline mode, or if the request to the Hub fails, return the latest complete commit of that
-    revision in the cache instead; after a failure, with a warning.
+    If the request to the Hub fails, a warning is logged and the latest complete commit of that
+    revision in the cache is returned. In offline mode, only the cache is used.
+
+    Args:
+        repo: The repository, `owner/name`.
+        revision: A branch, a tag or the hash of a commit; None for the default branch.
+        token: Access token for the Hub; None for the client's default.
 
     Raises:
         CheckpointError: The revision does not exist, or neither the Hub nor the cache has it.
@@ -243,9 +252,9 @@ def find_commit(repo: str, revision: str | None = None, token: str | None = None
 
 
 def fetch_file(commit: Commit, path: str) -> Path:
-    """Return the local path of a commit's file after verifying its content.
+    """Return the local path of a commit's file, whose content has been verified.
 
-    The file is downloaded if the cache lacks it, and once more if its content is damaged.
+    The file is downloaded if it is not in the cache, and once more if its content is damaged.
 
     Raises:
         CheckpointError: The file cannot be downloaded, or its content was damaged twice.
@@ -285,9 +294,10 @@ def _download(commit: Commit, path: str) -> Path:
 
 
 def fetch_files(commit: Commit, paths: Iterable[str]) -> Path:
-    """Download and verify files of a commit and return their folder, named by the commit's hash.
+    """Download and verify files of a commit, and return the folder that contains them.
 
-    Once all of them are there, record the commit in the cache as the latest of its revision.
+    The folder's name is the commit's hash. Finally, the commit is recorded in the cache as the
+    latest one of its branch or tag.
     """
     folders = {path: fetch_file(commit, path) for path in paths}
     folder = next(file.parents[path.count("/")] for path, file in folders.items())
@@ -296,7 +306,7 @@ def fetch_files(commit: Commit, paths: Iterable[str]) -> Path:
 
 
 def _find_cached(repo: str, revision: str | None) -> Commit | None:
-    """Return the commit in the cache for a branch, tag or commit hash; None if there is none."""
+    """Return the commit that the cache has for a branch, tag or commit hash, or None."""
     config_file = try_to_load_from_cache(repo, "config.json", revision=revision)
     if not isinstance(config_file, str):
         return None
@@ -310,18 +320,19 @@ def _find_cached(repo: str, revision: str | None) -> Commit | None:
 
 
 def _blob_hash(file: Path) -> str:
-    """Return the content hash of a cached file from the name of the file that it links to.
+    """Return the content hash of a file in the cache.
 
-    The hash is "" if the file is no link or the name is no hash.
+    A file in the cache is a link to a file whose name is the hash. If it is no such link, the
+    result is "".
     """
     name = Path(os.readlink(file)).name if file.is_symlink() else ""
     return name if _CONTENT_NAME.fullmatch(name) else ""
 
 
 def _hash_content(file: Path, expected: str) -> str:
-    """Return a file's content hash in hex, by the algorithm of the hash `expected`.
+    """Return the hash of a file's content in hex digits, for comparison with `expected`.
 
-    The result is "" if `expected` is empty.
+    The length of `expected` decides the algorithm. If it is "", the result is "", too.
     """
     if not expected:
         return ""

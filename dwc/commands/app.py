@@ -1,9 +1,9 @@
 """`python -m dwc app`: serve the web app, locally or as a Hugging Face Space (through app.py).
 
-The gallery is embedded once with each model, since each model has its own vectors. The vectors are
-cached for later starts in the folder that the environment variable DWC_CACHE names, by default in
-`dwc` under XDG_CACHE_HOME or ~/.cache. If there are several models, the page offers a choice, and
-at most `--keep-loaded` of them stay in memory.
+The vectors of the gallery's images are computed once for each model and cached for later starts.
+The environment variable DWC_CACHE names the folder of this cache; by default it is `dwc` under
+XDG_CACHE_HOME or ~/.cache. If there are several models, users can choose one in the page, and at
+most `--keep-loaded` models stay in memory.
 """
 
 import argparse
@@ -25,7 +25,7 @@ DEFAULT_KEEP_LOADED = "2"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments; `run` reads omitted ones from environment variables."""
+    """Add the command's arguments; `run` takes omitted values from environment variables."""
     parser.add_argument(
         "--model",
         action="append",
@@ -51,11 +51,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def complete_from_environment(args: argparse.Namespace) -> argparse.Namespace:
-    """Set omitted command-line arguments from environment variables or defaults.
+    """Replace omitted command-line arguments by environment variables or defaults.
 
     Returns:
-        The arguments, with `models` (an empty list for the bundled models), `keep_loaded` and
-        `gallery` set.
+        A copy of the arguments in which `models`, `keep_loaded` and `gallery` are set. An empty
+        list of models stands for the bundled models.
 
     Raises:
         DWCError: An environment variable has an invalid value.
@@ -98,7 +98,7 @@ def parse_model_count(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Load the models, build the page and serve it until interrupted."""
+    """Load the models, build the page, serve it until interrupted, and return the exit status."""
     args = complete_from_environment(args)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 
@@ -132,14 +132,15 @@ def run(args: argparse.Namespace) -> int:
 
 @contextmanager
 def show_progress(name: str, several: bool) -> Iterator["Progress"]:
-    """Show on stderr the progress of embedding the gallery with a model.
+    """Show on stderr how far a model has embedded the gallery.
 
     Args:
         name: The model's name.
-        several: Whether there are several models, so that the name is shown.
+        several: Whether there are several models; the model's name is then displayed, too.
 
     Yields:
-        The callback for the progress.
+        The function to call with the number of finished images, of all images, and the estimated
+        seconds left.
     """
     from dwc.commands.index import ProgressLine
 

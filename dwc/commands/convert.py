@@ -1,4 +1,4 @@
-"""`python -m dwc convert`: convert the authors' parameters and a CLIP to a checkpoint, or back."""
+"""`python -m dwc convert`: convert the paper authors' weights and CLIP to a checkpoint, or back."""
 
 import argparse
 import sys
@@ -86,7 +86,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Convert, and print how parameters were mapped, what was checked, and the result's path."""
+    """Run the conversion and return the exit status.
+
+    Prints which tensors were converted to which, what was verified, and the path of the result.
+    """
     if args.to_authors is not None:
         return _to_authors(args)
     from dwc.checkpoints.load import fingerprint

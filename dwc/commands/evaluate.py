@@ -24,10 +24,11 @@ SPLITS = {
     "wardrobe": ("eval",),
 }
 
-# Benchmarks whose own table defines the splits, so that any name of a split is accepted.
+# Benchmarks for which any name of a split is accepted, because a table in their folder defines the
+# splits.
 _NAMES_ITS_SPLITS = frozenset({"wardrobe"})
 
-# Options that only one benchmark has: the benchmark's name, by the name of the argument.
+# Options that only one benchmark has: the name of the argument, and the name of the benchmark.
 BELONGS_TO = {
     "protocol": "fashion_iq",
     "category": "fashion_iq",
@@ -73,7 +74,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the evaluation, print its numbers, and write them to the file of `--json`."""
+    """Run the evaluation, print its results, and write them to the file that `--json` names.
+
+    Returns:
+        The exit status.
+    """
     _check(args)
 
     from dwc.checkpoints.load import load
@@ -152,7 +157,11 @@ def _measure(checkpoint: "Checkpoint", args: argparse.Namespace) -> dict[str, An
 
 
 def require_folder(folder: Path | None, dataset: str) -> Path:
-    """Return the folder if it exists; otherwise raise DatasetError with instructions."""
+    """Return the folder of a benchmark's files.
+
+    Raises:
+        DatasetError: No folder is given, or it does not exist; the message says what to do.
+    """
     from dwc.errors import DatasetError
 
     if folder is None:

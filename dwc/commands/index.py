@@ -60,7 +60,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build, update or check a store, or list the stores of the page; return the exit status.
 
-    Pictures that cannot be read are skipped and listed.
+    Images that cannot be read are skipped and listed.
+
+    Returns:
+        The exit status.
     """
     if args.list_stores or args.remove_orphans:
         return _list_stores(args.remove_orphans, args.json)
@@ -111,7 +114,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def print_skipped(skipped: dict[str, str], remarks: list[str]) -> None:
-    """Print to stderr why files were skipped, for the first few of them, and then the remarks."""
+    """Print to stderr why files were skipped, and then remarks.
+
+    Args:
+        skipped: Maps each skipped file to the reason; only the first reasons are printed.
+        remarks: Further lines to print.
+    """
     for reason in list(skipped.values())[:_SKIPPED_PRINTED]:
         sys.stderr.write(f"skipped: {printable(reason)}\n")
     if len(skipped) > _SKIPPED_PRINTED:
@@ -160,7 +168,7 @@ def _list_stores(remove_orphans: bool, as_json: bool) -> int:
 
 
 class ProgressLine:
-    """Progress display on stderr: a tqdm bar on a terminal, else one line per 10 percent."""
+    """Progress display on stderr: a bar on a terminal, otherwise one line per 10 percent."""
 
     def __init__(self, label: str = "") -> None:
         """Create the display; `label` is a text before the numbers, such as the model's name."""
@@ -177,7 +185,13 @@ class ProgressLine:
             self._bar.close()
 
     def show(self, finished: int, total: int, seconds_left: float) -> None:
-        """Display the number of finished pictures and the estimated seconds left."""
+        """Display the progress.
+
+        Args:
+            finished: The number of finished images.
+            total: The number of all images.
+            seconds_left: The estimated seconds until all images are finished.
+        """
         from tqdm import tqdm
 
         if self._on_terminal:

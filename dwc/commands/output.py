@@ -1,4 +1,7 @@
-"""Conversion of text for output: no control characters, and only characters that can be encoded."""
+"""Conversion of text for output on a terminal.
+
+The result has no control characters, and only characters that the output's encoding has.
+"""
 
 import json
 import re
@@ -12,7 +15,10 @@ _CONTROLS = re.compile("[\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u
 
 
 def printable_lines(text: str) -> str:
-    """Escape the control characters of a text, such as those in file names, except line ends."""
+    """Return a text with its control characters escaped, except line ends.
+
+    File names may contain control characters, which a terminal would interpret.
+    """
     return "\n".join(map(printable, text.split("\n")))
 
 

@@ -36,7 +36,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check the folder and list its files; upload them, unless it is a dry run; print the URL."""
+    """Check the folder, print its files, and upload them unless it is a dry run.
+
+    Returns:
+        The exit status.
+    """
     from dwc.checkpoints.hub_upload import CARD, check_folder, list_files, make_card, push
 
     facts = _facts(args)
@@ -59,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _facts(args: argparse.Namespace) -> "CardFacts | None":
-    """Return the facts for the model card that the command line gives; None if it gives none."""
+    """Return the facts for the model card from the command line; None if no option gives any."""
     from dwc.checkpoints.hub_upload import read_evaluations
     from dwc.checkpoints.model_card import CardFacts
 

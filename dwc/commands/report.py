@@ -1,4 +1,4 @@
-"""`python -m dwc report`: write the tables of checkpoints' evaluations as a Markdown page."""
+"""`python -m dwc report`: write a Markdown page with the evaluation results of checkpoints."""
 
 import argparse
 import sys

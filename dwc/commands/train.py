@@ -1,9 +1,10 @@
 """`python -m dwc train`: train a checkpoint from scratch or on a benchmark.
 
-train catalogue     the bundled checkpoint: all parts from random parameters, on drawn garments
+train catalogue     the bundled checkpoint, from random parameters, on drawn garments; optionally on
+                    photographs afterwards
 train dwc           DWC on a benchmark, with an existing CLIP and ResNet
-train progressive   the three stages of PL (Progressive Learning), which are a reconstruction of
-                    the paper's, on drawn garments
+train progressive   the three stages of Progressive Learning (PL) on drawn garments; a
+                    reconstruction of the paper, whose code was not released
 """
 
 import argparse
@@ -112,14 +113,17 @@ _MOST_WORKERS = 8
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of all training recipes, which are subcommands."""
+    """Declare a subcommand with its arguments for each training recipe."""
     recipes = parser.add_subparsers(dest="recipe", metavar="RECIPE", required=True)
     for name, (summary, configure_recipe, _) in _RECIPES.items():
         configure_recipe(recipes.add_parser(name, help=summary, description=summary))
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run a training recipe; write the checkpoint, its evaluation, its log and its model card."""
+    """Run a training recipe and return the exit status.
+
+    Writes the checkpoint with its evaluation, its training log and its model card.
+    """
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     logging.getLogger("dwc").setLevel(logging.INFO)
@@ -164,9 +168,10 @@ def _run_catalogue(args: argparse.Namespace) -> int:
 
 
 def _train_jointly(args: argparse.Namespace) -> dict[str, Any]:
-    """Train on drawings and photographs, starting from a checkpoint that was trained on drawings.
+    """Train on drawings and photographs, and return the content of `evaluation.json`.
 
-    That checkpoint is trained first if none is given. Return the content of `evaluation.json`.
+    Training starts from a checkpoint that was trained on drawings alone. If the command line gives
+    none, this checkpoint is trained first.
     """
     from dwc.training.catalogue.joint_training import JointRecipe, check_wardrobe, publish_joint
     from dwc.training.catalogue.recipe import CatalogueRecipe
@@ -279,7 +284,10 @@ def _run_dwc(args: argparse.Namespace) -> int:
 def _log_recalls(out: Path, numbers: Mapping[str, Any]) -> None:
     """Log the recalls of a finished training.
 
-    In distributed training only one process has them; in the others `numbers` is empty.
+    Args:
+        out: The folder of the checkpoint.
+        numbers: The results; empty in all but one process of a distributed training, where nothing
+            is logged.
     """
     if numbers:
         recalls = {name: value for name, value in numbers.items() if name.startswith("recall@")}

@@ -1,11 +1,11 @@
-"""Conversion of the paper authors' weights to checkpoints of this project, and back.
+"""Conversion of weights from the paper authors' code to checkpoints of this project, and back.
 
-Only this package contains the tensor names of other projects.
+Only this package knows the tensor names of other projects. The modules are:
 
 key_mapping.py       rules that rename the tensors of a state dict, in both directions
-author_names.py      the authors' tensor names of the two streams
-openai_clip.py       OpenAI's tensor names of CLIP, the sizes derived from CLIP's tensors, and
-                     settings that are not stored in tensors (activation, heads, preprocessing)
+author_names.py      the tensor names of the two streams in the authors' code
+openai_clip.py       the tensor names of CLIP in OpenAI's code; a CLIP's sizes, from its tensors;
+                     its other settings (activation, heads, preprocessing), from config files
 sources.py           loading of weights from files, folders and the Hub, and of training captions
 clip_tokenizer.py    search for CLIP's tokenizer, which CLIP's weights do not contain
 to_checkpoint.py     conversion to a checkpoint

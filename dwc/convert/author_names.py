@@ -1,9 +1,9 @@
 """The tensor names that the paper authors' code uses (`fuxianghuang1/DWC`, commit 5f32a7e).
 
-Their checkpoint consists of two files with a dict `{"model_state_dict": …}` each. One has the
-"global" stream, which is this project's CLIP stream (without CLIP itself), the other the "local"
-stream, which is this project's CNN stream. Both also contain modules whose outputs retrieval does
-not use.
+Their checkpoint consists of two files, each with a dict `{"model_state_dict": …}`. The first file
+has the "global" stream, which is called the CLIP stream in this project (CLIP itself is not in the
+file). The second file has the "local" stream, called the CNN stream in this project. Both files
+also have modules that retrieval does not use.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ GLOBAL_RULES = (
 
 
 def _resnet_rules() -> list[Rule]:
-    """Return rules that rename a ResNet's tensors from torchvision's to transformers' names."""
+    """Return rules for the ResNet, from torchvision's tensor names to those of transformers."""
     embedder = "resnet.embedder.embedder"
     rules = [
         Rule("img_model.conv1.weight", (f"{embedder}.convolution.weight",)),
@@ -52,9 +52,9 @@ def _resnet_rules() -> list[Rule]:
 
 
 def _inception_rules() -> list[Rule]:
-    """Return rules for the five Inception blocks.
+    """Return rules for the five Inception blocks of the CNN stream.
 
-    The authors' numbers of layers also count activations.
+    In the authors' names, the numbers of layers also count activations.
     """
     blocks = {
         "imgconv": "embed_regions",
@@ -106,7 +106,11 @@ LOCAL_RULES = (
 
 
 def clip_stream_weights(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
-    """Rename the "global" state dict to `ClipStream`'s names.
+    """Return the tensors of the authors' "global" file under the names of `ClipStream`.
+
+    Args:
+        state: The tensors under the authors' names.
+        source: Where they were read, for messages.
 
     Raises:
         CheckpointError: There are unknown names; the message lists them.
@@ -115,7 +119,11 @@ def clip_stream_weights(state: Mapping[str, Tensor], source: str) -> dict[str, T
 
 
 def cnn_stream_weights(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
-    """Rename the "local" state dict to `CnnStream`'s names.
+    """Return the tensors of the authors' "local" file under the names of `CnnStream`.
+
+    Args:
+        state: The tensors under the authors' names.
+        source: Where they were read, for messages.
 
     Raises:
         CheckpointError: There are unknown names; the message lists them.
@@ -124,14 +132,14 @@ def cnn_stream_weights(state: Mapping[str, Tensor], source: str) -> dict[str, Te
 
 
 def cnn_stream_config(weights: Mapping[str, Tensor], source: str) -> CnnStreamConfig:
-    """Return the CNN stream's config with the sizes of its tensors; the ResNet is a ResNet-50.
+    """Derive the config of a CNN stream with a ResNet-50 from the sizes of its tensors.
 
     Args:
         weights: The tensors by this project's names.
         source: Where they were read, for messages.
 
     Raises:
-        CheckpointError: A tensor is missing, or the shapes are not those of a CNN stream.
+        CheckpointError: A tensor is missing, or the shapes do not fit a CNN stream.
     """
     try:
         vocab_size, word_dim = weights["word_encoder.embedding.weight"].shape
@@ -152,17 +160,17 @@ def cnn_stream_config(weights: Mapping[str, Tensor], source: str) -> CnnStreamCo
 
 
 def global_state(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return `ClipStream`'s weights under all names that the authors' code expects."""
+    """Return the weights of a `ClipStream` under the names that the authors' code expects."""
     return {"loss_weight": torch.tensor([_INITIAL_LOSS_WEIGHT])} | rename_back(
         weights, GLOBAL_RULES
     )
 
 
 def local_state(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return `CnnStream`'s weights under all names that the authors' code expects.
+    """Return the weights of a `CnnStream` under the names that the authors' code expects.
 
-    Tensors of modules that their code never uses are set to zero, and the loss weight to the value
-    at which their training starts.
+    Their code also expects tensors that this project lacks. Those of modules that it never uses are
+    zero here; the loss weight has the value at which their training starts.
     """
     dim, channels = weights["project_image.weight"].shape
     hidden = weights["word_encoder.lstm.weight_hh_l0"].shape[1]

@@ -1,14 +1,17 @@
-"""Search for CLIP's tokenizer in these sources, in this order:
+"""Search for the tokenizer of a CLIP, which CLIP's weights do not contain.
 
-1. the file or folder that the user gives: OpenAI's file of merges (the byte-pair merges, `.txt` or
-   `.txt.gz`), or a transformers tokenizer;
+A tokenizer is defined by its merges, the list of token pairs that are joined to longer tokens
+(byte-pair encoding). It is stored either in OpenAI's file of merges (`bpe_simple_vocab_16e6.txt.gz`
+or a plain `.txt`), or in the format of transformers. These sources are tried in order:
+
+1. the file or folder that the user gives;
 2. the transformers folder or Hub repository of CLIP itself;
 3. `bpe_simple_vocab_16e6.txt.gz`, or `vocab.json` and `merges.txt`, in the folder of CLIP's
    weights;
-4. openai/clip-vit-base-patch32, which has the same merges as all of OpenAI's models: from the Hub's
-   cache, otherwise by downloading one file of half a megabyte.
+4. openai/clip-vit-base-patch32 on the Hub, whose merges are those of all OpenAI models. They are
+   taken from the Hub's cache or downloaded (half a megabyte).
 
-The first source that exists is used. If it is unreadable or belongs to another CLIP, an error is
+The first source that exists is used. If it cannot be read or belongs to another CLIP, an error is
 raised and the later sources are not tried.
 """
 
@@ -56,7 +59,7 @@ _CURE = "Give the tokenizer of this CLIP with --clip-tokenizer"
 def find_clip_tokenizer(
     given: str | Path | None, clip: str | Path, config: ClipBackboneConfig
 ) -> CLIPTokenizer | None:
-    """Find the tokenizer of a CLIP.
+    """Return the tokenizer of a CLIP from the first source that exists; see the module.
 
     Args:
         given: File or folder of the tokenizer that the user chose, or None.
@@ -95,7 +98,15 @@ def _require(given: Path) -> Path:
 
 
 def _find(clip: str | Path, tokens: int) -> Path | None:
-    """Return the first source that exists: a file of merges, or a transformers folder."""
+    """Return the first source that exists, if the user gives none.
+
+    Args:
+        clip: Source of CLIP's weights: a file, a folder, or a Hub name.
+        tokens: Number of tokens in CLIP's vocabulary.
+
+    Returns:
+        A file of merges or a folder with a transformers tokenizer; None if no source exists.
+    """
     path = Path(clip).expanduser()
     if path.is_file():
         source = _beside(path.parent)
@@ -108,16 +119,26 @@ def _find(clip: str | Path, tokens: int) -> Path | None:
 
 
 def _in_folder(folder: Path) -> Path | None:
-    """Return the tokenizer in the folder of a model or tokenizer; None if there is none."""
+    """Return the source of the tokenizer in the folder of a model or tokenizer.
+
+    Returns:
+        A file of merges or the folder itself; None if the folder has no tokenizer.
+    """
     return folder if (folder / _WHOLE).is_file() else _beside(folder, transformers_first=True)
 
 
 def _beside(folder: Path, transformers_first: bool = False) -> Path | None:
-    """Return CLIP's tokenizer files in a folder that may also hold files of other models.
+    """Return the source of CLIP's tokenizer in a folder that may have files of other models, too.
 
-    `tokenizer.json` is ignored, because it may belong to another model. The result is OpenAI's file
-    of merges, or `folder` if it has `vocab.json` and `merges.txt`, or None. If the folder has both,
-    `transformers_first` selects the latter.
+    `tokenizer.json` is ignored, because it may belong to another model.
+
+    Args:
+        folder: The folder.
+        transformers_first: Which source to choose if the folder has both: `vocab.json` and
+            `merges.txt` of transformers, or OpenAI's file of merges.
+
+    Returns:
+        OpenAI's file of merges; or `folder` if it has `vocab.json` and `merges.txt`; or None.
     """
     openai = folder / _OPENAI_FILE
     pair = (folder / _TABLE).is_file() and (folder / _MERGES).is_file()
@@ -127,7 +148,10 @@ def _beside(folder: Path, transformers_first: bool = False) -> Path | None:
 
 
 def _fetch_repository(name: str) -> Path | None:
-    """Download the tokenizer files of CLIP's repository; None if it cannot be reached."""
+    """Download the tokenizer files of CLIP's repository, and return their folder.
+
+    The result is None if the Hub or the repository cannot be reached.
+    """
     repo, _, revision = name.partition("@")
     try:
         return Path(
@@ -140,7 +164,12 @@ def _fetch_repository(name: str) -> Path | None:
 
 
 def _fetch_openai() -> Path | None:
-    """Return the merges from the Hub, or the folder of a cached tokenizer; None if offline."""
+    """Return the source of OpenAI's tokenizer, from the Hub or its cache.
+
+    Returns:
+        The file of merges, or the folder of a tokenizer in the cache; None if neither is in the
+        cache and the Hub cannot be reached.
+    """
     for name in (_MERGES, _WHOLE):
         cached = try_to_load_from_cache(OPENAI_REPO, name, revision=OPENAI_COMMIT)
         if isinstance(cached, str):
@@ -156,7 +185,7 @@ def _fetch_openai() -> Path | None:
 
 
 def _is_reachable(address: str) -> bool:
-    """Return whether a server has this file; send one request with a short timeout."""
+    """Return whether a server offers the file at an address, by a request with a short timeout."""
     try:
         with urlopen(Request(address, method="HEAD"), timeout=_TIMEOUT_S):
             return True
@@ -179,7 +208,7 @@ def _read_openai(file: Path, text: CLIPTextConfig) -> CLIPTokenizer:
     """Return the tokenizer that OpenAI's file of merges defines.
 
     The file has a header and then two tokens per line, in order of priority. It has more merges
-    than CLIP uses; those for which the embedding has no row are ignored.
+    than CLIP uses; those at the end, for which CLIP's embedding has no row, are ignored.
     """
     count = text.vocab_size - len(CLIP_BYTE_TOKENS) - len(CLIP_MARKS)
     try:

@@ -1,6 +1,6 @@
-"""Rules that rename the tensors of a state dict in both directions.
+"""Rules that rename tensors from the names of another project to those of this project, and back.
 
-A tensor that no rule matches is an error, so no tensor is silently dropped.
+A tensor whose name matches no rule is an error, so that no tensor is lost unnoticed.
 """
 
 import re
@@ -25,11 +25,13 @@ _PLACEHOLDERS = {
 class Rule:
     """A rule that renames the tensors whose names match a pattern.
 
+    Example: `Rule("img_fc.0.{leaf}", ("project_image.{leaf}",))`.
+
     Attributes:
         theirs: The pattern of names in the other project. `{n}` stands for any number, `{leaf}` for
             weight or bias, `{statistic}` for any tensor of a batch norm.
-        ours: The corresponding names in this project, with the same placeholders. If there are
-            several, the tensor is split evenly among them along its first axis; if there are none,
+        ours: The corresponding names in this project, with the same placeholders. With several
+            names, the tensor is split evenly along its first axis, one piece per name. With none,
             this project does not use the tensor.
         transposed: Whether the two axes of a matrix are swapped.
     """
@@ -42,13 +44,13 @@ class Rule:
 def rename(
     state: Mapping[str, Tensor], rules: Sequence[Rule], source: str, kind: str
 ) -> dict[str, Tensor]:
-    """Return the tensors under this project's names, by the first rule that matches each name.
+    """Return the tensors of another project under this project's names.
 
-    Tensors are views of the given ones where possible.
+    The returned tensors share memory with the given ones.
 
     Args:
         state: Tensors by the other project's names.
-        rules: The rules, in order of priority.
+        rules: The rules; for each name, the first rule that matches is used.
         source: Where the tensors were read, for messages.
         kind: The expected kind of model, for messages.
 
@@ -64,10 +66,10 @@ def rename(
 
 
 def rename_back(state: Mapping[str, Tensor], rules: Sequence[Rule]) -> dict[str, Tensor]:
-    """Undo `rename`: return the tensors under the other project's names.
+    """Return the tensors of this project under the other project's names; the reverse of `rename`.
 
-    Split tensors are joined and transpositions undone. Tensors that this project does not use are
-    not created.
+    Split tensors are joined, and transposed ones are transposed back. The result lacks the tensors
+    that this project does not use.
 
     Args:
         state: Tensors by this project's names.
@@ -100,7 +102,15 @@ def rename_back(state: Mapping[str, Tensor], rules: Sequence[Rule]) -> dict[str,
 
 
 def moves(names: Sequence[str], rules: Sequence[Rule]) -> dict[str, tuple[str, ...]]:
-    """Return this project's names for each name of the other project; none if it is unused."""
+    """Return for each name of the other project the corresponding names in this project.
+
+    Returns:
+        A dict from each of `names` to a tuple of names, empty if this project does not use the
+        tensor.
+
+    Raises:
+        CheckpointError: No rule matches some names; the message lists them.
+    """
     return {
         name: targets
         for name, targets, _ in _follow(dict.fromkeys(names), rules, "the file", "the model")
@@ -108,12 +118,15 @@ def moves(names: Sequence[str], rules: Sequence[Rule]) -> dict[str, tuple[str, .
 
 
 def require_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str) -> None:
-    """Raise CheckpointError if tensors are missing, unexpected, or of wrong shape; list them.
+    """Check that tensors have the names and shapes that a model expects.
 
     Args:
         state: The tensors by name.
         expected: Tensors with the expected names and shapes.
         source: Where `state` was read, for messages.
+
+    Raises:
+        CheckpointError: Tensors are missing, unexpected or of wrong shape; the message lists them.
     """
     problems = {
         "missing": [name for name in expected if name not in state],
@@ -136,9 +149,14 @@ def require_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], sou
 def _follow(
     names: Mapping[str, object], rules: Sequence[Rule], source: str, kind: str
 ) -> list[tuple[str, tuple[str, ...], bool]]:
-    """Return each name with this project's names for it and whether its tensor is transposed.
+    """Find the rule for each name of the other project; the arguments are those of `rename`.
 
-    The arguments are those of `rename`; raise CheckpointError if no rule matches some names.
+    Returns:
+        For each name: the name, the corresponding names in this project, and whether the tensor is
+        transposed.
+
+    Raises:
+        CheckpointError: No rule matches some names; the message lists them.
     """
     matches = []
     unknown = []
@@ -160,7 +178,7 @@ def _follow(
 
 @lru_cache(maxsize=1024)
 def _pattern(template: str) -> re.Pattern[str]:
-    """Return the regular expression for a name pattern of a rule."""
+    """Return the regular expression for a rule's pattern of names, such as `img_fc.0.{leaf}`."""
     pieces = re.split(r"\{(\w+)\}", template)  # text and placeholders alternate
     return re.compile(
         "".join(

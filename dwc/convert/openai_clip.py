@@ -1,9 +1,9 @@
-"""OpenAI's tensor names of CLIP, and the derivation of a CLIP's config.
+"""The tensor names of CLIP in OpenAI's code, and the derivation of a CLIP's config.
 
-Sizes are derived from the tensors. Activation, attention heads and image preprocessing, which
-tensors do not determine, are read from open_clip's `open_clip_config.json` and transformers'
-`preprocessor_config.json`. An unknown setting there is an error, since ignoring it would give a
-different model.
+The sizes in the config are derived from the tensors. Other settings, which the tensors do not show
+(activation, attention heads, image preprocessing), are read from open_clip's
+`open_clip_config.json` and transformers' `preprocessor_config.json`. An unknown setting in the
+former is an error, since ignoring it would give a different model.
 
 Names are those of `openai/CLIP` at commit d05afc4 (Radford et al. 2021). All nine released models
 are supported: RN50, RN101, RN50x4, RN50x16, RN50x64, ViT-B/32, ViT-B/16, ViT-L/14 and its 336 px
@@ -71,11 +71,11 @@ class ClipSettings(NamedTuple):
     """Settings of a CLIP model from its config files; None for settings that the files lack.
 
     Attributes:
-        activation: transformers' name of the activation in the MLPs.
-        vision_head_dim: Channels of each attention head of a ViT.
+        activation: Activation function of the MLPs, by its name in transformers.
+        vision_head_dim: Number of channels per attention head, for a ViT as image tower.
         text_heads: Number of attention heads of the text tower.
         preprocessing: Image preprocessing.
-        sizes: Sizes by the name of open_clip's field, to compare with the weights.
+        sizes: Maps open_clip's names of sizes to their values, for a comparison with the weights.
     """
 
     activation: str | None = None
@@ -85,12 +85,15 @@ class ClipSettings(NamedTuple):
     sizes: Mapping[str, Any] = {}
 
     def require_fit(self, config: ClipBackboneConfig, source: str, origin: str) -> None:
-        """Raise CheckpointError if the sizes in these settings differ from those of the weights.
+        """Check that these settings and the weights have the same sizes.
 
         Args:
             config: Config derived from the weights.
             source: Where the weights were read, for messages.
             origin: Where the settings were read, for messages.
+
+        Raises:
+            CheckpointError: They differ; the message lists the sizes.
         """
         actual = _sizes_of(config)
         wrong = [
@@ -106,11 +109,11 @@ class ClipSettings(NamedTuple):
 
 
 UNSTATED = ClipSettings()
-"""Settings of a CLIP without config files: all are None."""
+"""Settings of a CLIP that has no config files."""
 
 
 def read_open_clip_config(file: Path) -> ClipSettings:
-    """Return the settings in a file `open_clip_config.json`.
+    """Return the settings of a CLIP from its file `open_clip_config.json`.
 
     Raises:
         CheckpointError: The file is not such a config, or has settings that are not supported.
@@ -145,7 +148,7 @@ def read_open_clip_config(file: Path) -> ClipSettings:
 
 
 def read_preprocessor_config(file: Path, image_size_px: int) -> ImagePreprocessing | None:
-    """Return the image preprocessing in transformers' `preprocessor_config.json`.
+    """Return the image preprocessing of a CLIP from transformers' `preprocessor_config.json`.
 
     Args:
         file: The file.
@@ -155,7 +158,8 @@ def read_preprocessor_config(file: Path, image_size_px: int) -> ImagePreprocessi
         The preprocessing; None if the file lacks the mean or the standard deviation.
 
     Raises:
-        CheckpointError: The preprocessing gives images of another size, or is not supported.
+        CheckpointError: The file cannot be read, or the preprocessed images would not have the size
+            of the image tower's input.
     """
     try:
         content = dict(json.loads(file.read_text(encoding="utf-8")))
@@ -207,7 +211,7 @@ def _read_preprocess_cfg(file: Path, values: Mapping[str, Any]) -> ImagePreproce
 
 
 def _sizes_of(config: ClipBackboneConfig) -> dict[str, Any]:
-    """Return the sizes in a CLIP config by open_clip's field names."""
+    """Return the sizes in a CLIP config under the names of open_clip's fields."""
     vision, text = config.vision_config, config.text_config
     sizes = {
         "embed_dim": config.projection_dim,
@@ -255,10 +259,10 @@ def _channels(file: Path, field: str, value: Any) -> tuple[float, ...]:
     return values
 
 
-_HEAD_DIM = 64  # channels of an attention head in all of OpenAI's towers
-# Channels of an attention head by ViT width, for open_clip's ViT-H, ViT-g and ViT-bigG.
+_HEAD_DIM = 64  # channels per attention head in all of OpenAI's models
+# Channels per attention head in open_clip's ViT-H, ViT-g and ViT-bigG, by the width of the ViT.
 _WIDE_HEAD_DIMS = {1280: 80, 1408: 88, 1664: 104}
-_ACTIVATION = "quick_gelu"  # of OpenAI's models; tensors do not determine it
+_ACTIVATION = "quick_gelu"  # activation of OpenAI's models; tensors do not show it
 
 
 class Sizes(NamedTuple):
@@ -291,9 +295,13 @@ RELEASED = {
 
 
 def _transformer_rules(theirs: str, ours: str) -> list[Rule]:
-    """Return rules for a transformer whose name is `theirs` in OpenAI's and `ours` in this project.
+    """Return rules for a transformer (the text tower, or a ViT).
 
-    OpenAI's joint projection of queries, keys and values is split in three.
+    OpenAI's code has one matrix for queries, keys and values; it is split in three.
+
+    Args:
+        theirs: Name of the module in OpenAI's code.
+        ours: Name of the module in this project.
     """
     block, layer = f"{theirs}.resblocks.{{n}}", f"{ours}.encoder.layers.{{n}}"
     attention = tuple(f"{layer}.self_attn.{part}_proj.{{leaf}}" for part in "qkv")
@@ -314,7 +322,13 @@ def _transformer_rules(theirs: str, ours: str) -> list[Rule]:
 
 
 def _normalized_rules(convolution: str, norm: str, ours: str) -> list[Rule]:
-    """Return rules for a bias-free convolution and its batch norm."""
+    """Return rules for a convolution without bias and the batch norm after it.
+
+    Args:
+        convolution: Name of the convolution in OpenAI's code.
+        norm: Name of the batch norm in OpenAI's code.
+        ours: Name of the module with both in this project.
+    """
     return [
         Rule(f"{convolution}.weight", (f"{ours}.convolution.weight",)),
         Rule(f"{norm}.{{statistic}}", (f"{ours}.normalisation.{{statistic}}",)),
@@ -372,12 +386,19 @@ _VIT_RULES = (
 
 
 def backbone_rules(state: Mapping[str, Tensor]) -> tuple[Rule, ...]:
-    """Return the rules for a CLIP state dict with OpenAI's names, by its kind of image tower."""
+    """Return the rules that rename a CLIP state dict with OpenAI's names.
+
+    They depend on its kind of image tower: a ViT or a ResNet.
+    """
     return _VIT_RULES if _is_vit(state) else _MODIFIED_RESNET_RULES
 
 
 def backbone_weights(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
-    """Return a CLIP state dict with OpenAI's names under the names of `ClipBackbone`.
+    """Return the tensors of a CLIP with OpenAI's names under the names of `ClipBackbone`.
+
+    Args:
+        state: The tensors by OpenAI's names.
+        source: Where they were read, for messages.
 
     Raises:
         CheckpointError: There are unknown names; the message lists them.
@@ -389,14 +410,17 @@ def openai_state(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the weights of a `ClipBackbone` under OpenAI's names.
 
     Raises:
-        CheckpointError: OpenAI's code has no name for some tensor.
+        CheckpointError: OpenAI's code has no names for some tensors; the message lists them.
     """
     is_vit = "visual_projection.weight" in weights
     return rename_back(weights, _VIT_RULES if is_vit else _MODIFIED_RESNET_RULES)
 
 
 def released_name(config: ClipBackboneConfig) -> str | None:
-    """Return the name of OpenAI's model with these sizes, or None; its weights may differ."""
+    """Return the name of OpenAI's model that has the sizes of a config, or None if none has.
+
+    The weights may nevertheless be different from OpenAI's.
+    """
     vision = config.vision_config
     if isinstance(vision, ModifiedResNetConfig):
         tower = (*vision.layers, vision.width)
@@ -409,16 +433,16 @@ def released_name(config: ClipBackboneConfig) -> str | None:
 def backbone_config(
     state: Mapping[str, Tensor], source: str, settings: ClipSettings = UNSTATED
 ) -> ClipBackboneConfig:
-    """Return the config of a CLIP with the sizes of its tensors.
+    """Derive the config of a CLIP from the sizes of its tensors and from other settings.
 
     Args:
         state: The tensors by OpenAI's names.
         source: Where they were read, for messages.
-        settings: Settings that tensors do not determine. By default, OpenAI's activation and
-            attention heads of 64 channels, or open_clip's head sizes in wide ViTs.
+        settings: The settings that tensors do not show. Where they are None, OpenAI's activation
+            and attention heads of 64 channels are assumed (in wide ViTs, open_clip's heads).
 
     Raises:
-        CheckpointError: A tensor is missing, or the shapes are not those of a CLIP.
+        CheckpointError: A tensor is missing, or the shapes do not fit a CLIP.
     """
     try:
         width = state["ln_final.weight"].shape[0]
@@ -495,5 +519,10 @@ def _modified_resnet_config(
 
 
 def _count(state: Mapping[str, Tensor], pattern: str) -> int:
-    """Return how many distinct strings the pattern's group matches in the names of tensors."""
+    """Return the number of blocks in a tower, from the names of its tensors.
+
+    Args:
+        state: The tensors by name.
+        pattern: Regular expression of a block's tensors, with a group for the block's number.
+    """
     return len({match[1] for name in state if (match := re.fullmatch(pattern, name))})

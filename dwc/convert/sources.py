@@ -1,7 +1,7 @@
-"""Load the inputs of a conversion: weights from files, folders or the Hub, and training captions.
+"""Loading of a conversion's inputs: weights from files, folders or the Hub, and training captions.
 
-Pickle files are loaded with torch's restricted unpickler, which accepts tensors, plain containers,
-numpy scalars and `argparse.Namespace` only and runs no code of the file.
+Pickle files are loaded with torch's restricted unpickler. It accepts only tensors, plain
+containers, numpy scalars and `argparse.Namespace`, and it executes no code from the file.
 """
 
 import argparse
@@ -39,8 +39,8 @@ _Model = TypeVar("_Model", bound=PreTrainedModel)
 
 _OPEN_CLIP_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _PREPROCESSOR = "preprocessor_config.json"
-# Keys under which training scripts store a state dict, and prefixes that the wrappers of
-# torch.compile, DistributedDataParallel and Lightning add to every tensor name.
+# Keys under which training scripts store a state dict, and the prefixes that torch.compile,
+# DistributedDataParallel and Lightning add to every tensor name.
 _NESTINGS = ("model_state_dict", "state_dict", "model", "module", "net")
 _PREFIXES = ("_orig_mod.", "module.", "model.")
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*m")
@@ -48,14 +48,15 @@ _FORBIDDEN_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
 
 class Original(NamedTuple):
-    """A state dict as loaded, with its source and the rules that rename it.
+    """A state dict with its original names, its source, and the rules that rename it.
 
     Attributes:
         source: The file, folder or Hub name.
-        kind: Description of the kind of model that it is expected to be.
-        state: The tensors by their original names, without prefixes of wrappers.
+        kind: The expected kind of model, for messages: "a CLIP with OpenAI's names".
+        state: The tensors by their original names, without the prefixes of training wrappers
+            (`module.`).
         rules: The rules that rename them to this project's names; None if the names are the same.
-        notes: Messages on wrappers and prefixes that were removed.
+        notes: Messages on the dict keys and prefixes that were removed.
     """
 
     source: str
@@ -69,11 +70,11 @@ class ClipSource(NamedTuple):
     """A loaded CLIP model.
 
     Attributes:
-        config: Its config.
-        weights: Its tensors under the names of `ClipBackbone`.
-        original: The state dict as loaded.
-        preprocessing: Image preprocessing from its config files; None if they have none.
-        stated: Messages on settings that are given or come from a file.
+        config: The model's config.
+        weights: The model's tensors under the names of `ClipBackbone`.
+        original: The state dict with its original names.
+        preprocessing: Image preprocessing from the model's config files; None if they have none.
+        stated: Messages on settings that the user gave or that come from a file.
         assumed: Messages on settings that are assumed because no file has them.
     """
 
@@ -86,9 +87,9 @@ class ClipSource(NamedTuple):
 
 
 def split_revision(source: str | Path) -> tuple[str, str]:
-    """Return the name and the revision in a Hub name `owner/name@revision`.
+    """Split a Hub name `owner/name@revision` into name and revision.
 
-    The revision is "" if none is given or if `source` is an existing folder.
+    The revision is "" if the name has none. For an existing folder, the result is its path and "".
     """
     if Path(source).expanduser().is_dir():
         return str(Path(source).expanduser()), ""
@@ -103,17 +104,17 @@ def read_whole(
     unread: Sequence[str] = (),
     spare: Sequence[str] = (),
 ) -> _Model:
-    """Load a transformers model in float32 and eval mode, or fail if tensors do not fit.
+    """Load a transformers model in float32 and eval mode, and check that it is complete.
 
-    transformers itself only warns about missing and unexpected tensors and fills the missing ones
-    with random numbers.
+    transformers itself would only warn about missing tensors and fill them with random numbers.
 
     Args:
         kind: Class of the model.
         source: A folder or a Hub name, with or without a revision (`name@revision`).
         cure: A sentence that tells the user what to give instead, for error messages.
-        unread: Name prefixes of unexpected tensors that are ignored.
-        spare: Name suffixes of tensors that may be missing.
+        unread: Prefixes of tensor names: such tensors are ignored if the model does not expect
+            them.
+        spare: Suffixes of tensor names: such tensors may be missing.
 
     Raises:
         CheckpointError: The model has another type or cannot be loaded, or tensors are missing,
@@ -158,10 +159,12 @@ def _faults(report: dict[str, Any], unread: tuple[str, ...], spare: tuple[str, .
 
 
 def read_authors_weights(file: str | Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Load one of the authors' `.pth` files: `{"model_state_dict": …}`, or only the state dict.
+    """Load one of the authors' `.pth` files.
+
+    It has a dict `{"model_state_dict": …}` or only the state dict.
 
     Returns:
-        The state dict, and messages on the wrappers that were removed.
+        The state dict, and messages on other dict keys and prefixes that were removed.
     """
     state, notes = _unwrap(_read_pickle(Path(file)), Path(file))
     return state, tuple(note for note in notes if "'model_state_dict'" not in note)
@@ -172,19 +175,19 @@ def read_clip(
     config_file: str | Path | None = None,
     activation: str | None = None,
 ) -> ClipSource:
-    """Load a CLIP from a file with OpenAI's tensor names, a folder, or the Hub.
+    """Load a CLIP from a file, a folder, or the Hub.
 
-    A file is `.safetensors`, a pickled state dict (open_clip's training files too), or one of
-    OpenAI's TorchScript archives; a folder is in the format of transformers or open_clip. A file
-    `open_clip_config.json` in the folder of the weights gives the activation and the preprocessing,
-    and must fit the weights.
+    A file has OpenAI's tensor names; it is a `.safetensors` file, a pickled state dict (such as
+    open_clip's training writes) or one of OpenAI's TorchScript archives. A folder has the format of
+    transformers or open_clip. If there is a file `open_clip_config.json` in the folder of the
+    weights, it gives the activation and the preprocessing, and its sizes must fit the weights.
 
     Args:
         source: The file, folder or Hub name (such as `openai/clip-vit-base-patch32@main`).
         config_file: open_clip's config for weights with OpenAI's names; "none" to use no config,
             None to use `open_clip_config.json` in the folder of the weights if it exists.
-        activation: transformers' name of the activation (`gelu`, `quick_gelu`), which overrides
-            that in configs; None to use the configs.
+        activation: The activation, `gelu` or `quick_gelu`, which overrides the config files; None
+            to use the config files.
 
     Raises:
         CheckpointError: The source is not a CLIP, or its config does not fit its weights.
@@ -275,7 +278,16 @@ def _read_transformers_clip(source: str, activation: str | None) -> ClipSource:
 
 
 def _find_part(name: str, revision: str, part: str) -> Path | None:
-    """Return the file `part` of a folder or Hub repository `name`; None if it cannot be found."""
+    """Return the local path of a file in a folder or Hub repository.
+
+    Args:
+        name: The folder, or the name of the repository.
+        revision: Branch, tag or commit of the repository; "" for the default branch.
+        part: The file's name.
+
+    Returns:
+        The path; None if the file cannot be found.
+    """
     try:
         file = cached_file(
             name,
@@ -291,10 +303,16 @@ def _find_part(name: str, revision: str, part: str) -> Path | None:
 
 
 def read_captions(file: str | Path) -> list[str] | dict[str, int]:
-    """Return the training captions in order, or a table from words to ids, from a JSON file.
+    """Return the training captions, or the vocabulary, from a JSON file.
 
-    Captions are a JSON list, the table is a JSON object. The table may also be stored under the key
-    `word2id`, as for the authors' code.
+    Captions are a JSON list. A vocabulary is a JSON object that maps words to ids; it may also be
+    stored under the key `word2id`, as in the authors' code.
+
+    Returns:
+        The captions in order, or a dict from each word to its id.
+
+    Raises:
+        CheckpointError: The file has neither of these.
     """
     try:
         content = json.loads(Path(file).read_text(encoding="utf-8"))
@@ -313,7 +331,11 @@ def read_captions(file: str | Path) -> list[str] | dict[str, int]:
 
 
 def _read_state(file: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Return the state dict in a file of any supported format, and messages on unwrapping it."""
+    """Load the state dict in a file of any supported format.
+
+    Returns:
+        The state dict, and messages on the dict keys and prefixes that were removed.
+    """
     if file.suffix == ".safetensors":
         try:
             return _unwrap(load_file(file), file)
@@ -326,9 +348,18 @@ def _read_state(file: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
 
 
 def _unwrap(content: object, file: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Return the state dict that a training script stored in a file, and notes on unwrapping it.
+    """Return the state dict that is nested in a training script's file.
 
-    There is one note for each dict key under which it was found and for each removed prefix.
+    Args:
+        content: The content of the file: a state dict, or dicts such as `{"model": {…}}` around it.
+        file: The file, for messages.
+
+    Returns:
+        The state dict without the prefixes of training wrappers (`module.`), and one message for
+        each dict key under which it was nested and each removed prefix.
+
+    Raises:
+        CheckpointError: There is no state dict.
     """
     notes = []
     while isinstance(content, Mapping) and not _is_state_dict(content):
@@ -367,7 +398,10 @@ def _read_pickle(file: Path) -> object:
 
 
 def _harmless_globals() -> list[Any]:
-    """Return the non-tensor types that training scripts save and that are safe to unpickle."""
+    """Return the types, other than tensors, that are safe to load from a pickle file.
+
+    Training scripts often save such values together with the weights.
+    """
     scalar = type(np.float64(0)).__reduce__(np.float64(0))[0]
     numbers = [type(np.dtype(code)) for code in "?bBhHiIlLqQefdFD"]
     names = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
@@ -375,7 +409,7 @@ def _harmless_globals() -> list[Any]:
 
 
 def _explain_unread(file: Path, error: str) -> str:
-    """Return an error message for a rejected pickle file, with code that rewrites the file."""
+    """Return an error message for a rejected pickle file, with Python code that converts it."""
     match = _FORBIDDEN_GLOBAL.search(_TERMINAL_CODES.sub("", error))
     what = f" ({match[1]})" if match else ""
     return (

@@ -5,9 +5,9 @@
     clip.pt         CLIP with OpenAI's names, for `clip.load`
     captions.json   the vocabulary: its words in the order of their ids
 
-`Our_global6` and `Our_local3` are classes of the authors' code. A stream is written only if their
-code can load it: many of its sizes are fixed, CLIP must be one that `clip.load` can build from a
-state dict, and the combiner must be DWC's.
+`Our_global6` and `Our_local3` are classes of the authors' code, `clip.load` is OpenAI's function. A
+stream is written only if the authors' code can load it. That code fixes many sizes, it needs a CLIP
+that `clip.load` can build from a state dict, and it has only DWC's combiner.
 """
 
 import json
@@ -61,22 +61,22 @@ _TOWER = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
 def convert_to_authors(
     out: str | Path, checkpoint: Checkpoint, log: Callable[[str], object]
 ) -> dict[str, Path]:
-    """Write the streams of a checkpoint that the authors' code can load.
+    """Write those streams of a checkpoint that the authors' code can load.
 
-    Before the files are moved to `out`, they are converted back and must give exactly the same
-    weights.
+    The files are first written to a temporary folder and converted back. They are moved to `out`
+    only if this gives exactly the same weights.
 
     Args:
         out: The folder to write to.
         checkpoint: The loaded checkpoint.
-        log: Function that is called with each line of a report: what was written, what was not and
-            why, and which settings the authors' code needs.
+        log: Function that is called with each line of a report. The report says what was written,
+            what was not written and why, and which settings the authors' code needs.
 
     Returns:
-        The written files by name.
+        A dict from the name of each written file to its path.
 
     Raises:
-        CheckpointError: Their code can load neither stream; the message says why.
+        CheckpointError: The authors' code can load neither stream; the message says why.
     """
     model, processor = checkpoint.model, checkpoint.processor
     obstacles = {
@@ -110,7 +110,10 @@ def convert_to_authors(
 
 
 def _clip_obstacles(model: DWCModel) -> list[str]:
-    """Return the reasons why the authors' and OpenAI's code cannot load the CLIP stream."""
+    """Return the reasons why the authors' code cannot load the CLIP stream; empty if it can.
+
+    It loads CLIP itself by OpenAI's code.
+    """
     if model.clip is None:
         return ["the checkpoint has none"]
     problems = []
@@ -143,7 +146,10 @@ def _as_openai(clip: ClipBackboneConfig) -> ClipSettings:
 
 
 def _has_openai_mlps(tower: Any) -> bool:
-    """Return whether a tower's MLPs, if it has any, are four times as wide as its states."""
+    """Return whether the MLPs of a tower have the width that OpenAI's code assumes.
+
+    This is four times the width of the hidden states. A tower without MLPs (a ResNet) fits.
+    """
     width = getattr(tower, "intermediate_size", None)
     return width is None or width == 4 * tower.hidden_size
 
@@ -151,7 +157,11 @@ def _has_openai_mlps(tower: Any) -> bool:
 def _differences(
     ours: ClipBackboneConfig, theirs: ClipBackboneConfig
 ) -> list[tuple[str, object, object]]:
-    """Return the fields in which two CLIP configs differ, each with both values."""
+    """Return the fields in which two CLIP configs differ.
+
+    Returns:
+        Tuples (name of the field, value in `ours`, value in `theirs`).
+    """
     differences = []
     for tower in ("text_config", "vision_config"):
         a, b = getattr(ours, tower), getattr(theirs, tower)
@@ -186,14 +196,14 @@ def _cnn_obstacles(config: DWCConfig, processor: DWCProcessor) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a tuple as a list and other values unchanged, so that configs can be compared."""
+    """Return a tuple as a list, and any other value unchanged, for comparison of configs."""
     return list(value) if isinstance(value, tuple) else value
 
 
 def _words_in_order(processor: DWCProcessor) -> list[str]:
     """Return the words of the vocabulary in the order of their ids, without the reserved words.
 
-    Used as captions, they give the same vocabulary again.
+    If this list is used as the list of training captions, the same vocabulary results.
     """
     if processor.word_tokenizer is None:
         return []
@@ -204,13 +214,19 @@ def _words_in_order(processor: DWCProcessor) -> list[str]:
 def _write_verified(
     out: Path, states: Mapping[str, Mapping[str, Tensor]], words: list[str] | None, model: DWCModel
 ) -> dict[str, Path]:
-    """Write the files to a temporary folder, verify them, move them to `out`, and return them.
+    """Write files to a temporary folder, verify them, and move them to `out`.
 
     Args:
         out: The folder to write to.
-        states: State dicts by file name.
-        words: The vocabulary to write; None for none.
+        states: Maps file names to state dicts.
+        words: The vocabulary to write; None to write none.
         model: The model whose weights the files must reproduce.
+
+    Returns:
+        A dict from the name of each file to its path.
+
+    Raises:
+        CheckpointError: A file does not reproduce the weights.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as workplace:
@@ -230,7 +246,16 @@ def _write_verified(
 
 
 def _require_same(name: str, file: Path, model: DWCModel) -> None:
-    """Raise CheckpointError unless converting the file back gives exactly the model's weights."""
+    """Check that a written file, converted back, gives exactly the model's weights.
+
+    Args:
+        name: The name of the file, which decides the conversion.
+        file: The path of the file.
+        model: The model.
+
+    Raises:
+        CheckpointError: Some weights differ.
+    """
     content = torch.load(file, map_location="cpu", weights_only=True)
     rename, part = {
         GLOBAL_FILE: (clip_stream_weights, model.clip_stream),
@@ -254,7 +279,10 @@ def _require_same(name: str, file: Path, model: DWCModel) -> None:
 
 
 def _advice(config: DWCConfig, processor: DWCProcessor, states: Mapping[str, object]) -> list[str]:
-    """Return messages on the settings that the authors' code needs and on what differs there."""
+    """Return messages for a user of the authors' code.
+
+    They say which settings that code needs and what it does differently.
+    """
     lines = []
     if GLOBAL_FILE in states:
         name = released_name(config.clip_config)

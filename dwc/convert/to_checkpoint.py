@@ -1,4 +1,4 @@
-"""Convert the paper authors' weights and a CLIP model to one checkpoint, and verify it."""
+"""Conversion of the paper authors' weights and a CLIP model to one verified checkpoint."""
 
 import logging
 import tempfile
@@ -41,14 +41,14 @@ CAPTION_TEMPLATES = {
     "fashion_iq": {"single": "<BOS> {0} <EOS>", "pair": "<BOS> {0} <AND> {1} <EOS>"},
     "plain": {"single": "{0}", "pair": "{0} and {1}"},
 }
-"""Caption templates by name: that of the authors' FashionIQ training, and plain text."""
+"""Caption templates: that of the authors' training on FashionIQ, and one for plain text."""
 
 _logger = logging.getLogger(__name__)
 
 _AUTHORS_IMAGE_SIZE_PX = 224
 _SHARD_MB = 2_000
-# Greatest allowed difference of embeddings after reloading. It is not 0, because a weight's memory
-# alignment selects the matrix multiplication kernel.
+# Greatest allowed difference of embeddings after reloading. It is not 0, because the position of a
+# weight in memory decides which algorithm multiplies matrices.
 _TOLERANCE = 1e-5
 
 
@@ -56,10 +56,11 @@ class _Stream(NamedTuple):
     """One converted stream of a model.
 
     Attributes:
-        weights: Tensors under the names of `DWCModel`.
-        config: Its fields of the model's config, by name.
-        tokenizers: Its tokenizer, by the name of the processor's argument.
-        originals: The state dicts as loaded, by the prefix of their tensors' names in the model.
+        weights: Tensors by their names in `DWCModel`.
+        config: The fields of the model's config that belong to the stream, by name.
+        tokenizers: The stream's tokenizer, under the name of the processor's argument.
+        originals: State dicts with their original names. The key is the prefix that their tensors
+            have in the model, such as `clip_stream.`.
         messages: Lines for the log.
         notes: Lines for the model card on settings that come from a file or are assumed.
         image_size_px: Required height and width of images in pixels; None if any size works.
@@ -95,8 +96,9 @@ def convert(
 ) -> Path:
     """Convert the authors' model to a checkpoint of this project.
 
-    Before the checkpoint is moved to `out`, it is loaded again and verified: renamed back, every
-    tensor must be identical to the original, and a fixed query must have the same embedding.
+    The checkpoint is first written to a temporary folder, loaded again and verified. It is moved to
+    `out` only if every tensor, under its original name, is identical to the original, and if a
+    fixed query has the same embedding as before saving.
 
     Args:
         out: The folder to write to.
@@ -107,12 +109,13 @@ def convert(
         clip: Source of CLIP's weights; see `sources.read_clip`.
         captions: File of the training captions; see `sources.read_captions`.
         clip_tokenizer: CLIP's tokenizer; None to search for it as described in `clip_tokenizer.py`.
-            If none is found, the checkpoint is written with a warning: its model needs token ids as
-            input, and `load` rejects it by default.
+            If none is found, the checkpoint is written with a warning: its model accepts only token
+            ids, and `load` rejects it by default.
         clip_config: open_clip's config of weights with OpenAI's names; see `sources.read_clip`.
-        clip_activation: CLIP's activation, `gelu` or `quick_gelu`, which overrides configs.
-        preprocessing: "clip" to preprocess images as CLIP's config files say, or as the authors do
-            if they say nothing; "authors" to preprocess as the authors do in any case.
+        clip_activation: CLIP's activation, `gelu` or `quick_gelu`, which overrides config files;
+            None to use the config files.
+        preprocessing: "clip" for the image preprocessing in CLIP's config files, or the authors' if
+            these files have none; "authors" for the authors' in any case.
         template: The caption template used in training; by default that of FashionIQ.
         image_size_px: Height and width of the images in training, in pixels; by default those of
             CLIP, or 224 without CLIP.
@@ -170,8 +173,8 @@ def convert(
 def authors_image_processor(size_px: int) -> DWCImageProcessor:
     """Return the authors' image preprocessing for images of `size_px` by `size_px` pixels.
 
-    The short side is resized to `size_px` with bicubic interpolation, the center is cropped as by
-    torchvision, and pixels are normalized by the mean and standard deviation of OpenAI's CLIP.
+    The short side is resized to `size_px` with bicubic interpolation, and the center is cropped as
+    in torchvision. Pixels are normalized by the mean and standard deviation of OpenAI's CLIP.
     """
     return DWCImageProcessor(
         size={"shortest_edge": size_px},
@@ -181,10 +184,11 @@ def authors_image_processor(size_px: int) -> DWCImageProcessor:
 
 
 def describe(originals: Mapping[str, Original]) -> list[str]:
-    """Return lines that say to which module of the model each original module was converted.
+    """Return lines that say which original module was converted to which module of the model.
 
     Args:
-        originals: The state dicts as loaded, by the prefix of their tensors' names in the model.
+        originals: State dicts with their original names. The key is the prefix that their tensors
+            have in the model, such as `clip_stream.`.
     """
     return [line for prefix, original in originals.items() for line in _describe(prefix, original)]
 
@@ -215,14 +219,21 @@ def _describe(prefix: str, original: Original) -> list[str]:
 
 
 def _module(name: str) -> str:
-    """Return the first part of a tensor's name, which is the name of its module."""
+    """Return the part of a tensor's name before the first dot, the name of its module."""
     return name.split(".")[0]
 
 
 def _make_image_processor(
     streams: list[_Stream], size_px: int, choice: str, log: Callable[[str], object]
 ) -> DWCImageProcessor:
-    """Return the checkpoint's image processor; log its settings and their origin."""
+    """Return the checkpoint's image processor, and log its settings.
+
+    Args:
+        streams: The converted streams, one of which may have preprocessing from CLIP's files.
+        size_px: Height and width of the preprocessed images in pixels.
+        choice: "clip" or "authors"; see the argument `preprocessing` of `convert`.
+        log: Function that is called with each line of the report.
+    """
     stated = next((one.preprocessing for one in streams if one.preprocessing), None)
     authors = authors_image_processor(size_px)
     if stated is None or choice == "authors":
@@ -348,7 +359,13 @@ def _rows(weights: dict[str, Tensor], name: str, source: str | Path) -> int:
 
 
 def _image_size(streams: list[_Stream], given_px: int | None) -> int:
-    """Return the height and width of the preprocessed images in pixels."""
+    """Return the height and width of the preprocessed images in pixels, which are equal.
+
+    It is the size that CLIP requires, else `given_px`, else 224.
+
+    Raises:
+        CheckpointError: `given_px` is below 1, or CLIP requires another size.
+    """
     read_px = next((one.image_size_px for one in streams if one.image_size_px), None)
     if given_px is not None and given_px < 1:
         raise CheckpointError(f"the image size is {given_px} px; give a side of at least 1 px")
@@ -361,7 +378,11 @@ def _image_size(streams: list[_Stream], given_px: int | None) -> int:
 
 
 def _assemble(config: DWCConfig, weights: dict[str, Tensor], source: str) -> DWCModel:
-    """Create the model with these weights; raise CheckpointError if they do not fit."""
+    """Return the model of a config with the given weights.
+
+    Raises:
+        CheckpointError: The weights do not fit the config.
+    """
     with torch.device("meta"):
         expected = DWCModel(config).state_dict()
     require_fit(weights, expected, source)
@@ -377,10 +398,25 @@ def _write_verified(
     out: Path,
     log: Callable[[str], object],
 ) -> Path:
-    """Write a checkpoint to a temporary folder, verify it, move it to `out`, and return `out`.
+    """Write a checkpoint to a temporary folder, verify it, and move it to `out`.
 
-    It is verified by loading it and comparing it with the originals. Then its model card is
+    To verify it, it is loaded and compared with the original tensors. Finally, its model card is
     written.
+
+    Args:
+        model: The model.
+        processor: The model's processor.
+        originals: State dicts with their original names, by the prefix of their tensors in the
+            model.
+        facts: Facts for the model card.
+        out: The folder to write to.
+        log: Function that is called with each line of the report.
+
+    Returns:
+        `out`.
+
+    Raises:
+        CheckpointError: The loaded checkpoint differs from the originals.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as workplace:
@@ -425,7 +461,13 @@ def _sources(originals: dict[str, Original]) -> tuple[str, ...]:
 
 
 def _changed(prefix: str, original: Original, model: DWCModel) -> list[str]:
-    """Return the names of original tensors that the model's weights do not reproduce."""
+    """Return the names of original tensors that differ from the model's weights.
+
+    Args:
+        prefix: The prefix of these tensors' names in the model.
+        original: The original tensors.
+        model: The model.
+    """
     ours = {
         name.removeprefix(prefix): tensor
         for name, tensor in model.state_dict().items()
@@ -440,7 +482,10 @@ def _changed(prefix: str, original: Original, model: DWCModel) -> list[str]:
 
 
 def _embed_fixed_query(model: DWCModel, processor: DWCProcessor) -> Tensor:
-    """Return the embedding (1, D) of a fixed query of image and text."""
+    """Return the model's embedding of a fixed query of image and text.
+
+    The shape is (1, sum of the streams' dimensions).
+    """
     size = prepared_image_size(processor)
     shape = (1, 3, *(size or (_AUTHORS_IMAGE_SIZE_PX, _AUTHORS_IMAGE_SIZE_PX)))
     inputs = dict(processor(text="red"))

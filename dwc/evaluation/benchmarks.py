@@ -1,4 +1,8 @@
-"""Registry of the published benchmarks, with the functions that read and report each of them."""
+"""The published benchmarks, and their evaluation.
+
+`BENCHMARKS` has for each benchmark a function that reads its files and a function that reports its
+results.
+"""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -27,14 +31,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class BenchmarkOptions:
-    """Options of an evaluation; each benchmark ignores the options that do not concern it.
+    """Options of an evaluation; a benchmark ignores the options of other benchmarks.
 
     Attributes:
         split: Name of the split; None for the benchmark's default.
         protocol: FashionIQ's evaluation protocol, P1 to P4.
         categories: FashionIQ's categories to evaluate; by default all three.
         states_answer: Whether Fashion200k's texts end with "and get <the target's caption>", as in
-            DWC's released code. Recalls with this option are comparable only with each other;
+            DWC's released code. Such recalls must not be compared with recalls without this option;
             `protocol` and `notes` of the report say so.
     """
 
@@ -45,9 +49,14 @@ class BenchmarkOptions:
 
 
 class Part(NamedTuple):
-    """A gallery with its queries and image files.
+    """A part of a benchmark, with its own gallery.
 
     FashionIQ has one part per category; every other benchmark consists of a single part.
+
+    Attributes:
+        name: The part's name; FashionIQ's is the category.
+        benchmark: The gallery and the queries.
+        files: The image files.
     """
 
     name: str
@@ -63,9 +72,10 @@ class Evaluation:
         root: Folder of the benchmark's files.
         split: Name of the split.
         options: The options of the evaluation.
-        results: The result of each evaluated part, by the part's name.
-        left_out: The error for each part that could not be evaluated, by the part's name.
-        coverages: The coverage of every part, including those left out, in the order of the parts.
+        results: Maps the name of each evaluated part to its result.
+        left_out: Maps the name of each part that could not be evaluated to the error.
+        coverages: For each part, in order, how many of its images and queries were available. Parts
+            that could not be evaluated are included.
     """
 
     root: Path
@@ -83,7 +93,7 @@ class Evaluation:
         queries: int | None,
         seed: int,
     ) -> None:
-        """Evaluate a model on a part and record the result, or the error if that is impossible.
+        """Evaluate a model on a part and record the result, or the error if it cannot be evaluated.
 
         Args:
             part: The part.
@@ -113,12 +123,13 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class BenchmarkEntry:
-    """The splits of a published benchmark, and the functions that read and report it.
+    """A published benchmark: its splits, and the functions that read it and report on it.
 
     Attributes:
         splits: Names of the splits; the first is the default.
-        read: Function that reads the parts of a split from the benchmark's folder, the split's name
-            and the options; it raises `DatasetError` for files that are not as documented.
+        read: Function that is called with the benchmark's folder, the split's name and the options,
+            and returns the parts of the split. It raises `DatasetError` if the files do not have
+            the documented format.
         report: Function that returns the report of an evaluation as JSON-compatible values.
     """
 
@@ -138,8 +149,8 @@ def evaluate_benchmark(
 ) -> dict[str, Any]:
     """Evaluate a model on a benchmark of `BENCHMARKS`.
 
-    Missing images are left out and counted. So is a part without any query that can be evaluated;
-    a warning names it.
+    Missing images are left out and counted. A part is left out, with a warning, if none of its
+    queries can be evaluated.
 
     Args:
         name: The benchmark's key in `BENCHMARKS`.
@@ -151,11 +162,12 @@ def evaluate_benchmark(
         seed: Random seed of the sample.
 
     Returns:
-        The report, for JSON: recalls in [0, 1] (for both streams together and for each stream), the
-        protocol, counts, coverage, and the additional fields of the benchmark.
+        The report as JSON-compatible values: recalls in [0, 1] for both streams together and for
+        each stream, the protocol, counts, how much of the benchmark was available (`coverage`), and
+        the additional fields of the benchmark.
 
     Raises:
-        DatasetError: Files are not as documented, or no query is left.
+        DatasetError: Files do not have the documented format, or no query can be evaluated.
     """
     entry = BENCHMARKS[name]
     options = options or BenchmarkOptions()
@@ -175,13 +187,19 @@ def _plain_report(run: Evaluation) -> dict[str, Any]:
 
 
 def _read_css3d(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
-    """Return one part with all scenes of the split; scenes with the target's label are hits."""
+    """Return one part with all scenes of the split.
+
+    The hits of a query are the scenes with the same label as its target.
+    """
     benchmark = css3d_benchmark(root, split)
     return [Part("css3d", benchmark, css3d_images(root, benchmark.gallery))]
 
 
 def _read_fashion200k(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
-    """Return one part with all images of the split; images with the target's caption are hits."""
+    """Return one part with all images of the split.
+
+    The hits of a query are the images with the same caption as its target.
+    """
     benchmark = fashion200k_benchmark(root, split, options.states_answer)
     return [Part("fashion200k", benchmark, fashion200k_images(root, benchmark.gallery))]
 
@@ -190,7 +208,7 @@ def _read_cirr(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
     """Return one part with all images of the split.
 
     Raises:
-        DatasetError: The split's targets are not published.
+        DatasetError: The targets of the split are not published (`test1`).
     """
     return [Part("cirr", cirr_benchmark(root, split), cirr_images(root, split))]
 
@@ -198,15 +216,15 @@ def _read_cirr(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
 def _read_shoes(root: Path, split: str, options: BenchmarkOptions) -> list[Part]:
     """Return one part with all images of the split.
 
-    Each pair of reference and target occurs in two queries, as in DWC's released code.
+    As in DWC's released code, each pair of reference and target occurs in two queries.
     """
     return [Part("shoes", shoes_benchmark(root, split), ShoesImages(root))]
 
 
 def _report_shoes(run: Evaluation) -> dict[str, Any]:
-    """Return the report, in which each pair counts twice, as in publications.
+    """Return the report, in which each pair of reference and target counts twice, as in papers.
 
-    The field `each_pair_once` has the recalls with every pair counted once.
+    The field `each_pair_once` has the recalls if every pair counts once.
     """
     report = run.only.report
     rank_of = dict(zip(report.benchmark.queries, report.ranks["together"], strict=True))
@@ -229,9 +247,10 @@ def _read_fashion_iq(root: Path, split: str, options: BenchmarkOptions) -> list[
 
 
 def _report_fashion_iq(run: Evaluation) -> dict[str, Any]:
-    """Return the mean of the categories' recalls, and the report of every category.
+    """Return a report with the mean recalls of the categories, and the report of every category.
 
-    A category without queries is named in `categories_left_out` and is not part of the means.
+    A category that could not be evaluated is named in `categories_left_out` and does not count in
+    the means.
     """
     reports = {category: result.to_dict() for category, result in run.results.items()}
     every = list(reports.values())
@@ -256,9 +275,9 @@ def _report_fashion_iq(run: Evaluation) -> dict[str, Any]:
 
 
 def _means(reports: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return the means of the recalls over all categories.
+    """Return the mean of each recall over all categories, under the recall's name.
 
-    `mean_of_averages`, the main metric in papers, is the mean of R@10 and R@50.
+    `mean_of_averages`, the main metric in papers, is the mean of these means at 10 and at 50.
     """
     means = {f"recall@{k}": sum(r[f"recall@{k}"] for r in reports) / len(reports) for k in KS}
     return {**means, "mean_of_averages": (means["recall@10"] + means["recall@50"]) / 2}
@@ -271,4 +290,4 @@ BENCHMARKS: Mapping[str, BenchmarkEntry] = {
     "css3d": BenchmarkEntry(("test",), _read_css3d, _plain_report),
     "cirr": BenchmarkEntry(("val", "test1"), _read_cirr, lambda run: cirr_report(run.only)),
 }
-"""The benchmarks by name, which is the value of the command-line option `--dataset`."""
+"""Maps the benchmark's name, as in the command-line option `--dataset`, to the benchmark."""

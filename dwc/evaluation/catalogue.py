@@ -1,4 +1,4 @@
-"""Retrieval benchmark on the drawn catalogue, where all attributes of each image are known."""
+"""Retrieval benchmark on drawn garments, where all attributes of every image are known."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -24,16 +24,20 @@ QUERIES = 2_000
 
 
 class CatalogueImages:
-    """Function object that returns the image of a catalogue item, as drawn for the gallery."""
+    """Callable object that returns the image of a catalogue item, drawn in the gallery style."""
 
     def __init__(self, items: Sequence[CatalogueItem], workers: int | None = None) -> None:
-        """Draw all items, using `workers` processes; by default one per core."""
+        """Draw the images of all items in `workers` processes; None for one process per core."""
         with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
             images = pool.map(_draw, items, chunksize=50)
             self._images = dict(zip((item.id for item in items), images, strict=True))
 
     def __call__(self, item_id: str) -> Image.Image:
-        """Return an item's RGB image, `IMAGE_PX` square; raise KeyError for an unknown id."""
+        """Return the RGB image of an item, a square with a side of `IMAGE_PX` pixels.
+
+        Raises:
+            KeyError: No item has this id.
+        """
         return self._images[item_id]
 
 
@@ -50,7 +54,9 @@ def evaluate_catalogue(
     seed: int = 0,
     pictures: Callable[[str], Image.Image] | None = None,
 ) -> dict[str, Any]:
-    """Evaluate a model on the catalogue; every item that matches a query is a hit.
+    """Evaluate a model on drawn garments.
+
+    The hits of a query are all garments that fit it, not only its target.
 
     Args:
         model: The model.
@@ -58,13 +64,15 @@ def evaluate_catalogue(
         split: Name of the catalogue's split.
         gallery_size: Number of gallery images; the gallery depends only on this and on `split`.
         queries: Number of queries.
-        seed: Random seed from which the queries are generated.
-        pictures: Function that opens an item's image by id; by default the images are drawn.
+        seed: Random seed of the queries.
+        pictures: Function that returns the image of an item's id; None to draw the images.
 
     Returns:
-        `RankReport.to_dict` with `split` and `seed` added. It has the protocol, counts, recalls for
-        both streams together, and under `streams`, for each stream, recalls, the mean image weight,
-        and the correlation of the image weights with the true image shares.
+        `RankReport.to_dict` with `split` and `seed` added. It has the protocol, counts, and the
+        recalls for both streams together. Under `streams`, it has for each stream the recalls, the
+        mean image weight, and `weight_truth_correlation`: the correlation of the image weight with
+        the true image weight, which is the fraction of the target's attributes that come from the
+        reference image and not from the text.
     """
     items, drawn = _benchmark(split, gallery_size, queries, seed)
     report = run_benchmark(drawn, model, processor, pictures or CatalogueImages(items))
@@ -79,9 +87,12 @@ def catalogue_weights(
     queries: int = QUERIES,
     seed: int = 0,
 ) -> tuple[tuple[RetrievalQuery, ...], dict[str, NDArray[np.float32]]]:
-    """Return the N queries of `evaluate_catalogue`, and the image weights (N,) of each stream.
+    """Compute the image weights that a model gives to the N queries of `evaluate_catalogue`.
 
     The parameters are those of `evaluate_catalogue`.
+
+    Returns:
+        The queries, and a dict from the name of each stream to its image weights (N,).
     """
     items, drawn = _benchmark(split, gallery_size, queries, seed)
     composed = compose_queries(model, processor, drawn.queries, CatalogueImages(items))

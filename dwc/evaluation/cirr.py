@@ -1,11 +1,15 @@
-"""CIRR's report, with recalls over the split and within sets of six images; its submission files.
+"""The benchmark CIRR: its report, and the files for its test server.
 
-The targets of the split test1 are not published; CIRR's test server scores two JSON files:
+CIRR's images belong to sets of six similar images. Its metrics are the recalls over all images of a
+split (recall), and within the reference's set (recall_subset).
+
+The targets of the split test1 are not published. CIRR's test server scores two JSON files:
 
     recall.json           {"version": "rc2", "metric": "recall", "<pairid>": [50 names], …}
     recall_subset.json    {"version": "rc2", "metric": "recall_subset", "<pairid>": [3 names], …}
 
-The names are ordered best first; names of equal score are in the order of the split (or the set).
+The names of images are ordered from the best to the worst. Images with equal scores have the order
+of the split (or the set).
 Source: https://github.com/Cuberick-Orion/CIRR/blob/main/Test-split_server.md
 """
 
@@ -30,15 +34,16 @@ HEADLINE = "mean_of_recall@5_and_recall_subset@1"
 
 
 def cirr_report(result: BenchmarkResult) -> dict[str, Any]:
-    """Return CIRR's report: recalls over the whole split, and within the reference's set of six.
+    """Return CIRR's report: recalls over the split, and within the set of the reference.
 
-    The reference is never ranked. Only the image `target_hard` of the annotations is a hit, as on
-    the server and in papers. `target_soft` is not used: for 37 queries of the validation split it
-    names the reference instead of the target.
+    The reference itself is never ranked. Only the image `target_hard` of the annotations is a hit,
+    as on the server and in papers. `target_soft` is not used: for 37 queries of the validation
+    split, it names the reference instead of the target.
 
     Returns:
-        The report for JSON. The key `HEADLINE` has the papers' main metric. `whole_subsets` is the
-        share (0 to 1) of queries for which all five other images of the set are available.
+        The report as JSON-compatible values. The key `HEADLINE` has the main metric in papers.
+        `whole_subsets` is the share (0 to 1) of queries for which all five other images of the set
+        are available.
     """
     numbers = result.to_dict(CIRR_KS)
     ranks = subset_ranks(result.encoded)
@@ -51,18 +56,19 @@ def cirr_report(result: BenchmarkResult) -> dict[str, Any]:
 
 
 def cirr_queries(encoded: EncodedBenchmark) -> list[CirrQuery]:
-    """Return the queries of CIRR's benchmark, with their type narrowed to `CirrQuery`."""
+    """Return the queries of an encoded CIRR benchmark, declared as `CirrQuery` for type checks."""
     return [cast(CirrQuery, query) for query in encoded.benchmark.queries]
 
 
 def subset_scores(
     encoded: EncodedBenchmark, view: tuple[Vectors, Vectors]
 ) -> list[tuple[list[str], NDArray[np.floating]]]:
-    """Return the scores of the other images in the set of each query's reference.
+    """Score, for each query, the other images in the set of its reference.
 
     Args:
         encoded: The vectors of the benchmark.
-        view: Query and gallery vectors, one of `encoded.views`.
+        view: Query vectors (N, D) and gallery vectors (M, D) of N queries and M images, one of the
+            values of `encoded.views`.
 
     Returns:
         For each query, the names of the available other images (at most five), and their scores in
@@ -78,7 +84,12 @@ def subset_scores(
 
 
 def subset_ranks(encoded: EncodedBenchmark) -> dict[str, NDArray[np.int64]]:
-    """Return each target's rank (N,) within its set, from 1, for "together" and for each stream."""
+    """Return the ranks of the targets within the sets of their references.
+
+    Returns:
+        A dict from "together" and the name of each stream to the ranks (N,) for the N queries; the
+        best rank is 1.
+    """
     ranks = {}
     for name, view in encoded.views.items():
         scored = zip(subset_scores(encoded, view), encoded.benchmark.queries, strict=True)
@@ -115,9 +126,9 @@ def write_submission(
         split: Name of the split.
 
     Returns:
-        Counts, coverage and the paths of the files. `complete` says whether the files contain every
-        query with all its names, as the server requires; queries whose reference is missing are
-        left out.
+        Counts, how much of the benchmark was available (`coverage`), and the paths of the files.
+        `complete` says whether the files have all names for every query, as the server requires. A
+        query is left out if its reference image is missing.
     """
     benchmark = cirr_benchmark(root, split, targets_withheld=True)
     encoded, coverage = encode_files(benchmark, cirr_images(root, split), model, processor)
@@ -144,7 +155,13 @@ def write_submission(
 
 
 def best_of_split(encoded: EncodedBenchmark) -> dict[str, list[str]]:
-    """Return, by pair id, the names of the 50 best images of the split, without the reference."""
+    """Return for each query the names of the 50 best images of the split.
+
+    The reference is left out.
+
+    Returns:
+        A dict from the query's pair id to the names, best first.
+    """
     names = encoded.benchmark.gallery
     vectors, gallery = encoded.views["together"]
     length = RANKING_LENGTHS["recall"]
@@ -156,7 +173,13 @@ def best_of_split(encoded: EncodedBenchmark) -> dict[str, list[str]]:
 
 
 def best_of_subset(encoded: EncodedBenchmark) -> dict[str, list[str]]:
-    """Return, by pair id, the names of the 3 best of the other images in the reference's set."""
+    """Return for each query the names of the 3 best images in the set of its reference.
+
+    The reference is left out.
+
+    Returns:
+        A dict from the query's pair id to the names, best first.
+    """
     scored = zip(
         subset_scores(encoded, encoded.views["together"]), cirr_queries(encoded), strict=True
     )

@@ -1,8 +1,9 @@
-"""Ranks, recall and rank correlation, computed on arrays.
+"""Ranks, recall and rank correlation.
 
-A hit is a relevant image, a miss any other image. A hit is ranked after every miss with the same
-score, so that a model with equal scores for all images has a recall of 0 unless K exceeds the
-number of misses. A hit with a NaN score ranks last, a miss with a NaN score first.
+A hit is an image that fits the query; every other image is a miss. If a hit and a miss have the
+same score, the miss gets the better rank. So a model that gives the same score to all images has a
+recall of 0 (unless K exceeds the number of misses). A hit with the score NaN gets the worst rank, a
+miss with the score NaN the best.
 """
 
 from collections.abc import Iterable
@@ -10,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-NEVER = int(np.iinfo(np.int64).max)  # stands for the rank if there is no hit; greater than any K
+NEVER = int(np.iinfo(np.int64).max)  # used as the rank if there is no hit; greater than any K
 
 
 def first_hit_rank(scores: NDArray[np.floating], hits: NDArray[np.bool_]) -> int:
@@ -37,7 +38,7 @@ def recall_at(ranks: ArrayLike, k: int) -> float:
 
 
 def recalls(ranks: ArrayLike, ks: Iterable[int] = (1, 10, 50)) -> dict[str, float]:
-    """Return the recall at each number of `ks`, with keys of the form `recall@K`."""
+    """Return the recall (0 to 1) at each number K of `ks`, under the key `recall@K`."""
     return {f"recall@{k}": recall_at(ranks, k) for k in ks}
 
 
@@ -50,7 +51,10 @@ def average_ranks(values: ArrayLike) -> NDArray[np.float64]:
 
 
 def spearman(a: ArrayLike, b: ArrayLike) -> float:
-    """Return Spearman's rank correlation in [-1, 1]; NaN if one side is constant."""
+    """Return Spearman's rank correlation of two lists of numbers, -1 to 1.
+
+    The result is NaN if all numbers of one list are equal.
+    """
     ranks_a, ranks_b = average_ranks(a), average_ranks(b)
     ranks_a, ranks_b = ranks_a - ranks_a.mean(), ranks_b - ranks_b.mean()
     scale = np.sqrt((ranks_a**2).sum() * (ranks_b**2).sum())
@@ -58,6 +62,9 @@ def spearman(a: ArrayLike, b: ArrayLike) -> float:
 
 
 def correlation(a: ArrayLike, b: ArrayLike) -> float | None:
-    """Return Spearman's rank correlation, or None instead of NaN, which JSON lacks."""
+    """Return Spearman's rank correlation of two lists of numbers, -1 to 1, for JSON.
+
+    The result is None if all numbers of one list are equal, since JSON has no NaN.
+    """
     value = spearman(a, b)
     return None if np.isnan(value) else value

@@ -1,8 +1,10 @@
-"""Retrieval over labeled photographs, to test on real images a model that was trained on drawings.
+"""Evaluation on labeled photographs, for models that were trained on drawings.
 
-All photographs have class labels, which are searched for by text alone. Those of the wardrobe
-dataset also have captions and attributes. They allow tests of caption retrieval, of queries with
-image and text, and of the correlation of the image weight with the true image share.
+All photographs have class labels ("Dress"), for which the model searches by text alone. The
+photographs of the wardrobe dataset also have captions and attributes. These allow to evaluate
+caption retrieval, queries of image and text, and the correlation of the image weight with the true
+image weight: the fraction of the target's attributes that come from the reference image and not
+from the text.
 """
 
 import csv
@@ -45,14 +47,19 @@ CLASS_WORDS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class LabeledPhotographs:
-    """The paths of photographs and their class labels, in the same order."""
+    """Photographs with class labels.
+
+    Attributes:
+        paths: The image files.
+        labels: The class of each image, in the same order.
+    """
 
     paths: list[Path]
     labels: list[str]
 
 
 def read_labeled_photographs(folder: Path) -> LabeledPhotographs:
-    """Read the photographs of a folder from its `labels.csv` (columns `file`, `label`).
+    """Read the file `labels.csv` of a folder of photographs, with the columns `file` and `label`.
 
     Raises:
         DatasetError: The table is missing or has other columns.
@@ -77,10 +84,16 @@ def evaluate_photographs(
     photographs: LabeledPhotographs,
     k: int = 10,
 ) -> dict[str, Any]:
-    """Compute precision@k of text-only queries for each class of photographs.
+    """Search photographs by the name of each class, and compute the precision among the first k.
+
+    Args:
+        model: The model.
+        processor: The model's processor.
+        photographs: The photographs.
+        k: How many of the best photographs count.
 
     Returns:
-        The protocol and the values of `class_precision`.
+        A dict with `protocol` and the keys of `class_precision`.
     """
     by_name = {str(path): path for path in photographs.paths}
     gallery = embed_gallery(model, processor, list(by_name), lambda name: decode(by_name[name]))
@@ -98,18 +111,26 @@ def class_precision(
     labels: Sequence[str],
     k: int = 10,
 ) -> dict[str, Any]:
-    """Compute precision@k of one text-only query for each class that occurs in the labels.
+    """Search embedded photographs by the name of each class, and compute the precision@k.
+
+    The precision@k of a class is the fraction of the k best photographs that belong to the class.
 
     Args:
         model: The model.
         processor: The model's processor.
-        gallery: Embeddings (M, sum of D) of M photographs; D is the dimension of a stream.
+        gallery: Embeddings (M, D) of M photographs, where D is the sum of the streams' dimensions.
         labels: The class of each photograph, in the same order.
         k: How many of the best photographs count.
 
     Returns:
-        `precision@k`: the mean over the classes. `chance`: the mean precision of random results.
-        `classes`: the precision of each class. `words`: the query text of each class.
+        A dict with the keys:
+        `precision@k`: the mean over the classes that occur in the labels.
+        `chance`: the mean precision of random results.
+        `classes`: a dict from each class to its precision.
+        `words`: a dict from each class to its query text.
+
+    Raises:
+        DatasetError: None of the classes occurs in the labels.
     """
     classes = [name for name in CLASS_WORDS if name in labels]
     if not classes:
@@ -153,16 +174,17 @@ def evaluate_wardrobe(
         processor: The model's processor.
         folder: Folder with `attributes.csv` and the photographs; see `dwc.datasets.wardrobe`.
         split: Name of the split.
-        queries: Number of composed queries to evaluate; by default all.
+        queries: Number of composed queries (image and text) to evaluate; None for all.
         seed: Random seed for the attribute change of each reference and for the sample of queries.
 
     Returns:
-        `classes`: precision@10 for the query text of each class. `captions`: recalls of the
-        photograph that a caption describes. `composed`: recalls of any photograph that matches a
-        reference image and a text change. `streams`: for each stream, recalls on the composed
-        queries and `weight_truth_correlation`, Spearman's correlation of the image weight with the
-        share of the target's attributes that only the image determines. Unreadable photographs are
-        left out and counted.
+        A dict with counts, in which unreadable photographs are counted as `missing`, and the keys:
+        `classes`: the values of `class_precision`.
+        `captions`: recalls of queries by caption; the hit is the described photograph.
+        `composed`: recalls of composed queries; hits are all photographs that fit image and text.
+        `streams`: for each stream, the recalls of composed queries, the mean image weight, and
+        `weight_truth_correlation`: Spearman's correlation of the image weight with the fraction of
+        the target's attributes that come from the reference image and not from the text.
     """
     photographs = read_wardrobe(folder, split)
     benchmark = composed_benchmark(photographs, f"wardrobe-{split}", seed)
@@ -202,9 +224,10 @@ def evaluate_wardrobe(
 
 
 def composed_benchmark(photographs: Sequence[Photograph], protocol: str, seed: int) -> Benchmark:
-    """Return a benchmark of composed queries, at most one per photograph, over all photographs.
+    """Return a benchmark whose queries consist of a photograph and a text.
 
-    A query consists of a photograph and a text that asks for a change of its attributes.
+    The text asks for a change of the photograph's attributes. There is at most one query per
+    photograph.
 
     Args:
         photographs: The photographs, which form the gallery.
@@ -234,13 +257,17 @@ def caption_recalls(
     photographs: Sequence[Photograph],
     gallery: Vectors,
 ) -> dict[str, Any]:
-    """Compute the recalls of M photographs when each is searched for by its caption alone.
+    """Search for each photograph by its caption alone, and compute the recalls.
 
     Args:
         model: The model.
         processor: The model's processor.
         photographs: The M photographs.
-        gallery: Their embeddings (M, sum of D), in the same order.
+        gallery: Their embeddings (M, D) in the same order, where D is the sum of the streams'
+            dimensions.
+
+    Returns:
+        The recalls (0 to 1) under `recall@1` and `recall@10`, and the number of `queries`.
     """
     template = model.config.caption_template
     embeddings = []

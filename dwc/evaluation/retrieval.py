@@ -1,8 +1,11 @@
-"""Run a retrieval benchmark: embed the gallery, compose the queries, and rank the hits.
+"""Evaluation of a model on a retrieval benchmark.
 
-Missing image files are left out, and the report says how much of the benchmark was evaluated. In
-shapes, N is the number of queries, M the number of gallery images, and D the dimension of a stream;
-"sum of D" is the sum over all streams. "together" names the ranking by all streams.
+The steps are: embed the gallery's images, compute the query vectors, and rank the images for each
+query. Missing image files are left out; the report says how much of the benchmark was evaluated.
+
+In shapes, N is the number of queries, M the number of gallery images, and D the dimension of a
+stream; "sum of D" is the sum over all streams. The key "together" stands for the ranking by the sum
+of all streams' scores.
 """
 
 import logging
@@ -36,10 +39,16 @@ Item = TypeVar("Item")
 def readable_text(
     processor: DWCProcessor, template: Mapping[str, str], captions: Sequence[str]
 ) -> tuple[str, bool]:
-    """Insert a query's captions in the caption template, shortened to the model's token limit.
+    """Insert a query's captions in the caption template, and shorten them to the token limit.
 
-    Some annotators wrote captions that exceed CLIP's limit. The last word of the longest caption is
-    removed until the text is short enough, so that the template's own words remain.
+    Some captions of benchmarks exceed the number of tokens that CLIP accepts. In that case, the
+    last word of the longest caption is removed repeatedly until the text is short enough. All words
+    of the template remain.
+
+    Args:
+        processor: The model's processor.
+        template: The caption template of the model's config.
+        captions: One or two captions.
 
     Returns:
         The text, and whether captions were shortened.
@@ -67,8 +76,9 @@ class QueryVectors:
     """The vectors and image weights of composed queries.
 
     Attributes:
-        embeddings: Query vectors (N, D) of each stream, by stream.
-        image_weights: Image weights (N,) of each stream, by stream.
+        embeddings: Maps the name of each stream to the vectors (N, D) of the N queries; D is the
+            stream's dimension.
+        image_weights: Maps the name of each stream to the image weights (N,), 0 to 1.
         texts_cut: Number of texts that were shortened to the model's token limit.
     """
 
@@ -83,11 +93,11 @@ class EncodedBenchmark:
 
     Attributes:
         benchmark: The benchmark without the images that could not be read.
-        gallery: Gallery vectors (M, sum of D).
-        queries: The composed queries.
-        answerable: Number of queries whose reference and at least one hit are available, before
-            queries are sampled.
-        unreadable: Reason for each image that could not be read, by id.
+        gallery: Vectors of the M gallery images, (M, sum of the streams' dimensions).
+        queries: Vectors and image weights of the queries.
+        answerable: Number of queries whose reference and at least one hit are available. It counts
+            all of these, even if only a random sample is evaluated.
+        unreadable: Maps the id of each image that could not be read to the reason.
     """
 
     benchmark: Benchmark
@@ -98,7 +108,11 @@ class EncodedBenchmark:
 
     @property
     def views(self) -> dict[str, tuple[Vectors, Vectors]]:
-        """Query vectors (N, D) and gallery vectors (M, D) for "together" and for each stream."""
+        """The vectors of each stream, and the concatenated vectors of all streams.
+
+        Maps the name of each stream, and "together" for all streams, to the query vectors (N, D)
+        and the gallery vectors (M, D): N queries, M images, dimension D.
+        """
         together = np.concatenate(list(self.queries.embeddings.values()), axis=1)
         views = {"together": (together, self.gallery)}
         start = 0
@@ -111,12 +125,13 @@ class EncodedBenchmark:
 
 @dataclass(frozen=True)
 class RankReport:
-    """The ranks of a benchmark's hits, with the image weights of its queries.
+    """The results of a benchmark: the rank of each query's best hit, and the image weights.
 
     Attributes:
         benchmark: The evaluated benchmark.
-        ranks: Rank (N,) of each query's first hit, for "together" and for each stream.
-        image_weights: Image weights (N,) of each stream, by stream.
+        ranks: Maps the name of each stream, and "together" for all streams, to the rank of each
+            query's best hit, (N,) for N queries; the best rank is 1.
+        image_weights: Maps the name of each stream to the image weights (N,), 0 to 1.
         texts_cut: Number of texts that were shortened to the model's token limit.
     """
 
@@ -126,11 +141,11 @@ class RankReport:
     texts_cut: int = 0
 
     def weight_truth_correlation(self, stream: str) -> float | None:
-        """Return Spearman's correlation of a stream's image weights with the true image shares.
+        """Return Spearman's correlation of a stream's image weight with the true image weight.
 
-        The true image share of a query is the share of the target's attributes that only the image
-        determines. The result is None if the true shares are unknown, or if all weights or all
-        shares are equal.
+        The true image weight of a query is the fraction of the target's attributes that come from
+        the reference image and not from the text. The result is None if it is unknown, or if all
+        queries have the same weight or the same true weight.
         """
         shares = [query.picture_share for query in self.benchmark.queries]
         if not shares or any(share is None for share in shares):
@@ -138,14 +153,19 @@ class RankReport:
         return correlation(self.image_weights[stream], np.array(shares, dtype=np.float64))
 
     def to_dict(self, ks: Sequence[int] = (1, 10, 50)) -> dict[str, Any]:
-        """Return the report for JSON: the protocol, counts, and recalls in [0, 1] at each of `ks`.
+        """Return the results as JSON-compatible values.
 
-        The recalls of all streams together are at the top level, those of each stream in `streams`,
-        with the mean image weight and, if it is known, `weight_truth_correlation`.
+        Some benchmarks have queries whose only hit is the reference, which is removed from the
+        results. They count as failures, as in published results. If there are any, `unanswerable`
+        is their number, and `answerable` has the recalls of all other queries.
 
-        A query whose only hit is its reference cannot succeed, since the reference is removed from
-        the results. Such queries count as misses, as in published results. If there are any, the
-        report has their number, `unanswerable`, and the recalls without them, `answerable`.
+        Args:
+            ks: The numbers K for which recall@K is computed.
+
+        Returns:
+            A dict with the protocol, counts, and the recalls (0 to 1) of all streams together.
+            `streams` has, for each stream, the recalls, the mean image weight, and, if it is known,
+            `weight_truth_correlation`.
         """
         streams: dict[str, dict[str, Any]] = {}
         for name in self.image_weights:
@@ -182,7 +202,10 @@ def batched(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
 
 
 def _tracked_batches(items: Sequence[Item], size: int, what: str) -> Iterator[list[Item]]:
-    """Yield batches as `batched` does, and show the progress; `what` names the items."""
+    """Yield consecutive lists of at most `size` items, and show the progress.
+
+    `what` is the word for the items in the progress display.
+    """
     bar = progress_bar(len(items), what, logger, line_every=max(1, len(items) // 10))
     try:
         for chunk in batched(items, size):
@@ -199,7 +222,17 @@ def embed_gallery(
     open_image: OpenImage,
     batch_size: int = 64,
 ) -> Vectors:
-    """Embed the images of M ids as gallery vectors (M, sum of D), in the order of the ids.
+    """Compute the gallery vectors of M images.
+
+    Args:
+        model: The model.
+        processor: The model's processor.
+        ids: The ids of the images.
+        open_image: Function that returns the image of an id.
+        batch_size: Number of images that the model processes at a time.
+
+    Returns:
+        The vectors (M, sum of the streams' dimensions), in the order of `ids`.
 
     Raises:
         ImageError: An image cannot be read.
@@ -217,11 +250,13 @@ def embed_readable(
     open_image: OpenImage,
     batch_size: int = 64,
 ) -> tuple[Vectors, dict[str, str]]:
-    """Embed the images that can be read, and collect the errors for the others.
+    """Compute the gallery vectors of all images that can be read.
+
+    The arguments are those of `embed_gallery`.
 
     Returns:
-        The vectors (M, sum of D) of the M readable images, in the order of `ids`; and the reason
-        why each other image cannot be read, by id.
+        The vectors (M, sum of the streams' dimensions) of the M readable images, in the order of
+        `ids`; and a dict from the id of each other image to the reason why it cannot be read.
     """
     chunks: list[Vectors] = []
     unreadable: dict[str, str] = {}
@@ -234,7 +269,10 @@ def embed_readable(
 
 
 def _open(open_image: OpenImage, name: str, unreadable: dict[str, str]) -> Image.Image | None:
-    """Return the image; if it cannot be read, return None and add the reason to `unreadable`."""
+    """Return the image with the id `name`.
+
+    If it cannot be read, None is returned, and the reason is added to `unreadable`.
+    """
     try:
         return open_image(name)
     except ImageError as error:
@@ -257,9 +295,17 @@ def compose_queries(
     open_image: OpenImage,
     batch_size: int = 64,
 ) -> QueryVectors:
-    """Compute the vectors and image weights of all queries.
+    """Compute the vectors and image weights of queries.
 
-    Captions are inserted in the checkpoint's caption template and shortened to its token limit.
+    Captions are inserted in the caption template of the model's config and shortened to the model's
+    token limit.
+
+    Args:
+        model: The model.
+        processor: The model's processor.
+        queries: The queries.
+        open_image: Function that returns the image of an id.
+        batch_size: Number of queries that the model processes at a time.
     """
     embeddings: dict[str, list[torch.Tensor]] = {}
     weights: dict[str, list[torch.Tensor]] = {}
@@ -286,15 +332,18 @@ def compose_queries(
 def rank_hits(
     benchmark: Benchmark, queries: Vectors, gallery: Vectors, chunk: int = 512
 ) -> NDArray[np.int64]:
-    """Return the rank (N,), from 1, of the best hit of each query.
+    """Return the rank of each query's best hit.
 
-    If the benchmark says so, the query's reference is removed from the ranking.
+    The query's reference is removed from the ranking if `benchmark.reference_removed` is set.
 
     Args:
-        benchmark: The benchmark of N queries over M gallery images.
-        queries: Query vectors (N, any dimension).
-        gallery: Gallery vectors (M, the same dimension).
+        benchmark: The benchmark, with N queries and M gallery images.
+        queries: Query vectors (N, D).
+        gallery: Gallery vectors (M, D) of the same dimension D.
         chunk: Number of queries whose scores are in memory at a time.
+
+    Returns:
+        The ranks (N,); the best rank is 1.
     """
     position = {name: index for index, name in enumerate(benchmark.gallery)}
     ranks = []
@@ -321,8 +370,8 @@ def encode_benchmark(
 ) -> EncodedBenchmark:
     """Compute the vectors of a benchmark's gallery and queries.
 
-    Images that cannot be read are removed, and so are queries whose reference or only hits are
-    among them.
+    Images that cannot be read are removed. A query is removed if its reference or all of its hits
+    cannot be read.
 
     Args:
         benchmark: The benchmark.
@@ -351,7 +400,7 @@ def encode_benchmark(
 
 
 def rank_benchmark(encoded: EncodedBenchmark) -> RankReport:
-    """Compute the rank of each query's best hit, for all streams together and for each stream."""
+    """Rank the images for each query, by all streams together and by each stream alone."""
     ranks = {name: rank_hits(encoded.benchmark, *view) for name, view in encoded.views.items()}
     queries = encoded.queries
     return RankReport(encoded.benchmark, ranks, queries.image_weights, queries.texts_cut)
@@ -364,7 +413,15 @@ def run_benchmark(
     open_image: OpenImage,
     batch_size: int = 64,
 ) -> RankReport:
-    """Evaluate a model on a benchmark whose images `open_image` opens by id."""
+    """Evaluate a model on a benchmark.
+
+    Args:
+        benchmark: The benchmark.
+        model: The model.
+        processor: The model's processor.
+        open_image: Function that returns the image of an id.
+        batch_size: Number of images or queries that the model processes at a time.
+    """
     return rank_benchmark(encode_benchmark(benchmark, model, processor, open_image, batch_size))
 
 
@@ -383,7 +440,8 @@ class Coverage:
     Attributes:
         queries: Number of queries that could be evaluated.
         all_queries: Number of queries in the complete benchmark.
-        evaluated: Number of queries that were evaluated, after sampling.
+        evaluated: Number of queries that were evaluated. It is smaller than `queries` if only a
+            random sample was evaluated.
         gallery: Number of gallery images that were available.
         all_gallery: Number of gallery images in the complete benchmark.
         missing: Ids of the gallery images that were missing or unreadable.
@@ -400,7 +458,7 @@ class Coverage:
 
     @classmethod
     def total(cls, parts: Iterable["Coverage"]) -> "Coverage":
-        """Return the joint coverage of several parts of a benchmark: their counts are added up."""
+        """Return how much of a whole benchmark was available: the sums over its parts' counts."""
         every = list(parts)
         return cls(
             queries=sum(part.queries for part in every),
@@ -424,11 +482,14 @@ class Coverage:
 
     @property
     def comparable(self) -> bool:
-        """Whether the complete benchmark was evaluated."""
+        """Whether all images were available and all queries were evaluated.
+
+        Only then are the recalls comparable with published ones.
+        """
         return not self.missing and self.evaluated == self.all_queries and self.gallery_share == 1
 
     def describe(self) -> str:
-        """Describe how comparable the recalls are with those on the complete benchmark."""
+        """Return a text on how comparable the recalls are with those of the complete benchmark."""
         if self.comparable:
             return "comparable: every picture was there and every query was asked"
         sentences = []
@@ -450,7 +511,7 @@ class Coverage:
         return "; ".join(sentences)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return counts, shares and the description as JSON-compatible values, for a report."""
+        """Return counts, shares and the text of `describe` as JSON-compatible values."""
         return {
             "missing": len(self.missing),
             "unreadable": self.unreadable,
@@ -471,14 +532,24 @@ class Coverage:
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """A benchmark's vectors, ranks and coverage."""
+    """The result of an evaluation.
+
+    Attributes:
+        encoded: The vectors of the gallery and the queries.
+        report: The ranks and image weights.
+        coverage: How much of the benchmark was available.
+    """
 
     encoded: EncodedBenchmark
     report: RankReport
     coverage: Coverage
 
     def to_dict(self, ks: Sequence[int] = KS) -> dict[str, Any]:
-        """Return the report for JSON: recalls at each of `ks`, coverage, and notes."""
+        """Return the results as JSON-compatible values.
+
+        These are the values of `RankReport.to_dict` and `Coverage.to_dict`, and the benchmark's
+        notes. `ks` are the numbers K for which recall@K is computed.
+        """
         return {
             **self.report.to_dict(ks),
             **self.coverage.to_dict(),
@@ -497,7 +568,7 @@ def evaluate_files(
     """Evaluate a model on the available images of a benchmark.
 
     Missing and unreadable images are removed from the gallery. A query is left out if its reference
-    or all of its hits are missing. Both are counted in the result's coverage.
+    or all of its hits are missing. The result's `coverage` has the numbers of both.
 
     Args:
         benchmark: The complete benchmark.
@@ -522,7 +593,16 @@ def encode_files(
     queries: int | None = None,
     seed: int = 0,
 ) -> tuple[EncodedBenchmark, Coverage]:
-    """Compute a benchmark's vectors and coverage as `evaluate_files` does, but do not rank."""
+    """Compute the vectors of a benchmark without ranking the images.
+
+    The arguments and the treatment of missing images are those of `evaluate_files`.
+
+    Returns:
+        The vectors, and how much of the benchmark was available.
+
+    Raises:
+        DatasetError: No image is available, or no query is left.
+    """
     present = drop_missing(benchmark, files.missing(image_order(benchmark)))
     located = {name: files.find(name) for name in image_order(present)}
     paths = {name: path for name, path in located.items() if path is not None}

@@ -1,16 +1,16 @@
 """Drawing of garments as images.
 
-A garment is first modeled as pieces bounded by curves; then cloth, light and background are
-painted. The modules are:
+A garment is first modeled as pieces that are bounded by curves. Then these are painted with cloth,
+light and background. The modules are:
 
 garments/      builds the pieces, lines and buttons (`parts.Shape`) of a described garment
-pose           maps curve coordinates to image pixels
+pose           position, rotation and perspective of a garment in the image
 materials      colors and the fine structure of cloth, knit and leather
 patterns       stripes, checks and prints
 raster, render paint the pieces onto a layer of color, opacity and brightness
 scene          calm backgrounds with a soft shadow (style "gallery")
-photograph     the look of a hasty photograph taken at home (style "training")
-draw           draws a garment with a seed as an image
+photograph     backgrounds, light and flaws of a hasty photograph (style "training")
+draw           draws the image of a garment for a random seed
 contact_sheet  draws a page of garments
 """
 

@@ -44,7 +44,16 @@ def contact_sheet(
     seed: int = DEFAULT_SEED,
     gap: int = 4,
 ) -> Image.Image:
-    """Draw a grid of garments, each `tile` pixels wide and high, and `gap` white pixels apart."""
+    """Draw a grid of random garments.
+
+    Args:
+        columns: The number of columns.
+        rows: The number of rows.
+        tile: Width and height of each garment's image in pixels.
+        style: The style of the images.
+        seed: The seed by which the garments are chosen.
+        gap: Width in pixels of the white lines between and around the images.
+    """
     sheet = Image.new("RGB", (columns * (tile + gap) + gap, rows * (tile + gap) + gap), "white")
     for index, garment in enumerate(varied_garments(columns * rows, seed)):
         row, column = divmod(index, columns)
@@ -54,7 +63,7 @@ def contact_sheet(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write a contact sheet to a PNG file."""
+    """Write a page of garments to an image file; the options are those of the command line."""
     parser = argparse.ArgumentParser(
         description="Draw a page of garments.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,

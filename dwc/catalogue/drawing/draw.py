@@ -1,4 +1,4 @@
-"""Draw a garment from a seed, in one of three styles."""
+"""Drawing of a garment as an image in one of three styles; a seed decides all random details."""
 
 import hashlib
 from typing import Literal, get_args
@@ -17,14 +17,14 @@ from dwc.catalogue.drawing.render import Renderer
 from dwc.catalogue.drawing.scene import ImageArray, as_image, backdrop, cast_shadow, compose
 from dwc.catalogue.schema import Garment
 
-_WIRE = 0.026  # thickness in units of the curve coordinates
+_WIRE = 0.026  # thickness of a hanger's wire; the image is 2 units wide
 
 
 def on_hanger(shape: Shape, clipped: bool) -> Shape:
     """Return the shape with a hanger drawn behind it.
 
     Args:
-        shape: The garment; it is returned unchanged unless it has exactly two points `hung_from`.
+        shape: The garment. If it has no two points `hung_from`, it is returned unchanged.
         clipped: Whether the hanger has a bar with clips, as for a skirt or trousers.
     """
     if len(shape.hung_from) != 2:
@@ -54,7 +54,8 @@ def on_hanger(shape: Shape, clipped: bool) -> Shape:
 Style = Literal["gallery", "training", "plain"]
 """How a garment is shown.
 
-gallery: well lit on a calm background; training: as in a hasty photograph; plain: flat on white.
+gallery: well lit on a calm background; training: like a hasty photograph, with clutter, blur and
+noise; plain: upright on white.
 """
 
 SMALLEST_SIZE = 16  # pixels per side; in smaller images a seam would be wider than a sleeve
@@ -85,7 +86,7 @@ def draw(garment: Garment, seed: int, size: int = 256, style: Style = "gallery")
 
 
 def generator(garment: Garment, seed: int, style: str) -> np.random.Generator:
-    """Return the random generator of one image, which is the same in every process."""
+    """Return the random generator for one image; equal arguments always give the same numbers."""
     key = "|".join((garment.category, *garment.values, str(seed), style))
     digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
     return np.random.default_rng(int.from_bytes(digest, "little"))
@@ -94,7 +95,18 @@ def generator(garment: Garment, seed: int, style: str) -> np.random.Generator:
 def draw_shape(
     shape: Shape, garment: Garment, rng: np.random.Generator, size: int, style: Style = "gallery"
 ) -> Image.Image:
-    """Draw an already built shape in the colors of a garment; otherwise like `draw`."""
+    """Draw a shape from `garments.outline` in the colors and pattern of a garment.
+
+    Args:
+        shape: The pieces of the garment.
+        garment: Description of the garment.
+        rng: Random generator for everything that the description does not specify.
+        size: Width and height of the image in pixels, 16 or more.
+        style: One of `Style`.
+
+    Raises:
+        ValueError: The size is below 16, or the style is unknown.
+    """
     if size < SMALLEST_SIZE:
         raise ValueError(f"size is {size} pixels; a garment takes at least {SMALLEST_SIZE}")
     if style not in get_args(Style):

@@ -1,9 +1,10 @@
-"""Garment materials, their colors (chosen in OKLab), and random textures for folds and light.
+"""Materials of garments with their colors, and random textures for folds and light.
 
-Textures are fixed repeating tiles, computed once, from which random sections are cut.
+Colors are chosen in OKLab, a color space in which the distance of two colors is how different they
+look (Ottosson, "A perceptual color space for image processing", 2020:
+https://bottosson.github.io/posts/oklab/). Chroma is the strength of a color: 0 is grey.
 
-A distance in OKLab measures how different two colors look (Ottosson, "A perceptual color space for
-image processing", 2020: https://bottosson.github.io/posts/oklab/).
+Textures are repeating tiles that are computed once; random sections are cut from them.
 """
 
 from dataclasses import dataclass
@@ -22,21 +23,24 @@ _TILE = 256
 
 
 def upsampled(field: Field, width: int, height: int, sharp: bool = False) -> Field:
-    """Enlarge a low-resolution field (h, w) to (height, width) with smooth interpolation."""
+    """Return a field (h, w) enlarged to (height, width).
+
+    Interpolation is bicubic if `sharp`, else bilinear.
+    """
     method = Image.Resampling.BICUBIC if sharp else Image.Resampling.BILINEAR
     return np.asarray(Image.fromarray(field).resize((width, height), method))
 
 
 @lru_cache(maxsize=32)
 def cloud_tile(roughness: float, finest: int = 64, side: int = _TILE) -> Field:
-    """Return fractal noise (side, side) that repeats seamlessly; mean 0, standard deviation 1.
+    """Return cloud-like noise (side, side) that repeats seamlessly; mean 0, standard deviation 1.
+
+    Equal arguments always give the same tile. `cut` takes a random section of it.
 
     Args:
         roughness: Exponent by which the amplitude falls with frequency: 2 is smooth, 0 white noise.
         finest: Highest frequency, in waves per side.
         side: Pixels per side.
-
-    The tile is always the same; callers cut and rotate it with their own random generator.
     """
     rng = np.random.default_rng(side + finest)
     frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None]) * side
@@ -49,9 +53,9 @@ def cloud_tile(roughness: float, finest: int = 64, side: int = _TILE) -> Field:
 
 @lru_cache(maxsize=8)
 def crease_tile(roughness: float = 1.6, finest: int = 24) -> Field:
-    """Return ridged noise as in crumpled cloth: smooth hollows between narrow ridges.
+    """Return a texture (256, 256) like crumpled cloth: smooth hollows between narrow ridges.
 
-    Mean 0, standard deviation 1.
+    Its mean is 0 and its standard deviation 1. The arguments are those of `cloud_tile`.
     """
     ridges = -np.abs(cloud_tile(roughness, finest)) + 0.35 * np.abs(
         np.roll(cloud_tile(roughness, finest).T, (91, 37), (0, 1))
@@ -60,9 +64,9 @@ def crease_tile(roughness: float = 1.6, finest: int = 24) -> Field:
 
 
 def cut(tile: Field, rng: np.random.Generator, side: int, zoom: float = 1.0) -> Field:
-    """Cut a random square (side, side) from a repeating tile, rotated and mirrored at random.
+    """Return a random section (side, side) of a repeating tile, randomly rotated and mirrored.
 
-    `zoom` > 1 magnifies: side / zoom pixels of the tile are stretched over the square.
+    With `zoom` > 1, the section is magnified: it shows side / zoom pixels of the tile.
     """
     period = len(tile)
     need = max(4, min(period, round(side / zoom)))
@@ -80,7 +84,10 @@ def cut(tile: Field, rng: np.random.Generator, side: int, zoom: float = 1.0) -> 
 
 
 def relief(height: Field, light: tuple[float, float]) -> Field:
-    """Return how much each point of a height field (h, w) faces light from the direction (x, y)."""
+    """Return for each point of a height field (h, w) how much it faces the light.
+
+    `light` is the unit vector (x, y) that points towards the light. Positive values face it.
+    """
     facing = np.zeros_like(height)
     facing[:, 1:-1] -= (height[:, 2:] - height[:, :-2]) * np.float32(light[0])
     facing[1:-1] -= (height[2:] - height[:-2]) * np.float32(light[1])
@@ -130,20 +137,29 @@ _CONTRAST = 0.17
 
 
 def srgb_to_oklab(rgb: ArrayLike) -> NDArray[np.float64]:
-    """Convert sRGB (..., 3) in [0, 1] to OKLab: lightness in [0, 1], green-red, blue-yellow."""
+    """Convert sRGB colors (..., 3) in [0, 1] to OKLab colors (..., 3).
+
+    The three OKLab coordinates are lightness (0 to 1), green to red, and blue to yellow.
+    """
     encoded = np.clip(np.asarray(rgb, dtype=np.float64), 0, 1)
     linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
     return np.cbrt(linear @ _TO_CONE.T) @ _TO_LAB.T
 
 
 def oklab_to_srgb(lab: ArrayLike) -> NDArray[np.float64]:
-    """Convert OKLab (..., 3) to sRGB (..., 3), clipped to [0, 1]."""
+    """Convert OKLab colors (..., 3) to sRGB colors (..., 3), clipped to [0, 1]."""
     linear = np.clip((np.asarray(lab, dtype=np.float64) @ _FROM_LAB.T) ** 3 @ _FROM_CONE.T, 0, 1)
     return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
 def oklch_to_srgb(lightness: float, chroma: float, hue: float) -> Color:
-    """Return the sRGB color of a lightness (0 to 1), chroma (0 to about 0.3) and hue (degrees)."""
+    """Return the sRGB color that has a given lightness, chroma and hue in OKLab.
+
+    Args:
+        lightness: 0 (black) to 1 (white).
+        chroma: Strength of the color, 0 (grey) to about 0.3.
+        hue: Angle in degrees: 0 is pink, 90 yellow, 180 blue-green, 270 blue.
+    """
     angle = np.deg2rad(hue)
     lab = (lightness, chroma * np.cos(angle), chroma * np.sin(angle))
     return oklab_to_srgb(lab).astype(np.float32)
@@ -163,10 +179,15 @@ def color_of(color: str, shade: str = "mid") -> Color:
 
 @lru_cache(maxsize=1024)
 def second_color_of(color: str, main: str, main_shade: str) -> Color:
-    """Return the sRGB value of a second color that stands out from the main one.
+    """Return the sRGB value of a garment's second color, in a shade that contrasts with the main.
 
-    It is the middle shade, or the most different shade if the middle one is too near the main
-    color.
+    It is the middle shade, unless this is too similar to the main color; then it is the most
+    different shade.
+
+    Args:
+        color: Name of the second color.
+        main: Name of the main color.
+        main_shade: Shade of the main color.
     """
     base = color_of(main, main_shade)
     if difference(color_of(color), base) >= _CONTRAST:
@@ -186,7 +207,13 @@ def lightness(rgb: ArrayLike) -> float:
 
 
 def shifted(rgb: ArrayLike, lighter: float = 0.0, chroma: float = 1.0) -> Color:
-    """Return an sRGB color with `lighter` added to its lightness and its chroma times `chroma`."""
+    """Return an sRGB color after a change of its OKLab lightness and chroma.
+
+    Args:
+        rgb: The color, sRGB in [0, 1].
+        lighter: Number added to the lightness (0 to 1).
+        chroma: Factor of the chroma.
+    """
     lab = srgb_to_oklab(rgb)
     lab[0] = np.clip(lab[0] + lighter, 0.06, 0.99)
     lab[1:] *= chroma
@@ -194,7 +221,7 @@ def shifted(rgb: ArrayLike, lighter: float = 0.0, chroma: float = 1.0) -> Color:
 
 
 def nearest_color(rgb: ArrayLike) -> tuple[str, str]:
-    """Return the name (color, shade) of the schema's color nearest to an sRGB value."""
+    """Return the schema's color that is nearest to an sRGB value, as a pair (color, shade)."""
     return _NAMES[int(np.linalg.norm(_NAMED_LAB - srgb_to_oklab(rgb), axis=1).argmin())]
 
 
@@ -213,12 +240,12 @@ _GUM, _BLACK_RUBBER = oklch_to_srgb(0.66, 0.075, 65), oklch_to_srgb(0.27, 0.006,
 
 @dataclass(frozen=True)
 class Material:
-    """The colors of a garment's roles and the look of its surface.
+    """The colors of a garment and the look of its surface.
 
     Attributes:
-        colors: sRGB color of each role.
-        weave: Name of the fine structure, such as a knit.
-        depth: Strength of the fine structure.
+        colors: Maps each role of a piece (see `parts.Role`) to its sRGB color.
+        weave: Name of the fine structure: "cotton", "knit", "twill" or "leather".
+        depth: Strength of the fine structure, 0 to 1.
         gloss: How much the surface shines, 0 to 1.
     """
 
@@ -229,12 +256,12 @@ class Material:
 
     @cached_property
     def is_dark(self) -> bool:
-        """Whether the cloth is so dark that seams must be lighter than it to be visible."""
+        """Whether the cloth is so dark that its seams are drawn lighter, not darker."""
         return lightness(self.colors["main"]) < 0.47
 
 
 def material_of(garment: Garment, rng: np.random.Generator) -> Material:
-    """Choose a garment's material: its two colors as described, everything else at random."""
+    """Return a material with the two colors of a garment; everything else is random."""
     color, shade, second_name = garment["colour"], garment["shade"], garment["second_colour"]
     main = color_of(color, shade)
     second = main if second_name == "none" else second_color_of(second_name, color, shade)
@@ -264,7 +291,7 @@ def material_of(garment: Garment, rng: np.random.Generator) -> Material:
 
 @lru_cache(maxsize=64)
 def _dyed_alike(color: str, shade: str) -> tuple[Color, Color, Color]:
-    """Return trim, lining and sole colors that go with a color."""
+    """Return the colors of trim, lining and sole that suit the main color `color`."""
     main = color_of(color, shade)
     level = lightness(main)
     trim = shifted(main, -0.2 if level > 0.45 else 0.22, 0.85)
@@ -273,7 +300,7 @@ def _dyed_alike(color: str, shade: str) -> tuple[Color, Color, Color]:
 
 
 def button_color(material: Material) -> Color:
-    """Return a color for buttons: pale on dark cloth, dark on pale cloth, in a similar hue."""
+    """Return the color of buttons: similar to the cloth, but pale on dark cloth, else dark."""
     level = lightness(material.colors["main"])
     pale = level < 0.62
     base = _BUTTON_PALE if pale else _BUTTON_DARK
@@ -283,10 +310,14 @@ def button_color(material: Material) -> Color:
 
 @lru_cache(maxsize=64)
 def weave_tile(weave: str, unit: int) -> Field:
-    """Return a tile with the fine structure of a material, mean 0 and height about 1.
+    """Return a repeating tile (128, 128) with the fine structure of a material.
 
-    `unit` is the number of pixels per unit of the curve coordinates. Threads scale with the garment
-    and are left out if they would be finer than a pixel.
+    Its mean is about 0 and its values are mostly between -1 and 1.
+
+    Args:
+        weave: Name of the structure: "knit", "twill", "leather"; any other name gives cotton.
+        unit: Pixels per unit of the curve coordinates (half the image's side). The threads scale
+            with it, but are never thinner than two pixels.
     """
     side = 128
     y, x = np.mgrid[0:side, 0:side].astype(np.float32)

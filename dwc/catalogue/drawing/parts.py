@@ -1,7 +1,7 @@
-"""Pieces, lines and buttons as resolution-independent curves, and helpers to construct curves.
+"""Pieces, lines and buttons of a garment as curves, and functions that construct curves.
 
 Coordinates: x to the right, y down. The image is the square [-1, 1] x [-1, 1], and the longer side
-of a garment spans about [-0.85, 0.85]. Items are painted in the order given, back to front.
+of a garment spans about [-0.85, 0.85]. Items are painted in the given order, back to front.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 Points = NDArray[np.float64]  # (n, 2), x and y
 
 Role = Literal["main", "second", "trim", "lining", "sole", "metal"]
-"""Role that determines a piece's color.
+"""What a piece is in the garment, which decides its color.
 
 main: the garment's color; second: its second color; trim: a color that goes with the main one,
 darker or contrasting (belts, collars); lining: the darker inside visible at a neck or cuff; sole: a
@@ -35,8 +35,8 @@ class Part:
 
     Attributes:
         outline: Closed curve (n, 2), already smooth; the last point is joined to the first.
-        role: Role that determines its color.
-        grain: Rotation of the pattern in radians, clockwise; 0 is upright. It makes a sleeve's
+        role: What the piece is in the garment, which decides its color; see `Role`.
+        grain: Rotation of the pattern in radians, clockwise; 0 is upright. A sleeve's grain makes
             stripes run around the sleeve.
         roundness: Strength of the shading towards the edges, from 0 (flat) to 1 (a tube).
         patterned: Whether the garment's pattern covers the piece; false for belts, soles and
@@ -74,7 +74,7 @@ class Disc:
     Attributes:
         centre: Center (x, y).
         radius: Radius in the unit of the center.
-        role: Role that determines its color.
+        role: What it is in the garment, which decides its color; see `Role`.
     """
 
     centre: tuple[float, float]
@@ -89,7 +89,8 @@ class Shape:
     Attributes:
         items: Parts, lines and discs in painting order, back to front.
         print_box: Area (left, top, right, bottom) for a chest print; None for garments without one.
-        hung_from: Points held by a hanger or clips; may be empty.
+        hung_from: Points (x, y) at which a hanger or clips hold the garment; empty if it does not
+            hang.
     """
 
     items: tuple[Part | Line | Disc, ...]
@@ -98,9 +99,12 @@ class Shape:
 
 
 def smooth(points: object, closed: bool = True, samples: int = 12) -> Points:
-    """Return a Catmull-Rom curve through `points` (n, 2), with `samples` points per segment.
+    """Return a smooth (Catmull-Rom) curve through points, as an array (m, 2).
 
-    A point given twice in a row makes a corner.
+    Args:
+        points: The n points (n, 2). A point given twice in a row makes a corner.
+        closed: Whether the curve continues from the last point to the first.
+        samples: The number of curve points per pair of neighboring points.
     """
     knots = np.asarray(points, dtype=np.float64)
     count = len(knots)
@@ -120,7 +124,10 @@ def smooth(points: object, closed: bool = True, samples: int = 12) -> Points:
 
 
 def mirror(points: Points) -> Points:
-    """Return the points mirrored at the vertical axis, in reverse order."""
+    """Return points (n, 2) mirrored at the vertical axis x = 0, in reverse order.
+
+    A curve for the right half of a garment thus gets its continuation on the left half.
+    """
     flipped = points[::-1].copy()
     flipped[:, 0] = -flipped[:, 0]
     return flipped
@@ -143,21 +150,27 @@ def _cubic_basis(count: int) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=64)
 def unit_steps(count: int) -> NDArray[np.float64]:
-    """Return `count` evenly spaced numbers from 0 to 1; cached, so do not modify it."""
+    """Return `count` evenly spaced numbers from 0 to 1.
+
+    The array is cached and cannot be written.
+    """
     steps = np.linspace(0, 1, count)
     steps.flags.writeable = False
     return steps
 
 
 def arc(start: ArrayLike, control: ArrayLike, end: ArrayLike, count: int = 8) -> Points:
-    """Return a quadratic Bezier curve (count, 2), including both ends."""
+    """Return a quadratic Bezier curve (count, 2) from `start` to `end`."""
     return _quadratic_basis(count) @ np.array([start, control, end], dtype=np.float64)
 
 
 def bow(
     start: ArrayLike, first: ArrayLike, second: ArrayLike, end: ArrayLike, count: int = 8
 ) -> Points:
-    """Return a cubic Bezier curve (count, 2), including both ends."""
+    """Return a cubic Bezier curve (count, 2) from `start` to `end`.
+
+    `first` and `second` are its control points.
+    """
     return _cubic_basis(count) @ np.array([start, first, second, end], dtype=np.float64)
 
 
@@ -167,17 +180,29 @@ def shifted(points: Points, x: float, y: float) -> Points:
 
 
 def side_of(points: Points, side: int) -> Points:
-    """Return points designed for the right side, mirrored to the left if `side` is -1."""
+    """Return points for one side of a garment: unchanged for the right, mirrored for the left.
+
+    `side` is 1 for the right and -1 for the left.
+    """
     return points if side > 0 else points * (-1.0, 1.0)
 
 
 def polygon(*corners: Vector) -> Points:
-    """Return the corners as an (n, 2) array."""
+    """Return the n corners as an array (n, 2)."""
     return np.array(corners, dtype=np.float64)
 
 
 def rounded(corners: Points, radius: float, count: int = 4) -> Points:
-    """Return the closed polygon `corners` (n, 2), corners rounded by about `radius`."""
+    """Return a closed polygon with rounded corners.
+
+    Args:
+        corners: The n corners (n, 2).
+        radius: Distance from a corner at which its rounding starts.
+        count: Points per rounded corner.
+
+    Returns:
+        The outline (n * count, 2).
+    """
     before = np.roll(corners, 1, axis=0) - corners
     after = np.roll(corners, -1, axis=0) - corners
     before_length = np.hypot(before[:, 0], before[:, 1])
@@ -195,7 +220,7 @@ def rounded(corners: Points, radius: float, count: int = 4) -> Points:
 
 
 def ellipse(centre: Vector, half_width: float, half_height: float, count: int = 20) -> Points:
-    """Return a closed ellipse (count, 2)."""
+    """Return `count` points (count, 2) of an ellipse around `centre`."""
     angle = np.arange(count) * (2 * np.pi / count)
     return np.stack(
         [centre[0] + half_width * np.cos(angle), centre[1] + half_height * np.sin(angle)], axis=1
@@ -203,7 +228,7 @@ def ellipse(centre: Vector, half_width: float, half_height: float, count: int = 
 
 
 def comb(top: Points, bottom: Points, count: int) -> Points:
-    """Return one zigzag line that crosses a band `count` times: the ribs of knitted ribbing.
+    """Return the ribs of a knitted band as one zigzag line (2 * count, 2).
 
     Args:
         top: Upper edge (m, 2) of the band, from one end to the other.
@@ -219,15 +244,18 @@ def comb(top: Points, bottom: Points, count: int) -> Points:
 
 
 def _at(edge: Points, at: NDArray[np.float64]) -> Points:
-    """Interpolate a polyline at positions `at` from 0 to 1, with its points evenly spaced."""
+    """Return the points of an edge at positions `at`: 0 is its first point, 1 its last.
+
+    The given points of the edge count as evenly spaced.
+    """
     knots = unit_steps(len(edge))
     return np.stack([np.interp(at, knots, edge[:, 0]), np.interp(at, knots, edge[:, 1])], axis=1)
 
 
 def scalloped(start: Vector, end: Vector, sag: float, depth: float, count: int) -> Points:
-    """Return an edge from `start` to `end` of `count` rounded lobes that hang `depth` down.
+    """Return an edge from `start` to `end` that consists of `count` rounded lobes.
 
-    The edge as a whole sags by `sag` in its middle.
+    The lobes hang down by `depth`. In its middle, the edge is lower by `sag`.
     """
     u = unit_steps(count * 7 + 1)
     line = np.array(start) * (1 - u[:, None]) + np.array(end) * u[:, None]
@@ -236,7 +264,16 @@ def scalloped(start: Vector, end: Vector, sag: float, depth: float, count: int) 
 
 
 def waved(start: Vector, end: Vector, sag: float, depth: float, count: int, phase: float) -> Points:
-    """Return an edge from `start` to `end` in `count` gentle waves of height `depth`."""
+    """Return an edge from `start` to `end` with `count` gentle waves.
+
+    Args:
+        start: First point (x, y).
+        end: Last point.
+        sag: How much lower the edge is in its middle.
+        depth: Height of the waves above and below the edge.
+        count: The number of waves.
+        phase: Phase of the waves in radians.
+    """
     u = unit_steps(count * 6 + 1)
     line = np.array(start) * (1 - u[:, None]) + np.array(end) * u[:, None]
     rise = np.sin(np.pi * u) ** 0.5  # the waves fade out at the side seams

@@ -1,7 +1,8 @@
-"""Patterns on cloth, and prints on the chest of a garment.
+"""Patterns of cloth, and prints on the chest of a garment.
 
-A pattern is a repeating tile that is painted once with Pillow and contains the weight of the
-garment's second color at each pixel. A print is a set of outlines in the square [-1, 1] x [-1, 1].
+A pattern is a repeating tile whose pixels are weights: 0 shows the garment's main color, 1 its
+second color. It is painted once with Pillow. A print is a set of outlines in the square
+[-1, 1] x [-1, 1].
 """
 
 from collections.abc import Callable
@@ -20,7 +21,7 @@ Weight = NDArray[np.float32]  # (height, width), from 0 (main color) to 1 (secon
 _SIDE = 256  # pixels per side of a tile before scaling
 _OVER = 2  # oversampling factor in painting tiles, for smooth edges
 _FINER = 3  # pixels of a scaled tile per image pixel
-# Side of a tile in units of the curve coordinates. A stripe is then two pixels wide in an image of
+# Side of a tile in units of half the image's side. A stripe is then two pixels wide in an image of
 # 64 pixels.
 _EXTENT = {
     "striped": 0.44, "pinstriped": 0.36, "checked": 0.44, "dotted": 0.40, "floral": 0.66,
@@ -35,9 +36,10 @@ class Pattern:
     Attributes:
         name: The pattern's name, one of the schema's.
         scale: Factor of the tile's size.
-        phase: Offset (x, y) of the tile, 0 to 1 in units of its size.
-        layout: Number that selects the arrangement of color blocks.
-        bend: Local displacement (2, size, size) of the pattern in pixels; None for none.
+        phase: Offset (x, y) of the tile as a fraction of its size, 0 to 1.
+        layout: Number that selects the arrangement of the pattern "colour_block".
+        bend: Displacement of the pattern at each pixel, (2, size, size) for x and y, in pixels;
+            None for none. It makes lines slightly uneven.
     """
 
     name: str
@@ -61,10 +63,10 @@ class Pattern:
             name: The pattern's name.
             rng: Random generator.
             size: Pixels per side of the image.
-            askew: Strength of the random local shift of the pattern, as a fraction of the image
-                size.
-            across: Whether color blocks may only be one above the other, so that both shoes of a
-                pair match.
+            askew: Strength of the random displacement that makes lines uneven, as a fraction of the
+                image size.
+            across: Whether color blocks lie only one above the other. This makes both shoes of a
+                pair look alike.
         """
         scale = float(rng.uniform(0.85, 1.2))
         phase = (float(rng.uniform()), float(rng.uniform()))
@@ -85,14 +87,19 @@ class Pattern:
         span: tuple[float, ...],
         turn: float,
     ) -> Weight | None:
-        """Return the weight of the second color at each pixel of `box`; None if there is none.
+        """Return the weight of the second color at each pixel of a box.
 
         Args:
             part: The piece, in pixel coordinates.
             box: Pixel box (left, top, right, bottom).
             unit: Pixels per unit of the curve coordinates.
-            span: Extent (left, top, right, bottom) of all patterned pieces, rotated back by `turn`.
+            span: Extent (left, top, right, bottom) of all patterned pieces, in pixel coordinates
+                rotated back by `turn`.
             turn: Rotation of the garment in radians, clockwise.
+
+        Returns:
+            The weights (height of the box, width of the box), 0 to 1; None for the patterns "plain"
+            and "graphic", which cover no whole piece.
         """
         if self.name == "colour_block":
             return _block_weight(self.layout, box, span, turn)
@@ -121,17 +128,18 @@ class Pattern:
 def turned_tile(
     tile: str | Weight, size: int, step: float, angle: float, rng: np.random.Generator
 ) -> Weight:
-    """Return a square (size, size) of a repeating tile, rotated by `angle` (radians).
+    """Return a random section (size, size) of a repeating tile after a rotation.
 
     Args:
-        tile: A pattern's name or the tile itself.
-        size: Pixels per side of the square.
-        step: Number of the tile's pixels per pixel of the square.
-        angle: Rotation in radians.
-        rng: Random generator.
+        tile: The name of a pattern, or the tile itself.
+        size: Pixels per side of the section.
+        step: Number of the tile's pixels per pixel of the section.
+        angle: Rotation of the tile in radians, clockwise.
+        rng: Random generator that chooses the position in the tile.
     """
     source = _tile(tile).astype(np.float32) / np.float32(255) if isinstance(tile, str) else tile
-    # Average tile pixels that are finer than the square's, or thin lines would show aliasing.
+    # If tile pixels are finer than those of the section, average them: otherwise, thin lines would
+    # show aliasing.
     source = _reduced(source, max(1, int(step)))
     step = step / max(1, int(step))
     start = rng.uniform(0, len(source), 2)
@@ -152,7 +160,11 @@ def _reduced(tile: Weight, factor: int) -> Weight:
 def _block_weight(
     layout: int, box: tuple[int, int, int, int], span: tuple[float, ...], turn: float
 ) -> Weight:
-    """Return the second color's weight in `box` for large blocks along the garment's own axes."""
+    """Return the weight (h, w) of the second color in a box for the pattern "colour_block".
+
+    The blocks are halves, a band or quarters of the garment and rotate with it. The arguments are
+    those of `Pattern.weight`.
+    """
     left, top, right, bottom = box
     middle = ((span[0] + span[2]) / 2, (span[1] + span[3]) / 2)
     half = (max(span[2] - span[0], 1) / 2, max(span[3] - span[1], 1) / 2)
@@ -177,10 +189,10 @@ def _block_weight(
 
 @lru_cache(maxsize=160)
 def _scaled_tile(name: str, period: int) -> NDArray[np.uint8]:
-    """Return the pattern's tile for a repeat of `period` pixels, at `_FINER` times that resolution.
+    """Return the tile of a pattern that repeats every `period` image pixels.
 
-    It is averaged over the area of an image pixel, so that nearest-neighbor lookup gives smooth
-    edges.
+    The tile has `_FINER` pixels per image pixel. Each of its pixels is the average over the area of
+    an image pixel, so that reading the nearest one gives smooth edges.
     """
     side = _FINER * period
     tile = np.asarray(Image.fromarray(_tile(name)).resize((side, side), Image.Resampling.BOX))
@@ -235,7 +247,11 @@ def _zigzags(pen: ImageDraw.ImageDraw, side: int) -> None:
 
 
 def _repeated(x: float, y: float, reach: float) -> list[tuple[float, float]]:
-    """Return a place in the unit square and its repeats across the borders within `reach`."""
+    """Return a point of the unit square, and its copies in the neighboring tiles.
+
+    Only copies at most `reach` away from the square are returned. They are needed for figures that
+    extend across the border of a repeating tile.
+    """
     return [
         (x + right, y + down)
         for right in (-1, 0, 1)
@@ -343,7 +359,7 @@ def _sun(rng: np.random.Generator) -> list[Points]:
 
 
 def _words(rng: np.random.Generator) -> list[Points]:
-    """Return bars of uneven width in two or three rows, which resemble text from afar."""
+    """Return two or three rows of bars of uneven width, which look like distant text."""
     blocks = []
     rows = int(rng.integers(2, 4))
     for row in range(rows):
@@ -408,9 +424,9 @@ def draw_emblem(
 
     Args:
         rng: Random generator.
-        box: Area (left, top, right, bottom) that the emblem fills.
-        turn: Rotation in radians.
-        least_radius: Lower limit of half the emblem's width.
+        box: Area (left, top, right, bottom) that the emblem fills, in pixels.
+        turn: Rotation in radians, clockwise.
+        least_radius: Lower limit of half the emblem's width, in pixels.
     """
     emblem = _EMBLEMS[int(rng.integers(len(_EMBLEMS)))]
     middle = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])

@@ -1,8 +1,8 @@
 """Imitation of hasty photographs taken at home, for training: background, light, blur and noise.
 
-The strength of these effects is random for each image, and some images look almost like the gallery
-style, so that a model learns to ignore the effects. The mean hue changes only a little, because
-otherwise the garment's color could not be recognized.
+A model that is trained on such images learns to ignore these effects. Their strength is random for
+each image; some images look almost like the gallery style. The mean hue changes only a little,
+because otherwise the garment's color could not be recognized.
 """
 
 import io
@@ -34,9 +34,9 @@ _NAMED = ("striped", "checked", "dotted", "floral", "zigzag", "leopard", "pinstr
 
 
 def surroundings(rng: np.random.Generator, garment_colors: list[Color], size: int) -> ImageArray:
-    """Return a random home background (size, size, 3): floor, carpet, sheet, wall or clutter.
+    """Return a random background (size, size, 3) as in a home: floor, carpet, bed sheet, wall, ...
 
-    It usually differs from the garment's colors; one background in five may be similar.
+    Most backgrounds contrast with the garment's colors; about one in five may be similar.
     """
     kinds, shares = zip(*_KINDS, strict=True)
     kind = kinds[int(rng.choice(len(kinds), p=np.array(shares) / sum(shares)))]
@@ -52,14 +52,17 @@ def surroundings(rng: np.random.Generator, garment_colors: list[Color], size: in
 
 
 def any_color(rng: np.random.Generator, vivid: float = 0.06) -> Color:
-    """Return a random, mostly muted color of household things; `vivid` is the mean chroma."""
+    """Return a random, mostly muted color; `vivid` is the mean chroma (strength of the color)."""
     lightness = float(rng.beta(1.6, 1.1) * 0.78 + 0.2)
     chroma = min(float(rng.exponential(vivid)), 0.22)
     return oklch_to_srgb(lightness, chroma, float(rng.uniform(0, 360)))
 
 
 def creased_cloth(rng: np.random.Generator, size: int, strength: float) -> Field:
-    """Return the brightness (size, size), about 1, of cloth that lies in folds."""
+    """Return brightness factors (size, size), about 1, that make a surface look creased.
+
+    `strength` is the typical deviation from 1.
+    """
     zoom = size / rng.uniform(70, 220)
     tile = crease_tile() if rng.random() < 0.5 else crease_tile(2.1, 12)
     folds = cut(tile, rng, size, zoom)
@@ -73,14 +76,14 @@ def creased_cloth(rng: np.random.Generator, size: int, strength: float) -> Field
 
 
 def _wall(rng: np.random.Generator, size: int) -> ImageArray:
-    """Return a slightly uneven plain wall or sheet of paper."""
+    """Return an image (size, size, 3) of a plain, slightly uneven wall."""
     lightness, chroma = float(rng.uniform(0.55, 0.98)), float(rng.exponential(0.015))
     tint = oklch_to_srgb(lightness, chroma, float(rng.uniform(0, 360)))
     return tint * (1 + np.float32(0.02) * cut(cloud_tile(1.2), rng, size))[..., None]
 
 
 def _wood(rng: np.random.Generator, size: int) -> ImageArray:
-    """Return a rotated floor of parquet or laminate planks, from pale grey to red brown."""
+    """Return an image (size, size, 3) of a wooden floor, from pale grey to red brown."""
     level, grey = float(rng.uniform(0.42, 0.88)), float(rng.beta(1.2, 1.5))
     tint = oklch_to_srgb(level, 0.015 + 0.085 * (1 - grey), float(rng.uniform(50, 85)))
     angle = float(rng.choice([0.0, np.pi / 2]) + rng.normal(0, 0.12))
@@ -110,7 +113,7 @@ def _planks() -> Field:
 
 
 def _tiles(rng: np.random.Generator, size: int) -> ImageArray:
-    """Return rotated floor tiles with joints, mostly pale."""
+    """Return an image (size, size, 3) of floor tiles, mostly pale, at a random angle."""
     level = float(rng.uniform(0.6, 0.95))
     tint = oklch_to_srgb(level, float(rng.exponential(0.015)), float(rng.uniform(40, 110)))
     scale = rng.uniform(0.5, 1.5) * 256 / size
@@ -122,14 +125,14 @@ def _tiles(rng: np.random.Generator, size: int) -> ImageArray:
 
 @lru_cache(maxsize=1)
 def _joints() -> Field:
-    """Return the mask (256, 256) of the joints between four tiles; 1 is in the joint."""
+    """Return the mask (256, 256) of the joints between four tiles: 1 in a joint, 0 on a tile."""
     side = np.arange(256) % 128
     joint = np.clip(2.6 - np.minimum(side, 128 - side), 0, 1).astype(np.float32)
     return np.maximum(joint[None], joint[:, None])
 
 
 def _carpet(rng: np.random.Generator, size: int) -> ImageArray:
-    """Return a coarse-grained rug of any color, sometimes with an ornament in a second color."""
+    """Return an image (size, size, 3) of a carpet, sometimes with an ornament."""
     tint = any_color(rng, 0.045)
     field = np.float32(rng.uniform(0.04, 0.16)) * cut(
         cloud_tile(0.5, 128), rng, size, rng.uniform(1.0, 2.6) * size / 128
@@ -143,14 +146,14 @@ def _carpet(rng: np.random.Generator, size: int) -> ImageArray:
 
 
 def _sheet(rng: np.random.Generator, size: int) -> ImageArray:
-    """Return a folded bed sheet or blanket in white or any color, including vivid ones."""
+    """Return an image (size, size, 3) of a creased bed sheet or blanket of any color."""
     pale = oklch_to_srgb(float(rng.uniform(0.8, 0.97)), 0.012, float(rng.uniform(40, 260)))
     tint = pale if rng.random() < 0.4 else any_color(rng, 0.10)
     return tint * creased_cloth(rng, size, float(rng.uniform(0.02, 0.10)))[..., None]
 
 
 def _patterned(rng: np.random.Generator, size: int) -> ImageArray:
-    """Return patterned bed linen or upholstery, lightly creased."""
+    """Return an image (size, size, 3) of patterned, lightly creased cloth."""
     one, other = any_color(rng, 0.06), any_color(rng, 0.10)
     name = str(rng.choice(_NAMED))
     weight = turned_tile(
@@ -162,7 +165,7 @@ def _patterned(rng: np.random.Generator, size: int) -> ImageArray:
 
 
 def _two_parts(rng: np.random.Generator, size: int) -> ImageArray:
-    """Return two surfaces with a straight border, such as a wall and a floor or a bed's edge."""
+    """Return an image (size, size, 3) of two surfaces with a straight border: wall and floor."""
     plain = (_wall, _wood, _carpet, _sheet, _wall)
     one = plain[int(rng.integers(5))](rng, size)
     other = plain[int(rng.integers(5))](rng, size)
@@ -176,7 +179,7 @@ def _two_parts(rng: np.random.Generator, size: int) -> ImageArray:
 
 
 def _clutter(rng: np.random.Generator, size: int) -> ImageArray:
-    """Return furniture and other things as overlapping blocks of many colors."""
+    """Return an image (size, size, 3) of overlapping blocks of many colors, like furniture."""
     image = Image.new("RGB", (size, size), _as_ink(any_color(rng)))
     pen = ImageDraw.Draw(image)
     for _ in range(int(rng.integers(4, 14))):
@@ -200,7 +203,7 @@ def _as_ink(color: Color) -> tuple[int, int, int]:
 
 
 def foreground(rgb: ImageArray, rng: np.random.Generator) -> None:
-    """Draw an obstacle over the image's edge, in place: a hand or another piece of cloth."""
+    """Paint a hand or a piece of cloth over the edge of the image `rgb`, which is changed."""
     size = len(rgb)
     angle = float(rng.uniform(0, 2 * np.pi))
     inward = np.array([np.cos(angle), np.sin(angle)])
@@ -233,9 +236,9 @@ def foreground(rgb: ImageArray, rng: np.random.Generator) -> None:
 
 
 def uneven_light(rng: np.random.Generator, size: int, strength: float) -> Field:
-    """Return the brightness (size, size), about 1, under a window, lamp or flash.
+    """Return brightness factors (size, size), about 1, like those of a window, lamp or flash.
 
-    Sometimes it includes a cast shadow.
+    Some contain a shadow with a straight edge. `strength` is about 0 (even light) to 1.3.
     """
     steps = np.linspace(-1, 1, 10, dtype=np.float32)
     x, y = steps[None], steps[:, None]
@@ -264,13 +267,13 @@ _NEAR_GALLERY = 0.25  # share of careful photographs, similar to the gallery sty
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The imperfections of one photograph; `strength` is from 0 (as in the gallery) to 1."""
+    """A hasty photograph; `strength` of its flaws is from 0 (like the gallery style) to 1."""
 
     strength: float
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> "Snapshot":
-        """Return a snapshot of random strength."""
+        """Return a snapshot whose flaws have a random strength."""
         careful = rng.random() < _NEAR_GALLERY
         return cls(float(rng.uniform(0, 0.2) if careful else rng.uniform(0.4, 1.0)))
 
@@ -292,12 +295,12 @@ class Snapshot:
         )
 
     def light_direction(self, rng: np.random.Generator) -> tuple[float, float]:
-        """Return a random direction (x, y) of the light, mostly from above."""
+        """Return a random unit vector (x, y; y down) towards the light, which is mostly above."""
         angle = rng.normal(-np.pi / 2, 0.6 + 0.8 * self.strength)
         return (float(np.cos(angle)), float(np.sin(angle)))
 
     def wrinkle(self, layer: Layer, rng: np.random.Generator) -> None:
-        """Add folds over the whole garment, and blur details too sharp for cloth, in place."""
+        """Add random folds, and sometimes worn patches, to the garment on the layer."""
         size = layer.size
         box = (0, 0, size, size)
         depth = 0.02 + 0.18 * self.strength * rng.random()
@@ -307,7 +310,13 @@ class Snapshot:
             layer.tone(box, np.float32(rng.uniform(0.02, 0.07)) * patches)
 
     def show(self, layer: Layer, rng: np.random.Generator, colors: list[Field]) -> ImageArray:
-        """Return the garment with background and shadow, after light and camera effects."""
+        """Return the photograph (size, size, 3) of the garment on a random background.
+
+        Args:
+            layer: The drawn garment.
+            rng: The random generator.
+            colors: The garment's colors, with which the background contrasts.
+        """
         size, strength = layer.size, self.strength
         if strength < 0.2 and rng.random() < 0.6:
             ground = backdrop(rng, colors, size)
@@ -324,7 +333,10 @@ class Snapshot:
         return self._expose(rgb, rng)
 
     def _expose(self, rgb: ImageArray, rng: np.random.Generator) -> ImageArray:
-        """Apply light, exposure and white balance, then lens, sensor and compression."""
+        """Return an image with the effects of light and camera.
+
+        These are uneven light, exposure, white balance, blur, noise and JPEG compression.
+        """
         size, strength = len(rgb), self.strength
         rgb = rgb * uneven_light(rng, size, 0.3 + strength)[..., None]
         gains = np.exp(rng.normal(0, 0.035 * strength, 3) + rng.normal(0, 0.15 * strength))
@@ -360,7 +372,10 @@ class Snapshot:
 
 
 def varied(color: Field, rng: np.random.Generator, strength: float) -> Field:
-    """Vary a color's lightness, chroma and hue so little that its name stays correct."""
+    """Return a random variation of an sRGB color.
+
+    Lightness, chroma and hue change so little that the color's name stays correct.
+    """
     lab = srgb_to_oklab(color)
     lab[0] += rng.normal(0, 0.018 * strength)
     chroma = rng.uniform(1 - 0.28 * strength, 1.06)

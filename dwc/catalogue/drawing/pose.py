@@ -1,4 +1,8 @@
-"""The pose of a garment: the map from curve coordinates in [-1, 1]² to image pixels."""
+"""The pose of a garment: how its curves, given in the square [-1, 1]², are placed in the image.
+
+The coordinates in this square (x to the right, y down) are called curve coordinates. One unit is
+half the image's side at `zoom` 1.
+"""
 
 from dataclasses import dataclass
 
@@ -24,7 +28,13 @@ class Crumple:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, strength: float, waves: int = 5) -> "Crumple":
-        """Return a random field with a root mean square displacement of `strength` units."""
+        """Return a random displacement field.
+
+        Args:
+            rng: The random generator.
+            strength: Root mean square of the displacement, in units of the curve coordinates.
+            waves: The number of waves to add up.
+        """
         angles = rng.uniform(0, 2 * np.pi, waves)
         lengths = np.exp(rng.uniform(np.log(1.5), np.log(11.0), waves))
         heights = rng.normal(size=(2, waves)) / lengths  # shorter waves get smaller amplitudes
@@ -36,7 +46,7 @@ class Crumple:
         )
 
     def __call__(self, points: Points) -> Points:
-        """Return the points (n, 2), displaced."""
+        """Return points (n, 2) after displacement."""
         angles = points @ self.waves.T
         across = np.sin(angles + self.phases[0]) @ self.heights[0]
         down = np.sin(angles + self.phases[1]) @ self.heights[1]
@@ -45,16 +55,18 @@ class Crumple:
 
 @dataclass(frozen=True)
 class Pose:
-    """An affine map from the curve coordinates [-1, 1]² to pixels, after an optional displacement.
+    """A map from curve coordinates in the square [-1, 1]² to image pixels.
 
     Attributes:
-        turn: Rotation in radians, clockwise.
+        turn: Rotation in radians, clockwise; 0 is upright.
         zoom: Scale factor; at 1 the square [-1, 1]² fills the image.
-        aspect: Stretch factor, width over height.
-        lean: Horizontal shear.
-        centre: Position (x, y) of the square's center, in units of the curve coordinates.
-        tilt: Perspective (x, y) of a camera that is not level; 0.1 puts that end 10 % farther away.
-        crumple: Displacement field applied before the map.
+        aspect: Factor by which the ratio of width to height changes.
+        lean: Horizontal shear: shift to the right per unit downwards.
+        centre: Offset (x, y) of the square's center from the image's, in units of the curve
+            coordinates.
+        tilt: Perspective (x, y): 0.1 puts the right or the lower side of the square 10 % farther
+            from the camera, -0.1 the opposite side.
+        crumple: Displacement of the points before all other steps; None for none.
     """
 
     turn: float = 0.0
@@ -66,7 +78,7 @@ class Pose:
     crumple: Crumple | None = None
 
     def place(self, shape: Shape, size: int) -> Shape:
-        """Return the shape with all points and widths in pixels of an image `size` pixels wide."""
+        """Return the shape in pixel coordinates of an image that is `size` pixels wide and high."""
         half = size / 2
         stretch = np.sqrt(self.aspect)
         cos, sin = np.cos(self.turn), np.sin(self.turn)

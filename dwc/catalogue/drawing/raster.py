@@ -1,7 +1,7 @@
-"""Rasterization of pieces, lines and buttons, with their shading.
+"""Rasterization: conversion of outlines into pixel masks and shading.
 
-Masks are filled at three times the image's resolution and reduced, for smooth edges. Shading is
-computed at a low resolution and enlarged, which loses no detail because it is soft.
+Masks are filled at three times the image's resolution and then reduced, which gives smooth edges.
+Shading is computed at a low resolution and enlarged, which loses no detail because it is soft.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ OVER = 3  # oversampling factor of masks
 
 
 def colors(height: int, width: int) -> NDArray[np.float32]:
-    """Return a black image (height, width, 3) that is stored as three planes: red, green and blue.
+    """Return a black image (height, width, 3) that is stored as a red, a green and a blue plane.
 
     With this memory layout, arithmetic with a (height, width) field takes a fifth of the time that
     it takes with interleaved colors. Arrays computed from the image have the same layout.
@@ -39,7 +39,7 @@ class Layer:
         tones: Lightening (positive) or darkening (negative) of each pixel (size, size). It is
             collected separately and applied at the end, because changing one field is faster than
             changing three color channels.
-        light: Unit direction (x, y; y down) from which light comes.
+        light: Unit vector (x, y) in the image, y down, that points towards the light.
     """
 
     rgb: NDArray[np.float32]
@@ -59,7 +59,10 @@ class Layer:
         return len(self.alpha)
 
     def box_around(self, points: Points, margin: float) -> Box | None:
-        """Return the pixel box around points plus a margin, clipped to the image; None if empty."""
+        """Return the box (left, top, right, bottom) around points and a margin, all in pixels.
+
+        The box is clipped to the image; None if less than two rows or columns remain.
+        """
         low, high = points.min(axis=0).tolist(), points.max(axis=0).tolist()
         left, top = max(floor(low[0] - margin), 0), max(floor(low[1] - margin), 0)
         right = min(ceil(high[0] + margin), self.size)
@@ -69,10 +72,14 @@ class Layer:
     def paint(
         self, box: Box, mask: Field, color: NDArray[np.float32], tone: Field | None = None
     ) -> None:
-        """Paint a color, (3,) or (h, w, 3), onto a box with the opacity `mask` (h, w).
+        """Paint a color onto a box of the layer.
 
-        `tone` (h, w) is the lightening of the new paint; without it, the paint gets that of what it
-        covers.
+        Args:
+            box: The box, of height h and width w.
+            mask: Opacity (h, w) of the paint, 0 to 1.
+            color: One color (3,) or a color per pixel (h, w, 3).
+            tone: Lightening (h, w) of the new paint. If None, the pixels keep the lightening that
+                they have.
         """
         left, top, right, bottom = box
         region = self.rgb[top:bottom, left:right]
@@ -84,16 +91,16 @@ class Layer:
             beneath += mask * (tone - beneath)
 
     def tone(self, box: Box, amount: Field) -> None:
-        """Lighten (positive) or darken (negative) what is drawn in a box, by -1 to 1."""
+        """Lighten or darken the pixels of a box by `amount` (h, w), -1 (darken) to 1 (lighten)."""
         left, top, right, bottom = box
         self.tones[top:bottom, left:right] += amount
 
     def lit(self) -> NDArray[np.float32]:
-        """Apply `tones` and return the colors (size, size, 3), premultiplied by `alpha`.
+        """Apply `tones` to the colors and return the result (size, size, 3), times `alpha`.
 
-        The change is partly proportional and partly absolute, so that folds show on black cloth
-        too. Call it only once, at the end: it overwrites and returns the layer's own array, because
-        allocating a new one would take as long as the arithmetic.
+        A tone both multiplies a color and adds to it, so that folds are visible on black cloth,
+        too. Call this only once, at the end: it overwrites and returns the array `rgb`, because
+        allocating a new array would take as long as the arithmetic.
         """
         tones, alpha = self.tones, self.alpha
         self.rgb *= (1 + np.float32(0.75) * tones)[..., None]
@@ -102,7 +109,16 @@ class Layer:
 
 
 def filled(outlines: list[Points], box: Box, holes: tuple[Points, ...] = ()) -> Image.Image:
-    """Return the mask (image mode "L") of closed outlines within a box, with smooth edges."""
+    """Return the mask of closed outlines within a box, with smooth edges.
+
+    Args:
+        outlines: Closed outlines, each (n, 2), in pixels of the whole image.
+        box: The box (left, top, right, bottom) in pixels.
+        holes: Outlines of areas that are left empty.
+
+    Returns:
+        An 8-bit greyscale image of the box's size: 255 inside the outlines, 0 outside.
+    """
     left, top, right, bottom = box
     mask = Image.new("L", ((right - left) * OVER, (bottom - top) * OVER), 0)
     pen = ImageDraw.Draw(mask)
@@ -115,12 +131,15 @@ def filled(outlines: list[Points], box: Box, holes: tuple[Points, ...] = ()) -> 
 
 
 def as_field(mask: Image.Image) -> Field:
-    """Convert a mask of mode "L" to an array (h, w) in [0, 1]."""
+    """Convert an 8-bit mask to an array (h, w) in [0, 1]."""
     return np.multiply(np.asarray(mask), np.float32(1 / 255), dtype=np.float32)
 
 
 def softened(mask: Image.Image, radius: float) -> Field:
-    """Blur a mask by `radius` pixels, computed at a reduced size for speed."""
+    """Return a mask as an array (h, w) in [0, 1] after a blur by `radius` pixels.
+
+    The blur is computed at a reduced size for speed.
+    """
     width, height = mask.size
     factor = max(1, min(int(radius / 1.5), width // 4, height // 4))
     if factor > 1:
@@ -133,22 +152,25 @@ def softened(mask: Image.Image, radius: float) -> Field:
 
 
 def bulge_radius(thickness: float) -> float:
-    """Return the radius in pixels by which to blur a piece's mask to obtain its height field."""
+    """Return the blur radius in pixels that turns the mask of a piece into its height field.
+
+    `thickness` is the typical width of the piece in pixels.
+    """
     return max(0.16 * thickness, 0.6)
 
 
 def roundness_shade(
     bulge: Field, radius: float, roundness: float, light: tuple[float, float]
 ) -> Field:
-    """Return the shading (h, w) of a bulging piece, darker at edges and away from the light.
+    """Return the shading (h, w) of a piece that bulges towards the viewer.
 
-    Values are around 0.
+    Positive values lighten. Edges and the side away from the light are darker.
 
     Args:
-        bulge: The piece's mask blurred by `radius`, used as its height field.
-        radius: Blur radius in pixels of `bulge`.
+        bulge: The mask of the piece blurred by `radius`, which serves as its height field (h, w).
+        radius: Blur radius of `bulge` in pixels.
         roundness: Strength of the bulge, from 0 (flat) to 1 (a tube).
-        light: Unit direction (x, y) from which light comes.
+        light: Unit vector (x, y) that points towards the light.
     """
     facing = relief(bulge, light)
     facing *= np.float32(0.5 * roundness * radius)
@@ -163,7 +185,14 @@ def roundness_shade(
 def coarse_roundness_shade(
     mask: Image.Image, thickness: float, roundness: float, light: tuple[float, float]
 ) -> Field:
-    """Compute `roundness_shade` for a mask, at a reduced size for speed."""
+    """Return `roundness_shade` of a mask, computed at a reduced size for speed.
+
+    Args:
+        mask: The mask of the piece.
+        thickness: Typical width of the piece in pixels.
+        roundness: Strength of the bulge, from 0 (flat) to 1 (a tube).
+        light: Unit vector (x, y) that points towards the light.
+    """
     factor = int(np.clip(thickness / 9, 1, 4))
     radius = bulge_radius(thickness) / factor
     small = (mask.reduce(factor) if factor > 1 else mask).filter(ImageFilter.GaussianBlur(radius))
@@ -175,7 +204,13 @@ def coarse_roundness_shade(
 
 
 def ribbon(points: Points, width: float, taper: bool = False) -> Points:
-    """Return the closed outline of a line of a given width; if `taper`, it is thin at both ends."""
+    """Return the closed outline (2n, 2) of a line through n points (n, 2).
+
+    Args:
+        points: The points.
+        width: Width of the line.
+        taper: Whether the line gets thin towards both ends.
+    """
     if len(points) < 2:
         return points
     along = np.empty_like(points)
@@ -190,12 +225,18 @@ def ribbon(points: Points, width: float, taper: bool = False) -> Points:
 
 @lru_cache(maxsize=64)
 def _spindle(count: int) -> NDArray[np.float64]:
-    """Return relative widths (count, 1) along a line that is thin at both ends."""
+    """Return the widths (count, 1) of a line with thin ends, relative to the given width."""
     return np.sin(np.linspace(0.12, np.pi - 0.12, count))[:, None] ** 0.7
 
 
 def dashes(points: Points, length: float, gap: float) -> Points:
-    """Return start and end points (dashes, 2, 2) of dashes `length` long and `gap` apart."""
+    """Return the start and end points (d, 2, 2) of the d dashes of a dashed line.
+
+    Args:
+        points: Points (n, 2) of the line.
+        length: Length of a dash.
+        gap: Distance between two dashes.
+    """
     steps = np.hypot(*np.diff(points, axis=0).T)
     travelled = np.concatenate([[0.0], np.cumsum(steps)])
     count = int((travelled[-1] + gap) // (length + gap))
@@ -207,7 +248,7 @@ def dashes(points: Points, length: float, gap: float) -> Points:
 
 
 def dashed(points: Points, length: float, gap: float, width: float) -> list[Points]:
-    """Return the outlines of the dashes along a line, each (4, 2); see `dashes`."""
+    """Return the outlines, each (4, 2), of the dashes of a dashed line; see `dashes`."""
     ends = dashes(points, length, gap)
     along = ends[:, 1] - ends[:, 0]
     along /= np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-6)[:, None]
@@ -216,6 +257,9 @@ def dashed(points: Points, length: float, gap: float, width: float) -> list[Poin
 
 
 def mixed(one: Color, other: Color, weight: Field) -> NDArray[np.float32]:
-    """Mix two colors with the weights (h, w): 0 gives the first, 1 the second. Return (h, w, 3)."""
+    """Return a mixture (h, w, 3) of two colors.
+
+    `weight` (h, w) is the weight of `other` at each pixel: 0 gives `one`, 1 gives `other`.
+    """
     found = np.multiply(weight[..., None], other - one, out=colors(*weight.shape))
     return np.add(one, found, out=found)

@@ -1,4 +1,4 @@
-"""Paint the pieces, lines and buttons of a shape in pixel coordinates onto a layer."""
+"""Painting of a garment's pieces, lines and buttons onto a layer."""
 
 from itertools import groupby
 
@@ -31,9 +31,11 @@ from dwc.catalogue.drawing.raster import (
     softened,
 )
 
-_TONAL = frozenset({"seam", "stitch", "fold", "crease", "edge"})  # they only lighten or darken
-_SMALL_UNIT = 56  # pixels per unit; below it, details finer than a pixel are left out
-_LEAST_PRINT = 0.15  # least half side of a print in units; smaller is invisible at 64 pixels
+# Kinds of lines that only lighten or darken what is below them.
+_TONAL = frozenset({"seam", "stitch", "fold", "crease", "edge"})
+# "Unit" is the number of pixels per unit of the curve coordinates (half the image's side).
+_SMALL_UNIT = 56  # for a smaller unit, details finer than a pixel are left out
+_LEAST_PRINT = 0.15  # smallest half side of a print, in units; below, it is invisible at 64 pixels
 _LACE = oklch_to_srgb(0.95, 0.012, 90)
 _DARK_LACE = oklch_to_srgb(0.30, 0.012, 90)
 
@@ -42,9 +44,13 @@ class Renderer:
     """Draws one garment onto a layer.
 
     Attributes:
-        unit: Pixels per unit of the curve coordinates.
-        turn: Rotation of the whole garment in radians.
+        layer: The layer that is drawn on.
+        material: Colors and surface of the garment.
+        pattern: Pattern of the garment.
+        unit: Pixels per unit of the curve coordinates, see `pose`.
+        turn: Rotation of the whole garment in radians, clockwise.
         detail: Strength of seams, folds and the shading of pieces, 0 to 1.
+        is_small: Whether the image is so small that the finest details are left out.
     """
 
     def __init__(
@@ -67,7 +73,7 @@ class Renderer:
     def draw(self, shape: Shape, rng: np.random.Generator) -> None:
         """Draw all items of a shape in pixel coordinates, back to front.
 
-        A chest print is painted right after the piece that it is on.
+        A chest print is painted directly after the piece on which it lies.
         """
         printed_after = self._piece_under_print(shape) if self.pattern.name == "graphic" else None
         spans = [
@@ -92,7 +98,8 @@ class Renderer:
     def _piece_under_print(self, shape: Shape) -> Part | None:
         """Return the last patterned piece that overlaps much of the print area.
 
-        It may be a pocket, so that pockets are printed over.
+        It may be a pocket; then the print covers the pocket, too. None if there is no print area or
+        no such piece.
         """
         if shape.print_box is None:
             return None
@@ -140,7 +147,7 @@ class Renderer:
         self.layer.paint(box, as_field(mask), color, shade)
 
     def _gloss(self, shade: Field) -> Field:
-        """Return a highlight where the piece faces the light most."""
+        """Return the highlights (h, w) of a glossy piece, where `shade` (h, w) is lightest."""
         return np.float32(2.2 * self.material.gloss) * np.maximum(shade - np.float32(0.05), 0)
 
     def _weave(self, box: Box) -> Field:
@@ -150,9 +157,13 @@ class Renderer:
         return tile[rows[:, None], columns[None]] * np.float32(self.material.depth)
 
     def _shadow(self, mask: Image.Image, box: Box, reach: float, soft: Field | None) -> None:
-        """Darken the pieces beneath with the soft shadow of a piece.
+        """Draw the soft shadow of a piece onto the pieces below it.
 
-        `soft` is the already blurred mask, or None to compute it.
+        Args:
+            mask: The mask of the piece.
+            box: The box of the mask in pixels.
+            reach: Blur radius of the shadow in pixels.
+            soft: The mask after a blur, if it exists already; None to compute it.
         """
         left, top, right, bottom = box
         if not self.layer.alpha[top:bottom, left:right].any():
@@ -188,7 +199,12 @@ class Renderer:
         self.layer.tone(box, amount if self.detail == 1.0 else amount * np.float32(self.detail))
 
     def _emboss(self, cover: Field, strength: float) -> Field:
-        """Return the relief of a raised line: light on one side and dark on the other."""
+        """Return the shading (h, w) of a raised line: light on one side, dark on the other.
+
+        Args:
+            cover: Mask (h, w) of the line, 0 to 1.
+            strength: Factor of the shading.
+        """
         return relief(cover, self.layer.light) * np.float32(strength)
 
     def _seams(self, lines: list[Line], box: Box) -> None:
@@ -273,7 +289,7 @@ class Renderer:
         self._raised(links, box, 0.5)
 
     def _raised(self, outlines: list[Points], box: Box, emboss: float) -> None:
-        """Paint small metal items: filled, with a dark rim and a highlight towards the light."""
+        """Paint small metal items, dark on one side and light on the side towards the light."""
         if not outlines:
             return
         cover = as_field(filled(outlines, box))
@@ -313,9 +329,10 @@ class Renderer:
 
 
 def _tonal_lines_first(shape: Shape) -> list[Part | Line | Disc]:
-    """Return the items reordered so that fewer groups are painted, with the same result.
+    """Return the items of a shape, reordered such that more of them can be painted at once.
 
-    Between two pieces, lines that only lighten or darken the cloth add up in any order.
+    The image stays the same: only lines between two pieces are moved that lighten or darken the
+    cloth, and their effects add up in any order.
     """
     ordered: list[Part | Line | Disc] = []
     tonal: list[Line] = []
@@ -334,7 +351,7 @@ def _tonal_lines_first(shape: Shape) -> list[Part | Line | Disc]:
 
 
 def _painted_together(item: Part | Line | Disc) -> tuple[object, object]:
-    """Return a grouping key; neighboring items with the same key are painted at once."""
+    """Return a key for grouping: neighboring items with equal keys are painted at once."""
     if isinstance(item, Part):
         return ("part", id(item))
     if isinstance(item, Line):
@@ -347,7 +364,7 @@ def _has_pattern(part: Part) -> bool:
 
 
 def _thickness(outline: Points) -> float:
-    """Return the typical width of a piece in pixels: twice its area over half its perimeter."""
+    """Return the typical width of a piece in pixels: 4 * area / perimeter."""
     x, y = outline[:, 0], outline[:, 1]
     twice_area = x[:-1] @ y[1:] - y[:-1] @ x[1:] + x[-1] * y[0] - y[-1] * x[0]
     length = np.hypot(x[1:] - x[:-1], y[1:] - y[:-1]).sum() + np.hypot(x[0] - x[-1], y[0] - y[-1])

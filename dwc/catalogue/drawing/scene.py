@@ -18,7 +18,7 @@ from dwc.catalogue.drawing.materials import (
 )
 from dwc.catalogue.drawing.raster import Layer, colors
 
-ImageArray = NDArray[np.float32]  # (size, size, 3), sRGB in [0, 1]
+ImageArray = NDArray[np.float32]  # (height, width, 3), sRGB in [0, 1]; always square here
 
 # (lightness, chroma, hue) of the backgrounds: off-whites and muted pastels that do not distract
 # from any garment.
@@ -60,7 +60,7 @@ def backdrop(rng: np.random.Generator, garment_colors: list[Color], size: int) -
 
 @lru_cache(maxsize=1)
 def _wood_tile() -> Field:
-    """Return a (256, 256) texture of wooden planks with a fine grain along them, mean about 0."""
+    """Return a texture (256, 256) of wooden planks with a fine grain; its mean is about 0."""
     grain = np.asarray(
         Image.fromarray(cloud_tile(1.0, 90)[:24]).resize((256, 256), Image.Resampling.BICUBIC)
     ).T.copy()
@@ -74,7 +74,7 @@ def _wood_tile() -> Field:
 
 @lru_cache(maxsize=1)
 def _linen_tile() -> Field:
-    """Return a (256, 256) texture of linen: crossing threads of uneven thickness, mean about 0."""
+    """Return a texture (256, 256) of linen, with threads of uneven thickness; mean about 0."""
     noise = cloud_tile(0.3, 100)
     across = noise.mean(axis=0, keepdims=True) * 8 + np.roll(noise, 9, 0)
     threads = np.asarray(
@@ -104,7 +104,15 @@ def cast_shadow(layer: Layer, reach: float, blur: float) -> Field:
 
 
 def compose(layer: Layer, background: ImageArray, shadow: Field) -> ImageArray:
-    """Return the garment over the shadowed background; overwrites both inputs."""
+    """Return an image of a garment with its shadow on a background.
+
+    `layer` and `background` are overwritten to save memory.
+
+    Args:
+        layer: The drawn garment.
+        background: The background (size, size, 3).
+        shadow: Darkness (size, size) of the shadow, 0 to 1.
+    """
     background *= ((1 - shadow) * (1 - layer.alpha))[..., None]
     background += layer.lit()
     return background

@@ -1,4 +1,4 @@
-"""Random descriptions of a garment, from a single noun to a text that states every attribute."""
+"""Random descriptions of a garment: from a single noun to a text that states every attribute."""
 
 import random
 from dataclasses import replace
@@ -33,7 +33,8 @@ _LOOSE_SHARE = 0.12  # share of extreme values that are stated as a comparative 
 _DENIAL_SHARE = 0.15  # share of partial descriptions that also deny one value
 _BARE_EXCLUSION_SHARE = 0.35  # share of descriptions by exclusion that state nothing else
 _AFTER_NOUN = ("without ", "with no ", "minus ", "sans ")
-_COLOR_FAVOUR = 0.6  # share of partial descriptions to which an omitted color is added
+# Share of the partial descriptions without a color to which the color is added after all.
+_COLOR_FAVOUR = 0.6
 
 
 def describe(
@@ -42,18 +43,19 @@ def describe(
     detail: float | None = None,
     negation_share: float = 0.0,
 ) -> str:
-    """Return a description of a garment, from `shorts` or `a navy tee` up to every attribute.
+    """Return a random true description of a garment, such as "shorts" or "a navy tee".
 
-    Everything that it states is true. A comparative without a reference ("a longer, darker dress")
-    is used only for the most extreme value of an attribute.
+    A comparative ("a longer, darker dress") is used only for the most extreme value of an
+    attribute, since a description has no reference to compare with.
 
     Args:
         garment: The garment.
         rng: Random generator by which the words are chosen.
-        detail: Share of the attributes that are mentioned, 0 to 1. If None, a third of the
-            descriptions mention all attributes, the others some or none.
-        negation_share: Probability of a description by exclusion (`describe_excluding`), 0 to 1.
-            With 0, no random number is drawn for this choice.
+        detail: Share of the attributes that are mentioned, 0 to 1. If None, it is random: a third
+            of the descriptions mention all attributes, the others some or none.
+        negation_share: Probability (0 to 1) that the description is one of `describe_excluding`,
+            which says what the garment is not. With 0, no random number is used for this choice, so
+            that a given seed gives the same texts as before exclusions were introduced.
     """
     if negation_share > 0 and rng.random() < negation_share:
         return describe_excluding(garment, rng).text
@@ -75,12 +77,13 @@ def describe(
 
 
 def describe_excluding(garment: Garment, rng: random.Random) -> Exclusion:
-    """Return a description with an exclusion: `anything but red`, `a dress without any stripes`.
+    """Return a random true description of a garment that says what the garment is not.
 
-    A third of the texts consist of the exclusion alone. All texts are true of the garment.
+    Examples: "anything but red", "a dress without any stripes". A third of the texts consist of the
+    exclusion alone.
 
     Returns:
-        The text, and in `excluded` the values that it excludes.
+        An `Exclusion`: its `text` is the whole description, its `excluded` the excluded values.
     """
     count = 0 if rng.random() < _BARE_EXCLUSION_SHARE else rng.randrange(4)
     chosen = set(rng.sample(list(garment.attributes), count))
@@ -114,9 +117,9 @@ def describe_fully(garment: Garment, rng: random.Random) -> str:
 
 
 def _name(garment: Garment, rng: random.Random, bare: bool) -> tuple[Noun, bool, bool]:
-    """Draw a noun; return it, whether it is plural, and whether it is countable.
+    """Return a random noun for the garment, whether it is plural, and whether it is countable.
 
-    A `bare` noun is the whole description, so it is never "something".
+    With `bare`, the noun alone is the whole description, so it is never "something".
     """
     wide = [name for name, members in HYPERNYMS.items() if garment.category in members]
     if bare:
@@ -134,7 +137,10 @@ def _name(garment: Garment, rng: random.Random, bare: bool) -> tuple[Noun, bool,
 def _statements(
     garment: Garment, chosen: set[str], rng: random.Random, loose: bool
 ) -> list[Statement]:
-    """Return statements of the chosen attributes; `loose` allows vague words for some of them."""
+    """Return one or more statements about the chosen attributes.
+
+    With `loose`, some values are stated by vaguer words: "with sleeves" for long sleeves.
+    """
     said = _look(garment, chosen, rng, loose)
     for name in garment.attributes:
         if name in chosen and name not in COMMON:
@@ -143,7 +149,7 @@ def _statements(
 
 
 def _look(garment: Garment, chosen: set[str], rng: random.Random, loose: bool) -> list[Statement]:
-    """Return statements of color, shade, pattern and second color, as far as they are `chosen`."""
+    """Return statements about those of color, shade, pattern and second color that are `chosen`."""
     said: list[Statement] = []
     color, shade, second = garment["colour"], garment["shade"], garment["second_colour"]
     named = None
@@ -183,7 +189,10 @@ def _value(garment: Garment, name: str, rng: random.Random, loose: bool) -> Stat
 
 
 def _denial(garment: Garment, chosen: set[str], rng: random.Random) -> list[Statement]:
-    """Return a true denial of one value of an attribute not in `chosen`; empty if there is none."""
+    """Return a list with one true denial, such as "no stripes", of an attribute not in `chosen`.
+
+    The list is empty if nothing can be denied.
+    """
     open_to = [
         (name, value)
         for (name, value) in value_words.DENIED
@@ -205,7 +214,7 @@ def _denial(garment: Garment, chosen: set[str], rng: random.Random) -> list[Stat
 
 
 def _ordered(rng: random.Random, statements: list[Statement]) -> list[Statement]:
-    """Return the statements shuffled; in 70 % of cases, the color is then moved to the end."""
+    """Return the statements in random order; in 70 % of cases, the color comes last."""
     rng.shuffle(statements)
     if rng.random() < 0.7:
         statements.sort(key=lambda statement: statement.form == "colour")

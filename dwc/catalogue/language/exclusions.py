@@ -1,16 +1,17 @@
 """Exclusions: phrases for attribute values and categories that a garment must not have.
 
-The first version of the catalogue's language can deny only a few values, in two ways ("no stripes",
-"not red"; see `statements`). This module has names for every value of every attribute and for every
-category (`excluded_names`, `category_names`), and templates of phrases that exclude them (`FORMS`):
-"without any stripes", "remove the belt", "anything but red", "non-striped", "not a dress". The text
-generators use these only if their `negation_share` is above 0; the parser accepts all of them.
+Every value of every attribute and every category can be excluded. `excluded_names` and
+`category_names` have the names of the values and categories; `FORMS` has templates of the phrases
+that exclude them: "without any stripes", "remove the belt", "anything but red", "non-striped", "not
+a dress". The text generators use these phrases only if their `negation_share` is above 0; otherwise
+they only deny a few values by "no stripes" or "not red" (see `statements`), as the first version of
+the catalogue's language did. The parser accepts all phrases.
 
 An exclusion states only what is not wanted: "no stripes" allows every other pattern
-(`excluded_meaning`). If the reference has no stripes, its pattern is to stay as it is.
+(`excluded_meaning`). If the reference image has no stripes, its pattern is to stay as it is.
 
-No template has a leading minus ("-stripes"): `dwc.negation.spell_out_minus` replaces a minus in a
-user's text by "without" before the text is tokenized, since the word tokenizer deletes punctuation.
+No template starts with a minus ("-stripes"), since the word tokenizer deletes punctuation. In a
+user's text, `dwc.negation.spell_out_minus` replaces a minus by "without" before tokenization.
 """
 
 import random
@@ -30,8 +31,9 @@ garment, or the absence of a part ("not without pockets")."""
 
 Values = Mapping[str, frozenset[str]]
 
-# Templates of exclusions by kind of name. {x} is the name, {a} the name with its article, {s} its
-# plural, {p} the name as it is used after "the". Each can stand alone or after a comma.
+# Templates of exclusions for each kind of name. {x} is the name, {a} the name with its article, {s}
+# its plural, {p} the name as it is used after "the". A filled template can stand alone or after a
+# comma.
 FORMS: dict[Kind, tuple[str, ...]] = {
     "thing": (
         "no {x}", "no {x}", "without {a}", "without {a}", "without any {x}", "without any {x}",
@@ -105,7 +107,7 @@ LEXICAL_NEGATIONS: dict[tuple[str, str], tuple[str, ...]] = {
     ("trim", "band"): ("bandless",),
 }
 
-# Nouns, in the singular, that can be excluded in both numbers: "no stripe", "no stripes".
+# Nouns that can be excluded in the singular and the plural: "no stripe", "no stripes".
 _COUNTED = frozenset({
     "stripe", "pinstripe", "check", "dot", "spot", "flower", "zigzag", "line", "block", "graphic",
     "logo", "motif", "collar", "lapel", "hood", "ruffle", "frill", "belt", "drawstring", "button",
@@ -123,8 +125,9 @@ class Exclusion:
 
     Attributes:
         text: The clause, for example "without any stripes".
-        excluded: Maps each restricted attribute, or "category", to its excluded values.
-        allowed: Maps the same attributes to the values that remain allowed.
+        excluded: Maps each attribute that the clause restricts to its excluded values. If the
+            clause excludes categories, they are under the key "category".
+        allowed: Maps the same keys to the values or categories that remain allowed.
     """
 
     text: str
@@ -134,9 +137,10 @@ class Exclusion:
 
 @cache
 def excluded_names(category: str, attribute: str, value: str) -> tuple[tuple[Kind, str], ...]:
-    """Return pairs (kind, name) of all names by which an attribute value can be excluded.
+    """Return all names by which an attribute value can be excluded, as pairs (kind, name).
 
-    Names have no article. Each value has at least one name.
+    Names have no article: ("thing", "belt"), ("adjective", "belted"). Each value has at least one
+    name.
     """
     if attribute == "colour":
         return tuple(("colour", name) for name in dict.fromkeys(value_words.BARE[value]))
@@ -159,10 +163,13 @@ def excluded_names(category: str, attribute: str, value: str) -> tuple[tuple[Kin
 
 @cache
 def excluded_meaning(category: str, attribute: str, value: str) -> Values:
-    """Return the values that remain allowed when a value is excluded, by attribute.
+    """Return the values that remain allowed if a value is excluded.
 
     A color is excluded both as the main and as the second color. "No stripes" also excludes
     pinstripes.
+
+    Returns:
+        A dict from each restricted attribute to its remaining values.
     """
     if attribute == "colour":
         return {
@@ -173,12 +180,16 @@ def excluded_meaning(category: str, attribute: str, value: str) -> Values:
 
 
 def category_names(category: str) -> tuple[str, ...]:
-    """Return the names by which a category is excluded, without articles."""
+    """Return the names of a category in exclusions, without articles: "dress", "gown"."""
     return tuple(noun.text for noun in generic_nouns(category))
 
 
 def wide_names() -> dict[str, frozenset[str]]:
-    """Map each name for several categories that can be excluded ("shoes") to those categories."""
+    """Return the names of groups of categories that can be excluded, such as "shoes".
+
+    Returns:
+        A dict from each name to the categories of the group.
+    """
     return {
         name: members for name, members in HYPERNYMS.items() if name not in ("something", "garment")
     }
@@ -190,17 +201,20 @@ def without_article(phrase: str) -> str:
 
 
 def is_plural(phrase: str) -> bool:
-    """Return whether the main noun of a phrase is plural: "stripes", "buttons down the front"."""
+    """Return whether the main noun of a phrase is plural, as in "buttons down the front"."""
     head = _split_head(phrase)[0].split()[-1]
     return head.endswith("s") and not head.endswith("ss")
 
 
 @cache
 def other_number(phrase: str) -> str | None:
-    """Return the plural of a singular phrase, or the singular of a plural one; None if none exists.
+    """Return the plural of a singular phrase, or the singular of a plural phrase.
 
-    The word that changes is the main noun, which is the last word before a preposition: "pockets"
-    in "chest pockets", "pocket" in "pocket on the chest".
+    Only the main noun changes, the last word before a preposition: "chest pockets" -> "chest
+    pocket", "pocket on the chest" -> "pockets on the chest".
+
+    Returns:
+        The other form, or None if the main noun has none ("plaid", "trousers").
     """
     front, tail = _split_head(phrase)
     *before, head = front.split()
@@ -231,10 +245,10 @@ def _split_head(phrase: str) -> tuple[str, str]:
 def say_exclusion(
     rng: random.Random, category: str, attribute: str, value: str, text_form: str | None = None
 ) -> Exclusion:
-    """Return a clause that excludes one value of an attribute, with randomly drawn words.
+    """Return a clause that excludes one value of an attribute, in randomly chosen words.
 
     Args:
-        rng: Draws the name and the form.
+        rng: The random generator that chooses the name and the template.
         category: The category whose words are used.
         attribute: The attribute, one of `attributes_of(category)`.
         value: The value to exclude.
@@ -254,7 +268,10 @@ def say_exclusion(
 
 
 def say_category_exclusion(rng: random.Random, category: str) -> Exclusion:
-    """Return a clause that excludes a category ("not a skirt") or, sometimes, a group of these."""
+    """Return a random clause that excludes a category: "not a skirt".
+
+    In some cases, the clause excludes a group that contains the category: "no shoes".
+    """
     wide = [name for name, members in wide_names().items() if category in members]
     if wide and rng.random() < 0.15:
         name = rng.choice(wide)
@@ -267,9 +284,9 @@ def say_category_exclusion(rng: random.Random, category: str) -> Exclusion:
 
 
 def _phrase(rng: random.Random, kind: Kind, name: str, text_form: str | None = None) -> str:
-    """Return a template filled with a name, in the singular or plural at random.
+    """Return a template filled with a name; the name is in the singular or plural at random.
 
-    The template is `text_form`, or a random one for this kind of name if that is None.
+    The template is `text_form`; if that is None, it is a random template for this kind of name.
     """
     if kind in ("thing", "absence") and _is_counted(name) and rng.random() < 0.3:
         name = other_number(name) or name
@@ -280,7 +297,7 @@ def _phrase(rng: random.Random, kind: Kind, name: str, text_form: str | None = N
 
 
 def fill_form(form: str, kind: Kind, name: str) -> str:
-    """Return a template of `FORMS` filled with a name, with the right article."""
+    """Return a template of `FORMS` filled with a name and, if needed, its article."""
     plural = is_plural(name)
     bare = kind in ("thing", "absence", "category") and (
         plural or name in _NO_ARTICLE or name.endswith(_COLOR_TAILS)
@@ -302,17 +319,17 @@ def _is_counted(name: str) -> bool:
 def say_exchange(
     rng: random.Random, category: str, attribute: str, new: str, old: str, is_thing: bool
 ) -> Exclusion:
-    """Return a clause that replaces one value by another: `dots instead of stripes`.
+    """Return a random clause that replaces one value by another: "dots instead of stripes".
 
     Args:
-        rng: Draws the name and the form.
+        rng: The random generator that chooses the name and the template.
         category: The category whose words are used.
         attribute: The attribute.
         new: The words for the wanted value.
-        old: The value to exclude. If its only name is the absence of a part ("no pockets"), the
-            clause excludes it without mentioning `new`.
-        is_thing: Whether `new` is a part of the garment; `old` is then also named as a part if it
-            has such a name.
+        old: The value to exclude. If it means that a part is absent ("no pockets") and has no other
+            name, the clause excludes it without mentioning `new`.
+        is_thing: Whether `new` names a part of the garment ("a belt"). `old` is then also named by
+            a part if possible.
     """
     names = excluded_names(category, attribute, old)
     wanted: Kind = "thing" if is_thing else "colour" if attribute == "colour" else "adjective"
@@ -336,11 +353,11 @@ def say_exchange(
 def exclusion_captions(
     rng: random.Random, captions: Sequence[str], clauses: Sequence[str]
 ) -> tuple[str, ...]:
-    """Combine captions and clauses that exclude something into one or two captions.
+    """Combine captions and excluding clauses into one or two captions.
 
     Args:
-        rng: Draws the arrangement.
-        captions: None, one or two captions for all other changes.
+        rng: The random generator that chooses the arrangement.
+        captions: The captions for all other changes: zero, one or two.
         clauses: The clauses that exclude something, at least one.
     """
     clause = rng.choice((", ", " and ")).join(clauses) if len(clauses) > 1 else clauses[0]
@@ -364,7 +381,7 @@ def exclusion_captions(
 
 
 def true_exclusions(garment: Garment) -> Iterator[tuple[str, str]]:
-    """Yield each pair of an attribute and a value whose exclusion is true of the garment."""
+    """Yield each pair (attribute, value) for which "not this value" is true of the garment."""
     for name, values in attributes_of(garment.category).items():
         for value in values:
             left = excluded_meaning(garment.category, name, value)
@@ -375,10 +392,14 @@ def true_exclusions(garment: Garment) -> Iterator[tuple[str, str]]:
 def exclude_something(
     rng: random.Random, garment: Garment, chosen: frozenset[str], with_category: bool = True
 ) -> Exclusion:
-    """Return a clause that excludes a value that the garment does not have.
+    """Return a random clause that excludes something that is not true of the garment.
 
-    The value is of an attribute that is not in `chosen`. With `with_category`, one clause in six
-    excludes a category instead; a category is always excluded if no such attribute exists.
+    Args:
+        rng: The random generator that chooses value and words.
+        garment: The garment.
+        chosen: The attributes of which no value may be excluded.
+        with_category: Whether one clause in six excludes another category instead of a value. If no
+            value can be excluded, the clause excludes a category in any case.
     """
     possible: dict[str, list[str]] = {}
     for name, value in true_exclusions(garment):

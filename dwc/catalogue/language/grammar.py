@@ -31,7 +31,7 @@ def without(things: Sequence[str]) -> str:
 
 
 def adjectives(statements: Iterable[Statement]) -> list[Statement]:
-    """Return the statements that stand before a noun or after "is", those with "not" last."""
+    """Return the statements whose phrase is an adjective; phrases with "not" come last."""
     matching = [statement for statement in statements if statement.form in ("colour", "is")]
     return sorted(matching, key=_denies)
 
@@ -41,7 +41,10 @@ def _denies(statement: Statement) -> bool:
 
 
 def _being(rng: random.Random, statements: Iterable[Statement]) -> list[str]:
-    """Return the adjectives as used after "is"; half the time `blue striped` is one of them."""
+    """Return the phrases that can follow "is".
+
+    In half of the cases, a color and a pattern are combined into one phrase: "blue striped".
+    """
     described = adjectives(statements)
     color = next((statement for statement in described if statement.form == "colour"), None)
     pattern = next(
@@ -61,9 +64,10 @@ def _being(rng: random.Random, statements: Iterable[Statement]) -> list[str]:
 
 
 def having(rng: random.Random, statements: Iterable[Statement], opening: str = "with") -> str:
-    """Return the parts that a garment has and lacks as text: `with long sleeves and no belt`.
+    """Return a text about parts that a garment has or lacks: `with long sleeves and no belt`.
 
-    The text is empty if no statement is about parts. `opening` is "with" or a verb ("has").
+    The text is empty if no statement is about parts. `opening` is its first word: "with", "has" or
+    "have".
     """
     had = [statement.text for statement in statements if statement.form == "has"]
     lacked = [statement.text for statement in statements if statement.form == "no"]
@@ -81,9 +85,9 @@ def noun_phrase(
     plural: bool = False,
     countable: bool = True,
 ) -> str:
-    """Return a noun with its statements: `a light blue striped dress with long sleeves`.
+    """Return a noun phrase that expresses statements: `a striped dress with long sleeves`.
 
-    Adjectives stand before the noun, except for "something", which they follow.
+    Adjectives stand before the noun, but after "something": `something blue`.
     """
     before = [statement.text for statement in adjectives(statements)]
     after = having(rng, statements)
@@ -100,7 +104,7 @@ def noun_phrase(
 
 
 def predicate(rng: random.Random, statements: Sequence[Statement], plural: bool = False) -> str:
-    """Return statements as a predicate: `is blue and longer with a belt`, `has no stripes`."""
+    """Return a predicate that expresses statements: `is longer with a belt`, `has no stripes`."""
     being, has = ("are", "have") if plural else ("is", "has")
     described = adjectives(statements)
     if not described:
@@ -111,14 +115,17 @@ def predicate(rng: random.Random, statements: Sequence[Statement], plural: bool 
     rest = [statement for statement in statements if statement.form in ("has", "no")]
     if not rest:
         return opening
-    # "Not red with a hood" would mean that the hood is denied as well.
+    # "Not red with a hood" would deny the hood as well.
     if rng.random() < 0.5 and not _denies(described[-1]):
         return f"{opening} {having(rng, rest)}"
     return f"{opening} and {having(rng, rest, has)}"
 
 
 def change(rng: random.Random, statements: Sequence[Statement]) -> str:
-    """Return statements as a phrase for use after "but" or "make it": `blue with a belt`."""
+    """Return a phrase for use after "but" or "make it" that expresses statements.
+
+    Example: `blue with a belt`.
+    """
     described = adjectives(statements)
     words = join(rng, _being(rng, statements))
     rest = having(rng, statements)

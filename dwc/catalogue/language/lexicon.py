@@ -1,4 +1,4 @@
-"""The lexicon: tables from the phrases of the catalogue's language to the values they allow."""
+"""The lexicon: tables that map phrases to the attribute values that the phrases allow."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -35,10 +35,10 @@ class Meaning(NamedTuple):
     """The meaning of a phrase: the attribute values that it allows.
 
     Attributes:
-        allowed: Pairs of an attribute and its allowed values. For a noun that names a new category,
-            or for an excluded category, the attribute is "category".
-        excludes: Whether the phrase only excludes values. An attribute whose value in the reference
-            is allowed then keeps that value.
+        allowed: Pairs of an attribute and its allowed values. A noun that names a new category and
+            a phrase that excludes categories have a pair ("category", allowed categories).
+        excludes: Whether the phrase only excludes values. If the reference has none of the excluded
+            values, the attribute then keeps its value in the reference.
     """
 
     allowed: frozenset[tuple[str, frozenset[str]]] = frozenset()
@@ -64,19 +64,20 @@ _SETTINGS = (
 class Lexicon:
     """Phrases with their meanings, grouped by where they can stand in a sentence.
 
-    A phrase is stored without its leading article.
+    Each attribute maps phrases, without their leading articles, to meanings.
 
     Attributes:
-        being: Phrases that follow "is" or stand before a noun.
-        having: Phrases that follow "with".
-        lacking: Those phrases of `excluded` that remain excluded when they continue a list after
-            "no" ("no stripes and belt"); other phrases in this place are wanted ("no stripes and
-            long sleeves").
+        being: Phrases that follow "is" or stand before a noun: "long sleeved".
+        having: Phrases that follow "with": "long sleeves".
+        lacking: The phrases of `excluded` that are also excluded as the second item after "no": "no
+            stripes and belt" excludes a belt. (A phrase that is not in this table is wanted in the
+            same place: "no stripes and long sleeves" asks for long sleeves.)
         excluded: Phrases that can follow "no", "not", "without" and similar words.
-        names: Nouns.
-        settings: Phrases without a meaning, which restrict nothing ("to match").
-        colors: The phrases of `being` that a second color can follow ("navy and white striped").
-        pattern_words: A second color with its pattern: "white striped".
+        names: Nouns: "dress".
+        settings: Phrases that restrict nothing: "to match".
+        colors: The phrases of `being` after which a second color can be named: "navy", as in "navy
+            and white striped".
+        pattern_words: Phrases of a second color with its pattern: "white striped".
     """
 
     being: Phrases = field(default_factory=dict)
@@ -89,7 +90,12 @@ class Lexicon:
     pattern_words: Phrases = field(default_factory=dict)
 
     def add_words(self, words: value_words.Words, allowed: Allowed) -> None:
-        """Add all phrases that express the same allowed values to the lexicon."""
+        """Add phrases that have the same meaning.
+
+        Args:
+            words: The phrases.
+            allowed: The meaning: maps attributes to the values that the phrases allow.
+        """
         for text in words.being:
             put(self.being, text, allowed)
         for text in words.having:
@@ -103,7 +109,8 @@ class Lexicon:
         Args:
             text: The phrase.
             allowed: The values that remain allowed when the phrase is excluded.
-            carries_on: Whether the phrase can continue a list of exclusions begun by "no".
+            carries_on: Whether the phrase is also excluded as a later item of a list that begins
+                with "no".
         """
         put(self.excluded, text, allowed, excludes=True)
         if carries_on:
@@ -117,7 +124,10 @@ def put(phrases: Phrases, text: str, allowed: Allowed, excludes: bool = False) -
 
 
 def _key(text: str) -> Tokens:
-    """Return the words of a phrase without its leading article, with every "an" as "a"."""
+    """Return the words of a phrase without its leading article.
+
+    An article "an" in the middle of the phrase becomes "a".
+    """
     tokens = text.removeprefix("a ").removeprefix("an ").split()
     return tuple("a" if token == "an" else token for token in tokens)
 
@@ -130,13 +140,14 @@ def named_in(tokens: Tokens, category: str) -> bool:
 
 @cache
 def words_of_category(category: str, is_named: bool) -> Lexicon:
-    """Return the phrases about a category whose meaning does not depend on a reference garment.
+    """Return the phrases for a category whose meaning does not depend on a reference garment.
 
     Args:
         category: The category.
-        is_named: Whether a noun of the category changes the category to this one. If not, a noun
-            only restricts the attributes that it specifies in addition to the category, and a noun
-            that is also a phrase for a value ("polo neck") has only the meaning of that phrase.
+        is_named: Whether a noun of the category means that this category is wanted. If False, the
+            category is known already, and a noun only restricts the attributes that it specifies
+            ("cardigan": with buttons). A noun that is also a phrase for a value ("polo neck") then
+            has only the meaning of that phrase.
     """
     lexicon = Lexicon()
     for color in COLORS:
@@ -166,10 +177,10 @@ def words_of_category(category: str, is_named: bool) -> Lexicon:
 
 
 def _add_exclusions(lexicon: Lexicon, category: str) -> None:
-    """Add the phrases that can be excluded: those for values of the category, and all categories.
+    """Add the phrases that can be excluded: names of the category's values and of all categories.
 
-    Phrases are added in the singular and the plural. Where excluding a phrase would leave no value
-    (all heels have a "heel"), the phrase is treated as the category's noun instead.
+    Phrases are added in the singular and the plural. A phrase that excludes all values of an
+    attribute ("heel" for heels, since each of them has a heel) is treated as the category's noun.
     """
     names = {text for name in CATEGORIES for text in category_names(name)}
     things: list[str] = []
@@ -214,7 +225,7 @@ _NO_OTHER_NUMBER = frozenset({"flats", "heels", "shorts"})
 
 
 def _add_other_numbers(phrases: Phrases, texts: Iterable[str]) -> None:
-    """Add the plural of each singular phrase and the reverse, unless it is already present."""
+    """Add the plural of each singular phrase and the singular of each plural phrase, if absent."""
     for text in texts:
         other = other_number(text)
         if other is not None and _key(text) in phrases:
@@ -295,7 +306,7 @@ def _add_pattern_in_colors(lexicon: Lexicon, pattern: str) -> None:
 
 
 def _beside(color: str) -> Iterable[str]:
-    """Return the names of a color when it is the second of two colors in a phrase."""
+    """Return the names of a color for use as the second of two colors in a phrase."""
     return (color,) if color in UNSHADED else value_words.BARE[color]
 
 

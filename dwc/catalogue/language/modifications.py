@@ -1,17 +1,18 @@
-"""Modifications: texts that describe how a target differs from a reference, with their meaning.
+"""Modifications: texts that describe how a target differs from a reference image.
 
-The whole package interprets a modification of a reference image by these rules:
+The package interprets such a text by these rules:
 
 - An attribute that the text mentions takes one of the values that the text *allows*.
 - An attribute that the text does not mention keeps its value in the reference image.
-- A few attributes are *free*, that is, may have any value. A color named without a shade leaves the
-  shade free. A pattern on a garment that was plain leaves its second color free; so does a change
-  that leaves "plain" possible. If the image's second color becomes the main color, the second color
-  is free. If the category changes, every attribute except color, shade, pattern and second color is
-  free, since the image shows another category.
+- Exceptions are *free* attributes, which may have any value:
+  - the shade, if the text names a color without a shade;
+  - the second color, if the text asks for a pattern and the image is plain, if the text changes the
+    pattern and "plain" is among the allowed patterns, or if the image's second color becomes the
+    main color;
+  - every attribute except color, shade, pattern and second color, if the category changes.
 - Some words specify two attributes: "navy", "black" and "white" specify color and shade (black and
   white have only one shade), and "plain" specifies pattern and second color. Both attributes count
-  as stated.
+  as *stated*, that is, determined by the text alone.
 - An exclusion ("no stripes") allows all other values if the image has an excluded value; otherwise
   the attribute keeps its value in the image.
 """
@@ -63,7 +64,7 @@ _TO_BE_PLURAL = ("should be", "could they be", "need to be")
 def phrase_modification(
     reference: Garment, statements: Sequence[Statement], rng: random.Random
 ) -> tuple[str, ...]:
-    """Return one or two captions that express all statements."""
+    """Return one or two captions that together express all statements, in random words."""
     order = list(statements)
     rng.shuffle(order)
     if len(order) > 1 and rng.random() < _TWO_CAPTIONS_SHARE:
@@ -82,7 +83,17 @@ def phrase_change_of_category(
     statements: Sequence[Statement],
     rng: random.Random,
 ) -> tuple[str, ...]:
-    """Return captions for a change of category: `as a skirt with a belt`, `a bag to match`."""
+    """Return one or two captions for a change of category.
+
+    Examples: `as a skirt with a belt`, `a bag to match`.
+
+    Args:
+        reference: The garment to modify.
+        target: The wanted garment, of another category.
+        noun: The noun for the target.
+        statements: The statements to express in addition.
+        rng: The random generator that chooses the words.
+    """
     order = list(statements)
     rng.shuffle(order)
     plural = target.category in PLURAL
@@ -110,9 +121,10 @@ def phrase_change_of_category(
 def _caption(
     reference: Garment, statements: Sequence[Statement], rng: random.Random, alone: bool
 ) -> str:
-    """Return one caption that expresses the statements.
+    """Return one caption that expresses the statements, in random words.
 
-    If it is the only caption (`alone`), it may also say that all else stays the same ("same but").
+    With `alone`, it is the only caption of the modification. It may then also say that everything
+    else stays the same: "same but longer".
     """
     plural = reference.category in PLURAL
     noun = rng.choice(generic_nouns(reference.category)).text
@@ -150,9 +162,9 @@ class Modification:
         relative: The attributes in `allowed` that text and image determine together ("longer").
         free: The attributes that may have any value. An attribute neither in `allowed` nor in
             `free` keeps its value in the image.
-        excluded: Maps attributes to the values that the text excludes, whether or not the image has
-            them; excluded categories are under "category". Empty unless the modification was drawn
-            with a `negation_share` above 0.
+        excluded: Maps attributes to the values that the text excludes, even if the image does not
+            have them; excluded categories are under the key "category". Always empty if
+            `draw_modification` was called with a `negation_share` of 0.
     """
 
     captions: tuple[str, ...]
@@ -164,7 +176,7 @@ class Modification:
     excluded: Values = field(default_factory=dict)
 
     def allowed_categories(self, reference: Garment) -> frozenset[str]:
-        """Return the categories that fit the text and the reference."""
+        """Return the categories that a fitting garment may have."""
         if self.category is not None:
             return frozenset({self.category})
         excluded = self.excluded.get("category", frozenset())
@@ -180,18 +192,18 @@ class Modification:
 def draw_modification(
     reference: Garment, target: Garment, rng: random.Random, negation_share: float = 0.0
 ) -> Modification:
-    """Draw a modification that turns `reference` into `target`; the target always fits it.
+    """Return a random modification of `reference` that `target` fits.
 
-    Every attribute that differs is either mentioned or free.
+    Every attribute in which the two differ is either mentioned by the text or free.
 
     Args:
         reference: The garment to modify.
         target: The wanted garment, different from the reference.
         rng: Random generator by which the words are chosen.
-        negation_share: Probability, 0 to 1, of a modification that excludes something with the
-            phrases of `exclusions` ("without any stripes", "anything but red", "not a dress"). With
-            0, no random number is drawn for this choice, and the texts are those of the first
-            version of the language.
+        negation_share: Probability (0 to 1) that the modification excludes something by a phrase of
+            `exclusions`: "without any stripes", "anything but red", "not a dress". With 0, no
+            random number is used for this choice, so that a given seed gives the same texts as
+            before exclusions were introduced.
 
     Raises:
         ValueError: The two garments are equal.
@@ -220,17 +232,18 @@ def draw_modification(
 
 
 _SECOND_EXCLUSION_SHARE = 0.25  # share of modifications with exclusions that have two
-_EXCHANGE_SHARE = 0.2  # share of exclusions that also name the value wanted instead
-# Share of modifications with exclusions that also exclude a value that neither garment has.
+_EXCHANGE_SHARE = 0.2  # share of exclusions that also name the wanted value: "dots, not stripes"
+# Share of the modifications with exclusions that also exclude a value that neither garment has.
 _NEEDLESS_SHARE = 0.2
 
 
 def _exclude_values(
     reference: Garment, target: Garment, changed: Sequence[str], rng: random.Random
 ) -> Modification:
-    """Draw a modification that asks for some differences by exclusion: `longer, lose the stripes`.
+    """Return a random modification with exclusions: `longer, lose the stripes`.
 
-    If no difference can be asked for by exclusion, the text excludes a value of neither garment.
+    One or two of the changed attributes are expressed by excluding their value in the reference. If
+    none of them can be expressed so, the text excludes a value that neither garment has.
     """
     possible = [name for name in changed if _can_be_excluded(reference, target, name, changed)]
     wanted = 1 + (rng.random() < _SECOND_EXCLUSION_SHARE)
@@ -255,7 +268,10 @@ def _exclude_values(
 def _can_be_excluded(
     reference: Garment, target: Garment, name: str, changed: Sequence[str]
 ) -> bool:
-    """Return whether the target fits an exclusion of the reference's value of an attribute."""
+    """Return whether a changed attribute can be expressed by excluding its value in the reference.
+
+    For example, `no red` does not express a change of color if the target has a red pattern.
+    """
     before = reference[name]
     if name == "colour":
         return target["second_colour"] != before
@@ -273,9 +289,10 @@ def _exclude_value(
     exchanged: list[Statement],
     rng: random.Random,
 ) -> Exclusion:
-    """Return an exclusion of the reference's value.
+    """Return a random clause that excludes the value that the reference has of an attribute.
 
-    If the text also names the wanted value, its statement is appended to `exchanged`.
+    If the clause also names the wanted value ("dots instead of stripes"), the statement of this
+    value is appended to `exchanged`.
     """
     category, before, after = reference.category, reference[name], target[name]
     if name == "second_colour":
@@ -292,9 +309,10 @@ def _exclude_value(
 
 
 def _exclude_category(reference: Garment, target: Garment, rng: random.Random) -> Modification:
-    """Draw a modification that excludes the reference's category: `anything but a dress, in red`.
+    """Return a random modification that excludes the category of the reference.
 
-    Half of the texts name the new category as well: "a skirt instead of the dress".
+    Half of the texts also name the new category ("a skirt instead of the dress"), the other half do
+    not ("anything but a dress, in red").
     """
     exclusion = say_category_exclusion(rng, reference.category)
     while target.category in exclusion.excluded["category"]:
@@ -312,7 +330,7 @@ def _exclude_category(reference: Garment, target: Garment, rng: random.Random) -
 
 
 def _as_statements(reference: Garment, exclusions: Iterable[Exclusion]) -> list[Statement]:
-    """Return statements of the attributes whose value in the reference is excluded."""
+    """Return the exclusions of values that the reference has, as statements without a text."""
     return [
         Statement("no", "", {name: values})
         for exclusion in exclusions
@@ -322,7 +340,7 @@ def _as_statements(reference: Garment, exclusions: Iterable[Exclusion]) -> list[
 
 
 def _modify_category(reference: Garment, target: Garment, rng: random.Random) -> Modification:
-    """Draw a modification that changes the category: `as a skirt`, `the same pattern on a bag`."""
+    """Return a random modification that names another category: `as a skirt`, `a bag to match`."""
     changed = [name for name in COMMON if target[name] != reference[name]]
     noun = rng.choice(nouns_for(target))
     statements = say_look_change(reference, target, changed, rng)
@@ -342,9 +360,11 @@ def _as_statement(noun: Noun) -> Statement:
 def _complete(
     reference: Garment, target: Garment, statements: list[Statement], rng: random.Random
 ) -> list[Statement]:
-    """Return the statements plus those still needed so that no difference stays unmentioned.
+    """Return the statements, extended so that they cover every difference in the overall look.
 
-    For example, changing the color may decide whether the second color is free.
+    A difference in color, shade, pattern or second color that is neither mentioned nor free gets a
+    statement. This can be known only after the other statements are chosen: for example, "striped"
+    leaves the second color free if the reference is plain.
     """
     for name in COMMON:
         allowed, free = settle(reference, target.category, (s.allowed for s in statements))
@@ -359,10 +379,15 @@ def _complete(
 def settle(
     reference: Garment, category: str, statements: Iterable[Allowed]
 ) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
-    """Combine statements by the rules of the module's docstring.
+    """Combine the meanings of statements by the rules in the docstring of this module.
+
+    Args:
+        reference: The garment to modify.
+        category: The category of the wanted garment.
+        statements: The allowed values of each statement.
 
     Returns:
-        The allowed values of each mentioned attribute, and the free attributes.
+        A dict from each mentioned attribute to its allowed values, and the free attributes.
     """
     allowed: dict[str, frozenset[str]] = {}
     for statement in statements:
@@ -395,7 +420,15 @@ def _read(
     statements: Sequence[Statement],
     exclusions: Sequence[Exclusion] = (),
 ) -> Modification:
-    """Combine captions, statements and exclusions into a modification."""
+    """Return a modification of given captions.
+
+    Args:
+        reference: The garment to modify.
+        category: The category that the captions name, or None.
+        captions: The captions.
+        statements: The statements that the captions express.
+        exclusions: The exclusions that the captions express.
+    """
     allowed, free = settle(
         reference, category or reference.category, (s.allowed for s in statements)
     )
@@ -409,14 +442,19 @@ def _read(
 
 
 def _names(reference: Garment, modification: Modification) -> tuple[str, ...]:
-    """Return the attributes of the new category, or `COMMON` if several categories fit."""
+    """Return the attributes of the wanted category, or `COMMON` if several categories fit."""
     if modification.category is None and modification.changes_category(reference):
         return COMMON
     return tuple(attributes_of(modification.category or reference.category))
 
 
 def constraints(reference: Garment, modification: Modification) -> dict[str, frozenset[str]]:
-    """Return the allowed values of every attribute that is not free, from text and image."""
+    """Return the constraints on the target garment, by attribute.
+
+    Returns:
+        A dict from each attribute that is not free to its allowed values. They come from the text
+        if it mentions the attribute, otherwise from the reference image.
+    """
     return {
         name: modification.allowed[name]
         if name in modification.allowed
@@ -427,7 +465,7 @@ def constraints(reference: Garment, modification: Modification) -> dict[str, fro
 
 
 def picture_only(reference: Garment, modification: Modification) -> frozenset[str]:
-    """Return the attributes that only the image determines.
+    """Return the attributes that the reference image alone determines.
 
     "category" is among them unless the text changes the category.
     """
@@ -450,14 +488,17 @@ def fits(reference: Garment, modification: Modification, candidate: Garment) -> 
 
 
 def picture_share(reference: Garment, modification: Modification) -> float:
-    """Return the share of the constraints that only the image gives, in [0, 1].
+    """Return the true image weight of a query, 0 to 1.
+
+    It is the fraction of the target's attributes that come from the reference image and not from
+    the text:
 
         (picture_only + relative / 2) / (picture_only + relative + stated)
 
-    Each term is the number of attributes of that kind. The category counts as one attribute, which
-    is stated if the text changes it and given by the image otherwise. Free attributes are not
-    counted. An attribute with an excluded value counts as stated if the image has that value;
-    otherwise the exclusion changes nothing, and the attribute counts as given by the image.
+    The terms are numbers of attributes: `picture_only` are determined by the image alone,
+    `relative` by both ("longer"), `stated` by the text alone. The category counts as an attribute:
+    it is stated if the text changes it. Free attributes are not counted. An exclusion ("no
+    stripes") makes its attribute stated only if the image has the excluded value.
     """
     picture = len(picture_only(reference, modification))
     stated = len(modification.stated) + modification.changes_category(reference)

@@ -12,7 +12,12 @@ from dwc.catalogue.schema import Garment
 
 @dataclass(frozen=True)
 class Noun:
-    """A noun for a garment; `says` maps each attribute that it specifies to its allowed values."""
+    """A noun for a garment, with the attribute values that it implies.
+
+    Attributes:
+        text: The noun, without an article.
+        says: Maps each attribute that the noun specifies to its allowed values: a "gown" is long.
+    """
 
     text: str
     says: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -23,7 +28,7 @@ class Noun:
 
 
 def _noun(text: str, **says: str) -> Noun:
-    """Build a noun; several allowed values of one attribute are separated by spaces."""
+    """Return a noun; in `says`, the allowed values of an attribute are separated by spaces."""
     return Noun(text, {name: frozenset(values.split()) for name, values in says.items()})
 
 
@@ -192,7 +197,7 @@ NOUNS: dict[str, tuple[Noun, ...]] = {
 
 SHOES = frozenset({"trainers", "boots", "heels", "flats", "sandals"})
 
-# Names for several categories at once, each used only in the number (singular or plural) given.
+# Nouns for several categories at once. They are used only in the given form, singular or plural.
 HYPERNYMS: dict[str, frozenset[str]] = {
     "top": frozenset({"t_shirt", "shirt", "jumper", "hoodie"}),
     "upper": frozenset({"t_shirt", "shirt", "jumper"}),

@@ -1,4 +1,4 @@
-"""Paraphrases of a text within the catalogue's own language."""
+"""Paraphrases of a text: other texts of the catalogue's language with the same meaning."""
 
 from typing import NamedTuple
 
@@ -15,8 +15,8 @@ def paraphrase(text: str, reference: Garment | None, count: int) -> list[str]:
     """Return texts that have exactly the same meaning in other words.
 
     Args:
-        text: A modification of the reference, or a description without one.
-        reference: The garment that the text modifies.
+        text: A modification of `reference`, or the description of a garment.
+        reference: The garment that the text modifies; None if the text is a description.
         count: The maximum number of texts.
 
     Returns:
@@ -40,7 +40,12 @@ def paraphrase(text: str, reference: Garment | None, count: int) -> list[str]:
 
 
 class _Tables(NamedTuple):
-    """Tables of phrases with their meanings, for wanted values and for denied values."""
+    """Tables that map phrases to meanings.
+
+    Attributes:
+        said: The tables for phrases that state what is wanted ("long sleeved").
+        denied: The tables for phrases after "no", "not" or "without".
+    """
 
     said: list[Phrases]
     denied: list[Phrases]
@@ -56,9 +61,10 @@ def _tables(category: str, reference: Garment | None) -> _Tables:
 
 
 def _turned(tokens: Tokens, tables: _Tables, turn: int) -> list[str]:
-    """Return the words with every phrase replaced by its `turn`-th synonym, counted from 1.
+    """Return the words of a text in which every phrase is replaced by its `turn`-th synonym.
 
-    At each place, the longest phrase with a synonym is replaced. Synonyms are counted cyclically.
+    From left to right, the longest phrase that has a synonym is replaced. `turn` starts at 1; after
+    the last synonym of a phrase, the first one is used again.
     """
     words: list[str] = []
     start = 0

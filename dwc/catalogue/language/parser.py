@@ -1,8 +1,8 @@
 """Parser of the catalogue's language: turns a text into constraints on garment attributes.
 
-The parser accepts only texts of the catalogue's own language that have exactly one meaning, and
-rejects all others, so that its result can serve as ground truth. The rules that combine the
-phrases of a text are those of `modifications`.
+The parser rejects every text that is not in the catalogue's language or that has several meanings,
+so that its result can serve as ground truth. The meanings of the phrases of a text are combined by
+the rules in `modifications`.
 """
 
 import re
@@ -30,8 +30,8 @@ _TOKEN = re.compile(r"[a-z]+(?:['-][a-z]+)*|,")
 _STOPS = re.compile(r"[.;:!?]+")
 _LONGEST = 7  # maximum number of words in a phrase
 
-# Words without a meaning of their own, grouped by what may follow them: a part of the garment after
-# `_HAVE` ("with a belt"), an adjective or a noun after `_BE` ("make it blue").
+# Words without a meaning of their own. A part of the garment may follow the words in `_HAVE` ("with
+# a belt"), an adjective or a noun those in `_BE` ("make it blue").
 _HAVE = frozenset({"has", "have", "with", "add"})
 _BE = frozenset({
     "is", "are", "be", "make", "it", "them", "they", "this", "these", "the", "i", "i'd", "want",
@@ -55,13 +55,13 @@ _ARTICLES = frozenset({"a", "any", "the"})
 
 @dataclass(frozen=True)
 class Demand:
-    """The attribute constraints that a text expresses.
+    """The constraints on the target garment that a text expresses.
 
     Attributes:
-        category: The required category, or None if several categories fit.
-        values: Maps each constrained attribute to its allowed values; used if `category` is given.
-        by_category: Used if `category` is None: maps each category that fits to its attribute
-            constraints, in the form of `values`.
+        category: The category of the target garment, or None if several categories fit.
+        values: Maps each constrained attribute to its allowed values if `category` is given.
+        by_category: Maps each category that fits to its constraints, in the form of `values`, if
+            `category` is None; otherwise empty.
     """
 
     category: str | None
@@ -95,7 +95,8 @@ def parse_modification(text: str, reference: Garment | None = None) -> Demand | 
             any value.
 
     Returns:
-        The attribute constraints; None if the text has no meaning in this language or several.
+        The constraints on the target garment; None if the text has no meaning in this language or
+        several meanings.
     """
     tokens = _tokens(text)
     if reference is not None:
@@ -125,12 +126,12 @@ def parse_modification(text: str, reference: Garment | None = None) -> Demand | 
 
 
 class _Reading(NamedTuple):
-    """One way to parse the part of a text from some token to the end ("parsed alternative").
+    """One of several possible parses of the end of a text, that is, from some token to the last.
 
     Attributes:
-        pieces: The number of phrases into which this part is split.
+        pieces: The number of phrases into which the tokens are split.
         named: The number of these phrases that name a category.
-        said: The meanings of these phrases, without those that restrict nothing.
+        said: The meanings of these phrases; meanings that restrict nothing are left out.
     """
 
     pieces: int
@@ -139,13 +140,14 @@ class _Reading(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """One phrase of a text, as one step of the parser.
+    """One step of the parser, which consumes a phrase or a connecting word.
 
     Attributes:
-        pieces: The number of phrases for which the step counts: 0 for a conjunction, else 1.
+        pieces: What the step adds to the number of phrases: 0 for an article, a comma, a
+            conjunction or a negation ("no"), else 1.
         end: The index of the token after the phrase.
         after: The mode of the parser after the phrase; see `_Reader`.
-        meaning: The meaning of the phrase.
+        meaning: The meaning of the phrase; it restricts nothing for connecting words.
     """
 
     pieces: int
@@ -155,21 +157,22 @@ class _Step(NamedTuple):
 
 
 class _Reader:
-    """Parser that splits a text into as few phrases as possible and returns all such alternatives.
+    """Parser that splits a text into phrases and returns all parses with the fewest phrases.
 
-    The mode decides which phrases may come next:
+    While it goes through the tokens, its mode decides which phrases may come next:
 
     - "open": any phrase, as at the start of a text.
-    - "be": adjectives and nouns, as after "is". "have": things, as after "with".
-    - "adjective", "thing", "name": the state after a phrase of that kind.
-    - "no", "without", "removing": the next phrase is excluded. "denied", "holding", "removed": the
-      state after the phrase that these three exclude, in the same order.
-    - "listed": after the comma of a list of exclusions ("without pockets, stripes").
+    - "be": adjectives and nouns, as after "is". "have": parts of a garment, as after "with".
+    - "adjective", "thing", "name": the last phrase was an adjective, a part or a noun.
+    - "no", "without", "removing": the last word was such a negation, so the next phrase is
+      excluded. "denied", "holding", "removed": the last phrase was excluded by one of these three,
+      in the same order.
+    - "listed": after the comma in a list of exclusions ("without pockets, stripes").
       "listed_color": after a color in such a list. The list then has to end with "or", because in
       "without pockets, blue" the color is wanted.
-    - "either": after "no stripes and", where the next phrase may be excluded or wanted.
-    - "and_remove": after "remove the stripes and", where the next phrase is excluded unless a verb
-      follows. "remove_either": after a comma in the same place.
+    - "either": after "no stripes and"; the next phrase may be excluded or wanted.
+    - "and_remove": after "remove the stripes and"; the next phrase is excluded unless it starts
+      with a verb. "remove_either": the same after a comma instead of "and".
     """
 
     def __init__(self, tokens: Tokens, lexicons: Sequence[Lexicon]) -> None:
@@ -178,19 +181,22 @@ class _Reader:
         self._known: dict[tuple[int, str], list[_Reading]] = {}
 
     def read(self, named: bool) -> list[frozenset[Meaning]]:
-        """Return the meanings of each parsed alternative of the text that restricts something.
+        """Return the possible parses of the text, each as the set of its phrases' meanings.
+
+        Parses that restrict nothing are left out.
 
         Args:
-            named: Whether an alternative has to name a category exactly once, or never.
+            named: If True, only parses that name a category exactly once are returned; if False,
+                only parses that name none.
         """
         found = self._from(0, "open")
         return [reading.said for reading in found if reading.named == named and reading.said]
 
     def _from(self, start: int, mode: str) -> list[_Reading]:
-        """Return the parsed alternatives of the text from token `start` on, beginning in `mode`.
+        """Return the possible parses of the tokens from index `start` to the last.
 
-        Among alternatives that name equally many categories, only those with the fewest phrases are
-        returned.
+        `mode` is the parser's mode at `start`. Among parses that name equally many categories, only
+        those with the fewest phrases are returned.
         """
         if start == len(self._tokens):
             is_open = mode in _EXCLUDING or mode == "listed_color"
@@ -268,7 +274,7 @@ class _Reader:
             yield from self._carried_on(start, "denied")
 
     def _openings(self, start: int, mode: str) -> Iterator[_Step]:
-        """Yield words that only determine the mode for the next phrase: "no", "with", "is"."""
+        """Yield steps for words that only decide which phrase may follow: "no", "with", "is"."""
         token = self._tokens[start]
         after = self._tokens[start + 1 : start + 2]
         if token == "nothing" and after == ("but",):
@@ -288,12 +294,15 @@ class _Reader:
             yield _Step(1, start + 1, "be")
 
     def _excluded(self, start: int, after: str) -> Iterator[_Step]:
-        """Yield the phrases at `start` that can be excluded; `after` is the mode after them."""
+        """Yield steps for the phrases at `start` that can be excluded; `after` is the next mode."""
         for lexicon in self._lexicons:
             yield from self._matches(start, lexicon.excluded, after)
 
     def _carried_on(self, start: int, after: str) -> Iterator[_Step]:
-        """Yield the phrases at `start` that can continue a list of exclusions."""
+        """Yield steps for the phrases at `start` that can continue a list of exclusions.
+
+        `after` is the next mode.
+        """
         for lexicon in self._lexicons:
             yield from self._matches(start, lexicon.lacking, after)
 
@@ -305,7 +314,10 @@ class _Reader:
                 yield _Step(1, end, after, meaning)
 
     def _two_colors(self, start: int, lexicon: Lexicon) -> Iterator[_Step]:
-        """Yield phrases like `navy and white striped`; the second color is that of the pattern."""
+        """Yield steps for phrases like "navy and white striped".
+
+        Such a phrase names the main color, then the second color with the pattern.
+        """
         pattern_words = self._lexicons[0].pattern_words
         for color in self._matches(start, lexicon.colors, ""):
             if self._tokens[color.end : color.end + 1] == ("and",):
@@ -315,7 +327,7 @@ class _Reader:
 
 
 def _speaks_of(meaning: Meaning, attribute: str) -> bool:
-    """Return whether a phrase restricts an attribute (or the category, if "category" is given)."""
+    """Return whether a phrase restricts `attribute`, which may also be "category"."""
     return any(name == attribute for name, _ in meaning.allowed)
 
 
@@ -325,7 +337,12 @@ def _names_category(meaning: Meaning) -> bool:
 
 
 def _tokens(text: str) -> Tokens:
-    """Split a text into words and commas, with "an" as "a"; empty if it has other characters."""
+    """Split a text into lowercase words and commas; "an" becomes "a".
+
+    Returns:
+        The tokens; empty if the text has other characters than letters, hyphens, apostrophes and
+        the punctuation marks `,.;:!?`.
+    """
     plain = _STOPS.sub(",", spell_out_minus(text.lower()))
     tokens = tuple(_TOKEN.findall(plain))
     if "".join(tokens) != "".join(plain.split()):
@@ -341,12 +358,27 @@ def _tokens(text: str) -> Tokens:
 def _modified(
     reference: Garment, category: str | None, readings: Sequence[frozenset[Meaning]]
 ) -> Demand | None:
-    """Return the constraints of a modification if all parsed alternatives agree, else None."""
+    """Return the constraints on the target garment if all parses of a modification agree.
+
+    Args:
+        reference: The garment to modify.
+        category: The category that the text names, or None.
+        readings: The possible parses of the text, each as the set of its phrases' meanings.
+
+    Returns:
+        The constraints; None if the parses give different ones, or if no garment can satisfy them.
+    """
     return _only([_changed(reference, category, reading) for reading in readings])
 
 
 def _changed(reference: Garment, category: str | None, reading: frozenset[Meaning]) -> Demand:
-    """Return the constraints of one parsed alternative of a modification of `reference`."""
+    """Return the constraints on the target garment according to one parse of a modification.
+
+    Args:
+        reference: The garment to modify.
+        category: The category that the text names, or None.
+        reading: The parse: the set of the meanings of its phrases.
+    """
     statements = [_attributes(meaning) for meaning in reading if not meaning.excludes]
     wanted = {name for statement in statements for name in statement}
     for meaning in reading:
@@ -375,7 +407,15 @@ def _changed(reference: Garment, category: str | None, reading: frozenset[Meanin
 
 
 def _described(category: str, readings: Sequence[frozenset[Meaning]]) -> Demand | None:
-    """Return the constraints of a description of one category if all alternatives agree."""
+    """Return the constraints on the target garment according to a description of it.
+
+    Args:
+        category: The category of the garment.
+        readings: The possible parses of the text, each as the set of its phrases' meanings.
+
+    Returns:
+        The constraints; None if the parses give different ones, or if no garment can satisfy them.
+    """
     demands = []
     for reading in readings:
         values: dict[str, frozenset[str]] = {}
@@ -388,9 +428,15 @@ def _described(category: str, readings: Sequence[frozenset[Meaning]]) -> Demand 
 
 
 def _all_but(tokens: Tokens) -> Demand | None:
-    """Return the constraints of a description made only of exclusions: "no stripes", "not a hat".
+    """Return the constraints according to a description that only excludes something.
 
-    A category that lacks an excluded attribute fits, because it cannot have the excluded value.
+    Examples: "no stripes", "not a hat".
+
+    A category that lacks the attribute of an excluded value fits, because it cannot have the value.
+
+    Returns:
+        The constraints for each category that fits; None if the text also says what is wanted, has
+        no meaning, or fits no category.
     """
     by_category = {}
     for category in CATEGORIES:
@@ -406,7 +452,11 @@ def _all_but(tokens: Tokens) -> Demand | None:
 
 @cache
 def _vacuous(category: str) -> Lexicon:
-    """Return phrases that can be excluded in other categories but restrict nothing in this one."""
+    """Return a lexicon of exclusions that are always true of a category.
+
+    These are the phrases that can be excluded in other categories but not in this one: "no sleeves"
+    is true of every hat. They restrict nothing.
+    """
     own = words_of_category(category, is_named=False).excluded
     says_nothing = {Meaning(excludes=True)}
     phrases: Phrases = dict.fromkeys(excludable_anywhere() - own.keys(), says_nothing)
@@ -419,7 +469,7 @@ def _attributes(meaning: Meaning) -> dict[str, frozenset[str]]:
 
 
 def _categories(reading: frozenset[Meaning]) -> frozenset[str]:
-    """Return the categories that a parsed alternative does not exclude."""
+    """Return the categories that one parse of a text does not exclude."""
     left = frozenset(CATEGORIES)
     for meaning in reading:
         if meaning.excludes:
@@ -429,6 +479,10 @@ def _categories(reading: frozenset[Meaning]) -> frozenset[str]:
 
 
 def _only(demands: Sequence[Demand]) -> Demand | None:
-    """Return the constraints if all are equal and some garment may satisfy them, else None."""
+    """Return the common value of several equal constraints.
+
+    Returns:
+        The constraints; None if they are not all equal, or if no garment can satisfy them.
+    """
     first = demands[0]
     return first if all(demand == first for demand in demands) and first.is_possible else None

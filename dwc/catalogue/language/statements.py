@@ -2,7 +2,7 @@
 
 A `Statement` is the smallest unit of the language; descriptions and modifications combine several
 into a sentence. `say_change` and `say_look_change` choose how a difference between two garments is
-expressed: absolutely ("blue"), by comparison ("longer") or by denial ("not red").
+expressed: by the wanted value ("blue"), by comparison ("longer") or by denial ("not red").
 """
 
 import random
@@ -48,7 +48,7 @@ class Statement:
 
 
 def say_color(rng: random.Random, color: str, shade: str | None) -> Statement:
-    """Return a statement of the color, and of the shade if one is given.
+    """Return a statement of a color and its shade (`navy`), or of the color alone (`blue`).
 
     Black and white have only one shade, so their names always specify the shade as well.
     """
@@ -73,7 +73,14 @@ def say_pattern_in_color(rng: random.Random, pattern: str, second_color: str) ->
 
 
 def say_two_colors(rng: random.Random, color: Statement, pattern: str, second: str) -> Statement:
-    """Return one statement of both colors and the pattern: `blue and white striped`."""
+    """Return one statement of two colors and a pattern: `blue and white striped`.
+
+    Args:
+        rng: The random generator that chooses the words.
+        color: The statement of the main color.
+        pattern: The pattern.
+        second: The color of the pattern.
+    """
     adjectives = value_words.PATTERN_WORDS[pattern].being
     first = min(color.allowed["colour"])
     name = first if first in UNSHADED else color.text
@@ -102,9 +109,18 @@ def say_value(rng: random.Random, category: str, attribute: str, value: str) -> 
 def say_covering(
     rng: random.Random, category: str, attribute: str, value: str, not_value: str | None = None
 ) -> Statement | None:
-    """Return a statement that allows several values (`with sleeves`), or None if there is none.
+    """Return a statement that allows several values: `sleeves` allows sleeves of any length.
 
-    The allowed values include `value` and do not include `not_value`.
+    Args:
+        rng: The random generator that chooses the words.
+        category: The category of the garment.
+        attribute: The attribute.
+        value: A value that the statement has to allow.
+        not_value: A value that it must not allow; None for none.
+
+    Returns:
+        A statement that allows `value` but not `not_value`, or None if the language has no such
+        phrase.
     """
     present = frozenset(attributes_of(category)[attribute])
     if attribute == "pattern":
@@ -125,11 +141,21 @@ def say_compared(
     after: str,
     by_how_much: bool = True,
 ) -> Statement | None:
-    """Return a comparison with the value `before` (`longer`, `a lot looser`) that allows `after`.
+    """Return a comparison of two values: `longer`, `a lot looser`.
 
-    A plain comparative allows every value beyond `before`; with "a bit" it allows only the next
-    value, with "a lot" all but the next one. Such expressions of degree cannot stand before a noun;
-    `by_how_much=False` avoids them. The result is None if the two values cannot be compared.
+    A comparative allows every value beyond `before`. With "a bit" it allows only the next value,
+    with "a lot" all except the next one.
+
+    Args:
+        rng: The random generator that chooses the words.
+        category: The category of the garment.
+        attribute: The attribute.
+        before: The value of the reference.
+        after: The wanted value, which the statement allows.
+        by_how_much: Whether "a bit" and "a lot" may be used. They cannot stand before a noun.
+
+    Returns:
+        The statement; None if the values are equal or the attribute has no order.
     """
     scale = value_words.scale(category, attribute)
     if before not in scale or after not in scale or before == after:
@@ -150,7 +176,11 @@ def say_compared(
 
 
 def say_busyness(rng: random.Random, category: str, before: str, after: str) -> Statement | None:
-    """Return the statement `busier` or `less busy` than the pattern `before`; None if neither."""
+    """Return the statement that a pattern is `busier` or `less busy` than the pattern `before`.
+
+    Returns:
+        A statement that allows `after`, or None if both patterns are equally busy.
+    """
     start, end = value_words.BUSYNESS[before], value_words.BUSYNESS[after]
     if start == end:
         return None
@@ -170,13 +200,16 @@ def say_busyness(rng: random.Random, category: str, before: str, after: str) -> 
 def say_shade_compared(
     rng: random.Random, color: str | None, before: str, after: str
 ) -> Statement | None:
-    """Return a comparison of shades, `a darker blue` or only `darker`; None if they are equal.
+    """Return a comparison of two shades: `darker blue`, or only `darker`.
 
     Args:
-        rng: Draws the words.
+        rng: The random generator that chooses the words.
         color: The color to name, or None to name none.
         before: The shade of the reference.
         after: The wanted shade.
+
+    Returns:
+        The statement, or None if the shades are equal.
     """
     start, end = SHADES.index(before), SHADES.index(after)
     if start == end:
@@ -194,9 +227,18 @@ def say_shade_compared(
 def say_denial(
     rng: random.Random, category: str, attribute: str, value: str, actual: str
 ) -> Statement | None:
-    """Return a denial of `value` (`no stripes`, `not red`).
+    """Return a statement that denies a value of an attribute: `no stripes`, `not red`.
 
-    The result is None if the denial would exclude the value `actual` too, or has no words.
+    Args:
+        rng: The random generator that chooses the words.
+        category: The category of the garment.
+        attribute: The attribute.
+        value: The value to deny.
+        actual: The true value of the garment that the statement describes.
+
+    Returns:
+        The statement; None if the denial would also exclude `actual`, or if the language has no
+        words for it.
     """
     if attribute == "colour":
         if value == actual:
@@ -213,9 +255,10 @@ def say_denial(
 def say_different(
     rng: random.Random, category: str, attribute: str, before: str
 ) -> Statement | None:
-    """Return a statement that allows every value except the reference's: `a different neckline`.
+    """Return a statement that allows every value except `before`: `a different neckline`.
 
-    The result is None for an attribute without a name of its own.
+    Returns:
+        The statement, or None if the language has no noun for the attribute.
     """
     names = value_words.ATTRIBUTE_NAMES.get(attribute)
     if names is None:
@@ -228,7 +271,10 @@ def say_different(
 
 
 def _beside(rng: random.Random, color: str) -> str:
-    """Return a name for one of two colors: a stripe is "black", never "all black"."""
+    """Return a random name of a color for use as the second of two colors in a phrase.
+
+    For black and white, it is always "black" and "white", not "jet black" or "pure white".
+    """
     return color if color in UNSHADED else rng.choice(value_words.BARE[color])
 
 
@@ -238,7 +284,7 @@ def _choose(rng: random.Random, words: value_words.Words, allowed: Allowed) -> S
 
 
 def _pick(rng: random.Random, words: value_words.Words) -> tuple[str, Form]:
-    """Draw one of the forms for which there are phrases, then one of its phrases."""
+    """Return a random phrase and its form; the form is chosen first, then one of its phrases."""
     by_form: tuple[tuple[Form, tuple[str, ...]], ...] = (
         ("is", words.being),
         ("has", words.having),
@@ -249,8 +295,9 @@ def _pick(rng: random.Random, words: value_words.Words) -> tuple[str, Form]:
     return rng.choice(texts), form
 
 
-# Probabilities of the ways to express a difference, which `say_change` tries in this order if they
-# are possible; all other differences are expressed absolutely.
+# `say_change` can express a difference in several ways. It tries a denial ("no hood"), a comparison
+# ("longer"), a phrase for several values ("with sleeves") and "a different ..." in this order, with
+# these probabilities. In all other cases it names the wanted value.
 DENIED_SHARE = 0.2
 COMPARED_SHARE = 0.7  # of comparable attributes; about a third of all differences are compared
 DIFFERENT_SHARE = 0.04
@@ -258,7 +305,10 @@ COVERED_SHARE = 0.2
 
 
 def say_change(reference: Garment, target: Garment, name: str, rng: random.Random) -> Statement:
-    """Return a statement that asks for the target's value of an attribute not in `COMMON`."""
+    """Return a random statement that asks for the target's value of the attribute `name`.
+
+    The attribute is not one of color, shade, pattern and second color; see `say_look_change`.
+    """
     category, before, after = target.category, reference[name], target[name]
     if rng.random() < DENIED_SHARE and (denial := say_denial(rng, category, name, before, after)):
         return denial
@@ -286,10 +336,10 @@ def say_look_change(
     rng: random.Random,
     plainly: bool = False,
 ) -> list[Statement]:
-    """Return statements that ask for the target's color, shade, pattern and second color.
+    """Return random statements that ask for the target's color, shade, pattern and second color.
 
-    Only attributes in `changed` are stated. With `plainly` they are stated absolutely, without
-    comparisons or denials.
+    Only attributes in `changed` are stated. With `plainly`, the wanted values are named; otherwise
+    comparisons and denials are used, too.
     """
     color = _color_change(reference, target, changed, rng, plainly)
     pattern = _pattern_change(reference, target, changed, rng, plainly)
@@ -374,7 +424,10 @@ def _vague_pattern_change(
 def say_unchanged(
     target: Garment, mentioned: Collection[str], rng: random.Random
 ) -> list[Statement]:
-    """Return a statement of one attribute not in `mentioned`, or an empty list if there is none."""
+    """Return a list with a statement of one random attribute of the target not in `mentioned`.
+
+    The list is empty if there is no such attribute.
+    """
     names = [
         name
         for name in target.attributes

@@ -1,9 +1,10 @@
-"""Words for the values of every attribute, absolute and in comparison with a reference.
+"""Words for the values of every attribute, and words that compare them with a reference.
 
-A value has up to three kinds of words: what the garment *is* (before the noun or after "is"), what
-it *has* (after "has" or "with"), and what it *lacks* (after "no" or "without"). Each allows exactly
-that value. `DENIED` has the names by which a value is denied: "no stripes" allows every other
-pattern. Some names of a color allow every shade (`BARE`), others only one (`NAMED`).
+A value has up to three kinds of words: adjectives ("belted", before the noun or after "is"), parts
+of the garment ("a belt", after "has" or "with"), and absent parts ("belt", after "no" or
+"without"). Each of these allows exactly one value. `DENIED` has the nouns that deny a value: "no
+stripes" allows every other pattern. Some names of a color allow every shade (`BARE`), others only
+one (`NAMED`).
 """
 
 from dataclasses import dataclass
@@ -65,7 +66,10 @@ SHADE_WORDS: dict[str, tuple[str, ...]] = {
 
 
 def shaded_names(color: str, shade: str) -> tuple[str, ...]:
-    """Return names of a color in a shade: `dark blue`, `navy`; for black and white, `BARE`."""
+    """Return the names of a color in a shade: "dark blue" and "navy" for a dark blue.
+
+    Black and white have no shades, so their names in `BARE` are returned.
+    """
     if color in UNSHADED:
         return BARE[color]
     described = tuple(f"{word} {name}" for word in SHADE_WORDS[shade] for name in BARE[color][:2])
@@ -74,7 +78,13 @@ def shaded_names(color: str, shade: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Words:
-    """Phrases with the same meaning, for use after "is", after "has", and after "no"."""
+    """Phrases with the same meaning.
+
+    Attributes:
+        being: Phrases for use after "is" or before a noun.
+        having: Phrases for use after "has" or "with".
+        lacking: Phrases for use after "no" or "without".
+    """
 
     being: tuple[str, ...] = ()
     having: tuple[str, ...] = ()
@@ -413,22 +423,28 @@ def words_for(category: str, attribute: str, value: str) -> Words:
 
 @cache
 def compared(category: str, attribute: str) -> tuple[Words, Words]:
-    """Return the words for less and for more of an ordered attribute or of "busyness"."""
+    """Return the words for less and the words for more of an attribute: "shorter", "longer".
+
+    `attribute` is an attribute whose values have an order, or "busyness" (of a pattern).
+    """
     return _COMPARED_SPECIAL.get((category, attribute)) or _COMPARED[attribute]
 
 
 @cache
 def scale(category: str, attribute: str) -> tuple[str, ...]:
-    """Return a category's values of an ordered attribute from least to most; else empty."""
+    """Return the values of an attribute in a category from least to most.
+
+    The result is empty if the values have no order or the category lacks the attribute.
+    """
     values = attributes_of(category).get(attribute, ())
     return tuple(value for value in ORDERED.get(attribute, ()) if value in values)
 
 
 @cache
 def meant_by_denial(category: str, attribute: str, value: str) -> frozenset[str]:
-    """Return the values that remain allowed if one is denied.
+    """Return the values of an attribute that remain allowed if `value` is denied.
 
-    Denying stripes or pinstripes denies both.
+    "No stripes" also denies pinstripes, and the reverse.
     """
     gone = {value}
     if attribute == "pattern" and value in ("striped", "pinstriped"):

@@ -1,4 +1,4 @@
-"""The outlines of all garments, with one builder function per category."""
+"""Builders of all garments: one function per category returns the pieces of a garment."""
 
 from collections.abc import Callable
 
@@ -40,7 +40,6 @@ BUILDERS: dict[str, Builder] = {
 def outline(garment: Garment, rng: np.random.Generator) -> Shape:
     """Build the shape of a garment in the square [-1, 1]².
 
-    The result depends only on the garment and on `rng`, from which all properties that the
-    garment's description does not specify are drawn.
+    Everything that the description does not specify is chosen at random with `rng`.
     """
     return BUILDERS[garment.category](garment, rng)

@@ -1,4 +1,8 @@
-"""Bags: boxy, rounded and tote, with handles, a shoulder strap or a chain."""
+"""Bags: boxy, rounded and tote, with handles, a shoulder strap or a chain.
+
+The upper edge of a bag lies at y = 0, its middle at x = 0. The unit of length is arbitrary, since
+`framed` scales the finished bag.
+"""
 
 from dataclasses import dataclass
 
@@ -22,7 +26,7 @@ from dwc.catalogue.schema import Garment
 
 @dataclass(frozen=True)
 class Body:
-    """The front of a bag, which is symmetrical.
+    """The symmetrical front of a bag.
 
     Attributes:
         right: Outline (n, 2) of the right half, from the top corner to the middle of the bottom.
@@ -42,7 +46,7 @@ class Body:
         return np.concatenate([edge, self.right, mirror(self.right)])
 
     def half_width(self, y: float) -> float:
-        """Return half the width at height `y`."""
+        """Return half the width of the front at the vertical position `y`."""
         order = np.argsort(self.right[:, 1], kind="stable")
         return float(np.interp(y, self.right[order, 1], self.right[order, 0]))
 
@@ -70,7 +74,10 @@ def _cut(shape: str, rng: np.random.Generator) -> Body:
 
 
 def bag(garment: Garment, rng: np.random.Generator) -> Shape:
-    """Build a bag, seen from the front or at an angle, its strap upright or fallen to a side."""
+    """Build a bag, seen from the front or at an angle.
+
+    A long strap stands upright or lies next to the bag.
+    """
     shape, strap, fastening = garment["shape"], garment["strap"], garment["fastening"]
     body = _cut(shape, rng)
     rim = 0.0 if fastening != "none" else float(rng.uniform(0.085, 0.12))
@@ -103,7 +110,7 @@ def bag(garment: Garment, rng: np.random.Generator) -> Shape:
 
 
 def _ribbon(path: Points, width: float) -> Points:
-    """Return the outline of a strip `width` wide along a path."""
+    """Return the outline of a strip along a path (n, 2)."""
     along = np.gradient(path, axis=0)
     across = np.stack([-along[:, 1], along[:, 0]], axis=1)
     across *= width / 2 / np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-9)[:, None]
@@ -111,9 +118,13 @@ def _ribbon(path: Points, width: float) -> Points:
 
 
 def _handle(foot: float, reach: float, gap: float, sewn: float) -> list[Item]:
-    """Return a short handle from (-gap, foot) to (gap, foot), `reach` high.
+    """Return a short handle.
 
-    Its ends overlap the bag by the length `sewn`.
+    Args:
+        foot: Vertical position (y) of both ends.
+        reach: Height of the handle above its ends.
+        gap: Half the distance between the two ends.
+        sewn: Length by which the ends overlap the bag.
     """
     knots = [
         (-gap, foot + sewn), (-gap, foot - 0.06), (-gap * 0.78, foot - 0.72 * reach),
@@ -128,7 +139,7 @@ def _handle(foot: float, reach: float, gap: float, sewn: float) -> list[Item]:
 
 
 def _long_strap(body: Body, chain: bool, rng: np.random.Generator) -> list[Item]:
-    """Return a shoulder strap: a loop that stands upright, leans or lies next to the bag."""
+    """Return a shoulder strap, or a chain, that stands upright or lies next to the bag."""
     start, end = (-body.top * 0.93, 0.04), (body.top * 0.93, 0.04)
     chance = rng.random()
     reach = float(rng.uniform(0.78, 0.98))
@@ -236,7 +247,7 @@ def _flap(body: Body, shape: str, rng: np.random.Generator) -> list[Item]:
 
 
 def _zip(body: Body, rng: np.random.Generator) -> list[Item]:
-    """Return a zip along the top, with cloth on both sides and a puller."""
+    """Return a zip along the top, with its tapes and its puller."""
     y = float(rng.uniform(0.12, 0.17))
     half = body.half_width(y) * 0.86
     side = 1.0 if rng.random() < 0.5 else -1.0

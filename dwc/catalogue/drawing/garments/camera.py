@@ -1,4 +1,7 @@
-"""The parallel projection of three-dimensional shoes and hats, and the views of shoes."""
+"""Projection of three-dimensional shoes and hats onto the image, and the views of shoes.
+
+Space: x runs from the heel of a shoe to its toe, y across the shoe, z up.
+"""
 
 import math
 from dataclasses import dataclass, field
@@ -11,18 +14,19 @@ from numpy.typing import NDArray
 from dwc.catalogue.drawing.garments.placing import Item, bounds, framed, moved
 from dwc.catalogue.drawing.parts import Points, Shape
 
-HULL_DIRECTIONS = 72
-FROM_ABOVE = math.radians(50)
+HULL_DIRECTIONS = 72  # directions in which the outermost points of a convex hull are searched
+FROM_ABOVE = math.radians(50)  # elevation beyond which a view counts as "from above"
 
 
 @dataclass(frozen=True)
 class Camera:
-    """A parallel projection.
+    """A camera without perspective (a parallel projection).
 
     Attributes:
-        yaw: Radians; 0 is the side view of a shoe with its toe to the right, at -pi/2 the toe
-            points towards the camera, at pi/2 away from it.
-        elevation: Radians; 0 is level, pi/2 straight down.
+        yaw: Horizontal rotation in radians. At 0, the shoe is seen from the side with its toe to
+            the right; at -pi/2, the toe points towards the camera, at pi/2 away from it.
+        elevation: Height of the camera as an angle in radians; 0 is level with the shoe, pi/2
+            directly above it.
     """
 
     yaw: float
@@ -37,12 +41,12 @@ class Camera:
 
     @property
     def from_above(self) -> bool:
-        """Whether the opening of a shoe faces the camera more than its side does."""
+        """Whether the camera is so high that mainly the opening of a shoe is visible."""
         return self.elevation > FROM_ABOVE
 
     @property
     def towards(self) -> NDArray[np.float64]:
-        """The unit vector in space from the shoe to the camera."""
+        """Unit vector (3,) in space that points from the shoe to the camera."""
         level = -math.cos(self.elevation)
         return np.array(
             [level * math.sin(self.yaw), level * math.cos(self.yaw), math.sin(self.elevation)]
@@ -60,7 +64,10 @@ def _hull_rays() -> NDArray[np.float64]:
 
 
 def hull(points: Points) -> Points:
-    """Return the convex hull of `points` (n, 2), clockwise, with at most HULL_DIRECTIONS points."""
+    """Return the convex hull of points (n, 2), clockwise.
+
+    It is approximate: it has at most `HULL_DIRECTIONS` points.
+    """
     furthest = np.argmax(points @ _hull_rays(), axis=0)
     return points[furthest[np.diff(furthest, append=furthest[0]) != 0]]
 
@@ -70,15 +77,17 @@ Arrangement = Literal["single", "side_pair", "quarter_pair", "front_pair", "abov
 
 @dataclass(frozen=True)
 class View:
-    """A camera, and the arrangement of a single shoe or a pair in the image.
+    """The camera and the arrangement of one shoe or a pair in the image.
 
     Attributes:
-        arrangement: Single shoe, or how the two shoes of a pair are placed.
+        arrangement: "single" for one shoe, else how the two shoes of a pair are placed: next to
+            each other, seen from the side, at an angle ("quarter"), from the front or from above,
+            or lying down.
         camera: The camera.
         flip: Whether the image is mirrored left to right.
-        turn: Rotation of each shoe in radians.
+        turn: Rotation of each shoe in the image, in radians, clockwise.
         spread: Distance between the two shoes, 0 (close) to 1.
-        slip: Random misalignment of the second shoe, -1 to 1.
+        slip: How much the second shoe deviates from its regular position, -1 to 1.
     """
 
     arrangement: Arrangement
@@ -89,7 +98,7 @@ class View:
     slip: float
 
     def compose(self, shoe: list[Item]) -> Shape:
-        """Arrange the items of a shoe, alone or with its mirrored counterpart."""
+        """Return the shape of one shoe or of a pair, built from the items of one shoe."""
         left, top, right, bottom = bounds(shoe)
         width, height = right - left, bottom - top
         if self.arrangement == "single":
@@ -154,7 +163,10 @@ SHARES: dict[Kind, dict[Arrangement, float]] = {
 
 
 def draw_view(rng: np.random.Generator, kind: Kind = "low") -> View:
-    """Return a random view that suits a kind of shoe."""
+    """Return a random view of a shoe or a pair that shows the features of its kind.
+
+    `kind` is "tall" for boots and high trainers, "heeled" for shoes with a heel, else "low".
+    """
     shares = SHARES[kind]
     marks = np.cumsum(list(shares.values()))
     chance = rng.random() * marks[-1]

@@ -1,4 +1,8 @@
-"""Fastenings, belts, pockets and knitted bands."""
+"""Fastenings, belts, pockets and knitted bands.
+
+Coordinates are those of `torso`: meters from the neck, x to the right, y down. `side` is 1 for the
+right side of the image and -1 for the left.
+"""
 
 import numpy as np
 
@@ -24,12 +28,12 @@ def _upright(x: float, top: float, bottom: float) -> Points:
 
 
 def button_row(x: float, top: float, bottom: float, count: int, radius: float) -> list[Item]:
-    """Return a vertical row of buttons."""
+    """Return `count` buttons in a vertical row from y = `top` to y = `bottom`."""
     return [Disc((x, float(y)), radius) for y in np.linspace(top, bottom, count)]
 
 
 def placket(top: float, bottom: float, half_width: float) -> list[Item]:
-    """Return the edge and stitching of a shirt's placket, the band that carries the buttons."""
+    """Return the edge and the stitching of a placket, the band of a shirt with the buttons."""
     return [
         Line(_upright(half_width, top, bottom), "seam", 0.010),
         Line(_upright(-half_width, top, bottom), "stitch", 0.006),
@@ -37,13 +41,19 @@ def placket(top: float, bottom: float, half_width: float) -> list[Item]:
 
 
 def zip_tape(top: float, bottom: float, width: float, slant: float = 0.0) -> Line:
-    """Return the teeth of a zip between its tapes."""
+    """Return the teeth and tapes of a zip from y = `top` to y = `bottom`.
+
+    `slant` is how far its lower end is moved to the right.
+    """
     tape = arc((0, top), (slant * 0.4, (top + bottom) / 2), (slant, bottom), 8)
     return Line(tape, "zip", width)
 
 
 def zip_fastening(top: float, bottom: float, slant: float = 0.0, width: float = 0.03) -> list[Item]:
-    """Return a zip down the front with its puller; `slant` moves its lower end sideways."""
+    """Return a zip from y = `top` to y = `bottom` with its puller.
+
+    `slant` is how far its lower end is moved to the right.
+    """
     pull = polygon((-0.016, 0.0), (0.016, 0.0), (0.02, 0.07), (-0.02, 0.07))
     pull = shifted(rounded(pull, 0.008, 3), slant * 0.05, top + 0.004)
     return [
@@ -53,7 +63,7 @@ def zip_fastening(top: float, bottom: float, slant: float = 0.0, width: float = 
 
 
 def front_opening(top: float, bottom: float, x: float = 0.0) -> Line:
-    """Return the edge of the overlapping side of the front."""
+    """Return the vertical edge where one half of the front overlaps the other."""
     return Line(_upright(x, top, bottom), "edge", 0.012)
 
 
@@ -65,7 +75,15 @@ def _belt(torso: Torso, y: float, height: float, sag: float) -> list[Item]:
 
 
 def buckled_belt(torso: Torso, y: float, height: float, sag: float, loops: bool) -> list[Item]:
-    """Return a belt around the waist with a buckle and the holes at its end."""
+    """Return a belt with a buckle and the holes at its end.
+
+    Args:
+        torso: The body of the garment.
+        y: Vertical position of the belt's middle line at the sides.
+        height: Height of the belt.
+        sag: How much lower the belt lies in the middle.
+        loops: Whether to add two belt loops.
+    """
     items = _belt(torso, y, height, sag)
     middle = y + sag
     half = height * 0.78
@@ -83,7 +101,15 @@ def buckled_belt(torso: Torso, y: float, height: float, sag: float, loops: bool)
 
 
 def tied_belt(torso: Torso, y: float, height: float, sag: float, at: float) -> list[Item]:
-    """Return a cloth belt, knotted at distance `at` from the center, with two hanging ends."""
+    """Return a cloth belt with a knot and two hanging ends.
+
+    Args:
+        torso: The body of the garment.
+        y: Vertical position of the belt's middle line at the sides.
+        height: Height of the belt.
+        sag: How much lower the belt lies in the middle.
+        at: Horizontal position (x) of the knot.
+    """
     items = _belt(torso, y, height, sag)
     middle = y + sag * 0.9
     for way, length in ((-1, 0.24), (1, 0.20)):
@@ -102,7 +128,17 @@ def _box(left: float, top: float, right: float, bottom: float) -> Points:
 def patch_pocket(
     side: int, centre: float, top: float, width: float, height: float, pointed: bool, flap: bool
 ) -> list[Item]:
-    """Return a patch pocket; `centre` is its distance from the middle of the front."""
+    """Return a pocket that is sewn onto the cloth.
+
+    Args:
+        side: 1 for the right side, -1 for the left.
+        centre: Distance of the pocket's center from the middle of the front.
+        top: Vertical position of its upper edge.
+        width: Width of the pocket.
+        height: Height of the pocket.
+        pointed: Whether its lower edge has a point in the middle.
+        flap: Whether a buttoned flap covers its upper part.
+    """
     half, dip = width / 2, 0.022 if pointed else 0.0
 
     def sewn(points: Points) -> Points:
@@ -135,7 +171,14 @@ def patch_pocket(
 
 
 def pouch_pocket(top: float, height: float, half_width: float, split: bool) -> list[Item]:
-    """Return a hoodie's pocket for both hands; if `split`, two halves on both sides of a zip."""
+    """Return the large front pocket of a hoodie.
+
+    Args:
+        top: Vertical position of its upper edge.
+        height: Height of the pocket.
+        half_width: Half its width.
+        split: Whether it consists of two halves with a gap for a zip.
+    """
     upper, middle = half_width * 0.60, 0.016 if split else 0.0
     mouth = arc(
         (upper, top), (half_width * 0.69, top + height * 0.42), (half_width, top + height * 0.66), 7
@@ -157,7 +200,7 @@ def pouch_pocket(top: float, height: float, half_width: float, split: bool) -> l
 
 
 def welt_pocket(side: int, start: tuple[float, float], end: tuple[float, float]) -> list[Item]:
-    """Return a welt pocket, of which only the slit and its narrow lip are visible."""
+    """Return a slit pocket: a slit from `start` to `end` and the narrow strip of cloth along it."""
     slit = polygon(start, end)
     along = slit[1] - slit[0]
     across = np.array([along[1], -along[0]]) / float(np.hypot(*along)) * 0.011
@@ -166,9 +209,14 @@ def welt_pocket(side: int, start: tuple[float, float], end: tuple[float, float])
 
 
 def hem_band(torso: Torso, depth: float, sag: float, taper: float, ribs: int) -> list[Item]:
-    """Return a band below the hem that narrows to `taper` times the hem's width.
+    """Return a band that is sewn below the hem.
 
-    It is knitted with `ribs` ribs, or plain if `ribs` is 0.
+    Args:
+        torso: The body of the garment.
+        depth: Height of the band.
+        sag: How much lower the band lies in the middle.
+        taper: Width of its lower edge as a fraction of the hem's width.
+        ribs: The number of knitted ribs; 0 for a plain band.
     """
     x, y = torso.hem
     top = arc((-x, y - 0.006), (0, y + 2 * sag - 0.006), (x, y - 0.006), 11)

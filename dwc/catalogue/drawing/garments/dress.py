@@ -1,4 +1,4 @@
-"""Dresses: a bodice, a waist and a skirt whose hem is straight, flared or ruffled."""
+"""Dresses with a straight, flared or ruffled hem; coordinates are those of `torso`."""
 
 import numpy as np
 
@@ -16,7 +16,7 @@ _RUFFLE = 0.11  # by how much the lowest ruffle hangs below the hem
 
 
 def dress(garment: Garment, rng: np.random.Generator) -> Shape:
-    """Build a dress; without sleeves it has broad or thin straps."""
+    """Build a dress; one without sleeves has broad or thin straps."""
     stance = draw_stance(rng)
     kind = garment["neckline"]
     strappy = garment["sleeve"] == "sleeveless" and kind != "collar" and rng.random() < 0.4
@@ -137,7 +137,7 @@ def _skirt_and_bodice(
 
 
 def _pleats(torso: Torso, hem: Points, waves: int, rng: np.random.Generator) -> list[Item]:
-    """Return folds that fan out from the waist to the waves of a flared hem."""
+    """Return folds that spread from the waist to the waves of a flared hem."""
     items: list[Item] = []
     waist = torso.half_width(_WAIST + 0.02)
     for index in range(waves):
@@ -151,7 +151,7 @@ def _pleats(torso: Torso, hem: Points, waves: int, rng: np.random.Generator) -> 
 
 
 def _ruffles(torso: Torso, rng: np.random.Generator) -> list[Item]:
-    """Return one to three gathered tiers above the hem; the lowest hangs below it."""
+    """Return one to three rows of ruffles above the hem; the lowest row hangs below it."""
     tiers, lobes = int(rng.integers(1, 4)), int(rng.integers(6, 9))
     end = torso.hem[1]
     items: list[Item] = []

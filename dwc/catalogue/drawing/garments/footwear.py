@@ -1,4 +1,9 @@
-"""Trainers, boots, heels, flats and sandals, with their laces, straps and buckles."""
+"""Trainers, boots, heels, flats and sandals, with their laces, straps and buckles.
+
+Points on an upper (the part of a shoe above its sole) are given as (k, v), see `shoe_last`: k
+counts the cross-sections from the toe (0) to the opening for the foot; v runs across the shoe from
+one side (-1) over the middle (0) to the other (1).
+"""
 
 from typing import Literal
 
@@ -24,7 +29,10 @@ from dwc.catalogue.schema import Garment
 
 
 def closed_upper(upper: Upper, rng: np.random.Generator, roundness: float = 0.6) -> list[Item]:
-    """Return the upper with the opening for the foot, its lining and sometimes an insole."""
+    """Return the items of an upper with its opening for the foot.
+
+    Seen from above, half of the shoes also have a visible insole.
+    """
     ring = upper.opening()
     items: list[Item] = [
         Part(upper.outline(), "main", 0.0, roundness),
@@ -39,7 +47,16 @@ def closed_upper(upper: Upper, rng: np.random.Generator, roundness: float = 0.6)
 
 
 def lacing(upper: Upper, start: float, end: float, *, spread: float, rows: int) -> list[Item]:
-    """Return crossed laces with eyelets over the instep, from section `start` up to `end`."""
+    """Return crossed laces with eyelets.
+
+    Args:
+        upper: The surface on which the laces lie.
+        start: Cross-section of the first row; the tip of the toe is 0.
+        end: Cross-section of the last row.
+        spread: Distance of the eyelets from the middle of the shoe; the lower edge of a side is at
+            distance 1.
+        rows: The number of rows.
+    """
     k = np.linspace(start, end, rows)
     left, right = upper.on_view(k, -spread), upper.on_view(k, spread)
     zigzag = np.empty((2 * rows - 1, 2))
@@ -59,7 +76,14 @@ def lacing(upper: Upper, start: float, end: float, *, spread: float, rows: int) 
 def bow(
     upper: Upper, k: float, *, size: float, kind: Literal["lace", "trim"] = "lace"
 ) -> list[Item]:
-    """Return a tied bow on the ridge at section k, made of laces or of ribbon (`trim`)."""
+    """Return a tied bow in the middle of the shoe.
+
+    Args:
+        upper: The surface on which the bow lies.
+        k: The cross-section at which the bow lies; the tip of the toe is 0.
+        size: Size of the bow, in lengths of the shoe.
+        kind: "lace" for a bow of laces, "trim" for a bow of ribbon.
+    """
     centre = upper.on_view([k], 0.0)[0]
     loops = np.array([(0, 0), (0.6, -0.5), (1.05, -0.1), (0.65, 0.3), (0, 0)]) * size
     tail = np.array([(0, 0), (0.3, 0.5), (0.55, 1.1)]) * size
@@ -82,7 +106,16 @@ def bow(
 
 
 def buckle(upper: Upper, front: float, back: float, *, v: float, size: float) -> list[Item]:
-    """Return a metal buckle on a strap between sections `front` and `back`."""
+    """Return a metal buckle on a strap across the shoe.
+
+    Args:
+        upper: The surface on which the strap lies.
+        front: Cross-section of the strap's front edge; the tip of the toe is 0.
+        back: Cross-section of the strap's back edge.
+        v: Position across the shoe, from one side (-1) to the other (1). If it is hidden from the
+            camera, the buckle is moved to the visible side.
+        size: Width of the buckle, in lengths of the shoe.
+    """
     low, high = (float(bound) for bound in upper.visible((front + back) / 2))
     v = max(min(v, max(high - 0.12, (low + high) / 2)), low + 0.12)
     centre = upper.on_view([(front + back) / 2], v)[0]
@@ -103,7 +136,16 @@ def buckle(upper: Upper, front: float, back: float, *, v: float, size: float) ->
 def buckled_strap(
     upper: Upper, front: float, back: float, *, reach: float, button: bool = False
 ) -> list[Item]:
-    """Return a strap from side to side, closed by a buckle or a button on its outer end."""
+    """Return a strap across the shoe that is closed by a buckle or a button.
+
+    Args:
+        upper: The surface on which the strap lies.
+        front: Cross-section of its front edge; the tip of the toe is 0.
+        back: Cross-section of its back edge.
+        reach: Half its length; 1 reaches from the lower edge of one side over the shoe to the lower
+            edge of the other.
+        button: Whether it is closed by a button instead of a buckle.
+    """
     band: Points = upper.band((front, front), (back, back), reach=reach)
     items: list[Item] = [Part(band, "main", 0.0, 0.5)]
     items += [Line(edge, "edge", 0.016) for edge in (band[:BAND_POINTS], band[BAND_POINTS:])]
@@ -118,12 +160,13 @@ def buckled_strap(
     return items
 
 
-ANKLE = (9.1, 10.0)  # the sections between which an ankle strap lies
+ANKLE = (9.1, 10.0)  # the cross-sections k between which an ankle strap lies
+# Corners (k, |v|) of the piece at each side of the heel that holds an ankle strap.
 QUARTER = ((7.0, 0.8), (8.6, 0.62), (10.0, 0.66), (10.0, 1.0), (8.6, 1.0), (7.6, 1.0))
 
 
 def ankle_strap_behind(foot: Upper) -> list[Item]:
-    """Return the part of an ankle strap behind the foot, to be painted before the shoe."""
+    """Return the part of an ankle strap that lies behind the leg, to be painted before the shoe."""
     items: list[Item] = [Part(foot.inside_of_band(*ANKLE), "lining", 0.0, 0.3, patterned=False)]
     for side in (-1, 1):
         quarter = foot.flank(side, QUARTER, clamped=False)
@@ -216,8 +259,7 @@ def heels(garment: Garment, rng: np.random.Generator) -> Shape:
     return view.compose(items)
 
 
-# Height of a boot's shaft, in lengths of the shoe: up to the ankle, the middle of the calf, the
-# knee.
+# Height of a boot's shaft in lengths of the shoe; it ends at the ankle, the calf or the knee.
 SHAFT_TOPS = {"short": 0.56, "medium": 1.0, "long": 1.62}
 
 
@@ -261,7 +303,7 @@ def trainers(garment: Garment, rng: np.random.Generator) -> Shape:
 
 
 def _flank_marks(upper: Upper, rng: np.random.Generator) -> list[Item]:
-    """Return marks on the sides of sports shoes (stripes, a swoosh or nothing) and a heel piece."""
+    """Return random decoration for sports shoes: stripes or a curved mark, and a heel piece."""
     kind = rng.random()
     items: list[Item] = []
     for side in (-1, 1):
@@ -281,7 +323,7 @@ def _flank_marks(upper: Upper, rng: np.random.Generator) -> list[Item]:
 
 
 def _leather_seams(upper: Upper, rng: np.random.Generator) -> list[Item]:
-    """Return a toe cap, a seam around the ankle and a pull loop for a boot."""
+    """Return random seams for a boot: across the toe, around the ankle and at the upper end."""
     items: list[Item] = []
     if rng.random() < 0.4:
         items.append(Line(upper.across(float(rng.uniform(3.0, 3.8))), "seam", 0.014))

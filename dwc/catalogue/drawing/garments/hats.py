@@ -1,4 +1,8 @@
-"""Hats (beanies, caps, bucket hats, trilbies and sun hats), modeled as bodies of revolution."""
+"""Hats: beanies, caps, bucket hats, trilbies and sun hats.
+
+A hat is modeled in space as a stack of horizontal rings around a vertical axis. A head is about 1
+unit wide. Rings are oval: `OVAL` times as long (x) as wide (y).
+"""
 
 import math
 
@@ -16,7 +20,7 @@ OVAL = 1.12  # ratio of length to width of a head
 
 
 def hat(garment: Garment, rng: np.random.Generator) -> Shape:
-    """Build a hat seen from slightly above, rotated to either side, level or tilted."""
+    """Build a hat, seen from slightly above and tilted at random."""
     brim, banded = garment["brim"], garment["trim"] == "band"
     builder = {"none": _beanie, "peaked": _cap, "narrow": _narrow, "wide": _sun_hat}[brim]
     items = builder(banded, rng)
@@ -26,9 +30,12 @@ def hat(garment: Garment, rng: np.random.Generator) -> Shape:
 
 
 def _ring(radius: float | Floats, height: float | Floats, angle: Floats = ROUND) -> Floats:
-    """Return the points in space of a horizontal ring.
+    """Return the points (n, 3) in space of a horizontal ring.
 
-    If radius and height are arrays over `angle`, the ring is wavy.
+    Args:
+        radius: Radius of the ring.
+        height: Height of the ring; an array (n,) makes it wavy.
+        angle: Angles (n,) around the axis in radians; 0 is the front.
     """
     return np.stack(
         [
@@ -41,20 +48,23 @@ def _ring(radius: float | Floats, height: float | Floats, angle: Floats = ROUND)
 
 
 def _near(camera: Camera, radius: float, height: float, count: int = 17) -> Points:
-    """Return the near half of a ring in the image, from left to right."""
+    """Return the image points (count, 2) of the half of a ring that is nearer to the camera."""
     start = -camera.yaw - math.pi
     return camera.project(_ring(radius, height, start + np.linspace(0, math.pi, count)))
 
 
 def _strip(camera: Camera, low: tuple[float, float], high: tuple[float, float]) -> Points:
-    """Return the near side of a band between two rings, given as (radius, height)."""
+    """Return the outline of the visible side of a band around the hat.
+
+    `low` and `high` are the (radius, height) of the rings at its lower and upper edge.
+    """
     return np.concatenate([_near(camera, *high), _near(camera, *low)[::-1]])
 
 
 def _crown(camera: Camera, profile: list[tuple[float, float]]) -> Points:
-    """Return the image outline of a body of revolution.
+    """Return the image outline of a hat's crown (the part above the brim).
 
-    `profile` has its radius and height at some points, from the bottom to the top.
+    `profile` lists (radius, height) of its rings from the bottom to the top.
     """
     curve = smooth(np.array(profile), closed=False, samples=4)
     rings = (
@@ -66,7 +76,16 @@ def _crown(camera: Camera, profile: list[tuple[float, float]]) -> Points:
 
 
 def _meridian(camera: Camera, profile: list[tuple[float, float]], angle: float) -> Points | None:
-    """Return the line up a crown at `angle` around its axis, or None if it is on the far side."""
+    """Return the line in the image that runs up a crown at an angle around its axis.
+
+    Args:
+        camera: The camera.
+        profile: The (radius, height) of the crown's rings from the bottom to the top.
+        angle: The angle in radians; 0 is the front.
+
+    Returns:
+        The line (n, 2), or None if the side of the crown at this angle faces away from the camera.
+    """
     facing = np.array([math.cos(angle) / OVAL, math.sin(angle), 0.25]) @ camera.towards
     if facing < 0.05:
         return None
@@ -188,7 +207,14 @@ def _bucket(banded: bool, rng: np.random.Generator) -> list[Item]:
 def _brimmed(
     camera: Camera, rim: float, lift: Floats, profile: list[tuple[float, float]]
 ) -> list[Item]:
-    """Build a crown on a stiff brim of radius `rim`, whose edge is at heights `lift` (48,)."""
+    """Build a crown on a stiff brim.
+
+    Args:
+        camera: The camera.
+        rim: Radius of the brim.
+        lift: Height (48,) of the brim's edge at the angles `ROUND`.
+        profile: The (radius, height) of the crown's rings from the bottom to the top.
+    """
     edge = _ring(rim, lift)
     base = profile[0][0]
     outline = hull(camera.project(edge)) if np.ptp(lift) < 0.02 else camera.project(edge)

@@ -1,4 +1,8 @@
-"""Skirts, trousers and shorts: waistbands, legs and hems."""
+"""Skirts, trousers and shorts: waistbands, legs and hems.
+
+The waist lies at y = 0 and the middle at x = 0; x points to the right, y down. The unit of length
+is arbitrary, since `framed` scales the finished garment.
+"""
 
 import math
 from collections.abc import Callable
@@ -16,14 +20,21 @@ WAIST_STEPS = np.linspace(-1, 1, 13)
 
 
 def waist_line(half_width: float, y: float, dip: float) -> Points:
-    """Return the waist's curve (13, 2) from left to right, `dip` lower in its middle."""
+    """Return a horizontal curve (13, 2) around the waist at `y`, from left to right.
+
+    Its middle is lower by `dip`.
+    """
     return np.stack([WAIST_STEPS * half_width, y + dip * (1 - WAIST_STEPS**2)], axis=1)
 
 
 def waistband(top: float, bottom: float, depth: float, dip: float) -> list[Item]:
-    """Return a waistband, and the inside of the back visible above it.
+    """Return a waistband, and the inner side of the back that is visible above it.
 
-    `top` and `bottom` are half widths of the band, `depth` is its height.
+    Args:
+        top: Half the width of its upper edge.
+        bottom: Half the width of its lower edge.
+        depth: Height of the band.
+        dip: How much lower the band lies in the middle.
     """
     above, below = waist_line(top, 0.0, dip), waist_line(bottom, depth, dip)
     back = waist_line(top, 0.0, -0.35 * dip)
@@ -35,7 +46,13 @@ def waistband(top: float, bottom: float, depth: float, dip: float) -> list[Item]
 
 
 def belt_loops(half_width: float, depth: float, dip: float) -> list[Item]:
-    """Return vertical belt loops over the waistband or belt."""
+    """Return four belt loops over a waistband or belt.
+
+    Args:
+        half_width: Half the width of the band.
+        depth: Height of the band.
+        dip: How much lower the band lies in the middle.
+    """
     items: list[Item] = []
     for share in (-0.72, -0.34, 0.34, 0.72):
         x, y = share * half_width, dip * (1 - share**2)
@@ -46,7 +63,14 @@ def belt_loops(half_width: float, depth: float, dip: float) -> list[Item]:
 
 
 def belt(half_width: float, depth: float, dip: float, rng: np.random.Generator) -> list[Item]:
-    """Return a leather belt with its loose end and a buckle at or near the middle."""
+    """Return a leather belt with a buckle near the middle and the holes at its end.
+
+    Args:
+        half_width: Half the width of the belt.
+        depth: Height of the belt.
+        dip: How much lower the belt lies in the middle.
+        rng: The random generator.
+    """
     centre = float(rng.uniform(-0.05, 0.05))
     size, side = float(rng.uniform(0.07, 0.09)), 1.0 if rng.random() < 0.5 else -1.0
     above, below = waist_line(half_width, -0.004, dip), waist_line(half_width, depth, dip)
@@ -72,7 +96,14 @@ def belt(half_width: float, depth: float, dip: float, rng: np.random.Generator) 
 
 
 def drawstring(half_width: float, depth: float, dip: float, rng: np.random.Generator) -> list[Item]:
-    """Return a gathered waist and a cord tied in a bow with two hanging ends."""
+    """Return the creases of an elastic waist, and a cord with a bow and two hanging ends.
+
+    Args:
+        half_width: Half the width of the waistband.
+        depth: Height of the waistband.
+        dip: How much lower the waistband lies in the middle.
+        rng: The random generator.
+    """
     items: list[Item] = []
     for share in np.linspace(-0.92, 0.92, 15):
         x, y = share * half_width, dip * (1 - share**2)
@@ -103,16 +134,23 @@ def _box(x: float, y: float, half_width: float, half_height: float) -> Points:
 
 Floats = NDArray[np.float64]
 
-DOWN = np.array([0.12, 0.3, 0.5, 0.75, 1.0])
+DOWN = np.array([0.12, 0.3, 0.5, 0.75, 1.0])  # positions along a leg: 0 is the crotch, 1 the hem
 
 
 @dataclass(frozen=True)
 class Cut:
-    """Measures of trousers; the waist is at y = 0 and the crotch at y = `rise`.
+    """The measures of trousers or shorts.
 
-    `waist` and `hip` are half the width of the whole garment; `thigh`, `knee` and `hem` half the
-    width of one leg; `inseam` is the length from crotch to hem, with the knee at `knee_at` below
-    the crotch.
+    Attributes:
+        waist: Half the width of the whole garment at the waist.
+        hip: Half the width of the whole garment at the hip.
+        rise: Distance from the waist to the crotch.
+        thigh: Half the width of one leg at the thigh.
+        knee: Half the width of one leg at the knee.
+        hem: Half the width of one leg at the hem.
+        inseam: Length from the crotch to the hem.
+        knee_at: Distance from the crotch to the knee.
+        dip: How much lower the waist is in the middle.
     """
 
     waist: float
@@ -135,9 +173,12 @@ def _with_slopes(
 
 @dataclass(frozen=True)
 class Leg:
-    """The right leg (x > 0) of trousers.
+    """The right leg (x > 0) of trousers or shorts.
 
-    `spread` rotates the leg outwards at the hip, `bend` rotates the lower leg at the knee.
+    Attributes:
+        cut: The measures of the garment.
+        spread: Outward rotation of the leg at the hip in radians; 0 is vertical.
+        bend: Outward rotation of the lower leg at the knee in radians; 0 is straight.
     """
 
     cut: Cut
@@ -146,9 +187,12 @@ class Leg:
 
     @cached_property
     def _frame(self) -> tuple[Floats, Floats, Floats]:
-        """Return key positions along the leg (0 crotch, 1 hem), the values there, and their slopes.
+        """The center line of the leg as a piecewise linear function.
 
-        The values are x, y, rotation and half width.
+        Returns:
+            The positions (m,) of its m points along the leg (0 is the crotch, 1 the hem); x, y,
+            rotation and half width of the leg at these points, (4, m); and the slopes (4, m - 1) of
+            these values.
         """
         cut = self.cut
         first, second = self.spread, self.spread + self.bend
@@ -171,7 +215,9 @@ class Leg:
     def at(self, down: ArrayLike, across: ArrayLike) -> Points:
         """Return points (n, 2) on the leg.
 
-        `down` is from 0 (crotch) to 1 (hem), `across` from -1 (inner edge) to 1 (outer edge).
+        Args:
+            down: Positions along the leg, (n,) or one: 0 is the crotch, 1 the hem.
+            across: Positions across the leg, (n,) or one: -1 is the inner edge, 1 the outer edge.
         """
         marks, places, slopes = self._frame
         down = np.atleast_1d(np.asarray(down, dtype=np.float64))
@@ -190,11 +236,11 @@ class Leg:
 
     @property
     def grain(self) -> float:
-        """The direction in which the leg's pattern runs, clockwise in radians."""
+        """Rotation of the pattern on the leg in radians, clockwise; 0 is upright."""
         return -self.spread - 0.35 * self.bend
 
     def outline(self) -> Points:
-        """Return the outline of the garment's right half below the waistband, with its leg."""
+        """Return the outline of the garment's right half below the waistband."""
         cut = self.cut
         outside = self.at(DOWN, 1.0)
         inside = self.at(DOWN[::-1], -1.0)
@@ -217,7 +263,11 @@ class Leg:
         )
 
     def patch(self, top: float, bottom: float, inner: float, outer: float) -> Points:
-        """Return the corners (4, 2) of a piece on the leg, clockwise from the inner top."""
+        """Return the corners (4, 2) of a piece of cloth on the leg, starting at the inner top.
+
+        `top` and `bottom` are positions along the leg (0 crotch, 1 hem), `inner` and `outer`
+        positions across it (-1 inner edge, 1 outer edge).
+        """
         return self.at([top, top, bottom, bottom], [inner, outer, outer, inner])
 
 
@@ -225,7 +275,8 @@ BAND = 0.075  # height of the waistband
 BELT = 0.115
 RIBS = np.linspace(-0.95, 0.95, 9)
 
-# Half widths of the whole hip, then of the thigh, knee and hem of one leg.
+# For each fit: half the width of the whole garment at the hip, then half the width of one leg at
+# thigh, knee and hem.
 TROUSER_FITS = {
     "slim": (0.325, 0.155, 0.1, 0.075),
     "regular": (0.36, 0.175, 0.14, 0.13),
@@ -425,7 +476,7 @@ def skirt(garment: Garment, rng: np.random.Generator) -> Shape:
     lean = float(rng.uniform(-0.03, 0.03))
 
     def side(down: float) -> float:
-        """Return half the width at a fraction `down` of the length."""
+        """Return half the width of the skirt at a fraction `down` (0 to 1) of its length."""
         if hem == "straight":
             return float(np.interp(down * length, (0, 0.3, length), (waist, hip, bottom)))
         bell = down**0.85 if hem == "flared" else down

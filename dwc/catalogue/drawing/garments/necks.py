@@ -1,4 +1,8 @@
-"""Necklines, collars, lapels, hoods and neck bands."""
+"""Necklines, collars, lapels, hoods and neck bands.
+
+Coordinates are those of `torso`: meters, x to the right, y down. The point (`neck`, 0) is where the
+right shoulder seam meets the neck.
+"""
 
 from dataclasses import dataclass
 
@@ -24,7 +28,16 @@ from dwc.catalogue.drawing.parts import (
 
 
 def cut_neckline(kind: str, half_width: float, depth: float) -> Points:
-    """Return the right half of a neckline, (n, 2), from the center front up to (half_width, 0)."""
+    """Return the right half (n, 2) of a neckline, from its lowest point to its upper end.
+
+    Args:
+        kind: "round", "v" or "square".
+        half_width: Half the width; the upper end is (half_width, 0).
+        depth: Depth; the lowest point is (0, depth).
+
+    Raises:
+        ValueError: The kind is unknown.
+    """
     if kind == "round":
         angle = unit_steps(9) * (np.pi / 2)
         return np.stack([half_width * np.sin(angle), depth * np.cos(angle)], axis=1)
@@ -36,9 +49,10 @@ def cut_neckline(kind: str, half_width: float, depth: float) -> Points:
 
 
 def neck_lining(neckline: Points, rise: float = 0.012) -> list[Item]:
-    """Return the inside of the back, visible in the neckline, with its label; to be painted first.
+    """Return the inner side of the back that is visible in the neckline, with the brand label.
 
-    `rise` is how far the back of the neck stands above the shoulders' inner ends.
+    It has to be painted before the body. `rise` is how much higher than y = 0 the back of the neck
+    is.
     """
     half_width = float(neckline[-1, 0])
     back = arc((half_width, 0), (0, -2 * rise), (-half_width, 0), 9)
@@ -59,7 +73,16 @@ def neck_lining(neckline: Points, rise: float = 0.012) -> list[Item]:
 def neck_band(
     torso: Torso, kind: str, depth: float, width: float, role: Role = "main", ribbed: bool = False
 ) -> list[Item]:
-    """Return a band of width `width` sewn around a round or v neckline of depth `depth`."""
+    """Return a band that is sewn around a neckline.
+
+    Args:
+        torso: The body of the garment.
+        kind: "round" or "v".
+        depth: Depth of the neckline.
+        width: Width of the band.
+        role: The role that decides its color.
+        ribbed: Whether the band is knitted with ribs.
+    """
     inner = cut_neckline(kind, torso.neck, depth)
     deeper = depth + width * (1.0 if kind == "round" else 1.7)
     rise = torso.shoulder_at(torso.neck + width)
@@ -76,9 +99,10 @@ def neck_band(
 
 
 def roll_neck(half_width: float, height: float) -> tuple[list[Item], list[Item]]:
-    """Return a folded knitted tube around the neck.
+    """Build a roll neck, a folded knitted tube around the neck.
 
-    The first list is its back; the second its front, to be painted over the body.
+    Returns:
+        The items of its back, to paint before the body, and those of its front, to paint after it.
     """
     top = half_width * 0.94
     back: list[Item] = [
@@ -100,7 +124,12 @@ def roll_neck(half_width: float, height: float) -> tuple[list[Item], list[Item]]
 
 @dataclass(frozen=True)
 class NeckPiece:
-    """A collar or hood: its items that are painted behind the body and those painted over it."""
+    """A collar or a hood.
+
+    Attributes:
+        behind: Items to paint before the body.
+        on_top: Items to paint after the body.
+    """
 
     behind: list[Item]
     on_top: list[Item]
@@ -118,9 +147,15 @@ def turned_collar(
     role: Role = "main",
     stand: float = 0.035,
 ) -> NeckPiece:
-    """Return a shirt's collar: two leaves meeting at the center front, `drop` below the shoulders.
+    """Return the collar of a shirt, two halves that meet in the middle of the front.
 
-    `size` scales the leaves; they have sharp tips if `pointed`, else round ones.
+    Args:
+        neck: Half the neck's width at the shoulder.
+        drop: Vertical position (y) at which the two halves meet.
+        size: Factor for the size of the halves.
+        pointed: Whether the halves have sharp tips; otherwise they are round.
+        role: The role that decides the color.
+        stand: Factor for the height of the collar at the back of the neck.
     """
     top = arc((neck * 0.95, -stand * 0.6), (0, -stand * 2.1), (-neck * 0.95, -stand * 0.6), 9)
     well = np.concatenate([top, arc((-neck, 0), (0, 2.0 * drop), (neck, 0), 9)])
@@ -151,12 +186,12 @@ def turned_collar(
 
 
 def lapels(neck: float, gorge: float, break_y: float, size: float, notch: float) -> NeckPiece:
-    """Return a tailored collar: lapels folded out from a break point at the center front.
+    """Return a collar with lapels, as on a blazer.
 
     Args:
         neck: Half the neck's width at the shoulder.
-        gorge: Height at which collar and lapel meet.
-        break_y: Height at which the fold ends.
+        gorge: Vertical position (y) at which collar and lapel meet.
+        break_y: Vertical position at which the lapels end in the middle of the front.
         size: Factor for the breadth of the lapels.
         notch: Depth of the notch between collar and lapel, 0 to 1.
     """
@@ -191,7 +226,14 @@ def lapels(neck: float, gorge: float, break_y: float, size: float, notch: float)
 
 
 def hood_up(neck: float, drop: float, height: float, width: float) -> NeckPiece:
-    """Return a hood that stands above the neck, with its opening to the front."""
+    """Return a hood that stands above the neck, with its opening to the front.
+
+    Args:
+        neck: Half the neck's width at the shoulder.
+        drop: Vertical position (y) of the hood's lower end in the middle of the front.
+        height: Height of the hood above y = 0.
+        width: About half the width of the hood.
+    """
     outer = np.concatenate(
         [
             arc(
@@ -229,7 +271,13 @@ def hood_up(neck: float, drop: float, height: float, width: float) -> NeckPiece:
 
 
 def hood_down(neck: float, drop: float, size: float) -> NeckPiece:
-    """Return a hood that lies on the shoulders: a broad soft roll around the neck."""
+    """Return a hood that lies on the shoulders as a broad soft roll around the neck.
+
+    Args:
+        neck: Half the neck's width at the shoulder.
+        drop: Vertical position (y) of the neckline in the middle of the front.
+        size: Factor for the size of the hood.
+    """
     wide, high = neck + 0.085 * size, 0.10 * size
     behind: list[Item] = [
         Part(ellipse((0, -0.012), wide * 0.98, high, 24), roundness=0.7),
@@ -251,7 +299,13 @@ def hood_down(neck: float, drop: float, size: float) -> NeckPiece:
 
 
 def drawstrings(start_y: float, spread: float, lengths: tuple[float, float]) -> list[Item]:
-    """Return two cords that hang from a hood, with their tips."""
+    """Return two cords that hang from a hood.
+
+    Args:
+        start_y: Vertical position of their upper ends.
+        spread: Distance of each cord from the middle.
+        lengths: Lengths of the left and the right cord.
+    """
     items: list[Item] = []
     for side, length in zip((-1, 1), lengths, strict=True):
         x = side * spread
@@ -266,7 +320,14 @@ def drawstrings(start_y: float, spread: float, lengths: tuple[float, float]) -> 
 
 
 def standing_collar(neck: float, height: float, drop: float, gap: float) -> NeckPiece:
-    """Return a band that stands up around the neck; `gap` is its opening at the top."""
+    """Return a collar that stands up around the neck.
+
+    Args:
+        neck: Half the neck's width at the shoulder.
+        height: Height of the collar above y = 0.
+        drop: Vertical position (y) of its lower end in the middle of the front.
+        gap: Half the distance between its two halves at the top of the front.
+    """
     top = neck * 1.02
     back = arc((top, -height), (0, -height - 0.045), (-top, -height), 9)
     behind: list[Item] = [

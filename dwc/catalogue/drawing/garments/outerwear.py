@@ -1,4 +1,4 @@
-"""Jackets and coats."""
+"""Jackets and coats; coordinates are those of `torso`."""
 
 import numpy as np
 
@@ -43,7 +43,7 @@ _COAT_LENGTHS = {"medium": 0.90, "long": 1.34}
 
 
 def jacket(garment: Garment, rng: np.random.Generator) -> Shape:
-    """Build a jacket: denim-like with a collar, blazer-like with lapels, or collarless."""
+    """Build a jacket with a shirt collar (like denim jackets), with lapels, or without a collar."""
     stance = draw_stance(rng)
     kind, zipped = garment["neckline"], garment["fastening"] == "zip"
     block = BLOCKS[garment["fit"]].eased(0.020)
@@ -156,7 +156,7 @@ def coat(garment: Garment, rng: np.random.Generator) -> Shape:
 def _coat_neck(
     kind: str, zipped: bool, neck: float, rng: np.random.Generator
 ) -> tuple[Points, NeckPiece, float]:
-    """Return a coat's neckline, its collar or hood, and the y of the fastening's top."""
+    """Return a coat's neckline, its collar or hood, and the y at which its fastening starts."""
     drop = 0.07
     if kind == "lapel":
         break_y = float(rng.uniform(0.28, 0.34))
@@ -223,7 +223,11 @@ def _fastening(
 
 
 def _cutaway(torso: Torso, rise: float) -> Points:
-    """Return a hem from right to left whose two fronts diverge in a curve at the center."""
+    """Return a hem from right to left for a front that is open at the bottom.
+
+    In the middle, the two halves of the front curve away from each other. `rise` is the height of
+    this curve.
+    """
     x, y = torso.hem
     right = np.concatenate(
         [
@@ -235,7 +239,10 @@ def _cutaway(torso: Torso, rise: float) -> Points:
 
 
 def _split_hem(torso: Torso, sag: float) -> Points:
-    """Return a hem from right to left with a narrow slit where the fronts meet."""
+    """Return a hem from right to left with a narrow slit in the middle of the front.
+
+    `sag` is how much lower the middle is than the sides.
+    """
     hem = torso.level_hem(sag, 14)
     middle = np.array([[0.004, hem[6:8, 1].mean()], [0.0, torso.hem[1] - 0.05]])
     left = middle[:1] * (-1, 1)

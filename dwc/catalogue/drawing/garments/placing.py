@@ -1,7 +1,7 @@
-"""The stance of a garment, and the transformation of its items into the square [-1, 1]².
+"""How a garment lies or hangs, and its transformation into the square [-1, 1]² of the image.
 
-Garments are cut in meters around their own origin. The stance is how a garment happens to lie or
-hang; descriptions do not mention it.
+Garments are built in meters around their own origin, x to the right and y down. The way in which a
+garment lies or hangs (`Stance`) is random; descriptions do not mention it.
 """
 
 import math
@@ -18,12 +18,13 @@ Setting = Literal["flat", "hung", "worn"]
 
 @dataclass(frozen=True)
 class Arm:
-    """One sleeve's position, in radians.
+    """The position of one sleeve.
 
     Attributes:
-        lift: Outward rotation of the upper sleeve from hanging straight down.
-        bend: Rotation of the forearm at the elbow, back towards the body.
-        in_front: Whether the sleeve lies on the body; otherwise it is behind it.
+        lift: Outward rotation of the upper half of the sleeve in radians; 0 hangs straight down.
+        bend: Rotation of the lower half at the elbow, back towards the body, in radians; 0 is
+            straight.
+        in_front: Whether the sleeve is painted over the body; otherwise the body covers it.
     """
 
     lift: float
@@ -38,9 +39,9 @@ class Stance:
     Attributes:
         setting: Whether it is laid flat, hung or worn.
         arms: Positions of its two sleeves; the one on the left of the image is first.
-        lean: Horizontal shear, in horizontal units per vertical unit.
-        bow: Strength of the sideways bend.
-        tilt: Vertical shear, which lowers one shoulder.
+        lean: Horizontal shear: meters to the right per meter downwards.
+        bow: Amplitude of the sideways bend in meters.
+        tilt: Vertical shear, which lowers one shoulder: meters down per meter to the right.
         width: Horizontal stretch factor.
         length: Vertical stretch factor.
     """
@@ -55,17 +56,17 @@ class Stance:
 
     @property
     def roundness(self) -> float:
-        """How strongly the body's shading falls off to its sides; stronger for worn garments."""
+        """Roundness of the body's shading, 0 (flat) to 1; highest for worn garments."""
         return {"flat": 0.4, "hung": 0.5, "worn": 0.65}[self.setting]
 
     @property
     def shoulder_drop(self) -> float:
-        """By how much the shoulders slope more than in a garment laid flat."""
+        """Meters by which the shoulders are lower than in a garment that is laid flat."""
         return {"flat": 0.0, "hung": 0.02, "worn": 0.01}[self.setting]
 
 
 def draw_stance(rng: np.random.Generator) -> Stance:
-    """Return a random stance; most often laid flat with the sleeves spread."""
+    """Return a random way for a garment to lie or hang; half of them are laid flat."""
     setting: Setting = ("flat", "flat", "hung", "worn")[int(rng.integers(4))]
     manner = _draw_manner(rng, setting)
     other = _draw_manner(rng, setting) if setting == "flat" and rng.random() < 0.25 else manner
@@ -117,9 +118,14 @@ def moved(
     turn: float = 0.0,
     shift: tuple[float, float] = (0.0, 0.0),
 ) -> list[Item]:
-    """Return the items mirrored left to right (if `flip`), scaled, rotated and translated.
+    """Return items after a transformation.
 
-    `turn` is in radians, clockwise.
+    Args:
+        items: The items.
+        scale: Scale factor.
+        flip: Whether the items are mirrored left to right first.
+        turn: Rotation in radians, clockwise.
+        shift: Translation (x, y), applied last.
     """
     cosine, sine = scale * math.cos(turn), scale * math.sin(turn)
     across = -1.0 if flip else 1.0
@@ -127,8 +133,8 @@ def moved(
     matrix = np.array([[across * cosine, across * sine], [-sine, cosine]])
     offset = np.array(shift)
 
-    # All points are transformed in one product: a call for each piece would cost more than the
-    # arithmetic.
+    # All points are transformed in one matrix product, because one product per piece would be
+    # slower.
     items = list(items)
     clouds: list[Points] = []
     for item in items:
@@ -182,7 +188,14 @@ def framed(
     print_box: tuple[float, float, float, float] | None = None,
     hung_from: Sequence[tuple[float, float]] = (),
 ) -> Shape:
-    """Center the items and scale them so that their longer side is `span` (the image's is 2)."""
+    """Return the items as a shape that is centered in the image and scaled to a given size.
+
+    Args:
+        items: The items of the garment, in any unit.
+        span: Length of the longer side after scaling; the image's side is 2.
+        print_box: Area (left, top, right, bottom) for a chest print, in the items' unit.
+        hung_from: Points held by a hanger or clips, in the items' unit.
+    """
     left, top, right, bottom = bounds(items)
     scale = span / max(right - left, bottom - top)
     across, down = -scale * (left + right) / 2, -scale * (top + bottom) / 2
@@ -213,15 +226,18 @@ def place(
     held_at: tuple[float, float] | None = None,
     largest_scale: float = 2.3,
 ) -> Shape:
-    """Return the items as a shape, distorted according to the stance and scaled to the image.
+    """Return the items of a garment as a shape in the image.
+
+    The items are distorted according to the way the garment lies or hangs, centered, and scaled.
 
     Args:
         items: The garment's items in meters.
         stance: How the garment lies or hangs.
         print_box: Area (left, top, right, bottom) for a chest print, in meters.
-        held_at: Point of the right shoulder where a hanger holds the garment, used if it hangs.
-        largest_scale: Upper limit of the scale, so that short garments are not drawn as large as
-            long ones.
+        held_at: Point (x, y) of the right shoulder, in meters, where a hanger holds the garment. It
+            is used only if the garment hangs.
+        largest_scale: Upper limit of the scale (image units per meter). It makes short garments
+            smaller than long ones.
     """
     arrays: list[Points] = []
     for item in items:
@@ -263,6 +279,6 @@ def place(
 
 
 def _crooked(points: Points, stance: Stance) -> Points:
-    """Return the points (n, 2) stretched, sheared, bent and tilted according to the stance."""
+    """Return points (n, 2) after the stretch, shear and bend that `stance` describes."""
     x, y = points[:, 0] * stance.width, points[:, 1] * stance.length
     return np.stack([x + stance.lean * y + stance.bow * np.sin(3 * y), y + stance.tilt * x], axis=1)

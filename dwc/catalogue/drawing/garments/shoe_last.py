@@ -1,17 +1,21 @@
 """Three-dimensional models of shoes: uppers, soles and heels.
 
-An upper is the part of a shoe above its sole; it is shaped over a last, a model of the foot.
+An upper is the part of a shoe above its sole; shoemakers shape it over a last, a model of the foot.
 
 Space: x from the back of the heel (0) to the tip of the toe (about 1), y across the shoe, z up from
-the ground; the unit is the length of the shoe. An upper is a bent tube of cross-sections. A point
-on it is given as (k, v): k is the index of the cross-section, counted from the toe (0); v runs
-across a section from the lower edge of one side (-1) over the ridge (0) to that of the other (1).
-Sections stand upright at the toe and fan out around the heel; the last one is the opening for the
-foot.
+the ground; the unit is the length of the shoe.
 
-The tables of cross-sections behind the toe have one row per section: (back x, back z, front x,
-front z, half width, angle, sag), the input of `Base.rows`. The toe has five rows, so the first row
-of a table is section 5.
+An upper is a bent tube of cross-sections. A point on it is given as (k, v):
+
+- k is the cross-section: 0 is the tip of the toe, the last one is the opening for the foot.
+  Fractions lie between two cross-sections. They stand upright at the toe; towards the heel, they
+  lean back more and more, until the opening is nearly horizontal.
+- v is the position within the cross-section: -1 is the lower edge of one side, 0 the top (the
+  middle of the shoe), 1 the lower edge of the other side.
+
+The tables below (`FOOT`, `PUMP` and others) are inputs of `Base.rows`. They describe the
+cross-sections behind the toe, one per row: (back x, back z, front x, front z, half width, angle,
+sag). The toe has five cross-sections, so the first row of a table is k = 5.
 """
 
 import math
@@ -27,14 +31,18 @@ from dwc.catalogue.drawing.parts import Line, Part, Points, smooth
 
 Floats = NDArray[np.float64]
 
-STRETCH = 4  # interpolated sections for each one given
+STRETCH = 4  # interpolated cross-sections for each given one
 BAND_POINTS = 15  # number of points along each edge of a strap
 ACROSS = np.linspace(-1, 1, 19)  # values of v at which the surface is sampled
 
 
 @lru_cache(maxsize=32)
 def _spline_basis(knots: int) -> Floats:
-    """Return Catmull-Rom weights (samples, knots) of an open curve, STRETCH samples per segment."""
+    """Return a matrix that interpolates `knots` points by a smooth (Catmull-Rom) curve.
+
+    Its product with the points (knots, d) is the curve (samples, d), with `STRETCH` samples per
+    pair of neighboring points.
+    """
     samples = (knots - 1) * STRETCH + 1
     basis = np.zeros((samples, knots))
     for row in range(samples):
@@ -52,13 +60,21 @@ def _spline_basis(knots: int) -> Floats:
 
 
 class Upper:
-    """The surface of an upper in one camera's projection.
+    """The surface of an upper, and its image by one camera.
+
+    Points on it are given as (k, v): k is the cross-section, counted from the toe, and v the
+    position across the shoe, -1 to 1; see the docstring of this module.
+
+    Args:
+        rows: The n cross-sections (n, 8), starting at the toe. The columns are: x and z of the
+            lower or back end, x and z of the upper or front end, y of the center, half the width,
+            shape (0.5: an arch that stands on the sole; 1: a closed ring), and how far the sides
+            sag.
+        camera: The camera.
 
     Attributes:
-        rows: Cross-sections (n, 8), starting at the toe: back or bottom point (x, z), front or top
-            point (x, z), center y, half the width, half the section's angle as a fraction of pi
-            (0.5: an arch that stands on the sole; 1: a closed ring), and how far the section sags
-            at its sides.
+        last_section: k of the last cross-section, the opening for the foot.
+        camera: The camera.
     """
 
     def __init__(self, rows: ArrayLike, camera: Camera) -> None:
@@ -85,7 +101,12 @@ class Upper:
         return places
 
     def _visible_range(self) -> tuple[Floats, Floats]:
-        """Return for each section the least and the greatest v that face the camera."""
+        """Return the visible range of each interpolated cross-section.
+
+        Returns:
+            The smallest and the largest position v (-1 to 1 across the shoe) at which the surface
+            faces the camera; one value per cross-section in each array.
+        """
         along = np.gradient(self._mesh, axis=0)
         across = np.gradient(self._mesh, axis=1)
         facing = np.cross(across, along) @ self.camera.towards  # (s, v)
@@ -109,7 +130,12 @@ class Upper:
         return np.interp(rows, some, low[some]), np.interp(rows, some, high[some])
 
     def places(self, k: ArrayLike, v: ArrayLike) -> Floats:
-        """Return the points in space (n, 3) at k and v, each of which is n numbers or one."""
+        """Return n points (n, 3) of the surface in space.
+
+        Args:
+            k: Cross-sections, an array (n,) or one number; the tip of the toe is 0.
+            v: Positions across the shoe, an array (n,) or one number, -1 to 1.
+        """
         position = np.atleast_1d(np.asarray(k, dtype=np.float64)) * STRETCH
         position = np.minimum(np.maximum(position, 0), len(self._sections) - 1)
         below = np.minimum(position.astype(np.intp), len(self._sections) - 2)
@@ -119,27 +145,50 @@ class Upper:
         return self._surface(sections.T, np.asarray(v, dtype=np.float64))
 
     def visible(self, k: ArrayLike) -> tuple[Floats, Floats]:
-        """Return the least and the greatest v of sections `k` that face the camera."""
+        """Return the visible range of the cross-sections `k`; the tip of the toe is 0.
+
+        Returns:
+            The smallest and the largest position across the shoe (-1 to 1) at which the surface
+            faces the camera.
+        """
         position = np.asarray(k, dtype=np.float64) * STRETCH
         grid = np.arange(len(self._low))
         return np.interp(position, grid, self._low), np.interp(position, grid, self._high)
 
     def on_view(self, k: ArrayLike, v: ArrayLike) -> Points:
-        """Return image points (n, 2), moved to the visible part of their section if hidden."""
+        """Return n points (n, 2) of the surface in the image.
+
+        A hidden point is moved to the nearest visible point of its cross-section.
+
+        Args:
+            k: Cross-sections, an array (n,) or one number; the tip of the toe is 0.
+            v: Positions across the shoe, an array (n,) or one number, -1 to 1.
+        """
         low, high = self.visible(k)
         return self.camera.project(self.places(k, np.maximum(np.minimum(v, high), low)))
 
     def hidden(self, k: float, v: float) -> bool:
-        """Return whether a point lies on the side away from the camera."""
+        """Return whether the surface faces away from the camera at a point.
+
+        `k` is the point's cross-section (the tip of the toe is 0), `v` its position across the
+        shoe, -1 to 1.
+        """
         low, high = self.visible(k)
         return not float(low) - 0.02 <= v <= float(high) + 0.02
 
     def ring(self, k: float, start: float = -1.0, end: float = 1.0, count: int = 24) -> Points:
-        """Return the image curve (count, 2) of section `k`, including its hidden parts."""
+        """Return the image (count, 2) of a cross-section, including its hidden parts.
+
+        Args:
+            k: The cross-section; the tip of the toe is 0.
+            start: Position across the shoe at which the curve starts, -1 to 1.
+            end: Position at which it ends.
+            count: The number of points.
+        """
         return self.camera.project(self.places(k, np.linspace(start, end, count)))
 
     def outline(self) -> Points:
-        """Return the outline of the upper in the image, including its opening."""
+        """Return the outline (n, 2) of the upper in the image; it includes the opening."""
         if self.camera.from_above:
             return hull(self.camera.project(self._mesh.reshape(-1, 3)))
         k = np.arange(len(self._sections)) / STRETCH
@@ -156,7 +205,7 @@ class Upper:
         return self.camera.project(np.concatenate(chains))
 
     def opening(self) -> Points:
-        """Return the outline of the opening for the foot."""
+        """Return the outline (23, 2) of the opening for the foot in the image."""
         return self.ring(self.last_section)[:-1]
 
     def band(
@@ -165,10 +214,11 @@ class Upper:
         """Return the visible outline of a strap across the upper; its ends follow the surface.
 
         Args:
-            front: Sections (start, end) between which the front edge runs, from one side to the
-                other.
-            back: The same for the back edge.
-            reach: The strap extends from v = -reach to v = reach.
+            front: The cross-sections at which the front edge starts and ends, on the two sides of
+                the shoe; the tip of the toe is 0.
+            back: The cross-sections at which the back edge starts and ends.
+            reach: Half the strap's length; 1 reaches from the lower edge of one side over the shoe
+                to the lower edge of the other.
         """
         share = self._seen_stretch(front, back, reach)
         v = (2 * share - 1) * reach
@@ -186,7 +236,10 @@ class Upper:
     def _seen_stretch(
         self, front: tuple[float, float], back: tuple[float, float], reach: float
     ) -> Floats:
-        """Return BAND_POINTS fractions (0 to 1) of a strap's length that span its visible part."""
+        """Return the visible part of a strap as `BAND_POINTS` fractions of its length.
+
+        The fractions, 0 to 1, are evenly spaced. The arguments are those of `band`.
+        """
         share = np.linspace(0, 1, BAND_POINTS)
         if front[0] == front[1] and back[0] == back[1]:
             return share
@@ -202,7 +255,10 @@ class Upper:
         return np.linspace(share[inside[0]], share[inside[-1]], BAND_POINTS)
 
     def inside_of_band(self, front: float, back: float) -> Points:
-        """Return the far, inner side of a strip all around the leg, seen through the opening."""
+        """Return the outline of the far part of a strap around the leg, which shows its inner side.
+
+        `front` and `back` are the cross-sections of the strap's edges; the tip of the toe is 0.
+        """
         (low_front, low_back), (high_front, high_back) = self.visible([front, back])
         near = self.places(
             np.full(16, front),
@@ -215,7 +271,14 @@ class Upper:
         return self.camera.project(np.concatenate([near, far]))
 
     def along(self, v: float, start: float, end: float, count: int = 12) -> Points:
-        """Return a line along the shoe at constant v, from section `start` to `end`."""
+        """Return a line (count, 2) along the shoe in the image.
+
+        Args:
+            v: Position across the shoe, -1 to 1.
+            start: Cross-section at which the line starts; the tip of the toe is 0.
+            end: Cross-section at which it ends.
+            count: The number of points.
+        """
         return self.on_view(np.linspace(start, end, count), v)
 
     def flank(
@@ -225,9 +288,10 @@ class Upper:
 
         Args:
             side: The side, -1 or 1.
-            knots: Corners (k, |v|) of the piece.
-            clamped: Whether hidden points are moved to the visible part of the surface. If not,
-                parts that face away from the camera are included too.
+            knots: Corners of the piece. Each is a cross-section (the tip of the toe is 0) and the
+                distance from the middle of the shoe (the lower edge of a side is at 1).
+            clamped: Whether hidden points are moved to the visible part of the surface. Otherwise,
+                parts that face away from the camera are included.
         """
         corners = np.array([*knots, knots[0]])
         steps = np.arange(4 * len(knots)) / 4
@@ -237,7 +301,14 @@ class Upper:
         return self.on_view(k, v) if clamped else self.camera.project(self.places(k, v))
 
     def across(self, k: float, start: float = -1.0, end: float = 1.0, count: int = 14) -> Points:
-        """Return the visible part of a line across the shoe along section `k`."""
+        """Return the visible part of a cross-section in the image, as a line (count, 2).
+
+        Args:
+            k: The cross-section; the tip of the toe is 0.
+            start: Position across the shoe at which the line starts, -1 to 1.
+            end: Position at which it ends.
+            count: The number of points.
+        """
         return self.on_view(k, np.linspace(start, end, count))
 
 
@@ -295,11 +366,14 @@ BOOT_FOOT: Rows = (
 
 
 def boot_shaft(top: float, calf: float) -> tuple[Rows, float]:
-    """Return the cross-sections of a boot's shaft and the distance between them.
+    """Return the cross-sections of a boot's shaft and their vertical distance.
 
     Args:
-        top: Height of the shaft's upper end above the footbed.
-        calf: By how much the shaft widens towards the top.
+        top: Height of the shaft's upper end above the footbed, in lengths of the shoe.
+        calf: How much wider the shaft gets at the calf.
+
+    Returns:
+        Rows for `Base.rows`, and the distance between two rows in lengths of the shoe.
     """
     levels = np.linspace(0.45, top, max(2, round((top - 0.3) / 0.28)))
     rows = []
@@ -312,7 +386,12 @@ def boot_shaft(top: float, calf: float) -> tuple[Rows, float]:
 
 
 def start_at(rows: NDArray[np.float64], section: float) -> NDArray[np.float64]:
-    """Return the rows from a (fractional) section on, for an upper that leaves the toes free."""
+    """Return the cross-sections of an upper that leaves the toes free.
+
+    Args:
+        rows: Cross-sections (n, 8) of the complete upper, starting at the tip of the toe.
+        section: The first cross-section to keep; between two rows, it is interpolated.
+    """
     whole = int(section)
     share = section - whole
     first = rows[whole] * (1 - share) + rows[whole + 1] * share
@@ -321,14 +400,15 @@ def start_at(rows: NDArray[np.float64], section: float) -> NDArray[np.float64]:
 
 Toe = Literal["round", "pointed"]
 
-# Half the width at positions from the tip of the toe to the back of the heel, in shoe lengths.
+# Outline of the sole from the tip of the toe backwards: pairs of x and half the width. `PLANS` has
+# the toe, `BACK_OF_PLAN` the rest.
 PLANS: dict[Toe, tuple[tuple[float, float], ...]] = {
     "round": ((1.0, 0.0), (0.988, 0.073), (0.956, 0.12), (0.88, 0.158), (0.74, 0.174)),
     "pointed": ((1.20, 0.0), (1.165, 0.02), (1.07, 0.058), (0.94, 0.11), (0.76, 0.159)),
 }
 BACK_OF_PLAN = ((0.55, 0.152), (0.36, 0.126), (0.18, 0.122), (0.06, 0.1), (0.012, 0.055))
 
-# Height of the upper above the footbed at the same positions of the toe.
+# Height of the upper above the footbed at the x of `PLANS`.
 TOE_HEIGHTS: dict[Toe, tuple[float, ...]] = {
     "round": (0.035, 0.1, 0.125, 0.142, 0.16),
     "pointed": (0.008, 0.034, 0.064, 0.1, 0.145),
@@ -337,15 +417,18 @@ TOE_HEIGHTS: dict[Toe, tuple[float, ...]] = {
 
 @dataclass(frozen=True)
 class Base:
-    """Measures of a sole, all in lengths of the shoe.
+    """The measures of a sole; lengths are in lengths of the shoe.
 
     Attributes:
-        rise: Height of the heel above the ball of the foot.
-        platform: Height of the ball above the ground.
-        sheet: Thickness of the sole itself.
+        toe: Shape of the toe.
+        rise: How much higher the foot's heel is than its ball.
+        platform: Height of the ball of the foot above the ground.
+        sheet: Thickness of the sole.
         margin: Distance by which the sole extends beyond the upper.
-        wedge: Whether the sole fills the arch down to the ground, instead of a heel block.
+        wedge: Whether the sole is solid down to the ground, instead of standing on a heel block.
         slender: Shape of the heel block, from 0 (a block) to 1 (a stiletto).
+        width: Factor for the width of the shoe.
+        swing: How strongly the shoe curves inwards towards the toe.
     """
 
     toe: Toe = "round"
@@ -359,29 +442,29 @@ class Base:
     swing: float = 0.02
 
     def bed(self, x: NDArray[np.float64] | float) -> Floats:
-        """Return the height of the footbed at x."""
+        """Return the height of the footbed above the ground at x, from 0 (heel) to 1 (toe)."""
         x = np.asarray(x, dtype=np.float64)
         slope = np.clip((0.7 - x) / 0.52, 0, 1)
         spring = np.clip(x - 0.75, 0, None) ** 2 * 0.35
         return np.asarray(self.platform + self.rise * slope**2 * (3 - 2 * slope) + spring)
 
     def centre(self, x: NDArray[np.float64] | float) -> Floats:
-        """Return the y of the center line at x: shoes bend inwards towards the toe."""
+        """Return the y of the center line at x, which curves inwards towards the toe."""
         x = np.asarray(x, dtype=np.float64)
         return np.asarray(self.swing * np.sin((x - 0.15) * 3.4) * np.clip(x, 0, 1))
 
     def rows(
         self, back: tuple[tuple[float, ...], ...], toe_height: float = 1.0, lifted: float = 0.5
     ) -> Floats:
-        """Return the cross-sections (n, 8) of an upper for `Upper`: those of the toe, then `back`.
+        """Return the n cross-sections (n, 8) of an upper on this sole, as `Upper` needs them.
 
         Args:
-            back: Rows (back x, back z, front x, front z, half width, angle, sag), with heights
-                above the footbed. Back points refer to the footbed directly below them.
+            back: The cross-sections behind the toe, with heights above the footbed; see the
+                docstring of this module.
             toe_height: Factor for the height of the toe.
-            lifted: Where the footbed's height for front points is taken: 0 for directly below the
-                point, 1 for below the section's back point, or between these. Values above 0 make
-                the instep rise with the heel.
+            lifted: How much the instep rises with the heel, 0 to 1. The height of a front point is
+                measured from the footbed below itself (0), below the back point of its
+                cross-section (1), or between.
         """
         out: list[tuple[float, ...]] = [
             (x, 0.0, x, height * toe_height, width, 0.5, 0.0)
@@ -405,7 +488,10 @@ class Base:
         return smooth(both, samples=4)
 
     def plan(self, margin: float | None = None) -> Points:
-        """Return the sole's outline from above, (n, 2): x along the shoe, y across."""
+        """Return the outline (n, 2) of the sole from above: x along the shoe, y across.
+
+        `margin` is the distance by which it extends beyond the upper; None for the attribute.
+        """
         margin = self.margin if margin is None else margin
         grown = self._plan.copy()
         grown[:, 0] = 0.5 + (grown[:, 0] - 0.5) * (1 + 2 * margin)
@@ -414,14 +500,14 @@ class Base:
         return grown
 
     def footbed(self, camera: Camera, margin: float = -0.012) -> Part:
-        """Return the upper side of the sole, visible where no upper covers it."""
+        """Return the upper side of the sole, which is visible in open shoes."""
         plan = self.plan(margin)
         return Part(
             camera.project(_lifted(plan, self.bed(plan[:, 0]))), "lining", 0.0, 0.3, patterned=False
         )
 
     def parts(self, camera: Camera) -> list[Part | Line]:
-        """Return the heel block and the sole, to be painted before the upper."""
+        """Return the items of the heel block and the sole; they are painted before the upper."""
         plan = self.plan()
         top = self.bed(plan[:, 0])
         bottom = np.maximum(top - self.sheet, 0.0)
@@ -469,11 +555,15 @@ def _lifted(plan: Points, height: Floats) -> Floats:
 
 
 def _swept(camera: Camera, plan: Points, top: Floats, bottom: Floats) -> Points:
-    """Return the image outline of the slab between copies of `plan` at heights `top` and `bottom`.
+    """Return the image outline of a slab with vertical sides.
 
-    Heights move points straight up in the image, so the slab is bounded by the far half of its
-    upper edge and the near half of its lower edge, between the plan's leftmost and rightmost
-    points.
+    The outline consists of the far half of the upper edge and the near half of the lower edge.
+
+    Args:
+        camera: The camera.
+        plan: Outline (n, 2) of the slab from above.
+        top: Height (n,) of the upper edge at each point.
+        bottom: Height (n,) of the lower edge at each point.
     """
     upper = camera.project(_lifted(plan, top))
     lower = camera.project(_lifted(plan, bottom))
@@ -486,7 +576,16 @@ def _near_chain(camera: Camera, plan: Points, height: Floats) -> Points:
 
 
 def _halves(camera: Camera, plan: Points) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return indices of the plan's far and near halves for the camera, in the same direction."""
+    """Split the points of an outline into the half that is far from the camera and the near half.
+
+    Args:
+        camera: The camera.
+        plan: Outline (n, 2) of a sole from above.
+
+    Returns:
+        The indices of the far half and those of the near half. One half runs from left to right in
+        the image, the other back from right to left.
+    """
     across = plan @ (np.cos(camera.yaw), -np.sin(camera.yaw))
     away = plan @ (np.sin(camera.yaw), np.cos(camera.yaw))
     count = len(plan)

@@ -1,4 +1,7 @@
-"""Sleeves: bent tubes that start at an armhole, with cuffs or ribbing at the wrist."""
+"""Sleeves: bent tubes that start at an armhole, with cuffs or ribbing at the wrist.
+
+Coordinates are those of `torso`: meters, x to the right, y down.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -27,13 +30,16 @@ _STATIONS = 15
 
 @dataclass(frozen=True)
 class Sleeve:
-    """One sleeve, on its own side of the garment.
+    """One sleeve of a garment.
 
     Attributes:
         outer: Outer edge (n, 2) from armhole to wrist.
         inner: Inner edge (n, 2) from armhole to wrist.
-        direction: Unit vector along the sleeve at its end.
-        grain: Rotation of its cloth in radians, clockwise.
+        direction: Unit vector (2,) along the sleeve at its end, away from the body.
+        closing: Curve (m, 2) along the armhole that closes the sleeve's outline.
+        grain: Rotation of the pattern on its cloth in radians, clockwise.
+        side: 1 for the right side of the image, -1 for the left.
+        bend: Angle at the elbow in radians; 0 is straight.
     """
 
     outer: Points
@@ -46,11 +52,16 @@ class Sleeve:
 
     @property
     def wrist(self) -> Points:
-        """Return the slightly curved end (n, 2) of the sleeve, from outer to inner side."""
+        """The slightly curved end (7, 2) of the sleeve, from its outer to its inner edge."""
         return self.edge_beyond(0.0)
 
     def edge_beyond(self, distance: float, taper: float = 1.0) -> Points:
-        """Return a line across the sleeve, `distance` beyond its end and `taper` times as wide."""
+        """Return a line (7, 2) across the sleeve, from its outer to its inner edge.
+
+        Args:
+            distance: Distance beyond the end of the sleeve; negative values are before it.
+            taper: Length of the line as a fraction of the sleeve's width.
+        """
         outer, inner = self.outer[-1], self.inner[-1]
         middle = (outer + inner) / 2
         outer, inner = middle + (outer - middle) * taper, middle + (inner - middle) * taper
@@ -59,35 +70,38 @@ class Sleeve:
         return arc(outer + ahead, middle + bulge, inner + ahead, 7)
 
     def cloth(self, roundness: float = 0.8) -> Part:
-        """Return the sleeve's piece of cloth."""
+        """Return the main piece of the sleeve, without cuff."""
         outline = np.concatenate([self.outer, self.wrist[1:-1], self.inner[::-1], self.closing])
         return Part(outline, grain=self.grain, roundness=roundness)
 
     def opening(self) -> Part:
-        """Return the inside visible at the end of a wide sleeve, to be painted before the cloth."""
+        """Return the inner side that is visible at the end of a wide sleeve.
+
+        It has to be painted before the cloth.
+        """
         lens = np.concatenate([self.edge_beyond(-0.02), self.edge_beyond(0.016, 0.94)[::-1]])
         return Part(lens, "lining", patterned=False, roundness=0.3)
 
     def cuff(self, depth: float, taper: float = 0.92, role: Role = "main") -> Part:
-        """Return a band sewn to the sleeve's end."""
+        """Return a band at the end of the sleeve, `depth` long."""
         near, far = self.edge_beyond(-0.004), self.edge_beyond(depth, taper)
         return Part(np.concatenate([near, far[::-1]]), role, self.grain, roundness=0.8)
 
     def turn_up(self, depth: float) -> Part:
-        """Return the end folded back outside, a little wider than the sleeve."""
+        """Return the folded end of the sleeve, `depth` long and a little wider than the sleeve."""
         near, far = self.edge_beyond(-depth, 1.06), self.edge_beyond(0.002, 1.06)
         return Part(np.concatenate([near, far[::-1]]), "main", self.grain, 0.8, patterned=False)
 
     def ribbing(self, depth: float, taper: float = 0.92) -> Line:
-        """Return the ribs of a knitted cuff."""
+        """Return the ribs of a knitted cuff that is `depth` long."""
         return Line(comb(self.edge_beyond(0.0), self.edge_beyond(depth, taper), 9), "seam", 0.005)
 
     def across(self, distance: float) -> Points:
-        """Return a line across the sleeve at `distance` before its end, outer to inner edge."""
+        """Return a line (7, 2) across the sleeve at `distance` before its end."""
         return self.edge_beyond(-distance)
 
     def creases(self, rng: np.random.Generator) -> list[Line]:
-        """Return random folds: from the armpit outwards, and at the elbow where it is bent."""
+        """Return random folds at the armpit and, for a long sleeve, at the elbow."""
         lines = []
         at = int(rng.integers(3, 6))
         start, end = self.inner[1], self.inner[at] * 0.35 + self.outer[at] * 0.65
@@ -106,7 +120,7 @@ class Sleeve:
         return lines
 
     def cuff_button(self, depth: float) -> Disc:
-        """Return a button on the cuff."""
+        """Return a button on a cuff that is `depth` long."""
         edge = self.edge_beyond(depth * 0.5, 0.6)
         return Disc((float(edge[1, 0]), float(edge[1, 1])), 0.009)
 
@@ -123,10 +137,10 @@ def cut_sleeve(
     Args:
         torso: The garment's body.
         side: 1 for the right, -1 for the left.
-        arm: Position of the arm. A sleeve that ends above the elbow does not bend and does not hang
-            straight down.
-        length: Length from the tip of the shoulder.
-        widths: Half the sleeve's width at the upper arm, the middle and the end.
+        arm: Position of the sleeve. A sleeve that ends above the elbow does not bend, and a short
+            one is lifted more.
+        length: Length from the tip of the shoulder, in meters.
+        widths: Half the sleeve's width at its start, middle and end, in meters.
     """
     t = unit_steps(_STATIONS)
     bend = arm.bend * min(1.0, max(0.0, (length - 0.2) / 0.35)) ** 1.5
@@ -176,9 +190,20 @@ def set_sleeves(
     rng: np.random.Generator,
     roundness: float = 0.8,
 ) -> tuple[list[Item], list[Item]]:
-    """Return both sleeves: the items painted under the body and those over it, given by the stance.
+    """Build both sleeves.
 
-    With `length` 0 there are no sleeves, and the inside of the back is visible at the armholes.
+    Args:
+        torso: The garment's body.
+        stance: How the garment lies or hangs, which gives the positions of the sleeves.
+        length: Length from the tip of the shoulder, in meters. With 0, there are no sleeves, and
+            the inner side of the back is visible in the armholes.
+        widths: Half the sleeve's width at its start, middle and end, in meters.
+        finish: How the sleeves end.
+        rng: The random generator for the folds.
+        roundness: Strength of the shading, 0 (flat) to 1 (a tube).
+
+    Returns:
+        The items to paint before the body, and the items to paint after it.
     """
     under: list[Item] = []
     over: list[Item] = []

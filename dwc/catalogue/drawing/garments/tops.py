@@ -1,4 +1,4 @@
-"""T-shirts, shirts, jumpers and hoodies."""
+"""T-shirts, shirts, jumpers and hoodies; coordinates are those of `torso`."""
 
 import numpy as np
 
@@ -167,7 +167,7 @@ def hoodie(garment: Garment, rng: np.random.Generator) -> Shape:
 
 
 def _held(torso: Torso) -> tuple[float, float]:
-    """Return the point of the right shoulder where a hanger holds the garment."""
+    """Return the point (x, y) of the right shoulder at which a hanger holds the garment."""
     x = 0.7 * torso.shoulder[0] + 0.3 * torso.neck
     return x, torso.shoulder_at(x)
 
@@ -219,7 +219,10 @@ def shirt(garment: Garment, rng: np.random.Generator) -> Shape:
 
 
 def shirt_tail(torso: Torso, tail: float) -> Points:
-    """Return a hem from right to left that is `tail` higher at the side seams."""
+    """Return a shirt's hem from right to left, higher at the sides and lower in the middle.
+
+    `tail` is the change in meters at each of these places.
+    """
     x, y = torso.hem
     if tail < 0.02:
         return torso.level_hem(tail)

@@ -1,8 +1,8 @@
-"""The body of tops, and the folds and darts of its cloth.
+"""The body of tops, dresses, jackets and coats, and the folds and darts of its cloth.
 
-Lengths are in meters of a garment of middle size. The origin is midway between the points where the
-shoulder seams meet the neck; y points down. `placing.place` moves the finished garment into the
-image.
+Lengths are in meters for a garment of medium size. The origin is in the middle of the neck, at the
+height where the shoulder seams meet it; x points to the right, y down. `placing.place` moves the
+finished garment into the image.
 """
 
 from dataclasses import dataclass, replace
@@ -12,18 +12,20 @@ import numpy as np
 
 from dwc.catalogue.drawing.parts import Line, Part, Points, Vector, arc, mirror, side_of, smooth
 
-WAIST = 0.40  # y in meters; y = 0 is where the shoulder seam meets the neck
-HIP = 0.60
+WAIST = 0.40  # y of the waist in meters
+HIP = 0.60  # y of the hip in meters
 
 
 @dataclass(frozen=True)
 class Torso:
-    """Landmarks of the right half (x > 0) of a garment's body; the left half is its mirror image.
+    """The measures of a garment's body, given for the right half (x > 0).
+
+    The left half is its mirror image.
 
     Attributes:
         neck: Half the neckline's width at the shoulder, in meters.
         shoulder: Tip of the shoulder (x, y), in meters.
-        sides: Knots (n, 2) of the side seam from armpit to hem, in meters.
+        sides: Points (x, y) through which the side seam runs from armpit to hem, in meters.
         armhole_inset: How far the armhole curves into the chest, in meters.
     """
 
@@ -34,56 +36,63 @@ class Torso:
 
     @property
     def armpit(self) -> Vector:
-        """The point where the armhole meets the side seam."""
+        """The point (x, y) where the armhole meets the side seam."""
         return self.sides[0]
 
     @property
     def hem(self) -> Vector:
-        """The point where the side seam ends."""
+        """The point (x, y) at the hem where the side seam ends."""
         return self.sides[-1]
 
     @cached_property
     def armhole(self) -> Points:
-        """Return the curve from the tip of the shoulder to the armpit."""
+        """The curve (n, 2) of the right armhole, from the tip of the shoulder to the armpit."""
         (shoulder_x, shoulder_y), (armpit_x, armpit_y) = self.shoulder, self.armpit
         inset = min(shoulder_x, armpit_x) - self.armhole_inset
         return arc(self.shoulder, (inset, 0.3 * shoulder_y + 0.7 * armpit_y), self.armpit)
 
     @cached_property
     def side_seam(self) -> Points:
-        """Return the curve from armpit to hem."""
+        """The curve (n, 2) of the right side seam, from armpit to hem."""
         return smooth(self.sides, closed=False, samples=6)
 
     def half_width(self, y: float) -> float:
-        """Return half the body's width at a height `y` between armpit and hem."""
+        """Return half the body's width at the vertical position `y` between armpit and hem."""
         return float(np.interp(y, self.side_seam[:, 1], self.side_seam[:, 0]))
 
     def shoulder_at(self, x: float) -> float:
-        """Return the y of the shoulder seam at `x` between neck and tip of the shoulder."""
+        """Return the y of the shoulder seam at `x`, a position between neck and shoulder tip."""
         return self.shoulder[1] * (x - self.neck) / (self.shoulder[0] - self.neck)
 
     def outline(self, neckline: Points, hem: Points) -> Points:
         """Return the body's closed outline.
 
         Args:
-            neckline: Its right half (n, 2), from the center front up to (neck, 0).
-            hem: Curve (m, 2) from the right side seam to the left one.
+            neckline: Right half (n, 2) of the neckline, from the center of the front up to the
+                point (neck, 0).
+            hem: Curve (m, 2) from the right side seam to the left side seam.
         """
         right = np.concatenate([neckline, self.armhole, self.side_seam[1:-1]])
         return np.concatenate([right, hem, mirror(right)[:-1]])
 
     def level_hem(self, sag: float, count: int = 13) -> Points:
-        """Return a hem from right to left that is `sag` lower in the middle than at the sides."""
+        """Return a hem (count, 2) from right to left; its middle is `sag` meters lower."""
         x, y = self.hem
         return arc((x, y), (0.0, y + 2 * sag), (-x, y), count)
 
     def across(self, y: float, sag: float, count: int = 9) -> Points:
-        """Return a line across the front at `y`, left to right, `sag` lower in the middle."""
+        """Return a line (count, 2) across the front at `y`, from left to right.
+
+        Its middle is `sag` meters lower.
+        """
         x = self.half_width(y)
         return arc((-x, y), (0.0, y + 2 * sag), (x, y), count)
 
     def armhole_lining(self, side: int) -> Part:
-        """Return the strip of the back's inside visible at an armhole without a sleeve."""
+        """Return the strip of the back's inner side that is visible in an armhole without a sleeve.
+
+        `side` is 1 for the right armhole, -1 for the left.
+        """
         (shoulder_x, shoulder_y), (armpit_x, armpit_y) = self.shoulder, self.armpit
         middle = 0.3 * shoulder_y + 0.7 * armpit_y
         inset = min(shoulder_x, armpit_x) - self.armhole_inset
@@ -95,7 +104,17 @@ class Torso:
 def sides(
     armpit: Vector, waist: float, hip: float, hem: Vector, waist_y: float = WAIST
 ) -> tuple[Vector, ...]:
-    """Return the knots of a side seam, without waist and hip if the garment ends above them."""
+    """Return the points (x, y) of a right side seam from armpit to hem, in meters.
+
+    Waist and hip are left out if the garment ends above them.
+
+    Args:
+        armpit: The armpit (x, y).
+        waist: Half the width at the waist.
+        hip: Half the width at the hip.
+        hem: The end of the seam (x, y).
+        waist_y: Vertical position of the waist.
+    """
     knots = [armpit]
     if hem[1] > waist_y + 0.06:
         knots.append((waist, waist_y))
@@ -106,10 +125,15 @@ def sides(
 
 @dataclass(frozen=True)
 class Block:
-    """The measures of one fit of a garment.
+    """The measures of one fit ("slim", "regular", "loose") of a garment.
 
-    These are the half widths of shoulder, chest, waist and hip, the depth of the armhole, and a
-    factor for the width of the sleeves.
+    Attributes:
+        shoulder: Half the width at the shoulders, in meters.
+        chest: Half the width at the chest, in meters.
+        waist: Half the width at the waist, in meters.
+        hip: Half the width at the hip, in meters.
+        armhole: Vertical position (y) of the armpit, in meters.
+        sleeve: Factor for the width of the sleeves.
     """
 
     shoulder: float
@@ -120,7 +144,10 @@ class Block:
     sleeve: float
 
     def eased(self, ease: float) -> "Block":
-        """Return the same fit, wider by `ease` all around, for garments worn over others."""
+        """Return a wider fit for garments that are worn over others.
+
+        `ease` is added to the half widths of chest, waist and hip, in meters.
+        """
         return replace(
             self,
             shoulder=self.shoulder + 0.5 * ease,
@@ -133,7 +160,14 @@ class Block:
     def torso(
         self, neck: float, length: float, *, drop: float = 0.0, sleeveless: bool = False
     ) -> Torso:
-        """Return a torso of this fit, `length` long; `drop` adds to the slope of the shoulders."""
+        """Return a body of this fit.
+
+        Args:
+            neck: Half the neckline's width, in meters.
+            length: Vertical position (y) of the hem, in meters.
+            drop: Meters by which shoulders and armpits are lower than usual.
+            sleeveless: Whether the garment has no sleeves, which makes the shoulders narrow.
+        """
         shoulder = (self.shoulder, 0.052 + 0.25 * (self.shoulder - 0.2) + drop)
         armpit = (self.chest, self.armhole + drop)
         inset = 0.02
@@ -156,7 +190,10 @@ BLOCKS = {
 
 
 def body_folds(torso: Torso, rng: np.random.Generator, softness: float) -> list[Line]:
-    """Return folds from the armpits to the chest and along the sides, more with high `softness`."""
+    """Return random folds from the armpits to the chest and along the sides.
+
+    `softness` is from 0 (stiff cloth, few folds) to 1 (soft cloth, many folds).
+    """
     lines = []
     armpit_x, armpit_y = torso.armpit
     bottom = torso.hem[1]
@@ -191,7 +228,7 @@ def body_folds(torso: Torso, rng: np.random.Generator, softness: float) -> list[
 
 
 def waist_gathers(torso: Torso, y: float, depth: float, rng: np.random.Generator) -> list[Line]:
-    """Return short creases above and below a belt."""
+    """Return short creases below a belt at `y`; they are about `depth` long."""
     x = torso.half_width(y)
     lines = []
     for at in np.linspace(-0.78, 0.78, 6) + rng.normal(0, 0.05, 6):
@@ -202,13 +239,13 @@ def waist_gathers(torso: Torso, y: float, depth: float, rng: np.random.Generator
 
 
 def darts(torso: Torso, y: float, length: float) -> list[Line]:
-    """Return two darts that shape the waist."""
+    """Return two darts (short seams that narrow the waist) that end at `y`."""
     x = torso.half_width(y) * 0.5
     dart = arc((x * 1.08, y - length), (x, y - length / 2), (x, y), 4)
     return [Line(side_of(dart, side), "seam", 0.008) for side in (-1, 1)]
 
 
 def yoke(torso: Torso, y: float, sag: float) -> Line:
-    """Return the seam across the chest below the shoulders."""
+    """Return the seam across the chest at `y`; its middle is lower by half of `sag`."""
     x = float(np.interp(y, torso.armhole[:, 1], torso.armhole[:, 0])) - 0.002
     return Line(arc((-x, y), (0, y + sag), (x, y), 9), "seam", 0.010)
