@@ -4,7 +4,7 @@
     ├── QueryError        a query is invalid
     ├── ImageError        an image cannot be read
     ├── CheckpointError   a model cannot be loaded, converted or written
-    ├── StoreError        a gallery store is missing, broken, or of another model
+    ├── StoreError        a folder with gallery vectors is missing, broken, or of another model
     ├── DatasetError      a benchmark's files are missing or not as documented
     └── TrainingError     a training cannot start or continue
 
@@ -33,7 +33,7 @@ class CheckpointError(DWCError):
 
 
 class StoreError(DWCError):
-    """A gallery store is missing, broken, or made by another model."""
+    """A gallery store (a folder with image vectors) is missing, broken, or of another model."""
 
 
 class DatasetError(DWCError):
@@ -45,7 +45,10 @@ class TrainingError(DWCError):
 
 
 def list_names(names: Iterable[str]) -> str:
-    """Return, for a message, the first 12 names in sorted order and the number of the others."""
+    """Return a text that lists the first 12 names in sorted order, and counts the others.
+
+    Example with three names listed: `bag, boots, dress and 4 more`.
+    """
     ordered = sorted(names)
     rest = len(ordered) - _LISTED
     return ", ".join(ordered[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")
