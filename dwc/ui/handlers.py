@@ -135,7 +135,8 @@ class PageComponents:
 def answer_request(models: ModelPool, images: GalleryImages, request: SearchRequest) -> SearchState:
     """Run the search that a request describes, and return its result.
 
-    The result has as many hits as the request asks to show, and near-duplicates hidden under them.
+    The result has as many hits as the request asks to show. If the request folds near-duplicates
+    (hides them under better-ranked hits), the result also has those that are hidden.
 
     Raises:
         DWCError: The model cannot be loaded, or the query is invalid.
