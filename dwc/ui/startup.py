@@ -64,9 +64,9 @@ def open_models(
 ) -> OpenedModels:
     """Open the models for a gallery.
 
-    When a model is opened for the first time, the gallery is embedded with it. A model that cannot
-    be loaded, or cannot embed the gallery, is left out with a warning. This does not hold for the
-    first model, which is the default.
+    When a model is opened for the first time, the gallery is embedded with it. The first model is
+    the default; if it cannot be opened, an error is raised. Any other model that cannot be loaded,
+    or cannot embed the gallery, is left out with a warning.
 
     Args:
         arguments: Where each model is loaded from: a folder, a name on the Hugging Face Hub, or
