@@ -15,7 +15,7 @@ a imports b); `tests/test_architecture.py` lists all allowed imports and enforce
     convert/      conversion of the authors' weights and OpenAI's CLIP to a checkpoint, and back
     datasets/     reading of benchmark files and images
     catalogue/    the drawn garments: schema, drawing, language, splits, export
-    training/     training loop, losses and feature cache; a subpackage for each recipe
+    training/     training loop, losses and feature cache; a subpackage for each kind of training
     evaluation/   metrics, retrieval, benchmarks
     gallery/      image sources, the store of image vectors, exact search, the gallery's map
     search/       Searcher, its queries and results, scores at any image weight

@@ -4,8 +4,8 @@
     ├── QueryError        a query is invalid
     ├── ImageError        an image cannot be read
     ├── CheckpointError   a model cannot be loaded, converted or written
-    ├── StoreError        a folder with gallery vectors is missing, broken, or of another model
-    ├── DatasetError      a benchmark's files are missing or not as documented
+    ├── StoreError        a gallery's vectors are missing, damaged, or made by another model
+    ├── DatasetError      the files of a benchmark are missing or have another format
     └── TrainingError     a training cannot start or continue
 
 Every error message says what was found, what was expected, and what to do.
@@ -33,11 +33,11 @@ class CheckpointError(DWCError):
 
 
 class StoreError(DWCError):
-    """A gallery store (a folder with image vectors) is missing, broken, or of another model."""
+    """A gallery store (folder with image vectors) is missing, damaged, or made by another model."""
 
 
 class DatasetError(DWCError):
-    """A benchmark's files are missing or not as documented."""
+    """The files of a benchmark data set are missing or do not have the documented format."""
 
 
 class TrainingError(DWCError):

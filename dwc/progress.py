@@ -48,7 +48,7 @@ def progress_bar(
 def track(
     items: Iterable[Item], description: str, logger: logging.Logger, total: int | None = None
 ) -> Iterator[Item]:
-    """Yield the items, and show how many are finished in a bar made by `progress_bar`.
+    """Yield the items one by one, and show on a progress bar how many are finished.
 
     Args:
         items: The items.

@@ -1,4 +1,4 @@
-"""A pool of models for one gallery: each is loaded on request, and a limited number in memory."""
+"""A pool of models for one gallery, which loads them on request and keeps only some in memory."""
 
 import threading
 from collections import OrderedDict
@@ -18,10 +18,10 @@ class Origin:
 
     Attributes:
         model: the checkpoint's name; for a folder, the last part of its path.
-        fingerprint: the checkpoint's fingerprint.
+        fingerprint: a hash that identifies the checkpoint's content.
         revision: the full commit hash on the Hugging Face Hub; None for a folder.
         gallery: the gallery's name; for a folder, the last part of its path.
-        gallery_fingerprint: the fingerprint of the gallery's store.
+        gallery_fingerprint: a hash that identifies the gallery's pictures and vectors.
     """
 
     model: str
@@ -31,7 +31,7 @@ class Origin:
     gallery_fingerprint: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON-compatible dicts `model` and `gallery`."""
+        """Return a JSON-compatible dict with the entries `model` and `gallery`, each a dict."""
         return {
             "model": {
                 "name": self.model,
@@ -81,8 +81,8 @@ class _Loaded:
 class ModelPool:
     """A pool of searchers, one per checkpoint name; the first name is the default.
 
-    At most `keep_loaded` searchers are in memory. Before another searcher is loaded, the least
-    recently used of those that are not in use is unloaded. If all of them are in use, a thread that
+    At most `keep_loaded` searchers are in memory. To load another one, the pool unloads searchers
+    that are not in use, the least recently used first. If all of them are in use, a thread that
     requests another one waits until one is free. There is one exception: a thread that already uses
     a searcher, for example to compare models, does not wait, since it might wait for itself. Until
     it finishes, more than `keep_loaded` searchers may be in memory.

@@ -41,9 +41,10 @@ class DuplicateGroups:
     """The near-duplicates among K ranked images.
 
     Attributes:
-        duplicate_of: for each of the K images, the index (from 0) of the first higher-ranked image
-            that it duplicates, or None. An image that has duplicates is not itself a duplicate.
-        threshold: the minimum cosine of two near-duplicates.
+        duplicate_of: for each of the K images, the index (from 0) of the higher-ranked image of
+            which it is a near-duplicate; None if there is none. That image is not itself a
+            near-duplicate of another.
+        threshold: the cosine from which on two images count as near-duplicates.
         median_cosine: the median cosine between two images of the gallery.
     """
 
@@ -53,11 +54,11 @@ class DuplicateGroups:
 
     @property
     def count(self) -> int:
-        """The number of images that duplicate a higher-ranked one."""
+        """The number of images that are near-duplicates of a higher-ranked image."""
         return sum(first is not None for first in self.duplicate_of)
 
     def duplicates_of(self, index: int) -> list[int]:
-        """Return the indices of the images that duplicate the one at `index`, ascending."""
+        """Return the indices, ascending, of the near-duplicates of the image at `index`."""
         return [other for other, first in enumerate(self.duplicate_of) if first == index]
 
 
@@ -93,7 +94,7 @@ class NearDuplicates:
 
     @property
     def threshold(self) -> float:
-        """The minimum cosine of two near-duplicates."""
+        """The cosine from which on two images count as near-duplicates."""
         return min(1.0 - NEAR_SHARE * (1.0 - self.median_cosine), 1.0 - _ROUNDING)
 
     def group(self, ids: Sequence[str]) -> DuplicateGroups:
@@ -227,7 +228,7 @@ class _Grouping:
 
 
 def _units(vectors: Vectors) -> Vectors:
-    """Return the vectors (n, D) divided by their lengths."""
+    """Return n vectors (n, D), of D numbers each, scaled to length 1; zero vectors stay zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.maximum(lengths, 1e-12)
 
@@ -246,7 +247,10 @@ Cells = NDArray[np.int16]
 
 
 def image_cells(image: Image.Image) -> Cells:
-    """Return the mean colors of an image in 32 by 32 cells: (32, 32, 3), RGB from 0 to 255."""
+    """Divide an image into 32 by 32 cells, and return the mean color of each cell.
+
+    The result is an array (32, 32, 3) of rows, columns and RGB, with values from 0 to 255.
+    """
     small = image.convert("RGB").resize((_CELLS, _CELLS), Image.Resampling.BOX)
     return np.asarray(small, dtype=np.int16)
 

@@ -32,7 +32,7 @@ class QueryEncoding(NamedTuple):
     """The model's output for one query.
 
     Attributes:
-        composed: the composed query, a batch of one.
+        composed: the composed query, in which image and text are mixed; a batch of one.
         model_text: the text that the model receives: the checkpoint's caption template with the
             query's text inserted.
         ood_score: out-of-distribution score: the reference image's distance from the training
@@ -110,9 +110,11 @@ def image_embedder(checkpoint: Checkpoint) -> Embed:
 
 
 def model_composer(model: DWCModel) -> Compose:
-    """Return a function that composes queries with a model; see `Compose`.
+    """Return a function that runs a model on queries.
 
-    If the model is moved to another device later, the function runs it there.
+    The function takes the processor's output for N queries. It returns the composed queries, in
+    which image and text are mixed. If the model is moved to another device later, the function runs
+    it there.
     """
 
     @torch.inference_mode()
@@ -131,7 +133,7 @@ def encode_query(
 
     Args:
         checkpoint: the checkpoint.
-        image: the reference, upright RGB, or None.
+        image: the reference image, upright RGB; None for a query without a reference.
         text: the text to be inserted in the caption template; empty for none.
         compose: function that runs the checkpoint's model, as returned by `model_composer`.
 
@@ -154,11 +156,11 @@ def compose_texts(
     texts: Sequence[str],
     compose: Compose,
 ) -> ComposedQuery:
-    """Compose one image (or none) with each of N texts in one forward pass of the model.
+    """Mix one image with each of N texts to N composed queries, in one forward pass of the model.
 
     Args:
         checkpoint: the checkpoint.
-        image: the reference, upright RGB, or None.
+        image: the reference image, upright RGB; None for queries without a reference.
         texts: the N texts, none of them blank.
         compose: function that runs the checkpoint's model, as returned by `model_composer`.
 

@@ -84,8 +84,8 @@ class ReferenceWeights:
     def histogram(self) -> list[float]:
         """The smoothed histogram of the weights of all streams together, `HISTOGRAM_BINS` numbers.
 
-        The bins divide [0, 1] evenly. Each count is replaced by the mean of itself and its
-        neighbors; then all are divided by the largest, so the numbers are in [0, 1].
+        The bins divide [0, 1] evenly. The count of each bin is replaced by the mean of itself and
+        of the counts next to it. Then all are divided by the largest, so they are in [0, 1].
         """
         counts = [0] * HISTOGRAM_BINS
         for weights in self.weights.values():
@@ -218,7 +218,7 @@ class QueryWeights:
 def describe_weights(
     composed: ComposedQuery, reference: ReferenceWeights | None = None, shift: float = 0.0
 ) -> QueryWeights:
-    """Describe the image weights of one query, and compare them with reference weights.
+    """Describe one query's image weights, and compare them with those of comparison queries.
 
     A query with only an image or only a text is described but not compared, since its weights are
     always exactly 1 or 0.

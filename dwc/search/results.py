@@ -74,7 +74,11 @@ class Weight:
 
 
 def mean_image_weight(weights: Mapping[str, Weight]) -> float:
-    """Return the mean image weight, in [0, 1], of one or more streams."""
+    """Return the mean of the streams' image weights, in [0, 1].
+
+    Args:
+        weights: the weights of one or more streams, by the stream's name.
+    """
     return sum(weight.image for weight in weights.values()) / len(weights)
 
 

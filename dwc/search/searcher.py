@@ -218,7 +218,7 @@ class Searcher:
         return encode_query(self.checkpoint, image, text, self.compose)
 
     def compose_texts(self, image: Image.Image | None, texts: Sequence[str]) -> ComposedQuery:
-        """Compose one image (or none) with each of N texts, and return a batch of N queries.
+        """Mix one image, or none, with each of N texts, and return the N composed queries.
 
         Usually all texts share one forward pass of the model. The exception is an image with a text
         of which the model knows no word: such a text is encoded as the image alone, and every text
@@ -255,8 +255,8 @@ class Searcher:
 
         Copies are among the best results for the image part alone. The method checks these results
         in batches, best first, and stops after a batch without a copy. An image is a copy if its
-        aspect ratio and pixels agree with those of the reference and, for a reference in the
-        gallery, its embedding does, too.
+        aspect ratio and its pixels agree with those of the reference. If the reference is in the
+        gallery, the embeddings of the two must agree, too.
 
         Args:
             query: the encoded query.

@@ -56,9 +56,10 @@ class WeightSweep:
     The constructor reads the gallery's vectors once, and stores two or three dot products for each
     image and stream. The methods need only these dot products; the model is not run again.
 
-    The parameter `shift` of the methods is a number that is added to the logit of every stream's
-    image weight. 0 means the learned weights, infinity the image part alone, and minus infinity the
-    text part alone.
+    A query has an image part and a text part in each stream, which are mixed by the image weight.
+    Each part is computed from both the image and the text. The parameter `shift` of the methods is
+    a number that is added to the logit of every stream's image weight: 0 means the learned weights,
+    infinity the image part alone, and minus infinity the text part alone.
 
     Attributes:
         ids: the ids of the n images, in the order of the vectors.
@@ -117,7 +118,10 @@ class WeightSweep:
         return other
 
     def scores(self, shift: float = 0.0) -> Vectors:
-        """Return the scores (n,) of all images at a weight shift, including excluded images.
+        """Return the scores (n,) of all n images, including excluded images.
+
+        Args:
+            shift: number added to the logit of every stream's image weight.
 
         Raises:
             QueryError: if the shift is NaN.
@@ -125,36 +129,59 @@ class WeightSweep:
         return self._mix(self._shifted(shift))
 
     def variant_scores(self, variant: Variant) -> Vectors | None:
-        """Return the scores (n,) of all images for a variant of the query; see `Variant`.
+        """Return the scores (n,) of all n images for a variant of the query.
 
-        The result is None for "picture" without an image, for "words" without a text, and for
-        "average" if the query lacks either.
+        Args:
+            variant: "picture" for the image part alone, "words" for the text part alone, "average"
+                for both with weight 0.5, or "learned" for both with the learned weights.
+
+        Returns:
+            The scores. None for "picture" if the query has no image, for "words" if it has no text,
+            and for "average" if it lacks either.
         """
         queries = self._variant(variant)
         return None if queries is None else self._mix(queries)
 
     def variant_weights(self, variant: Variant) -> dict[str, Weight] | None:
-        """Return the image and text weights in a variant of the query, by the stream's name.
+        """Return the image and text weights in a variant of the query.
 
-        The result is None for "picture" without an image, for "words" without a text, and for
-        "average" if the query lacks either.
+        Args:
+            variant: "picture" for the image part alone, "words" for the text part alone, "average"
+                for both with weight 0.5, or "learned" for both with the learned weights.
+
+        Returns:
+            The weights by the stream's name. None for "picture" if the query has no image, for
+            "words" if it has no text, and for "average" if it lacks either.
         """
         queries = self._variant(variant)
         return None if queries is None else _weights(queries)
 
     def weights(self, shift: float = 0.0) -> dict[str, Weight]:
-        """Return the image and text weights at a weight shift, by the stream's name."""
+        """Return the image and text weights by the stream's name.
+
+        Args:
+            shift: number added to the logit of every stream's image weight.
+        """
         return _weights(self._shifted(shift))
 
     def parts(self, position: int, shift: float = 0.0) -> dict[str, float]:
-        """Return the parts of one image's score at a weight shift, named as in `Hit.parts`.
+        """Return the parts of one image's score, by names such as `clip_image`; see `Hit`.
 
-        The parts sum to the score. `position` is the image's position in the gallery.
+        The parts sum to the score.
+
+        Args:
+            position: the image's position in the gallery.
+            shift: number added to the logit of every stream's image weight.
         """
         return self.split([position], shift)[0]
 
     def split(self, positions: Sequence[int], shift: float = 0.0) -> list[dict[str, float]]:
-        """Return what `parts` returns, for each of several images, given their positions."""
+        """Return the parts of the scores of several images, as `parts` does for one image.
+
+        Args:
+            positions: the images' positions in the gallery.
+            shift: number added to the logit of every stream's image weight.
+        """
         columns = list(positions)
         parts: dict[str, list[float]] = {}
         row = 0
@@ -171,17 +198,19 @@ class WeightSweep:
         return [{name: column[k] for name, column in parts.items()} for k in range(len(columns))]
 
     def top(self, shift: float, k: int) -> NDArray[np.int64]:
-        """Return the positions of the `k` (1 or more) best images at a weight shift, best first.
+        """Return the positions of the best images in the gallery, best first.
 
-        If fewer than `k` images are ranked, the positions of all of them are returned.
+        Args:
+            shift: number added to the logit of every stream's image weight.
+            k: number of images, 1 or more. If fewer are ranked, all of them are returned.
         """
         return best_positions(self.scores(shift), _require_positive(k), self.excluded)
 
     def hits(self, shift: float, k: int, duplicates: NearDuplicates | None = None) -> list[Hit]:
-        """Return the `k` best images at a weight shift as hits, best first.
+        """Return the `k` best images as hits, best first.
 
         Args:
-            shift: number added to the logit of every image weight.
+            shift: number added to the logit of every stream's image weight.
             k: number of hits, 1 or more.
             duplicates: finds the near-duplicates, which are then hidden under the best image of
                 their group; images from further down the ranking take their places. None to hide
@@ -236,14 +265,14 @@ class WeightSweep:
     def rank_trace(
         self, shifts: Iterable[float] = TRACE_SHIFTS, k: int = 10, limit: int = TRACE_LIMIT
     ) -> RankTrace:
-        """Return the ranks of the best images at several weight shifts.
+        """Return the ranks of the best images at several image weights.
 
-        The trace has every image that is among the `k` best at any of the shifts.
+        The trace has every image that is among the `k` best at any of these weights.
 
         Args:
-            shifts: numbers added to the logit of every image weight; minus infinity, 0 and infinity
-                are always included.
-            k: how many of the best images at each shift the trace contains, 1 or more.
+            shifts: numbers, each of which is added to the logit of every stream's image weight to
+                give one of the weights. Minus infinity, 0 and infinity are always included.
+            k: how many of the best images at each weight the trace contains, 1 or more.
             limit: the highest rank number that is reported, `k` or more. Lower-ranked images have
                 None instead of a rank.
 
@@ -310,7 +339,10 @@ class WeightSweep:
 
 
 def _gallery_products(streams: Mapping[str, Composition], vectors: Vectors) -> Vectors:
-    """Return the dot products (P, n) of n gallery vectors with the query's P parts in all streams.
+    """Return the dot products (P, n) of n gallery vectors with the P parts of a query.
+
+    In each stream, the query has an image part, a text part and, for some combiners, a joint part;
+    P counts the parts of all streams.
 
     One matrix product computes them, so that the vectors are read once. For this, each part is
     padded with zeros in the dimensions of the other streams, which costs less than reading the
@@ -347,14 +379,16 @@ def _averaged(stream: Composition) -> Composition:
 
 
 def _coefficients(query: Composition, has_joint_row: bool) -> Vectors:
-    """Return the factor of each part's dot product in the cosine, as an array (2 or 3,).
+    """Return the factors with which a stream's dot products are added up to the cosine.
 
-    The factor is the part's weight divided by the length of the weighted sum of all parts.
+    The dot products are those of a gallery vector with the query's image part, text part and, for
+    some combiners, joint part. The factor of a part is its weight, divided by the length of the
+    weighted sum of all parts.
 
     Args:
-        query: one stream's parts and weight.
-        has_joint_row: whether the dot products include those of a joint part, so that three factors
-            are returned instead of two.
+        query: the query's parts and image weight in one stream.
+        has_joint_row: whether there is a dot product for a joint part. If so, three factors are
+            returned, otherwise two.
     """
     mixed = query.image_weight * query.image_part + (1 - query.image_weight) * query.text_part
     if query.joint_part is not None:
@@ -379,16 +413,16 @@ _BISECTIONS = 60
 
 
 def shift_for_weight(sweep: WeightSweep, position: float) -> float:
-    """Return the weight shift at which the mean of the streams' image weights has a given value.
+    """Return the number to add to the image weights' logits to give their mean a certain value.
 
     Args:
         sweep: the query's scores.
-        position: the mean image weight, in [0, 1].
+        position: the mean of the streams' image weights that is wanted, in [0, 1].
 
     Returns:
-        The number to add to the logit of every image weight: minus infinity for position 0,
-        infinity for position 1. It is 0 for a query without image or without text, whose weights
-        are always exactly 0 or 1.
+        The number, which is called the weight shift: minus infinity for position 0, infinity for
+        position 1. It is 0 for a query without image or without text, whose weights are always
+        exactly 0 or 1.
 
     Raises:
         QueryError: if the position is outside [0, 1].
