@@ -146,9 +146,10 @@ def attention_maps(checkpoint: Checkpoint, query: EncodedQuery) -> AttentionMaps
 
 
 def _typed_rows(checkpoint: Checkpoint, query: EncodedQuery) -> dict[int, str]:
-    """Return the typed words by their row in the maps, which have one row per word of the input.
+    """Return the typed words by their row in the network's attention maps.
 
-    The other rows belong to words of the caption template.
+    The maps have one row for each word of the model's input. The rows that are not in the result
+    belong to words of the caption template.
     """
     read = query.encoding.model_text.encode("utf-8", "ignore").decode(
         "utf-8"

@@ -1,7 +1,7 @@
 """The positions of a query and its results on the two-dimensional map of a gallery.
 
-Only gallery images have positions of their own. A composed query and an uploaded image are placed
-at the mean of the gallery images nearest to them.
+Only gallery images have positions of their own. A query and an uploaded image are placed at the
+mean position of the gallery images that are most similar to them by the model's vectors.
 """
 
 from collections.abc import Sequence
@@ -63,8 +63,10 @@ def locate_answer(
 ) -> MapMarks:
     """Return the points of a query, its reference and its results on the gallery's map.
 
-    An uploaded reference is embedded as the gallery's images are, and placed at the mean position
-    of the gallery images nearest to it.
+    The reference and the results are at the positions of these images. The query is at the mean
+    position of the best results. An uploaded reference has no position: it is placed at the mean
+    position of the gallery images most similar to it, or at an identical gallery image if there is
+    one.
     """
     positions = [searcher.store.position(hit.id) for hit in result.hits]
     scores = [hit.score for hit in result.hits]
@@ -77,7 +79,7 @@ def locate_answer(
 
 
 def weighted_mean(points: NDArray[np.float64], scores: Sequence[float]) -> tuple[float, float]:
-    """Return the weighted mean of the `NEIGHBORS` points with the highest scores.
+    """Return the x and y of the weighted mean of the `NEIGHBORS` points with the highest scores.
 
     The weight of a point is its score minus the best score among the points that are not used. If
     all points are used, it is the score minus the lowest score. If that makes all weights zero, the

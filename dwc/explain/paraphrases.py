@@ -66,7 +66,7 @@ class ParaphraseProbe:
     shift: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON-compatible values; an infinite weight shift becomes "inf" or "-inf"."""
+        """Return the fields as JSON-compatible values; an infinite `shift` becomes a string."""
         return {**asdict(self), "shift": shift_to_json(self.shift)}
 
 

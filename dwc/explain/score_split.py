@@ -17,8 +17,9 @@ class ScoreExplanation:
     Attributes:
         id: the image's id.
         rank: the image's rank at the weight shift `shift`, from 1.
-        score: the image's score, as in `Hit`.
-        parts: the parts of the score by name, as in `Hit`.
+        score: the image's score: the cosines between query and image in the single streams, added
+            up.
+        parts: the parts whose sum is `score`, by names such as `clip_image`; see `Hit`.
         percentile: the percentage of the gallery with a lower score, 0 to 100.
         margin: the score minus the score of the image ranked next, 0 or more; None for the image
             ranked last. Margins are comparable only within one query and do not measure certainty.
@@ -42,7 +43,7 @@ class ScoreExplanation:
     shift: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON-compatible values; an infinite weight shift becomes "inf" or "-inf"."""
+        """Return the fields as JSON-compatible values; an infinite `shift` becomes a string."""
         return {**asdict(self), "shift": shift_to_json(self.shift)}
 
 

@@ -1,7 +1,8 @@
 """Statistics of a checkpoint's image weights for a fixed set of comparison queries.
 
-If it is known, each weight is compared with the query's true image weight: the fraction of the
-target's attributes that come from the reference image and not from the text.
+The weights are also compared with the true image weights of the queries, if these are known. The
+true image weight of a query is the fraction of the target's attributes that come from the reference
+image and not from the text.
 """
 
 from collections.abc import Sequence

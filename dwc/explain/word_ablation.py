@@ -1,6 +1,6 @@
 """The effect of each word of a query, measured by searching without the word.
 
-One forward pass of the model covers the texts without each of the words.
+The texts that lack one of the words are encoded together, in one forward pass of the model.
 """
 
 import string
@@ -159,7 +159,7 @@ class WordEffects:
     shift: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON-compatible values; an infinite weight shift becomes "inf" or "-inf"."""
+        """Return the fields as JSON-compatible values; an infinite `shift` becomes a string."""
         return {**asdict(self), "shift": shift_to_json(self.shift)}
 
 
@@ -250,7 +250,7 @@ def _effect(
 
 
 def _vector(searcher: Searcher, id: str) -> NDArray[np.float32]:
-    """Return a copy of the gallery vector (D,) of the image with this id."""
+    """Return a copy of the vector of the gallery image with this id, D numbers (D,)."""
     if id not in searcher.store.ids:
         raise QueryError(f"the gallery has no picture {id!r}. Take one that it found.")
     return np.array(searcher.store.vectors[searcher.store.position(id)], dtype=np.float32)

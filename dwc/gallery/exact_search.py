@@ -28,7 +28,7 @@ class ExactIndex:
         return len(self._vectors)
 
     def scores(self, query: Vectors) -> Vectors:
-        """Return the scores (n,) of all gallery images for one query vector (D,)."""
+        """Return the scores (n,) of all n gallery images for one query vector (D,) of D numbers."""
         return self._vectors @ np.asarray(query, dtype=np.float32)
 
 
@@ -59,7 +59,7 @@ def best_positions(scores: Vectors, k: int, exclude: Collection[int] = ()) -> ND
 
 
 def _lower_bound(scores: Vectors, k: int) -> np.float32 | float:
-    """Return a number that at least `k` of the scores reach, and for small `k` few others.
+    """Return a lower bound of the k-th greatest score; if `k` is small, few more scores reach it.
 
     The scores are divided into groups of 64, and the number is the k-th greatest of the groups'
     maxima. To find it takes a fraction of the time that it takes to find the k-th greatest score.

@@ -269,7 +269,10 @@ class ProjectionCache:
         self._computed: dict[str, Projection] = {}
 
     def known(self, store: Store) -> Projection | None:
-        """Return a store's projection from memory or from the store's folder, else None."""
+        """Return a store's projection from memory or from the store's folder.
+
+        The result is None if it is in neither, so that it has yet to be computed.
+        """
         if store.fingerprint not in self._computed and (read := _read(store)) is not None:
             self._computed[store.fingerprint] = read
         return self._computed.get(store.fingerprint)

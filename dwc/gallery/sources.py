@@ -83,12 +83,12 @@ class Listing:
 
     @property
     def reasons(self) -> dict[str, int]:
-        """The number of files and folders that were left out for each reason, by reason."""
+        """Maps each reason to the number of files and folders that were left out for it."""
         return dict(Counter(entry.reason for entry in self.left_out.values()))
 
     @property
     def unsupported(self) -> dict[str, int]:
-        """The number of pictures in each image format that this package cannot read, by format."""
+        """Maps each image format that this package cannot read to the number of such pictures."""
         return dict(Counter(entry.kind for entry in self.left_out.values() if entry.kind))
 
 
@@ -122,7 +122,7 @@ class Source(Protocol):
 
 
 class FileItem(NamedTuple):
-    """A picture file; see `Item`."""
+    """A picture file of a source, not decoded yet; it implements `Item`."""
 
     id: str
     path: str
@@ -252,7 +252,13 @@ class HubDatasetSource:
     def __init__(
         self, repo_id: str, revision: str | None = None, exclude: Iterable[str] = ()
     ) -> None:
-        """Create the source of `repo_id` (`owner/name`) at a commit, branch or tag."""
+        """Create the source of a dataset.
+
+        Args:
+            repo_id: The repository's id on the Hub, `owner/name`.
+            revision: A commit, branch or tag; None for the newest commit.
+            exclude: Patterns of what to leave out, in the syntax of `.gitignore`.
+        """
         self.repo_id = repo_id
         self.revision = revision
         self.exclude = tuple(exclude)
@@ -310,7 +316,7 @@ class HubDatasetSource:
 
 @dataclass(frozen=True)
 class DrawnItem:
-    """A catalogue garment, which is drawn when it is opened; see `Item`."""
+    """A garment of the catalogue, which is drawn when it is opened; it implements `Item`."""
 
     garment: "CatalogueItem"
     picture_px: int
@@ -419,7 +425,7 @@ def open_source(argument: str, revision: str | None = None, exclude: Iterable[st
 
 
 def from_spec(spec: dict[str, Any]) -> Source:
-    """Open the source whose property `spec` had the given value.
+    """Open a source again from its `spec`, the JSON-compatible dict that describes it.
 
     Raises:
         ImageError: The source is a folder that does not exist any more.

@@ -133,7 +133,7 @@ class StoreWriter:
 
     @property
     def content_keys(self) -> dict[str, str]:
-        """The content key of each committed picture, by id."""
+        """The content key (a hash of the content) of each committed picture, by id."""
         return {row.id: row.content_key for row in self._rows}
 
     def vectors(self, positions: Sequence[int]) -> NDArray[np.float32]:

@@ -115,8 +115,8 @@ def parse_patterns(patterns: Sequence[str]) -> pathspec.PathSpec | None:
 def cache_folder() -> Path:
     """Return this package's cache folder.
 
-    It is given by the environment variable DWC_CACHE; by default it is the folder `dwc` in
-    XDG_CACHE_HOME or in ~/.cache.
+    The environment variable DWC_CACHE names it. If that is not set, it is the folder `dwc` in the
+    folder that the environment variable XDG_CACHE_HOME names, or else in ~/.cache.
     """
     if named := os.environ.get("DWC_CACHE"):
         return Path(named).expanduser()

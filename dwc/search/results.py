@@ -146,7 +146,7 @@ class SearchResult:
     def to_dict(self) -> dict[str, Any]:
         """Return the response of the `/search` endpoint as JSON-compatible values.
 
-        An infinite weight shift becomes the string "inf" or "-inf".
+        An infinite `shift` becomes the string "inf" or "-inf".
         """
         return {
             "weights": {name: asdict(weight) for name, weight in self.weights.items()},
