@@ -19,17 +19,17 @@ def escape(text: object) -> str:
 
 
 def render_error(message: str) -> str:
-    """Render an error message; empty for no message."""
+    """Return the HTML of an error message; empty if the message is empty."""
     return f'<p class="trouble" role="alert">{escape(message)}</p>' if message else ""
 
 
 def render_hint(text: str) -> str:
-    """Render a sentence in small type."""
+    """Return the HTML of a sentence in small type."""
     return f'<p class="hint">{escape(text)}</p>'
 
 
 def render_unknown_words(words: Sequence[str]) -> str:
-    """Render a message about words outside the model's vocabulary; empty if there are none."""
+    """Return the HTML of a message about words that the model does not know; empty if none."""
     if not words:
         return ""
     struck = ", ".join(f"<s>{escape(word)}</s>" for word in words)

@@ -522,7 +522,7 @@ class PageHandlers:
         return dict(zip(components, contents, strict=True))
 
     def render_header(self, model: str) -> str:
-        """Render the page header, in which the model of the given name is selected."""
+        """Return the HTML of the page header, in which the model of the given name is selected."""
         return render_header(self._models.names, model, self._models.origin(model), self._images)
 
     def _search(self, request: SearchRequest, screen: object) -> Update:

@@ -63,12 +63,12 @@ class _Frame(NamedTuple):
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Render the panel for a search result."""
+    """Return the HTML of the panel for a search result."""
     return render_attention(searcher.checkpoint, state.query)
 
 
 def render_attention(checkpoint: Checkpoint, query: EncodedQuery) -> str:
-    """Render the attention maps of a query, or a sentence that says why there are none."""
+    """Return the HTML of a query's attention maps, or a sentence that says why there are none."""
     maps = attention_maps(checkpoint, query)
     if query.image is None:
         return render_hint(NO_PICTURE)
@@ -81,7 +81,9 @@ def render_attention(checkpoint: Checkpoint, query: EncodedQuery) -> str:
 
 
 def render_attention_maps(maps: AttentionMaps, reference: Image.Image) -> str:
-    """Render both drawings with legends and a word selector, and what they show in sentences.
+    """Return the HTML of both drawings, with legends and a choice of the word.
+
+    The same is also said in sentences.
 
     Args:
         maps: The attention maps.

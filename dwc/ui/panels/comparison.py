@@ -114,7 +114,7 @@ def render(
     pin: Pin | None = None,
     others: Mapping[str, Searcher] | None = None,
 ) -> str:
-    """Render the panel for a search result.
+    """Return the HTML of the panel for a search result.
 
     Args:
         searcher: The model in use. It is not needed here, but every panel's `render` has this
@@ -134,7 +134,7 @@ def render(
 def render_comparison(
     comparison: Comparison, relevance: Relevance, images: GalleryImages, pin: Pin | None = None
 ) -> str:
-    """Render each ranking as a column of small images.
+    """Return the HTML of the rankings, each as a column of small images.
 
     Args:
         comparison: The rankings.
@@ -184,7 +184,7 @@ def _hit(
 
 
 def _moved(hit: ComparedHit) -> str:
-    """Render a mark that compares an image's rank in a column with its rank by learned weights.
+    """Return a mark that compares an image's rank in a column with its rank by learned weights.
 
     Examples: "▲ 3" for an image that is three ranks better in the column, "▼ 2" for one that is two
     ranks worse, "=" for the same rank, and "new" if it is not among the best by learned weights.
@@ -225,7 +225,7 @@ def _describe_relevance(relevance: Relevance, total: int) -> str:
 
 
 def _pinning(pin: Pin | None, is_present: bool) -> str:
-    """Render the buttons that pin a search result or remove the pin.
+    """Return the HTML of the buttons that pin a search result or remove the pin.
 
     One of them has the id `pin`: it receives the keyboard focus when the panel has been updated.
 

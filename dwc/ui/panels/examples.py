@@ -118,7 +118,7 @@ def parse_example(index: object, examples: Sequence[Example]) -> Example | None:
 
 
 def render_examples(examples: Sequence[Example], images: GalleryImages) -> str:
-    """Render one button per example, with its image and its text."""
+    """Return the HTML of one button per example, with the image and the text of the example."""
     if not examples:
         return ""
     buttons = "".join(

@@ -32,7 +32,12 @@ def parse_page(page: object, images: GalleryImages) -> int:
 
 
 def render_gallery(images: GalleryImages, page: int) -> str:
-    """Render one page of the gallery, given its index from 0, and the buttons to other pages."""
+    """Return the HTML of one page of the gallery, and of the buttons to other pages.
+
+    Args:
+        images: The gallery.
+        page: The index of the page, from 0.
+    """
     first = page * PAGE_SIZE
     ids = images.ids[first : first + PAGE_SIZE]
     tiles = "".join(_tile(image_id, images) for image_id in ids)
@@ -48,7 +53,11 @@ def render_gallery(images: GalleryImages, page: int) -> str:
 
 
 def render_left_out(images: GalleryImages) -> str:
-    """Render a collapsed note on files that the gallery leaves out or misses; empty if none."""
+    """Return the HTML of a collapsed note on files that the gallery does not show.
+
+    It lists files that cannot be read, are missing, or were left out. The result is empty if there
+    are none.
+    """
     skipped = list(images.skipped.items())
     items = [f"<li>{escape(remark)}</li>" for remark in images.remarks]
     items += [

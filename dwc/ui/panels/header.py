@@ -13,7 +13,7 @@ COMMIT_DIGITS = 7
 
 
 def render_header(names: Sequence[str], chosen: str, origin: Origin, images: GalleryImages) -> str:
-    """Render the page header; `page.js` implements the theme toggle.
+    """Return the HTML of the page header; the script `page.js` implements its theme toggle.
 
     Args:
         names: The names of the available models; if there are several, a selector is shown.
@@ -49,7 +49,7 @@ def _model(names: Sequence[str], chosen: str) -> str:
 
 
 def _commit(revision: str | None) -> str:
-    """Render a button that shows the beginning of a commit hash and copies the whole hash.
+    """Return the HTML of a button that shows a shortened commit hash and copies the whole hash.
 
     The result is empty if `revision` is None.
     """

@@ -57,7 +57,7 @@ def deleted_message(step: HistoryStep, upload_minutes: int) -> str:
 def render_history(
     history: SearchHistory, images: GalleryImages, upload_minutes: int, message: str = ""
 ) -> str:
-    """Render the tree of steps under its heading; empty before the first search.
+    """Return the HTML of the history under its heading; empty before the first search.
 
     Args:
         history: The search history of the visit.

@@ -130,7 +130,7 @@ def describe_map(
     describe: Describe,
     kinds: Sequence[str] | None = None,
 ) -> str:
-    """Render a collapsed note that describes in sentences what the map shows of a search result.
+    """Return the HTML of a note that says in sentences what the map shows of a search result.
 
     Args:
         marks: The markers of the reference, the query and the results.
@@ -223,7 +223,7 @@ PROJECTIONS = ProjectionCache()
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Render the map with its markers, or a notice that the map is still being computed."""
+    """Return the HTML of the map with its markers, or of a notice that it is being computed."""
     projection = PROJECTIONS.known(searcher.store)
     if projection is None:
         return _waiting(state.request.model, images)
@@ -343,7 +343,7 @@ class MapService:
             }
 
     def card(self, request: Mapping[str, Any]) -> str:
-        """Render one image of the gallery, with a button that makes it the next reference.
+        """Return the HTML of one image, with a button that makes it the next reference.
 
         Args:
             request: A dict with `model`, the model's name, and `position`, the image's index in
@@ -388,7 +388,7 @@ def add_map_service(models: ModelPool, images: GalleryImages) -> gr.HTML:
 
 
 def render_card(image_id: str, images: GalleryImages) -> str:
-    """Render one image of the map, enlarged, with a button that makes it the next reference."""
+    """Return the HTML of one image, with a button that makes it the next reference."""
     name = escape(images.describe(image_id))
     return (
         f'<img src="{escape(url_of(images.thumbnail(image_id)))}" width="160" height="160" '

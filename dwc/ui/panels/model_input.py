@@ -14,13 +14,13 @@ from dwc.ui.state import SearchState
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Render the panel for a search result."""
+    """Return the HTML of the panel for a search result."""
     model_input = describe_model_input(searcher.checkpoint, state.query)
     return render_model_input(model_input, state.query.typed)
 
 
 def render_model_input(model_input: ModelInput, typed: TypedText | None = None) -> str:
-    """Render a collapsed note with the input of each stream.
+    """Return the HTML of a collapsed note with the input of each stream.
 
     Args:
         model_input: The input of each stream.
@@ -55,7 +55,7 @@ def render_model_input(model_input: ModelInput, typed: TypedText | None = None) 
 
 
 def _typed_row(typed: TypedText) -> str:
-    """Render the typed text, with the part that was cut off struck through.
+    """Return the HTML of the typed text, with the part that was cut off struck through.
 
     The result is empty if nothing was cut off.
     """

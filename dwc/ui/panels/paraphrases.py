@@ -28,7 +28,7 @@ _SUGGESTED = 3
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Render the input field for other wordings, filled with suggestions.
+    """Return the HTML of the input field for other wordings, filled with suggestions.
 
     The result is empty for a query without text.
     """
@@ -38,7 +38,7 @@ def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str
 
 
 def render_answered_form(searcher: Searcher, state: SearchState, wordings: object) -> str:
-    """Search with other wordings, and render the input field and a comparison of the results.
+    """Search with other wordings; return the HTML of the input field and a comparison.
 
     If the wordings are invalid or cannot be searched, an error message replaces the comparison.
 
@@ -57,7 +57,7 @@ def render_answered_form(searcher: Searcher, state: SearchState, wordings: objec
 
 
 def render_form(wordings: Sequence[str], are_suggested: bool = False) -> str:
-    """Render the input field, filled with the given wordings, one per line.
+    """Return the HTML of the input field, filled with the given wordings, one per line.
 
     Args:
         wordings: The wordings.
@@ -115,7 +115,7 @@ def parse_wordings(wordings: object) -> list[str]:
 
 
 def render_probe(probe: ParaphraseProbe) -> str:
-    """Render a table with one row per wording, and a sentence that summarizes it.
+    """Return the HTML of a table with one row per wording, and of a sentence that summarizes it.
 
     A row shows the image weights for the wording, and how many of its results are also results of
     the first wording, which is the query's own text.

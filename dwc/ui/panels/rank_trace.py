@@ -35,7 +35,7 @@ NO_WEIGHT = render_hint("There is nothing to lean to: give a picture and words."
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Render the panel for a search result."""
+    """Return the HTML of the panel for a search result."""
     if not state.has_two_modalities:
         return NO_WEIGHT
     steps = range(1, POSITIONS - 1)
@@ -44,7 +44,7 @@ def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str
 
 
 def render_trace(trace: RankTrace, images: GalleryImages) -> str:
-    """Render the chart, a summary in a sentence, and the ranks as a table.
+    """Return the HTML of the chart, a sentence that summarizes it, and the ranks as a table.
 
     The best images by the text alone are shown to the left of the chart, the best images by the
     image alone to its right.

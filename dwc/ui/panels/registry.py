@@ -106,7 +106,7 @@ def render_panels(
     images: GalleryImages,
     state: SearchState | None,
 ) -> list[str]:
-    """Render the given panels for a search result, with the model that produced it.
+    """Return the HTML of the given panels for a search result.
 
     Args:
         panels: The panels.

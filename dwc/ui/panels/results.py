@@ -76,9 +76,9 @@ class Scale:
 
 
 def render_answer(state: SearchState, images: GalleryImages) -> str:
-    """Render the results of a search and the button for more results.
+    """Return the HTML of the results of a search, and of the button for more results.
 
-    Near-duplicates that are folded are rendered, too; the page hides them.
+    Near-duplicates that are folded are included; the page hides them.
     """
     groups, is_folded = state.duplicate_groups, state.request.folded
     return render_results(state.result, images, len(state.sweep), groups, is_folded)
@@ -91,7 +91,7 @@ def render_results(
     groups: DuplicateGroups | None = None,
     is_folded: bool = False,
 ) -> str:
-    """Render all hits as an ordered list, and above it a legend and remarks on the search.
+    """Return the HTML of a list of all hits, and above it a legend and remarks on the search.
 
     Args:
         result: The search result.
@@ -136,7 +136,7 @@ def describe_duplicates(groups: DuplicateGroups) -> str:
 
 
 def render_more(shown: int, ranked: int, listed: int | None = None) -> str:
-    """Render the button for more results, and a message on how many images are shown.
+    """Return the HTML of the button for more results, and of a message on how many are shown.
 
     Args:
         shown: The number of results that are shown.
@@ -167,7 +167,7 @@ def order_parts(parts: Mapping[str, float]) -> list[str]:
 
 
 def render_bar(parts: Mapping[str, float], score: float, scale: Scale) -> str:
-    """Render a score as a bar of its parts and as text.
+    """Return the HTML of a score, as a bar of its parts and as text.
 
     Positive parts are drawn to the right of zero, negative parts to the left.
 
@@ -190,7 +190,11 @@ def render_bar(parts: Mapping[str, float], score: float, scale: Scale) -> str:
 
 
 def render_legend(part_names: Iterable[str]) -> str:
-    """Render the legend, which shows the color of each score part with the given name."""
+    """Return the HTML of a legend, which shows the color of each score part.
+
+    Args:
+        part_names: The names of the score parts, such as `clip_image`.
+    """
     items = "".join(
         f'<li><i class="swatch {escape(name)}"></i>{escape(format_part(name))}</li>'
         for name in order_parts(dict.fromkeys(part_names, 0.0))

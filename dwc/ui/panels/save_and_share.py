@@ -29,7 +29,7 @@ class _Format:
 
 
 def render_toolbar(state: SearchState | None, names_model: bool = False) -> str:
-    """Render the toolbar; empty before the first search.
+    """Return the HTML of the toolbar; empty before the first search.
 
     It contains no file: `export_answer` creates a file when its button is pressed.
 

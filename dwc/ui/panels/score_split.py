@@ -20,13 +20,13 @@ _RANKED = {
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Render the panel for the selected result."""
+    """Return the HTML of the panel for the selected result."""
     explanation = explain_score(state.sweep, state.selected_hit, state.request.shift)
     return render_score_split(explanation, images)
 
 
 def render_score_split(explanation: ScoreExplanation, images: GalleryImages) -> str:
-    """Render the waterfall chart, with facts about the result's rank.
+    """Return the HTML of the waterfall chart, and of facts about the result's rank.
 
     Args:
         explanation: The result's score parts and ranks.

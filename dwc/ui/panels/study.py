@@ -59,13 +59,13 @@ def read_study(file: Path = STUDY_FILE) -> dict[str, Any] | None:
 
 
 def render_study_file(file: Path = STUDY_FILE) -> str:
-    """Render the section for the foot of the page; empty if there is no file of a study."""
+    """Return the HTML of the section for the foot of the page; empty without the file."""
     summary = read_study(file)
     return "" if summary is None else render_study(summary)
 
 
 def render_study(summary: Mapping[str, Any]) -> str:
-    """Render the section, which is collapsed at first.
+    """Return the HTML of the section, which is collapsed at first.
 
     Args:
         summary: The study's results, as `read_study` returns them.
@@ -100,7 +100,7 @@ def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _family(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """Render a table with a row for each trained model, and its R@1 as a bar and as a number.
+    """Return the HTML of a table with a row for each model, and its R@1 as a bar and as a number.
 
     R@1, recall at 1, is the share of queries whose first result is correct. The style sheet draws
     the first bar darker than the others.

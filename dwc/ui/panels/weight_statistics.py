@@ -41,7 +41,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 26, 346, 22, 138
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Render the panel for the model in use, in which the weights of the current search are marked.
+    """Return the HTML of the panel, in which the weights of the current search are marked.
 
     A search with only an image or only a text is not marked. If the checkpoint has no weights of
     comparison queries, the panel says so.
@@ -55,7 +55,7 @@ def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str
 def render_statistics(
     statistics: WeightStatistics, weights: Mapping[str, Weight], images: GalleryImages
 ) -> str:
-    """Render charts for each stream, the queries with extreme weights, and the data as tables.
+    """Return the HTML of charts, of the queries with extreme weights, and of tables of the data.
 
     Args:
         statistics: The statistics of the model's image weights.

@@ -28,7 +28,7 @@ it is in the bar under each result, exactly, part by part.</p></details>
 
 
 def render_answer_weights(state: SearchState) -> str:
-    """Render the sentence, a comparison with the weights of other queries, and the dial.
+    """Return the HTML of the sentence, a comparison with other queries, and the dial.
 
     They show the weights with which the results are ranked now: the learned weights, or the weights
     that the visitor set with the slider.
@@ -45,7 +45,7 @@ def render_weights(
     summary: str = "",
     reference_weights: ReferenceWeights | None = None,
 ) -> str:
-    """Render the sentence and the dial; empty before the first search.
+    """Return the HTML of the sentence and the dial; empty before the first search.
 
     Args:
         weights: The weights by the stream's name; empty before the first search.
@@ -64,12 +64,14 @@ def render_weights(
 
 
 def render_answer_slider(state: SearchState) -> str:
-    """Render the slider, set to the mean image weight with which the results are ranked now."""
+    """Return the HTML of the slider, set to the mean image weight of the current ranking."""
     return render_slider(state.sweep.weights(), mean_image_weight(state.result.weights))
 
 
 def render_slider(weights: Mapping[str, Weight], position: float | None = None) -> str:
-    """Render the slider of the mean image weight, from 0 (text part alone) to 1 (image part alone).
+    """Return the HTML of the slider of the mean image weight.
+
+    The slider goes from 0 (text part alone) to 1 (image part alone).
 
     If the query has only an image or only a text, a message takes the place of the slider.
 
@@ -136,7 +138,7 @@ def _dial(weights: Mapping[str, Weight], reference_weights: ReferenceWeights | N
 
 
 def _distribution(reference_weights: ReferenceWeights | None) -> str:
-    """Draw how the weights of other queries are distributed, as a curve along the dial.
+    """Return SVG of how the weights of other queries are distributed, as a curve for the dial.
 
     The result is empty if `reference_weights` is None.
     """

@@ -18,14 +18,14 @@ ONE_WORD = render_hint("Without its only word there would be no search to compar
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Render the panel for the selected result."""
+    """Return the HTML of the panel for the selected result."""
     selected, shift = state.selected_hit, state.request.shift
     rank = explain_score(state.sweep, selected, shift).rank
     return render_word_effects(ablate_words(searcher, state.query, selected, shift), rank)
 
 
 def render_word_effects(effects: WordEffects, rank: int | None) -> str:
-    """Render a table with one row per word.
+    """Return the HTML of a table with one row per word.
 
     A bar to the right means that the word raises the image weight. A bar to the left means that it
     lowers the image weight.
