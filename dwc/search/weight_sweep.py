@@ -397,7 +397,7 @@ def _coefficients(query: Composition, has_joint_row: bool) -> Vectors:
     weight = float(query.image_weight)
     factors = [weight, 1 - weight]
     if has_joint_row:
-        # At a weight of exactly 0 or 1 (an infinite shift), a query has no joint part.
+        # After an infinite weight shift (one of the two parts alone), there is no joint part.
         factors.append(0.0 if query.joint_part is None else 1.0)
     return (np.array(factors) / length).astype(np.float32)
 

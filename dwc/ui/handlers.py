@@ -152,7 +152,7 @@ def answer_request(models: ModelPool, images: GalleryImages, request: SearchRequ
     request = replace(request, words=request.words.strip(), model=name)
     weights = sweep.weights()
     if not any(0 < weight.image < 1 for weight in weights.values()):
-        request = replace(request, shift=0.0)  # only one modality: there is no weight to shift
+        request = replace(request, shift=0.0)  # only an image or only a text: the weight is fixed
     result = replace(
         result,
         hits=rank(sweep, near_duplicates, request),
@@ -233,9 +233,10 @@ def get_attribute(event: gr.EventData, name: str) -> Any:
 class PageHandlers:
     """The handlers of all events of the page.
 
-    Handlers that act on a search result receive two arguments for it: `screen`, the data about the
-    result on the screen, sent by the browser; and `state`, the result that the server has cached.
-    The module docstring of `dwc.ui.state` explains why both are needed.
+    Every handler returns the new values of components, by component; other components stay as they
+    are. Handlers that act on a search result receive two arguments for it: `screen`, the data about
+    the result on the screen, sent by the browser; and `state`, the result that the server has
+    cached. The module docstring of `dwc.ui.state` explains why both are needed.
     """
 
     def __init__(
@@ -611,14 +612,17 @@ class PageHandlers:
         return {c.results: results, c.toolbar: toolbar, **self._remember(state)}
 
     def _remember(self, state: SearchState) -> Update:
-        """Cache a search result on the server, and send the browser the request that repeats it."""
+        """Return updates that cache a search result, and send the browser the data to repeat it."""
         screen = describe_screen(state, self._images, self._names_model)
         if self._opening is not None and state.request == self._opening.request:
             screen["link"] = ""  # the page's opening search needs no link
         return {self._components.state: state, self._components.screen: screen}
 
     def _clear_answer(self, message: str) -> Update:
-        """Clear the results, since those on the screen belong to another search; show a message."""
+        """Return updates that clear the results and show an error message.
+
+        They are used if the results on the screen belong to another search than the input fields.
+        """
         c = self._components
         cleared = dict.fromkeys((c.unknown, c.weights, c.slider, c.toolbar, *c.panels.values()), "")
         return {

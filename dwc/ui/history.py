@@ -35,7 +35,7 @@ class WeightShift:
     Attributes:
         shift: The number that is added to the logit of every stream's image weight; 0 for the
             learned weights.
-        image_weight: The mean of the streams' image weights after that, in [0, 1].
+        image_weight: The mean of the streams' image weights at this shift, in [0, 1].
     """
 
     shift: float

@@ -76,7 +76,7 @@ def build_layout(content: PageContent, panels: Sequence[ExplanationPanel]) -> Pa
 
 
 def _build_query_column(content: PageContent) -> dict[str, Any]:
-    """Create the components of the left column, and return them by attribute of `PageComponents`.
+    """Return the new components of the left column, by their names in `PageComponents`.
 
     They are for the reference, the text, the search button, the history and the examples.
     """
@@ -138,7 +138,7 @@ def _build_query_column(content: PageContent) -> dict[str, Any]:
 def _build_answer_column(
     content: PageContent, panels: Sequence[ExplanationPanel]
 ) -> dict[str, Any]:
-    """Create the components of the right column, and return them by attribute of `PageComponents`.
+    """Return the new components of the right column, by their names in `PageComponents`.
 
     They are for the weights, the results, the explanation panels and the gallery.
     """
@@ -189,7 +189,7 @@ def _build_answer_column(
 
 
 def _build_session(content: PageContent) -> dict[str, Any]:
-    """Create the hidden components, and return them by attribute of `PageComponents`.
+    """Return the new hidden components, by their names in `PageComponents`.
 
     Some of them have data that the browser stores, others data that the server caches.
     """

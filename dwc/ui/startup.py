@@ -162,7 +162,7 @@ class _OpenedBefore(NamedTuple):
     Attributes:
         fingerprint: A hash that identifies the checkpoint's content.
         revision: The commit on the Hugging Face Hub; None for a folder.
-        store: The folder with the vectors of the gallery by this model.
+        store: The folder with the vectors that the model computed for the gallery.
     """
 
     fingerprint: str
@@ -255,7 +255,7 @@ def _match_images(store: Store, shown_store: Store) -> Store:
 
 
 def store_folder(fingerprint: str, source: Source) -> Path:
-    """Return the folder in which the vectors of a gallery by one model are stored.
+    """Return the folder for the vectors that one model computes for a gallery.
 
     It is `galleries/<gallery name>-<hash of the source>-<fingerprint>` in the cache folder.
 

@@ -66,7 +66,7 @@ class SearchRequest:
     def to_dict(self) -> dict[str, Any]:
         """Return the request as a JSON-compatible dict.
 
-        An infinite weight shift becomes the string "inf" or "-inf".
+        An infinite `shift` becomes the string "inf" or "-inf".
         """
         return {**asdict(self), "shift": shift_to_json(self.shift)}
 

@@ -37,10 +37,9 @@ def record_answer(history: SearchHistory, state: SearchState | None) -> SearchHi
 
 
 def image_exists(step: HistoryStep) -> bool:
-    """Return whether the reference image of a step can still be used.
+    """Return False if the reference of a step was uploaded and has been deleted since, else True.
 
-    It cannot if it was an upload that has been deleted. The result is also True if the step has no
-    reference.
+    The result is also True if the step has no reference.
     """
     return step.query.upload is None or is_upload(step.query.upload)
 
