@@ -1,7 +1,10 @@
 """DWC: composed image retrieval that shows the learned weights of image and text.
 
-Packages import each other only in one direction. These are the main dependencies ("a -> b" means
-that a imports b); `tests/test_architecture.py` has all of them and enforces them:
+A query is a reference image and a text that says what should be different. For each query the model
+computes how much the image and how much the text counts; these are the learned weights.
+
+Imports between the packages go in one direction only. These are the main ones ("a -> b" means that
+a imports b); `tests/test_architecture.py` lists all allowed imports and enforces the list:
 
     ui -> explain -> search -> gallery, modeling
     training, evaluation -> datasets, modeling
@@ -12,11 +15,11 @@ that a imports b); `tests/test_architecture.py` has all of them and enforces the
     convert/      conversion of the authors' weights and OpenAI's CLIP to a checkpoint, and back
     datasets/     reading of benchmark files and images
     catalogue/    the drawn garments: schema, drawing, language, splits, export
-    training/     training loop, losses and feature cache; a subpackage for each recipe
+    training/     training loop, losses and feature cache; a subpackage for each kind of training
     evaluation/   metrics, retrieval, benchmarks
     gallery/      image sources, the store of image vectors, exact search, the gallery's map
-    search/       Searcher, its queries and results, scores at any shift of the image weight
-    explain/      score split, word ablation, attention maps, paraphrases, weight statistics
+    search/       Searcher, its queries and results, scores at any image weight
+    explain/      score parts, effect of each word, attention maps, paraphrases, weight statistics
     ui/           the web page: blocks, handlers and state; panels/ and static/
     commands/     the subcommands of `python -m dwc`, one module each
 """
@@ -33,8 +36,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["DWCConfig", "DWCModel", "DWCProcessor", "Searcher"]
 
-# The module of each public name. It is imported when the name is first accessed, so that
-# `import dwc` does not import torch.
+# The module that defines each public name. The module is imported when the name is first accessed,
+# so that `import dwc` does not import torch.
 _HOMES = {
     "DWCConfig": "dwc.modeling.configuration_dwc",
     "DWCModel": "dwc.modeling.modeling_dwc",

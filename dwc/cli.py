@@ -1,7 +1,7 @@
 """The command line: `dwc COMMAND` or `python -m dwc COMMAND`.
 
-Each command is a module of `dwc.commands` with `HELP`, `configure(parser)` and `run(args)`. It
-imports torch and other slow packages only in `run`, so that help appears at once.
+Each command is a module of `dwc.commands` with `HELP`, `configure(parser)` and `run(args)`. These
+modules import torch and other slow packages only inside `run`, so that help appears at once.
 """
 
 import argparse
@@ -49,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        arguments: The command and its arguments; None for those of the process.
+        arguments: The command and its arguments, such as `["search", "wardrobe.store"]`; None for
+            the arguments with which this process was started.
 
     Returns:
         The exit code: 0 for success, 2 for an error in arguments or files (reported on stderr),
@@ -78,16 +79,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _PrintableFormatter(logging.Formatter):
-    """Escapes control characters in log messages, since file names in them may contain some."""
+    """Escapes the control characters that a log message may contain, for example in file names."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable_lines(super().format(record))
 
 
 def _attach_values(arguments: Sequence[str]) -> list[str]:
-    """Join options and values that begin with a minus sign: `--text -stripes` to `--text=-stripes`.
+    """Return the arguments with each value that begins with a minus sign joined to its option.
 
-    Otherwise argparse would interpret such a value as an option.
+    Example: `--text -stripes` becomes `--text=-stripes`. Otherwise argparse would interpret
+    `-stripes` as an option.
     """
     attached: list[str] = []
     for argument in arguments:
@@ -100,9 +102,10 @@ def _attach_values(arguments: Sequence[str]) -> list[str]:
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """Return a parser for the command in `arguments`, or for all commands if there is none.
+    """Return a parser for the command that `arguments` begin with.
 
-    In this way only the module of the requested command is imported.
+    Only the module of that command is imported. If the first argument is not a command, the parser
+    covers all commands, so that its help lists them.
     """
     requested = [name for name in arguments[:1] if name in COMMANDS]
     parser = argparse.ArgumentParser(

@@ -4,8 +4,8 @@
     ├── QueryError        a query is invalid
     ├── ImageError        an image cannot be read
     ├── CheckpointError   a model cannot be loaded, converted or written
-    ├── StoreError        a gallery store is missing, broken, or of another model
-    ├── DatasetError      a benchmark's files are missing or not as documented
+    ├── StoreError        a gallery's vectors are missing, damaged, or made by another model
+    ├── DatasetError      the files of a benchmark are missing or have another format
     └── TrainingError     a training cannot start or continue
 
 Every error message says what was found, what was expected, and what to do.
@@ -33,11 +33,11 @@ class CheckpointError(DWCError):
 
 
 class StoreError(DWCError):
-    """A gallery store is missing, broken, or made by another model."""
+    """A gallery store (folder with image vectors) is missing, damaged, or made by another model."""
 
 
 class DatasetError(DWCError):
-    """A benchmark's files are missing or not as documented."""
+    """The files of a benchmark data set are missing or do not have the documented format."""
 
 
 class TrainingError(DWCError):
@@ -45,7 +45,10 @@ class TrainingError(DWCError):
 
 
 def list_names(names: Iterable[str]) -> str:
-    """Return, for a message, the first 12 names in sorted order and the number of the others."""
+    """Return a text that lists the first 12 names in sorted order, and counts the others.
+
+    Example with three names listed: `bag, boots, dress and 4 more`.
+    """
     ordered = sorted(names)
     rest = len(ordered) - _LISTED
     return ", ".join(ordered[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")

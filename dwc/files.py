@@ -51,11 +51,12 @@ def atomic_path(path: str | Path, *, fsync: bool = False, unique: bool = True) -
 
     Args:
         path: The file to write or replace. Missing parent folders are created.
-        fsync: Whether content and rename are flushed to the disk before returning, so that they
-            survive a power failure.
+        fsync: Whether the content and the rename are flushed to the disk before returning, so that
+            they survive a power failure.
         unique: Whether the temporary name contains the ids of this process and thread, so that
-            several of them may write the same file. If not, a file that a killed process left
-            behind is overwritten by the next write, which matters for files of gigabytes.
+            several processes or threads may write the same file at once. If False, the temporary
+            name is always the same: the next write overwrites a temporary file that a killed
+            process left behind. This saves disk space if the files have gigabytes.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,9 +78,10 @@ def atomic_path(path: str | Path, *, fsync: bool = False, unique: bool = True) -
 def atomic_folder(folder: str | Path) -> Iterator[Path]:
     """Yield an empty temporary folder; rename it to `folder` when the block succeeds.
 
-    An existing folder is replaced as a whole. An exception in the block leaves it as it was. To
-    replace it takes two renames. If the process is killed between them, the old content is in
-    `.NAME.outdated` and the new content in `.NAME.partial`; at any other time `folder` is complete.
+    An existing folder is replaced as a whole. An exception in the block leaves it as it was. The
+    replacement takes two renames. If the process is killed between them, the old content is in
+    `.NAME.outdated` and the new content in `.NAME.partial`, where NAME is the folder's name. At any
+    other time `folder` is complete.
 
     Args:
         folder: The folder to write or replace. Missing parent folders are created.
@@ -142,8 +144,8 @@ def file_digest(path: str | Path, digest: Digest | None = None) -> str:
 
     Args:
         path: The file.
-        digest: The hash object to use; it may already contain a prefix that a format requires. None
-            for a new SHA-256 object.
+        digest: The hash object to use. It may have been given other bytes before, such as the
+            prefix that git hashes with a file. None for a new SHA-256 object.
 
     Returns:
         The hash in hex digits.

@@ -1,10 +1,11 @@
 """Negations: phrases that exclude something, such as "without" or "anything but".
 
-`NEGATIONS` has the negations that the catalogue's parser understands and its generators use. A
-model understands only those that it was trained on. The bundled checkpoints know only "no", "not"
-and "without", so they may return red garments for "anything but red". `unknown_function_words`
-lists the negations in a text that a model has not learned. `Searcher` adds `negation_note` to the
-notes of a search result, which the page shows.
+`NEGATIONS` has the negations that the parser of catalogue texts understands and that the generated
+catalogue texts contain. A model understands only the negations that it was trained on. The bundled
+checkpoints know only "no", "not" and "without", so they may return red garments for "anything but
+red". `unknown_function_words` lists the negations in a text that a model has not learned.
+`negation_note` makes a message of them, which `Searcher` adds to the notes of a search result and
+the page shows.
 """
 
 import re
@@ -14,8 +15,12 @@ from typing import Literal
 Tokens = tuple[str, ...]
 
 Reach = Literal["no", "without", "removing"]
-"""What a negation excludes. "no": only the next thing; "without": also all things of a list that is
-joined by "or"; "removing": also all things of a list that is joined by "and"."""
+"""How many of the things after a negation it excludes.
+
+- "no": only the next thing ("no belt and striped": stripes are wanted).
+- "without": all things of a list joined by "or" ("without belt or pockets").
+- "removing": all things of a list, also if it is joined by "and" ("remove belt and pockets").
+"""
 
 
 def _phrases(text: str) -> tuple[Tokens, ...]:
@@ -43,12 +48,13 @@ _BY_REACH: dict[Reach, str] = {
 NEGATIONS: dict[Tokens, Reach] = {
     phrase: reach for reach, text in _BY_REACH.items() for phrase in _phrases(text)
 }
-"""What each negation excludes (its reach), by the negation as a tuple of lower-case words."""
+"""Maps each negation, as a tuple of lower-case words, to its reach: how many things it excludes."""
 LONGEST_NEGATION = max(map(len, NEGATIONS))
+"""The number of words of the longest negation."""
 
-# Negations whose words also occur in other phrases ("as a skirt instead", "a pair of"). A model has
-# learned such a negation only if its vocabulary also has the given word, which enters a vocabulary
-# only by training on negations.
+# Maps a negation whose words also occur in other phrases ("as a skirt instead", "a pair of") to
+# another word. A model has learned the negation only if its vocabulary also has that word, which is
+# in a vocabulary only if the model was trained on texts with negations.
 _LEARNED_WITH: dict[Tokens, str] = {("instead", "of"): "than"}
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
@@ -65,7 +71,11 @@ def spell_out_minus(text: str) -> str:
 
 
 def negations_in(text: str) -> list[Tokens]:
-    """Return the negations in a text, in order; of several that begin at one word, the longest."""
+    """Return the negations in a text, in order, each as a tuple of lower-case words.
+
+    If several negations begin at the same word, only the longest is returned: for "without any
+    belt" it is ("without", "any").
+    """
     words: list[str] = []
     for word in _WORD.findall(spell_out_minus(text).lower().replace("\u2019", "'")):
         words += word.split("-", 1) if word.startswith("non-") else [word]
@@ -102,10 +112,11 @@ def unknown_function_words(text: str, is_known: Callable[[str], bool]) -> list[s
 
 
 def negation_note(text: str, is_known: Callable[[str], bool]) -> str | None:
-    """Return a message that names the negations in a text that a model has not learned, or None.
+    """Return a message that names the negations in a text that a model has not learned.
 
-    The message also suggests a negation that the model knows, if there is one. For the parameters
-    see `unknown_function_words`.
+    The message also suggests a negation that the model knows, if there is one. The result is None
+    if the model has learned all negations in the text. The parameters are those of
+    `unknown_function_words`.
     """
     unknown = unknown_function_words(text, is_known)
     if not unknown:

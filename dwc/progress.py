@@ -29,9 +29,9 @@ def progress_bar(
         total: Number of units to count.
         description: Text before the numbers that says what is counted.
         logger: The logger for the lines.
-        done: Number of units that were finished before.
+        done: Number of units that were already finished when the bar starts.
         line_every: Number of units after which a line is written; by default a line is written
-            every 10 seconds. One is always written at the end.
+            every 10 seconds. A line is always written at the end.
     """
     if sys.stderr.isatty():
         return tqdm(total=total, initial=done, desc=description, leave=False, dynamic_ncols=True)
@@ -48,7 +48,7 @@ def progress_bar(
 def track(
     items: Iterable[Item], description: str, logger: logging.Logger, total: int | None = None
 ) -> Iterator[Item]:
-    """Yield the items and show how many are finished; see `progress_bar`.
+    """Yield the items one by one, and show on a progress bar how many are finished.
 
     Args:
         items: The items.
@@ -79,7 +79,7 @@ class _LogBar(tqdm):
         super().__init__(bar_format=_LINE, leave=False, file=sys.stderr, **options)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
-        """Log the bar's line, except before the first unit is done."""
+        """Log the bar's line if units were finished since the last line; return True."""
         if self.n > self.initial and self.n != self._lines:
             self._lines = self.n
             self._logger.info("%s", str(self))

@@ -29,7 +29,8 @@ class WordAttention:
         attention: (H, W), the word's attention to each region, divided by its maximum, in [0, 1].
         focus: the maximum before that division, in (0, 1]. At 1 / (H W) the attention is uniform,
             and the map has no information.
-        region_share: (H, W), the word's share in each region's attention to the words, in [0, 1].
+        region_share: (H, W), the fraction of each region's attention that goes to this word, in
+            [0, 1]. A region distributes its attention over all words of the text.
     """
 
     position: int
@@ -42,20 +43,21 @@ class WordAttention:
 
 @dataclass(frozen=True, eq=False)
 class AttentionMaps:
-    """The attention maps of one query, on the network's grid of H by W regions.
+    """The attention maps of one query, on the network's grid of H rows and W columns of regions.
 
-    Attention does not tell what determined the results: only the CNN stream has attention, a
-    region's features depend on a much larger area of the image than the region's square, and later
-    layers may ignore the attended features.
+    Attention does not tell what determined the results, for three reasons. Only the CNN stream has
+    attention. The features of a region depend on an area of the image that is much larger than the
+    region's square. And later layers may ignore the attended features.
 
     Attributes:
         words: the attention of each typed word, in order.
-        image_gate: (H, W), the share of the image's own features that the image editor preserves,
-            averaged over channels, in (0, 1).
-        template_share: (H, W), the share of the caption template's words in each region's
-            attention, in [0, 1]; its sum with the `region_share` of all words is 1.
+        image_gate: (H, W), the factor in (0, 1) by which the network multiplies the image features
+            of each region before it adds features from the text; the mean over channels.
+        template_share: (H, W), the fraction of each region's attention that goes to the words of
+            the caption template, in [0, 1]. Together with the `region_share` of all typed words it
+            sums to 1.
         box: the part of the image that is input to the network, (left, top, right, bottom) in
-            pixels; it extends beyond the image where the image is padded.
+            pixels of the image; it extends beyond the image where the image is padded.
         size: the image's (width, height) in pixels.
     """
 
@@ -66,9 +68,12 @@ class AttentionMaps:
     size: tuple[int, int]
 
     def upscaled(self, grid: Grid) -> Grid:
-        """Return a map (H, W) interpolated linearly to the image's (height, width).
+        """Return a map (H, W) enlarged to one value per pixel of the image, (height, width).
 
-        Values are in [0, 1], as in the map, and 0 outside of `box`.
+        Values are interpolated linearly and clipped to [0, 1]; outside of `box` they are 0.
+
+        Args:
+            grid: one of the maps, with a value per region.
         """
         (left, top, right, bottom), (width, height) = self.box, self.size
         rows = _interpolation(height, grid.shape[0], top, bottom)  # (height, H)
@@ -101,8 +106,8 @@ def attention_maps(checkpoint: Checkpoint, query: EncodedQuery) -> AttentionMaps
     """Compute the attention between a query's words and the regions of its image.
 
     Returns:
-        The maps, or None if the model has no CNN stream or the query has no image or no word that
-        the CNN stream encodes.
+        The maps. None if the model has no CNN stream, if the query has no image, or if it has no
+        word that the CNN stream can encode.
     """
     stream, processor = checkpoint.model.cnn_stream, checkpoint.processor
     if stream is None or query.image is None or not query.text:
@@ -141,7 +146,11 @@ def attention_maps(checkpoint: Checkpoint, query: EncodedQuery) -> AttentionMaps
 
 
 def _typed_rows(checkpoint: Checkpoint, query: EncodedQuery) -> dict[int, str]:
-    """Return the typed words by their row index in the maps; other rows are template words."""
+    """Return the typed words by their row in the network's attention maps.
+
+    The maps have one row for each word of the model's input. The rows that are not in the result
+    belong to words of the caption template.
+    """
     read = query.encoding.model_text.encode("utf-8", "ignore").decode(
         "utf-8"
     )  # the same text as in the processor
@@ -157,9 +166,16 @@ def _typed_rows(checkpoint: Checkpoint, query: EncodedQuery) -> dict[int, str]:
 
 
 def _widened(text: str, first: int, last: int, start: int, end: int) -> str:
-    """Return the whole word around text[first:last], without punctuation at its ends.
+    """Return the whole word that contains text[first:last], without punctuation at its ends.
 
-    The tokenizer may have dropped some of its letters. The word lies between `start` and `end`.
+    The tokenizer may have dropped some letters of the word, so that its token covers only a part.
+
+    Args:
+        text: the text that the model received.
+        first: where the token begins, as an index in the text.
+        last: where the token ends.
+        start: where the typed text begins, before which the word cannot extend.
+        end: where the typed text ends, after which the word cannot extend.
     """
     while first > start and not text[first - 1].isspace():
         first -= 1
@@ -169,9 +185,15 @@ def _widened(text: str, first: int, last: int, start: int, end: int) -> str:
 
 
 def _input_box(processor: DWCProcessor, size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """Return the part of an image of `size` (width, height) that preprocessing keeps.
+    """Return the part of an image that preprocessing keeps.
 
-    The box is (left, top, right, bottom) in pixels of the image.
+    Args:
+        processor: the checkpoint's processor.
+        size: the image's (width, height) in pixels.
+
+    Returns:
+        The box (left, top, right, bottom) in pixels of the image. It extends beyond the image where
+        preprocessing pads.
     """
     preprocessing = processor.image_processor
     width, height = size
@@ -199,8 +221,14 @@ def _input_box(processor: DWCProcessor, size: tuple[int, int]) -> tuple[float, f
 def _interpolation(length: int, cells: int, start: float, end: float) -> Grid:
     """Return the matrix (length, cells) that interpolates linearly from cells to pixels.
 
-    The cells divide the pixel range [start, end) evenly. Pixels of the range beyond the center of
-    an outermost cell get that cell's value; pixels outside of the range get 0.
+    Pixels between the centers of two cells get a mix of their values. Pixels between the first or
+    last center and the end of the range get that cell's value. Pixels outside the range get 0.
+
+    Args:
+        length: the number of pixels.
+        cells: the number of cells, which divide the pixel range [start, end) evenly.
+        start: where the range begins, in pixels; may be negative.
+        end: where the range ends, in pixels; may exceed `length`.
     """
     centers = np.arange(length) + 0.5
     at = (centers - start) / (end - start) * cells - 0.5

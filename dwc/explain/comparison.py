@@ -1,7 +1,7 @@
-"""Comparison of one query's results with those of its variants, other models and earlier queries.
+"""Comparison of several rankings: of one query's variants, of other models, of earlier queries.
 
-The variants rank by the image part alone, the text part alone, the plain mean of both, or both with
-the learned weights.
+The variants of a query rank by the image part alone, by the text part alone, by the plain mean of
+both parts, or by both with the learned weights.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,9 +24,10 @@ class ComparedHit:
         rank: the image's rank in the column, from 1.
         id: the image's id.
         score: the image's score in the column.
-        learned_rank: the image's rank by the learned weights over the whole gallery, from 1; None
+        learned_rank: the image's rank with the learned weights over the whole gallery, from 1; None
             if that ranking does not contain the image.
-        change: `learned_rank - rank`, positive if the image ranks higher in the column.
+        change: `learned_rank - rank`: positive if the image is ranked better in the column than
+            with the learned weights; None if `learned_rank` is None.
     """
 
     rank: int
@@ -38,15 +39,16 @@ class ComparedHit:
 
 @dataclass(frozen=True)
 class ComparisonColumn:
-    """The best images of one variant, model or earlier query.
+    """The best images of one ranking: of a variant of the query, a model, or an earlier query.
 
     Scores are comparable only within a column.
 
     Attributes:
-        name: the name of the variant, the model, or the earlier query.
-        weights: the image and text weights of each stream.
+        name: the name of the variant ("picture", "words", "average" or "learned"), the model, or
+            the earlier query.
+        weights: the image and text weights of each stream, by the stream's name.
         hits: the images, best first.
-        shared: how many of the hits are also among the best by the learned weights.
+        shared: how many of the hits are also among the best images with the learned weights.
     """
 
     name: str
@@ -57,12 +59,16 @@ class ComparisonColumn:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The columns of one query, for its variants, other models and earlier queries, in this order.
+    """Several rankings for one query, each as a column.
 
-    The last variant is "learned". The columns "picture" and "words" rank by the edited image part
-    and the edited text part. Each part is computed from both modalities, so these columns are not
-    the results of a search by image or text alone. A variant has no column if it needs a modality
-    that the query lacks. Differences between columns do not tell which results are better.
+    First come the columns of the variants "picture" (image part alone), "words" (text part alone),
+    "average" (both with weight 0.5) and "learned" (learned weights). A variant has no column if the
+    query lacks the image or the text that it needs. Then come the columns of other models and of
+    earlier queries.
+
+    Each part is computed from both the image and the text, so the columns "picture" and "words" are
+    not the results of a search by image or by text alone. Differences between columns do not tell
+    which results are better.
     """
 
     columns: list[ComparisonColumn]
@@ -79,7 +85,7 @@ def compare(
     others: Mapping[str, Searcher] | None = None,
     saved: Sequence[ComparisonColumn] = (),
 ) -> Comparison:
-    """Return the `k` best images of every variant of a query, of other models and earlier queries.
+    """Return the best images of every variant of a query, of other models and of earlier queries.
 
     Args:
         sweep: the return value of `Searcher.sweep` for the query.
@@ -87,7 +93,8 @@ def compare(
         k: number of images in each column, 1 or more.
         others: searchers of other checkpoints over the same images, by column name; each encodes
             the same reference and text with its own model.
-        saved: columns of earlier queries; only their learned ranks are recomputed.
+        saved: columns of earlier queries. Their images stay the same; only the comparison with the
+            learned weights is computed again, for this query.
 
     Raises:
         QueryError: if `k` is below 1, another model has the name of a variant, or another
@@ -117,11 +124,11 @@ def compare(
 
 
 class _LearnedRanking(NamedTuple):
-    """The ranking by the learned weights, to which every column is compared.
+    """The ranking with the learned weights, with which every column is compared.
 
     Attributes:
-        sweep: the sweep of the query.
-        scores: the score of each gallery image by the learned weights.
+        sweep: the query's scores at any image weight.
+        scores: the score of each gallery image with the learned weights.
         best: the ids of the best images.
     """
 
@@ -138,7 +145,10 @@ class _LearnedRanking(NamedTuple):
 
 
 def learned_column(sweep: WeightSweep, k: int = 10) -> ComparisonColumn:
-    """Return the `k` best images by the learned weights, as a column to compare later queries."""
+    """Return the `k` best images with the learned weights as a column named "learned".
+
+    Later queries can be compared with this column; see the parameter `saved` of `compare`.
+    """
     return _column("learned", sweep.weights(), sweep, sweep.scores(), k, _learned_ranking(sweep, k))
 
 

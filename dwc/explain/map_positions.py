@@ -1,7 +1,7 @@
 """The positions of a query and its results on the two-dimensional map of a gallery.
 
-Only gallery images have positions of their own. A composed query and an uploaded image are placed
-at the mean of the gallery images nearest to them.
+Only gallery images have positions of their own. A query and an uploaded image are placed at the
+mean position of the gallery images that are most similar to them by the model's vectors.
 """
 
 from collections.abc import Sequence
@@ -18,19 +18,19 @@ from dwc.search.results import SearchResult
 from dwc.search.searcher import Searcher
 
 NEIGHBORS = 5
-"""The number of nearest gallery images whose mean position places a query."""
+"""The number of nearest gallery images at whose mean position a query is placed."""
 
 
 @dataclass(frozen=True)
 class MapMark:
-    """A marked point of the map.
+    """A marked point of the map: the position of one image, or the mean position of several.
 
     Attributes:
         x: horizontal coordinate, in [0, 1], increasing to the right.
         y: vertical coordinate, in [0, 1], increasing downwards.
-        position: index in the gallery of the image at this point; None if the point is a mean.
-        among: indices in the gallery of the images whose mean position is this point; empty if the
-            point is an image.
+        position: index in the gallery of the image at this point; None for a mean of several.
+        among: indices in the gallery of the images whose mean position is this point; empty for the
+            position of one image.
     """
 
     x: float
@@ -41,7 +41,13 @@ class MapMark:
 
 @dataclass(frozen=True)
 class MapMarks:
-    """The marks of the reference (None without one), the query, and the results, best first."""
+    """The marked points of one search on the map.
+
+    Attributes:
+        reference: the point of the reference image; None for a query without a reference.
+        query: the point of the query; None if there are no results.
+        results: the points of the results, best first.
+    """
 
     reference: MapMark | None
     query: MapMark | None
@@ -55,12 +61,12 @@ class MapMarks:
 def locate_answer(
     searcher: Searcher, projection: Projection, query: EncodedQuery, result: SearchResult
 ) -> MapMarks:
-    """Locate a query and its results on the gallery's map.
+    """Return the points of a query, its reference and its results on the gallery's map.
 
-    An uploaded reference is embedded in the same way as the gallery's images.
-
-    Returns:
-        The marks; the query's mark is None if there are no results.
+    The reference and the results are at the positions of these images. The query is at the mean
+    position of the best results. An uploaded reference has no position: it is placed at the mean
+    position of the gallery images most similar to it, or at an identical gallery image if there is
+    one.
     """
     positions = [searcher.store.position(hit.id) for hit in result.hits]
     scores = [hit.score for hit in result.hits]
@@ -73,10 +79,11 @@ def locate_answer(
 
 
 def weighted_mean(points: NDArray[np.float64], scores: Sequence[float]) -> tuple[float, float]:
-    """Return the weighted mean of the `NEIGHBORS` points with the highest scores.
+    """Return the x and y of the weighted mean of the `NEIGHBORS` points with the highest scores.
 
-    A point's weight is its score minus the first score that is not used, or minus the lowest score
-    if all are used. Points of equal score have equal weights.
+    The weight of a point is its score minus the best score among the points that are not used. If
+    all points are used, it is the score minus the lowest score. If that makes all weights zero, the
+    plain mean is returned.
 
     Args:
         points: coordinates (k, 2) of k points, best first.

@@ -14,7 +14,12 @@ _END_OF_WORD = "</w>"  # the suffix of CLIP's tokens that end a word
 
 @dataclass(frozen=True)
 class InputWord:
-    """One word of the CNN stream's input; the stream encodes all unknown words alike."""
+    """One word of the CNN stream's input.
+
+    Attributes:
+        word: the word.
+        known: whether the word is in the vocabulary; the stream encodes all other words alike.
+    """
 
     word: str
     known: bool
@@ -25,11 +30,13 @@ class ModelInput:
     """The input of both streams for one query.
 
     Attributes:
-        picture: the image, cropped and scaled by the checkpoint's preprocessing; None without one.
-        text: the text inserted in the checkpoint's caption template.
-        clip_pieces: CLIP's tokens, including the start and end tokens; empty without a CLIP stream
-            or text.
-        words: the CNN stream's words; empty without a CNN stream or text.
+        picture: the reference image, cropped and scaled by the checkpoint's preprocessing; None for
+            a query without an image.
+        text: the checkpoint's caption template with the query's text inserted.
+        clip_pieces: CLIP's tokens, including the start and end tokens; empty if the model has no
+            CLIP stream or the query no text.
+        words: the words of the CNN stream's input; empty if the model has no CNN stream or the
+            query no text.
     """
 
     picture: Image.Image | None
@@ -55,7 +62,10 @@ def describe_model_input(checkpoint: Checkpoint, query: EncodedQuery) -> ModelIn
 
 
 def _input_words(processor: DWCProcessor, text: str) -> list[InputWord]:
-    """Return the words of the word tokenizer, and the typed words for which it has no token."""
+    """Return the words into which the word tokenizer splits a text, in order.
+
+    A typed word for which it has no token is included as an unknown word.
+    """
     words = []
     for item in text.split():
         encoding = processor.word_tokenizer.backend_tokenizer.encode(item)
@@ -69,7 +79,7 @@ def _input_words(processor: DWCProcessor, text: str) -> list[InputWord]:
 
 
 def _input_image(checkpoint: Checkpoint, image: Image.Image) -> Image.Image:
-    """Return the preprocessed pixels of an image as an RGB image."""
+    """Return an image as the model receives it: cropped, scaled, and converted back to RGB."""
     processor = checkpoint.processor
     pixels = processor(images=image)["pixel_values"][0].numpy()  # (3, H, W)
     mean = np.array(processor.image_processor.image_mean)[:, None, None]

@@ -1,4 +1,4 @@
-"""Measurement of how much results and image weights change when the text is paraphrased."""
+"""Measurement of how much a query's results and image weights change if its text is paraphrased."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -19,7 +19,7 @@ class ParaphraseAnswer:
 
     Attributes:
         text: the text.
-        image_weights: the image weight of each stream, in [0, 1].
+        image_weights: the image weights in [0, 1], by the stream's name.
         ids: the ids of the results, best first.
         unknown_words: the words of the text that the word vocabulary lacks.
     """
@@ -32,7 +32,7 @@ class ParaphraseAnswer:
 
 @dataclass(frozen=True)
 class WeightSpread:
-    """The minimum, maximum and standard deviation of some values."""
+    """The minimum, maximum and standard deviation of one stream's image weights over all texts."""
 
     least: float
     greatest: float
@@ -43,16 +43,19 @@ class WeightSpread:
 class ParaphraseProbe:
     """The results of several texts with the same meaning.
 
-    Only a person can judge whether the texts have the same meaning. Where many images match equally
-    well, a low overlap is not an error.
+    Only a person can judge whether the texts have the same meaning. If many images match a query
+    equally well, a low overlap is not an error.
 
     Attributes:
-        wordings: the result of each text; the query's own text is first.
-        overlaps: `overlaps[a][b]` is the Jaccard index of the results of texts a and b, in [0, 1].
+        wordings: the results of each text; the query's own text is first.
+        overlaps: `overlaps[a][b]` is the Jaccard index of the results of texts a and b, in [0, 1]:
+            the number of images that both have, divided by the number that at least one has.
         mean_overlap: the mean overlap over all pairs of texts.
-        overlap_by_chance: the approximate overlap of two random result lists of the same length.
-        weights: the spread of each stream's image weight over the texts.
-        shift: the number added to the logit of every image weight.
+        overlap_by_chance: approximately the mean overlap of two result lists that are chosen at
+            random and have the same length.
+        weights: how much the image weights differ between the texts, by the stream's name.
+        shift: the number that was added to the logit of every image weight; 0 for the learned
+            weights.
     """
 
     wordings: list[ParaphraseAnswer]
@@ -63,7 +66,7 @@ class ParaphraseProbe:
     shift: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON-compatible values; an infinite shift is "inf" or "-inf"."""
+        """Return the fields as JSON-compatible values; an infinite `shift` becomes a string."""
         return {**asdict(self), "shift": shift_to_json(self.shift)}
 
 
@@ -74,13 +77,13 @@ def probe_paraphrases(
     k: int = 10,
     shift: float = 0.0,
 ) -> ParaphraseProbe:
-    """Search again with paraphrases of the text, encoded in one forward pass of the model.
+    """Search with paraphrases of a query's text, and compare the results with those of the query.
 
     Args:
         searcher: the searcher that encoded the query.
         query: the encoded query, with a text.
-        wordings: one or more paraphrases.
-        k: number of results to compare, 1 or more.
+        wordings: one or more paraphrases of the query's text.
+        k: number of results of each text to compare, 1 or more.
         shift: number added to the logit of every image weight.
 
     Raises:
@@ -131,7 +134,10 @@ def probe_paraphrases(
 
 
 def jaccard(one: Collection[str], other: Collection[str]) -> float:
-    """Return the Jaccard index of two sets, in [0, 1]; it is 1 if both are empty."""
+    """Return the Jaccard index of two sets, in [0, 1]; it is 1 if both are empty.
+
+    It is the size of the intersection divided by the size of the union.
+    """
     together = set(one) | set(other)
     return len(set(one) & set(other)) / len(together) if together else 1.0
 

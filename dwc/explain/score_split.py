@@ -1,4 +1,4 @@
-"""Explanation of one result: the parts of its score, and its rank by each variant of the query."""
+"""Explanation of one result: the parts of its score, and its rank in each variant of the query."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,18 +16,20 @@ class ScoreExplanation:
 
     Attributes:
         id: the image's id.
-        rank: the image's rank at the shift, from 1.
-        score: the image's score, as in `Hit`.
-        parts: the parts of the score, as in `Hit`.
-        percentile: the percentile of the score, as in `Hit`.
-        margin: the score minus the next lower-ranked one, 0 or more; None for the last image.
-            Margins are comparable only within one query and do not measure certainty.
-        ranks: the image's rank by each variant of the query: image part alone, text part alone,
-            plain average (every weight 0.5) and learned weights (shift 0); None if the query lacks
-            the modality. Each part is computed from both modalities, so the rank by "picture" is
-            not that of a search without text.
+        rank: the image's rank at the weight shift `shift`, from 1.
+        score: the image's score: the cosines between query and image in the single streams, added
+            up.
+        parts: the parts whose sum is `score`, by names such as `clip_image`; see `Hit`.
+        percentile: the percentage of the gallery with a lower score, 0 to 100.
+        margin: the score minus the score of the image ranked next, 0 or more; None for the image
+            ranked last. Margins are comparable only within one query and do not measure certainty.
+        ranks: the image's rank in each variant of the query, by name: "picture" (image part alone),
+            "words" (text part alone), "average" (every weight 0.5) and "learned" (learned weights).
+            A rank is None if the query lacks the image or the text that the variant needs. Each
+            part is computed from both image and text, so "picture" is not a search without text.
         ranked: the number of ranked images.
-        shift: the number added to the logit of every image weight.
+        shift: the number that was added to the logit of every image weight; 0 for the learned
+            weights.
     """
 
     id: str
@@ -41,12 +43,18 @@ class ScoreExplanation:
     shift: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON-compatible values; an infinite shift is "inf" or "-inf"."""
+        """Return the fields as JSON-compatible values; an infinite `shift` becomes a string."""
         return {**asdict(self), "shift": shift_to_json(self.shift)}
 
 
 def explain_score(sweep: WeightSweep, id: str, shift: float = 0.0) -> ScoreExplanation:
-    """Explain one image's rank and score when all image weights are shifted by `shift`.
+    """Explain one image's rank and score for a query.
+
+    Args:
+        sweep: the query's scores.
+        id: the image's id.
+        shift: number added to the logit of every image weight; the variants in `ranks` have weights
+            of their own and ignore it.
 
     Raises:
         QueryError: if the id is not in the gallery or is excluded, or the shift is NaN.
@@ -71,7 +79,12 @@ def explain_score(sweep: WeightSweep, id: str, shift: float = 0.0) -> ScoreExpla
 
 
 def _margin(rivals: Vectors, rank: int) -> float | None:
-    """Return the score at a rank minus the score at the next rank; None at the last rank."""
+    """Return the score at a rank minus the score at the next rank; None at the last rank.
+
+    Args:
+        rivals: the scores of all ranked images, in any order.
+        rank: the rank, from 1.
+    """
     if rank == len(rivals):
         return None
     ascending = np.partition(rivals, [len(rivals) - rank - 1, len(rivals) - rank])

@@ -1,4 +1,9 @@
-"""Statistics of a checkpoint's image weights over its reference queries."""
+"""Statistics of a checkpoint's image weights for a fixed set of comparison queries.
+
+The weights are also compared with the true image weights of the queries, if these are known. The
+true image weight of a query is the fraction of the target's attributes that come from the reference
+image and not from the text.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,7 +15,9 @@ from dwc.evaluation.metrics import correlation
 from dwc.search.reference_weights import ReferenceQueries, ReferenceWeights
 
 HISTOGRAM_BINS = 40
+"""The number of equal bins in which image weights from 0 to 1 are counted."""
 SHARE_BINS = 10
+"""The number of equal bins of the true image weight, from 0 to 1."""
 MIN_QUERIES = 5
 """The minimum number of queries for which a mean is reported."""
 EXTREMES = 4
@@ -19,17 +26,17 @@ EXTREMES = 4
 
 @dataclass(frozen=True)
 class ShareBin:
-    """Mean and spread of the image weights of queries with similar true image share.
+    """Mean and spread of the model's image weights, for queries with similar true image weights.
 
-    The true image share of a query is how much of the wanted image only the reference determines;
-    see `ReferenceQueries`.
+    The true image weight of a query is the fraction of the target's attributes that come from the
+    reference image and not from the text.
 
     Attributes:
-        low: the lower bound of the true image share, in [0, 1].
-        high: the upper bound of the true image share, in [0, 1].
+        low: the lower bound of the true image weight, in [0, 1].
+        high: the upper bound of the true image weight, in [0, 1].
         queries: the number of queries between these bounds.
-        mean: the mean of their image weights.
-        deviation: the standard deviation of their image weights.
+        mean: the mean of the model's image weights for these queries.
+        deviation: the standard deviation of the model's image weights for these queries.
     """
 
     low: float
@@ -41,16 +48,21 @@ class ShareBin:
 
 @dataclass(frozen=True)
 class StreamStatistics:
-    """Statistics of one stream's image weights over the reference queries.
+    """Statistics of one stream's image weights for the comparison queries.
+
+    The true image weight of a query is the fraction of the target's attributes that come from the
+    reference image and not from the text.
 
     Attributes:
-        counts: the number of queries in each of `HISTOGRAM_BINS` equal bins from 0 to 1.
-        lowest: the lowest weight.
-        median: the median weight.
-        highest: the highest weight.
-        by_share: mean weights by true image share; None if the true shares are not recorded.
-        correlation: Spearman's correlation of weight and true share; None without true shares or if
-            all weights are equal.
+        counts: the number of queries with an image weight in each of `HISTOGRAM_BINS` equal bins
+            from 0 to 1.
+        lowest: the lowest image weight.
+        median: the median image weight.
+        highest: the highest image weight.
+        by_share: the mean image weight of the queries in each bin of the true image weight; None if
+            the true image weights are not recorded.
+        correlation: Spearman's correlation of image weight and true image weight; None if the true
+            image weights are not recorded, or if all values of one of the two are equal.
     """
 
     counts: list[int]
@@ -63,13 +75,14 @@ class StreamStatistics:
 
 @dataclass(frozen=True)
 class ExtremeQuery:
-    """A query of very high or very low mean image weight.
+    """A comparison query for which the mean image weight of the streams is very high or very low.
 
     Attributes:
         reference: the id of the query's reference image.
         words: the query's text.
-        image_weights: the image weight of each stream, in [0, 1].
-        picture_share: the true image share, in [0, 1]; None if it is not known.
+        image_weights: the image weights in [0, 1], by the stream's name.
+        picture_share: the true image weight in [0, 1]: the fraction of the target's attributes that
+            come from the reference image and not from the text; None if it is not known.
     """
 
     reference: str
@@ -80,10 +93,16 @@ class ExtremeQuery:
 
 @dataclass(frozen=True)
 class WeightStatistics:
-    """Statistics of each stream's image weights, and the queries of highest and lowest mean weight.
+    """Statistics of a checkpoint's image weights for a fixed set of comparison queries.
 
-    `picture_led` has the queries of highest and `word_led` those of lowest mean weight, most
-    extreme first; both are None if only weights were recorded.
+    Attributes:
+        queries: the number of queries.
+        protocol: a sentence that describes the set of queries.
+        streams: the statistics of each stream's weights, by the stream's name.
+        picture_led: the queries with the highest mean image weight, highest first; None if only the
+            weights were recorded, not the queries.
+        word_led: the queries with the lowest mean image weight, lowest first; None if only the
+            weights were recorded, not the queries.
     """
 
     queries: int
@@ -98,7 +117,7 @@ class WeightStatistics:
 
 
 def compute_weight_statistics(reference: ReferenceWeights) -> WeightStatistics:
-    """Compute the histogram, quantiles and correlation of a checkpoint's reference weights."""
+    """Compute the statistics of a checkpoint's image weights for its comparison queries."""
     queries = reference.reference_queries
     picture_led = word_led = None
     if queries is not None:
@@ -116,9 +135,15 @@ def compute_weight_statistics(reference: ReferenceWeights) -> WeightStatistics:
 
 
 def bin_by_share(shares: Sequence[float], weights: Sequence[float]) -> list[ShareBin]:
-    """Return mean weights in `SHARE_BINS` equal bins of the true share.
+    """Return the mean image weight of the queries in each bin of the true image weight.
 
-    Bins with fewer than `MIN_QUERIES` queries are omitted.
+    There are `SHARE_BINS` equal bins from 0 to 1. Bins with fewer than `MIN_QUERIES` queries are
+    omitted.
+
+    Args:
+        shares: the true image weights of n queries, in [0, 1]: the fractions of the target's
+            attributes that come from the reference image and not from the text.
+        weights: the model's image weights for the same n queries, in [0, 1].
     """
     share, weight = np.asarray(shares, dtype=np.float64), np.asarray(weights, dtype=np.float64)
     # Shares are ratios of small counts, such as 3/10; rounding errors must not move them to the
@@ -136,7 +161,10 @@ def bin_by_share(shares: Sequence[float], weights: Sequence[float]) -> list[Shar
 def _shares_and_weights(
     queries: ReferenceQueries | None, stream: str
 ) -> tuple[list[float] | None, list[float] | None]:
-    """Return the true shares and the stream's weights in the same order; None if not recorded."""
+    """Return the queries' true image weights and one stream's image weights, in the same order.
+
+    Both are None if the true image weights are not recorded.
+    """
     if queries is None or queries.picture_shares is None:
         return None, None
     return queries.picture_shares, queries.image_weights[stream]
@@ -157,7 +185,10 @@ def _stream_statistics(
 
 
 def _ends(queries: ReferenceQueries) -> tuple[list[ExtremeQuery], list[ExtremeQuery]]:
-    """Return the queries of highest and of lowest mean image weight, most extreme first."""
+    """Return the queries with the highest mean image weights, and those with the lowest.
+
+    The most extreme query is first in each of the two lists.
+    """
     means = np.mean(list(queries.image_weights.values()), axis=0)  # (queries,)
     order = np.argsort(means, kind="stable").tolist()
     # A set smaller than 2 * EXTREMES is halved, so that no query is in both lists.

@@ -1,4 +1,7 @@
-"""The effect of each word, measured by removing it; one forward pass covers all words."""
+"""The effect of each word of a query, measured by searching without the word.
+
+The texts that lack one of the words are encoded together, in one forward pass of the model.
+"""
 
 import string
 from dataclasses import asdict, dataclass
@@ -19,7 +22,12 @@ _MARKS = {",": 1, ";": 2, ":": 2, ".": 3, "!": 3, "?": 3}
 
 
 class TypedWord(NamedTuple):
-    """A typed word without punctuation, and its index `position` among the words, from 0."""
+    """One of the words that a user typed.
+
+    Attributes:
+        position: index of the word among the words of the text, from 0.
+        word: the word without punctuation.
+    """
 
     position: int
     word: str
@@ -32,16 +40,22 @@ def typed_words(text: str) -> list[TypedWord]:
 
 
 def remove_word(text: str, position: int) -> str:
-    """Return a text without one of its words, with punctuation adjusted to remain natural.
+    """Return a text without one of its words, with the punctuation adjusted.
 
-    A mark after the removed word (, ; : . ! ?) moves to the word before it; if that word has a mark
-    already, the stronger mark stays. Quotes and brackets around the removed word alone are removed;
-    those around several words stay. White space becomes single spaces. The result is empty if no
-    word remains.
+    A mark after the removed word (, ; : . ! ?) moves to the word before it. If that word has a mark
+    already, the stronger one of the two marks stays. Quotes and brackets that enclose only the
+    removed word are removed; quotes and brackets around several words stay. White space becomes
+    single spaces. The result is empty if no word remains.
+
+    Example: "red, long; and (very) wide" without its word 1, "long", becomes
+    "red; and (very) wide".
 
     Args:
         text: the text.
         position: index of the word to remove among the words of the text, from 0.
+
+    Raises:
+        ValueError: if the text has no word at this index.
     """
     pieces = text.split()
     is_word = [bool(piece.strip(string.punctuation)) for piece in pieces]
@@ -63,7 +77,17 @@ def remove_word(text: str, position: int) -> str:
 
 
 def _unpaired(opening: str, closing: str) -> tuple[str, str, str]:
-    """Return the punctuation that stays after a word is removed: opening, closing, and one mark."""
+    """Return the punctuation around a removed word that stays in the text.
+
+    Args:
+        opening: the punctuation before the word.
+        closing: the punctuation after the word.
+
+    Returns:
+        The opening quotes and brackets that are not closed after the word; the closing ones that
+        are not opened before it; and the strongest of the marks `, ; : . ! ?` after the word, empty
+        if there is none.
+    """
     mark = max((c for c in closing if c in _MARKS), key=_MARKS.__getitem__, default="")
     opens = [c for c in opening if c in '([{"']
     closes = [c for c in closing if c in ')]}"']
@@ -74,7 +98,11 @@ def _unpaired(opening: str, closing: str) -> tuple[str, str, str]:
 
 
 def _end_with(piece: str, mark: str) -> str:
-    """Return the piece with `mark` at its end, unless it already ends with a stronger one."""
+    """Return a word with `mark` at its end, in place of a weaker mark.
+
+    The word stays as it is if it ends with a mark of the same or greater strength, or if `mark` is
+    empty.
+    """
     former = piece[-1] if piece[-1] in _MARKS else ""
     if _MARKS.get(mark, 0) > _MARKS.get(former, 0):
         return piece.removesuffix(former) + mark
@@ -86,14 +114,16 @@ class WordEffect:
     """The effect of one typed word.
 
     Attributes:
-        position: index of the word among the typed words, from 0; each occurrence of a repeated
-            word has its own effect.
+        position: index of the word among the typed words, from 0. A word that occurs twice has two
+            positions, each with its own effect.
         word: the word without punctuation.
-        without: the text without the word.
-        weight_effect: by stream, the image weight with the word minus the image weight without it,
-            in [-1, 1]; negative where the word raises the text's weight.
-        score_effect: one result's score with the word minus its score without it, in [-4, 4] with
-            two streams; positive where the word raises it. None if no result was given.
+        without: the text that remains if the word is removed.
+        weight_effect: the image weight of the complete text minus the image weight of the text
+            without the word, by the stream's name, in [-1, 1]. It is negative if the word raises
+            the weight of the text.
+        score_effect: the selected result's score for the complete text minus its score for the text
+            without the word, in [-4, 4] for two streams. It is positive if the word raises the
+            score; None if no result was selected.
         unknown: whether the word is missing from the word vocabulary. The CNN stream encodes all
             unknown words alike; CLIP splits any word into known pieces.
     """
@@ -115,10 +145,11 @@ class WordEffects:
 
     Attributes:
         words: the effect of each word, in the order of the text.
-        weights: the complete query's image weights, by stream.
-        id: the id of the result whose score is explained; None if no result was given.
-        score: the score of that result for the complete query; None if no result was given.
-        shift: the number added to the logit of every image weight.
+        weights: the complete query's image weights, by the stream's name.
+        id: the id of the selected result, whose score is explained; None if none was selected.
+        score: the selected result's score for the complete query; None if none was selected.
+        shift: the number that was added to the logit of every image weight; 0 for the learned
+            weights.
     """
 
     words: list[WordEffect]
@@ -128,7 +159,7 @@ class WordEffects:
     shift: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON-compatible values; an infinite shift is "inf" or "-inf"."""
+        """Return the fields as JSON-compatible values; an infinite `shift` becomes a string."""
         return {**asdict(self), "shift": shift_to_json(self.shift)}
 
 
@@ -137,13 +168,13 @@ def ablate_words(
 ) -> WordEffects:
     """Compute the effect of each typed word of a query by removing it.
 
-    If the query has a single word and no image, removing the word leaves no query, so no effect is
-    reported.
+    No effects are reported for a single word without an image, since nothing would remain.
 
     Args:
         searcher: the searcher that encoded the query.
         query: the encoded query.
-        id: the id of the result whose score is explained; None for image weights only.
+        id: the id of the selected result, whose score is explained; None to compute only the
+            effects on the image weights.
         shift: number added to the logit of every image weight.
 
     Raises:
@@ -177,11 +208,11 @@ def ablate_words(
 
 
 class _QueryScores:
-    """The image weights of N queries by stream, and one gallery image's scores for them.
+    """The image weights of N queries, and the scores of one gallery image for these queries.
 
     Attributes:
-        weights: by stream, N image weights in [0, 1].
-        scores: N scores of the gallery image; None if no image was given.
+        weights: the N image weights in [0, 1] of each stream, by the stream's name.
+        scores: the N scores of the gallery image; None if no image was given.
     """
 
     def __init__(self, composed: ComposedQuery, vector: NDArray[np.float32] | None) -> None:
@@ -219,7 +250,7 @@ def _effect(
 
 
 def _vector(searcher: Searcher, id: str) -> NDArray[np.float32]:
-    """Return a copy of the gallery vector (D,) of the image with this id."""
+    """Return a copy of the vector of the gallery image with this id, D numbers (D,)."""
     if id not in searcher.store.ids:
         raise QueryError(f"the gallery has no picture {id!r}. Take one that it found.")
     return np.array(searcher.store.vectors[searcher.store.position(id)], dtype=np.float32)

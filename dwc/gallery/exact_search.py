@@ -1,7 +1,7 @@
 """Exact nearest-neighbor search: the dot product of a query with all vectors of a gallery.
 
-200,000 vectors of 2,048 numbers take 1.6 GB, which are read at the speed of memory. So no
-approximate search is needed up to that size.
+200,000 vectors of 2,048 numbers take 1.6 GB. A search reads all of them once from memory, which is
+fast enough, so no approximate search is needed up to that size.
 """
 
 from collections.abc import Collection
@@ -15,17 +15,20 @@ _GROUP = 64  # number of scores in each group of `_lower_bound`
 
 
 class ExactIndex:
-    """Scores n float32 gallery vectors (n, D) by their dot products with a query vector."""
+    """Scores the images of a gallery by the dot products of their vectors with a query vector.
+
+    Letters in shapes: n gallery images, D numbers in a vector.
+    """
 
     def __init__(self, vectors: Vectors) -> None:
-        """Store the vectors without copying them; they may be a memory map."""
+        """Keep a reference to the gallery's vectors (n, D), float32; they may be a memory map."""
         self._vectors = vectors
 
     def __len__(self) -> int:
         return len(self._vectors)
 
     def scores(self, query: Vectors) -> Vectors:
-        """Return the scores (n,) of all gallery images for one query vector (D,)."""
+        """Return the scores (n,) of all n gallery images for one query vector (D,) of D numbers."""
         return self._vectors @ np.asarray(query, dtype=np.float32)
 
 
@@ -38,8 +41,8 @@ def best_positions(scores: Vectors, k: int, exclude: Collection[int] = ()) -> ND
         exclude: Positions that are never returned.
 
     Returns:
-        `k` positions in order of descending score, of equal scores the lower position first. There
-        are fewer if fewer images are available.
+        The positions in order of descending score; of equal scores, the lower position comes first.
+        There are `k` of them, or fewer if fewer images remain after the exclusion.
     """
     if exclude:
         scores = scores.copy()
@@ -56,11 +59,11 @@ def best_positions(scores: Vectors, k: int, exclude: Collection[int] = ()) -> ND
 
 
 def _lower_bound(scores: Vectors, k: int) -> np.float32 | float:
-    """Return a lower bound of the k-th greatest score; for small `k`, few more scores exceed it.
+    """Return a lower bound of the k-th greatest score; if `k` is small, few more scores reach it.
 
-    The scores are divided into groups of 64. The bound is the k-th greatest of the groups' maxima:
-    `k` groups have a score of at least this value. To find it takes a fraction of the time that
-    finding the k-th greatest score takes.
+    The scores are divided into groups of 64, and the number is the k-th greatest of the groups'
+    maxima. To find it takes a fraction of the time that it takes to find the k-th greatest score.
+    If there are fewer groups than `k`, the result is minus infinity.
     """
     groups = len(scores) // _GROUP
     if k > groups:

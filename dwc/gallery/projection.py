@@ -27,7 +27,7 @@ METHOD = "pca 50, t-sne 30, landmarks 4000, no. 1"
 """Identifies the method and its settings; a projection by another method is recomputed."""
 
 SIDE = 65_535  # the greatest coordinate, so that coordinates fit 16-bit integers
-LANDMARKS = 4_000  # t-SNE takes seconds for this many pictures, and many minutes for 100,000
+LANDMARKS = 4_000  # the most pictures that t-SNE places, in seconds; 100,000 take many minutes
 COMPONENTS = 50
 PERPLEXITY = 30.0
 ITERATIONS = 750
@@ -49,11 +49,12 @@ class Projection:
     Attributes:
         positions: Coordinates (n, 2) in the order of the store, x to the right and y downwards,
             integers from 0 to `SIDE`.
-        laid_out: Number of pictures placed by t-SNE; each of the others is placed between the most
-            similar of these.
-        neighbours_kept: Mean share (0 to 1) of a picture's 10 nearest neighbors by the model's
-            vectors that are also among its 10 nearest neighbors in the projection, estimated on a
-            sample; None for too few pictures.
+        laid_out: Number of pictures that t-SNE placed. Each of the others is placed between the
+            three of these that are most similar to it.
+        neighbours_kept: Measures how well the projection preserves neighborhoods: of the 10
+            pictures with the vectors most similar to a picture's own, the fraction (0 to 1) that is
+            also among the 10 nearest pictures in the projection. It is the mean over a sample of
+            pictures; None if the gallery has 20 pictures or fewer.
     """
 
     positions: Points
@@ -70,11 +71,13 @@ def project(vectors: NDArray[np.float32], landmarks: int = LANDMARKS) -> Project
     """Project n vectors to two dimensions; the result is the same for the same vectors.
 
     If there are more than `landmarks` pictures, t-SNE places a random sample of that size. Every
-    other picture is placed at the mean position of the three most similar sampled pictures,
-    weighted by similarity. Memory use is a few thousand rows plus about a kilobyte per picture.
+    other picture is placed at the mean position of the three most similar pictures in the sample,
+    weighted by similarity. The memory use is that of a few thousand vectors, plus about a kilobyte
+    per picture.
 
     Args:
-        vectors: Vectors (n, D) in which each stream's part has unit length.
+        vectors: Vectors (n, D). Each vector of length D concatenates the vectors of all streams,
+            which have unit length.
         landmarks: The greatest number of pictures that t-SNE places.
     """
     count = len(vectors)
@@ -99,15 +102,16 @@ def project(vectors: NDArray[np.float32], landmarks: int = LANDMARKS) -> Project
 def interpolate_positions(
     rows: NDArray[np.float64], others: NDArray[np.float64], points: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the mean positions of each row's nearest others, weighted by inverse squared distance.
+    """Return positions for pictures, each between the known positions of similar pictures.
 
     Args:
-        rows: Coordinates (m, C) of m pictures in C principal components.
+        rows: Coordinates (m, C) of m pictures to be placed, in C principal components.
         others: Coordinates (l, C) of l pictures whose positions are known.
         points: Positions (l, 2) of these l pictures.
 
     Returns:
-        Positions (m, 2), each computed from the three nearest of the l pictures.
+        Positions (m, 2). Each is the mean position of the three nearest of the l pictures, weighted
+        by the inverse of the squared distance in the C components.
     """
     count = min(_NEAREST_LANDMARKS, len(others))
     distances = (rows**2).sum(1)[:, None] - 2 * rows @ others.T + (others**2).sum(1)  # (m, l)
@@ -118,7 +122,10 @@ def interpolate_positions(
 
 
 class _Components:
-    """The C principal components of l rows (l, D), which convert any rows to C coordinates."""
+    """Converts vectors of length D to coordinates in C principal components.
+
+    The components are computed from the l vectors (l, D) that the constructor is given.
+    """
 
     def __init__(self, rows: NDArray[np.float64]) -> None:
         self._mean = rows.mean(0)
@@ -130,14 +137,20 @@ class _Components:
             self._directions = fitted.components_.T  # (D, C)
 
     def of(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the coordinates (m, C) of m rows (m, D), in order of descending variance."""
+        """Return the coordinates (m, C) of m vectors (m, D).
+
+        The C coordinates are in order of descending variance of the components.
+        """
         return (np.asarray(rows, dtype=np.float64) - self._mean) @ self._directions
 
 
 def _lay_out(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Compute positions (l, 2) of l rows (l, C) with t-SNE.
+    """Return positions (l, 2) of l pictures, computed with t-SNE.
 
-    For fewer than `FEWEST` rows, the first two components are the positions.
+    For fewer than `FEWEST` pictures, the first two components are the positions.
+
+    Args:
+        rows: Coordinates (l, C) of the l pictures in C principal components.
     """
     if len(rows) < FEWEST:
         return np.pad(rows[:, :2], ((0, 0), (0, max(0, 2 - rows.shape[1]))))
@@ -156,7 +169,10 @@ def _lay_out(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _fit(points: NDArray[np.float64]) -> Points:
-    """Convert positions (n, 2) to integers from 0 to `SIDE`, centered; both axes have one scale."""
+    """Convert n positions (n, 2) to integers from 0 to `SIDE`, centered in that range.
+
+    Both axes are scaled by the same factor.
+    """
     low, high = points.min(0), points.max(0)
     extent = float((high - low).max()) or 1.0
     centered = (points - (low + high) / 2) / extent + 0.5
@@ -193,11 +209,11 @@ def _chunks(vectors: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
 
 
 def load_projection(store: Store) -> Projection | None:
-    """Read the saved projection of a store; None if there is none.
+    """Read the projection that is saved in a store's folder; None if none is saved.
 
     Raises:
-        StoreError: The projection belongs to another store (other pictures, order or model), was
-            computed by another method, or is damaged.
+        StoreError: The file cannot be read, belongs to another store (other pictures, another order
+            of the pictures, or another model), or was computed by another method.
     """
     file = store.path / FILE
     if not file.is_file():
@@ -253,16 +269,19 @@ class ProjectionCache:
         self._computed: dict[str, Projection] = {}
 
     def known(self, store: Store) -> Projection | None:
-        """Return a store's projection if it is in memory or in the store's folder, else None."""
+        """Return a store's projection from memory or from the store's folder.
+
+        The result is None if it is in neither, so that it has yet to be computed.
+        """
         if store.fingerprint not in self._computed and (read := _read(store)) is not None:
             self._computed[store.fingerprint] = read
         return self._computed.get(store.fingerprint)
 
     def get(self, store: Store) -> Projection:
-        """Return a store's projection, computing it if it is neither in memory nor in the folder.
+        """Return a store's projection, from memory, from the store's folder, or computed now.
 
-        A computed projection, which takes seconds, is saved in the store's folder. If the folder
-        cannot be written, the projection is only kept in memory.
+        Computing a projection takes seconds. It is then saved in the store's folder; if the folder
+        cannot be written, the projection is kept only in memory.
         """
         with self._lock:
             computing = self._computing.setdefault(store.fingerprint, threading.Lock())

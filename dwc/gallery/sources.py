@@ -31,7 +31,10 @@ class Stamp(NamedTuple):
 
 
 class Item(Protocol):
-    """Interface of one picture of a source, not yet decoded; small in memory, and picklable."""
+    """Interface of one picture of a source.
+
+    The picture is not decoded yet, so an item takes little memory. Items can be pickled.
+    """
 
     @property
     def id(self) -> str:
@@ -42,19 +45,24 @@ class Item(Protocol):
         """Size and modification time of the file; None for a picture that is not a file."""
 
     def content_key(self) -> str:
-        """Return a hash that identifies the content; raise `ImageError` if the picture is gone."""
+        """Return the content key, a hash that identifies the picture's content.
+
+        Raises:
+            ImageError: The picture is gone or cannot be read.
+        """
 
     def open(self) -> Image.Image:
         """Return the picture, upright in sRGB; raise `ImageError` if it cannot be read."""
 
     def load(self, known: Collection[str]) -> tuple[str, Image.Image | None]:
-        """Return the content key and, unless the key is in `known`, the decoded picture.
+        """Return the content key and, if the key is new, the decoded picture.
 
         Args:
             known: Content keys of pictures that need not be decoded.
 
         Returns:
-            The content key, and the picture, or None if its key is in `known`.
+            The content key, and the decoded picture; None instead of the picture if the key is in
+            `known`.
 
         Raises:
             ImageError: The picture cannot be read.
@@ -63,11 +71,11 @@ class Item(Protocol):
 
 @dataclass(frozen=True)
 class Listing:
-    """The content of a source at one time.
+    """What a source contained when it was listed.
 
     Attributes:
-        items: The pictures, in an order that is the same for the same pictures.
-        left_out: The files and folders that were left out, with the reasons, by id.
+        items: The pictures. Their order depends only on which pictures there are.
+        left_out: The files and folders that are not in `items`, with the reasons, by id.
     """
 
     items: Sequence[Item]
@@ -75,22 +83,22 @@ class Listing:
 
     @property
     def reasons(self) -> dict[str, int]:
-        """The number of files and folders that were left out, by reason."""
+        """Maps each reason to the number of files and folders that were left out for it."""
         return dict(Counter(entry.reason for entry in self.left_out.values()))
 
     @property
     def unsupported(self) -> dict[str, int]:
-        """The number of pictures in each image format that cannot be read, by format."""
+        """Maps each image format that this package cannot read to the number of such pictures."""
         return dict(Counter(entry.kind for entry in self.left_out.values() if entry.kind))
 
 
 class Source(Protocol):
     """Interface of a source of pictures.
 
-    A source can be saved as its `spec` and opened again by `from_spec`.
+    A source can be saved as its `spec`, a JSON-compatible dict, and opened again by `from_spec`.
 
     Attributes:
-        computed: Whether pictures are drawn by Python code instead of decoded from files.
+        computed: Whether the pictures are drawn by Python code instead of decoded from files.
     """
 
     computed: bool
@@ -104,7 +112,7 @@ class Source(Protocol):
         """A JSON-compatible description, from which `from_spec` opens the source again."""
 
     def list(self) -> Listing:
-        """List the pictures that the source contains now, and the files that are left out."""
+        """Return the pictures that the source contains now, and what is left out."""
 
     def items(self) -> Sequence[Item]:
         """Return the pictures that the source contains now."""
@@ -114,7 +122,7 @@ class Source(Protocol):
 
 
 class FileItem(NamedTuple):
-    """A picture file; see `Item`."""
+    """A picture file of a source, not decoded yet; it implements `Item`."""
 
     id: str
     path: str
@@ -129,9 +137,9 @@ class FileItem(NamedTuple):
         return decode(self.path)
 
     def load(self, known: Collection[str]) -> tuple[str, Image.Image | None]:
-        """Return the hash of the file's bytes and, unless it is in `known`, the decoded picture.
+        """Return the hash of the file's bytes, and the decoded picture.
 
-        The file is opened only once.
+        The picture is None if the hash is in `known`. The file is opened only once.
         """
         return self._read(known)
 
@@ -151,10 +159,10 @@ class FileItem(NamedTuple):
 
 
 class FolderSource:
-    """The picture files of a folder and its subfolders, identified by their relative paths.
+    """The picture files of a folder and its subfolders; their ids are their relative paths.
 
-    `dwc.gallery.walker` describes what is left out. Links in the folder's path are resolved, so
-    that all paths to the folder give the same source.
+    The docstring of `dwc.gallery.walker` says what is left out. Links in the folder's path are
+    resolved, so that all paths to the same folder give the same source.
     """
 
     computed = False
@@ -172,7 +180,8 @@ class FolderSource:
             folder: Path of the folder.
             exclude: Patterns of what to leave out, in the syntax of `.gitignore`.
             visit_once: Whether a file or folder that has several names (links) is listed only once.
-            may_be_away: Whether the folder may be missing. `list` then reports it as unreadable.
+            may_be_away: Whether the folder may be missing, for example on a drive that is not
+                mounted. `list` then reports the folder as unreadable.
 
         Raises:
             ImageError: There is no such folder, or a pattern is malformed.
@@ -243,7 +252,13 @@ class HubDatasetSource:
     def __init__(
         self, repo_id: str, revision: str | None = None, exclude: Iterable[str] = ()
     ) -> None:
-        """Create the source of `repo_id` (`owner/name`) at a commit, branch or tag."""
+        """Create the source of a dataset.
+
+        Args:
+            repo_id: The repository's id on the Hub, `owner/name`.
+            revision: A commit, branch or tag; None for the newest commit.
+            exclude: Patterns of what to leave out, in the syntax of `.gitignore`.
+        """
         self.repo_id = repo_id
         self.revision = revision
         self.exclude = tuple(exclude)
@@ -301,7 +316,7 @@ class HubDatasetSource:
 
 @dataclass(frozen=True)
 class DrawnItem:
-    """A catalogue garment, which is drawn when it is opened; see `Item`."""
+    """A garment of the catalogue, which is drawn when it is opened; it implements `Item`."""
 
     garment: "CatalogueItem"
     picture_px: int
@@ -315,7 +330,8 @@ class DrawnItem:
     def content_key(self) -> str:
         """Return a hash of everything that determines the drawing.
 
-        That is the garment, the random seed, the size, and the version of the drawing code.
+        These are the garment's attributes, the random seed, the size in pixels, and the version of
+        the drawing code.
         """
         from dwc.catalogue.drawing import DRAWING_VERSION
 
@@ -330,13 +346,16 @@ class DrawnItem:
         return draw(self.garment.garment, self.garment.picture_seed, self.picture_px)
 
     def load(self, known: Collection[str]) -> tuple[str, Image.Image | None]:
-        """Return the content key, and the drawing unless the key is in `known`."""
+        """Return the content key, and the drawing; None instead if the key is in `known`."""
         key = self.content_key()
         return key, None if key in known else self.open()
 
 
 class CatalogueSource:
-    """The drawn garments of one catalogue split, as squares of `picture_px` pixels."""
+    """The drawn garments of one catalogue split, as square pictures of `picture_px` pixels a side.
+
+    The splits, such as "train" and "test", have no garment in common.
+    """
 
     computed = True
 
@@ -388,13 +407,12 @@ class CatalogueSource:
 def open_source(argument: str, revision: str | None = None, exclude: Iterable[str] = ()) -> Source:
     """Open the source that a command-line argument names.
 
-    "catalogue" names the bundled garments (write `./catalogue` for a folder of that name). The path
-    of an existing folder names that folder; any other `owner/name` names a dataset on the Hub.
-
     Args:
-        argument: The command-line argument.
-        revision: A dataset's commit, branch or tag.
-        exclude: Patterns of what to leave out of a folder or dataset.
+        argument: "catalogue" for the drawn garments (write `./catalogue` for a folder of that
+            name), the path of a folder, or the `owner/name` of a dataset on the Hub. If a folder
+            of that path exists, `owner/name` means the folder.
+        revision: A dataset's commit, branch or tag; None for the newest commit.
+        exclude: Patterns of what to leave out of a folder or dataset, as in `.gitignore`.
 
     Raises:
         ImageError: There is no such folder, or a pattern is malformed.
@@ -407,7 +425,11 @@ def open_source(argument: str, revision: str | None = None, exclude: Iterable[st
 
 
 def from_spec(spec: dict[str, Any]) -> Source:
-    """Open the source that a `Source.spec` describes; raise `ImageError` if its folder is gone."""
+    """Open a source again from its `spec`, the JSON-compatible dict that describes it.
+
+    Raises:
+        ImageError: The source is a folder that does not exist any more.
+    """
     options = {name: value for name, value in spec.items() if name != "kind"}
     kinds = {"folder": FolderSource, "hub": HubDatasetSource, CATALOGUE: CatalogueSource}
     return kinds[spec["kind"]](**options)
@@ -417,16 +439,17 @@ _COMPARED_PICTURES = 24
 
 
 def is_same_gallery(spec: dict[str, Any], source: Source, content_keys: Mapping[str, str]) -> bool:
-    """Return whether a store was built from a source, so that the source may update it.
+    """Return whether a store was built from a source, so that the store may be updated from it.
 
-    Datasets are compared by repository id; two catalogue sources always match. A folder that was
-    renamed or moved is recognized by a sample of the store's pictures: no file of the sample is in
-    the recorded folder any more, and at least half of them have the same content in the new folder.
+    Datasets are compared by repository id, folders by their path; two catalogue sources always
+    match. A folder that was renamed or moved is recognized by a sample of the store's pictures: no
+    file of the sample is in the recorded folder any more, and at least half of the sample's files
+    are in the new folder with the same content.
 
     Args:
-        spec: The `spec` of the source that is recorded in the store.
+        spec: The property `spec` of the store's source, as recorded in the store.
         source: The source that is to be indexed.
-        content_keys: The content keys of the store's pictures, by id.
+        content_keys: The content keys (hashes of the content) of the store's pictures, by id.
     """
     new = source.spec
     if spec.get("kind") != new["kind"]:

@@ -1,9 +1,10 @@
-"""Write a gallery store. If the process is killed, at most the unfinished batch is lost.
+"""Write a gallery store: a folder with the vectors of a gallery's pictures and a database.
 
-A batch's vectors are appended to the vector file and flushed to disk; then one transaction adds its
-rows. Before the transaction is committed the batch does not exist; afterwards it is complete. Rows
-are removed by writing a new vector file (the next generation) and switching to it in one
-transaction.
+Pictures are added in batches. If the process is killed, only the unfinished batch is lost: the
+batch's vectors are appended to the vector file and flushed to disk, and then one transaction adds
+one row per picture to the database. Before the transaction is committed, the batch does not count;
+afterwards it is complete. To remove rows, a new vector file is written, and one transaction makes
+the store use that file. The number in the name of the vector file is its generation.
 """
 
 import json
@@ -53,8 +54,8 @@ class StoreWriter:
     Attributes:
         path: Folder of the store.
         model: Identity of the model that computes the vectors.
-        files: State of each file when it was last read, by id.
-        report: Report of the last finished build.
+        files: Size, modification time and content of each file when it was last read, by id.
+        report: Results of the last finished build, as JSON-compatible values by name.
     """
 
     def __init__(
@@ -70,10 +71,11 @@ class StoreWriter:
         Args:
             path: Folder of the store.
             model: Identity of the model that computes the vectors.
-            source: The spec of the pictures' source.
+            source: The property `spec` of the source of the pictures; see `dwc.gallery.sources`.
             argument: Command-line argument that names the source.
-            check_source: Called with the manifest and content keys (by id) of an existing store;
-                raises `StoreError` if the store is not of this source.
+            check_source: Function that raises `StoreError` if an existing store was not built from
+                this source. It is called with the store's manifest, and with the content keys
+                (hashes of the content) of its pictures by id.
 
         Raises:
             StoreError: The folder contains other files or another model's vectors, or another
@@ -126,21 +128,26 @@ class StoreWriter:
 
     @property
     def rows(self) -> Sequence[StoredImage]:
-        """The rows committed so far, in the order of their vectors."""
+        """The rows committed so far, one per picture, in the order of their vectors."""
         return self._rows
 
     @property
     def content_keys(self) -> dict[str, str]:
-        """The content key of each committed picture, by id."""
+        """The content key (a hash of the content) of each committed picture, by id."""
         return {row.id: row.content_key for row in self._rows}
 
     def vectors(self, positions: Sequence[int]) -> NDArray[np.float32]:
-        """Read the vectors (n, D) at n positions; positions are indices of rows."""
+        """Read the vectors (n, D) of n rows, given the rows' indices; D numbers per vector."""
         shape = (len(self._rows), self.model.dimension)
         return np.array(np.memmap(self._vectors, dtype="<f4", mode="r", shape=shape)[positions])
 
     def append(self, pictures: Sequence[StoredImage], vectors: NDArray[np.float32]) -> None:
-        """Commit n pictures and their vectors (n, D); the rows' checksums are computed here."""
+        """Add n pictures with their vectors (n, D) to the store, and flush them to disk.
+
+        Args:
+            pictures: The rows of the pictures; their checksums are computed here.
+            vectors: The vectors, each with the D numbers that the model computes for a picture.
+        """
         if vectors.shape != (len(pictures), self.model.dimension):
             raise ValueError(
                 f"{len(pictures)} pictures of {self.model.dimension} dimensions; "
@@ -162,7 +169,7 @@ class StoreWriter:
         self._rows += rows
 
     def rename(self, ids: Mapping[str, str]) -> None:
-        """Change the ids of rows whose pictures have moved; `ids` maps old ids to new ids."""
+        """Give new ids to rows whose pictures were moved; `ids` maps the old ids to the new ids."""
         if not ids:
             return
         with self._transaction():
@@ -176,23 +183,24 @@ class StoreWriter:
         self._skipped[id] = reason
 
     def note_file(self, id: str, file: KnownFile) -> None:
-        """Record the state in which a file was read."""
+        """Record the size, modification time and content that a file had when it was read."""
         if self.files.get(id) != file:
             self.files[id] = file
             self._changed_files.add(id)
 
     def keep(self, ids: Collection[str]) -> None:
-        """Remove all rows except those of `ids`; the remaining positions become consecutive."""
+        """Remove all rows except those with the given ids; the others keep their order."""
         self.rewrite([n for n, row in enumerate(self._rows) if row.id in ids])
 
     def rewrite(
         self, positions: Sequence[int], pictures: Sequence[StoredImage] | None = None
     ) -> None:
-        """Replace all rows by others that use a selection of the present vectors.
+        """Replace the rows and the vectors of the store by a selection of the present vectors.
 
         Args:
-            positions: Positions of the vectors to keep, in the new order; may have repetitions.
-            pictures: The new row of each of these vectors; by default its present row.
+            positions: Positions of the vectors to keep, in their new order. A vector may occur
+                several times.
+            pictures: The new row of each kept vector; by default the row that it has now.
         """
         rows = list(pictures) if pictures is not None else [self._rows[n] for n in positions]
         if rows == self._rows:
@@ -211,7 +219,7 @@ class StoreWriter:
         """Mark the store as complete, and delete thumbnails that no row uses.
 
         Args:
-            away: Ids of the rows whose files are missing.
+            away: Ids of the rows whose files are missing; the rows are kept.
             report: Further results of the build, as JSON-compatible values by name.
         """
         entries = [(name, json.dumps(value)) for name, value in (report or {}).items()]
@@ -232,7 +240,10 @@ class StoreWriter:
                     _remove(file)
 
     def _write_notes(self) -> None:
-        """Save which files were skipped or read, inside the caller's transaction."""
+        """Save which files were skipped, and the state of files that were read.
+
+        This is part of the caller's transaction.
+        """
         self._connection.executemany(
             "INSERT OR REPLACE INTO skipped VALUES (?, ?)", list(self._skipped.items())
         )
@@ -292,7 +303,7 @@ class StoreWriter:
         os.truncate(self._vectors, len(self._rows) * self._stride)
 
     def _drop_damaged_rows(self) -> None:
-        """Remove rows whose vectors are missing or altered, so that they are embedded again."""
+        """Remove rows whose vectors are missing or altered, so that a build adds them again."""
         complete_rows = min(len(self._rows), self._vectors.stat().st_size // self._stride)
         sound = []
         if complete_rows:

@@ -1,8 +1,9 @@
 """List the picture files in a folder and its subfolders, and what is left out, with the reasons.
 
-Symbolic links are followed after all real folders, so that a picture inside the gallery is listed
-under its own path rather than that of a link. Each folder and file, identified by device and inode,
-is visited once, so that circular links end and a picture with several names is listed once.
+The gallery is the folder with all its subfolders. Symbolic links are followed only after all real
+folders have been listed, so that a picture inside the gallery is listed under its own path rather
+than under the path of a link. Each folder and file is identified by its device and inode, and is
+visited once: circular links do no harm, and a picture with several names is listed once.
 """
 
 import os
@@ -37,7 +38,7 @@ REASONS = (
     UNREADABLE, KIND_NOT_SUPPORTED, EXCLUDED, SERVICE_FOLDER, OWN_STORE, LINKED_TWICE, HIDDEN,
     NOT_A_PICTURE,
 )  # fmt: skip
-"""The reasons for leaving something out, ordered by how much they need attention."""
+"""The reasons for leaving something out; the ones that a user should know first come first."""
 
 # Names, in lower case, of folders that network drives, operating systems and photo managers fill
 # with previews or deleted files. `Thumbnails` is not listed, since users also choose that name.
@@ -85,8 +86,8 @@ class LeftOut(NamedTuple):
         id: Its path relative to the gallery's folder, with `/` as separator, as UTF-8 text.
         reason: One of `REASONS`.
         kind: The format of a picture that cannot be read, such as "HEIC"; else None.
-        message: What is wrong and what to do, if users would expect the file to be included; else
-            None.
+        message: What is wrong and what to do, for a file or folder that users would expect to be
+            included; else None.
     """
 
     id: str
@@ -96,7 +97,11 @@ class LeftOut(NamedTuple):
 
 
 def parse_patterns(patterns: Sequence[str]) -> pathspec.PathSpec | None:
-    """Compile patterns in the syntax of `.gitignore`; raise `ImageError` if one is malformed."""
+    """Compile patterns in the syntax of `.gitignore`; return None if there are no patterns.
+
+    Raises:
+        ImageError: A pattern is malformed.
+    """
     if not patterns:
         return None
     try:
@@ -110,8 +115,8 @@ def parse_patterns(patterns: Sequence[str]) -> pathspec.PathSpec | None:
 def cache_folder() -> Path:
     """Return this package's cache folder.
 
-    It is given by the environment variable DWC_CACHE; by default it is the folder `dwc` in
-    XDG_CACHE_HOME or in ~/.cache.
+    The environment variable DWC_CACHE names it. If that is not set, it is the folder `dwc` in the
+    folder that the environment variable XDG_CACHE_HOME names, or else in ~/.cache.
     """
     if named := os.environ.get("DWC_CACHE"):
         return Path(named).expanduser()
@@ -125,7 +130,8 @@ def walk_folder(
     """Yield every picture file below a folder, and every file or folder that is left out.
 
     Args:
-        root: The folder. It may have any name; if it is a gallery store, it is left out.
+        root: The folder. It is listed even if its name would be a reason to leave out a subfolder;
+            but if it is a gallery store, it is left out.
         exclude: Patterns in the syntax of `.gitignore`, relative to the folder. Everything in an
             excluded folder is excluded.
         visit_once: Whether a file that was already found under another name is left out. False is
@@ -265,7 +271,7 @@ def is_store(names: Sequence[str]) -> bool:
 
 
 def _own_folders() -> set[tuple[int, int]]:
-    """Return the device and inode of each folder in which this package or its page stores files."""
+    """Return the device and inode of each folder in which this package stores files of its own."""
     uploads = os.environ.get("GRADIO_TEMP_DIR") or os.path.join(tempfile.gettempdir(), "gradio")
     own = set()
     for folder in (str(cache_folder()), uploads):
@@ -278,7 +284,10 @@ def _own_folders() -> set[tuple[int, int]]:
 
 
 def _is_cache_tag(path: str) -> bool:
-    """Return whether a file marks its folder as a cache, as defined at bford.info/cachedir."""
+    """Return whether a file `CACHEDIR.TAG` marks its folder as a cache.
+
+    The format of such files is defined at bford.info/cachedir.
+    """
     try:
         with open(path, "rb") as file:
             return file.read(len(_CACHE_SIGNATURE)) == _CACHE_SIGNATURE

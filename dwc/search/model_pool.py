@@ -1,4 +1,4 @@
-"""A pool of models for one gallery, which are loaded on request; a limited number is in memory."""
+"""A pool of models for one gallery, which loads them on request and keeps only some in memory."""
 
 import threading
 from collections import OrderedDict
@@ -18,10 +18,10 @@ class Origin:
 
     Attributes:
         model: the checkpoint's name; for a folder, the last part of its path.
-        fingerprint: the checkpoint's fingerprint.
+        fingerprint: a hash that identifies the checkpoint's content.
         revision: the full commit hash on the Hugging Face Hub; None for a folder.
         gallery: the gallery's name; for a folder, the last part of its path.
-        gallery_fingerprint: the fingerprint of the gallery's store.
+        gallery_fingerprint: a hash that identifies the gallery's pictures and vectors.
     """
 
     model: str
@@ -31,7 +31,7 @@ class Origin:
     gallery_fingerprint: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON-compatible dicts `model` and `gallery`."""
+        """Return a JSON-compatible dict with the entries `model` and `gallery`, each a dict."""
         return {
             "model": {
                 "name": self.model,
@@ -65,7 +65,7 @@ KEEP_LOADED = 2
 """The default number of checkpoints in memory: enough to compare two without reloading.
 
 A checkpoint needs memory for its parameters (float32, four bytes per parameter) and, during a
-search, for its gallery vectors. To load one takes seconds.
+search, for its gallery vectors. Loading a checkpoint takes seconds.
 """
 
 Open = Callable[[str], Searcher]
@@ -81,11 +81,13 @@ class _Loaded:
 class ModelPool:
     """A pool of searchers, one per checkpoint name; the first name is the default.
 
-    At most `keep_loaded` searchers are in memory. Loading another one unloads the least recently
-    used one that is not in use. If all are in use, a thread that requests another one waits. Only a
-    thread that already uses a searcher, as in a comparison of models, does not wait, since it might
-    wait for itself; until it finishes, more than `keep_loaded` may be in memory. The pool is
-    thread-safe, and a searcher that several threads request is loaded once.
+    At most `keep_loaded` searchers are in memory. To load another one, the pool unloads searchers
+    that are not in use, the least recently used first. If all of them are in use, a thread that
+    requests another one waits until one is free. There is one exception: a thread that already uses
+    a searcher, for example to compare models, does not wait, since it might wait for itself. Until
+    it finishes, more than `keep_loaded` searchers may be in memory.
+
+    The pool is thread-safe, and a searcher that several threads request is loaded once.
     """
 
     def __init__(self, names: Sequence[str], open: Open, keep_loaded: int = KEEP_LOADED) -> None:
@@ -129,7 +131,11 @@ class ModelPool:
             return tuple(self._loaded)
 
     def require(self, name: object = None) -> str:
-        """Return `name`, or the default for None and ""; raise `QueryError` if it is unknown."""
+        """Return `name`, or the name of the default checkpoint if `name` is None or empty.
+
+        Raises:
+            QueryError: if the pool has no checkpoint of this name.
+        """
         if name is None or name == "":
             return self.default
         if name not in self._names:
@@ -159,9 +165,12 @@ class ModelPool:
             self._release(name)
 
     def origin(self, name: str | None = None) -> Origin:
-        """Return the model and the gallery of a checkpoint, given its name; None for the default.
+        """Return which model and gallery the searcher of a checkpoint uses.
 
         The checkpoint is loaded if it has never been loaded.
+
+        Args:
+            name: the checkpoint's name; None for the default.
         """
         name = self.require(name)
         if name not in self._origins:
@@ -213,14 +222,15 @@ class ModelPool:
             self._changed.notify_all()
 
     def _has_room(self) -> bool:
-        """Return whether another searcher may be loaded, after unloading unused ones if needed."""
+        """Unload unused searchers if necessary; return whether another one may be loaded now."""
         self._unload(self._keep_loaded - 1)
         return len(self._loaded) + len(self._opening) < self._keep_loaded
 
     def _unload(self, most: int) -> None:
-        """Unload searchers that are not in use until at most `most` are loaded or being loaded.
+        """Unload searchers that are not in use, the least recently used first.
 
-        The least recently used are unloaded first. More remain if they are in use.
+        This ends when at most `most` searchers are loaded or being loaded, or when all that remain
+        are in use.
         """
         for name in list(self._loaded):
             if len(self._loaded) + len(self._opening) <= most:

@@ -1,15 +1,16 @@
-"""Detection of near-duplicates among results, by embeddings, and of the reference, by pixels.
+"""Detection of near-duplicates among results, and of copies of the reference.
 
-Two gallery images are near-duplicates if the distance of their embeddings, which is 1 minus the
-cosine, is at most 1/20 of the median distance between two images of the gallery. The limit is
-relative because the spread of embeddings depends on the model and on the gallery.
+Near-duplicates are detected by their embeddings: two gallery images are near-duplicates if the
+distance between their embeddings is at most 1/20 of the median distance between two images of the
+gallery. The distance is 1 minus the cosine. The limit is relative, because the spread of embeddings
+depends on the model and on the gallery. Copies of the reference are detected by their pixels.
 
 The value 1/20 was chosen by measurements on 2,000 drawn garments, with a checkpoint trained on such
-drawings. Nine in ten changed copies of an image have a distance to it of at most these shares of
-the median distance: 0.003 if saved as a low-quality JPEG, 0.028 if cropped by 6 % on every side,
-0.041 if mirrored, and 0.052 if cropped by 10 %. Of all pairs of different garments, 1 in 15,000 is
-within 1/20; three in four of these pairs differ in a single attribute. Within 1/10 there are 1 in
-5,000 pairs, including garments that differ in belt, pocket or length, which should not be hidden.
+drawings. Nine in ten copies of an image are at most this far from it, relative to the median
+distance: 0.003 if saved as a low-quality JPEG, 0.028 if cropped by 6 % on every side, 0.041 if
+mirrored, and 0.052 if cropped by 10 %. Of all pairs of different garments, 1 in 15,000 is within
+1/20; three in four of these pairs differ in a single attribute. Within 1/10 there is 1 in 5,000
+pairs; some of these garments differ in belt, pocket or length and should not be hidden.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +28,7 @@ NEAR_SHARE = 1 / 20
 """Maximum distance between near-duplicates, as a share of the gallery's median distance."""
 
 SAMPLE_SIZE = 512
-"""Number of images sampled for the median distance.
+"""Number of gallery images from which the median distance is computed.
 
 They form 131,000 pairs; their vectors take 4 MB if each has 2,048 numbers.
 """
@@ -40,9 +41,10 @@ class DuplicateGroups:
     """The near-duplicates among K ranked images.
 
     Attributes:
-        duplicate_of: for each of the K images, the index (from 0) of the first higher-ranked image
-            that it duplicates, or None. An image that has duplicates is not itself a duplicate.
-        threshold: the minimum cosine of two near-duplicates.
+        duplicate_of: for each of the K images, the index (from 0) of the higher-ranked image of
+            which it is a near-duplicate; None if there is none. That image is not itself a
+            near-duplicate of another.
+        threshold: the cosine from which on two images count as near-duplicates.
         median_cosine: the median cosine between two images of the gallery.
     """
 
@@ -52,22 +54,26 @@ class DuplicateGroups:
 
     @property
     def count(self) -> int:
-        """The number of images that duplicate a higher-ranked one."""
+        """The number of images that are near-duplicates of a higher-ranked image."""
         return sum(first is not None for first in self.duplicate_of)
 
     def duplicates_of(self, index: int) -> list[int]:
-        """Return the indices of the images that duplicate the one at `index`, ascending."""
+        """Return the indices, ascending, of the near-duplicates of the image at `index`."""
         return [other for other, first in enumerate(self.duplicate_of) if first == index]
 
 
 class NearDuplicates:
-    """Finds the near-duplicates in one gallery, by the mean over the streams of the cosines."""
+    """Finds the near-duplicates in one gallery.
+
+    The cosine of two images is the mean of their cosines in the single streams.
+    """
 
     def __init__(self, vectors: Vectors, ids: Sequence[str]) -> None:
-        """Store the vectors and the ids of a gallery, without copying them.
+        """Keep references to the vectors and the ids of a gallery, without copying them.
 
         Args:
-            vectors: vectors (n, D) of n images, in which each stream's part has unit length.
+            vectors: vectors (n, D) of n images. A vector of length D concatenates the vectors of
+                all streams, each of unit length.
             ids: the ids of the n images.
         """
         self._vectors = vectors
@@ -77,7 +83,7 @@ class NearDuplicates:
     def median_cosine(self) -> float:
         """The median cosine between two images of the gallery, in [-1, 1]; 1 for a single image.
 
-        It is computed from a sample of `SAMPLE_SIZE` images at even intervals in the gallery.
+        It is computed from `SAMPLE_SIZE` images at even intervals in the gallery.
         """
         count = len(self._vectors)
         rows = np.unique(np.linspace(0, max(count - 1, 0), min(count, SAMPLE_SIZE)).astype(int))
@@ -88,14 +94,17 @@ class NearDuplicates:
 
     @property
     def threshold(self) -> float:
-        """The minimum cosine of two near-duplicates."""
+        """The cosine from which on two images count as near-duplicates."""
         return min(1.0 - NEAR_SHARE * (1.0 - self.median_cosine), 1.0 - _ROUNDING)
 
     def group(self, ids: Sequence[str]) -> DuplicateGroups:
-        """Return the groups of near-duplicates among ranked images, given their ids, best first.
+        """Return the groups of near-duplicates among ranked images.
 
         Each image is compared only with higher-ranked images that are not duplicates themselves, so
         a chain of small differences cannot join two images that differ clearly.
+
+        Args:
+            ids: the ids of the images, best first.
 
         Raises:
             QueryError: if an id is not in the gallery.
@@ -113,17 +122,18 @@ class NearDuplicates:
         return DuplicateGroups(duplicate_of, self.threshold, self.median_cosine)
 
     def fold(self, ranking: Callable[[int], NDArray[np.int64]], k: int) -> dict[int, list[int]]:
-        """Return the `k` best images that are not near-duplicates of each other.
+        """Return the `k` best images of which no two are near-duplicates.
 
         Args:
-            ranking: function that returns the gallery positions of the given number of best
-                images, best first.
+            ranking: function that returns the gallery positions of the m best images, best first,
+                for a number m.
             k: number of images, 1 or more.
 
         Returns:
-            The positions of the `k` images, best first, each mapped to the positions of its
-            near-duplicates. The ranking is followed only until the next image that is not a
-            near-duplicate, which would be number `k + 1`; later near-duplicates are not listed.
+            A dict from the positions of the `k` images, best first, to the positions of their
+            near-duplicates. There are fewer than `k` if the ranking has fewer such images. The
+            ranking is read only up to the image that would be number `k + 1`; near-duplicates
+            further down are not listed.
         """
         grouping = _Grouping(self._vectors, self.threshold)
         groups: dict[int, list[int]] = {}
@@ -146,7 +156,15 @@ class NearDuplicates:
             count *= 4
 
     def near(self, position: int, candidates: Sequence[int]) -> list[int]:
-        """Return those of the positions `candidates` whose images duplicate that at `position`."""
+        """Return which candidates are near-duplicates of one image.
+
+        Args:
+            position: the image's position in the gallery.
+            candidates: positions of other images.
+
+        Returns:
+            Those of the candidates' positions whose images are near-duplicates, in the same order.
+        """
         units = _units(self._vectors[[position, *candidates]])
         cosines = units[1:] @ units[0]
         return [other for other, c in zip(candidates, cosines, strict=True) if c >= self.threshold]
@@ -160,10 +178,10 @@ _BLOCK = 256  # number of images compared at a time
 
 
 class _Grouping:
-    """Assigns a leader to each image of a sequence.
+    """Groups the images of a sequence; the first image of each group is called its leader.
 
-    The leader is the first earlier image that is its own leader and a near-duplicate of the image.
-    If there is none, the image is its own leader.
+    Each image joins the group of the earliest leader that is a near-duplicate of it. If there is
+    none, the image becomes the leader of a new group.
     """
 
     def __init__(self, vectors: Vectors, threshold: float) -> None:
@@ -173,10 +191,14 @@ class _Grouping:
         self._count = 0
 
     def add(self, positions: NDArray[np.int64]) -> list[int]:
-        """Add images to the sequence, and return the index of each one's leader in the sequence.
+        """Add images to the end of the sequence and assign each to a group.
 
         Args:
             positions: positions of the images in the gallery.
+
+        Returns:
+            For each added image, the index of its group's leader in the whole sequence, from 0. The
+            index is the image's own if it is a leader itself.
         """
         assigned: list[int] = []
         for start in range(0, len(positions), _BLOCK):
@@ -206,7 +228,7 @@ class _Grouping:
 
 
 def _units(vectors: Vectors) -> Vectors:
-    """Return the vectors (n, D) divided by their lengths."""
+    """Return n vectors (n, D), of D numbers each, scaled to length 1; zero vectors stay zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.maximum(lengths, 1e-12)
 
@@ -225,25 +247,29 @@ Cells = NDArray[np.int16]
 
 
 def image_cells(image: Image.Image) -> Cells:
-    """Return the mean colors of an image in 32 by 32 cells: (32, 32, 3), RGB from 0 to 255."""
+    """Divide an image into 32 by 32 cells, and return the mean color of each cell.
+
+    The result is an array (32, 32, 3) of rows, columns and RGB, with values from 0 to 255.
+    """
     small = image.convert("RGB").resize((_CELLS, _CELLS), Image.Resampling.BOX)
     return np.asarray(small, dtype=np.int16)
 
 
 def same_ratio(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Return whether two sizes (width, height) have the same aspect ratio within 3 %."""
+    """Return whether the aspect ratios of two sizes (width, height) differ by at most 3 %."""
     return abs(one[0] * other[1] / (one[1] * other[0]) - 1) <= _MAX_RATIO_DIFFERENCE
 
 
 def same_picture(one: Cells, other: Cells) -> bool:
-    """Return whether two images are copies of one picture, possibly saved again or rescaled.
+    """Return whether two images show the same picture, possibly saved again or rescaled.
 
-    On the scale from 0 to 255, no cell may differ by more than 32, and the mean color by no more
-    than 3.5. The second condition distinguishes plain surfaces of slightly different brightness.
+    The colors have values from 0 to 255. They may differ by at most 32 in any cell, and by at most
+    3.5 in the mean over all cells. The second condition distinguishes plain surfaces of slightly
+    different brightness.
 
     Args:
-        one: mean colors of one image, as `image_cells` returns them.
-        other: mean colors of the other image.
+        one: mean colors of one image in 32 by 32 cells, as `image_cells` returns them.
+        other: mean colors of the other image in the same form.
     """
     difference = one - other
     shift = np.abs(difference.mean(axis=(0, 1))).max()  # maximum over the color channels

@@ -21,9 +21,10 @@ from dwc.modeling.processing_dwc import fill_template
 from dwc.modeling.text_cleaning import TypedText
 
 Compose = Callable[[Mapping[str, Tensor]], ComposedQuery]
-"""Function that composes N queries with a model, given the processor's output for them.
+"""Function that composes N queries: for each, the model mixes image and text into one embedding.
 
-Its inputs and outputs are CPU tensors, whichever device the model is on.
+The argument is the processor's output for the N queries, as tensors by name. Arguments and results
+are CPU tensors, whichever device the model is on.
 """
 
 
@@ -31,11 +32,12 @@ class QueryEncoding(NamedTuple):
     """The model's output for one query.
 
     Attributes:
-        composed: the composed query, a batch of one.
-        model_text: the caption template with the query's text inserted.
+        composed: the composed query, in which image and text are mixed; a batch of one.
+        model_text: the text that the model receives: the checkpoint's caption template with the
+            query's text inserted.
         ood_score: out-of-distribution score: the reference image's distance from the training
-            images, above 1 for the most distant 1 %; None without an image or if the checkpoint has
-            no statistics.
+            images; above 1 it exceeds that of 99 % of held-out training images. None without an
+            image, or if the checkpoint has no statistics of its training images.
     """
 
     composed: ComposedQuery
@@ -48,15 +50,17 @@ class EncodedQuery:
     """One query encoded by a `Searcher`, from which results and explanations are computed.
 
     Attributes:
-        image: the decoded reference, upright RGB; None without one.
+        image: the decoded reference image, upright RGB; None for a query without a reference.
         text: the cleaned text, shortened to the model's limit; empty only if there is an image.
         encoding: the model's output.
         excluded: positions in the searcher's store that must not be among the results.
-        reference_id: the id of the reference if it is an image of the gallery.
+        reference_id: the id of the reference if it is an image of the gallery; otherwise None.
         notes: messages for the user, such as that the text was cut.
         encode_ms: duration of loading the reference and encoding the query, in milliseconds.
-        exclude_reference: whether the reference and its copies are excluded from the results.
-        typed: the text as typed, with the parts of it that the model did not use.
+        exclude_reference: whether the results leave out the reference and its copies: the same
+            picture, possibly saved again or at another size.
+        typed: the text as typed, and the parts of it that the model did not use; None if they are
+            not known.
     """
 
     image: Image.Image | None
@@ -71,7 +75,7 @@ class EncodedQuery:
 
 
 def model_identity(checkpoint: Checkpoint) -> ModelIdentity:
-    """Return a checkpoint's identity, as a store records it for the model of its vectors."""
+    """Return the entry with which a gallery store records the checkpoint that made its vectors."""
     config = checkpoint.model.config
     streams = {}
     if config.clip_config is not None:
@@ -91,7 +95,10 @@ def model_identity(checkpoint: Checkpoint) -> ModelIdentity:
 
 
 def image_embedder(checkpoint: Checkpoint) -> Embed:
-    """Return a function that embeds n gallery images as vectors (n, D), for a store."""
+    """Return a function that computes the vectors (n, D) of n images for a gallery store.
+
+    D is the length of one vector, which concatenates the embeddings of all streams.
+    """
     device = next(checkpoint.model.parameters()).device
 
     def embed(images: Sequence[Image.Image]) -> NDArray[np.float32]:
@@ -103,7 +110,12 @@ def image_embedder(checkpoint: Checkpoint) -> Embed:
 
 
 def model_composer(model: DWCModel) -> Compose:
-    """Return a function that composes queries with a model, on the model's device at each call."""
+    """Return a function that runs a model on queries.
+
+    The function takes the processor's output for N queries. It returns the composed queries, in
+    which image and text are mixed. If the model is moved to another device later, the function runs
+    it there.
+    """
 
     @torch.inference_mode()
     def compose(inputs: Mapping[str, Tensor]) -> ComposedQuery:
@@ -121,9 +133,12 @@ def encode_query(
 
     Args:
         checkpoint: the checkpoint.
-        image: the reference, upright RGB, or None.
+        image: the reference image, upright RGB; None for a query without a reference.
         text: the text to be inserted in the caption template; empty for none.
         compose: function that runs the checkpoint's model, as returned by `model_composer`.
+
+    Returns:
+        The composed query, the text that the model received, and the out-of-distribution score.
 
     Raises:
         QueryError: if there is neither image nor text, or the text exceeds the model's limit.
@@ -141,11 +156,11 @@ def compose_texts(
     texts: Sequence[str],
     compose: Compose,
 ) -> ComposedQuery:
-    """Compose one image (or none) with each of N texts in one forward pass of the model.
+    """Mix one image with each of N texts to N composed queries, in one forward pass of the model.
 
     Args:
         checkpoint: the checkpoint.
-        image: the reference, upright RGB, or None.
+        image: the reference image, upright RGB; None for queries without a reference.
         texts: the N texts, none of them blank.
         compose: function that runs the checkpoint's model, as returned by `model_composer`.
 
@@ -167,7 +182,10 @@ def compose_texts(
 
 
 def concatenate(queries: Sequence[ComposedQuery]) -> ComposedQuery:
-    """Concatenate composed queries of the same model into one batch."""
+    """Return the given queries, composed by the same model, as one batch in the given order.
+
+    If only some of them have a joint part, it is zero for the others.
+    """
     streams = {}
     for name in queries[0].streams:
         parts = [query.streams[name] for query in queries]

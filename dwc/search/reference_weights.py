@@ -1,8 +1,8 @@
-"""Reference weights: a checkpoint's image weights for many queries, to compare one query's with.
+"""Reference weights: a checkpoint's image weights for a fixed set of comparison queries.
 
-A weight is a mixing coefficient, not a share, because the parts that it mixes may have different
-lengths. So a weight of 0.6 means little without knowing, for example, that most queries have a
-weight of 0.7.
+The weight of a new query is compared with them. A weight is a mixing coefficient, not a share,
+because the parts that it mixes may have different lengths. So a weight of 0.6 means little without
+knowing, for example, that most queries have a weight of 0.7.
 """
 
 import json
@@ -22,16 +22,16 @@ from dwc.modeling.composition import ComposedQuery, Composition
 
 @dataclass(frozen=True)
 class ReferenceQueries:
-    """The queries for which reference weights were computed.
+    """The fixed set of comparison queries, with a checkpoint's image weights for them.
 
     Entry i of each list belongs to query i.
 
     Attributes:
-        references: ids of the reference images in the gallery that was searched.
-        words: the texts as a person would type them, each on one line.
-        picture_shares: true image shares in [0, 1]: the share of the target's attributes that only
-            the reference image determines; None if they are not known.
-        image_weights: the image weights of each stream, in [0, 1].
+        references: ids of the queries' reference images in the gallery that was searched.
+        words: the queries' texts as a person would type them, each on one line.
+        picture_shares: true image weights in [0, 1]: the fraction of the target's attributes that
+            come from the reference image and not from the text; None if they are not known.
+        image_weights: the checkpoint's image weights in [0, 1], by the stream's name.
     """
 
     references: list[str]
@@ -43,7 +43,7 @@ class ReferenceQueries:
         return len(self.references)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the queries as JSON-compatible lists, without the weights (a separate field)."""
+        """Return the queries as JSON-compatible lists by field name, without `image_weights`."""
         return {
             "references": self.references,
             "words": self.words,
@@ -63,15 +63,16 @@ _STREAM_NAMES = {"clip": "CLIP", "cnn": "CNN"}
 
 @dataclass(frozen=True)
 class ReferenceWeights:
-    """The image weights that a checkpoint assigned to a set of queries.
+    """The image weights that a checkpoint computed for a fixed set of comparison queries.
 
     They are representative of that set only.
 
     Attributes:
-        weights: the weights of each stream, ascending, in [0, 1].
+        weights: the image weights in [0, 1], ascending, by the stream's name.
         queries: the number of queries.
         protocol: a sentence that describes the set of queries.
-        reference_queries: the individual queries; None for older files, which have only weights.
+        reference_queries: the individual queries; None if the file has only the weights, as older
+            files do.
     """
 
     weights: dict[str, list[float]]
@@ -81,10 +82,10 @@ class ReferenceWeights:
 
     @cached_property
     def histogram(self) -> list[float]:
-        """The smoothed histogram of all streams' weights: `HISTOGRAM_BINS` numbers in [0, 1].
+        """The smoothed histogram of the weights of all streams together, `HISTOGRAM_BINS` numbers.
 
-        The bins divide [0, 1] evenly. Each number is the mean of the counts of a bin and of its
-        neighbors, divided by the largest such mean.
+        The bins divide [0, 1] evenly. The count of each bin is replaced by the mean of itself and
+        of the counts next to it. Then all are divided by the largest, so they are in [0, 1].
         """
         counts = [0] * HISTOGRAM_BINS
         for weights in self.weights.values():
@@ -95,7 +96,7 @@ class ReferenceWeights:
 
     @classmethod
     def load(cls, folder: str | Path) -> "ReferenceWeights | None":
-        """Read the file in a checkpoint's folder; return None if there is none.
+        """Read the reference weights in a checkpoint's folder; return None if it has no such file.
 
         Raises:
             CheckpointError: if the file does not have the format of `save`.
@@ -117,17 +118,17 @@ class ReferenceWeights:
 
     @classmethod
     def from_queries(cls, queries: ReferenceQueries, protocol: str) -> "ReferenceWeights":
-        """Create reference weights from queries and their weights.
+        """Create reference weights from queries, which include their image weights.
 
         Args:
-            queries: the queries, which become `reference_queries`.
+            queries: the queries, which become the attribute `reference_queries`.
             protocol: a sentence that describes the set of queries.
         """
         weights = {name: sorted(weights) for name, weights in queries.image_weights.items()}
         return cls(weights, len(queries), protocol, queries)
 
     def save(self, folder: str | Path) -> Path:
-        """Write the file to a checkpoint's folder and return its path."""
+        """Write the reference weights to a file in a checkpoint's folder; return its path."""
         file = Path(folder) / REFERENCE_WEIGHTS
         content: dict[str, Any] = {"queries": self.queries, "protocol": self.protocol}
         if self.reference_queries is None:
@@ -141,9 +142,14 @@ class ReferenceWeights:
         return file
 
     def percentile(self, stream: str, image_weight: float) -> float | None:
-        """Return the percentage (0 to 100) of a stream's reference weights that are below a weight.
+        """Return the percentage (0 to 100) of a stream's reference weights below a given weight.
 
-        Equal weights count half. The result is None if there are no weights of the stream.
+        Reference weights equal to it count half. The result is None if the stream has no reference
+        weights.
+
+        Args:
+            stream: the stream's name.
+            image_weight: the weight to compare, in [0, 1].
         """
         known = self.weights.get(stream)
         if not known:
@@ -153,7 +159,9 @@ class ReferenceWeights:
 
 
 def load_reference_weights(checkpoint: Checkpoint) -> ReferenceWeights | None:
-    """Load a checkpoint's reference weights; return None if it has none or is not in a folder.
+    """Load a checkpoint's image weights for the fixed set of comparison queries.
+
+    The result is None if the checkpoint has no such file, or was not loaded from a folder.
 
     Raises:
         CheckpointError: if the file does not have the format of `ReferenceWeights.save`.
@@ -163,18 +171,20 @@ def load_reference_weights(checkpoint: Checkpoint) -> ReferenceWeights | None:
 
 @dataclass(frozen=True)
 class StreamWeight:
-    """One stream's image weight w, and the lengths of the image part i and text part t it mixes.
+    """One stream's image weight for a query, and the lengths of the parts that it mixes.
+
+    The mix is w i + (1-w) t, with the image weight w, the image part i and the text part t.
 
     Attributes:
         image_weight: w, in [0, 1].
         image_length: length of the weighted image part, |w i|, 0 or more.
         text_length: length of the weighted text part, |(1-w) t|, 0 or more.
         image_share: `image_length` divided by the sum of both lengths, in [0, 1]; None if both are
-            0. It measures how strongly each part enters the mix, not its contribution to a score:
-            parts may point away from every gallery vector, or against each other. A joint part is
-            not counted.
-        percentile: percentile of the weight among the reference weights, 0 to 100; None without
-            reference weights.
+            0. It measures how strongly the image part enters the mix, not its contribution to a
+            score: the two parts may point away from every gallery vector, or in opposite
+            directions. A joint part is not counted.
+        percentile: percentage of the reference weights that are below this weight, 0 to 100; None
+            if there are no reference weights to compare with.
     """
 
     image_weight: float
@@ -186,12 +196,12 @@ class StreamWeight:
 
 @dataclass(frozen=True)
 class QueryWeights:
-    """One query's weights compared with the reference weights.
+    """One query's image weights, compared with those of a fixed set of comparison queries.
 
     Attributes:
-        streams: the weight of each stream.
-        queries: the number of reference queries; None without reference weights.
-        protocol: a description of the reference queries; None without reference weights.
+        streams: the weight in each stream, by the stream's name.
+        queries: the number of comparison queries; None if the weights were not compared.
+        protocol: a description of the comparison queries; None if the weights were not compared.
         summary: a summary in one sentence.
     """
 
@@ -208,14 +218,15 @@ class QueryWeights:
 def describe_weights(
     composed: ComposedQuery, reference: ReferenceWeights | None = None, shift: float = 0.0
 ) -> QueryWeights:
-    """Describe the weights of one query (a batch of one) at a shift of the image weights.
+    """Describe one query's image weights, and compare them with those of comparison queries.
 
-    A query with only an image or only a text, whose weights are exactly 1 or 0, is not compared.
+    A query with only an image or only a text is described but not compared, since its weights are
+    always exactly 1 or 0.
 
     Args:
-        composed: the query.
-        reference: the reference weights; None to compare with none.
-        shift: the number added to the logit of every image weight.
+        composed: the query, a batch of one, with the learned weights.
+        reference: the image weights of comparison queries; None to compare with none.
+        shift: number added to the logit of every image weight before it is described.
 
     Raises:
         QueryError: if the shift is NaN.
@@ -285,7 +296,10 @@ def _join(pieces: Iterable[str]) -> str:
 
 
 def _problems(content: Any) -> list[str]:
-    """Return what is wrong with the content of a file of reference weights; empty if valid."""
+    """Return what is wrong with the content of a file of reference weights, as parts of sentences.
+
+    The list is empty if the content is valid.
+    """
     if not isinstance(content, dict):
         return ["holds no table"]
     queries, protocol = content.get("queries"), content.get("protocol")
@@ -306,7 +320,12 @@ def _problems(content: Any) -> list[str]:
 
 
 def _query_problems(fields: Any, queries: int) -> list[str]:
-    """Return what is wrong with a file's queries, whose format is that of `ReferenceQueries`."""
+    """Return what is wrong with the field of a file that contains the queries; empty if valid.
+
+    Args:
+        fields: the field's value; valid if it has the form of `ReferenceQueries.to_dict`.
+        queries: the number of queries that each list must have.
+    """
     if not isinstance(fields, dict):
         return ["the queries asked are no table"]
     problems = [

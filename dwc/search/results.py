@@ -17,7 +17,8 @@ class TracedItem:
 
     Attributes:
         id: the image's id.
-        ranks: its rank at each shift, from 1; None where it is beyond the trace's limit.
+        ranks: the image's rank at each weight shift of the trace, 1 for the best image; None at
+            shifts at which the rank is higher than the trace's `limit`.
     """
 
     id: str
@@ -28,18 +29,19 @@ class TracedItem:
 class RankTrace:
     """How the ranks of images change with the image weight, for one query.
 
-    The trace has all images that are among the k best at any of several shifts. At the first shift
-    the ranking depends only on the edited text part, at the last only on the edited image part;
-    each of these parts is computed from both modalities.
+    The weight is changed by a weight shift: a number that is added to the logit of every stream's
+    image weight. The trace has all images that are among the k best at any of its shifts. At the
+    first shift the ranking depends only on the edited text part, at the last only on the edited
+    image part. Each of these parts is computed from both the image and the text.
 
     Attributes:
-        shifts: the numbers added to the logit of every image weight, ascending from minus infinity
-            (text part alone) to infinity (image part alone).
-        learned: the index in `shifts` of shift 0, the learned weights.
-        image_weights: for each shift, every stream's image weight, in [0, 1]. A shift adds the same
-            number to the logits of all streams, so their weights may differ.
+        shifts: the weight shifts, ascending from minus infinity (text part alone) to infinity
+            (image part alone).
+        learned: the index in `shifts` of 0, at which the weights are the learned ones.
+        image_weights: for each shift, the image weight of each stream by name, in [0, 1]. The
+            weights of the streams may differ, since the same number is added to all their logits.
         items: the images, in the order of their ranks at shift 0.
-        limit: the last rank that is reported.
+        limit: the highest rank number that is reported.
     """
 
     shifts: list[float]
@@ -49,12 +51,15 @@ class RankTrace:
     limit: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON-compatible values; the infinite shifts are "-inf" and "inf"."""
+        """Return the fields as JSON-compatible values; infinite shifts become "-inf" and "inf"."""
         return {**asdict(self), "shifts": [shift_to_json(shift) for shift in self.shifts]}
 
 
 def shift_to_json(shift: float) -> float | str:
-    """Return a shift for JSON, which has no infinity: "inf" or "-inf" for infinite shifts."""
+    """Return a weight shift (number added to the logit of the image weight) as a JSON value.
+
+    JSON has no infinity, so an infinite shift becomes the string "inf" or "-inf".
+    """
     if math.isinf(shift):
         return "inf" if shift > 0 else "-inf"
     return shift
@@ -69,7 +74,11 @@ class Weight:
 
 
 def mean_image_weight(weights: Mapping[str, Weight]) -> float:
-    """Return the mean image weight, in [0, 1], of one or more streams."""
+    """Return the mean of the streams' image weights, in [0, 1].
+
+    Args:
+        weights: the weights of one or more streams, by the stream's name.
+    """
     return sum(weight.image for weight in weights.values()) / len(weights)
 
 
@@ -80,13 +89,13 @@ class Hit:
     Attributes:
         rank: position in the list of hits, from 1.
         id: the image's id.
-        score: the sum over the streams of the cosine of query and image, in [-2, 2] with two
-            streams.
-        parts: the parts whose sum is `score`, named `<stream>_image`, `<stream>_text` and, for some
-            combiners, `<stream>_joint`.
+        score: the cosines between query and image in the single streams, added up; in [-2, 2] for
+            two streams.
+        parts: the parts whose sum is `score`, by name: `<stream>_image`, `<stream>_text` and, for
+            some combiners, `<stream>_joint`.
         percentile: the percentage of the gallery with a lower score, 0 to 100.
         near_duplicates: the ids of near-duplicates hidden under this image, best first; None if the
-            search did not fold near-duplicates.
+            search did not hide near-duplicates.
     """
 
     rank: int
@@ -97,7 +106,7 @@ class Hit:
     near_duplicates: list[str] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON-compatible values; `near_duplicates` is included only if not None."""
+        """Return the fields as JSON-compatible values, without `near_duplicates` if it is None."""
         content = asdict(self)
         if self.near_duplicates is None:
             del content["near_duplicates"]
@@ -110,15 +119,17 @@ class SearchResult:
 
     Attributes:
         hits: the images, best first.
-        weights: the image and text weights of each stream.
+        weights: the image and text weights of each stream, by the stream's name.
         unknown_words: typed words that are not in the word vocabulary.
         timings_ms: the durations `encode`, `search` and `total` in milliseconds.
         gallery_size: the number of images in the gallery.
-        shift: the number added to the logit of every image weight.
+        shift: the number that was added to the logit of every stream's image weight; 0 for the
+            learned weights.
         ood_score: out-of-distribution score: the reference's distance from the training images;
-            above 1 it exceeds that of 99 % of held-out training images. None without an image or if
-            the checkpoint has no statistics.
-        model_text: the caption template with the query's text inserted.
+            above 1 it exceeds that of 99 % of held-out training images. None without an image, or
+            if the checkpoint has no statistics of its training images.
+        model_text: the text that the model received: the checkpoint's caption template with the
+            query's text inserted.
         notes: messages for the user.
     """
 
@@ -135,7 +146,7 @@ class SearchResult:
     def to_dict(self) -> dict[str, Any]:
         """Return the response of the `/search` endpoint as JSON-compatible values.
 
-        An infinite shift is "inf" or "-inf".
+        An infinite `shift` becomes the string "inf" or "-inf".
         """
         return {
             "weights": {name: asdict(weight) for name, weight in self.weights.items()},
@@ -158,15 +169,16 @@ def build_hits(
     excluded: Collection[int] = (),
     near_duplicates: Sequence[list[str]] | None = None,
 ) -> list[Hit]:
-    """Build the hits for K ranked images of a gallery of n images.
+    """Return K hits, best first, for K ranked images of a gallery of n images.
 
     Args:
         ids: the ids of the gallery's images, n strings.
         scores: the scores of the gallery's images, shape (n,).
         positions: indices in the gallery of the ranked images, shape (K,), best first.
-        parts: the parts of each ranked image's score, K mappings.
-        excluded: indices of images that do not count in percentiles.
-        near_duplicates: for each ranked image, the ids of the near-duplicates hidden under it.
+        parts: the parts of each ranked image's score by name, K mappings.
+        excluded: indices of gallery images that do not count in percentiles.
+        near_duplicates: for each ranked image, the ids of the near-duplicates hidden under it; None
+            if near-duplicates are not hidden.
     """
     if len(positions) == 0:
         return []

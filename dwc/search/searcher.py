@@ -60,9 +60,11 @@ class Searcher:
     Attributes:
         checkpoint: the loaded model and its processor.
         store: the gallery's ids, vectors and images.
-        compose: function that runs the model; may be replaced to run it on another device.
-        index: scores the gallery for any vector, not only for queries.
-        reference_weights: the image weights of many queries; None if the checkpoint has none.
+        compose: function that runs the model on queries; may be replaced by one that runs it on
+            another device.
+        index: computes the scores of all gallery images for any vector, not only for queries.
+        reference_weights: the checkpoint's image weights for a fixed set of comparison queries;
+            None if the checkpoint has no such file.
         near_duplicates: finds near-duplicates in the gallery.
     """
 
@@ -102,13 +104,15 @@ class Searcher:
             image: the reference image, decoded or as a file.
             text: the modification text.
             k: the number of results, 1 or more.
-            shift: number added to the logit of every stream's image weight: 0 uses the learned
-                weights, positive values favor the image, negative values the text, and plus or
-                minus infinity uses the image part or the text part alone.
+            shift: number added to the logit of every stream's image weight. 0 uses the learned
+                weights; positive values favor the image, negative values the text. Infinity uses
+                the image part alone, minus infinity the text part alone.
             reference_id: id of a gallery image to use as the reference instead of `image`.
-            exclude_reference: exclude the reference from the results: the image `reference_id`,
-                images with identical pixels, and resaved or rescaled copies.
-            fold: hide near-duplicates under the best image of their group and return `k` groups.
+            exclude_reference: whether the results leave out the reference: the image
+                `reference_id`, images with identical pixels, and copies that were saved again or
+                have another size.
+            fold: whether near-duplicates are hidden under the best image of their group; `k` then
+                counts the groups.
 
         Raises:
             QueryError: if the query is invalid.
@@ -132,8 +136,9 @@ class Searcher:
             query: the return value of `encode_query`.
             k: the number of results, 1 or more.
             shift: number added to the logit of every stream's image weight, as in `search`.
-            sweep: the return value of `sweep` for this query, to avoid reading the gallery again.
-            fold: hide near-duplicates, as in `search`.
+            sweep: the return value of the method `sweep` for this query, if it was called before,
+                to avoid reading the gallery's vectors again.
+            fold: whether near-duplicates are hidden, as in `search`.
         """
         _check_ranking(k, shift)
         start = time.perf_counter()
@@ -170,9 +175,9 @@ class Searcher:
     ) -> EncodedQuery:
         """Load the reference, run the model, and return the encoded query.
 
-        An encoded query is the input of `answer`, of `sweep` and of the explanations. It is valid
-        only for this searcher's store and model. The parameters and exceptions are those of
-        `search`.
+        The encoded query is an input of `answer`, of `sweep` and of the functions in `dwc.explain`.
+        It is valid only for this searcher's store and model. The parameters and exceptions are
+        those of `search`.
         """
         start = time.perf_counter()
         _check_query(image, text.strip(), reference_id)
@@ -200,20 +205,24 @@ class Searcher:
         )
 
     def _unknown_words(self, query: EncodedQuery) -> list[str]:
-        """Return the typed words that are not in the word vocabulary."""
+        """Return the typed words outside the word vocabulary; all if the model can use none."""
         if query.typed is not None and query.typed.unreadable:
             return list(dict.fromkeys(query.typed.unreadable))
         return self.checkpoint.processor.unknown_words(query.text)
 
     def encode(self, image: Image.Image | None, text: str) -> QueryEncoding:
-        """Run this searcher's model on an image, a text, or both; see `query.encode_query`."""
+        """Run this searcher's model on an image, a text, or both, and return its output.
+
+        The parameters and exceptions are those of `dwc.search.query.encode_query`.
+        """
         return encode_query(self.checkpoint, image, text, self.compose)
 
     def compose_texts(self, image: Image.Image | None, texts: Sequence[str]) -> ComposedQuery:
-        """Compose one image (or none) with each of N texts, as `encode_query` does for one text.
+        """Mix one image, or none, with each of N texts, and return the N composed queries.
 
-        This takes one forward pass of the model. Only if there is an image and a text without any
-        known word, which is encoded as the image alone, every text takes a forward pass of its own.
+        Usually all texts share one forward pass of the model. The exception is an image with a text
+        of which the model knows no word: such a text is encoded as the image alone, and every text
+        takes a forward pass of its own.
         """
         processor, template = (
             self.checkpoint.processor,
@@ -226,10 +235,10 @@ class Searcher:
         return concatenate([self.encode(image, text).composed for text in readable])
 
     def sweep(self, query: EncodedQuery) -> WeightSweep:
-        """Score the gallery for a query; return the scores for all shifts of the image weight.
+        """Return an object that gives the gallery's scores for a query at any image weight.
 
-        The gallery's vectors are read once. Copies of the reference are excluded if the query
-        excludes its reference.
+        The gallery's vectors are read once, here. If the query excludes its reference, copies of
+        the reference that were saved again or have another size are excluded, too.
         """
         sweep = WeightSweep(
             query.encoding.composed, self.store.vectors, self.store.ids, query.excluded
@@ -242,11 +251,17 @@ class Searcher:
         return sweep
 
     def _copies(self, query: EncodedQuery, image: Image.Image, sweep: WeightSweep) -> list[int]:
-        """Return the gallery positions of resaved or rescaled copies of the reference.
+        """Return the gallery positions of copies of the reference, saved again or rescaled.
 
-        Copies are among the best results for the image part alone. These results are checked in
-        batches, until a batch has no copy: by aspect ratio, by embedding if the reference is in the
-        gallery, and by pixels.
+        Copies are among the best results for the image part alone. The method checks these results
+        in batches, best first, and stops after a batch without a copy. An image is a copy if its
+        aspect ratio and its pixels agree with those of the reference. If the reference is in the
+        gallery, the embeddings of the two must agree, too.
+
+        Args:
+            query: the encoded query.
+            image: the query's reference image.
+            sweep: the query's scores.
         """
         copies: list[int] = []
         own = None
@@ -272,9 +287,9 @@ class Searcher:
                 return copies
 
     def _read_cells(self, position: int) -> Cells | None:
-        """Return the mean colors in the cells of a gallery image (see `image_cells`).
+        """Return a gallery image's mean colors in 32 by 32 cells, as `image_cells` does.
 
-        They are computed from the thumbnail; the result is None if it cannot be read.
+        They are computed from the thumbnail; the result is None if the thumbnail cannot be read.
         """
         try:
             return image_cells(decode(self.store.draw_thumbnail(self.store.ids[position])))
@@ -290,7 +305,10 @@ class Searcher:
         return [f"The reference saved again is left out: {named}{more}."]
 
     def _negation_notes(self, text: str) -> list[str]:
-        """Return a note if the text has words of negation on which the model was not trained."""
+        """Return a list of one message if the text has negations that the model has not learned.
+
+        The list is empty if there are none.
+        """
         unknown_words = self.checkpoint.processor.unknown_words
         note = negation_note(text, lambda word: not unknown_words(word))
         return [note] if note else []

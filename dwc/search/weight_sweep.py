@@ -1,12 +1,13 @@
-"""Scores of a gallery for one query at any shift of the image weight.
+"""Scores of a gallery's images for one query at any image weight.
 
-A shift is a number that is added to the logit of every stream's image weight.
+The weight is changed by a weight shift: a number that is added to the logit of every stream's image
+weight.
 
-A stream's embedding at image weight w is w i + (1-w) t [+ j] divided by its length, with the image
-part i, the text part t and, for some combiners, the joint part j. So its cosine with a gallery
-vector g is a weighted sum of the dot products g·i, g·t [and g·j]. These are computed once, for
-which the gallery's vectors are read once. After that, the scores at any shift need only these two
-or three numbers for each image and stream.
+A stream's embedding at image weight w is w i + (1-w) t [+ j], divided by its length. Here i is the
+image part, t the text part and j the joint part, which only some combiners have. The cosine of the
+embedding with a gallery vector g is therefore a weighted sum of the dot products g·i, g·t [and
+g·j]. Only to compute these dot products, once, are the gallery's vectors read. The scores at any
+weight shift need no more than these two or three numbers for each image and stream.
 """
 
 import copy
@@ -27,19 +28,22 @@ from dwc.search.near_duplicates import NearDuplicates
 from dwc.search.results import Hit, RankTrace, TracedItem, Weight, build_hits
 
 TRACE_SHIFTS = (-math.inf, *(step / 2 for step in range(-12, 13)), math.inf)
-"""The default shifts of a rank trace: from -6 to 6 in steps of 0.5, and both infinities.
+"""The default weight shifts of a rank trace: from -6 to 6 in steps of 0.5, and both infinities.
 
-A weight of 0.5 shifted by 6 or -6 is within 0.0025 of 1 or 0.
+A rank trace lists the ranks of images at several image weights. A shift of 6 changes a weight of
+0.5 to 0.9975, a shift of -6 to 0.0025.
 """
 
 TRACE_LIMIT = 200
-"""The last rank that a rank trace reports by default."""
+"""The highest rank number that a rank trace reports by default; lower-ranked images have None."""
 
 Variant = Literal["picture", "words", "average", "learned"]
 VARIANTS: tuple[Variant, ...] = ("picture", "words", "average", "learned")
-"""The variants of a query: only the image part, only the text part, every weight 0.5, or learned.
+"""The variants of a query, which differ only in the image weight.
 
-The parts are the edited features, each of which already depends on both modalities.
+"picture" uses the image part alone (weight 1), "words" the text part alone (weight 0), "average"
+both parts with weight 0.5 in every stream, and "learned" the weights that the model computed. Each
+part is computed from both the image and the text, so "picture" is not a search without text.
 """
 
 # PyTorch warns about memory-mapped vectors that are read-only. Nothing here writes to them.
@@ -47,15 +51,21 @@ warnings.filterwarnings("ignore", message="The given NumPy array is not writable
 
 
 class WeightSweep:
-    """Scores of one query against n gallery images for any shift of the image weight.
+    """The scores of n gallery images for one query, at any image weight.
 
     The constructor reads the gallery's vectors once, and stores two or three dot products for each
-    image and stream.
+    image and stream. The methods need only these dot products; the model is not run again.
+
+    A query has an image part and a text part in each stream, which are mixed by the image weight.
+    Each part is computed from both the image and the text. The parameter `shift` of the methods is
+    a number that is added to the logit of every stream's image weight: 0 means the learned weights,
+    infinity the image part alone, and minus infinity the text part alone.
 
     Attributes:
         ids: the ids of the n images, in the order of the vectors.
         excluded: positions of images that are never ranked, ascending.
-        build_ms: duration of reading the vectors, in milliseconds.
+        build_ms: duration of the preparation in milliseconds: computing the dot products and, if
+            `Searcher.sweep` made the object, finding copies of the reference.
     """
 
     def __init__(
@@ -68,14 +78,14 @@ class WeightSweep:
         """Compute the dot products of all gallery vectors with the query's parts.
 
         Args:
-            composed: one query (a batch of one), not shifted.
-            vectors: gallery vectors (n, D), float32, each the concatenation of the streams'
-                vectors; may be a memory map.
+            composed: one query (a batch of one), with the learned weights.
+            vectors: gallery vectors (n, D), float32, which may be a memory map. Each vector of
+                length D concatenates the vectors of all streams.
             ids: the ids of the n images.
             excluded: positions of images that are never ranked.
 
         Raises:
-            ValueError: if there are several queries or the gallery's dimensions differ from theirs.
+            ValueError: if `composed` is not a batch of one, or the shapes do not fit together.
         """
         start = time.perf_counter()
         self._streams = {
@@ -99,13 +109,19 @@ class WeightSweep:
         return len(self.ids) - len(self.excluded)
 
     def excluding(self, positions: Iterable[int]) -> "WeightSweep":
-        """Return the same sweep, but with more excluded positions; the products are not copied."""
+        """Return the same scores, but with these positions excluded from the ranking, too.
+
+        The new object shares the dot products with this one.
+        """
         other = copy.copy(self)
         other.excluded = tuple(sorted({*self.excluded, *positions}))
         return other
 
     def scores(self, shift: float = 0.0) -> Vectors:
-        """Return the scores (n,) of all images at a shift, including excluded images.
+        """Return the scores (n,) of all n images, including excluded images.
+
+        Args:
+            shift: number added to the logit of every stream's image weight.
 
         Raises:
             QueryError: if the shift is NaN.
@@ -113,29 +129,59 @@ class WeightSweep:
         return self._mix(self._shifted(shift))
 
     def variant_scores(self, variant: Variant) -> Vectors | None:
-        """Return the scores (n,) of all images for a variant of the query.
+        """Return the scores (n,) of all n images for a variant of the query.
 
-        The result is None if the query lacks a modality that the variant needs; "average" needs
-        both an image and a text.
+        Args:
+            variant: "picture" for the image part alone, "words" for the text part alone, "average"
+                for both with weight 0.5, or "learned" for both with the learned weights.
+
+        Returns:
+            The scores. None for "picture" if the query has no image, for "words" if it has no text,
+            and for "average" if it lacks either.
         """
         queries = self._variant(variant)
         return None if queries is None else self._mix(queries)
 
     def variant_weights(self, variant: Variant) -> dict[str, Weight] | None:
-        """Return each stream's weights in a variant; None where `variant_scores` returns None."""
+        """Return the image and text weights in a variant of the query.
+
+        Args:
+            variant: "picture" for the image part alone, "words" for the text part alone, "average"
+                for both with weight 0.5, or "learned" for both with the learned weights.
+
+        Returns:
+            The weights by the stream's name. None for "picture" if the query has no image, for
+            "words" if it has no text, and for "average" if it lacks either.
+        """
         queries = self._variant(variant)
         return None if queries is None else _weights(queries)
 
     def weights(self, shift: float = 0.0) -> dict[str, Weight]:
-        """Return each stream's image and text weights at a shift."""
+        """Return the image and text weights by the stream's name.
+
+        Args:
+            shift: number added to the logit of every stream's image weight.
+        """
         return _weights(self._shifted(shift))
 
     def parts(self, position: int, shift: float = 0.0) -> dict[str, float]:
-        """Return the parts of one image's score, named as in `Hit.parts`; they sum to the score."""
+        """Return the parts of one image's score, by names such as `clip_image`; see `Hit`.
+
+        The parts sum to the score.
+
+        Args:
+            position: the image's position in the gallery.
+            shift: number added to the logit of every stream's image weight.
+        """
         return self.split([position], shift)[0]
 
     def split(self, positions: Sequence[int], shift: float = 0.0) -> list[dict[str, float]]:
-        """Return the parts of the scores of several images, given their positions; see `parts`."""
+        """Return the parts of the scores of several images, as `parts` does for one image.
+
+        Args:
+            positions: the images' positions in the gallery.
+            shift: number added to the logit of every stream's image weight.
+        """
         columns = list(positions)
         parts: dict[str, list[float]] = {}
         row = 0
@@ -152,20 +198,23 @@ class WeightSweep:
         return [{name: column[k] for name, column in parts.items()} for k in range(len(columns))]
 
     def top(self, shift: float, k: int) -> NDArray[np.int64]:
-        """Return the positions of the `k` (1 or more) best images at a shift, best first.
+        """Return the positions of the best images in the gallery, best first.
 
-        There are fewer than `k` if fewer images are ranked.
+        Args:
+            shift: number added to the logit of every stream's image weight.
+            k: number of images, 1 or more. If fewer are ranked, all of them are returned.
         """
         return best_positions(self.scores(shift), _require_positive(k), self.excluded)
 
     def hits(self, shift: float, k: int, duplicates: NearDuplicates | None = None) -> list[Hit]:
-        """Return the `k` best hits at a shift; the model is not run.
+        """Return the `k` best images as hits, best first.
 
         Args:
-            shift: number added to the logit of every image weight.
+            shift: number added to the logit of every stream's image weight.
             k: number of hits, 1 or more.
-            duplicates: if given, near-duplicates are hidden under the best image of their group,
-                and the next images in rank take their places.
+            duplicates: finds the near-duplicates, which are then hidden under the best image of
+                their group; images from further down the ranking take their places. None to hide
+                nothing.
         """
         scores = self.scores(shift)
         copies: list[list[str]] | None = None
@@ -181,9 +230,9 @@ class WeightSweep:
         return build_hits(self.ids, scores, positions, parts, self.excluded, copies)
 
     def rank(self, scores: Vectors, position: int) -> int:
-        """Return the rank of an image, from 1, when the gallery is ordered by given scores.
+        """Return the rank of an image, from 1, when the gallery is ordered by the given scores.
 
-        Of images with equal scores, the one with the lower position ranks higher.
+        Of images with equal scores, the one with the lower position is ranked first.
 
         Args:
             scores: the scores (n,) of all images.
@@ -216,13 +265,16 @@ class WeightSweep:
     def rank_trace(
         self, shifts: Iterable[float] = TRACE_SHIFTS, k: int = 10, limit: int = TRACE_LIMIT
     ) -> RankTrace:
-        """Return the ranks of all images that are among the `k` best at any of the shifts.
+        """Return the ranks of the best images at several image weights.
+
+        The trace has every image that is among the `k` best at any of these weights.
 
         Args:
-            shifts: numbers added to the logit of every image weight; minus infinity, 0 and infinity
-                are always included.
-            k: how many of the best images at each shift the trace contains, 1 or more.
-            limit: the last rank that is reported, `k` or more.
+            shifts: numbers, each of which is added to the logit of every stream's image weight to
+                give one of the weights. Minus infinity, 0 and infinity are always included.
+            k: how many of the best images at each weight the trace contains, 1 or more.
+            limit: the highest rank number that is reported, `k` or more. Lower-ranked images have
+                None instead of a rank.
 
         Raises:
             QueryError: if a shift is NaN, or `k` or `limit` is out of range.
@@ -287,12 +339,19 @@ class WeightSweep:
 
 
 def _gallery_products(streams: Mapping[str, Composition], vectors: Vectors) -> Vectors:
-    """Return the dot products (P, n) of n gallery vectors (n, D) with all P parts of all streams.
+    """Return the dot products (P, n) of n gallery vectors with the P parts of a query.
+
+    In each stream, the query has an image part, a text part and, for some combiners, a joint part;
+    P counts the parts of all streams.
 
     One matrix product computes them, so that the vectors are read once. For this, each part is
-    padded with zeros in the dimensions of the other streams, which costs less than to read the
+    padded with zeros in the dimensions of the other streams, which costs less than reading the
     vectors a second time. PyTorch is used because its matrix product is faster here: for 100,000 x
     512 values it takes twice as long as the sum of the values, NumPy's at least four times as long.
+
+    Args:
+        streams: the query (a batch of one) in each stream.
+        vectors: gallery vectors (n, D), each the concatenation of the streams' vectors.
     """
     columns = []
     start = 0
@@ -320,13 +379,16 @@ def _averaged(stream: Composition) -> Composition:
 
 
 def _coefficients(query: Composition, has_joint_row: bool) -> Vectors:
-    """Return the factor of each part's dot product in the cosine, as an array (2 or 3,).
+    """Return the factors with which a stream's dot products are added up to the cosine.
 
-    The factor is the part's weight divided by the length of the weighted sum of all parts.
+    The dot products are those of a gallery vector with the query's image part, text part and, for
+    some combiners, joint part. The factor of a part is its weight, divided by the length of the
+    weighted sum of all parts.
 
     Args:
-        query: one stream's parts and weight.
-        has_joint_row: whether the dot products include those of a joint part.
+        query: the query's parts and image weight in one stream.
+        has_joint_row: whether there is a dot product for a joint part. If so, three factors are
+            returned, otherwise two.
     """
     mixed = query.image_weight * query.image_part + (1 - query.image_weight) * query.text_part
     if query.joint_part is not None:
@@ -335,7 +397,7 @@ def _coefficients(query: Composition, has_joint_row: bool) -> Vectors:
     weight = float(query.image_weight)
     factors = [weight, 1 - weight]
     if has_joint_row:
-        # A composition that was shifted by infinity has no joint part.
+        # After an infinite weight shift (one of the two parts alone), there is no joint part.
         factors.append(0.0 if query.joint_part is None else 1.0)
     return (np.array(factors) / length).astype(np.float32)
 
@@ -351,14 +413,16 @@ _BISECTIONS = 60
 
 
 def shift_for_weight(sweep: WeightSweep, position: float) -> float:
-    """Return the shift at which the mean of the streams' image weights has a given value.
+    """Return the number to add to the image weights' logits to give their mean a certain value.
 
     Args:
         sweep: the query's scores.
-        position: the mean image weight, in [0, 1]; 0 and 1 give minus infinity and infinity.
+        position: the mean of the streams' image weights that is wanted, in [0, 1].
 
     Returns:
-        The shift; 0 for a query without image or without text, whose weights are fixed.
+        The number, which is called the weight shift: minus infinity for position 0, infinity for
+        position 1. It is 0 for a query without image or without text, whose weights are always
+        exactly 0 or 1.
 
     Raises:
         QueryError: if the position is outside [0, 1].

@@ -35,7 +35,10 @@ from dwc.ui.request_parsing import (
 from dwc.ui.security import refuse_addresses
 
 COMPARED = 10
-"""How many of the best results of each ranking the explaining endpoints consider by default."""
+"""How many of the best results of each ranking `/explain`, `/compare` and `/paraphrase` consider.
+
+For `/compare` and `/paraphrase` it is only the default.
+"""
 
 MAP_PAGE = 10_000
 """How many images' positions `/map` returns at once by default."""
@@ -163,18 +166,20 @@ def explain_query(searcher: Searcher, query: EncodedQuery, id: str, shift: float
     """Return the explanations of one result of a query, for the endpoint `/explain`.
 
     Args:
-        searcher: The searcher that runs the query.
+        searcher: The searcher that encoded the query.
         query: The encoded query.
         id: The id of the image to explain; empty for the best result.
         shift: Number added to the logit of each stream's image weight.
 
     Returns:
-        A dict with "why" (the score's parts and ranks), "word_effects", "trace" (ranks at all
-        weights) and "regions" (attention maps). "regions" is None if the model has no CNN stream,
-        or the query lacks an image or words that the stream can encode.
+        A dict of JSON-compatible values: "why" (the parts of the score, and the image's ranks),
+        "word_effects" (the effect of each word), "trace" (the ranks of the best images at several
+        image weights) and "regions" (the attention maps). "regions" is None if the model has no CNN
+        stream, or if the query has no image or no word that this stream can encode.
 
     Raises:
-        QueryError: The image is not in the gallery, is the reference itself, or nothing is ranked.
+        QueryError: The image is not in the gallery or is the reference itself, or the gallery has
+            no image except the reference.
     """
     sweep = searcher.sweep(query)
     if not len(sweep):
@@ -190,11 +195,15 @@ def explain_query(searcher: Searcher, query: EncodedQuery, id: str, shift: float
 
 
 def compare_query(searcher: Searcher, images: GalleryImages, query: EncodedQuery, k: int) -> Answer:
-    """Return the `k` best results of each ranking for a query, for the endpoint `/compare`.
+    """Return the `k` best results of each variant of a query, for the endpoint `/compare`.
+
+    The variants rank by the image part alone, the text part alone, the plain average of both, and
+    both with the learned weights.
 
     Returns:
-        The fields of `Comparison.to_dict`; "fitting", the ids of all relevant images, or None if
-        they are unknown; and "why_unknown", the reason for None.
+        A dict with the fields of `Comparison`; "fitting", a list of the ids of all images that
+        match everything the query asks for, or None if they are unknown; and "why_unknown", which
+        says why they are unknown, empty if they are known.
     """
     relevance = find_relevant(garments_of(images), query)
     return {
@@ -205,7 +214,10 @@ def compare_query(searcher: Searcher, images: GalleryImages, query: EncodedQuery
 
 
 class _ExplainingEndpoints:
-    """The functions of the explaining endpoints; the API's documentation shows their docstrings."""
+    """The functions of the endpoints `/explain`, `/compare` and `/paraphrase`.
+
+    The API's documentation shows the docstrings of these functions.
+    """
 
     def __init__(self, models: ModelPool, images: GalleryImages) -> None:
         self._models, self._images = models, images
@@ -309,8 +321,8 @@ def _add_endpoint(
 ) -> None:
     """Add an endpoint that calls a function and returns its result as JSON.
 
-    The endpoint's inputs are, in this order: the reference, the text, `inputs`, the model if there
-    are several, and `last_inputs`.
+    The inputs of the endpoint, in this order, are the reference, the text, `inputs`, the model (if
+    there are several models), and `last_inputs`.
     """
     # The endpoint has hidden components of its own, so that the settings of the page's components
     # do not limit its inputs.

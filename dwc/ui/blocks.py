@@ -1,4 +1,4 @@
-"""The page as Gradio blocks: connects each component's events to their handlers."""
+"""The page as Gradio blocks: creates the components and connects their events to handlers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -40,14 +40,15 @@ LIGHT: dict[str, Any] = {
     "api_visibility": "private",
 }
 QUEUE_LENGTH = 64
-"""How many events may wait; further ones are refused with a message on the page."""
+"""How many events may wait; further events are refused with a message on the page."""
 
 
 class PageBlocks(gr.Blocks):
     """Gradio blocks whose public endpoint `/search` may be called without its last inputs.
 
-    Gradio's own clients fill in missing inputs, but scripts that send plain HTTP requests do not.
-    Without this class such scripts would fail whenever an input is added.
+    Gradio's own clients send the default values of inputs that a caller leaves out, but scripts
+    that send plain HTTP requests do not. Without this class, such scripts would fail as soon as the
+    endpoint gets a further input.
     """
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
@@ -61,9 +62,9 @@ class PageBlocks(gr.Blocks):
 def build_page(models: ModelPool, images: GalleryImages, examples: Sequence[Example]) -> gr.Blocks:
     """Build the page, ready to be launched with `startup.launch_options`.
 
-    The page opens with the result of an example search, which is run once, here: the first example
-    that the default model can search. When a browser loads the page, the search of the link or the
-    search that the browser showed before a reload replaces it.
+    The page opens with the result of an example search, which is run once, here. It is the first
+    example that the default model can search. When a browser loads the page by a link to a search,
+    that search replaces it; after a reload, the search that was on the screen replaces it.
     """
     opening = find_opening(models, images, examples)
     with PageBlocks(
@@ -170,9 +171,9 @@ class _Wiring:
         self._explain_after(back)
 
     def _connect_session(self) -> None:
-        """Connect the events that open or restore the page, and those that call `session.js`.
+        """Connect the events that open or restore the page, and the events that call `session.js`.
 
-        That script stores in the browser what is on the screen, and keeps the address up to date.
+        This script stores in the browser what is on the screen, and updates the page's address.
         """
         c, handlers = self.components, self.handlers
         opened = self.page.load(
@@ -302,13 +303,16 @@ class _Wiring:
         )
 
     def _on(self, component: Any, name: str, *handling: Any, **options: Any) -> Any:
-        """Connect an event that an element's script sends; `static/events.js` sends the next one.
+        """Connect an event that an element's script sends to a handler, and return the listener.
+
+        When the handler has ended, the browser is told, so that `static/events.js` sends the next
+        event of the same name if one is waiting.
 
         Args:
             component: The element; it has an `elem_id`.
             name: The event's name.
             handling: The handler, its inputs and its outputs.
-            options: Further options of the listener.
+            options: Further options of the Gradio listener.
         """
         listen = getattr(component, name)
         event = listen(*handling, trigger_mode="multiple", **options)
@@ -318,7 +322,11 @@ class _Wiring:
         return event
 
     def _explain_after(self, event: Any) -> None:
-        """After a search, record it in the history, then fill the panels, the slow ones last."""
+        """Connect what happens after a search that `event` runs.
+
+        The search is recorded in the history. Then the explanation panels are filled, the slow ones
+        last, and the columns of a pinned search and of other models are added.
+        """
         event.failure(None, js="() => window.dwcSession.refuse()", api_visibility="private")
         event = self._record_after(event)
         for panels in (FAST_PANELS, SLOW_PANELS):

@@ -11,25 +11,25 @@ MODALITY_NAMES = {"image": "picture", "text": "words", "joint": "both together"}
 def escape(text: object) -> str:
     """Escape a text for use inside an HTML element or a quoted attribute.
 
-    Characters that UTF-8 cannot encode, which stand for invalid bytes in file names, become
-    backslash escapes.
+    Python represents invalid bytes in file names by characters that UTF-8 cannot encode. They
+    become backslash escapes.
     """
     encodable = str(text).encode("utf-8", "backslashreplace").decode("utf-8")
     return escape_html(encodable, quote=True)
 
 
 def render_error(message: str) -> str:
-    """Render an error message; empty for no message."""
+    """Return the HTML of an error message; empty if the message is empty."""
     return f'<p class="trouble" role="alert">{escape(message)}</p>' if message else ""
 
 
 def render_hint(text: str) -> str:
-    """Render a sentence in small type."""
+    """Return the HTML of a sentence in small type."""
     return f'<p class="hint">{escape(text)}</p>'
 
 
 def render_unknown_words(words: Sequence[str]) -> str:
-    """Render a message about words outside the model's vocabulary; empty if there are none."""
+    """Return the HTML of a message about words that the model does not know; empty if none."""
     if not words:
         return ""
     struck = ", ".join(f"<s>{escape(word)}</s>" for word in words)
@@ -47,13 +47,16 @@ def format_stream(stream: str) -> str:
 
 
 def format_part(part: str) -> str:
-    """Return a score part's display name, such as `picture, CLIP stream` for `clip_image`."""
+    """Return the display name of a part of a score: `picture, CLIP stream` for `clip_image`."""
     stream, _, modality = part.rpartition("_")
     return f"{MODALITY_NAMES.get(modality, modality)}, {format_stream(stream)} stream"
 
 
 def weight_in_words(image_weight: float) -> str:
-    """Describe an image weight in words: "only to the words" for 0, "only to the picture" for 1."""
+    """Describe an image weight in words, to complete a sentence such as "This search listens …".
+
+    Examples: "only to the words" for 0, "to both alike" for 0.5, "only to the picture" for 1.
+    """
     if image_weight >= 0.995:
         return "only to the picture"
     if image_weight <= 0.005:
@@ -69,9 +72,9 @@ def weight_in_words(image_weight: float) -> str:
 
 
 def percents(image_weight: float) -> tuple[int, int]:
-    """Return the image's and the text's share of a weight in whole percent; they sum to 100.
+    """Return the image weight and the text weight in whole percent; they sum to 100.
 
-    0 and 100 are returned only for weights of exactly 0 and 1.
+    0 and 100 are returned only for an image weight of exactly 0 or 1.
     """
     picture = round(100 * image_weight)
     if 0 < image_weight < 1:
@@ -88,8 +91,8 @@ def format_percentile(percentile: float) -> str:
 def round_to_sum(values: Sequence[float], total: float, digits: int = 2) -> list[float]:
     """Round values to `digits` decimal places so that they add up to the rounded total.
 
-    All values are rounded down; then those with the largest remainders are raised by one unit of
-    the last place until the sum is right. `total` should be the sum of the values.
+    First all values are rounded down. Then the values that lost most by that are raised by one unit
+    of the last decimal place, until the sum is right. `total` should be the sum of the values.
     """
     scale = 10**digits
     floors = [math.floor(value * scale) for value in values]
@@ -116,8 +119,8 @@ def format_timing(timings_ms: Mapping[str, float], gallery_size: int) -> str:
     """Format a gallery's size and a search's duration, as in `2,000 pictures · 19 ms`.
 
     Args:
-        timings_ms: The durations of the steps in milliseconds, and of all steps as `total`; without
-            `total`, their sum is used.
+        timings_ms: The durations of the single steps in milliseconds, by name; the entry `total`
+            has the duration of all steps. If there is no such entry, the others are added up.
         gallery_size: The number of images in the gallery.
     """
     total = timings_ms.get("total", sum(timings_ms.values()))
@@ -126,14 +129,16 @@ def format_timing(timings_ms: Mapping[str, float], gallery_size: int) -> str:
 
 
 def on_load(function: str, *events: str) -> str:
-    """Return the JavaScript that runs a function of `static/` when an element has been inserted.
+    """Return the JavaScript that runs when the browser has inserted an element into the page.
 
-    The element's events are sent one of a kind at a time; see `static/events.js`.
+    It calls a function of the scripts in `static/`, which can then trigger events of the element.
+    An event waits until the previous event of the same name has been handled; of several that wait,
+    only the latest is sent (see `static/events.js`).
 
     Args:
         function: The function with its namespace, such as `dwcPanels.examples`.
-        events: The names of the events that the function may trigger on the element. Gradio
-            recognizes an element's events by their quoted names in this code.
+        events: The names of the events that the function may trigger. They are quoted in the
+            returned code, since Gradio recognizes an element's events by that.
     """
     names = "".join(f", '{event}'" for event in events)
     gated = "window.dwcEvents.gate(element.closest('.block').id, trigger)"

@@ -33,7 +33,7 @@ class GalleryImages(Protocol):
 
     @property
     def remarks(self) -> Sequence[str]:
-        """Sentences on other images that the gallery leaves out or whose files are missing."""
+        """Sentences for the user on missing files, and on images left out for other reasons."""
 
     def thumbnail(self, image_id: str) -> Path:
         """Return the path of the image's thumbnail, inside `folder`."""
@@ -48,7 +48,7 @@ class GalleryImages(Protocol):
         """Return a description of the image, for visitors who cannot see it."""
 
     def id_of(self, thumbnail: str | Path) -> str | None:
-        """Return the id of the image with this thumbnail; None if there is none."""
+        """Return the id of the image with this thumbnail; None if no image has it."""
 
 
 def url_of(thumbnail: Path) -> str:
@@ -62,7 +62,10 @@ _CATEGORY_NAMES = {"t_shirt": "T-shirt"}
 
 
 class StoreImages:
-    """The images of a vector store; drawn garments are described by attributes, others by name."""
+    """The images of a gallery store (a folder with the vectors and thumbnails of a gallery).
+
+    Drawn garments of the catalogue are described by their attributes, other images by file name.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -73,12 +76,15 @@ class StoreImages:
 
     @property
     def remarks(self) -> list[str]:
-        """Sentences on other images that the gallery leaves out or whose files are missing."""
+        """Sentences for the user on missing files, and on images left out for other reasons."""
         return self._store.manifest.remarks()
 
     @cached_property
     def skipped(self) -> dict[str, str]:
-        """The files that could not be read, mapped to the reasons without the server's paths."""
+        """The files that could not be read, mapped to the reasons.
+
+        The paths of the server's folders are removed from the reasons.
+        """
         reasons = self._store.manifest.skipped.items()
         return {image_id: reason.rpartition(f"{image_id}: ")[2] for image_id, reason in reasons}
 
@@ -99,7 +105,10 @@ class StoreImages:
                 self.draw_thumbnail(image_id)
 
     def describe(self, image_id: str) -> str:
-        """Describe a drawn garment by its attributes, any other image by its file name's stem."""
+        """Describe a drawn garment by its attributes, any other image by its file name.
+
+        The file name is without its suffix, and with spaces for underscores.
+        """
         if (garment := self.garments.get(image_id)) is not None:
             return describe_garment(garment)
         return PurePosixPath(image_id).stem.replace("_", " ")
@@ -110,9 +119,9 @@ class StoreImages:
         return None if garment is None else _name_category(garment)
 
     def id_of(self, thumbnail: str | Path) -> str | None:
-        """Return the id of the image with this thumbnail; None if there is none.
+        """Return the id of the image with this thumbnail; None if no image has it.
 
-        Images with identical content share a thumbnail; the first of them is returned.
+        Images with identical content share a thumbnail; the id is that of the first of them.
         """
         path = Path(thumbnail)
         image_id = self._by_content.get(path.stem)
@@ -138,7 +147,7 @@ class StoreImages:
 
 
 def describe_garment(garment: Garment) -> str:
-    """Describe a garment, always in the same order of its attributes.
+    """Describe a garment by its attributes, always in the same order.
 
     Example: `dark blue striped dress with white, long sleeve, v neckline`.
     """

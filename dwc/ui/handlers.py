@@ -1,4 +1,8 @@
-"""Event handlers of the page: each takes component values and returns `{component: value}`."""
+"""Event handlers of the page.
+
+A handler is called with the values of some components and with what the browser sent. It returns
+the new values of components as a dict `{component: value}`.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -45,38 +49,41 @@ FORGOTTEN = "The server has forgotten this answer. Search again."
 class PageComponents:
     """The Gradio components that handlers read and update; `layout.py` creates them.
 
-    The last components, from `session` on, are hidden. Those of type `gr.State` hold their values
-    on the server, the others in the browser.
+    The components from `session` on are hidden. The values of those of type `gr.State` are stored
+    on the server, the values of the others in the browser.
 
     Attributes:
         header: The page header, with the model selector.
         reference: The reference image.
-        words: The modification text.
+        words: The modification text, which says what should be different.
         unknown: The typed words that are not in the model's vocabulary.
         search: The search button.
         message: The error message that says why a search could not be made.
-        history_strip: The drawn search history, with one tile per search.
+        history_strip: The picture of the search history, with one tile per search.
         examples: Example searches to try.
         weights: The sentence about the weights, and the dial that shows them.
         slider: The slider of the image weight.
-        fold_switch: The switch that folds near-duplicates.
+        fold_switch: The switch that hides near-duplicates under the better-ranked image.
         results: The result cards.
-        toolbar: The export buttons and the link to the search.
+        toolbar: The export buttons and the button that copies a link to the search.
         panels: The explanation panels by their ids.
         gallery: The gallery browser.
-        map_service: Hidden element through which the browser loads the map's points.
-        session: Element whose event `restore` asks the server to show a search again: after Back
-            or Forward, or after an attempt that failed because the server was busy.
+        map_service: Hidden element through which the browser loads the points of the map.
+        session: Element whose event `restore` asks the server to show a search again. The browser
+            triggers it after Back or Forward, and after an attempt that failed because the server
+            was busy.
         model: The name of the selected model.
         screen: The data about the search result on the screen, as returned by `describe_screen`.
         history: The search history of the visit, as returned by `SearchHistory.to_dict`.
-        visit: The data that the script `session.js` sends when the page opens: `address`, the query
-            string of the page's address, and what the page showed before a reload, if that is why
-            it opens: `screen`, `history`, its current `step`, `pin`, and `draft`, the input fields.
-        state: The cached search result of this visitor.
+        visit: The data that the script `session.js` sends when the page opens. `address` is the
+            query string of the page's address. After a reload there is also what the page showed
+            before: `screen`, `history` and `pin` in the form of these components, `step` (the
+            number of the current step of the history) and `draft` (the values of the input fields).
+        state: The search result of this visitor, cached on the server.
         parcel: A file for the browser to download.
-        pin: The data that repeats the pinned search, in the form of `screen`; None without a pin.
-        pin_cache: The cached pinned search result.
+        pin: The data that repeats the pinned search, in the form of `screen`; None if no search is
+            pinned.
+        pin_cache: The result of the pinned search, cached on the server.
     """
 
     header: gr.HTML
@@ -126,10 +133,13 @@ class PageComponents:
 
 
 def answer_request(models: ModelPool, images: GalleryImages, request: SearchRequest) -> SearchState:
-    """Run the search of a request; return its result, with as many hits as the request shows.
+    """Run the search that a request describes, and return its result.
+
+    The result has as many hits as the request asks to show. If the request folds near-duplicates
+    (hides them under better-ranked hits), the result also has those that are hidden.
 
     Raises:
-        DWCError: The model cannot be loaded, or the query cannot be searched.
+        DWCError: The model cannot be loaded, or the query is invalid.
     """
     name = models.require(request.model)
     with models.using(name) as searcher:
@@ -142,7 +152,7 @@ def answer_request(models: ModelPool, images: GalleryImages, request: SearchRequ
     request = replace(request, words=request.words.strip(), model=name)
     weights = sweep.weights()
     if not any(0 < weight.image < 1 for weight in weights.values()):
-        request = replace(request, shift=0.0)  # only one modality: there is no weight to shift
+        request = replace(request, shift=0.0)  # only an image or only a text: the weight is fixed
     result = replace(
         result,
         hits=rank(sweep, near_duplicates, request),
@@ -155,9 +165,10 @@ def answer_request(models: ModelPool, images: GalleryImages, request: SearchRequ
 def find_opening(
     models: ModelPool, images: GalleryImages, examples: Sequence[Example]
 ) -> SearchState | None:
-    """Return the result of the first example that the default model can search, else None.
+    """Return the search result with which the page opens.
 
-    The page opens with this result.
+    It is the result of the first example that the default model can search; None if the model can
+    search none of them.
     """
     for example in examples:
         request = SearchRequest(example.words, example.reference_id, model=models.default)
@@ -171,11 +182,20 @@ def find_opening(
 def describe_screen(state: SearchState, images: GalleryImages, names_model: bool) -> dict[str, Any]:
     """Return the data about a search result that the browser stores.
 
+    Args:
+        state: The search result.
+        images: The gallery.
+        names_model: Whether the link names the model, which is needed if there are several.
+
     Returns:
-        A dict with `request`, which repeats the search; `origin`, a string that identifies the
-        model and the gallery; `link`, the query string of the page's address, None for an uploaded
-        reference; `reference`, the path of the reference's file, by which the page detects that
-        another reference has been chosen; and `description`, the search in one line.
+        A dict with these entries:
+
+        - `request`: the request with which the search can be repeated, as a dict.
+        - `origin`: a string that identifies the model and the gallery.
+        - `link`: the query string that repeats the search; None for an uploaded reference.
+        - `reference`: the path of the reference's file, by which the page detects that another
+          reference has been chosen; None for a search without a reference.
+        - `description`: the search in one line.
     """
     request = state.request
     reference = reference_file(request, images)
@@ -189,10 +209,12 @@ def describe_screen(state: SearchState, images: GalleryImages, names_model: bool
 
 
 def reference_file(request: SearchRequest, images: GalleryImages) -> FileData | None:
-    """Return a request's reference in Gradio's format for files; None without a reference.
+    """Return the reference image of a request in Gradio's format for files.
+
+    The result is None if the request has no reference.
 
     Raises:
-        QueryError: The gallery has no such image.
+        QueryError: The reference is not in the gallery.
     """
     if request.upload is not None:
         return {"path": request.upload}
@@ -204,15 +226,17 @@ def reference_file(request: SearchRequest, images: GalleryImages) -> FileData | 
 
 
 def get_attribute(event: gr.EventData, name: str) -> Any:
-    """Return a value that the browser sent with an event, by its name; None if it sent none."""
+    """Return the value of this name that the browser sent with an event; None if it sent none."""
     return getattr(event, name, None)
 
 
 class PageHandlers:
     """The handlers of all events of the page.
 
-    Handlers that act on a search result receive both what the browser shows (`screen`) and the
-    server's `state`; `dwc.ui.state` explains the two.
+    Every handler returns the new values of components, by component; other components stay as they
+    are. Handlers that act on a search result receive two arguments for it: `screen`, the data about
+    the result on the screen, sent by the browser; and `state`, the result that the server has
+    cached. The module docstring of `dwc.ui.state` explains why both are needed.
     """
 
     def __init__(
@@ -224,7 +248,16 @@ class PageHandlers:
         opening: SearchState | None,
         upload_minutes: int,
     ) -> None:
-        """Create the handlers; the page opens with the search result `opening`."""
+        """Create the handlers.
+
+        Args:
+            models: The models.
+            images: The gallery.
+            examples: The example searches that the page offers.
+            components: The page's components.
+            opening: The search result with which the page opens; None if it opens without one.
+            upload_minutes: After how many minutes uploads are deleted.
+        """
         self._models, self._images, self._examples = models, images, examples
         self._components, self._opening = components, opening
         self._upload_minutes = upload_minutes
@@ -233,11 +266,12 @@ class PageHandlers:
         """Return the search result on the screen, from the cache or by searching again.
 
         Args:
-            state: The cached search result, which may be missing or belong to another search.
-            screen: The data about the search result on the screen, as sent by the browser.
+            state: The cached search result. It may be None, or the result of another search.
+            screen: The data about the search result on the screen, as sent by the browser; see
+                `describe_screen`.
 
         Returns:
-            The search result; None if `screen` describes none.
+            The search result on the screen; None if `screen` does not describe a search.
 
         Raises:
             DWCError: The search cannot be repeated, or it would now use another model or another
@@ -273,7 +307,7 @@ class PageHandlers:
     def try_reference_query(
         self, model: str, screen: object, state: SearchState | None, event: gr.EventData
     ) -> Update:
-        """Search with one of the queries that the panel of weight statistics shows."""
+        """Search with the query that was clicked in the panel of weight statistics."""
 
         def act(current: SearchState) -> Update:
             side, index = get_attribute(event, "side"), get_attribute(event, "place")
@@ -290,7 +324,7 @@ class PageHandlers:
         screen: object,
         event: gr.EventData,
     ) -> Update:
-        """Switch to another model and search again; keep the current one if loading fails."""
+        """Switch to another model and search again; keep the current model if loading fails."""
         c = self._components
         try:
             name = self._models.require(get_attribute(event, "model"))
@@ -309,11 +343,12 @@ class PageHandlers:
         """Fill the page when it is opened, reloaded or restored.
 
         Args:
-            visit: The data that the browser sends; see `PageComponents.visit`.
+            visit: The data that the browser sends; see the attribute `visit` of `PageComponents`.
 
         Returns:
-            The updates that show a search: the one that the page showed before; without that, the
-            one in the page's address; without that, the page's own opening search.
+            The updates that show a search. This is the search that the page showed before a reload;
+            if there is none, the search in the page's address; if there is none either, the search
+            with which the page opens.
         """
         known = visit if isinstance(visit, Mapping) else {}
         screen = known.get("screen")
@@ -342,14 +377,14 @@ class PageHandlers:
         return update | self._restore_draft(known.get("draft"))
 
     def restore(self, event: gr.EventData) -> Update:
-        """Fill the page as `open_page` does, when the browser requests it after opening.
+        """Fill the page as `open_page` does, with the data that the browser sends with an event.
 
-        The browser does so for Back and Forward, and to repeat an attempt that failed.
+        The browser sends it after Back or Forward, and after an attempt that failed.
         """
         return self.open_page(get_attribute(event, "visit"))
 
     def go_back(self, history: object, model: str, screen: object, event: gr.EventData) -> Update:
-        """Repeat a search of the history, with the weight shift with which it was last shown."""
+        """Repeat a search of the history, at the image weight at which it was last shown."""
         there = SearchHistory.from_dict(history).back_to(get_attribute(event, "step"))
         step = None if there is None else there.current_step
         if there is None or step is None:
@@ -379,7 +414,7 @@ class PageHandlers:
     # Acting on the search result
 
     def reweight(self, state: SearchState | None, screen: object, event: gr.EventData) -> Update:
-        """Rank the results again at the slider's position; the model is not run."""
+        """Rank the results again at the slider's image weight, without running the model."""
 
         def act(current: SearchState) -> Update:
             if not current.has_two_modalities:
@@ -404,7 +439,11 @@ class PageHandlers:
         return self._with_current(state, screen, act)
 
     def fold(self, state: SearchState | None, screen: object, event: gr.EventData) -> Update:
-        """Fold near-duplicates and show further results in their place, or unfold them."""
+        """Fold or unfold near-duplicates, depending on the switch.
+
+        To fold means to hide them under the better-ranked image, and to show further results in
+        their place.
+        """
         folded = get_attribute(event, "folded") is True
         return self._with_current(
             state, screen, lambda current: self._show_ranking(with_folding(current, folded))
@@ -448,7 +487,7 @@ class PageHandlers:
     def explain(
         self, panels: Sequence[ExplanationPanel]
     ) -> Callable[[SearchState | None, object], Update]:
-        """Return a handler that fills these panels for the search result on the screen."""
+        """Return a handler that fills the given panels for the search result on the screen."""
 
         def fill_panels(state: SearchState | None, screen: object) -> Update:
             shown = screen if isinstance(screen, Mapping) else {}
@@ -478,13 +517,13 @@ class PageHandlers:
     # Rendering
 
     def fill_panels(self, panels: Sequence[ExplanationPanel], state: SearchState) -> Update:
-        """Return the content of these explanation panels for a search result."""
+        """Return the updates that fill the given explanation panels for a search result."""
         contents = render_panels(panels, self._models, self._images, state)
         components = [self._components.panels[panel.id] for panel in panels]
         return dict(zip(components, contents, strict=True))
 
     def render_header(self, model: str) -> str:
-        """Render the page header with this model selected."""
+        """Return the HTML of the page header, in which the model of the given name is selected."""
         return render_header(self._models.names, model, self._models.origin(model), self._images)
 
     def _search(self, request: SearchRequest, screen: object) -> Update:
@@ -517,7 +556,10 @@ class PageHandlers:
         return SearchRequest(words or "", image_id, upload, model)
 
     def _carried(self, screen: object) -> SearchRequest:
-        """Return an empty request with the setting that a visitor's searches share: `folded`."""
+        """Return an empty request with the settings that carry over to a visitor's next search.
+
+        The only one is `folded`: whether near-duplicates are hidden.
+        """
         shown = screen if isinstance(screen, Mapping) else {}
         request = SearchRequest.from_dict(shown.get("request"))
         return SearchRequest(folded=request is not None and request.folded)
@@ -529,11 +571,19 @@ class PageHandlers:
         act: Callable[[SearchState], Update],
         otherwise: Update | None = None,
     ) -> Update:
-        """Apply `act` to the search result on the screen and return its updates.
+        """Call `act` with the search result on the screen, and return the updates.
 
-        If the search had to be repeated, the updates also cache its result. If there is no search
-        result on the screen, `otherwise` is returned; if the search cannot be repeated, `otherwise`
-        with an error message.
+        Args:
+            state: The cached search result.
+            screen: The data about the search result on the screen, as sent by the browser.
+            act: Function that returns updates for a search result.
+            otherwise: Updates to return instead if there is no search result on the screen; None
+                for no updates.
+
+        Returns:
+            The updates that `act` returned. If the search had to be repeated, they also cache its
+            result. If the search cannot be repeated, the result is `otherwise` with an error
+            message.
         """
         c = self._components
         try:
@@ -562,14 +612,17 @@ class PageHandlers:
         return {c.results: results, c.toolbar: toolbar, **self._remember(state)}
 
     def _remember(self, state: SearchState) -> Update:
-        """Cache a search result on the server, and send the browser the request that repeats it."""
+        """Return updates that cache a search result, and send the browser the data to repeat it."""
         screen = describe_screen(state, self._images, self._names_model)
         if self._opening is not None and state.request == self._opening.request:
             screen["link"] = ""  # the page's opening search needs no link
         return {self._components.state: state, self._components.screen: screen}
 
     def _clear_answer(self, message: str) -> Update:
-        """Clear the results, since those on the screen belong to another search; show a message."""
+        """Return updates that clear the results and show an error message.
+
+        They are used if the results on the screen belong to another search than the input fields.
+        """
         c = self._components
         cleared = dict.fromkeys((c.unknown, c.weights, c.slider, c.toolbar, *c.panels.values()), "")
         return {
@@ -581,9 +634,10 @@ class PageHandlers:
         }
 
     def _open_with_own_answer(self) -> Update:
-        """Fill only the hidden components and the history for the page's opening search result.
+        """Return the updates for a page that opens with the opening search result.
 
-        All other components already show that result.
+        They fill only the hidden components and the history, since all other components already
+        show that result.
         """
         if self._opening is None:
             return gr.skip()
@@ -601,7 +655,7 @@ class PageHandlers:
         return {c.reference: path, c.words: request.words}
 
     def _restore_draft(self, draft: object) -> Update:
-        """Fill the input fields with input that was not searched yet.
+        """Return updates that fill the input fields with what was in them before a reload.
 
         An uploaded reference is restored only if its file still exists.
         """
@@ -628,14 +682,14 @@ class PageHandlers:
 
     @property
     def _names_model(self) -> bool:
-        """Whether links name the model, which they do if there are several models."""
+        """Whether links name the model: only if there are several models."""
         return len(self._models.names) > 1
 
 
 def _question(request: SearchRequest) -> tuple[str, str | None, str | None, str]:
     """Return the fields of a request that determine its model and query.
 
-    The other fields determine which part of the ranking is shown, and at which weight.
+    The other fields determine the image weight and which part of the results is shown.
     """
     return request.words, request.reference_id, request.upload, request.model
 

@@ -1,4 +1,7 @@
-"""The search history of a visit: a tree of searches, with one of them as the current one."""
+"""The search history of a visit: a tree of searches, one of which is the current search.
+
+Each search is a step of the history. It is a child of the step that was on the screen before.
+"""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -7,17 +10,17 @@ from typing import Any
 from dwc.search.results import shift_to_json
 
 MAX_STEPS = 24
-"""How many steps are stored: more than a person can tell apart, in a few kilobytes."""
+"""The maximum number of steps in the history, which take a few kilobytes."""
 
 
 @dataclass(frozen=True)
 class HistoryQuery:
-    """A query of the history.
+    """The query of one search in the history.
 
     Attributes:
-        words: The modification text; may be empty.
-        reference_id: The id of the reference, if it is an image of the gallery.
-        upload: The path of the reference's file, if it was uploaded.
+        words: The modification text, which says what should be different; may be empty.
+        reference_id: The id of the reference, if it is an image of the gallery; otherwise None.
+        upload: The path of the reference's file, if it was uploaded; otherwise None.
     """
 
     words: str
@@ -27,11 +30,12 @@ class HistoryQuery:
 
 @dataclass(frozen=True)
 class WeightShift:
-    """The weight with which a search result is shown.
+    """The image weight at which a search result is shown.
 
     Attributes:
-        shift: The number added to the logit of each image weight; 0 for the learned weights.
-        image_weight: The mean image weight of the streams at this shift, in [0, 1].
+        shift: The number that is added to the logit of every stream's image weight; 0 for the
+            learned weights.
+        image_weight: The mean of the streams' image weights at this shift, in [0, 1].
     """
 
     shift: float
@@ -44,9 +48,10 @@ class HistoryStep:
 
     Attributes:
         number: The number of the step, from 1; later steps have higher numbers.
-        parent: The number of the step from which this search was made; None for the root.
+        parent: The number of the step that was on the screen when this search was made; None for
+            the root of the tree.
         query: The query.
-        weight_shift: The weight with which its results were last shown.
+        weight_shift: The image weight at which the results were last shown.
     """
 
     number: int
@@ -57,12 +62,13 @@ class HistoryStep:
 
 @dataclass(frozen=True)
 class HistoryRow:
-    """One row of the drawn tree: a step and a chain of its descendants, in consecutive columns.
+    """One row of the drawn tree. It has one or more steps, each a child of the step to its left.
 
     Attributes:
-        column: The column of the first step, from 0.
-        up: How many rows above this one the parent of the first step is drawn; 0 for the top row.
-        steps: The steps of the row, each the child of the one before it.
+        column: The column of the first step, from 0; the others are in the next columns.
+        up: The number of rows from this row up to the row of the first step's parent; 0 for the top
+            row, whose first step has no parent.
+        steps: The steps of the row, from left to right.
     """
 
     column: int
@@ -74,8 +80,9 @@ class HistoryRow:
 class SearchHistory:
     """An immutable tree of at most `MAX_STEPS` steps; every change returns a new history.
 
-    When there are more, the oldest leaves outside the path from the root to the current step are
-    dropped first, then the root.
+    If a change would make the tree too large, steps are dropped. The oldest steps without children
+    are dropped first, except those on the path from the root to the current step. If there are no
+    others, the root is dropped and its child becomes the root.
 
     Attributes:
         steps: The steps in ascending order of their numbers; parents precede their children.
@@ -86,7 +93,7 @@ class SearchHistory:
     current: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the history as JSON-compatible values, in which form the browser stores it."""
+        """Return the history as JSON-compatible values; the browser stores it in this form."""
         steps = [asdict(step) for step in self.steps]
         for step in steps:
             step["weight_shift"]["shift"] = shift_to_json(step["weight_shift"]["shift"])
@@ -94,7 +101,10 @@ class SearchHistory:
 
     @classmethod
     def from_dict(cls, content: object) -> "SearchHistory":
-        """Parse a history sent by a browser; empty if it is not a valid tree of steps."""
+        """Parse a history that a browser sent in the form of `to_dict`.
+
+        The result is an empty history if the content is not a valid tree of steps.
+        """
         try:
             history = _parse_history(content)
             return _bounded(history) if _is_tree(history) else cls()
@@ -102,10 +112,15 @@ class SearchHistory:
             return cls()
 
     def search(self, query: HistoryQuery, weight_shift: WeightShift) -> "SearchHistory":
-        """Add a search as a child of the current step, and make it the current step.
+        """Return the history with a search added as a child of the current step.
 
-        If the current step or one of its children already has this query, no step is added: that
-        step becomes the current one and gets the weight shift.
+        The added step becomes the current step. If the current step or one of its children already
+        has this query, no step is added: that step becomes the current one, and its image weight is
+        updated.
+
+        Args:
+            query: The query of the search.
+            weight_shift: The image weight at which its results are shown.
         """
         step = self.current_step
         if step is not None and step.query == query:
@@ -118,7 +133,7 @@ class SearchHistory:
         return _bounded(SearchHistory((*self.steps, added), number))
 
     def reweighted(self, weight_shift: WeightShift) -> "SearchHistory":
-        """Return the history with another weight shift of the current step."""
+        """Return the history with another image weight for the results of the current step."""
         steps = tuple(
             replace(step, weight_shift=weight_shift) if step.number == self.current else step
             for step in self.steps
@@ -126,21 +141,24 @@ class SearchHistory:
         return replace(self, steps=steps)
 
     def back_to(self, number: object) -> "SearchHistory | None":
-        """Make the step with this number the current one; return None if there is no such step."""
+        """Return the history with the step of this number as the current step.
+
+        The result is None if there is no such step.
+        """
         if type(number) is not int or number not in self._by_number:  # a browser may send anything
             return None
         return replace(self, current=number)
 
     def back_to_query(self, query: HistoryQuery, number: object = None) -> "SearchHistory | None":
-        """Make a step with the given query the current one.
+        """Return the history with a step that has the given query as the current step.
 
         Args:
             query: The query.
-            number: The number of the preferred step; if it has another query, the newest step with
-                the given query is used.
+            number: The number of the step to use if several have this query. If the step of that
+                number does not have it, the newest step with the query is used.
 
         Returns:
-            The history with that current step; None if no step has the query.
+            The history; None if no step has the query.
         """
         numbers = [step.number for step in self.steps if step.query == query]
         if not numbers:
@@ -153,12 +171,16 @@ class SearchHistory:
         return None if self.current is None else self._by_number[self.current]
 
     def rows(self) -> list[HistoryRow]:
-        """Arrange the tree in rows for drawing; each step is in exactly one row.
+        """Arrange the tree in rows for drawing, from top to bottom; each step is in one row.
 
-        The first row contains the path from the root to the current step; from there it continues
-        with the newest child of each step. Every other branch has a row below, which starts one
-        column to the right of its parent. Branches of later steps come first, so that the vertical
-        line from a branch up to its parent crosses no other row.
+        The first row contains the path from the root to the current step, then the newest child of
+        the current step, its newest child, and so on. Every child that is not in the row of its
+        parent begins a row further down, one column to the right of its parent. Rows that begin
+        further to the right come first, so that the vertical line from the first step of a row up
+        to its parent crosses no other row.
+
+        Returns:
+            The rows; empty if the history has no steps.
         """
         if self.current_step is None:
             return []
@@ -188,7 +210,7 @@ class SearchHistory:
         return path
 
     def _extended(self, path: tuple[HistoryStep, ...]) -> tuple[HistoryStep, ...]:
-        """Extend a path by the newest child of its last step until there is none."""
+        """Extend a path by the newest child of its last step, as long as that has children."""
         while children := self._children(path[-1].number):
             path = (*path, children[-1])
         return path
@@ -199,7 +221,10 @@ class SearchHistory:
 
 
 def _bounded(history: SearchHistory) -> SearchHistory:
-    """Return the history without the steps beyond `MAX_STEPS`; see `SearchHistory`."""
+    """Return the history with at most `MAX_STEPS` steps.
+
+    `SearchHistory` says which steps are dropped.
+    """
     steps = list(history.steps)
     path = {step.number for step in history._path_to(history.current)}
     while len(steps) > MAX_STEPS:
@@ -243,9 +268,10 @@ def _texts(query: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _is_tree(history: SearchHistory) -> bool:
-    """Return whether the steps form one tree, in ascending order, that has the current step.
+    """Return whether a history that a browser sent is valid.
 
-    Weights outside [0, 1] and shifts that are NaN also make the history invalid.
+    The steps must form one tree, in ascending order of their numbers, and the current step must be
+    one of them. Image weights must be in [0, 1], and weight shifts must not be NaN.
     """
     earlier: set[int] = set()
     roots = 0

@@ -30,7 +30,14 @@ from dwc.ui.state import SearchState
 
 @dataclass(frozen=True)
 class PageContent:
-    """The page's content: the models, the gallery, the examples, and the opening search result."""
+    """What the page shows when it is opened.
+
+    Attributes:
+        models: The models.
+        images: The gallery.
+        examples: The example searches.
+        opening: The search result with which the page opens; None if it opens without one.
+    """
 
     models: ModelPool
     images: GalleryImages
@@ -39,7 +46,14 @@ class PageContent:
 
 
 def build_layout(content: PageContent, panels: Sequence[ExplanationPanel]) -> PageComponents:
-    """Create the page's components, filled with the opening result. Call inside `gr.Blocks`."""
+    """Create the page's components, filled with the opening search result.
+
+    Call this inside `gr.Blocks`.
+
+    Args:
+        content: What the page shows when it is opened.
+        panels: The explanation panels, in the order in which the page shows them.
+    """
     models, images = content.models, content.images
     masthead = html(
         header.render_header(models.names, models.default, models.origin(), images),
@@ -62,7 +76,10 @@ def build_layout(content: PageContent, panels: Sequence[ExplanationPanel]) -> Pa
 
 
 def _build_query_column(content: PageContent) -> dict[str, Any]:
-    """Create the components for the reference, text, search button, history and examples."""
+    """Return the new components of the left column, by their names in `PageComponents`.
+
+    They are for the reference, the text, the search button, the history and the examples.
+    """
     images, opening = content.images, content.opening
     file = None if opening is None else reference_file(opening.request, images)
     html('<h2 id="like-this">Like this…</h2>')
@@ -121,7 +138,10 @@ def _build_query_column(content: PageContent) -> dict[str, Any]:
 def _build_answer_column(
     content: PageContent, panels: Sequence[ExplanationPanel]
 ) -> dict[str, Any]:
-    """Create the components for the weights, results, explanation panels and gallery."""
+    """Return the new components of the right column, by their names in `PageComponents`.
+
+    They are for the weights, the results, the explanation panels and the gallery.
+    """
     models, images, opening = content.models, content.images, content.opening
     html('<p role="status" id="answer-notice-text"></p>', elem_id="answer-notice")
     dial = html(
@@ -169,7 +189,10 @@ def _build_answer_column(
 
 
 def _build_session(content: PageContent) -> dict[str, Any]:
-    """Create the hidden components: data that the browser stores, and caches on the server."""
+    """Return the new hidden components, by their names in `PageComponents`.
+
+    Some of them have data that the browser stores, others data that the server caches.
+    """
     models, opening = content.models, content.opening
     screen = None
     if opening is not None:
@@ -211,11 +234,16 @@ def _lay_out_panel(panel: ExplanationPanel, value: str) -> gr.HTML:
 
 
 def html(value: str, **options: Any) -> gr.HTML:
-    """Create an HTML element without Gradio's own styles and scripts."""
+    """Create an HTML element without Gradio's own styles and scripts.
+
+    Args:
+        value: The HTML content of the element.
+        **options: Further arguments of `gr.HTML`.
+    """
     return gr.HTML(value, apply_default_css=False, **{"js_on_load": None, **options})
 
 
 def html_if(value: str, **options: Any) -> None:
-    """Create an HTML element as `html` does, unless its content is empty."""
+    """Create an HTML element as the function `html` does, unless its content is empty."""
     if value:
         html(value, **options)

@@ -1,4 +1,8 @@
-"""Which images are relevant to a query: known for drawn garments, if the text can be parsed."""
+"""Which images are relevant to a query, that is, match everything that it asks for.
+
+This is known only for the drawn garments of the catalogue, and only if the catalogue's parser can
+parse the text.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +16,7 @@ from dwc.catalogue.splits import CatalogueItem
 from dwc.search.query import EncodedQuery
 from dwc.ui.gallery_images import GalleryImages, StoreImages
 
-_DRAWN = 60  # number of queries sampled, from which the suitable ones are chosen
+_DRAWN = 60  # number of benchmark queries sampled at random; the suitable ones are chosen from them
 _MIN_GARMENTS = 240  # a smaller gallery has too few different queries
 _MAX_CHARACTERS = 48
 _CHOSEN = 3
@@ -23,8 +27,8 @@ class Relevance:
     """The images that match everything a query asks for.
 
     Attributes:
-        ids: The ids of the relevant images; None if they are unknown.
-        why_unknown: The reason if `ids` is None.
+        ids: The ids of the relevant images; None if it is unknown which images are relevant.
+        why_unknown: Says why it is unknown, if `ids` is None; otherwise empty.
     """
 
     ids: frozenset[str] | None
@@ -32,15 +36,20 @@ class Relevance:
 
 
 def garments_of(images: GalleryImages) -> Mapping[str, Garment]:
-    """Return the garment that each image shows, by image id; empty if unknown."""
+    """Return the garment that each image shows, by image id; empty if the garments are unknown."""
     return images.garments if isinstance(images, StoreImages) else {}
 
 
 def find_relevant(garments: Mapping[str, Garment], query: EncodedQuery) -> Relevance:
-    """Find the garments that match a query, except the reference itself.
+    """Find the garments that match everything that a query asks for, except the reference itself.
 
-    The result is unknown for other galleries, for an uploaded reference, for a query without text,
-    and for texts that the catalogue's grammar does not produce.
+    The relevant garments are unknown in four cases: `garments` is empty, since the gallery is not
+    the drawn catalogue; the reference was uploaded; the query has no text; or the catalogue's
+    parser cannot parse the text.
+
+    Args:
+        garments: The garment that each image of the gallery shows, by image id.
+        query: The encoded query.
     """
     if not garments:
         return Relevance(None, "of this gallery nobody has said what is in its pictures")
@@ -56,18 +65,18 @@ def find_relevant(garments: Mapping[str, Garment], query: EncodedQuery) -> Relev
 
 
 def count_relevant(ids: Sequence[str], relevant: frozenset[str]) -> int:
-    """Count how many of these ids are relevant."""
+    """Return how many of the image ids `ids` are in `relevant`."""
     return sum(id in relevant for id in ids)
 
 
 def own_queries(images: GalleryImages) -> tuple[dict[str, str], ...]:
-    """Return a few sample queries from the catalogue's own retrieval benchmark.
+    """Return a few queries from the catalogue's own retrieval benchmark.
 
-    They are short and have more than one relevant image. They are the same at every start.
+    They have short texts and at least two relevant images each, and are the same at every start.
 
     Returns:
-        For each query the link parameters `ref` (the reference's id) and `text`; empty for a
-        gallery that is small or is not of drawn garments.
+        For each query, a dict with the parameters of its link: `ref`, the id of the reference, and
+        `text`. Empty if the gallery does not show drawn garments, or has too few of them.
     """
     return _own_queries(images) if isinstance(images, StoreImages) else ()
 
@@ -96,5 +105,5 @@ def _ids_that_fit(garments: Mapping[str, Garment], demand: Demand) -> frozenset[
 
 
 def query_address(query: Mapping[str, str]) -> str:
-    """Return the link that repeats a query."""
+    """Return the link that runs a query: a question mark and its parameters, `?ref=…&text=…`."""
     return f"?{urlencode(query)}"

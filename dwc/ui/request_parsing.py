@@ -2,7 +2,9 @@
 
 All input is checked here; invalid input raises a `DWCError` with a message for the sender.
 
-Links that repeat a search have the form `?ref=…&text=…&shift=…&model=…`.
+Links that repeat a search have the form `?ref=…&text=…&shift=…&model=…`. `ref` is the id of the
+reference in the gallery, and `shift` the weight shift: the number added to the logit of each
+stream's image weight.
 """
 
 import math
@@ -25,7 +27,7 @@ from dwc.ui.security import read_upload
 from dwc.ui.state import SearchRequest
 
 MAX_CHARACTERS = 1000
-"""The longest accepted text: far longer than a tokenizer's limit, and cheap to cut."""
+"""The maximum number of characters of a text, far more than a model reads."""
 
 MAX_RESULTS = 200
 """The largest `k` of the API."""
@@ -34,11 +36,11 @@ DEFAULT_RESULTS = 12
 """The API's default `k`."""
 
 FileData = Mapping[str, Any]
-"""A file in Gradio's format: a dict with the file's `path` on the server, among other entries."""
+"""A file in Gradio's format: a dict whose entry `path` is the file's path on the server."""
 
 
 class SearchEngine(Protocol):
-    """Interface for running queries, implemented by `dwc.search.searcher.Searcher`."""
+    """Interface for running queries; `dwc.search.searcher.Searcher` implements it."""
 
     reference_weights: ReferenceWeights | None
     near_duplicates: NearDuplicates
@@ -56,10 +58,10 @@ class SearchEngine(Protocol):
         sweep: WeightSweep | None = None,
         fold: bool = False,
     ) -> SearchResult:
-        """Return the `k` best images; if `sweep` is given, use its scores instead of new ones."""
+        """Return the `k` best images; see `Searcher.answer` for the parameters."""
 
     def sweep(self, query: EncodedQuery) -> WeightSweep:
-        """Score the gallery once for all shifts of the image weight."""
+        """Return an object that gives the gallery's scores for a query at any image weight."""
 
 
 def run_search(
@@ -71,16 +73,16 @@ def run_search(
     shift: object = 0.0,
     fold: object = False,
 ) -> SearchResult:
-    """Check and run a search requested by a browser or an API client.
+    """Check the input from a browser or an API client, run the search, and return its result.
 
     Args:
         searcher: Runs the search.
         images: The gallery.
-        reference: The reference image, not opened yet; None without one.
-        text: The modification text; None or empty without one.
+        reference: The file of the reference image, not opened yet; None for a search by text.
+        text: The modification text; None or empty for a search by image.
         k: The number of results.
         shift: Number added to the logit of each stream's image weight.
-        fold: Whether near-duplicates are folded under the better-ranked image.
+        fold: Whether near-duplicates are hidden under the better-ranked image.
 
     Raises:
         QueryError: There is nothing to search, the text is too long, or `k` or `shift` is invalid.
@@ -93,7 +95,15 @@ def run_search(
 def parse_query(
     images: GalleryImages, reference: FileData | None, text: str | None
 ) -> dict[str, Any]:
-    """Convert a browser's input to the arguments of `SearchEngine.encode_query`.
+    """Convert the input from a browser to arguments of `SearchEngine.encode_query`.
+
+    Args:
+        images: The gallery.
+        reference: The file of the reference image, not opened yet; None for a search by text.
+        text: The modification text; None or empty for a search by image.
+
+    Returns:
+        The arguments `image`, `text` and `reference_id` by name.
 
     Raises:
         QueryError: There is nothing to search, or the text is too long.
@@ -119,7 +129,8 @@ def parse_reference(
     The browser sends a gallery image as the file of its thumbnail.
 
     Returns:
-        The image and the id. Exactly one of them is None; both are None without a reference.
+        For an uploaded reference, its decoded image and None; for a reference in the gallery, None
+        and its id; if `reference` is None, None and None.
 
     Raises:
         ImageError: The file did not arrive, was not uploaded here, or is not a readable image.
@@ -151,7 +162,9 @@ def parse_count(k: object) -> int:
 
 
 def parse_shift(shift: object) -> float:
-    """Parse a shift from JSON or a link; "inf" and "-inf" mean image or text only.
+    """Parse a weight shift (number added to the logit of the image weight) from JSON or a link.
+
+    The strings "inf" and "-inf" mean the image part alone and the text part alone.
 
     Raises:
         QueryError: It is not a number.
@@ -173,7 +186,9 @@ def _parse_number(value: object, name: str) -> float:
 
 
 def write_link(request: SearchRequest, names_model: bool = False) -> str | None:
-    """Return the query string that repeats a search; None for an uploaded reference.
+    """Return the query string of a link that repeats a search, such as `ref=a.jpg&text=longer`.
+
+    The result is None if the reference was uploaded, since a link cannot contain it.
 
     Args:
         request: The search.
@@ -199,8 +214,9 @@ def read_link(
     """Parse the query string of a link.
 
     Returns:
-        The search, or None if the link has neither a reference nor a text; and an error message for
-        the page, which is empty unless the link names an image, shift or model that does not exist.
+        The search, and an error message for the page. The search is None if the link has neither a
+        reference nor a text. The message is empty unless the link names an image or a model that
+        does not exist, or a weight shift that is not a number.
     """
     parameters: Mapping[str, str] = dict(parse_qsl(link.removeprefix("?")))
     reference_id, words = parameters.get("ref") or None, parameters.get("text") or ""

@@ -1,7 +1,7 @@
 """Security rules: which files a request may name, when uploads are deleted, and blocked routes.
 
-A browser may refer only to files that were uploaded to this server, and the server fetches nothing
-from other addresses.
+A request may name only files that were uploaded to this server, and no request can make the server
+fetch something from another address.
 """
 
 from pathlib import Path
@@ -37,8 +37,8 @@ def is_upload(path: str) -> bool:
 def read_upload(path: str) -> bytes:
     """Return the content of an uploaded file.
 
-    The path comes from the request. Gradio checks a path only if the request marks it as a file, so
-    it is checked here.
+    The path comes from a request. Gradio checks it only if the request marks it as a file, so it is
+    checked here in any case.
 
     Raises:
         ImageError: The file is not an upload, or no longer exists.
@@ -59,7 +59,7 @@ def _is_in_upload_folder(path: str) -> bool:
 
 
 def refuse_addresses(component: gr.Image) -> None:
-    """Make a component refuse web addresses, which Gradio would otherwise fetch for the sender."""
+    """Make a component refuse web addresses in a request; Gradio would fetch them otherwise."""
     move_file = component.async_move_resource_to_block_cache
 
     async def move_upload(path: str | Path | None) -> Any:
@@ -96,7 +96,7 @@ class DrawThumbnails:
 
 
 class FetchNothing:
-    """Middleware that rejects requests which would make the server fetch an address, with 404."""
+    """Middleware that rejects requests which would make the server fetch something from the web."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

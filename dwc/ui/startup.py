@@ -1,4 +1,8 @@
-"""Start-up of the app: open the models, embed the gallery with each, and set launch options."""
+"""Start-up of the app: open the models, embed the gallery with each, and set launch options.
+
+To embed the gallery with a model means to compute the vectors of its images with that model. They
+are kept in a gallery store, a folder with the vectors and thumbnails, and reused at later starts.
+"""
 
 import hashlib
 import logging
@@ -34,14 +38,19 @@ _NOT_IN_FILE_NAMES = re.compile(r"[^A-Za-z0-9.-]+")
 _SKIPPED_LOGGED = 20
 
 ShowProgress = Callable[[str], AbstractContextManager[Progress]]
-"""Function that returns, for a model's name, a context manager that displays the progress of
-embedding the gallery and yields the callback for it."""
+"""Function that shows how far a model, given by its name, has embedded the gallery.
+
+It returns a context manager. This yields the callback that is to be called with the progress.
+"""
 
 
 class OpenedModels(NamedTuple):
-    """The opened models, and the vector store of the first model.
+    """The models of the app, ready for use.
 
-    The page shows the images of that store, whichever model is selected.
+    Attributes:
+        models: The models.
+        store: The gallery store of the first model. The page shows the images of this store,
+            whichever model is selected.
     """
 
     models: ModelPool
@@ -55,18 +64,19 @@ def open_models(
     keep_loaded: int = KEEP_LOADED,
     waits: bool = True,
 ) -> OpenedModels:
-    """Open every model once to embed the gallery with it; at most `keep_loaded` stay in memory.
+    """Open the models for a gallery.
 
-    A model that cannot be loaded, or that cannot embed the gallery, is named in a warning and left
-    out. The first model is the default and has to load.
+    When a model is opened for the first time, the gallery is embedded with it. The first model is
+    the default; if it cannot be opened, an error is raised. Any other model that cannot be loaded,
+    or cannot embed the gallery, is left out with a warning.
 
     Args:
         arguments: Where each model is loaded from: a folder, a name on the Hugging Face Hub, or
             None for the bundled model.
-        gallery: The gallery, as for `open_gallery`.
+        gallery: The gallery: "catalogue", a folder, or a dataset on the Hugging Face Hub.
         show_progress: Shows the progress of embedding the gallery.
-        keep_loaded: How many models stay in memory.
-        waits: Whether to open all models before returning. Otherwise only the first is opened; each
+        keep_loaded: How many models stay in memory at most.
+        waits: Whether to open all models before returning. If False, only the first is opened; each
             of the others is opened by `open_meanwhile` or by its first query.
 
     Raises:
@@ -131,10 +141,14 @@ def _open_or_withdraw(models: ModelPool, name: str) -> None:
 
 
 def name_models(arguments: Sequence[str | None]) -> dict[str, str]:
-    """Return where each model is loaded from, by model name; repeated arguments count once.
+    """Give every model a name, and return the models' locations by name.
 
     The name of a folder is the last component of its path, preceded by as many parent folders as
-    are needed to make it unique.
+    are needed to make it unique. A name on the Hugging Face Hub stays as it is.
+
+    Args:
+        arguments: Where each model is loaded from: a folder, a name on the Hub, or None for the
+            bundled model. Repeated arguments count once.
     """
     distinct = list(dict.fromkeys(argument or load.BUNDLED for argument in arguments))
     names = [short_name(argument) for argument in distinct]
@@ -149,12 +163,12 @@ def name_models(arguments: Sequence[str | None]) -> dict[str, str]:
 
 
 class _OpenedBefore(NamedTuple):
-    """What identifies a model that was opened before, to verify it when it is opened again.
+    """A model as it was when it was opened first; it must be the same when it is opened again.
 
     Attributes:
-        fingerprint: The checkpoint's fingerprint.
+        fingerprint: A hash that identifies the checkpoint's content.
         revision: The commit on the Hugging Face Hub; None for a folder.
-        store: The folder of the vector store.
+        store: The folder with the vectors that the model computed for the gallery.
     """
 
     fingerprint: str
@@ -165,8 +179,8 @@ class _OpenedBefore(NamedTuple):
 class _ModelOpener:
     """Opens models for one gallery.
 
-    The gallery is embedded, or its store updated, when a model is opened for the first time. Later
-    the vectors are only read.
+    When a model is opened for the first time, the gallery is embedded with it, or the vectors of an
+    earlier start are updated. When it is opened again, the vectors are only read.
     """
 
     def __init__(
@@ -178,9 +192,9 @@ class _ModelOpener:
         self._opened_before: dict[str, _OpenedBefore] = {}
 
     def open(self, name: str) -> Searcher:
-        """Load the named model and its gallery vectors.
+        """Load the model of this name and its gallery vectors, and return a searcher for them.
 
-        In a Space with ZeroGPU, the model's forward passes run on that GPU.
+        In a Hugging Face Space with ZeroGPU, the model's forward passes run on that GPU.
         """
         if name in self._opened_before:
             searcher = self._open_again(name, self._opened_before[name])
@@ -228,13 +242,15 @@ class _ModelOpener:
 
 
 def _match_images(store: Store, shown_store: Store) -> Store:
-    """Return `store` with only the images that the page shows, which are those of `shown_store`.
+    """Return `store` with only the images that the page shows: the images of `shown_store`.
 
-    A store keeps images whose files are missing (`Store.away`). Each model has its own store, so
-    these may differ between the two. All other images must be the same.
+    Each model has its own store of the same gallery. A store keeps images whose files are missing
+    (`Store.away`); these images may differ between the two stores. All other images must be the
+    same in both.
 
     Raises:
-        StoreError: The images whose files exist differ, because the gallery changed in between.
+        StoreError: The images whose files exist are not the same in both stores, because the
+            gallery changed after the first store was made.
     """
     if set(store.ids) - store.away != set(shown_store.ids) - shown_store.away:
         raise StoreError(
@@ -245,9 +261,13 @@ def _match_images(store: Store, shown_store: Store) -> Store:
 
 
 def store_folder(fingerprint: str, source: Source) -> Path:
-    """Return the folder of a gallery's vector store for the model with this fingerprint.
+    """Return the folder for the vectors that one model computes for a gallery.
 
     It is `galleries/<gallery name>-<hash of the source>-<fingerprint>` in the cache folder.
+
+    Args:
+        fingerprint: The fingerprint (hash of the content) of the model's checkpoint.
+        source: The source of the gallery's images.
     """
     name = Path(source.argument).name or source.argument
     label = _NOT_IN_FILE_NAMES.sub("-", name)[:40].strip("-.")
@@ -256,12 +276,12 @@ def store_folder(fingerprint: str, source: Source) -> Path:
 
 
 def open_gallery(argument: str, checkpoint: Checkpoint, progress: Progress | None = None) -> Store:
-    """Open a gallery's vector store for a model: embed the gallery, or update an existing store.
+    """Embed a gallery with a model, or update what an earlier start stored; return the store.
 
     Args:
         argument: "catalogue", a folder, or a dataset on the Hugging Face Hub.
         checkpoint: The model that embeds the gallery.
-        progress: Callback for the progress of embedding.
+        progress: Callback that is called with the progress of embedding; None for no callback.
 
     Raises:
         ImageError: The gallery does not exist, or has no readable image.
@@ -344,7 +364,11 @@ def read_style() -> str:
 
 
 def make_head(max_upload_bytes: int) -> str:
-    """Return the page's scripts as an HTML element; they refuse uploads above the size limit."""
+    """Return the page's scripts as an HTML element.
+
+    Args:
+        max_upload_bytes: The size in bytes above which the scripts refuse to upload a file.
+    """
     script = "\n".join((_STATIC / name).read_text(encoding="utf-8") for name in _SCRIPTS)
     return f"<script>const DWC_MAX_UPLOAD_BYTES = {max_upload_bytes};\n{script}</script>"
 
@@ -352,8 +376,12 @@ def make_head(max_upload_bytes: int) -> str:
 def launch_options(images: GalleryImages, host: str | None, port: int | None) -> dict[str, Any]:
     """Return the keyword arguments for `gr.Blocks.launch`.
 
-    Where `host` or `port` is None, Gradio's own rules apply: GRADIO_SERVER_NAME and
-    GRADIO_SERVER_PORT (which Spaces set), else 127.0.0.1 and the first free port from 7860.
+    Args:
+        images: The gallery, whose thumbnails the page may serve.
+        host: The host name or address to listen on. If None, Gradio takes it from the environment
+            variable GRADIO_SERVER_NAME, which Spaces set, or else uses 127.0.0.1.
+        port: The port to listen on. If None, Gradio takes it from the environment variable
+            GRADIO_SERVER_PORT, or else uses the first free port from 7860.
     """
     return {
         "server_name": host,

@@ -1,9 +1,10 @@
 """The search on a visitor's screen: the request in the browser, and its result on the server.
 
-The browser stores the `SearchRequest` of the search result on its screen, and sends it with every
-action. The server caches a `SearchState`, the result of the visitor's last request. The cache
-starts empty and may be lost at any time. If the request is not that of the cached result, the
-server repeats the search, so that an action always applies to the result on the screen.
+The browser stores the `SearchRequest` that led to the result on the screen, and sends it with every
+action of the visitor. The server caches a `SearchState` for each visitor: the result of their last
+request. The cache is empty at first and may be lost at any time. If it has the result of another
+request than the one that the browser sends, the server repeats the search. So an action always
+applies to the result on the screen.
 """
 
 import math
@@ -29,23 +30,23 @@ MAX_RESULTS_SHOWN = 96
 """The maximum number of results on the page; the command line and the API return more."""
 
 MAX_HITS_FOLDED = 192
-"""The last rank from which results are taken to replace folded near-duplicates."""
+"""The highest rank number from which results are taken to replace hidden near-duplicates."""
 
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """A search with everything needed to repeat it and to show the same part of its results.
+    """Everything that is needed to repeat a search and to show the same part of its results.
 
     Attributes:
         words: The modification text, which says what should be different; may be empty.
-        reference_id: The id of the reference, if it is an image of the gallery.
-        upload: The path of the reference's file on the server, if it was uploaded.
+        reference_id: The id of the reference, if it is an image of the gallery; otherwise None.
+        upload: The path of the reference's file on the server, if it was uploaded; otherwise None.
         model: The model's name; empty for the default.
-        shift: Number added to the logit of each stream's image weight; infinite for image or text
-            only.
-        count: How many results are shown, not counting folded near-duplicates.
-        folded: Whether near-duplicates are folded under the better-ranked image.
-        selected: The id of the result that is explained; None for the first.
+        shift: Number added to the logit of each stream's image weight. Infinity means the image
+            part alone, minus infinity the text part alone.
+        count: How many results are shown; near-duplicates that are folded do not count.
+        folded: Whether near-duplicates are folded, that is, hidden under the better-ranked image.
+        selected: The id of the result that is explained; None for the first result.
     """
 
     words: str = ""
@@ -63,12 +64,18 @@ class SearchRequest:
         return self.reference_id is not None or self.upload is not None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the request as a JSON-compatible dict; an infinite shift becomes a string."""
+        """Return the request as a JSON-compatible dict.
+
+        An infinite `shift` becomes the string "inf" or "-inf".
+        """
         return {**asdict(self), "shift": shift_to_json(self.shift)}
 
     @classmethod
     def from_dict(cls, content: object) -> "SearchRequest | None":
-        """Parse a request sent by a browser; None unless it has the form of `to_dict`'s result."""
+        """Parse a request that a browser sent in the form of `to_dict`.
+
+        The result is None if the content does not have this form or has impossible values.
+        """
         if not isinstance(content, Mapping):
             return None
         try:
@@ -96,11 +103,13 @@ class SearchState:
     Attributes:
         request: The request: what was searched, and which part of the result is shown.
         query: The encoded query.
-        sweep: The query's scores against the gallery for any shift of the image weight.
-        result: The search result at the request's shift, with all hits that are shown or folded.
+        sweep: The gallery's scores for the query at any image weight.
+        result: The search result at the image weight of the request. It has all hits that are
+            shown, and the near-duplicates that are hidden under them.
         origin: The model and the gallery of the search.
-        reference_weights: The model's image weights for other queries; None if not available.
-        near_duplicates: Finds near-duplicates in the model's gallery.
+        reference_weights: The model's image weights for a fixed set of comparison queries; None if
+            its checkpoint has none.
+        near_duplicates: Finds near-duplicates in the gallery by the model's vectors.
     """
 
     request: SearchRequest
@@ -122,7 +131,7 @@ class SearchState:
 
     @property
     def has_two_modalities(self) -> bool:
-        """Whether the query has both an image and a text, so that their weight can be shifted."""
+        """Whether the query has both an image and a text, so that the weight can be changed."""
         return any(0 < weight.image < 1 for weight in self.sweep.weights().values())
 
     @property
@@ -132,7 +141,7 @@ class SearchState:
 
     @property
     def visible_result(self) -> SearchResult:
-        """The search result without the hits that are folded."""
+        """The search result without the near-duplicates that are hidden."""
         if not self.request.folded:
             return self.result
         pairs = zip(self.result.hits, self.duplicate_groups.duplicate_of, strict=True)
@@ -140,10 +149,16 @@ class SearchState:
 
 
 def rank(sweep: WeightSweep, near_duplicates: NearDuplicates, request: SearchRequest) -> list[Hit]:
-    """Return the hits to show for a request, including those that are folded.
+    """Return the hits to show for a request, best first, including near-duplicates to be hidden.
 
-    If near-duplicates are folded, hits are added from further down the ranking, at most to rank
-    `MAX_HITS_FOLDED`, until `request.count` of them are not folded.
+    If the request folds near-duplicates (hides them under the better-ranked image), there are so
+    many hits that `request.count` of them are not hidden. No hit has a rank beyond
+    `MAX_HITS_FOLDED`, so there may be fewer.
+
+    Args:
+        sweep: The gallery's scores for the query at any image weight.
+        near_duplicates: Finds near-duplicates in the gallery.
+        request: The request.
     """
     length = request.count
     hits = sweep.hits(request.shift, length)
@@ -167,9 +182,12 @@ def rank(sweep: WeightSweep, near_duplicates: NearDuplicates, request: SearchReq
 
 
 def update_request(state: SearchState, request: SearchRequest) -> SearchState:
-    """Return the state for a request of the same query, without running the model.
+    """Return the state for another request with the same query, without running the model.
 
-    The request may have another shift, count, folding or selection than the state's.
+    Args:
+        state: The state of the earlier request.
+        request: The new request, which may differ from the earlier one in `shift`, `count`,
+            `folded` and `selected`.
     """
     result = state.result
     same_ranking = (request.shift, request.count, request.folded) == (
@@ -186,12 +204,20 @@ def update_request(state: SearchState, request: SearchRequest) -> SearchState:
 
 
 def reweighted(state: SearchState, shift: float) -> SearchState:
-    """Return the state of the same search at another shift."""
+    """Return the state of the same search with another image weight.
+
+    Args:
+        state: The state.
+        shift: Number added to the logit of each stream's image weight.
+    """
     return update_request(state, replace(state.request, shift=shift))
 
 
 def select_hit(state: SearchState, image_id: object) -> SearchState | None:
-    """Return the state with another result selected; None if the image is not a result."""
+    """Return the state with another result selected to be explained.
+
+    The result is None if the image is not among the results.
+    """
     if image_id not in [hit.id for hit in state.result.hits]:
         return None
     return update_request(state, replace(state.request, selected=str(image_id)))
@@ -206,16 +232,18 @@ def with_more(state: SearchState) -> SearchState | None:
 
 
 def with_folding(state: SearchState, folded: bool) -> SearchState:
-    """Return the state with near-duplicates folded or unfolded."""
+    """Return the state with near-duplicates folded (hidden under better-ranked images) or not."""
     return update_request(state, replace(state.request, folded=folded))
 
 
 def parse_slider(position: object, at_learned: object, state: SearchState) -> float:
-    """Return the shift that corresponds to a position of the slider in the browser.
+    """Return the weight shift that a position of the slider in the browser stands for.
+
+    The weight shift is the number that is added to the logit of each stream's image weight.
 
     Args:
-        position: The requested mean image weight, from 0 to 1.
-        at_learned: True for the learned weight; the position is then ignored.
+        position: The position: the requested mean of the streams' image weights, from 0 to 1.
+        at_learned: True if the learned weights are requested; the position is then ignored.
         state: The search result to be ranked again.
 
     Raises:
@@ -229,7 +257,9 @@ def parse_slider(position: object, at_learned: object, state: SearchState) -> fl
 
 
 def _checked(value: Any, *types: type) -> Any:
-    """Return the value if its type is exactly one of `types`; True, a bool, is not an int then.
+    """Return the value if its type is one of `types`.
+
+    A subclass of a given type does not count: True is a bool and not an int.
 
     Raises:
         TypeError: The value has another type.

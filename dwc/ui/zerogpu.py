@@ -1,9 +1,9 @@
 """Choice of the device that runs the model: a local GPU, the GPU of ZeroGPU, or the CPU.
 
-ZeroGPU is a service for Hugging Face Spaces that gives a process access to a shared GPU only during
-single function calls. It needs the package `spaces`, which is installed only in Spaces. That
-package patches torch and must be imported before it, so import this module before any other that
-imports torch.
+ZeroGPU is a service for Hugging Face Spaces. It gives a process access to a shared GPU, but only
+while a single function call lasts. It needs the package `spaces`, which is installed only in
+Spaces. That package patches torch and must be imported before torch, so import this module before
+any other that imports torch.
 """
 
 import copy
@@ -54,9 +54,9 @@ def borrow_gpu(searcher: "Searcher") -> None:
     """Make a searcher run its model's forward passes on ZeroGPU; do nothing without ZeroGPU.
 
     ZeroGPU runs each call in another process, forked from this one. Inputs and outputs are copied
-    between the processes, and tensors on the GPU cannot be used here. Therefore the GPU gets a
-    copy of the model. The model itself stays on the CPU for everything else: attention maps, and
-    queries for which no GPU is granted.
+    between the processes, and tensors on the GPU cannot be used in this process. Therefore the GPU
+    gets a copy of the model. The model itself stays on the CPU and serves for everything else:
+    attention maps, and queries for which no GPU is granted.
     """
     if is_lent():
         from dwc.search.query import model_composer

@@ -1,8 +1,8 @@
 """Panel of attention maps, drawn over the reference image.
 
 One drawing shows how a word's attention is distributed over the regions of the image. The other
-shows the gate: the share of each region's image features that is preserved before image and text
-are mixed.
+shows the gate: the factor, from 0 to 1, by which the CNN stream multiplies the image features of
+each region before image and text are mixed.
 """
 
 import base64
@@ -48,13 +48,13 @@ _LOCATIONS = (
 
 
 class _Frame(NamedTuple):
-    """The drawn reference image, and the position in it of the part that the network receives.
+    """The reference image as it is drawn, and where in it the part is that the network receives.
 
     Attributes:
         address: The reference image, reduced in size, as a data URL.
-        aspect: The width and height of the reference image as a value of CSS's `aspect-ratio`.
-        box: CSS declarations of `left`, `top`, `width` and `height` of the part that the network
-            receives, in percent of the image's width or height.
+        aspect: The aspect ratio of the reference image in the form of CSS, such as `400/300`.
+        box: The place of the part that the network receives, as CSS declarations of `left`, `top`,
+            `width` and `height` in percent of the image's width or height.
     """
 
     address: str
@@ -63,12 +63,12 @@ class _Frame(NamedTuple):
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Render the panel for a search result."""
+    """Return the HTML of the panel for a search result."""
     return render_attention(searcher.checkpoint, state.query)
 
 
 def render_attention(checkpoint: Checkpoint, query: EncodedQuery) -> str:
-    """Render the attention maps of a query, or a sentence that says why there are none."""
+    """Return the HTML of a query's attention maps, or a sentence that says why there are none."""
     maps = attention_maps(checkpoint, query)
     if query.image is None:
         return render_hint(NO_PICTURE)
@@ -81,7 +81,9 @@ def render_attention(checkpoint: Checkpoint, query: EncodedQuery) -> str:
 
 
 def render_attention_maps(maps: AttentionMaps, reference: Image.Image) -> str:
-    """Render both drawings with legends and a word selector, and the same content in sentences.
+    """Return the HTML of both drawings, with legends and a choice of the word.
+
+    The same is also said in sentences.
 
     Args:
         maps: The attention maps.
@@ -104,8 +106,8 @@ def locate_maximum(maps: AttentionMaps, grid: Grid) -> str:
     """Describe where in the image a map has its maximum, such as "the upper left".
 
     Args:
-        maps: The attention maps, which contain the position of the grid in the image.
-        grid: One map, as an array (rows, columns) with one value per region.
+        maps: The attention maps, which contain the place of the regions in the image.
+        grid: One map: an array (rows, columns) with one value per region.
     """
     row, column = np.unravel_index(int(grid.argmax()), grid.shape)
     (left, top, right, bottom), (width, height) = maps.box, maps.size
@@ -133,7 +135,11 @@ def describe_word(maps: AttentionMaps, word: WordAttention) -> str:
 
 
 def describe_gate(maps: AttentionMaps) -> str:
-    """Return a sentence that says where most and where least of the image features is preserved."""
+    """Return a sentence that says where the gate is highest and where it is lowest.
+
+    The gate is the factor by which the image features of a region are multiplied. If it is nearly
+    the same everywhere, the sentence says so.
+    """
     gate = maps.image_gate
     least, most = (f"{100 * float(end):.0f}\N{NO-BREAK SPACE}%" for end in (gate.min(), gate.max()))
     if float(gate.max() - gate.min()) < _FLAT:
@@ -246,7 +252,7 @@ def _smooth(grid: Grid, least: float = 0.0) -> Grid:
 
 
 def _paint(colors: NDArray[Any], strength: Grid) -> str:
-    """Return an overlay as a data URL.
+    """Return a partly transparent image, to be laid over the reference image, as a data URL.
 
     Args:
         colors: The color of each pixel (height, width, 3).

@@ -1,7 +1,9 @@
 """Panel that compares several rankings for one query side by side, each in a column.
 
-Relevant results are marked and counted if they are known. This module also contains the handlers
-of the panel's events: pin a search result, add columns of other models, and test paraphrases.
+Relevant results, which match everything that the query asks for, are marked and counted if they are
+known. A visitor can pin a search result; later searches are then compared with it. This module also
+contains the handlers of the panel's events: pin a search result, add the columns of other models,
+and test paraphrases.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +38,7 @@ from dwc.ui.relevance import (
 from dwc.ui.state import SearchRequest, SearchState
 
 COMPARED = 10
-"""How many of the best results of each ranking are compared with those at the learned weight."""
+"""How many of the best results of each ranking are compared with the ranking by learned weights."""
 
 COLUMN_LENGTH = 5
 """How many of the best results of each ranking are shown."""
@@ -63,7 +65,7 @@ class Pin:
 
     Attributes:
         description: The search in one line.
-        column: The results at the learned weight, as a column of the comparison.
+        column: The results with the learned weights, as a column of the comparison.
         screen: The data that repeats the search, as `dwc.ui.handlers.describe_screen` returns it.
     """
 
@@ -78,12 +80,12 @@ class Pin:
 def pin_answer(
     state: SearchState, images: GalleryImages, screen: Mapping[str, Any], model: str = ""
 ) -> Pin:
-    """Return a pin for a search result, with its ranking at the learned weight.
+    """Return a pin for a search result, with its ranking by the learned weights.
 
     Args:
         state: The search result.
         images: The gallery.
-        screen: The data that repeats the search; see `Pin`.
+        screen: The data that repeats the search, as `dwc.ui.handlers.describe_screen` returns it.
         model: The model's name, to be added to the description; empty if there is only one model.
     """
     words = state.query.text
@@ -112,14 +114,15 @@ def render(
     pin: Pin | None = None,
     others: Mapping[str, Searcher] | None = None,
 ) -> str:
-    """Render the panel for a search result.
+    """Return the HTML of the panel for a search result.
 
     Args:
-        searcher: The model in use; not needed here, but every panel's `render` has this parameter.
+        searcher: The model in use. It is not needed here, but every panel's `render` has this
+            parameter.
         images: The gallery.
         state: The search result.
-        pin: A pinned search result, which gets a column; None without one.
-        others: The other models that get a column, by name; None without any.
+        pin: The pinned search result, which gets a column; None if none is pinned.
+        others: The other models that get a column, by name; None for no other models.
     """
     pinned = [] if pin is None else [pin.column]
     comparison = compare(state.sweep, state.query, COMPARED, others, pinned)
@@ -131,7 +134,14 @@ def render(
 def render_comparison(
     comparison: Comparison, relevance: Relevance, images: GalleryImages, pin: Pin | None = None
 ) -> str:
-    """Render each ranking as a column of small images; relevant images, if known, are outlined."""
+    """Return the HTML of the rankings, each as a column of small images.
+
+    Args:
+        comparison: The rankings.
+        relevance: The relevant images, which are outlined if they are known.
+        images: The gallery.
+        pin: The pinned search result; None if none is pinned.
+    """
     learned = next(column for column in comparison.columns if column.name == _LEARNED)
     first = [learned, *(column for column in comparison.columns if column is not learned)]
     columns = "".join(_column(column, relevance, images) for column in first)
@@ -174,7 +184,11 @@ def _hit(
 
 
 def _moved(hit: ComparedHit) -> str:
-    """Render a mark with the difference between a hit's rank here and at the learned weight."""
+    """Return a mark that compares an image's rank in a column with its rank by learned weights.
+
+    Examples: "▲ 3" for an image that is three ranks better in the column, "▼ 2" for one that is two
+    ranks worse, "=" for the same rank, and "new" if it is not among the best by learned weights.
+    """
     if hit.learned_rank is None or hit.change is None:
         return _mark("new", "new", "not ranked as learned")
     learned = f"rank {format_count(hit.learned_rank)} as learned"
@@ -211,13 +225,14 @@ def _describe_relevance(relevance: Relevance, total: int) -> str:
 
 
 def _pinning(pin: Pin | None, is_present: bool) -> str:
-    """Render the buttons that pin a search result or remove the pin.
+    """Return the HTML of the buttons that pin a search result or remove the pin.
 
     One of them has the id `pin`: it receives the keyboard focus when the panel has been updated.
 
     Args:
-        pin: The pinned search result; None without one.
-        is_present: Whether the pinned search has the same results as the current one.
+        pin: The pinned search result; None if none is pinned.
+        is_present: Whether the pinned search has the same results as the current search; it then
+            cannot be pinned again.
     """
     pin_label = "Pin this answer, to compare the next one with it"
     if pin is None:
@@ -255,7 +270,7 @@ def _ids(column: ComparisonColumn) -> list[str]:
 
 
 class ComparisonHandlers:
-    """Handlers for the events of the panels `#compare` and `#paraphrase`.
+    """Handlers for the events of the comparison panel and of the paraphrase panel.
 
     The browser stores the data that repeats the pinned search; the server caches its results.
     """
@@ -269,7 +284,16 @@ class ComparisonHandlers:
         pin: gr.JSON,
         pin_cache: gr.State,
     ) -> None:
-        """Create the handlers; `current_state` is `PageHandlers.current_state`."""
+        """Create the handlers.
+
+        Args:
+            models: The models.
+            images: The gallery.
+            current_state: The method `current_state` of the page's `PageHandlers`.
+            panels: The components of the explanation panels, by id.
+            pin: The component with the data that repeats the pinned search.
+            pin_cache: The component with the cached result of the pinned search.
+        """
         self._models, self._images, self._current_state = models, images, current_state
         self._comparison, self._paraphrases = panels["compare"], panels["paraphrase"]
         self._pin, self._pin_cache = pin, pin_cache
@@ -319,7 +343,15 @@ class ComparisonHandlers:
             return {self._paraphrases: render_error(str(error))}
 
     def _current_pin(self, pin: object, cache: Pin | None) -> Pin | None:
-        """Return the pinned search result from the cache or by a new search; None without a pin."""
+        """Return the pinned search result, from the cache or by searching again.
+
+        Args:
+            pin: The data that repeats the pinned search, as sent by the browser.
+            cache: The cached pin, which may be None or the pin of another search.
+
+        Returns:
+            The pin; None if `pin` does not describe a search.
+        """
         if not isinstance(pin, Mapping):
             return None
         if cache is not None and cache.screen == pin:
@@ -333,7 +365,10 @@ class ComparisonHandlers:
         return state.request.model if len(self._models.names) > 1 else ""
 
     def _other_models(self, state: SearchState) -> list[str]:
-        """Return the names of the other models in memory; a comparison loads no further model."""
+        """Return the names of the models in memory except the one of this search result.
+
+        Only these get a column, so a comparison does not load further models.
+        """
         return [name for name in self._models.in_memory if name != state.request.model]
 
     def _render(self, state: SearchState, pin: Pin | None) -> str:

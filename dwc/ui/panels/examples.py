@@ -15,7 +15,12 @@ GENERIC_WORDS = ("in red", "darker", "with stripes", "without any pattern")
 
 @dataclass(frozen=True)
 class Example:
-    """An example search: the id of a gallery image (or None) and a modification text (or empty)."""
+    """An example search.
+
+    Attributes:
+        reference_id: The id of the reference image in the gallery; None for a search by text.
+        words: The modification text, which says what should be different; may be empty.
+    """
 
     reference_id: str | None
     words: str
@@ -23,11 +28,13 @@ class Example:
 
 @dataclass(frozen=True)
 class Wish:
-    """A modification text, and the conditions that a garment must meet to be its reference.
+    """An example's modification text, with conditions on the garment that it asks to change.
+
+    For the text "no pattern", for example, the garment must have a pattern.
 
     Attributes:
         words: The modification text.
-        category: The garment's category.
+        category: The category that the garment must have.
         values: The values that the garment must have, by attribute name.
         other_than: The values that the garment must not have, by attribute name.
     """
@@ -46,8 +53,8 @@ class Wish:
         )
 
 
-# The page opens with the first example. Both modalities matter in it: the text determines sleeves
-# and shade, the image determines the kind of garment and its color.
+# The page opens with the first example. Both image and text matter in it: the text determines the
+# sleeves and the shade, the image determines the kind of garment and its color.
 CATALOGUE_WISHES = (
     Wish("darker, with long sleeves", "t_shirt", {"sleeve": "short", "shade": "light"}),
     Wish(
@@ -64,16 +71,20 @@ CATALOGUE_WORDS_ONLY = "a yellow floral skirt"
 
 
 def choose_examples(images: StoreImages) -> list[Example]:
-    """Return examples that make sense for this gallery."""
+    """Return example searches that make sense for this gallery."""
     if images.garments:
         return choose_from_catalogue(images.garments)
     return choose_generic(images)
 
 
 def choose_from_catalogue(garments: Mapping[str, Garment]) -> list[Example]:
-    """Return an example for each wish, with the first suitable garment, and one with only text.
+    """Return the example searches for a gallery of drawn garments.
 
-    A wish for which the gallery has no suitable garment is left out.
+    Each modification text in `CATALOGUE_WISHES` is combined with the first suitable garment, and is
+    left out if there is none. The last example has only a text.
+
+    Args:
+        garments: The garment that each image of the gallery shows, by image id.
     """
     chosen = []
     for wish in CATALOGUE_WISHES:
@@ -84,7 +95,10 @@ def choose_from_catalogue(garments: Mapping[str, Garment]) -> list[Example]:
 
 
 def choose_generic(images: GalleryImages) -> list[Example]:
-    """Return examples for any gallery: images at even intervals, with the generic texts."""
+    """Return example searches for any gallery.
+
+    The references are images at even intervals in the gallery; the texts are `GENERIC_WORDS`.
+    """
     total = len(images.ids)
     indices = dict.fromkeys(
         (2 * turn + 1) * total // (2 * len(GENERIC_WORDS)) for turn in range(len(GENERIC_WORDS))
@@ -104,7 +118,7 @@ def parse_example(index: object, examples: Sequence[Example]) -> Example | None:
 
 
 def render_examples(examples: Sequence[Example], images: GalleryImages) -> str:
-    """Render one button per example, with its image and its text."""
+    """Return the HTML of one button per example, with the image and the text of the example."""
     if not examples:
         return ""
     buttons = "".join(

@@ -22,14 +22,22 @@ def count_pages(images: GalleryImages) -> int:
 
 
 def parse_page(page: object, images: GalleryImages) -> int:
-    """Return the page index, from 0, that a browser sent, corrected to an existing page."""
+    """Return the index of an existing page, from 0, for a page index that a browser sent.
+
+    An index beyond the first or last page becomes that page; other input becomes 0.
+    """
     if not isinstance(page, int):
         return 0
     return min(max(page, 0), count_pages(images) - 1)
 
 
 def render_gallery(images: GalleryImages, page: int) -> str:
-    """Render the page with this index, from 0, and the buttons to the other pages."""
+    """Return the HTML of one page of the gallery, and of the buttons to other pages.
+
+    Args:
+        images: The gallery.
+        page: The index of the page, from 0.
+    """
     first = page * PAGE_SIZE
     ids = images.ids[first : first + PAGE_SIZE]
     tiles = "".join(_tile(image_id, images) for image_id in ids)
@@ -45,7 +53,11 @@ def render_gallery(images: GalleryImages, page: int) -> str:
 
 
 def render_left_out(images: GalleryImages) -> str:
-    """Render a collapsed note on images missing from the gallery; empty if there are none."""
+    """Return the HTML of a collapsed note on files that the gallery does not show.
+
+    It lists files that cannot be read, are missing, or were left out. The result is empty if there
+    are none.
+    """
     skipped = list(images.skipped.items())
     items = [f"<li>{escape(remark)}</li>" for remark in images.remarks]
     items += [

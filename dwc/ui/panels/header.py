@@ -13,12 +13,12 @@ COMMIT_DIGITS = 7
 
 
 def render_header(names: Sequence[str], chosen: str, origin: Origin, images: GalleryImages) -> str:
-    """Render the page header; `page.js` implements the theme toggle.
+    """Return the HTML of the page header; the script `page.js` implements its theme toggle.
 
     Args:
         names: The names of the available models; if there are several, a selector is shown.
         chosen: The name of the selected model.
-        origin: Where the selected model was loaded from.
+        origin: The selected model and its gallery; the header shows the model's commit, if any.
         images: The gallery.
     """
     return (
@@ -49,7 +49,10 @@ def _model(names: Sequence[str], chosen: str) -> str:
 
 
 def _commit(revision: str | None) -> str:
-    """Render a shortened commit hash as a button that copies all of it; empty without a commit."""
+    """Return the HTML of a button that shows a shortened commit hash and copies the whole hash.
+
+    The result is empty if `revision` is None.
+    """
     if revision is None:
         return ""
     commit = escape(revision)

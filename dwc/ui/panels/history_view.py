@@ -1,6 +1,7 @@
 """The search history of a visit, drawn as a tree with one tile per search.
 
-The top row contains the current search; the branches below it are drawn paler.
+The top row contains the current search. The rows below it contain the searches of other branches of
+the tree, which are drawn paler.
 """
 
 from pathlib import Path
@@ -18,10 +19,14 @@ _HINT = "Every search of this visit is kept here. Choose one to go back to it."
 
 
 def record_answer(history: SearchHistory, state: SearchState | None) -> SearchHistory:
-    """Return the history with a search result recorded; None leaves the history unchanged.
+    """Return the history with a search result recorded as the current step.
 
-    A search that the history already has at this point is not added again; only its weight is
-    updated.
+    If the current step or one of its children is the same search, no step is added; only its image
+    weight is updated.
+
+    Args:
+        history: The search history of the visit.
+        state: The search result; None to return the history unchanged.
     """
     if state is None:
         return history
@@ -32,12 +37,15 @@ def record_answer(history: SearchHistory, state: SearchState | None) -> SearchHi
 
 
 def image_exists(step: HistoryStep) -> bool:
-    """Return whether a step's reference image still exists; True for a step without a reference."""
+    """Return False if the reference of a step was uploaded and has been deleted since, else True.
+
+    The result is also True if the step has no reference.
+    """
     return step.query.upload is None or is_upload(step.query.upload)
 
 
 def deleted_message(step: HistoryStep, upload_minutes: int) -> str:
-    """Return the message for a step whose uploaded reference has been deleted."""
+    """Return the message for going back to a step whose uploaded reference has been deleted."""
     rest = "Its words are back: choose" if step.query.words else "Choose"
     return (
         f"Step {step.number} began from a picture that you uploaded, and uploads are deleted after "
@@ -48,7 +56,7 @@ def deleted_message(step: HistoryStep, upload_minutes: int) -> str:
 def render_history(
     history: SearchHistory, images: GalleryImages, upload_minutes: int, message: str = ""
 ) -> str:
-    """Render the tree of steps under its heading; empty before the first search.
+    """Return the HTML of the history under its heading; empty before the first search.
 
     Args:
         history: The search history of the visit.
@@ -112,7 +120,10 @@ def _tile(
 
 
 def _reference(step: HistoryStep, images: GalleryImages, upload_minutes: int) -> tuple[str, str]:
-    """Return the HTML of the reference's thumbnail, and the reference's name."""
+    """Return the HTML of the thumbnail of a step's reference, and a description of the reference.
+
+    A sentence in place of the thumbnail says if there is no reference or if it was deleted.
+    """
     query = step.query
     if query.reference_id is not None:
         if query.reference_id not in images.ids:  # the step is from another gallery

@@ -1,8 +1,9 @@
 """Panel with a map of the gallery, on which the query and its results are marked.
 
-The panel contains the markers and a description of the map in words. The script `map.js` draws
-the gallery's images as dots. It requests their positions from `MapService` when the map scrolls
-into view; the map of a new gallery is computed only then. `map_table` is the API's version.
+The map is two-dimensional; images that the model finds similar lie close together. The panel
+contains the markers and a description of the map in words. The script `map.js` draws the gallery's
+images as dots. It requests their positions from `MapService` when the map scrolls into view; the
+map of a new gallery is computed only then. `map_table` returns the positions for the API.
 """
 
 import base64
@@ -26,7 +27,7 @@ from dwc.ui.gallery_images import GalleryImages, StoreImages, url_of
 from dwc.ui.state import SearchState
 
 MIN_GROUP = 10
-"""The minimum number of images for which a category gets a label on the map."""
+"""The minimum number of images of a category that gets a label on the map."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,10 @@ class Group:
 
 
 def kinds_of(images: GalleryImages, ids: Sequence[str]) -> list[str] | None:
-    """Return the category of each of these images; None if any category is unknown."""
+    """Return the category of each of the images with these ids, in the same order.
+
+    The result is None if the category of any of them is unknown, as in galleries of photographs.
+    """
     if not isinstance(images, StoreImages) or not images.garments:
         return None
     kinds = [images.kind(image_id) for image_id in ids]
@@ -55,14 +59,14 @@ def kinds_of(images: GalleryImages, ids: Sequence[str]) -> list[str] | None:
 
 
 def name_groups(points: NDArray[np.float64], kinds: Sequence[str]) -> list[Group]:
-    """Return the categories with at least `MIN_GROUP` images, with the position of their labels.
+    """Return the categories with at least `MIN_GROUP` images, with the positions of their labels.
 
-    A label is placed at the image of the category that is nearest to the category's median
-    position, so for a category that forms two clusters the label lies in one of them.
+    A label is placed at an image of its category: the one nearest to the category's median
+    position. So if a category forms two clusters, its label lies in one of them.
 
     Args:
         points: The positions of the n images on the map (n, 2), in [0, 1].
-        kinds: The category of each image (n).
+        kinds: The categories of the n images.
     """
     groups = []
     kind_of_each = np.asarray(kinds)
@@ -77,10 +81,10 @@ def name_groups(points: NDArray[np.float64], kinds: Sequence[str]) -> list[Group
 
 
 NEIGHBORS = 3
-"""How many neighbors of the reference the description names."""
+"""How many of the images nearest to the reference the description of the map names."""
 
 Describe = Callable[[int], str]
-"""Function that returns a description of the image at an index of the store."""
+"""Function that returns a description of an image, given its index in the gallery store."""
 
 _NEAR = 0.12
 """The distance below which two markers are described as close, as a share of the map's width."""
@@ -105,9 +109,14 @@ def name_location(x: float, y: float) -> str:
 def nearest_positions(
     points: NDArray[np.float64], x: float, y: float, count: int, without: Sequence[int] = ()
 ) -> list[int]:
-    """Return the indices of the `count` of n points (n, 2) that are nearest to (x, y).
+    """Return the indices of the points nearest to a position, from near to far.
 
-    They are ordered from near to far; the indices in `without` are left out.
+    Args:
+        points: The positions of n points (n, 2).
+        x: Horizontal coordinate of the position.
+        y: Vertical coordinate of the position.
+        count: How many indices to return.
+        without: Indices of points that are left out.
     """
     distances = ((points - (x, y)) ** 2).sum(1)
     distances[list(without)] = np.inf
@@ -121,13 +130,13 @@ def describe_map(
     describe: Describe,
     kinds: Sequence[str] | None = None,
 ) -> str:
-    """Render a collapsed note that describes in sentences what the map shows of a search result.
+    """Return the HTML of a note that says in sentences what the map shows of a search result.
 
     Args:
         marks: The markers of the reference, the query and the results.
         points: The positions of the n images on the map (n, 2), in [0, 1].
-        describe: Function that returns a description of the image at an index.
-        kinds: The category of each image (n), as `kinds_of` returns it.
+        describe: Function that returns a description of an image, given its index from 0 to n-1.
+        kinds: The categories of the n images; None if they are unknown.
     """
     sentences = []
     if marks.reference is not None:
@@ -210,11 +219,11 @@ SERVICE_ON_LOAD = (
 )
 
 PROJECTIONS = ProjectionCache()
-"""One cache for the whole app, since a gallery's map depends only on its vector store."""
+"""The computed maps; one cache for the whole app, since a map depends only on a gallery store."""
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Render the map with its markers, or a notice that the map is still being computed."""
+    """Return the HTML of the map with its markers, or of a notice that it is being computed."""
     projection = PROJECTIONS.known(searcher.store)
     if projection is None:
         return _waiting(state.request.model, images)
@@ -305,7 +314,10 @@ def _describe_accuracy(projection: Projection) -> str:
 
 
 class MapService:
-    """Server functions that `map.js` calls; they check their arguments, sent by a browser."""
+    """Server functions that the script `map.js` calls from the browser.
+
+    Their arguments come from a browser, so the functions check them.
+    """
 
     def __init__(self, models: ModelPool, images: GalleryImages) -> None:
         self._models = models
@@ -318,9 +330,9 @@ class MapService:
             request: A dict with `model`, the model's name.
 
         Returns:
-            A dict with `store`, the fingerprint of the vector store, and `points`, the x and y
-            coordinates of every image as unsigned 16-bit little-endian numbers from 0 to 65,535,
-            encoded in base64.
+            A dict with two strings. `store` is the fingerprint of the gallery store. `points` has
+            the x and y coordinate of each image in turn, as unsigned 16-bit little-endian numbers
+            from 0 to 65,535 (x increases to the right, y downwards), encoded in base64.
         """
         with self._models.using(self._models.require(request.get("model"))) as searcher:
             projection = PROJECTIONS.get(searcher.store)
@@ -331,10 +343,11 @@ class MapService:
             }
 
     def card(self, request: Mapping[str, Any]) -> str:
-        """Render the image at an index of the store, with a button that makes it the reference.
+        """Return the HTML of one image, with a button that makes it the next reference.
 
         Args:
-            request: A dict with `model`, the model's name, and `position`, the index.
+            request: A dict with `model`, the model's name, and `position`, the image's index in
+                the gallery store.
 
         Raises:
             QueryError: The index is not a whole number, or the gallery has no such index.
@@ -350,10 +363,11 @@ class MapService:
 
 
 def add_map_service(models: ModelPool, images: GalleryImages) -> gr.HTML:
-    """Create the hidden element through which `map.js` calls `MapService`; call in `gr.Blocks`.
+    """Create the hidden element through which `map.js` calls `MapService`, and return it.
 
     `map.js` triggers two events of the element: `laid_out` when a gallery's map has been computed
-    and can be shown, and `follow` with the id of an image that becomes the reference.
+    and can be shown, and `follow` with the id of an image that becomes the reference. Call this
+    function inside `gr.Blocks`.
     """
     service = MapService(models, images)
 
@@ -374,7 +388,7 @@ def add_map_service(models: ModelPool, images: GalleryImages) -> gr.HTML:
 
 
 def render_card(image_id: str, images: GalleryImages) -> str:
-    """Render one image of the map, enlarged, with a button that makes it the next reference."""
+    """Return the HTML of one image, with a button that makes it the next reference."""
     name = escape(images.describe(image_id))
     return (
         f'<img src="{escape(url_of(images.thumbnail(image_id)))}" width="160" height="160" '
@@ -384,9 +398,16 @@ def render_card(image_id: str, images: GalleryImages) -> str:
 
 
 def map_table(searcher: Searcher, start: int, limit: int) -> dict[str, Any]:
-    """Return the response of the `/map` endpoint: map positions of up to `limit` images.
+    """Return the response of the `/map` endpoint: where images of the gallery are on its map.
 
-    The images are those from index `start`, in the order of the store.
+    Args:
+        searcher: The searcher of the gallery.
+        start: The index of the first image that is returned, in the order of the gallery store.
+        limit: How many images are returned at most.
+
+    Returns:
+        A dict with `gallery_size`; `laid_out` and `neighbours_kept`, as in `Projection`; `start`;
+        and three lists with an entry per image: `ids`, and the coordinates `x` and `y` in [0, 1].
 
     Raises:
         QueryError: `start` is not between 0 and the gallery's size, or `limit` is negative.

@@ -14,17 +14,17 @@ from dwc.ui.state import SearchState
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Render the panel for a search result."""
+    """Return the HTML of the panel for a search result."""
     model_input = describe_model_input(searcher.checkpoint, state.query)
     return render_model_input(model_input, state.query.typed)
 
 
 def render_model_input(model_input: ModelInput, typed: TypedText | None = None) -> str:
-    """Render a collapsed note with the input of each stream.
+    """Return the HTML of a collapsed note with the input of each stream.
 
     Args:
         model_input: The input of each stream.
-        typed: The typed text, to show the part that was cut off; None to omit it.
+        typed: The typed text; if a part of it was cut off, that part is shown. None to omit it.
     """
     figure = ""
     if model_input.picture is not None:
@@ -55,7 +55,10 @@ def render_model_input(model_input: ModelInput, typed: TypedText | None = None) 
 
 
 def _typed_row(typed: TypedText) -> str:
-    """Render the typed text with the part that was cut off struck through; empty if nothing was."""
+    """Return the HTML of the typed text, with the part that was cut off struck through.
+
+    The result is empty if nothing was cut off.
+    """
     if not typed.cut:
         return ""
     return (

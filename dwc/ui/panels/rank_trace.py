@@ -1,4 +1,7 @@
-"""Panel with the rank trace: a chart of each result's rank as a function of the image weight."""
+"""Panel with the rank trace: a chart of the best images' ranks as the image weight changes.
+
+The image weight increases from left to right, from 0 (text part alone) to 1 (image part alone).
+"""
 
 import math
 from collections.abc import Sequence
@@ -18,10 +21,10 @@ TRACED = 5
 """An image gets a line if it is among this many best images at any of these image weights."""
 
 LIMIT = 30
-"""The last rank that has its own height in the chart; all later ranks are at the bottom edge."""
+"""Ranks from 1 to this number have different heights in the chart; others are at the bottom."""
 
 LEADERS = 3
-"""How many of the best images at the learned weight, and at each end, have highlighted lines."""
+"""How many of the best images have highlighted lines, at the learned weight and at each end."""
 
 _WIDTH, _HEIGHT = 1000, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 990, 26, 284
@@ -32,7 +35,7 @@ NO_WEIGHT = render_hint("There is nothing to lean to: give a picture and words."
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Render the panel for a search result."""
+    """Return the HTML of the panel for a search result."""
     if not state.has_two_modalities:
         return NO_WEIGHT
     steps = range(1, POSITIONS - 1)
@@ -41,7 +44,11 @@ def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str
 
 
 def render_trace(trace: RankTrace, images: GalleryImages) -> str:
-    """Render the chart between the best images at either end, with a summary and a data table."""
+    """Return the HTML of the chart, a sentence that summarizes it, and the ranks as a table.
+
+    The best images by the text alone are shown to the left of the chart, the best images by the
+    image alone to its right.
+    """
     weights = [sum(step.values()) / len(step) for step in trace.image_weights]  # in [0, 1]
     kinds = {item.id: _kind(item, trace.learned) for item in trace.items}
     order = ("other", "by-words", "by-picture", "led")  # later lines are drawn over earlier ones
@@ -131,7 +138,8 @@ def _x(weight: float) -> float:
 def _y(rank: int | None) -> float:
     """Return the y coordinate of a rank in the chart, which has a logarithmic scale.
 
-    Rank 1 is at the top edge; None and ranks beyond `LIMIT` are at the bottom edge.
+    Rank 1 is at the top edge. Ranks above `LIMIT`, and None for an image without a reported rank,
+    are at the bottom edge.
     """
     share = 1.0 if rank is None or rank > LIMIT else math.log(rank) / math.log(LIMIT + 1)
     return _TOP + (_BOTTOM - _TOP) * share
@@ -153,7 +161,15 @@ def _leaders(trace: RankTrace, step: int, end: str, images: GalleryImages) -> st
 
 
 def _steadiness(trace: RankTrace, weights: Sequence[float]) -> str:
-    """Return a sentence on how much of the image weight's range keeps the first result first."""
+    """Return a sentence that says over how much of the weights' range the first result stays first.
+
+    The first result is the best image at the learned weight. The range is that of the mean image
+    weight, from 0 to 1. The result is empty if the trace has no first result.
+
+    Args:
+        trace: The rank trace.
+        weights: The mean image weight of the streams at each step of the trace, in [0, 1].
+    """
     first = next((item for item in trace.items if item.ranks[trace.learned] == 1), None)
     if first is None:
         return ""

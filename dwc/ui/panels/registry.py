@@ -27,7 +27,7 @@ from dwc.ui.panels import (
 from dwc.ui.state import SearchState
 
 Render = Callable[[Searcher, GalleryImages, SearchState], str]
-"""Function that returns a panel's HTML for a searcher, a gallery and a state that has results."""
+"""Function that returns a panel's HTML, given a searcher, a gallery, and a search with results."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,15 @@ class ExplanationPanel:
     Attributes:
         id: The id of the HTML element.
         label: The section's name for screen readers. If it is empty, the content is not wrapped in
-            a section; a panel that is only a collapsed note needs none.
+            a section; a panel that is only a collapsed note needs no section.
         render: Function that returns the panel's content for a search result.
         title: Whether the label is also shown as a heading.
-        row: The id of the row in which consecutive panels with the same `row` stand side by side;
-            empty for a panel of full width.
-        of_result: Whether the panel explains the selected result, so that it has to be filled again
-            whenever another result is selected.
-        slow: Whether the panel is filled after all panels that are not slow.
-        on_load: The JavaScript that the browser runs when it inserts the panel; None without any.
+        row: Consecutive panels with the same `row` stand side by side; it is the id of the HTML
+            element around them. Empty for a panel of full width.
+        of_result: Whether the panel explains the selected result. It is then filled again whenever
+            another result is selected.
+        slow: Whether the panel takes long to compute. It is then filled after the other panels.
+        on_load: The JavaScript that the browser runs when it inserts the panel; None for none.
     """
 
     id: str
@@ -94,9 +94,9 @@ SLOW_PANELS = tuple(panel for panel in PANELS if panel.slow)
 RESULT_PANELS = tuple(panel for panel in PANELS if panel.of_result)
 MAP_PANELS = tuple(panel for panel in PANELS if panel.id == "map")
 SHIFT_PANELS = (*RESULT_PANELS, *MAP_PANELS)
-"""Panels that are filled again when the slider of the image weight stops.
+"""Panels that are filled again when the slider of the image weight stops moving.
 
-The rank trace is not among them, since it already covers all image weights.
+The rank trace is not among them, since it covers all image weights anyway.
 """
 
 
@@ -106,11 +106,17 @@ def render_panels(
     images: GalleryImages,
     state: SearchState | None,
 ) -> list[str]:
-    """Render these panels for a search result, with the model that produced it.
+    """Return the HTML of the given panels for a search result.
+
+    Args:
+        panels: The panels.
+        models: The models.
+        images: The gallery.
+        state: The search result; None before the first search.
 
     Returns:
-        The HTML of each panel, in order. All are empty if there are no results. A panel that fails
-        is replaced by its error message; the others are not affected.
+        The HTML of each panel, in order. If a panel cannot be rendered, an error message takes its
+        place, and the others are not affected. If there are no results, every panel is empty.
     """
     if state is None or not state.result.hits or not panels:
         return ["" for _ in panels]

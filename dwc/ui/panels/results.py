@@ -1,7 +1,7 @@
-"""The result cards: each shows a result's rank, image, score and score parts, and its buttons.
+"""The result cards: each shows a result's rank, image, score and score parts, and has buttons.
 
-A switch above the cards folds near-duplicates, that is, hides each under the better-ranked image;
-a button below the cards shows more results.
+A switch above the cards folds near-duplicates: it hides each under the better-ranked image. A
+button below the cards shows more results.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,17 +39,19 @@ EMPTY = """
 <p>Choose a picture, say what should be different, and search. Either alone works, too.</p></div>
 """
 
-# Order of parts wherever they are listed: image before text, CLIP stream before CNN stream.
+# The order in which score parts are listed: image before text, then CLIP stream before CNN stream.
 PART_ORDER = ("clip_image", "cnn_image", "clip_text", "cnn_text")
 
 
 @dataclass(frozen=True)
 class Scale:
-    """The common scale of the score bars of all results of a search, so that they are comparable.
+    """The common scale on which the scores of all results of a search are drawn as bars.
 
     Attributes:
-        negative: The largest sum of a result's negative score parts, as a positive number.
-        positive: The largest sum of a result's positive score parts.
+        negative: The length of the scale to the left of zero: the largest value, over all results,
+            of the sum of a result's negative score parts, as a positive number.
+        positive: The length of the scale to the right of zero: the largest value, over all results,
+            of the sum of a result's positive score parts.
     """
 
     negative: float
@@ -57,20 +59,27 @@ class Scale:
 
     @classmethod
     def of(cls, all_parts: Iterable[Mapping[str, float]]) -> "Scale":
-        """Return the smallest scale on which all results fit, given each result's score parts."""
+        """Return the smallest scale on which all results fit.
+
+        Args:
+            all_parts: The score parts of each result, by name.
+        """
         listed = list(all_parts)
         negative = max((_sum_negative(parts) for parts in listed), default=0.0)
         positive = max((_sum_positive(parts) for parts in listed), default=0.0)
         return cls(negative, positive)
 
     def percent(self, value: float) -> float:
-        """Convert an absolute score to a width in percent of the whole bar."""
+        """Convert a length on the scale, in units of the score, to percent of the whole bar."""
         span = self.negative + self.positive
         return 100 * value / span if span > 0 else 0.0
 
 
 def render_answer(state: SearchState, images: GalleryImages) -> str:
-    """Render the results of a search, near-duplicates included, and the button for more."""
+    """Return the HTML of the results of a search, and of the button for more results.
+
+    Near-duplicates that are folded are included; the page hides them.
+    """
     groups, is_folded = state.duplicate_groups, state.request.folded
     return render_results(state.result, images, len(state.sweep), groups, is_folded)
 
@@ -82,14 +91,15 @@ def render_results(
     groups: DuplicateGroups | None = None,
     is_folded: bool = False,
 ) -> str:
-    """Render all hits as an ordered list, below the bars' legend and remarks on the search.
+    """Return the HTML of a list of all hits, and above it a legend and remarks on the search.
 
     Args:
         result: The search result.
         images: The gallery.
-        ranked: The number of ranked images; None to omit the button for more results.
-        groups: The near-duplicates among the hits, which the page can fold; None if unknown.
-        is_folded: Whether the near-duplicates are folded now, and therefore not counted as shown.
+        ranked: The number of ranked images in the gallery; None to omit the button for more.
+        groups: The near-duplicates among the hits, which the page can hide; None if they are not
+            known.
+        is_folded: Whether the near-duplicates are hidden now; if so, they do not count as shown.
     """
     scale = Scale.of(hit.parts for hit in result.hits)
     cards = "".join(
@@ -110,7 +120,7 @@ def render_results(
 
 
 def describe_duplicates(groups: DuplicateGroups) -> str:
-    """Return sentences on the number of near-duplicates and on their definition in this gallery."""
+    """Return sentences that count the near-duplicates and define them for this gallery."""
     total = len(groups.duplicate_of)
     if groups.count == 0:
         counted = f"None of these {total} looks nearly like a better one"
@@ -126,12 +136,13 @@ def describe_duplicates(groups: DuplicateGroups) -> str:
 
 
 def render_more(shown: int, ranked: int, listed: int | None = None) -> str:
-    """Render the button for more results, and a message on how many of all images are shown.
+    """Return the HTML of the button for more results, and of a message on how many are shown.
 
     Args:
-        shown: The number of results shown.
-        ranked: The number of ranked images.
-        listed: The number of results including the folded ones; None if none are folded.
+        shown: The number of results that are shown.
+        ranked: The number of ranked images in the gallery.
+        listed: The number of results that are shown or hidden as near-duplicates; None if none are
+            hidden.
     """
     listed = shown if listed is None else listed
     message = f"{format_count(listed)} of {format_count(ranked)} shown"
@@ -146,19 +157,23 @@ def render_more(shown: int, ranked: int, listed: int | None = None) -> str:
 
 
 def order_parts(parts: Mapping[str, float]) -> list[str]:
-    """Return the names of the parts in the order of `PART_ORDER`; all other names come last."""
+    """Return the names of score parts in the order of `PART_ORDER`; other names come last.
+
+    Args:
+        parts: The score parts by name.
+    """
     known = [name for name in PART_ORDER if name in parts]
     return known + [name for name in parts if name not in known]
 
 
 def render_bar(parts: Mapping[str, float], score: float, scale: Scale) -> str:
-    """Render a score as a bar of its parts and as text.
+    """Return the HTML of a score, as a bar of its parts and as text.
 
     Positive parts are drawn to the right of zero, negative parts to the left.
 
     Args:
         parts: The parts of the score by name.
-        score: The sum of the parts.
+        score: The score, which is the sum of the parts.
         scale: The scale of the bar, common to all results.
     """
     names = order_parts(parts)
@@ -175,7 +190,11 @@ def render_bar(parts: Mapping[str, float], score: float, scale: Scale) -> str:
 
 
 def render_legend(part_names: Iterable[str]) -> str:
-    """Render the legend that maps colors to parts."""
+    """Return the HTML of a legend, which shows the color of each score part.
+
+    Args:
+        part_names: The names of the score parts, such as `clip_image`.
+    """
     items = "".join(
         f'<li><i class="swatch {escape(name)}"></i>{escape(format_part(name))}</li>'
         for name in order_parts(dict.fromkeys(part_names, 0.0))
@@ -219,11 +238,16 @@ def _sum_positive(parts: Mapping[str, float]) -> float:
 def _group_of(
     index: int, hits: Sequence[Hit], groups: DuplicateGroups | None
 ) -> tuple[int | None, int]:
-    """Return how the hit at an index (from 0) is related to its near-duplicates.
+    """Return how one hit is related to its near-duplicates.
+
+    Args:
+        index: The index of the hit, from 0.
+        hits: All hits.
+        groups: The near-duplicates among the hits; None if they are not known.
 
     Returns:
-        The rank of the hit under which this one is folded, None if it is not folded; and the number
-        of hits that are folded under this one.
+        Two values: the rank of the better hit of which this one is a near-duplicate, None if there
+        is no such hit; and the number of worse hits that are near-duplicates of this one.
     """
     if groups is None:
         return None, 0

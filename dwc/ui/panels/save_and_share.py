@@ -29,7 +29,7 @@ class _Format:
 
 
 def render_toolbar(state: SearchState | None, names_model: bool = False) -> str:
-    """Render the toolbar; empty before the first search.
+    """Return the HTML of the toolbar; empty before the first search.
 
     It contains no file: `export_answer` creates a file when its button is pressed.
 
@@ -54,10 +54,14 @@ def render_toolbar(state: SearchState | None, names_model: bool = False) -> str:
 
 
 def export_answer(kind: object, state: SearchState) -> dict[str, str] | None:
-    """Return the file of a kind ("csv" or "json") that a browser requests.
+    """Return a search result as a file that the browser can save.
+
+    Args:
+        kind: "csv" or "json", as sent by the browser.
+        state: The search result.
 
     Returns:
-        A dict with the file's `name`, media `type` and `content`; None for an unknown kind.
+        A dict with the file's `name`, media `type` and `content`; None if `kind` is another value.
     """
     if not isinstance(kind, str) or kind not in _FORMATS:
         return None
@@ -66,7 +70,7 @@ def export_answer(kind: object, state: SearchState) -> dict[str, str] | None:
 
 
 def to_json(state: SearchState, origin: Origin) -> str:
-    """Return the query, origin and results as one JSON text."""
+    """Return the query, the model and gallery, and the results as one JSON text."""
     return json.dumps(
         {"query": _query(state), **origin.to_dict(), **state.visible_result.to_dict()},
         indent=2,
@@ -75,7 +79,10 @@ def to_json(state: SearchState, origin: Origin) -> str:
 
 
 def to_csv(state: SearchState, origin: Origin) -> str:
-    """Return CSV with one line per result; each line repeats the query, weights and origin."""
+    """Return CSV with one line per result, below a line with the names of the columns.
+
+    Each line repeats the query, the image weights, the model and the gallery.
+    """
     query = _query(state)
     weights = {f"{name}_weight": w.image for name, w in state.result.weights.items()}
     lines = io.StringIO()

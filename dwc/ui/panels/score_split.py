@@ -1,4 +1,8 @@
-"""Panel with the parts of the selected result's score, as a waterfall chart, and its ranks."""
+"""Panel that explains the selected result: its score as a waterfall chart, and its ranks.
+
+The chart draws each part of the score where the part before it ends, so that the last one ends at
+the score.
+"""
 
 from dwc.explain.score_split import ScoreExplanation, explain_score
 from dwc.search.searcher import Searcher
@@ -16,13 +20,18 @@ _RANKED = {
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Render the panel for the selected result."""
+    """Return the HTML of the panel for the selected result."""
     explanation = explain_score(state.sweep, state.selected_hit, state.request.shift)
     return render_score_split(explanation, images)
 
 
 def render_score_split(explanation: ScoreExplanation, images: GalleryImages) -> str:
-    """Render the waterfall chart, with facts about the result's rank."""
+    """Return the HTML of the waterfall chart, and of facts about the result's rank.
+
+    Args:
+        explanation: The result's score parts and ranks.
+        images: The gallery.
+    """
     name = escape(images.describe(explanation.id))
     thumbnail = escape(url_of(images.thumbnail(explanation.id)))
     return (

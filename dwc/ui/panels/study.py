@@ -1,7 +1,7 @@
 """Section with the results of the ablation study, which measures what each model part contributes.
 
-PL (Progressive Learning) is the other model in the study. Without the study's file, the section is
-empty.
+For this, models are trained with and without a part, and compared. DWC and Progressive Learning
+(PL) are the models of the study. If the study's file is missing, the section is empty.
 """
 
 import json
@@ -44,7 +44,10 @@ Spread = Mapping[str, float | None]
 
 
 def read_study(file: Path = STUDY_FILE) -> dict[str, Any] | None:
-    """Return the study's summary; None if the file does not exist or cannot be read."""
+    """Return the study's results as written by `python -m dwc study`.
+
+    The result is None if the file does not exist, cannot be read, or does not contain a dict.
+    """
     if not file.is_file():
         return None
     try:
@@ -56,13 +59,17 @@ def read_study(file: Path = STUDY_FILE) -> dict[str, Any] | None:
 
 
 def render_study_file(file: Path = STUDY_FILE) -> str:
-    """Render the section for the foot of the page; empty without a study."""
+    """Return the HTML of the section for the foot of the page; empty without the file."""
     summary = read_study(file)
     return "" if summary is None else render_study(summary)
 
 
 def render_study(summary: Mapping[str, Any]) -> str:
-    """Render the section, collapsed at first."""
+    """Return the HTML of the section, which is collapsed at first.
+
+    Args:
+        summary: The study's results, as `read_study` returns them.
+    """
     families = "".join(
         _family(title, [row for row in summary["variants"] if family in row["families"]])
         for family, title in _FAMILIES.items()
@@ -93,9 +100,14 @@ def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _family(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """Render a table of variants, one per row, with the R@1 (recall at 1) as a bar and a number.
+    """Return the HTML of a table with a row for each model, and its R@1 as a bar and as a number.
 
-    The style sheet draws the first bar darker than the others.
+    R@1, recall at 1, is the share of queries whose first result is correct. The style sheet draws
+    the first bar darker than the others.
+
+    Args:
+        title: The title of the table.
+        rows: The models, each with a `label` and `numbers`.
     """
     if not rows:
         return ""
@@ -143,7 +155,12 @@ def _table(title: str, heads: Sequence[str], body: str) -> str:
 
 
 def percent(spread: Spread | None) -> str:
-    """Format a mean share in percent, with its standard deviation; a dash if there is no value."""
+    """Format a share in percent, as in `52.9 ± 0.4`, where 0.4 is the standard deviation.
+
+    Args:
+        spread: The entries `mean` and `deviation` of the share over several trainings, in [0, 1].
+            The result is a dash if `spread` or the mean is None.
+    """
     if spread is None or spread["mean"] is None:
         return "–"
     mean, deviation = f"{100 * spread['mean']:.1f}", spread["deviation"]

@@ -1,7 +1,9 @@
-"""Panel with statistics of a checkpoint's image weights over many queries; the page's "atlas".
+"""Panel with statistics of a checkpoint's image weights for a fixed set of comparison queries.
 
-It shows the distribution of the weights, their correlation with the true image shares, and the
-queries with the highest and lowest weights.
+It shows the distribution of the weights, and the queries with the highest and lowest weights. It
+also shows the correlation of the weights with the true image weights: the fractions of the target's
+attributes that come from the reference image and not from the text. The id of the panel on the page
+is "atlas".
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +41,11 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 26, 346, 22, 138
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Render the panel for the model in use, with the weights of this search marked."""
+    """Return the HTML of the panel, in which the weights of the current search are marked.
+
+    A search with only an image or only a text is not marked. If the checkpoint has no weights of
+    comparison queries, the panel says so.
+    """
     if state.reference_weights is None:
         return _NO_WEIGHTS
     weights = state.result.weights if state.has_two_modalities else {}
@@ -49,12 +55,12 @@ def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str
 def render_statistics(
     statistics: WeightStatistics, weights: Mapping[str, Weight], images: GalleryImages
 ) -> str:
-    """Render the charts of each stream, the queries of extreme weights, and the data as tables.
+    """Return the HTML of charts, of the queries with extreme weights, and of tables of the data.
 
     Args:
         statistics: The statistics of the model's image weights.
-        weights: The weights of the current search by stream, which are marked in the charts; empty
-            for none.
+        weights: The weights of the current search, by the stream's name, which are marked in the
+            charts; empty to mark nothing.
         images: The gallery.
     """
     rows = "".join(
@@ -78,17 +84,18 @@ def render_statistics(
 def parse_reference_query(
     side: object, index: object, state: SearchState, images: GalleryImages
 ) -> Example | None:
-    """Return the query that was selected in a browser among those of extreme weights.
+    """Return the query that a visitor selected among the queries with extreme weights.
 
     Args:
-        side: The list that contains the query: "picture" for the highest image weights, "words"
-            for the lowest.
+        side: The list that contains the query, as sent by the browser: "picture" for the list of
+            the highest image weights, "words" for the list of the lowest.
         index: The query's index in that list, from 0.
-        state: The search result with which the queries are shown.
+        state: The search result with which the panel is shown.
         images: The gallery.
 
     Returns:
-        The query; None if there is no such query, or its reference is not in this gallery.
+        The query as an example search; None if there is no such query, or if its reference is not
+        in this gallery.
     """
     if state.reference_weights is None:
         return None
@@ -203,7 +210,10 @@ def _x(share: float) -> float:
 
 
 def _y(share: float) -> float:
-    """Return the y coordinate in a chart of a share, clipped to the range 0 (bottom) to 1 (top)."""
+    """Return the y coordinate of a value in a chart, from 0 (bottom) to 1 (top).
+
+    Values outside of this range are drawn at its ends.
+    """
     return _BOTTOM - (_BOTTOM - _TOP) * min(max(share, 0.0), 1.0)
 
 
@@ -290,7 +300,10 @@ def _percent(share: float) -> str:
 
 
 def statistics_table(searcher: Searcher) -> dict[str, Any]:
-    """Return the response of the `/atlas` endpoint; without reference weights it has no streams."""
+    """Return the response of the `/atlas` endpoint, with the fields of `WeightStatistics`.
+
+    If the checkpoint has no weights of comparison queries, the response has no streams.
+    """
     reference_weights: ReferenceWeights | None = searcher.reference_weights
     if reference_weights is None:
         return WeightStatistics(0, "", {}, None, None).to_dict()

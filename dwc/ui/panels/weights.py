@@ -1,7 +1,7 @@
 """Display of a search's image and text weights: a sentence, a dial, and the slider.
 
-The dial is a scale from text only to image only with a mark for each stream's image weight. With
-the slider the visitor shifts the weights.
+The dial is a scale from 0 (text part alone) to 1 (image part alone), with a mark at each stream's
+image weight. With the slider, a visitor changes the weights and ranks the results again.
 """
 
 from collections.abc import Mapping
@@ -28,9 +28,10 @@ it is in the bar under each result, exactly, part by part.</p></details>
 
 
 def render_answer_weights(state: SearchState) -> str:
-    """Render the sentence, a comparison with other queries' weights, and the dial.
+    """Return the HTML of the sentence, a comparison with other queries, and the dial.
 
-    All of them show the weights of the search result at its current shift.
+    They show the weights with which the results are ranked now: the learned weights, or the weights
+    that the visitor set with the slider.
     """
     weights, shift = state.result.weights, state.result.shift
     composed, reference_weights = state.query.encoding.composed, state.reference_weights
@@ -44,13 +45,15 @@ def render_weights(
     summary: str = "",
     reference_weights: ReferenceWeights | None = None,
 ) -> str:
-    """Render the sentence and the dial; empty before the first search.
+    """Return the HTML of the sentence and the dial; empty before the first search.
 
     Args:
-        weights: The weights by stream.
-        is_shifted: Whether the user changed the weights; the sentence then says so.
-        summary: A sentence that compares the weights with those of other queries.
-        reference_weights: The weights of other queries, drawn behind the dial.
+        weights: The weights by the stream's name; empty before the first search.
+        is_shifted: Whether the visitor changed the weights; the sentence then says so.
+        summary: A sentence that compares the weights with the weights of other queries; empty to
+            omit it.
+        reference_weights: The model's weights for a fixed set of comparison queries, drawn as a
+            curve behind the dial; None to omit the curve.
     """
     if not weights:
         return ""
@@ -61,18 +64,20 @@ def render_weights(
 
 
 def render_answer_slider(state: SearchState) -> str:
-    """Render the slider at the mean image weight that a search result has at its shift."""
+    """Return the HTML of the slider, set to the mean image weight of the current ranking."""
     return render_slider(state.sweep.weights(), mean_image_weight(state.result.weights))
 
 
 def render_slider(weights: Mapping[str, Weight], position: float | None = None) -> str:
-    """Render the slider of the mean image weight, from 0 (text only) to 1 (image only).
+    """Return the HTML of the slider of the mean image weight.
 
-    The slider is empty if `weights` is, and replaced by a message if the query has one modality.
+    The slider goes from 0 (text part alone) to 1 (image part alone).
+
+    If the query has only an image or only a text, a message takes the place of the slider.
 
     Args:
-        weights: The learned weights by stream.
-        position: The mean image weight to which the slider is set; None for the learned weight.
+        weights: The learned weights by the stream's name; if it is empty, so is the result.
+        position: The mean image weight to which the slider is set; None for the learned weights.
     """
     if not weights:
         return ""
@@ -133,7 +138,10 @@ def _dial(weights: Mapping[str, Weight], reference_weights: ReferenceWeights | N
 
 
 def _distribution(reference_weights: ReferenceWeights | None) -> str:
-    """Draw the distribution of other queries' weights as a curve along the dial's track."""
+    """Return SVG of how the weights of other queries are distributed, as a curve for the dial.
+
+    The result is empty if `reference_weights` is None.
+    """
     if reference_weights is None:
         return ""
     points = " ".join(

@@ -1,6 +1,6 @@
 """Panel with the effect of each word on the image weight and on the selected result's score.
 
-The effect is measured by encoding the query once more without the word.
+To measure the effect of a word, the model encodes the query once more without that word.
 """
 
 from dwc.explain.score_split import explain_score
@@ -11,27 +11,29 @@ from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.state import SearchState
 
 _NO_EFFECT = 0.005
-"""The change of a weight below which an effect is zero when rounded to percentage points."""
+"""A smaller change of the image weight is shown as no effect; it rounds to 0 percentage points."""
 
 NO_WORDS = render_hint("The search has no words.")
 ONE_WORD = render_hint("Without its only word there would be no search to compare with.")
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Render the panel for the selected result."""
+    """Return the HTML of the panel for the selected result."""
     selected, shift = state.selected_hit, state.request.shift
     rank = explain_score(state.sweep, selected, shift).rank
     return render_word_effects(ablate_words(searcher, state.query, selected, shift), rank)
 
 
 def render_word_effects(effects: WordEffects, rank: int | None) -> str:
-    """Render a table with one row per word.
+    """Return the HTML of a table with one row per word.
 
-    A bar to the right means that the word raises the image weight, to the left that it lowers it.
+    A bar to the right means that the word raises the image weight. A bar to the left means that it
+    lowers the image weight.
 
     Args:
         effects: The effects of the words.
-        rank: The rank of the selected result; None to omit the column with the score effects.
+        rank: The rank of the selected result; None to omit the column with the effects on its
+            score.
     """
     heading = "<h3>What each word did</h3>"
     if not effects.words:
