@@ -130,10 +130,7 @@ def _explain_answer(error: BaseException, repo: str, revision: str | None, what:
 
 
 def _explain_silence(error: BaseException, what: str) -> str | None:
-    """Return a message on a missing or incomplete response, or on a full disk.
-
-    The result is None for other errors.
-    """
+    """Return a message for an error of the connection or of a full disk; None for other errors."""
     if isinstance(error, OfflineModeIsEnabled):
         return (
             f"{what} is not in {constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE forbids to fetch it. "

@@ -149,8 +149,9 @@ def evaluate_benchmark(
 ) -> dict[str, Any]:
     """Evaluate a model on a benchmark of `BENCHMARKS`.
 
-    Missing images are left out and counted. A part is left out, with a warning, if none of its
-    queries can be evaluated.
+    Missing images are left out and counted. Some benchmarks consist of several parts, such as
+    FashionIQ's three categories: a part is left out, with a warning, if none of its queries can be
+    evaluated.
 
     Args:
         name: The benchmark's key in `BENCHMARKS`.

@@ -34,16 +34,18 @@ HEADLINE = "mean_of_recall@5_and_recall_subset@1"
 
 
 def cirr_report(result: BenchmarkResult) -> dict[str, Any]:
-    """Return CIRR's report: recalls over the split, and within the set of the reference.
+    """Return CIRR's report: recalls over the split, and within each reference's subset.
+
+    A subset is CIRR's group of six similar images to which a reference belongs.
 
     The reference itself is never ranked. Only the image `target_hard` of the annotations is a hit,
     as on the server and in papers. `target_soft` is not used: for 37 queries of the validation
     split, it names the reference instead of the target.
 
     Returns:
-        The report as JSON-compatible values. The key `HEADLINE` has the main metric in papers.
-        `whole_subsets` is the share (0 to 1) of queries for which all five other images of the set
-        are available.
+        The report as JSON-compatible values. The metric that papers report first is under the key
+        that the constant `HEADLINE` names. `whole_subsets` is the share (0 to 1) of queries for
+        which all five other images of the subset are available.
     """
     numbers = result.to_dict(CIRR_KS)
     ranks = subset_ranks(result.encoded)

@@ -435,11 +435,12 @@ class CnnStream(nn.Module):
         return self.project_image(self.pool_image(edited.flatten(2)))
 
     def _edit_text(self, words: Tensor, region_context: Tensor, mask: Tensor) -> Tensor:
-        """Return the text part of N queries, of length D, (N, D).
+        """Return the text parts (N, D) of N queries: word states edited by the image, then pooled.
 
         Args:
-            words: Word states T of length H for L words, (N, L, H).
-            region_context: Attended regions V of each word, of length H, (N, L, H).
+            words: State of each of L words, (N, L, H).
+            region_context: For each word, the mean of the image regions weighted by the word's
+                attention, (N, L, H).
             mask: (N, L), True on words.
         """
         sequences = PackedSequences(mask)

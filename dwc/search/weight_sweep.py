@@ -157,7 +157,7 @@ class WeightSweep:
         return None if queries is None else _weights(queries)
 
     def weights(self, shift: float = 0.0) -> dict[str, Weight]:
-        """Return the image and text weights by the stream's name.
+        """Return a dict from each stream's name to its image weight and text weight.
 
         Args:
             shift: number added to the logit of every stream's image weight.

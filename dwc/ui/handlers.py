@@ -307,7 +307,7 @@ class PageHandlers:
     def try_reference_query(
         self, model: str, screen: object, state: SearchState | None, event: gr.EventData
     ) -> Update:
-        """Search with the query that was clicked in the panel of weight statistics."""
+        """Run one of the comparison queries, the one clicked in the panel of weight statistics."""
 
         def act(current: SearchState) -> Update:
             side, index = get_attribute(event, "side"), get_attribute(event, "place")

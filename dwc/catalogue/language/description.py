@@ -119,7 +119,7 @@ def describe_fully(garment: Garment, rng: random.Random) -> str:
 def _name(garment: Garment, rng: random.Random, bare: bool) -> tuple[Noun, bool, bool]:
     """Return a random noun for the garment, whether it is plural, and whether it is countable.
 
-    With `bare`, the noun alone is the whole description, so it is never "something".
+    The noun may be "something", unless `bare` says that the noun is the whole description.
     """
     wide = [name for name, members in HYPERNYMS.items() if garment.category in members]
     if bare:

@@ -113,13 +113,13 @@ def _stream_paths(names: Sequence[str]) -> dict[str, str]:
 
 
 def _spreads(by_seed: BySeed, paths: Mapping[str, str]) -> dict[str, dict[str, float | None]]:
-    """Return name -> mean and deviation over seeds of the number at each dotted path.
+    """Return the mean and the deviation over the seeds of several metrics, by their names.
 
-    Numbers that a run lacks are left out.
+    A metric that no run has is left out.
 
     Args:
-        by_seed: Seed -> metrics of a system variant's run.
-        paths: Name -> dotted path in a run's metrics.
+        by_seed: For each seed, the nested metrics of the run.
+        paths: For each name, where the metric is in them: keys joined by dots.
     """
     spreads = {name: spread_of(by_seed, path) for name, path in paths.items()}
     return {name: spread._asdict() for name, spread in spreads.items() if spread}

@@ -98,7 +98,14 @@ class View:
     slip: float
 
     def compose(self, shoe: list[Item]) -> Shape:
-        """Return the shape of one shoe or of a pair, built from the items of one shoe."""
+        """Arrange one drawn shoe, or two copies of it as a pair, within the image.
+
+        Args:
+            shoe: The drawing elements of one shoe.
+
+        Returns:
+            The drawing elements of the whole image.
+        """
         left, top, right, bottom = bounds(shoe)
         width, height = right - left, bottom - top
         if self.arrangement == "single":

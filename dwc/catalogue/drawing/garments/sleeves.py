@@ -120,7 +120,7 @@ class Sleeve:
         return lines
 
     def cuff_button(self, depth: float) -> Disc:
-        """Return a button on a cuff that is `depth` long."""
+        """Return the button of a cuff that reaches `depth` along the sleeve from its end."""
         edge = self.edge_beyond(depth * 0.5, 0.6)
         return Disc((float(edge[1, 0]), float(edge[1, 1])), 0.009)
 
