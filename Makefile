@@ -22,6 +22,9 @@ test-fast: $(VENV)/.dev      ## the tests that need neither a browser nor a trai
 bench: $(VENV)/.dev          ## what start, query and drawing cost, as ratios
 	$(BIN)/python -m pytest tests -m bench -s $(ARGS)
 
+# The checkpoint that was trained on drawings alone, from which the others start.
+DRAWINGS = $(or $(wildcard runs/catalogue/drawings),assets/checkpoints/drawings-catalogue)
+
 # Memory in large pages, and kept when it is freed: a fifth of a training step where the C library is
 # glibc; others do not read it.
 checkpoint progressive study: export GLIBC_TUNABLES = glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=2000000000:glibc.malloc.trim_threshold=2000000000
@@ -37,15 +40,15 @@ wardrobe:
 	WARDROBE=FOLDER. It holds attributes.csv and photos/, as dwc/datasets/wardrobe.py describes; the \
 	photographs are those of https://github.com/alexeygrigorev/clothing-dataset (CC0).'; exit 1; }
 
-progressive: $(VENV)/.dev    ## train PL's, on the drawings' checkpoint that make checkpoint leaves
-	$(BIN)/python -m dwc train progressive --keep-pictures --start $(or $(wildcard runs/catalogue/drawings),dwc-catalogue) \
+progressive: $(VENV)/.dev    ## train PL's, on the towers of the checkpoint of drawings
+	$(BIN)/python -m dwc train progressive --keep-pictures --start $(DRAWINGS) \
 	  --drawings runs/catalogue --work runs/progressive-catalogue \
 	  --out assets/checkpoints/progressive-catalogue
 	$(BIN)/python -m dwc weights assets/checkpoints/progressive-catalogue
 	$(BIN)/python -m dwc report --out assets/docs/results.md
 
 study: $(VENV)/.dev          ## what each part is worth, measured: assets/study
-	$(BIN)/python -m dwc study --work runs/study --out assets $(ARGS)
+	$(BIN)/python -m dwc study --model $(DRAWINGS) --work runs/study --out assets $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

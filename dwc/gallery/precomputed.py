@@ -16,10 +16,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from dwc.datasets.image_prefetch import background_process, prefetched
-from dwc.files import atomic_path, write_bytes
+from dwc.files import write_bytes
 from dwc.gallery.sources import Item, from_spec
 from dwc.gallery.store import Store, StoredImage, encode_thumbnail
 
@@ -40,8 +40,8 @@ def save_precomputed(store: Store, file: Path) -> None:
         "fingerprint": store.manifest.model.fingerprint,
         "rows": json.dumps(rows, separators=(",", ":")),
     }
-    with atomic_path(file) as partial:
-        save_file({"vectors": store.vectors.astype(np.float16)}, partial, metadata)
+    # safetensors' own writer makes a file that only its owner can read.
+    write_bytes(file, save({"vectors": store.vectors.astype(np.float16)}, metadata))
 
 
 def draw_thumbnails(store: Store) -> int:
