@@ -6,6 +6,7 @@ Training captions are not cleaned this way, since the model was trained on them 
 """
 
 import html
+import html.entities
 import logging
 import re
 import string
@@ -27,6 +28,7 @@ _QUOTES = str.maketrans(
     | {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l"}
     | {"Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "þ": "th", "ı": "i", "⁄": "/"}
 )
+_ENTITY = re.compile(r"&(?:#\d+|#[xX][\da-fA-F]+|[a-zA-Z][a-zA-Z\d]*);")
 _WORD = re.compile(r"\S+")
 _JOINT = re.compile(r"(?<=\w)(?<!_)(?:[^\w\s']+|_+)(?=\w)")
 _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -101,6 +103,7 @@ def _abridge(text: str) -> str:
 def clean_typed_text(text: str, is_known: Callable[[str], bool] | None = None) -> str:
     """Clean a text that a person typed.
 
+    - HTML entities that end in a semicolon are decoded (`&amp;` becomes `&`); `&not` stays.
     - Each run of white space becomes one space, and invisible characters are removed.
     - Full-width and other compatibility letters become plain letters, accents are removed (`café`
       becomes `cafe`), and typographic quotes and dashes become ASCII.
@@ -117,7 +120,7 @@ def clean_typed_text(text: str, is_known: Callable[[str], bool] | None = None) -
     Returns:
         The cleaned text, without spaces at its ends.
     """
-    text = html.unescape(text)
+    text = _ENTITY.sub(lambda match: _decode_entity(match[0]), text)
     text = "".join(" " if _is_space(char) else char for char in text)
     text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text.translate(_QUOTES)))
     text = _strip_accents(text.translate(_QUOTES))
@@ -153,6 +156,15 @@ def _find_ftfy() -> Callable[[str], str] | None:
         )
         return None
     return fix_text
+
+
+def _decode_entity(entity: str) -> str:
+    """Return the character of an HTML entity such as `&amp;`, or an unknown name unchanged.
+
+    `html.unescape` would also decode the beginning of an unknown name: `&notched;` to `¬ched;`.
+    """
+    is_known = entity.startswith("&#") or entity[1:] in html.entities.html5
+    return html.unescape(entity) if is_known else entity
 
 
 def _is_space(char: str) -> bool:

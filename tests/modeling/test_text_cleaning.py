@@ -74,6 +74,21 @@ def test_letters_and_signs_become_what_they_mean(typed, clean):
 
 
 @pytest.mark.parametrize(
+    ("typed", "clean"),
+    [
+        ("blue &not striped", "blue &not striped"),
+        ("&notched", "&notched"),
+        ("&notched;", "&notched;"),
+        ("&regular", "&regular"),
+        ("red&#44; blue&#x2c;", "red, blue,"),
+        ("&quot;red&quot;", '"red"'),
+    ],
+)
+def test_only_entities_that_end_in_a_semicolon_are_decoded(typed, clean):
+    assert clean_typed_text(typed) == clean
+
+
+@pytest.mark.parametrize(
     ("text", "clean"),
     [
         ("don’t", "don't"),
