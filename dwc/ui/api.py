@@ -30,6 +30,7 @@ from dwc.ui.request_parsing import (
     parse_count,
     parse_query,
     parse_shift,
+    parse_string,
     run_search,
 )
 from dwc.ui.security import refuse_addresses
@@ -252,7 +253,7 @@ class _ExplainingEndpoints:
             moves; and where in the picture each word looked, on the network's coarse grid.
         """
         with self._encode(model, reference, text) as (searcher, query):
-            return explain_query(searcher, query, id or "", parse_shift(shift))
+            return explain_query(searcher, query, parse_string(id, "id"), parse_shift(shift))
 
     def compare_readings(
         self,

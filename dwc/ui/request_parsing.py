@@ -29,6 +29,8 @@ from dwc.ui.state import SearchRequest
 MAX_CHARACTERS = 1000
 """The maximum number of characters of a text, far more than a model reads."""
 
+_LONGEST_VALUE = 80  # most characters of a value that is quoted in a message
+
 MAX_RESULTS = 200
 """The largest `k` of the API."""
 
@@ -106,10 +108,10 @@ def parse_query(
         The arguments `image`, `text` and `reference_id` by name.
 
     Raises:
-        QueryError: There is nothing to search, or the text is too long.
+        QueryError: There is nothing to search, or the text is not a string or too long.
         ImageError: The reference cannot be read.
     """
-    words = (text or "").strip()
+    words = parse_string(text, "text").strip()
     if reference is None and not words:
         raise QueryError("There is nothing to search yet: choose a picture, type words, or both.")
     if len(words) > MAX_CHARACTERS:
@@ -137,7 +139,7 @@ def parse_reference(
     """
     if reference is None:
         return None, None
-    path = reference.get("path")
+    path = reference.get("path") if isinstance(reference, Mapping) else None
     if not isinstance(path, str) or not path:
         raise ImageError("The picture did not arrive. Choose it again.")
     if (image_id := images.id_of(path)) is not None:
@@ -147,6 +149,41 @@ def parse_reference(
         return decode(read_upload(path)), None
     except ImageError as error:
         raise ImageError(str(error).replace("the picture given: ", "The picture ")) from error
+
+
+def parse_string(value: object, name: str) -> str:
+    """Parse a string from JSON; None becomes the empty string.
+
+    Args:
+        value: The value.
+        name: The name of the parameter, for the message.
+
+    Raises:
+        QueryError: It is neither a string nor None.
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise QueryError(
+            f"{name} is {_quote(value)}; expected a string. Send it in quotes, or leave it out."
+        )
+    return value
+
+
+def parse_whole_number(value: object, name: str) -> int:
+    """Parse a whole number from JSON.
+
+    Args:
+        value: The value.
+        name: The name of the parameter, for the message.
+
+    Raises:
+        QueryError: It is not a whole number.
+    """
+    number = _parse_number(value, name)
+    if not number.is_integer():
+        raise QueryError(f"{name} is {_quote(value)}; expected a whole number.")
+    return int(number)
 
 
 def parse_count(k: object) -> int:
@@ -182,7 +219,12 @@ def _parse_number(value: object, name: str) -> float:
             return float(value)
         except (ValueError, OverflowError):
             pass
-    raise QueryError(f"{name} is {value!r}; expected a number.")
+    raise QueryError(f"{name} is {_quote(value)}; expected a number.")
+
+
+def _quote(value: object) -> str:
+    quoted = repr(value)
+    return quoted if len(quoted) <= _LONGEST_VALUE else quoted[:_LONGEST_VALUE] + "…"
 
 
 def write_link(request: SearchRequest, names_model: bool = False) -> str | None:

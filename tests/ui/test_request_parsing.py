@@ -83,6 +83,18 @@ def test_shift_is_a_number(searcher, pictures, shift):
         run_search(searcher, pictures, None, "blue", shift=shift)
 
 
+@pytest.mark.parametrize("text", [5, ["red"], {"a": 1}, True, ["red"] * 1000])
+def test_text_is_a_string(searcher, pictures, text):
+    with pytest.raises(QueryError, match=r"text is .*; expected a string\. Send") as raised:
+        run_search(searcher, pictures, None, text)
+    assert len(str(raised.value)) < 200
+
+
+def test_a_reference_that_is_not_a_file_did_not_arrive(searcher, pictures):
+    with pytest.raises(ImageError, match="did not arrive"):
+        run_search(searcher, pictures, "photo.png", "blue")
+
+
 def test_text_has_a_limit(searcher, pictures):
     run_search(searcher, pictures, None, "a" * MAX_CHARACTERS)
     with pytest.raises(QueryError, match="1,001 characters"):
