@@ -87,11 +87,13 @@ def run_search(
         fold: Whether near-duplicates are hidden under the better-ranked image.
 
     Raises:
-        QueryError: There is nothing to search, the text is too long, or `k` or `shift` is invalid.
+        QueryError: There is nothing to search, the text is too long, or `k`, `shift` or `fold` is
+            invalid.
         ImageError: The reference cannot be read.
     """
+    is_folded = parse_switch(fold, "fold")
     query = searcher.encode_query(**parse_query(images, reference, text))
-    return searcher.answer(query, parse_count(k), parse_shift(shift), fold=fold is True)
+    return searcher.answer(query, parse_count(k), parse_shift(shift), fold=is_folded)
 
 
 def parse_query(
@@ -212,6 +214,23 @@ def parse_shift(shift: object) -> float:
     return number
 
 
+def parse_switch(value: object, name: str) -> bool:
+    """Parse a truth value from JSON: true or false, 1 or 0, "true" or "false".
+
+    Args:
+        value: The value.
+        name: The name of the parameter, for the message.
+
+    Raises:
+        QueryError: It is none of these.
+    """
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if isinstance(value, (bool, int, float)) and value in (0, 1):
+        return bool(value)
+    raise QueryError(f"{name} is {_quote(value)}; expected true or false.")
+
+
 def _parse_number(value: object, name: str) -> float:
     # Strings are accepted because JSON has no infinity, which is sent as "inf" or "-inf".
     if isinstance(value, (int, float, str)) and not isinstance(value, bool):
@@ -260,7 +279,9 @@ def read_link(
         reference nor a text. The message is empty unless the link names an image or a model that
         does not exist, or a weight shift that is not a number.
     """
-    parameters: Mapping[str, str] = dict(parse_qsl(link.removeprefix("?")))
+    # A link that was copied from the source of a web page has "&amp;" between its parameters.
+    query_string = link.removeprefix("?").replace("&amp;", "&")
+    parameters: Mapping[str, str] = dict(parse_qsl(query_string))
     reference_id, words = parameters.get("ref") or None, parameters.get("text") or ""
     if reference_id is None and not words:
         return None, ""
