@@ -310,12 +310,16 @@ class Searcher:
             return None
 
     def _copies_note(self, query: EncodedQuery, sweep: WeightSweep) -> list[str]:
-        copies = [self.store.ids[n] for n in sweep.excluded if n not in query.excluded]
-        if not copies:
-            return []
-        named = ", ".join(copies[:_COPIES_NAMED])
-        more = f" and {len(copies) - _COPIES_NAMED} more" if len(copies) > _COPIES_NAMED else ""
-        return [f"The reference saved again is left out: {named}{more}."]
+        """Return messages that name the copies of the reference that the results leave out."""
+        ids = self.store.ids
+        resaved = [ids[n] for n in sweep.excluded if n not in query.excluded]
+        exact = [ids[n] for n in query.excluded if ids[n] != query.reference_id]
+        notes = []
+        if resaved:
+            notes.append(f"The reference saved again is left out: {_name_copies(resaved)}.")
+        if exact:
+            notes.append(f"Exact copies of the reference are left out: {_name_copies(exact)}.")
+        return notes
 
     def _negation_notes(self, text: str) -> list[str]:
         """Return a list of one message if the text has negations that the model has not learned.
@@ -343,6 +347,11 @@ class Searcher:
             return _Reference(None, [], [])
         decoded = decode(image)
         return _Reference(decoded, self.store.positions_showing(decoded), [])
+
+
+def _name_copies(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - _COPIES_NAMED} more" if len(ids) > _COPIES_NAMED else ""
+    return ", ".join(ids[:_COPIES_NAMED]) + more
 
 
 def _check_query(image: ImageInput | None, text: str, reference_id: str | None) -> None:
