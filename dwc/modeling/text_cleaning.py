@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
-from dwc.negation import spell_out_minus
+from dwc.negation import spell_out_negations
 
 _ZERO_WIDTH_SPACES = "\u200b\u180e\u2800"
 _INVISIBLE = re.compile(
@@ -110,7 +110,8 @@ def clean_typed_text(text: str, is_known: Callable[[str], bool] | None = None) -
     - Words joined with punctuation (`red/dress`) or without (`RedDress`, `reddress`) are separated
       if the vocabulary contains the single words but not the joined word.
     - A leading minus becomes a word (`-stripes` becomes `without stripes`), because the word
-      tokenizer would delete the minus and so reverse the meaning.
+      tokenizer would delete the minus and so reverse the meaning. Other short forms of negations
+      are spelled out, too; see `spell_out_negations`.
 
     Args:
         text: The text as typed.
@@ -124,7 +125,7 @@ def clean_typed_text(text: str, is_known: Callable[[str], bool] | None = None) -
     text = "".join(" " if _is_space(char) else char for char in text)
     text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text.translate(_QUOTES)))
     text = _strip_accents(text.translate(_QUOTES))
-    text = spell_out_minus(" ".join(text.split()))
+    text = " ".join(spell_out_negations(" ".join(text.split())).split())
     if is_known is None:
         return text
     return " ".join(_WORD.sub(lambda match: _separate(match[0], is_known), text).split())
