@@ -70,16 +70,25 @@ _PROHIBITION = re.compile("([🚫⛔❌🛇])")
 # Ways to exclude something that no model has learned: "!red" and "red? no".
 _NOT_SIGN = re.compile(r"(?:^|[\s,;(])!(?=[^\W\d_])")
 _ANSWERED_NO = re.compile(r"[^\W\d_]\s*\?+\s*(no|not|nope|never)\s*(?=[.,;!?]|$)", re.IGNORECASE)
-_MINUS = re.compile(r"(?:(?<=^)|(?<=[\s,;(]))[-\u2212](?=[^\W\d_])(?!(?:no|not|without)\b)")
+_DASHES = "-\u2010-\u2015\u2212"  # for a character class: hyphens, dashes and the minus sign
+_MINUS = re.compile(r"(?:(?<=^)|(?<=[\s,;(]))[-\u2212\uff0d](?=[^\W\d_])(?!(?:no|not|without)\b)")
+_DASH_BEFORE_WORD = re.compile(r"(?:(?<=^)|(?<=\s))([\u2010-\u2015])(?=[^\W\d_])")
+_LIST_ITEM = re.compile(rf"\s*[{_DASHES}]+\s*(.*\w.*?)[\s,;]*")
 
 
 def spell_out_minus(text: str) -> str:
     """Replace a leading minus by "without": "dress -stripes" becomes "dress without stripes".
 
     Only a hyphen or minus sign at the start of a word is replaced. "long-sleeved", "a - b" and a
-    dash before a negation ("longer -no belt") stay unchanged.
+    dash before a negation ("longer -no belt") stay unchanged. A longer dash ("like this –shorter")
+    is no minus; it is separated from the word. Several lines that all start with a dash are a list,
+    whose items are joined with commas: "-blue" and "-longer" become "blue, longer".
     """
-    return _MINUS.sub("without ", text)
+    lines = [line for line in text.splitlines() if line.strip()]
+    items = [_LIST_ITEM.fullmatch(line) for line in lines]
+    if len(lines) > 1 and all(items):
+        text = ", ".join(item[1] for item in items if item)
+    return _MINUS.sub("without ", _DASH_BEFORE_WORD.sub(r"\1 ", text))
 
 
 def spell_out_negations(text: str) -> str:

@@ -29,6 +29,9 @@ WHOLE_LANGUAGE = {word for phrase in NEGATIONS for word in phrase}
         ("dress, \u2212belt", "dress, without belt"), ("long-sleeved", "long-sleeved"),
         ("a - b", "a - b"), ("--", "--"), ("-5", "-5"), ("v-neck -belt", "v-neck without belt"),
         ("longer -no belt", "longer -no belt"), ("-nordic", "without nordic"),
+        ("like this \u2013shorter", "like this \u2013 shorter"), ("\u2014red", "\u2014 red"),
+        ("-blue\n-longer", "blue, longer"), ("- blue,\r\n\n\u2013 no belt\n", "blue, no belt"),
+        ("dress\n-belt", "dress\nwithout belt"), ("-blue\n-long -belt", "blue, long without belt"),
     ],
 )  # fmt: skip
 def test_a_leading_minus_becomes_a_word(text: str, read: str) -> None:

@@ -21,9 +21,9 @@ _ZERO_WIDTH_SPACES = "\u200b\u180e\u2800"
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u200c-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]"
 )
-_QUOTES = str.maketrans(
-    {"’": "'", "‘": "'", "‛": "'", "ʼ": "'", "′": "'", "`": "'", "´": "'"}
-    | {"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "″": '"'}
+_APOSTROPHES = str.maketrans(dict.fromkeys("’‘‛ʼ′`´", "'"))
+_QUOTES = _APOSTROPHES | str.maketrans(
+    {"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "″": '"'}
     | {"‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "―": "-", "−": "-"}
     | {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l"}
     | {"Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "þ": "th", "ı": "i", "⁄": "/"}
@@ -122,10 +122,15 @@ def clean_typed_text(text: str, is_known: Callable[[str], bool] | None = None) -
         The cleaned text, without spaces at its ends.
     """
     text = _ENTITY.sub(lambda match: _decode_entity(match[0]), text)
-    text = "".join(" " if _is_space(char) else char for char in text)
-    text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text.translate(_QUOTES)))
+    lines = [
+        "".join(" " if _is_space(char) else char for char in _INVISIBLE.sub("", line))
+        for line in text.splitlines()
+    ]
+    # While lines and the kinds of dashes are still there: they tell a list or a dash from a minus.
+    text = spell_out_negations("\n".join(lines).translate(_APOSTROPHES))
+    text = unicodedata.normalize("NFKC", text.translate(_QUOTES))
     text = _strip_accents(text.translate(_QUOTES))
-    text = " ".join(spell_out_negations(" ".join(text.split())).split())
+    text = " ".join(text.split())
     if is_known is None:
         return text
     return " ".join(_WORD.sub(lambda match: _separate(match[0], is_known), text).split())

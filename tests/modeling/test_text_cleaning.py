@@ -89,6 +89,22 @@ def test_only_entities_that_end_in_a_semicolon_are_decoded(typed, clean):
 
 
 @pytest.mark.parametrize(
+    ("typed", "clean"),
+    [
+        ("-blue\n-longer", "blue, longer"),
+        ("\u200b-stripes", "without stripes"),
+        ("dress －ｂｅｌｔ", "dress without belt"),
+        ("like this –shorter", "like this - shorter"),
+        ("red\ndress", "red dress"),
+        ("isnt red", "isn't red"),
+    ],
+)
+def test_only_a_minus_before_a_word_excludes_it(typed, clean):
+    assert clean_typed_text(typed) == clean
+    assert clean_typed_text(clean) == clean
+
+
+@pytest.mark.parametrize(
     ("text", "clean"),
     [
         ("don’t", "don't"),
