@@ -30,7 +30,8 @@ def _phrases(text: str) -> tuple[Tokens, ...]:
 
 _BY_REACH: dict[Reach, str] = {
     "no": (
-        "no,not,isn't,aren't,non,nothing,never,not be,not in,not with,not any,no more,nothing in,"
+        "no,not,isn't,aren't,wasn't,weren't,can't be,cannot be,shouldn't be,neither,nor,non,"
+        "nothing,never,not be,not in,not with,not any,no more,nothing in,"
         "nothing with,instead of,rather than,other than,something other than,anything other than,"
         "everything other than"
     ),
@@ -38,6 +39,7 @@ _BY_REACH: dict[Reach, str] = {
         "without,without any,without anything,sans,except,except for,excluding,anything but,"
         "anything except,everything but,everything except,all but,all except,any colour but,"
         "any color but,any colour except,any color except,free of,does not have,doesn't have,"
+        "can't have,cannot have,shouldn't have,"
         "do not have,don't have,don't want,do not want,i don't want,i do not want"
     ),
     "removing": (
@@ -58,16 +60,49 @@ LONGEST_NEGATION = max(map(len, NEGATIONS))
 _LEARNED_WITH: dict[Tokens, str] = {("instead", "of"): "than"}
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
-_MINUS = re.compile(r"(?:(?<=^)|(?<=[\s,;(]))[-\u2212](?=[^\W\d_])(?!(?:no|not|without)\b)")
+_CONTRACTION = re.compile(
+    r"(?<![\w'-])(is|are|was|were|do|does|did|ca|wo|has|have|had|should|would|could|must)(n)(t)"
+    r"(?![\w'-])",
+    re.IGNORECASE,
+)
+_WITHOUT = re.compile(r"(?<![\w/])w/o(?:ut)?(?![\w/])", re.IGNORECASE)
+_PROHIBITION = re.compile("([🚫⛔❌🛇])")
+# Ways to exclude something that no model has learned: "!red" and "red? no".
+_NOT_SIGN = re.compile(r"(?:^|[\s,;(])!(?=[^\W\d_])")
+_ANSWERED_NO = re.compile(r"[^\W\d_]\s*\?+\s*(no|not|nope|never)\s*(?=[.,;!?]|$)", re.IGNORECASE)
+_DASHES = "-\u2010-\u2015\u2212"  # for a character class: hyphens, dashes and the minus sign
+_MINUS = re.compile(r"(?:(?<=^)|(?<=[\s,;(]))[-\u2212\uff0d](?=[^\W\d_])(?!(?:no|not|without)\b)")
+_DASH_BEFORE_WORD = re.compile(r"(?:(?<=^)|(?<=\s))([\u2010-\u2015])(?=[^\W\d_])")
+_LIST_ITEM = re.compile(rf"\s*[{_DASHES}]+\s*(.*\w.*?)[\s,;]*")
 
 
 def spell_out_minus(text: str) -> str:
     """Replace a leading minus by "without": "dress -stripes" becomes "dress without stripes".
 
     Only a hyphen or minus sign at the start of a word is replaced. "long-sleeved", "a - b" and a
-    dash before a negation ("longer -no belt") stay unchanged.
+    dash before a negation ("longer -no belt") stay unchanged. A longer dash ("like this –shorter")
+    is no minus; it is separated from the word. Several lines that all start with a dash are a list,
+    whose items are joined with commas: "-blue" and "-longer" become "blue, longer".
     """
-    return _MINUS.sub("without ", text)
+    lines = [line for line in text.splitlines() if line.strip()]
+    items = [_LIST_ITEM.fullmatch(line) for line in lines]
+    if len(lines) > 1 and all(items):
+        text = ", ".join(item[1] for item in items if item)
+    return _MINUS.sub("without ", _DASH_BEFORE_WORD.sub(r"\1 ", text))
+
+
+def spell_out_negations(text: str) -> str:
+    """Write negations in a text in the form in which models and `NEGATIONS` have them.
+
+    - Contractions get their apostrophe: "isnt" becomes "isn't".
+    - "w/o" becomes "without".
+    - Prohibition signs become words of their own ("🚫red" becomes " 🚫 red"), which are reported as
+      unknown; a word tokenizer would delete a sign that touches a word.
+    - A leading minus becomes "without", see `spell_out_minus`.
+    """
+    text = _CONTRACTION.sub(r"\1\2'\3", text)
+    text = _WITHOUT.sub("without", text)
+    return spell_out_minus(_PROHIBITION.sub(r" \1 ", text))
 
 
 def negations_in(text: str) -> list[Tokens]:
@@ -77,7 +112,7 @@ def negations_in(text: str) -> list[Tokens]:
     belt" it is ("without", "any").
     """
     words: list[str] = []
-    for word in _WORD.findall(spell_out_minus(text).lower().replace("\u2019", "'")):
+    for word in _WORD.findall(spell_out_negations(text.lower().replace("\u2019", "'"))):
         words += word.split("-", 1) if word.startswith("non-") else [word]
     found = []
     start = 0
@@ -100,14 +135,18 @@ def unknown_function_words(text: str, is_known: Callable[[str], bool]) -> list[s
         is_known: Function that returns whether a word is in the model's vocabulary.
 
     Returns:
-        Each of these negations once, in order, in lower case, such as "without any". Empty if all
-        are known.
+        Each of these negations once, in order, in lower case, such as "without any"; then "!" for a
+        text such as "!red", and "? no" for a text such as "red? no". Empty if all are known.
     """
     unknown: dict[str, None] = {}
     for phrase in negations_in(text):
         needed = [*phrase, _LEARNED_WITH.get(phrase, phrase[0])]
         if not all(is_known(word) for word in needed):
             unknown[" ".join(phrase)] = None
+    if _NOT_SIGN.search(text):
+        unknown["!"] = None
+    for answer in _ANSWERED_NO.findall(text):
+        unknown[f"? {answer.lower()}"] = None
     return list(unknown)
 
 

@@ -14,6 +14,7 @@ from dwc.negation import (
     negation_note,
     negations_in,
     spell_out_minus,
+    spell_out_negations,
     unknown_function_words,
 )
 
@@ -28,6 +29,9 @@ WHOLE_LANGUAGE = {word for phrase in NEGATIONS for word in phrase}
         ("dress, \u2212belt", "dress, without belt"), ("long-sleeved", "long-sleeved"),
         ("a - b", "a - b"), ("--", "--"), ("-5", "-5"), ("v-neck -belt", "v-neck without belt"),
         ("longer -no belt", "longer -no belt"), ("-nordic", "without nordic"),
+        ("like this \u2013shorter", "like this \u2013 shorter"), ("\u2014red", "\u2014 red"),
+        ("-blue\n-longer", "blue, longer"), ("- blue,\r\n\n\u2013 no belt\n", "blue, no belt"),
+        ("dress\n-belt", "dress\nwithout belt"), ("-blue\n-long -belt", "blue, long without belt"),
     ],
 )  # fmt: skip
 def test_a_leading_minus_becomes_a_word(text: str, read: str) -> None:
@@ -45,6 +49,33 @@ def test_a_leading_minus_becomes_a_word(text: str, read: str) -> None:
 )  # fmt: skip
 def test_negations_of_a_text(text: str, found: list[str]) -> None:
     assert [" ".join(phrase) for phrase in negations_in(text)] == found
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("isnt red", "isn't red"), ("Arent red", "Aren't red"), ("dont want red", "don't want red"),
+        ("doesnt have a belt", "doesn't have a belt"), ("cant be red", "can't be red"),
+        ("w/o belt", "without belt"), ("W/O belt", "without belt"), ("a/w/o/b", "a/w/o/b"),
+        ("significant", "significant"), ("isn't", "isn't"), ("dress -red", "dress without red"),
+    ],
+)  # fmt: skip
+def test_short_forms_are_spelled_out(text: str, read: str) -> None:
+    assert spell_out_negations(text) == read
+
+
+@pytest.mark.parametrize(
+    ("text", "unlearned"),
+    [
+        ("isnt red", ["isn't"]), ("arent red", ["aren't"]), ("i dont want red", ["i don't want"]),
+        ("doesnt have stripes", ["doesn't have"]), ("cant be red", ["can't be"]),
+        ("cannot be red", ["cannot be"]), ("w/o stripes", []),
+        ("neither red nor blue", ["neither", "nor"]), ("!red", ["!"]), ("dress, !red", ["!"]),
+        ("red!", []), ("red? no", ["? no"]), ("red ? No.", ["? no"]), ("red? no stripes", []),
+    ],
+)  # fmt: skip
+def test_short_forms_that_a_model_has_not_learned(text: str, unlearned: list[str]) -> None:
+    assert unknown_function_words(text, FIRST_LANGUAGE.__contains__) == unlearned
 
 
 @pytest.mark.parametrize("phrase", [" ".join(phrase) for phrase in NEGATIONS])

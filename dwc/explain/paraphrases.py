@@ -21,13 +21,16 @@ class ParaphraseAnswer:
         text: the text.
         image_weights: the image weights in [0, 1], by the stream's name.
         ids: the ids of the results, best first.
-        unknown_words: the words of the text that the word vocabulary lacks.
+        unknown_words: the words of the text, after cleaning, that the word vocabulary lacks; all
+            words if the model can use none.
+        notes: messages for the user, such as which part of a long text was cut off.
     """
 
     text: str
     image_weights: dict[str, float]
     ids: list[str]
     unknown_words: list[str]
+    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -101,20 +104,22 @@ def probe_paraphrases(
     excluded = searcher.sweep(query).excluded
     answers: list[ParaphraseAnswer] = []
     texts = [query.text, *others]
+    typed = [query.typed or searcher.read_typed(query.text), *map(searcher.read_typed, others)]
     for composed, count in ((query.encoding.composed.shifted(shift), 1), (again, len(others))):
         embeddings = composed.embedding.float().numpy()  # (count, D)
         for row in range(count):
             best = best_positions(searcher.index.scores(embeddings[row]), k, excluded)
-            text = texts[len(answers)]
+            position = len(answers)
             answers.append(
                 ParaphraseAnswer(
-                    text=text,
+                    text=texts[position],
                     image_weights={
                         name: float(stream.image_weight[row, 0])
                         for name, stream in composed.streams.items()
                     },
-                    ids=[searcher.store.ids[position] for position in best.tolist()],
-                    unknown_words=searcher.checkpoint.processor.unknown_words(text),
+                    ids=[searcher.store.ids[image] for image in best.tolist()],
+                    unknown_words=searcher.unknown_words(typed[position]),
+                    notes=searcher.text_notes(typed[position]),
                 )
             )
     overlaps = [[jaccard(one.ids, other.ids) for other in answers] for one in answers]

@@ -6,6 +6,7 @@ Training captions are not cleaned this way, since the model was trained on them 
 """
 
 import html
+import html.entities
 import logging
 import re
 import string
@@ -14,19 +15,20 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
-from dwc.negation import spell_out_minus
+from dwc.negation import spell_out_negations
 
 _ZERO_WIDTH_SPACES = "\u200b\u180e\u2800"
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u200c-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]"
 )
-_QUOTES = str.maketrans(
-    {"’": "'", "‘": "'", "‛": "'", "ʼ": "'", "′": "'", "`": "'", "´": "'"}
-    | {"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "″": '"'}
+_APOSTROPHES = str.maketrans(dict.fromkeys("’‘‛ʼ′`´", "'"))
+_QUOTES = _APOSTROPHES | str.maketrans(
+    {"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "″": '"'}
     | {"‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "―": "-", "−": "-"}
     | {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l"}
     | {"Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "þ": "th", "ı": "i", "⁄": "/"}
 )
+_ENTITY = re.compile(r"&(?:#\d+|#[xX][\da-fA-F]+|[a-zA-Z][a-zA-Z\d]*);")
 _WORD = re.compile(r"\S+")
 _JOINT = re.compile(r"(?<=\w)(?<!_)(?:[^\w\s']+|_+)(?=\w)")
 _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -101,13 +103,15 @@ def _abridge(text: str) -> str:
 def clean_typed_text(text: str, is_known: Callable[[str], bool] | None = None) -> str:
     """Clean a text that a person typed.
 
+    - HTML entities that end in a semicolon are decoded (`&amp;` becomes `&`); `&not` stays.
     - Each run of white space becomes one space, and invisible characters are removed.
     - Full-width and other compatibility letters become plain letters, accents are removed (`café`
       becomes `cafe`), and typographic quotes and dashes become ASCII.
     - Words joined with punctuation (`red/dress`) or without (`RedDress`, `reddress`) are separated
       if the vocabulary contains the single words but not the joined word.
     - A leading minus becomes a word (`-stripes` becomes `without stripes`), because the word
-      tokenizer would delete the minus and so reverse the meaning.
+      tokenizer would delete the minus and so reverse the meaning. Other short forms of negations
+      are spelled out, too; see `spell_out_negations`.
 
     Args:
         text: The text as typed.
@@ -117,11 +121,16 @@ def clean_typed_text(text: str, is_known: Callable[[str], bool] | None = None) -
     Returns:
         The cleaned text, without spaces at its ends.
     """
-    text = html.unescape(text)
-    text = "".join(" " if _is_space(char) else char for char in text)
-    text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text.translate(_QUOTES)))
+    text = _ENTITY.sub(lambda match: _decode_entity(match[0]), text)
+    lines = [
+        "".join(" " if _is_space(char) else char for char in _INVISIBLE.sub("", line))
+        for line in text.splitlines()
+    ]
+    # While lines and the kinds of dashes are still there: they tell a list or a dash from a minus.
+    text = spell_out_negations("\n".join(lines).translate(_APOSTROPHES))
+    text = unicodedata.normalize("NFKC", text.translate(_QUOTES))
     text = _strip_accents(text.translate(_QUOTES))
-    text = spell_out_minus(" ".join(text.split()))
+    text = " ".join(text.split())
     if is_known is None:
         return text
     return " ".join(_WORD.sub(lambda match: _separate(match[0], is_known), text).split())
@@ -153,6 +162,15 @@ def _find_ftfy() -> Callable[[str], str] | None:
         )
         return None
     return fix_text
+
+
+def _decode_entity(entity: str) -> str:
+    """Return the character of an HTML entity such as `&amp;`, or an unknown name unchanged.
+
+    `html.unescape` would also decode the beginning of an unknown name: `&notched;` to `¬ched;`.
+    """
+    is_known = entity.startswith("&#") or entity[1:] in html.entities.html5
+    return html.unescape(entity) if is_known else entity
 
 
 def _is_space(char: str) -> bool:

@@ -15,6 +15,7 @@ from dwc.errors import ImageError, QueryError, StoreError
 from dwc.gallery.exact_search import ExactIndex, best_positions
 from dwc.gallery.store import Store
 from dwc.modeling.composition import ComposedQuery
+from dwc.modeling.text_cleaning import TypedText
 from dwc.negation import negation_note
 from dwc.search.near_duplicates import Cells, NearDuplicates, image_cells, same_picture, same_ratio
 from dwc.search.query import (
@@ -149,7 +150,7 @@ class Searcher:
         return SearchResult(
             hits=hits,
             weights=sweep.weights(shift),
-            unknown_words=self._unknown_words(query),
+            unknown_words=self.unknown_words(query.typed or self.read_typed(query.text)),
             timings_ms={
                 "encode": query.encode_ms,
                 "search": search_ms,
@@ -159,11 +160,7 @@ class Searcher:
             shift=shift,
             ood_score=query.encoding.ood_score,
             model_text=query.encoding.model_text,
-            notes=[
-                *query.notes,
-                *self._copies_note(query, sweep),
-                *self._negation_notes(query.text),
-            ],
+            notes=self.notes(query, sweep),
         )
 
     def encode_query(
@@ -181,9 +178,7 @@ class Searcher:
         """
         start = time.perf_counter()
         _check_query(image, text.strip(), reference_id)
-        typed = self.checkpoint.processor.read_typed(
-            text, self.checkpoint.model.config.caption_template or {}
-        )
+        typed = self.read_typed(text)
         text = typed.text
         if image is None and reference_id is None and not text:
             raise QueryError(
@@ -204,11 +199,33 @@ class Searcher:
             typed=typed,
         )
 
-    def _unknown_words(self, query: EncodedQuery) -> list[str]:
+    def read_typed(self, text: str) -> TypedText:
+        """Clean a text that a person typed, and cut off words at its end if it is too long."""
+        template = self.checkpoint.model.config.caption_template or {}
+        return self.checkpoint.processor.read_typed(text, template)
+
+    def unknown_words(self, typed: TypedText) -> list[str]:
         """Return the typed words outside the word vocabulary; all if the model can use none."""
-        if query.typed is not None and query.typed.unreadable:
-            return list(dict.fromkeys(query.typed.unreadable))
-        return self.checkpoint.processor.unknown_words(query.text)
+        if typed.unreadable:
+            return list(dict.fromkeys(typed.unreadable))
+        return self.checkpoint.processor.unknown_words(typed.text)
+
+    def text_notes(self, typed: TypedText) -> list[str]:
+        """Return messages for the user on the parts of a text that the model cannot use."""
+        return [*typed.notes, *self._negation_notes(typed.text)]
+
+    def notes(self, query: EncodedQuery, sweep: WeightSweep) -> list[str]:
+        """Return messages for the user on how a query was read and what its results leave out.
+
+        Args:
+            query: the return value of `encode_query`.
+            sweep: the return value of the method `sweep` for this query.
+        """
+        return [
+            *query.notes,
+            *self._copies_note(query, sweep),
+            *self._negation_notes(query.text),
+        ]
 
     def encode(self, image: Image.Image | None, text: str) -> QueryEncoding:
         """Run this searcher's model on an image, a text, or both, and return its output.
@@ -224,11 +241,7 @@ class Searcher:
         of which the model knows no word: such a text is encoded as the image alone, and every text
         takes a forward pass of its own.
         """
-        processor, template = (
-            self.checkpoint.processor,
-            self.checkpoint.model.config.caption_template,
-        )
-        readable = [processor.read_typed(text, template or {}).text for text in texts]
+        readable = [self.read_typed(text).text for text in texts]
         is_blank = any(not text.strip() for text in texts)
         if image is None or is_blank or all(readable):
             return compose_texts(self.checkpoint, image, texts, self.compose)
@@ -297,12 +310,16 @@ class Searcher:
             return None
 
     def _copies_note(self, query: EncodedQuery, sweep: WeightSweep) -> list[str]:
-        copies = [self.store.ids[n] for n in sweep.excluded if n not in query.excluded]
-        if not copies:
-            return []
-        named = ", ".join(copies[:_COPIES_NAMED])
-        more = f" and {len(copies) - _COPIES_NAMED} more" if len(copies) > _COPIES_NAMED else ""
-        return [f"The reference saved again is left out: {named}{more}."]
+        """Return messages that name the copies of the reference that the results leave out."""
+        ids = self.store.ids
+        resaved = [ids[n] for n in sweep.excluded if n not in query.excluded]
+        exact = [ids[n] for n in query.excluded if ids[n] != query.reference_id]
+        notes = []
+        if resaved:
+            notes.append(f"The reference saved again is left out: {_name_copies(resaved)}.")
+        if exact:
+            notes.append(f"Exact copies of the reference are left out: {_name_copies(exact)}.")
+        return notes
 
     def _negation_notes(self, text: str) -> list[str]:
         """Return a list of one message if the text has negations that the model has not learned.
@@ -330,6 +347,11 @@ class Searcher:
             return _Reference(None, [], [])
         decoded = decode(image)
         return _Reference(decoded, self.store.positions_showing(decoded), [])
+
+
+def _name_copies(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - _COPIES_NAMED} more" if len(ids) > _COPIES_NAMED else ""
+    return ", ".join(ids[:_COPIES_NAMED]) + more
 
 
 def _check_query(image: ImageInput | None, text: str, reference_id: str | None) -> None:

@@ -30,6 +30,7 @@ from dwc.ui.request_parsing import (
     parse_count,
     parse_query,
     parse_shift,
+    parse_string,
     run_search,
 )
 from dwc.ui.security import refuse_addresses
@@ -202,14 +203,17 @@ def compare_query(searcher: Searcher, images: GalleryImages, query: EncodedQuery
 
     Returns:
         A dict with the fields of `Comparison`; "fitting", a list of the ids of all images that
-        match everything the query asks for, or None if they are unknown; and "why_unknown", which
-        says why they are unknown, empty if they are known.
+        match everything the query asks for, or None if they are unknown; "why_unknown", which
+        says why they are unknown, empty if they are known; and "notes", the messages on how the
+        query was read, as in a search result.
     """
     relevance = find_relevant(garments_of(images), query)
+    sweep = searcher.sweep(query)
     return {
-        **compare(searcher.sweep(query), query, k).to_dict(),
+        **compare(sweep, query, k).to_dict(),
         "fitting": None if relevance.ids is None else sorted(relevance.ids),
         "why_unknown": relevance.why_unknown,
+        "notes": searcher.notes(query, sweep),
     }
 
 
@@ -252,7 +256,7 @@ class _ExplainingEndpoints:
             moves; and where in the picture each word looked, on the network's coarse grid.
         """
         with self._encode(model, reference, text) as (searcher, query):
-            return explain_query(searcher, query, id or "", parse_shift(shift))
+            return explain_query(searcher, query, parse_string(id, "id"), parse_shift(shift))
 
     def compare_readings(
         self,
@@ -270,8 +274,9 @@ class _ExplainingEndpoints:
             model: Which of the app's models answers, by its name; empty for the first.
 
         Returns:
-            The results of each reading with their ranks as learned; and over the drawn catalogue
-            every picture that fits what was asked for, or why that is not known.
+            The results of each reading with their ranks as learned; over the drawn catalogue every
+            picture that fits what was asked for, or why that is not known; and notes on how the
+            question was read.
         """
         with self._encode(model, reference, text) as (searcher, query):
             return compare_query(searcher, self._images, query, parse_count(k))
@@ -294,8 +299,8 @@ class _ExplainingEndpoints:
             model: Which of the app's models answers, by its name; empty for the first.
 
         Returns:
-            Each wording's weights and results, what every two share, and how far the weights lie
-            apart.
+            Each wording's weights and results, its unknown words, notes on how it was read, what
+            every two share, and how far the weights lie apart.
         """
         with self._encode(model, reference, text) as (searcher, query):
             texts = parse_wordings(wordings)

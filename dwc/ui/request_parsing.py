@@ -29,6 +29,8 @@ from dwc.ui.state import SearchRequest
 MAX_CHARACTERS = 1000
 """The maximum number of characters of a text, far more than a model reads."""
 
+_LONGEST_VALUE = 80  # most characters of a value that is quoted in a message
+
 MAX_RESULTS = 200
 """The largest `k` of the API."""
 
@@ -85,11 +87,13 @@ def run_search(
         fold: Whether near-duplicates are hidden under the better-ranked image.
 
     Raises:
-        QueryError: There is nothing to search, the text is too long, or `k` or `shift` is invalid.
+        QueryError: There is nothing to search, the text is too long, or `k`, `shift` or `fold` is
+            invalid.
         ImageError: The reference cannot be read.
     """
+    is_folded = parse_switch(fold, "fold")
     query = searcher.encode_query(**parse_query(images, reference, text))
-    return searcher.answer(query, parse_count(k), parse_shift(shift), fold=fold is True)
+    return searcher.answer(query, parse_count(k), parse_shift(shift), fold=is_folded)
 
 
 def parse_query(
@@ -106,10 +110,10 @@ def parse_query(
         The arguments `image`, `text` and `reference_id` by name.
 
     Raises:
-        QueryError: There is nothing to search, or the text is too long.
+        QueryError: There is nothing to search, or the text is not a string or too long.
         ImageError: The reference cannot be read.
     """
-    words = (text or "").strip()
+    words = parse_string(text, "text").strip()
     if reference is None and not words:
         raise QueryError("There is nothing to search yet: choose a picture, type words, or both.")
     if len(words) > MAX_CHARACTERS:
@@ -137,7 +141,7 @@ def parse_reference(
     """
     if reference is None:
         return None, None
-    path = reference.get("path")
+    path = reference.get("path") if isinstance(reference, Mapping) else None
     if not isinstance(path, str) or not path:
         raise ImageError("The picture did not arrive. Choose it again.")
     if (image_id := images.id_of(path)) is not None:
@@ -147,6 +151,41 @@ def parse_reference(
         return decode(read_upload(path)), None
     except ImageError as error:
         raise ImageError(str(error).replace("the picture given: ", "The picture ")) from error
+
+
+def parse_string(value: object, name: str) -> str:
+    """Parse a string from JSON; None becomes the empty string.
+
+    Args:
+        value: The value.
+        name: The name of the parameter, for the message.
+
+    Raises:
+        QueryError: It is neither a string nor None.
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise QueryError(
+            f"{name} is {_quote(value)}; expected a string. Send it in quotes, or leave it out."
+        )
+    return value
+
+
+def parse_whole_number(value: object, name: str) -> int:
+    """Parse a whole number from JSON.
+
+    Args:
+        value: The value.
+        name: The name of the parameter, for the message.
+
+    Raises:
+        QueryError: It is not a whole number.
+    """
+    number = _parse_number(value, name)
+    if not number.is_integer():
+        raise QueryError(f"{name} is {_quote(value)}; expected a whole number.")
+    return int(number)
 
 
 def parse_count(k: object) -> int:
@@ -175,6 +214,23 @@ def parse_shift(shift: object) -> float:
     return number
 
 
+def parse_switch(value: object, name: str) -> bool:
+    """Parse a truth value from JSON: true or false, 1 or 0, "true" or "false".
+
+    Args:
+        value: The value.
+        name: The name of the parameter, for the message.
+
+    Raises:
+        QueryError: It is none of these.
+    """
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if isinstance(value, (bool, int, float)) and value in (0, 1):
+        return bool(value)
+    raise QueryError(f"{name} is {_quote(value)}; expected true or false.")
+
+
 def _parse_number(value: object, name: str) -> float:
     # Strings are accepted because JSON has no infinity, which is sent as "inf" or "-inf".
     if isinstance(value, (int, float, str)) and not isinstance(value, bool):
@@ -182,7 +238,12 @@ def _parse_number(value: object, name: str) -> float:
             return float(value)
         except (ValueError, OverflowError):
             pass
-    raise QueryError(f"{name} is {value!r}; expected a number.")
+    raise QueryError(f"{name} is {_quote(value)}; expected a number.")
+
+
+def _quote(value: object) -> str:
+    quoted = repr(value)
+    return quoted if len(quoted) <= _LONGEST_VALUE else quoted[:_LONGEST_VALUE] + "…"
 
 
 def write_link(request: SearchRequest, names_model: bool = False) -> str | None:
@@ -218,7 +279,9 @@ def read_link(
         reference nor a text. The message is empty unless the link names an image or a model that
         does not exist, or a weight shift that is not a number.
     """
-    parameters: Mapping[str, str] = dict(parse_qsl(link.removeprefix("?")))
+    # A link that was copied from the source of a web page has "&amp;" between its parameters.
+    query_string = link.removeprefix("?").replace("&amp;", "&")
+    parameters: Mapping[str, str] = dict(parse_qsl(query_string))
     reference_id, words = parameters.get("ref") or None, parameters.get("text") or ""
     if reference_id is None and not words:
         return None, ""

@@ -13,6 +13,8 @@ from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
 from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher
+from dwc.ui.api import compare_query
+from dwc.ui.gallery_images import StoreImages
 from tests.search.tiny import write_tiny_checkpoint
 
 QUESTION = {"reference_id": "p04.png", "text": "is red"}
@@ -104,6 +106,14 @@ def test_a_kept_column_is_held_to_the_question_asked_now(searcher):
         assert hit.change is None or hit.change == hit.learned_rank - hit.rank
     best = {id for id, rank in ranks.items() if rank <= 6}
     assert kept.shared == len(best & {hit.id for hit in kept.hits})
+
+
+def test_a_comparison_has_the_notes_of_a_search(searcher):
+    text = "is red " * 100
+    query = searcher.encode_query(text=text, reference_id="p04.png")
+    notes = compare_query(searcher, StoreImages(searcher.store), query, 3)["notes"]
+    assert notes == searcher.search(text=text, reference_id="p04.png").notes
+    assert "Only the beginning of the text was read" in notes[0]
 
 
 def test_what_cannot_be_compared_is_told(searcher, another):

@@ -7,8 +7,12 @@ from statistics import fmean, pstdev
 
 import pytest
 
+from dwc.checkpoints.load import load
 from dwc.errors import QueryError
 from dwc.explain.paraphrases import jaccard, probe_paraphrases
+from dwc.gallery.builder import build_store
+from dwc.gallery.sources import FolderSource
+from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 
 TEXTS = ["is red", "is more formal and zork", "is blue", "is red"]
@@ -54,6 +58,38 @@ def test_the_same_words_have_the_same_answer(searcher):
     assert all(spread.deviation < 1e-6 for spread in probe.weights.values())
     told = probe.to_dict()
     assert json.loads(json.dumps(told, allow_nan=False)) == told
+
+
+@pytest.fixture(scope="module")
+def bundled(pictures, tmp_path_factory):
+    checkpoint = load()
+    folder = tmp_path_factory.mktemp("stores") / "bundled"
+    made = build_store(
+        FolderSource(pictures), image_embedder(checkpoint), folder, model_identity(checkpoint)
+    )
+    return Searcher(checkpoint, made)
+
+
+def test_a_wording_is_read_as_a_search_reads_it(bundled):
+    """Words that are only written unusually were listed as unknown, and no note was given."""
+    long = "is red and striped with a belt " * 30
+    wordings = ["reddress", "navyblue zork", "ｂｌｕｅ", "blue-green", "minus stripes", long]
+    asked = bundled.encode_query(text="is red", reference_id="p02.png")
+    probe = probe_paraphrases(bundled, asked, wordings)
+    for wording, text in zip(probe.wordings, ["is red", *wordings], strict=True):
+        found = bundled.search(text=text, reference_id="p02.png")
+        assert wording.unknown_words == found.unknown_words
+        assert wording.notes == found.notes
+    unknown = [wording.unknown_words for wording in probe.wordings]
+    assert unknown[:5] == [[], [], ["zork"], [], []]
+    assert "Only the beginning of the text was read" in probe.wordings[-1].notes[0]
+
+
+def test_a_wording_in_another_language_is_said_to_be_unread(bundled):
+    asked = bundled.encode_query(text="is red", reference_id="p02.png")
+    foreign = probe_paraphrases(bundled, asked, ["rotes Kleid"]).wordings[1]
+    assert foreign.unknown_words == ["rotes", "Kleid"]
+    assert "reads English" in foreign.notes[0]
 
 
 def test_overlap_is_of_sets():

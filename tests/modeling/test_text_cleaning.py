@@ -74,6 +74,37 @@ def test_letters_and_signs_become_what_they_mean(typed, clean):
 
 
 @pytest.mark.parametrize(
+    ("typed", "clean"),
+    [
+        ("blue &not striped", "blue &not striped"),
+        ("&notched", "&notched"),
+        ("&notched;", "&notched;"),
+        ("&regular", "&regular"),
+        ("red&#44; blue&#x2c;", "red, blue,"),
+        ("&quot;red&quot;", '"red"'),
+    ],
+)
+def test_only_entities_that_end_in_a_semicolon_are_decoded(typed, clean):
+    assert clean_typed_text(typed) == clean
+
+
+@pytest.mark.parametrize(
+    ("typed", "clean"),
+    [
+        ("-blue\n-longer", "blue, longer"),
+        ("\u200b-stripes", "without stripes"),
+        ("dress －ｂｅｌｔ", "dress without belt"),
+        ("like this –shorter", "like this - shorter"),
+        ("red\ndress", "red dress"),
+        ("isnt red", "isn't red"),
+    ],
+)
+def test_only_a_minus_before_a_word_excludes_it(typed, clean):
+    assert clean_typed_text(typed) == clean
+    assert clean_typed_text(clean) == clean
+
+
+@pytest.mark.parametrize(
     ("text", "clean"),
     [
         ("don’t", "don't"),

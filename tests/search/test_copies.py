@@ -91,6 +91,31 @@ def test_copies_of_a_reference_of_the_gallery_are_left_out(searcher, id):
     assert {hit.id for hit in shifted} == set(ids(result))
 
 
+@pytest.fixture(scope="module")
+def exact_copies(loaded, tmp_path_factory):
+    """A gallery of nothing but one picture, in four files."""
+    folder = tmp_path_factory.mktemp("exact")
+    for name in ("a.png", "b.png", "c.bmp", "d.png"):
+        motif(1).save(folder / name)
+    store = tmp_path_factory.mktemp("stores") / "exact"
+    made = build_store(FolderSource(folder), image_embedder(loaded), store, model_identity(loaded))
+    return Searcher(loaded, made)
+
+
+def test_exact_copies_that_are_left_out_are_named(exact_copies):
+    """The list was empty, and nothing said why."""
+    by_id = exact_copies.search(reference_id="b.png", text="is red")
+    assert by_id.hits == []
+    assert by_id.notes == ["Exact copies of the reference are left out: a.png, c.bmp, d.png."]
+    by_file = exact_copies.search(motif(1), "is red")
+    assert "a.png, b.png, c.bmp and 1 more" in by_file.notes[0]
+    assert exact_copies.search(motif(1), "is red", exclude_reference=False).notes == []
+
+
+def test_a_reference_without_exact_copies_names_none(searcher):
+    assert not any("Exact" in note for note in searcher.search(reference_id="m05.png").notes)
+
+
 def test_copies_stay_where_the_reference_does(searcher):
     result = searcher.search(motif(1), "is red", k=100, exclude_reference=False)
     assert len([id for id in ids(result) if id.startswith("m01")]) == 1 + len(SAVED_AGAIN)

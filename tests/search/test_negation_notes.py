@@ -30,3 +30,19 @@ def test_an_unlearned_negation_is_said_where_the_vocabulary_lacks_it(searcher, p
 def test_a_learned_negation_needs_no_note(searcher):
     for text in ("no stripes", "not red", "without a belt", "longer"):
         assert not any("not learned" in note for note in searcher.search(text=text, k=3).notes)
+
+
+@pytest.mark.parametrize("text", ["isnt red", "cant be red", "neither red nor blue", "!red"])
+def test_short_forms_have_a_note(searcher, text):
+    assert any("not learned" in note for note in searcher.search(text=text, k=3).notes)
+
+
+def test_an_abbreviated_without_is_read_as_without(searcher):
+    short, spelled = (searcher.search(text=f"{word} stripes", k=3) for word in ("w/o", "without"))
+    assert short.hits == spelled.hits
+    assert short.unknown_words == []
+
+
+@pytest.mark.parametrize("text", ["🚫red", "no🚫 red", "🚫 red", "red🚫"])
+def test_a_prohibition_sign_is_said_to_be_unknown(searcher, text):
+    assert searcher.search(text=text, k=3).unknown_words == ["🚫"]

@@ -6,7 +6,14 @@ from PIL import Image
 from dwc.errors import ImageError, QueryError
 from dwc.ui.handlers import find_opening
 from dwc.ui.panels.examples import Example
-from dwc.ui.request_parsing import MAX_CHARACTERS, run_search
+from dwc.ui.request_parsing import (
+    MAX_CHARACTERS,
+    parse_switch,
+    read_link,
+    run_search,
+    write_link,
+)
+from dwc.ui.state import SearchRequest
 
 
 def upload(folder, content=None, name="photo.png"):
@@ -81,6 +88,49 @@ def test_k_has_limits(searcher, pictures, k):
 def test_shift_is_a_number(searcher, pictures, shift):
     with pytest.raises(QueryError, match="shift"):
         run_search(searcher, pictures, None, "blue", shift=shift)
+
+
+@pytest.mark.parametrize("text", [5, ["red"], {"a": 1}, True, ["red"] * 1000])
+def test_text_is_a_string(searcher, pictures, text):
+    with pytest.raises(QueryError, match=r"text is .*; expected a string\. Send") as raised:
+        run_search(searcher, pictures, None, text)
+    assert len(str(raised.value)) < 200
+
+
+def test_a_reference_that_is_not_a_file_did_not_arrive(searcher, pictures):
+    with pytest.raises(ImageError, match="did not arrive"):
+        run_search(searcher, pictures, "photo.png", "blue")
+
+
+@pytest.mark.parametrize(
+    ("value", "is_on"),
+    [
+        (True, True), (1, True), (1.0, True), ("true", True), ("True", True),
+        (False, False), (0, False), ("false", False),
+    ],
+)  # fmt: skip
+def test_a_switch_has_several_forms(value, is_on):
+    assert parse_switch(value, "fold") is is_on
+
+
+@pytest.mark.parametrize("fold", ["yes", "", 2, None, [], float("nan")])
+def test_other_values_of_fold_are_refused(searcher, pictures, fold):
+    with pytest.raises(QueryError, match=r"fold is .*; expected true or false"):
+        run_search(searcher, pictures, None, "blue", fold=fold)
+
+
+@pytest.mark.parametrize("separator", ["&", "&amp;"])
+def test_a_link_from_the_source_of_a_page_is_read(models, pictures, separator):
+    link = separator.join(["?ref=p-0002", "text=red", "shift=2"])
+    request, message = read_link(link, models, pictures)
+    assert (request.reference_id, request.words, request.shift) == ("p-0002", "red", 2.0)
+    assert message == ""
+
+
+def test_an_entity_in_the_text_of_a_link_stays(models, pictures):
+    link = write_link(SearchRequest("black &amp; white", "p-0002", model="first"))
+    request, _ = read_link(link, models, pictures)
+    assert request.words == "black &amp; white"
 
 
 def test_text_has_a_limit(searcher, pictures):

@@ -23,7 +23,7 @@ from dwc.catalogue.language.lexicon import (
 )
 from dwc.catalogue.language.modifications import Modification, constraints, settle
 from dwc.catalogue.schema import CATEGORIES, COMMON, Garment
-from dwc.negation import LONGEST_NEGATION, NEGATIONS, spell_out_minus
+from dwc.negation import LONGEST_NEGATION, NEGATIONS, spell_out_negations
 
 _NOTHING = Meaning()
 _TOKEN = re.compile(r"[a-z]+(?:['-][a-z]+)*|,")
@@ -343,7 +343,7 @@ def _tokens(text: str) -> Tokens:
         The tokens; empty if the text has other characters than letters, hyphens, apostrophes and
         the punctuation marks `,.;:!?`.
     """
-    plain = _STOPS.sub(",", spell_out_minus(text.lower()))
+    plain = _STOPS.sub(",", spell_out_negations(text.lower()))
     tokens = tuple(_TOKEN.findall(plain))
     if "".join(tokens) != "".join(plain.split()):
         return ()

@@ -24,6 +24,7 @@ from dwc.search.model_pool import ModelPool
 from dwc.search.searcher import Searcher
 from dwc.ui.format import escape, format_count, on_load
 from dwc.ui.gallery_images import GalleryImages, StoreImages, url_of
+from dwc.ui.request_parsing import parse_whole_number
 from dwc.ui.state import SearchState
 
 MIN_GROUP = 10
@@ -397,7 +398,7 @@ def render_card(image_id: str, images: GalleryImages) -> str:
     )
 
 
-def map_table(searcher: Searcher, start: int, limit: int) -> dict[str, Any]:
+def map_table(searcher: Searcher, start: object, limit: object) -> dict[str, Any]:
     """Return the response of the `/map` endpoint: where images of the gallery are on its map.
 
     Args:
@@ -410,8 +411,10 @@ def map_table(searcher: Searcher, start: int, limit: int) -> dict[str, Any]:
         and three lists with an entry per image: `ids`, and the coordinates `x` and `y` in [0, 1].
 
     Raises:
-        QueryError: `start` is not between 0 and the gallery's size, or `limit` is negative.
+        QueryError: `start` is not a whole number from 0 to the gallery's size, or `limit` is not a
+            whole number of 0 or more.
     """
+    start, limit = parse_whole_number(start, "start"), parse_whole_number(limit, "limit")
     size = len(searcher.store)
     if not 0 <= start <= size or limit < 0:
         raise QueryError(

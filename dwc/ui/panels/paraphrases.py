@@ -143,6 +143,7 @@ def _row(wording: ParaphraseAnswer, first: ParaphraseAnswer) -> str:
     if wording.unknown_words:
         struck = ", ".join(f"<s>{escape(word)}</s>" for word in wording.unknown_words)
         text += f'<span class="aside">unknown: {struck}</span>'
+    text += "".join(f'<span class="aside">{escape(note)}</span>' for note in wording.notes)
     return (
         f'<tr><th scope="row">{text}</th><td>{_strip(wording.image_weights)}</td>'
         f"<td>{overlap}</td></tr>"

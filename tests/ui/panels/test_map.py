@@ -205,6 +205,16 @@ def test_the_table_is_told_in_pages(known, searcher, projection):
             map_table(searcher, start, limit)
 
 
+@pytest.mark.parametrize(("start", "limit"), [(0, None), (1.5, 2), ("many", 2), ([0], 2), (0, {})])
+def test_a_page_is_given_by_whole_numbers(searcher, start, limit):
+    with pytest.raises(QueryError, match=r"(start|limit) is .*; expected a (whole )?number\."):
+        map_table(searcher, start, limit)
+
+
+def test_numbers_may_come_as_text(known, searcher):
+    assert map_table(searcher, "0", "2") == map_table(searcher, 0, 2)
+
+
 def test_the_catalogues_pictures_have_kinds_and_others_have_none(tmp_path, pictures):
     items = gallery("test", 6)
     manifest = SimpleNamespace(source={"kind": "catalogue", "split": "test", "size": 6})
