@@ -57,8 +57,11 @@ SUFFIXES = IMAGE_SUFFIXES | ({".heic", ".heif", ".hif"} if HAS_HEIF else set())
 DECODER_VERSION = f"1, Pillow {Image.__version__}, HEIC {HAS_HEIF}"
 """Identifies the set of readable formats. If it changes, unreadable files are tried again."""
 
-RENDERING_VERSION = 1
-"""Incremented when a change makes files decode to other pixels; stores then hash images again."""
+RENDERING_VERSION = 2
+"""Incremented when a change makes files decode to other pixels, or to other hashes of them.
+
+Stores then hash images again.
+"""
 
 MAX_PIXELS = 80_000_000  # default limit of pixels in a decoded image: 240 MB as RGB
 LIMIT_VARIABLE = "DWC_MAX_DECODED_MB"
@@ -103,6 +106,13 @@ _UPRIGHT = {
 
 IGNORED_PROFILE = "ignored_profile"
 """Key that is set in the `info` of a decoded image if its color profile was broken and ignored."""
+
+PART_OF = "part_of"
+"""Key in the `info` of a decoded image that is only a part of its file; the value is a hash of all.
+
+Such images are the square of a strip, and a frame of an animation. The hash is that of the file's
+content, or of the full image's pixels if a PIL image was decoded.
+"""
 
 
 def decode(source: str | Path | bytes | Image.Image, max_pixels: int | None = None) -> Image.Image:
@@ -167,7 +177,7 @@ def decode_file(file: IO[bytes], name: str, max_pixels: int | None = None) -> Im
     if image is None:
         return _decode_unidentified(file, header, name, limit)
     with image:
-        return _convert(image, name, limit, reopen=lambda: _open_image(file, header, name))
+        return _convert(image, name, limit, file, lambda: _open_image(file, header, name))
 
 
 def pixel_limit() -> int:
@@ -196,10 +206,12 @@ def pixel_limit() -> int:
 def hash_pixels(image: Image.Image) -> str:
     """Return a hash of 32 hex digits of a decoded image's width, height and RGB pixels.
 
-    Files that differ only in metadata or in their lossless format have the same hash.
+    Files that differ only in metadata or in their lossless format have the same hash. If the image
+    is only a part of its file, the hash depends on the whole content of the file, too.
     """
     digest = hashlib.blake2b(digest_size=16)
     digest.update(struct.pack("<II", *image.size))
+    digest.update(image.info.get(PART_OF, "").encode())
     digest.update((image if image.mode == "RGB" else image.convert("RGB")).tobytes())
     return digest.hexdigest()
 
@@ -241,8 +253,18 @@ def _convert(
     image: Image.Image,
     name: str,
     limit: int,
+    file: IO[bytes] | None = None,
     reopen: Callable[[], Image.Image | None] | None = None,
 ) -> Image.Image:
+    """Load an opened image and convert it to an upright sRGB image.
+
+    Args:
+        image: The image.
+        name: Its name in error messages.
+        limit: Maximum number of pixels to decode.
+        file: The file that contains the image; None if a PIL image was given.
+        reopen: Function that opens the image again, to read other bytes of it; None if impossible.
+    """
     width, height = image.size
     if width == 0 or height == 0:
         raise ImageError(f"{name}: has no pixels ({width} x {height}). Give another picture.")
@@ -253,7 +275,9 @@ def _convert(
         _check_size(image, name, limit, shrink if reducible else 1)
         if shrink > 1 and reducible:
             image.draft(None, (width // shrink, height // shrink))
-        if image.format in _ANIMATED and getattr(image, "is_animated", False):
+        part_of = image.info.get(PART_OF)  # set if the given image was decoded here before
+        is_animated = image.format in _ANIMATED and bool(getattr(image, "is_animated", False))
+        if is_animated:
             _seek_content(image)
         raw_mode = _deep_raw_mode(image)
         image.load()
@@ -262,17 +286,30 @@ def _convert(
             converted = _restore_depth(image, raw_mode, reopen)
         reduced = image.size != (width, height)
         icc = image.info.get("icc_profile")
-        upright = _take_part(_turn_upright(converted, image))
-        result = _to_srgb(upright, icc, 1 if reduced else shrink)
+        upright = _turn_upright(converted, image)
+        part = _take_part(upright)
+        if is_animated or part.size != upright.size:
+            part_of = hash_pixels(upright) if file is None else _hash_content(file)
+        result = _to_srgb(part, icc, 1 if reduced else shrink)
         if not icc:
             result = _apply_declared_color(result, image)
-        if result is image and reopen is None and result.info:
+        if result is image and file is None and result.info:
             result = result.copy()  # the caller's image keeps its metadata
         ignored = icc and _color_space(icc) is None
         result.info = {IGNORED_PROFILE: True} if ignored else {}
+        if part_of is not None:
+            result.info[PART_OF] = part_of
         return result
     except _DECODER_ERRORS as error:
         raise _damaged(name, error) from error
+
+
+def _hash_content(file: IO[bytes]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    file.seek(0)
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def _check_size(image: Image.Image, name: str, limit: int, shrink: int) -> None:
@@ -651,7 +688,7 @@ def _decode_float_tiff(file: IO[bytes], header: bytes, name: str, limit: int) ->
     levels = colors[..., :3] if channels > 1 else colors[..., 0]
     decoded = _from_numbers(levels.astype(np.float64))
     decoded.info["icc_profile"] = tags.get(34675)
-    return _convert(decoded, name, limit)
+    return _convert(decoded, name, limit, file)
 
 
 def _damaged(name: str, error: BaseException) -> ImageError:

@@ -233,6 +233,40 @@ def test_the_pixel_hash_depends_on_the_pixels_alone():
     assert len({hash_pixels(one) for one in flat}) == 3
 
 
+def long_screenshot(color):
+    """A strip whose top square is the same for every color."""
+    strip = Image.new("RGB", (20, 110), color)
+    strip.paste(two_halves().resize((20, 40)))
+    return strip
+
+
+def animation(second):
+    return saved(
+        two_halves(), "GIF", save_all=True, append_images=[Image.new("RGB", (60, 40), second)]
+    )
+
+
+@pytest.mark.parametrize(
+    "content", [lambda color: saved(long_screenshot(color), "PNG"), animation],
+    ids=["strip", "animation"],
+)  # fmt: skip
+def test_images_that_share_their_decoded_part_have_different_hashes(content):
+    first, second = decode(content((200, 10, 10))), decode(content((10, 10, 200)))
+    assert first.tobytes() == second.tobytes()
+    assert hash_pixels(first) != hash_pixels(second)
+    assert hash_pixels(first) == hash_pixels(decode(content((200, 10, 10))))
+    assert hash_pixels(decode(first)) == hash_pixels(first)  # decoded twice, as by the page
+    alone = Image.new("RGB", first.size)
+    alone.paste(first)
+    assert hash_pixels(alone) != hash_pixels(first)
+
+
+def test_a_strip_given_as_an_image_is_hashed_as_a_whole():
+    first, second = (decode(long_screenshot(color)) for color in ((200, 10, 10), (10, 10, 200)))
+    assert first.tobytes() == second.tobytes()
+    assert hash_pixels(first) != hash_pixels(second)
+
+
 def test_a_first_frame_of_one_color_is_passed_over():
     frames = [Image.new("RGB", (60, 40), "white"), Image.new("RGB", (60, 40), "black")]
     frames += [two_halves(), two_halves(left=RIGHT, right=LEFT)]
