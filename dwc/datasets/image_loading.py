@@ -281,9 +281,10 @@ def _convert(
             _seek_content(image)
         raw_mode = _deep_raw_mode(image)
         image.load()
-        converted = image
         if raw_mode is not None and reopen is not None:
-            converted = _restore_depth(image, raw_mode, reopen)
+            converted = _restore_depth(image, raw_mode, _is_declared_scaled(image, file), reopen)
+        else:
+            converted = _to_eight_bits(image, file)
         reduced = image.size != (width, height)
         icc = image.info.get("icc_profile")
         upright = _turn_upright(converted, image)
@@ -383,14 +384,13 @@ def _take_part(image: Image.Image) -> Image.Image:
 
 
 def _to_srgb(image: Image.Image, icc: bytes | None, shrink: int) -> Image.Image:
-    """Convert an upright image of any mode to sRGB and reduce its size.
+    """Convert an upright image of at most 8 bits per channel to sRGB and reduce its size.
 
     Args:
         image: The image.
         icc: Content of its ICC color profile, or None.
         shrink: Divisor of width and height: 1, 2, 4 or 8.
     """
-    image = _to_eight_bits(image)
     if image.has_transparency_data:
         layers = _apply_profile(image.convert("RGBA"), icc)
         return _reduce(_flatten(layers), shrink)
@@ -537,18 +537,24 @@ def _transform(icc: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | Non
         return None
 
 
-def _to_eight_bits(image: Image.Image) -> Image.Image:
+def _to_eight_bits(image: Image.Image, file: IO[bytes] | None) -> Image.Image:
     """Convert a gray image of more than 8 bits to 8 bits, at its true brightness.
 
     Other images are returned unchanged.
+
+    Args:
+        image: The loaded image.
+        file: The file that contains it; None if a PIL image was given.
     """
     if image.mode.startswith("I;16"):
-        return _from_levels(np.asarray(image).astype(np.uint16))
+        bits = 16 if _is_declared_scaled(image, file) else None
+        return _from_levels(np.asarray(image).astype(np.uint16), bits)
     if image.mode == "I":
         integers = np.asarray(image)
         if (integers.min() >= 0 and 255 < integers.max() <= 65_535) or image.format == "PPM":
             # A PGM file declares its white level, which Pillow scales to 65,535.
-            return _from_levels(integers.astype(np.uint16), 16 if image.format == "PPM" else None)
+            is_scaled = image.format == "PPM" or _is_declared_scaled(image, file)
+            return _from_levels(integers.astype(np.uint16), 16 if is_scaled else None)
         return _from_numbers(integers.astype(np.float64))
     if image.mode == "F":
         return _from_numbers(np.asarray(image).astype(np.float64))
@@ -560,7 +566,7 @@ def _from_levels(levels: NDArray[np.uint16], bits: int | None = None) -> Image.I
 
     Scanners and cameras with 10, 12 or 14 bits often store their levels unscaled in 16 bits. If
     the number of bits is unknown, it is assumed to be the smallest of 10, 12, 14 and 16 that fits
-    all levels.
+    all levels. But if all levels are multiples of 257, they are 8-bit levels scaled to 16 bits.
 
     Args:
         levels: Levels (height, width) or (height, width, 3).
@@ -568,7 +574,7 @@ def _from_levels(levels: NDArray[np.uint16], bits: int | None = None) -> Image.I
             unknown.
     """
     if bits is None:
-        highest = int(levels.max())
+        highest = 65_535 if not (levels % 257).any() else int(levels.max())
         bits = next((bits for bits in (10, 12, 14) if highest < 1 << bits), 16)
     return Image.fromarray((levels >> (bits - 8)).astype(np.uint8))
 
@@ -612,22 +618,57 @@ def _deep_raw_mode(image: Image.Image) -> str | None:
     return mode if isinstance(mode, str) and mode in _OTHER_BYTE else None
 
 
+_MAX_SAMPLE_TAG = 281
+
+
+def _is_declared_scaled(image: Image.Image, file: IO[bytes] | None) -> bool:
+    """Return whether a file of 16-bit levels declares that they use the full range of 16 bits.
+
+    A TIFF does so by its highest level. A PNG does so by a significant-bits chunk of 16 bits, or of
+    at most 8 bits. Values of 9 to 15 bits decide nothing, because cameras' levels of that many bits
+    are often stored unscaled, against the format's specification.
+
+    Args:
+        image: The loaded image.
+        file: The file that contains it; None if a PIL image was given.
+    """
+    if image.format == "TIFF":
+        highest = getattr(image, "tag_v2", {}).get(_MAX_SAMPLE_TAG)
+        return highest is not None and 65_535 in np.ravel(highest)
+    if image.format != "PNG" or file is None:
+        return False
+    file.seek(8)
+    while len(start := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", start)
+        if kind == b"sBIT":
+            significant = max(file.read(length), default=0)
+            return significant >= 16 or 1 <= significant <= 8
+        if kind == b"IDAT":
+            break
+        file.seek(length + 4, os.SEEK_CUR)
+    return False
+
+
 def _restore_depth(
-    image: Image.Image, raw_mode: str, reopen: Callable[[], Image.Image | None]
+    image: Image.Image,
+    raw_mode: str,
+    is_scaled: bool,
+    reopen: Callable[[], Image.Image | None],
 ) -> Image.Image:
     """Return a color image of 16 bits per channel as an 8-bit image at its true brightness.
 
     Usually this is the decoded image itself, which has the high byte of each level. If all levels
-    are below a quarter of the range, the image has 10, 12 or 14 bits. It is then read again to
-    obtain the low bytes of its levels, and scaled.
+    are below a quarter of the range, the image may have 10, 12 or 14 bits. It is then read again to
+    obtain the low bytes of its levels, and scaled; see `_from_levels`.
 
     Args:
         image: The decoded image, with the high bytes of the levels.
         raw_mode: Pillow's raw mode of the image.
+        is_scaled: Whether the file declares that its levels use the full range of 16 bits.
         reopen: Function that opens the file again.
     """
     high = np.asarray(image, dtype=np.uint16)[..., :3]
-    if int(high.max()) >= 64:
+    if is_scaled or int(high.max()) >= 64:
         return image
     other = reopen()
     if not isinstance(other, ImageFile.ImageFile):
