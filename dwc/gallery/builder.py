@@ -421,6 +421,7 @@ class _Build:
             "left_out": left_out,
             "unsupported": self._unsupported,
             "ignored_profiles": sorted(self._profiles & rows),
+            "unused_patterns": self._listing.unused_patterns,
             "decoder": DECODER_VERSION,
             "rendering": RENDERING_VERSION,
         }

@@ -67,6 +67,33 @@ def test_the_json_counts_what_was_taken_and_left_out(gallery, index):
     assert index(gallery, "--exclude", "drafts/", "--exclude", "q2.*")[1]["embedded"] == 0
 
 
+def test_a_pattern_that_leaves_nothing_out_is_reported_with_the_reason(gallery, index):
+    for name in ("#1 drafts", "raw [old]"):
+        (gallery / name).mkdir()
+        Image.new("RGB", (30, 20), (1, 2, 3)).save(gallery / name / "a.png")
+    Image.new("RGB", (30, 20), (1, 2, 3)).save(gallery / "X.GIF")
+    reasons = {
+        "#1 drafts/": "Write \\#1 drafts/",
+        "./nas": "Write /nas",
+        "raw [old]/": "write raw \\[old\\]/",
+        "*.gif": "there is X.GIF",
+        str(gallery / "nas"): "Write /nas",
+        "nowhere/": "Nothing matches it",
+        " ": "It is empty",
+    }
+    options = [part for pattern in (*reasons, "p2.*") for part in ("--exclude", pattern)]
+    code, answer, err = index(gallery, *options)
+    assert (code, answer["pictures"]) == (0, 8)
+    assert list(answer["unused_patterns"]) == list(reasons)
+    for pattern, reason in reasons.items():
+        assert reason in answer["unused_patterns"][pattern]
+        assert f"--exclude {pattern!r} left nothing out. " in err
+    advised = ("\\#1 drafts/", "/nas", "raw \\[old\\]/", "*.GIF")
+    _, answer, err = index(gallery, *(part for p in advised for part in ("--exclude", p)))
+    assert (answer["pictures"], answer["unused_patterns"]) == (3, {})
+    assert "left nothing out" not in err
+
+
 def test_an_away_subtree_is_kept_said_and_removed_on_request(gallery, index, tmp_path):
     index(gallery)
     shutil.move(gallery / "nas", tmp_path / "elsewhere")
