@@ -107,6 +107,26 @@ def test_an_away_subtree_is_kept_said_and_removed_on_request(gallery, index, tmp
     assert "3 removed from the store" in err
 
 
+def test_a_picture_that_became_unreadable_counts_as_removed(gallery, index):
+    index(gallery)
+    (gallery / "p1.png").write_text("no picture any more")
+    code, answer, err = index(gallery)
+    assert (code, answer["pictures"], answer["removed"]) == (0, 5, 1)
+    assert set(answer["skipped"]) == {"p1.png"}
+    assert "1 removed from the store" in err
+    assert index(gallery)[1]["removed"] == 0
+
+
+def test_pruning_an_emptied_folder_says_so(gallery, index):
+    index(gallery)
+    shutil.rmtree(gallery)
+    gallery.mkdir()
+    code, answer, err = index(gallery, "--prune")
+    assert (code, answer["pictures"], answer["removed"]) == (2, 0, 6)
+    assert "has no pictures now; all 6 rows were removed" in err
+    assert "reasons are above" not in err
+
+
 def test_excluding_everything_removes_nothing(gallery, index, tmp_path):
     index(gallery)
     code, answer, err = index(gallery, "--exclude", "*")
