@@ -11,7 +11,6 @@ If `clip_config` or `cnn_config` is None, the model lacks that stream. Every sub
 as a dict, in the form it has in `config.json`.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, ClassVar
@@ -415,12 +414,6 @@ class DWCConfig(PretrainedConfig):
             self.cnn_config = CnnStreamConfig(**self.cnn_config)
         super().__post_init__(**kwargs)
         self._check()
-
-    @classmethod
-    def _dict_from_json_file(cls, json_file: Any) -> dict[str, Any]:
-        """Read `config.json` as transformers does, but accept a byte-order mark."""
-        with open(json_file, encoding="utf-8-sig") as file:
-            return dict(json.load(file))
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:

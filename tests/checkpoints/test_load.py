@@ -16,7 +16,6 @@ from dwc.errors import CheckpointError
 from dwc.modeling.processing_dwc import build_word_tokenizer
 from dwc.search.reference_weights import ReferenceWeights, load_reference_weights
 from dwc.training.catalogue.tokenizer import train_clip_tokenizer
-from tests.search.tiny import write_tiny_checkpoint
 from tests.training.tiny import TEXTS, tiny_model, tiny_processor
 
 
@@ -329,11 +328,3 @@ def test_what_is_neither_folder_nor_hub_name_is_refused_without_asking_the_hub(n
 def test_a_folder_has_no_revision(folder):
     with pytest.raises(CheckpointError, match="no revision"):
         load.load(folder, revision="main")
-
-
-def test_a_config_with_a_byte_order_mark_is_read(tmp_path):
-    folder = write_tiny_checkpoint(tmp_path / "model")
-    expected = load.load(folder).fingerprint
-    config = folder / "config.json"
-    config.write_bytes(b"\xef\xbb\xbf" + config.read_bytes())
-    assert load.load(folder).fingerprint == expected
