@@ -172,7 +172,7 @@ def _find_files(folder: Path) -> list[Path]:
     index = folder / WEIGHTS_INDEX
     if (folder / WEIGHTS).is_file() or not index.is_file():
         return [folder / WEIGHTS]
-    table = json.loads(index.read_text(encoding="utf-8"))
+    table = json.loads(index.read_text(encoding="utf-8-sig"))
     spans = table.get("weight_map") if isinstance(table, dict) else None
     if not isinstance(spans, dict) or not spans:
         raise CheckpointError(f"{index} has no weight_map; fetch the checkpoint again")

@@ -82,7 +82,7 @@ def read_json(file: Path) -> dict[str, Any]:
         CheckpointError: The content is no JSON object.
     """
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = json.loads(file.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise CheckpointError(f"{file} is not JSON: {error}. Fetch the checkpoint again") from error
     if not isinstance(values, dict):

@@ -105,6 +105,11 @@ def run(args: argparse.Namespace) -> int:
     else:
         sizes = f"{len(store)} pictures, {len(manifest.skipped)} skipped"
         sys.stdout.write(f"{printable(str(store.path))}: {sizes}\n")
+    if len(store) == 0 and not manifest.skipped:
+        raise ImageError(
+            f"{args.source}: has no pictures now; all {removed:,} rows were removed from the "
+            "store. Put pictures there and index again."
+        )
     if len(store) == 0:
         raise ImageError(
             f"{args.source}: none of its {len(manifest.skipped)} pictures can be read. The reasons "

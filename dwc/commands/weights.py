@@ -52,7 +52,10 @@ def run(args: argparse.Namespace) -> int:
         },
     )
     protocol = f"{args.queries:,} wishes over the catalogue's test garments, seed {args.seed}"
-    file = ReferenceWeights.from_queries(reference_queries, protocol).save(args.model)
+    reference_weights = ReferenceWeights.from_queries(
+        reference_queries, protocol, checkpoint.fingerprint
+    )
+    file = reference_weights.save(args.model)
     sys.stdout.write(f"{file}\n")
     with TemporaryDirectory() as folder:
         store = build_store(

@@ -119,7 +119,7 @@ def read_open_clip_config(file: Path) -> ClipSettings:
         CheckpointError: The file is not such a config, or has settings that are not supported.
     """
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
         model = dict(content["model_cfg"])
         vision, text = (dict(model.get(name) or {}) for name in ("vision_cfg", "text_cfg"))
         preprocess = dict(content.get("preprocess_cfg") or {})
@@ -162,7 +162,7 @@ def read_preprocessor_config(file: Path, image_size_px: int) -> ImagePreprocessi
             of the image tower's input.
     """
     try:
-        content = dict(json.loads(file.read_text(encoding="utf-8")))
+        content = dict(json.loads(file.read_text(encoding="utf-8-sig")))
     except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(f"{file} cannot be read as JSON: {error}") from error
     if "image_mean" not in content or "image_std" not in content:

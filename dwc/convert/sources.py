@@ -315,7 +315,7 @@ def read_captions(file: str | Path) -> list[str] | dict[str, int]:
         CheckpointError: The file has neither of these.
     """
     try:
-        content = json.loads(Path(file).read_text(encoding="utf-8"))
+        content = json.loads(Path(file).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{file} cannot be read as JSON: {error}") from error
     if isinstance(content, dict) and isinstance(content.get("word2id"), dict):

@@ -9,6 +9,7 @@ without them and lists their names. Metrics of different evaluation protocols (`
 comparable.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any
 from dwc.datasets.benchmark_files import NamedImages, read_json, shorten
 from dwc.datasets.triplets import Benchmark, RetrievalQuery, Triplet, drop_missing
 from dwc.errors import DatasetError
+
+logger = logging.getLogger(__name__)
 
 CATEGORIES = ("dress", "shirt", "toptee")
 
@@ -62,13 +65,24 @@ PROTOCOLS: Mapping[str, Protocol] = {
 def fashion_iq_triplets(root: Path, category: str, split: str) -> list[Triplet]:
     """Return all triplets of a category and split, in the order of the file.
 
+    Blank captions are read as they are, and their number is logged as a warning.
+
     Raises:
         DatasetError: The file is missing, is not as documented, or withholds the targets (as
             FashionIQ's test split does).
     """
     path = Path(root) / "captions" / f"cap.{category}.{split}.json"
     entries = read_json(path, list, _ADVICE)
-    return [_triplet(path, index, entry) for index, entry in enumerate(entries)]
+    triplets = [_triplet(path, index, entry) for index, entry in enumerate(entries)]
+    count = blank_captions(triplets)
+    if count:
+        logger.warning("%s: %d captions are blank, so they change nothing", path, count)
+    return triplets
+
+
+def blank_captions(queries: Sequence[Triplet | RetrievalQuery]) -> int:
+    """Return how many captions of triplets or queries are empty or consist of spaces."""
+    return sum(not caption.strip() for query in queries for caption in query.captions)
 
 
 def split_ids(root: Path, category: str, split: str) -> list[str]:

@@ -57,8 +57,11 @@ SUFFIXES = IMAGE_SUFFIXES | ({".heic", ".heif", ".hif"} if HAS_HEIF else set())
 DECODER_VERSION = f"1, Pillow {Image.__version__}, HEIC {HAS_HEIF}"
 """Identifies the set of readable formats. If it changes, unreadable files are tried again."""
 
-RENDERING_VERSION = 1
-"""Incremented when a change makes files decode to other pixels; stores then hash images again."""
+RENDERING_VERSION = 2
+"""Incremented when a change makes files decode to other pixels, or to other hashes of them.
+
+Stores then hash images again.
+"""
 
 MAX_PIXELS = 80_000_000  # default limit of pixels in a decoded image: 240 MB as RGB
 LIMIT_VARIABLE = "DWC_MAX_DECODED_MB"
@@ -103,6 +106,13 @@ _UPRIGHT = {
 
 IGNORED_PROFILE = "ignored_profile"
 """Key that is set in the `info` of a decoded image if its color profile was broken and ignored."""
+
+PART_OF = "part_of"
+"""Key in the `info` of a decoded image that is only a part of its file; the value is a hash of all.
+
+Such images are the square of a strip, and a frame of an animation. The hash is that of the file's
+content, or of the full image's pixels if a PIL image was decoded.
+"""
 
 
 def decode(source: str | Path | bytes | Image.Image, max_pixels: int | None = None) -> Image.Image:
@@ -167,7 +177,7 @@ def decode_file(file: IO[bytes], name: str, max_pixels: int | None = None) -> Im
     if image is None:
         return _decode_unidentified(file, header, name, limit)
     with image:
-        return _convert(image, name, limit, reopen=lambda: _open_image(file, header, name))
+        return _convert(image, name, limit, file, lambda: _open_image(file, header, name))
 
 
 def pixel_limit() -> int:
@@ -196,10 +206,12 @@ def pixel_limit() -> int:
 def hash_pixels(image: Image.Image) -> str:
     """Return a hash of 32 hex digits of a decoded image's width, height and RGB pixels.
 
-    Files that differ only in metadata or in their lossless format have the same hash.
+    Files that differ only in metadata or in their lossless format have the same hash. If the image
+    is only a part of its file, the hash depends on the whole content of the file, too.
     """
     digest = hashlib.blake2b(digest_size=16)
     digest.update(struct.pack("<II", *image.size))
+    digest.update(image.info.get(PART_OF, "").encode())
     digest.update((image if image.mode == "RGB" else image.convert("RGB")).tobytes())
     return digest.hexdigest()
 
@@ -241,8 +253,18 @@ def _convert(
     image: Image.Image,
     name: str,
     limit: int,
+    file: IO[bytes] | None = None,
     reopen: Callable[[], Image.Image | None] | None = None,
 ) -> Image.Image:
+    """Load an opened image and convert it to an upright sRGB image.
+
+    Args:
+        image: The image.
+        name: Its name in error messages.
+        limit: Maximum number of pixels to decode.
+        file: The file that contains the image; None if a PIL image was given.
+        reopen: Function that opens the image again, to read other bytes of it; None if impossible.
+    """
     width, height = image.size
     if width == 0 or height == 0:
         raise ImageError(f"{name}: has no pixels ({width} x {height}). Give another picture.")
@@ -253,26 +275,42 @@ def _convert(
         _check_size(image, name, limit, shrink if reducible else 1)
         if shrink > 1 and reducible:
             image.draft(None, (width // shrink, height // shrink))
-        if image.format in _ANIMATED and getattr(image, "is_animated", False):
+        part_of = image.info.get(PART_OF)  # set if the given image was decoded here before
+        is_animated = image.format in _ANIMATED and bool(getattr(image, "is_animated", False))
+        if is_animated:
             _seek_content(image)
         raw_mode = _deep_raw_mode(image)
         image.load()
-        converted = image
         if raw_mode is not None and reopen is not None:
-            converted = _restore_depth(image, raw_mode, reopen)
+            converted = _restore_depth(image, raw_mode, _is_declared_scaled(image, file), reopen)
+        else:
+            converted = _to_eight_bits(image, file)
         reduced = image.size != (width, height)
         icc = image.info.get("icc_profile")
-        upright = _take_part(_turn_upright(converted, image))
-        result = _to_srgb(upright, icc, 1 if reduced else shrink)
+        upright = _turn_upright(converted, image)
+        part = _take_part(upright)
+        if is_animated or part.size != upright.size:
+            part_of = hash_pixels(upright) if file is None else _hash_content(file)
+        result = _to_srgb(part, icc, 1 if reduced else shrink)
         if not icc:
             result = _apply_declared_color(result, image)
-        if result is image and reopen is None and result.info:
+        if result is image and file is None and result.info:
             result = result.copy()  # the caller's image keeps its metadata
         ignored = icc and _color_space(icc) is None
         result.info = {IGNORED_PROFILE: True} if ignored else {}
+        if part_of is not None:
+            result.info[PART_OF] = part_of
         return result
     except _DECODER_ERRORS as error:
         raise _damaged(name, error) from error
+
+
+def _hash_content(file: IO[bytes]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    file.seek(0)
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def _check_size(image: Image.Image, name: str, limit: int, shrink: int) -> None:
@@ -346,14 +384,13 @@ def _take_part(image: Image.Image) -> Image.Image:
 
 
 def _to_srgb(image: Image.Image, icc: bytes | None, shrink: int) -> Image.Image:
-    """Convert an upright image of any mode to sRGB and reduce its size.
+    """Convert an upright image of at most 8 bits per channel to sRGB and reduce its size.
 
     Args:
         image: The image.
         icc: Content of its ICC color profile, or None.
         shrink: Divisor of width and height: 1, 2, 4 or 8.
     """
-    image = _to_eight_bits(image)
     if image.has_transparency_data:
         layers = _apply_profile(image.convert("RGBA"), icc)
         return _reduce(_flatten(layers), shrink)
@@ -500,18 +537,24 @@ def _transform(icc: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | Non
         return None
 
 
-def _to_eight_bits(image: Image.Image) -> Image.Image:
+def _to_eight_bits(image: Image.Image, file: IO[bytes] | None) -> Image.Image:
     """Convert a gray image of more than 8 bits to 8 bits, at its true brightness.
 
     Other images are returned unchanged.
+
+    Args:
+        image: The loaded image.
+        file: The file that contains it; None if a PIL image was given.
     """
     if image.mode.startswith("I;16"):
-        return _from_levels(np.asarray(image).astype(np.uint16))
+        bits = 16 if _is_declared_scaled(image, file) else None
+        return _from_levels(np.asarray(image).astype(np.uint16), bits)
     if image.mode == "I":
         integers = np.asarray(image)
         if (integers.min() >= 0 and 255 < integers.max() <= 65_535) or image.format == "PPM":
             # A PGM file declares its white level, which Pillow scales to 65,535.
-            return _from_levels(integers.astype(np.uint16), 16 if image.format == "PPM" else None)
+            is_scaled = image.format == "PPM" or _is_declared_scaled(image, file)
+            return _from_levels(integers.astype(np.uint16), 16 if is_scaled else None)
         return _from_numbers(integers.astype(np.float64))
     if image.mode == "F":
         return _from_numbers(np.asarray(image).astype(np.float64))
@@ -523,7 +566,7 @@ def _from_levels(levels: NDArray[np.uint16], bits: int | None = None) -> Image.I
 
     Scanners and cameras with 10, 12 or 14 bits often store their levels unscaled in 16 bits. If
     the number of bits is unknown, it is assumed to be the smallest of 10, 12, 14 and 16 that fits
-    all levels.
+    all levels. But if all levels are multiples of 257, they are 8-bit levels scaled to 16 bits.
 
     Args:
         levels: Levels (height, width) or (height, width, 3).
@@ -531,7 +574,7 @@ def _from_levels(levels: NDArray[np.uint16], bits: int | None = None) -> Image.I
             unknown.
     """
     if bits is None:
-        highest = int(levels.max())
+        highest = 65_535 if not (levels % 257).any() else int(levels.max())
         bits = next((bits for bits in (10, 12, 14) if highest < 1 << bits), 16)
     return Image.fromarray((levels >> (bits - 8)).astype(np.uint8))
 
@@ -575,22 +618,57 @@ def _deep_raw_mode(image: Image.Image) -> str | None:
     return mode if isinstance(mode, str) and mode in _OTHER_BYTE else None
 
 
+_MAX_SAMPLE_TAG = 281
+
+
+def _is_declared_scaled(image: Image.Image, file: IO[bytes] | None) -> bool:
+    """Return whether a file of 16-bit levels declares that they use the full range of 16 bits.
+
+    A TIFF does so by its highest level. A PNG does so by a significant-bits chunk of 16 bits, or of
+    at most 8 bits. Values of 9 to 15 bits decide nothing, because cameras' levels of that many bits
+    are often stored unscaled, against the format's specification.
+
+    Args:
+        image: The loaded image.
+        file: The file that contains it; None if a PIL image was given.
+    """
+    if image.format == "TIFF":
+        highest = getattr(image, "tag_v2", {}).get(_MAX_SAMPLE_TAG)
+        return highest is not None and 65_535 in np.ravel(highest)
+    if image.format != "PNG" or file is None:
+        return False
+    file.seek(8)
+    while len(start := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", start)
+        if kind == b"sBIT":
+            significant = max(file.read(length), default=0)
+            return significant >= 16 or 1 <= significant <= 8
+        if kind == b"IDAT":
+            break
+        file.seek(length + 4, os.SEEK_CUR)
+    return False
+
+
 def _restore_depth(
-    image: Image.Image, raw_mode: str, reopen: Callable[[], Image.Image | None]
+    image: Image.Image,
+    raw_mode: str,
+    is_scaled: bool,
+    reopen: Callable[[], Image.Image | None],
 ) -> Image.Image:
     """Return a color image of 16 bits per channel as an 8-bit image at its true brightness.
 
     Usually this is the decoded image itself, which has the high byte of each level. If all levels
-    are below a quarter of the range, the image has 10, 12 or 14 bits. It is then read again to
-    obtain the low bytes of its levels, and scaled.
+    are below a quarter of the range, the image may have 10, 12 or 14 bits. It is then read again to
+    obtain the low bytes of its levels, and scaled; see `_from_levels`.
 
     Args:
         image: The decoded image, with the high bytes of the levels.
         raw_mode: Pillow's raw mode of the image.
+        is_scaled: Whether the file declares that its levels use the full range of 16 bits.
         reopen: Function that opens the file again.
     """
     high = np.asarray(image, dtype=np.uint16)[..., :3]
-    if int(high.max()) >= 64:
+    if is_scaled or int(high.max()) >= 64:
         return image
     other = reopen()
     if not isinstance(other, ImageFile.ImageFile):
@@ -651,7 +729,7 @@ def _decode_float_tiff(file: IO[bytes], header: bytes, name: str, limit: int) ->
     levels = colors[..., :3] if channels > 1 else colors[..., 0]
     decoded = _from_numbers(levels.astype(np.float64))
     decoded.info["icc_profile"] = tags.get(34675)
-    return _convert(decoded, name, limit)
+    return _convert(decoded, name, limit, file)
 
 
 def _damaged(name: str, error: BaseException) -> ImageError:

@@ -12,6 +12,7 @@ import csv
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 from dwc.errors import DatasetError
@@ -122,7 +123,8 @@ def read_wardrobe(folder: Path, split: str | None = None) -> list[Photograph]:
         split: Name of the split to read; None for all splits.
 
     Raises:
-        DatasetError: there is no table, it lacks columns, or no row belongs to the split.
+        DatasetError: there is no table, it is not UTF-8, it lacks columns, a row has an unknown
+            value or too few or too many cells, or no row belongs to the split.
     """
     table = folder / TABLE
     if not table.is_file():
@@ -130,11 +132,7 @@ def read_wardrobe(folder: Path, split: str | None = None) -> list[Photograph]:
             f"{folder} has no {TABLE}; expected a wardrobe: that table beside the folder photos/. "
             "Give the folder that holds it: --data FOLDER"
         )
-    with table.open(newline="", encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines))
-    absent = _COLUMNS - set(rows[0] if rows else ())
-    if absent:
-        raise DatasetError(f"{table} lacks the columns {', '.join(sorted(absent))}, or has no row")
+    rows = _read_rows(table)
     photographs = [
         Photograph(
             row["file"],
@@ -151,6 +149,68 @@ def read_wardrobe(folder: Path, split: str | None = None) -> list[Photograph]:
         splits = ", ".join(sorted({row["split"] for row in rows}))
         raise DatasetError(f"{table} has no photograph of the split {split!r}; it has {splits}")
     return photographs
+
+
+def _read_rows(table: Path) -> list[dict[str, str]]:
+    """Return the cells of each row of a table by column, without spaces around them."""
+    content = table.read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DatasetError(
+            f"{table}, line {line}: has the byte {content[error.start]:#04x}; expected UTF-8. "
+            "Save the table again with the encoding UTF-8"
+        ) from None
+    reader = csv.reader(StringIO(text, newline=""), skipinitialspace=True)
+    columns: list[str] = []
+    rows = []
+    try:
+        for row in reader:
+            cells = [cell.strip() for cell in row]
+            if not any(cells):
+                continue
+            if not columns:
+                columns = cells
+                continue
+            position = f"{table}, line {reader.line_num}"
+            if len(cells) != len(columns):
+                raise DatasetError(
+                    f"{position}: has {len(cells)} cells; expected {len(columns)}, one for each "
+                    "column. Put a text that has a comma between quotation marks"
+                )
+            rows.append(dict(zip(columns, cells, strict=True)))
+            if rows[-1].keys() >= _COLUMNS:
+                _check_row(rows[-1], position)
+    except csv.Error as error:
+        raise DatasetError(
+            f"{table}, line {reader.line_num}: cannot be read ({error}); expected cells that are "
+            "separated with commas. Save the table again"
+        ) from error
+    absent = _COLUMNS.difference(columns)
+    if absent or not rows:
+        names = ", ".join(sorted(absent or _COLUMNS))
+        raise DatasetError(f"{table} lacks the columns {names}, or has no row")
+    return rows
+
+
+def _check_row(row: dict[str, str], position: str) -> None:
+    """Raise `DatasetError` if a query cannot be phrased with the values of a row.
+
+    Args:
+        row: The cells of the row by column.
+        position: The table and the row's line, for the error message.
+    """
+    for name in ("file", *CHANGEABLE):
+        value = row[name]
+        allowed = (*_PHRASES.get(name, ()), *sorted(_UNKNOWN))
+        if name in _PHRASES and value not in allowed:
+            expected = f"one of {', '.join(allowed)}"
+        elif not value:
+            expected = "a value" + (", or ? if it is unknown" if name in CHANGEABLE else "")
+        else:
+            continue
+        raise DatasetError(f"{position}: {name} is {value!r}; expected {expected}. Correct it")
 
 
 def image_path(folder: Path, file: str) -> Path:

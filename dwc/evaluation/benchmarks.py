@@ -16,7 +16,12 @@ from dwc.datasets.benchmark_files import ImageFiles
 from dwc.datasets.cirr import cirr_benchmark, cirr_images
 from dwc.datasets.css3d import css3d_benchmark, css3d_images
 from dwc.datasets.fashion200k import fashion200k_benchmark, fashion200k_images
-from dwc.datasets.fashion_iq import CATEGORIES, FashionIqImages, fashion_iq_benchmark
+from dwc.datasets.fashion_iq import (
+    CATEGORIES,
+    FashionIqImages,
+    blank_captions,
+    fashion_iq_benchmark,
+)
 from dwc.datasets.shoes import ShoesImages, shoes_benchmark
 from dwc.datasets.triplets import Benchmark
 from dwc.errors import DatasetError
@@ -251,12 +256,13 @@ def _report_fashion_iq(run: Evaluation) -> dict[str, Any]:
     """Return a report with the mean recalls of the categories, and the report of every category.
 
     A category that could not be evaluated is named in `categories_left_out` and does not count in
-    the means.
+    the means. If evaluated queries have blank captions, `blank_captions` is their number.
     """
     reports = {category: result.to_dict() for category, result in run.results.items()}
     every = list(reports.values())
     categories = tuple(run.options.categories)
     prefix = f"{'-'.join(categories)}-" if categories != CATEGORIES else ""
+    blank = sum(blank_captions(r.report.benchmark.queries) for r in run.results.values())
     unanswerable = sum(report.get("unanswerable", 0) for report in every)
     return {
         "protocol": f"fashion_iq-{prefix}{run.options.protocol}",
@@ -266,6 +272,7 @@ def _report_fashion_iq(run: Evaluation) -> dict[str, Any]:
         **Coverage.total(run.coverages).to_dict(),
         **_means(every),
         **({"unanswerable": unanswerable} if unanswerable else {}),
+        **({"blank_captions": blank} if blank else {}),
         "streams": {
             name: _means([report["streams"][name] for report in every])
             for name in every[0]["streams"]

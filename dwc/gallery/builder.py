@@ -203,6 +203,7 @@ class _Build:
         self._replace_rows(changed, dropped)
         self._embed_items([item for item, _ in changed.values()], clock)
         rows = {row.id for row in writer.rows}
+        self.removed += sum(id not in rows for id in changed)  # not readable any more
         present = {item.id for item in listing.items}
         writer.finish(away=sorted(rows - present), report=self._report(rows))
 
@@ -421,6 +422,7 @@ class _Build:
             "left_out": left_out,
             "unsupported": self._unsupported,
             "ignored_profiles": sorted(self._profiles & rows),
+            "unused_patterns": self._listing.unused_patterns,
             "decoder": DECODER_VERSION,
             "rendering": RENDERING_VERSION,
         }

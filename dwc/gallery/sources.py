@@ -14,7 +14,7 @@ from PIL import Image
 from dwc.datasets.image_kinds import printable, unescape_name
 from dwc.datasets.image_loading import SUFFIXES, decode, decode_file, open_binary
 from dwc.errors import ImageError
-from dwc.gallery.walker import LeftOut, parse_patterns, walk_folder
+from dwc.gallery.walker import LeftOut, UnusedPattern, parse_patterns, walk_folder
 
 if TYPE_CHECKING:
     from dwc.catalogue.splits import CatalogueItem, Split
@@ -76,10 +76,12 @@ class Listing:
     Attributes:
         items: The pictures. Their order depends only on which pictures there are.
         left_out: The files and folders that are not in `items`, with the reasons, by id.
+        unused_patterns: The exclude patterns that matched nothing, with the likely reasons.
     """
 
     items: Sequence[Item]
     left_out: dict[str, LeftOut] = field(default_factory=dict)
+    unused_patterns: dict[str, str] = field(default_factory=dict)
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -209,13 +211,15 @@ class FolderSource:
 
     def list(self) -> Listing:
         """Walk the folder and list its pictures, ordered by id."""
-        items, left_out = [], {}
+        items, left_out, unused = [], {}, {}
         for entry in walk_folder(self.folder, self.exclude, self._visit_once):
             if isinstance(entry, LeftOut):
                 left_out[entry.id] = entry
+            elif isinstance(entry, UnusedPattern):
+                unused[entry.pattern] = entry.reason
             else:
                 items.append(FileItem(entry.id, entry.path, Stamp(entry.size, entry.mtime_ns)))
-        return Listing(sorted(items), left_out)
+        return Listing(sorted(items), left_out, unused)
 
     def items(self) -> Sequence[FileItem]:
         """Return the picture files that the folder contains now, ordered by id."""

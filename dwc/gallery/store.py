@@ -114,6 +114,7 @@ class Manifest:
         unsupported: Number of pictures in formats that cannot be read, by format.
         away: Ids of the stored pictures whose files were missing at the last build.
         ignored_profiles: Ids of the pictures whose color profile is broken and was ignored.
+        unused_patterns: The exclude patterns that matched nothing, with the likely reasons.
     """
 
     format: int
@@ -128,13 +129,15 @@ class Manifest:
     unsupported: dict[str, int] = field(default_factory=dict)
     away: frozenset[str] = frozenset()
     ignored_profiles: tuple[str, ...] = ()
+    unused_patterns: dict[str, str] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
         """Return what the last build included and left out, as JSON-compatible values.
 
         Returns:
             `pictures`, the number of rows; `away`, how many of them had no file at the last build;
-            and `left_out`, `unsupported`, `skipped` and `ignored_profiles` as in this class.
+            and `left_out`, `unsupported`, `skipped`, `ignored_profiles` and `unused_patterns` as
+            in this class.
         """
         return {
             "pictures": self.count,
@@ -143,6 +146,7 @@ class Manifest:
             "unsupported": dict(self.unsupported),
             "skipped": dict(self.skipped),
             "ignored_profiles": list(self.ignored_profiles),
+            "unused_patterns": dict(self.unused_patterns),
         }
 
     def remarks(self) -> list[str]:
@@ -164,6 +168,8 @@ class Manifest:
         counts = [f"{self.left_out[name]} {name}" for name in REASONS if name in self.left_out]
         if counts:
             sentences.append(f"left out: {', '.join(counts)}")
+        for pattern, reason in self.unused_patterns.items():
+            sentences.append(f"--exclude {pattern!r} left nothing out. {reason}")
         return sentences
 
 
@@ -294,6 +300,7 @@ def read_manifest(connection: sqlite3.Connection, folder: Path) -> Manifest | No
         unsupported=report.get("unsupported", {}),
         away=frozenset(id for (id,) in away),
         ignored_profiles=tuple(report.get("ignored_profiles", ())),
+        unused_patterns=report.get("unused_patterns", {}),
     )
 
 

@@ -7,6 +7,7 @@ visited once: circular links do no harm, and a picture with several names is lis
 """
 
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -96,6 +97,13 @@ class LeftOut(NamedTuple):
     message: str | None = None
 
 
+class UnusedPattern(NamedTuple):
+    """An exclude pattern that matched no file and no folder, with the likely reason."""
+
+    pattern: str
+    reason: str
+
+
 def parse_patterns(patterns: Sequence[str]) -> pathspec.PathSpec | None:
     """Compile patterns in the syntax of `.gitignore`; return None if there are no patterns.
 
@@ -126,8 +134,10 @@ def cache_folder() -> Path:
 
 def walk_folder(
     root: Path, exclude: Sequence[str] = (), visit_once: bool = True
-) -> Iterator[FoundFile | LeftOut]:
+) -> Iterator[FoundFile | LeftOut | UnusedPattern]:
     """Yield every picture file below a folder, and every file or folder that is left out.
+
+    The exclude patterns that matched nothing come last.
 
     Args:
         root: The folder. It is listed even if its name would be a reason to leave out a subfolder;
@@ -137,25 +147,30 @@ def walk_folder(
         visit_once: Whether a file that was already found under another name is left out. False is
             for the Hub's cache, in which files of equal content are links to one file.
     """
-    yield from _Walk(root, parse_patterns(exclude), visit_once).run()
+    yield from _Walk(root, exclude, visit_once).run()
 
 
 class _Walk:
-    def __init__(self, root: Path, exclude: pathspec.PathSpec | None, visit_once: bool) -> None:
+    def __init__(self, root: Path, exclude: Sequence[str], visit_once: bool) -> None:
         self._root = str(root)
-        self._exclude = exclude
+        self._exclude = parse_patterns(exclude)
+        # Patterns that begin with ! leave nothing out by definition.
+        self._unused = [_PatternUse(pattern) for pattern in exclude if pattern[:1] != "!"]
         self._visit_once = visit_once
         self._folders: set[tuple[int, int]] = set()
         self._files: set[tuple[int, int]] = set()
         self._links: list[tuple[str, str]] = []
         self._own = _own_folders()
 
-    def run(self) -> Iterator[FoundFile | LeftOut]:
+    def run(self) -> Iterator[FoundFile | LeftOut | UnusedPattern]:
         yield from self._tree(self._root, "")
         while self._links:
             links, self._links = sorted(self._links), []
             for relative, path in links:
                 yield from self._follow(path, relative)
+        if self._folders:  # the folder could be read
+            for use in self._unused:
+                yield UnusedPattern(use.pattern, use.likely_reason(self._root))
 
     def _tree(self, path: str, relative: str) -> Iterator[FoundFile | LeftOut]:
         waiting = [(path, relative)]
@@ -235,7 +250,10 @@ class _Walk:
     def _is_excluded(self, relative: str, is_folder: bool) -> bool:
         if self._exclude is None:
             return False
-        return self._exclude.match_file(f"{relative}/" if is_folder else relative)
+        path = f"{relative}/" if is_folder else relative
+        if self._unused:
+            self._unused = [use for use in self._unused if not use.matches(path)]
+        return self._exclude.match_file(path)
 
     def _file(self, path: str, relative: str, info: os.stat_result) -> FoundFile | LeftOut:
         id = escape_name(relative)
@@ -263,6 +281,50 @@ class _Walk:
         if kind in FORMATS or (kind == HEIC and HAS_HEIF):
             return FoundFile(id, path, info.st_size, info.st_mtime_ns)
         return _unsupported(id, path, kind)
+
+
+class _PatternUse:
+    """Searches for a path that an exclude pattern matches, and for one of other letter case."""
+
+    def __init__(self, pattern: str) -> None:
+        self.pattern = pattern
+        [compiled] = pathspec.GitIgnoreSpec.from_lines([pattern]).patterns
+        regex = compiled.regex if compiled.include is not None else None
+        self._regex = None if regex is None else re.compile(regex.pattern)
+        self._any_case = None if regex is None else re.compile(regex.pattern, re.IGNORECASE)
+        self._other_case: str | None = None
+
+    def matches(self, path: str) -> bool:
+        if self._regex is None or self._any_case is None:
+            return False
+        if self._other_case is None:
+            if self._any_case.match(path) is None:
+                return False
+            if self._regex.match(path) is None:
+                self._other_case = path
+                return False
+            return True
+        return self._regex.match(path) is not None
+
+    def likely_reason(self, root: str) -> str:
+        """Return why the pattern matched nothing, as a sentence with what to do."""
+        pattern = self.pattern
+        if not pattern.strip():
+            return "It is empty."
+        if pattern.startswith("#"):
+            return f"A pattern that begins with # is a comment. Write \\{pattern}"
+        if pattern.startswith("./"):
+            return f"Patterns are relative to the folder, without ./ . Write {pattern[1:]}"
+        if pattern.startswith(f"{root}/"):
+            return f"Patterns are relative to the folder. Write {pattern.removeprefix(root) or '/'}"
+        if self._other_case is not None:
+            return f"Upper and lower case differ: there is {escape_name(self._other_case)}."
+        if "[" in pattern:
+            literal = re.sub(r"(?<!\\)([\[\]])", r"\\\1", pattern)
+            return f"Brackets enclose a set of characters. To match brackets, write {literal}"
+        if "\\" in pattern:
+            return "A backslash makes the next character literal. Separate folders with /."
+        return "Nothing matches it outside what is left out for other reasons."
 
 
 def is_store(names: Sequence[str]) -> bool:

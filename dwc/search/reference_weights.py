@@ -6,6 +6,7 @@ knowing, for example, that most queries have a weight of 0.7.
 """
 
 import json
+import logging
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
@@ -18,6 +19,8 @@ from dwc.checkpoints.load import REFERENCE_WEIGHTS, Checkpoint
 from dwc.errors import CheckpointError, QueryError
 from dwc.files import write_text
 from dwc.modeling.composition import ComposedQuery, Composition
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ HISTOGRAM_BINS = 40
 
 _DIGITS = 6  # decimal places of weights in the file, more than the page shows
 _QUERIES = "asked"  # name of the file's field that contains the queries
-_OTHER_FIELDS = ("queries", "protocol", _QUERIES)
+_FINGERPRINT = "fingerprint"
+_OTHER_FIELDS = ("queries", "protocol", _QUERIES, _FINGERPRINT)
 _CURE = "Delete it, or collect the weights again"
 _STREAM_NAMES = {"clip": "CLIP", "cnn": "CNN"}
 
@@ -73,12 +77,15 @@ class ReferenceWeights:
         protocol: a sentence that describes the set of queries.
         reference_queries: the individual queries; None if the file has only the weights, as older
             files do.
+        fingerprint: the fingerprint of the checkpoint that computed the weights; None if the file
+            does not have it, as older files do not.
     """
 
     weights: dict[str, list[float]]
     queries: int
     protocol: str
     reference_queries: ReferenceQueries | None = None
+    fingerprint: str | None = None
 
     @cached_property
     def histogram(self) -> list[float]:
@@ -105,32 +112,37 @@ class ReferenceWeights:
         if not file.is_file():
             return None
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
+            content = json.loads(file.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{file} cannot be read: {error}. {_CURE}") from error
         for problem in _problems(content):
             raise CheckpointError(f"{file}: {problem}. {_CURE}")
         count, protocol = content.pop("queries"), content.pop("protocol")
-        fields = content.pop(_QUERIES, None)
+        fields, fingerprint = content.pop(_QUERIES, None), content.pop(_FINGERPRINT, None)
         queries = None if fields is None else ReferenceQueries(**fields, image_weights=content)
         weights = {name: sorted(weights) for name, weights in content.items()}
-        return cls(weights, count, protocol, queries)
+        return cls(weights, count, protocol, queries, fingerprint)
 
     @classmethod
-    def from_queries(cls, queries: ReferenceQueries, protocol: str) -> "ReferenceWeights":
+    def from_queries(
+        cls, queries: ReferenceQueries, protocol: str, fingerprint: str | None = None
+    ) -> "ReferenceWeights":
         """Create reference weights from queries, which include their image weights.
 
         Args:
             queries: the queries, which become the attribute `reference_queries`.
             protocol: a sentence that describes the set of queries.
+            fingerprint: the fingerprint of the checkpoint that computed the weights, if known.
         """
         weights = {name: sorted(weights) for name, weights in queries.image_weights.items()}
-        return cls(weights, len(queries), protocol, queries)
+        return cls(weights, len(queries), protocol, queries, fingerprint)
 
     def save(self, folder: str | Path) -> Path:
         """Write the reference weights to a file in a checkpoint's folder; return its path."""
         file = Path(folder) / REFERENCE_WEIGHTS
         content: dict[str, Any] = {"queries": self.queries, "protocol": self.protocol}
+        if self.fingerprint is not None:
+            content[_FINGERPRINT] = self.fingerprint
         if self.reference_queries is None:
             content |= self.weights
         else:  # save the weights in the order of the queries
@@ -161,12 +173,26 @@ class ReferenceWeights:
 def load_reference_weights(checkpoint: Checkpoint) -> ReferenceWeights | None:
     """Load a checkpoint's image weights for the fixed set of comparison queries.
 
-    The result is None if the checkpoint has no such file, or was not loaded from a folder.
+    The result is None if the checkpoint has no such file, or was not loaded from a folder. A file
+    that another checkpoint computed is reported in the log and ignored.
 
     Raises:
         CheckpointError: if the file does not have the format of `ReferenceWeights.save`.
     """
-    return None if checkpoint.folder is None else ReferenceWeights.load(checkpoint.folder)
+    if checkpoint.folder is None:
+        return None
+    weights = ReferenceWeights.load(checkpoint.folder)
+    if weights is None or weights.fingerprint in (None, checkpoint.fingerprint):
+        return weights
+    logger.warning(
+        "%s belongs to model %s, not to %s; weights are not compared with it. To renew it: "
+        "python -m dwc weights %s",
+        Path(checkpoint.folder) / REFERENCE_WEIGHTS,
+        weights.fingerprint,
+        checkpoint.fingerprint,
+        checkpoint.folder,
+    )
+    return None
 
 
 @dataclass(frozen=True)
@@ -307,6 +333,9 @@ def _problems(content: Any) -> list[str]:
         return [f"says {queries!r} queries; a count of 1 or more is expected"]
     if not isinstance(protocol, str):
         return [f"has the protocol {protocol!r}; a text is expected"]
+    fingerprint = content.get(_FINGERPRINT)
+    if fingerprint is not None and not isinstance(fingerprint, str):
+        return [f"has the fingerprint {fingerprint!r}; a text is expected"]
     streams = {name: value for name, value in content.items() if name not in _OTHER_FIELDS}
     if not streams:
         return ["has no stream's weights"]

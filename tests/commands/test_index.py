@@ -67,6 +67,33 @@ def test_the_json_counts_what_was_taken_and_left_out(gallery, index):
     assert index(gallery, "--exclude", "drafts/", "--exclude", "q2.*")[1]["embedded"] == 0
 
 
+def test_a_pattern_that_leaves_nothing_out_is_reported_with_the_reason(gallery, index):
+    for name in ("#1 drafts", "raw [old]"):
+        (gallery / name).mkdir()
+        Image.new("RGB", (30, 20), (1, 2, 3)).save(gallery / name / "a.png")
+    Image.new("RGB", (30, 20), (1, 2, 3)).save(gallery / "X.GIF")
+    reasons = {
+        "#1 drafts/": "Write \\#1 drafts/",
+        "./nas": "Write /nas",
+        "raw [old]/": "write raw \\[old\\]/",
+        "*.gif": "there is X.GIF",
+        str(gallery / "nas"): "Write /nas",
+        "nowhere/": "Nothing matches it",
+        " ": "It is empty",
+    }
+    options = [part for pattern in (*reasons, "p2.*") for part in ("--exclude", pattern)]
+    code, answer, err = index(gallery, *options)
+    assert (code, answer["pictures"]) == (0, 8)
+    assert list(answer["unused_patterns"]) == list(reasons)
+    for pattern, reason in reasons.items():
+        assert reason in answer["unused_patterns"][pattern]
+        assert f"--exclude {pattern!r} left nothing out. " in err
+    advised = ("\\#1 drafts/", "/nas", "raw \\[old\\]/", "*.GIF")
+    _, answer, err = index(gallery, *(part for p in advised for part in ("--exclude", p)))
+    assert (answer["pictures"], answer["unused_patterns"]) == (3, {})
+    assert "left nothing out" not in err
+
+
 def test_an_away_subtree_is_kept_said_and_removed_on_request(gallery, index, tmp_path):
     index(gallery)
     shutil.move(gallery / "nas", tmp_path / "elsewhere")
@@ -78,6 +105,26 @@ def test_an_away_subtree_is_kept_said_and_removed_on_request(gallery, index, tmp
     code, answer, err = index(gallery, "--prune")
     assert (code, answer["pictures"], answer["away"], answer["removed"]) == (0, 3, 0, 3)
     assert "3 removed from the store" in err
+
+
+def test_a_picture_that_became_unreadable_counts_as_removed(gallery, index):
+    index(gallery)
+    (gallery / "p1.png").write_text("no picture any more")
+    code, answer, err = index(gallery)
+    assert (code, answer["pictures"], answer["removed"]) == (0, 5, 1)
+    assert set(answer["skipped"]) == {"p1.png"}
+    assert "1 removed from the store" in err
+    assert index(gallery)[1]["removed"] == 0
+
+
+def test_pruning_an_emptied_folder_says_so(gallery, index):
+    index(gallery)
+    shutil.rmtree(gallery)
+    gallery.mkdir()
+    code, answer, err = index(gallery, "--prune")
+    assert (code, answer["pictures"], answer["removed"]) == (2, 0, 6)
+    assert "has no pictures now; all 6 rows were removed" in err
+    assert "reasons are above" not in err
 
 
 def test_excluding_everything_removes_nothing(gallery, index, tmp_path):

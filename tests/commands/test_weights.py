@@ -29,6 +29,7 @@ def test_the_weights_of_many_queries_are_kept(tmp_path, capsys):
     assert "25 wishes" in context.protocol
     loaded = load.load(folder)
     assert loaded.fingerprint == before
+    assert context.fingerprint == before
     measured = evaluate_catalogue(loaded.model, loaded.processor, gallery_size=40, queries=25)
     for name, weights in context.weights.items():
         mean = measured["streams"][name]["image_weight_mean"]

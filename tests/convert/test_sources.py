@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import CLIPModel, ResNetConfig, ResNetForImageClassification, ResNetModel
 
-from dwc.convert.sources import read_whole, split_revision
+from dwc.convert.sources import read_captions, read_whole, split_revision
 from dwc.errors import CheckpointError
 
 CURE = "Give another."
@@ -87,3 +87,9 @@ def test_only_a_hub_name_carries_a_revision(tmp_path):
     assert split_revision(tmp_path / "a@b") == (str(tmp_path / "a@b"), "")
     assert split_revision("owner/name@v2") == ("owner/name", "v2")
     assert split_revision("owner/name") == ("owner/name", "")
+
+
+def test_captions_with_a_byte_order_mark_are_read(tmp_path):
+    file = tmp_path / "captions.json"
+    file.write_bytes(b'\xef\xbb\xbf["in red", "longer"]')
+    assert read_captions(file) == ["in red", "longer"]

@@ -233,6 +233,40 @@ def test_the_pixel_hash_depends_on_the_pixels_alone():
     assert len({hash_pixels(one) for one in flat}) == 3
 
 
+def long_screenshot(color):
+    """A strip whose top square is the same for every color."""
+    strip = Image.new("RGB", (20, 110), color)
+    strip.paste(two_halves().resize((20, 40)))
+    return strip
+
+
+def animation(second):
+    return saved(
+        two_halves(), "GIF", save_all=True, append_images=[Image.new("RGB", (60, 40), second)]
+    )
+
+
+@pytest.mark.parametrize(
+    "content", [lambda color: saved(long_screenshot(color), "PNG"), animation],
+    ids=["strip", "animation"],
+)  # fmt: skip
+def test_images_that_share_their_decoded_part_have_different_hashes(content):
+    first, second = decode(content((200, 10, 10))), decode(content((10, 10, 200)))
+    assert first.tobytes() == second.tobytes()
+    assert hash_pixels(first) != hash_pixels(second)
+    assert hash_pixels(first) == hash_pixels(decode(content((200, 10, 10))))
+    assert hash_pixels(decode(first)) == hash_pixels(first)  # decoded twice, as by the page
+    alone = Image.new("RGB", first.size)
+    alone.paste(first)
+    assert hash_pixels(alone) != hash_pixels(first)
+
+
+def test_a_strip_given_as_an_image_is_hashed_as_a_whole():
+    first, second = (decode(long_screenshot(color)) for color in ((200, 10, 10), (10, 10, 200)))
+    assert first.tobytes() == second.tobytes()
+    assert hash_pixels(first) != hash_pixels(second)
+
+
 def test_a_first_frame_of_one_color_is_passed_over():
     frames = [Image.new("RGB", (60, 40), "white"), Image.new("RGB", (60, 40), "black")]
     frames += [two_halves(), two_halves(left=RIGHT, right=LEFT)]
@@ -410,18 +444,19 @@ def test_levels_of_fewer_bits_in_sixteen_keep_their_brightness(bits, format):
     assert [decoded.getpixel((x, 5)) for x in (5, 15, 25)] == [(0,) * 3, (128,) * 3, (255,) * 3]
 
 
-def png_of_sixteen_bits(levels):
-    """A PNG of (H, W, 3 or 4) 16-bit levels, which Pillow cannot write."""
+def png_of_sixteen_bits(levels, significant=None):
+    """A PNG of (H, W, 1, 3 or 4) 16-bit levels, which Pillow cannot write if they are colors."""
     height, width, channels = levels.shape
 
     def chunk(kind, content):
         body = kind + content
         return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
 
-    header = struct.pack(">IIBBBBB", width, height, 16, {3: 2, 4: 6}[channels], 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0)
+    declared = b"" if significant is None else chunk(b"sBIT", bytes([significant] * channels))
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in levels)
     return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + declared
         + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     )  # fmt: skip
 
@@ -459,6 +494,32 @@ def test_deep_colors_keep_their_brightness(bits, write):
     decoded = decode(write(levels))
     assert_close(decoded.getpixel((5, 5)), (255, 127, 31), 1)
     assert_close(decoded.getpixel((15, 5)), (85, 85, 85), 1)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_dark_levels_of_eight_bits_in_sixteen_stay_dark(channels):
+    levels = np.full((20, 30, channels), 257 * 27, dtype=np.uint16)
+    levels[:, :10] = 257 * 60
+    if channels == 4:
+        levels[..., 3] = 65_535
+    decoded = decode(png_of_sixteen_bits(levels))
+    assert decoded.getpixel((3, 3)) == (60, 60, 60)
+    assert decoded.getpixel((25, 3)) == (27, 27, 27)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("significant", "expected"), [(None, 219), (16, 54), (8, 54), (14, 219)])
+def test_dark_levels_stay_dark_if_the_file_declares_sixteen_bits(channels, significant, expected):
+    levels = np.full((20, 30, channels), 14_040, dtype=np.uint16)
+    decoded = decode(png_of_sixteen_bits(levels, significant))
+    assert decoded.getpixel((3, 3)) == (expected,) * 3
+
+
+def test_a_dark_tiff_that_declares_its_highest_level_stays_dark():
+    levels = Image.fromarray(np.full((20, 30), 14_040, dtype=np.uint16))
+    assert decode(saved(levels, "TIFF")).getpixel((3, 3)) == (219, 219, 219)
+    scaled = saved(levels, "TIFF", tiffinfo={281: 65_535})
+    assert decode(scaled).getpixel((3, 3)) == (54, 54, 54)
 
 
 def test_deep_colors_with_alpha_keep_both():

@@ -57,7 +57,7 @@ def write_table(folder: Path, photographs: list[Photograph], columns=COLUMNS) ->
     for one in photographs:
         row = {**vars(one), **one.attributes}
         rows.append(",".join(str(row[name]) for name in columns))
-    (folder / "attributes.csv").write_text("\n".join(rows) + "\n")
+    (folder / "attributes.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
 def test_a_split_is_read_in_the_order_of_the_table(tmp_path: Path) -> None:
@@ -77,6 +77,42 @@ def test_what_is_no_wardrobe_is_refused(tmp_path: Path) -> None:
     write_table(tmp_path, [photograph("a.jpg")])
     with pytest.raises(DatasetError, match=r"no photograph of the split 'test'; it has eval"):
         read_wardrobe(tmp_path, "test")
+
+
+def test_a_table_as_spreadsheets_write_it_is_read(tmp_path: Path) -> None:
+    photographs = [photograph("a.jpg"), photograph("b.jpg", sleeve="long")]
+    write_table(tmp_path, photographs)
+    table = tmp_path / "attributes.csv"
+    lines = table.read_text().replace(",", ", ").replace("\n", " \r\n")
+    table.write_bytes(b"\xef\xbb\xbf" + lines.encode() + b"\r\n")
+    assert read_wardrobe(tmp_path, "eval") == photographs
+    queries = attribute_changes(read_wardrobe(tmp_path), 0)
+    assert [query.changes for query in queries] == [{"sleeve": "long"}, {"sleeve": "short"}]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sleeve": "loong"}, "line 3: sleeve is 'loong'; expected one of sleeveless, short, elb"),
+        ({"pattern": ""}, "line 3: pattern is ''; expected one of plain, "),
+        ({"colour": ""}, "line 3: colour is ''; expected a value, or ? if it is unknown"),
+        ({"second": "red,blue"}, "line 3: has 14 cells; expected 13"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_named(tmp_path: Path, change, message) -> None:
+    write_table(tmp_path, [photograph("a.jpg"), photograph("b.jpg", **change)])
+    with pytest.raises(DatasetError) as raised:
+        read_wardrobe(tmp_path)
+    assert message in str(raised.value)
+
+
+def test_a_table_in_another_encoding_is_named(tmp_path: Path) -> None:
+    write_table(tmp_path, [photograph("a.jpg"), photograph("b.jpg", colour="ros\u00e9")])
+    table = tmp_path / "attributes.csv"
+    assert len(read_wardrobe(tmp_path)) == 2
+    table.write_bytes(table.read_text(encoding="utf-8").encode("cp1252"))
+    with pytest.raises(DatasetError, match="line 3: has the byte 0xe9; expected UTF-8"):
+        read_wardrobe(tmp_path)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -64,6 +64,18 @@ def test_the_numbers_of_every_category_and_their_means(world, tmp_path, tree):
     assert report["mean_of_averages"] == pytest.approx(1)
 
 
+def test_blank_captions_are_counted_and_logged(world, tmp_path, caplog):
+    write(tmp_path, TREES[0])
+    assert "blank_captions" not in evaluate_benchmark("fashion_iq", *world, tmp_path)
+    assert "blank" not in caplog.text
+    file = tmp_path / "captions" / "cap.dress.val.json"
+    entries = json.loads(file.read_text())
+    entries[0]["captions"], entries[2]["captions"][1] = ["", " "], ""
+    file.write_text(json.dumps(entries))
+    assert evaluate_benchmark("fashion_iq", *world, tmp_path)["blank_captions"] == 3
+    assert "cap.dress.val.json: 3 captions are blank" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("protocol", "gallery", "queries"),
     [("P1", 18, 9), ("P2", 18, 9), ("P3", 15, 9), ("P4", 15, 18)],

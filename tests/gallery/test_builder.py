@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dwc.datasets.image_loading import decode
 from dwc.errors import ImageError, StoreError
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import CatalogueSource, FolderSource
@@ -104,6 +105,19 @@ def test_a_second_run_adds_what_is_new_and_replaces_what_changed(build, photos):
     used = {store.thumbnail(id) for id in store.ids}
     assert set(store.path.glob("thumbnails/*/*")) == used
     assert len(list(store.path.glob("vectors-*"))) == 1
+
+
+def test_long_pictures_with_the_same_top_are_not_the_same_picture(build, photos):
+    for name, color in (("a", (200, 10, 10)), ("b", (10, 10, 200)), ("copy", (200, 10, 10))):
+        strip = Image.new("RGB", (20, 110), color)
+        strip.paste((7, 7, 7), (0, 0, 20, 40))
+        strip.save(photos / f"{name}.png")
+    store = build(photos)
+    both = [store.position("a.png"), store.position("copy.png")]
+    assert store.positions_like("a.png") == both
+    assert store.positions_like("b.png") == [store.position("b.png")]
+    assert store.positions_showing(decode(photos / "a.png")) == both
+    assert store.positions_showing(decode(decode(photos / "a.png"))) == both
 
 
 def test_the_same_picture_twice_has_two_rows_and_one_thumbnail(build, photos):

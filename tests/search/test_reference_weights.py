@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from dwc.checkpoints.load import load
 from dwc.errors import CheckpointError, QueryError
 from dwc.modeling.composition import ComposedQuery
 from dwc.search.reference_weights import (
@@ -13,8 +14,10 @@ from dwc.search.reference_weights import (
     ReferenceQueries,
     ReferenceWeights,
     describe_weights,
+    load_reference_weights,
 )
 from tests.search.made import made_query, made_stream
+from tests.search.tiny import write_tiny_checkpoint
 
 
 def asked(references, words, picture_shares):
@@ -120,6 +123,25 @@ def test_a_file_of_weights_alone_still_loads(tmp_path):
     (tmp_path / REFERENCE_WEIGHTS).write_text(json.dumps(content))
     kept = ReferenceWeights.load(tmp_path)
     assert (kept.weights, kept.reference_queries) == ({"clip": [0.25, 0.5]}, None)
+
+
+@pytest.mark.parametrize("fingerprint", ["0123456789ab", None])
+def test_weights_of_another_checkpoint_are_ignored_with_a_warning(tmp_path, caplog, fingerprint):
+    checkpoint = load(write_tiny_checkpoint(tmp_path / "model"))
+    for saved in (fingerprint, checkpoint.fingerprint):
+        weights = ReferenceWeights({"clip": [0.25, 0.5]}, 2, "two", fingerprint=saved)
+        weights.save(checkpoint.folder)
+        is_foreign = saved not in (None, checkpoint.fingerprint)
+        caplog.clear()
+        assert load_reference_weights(checkpoint) == (None if is_foreign else weights)
+        assert ("belongs to model 0123456789ab, not to" in caplog.text) == is_foreign
+
+
+def test_a_fingerprint_that_is_no_text_is_refused(tmp_path):
+    content = {"clip": [0.5], "queries": 1, "protocol": "p", "fingerprint": 7}
+    (tmp_path / REFERENCE_WEIGHTS).write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match="has the fingerprint 7"):
+        ReferenceWeights.load(tmp_path)
 
 
 def test_without_a_file_there_is_no_context(tmp_path):
