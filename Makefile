@@ -48,7 +48,7 @@ progressive: $(VENV)/.dev    ## train PL's, on the towers of the checkpoint of d
 	$(BIN)/python -m dwc report --out assets/docs/results.md
 
 study: $(VENV)/.dev          ## what each part is worth, measured: assets/study
-	$(BIN)/python -m dwc study --model $(DRAWINGS) --work runs/study --out assets $(ARGS)
+	$(BIN)/python -m dwc study --work runs/study --out assets $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

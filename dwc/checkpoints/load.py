@@ -46,6 +46,9 @@ ALL_BUNDLED = (BUNDLED, "progressive-catalogue")
 
 BUNDLED_FOLDER = asset_path("checkpoints", BUNDLED)
 
+DRAWINGS_FOLDER = asset_path("checkpoints", "drawings-catalogue")
+"""Folder of the checkpoint of drawings alone, from which the bundled ones were trained."""
+
 REFERENCE_WEIGHTS = "reference_weights.json"
 """File with the image weights that a checkpoint gives to a fixed set of comparison queries.
 

@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=Path("runs/catalogue"),
         help="the folder that the training's drawings are read from, or drawn to",
     )
-    parser.add_argument("--model", help="the checkpoint with the frozen towers (the bundled one)")
+    parser.add_argument("--model", help="the checkpoint with the frozen towers (that of drawings)")
     parser.add_argument("--seeds", type=int, default=_SEEDS, help=f"how many seeds ({_SEEDS})")
     parser.add_argument("--workers", type=int, help="processes of one core each (a core each)")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dwc.checkpoints.load import load
+from dwc.checkpoints.load import DRAWINGS_FOLDER, load
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
 from dwc.search.query import image_embedder, model_identity
@@ -11,7 +11,7 @@ from dwc.search.searcher import Searcher
 
 @pytest.fixture(scope="module")
 def searcher(pictures, tmp_path_factory):
-    bundled = load()
+    bundled = load(str(DRAWINGS_FOLDER))  # it was trained on few negations
     folder = tmp_path_factory.mktemp("stores") / "bundled"
     source = FolderSource(pictures)
     return Searcher(

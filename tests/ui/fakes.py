@@ -38,6 +38,12 @@ class ColouredPictures:
     def thumbnail(self, picture_id: str) -> Path:
         return self.folder / f"{picture_id}.png"
 
+    def draw_thumbnail(self, picture_id: str) -> Path:
+        return self.thumbnail(picture_id)
+
+    def draw_missing(self, thumbnail: str | Path) -> None:
+        """Every file exists."""
+
     def describe(self, picture_id: str) -> str:
         return f"colour <{picture_id}>"
 

@@ -351,12 +351,12 @@ def run_all(
 
     Args:
         settings: Settings of the study.
-        model: Checkpoint that provides the frozen encoders; None means the bundled one.
+        model: Checkpoint that provides the frozen encoders; None means the checkpoint of drawings.
         work: Folder of cached features and finished runs; a stopped study resumes from it.
         drawings: Folder of the pool of drawings, which are created if missing.
         workers: Number of worker processes, each on one core; if 1, all runs use this process.
     """
-    loaded = load.load(model)
+    loaded = load.load(model or str(load.DRAWINGS_FOLDER))
     features = cache_features(settings, loaded, work, drawings)
     results = work / f"runs-{settings.runs_name(loaded.fingerprint)}"
     variants = all_variants(settings.wrong_texts)

@@ -35,7 +35,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def loaded() -> load.Checkpoint:
-    return load.load()
+    return load.load(str(load.DRAWINGS_FOLDER))
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_the_command_writes_numbers_table_and_figures(
     assert main(asked) == 0
     folder = place / "assets" / "study"
     summary = json.loads((folder / "study.json").read_text())
-    assert summary["fingerprint"] == load.load().fingerprint
+    assert summary["fingerprint"] == load.load(str(load.DRAWINGS_FOLDER)).fingerprint
     assert len(summary["variants"]) == len(ran)
     assert "1 seed," in (folder / "study.md").read_text()
     assert {file.suffix for file in folder.iterdir()} == {".json", ".md", ".svg"}
