@@ -13,6 +13,7 @@ from dwc.negation import (
     NEGATIONS,
     negation_note,
     negations_in,
+    overlooked_negations,
     spell_out_minus,
     spell_out_negations,
     unknown_function_words,
@@ -86,13 +87,13 @@ def test_a_negation_is_unknown_until_it_was_learned(phrase: str) -> None:
     assert unknown_function_words(text, FIRST_LANGUAGE.__contains__) == expected
 
 
-def test_a_note_names_each_negation_once_and_one_that_is_known() -> None:
+def test_a_note_names_each_negation_once_and_those_to_use() -> None:
     note = negation_note("minus red and minus stripes, except red", FIRST_LANGUAGE.__contains__)
     assert note is not None
     assert note.count("minus") == 1
     assert '"minus", "except"' in note
-    assert 'Use "no".' in note
-    assert negation_note("no red", FIRST_LANGUAGE.__contains__) is None
+    assert 'Use "not" before a color, "without" before anything else.' in note
+    assert negation_note("no belt", FIRST_LANGUAGE.__contains__) is None
     assert negation_note("longer", set().__contains__) is None
 
 
@@ -127,3 +128,23 @@ def test_the_command_line_takes_a_leading_minus(
     assert main(["search", "gallery.store", *arguments]) == 0
     (args,) = parsed
     assert (args.text, args.shift) == (text, shift)
+
+
+@pytest.mark.parametrize(
+    ("text", "overlooked"),
+    [
+        ("isn't red", ["isn't"]),
+        ("anything but red, never striped", ["anything but", "never"]),
+        ("no red", ["no red"]),
+        ("w/o Blue", ["without blue"]),
+        ("not red", []),
+        ("without stripes", []),
+        ("no belt, longer", []),
+    ],
+)
+def test_negations_that_trained_models_overlook_are_noted(text, overlooked) -> None:
+    assert overlooked_negations(text) == overlooked
+    note = negation_note(text, lambda word: True)
+    assert (note is None) == (not overlooked)
+    for phrase in overlooked:
+        assert f'often overlooks "{phrase}"' in note or f', "{phrase}"' in note
