@@ -1,11 +1,11 @@
 """Negations: phrases that exclude something, such as "without" or "anything but".
 
 `NEGATIONS` has the negations that the parser of catalogue texts understands and that the generated
-catalogue texts contain. A model understands only the negations that it was trained on. The bundled
-checkpoints know only "no", "not" and "without", so they may return red garments for "anything but
-red". `unknown_function_words` lists the negations in a text that a model has not learned.
-`negation_note` makes a message of them, which `Searcher` adds to the notes of a search result and
-the page shows.
+catalogue texts contain. A model understands only the negations that it was trained on, and not all
+of them reliably. `unknown_function_words` lists the negations in a text that a model has not
+learned, `overlooked_negations` those that even the bundled checkpoint, which has seen them in
+training, often overlooks. `negation_note` makes a message of both, which `Searcher` adds to the
+notes of a search result and the page shows.
 """
 
 import re
