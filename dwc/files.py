@@ -4,6 +4,7 @@ An atomic write creates a temporary file in the same folder and renames it at th
 processes see either the old or the new content, and an interrupted write leaves the old content.
 """
 
+import gc
 import hashlib
 import json
 import os
@@ -179,3 +180,19 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Disable Python's cyclic garbage collector within the block, which reads many objects.
+
+    To read 100,000 rows or a vocabulary of CLIP's size creates that many objects. The collector
+    would scan all of them repeatedly, which takes seconds.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

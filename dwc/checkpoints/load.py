@@ -12,12 +12,10 @@ Nothing in a checkpoint is executed: weights are safetensors, and no file can ch
 loaded.
 """
 
-import gc
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -34,7 +32,7 @@ from dwc.checkpoints.validate import (
     require_clip_tokenizer,
 )
 from dwc.errors import CheckpointError
-from dwc.files import asset_path, file_digest
+from dwc.files import asset_path, collector_paused, file_digest
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor
 
@@ -67,8 +65,6 @@ _PARTS = re.compile(
 _SHA256_DIGITS = 64  # the Hub lists another, shorter hash for small files
 _CONTENT_RULES = "2"  # version of the rules of `fingerprint` and of the checks in `load`
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
-# Prefix of the statistics that detect unusual images; their values exceed the range of float16.
-_STATISTICS = "familiarity."
 # Fields that transformers writes and that do not affect the model; the fingerprint ignores them.
 _UNREAD_FIELDS = ("transformers_version", "_name_or_path")
 
@@ -118,7 +114,7 @@ def load(
     folder, name = location.folder, location.name
     key = _content_key(location)
     known_fingerprint = key and load_cached_digest(folder, key)
-    with _without_collections():
+    with collector_paused():
         weights = Weights(folder, known_finite=bool(known_fingerprint))
         processor = DWCProcessor.from_pretrained(folder)
         model = DWCModel.from_pretrained(folder, weights=weights)
@@ -254,22 +250,6 @@ def _download(repo: str, revision: str | None, token: str | None) -> _Location:
         commit, (path for path in commit.files if is_part(path) or is_companion(path))
     )
     return _Location(folder, repo, folder.name, commit.files)
-
-
-@contextmanager
-def _without_collections() -> Iterator[None]:
-    """Pause Python's garbage collector within a `with` block.
-
-    Parsing a vocabulary of CLIP's size creates 100,000 objects. With the collector, this repeatedly
-    starts a scan of all objects, which takes longer than loading the model.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _content_key(location: _Location) -> str | None:

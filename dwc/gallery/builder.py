@@ -28,7 +28,7 @@ from dwc.datasets.image_loading import (
 )
 from dwc.datasets.image_prefetch import prefetched, worker_pool
 from dwc.errors import ImageError, StoreError
-from dwc.files import write_bytes
+from dwc.files import collector_paused, write_bytes
 from dwc.gallery.precomputed import PrecomputedVector
 from dwc.gallery.sources import Item, Listing, Source, Stamp, is_same_gallery
 from dwc.gallery.store import (
@@ -38,7 +38,6 @@ from dwc.gallery.store import (
     ModelIdentity,
     Store,
     StoredImage,
-    collector_paused,
     encode_thumbnail,
     thumbnail_file,
 )
@@ -157,8 +156,15 @@ def update_store(
         raise ImageError(f"{source.argument}: has no pictures in it. {_describe_nothing(listing)}")
     check = partial(_check_gallery, path, source)
     with StoreWriter(path, model, source.spec, source.argument, check) as writer:
-        build = _Build(writer, source, listing, embed, batch_size, workers or os.cpu_count() or 1)
-        build.precomputed = dict(precomputed or {}) if source.computed else {}
+        build = _Build(
+            writer,
+            source,
+            listing,
+            embed,
+            batch_size,
+            workers or os.cpu_count() or 1,
+            precomputed or {},
+        )
         build.run(progress, prune)
     return BuildResult(Store.open(path), build.embedded, build.removed)
 
@@ -174,9 +180,10 @@ class _Build:
         embed: Embed,
         batch_size: int,
         workers: int,
+        precomputed: Mapping[str, PrecomputedVector],
     ) -> None:
         self.embedded = self.removed = 0
-        self.precomputed: dict[str, PrecomputedVector] = {}
+        self._precomputed = precomputed if source.computed else {}
         self._writer, self._listing, self._embed = writer, listing, embed
         self._computed = source.computed
         self._batch_size, self._workers = batch_size, workers
@@ -281,11 +288,11 @@ class _Build:
 
     def _append_precomputed(self, items: Sequence[Item], clock: "_Clock") -> list[Item]:
         """Add the items whose vectors are precomputed; return the others."""
-        if not self.precomputed:
+        if not self._precomputed:
             return list(items)
         rows, vectors, others = [], [], []
         for item in items:
-            found = self.precomputed.get(item.content_key())
+            found = self._precomputed.get(item.content_key())
             if found is None or found.row.id != item.id:
                 others.append(item)
             else:

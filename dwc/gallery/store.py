@@ -17,14 +17,13 @@ again. A picture whose file is gone keeps its row, and is listed in the table `a
 removal is requested. Tables that do not exist in stores of older versions count as empty.
 """
 
-import gc
 import json
 import logging
 import sqlite3
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Hashable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Collection, Hashable
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -40,7 +39,7 @@ from PIL import Image
 from dwc.datasets.image_kinds import advice_for
 from dwc.datasets.image_loading import decode, hash_pixels
 from dwc.errors import ImageError, StoreError
-from dwc.files import write_bytes
+from dwc.files import collector_paused, write_bytes
 from dwc.gallery.sources import Source, Stamp, from_spec, is_same_gallery
 from dwc.gallery.walker import DATABASE, REASONS
 
@@ -209,22 +208,6 @@ class KnownFile(NamedTuple):
 
 def _count(count: int, noun: str) -> str:
     return f"{count:,} {noun} is" if count == 1 else f"{count:,} {noun}s are"
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Disable Python's cyclic garbage collector within the block, which creates many objects.
-
-    Otherwise the collector would scan all objects repeatedly, which takes seconds for 100,000
-    pictures.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def vector_file(folder: Path, generation: int) -> Path:

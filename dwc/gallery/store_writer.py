@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dwc.errors import StoreError
+from dwc.files import collector_paused
 from dwc.gallery.store import (
     DATABASE,
     FORMAT,
@@ -32,7 +33,6 @@ from dwc.gallery.store import (
     ModelIdentity,
     StoredImage,
     checksum,
-    collector_paused,
     model_entry,
     read_files,
     read_manifest,

@@ -4,6 +4,7 @@ A request may name only files that were uploaded to this server, and no request 
 fetch something from another address.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -90,7 +91,7 @@ class DrawThumbnails:
         """Draw the requested file if it is a thumbnail that does not exist; forward the request."""
         if scope["type"] == "http":
             _, is_file, path = scope["path"].partition(_FILE_ROUTE)
-            if is_file:
+            if is_file and not os.path.exists(path):
                 await to_thread.run_sync(self.images.draw_missing, path, limiter=self._threads)
         await self.app(scope, receive, send)
 

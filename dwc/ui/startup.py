@@ -104,11 +104,17 @@ def list_bundled() -> list[str]:
     return [first, *(name for name in others if (folder / name).is_dir())]
 
 
-def open_meanwhile(models: ModelPool, store: Store) -> threading.Thread:
-    """Open the models one by one in a background thread, while the first already serves queries.
+def open_meanwhile(models: ModelPool, names: Sequence[str], store: Store) -> threading.Thread:
+    """Start a thread that finishes what the first query does not need, and return the thread.
 
-    Then draw the thumbnails of `store`, the gallery that is shown, that do not exist yet. Failures
-    are logged; requesting a failed model raises the same error.
+    It opens models one by one, then draws the missing thumbnails of the gallery. Meanwhile, the
+    models that are open already can be used. If a model cannot be opened, this is logged; a query
+    that requests the model then raises the same error.
+
+    Args:
+        models: The models.
+        names: Names of the models to open; empty if all are open.
+        store: The store of the gallery that is shown.
     """
 
     def open_or_log(name: str) -> None:
@@ -119,7 +125,7 @@ def open_meanwhile(models: ModelPool, store: Store) -> threading.Thread:
             logger.warning("The model %s cannot be opened: %s", name, error)
 
     def open_all() -> None:
-        for name in models.names:
+        for name in names:
             open_or_log(name)
         try:
             draw_thumbnails(store)

@@ -159,7 +159,7 @@ def test_the_first_answers_while_the_others_are_opened(tinies, gallery, caplog):
     ask(models, "one")
     assert counts.embedded == [("one", 6)]
     with caplog.at_level(logging.WARNING):
-        open_meanwhile(models, store).join(timeout=60)
+        open_meanwhile(models, models.names, store).join(timeout=60)
     assert counts.embedded[1:] == [("two", 6)]
     assert models.in_memory == ("one", "two")
     assert "The model model cannot be opened: there is no folder" in caplog.text

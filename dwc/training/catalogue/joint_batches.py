@@ -177,23 +177,23 @@ class JointBatches:
             rng, mix = random.Random(f"{self.seed}/two worlds/{step}"), self.mix
             drawn_rows = self._draw_drawings(by_target, mix.drawings, rng)
             drawn = [self.texts.modifications[row] for row in drawn_rows]
-            asked = rng.choices(attributes, k=mix.photographs)
-            asked += rng.choices(recolorings, k=mix.recolorings) if recolorings else []
-            views = [rng.randrange(len(self.photographs)) for _ in asked]
+            triplets = rng.choices(attributes, k=mix.photographs)
+            triplets += rng.choices(recolorings, k=mix.recolorings) if recolorings else []
+            views = [rng.randrange(len(self.photographs)) for _ in triplets]
             references = [self._drawing(item[0]) for item in drawn]
             references += [
                 self._photograph(triplet.reference, view)
-                for triplet, view in zip(asked, views, strict=True)
+                for triplet, view in zip(triplets, views, strict=True)
             ]
             targets = [self._drawing(item[1]) for item in drawn]
             targets += [
                 self._photograph(triplet.target, view - 1)
-                for triplet, view in zip(asked, views, strict=True)
+                for triplet, view in zip(triplets, views, strict=True)
             ]
             names: list[tuple[object, ...]] = [("drawing", item[1]) for item in drawn]
-            names += [triplet.label for triplet in asked]
-            shares = [item[3] for item in drawn] + [triplet.image_share for triplet in asked]
-            words = [item[2] for item in drawn] + [triplet.words for triplet in asked]
+            names += [triplet.label for triplet in triplets]
+            shares = [item[3] for item in drawn] + [triplet.image_share for triplet in triplets]
+            words = [item[2] for item in drawn] + [triplet.words for triplet in triplets]
             alone: list[str] = []
             for image in rng.sample(range(count), min(mix.captions, count)):
                 alone.append(self.texts.captions[image])

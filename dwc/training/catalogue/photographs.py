@@ -26,6 +26,7 @@ from dwc.datasets.wardrobe import (
     read_wardrobe,
 )
 from dwc.errors import TrainingError
+from dwc.files import atomic_path
 from dwc.progress import track
 from dwc.training.catalogue.augmentation import find_garment, recolor
 
@@ -183,7 +184,6 @@ def load_photographs(folder: Path, work: Path, seed: int, workers: int) -> Photo
         raise TrainingError(f"{folder} has {len(photographs)} photographs to train on; give more")
     path = work / f"photographs-{seed}-{len(photographs)}.npz"
     if not path.exists():
-        work.mkdir(parents=True, exist_ok=True)
         read = partial(_read_photograph, folder, seed)
         # Workers are not forked: k-means starts OpenMP threads, which hang in the fork of a process
         # that has started its own.
@@ -197,9 +197,8 @@ def load_photographs(folder: Path, work: Path, seed: int, workers: int) -> Photo
         ]
         stack = [part.pixels for part in parts]
         stack += [new.pixels for part in parts for new in part.recolored]
-        unfinished = path.with_suffix(".partial.npz")
-        np.savez(unfinished, pixels=np.stack(stack), made=np.array(made).reshape(-1, 3))
-        unfinished.rename(path)
+        with atomic_path(path) as partial_path:
+            np.savez(partial_path, pixels=np.stack(stack), made=np.array(made).reshape(-1, 3))
         logger.info("%d photographs, %d recolored", len(photographs), len(made))
     stored = np.load(path)
     recolorings = [Recoloring(r, COLORS[c], SHADES[s]) for r, c, s in stored["made"].tolist()]
