@@ -33,12 +33,13 @@ from torch import Tensor, nn
 from transformers import ResNetModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+from dwc.catalogue.splits import gallery
 from dwc.checkpoints import load
 from dwc.checkpoints.model_card import write_joint_card
 from dwc.checkpoints.save import save_checkpoint
 from dwc.datasets.wardrobe import TABLE, read_wardrobe
 from dwc.errors import TrainingError
-from dwc.evaluation.catalogue import evaluate_catalogue
+from dwc.evaluation.catalogue import CatalogueImages, evaluate_catalogue
 from dwc.evaluation.photographs import evaluate_wardrobe
 from dwc.files import atomic_path, file_digest, write_json
 from dwc.modeling.clip_backbone import ClipBackbone
@@ -556,14 +557,15 @@ def publish_joint(
     minutes = (time.perf_counter() - began) / 60
     loaded = load.load(str(out))
     logger.info("written to %s, fingerprint %s; measuring", out, loaded.fingerprint)
+    pictures = CatalogueImages(gallery("test", measured[0]))  # drawn once for both checkpoints
     numbers = {
         "fingerprint": loaded.fingerprint,
         "recipe": recipe_record(recipe),
         "training_minutes": round(minutes, 1),
-        **measure_on_both(loaded, wardrobe, measured),
+        **measure_on_both(loaded, wardrobe, measured, pictures),
         "before": {
             "fingerprint": before.fingerprint,
-            **measure_on_both(before, wardrobe, measured),
+            **measure_on_both(before, wardrobe, measured, pictures),
         },
         "combiners": _combiners_of(before.folder),
     }
@@ -572,7 +574,10 @@ def publish_joint(
 
 
 def measure_on_both(
-    checkpoint: load.Checkpoint, wardrobe: Path, measured: tuple[int, int]
+    checkpoint: load.Checkpoint,
+    wardrobe: Path,
+    measured: tuple[int, int],
+    pictures: CatalogueImages,
 ) -> dict[str, Any]:
     """Return a checkpoint's metrics on the test drawings and on the wardrobe's `eval` split.
 
@@ -580,12 +585,13 @@ def measure_on_both(
         checkpoint: The checkpoint.
         wardrobe: The wardrobe's folder.
         measured: Number of gallery garments and number of queries for the evaluation on drawings.
+        pictures: The gallery's drawings.
     """
     gallery_size, queries = measured
     model, processor = checkpoint.model, checkpoint.processor
     return {
         "catalogue": evaluate_catalogue(
-            model, processor, gallery_size=gallery_size, queries=queries
+            model, processor, gallery_size=gallery_size, queries=queries, pictures=pictures
         ),
         "wardrobe": evaluate_wardrobe(model, processor, wardrobe, _EVAL_SPLIT),
     }
