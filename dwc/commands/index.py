@@ -97,6 +97,9 @@ def run(args: argparse.Namespace) -> int:
         )
     manifest = store.manifest
     remarks = [f"{removed:,} removed from the store"] if removed else []
+    if columns := manifest.metadata.get("columns"):
+        names = ", ".join(f"{name} ({type})" for name, type in columns.items())
+        remarks.append(f"metadata: {names}")
     print_skipped(manifest.skipped, remarks + manifest.remarks())
     if args.json:
         counts = {"embedded": embedded, "removed": removed}

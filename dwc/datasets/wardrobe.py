@@ -8,13 +8,12 @@ photographer), `category`, `colour`, `shade`, `pattern`, `second` (the second co
 the attribute.
 """
 
-import csv
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 
+from dwc.datasets.csv_tables import read_csv_rows, wrong_cell_count
 from dwc.errors import DatasetError
 
 WARDROBE_ATTRIBUTES = (
@@ -153,40 +152,18 @@ def read_wardrobe(folder: Path, split: str | None = None) -> list[Photograph]:
 
 def _read_rows(table: Path) -> list[dict[str, str]]:
     """Return the cells of each row of a table by column, without spaces around them."""
-    content = table.read_bytes()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DatasetError(
-            f"{table}, line {line}: has the byte {content[error.start]:#04x}; expected UTF-8. "
-            "Save the table again with the encoding UTF-8"
-        ) from None
-    reader = csv.reader(StringIO(text, newline=""), skipinitialspace=True)
     columns: list[str] = []
     rows = []
-    try:
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            if not any(cells):
-                continue
-            if not columns:
-                columns = cells
-                continue
-            position = f"{table}, line {reader.line_num}"
-            if len(cells) != len(columns):
-                raise DatasetError(
-                    f"{position}: has {len(cells)} cells; expected {len(columns)}, one for each "
-                    "column. Put a text that has a comma between quotation marks"
-                )
-            rows.append(dict(zip(columns, cells, strict=True)))
-            if rows[-1].keys() >= _COLUMNS:
-                _check_row(rows[-1], position)
-    except csv.Error as error:
-        raise DatasetError(
-            f"{table}, line {reader.line_num}: cannot be read ({error}); expected cells that are "
-            "separated with commas. Save the table again"
-        ) from error
+    for line, cells in read_csv_rows(table):
+        if not columns:
+            columns = cells
+            continue
+        position = f"{table}, line {line}"
+        if len(cells) != len(columns):
+            raise DatasetError(wrong_cell_count(position, len(cells), len(columns)))
+        rows.append(dict(zip(columns, cells, strict=True)))
+        if rows[-1].keys() >= _COLUMNS:
+            _check_row(rows[-1], position)
     absent = _COLUMNS.difference(columns)
     if absent or not rows:
         names = ", ".join(sorted(absent or _COLUMNS))

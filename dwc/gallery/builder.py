@@ -203,6 +203,9 @@ class _Build:
         keys = writer.content_keys
         for id in gone:
             self._gone_by_key.setdefault(keys[id], []).append(id)
+        present = {item.id for item in listing.items}
+        if listing.metadata is not None:
+            writer.write_metadata(listing.metadata, present)
         clock = _Clock(settled, len(listing.items), progress)
         changed = self._check(stale, clock)
         self._embed_items(self._append_precomputed(new, clock), clock)
@@ -211,7 +214,6 @@ class _Build:
         self._embed_items([item for item, _ in changed.values()], clock)
         rows = {row.id for row in writer.rows}
         self.removed += sum(id not in rows for id in changed)  # not readable any more
-        present = {item.id for item in listing.items}
         writer.finish(away=sorted(rows - present), report=self._report(rows))
 
     def _sort(self) -> tuple[int, list[Item], list[Item]]:
@@ -430,8 +432,33 @@ class _Build:
             "unsupported": self._unsupported,
             "ignored_profiles": sorted(self._profiles & rows),
             "unused_patterns": self._listing.unused_patterns,
+            "metadata": self._describe_metadata(rows),
             "decoder": DECODER_VERSION,
             "rendering": RENDERING_VERSION,
+        }
+
+    def _describe_metadata(self, rows: set[str]) -> dict[str, object]:
+        """Return the entry `metadata` of the manifest.
+
+        Args:
+            rows: The ids of the stored pictures.
+        """
+        metadata = self._listing.metadata
+        if metadata is None:  # the source could not be read
+            return dict(self._writer.report.get("metadata", {}))
+        if not metadata.rows:
+            return {"problems": list(metadata.problems)} if metadata.problems else {}
+        known = rows.union(item.id for item in self._listing.items)
+        missing = [
+            id
+            for id in metadata.rows
+            if id not in known and _reason_left_out(id, self._listing) is None
+        ]
+        return {
+            "columns": dict(metadata.columns),
+            "missing": missing,
+            "without_row": sum(id not in metadata.rows for id in rows),
+            "problems": list(metadata.problems),
         }
 
 

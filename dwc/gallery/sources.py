@@ -14,7 +14,14 @@ from PIL import Image
 from dwc.datasets.image_kinds import printable, unescape_name
 from dwc.datasets.image_loading import SUFFIXES, decode, decode_file, open_binary
 from dwc.errors import ImageError
-from dwc.gallery.walker import LeftOut, UnusedPattern, parse_patterns, walk_folder
+from dwc.gallery.metadata import TABLES, ListedMetadata, is_table, read_tables
+from dwc.gallery.walker import (
+    NOT_A_PICTURE,
+    LeftOut,
+    UnusedPattern,
+    parse_patterns,
+    walk_folder,
+)
 
 if TYPE_CHECKING:
     from dwc.catalogue.splits import CatalogueItem, Split
@@ -77,11 +84,14 @@ class Listing:
         items: The pictures. Their order depends only on which pictures there are.
         left_out: The files and folders that are not in `items`, with the reasons, by id.
         unused_patterns: The exclude patterns that matched nothing, with the likely reasons.
+        metadata: The metadata of the pictures; None if the source could not be read, or cannot have
+            metadata.
     """
 
     items: Sequence[Item]
     left_out: dict[str, LeftOut] = field(default_factory=dict)
     unused_patterns: dict[str, str] = field(default_factory=dict)
+    metadata: ListedMetadata | None = None
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -210,7 +220,7 @@ class FolderSource:
         return {"kind": "folder", "folder": str(self.folder), **excluded}
 
     def list(self) -> Listing:
-        """Walk the folder and list its pictures, ordered by id."""
+        """Walk the folder and list its pictures, ordered by id, with the metadata of its tables."""
         items, left_out, unused = [], {}, {}
         for entry in walk_folder(self.folder, self.exclude, self._visit_once):
             if isinstance(entry, LeftOut):
@@ -219,7 +229,13 @@ class FolderSource:
                 unused[entry.pattern] = entry.reason
             else:
                 items.append(FileItem(entry.id, entry.path, Stamp(entry.size, entry.mtime_ns)))
-        return Listing(sorted(items), left_out, unused)
+        metadata = None
+        if "." not in left_out:  # the folder could be read
+            tables = [
+                id for id, e in left_out.items() if e.reason == NOT_A_PICTURE and is_table(id)
+            ]
+            metadata = read_tables(self.folder, tables, [item.id for item in items])
+        return Listing(sorted(items), left_out, unused, metadata)
 
     def items(self) -> Sequence[FileItem]:
         """Return the picture files that the folder contains now, ordered by id."""
@@ -301,6 +317,7 @@ class HubDatasetSource:
         )
 
         patterns = [f"*{s}" for suffix in sorted(SUFFIXES) for s in (suffix, suffix.upper())]
+        patterns += [f"*{table}" for table in TABLES]
         try:
             folder = snapshot_download(
                 self.repo_id,

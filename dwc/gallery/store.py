@@ -2,7 +2,8 @@
 
 A store is a folder with these files:
 
-    gallery.sqlite       one row per picture, the manifest, and the files skipped and left out
+    gallery.sqlite       one row per picture, the manifest, the files skipped and left out, and
+                         the pictures' metadata
     vectors-<g>.f32      float32 vectors in the order of the rows; g is the number of rewrites
     thumbnails/ab/….webp thumbnails, named by content key
     writer.lock          locked while a process writes the store
@@ -14,7 +15,9 @@ that was killed, and is removed.
 A picture's content key is a hash of its content. The table `files` has the size and modification
 time of each file when it was last read, by which the next build decides whether to read the file
 again. A picture whose file is gone keeps its row, and is listed in the table `away`, until its
-removal is requested. Tables that do not exist in stores of older versions count as empty.
+removal is requested. The table `metadata` has the values of a picture as a JSON array, in the
+order of the table `metadata_columns`. Tables that do not exist in stores of older versions count as
+empty.
 """
 
 import json
@@ -22,7 +25,7 @@ import logging
 import sqlite3
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Iterator
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -40,6 +43,7 @@ from dwc.datasets.image_kinds import advice_for
 from dwc.datasets.image_loading import decode, hash_pixels
 from dwc.errors import ImageError, StoreError
 from dwc.files import collector_paused, write_bytes
+from dwc.gallery.metadata import ColumnType, Metadata, decode_row, list_some
 from dwc.gallery.sources import Source, Stamp, from_spec, is_same_gallery
 from dwc.gallery.walker import DATABASE, REASONS
 
@@ -69,6 +73,12 @@ CREATE TABLE IF NOT EXISTS files (
 );
 CREATE TABLE IF NOT EXISTS away (id TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS report (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS metadata_columns (
+    position INTEGER PRIMARY KEY,
+    name     TEXT NOT NULL UNIQUE,
+    type     TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS metadata (id TEXT PRIMARY KEY, fields TEXT NOT NULL);
 """
 
 
@@ -114,6 +124,9 @@ class Manifest:
         away: Ids of the stored pictures whose files were missing at the last build.
         ignored_profiles: Ids of the pictures whose color profile is broken and was ignored.
         unused_patterns: The exclude patterns that matched nothing, with the likely reasons.
+        metadata: What is known about the metadata of the pictures: `columns`, a dict from names to
+            types; `missing`, ids of listed pictures that do not exist; `without_row`, the number of
+            pictures without metadata; and `problems`, sentences. Empty if there is no metadata.
     """
 
     format: int
@@ -129,15 +142,17 @@ class Manifest:
     away: frozenset[str] = frozenset()
     ignored_profiles: tuple[str, ...] = ()
     unused_patterns: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
         """Return what the last build included and left out, as JSON-compatible values.
 
         Returns:
             `pictures`, the number of rows; `away`, how many of them had no file at the last build;
-            and `left_out`, `unsupported`, `skipped`, `ignored_profiles` and `unused_patterns` as
-            in this class.
+            `left_out`, `unsupported`, `skipped`, `ignored_profiles` and `unused_patterns` as in
+            this class; and `metadata`, as in this class, if there is any.
         """
+        metadata = {"metadata": dict(self.metadata)} if self.metadata else {}
         return {
             "pictures": self.count,
             "away": len(self.away),
@@ -146,6 +161,7 @@ class Manifest:
             "skipped": dict(self.skipped),
             "ignored_profiles": list(self.ignored_profiles),
             "unused_patterns": dict(self.unused_patterns),
+            **metadata,
         }
 
     def remarks(self) -> list[str]:
@@ -169,6 +185,18 @@ class Manifest:
             sentences.append(f"left out: {', '.join(counts)}")
         for pattern, reason in self.unused_patterns.items():
             sentences.append(f"--exclude {pattern!r} left nothing out. {reason}")
+        return sentences + self._metadata_remarks()
+
+    def _metadata_remarks(self) -> list[str]:
+        sentences = list(self.metadata.get("problems", ()))
+        if missing := self.metadata.get("missing"):
+            verb = "that does" if len(missing) == 1 else "that do"
+            counted = _count(len(missing), "picture").rpartition(" ")[0]
+            sentences.append(
+                f"The metadata lists {counted} {verb} not exist: {list_some(missing)}."
+            )
+        if without := self.metadata.get("without_row"):
+            sentences.append(f"{_count(without, 'picture')} not listed in the metadata.")
         return sentences
 
 
@@ -284,7 +312,24 @@ def read_manifest(connection: sqlite3.Connection, folder: Path) -> Manifest | No
         away=frozenset(id for (id,) in away),
         ignored_profiles=tuple(report.get("ignored_profiles", ())),
         unused_patterns=report.get("unused_patterns", {}),
+        metadata=report.get("metadata", {}),
     )
+
+
+def read_metadata(
+    connection: sqlite3.Connection,
+) -> tuple[dict[str, ColumnType], Iterator[tuple[str, str]]]:
+    """Read the metadata of a store.
+
+    Returns:
+        The types of the columns by name, in order; and the ids of the pictures that have metadata,
+        each with its values as a JSON array. Both are empty if an older version wrote the store.
+    """
+    query = "SELECT name, type FROM metadata_columns ORDER BY position"
+    types = dict(_read_table(connection, query, "metadata_columns"))
+    if not types:
+        return {}, iter(())
+    return types, iter(connection.execute("SELECT id, fields FROM metadata"))
 
 
 def read_report(connection: sqlite3.Connection) -> dict[str, Any]:
@@ -590,6 +635,26 @@ class Store:
             except ImageError as error:
                 logger.info("%s: its thumbnail stands in (%s)", id, error)
         return GalleryImage(decode(self.draw_thumbnail(id)), original=False)
+
+    @cached_property
+    def metadata(self) -> Metadata:
+        """The metadata of the pictures, in the order of the rows; read when it is first used.
+
+        Raises:
+            StoreError: The database cannot be read.
+        """
+        try:
+            with closing(_connect(self.path)) as connection, collector_paused():
+                connection.execute("BEGIN")  # read columns and values in one snapshot
+                types, fields = read_metadata(connection)
+                positions = self._position
+                rows = ((positions[id], decode_row(row)) for id, row in fields if id in positions)
+                return Metadata.from_rows(types, rows, len(self))
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"{self.path}: {DATABASE} cannot be read ({error}). Delete the folder and index "
+                "again."
+            ) from error
 
     @property
     def away(self) -> frozenset[str]:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from dwc.errors import StoreError
 from dwc.files import collector_paused
+from dwc.gallery.metadata import ColumnType, ListedMetadata, decode_row, encode_row
 from dwc.gallery.store import (
     DATABASE,
     FORMAT,
@@ -36,6 +37,7 @@ from dwc.gallery.store import (
     model_entry,
     read_files,
     read_manifest,
+    read_metadata,
     read_report,
     read_rows,
     thumbnail_file,
@@ -188,6 +190,40 @@ class StoreWriter:
             self.files[id] = file
             self._changed_files.add(id)
 
+    def write_metadata(self, metadata: ListedMetadata, listed: Collection[str]) -> None:
+        """Replace the saved metadata in one transaction, which writes only what has changed.
+
+        Args:
+            metadata: The metadata that the source lists. What it lists for pictures that neither
+                exist nor are stored is not saved.
+            listed: The ids of the pictures that the source lists. A stored picture that is neither
+                among them nor in the metadata keeps its former values.
+        """
+        former_types, former_rows = read_metadata(self._connection)
+        former = dict(former_rows)
+        stored = {row.id for row in self._rows}
+        ids = stored.union(listed)
+        new = {id: encode_row(row).decode() for id, row in metadata.rows.items() if id in ids}
+        if metadata.columns:
+            away = stored.difference(listed, new)
+            new |= _select_columns(former, former_types, metadata.columns, away)
+        columns = list(metadata.columns.items())
+        if list(former_types.items()) == columns and former == new:
+            return
+        with self._transaction():
+            self._connection.execute("DELETE FROM metadata_columns")
+            self._connection.executemany(
+                "INSERT INTO metadata_columns VALUES (?, ?, ?)",
+                [(position, *column) for position, column in enumerate(columns)],
+            )
+            self._connection.executemany(
+                "DELETE FROM metadata WHERE id = ?", [(id,) for id in former if id not in new]
+            )
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO metadata VALUES (?, ?)",
+                [(id, row) for id, row in new.items() if former.get(id) != row],
+            )
+
     def keep(self, ids: Collection[str]) -> None:
         """Remove all rows except those with the given ids; the others keep their order."""
         self.rewrite([n for n, row in enumerate(self._rows) if row.id in ids])
@@ -216,7 +252,7 @@ class StoreWriter:
         _remove(former)
 
     def finish(self, away: Collection[str] = (), report: dict[str, Any] | None = None) -> None:
-        """Mark the store as complete, and delete thumbnails that no row uses.
+        """Mark the store as complete, and delete thumbnails and metadata that no row uses.
 
         Args:
             away: Ids of the rows whose files are missing; the rows are kept.
@@ -228,6 +264,9 @@ class StoreWriter:
         with self._transaction():
             self._write_notes()
             self._connection.executemany("DELETE FROM files WHERE id = ?", [(id,) for id in gone])
+            self._connection.execute(
+                "DELETE FROM metadata WHERE id NOT IN (SELECT id FROM pictures)"
+            )
             self._connection.execute("DELETE FROM away")
             self._connection.executemany("INSERT INTO away VALUES (?)", [(id,) for id in away])
             self._connection.execute("DELETE FROM report")
@@ -345,6 +384,31 @@ class StoreWriter:
         with self._connection:  # commits, or rolls back on an exception
             self._connection.execute("BEGIN IMMEDIATE")
             yield
+
+
+def _select_columns(
+    rows: Mapping[str, str],
+    former: Mapping[str, ColumnType],
+    new: Mapping[str, ColumnType],
+    ids: Collection[str],
+) -> dict[str, str]:
+    """Return the saved metadata of some pictures in other columns, as JSON arrays by id.
+
+    Args:
+        rows: The saved metadata, as JSON arrays by id.
+        former: The columns of the saved metadata.
+        new: The other columns; values are kept in those with the same name and type.
+        ids: The ids of the pictures.
+    """
+    columns = list(former.items())
+    origins = [columns.index(column) if column in columns else None for column in new.items()]
+    selected = {}
+    for id in ids:
+        if id in rows:
+            values = decode_row(rows[id])
+            row = [None if origin is None else values[origin] for origin in origins]
+            selected[id] = encode_row(row).decode()
+    return selected
 
 
 def _refuse_foreign_folder(folder: Path) -> None:

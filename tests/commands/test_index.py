@@ -287,3 +287,20 @@ def test_a_store_is_checked_down_to_each_bit(index, gallery, tmp_path, capsys) -
     thumbnail.unlink()
     assert main(["index", "--check", str(folder)]) == 2
     assert "1 of 6 thumbnails" in capsys.readouterr().err
+
+
+def test_metadata_is_typed_and_counted_in_what_is_printed(gallery, index):
+    (gallery / "metadata.csv").write_text(
+        "file_name,code,price\np0.png,00123,5\np1.png,NA,6\nno.png,7,7\n"
+    )
+    code, answer, err = index(gallery)
+    assert code == 0
+    assert answer["metadata"] == {
+        "columns": {"code": "text", "price": "number"},
+        "missing": ["no.png"],
+        "without_row": 4,
+        "problems": [],
+    }
+    assert "metadata: code (text), price (number)" in err
+    assert "The metadata lists 1 picture that does not exist: 'no.png'." in err
+    assert "4 pictures are not listed in the metadata." in err

@@ -1,0 +1,454 @@
+"""Metadata of a gallery's pictures: typed columns of text, numbers or truth values.
+
+A source lists the metadata of its pictures as `ListedMetadata`. The store saves them, and reads
+them as `Metadata`: one array per column, in the order of the store's rows.
+
+A table without types, such as CSV, gets the type of a column from all of its cells. A column has
+numbers only if every cell is a number in the usual form, so that no id loses leading zeros
+(`00123`) or digits; and truth values only if every cell is `true` or `false`. Otherwise it has
+text, and words such as `NA` or `null` are text, too. Only an empty cell is a missing value.
+"""
+
+import json
+import math
+import posixpath
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from dwc.datasets.csv_tables import read_csv_rows, wrong_cell_count
+from dwc.datasets.image_kinds import escape_name, printable, unescape_name
+from dwc.errors import DatasetError
+
+ColumnType = Literal["text", "number", "boolean"]
+Value = str | float | bool
+"""A value of a column; None stands for a missing value."""
+
+WARDROBE_TABLE = "attributes.csv"
+TABLES = ("metadata.csv", "metadata.jsonl", WARDROBE_TABLE)
+"""Names of the files, in any letter case, that contain metadata of the pictures beside them."""
+
+_FILE_COLUMNS = ("file_name", "filename", "file", "path", "image")
+_WARDROBE_FOLDER = "photos"
+_NAMED = 5  # most names that one message lists
+
+# A number as programs write it. Exponents need a sign, since ids such as 12E4 have none.
+_NUMBER = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-][0-9]+)?")
+_LARGEST_INTEGER = 2**53  # greater integers lose digits as 64-bit floating-point numbers
+
+
+class UntypedText(str):
+    """A cell of a table without types: it may be a text, a number or a truth value."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class ListedMetadata:
+    """The metadata that a source lists for its pictures.
+
+    Attributes:
+        columns: The type of each column by its name, in order.
+        rows: The values of each picture in the order of the columns, by the picture's id; None for
+            a missing value. A row may belong to a picture that does not exist.
+        problems: Sentences for the user on what was not used, and why.
+    """
+
+    columns: dict[str, ColumnType] = field(default_factory=dict)
+    rows: dict[str, tuple[Value | None, ...]] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+
+class Column(NamedTuple):
+    """One column of metadata, with a value for each of n pictures.
+
+    Attributes:
+        type: "text", "number" or "boolean".
+        values: The values (n,). Numbers are float64, and NaN if missing. Truth values are int8:
+            1, 0, and -1 if missing. Texts are int32 indices in `texts`, and -1 if missing.
+        texts: The different texts, sorted; empty for a column of another type.
+    """
+
+    type: ColumnType
+    values: NDArray[Any]
+    texts: tuple[str, ...] = ()
+
+    @property
+    def is_missing(self) -> NDArray[np.bool_]:
+        """Whether each picture (n,) has no value."""
+        if self.type == "number":
+            return np.isnan(self.values)
+        return self.values < 0
+
+    def value(self, position: int) -> Value | None:
+        """Return the value of the picture at a position; None if it is missing."""
+        value = self.values[position]
+        if self.type == "number":
+            return None if np.isnan(value) else float(value)
+        if value < 0:
+            return None
+        return self.texts[value] if self.type == "text" else bool(value)
+
+
+class Metadata:
+    """The metadata of the n pictures of a store.
+
+    Attributes:
+        columns: The columns by name, in order; empty if the gallery has no metadata.
+        count: The number n of pictures.
+    """
+
+    def __init__(self, columns: Mapping[str, Column], count: int) -> None:
+        """Keep the columns of n pictures."""
+        self.columns = dict(columns)
+        self.count = count
+
+    def row(self, position: int) -> dict[str, Value]:
+        """Return the values of the picture at a position by column, without missing values."""
+        values = {name: column.value(position) for name, column in self.columns.items()}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @classmethod
+    def from_rows(
+        cls,
+        types: Mapping[str, ColumnType],
+        rows: Iterable[tuple[int, Sequence[Value | None]]],
+        count: int,
+    ) -> "Metadata":
+        """Convert rows to columns.
+
+        Args:
+            types: The type of each column by name, in order.
+            rows: The positions of pictures that have metadata, and their values in the order of the
+                columns.
+            count: The number of pictures.
+        """
+        names = list(types)
+        positions: list[int] = []
+        cells: list[list[Value | None]] = [[] for _ in names]
+        for position, values in rows:
+            positions.append(position)
+            for column, value in zip(cells, values, strict=True):
+                column.append(value)
+        return cls(
+            {
+                name: _make_column(types[name], positions, column, count)
+                for name, column in zip(names, cells, strict=True)
+            },
+            count,
+        )
+
+
+def _make_column(
+    type: ColumnType, positions: Sequence[int], cells: Sequence[Value | None], count: int
+) -> Column:
+    if type == "number":
+        numbers = np.full(count, np.nan)
+        numbers[list(positions)] = [math.nan if cell is None else cell for cell in cells]
+        return Column(type, numbers)
+    if type == "boolean":
+        truths = np.full(count, -1, dtype=np.int8)
+        truths[list(positions)] = [-1 if cell is None else int(cell) for cell in cells]
+        return Column(type, truths)
+    texts = tuple(sorted({str(cell) for cell in cells if cell is not None}))
+    index = {text: number for number, text in enumerate(texts)}
+    codes = np.full(count, -1, dtype=np.int32)
+    codes[list(positions)] = [-1 if cell is None else index[str(cell)] for cell in cells]
+    return Column(type, codes, texts)
+
+
+def format_value(value: Value) -> str:
+    """Return a value as text; whole numbers have no decimal point."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    return value
+
+
+def is_table(id: str) -> bool:
+    """Return whether a file of a folder, given by its relative path, is named like a table."""
+    return posixpath.basename(id).lower() in TABLES
+
+
+def read_tables(root: Path, tables: Iterable[str], ids: Collection[str]) -> ListedMetadata:
+    """Read the tables of metadata in a folder of pictures.
+
+    A table names each picture in a column `file_name` (or `filename`, `file`, `path`, `image`), by
+    its path relative to the table's folder. The pictures of a table `attributes.csv` may also be in
+    a folder `photos` beside it.
+
+    Args:
+        root: The folder.
+        tables: The tables' paths relative to the folder, as `escape_name` returns them.
+        ids: The ids of the pictures in the folder, which are their relative paths.
+    """
+    collected = MetadataCollector()
+    match = _PictureFinder(ids)
+    for table in sorted(tables):
+        folder, name = posixpath.split(table)
+        try:
+            read = _read_jsonl if name.lower().endswith(".jsonl") else _read_csv
+            _add_table(
+                collected, table, read(root / unescape_name(table), table, collected), folder, match
+            )
+        except (DatasetError, OSError) as error:
+            message = str(error).replace(f"{root}/", "")
+            collected.problems.append(f"{table} is not used. {message.rstrip('.')}.")
+    return collected.finish()
+
+
+_Rows = Iterator[tuple[int, dict[str, Any]]]
+
+
+def _add_table(
+    collected: "MetadataCollector",
+    table: str,
+    rows: _Rows,
+    folder: str,
+    find: "_PictureFinder",
+) -> None:
+    """Add the rows of one table to the collected metadata.
+
+    Args:
+        collected: The collected metadata.
+        table: The table's relative path.
+        rows: The lines of the rows, and their values by column.
+        folder: The relative path of the table's folder.
+        find: Finds the pictures that the rows name.
+    """
+    is_wardrobe = posixpath.basename(table).lower() == WARDROBE_TABLE
+    file_column: str | None = None
+    repeated: list[str] = []
+    listed: set[str] = set()
+    for line, row in rows:
+        if file_column is None:
+            file_column = _find_file_column(row)
+            if file_column is None:
+                names = ", ".join(row) or "none"
+                raise DatasetError(
+                    f"It has the columns {names}; expected a column {_FILE_COLUMNS[0]} with the "
+                    "path of each picture, relative to the table"
+                )
+        named = row.pop(file_column, None)
+        if not isinstance(named, str) or not named:
+            collected.count_problem(table, f"line {line} names no picture in {file_column!r}")
+            continue
+        id = find(folder, named, is_wardrobe)
+        if id in listed:
+            repeated.append(named)
+            continue
+        listed.add(id)
+        collected.add(id, row)
+    if repeated:
+        collected.problems.append(
+            f"{table} lists {len(repeated):,} pictures more than once; the first row of each is "
+            f"used: {list_some(repeated)}."
+        )
+
+
+def _find_file_column(row: Mapping[str, Any]) -> str | None:
+    by_name = {name.casefold(): name for name in reversed(list(row))}
+    return next((by_name[name] for name in _FILE_COLUMNS if name in by_name), None)
+
+
+class _PictureFinder:
+    """Finds the ids of the pictures that tables name."""
+
+    def __init__(self, ids: Collection[str]) -> None:
+        self._ids = frozenset(ids)
+        self._composed: dict[str, str] | None = None
+
+    def __call__(self, folder: str, name: str, is_wardrobe: bool) -> str:
+        """Return the id of a picture; of one that does not exist, the id that it would have."""
+        names = [name, name.replace("\\", "/")] if "\\" in name else [name]
+        folders = [folder, posixpath.join(folder, _WARDROBE_FOLDER)] if is_wardrobe else [folder]
+        candidates = [
+            posixpath.normpath(posixpath.join(parent, escape_name(spelled)))
+            for spelled in names
+            for parent in folders
+        ]
+        for candidate in candidates:
+            if candidate in self._ids:
+                return candidate
+        # Some systems store "é" in file names as two characters.
+        if self._composed is None:
+            self._composed = {unicodedata.normalize("NFC", id): id for id in self._ids}
+        for candidate in candidates:
+            id = self._composed.get(unicodedata.normalize("NFC", candidate))
+            if id is not None:
+                return id
+        return candidates[0]
+
+
+def _read_csv(path: Path, table: str, collected: "MetadataCollector") -> _Rows:
+    columns: list[str] = []
+    known: dict[str, UntypedText] = {}
+    for line, cells in read_csv_rows(path):
+        if not columns:
+            columns = cells
+            for name in sorted({name for name in columns if name and columns.count(name) > 1}):
+                collected.problems.append(
+                    f"{table} has several columns {name!r}; the first is used."
+                )
+        elif len(cells) != len(columns):
+            message = wrong_cell_count(f"line {line}", len(cells), len(columns))
+            collected.count_problem(table, message.replace(f"line {line}:", f"line {line}", 1))
+        else:
+            row: dict[str, Any] = {}
+            for name, cell in zip(columns, cells, strict=True):
+                if name and name not in row:
+                    row[name] = known.setdefault(cell, UntypedText(cell)) if cell else None
+            yield line, row
+
+
+def _read_jsonl(path: Path, table: str, collected: "MetadataCollector") -> _Rows:
+    with path.open("rb") as file:
+        for line, content in enumerate(file, start=1):
+            if not content.strip(b" \t\r\n\xef\xbb\xbf"):
+                continue
+            try:
+                row = json.loads(content.decode("utf-8-sig"))
+            except ValueError as error:
+                collected.count_problem(table, f"line {line} is not JSON ({error})")
+                continue
+            if isinstance(row, dict):
+                yield line, row
+            else:
+                collected.count_problem(table, f"line {line} is no JSON object")
+
+
+class MetadataCollector:
+    """Collects values of pictures, and gives every column the type that all of its values have.
+
+    Attributes:
+        problems: Sentences for the user on what is not used, and why.
+    """
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+        self._columns: dict[str, _CollectedColumn] = {}
+        self._rows: dict[str, dict[str, Value]] = {}
+        self._counted: dict[str, list[str]] = {}
+
+    def add(self, id: str, row: Mapping[str, Any]) -> None:
+        """Add values of a picture; values of earlier rows of the same picture are not replaced.
+
+        Args:
+            id: The picture's id.
+            row: Its values by column. None, empty texts, NaN and infinities are missing values. A
+                column with lists or other nested values is not used.
+        """
+        values = self._rows.setdefault(id, {})
+        for name, value in row.items():
+            column = self._columns.setdefault(name, _CollectedColumn())
+            checked = column.check(value)
+            if checked is not None:
+                values.setdefault(name, checked)
+
+    def count_problem(self, table: str, message: str) -> None:
+        """Record that a row of a table is not used, and why; only the first messages are shown."""
+        self._counted.setdefault(table, []).append(message)
+
+    def finish(self) -> ListedMetadata:
+        """Return the typed metadata."""
+        problems = list(self.problems)
+        for table, messages in self._counted.items():
+            rows = "1 row" if len(messages) == 1 else f"{len(messages):,} rows"
+            problems.append(f"{table}: {rows} not used. {'; '.join(messages[:_NAMED])}.")
+        types: dict[str, ColumnType] = {}
+        for name, column in self._columns.items():
+            if column.nested is None:
+                types[name] = column.type
+            else:
+                problems.append(
+                    f"The column {name!r} is not used: it has nested values such as "
+                    f"{column.nested}; expected texts, numbers or truth values."
+                )
+        shared: dict[Value | None, Value | None] = {}  # equal texts are stored once
+        typed: dict[str, tuple[Value | None, ...]] = {}
+        for id, row in self._rows.items():
+            values = (_convert(row.get(name), type) for name, type in types.items())
+            typed[id] = tuple(
+                shared.setdefault(value, value) if isinstance(value, str) else value
+                for value in values
+            )
+        return ListedMetadata(types, typed, tuple(map(printable, problems)))
+
+
+class _CollectedColumn:
+    """Which types the values of a column can have.
+
+    Attributes:
+        nested: A list or other nested value of the column, as text; None if there is none.
+    """
+
+    def __init__(self) -> None:
+        self.nested: str | None = None
+        self._may_be_number = self._may_be_boolean = True
+        self._has_values = False
+
+    @property
+    def type(self) -> ColumnType:
+        """The type of all values; text if there are no values."""
+        if not self._has_values:
+            return "text"
+        return "boolean" if self._may_be_boolean else "number" if self._may_be_number else "text"
+
+    def check(self, value: Any) -> Value | None:
+        """Take a value into account and return it; None if it is missing or nested."""
+        if value is None or value == "" or (isinstance(value, float) and not math.isfinite(value)):
+            return None
+        if not isinstance(value, (str, int, float)):
+            if self.nested is None:
+                self.nested = json.dumps(value, ensure_ascii=False, default=str)[:60]
+            return None
+        self._has_values = True
+        if self._may_be_boolean:
+            is_written = isinstance(value, UntypedText) and value.lower() in ("true", "false")
+            self._may_be_boolean = isinstance(value, bool) or is_written
+        if self._may_be_number:
+            self._may_be_number = _is_number(value)
+        return value
+
+
+def _is_number(value: Value) -> bool:
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, str):
+        if not isinstance(value, UntypedText) or _NUMBER.fullmatch(value) is None:
+            return False
+        if value.lstrip("-").isdigit():
+            return abs(int(value)) <= _LARGEST_INTEGER if len(value) < 20 else False
+        return math.isfinite(float(value))
+    if isinstance(value, int):
+        return abs(value) <= _LARGEST_INTEGER
+    return True
+
+
+def _convert(value: Value | None, type: ColumnType) -> Value | None:
+    if value is None:
+        return None
+    if type == "number":
+        return float(value)
+    if type == "boolean":
+        return value.lower() == "true" if isinstance(value, str) else bool(value)
+    return format_value(value) if isinstance(value, (bool, float)) else str(value)
+
+
+def list_some(names: Sequence[str]) -> str:
+    """Return the first names of a list, separated with commas, and how many more there are."""
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(repr(name) for name in names[:_NAMED]) + more
+
+
+# Values are saved in the database as one JSON array per picture, in the order of the columns.
+encode_row: Callable[[Sequence[Value | None]], bytes] = orjson.dumps
+decode_row: Callable[[str | bytes], list[Value | None]] = orjson.loads

@@ -1,0 +1,256 @@
+"""Metadata beside pictures: how it is typed, saved with the store, updated, and reported."""
+
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+
+import pytest
+from PIL import Image
+
+from dwc.gallery.sources import FolderSource
+from dwc.gallery.store import DATABASE, Store
+from tests.gallery.conftest import make_old
+
+
+def columns(store):
+    return {name: column.type for name, column in store.metadata.columns.items()}
+
+
+def row(store, id):
+    return store.metadata.row(store.position(id))
+
+
+def write_csv(folder, *lines, name="metadata.csv"):
+    (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_jsonl(folder, *rows):
+    lines = (json.dumps(row) for row in rows)
+    (folder / "metadata.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def test_columns_of_a_csv_get_the_type_that_all_cells_have(photos, build):
+    write_csv(
+        photos,
+        "file_name,price,code,size,new,note,amount,serial",
+        "p0.png,12.50,00123,12,true,NA,7,12345678901234567890",
+        "p1.png,-3,4567,NA,FALSE,null,,1",
+        "p2.png,.5,12E4,38,True,,1e-05,2",
+    )
+    store = build(photos)
+    assert columns(store) == {
+        "price": "number", "code": "text", "size": "text", "new": "boolean", "note": "text",
+        "amount": "number", "serial": "text",
+    }  # fmt: skip
+    assert row(store, "p0.png") == {
+        "price": 12.5, "code": "00123", "size": "12", "new": True, "note": "NA", "amount": 7.0,
+        "serial": "12345678901234567890",
+    }  # fmt: skip
+    assert row(store, "p1.png") == {
+        "price": -3.0, "code": "4567", "size": "NA", "new": False, "note": "null", "serial": "1",
+    }  # fmt: skip
+    assert row(store, "p2.png")["code"] == "12E4"
+    assert row(store, "p3.png") == {}
+
+
+def test_json_lines_keep_their_types(photos, build):
+    write_jsonl(
+        photos,
+        {"file_name": "p0.png", "code": "00123", "count": 3, "sold": False, "mixed": 5, "tag": ""},
+        {"file_name": "p1.png", "code": "7", "count": 2.5, "sold": None, "mixed": "x", "tag": "NA"},
+        {"file_name": "p2.png", "code": "true", "count": float("nan"), "parts": [1, 2]},
+        {"file_name": "p3.png", "big": 2**60, "count": 2},
+        {"file_name": "p4.png", "big": 2},
+    )
+    store = build(photos)
+    assert columns(store) == {
+        "code": "text", "count": "number", "sold": "boolean", "mixed": "text", "tag": "text",
+        "big": "text",
+    }  # fmt: skip
+    assert row(store, "p0.png") == {"code": "00123", "count": 3.0, "sold": False, "mixed": "5"}
+    assert row(store, "p1.png") == {"code": "7", "count": 2.5, "mixed": "x", "tag": "NA"}
+    assert row(store, "p2.png") == {"code": "true"}
+    assert row(store, "p3.png") == {"big": str(2**60), "count": 2.0}
+    assert any("'parts'" in remark and "nested" in remark for remark in store.manifest.remarks())
+
+
+def test_no_file_or_folder_name_changes_what_the_gallery_is(tmp_path, build):
+    folder = tmp_path / "shop"
+    (folder / "train").mkdir(parents=True)
+    (folder / "test").mkdir()
+    for n, name in enumerate(("train-print-shirt.jpg", "train/a.png", "test/b.png", "c.png")):
+        Image.new("RGB", (30, 20), (60 * n, 9, 9)).save(folder / name)
+    write_csv(folder, "file_name,code", "train-print-shirt.jpg,00123", "c.png,007")
+    write_csv(folder / "train", "file_name,code", "a.png,0")
+    store = build(folder)
+    assert store.ids == ["c.png", "test/b.png", "train-print-shirt.jpg", "train/a.png"]
+    codes = [row(store, id).get("code") for id in store.ids]
+    assert codes == ["007", None, "00123", "0"]
+
+
+def test_a_wardrobe_names_the_pictures_in_its_folder(tmp_path, build):
+    (tmp_path / "w" / "photos").mkdir(parents=True)
+    Image.new("RGB", (30, 20), (60, 9, 9)).save(tmp_path / "w" / "photos" / "a.png")
+    write_csv(tmp_path / "w", "file,split,kids,sleeve", "a.png,eval,false,-", name="attributes.csv")
+    assert row(build(tmp_path / "w"), "photos/a.png") == {
+        "split": "eval", "kids": False, "sleeve": "-",
+    }  # fmt: skip
+
+
+def test_names_are_found_however_they_are_written(photos, build):
+    Image.new("RGB", (9, 9), (1, 200, 3)).save(photos / "cafe\u0301.png")  # as macOS stores é
+    write_csv(
+        photos,
+        "note,filename",
+        "dot,./p0.png",
+        "backslash,deep\\er\\q0.webp",
+        "composed,caf\u00e9.png",
+        "out,../photos/p1.png",
+    )
+    store = build(photos)
+    assert row(store, "p0.png") == {"note": "dot"}
+    assert row(store, "deep/er/q0.webp") == {"note": "backslash"}
+    assert row(store, "cafe\u0301.png") == {"note": "composed"}
+    assert store.manifest.metadata["missing"] == ["../photos/p1.png"]
+
+
+def test_metadata_is_updated_where_no_picture_changed(photos, build):
+    write_csv(photos, "file_name,price", "p0.png,1", "p1.png,2")
+    build(photos)
+    write_csv(photos, "file_name,price,colour", "p0.png,5,red", "p2.png,6,")
+    store = build(photos)
+    assert build.embedded == 0
+    assert row(store, "p0.png") == {"price": 5.0, "colour": "red"}
+    assert row(store, "p1.png") == {}
+    assert row(store, "p2.png") == {"price": 6.0}
+    (photos / "metadata.csv").unlink()
+    store = build(photos)
+    assert (build.embedded, columns(store), store.manifest.metadata) == (0, {}, {})
+
+
+def test_listed_pictures_without_a_file_and_pictures_without_a_row_are_counted(photos, build):
+    (photos / "drafts").mkdir()
+    write_csv(
+        photos,
+        "file_name,price",
+        *(f"p{n}.png,{n}" for n in range(8)),
+        "gone.png,3",
+        "p3.png,9",
+    )
+    store = build(photos)
+    assert store.manifest.metadata["missing"] == ["gone.png"]
+    assert store.manifest.metadata["without_row"] == 5
+    assert row(store, "p3.png") == {"price": 3.0}
+    remarks = " ".join(store.manifest.remarks())
+    assert "lists 1 picture that does not exist: 'gone.png'" in remarks
+    assert "5 pictures are not listed in the metadata" in remarks
+    assert "metadata.csv lists 1 pictures more than once" in remarks
+    assert store.manifest.summary()["metadata"]["without_row"] == 5
+
+
+def test_what_an_exclude_pattern_leaves_out_is_not_missing(photos, tmp_path):
+    from dwc.gallery.builder import build_store
+    from tests.gallery.embedding import IDENTITY, mean_colors
+
+    write_csv(photos, "file_name,price", "p0.png,1", "deep/er/q0.webp,2")
+    source = FolderSource(photos, ["deep/"])
+    store = build_store(source, mean_colors, tmp_path / "store", IDENTITY)
+    assert store.manifest.metadata["missing"] == []
+
+
+def test_pictures_that_are_away_keep_their_metadata(photos, build):
+    write_csv(photos / "deep" / "er", "file_name,price,note", "q0.webp,4,x", "q1.webp,5,y")
+    write_csv(photos, "file_name,price", "p0.png,1")
+    build(photos)
+    shutil.move(photos / "deep", photos.parent / "deep")  # a drive that is not mounted
+    store = build(photos)
+    assert row(store, "deep/er/q0.webp") == {"price": 4.0}
+    photos.rename(photos.parent / "elsewhere")
+    source = FolderSource(photos, may_be_away=True)
+    from dwc.gallery.builder import build_store
+    from tests.gallery.embedding import IDENTITY, mean_colors
+
+    store = build_store(source, mean_colors, store.path, IDENTITY)
+    assert row(store, "deep/er/q0.webp") == {"price": 4.0}
+    assert row(store, "p0.png") == {"price": 1.0}
+
+
+def test_removed_pictures_lose_their_metadata(photos, build):
+    write_csv(photos, "file_name,price", "p0.png,1", "p1.png,2")
+    build(photos)
+    (photos / "p0.png").unlink()
+    write_csv(photos, "file_name,price", "p1.png,2")
+    store = build(photos, prune=True)
+    with closing(sqlite3.connect(store.path / DATABASE)) as connection:
+        assert connection.execute("SELECT id FROM metadata").fetchall() == [("p1.png",)]
+
+
+def test_metadata_follows_its_row_wherever_that_is(photos, build):
+    write_csv(photos, "file_name,price", *(f"p{n}.png,{n}" for n in range(10)))
+    store = build(photos)
+    part = store.restrict(["p7.png", "p2.png"])
+    assert [row(part, id)["price"] for id in part.ids] == [2.0, 7.0]
+    (photos / "p3.png").rename(photos / "a.png")
+    make_old(photos)
+    write_csv(photos, "file_name,price", "a.png,33", "p4.png,4")
+    store = build(photos)
+    assert build.embedded == 0
+    assert row(store, "a.png") == {"price": 33.0}
+    assert row(store, "p4.png") == {"price": 4.0}
+
+
+def test_a_store_of_an_older_version_is_read_and_gets_metadata(photos, build):
+    store = build(photos)
+    with closing(sqlite3.connect(store.path / DATABASE)) as connection, connection:
+        connection.execute("DROP TABLE metadata")
+        connection.execute("DROP TABLE metadata_columns")
+    assert Store.open(store.path).metadata.columns == {}
+    write_csv(photos, "file_name,price", "p0.png,1")
+    store = build(photos)
+    assert (build.embedded, row(store, "p0.png")) == (0, {"price": 1.0})
+
+
+def test_an_interrupted_build_has_the_metadata_already(photos, tmp_path):
+    from dwc.gallery.builder import build_store
+    from tests.gallery.embedding import IDENTITY, mean_colors
+
+    write_csv(photos, "file_name,price", "p0.png,1")
+    batches = []
+
+    def embed(images):
+        batches.append(images)
+        if len(batches) == 3:
+            raise KeyboardInterrupt
+        return mean_colors(images)
+
+    with pytest.raises(KeyboardInterrupt):
+        build_store(FolderSource(photos), embed, tmp_path / "cut", IDENTITY, batch_size=4)
+    store = Store.open(tmp_path / "cut")
+    assert not store.manifest.complete
+    assert row(store, "p0.png") == {"price": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        (["name,price", "p0.png,1"], "expected a column file_name"),
+        (["file_name,price", "p0.png,1,2"], "line 2 has 3 cells; expected 2"),
+        (["file_name,price", ",5"], "line 2 names no picture"),
+        (["file_name,price,price", "p0.png,1,2"], "several columns 'price'"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_said_and_the_pictures_are_indexed(
+    photos, build, lines, says
+):
+    write_csv(photos, *lines)
+    store = build(photos)
+    assert len(store) == 13
+    [remark] = [remark for remark in store.manifest.remarks() if "metadata.csv" in remark]
+    assert says in remark
+
+
+def test_a_table_in_another_encoding_is_said(photos, build):
+    (photos / "Metadata.CSV").write_bytes(b"file_name,note\np0.png,caf\xe9\n")
+    [remark] = [remark for remark in build(photos).manifest.remarks() if "Metadata.CSV" in remark]
+    assert "line 2: has the byte 0xe9; expected UTF-8" in remark
