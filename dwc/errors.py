@@ -5,6 +5,7 @@
     ├── ImageError        an image cannot be read
     ├── CheckpointError   a model cannot be loaded, converted or written
     ├── StoreError        a gallery's vectors are missing, damaged, or made by another model
+    ├── BusyError         too many queries are waiting for the model; try again later
     ├── DatasetError      the files of a benchmark are missing or have another format
     └── TrainingError     a training cannot start or continue
 
@@ -34,6 +35,10 @@ class CheckpointError(DWCError):
 
 class StoreError(DWCError):
     """A gallery store (folder with image vectors) is missing, damaged, or made by another model."""
+
+
+class BusyError(DWCError):
+    """Too many queries are waiting for the model; the same query may be sent again later."""
 
 
 class DatasetError(DWCError):

@@ -1,14 +1,17 @@
 """Maps of the CNN stream's attention between the query's words and regions of the reference."""
 
 import string
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from dwc.checkpoints.load import Checkpoint
+from dwc.modeling.modeling_dwc import ImageFeatures
 from dwc.modeling.processing_dwc import WORD_PADDING_ID, DWCProcessor
 from dwc.search.query import EncodedQuery
 
@@ -102,8 +105,19 @@ class AttentionMaps:
 
 
 @torch.inference_mode()
-def attention_maps(checkpoint: Checkpoint, query: EncodedQuery) -> AttentionMaps | None:
+def attention_maps(
+    checkpoint: Checkpoint,
+    query: EncodedQuery,
+    image_features: Callable[[Tensor], ImageFeatures] | None = None,
+) -> AttentionMaps | None:
     """Compute the attention between a query's words and the regions of its image.
+
+    Args:
+        checkpoint: the checkpoint that encoded the query.
+        query: the encoded query.
+        image_features: function that returns the model's features of an image, given the
+            processor's output for it, such as `QueryComposer.image_features`, which caches them.
+            None to compute them here.
 
     Returns:
         The maps. None if the model has no CNN stream, if the query has no image, or if it has no
@@ -116,8 +130,13 @@ def attention_maps(checkpoint: Checkpoint, query: EncodedQuery) -> AttentionMaps
     if not bool(inputs["word_mask"].any()):
         return None
     device = next(stream.parameters()).device
-    maps = checkpoint.model.region_maps(
-        **{name: inputs[name].to(device) for name in ("pixel_values", "word_ids", "word_mask")}
+    pixel_values = inputs["pixel_values"]
+    if image_features is None:
+        features = checkpoint.model.image_features(pixel_values.to(device))
+    else:
+        features = image_features(pixel_values).to(device)
+    maps = checkpoint.model.attend_features(
+        features, inputs["word_ids"].to(device), inputs["word_mask"].to(device)
     )
     to_regions = maps.regions_by_word[0].float().cpu().numpy()  # (L, H, W)
     to_words = maps.words_by_region[0].float().cpu().numpy()  # (L, H, W)

@@ -250,7 +250,7 @@ class CnnStream(nn.Module):
         Returns:
             Unit vectors of length D, (N, D).
         """
-        features = self._feature_map(pixel_values, shared_map).flatten(2)  # (N, C, h w)
+        features = self.feature_map(pixel_values, shared_map).flatten(2)  # (N, C, h w)
         return normalize(self.project_image(self.pool_gallery(features)))
 
     def compose(
@@ -275,10 +275,31 @@ class CnnStream(nn.Module):
         Raises:
             QueryError: A query has neither an image nor words.
         """
+        features = None
+        if pixel_values is not None:
+            features = self.feature_map(pixel_values, shared_map)
+        return self.compose_map(features, word_ids, word_mask)
+
+    def compose_map(
+        self,
+        features: Tensor | None = None,
+        word_ids: Tensor | None = None,
+        word_mask: Tensor | None = None,
+    ) -> Composition:
+        """Compose N queries like `compose`, from feature maps that were computed before.
+
+        Args:
+            features: The images' feature maps (N, C, h, w), as `feature_map` returns them; None for
+                no images.
+            word_ids: Word ids (N, L), padded to L words, or None for no words.
+            word_mask: (N, L) bool, True on words, with padding after them; None for no padding.
+
+        Raises:
+            QueryError: A query has neither an image nor words.
+        """
         text = self._read(word_ids, word_mask)
-        if pixel_values is None:
+        if features is None:
             return self._compose_words(text)
-        features = self._feature_map(pixel_values, shared_map)  # (N, C, h, w): X
         regions = self._regions(features)  # (N, H, h, w): E
         if text is None:
             return self._compose_image(features, regions)
@@ -307,11 +328,22 @@ class CnnStream(nn.Module):
         Raises:
             QueryError: No query has words.
         """
+        return self.attend_map(self.feature_map(pixel_values, shared_map), word_ids, word_mask)
+
+    def attend_map(
+        self, features: Tensor, word_ids: Tensor, word_mask: Tensor | None = None
+    ) -> RegionMaps:
+        """Compute the cross-attention like `region_maps`, from feature maps computed before.
+
+        The arguments are as in `compose_map`.
+
+        Raises:
+            QueryError: No query has words.
+        """
         text = self._read(word_ids, word_mask)
         if text is None:
             raise QueryError("no query has words; without words there is nothing to show.")
         word_ids, mask = text
-        features = self._feature_map(pixel_values, shared_map)
         grid = features.shape[-2:]
         regions = self._regions(features)
         attention = self._attend(self.word_encoder(word_ids, mask), regions, mask)
@@ -366,10 +398,13 @@ class CnnStream(nn.Module):
         weight = image_part.new_ones(len(image_part), 1)
         return Composition.mix(image_part, torch.zeros_like(image_part), weight)
 
-    def _feature_map(self, pixel_values: Tensor, shared_map: Tensor | None) -> Tensor:
+    def feature_map(self, pixel_values: Tensor, shared_map: Tensor | None = None) -> Tensor:
         """Return the feature map X (N, C, h, w) of N images (N, 3, height, width).
 
         Letters of shapes are explained in the class's docstring; the arguments are as in `embed`.
+
+        Raises:
+            QueryError: The config's `shared_channels` is above 0, and `shared_map` is None.
         """
         if self.project_regions is None:
             return self.resnet(pixel_values).last_hidden_state

@@ -99,6 +99,21 @@ class Composition:
         weight = shift_weight(self.image_weight, shift)
         return Composition.mix(self.image_part, self.text_part, weight, joint)
 
+    def rows(self, rows: Tensor) -> "Composition":
+        """Return a copy of some of the queries, in the given order.
+
+        Args:
+            rows: Indices of the queries (M,), int64; an index may be repeated.
+        """
+        joint = None if self.joint_part is None else self.joint_part[rows]
+        return Composition(
+            self.embedding[rows],
+            self.image_part[rows],
+            self.text_part[rows],
+            self.image_weight[rows],
+            joint,
+        )
+
     def to(self, target: torch.device | str | torch.dtype) -> "Composition":
         """Return the same queries on another device or in another float type."""
         joint = None if self.joint_part is None else self.joint_part.to(target)
@@ -173,6 +188,17 @@ class ComposedQuery:
         """
         shifted = {name: stream.shifted(shift) for name, stream in self.streams.items()}
         return replace(self, clip=shifted.get("clip"), cnn=shifted.get("cnn"))
+
+    def rows(self, rows: Tensor) -> "ComposedQuery":
+        """Return a copy of some of the queries, in the given order.
+
+        Args:
+            rows: Indices of the queries (M,), int64; an index may be repeated.
+        """
+        return ComposedQuery(
+            **{name: stream.rows(rows) for name, stream in self.streams.items()},
+            ood_score=None if self.ood_score is None else self.ood_score[rows],
+        )
 
     def to(self, device: torch.device | str) -> "ComposedQuery":
         """Return the same queries on another device."""

@@ -5,6 +5,8 @@ Parameter names: `clip.*` as in `clip_backbone.py`, `clip_stream.*` as in `clip_
 have no parameters.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,6 +21,55 @@ from dwc.modeling.configuration_dwc import DWCConfig
 from dwc.modeling.efficientnet_lite import EfficientNetLiteTower
 from dwc.modeling.ood import MahalanobisOOD
 from dwc.modeling.strict_loading import StrictModel
+
+
+@dataclass(frozen=True)
+class ImageFeatures:
+    """What a model computes from N reference images alone, whatever the texts are.
+
+    Attributes:
+        clip: CLIP's image features of size F, (N, F); None if the model has no CLIP stream.
+        cnn_map: The CNN stream's feature maps with C channels of h by w regions, (N, C, h, w); None
+            if the model has no CNN stream.
+    """
+
+    clip: Tensor | None
+    cnn_map: Tensor | None
+
+    def __len__(self) -> int:
+        """Return the number N of images."""
+        return next(len(tensor) for tensor in self._tensors() if tensor is not None)
+
+    @property
+    def size_bytes(self) -> int:
+        """The memory that the features take, in bytes."""
+        return sum(tensor.nbytes for tensor in self._tensors() if tensor is not None)
+
+    def rows(self, rows: Tensor) -> "ImageFeatures":
+        """Return a copy of the features of some of the images, in the given order.
+
+        Args:
+            rows: Indices of the images (M,), int64; an index may be repeated.
+        """
+        return ImageFeatures(
+            *(None if tensor is None else tensor[rows] for tensor in self._tensors())
+        )
+
+    def to(self, device: torch.device | str) -> "ImageFeatures":
+        """Return the same features on another device."""
+        return ImageFeatures(
+            *(None if tensor is None else tensor.to(device) for tensor in self._tensors())
+        )
+
+    @classmethod
+    def concatenate(cls, features: Sequence["ImageFeatures"]) -> "ImageFeatures":
+        """Return the features of one or more batches of images, by the same model, as one batch."""
+        clips = [batch.clip for batch in features if batch.clip is not None]
+        maps = [batch.cnn_map for batch in features if batch.cnn_map is not None]
+        return cls(torch.cat(clips) if clips else None, torch.cat(maps) if maps else None)
+
+    def _tensors(self) -> tuple[Tensor | None, Tensor | None]:
+        return self.clip, self.cnn_map
 
 
 class DWCModel(StrictModel):
@@ -97,18 +148,59 @@ class DWCModel(StrictModel):
                 one of them gets the texts.
         """
         self._require_both_forms(clip_input_ids, word_ids)
-        clip = cnn = ood_score = shared_map = None
+        images = None if pixel_values is None else self.image_features(pixel_values)
+        return self.compose_features(
+            images, clip_input_ids, clip_attention_mask, word_ids, word_mask
+        )
+
+    def image_features(self, pixel_values: Tensor) -> ImageFeatures:
+        """Compute everything that `compose_features` needs of N reference images.
+
+        Args:
+            pixel_values: Images (N, 3, height, width), normalized as in `compose`.
+        """
+        clip = cnn_map = shared_map = None
+        if self.clip is not None:
+            clip, shared_map = self._clip_image_features(pixel_values)
+        if self.cnn_stream is not None:
+            cnn_map = self.cnn_stream.feature_map(pixel_values, shared_map)
+        return ImageFeatures(clip, cnn_map)
+
+    def compose_features(
+        self,
+        images: ImageFeatures | None = None,
+        clip_input_ids: Tensor | None = None,
+        clip_attention_mask: Tensor | None = None,
+        word_ids: Tensor | None = None,
+        word_mask: Tensor | None = None,
+    ) -> ComposedQuery:
+        """Compose N queries like `compose`, from image features that were computed before.
+
+        Args:
+            images: The reference images' features, as `image_features` returns them; None for
+                queries without images.
+            clip_input_ids: As in `compose`, like the other arguments.
+            clip_attention_mask: See `compose`.
+            word_ids: See `compose`.
+            word_mask: See `compose`.
+
+        Raises:
+            QueryError: As in `compose`.
+        """
+        self._require_both_forms(clip_input_ids, word_ids)
+        clip = cnn = ood_score = None
         if self.clip is not None and self.clip_stream is not None:
             image = text = None
-            if pixel_values is not None:
-                image, shared_map = self._clip_image_features(pixel_values)
-                if self.familiarity is not None:
+            if images is not None:
+                image = images.clip
+                if self.familiarity is not None and image is not None:
                     ood_score = self.familiarity.score(image)
             if clip_input_ids is not None:
                 text = self.clip.text_features(clip_input_ids, clip_attention_mask)
             clip = self.clip_stream.compose(image, text)
         if self.cnn_stream is not None:
-            cnn = self.cnn_stream.compose(pixel_values, word_ids, word_mask, shared_map)
+            cnn_map = None if images is None else images.cnn_map
+            cnn = self.cnn_stream.compose_map(cnn_map, word_ids, word_mask)
         return ComposedQuery(clip=clip, cnn=cnn, ood_score=ood_score)
 
     def embed_images(self, pixel_values: Tensor) -> Tensor:
@@ -141,12 +233,24 @@ class DWCModel(StrictModel):
         Raises:
             QueryError: The model has no CNN stream, or no query has words.
         """
-        if self.cnn_stream is None:
+        return self.attend_features(self.image_features(pixel_values), word_ids, word_mask)
+
+    def attend_features(
+        self, images: ImageFeatures, word_ids: Tensor, word_mask: Tensor | None = None
+    ) -> RegionMaps:
+        """Return the attention like `region_maps`, from image features that were computed before.
+
+        Args:
+            images: The images' features, as `image_features` returns them.
+            word_ids: Word ids (N, L), padded to L words.
+            word_mask: (N, L) bool, True on words; None for no padding.
+
+        Raises:
+            QueryError: The model has no CNN stream, or no query has words.
+        """
+        if self.cnn_stream is None or images.cnn_map is None:
             raise QueryError("the model has no CNN stream, and so no regions.")
-        shared_map = None
-        if self.shares_backbone:
-            shared_map = self._clip_image_features(pixel_values)[1]
-        return self.cnn_stream.region_maps(pixel_values, word_ids, word_mask, shared_map)
+        return self.cnn_stream.attend_map(images.cnn_map, word_ids, word_mask)
 
     @property
     def shares_backbone(self) -> bool:

@@ -16,7 +16,7 @@ from dwc.errors import QueryError
 from dwc.gallery.builder import Embed
 from dwc.gallery.store import ModelIdentity
 from dwc.modeling.composition import ComposedQuery, Composition
-from dwc.modeling.modeling_dwc import DWCModel
+from dwc.modeling.modeling_dwc import DWCModel, ImageFeatures
 from dwc.modeling.processing_dwc import fill_template
 from dwc.modeling.text_cleaning import TypedText
 
@@ -109,21 +109,63 @@ def image_embedder(checkpoint: Checkpoint) -> Embed:
     return embed
 
 
-def model_composer(model: DWCModel) -> Compose:
+class ModelInputs(NamedTuple):
+    """The inputs of one forward pass of a model, for N queries, as CPU tensors.
+
+    Attributes:
+        texts: the processor's output for the N texts, as tensors (N, L) by name; empty for queries
+            without texts.
+        image_rows: for each query, the index (N,) of its reference image among the images of
+            `known`, followed by those of `pixel_values`; None for queries without images.
+        known: features of images that the model encoded before; None for none.
+        pixel_values: the processor's output (M, 3, height, width) for M images that the model is to
+            encode; None for none.
+    """
+
+    texts: Mapping[str, Tensor]
+    image_rows: Tensor | None = None
+    known: ImageFeatures | None = None
+    pixel_values: Tensor | None = None
+
+
+class ModelOutputs(NamedTuple):
+    """The outputs of one forward pass of a model, on the CPU.
+
+    Attributes:
+        composed: the N composed queries, in which image and text are mixed.
+        encoded: the features of the M images that the model encoded; None for none.
+    """
+
+    composed: ComposedQuery
+    encoded: ImageFeatures | None
+
+
+RunModel = Callable[[ModelInputs], ModelOutputs]
+"""Function that runs a model on the inputs of N queries, on whichever device the model is."""
+
+
+def model_runner(model: DWCModel) -> RunModel:
     """Return a function that runs a model on queries.
 
-    The function takes the processor's output for N queries. It returns the composed queries, in
-    which image and text are mixed. If the model is moved to another device later, the function runs
-    it there.
+    If the model is moved to another device later, the function runs it there.
     """
 
     @torch.inference_mode()
-    def compose(inputs: Mapping[str, Tensor]) -> ComposedQuery:
+    def run(inputs: ModelInputs) -> ModelOutputs:
         device = next(model.parameters()).device
-        moved = {name: tensor.to(device) for name, tensor in inputs.items()}
-        return model.compose(**moved).to("cpu")
+        texts = {name: tensor.to(device) for name, tensor in inputs.texts.items()}
+        encoded = None
+        if inputs.pixel_values is not None:
+            encoded = model.image_features(inputs.pixel_values.to(device))
+        images = None
+        if inputs.image_rows is not None:
+            known = None if inputs.known is None else inputs.known.to(device)
+            batches = [batch for batch in (known, encoded) if batch is not None]
+            images = ImageFeatures.concatenate(batches).rows(inputs.image_rows.to(device))
+        composed = model.compose_features(images, **texts).to("cpu")
+        return ModelOutputs(composed, None if encoded is None else encoded.to("cpu"))
 
-    return compose
+    return run
 
 
 def encode_query(
@@ -135,7 +177,7 @@ def encode_query(
         checkpoint: the checkpoint.
         image: the reference image, upright RGB; None for a query without a reference.
         text: the text to be inserted in the caption template; empty for none.
-        compose: function that runs the checkpoint's model, as returned by `model_composer`.
+        compose: function that runs the checkpoint's model, such as a `QueryComposer`.
 
     Returns:
         The composed query, the text that the model received, and the out-of-distribution score.
@@ -162,7 +204,7 @@ def compose_texts(
         checkpoint: the checkpoint.
         image: the reference image, upright RGB; None for queries without a reference.
         texts: the N texts, none of them blank.
-        compose: function that runs the checkpoint's model, as returned by `model_composer`.
+        compose: function that runs the checkpoint's model, such as a `QueryComposer`.
 
     Returns:
         A batch of N queries. Row i equals the result of `encode_query` for text i, up to rounding.

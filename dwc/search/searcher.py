@@ -19,14 +19,13 @@ from dwc.modeling.text_cleaning import TypedText
 from dwc.negation import negation_note
 from dwc.search.near_duplicates import Cells, NearDuplicates, image_cells, same_picture, same_ratio
 from dwc.search.query import (
-    Compose,
     EncodedQuery,
     QueryEncoding,
     compose_texts,
     concatenate,
     encode_query,
-    model_composer,
 )
+from dwc.search.query_composer import QueryComposer
 from dwc.search.reference_weights import load_reference_weights
 from dwc.search.results import SearchResult
 from dwc.search.weight_sweep import WeightSweep
@@ -55,14 +54,15 @@ class _Reference(NamedTuple):
 class Searcher:
     """Searches one gallery with one model.
 
-    A searcher has no state that changes between queries: equal arguments give equal results, and
-    several threads may use it.
+    Equal arguments give equal results, up to rounding, whatever was searched before or is searched
+    at the same time. Several threads may use a searcher; their queries then share forward passes of
+    the model. Recent references and queries are cached, so that the model does not run twice for
+    them.
 
     Attributes:
         checkpoint: the loaded model and its processor.
         store: the gallery's ids, vectors and images.
-        compose: function that runs the model on queries; may be replaced by one that runs it on
-            another device.
+        compose: runs the model on queries; those that wait at the same moment share a pass.
         index: computes the scores of all gallery images for any vector, not only for queries.
         reference_weights: the checkpoint's image weights for a fixed set of comparison queries;
             None if the checkpoint has no such file.
@@ -82,7 +82,7 @@ class Searcher:
                 f"({len(store.manifest.skipped)} could not be read). Index a folder that has some."
             )
         self.checkpoint = checkpoint
-        self.compose: Compose = model_composer(checkpoint.model)
+        self.compose = QueryComposer(checkpoint.model)
         self.store = store
         self.index = ExactIndex(store.vectors)
         self.reference_weights = load_reference_weights(checkpoint)

@@ -186,7 +186,7 @@ def explain_query(searcher: Searcher, query: EncodedQuery, id: str, shift: float
     if not len(sweep):
         raise QueryError("the gallery has nothing but the reference; there is nothing to explain.")
     selected = id or sweep.ids[int(sweep.top(shift, 1)[0])]
-    regions = attention_maps(searcher.checkpoint, query)
+    regions = attention_maps(searcher.checkpoint, query, searcher.compose.image_features)
     return {
         "why": explain_score(sweep, selected, shift).to_dict(),
         "word_effects": ablate_words(searcher, query, selected, shift).to_dict(),

@@ -8,18 +8,14 @@ any other that imports torch.
 
 import copy
 import logging
-from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from dwc.modeling.composition import ComposedQuery
     from dwc.modeling.modeling_dwc import DWCModel
-    from dwc.search.query import Compose
+    from dwc.search.query import ModelInputs, ModelOutputs, RunModel
     from dwc.search.searcher import Searcher
 
 try:
@@ -56,22 +52,24 @@ def borrow_gpu(searcher: "Searcher") -> None:
     ZeroGPU runs each call in another process, forked from this one. Inputs and outputs are copied
     between the processes, and tensors on the GPU cannot be used in this process. Therefore the GPU
     gets a copy of the model. The model itself stays on the CPU and serves for everything else:
-    attention maps, and queries for which no GPU is granted.
+    attention maps, and queries for which no GPU is granted. Queries that wait at the same moment
+    share a call; it counts for the visitor of the oldest one.
     """
     if is_lent():
-        from dwc.search.query import model_composer
+        from dwc.search.query import model_runner
 
         gpu_model = copy.deepcopy(searcher.checkpoint.model).to(_LENT_DEVICE)
-        compose_on_gpu = spaces.GPU(duration=LEASE_SECONDS)(model_composer(gpu_model))
-        searcher.compose = partial(_compose_on_gpu_or_cpu, compose_on_gpu, searcher.compose)
+        run_on_gpu = spaces.GPU(duration=LEASE_SECONDS)(model_runner(gpu_model))
+        composer = searcher.compose
+        composer.run_model = partial(_run_on_gpu_or_cpu, run_on_gpu, composer.run_model)
 
 
-def _compose_on_gpu_or_cpu(
-    on_gpu: "Compose", on_cpu: "Compose", inputs: "Mapping[str, Tensor]"
-) -> "ComposedQuery":
+def _run_on_gpu_or_cpu(
+    on_gpu: "RunModel", on_cpu: "RunModel", inputs: "ModelInputs"
+) -> "ModelOutputs":
     """Run a forward pass on ZeroGPU, or on the CPU if no GPU is granted."""
     try:
-        return on_gpu(dict(inputs))
+        return on_gpu(inputs)
     except Exception as error:  # for example, the quota is used up; only Spaces define the types
         _log.warning("no GPU was lent, so the CPU answers: %s", error)
         return on_cpu(inputs)

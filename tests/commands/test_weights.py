@@ -11,7 +11,8 @@ from dwc.checkpoints import load
 from dwc.cli import main
 from dwc.evaluation.catalogue import CatalogueImages, evaluate_catalogue
 from dwc.gallery.precomputed import load_precomputed
-from dwc.search.query import encode_query, model_composer
+from dwc.search.query import encode_query
+from dwc.search.query_composer import QueryComposer
 from dwc.search.reference_weights import ReferenceWeights
 from tests.search.tiny import write_tiny_checkpoint
 
@@ -59,7 +60,7 @@ def test_each_query_is_kept_with_its_weights_and_its_truth(tmp_path):
         assert kept.reference_queries.words[place] == asked[place].captions[0]
         picture = pictures(asked[place].reference)
         words = kept.reference_queries.words[place]
-        composed = encode_query(loaded, picture, words, model_composer(loaded.model)).composed
+        composed = encode_query(loaded, picture, words, QueryComposer(loaded.model)).composed
         for name, stream in composed.streams.items():
             weight = kept.reference_queries.image_weights[name][place]
             assert float(stream.image_weight) == pytest.approx(weight, abs=2e-5)

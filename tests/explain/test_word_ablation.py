@@ -7,7 +7,8 @@ import pytest
 
 from dwc.errors import QueryError
 from dwc.explain.word_ablation import ablate_words
-from dwc.search.query import compose_texts, encode_query, model_composer
+from dwc.search.query import compose_texts, encode_query
+from dwc.search.query_composer import QueryComposer
 from dwc.search.searcher import Searcher
 
 
@@ -20,9 +21,9 @@ def test_wordings_in_one_pass_are_the_queries_one_by_one(loaded, pictures, searc
     texts = ["is red", "is shorter and red", "zork"]
     image = searcher.encode_query(pictures / "p02.png").image
     for picture in (image, None):
-        together = compose_texts(loaded, picture, texts, model_composer(loaded.model))
+        together = compose_texts(loaded, picture, texts, QueryComposer(loaded.model))
         for row, text in enumerate(texts):
-            alone = encode_query(loaded, picture, text, model_composer(loaded.model)).composed
+            alone = encode_query(loaded, picture, text, QueryComposer(loaded.model)).composed
             for name, stream in together.streams.items():
                 expected = alone.streams[name]
                 assert stream.embedding[row].tolist() == pytest.approx(
@@ -33,7 +34,7 @@ def test_wordings_in_one_pass_are_the_queries_one_by_one(loaded, pictures, searc
                 )
     for blank in ([], ["is red", " "]):
         with pytest.raises(QueryError, match="blank"):
-            compose_texts(loaded, image, blank, model_composer(loaded.model))
+            compose_texts(loaded, image, blank, QueryComposer(loaded.model))
 
 
 @pytest.mark.parametrize("shift", [0.0, -1.5, math.inf])

@@ -1,7 +1,9 @@
 """A GPU that is lent for single calls, in another process, and what is carried there and back."""
 
 import pickle
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +16,7 @@ from dwc.explain.word_ablation import ablate_words
 from dwc.gallery.builder import build_store
 from dwc.gallery.sources import FolderSource
 from dwc.search.query import image_embedder, model_identity
+from dwc.search.query_composer import MODEL_QUEUE
 from dwc.search.searcher import Searcher
 from dwc.ui import zerogpu
 from dwc.ui.startup import open_models
@@ -29,6 +32,8 @@ class Lender:
         self.config = SimpleNamespace(Config=SimpleNamespace(zero_gpu=zero_gpu))
         self.calls = 0
         self.refuses = False
+        self.began, self.goes_on = threading.Event(), threading.Event()
+        self.goes_on.set()
 
     def GPU(self, duration: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         assert 0 < duration <= 60
@@ -36,6 +41,8 @@ class Lender:
         def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
             def call(*arguments: Any) -> Any:
                 self.calls += 1
+                self.began.set()
+                assert self.goes_on.wait(20)
                 if self.refuses:
                     raise RuntimeError("the quota is spent")
                 carried = pickle.loads(pickle.dumps(arguments))
@@ -99,9 +106,9 @@ def assert_alike(result, other):
 
 
 def test_every_pass_of_the_model_borrows_it(lender, loaded, store, question):
-    searcher = Searcher(loaded, store)
-    expected = searcher.search(**question)
-    effects = ablate_words(searcher, searcher.encode_query(**question), "figure-09.png")
+    plain, searcher = Searcher(loaded, store), Searcher(loaded, store)
+    expected = plain.search(**question)
+    effects = ablate_words(plain, plain.encode_query(**question), "figure-09.png")
     zerogpu.borrow_gpu(searcher)
     searcher.compose(loaded.processor(text="red"))
     assert lender.calls == 1
@@ -115,21 +122,42 @@ def test_every_pass_of_the_model_borrows_it(lender, loaded, store, question):
     assert lender.calls == 3
     again = probe_paraphrases(searcher, asked, [asked.text], k=5)
     assert again.mean_overlap == 1.0
+    assert lender.calls == 3  # the text was composed before
+    probe_paraphrases(searcher, asked, ["is long and red"], k=5)
     assert lender.calls == 4
+
+
+def test_searches_that_wait_together_borrow_it_once(lender, loaded, store, gallery):
+    questions = [(gallery / f"figure-{n:02}.png", "is red") for n in range(6)]
+    expected = [Searcher(loaded, store).search(*question) for question in questions]
+    searcher = Searcher(loaded, store)
+    zerogpu.borrow_gpu(searcher)
+    lender.goes_on.clear()
+    with ThreadPoolExecutor(len(questions)) as pool:
+        first = pool.submit(searcher.search, *questions[0])
+        assert lender.began.wait(20)
+        others = [pool.submit(searcher.search, *question) for question in questions[1:]]
+        while len(MODEL_QUEUE) < len(others):
+            pass
+        lender.goes_on.set()
+        results = [future.result(20) for future in (first, *others)]
+    for result, same in zip(results, expected, strict=True):
+        assert_alike(result, same)
+    assert lender.calls == 2
 
 
 def test_what_it_borrows_for_is_a_copy(lender, loaded, store, question, monkeypatch):
     """The model itself stays where everything else finds it."""
+    expected = Searcher(loaded, store).search(**question)
     searcher = Searcher(loaded, store)
-    expected = searcher.search(**question)
     zerogpu.borrow_gpu(searcher)
     monkeypatch.setattr(loaded.model, "compose", None)
     assert_alike(searcher.search(**question), expected)
 
 
 def test_where_none_is_lent_the_cpu_answers(lender, loaded, store, question, caplog):
+    expected = Searcher(loaded, store).search(**question)
     searcher = Searcher(loaded, store)
-    expected = searcher.search(**question)
     zerogpu.borrow_gpu(searcher)
     lender.refuses = True
     assert_alike(searcher.search(**question), expected)
@@ -143,9 +171,9 @@ def test_where_none_is_lent_the_cpu_answers(lender, loaded, store, question, cap
 def test_elsewhere_nothing_is_changed(loaded, store, monkeypatch, lends):
     monkeypatch.setattr(zerogpu, "spaces", None if lends is None else Lender(zero_gpu=lends))
     searcher = Searcher(loaded, store)
-    compose = searcher.compose
+    run_model = searcher.compose.run_model
     zerogpu.borrow_gpu(searcher)
-    assert searcher.compose is compose
+    assert searcher.compose.run_model is run_model
 
 
 def test_every_model_borrows_it_also_after_it_was_unloaded(

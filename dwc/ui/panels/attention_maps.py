@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dwc.checkpoints.load import Checkpoint
 from dwc.explain.attention_maps import AttentionMaps, Grid, WordAttention, attention_maps
 from dwc.search.query import EncodedQuery
 from dwc.search.searcher import Searcher
@@ -64,12 +63,13 @@ class _Frame(NamedTuple):
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
     """Return the HTML of the panel for a search result."""
-    return render_attention(searcher.checkpoint, state.query)
+    return render_attention(searcher, state.query)
 
 
-def render_attention(checkpoint: Checkpoint, query: EncodedQuery) -> str:
+def render_attention(searcher: Searcher, query: EncodedQuery) -> str:
     """Return the HTML of a query's attention maps, or a sentence that says why there are none."""
-    maps = attention_maps(checkpoint, query)
+    checkpoint = searcher.checkpoint
+    maps = attention_maps(checkpoint, query, searcher.compose.image_features)
     if query.image is None:
         return render_hint(NO_PICTURE)
     if not query.text:

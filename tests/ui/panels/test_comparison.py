@@ -274,11 +274,12 @@ def test_without_words_there_is_nothing_to_say_otherwise(world):
 
 def test_why_there_are_no_regions_is_told(world, standing):
     searchers, pictures = world
-    loaded = searchers["one"].checkpoint
-    assert "has no picture" in render_attention(loaded, standing_for(searchers["one"], "red").query)
+    assert "has no picture" in render_attention(
+        searchers["one"], standing_for(searchers["one"], "red").query
+    )
     alone = standing_for(searchers["one"], "", pictures.ids[0]).query
-    assert "has no words" in render_attention(loaded, alone)
-    assert read(render_attention(loaded, standing.query)).all("input")
+    assert "has no words" in render_attention(searchers["one"], alone)
+    assert read(render_attention(searchers["one"], standing.query)).all("input")
 
 
 def test_the_api_explains_a_result_in_plain_data(world, standing):

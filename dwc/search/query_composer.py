@@ -1,0 +1,272 @@
+"""Runs a model on queries: those that wait together in one batch, and none twice."""
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from dwc.modeling.composition import ComposedQuery
+from dwc.modeling.modeling_dwc import DWCModel, ImageFeatures
+from dwc.search.batch_queue import BatchQueue
+from dwc.search.query import ModelInputs, concatenate, model_runner
+
+IMAGE_CACHE_BYTES = 48 * 1024 * 1024
+"""Memory for the features of recent reference images, per model: a thousand or more images."""
+
+QUERY_CACHE_BYTES = 16 * 1024 * 1024
+"""Memory for recent composed queries, per model: a thousand or more queries."""
+
+MODEL_QUEUE = BatchQueue()
+"""The queue of all models of this process.
+
+Models take turns: two at once on the same processors would both take longer.
+"""
+
+_IMAGES = "pixel_values"
+# The tensors of a text: ids, and a mask of the ids that are not padding.
+_TEXT_FORMS = (("clip_input_ids", "clip_attention_mask"), ("word_ids", "word_mask"))
+
+_RowKey = tuple[Hashable, ...]
+_Value = TypeVar("_Value")
+
+
+class _Work(NamedTuple):
+    """N different queries of one caller.
+
+    Attributes:
+        keys: a key of each query, equal for queries with equal inputs; the first entry is the key
+            of the query's image, None if there is none.
+        pixels: the image (3, height, width) of each query; empty if there are none.
+        texts: tensors (N, L) by name.
+    """
+
+    keys: Sequence[_RowKey]
+    pixels: Sequence[Tensor]
+    texts: Mapping[str, Tensor]
+
+
+class QueryComposer:
+    """Composes queries with one model; see `dwc.search.query.Compose` for arguments and result.
+
+    Queries of several threads that wait at the same moment run in one forward pass. The model's
+    features of recent images, and recent composed queries, are cached: a query that was composed
+    before does not run the model again, and an image that was used before is not encoded again. The
+    keys of the cache are hashes of the model's complete input. The result for a query depends only
+    on that input, up to rounding of about 1e-7, not on the other queries of the pass.
+
+    Attributes:
+        run_model: function that runs the model; may be replaced by one that runs it on another
+            device.
+    """
+
+    def __init__(
+        self,
+        model: DWCModel,
+        queue: BatchQueue = MODEL_QUEUE,
+        image_cache_bytes: int = IMAGE_CACHE_BYTES,
+        query_cache_bytes: int = QUERY_CACHE_BYTES,
+    ) -> None:
+        self.run_model = model_runner(model)
+        self._queue = queue
+        self._images = _Cache[ImageFeatures](image_cache_bytes)
+        self._queries = _Cache[ComposedQuery](query_cache_bytes)
+
+    def __call__(self, inputs: Mapping[str, Tensor]) -> ComposedQuery:
+        """Compose N queries, given the processor's output for them as CPU tensors by name.
+
+        Raises:
+            BusyError: too many queries are waiting.
+            QueryError: a query is invalid for this model.
+        """
+        keys = _row_keys(inputs)
+        if not keys:
+            return self.run_model(ModelInputs(inputs)).composed  # which says what is wrong
+        known = {key: query for key in keys if (query := self._queries.get(key)) is not None}
+        missing = list(dict.fromkeys(key for key in keys if key not in known))
+        if missing:
+            work = _select(inputs, keys, missing)
+            # Queries with and without image, or with and without text, take different ways through
+            # the model.
+            key = (self, bool(work.pixels), tuple(sorted(work.texts)))
+            composed = self._queue.submit(key, work, len(missing), self._run)
+            if missing == keys:
+                return composed
+            for row, row_key in enumerate(missing):
+                known[row_key] = composed.rows(torch.tensor([row]))
+        return concatenate([known[key] for key in keys])
+
+    def image_features(self, pixel_values: Tensor) -> ImageFeatures:
+        """Return the model's features of one image, from the cache if it was used before.
+
+        Args:
+            pixel_values: the processor's output for the image, (1, 3, height, width).
+        """
+        (key,) = _row_keys({_IMAGES: pixel_values})
+        features = self._images.get(key[0])
+        if features is None:
+            work = _Work([key], [pixel_values[0]], {})
+            features = self._queue.submit((self, "features"), work, 1, self._run_features)
+        return features
+
+    def _run(self, works: Sequence[_Work]) -> list[ComposedQuery]:
+        """Compose the queries of several callers in one forward pass; one batch per caller."""
+        composed = self._forward(works).composed
+        rows = _number_rows(works)
+        for key, row in rows.items():
+            query = composed.rows(torch.tensor([row]))
+            self._queries.put(key, query, _size_bytes(query))
+        return [composed.rows(torch.tensor([rows[key] for key in work.keys])) for work in works]
+
+    def _run_features(self, works: Sequence[_Work]) -> list[ImageFeatures]:
+        """Return the features of each caller's image; see `image_features`."""
+        features = self._forward(works).images
+        return [features[work.keys[0][0]] for work in works]
+
+    def _forward(self, works: Sequence[_Work]) -> "_Forward":
+        """Run the model once on all different queries of several callers."""
+        rows = _number_rows(works)
+        pixels = {
+            key[0]: tensor
+            for work in works
+            if work.pixels
+            for key, tensor in zip(work.keys, work.pixels, strict=True)
+        }
+        known = {key: kept for key in pixels if (kept := self._images.get(key)) is not None}
+        new = [key for key in pixels if key not in known]
+        index = {key: number for number, key in enumerate((*known, *new))}
+        composed, encoded = self.run_model(
+            ModelInputs(
+                _join_texts(works, rows),
+                torch.tensor([index[key[0]] for key in rows]) if pixels else None,
+                ImageFeatures.concatenate(list(known.values())) if known else None,
+                torch.stack([pixels[key] for key in new]) if new else None,
+            )
+        )
+        for row, key in enumerate(new):
+            assert encoded is not None
+            known[key] = encoded.rows(torch.tensor([row]))
+            self._images.put(key, known[key], known[key].size_bytes)
+        return _Forward(composed, known)
+
+
+class _Forward(NamedTuple):
+    """What one forward pass computed.
+
+    Attributes:
+        composed: the different queries of the pass, in the order of `_number_rows`.
+        images: the features of their images by the image's key.
+    """
+
+    composed: ComposedQuery
+    images: Mapping[Hashable, ImageFeatures]
+
+
+class _Cache(Generic[_Value]):
+    """A thread-safe cache that drops the least recently used values above a total size."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes, self._bytes = max_bytes, 0
+        self._values: OrderedDict[Hashable, tuple[_Value, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> _Value | None:
+        with self._lock:
+            if key not in self._values:
+                return None
+            self._values.move_to_end(key)
+            return self._values[key][0]
+
+    def put(self, key: Hashable, value: _Value, size_bytes: int) -> None:
+        with self._lock:
+            if key in self._values:
+                self._bytes -= self._values.pop(key)[1]
+            self._values[key] = value, size_bytes
+            self._bytes += size_bytes
+            while self._bytes > self._max_bytes and self._values:
+                self._bytes -= self._values.popitem(last=False)[1][1]
+
+
+def _row_keys(inputs: Mapping[str, Tensor]) -> list[_RowKey]:
+    """Return a key for each of N queries, which is equal for queries with equal inputs.
+
+    The first entry of a key is the key of the query's image; it is None if there are no images.
+    """
+    count = len(next(iter(inputs.values()), ()))
+    columns: list[Sequence[Hashable]] = [_image_keys(inputs.get(_IMAGES), count)]
+    for ids_name, mask_name in _TEXT_FORMS:
+        ids, mask = inputs.get(ids_name), inputs.get(mask_name)
+        if ids is None:
+            columns.append([None] * count)
+        elif mask is None:
+            columns.append([tuple(row) for row in ids.tolist()])
+        else:
+            pairs = zip(ids, mask.bool(), strict=True)
+            columns.append([tuple(row[is_token].tolist()) for row, is_token in pairs])
+    return list(zip(*columns, strict=True))
+
+
+def _image_keys(pixel_values: Tensor | None, count: int) -> list[Hashable]:
+    if pixel_values is None:
+        return [None] * count
+    # One image for all texts: a view of one row, of which only that row has to be hashed.
+    is_repeated = count > 1 and pixel_values.stride(0) == 0
+    keys: list[Hashable] = []
+    for row in pixel_values[:1] if is_repeated else pixel_values:
+        digest = hashlib.blake2b(row.contiguous().numpy(), digest_size=16).digest()
+        keys.append((digest, tuple(row.shape)))
+    return keys * count if is_repeated else keys
+
+
+def _select(
+    inputs: Mapping[str, Tensor], keys: Sequence[_RowKey], wanted: Sequence[_RowKey]
+) -> _Work:
+    """Return the queries with the wanted keys, each once.
+
+    Args:
+        inputs: the processor's output for N queries.
+        keys: the key of each query.
+        wanted: the keys of the queries to return.
+    """
+    rows = [keys.index(key) for key in wanted]
+    texts = {name: tensor[rows] for name, tensor in inputs.items() if name != _IMAGES}
+    pixel_values = inputs.get(_IMAGES)
+    pixels = [] if pixel_values is None else [pixel_values[row] for row in rows]
+    return _Work(wanted, pixels, texts)
+
+
+def _number_rows(works: Sequence[_Work]) -> dict[_RowKey, int]:
+    """Return the keys of all different queries of several callers, numbered from 0."""
+    keys = dict.fromkeys(key for work in works for key in work.keys)
+    return {key: row for row, key in enumerate(keys)}
+
+
+def _join_texts(works: Sequence[_Work], rows: Mapping[_RowKey, int]) -> dict[str, Tensor]:
+    """Return the texts of all different queries as one batch, padded to the longest.
+
+    Args:
+        works: the callers' queries, whose texts have the same names.
+        rows: the row of each different query in the result.
+    """
+    joined = {}
+    for name in works[0].texts:
+        tensors = [work.texts[name] for work in works]
+        longest = max(tensor.shape[1] for tensor in tensors)
+        batch = tensors[0].new_zeros(len(rows), longest)
+        for work, tensor in zip(works, tensors, strict=True):
+            batch[[rows[key] for key in work.keys], : tensor.shape[1]] = tensor
+        joined[name] = batch
+    return joined
+
+
+def _size_bytes(query: ComposedQuery) -> int:
+    """Return the memory that composed queries take, in bytes."""
+    size = 0
+    for stream in query.streams.values():
+        tensors = (stream.embedding, stream.image_part, stream.text_part, stream.image_weight)
+        size += sum(tensor.nbytes for tensor in tensors)
+        size += 0 if stream.joint_part is None else stream.joint_part.nbytes
+    return size
