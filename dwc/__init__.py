@@ -27,6 +27,8 @@ a imports b); `tests/test_architecture.py` lists all allowed imports and enforce
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from dwc import auto_classes
+
 if TYPE_CHECKING:
     from dwc.modeling.configuration_dwc import DWCConfig
     from dwc.modeling.modeling_dwc import DWCModel
@@ -44,6 +46,8 @@ _HOMES = {
     "DWCProcessor": "dwc.modeling.processing_dwc",
     "Searcher": "dwc.search.searcher",
 }
+
+auto_classes.register()
 
 
 def __getattr__(name: str) -> Any:

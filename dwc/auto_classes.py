@@ -1,0 +1,103 @@
+"""Lets transformers' `AutoConfig`, `AutoModel` and `AutoProcessor` load DWC checkpoints.
+
+transformers finds the class of a model in tables that map a model type to the name of a class. It
+imports the class from `transformers.models.<model type>` when the class is first needed. This
+module adds this project's names to the tables and lets `transformers.models.dwc` refer to the
+package `dwc`, which in turn imports its public classes on first access.
+
+Nothing is imported for this: neither transformers nor torch, and none of this project's classes. A
+table that is not loaded yet gets its entry when transformers loads it; an import hook does only
+that. `AutoModel.register` and its siblings are no alternative, because they need the classes, and
+importing those needs torch.
+"""
+
+import sys
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import Any
+
+_MODEL_TYPE = "dwc"
+_ALIAS = f"transformers.models.{_MODEL_TYPE}"
+
+# transformers' modules with tables -> name of the table, entry for this project's model type, and
+# name of the mapping from config classes that transformers builds from the table.
+_TABLES = {
+    "transformers.models.auto.configuration_auto": ("CONFIG_MAPPING_NAMES", "DWCConfig", None),
+    "transformers.models.auto.modeling_auto": ("MODEL_MAPPING_NAMES", "DWCModel", "MODEL_MAPPING"),
+    "transformers.models.auto.processing_auto": (
+        "PROCESSOR_MAPPING_NAMES",
+        "DWCProcessor",
+        "PROCESSOR_MAPPING",
+    ),
+}
+_CONFIG_CLASS = "DWCConfig"
+
+
+def register() -> None:
+    """Add the entries to all tables, now or as soon as transformers loads them.
+
+    Repeated calls change nothing.
+    """
+    if not any(isinstance(finder, _TableFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _TableFinder())
+    for name in _TABLES:
+        if name in sys.modules:
+            # If another thread is importing the module just now, this waits for the end of it.
+            __import__(name)
+            _add_entries(sys.modules[name])
+
+
+def _add_entries(module: ModuleType) -> None:
+    """Add the entry to the table of one of transformers' modules, which must be loaded."""
+    table_name, entry, mapping_name = _TABLES[module.__name__]
+    table = getattr(module, table_name, None)
+    if not isinstance(table, dict):
+        return  # a version of transformers without this table; it must be importable all the same
+    table.setdefault(_MODEL_TYPE, entry)
+    sys.modules.setdefault(_ALIAS, sys.modules[__package__])
+    # The mapping was built before, possibly from a table of config classes without the entry.
+    mapping = getattr(module, mapping_name, None) if mapping_name else None
+    model_types = getattr(mapping, "_reverse_config_mapping", None)
+    if isinstance(model_types, dict):
+        model_types.setdefault(_CONFIG_CLASS, _MODEL_TYPE)
+
+
+class _TableFinder:
+    """Finds transformers' modules with tables like Python does, but adds the entries on loading.
+
+    All other modules are left to the other finders.
+    """
+
+    def find_spec(self, name: str, path: Any, target: ModuleType | None = None) -> Any:
+        """Return the spec of a module with a table, None for every other module."""
+        if name not in _TABLES:
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _TableLoader(spec.loader)  # type: ignore[assignment]
+        return spec
+
+
+class _TableLoader:
+    """Loads a module with the loader that Python has for it, then adds the entries.
+
+    It takes the place of that loader only until the module is executed.
+    """
+
+    def __init__(self, loader: Any):
+        self._loader = loader
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Create the module."""
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Execute the module and add the entries to its table."""
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
+        _add_entries(module)
