@@ -28,6 +28,10 @@ _TAGS = ("composed-image-retrieval", "image-retrieval")
 _DWC_TAGS = (*_TAGS, "dwc", "arxiv:2312.06179")
 _PL_TAGS = (*_TAGS, "arxiv:2204.11212")
 _RECALLS = (1, 10, 50)
+# The names of the two bundled DWC checkpoints in commands
+JOINT_NAME = "dwc-catalogue"
+DRAWINGS_NAME = "assets/checkpoints/drawings-catalogue"
+
 _STREAMS = {"clip": "CLIP stream", "cnn": "CNN stream"}
 
 WEIGHT_NAMES: Mapping[str, str] = {
@@ -187,11 +191,11 @@ def result_sections(numbers: Mapping[str, Any]) -> list[str]:
     if "wardrobe" in numbers:
         return [
             joint_measured(numbers),
-            _drawings(numbers["catalogue"]),
+            _drawings(numbers["catalogue"], JOINT_NAME),
             _combiners(numbers["combiners"]),
         ]
     return [
-        _drawings(numbers["catalogue"]),
+        _drawings(numbers["catalogue"], DRAWINGS_NAME),
         _combiners(numbers["combiners"]),
         _photographs(numbers.get("photographs")),
     ]
@@ -395,8 +399,8 @@ gave the picture and the words. Both streams and the small CLIP under them were 
 on garments that the project draws itself: {categories} categories, {garments:,} distinct
 garments, pictures of {size} pixels.{_unit_parts(config)}
 
-Intended for trying the method, for teaching, for tests, and as the default of the app. Not a model
-for a real shop."""
+The app's default checkpoint, for drawings and photographs, is trained from this one. Intended for
+that, for trying the method, for teaching and for tests. Not a model for a real shop."""
 
 
 def _unit_parts(config: DWCConfig) -> str:
@@ -431,7 +435,7 @@ def _split(catalogue: Mapping[str, Any]) -> str:
     )
 
 
-def _drawings(catalogue: Mapping[str, Any]) -> str:
+def _drawings(catalogue: Mapping[str, Any], name: str) -> str:
     views = {"both streams": catalogue}
     views |= {_STREAMS[name]: row for name, row in catalogue["streams"].items()}
     rows = [[label, *_recall_cells(row), _correlation_cell(row)] for label, row in views.items()]
@@ -442,7 +446,7 @@ share of the change that only the picture tells.
 
 {markdown_table(("", "R@1", "R@10", "R@50", "weight and truth"), rows)}
 
-`python -m dwc evaluate dwc-catalogue --dataset catalogue --seed {catalogue["seed"]}`"""
+`python -m dwc evaluate {name} --dataset catalogue --seed {catalogue["seed"]}`"""
 
 
 def _combiners(combiners: Mapping[str, Mapping[str, Any]]) -> str:
@@ -478,7 +482,7 @@ It was trained on no photograph. Words alone over 1,000 photographs of clothes (
 dataset, CC0), precision among the first ten, mean of seven classes:
 **{photographs["precision@10"]:.2f}** (chance {photographs["chance"]:.2f}). By class: {classes}.
 
-`python -m dwc evaluate dwc-catalogue --dataset photographs --data FOLDER`"""
+`python -m dwc evaluate {DRAWINGS_NAME} --dataset photographs --data FOLDER`"""
 
 
 def _catalogue_training(numbers: Mapping[str, Any]) -> str:
@@ -618,8 +622,8 @@ same photograph agree in: {agree}.
 *Before* is the checkpoint of drawings alone, {before["fingerprint"]}, that this one started from.
 
 ```sh
-python -m dwc evaluate dwc-catalogue --dataset catalogue --seed {catalogue["seed"]}
-python -m dwc evaluate dwc-catalogue --dataset wardrobe --data FOLDER --split {wardrobe["split"]}
+python -m dwc evaluate {JOINT_NAME} --dataset catalogue --seed {catalogue["seed"]}
+python -m dwc evaluate {JOINT_NAME} --dataset wardrobe --data FOLDER --split {wardrobe["split"]}
 ```"""
 
 
