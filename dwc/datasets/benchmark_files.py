@@ -1,7 +1,7 @@
-"""Reading of a benchmark's annotation files (text and JSON), and lookup of its image files.
+"""Readers for a benchmark's annotation files (text and JSON), and lookup of its image files.
 
 Error messages state what a file contains, what was expected and what to do. Image files are looked
-up by image id, in several folder layouts that are common for the benchmark.
+up by image id, in any of the folder layouts that are common for the benchmark.
 """
 
 import json
@@ -68,15 +68,15 @@ def read_text(path: Path, advice: str) -> str:
 
 
 def shorten(value: object, limit: int = 80) -> str:
-    """Return a value's `repr`, cut to `limit` characters."""
+    """Return a value's `repr`; a longer one is cut to `limit` characters and ends with "…"."""
     text = repr(value)
     return text if len(text) <= limit else f"{text[:limit]}…"
 
 
 def describe_folder(folder: Path) -> str:
-    """Return a sentence part that lists the content of a folder, such as "data holds a.txt, b.txt".
+    """Return a clause that lists the content of a folder, such as "data holds a.txt, b.txt".
 
-    If the folder does not exist, the nearest existing parent folder is listed.
+    If the folder does not exist, the nearest existing parent folder is listed instead.
     """
     existing = next((path for path in (folder, *folder.parents) if path.is_dir()), None)
     if existing is None:
@@ -113,8 +113,8 @@ def best_copy(paths: Sequence[Path]) -> Path:
 
     A failed download leaves an empty file, an HTML page or the beginning of an image, often in the
     same folder as an intact copy. Completeness is judged by a file's first and last bytes. If no
-    file is complete, the first file that begins like an image is returned; if none does, the first
-    file.
+    file is complete, the first file with the first bytes of an image is returned. If there is no
+    such file either, the first file is returned.
     """
     if len(paths) == 1:
         return paths[0]
@@ -180,7 +180,7 @@ class NamedImages(ImageFiles):
     """Lookup of images whose file names without suffix are their ids, in several folders.
 
     If several files have the same id, the first complete file is used. Files are ordered by folder,
-    and in a folder as in `SUFFIXES`.
+    and within a folder by their suffix, in the order of `SUFFIXES`.
     """
 
     def __init__(self, folders: Iterable[Path], owner: str) -> None:

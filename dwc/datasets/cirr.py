@@ -1,4 +1,4 @@
-"""Reading of the benchmark CIRR in the format in which its authors distribute it.
+"""Reader for the benchmark CIRR in its authors' file format.
 
     captions/cap.rc2.<split>.json        [{"pairid", "reference", "target_hard", "caption",
                                            "img_set": {"members": [six names]}}, …]
@@ -28,7 +28,7 @@ _ADVICE = (
 
 @dataclass(frozen=True)
 class CirrQuery(RetrievalQuery):
-    """A query of CIRR; `hits` (correct results) is empty if its target is not published.
+    """A query of CIRR; `hits` (correct results) is empty if the query's target is not published.
 
     Attributes:
         pair_id: Number of the query on the test server.
@@ -72,7 +72,7 @@ def cirr_triplets(root: Path, split: str) -> list[Triplet]:
 
 
 def image_paths(root: Path, split: str) -> dict[str, str]:
-    """Return image name -> relative path of all images of a split, in the order of the file.
+    """Return the relative paths of a split's images by image name, in the order of the file.
 
     Raises:
         DatasetError: The file is missing or not as documented.

@@ -1,4 +1,4 @@
-"""Reading of the benchmark CSS3D, and a safe reader for the pickled `.npy` file of its annotations.
+"""Reader for the benchmark CSS3D, with a safe unpickler for the annotations' `.npy` file.
 
 CSS3D consists of rendered scenes of simple objects, with modification texts such as "make
 middle-left small object yellow". It was made by the authors of TIRG and has these files:
@@ -7,13 +7,14 @@ middle-left small object yellow". It was made by the authors of TIRG and has the
     images/css_<split>_<number>.png         six digits, in the order of objects_img
 
 A modification (an element of `mods`) has a text (`to_str`), the numbers of the scenes before the
-modification (`from`) and the numbers of the scenes after it (`to`). Scenes with the same label show
-the same, so all scenes with the target's label are correct results (hits) of a query.
+modification (`from`) and the numbers of the scenes after it (`to`). Scenes with the same label have
+the same content, so all scenes with the target's label are correct results (hits) of a query.
 
-A pickle is a program that may call any importable function. The reader in this module allows only
-the functions and classes with which numpy pickles arrays, types and numbers. It replaces them with
-its own classes, because numpy's functions would trust the lengths and flags in the file. The result
-consists of dicts, lists, tuples, text, bytes, numbers and objects of the class `PickledArray`.
+A pickle is a program that may call any importable function. The unpickler in this module allows
+only the functions and classes with which numpy pickles arrays, types and numbers. These are
+replaced with classes of this module, because numpy's functions would trust the lengths and flags in
+the file. The result consists of dicts, lists, tuples, text, bytes, numbers and objects of the class
+`PickledArray`.
 """
 
 import pickle

@@ -1,4 +1,4 @@
-"""Reading of the benchmark Fashion200k in its authors' format, with the queries of TIRG's authors.
+"""Reader for the benchmark Fashion200k in its authors' format, with the queries of TIRG's authors.
 
     labels/<category>_<split>_detect_all.txt    path <tab> detection score <tab> caption
     test_queries.txt                            path of the reference, of the target
@@ -33,7 +33,7 @@ _ADVICE = (
 
 @dataclass(frozen=True)
 class LabeledImage:
-    """An image of the label files: its path and its cleaned caption."""
+    """An image that a label file lists, with its path and its cleaned caption."""
 
     path: str
     caption: str
@@ -47,7 +47,7 @@ def clean_caption(caption: str) -> str:
 def labeled_images(root: Path, split: str) -> list[LabeledImage]:
     """Return all images of a split ("train" or "test"), ordered by label file and line.
 
-    An image that is listed several times has its first caption.
+    An image that is listed several times gets its first caption.
 
     Raises:
         DatasetError: Files are missing or not as documented.
@@ -142,8 +142,8 @@ class TrainPairs:
     """Source of random training triplets whose reference and target captions differ in one word.
 
     Two captions differ in one word if removing one word from each leaves the same sequence of
-    words. A triplet has the same index as its reference has among all images for which such a
-    target exists.
+    words. The index of a triplet is the index of its reference image among all images for which
+    such a target exists.
     """
 
     def __init__(self, pictures: Sequence[LabeledImage], states_answer: bool = False) -> None:
@@ -201,9 +201,9 @@ class TrainPairs:
         return (picture.path for picture in self._pictures)
 
     def _rests(self, caption: str) -> list[tuple[str, ...]]:
-        """Return the words of a caption without word i, for each i where word i can be replaced.
+        """Return, for each replaceable word of a caption, the words of the caption without it.
 
-        A word can be replaced if some other caption differs only in this word.
+        A word is replaceable if some other caption differs only in this word.
         """
         return [rest for rest in _without_a_word(caption) if len(self._children[rest]) > 1]
 

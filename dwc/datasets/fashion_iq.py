@@ -1,11 +1,11 @@
-"""Reading of the benchmark FashionIQ in its authors' format, and of other data in this format.
+"""Reader for the benchmark FashionIQ, and for other data in the file format of its authors.
 
     captions/cap.<category>.<split>.json        [{"target", "candidate", "captions": [a, b]}, …]
     image_splits/split.<category>.<split>.json  [id, …]
     images/<id>.png|jpg|webp|gif                or in another of the folders of `TREES`
 
-Many of the published image links are dead, so missing images are no error: a benchmark is made
-without them and lists their names. Metrics of different evaluation protocols (`PROTOCOLS`) are not
+Many of the published image links are dead, so missing images are no error: they are left out of the
+benchmark, which lists their names. Metrics of different evaluation protocols (`PROTOCOLS`) are not
 comparable.
 """
 
@@ -37,7 +37,7 @@ _ADVICE = (
 
 @dataclass(frozen=True)
 class Protocol:
-    """Rules for the evaluation of a split.
+    """Evaluation protocol: how the gallery and the queries of a split are formed.
 
     Attributes:
         full_gallery: If True, the gallery is all images of the split; if False, only the reference
@@ -65,7 +65,8 @@ PROTOCOLS: Mapping[str, Protocol] = {
 def fashion_iq_triplets(root: Path, category: str, split: str) -> list[Triplet]:
     """Return all triplets of a category and split, in the order of the file.
 
-    Blank captions are read as they are, and their number is logged as a warning.
+    Triplets with blank captions are included, and the number of such captions is logged as a
+    warning.
 
     Raises:
         DatasetError: The file is missing, is not as documented, or withholds the targets (as

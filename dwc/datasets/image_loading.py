@@ -58,9 +58,9 @@ DECODER_VERSION = f"1, Pillow {Image.__version__}, HEIC {HAS_HEIF}"
 """Identifies the set of readable formats. If it changes, unreadable files are tried again."""
 
 RENDERING_VERSION = 2
-"""Incremented when a change makes files decode to other pixels, or to other hashes of them.
+"""Version of the decoder's output, incremented when decoded pixels or their hashes change.
 
-Stores then hash images again.
+The images of a gallery that was indexed with another version are decoded and hashed again.
 """
 
 MAX_PIXELS = 80_000_000  # default limit of pixels in a decoded image: 240 MB as RGB
@@ -108,10 +108,10 @@ IGNORED_PROFILE = "ignored_profile"
 """Key that is set in the `info` of a decoded image if its color profile was broken and ignored."""
 
 PART_OF = "part_of"
-"""Key in the `info` of a decoded image that is only a part of its file; the value is a hash of all.
+"""Key in the `info` of a decoded image that shows only a part of its source.
 
-Such images are the square of a strip, and a frame of an animation. The hash is that of the file's
-content, or of the full image's pixels if a PIL image was decoded.
+Such an image is a square cut from a strip, or one frame of an animation. The key's value is a hash
+of the whole source: of the file's content, or, if a PIL image was decoded, of its pixels.
 """
 
 
@@ -207,7 +207,7 @@ def hash_pixels(image: Image.Image) -> str:
     """Return a hash of 32 hex digits of a decoded image's width, height and RGB pixels.
 
     Files that differ only in metadata or in their lossless format have the same hash. If the image
-    is only a part of its file, the hash depends on the whole content of the file, too.
+    shows only a part of its source, the hash also depends on the rest of the source; see `PART_OF`.
     """
     digest = hashlib.blake2b(digest_size=16)
     digest.update(struct.pack("<II", *image.size))
@@ -583,9 +583,9 @@ def _from_numbers(values: NDArray[np.float64]) -> Image.Image:
     """Convert numbers (height, width) or (height, width, 3) to an 8-bit image.
 
     Black is 0, and white is the smallest of 1, 255 and 65,535 that no value exceeds. There are two
-    exceptions. Values with fractions and a maximum of at most `_HIGHLIGHT` belong to an image with
-    highlights brighter than white: white is 1, and larger values are clipped. If values are
-    negative or exceed 65,535, their minimum is black and their maximum is white.
+    exceptions. Values with fractions and a maximum of at most `_HIGHLIGHT` are assumed to belong to
+    an image with highlights brighter than white: white is 1, and larger values are clipped. If
+    values are negative or exceed 65,535, their minimum is black and their maximum is white.
     """
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
@@ -624,9 +624,10 @@ _MAX_SAMPLE_TAG = 281
 def _is_declared_scaled(image: Image.Image, file: IO[bytes] | None) -> bool:
     """Return whether a file of 16-bit levels declares that they use the full range of 16 bits.
 
-    A TIFF does so by its highest level. A PNG does so by a significant-bits chunk of 16 bits, or of
-    at most 8 bits. Values of 9 to 15 bits decide nothing, because cameras' levels of that many bits
-    are often stored unscaled, against the format's specification.
+    A TIFF does so with a tag that gives its highest level as 65,535. A PNG does so with a chunk
+    that gives its number of significant bits as 16, or as at most 8. A number of 9 to 15 bits is
+    ignored, because cameras' levels of that many bits are often stored unscaled, against the
+    format's specification.
 
     Args:
         image: The loaded image.

@@ -1,4 +1,4 @@
-"""Execution of tasks in worker threads or processes, ahead of the time their results are needed.
+"""Execution of tasks in worker threads or processes, before their results are needed.
 
 Results are returned in the order of the tasks. The gallery builder, the evaluation and the training
 use this module to load or draw images.
@@ -61,10 +61,10 @@ def _start_in_background() -> None:
 
 
 class LookAhead(Generic[Task, Result]):
-    """Queue of tasks that a pool executes in order, ahead of the time their results are taken.
+    """Queue of tasks that a pool executes in order, before their results are taken.
 
-    At most `window` tasks at a time are executing, waiting for a worker, or finished with a result
-    that has not been taken.
+    At any time, at most `window` tasks are executing, waiting for a worker, or finished with a
+    result that has not been taken.
     """
 
     def __init__(
@@ -136,10 +136,11 @@ def image_order(benchmark: Benchmark) -> Iterable[str]:
 
 
 class ImagePrefetcher:
-    """Callable that returns images by name and loads images in advance in an expected order.
+    """Callable that returns images by name, and loads them in advance in an expected order.
 
-    If the requested image is among those loaded in advance, the images before it in the order are
-    discarded. Other images are loaded when they are requested. The object is a context manager.
+    If the requested image is among those loaded in advance, the images before it in the expected
+    order are discarded. Any other image is loaded when it is requested. The object is a context
+    manager.
     """
 
     def __init__(self, paths: Mapping[str, Path], order: Iterable[str], threads: int) -> None:

@@ -1,4 +1,4 @@
-"""Reading of the benchmark Shoes, with relative captions, in its authors' format.
+"""Reader for the benchmark Shoes (the one with relative captions) in its authors' format.
 
     relative_captions_shoes.json    [{"ImageName": target, "ReferenceImageName", "RelativeCaption"}]
     train_im_names.txt, eval_im_names.txt                       one image file name per line
@@ -7,7 +7,7 @@
 A pair of a reference and a target image belongs to the split that lists both images. DWC's released
 code iterates over the images of a split and adds all pairs of each image. A pair is thus added
 twice, at its target and at its reference, unless both are the same image: 1,761 pairs become 3,521
-queries. With the listing "twice", this module does the same; with "once", each pair occurs once.
+queries. The listing "twice" reproduces this; with the listing "once", each pair occurs once.
 
 If reference and target of a pair are the same image, the target is never in the results, since the
 reference is excluded from them. `self_pairs` returns such images.

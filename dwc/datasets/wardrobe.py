@@ -1,4 +1,4 @@
-"""Reading of a "wardrobe": photographs of clothes with their category, attributes and a caption.
+"""Reader for a "wardrobe": photographs of clothes, each with category, attributes and a caption.
 
 A wardrobe is a folder with the table `attributes.csv`, which has one row per photograph, and the
 sub-folder `photos/`. The table's columns are `file`, `split`, `label` (the class assigned by the
@@ -122,8 +122,8 @@ def read_wardrobe(folder: Path, split: str | None = None) -> list[Photograph]:
         split: Name of the split to read; None for all splits.
 
     Raises:
-        DatasetError: there is no table, it is not UTF-8, it lacks columns, a row has an unknown
-            value or too few or too many cells, or no row belongs to the split.
+        DatasetError: there is no table, the table is not UTF-8 or lacks columns, a row has a value
+            that is not allowed or too few or too many cells, or no row belongs to the split.
     """
     table = folder / TABLE
     if not table.is_file():
@@ -260,8 +260,8 @@ def fitting(
 ) -> tuple[int, ...]:
     """Return the indices of all photographs that are correct results of a query.
 
-    They have the new values of the changed attributes and, for the other attributes in
-    `CHANGEABLE`, the values of the reference, where these are known.
+    A correct result has the new values of the changed attributes. For the other attributes in
+    `CHANGEABLE`, it has the values of the reference, where these are known.
 
     Args:
         photographs: All photographs.
@@ -285,10 +285,10 @@ def fitting(
 def image_share(reference: Photograph, changes: dict[str, str]) -> float:
     """Return the true image weight of a query, in [0, 1].
 
-    It is the fraction of the target's attributes that come from the reference image and not from
-    the text: 1 - changed / (1 + known). Here, `changed` is the number of changes, and `known` is
-    the number of attributes in `CHANGEABLE` whose values are known for the reference. The 1 in the
-    divisor stands for the category, which always comes from the image.
+    The true image weight is the fraction of the target's attributes that come from the reference
+    image and not from the text: 1 - changed / (1 + known). Here, `changed` is the number of
+    changes, and `known` is the number of attributes in `CHANGEABLE` whose values are known for the
+    reference. The 1 in the divisor stands for the category, which always comes from the image.
 
     Args:
         reference: The reference photograph.

@@ -1,6 +1,6 @@
-"""The published benchmarks, and their evaluation.
+"""Evaluation of a model on the published benchmarks.
 
-`BENCHMARKS` has for each benchmark a function that reads its files and a function that reports its
+For each benchmark, `BENCHMARKS` has a function that reads the files and a function that reports the
 results.
 """
 
@@ -43,8 +43,8 @@ class BenchmarkOptions:
         protocol: FashionIQ's evaluation protocol, P1 to P4.
         categories: FashionIQ's categories to evaluate; by default all three.
         states_answer: Whether Fashion200k's texts end with "and get <the target's caption>", as in
-            DWC's released code. Such recalls must not be compared with recalls without this option;
-            `protocol` and `notes` of the report say so.
+            DWC's released code. Such recalls must not be compared with recalls without this option.
+            The report states the option in `protocol` and `notes`.
     """
 
     split: str | None = None
@@ -59,7 +59,7 @@ class Part(NamedTuple):
     FashionIQ has one part per category; every other benchmark consists of a single part.
 
     Attributes:
-        name: The part's name; FashionIQ's is the category.
+        name: The part's name; for FashionIQ, the category.
         benchmark: The gallery and the queries.
         files: The image files.
     """
@@ -78,7 +78,7 @@ class Evaluation:
         split: Name of the split.
         options: The options of the evaluation.
         results: Maps the name of each evaluated part to its result.
-        left_out: Maps the name of each part that could not be evaluated to the error.
+        left_out: Maps the name of each part that could not be evaluated to the error that occurred.
         coverages: For each part, in order, how many of its images and queries were available. Parts
             that could not be evaluated are included.
     """
@@ -154,9 +154,9 @@ def evaluate_benchmark(
 ) -> dict[str, Any]:
     """Evaluate a model on a benchmark of `BENCHMARKS`.
 
-    Missing images are left out and counted. Some benchmarks consist of several parts, such as
-    FashionIQ's three categories: a part is left out, with a warning, if none of its queries can be
-    evaluated.
+    Missing images are left out and counted. If a benchmark consists of several parts, such as
+    FashionIQ's three categories, a part without any query that can be evaluated is left out with a
+    warning.
 
     Args:
         name: The benchmark's key in `BENCHMARKS`.
@@ -170,7 +170,7 @@ def evaluate_benchmark(
     Returns:
         The report as JSON-compatible values: recalls in [0, 1] for both streams together and for
         each stream, the protocol, counts, how much of the benchmark was available (`coverage`), and
-        the additional fields of the benchmark.
+        the fields that only this benchmark has.
 
     Raises:
         DatasetError: Files do not have the documented format, or no query can be evaluated.
@@ -256,7 +256,8 @@ def _report_fashion_iq(run: Evaluation) -> dict[str, Any]:
     """Return a report with the mean recalls of the categories, and the report of every category.
 
     A category that could not be evaluated is named in `categories_left_out` and does not count in
-    the means. If evaluated queries have blank captions, `blank_captions` is their number.
+    the means. If evaluated queries have blank captions, `blank_captions` is the number of these
+    captions.
     """
     reports = {category: result.to_dict() for category, result in run.results.items()}
     every = list(reports.values())

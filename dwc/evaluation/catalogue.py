@@ -24,19 +24,19 @@ QUERIES = 2_000
 
 
 class CatalogueImages:
-    """Callable object that returns the image of a catalogue item, drawn in the gallery style."""
+    """Callable that takes the id of a drawn garment and returns its image in the gallery style."""
 
     def __init__(self, items: Sequence[CatalogueItem], workers: int | None = None) -> None:
-        """Draw the images of all items in `workers` processes; None for one process per core."""
+        """Draw all garments in `workers` processes; None for one process per core."""
         with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
             images = pool.map(_draw, items, chunksize=50)
             self._images = dict(zip((item.id for item in items), images, strict=True))
 
     def __call__(self, item_id: str) -> Image.Image:
-        """Return the RGB image of an item, a square with a side of `IMAGE_PX` pixels.
+        """Return the RGB image of a garment, a square with a side of `IMAGE_PX` pixels.
 
         Raises:
-            KeyError: No item has this id.
+            KeyError: No garment has this id.
         """
         return self._images[item_id]
 
@@ -56,23 +56,23 @@ def evaluate_catalogue(
 ) -> dict[str, Any]:
     """Evaluate a model on drawn garments.
 
-    The hits of a query are all garments that fit it, not only its target.
+    The hits of a query are all garments that match the query, not only the target.
 
     Args:
         model: The model.
         processor: The model's processor.
         split: Name of the catalogue's split.
-        gallery_size: Number of gallery images; the gallery depends only on this and on `split`.
+        gallery_size: Number of gallery images. The gallery depends only on this number and `split`.
         queries: Number of queries.
         seed: Random seed of the queries.
-        pictures: Function that returns the image of an item's id; None to draw the images.
+        pictures: Function that takes a garment's id and returns its image; None to draw the images.
 
     Returns:
-        `RankReport.to_dict` with `split` and `seed` added. It has the protocol, counts, and the
-        recalls for both streams together. Under `streams`, it has for each stream the recalls, the
-        mean image weight, and `weight_truth_correlation`: the correlation of the image weight with
-        the true image weight, which is the fraction of the target's attributes that come from the
-        reference image and not from the text.
+        The result of `RankReport.to_dict`, with `split` and `seed` added: the protocol, counts, and
+        the recalls for both streams together. The entry `streams` has, for each stream, the
+        recalls, the mean image weight, and `weight_truth_correlation`: the correlation of the image
+        weight with the true image weight, which is the fraction of the target's attributes that
+        come from the reference image and not from the text.
     """
     items, drawn = _benchmark(split, gallery_size, queries, seed)
     report = run_benchmark(drawn, model, processor, pictures or CatalogueImages(items))

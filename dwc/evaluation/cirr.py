@@ -8,8 +8,8 @@ The targets of the split test1 are not published. CIRR's test server scores two 
     recall.json           {"version": "rc2", "metric": "recall", "<pairid>": [50 names], …}
     recall_subset.json    {"version": "rc2", "metric": "recall_subset", "<pairid>": [3 names], …}
 
-The names of images are ordered from the best to the worst. Images with equal scores have the order
-of the split (or the set).
+The image names of a query are ordered from the best to the worst. Images with equal scores have the
+order of the split (or of the set).
 Source: https://github.com/Cuberick-Orion/CIRR/blob/main/Test-split_server.md
 """
 
@@ -65,7 +65,7 @@ def cirr_queries(encoded: EncodedBenchmark) -> list[CirrQuery]:
 def subset_scores(
     encoded: EncodedBenchmark, view: tuple[Vectors, Vectors]
 ) -> list[tuple[list[str], NDArray[np.floating]]]:
-    """Score, for each query, the other images in the set of its reference.
+    """Score, for each query, the other images in the reference's set of six similar images.
 
     Args:
         encoded: The vectors of the benchmark.
@@ -86,7 +86,7 @@ def subset_scores(
 
 
 def subset_ranks(encoded: EncodedBenchmark) -> dict[str, NDArray[np.int64]]:
-    """Return the ranks of the targets within the sets of their references.
+    """Return the rank of each query's target within the reference's set of six similar images.
 
     Returns:
         A dict from "together" and the name of each stream to the ranks (N,) for the N queries; the
@@ -157,9 +157,7 @@ def write_submission(
 
 
 def best_of_split(encoded: EncodedBenchmark) -> dict[str, list[str]]:
-    """Return for each query the names of the 50 best images of the split.
-
-    The reference is left out.
+    """Return, for each query, the names of the 50 best images of the split, without the reference.
 
     Returns:
         A dict from the query's pair id to the names, best first.
@@ -175,9 +173,9 @@ def best_of_split(encoded: EncodedBenchmark) -> dict[str, list[str]]:
 
 
 def best_of_subset(encoded: EncodedBenchmark) -> dict[str, list[str]]:
-    """Return for each query the names of the 3 best images in the set of its reference.
+    """Return, for each query, the names of the 3 best images in the reference's set.
 
-    The reference is left out.
+    The set consists of six similar images; the reference itself is left out.
 
     Returns:
         A dict from the query's pair id to the names, best first.

@@ -1,9 +1,9 @@
 """Ranks, recall and rank correlation.
 
-A hit is an image that fits the query; every other image is a miss. If a hit and a miss have the
+A hit is an image that matches the query; every other image is a miss. If a hit and a miss have the
 same score, the miss gets the better rank. So a model that gives the same score to all images has a
-recall of 0 (unless K exceeds the number of misses). A hit with the score NaN gets the worst rank, a
-miss with the score NaN the best.
+recall@K of 0, unless K exceeds the number of misses. A hit with the score NaN gets the worst rank,
+a miss with the score NaN the best.
 """
 
 from collections.abc import Iterable

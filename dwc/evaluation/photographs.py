@@ -1,10 +1,10 @@
-"""Evaluation on labeled photographs, for models that were trained on drawings.
+"""Evaluation of a model on labeled photographs.
 
-All photographs have class labels ("Dress"), for which the model searches by text alone. The
-photographs of the wardrobe dataset also have captions and attributes. These allow to evaluate
-caption retrieval, queries of image and text, and the correlation of the image weight with the true
-image weight: the fraction of the target's attributes that come from the reference image and not
-from the text.
+All photographs have class labels, such as "Dress". The evaluation searches for each class by text
+alone. The photographs of the wardrobe dataset also have captions and attributes. With these, the
+evaluation also measures retrieval by caption, retrieval by image and text, and the correlation of
+the image weight with the true image weight: the fraction of the target's attributes that come from
+the reference image and not from the text.
 """
 
 import csv
@@ -33,7 +33,7 @@ from dwc.evaluation.retrieval import (
 from dwc.modeling.modeling_dwc import DWCModel
 from dwc.modeling.processing_dwc import DWCProcessor, fill_template
 
-# The query text of each class. The classes are those of the "Clothing dataset (full)", license CC0.
+# Class -> query text. The classes belong to the "Clothing dataset (full)", license CC0.
 CLASS_WORDS: Mapping[str, str] = {
     "T-Shirt": "t-shirt",
     "Longsleeve": "longsleeve",
@@ -181,7 +181,7 @@ def evaluate_wardrobe(
         A dict with counts, in which unreadable photographs are counted as `missing`, and the keys:
         `classes`: the values of `class_precision`.
         `captions`: recalls of queries by caption; the hit is the described photograph.
-        `composed`: recalls of composed queries; hits are all photographs that fit image and text.
+        `composed`: recalls of composed queries; hits are all photographs that match image and text.
         `streams`: for each stream, the recalls of composed queries, the mean image weight, and
         `weight_truth_correlation`: Spearman's correlation of the image weight with the fraction of
         the target's attributes that come from the reference image and not from the text.

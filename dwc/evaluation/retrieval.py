@@ -39,11 +39,11 @@ Item = TypeVar("Item")
 def readable_text(
     processor: DWCProcessor, template: Mapping[str, str], captions: Sequence[str]
 ) -> tuple[str, bool]:
-    """Insert a query's captions in the caption template, and shorten them to the token limit.
+    """Insert a query's captions into the caption template, and shorten them to the token limit.
 
-    Some captions of benchmarks exceed the number of tokens that CLIP accepts. In that case, the
-    last word of the longest caption is removed repeatedly until the text is short enough. All words
-    of the template remain.
+    Some captions of benchmarks exceed the number of tokens that CLIP accepts. The last word of the
+    longest caption is then removed repeatedly until the text is short enough. All words of the
+    template remain.
 
     Args:
         processor: The model's processor.
@@ -144,8 +144,8 @@ class RankReport:
         """Return Spearman's correlation of a stream's image weight with the true image weight.
 
         The true image weight of a query is the fraction of the target's attributes that come from
-        the reference image and not from the text. The result is None if it is unknown, or if all
-        queries have the same weight or the same true weight.
+        the reference image and not from the text. The result is None if the true image weight of a
+        query is unknown, or if all queries have the same weight or the same true weight.
         """
         shares = [query.picture_share for query in self.benchmark.queries]
         if not shares or any(share is None for share in shares):
@@ -156,16 +156,16 @@ class RankReport:
         """Return the results as JSON-compatible values.
 
         Some benchmarks have queries whose only hit is the reference, which is removed from the
-        results. They count as failures, as in published results. If there are any, `unanswerable`
-        is their number, and `answerable` has the recalls of all other queries.
+        results. Such queries count as failures, as in published results. If there are any,
+        `unanswerable` is their number, and `answerable` has the recalls of all other queries.
 
         Args:
             ks: The numbers K for which recall@K is computed.
 
         Returns:
             A dict with the protocol, counts, and the recalls (0 to 1) of all streams together.
-            `streams` has, for each stream, the recalls, the mean image weight, and, if it is known,
-            `weight_truth_correlation`.
+            `streams` has, for each stream, the recalls, the mean image weight, and, unless the
+            result of the method is None, `weight_truth_correlation`.
         """
         streams: dict[str, dict[str, Any]] = {}
         for name in self.image_weights:
@@ -297,8 +297,8 @@ def compose_queries(
 ) -> QueryVectors:
     """Compute the vectors and image weights of queries.
 
-    Captions are inserted in the caption template of the model's config and shortened to the model's
-    token limit.
+    Captions are inserted into the caption template of the model's config and shortened to the
+    model's token limit.
 
     Args:
         model: The model.
@@ -427,8 +427,8 @@ def run_benchmark(
 
 KS = (1, 10, 50)
 
-# If at least this share of the queries and of the gallery is available, what is missing changes a
-# recall by less than the variation between random seeds.
+# If at least this share of the queries and of the gallery is available, the missing rest is assumed
+# to change a recall by less than the variation between random seeds.
 NEARLY_COMPLETE = 0.99
 MAX_NAMED = 20  # number of missing images that a report names
 
@@ -458,7 +458,7 @@ class Coverage:
 
     @classmethod
     def total(cls, parts: Iterable["Coverage"]) -> "Coverage":
-        """Return how much of a whole benchmark was available: the sums over its parts' counts."""
+        """Return the coverage of a whole benchmark: the sums over the counts of its parts."""
         every = list(parts)
         return cls(
             queries=sum(part.queries for part in every),
@@ -568,11 +568,12 @@ def evaluate_files(
     """Evaluate a model on the available images of a benchmark.
 
     Missing and unreadable images are removed from the gallery. A query is left out if its reference
-    or all of its hits are missing. The result's `coverage` has the numbers of both.
+    or all of its hits are missing. The result's `coverage` says how many images and queries were
+    available.
 
     Args:
         benchmark: The complete benchmark.
-        files: Finds the image files by id.
+        files: Lookup of the image files by id.
         model: The model.
         processor: The model's processor.
         queries: Number of the remaining queries to evaluate, sampled with `seed`; by default all.
