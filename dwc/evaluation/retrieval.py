@@ -164,8 +164,8 @@ class RankReport:
 
         Returns:
             A dict with the protocol, counts, and the recalls (0 to 1) of all streams together.
-            `streams` has, for each stream, the recalls, the mean image weight, and, unless the
-            result of the method is None, `weight_truth_correlation`.
+            `streams` has, for each stream, the recalls, the mean image weight, and, if it can be
+            computed, `weight_truth_correlation`.
         """
         streams: dict[str, dict[str, Any]] = {}
         for name in self.image_weights:

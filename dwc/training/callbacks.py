@@ -23,17 +23,17 @@ logger = logging.getLogger(__name__)
 
 _STREAMS = ("clip_stream", "cnn_stream")
 _BEST, _HISTORY = "best.safetensors", "epochs.jsonl"
-_FROZEN = "clip."  # prefix of the frozen CLIP's parameters; they never change and are not saved
+_FROZEN = "clip."  # prefix of the frozen CLIP parameters, which never change and are not saved
 
 Measure = Callable[[], tuple[float, Mapping[str, float]]]
 
 
 class WeightAverage:
-    """Exponential moving average of both streams' parameters; the frozen CLIP is not averaged.
+    """Exponential moving average of both streams' parameters, without those of the frozen CLIP.
 
-    The decay is the share of the old average that an update retains. After n updates it is at most
-    (1 + n) / (10 + n), so that the random initial parameters soon lose their influence. Batch-norm
-    running statistics are averaged too; integer step counters are copied.
+    The decay is the share of the old average that an update retains. After n updates, the decay is
+    at most (1 + n) / (10 + n), so that the random initial parameters soon lose their influence.
+    Batch-norm running statistics are averaged too; integer step counters are copied.
     """
 
     def __init__(self, model: DWCModel, decay: float) -> None:
@@ -61,7 +61,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Add the model's current parameters to the average."""
+        """Update the average with the model's current parameters."""
         self._average.update_parameters(self._streams)
 
     @contextmanager
@@ -86,12 +86,13 @@ class WeightAverage:
 
 
 class EpochSelection:
-    """Callback that evaluates the model after epochs and saves the best epoch's parameters.
+    """Callback that evaluates the model after given epochs and saves the best epoch's parameters.
 
-    It also updates the moving average of the parameters, if there is one. Its folder contains
-    `epochs.jsonl`, with one line per evaluated epoch, and `best.safetensors`, the parameters of the
-    best epoch so far. A resumed run selects the same epoch as an uninterrupted one, because earlier
-    evaluations are loaded from the folder and the first of several equally good epochs is selected.
+    The callback also updates the moving average of the parameters, if there is one. Its folder
+    contains `epochs.jsonl`, with one line per evaluated epoch, and `best.safetensors`, the
+    parameters of the best epoch so far. A resumed run selects the same epoch as an uninterrupted
+    one, because earlier evaluations are loaded from the folder and the first of several equally
+    good epochs is selected.
     """
 
     def __init__(
@@ -142,7 +143,7 @@ class EpochSelection:
             self._average.update()
 
     def measure_epoch(self, epoch: int) -> None:
-        """Evaluate the model after `epoch` finished epochs.
+        """Evaluate the model after `epoch` finished epochs, and save its parameters if it is best.
 
         Nothing happens if this epoch is not to be evaluated or has been evaluated already.
         """

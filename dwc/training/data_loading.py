@@ -1,4 +1,4 @@
-"""Loading of training batches by step number, for several processes and with prefetching."""
+"""Loaders of training batches by step number, for several processes and with prefetching."""
 
 import os
 import sys
@@ -23,8 +23,8 @@ def shard_and_prefetch(
     all data needed to make a batch would have to be sent to it.
 
     Args:
-        make: Function that returns the batch with a given number, always the same for a number.
-            Step s of process r out of n gets the batch with number s * n + r.
+        make: Function that returns the batch with a given number; the same number must always give
+            the same batch. Step s of process r out of n gets the batch with number s * n + r.
         total_steps: Number of steps of the training stage.
         accelerator: Provides the rank, the number of processes and the device.
 
@@ -45,7 +45,7 @@ def shard_and_prefetch(
 class StepLoader(Generic[Batch]):
     """Loader that returns the batch of a step number, using one running `DataLoader`.
 
-    The data set's item with index s is the batch of step s.
+    Index s of the data set has the batch of step s.
     """
 
     def __init__(self, data: Dataset, total_steps: int, **options: Any) -> None:

@@ -189,7 +189,7 @@ class CachedTowers(nn.Module):
     """Trainable stand-in for CLIP whose image tower (image encoder) is only the last layer.
 
     It takes cached inputs of that layer instead of pixels; see `cache_tower_inputs`. Its parameters
-    are those of the original CLIP, so training changes the CLIP too.
+    are those of the original CLIP model, so training also changes the original.
     """
 
     def __init__(self, clip: ClipBackbone) -> None:
@@ -277,11 +277,11 @@ def cache_image_features(
 ) -> CachedImages:
     """Return CLIP's and the ResNet's features of augmented copies ("views") of every drawing.
 
-    The features are stored in a file. If it exists already, for the same CLIP and ResNet, drawings,
-    number of views and seed, it is loaded instead.
+    The features are stored in a file. If the file exists already, for the same CLIP and ResNet,
+    drawings, number of views and seed, the features are loaded from it instead.
 
     Args:
-        model: Model with both streams whose CLIP and ResNet compute the features; left in eval
+        model: Model with both streams; its CLIP and ResNet compute the features. It is left in eval
             mode.
         pool: The drawings.
         views: Number of views per drawing, each with a random augmentation.
@@ -449,7 +449,7 @@ def _image_cache_name(model: DWCModel, pool: DrawnPool, views: int, seed: int) -
 
 
 def last_image_layer(clip: ClipBackbone) -> nn.Linear:
-    """Return the last layer of a CLIP's image tower, which is linear."""
+    """Return the last layer of CLIP's image tower (image encoder), a linear layer."""
     if isinstance(clip.vision_model, ModifiedResNet):
         return clip.vision_model.attention_pool.projection
     assert clip.visual_projection is not None  # all towers but ModifiedResNet have it
@@ -493,13 +493,13 @@ def cache_tower_inputs(
 ) -> Tensor:
     """Compute the inputs of CLIP's last image layer for augmented copies of every drawing.
 
-    CLIP's image encoder ("tower") takes nearly all the time of a training step. If the CLIP is
-    already trained on similar images, all of the image tower except its last layer can remain
+    CLIP's image encoder ("tower") takes nearly all the time of a training step. If the CLIP model
+    is already trained on similar images, all of the image tower except its last layer can remain
     frozen. The inputs of that layer are then computed once, for a few augmented copies ("views") of
     every image, and only the layer and the text encoder are trained.
 
     Args:
-        clip: The CLIP; left in eval mode.
+        clip: The CLIP model; left in eval mode.
         pool: The drawings.
         views: Number of views per drawing, each with a random augmentation.
         seed: Seed of the random augmentation.
@@ -536,8 +536,8 @@ class ClipFeatureTable:
     Attributes:
         images_file: File with image features (images * views, F), where F is the size of CLIP's
             features.
-        rows: Image name -> index of the image; its features are in the file's row index * views,
-            those of the mirrored image in the next row.
+        rows: Image name -> index of the image. The file's row `index * views` has the features of
+            the image; the next row has those of the mirrored image, if `views` is 2.
         views: Rows per image: 1, or 2 if mirrored images are included.
         texts_file: File with text features (triplets, F); None if triplets have random texts.
     """
@@ -589,11 +589,11 @@ def cache_clip_features(
 ) -> ClipFeatureTable:
     """Return the table of a benchmark's CLIP features, computing files that `folder` lacks.
 
-    Of several processes, only the first computes features. Images that cannot be read and texts
-    that cannot be tokenized get rows of NaN and cause no error here.
+    If there are several processes, only the first computes features. Images that cannot be read and
+    texts that cannot be tokenized get rows of NaN and cause no error here.
 
     Args:
-        clip: The frozen CLIP.
+        clip: The frozen CLIP model.
         processor: Image preprocessor and tokenizer.
         template: Format strings that join the captions of a triplet to one text.
         data: The benchmark's training data.

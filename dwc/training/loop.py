@@ -48,13 +48,13 @@ class Callback(Protocol):
     """Object that the loop calls between steps, for example to evaluate or average the model."""
 
     def before_step(self, step: int) -> None:
-        """React to the start of a step, given its number; also the first step of a resumed run."""
+        """Act before a step, given its number; called before a resumed run's first step as well."""
 
     def after_step(self, done: int) -> None:
-        """React to the end of a step, when `done` steps are finished.
+        """Act after a step, when `done` steps are finished.
 
-        The loop calls this before it saves its state, so the saved state includes changes made
-        here.
+        The loop calls this method before it saves its state, so the saved state includes changes
+        made here.
         """
 
 
@@ -107,7 +107,7 @@ def run_stage(
         step_function: Performs one training step, including the optimizer's, and returns named
             numbers to log.
         settings: Length, folder and intervals of the stage.
-        callback: Object to call between steps.
+        callback: Object that is called before and after each step; see `Callback`.
 
     Returns:
         The content of the last log line: the mean of each number that `step_function` returns, by
@@ -191,8 +191,8 @@ class AdamWSettings:
 class OptimizerStep:
     """Callable that takes a loss and performs one AdamW step with gradient clipping.
 
-    It also advances the learning-rate schedule. The states of module, optimizer and schedule become
-    part of the accelerator's saved state, so each stage needs a new accelerator.
+    A call also advances the learning-rate schedule. The states of module, optimizer and schedule
+    become part of the accelerator's saved state, so each stage needs a new accelerator.
 
     Attributes:
         module: The trained module, prepared by the accelerator and in training mode.

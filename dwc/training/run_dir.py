@@ -128,8 +128,8 @@ def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
 def find_state(folder: Path) -> Path | None:
     """Return the folder of the last complete state of a stage, or None if there is none.
 
-    It may differ from `folder`, because `save_state` may have been interrupted while it replaced an
-    older state.
+    The returned folder may differ from `folder`, because `save_state` may have been interrupted
+    while it replaced an older state.
 
     Args:
         folder: Folder in which `save_state` saves the stage's state.
@@ -171,14 +171,14 @@ def stage_log(folder: Path, stage: str) -> Path:
 def stage_seconds(folder: Path, stages: Sequence[str], totals: Sequence[str]) -> dict[str, float]:
     """Return each stage's run time in seconds according to its log, summed over resumed runs.
 
-    Most stages log the time since the start of the run. It restarts at 0 when a run resumes, so a
-    decrease from one line to the next marks a new run.
+    Most stages log the time since the start of the run. This time restarts at 0 when a run resumes,
+    so a decrease from one line to the next marks a new run.
 
     Args:
         folder: Folder of the logs.
         stages: Names of the stages.
-        totals: Names of the stages that log one line per finished task instead, with the duration
-            of that task (drawing and caching).
+        totals: Names of the stages (drawing and caching) that log one line per finished task
+            instead, with the duration of the task.
     """
     seconds = {}
     for stage in stages:
@@ -273,7 +273,7 @@ def reporting_full_disk(folder: Path, content: str) -> Iterator[None]:
 def _reserve(file: Path) -> None:
     """Allocate all disk blocks of a sparse file; raise OSError if the disk has too little space.
 
-    Where the system cannot allocate them (macOS, Windows), only check the free space.
+    On systems that cannot allocate blocks in advance (macOS, Windows), only check the free space.
     """
     size = file.stat().st_size
     if not hasattr(os, "posix_fallocate"):  # macOS, Windows

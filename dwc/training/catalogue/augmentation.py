@@ -1,8 +1,8 @@
 """Image augmentation: randomly transformed copies ("views"), and recoloring of garments.
 
 A photograph and its recolored copy show the same garment in two colors; few sets of real
-photographs have such pairs. The garment is detected by clustering the photograph's colors: its
-clusters cover the center of the photograph but hardly any of its border.
+photographs have such pairs. The garment is detected by clustering the photograph's colors: the
+garment's clusters cover the center of the photograph but hardly any of the border.
 """
 
 import math
@@ -171,7 +171,7 @@ def find_garment(photograph: Pixels) -> GarmentMask | None:
 
 
 def _connected(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return a mask (96, 96) without connected parts that are small and hardly in the center."""
+    """Return a mask (96, 96) without connected regions that are small and barely in the center."""
     parts, count = ndimage.label(mask)
     numbers = np.arange(1, count + 1)
     sizes = ndimage.sum(mask, parts, numbers)

@@ -51,9 +51,10 @@ class CatalogueBatches:
     def pairs(
         self, size: int, triplets: Sequence[PoolTriplet], modification_share: float
     ) -> Callable[[int], PairBatch]:
-        """Return the batches of image-text pairs for CLIP's contrastive pretraining.
+        """Return a function that makes batches of image-text pairs for CLIP's pretraining.
 
-        The text of an image is its description, or a modification text whose target is the image.
+        The batches are for CLIP's contrastive loss. The text of an image is its description, or a
+        modification text whose target is the image.
         Modification texts teach CLIP words such as "longer" and "without", which it could not learn
         later, when it is frozen. Hard negatives mostly get full descriptions, since a description
         of a few words would match all garments of their group.
@@ -94,7 +95,7 @@ class CatalogueBatches:
         return batch
 
     def labeled(self, size: int) -> Callable[[int], LabeledBatch]:
-        """Return the batches of `size` images with their attribute labels; see `encode_labels`.
+        """Return a function that makes batches of `size` images with labels from `encode_labels`.
 
         Returns:
             A function that takes a step number and returns the batch of that step.
@@ -115,7 +116,7 @@ class CatalogueBatches:
         text_only: float,
         image_only: float,
     ) -> Callable[[int], TripletBatch]:
-        """Return the batches of queries and their target images.
+        """Return a function that makes batches of queries and their target images.
 
         Most queries have a reference image and a modification text. Some have only one of the two,
         since users may leave out the image or the text. Up to half of the targets belong to groups
@@ -176,18 +177,18 @@ class CatalogueBatches:
 
 
 def draw_hard_negatives(items: int, count: int, generator: torch.Generator) -> Tensor:
-    """Sample groups of four neighboring items of a training pool at random, without repetition.
+    """Sample groups of four neighboring garments of a pool at random, without repetition.
 
     Neighbors in the pool are similar garments, which are hard to distinguish ("hard negatives").
 
     Args:
-        items: Number of items in the pool.
-        count: Maximum number of items to sample.
+        items: Number of garments in the pool.
+        count: Maximum number of garments to sample.
         generator: Source of random choices.
 
     Returns:
-        Item indices, group by group; their number is the largest multiple of four up to `count`
-        and up to the size of the pool.
+        Indices of garments, group by group. Their number is the largest multiple of four that
+        exceeds neither `count` nor the size of the pool.
     """
     runs = torch.randperm(items // _NEIGHBORS, generator=generator)[: count // _NEIGHBORS]
     return (runs[:, None] * _NEIGHBORS + torch.arange(_NEIGHBORS)).flatten()
@@ -196,10 +197,10 @@ def draw_hard_negatives(items: int, count: int, generator: torch.Generator) -> T
 def cached_triplet_batches(
     cached: CachedPool, size: int, text_only: float, image_only: float, seed: int
 ) -> Callable[[int], TripletBatch]:
-    """Return batches like those of `CatalogueBatches.triplets`, but with cached features.
+    """Return a function that makes batches of queries and their target images as cached features.
 
-    The batches have cached features in place of pixels and token ids, so the model that gets them
-    must be prepared by `with_cached_features`.
+    The batches are like those of `CatalogueBatches.triplets`, but have cached features in place of
+    pixels and token ids. The model that gets them must be prepared by `with_cached_features`.
 
     Args:
         cached: Cached features of the pool and its triplets.
@@ -263,7 +264,7 @@ def text_tuning_batches(
     described_share: float,
     seed: int,
 ) -> Callable[[int], TextTuningBatch]:
-    """Return the batches of texts with cached features of their images, for `tune_text_tower`.
+    """Return a function that makes batches of texts and image features for `tune_text_tower`.
 
     Args:
         images: Cached features of the drawings.

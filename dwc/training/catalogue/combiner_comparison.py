@@ -1,8 +1,8 @@
 """Comparison of combiners: a CLIP stream is trained and evaluated with each of them.
 
-A combiner mixes image and text features into a query. All combiners are trained on the same cached
-features of a frozen CLIP and on the same triplets, for the same number of steps and with the same
-retrieval loss.
+A combiner combines image and text features into the embedding of a query. All combiners are trained
+on the same cached features of a frozen CLIP model and on the same triplets, for the same number of
+steps and with the same retrieval loss.
 """
 
 import copy
@@ -238,9 +238,10 @@ def _evaluate(model: DWCModel, eval_set: CachedEvalSet) -> dict[str, Any]:
 
 
 def _clip_only(config: DWCConfig, combiner: str) -> DWCConfig:
-    """Return a configuration with another combiner, but without CNN stream and OOD statistics.
+    """Return a copy of a configuration without CNN stream, and with another combiner.
 
-    OOD (out-of-distribution) statistics tell how unusual a reference image is.
+    The copy also lacks the out-of-distribution (OOD) statistics, which tell how unusual a reference
+    image is.
     """
     changed = copy.deepcopy(config)
     changed.cnn_config = None

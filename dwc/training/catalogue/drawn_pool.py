@@ -34,7 +34,7 @@ _CHUNK = 250  # drawings per task of a worker process
 
 @dataclass(frozen=True)
 class PoolSettings:
-    """Settings of a pool, which has one image of each garment in every style.
+    """Settings of a pool of drawings, which has one image of each garment in every style.
 
     By default, half of the images have the style of the gallery that users see, and half have the
     training style, which resembles careless photographs. If all images had the training style, a
@@ -61,17 +61,17 @@ class DrawnPool:
 
     Attributes:
         items: The garments; those of one family are next to each other.
-        pictures: Images of the garments (styles, items, 3, H, W) of height H and width W, uint8.
+        pictures: Images of the garments (styles, garments, 3, H, W) of height H and width W, uint8.
     """
 
     items: list[CatalogueItem]
     pictures: Tensor
 
     def take(self, indices: Tensor, generator: torch.Generator) -> Tensor:
-        """Return an image in a random style for each of N item indices.
+        """Return an image in a random style for each of N garment indices.
 
         Args:
-            indices: The item indices (N,).
+            indices: The garment indices (N,).
             generator: Source of random choices.
 
         Returns:
@@ -82,7 +82,7 @@ class DrawnPool:
 
 
 def draw_pool(settings: PoolSettings, folder: Path, workers: int) -> DrawnPool:
-    """Draw the pool and store it in a file, or load it if the file exists.
+    """Return the pool of drawings, which are drawn and stored in a file unless the file exists.
 
     Args:
         settings: Settings of the pool; the file's name depends on them.

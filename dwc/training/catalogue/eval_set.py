@@ -1,6 +1,6 @@
 """Cached features of evaluation queries and their gallery of drawings.
 
-With them, models that differ only in the layers after the frozen image and text encoders
+With cached features, models that differ only in the layers after the frozen image and text encoders
 ("towers") can be evaluated without further forward passes of the towers.
 """
 
@@ -66,7 +66,7 @@ def cache_eval_set(
         split: Split of the catalogue: "train", "val" or "test".
         gallery_size: Number of gallery images M.
         count: Number of queries N.
-        open_image: Function that takes an item's id and returns its image; by default, images are
+        open_image: Function that takes a garment's id and returns its image; by default, images are
             drawn.
 
     Returns:

@@ -1,18 +1,20 @@
-"""Training of a drawings model on drawings, photographs and recolored photographs together.
+"""Training of the checkpoint for drawings and photographs, starting from one for drawings only.
 
     widen -> cache_frozen_outputs -> train_image_tower -> cache_rows -> tune_text_tower
           -> start_new_channels -> train_streams -> interpolate_streams -> fit_joint_ood
 
-EfficientNet-Lite starts from its ImageNet weights, and its upper blocks are trained. Its lower
-blocks are frozen, as are the two small image networks, which have the weights learned on drawings.
-The other trained parts are the projection of the image features, the text tower, and both streams,
-which start from their weights learned on drawings.
-
 The input is a checkpoint trained on drawings (the "drawings model") and a wardrobe (a folder of
-labeled photographs); the output is an evaluated checkpoint for drawings and photographs.
+labeled photographs); the output is an evaluated checkpoint for drawings and photographs. The
+training images are drawings, photographs and recolored photographs.
+
+EfficientNet-Lite is added as a third image network, next to CLIP's image encoder and the CNN
+stream's ResNet. It starts from its ImageNet weights, and only its upper blocks are trained. The
+other two image networks are frozen and have the weights learned on drawings. The projection of the
+image features, CLIP's text encoder and both streams are trained too, starting from the weights
+learned on drawings.
 
 A sentence encoder is the teacher of CLIP's text encoder, which learns to output a linear map of the
-sentence encoder's vectors. Words that occur with no training image thus also get meaningful
+sentence encoder's vectors. Thus words that occur with no training image also get meaningful
 features.
 """
 
@@ -97,17 +99,19 @@ class JointRecipe:
         seed: Seed of all random numbers.
         image_size: Side of EfficientNet-Lite's input images in pixels.
         pool: The drawings; their side is at least `image_size`.
-        trained_from: Index of EfficientNet-Lite's first trained block, of 16.
-        views: Number of random views of each photograph.
-        triplets: Number of triplets over the drawings.
+        trained_from: Index of the first of EfficientNet-Lite's 16 blocks that is trained.
+        views: Number of randomly augmented copies ("views") of each photograph.
+        triplets: Number of triplets of drawings.
         new_features: Number of dimensions added to CLIP's features.
         new_channels: Number of channels added to the CNN stream's region map, which is its image
             feature map.
         merges: Maximum number of tokens added to CLIP's vocabulary.
-        dictionary: Number of words of the teacher's vocabulary that are learned without images.
+        dictionary: Number of words of the sentence encoder's vocabulary that are learned without
+            images.
         negation_share: Share of the texts about drawings that exclude an attribute value, in
             [0, 1].
-        projection: Settings of the image projection's training.
+        projection: Settings of the training of EfficientNet-Lite's upper blocks and of the image
+            projection.
         texts: Settings of the text encoder's training.
         mix: Number of queries of each kind in a batch of the streams' training.
         mixed_precision: Precision of all stages, as accelerate names it.
@@ -203,13 +207,15 @@ def train_jointly(
     work: Path,
     teacher: SentenceTeacher | None = None,
 ) -> tuple[DWCModel, DWCProcessor]:
-    """Train a copy of a drawings model on drawings and photographs; return it with its processor.
+    """Train a copy of a drawings model on drawings and photographs; return it and its processor.
+
+    A drawings model is a model that was trained on drawings only.
 
     Training states, cached features and logs are written to `work`; an interrupted run resumes from
     them.
 
     Args:
-        start: The model trained on drawings; it is not changed.
+        start: The drawings model, which is not changed.
         start_processor: The processor of `start`.
         wardrobe: Folder of the photographs.
         recipe: The hyperparameters.
@@ -296,8 +302,9 @@ def train_jointly(
 def _stream_weights(model: DWCModel, file: Path) -> dict[str, Tensor]:
     """Return copies of all tensors that `train_streams` changes, by name.
 
-    They are saved to `file`, and loaded from it if it exists. A resumed run must use the saved
-    ones, because some of them are computed, and their last digits can differ between runs.
+    The tensors are saved to `file`, and loaded from it if it exists. A resumed run must use the
+    saved tensors: some of them are results of computations whose last digits can differ between
+    runs.
     """
     if not file.exists():
         weights = {
@@ -320,18 +327,19 @@ def drawing_anchors(
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Return the drawings model's embeddings, which the joint training should preserve.
 
-    Queries with a negation other than "without" have none: the drawings model cannot read them.
+    A query with a negation other than "without" gets NaN instead of an embedding, because the
+    drawings model was not trained on such negations.
 
     Args:
         start: The drawings model.
-        start_processor: Its processor.
-        texts: All texts.
+        start_processor: The processor of the drawings model.
+        texts: All texts of the training.
         drawings: Cached outputs of the image networks for the drawings.
         file: Cache file; it is loaded if it exists, and written otherwise.
 
     Returns:
-        For each stream's name, embeddings of all triplets' queries (T, D) and of all drawings
-        (N, D), float16.
+        For each stream's name, embeddings of size D in float16: those of the queries of all T
+        triplets (T, D), and those of all N drawings (N, D).
     """
     if file.exists():
         return torch.load(file, weights_only=True)
@@ -397,7 +405,7 @@ def _widened(
     teacher: SentenceTeacher,
     recipe: JointRecipe,
 ) -> tuple[DWCModel, DWCProcessor]:
-    """Return the widened model and its processor; both vocabularies have the new words."""
+    """Return the widened model and its processor; both vocabularies have the words of `texts`."""
     assert start_processor.clip_tokenizer is not None  # a drawings model has both tokenizers
     assert start_processor.word_tokenizer is not None
     tokenizer = start_processor.clip_tokenizer
@@ -453,10 +461,10 @@ def train_streams(
     During the training, the image networks are replaced with stand-ins for the cached features.
 
     Args:
-        model: The widened model, with trained projection and text encoder; left in eval mode.
+        model: The widened model, with trained image projection and text encoder; left in eval mode.
         processor: The processor of the model.
         pool: The photographs.
-        texts: All texts.
+        texts: All texts of the training.
         photographs: Cached outputs of the image networks for the photographs, one `ImageRows` per
             augmented view.
         drawings: Cached outputs of the image networks for the drawings.
@@ -465,7 +473,7 @@ def train_streams(
         loop: Length and folder of the stage.
         seed: Seed of the batches.
         mixed_precision: Precision of the training, as accelerate names it.
-        anchors: The return value of `drawing_anchors`, or None.
+        anchors: Embeddings to preserve, from `drawing_anchors`, or None.
     """
     tower, stream = image_networks(model)
     clip, resnet, projection = model.clip, stream.resnet, stream.project_regions
@@ -520,7 +528,7 @@ def fit_joint_ood(model: DWCModel, photographs: ImageRows, drawings: ImageRows) 
 
 
 class _KnownFeatures(nn.Module):
-    """Stand-in for CLIP without any function: batches contain CLIP's features, so it is unused."""
+    """Placeholder for CLIP, never called because the batches contain CLIP's features."""
 
 
 logger = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
-"""Training of the image tower and the text tower on photographs and their texts.
+"""Training of the image and text encoders ("towers") on photographs and their texts.
 
-Of the image networks, EfficientNet-Lite's upper blocks are trained and everything else is frozen. A
-sentence encoder is the teacher of the texts' features.
+Of the image networks, only EfficientNet-Lite's upper blocks are trained. A sentence encoder is the
+teacher: the text tower learns features that are a linear map of the sentence encoder's vectors.
 """
 
 import random
@@ -51,12 +51,14 @@ class ImageStageSettings(StageSettings):
     """Optimizer settings of the image tower's training.
 
     Attributes:
-        backbone_rate: Learning rate of EfficientNet-Lite's upper blocks, as a share of the others'.
-        frozen_steps: Number of first steps in which these blocks are not trained, because the new
-            linear maps have not yet learned anything that a gradient could tell them.
+        backbone_rate: Learning rate of EfficientNet-Lite's upper blocks, divided by the learning
+            rate of the other parameters.
+        frozen_steps: Number of initial steps in which these blocks are not trained, because
+            gradients that pass through untrained linear maps would be of no use to them.
         photographs: Number of photographs in a batch.
         recolored: Number of recolored photographs in a batch.
-        second_views: Number of photographs that are in the batch in a second view as well.
+        second_views: Number of the batch's photographs of which the batch also has a second view
+            (a differently augmented copy).
         drawings: Number of drawings in a batch.
     """
 
@@ -71,8 +73,9 @@ class ImageStageSettings(StageSettings):
 class _Projector(nn.Module):
     """EfficientNet-Lite's upper blocks, and linear maps of images and texts to one common space.
 
-    The images' map becomes the new part of CLIP's image features; that of the texts takes the
-    teacher's vectors. Linear heads classify attributes. Batch norms use their running statistics.
+    The map of the images computes the new part of CLIP's image features. The map of the texts takes
+    the sentence encoder's vectors. Linear heads classify attributes. Batch norms use their running
+    statistics.
     """
 
     mean: Tensor
@@ -105,11 +108,11 @@ class _Projector(nn.Module):
         return self
 
     def forward(self, lower: Tensor, details: Tensor, with_gradient: bool = True) -> Tensor:
-        """Return the features (N, features) of N images.
+        """Return the new features of N images, (N, features).
 
         Args:
-            lower: Output of the frozen lower blocks, (N, C, h, w).
-            details: Features from the small image tower, (N, D).
+            lower: Output of the frozen lower blocks with C channels on an h x w grid, (N, C, h, w).
+            details: D features from the small image tower, (N, D).
             with_gradient: Whether the upper blocks are trained by this call.
         """
         with torch.set_grad_enabled(with_gradient and torch.is_grad_enabled()):
@@ -133,7 +136,7 @@ class _Projector(nn.Module):
 
 _DROPOUT = 0.3
 _CHUNK = 64
-_SAMPLE = 2_000  # images of which the features' statistics are computed
+_SAMPLE = 2_000  # number of images from which the features' statistics are computed
 
 
 def _matching_loss(logits: Tensor, ids: Tensor) -> Tensor:
@@ -164,16 +167,18 @@ def train_image_tower(
 ) -> nn.Linear:
     """Train EfficientNet-Lite's upper blocks and the new part of the image projection in place.
 
-    Three losses are summed: contrastive matching of photographs with captions and short texts, and
-    of recolored photographs and drawings with short texts; classification of a photograph's
-    attributes; and similarity of two views of one photograph.
+    The loss is a weighted sum of three losses: the contrastive loss of images and texts
+    (photographs have captions and short texts, recolored photographs and drawings only short
+    texts), the classification loss of the photographs' attributes, and the contrastive loss of two
+    views (augmented copies) of the same photograph.
 
     Args:
         model: The widened model.
         pool: The photographs.
         texts: All texts of the training.
-        photographs: Outputs of the frozen parts for all images of `pool`, one per view.
-        drawings: Outputs of the frozen parts for the drawings.
+        photographs: Outputs of the image networks' frozen parts for all images of `pool`, one
+            `FrozenOutputs` per view.
+        drawings: Outputs of the image networks' frozen parts for the drawings.
         trained_from: Index of EfficientNet-Lite's first trained block.
         teacher: The sentence encoder.
         settings: Batch sizes and optimizer.
@@ -182,7 +187,7 @@ def train_image_tower(
         mixed_precision: Precision of the upper blocks, as accelerate names it.
 
     Returns:
-        The map of the teacher's vectors (N, 384) to the images' new features.
+        The linear map from the teacher's vectors (N, 384) of N texts to the new features.
     """
     tower, _ = image_networks(model)
     count = len(pool.photographs)
@@ -267,7 +272,11 @@ def train_image_tower(
 def _pooled_sample(
     tower: EfficientNetLiteTower, parts: Sequence[FrozenOutputs], trained_from: int
 ) -> Tensor:
-    """Return the image projection's inputs (N, 1280 + D) for the first images of each part."""
+    """Return the image projection's inputs for the first `_SAMPLE` images of each set in `parts`.
+
+    The inputs (N, 1280 + D) of all N images are 1280 pooled features from EfficientNet-Lite, and D
+    features from the small image tower.
+    """
     rows = []
     for outputs in parts:
         chunks = [part[:_SAMPLE].split(_CHUNK) for part in (outputs.lower, outputs.details)]
@@ -301,20 +310,22 @@ def tune_text_tower(
     seed: int,
     mixed_precision: str = "bf16",
 ) -> None:
-    """Train CLIP's text tower in place on texts of photographs, preserving texts of drawings.
+    """Train CLIP's text tower (text encoder) in place on texts about photographs and drawings.
 
-    For texts of photographs, the new part of the features is trained to equal the mapped vector of
-    the teacher, and, for captions, to match the image features of the photograph. For texts of
-    drawings, the old part is trained to stay equal to the features of the drawings model.
+    The features of texts about drawings should not change. For texts about photographs, the new
+    part of the features is trained to equal the mapped vector of the teacher. For captions, this
+    part is also trained to match the image features of the photograph. For texts about drawings,
+    the old part is trained to stay equal to the features of the drawings model (the model before
+    widening).
 
     Args:
-        model: The widened model, with trained projection.
+        model: The widened model, with trained image projection.
         processor: The processor of the model.
         before: The drawings model and its processor.
-        texts: All texts.
+        texts: All texts of the training.
         photographs: Cached outputs of the image networks for the photographs.
         teacher: The sentence encoder.
-        teacher_map: Map of the teacher's vectors to the new features, from `train_projection`.
+        teacher_map: Map of the teacher's vectors to the new features, from `train_image_tower`.
         settings: Optimizer settings.
         loop: Length and folder of the stage.
         seed: Seed of the batches.
@@ -381,7 +392,10 @@ class _TextHalves(nn.Module):
         self.clip = clip
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Return features (N, F) of texts given as token ids (N, L) and their mask (N, L)."""
+        """Return F features of each of N texts, (N, F).
+
+        The token ids and the mask have one column per token of the longest text.
+        """
         return self.clip.text_features(input_ids, attention_mask)
 
 
@@ -389,12 +403,12 @@ class _TextHalves(nn.Module):
 def start_new_channels(model: DWCModel, photographs: ImageRows, rows: int = 600) -> None:
     """Initialize the parameters of the CNN stream's new channels in place.
 
-    Initially, the new channels are linear maps of EfficientNet-Lite's feature map. Their directions
-    are the main singular directions of the projection to CLIP's new features, each with both signs.
-    Their values are scaled to the standard deviation of the ResNet's channels.
+    The new channels start as linear maps of EfficientNet-Lite's feature map. The directions of the
+    maps are the main singular directions of the projection to CLIP's new features, each with both
+    signs. The values are scaled to the standard deviation of the ResNet's channels.
 
     Args:
-        model: The widened model, with trained projection.
+        model: The widened model, with trained image projection.
         photographs: Cached outputs of the image networks for the photographs.
         rows: Number of photographs used to estimate the scale.
     """

@@ -27,7 +27,7 @@ NOT_APPLICABLE = -100  # label of a missing attribute; cross-entropy ignores it 
 
 
 def label_vocabulary() -> dict[str, tuple[str, ...]]:
-    """Return the names of all classification heads -> their classes.
+    """Return the classes of each classification head by the head's name.
 
     The first head is "category", and its classes are the categories. Each other head is an
     attribute, such as "colour", and its classes are the attribute's values in any category.
@@ -221,10 +221,10 @@ def train_contrastive(
     loop: LoopSettings,
     stage: str = "contrastive",
 ) -> dict[str, float]:
-    """Train the image encoder and the text encoder of a CLIP in place on image-text pairs.
+    """Train the image and text encoders of a CLIP model in place on image-text pairs.
 
     Args:
-        clip: The CLIP to train.
+        clip: The model to train.
         batches: Function that takes a step number and returns the batch of that step.
         settings: Optimizer settings and the factor of the attribute loss.
         accelerator: A new accelerator for this training stage.

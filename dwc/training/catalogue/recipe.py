@@ -31,19 +31,16 @@ CLIP_VOCABULARY = 2_000
 def scale_recipe(
     recipe: Recipe, share: float, stages: Sequence[str], counts: Sequence[str] = ()
 ) -> Recipe:
-    """Scale down a recipe's training steps, drawings and triplets, for a quick trial.
+    """Return a copy of a recipe with fewer steps, drawings and triplets, for a quick trial.
 
-    At least one step per stage, 600 drawings and 1,000 triplets remain, enough for a batch or two.
+    The copy has at least one step per stage, 600 drawings and 1,000 triplets.
 
     Args:
         recipe: A dataclass with the fields `pool` and `triplets`.
-        share: Factor of all numbers that are scaled, above 0 and at most 1.
+        share: Factor by which these numbers are multiplied, above 0 and at most 1.
         stages: Names of fields with the settings of a stage, whose `total_steps` and `warmup_steps`
             are scaled.
         counts: Names of further fields with a number to scale.
-
-    Returns:
-        A changed copy of the recipe.
 
     Raises:
         ValueError: `share` is outside its range.
@@ -92,8 +89,8 @@ class CatalogueRecipe:
         text_only_share: Share of queries without an image in the mutual training, in [0, 1].
         image_only_share: Share of queries without a text in the mutual training, in [0, 1].
         comparison_steps: Number of training steps per combiner in the comparison of combiners.
-        comparison_rates: Learning rates to try in the comparison; each combiner is reported with
-            its best one.
+        comparison_rates: Learning rates to try in the comparison; the report has the results of
+            each combiner with its best learning rate.
         mixed_precision: Precision of all stages, in accelerate's terms: "no", "fp16" or "bf16".
         vocabulary_texts: Number of texts from which the CLIP tokenizer's vocabulary and the word
             vocabulary are learned.

@@ -4,7 +4,7 @@ CLIP learns words from images. A modification text such as "longer, and without 
 little about its target image, so features of such texts contain little information after CLIP's
 contrastive training alone. Here the image encoder is frozen (Zhai et al. 2022, "LiT: Zero-Shot
 Transfer with Locked-image text Tuning"), and the text encoder has two objectives: the contrastive
-loss, and classification of how a modification text constrains each attribute of the target.
+loss, and the classification of how a modification text constrains each attribute of the target.
 
 `SentenceTeacher` is a pretrained sentence encoder, from which a text encoder can learn words that
 occur in no training image's texts. It is all-MiniLM-L6-v2 of sentence-transformers (Apache-2.0),
@@ -138,10 +138,10 @@ def tune_text_tower(
     loop: LoopSettings,
     stage: str = "reading",
 ) -> dict[str, float]:
-    """Train the text encoder of a CLIP in place; its image encoder is frozen.
+    """Train the text encoder of a CLIP model in place; the image encoder is frozen.
 
     Args:
-        clip: The CLIP whose text encoder is trained.
+        clip: The model whose text encoder is trained.
         batches: Function that takes a step number and returns the batch of that step.
         settings: Optimizer settings and factors of the losses.
         accelerator: A new accelerator for this training stage.

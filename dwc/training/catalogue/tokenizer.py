@@ -1,6 +1,6 @@
-"""Construction of the processor for drawings, with a CLIP tokenizer learned from their texts.
+"""Construction of the processor for drawings, with vocabularies learned from texts about them.
 
-The tokenizer works like the original CLIP tokenizer: texts are lower-cased and split by byte-level
+The CLIP tokenizer works like the original one: texts are lower-cased and split by byte-level
 byte-pair encoding, the last token of a word ends with `</w>`, and each text is enclosed in
 `<|startoftext|>` and `<|endoftext|>`.
 """

@@ -4,10 +4,10 @@
               -> cache_image_features -> tune_text_tower (CLIP's) -> cache_text_features
               -> train_mutually (DWC, on cached features) -> fit_ood -> a complete checkpoint
 
-DWC's own training is the last training stage. CLIP's image encoder and the CNN stream's ResNet are
-frozen in it, because they can already classify a garment's attributes. The authors train the ResNet
-further; on drawings, a step that also trains the ResNet takes three times as long, and after 1,500
-such steps the ResNet had memorized its training drawings.
+DWC's own training is the last training stage. In this stage, CLIP's image encoder and the CNN
+stream's ResNet are frozen, because they can already classify a garment's attributes. The authors
+train the ResNet further. On drawings, a step that also trains the ResNet takes three times as long,
+and after 1,500 such steps the ResNet had memorized its training drawings.
 
 Each stage saves its state in the work folder, so an interrupted run can resume.
 """

@@ -1,9 +1,9 @@
-"""Widening of a drawings model for photographs, and cached outputs of its image networks.
+"""Widening of a model trained on drawings, for photographs, and cached outputs of its networks.
 
-Widening adds EfficientNet-Lite next to the small image encoder of CLIP and next to the ResNet of
-the CNN stream, and extends both vocabularies. Old parameters are copied, and new ones are
-initialized so that they do not affect the output: except for differences in image downscaling, the
-widened model computes the same embeddings as the old one.
+Widening adds EfficientNet-Lite next to CLIP's small image encoder and next to the CNN stream's
+ResNet, and extends both vocabularies. Old parameters are copied, and new ones are initialized so
+that they do not affect the output: except for differences in image downscaling, the widened model
+computes the same embeddings as the old one.
 """
 
 import json
@@ -55,10 +55,11 @@ def widened_config(
     word_vocabulary: int,
     eos_token_id: int,
 ) -> DWCConfig:
-    """Return the configuration of a widened model.
+    """Return the configuration of a model that is widened for photographs; see `widen`.
 
     Args:
-        config: Configuration of the drawings model; its CLIP's image tower is a ModifiedResNet.
+        config: Configuration of the model trained on drawings, in which CLIP's image tower is a
+            ModifiedResNet.
         image_size: Side of EfficientNet-Lite's input images in pixels.
         new_features: Number of dimensions added to CLIP's features.
         new_channels: Number of channels added to the CNN stream's region map (its image feature
@@ -115,7 +116,7 @@ def widen(
     """Return a model with the widened configuration, initialized from `model`.
 
     Args:
-        model: The drawings model.
+        model: The model trained on drawings.
         config: The configuration returned by `widened_config`.
         lite_weights: Parameters of EfficientNet-Lite, named as in its package.
         token_rows: For each token of the old CLIP tokenizer, its id in the larger tokenizer.
@@ -290,6 +291,8 @@ _CHUNK = 64
 class FrozenOutputs:
     """Outputs of the frozen parts of the image networks for N images, float16.
 
+    In shapes, C and C' are numbers of channels, h and h' heights, and w and w' widths.
+
     Attributes:
         lower: Output of EfficientNet-Lite's frozen lower blocks, (N, C, h, w).
         details: D features from the small image tower, (N, D).
@@ -329,7 +332,7 @@ class ImageRows:
             rows: Indices (n,) of the images.
 
         Returns:
-            (n, C h w + 1280 h w).
+            The maps of the n images, (n, C h w + 1280 h w).
         """
         own, shared = self.regions[rows].float(), self.shared[rows].float()
         return torch.cat([own.flatten(1), shared.flatten(1)], dim=1)
@@ -339,15 +342,18 @@ class ImageRows:
 def cache_frozen_outputs(
     model: DWCModel, pixels: Tensor, views: int, seed: int, trained_from: int, file: Path
 ) -> list[FrozenOutputs]:
-    """Return the frozen parts' outputs for random views of images, one `FrozenOutputs` per view.
+    """Return the outputs of the image networks' frozen parts for randomly augmented images.
 
     Args:
         model: The widened model.
-        pixels: Images (N, 3, H, W) uint8.
-        views: Number of views of each image.
-        seed: Seed of the views.
+        pixels: N images (N, 3, H, W) of height H and width W, uint8.
+        views: Number of augmented copies ("views") of each image.
+        seed: Seed of the augmentation.
         trained_from: Index of EfficientNet-Lite's first trained block.
         file: Cache file; it is loaded if it exists, and written otherwise.
+
+    Returns:
+        The outputs of each view for all images.
     """
     if not file.exists():
         tower, stream = image_networks(model)
@@ -367,13 +373,16 @@ def cache_frozen_outputs(
 def cache_rows(
     model: DWCModel, frozen: Sequence[FrozenOutputs], trained_from: int, file: Path
 ) -> list[ImageRows]:
-    """Return the image networks' outputs, one `ImageRows` per view.
+    """Return the image networks' outputs, computed from those of their frozen parts.
 
     Args:
-        model: The widened model, with its upper blocks trained.
-        frozen: The outputs of the frozen parts, one per view.
+        model: The widened model, with EfficientNet-Lite's upper blocks trained.
+        frozen: The outputs of the frozen parts, one `FrozenOutputs` per augmented copy ("view").
         trained_from: Index of EfficientNet-Lite's first trained block.
         file: Cache file; it is loaded if it exists, and written otherwise.
+
+    Returns:
+        The outputs of each view for all images.
     """
     if not file.exists():
         tower, _ = image_networks(model)
@@ -391,7 +400,12 @@ def cache_rows(
 
 
 def unpack_lower(lower: Tensor) -> Tensor:
-    """Return cached maps (N, C, h, w) in the type and layout that the upper blocks run fastest."""
+    """Return cached feature maps in the number type and layout with which upper blocks run fastest.
+
+    Args:
+        lower: Outputs of the frozen lower blocks for N images, (N, C, h, w): C channels, height h
+            and width w.
+    """
     return lower.float().contiguous(memory_format=torch.channels_last)
 
 
@@ -428,10 +442,10 @@ def _frozen_outputs(
 
 
 class CachedRegions(nn.Module):
-    """Stand-in for the ResNet that makes the CNN stream's region map from cached feature maps.
+    """Stand-in for the ResNet that returns the CNN stream's region maps (image feature maps).
 
-    The ResNet's own channels are taken from the cache. Only the new channels are computed, from the
-    feature maps of the ResNet and of EfficientNet-Lite, and trained.
+    The ResNet's own channels are taken from the cache. Only the new channels are computed, by a
+    trainable layer, from the cached feature maps of the ResNet and of EfficientNet-Lite.
     """
 
     def __init__(self, projection: nn.Conv2d, own: int, grid: tuple[int, int]) -> None:
@@ -451,10 +465,16 @@ class CachedRegions(nn.Module):
             self.project.bias.copy_(projection.bias[self.fresh])
 
     def forward(self, rows: Tensor) -> SimpleNamespace:
-        """Return the region maps (N, C + new, h, w) of N cached images.
+        """Return the region maps of N cached images.
+
+        In shapes, C is the number of the ResNet's channels, E the number of new channels, and h and
+        w are height and width.
 
         Args:
-            rows: CLIP's F features and both flattened maps, (N, F + C h w + 1280 h w).
+            rows: CLIP's F features and both flattened feature maps, (N, F + C h w + 1280 h w).
+
+        Returns:
+            An object whose `last_hidden_state` is the region maps (N, C + E, h, w).
         """
         cells = self.grid[0] * self.grid[1]
         maps = rows[:, -self.project.in_channels * cells :].unflatten(1, (-1, *self.grid))
