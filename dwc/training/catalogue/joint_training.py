@@ -10,8 +10,8 @@ training images are drawings, photographs and recolored photographs.
 EfficientNet-Lite is added as a third image network, next to CLIP's image encoder and the CNN
 stream's ResNet. It starts from its ImageNet weights, and only its upper blocks are trained. The
 other two image networks are frozen and have the weights learned on drawings. The projection of the
-image features, CLIP's text encoder and both streams are trained too, starting from the weights
-learned on drawings.
+image features, CLIP's text encoder and both streams are trained too; the text encoder and the
+streams start from the weights learned on drawings.
 
 A sentence encoder is the teacher of CLIP's text encoder, which learns to output a linear map of the
 sentence encoder's vectors. Thus words that occur with no training image also get meaningful

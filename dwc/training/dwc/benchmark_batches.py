@@ -43,8 +43,8 @@ class BenchmarkBatches:
         rank: Index of this process, from 0.
         world: Number of training processes.
         clip_table: Cached CLIP features; None to compute them in each step. With cached features,
-            images are opened only if the model has a CNN stream. The processor of such a model has
-            a word tokenizer.
+            images are opened only if the model has a CNN stream, that is, if the processor has a
+            word tokenizer.
     """
 
     data: BenchmarkData
@@ -123,7 +123,7 @@ class BenchmarkBatches:
     def _preprocess(self, views: "list[_View]") -> Tensor:
         """Return the normalized pixels of B images, (B, 3, height, width).
 
-        Their memory layout is channels-last, the fastest for convolutions.
+        The memory layout is channels-last, the fastest for convolutions.
         """
         pixels = self.processor(images=[view.image for view in views if view.image])["pixel_values"]
         return pixels.contiguous(memory_format=torch.channels_last)
@@ -188,9 +188,9 @@ def _describe(index: int, triplet: Triplet) -> str:
 
 
 class _BySteps(Dataset):
-    """Data set whose item with index s is the batch of step s.
+    """Data set that returns the batch of step s for the index s.
 
-    If a batch cannot be made, the item is the DatasetError. It is returned instead of raised,
+    If a batch cannot be made, the DatasetError is returned in its place. The error is not raised,
     because an error raised in a worker process reaches the main process with the worker's traceback
     in its message.
     """

@@ -1,7 +1,7 @@
-"""Data of a benchmark: triplets to train on, and queries to select the best epoch and to evaluate.
+"""Data of a benchmark: triplets to train on, and queries for epoch selection and evaluation.
 
-Triplets and queries whose images are missing are left out and counted. They do not stop a training
-run unless too few triplets or queries remain.
+Triplets and queries whose images are missing are left out and counted. Missing images do not stop a
+training run unless too few triplets or queries remain.
 """
 
 import random
@@ -41,7 +41,7 @@ _MOST_QUERIES = 2_000  # most held-out queries per gallery; more would add littl
 
 
 class TripletSource(Protocol):
-    """Source of training triplets by index; parts of a triplet may be chosen at random."""
+    """Source of training triplets by index; a triplet may be chosen partly at random."""
 
     def __len__(self) -> int:
         """Return the number of triplets in an epoch."""
@@ -111,7 +111,7 @@ def read_benchmark(
         dataset: Name of the benchmark, a key of `CATEGORIES`.
         root: The benchmark's folder.
         preset: Hyperparameters. Some of them determine which targets are held out of training, and
-            how the texts and triplets of the benchmark are formed.
+            how the benchmark's texts and triplets are formed.
         categories: FashionIQ's categories to read; all if empty. Ignored for other benchmarks.
 
     Raises:
@@ -228,10 +228,10 @@ def is_held_out(answer: str, preset: BenchmarkPreset) -> bool:
 
 
 def _held_out_benchmark(triplets: Sequence[Triplet], answers: Mapping[str, str]) -> Benchmark:
-    """Return triplets as queries; their gallery is all images of the triplets, as in P3.
+    """Return a benchmark with triplets as queries, and with all their images as the gallery.
 
-    P3 is a protocol of FashionIQ. The hits (correct results) of a query are the gallery images with
-    the target's identity.
+    FashionIQ's protocol P3 has such a gallery, too. The hits (correct results) of a query are the
+    gallery images with the target's identity.
 
     Args:
         triplets: The triplets.

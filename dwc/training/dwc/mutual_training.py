@@ -2,9 +2,9 @@
 
 As in the released code, each training step updates both streams: first the CLIP stream with the CNN
 stream as its teacher, then the CNN stream with the updated CLIP stream as its teacher. The CNN
-stream does not change before its own update, so one forward pass provides its outputs for both. The
-released code computes it twice, and the only effect of this is that the running statistics of its
-batch norms change twice as fast.
+stream does not change before its own update, so one forward pass provides its outputs for both
+updates. The released code performs this forward pass twice. The only effect is that the running
+statistics of the CNN stream's batch norms change twice as fast.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,13 +35,16 @@ class TripletBatch:
         queries: One dictionary of `DWCModel.compose` inputs per group. All N queries of a group
             have the same modalities: image and text, text only, or image only. A group may also
             have cached CLIP features, "clip_image_features" and "clip_text_features", (N, F) each.
-        target_pixels: Pixels of the targets (B, 3, H, W); None if no network needs them.
+        target_pixels: Pixels of the targets (B, 3, H, W) of height H and width W; None if no
+            network needs them.
         labels: Integer identities of the targets (B,); targets that count as the same are equal.
         target_clip_features: Cached CLIP features of the targets (B, F), or None.
-        image_shares: True image weights of the queries (B,), in [0, 1], or None: the share of the
-            target's attributes that only the query image determines; NaN where it is unknown.
-        anchors: For each stream's name, embeddings (B, D) of the queries and of the targets that
-            the stream should preserve, with rows of NaN where there are none; or None.
+        image_shares: None, or true image weights of the queries (B,), in [0, 1]. The true image
+            weight is the share of the target's attributes that only the query image determines; NaN
+            where this share is unknown.
+        anchors: None, or for each stream's name two tensors (B, D) of embeddings of size D that the
+            stream should preserve: those of the queries and those of the targets. A row is NaN if
+            there is no such embedding.
     """
 
     queries: list[dict[str, Tensor]]
@@ -60,7 +63,7 @@ class TripletBatch:
         return self._map(lambda tensor: tensor.pin_memory())
 
     def require_target_pixels(self) -> Tensor:
-        """Return the targets' pixels (B, 3, H, W); raise ValueError if there are none."""
+        """Return the pixels of the targets, `target_pixels`; raise ValueError if they are None."""
         if self.target_pixels is None:
             raise ValueError("this batch has no pixels of its targets, but a tower needs them")
         return self.target_pixels
@@ -103,11 +106,12 @@ class MutualSettings:
             `contrastive_loss`. 0 is the paper's loss.
         mutual_weight: Factor of the mutual loss.
         weight_distillation: Factor of `weight_loss`, our addition, which draws the CNN stream's
-            image weights towards the CLIP stream's. 0, as in the paper, disables it.
+            image weights towards the CLIP stream's. 0, as in the paper, disables this loss.
         share_teaching: Factor of `share_loss`, our addition, which draws both streams' image
-            weights towards the true image shares of a batch, if it has any. 0 disables it.
-        anchoring: Factor of `anchor_loss`, our addition, which preserves the embeddings of a batch
-            that has anchors. 0 disables it.
+            weights towards the true image weights, for batches with `image_shares`. 0 disables this
+            loss.
+        anchoring: Factor of `anchor_loss`, our addition, which draws the embeddings towards the
+            `anchors`, for batches that have them. 0 disables this loss.
         teacher_scale: Factor of the cosine similarities in the mutual loss.
         teacher_side: Images that the teacher's queries are compared with in the mutual loss: the
             targets ("target"), or, as in the released code, the reference images ("reference").
@@ -157,7 +161,7 @@ class StreamOutput:
 
 @dataclass(frozen=True)
 class ClipFeatures:
-    """Features of a batch from the frozen CLIP, with F values each.
+    """Features of a batch from the frozen CLIP model, with F values each.
 
     Attributes:
         images: For each group of N queries, its image features (N, F), or None without images.
@@ -242,7 +246,7 @@ def _require_references(images: Tensor | None) -> Tensor:
 
 @torch.no_grad()
 def frozen_clip_features(clip: ClipBackbone, batch: TripletBatch) -> ClipFeatures:
-    """Return the frozen CLIP's features of a batch; features cached in the batch are reused."""
+    """Return the frozen CLIP model's features of a batch, reusing features cached in the batch."""
     images: list[Tensor | None] = []
     texts: list[Tensor | None] = []
     for group in batch.queries:
@@ -274,7 +278,7 @@ def train_mutually(
 
     Args:
         model: The model to train.
-        batches: Function from a step to its batch; must be deterministic.
+        batches: Deterministic function that takes a step number and returns the batch of that step.
         settings: The hyperparameters.
         accelerator: A new accelerator for this training stage.
         loop: Number of steps, folder of states and logs, and intervals of saving and logging.
@@ -362,7 +366,8 @@ class StreamTrainer:
         Args:
             name: Name of this stream, "clip" or "cnn".
             outputs: Outputs of the streams for the batch, by stream name.
-            batch: Provides the labels of the targets and, if known, the true image shares.
+            batch: Provides the labels of the targets and, if it has them, true image weights and
+                anchors.
 
         Returns:
             Losses and accuracy to log, by name.

@@ -59,8 +59,8 @@ class BenchmarkPreset:
         teacher_side: Images that the teaching stream's queries are compared with in the mutual
             loss: the targets ("target"), or, as in the released code, the reference images
             ("reference").
-        states_answer: Whether the text of a Fashion200k query ends with the caption of its target,
-            as in the released code.
+        states_answer: Whether the text of a Fashion200k query ends with the target's caption, as in
+            the released code.
         masks_padding: Whether the CNN stream ignores the padding of texts. If False, padding counts
             as words in the LSTM, softmax, batch norm and pooling, so that an embedding depends on
             its batch, as in the released code.

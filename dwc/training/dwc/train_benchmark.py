@@ -1,4 +1,4 @@
-"""Training of DWC on a benchmark, from a frozen CLIP and a ResNet to an evaluated checkpoint.
+"""Training of DWC on a benchmark, from a pretrained CLIP and ResNet to an evaluated checkpoint.
 
     read_benchmark -> build_model -> cache_clip_features -> train_mutually with EpochSelection
                    -> the best epoch's parameters -> a checkpoint -> its evaluation
@@ -65,7 +65,7 @@ def build_model(
     template: Mapping[str, str],
     clip_tokenizer: str | None = None,
 ) -> tuple[DWCModel, DWCProcessor]:
-    """Build a model from a pretrained CLIP and ResNet, and its processor.
+    """Build a DWC model from a pretrained CLIP and ResNet, and the model's processor.
 
     The other layers of both streams are initialized at random. For both streams, the processor
     resizes the short side of an image to CLIP's input size (bicubic), center-crops it, and
@@ -73,8 +73,9 @@ def build_model(
 
     Args:
         clip: Source of CLIP: a Hub id, a folder in transformers' format, or a file of parameters
-            from OpenAI (CLIPs with a ResNet are published only as such files).
-        resnet: Hub id or folder of a transformers ResNet; ignored if there is no CNN stream.
+            from OpenAI (OpenAI's CLIP models with a ResNet are published only as such files).
+        resnet: Hub id, or folder of a ResNet in transformers' format; ignored if there is no CNN
+            stream.
         captions: Texts that define the word vocabulary; words get ids in the order in which they
             occur.
         preset: Sizes, combiner, streams and seed of the model.
@@ -147,7 +148,7 @@ class BenchmarkTraining:
     Attributes:
         dataset: Name of the benchmark, a key of `CATEGORIES`.
         data: The benchmark's folder.
-        clip: Source of the pretrained CLIP; see `build_model`.
+        clip: Source of the pretrained CLIP model; see `build_model`.
         preset: The hyperparameters.
         out: Folder of the checkpoint. If each category gets its own model, the folder contains one
             checkpoint folder per category.
@@ -179,7 +180,7 @@ class BenchmarkTraining:
 
 
 def train_benchmark(args: BenchmarkTraining) -> dict[str, Any]:
-    """Train DWC, select the best epoch, write its checkpoint and evaluate the checkpoint.
+    """Train DWC on a benchmark, write the best epoch's checkpoint, and evaluate the checkpoint.
 
     The checkpoint's folder also receives `evaluation.json`, `training.json` (the recipe, counts of
     the data, and the metrics of every epoch), the log `training.jsonl` and a model card.

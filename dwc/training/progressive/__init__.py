@@ -7,7 +7,7 @@ is this project's own choice.
 
     stages.py              losses of the three stages, and their shared training loop
     batches.py             batches of drawn garments for each stage
-    recipe.py              all settings, and the CLIPs that stage two can start from
+    recipe.py              all settings, and the CLIP models that stage two can start from
     train_progressive.py   training on drawn garments, from a recipe to an evaluated checkpoint
     ablation.py            comparison of the learned image weight with fixed and oracle weights
 """

@@ -1,8 +1,9 @@
 """Ablation of the learned image weight: the same queries with fixed and with oracle weights.
 
-The image weight mixes a query's image part with its text part. The parts and the gallery do not
-depend on the weight, so queries can be evaluated with other weights without a further forward pass.
-The oracle weight of a query is the weight that gives its target the best rank.
+The image weight determines in which proportion a query's image part and text part are combined. The
+parts and the gallery do not depend on the weight, so queries can be evaluated with other weights
+without a further forward pass. The oracle weight of a query is the weight that gives its target the
+best rank.
 """
 
 from collections.abc import Sequence
@@ -66,8 +67,8 @@ def ranks_at(eval_set: AblationQueries, image_weight: Tensor | float) -> Tensor:
 def best_fixed_weight(eval_set: AblationQueries) -> float:
     """Return the weight in `GRID` that gives the best recall at 1 (R@1) if all queries use it.
 
-    Of several such weights, the one with the best mean rank is returned. For a fair comparison, use
-    other queries here than in the evaluation.
+    Of several such weights, the one with the best mean rank is returned. For a fair comparison, the
+    queries should not be those of the evaluation.
     """
 
     def quality(weight: float) -> tuple[float, float]:

@@ -28,7 +28,7 @@ _FULL_SHARE = 0.6  # share of stage-two descriptions that mention every attribut
 
 @dataclass(frozen=True)
 class Tag:
-    """A short text about a garment's kind or about one of its attributes, such as "long sleeves".
+    """Short text about a garment's kind or about one of its attributes, such as "long sleeves".
 
     Attributes:
         text: The text.
@@ -67,14 +67,14 @@ def draw_tag(garment: Garment, rng: random.Random) -> Tag:
 class ProgressiveBatches(CatalogueBatches):
     """Batches for the stages of Progressive Learning (PL) from a pool of drawings.
 
-    Images are preprocessed as the CLIP in training needs them.
+    Images are preprocessed as the CLIP model in training requires.
 
     Attributes:
         size_px: Side of the square input images in pixels.
         mean: Mean to subtract from each channel, for values in [0, 1].
         std: Standard deviation to divide each channel by.
-        cached: If not None, cached inputs of CLIP's last image layer, of size K, for several
-            augmented copies ("views") of each drawing, (views, items, K). They replace the images'
+        cached: None, or cached inputs of CLIP's last image layer, of size K, for several augmented
+            copies ("views") of each drawing, (views, garments, K). Such inputs replace the images'
             pixels; see `cache_tower_inputs`.
     """
 
@@ -84,7 +84,9 @@ class ProgressiveBatches(CatalogueBatches):
     cached: Tensor | None = None
 
     def open_domain(self, size: int) -> Callable[[int], PairBatch]:
-        """Return the batches of stage one: `size` random garments, each with a short caption.
+        """Return a function that makes the batches of stage one.
+
+        A batch has `size` random garments, each with a short caption.
 
         Returns:
             A function that takes a step number and returns the batch of that step.
@@ -107,10 +109,10 @@ class ProgressiveBatches(CatalogueBatches):
         return batch
 
     def fashion(self, size: int) -> Callable[[int], FashionBatch]:
-        """Return the batches of stage two: `size` garments with two images and two texts each.
+        """Return a function that makes the batches of stage two.
 
-        The texts are a description and a tag. About half of the garments come in groups of similar
-        garments (hard negatives).
+        A batch has `size` garments, each with two images, a description and a tag. About half of
+        the garments come in groups of similar garments (hard negatives).
 
         Returns:
             A function that takes a step number and returns the batch of that step.

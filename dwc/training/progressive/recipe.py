@@ -1,4 +1,4 @@
-"""Hyperparameters ("recipe") of Progressive Learning (PL), and the CLIPs that it can start from.
+"""Hyperparameters ("recipe") of Progressive Learning (PL), and CLIP models to start from.
 
 This is a reconstruction: every number is this project's own choice.
 """
@@ -99,13 +99,13 @@ class ProgressiveRecipe:
         return scale_recipe(cls(seed=seed), share, STAGES)
 
     def fine_tuning(self, size_px: int) -> "ProgressiveRecipe":
-        """Return the recipe changed for a pretrained CLIP with larger input images.
+        """Return the recipe changed for a pretrained CLIP model with larger input images.
 
         The learning rate of CLIP's two encoders is divided by 100. Drawings are enlarged in
         proportion to the input images, and their number is limited so that they take at most 4 GB.
 
         Args:
-            size_px: Side of the CLIP's input images in pixels.
+            size_px: Side of the CLIP model's input images in pixels.
         """
         drawn_px = size_px * self.pool.size_px // PICTURE_PX
         most = _POOL_BYTES // (len(self.pool.styles) * 3 * drawn_px**2)
@@ -117,11 +117,11 @@ class ProgressiveRecipe:
         )
 
     def with_cached_images(self, views: int = 4) -> "ProgressiveRecipe":
-        """Return a faster recipe for a CLIP that is already trained on drawings.
+        """Return a faster recipe for a CLIP model that is already trained on drawings.
 
-        It takes minutes instead of hours on one core, because only the last layer of CLIP's image
-        encoder is trained, on cached inputs. Stage two has half the learning rate and an eighth of
-        the steps, and stage three half the steps, which suffice for a trained CLIP.
+        Training takes minutes instead of hours on one core, because only the last layer of CLIP's
+        image encoder is trained, on cached inputs. Stage two has half the learning rate and an
+        eighth of the steps, and stage three half the steps: a trained CLIP model needs no more.
 
         Args:
             views: Number of augmented copies of each drawing whose inputs are cached.
@@ -150,12 +150,12 @@ class ProgressiveRecipe:
 
 @dataclass(frozen=True)
 class Start:
-    """A CLIP that can start with stage two, because it is trained on images and captions already.
+    """CLIP model whose training starts with stage two, because it is pretrained on captions.
 
     Attributes:
-        name: Source of the CLIP, as written in the evaluation and the model card.
-        clip: The CLIP.
-        processor: Its image preprocessor and tokenizers.
+        name: Source of the model, as written in the evaluation and the model card.
+        clip: The model.
+        processor: The model's image preprocessor and tokenizers.
     """
 
     name: str
@@ -164,7 +164,7 @@ class Start:
 
 
 def small_clip(processor: DWCProcessor) -> ClipBackboneConfig:
-    """Return the configuration of a small CLIP like that of the bundled checkpoint.
+    """Return the configuration of a small CLIP model like that of the checkpoint for drawings.
 
     Its input images have 64 pixels a side.
 
@@ -184,7 +184,7 @@ def progressive_config(
 ) -> DWCConfig:
     """Return the configuration of a Progressive Learning (PL) model.
 
-    It consists of a CLIP and a combiner of CLIP's features, without a CNN stream.
+    Such a model consists of CLIP and a combiner of CLIP's features, without a CNN stream.
 
     Args:
         clip: CLIP's configuration.
@@ -206,7 +206,7 @@ def progressive_config(
 
 
 def start_from_checkpoint(name: str | Path | None) -> Start:
-    """Return the CLIP of a checkpoint of this project.
+    """Return the CLIP model of a checkpoint of this project, as a start of the training.
 
     Args:
         name: Name or folder of the checkpoint; None for the bundled one.
@@ -221,7 +221,7 @@ def start_from_checkpoint(name: str | Path | None) -> Start:
 
 
 def start_from_clip(source: str, clip_tokenizer: str | None = None) -> Start:
-    """Return a pretrained CLIP, OpenAI's or a similar one, with a processor.
+    """Return a pretrained CLIP model, OpenAI's or a similar one, as a start of the training.
 
     The processor resizes the short side of an image to CLIP's input size, center-crops the image
     and normalizes it with CLIP's mean and standard deviation.

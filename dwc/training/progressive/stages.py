@@ -3,8 +3,8 @@
 All stages use the contrastive loss InfoNCE, the cross-entropy of a softmax over similarities.
 Symmetric InfoNCE is its mean over both directions, such as images to texts and texts to images.
 
-Stage one, open domain: symmetric InfoNCE between images and captions of any kind. A CLIP from the
-Hub has been trained that way already and starts with stage two.
+Stage one, open domain: symmetric InfoNCE between images and captions of any kind. CLIP models from
+the Hub have already been trained in this way, and start with stage two.
 
 Stage two, fashion: three pretraining tasks. The paper's abstract does not name its tasks; ours are
 
@@ -20,8 +20,8 @@ The weight is trained to match a pseudo weight w*, which is computed from the ba
     q = norm(w v + (1 - w) t)       InfoNCE from q to the targets of the batch, one direction
     w -> w*                         binary cross-entropy of w and w*
 
-See `dwc.modeling.combiners.progressive` for both weights. Queries with only an image or only a text
-have no weight to learn; they contribute to the retrieval loss only.
+The module `dwc.modeling.combiners.progressive` computes both weights. Queries with only an image or
+only a text have no weight to learn; they contribute to the retrieval loss only.
 
 The losses compare N embeddings `left` with M embeddings `right`, of size D and unit length.
 `matches` (N, M) marks matching pairs. If a row has several matches, they get equal target
@@ -59,8 +59,8 @@ class TowerSettings(AdamWSettings):
     """Optimizer settings of a stage.
 
     `learning_rate` applies to the towers (CLIP's two encoders), `head_learning_rate` to all other
-    parameters. The default `learning_rate` suits untrained towers; a CLIP from the Hub needs about
-    1e-5.
+    parameters. The default `learning_rate` suits untrained towers; a CLIP model from the Hub needs
+    about 1e-5.
     """
 
     warmup_steps: int = 200
@@ -68,7 +68,7 @@ class TowerSettings(AdamWSettings):
 
 
 class Towers(Protocol):
-    """Interface of the encoders that a stage trains: a CLIP, or a stand-in like `CachedTowers`."""
+    """Interface of the encoders that a stage trains: CLIP, or a stand-in like `CachedTowers`."""
 
     logit_scale: nn.Parameter
 
@@ -92,7 +92,7 @@ class Towers(Protocol):
 def cosine_scale(clip: Towers) -> Tensor:
     """Return the factor, a scalar, that CLIP learned for cosine similarities in a softmax.
 
-    It is limited to 100.
+    The factor is limited to 100.
     """
     return clip.logit_scale.exp().clamp(max=_LARGEST_SCALE)
 
@@ -268,7 +268,7 @@ def train_open_domain(
     loop: LoopSettings,
     stage: str = "open_domain",
 ) -> dict[str, float]:
-    """Train a CLIP's image and text encoders in place on images and captions (stage one).
+    """Train CLIP's image and text encoders in place on images and captions (stage one).
 
     Arguments and result are as in `train_towers`.
     """
@@ -396,7 +396,7 @@ def train_fashion(
     loop: LoopSettings,
     stage: str = "fashion",
 ) -> dict[str, float]:
-    """Train a CLIP's image and text encoders in place on the tasks of stage two.
+    """Train CLIP's image and text encoders in place on the tasks of stage two.
 
     Arguments and result are as in `train_towers`.
     """
@@ -475,8 +475,9 @@ def hybrid_objective(
 ) -> tuple[Tensor, dict[str, float]]:
     """Compute the loss of stage three.
 
-    It is the sum of the retrieval loss and the self-supervised loss, which trains the image weights
-    towards pseudo weights. The pseudo weight of a query is computed over all targets of the batch.
+    This loss is a weighted sum of the retrieval loss and the self-supervised loss, which trains the
+    image weights towards pseudo weights. The pseudo weight of a query is computed over all targets
+    of the batch.
 
     Returns:
         The loss, a scalar, and numbers to log by name.

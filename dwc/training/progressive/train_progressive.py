@@ -1,6 +1,6 @@
 """Progressive Learning (PL) on drawn garments, from a recipe to an evaluated checkpoint.
 
-    draw_pool -> (make_processor -> stage one) or a pretrained CLIP -> stage two -> stage three
+    draw_pool -> (make_processor -> stage one) or pretrained CLIP -> stage two -> stage three
               -> a complete checkpoint -> its evaluation
 
 Each stage saves its state in the work folder, so an interrupted run can resume.
@@ -76,7 +76,7 @@ class _Parts:
     """Modules that the stages train, and their training data.
 
     Attributes:
-        clip: The CLIP in training.
+        clip: The CLIP model in training.
         towers: Image and text encoders: `clip`, or a stand-in that takes cached inputs and shares
             parameters with `clip`.
         stream: The CLIP stream with the combiner.
@@ -107,8 +107,8 @@ def train_progressive(
     Args:
         recipe: The hyperparameters.
         work: Folder of saved training states, logs and caches.
-        start: A pretrained CLIP, which is copied and starts with stage two; None to train a CLIP
-            from scratch.
+        start: A pretrained CLIP model, of which a copy is trained from stage two on; None to train
+            a CLIP model from scratch.
         until: The last stage to run.
         drawings: Folder of the pool of drawings, which are created if missing; `work` by default.
 
@@ -284,7 +284,8 @@ def publish_progressive(
         recipe: The hyperparameters.
         work: Folder of saved training states, logs and caches.
         out: Folder of the checkpoint.
-        start: A pretrained CLIP that starts with stage two; None to train a CLIP from scratch.
+        start: A pretrained CLIP model, which is trained from stage two on; None to train a CLIP
+            model from scratch.
         until: The last stage to run.
         drawings: Folder of the pool of drawings; `work` by default.
 

@@ -34,7 +34,7 @@ _FORMAT = 2  # version of the cached features' file format
 
 
 def _bundled_settings() -> MutualSettings:
-    """Return the settings of the mutual training of the bundled checkpoint."""
+    """Return the settings of mutual training for the bundled checkpoint of drawings."""
     return CatalogueRecipe().mutual
 
 
@@ -57,7 +57,7 @@ class StudySettings:
         warmup_steps: Number of warm-up steps before the cosine schedule.
         temperature: Temperature of the contrastive loss.
         alpha: Share of the similarity distribution in the soft labels, in [0, 1].
-        cnn_hidden_dim: Hidden size of the CNN stream's LSTM, smaller than in the bundled model.
+        cnn_hidden_dim: Hidden size of the CNN stream's LSTM, smaller than in the bundled models.
         mixed_precision: Precision of all training runs, in accelerate's terms: "no", "fp16" or
             "bf16".
         wrong_texts: Shares of wrong training texts to train with, each in [0, 1].

@@ -101,9 +101,10 @@ def _change_parts(combiner: nn.Module, variant: Variant, dim: int) -> None:
 
 
 class LinearTowers(nn.Module):
-    """Encoders of Progressive Learning (PL): CLIP's, each followed by a trainable linear layer.
+    """Trainable linear layers after CLIP's two encoders, for Progressive Learning (PL).
 
-    CLIP's frozen image and text encoders are not part of the module; their outputs are cached.
+    CLIP's frozen image and text encoders are not part of the module. The layers take cached outputs
+    of these encoders.
     """
 
     def __init__(self, dim: int, log_scale: float, is_clip: bool = True) -> None:
@@ -141,7 +142,7 @@ class PLModel:
     """Progressive Learning (PL) model that takes cached features.
 
     Attributes:
-        towers: Image and text encoders on cached features.
+        towers: Linear layers that map cached CLIP features to image and text features.
         stream: CLIP stream with the combiner.
     """
 

@@ -166,7 +166,7 @@ def write_study(
 
     Args:
         settings: Settings of the study.
-        model: Checkpoint that provides the frozen encoders; None means the bundled one.
+        model: Checkpoint that provides the frozen encoders; None means the checkpoint of drawings.
         work: Folder of cached features and finished runs.
         drawings: Folder of the pool of drawings, which are created if missing.
         out: Parent of the results' folder `study`.

@@ -90,8 +90,8 @@ def evaluate(streams: Streams, eval_set: CachedEvalSet) -> Numbers:
 
     Args:
         streams: For each stream name, the queries and the gallery embeddings.
-        eval_set: The correct results and the true image weights of the queries. The true image
-            weight of a query is the fraction of the target's attributes that come from the
+        eval_set: Provides the correct results and the true image weights of the queries. The true
+            image weight of a query is the fraction of the target's attributes that come from the
             reference image and not from the text.
 
     Returns:
@@ -212,7 +212,7 @@ def run_variant(run: Run, features: StudyFeatures, settings: StudySettings) -> N
 
 
 def fashion_batches(cached: CachedPool, size: int, seed: int) -> Callable[[int], FashionBatch]:
-    """Return the batches of stage two of Progressive Learning (PL).
+    """Return a function that makes the batches of stage two of Progressive Learning (PL).
 
     A batch has two augmented copies ("views") of each drawing, and a description of it. About half
     of the drawings come in groups of similar garments (hard negatives). A batch depends only on the

@@ -119,7 +119,7 @@ def _spreads(by_seed: BySeed, paths: Mapping[str, str]) -> dict[str, dict[str, f
 
     Args:
         by_seed: For each seed, the nested metrics of the run.
-        paths: For each name, where the metric is in them: keys joined by dots.
+        paths: For each name, the dotted path of the metric, such as "streams.clip.recall@1".
     """
     spreads = {name: spread_of(by_seed, path) for name, path in paths.items()}
     return {name: spread._asdict() for name, spread in spreads.items() if spread}
@@ -137,7 +137,7 @@ def _labels(variant: Variant) -> str:
 
 
 def evaluate_claim(claim: Claim, numbers: Mapping[str, BySeed]) -> dict[str, Any]:
-    """Compare the metrics that a claim is about.
+    """Return the verdict on a claim, from a comparison of the metrics that the claim is about.
 
     Args:
         claim: The claim.

@@ -86,8 +86,8 @@ class Run:
 class Claim:
     """Statement that compares two system variants, or one with a fixed number, by a metric.
 
-    It holds if `metric` of the variant `better` exceeds `metric` of the variant `worse` by more
-    than `least`, and the excess over `least` is larger than two standard errors.
+    The claim holds if `metric` of the variant `better` exceeds `metric` of the variant `worse` by
+    more than `least`, and the excess over `least` is larger than two standard errors.
 
     Attributes:
         text: The statement, as a sentence.
