@@ -113,8 +113,8 @@ def best_copy(paths: Sequence[Path]) -> Path:
 
     A failed download leaves an empty file, an HTML page or the beginning of an image, often in the
     same folder as an intact copy. Completeness is judged by a file's first and last bytes. If no
-    file is complete, the first file with the first bytes of an image is returned. If there is no
-    such file either, the first file is returned.
+    file is complete, the first file that at least begins like an image file is returned. If there
+    is no such file either, the first file is returned.
     """
     if len(paths) == 1:
         return paths[0]

@@ -213,7 +213,7 @@ class _Split:
 
     Attributes:
         size: Number of scenes.
-        labels: Label of each scene; scenes with the same label show the same.
+        labels: Label of each scene; scenes with the same label have the same content.
         changes: Modifications, each with its text, the number of the scene before it, and the
             number of the scene after it.
     """

@@ -1,12 +1,12 @@
 """Decoding of image files to upright sRGB images, with an `ImageError` that explains a failure.
 
-The model, the thumbnails and the page all use this decoder, so that they get the same pixels:
+The model, the thumbnails and the web page all use this decoder, so that they get the same pixels:
 
-- The image is rotated according to its EXIF orientation, converted to sRGB, and shown at its true
+- The image is rotated according to its EXIF orientation, converted to sRGB, and decoded at its true
   brightness even if it is stored with more than 8 bits per channel.
 - Of an animation, the first frame that has more than a single color is used.
 - A transparent background is replaced with a color that contrasts with the object.
-- A large image is reduced in size, during decoding if the format allows that.
+- A large image is reduced in size, during decoding if the file format allows it.
 """
 
 import hashlib
@@ -158,7 +158,7 @@ def open_binary(path: str | Path) -> IO[bytes]:
 
 
 def decode_file(file: IO[bytes], name: str, max_pixels: int | None = None) -> Image.Image:
-    """Decode the image in an open file like `decode`.
+    """Decode the image in an open file, in the same way as `decode`.
 
     Args:
         file: The open file.
@@ -260,7 +260,7 @@ def _convert(
 
     Args:
         image: The image.
-        name: Its name in error messages.
+        name: Name of the image in error messages.
         limit: Maximum number of pixels to decode.
         file: The file that contains the image; None if a PIL image was given.
         reopen: Function that opens the image again, to read other bytes of it; None if impossible.
@@ -566,7 +566,8 @@ def _from_levels(levels: NDArray[np.uint16], bits: int | None = None) -> Image.I
 
     Scanners and cameras with 10, 12 or 14 bits often store their levels unscaled in 16 bits. If
     the number of bits is unknown, it is assumed to be the smallest of 10, 12, 14 and 16 that fits
-    all levels. But if all levels are multiples of 257, they are 8-bit levels scaled to 16 bits.
+    all levels. But if all levels are multiples of 257, they are assumed to be 8-bit levels that
+    were scaled to 16 bits.
 
     Args:
         levels: Levels (height, width) or (height, width, 3).
@@ -658,9 +659,9 @@ def _restore_depth(
 ) -> Image.Image:
     """Return a color image of 16 bits per channel as an 8-bit image at its true brightness.
 
-    Usually this is the decoded image itself, which has the high byte of each level. If all levels
-    are below a quarter of the range, the image may have 10, 12 or 14 bits. It is then read again to
-    obtain the low bytes of its levels, and scaled; see `_from_levels`.
+    Usually the result is the decoded image itself, which has the high byte of each level. If all
+    levels are below a quarter of the range, the image may have 10, 12 or 14 bits. The file is then
+    read again to obtain the low bytes of the levels, and the levels are scaled by `_from_levels`.
 
     Args:
         image: The decoded image, with the high bytes of the levels.

@@ -49,7 +49,7 @@ def worker_pool(count: int, tasks: int, computed: bool) -> Executor:
 
 
 def background_process() -> Executor:
-    """Return a pool with one worker process of low priority, for work that nobody waits for."""
+    """Return a pool with one worker process of low priority, for work that is not urgent."""
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(1, mp_context=context, initializer=_start_in_background)
 

@@ -101,8 +101,8 @@ class AttributeChange:
         changes: Name of a changed attribute -> its new value.
         words: The modification text.
         hits: Indices of the correct results: photographs of the reference's category with the new
-            values of the changed attributes. For the other attributes in `CHANGEABLE`, they have
-            the same values as the reference, where its values are known.
+            values of the changed attributes. For the other attributes in `CHANGEABLE`, a correct
+            result has the values of the reference, where these are known.
         image_share: True image weight of the query, in [0, 1]: the fraction of the target's
             attributes that come from the reference image and not from the text.
     """

@@ -84,13 +84,15 @@ def evaluate_photographs(
     photographs: LabeledPhotographs,
     k: int = 10,
 ) -> dict[str, Any]:
-    """Search photographs by the name of each class, and compute the precision among the first k.
+    """Search photographs by the name of each class, and compute the precision@k.
+
+    The precision@k of a class is the fraction of the k best photographs that belong to the class.
 
     Args:
         model: The model.
         processor: The model's processor.
         photographs: The photographs.
-        k: How many of the best photographs count.
+        k: Number of best photographs for which the precision is computed.
 
     Returns:
         A dict with `protocol` and the keys of `class_precision`.
@@ -120,7 +122,7 @@ def class_precision(
         processor: The model's processor.
         gallery: Embeddings (M, D) of M photographs, where D is the sum of the streams' dimensions.
         labels: The class of each photograph, in the same order.
-        k: How many of the best photographs count.
+        k: Number of best photographs for which the precision is computed.
 
     Returns:
         A dict with the keys:
@@ -263,8 +265,8 @@ def caption_recalls(
         model: The model.
         processor: The model's processor.
         photographs: The M photographs.
-        gallery: Their embeddings (M, D) in the same order, where D is the sum of the streams'
-            dimensions.
+        gallery: Embeddings (M, D) of the photographs in the same order, where D is the sum of the
+            streams' dimensions.
 
     Returns:
         The recalls (0 to 1) under `recall@1` and `recall@10`, and the number of `queries`.

@@ -4,8 +4,7 @@ The steps are: embed the gallery's images, compute the query vectors, and rank t
 query. Missing image files are left out; the report says how much of the benchmark was evaluated.
 
 In shapes, N is the number of queries, M the number of gallery images, and D the dimension of a
-stream; "sum of D" is the sum over all streams. The key "together" stands for the ranking by the sum
-of all streams' scores.
+stream's vectors. The key "together" stands for the ranking by the sum of all streams' scores.
 """
 
 import logging
@@ -95,8 +94,8 @@ class EncodedBenchmark:
         benchmark: The benchmark without the images that could not be read.
         gallery: Vectors of the M gallery images, (M, sum of the streams' dimensions).
         queries: Vectors and image weights of the queries.
-        answerable: Number of queries whose reference and at least one hit are available. It counts
-            all of these, even if only a random sample is evaluated.
+        answerable: Number of queries whose reference and at least one hit are available. All such
+            queries count, even if only a random sample is evaluated.
         unreadable: Maps the id of each image that could not be read to the reason.
     """
 
@@ -271,7 +270,7 @@ def embed_readable(
 def _open(open_image: OpenImage, name: str, unreadable: dict[str, str]) -> Image.Image | None:
     """Return the image with the id `name`.
 
-    If it cannot be read, None is returned, and the reason is added to `unreadable`.
+    If the image cannot be read, None is returned, and the reason is added to `unreadable`.
     """
     try:
         return open_image(name)
@@ -400,7 +399,7 @@ def encode_benchmark(
 
 
 def rank_benchmark(encoded: EncodedBenchmark) -> RankReport:
-    """Rank the images for each query, by all streams together and by each stream alone."""
+    """Return the ranks of the queries' best hits, by all streams together and by each stream."""
     ranks = {name: rank_hits(encoded.benchmark, *view) for name, view in encoded.views.items()}
     queries = encoded.queries
     return RankReport(encoded.benchmark, ranks, queries.image_weights, queries.texts_cut)
@@ -435,7 +434,7 @@ MAX_NAMED = 20  # number of missing images that a report names
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of a benchmark's images and queries was available.
+    """How many of a benchmark's images and queries were available.
 
     Attributes:
         queries: Number of queries that could be evaluated.

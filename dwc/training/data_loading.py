@@ -19,8 +19,8 @@ def shard_and_prefetch(
 
     On Linux, a worker process prefetches batches if training runs on a GPU or if a CPU core is
     free. If training uses every core, a worker would slow down the training threads and cost more
-    time than prefetching saves. Other systems have no worker, because it cannot be forked there and
-    all data needed to make a batch would have to be sent to it.
+    time than prefetching saves. On other systems there is no worker, because a worker cannot be
+    forked there, and all data needed to make a batch would have to be sent to it.
 
     Args:
         make: Function that returns the batch with a given number; the same number must always give
@@ -45,7 +45,7 @@ def shard_and_prefetch(
 class StepLoader(Generic[Batch]):
     """Loader that returns the batch of a step number, using one running `DataLoader`.
 
-    Index s of the data set has the batch of step s.
+    The data set has the batch of step s at index s.
     """
 
     def __init__(self, data: Dataset, total_steps: int, **options: Any) -> None:

@@ -186,10 +186,10 @@ class CachedFeatureMaps(nn.Module):
 
 
 class CachedTowers(nn.Module):
-    """Trainable stand-in for CLIP whose image tower (image encoder) is only the last layer.
+    """Trainable stand-in for CLIP, with only the last layer of the image tower (image encoder).
 
-    It takes cached inputs of that layer instead of pixels; see `cache_tower_inputs`. Its parameters
-    are those of the original CLIP model, so training also changes the original.
+    The stand-in takes cached inputs of that layer instead of pixels; see `cache_tower_inputs`. It
+    shares its parameters with the original CLIP model, so training also changes the original.
     """
 
     def __init__(self, clip: ClipBackbone) -> None:
@@ -370,7 +370,7 @@ def encode_texts(model: DWCModel, processor: DWCProcessor, texts: Sequence[str])
 
     Args:
         model: Model whose CLIP encodes the texts.
-        processor: Both tokenizers.
+        processor: Provides both tokenizers.
         texts: The texts, to which the caption template has been applied already.
 
     Returns:
@@ -402,8 +402,8 @@ def encode_texts(model: DWCModel, processor: DWCProcessor, texts: Sequence[str])
 def _timed(folder: Path, kind: str, count: int) -> Iterator[None]:
     """Append the duration of the `with` block to the log of the stage "keeping".
 
-    "keeping" is the caching of features; the name must not change, since published files contain
-    it.
+    "keeping" is the caching of features. This name must not change, since published files contain
+    the name.
 
     Args:
         folder: Folder of the log.

@@ -53,11 +53,11 @@ class CatalogueBatches:
     ) -> Callable[[int], PairBatch]:
         """Return a function that makes batches of image-text pairs for CLIP's pretraining.
 
-        The batches are for CLIP's contrastive loss. The text of an image is its description, or a
-        modification text whose target is the image.
-        Modification texts teach CLIP words such as "longer" and "without", which it could not learn
-        later, when it is frozen. Hard negatives mostly get full descriptions, since a description
-        of a few words would match all garments of their group.
+        The text of an image is its description, or a modification text whose target is the image.
+        Modification texts teach CLIP words such as "longer" and "without", which a frozen CLIP
+        model could not learn later. Hard negatives mostly get full descriptions, since a
+        description of a few words would match all garments of a group. The batches are for CLIP's
+        contrastive loss.
 
         Args:
             size: Number of images in a batch.

@@ -98,7 +98,7 @@ class JointRecipe:
     Attributes:
         seed: Seed of all random numbers.
         image_size: Side of EfficientNet-Lite's input images in pixels.
-        pool: The drawings; their side is at least `image_size`.
+        pool: Settings of the pool of drawings, whose side is at least `image_size`.
         trained_from: Index of the first of EfficientNet-Lite's 16 blocks that is trained.
         views: Number of randomly augmented copies ("views") of each photograph.
         triplets: Number of triplets of drawings.
@@ -116,8 +116,8 @@ class JointRecipe:
         mix: Number of queries of each kind in a batch of the streams' training.
         mixed_precision: Precision of all stages, as accelerate names it.
         trained_shares: Interpolation factors in [0, 1] of the CLIP stream and of the CNN stream
-            after their training: 1 gives the trained parameters, 0 those before (Wortsman et al.
-            2022, "Robust fine-tuning of zero-shot models").
+            after their training: 1 gives the trained parameters, 0 the parameters before the
+            training (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
         streams: Settings of the streams' training.
     """
 
@@ -161,7 +161,7 @@ class JointRecipe:
 
     @classmethod
     def scaled(cls, seed: int = 0, share: float = 1.0) -> "JointRecipe":
-        """Return the default recipe with a given seed and a share of its steps and drawings."""
+        """Return the default recipe with a given seed, scaled by `share`; see `scale_recipe`."""
         whole = cls(seed=seed)
         return scale_recipe(whole, share, ("projection", "texts", "streams"))
 

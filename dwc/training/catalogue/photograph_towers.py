@@ -167,10 +167,11 @@ def train_image_tower(
 ) -> nn.Linear:
     """Train EfficientNet-Lite's upper blocks and the new part of the image projection in place.
 
-    The loss is a weighted sum of three losses: the contrastive loss of images and texts
-    (photographs have captions and short texts, recolored photographs and drawings only short
-    texts), the classification loss of the photographs' attributes, and the contrastive loss of two
-    views (augmented copies) of the same photograph.
+    The new part of the projection computes the features that widening added. The loss is a weighted
+    sum of three losses: the contrastive loss of images and texts (photographs have captions and
+    short texts, recolored photographs and drawings only short texts), the classification loss of
+    the photographs' attributes, and the contrastive loss of two views (augmented copies) of the
+    same photograph.
 
     Args:
         model: The widened model.
@@ -312,11 +313,11 @@ def tune_text_tower(
 ) -> None:
     """Train CLIP's text tower (text encoder) in place on texts about photographs and drawings.
 
-    The features of texts about drawings should not change. For texts about photographs, the new
-    part of the features is trained to equal the mapped vector of the teacher. For captions, this
-    part is also trained to match the image features of the photograph. For texts about drawings,
-    the old part is trained to stay equal to the features of the drawings model (the model before
-    widening).
+    The features have an old part and a new part, the dimensions that widening added. For texts
+    about photographs, the new part is trained to equal the mapped vector of the teacher. For
+    captions, the new part is also trained to match the image features of the photograph. For texts
+    about drawings, the old part is trained to stay equal to the features of the drawings model (the
+    model before widening).
 
     Args:
         model: The widened model, with trained image projection.

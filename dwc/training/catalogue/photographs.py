@@ -278,8 +278,8 @@ def attribute_triplets(pool: PhotographPool, each: int, seed: int) -> list[Photo
 
     Args:
         pool: The photographs; recolored copies are not used.
-        each: Number of triplets for each reference photograph. A photograph that differs in this
-            way from no other is the reference of no triplet.
+        each: Number of triplets for each reference photograph. A photograph for which no other
+            photograph differs in this way is the reference of no triplet.
         seed: Seed of all random choices.
     """
     rng = random.Random(f"{seed}/attributes")

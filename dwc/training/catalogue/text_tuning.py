@@ -99,9 +99,9 @@ class TextTuningBatch:
 class TextTuningSettings(AdamWSettings):
     """Settings of text tuning.
 
-    `scale` multiplies the cosine similarities of texts and images in the contrastive loss.
-    `label_weight` is the factor of the classification loss, a sum over attributes that is added to
-    the contrastive loss.
+    The loss is the contrastive loss plus `label_weight` times the classification loss, which is a
+    sum over all attributes. `scale` multiplies the cosine similarities of texts and images in the
+    contrastive loss.
     """
 
     scale: float = 40.0

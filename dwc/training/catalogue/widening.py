@@ -1,9 +1,10 @@
-"""Widening of a model trained on drawings, for photographs, and cached outputs of its networks.
+"""Widening of a drawings model for photographs, and caches of its image networks' outputs.
 
-Widening adds EfficientNet-Lite next to CLIP's small image encoder and next to the CNN stream's
-ResNet, and extends both vocabularies. Old parameters are copied, and new ones are initialized so
-that they do not affect the output: except for differences in image downscaling, the widened model
-computes the same embeddings as the old one.
+A drawings model is a model that was trained on drawings only. Widening adds EfficientNet-Lite next
+to CLIP's small image encoder and next to the CNN stream's ResNet, and extends both vocabularies.
+Old parameters are copied, and new ones are initialized so that they do not affect the output:
+except for differences in image downscaling, the widened model computes the same embeddings as the
+old one.
 """
 
 import json
@@ -173,13 +174,13 @@ def kept_channels(before: int, after: int) -> Tensor:
 
 
 def _copy_cnn(name: str, old: Tensor, new: Tensor, kept: Tensor) -> None:
-    """Copy a parameter of the CNN stream into the wider one; new input channels get weight 0.
+    """Copy a parameter of the CNN stream into a wider one; new input channels get weight 0.
 
     Args:
         name: Name of the parameter within the stream.
         old: The old parameter.
         new: The wider parameter, changed in place.
-        kept: Indices of the old channels, as from `kept_channels`.
+        kept: Indices of the old channels, from `kept_channels`.
     """
     block = name.split(".")[0]
     reads_regions = block == "embed_regions" and new.shape != old.shape

@@ -37,7 +37,7 @@ class TripletBatch:
             have cached CLIP features, "clip_image_features" and "clip_text_features", (N, F) each.
         target_pixels: Pixels of the targets (B, 3, H, W) of height H and width W; None if no
             network needs them.
-        labels: Integer identities of the targets (B,); targets that count as the same are equal.
+        labels: Integer identities of the targets (B,), equal for targets that count as the same.
         target_clip_features: Cached CLIP features of the targets (B, F), or None.
         image_shares: None, or true image weights of the queries (B,), in [0, 1]. The true image
             weight is the share of the target's attributes that only the query image determines; NaN
@@ -177,7 +177,7 @@ class ClipFeatures:
 class _ClipStudent(nn.Module):
     """The CLIP stream, applied to CLIP's features of a batch.
 
-    A single module for the whole batch lets accelerate synchronize its gradients over devices.
+    A single module for the whole batch lets accelerate synchronize the gradients over devices.
     """
 
     def __init__(self, stream: ClipStream) -> None:
@@ -283,7 +283,7 @@ def train_mutually(
         accelerator: A new accelerator for this training stage.
         loop: Number of steps, folder of states and logs, and intervals of saving and logging.
         stage: Name of the stage and of its files.
-        callback: Object to call between steps.
+        callback: Object that is called before and after each step; see `Callback`.
 
     Returns:
         The means that were logged last; see `run_stage`.

@@ -1,9 +1,9 @@
 """Presets of all hyperparameters for training on a benchmark: the authors' recipe and ours.
 
 `AUTHORS` reproduces the authors' released code, including its mistakes; each mistake is controlled
-by a setting. One thing differs. When the released code evaluates an epoch, the padding of a batch
-affects the embeddings of its queries. Here, an embedding does not depend on the batch, neither in
-this evaluation nor in later use of the checkpoint.
+by a setting. There is one difference. When the released code evaluates an epoch, the padding of a
+batch affects the embeddings of its queries. Here, an embedding does not depend on the batch,
+neither in this evaluation nor in later use of the checkpoint.
 
 `RECOMMENDED` corrects the mistakes and adds techniques that are common today. These techniques were
 useful on drawn garments, but are not tuned on any of these benchmarks.
@@ -54,7 +54,7 @@ class BenchmarkPreset:
             texts; see `contrastive_loss`. 0 is the loss of the paper and the released code.
         mutual_weight: Factor of the mutual loss, with which each stream learns from the other.
         weight_distillation: Factor of our additional loss that trains the CNN stream's image
-            weights towards those of the CLIP stream; 0, as in the paper, disables it.
+            weights towards those of the CLIP stream; 0, as in the paper, disables this loss.
         teacher_scale: Factor of the cosine similarities in the mutual loss.
         teacher_side: Images that the teaching stream's queries are compared with in the mutual
             loss: the targets ("target"), or, as in the released code, the reference images
@@ -78,7 +78,7 @@ class BenchmarkPreset:
             the released code, or "once".
         one_model_per_category: Whether each category of FashionIQ gets its own model.
         measures: When the model is evaluated: "after" each epoch, or "before" each epoch, as in the
-            released code, so that its final parameters are never evaluated.
+            released code, so that the final parameters are never evaluated.
         ema_decay: Decay of the exponential moving average of the parameters; 0 disables averaging.
         mixed_precision: Precision on GPUs: "no" (float32), "fp16" or "bf16". Training on a CPU is
             always in float32.

@@ -79,7 +79,7 @@ def best_fixed_weight(eval_set: AblationQueries) -> float:
 
 
 def oracle_weights(eval_set: AblationQueries) -> Tensor:
-    """Return for each of N queries the weight in `GRID` that ranks its target best, (N, 1).
+    """Return the weight in `GRID` that gives the target the best rank, for each query (N, 1).
 
     These weights depend on the targets, so their recall is an upper bound. Of several best weights,
     the middle one is returned, since any weight between two best ones is usually a best one too.

@@ -150,7 +150,7 @@ class ProgressiveRecipe:
 
 @dataclass(frozen=True)
 class Start:
-    """CLIP model whose training starts with stage two, because it is pretrained on captions.
+    """Pretrained CLIP model, with which the training starts at stage two instead of stage one.
 
     Attributes:
         name: Source of the model, as written in the evaluation and the model card.
@@ -206,7 +206,7 @@ def progressive_config(
 
 
 def start_from_checkpoint(name: str | Path | None) -> Start:
-    """Return the CLIP model of a checkpoint of this project, as a start of the training.
+    """Return the CLIP model of a checkpoint of this project, to start the training from.
 
     Args:
         name: Name or folder of the checkpoint; None for the bundled one.
@@ -221,7 +221,7 @@ def start_from_checkpoint(name: str | Path | None) -> Start:
 
 
 def start_from_clip(source: str, clip_tokenizer: str | None = None) -> Start:
-    """Return a pretrained CLIP model, OpenAI's or a similar one, as a start of the training.
+    """Return a pretrained CLIP model, OpenAI's or a similar one, to start the training from.
 
     The processor resizes the short side of an image to CLIP's input size, center-crops the image
     and normalizes it with CLIP's mean and standard deviation.

@@ -263,7 +263,7 @@ def _claimed(recipe: ProgressiveRecipe, start: Start | None) -> dict[str, Any]:
 
 
 def _start_name(start: Start) -> str:
-    """Return the name of the starting CLIP and a hash of its parameters."""
+    """Return the name of the CLIP model to start from, and a hash of its parameters."""
     return f"{start.name} {weights_digest([start.clip])}"
 
 

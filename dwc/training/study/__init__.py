@@ -1,8 +1,8 @@
 """Ablation study of DWC and Progressive Learning (PL), all with the same data, budget and seeds.
 
 The study trains many system variants: retrieval systems that differ in one part. The image and text
-encoders ("towers") are frozen and their features cached, so that training a variant takes well
-under a minute on one core. Variants are evaluated on the catalogue of drawn garments, for which the
+encoders ("towers") are frozen and their features cached, so that a run takes only seconds or a few
+minutes on one core. Variants are evaluated on the catalogue of drawn garments, for which the
 correct results and the true image weights are known.
 
     variants.py   tables of the variants and of the claims to test

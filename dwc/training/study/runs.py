@@ -1,7 +1,7 @@
 """Training and evaluation of the study's system variants, in several processes.
 
-A run is the training and evaluation of a system variant with a seed. When it is finished, its
-result is saved, so that the run is not repeated with the same features and settings.
+A run is the training and evaluation of a system variant with a seed. The result of a finished run
+is saved, so that the run is not repeated with the same features and settings.
 """
 
 import json

@@ -104,7 +104,7 @@ def _row(variant: Variant, by_seed: BySeed) -> dict[str, Any]:
 
 
 def _stream_paths(names: Sequence[str]) -> dict[str, str]:
-    """Return "<stream>.<name>" -> dotted path in a run's metrics, for each stream and name."""
+    """Return the dotted paths of both streams' metrics with these names, by "<stream>.<name>"."""
     return {
         f"{stream}.{name}": f"streams.{stream}.{name}"
         for stream in ("clip", "cnn")
@@ -115,7 +115,7 @@ def _stream_paths(names: Sequence[str]) -> dict[str, str]:
 def _spreads(by_seed: BySeed, paths: Mapping[str, str]) -> dict[str, dict[str, float | None]]:
     """Return the mean and the deviation over the seeds of several metrics, by their names.
 
-    A metric that no run has is left out.
+    A metric that some run lacks is left out.
 
     Args:
         by_seed: For each seed, the nested metrics of the run.
@@ -273,7 +273,7 @@ def _by_share(by_seed: BySeed) -> list[dict[str, Any]]:
 
 
 def _weights(by_seed: BySeed) -> dict[str, Any]:
-    """Return kind of image weight -> mean and deviation over seeds of R@1 (recall at 1).
+    """Return mean and deviation over seeds of R@1 (recall at 1) for each kind of image weight.
 
     The kinds of image weight are those of `weight_ablation`.
     """

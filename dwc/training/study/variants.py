@@ -1,6 +1,6 @@
 """Tables of the study's system variants and of the claims that it tests.
 
-A system variant is a complete retrieval system. Most of them differ in one part from full DWC or
+A system variant is a complete retrieval system. Most variants differ in one part from full DWC or
 from full PL (Progressive Learning).
 """
 
@@ -25,7 +25,7 @@ class Variant:
         streams: Streams of the DWC model, "clip" and/or "cnn".
         combiner: Name of the CLIP stream's combiner.
         edits: Whether DWC's editors adapt the features of each modality to the other; if False, the
-            image part and the text part of a query are its unedited features.
+            image part and the text part of a query are the unedited features.
         weighs: Whether image weights are learned; if False, each is fixed at one half.
         alpha: Share of the similarity distribution in the soft labels; None uses the study's
             setting.
