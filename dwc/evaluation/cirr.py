@@ -1,6 +1,6 @@
 """The benchmark CIRR: its report, and the files for its test server.
 
-CIRR's images belong to sets of six similar images. Its metrics are the recalls over all images of a
+CIRR's images belong to sets of six similar images. The metrics are the recalls over all images of a
 split (recall), and within the reference's set (recall_subset).
 
 The targets of the split test1 are not published. CIRR's test server scores two JSON files:
@@ -69,8 +69,8 @@ def subset_scores(
 
     Args:
         encoded: The vectors of the benchmark.
-        view: Query vectors (N, D) and gallery vectors (M, D) of N queries and M images, one of the
-            values of `encoded.views`.
+        view: Query vectors (N, D) and gallery vectors (M, D) of N queries and M images, of
+            dimension D: one of the values of `encoded.views`.
 
     Returns:
         For each query, the names of the available other images (at most five), and their scores in
