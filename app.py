@@ -1,4 +1,4 @@
-"""Entry point of the web app for Hugging Face Spaces; it does the same as `dwc app`.
+"""Entry point of the web app for Hugging Face Spaces; equivalent to the command `dwc app`.
 
 Usage: python app.py [--model M]… [--gallery G] [--port P]
 """
@@ -10,10 +10,10 @@ from dwc import cli
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve the page and return the exit code.
+    """Run the command `dwc app`, which serves the web app, and return its exit code.
 
     Args:
-        arguments: The arguments of `dwc app`; by default those of the process.
+        arguments: The arguments of `dwc app`; None for the command-line arguments of this process.
     """
     return cli.main(["app", *(sys.argv[1:] if arguments is None else arguments)])
 

@@ -1,10 +1,10 @@
-"""DWC: composed image retrieval that shows the learned weights of image and text.
+"""Composed image retrieval with DWC (Dynamic Weighted Combiner), which shows its learned weights.
 
-A query is a reference image and a text that says what should be different. For each query the model
-computes how much the image and how much the text counts; these are the learned weights.
+A query is a reference image and a text that says what should be different. For each query, the
+model computes a weight of the image and a weight of the text: the learned weights.
 
-Imports between the packages go in one direction only. These are the main ones ("a -> b" means that
-a imports b); `tests/test_architecture.py` lists all allowed imports and enforces the list:
+Imports between the packages go in one direction only. The main imports are listed here ("a -> b"
+means that a imports b); `tests/test_architecture.py` has the complete list and enforces it:
 
     ui -> explain -> search -> gallery, modeling
     training, evaluation -> datasets, modeling
@@ -14,10 +14,10 @@ a imports b); `tests/test_architecture.py` lists all allowed imports and enforce
     checkpoints/  checkpoint files: loading, validation, saving, the Hub, the model card
     convert/      conversion of the authors' weights and OpenAI's CLIP to a checkpoint, and back
     datasets/     reading of benchmark files and images
-    catalogue/    the drawn garments: schema, drawing, language, splits, export
+    catalogue/    a data set of drawn garments: schema, drawing, language, splits, export
     training/     training loop, losses and feature cache; a subpackage for each kind of training
     evaluation/   metrics, retrieval, benchmarks
-    gallery/      image sources, the store of image vectors, exact search, the gallery's map
+    gallery/      image sources, the gallery store (a folder of image vectors), exact search, map
     search/       Searcher, its queries and results, scores at any image weight
     explain/      score parts, effect of each word, attention maps, paraphrases, weight statistics
     ui/           the web page: blocks, handlers and state; panels/ and static/

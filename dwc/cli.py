@@ -1,7 +1,7 @@
 """The command line: `dwc COMMAND` or `python -m dwc COMMAND`.
 
 Each command is a module of `dwc.commands` with `HELP`, `configure(parser)` and `run(args)`. These
-modules import torch and other slow packages only inside `run`, so that help appears at once.
+modules import torch and other slow packages only inside `run`, so that `--help` answers at once.
 """
 
 import argparse
@@ -46,7 +46,7 @@ class Command(Protocol):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
+    """Run one command, and return its exit code.
 
     Args:
         arguments: The command and its arguments, such as `["search", "wardrobe.store"]`; None for
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _PrintableFormatter(logging.Formatter):
-    """Escapes the control characters that a log message may contain, for example in file names."""
+    """Formatter of log messages that escapes control characters, for example in file names."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable_lines(super().format(record))
@@ -102,10 +102,10 @@ def _attach_values(arguments: Sequence[str]) -> list[str]:
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """Return a parser for the command that `arguments` begin with.
+    """Return a parser for the command that is the first of the arguments.
 
     Only the module of that command is imported. If the first argument is not a command, the parser
-    covers all commands, so that its help lists them.
+    covers all commands, so that the help text lists them.
     """
     requested = [name for name in arguments[:1] if name in COMMANDS]
     parser = argparse.ArgumentParser(

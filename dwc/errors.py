@@ -50,9 +50,9 @@ class TrainingError(DWCError):
 
 
 def list_names(names: Iterable[str]) -> str:
-    """Return a text that lists the first 12 names in sorted order, and counts the others.
+    """Return a text with the first 12 names in sorted order, and with the number of further names.
 
-    Example with three names listed: `bag, boots, dress and 4 more`.
+    Example, shortened to three names: `bag, boots, dress and 4 more`.
     """
     ordered = sorted(names)
     rest = len(ordered) - _LISTED

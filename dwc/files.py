@@ -1,7 +1,8 @@
-"""Atomic writes, hashes of files, and paths of bundled assets.
+"""Atomic writes, hashes of files, paths of bundled assets, and a pause of the garbage collector.
 
-An atomic write creates a temporary file in the same folder and renames it at the end. So other
-processes see either the old or the new content, and an interrupted write leaves the old content.
+An atomic write creates a temporary file in the same folder and renames that file at the end. So
+other processes see either the old or the new content, and an interrupted write leaves the old
+content.
 """
 
 import gc
@@ -48,16 +49,16 @@ def atomic_path(path: str | Path, *, fsync: bool = False, unique: bool = True) -
     """Yield a temporary path in the folder of `path`; rename it to `path` when the block succeeds.
 
     An exception in the block removes the temporary file and leaves `path` as it was. The temporary
-    name has the suffix of `path`, since some functions (`numpy.save`) otherwise append one.
+    name has the suffix of `path`, since functions such as `numpy.save` append a missing suffix.
 
     Args:
         path: The file to write or replace. Missing parent folders are created.
-        fsync: Whether the content and the rename are flushed to the disk before returning, so that
-            they survive a power failure.
+        fsync: Whether the content and the rename are flushed to the disk at the end of the block,
+            so that they survive a power failure.
         unique: Whether the temporary name contains the ids of this process and thread, so that
             several processes or threads may write the same file at once. If False, the temporary
             name is always the same: the next write overwrites a temporary file that a killed
-            process left behind. This saves disk space if the files have gigabytes.
+            process left behind, which saves disk space if the files are several gigabytes large.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -134,19 +135,22 @@ def write_json(
 def sync_folder(folder: str | Path) -> None:
     """Flush a folder's entries (new, renamed and removed files) to the disk.
 
-    This does nothing where folders cannot be opened (Windows) or flushed (some network drives).
+    The function does nothing where folders cannot be opened (Windows) or flushed (some network
+    drives).
     """
     with suppress(OSError):
         _sync(Path(folder))
 
 
 def file_digest(path: str | Path, digest: Digest | None = None) -> str:
-    """Return the hash of a file, which is read in blocks, so that it may be larger than memory.
+    """Return the hash of a file's content.
+
+    The file is read in blocks, so it may be larger than memory.
 
     Args:
         path: The file.
-        digest: The hash object to use. It may have been given other bytes before, such as the
-            prefix that git hashes with a file. None for a new SHA-256 object.
+        digest: The hash object to use; None for a new SHA-256 object. A given object may already
+            contain other bytes, such as the prefix that git hashes before the content of a file.
 
     Returns:
         The hash in hex digits.
@@ -162,13 +166,13 @@ def description_digest(description: Any, digits: int = 12) -> str:
     """Return a hash of a JSON-compatible value, such as the settings that a cached file depends on.
 
     Args:
-        description: The value, of dicts with string keys, lists, strings, numbers, booleans and
-            None.
-        digits: The length of the result.
+        description: The value, made of dicts with string keys, lists, strings, numbers, booleans
+            and None.
+        digits: The number of hex digits to return.
 
     Returns:
-        The first hex digits of the SHA-256 hash of the value's JSON. The order of keys does not
-        matter.
+        The first hex digits of the SHA-256 hash of the value as JSON. The order of the keys in a
+        dict does not change the hash.
     """
     text = json.dumps(description, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:digits]
@@ -184,10 +188,10 @@ def _sync(path: Path) -> None:
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Disable Python's cyclic garbage collector within the block, which reads many objects.
+    """Disable Python's cyclic garbage collector within a block that creates many objects.
 
-    To read 100,000 rows or a vocabulary of CLIP's size creates that many objects. The collector
-    would scan all of them repeatedly, which takes seconds.
+    For example, reading 100,000 rows from a database creates more than 100,000 objects. The
+    collector would scan all of them repeatedly, which would take seconds.
     """
     was_enabled = gc.isenabled()
     gc.disable()

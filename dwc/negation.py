@@ -1,11 +1,11 @@
 """Negations: phrases that exclude something, such as "without" or "anything but".
 
-`NEGATIONS` has the negations that the parser of catalogue texts understands and that the generated
-catalogue texts contain. A model understands only the negations that it was trained on, and not all
-of them reliably. `unknown_function_words` lists the negations in a text that a model has not
-learned, `overlooked_negations` those that even the bundled checkpoint, which has seen them in
-training, often overlooks. `negation_note` makes a message of both, which `Searcher` adds to the
-notes of a search result and the page shows.
+`NEGATIONS` contains the negations that occur in the generated texts of the catalogue (a data set of
+drawn garments) and that the parser of these texts understands. A model understands only the
+negations that it was trained on, and not all of them reliably. `unknown_function_words` lists the
+negations in a text that a model has not learned. `overlooked_negations` lists the negations that
+even the bundled checkpoint often overlooks, although it was trained on them. `negation_note`
+combines both lists into a message, which `Searcher` adds to the notes of a search result.
 """
 
 import re
@@ -15,11 +15,11 @@ from typing import Literal
 Tokens = tuple[str, ...]
 
 Reach = Literal["no", "without", "removing"]
-"""How many of the things after a negation it excludes.
+"""How many of the things that are named after a negation are excluded by the negation.
 
-- "no": only the next thing ("no belt and striped": stripes are wanted).
-- "without": all things of a list joined by "or" ("without belt or pockets").
-- "removing": all things of a list, also if it is joined by "and" ("remove belt and pockets").
+- "no": only the first thing ("no belt and striped" excludes belts, and asks for stripes).
+- "without": all things in a list joined by "or" ("without belt or pockets").
+- "removing": all things in a list joined by "or" or "and" ("remove belt and pockets").
 """
 
 
@@ -55,13 +55,13 @@ LONGEST_NEGATION = max(map(len, NEGATIONS))
 """The number of words of the longest negation."""
 
 # Maps a negation whose words also occur in other phrases ("as a skirt instead", "a pair of") to
-# another word. A model has learned the negation only if its vocabulary also has that word, which is
-# in a vocabulary only if the model was trained on texts with negations.
+# another word. A model has learned the negation only if its vocabulary also has that other word: a
+# vocabulary has the other word only if the model was trained on texts with negations.
 _LEARNED_WITH: dict[Tokens, str] = {("instead", "of"): "than"}
 
 # The negations that the bundled checkpoint was measured to follow on photographs: "not" before a
-# color, and these three before anything else. It has seen the others in training, and still mostly
-# returns what they exclude.
+# color, and these three before anything else. The checkpoint was trained on the other negations,
+# too, but still mostly returns what they exclude.
 _FOLLOWED: frozenset[Tokens] = frozenset({("not",), ("no",), ("without",)})
 _COLORS = (
     "black|white|gr[ea]y|red|pink|orange|yellow|green|teal|blue|navy|purple|brown|beige|cream|burgundy|"
@@ -91,8 +91,9 @@ def spell_out_minus(text: str) -> str:
 
     Only a hyphen or minus sign at the start of a word is replaced. "long-sleeved", "a - b" and a
     dash before a negation ("longer -no belt") stay unchanged. A longer dash ("like this –shorter")
-    is no minus; it is separated from the word. Several lines that all start with a dash are a list,
-    whose items are joined with commas: "-blue" and "-longer" become "blue, longer".
+    is not a minus; a space is inserted between this dash and the word. Several lines that all start
+    with a dash are treated as a list, and the list entries are joined with commas: "-blue" and
+    "-longer" become "blue, longer".
     """
     lines = [line for line in text.splitlines() if line.strip()]
     items = [_LIST_ITEM.fullmatch(line) for line in lines]
@@ -102,12 +103,12 @@ def spell_out_minus(text: str) -> str:
 
 
 def spell_out_negations(text: str) -> str:
-    """Write negations in a text in the form in which models and `NEGATIONS` have them.
+    """Rewrite the negations in a text with the spelling that models and `NEGATIONS` use.
 
     - Contractions get their apostrophe: "isnt" becomes "isn't".
     - "w/o" becomes "without".
-    - Prohibition signs become words of their own ("🚫red" becomes " 🚫 red"), which are reported as
-      unknown; a word tokenizer would delete a sign that touches a word.
+    - Prohibition signs become separate words: "🚫red" becomes " 🚫 red". Separate signs can be
+      reported as unknown words; a word tokenizer would delete a sign that touches a word.
     - A leading minus becomes "without", see `spell_out_minus`.
     """
     text = _CONTRACTION.sub(r"\1\2'\3", text)
@@ -145,8 +146,8 @@ def unknown_function_words(text: str, is_known: Callable[[str], bool]) -> list[s
         is_known: Function that returns whether a word is in the model's vocabulary.
 
     Returns:
-        Each of these negations once, in order, in lower case, such as "without any"; then "!" for a
-        text such as "!red", and "? no" for a text such as "red? no". Empty if all are known.
+        Each unknown negation once, in order, in lower case, such as "without any"; then "!" for a
+        text such as "!red", and "? no" for a text such as "red? no". Empty if there are none.
     """
     unknown: dict[str, None] = {}
     for phrase in negations_in(text):
@@ -175,7 +176,8 @@ def negation_note(text: str, is_known: Callable[[str], bool]) -> str | None:
     """Return a message on negations in a text that a model has not learned or often overlooks.
 
     The message also says which negations to use instead, if the model knows them. The result is
-    None if there are no such negations. The parameters are those of `unknown_function_words`.
+    None if the text has no negation that is unknown or often overlooked. The parameters are those
+    of `unknown_function_words`.
     """
     unknown = unknown_function_words(text, is_known)
     overlooked = [phrase for phrase in overlooked_negations(text) if phrase not in unknown]

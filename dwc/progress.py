@@ -48,10 +48,10 @@ def progress_bar(
 def track(
     items: Iterable[Item], description: str, logger: logging.Logger, total: int | None = None
 ) -> Iterator[Item]:
-    """Yield the items one by one, and show on a progress bar how many are finished.
+    """Yield the items one by one, and show on a progress bar how many of them are finished.
 
     Args:
-        items: The items.
+        items: The items, for example images or batches.
         description: Text before the numbers that says what is counted.
         logger: The logger for the lines.
         total: Number of items; by default `len(items)`.
@@ -89,7 +89,7 @@ class _LogBar(tqdm):
         """Do nothing, since logged lines cannot be removed."""
 
     def close(self) -> None:
-        """Log the last line, unless it was logged already."""
+        """Close the bar; first log the last line, unless that line was logged already."""
         if not self.disable:
             self.display()
             self.disable: bool = True

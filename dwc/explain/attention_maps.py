@@ -49,17 +49,18 @@ class AttentionMaps:
     """The attention maps of one query, on the network's grid of H rows and W columns of regions.
 
     Attention does not tell what determined the results, for three reasons. Only the CNN stream has
-    attention. The features of a region depend on an area of the image that is much larger than the
-    region's square. And later layers may ignore the attended features.
+    attention maps, but the results also depend on the CLIP stream. The features of a region depend
+    on an area of the image that is much larger than the region. And later layers may ignore the
+    features with high attention.
 
     Attributes:
         words: the attention of each typed word, in order.
         image_gate: (H, W), the factor in (0, 1) by which the network multiplies the image features
             of each region before it adds features from the text; the mean over channels.
         template_share: (H, W), the fraction of each region's attention that goes to the words of
-            the caption template, in [0, 1]. Together with the `region_share` of all typed words it
-            sums to 1.
-        box: the part of the image that is input to the network, (left, top, right, bottom) in
+            the caption template, in [0, 1]. `template_share` and the `region_share` of all typed
+            words sum to 1.
+        box: the rectangle of the image that is input to the network, (left, top, right, bottom) in
             pixels of the image; it extends beyond the image where the image is padded.
         size: the image's (width, height) in pixels.
     """
@@ -120,8 +121,8 @@ def attention_maps(
             None to compute them here.
 
     Returns:
-        The maps. None if the model has no CNN stream, if the query has no image, or if it has no
-        word that the CNN stream can encode.
+        The maps. None if the model has no CNN stream, if the query has no image, or if the query
+        has no word that the CNN stream can encode.
     """
     stream, processor = checkpoint.model.cnn_stream, checkpoint.processor
     if stream is None or query.image is None or not query.text:
@@ -165,10 +166,10 @@ def attention_maps(
 
 
 def _typed_rows(checkpoint: Checkpoint, query: EncodedQuery) -> dict[int, str]:
-    """Return the typed words by their row in the network's attention maps.
+    """Return the typed words by their row in the CNN stream's attention maps.
 
-    The maps have one row for each word of the model's input. The rows that are not in the result
-    belong to words of the caption template.
+    The attention maps have one row for each word of the model's input. The rows that are not in the
+    result belong to words of the caption template.
     """
     read = query.encoding.model_text.encode("utf-8", "ignore").decode(
         "utf-8"
@@ -204,15 +205,15 @@ def _widened(text: str, first: int, last: int, start: int, end: int) -> str:
 
 
 def _input_box(processor: DWCProcessor, size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """Return the part of an image that preprocessing keeps.
+    """Return the rectangle of an image that remains after the preprocessing crops the image.
 
     Args:
         processor: the checkpoint's processor.
         size: the image's (width, height) in pixels.
 
     Returns:
-        The box (left, top, right, bottom) in pixels of the image. It extends beyond the image where
-        preprocessing pads.
+        The rectangle (left, top, right, bottom) in pixels of the image. It extends beyond the image
+        where the preprocessing pads the image.
     """
     preprocessing = processor.image_processor
     width, height = size
@@ -238,14 +239,15 @@ def _input_box(processor: DWCProcessor, size: tuple[int, int]) -> tuple[float, f
 
 
 def _interpolation(length: int, cells: int, start: float, end: float) -> Grid:
-    """Return the matrix (length, cells) that interpolates linearly from cells to pixels.
+    """Return the matrix (length, cells) that interpolates linearly from cell values to pixels.
 
-    Pixels between the centers of two cells get a mix of their values. Pixels between the first or
-    last center and the end of the range get that cell's value. Pixels outside the range get 0.
+    The cells divide the pixel range [start, end) evenly. A pixel between the centers of two cells
+    gets a weighted mean of the two cells' values. A pixel between the center of the first or last
+    cell and the end of the range gets the value of that cell. Pixels outside the range get 0.
 
     Args:
         length: the number of pixels.
-        cells: the number of cells, which divide the pixel range [start, end) evenly.
+        cells: the number of cells.
         start: where the range begins, in pixels; may be negative.
         end: where the range ends, in pixels; may exceed `length`.
     """

@@ -1,7 +1,7 @@
 """Comparison of several rankings: of one query's variants, of other models, of earlier queries.
 
-The variants of a query rank by the image part alone, by the text part alone, by the plain mean of
-both parts, or by both with the learned weights.
+The variants of a query rank by the image part alone, by the text part alone, by both parts with
+equal weights, or by both parts with the learned weights.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from dwc.search.weight_sweep import VARIANTS, WeightSweep
 
 @dataclass(frozen=True)
 class ComparedHit:
-    """One image of a column, with its rank by the learned weights for comparison.
+    """One image of a ranking (a column of the comparison), and its rank with the learned weights.
 
     Attributes:
         rank: the image's rank in the column, from 1.
@@ -91,10 +91,10 @@ def compare(
         sweep: the return value of `Searcher.sweep` for the query.
         query: the encoded query.
         k: number of images in each column, 1 or more.
-        others: searchers of other checkpoints over the same images, by column name; each encodes
-            the same reference and text with its own model.
-        saved: columns of earlier queries. Their images stay the same; only the comparison with the
-            learned weights is computed again, for this query.
+        others: searchers of other checkpoints over the same images, by column name; each searcher
+            encodes the same reference and text with its own model.
+        saved: columns of earlier queries. The images of these columns stay the same; only the
+            comparison with the learned weights is computed again, for this query.
 
     Raises:
         QueryError: if `k` is below 1, another model has the name of a variant, or another

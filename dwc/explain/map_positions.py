@@ -18,7 +18,7 @@ from dwc.search.results import SearchResult
 from dwc.search.searcher import Searcher
 
 NEIGHBORS = 5
-"""The number of nearest gallery images at whose mean position a query is placed."""
+"""A query is placed at the mean position of this many gallery images: the most similar ones."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,10 @@ def locate_answer(
 ) -> MapMarks:
     """Return the points of a query, its reference and its results on the gallery's map.
 
-    The reference and the results are at the positions of these images. The query is at the mean
-    position of the best results. An uploaded reference has no position: it is placed at the mean
-    position of the gallery images most similar to it, or at an identical gallery image if there is
-    one.
+    A reference from the gallery and the results are at the positions of these images. The query is
+    at the mean position of the best results. An uploaded reference has no position of its own: it
+    is placed at an identical gallery image or, if there is none, at the mean position of the
+    gallery images most similar to it.
     """
     positions = [searcher.store.position(hit.id) for hit in result.hits]
     scores = [hit.score for hit in result.hits]
@@ -81,9 +81,9 @@ def locate_answer(
 def weighted_mean(points: NDArray[np.float64], scores: Sequence[float]) -> tuple[float, float]:
     """Return the x and y of the weighted mean of the `NEIGHBORS` points with the highest scores.
 
-    The weight of a point is its score minus the best score among the points that are not used. If
-    all points are used, it is the score minus the lowest score. If that makes all weights zero, the
-    plain mean is returned.
+    The weight of a point is its score minus the best score among the points that are left out. If
+    no point is left out, the weight is the score minus the lowest score. If all weights are zero,
+    the unweighted mean is returned.
 
     Args:
         points: coordinates (k, 2) of k points, best first.

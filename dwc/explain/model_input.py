@@ -18,7 +18,7 @@ class InputWord:
 
     Attributes:
         word: the word.
-        known: whether the word is in the vocabulary; the stream encodes all other words alike.
+        known: whether the word is in the stream's vocabulary; all unknown words are encoded alike.
     """
 
     word: str
@@ -33,10 +33,10 @@ class ModelInput:
         picture: the reference image, cropped and scaled by the checkpoint's preprocessing; None for
             a query without an image.
         text: the checkpoint's caption template with the query's text inserted.
-        clip_pieces: CLIP's tokens, including the start and end tokens; empty if the model has no
-            CLIP stream or the query no text.
+        clip_pieces: the CLIP tokens of the text, including the start and end tokens; empty if the
+            model has no CLIP stream or the query has no text.
         words: the words of the CNN stream's input; empty if the model has no CNN stream or the
-            query no text.
+            query has no text.
     """
 
     picture: Image.Image | None
@@ -64,7 +64,7 @@ def describe_model_input(checkpoint: Checkpoint, query: EncodedQuery) -> ModelIn
 def _input_words(processor: DWCProcessor, text: str) -> list[InputWord]:
     """Return the words into which the word tokenizer splits a text, in order.
 
-    A typed word for which it has no token is included as an unknown word.
+    A word for which the tokenizer has no token is included as an unknown word.
     """
     words = []
     for item in text.split():
@@ -79,7 +79,7 @@ def _input_words(processor: DWCProcessor, text: str) -> list[InputWord]:
 
 
 def _input_image(checkpoint: Checkpoint, image: Image.Image) -> Image.Image:
-    """Return an image as the model receives it: cropped, scaled, and converted back to RGB."""
+    """Return the image that the model receives (cropped and scaled), converted back to RGB."""
     processor = checkpoint.processor
     pixels = processor(images=image)["pixel_values"][0].numpy()  # (3, H, W)
     mean = np.array(processor.image_processor.image_mean)[:, None, None]

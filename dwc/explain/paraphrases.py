@@ -1,4 +1,4 @@
-"""Measurement of how much a query's results and image weights change if its text is paraphrased."""
+"""Measurement of how a query's results and image weights change if the text is paraphrased."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -15,7 +15,7 @@ from dwc.search.searcher import Searcher
 
 @dataclass(frozen=True)
 class ParaphraseAnswer:
-    """The search results of one text.
+    """The search results for one text: the query's own text or a paraphrase of it.
 
     Attributes:
         text: the text.
@@ -46,8 +46,8 @@ class WeightSpread:
 class ParaphraseProbe:
     """The results of several texts with the same meaning.
 
-    Only a person can judge whether the texts have the same meaning. If many images match a query
-    equally well, a low overlap is not an error.
+    Only a person can judge whether the texts really have the same meaning. If many images match a
+    query equally well, a low overlap of the results is not an error.
 
     Attributes:
         wordings: the results of each text; the query's own text is first.
@@ -80,7 +80,7 @@ def probe_paraphrases(
     k: int = 10,
     shift: float = 0.0,
 ) -> ParaphraseProbe:
-    """Search with paraphrases of a query's text, and compare the results with those of the query.
+    """Search with paraphrases of a query's text, and compare the results of all texts in pairs.
 
     Args:
         searcher: the searcher that encoded the query.

@@ -17,8 +17,8 @@ class ScoreExplanation:
     Attributes:
         id: the image's id.
         rank: the image's rank at the weight shift `shift`, from 1.
-        score: the image's score: the cosines between query and image in the single streams, added
-            up.
+        score: the image's score, which is the sum of the cosines between query and image in all
+            streams.
         parts: the parts whose sum is `score`, by names such as `clip_image`; see `Hit`.
         percentile: the percentage of the gallery with a lower score, 0 to 100.
         margin: the score minus the score of the image ranked next, 0 or more; None for the image
@@ -53,8 +53,8 @@ def explain_score(sweep: WeightSweep, id: str, shift: float = 0.0) -> ScoreExpla
     Args:
         sweep: the query's scores.
         id: the image's id.
-        shift: number added to the logit of every image weight; the variants in `ranks` have weights
-            of their own and ignore it.
+        shift: number added to the logit of every image weight. It does not affect `ranks`, since
+            the variants of the query have weights of their own.
 
     Raises:
         QueryError: if the id is not in the gallery or is excluded, or the shift is NaN.

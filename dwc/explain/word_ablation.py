@@ -1,6 +1,7 @@
-"""The effect of each word of a query, measured by searching without the word.
+"""The effect of each word of a query, measured by encoding the query without the word.
 
-The texts that lack one of the words are encoded together, in one forward pass of the model.
+All shortened texts, each of which lacks one of the words, are encoded in one forward pass of the
+model.
 """
 
 import string
@@ -42,9 +43,10 @@ def typed_words(text: str) -> list[TypedWord]:
 def remove_word(text: str, position: int) -> str:
     """Return a text without one of its words, with the punctuation adjusted.
 
-    A mark after the removed word (, ; : . ! ?) moves to the word before it. If that word has a mark
-    already, the stronger one of the two marks stays. Quotes and brackets that enclose only the
-    removed word are removed; quotes and brackets around several words stay. White space becomes
+    A mark after the removed word (, ; : . ! ?) moves to the word before the removed word. If that
+    word has a mark already, the stronger one of the two marks stays: commas are weakest, and full
+    stops, exclamation marks and question marks are strongest. Quotes and brackets that enclose only
+    the removed word are removed; quotes and brackets around several words stay. White space becomes
     single spaces. The result is empty if no word remains.
 
     Example: "red, long; and (very) wide" without its word 1, "long", becomes
@@ -84,9 +86,9 @@ def _unpaired(opening: str, closing: str) -> tuple[str, str, str]:
         closing: the punctuation after the word.
 
     Returns:
-        The opening quotes and brackets that are not closed after the word; the closing ones that
-        are not opened before it; and the strongest of the marks `, ; : . ! ?` after the word, empty
-        if there is none.
+        The opening quotes and brackets that are not closed after the word; the closing quotes and
+        brackets that are not opened before the word; and the strongest of the marks `, ; : . ! ?`
+        after the word, empty if there is none. `_MARKS` defines how strong each mark is.
     """
     mark = max((c for c in closing if c in _MARKS), key=_MARKS.__getitem__, default="")
     opens = [c for c in opening if c in '([{"']
@@ -100,8 +102,8 @@ def _unpaired(opening: str, closing: str) -> tuple[str, str, str]:
 def _end_with(piece: str, mark: str) -> str:
     """Return a word with `mark` at its end, in place of a weaker mark.
 
-    The word stays as it is if it ends with a mark of the same or greater strength, or if `mark` is
-    empty.
+    The word is returned unchanged if it ends with a mark that is at least as strong, or if `mark`
+    is empty.
     """
     former = piece[-1] if piece[-1] in _MARKS else ""
     if _MARKS.get(mark, 0) > _MARKS.get(former, 0):
@@ -140,8 +142,9 @@ class WordEffect:
 class WordEffects:
     """The effects of all typed words, each measured by removing that word only.
 
-    Effects do not add up: words interact, and removing one of two synonyms may change nothing. A
-    text without one of its words can also be unlike the training texts.
+    The effects do not sum to the effect of the whole text: words interact, and removing one of two
+    synonyms may change nothing. A text without one of its words can also be unlike the training
+    texts.
 
     Attributes:
         words: the effect of each word, in the order of the text.
@@ -168,7 +171,8 @@ def ablate_words(
 ) -> WordEffects:
     """Compute the effect of each typed word of a query by removing it.
 
-    No effects are reported for a single word without an image, since nothing would remain.
+    No effect is reported if the query is a single word without an image, since removing the word
+    would leave nothing.
 
     Args:
         searcher: the searcher that encoded the query.
@@ -250,7 +254,7 @@ def _effect(
 
 
 def _vector(searcher: Searcher, id: str) -> NDArray[np.float32]:
-    """Return a copy of the vector of the gallery image with this id, D numbers (D,)."""
+    """Return a copy of the vector (D,), D numbers, of the gallery image with this id."""
     if id not in searcher.store.ids:
         raise QueryError(f"the gallery has no picture {id!r}. Take one that it found.")
     return np.array(searcher.store.vectors[searcher.store.position(id)], dtype=np.float32)

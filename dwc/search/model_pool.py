@@ -1,4 +1,8 @@
-"""A pool of models for one gallery, which loads them on request and keeps only some in memory."""
+"""A pool of models for one gallery: loads models on request and keeps only some of them in memory.
+
+Each model is loaded together with the vectors that it computed for the gallery's images; both are
+part of a `Searcher`.
+"""
 
 import threading
 from collections import OrderedDict
@@ -14,7 +18,7 @@ from dwc.search.searcher import Searcher
 
 @dataclass(frozen=True)
 class Origin:
-    """The model and the gallery of a search result, so that the result can be reproduced.
+    """The model and the gallery of a search result, as needed to reproduce the result.
 
     Attributes:
         model: the checkpoint's name; for a folder, the last part of its path.
@@ -43,7 +47,7 @@ class Origin:
 
 
 def origin_of(searcher: Searcher) -> Origin:
-    """Return the model and gallery that a searcher uses."""
+    """Return a description of the model and the gallery that a searcher uses."""
     checkpoint, store = searcher.checkpoint, searcher.store
     return Origin(
         model=short_name(checkpoint.name),
@@ -55,17 +59,21 @@ def origin_of(searcher: Searcher) -> Origin:
 
 
 def short_name(name: str) -> str:
-    """Return the last part of a folder's path; return a Hub name unchanged."""
+    """Return the short name of a model or gallery: the last part of its path, or its Hub name.
+
+    Args:
+        name: a folder's path or a name on the Hugging Face Hub.
+    """
     path = Path(name)
     is_path = path.is_absolute() or name.startswith((".", "~")) or path.is_dir()
     return path.name if is_path and path.name else name
 
 
 KEEP_LOADED = 2
-"""The default number of checkpoints in memory: enough to compare two without reloading.
+"""The default maximum number of checkpoints in memory, enough to compare two without reloading.
 
 A checkpoint needs memory for its parameters (float32, four bytes per parameter) and, during a
-search, for its gallery vectors. Loading a checkpoint takes seconds.
+search, for its vectors of the gallery's images. Loading a checkpoint takes seconds.
 """
 
 Open = Callable[[str], Searcher]
@@ -84,8 +92,8 @@ class ModelPool:
     At most `keep_loaded` searchers are in memory. To load another one, the pool unloads searchers
     that are not in use, the least recently used first. If all of them are in use, a thread that
     requests another one waits until one is free. There is one exception: a thread that already uses
-    a searcher, for example to compare models, does not wait, since it might wait for itself. Until
-    it finishes, more than `keep_loaded` searchers may be in memory.
+    a searcher, for example to compare models, does not wait, since the thread might wait for
+    itself. Until this thread finishes, more than `keep_loaded` searchers may be in memory.
 
     The pool is thread-safe, and a searcher that several threads request is loaded once.
     """
@@ -95,7 +103,7 @@ class ModelPool:
 
         Args:
             names: names of the checkpoints; the first is the default.
-            open: function that loads the searcher of a checkpoint, given its name.
+            open: function that loads the searcher of a checkpoint, given the checkpoint's name.
             keep_loaded: maximum number of searchers in memory, 1 or more.
 
         Raises:
@@ -145,7 +153,7 @@ class ModelPool:
 
     @contextmanager
     def using(self, name: str | None = None) -> Iterator[Searcher]:
-        """Yield the searcher of a checkpoint, which stays loaded within the block.
+        """Yield the searcher of a checkpoint; the searcher stays in memory within the block.
 
         Args:
             name: the checkpoint's name; None for the default.
@@ -165,7 +173,7 @@ class ModelPool:
             self._release(name)
 
     def origin(self, name: str | None = None) -> Origin:
-        """Return which model and gallery the searcher of a checkpoint uses.
+        """Return a description of the model and the gallery that a checkpoint's searcher uses.
 
         The checkpoint is loaded if it has never been loaded.
 
@@ -179,9 +187,9 @@ class ModelPool:
         return self._origins[name]
 
     def remove(self, name: str) -> None:
-        """Remove the name of a checkpoint that cannot be loaded.
+        """Remove a checkpoint that cannot be loaded from the names of the pool.
 
-        This is not thread-safe: call it only before the page is served.
+        This method is not thread-safe: call it only before the page is served.
         """
         self._names.remove(name)
 
@@ -222,15 +230,15 @@ class ModelPool:
             self._changed.notify_all()
 
     def _has_room(self) -> bool:
-        """Unload unused searchers if necessary; return whether another one may be loaded now."""
+        """Unload unused searchers if necessary; return whether a further one may be loaded now."""
         self._unload(self._keep_loaded - 1)
         return len(self._loaded) + len(self._opening) < self._keep_loaded
 
     def _unload(self, most: int) -> None:
         """Unload searchers that are not in use, the least recently used first.
 
-        This ends when at most `most` searchers are loaded or being loaded, or when all that remain
-        are in use.
+        Unloading stops when at most `most` searchers are loaded or being loaded, or when all
+        remaining searchers are in use.
         """
         for name in list(self._loaded):
             if len(self._loaded) + len(self._opening) <= most:

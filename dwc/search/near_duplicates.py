@@ -1,16 +1,20 @@
-"""Detection of near-duplicates among results, and of copies of the reference.
+"""Detection of near-duplicates among results, and of copies of the reference image.
 
 Near-duplicates are detected by their embeddings: two gallery images are near-duplicates if the
 distance between their embeddings is at most 1/20 of the median distance between two images of the
 gallery. The distance is 1 minus the cosine. The limit is relative, because the spread of embeddings
 depends on the model and on the gallery. Copies of the reference are detected by their pixels.
 
-The value 1/20 was chosen by measurements on 2,000 drawn garments, with a checkpoint trained on such
-drawings. Nine in ten copies of an image are at most this far from it, relative to the median
-distance: 0.003 if saved as a low-quality JPEG, 0.028 if cropped by 6 % on every side, 0.041 if
-mirrored, and 0.052 if cropped by 10 %. Of all pairs of different garments, 1 in 15,000 is within
-1/20; three in four of these pairs differ in a single attribute. Within 1/10 there is 1 in 5,000
-pairs; some of these garments differ in belt, pocket or length and should not be hidden.
+The limit of 1/20 was chosen by measurements on drawings of 2,000 garments, with a checkpoint
+trained on such drawings. The measured distances are given as fractions of the median distance:
+
+- Nine in ten copies of an image have at most this distance to the image: 0.003 if saved as a
+  low-quality JPEG, 0.028 if cropped by 6 % on every side, 0.041 if mirrored, and 0.052 if cropped
+  by 10 %.
+- Of all pairs of images of different garments, 1 in 15,000 has a distance of at most 1/20. Three in
+  four of these pairs differ in a single attribute.
+- 1 pair in 5,000 has a distance of at most 1/10. Some of these pairs differ in belt, pocket or
+  length, and should not be hidden.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,7 +48,7 @@ class DuplicateGroups:
         duplicate_of: for each of the K images, the index (from 0) of the higher-ranked image of
             which it is a near-duplicate; None if there is none. That image is not itself a
             near-duplicate of another.
-        threshold: the cosine from which on two images count as near-duplicates.
+        threshold: the minimum cosine of two images that count as near-duplicates.
         median_cosine: the median cosine between two images of the gallery.
     """
 
@@ -65,7 +69,7 @@ class DuplicateGroups:
 class NearDuplicates:
     """Finds the near-duplicates in one gallery.
 
-    The cosine of two images is the mean of their cosines in the single streams.
+    The cosine of two images is the mean, over the model's streams, of their cosines in each stream.
     """
 
     def __init__(self, vectors: Vectors, ids: Sequence[str]) -> None:
@@ -94,7 +98,7 @@ class NearDuplicates:
 
     @property
     def threshold(self) -> float:
-        """The cosine from which on two images count as near-duplicates."""
+        """The minimum cosine of two images that count as near-duplicates."""
         return min(1.0 - NEAR_SHARE * (1.0 - self.median_cosine), 1.0 - _ROUNDING)
 
     def group(self, ids: Sequence[str]) -> DuplicateGroups:
@@ -122,7 +126,7 @@ class NearDuplicates:
         return DuplicateGroups(duplicate_of, self.threshold, self.median_cosine)
 
     def fold(self, ranking: Callable[[int], NDArray[np.int64]], k: int) -> dict[int, list[int]]:
-        """Return the `k` best images of which no two are near-duplicates.
+        """Hide the near-duplicates in a ranking, and return the `k` best images that remain.
 
         Args:
             ranking: function that returns the gallery positions of the m best images, best first,
@@ -130,10 +134,10 @@ class NearDuplicates:
             k: number of images, 1 or more.
 
         Returns:
-            A dict from the positions of the `k` images, best first, to the positions of their
-            near-duplicates. There are fewer than `k` if the ranking has fewer such images. The
-            ranking is read only up to the image that would be number `k + 1`; near-duplicates
-            further down are not listed.
+            A dict from the gallery positions of the `k` images, best first, to the gallery
+            positions of their hidden near-duplicates. It has fewer than `k` entries if fewer images
+            remain. The ranking is read only up to the image that would be number `k + 1`;
+            near-duplicates further down are not listed.
         """
         grouping = _Grouping(self._vectors, self.threshold)
         groups: dict[int, list[int]] = {}
@@ -156,14 +160,14 @@ class NearDuplicates:
             count *= 4
 
     def near(self, position: int, candidates: Sequence[int]) -> list[int]:
-        """Return which candidates are near-duplicates of one image.
+        """Return the positions of those candidates that are near-duplicates of one image.
 
         Args:
             position: the image's position in the gallery.
-            candidates: positions of other images.
+            candidates: the gallery positions of other images.
 
         Returns:
-            Those of the candidates' positions whose images are near-duplicates, in the same order.
+            Gallery positions, in the order of `candidates`.
         """
         units = _units(self._vectors[[position, *candidates]])
         cosines = units[1:] @ units[0]
@@ -191,14 +195,14 @@ class _Grouping:
         self._count = 0
 
     def add(self, positions: NDArray[np.int64]) -> list[int]:
-        """Add images to the end of the sequence and assign each to a group.
+        """Add images to the end of the sequence, and return the leader of each added image's group.
 
         Args:
             positions: positions of the images in the gallery.
 
         Returns:
-            For each added image, the index of its group's leader in the whole sequence, from 0. The
-            index is the image's own if it is a leader itself.
+            For each added image, the index of its group's leader in the whole sequence, from 0. An
+            image that is itself a leader has its own index.
         """
         assigned: list[int] = []
         for start in range(0, len(positions), _BLOCK):
@@ -228,18 +232,19 @@ class _Grouping:
 
 
 def _units(vectors: Vectors) -> Vectors:
-    """Return n vectors (n, D), of D numbers each, scaled to length 1; zero vectors stay zero."""
+    """Return the vectors (n, D), n vectors of D numbers, scaled to length 1; zeros stay zeros."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.maximum(lengths, 1e-12)
 
 
 _CELLS = 32
-# Greatest difference of any cell between copies of a picture, on the scale from 0 to 255. Measured:
-# at most 30 between 150 photographs and their copies at a third of the size, saved as JPEG of
-# quality 75; at least 75 between any two of 400 different photographs or of 600 drawn garments.
+# Maximum difference between the colors of any cell in two copies of a picture, on the scale from 0
+# to 255. Measured: at most 30 between 150 photographs and their copies at a third of the size,
+# saved as JPEG of quality 75; at least 75 between any two of 400 different photographs or of 600
+# drawings of different garments.
 _MAX_CELL_DIFFERENCE = 32
-# Greatest difference of the mean color, on the same scale. Measured: at most 2.5 between 120
-# photographs and their copies saved as JPEG of quality 20.
+# Maximum difference between the mean colors of two copies, on the same scale. Measured: at most 2.5
+# between 120 photographs and their copies saved as JPEG of quality 20.
 _MAX_COLOR_SHIFT = 3.5
 _MAX_RATIO_DIFFERENCE = 0.03
 
@@ -249,7 +254,7 @@ Cells = NDArray[np.int16]
 def image_cells(image: Image.Image) -> Cells:
     """Divide an image into 32 by 32 cells, and return the mean color of each cell.
 
-    The result is an array (32, 32, 3) of rows, columns and RGB, with values from 0 to 255.
+    The result is an array (32, 32, 3) of rows, columns and RGB channels, with values from 0 to 255.
     """
     small = image.convert("RGB").resize((_CELLS, _CELLS), Image.Resampling.BOX)
     return np.asarray(small, dtype=np.int16)
@@ -263,13 +268,13 @@ def same_ratio(one: tuple[int, int], other: tuple[int, int]) -> bool:
 def same_picture(one: Cells, other: Cells) -> bool:
     """Return whether two images show the same picture, possibly saved again or rescaled.
 
-    The colors have values from 0 to 255. They may differ by at most 32 in any cell, and by at most
-    3.5 in the mean over all cells. The second condition distinguishes plain surfaces of slightly
-    different brightness.
+    In the same picture, colors with values from 0 to 255 differ by at most 32 in every cell, and by
+    at most 3.5 in the mean over all cells. The second limit distinguishes plain surfaces that
+    differ slightly in brightness.
 
     Args:
-        one: mean colors of one image in 32 by 32 cells, as `image_cells` returns them.
-        other: mean colors of the other image in the same form.
+        one: mean colors of one image in 32 by 32 cells, as returned by `image_cells`.
+        other: mean colors of the other image, as returned by `image_cells`.
     """
     difference = one - other
     shift = np.abs(difference.mean(axis=(0, 1))).max()  # maximum over the color channels

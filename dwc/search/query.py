@@ -1,4 +1,4 @@
-"""Encoding of queries and of gallery images with a checkpoint's model."""
+"""Encoding of queries and of gallery images with the model of a checkpoint."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from dwc.modeling.processing_dwc import fill_template
 from dwc.modeling.text_cleaning import TypedText
 
 Compose = Callable[[Mapping[str, Tensor]], ComposedQuery]
-"""Function that composes N queries: for each, the model mixes image and text into one embedding.
+"""Function that composes N queries: the model combines image and text of each into one embedding.
 
 The argument is the processor's output for the N queries, as tensors by name. Arguments and results
 are CPU tensors, whichever device the model is on.
@@ -32,12 +32,13 @@ class QueryEncoding(NamedTuple):
     """The model's output for one query.
 
     Attributes:
-        composed: the composed query, in which image and text are mixed; a batch of one.
+        composed: the composed query, in which image and text are combined; a batch of one.
         model_text: the text that the model receives: the checkpoint's caption template with the
             query's text inserted.
-        ood_score: out-of-distribution score: the reference image's distance from the training
-            images; above 1 it exceeds that of 99 % of held-out training images. None without an
-            image, or if the checkpoint has no statistics of its training images.
+        ood_score: out-of-distribution score, 0 or more: how far the reference image is from the
+            training images. Above 1, the image is further away than 99 % of images of the same kind
+            that were held out of training. None without an image, or if the checkpoint has no
+            statistics of its training images.
     """
 
     composed: ComposedQuery
@@ -47,20 +48,20 @@ class QueryEncoding(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class EncodedQuery:
-    """One query encoded by a `Searcher`, from which results and explanations are computed.
+    """One query, encoded by a `Searcher`, as input to the search and to explanations.
 
     Attributes:
         image: the decoded reference image, upright RGB; None for a query without a reference.
         text: the cleaned text, shortened to the model's limit; empty only if there is an image.
         encoding: the model's output.
-        excluded: positions in the searcher's store that must not be among the results.
+        excluded: positions in the searcher's gallery of images that must not be among the results.
         reference_id: the id of the reference if it is an image of the gallery; otherwise None.
         notes: messages for the user, such as that the text was cut.
         encode_ms: duration of loading the reference and encoding the query, in milliseconds.
         exclude_reference: whether the results leave out the reference and its copies: the same
             picture, possibly saved again or at another size.
-        typed: the text as typed, and the parts of it that the model did not use; None if they are
-            not known.
+        typed: the text as typed, and the parts of the text that the model did not use; None if
+            unknown.
     """
 
     image: Image.Image | None
@@ -75,7 +76,7 @@ class EncodedQuery:
 
 
 def model_identity(checkpoint: Checkpoint) -> ModelIdentity:
-    """Return the entry with which a gallery store records the checkpoint that made its vectors."""
+    """Return the description of a checkpoint that is stored together with its gallery vectors."""
     config = checkpoint.model.config
     streams = {}
     if config.clip_config is not None:
@@ -95,9 +96,10 @@ def model_identity(checkpoint: Checkpoint) -> ModelIdentity:
 
 
 def image_embedder(checkpoint: Checkpoint) -> Embed:
-    """Return a function that computes the vectors (n, D) of n images for a gallery store.
+    """Return a function that computes the vectors (n, D) of n images with a checkpoint's model.
 
-    D is the length of one vector, which concatenates the embeddings of all streams.
+    D is the length of one vector, which concatenates the embeddings of all streams. The function is
+    used to build a gallery store, the folder with the vectors of a gallery.
     """
     device = next(checkpoint.model.parameters()).device
 
@@ -198,7 +200,7 @@ def compose_texts(
     texts: Sequence[str],
     compose: Compose,
 ) -> ComposedQuery:
-    """Mix one image with each of N texts to N composed queries, in one forward pass of the model.
+    """Combine one image with each of N texts into N composed queries, in a single forward pass.
 
     Args:
         checkpoint: the checkpoint.
@@ -224,9 +226,10 @@ def compose_texts(
 
 
 def concatenate(queries: Sequence[ComposedQuery]) -> ComposedQuery:
-    """Return the given queries, composed by the same model, as one batch in the given order.
+    """Concatenate queries that the same model composed into one batch, in the given order.
 
-    If only some of them have a joint part, it is zero for the others.
+    If only some queries have a joint part (a part computed from image and text together, to which
+    no weight applies), the joint part of the other queries is set to zero.
     """
     streams = {}
     for name in queries[0].streams:

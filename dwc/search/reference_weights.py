@@ -1,8 +1,9 @@
 """Reference weights: a checkpoint's image weights for a fixed set of comparison queries.
 
-The weight of a new query is compared with them. A weight is a mixing coefficient, not a share,
-because the parts that it mixes may have different lengths. So a weight of 0.6 means little without
-knowing, for example, that most queries have a weight of 0.7.
+The image weight of a new query is compared with the reference weights. On its own, an image weight
+of 0.6 means little: it is the factor by which a query's image part is multiplied, not a share of
+the result, since the image part and the text part may have different lengths. It means more if, for
+example, most comparison queries have a weight of 0.7.
 """
 
 import json
@@ -69,7 +70,7 @@ _STREAM_NAMES = {"clip": "CLIP", "cnn": "CNN"}
 class ReferenceWeights:
     """The image weights that a checkpoint computed for a fixed set of comparison queries.
 
-    They are representative of that set only.
+    The weights are representative of that set only.
 
     Attributes:
         weights: the image weights in [0, 1], ascending, by the stream's name.
@@ -92,7 +93,8 @@ class ReferenceWeights:
         """The smoothed histogram of the weights of all streams together, `HISTOGRAM_BINS` numbers.
 
         The bins divide [0, 1] evenly. The count of each bin is replaced by the mean of itself and
-        of the counts next to it. Then all are divided by the largest, so they are in [0, 1].
+        of the two counts next to it. Then all numbers are divided by the largest, so that they are
+        in [0, 1].
         """
         counts = [0] * HISTOGRAM_BINS
         for weights in self.weights.values():
@@ -103,7 +105,7 @@ class ReferenceWeights:
 
     @classmethod
     def load(cls, folder: str | Path) -> "ReferenceWeights | None":
-        """Read the reference weights in a checkpoint's folder; return None if it has no such file.
+        """Read the file of reference weights in a checkpoint's folder; None if there is no file.
 
         Raises:
             CheckpointError: if the file does not have the format of `save`.
@@ -127,7 +129,7 @@ class ReferenceWeights:
     def from_queries(
         cls, queries: ReferenceQueries, protocol: str, fingerprint: str | None = None
     ) -> "ReferenceWeights":
-        """Create reference weights from queries, which include their image weights.
+        """Create reference weights from comparison queries, which include the image weights.
 
         Args:
             queries: the queries, which become the attribute `reference_queries`.
@@ -156,8 +158,8 @@ class ReferenceWeights:
     def percentile(self, stream: str, image_weight: float) -> float | None:
         """Return the percentage (0 to 100) of a stream's reference weights below a given weight.
 
-        Reference weights equal to it count half. The result is None if the stream has no reference
-        weights.
+        Reference weights equal to the given weight count half. The result is None if the stream has
+        no reference weights.
 
         Args:
             stream: the stream's name.
@@ -173,8 +175,8 @@ class ReferenceWeights:
 def load_reference_weights(checkpoint: Checkpoint) -> ReferenceWeights | None:
     """Load a checkpoint's image weights for the fixed set of comparison queries.
 
-    The result is None if the checkpoint has no such file, or was not loaded from a folder. A file
-    that another checkpoint computed is reported in the log and ignored.
+    The result is None if the checkpoint has no file of these weights, or was not loaded from a
+    folder. A file with the weights of another checkpoint is reported in the log and ignored.
 
     Raises:
         CheckpointError: if the file does not have the format of `ReferenceWeights.save`.
@@ -197,18 +199,19 @@ def load_reference_weights(checkpoint: Checkpoint) -> ReferenceWeights | None:
 
 @dataclass(frozen=True)
 class StreamWeight:
-    """One stream's image weight for a query, and the lengths of the parts that it mixes.
+    """One stream's image weight for a query, and the lengths of the two weighted parts.
 
-    The mix is w i + (1-w) t, with the image weight w, the image part i and the text part t.
+    A stream adds w i and (1-w) t, where w is the image weight, i the image part and t the text part
+    of the query.
 
     Attributes:
         image_weight: w, in [0, 1].
         image_length: length of the weighted image part, |w i|, 0 or more.
         text_length: length of the weighted text part, |(1-w) t|, 0 or more.
         image_share: `image_length` divided by the sum of both lengths, in [0, 1]; None if both are
-            0. It measures how strongly the image part enters the mix, not its contribution to a
-            score: the two parts may point away from every gallery vector, or in opposite
-            directions. A joint part is not counted.
+            0. It compares lengths only, and is not the image part's contribution to a score: the
+            two parts may point away from every gallery vector, or in opposite directions. A joint
+            part, which some combiners add without a weight, is not counted.
         percentile: percentage of the reference weights that are below this weight, 0 to 100; None
             if there are no reference weights to compare with.
     """
@@ -322,7 +325,7 @@ def _join(pieces: Iterable[str]) -> str:
 
 
 def _problems(content: Any) -> list[str]:
-    """Return what is wrong with the content of a file of reference weights, as parts of sentences.
+    """Return the errors in the content of a file of reference weights, as parts of sentences.
 
     The list is empty if the content is valid.
     """
@@ -349,11 +352,12 @@ def _problems(content: Any) -> list[str]:
 
 
 def _query_problems(fields: Any, queries: int) -> list[str]:
-    """Return what is wrong with the field of a file that contains the queries; empty if valid.
+    """Return the errors in the queries of a file of reference weights; empty if they are valid.
 
     Args:
-        fields: the field's value; valid if it has the form of `ReferenceQueries.to_dict`.
-        queries: the number of queries that each list must have.
+        fields: the queries as read from the file; expected in the form of
+            `ReferenceQueries.to_dict`.
+        queries: the expected number of queries.
     """
     if not isinstance(fields, dict):
         return ["the queries asked are no table"]

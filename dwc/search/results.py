@@ -13,12 +13,12 @@ from dwc.gallery.exact_search import Vectors
 
 @dataclass(frozen=True)
 class TracedItem:
-    """One image of a rank trace.
+    """One image of a `RankTrace`.
 
     Attributes:
         id: the image's id.
-        ranks: the image's rank at each weight shift of the trace, 1 for the best image; None at
-            shifts at which the rank is higher than the trace's `limit`.
+        ranks: the image's rank at each weight shift of the trace, 1 for the best image; None
+            instead of a rank above the trace's `limit`.
     """
 
     id: str
@@ -30,9 +30,9 @@ class RankTrace:
     """How the ranks of images change with the image weight, for one query.
 
     The weight is changed by a weight shift: a number that is added to the logit of every stream's
-    image weight. The trace has all images that are among the k best at any of its shifts. At the
-    first shift the ranking depends only on the edited text part, at the last only on the edited
-    image part. Each of these parts is computed from both the image and the text.
+    image weight. The trace contains all images that are among the best few at any of its shifts. At
+    the first shift, the ranking depends only on the query's text part, at the last shift only on
+    the query's image part. Each of these parts is computed from both the image and the text.
 
     Attributes:
         shifts: the weight shifts, ascending from minus infinity (text part alone) to infinity
@@ -89,8 +89,8 @@ class Hit:
     Attributes:
         rank: position in the list of hits, from 1.
         id: the image's id.
-        score: the cosines between query and image in the single streams, added up; in [-2, 2] for
-            two streams.
+        score: the sum of the cosines between query and image in all streams; in [-2, 2] for two
+            streams.
         parts: the parts whose sum is `score`, by name: `<stream>_image`, `<stream>_text` and, for
             some combiners, `<stream>_joint`.
         percentile: the percentage of the gallery with a lower score, 0 to 100.
@@ -120,14 +120,15 @@ class SearchResult:
     Attributes:
         hits: the images, best first.
         weights: the image and text weights of each stream, by the stream's name.
-        unknown_words: typed words that are not in the word vocabulary.
+        unknown_words: typed words that are not in the model's word vocabulary.
         timings_ms: the durations `encode`, `search` and `total` in milliseconds.
         gallery_size: the number of images in the gallery.
         shift: the number that was added to the logit of every stream's image weight; 0 for the
             learned weights.
-        ood_score: out-of-distribution score: the reference's distance from the training images;
-            above 1 it exceeds that of 99 % of held-out training images. None without an image, or
-            if the checkpoint has no statistics of its training images.
+        ood_score: out-of-distribution score, 0 or more: how far the reference image is from the
+            training images. Above 1, the image is further away than 99 % of images of the same kind
+            that were held out of training. None without an image, or if the checkpoint has no
+            statistics of its training images.
         model_text: the text that the model received: the checkpoint's caption template with the
             query's text inserted.
         notes: messages for the user.
@@ -144,7 +145,7 @@ class SearchResult:
     notes: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the response of the `/search` endpoint as JSON-compatible values.
+        """Return the fields as JSON-compatible values, with the names used by the API `/search`.
 
         An infinite `shift` becomes the string "inf" or "-inf".
         """
@@ -176,7 +177,7 @@ def build_hits(
         scores: the scores of the gallery's images, shape (n,).
         positions: indices in the gallery of the ranked images, shape (K,), best first.
         parts: the parts of each ranked image's score by name, K mappings.
-        excluded: indices of gallery images that do not count in percentiles.
+        excluded: indices of gallery images that are not counted when percentiles are computed.
         near_duplicates: for each ranked image, the ids of the near-duplicates hidden under it; None
             if near-duplicates are not hidden.
     """

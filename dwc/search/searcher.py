@@ -38,11 +38,11 @@ _COPIES_NAMED = 3
 
 
 class _Reference(NamedTuple):
-    """A query's reference.
+    """The reference image of a query, and the gallery images that equal it.
 
     Attributes:
         image: the decoded image; None for a query without a reference.
-        positions: positions of all gallery images with identical pixels.
+        positions: positions in the gallery of all images with identical pixels.
         notes: messages for the user.
     """
 
@@ -70,7 +70,9 @@ class Searcher:
     """
 
     def __init__(self, checkpoint: Checkpoint, store: Store) -> None:
-        """Create a searcher from a checkpoint and a store of vectors made by that checkpoint.
+        """Create a searcher from a checkpoint and a gallery store with vectors of that checkpoint.
+
+        A gallery store is a folder with the vectors and thumbnails of a gallery's images.
 
         Raises:
             StoreError: if the store is empty or was made by another model.
@@ -173,7 +175,7 @@ class Searcher:
         """Load the reference, run the model, and return the encoded query.
 
         The encoded query is an input of `answer`, of `sweep` and of the functions in `dwc.explain`.
-        It is valid only for this searcher's store and model. The parameters and exceptions are
+        It is valid only for this searcher's gallery and model. The parameters and exceptions are
         those of `search`.
         """
         start = time.perf_counter()
@@ -200,12 +202,12 @@ class Searcher:
         )
 
     def read_typed(self, text: str) -> TypedText:
-        """Clean a text that a person typed, and cut off words at its end if it is too long."""
+        """Clean a text that a person typed, and cut off its end if it is too long for the model."""
         template = self.checkpoint.model.config.caption_template or {}
         return self.checkpoint.processor.read_typed(text, template)
 
     def unknown_words(self, typed: TypedText) -> list[str]:
-        """Return the typed words outside the word vocabulary; all if the model can use none."""
+        """Return the typed words outside the word vocabulary; all of them if none can be used."""
         if typed.unreadable:
             return list(dict.fromkeys(typed.unreadable))
         return self.checkpoint.processor.unknown_words(typed.text)
@@ -215,7 +217,7 @@ class Searcher:
         return [*typed.notes, *self._negation_notes(typed.text)]
 
     def notes(self, query: EncodedQuery, sweep: WeightSweep) -> list[str]:
-        """Return messages for the user on how a query was read and what its results leave out.
+        """Return messages for the user on problems with a query, and on images left out of results.
 
         Args:
             query: the return value of `encode_query`.
@@ -235,11 +237,11 @@ class Searcher:
         return encode_query(self.checkpoint, image, text, self.compose)
 
     def compose_texts(self, image: Image.Image | None, texts: Sequence[str]) -> ComposedQuery:
-        """Mix one image, or none, with each of N texts, and return the N composed queries.
+        """Combine one image, or none, with each of N texts into N composed queries.
 
-        Usually all texts share one forward pass of the model. The exception is an image with a text
-        of which the model knows no word: such a text is encoded as the image alone, and every text
-        takes a forward pass of its own.
+        Usually one forward pass of the model computes all N queries. The exception is a text, given
+        together with an image, of which the model knows no word: this query is encoded from the
+        image alone, and each of the N queries takes a forward pass of its own.
         """
         readable = [self.read_typed(text).text for text in texts]
         is_blank = any(not text.strip() for text in texts)
@@ -250,8 +252,9 @@ class Searcher:
     def sweep(self, query: EncodedQuery) -> WeightSweep:
         """Return an object that gives the gallery's scores for a query at any image weight.
 
-        The gallery's vectors are read once, here. If the query excludes its reference, copies of
-        the reference that were saved again or have another size are excluded, too.
+        This method reads the gallery's vectors once; the returned object does not read them again.
+        If the query excludes its reference, copies of the reference that were saved again or have
+        another size are excluded, too.
         """
         sweep = WeightSweep(
             query.encoding.composed, self.store.vectors, self.store.ids, query.excluded
@@ -269,7 +272,7 @@ class Searcher:
         Copies are among the best results for the image part alone. The method checks these results
         in batches, best first, and stops after a batch without a copy. An image is a copy if its
         aspect ratio and its pixels agree with those of the reference. If the reference is in the
-        gallery, the embeddings of the two must agree, too.
+        gallery, the two images must also be near-duplicates by their embeddings.
 
         Args:
             query: the encoded query.
@@ -302,7 +305,8 @@ class Searcher:
     def _read_cells(self, position: int) -> Cells | None:
         """Return a gallery image's mean colors in 32 by 32 cells, as `image_cells` does.
 
-        They are computed from the thumbnail; the result is None if the thumbnail cannot be read.
+        The colors are computed from the image's thumbnail; the result is None if the thumbnail
+        cannot be read.
         """
         try:
             return image_cells(decode(self.store.draw_thumbnail(self.store.ids[position])))
@@ -310,7 +314,7 @@ class Searcher:
             return None
 
     def _copies_note(self, query: EncodedQuery, sweep: WeightSweep) -> list[str]:
-        """Return messages that name the copies of the reference that the results leave out."""
+        """Return messages that name the copies of the reference left out of the results."""
         ids = self.store.ids
         resaved = [ids[n] for n in sweep.excluded if n not in query.excluded]
         exact = [ids[n] for n in query.excluded if ids[n] != query.reference_id]
@@ -322,9 +326,9 @@ class Searcher:
         return notes
 
     def _negation_notes(self, text: str) -> list[str]:
-        """Return a list of one message if the text has negations that the model has not learned.
+        """Return a message on negations that the model has not learned or often overlooks.
 
-        The list is empty if there are none.
+        The result is a list of this one message; empty if the text has no such negations.
         """
         unknown_words = self.checkpoint.processor.unknown_words
         note = negation_note(text, lambda word: not unknown_words(word))

@@ -6,8 +6,8 @@ weight.
 A stream's embedding at image weight w is w i + (1-w) t [+ j], divided by its length. Here i is the
 image part, t the text part and j the joint part, which only some combiners have. The cosine of the
 embedding with a gallery vector g is therefore a weighted sum of the dot products g·i, g·t [and
-g·j]. Only to compute these dot products, once, are the gallery's vectors read. The scores at any
-weight shift need no more than these two or three numbers for each image and stream.
+g·j]. These two or three dot products are computed once for each image and stream; only this step
+reads the gallery's vectors. The scores at any weight shift are then computed from the dot products.
 """
 
 import copy
@@ -35,7 +35,7 @@ A rank trace lists the ranks of images at several image weights. A shift of 6 ch
 """
 
 TRACE_LIMIT = 200
-"""The highest rank number that a rank trace reports by default; lower-ranked images have None."""
+"""The highest rank number that a rank trace reports by default; larger ranks become None."""
 
 Variant = Literal["picture", "words", "average", "learned"]
 VARIANTS: tuple[Variant, ...] = ("picture", "words", "average", "learned")
@@ -56,10 +56,11 @@ class WeightSweep:
     The constructor reads the gallery's vectors once, and stores two or three dot products for each
     image and stream. The methods need only these dot products; the model is not run again.
 
-    A query has an image part and a text part in each stream, which are mixed by the image weight.
-    Each part is computed from both the image and the text. The parameter `shift` of the methods is
-    a number that is added to the logit of every stream's image weight: 0 means the learned weights,
-    infinity the image part alone, and minus infinity the text part alone.
+    In each stream, a query has an image part and a text part; the image weight determines how much
+    each of them counts. Each part is computed from both the image and the text. The parameter
+    `shift` of the methods is a number that is added to the logit of every stream's image weight: 0
+    means the learned weights, infinity the image part alone, and minus infinity the text part
+    alone.
 
     Attributes:
         ids: the ids of the n images, in the order of the vectors.
@@ -85,7 +86,7 @@ class WeightSweep:
             excluded: positions of images that are never ranked.
 
         Raises:
-            ValueError: if `composed` is not a batch of one, or the shapes do not fit together.
+            ValueError: if `composed` is not a batch of one, or the shapes do not match.
         """
         start = time.perf_counter()
         self._streams = {
@@ -109,9 +110,12 @@ class WeightSweep:
         return len(self.ids) - len(self.excluded)
 
     def excluding(self, positions: Iterable[int]) -> "WeightSweep":
-        """Return the same scores, but with these positions excluded from the ranking, too.
+        """Return a copy of this object that excludes further images from the ranking.
 
-        The new object shares the dot products with this one.
+        The copy shares the dot products with this object.
+
+        Args:
+            positions: the gallery positions of the images.
         """
         other = copy.copy(self)
         other.excluded = tuple(sorted({*self.excluded, *positions}))
@@ -157,7 +161,7 @@ class WeightSweep:
         return None if queries is None else _weights(queries)
 
     def weights(self, shift: float = 0.0) -> dict[str, Weight]:
-        """Return a dict from each stream's name to its image weight and text weight.
+        """Return the image weight and the text weight of each stream, by the stream's name.
 
         Args:
             shift: number added to the logit of every stream's image weight.
@@ -165,9 +169,7 @@ class WeightSweep:
         return _weights(self._shifted(shift))
 
     def parts(self, position: int, shift: float = 0.0) -> dict[str, float]:
-        """Return the parts of one image's score, by names such as `clip_image`; see `Hit`.
-
-        The parts sum to the score.
+        """Return the parts that sum to one image's score, by names such as `clip_image`; see `Hit`.
 
         Args:
             position: the image's position in the gallery.
@@ -270,8 +272,9 @@ class WeightSweep:
         The trace has every image that is among the `k` best at any of these weights.
 
         Args:
-            shifts: numbers, each of which is added to the logit of every stream's image weight to
-                give one of the weights. Minus infinity, 0 and infinity are always included.
+            shifts: the weight shifts: adding one of these numbers to the logit of every stream's
+                image weight gives one of the weights. Minus infinity, 0 and infinity are always
+                included.
             k: how many of the best images at each weight the trace contains, 1 or more.
             limit: the highest rank number that is reported, `k` or more. Lower-ranked images have
                 None instead of a rank.
@@ -344,10 +347,11 @@ def _gallery_products(streams: Mapping[str, Composition], vectors: Vectors) -> V
     In each stream, the query has an image part, a text part and, for some combiners, a joint part;
     P counts the parts of all streams.
 
-    One matrix product computes them, so that the vectors are read once. For this, each part is
-    padded with zeros in the dimensions of the other streams, which costs less than reading the
-    vectors a second time. PyTorch is used because its matrix product is faster here: for 100,000 x
-    512 values it takes twice as long as the sum of the values, NumPy's at least four times as long.
+    One matrix product computes all dot products, so that the vectors are read only once. For this,
+    each part is padded with zeros in the dimensions of the other streams; the padding costs less
+    than reading the vectors a second time. PyTorch is used because its matrix product is faster
+    here: for 100,000 x 512 values, PyTorch takes twice as long as summing the values, NumPy at
+    least four times as long.
 
     Args:
         streams: the query (a batch of one) in each stream.
@@ -379,11 +383,11 @@ def _averaged(stream: Composition) -> Composition:
 
 
 def _coefficients(query: Composition, has_joint_row: bool) -> Vectors:
-    """Return the factors with which a stream's dot products are added up to the cosine.
+    """Return the factors by which a stream's dot products are multiplied and then summed.
 
-    The dot products are those of a gallery vector with the query's image part, text part and, for
-    some combiners, joint part. The factor of a part is its weight, divided by the length of the
-    weighted sum of all parts.
+    The sum is the cosine of a gallery vector with the query. The dot products are those of the
+    gallery vector with the query's image part, text part and, for some combiners, joint part. The
+    factor of a part is its weight, divided by the length of the weighted sum of all parts.
 
     Args:
         query: the query's parts and image weight in one stream.
@@ -413,16 +417,17 @@ _BISECTIONS = 60
 
 
 def shift_for_weight(sweep: WeightSweep, position: float) -> float:
-    """Return the number to add to the image weights' logits to give their mean a certain value.
+    """Return the weight shift at which the mean of the streams' image weights has a given value.
+
+    A weight shift is a number that is added to the logit of every stream's image weight.
 
     Args:
         sweep: the query's scores.
-        position: the mean of the streams' image weights that is wanted, in [0, 1].
+        position: the requested mean of the streams' image weights, in [0, 1].
 
     Returns:
-        The number, which is called the weight shift: minus infinity for position 0, infinity for
-        position 1. It is 0 for a query without image or without text, whose weights are always
-        exactly 0 or 1.
+        The weight shift: minus infinity for position 0, infinity for position 1. It is 0 for a
+        query without image or without text, whose weights are always exactly 0 or 1.
 
     Raises:
         QueryError: if the position is outside [0, 1].
