@@ -38,11 +38,11 @@ from dwc.ui.security import refuse_addresses
 COMPARED = 10
 """How many of the best results of each ranking `/explain`, `/compare` and `/paraphrase` consider.
 
-For `/compare` and `/paraphrase` it is only the default.
+For `/compare` and `/paraphrase`, this number is only the default.
 """
 
 MAP_PAGE = 10_000
-"""How many images' positions `/map` returns at once by default."""
+"""The default maximum number of images whose positions one call of `/map` returns."""
 
 Answer = dict[str, Any]
 
@@ -50,7 +50,8 @@ Answer = dict[str, Any]
 def add_search_endpoint(models: ModelPool, images: GalleryImages, concurrency_id: str) -> None:
     """Add the endpoint `/search`. Call inside `gr.Blocks`.
 
-    If there are several models, it has an input `model`, before the last input `fold`.
+    If there are several models, the endpoint has an input `model`, placed before the last input,
+    `fold`.
     """
 
     def search(
@@ -198,14 +199,16 @@ def explain_query(searcher: Searcher, query: EncodedQuery, id: str, shift: float
 def compare_query(searcher: Searcher, images: GalleryImages, query: EncodedQuery, k: int) -> Answer:
     """Return the `k` best results of each variant of a query, for the endpoint `/compare`.
 
-    The variants rank by the image part alone, the text part alone, the plain average of both, and
-    both with the learned weights.
+    The variants rank by the image part alone, by the text part alone, by both parts with equal
+    weights, and by both parts with the learned weights.
 
     Returns:
-        A dict with the fields of `Comparison`; "fitting", a list of the ids of all images that
-        match everything the query asks for, or None if they are unknown; "why_unknown", which
-        says why they are unknown, empty if they are known; and "notes", the messages on how the
-        query was read, as in a search result.
+        A dict with the fields of `Comparison` and these entries:
+
+        - "fitting": a list of the ids of all images that match everything the query asks for; None
+          if these images are unknown.
+        - "why_unknown": the reason why these images are unknown; empty if they are known.
+        - "notes": messages for the user, as in a search result.
     """
     relevance = find_relevant(garments_of(images), query)
     sweep = searcher.sweep(query)
@@ -309,7 +312,7 @@ class _ExplainingEndpoints:
 
 @contextmanager
 def api_errors() -> Iterator[None]:
-    """Report this package's errors in the block to the API client, without logging a traceback."""
+    """Report errors of this package in the block to the API client, without logging a traceback."""
     try:
         yield
     except DWCError as error:

@@ -1,4 +1,4 @@
-"""The page as Gradio blocks: creates the components and connects their events to handlers."""
+"""Assembly of the page: creates Gradio blocks and connects the events of components to handlers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -60,11 +60,12 @@ class PageBlocks(gr.Blocks):
 
 
 def build_page(models: ModelPool, images: GalleryImages, examples: Sequence[Example]) -> gr.Blocks:
-    """Build the page, ready to be launched with `startup.launch_options`.
+    """Build the page, ready to be launched with the options of `startup.launch_options`.
 
-    The page opens with the result of an example search, which is run once, here. It is the first
-    example that the default model can search. When a browser loads the page by a link to a search,
-    that search replaces it; after a reload, the search that was on the screen replaces it.
+    The page opens with the result of an example search: the first example that the default model
+    can search. This function runs the example search once. A page that is opened by a link to a
+    search shows the result of that search instead; after a reload, the page shows the result that
+    was on the screen before.
     """
     opening = find_opening(models, images, examples)
     with PageBlocks(
@@ -92,7 +93,7 @@ def build_page(models: ModelPool, images: GalleryImages, examples: Sequence[Exam
 
 
 class _Wiring:
-    """Connects components' events to handlers."""
+    """Connects the events of the page's components to handlers."""
 
     def __init__(
         self,
@@ -303,13 +304,13 @@ class _Wiring:
         )
 
     def _on(self, component: Any, name: str, *handling: Any, **options: Any) -> Any:
-        """Connect an event that an element's script sends to a handler, and return the listener.
+        """Connect a handler to an event that an element's script sends, and return the listener.
 
-        When the handler has ended, the browser is told, so that `static/events.js` sends the next
-        event of the same name if one is waiting.
+        When the handler has ended, the browser is told. If another event of the same name is
+        waiting, `static/events.js` then sends this event.
 
         Args:
-            component: The element; it has an `elem_id`.
+            component: The element, which must have an `elem_id`.
             name: The event's name.
             handling: The handler, its inputs and its outputs.
             options: Further options of the Gradio listener.
@@ -322,10 +323,14 @@ class _Wiring:
         return event
 
     def _explain_after(self, event: Any) -> None:
-        """Connect what happens after a search that `event` runs.
+        """Connect the steps that follow a search.
 
-        The search is recorded in the history. Then the explanation panels are filled, the slow ones
-        last, and the columns of a pinned search and of other models are added.
+        The search is recorded in the history. Then the explanation panels are filled, the slow
+        panels last. At the end, columns for a pinned search and for other models are added to the
+        comparison panel.
+
+        Args:
+            event: The Gradio listener that runs the search.
         """
         event.failure(None, js="() => window.dwcSession.refuse()", api_visibility="private")
         event = self._record_after(event)

@@ -11,8 +11,8 @@ MODALITY_NAMES = {"image": "picture", "text": "words", "joint": "both together"}
 def escape(text: object) -> str:
     """Escape a text for use inside an HTML element or a quoted attribute.
 
-    Python represents invalid bytes in file names by characters that UTF-8 cannot encode. They
-    become backslash escapes.
+    Python represents invalid bytes in file names by characters that UTF-8 cannot encode. Such
+    characters become backslash escapes.
     """
     encodable = str(text).encode("utf-8", "backslashreplace").decode("utf-8")
     return escape_html(encodable, quote=True)
@@ -91,7 +91,7 @@ def format_percentile(percentile: float) -> str:
 def round_to_sum(values: Sequence[float], total: float, digits: int = 2) -> list[float]:
     """Round values to `digits` decimal places so that they add up to the rounded total.
 
-    First all values are rounded down. Then the values that lost most by that are raised by one unit
+    First all values are rounded down. Then the values that were reduced most are raised by one unit
     of the last decimal place, until the sum is right. `total` should be the sum of the values.
     """
     scale = 10**digits
@@ -119,8 +119,8 @@ def format_timing(timings_ms: Mapping[str, float], gallery_size: int) -> str:
     """Format a gallery's size and a search's duration, as in `2,000 pictures · 19 ms`.
 
     Args:
-        timings_ms: The durations of the single steps in milliseconds, by name; the entry `total`
-            has the duration of all steps. If there is no such entry, the others are added up.
+        timings_ms: The durations of the search's steps in milliseconds, by name; the entry `total`
+            has the duration of the whole search. Without this entry, the others are added up.
         gallery_size: The number of images in the gallery.
     """
     total = timings_ms.get("total", sum(timings_ms.values()))
@@ -137,8 +137,8 @@ def on_load(function: str, *events: str) -> str:
 
     Args:
         function: The function with its namespace, such as `dwcPanels.examples`.
-        events: The names of the events that the function may trigger. They are quoted in the
-            returned code, since Gradio recognizes an element's events by that.
+        events: The names of the events that the function may trigger. The returned code contains
+            each name in quotes, because Gradio detects an element's events by the quoted names.
     """
     names = "".join(f", '{event}'" for event in events)
     gated = "window.dwcEvents.gate(element.closest('.block').id, trigger)"

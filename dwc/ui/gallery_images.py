@@ -1,4 +1,4 @@
-"""The data about the gallery's images that the page needs: ids, thumbnails and descriptions."""
+"""Data about the images of the gallery for the page: ids, thumbnails and descriptions."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -25,7 +25,7 @@ class GalleryImages(Protocol):
 
     @property
     def folder(self) -> Path:
-        """The folder of the thumbnails. It must contain nothing else, since all of it is served."""
+        """The folder of the thumbnails; it must have no other files, since all files are served."""
 
     @property
     def skipped(self) -> Mapping[str, str]:
@@ -33,13 +33,13 @@ class GalleryImages(Protocol):
 
     @property
     def remarks(self) -> Sequence[str]:
-        """Sentences for the user on missing files, and on images left out for other reasons."""
+        """Sentences for the user on missing files and on images that were left out."""
 
     def thumbnail(self, image_id: str) -> Path:
         """Return the path of the image's thumbnail, inside `folder`."""
 
     def draw_thumbnail(self, image_id: str) -> Path:
-        """Return the same path as `thumbnail`, after creating the file if it does not exist yet."""
+        """Return the path of the image's thumbnail, after creating the file if it is missing."""
 
     def draw_missing(self, thumbnail: str | Path) -> None:
         """Create a thumbnail's file if it belongs to an image and does not exist yet."""
@@ -52,7 +52,7 @@ class GalleryImages(Protocol):
 
 
 def url_of(thumbnail: Path) -> str:
-    """Return a thumbnail's URL; it is relative, so it also works behind a proxy's prefix."""
+    """Return the relative URL of a thumbnail, which also works if a proxy adds a path prefix."""
     return f"gradio_api/file={quote(str(thumbnail))}"
 
 
@@ -64,7 +64,8 @@ _CATEGORY_NAMES = {"t_shirt": "T-shirt"}
 class StoreImages:
     """The images of a gallery store (a folder with the vectors and thumbnails of a gallery).
 
-    Drawn garments of the catalogue are described by their attributes, other images by file name.
+    Images of the catalogue, a data set of drawn garments, are described by the attributes of the
+    garment. Other images are described by their file name.
     """
 
     def __init__(self, store: Store) -> None:
@@ -76,7 +77,7 @@ class StoreImages:
 
     @property
     def remarks(self) -> list[str]:
-        """Sentences for the user on missing files, and on images left out for other reasons."""
+        """Sentences for the user on missing files and on images that were left out."""
         return self._store.manifest.remarks()
 
     @cached_property
@@ -107,7 +108,7 @@ class StoreImages:
     def describe(self, image_id: str) -> str:
         """Describe a drawn garment by its attributes, any other image by its file name.
 
-        The file name is without its suffix, and with spaces for underscores.
+        The file name has no suffix, and underscores are replaced by spaces.
         """
         if (garment := self.garments.get(image_id)) is not None:
             return describe_garment(garment)
@@ -121,7 +122,7 @@ class StoreImages:
     def id_of(self, thumbnail: str | Path) -> str | None:
         """Return the id of the image with this thumbnail; None if no image has it.
 
-        Images with identical content share a thumbnail; the id is that of the first of them.
+        Images with identical content share a thumbnail. The id of the first such image is returned.
         """
         path = Path(thumbnail)
         image_id = self._by_content.get(path.stem)
@@ -131,7 +132,7 @@ class StoreImages:
 
     @cached_property
     def garments(self) -> dict[str, Garment]:
-        """The garments of the drawn catalogue by image id; empty for other galleries."""
+        """The garment that each image shows, by image id; empty unless this is the catalogue."""
         if not self.is_catalogue:
             return {}
         source = self._store.manifest.source

@@ -1,7 +1,7 @@
 """Event handlers of the page.
 
-A handler is called with the values of some components and with what the browser sent. It returns
-the new values of components as a dict `{component: value}`.
+A handler is called with the values of some components and, for some events, with data that the
+browser sent. It returns the new values of components as a dict `{component: value}`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -49,8 +49,8 @@ FORGOTTEN = "The server has forgotten this answer. Search again."
 class PageComponents:
     """The Gradio components that handlers read and update; `layout.py` creates them.
 
-    The components from `session` on are hidden. The values of those of type `gr.State` are stored
-    on the server, the values of the others in the browser.
+    The components from `map_service` on are hidden. The values of hidden components of type
+    `gr.State` are stored on the server, the values of other hidden components in the browser.
 
     Attributes:
         header: The page header, with the model selector.
@@ -59,7 +59,7 @@ class PageComponents:
         unknown: The typed words that are not in the model's vocabulary.
         search: The search button.
         message: The error message that says why a search could not be made.
-        history_strip: The picture of the search history, with one tile per search.
+        history_strip: The drawing of the search history, with one tile per search.
         examples: Example searches to try.
         weights: The sentence about the weights, and the dial that shows them.
         slider: The slider of the image weight.
@@ -76,13 +76,13 @@ class PageComponents:
         screen: The data about the search result on the screen, as returned by `describe_screen`.
         history: The search history of the visit, as returned by `SearchHistory.to_dict`.
         visit: The data that the script `session.js` sends when the page opens. `address` is the
-            query string of the page's address. After a reload there is also what the page showed
-            before: `screen`, `history` and `pin` in the form of these components, `step` (the
-            number of the current step of the history) and `draft` (the values of the input fields).
+            query string of the page's address. After a reload, there is also the former content of
+            the page: the values of the components `screen`, `history` and `pin`, `step` (the number
+            of the current step of the history) and `draft` (the values of the input fields).
         state: The search result of this visitor, cached on the server.
         parcel: A file for the browser to download.
-        pin: The data that repeats the pinned search, in the form of `screen`; None if no search is
-            pinned.
+        pin: The data that repeats the pinned search, with which later searches are compared; it has
+            the form of `screen`. None if no search is pinned.
         pin_cache: The result of the pinned search, cached on the server.
     """
 
@@ -136,7 +136,7 @@ def answer_request(models: ModelPool, images: GalleryImages, request: SearchRequ
     """Run the search that a request describes, and return its result.
 
     The result has as many hits as the request asks to show. If the request folds near-duplicates
-    (hides them under better-ranked hits), the result also has those that are hidden.
+    (hides them under better-ranked hits), the result also contains the hidden hits.
 
     Raises:
         DWCError: The model cannot be loaded, or the query is invalid.
@@ -167,8 +167,8 @@ def find_opening(
 ) -> SearchState | None:
     """Return the search result with which the page opens.
 
-    It is the result of the first example that the default model can search; None if the model can
-    search none of them.
+    This is the result of the first example that the default model can search. None if the model
+    cannot search any of the examples.
     """
     for example in examples:
         request = SearchRequest(example.words, example.reference_id, model=models.default)
@@ -193,8 +193,8 @@ def describe_screen(state: SearchState, images: GalleryImages, names_model: bool
         - `request`: the request with which the search can be repeated, as a dict.
         - `origin`: a string that identifies the model and the gallery.
         - `link`: the query string that repeats the search; None for an uploaded reference.
-        - `reference`: the path of the reference's file, by which the page detects that another
-          reference has been chosen; None for a search without a reference.
+        - `reference`: the path of the reference's file; None for a search without a reference. The
+          page uses the path to detect that another reference has been chosen.
         - `description`: the search in one line.
     """
     request = state.request
@@ -226,17 +226,17 @@ def reference_file(request: SearchRequest, images: GalleryImages) -> FileData | 
 
 
 def get_attribute(event: gr.EventData, name: str) -> Any:
-    """Return the value of this name that the browser sent with an event; None if it sent none."""
+    """Return the value of the given name that the browser sent with an event, or None."""
     return getattr(event, name, None)
 
 
 class PageHandlers:
     """The handlers of all events of the page.
 
-    Every handler returns the new values of components, by component; other components stay as they
-    are. Handlers that act on a search result receive two arguments for it: `screen`, the data about
-    the result on the screen, sent by the browser; and `state`, the result that the server has
-    cached. The module docstring of `dwc.ui.state` explains why both are needed.
+    Every handler returns a dict with the new values of components; components that are not in the
+    dict keep their values. Handlers that act on a search result have two parameters for it:
+    `screen`, the data about the result on the screen, sent by the browser; and `state`, the result
+    that the server has cached. The module docstring of `dwc.ui.state` explains why both are needed.
     """
 
     def __init__(
@@ -274,8 +274,8 @@ class PageHandlers:
             The search result on the screen; None if `screen` does not describe a search.
 
         Raises:
-            DWCError: The search cannot be repeated, or it would now use another model or another
-                gallery than the result on the screen.
+            DWCError: The search cannot be repeated, or the repeated search used another model or
+                another gallery than the result on the screen.
         """
         shown = screen if isinstance(screen, Mapping) else {}
         request = SearchRequest.from_dict(shown.get("request"))
@@ -307,7 +307,11 @@ class PageHandlers:
     def try_reference_query(
         self, model: str, screen: object, state: SearchState | None, event: gr.EventData
     ) -> Update:
-        """Run one of the comparison queries, the one clicked in the panel of weight statistics."""
+        """Search with the query that was clicked in the panel of weight statistics.
+
+        The panel shows some of the fixed set of comparison queries, for which the checkpoint's
+        image weights are known.
+        """
 
         def act(current: SearchState) -> Update:
             side, index = get_attribute(event, "side"), get_attribute(event, "place")
@@ -324,7 +328,7 @@ class PageHandlers:
         screen: object,
         event: gr.EventData,
     ) -> Update:
-        """Switch to another model and search again; keep the current model if loading fails."""
+        """Switch to another model and search again; keep the current model if loading it fails."""
         c = self._components
         try:
             name = self._models.require(get_attribute(event, "model"))
@@ -346,9 +350,9 @@ class PageHandlers:
             visit: The data that the browser sends; see the attribute `visit` of `PageComponents`.
 
         Returns:
-            The updates that show a search. This is the search that the page showed before a reload;
-            if there is none, the search in the page's address; if there is none either, the search
-            with which the page opens.
+            The updates that show a search: the search that the page showed before a reload; without
+            that, the search in the page's address; without either, the example search with which
+            the page opens.
         """
         known = visit if isinstance(visit, Mapping) else {}
         screen = known.get("screen")
@@ -377,9 +381,10 @@ class PageHandlers:
         return update | self._restore_draft(known.get("draft"))
 
     def restore(self, event: gr.EventData) -> Update:
-        """Fill the page as `open_page` does, with the data that the browser sends with an event.
+        """Fill the page as `open_page` does, with the data that the browser sent with an event.
 
-        The browser sends it after Back or Forward, and after an attempt that failed.
+        The browser sends the event when the visitor presses Back or Forward, and after a failed
+        attempt to fill the page.
         """
         return self.open_page(get_attribute(event, "visit"))
 
@@ -441,8 +446,8 @@ class PageHandlers:
     def fold(self, state: SearchState | None, screen: object, event: gr.EventData) -> Update:
         """Fold or unfold near-duplicates, depending on the switch.
 
-        To fold means to hide them under the better-ranked image, and to show further results in
-        their place.
+        Folded near-duplicates are hidden under the better-ranked image, and further results are
+        shown in their place.
         """
         folded = get_attribute(event, "folded") is True
         return self._with_current(
@@ -452,7 +457,7 @@ class PageHandlers:
     def select_result(
         self, state: SearchState | None, screen: object, event: gr.EventData
     ) -> Update:
-        """Select another result to be explained."""
+        """Select another result, and fill the panels that explain the selected result."""
 
         def act(current: SearchState) -> Update:
             selected = select_hit(current, get_attribute(event, "id"))
@@ -527,7 +532,10 @@ class PageHandlers:
         return render_header(self._models.names, model, self._models.origin(model), self._images)
 
     def _search(self, request: SearchRequest, screen: object) -> Update:
-        """Run a request; if it fails, show an error message and keep the results on the screen."""
+        """Return the updates that show the result of a request.
+
+        If the search fails, the updates show an error message and keep the results on the screen.
+        """
         try:
             folded = self._carried(screen).folded
             return self._show(self._answer(replace(request, folded=folded)))
@@ -536,7 +544,7 @@ class PageHandlers:
             return {c.message: render_error(str(error)), c.unknown: ""}
 
     def _search_example(self, example: Example | None, model: str, screen: object) -> Update:
-        """Search with an example and show it in the input fields; do nothing for None."""
+        """Search with an example, and show the example in the input fields; do nothing for None."""
         if example is None:
             return gr.skip()
         request = SearchRequest(example.words, example.reference_id, model=model)
@@ -581,9 +589,9 @@ class PageHandlers:
                 for no updates.
 
         Returns:
-            The updates that `act` returned. If the search had to be repeated, they also cache its
-            result. If the search cannot be repeated, the result is `otherwise` with an error
-            message.
+            The updates that `act` returned. If the search had to be repeated, the updates also
+            cache the repeated result. If the search cannot be repeated, the updates are `otherwise`
+            and an error message.
         """
         c = self._components
         try:
@@ -612,7 +620,10 @@ class PageHandlers:
         return {c.results: results, c.toolbar: toolbar, **self._remember(state)}
 
     def _remember(self, state: SearchState) -> Update:
-        """Return updates that cache a search result, and send the browser the data to repeat it."""
+        """Return updates that cache a search result, and send the browser the data to repeat it.
+
+        The data are described in `describe_screen`.
+        """
         screen = describe_screen(state, self._images, self._names_model)
         if self._opening is not None and state.request == self._opening.request:
             screen["link"] = ""  # the page's opening search needs no link
@@ -621,7 +632,7 @@ class PageHandlers:
     def _clear_answer(self, message: str) -> Update:
         """Return updates that clear the results and show an error message.
 
-        They are used if the results on the screen belong to another search than the input fields.
+        They are needed if the results on the screen belong to another search than the input fields.
         """
         c = self._components
         cleared = dict.fromkeys((c.unknown, c.weights, c.slider, c.toolbar, *c.panels.values()), "")
@@ -636,8 +647,8 @@ class PageHandlers:
     def _open_with_own_answer(self) -> Update:
         """Return the updates for a page that opens with the opening search result.
 
-        They fill only the hidden components and the history, since all other components already
-        show that result.
+        The updates fill only hidden components and the history, since all other components already
+        show the opening search result.
         """
         if self._opening is None:
             return gr.skip()
@@ -655,7 +666,7 @@ class PageHandlers:
         return {c.reference: path, c.words: request.words}
 
     def _restore_draft(self, draft: object) -> Update:
-        """Return updates that fill the input fields with what was in them before a reload.
+        """Return updates that fill the input fields with their values from before a reload.
 
         An uploaded reference is restored only if its file still exists.
         """
@@ -687,9 +698,9 @@ class PageHandlers:
 
 
 def _question(request: SearchRequest) -> tuple[str, str | None, str | None, str]:
-    """Return the fields of a request that determine its model and query.
+    """Return the fields of a request that determine the model and the query.
 
-    The other fields determine the image weight and which part of the results is shown.
+    The other fields of the request determine the image weight and how the results are shown.
     """
     return request.words, request.reference_id, request.upload, request.model
 

@@ -1,6 +1,6 @@
 """The search history of a visit: a tree of searches, one of which is the current search.
 
-Each search is a step of the history. It is a child of the step that was on the screen before.
+Each search is a step of the history, and a child of the step that was on the screen before.
 """
 
 from collections.abc import Mapping
@@ -62,10 +62,12 @@ class HistoryStep:
 
 @dataclass(frozen=True)
 class HistoryRow:
-    """One row of the drawn tree. It has one or more steps, each a child of the step to its left.
+    """One row of the drawn tree, with one or more steps.
+
+    Each step except the first is a child of the step to its left.
 
     Attributes:
-        column: The column of the first step, from 0; the others are in the next columns.
+        column: The column of the first step, from 0; the other steps are in the next columns.
         up: The number of rows from this row up to the row of the first step's parent; 0 for the top
             row, whose first step has no parent.
         steps: The steps of the row, from left to right.
@@ -80,9 +82,9 @@ class HistoryRow:
 class SearchHistory:
     """An immutable tree of at most `MAX_STEPS` steps; every change returns a new history.
 
-    If a change would make the tree too large, steps are dropped. The oldest steps without children
-    are dropped first, except those on the path from the root to the current step. If there are no
-    others, the root is dropped and its child becomes the root.
+    If a change would make the tree too large, steps are dropped, first the oldest step that has no
+    children and is not on the path from the root to the current step. If only the steps on this
+    path are left, the root is dropped and its child becomes the root.
 
     Attributes:
         steps: The steps in ascending order of their numbers; parents precede their children.
@@ -141,7 +143,7 @@ class SearchHistory:
         return replace(self, steps=steps)
 
     def back_to(self, number: object) -> "SearchHistory | None":
-        """Return the history with the step of this number as the current step.
+        """Return the history in which the step of this number is the current step.
 
         The result is None if there is no such step.
         """
@@ -150,12 +152,12 @@ class SearchHistory:
         return replace(self, current=number)
 
     def back_to_query(self, query: HistoryQuery, number: object = None) -> "SearchHistory | None":
-        """Return the history with a step that has the given query as the current step.
+        """Return the history in which a step with the given query is the current step.
 
         Args:
             query: The query.
-            number: The number of the step to use if several have this query. If the step of that
-                number does not have it, the newest step with the query is used.
+            number: The number of the step to use if several steps have this query. If the step of
+                that number does not have the query, the newest step with the query is used.
 
         Returns:
             The history; None if no step has the query.
@@ -173,11 +175,11 @@ class SearchHistory:
     def rows(self) -> list[HistoryRow]:
         """Arrange the tree in rows for drawing, from top to bottom; each step is in one row.
 
-        The first row contains the path from the root to the current step, then the newest child of
-        the current step, its newest child, and so on. Every child that is not in the row of its
-        parent begins a row further down, one column to the right of its parent. Rows that begin
-        further to the right come first, so that the vertical line from the first step of a row up
-        to its parent crosses no other row.
+        The first row contains the path from the root to the current step. After the current step
+        come its newest child, the newest child of that child, and so on. Every step that is not in
+        the row of its parent begins a row further down, one column to the right of its parent. Rows
+        that begin further to the right come first, so that the vertical line from the first step of
+        a row up to its parent crosses no other row.
 
         Returns:
             The rows; empty if the history has no steps.
@@ -210,7 +212,7 @@ class SearchHistory:
         return path
 
     def _extended(self, path: tuple[HistoryStep, ...]) -> tuple[HistoryStep, ...]:
-        """Extend a path by the newest child of its last step, as long as that has children."""
+        """Extend a path by the newest child of its last step, until the last step has no child."""
         while children := self._children(path[-1].number):
             path = (*path, children[-1])
         return path
@@ -221,9 +223,9 @@ class SearchHistory:
 
 
 def _bounded(history: SearchHistory) -> SearchHistory:
-    """Return the history with at most `MAX_STEPS` steps.
+    """Return the history reduced to at most `MAX_STEPS` steps.
 
-    `SearchHistory` says which steps are dropped.
+    The docstring of `SearchHistory` describes which steps are dropped.
     """
     steps = list(history.steps)
     path = {step.number for step in history._path_to(history.current)}

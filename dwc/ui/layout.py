@@ -76,9 +76,9 @@ def build_layout(content: PageContent, panels: Sequence[ExplanationPanel]) -> Pa
 
 
 def _build_query_column(content: PageContent) -> dict[str, Any]:
-    """Return the new components of the left column, by their names in `PageComponents`.
+    """Create the components of the left column; return them by their names in `PageComponents`.
 
-    They are for the reference, the text, the search button, the history and the examples.
+    The column has the reference, the text, the search button, the history and the examples.
     """
     images, opening = content.images, content.opening
     file = None if opening is None else reference_file(opening.request, images)
@@ -138,9 +138,9 @@ def _build_query_column(content: PageContent) -> dict[str, Any]:
 def _build_answer_column(
     content: PageContent, panels: Sequence[ExplanationPanel]
 ) -> dict[str, Any]:
-    """Return the new components of the right column, by their names in `PageComponents`.
+    """Create the components of the right column; return them by their names in `PageComponents`.
 
-    They are for the weights, the results, the explanation panels and the gallery.
+    The column has the weights, the results, the explanation panels and the gallery.
     """
     models, images, opening = content.models, content.images, content.opening
     html('<p role="status" id="answer-notice-text"></p>', elem_id="answer-notice")
@@ -189,9 +189,9 @@ def _build_answer_column(
 
 
 def _build_session(content: PageContent) -> dict[str, Any]:
-    """Return the new hidden components, by their names in `PageComponents`.
+    """Create the hidden components of a session; return them by their names in `PageComponents`.
 
-    Some of them have data that the browser stores, others data that the server caches.
+    Some of these components have data that the browser stores, others data that the server caches.
     """
     models, opening = content.models, content.opening
     screen = None

@@ -1,7 +1,7 @@
-"""Which images are relevant to a query, that is, match everything that it asks for.
+"""Relevance of images to a query: an image is relevant if it matches everything the query asks for.
 
-This is known only for the drawn garments of the catalogue, and only if the catalogue's parser can
-parse the text.
+The relevant images are known only for the gallery of drawn garments (the catalogue), and only if
+the parser for texts of the catalogue can parse the query's text.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ class Relevance:
 
     Attributes:
         ids: The ids of the relevant images; None if it is unknown which images are relevant.
-        why_unknown: Says why it is unknown, if `ids` is None; otherwise empty.
+        why_unknown: The reason why the relevant images are unknown; empty if they are known.
     """
 
     ids: frozenset[str] | None
@@ -41,11 +41,11 @@ def garments_of(images: GalleryImages) -> Mapping[str, Garment]:
 
 
 def find_relevant(garments: Mapping[str, Garment], query: EncodedQuery) -> Relevance:
-    """Find the garments that match everything that a query asks for, except the reference itself.
+    """Find the images that match everything that a query asks for, except the reference itself.
 
-    The relevant garments are unknown in four cases: `garments` is empty, since the gallery is not
-    the drawn catalogue; the reference was uploaded; the query has no text; or the catalogue's
-    parser cannot parse the text.
+    The relevant images are unknown in four cases: `garments` is empty, since the gallery is not the
+    catalogue of drawn garments; the reference was uploaded; the query has no text; or the parser
+    for texts of the catalogue cannot parse the text.
 
     Args:
         garments: The garment that each image of the gallery shows, by image id.
@@ -72,11 +72,12 @@ def count_relevant(ids: Sequence[str], relevant: frozenset[str]) -> int:
 def own_queries(images: GalleryImages) -> tuple[dict[str, str], ...]:
     """Return a few queries from the catalogue's own retrieval benchmark.
 
-    They have short texts and at least two relevant images each, and are the same at every start.
+    Each of these queries has a short text and at least two relevant images. The queries are the
+    same at every start of the app.
 
     Returns:
         For each query, a dict with the parameters of its link: `ref`, the id of the reference, and
-        `text`. Empty if the gallery does not show drawn garments, or has too few of them.
+        `text`. Empty if the gallery is not the catalogue of drawn garments, or is too small.
     """
     return _own_queries(images) if isinstance(images, StoreImages) else ()
 
@@ -105,5 +106,9 @@ def _ids_that_fit(garments: Mapping[str, Garment], demand: Demand) -> frozenset[
 
 
 def query_address(query: Mapping[str, str]) -> str:
-    """Return the link that runs a query: a question mark and its parameters, `?ref=…&text=…`."""
+    """Return the link that runs a query, such as `?ref=a.jpg&text=longer`.
+
+    Args:
+        query: The parameters of the link, as returned by `own_queries`.
+    """
     return f"?{urlencode(query)}"

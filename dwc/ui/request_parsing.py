@@ -29,7 +29,7 @@ from dwc.ui.state import SearchRequest
 MAX_CHARACTERS = 1000
 """The maximum number of characters of a text, far more than a model reads."""
 
-_LONGEST_VALUE = 80  # most characters of a value that is quoted in a message
+_LONGEST_VALUE = 80  # maximum number of characters of a value that is quoted in a message
 
 MAX_RESULTS = 200
 """The largest `k` of the API."""
@@ -75,7 +75,7 @@ def run_search(
     shift: object = 0.0,
     fold: object = False,
 ) -> SearchResult:
-    """Check the input from a browser or an API client, run the search, and return its result.
+    """Check the input from a browser or an API client, run the search, and return the result.
 
     Args:
         searcher: Runs the search.
@@ -87,8 +87,8 @@ def run_search(
         fold: Whether near-duplicates are hidden under the better-ranked image.
 
     Raises:
-        QueryError: There is nothing to search, the text is too long, or `k`, `shift` or `fold` is
-            invalid.
+        QueryError: There is neither a reference nor a text, the text is too long, or `k`, `shift`
+            or `fold` is invalid.
         ImageError: The reference cannot be read.
     """
     is_folded = parse_switch(fold, "fold")
@@ -110,7 +110,8 @@ def parse_query(
         The arguments `image`, `text` and `reference_id` by name.
 
     Raises:
-        QueryError: There is nothing to search, or the text is not a string or too long.
+        QueryError: There is neither a reference nor a text, or the text is not a string or too
+            long.
         ImageError: The reference cannot be read.
     """
     words = parse_string(text, "text").strip()
@@ -130,7 +131,7 @@ def parse_reference(
 ) -> tuple[Image.Image | None, str | None]:
     """Return the reference as a decoded image, or as an id if it is an image of the gallery.
 
-    The browser sends a gallery image as the file of its thumbnail.
+    If the reference is an image of the gallery, the browser sends the file of the thumbnail.
 
     Returns:
         For an uploaded reference, its decoded image and None; for a reference in the gallery, None
@@ -161,7 +162,7 @@ def parse_string(value: object, name: str) -> str:
         name: The name of the parameter, for the message.
 
     Raises:
-        QueryError: It is neither a string nor None.
+        QueryError: The value is neither a string nor None.
     """
     if value is None:
         return ""
@@ -180,7 +181,7 @@ def parse_whole_number(value: object, name: str) -> int:
         name: The name of the parameter, for the message.
 
     Raises:
-        QueryError: It is not a whole number.
+        QueryError: The value is not a whole number.
     """
     number = _parse_number(value, name)
     if not number.is_integer():
@@ -192,7 +193,7 @@ def parse_count(k: object) -> int:
     """Parse a number of results from JSON.
 
     Raises:
-        QueryError: It is not a whole number from 1 to `MAX_RESULTS`.
+        QueryError: `k` is not a whole number from 1 to `MAX_RESULTS`.
     """
     number = _parse_number(k, "the number of results, k,")
     if not number.is_integer() or not 1 <= number <= MAX_RESULTS:
@@ -206,7 +207,7 @@ def parse_shift(shift: object) -> float:
     The strings "inf" and "-inf" mean the image part alone and the text part alone.
 
     Raises:
-        QueryError: It is not a number.
+        QueryError: `shift` is not a number.
     """
     number = _parse_number(shift, "shift")
     if math.isnan(number):
@@ -222,7 +223,7 @@ def parse_switch(value: object, name: str) -> bool:
         name: The name of the parameter, for the message.
 
     Raises:
-        QueryError: It is none of these.
+        QueryError: The value is none of these six.
     """
     if isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"
@@ -272,7 +273,7 @@ def write_link(request: SearchRequest, names_model: bool = False) -> str | None:
 def read_link(
     link: str, models: ModelPool, images: GalleryImages
 ) -> tuple[SearchRequest | None, str]:
-    """Parse the query string of a link.
+    """Parse the query string of a link that repeats a search.
 
     Returns:
         The search, and an error message for the page. The search is None if the link has neither a

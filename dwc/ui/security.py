@@ -1,4 +1,4 @@
-"""Security rules: which files a request may name, when uploads are deleted, and blocked routes.
+"""Security checks: files that a request may name, lifetime of uploads, and blocked routes.
 
 A request may name only files that were uploaded to this server, and no request can make the server
 fetch something from another address.
@@ -38,8 +38,8 @@ def is_upload(path: str) -> bool:
 def read_upload(path: str) -> bytes:
     """Return the content of an uploaded file.
 
-    The path comes from a request. Gradio checks it only if the request marks it as a file, so it is
-    checked here in any case.
+    The path comes from a request. Gradio checks a path only if the request marks it as a file, so
+    this function checks every path.
 
     Raises:
         ImageError: The file is not an upload, or no longer exists.
@@ -60,7 +60,7 @@ def _is_in_upload_folder(path: str) -> bool:
 
 
 def refuse_addresses(component: gr.Image) -> None:
-    """Make a component refuse web addresses in a request; Gradio would fetch them otherwise."""
+    """Make an image component refuse web addresses in requests, which Gradio would fetch."""
     move_file = component.async_move_resource_to_block_cache
 
     async def move_upload(path: str | Path | None) -> Any:
@@ -76,7 +76,7 @@ def refuse_addresses(component: gr.Image) -> None:
 # Gradio fetches `/file=https://…` and `/proxy=…` for any client. The page needs only its own
 # files, and the server must not make requests on behalf of strangers.
 _FILE_ROUTE = "/file="
-_DRAWING_THREADS = 2  # more would only take the interpreter's lock from each other
+_DRAWING_THREADS = 2  # more threads would only wait for Python's global interpreter lock
 _FETCHING_ROUTES = ("/file=http:", "/file=https:", "/proxy=")
 
 
@@ -88,7 +88,7 @@ class DrawThumbnails:
         self._threads = CapacityLimiter(_DRAWING_THREADS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Draw the requested file if it is a thumbnail that does not exist; forward the request."""
+        """Draw the requested file if it is a missing thumbnail; then forward the request."""
         if scope["type"] == "http":
             _, is_file, path = scope["path"].partition(_FILE_ROUTE)
             if is_file and not os.path.exists(path):
@@ -103,7 +103,7 @@ class FetchNothing:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Reject such a request with status 404; forward every other request."""
+        """Reject requests for routes that fetch from the web (status 404); forward all others."""
         if scope["type"] == "http":
             path = scope["path"].lower()
             if any(route in path for route in _FETCHING_ROUTES):

@@ -1,7 +1,8 @@
-"""Start-up of the app: open the models, embed the gallery with each, and set launch options.
+"""Start-up of the app: opens the models, embeds the gallery with each, and sets launch options.
 
-To embed the gallery with a model means to compute the vectors of its images with that model. They
-are kept in a gallery store, a folder with the vectors and thumbnails, and reused at later starts.
+To embed the gallery with a model means to compute the vectors of the gallery's images with that
+model. The vectors are stored in a gallery store (a folder with vectors and thumbnails) and reused
+at later starts.
 """
 
 import hashlib
@@ -38,9 +39,10 @@ _NOT_IN_FILE_NAMES = re.compile(r"[^A-Za-z0-9.-]+")
 _SKIPPED_LOGGED = 20
 
 ShowProgress = Callable[[str], AbstractContextManager[Progress]]
-"""Function that shows how far a model, given by its name, has embedded the gallery.
+"""Function that shows the progress while a model embeds the gallery.
 
-It returns a context manager. This yields the callback that is to be called with the progress.
+The argument is the model's name. The result is a context manager, which yields the callback that
+must be called with the progress.
 """
 
 
@@ -66,9 +68,9 @@ def open_models(
 ) -> OpenedModels:
     """Open the models for a gallery.
 
-    When a model is opened for the first time, the gallery is embedded with it. The first model is
-    the default; if it cannot be opened, an error is raised. Any other model that cannot be loaded,
-    or cannot embed the gallery, is left out with a warning.
+    When a model is opened for the first time, the model embeds the gallery: it computes the vectors
+    of the gallery's images. The first model is the default; if it cannot be opened, an error is
+    raised. Any other model that cannot be opened here is left out with a warning.
 
     Args:
         arguments: Where each model is loaded from: a folder, a name on the Hugging Face Hub, or
@@ -81,7 +83,8 @@ def open_models(
 
     Raises:
         DWCError: The first model cannot be opened.
-        OSError: The first model's files cannot be read, or its store cannot be read or written.
+        OSError: The first model's files cannot be read, or its gallery store (the folder with the
+            vectors) cannot be read or written.
     """
     sources = name_models(arguments)
     opener = _ModelOpener(sources, gallery, show_progress)
@@ -105,16 +108,16 @@ def list_bundled() -> list[str]:
 
 
 def open_meanwhile(models: ModelPool, names: Sequence[str], store: Store) -> threading.Thread:
-    """Start a thread that finishes what the first query does not need, and return the thread.
+    """Start a thread that opens further models and draws missing thumbnails; return the thread.
 
-    It opens models one by one, then draws the missing thumbnails of the gallery. Meanwhile, the
-    models that are open already can be used. If a model cannot be opened, this is logged; a query
-    that requests the model then raises the same error.
+    The first query needs neither of these. The thread opens the models one by one, and then draws
+    the thumbnails. Meanwhile, the models that are already open can be used. If a model cannot be
+    opened, a warning is logged; a query that requests this model then raises the same error.
 
     Args:
         models: The models.
-        names: Names of the models to open; empty if all are open.
-        store: The store of the gallery that is shown.
+        names: Names of the models to open; empty if all models are open.
+        store: The gallery store whose thumbnails the page shows.
     """
 
     def open_or_log(name: str) -> None:
@@ -147,7 +150,7 @@ def _open_or_withdraw(models: ModelPool, name: str) -> None:
 
 
 def name_models(arguments: Sequence[str | None]) -> dict[str, str]:
-    """Give every model a name, and return the models' locations by name.
+    """Give every model a unique name, and return the locations of the models by name.
 
     The name of a folder is the last component of its path, preceded by as many parent folders as
     are needed to make it unique. A name on the Hugging Face Hub stays as it is.
@@ -169,7 +172,7 @@ def name_models(arguments: Sequence[str | None]) -> dict[str, str]:
 
 
 class _OpenedBefore(NamedTuple):
-    """A model as it was when it was opened first; it must be the same when it is opened again.
+    """Identity of a model when it was first opened; the same model must be found on reopening.
 
     Attributes:
         fingerprint: A hash that identifies the checkpoint's content.
@@ -185,8 +188,8 @@ class _OpenedBefore(NamedTuple):
 class _ModelOpener:
     """Opens models for one gallery.
 
-    When a model is opened for the first time, the gallery is embedded with it, or the vectors of an
-    earlier start are updated. When it is opened again, the vectors are only read.
+    When a model is opened for the first time, the model embeds the gallery, or the vectors of an
+    earlier start are updated. When a model is opened again, the vectors are only read.
     """
 
     def __init__(
@@ -200,7 +203,7 @@ class _ModelOpener:
     def open(self, name: str) -> Searcher:
         """Load the model of this name and its gallery vectors, and return a searcher for them.
 
-        In a Hugging Face Space with ZeroGPU, the model's forward passes run on that GPU.
+        In a Hugging Face Space with ZeroGPU, the model's forward passes run on the GPU of ZeroGPU.
         """
         if name in self._opened_before:
             searcher = self._open_again(name, self._opened_before[name])
@@ -250,9 +253,9 @@ class _ModelOpener:
 def _match_images(store: Store, shown_store: Store) -> Store:
     """Return `store` with only the images that the page shows: the images of `shown_store`.
 
-    Each model has its own store of the same gallery. A store keeps images whose files are missing
-    (`Store.away`); these images may differ between the two stores. All other images must be the
-    same in both.
+    Each model has its own gallery store, a folder with the vectors that the model computed for the
+    images of the same gallery. A store keeps images whose files are missing (`Store.away`); these
+    images may differ between the two stores. All other images must be the same in both stores.
 
     Raises:
         StoreError: The images whose files exist are not the same in both stores, because the
@@ -269,7 +272,7 @@ def _match_images(store: Store, shown_store: Store) -> Store:
 def store_folder(fingerprint: str, source: Source) -> Path:
     """Return the folder for the vectors that one model computes for a gallery.
 
-    It is `galleries/<gallery name>-<hash of the source>-<fingerprint>` in the cache folder.
+    The folder is `galleries/<gallery name>-<hash of the source>-<fingerprint>` in the cache folder.
 
     Args:
         fingerprint: The fingerprint (hash of the content) of the model's checkpoint.
@@ -282,7 +285,10 @@ def store_folder(fingerprint: str, source: Source) -> Path:
 
 
 def open_gallery(argument: str, checkpoint: Checkpoint, progress: Progress | None = None) -> Store:
-    """Embed a gallery with a model, or update what an earlier start stored; return the store.
+    """Embed a gallery with a model, or update the vectors of an earlier start; return the store.
+
+    To embed a gallery means to compute the vectors of its images. The store is the folder with
+    these vectors.
 
     Args:
         argument: "catalogue", a folder, or a dataset on the Hugging Face Hub.
@@ -370,7 +376,7 @@ def read_style() -> str:
 
 
 def make_head(max_upload_bytes: int) -> str:
-    """Return the page's scripts as an HTML element.
+    """Return the page's scripts as one HTML `script` element.
 
     Args:
         max_upload_bytes: The size in bytes above which the scripts refuse to upload a file.

@@ -2,8 +2,8 @@
 
 The browser stores the `SearchRequest` that led to the result on the screen, and sends it with every
 action of the visitor. The server caches a `SearchState` for each visitor: the result of their last
-request. The cache is empty at first and may be lost at any time. If it has the result of another
-request than the one that the browser sends, the server repeats the search. So an action always
+request. The cache is empty at first and may be lost at any time. If the cache does not have the
+result of the query that the browser sends, the server repeats the search. So an action always
 applies to the result on the screen.
 """
 
@@ -24,13 +24,13 @@ RESULTS_SHOWN = 12
 """How many results are shown at first."""
 
 MORE_RESULTS = 12
-"""How many results each "Show more" adds."""
+"""How many further results are shown when a visitor presses "Show more"."""
 
 MAX_RESULTS_SHOWN = 96
 """The maximum number of results on the page; the command line and the API return more."""
 
 MAX_HITS_FOLDED = 192
-"""The highest rank number from which results are taken to replace hidden near-duplicates."""
+"""The highest rank number of a result that is shown in place of a hidden near-duplicate."""
 
 
 @dataclass(frozen=True)
@@ -151,9 +151,9 @@ class SearchState:
 def rank(sweep: WeightSweep, near_duplicates: NearDuplicates, request: SearchRequest) -> list[Hit]:
     """Return the hits to show for a request, best first, including near-duplicates to be hidden.
 
-    If the request folds near-duplicates (hides them under the better-ranked image), there are so
-    many hits that `request.count` of them are not hidden. No hit has a rank beyond
-    `MAX_HITS_FOLDED`, so there may be fewer.
+    If the request folds near-duplicates (hides them under the better-ranked image), the result has
+    enough hits that `request.count` of them are not hidden. There may be fewer, since no hit has a
+    rank beyond `MAX_HITS_FOLDED`.
 
     Args:
         sweep: The gallery's scores for the query at any image weight.
@@ -237,14 +237,14 @@ def with_folding(state: SearchState, folded: bool) -> SearchState:
 
 
 def parse_slider(position: object, at_learned: object, state: SearchState) -> float:
-    """Return the weight shift that a position of the slider in the browser stands for.
+    """Convert a position of the slider in the browser to a weight shift.
 
     The weight shift is the number that is added to the logit of each stream's image weight.
 
     Args:
         position: The position: the requested mean of the streams' image weights, from 0 to 1.
         at_learned: True if the learned weights are requested; the position is then ignored.
-        state: The search result to be ranked again.
+        state: The search result whose weights are changed.
 
     Raises:
         QueryError: The position is not a number from 0 to 1, and `at_learned` is not True.
@@ -257,9 +257,9 @@ def parse_slider(position: object, at_learned: object, state: SearchState) -> fl
 
 
 def _checked(value: Any, *types: type) -> Any:
-    """Return the value if its type is one of `types`.
+    """Return the value if its type is exactly one of `types`.
 
-    A subclass of a given type does not count: True is a bool and not an int.
+    A subclass of a given type is not accepted: True is a bool and not an int.
 
     Raises:
         TypeError: The value has another type.

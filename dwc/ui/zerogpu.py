@@ -25,9 +25,9 @@ except ImportError:
 
 
 LEASE_SECONDS = 15
-"""The requested maximum duration of a call on ZeroGPU.
+"""The requested maximum duration of a call on ZeroGPU, in seconds.
 
-A query takes well under a second; ZeroGPU grants the GPU sooner for short requests.
+A query takes well under a second. ZeroGPU grants the GPU sooner if the requested duration is short.
 """
 
 _LENT_DEVICE = "cuda"

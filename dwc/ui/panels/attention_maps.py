@@ -47,13 +47,13 @@ _LOCATIONS = (
 
 
 class _Frame(NamedTuple):
-    """The reference image as it is drawn, and where in it the part is that the network receives.
+    """The drawn reference image, and the rectangle of the image that the network receives.
 
     Attributes:
         address: The reference image, reduced in size, as a data URL.
-        aspect: The aspect ratio of the reference image in the form of CSS, such as `400/300`.
-        box: The place of the part that the network receives, as CSS declarations of `left`, `top`,
-            `width` and `height` in percent of the image's width or height.
+        aspect: The aspect ratio of the reference image as a CSS value, such as `400/300`.
+        box: The rectangle that the network receives, as CSS declarations of `left`, `top`, `width`
+            and `height` in percent of the image's width or height.
     """
 
     address: str
@@ -81,9 +81,9 @@ def render_attention(searcher: Searcher, query: EncodedQuery) -> str:
 
 
 def render_attention_maps(maps: AttentionMaps, reference: Image.Image) -> str:
-    """Return the HTML of both drawings, with legends and a choice of the word.
+    """Return the HTML of the drawings of attention and gate, with legends and a choice of the word.
 
-    The same is also said in sentences.
+    Sentences describe each drawing.
 
     Args:
         maps: The attention maps.
@@ -106,7 +106,7 @@ def locate_maximum(maps: AttentionMaps, grid: Grid) -> str:
     """Describe where in the image a map has its maximum, such as "the upper left".
 
     Args:
-        maps: The attention maps, which contain the place of the regions in the image.
+        maps: The attention maps, which contain the position of the regions in the image.
         grid: One map: an array (rows, columns) with one value per region.
     """
     row, column = np.unravel_index(int(grid.argmax()), grid.shape)
@@ -135,10 +135,10 @@ def describe_word(maps: AttentionMaps, word: WordAttention) -> str:
 
 
 def describe_gate(maps: AttentionMaps) -> str:
-    """Return a sentence that says where the gate is highest and where it is lowest.
+    """Return a sentence that says where the gate is highest and where the gate is lowest.
 
-    The gate is the factor by which the image features of a region are multiplied. If it is nearly
-    the same everywhere, the sentence says so.
+    The gate is the factor by which the image features of a region are multiplied. If the factor is
+    nearly the same everywhere, the sentence says so.
     """
     gate = maps.image_gate
     least, most = (f"{100 * float(end):.0f}\N{NO-BREAK SPACE}%" for end in (gate.min(), gate.max()))

@@ -1,9 +1,9 @@
 """Panel that compares several rankings for one query side by side, each in a column.
 
-Relevant results, which match everything that the query asks for, are marked and counted if they are
-known. A visitor can pin a search result; later searches are then compared with it. This module also
-contains the handlers of the panel's events: pin a search result, add the columns of other models,
-and test paraphrases.
+If the relevant images (those that match everything the query asks for) are known, they are marked
+and counted. A visitor can pin a search result; later searches are then compared with that result.
+This module also contains the handlers that pin a search result and add the columns of other models,
+and the handler of the paraphrase panel.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -80,7 +80,7 @@ class Pin:
 def pin_answer(
     state: SearchState, images: GalleryImages, screen: Mapping[str, Any], model: str = ""
 ) -> Pin:
-    """Return a pin for a search result, with its ranking by the learned weights.
+    """Return a `Pin` for a search result, with the ranking by the learned weights.
 
     Args:
         state: The search result.
@@ -117,8 +117,8 @@ def render(
     """Return the HTML of the panel for a search result.
 
     Args:
-        searcher: The model in use. It is not needed here, but every panel's `render` has this
-            parameter.
+        searcher: The searcher of the model in use. It is not used here, but every panel's `render`
+            has this parameter.
         images: The gallery.
         state: The search result.
         pin: The pinned search result, which gets a column; None if none is pinned.
@@ -227,12 +227,13 @@ def _describe_relevance(relevance: Relevance, total: int) -> str:
 def _pinning(pin: Pin | None, is_present: bool) -> str:
     """Return the HTML of the buttons that pin a search result or remove the pin.
 
-    One of them has the id `pin`: it receives the keyboard focus when the panel has been updated.
+    One of the buttons has the id `pin`; this button receives the keyboard focus when the panel has
+    been updated.
 
     Args:
         pin: The pinned search result; None if none is pinned.
-        is_present: Whether the pinned search has the same results as the current search; it then
-            cannot be pinned again.
+        is_present: Whether the pinned search has the same results as the current search, so that
+            the current search cannot be pinned instead.
     """
     pin_label = "Pin this answer, to compare the next one with it"
     if pin is None:
@@ -331,7 +332,7 @@ class ComparisonHandlers:
     def probe(
         self, state: SearchState | None, screen: object, event: gr.EventData
     ) -> dict[Any, Any]:
-        """Search with paraphrases of the text and compare the results."""
+        """Search with the paraphrases that a visitor entered, and compare the results."""
         try:
             current = self._current_state(state, screen)
             if current is None:
@@ -365,9 +366,9 @@ class ComparisonHandlers:
         return state.request.model if len(self._models.names) > 1 else ""
 
     def _other_models(self, state: SearchState) -> list[str]:
-        """Return the names of the models in memory except the one of this search result.
+        """Return the names of the models in memory, except the model of this search result.
 
-        Only these get a column, so a comparison does not load further models.
+        Only these models get a column, so a comparison does not load further models.
         """
         return [name for name in self._models.in_memory if name != state.request.model]
 

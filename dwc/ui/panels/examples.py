@@ -1,4 +1,7 @@
-"""Panel of example searches, which start with one click and suit the current gallery."""
+"""Panel of example searches, which a visitor starts with one click.
+
+The examples are chosen so that they make sense for the current gallery.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,7 +31,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Wish:
-    """An example's modification text, with conditions on the garment that it asks to change.
+    """The modification text of an example, with conditions on the garment in the reference image.
 
     For the text "no pattern", for example, the garment must have a pattern.
 
@@ -80,8 +83,8 @@ def choose_examples(images: StoreImages) -> list[Example]:
 def choose_from_catalogue(garments: Mapping[str, Garment]) -> list[Example]:
     """Return the example searches for a gallery of drawn garments.
 
-    Each modification text in `CATALOGUE_WISHES` is combined with the first suitable garment, and is
-    left out if there is none. The last example has only a text.
+    Each modification text in `CATALOGUE_WISHES` is combined with the first suitable garment. A text
+    without a suitable garment is left out. The last example has only a text.
 
     Args:
         garments: The garment that each image of the gallery shows, by image id.
@@ -111,7 +114,7 @@ def choose_generic(images: GalleryImages) -> list[Example]:
 
 
 def parse_example(index: object, examples: Sequence[Example]) -> Example | None:
-    """Return the example with the index that a browser sent; None if there is none."""
+    """Return the example with the index that a browser sent; None if the index is invalid."""
     if not isinstance(index, int) or not 0 <= index < len(examples):
         return None
     return examples[index]

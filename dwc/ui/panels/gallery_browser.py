@@ -1,4 +1,4 @@
-"""The gallery browser: shows the gallery page by page; a click makes an image the reference."""
+"""The gallery browser: shows all images page by page; a click makes an image the reference."""
 
 from dwc.ui.format import escape, format_count, on_load
 from dwc.ui.gallery_images import GalleryImages, url_of
@@ -17,7 +17,7 @@ HEADING = """
 
 
 def count_pages(images: GalleryImages) -> int:
-    """Return the number of pages of the gallery; at least 1, even if it is empty."""
+    """Return the number of pages of the gallery browser: at least 1, even for an empty gallery."""
     return max(1, -(-len(images.ids) // PAGE_SIZE))
 
 
@@ -55,8 +55,8 @@ def render_gallery(images: GalleryImages, page: int) -> str:
 def render_left_out(images: GalleryImages) -> str:
     """Return the HTML of a collapsed note on files that the gallery does not show.
 
-    It lists files that cannot be read, are missing, or were left out. The result is empty if there
-    are none.
+    The note has remarks on missing files and on images that were left out, and lists files that
+    cannot be read. The result is empty if there are no such files.
     """
     skipped = list(images.skipped.items())
     items = [f"<li>{escape(remark)}</li>" for remark in images.remarks]

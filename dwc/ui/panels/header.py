@@ -13,7 +13,7 @@ COMMIT_DIGITS = 7
 
 
 def render_header(names: Sequence[str], chosen: str, origin: Origin, images: GalleryImages) -> str:
-    """Return the HTML of the page header; the script `page.js` implements its theme toggle.
+    """Return the HTML of the page header; the script `page.js` implements the theme toggle.
 
     Args:
         names: The names of the available models; if there are several, a selector is shown.

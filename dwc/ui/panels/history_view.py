@@ -1,6 +1,6 @@
 """The search history of a visit, drawn as a tree with one tile per search.
 
-The top row contains the current search. The rows below it contain the searches of other branches of
+The top row contains the current search. The other rows contain the searches in other branches of
 the tree, which are drawn paler.
 """
 
@@ -21,8 +21,8 @@ _HINT = "Every search of this visit is kept here. Choose one to go back to it."
 def record_answer(history: SearchHistory, state: SearchState | None) -> SearchHistory:
     """Return the history with a search result recorded as the current step.
 
-    If the current step or one of its children is the same search, no step is added; only its image
-    weight is updated.
+    If the current step or one of its children has the same query, no step is added: that step
+    becomes the current step, and its image weight is updated.
 
     Args:
         history: The search history of the visit.
@@ -37,9 +37,10 @@ def record_answer(history: SearchHistory, state: SearchState | None) -> SearchHi
 
 
 def image_exists(step: HistoryStep) -> bool:
-    """Return False if the reference of a step was uploaded and has been deleted since, else True.
+    """Return whether the reference image of a step still exists.
 
-    The result is also True if the step has no reference.
+    The result is False only if the reference was uploaded and has been deleted since. The result is
+    also True for a step without a reference.
     """
     return step.query.upload is None or is_upload(step.query.upload)
 
@@ -62,7 +63,7 @@ def render_history(
         history: The search history of the visit.
         images: The gallery.
         upload_minutes: After how many minutes uploads are deleted.
-        message: A message about going back to a step; empty for none.
+        message: The output of `deleted_message`; empty for no message.
     """
     rows = history.rows()
     if not rows:
@@ -122,7 +123,8 @@ def _tile(
 def _reference(step: HistoryStep, images: GalleryImages, upload_minutes: int) -> tuple[str, str]:
     """Return the HTML of the thumbnail of a step's reference, and a description of the reference.
 
-    A sentence in place of the thumbnail says if there is no reference or if it was deleted.
+    If there is no reference, or if its file was deleted, a few words take the place of the
+    thumbnail.
     """
     query = step.query
     if query.reference_id is not None:

@@ -1,9 +1,10 @@
 """Panel with a map of the gallery, on which the query and its results are marked.
 
-The map is two-dimensional; images that the model finds similar lie close together. The panel
-contains the markers and a description of the map in words. The script `map.js` draws the gallery's
-images as dots. It requests their positions from `MapService` when the map scrolls into view; the
-map of a new gallery is computed only then. `map_table` returns the positions for the API.
+The map is two-dimensional; images that the model finds similar lie close together. This module
+renders the markers and a description of the map in words. The script `map.js` draws the images of
+the gallery as dots. When the map scrolls into view, the script requests the positions of the images
+from `MapService`; the map of a new gallery is computed only then. `map_table` returns the positions
+for the API.
 """
 
 import base64
@@ -51,7 +52,7 @@ class Group:
 def kinds_of(images: GalleryImages, ids: Sequence[str]) -> list[str] | None:
     """Return the category of each of the images with these ids, in the same order.
 
-    The result is None if the category of any of them is unknown, as in galleries of photographs.
+    The result is None if the category of any image is unknown, as in galleries of photographs.
     """
     if not isinstance(images, StoreImages) or not images.garments:
         return None
@@ -62,11 +63,11 @@ def kinds_of(images: GalleryImages, ids: Sequence[str]) -> list[str] | None:
 def name_groups(points: NDArray[np.float64], kinds: Sequence[str]) -> list[Group]:
     """Return the categories with at least `MIN_GROUP` images, with the positions of their labels.
 
-    A label is placed at an image of its category: the one nearest to the category's median
-    position. So if a category forms two clusters, its label lies in one of them.
+    A label is placed at the image of the category that is nearest to the category's median
+    position. So if a category forms two clusters, the label lies in one of the clusters.
 
     Args:
-        points: The positions of the n images on the map (n, 2), in [0, 1].
+        points: The positions of n images on the map (n, 2), in [0, 1].
         kinds: The categories of the n images.
     """
     groups = []
@@ -85,7 +86,7 @@ NEIGHBORS = 3
 """How many of the images nearest to the reference the description of the map names."""
 
 Describe = Callable[[int], str]
-"""Function that returns a description of an image, given its index in the gallery store."""
+"""Function that returns a description of an image, given the image's index in the gallery."""
 
 _NEAR = 0.12
 """The distance below which two markers are described as close, as a share of the map's width."""
@@ -135,7 +136,7 @@ def describe_map(
 
     Args:
         marks: The markers of the reference, the query and the results.
-        points: The positions of the n images on the map (n, 2), in [0, 1].
+        points: The positions of the gallery's n images on the map (n, 2), in [0, 1].
         describe: Function that returns a description of an image, given its index from 0 to n-1.
         kinds: The categories of the n images; None if they are unknown.
     """
@@ -220,7 +221,7 @@ SERVICE_ON_LOAD = (
 )
 
 PROJECTIONS = ProjectionCache()
-"""The computed maps; one cache for the whole app, since a map depends only on a gallery store."""
+"""Cache of computed maps, one for the whole app: a map depends only on the gallery's vectors."""
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
@@ -331,9 +332,10 @@ class MapService:
             request: A dict with `model`, the model's name.
 
         Returns:
-            A dict with two strings. `store` is the fingerprint of the gallery store. `points` has
-            the x and y coordinate of each image in turn, as unsigned 16-bit little-endian numbers
-            from 0 to 65,535 (x increases to the right, y downwards), encoded in base64.
+            A dict with two strings. `store` is the fingerprint of the gallery store (the folder
+            with the vectors of the images). `points` has the x and the y coordinate of each image
+            in turn, as unsigned 16-bit little-endian numbers from 0 to 65,535 (x increases to the
+            right, y downwards), encoded in base64.
         """
         with self._models.using(self._models.require(request.get("model"))) as searcher:
             projection = PROJECTIONS.get(searcher.store)
@@ -348,7 +350,7 @@ class MapService:
 
         Args:
             request: A dict with `model`, the model's name, and `position`, the image's index in
-                the gallery store.
+                the gallery.
 
         Raises:
             QueryError: The index is not a whole number, or the gallery has no such index.
@@ -399,11 +401,11 @@ def render_card(image_id: str, images: GalleryImages) -> str:
 
 
 def map_table(searcher: Searcher, start: object, limit: object) -> dict[str, Any]:
-    """Return the response of the `/map` endpoint: where images of the gallery are on its map.
+    """Return the response of the `/map` endpoint: positions of images on the gallery's map.
 
     Args:
         searcher: The searcher of the gallery.
-        start: The index of the first image that is returned, in the order of the gallery store.
+        start: The index in the gallery of the first image that is returned, from 0.
         limit: How many images are returned at most.
 
     Returns:

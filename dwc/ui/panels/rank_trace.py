@@ -18,13 +18,13 @@ POSITIONS = 41
 """Number of evenly spaced image weights from 0 to 1 at which ranks are computed."""
 
 TRACED = 5
-"""An image gets a line if it is among this many best images at any of these image weights."""
+"""An image has a line in the chart if it is among this many best images at any image weight."""
 
 LIMIT = 30
-"""Ranks from 1 to this number have different heights in the chart; others are at the bottom."""
+"""Ranks from 1 to this number have different heights in the chart; larger ones share the bottom."""
 
 LEADERS = 3
-"""How many of the best images have highlighted lines, at the learned weight and at each end."""
+"""The lines of this many best images are highlighted, at the learned weight and at each end."""
 
 _WIDTH, _HEIGHT = 1000, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 990, 26, 284
@@ -44,10 +44,10 @@ def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str
 
 
 def render_trace(trace: RankTrace, images: GalleryImages) -> str:
-    """Return the HTML of the chart, a sentence that summarizes it, and the ranks as a table.
+    """Return the HTML of the chart, a sentence that summarizes the chart, and a table of the ranks.
 
-    The best images by the text alone are shown to the left of the chart, the best images by the
-    image alone to its right.
+    The best images by the text part alone are shown to the left of the chart, the best images by
+    the image part alone to the right.
     """
     weights = [sum(step.values()) / len(step) for step in trace.image_weights]  # in [0, 1]
     kinds = {item.id: _kind(item, trace.learned) for item in trace.items}
@@ -163,8 +163,8 @@ def _leaders(trace: RankTrace, step: int, end: str, images: GalleryImages) -> st
 def _steadiness(trace: RankTrace, weights: Sequence[float]) -> str:
     """Return a sentence that says over how much of the weights' range the first result stays first.
 
-    The first result is the best image at the learned weight. The range is that of the mean image
-    weight, from 0 to 1. The result is empty if the trace has no first result.
+    The first result is the best image at the learned weights. The range is the range of the mean
+    image weight, from 0 to 1. The sentence is empty if the trace has no first result.
 
     Args:
         trace: The rank trace.

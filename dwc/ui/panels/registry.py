@@ -40,11 +40,11 @@ class ExplanationPanel:
             a section; a panel that is only a collapsed note needs no section.
         render: Function that returns the panel's content for a search result.
         title: Whether the label is also shown as a heading.
-        row: Consecutive panels with the same `row` stand side by side; it is the id of the HTML
-            element around them. Empty for a panel of full width.
-        of_result: Whether the panel explains the selected result. It is then filled again whenever
-            another result is selected.
-        slow: Whether the panel takes long to compute. It is then filled after the other panels.
+        row: The id of the HTML element of a row of panels; consecutive panels with the same `row`
+            are side by side. Empty for a panel of full width.
+        of_result: Whether the panel explains the selected result. Such a panel is filled again
+            whenever another result is selected.
+        slow: Whether the panel takes long to compute. Such a panel is filled after the others.
         on_load: The JavaScript that the browser runs when it inserts the panel; None for none.
     """
 

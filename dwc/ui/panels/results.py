@@ -1,7 +1,7 @@
 """The result cards: each shows a result's rank, image, score and score parts, and has buttons.
 
-A switch above the cards folds near-duplicates: it hides each under the better-ranked image. A
-button below the cards shows more results.
+A switch above the cards folds near-duplicates: each near-duplicate is then hidden under the
+better-ranked image. A button below the cards shows more results.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -48,10 +48,10 @@ class Scale:
     """The common scale on which the scores of all results of a search are drawn as bars.
 
     Attributes:
-        negative: The length of the scale to the left of zero: the largest value, over all results,
-            of the sum of a result's negative score parts, as a positive number.
-        positive: The length of the scale to the right of zero: the largest value, over all results,
-            of the sum of a result's positive score parts.
+        negative: The length of the scale to the left of zero, as a positive number. The negative
+            score parts of every result sum to at most this length.
+        positive: The length of the scale to the right of zero. The positive score parts of every
+            result sum to at most this length.
     """
 
     negative: float
@@ -59,7 +59,7 @@ class Scale:
 
     @classmethod
     def of(cls, all_parts: Iterable[Mapping[str, float]]) -> "Scale":
-        """Return the smallest scale on which all results fit.
+        """Return the smallest scale that has room for the bars of all results.
 
         Args:
             all_parts: The score parts of each result, by name.
@@ -70,7 +70,7 @@ class Scale:
         return cls(negative, positive)
 
     def percent(self, value: float) -> float:
-        """Convert a length on the scale, in units of the score, to percent of the whole bar."""
+        """Convert a length in units of the score to a percentage of the length of the scale."""
         span = self.negative + self.positive
         return 100 * value / span if span > 0 else 0.0
 
@@ -78,7 +78,7 @@ class Scale:
 def render_answer(state: SearchState, images: GalleryImages) -> str:
     """Return the HTML of the results of a search, and of the button for more results.
 
-    Near-duplicates that are folded are included; the page hides them.
+    Folded near-duplicates are included in the HTML; scripts on the page hide and show them.
     """
     groups, is_folded = state.duplicate_groups, state.request.folded
     return render_results(state.result, images, len(state.sweep), groups, is_folded)
@@ -96,10 +96,10 @@ def render_results(
     Args:
         result: The search result.
         images: The gallery.
-        ranked: The number of ranked images in the gallery; None to omit the button for more.
-        groups: The near-duplicates among the hits, which the page can hide; None if they are not
-            known.
-        is_folded: Whether the near-duplicates are hidden now; if so, they do not count as shown.
+        ranked: The number of ranked images in the gallery; None to omit the button for more
+            results.
+        groups: The near-duplicates among the hits, which the page can hide; None if unknown.
+        is_folded: Whether the near-duplicates are hidden now. Hidden hits do not count as shown.
     """
     scale = Scale.of(hit.parts for hit in result.hits)
     cards = "".join(
@@ -120,7 +120,7 @@ def render_results(
 
 
 def describe_duplicates(groups: DuplicateGroups) -> str:
-    """Return sentences that count the near-duplicates and define them for this gallery."""
+    """Return sentences with the number of near-duplicates and their definition for this gallery."""
     total = len(groups.duplicate_of)
     if groups.count == 0:
         counted = f"None of these {total} looks nearly like a better one"
@@ -141,8 +141,7 @@ def render_more(shown: int, ranked: int, listed: int | None = None) -> str:
     Args:
         shown: The number of results that are shown.
         ranked: The number of ranked images in the gallery.
-        listed: The number of results that are shown or hidden as near-duplicates; None if none are
-            hidden.
+        listed: The number of results including hidden near-duplicates; None if none are hidden.
     """
     listed = shown if listed is None else listed
     message = f"{format_count(listed)} of {format_count(ranked)} shown"
@@ -238,16 +237,16 @@ def _sum_positive(parts: Mapping[str, float]) -> float:
 def _group_of(
     index: int, hits: Sequence[Hit], groups: DuplicateGroups | None
 ) -> tuple[int | None, int]:
-    """Return how one hit is related to its near-duplicates.
+    """Return the place of one hit in the groups of near-duplicates.
 
     Args:
         index: The index of the hit, from 0.
         hits: All hits.
-        groups: The near-duplicates among the hits; None if they are not known.
+        groups: The near-duplicates among the hits; None if unknown.
 
     Returns:
-        Two values: the rank of the better hit of which this one is a near-duplicate, None if there
-        is no such hit; and the number of worse hits that are near-duplicates of this one.
+        Two values: the rank of the better hit of which this hit is a near-duplicate, None if there
+        is no such hit; and the number of worse hits that are near-duplicates of this hit.
     """
     if groups is None:
         return None, 0

@@ -1,4 +1,4 @@
-"""The toolbar of a search result: save it as CSV or JSON, or copy a link to the search."""
+"""The toolbar of a search result, to save the result as CSV or JSON or to copy a link to it."""
 
 import csv
 import io
@@ -31,11 +31,12 @@ class _Format:
 def render_toolbar(state: SearchState | None, names_model: bool = False) -> str:
     """Return the HTML of the toolbar; empty before the first search.
 
-    It contains no file: `export_answer` creates a file when its button is pressed.
+    The toolbar does not contain the files: `export_answer` creates a file when a visitor presses
+    the file's button.
 
     Args:
         state: The search result; None before the first search.
-        names_model: Whether the link names the model.
+        names_model: Whether the link names the model, which is needed if there are several.
     """
     if state is None:
         return ""

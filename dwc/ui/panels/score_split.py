@@ -1,7 +1,7 @@
 """Panel that explains the selected result: its score as a waterfall chart, and its ranks.
 
-The chart draws each part of the score where the part before it ends, so that the last one ends at
-the score.
+In the chart, the bar of each score part begins where the bar before it ends, so that the last bar
+ends at the score.
 """
 
 from dwc.explain.score_split import ScoreExplanation, explain_score
@@ -26,7 +26,7 @@ def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str
 
 
 def render_score_split(explanation: ScoreExplanation, images: GalleryImages) -> str:
-    """Return the HTML of the waterfall chart, and of facts about the result's rank.
+    """Return the HTML of the waterfall chart of a result's score, and of facts about its rank.
 
     Args:
         explanation: The result's score parts and ranks.

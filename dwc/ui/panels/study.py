@@ -1,7 +1,7 @@
 """Section with the results of the ablation study, which measures what each model part contributes.
 
-For this, models are trained with and without a part, and compared. DWC and Progressive Learning
-(PL) are the models of the study. If the study's file is missing, the section is empty.
+The study trains models with and without a part, and compares them. The models are DWC and
+Progressive Learning (PL). If the file with the study's results is missing, the section is empty.
 """
 
 import json
@@ -16,7 +16,7 @@ from dwc.ui.format import escape
 logger = logging.getLogger(__name__)
 
 STUDY_FILE = asset_path("study", "study.json")
-"""The file that `python -m dwc study` writes."""
+"""The file with the study's results, which the command `python -m dwc study` writes."""
 
 _FAMILIES = {
     "dwc": "DWC, a part at a time",
@@ -59,13 +59,13 @@ def read_study(file: Path = STUDY_FILE) -> dict[str, Any] | None:
 
 
 def render_study_file(file: Path = STUDY_FILE) -> str:
-    """Return the HTML of the section for the foot of the page; empty without the file."""
+    """Return the HTML of the study section from its file; empty if the file cannot be read."""
     summary = read_study(file)
     return "" if summary is None else render_study(summary)
 
 
 def render_study(summary: Mapping[str, Any]) -> str:
-    """Return the HTML of the section, which is collapsed at first.
+    """Return the HTML of the study section, which is collapsed at first.
 
     Args:
         summary: The study's results, as `read_study` returns them.
@@ -158,8 +158,9 @@ def percent(spread: Spread | None) -> str:
     """Format a share in percent, as in `52.9 ± 0.4`, where 0.4 is the standard deviation.
 
     Args:
-        spread: The entries `mean` and `deviation` of the share over several trainings, in [0, 1].
-            The result is a dash if `spread` or the mean is None.
+        spread: The `mean` and the standard `deviation` of the share over several trainings, in
+            [0, 1]. If the deviation is None, it is omitted. If the mean or `spread` is None, the
+            result is a dash.
     """
     if spread is None or spread["mean"] is None:
         return "–"

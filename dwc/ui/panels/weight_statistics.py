@@ -1,9 +1,9 @@
 """Panel with statistics of a checkpoint's image weights for a fixed set of comparison queries.
 
-It shows the distribution of the weights, and the queries with the highest and lowest weights. It
-also shows the correlation of the weights with the true image weights: the fractions of the target's
-attributes that come from the reference image and not from the text. The id of the panel on the page
-is "atlas".
+The panel shows the distribution of the weights, and the queries with the highest and lowest
+weights. It also shows the correlation of the weights with the true image weights: the fractions of
+the target's attributes that come from the reference image and not from the text. The id of the
+panel on the page is "atlas".
 """
 
 from collections.abc import Mapping, Sequence
@@ -55,12 +55,12 @@ def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str
 def render_statistics(
     statistics: WeightStatistics, weights: Mapping[str, Weight], images: GalleryImages
 ) -> str:
-    """Return the HTML of charts, of the queries with extreme weights, and of tables of the data.
+    """Return the HTML of the charts, the queries with extreme weights, and tables of the data.
 
     Args:
         statistics: The statistics of the model's image weights.
-        weights: The weights of the current search, by the stream's name, which are marked in the
-            charts; empty to mark nothing.
+        weights: The weights of the current search, by the stream's name; the charts have a mark at
+            these weights. Empty for no marks.
         images: The gallery.
     """
     rows = "".join(

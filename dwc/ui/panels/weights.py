@@ -30,8 +30,8 @@ it is in the bar under each result, exactly, part by part.</p></details>
 def render_answer_weights(state: SearchState) -> str:
     """Return the HTML of the sentence, a comparison with other queries, and the dial.
 
-    They show the weights with which the results are ranked now: the learned weights, or the weights
-    that the visitor set with the slider.
+    These show the weights of the current ranking: the learned weights, or the weights that the
+    visitor set with the slider.
     """
     weights, shift = state.result.weights, state.result.shift
     composed, reference_weights = state.query.encoding.composed, state.reference_weights
@@ -71,9 +71,8 @@ def render_answer_slider(state: SearchState) -> str:
 def render_slider(weights: Mapping[str, Weight], position: float | None = None) -> str:
     """Return the HTML of the slider of the mean image weight.
 
-    The slider goes from 0 (text part alone) to 1 (image part alone).
-
-    If the query has only an image or only a text, a message takes the place of the slider.
+    The slider goes from 0 (text part alone) to 1 (image part alone). If the query has only an image
+    or only a text, a message takes the place of the slider.
 
     Args:
         weights: The learned weights by the stream's name; if it is empty, so is the result.
@@ -138,7 +137,7 @@ def _dial(weights: Mapping[str, Weight], reference_weights: ReferenceWeights | N
 
 
 def _distribution(reference_weights: ReferenceWeights | None) -> str:
-    """Return SVG of how the weights of other queries are distributed, as a curve for the dial.
+    """Return the distribution of the weights of comparison queries as an SVG curve for the dial.
 
     The result is empty if `reference_weights` is None.
     """

@@ -1,6 +1,6 @@
 """Panel with the effect of each word on the image weight and on the selected result's score.
 
-To measure the effect of a word, the model encodes the query once more without that word.
+To measure the effect of a word, the model encodes the query again without this word.
 """
 
 from dwc.explain.score_split import explain_score
@@ -11,7 +11,7 @@ from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.state import SearchState
 
 _NO_EFFECT = 0.005
-"""A smaller change of the image weight is shown as no effect; it rounds to 0 percentage points."""
+"""Smaller changes of the image weight round to 0 percentage points and are shown as no effect."""
 
 NO_WORDS = render_hint("The search has no words.")
 ONE_WORD = render_hint("Without its only word there would be no search to compare with.")
@@ -32,8 +32,8 @@ def render_word_effects(effects: WordEffects, rank: int | None) -> str:
 
     Args:
         effects: The effects of the words.
-        rank: The rank of the selected result; None to omit the column with the effects on its
-            score.
+        rank: The rank of the selected result; None to omit the column with the effects on the
+            result's score.
     """
     heading = "<h3>What each word did</h3>"
     if not effects.words:
