@@ -13,7 +13,7 @@ means that a imports b); `tests/test_architecture.py` has the complete list and 
     modeling/     the model: configuration, processor, both streams, combiners
     checkpoints/  checkpoint files: loading, validation, saving, the Hub, the model card
     convert/      conversion of the authors' weights and OpenAI's CLIP to a checkpoint, and back
-    datasets/     reading of benchmark files and images
+    datasets/     readers of benchmark files and images
     catalogue/    a data set of drawn garments: schema, drawing, language, splits, export
     training/     training loop, losses and feature cache; a subpackage for each kind of training
     evaluation/   metrics, retrieval, benchmarks

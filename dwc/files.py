@@ -20,7 +20,9 @@ _BLOCK_BYTES = 1 << 20
 
 
 def asset_path(*parts: str) -> Path:
-    """Return the path of a bundled asset, in an installed package or in a source checkout.
+    """Return the path of an asset: a file or folder that is distributed with this package.
+
+    The function works in an installed package and in a source checkout.
 
     Args:
         *parts: The components of the path below `assets/`, such as "checkpoints", "dwc-catalogue".

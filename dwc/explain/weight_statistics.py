@@ -59,8 +59,8 @@ class StreamStatistics:
         lowest: the lowest image weight.
         median: the median image weight.
         highest: the highest image weight.
-        by_share: the mean image weight of the queries in each bin of the true image weight; None if
-            the true image weights are not recorded.
+        by_share: the mean and spread of the image weight in each bin of the true image weight; None
+            if the true image weights are not recorded.
         correlation: Spearman's correlation of image weight and true image weight; None if the true
             image weights are not recorded, or if all values of one of the two are equal.
     """
@@ -135,7 +135,7 @@ def compute_weight_statistics(reference: ReferenceWeights) -> WeightStatistics:
 
 
 def bin_by_share(shares: Sequence[float], weights: Sequence[float]) -> list[ShareBin]:
-    """Return the mean image weight of the queries in each bin of the true image weight.
+    """Return the mean and spread of the model's image weight in each bin of the true image weight.
 
     There are `SHARE_BINS` equal bins from 0 to 1. Bins with fewer than `MIN_QUERIES` queries are
     omitted.

@@ -254,7 +254,7 @@ def _effect(
 
 
 def _vector(searcher: Searcher, id: str) -> NDArray[np.float32]:
-    """Return a copy of the vector (D,), D numbers, of the gallery image with this id."""
+    """Return a copy of a gallery image's vector (D,), which has D numbers, given the image's id."""
     if id not in searcher.store.ids:
         raise QueryError(f"the gallery has no picture {id!r}. Take one that it found.")
     return np.array(searcher.store.vectors[searcher.store.position(id)], dtype=np.float32)

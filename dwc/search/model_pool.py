@@ -187,7 +187,7 @@ class ModelPool:
         return self._origins[name]
 
     def remove(self, name: str) -> None:
-        """Remove a checkpoint that cannot be loaded from the names of the pool.
+        """Remove the name of a checkpoint that cannot be loaded, so that it is no longer offered.
 
         This method is not thread-safe: call it only before the page is served.
         """

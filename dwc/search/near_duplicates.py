@@ -8,9 +8,9 @@ depends on the model and on the gallery. Copies of the reference are detected by
 The limit of 1/20 was chosen by measurements on drawings of 2,000 garments, with a checkpoint
 trained on such drawings. The measured distances are given as fractions of the median distance:
 
-- Nine in ten copies of an image have at most this distance to the image: 0.003 if saved as a
-  low-quality JPEG, 0.028 if cropped by 6 % on every side, 0.041 if mirrored, and 0.052 if cropped
-  by 10 %.
+- Nine in ten copies of an image are within 0.003 of the image if they were saved as a low-quality
+  JPEG, within 0.028 if cropped by 6 % on every side, within 0.041 if mirrored, and within 0.052 if
+  cropped by 10 % on every side.
 - Of all pairs of images of different garments, 1 in 15,000 has a distance of at most 1/20. Three in
   four of these pairs differ in a single attribute.
 - 1 pair in 5,000 has a distance of at most 1/10. Some of these pairs differ in belt, pocket or
@@ -34,7 +34,7 @@ NEAR_SHARE = 1 / 20
 SAMPLE_SIZE = 512
 """Number of gallery images from which the median distance is computed.
 
-They form 131,000 pairs; their vectors take 4 MB if each has 2,048 numbers.
+512 images form 131,000 pairs. The vectors of 512 images take 4 MB if each has 2,048 numbers.
 """
 
 _ROUNDING = 1e-6  # an upper bound of the computed distance between equal vectors
@@ -45,9 +45,8 @@ class DuplicateGroups:
     """The near-duplicates among K ranked images.
 
     Attributes:
-        duplicate_of: for each of the K images, the index (from 0) of the higher-ranked image of
-            which it is a near-duplicate; None if there is none. That image is not itself a
-            near-duplicate of another.
+        duplicate_of: for each of the K images, the index (from 0) of the higher-ranked image that
+            it duplicates; None if there is no such image. The higher-ranked image has None itself.
         threshold: the minimum cosine of two images that count as near-duplicates.
         median_cosine: the median cosine between two images of the gallery.
     """
@@ -73,7 +72,7 @@ class NearDuplicates:
     """
 
     def __init__(self, vectors: Vectors, ids: Sequence[str]) -> None:
-        """Keep references to the vectors and the ids of a gallery, without copying them.
+        """Create the object for one gallery; the vectors and the ids are not copied.
 
         Args:
             vectors: vectors (n, D) of n images. A vector of length D concatenates the vectors of
@@ -129,14 +128,14 @@ class NearDuplicates:
         """Hide the near-duplicates in a ranking, and return the `k` best images that remain.
 
         Args:
-            ranking: function that returns the gallery positions of the m best images, best first,
-                for a number m.
+            ranking: function that takes a number m, and returns the gallery positions of the m best
+                images, best first.
             k: number of images, 1 or more.
 
         Returns:
             A dict from the gallery positions of the `k` images, best first, to the gallery
-            positions of their hidden near-duplicates. It has fewer than `k` entries if fewer images
-            remain. The ranking is read only up to the image that would be number `k + 1`;
+            positions of their hidden near-duplicates. The dict has fewer than `k` entries if fewer
+            images remain. The ranking is read only up to the image that would be number `k + 1`;
             near-duplicates further down are not listed.
         """
         grouping = _Grouping(self._vectors, self.threshold)
@@ -232,7 +231,7 @@ class _Grouping:
 
 
 def _units(vectors: Vectors) -> Vectors:
-    """Return the vectors (n, D), n vectors of D numbers, scaled to length 1; zeros stay zeros."""
+    """Scale n vectors (n, D), each of D numbers, to unit length; zero vectors stay zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.maximum(lengths, 1e-12)
 

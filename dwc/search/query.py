@@ -21,7 +21,7 @@ from dwc.modeling.processing_dwc import fill_template
 from dwc.modeling.text_cleaning import TypedText
 
 Compose = Callable[[Mapping[str, Tensor]], ComposedQuery]
-"""Function that composes N queries: the model combines image and text of each into one embedding.
+"""Function that composes N queries, that is, combines the image and the text of each query.
 
 The argument is the processor's output for the N queries, as tensors by name. Arguments and results
 are CPU tensors, whichever device the model is on.
@@ -36,8 +36,8 @@ class QueryEncoding(NamedTuple):
         model_text: the text that the model receives: the checkpoint's caption template with the
             query's text inserted.
         ood_score: out-of-distribution score, 0 or more: how far the reference image is from the
-            training images. Above 1, the image is further away than 99 % of images of the same kind
-            that were held out of training. None without an image, or if the checkpoint has no
+            training images. Above 1, the image is further away than 99 % of the images of the same
+            kind that were held out of training. None without an image, or if the checkpoint has no
             statistics of its training images.
     """
 
@@ -56,7 +56,7 @@ class EncodedQuery:
         encoding: the model's output.
         excluded: positions in the searcher's gallery of images that must not be among the results.
         reference_id: the id of the reference if it is an image of the gallery; otherwise None.
-        notes: messages for the user, such as that the text was cut.
+        notes: messages for the user, such as a message that the text was cut off.
         encode_ms: duration of loading the reference and encoding the query, in milliseconds.
         exclude_reference: whether the results leave out the reference and its copies: the same
             picture, possibly saved again or at another size.
@@ -76,7 +76,7 @@ class EncodedQuery:
 
 
 def model_identity(checkpoint: Checkpoint) -> ModelIdentity:
-    """Return the description of a checkpoint that is stored together with its gallery vectors."""
+    """Return the identity of a checkpoint, to be stored together with the vectors it computes."""
     config = checkpoint.model.config
     streams = {}
     if config.clip_config is not None:

@@ -2,8 +2,8 @@
 
 The image weight of a new query is compared with the reference weights. On its own, an image weight
 of 0.6 means little: it is the factor by which a query's image part is multiplied, not a share of
-the result, since the image part and the text part may have different lengths. It means more if, for
-example, most comparison queries have a weight of 0.7.
+the result, since the image part and the text part may have different lengths. The weight means more
+if it is known, for example, that most comparison queries have a weight of 0.7.
 """
 
 import json
@@ -254,7 +254,7 @@ def describe_weights(
 
     Args:
         composed: the query, a batch of one, with the learned weights.
-        reference: the image weights of comparison queries; None to compare with none.
+        reference: the image weights of comparison queries; None to omit the comparison.
         shift: number added to the logit of every image weight before it is described.
 
     Raises:

@@ -37,7 +37,7 @@ class RankTrace:
     Attributes:
         shifts: the weight shifts, ascending from minus infinity (text part alone) to infinity
             (image part alone).
-        learned: the index in `shifts` of 0, at which the weights are the learned ones.
+        learned: the index in `shifts` of the shift 0, which gives the learned weights.
         image_weights: for each shift, the image weight of each stream by name, in [0, 1]. The
             weights of the streams may differ, since the same number is added to all their logits.
         items: the images, in the order of their ranks at shift 0.
@@ -126,8 +126,8 @@ class SearchResult:
         shift: the number that was added to the logit of every stream's image weight; 0 for the
             learned weights.
         ood_score: out-of-distribution score, 0 or more: how far the reference image is from the
-            training images. Above 1, the image is further away than 99 % of images of the same kind
-            that were held out of training. None without an image, or if the checkpoint has no
+            training images. Above 1, the image is further away than 99 % of the images of the same
+            kind that were held out of training. None without an image, or if the checkpoint has no
             statistics of its training images.
         model_text: the text that the model received: the checkpoint's caption template with the
             query's text inserted.
@@ -145,7 +145,7 @@ class SearchResult:
     notes: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON-compatible values, with the names used by the API `/search`.
+        """Return the fields as JSON-compatible values, named as in responses of `/search`.
 
         An infinite `shift` becomes the string "inf" or "-inf".
         """

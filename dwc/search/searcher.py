@@ -104,18 +104,18 @@ class Searcher:
         """Return the `k` gallery images that best match an image, a text, or both.
 
         Args:
-            image: the reference image, decoded or as a file.
+            image: the reference image, as a decoded image or as the path of an image file.
             text: the modification text.
             k: the number of results, 1 or more.
             shift: number added to the logit of every stream's image weight. 0 uses the learned
                 weights; positive values favor the image, negative values the text. Infinity uses
                 the image part alone, minus infinity the text part alone.
             reference_id: id of a gallery image to use as the reference instead of `image`.
-            exclude_reference: whether the results leave out the reference: the image
+            exclude_reference: whether the reference is left out of the results: the image
                 `reference_id`, images with identical pixels, and copies that were saved again or
                 have another size.
-            fold: whether near-duplicates are hidden under the best image of their group; `k` then
-                counts the groups.
+            fold: whether near-duplicates are hidden under the best image of each group of
+                near-duplicates; `k` then is the number of groups.
 
         Raises:
             QueryError: if the query is invalid.
@@ -230,7 +230,7 @@ class Searcher:
         ]
 
     def encode(self, image: Image.Image | None, text: str) -> QueryEncoding:
-        """Run this searcher's model on an image, a text, or both, and return its output.
+        """Run this searcher's model on an image, a text, or both, and return the model's output.
 
         The parameters and exceptions are those of `dwc.search.query.encode_query`.
         """
