@@ -146,8 +146,8 @@ def bin_by_share(shares: Sequence[float], weights: Sequence[float]) -> list[Shar
         weights: the model's image weights for the same n queries, in [0, 1].
     """
     share, weight = np.asarray(shares, dtype=np.float64), np.asarray(weights, dtype=np.float64)
-    # Shares are ratios of small counts, such as 3/10; rounding errors must not move them to the
-    # bin below.
+    # True image weights are ratios of small counts, such as 3/10; rounding errors must not move a
+    # weight to the bin below.
     index = np.minimum(np.floor(share * SHARE_BINS + 1e-9), SHARE_BINS - 1).astype(int)
     steps = []
     for step in range(SHARE_BINS):

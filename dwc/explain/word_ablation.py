@@ -18,7 +18,7 @@ from dwc.search.query import EncodedQuery
 from dwc.search.results import shift_to_json
 from dwc.search.searcher import Searcher
 
-# Strength of punctuation marks: if removing a word makes two marks adjacent, the stronger stays.
+# Strength of punctuation marks: if two marks become adjacent, only the stronger one stays.
 _MARKS = {",": 1, ";": 2, ":": 2, ".": 3, "!": 3, "?": 3}
 
 

@@ -59,7 +59,7 @@ HISTOGRAM_BINS = 40
 """The number of bins of `ReferenceWeights.histogram`."""
 
 _DIGITS = 6  # decimal places of weights in the file, more than the page shows
-_QUERIES = "asked"  # name of the file's field that contains the queries
+_QUERIES = "asked"  # name of the field in the file that contains the queries
 _FINGERPRINT = "fingerprint"
 _OTHER_FIELDS = ("queries", "protocol", _QUERIES, _FINGERPRINT)
 _CURE = "Delete it, or collect the weights again"

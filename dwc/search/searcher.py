@@ -33,7 +33,7 @@ from dwc.search.weight_sweep import WeightSweep
 ImageInput = Image.Image | str | Path
 
 _COPIES_CHECKED = 24  # number of images checked at a time for being copies of the reference
-_CELLS_CACHED = 4096  # number of cached cell arrays of thumbnails, 6 KB each
+_CELLS_CACHED = 4096  # maximum number of thumbnails whose mean colors are cached, 6 KB each
 _COPIES_NAMED = 3
 
 

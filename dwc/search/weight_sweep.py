@@ -287,8 +287,8 @@ class WeightSweep:
         steps = sorted({-math.inf, 0.0, math.inf, *shifts})
         orders = [self.top(shift, limit).tolist() for shift in steps]
         learned = steps.index(0.0)
-        # The order of the items: first the best images at shift 0, then the images that the other
-        # shifts add, in ascending order of the shifts.
+        # The order of the images: first the best images at shift 0, then the images that are among
+        # the best only at other shifts, in ascending order of the shifts.
         in_order = dict.fromkeys(orders[learned])
         followed = {position for order in orders for position in order[:k]}
         in_order.update(dict.fromkeys(position for order in orders for position in order[:k]))

@@ -131,9 +131,9 @@ def format_timing(timings_ms: Mapping[str, float], gallery_size: int) -> str:
 def on_load(function: str, *events: str) -> str:
     """Return the JavaScript that runs when the browser has inserted an element into the page.
 
-    It calls a function of the scripts in `static/`, which can then trigger events of the element.
-    An event waits until the previous event of the same name has been handled; of several that wait,
-    only the latest is sent (see `static/events.js`).
+    The JavaScript calls a function of the scripts in `static/`. This function can then trigger
+    events of the element. An event waits until the previous event of the same name has been
+    handled; if several events wait, only the latest is sent (see `static/events.js`).
 
     Args:
         function: The function with its namespace, such as `dwcPanels.examples`.

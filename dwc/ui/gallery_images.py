@@ -42,7 +42,7 @@ class GalleryImages(Protocol):
         """Return the path of the image's thumbnail, after creating the file if it is missing."""
 
     def draw_missing(self, thumbnail: str | Path) -> None:
-        """Create a thumbnail's file if it belongs to an image and does not exist yet."""
+        """Create the file of a thumbnail if it is missing; ignore paths that are no thumbnails."""
 
     def describe(self, image_id: str) -> str:
         """Return a description of the image, for visitors who cannot see it."""
@@ -108,7 +108,7 @@ class StoreImages:
     def describe(self, image_id: str) -> str:
         """Describe a drawn garment by its attributes, any other image by its file name.
 
-        The file name has no suffix, and underscores are replaced by spaces.
+        The file name is given without its suffix, and with spaces instead of underscores.
         """
         if (garment := self.garments.get(image_id)) is not None:
             return describe_garment(garment)
@@ -132,7 +132,7 @@ class StoreImages:
 
     @cached_property
     def garments(self) -> dict[str, Garment]:
-        """The garment that each image shows, by image id; empty unless this is the catalogue."""
+        """The garment that each image shows, by image id; empty unless the images are drawn ones."""
         if not self.is_catalogue:
             return {}
         source = self._store.manifest.source

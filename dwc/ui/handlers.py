@@ -70,8 +70,8 @@ class PageComponents:
         gallery: The gallery browser.
         map_service: Hidden element through which the browser loads the points of the map.
         session: Element whose event `restore` asks the server to show a search again. The browser
-            triggers it after Back or Forward, and after an attempt that failed because the server
-            was busy.
+            triggers this event when the visitor presses Back or Forward, and after an attempt that
+            failed because the server was busy.
         model: The name of the selected model.
         screen: The data about the search result on the screen, as returned by `describe_screen`.
         history: The search history of the visit, as returned by `SearchHistory.to_dict`.
@@ -476,7 +476,7 @@ class PageHandlers:
         def act(current: SearchState) -> Update:
             return {self._components.parcel: export_answer(get_attribute(event, "kind"), current)}
 
-        # If this fails, the file of an earlier search result must not be saved again.
+        # If the search cannot be repeated, the file of an earlier result must not be saved again.
         return self._with_current(state, screen, act, {self._components.parcel: None})
 
     def record(self, history: object, state: SearchState | None, screen: object) -> Update:
@@ -632,7 +632,8 @@ class PageHandlers:
     def _clear_answer(self, message: str) -> Update:
         """Return updates that clear the results and show an error message.
 
-        They are needed if the results on the screen belong to another search than the input fields.
+        These updates are needed if the results on the screen belong to another search than the
+        input fields.
         """
         c = self._components
         cleared = dict.fromkeys((c.unknown, c.weights, c.slider, c.toolbar, *c.panels.values()), "")

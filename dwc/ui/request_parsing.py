@@ -32,10 +32,10 @@ MAX_CHARACTERS = 1000
 _LONGEST_VALUE = 80  # maximum number of characters of a value that is quoted in a message
 
 MAX_RESULTS = 200
-"""The largest `k` of the API."""
+"""The maximum of `k`, the number of results, in requests to the API."""
 
 DEFAULT_RESULTS = 12
-"""The API's default `k`."""
+"""The default of `k`, the number of results, in requests to the API."""
 
 FileData = Mapping[str, Any]
 """A file in Gradio's format: a dict whose entry `path` is the file's path on the server."""
@@ -223,7 +223,7 @@ def parse_switch(value: object, name: str) -> bool:
         name: The name of the parameter, for the message.
 
     Raises:
-        QueryError: The value is none of these six.
+        QueryError: The value is none of these values.
     """
     if isinstance(value, str) and value.lower() in ("true", "false"):
         return value.lower() == "true"

@@ -78,8 +78,9 @@ def open_models(
         gallery: The gallery: "catalogue", a folder, or a dataset on the Hugging Face Hub.
         show_progress: Shows the progress of embedding the gallery.
         keep_loaded: How many models stay in memory at most.
-        waits: Whether to open all models before returning. If False, only the first is opened; each
-            of the others is opened by `open_meanwhile` or by its first query.
+        waits: Whether to open all models before returning. If False, only the first model is
+            opened; each of the others is opened by `open_meanwhile` or by the first query that
+            requests it.
 
     Raises:
         DWCError: The first model cannot be opened.
@@ -195,7 +196,8 @@ class _ModelOpener:
     def __init__(
         self, sources: Mapping[str, str], gallery: str, show_progress: ShowProgress
     ) -> None:
-        # Contains only the store of the model that was opened first: the page shows its images.
+        # Contains only the gallery store of the model that was opened first; the page shows the
+        # images of this store.
         self.stores: dict[str, Store] = {}
         self._sources, self._gallery, self._show_progress = sources, gallery, show_progress
         self._opened_before: dict[str, _OpenedBefore] = {}

@@ -1,9 +1,9 @@
 """Choice of the device that runs the model: a local GPU, the GPU of ZeroGPU, or the CPU.
 
 ZeroGPU is a service for Hugging Face Spaces. It gives a process access to a shared GPU, but only
-while a single function call lasts. It needs the package `spaces`, which is installed only in
-Spaces. That package patches torch and must be imported before torch, so import this module before
-any other that imports torch.
+for the duration of a single function call. It needs the package `spaces`, which is installed only
+in Spaces. That package patches torch and must be imported before torch, so import this module
+before any other module that imports torch.
 """
 
 import copy

@@ -186,8 +186,9 @@ def _hit(
 def _moved(hit: ComparedHit) -> str:
     """Return a mark that compares an image's rank in a column with its rank by learned weights.
 
-    Examples: "▲ 3" for an image that is three ranks better in the column, "▼ 2" for one that is two
-    ranks worse, "=" for the same rank, and "new" if it is not among the best by learned weights.
+    Examples: "▲ 3" for an image that is three ranks better in the column, "▼ 2" for an image that
+    is two ranks worse, "=" for the same rank, and "new" for an image that is not among the best by
+    learned weights.
     """
     if hit.learned_rank is None or hit.change is None:
         return _mark("new", "new", "not ranked as learned")

@@ -56,8 +56,8 @@ class Wish:
         )
 
 
-# The page opens with the first example. Both image and text matter in it: the text determines the
-# sleeves and the shade, the image determines the kind of garment and its color.
+# The page opens with the first example, for which both image and text matter: the text determines
+# the sleeves and the shade, the image determines the kind of garment and the color.
 CATALOGUE_WISHES = (
     Wish("darker, with long sleeves", "t_shirt", {"sleeve": "short", "shade": "light"}),
     Wish(

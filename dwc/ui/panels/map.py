@@ -132,7 +132,7 @@ def describe_map(
     describe: Describe,
     kinds: Sequence[str] | None = None,
 ) -> str:
-    """Return the HTML of a note that says in sentences what the map shows of a search result.
+    """Return the HTML of a note that describes in sentences where a search result is on the map.
 
     Args:
         marks: The markers of the reference, the query and the results.
@@ -225,7 +225,7 @@ PROJECTIONS = ProjectionCache()
 
 
 def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str:
-    """Return the HTML of the map with its markers, or of a notice that it is being computed."""
+    """Return the HTML of the map with its markers, or a notice that the map is being computed."""
     projection = PROJECTIONS.known(searcher.store)
     if projection is None:
         return _waiting(state.request.model, images)
@@ -318,7 +318,7 @@ def _describe_accuracy(projection: Projection) -> str:
 class MapService:
     """Server functions that the script `map.js` calls from the browser.
 
-    Their arguments come from a browser, so the functions check them.
+    The arguments come from a browser, so the functions check the arguments.
     """
 
     def __init__(self, models: ModelPool, images: GalleryImages) -> None:

@@ -1,4 +1,4 @@
-"""Panel that tests how much a query's results and image weights change with its wording."""
+"""Panel that tests how much a query's results and image weights depend on the text's wording."""
 
 from collections.abc import Mapping, Sequence
 
@@ -61,7 +61,7 @@ def render_form(wordings: Sequence[str], are_suggested: bool = False) -> str:
 
     Args:
         wordings: The wordings.
-        are_suggested: Whether the wordings are suggestions of the page; the label then says so.
+        are_suggested: Whether the wordings are suggestions, which the label of the field mentions.
     """
     label = "Say the same in other words, one wording a line, and see what changes."
     if are_suggested and wordings:

@@ -24,7 +24,7 @@ LIMIT = 30
 """Ranks from 1 to this number have different heights in the chart; larger ones share the bottom."""
 
 LEADERS = 3
-"""The lines of this many best images are highlighted, at the learned weight and at each end."""
+"""How many of the best images are highlighted: by the learned weights, the text and the image."""
 
 _WIDTH, _HEIGHT = 1000, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 990, 26, 284

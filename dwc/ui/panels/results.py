@@ -237,7 +237,7 @@ def _sum_positive(parts: Mapping[str, float]) -> float:
 def _group_of(
     index: int, hits: Sequence[Hit], groups: DuplicateGroups | None
 ) -> tuple[int | None, int]:
-    """Return the place of one hit in the groups of near-duplicates.
+    """Return how one hit is grouped with its near-duplicates.
 
     Args:
         index: The index of the hit, from 0.

@@ -100,7 +100,7 @@ def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _family(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return the HTML of a table with a row for each model, and its R@1 as a bar and as a number.
+    """Return the HTML of a table of models, in which each row shows R@1 as a bar and as a number.
 
     R@1, recall at 1, is the share of queries whose first result is correct. The style sheet draws
     the first bar darker than the others.

@@ -30,7 +30,7 @@ it is in the bar under each result, exactly, part by part.</p></details>
 def render_answer_weights(state: SearchState) -> str:
     """Return the HTML of the sentence, a comparison with other queries, and the dial.
 
-    These show the weights of the current ranking: the learned weights, or the weights that the
+    All three show the weights of the current ranking: the learned weights, or the weights that the
     visitor set with the slider.
     """
     weights, shift = state.result.weights, state.result.shift
