@@ -86,7 +86,7 @@ class NearDuplicates:
     def median_cosine(self) -> float:
         """The median cosine between two images of the gallery, in [-1, 1]; 1 for a single image.
 
-        It is computed from `SAMPLE_SIZE` images at even intervals in the gallery.
+        The median is computed from `SAMPLE_SIZE` images at even intervals in the gallery.
         """
         count = len(self._vectors)
         rows = np.unique(np.linspace(0, max(count - 1, 0), min(count, SAMPLE_SIZE)).astype(int))
@@ -183,8 +183,8 @@ _BLOCK = 256  # number of images compared at a time
 class _Grouping:
     """Groups the images of a sequence; the first image of each group is called its leader.
 
-    Each image joins the group of the earliest leader that is a near-duplicate of it. If there is
-    none, the image becomes the leader of a new group.
+    Each image joins the group of the earliest leader that is a near-duplicate of the image. If
+    there is no such leader, the image becomes the leader of a new group.
     """
 
     def __init__(self, vectors: Vectors, threshold: float) -> None:

@@ -132,7 +132,10 @@ class StoreImages:
 
     @cached_property
     def garments(self) -> dict[str, Garment]:
-        """The garment that each image shows, by image id; empty unless the images are drawn ones."""
+        """The garment that each image shows, by image id.
+
+        The dict is empty unless the gallery is the catalogue, a data set of drawn garments.
+        """
         if not self.is_catalogue:
             return {}
         source = self._store.manifest.source

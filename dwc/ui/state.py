@@ -104,11 +104,11 @@ class SearchState:
         request: The request: what was searched, and which part of the result is shown.
         query: The encoded query.
         sweep: The gallery's scores for the query at any image weight.
-        result: The search result at the image weight of the request. It has all hits that are
-            shown, and the near-duplicates that are hidden under them.
+        result: The search result at the image weight of the request. It contains all hits that are
+            shown, and the near-duplicates that are hidden under these hits.
         origin: The model and the gallery of the search.
         reference_weights: The model's image weights for a fixed set of comparison queries; None if
-            its checkpoint has none.
+            the model's checkpoint has no such weights.
         near_duplicates: Finds near-duplicates in the gallery by the model's vectors.
     """
 

@@ -274,7 +274,8 @@ def _ids(column: ComparisonColumn) -> list[str]:
 class ComparisonHandlers:
     """Handlers for the events of the comparison panel and of the paraphrase panel.
 
-    The browser stores the data that repeats the pinned search; the server caches its results.
+    The browser stores the data that repeats the pinned search; the server caches the results of
+    the pinned search.
     """
 
     def __init__(

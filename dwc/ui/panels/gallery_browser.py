@@ -55,8 +55,8 @@ def render_gallery(images: GalleryImages, page: int) -> str:
 def render_left_out(images: GalleryImages) -> str:
     """Return the HTML of a collapsed note on files that the gallery does not show.
 
-    The note has remarks on missing files and on images that were left out, and lists files that
-    cannot be read. The result is empty if there are no such files.
+    The note has remarks on missing files and on images that were left out, and a list of files that
+    cannot be read. The result is empty if there are none of these.
     """
     skipped = list(images.skipped.items())
     items = [f"<li>{escape(remark)}</li>" for remark in images.remarks]

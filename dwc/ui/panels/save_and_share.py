@@ -80,7 +80,7 @@ def to_json(state: SearchState, origin: Origin) -> str:
 
 
 def to_csv(state: SearchState, origin: Origin) -> str:
-    """Return CSV with one line per result, below a line with the names of the columns.
+    """Return a CSV text with one line per result, below a line with the names of the columns.
 
     Each line repeats the query, the image weights, the model and the gallery.
     """
