@@ -2,8 +2,8 @@
 
 Pictures are identified by their content. A file whose size and modification time are unchanged is
 not opened again. A file that was moved or copied gets the vector already stored for its content.
-A picture whose file is missing keeps its row until its removal is requested with `prune`, since its
-drive may only be disconnected.
+A picture whose file is missing keeps its row in the store until its removal is requested with
+`prune`, since the drive with the file may only be disconnected.
 """
 
 import os
@@ -64,7 +64,7 @@ _UNSETTLED = -1
 
 
 class BuildResult(NamedTuple):
-    """The result of a build: the store, and how many pictures were embedded and removed."""
+    """The result of a build: the gallery store, and how many pictures were embedded and removed."""
 
     store: Store
     embedded: int
@@ -72,7 +72,7 @@ class BuildResult(NamedTuple):
 
 
 class _Prepared(NamedTuple):
-    """A decoded picture to embed, with its thumbnail and its row for the store."""
+    """A decoded picture to embed, with its thumbnail and its row for the gallery store."""
 
     item: Item
     row: StoredImage
@@ -81,7 +81,7 @@ class _Prepared(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """A picture whose content is already in the store, so that it need not be embedded."""
+    """A picture that need not be embedded, since its content is already in the gallery store."""
 
     item: Item
     content_key: str
@@ -107,7 +107,10 @@ def build_store(
     prune: bool = False,
     precomputed: Mapping[str, PrecomputedVector] | None = None,
 ) -> Store:
-    """Create or update the store at `path` and open it; for the parameters see `update_store`."""
+    """Create or update the gallery store at `path`, and return it opened for reading.
+
+    The parameters are those of `update_store`.
+    """
     result = update_store(
         source, embed, path, model, batch_size, workers, progress, prune, precomputed
     )
@@ -125,7 +128,7 @@ def update_store(
     prune: bool = False,
     precomputed: Mapping[str, PrecomputedVector] | None = None,
 ) -> BuildResult:
-    """Update the store at `path` to match a source; create the store if there is none.
+    """Update the gallery store at `path` to match a source; create a store if there is none.
 
     Each batch is committed when it is finished. If the process is killed, the same call continues
     from the last committed batch.
@@ -137,18 +140,18 @@ def update_store(
         model: Identity of the model, recorded in the store.
         batch_size: Number of pictures that are embedded and committed together.
         workers: Number of threads that read and decode pictures while the model runs; by default
-            one per core. Drawings use processes instead, so a script that builds a store of the
-            catalogue needs an `if __name__ == "__main__"` guard.
+            one per core. The catalogue's garments are drawn in processes instead, so a script that
+            builds a store of the catalogue needs an `if __name__ == "__main__"` guard.
         progress: Callback, called at the beginning and whenever pictures are finished.
-        prune: Whether pictures whose files are gone are removed; otherwise they are kept, and
-            listed in `Store.away`.
+        prune: Whether to remove pictures whose files are gone; otherwise these pictures keep their
+            rows, and are listed in `Store.away`.
         precomputed: Rows and vectors of drawn garments that need not be drawn and embedded, by
-            content key.
+            content key (a hash of the content).
 
     Raises:
-        ImageError: The source has no pictures.
-        StoreError: The folder cannot be written as a store of this model, or is the store of
-            another gallery.
+        ImageError: The source has no pictures, and either the store has none or some were excluded.
+        StoreError: The folder contains other files, another model's vectors or another gallery, or
+            another process is writing it.
     """
     with collector_paused():
         listing = source.list()
@@ -170,7 +173,7 @@ def update_store(
 
 
 class _Build:
-    """One run of a build, which updates the rows of a store to match the listing of a source."""
+    """One build, which updates the rows of a gallery store to match the pictures of a source."""
 
     def __init__(
         self,
@@ -217,11 +220,11 @@ class _Build:
         writer.finish(away=sorted(rows - present), report=self._report(rows))
 
     def _sort(self) -> tuple[int, list[Item], list[Item]]:
-        """Sort the listed items by what has to be done with them.
+        """Divide the listed pictures into unchanged, possibly changed and new pictures.
 
         Returns:
-            The number of unchanged items, including those that are known to be unreadable; the
-            items that are stored but may have changed; and the new items.
+            The number of unchanged pictures, including those that are known to be unreadable; the
+            stored pictures that may have changed; and the new pictures.
         """
         writer = self._writer
         keys = writer.content_keys
@@ -247,9 +250,9 @@ class _Build:
         """Find the stored pictures that the source does not list any more.
 
         Returns:
-            The ids of pictures whose files are gone; and the ids of pictures that a rule now leaves
-            out, such as an exclude pattern. Pictures that cannot be read, or whose folder cannot
-            be read, are in neither.
+            The ids of pictures whose files are gone; and the ids of pictures that are left out now,
+            for example by an exclude pattern. Pictures whose file, format or folder cannot be read
+            are in neither.
         """
         listed = {item.id for item in self._listing.items}
         gone, dropped = [], set()
@@ -264,10 +267,10 @@ class _Build:
         return gone, dropped
 
     def _check(self, stale: Sequence[Item], clock: "_Clock") -> dict[str, tuple[Item, str]]:
-        """Compare the content of stored items with the store.
+        """Compare the present content of stored pictures with their content keys in the store.
 
         Returns:
-            The items whose content has changed and their new content keys, by id.
+            The pictures whose content has changed and their new content keys, by id.
         """
         writer = self._writer
         rows = {row.id: row for row in writer.rows} if stale else {}
@@ -289,7 +292,7 @@ class _Build:
         return changed
 
     def _append_precomputed(self, items: Sequence[Item], clock: "_Clock") -> list[Item]:
-        """Add the items whose vectors are precomputed; return the others."""
+        """Add the pictures with precomputed vectors to the store; return the other pictures."""
         if not self._precomputed:
             return list(items)
         rows, vectors, others = [], [], []
@@ -306,7 +309,7 @@ class _Build:
         return others
 
     def _embed_items(self, items: Sequence[Item], clock: "_Clock") -> None:
-        """Embed items and commit them in batches; reuse the vectors of content already stored."""
+        """Embed pictures and commit them in batches; reuse vectors of content already stored."""
         if not items:
             return
         known = frozenset(row.content_key for row in self._writer.rows)
@@ -351,8 +354,9 @@ class _Build:
     def _reuse(self, known: Sequence[_Known]) -> None:
         """Add pictures whose content is stored already, without embedding them.
 
-        If a picture with the same content is gone, it was moved: its row is renamed. Otherwise the
-        picture is a copy: the row of the same content is duplicated.
+        If the file of a stored picture with the same content is gone, it is assumed to have been
+        moved, and its row gets the new id. Otherwise the new picture is assumed to be a copy, and
+        the row of the stored picture is duplicated.
         """
         writer = self._writer
         moved: dict[str, str] = {}
@@ -375,11 +379,11 @@ class _Build:
     def _replace_rows(self, changed: dict[str, tuple[Item, str]], dropped: set[str]) -> None:
         """Remove the rows of changed files and of dropped pictures.
 
-        A changed file whose new content is in another row gets the vector of that row. It need not
-        be embedded, and is therefore removed from `changed`.
+        A changed file whose new content is in another row gets the vector of that row. The file
+        need not be embedded then, and is removed from `changed`.
 
         Args:
-            changed: The changed items and their new content keys, by id.
+            changed: The changed pictures and their new content keys, by id.
             dropped: The ids of the pictures to remove.
         """
         if not changed and not dropped:
@@ -409,7 +413,7 @@ class _Build:
             del changed[id]
 
     def _remaining(self, gone: Iterable[str]) -> set[str]:
-        """Return those ids of gone pictures that still have a row, since no moved file took it."""
+        """Return the ids of the gone pictures whose rows were not taken over by moved files."""
         return set(gone) & {row.id for row in self._writer.rows}
 
     def _note(self, item: Item, content_key: str, reason: str | None = None) -> None:
@@ -465,7 +469,9 @@ class _Build:
 def _compare(
     item: Item, rows: dict[str, StoredImage], decode_again: bool
 ) -> str | _Unreadable | None:
-    """Return the content key of a file if it differs from the file's row; None if it does not.
+    """Return the content key of a file if the file differs from its row in the store, else None.
+
+    The result for a file that cannot be read is an `_Unreadable`.
 
     Args:
         item: The file.
@@ -510,7 +516,7 @@ def _reason_left_out(id: str, listing: Listing) -> str | None:
 
 
 def _has_rows(path: str | Path, source: Source) -> bool:
-    """Return whether a store of this gallery exists at `path` and contains pictures."""
+    """Return whether a gallery store at `path` belongs to the source and contains pictures."""
     if not (Path(path) / DATABASE).is_file():
         return False
     store = Store.open(path)

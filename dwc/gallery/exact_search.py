@@ -1,7 +1,7 @@
 """Exact nearest-neighbor search: the dot product of a query with all vectors of a gallery.
 
-200,000 vectors of 2,048 numbers take 1.6 GB. A search reads all of them once from memory, which is
-fast enough, so no approximate search is needed up to that size.
+200,000 vectors of 2,048 numbers take 1.6 GB. A search reads all vectors from memory once. Up to
+that size, this is fast enough without an approximate method.
 """
 
 from collections.abc import Collection
@@ -21,7 +21,7 @@ class ExactIndex:
     """
 
     def __init__(self, vectors: Vectors) -> None:
-        """Keep a reference to the gallery's vectors (n, D), float32; they may be a memory map."""
+        """Keep a reference to the gallery's vectors (n, D), float32; a memory map is allowed."""
         self._vectors = vectors
 
     def __len__(self) -> int:
@@ -59,11 +59,11 @@ def best_positions(scores: Vectors, k: int, exclude: Collection[int] = ()) -> ND
 
 
 def _lower_bound(scores: Vectors, k: int) -> np.float32 | float:
-    """Return a lower bound of the k-th greatest score; if `k` is small, few more scores reach it.
+    """Return a lower bound of the k-th greatest score, which is close to that score for small `k`.
 
-    The scores are divided into groups of 64, and the number is the k-th greatest of the groups'
-    maxima. To find it takes a fraction of the time that it takes to find the k-th greatest score.
-    If there are fewer groups than `k`, the result is minus infinity.
+    The scores are divided into groups of 64, and the bound is the k-th greatest of the groups'
+    maxima. Computing the bound takes a fraction of the time for finding the k-th greatest score.
+    If there are fewer groups than `k`, the bound is minus infinity.
     """
     groups = len(scores) // _GROUP
     if k > groups:

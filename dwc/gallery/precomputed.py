@@ -1,10 +1,12 @@
 """Precomputed vectors of the default gallery, which come with a checkpoint.
 
 Drawing and embedding the 2,000 garments takes a minute or more on two cores. A checkpoint's folder
-may therefore contain a safetensors file with the vectors as float16, and in its metadata the rows
-of the store that they were computed for. The page creates its store from this file, and each
-garment is drawn when it is shown for the first time. The file is valid for one model, and a row of
-it for one version of the drawing code, which is part of the content key.
+may therefore contain a safetensors file with the vectors as float16. The metadata of that file has
+the rows of the gallery store for which the vectors were computed. The web page creates its gallery
+store from the file, and draws each garment when the garment is shown for the first time.
+
+The file is valid for one model. Each row is valid for one version of the drawing code, because the
+row's content key is a hash of everything that determines the drawing.
 """
 
 import json
@@ -27,14 +29,14 @@ logger = logging.getLogger(__name__)
 
 
 class PrecomputedVector(NamedTuple):
-    """The row and the vector (D,) float16 of one picture."""
+    """The gallery store's row of one picture, and its float16 vector (D,) of D numbers."""
 
     row: StoredImage
     vector: NDArray[np.float16]
 
 
 def save_precomputed(store: Store, file: Path) -> None:
-    """Write a store's rows and vectors to a file."""
+    """Write a gallery store's rows and vectors to a safetensors file."""
     rows = [row._replace(checksum=0) for row in store.rows]
     metadata = {
         "fingerprint": store.manifest.model.fingerprint,
@@ -45,10 +47,10 @@ def save_precomputed(store: Store, file: Path) -> None:
 
 
 def draw_thumbnails(store: Store) -> int:
-    """Draw the thumbnails of a store that do not exist yet, in a process of low priority.
+    """Draw the missing thumbnails of a store of drawn garments, in a process of low priority.
 
     Returns:
-        How many were drawn.
+        The number of thumbnails that were drawn; 0 if the store's pictures are not drawings.
     """
     if not store.is_drawn:
         return 0
@@ -68,17 +70,18 @@ def _draw(item: Item) -> bytes:
 
 
 def load_precomputed(file: Path, fingerprint: str) -> Mapping[str, PrecomputedVector]:
-    """Read precomputed vectors.
+    """Read precomputed vectors from a safetensors file.
 
     A file that cannot be read, or that belongs to another model, is reported in the log and
-    ignored: the gallery is then embedded.
+    ignored. The gallery's pictures are then embedded instead.
 
     Args:
         file: The file; it need not exist.
         fingerprint: The model's fingerprint.
 
     Returns:
-        A mapping from content keys to rows and vectors; empty if there is no valid file.
+        The rows and vectors by content key (a hash of the picture's content); empty if there is no
+        valid file.
     """
     if not file.is_file():
         return {}

@@ -1,4 +1,4 @@
-"""Projection of a gallery's vectors to two dimensions, cached in a file of its store.
+"""Projection of a gallery's vectors to two dimensions, cached in a file of the gallery store.
 
 Pictures with similar vectors are placed close together. The vectors are reduced to their principal
 components, which t-SNE (van der Maaten and Hinton, 2008, with the Barnes-Hut approximation, 2014)
@@ -27,7 +27,7 @@ METHOD = "pca 50, t-sne 30, landmarks 4000, no. 1"
 """Identifies the method and its settings; a projection by another method is recomputed."""
 
 SIDE = 65_535  # the greatest coordinate, so that coordinates fit 16-bit integers
-LANDMARKS = 4_000  # the most pictures that t-SNE places, in seconds; 100,000 take many minutes
+LANDMARKS = 4_000  # pictures that t-SNE places within seconds; 100,000 would take many minutes
 COMPONENTS = 50
 PERPLEXITY = 30.0
 ITERATIONS = 750
@@ -49,12 +49,12 @@ class Projection:
     Attributes:
         positions: Coordinates (n, 2) in the order of the store, x to the right and y downwards,
             integers from 0 to `SIDE`.
-        laid_out: Number of pictures that t-SNE placed. Each of the others is placed between the
-            three of these that are most similar to it.
-        neighbours_kept: Measures how well the projection preserves neighborhoods: of the 10
-            pictures with the vectors most similar to a picture's own, the fraction (0 to 1) that is
-            also among the 10 nearest pictures in the projection. It is the mean over a sample of
-            pictures; None if the gallery has 20 pictures or fewer.
+        laid_out: Number of pictures that t-SNE placed. Each other picture is placed between the
+            three t-SNE-placed pictures that are most similar to it.
+        neighbours_kept: How well the projection preserves neighborhoods, 0 to 1: the fraction of a
+            picture's 10 nearest neighbors among the vectors that are also among its 10 nearest
+            neighbors in the projection, averaged over a sample of pictures. None if the gallery has
+            20 pictures or fewer.
     """
 
     positions: Points
@@ -124,7 +124,7 @@ def interpolate_positions(
 class _Components:
     """Converts vectors of length D to coordinates in C principal components.
 
-    The components are computed from the l vectors (l, D) that the constructor is given.
+    The components are computed from the l vectors (l, D) that are passed to the constructor.
     """
 
     def __init__(self, rows: NDArray[np.float64]) -> None:
@@ -209,7 +209,7 @@ def _chunks(vectors: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
 
 
 def load_projection(store: Store) -> Projection | None:
-    """Read the projection that is saved in a store's folder; None if none is saved.
+    """Read the projection saved in a gallery store's folder; return None if none is saved.
 
     Raises:
         StoreError: The file cannot be read, belongs to another store (other pictures, another order
@@ -241,7 +241,7 @@ def load_projection(store: Store) -> Projection | None:
 
 
 def save_projection(store: Store, projection: Projection) -> Path:
-    """Write a projection into its store's folder atomically and return the file's path."""
+    """Write a projection into a gallery store's folder atomically; return the file's path."""
     file = store.path / FILE
     share = projection.neighbours_kept
     with atomic_path(file) as partial:
@@ -257,7 +257,7 @@ def save_projection(store: Store, projection: Projection) -> Path:
 
 
 class ProjectionCache:
-    """Cache of the projections of stores; several threads may use it.
+    """Thread-safe cache of the projections of gallery stores.
 
     If several threads request the same projection, it is computed once. Stores are identified by
     their fingerprints, so a store that is opened again has the same projection.
@@ -269,19 +269,19 @@ class ProjectionCache:
         self._computed: dict[str, Projection] = {}
 
     def known(self, store: Store) -> Projection | None:
-        """Return a store's projection from memory or from the store's folder.
+        """Return a gallery store's projection from memory or from the store's folder.
 
-        The result is None if it is in neither, so that it has yet to be computed.
+        The result is None if the projection has yet to be computed.
         """
         if store.fingerprint not in self._computed and (read := _read(store)) is not None:
             self._computed[store.fingerprint] = read
         return self._computed.get(store.fingerprint)
 
     def get(self, store: Store) -> Projection:
-        """Return a store's projection, from memory, from the store's folder, or computed now.
+        """Return a gallery store's projection; compute and save it if there is none.
 
-        Computing a projection takes seconds. It is then saved in the store's folder; if the folder
-        cannot be written, the projection is kept only in memory.
+        Computing a projection takes seconds. The result is saved in the store's folder, or only in
+        memory if the folder cannot be written.
         """
         with self._lock:
             computing = self._computing.setdefault(store.fingerprint, threading.Lock())

@@ -38,9 +38,9 @@ class Stamp(NamedTuple):
 
 
 class Item(Protocol):
-    """Interface of one picture of a source.
+    """Interface of one picture of a source, before the picture is decoded.
 
-    The picture is not decoded yet, so an item takes little memory. Items can be pickled.
+    An object with this interface takes little memory and can be pickled.
     """
 
     @property
@@ -78,10 +78,10 @@ class Item(Protocol):
 
 @dataclass(frozen=True)
 class Listing:
-    """What a source contained when it was listed.
+    """The pictures that a source contained when it was listed, and what was left out.
 
     Attributes:
-        items: The pictures. Their order depends only on which pictures there are.
+        items: The pictures, in an order that is the same whenever the pictures are the same.
         left_out: The files and folders that are not in `items`, with the reasons, by id.
         unused_patterns: The exclude patterns that matched nothing, with the likely reasons.
         metadata: The metadata of the pictures; None if the source could not be read, or cannot have
@@ -95,12 +95,12 @@ class Listing:
 
     @property
     def reasons(self) -> dict[str, int]:
-        """Maps each reason to the number of files and folders that were left out for it."""
+        """Number of files and folders that were left out, by reason."""
         return dict(Counter(entry.reason for entry in self.left_out.values()))
 
     @property
     def unsupported(self) -> dict[str, int]:
-        """Maps each image format that this package cannot read to the number of such pictures."""
+        """Number of pictures in formats that this package cannot read, by format."""
         return dict(Counter(entry.kind for entry in self.left_out.values() if entry.kind))
 
 
@@ -173,8 +173,8 @@ class FileItem(NamedTuple):
 class FolderSource:
     """The picture files of a folder and its subfolders; their ids are their relative paths.
 
-    The docstring of `dwc.gallery.walker` says what is left out. Links in the folder's path are
-    resolved, so that all paths to the same folder give the same source.
+    A file or folder is left out for one of the reasons in `dwc.gallery.walker.REASONS`. Links in
+    the folder's path are resolved, so that all paths to the same folder give the same source.
     """
 
     computed = False
@@ -191,7 +191,7 @@ class FolderSource:
         Args:
             folder: Path of the folder.
             exclude: Patterns of what to leave out, in the syntax of `.gitignore`.
-            visit_once: Whether a file or folder that has several names (links) is listed only once.
+            visit_once: Whether a file that has several names (links) is listed only once.
             may_be_away: Whether the folder may be missing, for example on a drive that is not
                 mounted. `list` then reports the folder as unreadable.
 
@@ -367,7 +367,7 @@ class DrawnItem:
         return draw(self.garment.garment, self.garment.picture_seed, self.picture_px)
 
     def load(self, known: Collection[str]) -> tuple[str, Image.Image | None]:
-        """Return the content key, and the drawing; None instead if the key is in `known`."""
+        """Return the content key, and the drawing or, if the key is in `known`, None."""
         key = self.content_key()
         return key, None if key in known else self.open()
 
@@ -460,12 +460,12 @@ _COMPARED_PICTURES = 24
 
 
 def is_same_gallery(spec: dict[str, Any], source: Source, content_keys: Mapping[str, str]) -> bool:
-    """Return whether a store was built from a source, so that the store may be updated from it.
+    """Return whether a gallery store belongs to a source, and may be updated from that source.
 
-    Datasets are compared by repository id, folders by their path; two catalogue sources always
-    match. A folder that was renamed or moved is recognized by a sample of the store's pictures: no
-    file of the sample is in the recorded folder any more, and at least half of the sample's files
-    are in the new folder with the same content.
+    Datasets are compared by repository id, folders by path; two catalogue sources always match.
+    The source's folder is assumed to be the recorded folder, renamed or moved, if of a sample of
+    the store's pictures none is in the recorded folder any more, and at least half are in the
+    source's folder with the same content.
 
     Args:
         spec: The property `spec` of the store's source, as recorded in the store.

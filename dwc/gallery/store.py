@@ -9,8 +9,8 @@ A store is a folder with these files:
     writer.lock          locked while a process writes the store
 
 The database determines how many rows are valid and which vector file belongs to them. Changes take
-effect only when its transactions are committed; any other data in the folder was left by a process
-that was killed, and is removed.
+effect only when a transaction of the database is committed. Any other data in the folder is assumed
+to be left over from a process that was killed, and the next build removes it.
 
 A picture's content key is a hash of its content. The table `files` has the size and modification
 time of each file when it was last read, by which the next build decides whether to read the file
@@ -90,7 +90,8 @@ class ModelIdentity:
         fingerprint: Hash that identifies the model's parameters and configuration.
         name: The folder or Hub id from which the model was loaded.
         revision: The commit on the Hub; None for a folder.
-        streams: The dimension of each stream's vector, in the order of the parts of a vector.
+        streams: The length of each stream's vector, in the order in which a picture's vector
+            concatenates them.
         preprocessing: The settings with which pictures were preprocessed.
     """
 
@@ -108,13 +109,13 @@ class ModelIdentity:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The description of a store and of its last build.
+    """The description of a gallery store and of its last build.
 
     Attributes:
         format: The version of the file format.
         model: The model that computed the vectors.
         source: The `spec` of the source of the pictures.
-        argument: The name of that source on the command line.
+        argument: The argument that names the source on the command line.
         generation: How many times the vector file was rewritten.
         complete: Whether the last build was finished.
         count: Number of rows.
@@ -167,7 +168,7 @@ class Manifest:
     def remarks(self) -> list[str]:
         """Return sentences for the user on missing and left-out pictures of the last build.
 
-        They do not mention the files in `skipped`.
+        The sentences do not mention the files in `skipped`.
         """
         sentences = []
         if self.away:
@@ -201,7 +202,7 @@ class Manifest:
 
 
 class StoredImage(NamedTuple):
-    """One row of a store.
+    """One row of a gallery store, which describes one picture.
 
     Attributes:
         id: Id of the picture in its source.
@@ -224,9 +225,9 @@ class KnownFile(NamedTuple):
     """The state of a file when it was last read.
 
     Attributes:
-        stamp: Its size and modification time.
-        content_key: Hash of its content; empty if it could not be decoded.
-        reason: The reason if it could not be decoded, else None.
+        stamp: Size and modification time of the file.
+        content_key: Hash of the file's content; empty if the file could not be decoded.
+        reason: Why the file could not be decoded; None if it could.
     """
 
     stamp: Stamp
@@ -246,7 +247,7 @@ def vector_file(folder: Path, generation: int) -> Path:
 def thumbnail_file(folder: Path, content_key: str) -> Path:
     """Return the path of a thumbnail.
 
-    Thumbnails are in subfolders, since folders with 100,000 files are slow.
+    Thumbnails are in subfolders, since access to a folder with 100,000 files is slow.
     """
     return folder / THUMBNAILS / content_key[:2] / f"{content_key}.webp"
 
@@ -376,7 +377,7 @@ def rebuild_command(argument: str | None, folder: Path, model: str = "MODEL") ->
 
 
 # Number of cached images. A reference is often requested several times in a row, with other texts
-# or for explanations. To decode an image takes a tenth of a query's time; to draw one takes as long
+# or for explanations. Decoding an image takes a tenth of a query's time; drawing one takes as long
 # as a query.
 MAX_IMAGES = 16
 # Images with more pixels are not cached, since some have fifty times as many. 16 images of this
@@ -421,7 +422,7 @@ class ImageCache:
 logger = logging.getLogger(__name__)
 
 # Number of evenly spaced rows whose checksums are verified when a store is opened. It takes
-# milliseconds, and detects a vector file that was cut, swapped or overwritten as a whole. To read
+# milliseconds, and detects a vector file that was cut, swapped or overwritten as a whole. Reading
 # all vectors would take seconds for 200,000 x 2,048 numbers.
 CHECKED_ROWS = 2048
 
@@ -439,7 +440,7 @@ class GalleryImage(NamedTuple):
 
 
 class Store:
-    """A store that is open for reading; safe to use from several threads.
+    """A gallery store that is open for reading; safe to use from several threads.
 
     Attributes:
         path: Folder of the store.
@@ -483,11 +484,12 @@ class Store:
 
     @classmethod
     def open(cls, path: str | Path) -> "Store":
-        """Open a store's folder.
+        """Open the gallery store in a folder for reading.
 
         Raises:
-            StoreError: The folder is not a store, its format is of another version, or it is
-                damaged: vectors are missing or do not match their checksums.
+            StoreError: The folder is not a gallery store, has no pictures indexed yet, has another
+                version of the file format, or is damaged: rows or vectors are missing, or vectors
+                do not match their checksums.
         """
         folder = Path(path)
         if not (folder / DATABASE).is_file():
@@ -545,7 +547,8 @@ class Store:
         """Verify the whole store: the database, every vector and every thumbnail.
 
         Raises:
-            StoreError: Something is damaged or missing; the message says what, and the cure.
+            StoreError: Something is damaged or missing; the message says what, and how
+                to repair the store.
         """
         cure = rebuild_command(self.manifest.argument, self.path, self.manifest.model.name).replace(
             "Rebuild it", "Delete the folder and rebuild it"
@@ -599,10 +602,10 @@ class Store:
         return thumbnail_file(self.path, self.rows[self.position(id)].content_key)
 
     def draw_thumbnail(self, id: str) -> Path:
-        """Return the path of a picture's thumbnail, after drawing it if it is a missing drawing.
+        """Return the path of a picture's thumbnail; draw a garment's missing thumbnail first.
 
         Raises:
-            ImageError: The drawing's file cannot be written.
+            ImageError: The thumbnail's file cannot be written.
         """
         path = self.thumbnail(id)
         if self.is_drawn and not path.exists():
@@ -662,9 +665,9 @@ class Store:
         return self.manifest.away
 
     def restrict(self, ids: Collection[str]) -> "Store":
-        """Return a store with only those pictures whose ids are in `ids`.
+        """Return a gallery store with only those pictures whose ids are in `ids`.
 
-        It is this store itself if no picture is left out.
+        The result is this object itself if no picture is left out.
         """
         wanted = set(ids)
         positions = [n for n, row in enumerate(self.rows) if row.id in wanted]
@@ -699,10 +702,11 @@ def _map_vectors(folder: Path, manifest: Manifest, count: int) -> NDArray[np.flo
 
 
 def find_store(folder: Path, fingerprint: str, source: Source) -> Path | None:
-    """Find a store that was built from a source, among the stores in a folder.
+    """Find the gallery store that belongs to a source, among the stores in a folder.
 
-    This finds the store of a folder of pictures that has been renamed or moved since: a store is
-    compared by `is_same_gallery`, not by its name. Stores that cannot be read are passed over.
+    Stores are compared with the source by `is_same_gallery`, not by name, so that the store of a
+    folder of pictures is found after that folder is renamed or moved. Stores that cannot be read
+    are passed over.
 
     Args:
         folder: Folder that contains the stores, whose names end in `-<model fingerprint>`.
@@ -725,7 +729,7 @@ def find_store(folder: Path, fingerprint: str, source: Source) -> Path | None:
 
 
 class ListedStore(NamedTuple):
-    """Facts about one of several stores.
+    """Facts about one gallery store in a list of stores.
 
     Attributes:
         path: Folder of the store.
@@ -733,7 +737,7 @@ class ListedStore(NamedTuple):
         model: Name of the model.
         pictures: Number of pictures.
         bytes: Size of the store on disk.
-        orphan: Whether the folder of its pictures does not exist any more.
+        orphan: Whether the pictures are those of a folder that does not exist any more.
     """
 
     path: Path
@@ -745,7 +749,7 @@ class ListedStore(NamedTuple):
 
 
 def list_stores(folder: Path) -> list[ListedStore]:
-    """Return facts about the stores in a folder, such as the web page's cache, sorted by name.
+    """Return facts about the gallery stores in a folder (such as a cache), sorted by name.
 
     Stores that cannot be read are left out.
     """

@@ -51,7 +51,7 @@ _COPIED_ROWS = 4096  # rows copied at a time when rows are removed: 32 MB at 2,0
 
 
 class StoreWriter:
-    """Context manager that writes a store and locks it against other writers.
+    """Context manager that writes a gallery store and locks it against other writers.
 
     Attributes:
         path: Folder of the store.
@@ -68,7 +68,7 @@ class StoreWriter:
         argument: str,
         check_source: Callable[[Manifest, Mapping[str, str]], None] | None = None,
     ) -> None:
-        """Open the store at a path, or create one.
+        """Open the gallery store at a path, or create one.
 
         Args:
             path: Folder of the store.
@@ -80,8 +80,8 @@ class StoreWriter:
                 (hashes of the content) of its pictures by id.
 
         Raises:
-            StoreError: The folder contains other files or another model's vectors, or another
-                process is writing it.
+            StoreError: The folder contains other files, another model's vectors or a damaged
+                database, another process is writing it, or `check_source` raised the error.
         """
         self.path = Path(path)
         self.model = model
@@ -225,13 +225,13 @@ class StoreWriter:
             )
 
     def keep(self, ids: Collection[str]) -> None:
-        """Remove all rows except those with the given ids; the others keep their order."""
+        """Remove all rows except those with the given ids; the remaining rows keep their order."""
         self.rewrite([n for n, row in enumerate(self._rows) if row.id in ids])
 
     def rewrite(
         self, positions: Sequence[int], pictures: Sequence[StoredImage] | None = None
     ) -> None:
-        """Replace the rows and the vectors of the store by a selection of the present vectors.
+        """Replace the rows and the vectors of the store by a selection of the present ones.
 
         Args:
             positions: Positions of the vectors to keep, in their new order. A vector may occur
@@ -281,7 +281,7 @@ class StoreWriter:
     def _write_notes(self) -> None:
         """Save which files were skipped, and the state of files that were read.
 
-        This is part of the caller's transaction.
+        The changes are part of the caller's transaction.
         """
         self._connection.executemany(
             "INSERT OR REPLACE INTO skipped VALUES (?, ?)", list(self._skipped.items())

@@ -2,8 +2,9 @@
 
 The gallery is the folder with all its subfolders. Symbolic links are followed only after all real
 folders have been listed, so that a picture inside the gallery is listed under its own path rather
-than under the path of a link. Each folder and file is identified by its device and inode, and is
-visited once: circular links do no harm, and a picture with several names is listed once.
+than under the path of a link. Folders and files are identified by device and inode. Each folder is
+visited only once, so that circular links end; and by default each file is listed only once, even if
+it has several names.
 """
 
 import os
@@ -39,7 +40,7 @@ REASONS = (
     UNREADABLE, KIND_NOT_SUPPORTED, EXCLUDED, SERVICE_FOLDER, OWN_STORE, LINKED_TWICE, HIDDEN,
     NOT_A_PICTURE,
 )  # fmt: skip
-"""The reasons for leaving something out; the ones that a user should know first come first."""
+"""The reasons for leaving out a file or folder, those most important to the user first."""
 
 # Names, in lower case, of folders that network drives, operating systems and photo managers fill
 # with previews or deleted files. `Thumbnails` is not listed, since users also choose that name.
@@ -68,10 +69,10 @@ class FoundFile(NamedTuple):
     """A picture file that was found in the gallery's folder.
 
     Attributes:
-        id: Its path relative to the gallery's folder, with `/` as separator, as UTF-8 text.
-        path: Its path.
-        size: Its size in bytes.
-        mtime_ns: Its modification time in nanoseconds.
+        id: Path relative to the gallery's folder, with `/` as separator, as UTF-8 text.
+        path: Path of the file.
+        size: Size in bytes.
+        mtime_ns: Modification time in nanoseconds.
     """
 
     id: str
@@ -84,7 +85,7 @@ class LeftOut(NamedTuple):
     """A file or folder that is left out, with the reason.
 
     Attributes:
-        id: Its path relative to the gallery's folder, with `/` as separator, as UTF-8 text.
+        id: Path relative to the gallery's folder, with `/` as separator, as UTF-8 text.
         reason: One of `REASONS`.
         kind: The format of a picture that cannot be read, such as "HEIC"; else None.
         message: What is wrong and what to do, for a file or folder that users would expect to be
@@ -123,8 +124,9 @@ def parse_patterns(patterns: Sequence[str]) -> pathspec.PathSpec | None:
 def cache_folder() -> Path:
     """Return this package's cache folder.
 
-    The environment variable DWC_CACHE names it. If that is not set, it is the folder `dwc` in the
-    folder that the environment variable XDG_CACHE_HOME names, or else in ~/.cache.
+    The environment variable DWC_CACHE names the folder. If that variable is not set, the cache
+    folder is `dwc` in the folder that the environment variable XDG_CACHE_HOME names, or else in
+    ~/.cache.
     """
     if named := os.environ.get("DWC_CACHE"):
         return Path(named).expanduser()
@@ -140,12 +142,12 @@ def walk_folder(
     The exclude patterns that matched nothing come last.
 
     Args:
-        root: The folder. It is listed even if its name would be a reason to leave out a subfolder;
-            but if it is a gallery store, it is left out.
+        root: The folder. It is listed even if a subfolder of the same name would be left out, but
+            not if it is itself a gallery store.
         exclude: Patterns in the syntax of `.gitignore`, relative to the folder. Everything in an
             excluded folder is excluded.
         visit_once: Whether a file that was already found under another name is left out. False is
-            for the Hub's cache, in which files of equal content are links to one file.
+            for the Hub's cache, in which names of files with equal content are links to one file.
     """
     yield from _Walk(root, exclude, visit_once).run()
 
@@ -284,7 +286,7 @@ class _Walk:
 
 
 class _PatternUse:
-    """Searches for a path that an exclude pattern matches, and for one of other letter case."""
+    """Records whether an exclude pattern has matched, or would have in other letter case."""
 
     def __init__(self, pattern: str) -> None:
         self.pattern = pattern
@@ -307,7 +309,7 @@ class _PatternUse:
         return self._regex.match(path) is not None
 
     def likely_reason(self, root: str) -> str:
-        """Return why the pattern matched nothing, as a sentence with what to do."""
+        """Return sentences that say why the pattern probably matched nothing and what to do."""
         pattern = self.pattern
         if not pattern.strip():
             return "It is empty."
@@ -333,7 +335,7 @@ def is_store(names: Sequence[str]) -> bool:
 
 
 def _own_folders() -> set[tuple[int, int]]:
-    """Return the device and inode of each folder in which this package stores files of its own."""
+    """Return the device and inode of the cache folder and of the web page's upload folder."""
     uploads = os.environ.get("GRADIO_TEMP_DIR") or os.path.join(tempfile.gettempdir(), "gradio")
     own = set()
     for folder in (str(cache_folder()), uploads):
