@@ -126,7 +126,7 @@ class ClipBackbone(StrictModel):
     ) -> Tensor:
         """Encode N texts of L tokens each and return features of size F, (N, F).
 
-        The features of a text are the projected hidden state at its position in `ends`.
+        The features of a text are the projected hidden state at the text's position in `ends`.
 
         Args:
             input_ids: Token ids (N, L).
@@ -140,7 +140,7 @@ class ClipBackbone(StrictModel):
     def _init_weights(self, module: nn.Module) -> None:
         """Initialize a module as in OpenAI's training of CLIP.
 
-        Linear layers get random weights with which they preserve vector lengths on average.
+        Linear layers get random weights that preserve the length of vectors on average.
         transformers' towers use OpenAI's initialization by default.
         """
         if isinstance(module, nn.Linear):

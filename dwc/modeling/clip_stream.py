@@ -52,14 +52,15 @@ class ClipStream(nn.Module):
         """Compose N queries from CLIP's features, which need not have unit length.
 
         A missing modality is replaced by zero vectors. The image weight is then exactly 0 (for
-        missing images) or 1 (for missing texts), and the composition has no joint part.
+        missing images) or 1 (for missing texts). The composition then lacks the joint part, a term
+        that some combiners compute from image and text together.
 
         Args:
             image_features: CLIP's image features of size F, (N, F); None for missing images.
             text_features: CLIP's text features (N, F); None for missing texts.
 
         Raises:
-            QueryError: Both are None.
+            QueryError: Both arguments are None.
         """
         if text_features is None:
             if image_features is None:

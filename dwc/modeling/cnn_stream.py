@@ -1,13 +1,13 @@
 """The CNN stream: a ResNet for images and an LSTM for texts, combined by cross-attention.
 
-Image and text are first adapted to each other by "editors": a gate multiplies the features, and an
-addition computed from the other modality is added. The editors follow Wen et al. 2021,
+Image and text are first adapted to each other by "editors": a gate multiplies the features of one
+modality, and a term computed from the other modality is added. The editors follow Wen et al. 2021,
 "Comprehensive Linguistic-Visual Composition Network for Image Retrieval" (CLVC-Net).
 
 Symbols in comments are those of Huang et al. 2024, "Dynamic Weighted Combiner for Mixed-Modal Image
-Retrieval": X is the image's feature map, E its region embeddings, T the word states, C for each
-region the attended words, V for each word the attended regions, i the image part and t the text
-part (edited image and text).
+Retrieval": X is the image's feature map, E are the region embeddings, T the word states, C the
+attended words of each region, V the attended regions of each word, i is the image part and t the
+text part (the edited image and text).
 
 Parameter names (Inc1d and Inc2d are Inception blocks, GeM is generalized-mean pooling):
 
@@ -51,8 +51,8 @@ _FAINTEST = -80.0
 class GeneralizedMean(nn.Module):
     """Generalized-mean (GeM) pooling over the last axis: `(mean x^p)^(1/p)` with a learned p.
 
-    It equals the mean for p = 1 and approaches the maximum for large p. Source: Radenović, Tolias
-    and Chum 2019, "Fine-tuning CNN Image Retrieval with No Human Annotation".
+    The result equals the mean for p = 1 and approaches the maximum for large p. Source: Radenović,
+    Tolias and Chum 2019, "Fine-tuning CNN Image Retrieval with No Human Annotation".
     """
 
     def __init__(self, p: float = 3.0):
@@ -60,7 +60,7 @@ class GeneralizedMean(nn.Module):
         self.p = nn.Parameter(torch.full((1,), p))
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Pool (N, C, L) to (N, C).
+        """Pool N sequences of L positions and C channels from (N, C, L) to (N, C).
 
         Args:
             features: (N, C, L); values below 1e-6 are replaced by 1e-6.
@@ -126,7 +126,7 @@ class WordEncoder(nn.Module):
     def _encode_bucketed(self, word_ids: Tensor, mask: Tensor) -> Tensor:
         """Encode words like `forward`, but in groups of texts of similar length.
 
-        Less padding is computed this way.
+        The groups need less padding, which saves time.
         """
 
         def encode(rows: Tensor, longest: int) -> Tensor:
@@ -262,9 +262,9 @@ class CnnStream(nn.Module):
     ) -> Composition:
         """Compose N queries.
 
-        A query without words (`word_ids` is None, or its row of `word_mask` is all False) has an
-        image weight of exactly 1, and a query without an image has exactly 0. The part of the
-        missing modality is zero.
+        A query has no words if `word_ids` is None, or if the query's row of `word_mask` is all
+        False. The image weight is exactly 1 for queries without words and exactly 0 for queries
+        without an image, and the part of the missing modality is zero.
 
         Args:
             pixel_values: Normalized pixels (N, 3, height, width), or None for no images.
@@ -321,7 +321,7 @@ class CnnStream(nn.Module):
         word_mask: Tensor | None = None,
         shared_map: Tensor | None = None,
     ) -> RegionMaps:
-        """Compute the cross-attention between words and image regions; see `RegionMaps`.
+        """Compute the cross-attention between words and image regions, as maps of the image.
 
         The arguments are as in `compose`.
 
@@ -457,7 +457,7 @@ class CnnStream(nn.Module):
         return torch.sigmoid(self.gate_image(torch.cat([regions, word_context], dim=1)))
 
     def _edit_image(self, features: Tensor, regions: Tensor, word_context: Tensor) -> Tensor:
-        """Return the image part of N queries, of length D, (N, D).
+        """Return the image parts (N, D) of N queries: feature maps edited by the text, then pooled.
 
         Args:
             features: Feature map X of h by w regions and C channels, (N, C, h, w).

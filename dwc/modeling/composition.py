@@ -126,7 +126,7 @@ class Composition:
         )
 
     def split_scores(self, gallery: Tensor) -> ScoreParts:
-        """Split the queries' cosines with gallery vectors into the contributions of their parts.
+        """Split the queries' cosines with gallery vectors into contributions of the query parts.
 
         The split is exact, because a cosine is linear in the query vector, which is a sum of parts.
         Note that the parts are *edited* features: the image part depends on the text too, and the
@@ -168,7 +168,7 @@ class ComposedQuery:
 
     @property
     def streams(self) -> dict[str, Composition]:
-        """Name of each existing stream -> its composition, in the order of `embedding`."""
+        """The compositions of the existing streams by stream name, in the order of `embedding`."""
         named = {"clip": self.clip, "cnn": self.cnn}
         return {name: stream for name, stream in named.items() if stream is not None}
 

@@ -8,7 +8,7 @@
         └── resnet_config: transformers' ResNetConfig, or EfficientNetLiteConfig
 
 If `clip_config` or `cnn_config` is None, the model lacks that stream. Every sub-config may be given
-as a dict, in the form it has in `config.json`.
+as a dict, as in `config.json`.
 """
 
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ def require_known_fields(
 ) -> None:
     """Raise an error if a config has fields that its class does not define.
 
-    Such fields are misspelled or come from a later version.
+    Such fields are usually misspelled, or come from a later version of this package.
 
     Args:
         kind: The config class.
@@ -155,7 +155,7 @@ class ModifiedResNetConfig(PretrainedConfig):
 class EfficientNetLiteConfig(PretrainedConfig):
     """Config of EfficientNet-Lite; the defaults are those of Lite0.
 
-    It serves as CLIP's image tower or as the CNN stream's backbone.
+    The network serves as CLIP's image tower or as the CNN stream's backbone.
 
     Attributes:
         width: Factor by which Lite0's numbers of channels are multiplied.
@@ -163,8 +163,9 @@ class EfficientNetLiteConfig(PretrainedConfig):
         image_size: Height and width of the input in pixels.
         projection_dim: Length of the output features; used by the image tower only.
         detail_config: ModifiedResNetConfig of a small second network, the detail network; None for
-            no second network. It gets the image at the `image_size` of its own config, and its
-            features are concatenated with the backbone's. Used by the image tower only.
+            no second network. The detail network gets the image at the `image_size` of its own
+            config, and its features are concatenated with the backbone's. Used by the image tower
+            only.
     """
 
     model_type = "efficientnet_lite"
@@ -253,7 +254,7 @@ class ClipBackboneConfig(PretrainedConfig):
 
     @classmethod
     def from_clip(cls, config: CLIPConfig) -> "ClipBackboneConfig":
-        """Return the config that corresponds to transformers' `CLIPConfig` of a model."""
+        """Return the `ClipBackboneConfig` that corresponds to a `CLIPConfig` of transformers."""
         text = {**config.text_config.to_dict(), "projection_dim": config.projection_dim}
         vision = {**config.vision_config.to_dict(), "projection_dim": config.projection_dim}
         return cls(
@@ -339,7 +340,7 @@ class CnnStreamConfig(PretrainedConfig):
         return backbone.hidden_sizes[-1]
 
     def _check(self) -> None:
-        """Raise ValueError if a number is out of range."""
+        """Raise ValueError if a number is out of range or a width is not a multiple of 8."""
         _require_positive(
             self,
             "vocab_size",

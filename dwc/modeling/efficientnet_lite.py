@@ -127,7 +127,7 @@ def _same_padding(size: int, kernel_size: int, stride: int) -> tuple[int, int]:
 
 
 class InvertedResidual(nn.Module):
-    """A block that increases the number of channels, filters each channel, and decreases it again.
+    """A block that adds channels, filters each channel, and reduces the number of channels again.
 
     The input is added to the result if both have the same shape.
     """
@@ -204,8 +204,8 @@ class EfficientNetLiteTower(nn.Module):
     """CLIP's image tower: EfficientNet-Lite, optionally with a small second network for details.
 
     The second network, a ModifiedResNet, gets the image at its own, smaller input size. In this
-    project it is the image tower that was trained on drawings, for which ImageNet features are
-    least informative. On photographs it mainly adds information about color.
+    project the second network was trained on drawings, for which ImageNet features are least
+    informative. On photographs that network mainly adds information about color.
     """
 
     def __init__(self, config: EfficientNetLiteConfig):
@@ -280,7 +280,7 @@ _PACKAGE_MODULES = {
 
 
 def rename_package_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the parameters of a package's EfficientNet-Lite under the names of this module.
+    """Rename the parameters of a package's EfficientNet-Lite to the names in this module.
 
     The classifier's parameters are left out.
 

@@ -1,11 +1,11 @@
 """Inception blocks for feature maps and for packed sequences (see `packed_sequences.py`).
 
-Source: Szegedy et al. 2015, "Going Deeper with Convolutions", in the form of CLVC-Net and DWC:
+Source: Szegedy et al. 2015, "Going Deeper with Convolutions", in the variant of CLVC-Net and DWC:
 every convolution is bias-free and followed by batch norm, there is a ReLU only between the
 convolutions of a branch, and the caller applies the activation to the block's output.
 
 Parameter names: the four branches in order are `point`, `narrow`, `wide` and `pooled`; the Nth
-convolution of each has `N.convolution` and `N.normalisation`.
+convolution of a branch has `N.convolution` and `N.normalisation`.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from dwc.modeling.packed_sequences import PackedSequences
 
 
 def _branches(in_channels: int, out_channels: int) -> dict[str, list[tuple[int, int, int]]]:
-    """Return branch name -> convolutions, as (input channels, output channels, kernel size)."""
+    """Return each branch's convolutions by name: (input channels, output channels, kernel size)."""
     if out_channels % 8:
         raise ValueError(f"an Inception block has {out_channels} outputs; give a multiple of 8.")
     eighth = out_channels // 8
@@ -76,7 +76,7 @@ class _Step1d(nn.Module):
 
 
 class _Inception(nn.Module):
-    """Base class with the four branches; each is a sequence of modules of the class `step`."""
+    """Base class with the four branches; each branch is a sequence of `step` modules."""
 
     def __init__(self, in_channels: int, out_channels: int, step: type[nn.Module]):
         super().__init__()
@@ -105,8 +105,8 @@ class _Inception(nn.Module):
 def _dense_like(output: Tensor) -> Callable[[Tensor], Tensor]:
     """Return a gradient hook that copies the gradient into the memory layout of `output`.
 
-    Without it, a branch's gradient is a view into the gradient of the concatenation, which makes
-    the batch norm's backward pass ten times slower on a CPU.
+    Without the hook, a branch's gradient is a view into the gradient of the concatenation, which
+    makes the batch norm's backward pass ten times slower on a CPU.
     """
     by_pixel = output.ndim == 4 and output.is_contiguous(memory_format=torch.channels_last)
     layout = torch.channels_last if by_pixel else torch.contiguous_format

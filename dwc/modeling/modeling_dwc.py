@@ -1,4 +1,4 @@
-"""`DWCModel`, which composes queries of an image and a text with up to two streams.
+"""The model `DWCModel`, which composes queries of an image and a text in one or two streams.
 
 Parameter names: `clip.*` as in `clip_backbone.py`, `clip_stream.*` as in `clip_stream.py`,
 `cnn_stream.*` as in `cnn_stream.py`, `familiarity.*` as in `ood.py`. Modules that the config omits

@@ -1,8 +1,8 @@
 """Out-of-distribution (OOD) score of an image: how far it lies from the training images.
 
 The score is the Mahalanobis distance of the image's features from the mean of the training images'
-features. After Lee et al. 2018, "A Simple Unified Framework for Detecting Out-of-Distribution
-Samples and Adversarial Attacks", but with one mean for all training images.
+features. The method follows Lee et al. 2018, "A Simple Unified Framework for Detecting
+Out-of-Distribution Samples and Adversarial Attacks", but with one mean for all training images.
 
 Buffer names: `mean`, `precision`, `threshold`.
 """

@@ -41,7 +41,7 @@ def length_bucketed(lengths: Tensor, encode: Callable[[Tensor, int], Tensor]) ->
 class PackedSequences:
     """Positions of the M words in N padded sequences of L positions each.
 
-    It converts between padded tensors (N, L, C) and packed ones (M, C), for C channels.
+    The methods convert between padded tensors (N, L, C) and packed tensors (M, C), for C channels.
 
     Attributes:
         mask: (N, L) bool, True on words; padding comes after a sequence's words.
@@ -84,7 +84,7 @@ class PackedSequences:
     def neighbors(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features of each word's left neighbor, and those of its right neighbor.
 
-        They are zero where a word has no such neighbor in its sequence.
+        The features are zero where a word has no such neighbor in its sequence.
 
         Args:
             rows: Features of the M words with C channels, (M, C).

@@ -33,7 +33,7 @@ from dwc.modeling.text_cleaning import FUNCTION_WORDS, TypedText, clean_as_opena
 
 
 def fill_template(template: Mapping[str, str], captions: Sequence[str]) -> str:
-    """Join the captions of a query to one text with the template `DWCConfig.caption_template`.
+    """Join the captions of a query into one text with a caption template (`DWCConfig`).
 
     Args:
         template: Format strings `single` (for one caption) and `pair` (for two).
@@ -52,11 +52,11 @@ def fill_template(template: Mapping[str, str], captions: Sequence[str]) -> str:
 
 
 UNKNOWN_WORD = "<UNK>"
-RESERVED_WORDS = (UNKNOWN_WORD, "<AND>", "<BOS>", "<EOS>")  # ids 0 to 3; no word of a text is one
+RESERVED_WORDS = (UNKNOWN_WORD, "<AND>", "<BOS>", "<EOS>")  # ids 0 to 3; words of texts never match
 WORD_PADDING_ID = 0  # also the id of unknown words, so only the mask identifies padding
 
 CLIP_WORD_END = "</w>"
-_OPENAI_TOKENS = 49_408  # size of OpenAI's vocabulary; a CLIP with it was trained on web texts
+_OPENAI_TOKENS = 49_408  # size of OpenAI's vocabulary, with which CLIP is trained on web texts
 CLIP_MARKS = ("<|startoftext|>", "<|endoftext|>")
 _BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())  # a printable stand-in for each byte
 CLIP_BYTE_TOKENS = (*_BYTES, *(byte + CLIP_WORD_END for byte in _BYTES))
@@ -72,8 +72,9 @@ class DWCImageProcessor(CLIPImageProcessorPil):
     """CLIP's PIL image processor with an option for how the center crop rounds its position.
 
     If an image has 115 rows more than the crop, the crop would start at row 57.5. transformers'
-    processor starts it at row 57 (`crop_rounding` "floor"). torchvision, with which the authors
-    trained, starts it at row 58, because it rounds to the nearest even number ("nearest").
+    processor starts the crop at row 57 (`crop_rounding` "floor"). torchvision, with which the
+    authors trained, starts the crop at row 58, because torchvision rounds halves to the nearest
+    even number ("nearest").
     """
 
     crop_rounding = "floor"
@@ -98,7 +99,7 @@ class DWCImageProcessor(CLIPImageProcessorPil):
     def to_dict(self) -> dict[str, Any]:
         """Return the settings of CLIP's image processor.
 
-        They include `crop_rounding` only if it is not "floor".
+        The settings include `crop_rounding` only if it is not "floor".
         """
         values = super().to_dict()
         values["image_processor_type"] = "CLIPImageProcessor"
@@ -146,7 +147,7 @@ class DWCProcessor(ProcessorMixin):
         text: str | Sequence[str] | None = None,
         return_tensors: str = "pt",
     ) -> BatchFeature:
-        """Process images, texts, or both; a single one counts as a batch of one.
+        """Convert images, texts, or both to tensors; a single image or text is a batch of one.
 
         Args:
             images: PIL images in RGB, already rotated upright.
@@ -226,8 +227,8 @@ class DWCProcessor(ProcessorMixin):
     def _can_read(self, words: Sequence[str]) -> bool:
         """Return whether the model can use a text, given as a list of words.
 
-        It can if the word vocabulary contains all words, or at least one word that is not a
-        function word such as "with". If CLIP has OpenAI's vocabulary or the model has no word
+        The text is usable if the word vocabulary contains all words, or at least one word that is
+        not a function word such as "with". If CLIP has OpenAI's vocabulary or the model has no word
         vocabulary, a text with an ASCII letter or digit suffices.
         """
         if self.word_tokenizer is not None:
@@ -319,7 +320,8 @@ class DWCProcessor(ProcessorMixin):
     def to_dict(self) -> dict[str, Any]:
         """Return the content of `processor_config.json`.
 
-        It consists of the image settings, the names of the tokenizers, and the text cleaning.
+        The content consists of the image settings, the names of the tokenizers, and the text
+        cleaning.
         """
         values = {
             "image_processor": self.image_processor.to_dict(),
@@ -337,7 +339,7 @@ class DWCProcessor(ProcessorMixin):
 
         Args:
             save_directory: The folder.
-            push_to_hub: Whether to upload it to the Hugging Face Hub as well.
+            push_to_hub: Whether to upload the processor to the Hugging Face Hub as well.
             **kwargs: Arguments of `push_to_hub`.
 
         Returns:
@@ -362,9 +364,9 @@ class DWCProcessor(ProcessorMixin):
     ) -> "DWCProcessor":
         """Load a processor from a folder or a repository on the Hugging Face Hub.
 
-        The classes of its parts are fixed here and not taken from the files. A checkpoint therefore
-        cannot determine which code loads it, and PIL resizes images even if torchvision is
-        installed.
+        The classes of the image processor and the tokenizers are fixed here and not taken from the
+        files. A checkpoint therefore cannot determine which code is run, and PIL resizes images
+        even if torchvision is installed.
 
         Args:
             pretrained_model_name_or_path: Folder or repository id.
@@ -450,16 +452,16 @@ def _minify_json(file: Path) -> None:
 def build_word_tokenizer(words: Iterable[str] | Mapping[str, int]) -> TokenizersBackend:
     """Return the word tokenizer for a vocabulary.
 
-    It drops characters outside ASCII, deletes punctuation (`v-neck` becomes `vneck`), lower-cases
-    letters and splits at white space. The ids 0 to 3 belong to `<UNK>`, `<AND>`, `<BOS>` and
-    `<EOS>`.
+    The tokenizer drops characters outside ASCII, deletes punctuation (`v-neck` becomes `vneck`),
+    lower-cases letters and splits at white space. The ids 0 to 3 belong to `<UNK>`, `<AND>`,
+    `<BOS>` and `<EOS>`.
 
     Args:
         words: A mapping from words to ids; or the training captions, whose words get the ids from 4
             on in the order in which they first occur.
 
     Raises:
-        CheckpointError: The ids of a table do not run from 0 (`<UNK>`) without a gap.
+        CheckpointError: The ids of a mapping do not run from 0 (`<UNK>`) without a gap.
     """
     if isinstance(words, Mapping):
         table = dict(words)
@@ -475,14 +477,14 @@ def build_word_tokenizer(words: Iterable[str] | Mapping[str, int]) -> Tokenizers
 
 
 def build_clip_tokenizer(merges: Sequence[tuple[str, str]], max_tokens: int = 77) -> CLIPTokenizer:
-    """Return a byte-pair tokenizer of CLIP's form.
+    """Return a byte-pair tokenizer like that of CLIP.
 
     Ids have CLIP's order: the 256 bytes, the 256 bytes with the mark `</w>` for the end of a word,
     the merged tokens, `<|startoftext|>`, `<|endoftext|>`.
 
     Args:
         merges: Pairs of tokens to merge, in order of priority.
-        max_tokens: Maximum number of tokens of a text, including start and end.
+        max_tokens: Maximum number of tokens of a text, including the start and end tokens.
     """
     merged = dict.fromkeys("".join(pair) for pair in merges)  # two pairs may give the same token
     tokens = [*CLIP_BYTE_TOKENS, *merged, *CLIP_MARKS]

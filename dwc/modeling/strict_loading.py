@@ -33,11 +33,11 @@ class StrictModel(PreTrainedModel):
     def from_pretrained(cls: type[_Model], *arguments: Any, **options: Any) -> Any:
         """Load a model from a folder or a Hub id; raise an error if its weights are incomplete.
 
-        The arguments are those of transformers' `from_pretrained` and `weights`: the `Weights` of
+        The arguments are those of transformers' `from_pretrained`, and `weights`: the `Weights` of
         the folder in the same `dtype`, if the caller has already started to load them. Only
         safetensors files are read. The model's tensors have the type `dtype` (float32 by default),
-        and the model is in eval mode. A folder is loaded by this module, several times as fast as
-        by transformers, if no options except `dtype` and `weights` are given.
+        and the model is in eval mode. If no options except `dtype` and `weights` are given, a
+        folder is loaded by this module, which is several times as fast as transformers.
 
         Raises:
             CheckpointError: Tensors are missing, unexpected, misshapen or not finite; files are
@@ -137,7 +137,7 @@ class Faults(NamedTuple):
             )
 
     def as_info(self) -> dict[str, Any]:
-        """Return the faults in the form of transformers' `output_loading_info`."""
+        """Return the faults as a dict like transformers' `output_loading_info`."""
         return {
             "missing_keys": set(self.missing),
             "unexpected_keys": set(self.unexpected),

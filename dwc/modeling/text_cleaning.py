@@ -63,9 +63,9 @@ class TypedText(NamedTuple):
         typed: The text as typed.
         cut: The end of the cleaned text that was cut off because the text was too long; empty if
             nothing was cut.
-        unreadable: All words of the text if the model cannot use it, because it knows no word with
-            content; otherwise empty.
-        max_tokens: Maximum number of CLIP tokens of a text; None without CLIP.
+        unreadable: All words of the text if the model cannot use the text because none of its
+            content words is in the vocabulary; otherwise empty.
+        max_tokens: Maximum number of CLIP tokens of a text; None without a CLIP tokenizer.
     """
 
     text: str
@@ -108,7 +108,8 @@ def clean_typed_text(text: str, is_known: Callable[[str], bool] | None = None) -
     - Full-width and other compatibility letters become plain letters, accents are removed (`café`
       becomes `cafe`), and typographic quotes and dashes become ASCII.
     - Words joined with punctuation (`red/dress`) or without (`RedDress`, `reddress`) are separated
-      if the vocabulary contains the single words but not the joined word.
+      if the vocabulary contains the single words but not the joined word. With punctuation, one
+      of the single words in the vocabulary is enough.
     - A leading minus becomes a word (`-stripes` becomes `without stripes`), because the word
       tokenizer would delete the minus and so reverse the meaning. Other short forms of negations
       are spelled out, too; see `spell_out_negations`.
@@ -126,7 +127,7 @@ def clean_typed_text(text: str, is_known: Callable[[str], bool] | None = None) -
         "".join(" " if _is_space(char) else char for char in _INVISIBLE.sub("", line))
         for line in text.splitlines()
     ]
-    # While lines and the kinds of dashes are still there: they tell a list or a dash from a minus.
+    # Before line breaks and the kinds of dashes are lost, which tell a list or a dash from a minus.
     text = spell_out_negations("\n".join(lines).translate(_APOSTROPHES))
     text = unicodedata.normalize("NFKC", text.translate(_QUOTES))
     text = _strip_accents(text.translate(_QUOTES))

@@ -1,4 +1,4 @@
-"""Combiners: modules that mix image features and text features into a query.
+"""Combiners: modules that combine image features and text features into a query.
 
     combiner(image_features, text_features) -> Composition
 

@@ -1,4 +1,4 @@
-"""Base class of the combiners, their registry by name, and a two-layer perceptron they use."""
+"""Base class of the combiners, their registry by name, and the two-layer MLP that they use."""
 
 from collections.abc import Callable
 from typing import ClassVar, TypeVar
@@ -9,9 +9,9 @@ from dwc.modeling.composition import Composition
 
 
 def mlp(in_dim: int, hidden_dim: int, out_dim: int, dropout: float) -> nn.Sequential:
-    """Return a perceptron of two linear layers with ReLU and dropout between them.
+    """Return a multilayer perceptron (MLP): two linear layers with ReLU and dropout between them.
 
-    Its parameter names are `{0,3}.{weight,bias}`: 0 is the first linear layer, 3 the second.
+    The parameter names are `{0,3}.{weight,bias}`: 0 is the first linear layer, 3 the second.
     """
     return nn.Sequential(
         nn.Linear(in_dim, hidden_dim),
@@ -22,7 +22,7 @@ def mlp(in_dim: int, hidden_dim: int, out_dim: int, dropout: float) -> nn.Sequen
 
 
 class Combiner(nn.Module):
-    """Base class of modules that mix image and text features of unit length into a query.
+    """Base class of modules that combine image and text features of unit length into a query.
 
     Attributes:
         uses_projections: True if the inputs of the combiner are learned projections of CLIP's
@@ -53,7 +53,7 @@ class Combiner(nn.Module):
             composed: B queries that `forward` returned.
             gallery: Unit-length embeddings (B, dim) of the target images, in the order of the
                 queries.
-            labels: (B,), equal for targets that show the same item.
+            labels: (B,); targets with equal labels are correct for each other's queries.
             temperature: Temperature of the retrieval loss.
         """
         return None

@@ -51,10 +51,10 @@ class Average(Combiner):
 
 @register("concat_mlp")
 class ConcatenationMLP(Combiner):
-    """Adds the mean of the features and a joint part, a perceptron's output for both features.
+    """Adds a joint part, an MLP's output for both features, to the mean of image and text features.
 
     The mean gives the query an image part and a text part, so that a user can change the image
-    weight. The perceptron's output alone could not be split into such parts.
+    weight. The MLP's output alone could not be split into such parts.
 
     Parameter names: `join.{0,3}.{weight,bias}`.
     """
@@ -79,7 +79,7 @@ class Clip4CirCombiner(Combiner):
 
     Its inputs are CLIP's features scaled to unit length. The joint part and the weight are computed
     from projections of both inputs together. The projections are four times as wide as the
-    features, the hidden layers eight times.
+    features, and the hidden layers eight times as wide.
 
     Parameter names: `project_image`, `project_text`, `join`, `output`, `weigh.{0,3}`.
     """

@@ -40,7 +40,7 @@ class DynamicWeightedCombiner(Combiner):
     def edit(self, image_features: Tensor, text_features: Tensor) -> tuple[Tensor, Tensor]:
         """Return the gated image features and the gated text features of N queries, each (N, dim).
 
-        They are the paper's i and t. The arguments are the features before gating, each (N, dim).
+        The results are the paper's i and t. The arguments (N, dim) are the features before gating.
         """
         both = torch.cat([image_features, text_features], dim=-1)  # (N, 2 dim)
         image_part = torch.sigmoid(self.edit_image(both)) * image_features
@@ -52,10 +52,11 @@ class DynamicWeightedCombiner(Combiner):
 class UnitDynamicCombiner(DynamicWeightedCombiner):
     """DWC's combiner with image and text parts scaled to unit length; this project's variation.
 
-    In the paper's combiner, a gate may change the length of its part. This changes the balance of
-    image and text, as the image weight does. The more the trained gates influence the balance, the
-    less the weight says about how much a query depends on its image, with no gain in recall. If
-    both parts have unit length, the weight alone determines the balance.
+    In the paper's combiner, a gate may change the length of the image part or of the text part. A
+    change in length alters the balance of image and text, as the image weight does. The more the
+    trained gates influence the balance, the less the weight says about how much a query depends on
+    its image, with no gain in recall. If both parts have unit length, the weight alone determines
+    the balance.
     """
 
     def edit(self, image_features: Tensor, text_features: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,8 +73,8 @@ class JointDynamicCombiner(DynamicWeightedCombiner):
     """DWC's combiner with an additional joint part that has no weight; this project's variation.
 
     The gates can only attenuate the features of the image and of the text. The joint part is
-    computed from both and adds information that depends on their combination, as in CLIP4Cir's
-    Combiner, but with a sixth of its parameters.
+    computed from both features and adds information that depends on their combination. CLIP4Cir's
+    Combiner has a joint part, too, whose layers have six times as many parameters.
     """
 
     def __init__(self, dim: int, dropout: float):

@@ -5,8 +5,8 @@ alone than with its text alone.
 
 After Zhao et al. 2022, "Progressive Learning for Image Retrieval with Hybrid-Modality Queries"
 (SIGIR, arXiv 2204.11212). The paper's abstract names a self-supervised adaptive weighting of the
-two modalities; its code was not released. **This is a reconstruction**: the inputs of the weight
-MLP, the pseudo weights and the loss are this project's own choice.
+two modalities; the paper's code was not released. **This is a reconstruction**: the inputs of the
+weight MLP, the pseudo weights and the loss are this project's own choice.
 
     v, t    CLIP's features of image and text, unit length
     w       image weight: sigmoid(MLP[v; t; v * t]), without a gradient into v and t
@@ -38,8 +38,8 @@ def pseudo_weights(
 
     Each modality alone gets a score for a query: the total probability of the correct targets in a
     softmax over the modality's cosines with all targets of the batch. The better the image's score
-    is compared with the text's score, the larger the weight. The formula is a reconstruction; see
-    the module's docstring.
+    is compared with the text's score, the larger the weight. The formula is this project's own
+    reconstruction.
 
     Args:
         image_features: Image features of N queries, of size D and any vector length, (N, D).
