@@ -26,7 +26,10 @@ def was_checked(file: Path, content_hash: str) -> bool:
 
 
 def remember_checked(file: Path, content_hash: str) -> None:
-    """Record that a file has a hash, unless the file was written in the last two seconds."""
+    """Record that a file was verified against a hash, unless it was written just now.
+
+    A file that was written in the last two seconds is not recorded.
+    """
     state = file.stat()
     if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) < _SETTLED_NS:
         return
@@ -82,7 +85,7 @@ def _marker(file: Path, content_hash: str) -> Path:
 
     Args:
         file: The file, `REPOSITORY/snapshots/COMMIT/PATH`.
-        content_hash: The hash of its content, in hex digits.
+        content_hash: The hash of the file's content, in hex digits.
     """
     state = file.stat()
     stamp = (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)

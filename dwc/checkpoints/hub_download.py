@@ -74,7 +74,7 @@ def with_retries(request: Callable[[], _Result]) -> _Result:
 def explain(
     error: BaseException, repo: str, revision: str | None = None, path: str | None = None
 ) -> str:
-    """Return a message that says why a request to the Hub failed and how to solve it.
+    """Return a message that says why a request to the Hub failed and what to do about it.
 
     Args:
         error: The error that the Hub's client raised.
@@ -92,7 +92,7 @@ def explain(
 
 
 def _explain_answer(error: BaseException, repo: str, revision: str | None, what: str) -> str | None:
-    """Return a message on an error that the Hub or its client reported; None for other errors."""
+    """Return a message for an error that the Hub or its client reported; None for other errors."""
     status = _status(error)
     if isinstance(error, HFValidationError):
         return f"{repo} is no name of the Hub: {error}. Give owner/name."
@@ -206,7 +206,7 @@ class Commit:
 
     @property
     def where(self) -> str:
-        """The repository and its revision in the form that users write: `owner/name@revision`."""
+        """The repository and its revision as users write them: `owner/name@revision`."""
         return f"{self.repo}@{self.revision}" if self.revision else self.repo
 
 
@@ -249,7 +249,7 @@ def find_commit(repo: str, revision: str | None = None, token: str | None = None
 
 
 def fetch_file(commit: Commit, path: str) -> Path:
-    """Return the local path of a commit's file, whose content has been verified.
+    """Verify the content of a commit's file, after download if necessary; return its local path.
 
     The file is downloaded if it is not in the cache, and once more if its content is damaged.
 
@@ -319,8 +319,8 @@ def _find_cached(repo: str, revision: str | None) -> Commit | None:
 def _blob_hash(file: Path) -> str:
     """Return the content hash of a file in the cache.
 
-    A file in the cache is a link to a file whose name is the hash. If it is no such link, the
-    result is "".
+    Most files in the cache are links to a file whose name is the content hash. For any other file,
+    the result is "".
     """
     name = Path(os.readlink(file)).name if file.is_symlink() else ""
     return name if _CONTENT_NAME.fullmatch(name) else ""
@@ -329,7 +329,7 @@ def _blob_hash(file: Path) -> str:
 def _hash_content(file: Path, expected: str) -> str:
     """Return the hash of a file's content in hex digits, for comparison with `expected`.
 
-    The length of `expected` decides the algorithm. If it is "", the result is "", too.
+    The length of `expected` decides the algorithm. If `expected` is "", the result is "", too.
     """
     if not expected:
         return ""

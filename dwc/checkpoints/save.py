@@ -27,7 +27,7 @@ def save_checkpoint(
     max_shard_mb: float = 9.5,
     clip_tokenizer_optional: bool = False,
 ) -> Path:
-    """Write a checkpoint into a folder and replace the checkpoint that may be there.
+    """Write a checkpoint into a folder, in place of any checkpoint that is there.
 
     All files are first written into a temporary folder next to `folder` and then moved. If writing
     is interrupted, the previous checkpoint stays as it was.

@@ -1,13 +1,13 @@
 """Checks that files are a checkpoint of this project, and that model and processor fit together.
 
 `require_checkpoint` uses only file names and `config.json`, so that it can run before any weights
-are downloaded: these may be large, or unsafe to load.
+are downloaded. Weights may be large, or unsafe to load.
 
 A checkpoint with pickle files is rejected even if it also has safetensors. Many repositories on the
 Hub have a `pytorch_model.bin` for old programs, but no version of this program has ever written a
-pickle. So a pickle in a DWC checkpoint comes from elsewhere. It may be the state of a training or
-malicious code, and the difference is visible only after loading it. The remedy is easy: the owner
-deletes the file, or the user requests an earlier commit.
+pickle. So a pickle in a DWC checkpoint comes from elsewhere. The file may be the state of a
+training or malicious code, and the difference is visible only after the file is loaded. The remedy
+is easy: the owner deletes the file, or the user requests an earlier commit.
 """
 
 import json
@@ -46,12 +46,12 @@ def require_checkpoint(names: Collection[str], find_config: Callable[[], Path], 
 
     Args:
         names: Paths of all files of the folder or repository.
-        find_config: Function that returns the local path of its `config.json`; it may download the
-            file.
+        find_config: Function that returns the local path of the `config.json`, possibly after
+            downloading the file.
         name: The name or path of the checkpoint, for messages.
 
     Raises:
-        CheckpointError: They are not; the message says why.
+        CheckpointError: The files are not such a checkpoint; the message says why.
     """
     has_weights = WEIGHTS in names or WEIGHTS_INDEX in names
     if CONFIG in names:
@@ -160,7 +160,8 @@ def check_agreement(model: DWCModel, processor: DWCProcessor, name: str) -> None
         name: The name or path of the checkpoint, for messages.
 
     Raises:
-        CheckpointError: They do not fit, for example because of different vocabulary sizes.
+        CheckpointError: Outputs and inputs do not fit, for example because of different vocabulary
+            sizes.
     """
     for problem in _disagreements(model.config, processor):
         raise CheckpointError(

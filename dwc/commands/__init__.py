@@ -1,1 +1,1 @@
-"""The commands of `python -m dwc`, one per module; see `dwc.cli`."""
+"""The commands of the command line `dwc`, one per module; `dwc.cli` runs them."""

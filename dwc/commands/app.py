@@ -1,4 +1,4 @@
-"""`python -m dwc app`: serve the web app, locally or as a Hugging Face Space (through app.py).
+"""Command `dwc app`: serves the web app, locally or as a Hugging Face Space (through app.py).
 
 The vectors of the gallery's images are computed once for each model and cached for later starts.
 The environment variable DWC_CACHE names the folder of this cache; by default it is `dwc` under
@@ -139,8 +139,8 @@ def show_progress(name: str, several: bool) -> Iterator["Progress"]:
         several: Whether there are several models; the model's name is then displayed, too.
 
     Yields:
-        The function to call with the number of finished images, of all images, and the estimated
-        seconds left.
+        The function to call with the number of finished images, the number of all images, and the
+        estimated seconds left.
     """
     from dwc.commands.index import ProgressLine
 

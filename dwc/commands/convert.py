@@ -1,4 +1,4 @@
-"""`python -m dwc convert`: convert the paper authors' weights and CLIP to a checkpoint, or back."""
+"""Command `dwc convert`: converts the authors' weights and CLIP to a checkpoint, or back."""
 
 import argparse
 import sys

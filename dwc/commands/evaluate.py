@@ -1,4 +1,4 @@
-"""`python -m dwc evaluate`: evaluate a checkpoint on a benchmark."""
+"""Command `dwc evaluate`: evaluates a checkpoint on a benchmark."""
 
 import argparse
 import json
@@ -157,10 +157,10 @@ def _measure(checkpoint: "Checkpoint", args: argparse.Namespace) -> dict[str, An
 
 
 def require_folder(folder: Path | None, dataset: str) -> Path:
-    """Return the folder of a benchmark's files.
+    """Check that the folder of a benchmark's files is given and exists, and return it.
 
     Raises:
-        DatasetError: No folder is given, or it does not exist; the message says what to do.
+        DatasetError: No folder is given, or the folder does not exist; the message says what to do.
     """
     from dwc.errors import DatasetError
 

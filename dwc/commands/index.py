@@ -1,4 +1,4 @@
-"""`python -m dwc index`: embed pictures into a store that can be searched."""
+"""Command `dwc index`: embeds pictures and saves their vectors as a gallery store for searches."""
 
 import argparse
 import shutil
@@ -58,7 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build, update or check a store, or list the stores of the page; return the exit status.
+    """Build, update or check a gallery store, or list the gallery stores of the web page.
 
     Images that cannot be read are skipped and listed.
 

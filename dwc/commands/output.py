@@ -1,6 +1,7 @@
-"""Conversion of text for output on a terminal.
+"""Conversion of texts and JSON values for output on a terminal.
 
-The result has no control characters, and only characters that the output's encoding has.
+The converted text has no control characters except line ends. JSON text has only characters that
+the encoding of the output can represent.
 """
 
 import json

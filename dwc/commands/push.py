@@ -1,4 +1,4 @@
-"""`python -m dwc push`: publish a checkpoint on the Hugging Face Hub."""
+"""Command `dwc push`: publishes a checkpoint on the Hugging Face Hub."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""`python -m dwc report`: write a Markdown page with the evaluation results of checkpoints."""
+"""Command `dwc report`: writes a Markdown page with the evaluation results of checkpoints."""
 
 import argparse
 import sys
@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the Markdown page and return the exit status."""
+    """Write the Markdown page to a file or stdout, and return the exit status."""
     from dwc.checkpoints.model_card import render_results
     from dwc.files import write_text
 

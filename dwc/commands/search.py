@@ -1,4 +1,4 @@
-"""`python -m dwc search`: search a store from the command line."""
+"""Command `dwc search`: searches a stored gallery with an image, a text, or both."""
 
 import argparse
 import sys
@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Search the store once, print the results, and return the exit status."""
+    """Search the stored gallery once, print the results, and return the exit status."""
     from dwc.gallery.store import Store
 
     # A wrong path is reported before torch is imported, which takes seconds.
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def format_table(result: "SearchResult") -> str:
-    """Return a search result as text: the weights of image and text, then one line per hit."""
+    """Return a search result as text: each stream's weights, notes, then one line per hit."""
     lines = [
         f"{name}: picture {weight.image:.0%}, words {weight.text:.0%}"
         for name, weight in result.weights.items()

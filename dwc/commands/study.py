@@ -1,4 +1,4 @@
-"""`python -m dwc study`: train and compare variants of DWC and PL (Progressive Learning).
+"""Command `dwc study`: trains and compares variants of DWC and PL (Progressive Learning).
 
 All variants are trained on drawn garments, with the same data and training budget.
 """
@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the unfinished parts of the study, write the results, and return the exit status."""
+    """Run or continue the study, write its results, and return the exit status."""
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     from dwc.errors import TrainingError

@@ -1,8 +1,8 @@
-"""`python -m dwc train`: train a checkpoint from scratch or on a benchmark.
+"""Command `dwc train`: trains a checkpoint from scratch or on a benchmark.
 
 train catalogue     the bundled checkpoint, from random parameters, on drawn garments; optionally on
                     photographs afterwards
-train dwc           DWC on a benchmark, with an existing CLIP and ResNet
+train dwc           DWC on a benchmark, with an existing CLIP model and ResNet
 train progressive   the three stages of Progressive Learning (PL) on drawn garments; a
                     reconstruction of the paper, whose code was not released
 """
@@ -170,8 +170,8 @@ def _run_catalogue(args: argparse.Namespace) -> int:
 def _train_jointly(args: argparse.Namespace) -> dict[str, Any]:
     """Train on drawings and photographs, and return the content of `evaluation.json`.
 
-    Training starts from a checkpoint that was trained on drawings alone. If the command line gives
-    none, this checkpoint is trained first.
+    Training starts from a checkpoint that was trained on drawings alone. If the command line
+    names no such checkpoint, one is trained first.
     """
     from dwc.training.catalogue.joint_training import JointRecipe, check_wardrobe, publish_joint
     from dwc.training.catalogue.recipe import CatalogueRecipe

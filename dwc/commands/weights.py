@@ -1,6 +1,7 @@
-"""`python -m dwc weights`: save what the page needs of a checkpoint besides its parameters.
+"""Command `dwc weights`: saves two files that the web page needs in a checkpoint's folder.
 
-That is the image weights of many queries, and the vectors of the default gallery.
+One file has the image weights of a fixed set of comparison queries, the other has the vectors of
+the default gallery.
 """
 
 import argparse
@@ -24,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compute the image weights of sample queries; save queries and weights with the checkpoint."""
+    """Write both files, print their paths, and return the exit status."""
     from dwc.checkpoints.load import GALLERY_VECTORS, load
     from dwc.evaluation.catalogue import catalogue_weights
     from dwc.gallery.builder import build_store

@@ -4,8 +4,9 @@ Only this package knows the tensor names of other projects. The modules are:
 
 key_mapping.py       rules that rename the tensors of a state dict, in both directions
 author_names.py      the tensor names of the two streams in the authors' code
-openai_clip.py       the tensor names of CLIP in OpenAI's code; a CLIP's sizes, from its tensors;
-                     its other settings (activation, heads, preprocessing), from config files
+openai_clip.py       the tensor names of CLIP in OpenAI's code; the sizes of a CLIP model, from its
+                     tensors; its other settings (activation, heads, preprocessing), from config
+                     files
 sources.py           loading of weights from files, folders and the Hub, and of training captions
 clip_tokenizer.py    search for CLIP's tokenizer, which CLIP's weights do not contain
 to_checkpoint.py     conversion to a checkpoint

@@ -1,8 +1,8 @@
 """The tensor names that the paper authors' code uses (`fuxianghuang1/DWC`, commit 5f32a7e).
 
-Their checkpoint consists of two files, each with a dict `{"model_state_dict": …}`. The first file
-has the "global" stream, which is called the CLIP stream in this project (CLIP itself is not in the
-file). The second file has the "local" stream, called the CNN stream in this project. Both files
+The authors' checkpoint consists of two files, each with a dict `{"model_state_dict": …}`. The first
+file has the "global" stream, which is called the CLIP stream in this project (CLIP itself is not in
+the file). The second file has the "local" stream, called the CNN stream in this project. Both files
 also have modules that retrieval does not use.
 """
 
@@ -110,7 +110,7 @@ def clip_stream_weights(state: Mapping[str, Tensor], source: str) -> dict[str, T
 
     Args:
         state: The tensors under the authors' names.
-        source: Where they were read, for messages.
+        source: Where the tensors were read, for messages.
 
     Raises:
         CheckpointError: There are unknown names; the message lists them.
@@ -123,7 +123,7 @@ def cnn_stream_weights(state: Mapping[str, Tensor], source: str) -> dict[str, Te
 
     Args:
         state: The tensors under the authors' names.
-        source: Where they were read, for messages.
+        source: Where the tensors were read, for messages.
 
     Raises:
         CheckpointError: There are unknown names; the message lists them.
@@ -136,7 +136,7 @@ def cnn_stream_config(weights: Mapping[str, Tensor], source: str) -> CnnStreamCo
 
     Args:
         weights: The tensors by this project's names.
-        source: Where they were read, for messages.
+        source: Where the tensors were read, for messages.
 
     Raises:
         CheckpointError: A tensor is missing, or the shapes do not fit a CNN stream.
@@ -169,8 +169,9 @@ def global_state(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def local_state(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the weights of a `CnnStream` under the names that the authors' code expects.
 
-    Their code also expects tensors that this project lacks. Those of modules that it never uses are
-    zero here; the loss weight has the value at which their training starts.
+    The authors' code also expects tensors that this project lacks. Tensors of modules that the
+    authors' code never uses are zero here; the loss weight has its value at the start of their
+    training.
     """
     dim, channels = weights["project_image.weight"].shape
     hidden = weights["word_encoder.lstm.weight_hh_l0"].shape[1]

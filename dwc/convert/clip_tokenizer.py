@@ -1,6 +1,6 @@
-"""Search for the tokenizer of a CLIP, which CLIP's weights do not contain.
+"""Search for the tokenizer of a CLIP model, which the model's weights do not contain.
 
-A tokenizer is defined by its merges, the list of token pairs that are joined to longer tokens
+A tokenizer is defined by its merges, the list of token pairs that are joined into longer tokens
 (byte-pair encoding). It is stored either in OpenAI's file of merges (`bpe_simple_vocab_16e6.txt.gz`
 or a plain `.txt`), or in the format of transformers. These sources are tried in order:
 
@@ -8,11 +8,11 @@ or a plain `.txt`), or in the format of transformers. These sources are tried in
 2. the transformers folder or Hub repository of CLIP itself;
 3. `bpe_simple_vocab_16e6.txt.gz`, or `vocab.json` and `merges.txt`, in the folder of CLIP's
    weights;
-4. openai/clip-vit-base-patch32 on the Hub, whose merges are those of all OpenAI models. They are
-   taken from the Hub's cache or downloaded (half a megabyte).
+4. openai/clip-vit-base-patch32 on the Hub, whose merges are those of all OpenAI models. The
+   merges are taken from the Hub's cache or downloaded (half a megabyte).
 
-The first source that exists is used. If it cannot be read or belongs to another CLIP, an error is
-raised and the later sources are not tried.
+The first source that exists is used. If that source cannot be read or belongs to another CLIP
+model, an error is raised and the later sources are not tried.
 """
 
 import gzip
@@ -59,7 +59,7 @@ _CURE = "Give the tokenizer of this CLIP with --clip-tokenizer"
 def find_clip_tokenizer(
     given: str | Path | None, clip: str | Path, config: ClipBackboneConfig
 ) -> CLIPTokenizer | None:
-    """Return the tokenizer of a CLIP from the first source that exists; see the module.
+    """Return a CLIP model's tokenizer from the first of the module's four sources that exists.
 
     Args:
         given: File or folder of the tokenizer that the user chose, or None.
@@ -98,7 +98,7 @@ def _require(given: Path) -> Path:
 
 
 def _find(clip: str | Path, tokens: int) -> Path | None:
-    """Return the first source that exists, if the user gives none.
+    """Return the first source of a tokenizer that exists, for a user who gives none.
 
     Args:
         clip: Source of CLIP's weights: a file, a folder, or a Hub name.
@@ -134,8 +134,8 @@ def _beside(folder: Path, transformers_first: bool = False) -> Path | None:
 
     Args:
         folder: The folder.
-        transformers_first: Which source to choose if the folder has both: `vocab.json` and
-            `merges.txt` of transformers, or OpenAI's file of merges.
+        transformers_first: Whether to prefer `vocab.json` and `merges.txt` of transformers to
+            OpenAI's file of merges if the folder has both.
 
     Returns:
         OpenAI's file of merges; or `folder` if it has `vocab.json` and `merges.txt`; or None.
@@ -185,7 +185,7 @@ def _fetch_openai() -> Path | None:
 
 
 def _is_reachable(address: str) -> bool:
-    """Return whether a server offers the file at an address, by a request with a short timeout."""
+    """Return whether the file at a web address is available, by a request with a short timeout."""
     try:
         with urlopen(Request(address, method="HEAD"), timeout=_TIMEOUT_S):
             return True
@@ -208,7 +208,7 @@ def _read_openai(file: Path, text: CLIPTextConfig) -> CLIPTokenizer:
     """Return the tokenizer that OpenAI's file of merges defines.
 
     The file has a header and then two tokens per line, in order of priority. It has more merges
-    than CLIP uses; those at the end, for which CLIP's embedding has no row, are ignored.
+    than CLIP uses; the merges at the end, for which CLIP's embedding has no row, are ignored.
     """
     count = text.vocab_size - len(CLIP_BYTE_TOKENS) - len(CLIP_MARKS)
     try:

@@ -1,6 +1,6 @@
 """Rules that rename tensors from the names of another project to those of this project, and back.
 
-A tensor whose name matches no rule is an error, so that no tensor is lost unnoticed.
+A tensor whose name matches no rule causes an error, so that no tensor is lost unnoticed.
 """
 
 import re
@@ -31,8 +31,8 @@ class Rule:
         theirs: The pattern of names in the other project. `{n}` stands for any number, `{leaf}` for
             weight or bias, `{statistic}` for any tensor of a batch norm.
         ours: The corresponding names in this project, with the same placeholders. With several
-            names, the tensor is split evenly along its first axis, one piece per name. With none,
-            this project does not use the tensor.
+            names, the tensor is split evenly along its first axis, one piece per name. Without
+            names, this project does not use the tensor.
         transposed: Whether the two axes of a matrix are swapped.
     """
 

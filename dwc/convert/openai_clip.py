@@ -1,9 +1,10 @@
-"""The tensor names of CLIP in OpenAI's code, and the derivation of a CLIP's config.
+"""The tensor names of CLIP in OpenAI's code, and the derivation of a CLIP model's config.
 
 The sizes in the config are derived from the tensors. Other settings, which the tensors do not show
 (activation, attention heads, image preprocessing), are read from open_clip's
-`open_clip_config.json` and transformers' `preprocessor_config.json`. An unknown setting in the
-former is an error, since ignoring it would give a different model.
+`open_clip_config.json` and transformers' `preprocessor_config.json`. An unknown setting in
+`open_clip_config.json` is an error, since a converter that ignores the setting would produce a
+different model.
 
 Names are those of `openai/CLIP` at commit d05afc4 (Radford et al. 2021). All nine released models
 are supported: RN50, RN101, RN50x4, RN50x16, RN50x64, ViT-B/32, ViT-B/16, ViT-L/14 and its 336 px
@@ -93,7 +94,7 @@ class ClipSettings(NamedTuple):
             origin: Where the settings were read, for messages.
 
         Raises:
-            CheckpointError: They differ; the message lists the sizes.
+            CheckpointError: Sizes differ; the message lists them.
         """
         actual = _sizes_of(config)
         wrong = [
@@ -109,11 +110,11 @@ class ClipSettings(NamedTuple):
 
 
 UNSTATED = ClipSettings()
-"""Settings of a CLIP that has no config files."""
+"""Settings of a CLIP model that has no config files."""
 
 
 def read_open_clip_config(file: Path) -> ClipSettings:
-    """Return the settings of a CLIP from its file `open_clip_config.json`.
+    """Return the settings of a CLIP model from its file `open_clip_config.json`.
 
     Raises:
         CheckpointError: The file is not such a config, or has settings that are not supported.
@@ -148,7 +149,7 @@ def read_open_clip_config(file: Path) -> ClipSettings:
 
 
 def read_preprocessor_config(file: Path, image_size_px: int) -> ImagePreprocessing | None:
-    """Return the image preprocessing of a CLIP from transformers' `preprocessor_config.json`.
+    """Return a CLIP model's image preprocessing from transformers' `preprocessor_config.json`.
 
     Args:
         file: The file.
@@ -297,7 +298,7 @@ RELEASED = {
 def _transformer_rules(theirs: str, ours: str) -> list[Rule]:
     """Return rules for a transformer (the text tower, or a ViT).
 
-    OpenAI's code has one matrix for queries, keys and values; it is split in three.
+    OpenAI's single matrix for queries, keys and values is split into three.
 
     Args:
         theirs: Name of the module in OpenAI's code.
@@ -388,17 +389,17 @@ _VIT_RULES = (
 def backbone_rules(state: Mapping[str, Tensor]) -> tuple[Rule, ...]:
     """Return the rules that rename a CLIP state dict with OpenAI's names.
 
-    They depend on its kind of image tower: a ViT or a ResNet.
+    The rules depend on the kind of image tower, which is a ViT or a ResNet.
     """
     return _VIT_RULES if _is_vit(state) else _MODIFIED_RESNET_RULES
 
 
 def backbone_weights(state: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
-    """Return the tensors of a CLIP with OpenAI's names under the names of `ClipBackbone`.
+    """Return the tensors of a CLIP model under the names of `ClipBackbone`.
 
     Args:
         state: The tensors by OpenAI's names.
-        source: Where they were read, for messages.
+        source: Where the tensors were read, for messages.
 
     Raises:
         CheckpointError: There are unknown names; the message lists them.
@@ -417,7 +418,7 @@ def openai_state(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def released_name(config: ClipBackboneConfig) -> str | None:
-    """Return the name of OpenAI's model that has the sizes of a config, or None if none has.
+    """Return the name of OpenAI's model that has the sizes of a config; None if there is none.
 
     The weights may nevertheless be different from OpenAI's.
     """
@@ -433,16 +434,16 @@ def released_name(config: ClipBackboneConfig) -> str | None:
 def backbone_config(
     state: Mapping[str, Tensor], source: str, settings: ClipSettings = UNSTATED
 ) -> ClipBackboneConfig:
-    """Derive the config of a CLIP from the sizes of its tensors and from other settings.
+    """Derive the config of a CLIP model from the sizes of its tensors and from other settings.
 
     Args:
         state: The tensors by OpenAI's names.
-        source: Where they were read, for messages.
-        settings: The settings that tensors do not show. Where they are None, OpenAI's activation
-            and attention heads of 64 channels are assumed (in wide ViTs, open_clip's heads).
+        source: Where the tensors were read, for messages.
+        settings: The settings that tensors do not show. In place of None, OpenAI's activation and
+            attention heads of 64 channels are assumed (in wide ViTs, open_clip's heads).
 
     Raises:
-        CheckpointError: A tensor is missing, or the shapes do not fit a CLIP.
+        CheckpointError: A tensor is missing, or the shapes do not fit a CLIP model.
     """
     try:
         width = state["ln_final.weight"].shape[0]

@@ -1,7 +1,7 @@
 """Loading of a conversion's inputs: weights from files, folders or the Hub, and training captions.
 
-Pickle files are loaded with torch's restricted unpickler. It accepts only tensors, plain
-containers, numpy scalars and `argparse.Namespace`, and it executes no code from the file.
+Pickle files are loaded with torch's restricted unpickler, which accepts only tensors, plain
+containers, numpy scalars and `argparse.Namespace`, and executes no code from the file.
 """
 
 import argparse
@@ -48,14 +48,15 @@ _FORBIDDEN_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
 
 class Original(NamedTuple):
-    """A state dict with its original names, its source, and the rules that rename it.
+    """A state dict with its original names, its source, and the rules that rename its tensors.
 
     Attributes:
         source: The file, folder or Hub name.
         kind: The expected kind of model, for messages: "a CLIP with OpenAI's names".
         state: The tensors by their original names, without the prefixes of training wrappers
             (`module.`).
-        rules: The rules that rename them to this project's names; None if the names are the same.
+        rules: The rules that rename the tensors to this project's names; None if the names are the
+            same.
         notes: Messages on the dict keys and prefixes that were removed.
     """
 
@@ -161,7 +162,7 @@ def _faults(report: dict[str, Any], unread: tuple[str, ...], spare: tuple[str, .
 def read_authors_weights(file: str | Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Load one of the authors' `.pth` files.
 
-    It has a dict `{"model_state_dict": …}` or only the state dict.
+    The file contains a dict `{"model_state_dict": …}` or the state dict itself.
 
     Returns:
         The state dict, and messages on other dict keys and prefixes that were removed.
@@ -175,12 +176,13 @@ def read_clip(
     config_file: str | Path | None = None,
     activation: str | None = None,
 ) -> ClipSource:
-    """Load a CLIP from a file, a folder, or the Hub.
+    """Load a CLIP model from a file, a folder, or the Hub.
 
-    A file has OpenAI's tensor names; it is a `.safetensors` file, a pickled state dict (such as
-    open_clip's training writes) or one of OpenAI's TorchScript archives. A folder has the format of
-    transformers or open_clip. If there is a file `open_clip_config.json` in the folder of the
-    weights, it gives the activation and the preprocessing, and its sizes must fit the weights.
+    A file must have OpenAI's tensor names, and be a `.safetensors` file, a pickled state dict (such
+    as open_clip's training writes) or one of OpenAI's TorchScript archives. A folder must have the
+    format of transformers or open_clip. If the folder of the weights has an
+    `open_clip_config.json`, that file determines the activation and the preprocessing, and its
+    sizes must fit the weights.
 
     Args:
         source: The file, folder or Hub name (such as `openai/clip-vit-base-patch32@main`).
@@ -190,7 +192,7 @@ def read_clip(
             to use the config files.
 
     Raises:
-        CheckpointError: The source is not a CLIP, or its config does not fit its weights.
+        CheckpointError: The source is not a CLIP model, or its config does not fit its weights.
     """
     path = Path(source).expanduser()
     if path.is_file():
@@ -312,7 +314,7 @@ def read_captions(file: str | Path) -> list[str] | dict[str, int]:
         The captions in order, or a dict from each word to its id.
 
     Raises:
-        CheckpointError: The file has neither of these.
+        CheckpointError: The file has neither captions nor a vocabulary.
     """
     try:
         content = json.loads(Path(file).read_text(encoding="utf-8-sig"))

@@ -6,8 +6,8 @@
     captions.json   the vocabulary: its words in the order of their ids
 
 `Our_global6` and `Our_local3` are classes of the authors' code, `clip.load` is OpenAI's function. A
-stream is written only if the authors' code can load it. That code fixes many sizes, it needs a CLIP
-that `clip.load` can build from a state dict, and it has only DWC's combiner.
+stream is written only if the authors' code can load it. That code fixes many sizes, needs a CLIP
+model that `clip.load` can build from a state dict, and has only DWC's combiner.
 """
 
 import json
@@ -61,10 +61,10 @@ _TOWER = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
 def convert_to_authors(
     out: str | Path, checkpoint: Checkpoint, log: Callable[[str], object]
 ) -> dict[str, Path]:
-    """Write those streams of a checkpoint that the authors' code can load.
+    """Write the streams of a checkpoint that the authors' code can load to files for that code.
 
     The files are first written to a temporary folder and converted back. They are moved to `out`
-    only if this gives exactly the same weights.
+    only if the converted weights are exactly the same as before.
 
     Args:
         out: The folder to write to.
@@ -112,7 +112,7 @@ def convert_to_authors(
 def _clip_obstacles(model: DWCModel) -> list[str]:
     """Return the reasons why the authors' code cannot load the CLIP stream; empty if it can.
 
-    It loads CLIP itself by OpenAI's code.
+    The authors' code loads CLIP itself with OpenAI's code.
     """
     if model.clip is None:
         return ["the checkpoint has none"]
@@ -148,7 +148,8 @@ def _as_openai(clip: ClipBackboneConfig) -> ClipSettings:
 def _has_openai_mlps(tower: Any) -> bool:
     """Return whether the MLPs of a tower have the width that OpenAI's code assumes.
 
-    This is four times the width of the hidden states. A tower without MLPs (a ResNet) fits.
+    OpenAI's code assumes four times the width of the hidden states. The result is True for a tower
+    without MLPs (a ResNet).
     """
     width = getattr(tower, "intermediate_size", None)
     return width is None or width == 4 * tower.hidden_size
@@ -218,7 +219,7 @@ def _write_verified(
 
     Args:
         out: The folder to write to.
-        states: Maps file names to state dicts.
+        states: State dicts by file name.
         words: The vocabulary to write; None to write none.
         model: The model whose weights the files must reproduce.
 
@@ -281,7 +282,7 @@ def _require_same(name: str, file: Path, model: DWCModel) -> None:
 def _advice(config: DWCConfig, processor: DWCProcessor, states: Mapping[str, object]) -> list[str]:
     """Return messages for a user of the authors' code.
 
-    They say which settings that code needs and what it does differently.
+    The messages say which settings the authors' code needs and what that code does differently.
     """
     lines = []
     if GLOBAL_FILE in states:

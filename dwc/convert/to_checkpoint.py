@@ -62,7 +62,7 @@ class _Stream(NamedTuple):
         originals: State dicts with their original names. The key is the prefix that their tensors
             have in the model, such as `clip_stream.`.
         messages: Lines for the log.
-        notes: Lines for the model card on settings that come from a file or are assumed.
+        notes: Lines for the model card that describe settings from a file and assumed settings.
         image_size_px: Required height and width of images in pixels; None if any size works.
         preprocessing: Image preprocessing from CLIP's config files; None if they have none.
     """
@@ -361,7 +361,7 @@ def _rows(weights: dict[str, Tensor], name: str, source: str | Path) -> int:
 def _image_size(streams: list[_Stream], given_px: int | None) -> int:
     """Return the height and width of the preprocessed images in pixels, which are equal.
 
-    It is the size that CLIP requires, else `given_px`, else 224.
+    The size is the one that CLIP requires, else `given_px`, else 224.
 
     Raises:
         CheckpointError: `given_px` is below 1, or CLIP requires another size.
@@ -378,7 +378,7 @@ def _image_size(streams: list[_Stream], given_px: int | None) -> int:
 
 
 def _assemble(config: DWCConfig, weights: dict[str, Tensor], source: str) -> DWCModel:
-    """Return the model of a config with the given weights.
+    """Build the model that a config describes, with the given weights.
 
     Raises:
         CheckpointError: The weights do not fit the config.
@@ -400,8 +400,9 @@ def _write_verified(
 ) -> Path:
     """Write a checkpoint to a temporary folder, verify it, and move it to `out`.
 
-    To verify it, it is loaded and compared with the original tensors. Finally, its model card is
-    written.
+    For verification, the checkpoint is loaded again, its tensors are compared with the originals,
+    and its embedding of a fixed query is compared with that of `model`. The model card is written
+    last.
 
     Args:
         model: The model.
@@ -416,7 +417,8 @@ def _write_verified(
         `out`.
 
     Raises:
-        CheckpointError: The loaded checkpoint differs from the originals.
+        CheckpointError: The loaded checkpoint differs from the originals, or an embedding is not
+            finite.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as workplace:
