@@ -49,8 +49,8 @@ def publish(
     Args:
         files: Local files by path in the repository.
         repo: The repository's name, with or without its owner.
-        outdated: Function that takes the paths of the repository that are not in `files`, and
-            returns those of the files to delete.
+        outdated: Function that selects the files to delete from the repository. Its argument has
+            the paths of all files in the repository that are not in `files`.
         revision: The branch; None for the default branch.
         private: Whether to make a new repository private.
         token: Access token for the Hub; None for the client's default.
@@ -93,8 +93,8 @@ def publish(
 def list_files(folder: str | Path) -> dict[str, Path]:
     """Return the files of a checkpoint's folder that `push` uploads.
 
-    These are the files of the checkpoint, the files stored with it (see `companions`), and its
-    model card if it has one.
+    The result has the files of the checkpoint, the files that are computed from its weights and
+    stored with it, and the model card if there is one.
 
     Returns:
         A dict from the path in the repository to the local path.

@@ -181,10 +181,10 @@ def is_companion(path: str) -> bool:
 
 
 def companions(folder: Path) -> list[Path]:
-    """Return the paths of a checkpoint's companions in its folder.
+    """Return the paths of the companion files that exist in a checkpoint's folder.
 
     Companions are files that were computed from the weights and are stored in the same folder, but
-    are not part of the checkpoint. They become outdated if the weights change.
+    are not part of the checkpoint. Companions become outdated if the weights change.
     """
     return [folder / name for name in _COMPANIONS if (folder / name).is_file()]
 
@@ -255,8 +255,8 @@ def _download(repo: str, revision: str | None, token: str | None) -> _Location:
 def _content_key(location: _Location) -> str | None:
     """Return the key under which the fingerprint of a downloaded checkpoint is stored in the cache.
 
-    A fingerprint is stored only after a checkpoint was loaded completely. If it is stored, the next
-    load can skip two slow steps: the scan of the weights for NaN, and the computation of the
+    A fingerprint is stored only after a checkpoint was loaded completely. If one is stored, the
+    next load can skip two slow steps: the scan of the weights for NaN, and the computation of the
     fingerprint.
 
     Returns:

@@ -1,6 +1,6 @@
 """Loading of safetensors files by memory mapping, and a scan of tensors for NaN and infinity.
 
-The paper's model has 700 MB, and a copy would take longer than all other steps of loading. So a
+The paper's model takes 700 MB, and a copy would take longer than all other steps of loading. So a
 tensor that already has the requested type is a view of the mapped file. Writing to such a tensor
 changes only the memory of the process, never the file.
 """
@@ -39,7 +39,7 @@ _PIECE = 1 << 25
 
 
 def is_folder(source: str | os.PathLike[str]) -> bool:
-    """Return whether `source` is an existing local folder, and not a name on the Hub."""
+    """Return whether `source`, a path or a name on the Hub, is an existing local folder."""
     return os.path.isdir(source)
 
 
@@ -233,7 +233,8 @@ def _runs(tensors: Iterable[Tensor]) -> Iterator[Tensor]:
 def _has_finite_sum(numbers: NDArray[np.floating]) -> bool:
     """Return whether the sum of the numbers is finite.
 
-    If it is, no number is NaN or infinite. If it is not, the sum may merely have overflowed.
+    If the sum is finite, no number is NaN or infinite. Otherwise the sum may merely have
+    overflowed.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(numbers.sum()))

@@ -1,4 +1,4 @@
-"""Saving of checkpoints: into a temporary folder first, then moved to the final one."""
+"""Saving of checkpoints: files are written to a temporary folder and then moved."""
 
 import shutil
 import tempfile

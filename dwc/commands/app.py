@@ -1,7 +1,7 @@
 """Command `dwc app`: serves the web app, locally or as a Hugging Face Space (through app.py).
 
 The vectors of the gallery's images are computed once for each model and cached for later starts.
-The environment variable DWC_CACHE names the folder of this cache; by default it is `dwc` under
+The environment variable DWC_CACHE names the folder of this cache; the default is `dwc` under
 XDG_CACHE_HOME or ~/.cache. If there are several models, users can choose one in the page, and at
 most `--keep-loaded` models stay in memory.
 """
@@ -76,7 +76,7 @@ def complete_from_environment(args: argparse.Namespace) -> argparse.Namespace:
 
 
 def split_models(names: str) -> list[str]:
-    """Split the value of DWC_MODEL at commas and spaces, unless it is the path of a folder."""
+    """Split the value of DWC_MODEL at commas and spaces, unless the value is a folder's path."""
     if names and Path(names).expanduser().is_dir():
         return [names]
     return names.replace(",", " ").split()

@@ -1,4 +1,7 @@
-"""Command `dwc convert`: converts the authors' weights and CLIP to a checkpoint, or back."""
+"""Command `dwc convert`: converts the paper authors' weights and a CLIP model to a checkpoint.
+
+The option `--to-authors` converts a checkpoint to files for the authors' code instead.
+"""
 
 import argparse
 import sys

@@ -25,7 +25,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write both files, print their paths, and return the exit status."""
+    """Save the image weights and the gallery's vectors, and print the paths of both files.
+
+    Returns:
+        The exit status.
+    """
     from dwc.checkpoints.load import GALLERY_VECTORS, load
     from dwc.evaluation.catalogue import catalogue_weights
     from dwc.gallery.builder import build_store

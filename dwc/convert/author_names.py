@@ -32,7 +32,7 @@ GLOBAL_RULES = (
 
 
 def _resnet_rules() -> list[Rule]:
-    """Return rules for the ResNet, from torchvision's tensor names to those of transformers."""
+    """Return rules that rename a ResNet's tensors from torchvision's to transformers' names."""
     embedder = "resnet.embedder.embedder"
     rules = [
         Rule("img_model.conv1.weight", (f"{embedder}.convolution.weight",)),
@@ -52,7 +52,7 @@ def _resnet_rules() -> list[Rule]:
 
 
 def _inception_rules() -> list[Rule]:
-    """Return rules for the five Inception blocks of the CNN stream.
+    """Return rules that rename the tensors of the CNN stream's five Inception blocks.
 
     In the authors' names, the numbers of layers also count activations.
     """

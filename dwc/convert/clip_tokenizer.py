@@ -59,7 +59,7 @@ _CURE = "Give the tokenizer of this CLIP with --clip-tokenizer"
 def find_clip_tokenizer(
     given: str | Path | None, clip: str | Path, config: ClipBackboneConfig
 ) -> CLIPTokenizer | None:
-    """Return a CLIP model's tokenizer from the first of the module's four sources that exists.
+    """Return a CLIP model's tokenizer from the first existing source in the module's list.
 
     Args:
         given: File or folder of the tokenizer that the user chose, or None.
@@ -98,7 +98,7 @@ def _require(given: Path) -> Path:
 
 
 def _find(clip: str | Path, tokens: int) -> Path | None:
-    """Return the first source of a tokenizer that exists, for a user who gives none.
+    """Return the first existing source in the module's list, apart from one that the user gives.
 
     Args:
         clip: Source of CLIP's weights: a file, a folder, or a Hub name.

@@ -102,7 +102,7 @@ def rename_back(state: Mapping[str, Tensor], rules: Sequence[Rule]) -> dict[str,
 
 
 def moves(names: Sequence[str], rules: Sequence[Rule]) -> dict[str, tuple[str, ...]]:
-    """Return for each name of the other project the corresponding names in this project.
+    """Return the names in this project that correspond to each name of the other project.
 
     Returns:
         A dict from each of `names` to a tuple of names, empty if this project does not use the

@@ -296,7 +296,7 @@ RELEASED = {
 
 
 def _transformer_rules(theirs: str, ours: str) -> list[Rule]:
-    """Return rules for a transformer (the text tower, or a ViT).
+    """Return rules that rename the tensors of a transformer (the text tower, or a ViT).
 
     OpenAI's single matrix for queries, keys and values is split into three.
 
@@ -323,7 +323,7 @@ def _transformer_rules(theirs: str, ours: str) -> list[Rule]:
 
 
 def _normalized_rules(convolution: str, norm: str, ours: str) -> list[Rule]:
-    """Return rules for a convolution without bias and the batch norm after it.
+    """Return rules that rename the tensors of a bias-free convolution and its batch norm.
 
     Args:
         convolution: Name of the convolution in OpenAI's code.

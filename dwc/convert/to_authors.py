@@ -61,7 +61,7 @@ _TOWER = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
 def convert_to_authors(
     out: str | Path, checkpoint: Checkpoint, log: Callable[[str], object]
 ) -> dict[str, Path]:
-    """Write the streams of a checkpoint that the authors' code can load to files for that code.
+    """Write those streams of a checkpoint that the authors' code can load.
 
     The files are first written to a temporary folder and converted back. They are moved to `out`
     only if the converted weights are exactly the same as before.

@@ -96,9 +96,9 @@ def convert(
 ) -> Path:
     """Convert the authors' model to a checkpoint of this project.
 
-    The checkpoint is first written to a temporary folder, loaded again and verified. It is moved to
-    `out` only if every tensor, under its original name, is identical to the original, and if a
-    fixed query has the same embedding as before saving.
+    The checkpoint is first written to a temporary folder, loaded again and verified. The checkpoint
+    is moved to `out` only if every tensor, under its original name, is identical to the original,
+    and if a fixed query has the same embedding as before saving.
 
     Args:
         out: The folder to write to.
@@ -114,8 +114,8 @@ def convert(
         clip_config: open_clip's config of weights with OpenAI's names; see `sources.read_clip`.
         clip_activation: CLIP's activation, `gelu` or `quick_gelu`, which overrides config files;
             None to use the config files.
-        preprocessing: "clip" for the image preprocessing in CLIP's config files, or the authors' if
-            these files have none; "authors" for the authors' in any case.
+        preprocessing: "clip" to use the image preprocessing in CLIP's config files, or the authors'
+            preprocessing if these files have none; "authors" to use that of the authors always.
         template: The caption template used in training; by default that of FashionIQ.
         image_size_px: Height and width of the images in training, in pixels; by default those of
             CLIP, or 224 without CLIP.

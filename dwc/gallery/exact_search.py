@@ -42,7 +42,7 @@ def best_positions(scores: Vectors, k: int, exclude: Collection[int] = ()) -> ND
 
     Returns:
         The positions in order of descending score; of equal scores, the lower position comes first.
-        There are `k` of them, or fewer if fewer images remain after the exclusion.
+        The result has `k` positions, or fewer if fewer images remain after the exclusion.
     """
     if exclude:
         scores = scores.copy()

@@ -31,7 +31,7 @@ _BLOCK_BYTES = 1 << 20
 
 
 class Stamp(NamedTuple):
-    """A file's size in bytes and modification time in nanoseconds, to detect that it changed."""
+    """A file's size in bytes and modification time in nanoseconds, for detecting changes."""
 
     size: int
     mtime_ns: int
@@ -134,7 +134,7 @@ class Source(Protocol):
 
 
 class FileItem(NamedTuple):
-    """A picture file of a source, not decoded yet; it implements `Item`."""
+    """A picture file of a source, not decoded yet; implements `Item`."""
 
     id: str
     path: str
@@ -337,7 +337,7 @@ class HubDatasetSource:
 
 @dataclass(frozen=True)
 class DrawnItem:
-    """A garment of the catalogue, which is drawn when it is opened; it implements `Item`."""
+    """A garment of the catalogue, drawn only when it is opened; implements `Item`."""
 
     garment: "CatalogueItem"
     picture_px: int
@@ -351,8 +351,8 @@ class DrawnItem:
     def content_key(self) -> str:
         """Return a hash of everything that determines the drawing.
 
-        These are the garment's attributes, the random seed, the size in pixels, and the version of
-        the drawing code.
+        The hash covers the garment's attributes, the random seed, the size in pixels, and the
+        version of the drawing code.
         """
         from dwc.catalogue.drawing import DRAWING_VERSION
 
@@ -367,7 +367,7 @@ class DrawnItem:
         return draw(self.garment.garment, self.garment.picture_seed, self.picture_px)
 
     def load(self, known: Collection[str]) -> tuple[str, Image.Image | None]:
-        """Return the content key, and the drawing or, if the key is in `known`, None."""
+        """Return the content key and the drawing, or None as the drawing if the key is known."""
         key = self.content_key()
         return key, None if key in known else self.open()
 
@@ -463,9 +463,9 @@ def is_same_gallery(spec: dict[str, Any], source: Source, content_keys: Mapping[
     """Return whether a gallery store belongs to a source, and may be updated from that source.
 
     Datasets are compared by repository id, folders by path; two catalogue sources always match.
-    The source's folder is assumed to be the recorded folder, renamed or moved, if of a sample of
-    the store's pictures none is in the recorded folder any more, and at least half are in the
-    source's folder with the same content.
+    The source's folder is assumed to be the recorded folder, renamed or moved, if the pictures have
+    moved there: in a sample of the store's pictures, none is in the recorded folder any more, and
+    at least half are in the source's folder with the same content.
 
     Args:
         spec: The property `spec` of the store's source, as recorded in the store.

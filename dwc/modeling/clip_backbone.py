@@ -65,7 +65,7 @@ class ClipBackbone(StrictModel):
                 nn.init.zeros_(module.expand.normalisation.weight)
 
     def image_features(self, pixel_values: Tensor) -> Tensor:
-        """Embed images.
+        """Embed images in CLIP's feature space.
 
         Args:
             pixel_values: N images (N, 3, image_size, image_size), normalized by CLIP's channel
@@ -80,7 +80,7 @@ class ClipBackbone(StrictModel):
         return self.visual_projection(pooled)
 
     def text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Embed texts.
+        """Embed texts in CLIP's feature space.
 
         The features of a text are its projected hidden state at the first end-of-text token.
         Attention is causal, so padding after that token changes nothing and `attention_mask` is

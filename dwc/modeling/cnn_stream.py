@@ -82,7 +82,7 @@ class GeneralizedMean(nn.Module):
 
 
 def _log_sum_exp(logs: Tensor) -> Tensor:
-    """Return `logs.logsumexp(dim=-1)`, faster than torch both forward and backward."""
+    """Return `logs.logsumexp(dim=-1)`, faster than torch in the forward and the backward pass."""
     greatest = logs.detach().amax(dim=-1, keepdim=True)
     shares = (logs - greatest).clamp_min(_FAINTEST).exp()
     return shares.sum(dim=-1).log() + greatest.squeeze(-1)
@@ -100,10 +100,10 @@ class WordEncoder(nn.Module):
         self.lstm = nn.LSTM(embedding_dim, hidden_dim, batch_first=True)
 
     def forward(self, word_ids: Tensor, mask: Tensor) -> Tensor:
-        """Encode words.
+        """Compute a state vector for each word of N texts.
 
         Args:
-            word_ids: Word ids (N, L) of N texts, padded to L words.
+            word_ids: Word ids (N, L), padded to L words.
             mask: (N, L), True on words. Padding must come after the words, because the LSTM runs
                 from left to right.
 

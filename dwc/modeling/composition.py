@@ -77,8 +77,8 @@ class Composition:
     ) -> "Composition":
         """Return the composition of the given parts.
 
-        Its embedding is norm(w * image_part + (1 - w) * text_part + joint_part), where w is the
-        image weight. The arguments are described in the class's docstring.
+        The embedding of the result is norm(w * image_part + (1 - w) * text_part + joint_part),
+        where w is the image weight. The arguments are the class's attributes of the same names.
         """
         mixed = image_weight * image_part + (1 - image_weight) * text_part  # (N, D)
         if joint_part is not None:

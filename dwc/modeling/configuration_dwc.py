@@ -367,7 +367,7 @@ class CnnStreamConfig(PretrainedConfig):
 
 @strict
 class DWCConfig(PretrainedConfig):
-    """Config of a whole model: its streams, the length of their embeddings, and its text template.
+    """Config of a whole model: its streams, the length of their embeddings, its caption template.
 
     Attributes:
         clip_config: Config of the CLIP stream's backbone; None for a model without a CLIP stream.

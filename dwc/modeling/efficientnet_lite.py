@@ -78,7 +78,7 @@ def block_shapes(width: float, depth: float) -> list[BlockShape]:
 def _round_channels(channels: float) -> int:
     """Round a number of channels to the nearest multiple of 8, at least 8.
 
-    If that is less than 90% of the number, return the next larger multiple.
+    If the multiple is less than 90% of the number, the next larger multiple is returned.
     """
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded
@@ -105,7 +105,7 @@ class ConvolutionNorm(nn.Module):
         self.normalization = nn.BatchNorm2d(out_channels, eps=_BATCH_NORM_EPSILON)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map N feature maps of height H and width W to maps that are smaller by the stride.
+        """Map N feature maps of height H and width W to maps smaller by the factor `stride`.
 
         (N, in_channels, H, W) becomes (N, out_channels, ceil(H / stride), ceil(W / stride)).
         """
@@ -143,7 +143,7 @@ class InvertedResidual(nn.Module):
         self.has_shortcut = shape.stride == 1 and shape.in_channels == shape.out_channels
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map N feature maps of height H and width W to maps that are smaller by the stride.
+        """Map N feature maps of height H and width W to maps smaller by the factor `stride`.
 
         (N, in_channels, H, W) becomes (N, out_channels, ceil(H / stride), ceil(W / stride)).
         """

@@ -1,8 +1,8 @@
 """ModifiedResNet, the image encoder ("tower") of CLIP RN50 and its family; transformers lacks it.
 
-Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision",
-section 2.4: a ResNet with a stem of three convolutions, an average pool before every strided
-convolution against aliasing, and attention in place of the last average pool.
+The model is a ResNet with a stem of three convolutions, an average pool before every strided
+convolution against aliasing, and attention in place of the last average pool. Source: Radford et
+al. 2021, "Learning Transferable Visual Models From Natural Language Supervision", section 2.4.
 
 Parameter names (left) and OpenAI's names for the same parameters (right):
 
@@ -79,7 +79,7 @@ class AntiAliasedBottleneck(nn.Module):
 class AttentionPool(nn.Module):
     """Pools a feature map to one feature vector by attention, with the map's mean as the query.
 
-    Its learned position embeddings fit one size of the map only.
+    The learned position embeddings fit only one size of feature map.
     """
 
     def __init__(self, grid_size: int, feature_dim: int, heads: int, projection_dim: int):

@@ -5,8 +5,9 @@
            -> word tokenizer   -> word_ids, word_mask                 (N, L)
 
 N is the number of images or texts, H and W are height and width in pixels, C is the number of CLIP
-tokens and L the number of words. All three parts are saved in the checkpoint. The processor uses
-texts exactly as given; callers apply the checkpoint's caption template first (`fill_template`).
+tokens and L the number of words. The image processor and both tokenizers are saved in the
+checkpoint. The processor uses texts exactly as given; callers apply the checkpoint's caption
+template first (`fill_template`).
 """
 
 import json
@@ -33,10 +34,10 @@ from dwc.modeling.text_cleaning import FUNCTION_WORDS, TypedText, clean_as_opena
 
 
 def fill_template(template: Mapping[str, str], captions: Sequence[str]) -> str:
-    """Join the captions of a query into one text with a caption template (`DWCConfig`).
+    """Join the captions of a query into one text with a model's caption template.
 
     Args:
-        template: Format strings `single` (for one caption) and `pair` (for two).
+        template: Format strings `single` (for one caption) and `pair` (for two), as in `DWCConfig`.
         captions: Captions; blank ones are ignored. If there are more than two, all but the first
             are joined by "and" and used as the second.
 
@@ -340,7 +341,7 @@ class DWCProcessor(ProcessorMixin):
         Args:
             save_directory: The folder.
             push_to_hub: Whether to upload the processor to the Hugging Face Hub as well.
-            **kwargs: Arguments of `push_to_hub`.
+            **kwargs: Arguments of the method `push_to_hub`.
 
         Returns:
             A list of one path, that of `processor_config.json`.

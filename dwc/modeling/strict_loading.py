@@ -1,7 +1,7 @@
 """`StrictModel`, a model class that loads either all tensors of a checkpoint or none.
 
 transformers only warns about missing or unexpected tensors and fills the missing ones with random
-numbers. `StrictModel` raises an error that lists them.
+numbers. `StrictModel` raises an error that lists such tensors.
 """
 
 import threading
@@ -98,7 +98,7 @@ class StrictModel(PreTrainedModel):
 
 
 class Faults(NamedTuple):
-    """Names of the tensors of a checkpoint that prevent its model from being loaded.
+    """Names of the tensors that prevent a checkpoint's model from being loaded.
 
     Attributes:
         missing: Tensors of the model that the checkpoint lacks.

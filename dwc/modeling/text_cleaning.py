@@ -166,9 +166,9 @@ def _find_ftfy() -> Callable[[str], str] | None:
 
 
 def _decode_entity(entity: str) -> str:
-    """Return the character of an HTML entity such as `&amp;`, or an unknown name unchanged.
+    """Return the character of an HTML entity such as `&amp;`, or an unknown entity unchanged.
 
-    `html.unescape` would also decode the beginning of an unknown name: `&notched;` to `¬ched;`.
+    `html.unescape` would also decode the beginning of an unknown entity: `&notched;` to `¬ched;`.
     """
     is_known = entity.startswith("&#") or entity[1:] in html.entities.html5
     return html.unescape(entity) if is_known else entity
@@ -188,7 +188,7 @@ def _strip_accents(text: str) -> str:
 
 
 def _separate(word: str, is_known: Callable[[str], bool]) -> str:
-    """Separate joined words, such as `reddress` to `red dress`; return other words unchanged.
+    """Separate joined words, such as `reddress` into `red dress`; return other words unchanged.
 
     A word in the vocabulary is not separated. Otherwise, words joined with punctuation are
     separated if one of them is in the vocabulary, and words joined without punctuation if all are.

@@ -77,7 +77,7 @@ class ConcatenationMLP(Combiner):
 class Clip4CirCombiner(Combiner):
     """The Combiner of CLIP4Cir: a joint part plus a weighted mean of image and text features.
 
-    Its inputs are CLIP's features scaled to unit length. The joint part and the weight are computed
+    The inputs are CLIP's features scaled to unit length. The joint part and the weight are computed
     from projections of both inputs together. The projections are four times as wide as the
     features, and the hidden layers eight times as wide.
 
@@ -120,10 +120,11 @@ class Clip4CirCombiner(Combiner):
 class Tirg(Combiner):
     """TIRG: gated image features plus a residual computed from both modalities.
 
-    It follows the released code (github.com/google/tirg) except for the learned scale of the
-    normalized embeddings, which only affects a softmax; here the loss's temperature has that role.
+    The module follows the released code (github.com/google/tirg) except for the learned scale of
+    the normalized embeddings, which only affects a softmax; here the loss's temperature has that
+    role.
 
-    TIRG itself defines neither an image weight nor a text part. Its query
+    TIRG itself defines neither an image weight nor a text part. TIRG's query
     `norm(gated image + residual)` equals `norm(0.5 gated image + 0.5 residual)`. Here, the gated
     image is therefore the image part, the residual is the text part, and every image weight is 0.5.
 

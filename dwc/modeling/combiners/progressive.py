@@ -3,10 +3,11 @@
 The pseudo weight of a query measures how much better the target is found with the query's image
 alone than with its text alone.
 
-After Zhao et al. 2022, "Progressive Learning for Image Retrieval with Hybrid-Modality Queries"
-(SIGIR, arXiv 2204.11212). The paper's abstract names a self-supervised adaptive weighting of the
-two modalities; the paper's code was not released. **This is a reconstruction**: the inputs of the
-weight MLP, the pseudo weights and the loss are this project's own choice.
+The combiner follows Zhao et al. 2022, "Progressive Learning for Image Retrieval with
+Hybrid-Modality Queries" (SIGIR, arXiv 2204.11212). The paper's abstract names a self-supervised
+adaptive weighting of the two modalities; the paper's code was not released. **This is a
+reconstruction**: the inputs of the weight MLP, the pseudo weights and the loss are this project's
+own choice.
 
     v, t    CLIP's features of image and text, unit length
     w       image weight: sigmoid(MLP[v; t; v * t]), without a gradient into v and t
