@@ -367,7 +367,7 @@ class DrawnItem:
         return draw(self.garment.garment, self.garment.picture_seed, self.picture_px)
 
     def load(self, known: Collection[str]) -> tuple[str, Image.Image | None]:
-        """Return the content key and the drawing, or None as the drawing if the key is known."""
+        """Return the content key and the drawing; the drawing is None if the key is in `known`."""
         key = self.content_key()
         return key, None if key in known else self.open()
 

@@ -524,7 +524,7 @@ class Store:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash (12 hex digits) of the pictures in their order and of the model that embedded them."""
+        """Hash (12 hex digits) of the pictures in their order and of the embedding model."""
         digest = sha256(self.manifest.model.fingerprint.encode())
         for row in self.rows:
             digest.update(f"{row.id}\0{row.content_key}\n".encode())
