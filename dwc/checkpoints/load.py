@@ -63,7 +63,7 @@ _PARTS = re.compile(
     r"(clip|word)_tokenizer/[^/]+\.(json|txt)"
 )
 _SHA256_DIGITS = 64  # the Hub lists another, shorter hash for small files
-_CONTENT_RULES = "2"  # version of the rules of `fingerprint` and of the checks in `load`
+_CONTENT_RULES = "2"  # version of what `fingerprint` hashes and of what `load` checks
 _HUB_NAME = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 # Fields that transformers writes and that do not affect the model; the fingerprint ignores them.
 _UNREAD_FIELDS = ("transformers_version", "_name_or_path")

@@ -123,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
         waits=bool(args.models),
     )
     images = StoreImages(store)
-    serve_thumbnails(images)  # must precede the building of the page: else Gradio copies the images
+    serve_thumbnails(images)  # must come before the page is built, or Gradio copies the images
     page = build_page(models, images, choose_examples(images))
     open_meanwhile(models, () if args.models else models.names, store)
     page.launch(**launch_options(images, args.host, args.port))

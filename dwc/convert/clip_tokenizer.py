@@ -1,8 +1,9 @@
 """Search for the tokenizer of a CLIP model, which the model's weights do not contain.
 
 A tokenizer is defined by its merges, the list of token pairs that are joined into longer tokens
-(byte-pair encoding). It is stored either in OpenAI's file of merges (`bpe_simple_vocab_16e6.txt.gz`
-or a plain `.txt`), or in the format of transformers. These sources are tried in order:
+(byte-pair encoding). A tokenizer is stored either in OpenAI's file of merges
+(`bpe_simple_vocab_16e6.txt.gz` or a plain `.txt`), or in the format of transformers. These sources
+are tried in order:
 
 1. the file or folder that the user gives;
 2. the transformers folder or Hub repository of CLIP itself;
@@ -207,7 +208,7 @@ def _read_transformers(folder: Path) -> CLIPTokenizer:
 def _read_openai(file: Path, text: CLIPTextConfig) -> CLIPTokenizer:
     """Return the tokenizer that OpenAI's file of merges defines.
 
-    The file has a header and then two tokens per line, in order of priority. It has more merges
+    The file has a header and then two tokens per line, in order of priority. There are more merges
     than CLIP uses; the merges at the end, for which CLIP's embedding has no row, are ignored.
     """
     count = text.vocab_size - len(CLIP_BYTE_TOKENS) - len(CLIP_MARKS)

@@ -63,8 +63,8 @@ def convert_to_authors(
 ) -> dict[str, Path]:
     """Write those streams of a checkpoint that the authors' code can load.
 
-    The files are first written to a temporary folder and converted back. They are moved to `out`
-    only if the converted weights are exactly the same as before.
+    The files are first written to a temporary folder and converted back. The files are moved to
+    `out` only if the converted weights are exactly the same as before.
 
     Args:
         out: The folder to write to.

@@ -76,8 +76,8 @@ class StoreWriter:
             source: The property `spec` of the source of the pictures; see `dwc.gallery.sources`.
             argument: Command-line argument that names the source.
             check_source: Function that raises `StoreError` if an existing store was not built from
-                this source. It is called with the store's manifest, and with the content keys
-                (hashes of the content) of its pictures by id.
+                this source. The function is called with the store's manifest, and with the content
+                keys (hashes of the content) of the store's pictures by id.
 
         Raises:
             StoreError: The folder contains other files, another model's vectors or a damaged

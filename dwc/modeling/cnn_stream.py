@@ -244,8 +244,8 @@ class CnnStream(nn.Module):
         Args:
             pixel_values: Normalized pixels (N, 3, height, width).
             shared_map: Last feature map of CLIP's image tower, of height h and width w,
-                (N, 1280, h, w). It is required if the config's `shared_channels` is above 0, and
-                ignored otherwise.
+                (N, 1280, h, w). The map is required if the config's `shared_channels` is above 0,
+                and ignored otherwise.
 
         Returns:
             Unit vectors of length D, (N, D).
