@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from dwc.catalogue.schema import COMMON, Garment, attributes_of
 
 _OTHER_CATEGORY_SHARE = 0.05  # share of pairs from two categories, if the pool has such pairs
-# A partner is searched only within this many rows before and after a garment, so that the time for
-# a pair does not depend on the pool's size. Similar garments have neighboring indices.
+# The target of a pair is searched only within this many rows before and after the reference, so
+# that the time for a pair does not depend on the pool's size. Similar garments have neighboring
+# indices.
 _NEARBY = 512
-# The number of references tried for a partner that differs in exactly the chosen number of
-# attributes; after that, the nearest number is good enough.
+# The number of references for which a target with exactly the chosen number of different attributes
+# is searched. For later references, the closest number is accepted.
 _PATIENCE = 6
 _TRIES = 200  # references tried in total before the pool is reported as too small
 
@@ -75,19 +76,19 @@ class EncodedGarments:
         return self._indices[category][mask]
 
     def draw_pair(self, rng: random.Random) -> tuple[int, int]:
-        """Return a random pair of different garments, such that all degrees of difference occur.
+        """Return a random pair of different garments; small and large differences both occur.
 
         The share of attributes that differ is chosen uniformly at random. Then random references
-        are tried until one has a partner that differs in exactly that share; the partner is
-        searched only among neighboring indices. If a few references have no such partner, the
-        partner with the closest share is used. A few pairs consist of garments of two categories
-        that agree in at least three of color, shade, pattern and second color.
+        are tried until a target is found that differs from the reference in exactly that share;
+        only garments with neighboring indices are searched. After a few references without such a
+        target, the target with the closest share is used. In a few pairs, the garments belong to
+        two categories and agree in at least three of color, shade, pattern and second color.
 
         Returns:
             Indices of the reference and the target.
 
         Raises:
-            ValueError: No two garments of a category differ.
+            ValueError: No two different garments of one category were found.
         """
         crosses = rng.random() < _OTHER_CATEGORY_SHARE
         share = rng.random()
@@ -106,13 +107,13 @@ class EncodedGarments:
     def _in_the_same_category(
         self, rng: random.Random, reference: int, share: float, exactly: bool
     ) -> int | None:
-        """Return the index of a random partner that differs in about `share` of the attributes.
+        """Return the index of a random garment that differs in about `share` of the attributes.
 
         Args:
             rng: The random generator.
-            reference: Index of the garment to which the partner is searched.
+            reference: Index of the garment to compare with; the result has the same category.
             share: The share of attributes that should differ, 0 to 1.
-            exactly: Whether a partner that differs in another number of attributes is refused.
+            exactly: Whether to refuse a garment that differs in another number of attributes.
 
         Returns:
             The index, or None if no neighboring garment of the category is suitable.

@@ -20,7 +20,7 @@ def triplets_of(
     """Convert triplets of indices into triplets of image ids with two captions each.
 
     Args:
-        items: The catalogue's items.
+        items: The images of the catalogue.
         drawn: The triplets from `splits.training_triplets`: the index of the reference in `items`,
             the index of the target, and the modification.
     """
@@ -54,7 +54,7 @@ def write_fashion_iq(
 ) -> None:
     """Write triplets and image ids in FashionIQ's format below the folder `root`.
 
-    The triplets go to `captions/cap.<name>.<split>.json`, the ids of all items to
+    The triplets go to `captions/cap.<name>.<split>.json`, the ids of all images to
     `image_splits/split.<name>.<split>.json`. Existing files are overwritten.
 
     Args:
@@ -83,11 +83,11 @@ def draw_images(
     style: "Style" = "gallery",
     suffix: str = ".jpg",
 ) -> int:
-    """Draw the items and save them as `images/<id><suffix>` below `root`; skip existing files.
+    """Draw images and save them as `images/<id><suffix>` below `root`; skip existing files.
 
     Args:
         root: The folder of the exported data set.
-        items: The items to draw.
+        items: The images to draw: id, garment and seed of each.
         size_px: Side of the square images in pixels.
         style: The style of the drawings, see `drawing.draw`.
         suffix: Suffix of the file names, which decides the file format.

@@ -1,4 +1,4 @@
-"""Random queries against a gallery of drawn garments; all fitting gallery items are known."""
+"""Random queries against a gallery of drawn garments, each with all gallery images that fit it."""
 
 import random
 from collections.abc import Sequence
@@ -20,21 +20,21 @@ _REPEATS = 200
 
 @dataclass(frozen=True)
 class CatalogueQuery:
-    """A query, the gallery items that fit it, and which attributes its text or image determines.
+    """A query, the gallery images that fit it, and what its text and its image each determine.
 
     Attributes:
         reference: Id of the reference image.
         captions: One or two modification texts, which apply together.
         target: Id of the target image.
-        hits: Ids of all gallery items that fit the query. The target is one of them; the reference
+        hits: Ids of all gallery images that fit the query. The target is one of them; the reference
             never is.
         stated: Attributes that the text alone determines. "category" is either here or in
             `picture_only`.
         relative: Attributes that the text and the reference image determine together ("longer").
         picture_only: Attributes that the reference image alone determines.
         free: Attributes that may have any value.
-        picture_share: True image weight: fraction (0 to 1) of the constrained attributes that the
-            reference image determines and not the text; see `modifications.picture_share`.
+        picture_share: The true image weight, 0 to 1: the fraction of the constrained attributes
+            that the reference image determines; see `modifications.picture_share`.
     """
 
     reference: str
@@ -118,7 +118,7 @@ def benchmark(
 ) -> Benchmark:
     """Return a gallery and its queries as a `Benchmark`.
 
-    The reference of a query is not among the images that are ranked for it.
+    The reference of a query is not among the images that are ranked for that query.
     """
     return Benchmark(
         protocol=protocol,

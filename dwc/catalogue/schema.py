@@ -20,10 +20,10 @@ PATTERNS = (
     "colour_block", "graphic",
 )  # fmt: skip
 GRAPHIC_CATEGORIES = frozenset({"t_shirt", "jumper", "hoodie", "bag"})  # may have a print
-PLAIN_SHARE = 0.35  # probability of "plain" before the pattern is sampled uniformly
+PLAIN_SHARE = 0.35  # probability that a pattern is "plain"; otherwise it is sampled uniformly
 
 # The attributes whose values have an order, with these values from least to most. The order gives
-# comparatives such as "longer" their meaning. All other attributes have no comparatives.
+# comparatives such as "longer" their meaning. The values of all other attributes have no order.
 ORDERED: dict[str, tuple[str, ...]] = {
     "shade": SHADES,
     "sleeve": ("sleeveless", "short", "elbow", "long"),
@@ -165,7 +165,7 @@ class Garment:
 
     @classmethod
     def of(cls, category: str, **values: str) -> "Garment":
-        """Return a garment of these attribute values after checking them.
+        """Return the garment that has the given attribute values; the values are checked first.
 
         Raises:
             ValueError: The category is unknown, attributes are missing or unknown, or a value is
@@ -199,13 +199,13 @@ class Garment:
         return self.attributes.get(attribute)
 
     def with_values(self, **changes: str) -> "Garment":
-        """Return the same garment with some values changed.
+        """Return a copy of the garment with some values changed.
 
         Values that `changes` would make inconsistent are adapted: the second color of a plain
         garment becomes "none", and the shade of a black or white garment becomes "mid".
 
         Raises:
-            ValueError: The values do not fit the category or contradict each other.
+            ValueError: A value is invalid for the category, or values contradict each other.
         """
         values = {**self.attributes, **changes}
         if values["pattern"] == "plain":
@@ -236,10 +236,10 @@ def sample_value(rng: random.Random, category: str, attribute: str) -> str:
 
 
 def sample_garment(rng: random.Random, category: str | None = None) -> Garment:
-    """Return a random garment of a category; None chooses the category at random, too.
+    """Return a random garment of a category, or of a random category if it is None.
 
-    The values of an attribute are equally likely, except that the pattern "plain" is more frequent;
-    see `PLAIN_SHARE`.
+    Each value is chosen by `sample_value`. Then the second color is chosen again if there is a
+    pattern, and values that contradict each other are adapted, as in `Garment.with_values`.
     """
     category = category or rng.choice(tuple(CATEGORIES))
     values = {name: sample_value(rng, category, name) for name in attributes_of(category)}

@@ -34,7 +34,7 @@ _TRIES = 60  # random garments tried for one member of a family before that memb
 
 @dataclass(frozen=True)
 class CatalogueItem:
-    """One image of a catalogue: its id, its garment, and the random seed of the drawing."""
+    """One image of a catalogue: its id, the garment in the image, and the seed of the drawing."""
 
     id: str
     garment: Garment
@@ -54,7 +54,7 @@ def split_of(garment: Garment) -> Split:
 
 
 def sample_in_split(rng: random.Random, split: Split, category: str | None = None) -> Garment:
-    """Return a random garment of a split, and of the category unless that is None."""
+    """Return a random garment of a split; unless `category` is None, the garment belongs to it."""
     while True:
         garment = sample_garment(rng, category)
         if split_of(garment) == split:
@@ -64,10 +64,10 @@ def sample_in_split(rng: random.Random, split: Split, category: str | None = Non
 def family(rng: random.Random, split: Split) -> list[Garment]:
     """Return a "family": a random garment, then about four distinct variations of it.
 
-    One variation has about one attribute changed, one about two, one half of them, and one all of
-    them. Sometimes there is also a garment of another category with nearly the same color, shade,
-    pattern and second color. All garments belong to `split`. A variation is left out if no garment
-    of the split is found for it.
+    In the four variations, about one, about two, about half and about all of the attributes are
+    changed. Sometimes the family also has a garment of another category with nearly the same color,
+    shade, pattern and second color. All garments belong to `split`. A variation is left out if none
+    of the random garments tried for it belongs to the split.
     """
     base = sample_in_split(rng, split)
     names = len(base.values)
@@ -108,7 +108,7 @@ def _another(rng: random.Random, base: Garment, name: str) -> str:
 
 
 def _consistent(rng: random.Random, category: str, values: dict[str, str]) -> Garment | None:
-    """Return a garment of these values, with a contradictory second color or shade replaced.
+    """Return a garment with the given values; a contradictory second color or shade is replaced.
 
     For example, a plain garment has no second color, so its second color becomes "none".
     """
@@ -123,10 +123,10 @@ def _consistent(rng: random.Random, category: str, values: dict[str, str]) -> Ga
 
 
 def _other_category(rng: random.Random, base: Garment, split: Split) -> Garment | None:
-    """Return a random garment of another category that looks nearly like the base.
+    """Return a random garment of another category that looks similar to `base`.
 
-    It has the color, shade, pattern and second color of the base; in 30 % of cases, one of these
-    four is replaced by a random value.
+    The garment has the color, shade, pattern and second color of `base`; in 30 % of cases, one of
+    these four is replaced by a random value.
 
     Returns:
         The garment, or None if none of `_TRIES` random garments belongs to the split.
@@ -147,9 +147,9 @@ def _other_category(rng: random.Random, base: Garment, split: Split) -> Garment 
 
 
 def gallery(split: Split, size: int, seed: int = 0) -> list[CatalogueItem]:
-    """Return a gallery of `size` distinct garments of a split, as items with ids and seeds.
+    """Return a gallery: images of `size` distinct garments of a split.
 
-    A larger gallery of the same split and seed starts with the items of the smaller one. Similar
+    A larger gallery of the same split and seed starts with the images of the smaller one. Similar
     garments (those of one `family`) have neighboring indices.
     """
     if size < 0:
@@ -170,7 +170,7 @@ def gallery(split: Split, size: int, seed: int = 0) -> list[CatalogueItem]:
 
 
 def picture_seed(split: Split, seed: int, index: int) -> int:
-    """Return the random seed of an item's pose, light and background, an integer below 2**31."""
+    """Return the seed of the pose, light and background of the image at `index`, below 2**31."""
     digest = sha256(f"picture|{split}|{seed}|{index}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
@@ -189,7 +189,7 @@ def training_triplets(
         seed: The seed of the random choice of pairs and words.
         count: The number of triplets; None for an endless iterator.
         wrong_text_share: The label noise: the share (0 to 1) of triplets that get the modification
-            of the previous triplet, which usually does not fit.
+            of the previous pair, which is usually wrong for them.
         negation_share: Share (0 to 1) of modifications that exclude something ("no stripes"); see
             `draw_modification`.
 
@@ -197,8 +197,8 @@ def training_triplets(
         Index of the reference, index of the target, and the modification.
 
     Raises:
-        ValueError: `wrong_text_share` is not from 0 to 1, or `items` has no two garments of one
-            category that differ.
+        ValueError: `wrong_text_share` is not from 0 to 1, or no two different garments of one
+            category were found in `items`.
     """
     if not 0 <= wrong_text_share <= 1:
         raise ValueError(f"wrong_text_share is a share from 0 to 1, not {wrong_text_share}")

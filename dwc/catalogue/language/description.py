@@ -29,9 +29,10 @@ from dwc.catalogue.language.statements import (
 from dwc.catalogue.schema import COMMON, UNSHADED, Garment
 
 _HYPERNYM_SHARE = 0.12  # share of partial descriptions with a more general noun ("footwear")
-_LOOSE_SHARE = 0.12  # share of extreme values that are stated as a comparative ("longer")
+_LOOSE_SHARE = 0.12  # share of values that are stated in vaguer words: "longer", "with sleeves"
 _DENIAL_SHARE = 0.15  # share of partial descriptions that also deny one value
-_BARE_EXCLUSION_SHARE = 0.35  # share of descriptions by exclusion that state nothing else
+# Share of the descriptions by exclusion that state no attributes; the others state 0 to 3.
+_BARE_EXCLUSION_SHARE = 0.35
 _AFTER_NOUN = ("without ", "with no ", "minus ", "sans ")
 # Share of the partial descriptions without a color to which the color is added after all.
 _COLOR_FAVOUR = 0.6
@@ -45,7 +46,7 @@ def describe(
 ) -> str:
     """Return a random true description of a garment, such as "shorts" or "a navy tee".
 
-    A comparative ("a longer, darker dress") is used only for the most extreme value of an
+    A comparative ("a longer, darker dress") is used only for the lowest or highest value of an
     attribute, since a description has no reference to compare with.
 
     Args:
@@ -53,8 +54,8 @@ def describe(
         rng: Random generator by which the words are chosen.
         detail: Share of the attributes that are mentioned, 0 to 1. If None, it is random: a third
             of the descriptions mention all attributes, the others some or none.
-        negation_share: Probability (0 to 1) that the description is one of `describe_excluding`,
-            which says what the garment is not. With 0, no random number is used for this choice, so
+        negation_share: Probability (0 to 1) that the description comes from `describe_excluding`
+            and says what the garment is not. With 0, no random number is used for this choice, so
             that a given seed gives the same texts as before exclusions were introduced.
     """
     if negation_share > 0 and rng.random() < negation_share:
@@ -79,8 +80,8 @@ def describe(
 def describe_excluding(garment: Garment, rng: random.Random) -> Exclusion:
     """Return a random true description of a garment that says what the garment is not.
 
-    Examples: "anything but red", "a dress without any stripes". A third of the texts consist of the
-    exclusion alone.
+    Examples: "anything but red", "a dress without any stripes". About a quarter of the texts
+    consist of the exclusion alone, or of "something" or "anything" with the exclusion.
 
     Returns:
         An `Exclusion`: its `text` is the whole description, its `excluded` the excluded values.
@@ -119,7 +120,7 @@ def describe_fully(garment: Garment, rng: random.Random) -> str:
 def _name(garment: Garment, rng: random.Random, bare: bool) -> tuple[Noun, bool, bool]:
     """Return a random noun for the garment, whether it is plural, and whether it is countable.
 
-    The noun may be "something", unless `bare` says that the noun is the whole description.
+    With `bare`, the noun is the whole description and is therefore never "something".
     """
     wide = [name for name, members in HYPERNYMS.items() if garment.category in members]
     if bare:
@@ -139,7 +140,7 @@ def _statements(
 ) -> list[Statement]:
     """Return one or more statements about the chosen attributes.
 
-    With `loose`, some values are stated by vaguer words: "with sleeves" for long sleeves.
+    With `loose`, some values are stated in vaguer words: "with sleeves" for long sleeves.
     """
     said = _look(garment, chosen, rng, loose)
     for name in garment.attributes:
@@ -149,7 +150,7 @@ def _statements(
 
 
 def _look(garment: Garment, chosen: set[str], rng: random.Random, loose: bool) -> list[Statement]:
-    """Return statements about those of color, shade, pattern and second color that are `chosen`."""
+    """Return statements about color, shade, pattern and second color, if they are in `chosen`."""
     said: list[Statement] = []
     color, shade, second = garment["colour"], garment["shade"], garment["second_colour"]
     named = None
@@ -189,9 +190,9 @@ def _value(garment: Garment, name: str, rng: random.Random, loose: bool) -> Stat
 
 
 def _denial(garment: Garment, chosen: set[str], rng: random.Random) -> list[Statement]:
-    """Return a list with one true denial, such as "no stripes", of an attribute not in `chosen`.
+    """Return a list with one true denial, such as "no stripes", or an empty list.
 
-    The list is empty if nothing can be denied.
+    The denial is about an attribute not in `chosen`. The list is empty if nothing can be denied.
     """
     open_to = [
         (name, value)
@@ -214,7 +215,7 @@ def _denial(garment: Garment, chosen: set[str], rng: random.Random) -> list[Stat
 
 
 def _ordered(rng: random.Random, statements: list[Statement]) -> list[Statement]:
-    """Return the statements in random order; in 70 % of cases, the color comes last."""
+    """Return the statements in random order; in 70 % of cases, the color is moved to the end."""
     rng.shuffle(statements)
     if rng.random() < 0.7:
         statements.sort(key=lambda statement: statement.form == "colour")

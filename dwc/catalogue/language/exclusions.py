@@ -26,8 +26,8 @@ from dwc.catalogue.language.nouns import HYPERNYMS, UNCOUNTABLE, generic_nouns, 
 from dwc.catalogue.schema import CATEGORIES, Garment, attributes_of
 
 Kind = Literal["thing", "adjective", "colour", "category", "absence"]
-"""What kind of name is excluded: a part ("stripes"), a property ("striped"), a color, a category of
-garment, or the absence of a part ("not without pockets")."""
+"""What kind of name is excluded: a part of the garment ("stripes"), a property ("striped"), a
+color, a category, or the absence of a part ("not without pockets")."""
 
 Values = Mapping[str, frozenset[str]]
 
@@ -326,8 +326,8 @@ def say_exchange(
         category: The category whose words are used.
         attribute: The attribute.
         new: The words for the wanted value.
-        old: The value to exclude. If it means that a part is absent ("no pockets") and has no other
-            name, the clause excludes it without mentioning `new`.
+        old: The value to exclude. If the value only has names for the absence of a part ("no
+            pockets"), the clause excludes the value without mentioning `new`.
         is_thing: Whether `new` names a part of the garment ("a belt"). `old` is then also named by
             a part if possible.
     """
@@ -392,7 +392,7 @@ def true_exclusions(garment: Garment) -> Iterator[tuple[str, str]]:
 def exclude_something(
     rng: random.Random, garment: Garment, chosen: frozenset[str], with_category: bool = True
 ) -> Exclusion:
-    """Return a random clause that excludes something that is not true of the garment.
+    """Return a random clause that excludes a value or category that the garment does not have.
 
     Args:
         rng: The random generator that chooses value and words.

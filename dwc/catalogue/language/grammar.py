@@ -10,7 +10,7 @@ _UNCOUNTED = frozenset({"plaid"})  # used without an article: "without plaid"
 
 
 def join(rng: random.Random, parts: Sequence[str]) -> str:
-    """Join parts as `a`, `a and b` or `a, b and c`; sometimes with "and" instead of commas."""
+    """Join texts as `a`, `a and b` or `a, b and c`; sometimes with "and" instead of commas."""
     if len(parts) < 2:
         return "".join(parts)
     if len(parts) == 2:
@@ -66,8 +66,8 @@ def _being(rng: random.Random, statements: Iterable[Statement]) -> list[str]:
 def having(rng: random.Random, statements: Iterable[Statement], opening: str = "with") -> str:
     """Return a text about parts that a garment has or lacks: `with long sleeves and no belt`.
 
-    The text is empty if no statement is about parts. `opening` is its first word: "with", "has" or
-    "have".
+    The text is empty if no statement is about parts. Otherwise it starts with `opening` ("with",
+    "has" or "have") or with "without".
     """
     had = [statement.text for statement in statements if statement.form == "has"]
     lacked = [statement.text for statement in statements if statement.form == "no"]

@@ -69,9 +69,9 @@ class Lexicon:
     Attributes:
         being: Phrases that follow "is" or stand before a noun: "long sleeved".
         having: Phrases that follow "with": "long sleeves".
-        lacking: The phrases of `excluded` that are also excluded as the second item after "no": "no
-            stripes and belt" excludes a belt. (A phrase that is not in this table is wanted in the
-            same place: "no stripes and long sleeves" asks for long sleeves.)
+        lacking: The phrases of `excluded` that are also excluded as a later entry of a list after
+            "no": "no stripes and belt" excludes a belt. All other phrases are wanted in this
+            position: "no stripes and long sleeves" asks for long sleeves.
         excluded: Phrases that can follow "no", "not", "without" and similar words.
         names: Nouns: "dress".
         settings: Phrases that restrict nothing: "to match".
@@ -109,7 +109,7 @@ class Lexicon:
         Args:
             text: The phrase.
             allowed: The values that remain allowed when the phrase is excluded.
-            carries_on: Whether the phrase is also excluded as a later item of a list that begins
+            carries_on: Whether the phrase is also excluded as a later entry of a list that begins
                 with "no".
         """
         put(self.excluded, text, allowed, excludes=True)
@@ -140,7 +140,7 @@ def named_in(tokens: Tokens, category: str) -> bool:
 
 @cache
 def words_of_category(category: str, is_named: bool) -> Lexicon:
-    """Return the phrases for a category whose meaning does not depend on a reference garment.
+    """Return the lexicon of a category's phrases that mean the same for every reference garment.
 
     Args:
         category: The category.
@@ -243,7 +243,7 @@ def excludable_anywhere() -> frozenset[Tokens]:
 
 
 def comparisons(category: str, reference: Garment) -> Lexicon:
-    """Return the phrases that compare with a reference garment: `longer`, `a darker blue`."""
+    """Return a lexicon of phrases that compare with a reference: `longer`, `a darker blue`."""
     lexicon = Lexicon()
     for name, values in attributes_of(category).items():
         if category != reference.category and name not in COMMON:

@@ -6,10 +6,11 @@ The package interprets such a text by these rules:
 - An attribute that the text does not mention keeps its value in the reference image.
 - Exceptions are *free* attributes, which may have any value:
   - the shade, if the text names a color without a shade;
-  - the second color, if the text asks for a pattern and the image is plain, if the text changes the
-    pattern and "plain" is among the allowed patterns, or if the image's second color becomes the
-    main color;
-  - every attribute except color, shade, pattern and second color, if the category changes.
+  - the second color, if the text asks for a pattern and the garment in the image is plain;
+  - the second color, if the text allows several patterns and "plain" is one of them;
+  - the second color, if it becomes the main color;
+  - every attribute except color, shade, pattern and second color, if the category changes;
+  - the pattern and the second color, if the new category cannot have the image's pattern.
 - Some words specify two attributes: "navy", "black" and "white" specify color and shade (black and
   white have only one shade), and "plain" specifies pattern and second color. Both attributes count
   as *stated*, that is, determined by the text alone.
@@ -89,7 +90,7 @@ def phrase_change_of_category(
 
     Args:
         reference: The garment to modify.
-        target: The wanted garment, of another category.
+        target: The garment that the captions ask for, of another category.
         noun: The noun for the target.
         statements: The statements to express in addition.
         rng: The random generator that chooses the words.
@@ -123,8 +124,8 @@ def _caption(
 ) -> str:
     """Return one caption that expresses the statements, in random words.
 
-    With `alone`, it is the only caption of the modification. It may then also say that everything
-    else stays the same: "same but longer".
+    With `alone`, the caption is the only one of the modification. It may then also say that
+    everything else stays the same: "same but longer".
     """
     plural = reference.category in PLURAL
     noun = rng.choice(generic_nouns(reference.category)).text
@@ -176,7 +177,7 @@ class Modification:
     excluded: Values = field(default_factory=dict)
 
     def allowed_categories(self, reference: Garment) -> frozenset[str]:
-        """Return the categories that a fitting garment may have."""
+        """Return the categories that the target garment may have."""
         if self.category is not None:
             return frozenset({self.category})
         excluded = self.excluded.get("category", frozenset())
@@ -198,7 +199,7 @@ def draw_modification(
 
     Args:
         reference: The garment to modify.
-        target: The wanted garment, different from the reference.
+        target: The garment that the modification should allow, different from the reference.
         rng: Random generator by which the words are chosen.
         negation_share: Probability (0 to 1) that the modification excludes something by a phrase of
             `exclusions`: "without any stripes", "anything but red", "not a dress". With 0, no
@@ -242,8 +243,9 @@ def _exclude_values(
 ) -> Modification:
     """Return a random modification with exclusions: `longer, lose the stripes`.
 
-    One or two of the changed attributes are expressed by excluding their value in the reference. If
-    none of them can be expressed so, the text excludes a value that neither garment has.
+    One or two of the changed attributes are expressed by excluding their value in the reference.
+    Some texts also exclude a value that neither garment has, and all texts do so if no changed
+    attribute can be expressed by an exclusion.
     """
     possible = [name for name in changed if _can_be_excluded(reference, target, name, changed)]
     wanted = 1 + (rng.random() < _SECOND_EXCLUSION_SHARE)
@@ -289,10 +291,10 @@ def _exclude_value(
     exchanged: list[Statement],
     rng: random.Random,
 ) -> Exclusion:
-    """Return a random clause that excludes the value that the reference has of an attribute.
+    """Return a random clause that excludes the reference's value of an attribute.
 
-    If the clause also names the wanted value ("dots instead of stripes"), the statement of this
-    value is appended to `exchanged`.
+    If the clause also names the target's value ("dots instead of stripes"), the statement of the
+    target's value is appended to `exchanged`.
     """
     category, before, after = reference.category, reference[name], target[name]
     if name == "second_colour":
@@ -330,7 +332,7 @@ def _exclude_category(reference: Garment, target: Garment, rng: random.Random) -
 
 
 def _as_statements(reference: Garment, exclusions: Iterable[Exclusion]) -> list[Statement]:
-    """Return the exclusions of values that the reference has, as statements without a text."""
+    """Return a statement without a text for each exclusion of a value that the reference has."""
     return [
         Statement("no", "", {name: values})
         for exclusion in exclusions
@@ -362,9 +364,9 @@ def _complete(
 ) -> list[Statement]:
     """Return the statements, extended so that they cover every difference in the overall look.
 
-    A difference in color, shade, pattern or second color that is neither mentioned nor free gets a
-    statement. This can be known only after the other statements are chosen: for example, "striped"
-    leaves the second color free if the reference is plain.
+    A statement is added for each difference in color, shade, pattern or second color that is
+    neither mentioned nor free. Which attributes are free depends on the other statements: for
+    example, "striped" leaves the second color free if the reference is plain.
     """
     for name in COMMON:
         allowed, free = settle(reference, target.category, (s.allowed for s in statements))
@@ -379,11 +381,13 @@ def _complete(
 def settle(
     reference: Garment, category: str, statements: Iterable[Allowed]
 ) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
-    """Combine the meanings of statements by the rules in the docstring of this module.
+    """Return the values that several statements together allow, and the free attributes.
+
+    Free attributes may have any value; the docstring of this module lists the conditions.
 
     Args:
         reference: The garment to modify.
-        category: The category of the wanted garment.
+        category: The category of the target garment.
         statements: The allowed values of each statement.
 
     Returns:
@@ -420,7 +424,7 @@ def _read(
     statements: Sequence[Statement],
     exclusions: Sequence[Exclusion] = (),
 ) -> Modification:
-    """Return a modification of given captions.
+    """Return the `Modification` that consists of given captions and their meaning.
 
     Args:
         reference: The garment to modify.
@@ -442,7 +446,7 @@ def _read(
 
 
 def _names(reference: Garment, modification: Modification) -> tuple[str, ...]:
-    """Return the attributes of the wanted category, or `COMMON` if several categories fit."""
+    """Return the attributes of the target's category, or `COMMON` if several categories fit."""
     if modification.category is None and modification.changes_category(reference):
         return COMMON
     return tuple(attributes_of(modification.category or reference.category))
@@ -452,8 +456,8 @@ def constraints(reference: Garment, modification: Modification) -> dict[str, fro
     """Return the constraints on the target garment, by attribute.
 
     Returns:
-        A dict from each attribute that is not free to its allowed values. They come from the text
-        if it mentions the attribute, otherwise from the reference image.
+        A dict from each attribute that is not free to its allowed values. The values come from the
+        text if the text mentions the attribute, otherwise from the reference image.
     """
     return {
         name: modification.allowed[name]
@@ -479,7 +483,7 @@ def picture_only(reference: Garment, modification: Modification) -> frozenset[st
 
 
 def fits(reference: Garment, modification: Modification, candidate: Garment) -> bool:
-    """Return whether a candidate fits a reference and its modification."""
+    """Return whether a candidate satisfies all constraints of a reference and a modification."""
     if candidate.category not in modification.allowed_categories(reference):
         return False
     return all(
@@ -490,15 +494,15 @@ def fits(reference: Garment, modification: Modification, candidate: Garment) -> 
 def picture_share(reference: Garment, modification: Modification) -> float:
     """Return the true image weight of a query, 0 to 1.
 
-    It is the fraction of the target's attributes that come from the reference image and not from
-    the text:
+    The weight is the fraction of the target's attributes that come from the reference image and not
+    from the text:
 
         (picture_only + relative / 2) / (picture_only + relative + stated)
 
     The terms are numbers of attributes: `picture_only` are determined by the image alone,
-    `relative` by both ("longer"), `stated` by the text alone. The category counts as an attribute:
-    it is stated if the text changes it. Free attributes are not counted. An exclusion ("no
-    stripes") makes its attribute stated only if the image has the excluded value.
+    `relative` by both ("longer"), `stated` by the text alone. The category counts as an attribute,
+    which is stated if the text changes the category. Free attributes are not counted. An exclusion
+    ("no stripes") makes the attribute stated only if the image has the excluded value.
     """
     picture = len(picture_only(reference, modification))
     stated = len(modification.stated) + modification.changes_category(reference)

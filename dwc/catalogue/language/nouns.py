@@ -234,5 +234,5 @@ def with_article(phrase: str) -> str:
 
 
 def article(phrase: str) -> str:
-    """Return `an` before a written vowel, except in words such as `one-coloured`, else `a`."""
+    """Return `an` if the phrase starts with a vowel letter (but not "one" or "uni"), else `a`."""
     return "an" if phrase[0] in "aeiou" and not phrase.startswith(("one", "uni")) else "a"

@@ -12,7 +12,7 @@ _DENYING = frozenset({"no", "not", "without"})
 
 
 def paraphrase(text: str, reference: Garment | None, count: int) -> list[str]:
-    """Return texts that have exactly the same meaning in other words.
+    """Return texts that express exactly the meaning of `text` in other words.
 
     Args:
         text: A modification of `reference`, or the description of a garment.

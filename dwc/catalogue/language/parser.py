@@ -58,10 +58,10 @@ class Demand:
     """The constraints on the target garment that a text expresses.
 
     Attributes:
-        category: The category of the target garment, or None if several categories fit.
+        category: The category of the target garment, or None if several categories fit or none.
         values: Maps each constrained attribute to its allowed values if `category` is given.
-        by_category: Maps each category that fits to its constraints, in the form of `values`, if
-            `category` is None; otherwise empty.
+        by_category: If `category` is None, maps each category that fits to its constraints, which
+            have the same form as `values`; otherwise empty.
     """
 
     category: str | None
@@ -85,18 +85,17 @@ class Demand:
 
 
 def parse_modification(text: str, reference: Garment | None = None) -> Demand | None:
-    """Parse a modification of a reference garment, or a description of a garment.
+    """Return the constraints that a modification or a description puts on the target garment.
 
     Args:
         text: The text to parse.
         reference: The garment that the text modifies; attributes that the text does not mention
-            keep its values. If None, the text is a description: it has to name a category or
-            contain only exclusions ("no stripes"), and attributes that it does not mention may have
-            any value.
+            keep the values of this garment. If None, the text is a description: it has to name a
+            category or contain only exclusions ("no stripes"), and attributes that it does not
+            mention may have any value.
 
     Returns:
-        The constraints on the target garment; None if the text has no meaning in this language or
-        several meanings.
+        The constraints; None if the text has no meaning in this language or several meanings.
     """
     tokens = _tokens(text)
     if reference is not None:
@@ -126,7 +125,7 @@ def parse_modification(text: str, reference: Garment | None = None) -> Demand | 
 
 
 class _Reading(NamedTuple):
-    """One of several possible parses of the end of a text, that is, from some token to the last.
+    """A possible parse of the end of a text, from some token to the last one.
 
     Attributes:
         pieces: The number of phrases into which the tokens are split.
@@ -143,7 +142,7 @@ class _Step(NamedTuple):
     """One step of the parser, which consumes a phrase or a connecting word.
 
     Attributes:
-        pieces: What the step adds to the number of phrases: 0 for an article, a comma, a
+        pieces: By how much the step increases the number of phrases: 0 for an article, a comma, a
             conjunction or a negation ("no"), else 1.
         end: The index of the token after the phrase.
         after: The mode of the parser after the phrase; see `_Reader`.
@@ -159,11 +158,11 @@ class _Step(NamedTuple):
 class _Reader:
     """Parser that splits a text into phrases and returns all parses with the fewest phrases.
 
-    While it goes through the tokens, its mode decides which phrases may come next:
+    The parser reads the tokens from left to right. Its mode decides which phrases may come next:
 
     - "open": any phrase, as at the start of a text.
     - "be": adjectives and nouns, as after "is". "have": parts of a garment, as after "with".
-    - "adjective", "thing", "name": the last phrase was an adjective, a part or a noun.
+    - "adjective", "thing", "name": the last phrase was an adjective, a part of a garment or a noun.
     - "no", "without", "removing": the last word was such a negation, so the next phrase is
       excluded. "denied", "holding", "removed": the last phrase was excluded by one of these three,
       in the same order.
@@ -172,7 +171,8 @@ class _Reader:
       "without pockets, blue" the color is wanted.
     - "either": after "no stripes and"; the next phrase may be excluded or wanted.
     - "and_remove": after "remove the stripes and"; the next phrase is excluded unless it starts
-      with a verb. "remove_either": the same after a comma instead of "and".
+      with a verb. "remove_either": after "remove the stripes,"; the next phrase may be excluded or
+      wanted.
     """
 
     def __init__(self, tokens: Tokens, lexicons: Sequence[Lexicon]) -> None:
@@ -294,14 +294,17 @@ class _Reader:
             yield _Step(1, start + 1, "be")
 
     def _excluded(self, start: int, after: str) -> Iterator[_Step]:
-        """Yield steps for the phrases at `start` that can be excluded; `after` is the next mode."""
+        """Yield steps for the phrases at `start` that can be excluded.
+
+        `after` is the parser's mode after the phrase.
+        """
         for lexicon in self._lexicons:
             yield from self._matches(start, lexicon.excluded, after)
 
     def _carried_on(self, start: int, after: str) -> Iterator[_Step]:
         """Yield steps for the phrases at `start` that can continue a list of exclusions.
 
-        `after` is the next mode.
+        `after` is the parser's mode after the phrase.
         """
         for lexicon in self._lexicons:
             yield from self._matches(start, lexicon.lacking, after)
@@ -332,7 +335,7 @@ def _speaks_of(meaning: Meaning, attribute: str) -> bool:
 
 
 def _names_category(meaning: Meaning) -> bool:
-    """Return whether a phrase names the wanted category."""
+    """Return whether a phrase names the category of the target garment."""
     return not meaning.excludes and _speaks_of(meaning, "category")
 
 
@@ -407,10 +410,10 @@ def _changed(reference: Garment, category: str | None, reading: frozenset[Meanin
 
 
 def _described(category: str, readings: Sequence[frozenset[Meaning]]) -> Demand | None:
-    """Return the constraints on the target garment according to a description of it.
+    """Return the constraints on the target garment if all parses of a description agree.
 
     Args:
-        category: The category of the garment.
+        category: The category that the text names or allows.
         readings: The possible parses of the text, each as the set of its phrases' meanings.
 
     Returns:
@@ -428,15 +431,14 @@ def _described(category: str, readings: Sequence[frozenset[Meaning]]) -> Demand 
 
 
 def _all_but(tokens: Tokens) -> Demand | None:
-    """Return the constraints according to a description that only excludes something.
+    """Return the constraints that a description expresses if it only excludes something.
 
-    Examples: "no stripes", "not a hat".
-
-    A category that lacks the attribute of an excluded value fits, because it cannot have the value.
+    Examples: "no stripes", "not a hat". Categories without the attribute of an excluded value fit:
+    every hat fits "no sleeves".
 
     Returns:
-        The constraints for each category that fits; None if the text also says what is wanted, has
-        no meaning, or fits no category.
+        The constraints for each category that fits; None if the text does not only exclude
+        something, has no meaning, or fits no category.
     """
     by_category = {}
     for category in CATEGORIES:
@@ -454,8 +456,8 @@ def _all_but(tokens: Tokens) -> Demand | None:
 def _vacuous(category: str) -> Lexicon:
     """Return a lexicon of exclusions that are always true of a category.
 
-    These are the phrases that can be excluded in other categories but not in this one: "no sleeves"
-    is true of every hat. They restrict nothing.
+    The lexicon has the phrases that can be excluded in other categories but not in this one: "no
+    sleeves" is true of every hat. These exclusions restrict nothing.
     """
     own = words_of_category(category, is_named=False).excluded
     says_nothing = {Meaning(excludes=True)}
@@ -479,10 +481,9 @@ def _categories(reading: frozenset[Meaning]) -> frozenset[str]:
 
 
 def _only(demands: Sequence[Demand]) -> Demand | None:
-    """Return the common value of several equal constraints.
+    """Return the first of several constraints if all are equal and a garment can satisfy them.
 
-    Returns:
-        The constraints; None if they are not all equal, or if no garment can satisfy them.
+    Otherwise, return None.
     """
     first = demands[0]
     return first if all(demand == first for demand in demands) and first.is_possible else None

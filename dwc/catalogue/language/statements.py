@@ -2,7 +2,7 @@
 
 A `Statement` is the smallest unit of the language; descriptions and modifications combine several
 into a sentence. `say_change` and `say_look_change` choose how a difference between two garments is
-expressed: by the wanted value ("blue"), by comparison ("longer") or by denial ("not red").
+expressed: by the new value ("blue"), by comparison ("longer") or by denial ("not red").
 """
 
 import random
@@ -38,7 +38,7 @@ class Statement:
         text: The phrase.
         allowed: Maps each attribute that the phrase mentions to its allowed values.
         relative: The attributes whose allowed values depend on the reference garment ("longer").
-            For all other attributes they depend on the phrase alone.
+            The allowed values of all other attributes depend on the phrase alone.
     """
 
     form: Form
@@ -116,7 +116,7 @@ def say_covering(
         category: The category of the garment.
         attribute: The attribute.
         value: A value that the statement has to allow.
-        not_value: A value that it must not allow; None for none.
+        not_value: A value that the statement must not allow, or None.
 
     Returns:
         A statement that allows `value` but not `not_value`, or None if the language has no such
@@ -141,7 +141,7 @@ def say_compared(
     after: str,
     by_how_much: bool = True,
 ) -> Statement | None:
-    """Return a comparison of two values: `longer`, `a lot looser`.
+    """Return a statement that compares two values: `longer`, `a lot looser`.
 
     A comparative allows every value beyond `before`. With "a bit" it allows only the next value,
     with "a lot" all except the next one.
@@ -151,7 +151,7 @@ def say_compared(
         category: The category of the garment.
         attribute: The attribute.
         before: The value of the reference.
-        after: The wanted value, which the statement allows.
+        after: The value to express; the statement allows this value.
         by_how_much: Whether "a bit" and "a lot" may be used. They cannot stand before a noun.
 
     Returns:
@@ -200,13 +200,13 @@ def say_busyness(rng: random.Random, category: str, before: str, after: str) -> 
 def say_shade_compared(
     rng: random.Random, color: str | None, before: str, after: str
 ) -> Statement | None:
-    """Return a comparison of two shades: `darker blue`, or only `darker`.
+    """Return a statement that compares two shades: `darker blue`, or only `darker`.
 
     Args:
         rng: The random generator that chooses the words.
         color: The color to name, or None to name none.
         before: The shade of the reference.
-        after: The wanted shade.
+        after: The shade to express; the statement allows this shade.
 
     Returns:
         The statement, or None if the shades are equal.
@@ -238,7 +238,7 @@ def say_denial(
 
     Returns:
         The statement; None if the denial would also exclude `actual`, or if the language has no
-        words for it.
+        words for the denial.
     """
     if attribute == "colour":
         if value == actual:
@@ -297,7 +297,7 @@ def _pick(rng: random.Random, words: value_words.Words) -> tuple[str, Form]:
 
 # `say_change` can express a difference in several ways. It tries a denial ("no hood"), a comparison
 # ("longer"), a phrase for several values ("with sleeves") and "a different ..." in this order, with
-# these probabilities. In all other cases it names the wanted value.
+# these probabilities. In all other cases it names the target's value.
 DENIED_SHARE = 0.2
 COMPARED_SHARE = 0.7  # of comparable attributes; about a third of all differences are compared
 DIFFERENT_SHARE = 0.04
@@ -307,7 +307,8 @@ COVERED_SHARE = 0.2
 def say_change(reference: Garment, target: Garment, name: str, rng: random.Random) -> Statement:
     """Return a random statement that asks for the target's value of the attribute `name`.
 
-    The attribute is not one of color, shade, pattern and second color; see `say_look_change`.
+    Color, shade, pattern and second color are not expressed by this function but by
+    `say_look_change`.
     """
     category, before, after = target.category, reference[name], target[name]
     if rng.random() < DENIED_SHARE and (denial := say_denial(rng, category, name, before, after)):
@@ -338,8 +339,8 @@ def say_look_change(
 ) -> list[Statement]:
     """Return random statements that ask for the target's color, shade, pattern and second color.
 
-    Only attributes in `changed` are stated. With `plainly`, the wanted values are named; otherwise
-    comparisons and denials are used, too.
+    The statements are about the attributes in `changed`. With `plainly`, they name the target's
+    values; otherwise comparisons and denials are used, too.
     """
     color = _color_change(reference, target, changed, rng, plainly)
     pattern = _pattern_change(reference, target, changed, rng, plainly)
@@ -424,9 +425,10 @@ def _vague_pattern_change(
 def say_unchanged(
     target: Garment, mentioned: Collection[str], rng: random.Random
 ) -> list[Statement]:
-    """Return a list with a statement of one random attribute of the target not in `mentioned`.
+    """Return a list with a statement of one random attribute value of the target.
 
-    The list is empty if there is no such attribute.
+    The attribute is not in `mentioned` and is never shade, pattern or second color. The list is
+    empty if no attribute can be stated.
     """
     names = [
         name

@@ -444,7 +444,7 @@ def scale(category: str, attribute: str) -> tuple[str, ...]:
 def meant_by_denial(category: str, attribute: str, value: str) -> frozenset[str]:
     """Return the values of an attribute that remain allowed if `value` is denied.
 
-    "No stripes" also denies pinstripes, and the reverse.
+    "No stripes" also denies pinstripes, and "no pinstripes" also denies stripes.
     """
     gone = {value}
     if attribute == "pattern" and value in ("striped", "pinstriped"):
