@@ -1,9 +1,9 @@
 """Drawing of garments as images.
 
-A garment is first modeled as pieces that are bounded by curves. Then these are painted with cloth,
-light and background. The modules are:
+A garment is first modeled as pieces that are bounded by curves. Then the pieces are painted as lit
+cloth on a background. The modules are:
 
-garments/      builds the pieces, lines and buttons (`parts.Shape`) of a described garment
+garments/      builds the pieces, lines and buttons (`parts.Shape`) of a garment
 pose           position, rotation and perspective of a garment in the image
 materials      colors and the fine structure of cloth, knit and leather
 patterns       stripes, checks and prints
@@ -17,6 +17,6 @@ contact_sheet  draws a page of garments
 DRAWING_VERSION = 2
 """Version of the drawing code; increase it whenever any image changes.
 
-Cached gallery embeddings and image pools are stored together with this number and are recomputed
-if it has changed.
+Cached gallery embeddings and drawn training images are stored together with this number and are
+computed again if the number has changed.
 """

@@ -63,7 +63,7 @@ def contact_sheet(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write a page of garments to an image file; the options are those of the command line."""
+    """Draw a page of garments and write it to an image file, with command-line `arguments`."""
     parser = argparse.ArgumentParser(
         description="Draw a page of garments.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,

@@ -21,10 +21,11 @@ _WIRE = 0.026  # thickness of a hanger's wire; the image is 2 units wide
 
 
 def on_hanger(shape: Shape, clipped: bool) -> Shape:
-    """Return the shape with a hanger drawn behind it.
+    """Return a shape with a hanger added behind the garment.
 
     Args:
-        shape: The garment. If it has no two points `hung_from`, it is returned unchanged.
+        shape: The pieces, lines and buttons of the garment. If `shape.hung_from` does not have two
+            points, the shape is returned unchanged.
         clipped: Whether the hanger has a bar with clips, as for a skirt or trousers.
     """
     if len(shape.hung_from) != 2:
@@ -68,12 +69,12 @@ _IN_PAIRS = frozenset({"trainers", "boots", "heels", "flats", "sandals"})
 def draw(garment: Garment, seed: int, size: int = 256, style: Style = "gallery") -> Image.Image:
     """Draw a garment as an RGB image.
 
-    The same arguments always give the same image. Everything that the description does not specify
-    (pose, light, background, color of buttons, position and scale of the pattern) is random and
-    determined by the seed.
+    The same arguments always give the same image. Everything that the garment's attributes do not
+    specify (pose, light, background, color of buttons, position and scale of the pattern) is random
+    and determined by the seed.
 
     Args:
-        garment: Description of the garment.
+        garment: The garment's category and attribute values.
         seed: Seed of the random properties.
         size: Width and height of the image in pixels, 16 or more.
         style: One of `Style`.
@@ -98,9 +99,9 @@ def draw_shape(
     """Draw a shape from `garments.outline` in the colors and pattern of a garment.
 
     Args:
-        shape: The pieces of the garment.
-        garment: Description of the garment.
-        rng: Random generator for everything that the description does not specify.
+        shape: The pieces, lines and buttons of the garment.
+        garment: The garment's category and attribute values.
+        rng: Random generator for everything that the attribute values do not specify.
         size: Width and height of the image in pixels, 16 or more.
         style: One of `Style`.
 

@@ -1,7 +1,7 @@
 """Materials of garments with their colors, and random textures for folds and light.
 
-Colors are chosen in OKLab, a color space in which the distance of two colors is how different they
-look (Ottosson, "A perceptual color space for image processing", 2020:
+Colors are chosen in OKLab, a color space in which the distance of two colors measures how different
+they look (Ottosson, "A perceptual color space for image processing", 2020:
 https://bottosson.github.io/posts/oklab/). Chroma is the strength of a color: 0 is grey.
 
 Textures are repeating tiles that are computed once; random sections are cut from them.
@@ -84,9 +84,10 @@ def cut(tile: Field, rng: np.random.Generator, side: int, zoom: float = 1.0) -> 
 
 
 def relief(height: Field, light: tuple[float, float]) -> Field:
-    """Return for each point of a height field (h, w) how much it faces the light.
+    """Return how much each point of a height field (h, w) faces the light, as an array (h, w).
 
-    `light` is the unit vector (x, y) that points towards the light. Positive values face it.
+    `light` is the unit vector (x, y) that points towards the light. Values are positive where the
+    surface faces the light.
     """
     facing = np.zeros_like(height)
     facing[:, 1:-1] -= (height[:, 2:] - height[:, :-2]) * np.float32(light[0])
@@ -181,8 +182,8 @@ def color_of(color: str, shade: str = "mid") -> Color:
 def second_color_of(color: str, main: str, main_shade: str) -> Color:
     """Return the sRGB value of a garment's second color, in a shade that contrasts with the main.
 
-    It is the middle shade, unless this is too similar to the main color; then it is the most
-    different shade.
+    The middle shade is used unless it is too similar to the main color; then the shade that differs
+    most from the main color is used.
 
     Args:
         color: Name of the second color.
@@ -261,7 +262,7 @@ class Material:
 
 
 def material_of(garment: Garment, rng: np.random.Generator) -> Material:
-    """Return a material with the two colors of a garment; everything else is random."""
+    """Return a garment's material: its two colors, its category's surface, and random details."""
     color, shade, second_name = garment["colour"], garment["shade"], garment["second_colour"]
     main = color_of(color, shade)
     second = main if second_name == "none" else second_color_of(second_name, color, shade)
@@ -317,7 +318,7 @@ def weave_tile(weave: str, unit: int) -> Field:
     Args:
         weave: Name of the structure: "knit", "twill", "leather"; any other name gives cotton.
         unit: Pixels per unit of the curve coordinates (half the image's side). The threads scale
-            with it, but are never thinner than two pixels.
+            with this number, but are never thinner than two pixels.
     """
     side = 128
     y, x = np.mgrid[0:side, 0:side].astype(np.float32)

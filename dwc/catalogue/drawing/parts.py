@@ -1,7 +1,8 @@
 """Pieces, lines and buttons of a garment as curves, and functions that construct curves.
 
 Coordinates: x to the right, y down. The image is the square [-1, 1] x [-1, 1], and the longer side
-of a garment spans about [-0.85, 0.85]. Items are painted in the given order, back to front.
+of a garment spans about [-0.85, 0.85]. Pieces, lines and buttons are painted in the given order,
+back to front.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 Points = NDArray[np.float64]  # (n, 2), x and y
 
 Role = Literal["main", "second", "trim", "lining", "sole", "metal"]
-"""What a piece is in the garment, which decides its color.
+"""The role of a piece in the garment, which determines the color of the piece.
 
 main: the garment's color; second: its second color; trim: a color that goes with the main one,
 darker or contrasting (belts, collars); lining: the darker inside visible at a neck or cuff; sole: a
@@ -35,7 +36,7 @@ class Part:
 
     Attributes:
         outline: Closed curve (n, 2), already smooth; the last point is joined to the first.
-        role: What the piece is in the garment, which decides its color; see `Role`.
+        role: Role of the piece in the garment, which determines its color; see `Role`.
         grain: Rotation of the pattern in radians, clockwise; 0 is upright. A sleeve's grain makes
             stripes run around the sleeve.
         roundness: Strength of the shading towards the edges, from 0 (flat) to 1 (a tube).
@@ -74,7 +75,7 @@ class Disc:
     Attributes:
         centre: Center (x, y).
         radius: Radius in the unit of the center.
-        role: What it is in the garment, which decides its color; see `Role`.
+        role: Role of the disc in the garment, which determines its color; see `Role`.
     """
 
     centre: tuple[float, float]
@@ -84,13 +85,14 @@ class Disc:
 
 @dataclass(frozen=True)
 class Shape:
-    """The drawable items of a garment.
+    """The drawing elements of a garment: its pieces, lines and buttons.
 
     Attributes:
         items: Parts, lines and discs in painting order, back to front.
-        print_box: Area (left, top, right, bottom) for a chest print; None for garments without one.
-        hung_from: Points (x, y) at which a hanger or clips hold the garment; empty if it does not
-            hang.
+        print_box: Area (left, top, right, bottom) for a chest print; None for garments without such
+            an area.
+        hung_from: Points (x, y) at which a hanger or clips hold the garment; empty if the garment
+            does not hang.
     """
 
     items: tuple[Part | Line | Disc, ...]
@@ -169,7 +171,7 @@ def bow(
 ) -> Points:
     """Return a cubic Bezier curve (count, 2) from `start` to `end`.
 
-    `first` and `second` are its control points.
+    `first` and `second` are the control points between them.
     """
     return _cubic_basis(count) @ np.array([start, first, second, end], dtype=np.float64)
 
@@ -246,7 +248,7 @@ def comb(top: Points, bottom: Points, count: int) -> Points:
 def _at(edge: Points, at: NDArray[np.float64]) -> Points:
     """Return the points of an edge at positions `at`: 0 is its first point, 1 its last.
 
-    The given points of the edge count as evenly spaced.
+    The given points of the edge are treated as evenly spaced.
     """
     knots = unit_steps(len(edge))
     return np.stack([np.interp(at, knots, edge[:, 0]), np.interp(at, knots, edge[:, 1])], axis=1)

@@ -1,7 +1,7 @@
 """Patterns of cloth, and prints on the chest of a garment.
 
 A pattern is a repeating tile whose pixels are weights: 0 shows the garment's main color, 1 its
-second color. It is painted once with Pillow. A print is a set of outlines in the square
+second color. Each tile is painted once with Pillow. A print is a set of outlines in the square
 [-1, 1] x [-1, 1].
 """
 
@@ -38,8 +38,8 @@ class Pattern:
         scale: Factor of the tile's size.
         phase: Offset (x, y) of the tile as a fraction of its size, 0 to 1.
         layout: Number that selects the arrangement of the pattern "colour_block".
-        bend: Displacement of the pattern at each pixel, (2, size, size) for x and y, in pixels;
-            None for none. It makes lines slightly uneven.
+        bend: Displacement of the pattern at each pixel, (2, size, size) for x and y, in pixels, or
+            None. The displacement makes lines slightly uneven.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Pattern:
         askew: float = 0.012,
         across: bool = False,
     ) -> "Pattern":
-        """Return the pattern with random scale, phase and layout.
+        """Return a pattern with random scale, phase, layout and displacement.
 
         Args:
             name: The pattern's name.
@@ -92,7 +92,7 @@ class Pattern:
         Args:
             part: The piece, in pixel coordinates.
             box: Pixel box (left, top, right, bottom).
-            unit: Pixels per unit of the curve coordinates.
+            unit: Pixels per unit of the curve coordinates (half the image's side).
             span: Extent (left, top, right, bottom) of all patterned pieces, in pixel coordinates
                 rotated back by `turn`.
             turn: Rotation of the garment in radians, clockwise.
@@ -192,7 +192,7 @@ def _scaled_tile(name: str, period: int) -> NDArray[np.uint8]:
     """Return the tile of a pattern that repeats every `period` image pixels.
 
     The tile has `_FINER` pixels per image pixel. Each of its pixels is the average over the area of
-    an image pixel, so that reading the nearest one gives smooth edges.
+    an image pixel, so that reading the nearest tile pixel gives smooth edges.
     """
     side = _FINER * period
     tile = np.asarray(Image.fromarray(_tile(name)).resize((side, side), Image.Resampling.BOX))
@@ -249,8 +249,8 @@ def _zigzags(pen: ImageDraw.ImageDraw, side: int) -> None:
 def _repeated(x: float, y: float, reach: float) -> list[tuple[float, float]]:
     """Return a point of the unit square, and its copies in the neighboring tiles.
 
-    Only copies at most `reach` away from the square are returned. They are needed for figures that
-    extend across the border of a repeating tile.
+    Only copies at most `reach` away from the square are returned. The copies are needed for figures
+    that extend across the border of a repeating tile.
     """
     return [
         (x + right, y + down)

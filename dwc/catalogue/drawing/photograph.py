@@ -1,8 +1,8 @@
 """Imitation of hasty photographs taken at home, for training: background, light, blur and noise.
 
-A model that is trained on such images learns to ignore these effects. Their strength is random for
-each image; some images look almost like the gallery style. The mean hue changes only a little,
-because otherwise the garment's color could not be recognized.
+A model that is trained on such images learns to ignore these effects. The strength of the effects
+is random for each image; some images look almost like the gallery style. The mean hue changes only
+a little, because otherwise the garment's color could not be recognized.
 """
 
 import io
@@ -36,7 +36,7 @@ _NAMED = ("striped", "checked", "dotted", "floral", "zigzag", "leopard", "pinstr
 def surroundings(rng: np.random.Generator, garment_colors: list[Color], size: int) -> ImageArray:
     """Return a random background (size, size, 3) as in a home: floor, carpet, bed sheet, wall, ...
 
-    Most backgrounds contrast with the garment's colors; about one in five may be similar.
+    Most backgrounds contrast with the garment's colors; about one in five is not checked for this.
     """
     kinds, shares = zip(*_KINDS, strict=True)
     kind = kinds[int(rng.choice(len(kinds), p=np.array(shares) / sum(shares)))]
@@ -203,7 +203,7 @@ def _as_ink(color: Color) -> tuple[int, int, int]:
 
 
 def foreground(rgb: ImageArray, rng: np.random.Generator) -> None:
-    """Paint a hand or a piece of cloth over the edge of the image `rgb`, which is changed."""
+    """Paint a hand or a piece of cloth over the edge of the image `rgb`; the array is modified."""
     size = len(rgb)
     angle = float(rng.uniform(0, 2 * np.pi))
     inward = np.array([np.cos(angle), np.sin(angle)])
@@ -238,7 +238,8 @@ def foreground(rgb: ImageArray, rng: np.random.Generator) -> None:
 def uneven_light(rng: np.random.Generator, size: int, strength: float) -> Field:
     """Return brightness factors (size, size), about 1, like those of a window, lamp or flash.
 
-    Some contain a shadow with a straight edge. `strength` is about 0 (even light) to 1.3.
+    Some of the results have a shadow with a straight edge. `strength` is about 0 (even light) to
+    1.3.
     """
     steps = np.linspace(-1, 1, 10, dtype=np.float32)
     x, y = steps[None], steps[:, None]
@@ -267,7 +268,7 @@ _NEAR_GALLERY = 0.25  # share of careful photographs, similar to the gallery sty
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A hasty photograph; `strength` of its flaws is from 0 (like the gallery style) to 1."""
+    """A hasty photograph; the `strength` of its flaws is 0 (like the gallery style) to 1."""
 
     strength: float
 

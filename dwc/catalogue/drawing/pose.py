@@ -64,9 +64,9 @@ class Pose:
         lean: Horizontal shear: shift to the right per unit downwards.
         centre: Offset (x, y) of the square's center from the image's, in units of the curve
             coordinates.
-        tilt: Perspective (x, y): 0.1 puts the right or the lower side of the square 10 % farther
-            from the camera, -0.1 the opposite side.
-        crumple: Displacement of the points before all other steps; None for none.
+        tilt: Perspective (x, y): with 0.1, the right side (x) or the lower side (y) of the square
+            is 10 % farther from the camera; with -0.1, the opposite side is.
+        crumple: Displacement of the points before all other steps, or None.
     """
 
     turn: float = 0.0
@@ -78,7 +78,7 @@ class Pose:
     crumple: Crumple | None = None
 
     def place(self, shape: Shape, size: int) -> Shape:
-        """Return the shape in pixel coordinates of an image that is `size` pixels wide and high."""
+        """Return a shape in the pixel coordinates of an image `size` pixels wide and high."""
         half = size / 2
         stretch = np.sqrt(self.aspect)
         cos, sin = np.cos(self.turn), np.sin(self.turn)

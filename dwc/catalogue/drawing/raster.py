@@ -36,9 +36,9 @@ class Layer:
     Attributes:
         rgb: Colors (size, size, 3) in [0, 1], premultiplied by `alpha`.
         alpha: Coverage (size, size) in [0, 1].
-        tones: Lightening (positive) or darkening (negative) of each pixel (size, size). It is
-            collected separately and applied at the end, because changing one field is faster than
-            changing three color channels.
+        tones: Lightening (positive) or darkening (negative) of each pixel (size, size). All changes
+            are summed in this array and applied to the colors at the end, because changing one
+            array is faster than changing three color channels.
         light: Unit vector (x, y) in the image, y down, that points towards the light.
     """
 
@@ -99,8 +99,8 @@ class Layer:
         """Apply `tones` to the colors and return the result (size, size, 3), times `alpha`.
 
         A tone both multiplies a color and adds to it, so that folds are visible on black cloth,
-        too. Call this only once, at the end: it overwrites and returns the array `rgb`, because
-        allocating a new array would take as long as the arithmetic.
+        too. Call this method only once, at the end: the array `rgb` is overwritten and returned,
+        because allocating a new array would take as long as the arithmetic.
         """
         tones, alpha = self.tones, self.alpha
         self.rgb *= (1 + np.float32(0.75) * tones)[..., None]
@@ -152,7 +152,7 @@ def softened(mask: Image.Image, radius: float) -> Field:
 
 
 def bulge_radius(thickness: float) -> float:
-    """Return the blur radius in pixels that turns the mask of a piece into its height field.
+    """Return the blur radius in pixels that turns the mask of a piece into a bulging height field.
 
     `thickness` is the typical width of the piece in pixels.
     """
@@ -225,7 +225,7 @@ def ribbon(points: Points, width: float, taper: bool = False) -> Points:
 
 @lru_cache(maxsize=64)
 def _spindle(count: int) -> NDArray[np.float64]:
-    """Return the widths (count, 1) of a line with thin ends, relative to the given width."""
+    """Return the widths (count, 1) of a line with thin ends, as fractions of its full width."""
     return np.sin(np.linspace(0.12, np.pi - 0.12, count))[:, None] ** 0.7
 
 

@@ -71,9 +71,9 @@ class Renderer:
         self.is_small = unit < _SMALL_UNIT
 
     def draw(self, shape: Shape, rng: np.random.Generator) -> None:
-        """Draw all items of a shape in pixel coordinates, back to front.
+        """Draw all pieces, lines and buttons of a shape in pixel coordinates, back to front.
 
-        A chest print is painted directly after the piece on which it lies.
+        A chest print is painted directly after the piece of cloth on which the print lies.
         """
         printed_after = self._piece_under_print(shape) if self.pattern.name == "graphic" else None
         spans = [
@@ -98,8 +98,8 @@ class Renderer:
     def _piece_under_print(self, shape: Shape) -> Part | None:
         """Return the last patterned piece that overlaps much of the print area.
 
-        It may be a pocket; then the print covers the pocket, too. None if there is no print area or
-        no such piece.
+        The piece may be a pocket; then the print covers the pocket, too. The result is None if
+        there is no print area or no such piece.
         """
         if shape.print_box is None:
             return None
@@ -163,7 +163,7 @@ class Renderer:
             mask: The mask of the piece.
             box: The box of the mask in pixels.
             reach: Blur radius of the shadow in pixels.
-            soft: The mask after a blur, if it exists already; None to compute it.
+            soft: The blurred mask if it has been computed already, else None.
         """
         left, top, right, bottom = box
         if not self.layer.alpha[top:bottom, left:right].any():
@@ -289,7 +289,7 @@ class Renderer:
         self._raised(links, box, 0.5)
 
     def _raised(self, outlines: list[Points], box: Box, emboss: float) -> None:
-        """Paint small metal items, dark on one side and light on the side towards the light."""
+        """Paint small metal shapes that are light on the side towards the light, else dark."""
         if not outlines:
             return
         cover = as_field(filled(outlines, box))
@@ -329,10 +329,10 @@ class Renderer:
 
 
 def _tonal_lines_first(shape: Shape) -> list[Part | Line | Disc]:
-    """Return the items of a shape, reordered such that more of them can be painted at once.
+    """Return the drawing elements of a shape, sorted so that more of them can be painted at once.
 
-    The image stays the same: only lines between two pieces are moved that lighten or darken the
-    cloth, and their effects add up in any order.
+    Between two pieces, the lines that only lighten or darken the cloth come first, sorted by kind.
+    The image stays the same, because their effects add up in any order.
     """
     ordered: list[Part | Line | Disc] = []
     tonal: list[Line] = []
@@ -351,7 +351,7 @@ def _tonal_lines_first(shape: Shape) -> list[Part | Line | Disc]:
 
 
 def _painted_together(item: Part | Line | Disc) -> tuple[object, object]:
-    """Return a key for grouping: neighboring items with equal keys are painted at once."""
+    """Return a key for grouping: neighboring elements with equal keys are painted at once."""
     if isinstance(item, Part):
         return ("part", id(item))
     if isinstance(item, Line):

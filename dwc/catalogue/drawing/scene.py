@@ -119,9 +119,9 @@ def compose(layer: Layer, background: ImageArray, shadow: Field) -> ImageArray:
 
 
 def as_image(image: ImageArray) -> Image.Image:
-    """Convert a float image to an 8-bit image by rounding; values out of range are clipped.
+    """Convert a float image to an 8-bit image by rounding; values outside [0, 1] are clipped.
 
-    Overwrites the input array.
+    The input array is overwritten.
     """
     image *= 255
     image += np.float32(0.5)

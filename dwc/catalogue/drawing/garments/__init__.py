@@ -1,4 +1,4 @@
-"""Builders of all garments: one function per category returns the pieces of a garment."""
+"""Builders of all garments: one function per category returns a garment's drawing elements."""
 
 from collections.abc import Callable
 
@@ -38,8 +38,8 @@ BUILDERS: dict[str, Builder] = {
 
 
 def outline(garment: Garment, rng: np.random.Generator) -> Shape:
-    """Build the shape of a garment in the square [-1, 1]².
+    """Build the shape (pieces, lines and buttons) of a garment in the square [-1, 1]².
 
-    Everything that the description does not specify is chosen at random with `rng`.
+    Everything that the garment's attributes do not specify is chosen at random with `rng`.
     """
     return BUILDERS[garment.category](garment, rng)

@@ -66,7 +66,7 @@ def _hull_rays() -> NDArray[np.float64]:
 def hull(points: Points) -> Points:
     """Return the convex hull of points (n, 2), clockwise.
 
-    It is approximate: it has at most `HULL_DIRECTIONS` points.
+    The hull is approximate: it has at most `HULL_DIRECTIONS` points.
     """
     furthest = np.argmax(points @ _hull_rays(), axis=0)
     return points[furthest[np.diff(furthest, append=furthest[0]) != 0]]
@@ -98,10 +98,10 @@ class View:
     slip: float
 
     def compose(self, shoe: list[Item]) -> Shape:
-        """Arrange one drawn shoe, or two copies of it as a pair, within the image.
+        """Arrange one drawn shoe, or two copies as a pair, within the image.
 
         Args:
-            shoe: The drawing elements of one shoe.
+            shoe: The drawing elements (pieces, lines and buttons) of one shoe.
 
         Returns:
             The drawing elements of the whole image.
@@ -170,7 +170,7 @@ SHARES: dict[Kind, dict[Arrangement, float]] = {
 
 
 def draw_view(rng: np.random.Generator, kind: Kind = "low") -> View:
-    """Return a random view of a shoe or a pair that shows the features of its kind.
+    """Return a random view of a shoe or a pair that shows the features of this kind of shoe.
 
     `kind` is "tall" for boots and high trainers, "heeled" for shoes with a heel, else "low".
     """

@@ -33,7 +33,7 @@ def button_row(x: float, top: float, bottom: float, count: int, radius: float) -
 
 
 def placket(top: float, bottom: float, half_width: float) -> list[Item]:
-    """Return the edge and the stitching of a placket, the band of a shirt with the buttons."""
+    """Return the edge and the stitching of a placket, the band of cloth under a shirt's buttons."""
     return [
         Line(_upright(half_width, top, bottom), "seam", 0.010),
         Line(_upright(-half_width, top, bottom), "stitch", 0.006),
@@ -43,7 +43,7 @@ def placket(top: float, bottom: float, half_width: float) -> list[Item]:
 def zip_tape(top: float, bottom: float, width: float, slant: float = 0.0) -> Line:
     """Return the teeth and tapes of a zip from y = `top` to y = `bottom`.
 
-    `slant` is how far its lower end is moved to the right.
+    `slant` is how far the zip's lower end is moved to the right.
     """
     tape = arc((0, top), (slant * 0.4, (top + bottom) / 2), (slant, bottom), 8)
     return Line(tape, "zip", width)
@@ -52,7 +52,7 @@ def zip_tape(top: float, bottom: float, width: float, slant: float = 0.0) -> Lin
 def zip_fastening(top: float, bottom: float, slant: float = 0.0, width: float = 0.03) -> list[Item]:
     """Return a zip from y = `top` to y = `bottom` with its puller.
 
-    `slant` is how far its lower end is moved to the right.
+    `slant` is how far the zip's lower end is moved to the right.
     """
     pull = polygon((-0.016, 0.0), (0.016, 0.0), (0.02, 0.07), (-0.02, 0.07))
     pull = shifted(rounded(pull, 0.008, 3), slant * 0.05, top + 0.004)
@@ -133,11 +133,11 @@ def patch_pocket(
     Args:
         side: 1 for the right side, -1 for the left.
         centre: Distance of the pocket's center from the middle of the front.
-        top: Vertical position of its upper edge.
+        top: Vertical position of the pocket's upper edge.
         width: Width of the pocket.
         height: Height of the pocket.
-        pointed: Whether its lower edge has a point in the middle.
-        flap: Whether a buttoned flap covers its upper part.
+        pointed: Whether the lower edge has a point in the middle.
+        flap: Whether a buttoned flap covers the upper part of the pocket.
     """
     half, dip = width / 2, 0.022 if pointed else 0.0
 
@@ -174,10 +174,10 @@ def pouch_pocket(top: float, height: float, half_width: float, split: bool) -> l
     """Return the large front pocket of a hoodie.
 
     Args:
-        top: Vertical position of its upper edge.
+        top: Vertical position of the pocket's upper edge.
         height: Height of the pocket.
-        half_width: Half its width.
-        split: Whether it consists of two halves with a gap for a zip.
+        half_width: Half the width of the pocket.
+        split: Whether the pocket consists of two halves with a gap for a zip.
     """
     upper, middle = half_width * 0.60, 0.016 if split else 0.0
     mouth = arc(
@@ -215,7 +215,7 @@ def hem_band(torso: Torso, depth: float, sag: float, taper: float, ribs: int) ->
         torso: The body of the garment.
         depth: Height of the band.
         sag: How much lower the band lies in the middle.
-        taper: Width of its lower edge as a fraction of the hem's width.
+        taper: Width of the band's lower edge as a fraction of the hem's width.
         ribs: The number of knitted ribs; 0 for a plain band.
     """
     x, y = torso.hem

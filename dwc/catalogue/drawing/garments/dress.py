@@ -16,7 +16,7 @@ _RUFFLE = 0.11  # by how much the lowest ruffle hangs below the hem
 
 
 def dress(garment: Garment, rng: np.random.Generator) -> Shape:
-    """Build a dress; one without sleeves has broad or thin straps."""
+    """Build a dress; a sleeveless dress has broad or thin straps."""
     stance = draw_stance(rng)
     kind = garment["neckline"]
     strappy = garment["sleeve"] == "sleeveless" and kind != "collar" and rng.random() < 0.4
@@ -151,7 +151,7 @@ def _pleats(torso: Torso, hem: Points, waves: int, rng: np.random.Generator) -> 
 
 
 def _ruffles(torso: Torso, rng: np.random.Generator) -> list[Item]:
-    """Return one to three rows of ruffles above the hem; the lowest row hangs below it."""
+    """Return one to three rows of ruffles; the lowest row is sewn to the hem and hangs below it."""
     tiers, lobes = int(rng.integers(1, 4)), int(rng.integers(6, 9))
     end = torso.hem[1]
     items: list[Item] = []

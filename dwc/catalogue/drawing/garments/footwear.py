@@ -29,9 +29,9 @@ from dwc.catalogue.schema import Garment
 
 
 def closed_upper(upper: Upper, rng: np.random.Generator, roundness: float = 0.6) -> list[Item]:
-    """Return the items of an upper with its opening for the foot.
+    """Return the drawing elements of an upper and of its opening for the foot.
 
-    Seen from above, half of the shoes also have a visible insole.
+    In half of the views from above, the insole is visible as well.
     """
     ring = upper.opening()
     items: list[Item] = [
@@ -112,8 +112,8 @@ def buckle(upper: Upper, front: float, back: float, *, v: float, size: float) ->
         upper: The surface on which the strap lies.
         front: Cross-section of the strap's front edge; the tip of the toe is 0.
         back: Cross-section of the strap's back edge.
-        v: Position across the shoe, from one side (-1) to the other (1). If it is hidden from the
-            camera, the buckle is moved to the visible side.
+        v: Position across the shoe, from one side (-1) to the other (1). If the camera does not see
+            this position, the buckle is moved to the visible side.
         size: Width of the buckle, in lengths of the shoe.
     """
     low, high = (float(bound) for bound in upper.visible((front + back) / 2))
@@ -140,11 +140,11 @@ def buckled_strap(
 
     Args:
         upper: The surface on which the strap lies.
-        front: Cross-section of its front edge; the tip of the toe is 0.
-        back: Cross-section of its back edge.
-        reach: Half its length; 1 reaches from the lower edge of one side over the shoe to the lower
-            edge of the other.
-        button: Whether it is closed by a button instead of a buckle.
+        front: Cross-section of the strap's front edge; the tip of the toe is 0.
+        back: Cross-section of the strap's back edge.
+        reach: Half the strap's length; 1 reaches from the lower edge of one side over the shoe to
+            the lower edge of the other.
+        button: Whether the strap is closed by a button instead of a buckle.
     """
     band: Points = upper.band((front, front), (back, back), reach=reach)
     items: list[Item] = [Part(band, "main", 0.0, 0.5)]

@@ -56,7 +56,7 @@ def _near(camera: Camera, radius: float, height: float, count: int = 17) -> Poin
 def _strip(camera: Camera, low: tuple[float, float], high: tuple[float, float]) -> Points:
     """Return the outline of the visible side of a band around the hat.
 
-    `low` and `high` are the (radius, height) of the rings at its lower and upper edge.
+    `low` and `high` are the (radius, height) of the rings at the band's lower and upper edge.
     """
     return np.concatenate([_near(camera, *high), _near(camera, *low)[::-1]])
 
@@ -64,7 +64,7 @@ def _strip(camera: Camera, low: tuple[float, float], high: tuple[float, float]) 
 def _crown(camera: Camera, profile: list[tuple[float, float]]) -> Points:
     """Return the image outline of a hat's crown (the part above the brim).
 
-    `profile` lists (radius, height) of its rings from the bottom to the top.
+    `profile` lists (radius, height) of the crown's rings from the bottom to the top.
     """
     curve = smooth(np.array(profile), closed=False, samples=4)
     rings = (
@@ -183,7 +183,7 @@ def _narrow(banded: bool, rng: np.random.Generator) -> list[Item]:
 
 
 def _bucket(banded: bool, rng: np.random.Generator) -> list[Item]:
-    """Build a soft hat with a brim that slopes down."""
+    """Return the drawing elements of a soft hat with a brim that slopes down."""
     camera = Camera(0.0, math.radians(float(rng.uniform(8, 24))))
     profile = [(0.5, 0.0), (0.47, 0.3), (0.43, 0.5), (0.4, 0.54), (0.2, 0.56), (0.0, 0.56)]
     rim, drop = float(rng.uniform(0.68, 0.76)), float(rng.uniform(-0.24, -0.18))
@@ -207,7 +207,7 @@ def _bucket(banded: bool, rng: np.random.Generator) -> list[Item]:
 def _brimmed(
     camera: Camera, rim: float, lift: Floats, profile: list[tuple[float, float]]
 ) -> list[Item]:
-    """Build a crown on a stiff brim.
+    """Return the drawing elements of a crown on a stiff brim.
 
     Args:
         camera: The camera.

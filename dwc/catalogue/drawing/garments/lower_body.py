@@ -31,8 +31,8 @@ def waistband(top: float, bottom: float, depth: float, dip: float) -> list[Item]
     """Return a waistband, and the inner side of the back that is visible above it.
 
     Args:
-        top: Half the width of its upper edge.
-        bottom: Half the width of its lower edge.
+        top: Half the width of the band's upper edge.
+        bottom: Half the width of the band's lower edge.
         depth: Height of the band.
         dip: How much lower the band lies in the middle.
     """
@@ -216,8 +216,9 @@ class Leg:
         """Return points (n, 2) on the leg.
 
         Args:
-            down: Positions along the leg, (n,) or one: 0 is the crotch, 1 the hem.
-            across: Positions across the leg, (n,) or one: -1 is the inner edge, 1 the outer edge.
+            down: Positions along the leg, an array (n,) or one number: 0 is the crotch, 1 the hem.
+            across: Positions across the leg, an array (n,) or one number: -1 is the inner edge, 1
+                the outer edge.
         """
         marks, places, slopes = self._frame
         down = np.atleast_1d(np.asarray(down, dtype=np.float64))
@@ -461,7 +462,7 @@ def _cargo_pocket(leg: Leg) -> list[Item]:
 
 
 def skirt(garment: Garment, rng: np.random.Generator) -> Shape:
-    """Build a pencil, flared, pleated or tiered ruffled skirt."""
+    """Build a skirt: straight, flared with folds, or with tiers of ruffles."""
     length = SKIRT_LENGTHS[garment["length"]] * float(rng.uniform(0.97, 1.03))
     hem = garment["hem"]
     waist, dip = 0.27, 0.03

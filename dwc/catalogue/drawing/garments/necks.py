@@ -51,8 +51,8 @@ def cut_neckline(kind: str, half_width: float, depth: float) -> Points:
 def neck_lining(neckline: Points, rise: float = 0.012) -> list[Item]:
     """Return the inner side of the back that is visible in the neckline, with the brand label.
 
-    It has to be painted before the body. `rise` is how much higher than y = 0 the back of the neck
-    is.
+    The pieces have to be painted before the body. `rise` is the height of the back of the neck
+    above y = 0.
     """
     half_width = float(neckline[-1, 0])
     back = arc((half_width, 0), (0, -2 * rise), (-half_width, 0), 9)
@@ -80,7 +80,7 @@ def neck_band(
         kind: "round" or "v".
         depth: Depth of the neckline.
         width: Width of the band.
-        role: The role that decides its color.
+        role: Role of the band, which determines its color; see `parts.Role`.
         ribbed: Whether the band is knitted with ribs.
     """
     inner = cut_neckline(kind, torso.neck, depth)
@@ -102,7 +102,8 @@ def roll_neck(half_width: float, height: float) -> tuple[list[Item], list[Item]]
     """Build a roll neck, a folded knitted tube around the neck.
 
     Returns:
-        The items of its back, to paint before the body, and those of its front, to paint after it.
+        The drawing elements of the back of the roll neck, to paint before the body, and those of
+        the front, to paint after the body.
     """
     top = half_width * 0.94
     back: list[Item] = [
@@ -127,8 +128,8 @@ class NeckPiece:
     """A collar or a hood.
 
     Attributes:
-        behind: Items to paint before the body.
-        on_top: Items to paint after the body.
+        behind: Pieces and lines to paint before the body.
+        on_top: Pieces and lines to paint after the body.
     """
 
     behind: list[Item]
@@ -154,7 +155,7 @@ def turned_collar(
         drop: Vertical position (y) at which the two halves meet.
         size: Factor for the size of the halves.
         pointed: Whether the halves have sharp tips; otherwise they are round.
-        role: The role that decides the color.
+        role: Role of the collar, which determines its color; see `parts.Role`.
         stand: Factor for the height of the collar at the back of the neck.
     """
     top = arc((neck * 0.95, -stand * 0.6), (0, -stand * 2.1), (-neck * 0.95, -stand * 0.6), 9)
@@ -302,7 +303,7 @@ def drawstrings(start_y: float, spread: float, lengths: tuple[float, float]) -> 
     """Return two cords that hang from a hood.
 
     Args:
-        start_y: Vertical position of their upper ends.
+        start_y: Vertical position (y) of the upper ends of the cords.
         spread: Distance of each cord from the middle.
         lengths: Lengths of the left and the right cord.
     """
@@ -325,8 +326,8 @@ def standing_collar(neck: float, height: float, drop: float, gap: float) -> Neck
     Args:
         neck: Half the neck's width at the shoulder.
         height: Height of the collar above y = 0.
-        drop: Vertical position (y) of its lower end in the middle of the front.
-        gap: Half the distance between its two halves at the top of the front.
+        drop: Vertical position (y) of the collar's lower end in the middle of the front.
+        gap: Half the distance between the collar's two halves at the top of the front.
     """
     top = neck * 1.02
     back = arc((top, -height), (0, -height - 0.045), (-top, -height), 9)

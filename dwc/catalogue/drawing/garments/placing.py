@@ -37,8 +37,8 @@ class Stance:
     """How a garment lies or hangs.
 
     Attributes:
-        setting: Whether it is laid flat, hung or worn.
-        arms: Positions of its two sleeves; the one on the left of the image is first.
+        setting: Whether the garment is laid flat, hung or worn.
+        arms: Positions of the two sleeves; the sleeve on the left of the image is first.
         lean: Horizontal shear: meters to the right per meter downwards.
         bow: Amplitude of the sideways bend in meters.
         tilt: Vertical shear, which lowers one shoulder: meters down per meter to the right.
@@ -66,7 +66,7 @@ class Stance:
 
 
 def draw_stance(rng: np.random.Generator) -> Stance:
-    """Return a random way for a garment to lie or hang; half of them are laid flat."""
+    """Return a random way for a garment to lie or hang; half of all garments are laid flat."""
     setting: Setting = ("flat", "flat", "hung", "worn")[int(rng.integers(4))]
     manner = _draw_manner(rng, setting)
     other = _draw_manner(rng, setting) if setting == "flat" and rng.random() < 0.25 else manner
@@ -118,12 +118,12 @@ def moved(
     turn: float = 0.0,
     shift: tuple[float, float] = (0.0, 0.0),
 ) -> list[Item]:
-    """Return items after a transformation.
+    """Return drawing elements after a transformation.
 
     Args:
-        items: The items.
+        items: The drawing elements: pieces, lines and buttons.
         scale: Scale factor.
-        flip: Whether the items are mirrored left to right first.
+        flip: Whether the elements are mirrored left to right first.
         turn: Rotation in radians, clockwise.
         shift: Translation (x, y), applied last.
     """
@@ -167,7 +167,10 @@ def moved(
 
 
 def bounds(items: Iterable[Item]) -> tuple[float, float, float, float]:
-    """Return the extent (left, top, right, bottom) of all items, ignoring the width of lines."""
+    """Return the extent (left, top, right, bottom) of pieces, lines and buttons.
+
+    The width of lines and the radius of buttons are ignored.
+    """
     clouds = [
         item.outline
         if isinstance(item, Part)
@@ -188,13 +191,13 @@ def framed(
     print_box: tuple[float, float, float, float] | None = None,
     hung_from: Sequence[tuple[float, float]] = (),
 ) -> Shape:
-    """Return the items as a shape that is centered in the image and scaled to a given size.
+    """Return drawing elements as a shape that is centered in the image and scaled to a given size.
 
     Args:
-        items: The items of the garment, in any unit.
+        items: The pieces, lines and buttons of the garment, in any unit.
         span: Length of the longer side after scaling; the image's side is 2.
-        print_box: Area (left, top, right, bottom) for a chest print, in the items' unit.
-        hung_from: Points held by a hanger or clips, in the items' unit.
+        print_box: Area (left, top, right, bottom) for a chest print, in the unit of `items`.
+        hung_from: Points held by a hanger or clips, in the unit of `items`.
     """
     left, top, right, bottom = bounds(items)
     scale = span / max(right - left, bottom - top)
@@ -226,18 +229,18 @@ def place(
     held_at: tuple[float, float] | None = None,
     largest_scale: float = 2.3,
 ) -> Shape:
-    """Return the items of a garment as a shape in the image.
+    """Return the drawing elements of a garment as a shape in the image.
 
-    The items are distorted according to the way the garment lies or hangs, centered, and scaled.
+    The elements are distorted according to the way the garment lies or hangs, centered, and scaled.
 
     Args:
-        items: The garment's items in meters.
+        items: The pieces, lines and buttons of the garment, in meters.
         stance: How the garment lies or hangs.
         print_box: Area (left, top, right, bottom) for a chest print, in meters.
-        held_at: Point (x, y) of the right shoulder, in meters, where a hanger holds the garment. It
-            is used only if the garment hangs.
-        largest_scale: Upper limit of the scale (image units per meter). It makes short garments
-            smaller than long ones.
+        held_at: Point (x, y) of the right shoulder, in meters, where a hanger holds the garment.
+            The point is used only if the garment hangs.
+        largest_scale: Upper limit of the scale (image units per meter). This limit makes short
+            garments smaller than long ones.
     """
     arrays: list[Points] = []
     for item in items:

@@ -8,8 +8,8 @@ the ground; the unit is the length of the shoe.
 An upper is a bent tube of cross-sections. A point on it is given as (k, v):
 
 - k is the cross-section: 0 is the tip of the toe, the last one is the opening for the foot.
-  Fractions lie between two cross-sections. They stand upright at the toe; towards the heel, they
-  lean back more and more, until the opening is nearly horizontal.
+  Fractions lie between two cross-sections. The cross-sections stand upright at the toe; towards the
+  heel, they lean back more and more, until the opening is nearly horizontal.
 - v is the position within the cross-section: -1 is the lower edge of one side, 0 the top (the
   middle of the shoe), 1 the lower edge of the other side.
 
@@ -60,10 +60,10 @@ def _spline_basis(knots: int) -> Floats:
 
 
 class Upper:
-    """The surface of an upper, and its image by one camera.
+    """The surface of an upper (the part of a shoe above its sole), seen by one camera.
 
-    Points on it are given as (k, v): k is the cross-section, counted from the toe, and v the
-    position across the shoe, -1 to 1; see the docstring of this module.
+    Points on the surface are given as (k, v): k is the cross-section, counted from the toe, and v
+    the position across the shoe, -1 to 1.
 
     Args:
         rows: The n cross-sections (n, 8), starting at the toe. The columns are: x and z of the
@@ -145,7 +145,7 @@ class Upper:
         return self._surface(sections.T, np.asarray(v, dtype=np.float64))
 
     def visible(self, k: ArrayLike) -> tuple[Floats, Floats]:
-        """Return the visible range of the cross-sections `k`; the tip of the toe is 0.
+        """Return the visible range of each cross-section in `k`; the tip of the toe is 0.
 
         Returns:
             The smallest and the largest position across the shoe (-1 to 1) at which the surface
@@ -182,7 +182,7 @@ class Upper:
         Args:
             k: The cross-section; the tip of the toe is 0.
             start: Position across the shoe at which the curve starts, -1 to 1.
-            end: Position at which it ends.
+            end: Position at which the curve ends.
             count: The number of points.
         """
         return self.camera.project(self.places(k, np.linspace(start, end, count)))
@@ -255,9 +255,10 @@ class Upper:
         return np.linspace(share[inside[0]], share[inside[-1]], BAND_POINTS)
 
     def inside_of_band(self, front: float, back: float) -> Points:
-        """Return the outline of the far part of a strap around the leg, which shows its inner side.
+        """Return the outline of the part of a strap around the leg that lies behind the leg.
 
-        `front` and `back` are the cross-sections of the strap's edges; the tip of the toe is 0.
+        The inner side of this part is visible. `front` and `back` are the cross-sections of the
+        strap's edges; the tip of the toe is 0.
         """
         (low_front, low_back), (high_front, high_back) = self.visible([front, back])
         near = self.places(
@@ -276,7 +277,7 @@ class Upper:
         Args:
             v: Position across the shoe, -1 to 1.
             start: Cross-section at which the line starts; the tip of the toe is 0.
-            end: Cross-section at which it ends.
+            end: Cross-section at which the line ends.
             count: The number of points.
         """
         return self.on_view(np.linspace(start, end, count), v)
@@ -306,7 +307,7 @@ class Upper:
         Args:
             k: The cross-section; the tip of the toe is 0.
             start: Position across the shoe at which the line starts, -1 to 1.
-            end: Position at which it ends.
+            end: Position at which the line ends.
             count: The number of points.
         """
         return self.on_view(k, np.linspace(start, end, count))
@@ -417,7 +418,7 @@ TOE_HEIGHTS: dict[Toe, tuple[float, ...]] = {
 
 @dataclass(frozen=True)
 class Base:
-    """The measures of a sole; lengths are in lengths of the shoe.
+    """The measures of a sole; all distances are fractions of the shoe's length.
 
     Attributes:
         toe: Shape of the toe.
@@ -459,12 +460,12 @@ class Base:
         """Return the n cross-sections (n, 8) of an upper on this sole, as `Upper` needs them.
 
         Args:
-            back: The cross-sections behind the toe, with heights above the footbed; see the
-                docstring of this module.
+            back: The cross-sections behind the toe, such as `PUMP`, one per row: (back x, back z,
+                front x, front z, half width, angle, sag). Heights (z) are above the footbed.
             toe_height: Factor for the height of the toe.
-            lifted: How much the instep rises with the heel, 0 to 1. The height of a front point is
-                measured from the footbed below itself (0), below the back point of its
-                cross-section (1), or between.
+            lifted: How much the instep rises with the heel, 0 to 1. With 0, the height of a front
+                point is measured from the footbed below this point; with 1, from the footbed below
+                the back point of the same cross-section; else, from a point between these.
         """
         out: list[tuple[float, ...]] = [
             (x, 0.0, x, height * toe_height, width, 0.5, 0.0)
@@ -490,7 +491,8 @@ class Base:
     def plan(self, margin: float | None = None) -> Points:
         """Return the outline (n, 2) of the sole from above: x along the shoe, y across.
 
-        `margin` is the distance by which it extends beyond the upper; None for the attribute.
+        `margin` is the distance by which the sole extends beyond the upper; if it is None, the
+        attribute of this name is used.
         """
         margin = self.margin if margin is None else margin
         grown = self._plan.copy()
@@ -507,7 +509,7 @@ class Base:
         )
 
     def parts(self, camera: Camera) -> list[Part | Line]:
-        """Return the items of the heel block and the sole; they are painted before the upper."""
+        """Return the pieces and lines of heel block and sole, to be painted before the upper."""
         plan = self.plan()
         top = self.bed(plan[:, 0])
         bottom = np.maximum(top - self.sheet, 0.0)

@@ -37,7 +37,7 @@ class Sleeve:
         inner: Inner edge (n, 2) from armhole to wrist.
         direction: Unit vector (2,) along the sleeve at its end, away from the body.
         closing: Curve (m, 2) along the armhole that closes the sleeve's outline.
-        grain: Rotation of the pattern on its cloth in radians, clockwise.
+        grain: Rotation of the pattern on the sleeve in radians, clockwise.
         side: 1 for the right side of the image, -1 for the left.
         bend: Angle at the elbow in radians; 0 is straight.
     """
@@ -138,7 +138,7 @@ def cut_sleeve(
         torso: The garment's body.
         side: 1 for the right, -1 for the left.
         arm: Position of the sleeve. A sleeve that ends above the elbow does not bend, and a short
-            one is lifted more.
+            sleeve is lifted more.
         length: Length from the tip of the shoulder, in meters.
         widths: Half the sleeve's width at its start, middle and end, in meters.
     """
@@ -190,7 +190,7 @@ def set_sleeves(
     rng: np.random.Generator,
     roundness: float = 0.8,
 ) -> tuple[list[Item], list[Item]]:
-    """Build both sleeves.
+    """Return the drawing elements of both sleeves.
 
     Args:
         torso: The garment's body.
@@ -203,7 +203,7 @@ def set_sleeves(
         roundness: Strength of the shading, 0 (flat) to 1 (a tube).
 
     Returns:
-        The items to paint before the body, and the items to paint after it.
+        The elements to paint before the body, and the elements to paint after it.
     """
     under: list[Item] = []
     over: list[Item] = []

@@ -221,7 +221,7 @@ def shirt(garment: Garment, rng: np.random.Generator) -> Shape:
 def shirt_tail(torso: Torso, tail: float) -> Points:
     """Return a shirt's hem from right to left, higher at the sides and lower in the middle.
 
-    `tail` is the change in meters at each of these places.
+    `tail` is the difference from a straight hem in meters, at the sides and in the middle.
     """
     x, y = torso.hem
     if tail < 0.02:

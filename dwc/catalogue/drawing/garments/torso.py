@@ -125,7 +125,7 @@ def sides(
 
 @dataclass(frozen=True)
 class Block:
-    """The measures of one fit ("slim", "regular", "loose") of a garment.
+    """The measures of a garment's body for one fit ("slim", "regular" or "loose").
 
     Attributes:
         shoulder: Half the width at the shoulders, in meters.
@@ -144,9 +144,10 @@ class Block:
     sleeve: float
 
     def eased(self, ease: float) -> "Block":
-        """Return a wider fit for garments that are worn over others.
+        """Return wider measures, for garments that are worn over others.
 
-        `ease` is added to the half widths of chest, waist and hip, in meters.
+        `ease`, in meters, is added to the half widths of chest, waist and hip. Half of `ease` is
+        added to the shoulders and to the position of the armpit.
         """
         return replace(
             self,
@@ -160,7 +161,7 @@ class Block:
     def torso(
         self, neck: float, length: float, *, drop: float = 0.0, sleeveless: bool = False
     ) -> Torso:
-        """Return a body of this fit.
+        """Return a garment's body with these measures.
 
         Args:
             neck: Half the neckline's width, in meters.
@@ -228,7 +229,7 @@ def body_folds(torso: Torso, rng: np.random.Generator, softness: float) -> list[
 
 
 def waist_gathers(torso: Torso, y: float, depth: float, rng: np.random.Generator) -> list[Line]:
-    """Return short creases below a belt at `y`; they are about `depth` long."""
+    """Return short creases below a belt at `y`; the creases are about `depth` meters long."""
     x = torso.half_width(y)
     lines = []
     for at in np.linspace(-0.78, 0.78, 6) + rng.normal(0, 0.05, 6):
