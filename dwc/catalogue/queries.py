@@ -20,7 +20,7 @@ _REPEATS = 200
 
 @dataclass(frozen=True)
 class CatalogueQuery:
-    """A query, the gallery images that fit it, and what its text and its image each determine.
+    """A query, the gallery images that fit it, and the attributes that text and image determine.
 
     Attributes:
         reference: Id of the reference image.

@@ -1,8 +1,8 @@
 """The train, val and test splits of all garments, their galleries, and training triplets.
 
 Each combination of category, color and pattern belongs to exactly one split. If "red striped dress"
-belongs to the test split, no training image shows it, but there are training images of other
-dresses, of other red garments and of other striped garments.
+belongs to the test split, no training image shows such a dress, but there are training images of
+other dresses, of other red garments and of other striped garments.
 """
 
 import random
@@ -49,12 +49,12 @@ def _split_of(category: str, color: str, pattern: str) -> Split:
 
 
 def split_of(garment: Garment) -> Split:
-    """Return the split that a garment belongs to by its category, color and pattern."""
+    """Return the split of a garment, which depends on its category, color and pattern."""
     return _split_of(garment.category, garment["colour"], garment["pattern"])
 
 
 def sample_in_split(rng: random.Random, split: Split, category: str | None = None) -> Garment:
-    """Return a random garment of a split; unless `category` is None, the garment belongs to it."""
+    """Return a random garment of a split, and of a given category unless `category` is None."""
     while True:
         garment = sample_garment(rng, category)
         if split_of(garment) == split:
@@ -62,10 +62,10 @@ def sample_in_split(rng: random.Random, split: Split, category: str | None = Non
 
 
 def family(rng: random.Random, split: Split) -> list[Garment]:
-    """Return a "family": a random garment, then about four distinct variations of it.
+    """Return a "family": a random garment, then up to five distinct variations of this garment.
 
-    In the four variations, about one, about two, about half and about all of the attributes are
-    changed. Sometimes the family also has a garment of another category with nearly the same color,
+    In four of the variations, about one, about two, about half and about all of the attributes are
+    changed. The fifth, which is rare, is a garment of another category with nearly the same color,
     shade, pattern and second color. All garments belong to `split`. A variation is left out if none
     of the random garments tried for it belongs to the split.
     """
@@ -188,8 +188,8 @@ def training_triplets(
         items: The images from which reference and target are chosen.
         seed: The seed of the random choice of pairs and words.
         count: The number of triplets; None for an endless iterator.
-        wrong_text_share: The label noise: the share (0 to 1) of triplets that get the modification
-            of the previous pair, which is usually wrong for them.
+        wrong_text_share: The label noise: the share (0 to 1) of triplets whose modification is
+            replaced by that of the previous pair and is therefore usually wrong.
         negation_share: Share (0 to 1) of modifications that exclude something ("no stripes"); see
             `draw_modification`.
 

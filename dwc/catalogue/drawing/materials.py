@@ -35,7 +35,7 @@ def upsampled(field: Field, width: int, height: int, sharp: bool = False) -> Fie
 def cloud_tile(roughness: float, finest: int = 64, side: int = _TILE) -> Field:
     """Return cloud-like noise (side, side) that repeats seamlessly; mean 0, standard deviation 1.
 
-    Equal arguments always give the same tile. `cut` takes a random section of it.
+    Equal arguments always give the same tile. `cut` takes a random section of a tile.
 
     Args:
         roughness: Exponent by which the amplitude falls with frequency: 2 is smooth, 0 white noise.
@@ -55,7 +55,7 @@ def cloud_tile(roughness: float, finest: int = 64, side: int = _TILE) -> Field:
 def crease_tile(roughness: float = 1.6, finest: int = 24) -> Field:
     """Return a texture (256, 256) like crumpled cloth: smooth hollows between narrow ridges.
 
-    Its mean is 0 and its standard deviation 1. The arguments are those of `cloud_tile`.
+    The texture has mean 0 and standard deviation 1. The arguments are those of `cloud_tile`.
     """
     ridges = -np.abs(cloud_tile(roughness, finest)) + 0.35 * np.abs(
         np.roll(cloud_tile(roughness, finest).T, (91, 37), (0, 1))
@@ -262,7 +262,7 @@ class Material:
 
 
 def material_of(garment: Garment, rng: np.random.Generator) -> Material:
-    """Return a garment's material: its two colors, its category's surface, and random details."""
+    """Return a garment's material: its two colors, a surface by category, and random details."""
     color, shade, second_name = garment["colour"], garment["shade"], garment["second_colour"]
     main = color_of(color, shade)
     second = main if second_name == "none" else second_color_of(second_name, color, shade)

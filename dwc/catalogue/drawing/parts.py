@@ -88,7 +88,7 @@ class Shape:
     """The drawing elements of a garment: its pieces, lines and buttons.
 
     Attributes:
-        items: Parts, lines and discs in painting order, back to front.
+        items: Pieces (`Part`), lines and buttons (`Disc`) in painting order, back to front.
         print_box: Area (left, top, right, bottom) for a chest print; None for garments without such
             an area.
         hung_from: Points (x, y) at which a hanger or clips hold the garment; empty if the garment
@@ -171,7 +171,7 @@ def bow(
 ) -> Points:
     """Return a cubic Bezier curve (count, 2) from `start` to `end`.
 
-    `first` and `second` are the control points between them.
+    `first` and `second` are the two inner control points.
     """
     return _cubic_basis(count) @ np.array([start, first, second, end], dtype=np.float64)
 

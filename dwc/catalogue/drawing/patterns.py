@@ -99,7 +99,7 @@ class Pattern:
 
         Returns:
             The weights (height of the box, width of the box), 0 to 1; None for the patterns "plain"
-            and "graphic", which cover no whole piece.
+            and "graphic", which do not cover whole pieces.
         """
         if self.name == "colour_block":
             return _block_weight(self.layout, box, span, turn)

@@ -1,7 +1,7 @@
 """Rasterization: conversion of outlines into pixel masks and shading.
 
 Masks are filled at three times the image's resolution and then reduced, which gives smooth edges.
-Shading is computed at a low resolution and enlarged, which loses no detail because it is soft.
+Shading is computed at a low resolution and enlarged; since shading is soft, no detail is lost.
 """
 
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ OVER = 3  # oversampling factor of masks
 def colors(height: int, width: int) -> NDArray[np.float32]:
     """Return a black image (height, width, 3) that is stored as a red, a green and a blue plane.
 
-    With this memory layout, arithmetic with a (height, width) field takes a fifth of the time that
-    it takes with interleaved colors. Arrays computed from the image have the same layout.
+    With this memory layout, arithmetic with a (height, width) field takes a fifth of the time
+    needed with interleaved colors. Arrays computed from the image have the same layout.
     """
     return np.zeros((3, height, width), np.float32).transpose(1, 2, 0)
 
@@ -37,7 +37,7 @@ class Layer:
         rgb: Colors (size, size, 3) in [0, 1], premultiplied by `alpha`.
         alpha: Coverage (size, size) in [0, 1].
         tones: Lightening (positive) or darkening (negative) of each pixel (size, size). All changes
-            are summed in this array and applied to the colors at the end, because changing one
+            are collected in this array and applied to the colors at the end, because changing one
             array is faster than changing three color channels.
         light: Unit vector (x, y) in the image, y down, that points towards the light.
     """
@@ -96,7 +96,7 @@ class Layer:
         self.tones[top:bottom, left:right] += amount
 
     def lit(self) -> NDArray[np.float32]:
-        """Apply `tones` to the colors and return the result (size, size, 3), times `alpha`.
+        """Apply `tones` to the colors and return them (size, size, 3), premultiplied by `alpha`.
 
         A tone both multiplies a color and adds to it, so that folds are visible on black cloth,
         too. Call this method only once, at the end: the array `rgb` is overwritten and returned,
@@ -167,7 +167,7 @@ def roundness_shade(
     Positive values lighten. Edges and the side away from the light are darker.
 
     Args:
-        bulge: The mask of the piece blurred by `radius`, which serves as its height field (h, w).
+        bulge: Height field (h, w) of the piece: its mask after a blur by `radius`.
         radius: Blur radius of `bulge` in pixels.
         roundness: Strength of the bulge, from 0 (flat) to 1 (a tube).
         light: Unit vector (x, y) that points towards the light.

@@ -47,7 +47,7 @@ class Renderer:
         layer: The layer that is drawn on.
         material: Colors and surface of the garment.
         pattern: Pattern of the garment.
-        unit: Pixels per unit of the curve coordinates, see `pose`.
+        unit: Pixels per unit of the curve coordinates (half the image's side at zoom 1).
         turn: Rotation of the whole garment in radians, clockwise.
         detail: Strength of seams, folds and the shading of pieces, 0 to 1.
         is_small: Whether the image is so small that the finest details are left out.

@@ -52,8 +52,8 @@ def describe(
     Args:
         garment: The garment.
         rng: Random generator by which the words are chosen.
-        detail: Share of the attributes that are mentioned, 0 to 1. If None, it is random: a third
-            of the descriptions mention all attributes, the others some or none.
+        detail: Share of the attributes that are mentioned, 0 to 1. If None, the share is random: a
+            third of the descriptions mention all attributes, the others some or none.
         negation_share: Probability (0 to 1) that the description comes from `describe_excluding`
             and says what the garment is not. With 0, no random number is used for this choice, so
             that a given seed gives the same texts as before exclusions were introduced.

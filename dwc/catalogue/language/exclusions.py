@@ -8,7 +8,7 @@ they only deny a few values by "no stripes" or "not red" (see `statements`), as 
 the catalogue's language did. The parser accepts all phrases.
 
 An exclusion states only what is not wanted: "no stripes" allows every other pattern
-(`excluded_meaning`). If the reference image has no stripes, its pattern is to stay as it is.
+(`excluded_meaning`). If the reference image has no stripes, its pattern stays as it is.
 
 No template starts with a minus ("-stripes"), since the word tokenizer deletes punctuation. In a
 user's text, `dwc.negation.spell_out_minus` replaces a minus by "without" before tokenization.
@@ -286,7 +286,7 @@ def say_category_exclusion(rng: random.Random, category: str) -> Exclusion:
 def _phrase(rng: random.Random, kind: Kind, name: str, text_form: str | None = None) -> str:
     """Return a template filled with a name; the name is in the singular or plural at random.
 
-    The template is `text_form`; if that is None, it is a random template for this kind of name.
+    The template is `text_form`, or a random template for this kind of name if `text_form` is None.
     """
     if kind in ("thing", "absence") and _is_counted(name) and rng.random() < 0.3:
         name = other_number(name) or name
@@ -325,7 +325,7 @@ def say_exchange(
         rng: The random generator that chooses the name and the template.
         category: The category whose words are used.
         attribute: The attribute.
-        new: The words for the wanted value.
+        new: The words for the new value.
         old: The value to exclude. If the value only has names for the absence of a part ("no
             pockets"), the clause excludes the value without mentioning `new`.
         is_thing: Whether `new` names a part of the garment ("a belt"). `old` is then also named by
@@ -397,7 +397,7 @@ def exclude_something(
     Args:
         rng: The random generator that chooses value and words.
         garment: The garment.
-        chosen: The attributes of which no value may be excluded.
+        chosen: The attributes whose values must not be excluded.
         with_category: Whether one clause in six excludes another category instead of a value. If no
             value can be excluded, the clause excludes a category in any case.
     """

@@ -70,7 +70,7 @@ class Lexicon:
         being: Phrases that follow "is" or stand before a noun: "long sleeved".
         having: Phrases that follow "with": "long sleeves".
         lacking: The phrases of `excluded` that are also excluded as a later entry of a list after
-            "no": "no stripes and belt" excludes a belt. All other phrases are wanted in this
+            "no": "no stripes and belt" excludes a belt. Other phrases are not excluded in this
             position: "no stripes and long sleeves" asks for long sleeves.
         excluded: Phrases that can follow "no", "not", "without" and similar words.
         names: Nouns: "dress".
@@ -144,10 +144,10 @@ def words_of_category(category: str, is_named: bool) -> Lexicon:
 
     Args:
         category: The category.
-        is_named: Whether a noun of the category means that this category is wanted. If False, the
-            category is known already, and a noun only restricts the attributes that it specifies
-            ("cardigan": with buttons). A noun that is also a phrase for a value ("polo neck") then
-            has only the meaning of that phrase.
+        is_named: Whether a noun of the category means that the target has this category. If False,
+            the category is known already, and a noun only restricts the attributes that the noun
+            specifies ("cardigan": with buttons). A noun that is also a phrase for a value ("polo
+            neck") then has only the meaning of that phrase.
     """
     lexicon = Lexicon()
     for color in COLORS:
@@ -179,8 +179,9 @@ def words_of_category(category: str, is_named: bool) -> Lexicon:
 def _add_exclusions(lexicon: Lexicon, category: str) -> None:
     """Add the phrases that can be excluded: names of the category's values and of all categories.
 
-    Phrases are added in the singular and the plural. A phrase that excludes all values of an
-    attribute ("heel" for heels, since each of them has a heel) is treated as the category's noun.
+    Phrases are added in the singular and the plural. In the category "heels", the phrase "heels"
+    would exclude all values of an attribute, because all shoes of the category have a heel; such a
+    phrase is treated as the category's noun.
     """
     names = {text for name in CATEGORIES for text in category_names(name)}
     things: list[str] = []

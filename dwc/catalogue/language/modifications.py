@@ -8,7 +8,7 @@ The package interprets such a text by these rules:
   - the shade, if the text names a color without a shade;
   - the second color, if the text asks for a pattern and the garment in the image is plain;
   - the second color, if the text allows several patterns and "plain" is one of them;
-  - the second color, if it becomes the main color;
+  - the second color, if the text makes the image's second color the main color;
   - every attribute except color, shade, pattern and second color, if the category changes;
   - the pattern and the second color, if the new category cannot have the image's pattern.
 - Some words specify two attributes: "navy", "black" and "white" specify color and shade (black and
@@ -471,7 +471,7 @@ def constraints(reference: Garment, modification: Modification) -> dict[str, fro
 def picture_only(reference: Garment, modification: Modification) -> frozenset[str]:
     """Return the attributes that the reference image alone determines.
 
-    "category" is among them unless the text changes the category.
+    "category" is one of them unless the text changes the category.
     """
     stays = (
         frozenset(_names(reference, modification))

@@ -1,7 +1,7 @@
 """Nouns for garments: `a tee`, `trousers`, `a cardigan`, `footwear`.
 
 Some nouns also specify attributes: a cardigan is a jumper with buttons. Such a noun is used only
-for garments that have these values, and these attributes count as stated by the text.
+for garments with the specified values, and the specified attributes count as stated by the text.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from dwc.catalogue.schema import Garment
 
 @dataclass(frozen=True)
 class Noun:
-    """A noun for a garment, with the attribute values that it implies.
+    """A noun for a garment, with the attribute values that the noun implies.
 
     Attributes:
         text: The noun, without an article.

@@ -43,7 +43,7 @@ class _Tables(NamedTuple):
     """Tables that map phrases to meanings.
 
     Attributes:
-        said: The tables for phrases that state what is wanted ("long sleeved").
+        said: The tables for phrases that state a value or a category ("long sleeved").
         denied: The tables for phrases after "no", "not" or "without".
     """
 

@@ -1,8 +1,8 @@
 """Parser of the catalogue's language: turns a text into constraints on garment attributes.
 
 The parser rejects every text that is not in the catalogue's language or that has several meanings,
-so that its result can serve as ground truth. The meanings of the phrases of a text are combined by
-the rules in `modifications`.
+so that the result can serve as ground truth. The meanings of a text's phrases are combined by the
+rules in the docstring of `modifications`.
 """
 
 import re
@@ -146,7 +146,7 @@ class _Step(NamedTuple):
             conjunction or a negation ("no"), else 1.
         end: The index of the token after the phrase.
         after: The mode of the parser after the phrase; see `_Reader`.
-        meaning: The meaning of the phrase; it restricts nothing for connecting words.
+        meaning: The meaning of the phrase. The meaning of a connecting word restricts nothing.
     """
 
     pieces: int
@@ -167,12 +167,12 @@ class _Reader:
       excluded. "denied", "holding", "removed": the last phrase was excluded by one of these three,
       in the same order.
     - "listed": after the comma in a list of exclusions ("without pockets, stripes").
-      "listed_color": after a color in such a list. The list then has to end with "or", because in
-      "without pockets, blue" the color is wanted.
-    - "either": after "no stripes and"; the next phrase may be excluded or wanted.
+      "listed_color": after a color in such a list. The list then has to end with "or", because
+      "without pockets, blue" asks for blue.
+    - "either": after "no stripes and"; the next phrase may be excluded or asked for.
     - "and_remove": after "remove the stripes and"; the next phrase is excluded unless it starts
       with a verb. "remove_either": after "remove the stripes,"; the next phrase may be excluded or
-      wanted.
+      asked for.
     """
 
     def __init__(self, tokens: Tokens, lexicons: Sequence[Lexicon]) -> None:

@@ -273,7 +273,7 @@ def say_different(
 def _beside(rng: random.Random, color: str) -> str:
     """Return a random name of a color for use as the second of two colors in a phrase.
 
-    For black and white, it is always "black" and "white", not "jet black" or "pure white".
+    Black and white are always called "black" and "white", not "jet black" or "pure white".
     """
     return color if color in UNSHADED else rng.choice(value_words.BARE[color])
 
@@ -339,8 +339,8 @@ def say_look_change(
 ) -> list[Statement]:
     """Return random statements that ask for the target's color, shade, pattern and second color.
 
-    The statements are about the attributes in `changed`. With `plainly`, they name the target's
-    values; otherwise comparisons and denials are used, too.
+    The statements are about the attributes in `changed`. With `plainly`, all statements name the
+    target's values; otherwise comparisons and denials are used, too.
     """
     color = _color_change(reference, target, changed, rng, plainly)
     pattern = _pattern_change(reference, target, changed, rng, plainly)

@@ -1,8 +1,8 @@
-"""Words for the values of every attribute, and words that compare them with a reference.
+"""Words for the values of every attribute, and words that compare a value with the reference's.
 
 A value has up to three kinds of words: adjectives ("belted", before the noun or after "is"), parts
 of the garment ("a belt", after "has" or "with"), and absent parts ("belt", after "no" or
-"without"). Each of these allows exactly one value. `DENIED` has the nouns that deny a value: "no
+"without"). Each such word allows exactly one value. `DENIED` has the nouns that deny a value: "no
 stripes" allows every other pattern. Some names of a color allow every shade (`BARE`), others only
 one (`NAMED`).
 """

@@ -1,4 +1,4 @@
-"""Bags: boxy, rounded and tote, with handles, a shoulder strap or a chain.
+"""Builder of bags: boxy, rounded and tote, with handles, a shoulder strap or a chain.
 
 The upper edge of a bag lies at y = 0, its middle at x = 0. The unit of length is arbitrary, since
 `framed` scales the finished bag.

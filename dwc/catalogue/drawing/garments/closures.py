@@ -1,4 +1,4 @@
-"""Fastenings, belts, pockets and knitted bands.
+"""Builders of fastenings, belts, pockets and knitted bands.
 
 Coordinates are those of `torso`: meters from the neck, x to the right, y down. `side` is 1 for the
 right side of the image and -1 for the left.

@@ -1,4 +1,4 @@
-"""Dresses with a straight, flared or ruffled hem; coordinates are those of `torso`."""
+"""Builder of dresses with a straight, flared or ruffled hem, in the coordinates of `torso`."""
 
 import numpy as np
 

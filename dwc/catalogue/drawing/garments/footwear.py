@@ -1,4 +1,4 @@
-"""Trainers, boots, heels, flats and sandals, with their laces, straps and buckles.
+"""Builders of trainers, boots, heels, flats and sandals, with laces, straps and buckles.
 
 Points on an upper (the part of a shoe above its sole) are given as (k, v), see `shoe_last`: k
 counts the cross-sections from the toe (0) to the opening for the foot; v runs across the shoe from

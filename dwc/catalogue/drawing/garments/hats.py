@@ -1,4 +1,4 @@
-"""Hats: beanies, caps, bucket hats, trilbies and sun hats.
+"""Builder of hats: beanies, caps, bucket hats, trilbies and sun hats.
 
 A hat is modeled in space as a stack of horizontal rings around a vertical axis. A head is about 1
 unit wide. Rings are oval: `OVAL` times as long (x) as wide (y).

@@ -1,4 +1,4 @@
-"""Skirts, trousers and shorts: waistbands, legs and hems.
+"""Builders of skirts, trousers and shorts, with waistbands, legs and hems.
 
 The waist lies at y = 0 and the middle at x = 0; x points to the right, y down. The unit of length
 is arbitrary, since `framed` scales the finished garment.

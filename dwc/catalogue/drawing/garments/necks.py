@@ -1,4 +1,4 @@
-"""Necklines, collars, lapels, hoods and neck bands.
+"""Builders of necklines, collars, lapels, hoods and neck bands.
 
 Coordinates are those of `torso`: meters, x to the right, y down. The point (`neck`, 0) is where the
 right shoulder seam meets the neck.

@@ -1,4 +1,4 @@
-"""Jackets and coats; coordinates are those of `torso`."""
+"""Builders of jackets and coats, in the coordinates of `torso`."""
 
 import numpy as np
 

@@ -1,7 +1,7 @@
-"""How a garment lies or hangs, and its transformation into the square [-1, 1]² of the image.
+"""The way a garment lies or hangs, and the transformation of a garment into the image's square.
 
-Garments are built in meters around their own origin, x to the right and y down. The way in which a
-garment lies or hangs (`Stance`) is random; descriptions do not mention it.
+Garments are built in meters around their own origin, x to the right and y down; the square is
+[-1, 1]². The way in which a garment lies or hangs (`Stance`) is random and never part of a text.
 """
 
 import math

@@ -5,7 +5,7 @@ An upper is the part of a shoe above its sole; shoemakers shape it over a last, 
 Space: x from the back of the heel (0) to the tip of the toe (about 1), y across the shoe, z up from
 the ground; the unit is the length of the shoe.
 
-An upper is a bent tube of cross-sections. A point on it is given as (k, v):
+An upper is a bent tube of cross-sections. A point on an upper is given as (k, v):
 
 - k is the cross-section: 0 is the tip of the toe, the last one is the opening for the foot.
   Fractions lie between two cross-sections. The cross-sections stand upright at the toe; towards the
@@ -13,9 +13,10 @@ An upper is a bent tube of cross-sections. A point on it is given as (k, v):
 - v is the position within the cross-section: -1 is the lower edge of one side, 0 the top (the
   middle of the shoe), 1 the lower edge of the other side.
 
-The tables below (`FOOT`, `PUMP` and others) are inputs of `Base.rows`. They describe the
+The tables below (`FOOT`, `PUMP` and others) are inputs of `Base.rows`. The tables describe the
 cross-sections behind the toe, one per row: (back x, back z, front x, front z, half width, angle,
-sag). The toe has five cross-sections, so the first row of a table is k = 5.
+sag). The angle is 0.5 for an arch that stands on the sole and 1 for a closed ring; sag is how far
+the sides hang down. The toe has five cross-sections, so the first row of a table is k = 5.
 """
 
 import math
@@ -40,8 +41,8 @@ ACROSS = np.linspace(-1, 1, 19)  # values of v at which the surface is sampled
 def _spline_basis(knots: int) -> Floats:
     """Return a matrix that interpolates `knots` points by a smooth (Catmull-Rom) curve.
 
-    Its product with the points (knots, d) is the curve (samples, d), with `STRETCH` samples per
-    pair of neighboring points.
+    The product of the matrix and points (knots, d) is the curve (samples, d), with `STRETCH`
+    samples per pair of neighboring points. d is the number of coordinates of a point.
     """
     samples = (knots - 1) * STRETCH + 1
     basis = np.zeros((samples, knots))
@@ -68,7 +69,7 @@ class Upper:
     Args:
         rows: The n cross-sections (n, 8), starting at the toe. The columns are: x and z of the
             lower or back end, x and z of the upper or front end, y of the center, half the width,
-            shape (0.5: an arch that stands on the sole; 1: a closed ring), and how far the sides
+            angle (0.5: an arch that stands on the sole; 1: a closed ring), and how far the sides
             sag.
         camera: The camera.
 
@@ -367,7 +368,7 @@ BOOT_FOOT: Rows = (
 
 
 def boot_shaft(top: float, calf: float) -> tuple[Rows, float]:
-    """Return the cross-sections of a boot's shaft and their vertical distance.
+    """Return the cross-sections of a boot's shaft and the vertical distance between two of them.
 
     Args:
         top: Height of the shaft's upper end above the footbed, in lengths of the shoe.
@@ -391,7 +392,7 @@ def start_at(rows: NDArray[np.float64], section: float) -> NDArray[np.float64]:
 
     Args:
         rows: Cross-sections (n, 8) of the complete upper, starting at the tip of the toe.
-        section: The first cross-section to keep; between two rows, it is interpolated.
+        section: The first cross-section to keep; a fraction interpolates between two rows.
     """
     whole = int(section)
     share = section - whole
@@ -422,7 +423,7 @@ class Base:
 
     Attributes:
         toe: Shape of the toe.
-        rise: How much higher the foot's heel is than its ball.
+        rise: How much higher the heel of the foot is than the ball of the foot.
         platform: Height of the ball of the foot above the ground.
         sheet: Thickness of the sole.
         margin: Distance by which the sole extends beyond the upper.

@@ -1,4 +1,4 @@
-"""Sleeves: bent tubes that start at an armhole, with cuffs or ribbing at the wrist.
+"""Builder of sleeves: bent tubes that start at an armhole, with cuffs or ribbing at the wrist.
 
 Coordinates are those of `torso`: meters, x to the right, y down.
 """
@@ -59,7 +59,7 @@ class Sleeve:
         """Return a line (7, 2) across the sleeve, from its outer to its inner edge.
 
         Args:
-            distance: Distance beyond the end of the sleeve; negative values are before it.
+            distance: Distance beyond the end of the sleeve; negative values are before the end.
             taper: Length of the line as a fraction of the sleeve's width.
         """
         outer, inner = self.outer[-1], self.inner[-1]
@@ -77,7 +77,7 @@ class Sleeve:
     def opening(self) -> Part:
         """Return the inner side that is visible at the end of a wide sleeve.
 
-        It has to be painted before the cloth.
+        The inner side has to be painted before the cloth.
         """
         lens = np.concatenate([self.edge_beyond(-0.02), self.edge_beyond(0.016, 0.94)[::-1]])
         return Part(lens, "lining", patterned=False, roundness=0.3)

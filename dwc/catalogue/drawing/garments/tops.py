@@ -1,4 +1,4 @@
-"""T-shirts, shirts, jumpers and hoodies; coordinates are those of `torso`."""
+"""Builders of T-shirts, shirts, jumpers and hoodies, in the coordinates of `torso`."""
 
 import numpy as np
 
