@@ -188,7 +188,7 @@ class Garment:
 
     @cached_property
     def attributes(self) -> Mapping[str, str]:
-        """The values by attribute name, without the category."""
+        """A dict from the names of the attributes to their values, without the category."""
         return dict(zip(attributes_of(self.category), self.values, strict=True))
 
     def __getitem__(self, attribute: str) -> str:
@@ -236,7 +236,7 @@ def sample_value(rng: random.Random, category: str, attribute: str) -> str:
 
 
 def sample_garment(rng: random.Random, category: str | None = None) -> Garment:
-    """Return a random garment of a category, or of a random category if it is None.
+    """Return a random garment; if `category` is None, the category is random, too.
 
     Each value is chosen by `sample_value`. Then the second color is chosen again if there is a
     pattern, and values that contradict each other are adapted, as in `Garment.with_values`.
@@ -251,7 +251,7 @@ def sample_garment(rng: random.Random, category: str | None = None) -> Garment:
 
 
 def count_garments(category: str | None = None) -> int:
-    """Return the number of distinct garments of a category, or of all categories if it is None."""
+    """Return the number of distinct garments of a category, or of all if `category` is None."""
     if category is None:
         return sum(count_garments(name) for name in CATEGORIES)
     shades = sum(1 if color in UNSHADED else len(SHADES) for color in COLORS)

@@ -165,7 +165,7 @@ def _patterned(rng: np.random.Generator, size: int) -> ImageArray:
 
 
 def _two_parts(rng: np.random.Generator, size: int) -> ImageArray:
-    """Return an image (size, size, 3) of two surfaces with a straight border: wall and floor."""
+    """Return an image (size, size, 3) of two adjacent surfaces, such as a wall and a floor."""
     plain = (_wall, _wood, _carpet, _sheet, _wall)
     one = plain[int(rng.integers(5))](rng, size)
     other = plain[int(rng.integers(5))](rng, size)

@@ -35,7 +35,7 @@ from dwc.catalogue.drawing.raster import (
 _TONAL = frozenset({"seam", "stitch", "fold", "crease", "edge"})
 # "Unit" is the number of pixels per unit of the curve coordinates (half the image's side).
 _SMALL_UNIT = 56  # for a smaller unit, details finer than a pixel are left out
-_LEAST_PRINT = 0.15  # smallest half side of a print, in units; below, it is invisible at 64 pixels
+_LEAST_PRINT = 0.15  # least half side of a print, in units; visible in an image of 64 pixels
 _LACE = oklch_to_srgb(0.95, 0.012, 90)
 _DARK_LACE = oklch_to_srgb(0.30, 0.012, 90)
 
@@ -289,7 +289,7 @@ class Renderer:
         self._raised(links, box, 0.5)
 
     def _raised(self, outlines: list[Points], box: Box, emboss: float) -> None:
-        """Paint small metal shapes that are light on the side towards the light, else dark."""
+        """Paint small metal shapes, light on the side towards the light and dark on the other."""
         if not outlines:
             return
         cover = as_field(filled(outlines, box))

@@ -128,7 +128,7 @@ def _name(garment: Garment, rng: random.Random, bare: bool) -> tuple[Noun, bool,
     if wide and rng.random() < _HYPERNYM_SHARE:
         name = rng.choice(wide)
         return Noun(name), name in PLURAL_HYPERNYMS, name not in UNCOUNTABLE
-    # Half the time, use a noun that specifies only the category, so that these remain frequent.
+    # Half the time, use a noun that specifies only the category, so that such nouns are frequent.
     nouns = nouns_for(garment)
     if rng.random() < 0.5:
         nouns = tuple(noun for noun in NOUNS[garment.category] if not noun.says)

@@ -180,7 +180,7 @@ def excluded_meaning(category: str, attribute: str, value: str) -> Values:
 
 
 def category_names(category: str) -> tuple[str, ...]:
-    """Return the names of a category in exclusions, without articles: "dress", "gown"."""
+    """Return the names of a category in exclusions, without articles: "dress", "frock"."""
     return tuple(noun.text for noun in generic_nouns(category))
 
 

@@ -21,7 +21,7 @@ def join(rng: random.Random, parts: Sequence[str]) -> str:
 
 
 def without(things: Sequence[str]) -> str:
-    """Return `without sleeves`, or `without pockets, stripes or a belt` for several things."""
+    """Return a phrase that denies things: `without sleeves`, `without pockets or a belt`."""
     named = [
         thing if thing.endswith("s") or thing in _UNCOUNTED else with_article(thing)
         for thing in things

@@ -233,7 +233,7 @@ def draw_modification(
 
 
 _SECOND_EXCLUSION_SHARE = 0.25  # share of modifications with exclusions that have two
-_EXCHANGE_SHARE = 0.2  # share of exclusions that also name the wanted value: "dots, not stripes"
+_EXCHANGE_SHARE = 0.2  # share of exclusions that also name the new value: "dots, not stripes"
 # Share of the modifications with exclusions that also exclude a value that neither garment has.
 _NEEDLESS_SHARE = 0.2
 

@@ -149,7 +149,7 @@ def patch_pocket(
     )
     bag = sewn(rounded(corners, 0.006 if pointed else 0.03))
     items: list[Item] = [
-        Part(bag, roundness=0.35, patterned=False),  # with a pattern it would be invisible
+        Part(bag, roundness=0.35, patterned=False),  # a patterned pocket would be invisible
         Line(bag[2:], "edge", 0.02),
         Line(sewn(rounded(corners * (0.82, 0.91), 0.02)[4:]), "stitch", 0.006),
     ]

@@ -259,7 +259,7 @@ def heels(garment: Garment, rng: np.random.Generator) -> Shape:
     return view.compose(items)
 
 
-# Height of a boot's shaft in lengths of the shoe; it ends at the ankle, the calf or the knee.
+# Height of a boot's shaft in lengths of the shoe: up to the ankle, the calf or the knee.
 SHAFT_TOPS = {"short": 0.56, "medium": 1.0, "long": 1.62}
 
 
