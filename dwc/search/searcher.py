@@ -61,7 +61,7 @@ class Searcher:
 
     Attributes:
         checkpoint: the loaded model and its processor.
-        store: the gallery's ids, vectors and images.
+        store: the gallery store, which has the ids, vectors and images of the gallery.
         compose: runs the model on queries; those that wait at the same moment share a pass.
         index: computes the scores of all gallery images for any vector, not only for queries.
         reference_weights: the checkpoint's image weights for a fixed set of comparison queries;
