@@ -63,9 +63,10 @@ def _add_entries(module: ModuleType) -> None:
 
 
 class _TableFinder:
-    """Finds transformers' modules with tables like Python does, but adds the entries on loading.
+    """Import hook for the modules of transformers that define the mappings of the Auto classes.
 
-    All other modules are left to the other finders.
+    It finds these modules as Python's own finder does, and adds this package's classes to their
+    mappings when the modules are imported. All other modules are left to the other finders.
     """
 
     def find_spec(self, name: str, path: Any, target: ModuleType | None = None) -> Any:

@@ -28,7 +28,7 @@ def progress_bar(
     Args:
         total: Number of units to count.
         description: Text before the numbers that says what is counted.
-        logger: The logger for the lines.
+        logger: The logger of the progress lines, written where no progress bar can be shown.
         done: Number of units that were already finished when the bar starts.
         line_every: Number of units after which a line is written; by default a line is written
             every 10 seconds. A line is always written at the end.
@@ -53,7 +53,7 @@ def track(
     Args:
         items: The items, for example images or batches.
         description: Text before the numbers that says what is counted.
-        logger: The logger for the lines.
+        logger: The logger of the progress lines, written where no progress bar can be shown.
         total: Number of items; by default `len(items)`.
     """
     if total is None:

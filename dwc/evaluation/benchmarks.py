@@ -133,7 +133,8 @@ class BenchmarkEntry:
     Attributes:
         splits: Names of the splits; the first is the default.
         read: Function that is called with the benchmark's folder, the split's name and the options,
-            and returns the parts of the split. It raises `DatasetError` if the files do not have
+            and returns the split as a list of benchmarks that are evaluated separately, for example
+            one per category. It raises `DatasetError` if the files do not have
             the documented format.
         report: Function that returns the report of an evaluation as JSON-compatible values.
     """

@@ -94,8 +94,9 @@ class EncodedBenchmark:
         benchmark: The benchmark without the images that could not be read.
         gallery: Vectors of the M gallery images, (M, sum of the streams' dimensions).
         queries: Vectors and image weights of the queries.
-        answerable: Number of queries whose reference and at least one hit are available. All such
-            queries count, even if only a random sample is evaluated.
+        answerable: Number of queries for which the reference image and at least one correct target
+            could be read. It includes all such queries, even if only a random sample of them is
+            evaluated.
         unreadable: Maps the id of each image that could not be read to the reason.
     """
 

@@ -23,14 +23,14 @@ NEIGHBORS = 5
 
 @dataclass(frozen=True)
 class MapMark:
-    """A marked point of the map: the position of one image, or the mean position of several.
+    """A marked point of the map: the place of one image, or the mean place of several images.
 
     Attributes:
         x: horizontal coordinate, in [0, 1], increasing to the right.
         y: vertical coordinate, in [0, 1], increasing downwards.
-        position: index in the gallery of the image at this point; None for a mean of several.
-        among: indices in the gallery of the images whose mean position is this point; empty for the
-            position of one image.
+        position: the image's index in the gallery; None if the point is a mean of several images.
+        among: the gallery indices of the images whose mean place on the map is this point; empty if
+            the point is the place of one image.
     """
 
     x: float

@@ -161,7 +161,7 @@ def bin_by_share(shares: Sequence[float], weights: Sequence[float]) -> list[Shar
 def _shares_and_weights(
     queries: ReferenceQueries | None, stream: str
 ) -> tuple[list[float] | None, list[float] | None]:
-    """Return the queries' true image weights and one stream's image weights, in the same order.
+    """Return, for each query, its true image weight and the image weight that a stream computed.
 
     Both are None if the true image weights are not recorded.
     """

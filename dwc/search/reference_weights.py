@@ -35,7 +35,7 @@ class ReferenceQueries:
         words: the queries' texts as a person would type them, each on one line.
         picture_shares: true image weights in [0, 1]: the fraction of the target's attributes that
             come from the reference image and not from the text; None if they are not known.
-        image_weights: the checkpoint's image weights in [0, 1], by the stream's name.
+        image_weights: maps each stream's name to the checkpoint's image weights, in [0, 1].
     """
 
     references: list[str]
@@ -73,7 +73,7 @@ class ReferenceWeights:
     The weights are representative of that set only.
 
     Attributes:
-        weights: the image weights in [0, 1], ascending, by the stream's name.
+        weights: maps each stream's name to its image weights, in [0, 1] and in ascending order.
         queries: the number of queries.
         protocol: a sentence that describes the set of queries.
         reference_queries: the individual queries; None if the file has only the weights, as older

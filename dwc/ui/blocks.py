@@ -52,7 +52,7 @@ class PageBlocks(gr.Blocks):
     """
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
-        """Add default values for missing last inputs of `/search`, then validate as Gradio does."""
+        """Fill in omitted trailing inputs of `/search` with defaults; validate as Gradio does."""
         if block_fn.api_name == "search":
             missing = block_fn.inputs[len(inputs) :]
             inputs.extend(component.value for component in missing)

@@ -53,10 +53,10 @@ class UnitDynamicCombiner(DynamicWeightedCombiner):
     """DWC's combiner with image and text parts scaled to unit length; this project's variation.
 
     In the paper's combiner, a gate may change the length of the image part or of the text part. A
-    change in length alters the balance of image and text, as the image weight does. The more the
-    trained gates influence the balance, the less the weight says about how much a query depends on
-    its image, with no gain in recall. If both parts have unit length, the weight alone determines
-    the balance.
+    change in length alters the balance of image and text, as the image weight does. If the
+    gates influence the balance, the image weight says less about how much a query depends on its
+    image; in our comparison of combiners, this freedom of the gates did not improve the recall. If
+    both parts have unit length, the weight alone determines the balance.
     """
 
     def edit(self, image_features: Tensor, text_features: Tensor) -> tuple[Tensor, Tensor]:

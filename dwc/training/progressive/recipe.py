@@ -55,8 +55,8 @@ class ProgressiveRecipe:
         image_only_share: Share of stage three's queries without a text, 0 to 1.
         mixed_precision: Precision of all stages, in accelerate's terms: "no", "fp16" or "bf16".
         vocabulary_texts: Number of texts from which the tokenizers' vocabularies are learned.
-        ood_items: Number of training drawings from which the out-of-distribution (OOD) statistics
-            are computed, and also of held-out drawings from which the threshold is computed.
+        ood_items: Number of training drawings used for the out-of-distribution (OOD) statistics.
+            The same number of held-out drawings is used to set the OOD threshold.
         cached_views: Number of augmented copies ("views") of each drawing for which the inputs of
             the last layer of CLIP's image encoder are cached. Only this layer of the image encoder
             is then trained. 0 to cache nothing and train all layers. See `cache_tower_inputs`.

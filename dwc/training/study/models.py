@@ -85,8 +85,9 @@ def build_dwc(variant: Variant, features: StudyFeatures, settings: StudySettings
 def _change_parts(combiner: nn.Module, variant: Variant, dim: int) -> None:
     """Replace parts of DWC's combiner in place with constants, as a system variant specifies.
 
-    Without editors, the gates that multiply the features are fixed at 1, so the features are used
-    unchanged. Without learned weights, the image weight is fixed at one half.
+    If the variant has no editors (the modules that compute gates and multiply the features by
+    them), the gates are fixed at 1, so the features are used unchanged. Without learned weights,
+    the image weight is fixed at one half.
 
     Args:
         combiner: The combiner of the CLIP stream.
