@@ -138,10 +138,11 @@ def anchor_loss(embedding: Tensor, anchors: Tensor) -> Tensor:
 
 
 def share_loss(image_weight: Tensor, image_shares: Tensor) -> Tensor:
-    """Compute the KL divergence of a stream's image weights from known image shares.
+    """Compute one minus the correlation of a stream's image weights with known image shares.
 
-    This loss is our addition and in neither paper. Only queries with both modalities and a known
-    share count.
+    The loss depends only on how the weights vary from query to query. Their mean and their range
+    are left to the contrastive loss. This loss is our addition and in neither paper. Only queries
+    with both modalities and a known share count.
 
     Args:
         image_weight: This stream's image weights (B, 1), in [0, 1].
@@ -149,16 +150,17 @@ def share_loss(image_weight: Tensor, image_shares: Tensor) -> Tensor:
             in [0, 1]; NaN where unknown.
 
     Returns:
-        The loss, a scalar; 0 if every weight equals its share or no query counts.
+        The loss, a scalar in [0, 2]; 0 if the weights are an increasing linear function of the
+        shares, or if fewer than two queries count.
     """
     weight = image_weight.squeeze(-1)
     counts = torch.isfinite(image_shares) & (weight.detach() > 0) & (weight.detach() < 1)
-    shares = image_shares[counts]
-    if not len(shares):
+    if counts.sum() < 2:
         return image_weight.new_zeros(())
-    student = weight[counts].clamp(1e-6, 1 - 1e-6)
-    entropy = functional.binary_cross_entropy(shares, shares)
-    return functional.binary_cross_entropy(student, shares) - entropy
+    student, shares = weight[counts], image_shares[counts].to(weight.dtype)
+    return 1 - functional.cosine_similarity(
+        student - student.mean(), shares - shares.mean(), dim=0, eps=1e-6
+    )
 
 
 def image_text_loss(images: Tensor, texts: Tensor, logit_scale: Tensor) -> Tensor:

@@ -16,8 +16,10 @@ from dwc.catalogue.splits import CatalogueItem, training_triplets
 from dwc.modeling.processing_dwc import fill_template
 from dwc.training.catalogue.photographs import (
     PhotographPool,
+    PhotographTriplet,
     attribute_triplets,
     describe_photograph,
+    exclusion_pairs,
     recoloring_triplets,
 )
 from dwc.training.catalogue.widening import ImageRows
@@ -108,6 +110,7 @@ class BatchMix:
         drawings: Composed queries of drawings; the targets of about half are hard negatives.
         photographs: Composed queries whose target is another photograph.
         recolorings: Composed queries whose target is the same garment in another color.
+        exclusions: Composed queries that ask for or exclude a color or pattern, in pairs; even.
         captions: Text-only queries with the caption of a photograph.
         short_texts: Text-only queries with a short text of a photograph or recolored photograph.
         descriptions: Text-only queries with the description of a drawing.
@@ -116,7 +119,8 @@ class BatchMix:
 
     drawings: int = 64
     photographs: int = 56
-    recolorings: int = 32
+    recolorings: int = 24
+    exclusions: int = 24
     captions: int = 36
     short_texts: int = 20
     descriptions: int = 8
@@ -160,6 +164,7 @@ class JointBatches:
         """Return a function that maps a step to its batch."""
         attributes = attribute_triplets(self.pool, TRIPLETS_EACH, self.seed)
         recolorings = recoloring_triplets(self.pool, self.seed)
+        exclusions = exclusion_pairs(self.pool, self.seed)
         by_target: dict[int, list[int]] = {}
         for row, modification in enumerate(self.texts.modifications):
             by_target.setdefault(modification[1], []).append(row)
@@ -177,8 +182,10 @@ class JointBatches:
             rng, mix = random.Random(f"{self.seed}/two worlds/{step}"), self.mix
             drawn_rows = self._draw_drawings(by_target, mix.drawings, rng)
             drawn = [self.texts.modifications[row] for row in drawn_rows]
-            triplets = rng.choices(attributes, k=mix.photographs)
+            triplets = _draw_photographs(attributes, mix.photographs, rng)
             triplets += rng.choices(recolorings, k=mix.recolorings) if recolorings else []
+            pairs = rng.choices(exclusions, k=mix.exclusions // 2) if exclusions else []
+            triplets += [triplet for pair in pairs for triplet in pair]
             views = [rng.randrange(len(self.photographs)) for _ in triplets]
             references = [self._drawing(item[0]) for item in drawn]
             references += [
@@ -286,6 +293,26 @@ class JointBatches:
             group["pixel_values"] = torch.stack(images)
             group["clip_image_features"] = group["pixel_values"][:, : self.features[1].shape[1]]
         return group
+
+
+def _draw_photographs(
+    triplets: Sequence[PhotographTriplet], count: int, rng: random.Random
+) -> list[PhotographTriplet]:
+    """Draw random triplets of photographs, half of them with hard negatives.
+
+    That half consists of groups of four triplets with one reference: their targets differ from one
+    another in few attributes.
+
+    Args:
+        triplets: All triplets; those of one reference follow each other, `TRIPLETS_EACH` of each.
+        count: Number of triplets to draw.
+        rng: Source of random choices.
+    """
+    chosen: list[PhotographTriplet] = []
+    while len(chosen) < count // 2:
+        start = rng.randrange(max(1, len(triplets) // 4)) * 4
+        chosen += triplets[start : start + 4]
+    return chosen[: count // 2] + rng.choices(triplets, k=count - count // 2)
 
 
 def _stable(number: Any, name: tuple[object, ...]) -> int:

@@ -68,6 +68,7 @@ from dwc.training.catalogue.photographs import (
     TRAIN_SPLIT,
     PhotographPool,
     attribute_triplets,
+    exclusion_pairs,
     load_photographs,
     recoloring_triplets,
 )
@@ -124,11 +125,11 @@ class JointRecipe:
     seed: int = 0
     image_size: int = 160
     pool: PoolSettings = field(
-        default_factory=lambda: PoolSettings(items=12_000, styles=("gallery",), size_px=192)
+        default_factory=lambda: PoolSettings(items=16_000, styles=("gallery",), size_px=192)
     )
     trained_from: int = 5
-    views: int = 3
-    triplets: int = 48_000
+    views: int = 6
+    triplets: int = 64_000
     new_features: int = 256
     new_channels: int = 64
     merges: int = 3_000
@@ -145,13 +146,13 @@ class JointRecipe:
     trained_shares: tuple[float, float] = (0.9, 0.9)
     streams: MutualSettings = field(
         default_factory=lambda: MutualSettings(
-            total_steps=1_200,
+            total_steps=1_400,
             learning_rate=3e-3,
             cnn_learning_rate=2.5e-3,
             schedule="cosine",
             warmup_steps=40,
             weight_distillation=0.3,
-            share_teaching=2.0,
+            share_teaching=0.5,
             anchoring=2.0,
             temperature=0.04,
             alpha=0.1,
@@ -481,6 +482,7 @@ def train_streams(
     every += [*(m[2] for m in texts.modifications), *texts.descriptions]
     every += [triplet.words for triplet in attribute_triplets(pool, TRIPLETS_EACH, seed)]
     every += [triplet.words for triplet in recoloring_triplets(pool, seed)]
+    every += [triplet.words for pair in exclusion_pairs(pool, seed) for triplet in pair]
     unique = list(dict.fromkeys(every))
     with torch.no_grad():
         features = [tower.projection(rows.towers) for rows in photographs]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from dwc.catalogue.language.exclusions import say_exclusion
 from dwc.catalogue.schema import COLORS, PATTERNS, SHADES, UNSHADED
 from dwc.datasets.image_loading import decode
 from dwc.datasets.wardrobe import (
@@ -73,6 +74,8 @@ _LABEL_NOUNS = {
     "Top": "top",
 }
 _PATTERN_WORDS = {"leopard": "leopard print", "colour_block": "colour block", "graphic": "printed"}
+_EXCLUSION_SHARE = 0.15  # share of short texts that also exclude a color or a pattern
+_NEEDLESS_SHARE = 0.6  # share of exclusions of a value that the reference does not have
 _SAME_IN_COLOR = (
     "in {}", "the same in {}", "same but in {}", "make it {}", "but {}", "{} instead",
     "in {} please", "this in {}", "the same one in {}", "change the colour to {}", "{}",
@@ -93,6 +96,7 @@ HEADS: dict[str, tuple[str, ...]] = {
     "length": ("cropped", "short", "medium", "long"),
     "fastening": ("none", "buttons", "zip", "strap", "laces", "buckle"),
 }  # fmt: skip
+_EXCLUDED_PATTERNS = tuple(pattern for pattern in PATTERNS if pattern != "plain")
 NOT_APPLICABLE = -100  # label of an unknown value; cross-entropy ignores it by default
 
 
@@ -257,8 +261,26 @@ def encode_photographs(photographs: Sequence[Photograph]) -> Tensor:
 def describe_photograph(photograph: Photograph, rng: random.Random) -> str:
     """Return a short text about a photograph, such as "dress", "red dress" or "striped red dress".
 
-    The noun, and whether color and pattern are mentioned, are chosen at random.
+    The noun, and whether color and pattern are mentioned, are chosen at random. Some texts also
+    exclude a color or pattern that the garment does not have: "dress, not red".
     """
+    text = _name_photograph(photograph, rng)
+    pattern = photograph.known("pattern")
+    if pattern is None or rng.random() >= _EXCLUSION_SHARE:
+        return text
+    own = {photograph.attributes["colour"], photograph.attributes["second"], pattern}
+    attribute = rng.choice(("colour", "pattern"))
+    options = COLORS if attribute == "colour" else _EXCLUDED_PATTERNS
+    value = rng.choice([value for value in options if value not in own])
+    return f"{text}, {_exclude(attribute, value, rng)}"
+
+
+def _exclude(attribute: str, value: str, rng: random.Random) -> str:
+    """Return a random phrase that excludes a color or pattern, such as "without stripes"."""
+    return say_exclusion(rng, "t_shirt", attribute, value).text
+
+
+def _name_photograph(photograph: Photograph, rng: random.Random) -> str:
     category = photograph.category
     noun = rng.choice(_NOUNS.get(category, (category,)))
     if photograph.label in _LABEL_NOUNS and rng.random() < 0.35:
@@ -333,3 +355,66 @@ def recoloring_triplets(pool: PhotographPool, seed: int) -> list[PhotographTripl
             words = rng.choice(_SAME_IN_COLOR).format(color)
             triplets.append(PhotographTriplet(reference, target, words, share, ("image", target)))
     return triplets
+
+
+def exclusion_pairs(
+    pool: PhotographPool, seed: int
+) -> list[tuple[PhotographTriplet, PhotographTriplet]]:
+    """Return pairs of triplets, one that asks for a color or pattern and one that excludes it.
+
+    Two images, which differ only in this attribute, are the targets: "in red" has the red one as
+    its target, "not red" the other one. Each target is thus a hard negative of the other triplet.
+
+    Args:
+        pool: The photographs with their recolored copies.
+        seed: Seed of all random choices.
+    """
+    rng = random.Random(f"{seed}/exclusions")
+    count = len(pool.photographs)
+    pairs = [
+        _exclusion_pair(pool, new.source, count + number, "colour", rng)
+        for number, new in enumerate(pool.recolorings)
+    ]
+    by_category: dict[str, list[int]] = {}
+    for row, photograph in enumerate(pool.photographs):
+        by_category.setdefault(photograph.category, []).append(row)
+    for row, reference in enumerate(pool.photographs):
+        options = [
+            other
+            for other in by_category[reference.category]
+            if pool.photographs[other].known("pattern") in _EXCLUDED_PATTERNS
+            and list(changes_between(reference, pool.photographs[other])) == ["pattern"]
+        ]
+        if options:
+            pairs.append(_exclusion_pair(pool, row, rng.choice(options), "pattern", rng))
+    return pairs
+
+
+def _exclusion_pair(
+    pool: PhotographPool, without: int, having: int, attribute: str, rng: random.Random
+) -> tuple[PhotographTriplet, PhotographTriplet]:
+    """Return a triplet that asks for an attribute's value and a triplet that excludes this value.
+
+    Args:
+        pool: The photographs with their recolored copies.
+        without: Index of an image without the value.
+        having: Index of an image with the value that is otherwise alike.
+        attribute: "colour" or "pattern".
+        rng: Source of random choices.
+    """
+    record = pool.photograph_of(without)
+    value = pool.photograph_of(having).attributes[attribute]
+    share = image_share(record, {attribute: value})
+    wish = phrase_changes({attribute: value}, "mid", rng)
+    excluding = _exclude(attribute, value, rng)
+    has_value = rng.random() >= _NEEDLESS_SHARE
+    return (
+        PhotographTriplet(without, having, wish, share, ("image", having)),
+        PhotographTriplet(
+            having if has_value else without,
+            without,
+            excluding,
+            share if has_value else image_share(record, {}),
+            ("image", without),
+        ),
+    )
