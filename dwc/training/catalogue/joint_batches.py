@@ -182,7 +182,7 @@ class JointBatches:
             rng, mix = random.Random(f"{self.seed}/two worlds/{step}"), self.mix
             drawn_rows = self._draw_drawings(by_target, mix.drawings, rng)
             drawn = [self.texts.modifications[row] for row in drawn_rows]
-            triplets = _draw_photographs(attributes, mix.photographs, rng)
+            triplets = draw_photographs(attributes, mix.photographs, rng)
             triplets += rng.choices(recolorings, k=mix.recolorings) if recolorings else []
             pairs = rng.choices(exclusions, k=mix.exclusions // 2) if exclusions else []
             triplets += [triplet for pair in pairs for triplet in pair]
@@ -295,7 +295,7 @@ class JointBatches:
         return group
 
 
-def _draw_photographs(
+def draw_photographs(
     triplets: Sequence[PhotographTriplet], count: int, rng: random.Random
 ) -> list[PhotographTriplet]:
     """Draw random triplets of photographs, half of them with hard negatives.

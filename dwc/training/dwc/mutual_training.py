@@ -107,8 +107,8 @@ class MutualSettings:
         mutual_weight: Factor of the mutual loss.
         weight_distillation: Factor of `weight_loss`, our addition, which draws the CNN stream's
             image weights towards the CLIP stream's. 0, as in the paper, disables this loss.
-        share_teaching: Factor of `share_loss`, our addition, which draws both streams' image
-            weights towards the true image weights, for batches with `image_shares`. 0 disables this
+        share_teaching: Factor of `share_loss`, our addition, which correlates both streams' image
+            weights with the true image weights, for batches with `image_shares`. 0 disables this
             loss.
         anchoring: Factor of `anchor_loss`, our addition, which draws the embeddings towards the
             `anchors`, for batches that have them. 0 disables this loss.

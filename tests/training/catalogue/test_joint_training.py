@@ -12,6 +12,7 @@ import torch
 from accelerate.state import AcceleratorState
 from PIL import Image
 
+from dwc.catalogue.language.exclusions import LEXICAL_NEGATIONS, excluded_names, other_number
 from dwc.catalogue.splits import gallery
 from dwc.checkpoints.load import load
 from dwc.checkpoints.save import save_checkpoint
@@ -22,13 +23,14 @@ from dwc.modeling.modeling_dwc import DWCModel
 from dwc.training.catalogue import joint_training
 from dwc.training.catalogue.augmentation import find_garment, recolor
 from dwc.training.catalogue.drawn_pool import PoolSettings
-from dwc.training.catalogue.joint_batches import BatchMix
+from dwc.training.catalogue.joint_batches import TRIPLETS_EACH, BatchMix, draw_photographs
 from dwc.training.catalogue.joint_training import JointRecipe, check_wardrobe, publish_joint
 from dwc.training.catalogue.photograph_towers import ImageStageSettings, StageSettings
 from dwc.training.catalogue.photographs import (
     attribute_triplets,
     describe_photograph,
     encode_photographs,
+    exclusion_pairs,
     load_photographs,
     recoloring_triplets,
 )
@@ -53,7 +55,7 @@ TINY = JointRecipe(
         2, warmup_steps=1, frozen_steps=1, photographs=8, recolored=4, second_views=3, drawings=4
     ),
     texts=StageSettings(2, warmup_steps=1),
-    mix=BatchMix(6, 4, 4, 3, 2, 2, 2),
+    mix=BatchMix(6, 4, 4, 4, 3, 2, 2, 2),
     mixed_precision="bf16",
     streams=MutualSettings(
         total_steps=2,
@@ -151,6 +153,38 @@ def test_triplets_say_what_differs_and_recolorings_return(wardrobe, tmp_path) ->
     labels = encode_photographs(pool.photographs)
     assert labels.shape == (24, 9)
     assert describe_photograph(pool.photographs[0], random.Random(1)).split()
+
+
+def test_an_exclusion_has_the_excluded_image_as_its_negative(wardrobe, tmp_path) -> None:
+    pool = load_photographs(wardrobe, tmp_path, 0, 1)
+    pairs = exclusion_pairs(pool, 0)
+    assert len(pairs) >= len(pool.recolorings) > 0
+    references = set()
+    for wish, exclusion in pairs:
+        asked, spared = (pool.photograph_of(triplet.target) for triplet in (wish, exclusion))
+        changed = [
+            name for name in ("colour", "pattern") if asked.known(name) != spared.known(name)
+        ]
+        assert len(changed) == 1
+        assert wish.reference == exclusion.target
+        assert exclusion.reference in (wish.target, exclusion.target)
+        references.add(exclusion.reference == exclusion.target)
+        assert wish.label != exclusion.label
+        value = asked.attributes[changed[0]]
+        words = [name for _, name in excluded_names("t_shirt", changed[0], value)]
+        words += [other for name in words if (other := other_number(name))]
+        words += LEXICAL_NEGATIONS.get((changed[0], value), ())
+        assert any(word in exclusion.words for word in words)
+    assert references == {True, False}
+
+
+def test_half_of_the_photographs_triplets_share_a_reference(wardrobe, tmp_path) -> None:
+    pool = load_photographs(wardrobe, tmp_path, 0, 1)
+    triplets = attribute_triplets(pool, TRIPLETS_EACH, 0)
+    drawn = draw_photographs(triplets, 16, random.Random(0))
+    assert len(drawn) == 16
+    assert all(len({t.reference for t in drawn[n : n + 4]}) == 1 for n in (0, 4))
+    assert len({t.reference for t in drawn[8:]}) > 2
 
 
 def test_a_checkpoint_of_both_worlds_is_written_and_measured(published) -> None:
