@@ -1,6 +1,7 @@
 """Sources of a gallery's pictures: a folder, a dataset on the Hub, or the drawn catalogue."""
 
 import hashlib
+import logging
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -25,6 +26,8 @@ from dwc.gallery.walker import (
 
 if TYPE_CHECKING:
     from dwc.catalogue.splits import CatalogueItem, Split
+
+logger = logging.getLogger(__name__)
 
 CATALOGUE = "catalogue"
 _BLOCK_BYTES = 1 << 20
@@ -439,6 +442,13 @@ def open_source(argument: str, revision: str | None = None, exclude: Iterable[st
         ImageError: There is no such folder, or a pattern is malformed.
     """
     if argument == CATALOGUE:
+        if Path(CATALOGUE).is_dir():
+            logger.warning(
+                "%s means the drawn garments; there is also a folder of that name, for which write "
+                "./%s",
+                CATALOGUE,
+                CATALOGUE,
+            )
         return CatalogueSource()
     if Path(argument).expanduser().is_dir() or not _looks_like_repository(argument):
         return FolderSource(argument, exclude)

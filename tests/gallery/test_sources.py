@@ -57,6 +57,16 @@ def test_an_id_cannot_lead_out_of_the_folder(photos):
             FolderSource(photos).item(id)
 
 
+def test_a_folder_called_catalogue_is_pointed_out(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    assert isinstance(open_source("catalogue"), CatalogueSource)
+    assert not caplog.records
+    (tmp_path / "catalogue").mkdir()
+    assert isinstance(open_source("catalogue"), CatalogueSource)
+    assert "write ./catalogue" in caplog.text
+    assert isinstance(open_source("./catalogue"), FolderSource)
+
+
 def test_an_argument_finds_its_source(photos, monkeypatch):
     assert isinstance(open_source("catalogue"), CatalogueSource)
     assert isinstance(open_source("owner/name"), HubDatasetSource)
