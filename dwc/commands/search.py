@@ -31,6 +31,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="show one of each group of near-duplicates, and fill the list up to K",
     )
+    parser.add_argument(
+        "--filter",
+        action="append",
+        default=[],
+        metavar="CONDITION",
+        help="only pictures whose metadata fit: 'category = dress', 'price < 50', 'colour != red', "
+        "'size in (S, M)', joined by and, or, not; if repeated, all have to fit",
+    )
     parser.add_argument("--model", help="a checkpoint's folder or Hub id (the store's own)")
     parser.add_argument("--model-revision", help="the model's commit, branch or tag on the Hub")
     parser.add_argument("--json", action="store_true", help="print all that is known, as JSON")
@@ -38,10 +46,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Search the stored gallery once, print the results, and return the exit status."""
+    from dwc.gallery.filters import join_filters, parse_filter
     from dwc.gallery.store import Store
 
-    # A wrong path is reported before torch is imported, which takes seconds.
+    # A wrong path or filter is reported before torch is imported, which takes seconds.
     store = Store.open(args.store)
+    condition = join_filters(args.filter)
+    parse_filter(condition, store.metadata)
 
     from dwc.checkpoints.load import load
     from dwc.search.searcher import Searcher
@@ -58,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
         args.shift,
         reference_id=args.reference_id,
         fold=args.fold,
+        filter=condition,
     )
     text = json_text(result.to_dict()) if args.json else format_table(result)
     sys.stdout.write(f"{text}\n")
@@ -72,6 +84,9 @@ def format_table(result: "SearchResult") -> str:
     ]
     if result.unknown_words:
         lines.append(f"unknown words: {', '.join(result.unknown_words)}")
+    if result.filter:
+        fitting = f"{result.fitting:,} of {result.gallery_size:,} pictures fit"
+        lines.append(f"filter: {result.filter} ({fitting})")
     lines += result.notes
     parts = list(result.hits[0].parts) if result.hits else []
     lines.append("  ".join(["rank", " score", *parts, "id"]))

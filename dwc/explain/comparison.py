@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 from dwc.errors import QueryError
-from dwc.gallery.exact_search import Vectors, best_positions
+from dwc.gallery.exact_search import Vectors
+from dwc.gallery.filters import format_filter
 from dwc.search.query import EncodedQuery
 from dwc.search.results import Weight
 from dwc.search.searcher import Searcher
@@ -167,9 +168,7 @@ def _column(
     learned: _LearnedRanking,
 ) -> ComparisonColumn:
     hits = []
-    for rank, position in enumerate(
-        best_positions(scores, k, other_sweep.excluded).tolist(), start=1
-    ):
+    for rank, position in enumerate(other_sweep.best(scores, k).tolist(), start=1):
         id = other_sweep.ids[position]
         hit = ComparedHit(rank, id, float(scores[position]), None, None)
         hits.append(_with_change(hit, learned.rank(id)))
@@ -192,4 +191,5 @@ def _encode_again(other: Searcher, query: EncodedQuery) -> EncodedQuery:
         text=query.text,
         reference_id=query.reference_id if by_id else None,
         exclude_reference=query.exclude_reference,
+        filter=format_filter(query.filter),
     )

@@ -7,7 +7,6 @@ from statistics import fmean, pstdev
 from typing import Any
 
 from dwc.errors import QueryError
-from dwc.gallery.exact_search import best_positions
 from dwc.search.query import EncodedQuery
 from dwc.search.results import shift_to_json
 from dwc.search.searcher import Searcher
@@ -101,14 +100,14 @@ def probe_paraphrases(
         raise QueryError("the shift is not a number. Give 0 for the learned weight.")
     others = [wording.strip() for wording in wordings]
     again = searcher.compose_texts(query.image, others).shifted(shift)
-    excluded = searcher.sweep(query).excluded
+    sweep = searcher.sweep(query)
     answers: list[ParaphraseAnswer] = []
     texts = [query.text, *others]
     typed = [query.typed or searcher.read_typed(query.text), *map(searcher.read_typed, others)]
     for composed, count in ((query.encoding.composed.shifted(shift), 1), (again, len(others))):
         embeddings = composed.embedding.float().numpy()  # (count, D)
         for row in range(count):
-            best = best_positions(searcher.index.scores(embeddings[row]), k, excluded)
+            best = sweep.best(searcher.index.scores(embeddings[row]), k)
             position = len(answers)
             answers.append(
                 ParaphraseAnswer(
@@ -124,7 +123,7 @@ def probe_paraphrases(
             )
     overlaps = [[jaccard(one.ids, other.ids) for other in answers] for one in answers]
     pairs = [overlaps[a][b] for b in range(len(answers)) for a in range(b)]
-    ranked = len(searcher.store) - len(excluded)
+    ranked = len(sweep)
     return ParaphraseProbe(
         wordings=answers,
         overlaps=overlaps,

@@ -62,7 +62,7 @@ def explain_score(sweep: WeightSweep, id: str, shift: float = 0.0) -> ScoreExpla
     position = sweep.position(id)
     scores = sweep.scores(shift)
     rank = sweep.rank(scores, position)
-    rivals = np.delete(scores, list(sweep.excluded))
+    rivals = sweep.rivals(scores)
     return ScoreExplanation(
         id=id,
         rank=rank,

@@ -32,22 +32,35 @@ class ExactIndex:
         return self._vectors @ np.asarray(query, dtype=np.float32)
 
 
-def best_positions(scores: Vectors, k: int, exclude: Collection[int] = ()) -> NDArray[np.int64]:
+def best_positions(
+    scores: Vectors,
+    k: int,
+    exclude: Collection[int] = (),
+    selected: NDArray[np.bool_] | None = None,
+) -> NDArray[np.int64]:
     """Return the positions of the `k` greatest scores.
 
     Args:
         scores: The scores (n,) of n images.
         k: Number of positions to return.
         exclude: Positions that are never returned.
+        selected: Whether each image (n,) may be returned, for example since it fits a filter; None
+            if all images may.
 
     Returns:
         The positions in order of descending score; of equal scores, the lower position comes first.
         The result has `k` positions, or fewer if fewer images remain after the exclusion.
     """
-    if exclude:
+    available = len(scores) - len(set(exclude))
+    if selected is not None:
+        if exclude:
+            selected = selected.copy()
+            selected[list(exclude)] = False
+        available = int(np.count_nonzero(selected))
+        scores = np.where(selected, scores, np.float32(-np.inf))
+    elif exclude:
         scores = scores.copy()
         scores[list(exclude)] = -np.inf
-    available = len(scores) - len(set(exclude))
     k = min(k, available)
     if k <= 0:
         return np.empty(0, dtype=np.int64)

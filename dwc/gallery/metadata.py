@@ -16,8 +16,9 @@ import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import orjson
@@ -66,7 +67,8 @@ class ListedMetadata:
     problems: tuple[str, ...] = ()
 
 
-class Column(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Column:
     """One column of metadata, with a value for each of n pictures.
 
     Attributes:
@@ -86,6 +88,21 @@ class Column(NamedTuple):
         if self.type == "number":
             return np.isnan(self.values)
         return self.values < 0
+
+    def has_any(self, values: Iterable[Value]) -> NDArray[np.bool_]:
+        """Return whether each picture (n,) has one of some values; texts may differ in case."""
+        wanted = list(values)
+        if self.type != "text":
+            return np.isin(self.values, np.array(wanted, dtype=self.values.dtype))
+        codes = [code for text in wanted for code in self._codes.get(fold_text(str(text)), ())]
+        return np.isin(self.values, codes)
+
+    @cached_property
+    def _codes(self) -> dict[str, list[int]]:
+        codes: dict[str, list[int]] = {}
+        for code, text in enumerate(self.texts):
+            codes.setdefault(fold_text(text), []).append(code)
+        return codes
 
     def value(self, position: int) -> Value | None:
         """Return the value of the picture at a position; None if it is missing."""
@@ -162,6 +179,11 @@ def _make_column(
     codes = np.full(count, -1, dtype=np.int32)
     codes[list(positions)] = [-1 if cell is None else index[str(cell)] for cell in cells]
     return Column(type, codes, texts)
+
+
+def fold_text(text: str) -> str:
+    """Return a text in the form in which texts are compared: without upper case."""
+    return unicodedata.normalize("NFC", text.casefold())
 
 
 def format_value(value: Value) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor
 from dwc.checkpoints.load import ALL_BUNDLED, Checkpoint
 from dwc.errors import QueryError
 from dwc.gallery.builder import Embed
+from dwc.gallery.filters import Filter
 from dwc.gallery.store import ModelIdentity
 from dwc.modeling.composition import ComposedQuery, Composition
 from dwc.modeling.modeling_dwc import DWCModel, ImageFeatures
@@ -62,6 +63,7 @@ class EncodedQuery:
             picture, possibly saved again or at another size.
         typed: the text as typed, and the parts of the text that the model did not use; None if
             unknown.
+        filter: the condition on the metadata of the results; None for no condition.
     """
 
     image: Image.Image | None
@@ -73,6 +75,7 @@ class EncodedQuery:
     encode_ms: float = 0.0
     exclude_reference: bool = True
     typed: TypedText | None = None
+    filter: Filter | None = None
 
 
 def model_identity(checkpoint: Checkpoint) -> ModelIdentity:

@@ -1,7 +1,7 @@
 """The result of a search as plain data: it contains no tensors and can be converted to JSON."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -93,7 +93,7 @@ class Hit:
             streams.
         parts: the parts whose sum is `score`, by name: `<stream>_image`, `<stream>_text` and, for
             some combiners, `<stream>_joint`.
-        percentile: the percentage of the gallery with a lower score, 0 to 100.
+        percentile: the percentage of the ranked images of the gallery with a lower score, 0 to 100.
         near_duplicates: the ids of near-duplicates hidden under this image, best first; None if the
             search did not hide near-duplicates.
     """
@@ -132,6 +132,9 @@ class SearchResult:
         model_text: the text that the model received: the checkpoint's caption template with the
             query's text inserted.
         notes: messages for the user.
+        filter: the filter that all hits fit, as text; empty for none.
+        fitting: the number of images that fit the filter, including a reference that is left out;
+            None without a filter.
     """
 
     hits: list[Hit]
@@ -143,12 +146,16 @@ class SearchResult:
     ood_score: float | None = None
     model_text: str = ""
     notes: list[str] = field(default_factory=list)
+    filter: str = ""
+    fitting: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON-compatible values, named as in responses of `/search`.
 
-        An infinite `shift` becomes the string "inf" or "-inf".
+        An infinite `shift` becomes the string "inf" or "-inf". The entries `filter` and
+        `filter_fits` are omitted without a filter.
         """
+        filtered = {"filter": self.filter, "filter_fits": self.fitting} if self.filter else {}
         return {
             "weights": {name: asdict(weight) for name, weight in self.weights.items()},
             "results": [hit.to_dict() for hit in self.hits],
@@ -159,6 +166,7 @@ class SearchResult:
             "unfamiliar": self.ood_score,
             "read": self.model_text,
             "notes": list(self.notes),
+            **filtered,
         }
 
 
@@ -167,7 +175,7 @@ def build_hits(
     scores: Vectors,
     positions: NDArray[np.int64],
     parts: Sequence[Mapping[str, float]],
-    excluded: Collection[int] = (),
+    rivals: Vectors,
     near_duplicates: Sequence[list[str]] | None = None,
 ) -> list[Hit]:
     """Return K hits, best first, for K ranked images of a gallery of n images.
@@ -177,13 +185,13 @@ def build_hits(
         scores: the scores of the gallery's images, shape (n,).
         positions: indices in the gallery of the ranked images, shape (K,), best first.
         parts: the parts of each ranked image's score by name, K mappings.
-        excluded: indices of gallery images that are not counted when percentiles are computed.
+        rivals: the scores of all images that were ranked, in any order, of which percentiles are
+            percentages.
         near_duplicates: for each ranked image, the ids of the near-duplicates hidden under it; None
             if near-duplicates are not hidden.
     """
     if len(positions) == 0:
         return []
-    rivals = np.delete(scores, list(excluded)) if excluded else scores
     # Only scores at least as high as the last hit's have to be sorted.
     upper = np.sort(rivals[rivals >= scores[positions].min()])
     lower = len(rivals) - len(upper) + np.searchsorted(upper, scores[positions], side="left")

@@ -7,12 +7,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from PIL import Image
 
 from dwc.checkpoints.load import Checkpoint
 from dwc.datasets.image_loading import decode
 from dwc.errors import ImageError, QueryError, StoreError
-from dwc.gallery.exact_search import ExactIndex, best_positions
+from dwc.gallery.exact_search import ExactIndex
+from dwc.gallery.filters import (
+    Filter,
+    find_matching,
+    format_filter,
+    parse_filter,
+    unmatched_notes,
+)
 from dwc.gallery.store import Store
 from dwc.modeling.composition import ComposedQuery
 from dwc.modeling.text_cleaning import TypedText
@@ -100,6 +108,7 @@ class Searcher:
         reference_id: str | None = None,
         exclude_reference: bool = True,
         fold: bool = False,
+        filter: str = "",
     ) -> SearchResult:
         """Return the `k` gallery images that best match an image, a text, or both.
 
@@ -116,13 +125,15 @@ class Searcher:
                 have another size.
             fold: whether near-duplicates are hidden under the best image of each group of
                 near-duplicates; `k` then is the number of groups.
+            filter: a condition on the metadata of the results, such as `category = dress`; see
+                `dwc.gallery.filters`. Empty for no condition.
 
         Raises:
-            QueryError: if the query is invalid.
+            QueryError: if the query or the filter is invalid.
             ImageError: if the image cannot be read.
         """
         _check_ranking(k, shift)
-        query = self.encode_query(image, text, reference_id, exclude_reference)
+        query = self.encode_query(image, text, reference_id, exclude_reference, filter)
         return self.answer(query, k, shift, fold=fold)
 
     def answer(
@@ -163,6 +174,8 @@ class Searcher:
             ood_score=query.encoding.ood_score,
             model_text=query.encoding.model_text,
             notes=self.notes(query, sweep),
+            filter=format_filter(query.filter),
+            fitting=None if sweep.selected is None else int(np.count_nonzero(sweep.selected)),
         )
 
     def encode_query(
@@ -171,6 +184,7 @@ class Searcher:
         text: str = "",
         reference_id: str | None = None,
         exclude_reference: bool = True,
+        filter: str = "",
     ) -> EncodedQuery:
         """Load the reference, run the model, and return the encoded query.
 
@@ -180,6 +194,7 @@ class Searcher:
         """
         start = time.perf_counter()
         _check_query(image, text.strip(), reference_id)
+        condition = self._parse_filter(filter)
         typed = self.read_typed(text)
         text = typed.text
         if image is None and reference_id is None and not text:
@@ -199,6 +214,7 @@ class Searcher:
             encode_ms=(time.perf_counter() - start) * 1e3,
             exclude_reference=exclude_reference,
             typed=typed,
+            filter=condition,
         )
 
     def read_typed(self, text: str) -> TypedText:
@@ -225,6 +241,7 @@ class Searcher:
         """
         return [
             *query.notes,
+            *self._filter_notes(query, sweep),
             *self._copies_note(query, sweep),
             *self._negation_notes(query.text),
         ]
@@ -254,10 +271,14 @@ class Searcher:
 
         This method reads the gallery's vectors once; the returned object does not read them again.
         If the query excludes its reference, copies of the reference that were saved again or have
-        another size are excluded, too.
+        another size are excluded, too. If the query has a filter, only images that fit it are
+        ranked.
         """
+        selected = None
+        if query.filter is not None:
+            selected = find_matching(query.filter, self.store.metadata)
         sweep = WeightSweep(
-            query.encoding.composed, self.store.vectors, self.store.ids, query.excluded
+            query.encoding.composed, self.store.vectors, self.store.ids, query.excluded, selected
         )
         if not query.exclude_reference or query.image is None:
             return sweep
@@ -285,7 +306,7 @@ class Searcher:
         scores = sweep.scores(math.inf)
         count = 0
         while True:
-            ranked = best_positions(scores, count + _COPIES_CHECKED, sweep.excluded).tolist()
+            ranked = sweep.best(scores, count + _COPIES_CHECKED).tolist()
             batch, count = ranked[count:], count + _COPIES_CHECKED
             rows = self.store.rows
             near = [n for n in batch if same_ratio(image.size, (rows[n].width, rows[n].height))]
@@ -317,12 +338,29 @@ class Searcher:
         """Return messages that name the copies of the reference left out of the results."""
         ids = self.store.ids
         resaved = [ids[n] for n in sweep.excluded if n not in query.excluded]
-        exact = [ids[n] for n in query.excluded if ids[n] != query.reference_id]
+        fitting = sweep.selected
+        exact = [
+            ids[n]
+            for n in query.excluded
+            if ids[n] != query.reference_id and (fitting is None or fitting[n])
+        ]
         notes = []
         if resaved:
             notes.append(f"The reference saved again is left out: {_name_copies(resaved)}.")
         if exact:
             notes.append(f"Exact copies of the reference are left out: {_name_copies(exact)}.")
+        return notes
+
+    def _parse_filter(self, text: str) -> Filter | None:
+        return parse_filter(text, self.store.metadata) if text.strip() else None
+
+    def _filter_notes(self, query: EncodedQuery, sweep: WeightSweep) -> list[str]:
+        """Return messages on values of the filter that no image has, or if no image fits it."""
+        if query.filter is None:
+            return []
+        notes = unmatched_notes(query.filter, self.store.metadata)
+        if len(sweep) == 0:
+            notes.append(f"No picture fits the filter {format_filter(query.filter)}.")
         return notes
 
     def _negation_notes(self, text: str) -> list[str]:

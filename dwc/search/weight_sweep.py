@@ -65,6 +65,8 @@ class WeightSweep:
     Attributes:
         ids: the ids of the n images, in the order of the vectors.
         excluded: positions of images that are never ranked, ascending.
+        selected: whether each of the n images may be ranked, since it fits the query's filter;
+            None without a filter.
         build_ms: duration of the preparation in milliseconds: computing the dot products and, if
             `Searcher.sweep` made the object, finding copies of the reference.
     """
@@ -75,6 +77,7 @@ class WeightSweep:
         vectors: Vectors,
         ids: Sequence[str],
         excluded: Iterable[int] = (),
+        selected: NDArray[np.bool_] | None = None,
     ) -> None:
         """Compute the dot products of all gallery vectors with the query's parts.
 
@@ -84,6 +87,7 @@ class WeightSweep:
                 length D concatenates the vectors of all streams.
             ids: the ids of the n images.
             excluded: positions of images that are never ranked.
+            selected: whether each of the n images may be ranked; None if all may.
 
         Raises:
             ValueError: if `composed` is not a batch of one, or the shapes do not match.
@@ -102,12 +106,16 @@ class WeightSweep:
             )
         self.ids = ids
         self.excluded = tuple(sorted(set(excluded)))
+        self.selected = selected
         self._products = _gallery_products(self._streams, vectors)  # (2 or 3 per stream, n)
         self.build_ms = (time.perf_counter() - start) * 1e3
 
     def __len__(self) -> int:
-        """Return the number of ranked images: all except the excluded ones."""
-        return len(self.ids) - len(self.excluded)
+        """Return the number of ranked images: all that are selected, except the excluded ones."""
+        if self.selected is None:
+            return len(self.ids) - len(self.excluded)
+        excluded = np.count_nonzero(self.selected[list(self.excluded)])
+        return int(np.count_nonzero(self.selected)) - int(excluded)
 
     def excluding(self, positions: Iterable[int]) -> "WeightSweep":
         """Return a copy of this object that excludes further images from the ranking.
@@ -120,6 +128,23 @@ class WeightSweep:
         other = copy.copy(self)
         other.excluded = tuple(sorted({*self.excluded, *positions}))
         return other
+
+    def best(self, scores: Vectors, k: int) -> NDArray[np.int64]:
+        """Return the positions of the `k` ranked images with the greatest of the given scores.
+
+        Args:
+            scores: scores (n,) of all n images, computed for any query.
+            k: number of images, 1 or more. If fewer are ranked, all of them are returned.
+        """
+        return best_positions(scores, _require_positive(k), self.excluded, self.selected)
+
+    def rivals(self, scores: Vectors) -> Vectors:
+        """Return those of the given scores (n,) that belong to ranked images."""
+        if self.selected is None:
+            return np.delete(scores, list(self.excluded)) if self.excluded else scores
+        ranked = self.selected.copy()
+        ranked[list(self.excluded)] = False
+        return scores[ranked]
 
     def scores(self, shift: float = 0.0) -> Vectors:
         """Return the scores (n,) of all n images, including excluded images.
@@ -206,7 +231,7 @@ class WeightSweep:
             shift: number added to the logit of every stream's image weight.
             k: number of images, 1 or more. If fewer are ranked, all of them are returned.
         """
-        return best_positions(self.scores(shift), _require_positive(k), self.excluded)
+        return self.best(self.scores(shift), k)
 
     def hits(self, shift: float, k: int, duplicates: NearDuplicates | None = None) -> list[Hit]:
         """Return the `k` best images as hits, best first.
@@ -221,15 +246,13 @@ class WeightSweep:
         scores = self.scores(shift)
         copies: list[list[str]] | None = None
         if duplicates is None:
-            positions = best_positions(scores, _require_positive(k), self.excluded)
+            positions = self.best(scores, k)
         else:
-            groups = duplicates.fold(
-                lambda count: best_positions(scores, count, self.excluded), _require_positive(k)
-            )
+            groups = duplicates.fold(lambda count: self.best(scores, count), _require_positive(k))
             positions = np.array(list(groups), dtype=np.int64)
             copies = [[self.ids[position] for position in group] for group in groups.values()]
         parts = self.split(positions.tolist(), shift)
-        return build_hits(self.ids, scores, positions, parts, self.excluded, copies)
+        return build_hits(self.ids, scores, positions, parts, self.rivals(scores), copies)
 
     def rank(self, scores: Vectors, position: int) -> int:
         """Return the rank of an image, from 1, when the gallery is ordered by the given scores.
@@ -244,13 +267,16 @@ class WeightSweep:
         ahead = scores > own
         ahead[:position] |= scores[:position] == own
         ahead[list(self.excluded)] = False
+        if self.selected is not None:
+            ahead &= self.selected
         return 1 + int(np.count_nonzero(ahead))
 
     def position(self, id: str) -> int:
         """Return the position in the gallery of the image with this id.
 
         Raises:
-            QueryError: if the id is not in the gallery or the image is excluded.
+            QueryError: if the id is not in the gallery, or the image is excluded or does not fit
+                the filter.
         """
         try:
             position = self.ids.index(id)
@@ -262,6 +288,8 @@ class WeightSweep:
             raise QueryError(
                 f"{id!r} is the reference itself and is not ranked. Take another picture."
             )
+        if self.selected is not None and not self.selected[position]:
+            raise QueryError(f"{id!r} does not fit the filter. Take a picture that fits it.")
         return position
 
     def rank_trace(
