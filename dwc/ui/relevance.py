@@ -4,7 +4,7 @@ The relevant images are known only for the gallery of drawn garments (the catalo
 the parser for texts of the catalogue can parse the query's text.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urlencode
@@ -29,10 +29,45 @@ class Relevance:
     Attributes:
         ids: The ids of the relevant images; None if it is unknown which images are relevant.
         why_unknown: The reason why the relevant images are unknown; empty if they are known.
+        lacking: If no image is relevant, a sentence that says which part of the query no image of
+            the gallery matches; otherwise empty.
+        demand: The constraints of the query; None if the relevant images are unknown.
+        reference: The garment that the text modifies; None if there is none.
     """
 
     ids: frozenset[str] | None
     why_unknown: str = ""
+    lacking: str = ""
+    demand: Demand | None = None
+    reference: Garment | None = None
+
+    def contradiction(self, garment: Garment) -> str:
+        """Return what about a garment contradicts the text, such as "purple, not blue".
+
+        Values that the target should take from the reference image are not considered. The result
+        is empty if nothing contradicts the text or the constraints are unknown.
+        """
+        if self.demand is None:
+            return ""
+        wrong = [
+            _describe_value(garment[name], allowed)
+            for name, allowed in _asked_by_text(self.demand, self.reference, garment).items()
+            if name in garment.attributes and garment[name] not in allowed
+        ]
+        kept = self.reference is not None and self.demand.allows_category(self.reference.category)
+        if not kept and not self.demand.allows_category(garment.category):
+            wrong.insert(0, _word(garment.category))
+        return "; ".join(wrong)
+
+
+_MOST_NAMED = 3  # a longer list of allowed values comes from an exclusion ("not blue")
+
+
+def _describe_value(value: str, allowed: frozenset[str]) -> str:
+    """Return a wrong value and what it should be: "purple, not blue", or "blue is excluded"."""
+    if len(allowed) > _MOST_NAMED:
+        return f"{_word(value)} is excluded"
+    return f"{_word(value)}, not {_any_of(allowed)}"
 
 
 def garments_of(images: GalleryImages) -> Mapping[str, Garment]:
@@ -61,7 +96,73 @@ def find_relevant(garments: Mapping[str, Garment], query: EncodedQuery) -> Relev
     demand = parse_modification(query.text, reference)
     if demand is None:
         return Relevance(None, "these words are not among those that the catalogue itself can read")
-    return Relevance(_ids_that_fit(garments, demand) - {query.reference_id})
+    ids = _ids_that_fit(garments, demand) - {query.reference_id}
+    others = [garment for id, garment in garments.items() if id != query.reference_id]
+    lacking = "" if ids else _describe_lacking(others, demand, reference)
+    return Relevance(ids, lacking=lacking, demand=demand, reference=reference)
+
+
+def _asked_by_text(
+    demand: Demand, reference: Garment | None, garment: Garment
+) -> dict[str, frozenset[str]]:
+    """Return the constraints that the text puts on a garment: attributes with allowed values.
+
+    Without a reference, these are all constraints. With a reference, they are the constraints that
+    the reference violates: the text asks for these changes, and every other attribute keeps its
+    value.
+    """
+    values = demand.values if demand.category else demand.values_for(garment.category)
+    return {
+        name: allowed
+        for name, allowed in values.items()
+        if reference is None or reference.get(name) not in allowed
+    }
+
+
+def _describe_lacking(
+    garments: Iterable[Garment], demand: Demand, reference: Garment | None
+) -> str:
+    """Return a sentence that says which constraints no garment satisfies.
+
+    Args:
+        garments: The garments of the gallery without the reference; none satisfies all constraints.
+        demand: All constraints.
+        reference: The garment that the text modifies; None if there is none.
+    """
+    alike = [garment for garment in garments if demand.allows_category(garment.category)]
+    if not alike:
+        return "The gallery lacks this: it has no garment of the kind asked for."
+    unmet = [_unmet(garment, _asked_by_text(demand, reference, garment)) for garment in alike]
+    granted = [garment for garment, names in zip(alike, unmet, strict=True) if not names]
+    if not granted:
+        return (
+            "The gallery lacks this: no garment of this kind has all that the words ask for; the "
+            f"closest differs in {_names(min(unmet, key=len))}."
+        )
+    kept = [_unmet(garment, demand.values_for(garment.category)) for garment in granted]
+    counted = "one garment has" if len(granted) == 1 else f"{len(granted)} garments have"
+    return (
+        f"The gallery lacks this: {counted} what the words ask for, but none is otherwise like the "
+        f"picture; the closest differs in {_names(min(kept, key=len))}."
+    )
+
+
+def _unmet(garment: Garment, constraints: Mapping[str, frozenset[str]]) -> list[str]:
+    """Return the names of the attributes in which a garment violates constraints."""
+    return [name for name, allowed in constraints.items() if garment.get(name) not in allowed]
+
+
+def _names(attributes: Iterable[str]) -> str:
+    *first, last = (_word(name).replace("colour", "color") for name in attributes)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _any_of(values: Iterable[str]) -> str:
+    return " or ".join(_word(value) for value in sorted(values))
+
+
+def _word(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def count_relevant(ids: Sequence[str], relevant: frozenset[str]) -> int:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
+from dwc.catalogue.schema import Garment
 from dwc.catalogue.splits import gallery
 from dwc.search.query import EncodedQuery
 from dwc.ui.gallery_images import StoreImages
@@ -48,6 +49,42 @@ def test_what_fits_is_known_for_a_drawn_reference():
 def test_the_reference_is_no_answer():
     own = GARMENTS[SKIRT]["colour"]
     assert SKIRT not in find_relevant(GARMENTS, asked(f"in {own}", SKIRT)).ids
+
+
+def test_a_result_that_contradicts_the_words_is_known():
+    garment = GARMENTS[SKIRT]
+    color, other = [c for c in ("blue", "red", "green") if c != garment["colour"]][:2]
+    relevance = find_relevant(GARMENTS, asked(f"in {color}", SKIRT))
+    wrong = {id: text for id, g in GARMENTS.items() if (text := relevance.contradiction(g))}
+    for id, item in GARMENTS.items():
+        assert (id in wrong) == (item["colour"] != color)
+    assert next(wrong[id] for id, g in GARMENTS.items() if g["colour"] == other) == (
+        f"{other}, not {color}"
+    )
+    excluded = find_relevant(GARMENTS, asked(f"no {garment['colour']}", SKIRT))
+    assert excluded.contradiction(garment).startswith(f"{garment['colour']} is excluded")
+    hats = find_relevant(GARMENTS, asked("a hat", SKIRT))
+    assert hats.contradiction(garment) == "skirt"
+    unknown = find_relevant({}, asked("in blue", SKIRT))
+    assert unknown.contradiction(garment) == ""
+
+
+def test_what_the_gallery_lacks_is_named():
+    garment = GARMENTS[SKIRT]
+    color = next(c for c in ("blue", "red", "green") if c != garment["colour"])
+    skirts = {id: g for id, g in GARMENTS.items() if g.category == "skirt"}
+    few = {id: g for id, g in skirts.items() if id == SKIRT or g["colour"] != color}
+    lacking = find_relevant(few, asked(f"in {color}", SKIRT)).lacking
+    assert "no garment of this kind has all that the words ask for" in lacking
+    assert "differs in color" in lacking
+    other = dict(garment.attributes) | {"colour": color, "hem": "no such hem"}
+    changed = Garment("skirt", tuple(other.values()))
+    near = find_relevant(few | {"near": changed}, asked(f"in {color}", SKIRT)).lacking
+    assert "one garment has what the words ask for" in near
+    assert near.endswith("differs in hem.")
+    assert find_relevant(GARMENTS, asked("a skirt", image=None)).lacking == ""
+    none = find_relevant(few, asked("a hat", SKIRT)).lacking
+    assert "no garment of the kind" in none
 
 
 def test_words_alone_are_a_description():

@@ -70,12 +70,23 @@ class Demand:
 
     def fits(self, garment: Garment) -> bool:
         """Return whether a garment satisfies the constraints."""
-        if self.category is not None and garment.category != self.category:
+        if not self.allows_category(garment.category):
             return False
-        if self.category is None and garment.category not in self.by_category:
-            return False
-        values = self.values if self.category else self.by_category[garment.category]
+        values = self.values_for(garment.category)
         return all(garment[name] in allowed for name, allowed in values.items())
+
+    def allows_category(self, category: str) -> bool:
+        """Return whether the target garment may have a category."""
+        return category == self.category if self.category else category in self.by_category
+
+    def values_for(self, category: str) -> Mapping[str, frozenset[str]]:
+        """Return the constraints on garments of a category; empty if it is not allowed.
+
+        The dict maps each constrained attribute to its allowed values.
+        """
+        if not self.allows_category(category):
+            return {}
+        return self.values if self.category else self.by_category[category]
 
     @property
     def is_possible(self) -> bool:

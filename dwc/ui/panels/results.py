@@ -21,6 +21,7 @@ from dwc.ui.format import (
     signed,
 )
 from dwc.ui.gallery_images import GalleryImages, url_of
+from dwc.ui.relevance import Relevance, find_relevant, garments_of
 from dwc.ui.state import MAX_RESULTS_SHOWN, MORE_RESULTS, SearchState
 
 SWITCH = """
@@ -81,7 +82,8 @@ def render_answer(state: SearchState, images: GalleryImages) -> str:
     Folded near-duplicates are included in the HTML; scripts on the page hide and show them.
     """
     groups, is_folded = state.duplicate_groups, state.request.folded
-    return render_results(state.result, images, len(state.sweep), groups, is_folded)
+    relevance = find_relevant(garments_of(images), state.query)
+    return render_results(state.result, images, len(state.sweep), groups, is_folded, relevance)
 
 
 def render_results(
@@ -90,6 +92,7 @@ def render_results(
     ranked: int | None = None,
     groups: DuplicateGroups | None = None,
     is_folded: bool = False,
+    relevance: Relevance | None = None,
 ) -> str:
     """Return the HTML of a list of all hits, and above it a legend and remarks on the search.
 
@@ -100,14 +103,24 @@ def render_results(
             results.
         groups: The near-duplicates among the hits, which the page can hide; None if unknown.
         is_folded: Whether the near-duplicates are hidden now. Hidden hits do not count as shown.
+        relevance: The relevant images. If they are known, hits that contradict the text are marked,
+            and a remark says what the gallery lacks.
     """
+    garments = garments_of(images)
     scale = Scale.of(hit.parts for hit in result.hits)
     cards = "".join(
-        _card(hit, images, scale, *_group_of(index, result.hits, groups))
+        _card(
+            hit,
+            images,
+            scale,
+            *_group_of(index, result.hits, groups),
+            relevance.contradiction(garments[hit.id]) if relevance and hit.id in garments else "",
+        )
         for index, hit in enumerate(result.hits)
     )
     names = dict.fromkeys(name for hit in result.hits for name in hit.parts)
-    remarks = "".join(f'<p class="remark">{escape(remark)}</p>' for remark in _remarks(result))
+    notes = _remarks(result) + ([relevance.lacking] if relevance and relevance.lacking else [])
+    remarks = "".join(f'<p class="remark">{escape(remark)}</p>' for remark in notes)
     described = "" if groups is None else f' data-alike="{escape(describe_duplicates(groups))}"'
     listed = len(result.hits)
     shown = listed - groups.count if is_folded and groups is not None else listed
@@ -254,7 +267,29 @@ def _group_of(
     return None if leader is None else hits[leader].rank, len(groups.duplicates_of(index))
 
 
-def _card(hit: Hit, images: GalleryImages, scale: Scale, under: int | None, duplicates: int) -> str:
+def _card(
+    hit: Hit,
+    images: GalleryImages,
+    scale: Scale,
+    under: int | None,
+    duplicates: int,
+    contradiction: str = "",
+) -> str:
+    """Return the HTML of one result.
+
+    Args:
+        hit: The result.
+        images: The gallery.
+        scale: The scale of the bars of all results.
+        under: Rank of the better result of which this one is a near-duplicate; None for none.
+        duplicates: Number of near-duplicates of this result.
+        contradiction: What about the image contradicts the query's text; empty for nothing.
+    """
+    contradicts = (
+        f'<p class="contradiction" title="This contradicts the words">{escape(contradiction)}</p>'
+        if contradiction
+        else ""
+    )
     description = escape(images.describe(hit.id))
     thumbnail = escape(url_of(images.thumbnail(hit.id)))
     percentile = format_percentile(hit.percentile)
@@ -265,7 +300,7 @@ def _card(hit: Hit, images: GalleryImages, scale: Scale, under: int | None, dupl
         f'aria-label="Why result {hit.rank}: {description}"><img src="{thumbnail}" '
         f'alt="{description}" title="{description}" loading="lazy" width="256" height="256">'
         f'<span class="rank"><span class="sr-only">Rank </span>{hit.rank}</span></button>'
-        f"{render_bar(hit.parts, hit.score, scale)}"
+        f"{contradicts}{render_bar(hit.parts, hit.score, scale)}"
         f'<div class="meta"><b class="score" data-score="{hit.score:.6f}">'
         f'<span class="sr-only">Score </span>{signed(hit.score)}</b>'
         f'<span class="percentile" title="This result scores higher than '
