@@ -140,7 +140,8 @@ def _describe_lacking(
             f"closest differs in {_names(min(unmet, key=len))}."
         )
     kept = [_unmet(garment, demand.values_for(garment.category)) for garment in granted]
-    counted = "one garment has" if len(granted) == 1 else f"{len(granted)} garments have"
+    one = "one garment of this kind has"
+    counted = one if len(granted) == 1 else f"{len(granted)} garments of this kind have"
     return (
         f"The gallery lacks this: {counted} what the words ask for, but none is otherwise like the "
         f"picture; the closest differs in {_names(min(kept, key=len))}."
