@@ -6,8 +6,12 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 from urllib.parse import quote
 
+from PIL import Image
+
+from dwc.catalogue.drawing.draw import draw
 from dwc.catalogue.schema import Garment
-from dwc.catalogue.splits import gallery
+from dwc.catalogue.splits import CatalogueItem, gallery
+from dwc.errors import StoreError
 from dwc.gallery.sources import CATALOGUE
 from dwc.gallery.store import THUMBNAILS, Store
 
@@ -43,6 +47,14 @@ class GalleryImages(Protocol):
 
     def draw_missing(self, thumbnail: str | Path) -> None:
         """Create the file of a thumbnail if it is missing; ignore paths that are no thumbnails."""
+
+    def open_large(self, image_id: str, drawn_px: int) -> Image.Image:
+        """Return the original picture; a drawn garment is drawn with a side of `drawn_px` pixels.
+
+        Raises:
+            KeyError: There is no image with this id.
+            ImageError: The picture cannot be read.
+        """
 
     def describe(self, image_id: str) -> str:
         """Return a description of the image, for visitors who cannot see it."""
@@ -105,6 +117,19 @@ class StoreImages:
             if image_id is not None:
                 self.draw_thumbnail(image_id)
 
+    def open_large(self, image_id: str, drawn_px: int) -> Image.Image:
+        """Return the original picture; a drawn garment is drawn with a side of `drawn_px` pixels.
+
+        The thumbnail is returned if the original is gone or changed.
+        """
+        try:
+            self._store.position(image_id)
+        except StoreError:
+            raise KeyError(image_id) from None
+        if (item := self._drawn_items.get(image_id)) is not None:
+            return draw(item.garment, item.picture_seed, drawn_px)
+        return self._store.picture(image_id).image
+
     def describe(self, image_id: str) -> str:
         """Describe a drawn garment by its attributes, any other image by its file name.
 
@@ -136,11 +161,14 @@ class StoreImages:
 
         The dict is empty unless the gallery is the catalogue, a data set of drawn garments.
         """
+        return {image_id: item.garment for image_id, item in self._drawn_items.items()}
+
+    @cached_property
+    def _drawn_items(self) -> dict[str, CatalogueItem]:
         if not self.is_catalogue:
             return {}
         source = self._store.manifest.source
-        items = gallery(source["split"], source["size"])
-        return {item.id: item.garment for item in items}
+        return {item.id: item for item in gallery(source["split"], source["size"])}
 
     @cached_property
     def _by_content(self) -> dict[str, str]:

@@ -31,6 +31,7 @@ from dwc.search.query import image_embedder, model_identity
 from dwc.search.searcher import Searcher
 from dwc.ui import zerogpu
 from dwc.ui.gallery_images import GalleryImages
+from dwc.ui.large_pictures import LargePictures
 from dwc.ui.security import DrawThumbnails, FetchNothing
 
 logger = logging.getLogger(__name__)
@@ -406,7 +407,11 @@ def launch_options(images: GalleryImages, host: str | None, port: int | None) ->
         "footer_links": ["api"],
         "ssr_mode": False,
         "app_kwargs": {
-            "middleware": [Middleware(FetchNothing), Middleware(DrawThumbnails, images=images)]
+            "middleware": [
+                Middleware(FetchNothing),
+                Middleware(DrawThumbnails, images=images),
+                Middleware(LargePictures, images=images),
+            ]
         },
         "show_error": True,
         "theme": make_theme(),

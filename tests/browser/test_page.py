@@ -86,6 +86,24 @@ def test_a_question_asked_while_another_is_answered_is_answered_next(open_page):
     assert page.inner_text("#unknown s") == "sequins"
 
 
+def test_a_result_is_shown_large_and_closed_again(open_page):
+    page = open_page()
+    first = page.locator("#results .card").first
+    first.hover()
+    first.locator(".enlarge").click()
+    page.wait_for_selector("#large-picture[open]")
+    page.wait_for_function("document.querySelector('#large-picture img').naturalWidth > 256")
+    described = first.locator(".frame img").get_attribute("alt")
+    assert page.locator("#large-picture img").get_attribute("alt") == described
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#large-picture", state="hidden")
+    first.locator(".frame").focus()
+    page.keyboard.press("l")
+    page.wait_for_selector("#large-picture[open]")
+    page.locator("#large-picture").click()
+    page.wait_for_selector("#large-picture", state="hidden")
+
+
 def test_a_gallery_picture_and_words_are_searched(open_page):
     page = open_page()
     before = reference(page)

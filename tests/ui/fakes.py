@@ -44,6 +44,11 @@ class ColouredPictures:
     def draw_missing(self, thumbnail: str | Path) -> None:
         """Every file exists."""
 
+    def open_large(self, picture_id: str, drawn_px: int) -> Image.Image:
+        if picture_id not in self.ids:
+            raise KeyError(picture_id)
+        return Image.open(self.thumbnail(picture_id))
+
     def describe(self, picture_id: str) -> str:
         return f"colour <{picture_id}>"
 

@@ -21,6 +21,7 @@ from dwc.ui.format import (
     signed,
 )
 from dwc.ui.gallery_images import GalleryImages, url_of
+from dwc.ui.large_pictures import large_url
 from dwc.ui.relevance import Relevance, find_relevant, garments_of
 from dwc.ui.state import MAX_RESULTS_SHOWN, MORE_RESULTS, SearchState
 
@@ -29,7 +30,7 @@ SWITCH = """
 <button type="button" role="switch" id="fold" aria-checked="false" aria-describedby="fold-told">
 <i aria-hidden="true"></i>Hide look-alikes</button>
 <p class="hint keys">With a result in focus: <kbd>arrow keys</kbd> move, <kbd>Enter</kbd> tells why,
-<kbd>F</kbd> goes on from it.</p>
+<kbd>F</kbd> goes on from it, <kbd>L</kbd> shows it large.</p>
 <p class="hint told" role="status" id="fold-told"></p></div>
 """
 SWITCH_ON_LOAD = on_load("dwcResults.foldSwitch", "fold")
@@ -300,6 +301,9 @@ def _card(
         f'aria-label="Why result {hit.rank}: {description}"><img src="{thumbnail}" '
         f'alt="{description}" title="{description}" loading="lazy" width="256" height="256">'
         f'<span class="rank"><span class="sr-only">Rank </span>{hit.rank}</span></button>'
+        f'<button type="button" class="enlarge corner" data-large="{escape(large_url(hit.id))}" '
+        f'aria-label="Enlarge result {hit.rank}: {description}" title="Enlarge">'
+        '<span aria-hidden="true">\u2922</span></button>'
         f"{contradicts}{render_bar(hit.parts, hit.score, scale)}"
         f'<div class="meta"><b class="score" data-score="{hit.score:.6f}">'
         f'<span class="sr-only">Score </span>{signed(hit.score)}</b>'

@@ -8,6 +8,7 @@ from dwc.explain.score_split import ScoreExplanation, explain_score
 from dwc.search.searcher import Searcher
 from dwc.ui.format import escape, format_count, format_part, format_percentile, round_to_sum, signed
 from dwc.ui.gallery_images import GalleryImages, url_of
+from dwc.ui.large_pictures import large_url
 from dwc.ui.panels.results import order_parts
 from dwc.ui.state import SearchState
 
@@ -34,8 +35,10 @@ def render_score_split(explanation: ScoreExplanation, images: GalleryImages) -> 
     """
     name = escape(images.describe(explanation.id))
     thumbnail = escape(url_of(images.thumbnail(explanation.id)))
+    large = escape(large_url(explanation.id))
     return (
-        f'<div class="why-head"><img src="{thumbnail}" width="56" height="56" alt="{name}">'
+        f'<div class="why-head"><button type="button" class="enlarge" aria-label="Enlarge {name}" '
+        f'data-large="{large}"><img src="{thumbnail}" width="56" height="56" alt="{name}"></button>'
         f"<h3>Why no. {explanation.rank} scores {signed(explanation.score)}</h3></div>"
         f"{_waterfall(explanation)}{_facts(explanation)}"
         '<p class="hint">The parts add up to the score exactly. Each has seen the other side '

@@ -47,6 +47,44 @@ window.dwc = (() => {
     }).observe(results, {attributes: true, attributeFilter: ["class"]});
   }
 
+  /* Show a picture large in a dialog, which any click and Escape close. */
+  function enlarge(button) {
+    let dialog = document.getElementById("large-picture");
+    if (!dialog) {
+      dialog = document.createElement("dialog");
+      dialog.id = "large-picture";
+      dialog.innerHTML = '<button type="button" aria-label="Close"><img alt=""></button><p></p>';
+      dialog.addEventListener("click", () => dialog.close());
+      document.body.append(dialog);
+    }
+    const image = dialog.querySelector("img");
+    const caption = dialog.querySelector("p");
+    const small = button.closest(".card, .why-head")?.querySelector("img");
+    image.src = small?.src ?? ""; // until the large version has come
+    image.alt = small?.alt ?? "";
+    caption.textContent = image.alt;
+    dialog.setAttribute("aria-label", image.alt);
+    const large = new Image();
+    large.onload = () => { if (dialog.open) image.src = large.src; };
+    large.onerror = () => { caption.textContent += " (only the thumbnail is left)"; };
+    large.src = button.dataset.large;
+    dialog.showModal();
+  }
+
+  function watchEnlarging() {
+    document.addEventListener("click", (event) => {
+      const button = event.target.closest?.(".enlarge");
+      if (button) enlarge(button);
+    });
+    document.addEventListener("keydown", (event) => {
+      const card = event.target.closest?.(".card");
+      if (!card || event.key.toLowerCase() !== "l") return;
+      if (event.ctrlKey || event.altKey || event.metaKey) return;
+      event.preventDefault();
+      enlarge(card.querySelector(".enlarge"));
+    });
+  }
+
   /* Runs once Gradio has put the page in place, since it sets its own theme while it does. */
   function start() {
     show(storedTheme() ?? system());
@@ -54,6 +92,7 @@ window.dwc = (() => {
       if (storedTheme() === null) show(system());
     });
     watchSearches();
+    watchEnlarging();
     showModel();
     window.dwcSession.start();
     document.documentElement.lang = "en";
