@@ -137,20 +137,24 @@ def _describe_lacking(
     if not granted:
         return (
             "The gallery lacks this: no garment of this kind has all that the words ask for; the "
-            f"closest differs in {_names(min(unmet, key=len))}."
+            f"closest differs in {_names(_shortest(unmet))}."
         )
     kept = [_unmet(garment, demand.values_for(garment.category)) for garment in granted]
     one = "one garment of this kind has"
     counted = one if len(granted) == 1 else f"{len(granted)} garments of this kind have"
     return (
         f"The gallery lacks this: {counted} what the words ask for, but none is otherwise like the "
-        f"picture; the closest differs in {_names(min(kept, key=len))}."
+        f"picture; the closest differs in {_names(_shortest(kept))}."
     )
 
 
 def _unmet(garment: Garment, constraints: Mapping[str, frozenset[str]]) -> list[str]:
     """Return the names of the attributes in which a garment violates constraints."""
     return [name for name, allowed in constraints.items() if garment.get(name) not in allowed]
+
+
+def _shortest(lists: Iterable[list[str]]) -> list[str]:
+    return min(lists, key=len)
 
 
 def _names(attributes: Iterable[str]) -> str:

@@ -92,7 +92,8 @@ def test_a_result_is_shown_large_and_closed_again(open_page):
     first.hover()
     first.locator(".enlarge").click()
     page.wait_for_selector("#large-picture[open]")
-    page.wait_for_function("document.querySelector('#large-picture img').naturalWidth > 256")
+    page.wait_for_function("document.querySelector('#large-picture img').src.includes('large?id')")
+    assert page.eval_on_selector("#large-picture img", "(image) => image.naturalWidth") > 0
     described = first.locator(".frame img").get_attribute("alt")
     assert page.locator("#large-picture img").get_attribute("alt") == described
     page.keyboard.press("Escape")
