@@ -183,11 +183,11 @@ def test_thumbnails_are_served_and_the_rest_of_the_store_is_not(address, place):
 def test_only_these_are_public(address):
     api = Client(address, verbose=False).view_api(return_format="dict")
     assert set(api["named_endpoints"]) == {
-        "/search", "/explain", "/compare", "/paraphrase", "/map", "/atlas",
+        "/search", "/explain", "/compare", "/paraphrase", "/map", "/gallery", "/atlas",
     }  # fmt: skip
     parameters = api["named_endpoints"]["/search"]["parameters"]
     assert [one["parameter_name"] for one in parameters] == [
-        "reference", "text", "k", "shift", "fold"
+        "reference", "text", "k", "shift", "fold", "filter"
     ]  # fmt: skip
     assert all(one["parameter_has_default"] for one in parameters)
 
@@ -238,7 +238,7 @@ def test_one_of_several_models_is_asked_by_its_name(place, model, gallery):
         client = Client(address, verbose=False)
         told = client.view_api(return_format="dict")["named_endpoints"]["/search"]["parameters"]
         assert [one["parameter_name"] for one in told] == [
-            "reference", "text", "k", "shift", "model", "fold"
+            "reference", "text", "k", "shift", "model", "fold", "filter"
         ]  # fmt: skip
         assert all(one["parameter_has_default"] for one in told)
         by_default = client.predict(text="is blue", api_name="/search")

@@ -181,6 +181,38 @@ def _make_column(
     return Column(type, codes, texts)
 
 
+MAX_COUNTED = 200
+"""A column with more different texts is described by their number only."""
+
+
+def describe_column(column: Column, mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return what a column has for some of the n pictures, as JSON-compatible values.
+
+    Args:
+        column: The column.
+        mask: Which pictures to describe (n,).
+
+    Returns:
+        A dict with `type`; `missing`, the number of pictures without a value; and `values`, a dict
+        from texts or truth values to counts, or `least` and `greatest`, the ends of the numbers.
+        `values` is omitted if there are more than `MAX_COUNTED`; `different` counts them.
+    """
+    known = column.values[mask & ~column.is_missing]
+    described: dict[str, Any] = {"type": column.type, "missing": int(mask.sum()) - len(known)}
+    if column.type == "number":
+        if len(known):
+            described |= {"least": float(known.min()), "greatest": float(known.max())}
+        return described
+    values, counts = np.unique(known, return_counts=True)
+    described["different"] = len(values)
+    if len(values) <= MAX_COUNTED:
+        names = [
+            column.texts[v] if column.type == "text" else format_value(bool(v)) for v in values
+        ]
+        described["values"] = dict(zip(names, counts.tolist(), strict=True))
+    return described
+
+
 def fold_text(text: str) -> str:
     """Return a text in the form in which texts are compared: without upper case."""
     return unicodedata.normalize("NFC", text.casefold())

@@ -1,14 +1,17 @@
 """The public API endpoints of the app.
 
-`/search` runs a query; `/explain`, `/compare` and `/paraphrase` explain a search result; `/map` and
-`/atlas` describe the gallery and the model.
+`/search` runs a query; `/explain`, `/compare` and `/paraphrase` explain a search result; `/map`,
+`/gallery` and `/atlas` describe the gallery and the model.
 """
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 import gradio as gr
+import numpy as np
 
 from dwc.errors import DWCError, QueryError
 from dwc.explain.attention_maps import attention_maps
@@ -16,6 +19,8 @@ from dwc.explain.comparison import compare
 from dwc.explain.paraphrases import probe_paraphrases
 from dwc.explain.score_split import explain_score
 from dwc.explain.word_ablation import ablate_words
+from dwc.gallery.filters import find_matching, parse_filter
+from dwc.gallery.metadata import describe_column
 from dwc.search.model_pool import ModelPool
 from dwc.search.query import EncodedQuery
 from dwc.search.searcher import Searcher
@@ -31,6 +36,7 @@ from dwc.ui.request_parsing import (
     parse_query,
     parse_shift,
     parse_string,
+    parse_whole_number,
     run_search,
 )
 from dwc.ui.security import refuse_addresses
@@ -41,6 +47,12 @@ COMPARED = 10
 For `/compare` and `/paraphrase`, this number is only the default.
 """
 
+ENDPOINTS = frozenset({"search", "explain", "compare", "paraphrase"})
+"""The endpoints that may be called without their last inputs."""
+
+GALLERY_PAGE = 100
+"""How many images `/gallery` returns at once by default."""
+
 MAP_PAGE = 10_000
 """The default maximum number of images whose positions one call of `/map` returns."""
 
@@ -50,8 +62,8 @@ Answer = dict[str, Any]
 def add_search_endpoint(models: ModelPool, images: GalleryImages, concurrency_id: str) -> None:
     """Add the endpoint `/search`. Call inside `gr.Blocks`.
 
-    If there are several models, the endpoint has an input `model`, placed before the last input,
-    `fold`.
+    If there are several models, the endpoint has an input `model`, placed before the last inputs,
+    `fold` and `filter`.
     """
 
     def search(
@@ -61,6 +73,7 @@ def add_search_endpoint(models: ModelPool, images: GalleryImages, concurrency_id
         shift: float = 0.0,
         model: str = "",
         fold: bool = False,
+        filter: str = "",
     ) -> Answer:
         """Find the gallery's pictures that look like a reference picture and fit words of change.
 
@@ -73,6 +86,8 @@ def add_search_endpoint(models: ModelPool, images: GalleryImages, concurrency_id
             model: Which of the app's models answers, by its name; empty for the first.
             fold: Whether near-duplicates are folded under the best of each group, with further
                 results in their place.
+            filter: Only pictures whose metadata fit: "category = dress and price < 50"; empty for
+                all. `/gallery` lists the columns.
 
         Returns:
             The weight of picture and words in each stream, the results with their scores and the
@@ -82,46 +97,38 @@ def add_search_endpoint(models: ModelPool, images: GalleryImages, concurrency_id
         with api_errors():
             name = models.require(model)
             with models.using(name) as searcher:
-                result = run_search(searcher, images, reference, text, k, shift, fold)
+                result = run_search(searcher, images, reference, text, k, shift, fold, filter)
             return {**result.to_dict(), **models.origin(name).to_dict()}
 
-    def search_default(
-        reference: FileData | None = None,
-        text: str = "",
-        k: float = DEFAULT_RESULTS,
-        shift: float = 0.0,
-        fold: bool = False,
-    ) -> Answer:
-        return search(reference, text, k, shift, fold=fold)
-
-    search_default.__doc__ = search.__doc__  # shown on the page that documents the API
     k = gr.Number(value=DEFAULT_RESULTS, visible=False, label="k")
     shift = gr.Number(value=0.0, visible=False, label="shift")
     fold = gr.Checkbox(value=False, visible=False, label="fold")
-    _add_endpoint(
-        search if len(models.names) > 1 else search_default,
-        "search",
-        models,
-        concurrency_id,
-        [k, shift],
-        [fold],
-    )
+    filter = gr.Textbox(value="", visible=False, label="filter")
+    _add_endpoint(search, "search", models, concurrency_id, [k, shift], [fold, filter])
 
 
 def add_explaining_endpoints(models: ModelPool, images: GalleryImages, concurrency_id: str) -> None:
     """Add the endpoints `/explain`, `/compare` and `/paraphrase`. Call inside `gr.Blocks`.
 
-    If there are several models, the last input of each endpoint is `model`.
+    If there are several models, each endpoint has an input `model`, before the last input `filter`.
     """
     endpoints = _ExplainingEndpoints(models, images)
+
+    def filter() -> gr.Textbox:
+        return gr.Textbox(value="", visible=False, label="filter")
+
     id = gr.Textbox(value="", visible=False, label="id")
     shift = gr.Number(value=0.0, visible=False, label="shift")
-    _add_endpoint(endpoints.explain_result, "explain", models, concurrency_id, [id, shift])
+    _add_endpoint(
+        endpoints.explain_result, "explain", models, concurrency_id, [id, shift], [filter()]
+    )
     k = gr.Number(value=COMPARED, visible=False, label="k")
-    _add_endpoint(endpoints.compare_readings, "compare", models, concurrency_id, [k])
+    _add_endpoint(endpoints.compare_readings, "compare", models, concurrency_id, [k], [filter()])
     wordings = gr.JSON(value=[], visible=False, label="wordings")
     k = gr.Number(value=COMPARED, visible=False, label="k")
-    _add_endpoint(endpoints.paraphrase, "paraphrase", models, concurrency_id, [wordings, k])
+    _add_endpoint(
+        endpoints.paraphrase, "paraphrase", models, concurrency_id, [wordings, k], [filter()]
+    )
 
 
 def add_overview_endpoints(models: ModelPool) -> None:
@@ -160,8 +167,65 @@ def add_overview_endpoints(models: ModelPool) -> None:
         with api_errors(), models.using(models.require(model)) as searcher:
             return statistics_table(searcher)
 
+    def tell_gallery(
+        filter: str = "", start: int = 0, limit: int = GALLERY_PAGE, model: str = ""
+    ) -> Answer:
+        """Tell which metadata the gallery has, and which of its pictures fit a filter.
+
+        Args:
+            filter: Only pictures whose metadata fit: "category = dress and price < 50"; empty for
+                all.
+            start: The first picture told, counted from 0 among those that fit.
+            limit: How many are told at most.
+            model: By which of the app's models, by its name; empty for the first.
+
+        Returns:
+            The gallery's size; how many pictures fit; each column's type with its values and how
+            many pictures have each, or its least and greatest number; and the ids with their
+            metadata.
+        """
+        with api_errors(), models.using(models.require(model)) as searcher:
+            return gallery_table(searcher, filter, start, limit)
+
     gr.api(tell_map, api_name="map")
+    gr.api(tell_gallery, api_name="gallery")
     gr.api(tell_atlas, api_name="atlas")
+
+
+def gallery_table(searcher: Searcher, filter: object, start: object, limit: object) -> Answer:
+    """Return the response of the `/gallery` endpoint.
+
+    Args:
+        searcher: The searcher of the gallery.
+        filter: A condition on the metadata, as text; empty for all images.
+        start: The index of the first image that is returned, among those that fit.
+        limit: How many images are returned at most.
+
+    Returns:
+        A dict with `gallery_size`, `fits` (how many images fit), `columns` (for each column a dict
+        with `type`, and `values`, a dict from texts to counts, or `least` and `greatest`), `start`,
+        `ids`, and `metadata` (a dict for each id).
+
+    Raises:
+        QueryError: The filter is invalid, or `start` or `limit` is not a whole number of 0 or more.
+    """
+    metadata = searcher.store.metadata
+    condition = parse_filter(parse_string(filter, "filter"), metadata)
+    first, count = parse_whole_number(start, "start"), parse_whole_number(limit, "limit")
+    if first < 0 or count < 0:
+        raise QueryError(f"start is {first} and limit {count}; expected numbers of 0 or more.")
+    size = len(searcher.store)
+    fits = np.ones(size, dtype=bool) if condition is None else find_matching(condition, metadata)
+    positions = np.flatnonzero(fits).tolist()
+    page = positions[first : first + count]
+    return {
+        "gallery_size": size,
+        "fits": len(positions),
+        "columns": {name: describe_column(c, fits) for name, c in metadata.columns.items()},
+        "start": first,
+        "ids": [searcher.store.ids[position] for position in page],
+        "metadata": [metadata.row(position) for position in page],
+    }
 
 
 def explain_query(searcher: Searcher, query: EncodedQuery, id: str, shift: float) -> Answer:
@@ -231,10 +295,12 @@ class _ExplainingEndpoints:
 
     @contextmanager
     def _encode(
-        self, model: str, reference: FileData | None, text: str
+        self, model: str, reference: FileData | None, text: str, filter: str
     ) -> Iterator[tuple[Searcher, EncodedQuery]]:
         with api_errors(), self._models.using(self._models.require(model)) as searcher:
-            yield searcher, searcher.encode_query(**parse_query(self._images, reference, text))
+            condition = parse_string(filter, "filter")
+            query = parse_query(self._images, reference, text)
+            yield searcher, searcher.encode_query(**query, filter=condition)
 
     def explain_result(
         self,
@@ -243,6 +309,7 @@ class _ExplainingEndpoints:
         id: str = "",
         shift: float = 0.0,
         model: str = "",
+        filter: str = "",
     ) -> Answer:
         """Explain why a gallery picture stands where it does in the answer to a question.
 
@@ -252,13 +319,14 @@ class _ExplainingEndpoints:
             id: The gallery picture to explain; empty for the best.
             shift: Leans the learned weight, as in `/search`.
             model: Which of the app's models answers, by its name; empty for the first.
+            filter: Ranks only pictures whose metadata fit, as in `/search`; empty for all.
 
         Returns:
             Its score in parts with its ranks by picture, words, average and as learned; what each
             word did to the weights and to its score; every leading picture's rank as the weight
             moves; and where in the picture each word looked, on the network's coarse grid.
         """
-        with self._encode(model, reference, text) as (searcher, query):
+        with self._encode(model, reference, text, filter) as (searcher, query):
             return explain_query(searcher, query, parse_string(id, "id"), parse_shift(shift))
 
     def compare_readings(
@@ -267,6 +335,7 @@ class _ExplainingEndpoints:
         text: str = "",
         k: float = COMPARED,
         model: str = "",
+        filter: str = "",
     ) -> Answer:
         """Answer one question by the picture, by the words, by their average, and as learned.
 
@@ -275,13 +344,14 @@ class _ExplainingEndpoints:
             text: What should be different, in English; empty for the picture alone.
             k: How many results of each, 1 to 200.
             model: Which of the app's models answers, by its name; empty for the first.
+            filter: Ranks only pictures whose metadata fit, as in `/search`; empty for all.
 
         Returns:
             The results of each reading with their ranks as learned; over the drawn catalogue every
             picture that fits what was asked for, or why that is not known; and notes on how the
             question was read.
         """
-        with self._encode(model, reference, text) as (searcher, query):
+        with self._encode(model, reference, text, filter) as (searcher, query):
             return compare_query(searcher, self._images, query, parse_count(k))
 
     def paraphrase(
@@ -291,6 +361,7 @@ class _ExplainingEndpoints:
         wordings: Any = None,
         k: float = COMPARED,
         model: str = "",
+        filter: str = "",
     ) -> Answer:
         """Ask one question in several wordings, and tell how far answers and weights differ.
 
@@ -300,12 +371,13 @@ class _ExplainingEndpoints:
             wordings: The same in other words, a list of texts.
             k: How many results of each are compared, 1 to 200.
             model: Which of the app's models answers, by its name; empty for the first.
+            filter: Ranks only pictures whose metadata fit, as in `/search`; empty for all.
 
         Returns:
             Each wording's weights and results, its unknown words, notes on how it was read, what
             every two share, and how far the weights lie apart.
         """
-        with self._encode(model, reference, text) as (searcher, query):
+        with self._encode(model, reference, text, filter) as (searcher, query):
             texts = parse_wordings(wordings)
             return probe_paraphrases(searcher, query, texts, parse_count(k)).to_dict()
 
@@ -341,7 +413,7 @@ def _add_endpoint(
     if len(models.names) > 1:
         model.append(gr.Textbox(value=models.default, visible=False, label="model"))
     gr.Button(visible=False).click(
-        function,
+        function if model else _without_model(function),
         [reference, text, *inputs, *model, *last_inputs],
         gr.JSON(visible=False, label="result"),
         api_name=name,
@@ -351,3 +423,17 @@ def _add_endpoint(
         concurrency_id=concurrency_id,
         concurrency_limit=1,
     )
+
+
+def _without_model(function: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Return a function without the parameter `model`, which is needed only for several models."""
+    signature = inspect.signature(function)
+    parameters = [p for name, p in signature.parameters.items() if name != "model"]
+    names = [parameter.name for parameter in parameters]
+
+    @wraps(function)
+    def call(*values: Any) -> Answer:
+        return function(**dict(zip(names, values, strict=False)))
+
+    call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return call

@@ -6,7 +6,12 @@ from typing import Any
 import gradio as gr
 
 from dwc.search.model_pool import ModelPool
-from dwc.ui.api import add_explaining_endpoints, add_overview_endpoints, add_search_endpoint
+from dwc.ui.api import (
+    ENDPOINTS,
+    add_explaining_endpoints,
+    add_overview_endpoints,
+    add_search_endpoint,
+)
 from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.handlers import PageComponents, PageHandlers, find_opening
 from dwc.ui.layout import PageContent, build_layout
@@ -44,7 +49,7 @@ QUEUE_LENGTH = 64
 
 
 class PageBlocks(gr.Blocks):
-    """Gradio blocks whose public endpoint `/search` may be called without its last inputs.
+    """Gradio blocks whose public endpoints may be called without their last inputs.
 
     Gradio's own clients send the default values of inputs that a caller leaves out, but scripts
     that send plain HTTP requests do not. Without this class, such scripts would fail as soon as the
@@ -52,8 +57,8 @@ class PageBlocks(gr.Blocks):
     """
 
     def validate_inputs(self, block_fn: Any, inputs: list[Any]) -> None:
-        """Fill in omitted trailing inputs of `/search` with defaults; validate as Gradio does."""
-        if block_fn.api_name == "search":
+        """Fill in omitted trailing inputs with defaults; validate as Gradio does."""
+        if block_fn.api_name in ENDPOINTS:
             missing = block_fn.inputs[len(inputs) :]
             inputs.extend(component.value for component in missing)
         super().validate_inputs(block_fn, inputs)
@@ -107,7 +112,7 @@ class _Wiring:
         c = components
         self.current = [c.state, c.screen]
         self.restored = [*c.answer, c.header, c.model, c.reference, c.words, c.history]
-        self.restored += [c.history_strip, c.pin, *c.panels.values()]
+        self.restored += [c.history_strip, c.pin, *c.panels.values(), *c.filtering]
 
     def connect(self) -> None:
         """Connect every event. Call inside `gr.Blocks`."""
@@ -132,21 +137,26 @@ class _Wiring:
             # A search requested during another one runs next. By default it would be dropped.
             event = start(
                 handlers.search_fields,
-                c.query,
+                [*c.query, c.filter],
                 c.answer,
                 trigger_mode="always_last",
                 **searching,
             )
             self._explain_after(event)
         example = self._on(
-            c.examples, "ask", handlers.try_example, [c.model, c.screen], filled, **searching
+            c.examples,
+            "ask",
+            handlers.try_example,
+            [c.model, c.screen, c.filter],
+            filled,
+            **searching,
         )
         self._explain_after(example)
         query = self._on(
             c.panels["atlas"],
             "ask",
             handlers.try_reference_query,
-            [c.model, c.screen, c.state],
+            [c.model, c.screen, c.state, c.filter],
             filled,
             **searching,
         )
@@ -155,7 +165,7 @@ class _Wiring:
             c.header,
             "choose",
             handlers.choose_model,
-            c.query,
+            [*c.query, c.filter],
             [c.header, c.model, *c.answer],
             **searching,
         )
@@ -166,10 +176,19 @@ class _Wiring:
             "back",
             handlers.go_back,
             [c.history, c.model, c.screen],
-            [*filled, c.history, c.history_strip],
+            [*filled, c.history, c.history_strip, *c.filtering],
             **searching,
         )
         self._explain_after(back)
+        filtered = self._on(
+            c.facets,
+            "filter",
+            handlers.choose_filter,
+            [c.filter, c.model, c.screen],
+            [*c.answer, *c.filtering],
+            **searching,
+        )
+        self._explain_after(filtered)
 
     def _connect_session(self) -> None:
         """Connect the events that open or restore the page, and the events that call `session.js`.
@@ -292,7 +311,7 @@ class _Wiring:
             self._on(panel, "follow", handlers.use_reference, None, c.reference, **LIGHT).then(
                 None, js="() => window.dwc.askAgain()", api_visibility="private"
             )
-        self._on(c.gallery, "turn", handlers.turn_page, None, c.gallery, **LIGHT)
+        self._on(c.gallery, "turn", handlers.turn_page, c.filter, c.gallery, **LIGHT)
         self._on(
             c.map_service,
             "laid_out",

@@ -12,6 +12,7 @@ from dwc.catalogue.drawing.draw import draw
 from dwc.catalogue.schema import Garment
 from dwc.catalogue.splits import CatalogueItem, gallery
 from dwc.errors import StoreError
+from dwc.gallery.metadata import Metadata
 from dwc.gallery.sources import CATALOGUE
 from dwc.gallery.store import THUMBNAILS, Store
 
@@ -30,6 +31,10 @@ class GalleryImages(Protocol):
     @property
     def folder(self) -> Path:
         """The folder of the thumbnails; it must have no other files, since all files are served."""
+
+    @property
+    def metadata(self) -> Metadata:
+        """The images' metadata, in the order of `ids`."""
 
     @property
     def skipped(self) -> Mapping[str, str]:
@@ -86,6 +91,11 @@ class StoreImages:
         self.is_catalogue = store.manifest.source.get("kind") == CATALOGUE
         self.noun = "garments" if self.is_catalogue else "pictures"
         self.folder = (store.path / THUMBNAILS).absolute()
+
+    @property
+    def metadata(self) -> Metadata:
+        """The images' metadata, in the order of `ids`."""
+        return self._store.metadata
 
     @property
     def remarks(self) -> list[str]:

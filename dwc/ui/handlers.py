@@ -11,12 +11,14 @@ from typing import Any
 import gradio as gr
 
 from dwc.errors import DWCError, QueryError
+from dwc.gallery.filters import format_filter
 from dwc.search.model_pool import ModelPool
 from dwc.ui.format import render_error, render_unknown_words
 from dwc.ui.gallery_images import GalleryImages
 from dwc.ui.history import HistoryQuery, SearchHistory
 from dwc.ui.panels.comparison import describe_query
 from dwc.ui.panels.examples import Example, parse_example
+from dwc.ui.panels.facets import choose_filter, render_facets
 from dwc.ui.panels.gallery_browser import parse_page, render_gallery
 from dwc.ui.panels.header import render_header
 from dwc.ui.panels.history_view import deleted_message, image_exists, record_answer, render_history
@@ -25,9 +27,17 @@ from dwc.ui.panels.results import EMPTY, render_answer
 from dwc.ui.panels.save_and_share import export_answer, render_toolbar
 from dwc.ui.panels.weight_statistics import parse_reference_query
 from dwc.ui.panels.weights import render_answer_slider, render_answer_weights
-from dwc.ui.request_parsing import FileData, parse_query, read_link, write_link
+from dwc.ui.request_parsing import (
+    FileData,
+    parse_link,
+    parse_query,
+    read_link,
+    with_link_filter,
+    write_link,
+)
 from dwc.ui.security import is_upload
 from dwc.ui.state import (
+    RESULTS_SHOWN,
     SearchRequest,
     SearchState,
     parse_slider,
@@ -67,12 +77,14 @@ class PageComponents:
         results: The result cards.
         toolbar: The export buttons and the button that copies a link to the search.
         panels: The explanation panels by their ids.
+        facets: The section that filters the gallery by its metadata; empty if it has none.
         gallery: The gallery browser.
         map_service: Hidden element through which the browser loads the points of the map.
         session: Element whose event `restore` asks the server to show a search again. The browser
             triggers this event when the visitor presses Back or Forward, and after an attempt that
             failed because the server was busy.
         model: The name of the selected model.
+        filter: The current filter as text; empty for none.
         screen: The data about the search result on the screen, as returned by `describe_screen`.
         history: The search history of the visit, as returned by `SearchHistory.to_dict`.
         visit: The data that the script `session.js` sends when the page opens. `address` is the
@@ -100,10 +112,12 @@ class PageComponents:
     results: gr.HTML
     toolbar: gr.HTML
     panels: Mapping[str, gr.HTML]
+    facets: gr.HTML
     gallery: gr.HTML
     map_service: gr.HTML
     session: gr.HTML
     model: gr.Textbox
+    filter: gr.Textbox
     screen: gr.JSON
     history: gr.JSON
     visit: gr.JSON
@@ -131,6 +145,11 @@ class PageComponents:
         """The components whose values are the input of a search."""
         return [self.reference, self.words, self.model, self.screen]
 
+    @property
+    def filtering(self) -> list[Any]:
+        """The components that show the current filter."""
+        return [self.filter, self.facets, self.gallery]
+
 
 def answer_request(models: ModelPool, images: GalleryImages, request: SearchRequest) -> SearchState:
     """Run the search that a request describes, and return its result.
@@ -144,12 +163,14 @@ def answer_request(models: ModelPool, images: GalleryImages, request: SearchRequ
     name = models.require(request.model)
     with models.using(name) as searcher:
         query = searcher.encode_query(
-            **parse_query(images, reference_file(request, images), request.words)
+            **parse_query(images, reference_file(request, images), request.words),
+            filter=request.filter,
         )
         sweep = searcher.sweep(query)
         result = searcher.answer(query, request.count, sweep=sweep)
         near_duplicates, context = searcher.near_duplicates, searcher.reference_weights
-    request = replace(request, words=request.words.strip(), model=name)
+    condition = format_filter(query.filter)
+    request = replace(request, words=request.words.strip(), model=name, filter=condition)
     weights = sweep.weights()
     if not any(0 < weight.image < 1 for weight in weights.values()):
         request = replace(request, shift=0.0)  # only an image or only a text: the weight is fixed
@@ -294,18 +315,29 @@ class PageHandlers:
     # Searching
 
     def search_fields(
-        self, reference: FileData | None, words: str | None, model: str, screen: object
+        self,
+        reference: FileData | None,
+        words: str | None,
+        model: str,
+        screen: object,
+        filter: str = "",
     ) -> Update:
-        """Search with the reference and the text in the input fields."""
-        return self._search(self._parse_fields(reference, words, model), screen)
+        """Search with the reference and the text in the input fields, within the filter."""
+        request = replace(self._parse_fields(reference, words, model), filter=filter)
+        return self._search(request, screen)
 
-    def try_example(self, model: str, screen: object, event: gr.EventData) -> Update:
+    def try_example(self, model: str, screen: object, filter: str, event: gr.EventData) -> Update:
         """Search with the example that was clicked."""
         example = parse_example(get_attribute(event, "example"), self._examples)
-        return self._search_example(example, model, screen)
+        return self._search_example(example, model, screen, filter)
 
     def try_reference_query(
-        self, model: str, screen: object, state: SearchState | None, event: gr.EventData
+        self,
+        model: str,
+        screen: object,
+        state: SearchState | None,
+        filter: str,
+        event: gr.EventData,
     ) -> Update:
         """Search with the query that was clicked in the panel of weight statistics.
 
@@ -316,9 +348,29 @@ class PageHandlers:
         def act(current: SearchState) -> Update:
             side, index = get_attribute(event, "side"), get_attribute(event, "place")
             example = parse_reference_query(side, index, current, self._images)
-            return self._search_example(example, model, screen)
+            return self._search_example(example, model, screen, filter)
 
         return self._with_current(state, screen, act)
+
+    def choose_filter(self, filter: str, model: str, screen: object, event: gr.EventData) -> Update:
+        """Change the filter, and repeat the search on the screen within it."""
+        metadata, choice = self._images.metadata, get_attribute(event, "choice")
+        try:
+            chosen = choose_filter(filter, metadata, choice if isinstance(choice, dict) else {})
+        except QueryError as error:
+            written = choice.get("text") if isinstance(choice, dict) else None
+            facets = render_facets(metadata, filter, str(error), written)
+            return {self._components.facets: facets}
+        shown = screen if isinstance(screen, Mapping) else {}
+        request = SearchRequest.from_dict(shown.get("request"))
+        if request is None:  # nothing searched yet
+            return self._show_filter(chosen)
+        request = replace(request, filter=chosen, count=RESULTS_SHOWN, selected=None)
+        try:
+            state = self._answer(request)
+        except DWCError as error:
+            return {self._components.message: render_error(str(error))}
+        return {**self._show(state), **self._show_filter(state.request.filter)}
 
     def choose_model(
         self,
@@ -326,6 +378,7 @@ class PageHandlers:
         words: str | None,
         model: str,
         screen: object,
+        filter: str,
         event: gr.EventData,
     ) -> Update:
         """Switch to another model and search again; keep the current model if loading it fails."""
@@ -339,7 +392,7 @@ class PageHandlers:
         chosen = {c.header: self.render_header(name), c.model: name}
         if reference is None and not (words or "").strip():
             return {**chosen, c.message: ""}  # nothing to search with yet
-        return {**chosen, **self._search(self._parse_fields(reference, words, name), screen)}
+        return {**chosen, **self.search_fields(reference, words, name, screen, filter)}
 
     # Opening and restoring
 
@@ -359,13 +412,17 @@ class PageHandlers:
         shown = screen if isinstance(screen, Mapping) else {}
         request, message = SearchRequest.from_dict(shown.get("request")), ""
         if request is None:
-            request, message = read_link(str(known.get("address", "")), self._models, self._images)
+            address = str(known.get("address", ""))
+            request, message = read_link(address, self._models, self._images)
+            filter = parse_link(address).get("filter")
+            if request is None and filter and self._opening is not None:
+                request, message = with_link_filter(self._opening.request, filter, self._images)
         if request is None:
             return self._open_with_own_answer()
         history = SearchHistory.from_dict(known.get("history"))
-        query = HistoryQuery(request.words, request.reference_id, request.upload)
+        query = HistoryQuery(request.words, request.reference_id, request.upload, request.filter)
         history = history.back_to_query(query, known.get("step")) or history
-        update = self._fill_fields(request)
+        update = self._fill_fields(request) | self._show_filter(request.filter)
         try:
             if message:
                 raise QueryError(message)
@@ -407,9 +464,10 @@ class PageHandlers:
             upload=step.query.upload,
             model=model,
             shift=step.weight_shift.shift,
+            filter=step.query.filter,
         )
         try:
-            fields = self._fill_fields(request)
+            fields = self._fill_fields(request) | self._show_filter(request.filter)
             state = answer_request(self._models, self._images, request)
         except DWCError as error:
             return {c.message: render_error(str(error))}
@@ -514,10 +572,13 @@ class PageHandlers:
             return gr.skip()
         return {self._components.reference: str(self._images.draw_thumbnail(image_id))}
 
-    def turn_page(self, event: gr.EventData) -> Update:
-        """Show another page of the gallery browser."""
-        page = parse_page(get_attribute(event, "page"), self._images)
-        return {self._components.gallery: render_gallery(self._images, page)}
+    def turn_page(self, filter: str, event: gr.EventData) -> Update:
+        """Show another page of the gallery browser, which shows the images that fit the filter."""
+        try:
+            page = parse_page(get_attribute(event, "page"), self._images, filter)
+        except QueryError:  # the filter of another gallery, in an old tab
+            page, filter = 0, ""
+        return {self._components.gallery: render_gallery(self._images, page, filter)}
 
     # Rendering
 
@@ -543,11 +604,13 @@ class PageHandlers:
             c = self._components
             return {c.message: render_error(str(error)), c.unknown: ""}
 
-    def _search_example(self, example: Example | None, model: str, screen: object) -> Update:
+    def _search_example(
+        self, example: Example | None, model: str, screen: object, filter: str = ""
+    ) -> Update:
         """Search with an example, and show the example in the input fields; do nothing for None."""
         if example is None:
             return gr.skip()
-        request = SearchRequest(example.words, example.reference_id, model=model)
+        request = SearchRequest(example.words, example.reference_id, model=model, filter=filter)
         return {**self._fill_fields(request), **self._search(request, screen)}
 
     def _answer(self, request: SearchRequest) -> SearchState:
@@ -682,6 +745,21 @@ class PageHandlers:
             update[c.reference] = path
         return update
 
+    def _show_filter(self, filter: str) -> Update:
+        """Return updates that show the current filter, if the gallery has metadata."""
+        c, images = self._components, self._images
+        if not images.metadata.columns:
+            return {}
+        try:
+            gallery = render_gallery(images, 0, filter)
+        except QueryError:  # of another gallery; the search reports it
+            filter, gallery = "", render_gallery(images, 0)
+        return {
+            c.filter: filter,
+            c.facets: render_facets(images.metadata, filter),
+            c.gallery: gallery,
+        }
+
     def _show_model(self, name: str) -> Update:
         return {self._components.header: self.render_header(name), self._components.model: name}
 
@@ -698,12 +776,12 @@ class PageHandlers:
         return len(self._models.names) > 1
 
 
-def _question(request: SearchRequest) -> tuple[str, str | None, str | None, str]:
-    """Return the fields of a request that determine the model and the query.
+def _question(request: SearchRequest) -> tuple[str, str | None, str | None, str, str]:
+    """Return the fields of a request that determine the model, the query and its filter.
 
     The other fields of the request determine the image weight and how the results are shown.
     """
-    return request.words, request.reference_id, request.upload, request.model
+    return request.words, request.reference_id, request.upload, request.model, request.filter
 
 
 def _origin_key(state: SearchState) -> str:

@@ -21,11 +21,13 @@ class HistoryQuery:
         words: The modification text, which says what should be different; may be empty.
         reference_id: The id of the reference, if it is an image of the gallery; otherwise None.
         upload: The path of the reference's file, if it was uploaded; otherwise None.
+        filter: The condition on the metadata of the results, as text; empty for no condition.
     """
 
     words: str
     reference_id: str | None = None
     upload: str | None = None
+    filter: str = ""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ from dwc.ui.panels import (
     study,
     weights,
 )
+from dwc.ui.panels.facets import ON_LOAD as FACETS_ON_LOAD
+from dwc.ui.panels.facets import render_facets
 from dwc.ui.panels.map import add_map_service
 from dwc.ui.panels.registry import ExplanationPanel, render_panels
 from dwc.ui.security import UPLOAD_MINUTES, refuse_addresses
@@ -107,6 +109,7 @@ def _build_query_column(content: PageContent) -> dict[str, Any]:
     unknown_words = [] if opening is None else opening.result.unknown_words
     unknown = html(render_unknown_words(unknown_words), elem_id="unknown")
     search = gr.Button("Search", variant="primary", elem_id="search")
+    facets = html(render_facets(images.metadata), elem_id="facets", js_on_load=FACETS_ON_LOAD)
     message = html("", elem_id="message")
     html(
         '<p class="trouble" role="alert" id="refused-upload"></p>'
@@ -128,6 +131,7 @@ def _build_query_column(content: PageContent) -> dict[str, Any]:
         "words": words,
         "unknown": unknown,
         "search": search,
+        "facets": facets,
         "message": message,
         "history_strip": history_strip,
         "examples": example_buttons,
@@ -200,6 +204,7 @@ def _build_session(content: PageContent) -> dict[str, Any]:
     return {
         "session": html("", elem_id="session", js_on_load=on_load("dwcSession.connect", "restore")),
         "model": gr.Textbox(models.default, visible="hidden", elem_id="chosen-model"),
+        "filter": gr.Textbox("", visible="hidden", elem_id="chosen-filter"),
         "screen": gr.JSON(screen, visible="hidden", elem_id="screen"),
         "visit": gr.JSON(None, visible="hidden", elem_id="visit"),
         "parcel": gr.JSON(visible="hidden"),

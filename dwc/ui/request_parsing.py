@@ -2,13 +2,14 @@
 
 All input is checked here; invalid input raises a `DWCError` with a message for the sender.
 
-Links that repeat a search have the form `?ref=…&text=…&shift=…&model=…`. `ref` is the id of the
-reference in the gallery, and `shift` the weight shift: the number added to the logit of each
+Links that repeat a search have the form `?ref=…&text=…&shift=…&model=…&filter=…`. `ref` is the id
+of the reference in the gallery, and `shift` the weight shift: the number added to the logit of each
 stream's image weight.
 """
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlencode
 
@@ -16,6 +17,7 @@ from PIL import Image
 
 from dwc.datasets.image_loading import decode
 from dwc.errors import ImageError, QueryError
+from dwc.gallery.filters import format_filter, parse_filter
 from dwc.search.model_pool import ModelPool
 from dwc.search.near_duplicates import NearDuplicates
 from dwc.search.query import EncodedQuery
@@ -48,7 +50,12 @@ class SearchEngine(Protocol):
     near_duplicates: NearDuplicates
 
     def encode_query(
-        self, image: Image.Image | None = None, text: str = "", reference_id: str | None = None
+        self,
+        image: Image.Image | None = None,
+        text: str = "",
+        reference_id: str | None = None,
+        *,
+        filter: str = "",
     ) -> EncodedQuery:
         """Encode a query; raise `QueryError` if it has neither an image nor a text."""
 
@@ -74,6 +81,7 @@ def run_search(
     k: object = DEFAULT_RESULTS,
     shift: object = 0.0,
     fold: object = False,
+    filter: object = "",
 ) -> SearchResult:
     """Check the input from a browser or an API client, run the search, and return the result.
 
@@ -85,6 +93,7 @@ def run_search(
         k: The number of results.
         shift: Number added to the logit of each stream's image weight.
         fold: Whether near-duplicates are hidden under the better-ranked image.
+        filter: A condition on the metadata of the results, as text; None or empty for none.
 
     Raises:
         QueryError: There is neither a reference nor a text, the text is too long, or `k`, `shift`
@@ -92,7 +101,8 @@ def run_search(
         ImageError: The reference cannot be read.
     """
     is_folded = parse_switch(fold, "fold")
-    query = searcher.encode_query(**parse_query(images, reference, text))
+    condition = parse_string(filter, "filter")
+    query = searcher.encode_query(**parse_query(images, reference, text), filter=condition)
     return searcher.answer(query, parse_count(k), parse_shift(shift), fold=is_folded)
 
 
@@ -267,6 +277,8 @@ def write_link(request: SearchRequest, names_model: bool = False) -> str | None:
         parameters["shift"] = shift_to_json(request.shift)
     if names_model:
         parameters["model"] = request.model
+    if request.filter:
+        parameters["filter"] = request.filter
     return urlencode(parameters)
 
 
@@ -278,11 +290,9 @@ def read_link(
     Returns:
         The search, and an error message for the page. The search is None if the link has neither a
         reference nor a text. The message is empty unless the link names an image or a model that
-        does not exist, or a weight shift that is not a number.
+        does not exist, a weight shift that is not a number, or an invalid filter.
     """
-    # A link that was copied from the source of a web page has "&amp;" between its parameters.
-    query_string = link.removeprefix("?").replace("&amp;", "&")
-    parameters: Mapping[str, str] = dict(parse_qsl(query_string))
+    parameters = parse_link(link)
     reference_id, words = parameters.get("ref") or None, parameters.get("text") or ""
     if reference_id is None and not words:
         return None, ""
@@ -295,4 +305,25 @@ def read_link(
         model = models.require(parameters.get("model"))
     except QueryError as error:
         return request, f"In the link, {error}"
-    return SearchRequest(words, reference_id, model=model, shift=shift), ""
+    request = SearchRequest(words, reference_id, model=model, shift=shift)
+    return with_link_filter(request, parameters.get("filter") or "", images)
+
+
+def with_link_filter(
+    request: SearchRequest, filter: str, images: GalleryImages
+) -> tuple[SearchRequest, str]:
+    """Return a request with the filter of a link, and an error message for the page.
+
+    If the filter is invalid, the request has none, and the message says why; else it is empty.
+    """
+    try:
+        condition = parse_filter(filter, images.metadata)
+    except QueryError as error:
+        return request, f"In the link, {error}"
+    return replace(request, filter=format_filter(condition)), ""
+
+
+def parse_link(link: str) -> dict[str, str]:
+    """Return the parameters of a link's query string by name."""
+    # A link that was copied from the source of a web page has "&amp;" between its parameters.
+    return dict(parse_qsl(link.removeprefix("?").replace("&amp;", "&")))

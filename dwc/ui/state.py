@@ -47,6 +47,7 @@ class SearchRequest:
         count: How many results are shown; near-duplicates that are folded do not count.
         folded: Whether near-duplicates are folded, that is, hidden under the better-ranked image.
         selected: The id of the result that is explained; None for the first result.
+        filter: The condition on the metadata of the results, as text; empty for no condition.
     """
 
     words: str = ""
@@ -57,6 +58,7 @@ class SearchRequest:
     count: int = RESULTS_SHOWN
     folded: bool = False
     selected: str | None = None
+    filter: str = ""
 
     @property
     def has_reference(self) -> bool:
@@ -88,6 +90,7 @@ class SearchRequest:
                 count=_checked(content["count"], int),
                 folded=_checked(content["folded"], bool),
                 selected=_checked(content["selected"], str, type(None)),
+                filter=_checked(content.get("filter", ""), str),
             )
         except (KeyError, TypeError, ValueError):
             return None

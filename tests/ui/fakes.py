@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from dwc.errors import QueryError
+from dwc.gallery.metadata import Metadata
 from dwc.modeling.composition import ComposedQuery, Composition
 from dwc.search.near_duplicates import NearDuplicates
 from dwc.search.query import EncodedQuery, QueryEncoding
@@ -29,6 +30,7 @@ class ColouredPictures:
 
     def __init__(self, folder: Path, size: int) -> None:
         self.folder = folder
+        self.metadata = Metadata({}, size)
         self.ids = [f"p-{place:04d}" for place in range(size)]
         for place, picture_id in enumerate(self.ids):
             colour = colorsys.hsv_to_rgb(place / size, 0.6, 0.9)
@@ -77,7 +79,11 @@ class RandomSearcher:
         self.near_duplicates = NearDuplicates(self.vectors, ids)
 
     def encode_query(
-        self, image: Image.Image | None = None, text: str = "", reference_id: str | None = None
+        self,
+        image: Image.Image | None = None,
+        text: str = "",
+        reference_id: str | None = None,
+        filter: str = "",
     ) -> EncodedQuery:
         self.asked = {"image": image, "text": text, "reference_id": reference_id}
         if len(text.split()) > 70:

@@ -98,13 +98,17 @@ def pin_answer(
 
 
 def describe_query(request: SearchRequest, images: GalleryImages) -> str:
-    """Describe a search in one line, such as `green dress; longer`."""
-    if not request.has_reference:
-        return request.words
-    reference = "the uploaded picture"
+    """Describe a search in one line, such as `green dress; longer; only price < 50`."""
+    parts = []
     if request.reference_id is not None:
-        reference = images.describe(request.reference_id)
-    return f"{reference}; {request.words}" if request.words else reference
+        parts.append(images.describe(request.reference_id))
+    elif request.upload is not None:
+        parts.append("the uploaded picture")
+    if request.words:
+        parts.append(request.words)
+    if request.filter:
+        parts.append(f"only {request.filter}")
+    return "; ".join(parts)
 
 
 def render(

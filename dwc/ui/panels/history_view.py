@@ -31,7 +31,7 @@ def record_answer(history: SearchHistory, state: SearchState | None) -> SearchHi
     if state is None:
         return history
     request = state.request
-    query = HistoryQuery(request.words, request.reference_id, request.upload)
+    query = HistoryQuery(request.words, request.reference_id, request.upload, request.filter)
     weight_shift = WeightShift(request.shift, mean_image_weight(state.result.weights))
     return history.search(query, weight_shift)
 
@@ -104,6 +104,10 @@ def _tile(
         f"“{words}”" if words else "no words",
         f"{shifted}picture {picture} %, words {rest} %",
     ]
+    said = words or "more like this"
+    if step.query.filter:
+        description.append(f"only {step.query.filter}")
+        said = f"{said}; only {step.query.filter}"
     if is_abandoned:
         description.append("left aside")
     kind, up = "stop aside" if is_abandoned else "stop", ""
@@ -116,7 +120,7 @@ def _tile(
         f'<button type="button" data-step="{step.number}" title="{label}"{current} '
         f'aria-label="{label}">{thumbnail}'
         f'<span class="listened" aria-hidden="true"><i style="width:{picture}%"></i></span>'
-        f'<span class="said">{escape(words) or "more like this"}</span></button></li>'
+        f'<span class="said">{escape(said)}</span></button></li>'
     )
 
 

@@ -238,6 +238,7 @@ def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str
         "model": state.request.model,
         "store": searcher.store.fingerprint,
         "marks": marks.to_dict(),
+        "fits": _encode_mask(state.sweep.selected),
         "groups": [{"name": group.name, "x": group.x, "y": group.y} for group in groups],
     }
     return (
@@ -248,9 +249,22 @@ def render(searcher: Searcher, images: GalleryImages, state: SearchState) -> str
         f'<div class="map-side">{_legend(marks)}<div class="map-card" aria-live="polite">'
         '<p class="hint">Choose a dot to see its picture. Zoom with + and −, or Ctrl and the '
         "wheel; drag to move.</p></div></div></div>"
-        f'<p class="hint">{_describe_accuracy(projection)}</p>'
+        f'<p class="hint">{_describe_accuracy(projection)}{_describe_filter(state)}</p>'
         f"{describe_map(marks, points, lambda position: images.describe(ids[position]), kinds)}"
     )
+
+
+def _encode_mask(mask: NDArray[np.bool_] | None) -> str | None:
+    """Return a mask (n,) as base64 of one bit per image, the lowest bit first; None for None."""
+    if mask is None:
+        return None
+    return base64.b64encode(np.packbits(mask, bitorder="little").tobytes()).decode()
+
+
+def _describe_filter(state: SearchState) -> str:
+    if not state.request.filter:
+        return ""
+    return f" Pictures that do not fit {escape(state.request.filter)} are faint."
 
 
 def _waiting(model: str, images: GalleryImages) -> str:

@@ -90,10 +90,10 @@ window.dwcMapDrawing = (() => {
       return best;
     }
 
-    /* Write every dot in view into a picture with `edge` pixels to spare on each side, all in one
+    /* Write every dot in view, or those that fit a filter, into a picture with `edge` pixels to spare on each side, all in one
        colour: where dots lie thick, it is thicker. Written here and not by the canvas, since 100,000
        arcs are too many for a frame. */
-    paint(pixels, width, height, edge, view, ratio, colour, stamp) {
+    paint(pixels, width, height, edge, view, ratio, colour, stamp, fits = null) {
       const {points} = this;
       const scale = view.side * ratio / SIDE;
       const left = (view.width / 2 - view.x * view.side) * ratio + edge - stamp.size / 2 + 0.5;
@@ -102,6 +102,7 @@ window.dwcMapDrawing = (() => {
       const [last, lowest] = [row - stamp.size, height + 2 * edge - stamp.size];
       const {offsets, covers} = stamp.on(row);
       for (let i = 0; i < points.length; i += 2) {
+        if (fits && !(fits[i >> 4] >> (i >> 1 & 7) & 1)) continue;
         const x = Math.floor(points[i] * scale + left);
         const y = Math.floor(points[i + 1] * scale + top);
         if (x < 0 || y < 0 || x > last || y > lowest) continue;
@@ -139,8 +140,10 @@ window.dwcMapDrawing = (() => {
 
   /* One canvas with its dots and marks; `pick` is told which dot a person chose. */
   class Drawing {
-    constructor(canvas, dots, {marks, groups = []}, view, pick = () => {}) {
+    constructor(canvas, dots, {marks, groups = [], fits = null}, view, pick = () => {}) {
       Object.assign(this, {canvas, dots, marks, groups, view, pick});
+      // One bit per dot: whether it fits the filter. Without a filter, null.
+      this.fits = fits && Uint8Array.from(atob(fits), (letter) => letter.charCodeAt(0));
       this.context = canvas.getContext("2d");
       this.picked = this.pointed = -1;
       this.fit();
@@ -179,7 +182,9 @@ window.dwcMapDrawing = (() => {
       const {canvas: {width, height}, ratio, view, dots} = this;
       // Smaller where there are many, larger the closer one looks.
       const whole = Math.min(Math.max(150 / Math.sqrt(dots.count), 1.1), 3);
-      const stamp = new Stamp(Math.min(whole * Math.sqrt(view.scale), 6) * ratio, dots.count > 20000 ? 0.4 : 0.62);
+      const radius = Math.min(whole * Math.sqrt(view.scale), 6) * ratio;
+      const opacity = dots.count > 20000 ? 0.4 : 0.62;
+      const stamp = new Stamp(radius, opacity);
       const edge = stamp.size;
       if (!this.image || this.edge !== edge) {
         this.image = new ImageData(width + 2 * edge, height + 2 * edge);
@@ -188,7 +193,9 @@ window.dwcMapDrawing = (() => {
       }
       this.pixels.fill(0);
       const [red, green, blue] = getComputedStyle(this.canvas).color.match(/\d+/g).map(Number);
-      dots.paint(this.pixels, width, height, edge, view, ratio, blue << 16 | green << 8 | red, stamp);
+      const colour = blue << 16 | green << 8 | red;
+      if (this.fits) dots.paint(this.pixels, width, height, edge, view, ratio, colour, new Stamp(radius, opacity / 6));
+      dots.paint(this.pixels, width, height, edge, view, ratio, colour, stamp, this.fits);
       this.context.putImageData(this.image, -edge, -edge);
     }
 

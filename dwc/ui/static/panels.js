@@ -34,6 +34,43 @@ window.dwcPanels = (() => {
     });
   }
 
+  /* The filter. It is rendered again after every choice: what was open and focused stays so. */
+  function facets({element, trigger, watch}) {
+    const open = new Set();
+    let focused = null; // selector of the element that sent the last choice
+    const choose = (choice, selector) => {
+      focused = selector;
+      trigger("filter", {choice});
+    };
+    element.addEventListener("toggle", ({target}) => {
+      if (target.open) open.add(target.dataset.facet);
+      else if (target.isConnected) open.delete(target.dataset.facet);
+    }, true);
+    element.addEventListener("change", ({target}) => {
+      const column = target.closest("fieldset")?.dataset.column;
+      if (column === undefined) return;
+      const fieldset = target.closest("fieldset");
+      const within = `fieldset[data-column="${CSS.escape(column)}"]`;
+      if (target.type === "checkbox") {
+        const values = [...fieldset.querySelectorAll(":checked")].map((box) => box.value);
+        choose({column, values}, `${within} input[value="${CSS.escape(target.value)}"]`);
+        return;
+      }
+      const [least, greatest] = ["least", "greatest"].map((end) => fieldset.querySelector(`[data-end=${end}]`).value);
+      choose({column, least, greatest}, `${within} [data-end=${target.dataset.end}]`);
+    });
+    element.addEventListener("submit", (event) => {
+      event.preventDefault();
+      choose({text: element.querySelector("#filter-text").value}, "#filter-text");
+    });
+    onButton(element, "#filter-clear", () => choose({text: ""}, "#filter-text"));
+    watch("value", () => {
+      for (const part of element.querySelectorAll("details")) part.open = open.has(part.dataset.facet);
+      if (focused && document.activeElement === document.body) element.querySelector(focused)?.focus();
+      focused = null;
+    });
+  }
+
   function comparison({element, trigger}) {
     onButton(element, "button[data-pin]", (button) => trigger("pin", {keep: button.dataset.pin === "keep"}));
   }
@@ -141,7 +178,7 @@ window.dwcPanels = (() => {
   }
 
   return {
-    header, examples, toolbar, galleryBrowser, comparison, paraphrases, weightStatistics,
+    header, examples, toolbar, galleryBrowser, facets, comparison, paraphrases, weightStatistics,
     attentionMaps, rankTrace, weightSlider, history, refocus,
   };
 })();

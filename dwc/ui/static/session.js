@@ -44,7 +44,7 @@ window.dwcSession = (() => {
   /* Whether the address or this entry of the browser's history names a search. */
   function isAddressed() {
     const parameters = new URLSearchParams(location.search);
-    return Boolean(history.state?.screen || parameters.get("ref") || parameters.get("text"));
+    return ["ref", "text", "filter"].some((name) => parameters.get(name)) || Boolean(history.state?.screen);
   }
 
   /* Hide the answer on the screen until that of the address has come: it belongs to another search. */
@@ -90,7 +90,9 @@ window.dwcSession = (() => {
   }
 
   function question({request}) {
-    return JSON.stringify([request.words, request.reference_id, request.upload, request.model]);
+    return JSON.stringify([
+      request.words, request.reference_id, request.upload, request.model, request.filter ?? "",
+    ]);
   }
 
   function isFolded() {

@@ -84,7 +84,21 @@ MARKS = MapMarks(
 
 
 def standing(model="only"):
-    return SimpleNamespace(request=SimpleNamespace(model=model), query=None, result=None)
+    request, sweep = SimpleNamespace(model=model, filter=""), SimpleNamespace(selected=None)
+    return SimpleNamespace(request=request, query=None, result=None, sweep=sweep)
+
+
+def test_pictures_outside_the_filter_are_told_apart(known, searcher, pictures, monkeypatch):
+    monkeypatch.setattr(map_panel, "locate_answer", lambda *_: MARKS)
+    filtered = standing()
+    filtered.request.filter = "price < 5"
+    fits = [n % 3 == 0 for n in range(30)]
+    filtered.sweep.selected = np.array(fits)
+    page = read(render(searcher, pictures, filtered))
+    told = json.loads(page.one(cls="map").attributes["data-map"])
+    sent = base64.b64decode(told["fits"])
+    assert [bool(sent[n >> 3] >> (n & 7) & 1) for n in range(30)] == fits
+    assert "do not fit price < 5 are faint" in page.full_text()
 
 
 def test_the_panel_holds_what_is_drawn_and_says_what_it_is(known, searcher, pictures, monkeypatch):
