@@ -44,7 +44,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--gallery",
-        help="a folder of pictures, a dataset of the Hub, or: catalogue (DWC_GALLERY, catalogue)",
+        help="a folder of pictures, tar or Parquet files, a saved dataset, a dataset of the Hub, "
+        "or: catalogue (DWC_GALLERY, catalogue)",
     )
     parser.add_argument("--port", type=int, help="the port (the first free one from 7860)")
     parser.add_argument("--host", help="the address to listen at (127.0.0.1: this machine only)")

@@ -19,7 +19,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "source",
         nargs="?",
         metavar="DIR_OR_DATASET",
-        help="a folder of pictures, a dataset of the Hub (owner/name), or: catalogue",
+        help="a folder of pictures, tar or Parquet files, a saved dataset, a dataset of the Hub "
+        "(owner/name), or: catalogue",
     )
     parser.add_argument("--model", help="a checkpoint's folder or Hub id (the bundled one)")
     parser.add_argument("--model-revision", help="the model's commit, branch or tag on the Hub")

@@ -1,18 +1,23 @@
-"""Sources of a gallery's pictures: a folder, a dataset on the Hub, or the drawn catalogue."""
+"""Sources of a gallery's pictures: a folder, a dataset on the Hub, or the drawn catalogue.
+
+`webdataset_source` and `dataset_source` have those whose pictures are in tar or Parquet files."""
 
 import hashlib
 import logging
 import os
+import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from glob import glob
+from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from PIL import Image
 
-from dwc.datasets.image_kinds import printable, unescape_name
+from dwc.datasets.image_kinds import escape_name, printable, unescape_name
 from dwc.datasets.image_loading import SUFFIXES, decode, decode_file, open_binary
 from dwc.errors import ImageError
 from dwc.gallery.metadata import TABLES, ListedMetadata, is_table, read_tables
@@ -173,6 +178,85 @@ class FileItem(NamedTuple):
             return key, decode_file(file, printable(self.path))
 
 
+class BytesItem:
+    """Base class of pictures whose file is a part of another file; it implements `Item`."""
+
+    id: str
+
+    def read(self) -> bytes:
+        """Return the content of the picture's file; raise `ImageError` if it cannot be read."""
+        raise NotImplementedError
+
+    def content_key(self) -> str:
+        """Return a hash of the content of the picture's file."""
+        return hashlib.blake2b(self.read(), digest_size=16).hexdigest()
+
+    def open(self) -> Image.Image:
+        """Decode the picture."""
+        return decode_file(BytesIO(self.read()), printable(self.id))
+
+    def load(self, known: Collection[str]) -> tuple[str, Image.Image | None]:
+        """Return the hash of the file's content, and the decoded picture.
+
+        The picture is None if the hash is in `known`.
+        """
+        content = self.read()
+        key = hashlib.blake2b(content, digest_size=16).hexdigest()
+        if key in known:
+            return key, None
+        return key, decode_file(BytesIO(content), printable(self.id))
+
+
+def file_stamp(path: Path) -> Stamp:
+    """Return the size and modification time of a file; raise `ImageError` if there is none."""
+    try:
+        info = path.stat()
+    except OSError as error:
+        raise ImageError(f"{printable(path)}: cannot be read ({error.strerror}).") from error
+    return Stamp(info.st_size, info.st_mtime_ns)
+
+
+_NUMBERS = re.compile(r"\{([0-9]+)\.\.([0-9]+)\}")
+_MAX_FILES = 100_000
+
+
+def expand_location(location: str, suffix: str) -> dict[str, Path]:
+    """Return the files that a location stands for, by their names relative to a common folder.
+
+    Args:
+        location: The path of a file; of a folder, for all files with the suffix in it and in its
+            subfolders; or a pattern with `*`, `?`, `[` or numbers such as `{000..015}`.
+        suffix: The suffix of the files in a folder, in lower case; files may have it in any case.
+
+    Raises:
+        ImageError: There is no such file.
+    """
+    path = Path(location)
+    if path.is_file():
+        return {escape_name(path.name): path}
+    if path.is_dir():
+        files = [file for file in path.rglob("*") if file.suffix.lower() == suffix]
+    else:
+        files = [Path(file) for part in _expand_numbers(location) for file in glob(part)]
+    files = sorted(file for file in set(files) if file.is_file())
+    if not files:
+        raise ImageError(f"{printable(location)}: there is no such {suffix} file. Check the path.")
+    parent = path if path.is_dir() else Path(os.path.commonpath([file.parent for file in files]))
+    return {escape_name(file.relative_to(parent).as_posix()): file for file in files}
+
+
+def _expand_numbers(pattern: str) -> Sequence[str]:
+    match = _NUMBERS.search(pattern)
+    if match is None:
+        return [pattern]
+    first, last = int(match[1]), int(match[2])
+    if last - first >= _MAX_FILES:
+        raise ImageError(f"{printable(pattern)}: stands for more than {_MAX_FILES:,} files.")
+    before, after = pattern[: match.start()], pattern[match.end() :]
+    numbers = (str(number).zfill(len(match[1])) for number in range(first, last + 1))
+    return [part for number in numbers for part in _expand_numbers(f"{before}{number}{after}")]
+
+
 class FolderSource:
     """The picture files of a folder and its subfolders; their ids are their relative paths.
 
@@ -265,15 +349,22 @@ def _is_file(path: Path) -> bool:
 
 
 class HubDatasetSource:
-    """The picture files of a dataset repository on the Hugging Face Hub, downloaded once.
+    """The pictures of a dataset repository on the Hugging Face Hub, downloaded once.
 
-    Only picture files count; pictures inside Parquet files or archives are not found.
+    These are the pictures in Parquet files or tar files, if the repository has such files and no
+    table that lists picture files; otherwise its picture files. The library `datasets` does not
+    choose them, since it takes a folder `train` or a file `train-print-shirt.jpg` for the whole
+    dataset.
     """
 
     computed = False
 
     def __init__(
-        self, repo_id: str, revision: str | None = None, exclude: Iterable[str] = ()
+        self,
+        repo_id: str,
+        revision: str | None = None,
+        exclude: Iterable[str] = (),
+        column: str | None = None,
     ) -> None:
         """Create the source of a dataset.
 
@@ -281,7 +372,9 @@ class HubDatasetSource:
             repo_id: The repository's id on the Hub, `owner/name`.
             revision: A commit, branch or tag; None for the newest commit.
             exclude: Patterns of what to leave out, in the syntax of `.gitignore`.
+            column: The column with the pictures in Parquet files; None to find it.
         """
+        self.column = column
         self.repo_id = repo_id
         self.revision = revision
         self.exclude = tuple(exclude)
@@ -296,22 +389,24 @@ class HubDatasetSource:
     def spec(self) -> dict[str, Any]:
         """The repository, its revision and the exclude patterns, as JSON-compatible values."""
         excluded = {"exclude": list(self.exclude)} if self.exclude else {}
-        return {"kind": "hub", "repo_id": self.repo_id, "revision": self.revision, **excluded}
+        column = {} if self.column is None else {"column": self.column}
+        repository = {"repo_id": self.repo_id, "revision": self.revision}
+        return {"kind": "hub", **repository, **column, **excluded}
 
     def list(self) -> Listing:
         """List the picture files, ordered by id; the first call downloads them."""
         return self._downloaded.list()
 
-    def items(self) -> Sequence[FileItem]:
-        """Return the picture files, ordered by id."""
+    def items(self) -> Sequence[Item]:
+        """Return the pictures, ordered by id."""
         return self._downloaded.items()
 
-    def item(self, id: str) -> FileItem:
-        """Return the picture file with an id, which is its path in the repository."""
+    def item(self, id: str) -> Item:
+        """Return the picture with an id, which begins with a path in the repository."""
         return self._downloaded.item(id)
 
     @cached_property
-    def _downloaded(self) -> FolderSource:
+    def _downloaded(self) -> Source:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import (
             HfHubHTTPError,
@@ -321,6 +416,7 @@ class HubDatasetSource:
 
         patterns = [f"*{s}" for suffix in sorted(SUFFIXES) for s in (suffix, suffix.upper())]
         patterns += [f"*{table}" for table in TABLES]
+        patterns += [f"*{s}" for suffix in _PACKED_SUFFIXES for s in (suffix, suffix.upper())]
         try:
             folder = snapshot_download(
                 self.repo_id,
@@ -335,7 +431,10 @@ class HubDatasetSource:
             ) from error
         # In the Hub's cache, names of files with equal content are links to one file. Every name
         # counts as a picture.
-        return FolderSource(folder, self.exclude, visit_once=False)
+        files = FolderSource(folder, self.exclude, visit_once=False)
+        has_table = any(is_table(file.name) for file in Path(folder).rglob("*"))
+        packed = None if has_table else _packed_source(folder, self.column, self.exclude, files)
+        return packed or files
 
 
 @dataclass(frozen=True)
@@ -433,8 +532,10 @@ def open_source(argument: str, revision: str | None = None, exclude: Iterable[st
 
     Args:
         argument: "catalogue" for the drawn garments (write `./catalogue` for a folder of that
-            name), the path of a folder, or the `owner/name` of a dataset on the Hub. If a folder
-            of that path exists, `owner/name` means the folder.
+            name); the path of a folder; a tar file or Parquet file, or a pattern for several; a
+            dataset that was saved with the library `datasets`; or the `owner/name` or
+            `owner/name@revision` of a dataset on the Hub. If a folder of that path exists,
+            `owner/name` means the folder. A dataset's column of pictures may follow after `#`.
         revision: A dataset's commit, branch or tag; None for the newest commit.
         exclude: Patterns of what to leave out of a folder or dataset, as in `.gitignore`.
 
@@ -450,9 +551,81 @@ def open_source(argument: str, revision: str | None = None, exclude: Iterable[st
                 CATALOGUE,
             )
         return CatalogueSource()
-    if Path(argument).expanduser().is_dir() or not _looks_like_repository(argument):
-        return FolderSource(argument, exclude)
-    return HubDatasetSource(argument, revision, exclude)
+    location, column = argument, None
+    if "#" in argument and not Path(argument).expanduser().exists():
+        location, _, column = argument.rpartition("#")
+    path = Path(location).expanduser()
+    repo_id, _, named = location.partition("@")
+    is_local = path.is_dir() or location.lower().endswith(_PACKED_SUFFIXES)
+    if not is_local and _looks_like_repository(repo_id):
+        return HubDatasetSource(repo_id, revision or named or None, exclude, column)
+    if (packed := _packed_source(location, column, exclude)) is not None:
+        return packed
+    if column is not None:
+        raise ImageError(
+            f"{printable(location)}: is not a dataset, and has no column {column!r}. Leave out "
+            f"#{column}."
+        )
+    return FolderSource(location, exclude)
+
+
+def _packed_source(
+    location: str,
+    column: str | None,
+    exclude: Iterable[str],
+    files: FolderSource | None = None,
+) -> Source | None:
+    """Open tar files, Parquet files or a saved dataset; return None if the location is neither.
+
+    A folder is one of these if `save_to_disk` wrote it, or if it has such files and no pictures.
+
+    Args:
+        location: The path or pattern.
+        column: The column of a dataset with the pictures; None to find it.
+        exclude: Patterns of what to leave out.
+        files: The picture files in the folder, if it was downloaded. Then pictures in Parquet files
+            come first, and the dataset may not name files outside the folder.
+    """
+    from dwc.gallery.dataset_source import DatasetSource, is_saved_dataset
+    from dwc.gallery.webdataset_source import WebDatasetSource
+
+    path = Path(location).expanduser()
+    if not path.is_dir():
+        suffix = next((s for s in _PACKED_SUFFIXES if location.lower().endswith(s)), None)
+    elif is_saved_dataset(path):
+        return DatasetSource(location, column, exclude)
+    else:
+        suffix = _packed_suffix(path, pictures_end=files is None)
+    if suffix is None:
+        return None
+    if suffix == ".tar":
+        return WebDatasetSource(location, exclude)
+    if files is None:
+        return DatasetSource(location, column, exclude)
+    dataset = DatasetSource(location, column, exclude, within=Path(location))
+    return dataset if column is not None or dataset.has_pictures() else None
+
+
+_PACKED_SUFFIXES = (".tar", ".parquet")
+
+
+def _packed_suffix(folder: Path, pictures_end: bool) -> str | None:
+    """Return the suffix of the tar or Parquet files in a folder; None if there are none.
+
+    Args:
+        folder: The folder, which is searched with its subfolders.
+        pictures_end: Whether the result is None for a folder that has pictures, too.
+    """
+    found = None
+    for _, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            suffix = os.path.splitext(name)[1].lower()
+            if pictures_end and suffix in SUFFIXES and not name.startswith("."):
+                return None
+            if suffix in _PACKED_SUFFIXES and not name.startswith("."):
+                found = found or suffix
+    return found
 
 
 def from_spec(spec: dict[str, Any]) -> Source:
@@ -461,8 +634,17 @@ def from_spec(spec: dict[str, Any]) -> Source:
     Raises:
         ImageError: The source is a folder that does not exist any more.
     """
+    from dwc.gallery.dataset_source import DatasetSource
+    from dwc.gallery.webdataset_source import WebDatasetSource
+
     options = {name: value for name, value in spec.items() if name != "kind"}
-    kinds = {"folder": FolderSource, "hub": HubDatasetSource, CATALOGUE: CatalogueSource}
+    kinds: dict[str, Callable[..., Source]] = {
+        "folder": FolderSource,
+        "hub": HubDatasetSource,
+        "dataset": DatasetSource,
+        "webdataset": WebDatasetSource,
+        CATALOGUE: CatalogueSource,
+    }
     return kinds[spec["kind"]](**options)
 
 
@@ -486,7 +668,7 @@ def is_same_gallery(spec: dict[str, Any], source: Source, content_keys: Mapping[
     if spec.get("kind") != new["kind"]:
         return False
     if new["kind"] != "folder":
-        return spec.get("repo_id") == new.get("repo_id")
+        return all(spec.get(name) == new.get(name) for name in ("repo_id", "location", "column"))
     if _is_same_folder(spec["folder"], new["folder"]):
         return True
     ids = sorted(content_keys)

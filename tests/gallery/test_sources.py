@@ -130,3 +130,22 @@ def test_the_catalogue_is_drawn_as_it_is_listed():
     assert (picture.mode, picture.size) == ("RGB", (64, 64))
     with pytest.raises(ImageError, match="is not in the catalogue"):
         source.item("nothing")
+
+
+def test_without_its_library_a_dataset_names_the_extra(tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    monkeypatch.setenv("DWC_CACHE", str(tmp_path))
+    (tmp_path / "shop.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ImageError, match=r"pip install 'dwc\[datasets\]'"):
+        open_source(str(tmp_path / "shop.parquet")).list()
+
+
+def test_a_picture_changed_in_memory_is_the_changed_one(photos):
+    from dwc.datasets.image_loading import decode
+
+    with Image.open(photos / "p0.png") as picture:
+        picture.load()
+        picture.paste((1, 2, 3), (0, 0, 30, 20))
+        assert decode(picture).getpixel((5, 5)) == (1, 2, 3)

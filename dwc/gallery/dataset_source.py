@@ -1,0 +1,358 @@
+"""Galleries in datasets of the library `datasets`: saved with `save_to_disk`, or in Parquet files.
+
+One column has the pictures, and the others become metadata. Pictures are read as they are stored,
+without the library's own decoding. The library is needed only here: pip install 'dwc[datasets]'.
+"""
+
+import datetime
+import decimal
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dwc.datasets.image_kinds import escape_name, printable, sniff_kind
+from dwc.errors import ImageError, list_names
+from dwc.gallery.metadata import MetadataCollector
+from dwc.gallery.sources import (
+    BytesItem,
+    FileItem,
+    Item,
+    Listing,
+    Stamp,
+    expand_location,
+    file_stamp,
+)
+from dwc.gallery.walker import EXCLUDED, UNREADABLE, LeftOut, cache_folder, parse_patterns
+
+PARQUET_SUFFIX = ".parquet"
+_SAVED_DATASET = ("state.json", "dataset_info.json")
+_SAVED_SPLITS = "dataset_dict.json"
+_ROWS_AT_ONCE = 256
+_SNIFFED_ROWS = 32
+
+
+def is_saved_dataset(folder: Path) -> bool:
+    """Return whether a folder was written by `save_to_disk` of the library `datasets`."""
+    is_single = all((folder / name).is_file() for name in _SAVED_DATASET)
+    return is_single or (folder / _SAVED_SPLITS).is_file()
+
+
+@dataclass(frozen=True)
+class RowItem(BytesItem):
+    """A picture whose file is in a row of a table; it implements `Item`.
+
+    Attributes:
+        id: The name of the table, the number of the row, and the picture's file name if known.
+        stamp: The size and modification time of the table's files.
+        table: The table.
+        row: The number of the row, from 0.
+    """
+
+    id: str
+    stamp: Stamp | None
+    table: "_Table"
+    row: int
+
+    def read(self) -> bytes:
+        """Return the content of the picture's file."""
+        return self.table.read(self.row)
+
+
+class DatasetSource:
+    """The pictures in a column of a dataset.
+
+    Their ids have the number of the row, after the name of the Parquet file or split if there is
+    one, and before the picture's own file name if there is one: `train/000012-shirt.jpg`.
+    """
+
+    computed = False
+
+    def __init__(
+        self,
+        location: str,
+        column: str | None = None,
+        exclude: Iterable[str] = (),
+        within: Path | None = None,
+    ) -> None:
+        """Create the source of a dataset.
+
+        Args:
+            location: A folder that `save_to_disk` wrote, a Parquet file, a folder of Parquet files,
+                or a pattern such as `shop-*.parquet`.
+            column: The column with the pictures; None to find it.
+            exclude: Patterns of what to leave out, in the syntax of `.gitignore`.
+            within: Folder outside which the dataset may name no picture file; None for a dataset
+                of one's own, which may name any.
+
+        Raises:
+            ImageError: There is no such dataset, or a pattern is malformed.
+        """
+        self.location = str(Path(location).expanduser().absolute())
+        self.column = column
+        self.exclude = tuple(exclude)
+        self._within = within
+        self._excluded = parse_patterns(self.exclude)
+        if not is_saved_dataset(Path(self.location)):
+            expand_location(self.location, PARQUET_SUFFIX)
+
+    @property
+    def argument(self) -> str:
+        """The absolute path or pattern."""
+        return self.location if self.column is None else f"{self.location}#{self.column}"
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The location, column and exclude patterns, as JSON-compatible values."""
+        spec: dict[str, Any] = {"kind": "dataset", "location": self.location}
+        if self.column is not None:
+            spec["column"] = self.column
+        return {**spec, "exclude": list(self.exclude)} if self.exclude else spec
+
+    def list(self) -> Listing:
+        """List the pictures in the order of the rows, with the other columns as metadata.
+
+        Raises:
+            ImageError: The dataset cannot be read, or it is not clear which column has pictures.
+        """
+        items: list[Item] = []
+        left_out: dict[str, LeftOut] = {}
+        collected = MetadataCollector()
+        for table in self._tables():
+            for item in self._list_table(table):
+                if self._excluded is not None and self._excluded.match_file(item.id):
+                    left_out[item.id] = LeftOut(item.id, EXCLUDED)
+                elif isinstance(item, LeftOut):
+                    left_out[item.id] = item
+                else:
+                    items.append(item)
+            for id, row in zip(table.ids, table.metadata(), strict=True):
+                collected.add(id, row)
+        return Listing(items, left_out, metadata=collected.finish())
+
+    def has_pictures(self) -> bool:
+        """Return whether a column has pictures."""
+        try:
+            return bool(self._tables())
+        except ImageError:
+            return False
+
+    def items(self) -> Sequence[Item]:
+        """Return the pictures that the dataset contains now."""
+        return self.list().items
+
+    def item(self, id: str) -> Item:
+        """Return the picture with an id; raise `ImageError` if there is none."""
+        for table in self._tables():
+            if id in table.rows_by_id:
+                item = self._make_item(table, table.rows_by_id[id])
+                if not isinstance(item, LeftOut):
+                    return item
+        raise ImageError(f"{printable(id)}: is not in {self.location}. Index it again.")
+
+    def _tables(self) -> "Sequence[_Table]":
+        folder = Path(self.location)
+        if is_saved_dataset(folder):
+            stamps = [file_stamp(file) for file in folder.rglob("*") if file.is_file()]
+            stamp = Stamp(sum(s.size for s in stamps), max(s.mtime_ns for s in stamps))
+            return _open_saved(self.location, self.column, stamp)
+        tables = []
+        files = expand_location(self.location, PARQUET_SUFFIX)
+        for name, path in files.items():
+            prefix = "" if len(files) == 1 else f"{os.path.splitext(name)[0]}/"
+            tables.append(_open_parquet(str(path), prefix, self.column, file_stamp(path)))
+        return tables
+
+    def _list_table(self, table: "_Table") -> "Iterable[Item | LeftOut]":
+        return (self._make_item(table, row) for row in range(len(table.ids)))
+
+    def _make_item(self, table: "_Table", row: int) -> "Item | LeftOut":
+        """Return the picture in a row, or why it is left out.
+
+        A dataset may have only the paths of pictures. They are looked at here, since the library
+        reports a missing file only when it is read.
+        """
+        id = table.ids[row]
+        if table.is_stored[row]:
+            return RowItem(id, table.stamp, table, row)
+        path = table.paths[row]
+        if path is None:
+            return LeftOut(id, UNREADABLE, message=f"{id}: the row has no picture.")
+        file = Path(table.folder, path)
+        if self._within is not None and not file.resolve().is_relative_to(self._within.resolve()):
+            message = f"{id}: names {printable(path)}, a file outside the dataset."
+            return LeftOut(id, UNREADABLE, message=message)
+        try:
+            return FileItem(id, str(file), file_stamp(file))
+        except ImageError:
+            message = f"{id}: the dataset names {printable(file)}, which does not exist."
+            return LeftOut(id, UNREADABLE, message=message)
+
+
+class _Stored(NamedTuple):
+    """How a table stores pictures: `nested` if as a file's bytes and path, else as bytes alone."""
+
+    column: str
+    nested: bool
+
+
+class _Table:
+    """One table of pictures.
+
+    Attributes:
+        folder: The folder to which paths in the table are relative.
+        stamp: The size and modification time of the table's files.
+        ids: The id of each row.
+        paths: The picture's path in each row; None if there is none.
+        is_stored: Whether each row has the content of the picture.
+        rows_by_id: The number of each row by id.
+    """
+
+    def __init__(
+        self, dataset: Any, prefix: str, column: str | None, location: str, stamp: Stamp
+    ) -> None:
+        self.stamp = stamp
+        self.folder = location if os.path.isdir(location) else os.path.dirname(location)
+        self._candidates = _find_picture_columns(dataset)
+        self._stored = _choose_column(dataset, self._candidates, column, location)
+        self._dataset = _without_decoding(dataset, self._stored.column)
+        files = self._dataset.with_format("arrow").data.column(self._stored.column)
+        import pyarrow.compute as pc
+
+        if self._stored.nested:
+            contents = pc.struct_field(files, "bytes")
+            self.paths: list[str | None] = pc.struct_field(files, "path").to_pylist()
+        else:
+            contents, self.paths = files, [None] * len(files)
+        self.is_stored: list[bool] = pc.is_valid(contents).to_pylist()
+        self.ids = [
+            f"{prefix}{row:06d}" + (f"-{escape_name(os.path.basename(path))}" if path else "")
+            for row, path in enumerate(self.paths)
+        ]
+        self.rows_by_id = {id: row for row, id in enumerate(self.ids)}
+
+    def read(self, row: int) -> bytes:
+        value = self._dataset[row][self._stored.column]
+        return bytes(value["bytes"] if self._stored.nested else value)
+
+    def metadata(self) -> Iterable[dict[str, Any]]:
+        """Yield the values of each row in the columns without pictures."""
+        others = [n for n in self._dataset.column_names if n not in self._candidates]
+        if not others:
+            yield from ({} for _ in self.ids)
+            return
+        features = self._dataset.features
+        names = {n: features[n].names for n in others if hasattr(features[n], "names")}
+        selected = self._dataset.select_columns(others)
+        for start in range(0, len(self.ids), _ROWS_AT_ONCE):
+            batch = selected[start : start + _ROWS_AT_ONCE]
+            for values in zip(*batch.values(), strict=True):
+                row = dict(zip(batch, values, strict=True))
+                for name, classes in names.items():
+                    number = row[name]
+                    row[name] = None if number is None or number < 0 else classes[number]
+                yield {name: _plain(value) for name, value in row.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Convert dates to text and decimals to numbers; other values stay as they are."""
+    if isinstance(value, (datetime.date, datetime.time)):
+        return value.isoformat()
+    return float(value) if isinstance(value, decimal.Decimal) else value
+
+
+def _find_picture_columns(dataset: Any) -> dict[str, _Stored]:
+    """Return the columns of a dataset that have pictures."""
+    datasets = _import_datasets()
+    found = {}
+    for name, feature in dataset.features.items():
+        if isinstance(feature, datasets.Image) or (
+            isinstance(feature, dict) and {"bytes", "path"} <= set(feature)
+        ):
+            found[name] = _Stored(name, nested=True)
+        elif getattr(feature, "dtype", None) in ("binary", "large_binary"):
+            values = dataset.select_columns([name])[:_SNIFFED_ROWS][name]
+            first = next((value for value in values if value), b"")
+            if sniff_kind(first[:64]) is not None:
+                found[name] = _Stored(name, nested=False)
+    return found
+
+
+def _choose_column(
+    dataset: Any, candidates: dict[str, _Stored], column: str | None, location: str
+) -> _Stored:
+    if column is not None and column in candidates:
+        return candidates[column]
+    if column is None and len(candidates) == 1:
+        return next(iter(candidates.values()))
+    name = printable(location)
+    if column is not None:
+        known = list_names(candidates) or "none"
+        raise ImageError(
+            f"{name}: {column!r} is no column of pictures; those of this dataset are: {known}."
+        )
+    if candidates:
+        raise ImageError(
+            f"{name}: has several columns of pictures: {list_names(candidates)}. Name one after "
+            f"the location: {name}#{next(iter(candidates))}"
+        )
+    raise ImageError(
+        f"{name}: has no column of pictures among {list_names(dataset.column_names)}; expected the "
+        "type Image, or the bytes of picture files."
+    )
+
+
+def _without_decoding(dataset: Any, column: str) -> Any:
+    datasets = _import_datasets()
+    if isinstance(dataset.features[column], datasets.Image):
+        return dataset.cast_column(column, datasets.Image(decode=False))
+    return dataset
+
+
+@lru_cache(maxsize=2)
+def _open_saved(location: str, column: str | None, stamp: Stamp) -> list[_Table]:
+    datasets = _import_datasets()
+    try:
+        saved = datasets.load_from_disk(location)
+    except Exception as error:  # the library raises errors of many kinds
+        raise _unreadable(location, error) from error
+    if not isinstance(saved, datasets.DatasetDict):
+        return [_Table(saved, "", column, location, stamp)]
+    return [_Table(part, f"{name}/", column, location, stamp) for name, part in saved.items()]
+
+
+@lru_cache(maxsize=256)
+def _open_parquet(path: str, prefix: str, column: str | None, stamp: Stamp) -> _Table:
+    datasets = _import_datasets()
+    # The library converts the file to one that can be read in any order. It would take the file
+    # converted before for a file that was replaced by one of equal name.
+    state = hashlib.blake2b(repr((path, stamp)).encode(), digest_size=8).hexdigest()
+    try:
+        dataset = datasets.Dataset.from_parquet(
+            path, cache_dir=str(cache_folder() / "datasets" / state)
+        )
+    except Exception as error:  # the library raises errors of many kinds
+        raise _unreadable(path, error) from error
+    return _Table(dataset, prefix, column, path, stamp)
+
+
+def _unreadable(location: str, error: Exception) -> ImageError:
+    return ImageError(
+        f"{printable(location)}: cannot be read by the library datasets ({error}). Check that it "
+        "is complete, and write it again if it is not."
+    )
+
+
+def _import_datasets() -> Any:
+    try:
+        import datasets
+    except ImportError as error:
+        raise ImageError(
+            "a dataset is read by the library datasets, which is not installed: "
+            "pip install 'dwc[datasets]'"
+        ) from error
+    datasets.disable_progress_bars()
+    return datasets

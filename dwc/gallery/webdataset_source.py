@@ -1,0 +1,227 @@
+"""Galleries in WebDataset archives: tar files whose members with the same key form a sample.
+
+The key of a member is its path without what follows the first dot of its file name. The members
+`a/7.JPG`, `a/7.json` and `a/7.txt` form the sample `a/7`: a picture with metadata. Suffixes may
+have upper or lower case. Nothing is extracted: pictures are read from their positions in the
+archives.
+"""
+
+import json
+import posixpath
+import tarfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from dwc.datasets.image_kinds import UNREAD_SUFFIXES, advice_for, escape_name, printable
+from dwc.datasets.image_loading import SUFFIXES, open_binary
+from dwc.errors import ImageError
+from dwc.gallery.metadata import MetadataCollector, UntypedText
+from dwc.gallery.sources import (
+    BytesItem,
+    Listing,
+    Stamp,
+    expand_location,
+    file_stamp,
+)
+from dwc.gallery.walker import (
+    EXCLUDED,
+    KIND_NOT_SUPPORTED,
+    NOT_A_PICTURE,
+    UNREADABLE,
+    LeftOut,
+    parse_patterns,
+)
+
+TAR_SUFFIX = ".tar"
+_METADATA_SUFFIXES = frozenset({"json", "txt", "cls"})
+_MAX_METADATA_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class TarItem(BytesItem):
+    """A picture in a tar file; it implements `Item`.
+
+    Attributes:
+        id: The name of the tar file and the path of the member in it.
+        stamp: The size of the member, and the modification time of the tar file.
+        path: The path of the tar file.
+        offset: Where the picture begins, in bytes from the beginning of the tar file.
+        size: The size of the picture in bytes.
+    """
+
+    id: str
+    stamp: Stamp | None
+    path: str
+    offset: int
+    size: int
+
+    def read(self) -> bytes:
+        """Return the content of the picture's file."""
+        return _read_at(self.path, self.offset, self.size)
+
+
+class WebDatasetSource:
+    """The pictures in one or more tar files; their ids begin with the names of the tar files."""
+
+    computed = False
+
+    def __init__(self, location: str, exclude: Iterable[str] = ()) -> None:
+        """Create the source of tar files.
+
+        Args:
+            location: A tar file, a folder of tar files, or a pattern such as `shop-*.tar`.
+            exclude: Patterns of what to leave out, in the syntax of `.gitignore`.
+
+        Raises:
+            ImageError: There is no such file, or a pattern is malformed.
+        """
+        self.location = str(Path(location).expanduser().absolute())
+        self.exclude = tuple(exclude)
+        self._excluded = parse_patterns(self.exclude)
+        expand_location(self.location, TAR_SUFFIX)
+
+    @property
+    def argument(self) -> str:
+        """The absolute path or pattern."""
+        return self.location
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The location and the exclude patterns, as JSON-compatible values."""
+        excluded = {"exclude": list(self.exclude)} if self.exclude else {}
+        return {"kind": "webdataset", "location": self.location, **excluded}
+
+    def list(self) -> Listing:
+        """List the pictures in the order of the archives, with the metadata of their samples."""
+        items: list[TarItem] = []
+        left_out: dict[str, LeftOut] = {}
+        collected = MetadataCollector()
+        for name, path in expand_location(self.location, TAR_SUFFIX).items():
+            archive = _list_archive(str(path), name, file_stamp(path))
+            left_out |= archive.left_out
+            for item in archive.items.values():
+                if self._excluded is not None and self._excluded.match_file(item.id):
+                    left_out[item.id] = LeftOut(item.id, EXCLUDED)
+                    continue
+                items.append(item)
+                if (row := archive.rows.get(archive.keys[item.id])) is not None:
+                    collected.add(item.id, row)
+            for message in archive.problems:
+                collected.count_problem(name, message)
+        return Listing(items, left_out, metadata=collected.finish())
+
+    def items(self) -> Sequence[TarItem]:
+        """Return the pictures that the archives contain now."""
+        return self.list().items  # type: ignore[return-value]
+
+    def item(self, id: str) -> TarItem:
+        """Return the picture with an id; raise `ImageError` if there is none."""
+        for name, path in expand_location(self.location, TAR_SUFFIX).items():
+            if id.startswith(f"{name}/"):
+                item = _list_archive(str(path), name, file_stamp(path)).items.get(id)
+                if item is not None:
+                    return item
+        raise ImageError(f"{printable(id)}: is not in {self.location}. Index it again.")
+
+
+@dataclass(frozen=True)
+class _Archive:
+    """The content of one tar file: its pictures, and the metadata of its samples by key.
+
+    Attributes:
+        items: The pictures by id.
+        keys: The key of each picture's sample, by the picture's id.
+        rows: The metadata of samples, by key.
+        left_out: What is not in `items`, with the reasons.
+        problems: Messages on metadata that cannot be used.
+    """
+
+    items: dict[str, TarItem]
+    keys: dict[str, str]
+    rows: dict[str, dict[str, Any]]
+    left_out: dict[str, LeftOut]
+    problems: list[str]
+
+
+@lru_cache(maxsize=64)
+def _list_archive(path: str, name: str, stamp: Stamp) -> _Archive:
+    """List a tar file.
+
+    Args:
+        path: The path of the tar file.
+        name: The name with which ids begin.
+        stamp: The size and modification time of the tar file, so that a changed file is read again.
+    """
+    archive = _Archive({}, {}, {}, {}, [])
+    for member in _members(path, name, archive.left_out):
+        folder, base = posixpath.split(posixpath.normpath(member.name))
+        stem, dot, extension = base.partition(".")
+        id = f"{name}/{escape_name(posixpath.join(folder, base))}"
+        suffix = posixpath.splitext(base)[1].lower()
+        key = posixpath.join(folder, stem)
+        if not dot or not stem or not member.isreg():
+            archive.left_out[id] = LeftOut(id, NOT_A_PICTURE)
+        elif extension.lower() in _METADATA_SUFFIXES:
+            _add_metadata(archive, key, extension.lower(), path, member)
+        elif suffix in SUFFIXES:
+            if id in archive.keys:
+                archive.problems.append(f"{id} occurs several times; the last is used")
+            archive.keys[id] = key
+            member_stamp = Stamp(member.size, stamp.mtime_ns)
+            archive.items[id] = TarItem(id, member_stamp, path, member.offset_data, member.size)
+        elif suffix in UNREAD_SUFFIXES:
+            kind = UNREAD_SUFFIXES[suffix]
+            message = f"{printable(id)}: is a {kind} picture, which is not read here. "
+            archive.left_out[id] = LeftOut(id, KIND_NOT_SUPPORTED, kind, message + advice_for(kind))
+        else:
+            archive.left_out[id] = LeftOut(id, NOT_A_PICTURE)
+    return archive
+
+
+def _members(path: str, name: str, left_out: dict[str, LeftOut]) -> Iterator[tarfile.TarInfo]:
+    """Yield the members of a tar file except folders; if it is damaged, add it to `left_out`."""
+    try:
+        with tarfile.open(path, "r:") as archive:
+            for member in archive:
+                if not member.isdir():
+                    yield member
+    except (tarfile.TarError, OSError, EOFError) as error:
+        message = (
+            f"{printable(name)}: cannot be read as a tar file to its end ({error}). Decompress it "
+            "if it is compressed; otherwise copy it again."
+        )
+        left_out[name] = LeftOut(name, UNREADABLE, message=message)
+
+
+def _add_metadata(
+    archive: _Archive, key: str, extension: str, path: str, member: tarfile.TarInfo
+) -> None:
+    row = archive.rows.setdefault(key, {})
+    if member.size > _MAX_METADATA_BYTES:
+        archive.problems.append(f"{member.name} has {member.size:,} bytes of metadata")
+        return
+    try:
+        text = _read_at(path, member.offset_data, member.size).decode("utf-8-sig")
+        if extension != "json":
+            # A class is often a number; a text that looks like one is still a text.
+            kind = UntypedText if extension == "cls" else str
+            row["cls" if extension == "cls" else "text"] = kind(text.strip())
+            return
+        content = json.loads(text)
+    except (ValueError, ImageError) as error:
+        archive.problems.append(f"{member.name} cannot be read ({error})")
+        return
+    for column, value in content.items() if isinstance(content, dict) else [("json", content)]:
+        row[column] = value
+
+
+def _read_at(path: str, offset: int, size: int) -> bytes:
+    with open_binary(path) as file:
+        file.seek(offset)
+        content = file.read(size)
+    if len(content) < size:
+        raise ImageError(f"{printable(path)}: ends within a member. Copy it again.")
+    return content
