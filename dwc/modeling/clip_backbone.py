@@ -38,7 +38,11 @@ class ClipBackbone(StrictModel):
     config_class = ClipBackboneConfig
     base_model_prefix = "clip_backbone"
     main_input_name = "pixel_values"
+    supports_gradient_checkpointing = True
+    # The towers of transformers support these; the others have no attention layers to choose for.
     _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
 
     def __init__(self, config: ClipBackboneConfig):
         super().__init__(config)

@@ -4,7 +4,7 @@ embedding = norm(image_weight * image_part + (1 - image_weight) * text_part [+ j
 """
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -114,6 +114,13 @@ class Composition:
             joint,
         )
 
+    def to_tuple(self) -> tuple[Tensor, ...]:
+        """Return the attributes that are not None, in their order."""
+        values = (
+            self.embedding, self.image_part, self.text_part, self.image_weight, self.joint_part
+        )  # fmt: skip
+        return tuple(value for value in values if value is not None)
+
     def to(self, target: torch.device | str | torch.dtype) -> "Composition":
         """Return the same queries on another device or in another float type."""
         joint = None if self.joint_part is None else self.joint_part.to(target)
@@ -199,6 +206,13 @@ class ComposedQuery:
             **{name: stream.rows(rows) for name, stream in self.streams.items()},
             ood_score=None if self.ood_score is None else self.ood_score[rows],
         )
+
+    def to_tuple(self) -> tuple[Any, ...]:
+        """Return the streams' compositions as tuples, then the OOD scores; None is left out."""
+        values: list[Any] = [stream.to_tuple() for stream in self.streams.values()]
+        if self.ood_score is not None:
+            values.append(self.ood_score)
+        return tuple(values)
 
     def to(self, device: torch.device | str) -> "ComposedQuery":
         """Return the same queries on another device."""

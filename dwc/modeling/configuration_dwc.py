@@ -12,7 +12,7 @@ as a dict, as in `config.json`.
 """
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, fields
 from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
@@ -31,8 +31,10 @@ _LIBRARY = {
     *PretrainedConfig().to_dict(),
     "attn_implementation",
     "auto_map",
+    "experts_implementation",
     "name_or_path",
     "num_labels",
+    "quantization_config",
     "tie_word_embeddings",
     "torch_dtype",
 }
@@ -54,7 +56,9 @@ def require_known_fields(
     Raises:
         ValueError: `values` has unknown fields.
     """
-    own = sorted(set(kind.__dataclass_fields__) - set(PretrainedConfig.__dataclass_fields__))
+    own = sorted(
+        {item.name for item in fields(kind)} - {item.name for item in fields(PretrainedConfig)}
+    )
     unknown = sorted(
         name
         for name in values
@@ -63,12 +67,12 @@ def require_known_fields(
     if unknown:
         raise ValueError(
             f"{location} has unknown fields: {', '.join(unknown)}; the known ones are "
-            f"{', '.join(name for name in own if name != 'sub_configs')}. Correct them, or update "
-            "dwc if a later version wrote this."
+            f"{', '.join(own)}. Correct them, or update dwc if a later version wrote this."
         )
 
 
 FORMAT_VERSION = 1
+_NOT_GIVEN = object()  # default of the streams' configs, since None means that there is no stream
 
 # In OpenAI's vocabulary the end-of-text token has the last id. Configs of transformers' early
 # conversions say that its id is 2, which is corrected here.
@@ -108,6 +112,7 @@ class ModifiedResNetConfig(PretrainedConfig):
     projection_dim: int = 1024
 
     def __post_init__(self, **kwargs: Any) -> None:
+        require_known_fields(type(self), kwargs, type(self).__name__)
         self.layers = list(self.layers)
         super().__post_init__(**kwargs)
         self._check()
@@ -182,6 +187,7 @@ class EfficientNetLiteConfig(PretrainedConfig):
     detail_config: Any = None
 
     def __post_init__(self, **kwargs: Any) -> None:
+        require_known_fields(type(self), kwargs, type(self).__name__)
         if isinstance(self.detail_config, dict):
             self.detail_config = ModifiedResNetConfig(**self.detail_config)
         super().__post_init__(**kwargs)
@@ -207,6 +213,7 @@ class ClipBackboneConfig(PretrainedConfig):
     """
 
     model_type = "dwc_clip"
+    base_config_key = "clip_config"
     sub_configs: ClassVar[dict[str, type]] = {
         "text_config": CLIPTextConfig,
         "vision_config": PretrainedConfig,
@@ -219,6 +226,7 @@ class ClipBackboneConfig(PretrainedConfig):
     logit_scale_init_value: float = 2.6592
 
     def __post_init__(self, **kwargs: Any) -> None:
+        require_known_fields(type(self), kwargs, type(self).__name__)
         text = {} if self.text_config is None else self.text_config
         if isinstance(text, dict):
             text = CLIPTextConfig(**{"projection_dim": self.projection_dim, **text})
@@ -304,6 +312,7 @@ class CnnStreamConfig(PretrainedConfig):
     """
 
     model_type = "dwc_cnn"
+    base_config_key = "cnn_config"
     sub_configs: ClassVar[dict[str, type]] = {"resnet_config": PretrainedConfig}
 
     # Any: given as a dict, a config or None; after __post_init__ a config.
@@ -318,6 +327,7 @@ class CnnStreamConfig(PretrainedConfig):
     gem_p: float = 3.0
 
     def __post_init__(self, **kwargs: Any) -> None:
+        require_known_fields(type(self), kwargs, type(self).__name__)
         resnet = {} if self.resnet_config is None else self.resnet_config
         if isinstance(resnet, dict):
             is_lite = resnet.get("model_type") == EfficientNetLiteConfig.model_type
@@ -372,7 +382,9 @@ class DWCConfig(PretrainedConfig):
     Attributes:
         clip_config: Config of the CLIP stream's backbone; None for a model without a CLIP stream.
         cnn_config: Config of the CNN stream; None for a model without a CNN stream. At least one
-            stream is needed.
+            stream is needed. If neither argument is given, both streams have the paper's sizes,
+            and the word vocabulary consists of the four reserved words. If one argument is given,
+            the other is None.
         clip_embedding_dim: Length of the CLIP stream's embeddings.
         cnn_embedding_dim: Length of the CNN stream's embeddings.
         combiner: Registered name of the CLIP stream's combiner.
@@ -394,8 +406,8 @@ class DWCConfig(PretrainedConfig):
     has_no_defaults_at_init: ClassVar[bool] = True
 
     # Any: given as a dict, a config or None; after __post_init__ a config or None.
-    clip_config: Any = None
-    cnn_config: Any = None
+    clip_config: Any = _NOT_GIVEN
+    cnn_config: Any = _NOT_GIVEN
     clip_embedding_dim: int = 1024
     cnn_embedding_dim: int = 1024
     combiner: str = "dwc"
@@ -407,6 +419,14 @@ class DWCConfig(PretrainedConfig):
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self, **kwargs: Any) -> None:
+        self._check_format_version()
+        require_known_fields(type(self), kwargs, type(self).__name__)
+        if self.clip_config is _NOT_GIVEN and self.cnn_config is _NOT_GIVEN:
+            self.clip_config, self.cnn_config = ClipBackboneConfig.rn50(), CnnStreamConfig()
+        if self.clip_config is _NOT_GIVEN:
+            self.clip_config = None
+        if self.cnn_config is _NOT_GIVEN:
+            self.cnn_config = None
         if isinstance(self.clip_config, CLIPConfig):
             self.clip_config = ClipBackboneConfig.from_clip(self.clip_config)
         elif isinstance(self.clip_config, dict):
@@ -457,13 +477,16 @@ class DWCConfig(PretrainedConfig):
             cnn_config=CnnStreamConfig(vocab_size=vocab_size),
         )
 
-    def _check(self) -> None:
-        """Raise ValueError if a value is invalid or does not fit the streams or the combiner."""
+    def _check_format_version(self) -> None:
+        """Raise ValueError if this version of dwc cannot read the config's format."""
         if self.format_version != FORMAT_VERSION:
             raise ValueError(
                 f"format_version is {self.format_version}; this version of dwc reads "
                 f"{FORMAT_VERSION}. Update dwc, or convert the checkpoint again."
             )
+
+    def _check(self) -> None:
+        """Raise ValueError if a value is invalid or does not fit the streams or the combiner."""
         if self.clip_config is None and self.cnn_config is None:
             raise ValueError(
                 "clip_config and cnn_config are both None; a model needs at least one stream."

@@ -148,4 +148,5 @@ class Inception1d(_Inception):
         No activation is applied. In training a batch needs at least two words, for the batch norm.
         """
         before, after = sequences.neighbors(rows)
-        return self._join(rows, (before + rows + after) / sequences.window, sequences)
+        window = sequences.window.to(rows.dtype)
+        return self._join(rows, (before + rows + after) / window, sequences)

@@ -72,6 +72,9 @@ class ImageFeatures:
         return self.clip, self.cnn_map
 
 
+_DIVIDING_DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
+
+
 class DWCModel(StrictModel):
     """The Dynamic Weighted Combiner (DWC): composes queries and embeds gallery images.
 
@@ -84,9 +87,14 @@ class DWCModel(StrictModel):
     base_model_prefix = "dwc"
     main_input_name = "pixel_values"
     _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
 
     def __init__(self, config: DWCConfig):
         super().__init__(config)
+        if config.cnn_config is not None:
+            # The stream's ResNet has no attention layers and would reject any other value.
+            config.cnn_config._attn_implementation = "eager"
         self.clip: ClipBackbone | None = None
         self.clip_stream: ClipStream | None = None
         self.cnn_stream: CnnStream | None = None
@@ -106,7 +114,13 @@ class DWCModel(StrictModel):
 
     @classmethod
     def from_pretrained(cls, *arguments: Any, **options: Any) -> Any:
-        """Load a checkpoint like `StrictModel.from_pretrained`, and freeze CLIP."""
+        """Load a checkpoint like `StrictModel.from_pretrained`, and freeze CLIP.
+
+        A `device_map` such as "auto", by which transformers would divide the model among devices,
+        loads it on the accelerator, or on the CPU if there is none: its streams exchange tensors.
+        """
+        if options.get("device_map") in _DIVIDING_DEVICE_MAPS:
+            options["device_map"] = {"": torch.accelerator.current_accelerator(True) or "cpu"}
         loaded = super().from_pretrained(*arguments, **options)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         model._freeze_clip()  # loading replaced the frozen parameters by new, unfrozen ones
@@ -119,9 +133,52 @@ class DWCModel(StrictModel):
             self.clip.eval()
         return self
 
-    def forward(self, **inputs: Tensor) -> ComposedQuery:
-        """Compose queries like `compose`."""
-        return self.compose(**inputs)
+    def forward(
+        self,
+        pixel_values: Tensor | None = None,
+        clip_input_ids: Tensor | None = None,
+        clip_attention_mask: Tensor | None = None,
+        word_ids: Tensor | None = None,
+        word_mask: Tensor | None = None,
+        return_dict: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+    ) -> ComposedQuery | tuple[Any, ...]:
+        """Compose queries like `compose`, with the options that every transformers model has.
+
+        Args:
+            pixel_values: As in `compose`, and so are the other tensors.
+            clip_input_ids: As in `compose`.
+            clip_attention_mask: As in `compose`.
+            word_ids: As in `compose`.
+            word_mask: As in `compose`.
+            return_dict: False to return `ComposedQuery.to_tuple()` instead of the `ComposedQuery`;
+                None for the config's value.
+            output_attentions: Must not be True, see below; None for the config's value.
+            output_hidden_states: Must not be True, see below; None for the config's value.
+
+        Raises:
+            QueryError: As in `compose`.
+            ValueError: Attention weights or hidden states are requested. The two streams have
+                different layers, so there is no list of either.
+        """
+        if self._option("output_attentions", output_attentions):
+            raise ValueError(
+                "output_attentions is True, but the streams share no attention layers. The weights "
+                "between words and image regions are in `region_maps(...)`."
+            )
+        if self._option("output_hidden_states", output_hidden_states):
+            raise ValueError(
+                "output_hidden_states is True, but the streams share no layers. The parts of a "
+                "query are `.image_part` and `.text_part` of each stream; for all else register "
+                "forward hooks on `model.clip` and `model.cnn_stream`."
+            )
+        query = self.compose(pixel_values, clip_input_ids, clip_attention_mask, word_ids, word_mask)
+        return query if self._option("return_dict", return_dict) else query.to_tuple()
+
+    def _option(self, name: str, value: bool | None) -> bool:
+        """Return an argument of `forward`, or the config's value if the argument is None."""
+        return getattr(self.config, name) if value is None else value
 
     def compose(
         self,
@@ -251,6 +308,85 @@ class DWCModel(StrictModel):
         if self.cnn_stream is None or images.cnn_map is None:
             raise QueryError("the model has no CNN stream, and so no regions.")
         return self.cnn_stream.attend_map(images.cnn_map, word_ids, word_mask)
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Return the table of word vectors: the CNN stream's, or CLIP's if there is no CNN stream.
+
+        CLIP's table belongs to the frozen CLIP; only the CNN stream's is trained.
+        """
+        if self.cnn_stream is not None:
+            return self.cnn_stream.word_encoder.embedding
+        assert self.clip is not None
+        return self.clip.text_model.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        """Replace the table that `get_input_embeddings` returns."""
+        if self.cnn_stream is not None:
+            self.cnn_stream.word_encoder.embedding = value
+        elif self.clip is not None:
+            self.clip.text_model.set_input_embeddings(value)
+
+    def resize_token_embeddings(
+        self,
+        new_num_tokens: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        mean_resizing: bool = True,
+    ) -> nn.Embedding:
+        """Change the number of words of the CNN stream, for example to train it on more words.
+
+        The processor's `word_tokenizer` must get the same words, since a checkpoint is saved and
+        loaded only if both agree. CLIP's vocabulary stays as it is.
+
+        Args:
+            new_num_tokens: Number of word ids. New rows are added after the others, and rows are
+                removed from the end. None to change nothing.
+            pad_to_multiple_of: Must be None.
+            mean_resizing: Whether new rows are drawn with the mean and covariance of the others.
+
+        Returns:
+            The CNN stream's table of word vectors.
+
+        Raises:
+            ValueError: The model has no CNN stream; or rows without words are requested.
+        """
+        if self.cnn_stream is None:
+            raise ValueError(
+                "this model has only CLIP's vocabulary, and CLIP is frozen: new tokens would keep "
+                "random vectors. Convert a CLIP with the vocabulary that you need."
+            )
+        if pad_to_multiple_of is not None:
+            raise ValueError(
+                f"pad_to_multiple_of is {pad_to_multiple_of}, but every row of the table must "
+                "belong to a word of the checkpoint's word_tokenizer. Leave it out."
+            )
+        if new_num_tokens is None:
+            return self.cnn_stream.word_encoder.embedding
+        self._resize_token_embeddings(new_num_tokens, None, mean_resizing)
+        self.cnn_stream.config.vocab_size = new_num_tokens
+        return self.cnn_stream.word_encoder.embedding
+
+    def generate(self, *arguments: Any, **options: Any) -> None:
+        """Raise an error: a DWC model returns vectors and generates no text.
+
+        Raises:
+            NotImplementedError: Always.
+        """
+        raise NotImplementedError(
+            "a DWC model generates no text: it composes an image and a text to a query vector "
+            "(`compose`) and embeds gallery images (`embed_images`)."
+        )
+
+    def gradient_checkpointing_enable(self, *arguments: Any, **options: Any) -> None:
+        """Raise an error: gradient checkpointing would not help here, and would change training.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(
+            "gradient checkpointing does not apply to a DWC model. CLIP is frozen and keeps no "
+            "activations, and computing the CNN stream twice would update its batch norms twice. "
+            "To save memory, use smaller batches. The `ClipBackbone` alone supports it."
+        )
 
     @property
     def shares_backbone(self) -> bool:

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import torch
 from PIL import Image
@@ -147,6 +148,8 @@ class DWCProcessor(ProcessorMixin):
         images: Image.Image | Sequence[Image.Image] | None = None,
         text: str | Sequence[str] | None = None,
         return_tensors: str = "pt",
+        padding: bool | str | None = True,
+        truncation: bool | str | None = False,
     ) -> BatchFeature:
         """Convert images, texts, or both to tensors; a single image or text is a batch of one.
 
@@ -154,6 +157,8 @@ class DWCProcessor(ProcessorMixin):
             images: PIL images in RGB, already rotated upright.
             text: Texts; an empty text is allowed and has a row of False in `word_mask`.
             return_tensors: Must be "pt".
+            padding: Must be True, "longest" or None, which all mean the same.
+            truncation: Must be False or None.
 
         Returns:
             For N images, `pixel_values` (N, 3, height, width), float32, normalized. For N texts,
@@ -163,17 +168,28 @@ class DWCProcessor(ProcessorMixin):
 
         Raises:
             QueryError: A text has more CLIP tokens than the model allows, or a list is empty.
+            TypeError: `images` are file names, or `text` has values that are no texts.
+            ValueError: An option has another value than those above.
         """
         if return_tensors != "pt":
             raise ValueError(f"return_tensors is 'pt', torch tensors; got {return_tensors!r}")
+        if padding not in (True, "longest", None):
+            raise ValueError(
+                f"padding is {padding!r}, but texts are always padded to the longest text of the "
+                "batch, since the model ignores padding. Leave it out."
+            )
+        if truncation:
+            raise ValueError(
+                f"truncation is {truncation!r}, but a text that is too long is an error here, "
+                "since words would be lost. Leave it out, and shorten texts with `read_typed`."
+            )
         if images is None and text is None:
             raise QueryError("nothing to read: give images, text, or both")
         inputs: dict[str, Tensor] = {}
         if images is not None:
-            batch = [images] if isinstance(images, Image.Image) else list(images)
-            inputs["pixel_values"] = self._process_images(batch)
+            inputs["pixel_values"] = self._process_images(_as_batch_of_images(images))
         if text is not None:
-            texts = [_drop_surrogates(item) for item in ([text] if isinstance(text, str) else text)]
+            texts = [_drop_surrogates(item) for item in _as_batch_of_texts(text)]
             if not texts:
                 raise QueryError("the list of texts is empty: give at least one, '' for no words")
             inputs.update(self._clip_token_inputs(texts))
@@ -311,6 +327,19 @@ class DWCProcessor(ProcessorMixin):
         rows = [self.word_tokenizer.backend_tokenizer.encode(text).ids for text in texts]
         ids, mask = _pad(rows, WORD_PADDING_ID)
         return {"word_ids": ids, "word_mask": mask}
+
+    def decode(self, *arguments: Any, **options: Any) -> str:
+        """Raise an error, because texts have two forms of ids, each with its own tokenizer.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(
+            "a text has two forms of ids; use processor.clip_tokenizer.decode(ids) for "
+            "clip_input_ids, or processor.word_tokenizer.decode(ids) for word_ids."
+        )
+
+    batch_decode = decode
 
     def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
         """Check an argument's type as the base class does, but allow None for a tokenizer."""
@@ -521,6 +550,41 @@ def _check_word_table(table: Mapping[str, int]) -> None:
             f"the word table has {len(table)} words, but its ids are not 0 to {len(table) - 1}, "
             "each once. Write it from the vocabulary that the model was trained with."
         )
+
+
+def _as_batch_of_images(images: Any) -> list[Any]:
+    """Return a list of images, given one image or several.
+
+    Raises:
+        TypeError: They are texts, such as file names.
+    """
+    is_single = isinstance(images, (Image.Image, str, bytes, Path)) or (
+        isinstance(images, (np.ndarray, Tensor)) and images.ndim < 4
+    )
+    batch = [images] if is_single else list(images)
+    for image in batch:
+        if isinstance(image, (str, bytes, Path)):
+            raise TypeError(
+                f"images holds {image!r}, which is no image. Give PIL images first and texts "
+                "second; open a file with PIL.Image.open."
+            )
+    return batch
+
+
+def _as_batch_of_texts(text: Any) -> list[str]:
+    """Return a list of texts, given one text or several.
+
+    Raises:
+        TypeError: A value is no text.
+    """
+    batch = [text] if isinstance(text, str) or not isinstance(text, Iterable) else list(text)
+    for item in batch:
+        if not isinstance(item, str):
+            raise TypeError(
+                f"text holds a {type(item).__name__}, {item!r:.60}; give one text or a flat list "
+                "of texts, with '' for no words."
+            )
+    return batch
 
 
 def _drop_surrogates(text: str) -> str:

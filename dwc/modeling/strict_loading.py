@@ -90,6 +90,39 @@ class StrictModel(PreTrainedModel):
         faults = _fill(model, weights.tensors)
         return model.eval(), faults._replace(not_finite=sorted(weights.not_finite()))
 
+    def set_attn_implementation(
+        self, attn_implementation: str | dict[str, Any], **options: Any
+    ) -> None:
+        """Choose how attention is computed in the parts that have transformers' attention layers.
+
+        transformers' own method would fail on a ResNet, which has none.
+
+        Args:
+            attn_implementation: An implementation such as "sdpa" or "eager" for all parts; or a
+                dict from a sub-config's name to an implementation for that part, or to a dict
+                like this one. The key "" stands for the model itself.
+            **options: Further arguments of transformers' method.
+
+        Raises:
+            ValueError: The implementation does not exist, or a part does not support it.
+        """
+        names = ["", *self.config.sub_configs]
+        if not isinstance(attn_implementation, dict):
+            attn_implementation = dict.fromkeys(names, attn_implementation)
+        if unknown := sorted(attn_implementation.keys() - set(names)):
+            raise ValueError(
+                f"attn_implementation names {', '.join(unknown)}; this model has "
+                f"{', '.join(names[1:])}."
+            )
+        parts = [part for part in self.children() if isinstance(part, PreTrainedModel)]
+        for name, value in attn_implementation.items():
+            if name == "":
+                checked = self._check_and_adjust_attn_implementation(value, **options)
+                self.config._attn_implementation_internal = checked
+            for part in parts:
+                if part.config is getattr(self.config, name, None):
+                    part.set_attn_implementation(value, **options)
+
     def _adjust_missing_and_unexpected_keys(self, loading_info: Any) -> None:
         """Do nothing, so that all names are reported.
 
