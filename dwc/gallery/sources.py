@@ -322,6 +322,8 @@ class FolderSource:
                 id for id, e in left_out.items() if e.reason == NOT_A_PICTURE and is_table(id)
             ]
             metadata = read_tables(self.folder, tables, [item.id for item in items])
+            for table in tables:
+                del left_out[table]
         return Listing(sorted(items), left_out, unused, metadata)
 
     def items(self) -> Sequence[FileItem]:
