@@ -1,0 +1,128 @@
+"""Draw a page of searches: each row has a reference picture, the words, the weights and results.
+
+python -m dwc.search.contact_sheet wardrobe.store queries.csv --out assets/figures/searches.png
+
+The table of queries has the columns `reference` (the id of a picture of the gallery, or empty) and
+`text` (or empty).
+"""
+
+import argparse
+import csv
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from dwc.checkpoints.load import load
+from dwc.errors import QueryError
+from dwc.gallery.store import Store
+from dwc.search.results import SearchResult
+from dwc.search.searcher import Searcher
+
+RESULTS = 6
+"""Number of results in a row."""
+
+_GAP = 6
+_TEXT_COLUMNS = 1.6  # width of the text column, in tiles
+_IMAGE_COLOR, _TEXT_COLOR = "#d9822b", "#2f6bd8"
+_INK, _SOFT, _PAPER = "#1c2330", "#5b6678", "white"
+
+
+@dataclass(frozen=True)
+class SheetQuery:
+    """A query of the page.
+
+    Attributes:
+        reference: Id of the reference picture in the gallery; empty for none.
+        text: The words; empty for none.
+    """
+
+    reference: str
+    text: str
+
+
+def read_queries(table: Path) -> list[SheetQuery]:
+    """Read a table of queries with the columns `reference` and `text`.
+
+    Raises:
+        QueryError: The file is not such a table.
+    """
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as lines:
+            rows = list(csv.DictReader(lines))
+    except (OSError, UnicodeDecodeError) as error:
+        raise QueryError(f"{table} cannot be read: {error}") from None
+    if not rows or not {"reference", "text"} <= set(rows[0]):
+        raise QueryError(
+            f"{table} should have the columns reference and text, and a row each query"
+        )
+    return [
+        SheetQuery((row["reference"] or "").strip(), (row["text"] or "").strip()) for row in rows
+    ]
+
+
+def draw_sheet(searcher: Searcher, queries: Sequence[SheetQuery], tile: int = 120) -> Image.Image:
+    """Search with all queries, and draw one row for each.
+
+    Args:
+        searcher: The model and the gallery.
+        queries: The queries.
+        tile: Width and height of a picture on the page, in pixels.
+    """
+    width = int((1 + _TEXT_COLUMNS + RESULTS) * (tile + _GAP)) + _GAP
+    sheet = Image.new("RGB", (width, len(queries) * (tile + _GAP) + _GAP), _PAPER)
+    for row, query in enumerate(queries):
+        result = searcher.search(None, query.text, RESULTS, reference_id=query.reference or None)
+        _draw_row(sheet, _GAP + row * (tile + _GAP), tile, searcher.store, query, result)
+    return sheet
+
+
+def _draw_row(
+    sheet: Image.Image, top: int, tile: int, store: Store, query: SheetQuery, result: SearchResult
+) -> None:
+    if query.reference:
+        _paste(sheet, store, query.reference, _GAP, top, tile)
+    left = _GAP + tile + _GAP
+    width = int(_TEXT_COLUMNS * (tile + _GAP)) - 2 * _GAP
+    pen = ImageDraw.Draw(sheet)
+    font, small = ImageFont.load_default(tile / 8), ImageFont.load_default(tile / 11)
+    lines = textwrap.wrap(query.text or "(no words)", 22)[:3]
+    pen.multiline_text((left + _GAP, top + _GAP), "\n".join(lines), _INK, font)
+    height = tile // 12
+    for number, (name, weight) in enumerate(result.weights.items()):
+        y = top + tile - (len(result.weights) - number) * (height * 2 + _GAP)
+        edge = left + _GAP + round((width - _GAP) * weight.image)
+        pen.text((left + _GAP, y), f"{name}: picture {weight.image:.0%}", _SOFT, small)
+        bar = y + round(height * 1.3)
+        pen.rectangle((left + _GAP, bar, left + width, bar + height // 2), _TEXT_COLOR)
+        if weight.image > 0:
+            pen.rectangle((left + _GAP, bar, edge, bar + height // 2), _IMAGE_COLOR)
+    left += width + 2 * _GAP
+    for number, hit in enumerate(result.hits):
+        _paste(sheet, store, hit.id, left + number * (tile + _GAP), top, tile)
+
+
+def _paste(sheet: Image.Image, store: Store, id: str, left: int, top: int, tile: int) -> None:
+    picture = ImageOps.contain(store.picture(id).image.convert("RGB"), (tile, tile))
+    x = left + (tile - picture.width) // 2
+    y = top + (tile - picture.height) // 2
+    sheet.paste(picture, (x, y))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Search a stored gallery with a table of queries, and save the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("store", help="a folder made by: python -m dwc index")
+    parser.add_argument("queries", type=Path, help="a CSV table: reference,text")
+    parser.add_argument("--out", type=Path, required=True, help="the PNG or JPEG file to write")
+    parser.add_argument("--tile", type=int, default=120, help="pixels of a picture (120)")
+    args = parser.parse_args(arguments)
+    store = Store.open(args.store)
+    searcher = Searcher(load(store.manifest.model.name, store.manifest.model.revision), store)
+    draw_sheet(searcher, read_queries(args.queries), args.tile).save(args.out)
+
+
+if __name__ == "__main__":
+    main()
