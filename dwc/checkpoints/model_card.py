@@ -690,8 +690,9 @@ def joint_training(numbers: Mapping[str, Any]) -> str:
 3. {recipe["texts"]["total_steps"]:,} steps train the text tower, with a sentence encoder as the
    teacher of words that no picture goes with.
 4. {streams["total_steps"]:,} steps train both streams, in batches of {kinds}. The image weights are
-   drawn to the share of a wish that only its picture tells, where it is known, and the embeddings
-   of drawings to those of the checkpoint of drawings.
+   correlated with the share of a change that only its picture tells, where it is known; the
+   embeddings of drawings are drawn to those of the checkpoint of drawings. Exclusions come in
+   pairs: "in red" and "not red" of one picture, each with the other's target as a hard negative.
 5. The streams' parameters are interpolated between their values before and after step 4, at
    {clip_share} of the way for the CLIP stream and {cnn_share} for the CNN stream.
 
