@@ -71,7 +71,15 @@ _HEIF_BRANDS = frozenset(
 )
 
 
-class UnsupportedImageError(ImageError):
+class UndecodableImageError(ImageError):
+    """Error for an image whose content cannot be decoded: it is empty, damaged or unsupported.
+
+    Reading the same content again fails again. Any other `ImageError` may have a cause outside the
+    file, such as its permissions, a drive or a setting.
+    """
+
+
+class UnsupportedImageError(UndecodableImageError):
     """Error for an image of a kind that cannot be read here; `kind` is its name, such as "HEIC"."""
 
     def __init__(self, message: str, kind: str) -> None:

@@ -28,6 +28,7 @@ from PIL import Image, ImageCms, ImageFile, TiffImagePlugin
 from dwc.datasets.image_kinds import (
     HEIC,
     IMAGE_SUFFIXES,
+    UndecodableImageError,
     UnsupportedImageError,
     advice_for,
     printable,
@@ -54,7 +55,7 @@ FORMATS = tuple(
     if name in Image.OPEN
 )  # fmt: skip
 SUFFIXES = IMAGE_SUFFIXES | ({".heic", ".heif", ".hif"} if HAS_HEIF else set())
-DECODER_VERSION = f"1, Pillow {Image.__version__}, HEIC {HAS_HEIF}"
+DECODER_VERSION = f"2, Pillow {Image.__version__}, {' '.join(FORMATS)}"
 """Identifies the set of readable formats. If it changes, unreadable files are tried again."""
 
 RENDERING_VERSION = 2
@@ -129,7 +130,8 @@ def decode(source: str | Path | bytes | Image.Image, max_pixels: int | None = No
             pixels after the reduction counts.
 
     Raises:
-        ImageError: The source is missing, empty, not an image, truncated, damaged or too large.
+        ImageError: The source is missing or too large, or may not or cannot be accessed.
+        UndecodableImageError: The source is empty, not an image, truncated or damaged.
         UnsupportedImageError: The source is an image of a kind that cannot be read here.
     """
     limit = pixel_limit() if max_pixels is None else max_pixels
@@ -170,7 +172,7 @@ def decode_file(file: IO[bytes], name: str, max_pixels: int | None = None) -> Im
         file.seek(0)
         header = file.read(64)
         if not header:
-            raise ImageError(f"{name}: is empty (0 bytes). Replace it or take it out.")
+            raise UndecodableImageError(f"{name}: is empty (0 bytes). Replace it or take it out.")
         image = _open_image(file, header, name)
     except _DECODER_ERRORS as error:
         raise _damaged(name, error) from error
@@ -243,7 +245,7 @@ def _decode_unidentified(file: IO[bytes], header: bytes, name: str, limit: int) 
         raise UnsupportedImageError(
             f"{name}: is a {kind} picture, which is not read here. {advice_for(kind)}", kind
         )
-    raise ImageError(
+    raise UndecodableImageError(
         f"{name}: is not a picture that can be read (it begins with {header[:12]!r}); expected "
         f"{', '.join(FORMATS)}. Convert it or take it out."
     )
@@ -267,7 +269,9 @@ def _convert(
     """
     width, height = image.size
     if width == 0 or height == 0:
-        raise ImageError(f"{name}: has no pixels ({width} x {height}). Give another picture.")
+        raise UndecodableImageError(
+            f"{name}: has no pixels ({width} x {height}). Give another picture."
+        )
     halvings = min(3, (min(width, height) // MIN_SHORT_SIDE).bit_length() - 1)
     shrink = 2 ** max(0, halvings)
     try:
@@ -735,7 +739,18 @@ def _decode_float_tiff(file: IO[bytes], header: bytes, name: str, limit: int) ->
 
 
 def _damaged(name: str, error: BaseException) -> ImageError:
-    return ImageError(
+    """Return the error to raise for an exception of a decoder.
+
+    An `UndecodableImageError` blames the file's content. It is not returned if memory was short, or
+    if the operating system failed to read the file; then the exception has an error number.
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        return ImageError(f"{name}: cannot be read ({error.strerror}). Check the drive, and retry.")
+    if isinstance(error, MemoryError):
+        return ImageError(
+            f"{name}: needs more memory than is free to decode it. Free memory, or shrink it."
+        )
+    return UndecodableImageError(
         f"{name}: is cut short or damaged ({printable(error) or type(error).__name__}). "
         "Replace it or take it out."
     )

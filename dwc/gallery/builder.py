@@ -1,7 +1,7 @@
 """Build a gallery store from a source of pictures, or update an existing store.
 
-Pictures are identified by their content. A file whose size and modification time are unchanged is
-not opened again. A file that was moved or copied gets the vector already stored for its content.
+Pictures are identified by their content. A file whose size, times and inode are unchanged is not
+opened again. A file that was moved or copied gets the vector already stored for its content.
 A picture whose file is missing keeps its row in the store until its removal is requested with
 `prune`, since the drive with the file may only be disconnected.
 """
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dwc.datasets.image_kinds import UnsupportedImageError
+from dwc.datasets.image_kinds import UndecodableImageError, UnsupportedImageError
 from dwc.datasets.image_loading import (
     DECODER_VERSION,
     IGNORED_PROFILE,
@@ -88,9 +88,24 @@ class _Known(NamedTuple):
 
 
 class _Unreadable(NamedTuple):
+    """A picture that could not be read.
+
+    Attributes:
+        item: The picture.
+        reason: Why it could not be read.
+        kind: Its format, if that is not supported; else None.
+        is_permanent: Whether the content is the cause, so that reading it again is useless.
+    """
+
     item: Item
     reason: str
     kind: str | None
+    is_permanent: bool
+
+    @classmethod
+    def from_error(cls, item: Item, error: ImageError) -> "_Unreadable":
+        kind = error.kind if isinstance(error, UnsupportedImageError) else None
+        return cls(item, str(error), kind, isinstance(error, UndecodableImageError))
 
 
 _Result = _Prepared | _Known | _Unreadable
@@ -223,19 +238,23 @@ class _Build:
         """Divide the listed pictures into unchanged, possibly changed and new pictures.
 
         Returns:
-            The number of unchanged pictures, including those that are known to be unreadable; the
-            stored pictures that may have changed; and the new pictures.
+            The number of unchanged pictures, including those whose content is known to be
+            undecodable; the stored pictures that may have changed; and the new pictures, including
+            those that could not be accessed by the last build.
         """
         writer = self._writer
         keys = writer.content_keys
         same_rendering = self._computed or writer.report.get("rendering") == RENDERING_VERSION
         same_decoder = writer.report.get("decoder") == DECODER_VERSION
         settled, stale, new = 0, [], []
+        has_inodes = _has_inodes(self._listing.items, writer.files)
         for item in self._listing.items:
             key, file = keys.get(item.id), writer.files.get(item.id)
-            unchanged = file is not None and file.stamp == item.stamp
+            unchanged = file is not None and _is_unchanged(file.stamp, item.stamp, has_inodes)
             if key is not None:
                 if unchanged and same_rendering and file is not None and file.content_key == key:
+                    if item.stamp is not None:  # the inode may be new
+                        writer.note_file(item.id, file._replace(stamp=item.stamp))
                     settled += 1
                 else:
                     stale.append(item)
@@ -328,7 +347,10 @@ class _Build:
             if isinstance(result, _Unreadable):
                 writer.skip(result.item.id, result.reason)
                 self._count_kind(result)
-                self._note(result.item, "", result.reason)
+                if result.is_permanent:
+                    self._note(result.item, "", result.reason)
+                else:
+                    writer.forget_file(result.item.id)
             elif isinstance(result, _Known):
                 self._note(result.item, result.content_key)
         self._reuse([result for result in batch if isinstance(result, _Known)])
@@ -420,7 +442,7 @@ class _Build:
         if item.stamp is not None:
             stamp = item.stamp
             if -_CLOCK_AHEAD_NS < time.time_ns() - stamp.mtime_ns < _UNSETTLED_NS:
-                stamp = Stamp(stamp.size, _UNSETTLED)
+                stamp = stamp._replace(mtime_ns=_UNSETTLED)
             self._writer.note_file(item.id, KnownFile(stamp, content_key, reason))
 
     def _count_kind(self, result: _Unreadable) -> None:
@@ -466,6 +488,26 @@ class _Build:
         }
 
 
+def _has_inodes(items: Sequence[Item], files: Mapping[str, KnownFile]) -> bool:
+    """Return whether any file has the same inode as at the last build.
+
+    Otherwise, inodes are not compared: some file systems, such as FAT and those of some network
+    drives, give new inodes to all files whenever they are mounted.
+    """
+    return any(
+        item.stamp is not None
+        and item.id in files
+        and item.stamp.inode == files[item.id].stamp.inode
+        for item in items
+    )
+
+
+def _is_unchanged(former: Stamp, present: Stamp | None, compare_inodes: bool) -> bool:
+    if present is None or compare_inodes:
+        return former == present
+    return former == present._replace(inode=former.inode)
+
+
 def _compare(
     item: Item, rows: dict[str, StoredImage], decode_again: bool
 ) -> str | _Unreadable | None:
@@ -485,15 +527,14 @@ def _compare(
             return None
         return key
     except ImageError as error:
-        return _Unreadable(item, str(error), getattr(error, "kind", None))
+        return _Unreadable.from_error(item, error)
 
 
 def _prepare(item: Item, known: frozenset[str]) -> _Result:
     try:
         key, image = item.load(known)
     except ImageError as error:
-        kind = error.kind if isinstance(error, UnsupportedImageError) else None
-        return _Unreadable(item, str(error), kind)
+        return _Unreadable.from_error(item, error)
     if image is None:
         return _Known(item, key)
     row = StoredImage(item.id, key, hash_pixels(image), image.width, image.height, checksum=0)

@@ -39,10 +39,23 @@ _BLOCK_BYTES = 1 << 20
 
 
 class Stamp(NamedTuple):
-    """A file's size in bytes and modification time in nanoseconds, for detecting changes."""
+    """Properties of a file that reveal whether its content has changed.
+
+    A program may restore the modification time after it has edited a file, and files of equal size
+    and modification time may exchange their names. `ctime_ns` and `inode` reveal such changes.
+
+    Attributes:
+        size: Size in bytes.
+        mtime_ns: Modification time in nanoseconds.
+        ctime_ns: Time in nanoseconds of the last change of content, name or permissions; on
+            Windows, of the creation. None if unknown.
+        inode: Number by which the file system identifies the file; None if unknown.
+    """
 
     size: int
     mtime_ns: int
+    ctime_ns: int | None = None
+    inode: int | None = None
 
 
 class Item(Protocol):
@@ -57,7 +70,7 @@ class Item(Protocol):
 
     @property
     def stamp(self) -> Stamp | None:
-        """Size and modification time of the file; None for a picture that is not a file."""
+        """What reveals changes of the file; None for a picture that is not a file."""
 
     def content_key(self) -> str:
         """Return the content key, a hash that identifies the picture's content.
@@ -315,7 +328,8 @@ class FolderSource:
             elif isinstance(entry, UnusedPattern):
                 unused[entry.pattern] = entry.reason
             else:
-                items.append(FileItem(entry.id, entry.path, Stamp(entry.size, entry.mtime_ns)))
+                stamp = Stamp(entry.size, entry.mtime_ns, entry.ctime_ns, entry.inode)
+                items.append(FileItem(entry.id, entry.path, stamp))
         metadata = None
         if "." not in left_out:  # the folder could be read
             tables = [

@@ -12,9 +12,9 @@ The database determines how many rows are valid and which vector file belongs to
 effect only when a transaction of the database is committed. Any other data in the folder is assumed
 to be left over from a process that was killed, and the next build removes it.
 
-A picture's content key is a hash of its content. The table `files` has the size and modification
-time of each file when it was last read, by which the next build decides whether to read the file
-again. A picture whose file is gone keeps its row, and is listed in the table `away`, until its
+A picture's content key is a hash of its content. The tables `files` and `file_changes` have the
+size, times and inode of each file when it was last read, by which the next build decides whether to
+read the file again. A picture whose file is gone keeps its row, and is listed in the table `away`, until its
 removal is requested. The table `metadata` has the values of a picture as a JSON array, in the
 order of the table `metadata_columns`. Tables that do not exist in stores of older versions count as
 empty.
@@ -70,6 +70,11 @@ CREATE TABLE IF NOT EXISTS files (
     mtime_ns    INTEGER NOT NULL,
     content_key TEXT NOT NULL,
     reason      TEXT
+);
+CREATE TABLE IF NOT EXISTS file_changes (
+    id       TEXT PRIMARY KEY,
+    ctime_ns INTEGER,
+    inode    INTEGER
 );
 CREATE TABLE IF NOT EXISTS away (id TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS report (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -225,9 +230,9 @@ class KnownFile(NamedTuple):
     """The state of a file when it was last read.
 
     Attributes:
-        stamp: Size and modification time of the file.
-        content_key: Hash of the file's content; empty if the file could not be decoded.
-        reason: Why the file could not be decoded; None if it could.
+        stamp: Size, times and inode of the file.
+        content_key: Hash of the file's content; empty if the content could not be decoded.
+        reason: Why the content could not be decoded; None if it could.
     """
 
     stamp: Stamp
@@ -341,11 +346,14 @@ def read_report(connection: sqlite3.Connection) -> dict[str, Any]:
 def read_files(connection: sqlite3.Connection) -> dict[str, KnownFile]:
     """Read the state of each file when it was last read, by id.
 
-    The result is empty if an older version wrote the store.
+    The result is empty if an older version wrote the store, and `ctime_ns` and `inode` are unknown
+    if a version wrote it that did not record them.
     """
+    query = "SELECT id, ctime_ns, inode FROM file_changes"
+    changes = {id: change for id, *change in _read_table(connection, query, "file_changes")}
     query = "SELECT id, size, mtime_ns, content_key, reason FROM files"
     return {
-        id: KnownFile(Stamp(size, mtime), key, reason)
+        id: KnownFile(Stamp(size, mtime, *changes.get(id, ())), key, reason)
         for id, size, mtime, key, reason in _read_table(connection, query, "files")
     }
 

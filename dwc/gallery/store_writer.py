@@ -56,7 +56,7 @@ class StoreWriter:
     Attributes:
         path: Folder of the store.
         model: Identity of the model that computes the vectors.
-        files: Size, modification time and content of each file when it was last read, by id.
+        files: Size, times, inode and content of each file when it was last read, by id.
         report: Results of the last finished build, as JSON-compatible values by name.
     """
 
@@ -185,9 +185,14 @@ class StoreWriter:
         self._skipped[id] = reason
 
     def note_file(self, id: str, file: KnownFile) -> None:
-        """Record the size, modification time and content that a file had when it was read."""
+        """Record the size, times, inode and content that a file had when it was read."""
         if self.files.get(id) != file:
             self.files[id] = file
+            self._changed_files.add(id)
+
+    def forget_file(self, id: str) -> None:
+        """Remove what `note_file` recorded of a file, so that the next build reads the file."""
+        if self.files.pop(id, None) is not None:
             self._changed_files.add(id)
 
     def write_metadata(self, metadata: ListedMetadata, listed: Collection[str]) -> None:
@@ -263,7 +268,7 @@ class StoreWriter:
         gone = [id for id in self.files if id not in known]
         with self._transaction():
             self._write_notes()
-            self._connection.executemany("DELETE FROM files WHERE id = ?", [(id,) for id in gone])
+            self._delete_files(gone)
             self._connection.execute(
                 "DELETE FROM metadata WHERE id NOT IN (SELECT id FROM pictures)"
             )
@@ -286,14 +291,24 @@ class StoreWriter:
         self._connection.executemany(
             "INSERT OR REPLACE INTO skipped VALUES (?, ?)", list(self._skipped.items())
         )
+        changed = [(id, self.files[id]) for id in self._changed_files if id in self.files]
         self._connection.executemany(
             "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)",
             [
                 (id, file.stamp.size, file.stamp.mtime_ns, file.content_key, file.reason)
-                for id, file in ((id, self.files[id]) for id in self._changed_files)
+                for id, file in changed
             ],
         )
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO file_changes VALUES (?, ?, ?)",
+            [(id, file.stamp.ctime_ns, file.stamp.inode) for id, file in changed],
+        )
+        self._delete_files([id for id in self._changed_files if id not in self.files])
         self._changed_files.clear()
+
+    def _delete_files(self, ids: Sequence[str]) -> None:
+        for table in ("files", "file_changes"):
+            self._connection.executemany(f"DELETE FROM {table} WHERE id = ?", [(id,) for id in ids])
 
     @property
     def _vectors(self) -> Path:

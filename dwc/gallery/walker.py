@@ -62,6 +62,7 @@ _CACHE_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"
 DATABASE = "gallery.sqlite"
 _STORE_MEMBERS = ("writer.lock", "thumbnails", "vectors-")
 _HEADER_BYTES = 64
+_INODE_BITS = (1 << 63) - 1  # the largest integer in a database; some file systems have larger ones
 _NOT_PICTURES = frozenset({".thm", ".ico", ".cur"})  # previews of videos, icons
 
 
@@ -73,12 +74,17 @@ class FoundFile(NamedTuple):
         path: Path of the file.
         size: Size in bytes.
         mtime_ns: Modification time in nanoseconds.
+        ctime_ns: Time in nanoseconds of the last change of content, name or permissions; on
+            Windows, of the creation.
+        inode: The lower 63 bits of the number by which the file system identifies the file.
     """
 
     id: str
     path: str
     size: int
     mtime_ns: int
+    ctime_ns: int
+    inode: int
 
 
 class LeftOut(NamedTuple):
@@ -268,7 +274,7 @@ class _Walk:
             self._files.add(key)
         suffix = os.path.splitext(path)[1].lower()
         if suffix in SUFFIXES:
-            return FoundFile(id, path, info.st_size, info.st_mtime_ns)
+            return _found(id, path, info)
         if suffix in UNREAD_SUFFIXES:
             return _unsupported(id, path, UNREAD_SUFFIXES[suffix])
         if info.st_size == 0 or suffix in _NOT_PICTURES:
@@ -281,7 +287,7 @@ class _Walk:
         if kind is None:
             return LeftOut(id, NOT_A_PICTURE)
         if kind in FORMATS or (kind == HEIC and HAS_HEIF):
-            return FoundFile(id, path, info.st_size, info.st_mtime_ns)
+            return _found(id, path, info)
         return _unsupported(id, path, kind)
 
 
@@ -357,6 +363,11 @@ def _is_cache_tag(path: str) -> bool:
             return file.read(len(_CACHE_SIGNATURE)) == _CACHE_SIGNATURE
     except OSError:
         return False
+
+
+def _found(id: str, path: str, info: os.stat_result) -> FoundFile:
+    inode = info.st_ino & _INODE_BITS
+    return FoundFile(id, path, info.st_size, info.st_mtime_ns, info.st_ctime_ns, inode)
 
 
 def _unsupported(id: str, path: str, kind: str) -> LeftOut:

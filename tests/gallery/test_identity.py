@@ -4,12 +4,15 @@ import os
 import shutil
 import sqlite3
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dwc.datasets import image_loading
 from dwc.errors import ImageError, StoreError
+from dwc.gallery import sources
 from dwc.gallery.builder import build_store, update_store
 from dwc.gallery.sources import FileItem, FolderSource
 from dwc.gallery.store import DATABASE, Store, find_store, list_stores
@@ -321,3 +324,151 @@ def test_the_number_of_embedded_pictures_is_returned(photos, tmp_path):
     first = update_store(source, mean_colors, tmp_path / "store", IDENTITY)
     assert (len(first.store), first.embedded, first.removed) == (13, 13, 0)
     assert update_store(source, mean_colors, tmp_path / "store", IDENTITY).embedded == 0
+
+
+def assert_is_read_after(build, photos, name, repair):
+    """A picture that could not be read is skipped, and read by the next build after `repair`."""
+    for _ in range(2):
+        store = build(photos)
+        assert (len(store), set(store.manifest.skipped)) == (12, {name})
+    repair()
+    store = build(photos)
+    assert (len(store), store.manifest.skipped, build.embedded) == (13, {}, 1)
+    assert_aligned(store, photos)
+
+
+def test_a_picture_that_was_too_large_is_read_when_more_is_allowed(build, photos, monkeypatch):
+    Image.new("RGB", (600, 400), (1, 2, 3)).save(photos / "p3.png")
+    make_old(photos)
+    monkeypatch.setenv("DWC_MAX_DECODED_MB", "0.1")
+    assert_is_read_after(
+        build, photos, "p3.png", lambda: monkeypatch.setenv("DWC_MAX_DECODED_MB", "10")
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "place"),
+    [
+        (PermissionError(13, "no"), "opening"),
+        (OSError(5, "no"), "opening"),
+        (OSError(5, "no"), "header"),
+        (OSError(5, "no"), "decoding"),
+        (MemoryError(), "decoding"),
+    ],
+)
+def test_a_picture_that_could_not_be_accessed_is_read_when_it_can_be(
+    build, photos, monkeypatch, error, place
+):
+    fails = True
+    open_path, open_image = Path.open, image_loading._open_image
+
+    def raise_error(*arguments):
+        raise error
+
+    def failing_open(path, *mode, **options):
+        is_failing = fails and path.name == "p3.png" and place == "opening"
+        return raise_error() if is_failing else open_path(path, *mode, **options)
+
+    def failing_open_image(file, header, name):
+        if not fails or not name.endswith("p3.png") or place == "opening":
+            return open_image(file, header, name)
+        if place == "header":
+            raise error
+        image = open_image(file, header, name)
+        image.load = raise_error
+        return image
+
+    monkeypatch.setattr(Path, "open", failing_open)
+    monkeypatch.setattr(image_loading, "_open_image", failing_open_image)
+
+    def repair():
+        nonlocal fails
+        fails = False
+
+    assert_is_read_after(build, photos, "p3.png", repair)
+
+
+def test_a_failure_that_an_older_version_recorded_is_tried_again(build, photos, monkeypatch):
+    (photos / "p3.png").rename(photos / "p3.hidden")
+    store = build(photos)
+    (photos / "p3.hidden").rename(photos / "p3.png")
+    info = (photos / "p3.png").stat()
+    with sqlite3.connect(store.path / DATABASE) as connection:
+        connection.execute(
+            "INSERT OR REPLACE INTO files VALUES ('p3.png', ?, ?, '', 'may not be read')",
+            (info.st_size, info.st_mtime_ns),
+        )
+    connection.close()
+    locked = True
+    open_path = Path.open
+
+    def open_unlocked(path, *mode, **options):
+        if locked and path.name == "p3.png":
+            raise PermissionError(13, "no")
+        return open_path(path, *mode, **options)
+
+    monkeypatch.setattr(Path, "open", open_unlocked)
+    assert "p3.png" in build(photos).manifest.skipped  # forgets the older version's record
+    locked = False
+    assert len(build(photos)) == 13
+
+
+def dated_alike(folder, *names):
+    """Give files the same size and the same modification time."""
+    size = max((folder / name).stat().st_size for name in names)
+    for name in names:
+        (folder / name).write_bytes((folder / name).read_bytes().ljust(size, b"\0"))
+        os.utime(folder / name, (1_600_000_000, 1_600_000_000))
+
+
+def test_files_alike_in_size_and_time_that_swap_names_are_noticed(build, photos):
+    dated_alike(photos, "p1.png", "p2.png")
+    build(photos)
+    for old, new in (("p1.png", "x"), ("p2.png", "p1.png"), ("x", "p2.png")):
+        (photos / old).rename(photos / new)
+    store = build(photos)
+    assert build.embedded == 0
+    assert_aligned(store, photos)
+
+
+def test_folders_that_swap_names_are_noticed(build, photos):
+    (photos / "front").mkdir()
+    (photos / "back").mkdir()
+    (photos / "p1.png").rename(photos / "front" / "a.png")
+    (photos / "p2.png").rename(photos / "back" / "a.png")
+    dated_alike(photos, "front/a.png", "back/a.png")
+    build(photos)
+    for old, new in (("front", "x"), ("back", "front"), ("x", "back")):
+        (photos / old).rename(photos / new)
+    store = build(photos)
+    assert build.embedded == 0
+    assert_aligned(store, photos)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no time of the last change")
+def test_an_edit_that_restores_size_and_time_is_noticed(build, photos):
+    dated_alike(photos, "p1.png", "p2.png")
+    build(photos)
+    (photos / "p1.png").write_bytes((photos / "p2.png").read_bytes())
+    dated_alike(photos, "p1.png")
+    store = build(photos)
+    assert build.embedded == 0
+    assert_aligned(store, photos)
+
+
+def test_new_inodes_of_all_files_do_not_count_as_changes(build, photos, reads, monkeypatch):
+    build(photos)
+    reads.clear()
+    stamp = sources.Stamp
+    for offset in (1000, 2000):  # a drive that numbers its files anew when it is mounted
+
+        def renumbered(size, mtime_ns, ctime_ns, inode, offset=offset):
+            return stamp(size, mtime_ns, ctime_ns, inode + offset)
+
+        monkeypatch.setattr(sources, "Stamp", renumbered)
+        build(photos)
+        Image.new("RGB", (9, 9), (offset // 10, 2, 3)).save(photos / f"new{offset}.png")
+        os.utime(photos / f"new{offset}.png", (1_600_000_000, 1_600_000_000))
+        build(photos)
+        build(photos)
+    assert reads == ["new1000.png", "new2000.png"]
