@@ -14,10 +14,10 @@ to be left over from a process that was killed, and the next build removes it.
 
 A picture's content key is a hash of its content. The tables `files` and `file_changes` have the
 size, times and inode of each file when it was last read, by which the next build decides whether to
-read the file again. A picture whose file is gone keeps its row, and is listed in the table `away`, until its
-removal is requested. The table `metadata` has the values of a picture as a JSON array, in the
-order of the table `metadata_columns`. Tables that do not exist in stores of older versions count as
-empty.
+read the file again. A picture whose file is gone keeps its row, and is listed in the table `away`,
+until its removal is requested. The table `metadata` has the values of a picture as a JSON array, in
+the order of the table `metadata_columns`. Tables that do not exist in stores of older versions
+count as empty.
 """
 
 import json
