@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from dwc import __version__
+from dwc.commands.arguments import CommandParser
 from dwc.commands.output import printable_lines
 from dwc.errors import DWCError
 
@@ -108,7 +109,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     covers all commands, so that the help text lists them.
     """
     requested = [name for name in arguments[:1] if name in COMMANDS]
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="dwc" if Path(sys.argv[0]).stem == "dwc" else "python -m dwc",
         description="Composed image retrieval: find the picture that is like this one, but …",
     )

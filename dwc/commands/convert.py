@@ -6,6 +6,8 @@ The option `--to-authors` converts a checkpoint to files for the authors' code i
 import argparse
 import sys
 
+from dwc.commands.arguments import expand_home
+
 HELP = "turn the authors' weights and a CLIP into a checkpoint, or a checkpoint into theirs"
 
 _INTO_A_CHECKPOINT = ("global_weights", "local_weights", "clip", "captions", "clip_tokenizer",
@@ -16,13 +18,20 @@ _INTO_A_CHECKPOINT = ("global_weights", "local_weights", "clip", "captions", "cl
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
-        "--global-weights", metavar="PTH", help="the authors' CLIP stream; with --clip"
+        "--global-weights",
+        type=expand_home,
+        metavar="PTH",
+        help="the authors' CLIP stream; with --clip",
     )
     parser.add_argument(
-        "--local-weights", metavar="PTH", help="the authors' CNN stream; with --captions"
+        "--local-weights",
+        type=expand_home,
+        metavar="PTH",
+        help="the authors' CNN stream; with --captions",
     )
     parser.add_argument(
         "--clip",
+        type=expand_home,
         metavar="CLIP",
         help="a CLIP state dict with OpenAI's key names (.pt, .safetensors; open_clip's are the "
         "same), a transformers or open_clip folder, or a Hub name (owner/name@revision), such as "
@@ -30,11 +39,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--captions",
+        type=expand_home,
         metavar="JSON",
         help="the training captions in order (a list), or a word-to-id table (an object)",
     )
     parser.add_argument(
         "--clip-tokenizer",
+        type=expand_home,
         metavar="PATH",
         help="CLIP's tokenizer: OpenAI's bpe_simple_vocab_16e6.txt.gz (or as plain .txt), or a "
         "transformers tokenizer's folder. The default is CLIP's own folder or repository, then "
@@ -43,6 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--clip-config",
+        type=expand_home,
         metavar="JSON",
         help="open_clip's config of a CLIP with OpenAI's key names, or 'none' (default: "
         "open_clip_config.json beside the weights, if there is one)",
@@ -81,11 +93,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--to-authors",
+        type=expand_home,
         metavar="MODEL",
         help="the other way: write what the authors' code can load of this checkpoint (a folder, "
         "or a Hub name) as global.pth, local.pth, clip.pt and captions.json into --out",
     )
-    parser.add_argument("--out", metavar="DIR", required=True, help="the folder to write")
+    parser.add_argument(
+        "--out", type=expand_home, metavar="DIR", required=True, help="the folder to write"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ import shutil
 import sys
 from typing import Any
 
+from dwc.commands.arguments import expand_home
 from dwc.commands.output import json_text
 from dwc.datasets.image_kinds import printable
 
@@ -25,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="a checkpoint's folder or Hub id (the bundled one)")
     parser.add_argument("--model-revision", help="the model's commit, branch or tag on the Hub")
     parser.add_argument("--revision", help="the dataset's commit, branch or tag on the Hub")
-    parser.add_argument("--out", metavar="STORE", help="the store's folder")
+    parser.add_argument("--out", type=expand_home, metavar="STORE", help="the store's folder")
     parser.add_argument("--batch-size", type=int, default=32, help="pictures at a time (32)")
     parser.add_argument(
         "--exclude",
@@ -38,12 +39,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prune",
         action="store_true",
-        help="remove the pictures whose files are gone; otherwise they are kept, since a drive may "
-        "be away",
+        help="remove the pictures whose files are gone, unless all are; otherwise they are kept, "
+        "since a drive may be away",
     )
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
     parser.add_argument(
         "--check",
+        type=expand_home,
         metavar="STORE",
         help="verify a store instead: its database, every vector and every thumbnail",
     )

@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from dwc.commands.arguments import expand_home
+
 HELP = "write the tables of evaluation.json as a Markdown page"
 
 _BUNDLED = ("dwc-catalogue", "progressive-catalogue")
@@ -14,6 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model",
         nargs="*",
+        type=expand_home,
         default=_BUNDLED,
         help=f"folders of checkpoints, or names of bundled ones ({' '.join(_BUNDLED)})",
     )

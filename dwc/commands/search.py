@@ -4,6 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from dwc.commands.arguments import expand_home
 from dwc.commands.output import json_text
 from dwc.datasets.image_kinds import printable
 
@@ -15,8 +16,13 @@ HELP = "search a store with a picture, words, or both"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("store", metavar="STORE", help="a folder made by: python -m dwc index")
-    parser.add_argument("--image", metavar="FILE", help="the reference picture")
+    parser.add_argument(
+        "store",
+        type=expand_home,
+        metavar="STORE",
+        help="a folder made by: python -m dwc index",
+    )
+    parser.add_argument("--image", type=expand_home, metavar="FILE", help="the reference picture")
     parser.add_argument("--reference-id", metavar="ID", help="a picture of the gallery instead")
     parser.add_argument("--text", default="", metavar="WORDS", help="what should be different")
     parser.add_argument("--k", type=int, default=12, help="how many results (12)")

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dwc.commands.arguments import expand_home
+
 if TYPE_CHECKING:
     from dwc.training.progressive.recipe import Stage
 
@@ -143,6 +145,7 @@ def _configure_catalogue(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--wardrobe",
+        type=expand_home,
         metavar="FOLDER",
         help="photographs with attributes and captions, to train on after the drawings",
     )

@@ -4,7 +4,8 @@ The model, the thumbnails and the web page all use this decoder, so that they ge
 
 - The image is rotated according to its EXIF orientation, converted to sRGB, and decoded at its true
   brightness even if it is stored with more than 8 bits per channel.
-- Of an animation, the first frame that has more than a single color is used.
+- Of an animation or several pages, the first that has more than a single color is used. Pages that
+  are a smaller copy or a mask of another page are passed over.
 - A transparent background is replaced with a color that contrasts with the object.
 - A large image is reduced in size, during decoding if the file format allows it.
 """
@@ -13,17 +14,17 @@ import hashlib
 import os
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageFile, TiffImagePlugin
+from PIL import Image, ImageCms, ImageFile, ImageOps, TiffImagePlugin
 
 from dwc.datasets.image_kinds import (
     HEIC,
@@ -58,7 +59,7 @@ SUFFIXES = IMAGE_SUFFIXES | ({".heic", ".heif", ".hif"} if HAS_HEIF else set())
 DECODER_VERSION = f"2, Pillow {Image.__version__}, {' '.join(FORMATS)}"
 """Identifies the set of readable formats. If it changes, unreadable files are tried again."""
 
-RENDERING_VERSION = 2
+RENDERING_VERSION = 3
 """Version of the decoder's output, incremented when decoded pixels or their hashes change.
 
 The images of a gallery that was indexed with another version are decoded and hashed again.
@@ -267,28 +268,35 @@ def _convert(
         file: The file that contains the image; None if a PIL image was given.
         reopen: Function that opens the image again, to read other bytes of it; None if impossible.
     """
+    is_animated = image.format in _ANIMATED and bool(getattr(image, "is_animated", False))
+    try:
+        if is_animated:
+            _seek_full_page(image)
+    except _DECODER_ERRORS as error:
+        raise _damaged(name, error) from error
     width, height = image.size
     if width == 0 or height == 0:
         raise UndecodableImageError(
             f"{name}: has no pixels ({width} x {height}). Give another picture."
         )
-    halvings = min(3, (min(width, height) // MIN_SHORT_SIDE).bit_length() - 1)
-    shrink = 2 ** max(0, halvings)
+    shrink = _shrink_divisor(image.size)
     try:
         reducible = image.format in ("JPEG", "MPO") and not _is_multi_scan(image)
         _check_size(image, name, limit, shrink if reducible else 1)
         if shrink > 1 and reducible:
             image.draft(None, (width // shrink, height // shrink))
         part_of = image.info.get(PART_OF)  # set if the given image was decoded here before
-        is_animated = image.format in _ANIMATED and bool(getattr(image, "is_animated", False))
         if is_animated:
-            _seek_content(image)
+            _seek_content(image, name, limit)
+            width, height = image.size
+            shrink = _shrink_divisor(image.size)
         raw_mode = _deep_raw_mode(image)
         image.load()
         if raw_mode is not None and reopen is not None:
             converted = _restore_depth(image, raw_mode, _is_declared_scaled(image, file), reopen)
         else:
             converted = _to_eight_bits(image, file)
+        converted = _drop_unused_alpha(converted, image.format)
         reduced = image.size != (width, height)
         icc = image.info.get("icc_profile")
         upright = _turn_upright(converted, image)
@@ -307,6 +315,12 @@ def _convert(
         return result
     except _DECODER_ERRORS as error:
         raise _damaged(name, error) from error
+
+
+def _shrink_divisor(size: tuple[int, int]) -> int:
+    """Return the divisor of an image's width and height when it is reduced: 1, 2, 4 or 8."""
+    halvings = min(3, (min(size) // MIN_SHORT_SIDE).bit_length() - 1)
+    return 2 ** max(0, halvings)
 
 
 def _hash_content(file: IO[bytes]) -> str:
@@ -355,18 +369,50 @@ def _is_multi_scan(image: Image.Image) -> bool:
         file.seek(position)
 
 
-def _seek_content(image: Image.Image) -> None:
-    """Seek the first frame with more than a single color, or the first frame if there is none."""
+def _is_secondary(image: Image.Image) -> bool:
+    """Return whether the current page of a TIFF is a smaller copy or a mask of another page."""
+    if image.format != "TIFF":
+        return False
+    kind = getattr(image, "tag_v2", {}).get(_SUBFILE_TAG, 0)
+    return isinstance(kind, int) and bool(kind & _SECONDARY_PAGE)
+
+
+def _seek_full_page(image: Image.Image) -> None:
+    """Seek the first frame that `_is_secondary` is false of, or the first if there is none."""
     for frame in range(_MAX_FRAMES):
         try:
             image.seek(frame)
         except EOFError:
             break
+        if not _is_secondary(image):
+            return
+    image.seek(0)
+
+
+def _seek_content(image: Image.Image, name: str, limit: int) -> None:
+    """Seek the first frame with more than a single color.
+
+    The frame does not change if there is none. Frames before the present one are passed over.
+
+    Args:
+        image: The image.
+        name: Name of the image in error messages.
+        limit: Maximum number of pixels to decode.
+    """
+    first = image.tell()
+    for frame in range(first, _MAX_FRAMES):
+        try:
+            image.seek(frame)
+        except EOFError:
+            break
+        if frame > first and _is_secondary(image):
+            continue
+        _check_size(image, name, limit, 1)
         ranges = [band.getextrema() for band in image.convert("RGBA").split()]
         spans = [int(high) - int(low) for low, high in ranges]  # type: ignore[arg-type]
         if ranges[3][1] and max(spans) > _SINGLE_COLOR_RANGE:
             return
-    image.seek(0)
+    image.seek(first)
 
 
 def _turn_upright(image: Image.Image, original: Image.Image) -> Image.Image:
@@ -544,12 +590,38 @@ def _transform(icc: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | Non
 def _to_eight_bits(image: Image.Image, file: IO[bytes] | None) -> Image.Image:
     """Convert a gray image of more than 8 bits to 8 bits, at its true brightness.
 
-    Other images are returned unchanged.
+    The levels of a TIFF may declare that 0 is white. Other images are returned unchanged; Pillow
+    has then inverted such levels of at most 8 bits already.
 
     Args:
         image: The loaded image.
         file: The file that contains it; None if a PIL image was given.
     """
+    converted = _reduce_depth(image, file)
+    is_inverted = image.format == "TIFF" and _is_zero_white(getattr(image, "tag_v2", {}))
+    return ImageOps.invert(converted) if is_inverted and converted is not image else converted
+
+
+def _is_zero_white(tags: Mapping[int, Any]) -> bool:
+    """Return whether the tags of a TIFF declare that the level 0 is white."""
+    return tags.get(_PHOTOMETRIC_TAG) == 0
+
+
+def _drop_unused_alpha(image: Image.Image, format: str | None) -> Image.Image:
+    """Return an image without its alpha channel if the whole image would be invisible.
+
+    Many programs write BMP and TGA files whose fourth channel is unused and zero.
+
+    Args:
+        image: The loaded image.
+        format: The file's format.
+    """
+    if format not in ("BMP", "TGA") or image.mode != "RGBA":
+        return image
+    return image.convert("RGB") if image.getchannel("A").getextrema() == (0, 0) else image
+
+
+def _reduce_depth(image: Image.Image, file: IO[bytes] | None) -> Image.Image:
     if image.mode.startswith("I;16"):
         bits = 16 if _is_declared_scaled(image, file) else None
         return _from_levels(np.asarray(image).astype(np.uint16), bits)
@@ -624,6 +696,10 @@ def _deep_raw_mode(image: Image.Image) -> str | None:
 
 
 _MAX_SAMPLE_TAG = 281
+_PHOTOMETRIC_TAG = 262
+_SUBFILE_TAG = 254
+_SECONDARY_PAGE = 0b101  # the bits of a smaller copy and of a mask of another page
+_CMYK_COLORS = 5
 
 
 def _is_declared_scaled(image: Image.Image, file: IO[bytes] | None) -> bool:
@@ -713,9 +789,15 @@ def _decode_float_tiff(file: IO[bytes], header: bytes, name: str, limit: int) ->
     plain = tags.get(259, 1) == 1 and tags.get(284, 1) == 1 and 273 in tags and 279 in tags
     if not (is_float and plain and channels in (1, 3, 4) and bits in (16, 32, 64)):
         numbers = "floating-point numbers" if is_float else "integers"
+        if is_float or bits not in (8, 16):
+            advice = "with 8 or 16 bits a channel"
+        elif channels > 4 and tags.get(_PHOTOMETRIC_TAG) == _CMYK_COLORS:
+            advice = "without its alpha channel, or as RGB"
+        else:
+            advice = "as RGB"
         raise UnsupportedImageError(
             f"{name}: is a TIFF of {channels} x {bits}-bit {numbers}, which is not read here. Save "
-            "it with 8 or 16 bits a channel.",
+            f"it {advice}.",
             f"TIFF of {bits}-bit {numbers}",
         )
     if width * height > limit:
@@ -734,6 +816,8 @@ def _decode_float_tiff(file: IO[bytes], header: bytes, name: str, limit: int) ->
         raise _damaged(name, error) from error
     levels = colors[..., :3] if channels > 1 else colors[..., 0]
     decoded = _from_numbers(levels.astype(np.float64))
+    if channels == 1 and _is_zero_white(tags):
+        decoded = ImageOps.invert(decoded)
     decoded.info["icc_profile"] = tags.get(34675)
     return _convert(decoded, name, limit, file)
 

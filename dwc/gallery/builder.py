@@ -166,7 +166,8 @@ def update_store(
     Raises:
         ImageError: The source has no pictures, and either the store has none or some were excluded.
         StoreError: The folder contains other files, another model's vectors or another gallery, or
-            another process is writing it.
+            another process is writing it; or `prune` is true and none of the stored pictures is in
+            the source any more. In the latter case, no picture is removed, and new ones are added.
     """
     with collector_paused():
         listing = source.list()
@@ -184,6 +185,13 @@ def update_store(
             precomputed or {},
         )
         build.run(progress, prune)
+    if build.kept_all:
+        raise StoreError(
+            f"{source.argument}: none of the {build.kept_all:,} pictures in {path} is there any "
+            "more, so --prune removed none of them: the folder may be on a drive that is not "
+            f"there now. If the pictures are really gone, delete {path}, and index again if there "
+            "are new ones."
+        )
     return BuildResult(Store.open(path), build.embedded, build.removed)
 
 
@@ -201,6 +209,7 @@ class _Build:
         precomputed: Mapping[str, PrecomputedVector],
     ) -> None:
         self.embedded = self.removed = 0
+        self.kept_all = 0  # number of gone pictures that were kept since all were gone
         self._precomputed = precomputed if source.computed else {}
         self._writer, self._listing, self._embed = writer, listing, embed
         self._computed = source.computed
@@ -219,6 +228,7 @@ class _Build:
             settled, stale, new = self._sort()
             gone, dropped = self._missing()
         keys = writer.content_keys
+        are_all_gone = bool(keys) and len(gone) == len(keys)
         for id in gone:
             self._gone_by_key.setdefault(keys[id], []).append(id)
         present = {item.id for item in listing.items}
@@ -227,7 +237,12 @@ class _Build:
         clock = _Clock(settled, len(listing.items), progress)
         changed = self._check(stale, clock)
         self._embed_items(self._append_precomputed(new, clock), clock)
-        dropped |= self._remaining(gone) if prune else set()
+        if prune:
+            remaining = self._remaining(gone)
+            if are_all_gone and len(remaining) == len(keys):
+                self.kept_all = len(remaining)
+            else:
+                dropped |= remaining
         self._replace_rows(changed, dropped)
         self._embed_items([item for item, _ in changed.values()], clock)
         rows = {row.id for row in writer.rows}

@@ -22,7 +22,9 @@ count as empty.
 
 import json
 import logging
+import posixpath
 import sqlite3
+import unicodedata
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Iterator
@@ -592,6 +594,13 @@ class Store:
             raise StoreError(f"{self.path}: has no picture {id!r} among its {len(self)}.")
         return self._position[id]
 
+    def complete_id(self, id: str) -> str:
+        """Return the id of the picture that is meant by an id in another spelling; see `match_id`.
+
+        If no picture or several pictures may be meant, the result is the given id.
+        """
+        return match_id(id, self._position) or id
+
     def positions_showing(self, image: Image.Image) -> list[int]:
         """Return the positions of all pictures with the same pixels as an image, ascending."""
         if image.size not in self._sizes:
@@ -692,6 +701,34 @@ class Store:
                     "not the one that was written. "
                     + rebuild_command(self.manifest.argument, self.path, self.manifest.model.name)
                 )
+
+
+def match_id(id: str, ids: Collection[str]) -> str | None:
+    """Return the id among `ids` that looks like the given id.
+
+    Two ids may look alike although their characters differ: in the Unicode form of accented
+    letters, in `./` and doubled slashes, or in upper and lower case.
+
+    Returns:
+        The given id itself if it is in `ids`; otherwise the only id that looks alike, in the same
+        letter case or, if there is none, in another. None if no id or several ids look alike.
+    """
+    if id in ids:
+        return id
+    for simplify in (_simplify_id, _simplify_id_and_case):
+        wanted = simplify(id)
+        alike = [other for other in ids if simplify(other) == wanted]
+        if alike:
+            return alike[0] if len(alike) == 1 else None
+    return None
+
+
+def _simplify_id(id: str) -> str:
+    return unicodedata.normalize("NFC", posixpath.normpath(id))
+
+
+def _simplify_id_and_case(id: str) -> str:
+    return _simplify_id(_simplify_id(id).casefold())
 
 
 def _map_vectors(folder: Path, manifest: Manifest, count: int) -> NDArray[np.float32]:

@@ -119,7 +119,9 @@ class Searcher:
             shift: number added to the logit of every stream's image weight. 0 uses the learned
                 weights; positive values favor the image, negative values the text. Infinity uses
                 the image part alone, minus infinity the text part alone.
-            reference_id: id of a gallery image to use as the reference instead of `image`.
+            reference_id: id of a gallery image to use as the reference instead of `image`. An id
+                in another spelling is accepted if only one image can be meant: in other letter
+                case, with a leading `./`, or with accents in another Unicode form.
             exclude_reference: whether the reference is left out of the results: the image
                 `reference_id`, images with identical pixels, and copies that were saved again or
                 have another size.
@@ -194,6 +196,8 @@ class Searcher:
         """
         start = time.perf_counter()
         _check_query(image, text.strip(), reference_id)
+        if reference_id is not None:
+            reference_id = self.store.complete_id(reference_id)
         condition = self._parse_filter(filter)
         typed = self.read_typed(text)
         text = typed.text

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from dwc.errors import QueryError
 from dwc.gallery.exact_search import Vectors, best_positions
+from dwc.gallery.store import match_id
 from dwc.modeling.composition import ComposedQuery, Composition
 from dwc.search.near_duplicates import NearDuplicates
 from dwc.search.results import Hit, RankTrace, TracedItem, Weight, build_hits
@@ -279,7 +280,7 @@ class WeightSweep:
                 the filter.
         """
         try:
-            position = self.ids.index(id)
+            position = self.ids.index(match_id(id, self.ids) or id)
         except ValueError:
             raise QueryError(
                 f"the gallery has no picture {id!r} among its {len(self.ids):,}. Take one it found."

@@ -8,6 +8,7 @@ stream's image weight.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ from PIL import Image
 from dwc.datasets.image_loading import decode
 from dwc.errors import ImageError, QueryError
 from dwc.gallery.filters import format_filter, parse_filter
+from dwc.gallery.store import match_id
 from dwc.search.model_pool import ModelPool
 from dwc.search.near_duplicates import NearDuplicates
 from dwc.search.query import EncodedQuery
@@ -290,14 +292,29 @@ def read_link(
     Returns:
         The search, and an error message for the page. The search is None if the link has neither a
         reference nor a text. The message is empty unless the link names an image or a model that
-        does not exist, a weight shift that is not a number, or an invalid filter.
+        does not exist, a weight shift that is not a number, or an invalid filter, or gives
+        different values of one parameter, of which the search has the first.
     """
-    parameters = parse_link(link)
+    repeated = _repeated_parameters(link)
+    if repeated:
+        request, message = _read_parameters(parse_link(link), models, images)
+        return request, message or (
+            f"The link gives {' and '.join(repeated)} more than once. Search to use the first, or "
+            "correct the link."
+        )
+    return _read_parameters(parse_link(link), models, images)
+
+
+def _read_parameters(
+    parameters: Mapping[str, str], models: ModelPool, images: GalleryImages
+) -> tuple[SearchRequest | None, str]:
     reference_id, words = parameters.get("ref") or None, parameters.get("text") or ""
     if reference_id is None and not words:
         return None, ""
     request = SearchRequest(words, reference_id, model=models.default)
-    if reference_id is not None and reference_id not in images.ids:
+    if reference_id is not None and (known := match_id(reference_id, images.ids)) is not None:
+        request = replace(request, reference_id=known)
+    elif reference_id is not None:
         message = f"The link's picture, {reference_id!r}, is not in this gallery. Choose another."
         return SearchRequest(words, model=models.default), message
     try:
@@ -305,7 +322,7 @@ def read_link(
         model = models.require(parameters.get("model"))
     except QueryError as error:
         return request, f"In the link, {error}"
-    request = SearchRequest(words, reference_id, model=model, shift=shift)
+    request = replace(request, model=model, shift=shift)
     return with_link_filter(request, parameters.get("filter") or "", images)
 
 
@@ -324,6 +341,16 @@ def with_link_filter(
 
 
 def parse_link(link: str) -> dict[str, str]:
-    """Return the parameters of a link's query string by name."""
+    """Return the parameters of a link's query string by name; the first of those with one name."""
+    return dict(reversed(_split_link(link)))
+
+
+def _split_link(link: str) -> list[tuple[str, str]]:
     # A link that was copied from the source of a web page has "&amp;" between its parameters.
-    return dict(parse_qsl(link.removeprefix("?").replace("&amp;", "&")))
+    return parse_qsl(link.removeprefix("?").replace("&amp;", "&"))
+
+
+def _repeated_parameters(link: str) -> list[str]:
+    """Return the names of the parameters of searches to which a link gives different values."""
+    counts = Counter(name for name, _ in dict.fromkeys(_split_link(link)))
+    return [name for name in ("ref", "text", "shift", "model", "filter") if counts[name] > 1]

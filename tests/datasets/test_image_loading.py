@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, TiffImagePlugin
 
 from dwc.datasets.image_kinds import UnsupportedImageError
 from dwc.datasets.image_loading import HAS_HEIF, IGNORED_PROFILE, decode, hash_pixels
@@ -703,3 +703,97 @@ def test_damaged_files_are_read_or_refused_and_nothing_else(encoded, changes, ke
     damaged = bytes(damaged[: int(kept * len(damaged)) + 1])
     with suppress(ImageError):
         assert decode(damaged).mode == "RGB"
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_a_gray_tiff_whose_zero_is_white_is_not_a_negative(dtype, compression):
+    white = {np.uint16: 65_535, np.float32: 1}[dtype]
+    levels = np.zeros((30, 40), dtype)
+    levels[:, 20:] = white
+    for photometric, left in ((0, 255), (1, 0)):
+        tags = {262: photometric}
+        content = saved(Image.fromarray(levels), "TIFF", tiffinfo=tags, compression=compression)
+        decoded = decode(content)
+        assert decoded.getpixel((3, 3)) == (left,) * 3
+        assert decoded.getpixel((36, 3)) == (255 - left,) * 3
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f8"])
+def test_a_tiff_of_other_floating_point_numbers_whose_zero_is_white_is_not_a_negative(dtype):
+    levels = np.zeros((30, 40, 1), dtype)
+    levels[:, 20:] = 1
+    content = tiff_of(levels)
+    photometric = struct.pack("<HHIHH", 262, 3, 1, 2, 0)
+    assert content.count(photometric) == 1
+    decoded = decode(content.replace(photometric, struct.pack("<HHIHH", 262, 3, 1, 0, 0)))
+    assert decoded.getpixel((3, 3)) == (255, 255, 255)
+    assert decoded.getpixel((36, 3)) == (0, 0, 0)
+
+
+def pages(*pictures_and_kinds):
+    """A TIFF of several pages, each with the bits of its tag NewSubfileType."""
+    file = BytesIO()
+    with TiffImagePlugin.AppendingTiffWriter(file) as writer:
+        for picture, kind in pictures_and_kinds:
+            picture.save(writer, "TIFF", tiffinfo={254: kind})
+            writer.newFrame()
+    return file.getvalue()
+
+
+def test_a_smaller_copy_of_a_page_of_a_tiff_is_passed_over():
+    small, full = two_halves((30, 20), RIGHT, LEFT), two_halves((60, 40))
+    mask = two_halves((60, 40), (0, 0, 0), (255, 255, 255))
+    for content in (
+        pages((small, 1), (full, 0)),
+        pages((full, 0), (small, 1)),
+        pages((small, 1), (mask, 4), (Image.new("RGB", (60, 40)), 0), (small, 1), (full, 2)),
+    ):
+        decoded = decode(content)
+        assert decoded.size == (60, 40)
+        assert_close(decoded.getpixel((3, 3)), LEFT)
+    assert decode(pages((small, 1), (mask.resize((30, 20)), 4))).size == (30, 20)
+
+
+def test_the_limit_counts_for_every_page_of_a_tiff():
+    for pair in ((two_halves((30, 20)), 1), (Image.new("RGB", (30, 20)), 0)):
+        content = pages(pair, (two_halves((60, 40)), 0))
+        assert decode(content, max_pixels=2_400).size == (60, 40)
+        with pytest.raises(ImageError, match="is 60 x 40, 2,400 pixels; at most 2,000 are read"):
+            decode(content, max_pixels=2_000)
+
+
+def test_the_size_of_the_page_that_is_read_decides_how_much_it_is_reduced():
+    content = pages((Image.new("RGB", (1100, 1100)), 0), (two_halves((60, 40)), 0))
+    assert decode(content).size == (60, 40)
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "tga"])
+def test_an_alpha_channel_that_is_not_used_hides_nothing(tmp_path, suffix):
+    picture = two_halves()
+    for alpha, color in ((0, LEFT), (255, LEFT)):
+        picture.putalpha(alpha)
+        if suffix == "tga":
+            picture.save(tmp_path / "a.tga")
+        else:
+            pixels = np.asarray(picture)[::-1, :, [2, 1, 0, 3]].tobytes()
+            masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+            header = struct.pack("<IiiHHIIiiII", 108, 60, 40, 1, 32, 3, len(pixels), 0, 0, 0, 0)
+            header = (header + masks).ljust(108, b"\0")
+            start = 14 + len(header)
+            file = b"BM" + struct.pack("<IHHI", start + len(pixels), 0, 0, start)
+            (tmp_path / "a.bmp").write_bytes(file + header + pixels)
+        assert Image.open(tmp_path / f"a.{suffix}").mode == "RGBA"
+        assert_close(decode(tmp_path / f"a.{suffix}").getpixel((3, 3)), color)
+
+
+def test_what_to_do_with_a_tiff_of_cmyk_and_alpha_is_said():
+    content = tiff_of(np.zeros((4, 4, 5), dtype=np.uint8))
+    cmyk = content.replace(
+        struct.pack("<HHIHH", 262, 3, 1, 2, 0), struct.pack("<HHIHH", 262, 3, 1, 5, 0)
+    )
+    cmyk = cmyk.replace(struct.pack("<HHI", 339, 3, 5), struct.pack("<HHI", 338, 3, 1))
+    with pytest.raises(UnsupportedImageError, match="Save it without its alpha channel, or as RGB"):
+        decode(cmyk)
+    with pytest.raises(UnsupportedImageError, match="Save it as RGB"):
+        decode(tiff_of(np.zeros((4, 4, 7), dtype=np.uint8)))

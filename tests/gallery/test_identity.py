@@ -15,7 +15,7 @@ from dwc.errors import ImageError, StoreError
 from dwc.gallery import sources
 from dwc.gallery.builder import build_store, update_store
 from dwc.gallery.sources import FileItem, FolderSource
-from dwc.gallery.store import DATABASE, Store, find_store, list_stores
+from dwc.gallery.store import DATABASE, Store, find_store, list_stores, match_id
 from tests.gallery.conftest import make_old
 from tests.gallery.embedding import IDENTITY, mean_colors
 from tests.gallery.test_builder import assert_aligned
@@ -472,3 +472,50 @@ def test_new_inodes_of_all_files_do_not_count_as_changes(build, photos, reads, m
         build(photos)
         build(photos)
     assert reads == ["new1000.png", "new2000.png"]
+
+
+def test_not_all_pictures_are_pruned(build, photos, tmp_path):
+    build(photos)
+    shutil.move(photos, tmp_path / "elsewhere")
+    photos.mkdir()
+    for count in (13, 14):  # in the end there is another drive, with another picture
+        with pytest.raises(StoreError, match=r"none of the 13 pictures in .* is there any more"):
+            build(photos, prune=True)
+        store = Store.open(tmp_path / "store")
+        assert (len(store), len(store.away), store.manifest.complete) == (count, 13, True)
+        if count == 13:
+            Image.new("RGB", (9, 9), (1, 2, 3)).save(photos / "other.png")
+    store = build(photos, prune=True)  # one of the 14 is there
+    assert (store.ids, store.away) == (["other.png"], frozenset())
+
+
+def test_pictures_that_all_moved_are_followed_by_a_build_that_prunes(build, photos, tmp_path):
+    build(photos)
+    shutil.move(photos, tmp_path / "elsewhere")
+    photos.mkdir()
+    shutil.move(tmp_path / "elsewhere", photos / "2024")
+    store = build(photos, prune=True)
+    assert (len(store), build.embedded, store.away) == (13, 0, frozenset())
+
+
+ACCENTED = "caf\u00e9.jpg"
+
+
+@pytest.mark.parametrize(
+    ("id", "matched"),
+    [
+        ("deep/p1.jpg", "deep/p1.jpg"),
+        ("./deep/p1.jpg", "deep/p1.jpg"),
+        ("deep//p1.jpg", "deep/p1.jpg"),
+        ("Deep/P1.JPG", "deep/p1.jpg"),
+        ("cafe\u0301.jpg", ACCENTED),
+        ("./CAFE\u0301.jpg", ACCENTED),
+        ("two.jpg", None),
+        ("TWO.jpg", "TWO.jpg"),
+        ("./TWO.jpg", "TWO.jpg"),
+        ("p1.jpg", None),
+        ("", None),
+    ],
+)
+def test_an_id_is_matched_however_it_is_spelled(id, matched):
+    assert match_id(id, ["deep/p1.jpg", ACCENTED, "Two.jpg", "TWO.jpg"]) == matched

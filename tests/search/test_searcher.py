@@ -282,3 +282,14 @@ def test_any_query_is_answered_or_refused(searcher, reference, text, has_picture
 def test_a_store_opened_again_gives_the_same_answer(searcher, loaded, store, reference):
     again = Searcher(loaded, Store.open(store.path)).search(reference, "is red")
     assert again.hits == searcher.search(reference, "is red").hits
+
+
+@pytest.mark.parametrize("id", ["./p03.png", "P03.PNG"])
+def test_a_reference_is_known_however_its_id_is_spelled(searcher, id):
+    assert searcher.encode_query(text="is red", reference_id=id).reference_id == "p03.png"
+    found = searcher.search(text="is red", reference_id=id)
+    wanted = searcher.search(text="is red", reference_id="p03.png")
+    assert [hit.id for hit in found.hits] == [hit.id for hit in wanted.hits]
+    query = searcher.encode_query(text="is red")
+    sweep = searcher.sweep(query)
+    assert sweep.position(id) == sweep.position("p03.png")

@@ -118,12 +118,22 @@ def test_a_link_cannot_carry_an_upload(standing):
         ("ref=gone&text=blue", "'gone', is not in this gallery"),
         ("text=blue&shift=left", "shift is 'left'"),
         ("text=blue&model=gone", "no model 'gone' here. Choose one of these: first"),
+        ("text=blue&text=red", "The link gives text more than once. Search to use the first"),
+        ("text=blue&shift=1&model=first&shift=2&text=red", "gives text and shift more than once"),
     ],
 )
 def test_links_that_ask_amiss_are_told(models, pictures, link, complaint):
     request, message = read_link(link, models, pictures)
     assert complaint in message
     assert request.words == "blue"
+
+
+def test_a_link_may_repeat_a_value_and_spell_a_picture_in_another_way(models, pictures):
+    id = pictures.ids[0]
+    assert id.upper() != id
+    for ref in (id.upper(), f"./{id}"):
+        request, message = read_link(f"text=blue&ref={ref}&text=blue", models, pictures)
+        assert (request.reference_id, request.words, message) == (id, "blue", "")
 
 
 def test_a_link_with_too_many_words_is_read_and_not_answered(models, pictures):

@@ -1,0 +1,60 @@
+"""The parser of command-line arguments: refuses contradictory options and expands `~` in paths."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def expand_home(text: str) -> str:
+    """Replace a leading `~` or `~user` by the path of that user's home folder.
+
+    Shells leave the `~` of `--out=~/photos.store` as it is. A folder that is really called `~` can
+    be written as `./~`.
+    """
+    return os.path.expanduser(text)
+
+
+def _expand_path(text: str) -> Path:
+    return Path(expand_home(text))
+
+
+class _StoreOnce(argparse.Action):
+    """Stores the value of an option, and refuses another value of the same option.
+
+    The same value may be repeated.
+    """
+
+    _namespace: argparse.Namespace | None = None
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        if option_string is not None:
+            former = getattr(namespace, self.dest)
+            if self._namespace is namespace and values != former:
+                raise argparse.ArgumentError(
+                    self, f"given twice, as {str(former)!r} and {str(values)!r}; give it once"
+                )
+            self._namespace = namespace
+        setattr(namespace, self.dest, values)
+
+
+class CommandParser(argparse.ArgumentParser):
+    """Parser in which an option has one value, unless it is declared with `action="append"`.
+
+    A leading `~` is expanded in the values of options that are declared with `type=Path` or
+    `type=expand_home`.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Create the parser; the parameters are those of `argparse.ArgumentParser`."""
+        super().__init__(*args, **options)
+        self.register("action", None, _StoreOnce)
+        self.register("action", "store", _StoreOnce)
+        self.register("type", Path, _expand_path)
