@@ -28,6 +28,7 @@ COMMANDS = (
     "study",
     "report",
     "push",
+    "space",
     "weights",
 )
 

@@ -6,6 +6,7 @@
     ├── CheckpointError   a model cannot be loaded, converted or written
     ├── StoreError        a gallery's vectors are missing, damaged, or made by another model
     ├── BusyError         too many queries are waiting for the model; try again later
+    ├── SpaceError        the files of a Hugging Face Space are wrong, or do not run
     ├── DatasetError      the files of a benchmark are missing or have another format
     └── TrainingError     a training cannot start or continue
 
@@ -39,6 +40,10 @@ class StoreError(DWCError):
 
 class BusyError(DWCError):
     """Too many queries are waiting for the model; the same query may be sent again later."""
+
+
+class SpaceError(DWCError):
+    """The files of a Hugging Face Space break a rule of the Hub, do not run, or are rejected."""
 
 
 class DatasetError(DWCError):

@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "modeling": {"errors", "checkpoints.safetensors_files", "negation"},
     "checkpoints": {"errors", "files", "modeling", "checkpoints.safetensors_files"},
     "convert": {"errors", "files", "modeling", "checkpoints"},
+    "space": {"errors", "files", "checkpoints"},
     "catalogue": {"errors", "files", "datasets", "negation"},
     "gallery": {"errors", "files", "datasets", "catalogue"},
     "evaluation": {"errors", "files", "progress", "modeling", "datasets", "catalogue"},
@@ -41,7 +42,7 @@ MAY_IMPORT = {
     "commands.app": {"errors", "gallery", "commands", "ui"},  # the one command that serves the page
     "commands": {
         "errors", "files", "modeling", "checkpoints", "convert", "datasets", "catalogue", "gallery",
-        "search", "explain", "evaluation", "training",
+        "search", "explain", "evaluation", "training", "space",
     },
     "cli": {"errors", "commands", "commands.app"},
     "__main__": {"cli"},

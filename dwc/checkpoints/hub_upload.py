@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants
+from huggingface_hub import (
+    CommitOperationAdd,
+    CommitOperationDelete,
+    HfApi,
+    ModelInfo,
+    SpaceInfo,
+    constants,
+)
 
 from dwc.checkpoints.hub_download import FAILURES, explain, with_retries
 from dwc.checkpoints.load import companions, content, is_companion, is_part, load
@@ -40,8 +47,10 @@ def publish(
     revision: str | None = None,
     private: bool = False,
     token: str | None = None,
+    message: str = "Upload a DWC checkpoint",
+    repo_type: str | None = None,
 ) -> Published:
-    """Upload files to a model repository as one commit.
+    """Upload files to a model repository, or to a Space of the SDK Gradio, as one commit.
 
     The repository and the branch are created if necessary. The upload is atomic, and it fails if
     another commit is made at the same time.
@@ -50,10 +59,12 @@ def publish(
         files: Local files by path in the repository.
         repo: The repository's name, with or without its owner.
         outdated: Function that selects the files to delete from the repository. Its argument has
-            the paths of all files in the repository that are not in `files`.
+            the paths of all files in the repository; those in `files` are never deleted.
         revision: The branch; None for the default branch.
         private: Whether to make a new repository private.
         token: Access token for the Hub; None for the client's default.
+        message: The commit's message.
+        repo_type: "space" for a Space; None for a model.
 
     Raises:
         CheckpointError: The Hub rejects the upload or cannot be reached, or a private repository
@@ -61,25 +72,35 @@ def publish(
     """
     api = HfApi(token=token)
     try:
-        name = api.create_repo(repo, private=private or None, exist_ok=True).repo_id
+        name = api.create_repo(
+            repo,
+            private=private or None,
+            exist_ok=True,
+            repo_type=repo_type,
+            space_sdk="gradio" if repo_type == "space" else None,
+        ).repo_id
         if revision and revision != _MAIN:
             api.create_branch(name, branch=revision, exist_ok=True)
-        current = with_retries(
-            lambda: api.model_info(name, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+        find_info = api.space_info if repo_type == "space" else api.model_info
+        current: ModelInfo | SpaceInfo = with_retries(
+            lambda: find_info(name, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
         )
         if private and not current.private:
+            path = f"spaces/{name}" if repo_type == "space" else name
             raise CheckpointError(
                 f"{name} exists already and is public; nothing was uploaded. Give another name, "
-                f"or make it private first: {constants.ENDPOINT}/{name}/settings"
+                f"or make it private first: {constants.ENDPOINT}/{path}/settings"
             )
         existing = {file.rfilename for file in current.siblings or ()}
+        deleted = set(outdated(existing)) - set(files)
         commit = api.create_commit(
             name,
             [
                 *(CommitOperationAdd(path, str(file)) for path, file in sorted(files.items())),
-                *(CommitOperationDelete(path) for path in sorted(outdated(existing - set(files)))),
+                *(CommitOperationDelete(path) for path in sorted(deleted)),
             ],
-            commit_message="Upload a DWC checkpoint",
+            commit_message=message,
+            repo_type=repo_type,
             revision=revision,
             parent_commit=current.sha,
         )

@@ -21,6 +21,7 @@ class Repository:
     folder: Path
     private: bool = False
     gated: bool = False
+    sdk: str | None = None
     branches: dict[str, str] = field(default_factory=dict)
 
     def commit(self, source: Path, branch: str = "main") -> str:

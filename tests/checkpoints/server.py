@@ -162,17 +162,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, path: str) -> Reply:
         routes: list[tuple[str, Callable[..., Reply]]] = [
-            (r"/api/(models|datasets)/(.+?)/tree/([^/]+)", self._tree),
-            (r"/api/(models)/(.+?)/preupload/([^/]+)", self._preupload),
-            (r"/api/(models)/(.+?)/commit/([^/]+)", self._commit),
+            (r"/api/(models|datasets|spaces)/(.+?)/tree/([^/]+)", self._tree),
+            (r"/api/(models|spaces)/(.+?)/preupload/([^/]+)", self._preupload),
+            (r"/api/(models|spaces)/(.+?)/commit/([^/]+)", self._commit),
             (r"/api/(models)/(.+?)/branch/(.+)", self._branch),
-            (r"/api/(models|datasets)/(.+?)/revision/(.+)", self._info),
-            (r"/api/(models|datasets)/(.+)", self._info),
+            (r"/api/(models|datasets|spaces)/(.+?)/revision/(.+)", self._info),
+            (r"/api/(models|datasets|spaces)/(.+)", self._info),
             (r"/api/repos/create", self._create),
             (r"/api/validate-yaml", lambda: _json({})),
             (r"/(.+)\.git/info/lfs/objects/batch", self._batch),
             (r"/lfs/([0-9a-f]{64})", self._take_large),
-            (r"/(?:(datasets)/)?([^/]+/[^/]+)/(?:resolve|cdn)/([^/]+)/(.+)", self._file),
+            (r"/(?:(datasets|spaces)/)?([^/]+/[^/]+)/(?:resolve|cdn)/([^/]+)/(.+)", self._file),
         ]
         for pattern, answer in routes:
             if actual := re.fullmatch(pattern, path):
@@ -245,10 +245,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._require_token()
         requests = json.loads(self.body)
         name = f"{requests['organization'] or 'owner'}/{requests['name']}"
-        url = {"url": f"{self.hub.address}/{name}", "name": name}
-        if f"models/{name}" in self.hub.repositories:
-            return _json({"error": "You already created this model repo", **url}, 409)
-        repository = self.hub.add(name)
+        kind = requests.get("type", "model") + "s"
+        url = {"url": f"{self.hub.address}/{_web_path(kind, name)}", "name": name}
+        if f"{kind}/{name}" in self.hub.repositories:
+            return _json({"error": "You already created this repo", **url}, 409)
+        repository = self.hub.add(name, kind=kind)
+        repository.sdk = requests.get("sdk")
         repository.private = requests.get("visibility") == "private"
         first = self.hub.root / "first"
         first.mkdir(exist_ok=True)
@@ -306,8 +308,13 @@ class _Handler(BaseHTTPRequestHandler):
             _apply(operation["key"], operation["value"], made, self.hub.large)
         commit = repository.commit(made, branch)
         shutil.rmtree(made)
-        return _json({"commitUrl": f"{self.hub.address}/{name}/commit/{commit}",
-                      "commitOid": commit})  # fmt: skip
+        address = f"{self.hub.address}/{_web_path(kind, name)}"
+        return _json({"commitUrl": f"{address}/commit/{commit}", "commitOid": commit})
+
+
+def _web_path(kind: str, name: str) -> str:
+    """The path of a repository's page: models have no prefix."""
+    return name if kind == "models" else f"{kind}/{name}"
 
 
 def _apply(key: str, value: dict[str, Any], folder: Path, large: dict[str, bytes]) -> None:

@@ -1,0 +1,340 @@
+"""Staging of a Space: collects the files of a Space in a folder, and checks them.
+
+The folder has the app's entry point, its requirements, the package `dwc`, the checkpoints that
+are served, and a README.md with the Space's configuration. There are no tests, caches or other
+files, since the Hub stores and shows every file of a Space.
+"""
+
+import re
+import shutil
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from huggingface_hub import SpaceCardData
+
+from dwc.checkpoints.hub_download import Commit, find_commit
+from dwc.checkpoints.hub_upload import list_files
+from dwc.checkpoints.load import ALL_BUNDLED, is_companion, is_part
+from dwc.checkpoints.validate import CONFIG
+from dwc.errors import CheckpointError, SpaceError, list_names
+from dwc.files import asset_path, atomic_folder, write_text
+from dwc.space.front_matter import find_problems, read_front_matter
+
+README = "README.md"
+APP_FILE = "app.py"
+REQUIREMENTS = "requirements.txt"
+
+MAX_BYTES = 10_000_000
+"""The maximum size of a file that the Hub accepts outside its storage for large files, in bytes."""
+
+ZERO_GPU = "zero-a10g"
+"""The Hub's name of ZeroGPU, hardware with a GPU that is shared among Spaces."""
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_STATIC = "ui/static"
+_STUDY_FILES = ("study.json",)
+_LEGAL_FILES = ("LICENSE", "NOTICE")
+_TOP_LEVEL = (README, APP_FILE, REQUIREMENTS, *_LEGAL_FILES, ".gitattributes")
+_FOLDERS = ("dwc/", "assets/")
+# Weights are stored as large files. All other files are texts.
+_WEIGHTS_SUFFIX = ".safetensors"
+_TEXT_SUFFIXES = (".py", ".css", ".js", ".json", ".jsonl", ".md", ".txt")
+_UNWANTED_PARTS = ("tests", "__pycache__", "findings", "runs")
+
+# ZeroGPU supports only these versions; see https://huggingface.co/docs/hub/spaces-zerogpu.
+_ZERO_GPU_PYTHON = "3.12.12"
+_ZERO_GPU_TORCH = "torch>=2.8,<2.12"
+_PYTHON = "3.11"
+
+_APP = '''\
+"""Entry point of the Space: serves the web app of the package `dwc`."""
+
+import os
+import sys
+
+{defaults}
+from dwc import cli
+
+if __name__ == "__main__":
+    sys.exit(cli.main(["app"]))
+'''
+
+_TEXT = """\
+
+# {title}
+
+Give a picture and say what should differ: *like this, but blue and without sleeves*. You get the
+pictures that fit both, and the weight that the model gave the picture and the words for this query,
+with what each did to every result.
+
+The model is **DWC**, [Dynamic Weighted Combiner for Mixed-Modal Image
+Retrieval](https://arxiv.org/abs/2312.06179), beside **PL**, [Progressive Learning for Image
+Retrieval with Hybrid-Modality Queries](https://arxiv.org/abs/2204.11212).
+
+{serves}
+Uploads are deleted after ten minutes, and nothing is sent elsewhere. The app's API is described
+under *Use via API* at the foot of the page.
+"""
+
+
+@dataclass(frozen=True)
+class SpaceSettings:
+    """What a Space serves.
+
+    Attributes:
+        models: The models: names of bundled checkpoints, or names on the Hub, `owner/name` or
+            `owner/name@revision`. Empty for all bundled checkpoints.
+        gallery: A dataset on the Hub that is the gallery; None for the drawn garments.
+        title: The title of the Space.
+        hardware: The Hub's name of the hardware that the Space is meant for.
+    """
+
+    models: Sequence[str] = ()
+    gallery: str | None = None
+    title: str = "DWC"
+    hardware: str = "cpu-basic"
+
+
+def stage(folder: Path, settings: SpaceSettings) -> dict[str, int]:
+    """Write the files of a Space to a folder, check them, and return their sizes.
+
+    The folder is replaced as a whole if it holds an earlier Space of this function.
+
+    Args:
+        folder: The folder. It must be new or empty, or hold a staged Space.
+        settings: What the Space serves.
+
+    Returns:
+        The size of each file in bytes, by path.
+
+    Raises:
+        SpaceError: The folder has other files, a file or the front matter breaks a rule of the Hub,
+            or a model is a local folder.
+        CheckpointError: A model is not on the Hub, or a bundled checkpoint is missing.
+    """
+    if folder.exists():
+        _require_ours(folder)
+    if settings.gallery and Path(settings.gallery).expanduser().exists():
+        raise SpaceError(
+            f"{settings.gallery} is on this machine only, where a Space cannot read it. Upload it "
+            "as a dataset, and give its name on the Hub."
+        )
+    bundled, commits = _find_models(settings.models)
+    with atomic_folder(folder) as partial:
+        for path, file in {**_package_files(), **_asset_files(bundled)}.items():
+            (partial / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, partial / path)
+        write_text(partial / APP_FILE, _render_app(settings, bundled, commits))
+        write_text(partial / REQUIREMENTS, _render_requirements(settings.hardware))
+        write_text(partial / README, _render_readme(settings, bundled, commits))
+        check(partial)
+    return {path: file.stat().st_size for path, file in list_staged(folder).items()}
+
+
+def list_staged(folder: Path) -> dict[str, Path]:
+    """Return the files of a staged Space by their paths in the Space, sorted."""
+    files = sorted(path for path in folder.rglob("*") if not path.is_dir())
+    return {file.relative_to(folder).as_posix(): file for file in files}
+
+
+def check(folder: Path) -> None:
+    """Check that the Hub accepts the files of a Space, and that there are no others among them.
+
+    Raises:
+        SpaceError: A file is too large or no text, does not belong to a Space, or is missing; or
+            the front matter of README.md breaks a rule. The message lists all problems.
+    """
+    files = list_staged(folder)
+    problems = [
+        f"{name} is missing." for name in (README, APP_FILE, REQUIREMENTS) if name not in files
+    ]
+    for path, file in files.items():
+        problems += [f"{path} {problem}." for problem in _find_file_problems(path, file)]
+    if README in files:
+        front_matter = read_front_matter(files[README])
+        problems += [f"{README}: {p}" for p in find_problems(front_matter, files.__contains__)]
+    if problems:
+        raise SpaceError(
+            f"the files cannot be uploaded as a Space: {' '.join(problems[:20])} Mend this and run "
+            "the command again."
+        )
+
+
+def select_outdated(existing: Collection[str]) -> list[str]:
+    """Return which files of an existing Space an upload replaces or deletes.
+
+    Args:
+        existing: The paths of the files in the Space.
+
+    Raises:
+        SpaceError: The Space was not uploaded by this project, so its files must stay.
+    """
+    others = [p for p in existing if p not in _TOP_LEVEL and not p.startswith(_FOLDERS)]
+    is_ours = "dwc/cli.py" in existing
+    if others or (APP_FILE in existing and not is_ours):
+        raise SpaceError(
+            "there is a Space of this name already, with files that are not of this project: "
+            f"{list_names(others or [APP_FILE])}. Nothing was uploaded. Give another name, or "
+            "delete that Space first."
+        )
+    return [path for path in existing if path != ".gitattributes"]
+
+
+def _require_ours(folder: Path) -> None:
+    if not folder.is_dir():
+        raise SpaceError(f"{folder} is a file; give a folder for the files of the Space.")
+    names = [path.name for path in folder.iterdir()]
+    is_staged = (folder / "dwc" / "cli.py").is_file() and (folder / APP_FILE).is_file()
+    expected = (*_TOP_LEVEL, *(name.rstrip("/") for name in _FOLDERS))
+    if names and not (is_staged and set(names) <= set(expected)):
+        raise SpaceError(
+            f"{folder} has other files than those of a staged Space: "
+            f"{list_names(set(names) - set(expected) or names)}. Give a new or empty folder."
+        )
+
+
+def _find_models(models: Sequence[str]) -> tuple[list[str], list[Commit]]:
+    """Return which of the models are bundled, and the commits of the others on the Hub."""
+    if not models:
+        return list(ALL_BUNDLED), []
+    bundled = [name for name in models if name in ALL_BUNDLED]
+    commits = []
+    for name in models:
+        if name in ALL_BUNDLED:
+            continue
+        if Path(name).expanduser().exists():
+            raise SpaceError(
+                f"{name} is on this machine only, where a Space cannot read it. Publish it first "
+                f"(python -m dwc push {name} OWNER/NAME), and give its name on the Hub."
+            )
+        repo, _, revision = name.partition("@")
+        commit = find_commit(repo, revision or None)
+        if CONFIG not in commit.files:
+            raise CheckpointError(f"{commit.where} has no {CONFIG}, so it is no checkpoint of DWC.")
+        commits.append(commit)
+    return bundled, commits
+
+
+def _package_files() -> dict[str, Path]:
+    """Return the files of the package `dwc`, with its styles and scripts, by path in the Space."""
+    files = [*_PACKAGE.rglob("*.py"), *(_PACKAGE / _STATIC).glob("*")]
+    return {f"dwc/{file.relative_to(_PACKAGE).as_posix()}": file for file in files}
+
+
+def _asset_files(bundled: Iterable[str]) -> dict[str, Path]:
+    """Return the files of bundled checkpoints and other assets by path in the Space.
+
+    Raises:
+        CheckpointError: A bundled checkpoint is missing.
+    """
+    files = {f"assets/study/{name}": asset_path("study", name) for name in _STUDY_FILES}
+    for name in bundled:
+        folder = asset_path("checkpoints", name)
+        if not (folder / CONFIG).is_file():
+            raise CheckpointError(f"the bundled checkpoint {name} is not at {folder}.")
+        for path, file in list_files(folder).items():
+            files[f"assets/checkpoints/{name}/{path}"] = file
+    files |= {name: _PACKAGE.parent / name for name in _LEGAL_FILES}
+    return {path: file for path, file in files.items() if file.is_file()}
+
+
+def _render_app(settings: SpaceSettings, bundled: Sequence[str], commits: Sequence[Commit]) -> str:
+    """Return the content of app.py.
+
+    It sets environment variables that choose models and gallery, unless the Space's settings do.
+    """
+    defaults: dict[str, str] = {}
+    if settings.models:
+        models = _order(settings.models, bundled, commits)
+        defaults["DWC_MODEL"] = ",".join(models)
+    if settings.gallery:
+        defaults["DWC_GALLERY"] = settings.gallery
+    lines = [f"os.environ.setdefault({name!r}, {value!r})" for name, value in defaults.items()]
+    text = _APP.format(defaults="\n".join(lines))
+    return text if lines else text.replace("import os\n", "").replace("\n\n\nfrom", "\n\nfrom")
+
+
+def _order(models: Sequence[str], bundled: Sequence[str], commits: Sequence[Commit]) -> list[str]:
+    """Return the models in their order, those on the Hub with the hash of the commit."""
+    by_repo = {commit.repo: f"{commit.repo}@{commit.hash}" for commit in commits}
+    return [m if m in bundled else by_repo[m.partition("@")[0]] for m in models]
+
+
+def _render_requirements(hardware: str) -> str:
+    """Return the content of requirements.txt: what the package needs, as it states itself."""
+    file = _PACKAGE.parent / REQUIREMENTS
+    if (_PACKAGE.parent / "pyproject.toml").is_file() and file.is_file():
+        text = file.read_text(encoding="utf-8")
+    else:  # an installed package
+        needed = metadata.requires("dwc") or []
+        text = "\n".join(line for line in needed if "extra ==" not in line) + "\n"
+    if hardware == ZERO_GPU:
+        text = re.sub(r"(?m)^torch[<>=].*$", _ZERO_GPU_TORCH, text)
+    return text
+
+
+def _render_readme(
+    settings: SpaceSettings, bundled: Sequence[str], commits: Sequence[Commit]
+) -> str:
+    data = SpaceCardData(
+        title=settings.title,
+        emoji="🧥",
+        colorFrom="blue",
+        colorTo="yellow",
+        sdk="gradio",
+        sdk_version=metadata.version("gradio"),
+        python_version=_ZERO_GPU_PYTHON if settings.hardware == ZERO_GPU else _PYTHON,
+        app_file=APP_FILE,
+        short_description="Search by picture and words, and see what it listens to",
+        license="apache-2.0",
+        models=[commit.repo for commit in commits] or None,
+        datasets=[settings.gallery] if settings.gallery else None,
+        preload_from_hub=[_preload(commit) for commit in commits] or None,
+        tags=["composed-image-retrieval", "image-retrieval", "multimodal", "explainability"],
+        suggested_hardware=settings.hardware,
+        pinned=False,
+    )
+    fields = {name: value for name, value in data.to_dict().items() if value is not None}
+    serves = [f"- `{name}`, a bundled checkpoint\n" for name in bundled]
+    serves += [
+        f"- [{c.repo}](https://huggingface.co/{c.repo}), at {c.hash[:12]}\n" for c in commits
+    ]
+    gallery = settings.gallery or "2,000 drawn garments"
+    body = _TEXT.format(
+        title=settings.title, serves=f"It serves, over {gallery}:\n\n{''.join(serves)}"
+    )
+    return f"---\n{SpaceCardData(**fields).to_yaml()}\n---\n{body}"
+
+
+def _preload(commit: Commit) -> str:
+    """Return the item of `preload_from_hub` that downloads a checkpoint when a Space is built."""
+    paths = [path for path in sorted(commit.files) if is_part(path) or is_companion(path)]
+    return f"{commit.repo} {','.join(paths)} {commit.hash}"
+
+
+def _find_file_problems(path: str, file: Path) -> list[str]:
+    if file.is_symlink():
+        return ["is a link; a Space needs the file itself"]
+    problems = []
+    parts = path.split("/")
+    is_known = path in _TOP_LEVEL or path.startswith(_FOLDERS)
+    if not is_known or any(p in _UNWANTED_PARTS or p.startswith(".") for p in parts):
+        problems.append("does not belong to a Space")
+    if file.suffix == _WEIGHTS_SUFFIX:
+        return problems  # the Hub stores it as a large file, of any size
+    if (size := file.stat().st_size) > MAX_BYTES:
+        problems.append(f"has {size:,} bytes, more than {MAX_BYTES:,}")
+    elif file.suffix not in _TEXT_SUFFIXES and path not in _LEGAL_FILES:
+        problems.append("is of no kind that a Space needs")
+    elif not _is_text_file(file):
+        problems.append("is no text, whatever its name says")
+    return problems
+
+
+def _is_text_file(file: Path) -> bool:
+    try:
+        return "\0" not in file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return False
