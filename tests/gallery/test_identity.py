@@ -410,7 +410,7 @@ def test_a_failure_that_an_older_version_recorded_is_tried_again(build, photos, 
     monkeypatch.setattr(Path, "open", open_unlocked)
     assert "p3.png" in build(photos).manifest.skipped  # forgets the older version's record
     locked = False
-    assert len(build(photos)) == 13
+    assert "p3.png" in build(photos).ids
 
 
 def dated_alike(folder, *names):
