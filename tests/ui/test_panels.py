@@ -8,6 +8,7 @@ from dwc.modeling.text_cleaning import TypedText
 from dwc.search.model_pool import Origin
 from dwc.search.results import Hit, SearchResult, Weight
 from dwc.ui.format import render_error, render_unknown_words
+from dwc.ui.large_pictures import large_url
 from dwc.ui.panels.examples import Example, choose_generic, parse_example, render_examples
 from dwc.ui.panels.gallery_browser import (
     MAX_SKIPPED_SHOWN,
@@ -75,7 +76,10 @@ def test_cards_show_rank_score_percentile_and_the_way_on(pictures):
     assert first.one(cls="rank").full_text() == "Rank 1"
     assert first.one(cls="score").full_text() == "Score 0.90"
     assert first.one(cls="percentile").full_text() == "above 96.6 % of the gallery"
-    assert [button.attributes["data-id"] for button in first.all("button")] == [pictures.ids[3]] * 2
+    frame, enlarge, follow = first.all("button")
+    for button in (frame, follow):
+        assert button.attributes["data-id"] == pictures.ids[3]
+    assert enlarge.attributes["data-large"] == large_url(pictures.ids[3])
     assert first.one("img").attributes["alt"] == f"colour <{pictures.ids[3]}>"
     assert second.one("img").attributes["src"].endswith(f"{pictures.ids[1]}.png")
     assert tree.one(cls="timing").full_text() == "30 pictures · 12 ms"
