@@ -4,8 +4,9 @@ A wardrobe is a folder with the table `attributes.csv`, which has one row per ph
 sub-folder `photos/`. The table's columns are `file`, `split`, `label` (the class assigned by the
 photographer), `category`, `colour`, `shade`, `pattern`, `second` (the second color), `sleeve`,
 `neckline`, `length`, `fastening` and `caption`; further columns are ignored. The attribute value
-`-` means that an attribute does not apply to the garment, and `?` that the photograph does not show
-the attribute.
+`-` means that an attribute does not apply to the garment, `?` that the photograph does not show
+the attribute, and `other` that the attribute has a value that queries do not ask for. `n/a`,
+`unknown`, long dashes and, for the attributes in `CHANGEABLE`, `none` are read as `?`.
 """
 
 import random
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dwc.datasets.csv_tables import read_csv_rows, wrong_cell_count
+from dwc.datasets.csv_tables import read_table, spelling_key
 from dwc.errors import DatasetError
 
 WARDROBE_ATTRIBUTES = (
@@ -21,6 +22,10 @@ WARDROBE_ATTRIBUTES = (
 )  # fmt: skip
 CHANGEABLE = ("colour", "pattern", "sleeve", "length")  # attributes that a query may change
 _UNKNOWN = frozenset({"-", "?", "other"})
+# Other ways to write that a value is unknown, as `spelling_key` returns them.
+_UNKNOWN_SPELLINGS = frozenset({"", "na", "nan", "none", "null", "unknown", "unclear"})
+# The columns whose values are compared, and so must be spelled in the same way in all rows.
+_COMPARED = ("split", "label", "category", *WARDROBE_ATTRIBUTES)
 _COLUMNS = frozenset({"file", "split", "label", "category", "caption", *WARDROBE_ATTRIBUTES})
 TABLE = "attributes.csv"
 # If a color in a certain shade has common names, such as "navy", a text uses one of them with this
@@ -122,8 +127,10 @@ def read_wardrobe(folder: Path, split: str | None = None) -> list[Photograph]:
         split: Name of the split to read; None for all splits.
 
     Raises:
-        DatasetError: there is no table, the table is not UTF-8 or lacks columns, a row has a value
-            that is not allowed or too few or too many cells, or no row belongs to the split.
+        DatasetError: there is no table, the table cannot be read or lacks columns, a row has a
+            value that is not allowed, too few or too many cells or an empty caption, a photograph
+            has two rows, values of a column differ only in their spelling ("red" and "Red"), or no
+            row belongs to the split.
     """
     table = folder / TABLE
     if not table.is_file():
@@ -151,24 +158,69 @@ def read_wardrobe(folder: Path, split: str | None = None) -> list[Photograph]:
 
 
 def _read_rows(table: Path) -> list[dict[str, str]]:
-    """Return the cells of each row of a table by column, without spaces around them."""
-    columns: list[str] = []
+    """Return the cells of each row of a table by column, with unknown values as `?` or `other`."""
     rows = []
-    for line, cells in read_csv_rows(table):
-        if not columns:
-            columns = cells
-            continue
+    lines: dict[str, int] = {}
+    spellings = _Spellings()
+    for line, cells in read_table(table, _COLUMNS):
         position = f"{table}, line {line}"
-        if len(cells) != len(columns):
-            raise DatasetError(wrong_cell_count(position, len(cells), len(columns)))
-        rows.append(dict(zip(columns, cells, strict=True)))
-        if rows[-1].keys() >= _COLUMNS:
-            _check_row(rows[-1], position)
-    absent = _COLUMNS.difference(columns)
-    if absent or not rows:
-        names = ", ".join(sorted(absent or _COLUMNS))
-        raise DatasetError(f"{table} lacks the columns {names}, or has no row")
+        row = {name: _unify_unknown(name, value) for name, value in cells.items()}
+        _check_row(row, position)
+        if row["file"] in lines:
+            raise DatasetError(
+                f"{position}: {row['file']} is in line {lines[row['file']]} as well; expected each "
+                "photograph once. Remove one of the rows"
+            )
+        lines[row["file"]] = line
+        for name in _COMPARED:
+            spellings.check(name, row[name], line, position)
+        rows.append(row)
     return rows
+
+
+def _unify_unknown(name: str, value: str) -> str:
+    """Return `?` or `other` for the spellings of an unknown value, and other values unchanged."""
+    if name != "category" and name not in WARDROBE_ATTRIBUTES:
+        return value
+    key = spelling_key(value)
+    if key == "other":
+        return "other"
+    is_unknown = bool(value) and value not in _UNKNOWN and key in _UNKNOWN_SPELLINGS
+    return "?" if is_unknown and (key != "none" or name in CHANGEABLE) else value
+
+
+class _Spellings:
+    """Compares how the values of a column are spelled in the rows of a table."""
+
+    def __init__(self) -> None:
+        colors = {*(color for color, _ in _NAMED_COLORS), "black", "white"}
+        shades = {shade for _, shade in _NAMED_COLORS} | {"mid"}
+        expected = {"colour": colors, "second": colors, "shade": shades}
+        # Column and spelling key -> the expected spelling, and the line of its first use.
+        self._seen: dict[tuple[str, str], tuple[str, int | None]] = {
+            (name, spelling_key(value)): (value, None)
+            for name, values in expected.items()
+            for value in values
+        }
+
+    def check(self, name: str, value: str, line: int, position: str) -> None:
+        """Raise `DatasetError` if a value differs only in its spelling from the expected one.
+
+        Args:
+            name: The name of the column.
+            value: The value.
+            line: The line of the value.
+            position: The table and the line, for the error message.
+        """
+        if value in _UNKNOWN:
+            return
+        first, first_line = self._seen.setdefault((name, spelling_key(value)), (value, line))
+        if value != first:
+            where = "" if first_line is None else f", as in line {first_line}"
+            raise DatasetError(
+                f"{position}: {name} is {value!r}; expected {first!r}{where}. Write it in the same "
+                "way everywhere"
+            )
 
 
 def _check_row(row: dict[str, str], position: str) -> None:
@@ -178,11 +230,13 @@ def _check_row(row: dict[str, str], position: str) -> None:
         row: The cells of the row by column.
         position: The table and the row's line, for the error message.
     """
-    for name in ("file", *CHANGEABLE):
+    for name in ("file", "caption", *CHANGEABLE):
         value = row[name]
         allowed = (*_PHRASES.get(name, ()), *sorted(_UNKNOWN))
         if name in _PHRASES and value not in allowed:
             expected = f"one of {', '.join(allowed)}"
+        elif name == "caption" and not any(map(str.isalnum, value)):
+            expected = "a text that describes the photograph"
         elif not value:
             expected = "a value" + (", or ? if it is unknown" if name in CHANGEABLE else "")
         else:
@@ -199,8 +253,8 @@ def attribute_changes(photographs: Sequence[Photograph], seed: int) -> list[Attr
     """Return a random query for each photograph that has a possible target.
 
     A possible target is a photograph of the same category that differs in one or two of the
-    attributes in `CHANGEABLE`; see `changes_between`. Photographs of the category `other` are not
-    used.
+    attributes in `CHANGEABLE`; see `changes_between`. Photographs of an unknown category, such as
+    `other`, are not used.
 
     Args:
         photographs: Photographs that serve as references and targets.
@@ -209,7 +263,8 @@ def attribute_changes(photographs: Sequence[Photograph], seed: int) -> list[Attr
     by_category: dict[str, list[int]] = {}
     for row, photograph in enumerate(photographs):
         by_category.setdefault(photograph.category, []).append(row)
-    by_category.pop("other", None)
+    for unknown in _UNKNOWN:
+        by_category.pop(unknown, None)
     queries = []
     for row, photograph in enumerate(photographs):
         rng = random.Random(f"{seed}/{photograph.file}")

@@ -7,7 +7,6 @@ the image weight with the true image weight: the fraction of the target's attrib
 the reference image and not from the text.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from dwc.datasets.csv_tables import read_table, spelling_key
 from dwc.datasets.image_loading import decode
 from dwc.datasets.triplets import Benchmark, RetrievalQuery
 from dwc.datasets.wardrobe import Photograph, attribute_changes, image_path, read_wardrobe
@@ -24,7 +24,7 @@ from dwc.evaluation.metrics import recalls
 from dwc.evaluation.retrieval import (
     Vectors,
     batched,
-    embed_gallery,
+    embed_readable,
     encode_benchmark,
     rank_benchmark,
     rank_hits,
@@ -62,7 +62,8 @@ def read_labeled_photographs(folder: Path) -> LabeledPhotographs:
     """Read the file `labels.csv` of a folder of photographs, with the columns `file` and `label`.
 
     Raises:
-        DatasetError: The table is missing or has other columns.
+        DatasetError: The table is missing or cannot be read, lacks a column, has an incomplete row
+            or names a photograph twice.
     """
     table = folder / "labels.csv"
     if not table.is_file():
@@ -70,11 +71,22 @@ def read_labeled_photographs(folder: Path) -> LabeledPhotographs:
             f"{folder} has no labels.csv; expected a table with the columns file and label beside "
             "the photographs. Give the folder that holds it: --data DIR"
         )
-    with table.open(newline="") as lines:
-        rows = list(csv.DictReader(lines))
-    if not rows or not {"file", "label"} <= set(rows[0]):
-        raise DatasetError(f"{table} should have the columns file and label, and at least one row")
-    return LabeledPhotographs([folder / r["file"] for r in rows], [r["label"] for r in rows])
+    rows: dict[str, dict[str, str]] = {}
+    for line, row in read_table(table, ("file", "label")):
+        if not row["file"] or not row["label"]:
+            raise DatasetError(
+                f"{table}, line {line}: has no {'label' if row['file'] else 'file'}; expected a "
+                "file and a label in each row. Complete the row or remove it"
+            )
+        if row["file"] in rows:
+            raise DatasetError(
+                f"{table}, line {line}: {row['file']} is in an earlier row as well; expected each "
+                "photograph once. Remove one of the rows"
+            )
+        rows[row["file"]] = row
+    return LabeledPhotographs(
+        [folder / file for file in rows], [row["label"] for row in rows.values()]
+    )
 
 
 @torch.inference_mode()
@@ -95,13 +107,22 @@ def evaluate_photographs(
         k: Number of best photographs for which the precision is computed.
 
     Returns:
-        A dict with `protocol` and the keys of `class_precision`.
+        A dict with `protocol`, the number of unreadable photographs under `missing`, and the keys
+        of `class_precision`.
+
+    Raises:
+        DatasetError: None of the photographs can be read, or none belongs to a known class.
     """
-    by_name = {str(path): path for path in photographs.paths}
-    gallery = embed_gallery(model, processor, list(by_name), lambda name: decode(by_name[name]))
+    label_of = dict(zip(map(str, photographs.paths), photographs.labels, strict=True))
+    gallery, unreadable = embed_readable(model, processor, list(label_of), decode)
+    labels = [label for name, label in label_of.items() if name not in unreadable]
+    if not labels:
+        reason = next(iter(unreadable.values()))
+        raise DatasetError(f"none of the {len(label_of)} photographs can be read: {reason}")
     return {
-        "protocol": f"words alone over {len(photographs.labels)} photographs",
-        **class_precision(model, processor, gallery, photographs.labels, k),
+        "protocol": f"words alone over {len(labels)} photographs",
+        "missing": len(unreadable),
+        **class_precision(model, processor, gallery, labels, k),
     }
 
 
@@ -121,7 +142,7 @@ def class_precision(
         model: The model.
         processor: The model's processor.
         gallery: Embeddings (M, D) of M photographs, where D is the sum of the streams' dimensions.
-        labels: The class of each photograph, in the same order.
+        labels: The class of each photograph, in the same order; "dress" counts as "Dress".
         k: Number of best photographs for which the precision is computed.
 
     Returns:
@@ -134,6 +155,8 @@ def class_precision(
     Raises:
         DatasetError: None of the classes occurs in the labels.
     """
+    class_of = {spelling_key(name): name for name in CLASS_WORDS}
+    labels = [class_of.get(spelling_key(label), label) for label in labels]
     classes = [name for name in CLASS_WORDS if name in labels]
     if not classes:
         raise DatasetError(

@@ -1,6 +1,7 @@
 """The wardrobe's table and the composed queries that are drawn from it."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,9 @@ def test_a_table_as_spreadsheets_write_it_is_read(tmp_path: Path) -> None:
         ({"pattern": ""}, "line 3: pattern is ''; expected one of plain, "),
         ({"colour": ""}, "line 3: colour is ''; expected a value, or ? if it is unknown"),
         ({"second": "red,blue"}, "line 3: has 14 cells; expected 13"),
+        ({"colour": "Blue"}, "line 3: colour is 'Blue'; expected 'blue'. Write it in the same"),
+        ({"colour": "gray"}, "line 3: colour is 'gray'; expected 'grey'. Write it in the same"),
+        ({"neckline": "Round"}, "line 3: neckline is 'Round'; expected 'round', as in line 2"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_named(tmp_path: Path, change, message) -> None:
@@ -104,6 +108,58 @@ def test_a_row_that_cannot_be_used_is_named(tmp_path: Path, change, message) -> 
     with pytest.raises(DatasetError) as raised:
         read_wardrobe(tmp_path)
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "first"),
+    [
+        ("category", "T-shirt", "t_shirt"), ("split", "Eval", "eval"),
+        ("label", "t-shirt", "T-Shirt"), ("caption", "", None), ("caption", "-", None),
+        ("file", "a.jpg", None),
+    ],
+)  # fmt: skip
+def test_a_field_that_would_change_the_numbers_is_named(tmp_path, name, value, first) -> None:
+    other = replace(photograph("b.jpg"), **{name: value})
+    write_table(tmp_path, [photograph("a.jpg"), photograph("c.jpg"), other])
+    with pytest.raises(DatasetError) as raised:
+        read_wardrobe(tmp_path)
+    assert "line 4: " in str(raised.value)
+    if first is not None:
+        assert f"{name} is {value!r}; expected {first!r}, as in line 2" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "read"),
+    [
+        ("colour", "n/a", "?"), ("pattern", "N/A", "?"), ("sleeve", "none", "?"),
+        ("length", "\u2014", "?"), ("pattern", "Other", "other"), ("fastening", "none", "none"),
+        ("colour", "unknown", "?"), ("sleeve", "-", "-"),
+    ],
+)  # fmt: skip
+def test_unknown_values_are_read_however_they_are_written(tmp_path, name, value, read) -> None:
+    write_table(tmp_path, [photograph("a.jpg", **{name: value}), photograph("b.jpg")])
+    first, second = read_wardrobe(tmp_path)
+    assert first.attributes == {**PLAIN, name: read}
+    if read != "none":
+        assert first.known(name) is None
+        assert changes_between(second, first) == {}
+
+
+def test_photographs_of_an_unknown_category_are_not_asked_for(tmp_path) -> None:
+    rows = [photograph(f"{n}.jpg", "N/A", colour=c) for n, c in enumerate(("red", "blue"))]
+    write_table(tmp_path, rows)
+    assert attribute_changes(read_wardrobe(tmp_path), 0) == []
+
+
+def test_a_repeated_column_is_named_and_spelling_of_columns_is_free(tmp_path) -> None:
+    write_table(tmp_path, [photograph("a.jpg")])
+    table = tmp_path / "attributes.csv"
+    text = table.read_text()
+    table.write_text(text.replace("colour,", "Color,").replace("file,", "File,").replace(",", ";"))
+    assert read_wardrobe(tmp_path) == [photograph("a.jpg")]
+    table.write_text(text.replace("\n", ",colour\n", 1).replace("none", "none,red"))
+    with pytest.raises(DatasetError, match="line 1: has the column colour more than once"):
+        read_wardrobe(tmp_path)
 
 
 def test_a_table_in_another_encoding_is_named(tmp_path: Path) -> None:
