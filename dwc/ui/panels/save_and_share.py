@@ -26,6 +26,7 @@ class _Format:
     name: str
     type: str
     write: Callable[[SearchState, Origin], str]
+    byte_order_mark: str = ""
 
 
 def render_toolbar(state: SearchState | None, names_model: bool = False) -> str:
@@ -63,11 +64,14 @@ def export_answer(kind: object, state: SearchState) -> dict[str, str] | None:
 
     Returns:
         A dict with the file's `name`, media `type` and `content`; None if `kind` is another value.
+        The content of a CSV file begins with a byte-order mark, without which Excel does not read
+        the file as UTF-8.
     """
     if not isinstance(kind, str) or kind not in _FORMATS:
         return None
     file = _FORMATS[kind]
-    return {"name": file.name, "type": file.type, "content": file.write(state, state.origin)}
+    content = file.byte_order_mark + file.write(state, state.origin)
+    return {"name": file.name, "type": file.type, "content": content}
 
 
 def to_json(state: SearchState, origin: Origin) -> str:
@@ -82,7 +86,9 @@ def to_json(state: SearchState, origin: Origin) -> str:
 def to_csv(state: SearchState, origin: Origin) -> str:
     """Return a CSV text with one line per result, below a line with the names of the columns.
 
-    Each line repeats the query, the image weights, the model and the gallery.
+    Each line repeats the query, the image weights, the model and the gallery. A text that a
+    spreadsheet would take for a formula has an apostrophe before it, so that an id such as
+    "-coat.jpg" differs from the one in the JSON file.
     """
     query = _query(state)
     weights = {f"{name}_weight": w.image for name, w in state.result.weights.items()}
@@ -126,6 +132,6 @@ def _cell(value: object) -> object:
 
 
 _FORMATS = {
-    "csv": _Format("dwc-results.csv", "text/csv", to_csv),
+    "csv": _Format("dwc-results.csv", "text/csv", to_csv, "\ufeff"),
     "json": _Format("dwc-results.json", "application/json", to_json),
 }

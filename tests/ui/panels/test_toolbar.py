@@ -72,7 +72,7 @@ def test_a_file_is_made_when_its_button_is_pressed(standing):
     assert export_answer("csv", standing) == {
         "name": "dwc-results.csv",
         "type": "text/csv",
-        "content": to_csv(standing, standing.origin),
+        "content": "\ufeff" + to_csv(standing, standing.origin),
     }
     assert json.loads(export_answer("json", standing)["content"])["results"]
     assert [export_answer(kind, standing) for kind in ("xls", None, ["csv"])] == [None] * 3
