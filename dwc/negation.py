@@ -76,14 +76,32 @@ _CONTRACTION = re.compile(
     re.IGNORECASE,
 )
 _WITHOUT = re.compile(r"(?<![\w/])w/o(?:ut)?(?![\w/])", re.IGNORECASE)
-_PROHIBITION = re.compile("([🚫⛔❌🛇])")
-# Ways to exclude something that no model has learned: "!red" and "red? no".
-_NOT_SIGN = re.compile(r"(?:^|[\s,;(])!(?=[^\W\d_])")
-_ANSWERED_NO = re.compile(r"[^\W\d_]\s*\?+\s*(no|not|nope|never)\s*(?=[.,;!?]|$)", re.IGNORECASE)
+_PROHIBITION = re.compile("([🚫⛔❌🛇✗✘✖])")
+# Ways to exclude something that no model has learned: "!red", "color != red", "belt: no", "red? no"
+# and "no longer red".
+_NOT_SIGN = re.compile(r"(?:^|[\s,;(/|&+])[!\u00ac](?=[^\W\d_])")
+_NOT_SIGN_AFTER_JOINT = re.compile(r"(?<=[,;(/|&+])(?=[!\u00ac][^\W\d_])")
+_UNEQUAL = re.compile(r"\s*(?:!==?|<>|=/=|\u2260|=\u0338)\s*")
+_ANSWERED_NO = re.compile(
+    r"(?<=[^\W\d_])[^\S\n]*"
+    r"(\?+|[:=]+|(?<=\s)[-\u2010-\u2015\u2212]|-(?=\s*no(?:ne)?\b))"
+    r"[^\S\n]*(no|not|none|nope|never|off|false|0)\b"
+    r"(?=\s*(?:[.,;!?|/)\]\n]|(?:and|but)\b|[^\W\d_]+\s*[:=]|$))",
+    re.IGNORECASE,
+)
+_ANSWER_END = re.compile(r"[^\S\n]*(?:\n|\s(?!and\b|but\b)[^\W\d_]+\s*[:=])", re.IGNORECASE)
+_NO_LONGER = re.compile(r"\bno longer\b", re.IGNORECASE)
+# Phrases that name the only thing that is wanted: "nothing but red", "no other color than red".
+_ONLY = re.compile(
+    r"\b(?:nothing|none|not\s+anything|no\s+colou?rs?|no\s+others?(?:\s+\w+){0,2})"
+    r"\s+(?:else\s+|other\s+)?(?:but|except(?:\s+for)?|than)\b",
+    re.IGNORECASE,
+)
 _DASHES = "-\u2010-\u2015\u2212"  # for a character class: hyphens, dashes and the minus sign
 _MINUS = re.compile(r"(?:(?<=^)|(?<=[\s,;(]))[-\u2212\uff0d](?=[^\W\d_])(?!(?:no|not|without)\b)")
 _DASH_BEFORE_WORD = re.compile(r"(?:(?<=^)|(?<=\s))([\u2010-\u2015])(?=[^\W\d_])")
-_LIST_ITEM = re.compile(rf"\s*[{_DASHES}]+\s*(.*\w.*?)[\s,;]*")
+_LIST_ITEM = re.compile(rf"\s*[{_DASHES}\uff0d]+\s*(.*\w.*?)[\s,;]*")
+_LIST_ITEM_LIKE_MINUS = re.compile(r"\s*[-\u2212\uff0d][^\W\d_]")
 
 
 def spell_out_minus(text: str) -> str:
@@ -91,15 +109,28 @@ def spell_out_minus(text: str) -> str:
 
     Only a hyphen or minus sign at the start of a word is replaced. "long-sleeved", "a - b" and a
     dash before a negation ("longer -no belt") stay unchanged. A longer dash ("like this –shorter")
-    is not a minus; a space is inserted between this dash and the word. Several lines that all start
-    with a dash are treated as a list, and the list entries are joined with commas: "-blue" and
-    "-longer" become "blue, longer".
+    is not a minus; a space is inserted between this dash and the word. In a text of several lines,
+    a dash at the start of a line marks an entry of a list, and the entries are joined with commas:
+    "Wishes:", "-blue" and "-longer" become "Wishes: blue, longer".
     """
     lines = [line for line in text.splitlines() if line.strip()]
     items = [_LIST_ITEM.fullmatch(line) for line in lines]
-    if len(lines) > 1 and all(items):
-        text = ", ".join(item[1] for item in items if item)
+    if len(lines) > 1 and any(items):
+        text = ""
+        for line, item in zip(lines, items, strict=True):
+            is_open = text.rstrip().endswith((",", ";", ":", ".", "!", "?"))
+            text += "" if not text else "\n" if not item else " " if is_open else ", "
+            text += line if item is None else item[1]
     return _MINUS.sub("without ", _DASH_BEFORE_WORD.sub(r"\1 ", text))
+
+
+def has_ambiguous_list(text: str) -> bool:
+    """Return whether a text of several lines has a line that starts with a dash before a word.
+
+    The dash in "-belt" marks an entry of a list there; in a text of one line it is a minus.
+    """
+    lines = [line for line in text.splitlines() if line.strip()]
+    return len(lines) > 1 and any(map(_LIST_ITEM_LIKE_MINUS.match, lines))
 
 
 def spell_out_negations(text: str) -> str:
@@ -109,11 +140,29 @@ def spell_out_negations(text: str) -> str:
     - "w/o" becomes "without".
     - Prohibition signs become separate words: "🚫red" becomes " 🚫 red". Separate signs can be
       reported as unknown words; a word tokenizer would delete a sign that touches a word.
+    - Signs for "not equal" become the word "!=", and "belt=no" becomes "belt = no", so that they
+      are still in the text when `unknown_function_words` looks for them.
+    - A comma follows such an answer, so that "belt: no" and "red: yes" in two lines do not become
+      "no red".
     - A leading minus becomes "without", see `spell_out_minus`.
     """
     text = _CONTRACTION.sub(r"\1\2'\3", text)
     text = _WITHOUT.sub("without", text)
+    text = _UNEQUAL.sub(" != ", _NOT_SIGN_AFTER_JOINT.sub(" ", text))
+    text = _ANSWERED_NO.sub(_spaced_answer, text)
     return spell_out_minus(_PROHIBITION.sub(r" \1 ", text))
+
+
+def _spaced_answer(match: re.Match[str]) -> str:
+    """Return an answer such as "=no" with spaces (" = no").
+
+    A comma is added at the end of a line and before another "word:", which the answer does not
+    concern.
+    """
+    sign, answer = match[1], match[2]
+    before = "" if sign[0] in ":?" else " "
+    is_end = _ANSWER_END.match(match.string, match.end()) is not None
+    return f"{before}{sign} {answer}{',' if is_end else ''}"
 
 
 def negations_in(text: str) -> list[Tokens]:
@@ -146,18 +195,24 @@ def unknown_function_words(text: str, is_known: Callable[[str], bool]) -> list[s
         is_known: Function that returns whether a word is in the model's vocabulary.
 
     Returns:
-        Each unknown negation once, in order, in lower case, such as "without any"; then "!" for a
-        text such as "!red", and "? no" for a text such as "red? no". Empty if there are none.
+        Each unknown negation once, in order, in lower case, such as "without any"; then "no longer"
+        for "no longer red", "!" for "!red", "!=" for "color != red", and "? no" or ": no" for
+        "red? no" or "belt: no". Empty if there are none.
     """
     unknown: dict[str, None] = {}
+    text = _ONLY.sub(" ", spell_out_negations(text))
     for phrase in negations_in(text):
         needed = [*phrase, _LEARNED_WITH.get(phrase, phrase[0])]
         if not all(is_known(word) for word in needed):
             unknown[" ".join(phrase)] = None
+    if _NO_LONGER.search(text):
+        unknown["no longer"] = None
     if _NOT_SIGN.search(text):
         unknown["!"] = None
-    for answer in _ANSWERED_NO.findall(text):
-        unknown[f"? {answer.lower()}"] = None
+    if _UNEQUAL.search(text):
+        unknown["!="] = None
+    for sign, answer in _ANSWERED_NO.findall(text):
+        unknown[f"{sign[0] if sign[0] in '?:=' else '-'} {answer.lower()}"] = None
     return list(unknown)
 
 
@@ -165,10 +220,12 @@ def overlooked_negations(text: str) -> list[str]:
     """Return the negations in a text that even a model trained on them often overlooks.
 
     Each is listed once, in lower case: a phrase such as "anything but", or "no" or "without"
-    together with a color, such as "no red".
+    together with a color, such as "no red". Phrases that name the only thing that is wanted, such
+    as "nothing but red", are not negations of it and are left out.
     """
+    text = _ONLY.sub(" ", spell_out_negations(text))
     phrases = [" ".join(phrase) for phrase in negations_in(text) if phrase not in _FOLLOWED]
-    phrases += [match.lower() for match in _NO_COLOR.findall(spell_out_negations(text))]
+    phrases += [match.lower() for match in _NO_COLOR.findall(text)]
     return list(dict.fromkeys(phrases))
 
 

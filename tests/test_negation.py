@@ -32,7 +32,11 @@ WHOLE_LANGUAGE = {word for phrase in NEGATIONS for word in phrase}
         ("longer -no belt", "longer -no belt"), ("-nordic", "without nordic"),
         ("like this \u2013shorter", "like this \u2013 shorter"), ("\u2014red", "\u2014 red"),
         ("-blue\n-longer", "blue, longer"), ("- blue,\r\n\n\u2013 no belt\n", "blue, no belt"),
-        ("dress\n-belt", "dress\nwithout belt"), ("-blue\n-long -belt", "blue, long without belt"),
+        ("dress\n-belt", "dress, belt"), ("-blue\n-long -belt", "blue, long without belt"),
+        ("Wishes:\n-blue\n-longer", "Wishes: blue, longer"), ("-stripes\n", "without stripes\n"),
+        ("-blue\n-longer\nthanks", "blue, longer\nthanks"),
+        ("blue\n-longer\n-with belt", "blue, longer, with belt"),
+        ("dress -belt\nlonger", "dress without belt\nlonger"),
     ],
 )  # fmt: skip
 def test_a_leading_minus_becomes_a_word(text: str, read: str) -> None:
@@ -59,6 +63,10 @@ def test_negations_of_a_text(text: str, found: list[str]) -> None:
         ("doesnt have a belt", "doesn't have a belt"), ("cant be red", "can't be red"),
         ("w/o belt", "without belt"), ("W/O belt", "without belt"), ("a/w/o/b", "a/w/o/b"),
         ("significant", "significant"), ("isn't", "isn't"), ("dress -red", "dress without red"),
+        ("color!=red", "color != red"), ("dress <> red", "dress != red"), ("\u2260red", " != red"),
+        ("belt=no", "belt = no"), ("Belt: No\nRed: Yes", "Belt: No,\nRed: Yes"),
+        ("Belt: No Red: Yes", "Belt: No, Red: Yes"), ("dress,!red", "dress, !red"),
+        ("belt: no and red: yes", "belt: no and red: yes"), ("cut-off jeans", "cut-off jeans"),
     ],
 )  # fmt: skip
 def test_short_forms_are_spelled_out(text: str, read: str) -> None:
@@ -73,6 +81,13 @@ def test_short_forms_are_spelled_out(text: str, read: str) -> None:
         ("cannot be red", ["cannot be"]), ("w/o stripes", []),
         ("neither red nor blue", ["neither", "nor"]), ("!red", ["!"]), ("dress, !red", ["!"]),
         ("red!", []), ("red? no", ["? no"]), ("red ? No.", ["? no"]), ("red? no stripes", []),
+        ("Belt: No", [": no"]), ("belt = no", ["= no"]), ("belt=none", ["= none"]),
+        ("striped: no, red: yes", [": no"]), ("Belt: No Red: Yes", [": no"]),
+        ("stripes: off", [": off"]), ("pockets: 0", [": 0"]), ("belt-no", ["- no"]),
+        ("belt \u2013 none", ["- none"]), ("(belt: false)", [": false"]), ("cut-off", []),
+        ("color: off-white", []), ("note: no stripes", []), ("color != red", ["!="]),
+        ("dress <> red", ["!="]), ("\u2260red", ["!="]), ("dress,!red", ["!"]),
+        ("no longer red", ["no longer"]),
     ],
 )  # fmt: skip
 def test_short_forms_that_a_model_has_not_learned(text: str, unlearned: list[str]) -> None:
@@ -140,6 +155,10 @@ def test_the_command_line_takes_a_leading_minus(
         ("not red", []),
         ("without stripes", []),
         ("no belt, longer", []),
+        ("nothing but red", []),
+        ("no other color than red", []),
+        ("nothing except red, no blue", ["no blue"]),
+        ("no stripes, no other than red", []),
     ],
 )
 def test_negations_that_trained_models_overlook_are_noted(text, overlooked) -> None:

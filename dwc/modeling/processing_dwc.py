@@ -31,7 +31,7 @@ from transformers.tokenization_utils_tokenizers import TokenizersBackend
 from transformers.utils.hub import cached_file
 
 from dwc.errors import CheckpointError, QueryError
-from dwc.modeling.text_cleaning import FUNCTION_WORDS, TypedText, clean_as_openai, clean_typed_text
+from dwc.modeling.text_cleaning import FUNCTION_WORDS, TypedText, clean_as_openai, clean_text
 
 
 def fill_template(template: Mapping[str, str], captions: Sequence[str]) -> str:
@@ -226,7 +226,7 @@ class DWCProcessor(ProcessorMixin):
                 of CLIP tokens too.
         """
         is_known = None if self.word_tokenizer is None else self._is_known
-        clean = clean_typed_text(_drop_surrogates(typed), is_known)
+        clean, respelled, read_as_list = clean_text(_drop_surrogates(typed), is_known)
         if not clean:
             return TypedText("", typed)
         words = [word for item in clean.split() if (word := item.strip(string.punctuation))]
@@ -234,7 +234,8 @@ class DWCProcessor(ProcessorMixin):
             items = [item.strip(string.punctuation) or item for item in typed.split()]
             return TypedText("", typed, unreadable=tuple(items))
         text = self._shorten(clean, template)
-        return TypedText(text, typed, clean[len(text) :].strip(), (), self.max_clip_tokens)
+        cut = clean[len(text) :].strip()
+        return TypedText(text, typed, cut, (), self.max_clip_tokens, respelled, read_as_list)
 
     def _is_known(self, word: str) -> bool:
         """Return whether a word, without its punctuation, is in the word vocabulary."""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
-from dwc.negation import spell_out_negations
+from dwc.negation import has_ambiguous_list, spell_out_negations
 
 _ZERO_WIDTH_SPACES = "\u200b\u180e\u2800"
 _INVISIBLE = re.compile(
@@ -29,7 +29,6 @@ _QUOTES = _APOSTROPHES | str.maketrans(
     | {"Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "þ": "th", "ı": "i", "⁄": "/"}
 )
 _ENTITY = re.compile(r"&(?:#\d+|#[xX][\da-fA-F]+|[a-zA-Z][a-zA-Z\d]*);")
-_WORD = re.compile(r"\S+")
 _JOINT = re.compile(r"(?<=\w)(?<!_)(?:[^\w\s']+|_+)(?=\w)")
 _CAMEL_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SHORTEST_PART = 3  # fewest letters of each word when "reddress" is split into two words
@@ -51,6 +50,36 @@ FUNCTION_WORDS = frozenset(
     | {"there", "here", "what", "which", "who", "how"}
 )
 
+# Words that describe clothes, in the singular. Only such words are recognized inside a longer word,
+# since any vocabulary also has words of which foreign and longer words seem to consist: "man gas"
+# in Spanish "mangas", "car men", "over all".
+_CLOTHING_WORDS = frozenset(
+    " ".join(
+        (
+            "black white grey gray red pink orange yellow green teal blue navy purple violet",
+            "brown beige cream burgundy maroon turquoise gold silver khaki lilac lavender color",
+            "colour dress shirt tshirt vneck tee top blouse jumper sweater cardigan hoodie",
+            "sweatshirt jacket coat blazer skirt trouser pant jean short legging trainer",
+            "sneaker shoe boot heel sandal bag handbag tote backpack hat cap outfit garment",
+            "clothing gown frock tunic vest suit stripe striped pinstripe check checked plaid",
+            "dot dotted spot spotted flower floral zigzag leopard graphic logo print printed",
+            "pattern patterned plain text image motif sleeve sleeved neck neckline collar",
+            "collared hood lapel button zip zipper lace strap buckle belt belted drawstring",
+            "pocket sole toe brim band ribbon trim hem waist fit ruffle frill bow fringe tassel",
+            "sequin bead lining seam cuff pleat slit shoulder leg embroidery padding leather",
+            "fur denim cotton wool silk long short longer shorter light lighter dark darker",
+            "pale bright medium loose slim tight fitted cropped wide narrow thin thick",
+        )
+    ).split()
+)
+# Words that form compounds with each other and with the former ("workwear", "summertime").
+_COMPOUND_WORDS = frozenset(
+    {"pin", "tuck", "tucked", "work", "wear", "sport", "sports", "summer", "winter", "time", "day"}
+    | {"night", "evening", "beach", "swim", "foot", "knit", "high", "low"}
+)
+# "patternless", "heel-less" and "belt-free": the thing is absent.
+_ABSENCE = re.compile(r"(?<![\w'-])([^\W\d_]{3,}?)-?(?:less|free)(?![\w'-])", re.IGNORECASE)
+
 _log = logging.getLogger(__name__)
 
 
@@ -66,6 +95,10 @@ class TypedText(NamedTuple):
         unreadable: All words of the text if the model cannot use the text because none of its
             content words is in the vocabulary; otherwise empty.
         max_tokens: Maximum number of CLIP tokens of a text; None without a CLIP tokenizer.
+        respelled: The typed words that were read as other words, each with these words, such as
+            ("reddress", "red dress").
+        read_as_list: Whether dashes at the starts of lines were read as those of a list, although
+            each could be a minus.
     """
 
     text: str
@@ -73,6 +106,8 @@ class TypedText(NamedTuple):
     cut: str = ""
     unreadable: tuple[str, ...] = ()
     max_tokens: int | None = None
+    respelled: tuple[tuple[str, str], ...] = ()
+    read_as_list: bool = False
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -83,12 +118,35 @@ class TypedText(NamedTuple):
                 f"No word of the text is known to this model, which reads English ({words}). The "
                 "answer is by the picture alone.",
             )
-        if self.cut:
-            return (
-                f"Only the beginning of the text was read, up to “{_last_words(self.text)}”: this "
-                f"model reads at most {self.max_tokens} tokens. Not read: “{_abridge(self.cut)}”",
+        notes = []
+        if self.respelled:
+            words = ", ".join(f"“{typed}” as “{read}”" for typed, read in self.respelled[:12])
+            notes.append(f"Read {words}.")
+        if self.read_as_list:
+            notes.append(
+                "A dash at the start of a line was read as that of a list, not as a minus. To "
+                "exclude something, use “without”."
             )
-        return ()
+        if self.cut:
+            notes.append(
+                f"Only the beginning of the text was read, up to “{_last_words(self.text)}”: this "
+                f"model reads at most {self.max_tokens} tokens. Not read: “{_abridge(self.cut)}”"
+            )
+        return tuple(notes)
+
+
+class CleanText(NamedTuple):
+    """The result of `clean_text`.
+
+    Attributes:
+        text: The cleaned text.
+        respelled: As in `TypedText`.
+        read_as_list: As in `TypedText`.
+    """
+
+    text: str
+    respelled: tuple[tuple[str, str], ...] = ()
+    read_as_list: bool = False
 
 
 def _last_words(text: str) -> str:
@@ -101,6 +159,11 @@ def _abridge(text: str) -> str:
 
 
 def clean_typed_text(text: str, is_known: Callable[[str], bool] | None = None) -> str:
+    """Clean a text that a person typed, and return only the cleaned text; see `clean_text`."""
+    return clean_text(text, is_known).text
+
+
+def clean_text(text: str, is_known: Callable[[str], bool] | None = None) -> CleanText:
     """Clean a text that a person typed.
 
     - HTML entities that end in a semicolon are decoded (`&amp;` becomes `&`); `&not` stays.
@@ -109,7 +172,10 @@ def clean_typed_text(text: str, is_known: Callable[[str], bool] | None = None) -
       becomes `cafe`), and typographic quotes and dashes become ASCII.
     - Words joined with punctuation (`red/dress`) or without (`RedDress`, `reddress`) are separated
       if the vocabulary contains the single words but not the joined word. With punctuation, one
-      of the single words in the vocabulary is enough.
+      of the single words in the vocabulary is enough. `reddress` is separated only between words
+      that describe clothes, one of which may be a function word.
+    - `patternless` and `belt-free` become `without pattern` and `without belt` if the vocabulary
+      has the thing but not the joined word.
     - A leading minus becomes a word (`-stripes` becomes `without stripes`), because the word
       tokenizer would delete the minus and so reverse the meaning. Other short forms of negations
       are spelled out, too; see `spell_out_negations`.
@@ -120,7 +186,7 @@ def clean_typed_text(text: str, is_known: Callable[[str], bool] | None = None) -
             vocabulary. If None (the model has no vocabulary), joined words are not separated.
 
     Returns:
-        The cleaned text, without spaces at its ends.
+        The cleaned text, without spaces at its ends; and what may have changed its meaning.
     """
     text = _ENTITY.sub(lambda match: _decode_entity(match[0]), text)
     lines = [
@@ -128,13 +194,35 @@ def clean_typed_text(text: str, is_known: Callable[[str], bool] | None = None) -
         for line in text.splitlines()
     ]
     # Before line breaks and the kinds of dashes are lost, which tell a list or a dash from a minus.
-    text = spell_out_negations("\n".join(lines).translate(_APOSTROPHES))
+    text = "\n".join(lines).translate(_APOSTROPHES)
+    read_as_list = has_ambiguous_list(text)
+    text = spell_out_negations(text)
     text = unicodedata.normalize("NFKC", text.translate(_QUOTES))
     text = _strip_accents(text.translate(_QUOTES))
     text = " ".join(text.split())
     if is_known is None:
-        return text
-    return " ".join(_WORD.sub(lambda match: _separate(match[0], is_known), text).split())
+        return CleanText(text, (), read_as_list)
+    respelled: dict[str, str] = {}
+
+    def respell_absence(match: re.Match[str]) -> str:
+        word, thing = match[0], match[1]
+        if is_known(word):  # keep "sleeve-less/blue" from being separated at the hyphen
+            is_joined = _JOINT.match(match.string, match.end())
+            return word.replace("-", "") if is_joined else word
+        if not _describes_clothes(thing) or not is_known(thing):
+            return word
+        respelled[word] = f"without {thing}"
+        return respelled[word]
+
+    text = _ABSENCE.sub(respell_absence, text)
+    words = " ".join(_separate(word, is_known) for word in text.split()).split()
+    for position, word in enumerate(words):
+        letters = word.strip(string.punctuation)
+        parts = _find_parts(letters, is_known)
+        if parts:
+            respelled[letters] = " ".join(parts)
+            words[position] = word.replace(letters, respelled[letters])
+    return CleanText(" ".join(words), tuple(respelled.items()), read_as_list)
 
 
 def clean_as_openai(text: str) -> str:
@@ -188,30 +276,59 @@ def _strip_accents(text: str) -> str:
 
 
 def _separate(word: str, is_known: Callable[[str], bool]) -> str:
-    """Separate joined words, such as `reddress` into `red dress`; return other words unchanged.
+    """Separate words that are joined with punctuation, such as `blue/white`, if one is known.
 
-    A word in the vocabulary is not separated. Otherwise, words joined with punctuation are
-    separated if one of them is in the vocabulary, and words joined without punctuation if all are.
+    A joined word that is in the vocabulary itself, such as `v-neck`, is not separated.
 
     Args:
-        word: The word.
+        word: The joined words.
         is_known: Function that tells whether a word is in the vocabulary.
     """
-    if is_known(word):
-        return word
     parts = _JOINT.split(word)
-    if len(parts) > 1 and any(map(is_known, parts)):
-        return _JOINT.sub(
-            lambda match: f"{match[0]} " if match[0][0] in _SPACED_JOINTS else " ", word
-        )
+    if len(parts) == 1 or is_known(word) or not any(map(is_known, parts)):
+        return word
+    return _JOINT.sub(lambda match: f"{match[0]} " if match[0][0] in _SPACED_JOINTS else " ", word)
+
+
+def _find_parts(word: str, is_known: Callable[[str], bool]) -> tuple[str, ...]:
+    """Return the words of which a word consists that is not in the vocabulary.
+
+    - `RedDress`, if all parts are in the vocabulary.
+    - `reddress`, if both parts are in the vocabulary, and both are in `_CLOTHING_WORDS` or
+      `_COMPOUND_WORDS`, or one is in `_CLOTHING_WORDS` and the other is a function word.
+
+    Args:
+        word: The word, without punctuation around it.
+        is_known: Function that tells whether a word is in the vocabulary.
+
+    Returns:
+        The words; empty if the word is in the vocabulary, does not consist of such words, or could
+        be separated in several ways.
+    """
+    if not word.isalpha() or is_known(word):
+        return ()
     parts = _CAMEL_CASE.split(word)
     if len(parts) > 1 and all(map(is_known, parts)):
-        return " ".join(parts)
-    letters = word.strip(string.punctuation)
-    if letters.isalpha():
-        cuts = range(_SHORTEST_PART, len(letters) - _SHORTEST_PART + 1)
-        pairs = [(letters[:cut], letters[cut:]) for cut in cuts]
-        known = [pair for pair in pairs if is_known(pair[0]) and is_known(pair[1])]
-        if len(known) == 1:
-            return word.replace(letters, " ".join(known[0]))
-    return word
+        return tuple(parts)
+    cuts = range(_SHORTEST_PART, len(word) - _SHORTEST_PART + 1)
+    pairs = [
+        pair
+        for cut in cuts
+        if _describe_clothes_together(pair := (word[:cut], word[cut:])) and all(map(is_known, pair))
+    ]
+    return pairs[0] if len(pairs) == 1 else ()
+
+
+def _describes_clothes(word: str) -> bool:
+    """Return whether a word, in the singular or the plural, is in `_CLOTHING_WORDS`."""
+    word = word.lower()
+    return not _CLOTHING_WORDS.isdisjoint({word, word.removesuffix("s"), word.removesuffix("es")})
+
+
+def _describe_clothes_together(pair: tuple[str, str]) -> bool:
+    """Return whether two joined words can be separated; see `_find_parts`."""
+    if all(_describes_clothes(word) or word.lower() in _COMPOUND_WORDS for word in pair):
+        return True
+    return any(map(_describes_clothes, pair)) and any(
+        word.lower() in FUNCTION_WORDS for word in pair
+    )

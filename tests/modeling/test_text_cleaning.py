@@ -5,9 +5,11 @@ import sys
 import pytest
 
 from dwc.modeling import text_cleaning
-from dwc.modeling.text_cleaning import clean_as_openai, clean_typed_text
+from dwc.modeling.text_cleaning import clean_as_openai, clean_text, clean_typed_text
 
 KNOWN = {"red", "dress", "blue", "white", "vneck", "its", "sleeves", "light"}
+KNOWN |= {"pattern", "heel", "belt", "less", "free", "sleeveless", "sleeve", "time", "sin"}
+KNOWN |= {"car", "men", "man", "gas", "over", "all", "rec", "order", "work", "wear"}
 
 
 def is_known(word):
@@ -42,10 +44,61 @@ def test_joined_words_are_separated_where_the_parts_are_known(joint):
         ("red__dress", "red dress"),
         ("redzzz", "redzzz"),
         ("itsred", "its red"),
+        ("workwear", "work wear"),
+        ("recorder", "recorder"),
     ],
 )
 def test_words_joined_without_a_sign_are_separated_where_both_are_known(word, clean):
     assert clean_typed_text(word, is_known) == clean
+
+
+@pytest.mark.parametrize(
+    ("typed", "clean"),
+    [
+        ("patternless", "without pattern"),
+        ("Heelless, red", "without Heel, red"),
+        ("heel-less", "without heel"),
+        ("(belt-free)", "(without belt)"),
+        ("patternless/blue", "without pattern/ blue"),
+        ("sleeveless", "sleeveless"),
+        ("sleeve-less", "sleeve-less"),
+        ("sleeve-less/blue", "sleeveless/ blue"),
+        ("timeless", "timeless"),
+    ],
+)
+def test_a_thing_that_is_absent_is_excluded(typed, clean):
+    """The negation became the comparison "less"."""
+    assert clean_typed_text(typed, is_known) == clean
+
+
+@pytest.mark.parametrize("word", ["carmen", "overall", "mangas", "sin mangas"])
+def test_words_that_do_not_describe_clothes_are_not_cut(word):
+    assert clean_typed_text(word, is_known) == word
+
+
+@pytest.mark.parametrize(
+    ("typed", "respelled"),
+    [
+        ("#reddress,", [("reddress", "red dress")]),
+        ("RedDress", [("RedDress", "Red Dress")]),
+        (
+            "Patternless, heel-less",
+            [("Patternless", "without Pattern"), ("heel-less", "without heel")],
+        ),
+        ("red/dress", []),
+        ("red dress", []),
+    ],
+)
+def test_respelled_words_are_reported(typed, respelled):
+    assert clean_text(typed, is_known).respelled == tuple(respelled)
+
+
+@pytest.mark.parametrize(
+    ("typed", "is_reported"),
+    [("-blue\n-belt", True), ("- blue\n- belt", False), ("-belt", False), ("red\nblue", False)],
+)
+def test_a_list_that_could_be_minus_signs_is_reported(typed, is_reported):
+    assert clean_text(typed, is_known).read_as_list == is_reported
 
 
 @pytest.mark.parametrize("word", ["v-neck", "it's", "V-Neck", "women's", "t.b.d"])
@@ -97,6 +150,8 @@ def test_only_entities_that_end_in_a_semicolon_are_decoded(typed, clean):
         ("like this –shorter", "like this - shorter"),
         ("red\ndress", "red dress"),
         ("isnt red", "isn't red"),
+        ("Wishes:\n-blue\n-longer", "Wishes: blue, longer"),
+        ("color≠red", "color != red"),
     ],
 )
 def test_only_a_minus_before_a_word_excludes_it(typed, clean):

@@ -131,3 +131,9 @@ def test_what_a_stream_cannot_read_is_struck(searcher, reference):
     query = searcher.encode_query(reference, "red 连衣裙")
     words = describe_model_input(searcher.checkpoint, query).words
     assert ("连衣裙", False) in [(word.word, word.known) for word in words]
+
+
+def test_the_notes_say_which_words_were_respelled(bundled):
+    notes = read(bundled, "reddress\n-patternless").notes
+    assert "Read “patternless” as “without pattern”, “reddress” as “red dress”." in notes
+    assert any("not as a minus" in note for note in notes)
